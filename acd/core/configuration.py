@@ -1,0 +1,309 @@
+"""What a tenant's exchange is set up to do, as one frozen value: an input of the core like any other (DESIGN.md §3).
+
+The shell reads it from the database, resolves everything that needs a library (E.164, wire cost of a channel) and hands it over
+whole; it takes effect at the next event. Identifiers refer to each other inside one `TenantConfiguration`; `problems()` names
+every reference that leads nowhere.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Literal
+
+import msgspec
+
+from acd.core.ids import AgentId, MenuId, QueueId, ScheduleId, SiteId, TenantId, TrunkId
+
+
+class _Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Base of configuration values: frozen, by keyword."""
+
+
+# ---------------------------------------------------------------------- where a call can go
+
+
+class ToQueue(_Value, frozen=True, kw_only=True, tag="queue", tag_field="to"):
+    queue: QueueId
+
+
+class ToMenu(_Value, frozen=True, kw_only=True, tag="menu", tag_field="to"):
+    menu: MenuId
+
+
+class ToAgent(_Value, frozen=True, kw_only=True, tag="agent", tag_field="to"):
+    agent: AgentId
+
+
+class ToOutside(_Value, frozen=True, kw_only=True, tag="outside", tag_field="to"):
+    """Forward to a number outside, E.164 with `+` (or a national short code as dialled); charged to this tenant (R12)."""
+
+    number: str
+
+
+class ToAnnouncement(_Value, frozen=True, kw_only=True, tag="announcement", tag_field="to"):
+    """Play sounds, then clear the call."""
+
+    sounds: tuple[str, ...]
+
+
+class ToHangUp(_Value, frozen=True, kw_only=True, tag="hang_up", tag_field="to"):
+    """Refuse the call (486 before it was answered, BYE after)."""
+
+
+Target = ToQueue | ToMenu | ToAgent | ToOutside | ToAnnouncement | ToHangUp
+
+
+# ---------------------------------------------------------------------- hours
+
+
+class Opening(_Value, frozen=True, kw_only=True):
+    """Open on `weekday` (0 Monday .. 6 Sunday) from `opens` to `closes`, minutes after local midnight; 0..1440, opens < closes."""
+
+    weekday: int
+    opens: int
+    closes: int
+
+
+class Exception_(_Value, frozen=True, kw_only=True):  # noqa: N801 - "Exception" is taken, and the field's word for it is exception
+    """One civil date that differs: closed when `openings` is empty, else open at these (minutes from, minutes to)."""
+
+    date: dt.date
+    openings: tuple[tuple[int, int], ...] = ()
+
+
+class Schedule(_Value, frozen=True, kw_only=True):
+    """Business hours in local time, DST and public holidays included (DESIGN.md §8). A holiday counts as closed."""
+
+    id: ScheduleId
+    timezone: str = "Europe/Berlin"
+    openings: tuple[Opening, ...] = ()
+    holiday_region: str | None = None
+    """As `holidays` names it: country or country-subdivision (`DE-BY`); None: no holidays."""
+    exceptions: tuple[Exception_, ...] = ()
+
+
+# ---------------------------------------------------------------------- people and places
+
+
+class Site(_Value, frozen=True, kw_only=True):
+    """A place with a measured or configured upload; its agents' lines are admitted against it (R9)."""
+
+    id: SiteId
+    upload_kbits: int
+    """Guaranteed upload in kbit/s."""
+
+
+class Forwarding(_Value, frozen=True, kw_only=True):
+    """Where calls to an agent go instead, by reason; a number outside each."""
+
+    always: str | None = None
+    busy: str | None = None
+    no_answer: str | None = None
+    unregistered: str | None = None
+
+
+class Agent(_Value, frozen=True, kw_only=True):
+    """A person who takes calls."""
+
+    id: AgentId
+    name: str
+    extension: str | None = None
+    """Internal number of the person, dialled by colleagues and reachable by `ToAgent`."""
+    device: str
+    """AOR of the SIP device, `user@domain`."""
+    skills: dict[str, int] = {}
+    """Skill -> level 1 (beginner) .. 10 (expert)."""
+    site: SiteId | None = None
+    channel_kbits: int = 100
+    """Wire cost of one channel to this agent, never below the floor of 100 kbit/s; computed by the shell."""
+    languages: tuple[str, ...] = ("de",)
+    after_call_work_s: float | None = None
+    """None: the queue's."""
+    mode: Literal["inbound", "outbound", "blended"] = "blended"
+    """Blended agents dial out only when no call is waiting that they could take (R16)."""
+    auto_answer: bool = False
+    forwarding: Forwarding = Forwarding()
+    outbound_caller_id: str | None = None
+
+
+# ---------------------------------------------------------------------- queues and menus
+
+
+class SkillRequirement(_Value, frozen=True, kw_only=True):
+    skill: str
+    level: int = 1
+
+
+class Relaxation(_Value, frozen=True, kw_only=True):
+    """After `after_s` seconds of waiting these requirements hold instead."""
+
+    after_s: float
+    requirements: tuple[SkillRequirement, ...]
+
+
+Strategy = Literal["longest_idle", "best_skill", "round_robin", "fewest_calls", "ring_all"]
+
+
+class Overflow(_Value, frozen=True, kw_only=True):
+    """Where a caller goes who cannot or should not wait."""
+
+    target: Target
+    max_length: int | None = None
+    """Enter only while fewer wait."""
+    max_wait_s: float | None = None
+    no_agents: bool = False
+    """Also when nobody who could ever take the call is logged on."""
+
+
+class Queue(_Value, frozen=True, kw_only=True):
+    id: QueueId
+    name: str
+    members: tuple[AgentId, ...] | None = None
+    """None: whoever has the skills; else only these, and they need the skills too."""
+    requirements: tuple[SkillRequirement, ...] = ()
+    relaxations: tuple[Relaxation, ...] = ()
+    """In order of `after_s`."""
+    strategy: Strategy = "longest_idle"
+    priority_s: float = 0.0
+    """A caller here counts as having waited so many seconds longer; capped by `priority_cap_s` so that nobody starves."""
+    priority_cap_s: float = 300.0
+    ring_timeout_s: float = 20.0
+    """Redirect on no answer (RONA)."""
+    redirect_on_no_answer: Literal["not_ready", "stay_ready"] = "not_ready"
+    """What becomes of the agent who did not answer."""
+    after_call_work_s: float = 10.0
+    short_abandon_s: float = 5.0
+    service_level_s: float = 20.0
+    schedule: ScheduleId | None = None
+    closed: Target = ToAnnouncement(sounds=("closed",))
+    overflow: tuple[Overflow, ...] = ()
+    greeting: tuple[str, ...] = ("queue.greeting",)
+    music: str = "music/default"
+    announce_position: bool = True
+    announce_every_s: float = 30.0
+    exit_key: str | None = None
+    exit_target: Target | None = None
+    record: bool = False
+    country_languages: bool = True
+    """Speak the language of the number that was called (R23)."""
+
+
+class Menu(_Value, frozen=True, kw_only=True):
+    id: MenuId
+    sounds: tuple[str, ...]
+    options: dict[str, Target]
+    """Digit `0`-`9`, `*`, `#` -> target."""
+    timeout_s: float = 6.0
+    """Silence after the sounds before they are repeated."""
+    repeats: int = 2
+    invalid_sounds: tuple[str, ...] = ("invalid_choice",)
+    fallback: Target = ToHangUp()
+    """After the last repeat without a valid choice."""
+    schedule: ScheduleId | None = None
+    closed: Target = ToAnnouncement(sounds=("closed",))
+
+
+class Number(_Value, frozen=True, kw_only=True):
+    """A number that can be called: a DID in E.164 (`+49…`), or a short internal number (`600`)."""
+
+    number: str
+    target: Target
+    language: str = "de"
+    country: str | None = None
+    geographic: bool = True
+    """A landline number: no surcharge to the caller (R31)."""
+
+
+class Trunk(_Value, frozen=True, kw_only=True):
+    """A line to a carrier or a foreign PBX (R1, R5). Addresses and credentials stay in the shell."""
+
+    id: TrunkId
+    name: str
+    upload_kbits: int | None = None
+    """None: not limited here."""
+    channel_kbits: int = 100
+    own_carrier: bool = False
+    """The tenant's own contract: rated by the tenant's plan for it (R15)."""
+    order: int = 0
+    """Outbound calls try trunks in ascending order."""
+    outbound: bool = True
+
+
+class Reason(_Value, frozen=True, kw_only=True):
+    """A not-ready reason."""
+
+    code: str
+    name: str
+
+
+class TenantConfiguration(_Value, frozen=True, kw_only=True):
+    tenant: TenantId
+    agents: tuple[Agent, ...] = ()
+    queues: tuple[Queue, ...] = ()
+    menus: tuple[Menu, ...] = ()
+    numbers: tuple[Number, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
+    sites: tuple[Site, ...] = ()
+    trunks: tuple[Trunk, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    language: str = "de"
+    recording_notice: bool = True
+    """Play `recording.notice` before a recorded queue's greeting (§ 201 StGB)."""
+
+    def problems(self) -> list[str]:
+        """Every reference that leads nowhere and every figure out of range, one sentence each; empty when all is well."""
+        return list(_problems(self))
+
+
+def _targets(configuration: TenantConfiguration) -> list[tuple[str, Target]]:
+    found: list[tuple[str, Target]] = [(f"number {n.number}", n.target) for n in configuration.numbers]
+    for queue in configuration.queues:
+        found.append((f"queue {queue.id} closed", queue.closed))
+        found.extend((f"queue {queue.id} overflow", overflow.target) for overflow in queue.overflow)
+        if queue.exit_target is not None:
+            found.append((f"queue {queue.id} exit", queue.exit_target))
+    for menu in configuration.menus:
+        found.extend((f"menu {menu.id} key {digit}", target) for digit, target in menu.options.items())
+        found.append((f"menu {menu.id} fallback", menu.fallback))
+        found.append((f"menu {menu.id} closed", menu.closed))
+    return found
+
+
+def _problems(configuration: TenantConfiguration) -> list[str]:
+    problems: list[str] = []
+    queues = {queue.id for queue in configuration.queues}
+    menus = {menu.id for menu in configuration.menus}
+    agents = {agent.id for agent in configuration.agents}
+    schedules = {schedule.id for schedule in configuration.schedules}
+    sites = {site.id for site in configuration.sites}
+    for where, target in _targets(configuration):
+        match target:
+            case ToQueue(queue=queue) if queue not in queues:
+                problems.append(f"{where} leads to the unknown queue {queue}")
+            case ToMenu(menu=menu) if menu not in menus:
+                problems.append(f"{where} leads to the unknown menu {menu}")
+            case ToAgent(agent=agent) if agent not in agents:
+                problems.append(f"{where} leads to the unknown agent {agent}")
+            case _:
+                pass
+    for holder in (*configuration.queues, *configuration.menus):
+        if holder.schedule is not None and holder.schedule not in schedules:
+            problems.append(f"{type(holder).__name__.lower()} {holder.id} keeps the unknown schedule {holder.schedule}")
+    for queue in configuration.queues:
+        problems.extend(f"queue {queue.id} has the unknown member {member}" for member in queue.members or () if member not in agents)
+    for person in configuration.agents:
+        if person.site is not None and person.site not in sites:
+            problems.append(f"agent {person.id} sits at the unknown site {person.site}")
+        problems.extend(
+            f"agent {person.id} has level {level} in {skill}; levels are 1 to 10"
+            for skill, level in person.skills.items()
+            if not 1 <= level <= 10
+        )
+    for kind, ids in (
+        ("agent", [str(agent.id) for agent in configuration.agents]),
+        ("device", [agent.device for agent in configuration.agents]),
+        ("queue", [str(queue.id) for queue in configuration.queues]),
+        ("number", [number.number for number in configuration.numbers]),
+    ):
+        problems.extend(f"the {kind} {one} is there twice" for one in sorted({one for one in ids if ids.count(one) > 1}))
+    return problems

@@ -1,0 +1,149 @@
+"""What the shell must do, in this order, once the events beside it are on disk: house vocabulary over RFC 3261 and CSTA verbs.
+
+The shell answers with facts (`acd.core.inputs`), never with a return value. An effect for a leg that is already gone is ignored
+by the shell: the fact that it went is on its way.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from acd.core.ids import AgentId, CallId, LegId, OfferId, PlayId, QueueId, RecordingId, TrunkId
+from acd.core.inputs import FailureCause
+
+
+class _Effect(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
+    """Base of all effects: frozen, tagged by class name."""
+
+
+class RingCaller(_Effect, frozen=True, kw_only=True):
+    """Tell the arrived leg that it is being alerted (180)."""
+
+    leg: LegId
+
+
+class AnswerCaller(_Effect, frozen=True, kw_only=True):
+    """Answer the arrived leg (200); `LegAnswered` follows when it is confirmed, sounds may start at once."""
+
+    leg: LegId
+
+
+class RefuseCaller(_Effect, frozen=True, kw_only=True):
+    """Refuse an arrived leg before it was answered. `reason` is one English sentence, sent in a Warning or Reason header."""
+
+    leg: LegId
+    status: int
+    reason: str
+    retry_after_s: int | None = None
+
+
+class OriginateToAgent(_Effect, frozen=True, kw_only=True):
+    """Ring the agent's device. The shell reports LegAlerting, LegAnswered, LegFailed."""
+
+    leg: LegId
+    call: CallId
+    agent: AgentId
+    device: str
+    offer: OfferId | None
+    queue: QueueId | None
+    calling: str | None
+    calling_name: str | None
+    called: str
+    auto_answer: bool = False
+
+
+class OriginateToOutside(_Effect, frozen=True, kw_only=True):
+    """Call a number over a trunk. The shell prices it first and reports LegPriced, or LegFailed with `price_refused`."""
+
+    leg: LegId
+    call: CallId
+    number: str
+    trunk: TrunkId
+    caller_id: str | None
+    forwarded_from: str | None = None
+    """E.164 of the caller whose call is forwarded (P-Asserted-Identity, Diversion)."""
+
+
+class ReleaseLeg(_Effect, frozen=True, kw_only=True):
+    """End a leg whatever its state (CANCEL, BYE or refusal). No `LegReleased` follows."""
+
+    leg: LegId
+    cause: str
+    """`answered_elsewhere` is told to the phone in a Reason header (RFC 3326), so that it counts no missed call."""
+
+
+class PlaySounds(_Effect, frozen=True, kw_only=True):
+    """Play to one leg; names without language are looked up in `language`. Replaces what plays."""
+
+    leg: LegId
+    play: PlayId
+    sounds: tuple[str, ...]
+    language: str
+    loop: bool = False
+
+
+class StopSounds(_Effect, frozen=True, kw_only=True):
+    leg: LegId
+
+
+class ConnectLegs(_Effect, frozen=True, kw_only=True):
+    """Let two legs hear each other; ends what plays on either."""
+
+    a: LegId
+    b: LegId
+
+
+class DisconnectLegs(_Effect, frozen=True, kw_only=True):
+    """End the connection of `leg`; both sides hear nothing until something plays or connects."""
+
+    leg: LegId
+
+
+class BeginRecording(_Effect, frozen=True, kw_only=True):
+    """Record these legs, a channel each. Not begun again on retrieve; the file runs through holds."""
+
+    recording: RecordingId
+    call: CallId
+    legs: tuple[LegId, ...]
+
+
+class EndRecording(_Effect, frozen=True, kw_only=True):
+    recording: RecordingId
+
+
+class AskToAnswer(_Effect, frozen=True, kw_only=True):
+    """Make the agent's ringing phone take the call (NOTIFY, Event: talk)."""
+
+    leg: LegId
+
+
+class PopScreen(_Effect, frozen=True, kw_only=True):
+    """Show the caller to this agent, and to nobody else, before the phone rings: always directly before its OriginateToAgent."""
+
+    agent: AgentId
+    call: CallId
+    offer: OfferId | None
+    queue: QueueId | None
+    calling: str | None
+    called: str
+    waited_s: float
+
+
+Effect = (
+    RingCaller
+    | AnswerCaller
+    | RefuseCaller
+    | OriginateToAgent
+    | OriginateToOutside
+    | ReleaseLeg
+    | PlaySounds
+    | StopSounds
+    | ConnectLegs
+    | DisconnectLegs
+    | BeginRecording
+    | EndRecording
+    | AskToAnswer
+    | PopScreen
+)
+
+__all__ = ["Effect", "FailureCause"]

@@ -1,0 +1,444 @@
+"""What became true in the exchange: the journal's words, past tense, after CSTA (ECMA-269) where it has one.
+
+Everything else is a fold over these: the state itself, CDRs and the conversation ledger, live figures, reports. An event carries
+all a fold needs that an earlier event of the same call has not told already. The time of an event is that of its journal entry.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from acd.core.configuration import TenantConfiguration
+from acd.core.ids import AgentId, CallId, EntryId, LegId, MenuId, OfferId, PlayId, QueueId, RecordingId, SiteId, TrunkId
+
+Direction = Literal["inbound", "outbound", "internal"]
+LegRole = Literal["caller", "agent", "forward", "destination"]
+OfferOutcome = Literal["answered", "no_answer", "declined", "failed", "answered_elsewhere", "abandoned", "withdrawn"]
+QueueOutcome = Literal["answered", "abandoned", "overflowed", "exited", "closed", "withdrawn"]
+
+
+class _Event(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
+    """Base of all events: frozen, tagged by class name."""
+
+
+# ---------------------------------------------------------------------- configuration, house
+
+
+class ConfigurationChanged(_Event, frozen=True, kw_only=True):
+    configuration: TenantConfiguration
+
+
+class Started(_Event, frozen=True, kw_only=True):
+    pass
+
+
+class Stopping(_Event, frozen=True, kw_only=True):
+    pass
+
+
+# ---------------------------------------------------------------------- calls and legs
+
+
+class CallOffered(_Event, frozen=True, kw_only=True):
+    """A conversation began (CSTA Offered)."""
+
+    call: CallId
+    direction: Direction
+    calling: str | None
+    calling_name: str | None
+    called: str
+    trunk: TrunkId | None
+    agent: AgentId | None
+    """The agent who dials, for outbound and internal calls."""
+    number: str | None
+    """Our configured number that was reached."""
+    country: str | None
+    language: str
+
+
+class LegInitiated(_Event, frozen=True, kw_only=True):
+    leg: LegId
+    call: CallId
+    role: LegRole
+    agent: AgentId | None = None
+    number: str | None = None
+    """E.164 or short number of an outside party."""
+    trunk: TrunkId | None = None
+    site: SiteId | None = None
+    forwarded_by: str | None = None
+    """Who or what caused a `forward` leg."""
+
+
+class LegAlerted(_Event, frozen=True, kw_only=True):
+    leg: LegId
+
+
+class LegConnected(_Event, frozen=True, kw_only=True):
+    leg: LegId
+
+
+class LegHeld(_Event, frozen=True, kw_only=True):
+    """The connection of this leg is held; `by` is the agent who asked, or None when the party's own phone did."""
+
+    leg: LegId
+    by: AgentId | None = None
+
+
+class LegRetrieved(_Event, frozen=True, kw_only=True):
+    leg: LegId
+
+
+class LegCleared(_Event, frozen=True, kw_only=True):
+    leg: LegId
+    cause: str
+    status: int | None = None
+    by: Literal["party", "exchange"] = "exchange"
+    detail: str | None = None
+
+
+class LegQuoted(_Event, frozen=True, kw_only=True):
+    """The price was known before the leg was placed."""
+
+    leg: LegId
+    quote: dict[str, str]
+
+
+class LegMeasured(_Event, frozen=True, kw_only=True):
+    """Media quality of a leg; may follow the leg's and even the call's end."""
+
+    leg: LegId
+    call: CallId
+    quality: dict[str, float | int | str | None]
+
+
+class CallEstablished(_Event, frozen=True, kw_only=True):
+    """Two parties hear each other (CSTA Established). Comes again after a transfer, with the new pair."""
+
+    call: CallId
+    a: LegId
+    b: LegId
+
+
+class CallHeld(_Event, frozen=True, kw_only=True):
+    call: CallId
+    by: AgentId
+
+
+class CallRetrieved(_Event, frozen=True, kw_only=True):
+    call: CallId
+    by: AgentId
+
+
+class CallTransferred(_Event, frozen=True, kw_only=True):
+    call: CallId
+    by: AgentId
+    to: str
+
+
+class CallForwarded(_Event, frozen=True, kw_only=True):
+    """The call goes to a number outside on somebody's account (CSTA Diverted)."""
+
+    call: CallId
+    number: str
+    reason: Literal["always", "busy", "no_answer", "unregistered", "overflow", "menu", "number", "transfer", "closed", "exit"]
+    by: str
+    """Agent, queue, menu or number that forwards."""
+
+
+class CallCleared(_Event, frozen=True, kw_only=True):
+    """The conversation is over; no leg of it is left (CSTA Connection Cleared of the last one)."""
+
+    call: CallId
+    cause: str
+    """`hang_up`, `abandoned`, `no_answer`, `busy`, `rejected`, `not_found`, `no_bandwidth`, `price_refused`, `closed`,
+    `restart`, `shutdown`, `supervisor`, ..."""
+
+
+class DispositionSet(_Event, frozen=True, kw_only=True):
+    call: CallId
+    agent: AgentId
+    code: str
+
+
+# ---------------------------------------------------------------------- treatment
+
+
+class MenuEntered(_Event, frozen=True, kw_only=True):
+    call: CallId
+    menu: MenuId
+
+
+class MenuLeft(_Event, frozen=True, kw_only=True):
+    call: CallId
+    menu: MenuId
+    digit: str | None
+    """The key that chose; None: fallback, closed or hang-up."""
+
+
+class DigitReceived(_Event, frozen=True, kw_only=True):
+    call: CallId
+    leg: LegId
+    digit: str
+
+
+class SoundsStarted(_Event, frozen=True, kw_only=True):
+    leg: LegId
+    play: PlayId
+    sounds: tuple[str, ...]
+    loop: bool = False
+
+
+class SoundsFinished(_Event, frozen=True, kw_only=True):
+    leg: LegId
+    play: PlayId
+
+
+class AnnouncementBegan(_Event, frozen=True, kw_only=True):
+    """Sounds before the end of the call (`ToAnnouncement`)."""
+
+    call: CallId
+    sounds: tuple[str, ...]
+
+
+# ---------------------------------------------------------------------- queues and offers
+
+
+class Queued(_Event, frozen=True, kw_only=True):
+    """The contact stands in the queue (CSTA Queued)."""
+
+    call: CallId
+    entry: EntryId
+    queue: QueueId
+    position: int
+    """1 is next."""
+
+
+class QueueLeft(_Event, frozen=True, kw_only=True):
+    call: CallId
+    entry: EntryId
+    queue: QueueId
+    outcome: QueueOutcome
+    detail: str | None = None
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One agent who could have been chosen, and the terms it was ordered by, most significant first, smaller wins."""
+
+    agent: AgentId
+    terms: tuple[float, ...]
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why this contact went to this agent at this moment: enough to compute the winner again (U1)."""
+
+    rule: str
+    """Name and version of the rule, e.g. `longest_idle/1`."""
+    term_names: tuple[str, ...]
+    entry_terms: dict[str, float]
+    """Order of the contact among those waiting: waited_s, priority_s, capped score ..."""
+    ahead: tuple[EntryId, ...] = ()
+    """Contacts with a better score that no free agent could take."""
+    requirements: tuple[tuple[str, int], ...]
+    """Skills and levels asked for at this moment (after relaxation)."""
+    relaxation: int = 0
+    """How many relaxations were in force."""
+    candidates: tuple[Candidate, ...]
+    removed: dict[str, tuple[AgentId, ...]]
+    """Filter -> agents it removed, in the order of the filters: logged_off, not_ready, busy, not_member, skill, unregistered,
+    no_bandwidth, already_tried, mode."""
+    tie_break: str
+    chosen: tuple[AgentId, ...]
+    """One agent; several with ring_all."""
+
+
+class OfferMade(_Event, frozen=True, kw_only=True):
+    """A queued contact is offered (CSTA Delivered follows with LegAlerted)."""
+
+    offer: OfferId
+    call: CallId
+    entry: EntryId
+    queue: QueueId
+    legs: dict[AgentId, LegId]
+    decision: Decision
+
+
+class OfferEnded(_Event, frozen=True, kw_only=True):
+    """One agent's part of an offer ended."""
+
+    offer: OfferId
+    call: CallId
+    agent: AgentId
+    outcome: OfferOutcome
+    detail: str | None = None
+
+
+# ---------------------------------------------------------------------- agents
+
+
+class AgentLoggedOn(_Event, frozen=True, kw_only=True):
+    agent: AgentId
+
+
+class AgentLoggedOff(_Event, frozen=True, kw_only=True):
+    agent: AgentId
+
+
+class AgentReady(_Event, frozen=True, kw_only=True):
+    agent: AgentId
+
+
+class AgentNotReady(_Event, frozen=True, kw_only=True):
+    agent: AgentId
+    reason: str
+
+
+class WorkReserved(_Event, frozen=True, kw_only=True):
+    """A piece of work is at the agent: from now on the agent is busy."""
+
+    agent: AgentId
+    call: CallId
+    leg: LegId
+    kind: Literal["queue", "direct", "outbound"]
+    queue: QueueId | None = None
+
+
+class WorkConnected(_Event, frozen=True, kw_only=True):
+    agent: AgentId
+    call: CallId
+
+
+class AfterCallWorkBegan(_Event, frozen=True, kw_only=True):
+    agent: AgentId
+    call: CallId
+    until: float | None
+    """Epoch seconds; None: until the agent ends it."""
+
+
+class WorkDone(_Event, frozen=True, kw_only=True):
+    agent: AgentId
+    call: CallId
+    outcome: Literal["handled", "no_answer", "declined", "failed", "answered_elsewhere", "abandoned", "withdrawn"]
+
+
+# ---------------------------------------------------------------------- lines
+
+
+class ChannelReserved(_Event, frozen=True, kw_only=True):
+    """A speech channel was admitted against a site or trunk (R9)."""
+
+    leg: LegId
+    line: str
+    """`site:<id>` or `trunk:<id>`."""
+    kbits: int
+    reserved_kbits: int
+    """After this reservation."""
+    upload_kbits: int
+
+
+class ChannelReleased(_Event, frozen=True, kw_only=True):
+    leg: LegId
+    line: str
+    kbits: int
+
+
+class ChannelRefused(_Event, frozen=True, kw_only=True):
+    leg: LegId
+    call: CallId
+    line: str
+    kbits: int
+    reserved_kbits: int
+    upload_kbits: int
+    reason: str
+    """One English sentence with the figures."""
+
+
+class DeviceBound(_Event, frozen=True, kw_only=True):
+    agent: AgentId
+    contact: str
+    expires_at: float
+    flow: str
+    user_agent: str | None = None
+
+
+class DeviceUnbound(_Event, frozen=True, kw_only=True):
+    agent: AgentId
+    contact: str
+    why: str
+
+
+class TrunkUp(_Event, frozen=True, kw_only=True):
+    trunk: TrunkId
+
+
+class TrunkDown(_Event, frozen=True, kw_only=True):
+    trunk: TrunkId
+    detail: str | None = None
+
+
+# ---------------------------------------------------------------------- recordings
+
+
+class RecordingBegan(_Event, frozen=True, kw_only=True):
+    recording: RecordingId
+    call: CallId
+    legs: tuple[LegId, ...]
+
+
+class RecordingKept(_Event, frozen=True, kw_only=True):
+    recording: RecordingId
+    call: CallId
+    path: str
+    duration_ms: int
+    error: str | None = None
+
+
+Event = (
+    ConfigurationChanged
+    | Started
+    | Stopping
+    | CallOffered
+    | LegInitiated
+    | LegAlerted
+    | LegConnected
+    | LegHeld
+    | LegRetrieved
+    | LegCleared
+    | LegQuoted
+    | LegMeasured
+    | CallEstablished
+    | CallHeld
+    | CallRetrieved
+    | CallTransferred
+    | CallForwarded
+    | CallCleared
+    | DispositionSet
+    | MenuEntered
+    | MenuLeft
+    | DigitReceived
+    | SoundsStarted
+    | SoundsFinished
+    | AnnouncementBegan
+    | Queued
+    | QueueLeft
+    | OfferMade
+    | OfferEnded
+    | AgentLoggedOn
+    | AgentLoggedOff
+    | AgentReady
+    | AgentNotReady
+    | WorkReserved
+    | WorkConnected
+    | AfterCallWorkBegan
+    | WorkDone
+    | ChannelReserved
+    | ChannelReleased
+    | ChannelRefused
+    | DeviceBound
+    | DeviceUnbound
+    | TrunkUp
+    | TrunkDown
+    | RecordingBegan
+    | RecordingKept
+)

@@ -1,0 +1,304 @@
+"""What happens to the exchange: telephony facts reported by the shell, and the requests of the desk (commands).
+
+All times are the `now` given beside the input: seconds since the epoch in UTC, never going back, read by the shell. One input in,
+then `Engine.handle` returns its events and effects. Inputs are journaled with their events, so that a day can be replayed.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from acd.core.configuration import Target, TenantConfiguration
+from acd.core.ids import AgentId, CallId, LegId, OfferId, PlayId, RecordingId, TrunkId
+
+
+class _Input(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
+    """Base of all inputs: frozen, tagged by class name."""
+
+
+# ---------------------------------------------------------------------- the house itself
+
+
+class Configured(_Input, frozen=True, kw_only=True):
+    """A new configuration holds from now on. Calls in progress keep what they have, the next decision uses the new one."""
+
+    configuration: TenantConfiguration
+
+
+class ServiceStarted(_Input, frozen=True, kw_only=True):
+    """The process runs (again). Every call the journal still shows as up was cut: it ends with cause `restart`."""
+
+
+class ServiceStopping(_Input, frozen=True, kw_only=True):
+    """The process ends in order: calls are cleared with cause `shutdown`, new ones refused."""
+
+
+class TimePassed(_Input, frozen=True, kw_only=True):
+    """A deadline of `Engine.next_timeout()` was reached."""
+
+
+# ---------------------------------------------------------------------- telephony facts
+
+FailureCause = Literal[
+    "busy",
+    "no_answer",
+    "rejected",
+    "unregistered",
+    "unreachable",
+    "no_bandwidth",
+    "price_refused",
+    "congestion",
+    "not_found",
+    "unsupported_media",
+    "error",
+]
+
+
+class CallArrived(_Input, frozen=True, kw_only=True):
+    """A new call stands at the door; its leg is not answered yet."""
+
+    call: CallId
+    leg: LegId
+    trunk: TrunkId | None = None
+    """It came over this trunk ..."""
+    agent: AgentId | None = None
+    """... or from this agent's own device."""
+    calling: str | None = None
+    """Caller's number, E.164 with `+` where it could be normalised; None withheld."""
+    calling_name: str | None = None
+    called: str
+    """Number that was dialled: E.164 with `+`, or as dialled when it is short."""
+    channel_kbits: int | None = None
+    """Wire cost of the channel as negotiated; None: as configured."""
+
+
+class LegAlerting(_Input, frozen=True, kw_only=True):
+    """The far end of an originated leg rings (180/183)."""
+
+    leg: LegId
+
+
+class LegAnswered(_Input, frozen=True, kw_only=True):
+    """The far end answered (2xx), or our answer to an arrived call was confirmed (ACK)."""
+
+    leg: LegId
+
+
+class LegFailed(_Input, frozen=True, kw_only=True):
+    """An originated leg did not come about."""
+
+    leg: LegId
+    cause: FailureCause
+    status: int | None = None
+    """SIP status, when there was one."""
+    detail: str | None = None
+
+
+class LegReleased(_Input, frozen=True, kw_only=True):
+    """The far end hung up (BYE, or CANCEL before the answer), or the leg died (session timeout, media silence)."""
+
+    leg: LegId
+    cause: Literal["hang_up", "cancelled", "timeout", "media_silent", "transport", "error"] = "hang_up"
+
+
+class LegHeldByParty(_Input, frozen=True, kw_only=True):
+    """The party put us on hold from its own phone (re-INVITE sendonly/inactive)."""
+
+    leg: LegId
+
+
+class LegRetrievedByParty(_Input, frozen=True, kw_only=True):
+    leg: LegId
+
+
+class DigitPressed(_Input, frozen=True, kw_only=True):
+    leg: LegId
+    digit: str
+
+
+class SoundsEnded(_Input, frozen=True, kw_only=True):
+    """All sounds of a play were heard, or it could not be played (`unknown_sound`). Not reported for plays the core itself stopped."""
+
+    leg: LegId
+    play: PlayId
+    outcome: Literal["finished", "unknown_sound"] = "finished"
+
+
+class LegPriced(_Input, frozen=True, kw_only=True):
+    """The price of an outside leg, known before it is placed."""
+
+    leg: LegId
+    quote: dict[str, str]
+    """Tariff, version, prefix, destination, per-minute price, set-up fee, currency: for the desk and the ledger."""
+
+
+class RecordingEnded(_Input, frozen=True, kw_only=True):
+    recording: RecordingId
+    path: str
+    duration_ms: int
+    error: str | None = None
+
+
+class QualityMeasured(_Input, frozen=True, kw_only=True):
+    """What the media plane measured on a leg that ended; figures as in `media.control.Quality`."""
+
+    leg: LegId
+    quality: dict[str, float | int | str | None]
+
+
+class DeviceRegistered(_Input, frozen=True, kw_only=True):
+    """A contact of the agent's device is registered until `expires_at` (epoch seconds)."""
+
+    agent: AgentId
+    contact: str
+    expires_at: float
+    flow: str = ""
+    """Where requests to this contact are sent, in the shell's own notation: kept so that registrations survive a restart."""
+    user_agent: str | None = None
+
+
+class DeviceUnregistered(_Input, frozen=True, kw_only=True):
+    agent: AgentId
+    contact: str
+    why: Literal["removed", "expired"] = "removed"
+
+
+class TrunkChanged(_Input, frozen=True, kw_only=True):
+    """A trunk answers its probes or its registration holds, or not."""
+
+    trunk: TrunkId
+    up: bool
+    detail: str | None = None
+
+
+# ---------------------------------------------------------------------- the desk
+
+
+class LogOn(_Input, frozen=True, kw_only=True):
+    """The agent's shift begins: NOT_READY with reason `logged_on`, unless `ready`."""
+
+    agent: AgentId
+    ready: bool = False
+
+
+class LogOff(_Input, frozen=True, kw_only=True):
+    agent: AgentId
+
+
+class GoReady(_Input, frozen=True, kw_only=True):
+    agent: AgentId
+
+
+class GoNotReady(_Input, frozen=True, kw_only=True):
+    """May be given during a call: it holds after it."""
+
+    agent: AgentId
+    reason: str
+
+
+class EndAfterCallWork(_Input, frozen=True, kw_only=True):
+    agent: AgentId
+
+
+class Dial(_Input, frozen=True, kw_only=True):
+    """Click-to-dial: the agent's device rings first, then the destination (R2). `call` is minted by the shell."""
+
+    agent: AgentId
+    call: CallId
+    number: str
+    quote: dict[str, str] | None = None
+    """The price told to the agent; None for numbers inside the house."""
+
+
+class Answer(_Input, frozen=True, kw_only=True):
+    """Have the agent's device take the offered call (RFC-less `talk` event)."""
+
+    agent: AgentId
+
+
+class Decline(_Input, frozen=True, kw_only=True):
+    """The agent does not want the offered call; the caller keeps its place."""
+
+    agent: AgentId
+
+
+class Hold(_Input, frozen=True, kw_only=True):
+    agent: AgentId
+    call: CallId
+
+
+class Retrieve(_Input, frozen=True, kw_only=True):
+    agent: AgentId
+    call: CallId
+
+
+class HangUp(_Input, frozen=True, kw_only=True):
+    agent: AgentId
+    call: CallId
+
+
+class Transfer(_Input, frozen=True, kw_only=True):
+    """Blind transfer: the agent's part ends, the other party goes to the target."""
+
+    agent: AgentId
+    call: CallId
+    target: Target
+
+
+class SetDisposition(_Input, frozen=True, kw_only=True):
+    """How the work ended, in the tenant's own codes; during the call or in after-call work."""
+
+    agent: AgentId
+    call: CallId
+    code: str
+
+
+class ClearCall(_Input, frozen=True, kw_only=True):
+    """A supervisor ends a call."""
+
+    call: CallId
+    by: str
+
+
+Fact = (
+    Configured
+    | ServiceStarted
+    | ServiceStopping
+    | TimePassed
+    | CallArrived
+    | LegAlerting
+    | LegAnswered
+    | LegFailed
+    | LegReleased
+    | LegHeldByParty
+    | LegRetrievedByParty
+    | DigitPressed
+    | SoundsEnded
+    | LegPriced
+    | RecordingEnded
+    | QualityMeasured
+    | DeviceRegistered
+    | DeviceUnregistered
+    | TrunkChanged
+)
+Command = (
+    LogOn
+    | LogOff
+    | GoReady
+    | GoNotReady
+    | EndAfterCallWork
+    | Dial
+    | Answer
+    | Decline
+    | Hold
+    | Retrieve
+    | HangUp
+    | Transfer
+    | SetDisposition
+    | ClearCall
+)
+Input = Fact | Command
+
+__all__ = ["Command", "Fact", "Input", "OfferId"]

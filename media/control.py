@@ -1,0 +1,257 @@
+"""The control protocol between the main process and a media worker: house protocol, DESIGN.md §4.
+
+One connection per worker (unix or TCP socket), both directions, each message one MessagePack-encoded tagged struct
+behind a 32-bit big-endian length. The main process sends `Request`s, the worker answers the ones that carry
+`request` with `Reply` and reports everything else as `Report`. A leg is named by the exchange; the worker knows nothing
+of calls, queues or SIP. Media time is not in here: the worker owns the clock of its packets.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Codec = Literal["PCMA", "PCMU"]
+
+
+class _Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
+    """Base of all messages: frozen, tagged by class name."""
+
+
+# ---------------------------------------------------------------------- main process -> worker
+
+
+class OpenLeg(_Message, frozen=True, kw_only=True):
+    """Bind an RTP/RTCP port pair for `leg` on `address`; answered by `LegOpened` or `Refused`."""
+
+    request: int
+    leg: str
+    address: str
+    """Local IP address (v4 or v6) the ports are bound to."""
+    loss_concealment: bool = True
+
+
+class DescribeLeg(_Message, frozen=True, kw_only=True):
+    """What the far end of `leg` said in its SDP; may come again after a re-INVITE. Packets flow from now on."""
+
+    leg: str
+    remote_address: str
+    remote_port: int
+    remote_rtcp_port: int
+    codec: Codec
+    payload_type: int
+    ptime_ms: int = 20
+    telephone_event: int | None = None
+    """Payload type of RFC 4733 events the far end accepts; None: send digits in band."""
+    sends: bool = True
+    """We may send to the far end (its direction is sendrecv or recvonly)."""
+    receives: bool = True
+    """We accept packets from the far end."""
+    silence_timeout_s: float = 0.0
+    """Report `LegSilent` after so long without a packet while `receives`; 0 never."""
+
+
+class Bridge(_Message, frozen=True, kw_only=True):
+    """Relay audio between two described legs, converting codecs where they differ. Ends what plays on either."""
+
+    a: str
+    b: str
+
+
+class Unbridge(_Message, frozen=True, kw_only=True):
+    """Stop relaying from and to `leg`; its partner hears nothing until something plays."""
+
+    leg: str
+
+
+class Play(_Message, frozen=True, kw_only=True):
+    """Play sound names one after the other to `leg` (names as `de/queue.greeting`, without suffix); replaces what plays.
+
+    `PlayEnded` is reported once: when the last sound was sent, when `Stop`/`Bridge`/another `Play` cut it, or when a name is unknown.
+    """
+
+    leg: str
+    play: str
+    sounds: tuple[str, ...]
+    loop: bool = False
+    stop_on_digit: bool = False
+
+
+class Stop(_Message, frozen=True, kw_only=True):
+    """Stop what plays on `leg`; nothing happens when nothing plays."""
+
+    leg: str
+
+
+class SendDigits(_Message, frozen=True, kw_only=True):
+    """Send DTMF towards the far end of `leg` as RFC 4733 events (in band where it offered none)."""
+
+    leg: str
+    digits: str
+    duration_ms: int = 100
+    gap_ms: int = 60
+
+
+class StartRecording(_Message, frozen=True, kw_only=True):
+    """Record into a WAV file, 8 kHz 16 bit, one channel per leg in the order given; aligned on one time line."""
+
+    recording: str
+    path: str
+    legs: tuple[str, ...]
+
+
+class StopRecording(_Message, frozen=True, kw_only=True):
+    """Close the file; answered by the report `RecordingEnded`."""
+
+    recording: str
+
+
+class PauseRecording(_Message, frozen=True, kw_only=True):
+    """Write silence instead of audio until resumed (card numbers must not be kept)."""
+
+    recording: str
+    paused: bool
+
+
+class CloseLeg(_Message, frozen=True, kw_only=True):
+    """Free the ports of `leg`; the report `LegClosed` with its quality follows."""
+
+    leg: str
+
+
+class AskStatus(_Message, frozen=True, kw_only=True):
+    """Answered by `Status`."""
+
+    request: int
+
+
+class Shutdown(_Message, frozen=True, kw_only=True):
+    """Close all legs, report them, and end."""
+
+
+Request = (
+    OpenLeg
+    | DescribeLeg
+    | Bridge
+    | Unbridge
+    | Play
+    | Stop
+    | SendDigits
+    | StartRecording
+    | StopRecording
+    | PauseRecording
+    | CloseLeg
+    | AskStatus
+    | Shutdown
+)
+
+
+# ---------------------------------------------------------------------- worker -> main process
+
+
+class LegOpened(_Message, frozen=True, kw_only=True):
+    """Reply to `OpenLeg`: the ports that are bound; RTP is even, RTCP is RTP + 1 (RFC 3550 §11)."""
+
+    request: int
+    leg: str
+    address: str
+    rtp_port: int
+    rtcp_port: int
+
+
+class Refused(_Message, frozen=True, kw_only=True):
+    """Reply: the request could not be carried out; `reason` says why in one English sentence."""
+
+    request: int
+    reason: str
+
+
+class Quality(_Message, frozen=True, kw_only=True):
+    """What was measured on one leg until it closed. Receive side by us, send side from the peer's RTCP reports (RFC 3550 §6.4)."""
+
+    packets_sent: int
+    packets_received: int
+    packets_lost: int
+    """Received side, RFC 3550 A.3 cumulative number of packets lost (never below 0 here)."""
+    packets_late_or_duplicate: int
+    jitter_ms: float
+    round_trip_ms: float | None
+    remote_loss_fraction: float | None
+    """Share of our packets the far end reports lost, 0..1; None when it sent no RTCP."""
+    mos: float
+    """ITU-T G.107 R mapped to MOS, G.711 with our concealment, receive side."""
+    r_factor: float
+    codec: str
+
+
+class Status(_Message, frozen=True, kw_only=True):
+    """Reply to `AskStatus`: figures of the worker itself."""
+
+    request: int
+    legs: int
+    bridges: int
+    recordings: int
+    packets_received: int
+    packets_sent: int
+    packets_dropped: int
+    """Packets lost inside the worker: socket buffer overruns and send errors."""
+    late_ticks: int
+    """20 ms ticks that began more than 5 ms late."""
+    cpu_s: float
+    ports_free: int
+
+
+Reply = LegOpened | Refused | Status
+
+
+class DigitReceived(_Message, frozen=True, kw_only=True):
+    """One DTMF digit from the far end of `leg` (RFC 4733 event, reported once, at its end or after its first packet's duration)."""
+
+    leg: str
+    digit: str
+    duration_ms: int
+
+
+class PlayEnded(_Message, frozen=True, kw_only=True):
+    """See `Play`."""
+
+    leg: str
+    play: str
+    outcome: Literal["finished", "stopped", "unknown_sound"]
+
+
+class RecordingEnded(_Message, frozen=True, kw_only=True):
+    """The file is closed and whole."""
+
+    recording: str
+    path: str
+    duration_ms: int
+    error: str | None = None
+
+
+class LegLatched(_Message, frozen=True, kw_only=True):
+    """The first packet came; symmetric RTP now sends to where it came from (RFC 4961)."""
+
+    leg: str
+    remote_address: str
+    remote_port: int
+
+
+class LegSilent(_Message, frozen=True, kw_only=True):
+    """No packet for `silence_timeout_s`."""
+
+    leg: str
+    seconds: float
+
+
+class LegClosed(_Message, frozen=True, kw_only=True):
+    """The ports are free again."""
+
+    leg: str
+    quality: Quality
+
+
+Report = DigitReceived | PlayEnded | RecordingEnded | LegLatched | LegSilent | LegClosed
+
+FromWorker = Reply | Report

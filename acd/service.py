@@ -1,0 +1,151 @@
+"""The voice service as the API sees it: house interface between `api` and `acd` (DESIGN.md §1, "cmds" and "events").
+
+`acd.runtime.VoiceService` implements it; tests of the API use a small one of their own over the real core engine. Configuration
+comes from above as values, telephony facts from below; whoever calls this never sees SIP or RTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from acd.core.configuration import TenantConfiguration
+from acd.core.events import Event
+from acd.core.ids import AgentId, CallId, TenantId, TrunkId
+from acd.core.inputs import Command
+from acd.core.live import LiveState
+
+
+class Device(msgspec.Struct, frozen=True, kw_only=True):
+    """A SIP device an agent registers with. The password is never kept, only the digests of RFC 7616 §3.4.2."""
+
+    agent: AgentId
+    username: str
+    """Unique over all tenants of the installation, so that a phone needs no domain."""
+    ha1_md5: str
+    ha1_sha256: str
+
+
+class TrunkRegistration(msgspec.Struct, frozen=True, kw_only=True):
+    """We register at the customer's own carrier (R5)."""
+
+    registrar: str
+    """`host` or `host:port`."""
+    username: str
+    password: str
+    auth_username: str | None = None
+    expires_s: int = 300
+
+
+class TrunkLine(msgspec.Struct, frozen=True, kw_only=True):
+    """How a trunk is reached and recognised; the routing side is `acd.core.configuration.Trunk` with the same id."""
+
+    id: TrunkId
+    peer: str
+    """`host[:port]` of the carrier or PBX that outbound calls go to."""
+    transport: Literal["udp", "tcp"] = "udp"
+    sources: tuple[str, ...] = ()
+    """IP networks its calls come from (IP authentication), e.g. `203.0.113.0/28`."""
+    registration: TrunkRegistration | None = None
+    probe_every_s: float = 30.0
+    """OPTIONS keep-alive; 0 never."""
+    caller_id: str | None = None
+    codecs: tuple[Literal["PCMA", "PCMU"], ...] = ("PCMA", "PCMU")
+
+
+class TenantSetup(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the voice service needs of one tenant."""
+
+    configuration: TenantConfiguration
+    devices: tuple[Device, ...] = ()
+    trunks: tuple[TrunkLine, ...] = ()
+    domains: tuple[str, ...] = ()
+    """SIP domains of the tenant beside the installation's own address."""
+    plans: tuple[bytes, ...] = ()
+    """Tariff plans as JSON documents of `billing_cdr.tariff`."""
+
+
+class LiveEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing on the live stream: a journal event after it is on disk, or a screen pop."""
+
+    tenant: TenantId
+    seq: int
+    at: float
+    """Epoch seconds, UTC."""
+    event: Event | ScreenPop
+    only_agent: AgentId | None = None
+    """Set: for this agent's desk and nobody else's."""
+
+
+class ScreenPop(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
+    """Who is calling, for the one agent about to be rung (U25)."""
+
+    agent: AgentId
+    call: CallId
+    queue: str | None
+    number: str | None
+    """Caller in E.164; None withheld."""
+    called: str
+    waited_s: float
+    contact: dict[str, Any] | None = None
+    tickets: tuple[dict[str, Any], ...] = ()
+    appointment: dict[str, Any] | None = None
+
+
+class ScreenContext(msgspec.Struct, frozen=True, kw_only=True):
+    """What the platform knows of a number."""
+
+    contact: dict[str, Any] | None = None
+    tickets: tuple[dict[str, Any], ...] = ()
+    appointment: dict[str, Any] | None = None
+
+
+Lookup = Callable[[TenantId, str], Awaitable[ScreenContext]]
+"""Given by the API: tenant and E.164 number -> what is known. Asked when a call arrives, so that the pop itself waits for nothing."""
+
+
+class VoiceService(Protocol):
+    """Commands go in, events come out; one per process."""
+
+    async def open_tenant(self, setup: TenantSetup, database: AsyncEngine, directory: Path) -> None:
+        """Recover the tenant's journal in `directory`, then route its calls. CDRs and charges go to `database`."""
+
+    async def configure(self, setup: TenantSetup) -> None:
+        """Let a changed setup take effect at the next event.
+
+        Raises: ValueError: `configuration.problems()` is not empty; the text holds them all, one a line.
+        """
+
+    async def close_tenant(self, tenant: TenantId) -> None:
+        """Clear its calls, sync its journal, forget it."""
+
+    async def command(self, tenant: TenantId, command: Command) -> tuple[Event, ...]:
+        """Carry out a desk command; returns its events once they are on disk.
+
+        Raises: IllegalTransition (409), UnknownName (404) of `acd.core.engine`; PriceRefused (409) of `acd.errors` for a number without a price.
+        """
+
+    def mint_call(self) -> CallId:
+        """A fresh conversation id, for `Dial`."""
+
+    async def quote(self, tenant: TenantId, number: str) -> dict[str, str]:
+        """Price of a call to `number` from now, before it is placed; raises PriceRefused with the reason."""
+
+    def live(self, tenant: TenantId) -> LiveState:
+        """The live board at this moment."""
+
+    def describe(self, tenant: TenantId) -> dict[str, Any]:
+        """Everything for /debug/state: core, SIP engine, media workers."""
+
+    def stream(self, tenant: TenantId, *, agent: AgentId | None = None) -> AsyncIterator[LiveEvent]:
+        """Live events from now on; with `agent`, that agent's private events too. A reader too slow for 10 000 events gets `StreamOverrun`."""
+
+    def decisions(self, tenant: TenantId, call: CallId) -> list[dict[str, Any]]:
+        """Decision records of a call, each with `offer`, `at` and the outcomes, from the journal."""
+
+    def figures(self) -> Mapping[str, float]:
+        """Counters and gauges of the whole service for /metrics: name -> value (labels in the name as Prometheus writes them)."""

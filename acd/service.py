@@ -126,7 +126,7 @@ class VoiceService(Protocol):
     async def command(self, tenant: TenantId, command: Command) -> tuple[Event, ...]:
         """Carry out a desk command; returns its events once they are on disk.
 
-        Raises: IllegalTransition (409), UnknownName (404) of `acd.core.engine`; PriceRefused (409) of `acd.errors` for a number without a price.
+        Raises: IllegalTransition (409), UnknownName (404) of `acd.core.engine`; PriceRefused (409) of `acd.errors`.
         """
 
     def mint_call(self) -> CallId:
@@ -142,7 +142,7 @@ class VoiceService(Protocol):
         """Everything for /debug/state: core, SIP engine, media workers."""
 
     def stream(self, tenant: TenantId, *, agent: AgentId | None = None) -> AsyncIterator[LiveEvent]:
-        """Live events from now on; with `agent`, that agent's private events too. A reader too slow for 10 000 events gets `StreamOverrun`."""
+        """Live events from now on; with `agent`, that agent's private events too. A reader 10 000 events behind gets `StreamOverrun`."""
 
     def decisions(self, tenant: TenantId, call: CallId) -> list[dict[str, Any]]:
         """Decision records of a call, each with `offer`, `at` and the outcomes, from the journal."""

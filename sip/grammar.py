@@ -1,0 +1,189 @@
+"""Patterns made from the ABNF of RFC 3261 §25, each under the rule it implements, and the small scanners built on them.
+
+All patterns work on decoded text whose folded lines were already joined (`sip.parser`), so LWS is a run of SP and HTAB here, and CR and LF
+cannot occur. Every repetition is possessive or over disjoint alternatives: the time is linear in the length, whatever a peer sends.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from sip.errors import ParseError
+
+# alphanum  =  ALPHA / DIGIT
+# token     =  1*(alphanum / "-" / "." / "!" / "%" / "*" / "_" / "+" / "`" / "'" / "~" )
+TOKEN: Final = r"[A-Za-z0-9\-.!%*_+`'~]++"  # noqa: S105  # no secret
+IS_TOKEN: Final = re.compile(TOKEN).fullmatch
+
+# LWS  =  [*WSP CRLF] 1*WSP ; linear whitespace          SWS  =  [LWS] ; sep whitespace
+# Folding is gone before we look (RFC 3261 §7.3.1: any LWS may be replaced by a single SP).
+SWS: Final = r"[ \t]*+"
+LWS: Final = r"[ \t]++"
+
+# quoted-string  =  SWS DQUOTE *(qdtext / quoted-pair ) DQUOTE
+# qdtext         =  LWS / %x21 / %x23-5B / %x5D-7E / UTF8-NONASCII
+# quoted-pair    =  "\" (%x00-09 / %x0B-0C / %x0E-7F)
+QUOTED_STRING: Final = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+
+# hostport       =  host [ ":" port ]
+# host           =  hostname / IPv4address / IPv6reference
+# hostname       =  *( domainlabel "." ) toplabel [ "." ]
+# IPv6reference  =  "[" IPv6address "]"
+# port           =  1*DIGIT
+# Deviation: "_" is let through in hostnames (container and Windows names carry it), and what stands in the brackets is any run of hex
+# digits, colons and dots: RFC 5118 §4.10 wants the three colons of RFC 3261's faulty ABNF tolerated.
+HOST: Final = r"(?:[A-Za-z0-9\-._]++|\[[0-9A-Fa-f:.]++\])"
+PORT: Final = r"[0-9]{1,5}"
+
+# generic-param  =  token [ EQUAL gen-value ]
+# gen-value      =  token / host / quoted-string
+# Deviation: an unquoted value is any run without separators; RFC 5118 §4.5 has `received=2001:db8::9:255`, and some phones leave URIs
+# unquoted.
+PARAM_VALUE: Final = rf'(?:{QUOTED_STRING}|[^ \t;,"<>=?]++)'
+GENERIC_PARAM: Final = re.compile(rf"{SWS};{SWS}({TOKEN})(?:{SWS}={SWS}({PARAM_VALUE}))?+{SWS}")
+# What we write without quotes: token / host.
+IS_BARE_VALUE: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~\[\]:]++").fullmatch
+
+# SIP-Version    =  "SIP" "/" 1*DIGIT "." 1*DIGIT
+IS_SIP_VERSION: Final = re.compile(r"[Ss][Ii][Pp]/([0-9]{1,5})\.([0-9]{1,5})").fullmatch
+
+# Status-Line    =  SIP-Version SP Status-Code SP Reason-Phrase CRLF      Status-Code = ... / extension-code (3DIGIT)
+# Deviation: the SP before an empty reason phrase may be missing; trunks of two vendors cut it off.
+STATUS_LINE: Final = re.compile(r"([^ ]++) ([0-9]{3})(?: (.*+))?", re.DOTALL).fullmatch
+
+# delta-seconds  =  1*DIGIT
+IS_DIGITS: Final = re.compile(r"[0-9]++").fullmatch
+
+# One element of a comma-separated list: commas inside quotes and inside < > do not separate.
+LIST_ELEMENT: Final = re.compile(rf'(?:[^,"<]++|{QUOTED_STRING}|<[^>]*+>)*+')
+
+MAX_DIGITS: Final = 20
+"""A number with more digits than this is "overlarge" without looking at its value (2^64 has 20); int() of hostile length costs quadratic
+time."""
+
+Params = tuple[tuple[str, str | None], ...]
+"""Parameters in their order: (name, value without quotes), value None for a flag such as ;lr."""
+
+
+def split_list(text: str, where: str) -> list[str]:
+    """The elements of `header = element *(COMMA element)`, stripped.
+
+    Raises: ParseError: a quote or angle bracket is never closed, or an element is empty.
+    """
+    if "," not in text:
+        elements = [text]
+    else:
+        elements = []
+        at, end = 0, len(text)
+        while True:
+            match = LIST_ELEMENT.match(text, at)
+            stop = match.end() if match else at
+            elements.append(text[at:stop])
+            if stop == end:
+                break
+            if text[stop] != ",":
+                raise ParseError(f"unbalanced {text[stop]!r}", where=where)
+            at = stop + 1
+    stripped = [element.strip(" \t") for element in elements]
+    if not all(stripped):
+        raise ParseError("empty element in a list", where=where)
+    return stripped
+
+
+def quote(text: str) -> str:
+    """The quoted-string that stands for the text."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+UNQUOTE_PAIR: Final = re.compile(r"\\(.)", re.DOTALL)
+
+
+def unquote(text: str) -> str:
+    """The text that a quoted-string stands for; any other text is returned as it is."""
+    if text[:1] != '"':
+        return text
+    inner = text[1:-1]
+    return UNQUOTE_PAIR.sub(r"\1", inner) if "\\" in inner else inner
+
+
+def parse_params(text: str, where: str) -> Params:
+    """The parameters in `*( SEMI generic-param )`; the text starts at the first semicolon.
+
+    Raises: ParseError: an empty parameter (";;"), or anything that is no parameter.
+    """
+    found: list[tuple[str, str | None]] = []
+    at, end = 0, len(text)
+    while at < end:
+        match = GENERIC_PARAM.match(text, at)
+        if match is None:
+            if not text[at:].strip(" \t"):
+                break
+            raise ParseError(f"no parameter: {text[at : at + 40]!r}", where=where)
+        name, value = match.groups()
+        found.append((name, unquote(value) if value is not None else None))
+        at = match.end()
+    return tuple(found)
+
+
+def params_text(params: Params) -> str:
+    """The inverse of `parse_params`: quotes exactly the values that need them."""
+    parts = []
+    for name, value in params:
+        if value is None:
+            parts.append(f";{name}")
+        elif IS_BARE_VALUE(value):
+            parts.append(f";{name}={value}")
+        else:
+            parts.append(f";{name}={quote(value)}")
+    return "".join(parts)
+
+
+def param(params: Params, name: str) -> str | None:
+    """The value of the first parameter of that name, "" for a flag, None where there is none (names are case-insensitive)."""
+    for found, value in params:
+        if found == name or found.lower() == name:
+            return "" if value is None else value
+    return None
+
+
+def with_param(params: Params, name: str, value: str | None) -> Params:
+    """The same parameters with this one replaced in its place, or appended."""
+    replaced = False
+    out: list[tuple[str, str | None]] = []
+    for pair in params:
+        if pair[0].lower() == name.lower():
+            if not replaced:
+                out.append((name, value))
+                replaced = True
+        else:
+            out.append(pair)
+    if not replaced:
+        out.append((name, value))
+    return tuple(out)
+
+
+def without_param(params: Params, name: str) -> Params:
+    """The same parameters without this one."""
+    return tuple(pair for pair in params if pair[0].lower() != name.lower())
+
+
+def number(text: str, where: str, maximum: int) -> int:
+    """A run of digits not above the maximum.
+
+    Raises: ParseError: no digits, or overlarge (RFC 4475 §3.1.2.4 and §3.1.2.5 must not wrap round).
+    """
+    if not IS_DIGITS(text):
+        raise ParseError(f"no number: {text[:40]!r}", where=where)
+    significant = text.lstrip("0") or "0"
+    if len(significant) > MAX_DIGITS or (value := int(significant)) > maximum:
+        raise ParseError(f"number above {maximum}", where=where)
+    return value
+
+
+def saturated_number(text: str, maximum: int) -> int | None:
+    """A run of digits, cut down to the maximum; None for anything else."""
+    if not IS_DIGITS(text):
+        return None
+    significant = text.lstrip("0") or "0"
+    return maximum if len(significant) > MAX_DIGITS else min(int(significant), maximum)

@@ -1,0 +1,46 @@
+"""Contact: where to reach a party; the star of de-registration (RFC 3261 §20.10, §10.2)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sip.errors import ParseError
+from sip.grammar import saturated_number
+from sip.headers.name_addr import NameAddr, parse_name_addrs
+
+MALFORMED_EXPIRES_S: Final = 3600
+"""RFC 3261 §10.2.1.1: "Malformed values SHOULD be treated as equivalent to 3600"."""
+
+MAX_EXPIRES_S: Final = 2**32 - 1
+"""RFC 3261 §20.19: "The value of this field is an integral number of seconds (in decimal) between 0 and (2**32)-1"."""
+
+
+def parse_contacts(values: list[str]) -> tuple[tuple[NameAddr, ...], bool]:
+    """All Contact fields of a message.
+
+    Returns: the contacts, and whether the value is the star.
+    Raises: ParseError: a malformed contact, or a star beside contacts (§10.3 step 6 answers 400).
+    """
+    if any(value == "*" for value in values):
+        if len(values) > 1:
+            raise ParseError("* beside other contacts", where="header Contact")
+        return (), True
+    return tuple(contact for value in values for contact in parse_name_addrs(value, "header Contact")), False
+
+
+def contact_expires_s(contact: NameAddr) -> int | None:
+    """The expires parameter of a contact: None where it is missing, cut down where it is overlarge, 3600 where it is malformed."""
+    value = contact.param("expires")
+    if value is None:
+        return None
+    seconds = saturated_number(value, MAX_EXPIRES_S)
+    return MALFORMED_EXPIRES_S if seconds is None else seconds
+
+
+def contact_q(contact: NameAddr) -> float:
+    """The preference 0..1 among contacts, 1 where it is missing or malformed (RFC 3261 §20.10: `qvalue`)."""
+    # qvalue  =  ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] )
+    value = contact.param("q")
+    if not value or len(value) > 5 or not value.isascii() or not value.replace(".", "", 1).isdigit():
+        return 1.0
+    return min(float(value), 1.0)

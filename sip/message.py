@@ -1,0 +1,452 @@
+"""Requests and responses: RFC 3261 §7, with the typed header fields of §20; responses built from requests by §8.2.6."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from sip.errors import LocalMisuse, ParseError
+from sip.grammar import IS_TOKEN, saturated_number, split_list
+from sip.headers.contact import MALFORMED_EXPIRES_S, MAX_EXPIRES_S, parse_contacts
+from sip.headers.cseq import CSeq, parse_cseq
+from sip.headers.fields import Headers, Value
+from sip.headers.media_type import MediaType, parse_media_type
+from sip.headers.name_addr import NameAddr, parse_name_addr
+from sip.headers.route import parse_routes
+from sip.headers.via import Via, parse_vias
+from sip.status import reason_phrase
+from sip.uri import Uri
+
+KNOWN_METHODS: Final = frozenset(
+    (
+        "INVITE",
+        "ACK",
+        "BYE",
+        "CANCEL",
+        "OPTIONS",
+        "REGISTER",
+        "INFO",
+        "MESSAGE",
+        "NOTIFY",
+        "PRACK",
+        "PUBLISH",
+        "REFER",
+        "SUBSCRIBE",
+        "UPDATE",
+    )
+)
+"""Methods of IANA's registry. Another one is answered 501, not 400 (RFC 4475 §3.1.2.18)."""
+
+MANDATORY_HEADERS: Final = ("Via", "From", "To", "Call-ID", "CSeq")
+"""RFC 3261 §8.1.1 without Max-Forwards, which RFC 2543 did not know (RFC 4475 §3.4.1)."""
+
+MAX_MAX_FORWARDS: Final = 255
+"""RFC 3261 §20.22: "an integer in the range 0-255"."""
+
+
+def _one(headers: Headers, key: str, name: str) -> str:
+    values = headers.by_key.get(key)  # same module, hot path
+    if not values:
+        raise ParseError("missing", where=f"header {name}")
+    if len(values) > 1:
+        raise ParseError("more than once", where=f"header {name}")
+    return values[0]
+
+
+def _vias(headers: Headers) -> tuple[Via, ...]:
+    values = headers.by_key.get("via")
+    if not values:
+        raise ParseError("missing", where="header Via")
+    return parse_vias(values[0]) if len(values) == 1 else tuple(via for value in values for via in parse_vias(value))
+
+
+def _top_via(headers: Headers) -> Via:
+    values = headers.by_key.get("via")
+    if not values:
+        raise ParseError("missing", where="header Via")
+    return parse_vias(values[0])[0]
+
+
+def _from(headers: Headers) -> NameAddr:
+    return parse_name_addr(_one(headers, "from", "From"), "header From")
+
+
+def _to(headers: Headers) -> NameAddr:
+    return parse_name_addr(_one(headers, "to", "To"), "header To")
+
+
+def _call_id(headers: Headers) -> str:
+    value = _one(headers, "call-id", "Call-ID")
+    # callid = word [ "@" word ]; a word has neither SP nor control characters. More is not asked: it is compared octet by octet.
+    if not value or " " in value or "\t" in value:
+        raise ParseError(f"no callid: {value[:40]!r}", where="header Call-ID")
+    return value
+
+
+def _cseq(headers: Headers) -> CSeq:
+    return parse_cseq(_one(headers, "cseq", "CSeq"))
+
+
+def _contacts(headers: Headers) -> tuple[tuple[NameAddr, ...], bool]:
+    return parse_contacts(headers.get_all("Contact"))
+
+
+def _max_forwards(headers: Headers) -> int | None:
+    if "max-forwards" not in headers.by_key:
+        return None
+    value = saturated_number(_one(headers, "max-forwards", "Max-Forwards"), MAX_MAX_FORWARDS)
+    if value is None:
+        raise ParseError("no number", where="header Max-Forwards")
+    return value
+
+
+class _TypedHeaders:
+    """What requests and responses have in common: the header fields as values.
+
+    Each is read when first asked for. The mandatory ones were read when the message was parsed; a header that is missing altogether
+    raises ParseError here (`missing_headers` says so beforehand).
+    """
+
+    __slots__ = ()
+    headers: Headers
+    body: bytes
+
+    @property
+    def vias(self) -> tuple[Via, ...]:
+        return self.headers.typed("vias", _vias)
+
+    @property
+    def top_via(self) -> Via:
+        return self.headers.typed("top_via", _top_via)
+
+    @property
+    def from_(self) -> NameAddr:
+        return self.headers.typed("from", _from)
+
+    @property
+    def to(self) -> NameAddr:
+        return self.headers.typed("to", _to)
+
+    @property
+    def from_tag(self) -> str | None:
+        return self.from_.tag
+
+    @property
+    def to_tag(self) -> str | None:
+        return self.to.tag
+
+    @property
+    def call_id(self) -> str:
+        return self.headers.typed("call-id", _call_id)
+
+    @property
+    def cseq(self) -> CSeq:
+        return self.headers.typed("cseq", _cseq)
+
+    @property
+    def contacts(self) -> tuple[NameAddr, ...]:
+        """All contacts; empty for none and for the star."""
+        return self.headers.typed("contacts", _contacts)[0]
+
+    @property
+    def has_star_contact(self) -> bool:
+        """Contact: * (RFC 3261 §10.2.2: every binding is to go)."""
+        return self.headers.typed("contacts", _contacts)[1]
+
+    @property
+    def contact(self) -> NameAddr | None:
+        """The first contact: in a dialog there is exactly one."""
+        contacts = self.contacts
+        return contacts[0] if contacts else None
+
+    @property
+    def routes(self) -> tuple[NameAddr, ...]:
+        return self.headers.typed("routes", lambda headers: parse_routes(headers.get_all("Route"), "Route"))
+
+    @property
+    def record_routes(self) -> tuple[NameAddr, ...]:
+        return self.headers.typed("record-routes", lambda headers: parse_routes(headers.get_all("Record-Route"), "Record-Route"))
+
+    @property
+    def max_forwards(self) -> int | None:
+        """None where it is missing; above 255 it counts as 255."""
+        return self.headers.typed("max-forwards", _max_forwards)
+
+    @property
+    def expires(self) -> int | None:
+        """Seconds; None where it is missing, cut down where overlarge, 3600 where malformed (RFC 3261 §10.2.1.1)."""
+        value = self.headers.get("Expires")
+        if value is None:
+            return None
+        seconds = saturated_number(value, MAX_EXPIRES_S)
+        return MALFORMED_EXPIRES_S if seconds is None else seconds
+
+    def tokens(self, name: str) -> tuple[str, ...]:
+        """The elements of a header that lists tokens (Require, Supported, Allow, Allow-Events ...); an empty header has none.
+
+        Raises: ParseError: an element that is no token.
+        """
+
+        def read(headers: Headers) -> tuple[str, ...]:
+            where = f"header {name}"
+            found = [element for value in headers.get_all(name) if value for element in split_list(value, where)]
+            for element in found:
+                if not IS_TOKEN(element):
+                    raise ParseError(f"no token: {element[:40]!r}", where=where)
+            return tuple(found)
+
+        return self.headers.typed(f"tokens {name}", read)
+
+    @property
+    def require(self) -> tuple[str, ...]:
+        return self.tokens("Require")
+
+    @property
+    def supported(self) -> tuple[str, ...]:
+        return self.tokens("Supported")
+
+    @property
+    def allow(self) -> tuple[str, ...]:
+        return self.tokens("Allow")
+
+    @property
+    def accept(self) -> tuple[MediaType, ...] | None:
+        """The media ranges of Accept; None where it is missing (which means application/sdp, RFC 3261 §20.1)."""
+
+        def read(headers: Headers) -> tuple[MediaType, ...] | None:
+            values = headers.get_all("Accept")
+            if not values:
+                return None
+            return tuple(
+                parse_media_type(element, "header Accept") for value in values if value for element in split_list(value, "header Accept")
+            )
+
+        return self.headers.typed("accept", read)
+
+    @property
+    def content_type(self) -> MediaType | None:
+        value = self.headers.get("Content-Type")
+        return None if value is None else self.headers.typed("content-type", lambda _: parse_media_type(value))
+
+    @property
+    def has_sdp(self) -> bool:
+        """True when the body is a session description."""
+        content_type = self.content_type
+        return bool(self.body) and content_type is not None and content_type.essence == "application/sdp"
+
+    @property
+    def missing_headers(self) -> tuple[str, ...]:
+        """The mandatory headers that are not there; a request with any is answered 400 (RFC 4475 §3.3.1)."""
+        index = self.headers.by_key
+        return tuple(name for name in MANDATORY_HEADERS if name.lower() not in index)
+
+    def validate(self) -> None:
+        """Read every header that a transaction stands on, so that its accessor cannot raise later.
+
+        Raises: ParseError: one of them is malformed or there twice. A missing one is not an error here.
+        """
+        headers, index = self.headers, self.headers.by_key
+        if "via" in index:
+            headers.typed("vias", _vias)
+        if "cseq" in index:
+            headers.typed("cseq", _cseq)
+        if "call-id" in index:
+            headers.typed("call-id", _call_id)
+        if "from" in index:
+            headers.typed("from", _from)
+        if "to" in index:
+            headers.typed("to", _to)
+        if "max-forwards" in index:
+            headers.typed("max-forwards", _max_forwards)
+
+
+def _wire(start_line: str, headers: Headers, body: bytes) -> bytes:
+    """The octets of a message; Content-Length is always there, and always right."""
+    length = str(len(body))
+    lines = [start_line]
+    has_length = False
+    for name, value in headers:
+        if name == "Content-Length":
+            if not has_length:
+                lines.append(f"Content-Length: {length}")
+                has_length = True
+        else:
+            lines.append(f"{name}: {value}")
+    if not has_length:
+        lines.append(f"Content-Length: {length}")
+    head = "\r\n".join(lines)
+    # A line break in a value would start a header field of its own: the classic injection, so it is looked for where nothing can get past.
+    if head.count("\n") != len(lines) - 1 or head.count("\r") != len(lines) - 1:
+        raise LocalMisuse(f"line break inside a header of: {start_line}")
+    return f"{head}\r\n\r\n".encode() + body
+
+
+def _built(headers: Iterable[tuple[str, Value]], body: bytes, content_type: Value | None) -> Headers:
+    built = headers.copy() if isinstance(headers, Headers) else Headers(headers)
+    if content_type is not None:
+        built.set("Content-Type", content_type)
+    built.set("Content-Length", len(body))
+    return built
+
+
+class Request(_TypedHeaders, msgspec.Struct, frozen=True):
+    """A request (RFC 3261 §7.1). Immutable from the moment it is sent or delivered."""
+
+    method: str
+    uri: Uri
+    headers: Headers
+    body: bytes = b""
+
+    @classmethod
+    def build(
+        cls, method: str, uri: Uri, headers: Iterable[tuple[str, Value]], body: bytes = b"", content_type: Value | None = None
+    ) -> Request:
+        """A request of ours; Content-Length is added.
+
+        Raises: LocalMisuse: the method is no token, or the URI has headers, which a request line must not carry.
+        """
+        if not IS_TOKEN(method):
+            raise LocalMisuse(f"no method: {method!r}")
+        if uri.headers:
+            raise LocalMisuse(f"headers in a Request-URI: {uri}")
+        return cls(method, uri, _built(headers, body, content_type), body)
+
+    def response(
+        self,
+        status: int,
+        reason: str | None = None,
+        *,
+        to_tag: str | None = None,
+        headers: Iterable[tuple[str, Value]] = (),
+        body: bytes = b"",
+        content_type: Value | None = None,
+    ) -> Response:
+        """The response to this request: Via, From, To, Call-ID and CSeq copied as they came (RFC 3261 §8.2.6.2).
+
+        Args:
+            to_tag: added to To unless the request already carries one; a 100 never gets one from here (§8.2.6.1 leaves it optional).
+        """
+        fields = _echo(self.headers, status, None if status == 100 or ("to" in self.headers.by_key and self.to.tag) else to_tag)
+        fields += [(name, str(value)) for name, value in headers]
+        return Response.build(status, reason, fields, body, content_type)
+
+    def with_headers(self, headers: Headers) -> Request:
+        return Request(self.method, self.uri, headers, self.body)
+
+    def to_bytes(self) -> bytes:
+        return _wire(f"{self.method} {self.uri} SIP/2.0", self.headers, self.body)
+
+    def summary(self) -> str:
+        """One line for logs, never raising."""
+        return f"{self.method} {self.uri} cseq={self.headers.get('CSeq')} call_id={self.headers.get('Call-ID')}"
+
+    def __str__(self) -> str:
+        return self.to_bytes().decode("utf-8", "replace")
+
+
+class Response(_TypedHeaders, msgspec.Struct, frozen=True):
+    """A response (RFC 3261 §7.2)."""
+
+    status: int
+    reason: str
+    headers: Headers
+    body: bytes = b""
+
+    @classmethod
+    def build(
+        cls,
+        status: int,
+        reason: str | None,
+        headers: Iterable[tuple[str, Value]],
+        body: bytes = b"",
+        content_type: Value | None = None,
+    ) -> Response:
+        """A response from its parts; Content-Length is added, the registered phrase stands in for a missing one.
+
+        Raises: LocalMisuse: the status is no SIP status code.
+        """
+        if not 100 <= status <= 699:
+            raise LocalMisuse(f"no status code: {status}")
+        return cls(status, reason_phrase(status) if reason is None else reason, _built(headers, body, content_type), body)
+
+    @property
+    def is_provisional(self) -> bool:
+        return self.status < 200
+
+    @property
+    def is_final(self) -> bool:
+        return self.status >= 200
+
+    @property
+    def is_success(self) -> bool:
+        return 200 <= self.status < 300
+
+    def with_headers(self, headers: Headers) -> Response:
+        return Response(self.status, self.reason, headers, self.body)
+
+    def to_bytes(self) -> bytes:
+        return _wire(f"SIP/2.0 {self.status} {self.reason}", self.headers, self.body)
+
+    def summary(self) -> str:
+        """One line for logs, never raising."""
+        return f"{self.status} {self.reason} cseq={self.headers.get('CSeq')} call_id={self.headers.get('Call-ID')}"
+
+    def __str__(self) -> str:
+        return self.to_bytes().decode("utf-8", "replace")
+
+
+Message = Request | Response
+
+
+def _echo(headers: Headers, status: int, to_tag: str | None) -> list[tuple[str, Value]]:
+    """The fields that a response takes over from its request, in their order."""
+    wanted = {"Via", "From", "To", "Call-ID", "CSeq"}
+    if status == 100:
+        wanted.add("Timestamp")  # RFC 3261 §8.2.6.1
+    fields: list[tuple[str, Value]] = []
+    for name, value in headers:
+        if name in wanted:
+            fields.append((name, f"{value};tag={to_tag}" if name == "To" and to_tag else value))
+    return fields
+
+
+def answer_to_malformed(error: ParseError, to_tag: str | None = None) -> Response | None:
+    """The stateless answer to a request that could not be read, or None where none may be given.
+
+    None for responses, for ACK (RFC 3261 §17: an ACK is never answered) and where Via, From, To, Call-ID or CSeq was not there to be
+    copied. The copied fields may be the malformed ones themselves: they go back as they came, and the answer goes to where the datagram
+    came from.
+    """
+    if error.partial is None or error.method is None or error.method == "ACK":
+        return None
+    tag = None
+    if to_tag:
+        try:
+            tag = None if parse_name_addr(error.partial.get("To") or "").tag else to_tag
+        except ParseError:
+            tag = None  # a tag behind something unreadable would change its meaning
+    seen: set[str] = set()
+    fields: list[tuple[str, Value]] = []
+    for name, value in _echo(error.partial, error.status_hint, tag):
+        if name == "Via" or name not in seen:  # RFC 4475 §3.3.8: the first of a header that must be single
+            fields.append((name, value))
+        seen.add(name)
+    return Response.build(error.status_hint, None, fields)
+
+
+__all__ = [
+    "KNOWN_METHODS",
+    "MANDATORY_HEADERS",
+    "CSeq",
+    "Headers",
+    "Message",
+    "NameAddr",
+    "Request",
+    "Response",
+    "Uri",
+    "Value",
+    "Via",
+    "answer_to_malformed",
+]

@@ -1,0 +1,338 @@
+"""Octets to messages: one datagram (RFC 3261 §18.3, §7) or a stream framed by Content-Length (§18.3, keep-alives RFC 5626 §3.5.1).
+
+Strict where leniency would let one message mean two things (framing, start lines, line ends, single-valued headers), lenient where a
+real phone was written by somebody who read the ABNF less closely; each leniency is marked "Deviation" at its pattern. The verdicts of
+RFC 4475 and RFC 5118 draw the line.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from sip.errors import ParseError
+from sip.grammar import IS_SIP_VERSION, IS_TOKEN, STATUS_LINE, number
+from sip.headers.names import KNOWN_NAMES, header_name
+from sip.message import KNOWN_METHODS, MANDATORY_HEADERS, Headers, Message, Request, Response
+from sip.uri import Uri
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What we are willing to hold in memory for one message; beyond it the peer is broken or hostile."""
+
+    message_octets: int = 65_535
+    """The largest UDP payload there can be, kept for streams too: the largest message seen from a real device is under 16 kB."""
+    header_octets: int = 32_768
+    """Start line and headers together."""
+    header_count: int = 256
+    """RFC 4475 §3.1.1.7 has 44 fields; Max-Forwards 70 bounds the honest Via and Record-Route fields at 140."""
+    line_octets: int = 8_192
+    """One header field; an Identity or a PASSporT chain takes 2-3 kB, RFC 4475 §3.1.1.7 has one of 0.6 kB."""
+    start_line_octets: int = 4_096
+    """Method, URI, version."""
+    leading_blank_octets: int = 64
+    """RFC 3261 §7.5 allows CRLFs before a start line without a bound; a keep-alive is four octets."""
+
+
+DEFAULT_LIMITS: Final = Limits()
+
+
+class KeepAlive(enum.Enum):
+    """RFC 5626 §3.5.1: what stands between messages on a stream, and alone in a datagram."""
+
+    PING = b"\r\n\r\n"
+    """To be answered with a PONG on the same connection."""
+    PONG = b"\r\n"
+
+
+# RFC 3261 §7.3.1: "Header field values can be folded onto multiple lines if the continuation line begins with a space or horizontal tab."
+_FOLD: Final = re.compile(r"[ \t]*+\r\n[ \t]++")
+_BLANK: Final = re.compile(rb"(?:\r\n)*+")
+
+
+def is_keep_alive(datagram: bytes) -> bool:
+    """True for a datagram that only keeps a NAT binding open: CRLFs (RFC 5626 §3.5.1 and common practice), zero octets, or nothing at
+    all.
+    """
+    return len(datagram) <= DEFAULT_LIMITS.leading_blank_octets and not datagram.strip(b"\r\n\0")
+
+
+def parse_datagram(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Message:
+    """Read the one message of a datagram.
+
+    Octets beyond Content-Length are ignored, and without a Content-Length the body ends with the datagram (RFC 3261 §18.3).
+    Raises: ParseError: with `partial` and `method` set where an answer is possible, see `sip.message.answer_to_malformed`.
+    """
+    if len(data) > limits.message_octets:
+        raise ParseError("message too large", 513, "datagram")
+    if data[:2] == b"\r\n":
+        data = data[_BLANK.match(data).end() :]  # type: ignore[union-attr]  # it matches nothing at least
+    end = data.find(b"\r\n\r\n")
+    if end < 0:
+        return _read(data, None, limits)
+    return _read(data[:end], data[end + 4 :], limits)
+
+
+def _read(head: bytes, body: bytes | None, limits: Limits) -> Message:
+    """Read a head and take the body from what follows it; None says that the blank line never came."""
+    if not head:
+        raise ParseError("nothing there", where="start line")
+    start_line, lines = _head_lines(head, limits)
+    start_error: ParseError | None = None
+    method: str | None = None
+    request_line: tuple[str, Uri] | None = None
+    status_line: tuple[int, str] | None = None
+    if start_line[:4].upper() == "SIP/":
+        status_line = _status_line(start_line)
+    else:
+        method = _method(start_line)
+        try:
+            request_line = (method, _request_uri(start_line))
+        except ParseError as error:
+            start_error = error
+    headers, field_error = _fields(lines)
+    try:
+        if (first_error := start_error or field_error) is not None:
+            raise first_error
+        if body is None:
+            raise ParseError("ends inside the header section", where="datagram")
+        content = _content(headers, body)
+        if request_line is not None:
+            request = Request(request_line[0], request_line[1], headers, content)
+            request.validate()
+            _check_method(request)
+            return request
+        assert status_line is not None
+        response = Response(status_line[0], status_line[1], headers, content)
+        response.validate()
+        return response
+    except ParseError as fault:
+        fault.method = method
+        if method is not None and all(name in headers for name in MANDATORY_HEADERS):
+            fault.partial = headers
+        raise
+
+
+def _head_lines(head: bytes, limits: Limits) -> tuple[str, list[str]]:
+    """The start line and the unfolded header lines, decoded."""
+    if len(head) > limits.header_octets:
+        raise ParseError("header section too large", 513, "header section")
+    try:
+        text = head.decode("utf-8")
+    except UnicodeDecodeError:
+        # Deviation: RFC 3261 §7 wants UTF-8; German phones of some age put Latin-1 umlauts into display names. Decided line by line, and
+        # written back as UTF-8.
+        text = "\r\n".join(_decode_line(line) for line in head.split(b"\r\n"))
+    breaks = text.count("\r\n")
+    if text.count("\n") != breaks or text.count("\r") != breaks:
+        raise ParseError("CR or LF alone", where="header section")
+    if "\r\n " in text or "\r\n\t" in text:
+        text = _FOLD.sub(" ", text)
+    lines = text.removesuffix("\r\n").split("\r\n")
+    if len(lines) > limits.header_count:
+        raise ParseError("too many header fields", 513, "header section")
+    if len(lines[0]) > limits.start_line_octets:
+        raise ParseError("start line too long", 414, "start line")
+    if len(text) > limits.line_octets and max(map(len, lines)) > limits.line_octets:
+        raise ParseError("header field too long", 513, "header section")
+    return lines[0], lines[1:]
+
+
+def _decode_line(line: bytes) -> str:
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError:
+        return line.decode("latin-1")
+
+
+def _method(start_line: str) -> str:
+    method = start_line.partition(" ")[0]
+    if not IS_TOKEN(method):
+        raise ParseError(f"no method: {method[:40]!r}", where="request line")
+    return method
+
+
+def _request_uri(start_line: str) -> Uri:
+    # Request-Line  =  Method SP Request-URI SP SIP-Version CRLF: single SPs, none at the end (RFC 4475 §3.1.2.8 to §3.1.2.10).
+    parts = start_line.split(" ")
+    if len(parts) != 3:
+        raise ParseError("not of three parts with single spaces", where="request line")
+    version = IS_SIP_VERSION(parts[2])
+    if version is None:
+        raise ParseError(f"no SIP version: {parts[2][:40]!r}", where="request line")
+    if (version[1], version[2]) != ("2", "0"):
+        raise ParseError(f"SIP version {version[1]}.{version[2]}", 505, "request line")
+    uri = Uri.parse(parts[1])
+    if uri.headers:
+        # RFC 4475 §3.1.2.11: headers in a Request-URI must never become header fields; refusing is the safe reading.
+        raise ParseError("headers in the Request-URI", where="request line")
+    return uri
+
+
+def _status_line(start_line: str) -> tuple[int, str]:
+    match = STATUS_LINE(start_line)
+    if match is None:
+        raise ParseError("no status line", where="status line")
+    version = IS_SIP_VERSION(match[1])
+    if version is None or (version[1], version[2]) != ("2", "0"):
+        raise ParseError(f"no SIP version 2.0: {match[1][:40]!r}", where="status line")
+    status = int(match[2])
+    if not 100 <= status <= 699:
+        raise ParseError(f"status code {status}", where="status line")
+    return status, match[3] or ""
+
+
+def _fields(lines: list[str]) -> tuple[Headers, ParseError | None]:
+    """The header fields in their order, and the first thing that was wrong with them."""
+    fields: list[tuple[str, str]] = []
+    index: dict[str, list[str]] = {}
+    fault: ParseError | None = None
+    known = KNOWN_NAMES.get
+    for line in lines:
+        name, colon, value = line.partition(":")
+        found = known(name)
+        if found is None:
+            try:
+                if not colon:
+                    raise ParseError(f"no colon: {line[:40]!r}", where="header section")
+                found = header_name(name)
+            except ParseError as error:
+                fault = fault or error
+                continue
+        key, spelling = found
+        value = value.strip(" \t")
+        fields.append((spelling, value))
+        bucket = index.get(key)
+        if bucket is None:
+            index[key] = [value]
+        else:
+            bucket.append(value)
+    return Headers.from_wire(fields, index), fault
+
+
+def _content_length(headers: Headers) -> int | None:
+    """The announced length of the body.
+
+    Raises: ParseError: no number, or said twice: two readers could then disagree where the message ends (RFC 4475 §3.3.9).
+    """
+    values = headers.get_all("Content-Length")
+    if not values:
+        return None
+    if len(values) > 1:
+        raise ParseError("more than once", where="header Content-Length")
+    return number(values[0], "header Content-Length", 2**32 - 1)
+
+
+def _content(headers: Headers, body: bytes) -> bytes:
+    length = _content_length(headers)
+    if length is None or length == len(body):
+        return body
+    if length > len(body):
+        # RFC 3261 §18.3: "If the transport packet ends before the end of the message body, this is considered an error."
+        raise ParseError(f"{length} octets announced, {len(body)} there", where="header Content-Length")
+    return body[:length]
+
+
+def _check_method(request: Request) -> None:
+    """RFC 3261 §8.1.1.5: "The method MUST match that of the request"; 501 where we do not know the method anyway (RFC 4475 §3.1.2.18)."""
+    if "CSeq" in request.headers and request.cseq.method != request.method:
+        status = 400 if request.method in KNOWN_METHODS else 501
+        raise ParseError(f"method {request.cseq.method} under {request.method}", status, "header CSeq")
+
+
+Received = Message | KeepAlive | ParseError
+
+
+class StreamParser:
+    """Cuts a TCP, TLS or WebSocket-less stream into messages.
+
+    A message that is malformed inside sound framing comes out as a ParseError in its place in the order; with `fatal` set the framing is
+    lost, the connection must be closed, and nothing more is read (RFC 4475 §3.1.2.2, §3.1.2.3, §3.3.9).
+    """
+
+    __slots__ = ("_body_at", "_buffer", "_limits", "_searched", "_wanted", "closed")
+
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._limits = limits
+        self._buffer = bytearray()
+        self._searched = 0
+        self._body_at = 0
+        self._wanted = 0
+        self.closed = False
+
+    @property
+    def buffered_octets(self) -> int:
+        """How much of an unfinished message is held: the shell times a peer out that never finishes one."""
+        return len(self._buffer)
+
+    def feed(self, data: bytes) -> list[Received]:
+        """Take what the connection gave, return what is complete now."""
+        if self.closed:
+            return []
+        self._buffer += data
+        out: list[Received] = []
+        while self._buffer:
+            try:
+                item = self._next()
+            except ParseError as error:
+                out.append(error)
+                if error.fatal:
+                    self.closed = True
+                    self._buffer.clear()
+                continue
+            if item is None:
+                break
+            out.append(item)
+        return out
+
+    def _next(self) -> Message | KeepAlive | None:
+        buffer = self._buffer
+        if not self._wanted:
+            if buffer[:1] == b"\r":
+                return self._keep_alive()
+            end = buffer.find(b"\r\n\r\n", max(0, self._searched - 3))
+            if end < 0:
+                self._searched = len(buffer)
+                if len(buffer) > self._limits.header_octets:
+                    raise ParseError("header section too large", 513, "stream", fatal=True)
+                return None
+            self._body_at = end + 4
+            self._wanted = self._body_at + self._length(bytes(buffer[:end]))
+        if len(buffer) < self._wanted:
+            return None
+        head = bytes(buffer[: self._body_at - 4])
+        body = bytes(buffer[self._body_at : self._wanted])
+        del buffer[: self._wanted]
+        self._searched = self._wanted = 0
+        return _read(head, body, self._limits)
+
+    def _keep_alive(self) -> KeepAlive | None:
+        buffer = self._buffer
+        if buffer[:4] == b"\r\n\r\n":
+            del buffer[:4]
+            return KeepAlive.PING
+        if b"\r\n\r\n".startswith(buffer):
+            # A PONG, or the first half of a PING: RFC 5626 §3.5.1 tells them apart by what follows, so wait for a whole message or PING.
+            return None
+        if buffer[:2] != b"\r\n":
+            raise ParseError("CR alone", where="stream", fatal=True)
+        del buffer[:2]
+        return KeepAlive.PONG
+
+    def _length(self, head: bytes) -> int:
+        """The body's length: on a stream Content-Length is mandatory (RFC 3261 §18.3)."""
+        try:
+            _, lines = _head_lines(head, self._limits)
+            headers, _ = _fields(lines)
+            length = _content_length(headers)
+            if length is None:
+                raise ParseError("missing on a stream", where="header Content-Length")
+            if self._body_at + length > self._limits.message_octets:
+                raise ParseError("message too large", 513, "header Content-Length")
+        except ParseError as error:
+            error.fatal = True
+            raise
+        return length

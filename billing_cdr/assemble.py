@@ -1,0 +1,467 @@
+"""The ledger of a conversation: a pure fold of facts into a record, closed only if everything adds up (house; U13).
+
+A leg's life is the table `LEG`; a fact that has no place in it is refused at once and changes nothing. When the conversation ends, the
+invariants of `_problems` are checked: the segments of each leg tile its life without gap or overlap, nobody is left connected,
+who talked had answered, recordings belong to legs. A record that breaks one is never handed out as a good one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import Enum
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from billing_cdr.cdr import Cdr, CdrLeg, Outcome, Quality, Recording, Segment
+from billing_cdr.errors import LedgerError
+from billing_cdr.facts import (
+    ConversationBegan,
+    ConversationEnded,
+    Disposition,
+    Fact,
+    LegAnswered,
+    LegBegan,
+    LegEnded,
+    LegPriced,
+    QualityMeasured,
+    RecordingMade,
+    SegmentBegan,
+    SegmentEnded,
+)
+from billing_cdr.instant import between_ms, epoch_ms
+
+RECORDING_SLACK_MS = 2_000
+"""A recording is measured in samples, a leg in instants: the two clocks may differ by so much before something is wrong."""
+REMEMBERED = 10_000
+"""So many closed conversations are remembered, to tell a late fact from the beginning of something new."""
+
+
+class LegState(Enum):
+    """The life of a leg, as far as it concerns the record."""
+
+    RINGING = "ringing"
+    CONNECTED = "connected"
+    GONE = "gone"
+
+
+# fmt: off
+LEG: Final[dict[LegState, dict[type, LegState]]] = {  # what is missing here is refused
+    LegState.RINGING: {
+        LegPriced:       LegState.RINGING,
+        LegAnswered:     LegState.CONNECTED,
+        LegEnded:        LegState.GONE,
+        QualityMeasured: LegState.RINGING,  # early media has a quality too
+    },
+    LegState.CONNECTED: {
+        LegEnded:        LegState.GONE,
+        QualityMeasured: LegState.CONNECTED,
+    },
+    LegState.GONE: {
+        QualityMeasured: LegState.GONE,  # the worker reports when the stream is closed
+    },
+}
+OUTCOMES: Final[dict[str, Outcome]] = {  # why a conversation ended in which nobody talked
+    "abandoned": "abandoned", "caller_hung_up": "abandoned", "cancelled": "abandoned", "exit_key": "abandoned",
+    "overflow": "overflowed", "overflowed": "overflowed", "queue_full": "overflowed", "closed": "overflowed",
+    "busy": "busy",
+    "no_answer": "no_answer", "timeout": "no_answer", "unregistered": "no_answer",
+    "rejected": "rejected", "forbidden": "rejected", "bandwidth": "rejected", "price": "rejected", "declined": "rejected",
+    "cut": "cut",
+}
+_BY_STATUS: Final[dict[int, Outcome]] = {  # RFC 3261 §21
+    486: "busy", 600: "busy", 408: "no_answer", 480: "no_answer", 403: "rejected", 603: "rejected", 607: "rejected", 487: "abandoned",
+}
+# fmt: on
+CUT: Final = "cut"
+"""The cause of what a crash has ended; it stays the outcome, also if somebody had talked."""
+_RINGING_KINDS: Final = frozenset({"offer", "ring", "forward"})
+
+
+class _OpenLeg(Struct, kw_only=True):
+    began: LegBegan
+    state: LegState = LegState.RINGING
+    answered_at: datetime | None = None
+    ended: LegEnded | None = None
+    quality: Quality | None = None
+    priced: LegPriced | None = None
+    open_segment: str | None = None
+
+
+class _OpenSegment(Struct, kw_only=True):
+    began: SegmentBegan
+    ended: SegmentEnded | None = None
+
+
+class _Conversation(Struct, kw_only=True):
+    began: ConversationBegan
+    last_at: datetime
+    legs: dict[str, _OpenLeg] = {}
+    segments: dict[str, _OpenSegment] = {}
+    recordings: list[Recording] = []
+    disposition: str | None = None
+
+
+class _State(Struct, kw_only=True):
+    open: dict[str, _Conversation] = {}
+    closed: dict[str, None] = {}
+
+
+class Assembler:
+    """Folds the facts of many conversations at once. Its state survives a restart: `snapshot`, `restore`."""
+
+    def __init__(self) -> None:
+        self._state = _State()
+
+    def __contains__(self, conversation: str) -> bool:
+        return conversation in self._state.open
+
+    @property
+    def open_conversations(self) -> tuple[str, ...]:
+        """The conversations that have begun and not ended."""
+        return tuple(self._state.open)
+
+    def snapshot(self) -> bytes:
+        """Give the whole state as MessagePack."""
+        return msgspec.msgpack.encode(self._state)
+
+    @classmethod
+    def restore(cls, snapshot: bytes) -> Assembler:
+        """Take up the state of a snapshot."""
+        assembler = cls()
+        assembler._state = msgspec.msgpack.decode(snapshot, type=_State)
+        return assembler
+
+    def apply(self, fact: Fact) -> Cdr | None:
+        """Take one fact; give the record when it was the last of its conversation.
+
+        Raises: LedgerError: the fact contradicts what is known, and nothing has changed; or it was the last one and the ledger
+            does not close: then the conversation is closed and the error carries the draft of its record.
+        """
+        if fact.at.tzinfo is None:
+            raise LedgerError(fact.conversation, [f"{_name(fact)}: {fact.at} names no time zone"])
+        if isinstance(fact, ConversationBegan):
+            self._begin(fact)
+            return None
+        conversation = self._state.open.get(fact.conversation)
+        if conversation is None:
+            why = "is over" if fact.conversation in self._state.closed else "never began"
+            raise LedgerError(fact.conversation, [f"{_name(fact)}: the conversation {why}"])
+        if not isinstance(fact, QualityMeasured | RecordingMade):  # these two come from the media workers, and have no order
+            if fact.at < conversation.last_at:
+                raise LedgerError(fact.conversation, [f"{_name(fact)}: {fact.at} lies before the fact at {conversation.last_at}"])
+            at = fact.at
+        else:
+            at = conversation.last_at
+        if isinstance(fact, ConversationEnded):
+            return self._close(conversation, fact)
+        _note(conversation, fact)
+        conversation.last_at = at
+        return None
+
+    def cut(self, conversation: str, at: datetime) -> Cdr:
+        """Close a conversation that a crash has ended: whatever is open ends at `at` with the cause `cut`.
+
+        Raises: LedgerError: there is no such conversation, or `at` lies before its last fact.
+        """
+        known = self._state.open.get(conversation)
+        if known is None:
+            raise LedgerError(conversation, ["cut: the conversation is not open"])
+        for segment_id, segment in list(known.segments.items()):
+            if segment.ended is None:
+                self.apply(SegmentEnded(conversation=conversation, at=at, segment=segment_id, outcome=CUT))
+        for leg_id, leg in list(known.legs.items()):
+            if leg.ended is None:
+                self.apply(LegEnded(conversation=conversation, at=at, leg=leg_id, cause=CUT, by="crash"))
+        cdr = self.apply(ConversationEnded(conversation=conversation, at=at, cause=CUT))
+        assert cdr is not None
+        return cdr
+
+    def _begin(self, fact: ConversationBegan) -> None:
+        if fact.conversation in self._state.open or fact.conversation in self._state.closed:
+            raise LedgerError(fact.conversation, ["conversation_began: it has begun already"])
+        self._state.open[fact.conversation] = _Conversation(began=fact, last_at=fact.at)
+
+    def _close(self, conversation: _Conversation, fact: ConversationEnded) -> Cdr:
+        del self._state.open[fact.conversation]
+        closed = self._state.closed
+        closed[fact.conversation] = None
+        if len(closed) > REMEMBERED:
+            del closed[next(iter(closed))]
+        problems = _problems(conversation, fact)
+        cdr = _record(conversation, fact)
+        if problems:
+            raise LedgerError(fact.conversation, problems, cdr)
+        return cdr
+
+
+def fold(facts: Iterable[Fact]) -> Cdr:
+    """Fold the facts of one whole conversation.
+
+    Raises: LedgerError: they contradict each other, or the last fact is not the end.
+    """
+    assembler = Assembler()
+    cdr: Cdr | None = None
+    conversation = ""
+    for fact in facts:
+        conversation = fact.conversation
+        cdr = assembler.apply(fact)
+    if cdr is None:
+        raise LedgerError(conversation, ["the facts end before the conversation does"])
+    return cdr
+
+
+def _note(conversation: _Conversation, fact: Fact) -> None:
+    match fact:
+        case LegBegan():
+            if fact.leg in conversation.legs:
+                raise LedgerError(fact.conversation, [f"leg_began: leg {fact.leg} has begun already"])
+            conversation.legs[fact.leg] = _OpenLeg(began=fact)
+        case LegAnswered() | LegEnded() | LegPriced() | QualityMeasured():
+            _note_leg(conversation, fact)
+        case SegmentBegan():
+            _begin_segment(conversation, fact)
+        case SegmentEnded():
+            _end_segment(conversation, fact)
+        case RecordingMade():
+            _note_recording(conversation, fact)
+        case Disposition():
+            conversation.disposition = fact.code
+        case _:
+            raise LedgerError(fact.conversation, [f"{_name(fact)} has no place inside a conversation"])
+
+
+def _leg(conversation: _Conversation, fact: Fact, leg: str) -> _OpenLeg:
+    known = conversation.legs.get(leg)
+    if known is None:
+        raise LedgerError(fact.conversation, [f"{_name(fact)}: leg {leg} never began"])
+    return known
+
+
+def _note_leg(conversation: _Conversation, fact: LegAnswered | LegEnded | LegPriced | QualityMeasured) -> None:
+    leg = _leg(conversation, fact, fact.leg)
+    state = LEG[leg.state].get(type(fact))
+    if state is None:
+        raise LedgerError(fact.conversation, [f"{_name(fact)}: leg {fact.leg} is {leg.state.value} already"])
+    match fact:
+        case LegAnswered():
+            leg.answered_at = fact.at
+        case LegEnded():
+            leg.ended = fact
+        case LegPriced():
+            if leg.priced is not None:
+                raise LedgerError(fact.conversation, [f"leg_priced: leg {fact.leg} has a price already"])
+            leg.priced = fact
+        case QualityMeasured():
+            if leg.quality is not None:
+                raise LedgerError(fact.conversation, [f"quality_measured: leg {fact.leg} has a quality already"])
+            leg.quality = Quality(
+                mos=fact.mos,
+                loss=fact.loss,
+                jitter_ms=fact.jitter_ms,
+                round_trip_ms=fact.round_trip_ms,
+                packets_received=fact.packets_received,
+                packets_sent=fact.packets_sent,
+                packets_lost=fact.packets_lost,
+            )
+    leg.state = state
+
+
+def _begin_segment(conversation: _Conversation, fact: SegmentBegan) -> None:
+    leg = _leg(conversation, fact, fact.leg)
+    if fact.segment in conversation.segments:
+        raise LedgerError(fact.conversation, [f"segment_began: segment {fact.segment} has begun already"])
+    if leg.open_segment is not None:
+        raise LedgerError(fact.conversation, [f"segment_began: leg {fact.leg} is still in segment {leg.open_segment}"])
+    if leg.state is LegState.GONE:
+        raise LedgerError(fact.conversation, [f"segment_began: leg {fact.leg} is gone already"])
+    conversation.segments[fact.segment] = _OpenSegment(began=fact)
+    leg.open_segment = fact.segment
+
+
+def _end_segment(conversation: _Conversation, fact: SegmentEnded) -> None:
+    segment = conversation.segments.get(fact.segment)
+    if segment is None:
+        raise LedgerError(fact.conversation, [f"segment_ended: segment {fact.segment} never began"])
+    if segment.ended is not None:
+        raise LedgerError(fact.conversation, [f"segment_ended: segment {fact.segment} has ended already"])
+    segment.ended = fact
+    conversation.legs[segment.began.leg].open_segment = None
+
+
+def _note_recording(conversation: _Conversation, fact: RecordingMade) -> None:
+    problems = [f"recording_made: leg {leg} never began" for leg in fact.legs if leg not in conversation.legs]
+    if not fact.legs:
+        problems.append(f"recording_made: {fact.path} belongs to no leg")
+    if any(recording.path == fact.path for recording in conversation.recordings):
+        problems.append(f"recording_made: {fact.path} is known already")
+    if problems:
+        raise LedgerError(fact.conversation, problems)
+    conversation.recordings.append(Recording(legs=fact.legs, path=fact.path, duration_ms=fact.duration_ms))
+
+
+def _problems(conversation: _Conversation, end: ConversationEnded) -> list[str]:
+    """Check everything that must hold when a conversation is over."""
+    problems: list[str] = []
+    if not conversation.legs:
+        problems.append("it has no leg")
+    by_leg: dict[str, list[_OpenSegment]] = {leg: [] for leg in conversation.legs}
+    for segment_id, segment in conversation.segments.items():
+        by_leg[segment.began.leg].append(segment)
+        if segment.ended is None:
+            problems.append(f"segment {segment_id} never ended")
+        if segment.began.kind == "talk" and not _answered_by(conversation.legs[segment.began.leg], segment.began.at):
+            problems.append(f"leg {segment.began.leg} talks in segment {segment_id} and has not answered")
+    for leg_id, leg in conversation.legs.items():
+        if leg.ended is None:
+            problems.append(f"leg {leg_id} never ended")
+            continue
+        problems += _tiling(leg_id, leg, by_leg[leg_id])
+    for recording in conversation.recordings:
+        longest = max(between_ms(conversation.legs[leg].began.at, end.at) for leg in recording.legs)
+        if not 0 <= recording.duration_ms <= longest + RECORDING_SLACK_MS:
+            problems.append(f"recording {recording.path} lasts {recording.duration_ms} ms, its legs {longest} ms")
+    return problems
+
+
+def _answered_by(leg: _OpenLeg, at: datetime) -> bool:
+    return leg.answered_at is not None and leg.answered_at <= at
+
+
+def _tiling(leg_id: str, leg: _OpenLeg, segments: list[_OpenSegment]) -> list[str]:
+    """Segments are in the order they began, and never overlap (`_begin_segment` sees to that); what is left are gaps."""
+    assert leg.ended is not None
+    if not segments:
+        return [f"leg {leg_id} has no segment"]
+    problems = []
+    reached = epoch_ms(leg.began.at)
+    for segment in segments:
+        begins = epoch_ms(segment.began.at)
+        if begins != reached:
+            problems.append(f"leg {leg_id} is nowhere for {begins - reached} ms before segment {segment.began.segment}")
+        reached = begins if segment.ended is None else epoch_ms(segment.ended.at)
+    left = epoch_ms(leg.ended.at) - reached
+    if left and segments[-1].ended is not None:
+        problems.append(f"leg {leg_id} ends {left} ms after its last segment")
+    return problems
+
+
+def _record(conversation: _Conversation, end: ConversationEnded) -> Cdr:
+    began = conversation.began
+    segments = tuple(_segment(segment, end.at) for segment in conversation.segments.values())
+    legs = tuple(_cdr_leg(leg, began.tenant, end.at) for leg in conversation.legs.values())
+    main = _main_leg(conversation)
+    mine = [segment for segment in segments if segment.leg == main]
+    answered = min((segment.began_at for segment in mine if segment.kind == "talk"), default=None)
+    queues = [segment.party for segment in mine if segment.kind == "queue"]
+    return Cdr(
+        id=began.conversation,
+        tenant=began.tenant,
+        direction=began.direction,
+        calling=began.calling,
+        called=began.called,
+        trunk=began.trunk,
+        did=began.did,
+        language=began.language,
+        queue=queues[-1] if queues else None,
+        agent=_first_agent(conversation),
+        began_at=began.at,
+        answered_at=answered,
+        ended_at=end.at,
+        duration_ms=between_ms(began.at, end.at),
+        ring_ms=_union_ms([segment for segment in segments if segment.kind in _RINGING_KINDS]),
+        queue_ms=sum(segment.duration_ms for segment in mine if segment.kind == "queue"),
+        talk_ms=sum(segment.duration_ms for segment in mine if segment.kind == "talk"),
+        hold_ms=sum(segment.duration_ms for segment in mine if segment.kind == "hold"),
+        outcome=_outcome(conversation, end.cause, main, talked=answered is not None),
+        cause=end.cause,
+        disposition=conversation.disposition,
+        legs=legs,
+        segments=segments,
+        recordings=tuple(conversation.recordings),
+    )
+
+
+def _main_leg(conversation: _Conversation) -> str | None:
+    """The party the conversation is about: the caller; where nobody called in, the first destination; else whoever was first."""
+    for role in ("caller", "destination"):
+        for leg_id, leg in conversation.legs.items():
+            if leg.began.role == role:
+                return leg_id
+    return next(iter(conversation.legs), None)
+
+
+def _first_agent(conversation: _Conversation) -> str | None:
+    for segment in conversation.segments.values():
+        leg = conversation.legs[segment.began.leg].began
+        if segment.began.kind == "talk" and leg.role == "agent":
+            return leg.party
+    return None
+
+
+def _outcome(conversation: _Conversation, cause: str, main: str | None, *, talked: bool) -> Outcome:
+    if cause == CUT:
+        return "cut"
+    if talked:
+        return "answered"
+    known = OUTCOMES.get(cause)
+    if known is not None:
+        return known
+    ended = conversation.legs[main].ended if main is not None else None
+    if ended is None:
+        return "failed"
+    return OUTCOMES.get(ended.cause) or _BY_STATUS.get(ended.sip_status or 0, "failed")
+
+
+def _segment(segment: _OpenSegment, end_at: datetime) -> Segment:
+    began, ended_at = segment.began, end_at if segment.ended is None else segment.ended.at
+    return Segment(
+        segment=began.segment,
+        leg=began.leg,
+        kind=began.kind,
+        party=began.party,
+        caused_by=began.caused_by,
+        began_at=began.at,
+        ended_at=ended_at,
+        duration_ms=between_ms(began.at, ended_at),
+        outcome="" if segment.ended is None else segment.ended.outcome,
+    )
+
+
+def _cdr_leg(leg: _OpenLeg, tenant: str, end_at: datetime) -> CdrLeg:
+    began, ended = leg.began, leg.ended
+    ended_at = end_at if ended is None else ended.at
+    return CdrLeg(
+        leg=began.leg,
+        role=began.role,
+        party=began.party,
+        number=began.number,
+        trunk=began.trunk,
+        site=began.site,
+        payer=began.payer or tenant,
+        began_at=began.at,
+        answered_at=leg.answered_at,
+        ended_at=ended_at,
+        billable_ms=0 if leg.answered_at is None else between_ms(leg.answered_at, ended_at),
+        cause="" if ended is None else ended.cause,
+        sip_status=None if ended is None else ended.sip_status,
+        ended_by="local" if ended is None else ended.by,
+        quality=leg.quality,
+        quote=None if leg.priced is None else leg.priced.quote,
+    )
+
+
+def _union_ms(segments: list[Segment]) -> int:
+    """Measure the time in which at least one of the segments lasts: phones that ring together ring once."""
+    total, reached = 0, None
+    for begins, ends in sorted((epoch_ms(segment.began_at), epoch_ms(segment.ended_at)) for segment in segments):
+        start = begins if reached is None else max(begins, reached)
+        total += max(0, ends - start)
+        reached = ends if reached is None else max(reached, ends)
+    return total
+
+
+def _name(fact: Fact) -> str:
+    return str(fact.__struct_config__.tag)

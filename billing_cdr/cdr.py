@@ -1,0 +1,111 @@
+"""The record of one conversation: legs, segments, recordings, and the sums that follow from them (house; U13: one ledger a conversation).
+
+One language for durations: whole milliseconds between instants cut to the millisecond.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct
+
+from billing_cdr.facts import By, Direction, Role, SegmentKind
+from billing_cdr.quote import Quote
+
+Outcome = Literal["answered", "abandoned", "overflowed", "busy", "no_answer", "rejected", "failed", "cut"]
+
+
+class Quality(Struct, frozen=True, kw_only=True):
+    """How well a leg was heard."""
+
+    mos: float
+    loss: float
+    jitter_ms: float
+    round_trip_ms: float | None = None
+    packets_received: int = 0
+    packets_sent: int = 0
+    packets_lost: int = 0
+
+
+class CdrLeg(Struct, frozen=True, kw_only=True):
+    """One party's connection."""
+
+    leg: str
+    role: Role
+    party: str
+    number: str | None
+    trunk: str | None
+    site: str | None
+    payer: str
+    """The tenant that pays for it."""
+    began_at: datetime
+    answered_at: datetime | None
+    ended_at: datetime
+    billable_ms: int
+    """From the answer to the end; 0 if nobody answered."""
+    cause: str
+    sip_status: int | None
+    ended_by: By
+    quality: Quality | None = None
+    quote: Quote | None = None
+    """The price that was promised before dialling."""
+
+
+class Segment(Struct, frozen=True, kw_only=True):
+    """One part of a leg's life."""
+
+    segment: str
+    leg: str
+    kind: SegmentKind
+    party: str
+    caused_by: str
+    began_at: datetime
+    ended_at: datetime
+    duration_ms: int
+    outcome: str
+
+
+class Recording(Struct, frozen=True, kw_only=True):
+    """A recording of some legs."""
+
+    legs: tuple[str, ...]
+    path: str
+    duration_ms: int
+
+
+class Cdr(Struct, frozen=True, kw_only=True):
+    """A conversation that is over."""
+
+    id: str
+    tenant: str
+    direction: Direction
+    calling: str
+    called: str
+    trunk: str | None
+    did: str | None
+    language: str
+    queue: str | None
+    """The queue the caller waited in last."""
+    agent: str | None
+    """The agent who talked first."""
+    began_at: datetime
+    answered_at: datetime | None
+    """When the first talk with a person began; a menu or music is no answer."""
+    ended_at: datetime
+    duration_ms: int
+    """From the beginning to the end."""
+    ring_ms: int
+    """Time in which at least one phone rang for this conversation."""
+    queue_ms: int
+    """Time the main leg waited in queues."""
+    talk_ms: int
+    """Time the main leg talked."""
+    hold_ms: int
+    """Time the main leg was on hold."""
+    outcome: Outcome
+    cause: str
+    disposition: str | None
+    legs: tuple[CdrLeg, ...]
+    segments: tuple[Segment, ...]
+    recordings: tuple[Recording, ...]

@@ -1,0 +1,145 @@
+"""Facts: what the exchange reports of one conversation, in the order it happened (CSTA's calls and connections, our words).
+
+A conversation has legs; every leg is in exactly one segment from its beginning to its end. The segments of a leg therefore tile
+its life: the shell ends one and begins the next at the same instant. Duplicates and contradictions are refused, see `assemble`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct
+
+from billing_cdr.quote import Quote
+
+Direction = Literal["inbound", "outbound", "internal"]
+Role = Literal["caller", "agent", "forward", "destination"]
+SegmentKind = Literal["menu", "queue", "offer", "ring", "talk", "hold", "consult", "forward", "callback", "announcement"]
+By = Literal["remote", "local", "timeout", "transport", "crash"]
+
+
+class _Fact(Struct, frozen=True, kw_only=True):
+    conversation: str
+    """The id of the conversation, and of its record."""
+    at: datetime
+    """When it happened: aware, cut to the millisecond by the fold."""
+
+
+class ConversationBegan(_Fact, frozen=True, kw_only=True, tag="conversation_began"):
+    """Somebody calls, or somebody here wants to."""
+
+    tenant: str
+    direction: Direction
+    calling: str
+    """E.164 or extension; `anonymous` for a suppressed number."""
+    called: str
+    """E.164 or extension, as dialled."""
+    trunk: str | None = None
+    did: str | None = None
+    """The number of ours that was called."""
+    language: str = "de"
+
+
+class SegmentBegan(_Fact, frozen=True, kw_only=True, tag="segment_began"):
+    """A leg enters a new part of its life."""
+
+    segment: str
+    leg: str
+    kind: SegmentKind
+    party: str = ""
+    """With whom or what: agent, queue, menu, number, or the other leg."""
+    caused_by: str = ""
+    """Who brought the leg here: `caller`, an agent, a queue, a rule."""
+
+
+class SegmentEnded(_Fact, frozen=True, kw_only=True, tag="segment_ended"):
+    """A part of a leg's life is over."""
+
+    segment: str
+    outcome: str = ""
+
+
+class LegBegan(_Fact, frozen=True, kw_only=True, tag="leg_began"):
+    """A party is being connected: an INVITE came in or went out."""
+
+    leg: str
+    role: Role
+    party: str
+    number: str | None = None
+    """What was dialled on a trunk: E.164 or a German short code; None for a phone of our own."""
+    trunk: str | None = None
+    site: str | None = None
+    payer: str | None = None
+    """The tenant that pays for this leg, if it is another than the conversation's (it forwarded the call)."""
+
+
+class LegAnswered(_Fact, frozen=True, kw_only=True, tag="leg_answered"):
+    """The party answered: 2xx to its INVITE. Charging starts here."""
+
+    leg: str
+
+
+class LegEnded(_Fact, frozen=True, kw_only=True, tag="leg_ended"):
+    """The party is gone: BYE, CANCEL, a final response, or a line that died."""
+
+    leg: str
+    cause: str
+    sip_status: int | None = None
+    by: By = "remote"
+
+
+class LegPriced(_Fact, frozen=True, kw_only=True, tag="leg_priced"):
+    """The price that was promised before this leg was dialled."""
+
+    leg: str
+    quote: Quote
+
+
+class RecordingMade(_Fact, frozen=True, kw_only=True, tag="recording_made"):
+    """A recording of some legs is on disk."""
+
+    legs: tuple[str, ...]
+    path: str
+    duration_ms: int
+
+
+class QualityMeasured(_Fact, frozen=True, kw_only=True, tag="quality_measured"):
+    """How well a leg was heard (G.107; RFC 3550 counters)."""
+
+    leg: str
+    mos: float
+    loss: float
+    """Share of packets lost, 0 to 1."""
+    jitter_ms: float
+    round_trip_ms: float | None = None
+    packets_received: int = 0
+    packets_sent: int = 0
+    packets_lost: int = 0
+
+
+class Disposition(_Fact, frozen=True, kw_only=True, tag="disposition"):
+    """What the agent says the conversation was about; the last word counts."""
+
+    code: str
+
+
+class ConversationEnded(_Fact, frozen=True, kw_only=True, tag="conversation_ended"):
+    """Nobody is left. No fact of this conversation comes after this one."""
+
+    cause: str
+
+
+Fact = (
+    ConversationBegan
+    | SegmentBegan
+    | SegmentEnded
+    | LegBegan
+    | LegAnswered
+    | LegEnded
+    | LegPriced
+    | RecordingMade
+    | QualityMeasured
+    | Disposition
+    | ConversationEnded
+)

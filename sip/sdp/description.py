@@ -1,0 +1,342 @@
+"""A session description as frozen values, and its exact text: RFC 8866 §5 and §6, RTP mappings §6.6, RTCP port RFC 3605, rtcp-mux RFC
+5761.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+NULL_IPV4: Final = "0.0.0.0"  # the hold address of RFC 2543 §B.5, nothing is bound to it
+NULL_IPV6: Final = "::"
+
+
+class Direction(StrEnum):
+    """RFC 8866 §6.7: who may send, seen from whoever wrote the description."""
+
+    SENDRECV = "sendrecv"
+    SENDONLY = "sendonly"
+    RECVONLY = "recvonly"
+    INACTIVE = "inactive"
+
+    @property
+    def sends(self) -> bool:
+        return self in {Direction.SENDRECV, Direction.SENDONLY}
+
+    @property
+    def receives(self) -> bool:
+        return self in {Direction.SENDRECV, Direction.RECVONLY}
+
+    @property
+    def reversed(self) -> Direction:
+        """The same fact seen from the other end."""
+        return direction_of(sends=self.receives, receives=self.sends)
+
+
+def direction_of(*, sends: bool, receives: bool) -> Direction:
+    if sends:
+        return Direction.SENDRECV if receives else Direction.SENDONLY
+    return Direction.RECVONLY if receives else Direction.INACTIVE
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """o= (§5.2): the version grows by one with every change of the description (RFC 3264 §8)."""
+
+    username: str
+    session_id: int
+    session_version: int
+    network_type: str
+    address_type: str
+    address: str
+
+    def __str__(self) -> str:
+        return f"{self.username} {self.session_id} {self.session_version} {self.network_type} {self.address_type} {self.address}"
+
+
+class Connection(msgspec.Struct, frozen=True):
+    """c= (§5.7). The address may carry the /ttl of multicast."""
+
+    address: str
+    address_type: str = "IP4"
+    network_type: str = "IN"
+
+    @property
+    def is_null(self) -> bool:
+        """The hold address of RFC 2543 and its IPv6 form: nothing is to be sent there."""
+        return self.address in {NULL_IPV4, NULL_IPV6}
+
+    def __str__(self) -> str:
+        return f"{self.network_type} {self.address_type} {self.address}"
+
+
+def connection_to(address: str) -> Connection:
+    """The connection line for a literal address."""
+    return Connection(address, "IP6" if ":" in address else "IP4")
+
+
+class Timing(msgspec.Struct, frozen=True):
+    """t= (§5.9), with the r= lines under it kept as text."""
+
+    start: int = 0
+    stop: int = 0
+    repeats: tuple[str, ...] = ()
+
+
+class Attribute(msgspec.Struct, frozen=True):
+    """a=name or a=name:value (§5.13)."""
+
+    name: str
+    value: str | None = None
+
+    def __str__(self) -> str:
+        return self.name if self.value is None else f"{self.name}:{self.value}"
+
+
+class PayloadType(msgspec.Struct, frozen=True):
+    """One format of an RTP stream: its number, its rtpmap (§6.6) and its fmtp (§6.15)."""
+
+    number: int
+    encoding: str
+    clock_rate: int
+    channels: int = 1
+    fmtp: str | None = None
+
+    @property
+    def is_telephone_event(self) -> bool:
+        """RFC 4733."""
+        return self.encoding.lower() == "telephone-event"
+
+    def same_format(self, other: PayloadType) -> bool:
+        """Encoding names are case-insensitive (§6.6); the number says nothing about the format."""
+        return (self.encoding.lower(), self.clock_rate, self.channels) == (other.encoding.lower(), other.clock_rate, other.channels)
+
+    @property
+    def rtpmap(self) -> str:
+        channels = f"/{self.channels}" if self.channels != 1 else ""
+        return f"{self.number} {self.encoding}/{self.clock_rate}{channels}"
+
+
+# RFC 3551 §6, Tables 4 and 5: what a static number means when there is no rtpmap. G722's clock rate is 8000 by an error that stays
+# (§4.5.2).
+STATIC_PAYLOAD_TYPES: Final = {
+    0: PayloadType(0, "PCMU", 8000),
+    3: PayloadType(3, "GSM", 8000),
+    4: PayloadType(4, "G723", 8000),
+    5: PayloadType(5, "DVI4", 8000),
+    6: PayloadType(6, "DVI4", 16000),
+    7: PayloadType(7, "LPC", 8000),
+    8: PayloadType(8, "PCMA", 8000),
+    9: PayloadType(9, "G722", 8000),
+    10: PayloadType(10, "L16", 44100, 2),
+    11: PayloadType(11, "L16", 44100),
+    12: PayloadType(12, "QCELP", 8000),
+    13: PayloadType(13, "CN", 8000),
+    14: PayloadType(14, "MPA", 90000),
+    15: PayloadType(15, "G728", 8000),
+    16: PayloadType(16, "DVI4", 11025),
+    17: PayloadType(17, "DVI4", 22050),
+    18: PayloadType(18, "G729", 8000),
+    25: PayloadType(25, "CelB", 90000),
+    26: PayloadType(26, "JPEG", 90000),
+    28: PayloadType(28, "nv", 90000),
+    31: PayloadType(31, "H261", 90000),
+    32: PayloadType(32, "MPV", 90000),
+    33: PayloadType(33, "MP2T", 90000),
+    34: PayloadType(34, "H263", 90000),
+}
+
+MAX_PAYLOAD_TYPE: Final = 127
+"""Seven bits in the RTP header."""
+
+
+def _digits(text: str | None, maximum: int) -> int | None:
+    if text is None or not text.isascii() or not text.isdigit() or len(text) > 10:
+        return None
+    value = int(text)
+    return value if value <= maximum else None
+
+
+class MediaDescription(msgspec.Struct, frozen=True):
+    """An m= line and everything under it (§5.14)."""
+
+    media: str
+    port: int
+    proto: str
+    formats: tuple[str, ...]
+    port_count: int = 1
+    title: str | None = None
+    connections: tuple[Connection, ...] = ()
+    bandwidths: tuple[str, ...] = ()
+    key: str | None = None
+    attributes: tuple[Attribute, ...] = ()
+
+    def attribute(self, name: str) -> str | None:
+        """The value of the first attribute of that name, "" for a flag, None where there is none."""
+        for attribute in self.attributes:
+            if attribute.name == name:
+                return attribute.value or ""
+        return None
+
+    def attribute_values(self, name: str) -> list[str]:
+        return [attribute.value or "" for attribute in self.attributes if attribute.name == name]
+
+    @property
+    def is_rejected(self) -> bool:
+        """Port 0: refused in an answer, disabled in an offer (RFC 3264 §6, §8.2)."""
+        return self.port == 0
+
+    @property
+    def connection(self) -> Connection | None:
+        return self.connections[0] if self.connections else None
+
+    @property
+    def payload_types(self) -> tuple[PayloadType, ...]:
+        """The formats of an RTP stream, most preferred first (§5.14); formats that nothing explains are left out."""
+        mapped: dict[int, PayloadType] = {}
+        for value in self.attribute_values("rtpmap"):
+            payload_type = _read_rtpmap(value)
+            if payload_type is not None:
+                mapped.setdefault(payload_type.number, payload_type)
+        parameters: dict[str, str] = {}
+        for value in self.attribute_values("fmtp"):
+            fmt, _, text = value.partition(" ")
+            parameters.setdefault(fmt, text.strip())
+        found = []
+        for fmt in self.formats:
+            number = _digits(fmt, MAX_PAYLOAD_TYPE)
+            payload_type = None if number is None else mapped.get(number) or STATIC_PAYLOAD_TYPES.get(number)
+            if payload_type is not None:
+                fmtp = parameters.get(fmt)
+                found.append(payload_type if fmtp is None else msgspec.structs.replace(payload_type, fmtp=fmtp))
+        return tuple(found)
+
+    @property
+    def ptime(self) -> int | None:
+        """Milliseconds of audio in a packet (§6.4); None where missing or unusable. A fraction, as Skype sent it, is cut."""
+        return _digits((self.attribute("ptime") or "").partition(".")[0], 1000) or None
+
+    @property
+    def maxptime(self) -> int | None:
+        return _digits((self.attribute("maxptime") or "").partition(".")[0], 1000) or None
+
+    @property
+    def direction(self) -> Direction | None:
+        """The media-level direction; None where the session level, or sendrecv, holds."""
+        return _direction(self.attributes)
+
+    @property
+    def rtcp_mux(self) -> bool:
+        """RFC 5761: RTCP shares the RTP port."""
+        return self.attribute("rtcp-mux") is not None
+
+    @property
+    def rtcp(self) -> tuple[int, str | None]:
+        """The RTCP port and, if it differs, its address (RFC 3605 §2.1); without the attribute the port above RTP (RFC 3550 §11)."""
+        if self.rtcp_mux:
+            return self.port, None
+        # rtcp-attribute  =  "a=rtcp:" port [nettype space addrtype space connection-address]
+        words = (self.attribute("rtcp") or "").split()
+        port = _digits(words[0], 65535) if words else None
+        if not port:
+            return (self.port + 1 if 0 < self.port < 65535 else 0), None
+        return port, words[3] if len(words) == 4 else None
+
+    def lines(self) -> list[str]:
+        port = f"{self.port}/{self.port_count}" if self.port_count != 1 else str(self.port)
+        out = [f"m={self.media} {port} {self.proto} {' '.join(self.formats)}"]
+        if self.title is not None:
+            out.append(f"i={self.title}")
+        out += [f"c={connection}" for connection in self.connections]
+        out += [f"b={bandwidth}" for bandwidth in self.bandwidths]
+        if self.key is not None:
+            out.append(f"k={self.key}")
+        out += [f"a={attribute}" for attribute in self.attributes]
+        return out
+
+    def refused(self) -> MediaDescription:
+        """The same stream turned down: same media, transport and formats, port 0 (RFC 3264 §6)."""
+        return MediaDescription(self.media, 0, self.proto, self.formats)
+
+
+def _read_rtpmap(value: str) -> PayloadType | None:
+    # rtpmap-value   =  payload-type SP encoding-name "/" clock-rate [ "/" encoding-params ]
+    number_text, _, rest = value.partition(" ")
+    parts = rest.strip().split("/")
+    number = _digits(number_text, MAX_PAYLOAD_TYPE)
+    if number is None or len(parts) not in {2, 3} or not parts[0]:
+        return None
+    clock_rate = _digits(parts[1], 10_000_000)
+    channels = _digits(parts[2], 255) if len(parts) == 3 else 1
+    if not clock_rate:
+        return None
+    return PayloadType(number, parts[0], clock_rate, channels or 1)
+
+
+def _direction(attributes: tuple[Attribute, ...]) -> Direction | None:
+    for attribute in attributes:
+        if attribute.value is None and attribute.name in _DIRECTIONS:
+            return _DIRECTIONS[attribute.name]
+    return None
+
+
+_DIRECTIONS: Final = {direction.value: direction for direction in Direction}
+
+
+class SessionDescription(msgspec.Struct, frozen=True):
+    """A whole description (§5); `str()` gives its text with CRLF line ends."""
+
+    origin: Origin
+    session_name: str = "-"
+    information: str | None = None
+    uri: str | None = None
+    emails: tuple[str, ...] = ()
+    phones: tuple[str, ...] = ()
+    connection: Connection | None = None
+    bandwidths: tuple[str, ...] = ()
+    timings: tuple[Timing, ...] = (Timing(),)
+    zones: str | None = None
+    key: str | None = None
+    attributes: tuple[Attribute, ...] = ()
+    media: tuple[MediaDescription, ...] = ()
+
+    def attribute(self, name: str) -> str | None:
+        for attribute in self.attributes:
+            if attribute.name == name:
+                return attribute.value or ""
+        return None
+
+    def connection_of(self, media: MediaDescription) -> Connection | None:
+        """Where a stream is received: its own c=, or the session's (§5.7)."""
+        return media.connection or self.connection
+
+    def direction_of(self, media: MediaDescription) -> Direction:
+        """The direction of a stream: its own, the session's, or sendrecv (§6.7)."""
+        return media.direction or _direction(self.attributes) or Direction.SENDRECV
+
+    def __str__(self) -> str:
+        out = ["v=0", f"o={self.origin}", f"s={self.session_name}"]
+        if self.information is not None:
+            out.append(f"i={self.information}")
+        if self.uri is not None:
+            out.append(f"u={self.uri}")
+        out += [f"e={email}" for email in self.emails]
+        out += [f"p={phone}" for phone in self.phones]
+        if self.connection is not None:
+            out.append(f"c={self.connection}")
+        out += [f"b={bandwidth}" for bandwidth in self.bandwidths]
+        for timing in self.timings:
+            out.append(f"t={timing.start} {timing.stop}")
+            out += [f"r={repeat}" for repeat in timing.repeats]
+        if self.zones is not None:
+            out.append(f"z={self.zones}")
+        if self.key is not None:
+            out.append(f"k={self.key}")
+        out += [f"a={attribute}" for attribute in self.attributes]
+        for media in self.media:
+            out += media.lines()
+        return "\r\n".join(out) + "\r\n"
+
+    def to_bytes(self) -> bytes:
+        return str(self).encode()

@@ -1,0 +1,430 @@
+"""Offer and answer for one audio stream: RFC 3264, with telephone-event (RFC 4733 §2.4), RTCP ports (RFC 3605, RFC 5761) and both kinds
+of hold.
+
+Who calls what:
+
+    offerer   audio_offer(...) -> offer          later  read_answer(offer, answer) -> NegotiatedAudio
+    answerer  answer(offer, ...) -> Answered(description, audio)
+    re-offer  reoffer(previous, ...) -> offer    hold, resume, moved media: same m= lines, version + 1 (§8)
+
+`OfferAnswer` keeps the turn: RFC 3264 names no states, ours follow JSEP (RFC 8829 §3.2). An input that its table does not have is
+refused with the status in `REFUSALS` when it came from the peer, and is our own bug (`IllegalTransition`) when it came from us.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from sip.errors import IllegalTransition, LocalMisuse, OfferRefused, RemoteFault
+from sip.sdp.description import (
+    Attribute,
+    Connection,
+    Direction,
+    MediaDescription,
+    Origin,
+    PayloadType,
+    SessionDescription,
+    connection_to,
+    direction_of,
+)
+
+PCMA: Final = PayloadType(8, "PCMA", 8000)
+PCMU: Final = PayloadType(0, "PCMU", 8000)
+G711: Final = (PCMA, PCMU)
+TELEPHONE_EVENT: Final = PayloadType(101, "telephone-event", 8000, fmtp="0-16")
+"""101 is what nearly every device uses; 0-16 are the keys and the hook flash (RFC 4733 §3.2)."""
+
+DEFAULT_PTIME_MS: Final = 20
+"""RFC 3551 §4.2: "default packetization interval of 20 ms"."""
+
+SUPPORTED_PROTOS: Final = frozenset(("RTP/AVP", "RTP/AVPF"))
+"""RFC 4585 §4: an AVPF offer can be answered without using any feedback message."""
+
+WARNING_MEDIA_TYPE: Final = 304
+WARNING_MEDIA_FORMAT: Final = 305
+WARNING_NETWORK_ADDRESS: Final = 301
+
+
+class Capabilities(msgspec.Struct, frozen=True):
+    """What we can do with audio.
+
+    Attributes:
+        codecs: in our order of preference.
+        telephone_event: RFC 4733; None switches it off.
+        ptime_ms: what we ask for.
+        offerer_chooses: True takes the first codec of the offer that we know, as RFC 3264 §6.1 recommends; False our own first.
+    """
+
+    codecs: tuple[PayloadType, ...] = G711
+    telephone_event: PayloadType | None = TELEPHONE_EVENT
+    ptime_ms: int = DEFAULT_PTIME_MS
+    offerer_chooses: bool = True
+
+
+class LocalMedia(msgspec.Struct, frozen=True):
+    """Where we receive."""
+
+    address: str
+    port: int
+    rtcp_port: int | None = None
+
+    def attributes(self) -> tuple[Attribute, ...]:
+        """a=rtcp where RTCP is not on the port above (RFC 3605)."""
+        return () if self.rtcp_port in {None, self.port + 1} else (Attribute("rtcp", str(self.rtcp_port)),)
+
+
+class NegotiatedAudio(msgspec.Struct, frozen=True):
+    """The stream both sides agreed on, seen from us.
+
+    Attributes:
+        codec: encoding, clock rate and the number to put into the packets we send.
+        receive_payload_type: the number in the packets we get; differs when the answerer chose another number for its direction (§6.1).
+        telephone_event: the number for the events we send; None when the peer takes none.
+        receive_telephone_event: the number of the events we get.
+        ptime_ms: milliseconds in the packets we send: what the peer asks for.
+        remote_address, remote_port, remote_rtcp_address, remote_rtcp_port: where the peer receives; after latching only a first guess.
+        rtcp_mux: RTCP goes to the RTP port.
+        direction: what we do: SENDONLY means that we send and do not receive.
+    """
+
+    codec: PayloadType
+    receive_payload_type: int
+    telephone_event: int | None
+    receive_telephone_event: int | None
+    ptime_ms: int
+    remote_address: str
+    remote_port: int
+    remote_rtcp_address: str
+    remote_rtcp_port: int
+    rtcp_mux: bool
+    direction: Direction
+
+    @property
+    def is_held_by_remote(self) -> bool:
+        """The peer does not want to hear us."""
+        return not self.direction.sends
+
+
+class Answered(msgspec.Struct, frozen=True):
+    description: SessionDescription
+    audio: NegotiatedAudio
+
+
+def _formats(
+    codecs: tuple[PayloadType, ...], telephone_event: PayloadType | None, ptime_ms: int, direction: Direction
+) -> tuple[tuple[str, ...], tuple[Attribute, ...]]:
+    """The fmt list of an m= line and the attributes that explain it, direction last."""
+    listed = (*codecs, telephone_event) if telephone_event else codecs
+    attributes = []
+    for payload_type in listed:
+        attributes.append(Attribute("rtpmap", payload_type.rtpmap))
+        if payload_type.fmtp is not None:
+            attributes.append(Attribute("fmtp", f"{payload_type.number} {payload_type.fmtp}"))
+    attributes += [Attribute("ptime", str(ptime_ms)), Attribute(direction.value)]
+    return tuple(str(payload_type.number) for payload_type in listed), tuple(attributes)
+
+
+def audio_offer(
+    local: LocalMedia,
+    *,
+    session_id: int,
+    session_version: int = 1,
+    capabilities: Capabilities | None = None,
+    direction: Direction = Direction.SENDRECV,
+    username: str = "-",
+) -> SessionDescription:
+    """The offer of one audio stream (RFC 3264 §5.1).
+
+    Raises: LocalMisuse: no codec, or a number twice.
+    """
+    able = capabilities or Capabilities()
+    numbers = [codec.number for codec in able.codecs] + ([able.telephone_event.number] if able.telephone_event else [])
+    if not able.codecs or len(set(numbers)) != len(numbers):
+        raise LocalMisuse(f"an offer needs codecs with different payload types, not {numbers}")
+    formats, attributes = _formats(able.codecs, able.telephone_event, able.ptime_ms, direction)
+    connection = connection_to(local.address)
+    return SessionDescription(
+        origin=Origin(username, session_id, session_version, "IN", connection.address_type, local.address),
+        connection=connection,
+        media=(MediaDescription("audio", local.port, "RTP/AVP", formats, attributes=local.attributes() + attributes),),
+    )
+
+
+def revised(previous: SessionDescription, changed: SessionDescription) -> SessionDescription:
+    """The changed description under the previous origin: the version grows by one if anything changed, and stays if not (§8)."""
+    same_origin = msgspec.structs.replace(changed, origin=previous.origin)
+    if same_origin == previous:
+        return previous
+    origin = msgspec.structs.replace(previous.origin, session_version=previous.origin.session_version + 1)
+    return msgspec.structs.replace(changed, origin=origin)
+
+
+def reoffer(
+    previous: SessionDescription,
+    local: LocalMedia,
+    *,
+    capabilities: Capabilities | None = None,
+    direction: Direction = Direction.SENDRECV,
+) -> SessionDescription:
+    """A new offer in a session: hold, resume, other codecs, moved media.
+
+    Args:
+        previous: our own last description, offer or answer. Its m= lines keep their number and order; those refused stay refused (§8).
+    """
+    able = capabilities or Capabilities()
+    slot = audio_slot(previous)
+    if slot is not None and able.telephone_event:
+        # RFC 3264 §8.3.2: the number of a dynamic payload type must not come to mean something else within a session.
+        agreed = _telephone_event(previous.media[slot].payload_types, able.telephone_event.clock_rate)
+        if agreed is not None:
+            able = msgspec.structs.replace(able, telephone_event=msgspec.structs.replace(able.telephone_event, number=agreed.number))
+    fresh = audio_offer(local, session_id=previous.origin.session_id, capabilities=able, direction=direction)
+    lines = [media.refused() for media in previous.media]
+    if slot is None:
+        lines.append(fresh.media[0])
+    else:
+        lines[slot] = msgspec.structs.replace(fresh.media[0], proto=previous.media[slot].proto)
+    return revised(previous, msgspec.structs.replace(fresh, media=tuple(lines)))
+
+
+def audio_slot(description: SessionDescription) -> int | None:
+    """The index of the first audio stream that is not refused."""
+    for index, media in enumerate(description.media):
+        if media.media == "audio" and media.port:
+            return index
+    return None
+
+
+def _common(offered: tuple[PayloadType, ...], able: Capabilities) -> tuple[PayloadType, PayloadType] | None:
+    """The codec to use, as (theirs, ours)."""
+    pairs = [(theirs, ours) for theirs in offered for ours in able.codecs if theirs.same_format(ours)]
+    if not pairs:
+        return None
+    return pairs[0] if able.offerer_chooses else min(pairs, key=lambda pair: able.codecs.index(pair[1]))
+
+
+def _telephone_event(offered: tuple[PayloadType, ...], clock_rate: int) -> PayloadType | None:
+    """RFC 4733 §2.1: events run on the clock of the audio stream they belong to."""
+    for payload_type in offered:
+        if payload_type.is_telephone_event and payload_type.clock_rate == clock_rate:
+            return payload_type
+    return None
+
+
+def _remote(description: SessionDescription, media: MediaDescription) -> tuple[Connection, Direction]:
+    """Where the peer receives, and its direction with the old hold understood (RFC 3264 §8.4: c=0.0.0.0 says "do not send to me")."""
+    connection = description.connection_of(media)
+    if connection is None or connection.network_type != "IN" or connection.address_type not in {"IP4", "IP6"}:
+        raise OfferRefused("no usable connection address", WARNING_NETWORK_ADDRESS)
+    direction = description.direction_of(media)
+    if connection.is_null:
+        direction = direction_of(sends=direction.sends, receives=False)
+    return connection, direction
+
+
+def _select(offer: SessionDescription, able: Capabilities) -> tuple[int, PayloadType]:
+    """The stream to accept and its codec.
+
+    Raises: OfferRefused: 304 when no audio stream is offered that we can carry, 305 when none has a codec of ours.
+    """
+    warning = WARNING_MEDIA_TYPE
+    for index, media in enumerate(offer.media):
+        if media.media != "audio" or not media.port or media.proto not in SUPPORTED_PROTOS:
+            continue
+        warning = WARNING_MEDIA_FORMAT
+        pair = _common(media.payload_types, able)
+        if pair is not None:
+            return index, pair[0]
+    raise OfferRefused("Media type not available" if warning == WARNING_MEDIA_TYPE else "Incompatible media format", warning)
+
+
+def answer(
+    offer: SessionDescription,
+    local: LocalMedia,
+    *,
+    session_id: int,
+    previous: SessionDescription | None = None,
+    capabilities: Capabilities | None = None,
+    direction: Direction = Direction.SENDRECV,
+    username: str = "-",
+) -> Answered:
+    """The answer to an offer (§6): the first audio stream with a codec of ours, every other stream refused with port 0.
+
+    Args:
+        previous: our own last description in this session, whose origin goes on (§8).
+        direction: what we would like to do; what the offer does not allow is taken off.
+    Raises: OfferRefused: nothing in common: 488 with Warning 301, 304 or 305.
+    """
+    able = capabilities or Capabilities()
+    slot, codec = _select(offer, able)
+    offered = offer.media[slot]
+    remote, remote_direction = _remote(offer, offered)
+    ours = direction_of(
+        sends=direction.sends and remote_direction.receives,
+        receives=direction.receives and remote_direction.sends,
+    )
+    event = _telephone_event(offered.payload_types, codec.clock_rate) if able.telephone_event else None
+    if event is not None and able.telephone_event is not None:
+        event = msgspec.structs.replace(event, fmtp=able.telephone_event.fmtp)
+    ptime = offered.ptime or able.ptime_ms
+    formats, attributes = _formats((msgspec.structs.replace(codec, fmtp=None),), event, ptime, ours)
+    mux = (Attribute("rtcp-mux"),) if offered.rtcp_mux and local.rtcp_port == local.port else ()
+    lines = [media.refused() for media in offer.media]
+    lines[slot] = MediaDescription("audio", local.port, offered.proto, formats, attributes=(mux or local.attributes()) + attributes)
+    connection = connection_to(local.address)
+    description = SessionDescription(
+        origin=Origin(username, session_id, 1, "IN", connection.address_type, local.address),
+        connection=connection,
+        # RFC 3264 §6: "the "t=" line in the answer MUST be exactly the same as that of the offer".
+        timings=offer.timings,
+        media=tuple(lines),
+    )
+    if previous is not None:
+        description = revised(previous, description)
+    number = event.number if event else None
+    return Answered(description, _negotiated(offered, remote, ours, codec, codec.number, number, number, ptime, mux=bool(mux)))
+
+
+def read_answer(offer: SessionDescription, answered: SessionDescription) -> NegotiatedAudio:
+    """What our offer and the peer's answer amount to (§7).
+
+    Raises: OfferRefused: the answer does not fit the offer (§6: as many m= lines, in the same order), or refuses the audio.
+    """
+    slot = audio_slot(offer)
+    if slot is None:
+        raise LocalMisuse("the offer had no audio")
+    if len(answered.media) != len(offer.media):
+        raise OfferRefused(f"{len(answered.media)} streams answered, {len(offer.media)} offered", WARNING_MEDIA_TYPE)
+    ours, theirs = offer.media[slot], answered.media[slot]
+    if theirs.media != "audio" or not theirs.port:
+        raise OfferRefused("audio refused", WARNING_MEDIA_TYPE)
+    remote, remote_direction = _remote(answered, theirs)
+    offered = ours.payload_types
+    for send in theirs.payload_types:
+        receive = next((own for own in offered if own.same_format(send) and not own.is_telephone_event), None)
+        if receive is not None:
+            break
+    else:
+        raise OfferRefused("answer has none of the offered formats", WARNING_MEDIA_FORMAT)
+    asked = ours.direction or Direction.SENDRECV
+    direction = direction_of(
+        sends=asked.sends and remote_direction.receives,
+        receives=asked.receives and remote_direction.sends,
+    )
+    own_event = _telephone_event(offered, send.clock_rate)
+    their_event = _telephone_event(theirs.payload_types, send.clock_rate) if own_event else None
+    return _negotiated(
+        theirs,
+        remote,
+        direction,
+        send,
+        receive.number,
+        their_event.number if their_event else None,
+        own_event.number if own_event and their_event else None,
+        theirs.ptime or ours.ptime or DEFAULT_PTIME_MS,
+        mux=theirs.rtcp_mux and ours.rtcp_mux,
+    )
+
+
+def _negotiated(
+    theirs: MediaDescription,
+    remote: Connection,
+    direction: Direction,
+    codec: PayloadType,
+    receive_payload_type: int,
+    telephone_event: int | None,
+    receive_telephone_event: int | None,
+    ptime_ms: int,
+    *,
+    mux: bool,
+) -> NegotiatedAudio:
+    rtcp_port, rtcp_address = (theirs.port, None) if mux else theirs.rtcp
+    address = remote.address.partition("/")[0]
+    return NegotiatedAudio(
+        codec=codec,
+        receive_payload_type=receive_payload_type,
+        telephone_event=telephone_event,
+        receive_telephone_event=receive_telephone_event,
+        ptime_ms=min(ptime_ms, theirs.maxptime or ptime_ms),
+        remote_address=address,
+        remote_port=theirs.port,
+        remote_rtcp_address=rtcp_address or address,
+        remote_rtcp_port=rtcp_port,
+        rtcp_mux=mux,
+        direction=direction,
+    )
+
+
+class State(StrEnum):
+    """Whose offer is open."""
+
+    STABLE = "stable"
+    LOCAL_OFFER = "local offer"
+    REMOTE_OFFER = "remote offer"
+
+
+class Input(StrEnum):
+    OFFER_SENT = "offer sent"
+    OFFER_RECEIVED = "offer received"
+    ANSWER_SENT = "answer sent"
+    ANSWER_RECEIVED = "answer received"
+    REFUSED = "refused"
+    """The open offer came to nothing: a non-2xx final response, or the end of the transaction (RFC 6337 §2.2)."""
+
+
+TRANSITIONS: Final[dict[State, dict[Input, State]]] = {
+    State.STABLE: {Input.OFFER_SENT: State.LOCAL_OFFER, Input.OFFER_RECEIVED: State.REMOTE_OFFER},
+    State.LOCAL_OFFER: {Input.ANSWER_RECEIVED: State.STABLE, Input.REFUSED: State.STABLE},
+    State.REMOTE_OFFER: {Input.ANSWER_SENT: State.STABLE, Input.REFUSED: State.STABLE},
+}
+
+REFUSALS: Final[dict[tuple[State, Input], int]] = {
+    # RFC 3261 §14.2: "A UAS that receives an INVITE on a dialog while an INVITE it had sent on that dialog is in progress MUST return a
+    # 491".
+    (State.LOCAL_OFFER, Input.OFFER_RECEIVED): 491,
+    # RFC 3261 §14.2: "... before it sends the final response to a first INVITE ... MUST return a 500 (Server Internal Error)".
+    (State.REMOTE_OFFER, Input.OFFER_RECEIVED): 500,
+    # An answer that nobody asked for: RFC 3264 §4 knows no such thing.
+    (State.STABLE, Input.ANSWER_RECEIVED): 400,
+    (State.REMOTE_OFFER, Input.ANSWER_RECEIVED): 400,
+}
+
+
+class OfferAnswer(msgspec.Struct, frozen=True):
+    """The negotiation of one dialog: each input gives the next value, this one stays as it is.
+
+    Attributes:
+        local, remote: the descriptions in force; None before the first exchange is complete.
+        pending: the open offer, of whichever side.
+    """
+
+    state: State = State.STABLE
+    local: SessionDescription | None = None
+    remote: SessionDescription | None = None
+    pending: SessionDescription | None = None
+
+    def after(self, event: Input, description: SessionDescription | None = None) -> OfferAnswer:
+        """The negotiation after this input.
+
+        Raises: RemoteFault: the peer is out of turn, answer with its status hint. IllegalTransition: we are.
+        """
+        state = TRANSITIONS[self.state].get(event)
+        if state is None:
+            status = REFUSALS.get((self.state, event))
+            if status is not None:
+                raise RemoteFault(f"{event} in {self.state}", status)
+            raise IllegalTransition(f"{event} in {self.state}")
+        if (description is None) != (event is Input.REFUSED):
+            raise LocalMisuse(f"{event} takes {'no' if event is Input.REFUSED else 'a'} description")
+        match event:
+            case Input.OFFER_SENT | Input.OFFER_RECEIVED:
+                return OfferAnswer(state, self.local, self.remote, description)
+            case Input.ANSWER_RECEIVED:
+                return OfferAnswer(state, self.pending, description)
+            case Input.ANSWER_SENT:
+                return OfferAnswer(state, description, self.pending)
+            case Input.REFUSED:
+                return OfferAnswer(state, self.local, self.remote)

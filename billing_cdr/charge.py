@@ -184,7 +184,7 @@ _ENGLISH = _Words({
     "head": "Leg {leg} to {number} ({destination}, prefix {prefix}) talked for {length} from {answered}, tariff {plan} version {version}.",
     "increment": "Every started unit counts ({increment} seconds).",
     "free_s": "The first {length} are free of charge.",
-    "step": "{units} × {unit} at {per_minute} {currency} a minute ({band}) = {cost} {currency}.",
+    "step": "{units} x {unit} at {per_minute} {currency} a minute ({band}) = {cost} {currency}.",
     "setup": "Fee for the call: {cost} {currency}.",
     "minimum": "The minimum of {cost} {currency} applies.",
     "cap": "The price is capped at {cost} {currency} a call.",
@@ -198,10 +198,10 @@ _GERMAN = _GermanWords({
     "unanswered": "Verbindung {leg} zu {number}: {amount} {currency}. Niemand hat abgenommen.",
     "unrated": "Verbindung {leg} zu {number}: noch ohne Preis ({refusal}). Sie wird erst berechnet, wenn ein Tarif den Preis nennt.",
     "free_number": "Verbindung {leg} zu {number} ({destination}): {amount} {currency}. Diese Rufnummer ist für den Anrufer kostenfrei.",
-    "head": "Verbindung {leg} zu {number} ({destination}, Vorwahl {prefix}) dauerte {length} ab {answered}, Tarif {plan}, Fassung {version}.",
+    "head": "Verbindung {leg} zu {number} ({destination}, Vorwahl {prefix}) dauerte {length} ab {answered}, Tarif {plan} {version}.",
     "increment": "Jede angefangene Einheit zählt (Takt {increment} Sekunden).",
     "free_s": "Die ersten {length} sind kostenfrei.",
-    "step": "{units} × {unit} zu {per_minute} {currency} je Minute ({band}) = {cost} {currency}.",
+    "step": "{units} x {unit} zu {per_minute} {currency} je Minute ({band}) = {cost} {currency}.",
     "setup": "Preis je Anruf: {cost} {currency}.",
     "minimum": "Es gilt der Mindestpreis von {cost} {currency}.",
     "cap": "Der Anruf kostet höchstens {cost} {currency}.",
@@ -218,9 +218,8 @@ def _explain_line(line: Line, words: _Words) -> list[str]:
     if line.kind != "call":
         text = words[line.kind]
         amount = words.amount(line.amount)
-        return [
-            text.format(leg=line.leg, amount=amount, currency=line.currency, number=number, destination=destination, refusal=line.refusal)
-        ]
+        said = {"number": number, "destination": destination, "refusal": line.refusal}
+        return [text.format(leg=line.leg, amount=amount, currency=line.currency, **said)]
     assert line.answered_at is not None
     head = words["head"].format(
         leg=line.leg,

@@ -1,4 +1,4 @@
-"""Prepaid: the same price, debited while the call goes on (house; answers cgrates#3018: debit = price(t2) − price(t1)).
+"""Prepaid: the same price, debited while the call goes on (house; answers cgrates#3018: debit = price(t2) - price(t1)).
 
 The debits telescope to the price of the whole call, so they add up to the postpaid charge to the cent, in whatever steps they were made.
 """

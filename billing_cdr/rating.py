@@ -1,8 +1,8 @@
 """Rating: `rate(cdr, plans) -> Charge` and the price of a call before it is made (house; U15; § 63, § 112 TKG).
 
-The price of a leg is a function of its duration, `price(rate, schedule, duration_ms, answered_ms)`. Postpaid asks it once, prepaid asks it at t1
-and t2 and debits the difference, re-rating asks it again with another plan: three ways, one function, the same cent. A started unit is
-priced by the band in which it starts. What has no rate is refused; nothing is ever priced 0 for want of a rate.
+The price of a leg is a function of its duration: `price(rate, schedule, duration_ms, answered_ms)`. Postpaid asks it once, prepaid asks
+it at t1 and t2 and debits the difference, re-rating asks it again with another plan: three ways, one function, the same cent. A
+started unit is priced by the band in which it starts. What has no rate is refused; nothing is ever priced 0 for want of a rate.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 from msgspec import Struct
 
 from billing_cdr.cdr import Cdr, CdrLeg
-from billing_cdr.charge import MS_PER_MINUTE, Charge, Line, LineKind, Step, Total
+from billing_cdr.charge import MS_PER_MINUTE, Charge, Line, LineKind, Status, Step, Total
 from billing_cdr.destination import Destination, NumberClass, locate
 from billing_cdr.errors import NumberError
 from billing_cdr.instant import epoch_ms
@@ -200,7 +200,7 @@ _ORDINARY = frozenset({NumberClass.GEOGRAPHIC, NumberClass.MOBILE, NumberClass.N
 def rate(cdr: Cdr, plans: PlanBook) -> Charge:
     """Price a conversation: one line a leg, free ones too, each with its reason."""
     lines = tuple(rate_leg(leg, plans) for leg in cdr.legs)
-    status = "unrated" if any(line.kind == "unrated" for line in lines) else "rated"
+    status: Status = "unrated" if any(line.kind == "unrated" for line in lines) else "rated"
     return Charge(cdr=cdr.id, tenant=cdr.tenant, at=cdr.began_at, status=status, lines=lines, totals=_totals(lines, plans.currency))
 
 
@@ -298,7 +298,7 @@ def _totals(lines: tuple[Line, ...], currency: str) -> tuple[Total, ...]:
             total[2] += to_cents(line.gross)
     if not sums:
         return (Total(currency=currency, net=ZERO, vat=ZERO, gross=ZERO),)
+    ordered = sorted(sums.items())
     return tuple(
-        Total(currency=code, net=from_cents(net), vat=from_cents(vat), gross=from_cents(gross))
-        for code, (net, vat, gross) in sorted(sums.items())
+        Total(currency=code, net=from_cents(net), vat=from_cents(vat), gross=from_cents(gross)) for code, (net, vat, gross) in ordered
     )

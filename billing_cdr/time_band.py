@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from datetime import date, timedelta
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -57,9 +58,7 @@ class Schedule(Struct, frozen=True, dict=True):
         for day in DAYS:
             claimed = sorted((w.from_minute, w.to_minute, band.name) for band in self.bands for w in band.windows if day in w.days)
             found += [
-                f"{day}: {one} and {two} both claim {_clock(start)}"
-                for (_, end, one), (start, _, two) in zip(claimed, claimed[1:], strict=False)
-                if start < end
+                f"{day}: {one} and {two} both claim {_clock(start)}" for (_, end, one), (start, _, two) in pairwise(claimed) if start < end
             ]
         return found
 

@@ -10,7 +10,7 @@ import msgspec
 from sip.errors import ParseError
 from sip.grammar import IS_TOKEN, LWS, QUOTED_STRING, SWS, TOKEN, quote, unquote
 
-AuthParams = tuple[tuple[str, str], ...]
+Pairs = tuple[tuple[str, str], ...]
 """(name, value without quotes), in order."""
 
 # challenge           =  ("Digest" LWS digest-cln *(COMMA digest-cln)) / other-challenge
@@ -30,7 +30,7 @@ _QUOTED_IN_CREDENTIALS: Final = frozenset(("username", "realm", "nonce", "uri", 
 _QUOTED_IN_INFO: Final = frozenset(("nextnonce", "rspauth", "cnonce"))
 
 
-def _read_params(text: str, where: str) -> AuthParams:
+def _read_params(text: str, where: str) -> Pairs:
     found: list[tuple[str, str]] = []
     at, end = 0, len(text)
     while at < end:
@@ -48,7 +48,7 @@ def _read_params(text: str, where: str) -> AuthParams:
     return tuple(found)
 
 
-def _read(text: str, where: str) -> tuple[str, AuthParams, str]:
+def _read(text: str, where: str) -> tuple[str, Pairs, str]:
     """Scheme, parameters, token68 (one of the last two is empty)."""
     match = _SCHEME(text)
     if match is None:
@@ -59,27 +59,28 @@ def _read(text: str, where: str) -> tuple[str, AuthParams, str]:
     return match[1], _read_params(rest, where), ""
 
 
-def _write(params: AuthParams, quoted: frozenset[str]) -> str:
+def _write(params: Pairs, quoted: frozenset[str]) -> str:
     """Quotes where RFC 7616 wants them, and wherever a value is no token."""
     return ", ".join(f"{name}={quote(value) if name.lower() in quoted or not IS_TOKEN(value) else value}" for name, value in params)
 
 
-def _get(params: AuthParams, name: str) -> str | None:
+def _get(params: Pairs, name: str) -> str | None:
     for found, value in params:
         if found.lower() == name:
             return value
     return None
 
 
-class Challenge(msgspec.Struct, frozen=True):
-    """WWW-Authenticate or Proxy-Authenticate."""
+class AuthParams(msgspec.Struct, frozen=True):
+    """A scheme and what follows it: parameters, or one token68 (Basic, Bearer)."""
 
     scheme: str
-    params: AuthParams = ()
+    params: Pairs = ()
     token68: str = ""
 
-    def param(self, name: str) -> str | None:
-        return _get(self.params, name)
+    def get(self, name: str) -> str | None:
+        """The value of a parameter without its quotes; names are case-insensitive."""
+        return _get(self.params, name.lower())
 
     @property
     def is_digest(self) -> bool:
@@ -102,6 +103,10 @@ class Challenge(msgspec.Struct, frozen=True):
         """As it was written; MD5 where it is missing (RFC 7616 §3.3)."""
         return _get(self.params, "algorithm") or "MD5"
 
+
+class Challenge(AuthParams, frozen=True):
+    """WWW-Authenticate or Proxy-Authenticate."""
+
     @property
     def qop(self) -> tuple[str, ...]:
         """The offered qualities in lower case; empty for a challenge after RFC 2069."""
@@ -115,31 +120,12 @@ class Challenge(msgspec.Struct, frozen=True):
         return f"{self.scheme} {self.token68 or _write(self.params, _QUOTED_IN_CHALLENGE)}".rstrip()
 
 
-class Credentials(msgspec.Struct, frozen=True):
+class Credentials(AuthParams, frozen=True):
     """Authorization or Proxy-Authorization."""
-
-    scheme: str
-    params: AuthParams = ()
-    token68: str = ""
-
-    def param(self, name: str) -> str | None:
-        return _get(self.params, name)
-
-    @property
-    def is_digest(self) -> bool:
-        return self.scheme.lower() == "digest"
 
     @property
     def username(self) -> str:
         return _get(self.params, "username") or ""
-
-    @property
-    def realm(self) -> str:
-        return _get(self.params, "realm") or ""
-
-    @property
-    def nonce(self) -> str:
-        return _get(self.params, "nonce") or ""
 
     @property
     def uri(self) -> str:
@@ -153,14 +139,6 @@ class Credentials(msgspec.Struct, frozen=True):
     @property
     def cnonce(self) -> str | None:
         return _get(self.params, "cnonce")
-
-    @property
-    def opaque(self) -> str | None:
-        return _get(self.params, "opaque")
-
-    @property
-    def algorithm(self) -> str:
-        return _get(self.params, "algorithm") or "MD5"
 
     @property
     def qop(self) -> str | None:
@@ -188,10 +166,10 @@ class Credentials(msgspec.Struct, frozen=True):
 class AuthenticationInfo(msgspec.Struct, frozen=True):
     """Authentication-Info of a 2xx: the next nonce, and the server's own proof."""
 
-    params: AuthParams = ()
+    params: Pairs = ()
 
-    def param(self, name: str) -> str | None:
-        return _get(self.params, name)
+    def get(self, name: str) -> str | None:
+        return _get(self.params, name.lower())
 
     @property
     def nextnonce(self) -> str | None:
@@ -199,6 +177,14 @@ class AuthenticationInfo(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return _write(self.params, _QUOTED_IN_INFO)
+
+
+def parse_auth(text: str, where: str = "authentication header") -> AuthParams:
+    """Read either kind, where only the parameters matter.
+
+    Raises: ParseError: no scheme, or no parameters after it.
+    """
+    return AuthParams(*_read(text, where))
 
 
 def parse_challenge(text: str, where: str = "header WWW-Authenticate") -> Challenge:

@@ -1,0 +1,76 @@
+# Fernamt. `make` alone lists the targets.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+INPUTS ?= 1000000
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-dev packages run test check format journeys interop load check-service storm diagrams sounds lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . 2>/dev/null \
+	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	touch $@
+
+install: $(VENV)/.installed ## Make the environment in .venv
+
+install-dev: $(VENV)/.installed-dev ## ... with what the tests and checks need
+
+packages: ## Install the Debian packages the tests use (as root; otherwise says what is missing)
+	@./tests/packages.sh
+
+run: install ## Start the whole service with demo data on embedded defaults
+	$(BIN)/fernamt run --demo
+
+test: install-dev packages ## Install what the tests need and run them all
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+check: install-dev ## Lint, types, import directions, diagrams
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m acd.diagrams --check
+
+format: install-dev ## Format and mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+journeys: install-dev packages ## Only the journeys: whole calls through real servers and databases
+	$(BIN)/python -m pytest -m journey
+
+interop: install-dev packages ## Only the tests with foreign SIP clients
+	$(BIN)/python -m pytest -m interop
+
+load: install ## 300 concurrent calls with RTP against a private instance; report in load/reports
+	$(BIN)/python -m load.acceptance
+
+check-service: install ## One real call through a private instance, everything verified
+	$(BIN)/fernamt check
+
+storm: install-dev ## Random event orders against the core (INPUTS=1000000)
+	$(BIN)/python -m tests.acd.core.storm --inputs $(INPUTS)
+
+diagrams: install-dev ## Draw the state machines again
+	$(BIN)/python -m acd.diagrams
+
+sounds: install ## Speak the prompts again (needs espeak-ng and sox)
+	$(BIN)/python -m media.sounds.make_sounds
+
+lock: install-dev ## Resolve the dependencies again, with hashes and without index addresses
+	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements.lock requirements.in
+	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements-dev.lock requirements.in requirements-dev.in
+
+clean: ## Remove the environment and caches; data stay
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

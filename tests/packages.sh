@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# The Debian packages the tests use: foreign SIP clients and the two database servers.
+set -euo pipefail
+packages=(sip-tester baresip sox postgresql mariadb-server)
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query --show --showformat='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+if [ "$(id -u)" -ne 0 ]; then
+  echo "not installed: ${missing[*]}; tests that need them are skipped by name (apt-get install ${missing[*]})" >&2
+  exit 0
+fi
+export DEBIAN_FRONTEND=noninteractive
+# Installing a database must not start a server: the tests start their own.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  printf '#!/bin/sh\nexit 101\n' > "$policy"
+  chmod +x "$policy"
+  trap 'rm -f "$policy"' EXIT
+fi
+apt-get update -qq
+apt-get install -qq --yes --no-install-recommends "${missing[@]}" > /dev/null

@@ -1,0 +1,73 @@
+"""Column types that mean the same on SQLite, PostgreSQL and MariaDB (SQLAlchemy 2 Core).
+
+SQLite has neither decimals nor instants: an amount is kept there as a whole number of millionths, so sums stay exact, and an instant as
+ISO text in UTC. MariaDB drops microseconds and time zones unless told otherwise.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import BigInteger, DateTime, Dialect, Numeric, String, Text
+from sqlalchemy.dialects import mysql
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from billing_cdr.money import to_micros
+
+MYSQL = ("mysql", "mariadb")
+
+
+class Amount(TypeDecorator[Decimal]):
+    """An exact amount with up to six decimals."""
+
+    impl = Numeric
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(BigInteger() if dialect.name == "sqlite" else Numeric(18, 6))
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
+        return to_micros(value) if value is not None and dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> Decimal | None:
+        if value is None:
+            return None
+        return Decimal(value).scaleb(-6) if dialect.name == "sqlite" else Decimal(value)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware instant with microseconds, always handed out in UTC."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name in MYSQL:
+            return dialect.type_descriptor(mysql.DATETIME(fsp=6))
+        return dialect.type_descriptor(DateTime(timezone=dialect.name == "postgresql"))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value.isoformat()} names no time zone")
+        in_utc = value.astimezone(UTC)
+        return in_utc if dialect.name == "postgresql" else in_utc.replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.astimezone(UTC) if dialect.name == "postgresql" else value.replace(tzinfo=UTC)
+
+
+def document() -> TypeEngine[str]:
+    """Text of any length: MariaDB's TEXT ends at 64 KiB."""
+    long_text = mysql.LONGTEXT()
+    return Text().with_variant(long_text, *MYSQL)
+
+
+def key(length: int = 191) -> TypeEngine[str]:
+    """A name that is searched for, compared byte by byte."""
+    return String(length)

@@ -1,0 +1,520 @@
+"""Records, charges and plans in the database: SQLite, PostgreSQL and MariaDB alike (SQLAlchemy 2 Core).
+
+The feed of the exchange and what came of it are saved in one transaction: after a crash the feed goes on behind the last position saved,
+and whatever it brings a second time is recognised by its id. Records and charges stand whole as documents; the columns beside them are
+for searching and summing. A charge is never overwritten: re-rating adds a revision.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, Literal
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    Select,
+    SmallInteger,
+    Table,
+    and_,
+    func,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import Insert
+
+from billing_cdr.cdr import Cdr
+from billing_cdr.charge import Charge
+from billing_cdr.columns import MYSQL, Amount, Instant, document, key
+from billing_cdr.errors import StoreConflict
+from billing_cdr.rating import PlanBook, rate
+from billing_cdr.tariff import Plan
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_N_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    },
+)
+# Ids are compared byte by byte: MariaDB's default would take call-1a for call-1A and drop one of them as known.
+_MARIADB: Final[dict[str, Any]] = {
+    f"{name}_{option}": value
+    for name in MYSQL
+    for option, value in (("engine", "InnoDB"), ("charset", "utf8mb4"), ("collate", "utf8mb4_bin"))
+}
+
+cdr_table = Table(
+    "cdr",
+    metadata,
+    Column("id", key(), primary_key=True),
+    Column("tenant", key(64), nullable=False),
+    Column("direction", key(16), nullable=False),
+    Column("calling", key(64), nullable=False),
+    Column("called", key(64), nullable=False),
+    Column("did", key(64)),
+    Column("trunk", key(64)),
+    Column("queue", key(64)),
+    Column("agent", key(64)),
+    Column("outcome", key(16), nullable=False),
+    Column("disposition", key(64)),
+    Column("began_at", Instant(), nullable=False),
+    Column("answered_at", Instant()),
+    Column("ended_at", Instant(), nullable=False),
+    Column("duration_ms", BigInteger, nullable=False),
+    Column("queue_ms", BigInteger, nullable=False),
+    Column("talk_ms", BigInteger, nullable=False),
+    Column("document", document(), nullable=False),
+    Index("ix_cdr_tenant_began", "tenant", "began_at", "id"),
+    Index("ix_cdr_queue_began", "queue", "began_at"),
+    Index("ix_cdr_agent_began", "agent", "began_at"),
+    Index("ix_cdr_calling", "calling"),
+    Index("ix_cdr_called", "called"),
+    **_MARIADB,
+)
+leg_table = Table(
+    "cdr_leg",
+    metadata,
+    Column("cdr", key(), primary_key=True),
+    Column("leg", key(64), primary_key=True),
+    Column("role", key(16), nullable=False),
+    Column("party", key(64), nullable=False),
+    Column("number", key(64)),
+    Column("trunk", key(64)),
+    Column("began_at", Instant(), nullable=False),
+    Column("answered_at", Instant()),
+    Column("billable_ms", BigInteger, nullable=False),
+    Column("cause", key(64), nullable=False),
+    Column("sip_status", SmallInteger),
+    ForeignKeyConstraint(["cdr"], ["cdr.id"], ondelete="CASCADE"),
+    Index("ix_cdr_leg_number", "number"),
+    Index("ix_cdr_leg_trunk_began", "trunk", "began_at"),
+    **_MARIADB,
+)
+charge_table = Table(
+    "charge",
+    metadata,
+    Column("cdr", key(), primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("tenant", key(64), nullable=False),
+    Column("at", Instant(), nullable=False),
+    Column("status", key(16), nullable=False),
+    Column("currency", key(3), nullable=False),
+    Column("net", Amount(), nullable=False),
+    Column("vat", Amount(), nullable=False),
+    Column("gross", Amount(), nullable=False),
+    Column("document", document(), nullable=False),
+    ForeignKeyConstraint(["cdr"], ["cdr.id"], ondelete="CASCADE"),
+    Index("ix_charge_tenant_at", "tenant", "at"),
+    Index("ix_charge_status", "status"),
+    **_MARIADB,
+)
+plan_table = Table(
+    "tariff_plan",
+    metadata,
+    Column("scope", key(160), primary_key=True),
+    Column("id", key(64), primary_key=True),
+    Column("version", key(64), primary_key=True),
+    Column("valid_from", Instant(), nullable=False),
+    Column("currency", key(3), nullable=False),
+    Column("fingerprint", key(64), nullable=False),
+    Column("document", document(), nullable=False),
+    Index("ix_tariff_plan_valid_from", "valid_from"),
+    **_MARIADB,
+)
+position_table = Table(
+    "feed_position",
+    metadata,
+    Column("feed", key(), primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    **_MARIADB,
+)
+
+_IDS_AT_ONCE = 500  # SQLite allows 32 766 variables in a statement, PostgreSQL's protocol as many; shorter is no slower
+MAX_PAGE = 1000
+
+
+class Saved(Struct, frozen=True, kw_only=True):
+    """What became of a batch."""
+
+    new: int
+    """Records that were not known before."""
+    known: int
+    """Records that were there already, and are the same."""
+    differing: tuple[str, ...] = ()
+    """Ids that were there with another content. The first one stays; somebody should look at it."""
+
+
+class Scope(Struct, frozen=True, kw_only=True):
+    """Whose plan it is: the house's, a tenant's, or that of a tenant's own trunk."""
+
+    tenant: str = ""
+    trunk: str = ""
+
+    def __str__(self) -> str:
+        return "house" if not self.tenant else f"tenant:{self.tenant}" if not self.trunk else f"trunk:{self.tenant}:{self.trunk}"
+
+    @classmethod
+    def parse(cls, text: str) -> Scope:
+        """Read the form `str` writes."""
+        kind, _, rest = text.partition(":")
+        tenant, _, trunk = rest.partition(":")
+        return cls(tenant=tenant, trunk=trunk) if kind == "trunk" else cls(tenant=rest)
+
+
+HOUSE: Final = Scope()
+
+
+class StoredPlan(Struct, frozen=True, kw_only=True):
+    """A plan version and whose it is."""
+
+    scope: Scope
+    plan: Plan
+
+
+class Filter(Struct, frozen=True, kw_only=True):
+    """Which records are wanted; what is None does not matter."""
+
+    tenant: str | None = None
+    began_from: datetime | None = None
+    began_before: datetime | None = None
+    direction: str | None = None
+    outcome: str | None = None
+    queue: str | None = None
+    agent: str | None = None
+    trunk: str | None = None
+    number: str | None = None
+    """Calling, called, or dialled on any leg."""
+    status: Literal["rated", "unrated"] | None = None
+    """Of the charge."""
+
+
+class Page(Struct, frozen=True, kw_only=True):
+    """A piece of a long list: at most `limit` entries after the place `after` (a cursor from the page before)."""
+
+    limit: int = 100
+    after: str | None = None
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """A record with its charge as it stands now."""
+
+    cdr: Cdr
+    charge: Charge | None
+    revision: int = 0
+
+
+class Found(Struct, frozen=True, kw_only=True):
+    """A page of records, the newest first."""
+
+    entries: tuple[Entry, ...]
+    next: str | None
+    """The cursor of the page after this one; None at the end."""
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """What re-rating makes of one charge."""
+
+    cdr: str
+    before: Charge | None
+    after: Charge
+    revision: int
+    """The revision of `after`, if it is saved."""
+
+
+async def save(conn: AsyncConnection, cdrs: Sequence[Cdr], charges: Sequence[Charge], feed: str, seq: int) -> Saved:
+    """Save a batch and how far the feed has been read, in one transaction; a second time it changes nothing.
+
+    Args:
+        conn: a connection without an open transaction of its own (this one commits), or inside one (then the caller commits).
+        cdrs: each id once.
+        charges: of these records.
+        feed: whose position `seq` is; it only ever moves forward.
+    """
+    if conn.in_transaction():
+        return await _save(conn, cdrs, charges, feed, seq)
+    async with conn.begin():
+        return await _save(conn, cdrs, charges, feed, seq)
+
+
+async def _save(conn: AsyncConnection, cdrs: Sequence[Cdr], charges: Sequence[Charge], feed: str, seq: int) -> Saved:
+    rows = {cdr.id: _cdr_row(cdr) for cdr in cdrs}
+    known = await _documents(conn, list(rows))
+    fresh = [cdr for cdr in cdrs if cdr.id not in known]
+    if fresh:
+        await conn.execute(_insert_if_absent(conn, cdr_table), [rows[cdr.id] for cdr in fresh])
+        legs = [_leg_row(cdr, index) for cdr in fresh for index in range(len(cdr.legs))]
+        if legs:
+            await conn.execute(_insert_if_absent(conn, leg_table), legs)
+    wanted = [_charge_row(charge, 1) for charge in charges if charge.cdr not in known]
+    if wanted:
+        await conn.execute(_insert_if_absent(conn, charge_table), wanted)
+    await conn.execute(_insert_if_absent(conn, position_table), [{"feed": feed, "seq": seq}])
+    await conn.execute(update(position_table).where(position_table.c.feed == feed, position_table.c.seq < seq).values(seq=seq))
+    differing = tuple(sorted(cdr_id for cdr_id, text in known.items() if text != rows[cdr_id]["document"]))
+    return Saved(new=len(fresh), known=len(known) - len(differing), differing=differing)
+
+
+async def position(conn: AsyncConnection, feed: str) -> int | None:
+    """Say how far a feed has been read; None if never."""
+    found = await conn.scalar(select(position_table.c.seq).where(position_table.c.feed == feed))
+    return None if found is None else int(found)
+
+
+async def get(conn: AsyncConnection, cdr: str) -> Entry | None:
+    """Fetch one record with its charge."""
+    row = (await conn.execute(_entries().where(cdr_table.c.id == cdr))).first()
+    return None if row is None else _entry(row.cdr_document, row.charge_document, row.revision)
+
+
+async def charge_of(conn: AsyncConnection, cdr: str, revision: int | None = None) -> Charge | None:
+    """Fetch a charge as it stands, or an earlier revision of it."""
+    query = select(charge_table.c.document).where(charge_table.c.cdr == cdr).order_by(charge_table.c.revision.desc()).limit(1)
+    if revision is not None:
+        query = query.where(charge_table.c.revision == revision)
+    text = await conn.scalar(query)
+    return None if text is None else msgspec.json.decode(text, type=Charge)
+
+
+async def find(conn: AsyncConnection, wanted: Filter, page: Page = Page()) -> Found:  # noqa: B008 - frozen
+    """List records with their charges, the newest first.
+
+    Raises: ValueError: the cursor of the page is none of ours.
+    """
+    limit = max(1, min(page.limit, MAX_PAGE))
+    query = _entries().where(*_conditions(wanted))
+    if page.after is not None:
+        at, cdr_id = _read_cursor(page.after)
+        query = query.where(or_(cdr_table.c.began_at < at, and_(cdr_table.c.began_at == at, cdr_table.c.id < cdr_id)))
+    query = query.order_by(cdr_table.c.began_at.desc(), cdr_table.c.id.desc()).limit(limit + 1)
+    rows = (await conn.execute(query)).all()
+    entries = tuple(_entry(row.cdr_document, row.charge_document, row.revision) for row in rows[:limit])
+    more = len(rows) > limit
+    return Found(entries=entries, next=_cursor(entries[-1].cdr) if more else None)
+
+
+async def count(conn: AsyncConnection, wanted: Filter) -> int:
+    """Count the records a filter lets through."""
+    query = select(func.count()).select_from(_joined()).where(*_conditions(wanted))
+    return int(await conn.scalar(query) or 0)
+
+
+async def save_plan(conn: AsyncConnection, plan: Plan, scope: Scope = HOUSE) -> None:
+    """Add a plan version; adding the same one again changes nothing.
+
+    Raises: StoreConflict: this version is stored with another content. A version never changes, a new price is a new version.
+    """
+    text = msgspec.json.encode(plan).decode()
+    same = and_(plan_table.c.scope == str(scope), plan_table.c.id == plan.id, plan_table.c.version == plan.version)
+    row = {
+        "scope": str(scope),
+        "id": plan.id,
+        "version": plan.version,
+        "valid_from": plan.valid_from,
+        "currency": plan.currency,
+        "fingerprint": plan.fingerprint(),
+        "document": text,
+    }
+    await conn.execute(_insert_if_absent(conn, plan_table), [row])
+    stored = await conn.scalar(select(plan_table.c.fingerprint).where(same))
+    if stored != plan.fingerprint():
+        raise StoreConflict(f"plan {plan.id} {plan.version} of {scope} is stored with another content")
+
+
+async def plans(conn: AsyncConnection) -> tuple[StoredPlan, ...]:
+    """List every plan version, by scope, id and date."""
+    query = select(plan_table.c.scope, plan_table.c.document)
+    query = query.order_by(plan_table.c.scope, plan_table.c.id, plan_table.c.valid_from, plan_table.c.version)
+    rows = (await conn.execute(query)).all()
+    return tuple(StoredPlan(scope=Scope.parse(row.scope), plan=msgspec.json.decode(row.document, type=Plan)) for row in rows)
+
+
+def book(stored: Sequence[StoredPlan]) -> PlanBook:
+    """Bind plan versions into the book the rating reads."""
+    house: list[Plan] = []
+    tenants: dict[str, list[Plan]] = {}
+    trunks: dict[tuple[str, str], list[Plan]] = {}
+    for entry in stored:
+        scope = entry.scope
+        place = house if not scope.tenant else tenants.setdefault(scope.tenant, [])
+        if scope.trunk:
+            place = trunks.setdefault((scope.tenant, scope.trunk), [])
+        place.append(entry.plan)
+    return PlanBook(
+        house=tuple(house),
+        tenants={tenant: tuple(versions) for tenant, versions in tenants.items() if versions},
+        trunks={trunk: tuple(versions) for trunk, versions in trunks.items()},
+    )
+
+
+async def plan_book(conn: AsyncConnection) -> PlanBook:
+    """Read all plans into a book."""
+    return book(await plans(conn))
+
+
+async def rerate(conn: AsyncConnection, wanted: Filter, plan_book: PlanBook, *, keep: bool = False) -> tuple[Change, ...]:
+    """Rate records again and say whose charge would change; with `keep`, save the new charges as further revisions.
+
+    The records are read a page at a time; nothing but the changes is kept in memory.
+    """
+    changes: list[Change] = []
+    page: Page | None = Page(limit=MAX_PAGE)
+    while page is not None:
+        found = await find(conn, wanted, page)
+        for entry in found.entries:
+            after = rate(entry.cdr, plan_book)
+            if after != entry.charge:
+                changes.append(Change(cdr=entry.cdr.id, before=entry.charge, after=after, revision=entry.revision + 1))
+        page = None if found.next is None else Page(limit=MAX_PAGE, after=found.next)
+    if keep and changes:
+        await conn.execute(charge_table.insert(), [_charge_row(change.after, change.revision) for change in changes])
+    return tuple(changes)
+
+
+def _insert_if_absent(conn: AsyncConnection, table: Table) -> Insert:
+    """Insert rows whose primary key is new, and leave the others alone. Nothing else is forgiven (MariaDB's INSERT IGNORE would)."""
+    match conn.dialect.name:
+        case "postgresql":
+            return postgresql.insert(table).on_conflict_do_nothing(index_elements=list(table.primary_key.columns))
+        case "sqlite":
+            return sqlite.insert(table).on_conflict_do_nothing(index_elements=list(table.primary_key.columns))
+        case _:
+            own = next(iter(table.primary_key.columns))
+            return mysql.insert(table).on_duplicate_key_update({own.name: own})
+
+
+async def _documents(conn: AsyncConnection, ids: list[str]) -> dict[str, str]:
+    """Fetch what is stored of these records already."""
+    found: dict[str, str] = {}
+    for start in range(0, len(ids), _IDS_AT_ONCE):
+        query = select(cdr_table.c.id, cdr_table.c.document).where(cdr_table.c.id.in_(ids[start : start + _IDS_AT_ONCE]))
+        found.update({row.id: row.document for row in await conn.execute(query)})
+    return found
+
+
+def _joined() -> Any:
+    newest = select(charge_table.c.cdr, func.max(charge_table.c.revision).label("revision")).group_by(charge_table.c.cdr).subquery()
+    return cdr_table.outerjoin(newest, newest.c.cdr == cdr_table.c.id).outerjoin(
+        charge_table,
+        and_(charge_table.c.cdr == cdr_table.c.id, charge_table.c.revision == newest.c.revision),
+    )
+
+
+def _entries() -> Select[Any]:
+    columns = (cdr_table.c.document.label("cdr_document"), charge_table.c.document.label("charge_document"), charge_table.c.revision)
+    return select(*columns).select_from(_joined())
+
+
+def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
+    columns: Mapping[str, Column[Any]] = {
+        "tenant": cdr_table.c.tenant,
+        "direction": cdr_table.c.direction,
+        "outcome": cdr_table.c.outcome,
+        "queue": cdr_table.c.queue,
+        "agent": cdr_table.c.agent,
+        "trunk": cdr_table.c.trunk,
+        "status": charge_table.c.status,
+    }
+    conditions: list[ColumnElement[bool]] = [
+        column == getattr(wanted, name) for name, column in columns.items() if getattr(wanted, name) is not None
+    ]
+    if wanted.began_from is not None:
+        conditions.append(cdr_table.c.began_at >= wanted.began_from)
+    if wanted.began_before is not None:
+        conditions.append(cdr_table.c.began_at < wanted.began_before)
+    if wanted.number is not None:
+        on_a_leg = select(leg_table.c.cdr).where(leg_table.c.number == wanted.number)
+        conditions.append(
+            or_(cdr_table.c.calling == wanted.number, cdr_table.c.called == wanted.number, cdr_table.c.id.in_(on_a_leg)),
+        )
+    return conditions
+
+
+def _cdr_row(cdr: Cdr) -> dict[str, Any]:
+    return {
+        "id": cdr.id,
+        "tenant": cdr.tenant,
+        "direction": cdr.direction,
+        "calling": cdr.calling,
+        "called": cdr.called,
+        "did": cdr.did,
+        "trunk": cdr.trunk,
+        "queue": cdr.queue,
+        "agent": cdr.agent,
+        "outcome": cdr.outcome,
+        "disposition": cdr.disposition,
+        "began_at": cdr.began_at,
+        "answered_at": cdr.answered_at,
+        "ended_at": cdr.ended_at,
+        "duration_ms": cdr.duration_ms,
+        "queue_ms": cdr.queue_ms,
+        "talk_ms": cdr.talk_ms,
+        "document": msgspec.json.encode(cdr).decode(),
+    }
+
+
+def _leg_row(cdr: Cdr, index: int) -> dict[str, Any]:
+    leg = cdr.legs[index]
+    return {
+        "cdr": cdr.id,
+        "leg": leg.leg,
+        "role": leg.role,
+        "party": leg.party,
+        "number": leg.number,
+        "trunk": leg.trunk,
+        "began_at": leg.began_at,
+        "answered_at": leg.answered_at,
+        "billable_ms": leg.billable_ms,
+        "cause": leg.cause,
+        "sip_status": leg.sip_status,
+    }
+
+
+def _charge_row(charge: Charge, revision: int) -> dict[str, Any]:
+    total = charge.totals[0]  # of several currencies the first stands in the columns, all of them in the document
+    return {
+        "cdr": charge.cdr,
+        "revision": revision,
+        "tenant": charge.tenant,
+        "at": charge.at,
+        "status": charge.status,
+        "currency": total.currency,
+        "net": total.net,
+        "vat": total.vat,
+        "gross": total.gross,
+        "document": msgspec.json.encode(charge).decode(),
+    }
+
+
+def _entry(cdr_document: str, charge_document: str | None, revision: int | None) -> Entry:
+    charge = None if charge_document is None else msgspec.json.decode(charge_document, type=Charge)
+    return Entry(cdr=msgspec.json.decode(cdr_document, type=Cdr), charge=charge, revision=revision or 0)
+
+
+def _cursor(cdr: Cdr) -> str:
+    return base64.urlsafe_b64encode(f"{cdr.began_at.isoformat()}|{cdr.id}".encode()).decode()
+
+
+def _read_cursor(text: str) -> tuple[datetime, str]:
+    try:
+        at, _, cdr_id = base64.urlsafe_b64decode(text.encode()).decode().partition("|")
+        instant = datetime.fromisoformat(at)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError(f"{text!r} is no cursor of this list") from error
+    if instant.tzinfo is None:
+        raise ValueError(f"{text!r} is no cursor of this list")
+    return instant, cdr_id

@@ -1,0 +1,255 @@
+"""The store, on SQLite, PostgreSQL and MariaDB: what goes in comes out, once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+
+import msgspec
+import pytest
+from sqlalchemy import func, inspect, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from billing_cdr import store
+from billing_cdr.errors import StoreConflict
+from billing_cdr.house import house_plan
+from billing_cdr.rating import PlanBook, rate
+from billing_cdr.store import Filter, Page, Scope
+from tests.billing_cdr.stories import WEDNESDAY, answered_call, forwarded_call, outbound_call
+
+pytestmark = pytest.mark.slow
+
+BOOK = PlanBook(house=(house_plan(),))
+
+
+@pytest.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    """An engine on a fresh database with the tables of billing."""
+    engine = create_async_engine(database_url)
+    async with engine.begin() as conn:
+        await conn.run_sync(store.metadata.create_all)
+    yield engine
+    await engine.dispose()
+
+
+def some_cdrs(count: int = 7):
+    """Calls a minute apart, of three kinds."""
+    makers = (answered_call, forwarded_call, outbound_call)
+    return [makers[n % 3](f"call-{n}", at=WEDNESDAY + timedelta(minutes=n, microseconds=123_456)).cdr() for n in range(count)]
+
+
+async def test_a_batch_saved_twice_is_there_once(engine):
+    cdrs = some_cdrs()
+    charges = [rate(cdr, BOOK) for cdr in cdrs]
+    async with engine.connect() as conn:
+        first = await store.save(conn, cdrs, charges, "journal", 41)
+        again = await store.save(conn, cdrs, charges, "journal", 41)
+    assert (first.new, first.known, first.differing) == (7, 0, ())
+    assert (again.new, again.known, again.differing) == (0, 7, ())
+    async with engine.connect() as conn:
+        assert await conn.scalar(select(func.count()).select_from(store.cdr_table)) == 7
+        assert await conn.scalar(select(func.count()).select_from(store.leg_table)) == 14
+        assert await conn.scalar(select(func.count()).select_from(store.charge_table)) == 7
+        assert await store.position(conn, "journal") == 41
+        assert await store.position(conn, "another") is None
+
+
+async def test_what_comes_out_is_what_went_in(engine):
+    cdr = forwarded_call("ümlaut-☎", at=datetime(2026, 6, 10, 10, 0, 0, 123_456, tzinfo=timezone(timedelta(hours=2)))).cdr()
+    charge = rate(cdr, BOOK)
+    async with engine.connect() as conn:
+        await store.save(conn, [cdr], [charge], "journal", 1)
+    async with engine.connect() as conn:
+        entry = await store.get(conn, cdr.id)
+        assert entry is not None
+        assert (entry.cdr, entry.charge, entry.revision) == (cdr, charge, 1)
+        assert await store.charge_of(conn, cdr.id) == charge
+        assert await store.get(conn, "nobody") is None
+        assert await store.charge_of(conn, "nobody") is None
+        row = (await conn.execute(select(store.cdr_table.c.began_at, store.cdr_table.c.ended_at))).one()
+        assert row.began_at == cdr.began_at
+        assert row.began_at.tzinfo is UTC
+        assert row.ended_at == cdr.ended_at
+
+
+async def test_sums_in_the_database_are_exact(engine):
+    """Ten times 0.10 is 1.00, also where the database knows no decimals."""
+    cdrs = [answered_call(f"c{n}").cdr() for n in range(10)]
+    charges = []
+    for cdr in cdrs:
+        charge = rate(cdr, BOOK)
+        total = msgspec.structs.replace(charge.totals[0], net=Decimal("0.10"), gross=Decimal("0.12"), vat=Decimal("0.02"))
+        charges.append(msgspec.structs.replace(charge, totals=(total,)))
+    async with engine.connect() as conn:
+        await store.save(conn, cdrs, charges, "journal", 1)
+        found = await conn.scalar(select(func.sum(store.charge_table.c.net)))
+    assert found == Decimal("1.00")
+    assert isinstance(found, Decimal)
+
+
+async def test_the_position_never_goes_back(engine):
+    async with engine.connect() as conn:
+        for seq, expected in ((5, 5), (3, 5), (9, 9)):
+            await store.save(conn, [], [], "journal", seq)
+            assert await store.position(conn, "journal") == expected
+            await conn.rollback()
+
+
+async def test_a_batch_that_fails_leaves_nothing(engine):
+    """The record and the position are one transaction."""
+    cdr = answered_call().cdr()
+    broken = msgspec.structs.replace(rate(cdr, BOOK), cdr="of-no-record")
+    async with engine.connect() as conn:
+        if conn.dialect.name == "sqlite":
+            await conn.exec_driver_sql("PRAGMA foreign_keys = ON")
+            await conn.rollback()
+        with pytest.raises(IntegrityError):
+            await store.save(conn, [cdr], [broken], "journal", 7)
+    async with engine.connect() as conn:
+        assert await store.get(conn, cdr.id) is None
+        assert await store.position(conn, "journal") is None
+
+
+async def test_the_caller_may_hold_the_transaction(engine):
+    cdr = answered_call().cdr()
+    async with engine.connect() as conn:
+        transaction = await conn.begin()
+        await store.save(conn, [cdr], [rate(cdr, BOOK)], "journal", 7)
+        await transaction.rollback()
+    async with engine.connect() as conn:
+        assert await store.get(conn, cdr.id) is None
+
+
+async def test_the_first_record_stays_and_another_one_of_its_id_is_reported(engine):
+    cdr = answered_call().cdr()
+    other = msgspec.structs.replace(cdr, talk_ms=cdr.talk_ms + 1)
+    async with engine.connect() as conn:
+        await store.save(conn, [cdr], [rate(cdr, BOOK)], "journal", 1)
+        saved = await store.save(conn, [other], [rate(other, BOOK)], "journal", 2)
+        assert (saved.new, saved.known, saved.differing) == (0, 0, (cdr.id,))
+        entry = await store.get(conn, cdr.id)
+    assert entry is not None
+    assert entry.cdr == cdr
+
+
+async def test_ids_that_differ_in_case_only_are_two_records(engine):
+    cdrs = [answered_call("call-a").cdr(), answered_call("call-A").cdr()]
+    async with engine.connect() as conn:
+        saved = await store.save(conn, cdrs, [rate(cdr, BOOK) for cdr in cdrs], "journal", 1)
+        assert saved.new == 2
+        assert await store.count(conn, Filter()) == 2
+
+
+async def test_pages_follow_each_other_without_loss(engine):
+    cdrs = some_cdrs(11) + [answered_call(f"twin-{n}").cdr() for n in range(3)]  # the twins began at the same instant
+    async with engine.connect() as conn:
+        await store.save(conn, cdrs, [rate(cdr, BOOK) for cdr in cdrs], "journal", 1)
+        seen, page = [], Page(limit=4)
+        while True:
+            found = await store.find(conn, Filter(), page)
+            assert len(found.entries) <= 4
+            seen += [entry.cdr for entry in found.entries]
+            if found.next is None:
+                break
+            page = Page(limit=4, after=found.next)
+    assert seen == sorted(cdrs, key=lambda cdr: (cdr.began_at, cdr.id), reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "ids"),
+    [
+        (Filter(tenant="acme"), {"call-0", "call-1", "call-2", "call-3", "call-4", "call-5", "call-6"}),
+        (Filter(tenant="nobody"), set()),
+        (Filter(queue="support"), {"call-0", "call-3", "call-6"}),
+        (Filter(agent="anna", direction="outbound"), {"call-2", "call-5"}),
+        (Filter(number="+4917112345678"), {"call-1", "call-4"}),
+        (
+            Filter(began_from=WEDNESDAY + timedelta(minutes=3), began_before=WEDNESDAY + timedelta(minutes=4, seconds=30)),
+            {"call-3", "call-4"},
+        ),
+        (Filter(outcome="abandoned"), set()),
+        (Filter(status="unrated"), set()),
+        (Filter(status="rated", queue="support"), {"call-0", "call-3", "call-6"}),
+    ],
+)
+async def test_a_filter_finds_what_it_names(engine, wanted, ids):
+    cdrs = some_cdrs()
+    async with engine.connect() as conn:
+        await store.save(conn, cdrs, [rate(cdr, BOOK) for cdr in cdrs], "journal", 1)
+        found = await store.find(conn, wanted)
+        assert {entry.cdr.id for entry in found.entries} == ids
+        assert await store.count(conn, wanted) == len(ids)
+
+
+async def test_a_cursor_of_somebody_else_is_refused(engine):
+    async with engine.connect() as conn:
+        for text in ("%%", "bm9uc2Vuc2U="):
+            with pytest.raises(ValueError, match="cursor"):
+                await store.find(conn, Filter(), Page(after=text))
+
+
+async def test_plans_come_back_as_a_book(engine):
+    plan = house_plan()
+    mine = msgspec.structs.replace(plan, id="acme")
+    carrier = msgspec.structs.replace(plan, id="carrier")
+    async with engine.begin() as conn:
+        await store.save_plan(conn, plan)
+        await store.save_plan(conn, plan)
+        await store.save_plan(conn, mine, Scope(tenant="acme"))
+        await store.save_plan(conn, carrier, Scope(tenant="acme", trunk="own"))
+    async with engine.connect() as conn:
+        book = await store.plan_book(conn)
+    assert book.pick("other", None, WEDNESDAY) == plan
+    assert book.pick("acme", None, WEDNESDAY) == mine
+    assert book.pick("acme", "own", WEDNESDAY) == carrier
+    assert book.pick("other", "own", WEDNESDAY) == plan
+    picked = book.pick("acme", "own", WEDNESDAY)
+    assert picked is not None
+    assert picked.fingerprint() == carrier.fingerprint()
+
+
+async def test_a_plan_version_never_changes(engine):
+    plan = house_plan()
+    changed = msgspec.structs.replace(plan, rates=plan.rates[:-1])
+    async with engine.begin() as conn:
+        await store.save_plan(conn, plan)
+        with pytest.raises(StoreConflict, match="another content"):
+            await store.save_plan(conn, changed)
+
+
+async def test_re_rating_shows_what_changes_and_keeps_the_old_charge(engine):
+    """A call rated without a plan waits unrated; when the plan is there it gets its price as a second revision."""
+    cdr = forwarded_call().cdr()
+    unrated = rate(cdr, PlanBook())
+    assert unrated.status == "unrated"
+    async with engine.connect() as conn:
+        await store.save(conn, [cdr], [unrated], "journal", 1)
+        assert (await store.find(conn, Filter(status="unrated"))).entries
+        looked = await store.rerate(conn, Filter(), BOOK)
+        assert [change.cdr for change in looked] == [cdr.id]
+        assert await store.charge_of(conn, cdr.id) == unrated
+        kept = await store.rerate(conn, Filter(), BOOK, keep=True)
+        assert kept == looked
+        assert await store.charge_of(conn, cdr.id) == rate(cdr, BOOK)
+        assert await store.charge_of(conn, cdr.id, revision=1) == unrated
+        assert not (await store.find(conn, Filter(status="unrated"))).entries
+        assert await store.rerate(conn, Filter(), BOOK, keep=True) == ()
+        await conn.commit()
+
+
+async def test_more_records_than_one_query_asks_for_are_one_batch(engine):
+    cdrs = [answered_call(f"c{n}", at=WEDNESDAY + timedelta(seconds=n)).cdr() for n in range(1200)]
+    async with engine.connect() as conn:
+        saved = await store.save(conn, cdrs, [rate(cdr, BOOK) for cdr in cdrs], "journal", 1)
+        assert saved.new == 1200
+        assert (await store.save(conn, cdrs, [], "journal", 1)).known == 1200
+        changes = await store.rerate(conn, Filter(), BOOK)
+    assert changes == ()
+
+
+async def test_every_table_has_its_indexes(engine):
+    async with engine.connect() as conn:
+        names = await conn.run_sync(lambda sync: {index["name"] for index in inspect(sync).get_indexes("cdr")})
+    assert {"ix_cdr_tenant_began", "ix_cdr_queue_began", "ix_cdr_agent_began"} <= names

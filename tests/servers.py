@@ -1,0 +1,225 @@
+"""Private database servers for the tests: PostgreSQL and MariaDB in temporary folders, on free ports of 127.0.0.1.
+
+`database_url` gives a fresh, empty database on each of SQLite, PostgreSQL and MariaDB in turn. A server is started at most once a test
+process and stopped by its pid. Without its binary the tests on it are skipped with its name; where CI=true is set they fail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+START_LIMIT_S = 60.0
+DATABASES = ("sqlite", "postgresql", "mariadb")
+_numbers = iter(range(1, 1_000_000))
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running database server."""
+
+    kind: str
+    pid: int
+    admin_url: str
+    """Asynchronous URL of a database in which further ones can be created."""
+
+    def url(self, database: str) -> str:
+        """Give the asynchronous URL of one of its databases."""
+        return self.admin_url.rpartition("/")[0] + f"/{database}"
+
+
+def databases_to_test() -> tuple[str, ...]:
+    """The kinds of databases to test: `FERNAMT_TEST_DATABASES` (comma-separated, or `all`), else all of them."""
+    wanted = os.environ.get("FERNAMT_TEST_DATABASES", "all")
+    if wanted == "all":
+        return DATABASES
+    return tuple(kind for kind in DATABASES if kind in {name.strip() for name in wanted.split(",")})
+
+
+@contextlib.contextmanager
+def postgresql_server() -> Iterator[Server]:
+    """Run a private PostgreSQL as long as the context lasts."""
+    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[4].split(".")[0]))
+    binary = binaries[-1] if binaries else None
+    found = shutil.which("postgres") if binary is None else str(binary)
+    folder_of_binaries = Path(_needed(found, "postgres")).parent
+    with _folder("postgres") as folder:
+        data = folder / "data"
+        initdb = [
+            str(folder_of_binaries / "initdb"),
+            "-D",
+            str(data),
+            "-U",
+            "fernamt",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "--no-sync",
+        ]
+        _run([*_as_user("postgres"), *initdb], folder)
+        port = _free_port()
+        # Durability is not what these tests are about; a private server that is thrown away need not wait for the disk.
+        options = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=50", f"unix_socket_directories={folder}"]
+        command = [str(folder_of_binaries / "postgres"), "-D", str(data), "-h", "127.0.0.1", "-p", str(port)]
+        command += [word for option in options for word in ("-c", option)]
+        with _running([*_as_user("postgres"), *command], folder, "database system is ready to accept connections", signal.SIGINT) as pid:
+            yield Server("postgresql", pid, f"postgresql+asyncpg://fernamt@127.0.0.1:{port}/postgres")
+
+
+@contextlib.contextmanager
+def mariadb_server() -> Iterator[Server]:
+    """Run a private MariaDB as long as the context lasts."""
+    install = _needed(shutil.which("mariadb-install-db"), "mariadb-install-db")
+    daemon = _needed(shutil.which("mariadbd") or shutil.which("mariadbd", path="/usr/sbin:/usr/libexec"), "mariadbd")
+    with _folder("mysql") as folder:
+        data = folder / "data"
+        user = [f"--user={_account('mysql')}"] if os.geteuid() == 0 else []
+        common = ["--no-defaults", f"--datadir={data}", *user]
+        _run([install, *common, "--auth-root-authentication-method=normal", "--skip-test-db"], folder)
+        port = _free_port()
+        command = [daemon, *common, f"--port={port}", "--bind-address=127.0.0.1", f"--socket={folder}/mariadb.sock"]
+        command += [
+            f"--pid-file={folder}/mariadb.pid",
+            "--innodb-flush-log-at-trx-commit=0",
+            "--innodb-buffer-pool-size=32M",
+            "--skip-log-bin",
+        ]
+        with _running(command, folder, "ready for connections", signal.SIGTERM) as pid:
+            yield Server("mariadb", pid, f"mysql+asyncmy://root@127.0.0.1:{port}/mysql")
+
+
+_STARTERS = {"postgresql": postgresql_server, "mariadb": mariadb_server}
+_servers: dict[str, Server] = {}
+_stack = contextlib.ExitStack()
+atexit.register(_stack.close)
+
+
+def server(kind: str) -> Server:
+    """Give the server of this kind, started when it is asked for first; it lives as long as the test process."""
+    if kind not in _servers:
+        _servers[kind] = _stack.enter_context(_STARTERS[kind]())
+    return _servers[kind]
+
+
+@contextlib.asynccontextmanager
+async def fresh_database(kind: str, folder: Path) -> AsyncIterator[str]:
+    """Make an empty database, give its asynchronous URL, and drop it afterwards (SQLite: a file in `folder`)."""
+    if kind == "sqlite":
+        yield f"sqlite+aiosqlite:///{folder / f'database{next(_numbers)}.sqlite'}"
+        return
+    running = await asyncio.to_thread(server, kind)
+    name = f"test{next(_numbers)}"
+    await _command(running, f"CREATE DATABASE {name}" + (" CHARACTER SET utf8mb4" if kind == "mariadb" else ""))
+    try:
+        yield running.url(name)
+    finally:
+        await _command(running, f"DROP DATABASE {name}" + (" WITH (FORCE)" if kind == "postgresql" else ""))
+
+
+@pytest.fixture(params=DATABASES)
+async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    """A fresh, empty database, on each kind of server in turn."""
+    kind: str = request.param
+    if kind not in databases_to_test():
+        pytest.skip(f"{kind} is not among FERNAMT_TEST_DATABASES")
+    async with fresh_database(kind, tmp_path) as url:
+        yield url
+
+
+async def _command(running: Server, statement: str) -> None:
+    engine = create_async_engine(running.admin_url, isolation_level="AUTOCOMMIT")
+    try:
+        async with engine.connect() as conn:
+            await conn.execute(text(statement))
+    finally:
+        await engine.dispose()
+
+
+def _needed(found: str | None, binary: str) -> str:
+    if found is not None:
+        return found
+    message = f"{binary} is not installed"
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def _account(wanted: str) -> str:
+    """A user the server may run as: its own if the system has one, else nobody."""
+    try:
+        return pwd.getpwnam(wanted).pw_name
+    except KeyError:
+        return "nobody"
+
+
+def _as_user(wanted: str) -> list[str]:
+    """The words that make a command run as a plain user: PostgreSQL refuses to be root."""
+    if os.geteuid() != 0:
+        return []
+    account = pwd.getpwnam(_account(wanted))
+    return [_needed(shutil.which("setpriv"), "setpriv"), f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
+
+
+@contextlib.contextmanager
+def _folder(owner: str) -> Iterator[Path]:
+    """A temporary folder of the server's own; short, since a socket's path has at most 107 characters."""
+    folder = Path(tempfile.mkdtemp(prefix="fernamt-", dir="/tmp"))
+    try:
+        if os.geteuid() == 0:
+            shutil.chown(folder, _account(owner))
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(command: list[str], folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=START_LIMIT_S, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{command[0]} failed with {done.returncode}:\n{done.stdout}{done.stderr}")
+
+
+@contextlib.contextmanager
+def _running(command: list[str], folder: Path, ready: str, stop: signal.Signals) -> Iterator[int]:
+    """Run a server until the context ends; `ready` is what it logs once connections are welcome (PostgreSQL listens earlier)."""
+    log = folder / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + START_LIMIT_S
+        while ready not in log.read_text(errors="replace"):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{command[0]} did not come up:\n{log.read_text(errors='replace')}")
+            time.sleep(0.05)
+        yield process.pid
+    finally:
+        if process.poll() is None:
+            process.send_signal(stop)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(5)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -66,7 +66,9 @@ class TenantSetup(msgspec.Struct, frozen=True, kw_only=True):
     domains: tuple[str, ...] = ()
     """SIP domains of the tenant beside the installation's own address."""
     plans: tuple[bytes, ...] = ()
-    """Tariff plans as JSON documents of `billing_cdr.tariff`."""
+    """The tenant's own tariff plan versions, JSON documents of `billing_cdr.tariff`; none: the house plan."""
+    trunk_plans: dict[TrunkId, tuple[bytes, ...]] = {}
+    """Plan versions of the tenant's own carriers, by trunk (R15)."""
 
 
 class LiveEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -132,7 +134,7 @@ class VoiceService(Protocol):
     def mint_call(self) -> CallId:
         """A fresh conversation id, for `Dial`."""
 
-    async def quote(self, tenant: TenantId, number: str) -> dict[str, str]:
+    async def quote(self, tenant: TenantId, number: str) -> dict[str, Any]:
         """Price of a call to `number` from now, before it is placed; raises PriceRefused with the reason."""
 
     def live(self, tenant: TenantId) -> LiveState:

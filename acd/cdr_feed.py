@@ -1,0 +1,419 @@
+"""From the journal's events to rated CDRs in the database: a fold, and a buffered writer behind it (DESIGN.md §3, §6).
+
+Every leg is always in exactly one segment, so the ledger closes by construction; a change of segment ends one and begins the next at
+the same instant. A conversation that is over lingers until its legs are measured and its recordings closed, at most `LINGER_S`: the
+CDR then holds them. Writing is idempotent by CDR id, so a restart may fold again what was saved already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from acd.core import events as ev
+from acd.core.ids import CallId, LegId, RecordingId, TenantId
+from acd.core.replay import Entry
+from billing_cdr import facts
+from billing_cdr.assemble import Assembler
+from billing_cdr.cdr import Cdr
+from billing_cdr.charge import Charge
+from billing_cdr.errors import LedgerError
+from billing_cdr.quote import Quote
+
+log = logging.getLogger(__name__)
+
+LINGER_S = 3.0
+"""A worker reports a closed leg within milliseconds; after this the CDR goes without its quality."""
+FLUSH_S = 0.25
+"""CDRs are saved in batches this often: a transaction a call would cost more than the call."""
+
+Rate = Callable[[Cdr], Charge | None]
+Save = Callable[[Sequence[Cdr], Sequence[Charge], int], Awaitable[None]]
+
+
+class _Leg(msgspec.Struct, kw_only=True):
+    role: str
+    segment: str | None = None
+    kind: str = ""
+    answered: bool = False
+    measured: bool = False
+
+
+class _Conversation(msgspec.Struct, kw_only=True):
+    call: str
+    main: str | None = None
+    legs: dict[str, _Leg] = {}
+    segments: int = 0
+    outcome: str = ""
+    """Outcome of the queue or menu just left: how the caller's segment ends."""
+    recordings: set[str] = set()
+    over_at: float | None = None
+    cause: str = ""
+
+
+class _Folded(msgspec.Struct, kw_only=True):
+    conversations: dict[str, _Conversation] = {}
+    recordings: dict[str, tuple[str, tuple[str, ...]]] = {}
+    """Recording -> call, legs."""
+    call_of: dict[str, str] = {}
+    """Leg -> call."""
+
+
+def instant(now: float) -> dt.datetime:
+    """The civil instant of a journal time, cut to the millisecond."""
+    milliseconds = int(now * 1000)
+    return dt.datetime.fromtimestamp(milliseconds // 1000, dt.UTC) + dt.timedelta(milliseconds=milliseconds % 1000)
+
+
+class CdrFeed:
+    """Fold of one tenant's journal into CDRs.
+
+    Args:
+        rate: price of a CDR; None when the tenant has no plan at all.
+        save: stores CDRs and charges and the sequence number they are complete to, in one transaction, idempotently.
+    """
+
+    def __init__(self, tenant: TenantId, rate: Rate, save: Save) -> None:
+        self._tenant = tenant
+        self._rate = rate
+        self._save = save
+        self._folded = _Folded()
+        self._assembler = Assembler()
+        self._finished: list[tuple[Cdr, Charge | None]] = []
+        self._seq = 0
+        self._lingering: dict[str, asyncio.TimerHandle] = {}
+        self._flusher: asyncio.Task[None] | None = None
+        self.cdrs = 0
+        self.stumbles = 0
+        self.save_failures = 0
+
+    # ------------------------------------------------------------------ state over a restart
+
+    def snapshot(self) -> bytes:
+        return msgspec.msgpack.encode((self._folded, self._assembler.snapshot()))
+
+    def restore(self, kept: bytes) -> None:
+        self._folded, assembler = msgspec.msgpack.decode(kept, type=tuple[_Folded, bytes])
+        self._assembler = Assembler.restore(assembler)
+
+    # ------------------------------------------------------------------ the fold
+
+    def apply(self, entry: Entry) -> None:
+        self._seq = entry.seq
+        for event in entry.events:
+            try:
+                self._apply(event, entry.now)
+            except LedgerError:
+                self.stumbles += 1
+                log.exception("! %s: entry %d does not fit into the ledger", self._tenant, entry.seq)
+
+    def _apply(self, event: ev.Event, now: float) -> None:
+        at = instant(now)
+        match event:
+            case ev.CallOffered():
+                self._begin(event, at)
+            case ev.LegInitiated():
+                self._leg_began(event, at)
+            case ev.LegConnected():
+                self._answered(event.leg, at)
+            case ev.LegCleared():
+                self._leg_ended(event, at)
+            case ev.LegQuoted():
+                if (call := self._folded.call_of.get(event.leg)) is not None:
+                    self._put(facts.LegPriced(conversation=call, at=at, leg=event.leg, quote=msgspec.convert(event.quote, Quote)))
+            case ev.LegMeasured():
+                self._measured(event, at)
+            case ev.MenuEntered():
+                self._move_main(event.call, "menu", event.menu, at)
+            case ev.MenuLeft():
+                self._outcome(event.call, event.digit or "fallback")
+            case ev.Queued():
+                self._move_main(event.call, "queue", event.queue, at)
+            case ev.QueueLeft():
+                self._outcome(event.call, event.outcome)
+            case ev.AnnouncementBegan():
+                self._move_main(event.call, "announcement", " ".join(event.sounds), at)
+            case ev.CallForwarded():
+                self._move_main(event.call, "forward", event.number, at, caused_by=event.by)
+            case ev.CallEstablished():
+                self._talk(event, at)
+            case ev.CallHeld():
+                self._move_all(event.call, "talk", "hold", event.by, at)
+            case ev.CallRetrieved():
+                self._move_all(event.call, "hold", "talk", event.by, at)
+            case ev.LegHeld():
+                if event.by is None and (call := self._folded.call_of.get(event.leg)) is not None:
+                    self._move_all(CallId(call), "talk", "hold", event.leg, at)
+            case ev.LegRetrieved():
+                if (call := self._folded.call_of.get(event.leg)) is not None:
+                    self._move_all(CallId(call), "hold", "talk", event.leg, at)
+            case ev.RecordingBegan():
+                self._folded.recordings[event.recording] = (event.call, event.legs)
+                self._conversation(event.call).recordings.add(event.recording)
+            case ev.RecordingKept():
+                self._recorded(event, at)
+            case ev.DispositionSet():
+                if event.call in self._folded.conversations:
+                    self._put(facts.Disposition(conversation=event.call, at=at, code=event.code))
+            case ev.CallCleared():
+                self._over(event, now)
+            case _:
+                pass
+
+    def _conversation(self, call: str) -> _Conversation:
+        return self._folded.conversations[call]
+
+    def _put(self, fact: facts.Fact) -> Cdr | None:
+        return self._assembler.apply(fact)
+
+    def _begin(self, event: ev.CallOffered, at: dt.datetime) -> None:
+        self._folded.conversations[event.call] = _Conversation(call=event.call)
+        self._put(
+            facts.ConversationBegan(
+                conversation=event.call,
+                at=at,
+                tenant=self._tenant,
+                direction=event.direction,
+                calling=event.calling or "anonymous",
+                called=event.called,
+                trunk=event.trunk,
+                did=event.number,
+                language=event.language,
+            )
+        )
+
+    def _leg_began(self, event: ev.LegInitiated, at: dt.datetime) -> None:
+        conversation = self._conversation(event.call)
+        self._folded.call_of[event.leg] = event.call
+        conversation.legs[event.leg] = _Leg(role=event.role)
+        if conversation.main is None:
+            conversation.main = event.leg
+        self._put(
+            facts.LegBegan(
+                conversation=event.call,
+                at=at,
+                leg=event.leg,
+                role=event.role,
+                party=event.agent or event.number or "anonymous",
+                number=event.number if event.role in {"forward", "destination"} else None,
+                trunk=event.trunk,
+                site=event.site,
+            )
+        )
+        self._move(
+            conversation,
+            event.leg,
+            "offer" if event.role == "agent" else "ring",
+            event.agent or event.number or "",
+            at,
+            event.forwarded_by or "",
+        )
+
+    def _move(
+        self, conversation: _Conversation, leg: str, kind: Any, party: str, at: dt.datetime, caused_by: str = "", outcome: str = ""
+    ) -> None:
+        known = conversation.legs[leg]
+        if known.segment is not None:
+            self._put(facts.SegmentEnded(conversation=conversation.call, at=at, segment=known.segment, outcome=outcome))
+        conversation.segments += 1
+        known.segment = f"{conversation.call}/s{conversation.segments}"
+        known.kind = kind
+        self._put(
+            facts.SegmentBegan(
+                conversation=conversation.call, at=at, segment=known.segment, leg=leg, kind=kind, party=party, caused_by=caused_by
+            )
+        )
+
+    def _move_main(self, call: CallId, kind: str, party: str, at: dt.datetime, caused_by: str = "") -> None:
+        conversation = self._conversation(call)
+        if conversation.main is not None and conversation.legs[conversation.main].segment is not None:
+            outcome, conversation.outcome = conversation.outcome, ""
+            self._move(conversation, conversation.main, kind, party, at, caused_by, outcome)
+
+    def _move_all(self, call: CallId, before: str, after: str, by: str, at: dt.datetime) -> None:
+        conversation = self._folded.conversations.get(call)
+        if conversation is None:
+            return
+        for leg, known in conversation.legs.items():
+            if known.segment is not None and known.kind == before:
+                self._move(conversation, leg, after, by, at, by)
+
+    def _outcome(self, call: CallId, outcome: str) -> None:
+        self._conversation(call).outcome = outcome
+
+    def _answered(self, leg: str, at: dt.datetime) -> None:
+        call = self._folded.call_of.get(leg)
+        if call is None:
+            return
+        known = self._conversation(call).legs[leg]
+        if not known.answered and known.segment is not None:
+            known.answered = True
+            self._put(facts.LegAnswered(conversation=call, at=at, leg=leg))
+
+    def _talk(self, event: ev.CallEstablished, at: dt.datetime) -> None:
+        conversation = self._conversation(event.call)
+        for leg, other in ((event.a, event.b), (event.b, event.a)):
+            known = conversation.legs.get(leg)
+            if known is None or known.segment is None:
+                continue
+            self._answered(leg, at)  # our 2xx was sent, its ACK may still be under way (RFC 3261 §13.3.1.4)
+            outcome = ""
+            if leg == conversation.main:
+                outcome, conversation.outcome = conversation.outcome, ""
+            self._move(conversation, leg, "talk", other, at, outcome=outcome or "answered")
+
+    def _leg_ended(self, event: ev.LegCleared, at: dt.datetime) -> None:
+        call = self._folded.call_of.get(event.leg)
+        if call is None:
+            return
+        conversation = self._conversation(call)
+        known = conversation.legs[event.leg]
+        if known.segment is not None:
+            outcome = conversation.outcome if event.leg == conversation.main and conversation.outcome else event.cause
+            self._put(facts.SegmentEnded(conversation=call, at=at, segment=known.segment, outcome=outcome))
+            known.segment = None
+            self._put(
+                facts.LegEnded(
+                    conversation=call,
+                    at=at,
+                    leg=event.leg,
+                    cause="cut" if event.cause == "restart" else event.cause,
+                    sip_status=event.status,
+                    by="crash" if event.cause == "restart" else "remote" if event.by == "party" else "local",
+                )
+            )
+
+    def _measured(self, event: ev.LegMeasured, at: dt.datetime) -> None:
+        conversation = self._folded.conversations.get(event.call)
+        known = conversation.legs.get(event.leg) if conversation is not None else None
+        if conversation is None or known is None or known.measured:
+            return
+        known.measured = True
+        quality = event.quality
+        received, lost = _number(quality, "packets_received"), _number(quality, "packets_lost")
+        self._put(
+            facts.QualityMeasured(
+                conversation=event.call,
+                at=at,
+                leg=event.leg,
+                mos=_number(quality, "mos"),
+                loss=lost / (received + lost) if received + lost else 0.0,
+                jitter_ms=_number(quality, "jitter_ms"),
+                round_trip_ms=None if quality.get("round_trip_ms") is None else _number(quality, "round_trip_ms"),
+                packets_received=int(received),
+                packets_sent=int(_number(quality, "packets_sent")),
+                packets_lost=int(lost),
+            )
+        )
+        self._finish_if_complete(conversation)
+
+    def _recorded(self, event: ev.RecordingKept, at: dt.datetime) -> None:
+        call, legs = self._folded.recordings.pop(event.recording, (event.call, ()))
+        conversation = self._folded.conversations.get(call)
+        if conversation is None:
+            return
+        conversation.recordings.discard(event.recording)
+        if event.error is None and legs:
+            self._put(facts.RecordingMade(conversation=call, at=at, legs=legs, path=event.path, duration_ms=event.duration_ms))
+        self._finish_if_complete(conversation)
+
+    # ------------------------------------------------------------------ the end of a conversation
+
+    def _over(self, event: ev.CallCleared, now: float) -> None:
+        conversation = self._conversation(event.call)
+        conversation.over_at = now
+        conversation.cause = "cut" if event.cause == "restart" else event.cause
+        if not self._finish_if_complete(conversation):
+            loop = asyncio.get_running_loop()
+            self._lingering[event.call] = loop.call_later(LINGER_S, self._finish, conversation)
+
+    def _finish_if_complete(self, conversation: _Conversation) -> bool:
+        if conversation.over_at is None:
+            return False
+        waits = conversation.recordings or any(leg.answered and not leg.measured for leg in conversation.legs.values())
+        if waits and conversation.cause != "cut":
+            return False
+        self._finish(conversation)
+        return True
+
+    def _finish(self, conversation: _Conversation) -> None:
+        if (timer := self._lingering.pop(conversation.call, None)) is not None:
+            timer.cancel()
+        if self._folded.conversations.pop(conversation.call, None) is None or conversation.over_at is None:
+            return
+        for leg in conversation.legs:
+            self._folded.call_of.pop(leg, None)
+        for recording in conversation.recordings:
+            self._folded.recordings.pop(RecordingId(recording), None)
+        try:
+            cdr = self._put(
+                facts.ConversationEnded(conversation=conversation.call, at=instant(conversation.over_at), cause=conversation.cause)
+            )
+        except LedgerError as error:
+            self.stumbles += 1
+            log.exception("! %s: the ledger of %s does not close", self._tenant, conversation.call)
+            cdr = error.draft
+        if cdr is None:
+            return
+        try:
+            charge = self._rate(cdr)
+        except Exception:
+            self.stumbles += 1
+            log.exception("! %s: %s could not be rated and waits for re-rating", self._tenant, cdr.id)
+            charge = None
+        self._finished.append((cdr, charge))
+        self.cdrs += 1
+        if self._flusher is None or self._flusher.done():
+            self._flusher = asyncio.ensure_future(self._flush_soon())
+
+    # ------------------------------------------------------------------ the writer
+
+    async def _flush_soon(self) -> None:
+        while self._finished:
+            await asyncio.sleep(FLUSH_S)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Save what is finished; what cannot be saved now is kept and tried again."""
+        batch, self._finished = self._finished, []
+        if not batch:
+            return
+        try:
+            await self._save([cdr for cdr, _ in batch], [charge for _, charge in batch if charge is not None], self._seq)
+        except Exception:
+            self.save_failures += 1
+            log.exception("! %s: %d CDRs could not be saved and are kept for another try", self._tenant, len(batch))
+            self._finished = batch + self._finished
+
+    async def close(self) -> None:
+        """Finish what lingers, save everything.
+
+        Raises: RuntimeError: the database does not take the CDRs; they are in the journal and will be folded again.
+        """
+        for call in list(self._lingering):
+            conversation = self._folded.conversations.get(call)
+            if conversation is not None:
+                self._finish(conversation)
+        if self._flusher is not None:
+            self._flusher.cancel()
+            await asyncio.gather(self._flusher, return_exceptions=True)
+        await self.flush()
+        if self._finished:
+            raise RuntimeError(f"{len(self._finished)} CDRs of {self._tenant} could not be saved; they stay in the journal")
+
+    @property
+    def lingering(self) -> int:
+        return len(self._lingering)
+
+
+def _number(quality: dict[str, float | int | str | None], name: str) -> float:
+    value = quality.get(name)
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+__all__ = ["CdrFeed", "LegId", "instant"]

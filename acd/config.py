@@ -1,0 +1,43 @@
+"""Settings of the voice service, as plain values; `api.config` reads them from file and environment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+
+class Listen(msgspec.Struct, frozen=True, kw_only=True):
+    """One SIP socket."""
+
+    transport: Literal["udp", "tcp"]
+    host: str = "0.0.0.0"
+    port: int = 5060
+
+
+class VoiceSettings(msgspec.Struct, frozen=True, kw_only=True):
+    listen: tuple[Listen, ...] = (Listen(transport="udp"), Listen(transport="tcp"))
+    advertised_address: str | None = None
+    """Address put into Contact, Via and SDP; None: the one the peer reaches us at, found by a connected UDP socket."""
+    realm: str = "fernamt"
+    """Digest realm of all phones (RFC 7616 §3.4); changing it invalidates every stored device credential."""
+    data: Path = Path("data")
+    media_workers: int = max(1, (os.cpu_count() or 2) // 2)
+    """Processes that carry RTP. One core in two is left to signalling by default."""
+    media_ports: tuple[int, int] = (20000, 29998)
+    """First and last RTP port (even); each leg takes two."""
+    calls_per_second: float = 200.0
+    """New INVITEs above this rate are answered 503 with Retry-After."""
+    burst: int = 400
+    """INVITEs admitted at once after a pause."""
+    max_sessions: int = 8000
+    """Live SIP sessions (two a call) above which new ones are answered 503."""
+    probe_trunks: bool = True
+    session_refresh_s: int = 0
+    """Session timers (RFC 4028): 0 off."""
+    media_silence_s: float = 60.0
+    """A connected leg without a packet for so long is cleared; 0 never."""
+    registration_min_s: int = 30
+    registration_max_s: int = 3600

@@ -1,0 +1,107 @@
+"""Who is who in all tenants together: devices by user name, trunks by where they come from, numbers by tenant (pure)."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from acd.core.configuration import Agent
+from acd.core.ids import AgentId, TenantId, TrunkId
+from acd.service import Device, TenantSetup, TrunkLine
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@lru_cache(maxsize=10_000)
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+@dataclass(slots=True)
+class _Line:
+    tenant: TenantId
+    line: TrunkLine
+    networks: tuple[Network, ...]
+
+
+@dataclass(slots=True)
+class Directory:
+    """Rebuilt from the setups whenever one changes; reading it costs a dictionary look-up."""
+
+    setups: dict[TenantId, TenantSetup] = field(default_factory=dict)
+    _devices: dict[str, tuple[TenantId, Device]] = field(default_factory=dict)
+    _device_of_agent: dict[tuple[TenantId, AgentId], Device] = field(default_factory=dict)
+    _lines: list[_Line] = field(default_factory=list)
+    _numbers: dict[TenantId, frozenset[str]] = field(default_factory=dict)
+    _agents: dict[tuple[TenantId, AgentId], Agent] = field(default_factory=dict)
+
+    def put(self, setup: TenantSetup) -> None:
+        """Add or replace a tenant.
+
+        Raises: ValueError: a device's user name is already another tenant's, or a trunk's source is no network.
+        """
+        tenant = setup.configuration.tenant
+        for device in setup.devices:
+            owner = self._devices.get(device.username)
+            if owner is not None and owner[0] != tenant:
+                raise ValueError(f"device {device.username}: the user name is taken by another tenant")
+        for line in setup.trunks:
+            for source in line.sources:
+                try:
+                    ipaddress.ip_network(source, strict=False)
+                except ValueError as error:
+                    raise ValueError(f"trunk {line.id}: source {source!r} is not an IP network: {error}") from None
+        self.setups[tenant] = setup
+        self._rebuild()
+
+    def drop(self, tenant: TenantId) -> None:
+        self.setups.pop(tenant, None)
+        self._rebuild()
+
+    def _rebuild(self) -> None:
+        self._devices = {device.username: (tenant, device) for tenant, setup in self.setups.items() for device in setup.devices}
+        self._device_of_agent = {(tenant, device.agent): device for tenant, setup in self.setups.items() for device in setup.devices}
+        self._agents = {(tenant, agent.id): agent for tenant, setup in self.setups.items() for agent in setup.configuration.agents}
+        self._numbers = {
+            tenant: frozenset(number.number for number in setup.configuration.numbers) for tenant, setup in self.setups.items()
+        }
+        self._lines = [
+            _Line(tenant, line, tuple(ipaddress.ip_network(source, strict=False) for source in line.sources))
+            for tenant, setup in self.setups.items()
+            for line in setup.trunks
+        ]
+
+    def device(self, username: str) -> tuple[TenantId, Device] | None:
+        return self._devices.get(username)
+
+    def device_of(self, tenant: TenantId, agent: AgentId) -> Device | None:
+        return self._device_of_agent.get((tenant, agent))
+
+    def agent(self, tenant: TenantId, agent: AgentId) -> Agent | None:
+        return self._agents.get((tenant, agent))
+
+    def trunk(self, tenant: TenantId, trunk: TrunkId) -> TrunkLine | None:
+        setup = self.setups.get(tenant)
+        if setup is None:
+            return None
+        return next((line for line in setup.trunks if line.id == trunk), None)
+
+    def trunk_from(self, host: str, called: str) -> tuple[TenantId, TrunkLine] | None:
+        """The trunk whose source networks hold `host`; of several, the one whose tenant owns the number that was called."""
+        address = _address(host)
+        if address is None:
+            return None
+        found: tuple[TenantId, TrunkLine] | None = None
+        for line in self._lines:
+            if any(address in network for network in line.networks):
+                if called in self._numbers[line.tenant]:
+                    return line.tenant, line.line
+                found = found or (line.tenant, line.line)
+        return found

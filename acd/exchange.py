@@ -1,0 +1,267 @@
+"""One tenant's exchange while it runs: core engine, journal, live stream and CDR feed around one inbox.
+
+The rule of the house: one input, then drain. An input is decided at once, its entry goes to the journal, and only when that entry
+is on disk are its events published and its effects carried out, in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from acd.cdr_feed import CdrFeed
+from acd.clock import Clock
+from acd.core import inputs
+from acd.core.effects import Effect
+from acd.core.engine import Engine, Step
+from acd.core.events import Event, OfferEnded, OfferMade
+from acd.core.ids import AgentId, CallId, TenantId
+from acd.core.inputs import Input
+from acd.core.replay import Entry, restore, snapshot
+from acd.errors import StreamOverrun
+from acd.journal import Journal, read
+from acd.service import LiveEvent, ScreenPop
+
+log = logging.getLogger(__name__)
+
+STREAM_DEPTH = 10_000
+"""Events a reader may be behind: about ten seconds of a very busy tenant."""
+REMEMBERED_CALLS = 20_000
+"""Calls whose decision records are answered from memory; older ones are read from the journal."""
+
+
+class Subscriber:
+    """One reader of the live stream."""
+
+    def __init__(self, agent: AgentId | None) -> None:
+        self.agent = agent
+        self._events: deque[LiveEvent] = deque()
+        self._wake = asyncio.Event()
+        self._overrun = False
+        self._closed = False
+
+    def publish(self, event: LiveEvent) -> None:
+        if event.only_agent is not None and event.only_agent != self.agent:
+            return
+        if len(self._events) >= STREAM_DEPTH:
+            self._overrun = True
+            self._events.clear()
+        self._events.append(event)
+        self._wake.set()
+
+    def close(self) -> None:
+        self._closed = True
+        self._wake.set()
+
+    async def read(self) -> AsyncIterator[LiveEvent]:
+        while True:
+            while self._events and not self._overrun:
+                yield self._events.popleft()
+            if self._overrun:
+                raise StreamOverrun(f"more than {STREAM_DEPTH} events behind")
+            if self._closed:
+                return
+            self._wake.clear()
+            await self._wake.wait()
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """What a snapshot file holds: the fold up to `seq`."""
+
+    seq: int
+    now: float
+    engine: bytes
+    feed: bytes
+
+
+class Exchange:
+    """See the module; `carry_out` is the switch."""
+
+    def __init__(
+        self,
+        tenant: TenantId,
+        directory: Path,
+        clock: Clock,
+        carry_out: Callable[[TenantId, Effect], None],
+        feed: CdrFeed,
+        stop_all: Callable[[OSError], None],
+    ) -> None:
+        self.tenant = tenant
+        self.directory = directory
+        self.engine = Engine(tenant)
+        self.feed = feed
+        self._clock = clock
+        self._carry_out = carry_out
+        self._loop = asyncio.get_running_loop()
+        self._seq = 0
+        self._subscribers: set[Subscriber] = set()
+        self._decisions: OrderedDict[CallId, list[tuple[float, Event]]] = OrderedDict()
+        self._deadline: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._recover()
+        self._journal = Journal(directory, self._loop, stop_all)
+        self._failed = False
+
+    # ------------------------------------------------------------------ recovery
+
+    def _recover(self) -> None:
+        kept = self._read_snapshot()
+        if kept is not None:
+            self.engine = restore(kept.engine)
+            self.feed.restore(kept.feed)
+            self._seq = kept.seq
+            self._clock.not_before(kept.now)
+        folded = 0
+        for entry in read(self.directory, after=self._seq):
+            for event in entry.events:
+                self.engine.apply(event, entry.now)
+            self.feed.apply(entry)
+            self._remember(entry.now, entry.events)
+            self._seq = entry.seq
+            self._clock.not_before(entry.now)
+            folded += 1
+        if folded or kept:
+            log.info("= tenant %s: recovered up to entry %d, %d folded", self.tenant, self._seq, folded)
+
+    def _read_snapshot(self) -> _Kept | None:
+        path = self.directory / "snapshot"
+        if not path.exists():
+            return None
+        try:
+            return msgspec.msgpack.decode(path.read_bytes(), type=_Kept)
+        except (msgspec.DecodeError, OSError) as error:
+            # A snapshot only saves time: the journal holds everything.
+            log.warning("! tenant %s: snapshot not usable (%s), folding the whole journal", self.tenant, error)
+            return None
+
+    def _write_snapshot(self) -> None:
+        kept = _Kept(self._seq, self._clock(), snapshot(self.engine), self.feed.snapshot())
+        path = self.directory / "snapshot"
+        draft = path.with_suffix(".new")
+        draft.write_bytes(msgspec.msgpack.encode(kept))
+        draft.replace(path)
+
+    # ------------------------------------------------------------------ input
+
+    def submit(self, given: Input) -> asyncio.Future[tuple[Event, ...]] | None:
+        """Decide on one input now. The future resolves with the events once they are on disk; None when nothing came of it.
+
+        Raises: IllegalTransition, UnknownName (commands only); nothing has happened then.
+        """
+        now = self._clock()
+        step = self.engine.handle(given, now)
+        future = None
+        if step.events or step.effects:
+            self._seq += 1
+            seq = self._seq
+            future = self._loop.create_future()
+            entry = Entry(seq=seq, now=now, input=given, events=tuple(step.events))
+            self._journal.append(entry, lambda: self._on_durable(entry, step, future))
+        self._arm()
+        return future
+
+    def _on_durable(self, entry: Entry, step: Step, future: asyncio.Future[tuple[Event, ...]]) -> None:
+        self._remember(entry.now, entry.events)
+        try:
+            self.feed.apply(entry)
+        except Exception:
+            log.exception("! tenant %s: the CDR feed stumbled over entry %d", self.tenant, entry.seq)
+            self.feed.stumbles += 1
+        if self._subscribers:
+            for event in entry.events:
+                self.publish(LiveEvent(tenant=self.tenant, seq=entry.seq, at=entry.now, event=event))
+        for effect in step.effects:
+            try:
+                self._carry_out(self.tenant, effect)
+            except Exception:
+                log.exception("! tenant %s: effect %r of entry %d could not be carried out", self.tenant, effect, entry.seq)
+        if not future.done():
+            future.set_result(entry.events)
+
+    def _arm(self) -> None:
+        deadline = self.engine.next_timeout()
+        if deadline == self._deadline and self._timer is not None:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._deadline = deadline
+        if deadline is not None:
+            when = self._loop.time() + max(0.0, deadline - self._clock())
+            self._timer = self._loop.call_at(when, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._deadline = None
+        self.submit(inputs.TimePassed())
+
+    # ------------------------------------------------------------------ output
+
+    def publish(self, event: LiveEvent) -> None:
+        for subscriber in tuple(self._subscribers):
+            subscriber.publish(event)
+
+    def pop(self, screen: ScreenPop) -> None:
+        """Tell one agent who is calling."""
+        self.publish(LiveEvent(tenant=self.tenant, seq=self._seq, at=self._clock(), event=screen, only_agent=screen.agent))
+
+    async def stream(self, agent: AgentId | None) -> AsyncIterator[LiveEvent]:
+        subscriber = Subscriber(agent)
+        self._subscribers.add(subscriber)
+        try:
+            async for event in subscriber.read():
+                yield event
+        finally:
+            self._subscribers.discard(subscriber)
+
+    def _remember(self, now: float, events: Sequence[Event]) -> None:
+        for event in events:
+            if isinstance(event, OfferMade | OfferEnded):
+                self._decisions.setdefault(event.call, []).append((now, event))
+                if len(self._decisions) > REMEMBERED_CALLS:
+                    self._decisions.popitem(last=False)
+
+    def decisions(self, call: CallId) -> list[dict[str, Any]]:
+        """Decision records of a call in order, each with the outcomes of its offer."""
+        told = self._decisions.get(call)
+        if told is None:
+            told = [
+                (entry.now, event)
+                for entry in read(self.directory)
+                for event in entry.events
+                if isinstance(event, OfferMade | OfferEnded) and event.call == call
+            ]
+        records: dict[str, dict[str, Any]] = {}
+        for now, event in told:
+            if isinstance(event, OfferMade):
+                records[event.offer] = {**msgspec.to_builtins(event), "at": now, "outcomes": []}
+            elif isinstance(event, OfferEnded) and event.offer in records:
+                records[event.offer]["outcomes"].append({**msgspec.to_builtins(event), "at": now})
+        return list(records.values())
+
+    # ------------------------------------------------------------------ end
+
+    async def close(self) -> None:
+        """Sync the journal, flush the feed, keep a snapshot."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        await self._journal.close()
+        await asyncio.sleep(0)  # the last acknowledgements were put into the loop by the journal's thread
+        await self.feed.close()
+        self._write_snapshot()
+        for subscriber in tuple(self._subscribers):
+            subscriber.close()
+
+    @property
+    def seq(self) -> int:
+        return self._seq
+
+    def figures(self) -> dict[str, float]:
+        return {"journal_entries": self._journal.entries, "journal_commits": self._journal.commits}

@@ -1,0 +1,180 @@
+"""The append-only journal of one tenant: framed entries, group-committed with fsync (DESIGN.md §3).
+
+A file `journal-<first seq>.log` holds records `length:u32 crc32:u32 payload`, both big-endian; a new file begins when one grows
+past `SEGMENT_OCTETS`. Entries that arrive while a sync is running share the next one, so the cost of a sync is divided by the load.
+A torn record at the end of the last file is what a crash leaves behind: it was never acknowledged, so it is cut off. Anything
+else that does not check out is damage, and is reported with its place instead of being skipped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import struct
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from acd.core.replay import Entry, decode, encode
+from acd.errors import JournalDamaged
+
+log = logging.getLogger(__name__)
+
+HEADER = struct.Struct(">II")
+SEGMENT_OCTETS = 64 * 1024 * 1024
+"""A day of a busy tenant; small enough to copy, compress and hand to support."""
+MAX_ENTRY_OCTETS = 16 * 1024 * 1024
+"""A configuration of 10 000 agents is about 4 MiB; a longer length is damage, not data."""
+
+
+def segments(directory: Path) -> list[Path]:
+    """The journal's files, oldest first."""
+    return sorted(directory.glob("journal-*.log"))
+
+
+def read(directory: Path, after: int = 0) -> Iterator[Entry]:
+    """Entries with a sequence number above `after`, in order; stops before a torn tail.
+
+    Raises: JournalDamaged: a record that is neither whole nor the torn last one.
+    """
+    files = segments(directory)
+    firsts = [int(file.stem.removeprefix("journal-")) for file in files]
+    for index, file in enumerate(files):
+        if index + 1 < len(files) and firsts[index + 1] <= after + 1:
+            continue
+        for _, entry in _records(file, last=index + 1 == len(files)):
+            if entry.seq > after:
+                yield entry
+
+
+def _records(file: Path, *, last: bool) -> Iterator[tuple[int, Entry]]:
+    """(offset behind the record, entry) of one file."""
+    octets = file.read_bytes()
+    offset = 0
+    while offset < len(octets):
+        problem = None
+        end = offset + HEADER.size
+        if end > len(octets):
+            problem = "a torn header"
+        else:
+            length, checksum = HEADER.unpack_from(octets, offset)
+            end += length
+            if length > MAX_ENTRY_OCTETS:
+                problem = f"a length of {length} octets"
+            elif end > len(octets):
+                problem = "a torn record"
+            elif zlib.crc32(octets[end - length : end]) != checksum:
+                problem = "a checksum that does not fit"
+        if problem is not None:
+            if last and _is_tail(octets, end):
+                return
+            raise JournalDamaged(f"{file}: {problem} at offset {offset}")
+        yield end, decode(octets[end - length : end])
+        offset = end
+
+
+def _is_tail(octets: bytes, end: int) -> bool:
+    """Whether nothing follows the bad record: only then it can be what a crash tore."""
+    return end >= len(octets)
+
+
+def _cut_torn_tail(file: Path) -> None:
+    whole = max((end for end, _ in _records(file, last=True)), default=0)
+    size = file.stat().st_size
+    if size > whole:
+        log.warning("%s: cut %d octets of an entry that was never acknowledged", file, size - whole)
+        with file.open("r+b") as opened:
+            opened.truncate(whole)
+            os.fsync(opened.fileno())
+
+
+class Journal:
+    """Writes entries durably; a thread syncs, the loop is told.
+
+    `append` returns at once; `on_durable` is called in the loop, in the order of appending, once the entry is on disk.
+    When the disk fails the service must not go on deciding: `on_failure` is called once and nothing is acknowledged any more.
+    """
+
+    def __init__(self, directory: Path, loop: asyncio.AbstractEventLoop, on_failure: Callable[[OSError], None]) -> None:
+        self.directory = directory
+        self._loop = loop
+        self._on_failure = on_failure
+        directory.mkdir(parents=True, exist_ok=True)
+        if files := segments(directory):
+            _cut_torn_tail(files[-1])
+        self._file: BinaryIO | None = None
+        self._octets = 0
+        self._waiting: list[tuple[int, bytes, Callable[[], None]]] = []
+        self._condition = threading.Condition()
+        self._closing = False
+        self.commits = 0
+        self.entries = 0
+        self._thread = threading.Thread(target=self._write, name=f"journal {directory.name}", daemon=True)
+        self._thread.start()
+
+    def append(self, entry: Entry, on_durable: Callable[[], None]) -> None:
+        record = (entry.seq, encode(entry), on_durable)
+        with self._condition:
+            self._waiting.append(record)
+            if len(self._waiting) == 1:
+                self._condition.notify()
+
+    async def close(self) -> None:
+        """Write and sync what waits, then end the thread."""
+        with self._condition:
+            self._closing = True
+            self._condition.notify()
+        await asyncio.to_thread(self._thread.join)
+
+    def _write(self) -> None:
+        try:
+            while True:
+                with self._condition:
+                    while not self._waiting and not self._closing:
+                        self._condition.wait()
+                    batch, self._waiting = self._waiting, []
+                if not batch:
+                    return
+                self._commit(batch)
+                self._loop.call_soon_threadsafe(self._acknowledge, batch)
+        except OSError as error:
+            self._loop.call_soon_threadsafe(self._on_failure, error)
+        finally:
+            if self._file is not None:
+                self._file.close()
+
+    def _commit(self, batch: list[tuple[int, bytes, Callable[[], None]]]) -> None:
+        if self._file is None or self._octets > SEGMENT_OCTETS:
+            self._begin_segment(batch[0][0])
+        assert self._file is not None
+        octets = b"".join(part for _, payload, _ in batch for part in (HEADER.pack(len(payload), zlib.crc32(payload)), payload))
+        self._file.write(octets)
+        os.fdatasync(self._file.fileno())
+        self._octets += len(octets)
+        self.commits += 1
+        self.entries += len(batch)
+
+    def _begin_segment(self, seq: int) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        files = segments(self.directory)
+        if files and files[-1].stat().st_size <= SEGMENT_OCTETS and self._octets == 0:
+            path = files[-1]
+        else:
+            path = self.directory / f"journal-{seq:012d}.log"
+        self._file = path.open("ab", buffering=0)
+        self._octets = path.stat().st_size
+        directory = os.open(self.directory, os.O_RDONLY)
+        try:  # the file's name must survive a crash too
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    @staticmethod
+    def _acknowledge(batch: list[tuple[int, bytes, Callable[[], None]]]) -> None:
+        for _, _, on_durable in batch:
+            on_durable()

@@ -1,0 +1,319 @@
+"""The voice service of one process: SIP endpoint, media plane, switch, and an exchange per tenant (composition of the shell).
+
+INVITE -> sip.io -> sip.user_agent -> switch -> exchange(core engine -> journal) -> effects -> switch -> sip, media
+`-> events -> cdr_feed -> billing_cdr -> database
+`-> live stream -> api
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from acd.cdr_feed import CdrFeed, instant
+from acd.clock import Clock
+from acd.config import VoiceSettings
+from acd.core import inputs
+from acd.core.engine import UnknownName
+from acd.core.events import Event
+from acd.core.ids import AgentId, CallId, TenantId, TrunkId
+from acd.core.inputs import Command, Input
+from acd.core.live import LiveState
+from acd.directory import Directory
+from acd.errors import PriceRefused
+from acd.exchange import Exchange
+from acd.numbers import normalise
+from acd.service import LiveEvent, Lookup, ScreenPop, TenantSetup
+from acd.switch.lines import Lines
+from acd.switch.phones import Phones
+from acd.switch.sip_port import SipPort
+from acd.switch.switch import Switch
+from billing_cdr import store
+from billing_cdr.cdr import Cdr
+from billing_cdr.charge import Charge
+from billing_cdr.house import house_plan
+from billing_cdr.quote import Quote
+from billing_cdr.rating import PlanBook, quote, rate
+from billing_cdr.tariff import Plan, parse_json
+from media.client import MediaPlane, PlaneReport
+from sip.io.driver import SipEndpoint
+
+log = logging.getLogger(__name__)
+
+DRAIN_S = 2.0
+"""How long the last BYEs may take at an orderly stop."""
+FEED = "cdr"
+
+
+class Voice:
+    """Implements `acd.service.VoiceService`; made by `Voice.start`."""
+
+    def __init__(self, settings: VoiceSettings, media: MediaPlane, clock: Clock, lookup: Lookup | None) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._media = media
+        self._directory = Directory()
+        self._exchanges: dict[TenantId, Exchange] = {}
+        self._databases: dict[TenantId, AsyncEngine] = {}
+        self._plans: dict[TenantId, PlanBook] = {}
+        self._stopping = False
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._started = time.monotonic()
+        self.switch = Switch(settings, self._directory, clock, media, report=self._report, price=self._price, pop=self._pop, lookup=lookup)
+        self.phones = Phones(settings, self._directory, clock, self._report)
+        self.lines = Lines(settings, self._directory, self._report)
+        self.sip: SipPort
+        self._endpoint: SipEndpoint
+
+    @classmethod
+    async def start(cls, settings: VoiceSettings, lookup: Lookup | None = None) -> Voice:
+        """Bind the sockets, start the media workers; tenants are opened one by one afterwards.
+
+        Raises: OSError: an address is taken; the text names it.
+        """
+        settings.data.mkdir(parents=True, exist_ok=True)
+        clock = Clock()
+
+        def on_report(report: PlaneReport) -> None:
+            voice.switch.on_media(report)
+
+        media = await MediaPlane.start(
+            workers=settings.media_workers,
+            address=settings.advertised_address or "127.0.0.1",
+            ports=settings.media_ports,
+            on_report=on_report,
+        )
+        voice = cls(settings, media, clock, lookup)
+        try:
+            await voice._open_sip()
+        except BaseException:
+            await media.close()
+            raise
+        return voice
+
+    async def _open_sip(self) -> None:
+        user_agent = self.phones.user_agent(self._digest_secret())
+        listen = [(listen.transport, listen.host, listen.port) for listen in self._settings.listen]
+        self._endpoint = SipEndpoint(user_agent, listen=listen, on_event=self._on_sip)
+        await self._endpoint.start()
+        self.sip = SipPort(user_agent, self._endpoint)
+        self.switch.attach(self.sip)
+        self.lines.attach(self.sip)
+
+    def _digest_secret(self) -> bytes:
+        """Nonces outlive a restart when their secret does: no phone has to be challenged twice because we were updated."""
+        path = self._settings.data / "digest.secret"
+        if not path.exists():
+            draft = path.with_suffix(".new")
+            draft.touch(mode=0o600)
+            draft.write_bytes(secrets.token_bytes(32))
+            draft.replace(path)
+        return path.read_bytes()
+
+    def _on_sip(self, event: Any) -> None:
+        try:
+            if not self.phones.on_sip(event) and not self.lines.on_sip(event):
+                self.switch.on_sip(event)
+        except Exception:
+            # One message must never take the exchange down; what it was is in the log, that it was is in the figures.
+            self.switch.counters["sip_events_failed"] += 1
+            log.exception("! %s could not be handled", type(event).__name__)
+
+    # ------------------------------------------------------------------ tenants
+
+    async def open_tenant(self, setup: TenantSetup, database: AsyncEngine, directory: Path) -> None:
+        tenant = setup.configuration.tenant
+        if tenant in self._exchanges:
+            raise ValueError(f"tenant {tenant} is open already")
+        _check(setup)
+        self._directory.put(setup)
+        self._databases[tenant] = database
+        self._plans[tenant] = _plan_book(setup)
+        feed = CdrFeed(tenant, lambda cdr: self._rate(tenant, cdr), lambda cdrs, charges, seq: self._save(tenant, cdrs, charges, seq))
+        exchange = Exchange(tenant, directory, self._clock, self.switch.carry_out, feed, self._stop_all)
+        self._exchanges[tenant] = exchange
+        started = exchange.submit(inputs.ServiceStarted())
+        exchange.submit(inputs.Configured(configuration=setup.configuration))
+        self.phones.restore(
+            self.sip,
+            tenant,
+            ((agent.id, binding) for agent in exchange.engine.state.agents.values() for binding in agent.bindings.values()),
+        )
+        self.lines.setup_changed(tenant)
+        if started is not None:
+            await started
+
+    async def configure(self, setup: TenantSetup) -> None:
+        tenant = setup.configuration.tenant
+        exchange = self._exchange(tenant)
+        _check(setup)
+        book = _plan_book(setup)
+        self._directory.put(setup)
+        self._plans[tenant] = book
+        self.lines.setup_changed(tenant)
+        done = exchange.submit(inputs.Configured(configuration=setup.configuration))
+        if done is not None:
+            await done
+
+    async def close_tenant(self, tenant: TenantId) -> None:
+        exchange = self._exchange(tenant)
+        exchange.submit(inputs.ServiceStopping())
+        await self._drain([exchange])
+        await exchange.close()
+        del self._exchanges[tenant], self._databases[tenant], self._plans[tenant]
+        self._directory.drop(tenant)
+        self.lines.setup_changed(tenant)
+
+    def _exchange(self, tenant: TenantId) -> Exchange:
+        exchange = self._exchanges.get(tenant)
+        if exchange is None:
+            raise UnknownName(f"tenant {tenant} is not open here")
+        return exchange
+
+    # ------------------------------------------------------------------ desk
+
+    async def command(self, tenant: TenantId, command: Command) -> tuple[Event, ...]:
+        exchange = self._exchange(tenant)
+        if isinstance(command, inputs.Dial) and command.quote is None:
+            number = normalise(command.number)
+            price = self._price_if_outside(tenant, number)
+            command = msgspec.structs.replace(command, number=number, quote=price)
+        future = exchange.submit(command)
+        return await future if future is not None else ()
+
+    def _price_if_outside(self, tenant: TenantId, number: str) -> dict[str, Any] | None:
+        configuration = self._directory.setups[tenant].configuration
+        inside = {entry.number for entry in configuration.numbers} | {agent.extension for agent in configuration.agents}
+        if number in inside:
+            return None
+        trunk = next((trunk.id for trunk in sorted(configuration.trunks, key=lambda trunk: trunk.order) if trunk.outbound), None)
+        return self._price(tenant, number, trunk)
+
+    def mint_call(self) -> CallId:
+        return self.switch.mint_call()
+
+    async def quote(self, tenant: TenantId, number: str) -> dict[str, Any]:
+        self._exchange(tenant)
+        return self._price_if_outside(tenant, normalise(number)) or {}
+
+    def live(self, tenant: TenantId) -> LiveState:
+        return self._exchange(tenant).engine.live()
+
+    def describe(self, tenant: TenantId) -> dict[str, Any]:
+        return {
+            "core": self._exchange(tenant).engine.describe(),
+            "switch": self.switch.describe(),
+            "sip": self.sip.describe(),
+        }
+
+    def stream(self, tenant: TenantId, *, agent: AgentId | None = None) -> AsyncIterator[LiveEvent]:
+        return self._exchange(tenant).stream(agent)
+
+    def decisions(self, tenant: TenantId, call: CallId) -> list[dict[str, Any]]:
+        return self._exchange(tenant).decisions(call)
+
+    # ------------------------------------------------------------------ money
+
+    def _price(self, tenant: TenantId, number: str, trunk: TrunkId | None) -> dict[str, Any]:
+        at = instant(self._clock())
+        offer = quote(number, self._plans[tenant].pick(tenant, trunk, at), at)
+        if not isinstance(offer, Quote):
+            raise PriceRefused(offer.message)
+        told: dict[str, Any] = msgspec.to_builtins(offer)
+        return told
+
+    def _rate(self, tenant: TenantId, cdr: Cdr) -> Charge:
+        return rate(cdr, self._plans[tenant])
+
+    async def _save(self, tenant: TenantId, cdrs: Sequence[Cdr], charges: Sequence[Charge], seq: int) -> None:
+        async with self._databases[tenant].begin() as connection:
+            await store.save(connection, cdrs, charges, FEED, seq)
+
+    # ------------------------------------------------------------------ inside
+
+    def _report(self, tenant: TenantId, fact: Input) -> None:
+        exchange = self._exchanges.get(tenant)
+        if exchange is not None:
+            exchange.submit(fact)
+
+    def _pop(self, tenant: TenantId, screen: ScreenPop) -> None:
+        exchange = self._exchanges.get(tenant)
+        if exchange is not None:
+            exchange.pop(screen)
+
+    def _stop_all(self, error: OSError) -> None:
+        """The journal cannot be written: nothing may be decided that would be forgotten."""
+        log.critical("! the journal cannot be written: %s", error)
+        if not self._failed.done():
+            self._failed.set_exception(error)
+
+    async def failed(self) -> None:
+        """Returns never; raises what made the service unable to go on."""
+        await asyncio.shield(self._failed)
+
+    def figures(self) -> Mapping[str, float]:
+        figures: dict[str, float] = {f"fernamt_switch_{name}_total": count for name, count in self.switch.counters.items()}
+        figures["fernamt_legs"] = self.switch.live_legs
+        figures["fernamt_up_seconds"] = time.monotonic() - self._started
+        cpu = os.times()
+        figures["fernamt_main_cpu_seconds_total"] = cpu.user + cpu.system
+        for tenant, exchange in self._exchanges.items():
+            label = f'{{tenant="{tenant}"}}'
+            for name, value in exchange.figures().items():
+                figures[f"fernamt_{name}_total{label}"] = value
+            figures[f"fernamt_cdrs_total{label}"] = exchange.feed.cdrs
+            figures[f"fernamt_cdr_feed_stumbles_total{label}"] = exchange.feed.stumbles
+            figures[f"fernamt_cdr_save_failures_total{label}"] = exchange.feed.save_failures
+        return figures
+
+    async def media_status(self) -> list[dict[str, Any]]:
+        """What each media worker says of itself."""
+        return [msgspec.structs.asdict(status) for status in await self._media.status()]
+
+    async def _drain(self, exchanges: list[Exchange]) -> None:
+        deadline = time.monotonic() + DRAIN_S
+        while time.monotonic() < deadline and (self.switch.live_legs or any(exchange.feed.lingering for exchange in exchanges)):
+            await asyncio.sleep(0.02)
+
+    async def close(self) -> None:
+        """Clear all calls, let the last BYEs out, sync and save everything."""
+        self._stopping = True
+        exchanges = list(self._exchanges.values())
+        for exchange in exchanges:
+            exchange.submit(inputs.ServiceStopping())
+        await asyncio.sleep(0.05)
+        await self._drain(exchanges)
+        await self.lines.close()
+        errors = await asyncio.gather(*(exchange.close() for exchange in exchanges), return_exceptions=True)
+        await self._endpoint.close()
+        await self._media.close()
+        self._exchanges.clear()
+        if not self._failed.done():
+            self._failed.cancel()
+        for error in errors:
+            if isinstance(error, BaseException):
+                log.error("! closing: %s", error)
+
+
+def _check(setup: TenantSetup) -> None:
+    problems = setup.configuration.problems()
+    if problems:
+        raise ValueError("\n".join(problems))
+
+
+def _plan_book(setup: TenantSetup) -> PlanBook:
+    tenant = setup.configuration.tenant
+    own: tuple[Plan, ...] = tuple(parse_json(document) for document in setup.plans)
+    trunks = {
+        (str(tenant), str(trunk)): tuple(parse_json(document) for document in documents) for trunk, documents in setup.trunk_plans.items()
+    }
+    return PlanBook(house=(house_plan(),), tenants={tenant: own} if own else {}, trunks=trunks)

@@ -1,0 +1,49 @@
+"""Which of our addresses a peer sees, and host:port as operators write it (RFC 3261 §25.1 hostport)."""
+
+from __future__ import annotations
+
+import socket
+from functools import lru_cache
+
+
+def host_port(text: str) -> tuple[str, int | None]:
+    """`host`, `host:port`, `[v6]` or `[v6]:port`.
+
+    Raises: ValueError: the port is no number from 1 to 65535.
+    """
+    host, port = text, ""
+    if text.startswith("["):
+        host, _, rest = text[1:].partition("]")
+        port = rest.removeprefix(":")
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    if not port:
+        return host, None
+    if not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:
+        raise ValueError(f"{text!r}: the port must be a number from 1 to 65535")
+    return host, int(port)
+
+
+class LocalAddresses:
+    """The address of ours that packets to a peer leave from; asked of the kernel's routing, without a packet being sent."""
+
+    def __init__(self, advertised: str | None) -> None:
+        self._advertised = advertised
+        self._reaching = lru_cache(maxsize=10_000)(self._ask_kernel)
+
+    def reaching(self, host: str) -> str:
+        """Falls back to the loopback address for a host that is no IP address or has no route."""
+        return self._advertised or self._reaching(host)
+
+    @staticmethod
+    def _ask_kernel(host: str) -> str:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                # A name would be resolved here, and block: only literal addresses are asked for.
+                socket.inet_pton(family, host)
+                probe.connect((host, 9))
+                address: str = probe.getsockname()[0]
+                return address
+        except OSError:
+            return "127.0.0.1"

@@ -1,0 +1,68 @@
+"""SIP statuses and the words of the core for the same thing: RFC 3261 §21, RFC 3326 (Reason), after RFC 3398 §8 for causes."""
+
+from __future__ import annotations
+
+from acd.core.inputs import FailureCause
+
+BUSY = {486, 600}
+REJECTED = {403, 603, 607, 608, 433}
+NO_ANSWER = {408, 480, 487}
+NOT_FOUND = {404, 410, 484, 485, 604, 416}
+CONGESTION = {500, 503, 580}
+UNSUPPORTED_MEDIA = {415, 488, 606}
+UNREACHABLE = {502, 504, 513}
+
+_TABLE: tuple[tuple[set[int], FailureCause], ...] = (
+    (BUSY, "busy"),
+    (REJECTED, "rejected"),
+    (NO_ANSWER, "no_answer"),
+    (NOT_FOUND, "not_found"),
+    (CONGESTION, "congestion"),
+    (UNSUPPORTED_MEDIA, "unsupported_media"),
+    (UNREACHABLE, "unreachable"),
+)
+
+
+def failure_cause(status: int) -> FailureCause:
+    """What a final status of our INVITE means for the core; `error` for the rest."""
+    for statuses, cause in _TABLE:
+        if status in statuses:
+            return cause
+    return "error"
+
+
+def worst_of(statuses: list[int]) -> int:
+    """The status that speaks for a leg whose every contact failed: the best response of RFC 3261 §16.7 step 6.
+
+    6xx before all, then the lowest class, in it the one that says most (busy before timeout).
+    """
+    return min(statuses, key=lambda status: (status < 600, status // 100, status not in BUSY, status in NO_ANSWER, status))
+
+
+RELEASE_STATUS = {
+    "busy": 486,
+    "no_answer": 480,
+    "not_found": 404,
+    "rejected": 603,
+    "no_bandwidth": 503,
+    "congestion": 503,
+    "shutdown": 503,
+    "closed": 480,
+    "price_refused": 403,
+    "unregistered": 480,
+    "unreachable": 480,
+    "not_logged_on": 480,
+}
+"""Cause of a release before the answer -> final status for the caller; 480 for causes not named."""
+
+Q850 = {"answered_elsewhere": (26, "Call completed elsewhere"), "busy": (17, "User busy"), "no_answer": (19, "No answer from user")}
+
+
+def reason_header(cause: str) -> str | None:
+    """A Reason header for CANCEL and BYE (RFC 3326 §2), so that a phone shows no missed call when a colleague took it."""
+    if cause == "answered_elsewhere":
+        return 'SIP;cause=200;text="Call completed elsewhere"'
+    if cause in Q850:
+        number, text = Q850[cause]
+        return f'Q.850;cause={number};text="{text}"'
+    return None

@@ -1,0 +1,134 @@
+"""SDP on one side, stream parameters of the media plane on the other: the only place that knows both (RFC 3264, RFC 4733)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from media.control import Codec, DescribeLeg, LegOpened
+from sip.errors import OfferRefused, ParseError
+from sip.sdp.description import SessionDescription
+from sip.sdp.offer_answer import (
+    PCMA,
+    PCMU,
+    Capabilities,
+    LocalMedia,
+    NegotiatedAudio,
+    audio_offer,
+    read_answer,
+    reoffer,
+)
+from sip.sdp.offer_answer import answer as answer_offer
+from sip.sdp.parser import parse_sdp
+
+_PAYLOAD_TYPES = {"PCMA": PCMA, "PCMU": PCMU}
+DTMF_RELAY = "application/dtmf-relay"
+
+
+class NoCommonMedia(Exception):
+    """Offer or answer cannot be used; `warning` is the warn-code of RFC 3261 §20.43 to answer with."""
+
+    def __init__(self, text: str, warning: int = 305) -> None:
+        super().__init__(text)
+        self.warning = warning
+
+
+@dataclass(frozen=True, slots=True)
+class MediaPlan:
+    """What was agreed on for one leg, and our description that led there."""
+
+    audio: NegotiatedAudio
+    local: SessionDescription
+
+    @property
+    def codec(self) -> Codec:
+        return "PCMU" if self.audio.codec.encoding.upper() == "PCMU" else "PCMA"
+
+    @property
+    def is_hold(self) -> bool:
+        """The far end put us on hold (RFC 3264 §8.4)."""
+        return self.audio.is_held_by_remote
+
+    def describe(self, leg: str, silence_timeout_s: float) -> DescribeLeg:
+        audio = self.audio
+        return DescribeLeg(
+            leg=leg,
+            remote_address=audio.remote_address,
+            remote_port=audio.remote_port,
+            remote_rtcp_port=audio.remote_rtcp_port,
+            codec=self.codec,
+            payload_type=audio.codec.number,
+            ptime_ms=audio.ptime_ms,
+            telephone_event=audio.telephone_event,
+            sends=audio.direction.sends,
+            receives=audio.direction.receives,
+            silence_timeout_s=silence_timeout_s if audio.direction.receives else 0.0,
+        )
+
+
+@lru_cache(maxsize=16)
+def _capabilities(codecs: tuple[Codec, ...]) -> Capabilities:
+    return Capabilities(codecs=tuple(_PAYLOAD_TYPES[codec] for codec in codecs))
+
+
+def _local(media: LegOpened) -> LocalMedia:
+    return LocalMedia(media.address, media.rtp_port, media.rtcp_port)
+
+
+def offer(media: LegOpened, codecs: tuple[Codec, ...], session_id: int, previous: SessionDescription | None = None) -> SessionDescription:
+    """Our offer for a leg; with `previous`, the next one in the same session."""
+    if previous is not None:
+        return reoffer(previous, _local(media), capabilities=_capabilities(codecs))
+    return audio_offer(_local(media), session_id=session_id, capabilities=_capabilities(codecs))
+
+
+def answer(
+    offered: bytes, media: LegOpened, codecs: tuple[Codec, ...], session_id: int, previous: SessionDescription | None = None
+) -> tuple[SessionDescription, MediaPlan]:
+    """Our answer to the far end's offer, and what it amounts to.
+
+    Raises: NoCommonMedia: nothing in it that we can carry.
+    """
+    try:
+        answered = answer_offer(
+            parse_sdp(offered), _local(media), session_id=session_id, previous=previous, capabilities=_capabilities(codecs)
+        )
+    except (OfferRefused, ParseError) as error:
+        raise NoCommonMedia(str(error), getattr(error, "warning_code", 399)) from error
+    return answered.description, MediaPlan(answered.audio, answered.description)
+
+
+def agreed(ours: SessionDescription, answered: bytes | None) -> MediaPlan:
+    """What the far end's answer to our offer amounts to.
+
+    Raises: NoCommonMedia: it does not fit the offer, or there is none.
+    """
+    if answered is None:
+        raise NoCommonMedia("the answer has no session description")
+    try:
+        return MediaPlan(read_answer(ours, parse_sdp(answered)), ours)
+    except (OfferRefused, ParseError) as error:
+        raise NoCommonMedia(str(error), getattr(error, "warning_code", 399)) from error
+
+
+_PROBE = LegOpened(request=0, leg="", address="127.0.0.1", rtp_port=4000, rtcp_port=4001)
+
+
+def check(offered: bytes | None) -> None:
+    """Whether an offer could be answered at all, before ports are taken for it; no offer is fine (ours goes into the 2xx).
+
+    Raises: NoCommonMedia.
+    """
+    if offered is not None:
+        answer(offered, _PROBE, ("PCMA", "PCMU"), 1)
+
+
+def dtmf_relay_digit(content_type: str, body: bytes) -> str | None:
+    """The key of a SIP INFO `application/dtmf-relay` (`Signal=5`), as Cisco introduced it and most phones can send it."""
+    if content_type.partition(";")[0].strip().lower() != DTMF_RELAY:
+        return None
+    for line in body.decode("ascii", "replace").splitlines():
+        name, _, value = line.partition("=")
+        if name.strip().lower() == "signal" and value.strip() in set("0123456789*#ABCD"):
+            return value.strip()
+    return None

@@ -1,0 +1,148 @@
+"""Phones: who may register, whose phone it is, where it is reached, also after a restart (RFC 3261 §10, RFC 7616)."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+import msgspec
+
+from acd.clock import Clock
+from acd.config import VoiceSettings
+from acd.core import inputs
+from acd.core.ids import AgentId, TenantId
+from acd.core.inputs import Input
+from acd.core.state import Binding as KnownBinding
+from acd.directory import Directory
+from acd.numbers import normalise
+from acd.switch.addresses import LocalAddresses
+from acd.switch.sip_port import SipPort
+from sip import events as sip_events
+from sip.digest import Authenticator
+from sip.flow import Flow, HostPort
+from sip.message import Request
+from sip.overload import OverloadPolicy
+from sip.registrar import Binding, Registrar, RegistrarPolicy
+from sip.uri import Uri
+from sip.user_agent import UserAgent, UserAgentConfig
+
+
+class _Way(msgspec.Struct, frozen=True):
+    """How a registered contact is reached: what the core keeps for us as text."""
+
+    flow: Flow
+    call_id: str
+    cseq: int
+    q: float
+
+
+def device_aor(tenant: TenantId, username: str) -> str:
+    """The address of record of a device: user names are unique over all tenants, the domain says whose it is."""
+    return f"{username}@{tenant}"
+
+
+class Phones:
+    def __init__(self, settings: VoiceSettings, directory: Directory, clock: Clock, report: Callable[[TenantId, Input], None]) -> None:
+        self._settings = settings
+        self._directory = directory
+        self._clock = clock
+        self._report = report
+        self._addresses = LocalAddresses(settings.advertised_address)
+
+    def user_agent(self, digest_secret: bytes) -> UserAgent:
+        """The SIP engine with our policies in it."""
+        settings = self._settings
+        self.registrar = Registrar(
+            self._canonical_aor,
+            RegistrarPolicy(
+                min_expires=settings.registration_min_s,
+                max_expires=settings.registration_max_s,
+                default_expires=settings.registration_max_s,
+            ),
+        )
+        config = UserAgentConfig(
+            advertise=self._advertise,
+            classify=self._classify,
+            authenticator=Authenticator(settings.realm, self._ha1, digest_secret),
+            registrar=self.registrar,
+            overload=OverloadPolicy(invites_per_s=settings.calls_per_second, burst=settings.burst, live_sessions=settings.max_sessions),
+        )
+        return UserAgent(config, lambda: secrets.token_hex(8))
+
+    def _advertise(self, flow: Flow) -> HostPort:
+        return self._addresses.reaching(flow.remote[0]), flow.local[1]
+
+    def _classify(self, request: Request, flow: Flow) -> Literal["trunk", "challenge", "reject"]:
+        """A known user name must prove itself wherever it comes from; a trunk is known by its address; all others are challenged.
+
+        So nobody learns from the answer whether a user exists.
+        """
+        if self._directory.device(request.from_.uri.user or "") is not None:
+            return "challenge"
+        if self._directory.trunk_from(flow.remote[0], normalise(request.uri.user or "")) is not None:
+            return "trunk"
+        return "challenge"
+
+    def _ha1(self, username: str, _realm: str, algorithm: str) -> str | None:
+        found = self._directory.device(username)
+        if found is None:
+            return None
+        return found[1].ha1_sha256 if algorithm == "SHA-256" else found[1].ha1_md5
+
+    def _canonical_aor(self, uri: Uri, authenticated_as: str | None) -> str | None:
+        username = (authenticated_as or "").rpartition("@")[0]
+        found = self._directory.device(username)
+        if found is None or uri.user != username:
+            return None
+        return device_aor(found[0], username)
+
+    def on_sip(self, event: sip_events.Event) -> bool:
+        """Returns: whether the event was about a registration here."""
+        match event:
+            case sip_events.Registered():
+                found = self._directory.device(event.aor.rpartition("@")[0])
+                if found is not None:
+                    way = _Way(event.flow, event.call_id, event.cseq, event.q)
+                    fact = inputs.DeviceRegistered(
+                        agent=found[1].agent,
+                        contact=str(event.contact),
+                        expires_at=self._clock() + event.expires,
+                        flow=msgspec.json.encode(way).decode(),
+                        user_agent=event.user_agent,
+                    )
+                    self._report(found[0], fact)
+                return True
+            case sip_events.Unregistered():
+                found = self._directory.device(event.aor.rpartition("@")[0])
+                if found is not None:
+                    why: Literal["expired", "removed"] = "expired" if event.why == "expired" else "removed"
+                    self._report(found[0], inputs.DeviceUnregistered(agent=found[1].agent, contact=str(event.contact), why=why))
+                return True
+            case _:
+                return False
+
+    def restore(self, port: SipPort, tenant: TenantId, known: Iterable[tuple[AgentId, KnownBinding]]) -> int:
+        """Give the registrar back what the journal knows; returns how many contacts live on."""
+        restored = []
+        for agent, binding in known:
+            device = self._directory.device_of(tenant, agent)
+            if device is None or not binding.flow:
+                continue
+            way = msgspec.json.decode(binding.flow, type=_Way)
+            if way.flow.is_reliable:
+                continue  # its connection died with the process; the phone registers again when it notices
+            restored.append(
+                Binding(
+                    device_aor(tenant, device.username),
+                    Uri.parse(binding.contact),
+                    way.flow,
+                    port.now + (binding.expires_at - self._clock()),
+                    way.q,
+                    way.call_id,
+                    way.cseq,
+                    binding.user_agent,
+                )
+            )
+        port.restore_bindings(restored)
+        return len(restored)

@@ -1,0 +1,117 @@
+"""The switch's hand on the SIP engine: commands with the time filled in and the wire flushed behind them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from sip.digest import DigestCredentials
+from sip.flow import Flow, TransportName
+from sip.headers.name_addr import NameAddr
+from sip.io.driver import SipEndpoint
+from sip.registrar import Binding
+from sip.registration import RegistrationPlan
+from sip.uri import Uri
+from sip.user_agent import UserAgent
+
+Fields = Sequence[tuple[str, str]]
+
+
+class SipPort:
+    """One user agent behind one endpoint. All calls come from the loop."""
+
+    def __init__(self, user_agent: UserAgent, endpoint: SipEndpoint) -> None:
+        self.user_agent = user_agent
+        self._endpoint = endpoint
+        self._now = asyncio.get_running_loop().time
+
+    def ring(self, session: str) -> None:
+        self.user_agent.ring(session, self._now())
+        self._endpoint.flush()
+
+    def accept(self, session: str, sdp: bytes) -> None:
+        self.user_agent.accept(session, sdp, self._now())
+        self._endpoint.flush()
+
+    def reject(self, session: str, status: int, *, headers: Fields = ()) -> None:
+        self.user_agent.reject(session, status, self._now(), headers=tuple(headers))
+        self._endpoint.flush()
+
+    def invite(
+        self,
+        *,
+        session: str,
+        target: Uri,
+        flow: Flow,
+        from_: NameAddr,
+        to: NameAddr,
+        sdp: bytes,
+        headers: Fields = (),
+        credentials: DigestCredentials | None = None,
+    ) -> None:
+        self.user_agent.invite(
+            session=session,
+            target=target,
+            flow=flow,
+            from_=from_,
+            to=to,
+            sdp=sdp,
+            now=self._now(),
+            headers=tuple(headers),
+            credentials=credentials,
+        )
+        self._endpoint.flush()
+
+    def cancel_or_bye(self, session: str, *, reason_header: str | None = None) -> None:
+        self.user_agent.cancel_or_bye(session, self._now(), reason_header=reason_header)
+        self._endpoint.flush()
+
+    def accept_reinvite(self, session: str, sdp: bytes) -> None:
+        self.user_agent.accept_reinvite(session, sdp, self._now())
+        self._endpoint.flush()
+
+    def reject_reinvite(self, session: str, status: int) -> None:
+        self.user_agent.reject_reinvite(session, status, self._now())
+        self._endpoint.flush()
+
+    def ask_to_answer(self, session: str) -> None:
+        """NOTIFY with Event: talk inside the early dialog: most desk phones take the call then."""
+        self.user_agent.notify(session, "talk", self._now())
+        self._endpoint.flush()
+
+    def options(self, probe: str, target: Uri, flow: Flow) -> None:
+        self.user_agent.options(probe, target, flow, self._now())
+        self._endpoint.flush()
+
+    def register(self, registration: str, plan: RegistrationPlan) -> None:
+        self.user_agent.register(registration, plan, self._now())
+        self._endpoint.flush()
+
+    def unregister(self, registration: str) -> None:
+        self.user_agent.unregister(registration, self._now())
+        self._endpoint.flush()
+
+    def bindings(self, aor: str) -> list[Binding]:
+        registrar = self.user_agent.config.registrar
+        return registrar.lookup(aor, self._now()) if registrar is not None else []
+
+    def restore_bindings(self, bindings: Sequence[Binding]) -> None:
+        registrar = self.user_agent.config.registrar
+        if registrar is not None:
+            registrar.restore(bindings, self._now())
+            self._endpoint.flush()
+
+    def flow_to(self, transport: TransportName, remote: tuple[str, int]) -> Flow:
+        """The way to a peer from the socket we listen on.
+
+        Raises: LookupError: nothing listens on that transport and address family.
+        """
+        return self._endpoint.flow_to(*remote, transport)
+
+    @property
+    def now(self) -> float:
+        return self._now()
+
+    def describe(self) -> dict[str, Any]:
+        return self.user_agent.describe(self._now())

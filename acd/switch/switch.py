@@ -1,0 +1,679 @@
+"""The switch: carries out the core's effects through SIP and media, and tells it what happened (B2BUA, RFC 7092 §3.1 "signalling + media").
+
+One method an effect, one a SIP event, one a media report; no decision is taken here that a caller or an agent could notice. The two
+sides of a call never see each other's SIP: every leg is a dialog of its own, with our Contact, Call-ID and SDP (hidden topology).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from acd.clock import Clock
+from acd.config import VoiceSettings
+from acd.core import effects as do
+from acd.core import inputs
+from acd.core.ids import AgentId, CallId, LegId, PlayId, TenantId, TrunkId
+from acd.core.inputs import Input
+from acd.directory import Directory
+from acd.errors import PriceRefused
+from acd.numbers import calling_number, normalise
+from acd.service import Lookup, ScreenContext, ScreenPop, TrunkLine
+from acd.switch import causes, media_plan
+from acd.switch.addresses import LocalAddresses, host_port
+from acd.switch.legs import Phase, Recording, SwitchLeg
+from acd.switch.lines import credentials
+from acd.switch.phones import device_aor
+from acd.switch.sip_port import SipPort
+from media import control
+from media.client import MediaPlane, PlaneReport, WorkerLost
+from sip import events as sip_events
+from sip.errors import ParseError
+from sip.headers.name_addr import NameAddr, parse_name_addr
+from sip.uri import Uri
+
+log = logging.getLogger(__name__)
+
+POP_PATIENCE_S = 0.25
+"""How long a phone may wait for its screen pop: a slow database must not keep a caller waiting."""
+
+Report = Callable[[TenantId, Input], None]
+Price = Callable[[TenantId, str, TrunkId], Mapping[str, Any]]
+
+
+@dataclass(slots=True)
+class _Screen:
+    """What was asked about a caller when the call arrived."""
+
+    context: ScreenContext | None = None
+    asking: asyncio.Task[None] | None = None
+
+
+class Switch:
+    """See the module.
+
+    Args:
+        report: hands a fact to the tenant's exchange; never raises.
+        price: quote for a number over a trunk, raises PriceRefused.
+        pop: publishes a screen pop to one desk.
+    """
+
+    def __init__(
+        self,
+        settings: VoiceSettings,
+        directory: Directory,
+        clock: Clock,
+        media: MediaPlane,
+        *,
+        report: Report,
+        price: Price,
+        pop: Callable[[TenantId, ScreenPop], None],
+        lookup: Lookup | None,
+    ) -> None:
+        self._settings = settings
+        self._directory = directory
+        self._clock = clock
+        self._media = media
+        self._report = report
+        self._price = price
+        self._pop = pop
+        self._lookup = lookup
+        self._sip: SipPort | None = None
+        self._addresses = LocalAddresses(settings.advertised_address)
+        self._legs: dict[LegId, SwitchLeg] = {}
+        self._by_session: dict[str, SwitchLeg] = {}
+        self._calls: Counter[CallId] = Counter()
+        self._recordings: dict[str, Recording] = {}
+        self._measuring: dict[str, SwitchLeg] = {}
+        self._screens: dict[CallId, _Screen] = {}
+        self._gates: dict[CallId, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.counters: Counter[str] = Counter()
+        self._ids = 0
+
+    def attach(self, port: SipPort) -> None:
+        self._sip = port
+
+    @property
+    def sip(self) -> SipPort:
+        assert self._sip is not None, "the switch was used before its SIP port was attached"
+        return self._sip
+
+    # ------------------------------------------------------------------ effects of the core
+
+    def carry_out(self, tenant: TenantId, effect: do.Effect) -> None:
+        """One effect. An effect for a leg that is gone does nothing: the fact that it went is on its way."""
+        match effect:
+            case do.OriginateToAgent() | do.OriginateToOutside():
+                self._originate(tenant, effect)
+            case do.PopScreen():
+                self._pop_screen(tenant, effect)
+            case do.BeginRecording():
+                self._begin_recording(tenant, effect)
+            case do.EndRecording():
+                if (recording := self._recordings.get(effect.recording)) is not None:
+                    self._media.send(recording.call, control.StopRecording(recording=effect.recording))
+            case do.ConnectLegs():
+                self._connect(effect)
+            case _:
+                leg = self._legs.get(effect.leg)
+                if leg is not None and not leg.is_gone:
+                    self._on_leg(leg, effect)
+
+    def _on_leg(self, leg: SwitchLeg, effect: do.Effect) -> None:
+        match effect:
+            case do.RingCaller():
+                if leg.session is not None and leg.phase is Phase.ARRIVED:
+                    self.sip.ring(leg.session)
+            case do.AnswerCaller():
+                leg.when_media_is_open(lambda: self._answer(leg))
+            case do.RefuseCaller():
+                self._refuse(leg, effect)
+            case do.ReleaseLeg():
+                self._release(leg, effect.cause)
+            case do.PlaySounds():
+                sounds = tuple(name if "/" in name else f"{effect.language}/{name}" for name in effect.sounds)
+                play = control.Play(leg=leg.leg, play=effect.play, sounds=sounds, loop=effect.loop)
+                leg.when_media_is_open(lambda: self._media.send(leg.call, play))
+            case do.StopSounds():
+                leg.when_media_is_open(lambda: self._media.send(leg.call, control.Stop(leg=leg.leg)))
+            case do.DisconnectLegs():
+                leg.when_media_is_open(lambda: self._media.send(leg.call, control.Unbridge(leg=leg.leg)))
+            case do.AskToAnswer():
+                self._ask_to_answer(leg)
+            case _:
+                raise TypeError(f"unknown effect {effect!r}")
+
+    def _connect(self, effect: do.ConnectLegs) -> None:
+        a, b = self._legs.get(effect.a), self._legs.get(effect.b)
+        if a is None or b is None or a.is_gone or b.is_gone:
+            return
+        bridge = control.Bridge(a=a.leg, b=b.leg)
+        a.when_media_is_open(lambda: b.when_media_is_open(lambda: self._media.send(a.call, bridge)))
+
+    def _answer(self, leg: SwitchLeg) -> None:
+        if leg.phase is not Phase.ARRIVED or leg.session is None or leg.media is None:
+            return
+        if leg.offer is None:  # the caller wants our offer in the 2xx; its answer comes with the ACK
+            leg.local = media_plan.offer(leg.media, self._codecs(leg), leg.sdp_session)
+        else:
+            leg.local, leg.plan = media_plan.answer(leg.offer, leg.media, self._codecs(leg), leg.sdp_session)
+            self._describe(leg)
+        leg.phase = Phase.ANSWERED
+        self.sip.accept(leg.session, leg.local.to_bytes())
+
+    def _refuse(self, leg: SwitchLeg, effect: do.RefuseCaller) -> None:
+        headers = [("Warning", f'{"370" if effect.status == 503 else "399"} fernamt "{effect.reason}"')]
+        if effect.retry_after_s is not None:
+            headers.append(("Retry-After", str(effect.retry_after_s)))
+        if leg.session is not None:
+            self.sip.reject(leg.session, effect.status, headers=headers)
+        self._gone(leg)
+
+    def _release(self, leg: SwitchLeg, cause: str) -> None:
+        sessions = [leg.session] if leg.session is not None else list(leg.branches)
+        arrived = leg.phase is Phase.ARRIVED
+        self._gone(leg)
+        for session in sessions:
+            if arrived:
+                self.sip.reject(session, causes.RELEASE_STATUS.get(cause, 480))
+            else:
+                self.sip.cancel_or_bye(session, reason_header=causes.reason_header(cause))
+
+    def _ask_to_answer(self, leg: SwitchLeg) -> None:
+        for session in leg.branches:
+            self.sip.ask_to_answer(session)
+
+    # ------------------------------------------------------------------ legs we call
+
+    def _originate(self, tenant: TenantId, effect: do.OriginateToAgent | do.OriginateToOutside) -> None:
+        leg = self._new_leg(SwitchLeg(effect.leg, effect.call, tenant, Phase.ORIGINATING, peer=""))
+        if isinstance(effect, do.OriginateToOutside):
+            leg.trunk = effect.trunk
+            self._call_outside(leg, effect)
+            return
+        leg.agent = effect.agent
+        gate = self._gates.pop(effect.call, None)
+        if gate is None or gate.done():
+            self._ring_agent(leg, effect)
+        else:
+            gate.add_done_callback(lambda _: self._ring_agent(leg, effect))
+
+    def _ring_agent(self, leg: SwitchLeg, effect: do.OriginateToAgent) -> None:
+        if leg.is_gone:
+            return
+        device = self._directory.device_of(leg.tenant, effect.agent)
+        bindings = self.sip.bindings(device_aor(leg.tenant, device.username)) if device is not None else []
+        if not bindings:
+            self._fail(leg, "unregistered", detail=f"{effect.device} has no contact registered")
+            return
+        leg.peer = bindings[0].flow.remote[0]
+        headers = (
+            [("Call-Info", "<sip:fernamt>;answer-after=0"), ("Alert-Info", "<http://localhost>;info=alert-autoanswer")]
+            if effect.auto_answer
+            else []
+        )
+
+        def invite() -> None:
+            assert leg.media is not None
+            offer = self._offer(leg)
+            for index, binding in enumerate(bindings, 1):
+                local = self._addresses.reaching(binding.flow.remote[0])
+                session = f"{leg.leg}/{index}"
+                self._by_session[session] = leg
+                leg.branches[session] = False
+                self.sip.invite(
+                    session=session,
+                    target=binding.contact,
+                    flow=binding.flow,
+                    from_=NameAddr(Uri("sip", effect.calling or "anonymous", local), effect.calling_name or ""),
+                    to=NameAddr(Uri("sip", binding.contact.user, local)),
+                    sdp=offer,
+                    headers=headers,
+                )
+
+        self._open_media(leg)
+        leg.when_media_is_open(invite)
+
+    def _call_outside(self, leg: SwitchLeg, effect: do.OriginateToOutside) -> None:
+        line = self._directory.trunk(leg.tenant, effect.trunk)
+        if line is None:
+            self._fail(leg, "unreachable", detail=f"trunk {effect.trunk} is not set up")
+            return
+        try:
+            quote = self._price(leg.tenant, effect.number, effect.trunk)
+        except PriceRefused as refusal:
+            self._fail(leg, "price_refused", detail=str(refusal))
+            return
+        self._report(leg.tenant, inputs.LegPriced(leg=leg.leg, quote=dict(quote)))
+        host, port = host_port(line.peer)
+        leg.peer = host
+        try:
+            flow = self.sip.flow_to(line.transport, (host, port or 5060))
+        except LookupError as error:
+            self._fail(leg, "unreachable", detail=str(error))
+            return
+
+        def invite() -> None:
+            session = f"{leg.leg}/1"
+            self._by_session[session] = leg
+            leg.branches[session] = False
+            local = self._addresses.reaching(host)
+            caller = effect.caller_id or line.caller_id or "anonymous"
+            domain = local if line.registration is None else host_port(line.registration.registrar)[0]
+            headers = []
+            if effect.forwarded_from:
+                # § 120 TKG: a forwarded call may show its caller; RFC 5806 says for whom it was meant.
+                headers = [
+                    ("P-Asserted-Identity", f"<sip:{effect.forwarded_from}@{domain}>"),
+                    ("Diversion", f"<sip:{caller}@{domain}>;reason=unconditional"),
+                ]
+            self.sip.invite(
+                session=session,
+                target=Uri("sip", effect.number, host, port),
+                flow=flow,
+                from_=NameAddr(Uri("sip", caller, domain)),
+                to=NameAddr(Uri("sip", effect.number, host)),
+                sdp=self._offer(leg, line),
+                headers=headers,
+                credentials=credentials(line),
+            )
+
+        self._open_media(leg)
+        leg.when_media_is_open(invite)
+
+    def _offer(self, leg: SwitchLeg, line: TrunkLine | None = None) -> bytes:
+        assert leg.media is not None
+        leg.local = media_plan.offer(leg.media, line.codecs if line is not None else self._codecs(leg), leg.sdp_session)
+        return leg.local.to_bytes()
+
+    def _codecs(self, leg: SwitchLeg) -> tuple[control.Codec, ...]:
+        """Our codecs in order of preference: the one a party of this call already speaks first, so that nothing is converted."""
+        first = self._legs.get(LegId(f"{leg.call}.0"))
+        spoken = first.plan.codec if first is not None and first.plan is not None else None
+        return ("PCMU", "PCMA") if spoken == "PCMU" else ("PCMA", "PCMU")
+
+    def _fail(self, leg: SwitchLeg, cause: inputs.FailureCause, *, status: int | None = None, detail: str | None = None) -> None:
+        self._gone(leg)
+        self._report(leg.tenant, inputs.LegFailed(leg=leg.leg, cause=cause, status=status, detail=detail))
+
+    # ------------------------------------------------------------------ media
+
+    def _open_media(self, leg: SwitchLeg) -> None:
+        address = self._addresses.reaching(leg.peer)
+
+        async def open_leg() -> None:
+            try:
+                opened = await self._media.open_leg(leg.call, leg.leg, address)
+            except Exception as error:
+                if not leg.is_gone:
+                    log.warning("! %s: no media: %s", leg.leg, error)
+                    self.counters["media_refused"] += 1
+                    self._without_media(leg, str(error))
+                return
+            if leg.is_gone:
+                self._media.send(leg.call, control.CloseLeg(leg=leg.leg))
+            else:
+                leg.media_opened(opened)
+
+        self._spawn(open_leg())
+
+    def _without_media(self, leg: SwitchLeg, reason: str) -> None:
+        if leg.phase is Phase.ARRIVED and leg.session is not None:
+            self.sip.reject(leg.session, 503, headers=[("Warning", f'399 fernamt "{reason}"'), ("Retry-After", "10")])
+            self._gone(leg)
+            self._report(leg.tenant, inputs.LegReleased(leg=leg.leg, cause="error"))
+        else:
+            self._fail(leg, "congestion", detail=reason)
+
+    def _describe(self, leg: SwitchLeg) -> None:
+        assert leg.plan is not None
+        leg.described = True
+        silence = 0.0 if leg.holding else self._settings.media_silence_s
+        self._media.send(leg.call, leg.plan.describe(leg.leg, silence))
+
+    def on_media(self, report: PlaneReport) -> None:
+        """One report of a media worker."""
+        match report:
+            case control.DigitReceived():
+                self._with(report.leg, lambda leg: self._report(leg.tenant, inputs.DigitPressed(leg=leg.leg, digit=report.digit)))
+            case control.PlayEnded():
+                outcome = report.outcome
+                if outcome == "stopped":
+                    return
+                if outcome == "unknown_sound":
+                    self.counters["unknown_sounds"] += 1
+                    log.warning("! %s: a sound of play %s is not there", report.leg, report.play)
+                self._with(
+                    report.leg,
+                    lambda leg: self._report(leg.tenant, inputs.SoundsEnded(leg=leg.leg, play=PlayId(report.play), outcome=outcome)),
+                )
+            case control.LegClosed():
+                leg = self._measuring.pop(report.leg, None)
+                if leg is not None:
+                    self._report(leg.tenant, inputs.QualityMeasured(leg=leg.leg, quality=msgspec.structs.asdict(report.quality)))
+            case control.LegSilent():
+                self._with(report.leg, lambda leg: self._lose(leg, "media_silent"))
+            case control.RecordingEnded():
+                recording = self._recordings.pop(report.recording, None)
+                if recording is not None:
+                    ended = inputs.RecordingEnded(
+                        recording=recording.recording, path=report.path, duration_ms=report.duration_ms, error=report.error
+                    )
+                    self._report(recording.tenant, ended)
+            case control.LegLatched():
+                self.counters["legs_latched"] += 1
+            case WorkerLost():
+                self.counters["workers_lost"] += 1
+                for name in report.legs:
+                    self._measuring.pop(name, None)
+                    self._with(name, lambda leg: self._lose(leg, "error"))
+
+    def _with(self, name: str, act: Callable[[SwitchLeg], None]) -> None:
+        leg = self._legs.get(LegId(name))
+        if leg is not None and not leg.is_gone:
+            act(leg)
+
+    def _lose(self, leg: SwitchLeg, cause: str) -> None:
+        """End a leg from here because its media died, and say so to the core."""
+        self._release(leg, cause)
+        self._report(leg.tenant, inputs.LegReleased(leg=leg.leg, cause="media_silent" if cause == "media_silent" else "error"))
+
+    def _begin_recording(self, tenant: TenantId, effect: do.BeginRecording) -> None:
+        directory = self._settings.data / "tenants" / tenant / "recordings"
+        directory.mkdir(parents=True, exist_ok=True)
+        path = directory / f"{effect.recording.replace('/', '-')}.wav"
+        self._recordings[effect.recording] = Recording(tenant, effect.recording, effect.call)
+        begin = control.StartRecording(recording=effect.recording, path=str(path.resolve()), legs=tuple(effect.legs))
+        last = self._legs.get(effect.legs[-1])
+        if last is not None and not last.is_gone:
+            last.when_media_is_open(lambda: self._media.send(effect.call, begin))
+
+    # ------------------------------------------------------------------ screen pop
+
+    def _ask_who(self, tenant: TenantId, call: CallId, number: str | None) -> None:
+        if self._lookup is None or number is None:
+            return
+        screen = self._screens[call] = _Screen()
+        lookup = self._lookup
+
+        async def ask() -> None:
+            try:
+                screen.context = await lookup(tenant, number)
+            except Exception:
+                self.counters["lookups_failed"] += 1
+                log.exception("! %s: looking up the caller failed", call)
+
+        screen.asking = self._spawn(ask())
+
+    def _pop_screen(self, tenant: TenantId, effect: do.PopScreen) -> None:
+        screen = self._screens.get(effect.call)
+        if screen is None and effect.calling is not None and self._lookup is not None:
+            self._ask_who(tenant, effect.call, effect.calling)
+            screen = self._screens.get(effect.call)
+
+        def pop() -> None:
+            context = (screen.context if screen is not None else None) or ScreenContext()
+            self._pop(
+                tenant,
+                ScreenPop(
+                    agent=effect.agent,
+                    call=effect.call,
+                    queue=effect.queue,
+                    number=effect.calling,
+                    called=effect.called,
+                    waited_s=effect.waited_s,
+                    contact=context.contact,
+                    tickets=context.tickets,
+                    appointment=context.appointment,
+                ),
+            )
+
+        if screen is None or screen.asking is None or screen.asking.done():
+            pop()
+            return
+        asking = screen.asking
+
+        async def wait() -> None:
+            await asyncio.wait([asking], timeout=POP_PATIENCE_S)
+            pop()
+
+        self._gates[effect.call] = self._spawn(wait())
+
+    # ------------------------------------------------------------------ SIP events
+
+    def on_sip(self, event: sip_events.Event) -> None:
+        """One event of the SIP engine."""
+        match event:
+            case sip_events.IncomingInvite():
+                self._incoming(event)
+            case sip_events.SessionProgress():
+                leg = self._by_session.get(event.session)
+                if leg is not None and event.session in leg.branches and event.status in (180, 183) and not any(leg.branches.values()):
+                    leg.branches[event.session] = True
+                    self._report(leg.tenant, inputs.LegAlerting(leg=leg.leg))
+            case sip_events.SessionAccepted():
+                self._accepted(event)
+            case sip_events.SessionConfirmed():
+                self._confirmed(event)
+            case sip_events.SessionFailed():
+                self._failed(event)
+            case sip_events.SessionEnded():
+                self._ended(event)
+            case sip_events.ReInviteReceived():
+                self._reinvited(event)
+            case sip_events.InfoReceived():
+                self._info(event)
+            case _:
+                pass
+
+    def _incoming(self, event: sip_events.IncomingInvite) -> None:
+        request = event.request
+        host = event.flow.remote[0]
+        called = normalise(request.uri.user or "")
+        call = self.mint_call()
+        source: tuple[TenantId, TrunkLine | None, AgentId | None] | None = None
+        if event.authenticated_as is not None:
+            found = self._directory.device(event.authenticated_as.partition("@")[0])
+            if found is not None:
+                source = (found[0], None, found[1].agent)
+        else:
+            line = self._directory.trunk_from(host, called)
+            if line is not None:
+                source = (line[0], line[1], None)
+        if source is None:
+            self.sip.reject(event.session, 403)
+            return
+        tenant, trunk, agent = source
+        try:
+            media_plan.check(event.offer)
+        except media_plan.NoCommonMedia as error:
+            self.counters["unsupported_media"] += 1
+            self.sip.reject(event.session, 488, headers=[("Warning", f'{error.warning} fernamt "{error}"')])
+            return
+        leg = SwitchLeg(LegId(f"{call}.0"), call, tenant, Phase.ARRIVED, peer=host, session=event.session, offer=event.offer)
+        leg.agent, leg.trunk = agent, trunk.id if trunk is not None else None
+        self._new_leg(leg)
+        self._by_session[event.session] = leg
+        self._open_media(leg)
+        asserted = request.headers.get("P-Asserted-Identity") if trunk is not None else None
+        party = _name_addr(asserted) or request.from_
+        calling = calling_number(party.uri.user)
+        if agent is None:
+            self._ask_who(tenant, call, calling)
+        self._report(
+            tenant,
+            inputs.CallArrived(
+                call=call,
+                leg=leg.leg,
+                trunk=leg.trunk,
+                agent=agent,
+                calling=calling,
+                calling_name=party.display_name or None,
+                called=called,
+            ),
+        )
+
+    def _accepted(self, event: sip_events.SessionAccepted) -> None:
+        leg = self._by_session.get(event.session)
+        if leg is None or leg.is_gone or leg.session is not None:
+            self.sip.cancel_or_bye(event.session, reason_header=causes.reason_header("answered_elsewhere"))
+            return
+        try:
+            assert leg.local is not None
+            leg.plan = media_plan.agreed(leg.local, event.sdp)
+        except media_plan.NoCommonMedia as error:
+            self.sip.cancel_or_bye(event.session)
+            self._fail(leg, "unsupported_media", status=488, detail=str(error))
+            return
+        leg.session = event.session
+        leg.phase = Phase.ANSWERED
+        for session in list(leg.branches):
+            if session != event.session:
+                self._by_session.pop(session, None)
+                self.sip.cancel_or_bye(session, reason_header=causes.reason_header("answered_elsewhere"))
+        leg.branches.clear()
+        self._describe(leg)
+        self._report(leg.tenant, inputs.LegAnswered(leg=leg.leg))
+
+    def _confirmed(self, event: sip_events.SessionConfirmed) -> None:
+        leg = self._by_session.get(event.session)
+        if leg is None or leg.is_gone:
+            return
+        if leg.plan is None:
+            try:
+                assert leg.local is not None
+                leg.plan = media_plan.agreed(leg.local, event.sdp)
+            except media_plan.NoCommonMedia:
+                self._lose(leg, "error")
+                return
+            self._describe(leg)
+        self._report(leg.tenant, inputs.LegAnswered(leg=leg.leg))
+
+    def _failed(self, event: sip_events.SessionFailed) -> None:
+        leg = self._by_session.pop(event.session, None)
+        if leg is None or leg.is_gone:
+            return
+        leg.branches.pop(event.session, None)
+        leg.failures.append(event.status)
+        if not leg.branches and leg.session is None:
+            status = causes.worst_of(leg.failures)
+            self._fail(leg, causes.failure_cause(status), status=status, detail=event.reason)
+
+    def _ended(self, event: sip_events.SessionEnded) -> None:
+        leg = self._by_session.pop(event.session, None)
+        if leg is None or leg.is_gone:
+            return
+        if event.session in leg.branches:  # a branch we cancelled ourselves
+            leg.branches.pop(event.session)
+            return
+        before_answer = leg.phase is Phase.ARRIVED
+        self._gone(leg)
+        cause: Any = {"timeout": "timeout", "transport": "transport"}.get(event.by, "cancelled" if before_answer else "hang_up")
+        self._report(leg.tenant, inputs.LegReleased(leg=leg.leg, cause=cause))
+
+    def _reinvited(self, event: sip_events.ReInviteReceived) -> None:
+        leg = self._by_session.get(event.session)
+        if leg is None or leg.is_gone or leg.media is None:
+            self.sip.reject_reinvite(event.session, 481)
+            return
+        if event.sdp is None:  # a refresh or an offerless re-INVITE: our offer goes back unchanged
+            leg.local = media_plan.offer(leg.media, self._codecs(leg), leg.sdp_session, leg.local)
+            self.sip.accept_reinvite(event.session, leg.local.to_bytes())
+            return
+        try:
+            leg.local, leg.plan = media_plan.answer(event.sdp, leg.media, self._codecs(leg), leg.sdp_session, leg.local)
+        except media_plan.NoCommonMedia as error:
+            self.sip.reject_reinvite(event.session, 488)
+            log.info("= %s: re-INVITE without common media: %s", leg.leg, error)
+            return
+        held = leg.plan.is_hold
+        was_held, leg.holding = leg.holding, held
+        self._describe(leg)
+        self.sip.accept_reinvite(event.session, leg.local.to_bytes())
+        if held and not was_held:
+            self._report(leg.tenant, inputs.LegHeldByParty(leg=leg.leg))
+        elif was_held and not held:
+            self._report(leg.tenant, inputs.LegRetrievedByParty(leg=leg.leg))
+
+    def _info(self, event: sip_events.InfoReceived) -> None:
+        leg = self._by_session.get(event.session)
+        if leg is None or leg.is_gone:
+            return
+        digit = media_plan.dtmf_relay_digit(event.content_type, event.body)
+        if digit is not None:
+            self._report(leg.tenant, inputs.DigitPressed(leg=leg.leg, digit=digit))
+
+    # ------------------------------------------------------------------ bookkeeping
+
+    def mint_call(self) -> CallId:
+        """A conversation id: sortable by time (seconds, 8 hexadecimal digits), unguessable behind it."""
+        return CallId(f"{int(self._clock()):08x}-{secrets.token_hex(6)}")
+
+    def _new_leg(self, leg: SwitchLeg) -> SwitchLeg:
+        self._ids += 1
+        leg.sdp_session = self._ids
+        self._legs[leg.leg] = leg
+        self._calls[leg.call] += 1
+        return leg
+
+    def _gone(self, leg: SwitchLeg) -> None:
+        """The leg is over for the switch: close its media, forget its names."""
+        if leg.is_gone:
+            return
+        leg.phase = Phase.GONE
+        if leg.media is not None:
+            self._measuring[leg.leg] = leg
+            self._media.send(leg.call, control.CloseLeg(leg=leg.leg))
+        if leg.session is not None:
+            self._by_session.pop(leg.session, None)
+        for session in leg.branches:
+            self._by_session.pop(session, None)
+        self._legs.pop(leg.leg, None)
+        self._calls[leg.call] -= 1
+        if self._calls[leg.call] <= 0:
+            del self._calls[leg.call]
+            self._screens.pop(leg.call, None)
+            self._gates.pop(leg.call, None)
+
+    def _spawn(self, work: Awaitable[None]) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    @property
+    def live_legs(self) -> int:
+        return len(self._legs)
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "legs": {
+                leg.leg: {
+                    "phase": leg.phase.value,
+                    "call": leg.call,
+                    "session": leg.session,
+                    "branches": list(leg.branches),
+                    "media": leg.media is not None,
+                }
+                for leg in self._legs.values()
+            },
+            "recordings": list(self._recordings),
+            "counters": dict(self.counters),
+        }
+
+
+def _name_addr(text: str | None) -> NameAddr | None:
+    if text is None:
+        return None
+    try:
+        return parse_name_addr(text)
+    except ParseError:
+        return None

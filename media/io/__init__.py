@@ -1,0 +1,1 @@
+"""The shell's edge: `udp` (socket pairs, kernel drops), `pacer` (deadlines, the 20 ms tick)."""

@@ -1,0 +1,210 @@
+"""DTMF: telephone-event in and out (RFC 4733 §2), and a detector for tones in band (Q.24, Goertzel's filters as one matrix product)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from struct import Struct
+
+import numpy as np
+
+from media.errors import ParseError
+from media.frame import FRAME_SAMPLES, PTIME_MS, SAMPLE_RATE, Samples
+from media.tones import DTMF_COLUMNS_HZ, DTMF_KEYS, DTMF_ROWS_HZ
+
+DIGITS = "0123456789*#ABCD"
+"""RFC 4733 §3.2 table 3: event codes 0-15 in this order."""
+END_REPEATS = 3
+"""§2.5.1.4: the final packet "SHOULD be sent a total of three times at the interval used by the source for updates"."""
+VOLUME = 10
+"""-10 dBm0, a usual level (§2.3.4)."""
+_PAYLOAD = Struct("!BBH")
+_PAYLOAD_OCTETS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class TelephoneEvent:
+    """RFC 4733 §2.3, figure 1."""
+
+    code: int
+    is_end: bool
+    volume: int
+    duration: int
+    """In timestamp units since the event began."""
+
+    def __bytes__(self) -> bytes:
+        return _PAYLOAD.pack(self.code, self.is_end << 7 | self.volume, self.duration)
+
+
+def parse_event(payload: bytes) -> TelephoneEvent:
+    """The first event block of a payload.
+
+    Raises: ParseError: fewer than four octets.
+    """
+    if len(payload) < _PAYLOAD_OCTETS:
+        raise ParseError(f"telephone-event of {len(payload)} octets")
+    code, second, duration = _PAYLOAD.unpack_from(payload)
+    return TelephoneEvent(code, bool(second & 0x80), second & 0x3F, duration)
+
+
+@dataclass(frozen=True, slots=True)
+class Digit:
+    """A key that was pressed."""
+
+    digit: str
+    duration_ms: int
+
+
+class EventReceiver:
+    """Packets of telephone-event to digits, each reported once: at its end, when the next begins, or when `expire` finds it gone quiet."""
+
+    __slots__ = ("_code", "_duration", "_heard_at", "_reported", "_timestamp")
+
+    QUIET_S = 0.2
+    """All three end packets lost: ten intervals of 20 ms without an update mean that the key is up (house)."""
+
+    def __init__(self) -> None:
+        self._timestamp = -1
+        self._code = -1
+        self._duration = 0
+        self._heard_at = 0.0
+        self._reported = True
+
+    @property
+    def is_open(self) -> bool:
+        """A key is down and not reported yet."""
+        return not self._reported
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """Which key press this is about; changes with every new one."""
+        return self._timestamp, self._code
+
+    @property
+    def digit(self) -> str:
+        """The digit of the newest key press; empty before the first."""
+        return DIGITS[self._code] if self._code >= 0 else ""
+
+    def receive(self, timestamp: int, event: TelephoneEvent, now: float) -> tuple[Digit, ...]:
+        """Take in one packet; the digits that are over now."""
+        digits: tuple[Digit, ...] = ()
+        if timestamp != self._timestamp or event.code != self._code:
+            if event.code >= len(DIGITS):
+                return ()  # hook flash, fax and modem signals (§3.2, RFC 4734) are no digits
+            digits = self._close()
+            self._timestamp, self._code, self._duration, self._reported = timestamp, event.code, 0, False
+        self._duration = max(self._duration, event.duration)
+        self._heard_at = now
+        return digits + self._close() if event.is_end else digits
+
+    def expire(self, now: float) -> tuple[Digit, ...]:
+        """What has gone quiet without an end."""
+        return self._close() if now - self._heard_at >= self.QUIET_S else ()
+
+    def _close(self) -> tuple[Digit, ...]:
+        if self._reported:
+            return ()
+        self._reported = True
+        return (Digit(DIGITS[self._code], round(self._duration * 1000 / SAMPLE_RATE)),)
+
+
+@dataclass(frozen=True, slots=True)
+class EventPacket:
+    """One packet to send; all packets of a digit carry the timestamp of its beginning."""
+
+    payload: bytes
+    marker: bool
+
+
+def event_packets(digit: str, duration_ms: int) -> tuple[EventPacket, ...]:
+    """The packets of one digit, one a 20 ms tick.
+
+    Raises: ValueError: not one of 0-9 A-D * #.
+    """
+    code = DIGITS.find(digit) if digit else -1
+    if code < 0:
+        raise ValueError(f"{digit!r} is no DTMF digit")
+    updates = max(1, round(duration_ms / PTIME_MS))
+    packets = [
+        EventPacket(bytes(TelephoneEvent(code, is_end=False, volume=VOLUME, duration=min(0xFFFF, update * FRAME_SAMPLES))), update == 1)
+        for update in range(1, updates)
+    ]
+    end = bytes(TelephoneEvent(code, is_end=True, volume=VOLUME, duration=min(0xFFFF, updates * FRAME_SAMPLES)))
+    packets += [EventPacket(end, updates == 1 and repeat == 0) for repeat in range(END_REPEATS)]
+    return tuple(packets)
+
+
+_FREQUENCIES = np.array(DTMF_ROWS_HZ + DTMF_COLUMNS_HZ, dtype=np.float64)
+_PHASES = 2 * np.pi * np.outer(_FREQUENCIES, np.arange(FRAME_SAMPLES)) / SAMPLE_RATE
+_FILTERS = np.concatenate([np.cos(_PHASES), np.sin(_PHASES)])
+"""Goertzel's filters at the end of a block are the DFT at eight frequencies: one product of (16, 160) with a frame."""
+_MINIMUM_POWER = (32768.0 * 10 ** (-36 / 20)) ** 2
+"""Below -36 dBFS a tone is not accepted (Q.24: receivers work down to about -25 to -30 dBm0)."""
+_PURITY = 0.72
+"""Share of the frame's energy that must lie in the two tones: speech rarely reaches it."""
+_TWIST = 10 ** (8 / 10)
+"""Q.24: difference of the two levels, 4 to 10 dB by country."""
+_DOMINANCE = 10 ** (6 / 10)
+"""Over the next strongest of its group; rows lie 1.5 DFT bins apart, so a true tone leaks at -9 dB at worst."""
+
+
+class ToneDetector:
+    """DTMF in band, frame by frame: a digit must last two frames (Q.24: >= 40 ms) and end with two frames without it."""
+
+    def __init__(self) -> None:
+        self._rest: Samples = np.zeros(0, dtype=np.int16)
+        self._digit = ""
+        self._frames = 0
+        self._other = 0
+        self._confirmed = False
+
+    @property
+    def sounding(self) -> str:
+        """The digit that certainly sounds now, or the empty string."""
+        return self._digit if self._confirmed else ""
+
+    def receive(self, audio: Samples) -> tuple[Digit, ...]:
+        """Audio in any cut; the digits that are over now."""
+        if self._rest.size:
+            audio = np.concatenate([self._rest, audio])
+        digits: tuple[Digit, ...] = ()
+        whole = audio.size // FRAME_SAMPLES * FRAME_SAMPLES
+        for start in range(0, whole, FRAME_SAMPLES):
+            digits += self._receive_frame(audio[start : start + FRAME_SAMPLES])
+        self._rest = audio[whole:]
+        return digits
+
+    def _receive_frame(self, frame: Samples) -> tuple[Digit, ...]:
+        heard = detect_frame(frame)
+        if heard and heard == self._digit:
+            self._frames += 1 + self._other
+            self._other = 0
+            self._confirmed = self._confirmed or self._frames >= 2
+            return ()
+        self._other += 1
+        if self._digit and self._other < 2:
+            return ()
+        digits = (Digit(self._digit, self._frames * PTIME_MS),) if self._confirmed else ()
+        self._digit, self._frames, self._other, self._confirmed = heard, 1 if heard else 0, 0, False
+        return digits
+
+
+def detect_frame(frame: Samples) -> str:
+    """The digit that sounds in one frame of 160 samples, or the empty string."""
+    if frame.size != FRAME_SAMPLES:
+        return ""
+    samples = frame.astype(np.float64)
+    energy = float(samples @ samples)
+    if energy < _MINIMUM_POWER * FRAME_SAMPLES:
+        return ""
+    parts = _FILTERS @ samples
+    # |X|^2 * 2/N is the energy a sine of that frequency has in the frame.
+    powers = (parts[:8] ** 2 + parts[8:] ** 2) * (2.0 / FRAME_SAMPLES)
+    rows, columns = powers[:4], powers[4:]
+    row, column = int(np.argmax(rows)), int(np.argmax(columns))
+    low, high = float(rows[row]), float(columns[column])
+    if low + high < _PURITY * energy or low > high * _TWIST or high > low * _TWIST:
+        return ""
+    second_row, second_column = float(np.partition(rows, -2)[-2]), float(np.partition(columns, -2)[-2])
+    if low < second_row * _DOMINANCE or high < second_column * _DOMINANCE:
+        return ""
+    return DTMF_KEYS[row][column]

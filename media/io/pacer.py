@@ -1,0 +1,101 @@
+"""When things are due: a heap of absolute monotonic deadlines and the staggered 20 ms tick (house). No clock in here: `now` is given.
+
+A tick is due at `start + n * 20 ms`, whatever happened before: a late one does not make the next late. Legs that play are spread over
+four phases of 5 ms, so that relayed packets never wait behind a burst to every leg at once.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from itertools import count
+
+from media.frame import FRAME_S
+
+PHASES = 4
+PHASE_S = FRAME_S / PHASES
+LATE_S = 0.005
+MAX_CATCH_UP = 5
+"""Ticks made up for after a stall (100 ms: what a jitter buffer takes); beyond that the schedule starts over."""
+
+
+class Timer:
+    """One thing to do later; `cancel` is cheap, the heap forgets it when its time comes."""
+
+    __slots__ = ("action", "deadline")
+
+    def __init__(self, deadline: float, action: Callable[[float], None]) -> None:
+        self.deadline = deadline
+        self.action: Callable[[float], None] | None = action
+
+    def cancel(self) -> None:
+        self.action = None
+
+
+class TimerHeap:
+    """Deadlines in order."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Timer]] = []
+        self._order = count()
+
+    def at(self, deadline: float, action: Callable[[float], None]) -> Timer:
+        """Call `action(now)` once `now` reaches `deadline`."""
+        timer = Timer(deadline, action)
+        heapq.heappush(self._heap, (deadline, next(self._order), timer))
+        return timer
+
+    def next_deadline(self) -> float | None:
+        """The earliest one that is still wanted."""
+        heap = self._heap
+        while heap and heap[0][2].action is None:
+            heapq.heappop(heap)
+        return heap[0][0] if heap else None
+
+    def due(self, now: float) -> list[Callable[[float], None]]:
+        """Take out everything due at `now`, in order of deadlines."""
+        actions: list[Callable[[float], None]] = []
+        heap = self._heap
+        while heap and heap[0][0] <= now:
+            timer = heapq.heappop(heap)[2]
+            if timer.action is not None:
+                actions.append(timer.action)
+                timer.action = None
+        return actions
+
+
+class Ticks:
+    """The 20 ms clock in four phases; runs only while somebody plays (`resume`, `rest`)."""
+
+    def __init__(self) -> None:
+        self._next: float | None = None
+        self._phase = 0
+        self.late = 0
+
+    @property
+    def next_deadline(self) -> float | None:
+        return self._next
+
+    def resume(self, now: float) -> None:
+        """Start the clock, unless it runs."""
+        if self._next is None:
+            self._next = now
+
+    def rest(self) -> None:
+        """Nobody plays."""
+        self._next = None
+
+    def due(self, now: float) -> list[int]:
+        """Phases to run now, oldest first; normally none or one."""
+        if self._next is None or now < self._next:
+            return []
+        if now - self._next > LATE_S:
+            self.late += 1
+        if now - self._next > MAX_CATCH_UP * FRAME_S:
+            self._next = now
+        phases: list[int] = []
+        while self._next <= now:
+            phases.append(self._phase)
+            self._phase = (self._phase + 1) % PHASES
+            self._next += PHASE_S
+        return phases

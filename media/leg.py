@@ -1,0 +1,663 @@
+"""One leg: what comes in on its ports, what goes out, what plays, what it is bridged to (RFC 3550, 4733, 4961; DESIGN.md §4).
+
+`receive_rtp` is the hot path of the whole product: one call a packet, everything seldom is in a method of its own. Nothing here waits; the
+sockets are non-blocking, the worker calls when they are readable or when a tick is due.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import socket
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Literal
+
+from media import dtmf, quality, tones
+from media.codecs.registry import CODECS, CONVERSIONS
+from media.control import Codec, DescribeLeg, DigitReceived, LegClosed, LegLatched, LegSilent, PlayEnded, Quality
+from media.errors import ParseError
+from media.frame import FRAME_SAMPLES
+from media.io.udp import MTU_OCTETS, kernel_drops
+from media.rtp import packet as rtp
+from media.rtp import rtcp
+from media.rtp.latch import Address, Latch, Verdict
+from media.rtp.outgoing import OutgoingStream
+from media.rtp.packet import DatagramKind
+from media.rtp.session import RtpSession
+from media.rtp.source import Arrival, Source
+
+if TYPE_CHECKING:
+    from media.io.pacer import Timer
+    from media.recorder import Channel
+    from media.worker import Worker
+
+log = logging.getLogger("media.leg")
+
+_UNPACK = rtp.HEADER.unpack_from
+_HEADER_OCTETS = rtp.HEADER_OCTETS
+_IN_ORDER = Arrival.IN_ORDER
+_LATE = Arrival.LATE
+_RESTARTED = Arrival.RESTARTED
+_FRAME_END = _HEADER_OCTETS + FRAME_SAMPLES
+_STATIC_CODECS: dict[int, Codec] = {0: "PCMU", 8: "PCMA"}
+"""RFC 3551 table 4."""
+_RELAYED_DIGIT_MS = 100
+"""A digit passed on in band: its true length is not known when it begins."""
+
+Outcome = Literal["finished", "stopped", "unknown_sound"]
+
+
+class Playback:
+    """Encoded audio of one `Play`, taken out in frames."""
+
+    __slots__ = ("_audio", "_loop", "_position", "play", "sounds", "stop_on_digit")
+
+    def __init__(self, play: str, sounds: tuple[str, ...], audio: bytes, *, loop: bool, stop_on_digit: bool) -> None:
+        self.play = play
+        self.sounds = sounds
+        self.stop_on_digit = stop_on_digit
+        self._audio = audio
+        self._loop = loop and bool(audio)
+        self._position = 0
+
+    def next_frame(self, silence: int) -> bytes | None:
+        """The next 160 octets, the last ones filled up with silence; None at the end."""
+        start = self._position
+        end = start + FRAME_SAMPLES
+        frame = self._audio[start:end]
+        self._position = end
+        if len(frame) == FRAME_SAMPLES:
+            return frame
+        if self._loop:
+            while len(frame) < FRAME_SAMPLES:
+                self._position = FRAME_SAMPLES - len(frame)
+                frame += self._audio[: self._position]
+            return frame
+        return frame.ljust(FRAME_SAMPLES, bytes((silence,))) if frame else None
+
+    def translate(self, table: bytes) -> None:
+        """The leg's codec changed in the middle."""
+        self._audio = self._audio.translate(table)
+
+
+class Interjection:
+    """One 20 ms step of digits we send: an event packet, a frame of tone, or the gap between two digits."""
+
+    __slots__ = ("begins", "payload", "tone")
+
+    def __init__(self, payload: bytes | None, *, tone: bool = False, begins: bool = False) -> None:
+        self.payload = payload
+        self.tone = tone
+        self.begins = begins
+
+
+class Leg:
+    """State of one leg; owned by the worker's loop."""
+
+    __slots__ = (
+        "_begins",
+        "_conversion",
+        "_detector",
+        "_event_timer",
+        "_event_timestamp",
+        "_events",
+        "_interjections",
+        "_last_heard_at",
+        "_outgoing",
+        "_receive",
+        "_report_timer",
+        "_rtcp_remote",
+        "_send",
+        "_silence_reported",
+        "_silence_timer",
+        "_source",
+        "_source_ssrc",
+        "_tick_phase",
+        "_worker",
+        "address",
+        "channels",
+        "codec",
+        "described",
+        "drops",
+        "ignored",
+        "latch",
+        "loss_concealment",
+        "name",
+        "partner",
+        "payload_type",
+        "playback",
+        "port",
+        "remote",
+        "rtcp_socket",
+        "rtp_socket",
+        "sends",
+        "session",
+        "speaks",
+        "telephone_event",
+    )
+
+    def __init__(
+        self, worker: Worker, name: str, address: str, port: int, sockets: tuple[socket.socket, socket.socket], *, loss_concealment: bool
+    ) -> None:
+        self._worker = worker
+        self.name = name
+        self.address = address
+        self.port = port
+        self.rtp_socket, self.rtcp_socket = sockets
+        self._receive = self.rtp_socket.recvfrom_into
+        self._send = self.rtp_socket.sendto
+        self.loss_concealment = loss_concealment
+        # RFC 3550 §5.1, §8.1: SSRC, first sequence number and first timestamp are random; the number in the lower half, so that it
+        # does not wrap at once.
+        outgoing = OutgoingStream(secrets.randbits(32), secrets.randbits(15), secrets.randbits(32))
+        self._outgoing = outgoing
+        self.session = RtpSession(outgoing, secrets.token_hex(8))  # RFC 7022 §4.2: a short-term persistent random CNAME
+        self.latch = Latch()
+        self.remote: Address | None = None
+        self._rtcp_remote: Address | None = None
+        self.described: DescribeLeg | None = None
+        self.codec: Codec = "PCMA"
+        self.payload_type = -1
+        self.telephone_event: int | None = None
+        self.sends = False
+        self.partner: Leg | None = None
+        self._conversion: bytes | None = None
+        self._source: Source | None = None
+        self._source_ssrc = -1
+        self.playback: Playback | None = None
+        self.speaks = False
+        self._begins = True
+        self._interjections: deque[Interjection] = deque()
+        self._event_timestamp = 0
+        self._events = dtmf.EventReceiver()
+        self._event_timer: Timer | None = None
+        self._detector: dtmf.ToneDetector | None = None
+        self.channels: tuple[Channel, ...] = ()
+        self._tick_phase = -1
+        self._report_timer: Timer | None = None
+        self._silence_timer: Timer | None = None
+        self._silence_reported = False
+        self._last_heard_at = 0.0
+        self.ignored = 0
+        self.drops = 0
+
+    # ---------------------------------------------------------------- receiving
+
+    def receive_rtp(self) -> None:
+        """One datagram of the RTP port."""
+        worker = self._worker
+        buffer = worker.buffer
+        try:
+            octets, address = self._receive(buffer)
+        except BlockingIOError:
+            return
+        except OSError as error:  # an ICMP error of an earlier packet; the socket stays good
+            log.debug("! leg=%s receive: %s", self.name, error)
+            return
+        now = time.monotonic()
+        worker.packets_received += 1
+        if octets <= _HEADER_OCTETS or buffer[0] != 0x80:
+            self._receive_unusual(octets, address, now)
+            return
+        _, second, sequence_number, timestamp, ssrc = _UNPACK(buffer)
+        source = self._source
+        if second & 0x7F != self.payload_type or ssrc != self._source_ssrc or address != self.latch.address or source is None:
+            self._receive_seldom(octets, address, now)
+            return
+        arrival = source.receive(sequence_number, timestamp, now)
+        if arrival is not _IN_ORDER and not self._take_out_of_order(arrival):
+            return
+        self._last_heard_at = now
+        if self.channels:
+            worker.record(self.channels, timestamp, worker.view[_HEADER_OCTETS:octets], now)
+        if self._detector is not None:
+            self._detect(bytes(buffer[_HEADER_OCTETS:octets]))
+        partner = self.partner
+        if partner is None or partner.speaks or not partner.sends or (remote := partner.remote) is None:
+            return
+        conversion = self._conversion
+        if conversion is not None:
+            buffer[_HEADER_OCTETS:octets] = buffer[_HEADER_OCTETS:octets].translate(conversion)
+        outgoing = partner._outgoing  # noqa: SLF001 - two legs of one bridge; a property would cost a call for every packet
+        second = second & 0x80 | partner.payload_type
+        if outgoing.relay(buffer, second, sequence_number, timestamp, ssrc, octets - _HEADER_OCTETS, now):
+            try:
+                partner._send(worker.view[:octets], remote)  # noqa: SLF001 - as above
+                worker.packets_sent += 1
+            except OSError as error:
+                partner.count_send_error(error)
+
+    def _take_out_of_order(self, arrival: Arrival) -> bool:
+        """Whether a packet that is not the expected one is passed on."""
+        if arrival is _RESTARTED and self.partner is not None:
+            self.partner._outgoing.break_off()  # noqa: SLF001 - two legs of one bridge
+        return arrival is _LATE or arrival is _RESTARTED
+
+    def _receive_unusual(self, octets: int, address: Address, now: float) -> None:
+        """Not a plain RTP header: CSRCs, extension or padding; RTCP on the same port (RFC 5761); STUN; noise."""
+        datagram = bytes(self._worker.view[:octets])
+        match rtp.kind_of(datagram):
+            case DatagramKind.RTCP:
+                self._receive_reports(datagram, address, now)
+            case DatagramKind.RTP:
+                try:
+                    parsed = rtp.parse(datagram)
+                except ParseError as error:
+                    self._ignore("malformed RTP", address, error)
+                    return
+                if not parsed.payload:
+                    self._ignore("empty RTP", address)
+                    return
+                # The far end gets a plain header: what a mixer or an extension said was said to us.
+                second = parsed.marker << 7 | parsed.payload_type
+                plain = rtp.HEADER.pack(0x80, second, parsed.sequence_number, parsed.timestamp, parsed.ssrc)
+                octets = _HEADER_OCTETS + len(parsed.payload)
+                self._worker.buffer[:octets] = plain + parsed.payload
+                self._receive_seldom(octets, address, now)
+            case kind:
+                self._ignore(kind.name, address)
+
+    def _receive_seldom(self, octets: int, address: Address, now: float) -> None:
+        """A plain RTP packet in the buffer that is not the next one of the known stream: first, foreign, event, other codec."""
+        worker = self._worker
+        buffer = worker.buffer
+        _, second, sequence_number, timestamp, ssrc = _UNPACK(buffer)
+        payload_type = second & 0x7F
+        described = self.described
+        if second in range(192, 224):
+            self._receive_reports(bytes(buffer[:octets]), address, now)
+            return
+        if described is None or not described.receives:
+            self._ignore("not wanted now", address)
+            return
+        is_event = payload_type == self.telephone_event
+        codec = self.codec if payload_type == self.payload_type else _STATIC_CODECS.get(payload_type)
+        if codec is None and not is_event:
+            self._ignore(f"payload type {payload_type}", address)
+            return
+        if address != self.latch.address:
+            if payload_type not in {self.payload_type, self.telephone_event} or self.latch.consider(address) is Verdict.FOREIGN:
+                self._ignore("foreign source", address)
+                return
+            self._follow(address)
+        elif self.latch.is_disputed:
+            self.latch.heard_latched()
+        source = self._source
+        if source is None or ssrc != self._source_ssrc:
+            source = self._source = self.session.new_source(ssrc, sequence_number)
+            self._source_ssrc = ssrc
+            if self.partner is not None:
+                self.partner._outgoing.break_off()  # noqa: SLF001 - what was not received meanwhile is no loss to the partner
+        self._last_heard_at = now
+        arrival = source.receive_untimed(sequence_number) if is_event else source.receive(sequence_number, timestamp, now)
+        if arrival is not _IN_ORDER and not self._take_out_of_order(arrival):
+            return
+        if is_event:
+            self._receive_event(buffer, octets, timestamp, now)
+        elif codec is not None:
+            if codec != self.codec:
+                table = CONVERSIONS[codec, self.codec]
+                if table is not None:
+                    buffer[_HEADER_OCTETS:octets] = buffer[_HEADER_OCTETS:octets].translate(table)
+            if self.channels:
+                worker.record(self.channels, timestamp, worker.view[_HEADER_OCTETS:octets], now)
+            if self._detector is not None:
+                self._detect(bytes(buffer[_HEADER_OCTETS:octets]))
+        self._relay_seldom(octets, second, is_event=is_event, now=now)
+
+    def _relay_seldom(self, octets: int, second: int, *, is_event: bool, now: float) -> None:
+        """Pass on what `_receive_seldom` took; audio in the buffer is in this leg's codec by now."""
+        partner = self.partner
+        if partner is None or partner.speaks or not partner.sends or partner.remote is None:
+            return
+        buffer = self._worker.buffer
+        _, _, sequence_number, timestamp, ssrc = _UNPACK(buffer)
+        payload_type = partner.payload_type
+        if is_event:
+            if partner.telephone_event is None:
+                return  # `_receive_event` sends a tone instead
+            payload_type = partner.telephone_event
+        elif self._conversion is not None:
+            buffer[_HEADER_OCTETS:octets] = buffer[_HEADER_OCTETS:octets].translate(self._conversion)
+        if partner._outgoing.relay(  # noqa: SLF001 - two legs of one bridge
+            buffer, second & 0x80 | payload_type, sequence_number, timestamp, ssrc, octets - _HEADER_OCTETS, now
+        ):
+            partner.send(octets)
+
+    def _receive_event(self, buffer: bytearray, octets: int, timestamp: int, now: float) -> None:
+        """RFC 4733 packet: stop a prompt at once, report the digit when it is over."""
+        try:
+            event = dtmf.parse_event(bytes(buffer[_HEADER_OCTETS:octets]))
+        except ParseError as error:
+            self._ignore("telephone-event", self.remote, error)
+            return
+        was_open = self._events.is_open
+        before = self._events.key
+        digits = self._events.receive(timestamp, event, now)
+        is_new = self._events.key != before
+        if is_new and self.playback is not None and self.playback.stop_on_digit:
+            self.stop("stopped")
+        if is_new and self.partner is not None and self.partner.telephone_event is None and self._events.digit:
+            self.partner.send_digits(self._events.digit, _RELAYED_DIGIT_MS, 0)
+        self._report_digits(digits)
+        if self._events.is_open and not was_open:
+            self._watch_event(now)
+
+    def _watch_event(self, now: float) -> None:
+        """Look again when the event might have gone quiet without an end."""
+
+        def look(at: float) -> None:
+            self._event_timer = None
+            self._report_digits(self._events.expire(at))
+            if self._events.is_open:
+                self._watch_event(at)
+
+        if self._event_timer is None:
+            self._event_timer = self._worker.timers.at(now + dtmf.EventReceiver.QUIET_S, look)
+
+    def _detect(self, payload: bytes) -> None:
+        """In-band DTMF of a far end that offered no telephone-event."""
+        if self._detector is None:
+            return
+        was = self._detector.sounding
+        digits = self._detector.receive(CODECS[self.codec].decode(payload))
+        if self._detector.sounding and not was and self.playback is not None and self.playback.stop_on_digit:
+            self.stop("stopped")
+        self._report_digits(digits)
+
+    def _report_digits(self, digits: tuple[dtmf.Digit, ...]) -> None:
+        for digit in digits:
+            log.info("< leg=%s digit=%s duration_ms=%d", self.name, digit.digit, digit.duration_ms)
+            self._worker.report(DigitReceived(leg=self.name, digit=digit.digit, duration_ms=digit.duration_ms))
+
+    def _follow(self, address: Address) -> None:
+        """Symmetric RTP (RFC 4961): from now on send to where it comes from."""
+        self.remote = address
+        described = self.described
+        if described is not None and address[0] != described.remote_address:
+            # The SDP's address was not the truth, so its RTCP port is not either: mux if it was mux, else the port above.
+            muxed = described.remote_rtcp_port == described.remote_port
+            self._rtcp_remote = address if muxed else (address[0], address[1] + 1, *address[2:])
+        log.info("< leg=%s latched to %s:%d", self.name, address[0], address[1])
+        self._worker.report(LegLatched(leg=self.name, remote_address=address[0], remote_port=address[1]))
+
+    def _ignore(self, what: str, address: Address | None, error: Exception | None = None) -> None:
+        self.ignored += 1
+        log.debug("! leg=%s %s from %s ignored %s", self.name, what, address, error or "")
+
+    # ---------------------------------------------------------------- RTCP
+
+    def receive_rtcp(self) -> None:
+        """One datagram of the RTCP port."""
+        try:
+            datagram, address = self.rtcp_socket.recvfrom(MTU_OCTETS)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            log.debug("! leg=%s RTCP receive: %s", self.name, error)
+            return
+        self._receive_reports(datagram, address, time.monotonic())
+
+    def _receive_reports(self, datagram: bytes, address: Address, now: float) -> None:
+        known = {known[0] for known in (self.remote, self._rtcp_remote) if known is not None}
+        if address[0] not in known:
+            self._ignore("RTCP of a stranger", address)
+            return
+        try:
+            packets = rtcp.parse(datagram)
+        except ParseError as error:
+            self._ignore("RTCP", address, error)
+            return
+        self._rtcp_remote = address
+        self.session.receive_reports(packets, len(datagram), now, time.time())
+
+    def _schedule_report(self, now: float) -> None:
+        def send_report(at: float) -> None:
+            self._send_rtcp(self.session.report(at, time.time()))
+            self._schedule_report(at)
+
+        wait = self.session.seconds_to_next_report(secrets.randbelow(1 << 16) / (1 << 16))
+        self._report_timer = self._worker.timers.at(now + wait, send_report)
+
+    def _send_rtcp(self, datagram: bytes) -> None:
+        if self._rtcp_remote is None:
+            return
+        muxed = self.described is not None and self.described.remote_rtcp_port == self.described.remote_port
+        try:
+            (self.rtp_socket if muxed else self.rtcp_socket).sendto(datagram, self._rtcp_remote)
+        except OSError as error:
+            log.debug("! leg=%s RTCP send: %s", self.name, error)
+
+    # ---------------------------------------------------------------- sending
+
+    def send(self, octets: int) -> None:
+        """Send what lies in the worker's buffer to the far end."""
+        if self.remote is None:
+            return
+        try:
+            self._send(self._worker.view[:octets], self.remote)
+            self._worker.packets_sent += 1
+        except OSError as error:
+            self.count_send_error(error)
+
+    def count_send_error(self, error: OSError) -> None:
+        """A packet that did not leave: full socket buffer, no route."""
+        if not self.drops:
+            log.warning("! leg=%s send to %s: %s", self.name, self.remote, error)
+        self.drops += 1
+
+    def tick(self, now: float) -> bool:
+        """20 ms of what we make ourselves; False when there is nothing more and the ticks may stop."""
+        interjections = self._interjections
+        if interjections and self.remote is not None:
+            self._interject(interjections.popleft(), now)
+            if self.playback is not None:
+                self.playback.next_frame(0)  # its time goes on beneath the digit
+            self._begins = True
+            self._update_speaks()
+            return True
+        playback = self.playback
+        if self.remote is None:
+            return playback is not None or bool(interjections)  # nobody said yet where to send it: it waits
+        if playback is None:
+            return False
+        frame = playback.next_frame(CODECS[self.codec].silence)
+        if frame is None:
+            self.stop("finished")
+            return False
+        if not self.sends:
+            self._begins = True
+            return True
+        worker = self._worker
+        self._outgoing.audio(worker.buffer, self.payload_type, FRAME_SAMPLES, now, begins=self._begins)
+        self._begins = False
+        worker.buffer[_HEADER_OCTETS:_FRAME_END] = frame
+        self.send(_FRAME_END)
+        return True
+
+    def _interject(self, step: Interjection, now: float) -> None:
+        if step.payload is None or not self.sends:
+            return
+        worker, outgoing = self._worker, self._outgoing
+        end = _HEADER_OCTETS + len(step.payload)
+        if step.tone:
+            outgoing.audio(worker.buffer, self.payload_type, FRAME_SAMPLES, now, begins=step.begins)
+        elif self.telephone_event is not None:
+            if step.begins:
+                self._event_timestamp = outgoing.begin_event(now)
+            second = step.begins << 7 | self.telephone_event
+            outgoing.event(worker.buffer, second, self._event_timestamp, len(step.payload))
+        worker.buffer[_HEADER_OCTETS:end] = step.payload
+        self.send(end)
+
+    def _update_speaks(self) -> None:
+        """Whether relayed audio must be silent towards this leg: while it plays or a digit sounds."""
+        self.speaks = self.playback is not None or bool(self._interjections and self._interjections[0].payload is not None)
+
+    # ---------------------------------------------------------------- orders of the exchange
+
+    def describe(self, order: DescribeLeg, now: float) -> None:
+        """Where the far end is and what it understands."""
+        first = self.described is None
+        described: Address = (order.remote_address, order.remote_port)
+        if self.rtp_socket.family == socket.AF_INET6:
+            described = (order.remote_address, order.remote_port, 0, 0)
+        self.latch.describe(described)
+        self.described = order
+        if self.latch.address is None:
+            self.remote = described
+            self._rtcp_remote = (order.remote_address, order.remote_rtcp_port, *described[2:])  # type: ignore[assignment]
+        if order.codec != self.codec:
+            self._change_codec(order.codec)
+        self.payload_type = order.payload_type
+        self.telephone_event = order.telephone_event
+        if order.sends and not self.sends:
+            self._outgoing.break_off()  # what was not sent meanwhile is no loss to the far end
+            self._begins = True
+        self.sends = order.sends
+        self._detector = dtmf.ToneDetector() if order.telephone_event is None and order.receives else None
+        if not order.receives:
+            self._source_ssrc = -1  # every packet takes the seldom path, which refuses it
+        self._fit_conversions()
+        if first:
+            self._schedule_report(now)
+        self._watch_silence(now)
+
+    def _change_codec(self, codec: Codec) -> None:
+        table = CONVERSIONS[self.codec, codec]
+        if self.playback is not None and table is not None:
+            self.playback.translate(table)
+        for channel in self.channels:
+            channel.switch_codec(codec)
+        self.codec = codec
+
+    def _fit_conversions(self) -> None:
+        partner = self.partner
+        if partner is not None:
+            self._conversion = CONVERSIONS[self.codec, partner.codec]
+            partner._conversion = CONVERSIONS[partner.codec, self.codec]  # noqa: SLF001 - two legs of one bridge
+
+    def bridge(self, partner: Leg) -> None:
+        """Relay between this leg and another; both are free of partners and playback by now."""
+        self.partner, partner.partner = partner, self
+        self._fit_conversions()
+        for leg in (self, partner):
+            leg._outgoing.break_off()  # noqa: SLF001 - two legs of one bridge
+
+    def unbridge(self) -> None:
+        """Both sides hear nothing from each other."""
+        partner, self.partner = self.partner, None
+        if partner is not None:
+            partner.partner = None
+            for leg in (self, partner):
+                leg._outgoing.break_off()  # noqa: SLF001 - two legs of one bridge
+                leg._begins = True  # noqa: SLF001 - as above
+
+    def play(self, playback: Playback, now: float) -> None:
+        """Begin at the next tick; what played is cut."""
+        self.stop("stopped")
+        self.playback = playback
+        self._begins = True
+        self._update_speaks()
+        self._worker.want_ticks(self, now)
+
+    def stop(self, outcome: Outcome) -> None:
+        """End what plays and say so."""
+        playback, self.playback = self.playback, None
+        if playback is not None:
+            self._update_speaks()
+            self._outgoing.break_off()
+            self._worker.report(PlayEnded(leg=self.name, play=playback.play, outcome=outcome))
+
+    def send_digits(self, digits: str, duration_ms: int, gap_ms: int) -> None:
+        """Queue digits; letters that are none are left out."""
+        steps = self._interjections
+        gap = [Interjection(None)] * max(0, round(gap_ms / 20))
+        for digit in digits.upper():
+            if digit not in dtmf.DIGITS:
+                log.warning("! leg=%s %r is no DTMF digit", self.name, digit)
+                continue
+            if steps:
+                steps.extend(gap)
+            if self.telephone_event is not None:
+                steps.extend(Interjection(packet.payload, begins=packet.marker) for packet in dtmf.event_packets(digit, duration_ms))
+            else:
+                frames = max(1, round(duration_ms / 20))
+                encoded = CODECS[self.codec].encode(tones.dtmf(digit, frames * 20))
+                cuts = range(0, len(encoded), FRAME_SAMPLES)
+                steps.extend(Interjection(encoded[at : at + FRAME_SAMPLES], tone=True, begins=at == 0) for at in cuts)
+        if steps:
+            self._update_speaks()
+            self._worker.want_ticks(self, time.monotonic())
+
+    def _watch_silence(self, now: float) -> None:
+        if self._silence_timer is not None:
+            self._silence_timer.cancel()
+            self._silence_timer = None
+        described = self.described
+        if described is None or not described.receives or described.silence_timeout_s <= 0:
+            return
+        limit = described.silence_timeout_s
+        self._last_heard_at = now  # waiting begins with the description
+        self._silence_reported = False
+
+        def look(at: float) -> None:
+            quiet = at - self._last_heard_at
+            if quiet < limit:
+                self._silence_reported = False
+            elif not self._silence_reported:
+                self._silence_reported = True
+                log.warning("- leg=%s silent for %.1f s", self.name, quiet)
+                self._worker.report(LegSilent(leg=self.name, seconds=round(quiet, 3)))
+            # Reported once a silence: afterwards look now and then whether it is over.
+            following = self._last_heard_at + limit if quiet < limit else at + limit
+            self._silence_timer = self._worker.timers.at(following, look)
+
+        self._silence_timer = self._worker.timers.at(now + limit, look)
+
+    def close(self, now: float) -> LegClosed:
+        """Say goodbye, close both sockets; what was measured."""
+        self.stop("stopped")
+        self.unbridge()
+        for timer in (self._report_timer, self._silence_timer, self._event_timer):
+            if timer is not None:
+                timer.cancel()
+        self._report_digits(self._events.expire(float("inf")))
+        if self.described is not None:
+            self._send_rtcp(self.session.goodbye(now, time.time()))
+        closed = LegClosed(leg=self.name, quality=self.measured())
+        self.rtp_socket.close()
+        self.rtcp_socket.close()
+        self._receive = self._send = _closed_socket
+        return closed
+
+    def measured(self) -> Quality:
+        """Quality so far: loss and jitter of what we receive, round trip and remote loss from the far end's reports."""
+        session = self.session
+        expected, lost = session.packets_expected, session.packets_lost
+        codec = quality.G711_CONCEALED if self.loss_concealment else quality.G711
+        ptime_s = (self.described.ptime_ms if self.described else 20) / 1000
+        delay = quality.mouth_to_ear_s(session.round_trip_s, session.jitter_s, ptime_s)
+        r = quality.r_factor(codec, lost / expected if expected else 0.0, delay)
+        return Quality(
+            packets_sent=self._outgoing.packets_sent,
+            packets_received=session.packets_received,
+            packets_lost=lost,
+            packets_late_or_duplicate=session.late_or_duplicate,
+            jitter_ms=round(session.jitter_s * 1000, 3),
+            round_trip_ms=None if session.round_trip_s is None else round(session.round_trip_s * 1000, 3),
+            remote_loss_fraction=session.remote_loss_fraction,
+            mos=round(quality.mos(r), 3),
+            r_factor=round(r, 2),
+            codec=self.codec,
+        )
+
+    def packets_dropped(self) -> int:
+        """Lost inside this process: in the socket's buffer, or when sending."""
+        return kernel_drops(self.rtp_socket) + self.drops
+
+
+def _closed_socket(*_: object) -> tuple[int, Address]:
+    """A leg that was closed in the same round of readiness."""
+    raise BlockingIOError

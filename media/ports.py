@@ -1,0 +1,55 @@
+"""Which RTP/RTCP port pairs are free: even port for RTP, the next for RTCP (RFC 3550 §11); house pool with quarantine.
+
+A port given back rests before it is used again, since packets of the old call still arrive for a moment and would be
+taken for the new caller's. Pure: `now` is monotonic seconds.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from media.errors import PortsExhausted
+
+QUARANTINE_S = 2.0
+"""Longer than a far end needs to see our BYE (T1 doubling reaches 2 s at the third try, RFC 3261 §17)."""
+
+
+class PortPool:
+    """Pairs between `first` and `last`, handed out in turn, the longest unused first."""
+
+    def __init__(self, first: int, last: int, quarantine_s: float = QUARANTINE_S) -> None:
+        if not 1 <= first <= last <= 0xFFFF:
+            raise ValueError(f"ports {first}-{last} are no range")
+        even = first + (first & 1)
+        self._free: deque[int] = deque(range(even, last, 2))
+        if not self._free:
+            raise ValueError(f"ports {first}-{last} hold no even/odd pair")
+        self._resting: deque[tuple[float, int]] = deque()
+        self._taken: set[int] = set()
+        self._quarantine_s = quarantine_s
+
+    def take(self, now: float) -> int:
+        """An even port; the odd one above it belongs to it.
+
+        Raises: PortsExhausted: with the reason in words.
+        """
+        self._end_quarantine(now)
+        if not self._free:
+            raise PortsExhausted(f"all RTP ports are in use ({len(self._taken)} legs, {len(self._resting)} pairs resting)")
+        port = self._free.popleft()
+        self._taken.add(port)
+        return port
+
+    def give_back(self, port: int, now: float) -> None:
+        """The pair is closed; it rests until `now` + quarantine."""
+        self._taken.remove(port)
+        self._resting.append((now + self._quarantine_s, port))
+
+    def free(self, now: float) -> int:
+        """Pairs that could be taken now."""
+        self._end_quarantine(now)
+        return len(self._free)
+
+    def _end_quarantine(self, now: float) -> None:
+        while self._resting and self._resting[0][0] <= now:
+            self._free.append(self._resting.popleft()[1])

@@ -1,0 +1,145 @@
+"""Sound library and composed announcements (house): a name is a file, `de/queue.greeting` is `<sounds>/de/queue.greeting.wav`.
+
+What the committed library holds, each in `de/` and `en/` (texts in `media/sounds/make_sounds.py`):
+
+| names | use |
+|---|---|
+| `greeting` `menu` `menu.repeat` `invalid_choice` `no_choice` | front door and menu |
+| `queue.greeting` `queue.wait` `queue.position` `queue.next` `queue.wait_minutes` `queue.exit` | queue |
+| `queue.connecting` `queue.overflow` | leaving the queue |
+| `number.0` ... `number.99`, `number.100` ... `number.900`, `number.thousand` | say a number: `number_sounds` |
+| `closed` `holiday` `all_busy` `unavailable` `unknown_number` `error` | why nobody answers |
+| `hold.thanks` `thanks` `goodbye` `agent.whisper` `voicemail.greeting` | around the talk |
+| `recording.notice` `recording.consent` `callback.offer` `callback.confirmed` `callback.greeting` | consent and callback |
+
+Without a language: `music/default` (24 s, seamless), and made on demand: `tone/ringback` (German cadence, one period), `tone/beep`,
+`tone/silence` (1 s), `tone/probe-<hz>` (1 s; for self-tests). A folder of a tenant's own sounds may stand in front of the library.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from media import tones
+from media.codecs.g711 import ALAW_TO_ULAW, PCMA
+from media.errors import ParseError, UnknownSound
+from media.frame import SAMPLE_RATE, silence
+from media.wave_file import read_as_alaw
+
+PACKAGED_SOUNDS = Path(__file__).parent / "sounds"
+LARGEST_NUMBER = 999_999
+_NAME = re.compile(r"[a-z0-9_-]+(?:/[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)+")
+"""No dot at the beginning of a part, so that no name leaves the folder."""
+_PROBE = re.compile(r"tone/probe-(\d{2,4})")
+
+
+class SoundLibrary:
+    """Names to encoded audio; a sound is read once and kept, in each codec it is asked for."""
+
+    def __init__(self, *folders: Path) -> None:
+        self._folders = folders
+        self._encoded: dict[tuple[str, str], bytes] = {}
+
+    def preload(self) -> int:
+        """Read every file now, so that no disk is touched while packets flow; the number of sounds.
+
+        Raises: ParseError: a file that is no prompt, with its path.
+        """
+        count = 0
+        for folder in self._folders:
+            for path in sorted(folder.rglob("*.wav")):
+                name = path.relative_to(folder).as_posix().removesuffix(".wav")
+                if (name, "PCMA") not in self._encoded:
+                    self._encoded[name, "PCMA"] = self._read(path)
+                    count += 1
+        return count
+
+    def encoded(self, name: str, codec: str) -> bytes:
+        """The audio of `name` as octets of `codec`, one a sample.
+
+        Raises: UnknownSound: no such file and no such tone.
+        """
+        audio = self._encoded.get((name, codec))
+        if audio is None:
+            audio = self._alaw(name) if codec == "PCMA" else self.encoded(name, "PCMA").translate(ALAW_TO_ULAW)
+            self._encoded[name, codec] = audio
+        return audio
+
+    def _alaw(self, name: str) -> bytes:
+        if not _NAME.fullmatch(name):
+            raise UnknownSound(f"{name!r} is no name of a sound")
+        made = _made(name)
+        if made is not None:
+            return made
+        for folder in self._folders:
+            path = folder / f"{name}.wav"
+            if path.is_file():
+                return self._read(path)
+        raise UnknownSound(f"no sound is called {name!r}")
+
+    @staticmethod
+    def _read(path: Path) -> bytes:
+        try:
+            return read_as_alaw(path.read_bytes())
+        except ParseError as error:
+            raise ParseError(f"{path}: {error}") from error
+
+
+def _made(name: str) -> bytes | None:
+    probe = _PROBE.fullmatch(name)
+    if probe:
+        return PCMA.encode(tones.probe(int(probe[1]), 1.0))
+    match name:
+        case "tone/ringback":
+            return PCMA.encode(tones.ringback())
+        case "tone/beep":
+            return PCMA.encode(tones.tone((1000,), 0.4))
+        case "tone/silence":
+            return PCMA.encode(silence(SAMPLE_RATE))
+        case _:
+            return None
+
+
+def number_sounds(number: int, language: str) -> tuple[str, ...]:
+    """The sounds that say `number`: German "hundert-einundzwanzig", English "one hundred and twenty-one".
+
+    Raises: ValueError: below 0, above 999 999, or a language without rules.
+    """
+    if not 0 <= number <= LARGEST_NUMBER:
+        raise ValueError(f"{number} is not between 0 and {LARGEST_NUMBER}")
+    if language not in {"de", "en"}:
+        raise ValueError(f"no number rules for language {language!r}")
+    return tuple(f"{language}/{part}" for part in _number_parts(number, language))
+
+
+def _number_parts(number: int, language: str) -> list[str]:
+    parts: list[str] = []
+    thousands, rest = divmod(number, 1000)
+    if thousands:
+        # German says "eintausend", not "einstausend".
+        ends_in_one = language == "de" and thousands % 100 == 1
+        said = _below_1000(thousands, language)
+        parts += [*said[:-1], "number.one"] if ends_in_one else said
+        parts.append("number.thousand")
+        if 0 < rest < 100 and language == "en":
+            parts.append("number.and")
+    if rest or not thousands:
+        parts += _below_1000(rest, language)
+    return parts
+
+
+def _below_1000(number: int, language: str) -> list[str]:
+    hundreds, rest = divmod(number, 100)
+    if not hundreds:
+        return [f"number.{rest}"]
+    if not rest:
+        return [f"number.{hundreds}00"]
+    return [f"number.{hundreds}00", *(["number.and"] if language == "en" else []), f"number.{rest}"]
+
+
+def position_sounds(position: int, language: str) -> tuple[str, ...]:
+    """The announcement of a queue position, 1 being next."""
+    if position == 1:
+        return (f"{language}/queue.next",)
+    return (f"{language}/queue.position", *number_sounds(position, language))

@@ -1,0 +1,576 @@
+"""The media worker: `python -m media.worker --control <path or host:port> --ports 20000-20998 --sounds DIR` (DESIGN.md §2, §4).
+
+One process, one plain epoll loop, no asyncio: sockets that are readable, the 20 ms ticks of what plays, timers, the control connection.
+It listens on the control address, prints `ready` on standard output, and serves one connection. A second thread writes recordings.
+
+When the connection ends, the main process is gone: recordings are closed, the far ends get an RTCP BYE, the worker ends. That audio
+outlives a restart of the main process (DESIGN.md §2) is the next step: the worker would keep listening and hand its legs to whoever
+connects again, for which `AskStatus` would have to name them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes
+import gc
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import assert_never
+
+from media import framing
+from media.control import (
+    AskStatus,
+    Bridge,
+    CloseLeg,
+    DescribeLeg,
+    FromWorker,
+    LegOpened,
+    OpenLeg,
+    PauseRecording,
+    Play,
+    PlayEnded,
+    RecordingEnded,
+    Refused,
+    Request,
+    SendDigits,
+    Shutdown,
+    StartRecording,
+    Status,
+    Stop,
+    StopRecording,
+    Unbridge,
+)
+from media.errors import ParseError, PortsExhausted, UnknownSound
+from media.frame import SAMPLE_RATE
+from media.io.pacer import PHASES, Ticks, TimerHeap
+from media.io.udp import MTU_OCTETS, is_ip_address, open_pair
+from media.leg import Leg, Playback
+from media.ports import PortPool
+from media.prompts import PACKAGED_SOUNDS, SoundLibrary
+from media.recorder import FLUSH_S, TOLERANCE_SAMPLES, Channel, RecordingWriter
+
+log = logging.getLogger("media.worker")
+
+_EVENTS_A_ROUND = 64
+"""Packets handled before timers are looked at again: below a millisecond, so no tick waits for a burst. epoll rotates: nobody starves."""
+_BIND_TRIES = 16
+_CONTROL_OCTETS = 1 << 16
+_MAX_UNSENT_OCTETS = 16 << 20
+"""Reports the main process did not read: at 200 octets each it has been standing for some 80 000 of them, and is as good as gone."""
+_FINISH_S = 5.0
+_PR_SET_PDEATHSIG = 1
+_SWITCH_INTERVAL_S = 0.0005
+"""The writer thread may hold the interpreter this long against the packet loop; Python's own 5 ms would be heard."""
+
+
+class Recording:
+    """One file and the channels that feed it."""
+
+    def __init__(self, order: StartRecording, legs: list[Leg], now: float) -> None:
+        self.name = order.recording
+        self.path = order.path
+        self.channels = [Channel() for _ in legs]
+        self.legs: list[Leg | None] = list(legs)
+        self.began_at = now
+        self.error: str | None = None
+        self.closing = False
+        for leg, channel in zip(legs, self.channels, strict=True):
+            channel.codec = leg.codec
+            channel.began_at = now
+            leg.channels = (*leg.channels, channel)
+
+    def position(self, now: float) -> int:
+        """The sample that is now."""
+        return int((now - self.began_at) * SAMPLE_RATE)
+
+    def release(self, leg: Leg) -> None:
+        """The leg is closed; its channel stays silent."""
+        for index, other in enumerate(self.legs):
+            if other is leg:
+                self.legs[index] = None
+                leg.channels = tuple(channel for channel in leg.channels if channel is not self.channels[index])
+
+
+class Worker:
+    """All legs of one process and the loop that serves them."""
+
+    def __init__(self, ports: PortPool, sounds: SoundLibrary) -> None:
+        self.buffer = bytearray(MTU_OCTETS)
+        self.view = memoryview(self.buffer)
+        self.timers = TimerHeap()
+        self.packets_received = 0
+        self.packets_sent = 0
+        self._ports = ports
+        self._sounds = sounds
+        self._ticks = Ticks()
+        self._ticking: tuple[dict[Leg, None], ...] = tuple({} for _ in range(PHASES))
+        self._phase_of = count()
+        self._legs: dict[str, Leg] = {}
+        self._recordings: dict[str, Recording] = {}
+        self._dropped_by_closed = 0
+        self._failures = 0
+        self._epoll = select.epoll()
+        self._handlers: dict[int, Callable[[], None]] = {}
+        self._wake_descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._writer = RecordingWriter(self._wake)
+        self._watch(self._wake_descriptor, self._woken)
+        self._control: socket.socket | None = None
+        self._reader = framing.request_reader()
+        self._unsent = bytearray()
+        self._wants_to_write = False
+        self._ends = False
+
+    # ---------------------------------------------------------------- the loop
+
+    def serve(self, control: socket.socket) -> None:
+        """Serve the main process at the other end of `control` until it is gone or says so."""
+        control.setblocking(False)
+        self._control = control
+        self._watch(control.fileno(), self._receive_control)
+        poll, handlers, monotonic = self._epoll.poll, self._handlers, time.monotonic
+        timers, ticks = self.timers, self._ticks
+        try:
+            while not self._ends:
+                deadline = timers.next_deadline()
+                tick = ticks.next_deadline
+                if deadline is None or (tick is not None and tick < deadline):
+                    deadline = tick
+                for descriptor, _ in poll(-1 if deadline is None else max(0.0, deadline - monotonic()), _EVENTS_A_ROUND):
+                    handler = handlers.get(descriptor)
+                    if handler is not None:
+                        try:
+                            handler()
+                        except Exception as error:
+                            self._failed(f"handler of descriptor {descriptor}", error)
+                now = monotonic()
+                for phase in ticks.due(now):
+                    self._tick(phase, now)
+                for action in timers.due(now):
+                    try:
+                        action(now)
+                    except Exception as error:
+                        self._failed("timer", error)
+                if self._unsent:
+                    self._flush()
+        finally:
+            self._finish()
+
+    def _failed(self, where: str, error: Exception) -> None:
+        """A fault of ours on one leg must not silence the others: say it, count it, go on."""
+        self._failures += 1
+        log.error("! %s failed (%d so far)", where, self._failures, exc_info=error)
+
+    def _tick(self, phase: int, now: float) -> None:
+        ticking = self._ticking[phase]
+        for leg in list(ticking):
+            try:
+                goes_on = leg.tick(now)
+            except Exception as error:
+                self._failed(f"leg={leg.name} tick", error)
+                goes_on = False
+            if not goes_on:
+                ticking.pop(leg, None)
+        if not any(self._ticking):
+            self._ticks.rest()
+
+    def want_ticks(self, leg: Leg, now: float) -> None:
+        """`leg` has something to play."""
+        if not any(leg in ticking for ticking in self._ticking):
+            self._ticking[next(self._phase_of) % PHASES][leg] = None
+        self._ticks.resume(now)
+
+    def _watch(self, descriptor: int, handler: Callable[[], None]) -> None:
+        self._handlers[descriptor] = handler
+        self._epoll.register(descriptor, select.EPOLLIN)
+
+    def _unwatch(self, descriptor: int) -> None:
+        if self._handlers.pop(descriptor, None) is not None:
+            self._epoll.unregister(descriptor)
+
+    def _wake(self) -> None:
+        os.eventfd_write(self._wake_descriptor, 1)
+
+    def end(self) -> None:
+        """End the loop soon; may be called from a signal handler."""
+        self._ends = True
+        self._wake()
+
+    def _woken(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._wake_descriptor)
+        while self._writer.ended:
+            ended = self._writer.ended.popleft()
+            recording = self._recordings.pop(ended.recording, None)
+            error = ended.error
+            if recording is not None:
+                self._release(recording)
+                error = error or recording.error
+            self.report(RecordingEnded(recording=ended.recording, path=ended.path, duration_ms=ended.duration_ms, error=error))
+
+    # ---------------------------------------------------------------- control connection
+
+    def report(self, message: FromWorker) -> None:
+        """Send a message to the main process after this round of the loop."""
+        self._unsent += framing.encode(message)
+
+    def _receive_control(self) -> None:
+        if self._control is None:
+            return
+        if self._wants_to_write:
+            self._flush()
+        try:
+            octets = self._control.recv(_CONTROL_OCTETS)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            log.warning("x control connection: %s", error)
+            octets = b""
+        if not octets:
+            log.info("x control connection ended with %d legs", len(self._legs))
+            self._ends = True
+            return
+        try:
+            requests = self._reader.feed(octets)
+        except ParseError:
+            log.exception("x control connection speaks another language")
+            self._ends = True
+            return
+        for request in requests:
+            try:
+                self._obey(request)
+            except Exception as error:
+                self._failed(f"request {request}", error)
+
+    def _flush(self) -> None:
+        if self._control is None:
+            return
+        try:
+            sent = self._control.send(self._unsent)
+            del self._unsent[:sent]
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            log.warning("x control connection: %s", error)
+            self._unsent.clear()
+            self._ends = True
+            return
+        if len(self._unsent) > _MAX_UNSENT_OCTETS:
+            log.error("x the main process does not read its reports")
+            self._ends = True
+        if bool(self._unsent) != self._wants_to_write:
+            self._wants_to_write = bool(self._unsent)
+            wanted = select.EPOLLIN | (select.EPOLLOUT if self._wants_to_write else 0)
+            self._epoll.modify(self._control.fileno(), wanted)
+
+    # ---------------------------------------------------------------- requests
+
+    def _obey(self, request: Request) -> None:
+        now = time.monotonic()
+        match request:
+            case OpenLeg():
+                self._open_leg(request, now)
+            case DescribeLeg():
+                self._describe_leg(request, now)
+            case Bridge():
+                self._bridge(request)
+            case Unbridge():
+                leg = self._leg(request.leg)
+                if leg is not None:
+                    leg.unbridge()
+            case Play():
+                self._play(request, now)
+            case Stop():
+                leg = self._leg(request.leg)
+                if leg is not None:
+                    leg.stop("stopped")
+            case SendDigits():
+                leg = self._leg(request.leg)
+                if leg is not None:
+                    leg.send_digits(request.digits, request.duration_ms, request.gap_ms)
+            case StartRecording():
+                self._start_recording(request, now)
+            case StopRecording():
+                self._stop_recording(request.recording, now)
+            case PauseRecording():
+                self._pause_recording(request)
+            case CloseLeg():
+                leg = self._leg(request.leg)
+                if leg is not None:
+                    self._close_leg(leg, now)
+            case AskStatus():
+                self.report(self._status(request.request, now))
+            case Shutdown():
+                self._ends = True
+            case _:
+                assert_never(request)
+
+    def _leg(self, name: str) -> Leg | None:
+        leg = self._legs.get(name)
+        if leg is None:  # it closed while the order was on its way: nothing to do, worth a line
+            log.info("! leg=%s is not open", name)
+        return leg
+
+    def _open_leg(self, request: OpenLeg, now: float) -> None:
+        if request.leg in self._legs:
+            self.report(Refused(request=request.request, reason=f"leg {request.leg} is open already"))
+            return
+        if not is_ip_address(request.address):
+            self.report(Refused(request=request.request, reason=f"{request.address!r} is no IP address"))
+            return
+        try:
+            port, sockets = self._bind(request.address, now)
+        except (PortsExhausted, OSError) as error:
+            log.warning("! leg=%s not opened: %s", request.leg, error)
+            self.report(Refused(request=request.request, reason=f"no RTP ports on {request.address}: {error}"))
+            return
+        leg = Leg(self, request.leg, request.address, port, sockets, loss_concealment=request.loss_concealment)
+        self._legs[request.leg] = leg
+        self._watch(leg.rtp_socket.fileno(), leg.receive_rtp)
+        self._watch(leg.rtcp_socket.fileno(), leg.receive_rtcp)
+        self.report(LegOpened(request=request.request, leg=request.leg, address=request.address, rtp_port=port, rtcp_port=port + 1))
+
+    def _bind(self, address: str, now: float) -> tuple[int, tuple[socket.socket, socket.socket]]:
+        """A pair that binds: somebody else may hold a port of ours, so try some before giving up."""
+        for _ in range(_BIND_TRIES - 1):
+            port = self._ports.take(now)
+            try:
+                return port, open_pair(address, port)
+            except OSError as error:
+                self._ports.give_back(port, now)
+                log.warning("! port %d: %s", port, error)
+        port = self._ports.take(now)
+        try:
+            return port, open_pair(address, port)
+        except OSError:
+            self._ports.give_back(port, now)
+            raise
+
+    def _describe_leg(self, request: DescribeLeg, now: float) -> None:
+        leg = self._leg(request.leg)
+        if leg is None:
+            return
+        if not is_ip_address(request.remote_address):
+            log.error("! leg=%s remote address %r is no IP address", request.leg, request.remote_address)
+            return
+        leg.describe(request, now)
+
+    def _bridge(self, request: Bridge) -> None:
+        a, b = self._leg(request.a), self._leg(request.b)
+        if a is None or b is None or a is b:
+            log.warning("! bridge %s %s: not two open legs", request.a, request.b)
+            return
+        if a.partner is b:
+            for leg in (a, b):
+                leg.stop("stopped")
+            return
+        for leg in (a, b):
+            leg.stop("stopped")
+            leg.unbridge()
+        a.bridge(b)
+
+    def _play(self, request: Play, now: float) -> None:
+        leg = self._leg(request.leg)
+        if leg is None:
+            self.report(PlayEnded(leg=request.leg, play=request.play, outcome="stopped"))
+            return
+        try:
+            audio = b"".join([self._sounds.encoded(name, leg.codec) for name in request.sounds])
+        except (UnknownSound, ParseError, OSError) as error:
+            log.error("! leg=%s play=%s %s", request.leg, request.play, error)  # noqa: TRY400 - expected kinds; the trace says nothing more
+            leg.stop("stopped")
+            self.report(PlayEnded(leg=request.leg, play=request.play, outcome="unknown_sound"))
+            return
+        leg.play(Playback(request.play, request.sounds, audio, loop=request.loop, stop_on_digit=request.stop_on_digit), now)
+
+    def _close_leg(self, leg: Leg, now: float) -> None:
+        self._unwatch(leg.rtp_socket.fileno())
+        self._unwatch(leg.rtcp_socket.fileno())
+        for ticking in self._ticking:
+            ticking.pop(leg, None)
+        for recording in list(self._recordings.values()):
+            recording.release(leg)
+            if not any(recording.legs):
+                self._stop_recording(recording.name, now)
+        self._dropped_by_closed += leg.packets_dropped()
+        closed = leg.close(now)
+        del self._legs[leg.name]
+        self._ports.give_back(leg.port, now)
+        log.info("x leg=%s mos=%.2f lost=%d/%d", leg.name, closed.quality.mos, closed.quality.packets_lost, closed.quality.packets_received)
+        self.report(closed)
+
+    def _status(self, request: int, now: float) -> Status:
+        legs = self._legs.values()
+        return Status(
+            request=request,
+            legs=len(self._legs),
+            bridges=sum(leg.partner is not None for leg in legs) // 2,
+            recordings=len(self._recordings),
+            packets_received=self.packets_received,
+            packets_sent=self.packets_sent,
+            packets_dropped=self._dropped_by_closed + sum(leg.packets_dropped() for leg in legs),
+            late_ticks=self._ticks.late,
+            cpu_s=round(time.process_time(), 6),
+            ports_free=self._ports.free(now),
+        )
+
+    # ---------------------------------------------------------------- recordings
+
+    def record(self, channels: tuple[Channel, ...], timestamp: int, payload: memoryview, now: float) -> None:
+        """Lay one packet into every recording its leg is in."""
+        for channel in channels:
+            channel.place(timestamp, payload, int((now - channel.began_at) * SAMPLE_RATE))
+
+    def _start_recording(self, request: StartRecording, now: float) -> None:
+        legs = [leg for leg in (self._legs.get(name) for name in request.legs) if leg is not None]
+        problem = None
+        if request.recording in self._recordings:
+            problem = f"recording {request.recording} runs already"
+        elif not request.legs or len(legs) != len(request.legs):
+            problem = "not every leg is open"
+        if problem is not None:
+            log.error("! recording=%s %s", request.recording, problem)
+            self.report(RecordingEnded(recording=request.recording, path=request.path, duration_ms=0, error=problem))
+            return
+        recording = Recording(request, legs, now)
+        self._recordings[request.recording] = recording
+        self._writer.open(request.recording, request.path, tuple(leg.loss_concealment for leg in legs))
+        self._schedule_flush(recording, now)
+
+    def _schedule_flush(self, recording: Recording, now: float) -> None:
+        def flush(at: float) -> None:
+            if not recording.closing:
+                self._flush_recording(recording, recording.position(at) - TOLERANCE_SAMPLES)
+                self._schedule_flush(recording, at)
+
+        self.timers.at(now + FLUSH_S, flush)
+
+    def _flush_recording(self, recording: Recording, until: int) -> None:
+        taken = tuple(channel.take(until) for channel in recording.channels)
+        if taken[0][1] and not self._writer.write(recording.name, taken) and recording.error is None:
+            recording.error = "the disk is too slow; audio is missing"
+            log.error("! recording=%s %s", recording.name, recording.error)
+
+    def _stop_recording(self, name: str, now: float) -> None:
+        recording = self._recordings.get(name)
+        if recording is None or recording.closing:
+            return
+        recording.closing = True
+        self._flush_recording(recording, recording.position(now))
+        self._release(recording)
+        self._writer.close(name)
+
+    @staticmethod
+    def _release(recording: Recording) -> None:
+        for leg in list(recording.legs):
+            if leg is not None:
+                recording.release(leg)
+
+    def _pause_recording(self, request: PauseRecording) -> None:
+        recording = self._recordings.get(request.recording)
+        if recording is None:
+            log.info("! recording=%s does not run", request.recording)
+            return
+        for channel in recording.channels:
+            channel.paused = request.paused
+
+    # ---------------------------------------------------------------- the end
+
+    def _finish(self) -> None:
+        now = time.monotonic()
+        for leg in list(self._legs.values()):
+            self._close_leg(leg, now)
+        for name in list(self._recordings):
+            self._stop_recording(name, now)
+        if not self._writer.finish(_FINISH_S):
+            log.error("! the disk did not finish the recordings in %.0f s", _FINISH_S)
+        self._woken()
+        if self._control is not None:
+            self._control.setblocking(True)
+            self._control.settimeout(_FINISH_S)
+            try:
+                self._control.sendall(self._unsent)
+            except OSError as error:
+                log.info("x last reports were not read: %s", error)
+            self._control.close()
+        self._epoll.close()
+        os.close(self._wake_descriptor)
+
+
+def listen(control: str) -> socket.socket:
+    """A listening socket on a path or on host:port. TCP has no authentication: loopback or a private link only."""
+    host, colon, port = control.rpartition(":")
+    if colon and port.isdigit() and "/" not in control:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host.strip("[]"), int(port)))
+    else:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(control)
+        Path(control).chmod(0o600)
+    listener.listen(1)
+    return listener
+
+
+def die_with(parent: int) -> None:
+    """Linux prctl(2): get SIGTERM when the main process ends, however it ends; at once when it ended already."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM) != 0:
+        log.warning("! prctl: %s", os.strerror(ctypes.get_errno()))
+    if os.getppid() != parent:
+        raise SystemExit("the main process is gone")
+
+
+def port_range(text: str) -> tuple[int, int]:
+    """`20000-20998` to two numbers, for argparse."""
+    first, dash, last = text.partition("-")
+    if not dash or not first.isdigit() or not last.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is no range of ports like 20000-20998")
+    return int(first), int(last)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one worker until its main process is gone."""
+    parser = argparse.ArgumentParser(prog="media.worker", description="Serves RTP for one main process.")
+    parser.add_argument("--control", required=True, help="path of a unix socket, or host:port")
+    parser.add_argument("--ports", type=port_range, default=(20000, 20998), help="RTP ports, as 20000-20998")
+    parser.add_argument("--sounds", type=Path, action="append", default=[], help="folder of sounds; stands in front of the packaged ones")
+    parser.add_argument("--parent", type=int, help="process to end with")
+    parser.add_argument("--log-level", default="WARNING")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=options.log_level, format="%(asctime)s %(name)s[%(process)d] %(message)s", stream=sys.stderr)
+    if options.parent is not None:
+        die_with(options.parent)
+    sounds = SoundLibrary(*options.sounds, PACKAGED_SOUNDS)
+    sounds.preload()
+    worker = Worker(PortPool(*options.ports), sounds)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: worker.end())
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    with listen(options.control) as listener:
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        listener.settimeout(30.0)
+        try:
+            connection, _ = listener.accept()
+        except TimeoutError:
+            log.error("! no main process connected within 30 s")  # noqa: TRY400 - the trace says nothing more
+            return 1
+    # What was made so far lives for ever: the collector need not look at it while packets wait.
+    gc.collect()
+    gc.freeze()
+    worker.serve(connection)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

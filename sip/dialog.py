@@ -1,0 +1,232 @@
+"""Dialogs: RFC 3261 §12 (state, route set, requests within), §18.1.1 and RFC 3263 §4 in small (where they are sent).
+
+The life of a dialog is the table below; a pair missing from it is dropped. Everything else in a dialog is plain values.
+"""
+
+import ipaddress
+from collections.abc import Sequence
+from enum import StrEnum, auto
+
+from sip.flow import Flow, TransportName
+from sip.headers.name_addr import NameAddr
+from sip.machine import Edge, to
+from sip.message import Request, Response
+from sip.uri import Uri
+
+DialogKey = tuple[str, str, str]
+"""Call-ID, local tag, remote tag ("" for an RFC 2543 peer without one: §12.1.1)."""
+
+
+class State(StrEnum):
+    """§12: "a dialog can be in early or confirmed state"."""
+
+    EARLY = auto()
+    CONFIRMED = auto()
+    TERMINATED = auto()
+
+
+class Input(StrEnum):
+    """What changes it."""
+
+    FINAL_2XX = auto()
+    FINAL_300_699 = auto()
+    BYE = auto()
+
+
+# fmt: off
+TRANSITIONS: dict[State, dict[Input, Edge[State, StrEnum]]] = {
+    State.EARLY: {
+        Input.FINAL_2XX:     to(State.CONFIRMED),
+        Input.FINAL_300_699: to(State.TERMINATED),
+        Input.BYE:           to(State.TERMINATED),
+    },
+    State.CONFIRMED: {
+        Input.FINAL_2XX:     to(State.CONFIRMED),
+        Input.BYE:           to(State.TERMINATED),
+    },
+    State.TERMINATED: {},
+}
+# fmt: on
+
+
+class Dialog:
+    """One dialog as this side sees it."""
+
+    __slots__ = (
+        "call_id", "flow", "is_nat", "local", "local_sequence_number", "local_tag", "remote", "remote_sequence_number", "remote_tag",
+        "remote_target", "route_set", "send_flow", "state",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        call_id: str,
+        local: NameAddr,
+        remote: NameAddr,
+        local_sequence_number: int,
+        remote_sequence_number: int | None,
+        remote_target: Uri,
+        route_set: tuple[NameAddr, ...],
+        flow: Flow,
+        is_nat: bool,
+        state: State,
+    ) -> None:
+        self.call_id = call_id
+        self.local = str(local)
+        self.local_tag = local.tag or ""
+        self.remote = str(remote)
+        self.remote_tag = remote.tag or ""
+        self.local_sequence_number = local_sequence_number
+        self.remote_sequence_number = remote_sequence_number
+        self.remote_target = remote_target
+        self.route_set = route_set
+        self.flow = flow
+        self.is_nat = is_nat
+        self.state = state
+        self.send_flow = self._choose_flow()
+
+    @property
+    def key(self) -> DialogKey:
+        """What requests within are matched by."""
+        return (self.call_id, self.local_tag, self.remote_tag)
+
+    def fire(self, event: Input) -> None:
+        """Follow the table."""
+        edge = TRANSITIONS[self.state].get(event)
+        if edge is not None:
+            self.state = edge.state
+
+    # --- §12.2.1: requests we send
+
+    def request(
+        self,
+        method: str,
+        via: str,
+        headers: Sequence[tuple[str, str]] = (),
+        body: bytes = b"",
+        content_type: str | None = None,
+        sequence_number: int | None = None,
+    ) -> Request:
+        """Build a request within the dialog; it goes to `send_flow`.
+
+        Args:
+            sequence_number: for ACK, that of its INVITE; otherwise the next one is drawn.
+        """
+        if sequence_number is None:
+            self.local_sequence_number += 1
+            sequence_number = self.local_sequence_number
+        request_uri, routes = self._request_uri_and_routes()
+        fields = [
+            ("Via", via),
+            ("Max-Forwards", "70"),
+            ("From", self.local),
+            ("To", self.remote),
+            ("Call-ID", self.call_id),
+            ("CSeq", f"{sequence_number} {method}"),
+            *(("Route", route) for route in routes),
+            *headers,
+        ]
+        return Request.build(method, request_uri, fields, body, content_type)
+
+    def _request_uri_and_routes(self) -> tuple[Uri, list[str]]:
+        if not self.route_set:
+            return self.remote_target, []
+        first = self.route_set[0].uri
+        if first.is_loose_router:
+            return self.remote_target, [str(route) for route in self.route_set]
+        # §12.2.1.1, strict router: "place the first URI from the route set into the Request-URI, stripping any parameters that are not
+        # allowed in a Request-URI [...] place the remote target URI into the Route header field as the last value".
+        return first.without_headers(), [*(str(route) for route in self.route_set[1:]), f"<{self.remote_target}>"]
+
+    # --- §12.2.2: requests we receive
+
+    def takes(self, request: Request) -> bool:
+        """Check and note the order; False means 500 (§12.2.2: "If the remote sequence number was not empty, but [...] lower")."""
+        number = request.cseq.number
+        if self.remote_sequence_number is not None and number < self.remote_sequence_number:
+            return False
+        self.remote_sequence_number = number
+        return True
+
+    def refresh_target(self, message: Request | Response) -> None:
+        """§12.2.1.2, §12.2.2: a target refresh request or its 2xx replaces the remote target, never the route set."""
+        contacts = message.contacts
+        if contacts and contacts[0].uri.is_sip and contacts[0].uri is not self.remote_target:
+            self.remote_target = contacts[0].uri
+            self.send_flow = self._choose_flow()
+
+    def _choose_flow(self) -> Flow:
+        """Where requests of this dialog go: the first route, else the remote target, else (NAT, connections) back over the flow."""
+        if self.route_set:
+            return flow_to(self.route_set[0].uri, self.flow)
+        if self.is_nat or self.flow.is_reliable or not self.remote_target.is_sip:
+            return self.flow
+        return flow_to(self.remote_target, self.flow)
+
+
+def flow_to(uri: Uri, base: Flow) -> Flow:
+    """The flow for a URI (RFC 3263 §4 without SRV: transport parameter or UDP, port or 5060), from the same listening socket.
+
+    A private address announced by a peer that we see under a public one is unreachable: then the flow we know is kept.
+    """
+    host, port = uri.param("maddr") or uri.host, uri.port or 5060
+    transport: TransportName = "tcp" if uri.transport == "tcp" else "udp"
+    if transport == base.transport and (host, port) == base.remote:
+        return base
+    if host != base.remote[0] and _is_private(host) and not _is_private(base.remote[0]):
+        return base
+    return Flow(transport, base.local, (host, port))
+
+
+def _is_private(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_private
+    except ValueError:
+        return False
+
+
+def is_behind_nat(request: Request, flow: Flow) -> bool:
+    """Whether the sender's own idea of its address differs from where the packet came from (compare RFC 3581 §4)."""
+    via = request.top_via
+    try:
+        same = via.host == flow.remote[0] or ipaddress.ip_address(via.host) == ipaddress.ip_address(flow.remote[0])
+    except ValueError:
+        return False  # a host name: no statement
+    return not same or (via.port or 5060) != flow.remote[1]
+
+
+def uas_dialog(request: Request, local_tag: str, flow: Flow) -> Dialog:
+    """§12.1.1: the dialog that our tagged response to an INVITE makes."""
+    contacts = request.contacts
+    return Dialog(
+        call_id=request.call_id,
+        local=request.to.with_tag(local_tag),
+        remote=request.from_,
+        local_sequence_number=0,
+        remote_sequence_number=request.cseq.number,
+        remote_target=contacts[0].uri if contacts else request.from_.uri,
+        route_set=request.record_routes,
+        flow=flow,
+        # Through a proxy (Record-Route) the top Via is the proxy's; what the flow says of NAT is its affair.
+        is_nat=not request.record_routes and len(request.vias) == 1 and is_behind_nat(request, flow),
+        state=State.EARLY,
+    )
+
+
+def uac_dialog(request: Request, response: Response, flow: Flow) -> Dialog:
+    """§12.1.2: the dialog that a tagged response to our INVITE makes."""
+    contacts = response.contacts
+    target = contacts[0].uri if contacts and contacts[0].uri.is_sip else request.uri
+    return Dialog(
+        call_id=request.call_id,
+        local=request.from_,
+        remote=response.to,
+        local_sequence_number=request.cseq.number,
+        remote_sequence_number=None,
+        remote_target=target,
+        route_set=tuple(reversed(response.record_routes)),
+        flow=flow,
+        # A contact that we reached over a flow leading elsewhere (a phone's registration) is reached that way again.
+        is_nat=not request.routes and (target.host, target.port) == (request.uri.host, request.uri.port) and target.host != flow.remote[0],
+        state=State.CONFIRMED if response.status >= 200 else State.EARLY,
+    )

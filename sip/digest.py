@@ -1,0 +1,304 @@
+"""Digest authentication, both sides: RFC 7616 as profiled for SIP by RFC 3261 §22 and RFC 8760 (SHA-256 beside MD5).
+
+The server side keeps no user table and no password: it asks for HA1, one per algorithm. Its nonces are self-made tickets
+(time, serial, HMAC), so that only the nonce counts seen need remembering.
+"""
+
+import base64
+import hashlib
+import hmac
+import struct
+from collections.abc import Callable, Sequence
+from enum import StrEnum, auto
+from typing import Literal
+
+import msgspec
+
+from sip.errors import ParseError
+from sip.grammar import quote
+from sip.headers.auth import Challenge, Credentials, parse_challenge, parse_credentials
+from sip.message import Request, Response
+from sip.uri import Uri
+
+Algorithm = Literal["MD5", "SHA-256"]
+# RFC 8760 §2.4: "in the order of preference", strongest first; MD5 because most desk phones know nothing else.
+ALGORITHMS: tuple[Algorithm, ...] = ("SHA-256", "MD5")
+
+Ha1Lookup = Callable[[str, str, str], str | None]
+"""(username, realm, algorithm) -> HA1 in lower-case hex, or None for a user there is not."""
+
+
+def _hash(algorithm: str, text: str) -> str:
+    octets = text.encode()
+    # MD5 is what RFC 3261 §22.4 makes mandatory; RFC 8760 keeps it for interworking.
+    return hashlib.sha256(octets).hexdigest() if algorithm == "SHA-256" else hashlib.md5(octets, usedforsecurity=False).hexdigest()
+
+
+def ha1(username: str, realm: str, password: str, algorithm: Algorithm) -> str:
+    """H(username:realm:password): RFC 7616 §3.4.2; this is what may be stored."""
+    return _hash(algorithm, f"{username}:{realm}:{password}")
+
+
+def digest_response(
+    ha1_hex: str,
+    method: str,
+    uri: str,
+    nonce: str,
+    algorithm: str,
+    *,
+    qop: str | None = None,
+    nc: str = "",
+    cnonce: str = "",
+    body: bytes = b"",
+) -> str:
+    """The request-digest: RFC 7616 §3.4.1; without qop as RFC 2069 had it (§3.4.1 of RFC 2617)."""
+    a2 = f"{method}:{uri}"
+    if qop == "auth-int":
+        a2 += ":" + (hashlib.sha256(body).hexdigest() if algorithm == "SHA-256" else hashlib.md5(body, usedforsecurity=False).hexdigest())
+    ha2 = _hash(algorithm, a2)
+    return _hash(algorithm, f"{ha1_hex}:{nonce}:{nc}:{cnonce}:{qop}:{ha2}" if qop else f"{ha1_hex}:{nonce}:{ha2}")
+
+
+# --- server side
+
+
+class Outcome(StrEnum):
+    """What became of a request's credentials."""
+
+    ACCEPTED = auto()
+    MISSING = auto()  # none for our realm
+    STALE = auto()  # right, but with a nonce that is used up: RFC 7616 §3.3
+    REFUSED = auto()  # wrong, whatever the reason: the answer is the same
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """The outcome, and who it was when accepted."""
+
+    outcome: Outcome
+    username: str | None = None
+    realm: str = ""
+
+
+class Authenticator:
+    """Challenges and verifies; pure: `now` and the secret arrive as arguments."""
+
+    # More nonces than this in use at once (each with its count) would be a flood: the oldest are then forgotten and become stale.
+    MAX_COUNTED_NONCES = 100_000
+
+    def __init__(
+        self,
+        realm: str | Callable[[Request], str],
+        lookup: Ha1Lookup,
+        secret: bytes,
+        *,
+        nonce_lifetime_s: float = 300.0,
+        algorithms: Sequence[Algorithm] = ALGORITHMS,
+    ) -> None:
+        """Args:
+        realm: one realm, or a function of the request where several domains are served.
+        secret: at least 16 unpredictable octets; a new one at each start only makes old nonces stale.
+        """
+        if len(secret) < 16:
+            raise ValueError("a nonce secret has at least 16 octets")
+        self._realm = realm
+        self._lookup = lookup
+        self._secret = secret
+        self.nonce_lifetime_s = nonce_lifetime_s
+        self.algorithms = tuple(algorithms)
+        self._serial = 0
+        self._counts: dict[str, tuple[int, int]] = {}
+        self._forgotten_up_to = 0
+        self._dummy = {name: _hash(name, secret.hex()) for name in self.algorithms}
+
+    def realm_for(self, request: Request) -> str:
+        """The protection domain this request falls into."""
+        return self._realm if isinstance(self._realm, str) else self._realm(request)
+
+    def challenge_headers(self, request: Request, now: float, *, stale: bool = False) -> list[tuple[str, str]]:
+        """One WWW-Authenticate per algorithm, best first (RFC 8760 §2.4)."""
+        realm = self.realm_for(request)
+        nonce = self._mint(realm, now)
+        flag = ", stale=true" if stale else ""
+        return [
+            ("WWW-Authenticate", f'Digest realm={quote(realm)}, nonce="{nonce}", algorithm={name}, qop="auth"{flag}')
+            for name in self.algorithms
+        ]
+
+    def verify(self, request: Request, now: float, header: str = "Authorization") -> Verdict:
+        """Judge a request's credentials for our realm; a nonce count is used up by being accepted."""
+        realm = self.realm_for(request)
+        for value in request.headers.get_all(header):
+            try:
+                credentials = parse_credentials(value)
+            except ParseError:
+                continue
+            if credentials.scheme.lower() == "digest" and credentials.get("realm") == realm:
+                return self._judge(request, credentials, realm, now)
+        return Verdict(Outcome.MISSING, realm=realm)
+
+    def _judge(self, request: Request, credentials: Credentials, realm: str, now: float) -> Verdict:
+        algorithm = next((name for name in self.algorithms if name.lower() == (credentials.get("algorithm") or "MD5").lower()), None)
+        username, nonce, uri = credentials.get("username") or "", credentials.get("nonce") or "", credentials.get("uri") or ""
+        nc, cnonce = credentials.get("nc") or "", credentials.get("cnonce") or ""
+        refused = Verdict(Outcome.REFUSED, realm=realm)
+        # qop is always offered, so RFC 2069's form, which can be replayed, is not taken.
+        if algorithm is None or credentials.get("qop") != "auth" or not cnonce or len(nc) != 8:
+            return refused
+        known = self._lookup(username, realm, algorithm)
+        # An unknown user costs the same work and gets the same answer as a wrong password.
+        expected = digest_response(known or self._dummy[algorithm], request.method, uri, nonce, algorithm, qop="auth", nc=nc, cnonce=cnonce)
+        right = hmac.compare_digest(expected.encode(), (credentials.get("response") or "").lower().encode())
+        if known is None or not right or not _same_resource(uri, request.uri):
+            return refused
+        try:
+            count = int(nc, 16)
+        except ValueError:
+            return refused
+        serial = self._serial_if_fresh(nonce, realm, now)
+        if serial is None or not self._count(nonce, serial, count):
+            return Verdict(Outcome.STALE, realm=realm)
+        return Verdict(Outcome.ACCEPTED, username, realm)
+
+    # --- nonces: base64url(time in ms, serial, HMAC over both and the realm)
+
+    def _mint(self, realm: str, now: float) -> str:
+        self._serial += 1
+        ticket = struct.pack(">QI", int(now * 1000) & (2**64 - 1), self._serial & 0xFFFFFFFF)
+        return base64.urlsafe_b64encode(ticket + self._seal(ticket, realm)).decode().rstrip("=")
+
+    def _seal(self, ticket: bytes, realm: str) -> bytes:
+        return hmac.digest(self._secret, ticket + realm.encode(), "sha256")[:18]
+
+    def _serial_if_fresh(self, nonce: str, realm: str, now: float) -> int | None:
+        try:
+            octets = base64.urlsafe_b64decode(nonce.encode("ascii") + b"=" * (-len(nonce) % 4))
+        except ValueError:
+            return None
+        ticket, seal = octets[:12], octets[12:]
+        if len(ticket) != 12 or not hmac.compare_digest(seal, self._seal(ticket, realm)):
+            return None
+        minted_ms, serial = struct.unpack(">QI", ticket)
+        return serial if 0 <= now - minted_ms / 1000 + 0.001 <= self.nonce_lifetime_s else None
+
+    def _count(self, nonce: str, serial: int, count: int) -> bool:
+        """RFC 7616 §3.4: the count must grow, or the request is a replay."""
+        last = self._counts.pop(nonce, None)
+        if last is None and serial <= self._forgotten_up_to:
+            return False  # its count may have been forgotten below: a fresh nonce costs one round trip, a replay costs a call
+        if last is not None and count <= last[0]:
+            self._counts[nonce] = last
+            return False
+        self._counts[nonce] = (count, serial)  # put in last again: the first key is the one longest unused
+        if len(self._counts) > self.MAX_COUNTED_NONCES:
+            oldest = next(iter(self._counts))
+            self._forgotten_up_to = max(self._forgotten_up_to, self._counts.pop(oldest)[1])
+        return True
+
+
+def _same_resource(uri: str, request_uri: Uri) -> bool:
+    """RFC 7616 §3.4.6: the digest's uri must name the request's resource.
+
+    Deviation: only user and host are compared; some phones leave port or parameters out of it.
+    """
+    try:
+        named = Uri.parse(uri)
+    except ParseError:
+        return False
+    return (
+        named.scheme == request_uri.scheme
+        and named.user == request_uri.user
+        and named.host == request_uri.host
+        and named.opaque == request_uri.opaque
+    )
+
+
+# --- client side
+
+
+class DigestCredentials(msgspec.Struct, frozen=True):
+    """What we log in with elsewhere."""
+
+    username: str
+    password: str
+    realm: str | None = None
+    """Only for this realm; None for whichever asks."""
+
+    def __repr__(self) -> str:
+        """Never shows the password: credentials stand in configurations that are logged."""
+        return f"DigestCredentials({self.username!r}, realm={self.realm!r})"
+
+
+class _Held:
+    """A challenge that we keep answering, and how often we have."""
+
+    __slots__ = ("algorithm", "challenge", "count")
+
+    def __init__(self, challenge: Challenge, algorithm: str) -> None:
+        self.challenge = challenge
+        self.algorithm = algorithm
+        self.count = 0
+
+
+class ClientDigest:
+    """Answers the challenges of one peer and of the proxy before it, and keeps answering ahead of them while a nonce lasts (RFC 7616 §3.6)."""
+
+    def __init__(self, credentials: DigestCredentials) -> None:
+        self.credentials = credentials
+        self._held: dict[str, _Held] = {}
+
+    def learn(self, response: Response) -> bool:
+        """Take the challenge of a 401 or 407.
+
+        Returns: whether another attempt makes sense: there is a challenge we can answer, and it is not the rejection of a first answer
+        (RFC 3261 §22.2: the UAC "MUST NOT re-attempt requests with the credentials that have just been rejected").
+        """
+        header, answer = ("WWW-Authenticate", "Authorization") if response.status == 401 else ("Proxy-Authenticate", "Proxy-Authorization")
+        best = self._best(response.headers.get_all(header))
+        if best is None:
+            return False
+        held = self._held.get(answer)
+        # A nonce that had served before may have run out without "stale" being said; one that failed at its first use means a wrong password.
+        if held is not None and held.count == 1 and not best.challenge.stale and held.challenge.realm == best.challenge.realm:
+            return False
+        self._held[answer] = best
+        return True
+
+    def _best(self, values: list[str]) -> _Held | None:
+        best: _Held | None = None
+        for value in values:
+            try:
+                challenge = parse_challenge(value)
+            except ParseError:
+                continue
+            algorithm = (challenge.get("algorithm") or "MD5").upper()
+            if challenge.scheme.lower() != "digest" or algorithm not in ALGORITHMS or not challenge.nonce:
+                continue
+            if self.credentials.realm not in {None, challenge.realm} or (challenge.qop and "auth" not in challenge.qop):
+                continue
+            if best is None or (algorithm == "SHA-256" and best.algorithm != "SHA-256"):
+                best = _Held(challenge, algorithm)
+        return best
+
+    def headers(self, method: str, uri: Uri, cnonce: str) -> list[tuple[str, str]]:
+        """The credentials for one request; empty while nobody has asked."""
+        return [(header, self._answer(held, method, str(uri), cnonce)) for header, held in self._held.items()]
+
+    def _answer(self, held: _Held, method: str, uri: str, cnonce: str) -> str:
+        held.count += 1
+        challenge, algorithm, nc = held.challenge, held.algorithm, f"{held.count:08x}"
+        username, realm = self.credentials.username, challenge.realm
+        secret = _hash(algorithm, f"{username}:{realm}:{self.credentials.password}")
+        qop = "auth" if challenge.qop else None
+        response = digest_response(secret, method, uri, challenge.nonce, algorithm, qop=qop, nc=nc, cnonce=cnonce)
+        parts = [
+            f"username={quote(username)}, realm={quote(realm)}, nonce={quote(challenge.nonce)}, uri={quote(uri)}",
+            f'response="{response}"',
+        ]
+        # RFC 7616 §3.4: algorithm and opaque go back exactly when they came.
+        if challenge.get("algorithm") is not None:
+            parts.append(f"algorithm={algorithm}")
+        if challenge.opaque is not None:
+            parts.append(f"opaque={quote(challenge.opaque)}")
+        if qop:
+            parts.append(f'qop=auth, nc={nc}, cnonce="{cnonce}"')
+        return "Digest " + ", ".join(parts)

@@ -1,0 +1,39 @@
+"""One five-tuple a SIP message travels on: RFC 3261 §18 (transport), the word after RFC 5626 §2 ("flow")."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+TransportName = Literal["udp", "tcp"]
+HostPort = tuple[str, int]
+
+IdSource = Callable[[], str]
+"""Gives an unpredictable token (letters and digits, at least 64 bits) at each call: for branch, tag, Call-ID, nonce (RFC 3261 §19.3)."""
+
+
+class Flow(msgspec.Struct, frozen=True):
+    """The way to one peer.
+
+    `local` names the listening socket, also for TCP connections opened from here (their ephemeral port is nobody's business).
+    `remote` is the peer's address; a host name is allowed and resolved by the shell.
+    """
+
+    transport: TransportName
+    local: HostPort
+    remote: HostPort
+
+    @property
+    def is_reliable(self) -> bool:
+        """Whether the transport retransmits by itself, so that the transactions must not."""
+        return self.transport != "udp"
+
+    def __str__(self) -> str:
+        """`udp 10.0.0.1:5060>10.0.0.2:5060`, for logs."""
+        return f"{self.transport} {format_host_port(self.local)}>{format_host_port(self.remote)}"
+
+
+def format_host_port(address: HostPort) -> str:
+    """`host:port`, IPv6 in brackets."""
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,268 @@
+"""The shell around the user agent: sockets, one timer, and the drive rule "one input, then drain everything" (house; RFC 3261 §18)."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from sip import trace
+from sip.errors import ParseError
+from sip.events import Event
+from sip.flow import Flow, HostPort, TransportName
+from sip.io.resolver import Resolver, is_numeric
+from sip.io.tcp import TcpConnections
+from sip.io.udp import UdpSocket
+from sip.message import Request, Response
+from sip.user_agent import UserAgent
+
+LOG = logging.getLogger("sip.io")
+Listen = tuple[Literal["udp", "tcp"], str, int]
+WILDCARDS = frozenset({"0.0.0.0", "::"})
+# RFC 3261 §18.1.1: "If a request is within 200 bytes of the path MTU, or if it is larger than 1300 bytes and the path MTU is unknown, the
+# request MUST be sent using [...] TCP". Deviation, by default: LAN phones often have no TCP, and fragments arrive there; a setting turns it on.
+UDP_REQUEST_LIMIT = 1300
+
+
+class SipEndpoint:
+    """A user agent on real sockets. `start()` it, give it commands, `close()` it.
+
+    Commands: call the user agent's methods and then `flush()`; inside `on_event` no flush is needed.
+    """
+
+    def __init__(
+        self,
+        user_agent: UserAgent,
+        listen: Sequence[Listen],
+        on_event: Callable[[Event], None],
+        clock: Callable[[], float] | None = None,
+        *,
+        large_requests_over_tcp: bool = False,
+        tcp_idle_s: float = 600.0,
+    ) -> None:
+        """Args:
+        on_event: called for each event, synchronously, in order; it may call the user agent.
+        clock: monotonic seconds; the loop's by default, and it must run as the loop's does, since one of its timers is armed by it.
+        """
+        self.user_agent = user_agent
+        self._listen = list(listen)
+        self._on_event = on_event
+        self._clock = clock
+        self._large_requests_over_tcp = large_requests_over_tcp
+        self._tcp_idle_s = tcp_idle_s
+        self._udp: dict[HostPort, UdpSocket] = {}
+        self._tcp: dict[HostPort, TcpConnections] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at: float | None = None
+        self._is_draining = False
+        self._is_closed = False
+        self._local_hosts: dict[tuple[str, str], str] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Open the sockets.
+
+        Raises: OSError: an address cannot be bound; nothing stays open then.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._now = self._clock or self._loop.time
+        self._resolver = Resolver(self._loop, self._now)
+        try:
+            for transport, host, port in self._listen:
+                if transport == "udp":
+                    made = UdpSocket(self._loop, (host, port), self._receive_datagram, self._flow_failed)
+                    self._udp[made.address] = made
+                else:
+                    limits = self.user_agent.config.limits
+                    tcp = TcpConnections(
+                        self._loop, self._now, self._receive_message, self._receive_malformed, self._flow_failed, limits, self._tcp_idle_s
+                    )
+                    await tcp.listen((host, port))
+                    self._tcp[tcp.address] = tcp
+        except OSError:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Send what is waiting, then close every socket. Sessions are not ended: that is the application's to decide beforehand."""
+        if not self._is_closed:
+            self.flush()
+        self._is_closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for udp in self._udp.values():
+            udp.close()
+        for tcp in self._tcp.values():
+            await tcp.close()
+
+    @property
+    def addresses(self) -> list[Listen]:
+        """What is really listened on (port 0 asks the kernel for one)."""
+        return [("udp", *address) for address in self._udp] + [("tcp", *address) for address in self._tcp]
+
+    def now(self) -> float:
+        """The time to give to the user agent's methods."""
+        return self._now()
+
+    def flow_to(self, host: str, port: int, transport: TransportName = "udp") -> Flow:
+        """The flow on which to reach a peer: from a listening socket of its family, under the address the peer will see.
+
+        Raises: LookupError: nothing listens on that transport and family.
+        """
+        table = self._udp if transport == "udp" else self._tcp
+        wanted_v6 = ":" in host
+        for address in table:
+            if (":" in address[0]) == wanted_v6:
+                return Flow(transport, (self._local_host(address[0], host), address[1]), (host, port))
+        raise LookupError(f"no {transport} socket for {host}")
+
+    # --- inputs
+
+    def _receive_datagram(self, data: bytes, flow: Flow) -> None:
+        if trace.is_on():
+            trace.received(flow, data)
+        if flow.local[0] in WILDCARDS:
+            flow = Flow("udp", (self._local_host(flow.local[0], flow.remote[0]), flow.local[1]), flow.remote)
+        self.user_agent.receive(data, flow, self._now())
+        self.flush()
+
+    def _receive_message(self, message: Request | Response, flow: Flow) -> None:
+        self.user_agent.receive_message(message, self._concrete(flow), self._now())
+        self.flush()
+
+    def _receive_malformed(self, error: ParseError, flow: Flow) -> None:
+        self.user_agent.receive_malformed(error, self._concrete(flow))
+        self.flush()
+
+    def _concrete(self, flow: Flow) -> Flow:
+        if flow.local[0] in WILDCARDS:
+            return Flow(flow.transport, (self._local_host(flow.local[0], flow.remote[0]), flow.local[1]), flow.remote)
+        return flow
+
+    def _flow_failed(self, flow: Flow) -> None:
+        if not self._is_closed:
+            self.user_agent.transport_failed(self._concrete(flow), self._now())
+            self.flush()
+
+    def _timeout(self) -> None:
+        self._timer = self._timer_at = None
+        self.user_agent.handle_timeout(self._now())
+        self.flush()
+
+    # --- the drain
+
+    def flush(self) -> None:
+        """Send everything, deliver every event, until nothing is left; then arm the one timer."""
+        if self._is_draining or self._is_closed:
+            return  # an event handler's commands are seen by the loop below
+        self._is_draining = True
+        user_agent, on_event = self.user_agent, self._on_event
+        try:
+            while True:
+                out = user_agent.datagrams_to_send()
+                for flow, octets in out:
+                    self._send(flow, octets)
+                events = user_agent.events()
+                for event in events:
+                    try:
+                        on_event(event)
+                    except Exception:
+                        LOG.exception("! event handler failed on %s", type(event).__name__)
+                if not out and not events:
+                    break
+        finally:
+            self._is_draining = False
+        self._arm()
+
+    def _arm(self) -> None:
+        deadline = self.user_agent.next_timeout()
+        if self._timer is not None:
+            # A timer armed too early only wakes up for nothing; re-arming at each message would cost more.
+            if deadline is None or (self._timer_at is not None and self._timer_at <= deadline):
+                return
+            self._timer.cancel()
+        if deadline is None:
+            self._timer = self._timer_at = None
+            return
+        self._timer_at = deadline
+        self._timer = self._loop.call_later(max(0.0, deadline - self._now()), self._timeout)
+
+    def _send(self, flow: Flow, octets: bytes) -> None:
+        if trace.is_on():
+            trace.sent(flow, octets)
+        transport: TransportName = flow.transport
+        if (
+            transport == "udp"
+            and self._large_requests_over_tcp
+            and len(octets) > UDP_REQUEST_LIMIT
+            and self._tcp
+            and not octets.startswith(b"SIP/")
+        ):
+            transport = "tcp"
+            octets = octets.replace(b"Via: SIP/2.0/UDP", b"Via: SIP/2.0/TCP", 1)
+        host, port = flow.remote
+        sender = self._sender(transport, flow.local, host)
+        if sender is None:
+            LOG.warning("! no %s socket to send to %s", transport, host)
+            self._loop.call_soon(self._flow_failed, flow)
+            return
+        family = socket.AF_INET6 if ":" in sender.address[0] else socket.AF_INET
+        address = self._resolver.lookup(host, family)
+        if address is None:
+            task = self._loop.create_task(self._resolve_and_send(sender, flow, octets, family))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            return
+        self._send_to(sender, flow, octets, (address, port))
+
+    def _send_to(self, sender: UdpSocket | TcpConnections, flow: Flow, octets: bytes, remote: HostPort) -> None:
+        try:
+            sender.send(octets, remote, flow)
+        except OSError as error:
+            trace.trouble(flow, f"cannot send: {error!r}")
+            self._loop.call_soon(self._flow_failed, flow)
+
+    async def _resolve_and_send(self, sender: UdpSocket | TcpConnections, flow: Flow, octets: bytes, family: int) -> None:
+        host, port = flow.remote
+        try:
+            address = await self._resolver.resolve(host, family)
+        except OSError as error:
+            trace.trouble(flow, f"cannot resolve: {error!r}")
+            self._flow_failed(flow)
+            return
+        self._send_to(sender, flow, octets, (address, port))
+
+    def _sender(self, transport: TransportName, local: HostPort, remote_host: str) -> UdpSocket | TcpConnections | None:
+        senders = self._udp if transport == "udp" else self._tcp
+        table: dict[HostPort, UdpSocket | TcpConnections] = dict(senders.items())
+        exact = table.get(local)
+        if not is_numeric(remote_host):
+            return exact or next(iter(table.values()), None)
+        is_v6 = ":" in remote_host
+        if exact is not None and (":" in local[0]) == is_v6:
+            return exact
+        # The local address is a wildcard socket's (made concrete above), or of the other family: same port first.
+        fitting = [address for address in table if (":" in address[0]) == is_v6]
+        fitting.sort(key=lambda address: address[1] != local[1])
+        return table[fitting[0]] if fitting else None
+
+    def _local_host(self, listening: str, remote: str) -> str:
+        """Our address as that peer sees it, where the socket listens on all: what the kernel would send from."""
+        if listening not in WILDCARDS:
+            return listening
+        known = self._local_hosts.get((listening, remote))
+        if known is None:
+            family = socket.AF_INET6 if listening == "::" else socket.AF_INET
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                try:
+                    probe.connect((remote, 9))  # sends nothing: for UDP, connect only asks the routing table
+                    known = str(probe.getsockname()[0])
+                except OSError:
+                    known = "::1" if listening == "::" else "127.0.0.1"
+            if len(self._local_hosts) > 10_000:
+                self._local_hosts.clear()
+            self._local_hosts[listening, remote] = known
+        return known

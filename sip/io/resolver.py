@@ -1,0 +1,55 @@
+"""Host names to addresses in the shell: A and AAAA by getaddrinfo, remembered for a short while (RFC 3263 §4.2 without NAPTR and SRV)."""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Callable
+
+# getaddrinfo does not tell the record's TTL; half a minute follows a carrier's fail-over soon enough.
+REMEMBER_S = 30.0
+MAX_NAMES = 1024
+
+
+def is_numeric(host: str) -> bool:
+    """Whether the host is an IP address, so that nothing needs asking."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+class Resolver:
+    """Answers from memory at once, else asks in the background."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Callable[[], float]) -> None:
+        self._loop = loop
+        self._clock = clock
+        self._known: dict[tuple[str, int], tuple[float, str]] = {}
+        self._numeric: set[str] = set()
+
+    def lookup(self, host: str, family: int) -> str | None:
+        """The address if the host is numeric or was resolved lately; None: `resolve` it first."""
+        if host in self._numeric:
+            return host
+        if is_numeric(host):
+            if len(self._numeric) > MAX_NAMES:
+                self._numeric.clear()
+            self._numeric.add(host)
+            return host
+        known = self._known.get((host, family))
+        return known[1] if known is not None and known[0] > self._clock() else None
+
+    async def resolve(self, host: str, family: int) -> str:
+        """Ask.
+
+        Raises: OSError: there is no such name, or no address of that family.
+        """
+        found = await self._loop.getaddrinfo(host, None, family=family, type=socket.SOCK_DGRAM)
+        if not found:
+            raise OSError(f"no address for {host}")
+        address = str(found[0][4][0])
+        if len(self._known) > MAX_NAMES:
+            self._known.clear()
+        self._known[host, family] = (self._clock() + REMEMBER_S, address)
+        return address

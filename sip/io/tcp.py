@@ -1,0 +1,202 @@
+"""SIP over TCP: connections taken and opened, framed, reused, closed when idle (RFC 3261 §18.2.1, §18.3; RFC 5923; RFC 5626 §3.5.1)."""
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+from sip import trace
+from sip.errors import ParseError
+from sip.flow import Flow, HostPort
+from sip.message import Request, Response
+from sip.parser import DEFAULT_LIMITS, KeepAlive, Limits, StreamParser
+
+# RFC 3261 §18: keep a connection open "for some implementation-defined duration after the last message"; registered phones send keep-alives
+# every 25-120 s (RFC 5626 §4.4.1), and 64*T1 is the shortest a transaction may need it.
+IDLE_S = 600.0
+CONNECT_TIMEOUT_S = 8.0
+MAX_CONNECTIONS = 10_000
+# A peer that does not read: beyond this the connection is given up, not the memory.
+MAX_UNSENT_OCTETS = 1024 * 1024
+# What is kept for a connection not yet open.
+MAX_WAITING = 64
+
+OnMessage = Callable[[Request | Response, Flow], None]
+OnMalformed = Callable[[ParseError, Flow], None]
+OnLost = Callable[[Flow], None]
+
+
+class Connection(asyncio.Protocol):
+    """One TCP connection, whoever opened it."""
+
+    def __init__(self, owner: "TcpConnections", local: HostPort, limits: Limits, remote: HostPort | None = None) -> None:
+        self._owner = owner
+        self._local = local
+        self._remote = remote
+        self._parser = StreamParser(limits)
+        self._transport: asyncio.Transport | None = None
+        self.flow = Flow("tcp", local, remote or ("", 0))
+        self.last_used = owner.now()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """asyncio: it is open."""
+        self._transport = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername")
+        if self._remote is None and peer is not None:
+            self.flow = Flow("tcp", self._local, (peer[0], peer[1]))
+        self._owner.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        """asyncio: octets have come."""
+        self.last_used = self._owner.now()
+        for item in self._parser.feed(data):
+            if isinstance(item, KeepAlive):
+                if item is KeepAlive.PING:
+                    self.write(KeepAlive.PONG.value)
+            elif isinstance(item, ParseError):
+                self._owner.on_malformed(item, self.flow)
+            else:
+                if trace.is_on():
+                    trace.received(self.flow, item.to_bytes())
+                self._owner.on_message(item, self.flow)
+            if self._transport is None:
+                return
+        if self._parser.closed:
+            self.close()  # RFC 3261 §18.3: the framing is lost, and with it every later message
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """asyncio: it is gone."""
+        del exc
+        self._transport = None
+        self._owner.lost(self)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be written to."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    def write(self, octets: bytes) -> None:
+        """Send; a peer that stopped reading is cut off."""
+        if self._transport is None:
+            return
+        self.last_used = self._owner.now()
+        self._transport.write(octets)
+        if self._transport.get_write_buffer_size() > MAX_UNSENT_OCTETS:
+            trace.trouble(self.flow, "does not read, cut off")
+            self._transport.abort()
+
+    def close(self) -> None:
+        """Close after what is buffered has been sent."""
+        if self._transport is not None:
+            self._transport.close()
+
+
+class TcpConnections:
+    """The connections of one listening socket, by the peer's address."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        clock: Callable[[], float],
+        on_message: OnMessage,
+        on_malformed: OnMalformed,
+        on_lost: OnLost,
+        limits: Limits = DEFAULT_LIMITS,
+        idle_s: float = IDLE_S,
+    ) -> None:
+        self._loop = loop
+        self.now = clock
+        self.on_message = on_message
+        self.on_malformed = on_malformed
+        self._on_lost = on_lost
+        self._limits = limits
+        self._idle_s = idle_s
+        self._open: dict[HostPort, Connection] = {}
+        self._opening: dict[HostPort, list[tuple[bytes, Flow]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+        self._sweep: asyncio.TimerHandle | None = None
+        self._closed = False
+        self.address: HostPort = ("", 0)
+        self.refused_connections = 0
+
+    async def listen(self, address: HostPort) -> None:
+        """Bind and accept."""
+        host, port = address
+        self._server = await self._loop.create_server(
+            lambda: Connection(self, self.address, self._limits), host, port, reuse_address=True, backlog=1024
+        )
+        self.address = self._server.sockets[0].getsockname()[:2]
+        self._sweep = self._loop.call_later(self._idle_s / 4, self._close_idle)
+
+    def send(self, octets: bytes, remote: HostPort, flow: Flow) -> None:
+        """Send over the connection to that peer, opening it if there is none; failure comes back as a lost flow.
+
+        Args:
+            flow: what the sender calls that peer (perhaps by name); it is this that a failure to connect reports.
+        """
+        connection = self._open.get(remote)
+        if connection is not None and connection.is_open:
+            connection.write(octets)
+            return
+        waiting = self._opening.get(remote)
+        if waiting is not None:
+            if len(waiting) < MAX_WAITING:
+                waiting.append((octets, flow))
+            return
+        self._opening[remote] = [(octets, flow)]
+        task = self._loop.create_task(self._connect(remote))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _connect(self, remote: HostPort) -> None:
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                _, connection = await self._loop.create_connection(lambda: Connection(self, self.address, self._limits, remote), *remote)
+        except OSError as error:  # TimeoutError is one
+            for flow in {flow for _, flow in self._opening.pop(remote, ())}:
+                trace.trouble(flow, f"cannot connect: {error!r}")
+                if not self._closed:
+                    self._on_lost(flow)
+            return
+        for octets, _ in self._opening.pop(remote, ()):
+            connection.write(octets)
+
+    def opened(self, connection: Connection) -> None:
+        """A connection is open: later messages to that peer take it."""
+        if self._closed or len(self._open) >= MAX_CONNECTIONS:
+            self.refused_connections += 1
+            connection.close()
+            return
+        self._open[connection.flow.remote] = connection
+
+    def lost(self, connection: Connection) -> None:
+        """A connection is gone: what waits for answers on it must know."""
+        if self._open.get(connection.flow.remote) is connection:
+            del self._open[connection.flow.remote]
+            if not self._closed:
+                self._on_lost(connection.flow)
+
+    def _close_idle(self) -> None:
+        horizon = self.now() - self._idle_s
+        for connection in list(self._open.values()):
+            if connection.last_used < horizon:
+                connection.close()
+        self._sweep = self._loop.call_later(self._idle_s / 4, self._close_idle)
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    async def close(self) -> None:
+        """Stop listening, close all, wait for what is under way."""
+        self._closed = True
+        if self._sweep is not None:
+            self._sweep.cancel()
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._open.values()):
+            connection.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._server is not None:
+            await self._server.wait_closed()

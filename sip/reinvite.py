@@ -1,0 +1,253 @@
+"""Changing a session: re-INVITE in both directions and its glare, RFC 3261 §14.
+
+The machine lives inside an established session. A pair (state, input) missing from the table is dropped and counted.
+"""
+
+from enum import StrEnum, auto
+from typing import TYPE_CHECKING, Any
+
+from sip.events import ReInviteAnswered, ReInviteCancelled, ReInviteConfirmed, ReInviteReceived
+from sip.machine import Edge, bind, to
+from sip.message import Request, Response
+from sip.timers import Timer
+from sip.transaction.base import Transaction
+from sip.transaction.invite_server import InviteServer
+
+if TYPE_CHECKING:
+    from sip.session import Session
+
+
+class State(StrEnum):
+    """Who is asking whom."""
+
+    IDLE = auto()
+    SENT = auto()  # ours is out
+    RETRY_WAIT = auto()  # ours met theirs (491): waiting for a random while
+    RECEIVED = auto()  # theirs waits for the application
+    ANSWERED = auto()  # our 2xx is out, its ACK awaited
+    CLOSED = auto()  # the session has ended
+
+
+class Input(StrEnum):
+    """What can happen to it."""
+
+    SEND = auto()
+    RESPONSE_2XX = auto()
+    RESPONSE_491 = auto()
+    RESPONSE_300_699 = auto()
+    RESPONSE_GONE = auto()  # 408 or 481, or no response at all (§12.2.1.2, §14.1)
+    INVITE = auto()
+    ACCEPT = auto()
+    REJECT = auto()
+    CANCEL = auto()
+    ACK = auto()
+    TIMER_2XX = auto()
+    TIMER_ACK = auto()
+    TIMER_RETRY = auto()
+    SESSION_ENDED = auto()
+
+
+class Do(StrEnum):
+    """What it does then; each value names a method."""
+
+    SEND_INVITE = auto()
+    SEND_AGAIN = auto()
+    SEND_ACK = auto()
+    RESEND_ACK = auto()
+    REPORT_ANSWER = auto()
+    REPORT_GLARE = auto()
+    REPORT_RECEIVED = auto()
+    REPORT_CONFIRMED = auto()
+    REPORT_CANCELLED = auto()
+    START_RETRY_TIMER = auto()
+    STOP_RETRY_TIMER = auto()
+    SEND_2XX = auto()
+    RESEND_2XX = auto()
+    STOP_2XX_TIMERS = auto()
+    SEND_REFUSAL = auto()
+    SEND_487 = auto()
+    SEND_491 = auto()
+    SEND_500 = auto()
+    GIVE_UP_SESSION = auto()
+
+
+# fmt: off
+TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
+    State.IDLE: {
+        Input.SEND:             to(State.SENT, Do.SEND_INVITE),
+        Input.INVITE:           to(State.RECEIVED, Do.REPORT_RECEIVED),
+        Input.RESPONSE_2XX:     to(State.IDLE, Do.RESEND_ACK),  # the peer has not seen our ACK
+        Input.SESSION_ENDED:    to(State.CLOSED),
+    },
+    State.SENT: {
+        Input.SEND:             to(State.SENT, Do.REPORT_GLARE),
+        Input.INVITE:           to(State.SENT, Do.SEND_491),  # §14.2: "MUST return a 491"
+        Input.RESPONSE_2XX:     to(State.IDLE, Do.SEND_ACK, Do.REPORT_ANSWER),
+        Input.RESPONSE_491:     to(State.RETRY_WAIT, Do.START_RETRY_TIMER),
+        Input.RESPONSE_300_699: to(State.IDLE, Do.REPORT_ANSWER),
+        Input.RESPONSE_GONE:    to(State.IDLE, Do.REPORT_ANSWER, Do.GIVE_UP_SESSION),
+        Input.SESSION_ENDED:    to(State.CLOSED),
+    },
+    State.RETRY_WAIT: {
+        Input.SEND:             to(State.RETRY_WAIT, Do.REPORT_GLARE),
+        Input.TIMER_RETRY:      to(State.SENT, Do.SEND_AGAIN),
+        Input.INVITE:           to(State.RECEIVED, Do.STOP_RETRY_TIMER, Do.REPORT_GLARE, Do.REPORT_RECEIVED),
+        Input.SESSION_ENDED:    to(State.CLOSED, Do.STOP_RETRY_TIMER),
+    },
+    State.RECEIVED: {
+        Input.SEND:             to(State.RECEIVED, Do.REPORT_GLARE),
+        Input.INVITE:           to(State.RECEIVED, Do.SEND_500),  # §14.2: a second INVITE before the final response to the first
+        Input.ACCEPT:           to(State.ANSWERED, Do.SEND_2XX),
+        Input.REJECT:           to(State.IDLE, Do.SEND_REFUSAL),
+        Input.CANCEL:           to(State.IDLE, Do.SEND_487, Do.REPORT_CANCELLED),
+        Input.SESSION_ENDED:    to(State.CLOSED, Do.SEND_487),
+    },
+    State.ANSWERED: {
+        Input.SEND:             to(State.ANSWERED, Do.REPORT_GLARE),
+        Input.INVITE:           to(State.ANSWERED, Do.SEND_491),
+        Input.TIMER_2XX:        to(State.ANSWERED, Do.RESEND_2XX),
+        Input.ACK:              to(State.IDLE, Do.STOP_2XX_TIMERS, Do.REPORT_CONFIRMED),
+        Input.TIMER_ACK:        to(State.IDLE, Do.STOP_2XX_TIMERS, Do.GIVE_UP_SESSION),
+        Input.SESSION_ENDED:    to(State.CLOSED, Do.STOP_2XX_TIMERS),
+    },
+    State.CLOSED: {
+        Input.RESPONSE_2XX:     to(State.CLOSED, Do.SEND_ACK),  # a 2xx is always ACKed, also when nobody is interested any more
+    },
+}
+# fmt: on
+
+
+class ReInvite:
+    """The re-INVITE side of one session."""
+
+    __slots__ = ("ack", "interval", "offer", "ok", "sequence_number", "session", "state", "transaction", "uas")
+
+    def __init__(self, session: "Session") -> None:
+        self.session = session
+        self.state = State.IDLE
+        self.transaction: Transaction | None = None
+        self.uas: InviteServer | None = None
+        self.sequence_number = 0
+        self.offer: bytes | None = None
+        self.ack: tuple[Any, bytes] | None = None
+        self.ok: Response | None = None
+        self.interval = 0.0
+
+    def fire(self, event: Input, now: float, argument: Any = None) -> None:
+        """Take one input."""
+        edge = EDGES[self.state].get(event)
+        if edge is None:
+            self.session.agent.count(f"reinvite.{self.state.value}.{event.value}")
+            return
+        self.state = edge[0]
+        for act in edge[1]:
+            act(self, now, argument)
+
+    def on_response(self, response: Response, now: float) -> None:
+        """A response to our re-INVITE."""
+        status = response.status
+        if status < 200:
+            return
+        if status < 300:
+            event = Input.RESPONSE_2XX
+        elif status == 491:
+            event = Input.RESPONSE_491
+        elif status in {408, 481}:
+            event = Input.RESPONSE_GONE
+        else:
+            event = Input.RESPONSE_300_699
+        self.fire(event, now, response)
+
+    # --- ours
+
+    def send_invite(self, now: float, offer: bytes | None) -> None:
+        self.offer = offer
+        self.send_again(now, None)
+
+    def send_again(self, now: float, _argument: None) -> None:
+        self.transaction = self.session.send_reinvite(self.offer, now)
+        self.sequence_number = self.transaction.request.cseq.number
+
+    def send_ack(self, now: float, response: Response) -> None:
+        self.session.dialog_now.refresh_target(response)
+        self.ack = self.session.build_ack(self.sequence_number, None)
+        self.resend_ack(now, response)
+
+    def resend_ack(self, _now: float, response: Response) -> None:
+        if self.ack is not None and response.cseq.number == self.sequence_number:
+            self.session.agent.send(*self.ack)
+
+    def report_answer(self, _now: float, response: Response | None) -> None:
+        status = 408 if response is None else response.status
+        sdp = response.body if response is not None and status < 300 and response.has_sdp else None
+        self.session.agent.emit(ReInviteAnswered(self.session.id, sdp, status))
+
+    def report_glare(self, _now: float, _argument: Any) -> None:
+        self.session.agent.emit(ReInviteAnswered(self.session.id, None, 491))
+
+    def start_retry_timer(self, now: float, _response: Response) -> None:
+        # §14.1: the owner of the Call-ID waits 2.1 to 4 s, the other 0 to 2 s, "in units of 10 ms".
+        share = self.session.agent.random_share()
+        wait = 2.1 + 1.9 * share if self.session.is_caller else 2.0 * share
+        self.session.start(Timer.REINVITE_RETRY, now + round(wait, 2))
+
+    def stop_retry_timer(self, _now: float, _argument: Any) -> None:
+        self.session.stop(Timer.REINVITE_RETRY)
+
+    # --- theirs
+
+    def report_received(self, _now: float, uas: InviteServer) -> None:
+        self.uas = uas
+        request = uas.request
+        self.session.dialog_now.refresh_target(request)
+        self.session.agent.emit(ReInviteReceived(self.session.id, request.body if request.has_sdp else None, request))
+
+    def send_2xx(self, now: float, sdp: bytes) -> None:
+        assert self.uas is not None
+        self.ok = self.session.response(self.uas.request, 200, sdp=sdp)
+        self.uas.respond(self.ok, now)
+        values = self.session.agent.values
+        self.interval = values.t1
+        self.session.start(Timer.REINVITE_RESEND_2XX, now + self.interval)
+        self.session.start(Timer.REINVITE_ACK, now + values.give_up)
+
+    def resend_2xx(self, now: float, _argument: None) -> None:
+        assert self.uas is not None
+        assert self.ok is not None
+        self.uas.respond(self.ok, now)
+        self.interval = min(2 * self.interval, self.session.agent.values.t2)
+        self.session.start(Timer.REINVITE_RESEND_2XX, now + self.interval)
+
+    def stop_2xx_timers(self, _now: float, _argument: Any) -> None:
+        self.session.stop(Timer.REINVITE_RESEND_2XX)
+        self.session.stop(Timer.REINVITE_ACK)
+
+    def report_confirmed(self, _now: float, ack: Request) -> None:
+        self.session.agent.emit(ReInviteConfirmed(self.session.id, ack.body if ack.has_sdp else None))
+
+    def send_refusal(self, now: float, status: int) -> None:
+        self._refuse(self.uas, status, now)
+
+    def send_487(self, now: float, _argument: Any) -> None:
+        self._refuse(self.uas, 487, now)
+
+    def report_cancelled(self, _now: float, _argument: Any) -> None:
+        self.session.agent.emit(ReInviteCancelled(self.session.id))
+
+    def send_491(self, now: float, uas: InviteServer) -> None:
+        self._refuse(uas, 491, now)
+
+    def send_500(self, now: float, uas: InviteServer) -> None:
+        # §14.2: "MUST return a 500 [...] and MUST include a Retry-After header field with a randomly chosen value of between 0 and 10".
+        retry_after = round(10 * self.session.agent.random_share())
+        uas.respond(self.session.response(uas.request, 500, headers=[("Retry-After", str(retry_after))]), now)
+
+    def _refuse(self, uas: InviteServer | None, status: int, now: float) -> None:
+        if uas is not None:
+            uas.respond(self.session.response(uas.request, status), now)
+
+    def give_up_session(self, now: float, _argument: Any) -> None:
+        self.session.give_up(now)
+
+
+EDGES = bind(TRANSITIONS, ReInvite)

@@ -1,0 +1,670 @@
+"""The INVITE session: RFC 3261 §13 (initiating, accepting, 2xx, ACK), §9 (CANCEL and its races), §15 (BYE), §12.1 (forked dialogs).
+
+One machine serves both roles: the upper half of the table is the caller's (UAC), the lower the callee's (UAS), and they meet in
+ESTABLISHED. A pair (state, input) missing from the table is dropped and counted. Re-INVITE has a machine of its own (`sip.reinvite`).
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum, auto
+from typing import Any, Protocol
+
+from sip import dialog as dialogs
+from sip import reinvite
+from sip.dialog import Dialog, uac_dialog, uas_dialog
+from sip.digest import ClientDigest
+from sip.events import Event, InfoAnswered, SessionAccepted, SessionConfirmed, SessionEnded, SessionFailed, SessionProgress
+from sip.flow import Flow
+from sip.machine import Edge, bind, to
+from sip.message import Request, Response
+from sip.status import reason_phrase
+from sip.timers import Timer, TimerTable, TimerValues
+from sip.transaction.base import ClientUser, Transaction
+from sip.transaction.invite_client import Input as InviteClientInput
+from sip.transaction.invite_server import InviteServer
+from sip.transaction.layer import ClientTransaction, ServerTransaction
+
+Fields = Sequence[tuple[str, str]]
+SDP_TYPE = "application/sdp"
+
+# RFC 3261 §22.2: a new challenge to each new attempt must not become an endless conversation (stale nonces and a proxy before the registrar
+# need two rounds, the rest is patience).
+MAX_CHALLENGE_ROUNDS = 3
+
+
+class State(StrEnum):
+    """Where a session stands."""
+
+    CALLING = auto()  # INVITE sent, nothing heard
+    PROCEEDING = auto()  # a provisional response was heard
+    CANCEL_PENDING = auto()  # hang-up wanted, but §9.1: no CANCEL before a provisional response
+    CANCELLING = auto()  # CANCEL sent, the INVITE's final response awaited
+    OFFERED = auto()  # INVITE received, no final response sent
+    ANSWERED = auto()  # 2xx sent, ACK awaited
+    HANG_UP_PENDING = auto()  # hang-up wanted, but §15: no BYE before the ACK
+    ESTABLISHED = auto()
+    ENDING = auto()  # BYE sent
+    ENDED = auto()
+
+
+class Input(StrEnum):
+    """What can happen to it."""
+
+    RESPONSE_1XX = auto()
+    RESPONSE_2XX = auto()  # the first
+    REPEATED_2XX = auto()  # the same once more: our ACK was lost
+    FORKED_2XX = auto()  # another callee has answered too
+    RESPONSE_300_699 = auto()
+    CHALLENGE = auto()  # a 401 or 407 that we can answer
+    INVITE_TIMEOUT = auto()
+    TRANSPORT_ERROR = auto()
+    HANG_UP = auto()
+    RING = auto()
+    ACCEPT = auto()
+    REJECT = auto()
+    ACK = auto()
+    CANCEL = auto()
+    BYE = auto()
+    BYE_DONE = auto()  # answered, or given up
+    LOST = auto()  # the peer has lost the dialog (481, 408 inside it)
+    TIMER_2XX = auto()
+    TIMER_ACK = auto()
+    TIMER_CANCEL = auto()
+
+
+class Do(StrEnum):
+    """What it does then; each value names a method."""
+
+    NOTE_PROGRESS = auto()
+    CONFIRM = auto()
+    SEND_ACK = auto()
+    RESEND_ACK = auto()
+    HANG_UP_FORK = auto()
+    RETRY_WITH_CREDENTIALS = auto()
+    SEND_CANCEL = auto()
+    ABANDON_INVITE = auto()
+    SEND_PROVISIONAL = auto()
+    SEND_2XX = auto()
+    RESEND_2XX = auto()
+    STOP_2XX_TIMERS = auto()
+    SEND_REFUSAL = auto()
+    SEND_480 = auto()
+    SEND_487 = auto()
+    SEND_BYE = auto()
+    ANSWER_BYE = auto()
+    CLOSE_REINVITE = auto()
+    RELEASE = auto()
+    REPORT_ACCEPTED = auto()
+    REPORT_CONFIRMED = auto()
+    REPORT_REFUSED = auto()
+    REPORT_UNANSWERED = auto()
+    REPORT_UNREACHABLE = auto()
+    REPORT_ENDED_HERE = auto()
+    REPORT_ENDED_THERE = auto()
+    REPORT_ENDED_BY_TIMEOUT = auto()
+    REPORT_ENDED_BY_TRANSPORT = auto()
+
+
+# fmt: off
+TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
+    State.CALLING: {
+        Input.RESPONSE_1XX:     to(State.PROCEEDING, Do.NOTE_PROGRESS),
+        Input.RESPONSE_2XX:     to(State.ESTABLISHED, Do.CONFIRM, Do.SEND_ACK, Do.REPORT_ACCEPTED),
+        Input.RESPONSE_300_699: to(State.ENDED, Do.RELEASE, Do.REPORT_REFUSED),
+        Input.CHALLENGE:        to(State.CALLING, Do.RETRY_WITH_CREDENTIALS),
+        Input.INVITE_TIMEOUT:   to(State.ENDED, Do.RELEASE, Do.REPORT_UNANSWERED),
+        Input.TRANSPORT_ERROR:  to(State.ENDED, Do.RELEASE, Do.REPORT_UNREACHABLE),
+        Input.HANG_UP:          to(State.CANCEL_PENDING),
+    },
+    State.PROCEEDING: {
+        Input.RESPONSE_1XX:     to(State.PROCEEDING, Do.NOTE_PROGRESS),
+        Input.RESPONSE_2XX:     to(State.ESTABLISHED, Do.CONFIRM, Do.SEND_ACK, Do.REPORT_ACCEPTED),
+        Input.RESPONSE_300_699: to(State.ENDED, Do.RELEASE, Do.REPORT_REFUSED),
+        Input.CHALLENGE:        to(State.CALLING, Do.RETRY_WITH_CREDENTIALS),
+        Input.TRANSPORT_ERROR:  to(State.ENDED, Do.RELEASE, Do.REPORT_UNREACHABLE),
+        Input.HANG_UP:          to(State.CANCELLING, Do.SEND_CANCEL),
+    },
+    State.CANCEL_PENDING: {
+        Input.RESPONSE_1XX:     to(State.CANCELLING, Do.SEND_CANCEL),
+        Input.RESPONSE_2XX:     to(State.ENDING, Do.CONFIRM, Do.SEND_ACK, Do.SEND_BYE, Do.REPORT_ENDED_HERE),
+        Input.RESPONSE_300_699: to(State.ENDED, Do.RELEASE, Do.REPORT_ENDED_HERE),
+        Input.CHALLENGE:        to(State.ENDED, Do.RELEASE, Do.REPORT_ENDED_HERE),
+        Input.INVITE_TIMEOUT:   to(State.ENDED, Do.RELEASE, Do.REPORT_ENDED_HERE),
+        Input.TRANSPORT_ERROR:  to(State.ENDED, Do.RELEASE, Do.REPORT_ENDED_HERE),
+    },
+    State.CANCELLING: {
+        # The CANCEL crossed the 2xx: what was not wanted is taken down at once.
+        Input.RESPONSE_2XX:     to(State.ENDING, Do.CONFIRM, Do.SEND_ACK, Do.SEND_BYE, Do.REPORT_ENDED_HERE),
+        Input.RESPONSE_300_699: to(State.ENDED, Do.RELEASE, Do.REPORT_ENDED_HERE),
+        Input.CHALLENGE:        to(State.ENDED, Do.RELEASE, Do.REPORT_ENDED_HERE),
+        Input.RESPONSE_1XX:     to(State.CANCELLING),
+        Input.TRANSPORT_ERROR:  to(State.ENDED, Do.RELEASE, Do.REPORT_ENDED_HERE),
+        Input.TIMER_CANCEL:     to(State.ENDED, Do.ABANDON_INVITE, Do.RELEASE, Do.REPORT_ENDED_HERE),
+    },
+    State.OFFERED: {
+        Input.RING:             to(State.OFFERED, Do.SEND_PROVISIONAL),
+        Input.ACCEPT:           to(State.ANSWERED, Do.SEND_2XX),
+        Input.REJECT:           to(State.ENDED, Do.SEND_REFUSAL, Do.RELEASE, Do.REPORT_ENDED_HERE),
+        Input.HANG_UP:          to(State.ENDED, Do.SEND_480, Do.RELEASE, Do.REPORT_ENDED_HERE),
+        Input.CANCEL:           to(State.ENDED, Do.SEND_487, Do.RELEASE, Do.REPORT_ENDED_THERE),
+        # §15.1.2: a caller may end an early dialog with BYE; the INVITE is still owed an answer.
+        Input.BYE:              to(State.ENDED, Do.ANSWER_BYE, Do.SEND_487, Do.RELEASE, Do.REPORT_ENDED_THERE),
+        Input.TRANSPORT_ERROR:  to(State.ENDED, Do.RELEASE, Do.REPORT_ENDED_BY_TRANSPORT),
+    },
+    State.ANSWERED: {
+        Input.ACK:              to(State.ESTABLISHED, Do.STOP_2XX_TIMERS, Do.REPORT_CONFIRMED),
+        Input.TIMER_2XX:        to(State.ANSWERED, Do.RESEND_2XX),
+        # §13.3.1.4: "If the server retransmits the 2xx response for 64*T1 seconds without receiving an ACK, the dialog is confirmed, but
+        # the session SHOULD be terminated. This is accomplished with a BYE".
+        Input.TIMER_ACK:        to(State.ENDING, Do.STOP_2XX_TIMERS, Do.SEND_BYE, Do.REPORT_ENDED_BY_TIMEOUT),
+        Input.HANG_UP:          to(State.HANG_UP_PENDING, Do.REPORT_ENDED_HERE),
+        Input.BYE:              to(State.ENDED, Do.STOP_2XX_TIMERS, Do.ANSWER_BYE, Do.RELEASE, Do.REPORT_ENDED_THERE),
+    },
+    State.HANG_UP_PENDING: {
+        Input.ACK:              to(State.ENDING, Do.STOP_2XX_TIMERS, Do.SEND_BYE),
+        Input.TIMER_2XX:        to(State.HANG_UP_PENDING, Do.RESEND_2XX),
+        Input.TIMER_ACK:        to(State.ENDING, Do.STOP_2XX_TIMERS, Do.SEND_BYE),
+        Input.BYE:              to(State.ENDED, Do.STOP_2XX_TIMERS, Do.ANSWER_BYE, Do.RELEASE),
+    },
+    State.ESTABLISHED: {
+        Input.REPEATED_2XX:     to(State.ESTABLISHED, Do.RESEND_ACK),
+        Input.FORKED_2XX:       to(State.ESTABLISHED, Do.HANG_UP_FORK),
+        Input.ACK:              to(State.ESTABLISHED),  # a repetition
+        Input.HANG_UP:          to(State.ENDING, Do.CLOSE_REINVITE, Do.SEND_BYE, Do.REPORT_ENDED_HERE),
+        Input.BYE:              to(State.ENDED, Do.ANSWER_BYE, Do.CLOSE_REINVITE, Do.RELEASE, Do.REPORT_ENDED_THERE),
+        Input.LOST:             to(State.ENDING, Do.CLOSE_REINVITE, Do.SEND_BYE, Do.REPORT_ENDED_BY_TIMEOUT),
+    },
+    State.ENDING: {
+        Input.REPEATED_2XX:     to(State.ENDING, Do.RESEND_ACK),
+        Input.FORKED_2XX:       to(State.ENDING, Do.HANG_UP_FORK),
+        Input.ACK:              to(State.ENDING),
+        Input.BYE:              to(State.ENDING, Do.ANSWER_BYE),  # both hung up at once
+        Input.BYE_DONE:         to(State.ENDED, Do.RELEASE),
+    },
+    State.ENDED: {
+        Input.REPEATED_2XX:     to(State.ENDED, Do.RESEND_ACK),
+        Input.FORKED_2XX:       to(State.ENDED, Do.HANG_UP_FORK),
+    },
+}
+# fmt: on
+
+
+class Agent(Protocol):
+    """What a session needs from its user agent."""
+
+    timers: TimerTable
+    values: TimerValues
+
+    def emit(self, event: Event) -> None: ...
+    def count(self, what: str) -> None: ...
+    def new_token(self) -> str: ...
+    def random_share(self) -> float: ...
+    def via(self, flow: Flow) -> str: ...
+    def contact(self, flow: Flow) -> str: ...
+    def send(self, flow: Flow, octets: bytes) -> None: ...
+    def request(self, request: Request, flow: Flow, user: ClientUser, now: float) -> ClientTransaction: ...
+    def enter_dialog(self, dialog: Dialog, session: "Session") -> None: ...
+    def leave_dialog(self, dialog: Dialog) -> None: ...
+    def release(self, session: "Session") -> None: ...
+
+    @property
+    def invite_headers(self) -> Fields: ...
+    @property
+    def plain_headers(self) -> Fields: ...
+
+
+class Session:
+    """One INVITE usage, caller or callee; told by transactions, timers and the application, it answers through its agent."""
+
+    __slots__ = (
+        "ack", "agent", "bye_reason", "challenge_rounds", "delayed_offer", "dialog", "digest", "final_status", "flow", "forks", "id",
+        "interval", "invite", "is_caller", "local_tag", "modification", "ok", "provisional", "state", "timers", "transaction", "uas",
+    )  # fmt: skip
+
+    def __init__(self, agent: Agent, session: str, invite: Request, flow: Flow, *, is_caller: bool) -> None:
+        self.agent = agent
+        self.id = session
+        self.invite = invite
+        self.flow = flow
+        self.is_caller = is_caller
+        self.state = State.CALLING if is_caller else State.OFFERED
+        self.timers: dict[Timer, list[Any]] = {}
+        self.dialog: Dialog | None = None
+        self.forks: dict[str, Dialog] = {}
+        self.transaction: Transaction | None = None
+        self.uas: InviteServer | None = None
+        self.digest: ClientDigest | None = None
+        self.challenge_rounds = 0
+        self.ack: tuple[Flow, bytes] | None = None
+        self.ok: Response | None = None
+        self.provisional: Response | None = None
+        self.interval = 0.0
+        self.local_tag = ""
+        self.bye_reason: str | None = None
+        self.final_status: int | None = None
+        self.delayed_offer = False
+        self.modification = reinvite.ReInvite(self)
+
+    # --- driving
+
+    def fire(self, event: Input, now: float, argument: Any = None) -> None:
+        """Take one input."""
+        edge = EDGES[self.state].get(event)
+        if edge is None:
+            self.agent.count(f"session.{self.state.value}.{event.value}")
+            return
+        self.state = edge[0]
+        for act in edge[1]:
+            act(self, now, argument)
+
+    def on_timer(self, timer: Timer, now: float) -> None:
+        """A timer of this session has run out."""
+        if timer is Timer.RESEND_2XX:
+            self.fire(Input.TIMER_2XX, now)
+        elif timer is Timer.ACK:
+            self.fire(Input.TIMER_ACK, now)
+        elif timer is Timer.CANCELLED:
+            self.fire(Input.TIMER_CANCEL, now)
+        elif timer is Timer.REINVITE_RESEND_2XX:
+            self.modification.fire(reinvite.Input.TIMER_2XX, now)
+        elif timer is Timer.REINVITE_ACK:
+            self.modification.fire(reinvite.Input.TIMER_ACK, now)
+        else:
+            self.modification.fire(reinvite.Input.TIMER_RETRY, now)
+
+    def start(self, timer: Timer, deadline: float) -> None:
+        """Start one of the own timers."""
+        self.agent.timers.start(self, timer, deadline)
+
+    def stop(self, timer: Timer) -> None:
+        """Stop one of the own timers."""
+        self.agent.timers.stop(self, timer)
+
+    # --- beginnings
+
+    def call(self, now: float) -> None:
+        """UAC: send the INVITE."""
+        self.transaction = self.agent.request(self.invite, self.flow, self, now)
+
+    def be_offered(self, uas: InviteServer, local_tag: str) -> None:
+        """UAS: the INVITE has come and waits for the application."""
+        self.uas = uas
+        self.local_tag = local_tag
+        self.dialog = uas_dialog(self.invite, local_tag, self.flow)
+        self.agent.enter_dialog(self.dialog, self)
+
+    # --- what the transactions say
+
+    def on_response(self, transaction: Transaction, response: Response, now: float) -> None:
+        """A response to any request of this session."""
+        method = transaction.request.method
+        if method == "INVITE":
+            self._on_invite_response(transaction, response, now)
+        elif response.status < 200 or method == "CANCEL":
+            return  # §9.1: what matters is the INVITE's final response
+        elif response.status in {401, 407} and self._can_answer(response):
+            self._send_within(method, now, transaction.request)
+        elif method == "BYE":
+            self.fire(Input.BYE_DONE, now)
+        elif method == "INFO":
+            self._on_info_response(response.status, now)
+
+    def on_timeout(self, transaction: Transaction, now: float) -> None:
+        """No final response within 64*T1."""
+        method = transaction.request.method
+        if method == "INVITE":
+            if transaction is self.transaction:
+                self.fire(Input.INVITE_TIMEOUT, now)
+            else:
+                self.modification.fire(reinvite.Input.RESPONSE_GONE, now)
+        elif method == "BYE":
+            self.fire(Input.BYE_DONE, now)
+        elif method == "INFO":
+            self._on_info_response(408, now)
+
+    def on_transport_error(self, transaction: Transaction, now: float) -> None:
+        """The request could not be sent."""
+        if transaction.request.method == "INVITE" and transaction is self.transaction:
+            self.fire(Input.TRANSPORT_ERROR, now)
+        else:
+            self.on_timeout(transaction, now)  # §8.1.3.1: inside the dialog, no transport and no answer come to the same
+
+    def on_server_timeout(self, _transaction: Transaction, _now: float) -> None:
+        """No ACK for our refusal: the session is over already."""
+
+    def on_server_transport_error(self, transaction: Transaction, now: float) -> None:
+        """Our response to the INVITE could not be sent."""
+        if transaction is self.uas:
+            self.fire(Input.TRANSPORT_ERROR, now)
+
+    def _on_invite_response(self, transaction: Transaction, response: Response, now: float) -> None:
+        status = response.status
+        if transaction is not self.transaction:
+            if transaction is self.modification.transaction:
+                if status in {401, 407} and self._can_answer(response):
+                    self.modification.send_again(now, None)
+                else:
+                    self.modification.on_response(response, now)
+            return
+        if status < 200:
+            self.fire(Input.RESPONSE_1XX, now, response)
+        elif status < 300:
+            tag = response.to_tag or ""
+            if self.dialog is None:
+                self.fire(Input.RESPONSE_2XX, now, response)
+            else:
+                self.fire(Input.REPEATED_2XX if tag == self.dialog.remote_tag else Input.FORKED_2XX, now, response)
+        elif status in {401, 407} and self._can_answer(response):
+            self.fire(Input.CHALLENGE, now, response)
+        else:
+            self.final_status = status
+            self.fire(Input.RESPONSE_300_699, now, response)
+
+    def _can_answer(self, response: Response) -> bool:
+        if self.digest is None or self.challenge_rounds >= MAX_CHALLENGE_ROUNDS:
+            return False
+        self.challenge_rounds += 1
+        return self.digest.learn(response)
+
+    def _on_info_response(self, status: int, now: float) -> None:
+        if self.state is State.ESTABLISHED:
+            self.agent.emit(InfoAnswered(self.id, status))
+            if status == 481:  # §12.2.1.2
+                self.fire(Input.LOST, now)
+
+    # --- UAC actions
+
+    def note_progress(self, _now: float, response: Response) -> None:
+        tag = response.to_tag
+        if response.status == 100 or tag is None:
+            return
+        if tag not in self.forks:
+            self.forks[tag] = early = uac_dialog(self.invite, response, self.flow)
+            self.agent.enter_dialog(early, self)
+        sdp = response.body if response.has_sdp else None
+        self.agent.emit(SessionProgress(self.id, response.status, sdp, response, tag))
+
+    def confirm(self, _now: float, response: Response) -> None:
+        # §13.2.2.4: an early dialog's state is transformed, its route set "MUST be recomputed based on the 2xx"; others are done with.
+        self._leave_forks()
+        self.dialog = uac_dialog(self.invite, response, self.flow)
+        self.agent.enter_dialog(self.dialog, self)
+        self.final_status = response.status
+
+    def send_ack(self, _now: float, response: Response) -> None:
+        if self.delayed_offer and self.state is State.ESTABLISHED and response.has_sdp:
+            return  # the application owes an answer to the offer in the 2xx: `acknowledge`
+        self.ack = self.build_ack(self.invite.cseq.number, None)
+        self.agent.send(*self.ack)
+
+    def resend_ack(self, _now: float, _response: Response) -> None:
+        if self.ack is not None:
+            self.agent.send(*self.ack)
+
+    def acknowledge(self, sdp: bytes) -> None:
+        """Send the ACK that carries the answer to an offer we got in the 2xx."""
+        if self.delayed_offer and self.ack is None and self.state is State.ESTABLISHED:
+            self.ack = self.build_ack(self.invite.cseq.number, sdp)
+            self.agent.send(*self.ack)
+        else:
+            self.agent.count("session.acknowledge.unexpected")
+
+    def hang_up_fork(self, now: float, response: Response) -> None:
+        # §13.2.2.4: "an ACK for each 2xx"; the callees that came later are thanked and let go.
+        fork = uac_dialog(self.invite, response, self.flow)
+        ack = fork.request("ACK", self.agent.via(fork.send_flow), self._ack_headers(), sequence_number=self.invite.cseq.number)
+        self.agent.send(fork.send_flow, ack.to_bytes())
+        if fork.remote_tag not in self.forks:
+            self.forks[fork.remote_tag] = fork
+            bye = fork.request("BYE", self.agent.via(fork.send_flow), self.agent.plain_headers)
+            self.agent.request(bye, fork.send_flow, _Nobody(), now)
+
+    def retry_with_credentials(self, now: float, _response: Response) -> None:
+        assert self.digest is not None
+        self._leave_forks()
+        headers = self.invite.headers.copy()
+        number = self.invite.cseq.number + 1
+        headers.set("CSeq", f"{number} INVITE")
+        headers.replace_first("Via", self.agent.via(self.flow))
+        headers.remove("Authorization")
+        headers.remove("Proxy-Authorization")
+        for name, value in self.digest.headers("INVITE", self.invite.uri, self.agent.new_token()):
+            headers.add(name, value)
+        self.invite = self.invite.with_headers(headers)
+        self.call(now)
+
+    def send_cancel(self, now: float, _argument: Any) -> None:
+        # §9.1: Request-URI, Call-ID, To, From, CSeq number and top Via of the INVITE, "MUST have [its] Route header field values".
+        invite = self.invite
+        fields = [
+            ("Via", str(invite.top_via)),
+            ("Max-Forwards", "70"),
+            ("From", invite.headers.get("From") or ""),
+            ("To", invite.headers.get("To") or ""),
+            ("Call-ID", invite.call_id),
+            ("CSeq", f"{invite.cseq.number} CANCEL"),
+            *(("Route", route) for route in invite.headers.get_all("Route")),
+        ]
+        if self.bye_reason:
+            fields.append(("Reason", self.bye_reason))
+        self.agent.request(Request.build("CANCEL", invite.uri, fields), self.flow, self, now)
+        self.start(Timer.CANCELLED, now + self.agent.values.give_up)
+
+    def abandon_invite(self, now: float, _argument: None) -> None:
+        if self.transaction is not None:
+            self.transaction.fire(InviteClientInput.ABANDON, now)
+
+    # --- UAS actions
+
+    def response(
+        self, request: Request, status: int, *, reason: str | None = None, sdp: bytes | None = None, headers: Fields = ()
+    ) -> Response:
+        """A response inside this session: our tag, and Contact and Record-Route where a dialog stands on them (§12.1.1)."""
+        fields = list(headers)
+        if 100 < status < 300 and request.method == "INVITE":
+            fields.append(("Contact", self.agent.contact(self.flow)))
+            fields += [("Record-Route", value) for value in request.headers.get_all("Record-Route")]
+            fields += self.agent.invite_headers
+        else:
+            fields += self.agent.plain_headers
+        return request.response(
+            status, reason, to_tag=self.local_tag or None, headers=fields, body=sdp or b"", content_type=SDP_TYPE if sdp else None
+        )
+
+    def send_provisional(self, now: float, argument: tuple[int, bytes | None, Fields]) -> None:
+        assert self.uas is not None
+        status, sdp, headers = argument
+        self.uas.respond(self.response(self.invite, status, sdp=sdp, headers=headers), now)
+
+    def send_2xx(self, now: float, argument: tuple[bytes, Fields]) -> None:
+        assert self.uas is not None
+        assert self.dialog is not None
+        sdp, headers = argument
+        self.ok = self.response(self.invite, 200, sdp=sdp, headers=headers)
+        self.dialog.fire(dialogs.Input.FINAL_2XX)
+        self.final_status = 200
+        self.uas.respond(self.ok, now)
+        # §13.3.1.4: "an interval that starts at T1 seconds and doubles for each retransmission until it reaches T2 [...] irrespective of
+        # whatever underlying transport protocols".
+        self.interval = self.agent.values.t1
+        self.start(Timer.RESEND_2XX, now + self.interval)
+        self.start(Timer.ACK, now + self.agent.values.give_up)
+
+    def resend_2xx(self, now: float, _argument: None) -> None:
+        assert self.uas is not None
+        assert self.ok is not None
+        self.uas.respond(self.ok, now)
+        self.interval = min(2 * self.interval, self.agent.values.t2)
+        self.start(Timer.RESEND_2XX, now + self.interval)
+
+    def stop_2xx_timers(self, _now: float, _argument: Any) -> None:
+        self.stop(Timer.RESEND_2XX)
+        self.stop(Timer.ACK)
+
+    def send_refusal(self, now: float, argument: tuple[int, str | None, Fields]) -> None:
+        status, reason, headers = argument
+        self._refuse(status, now, reason, headers)
+
+    def send_480(self, now: float, _argument: Any) -> None:
+        self._refuse(480, now)
+
+    def send_487(self, now: float, _argument: Any) -> None:
+        self._refuse(487, now)
+
+    def _refuse(self, status: int, now: float, reason: str | None = None, headers: Fields = ()) -> None:
+        assert self.uas is not None
+        self.final_status = status
+        fields = list(headers)
+        if self.bye_reason:
+            fields.append(("Reason", self.bye_reason))
+        self.uas.respond(self.response(self.invite, status, reason=reason, headers=fields), now)
+
+    # --- actions of both
+
+    def send_bye(self, now: float, _argument: Any) -> None:
+        self._send_within("BYE", now)
+
+    def answer_bye(self, now: float, bye: ServerTransaction) -> None:
+        bye.respond(self.response(bye.request, 200), now)
+
+    def close_reinvite(self, now: float, _argument: Any) -> None:
+        self.modification.fire(reinvite.Input.SESSION_ENDED, now)
+
+    def release(self, _now: float, _argument: Any) -> None:
+        self.agent.timers.stop_all(self)
+        self._leave_forks()
+        if self.dialog is not None:
+            self.dialog.fire(dialogs.Input.BYE)
+            self.agent.leave_dialog(self.dialog)
+        self.agent.release(self)
+
+    def _leave_forks(self) -> None:
+        for fork in self.forks.values():
+            self.agent.leave_dialog(fork)
+        self.forks.clear()
+
+    # --- reports
+
+    def report_accepted(self, _now: float, response: Response) -> None:
+        self.agent.emit(SessionAccepted(self.id, response.body if response.has_sdp else None, response))
+
+    def report_confirmed(self, _now: float, ack: Request) -> None:
+        self.agent.emit(SessionConfirmed(self.id, ack.body if ack.has_sdp else None))
+
+    def report_refused(self, _now: float, response: Response) -> None:
+        contacts = tuple(contact.uri for contact in response.contacts) if 300 <= response.status < 400 else ()
+        self.agent.emit(SessionFailed(self.id, response.status, response.reason, response, contacts))
+
+    def report_unanswered(self, _now: float, _argument: None) -> None:
+        self.agent.emit(SessionFailed(self.id, 408, reason_phrase(408), None, ()))
+
+    def report_unreachable(self, _now: float, _argument: None) -> None:
+        # §8.1.3.1: "a fatal transport error [...] the condition MUST be treated as a 503".
+        self.agent.emit(SessionFailed(self.id, 503, reason_phrase(503), None, ()))
+
+    def report_ended_here(self, _now: float, _argument: Any) -> None:
+        self.agent.emit(SessionEnded(self.id, "local", self.final_status, None))
+
+    def report_ended_there(self, _now: float, by: ServerTransaction) -> None:
+        self.agent.emit(SessionEnded(self.id, "remote", self.final_status, by.request.headers.get("Reason")))
+
+    def report_ended_by_timeout(self, _now: float, _argument: Any) -> None:
+        self.agent.emit(SessionEnded(self.id, "timeout", self.final_status, None))
+
+    def report_ended_by_transport(self, _now: float, _argument: Any) -> None:
+        self.agent.emit(SessionEnded(self.id, "transport", self.final_status, None))
+
+    # --- requests within the dialog
+
+    @property
+    def dialog_now(self) -> Dialog:
+        """The dialog; only asked for where there is one."""
+        assert self.dialog is not None
+        return self.dialog
+
+    def build_ack(self, sequence_number: int, sdp: bytes | None) -> tuple[Flow, bytes]:
+        """The ACK for a 2xx: a request of its own in the dialog, outside all transactions (§13.2.2.4)."""
+        dialog = self.dialog_now
+        ack = dialog.request(
+            "ACK",
+            self.agent.via(dialog.send_flow),
+            self._ack_headers(),
+            sdp or b"",
+            SDP_TYPE if sdp else None,
+            sequence_number=sequence_number,
+        )
+        return dialog.send_flow, ack.to_bytes()
+
+    def _ack_headers(self) -> Fields:
+        # §13.2.2.4: "If the 2xx [...] MUST contain the same credentials as the INVITE".
+        return (
+            [(name, value) for name in ("Authorization", "Proxy-Authorization") for value in self.invite.headers.get_all(name)]
+            if self.digest is not None
+            else ()
+        )
+
+    def send_reinvite(self, offer: bytes | None, now: float) -> Transaction:
+        """Send a re-INVITE with this offer."""
+        return self._send_within("INVITE", now, body=offer or b"", content_type=SDP_TYPE if offer else None)
+
+    def send_info(self, content_type: str, body: bytes, now: float) -> None:
+        """Send an INFO (RFC 6086 §3, the legacy usage without a package)."""
+        if self.state is State.ESTABLISHED:
+            self._send_within("INFO", now, body=body, content_type=content_type)
+        else:
+            self.agent.count("session.info.unexpected")
+
+    def _send_within(
+        self, method: str, now: float, again: Request | None = None, *, body: bytes = b"", content_type: str | None = None
+    ) -> Transaction:
+        dialog = self.dialog_now
+        headers = list(self.agent.plain_headers)
+        if again is not None:  # the same once more, now with credentials
+            body, content_type = again.body, again.headers.get("Content-Type")
+        if method == "INVITE":
+            headers = [("Contact", self.agent.contact(dialog.send_flow)), *self.agent.invite_headers]
+        if method == "BYE" and self.bye_reason:
+            headers.append(("Reason", self.bye_reason))
+        if self.digest is not None:
+            headers += self.digest.headers(method, dialog.remote_target, self.agent.new_token())
+        request = dialog.request(method, self.agent.via(dialog.send_flow), headers, body, content_type)
+        return self.agent.request(request, dialog.send_flow, self, now)
+
+    def receive_ack(self, ack: Request, now: float) -> None:
+        """An ACK in our dialog: for the first 2xx or for that of a re-INVITE."""
+        uas = self.modification.uas
+        if uas is not None and uas.request.cseq.number == ack.cseq.number:
+            self.modification.fire(reinvite.Input.ACK, now, ack)
+        elif not self.is_caller and ack.cseq.number == self.invite.cseq.number:
+            self.fire(Input.ACK, now, ack)
+        else:
+            self.agent.count("session.ack.unmatched")
+
+    def give_up(self, now: float) -> None:
+        """The dialog turned out to be dead (§12.2.1.2: "the UAC SHOULD terminate the dialog")."""
+        self.fire(Input.LOST, now)
+
+    def describe(self, now: float) -> dict[str, Any]:
+        """State and seconds left."""
+        return {
+            "session": self.id,
+            "role": "uac" if self.is_caller else "uas",
+            "state": self.state.value,
+            "reinvite": self.modification.state.value,
+            "call_id": self.invite.call_id,
+            "dialog": None if self.dialog is None else self.dialog.state.value,
+            "remote_target": None if self.dialog is None else str(self.dialog.remote_target),
+            "early_dialogs": len(self.forks),
+            "flow": str(self.flow if self.dialog is None else self.dialog.send_flow),
+            "timers": self.agent.timers.running(self, now),
+        }
+
+
+class _Nobody:
+    """The user of a request whose outcome changes nothing."""
+
+    def on_response(self, transaction: Transaction, response: Response, now: float) -> None: ...
+    def on_timeout(self, transaction: Transaction, now: float) -> None: ...
+    def on_transport_error(self, transaction: Transaction, now: float) -> None: ...
+
+
+EDGES = bind(TRANSITIONS, Session)

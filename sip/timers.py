@@ -1,0 +1,140 @@
+"""SIP timers: RFC 3261 §17 and Table 4 (A-K), RFC 6026 (L, M), and one table of deadlines for everything the engine waits for."""
+
+import heapq
+from enum import StrEnum
+from typing import Any, Protocol
+
+import msgspec
+
+
+class TimerValues(msgspec.Struct, frozen=True):
+    """The base intervals, in seconds."""
+
+    t1: float = 0.5  # RFC 3261 §17.1.1.1: estimate of the round trip
+    t2: float = 4.0  # §17.1.2.2: longest interval between retransmissions of non-INVITE requests and INVITE responses
+    t4: float = 5.0  # §17.1.2.2: how long a message may stay in the network
+    d: float = 32.0  # Table 4: "> 32 s for UDP"
+    trying: float = 0.2  # §17.2.1: 100 is sent "unless it knows that the TU will generate a provisional or final response within 200 ms"
+
+    @property
+    def give_up(self) -> float:
+        """64*T1: timers B, F, H, J, L, M and the patience of §13.3.1.4."""
+        return 64 * self.t1
+
+
+RFC3261 = TimerValues()
+
+
+class Timer(StrEnum):
+    """Every timer of the engine, one sentence each."""
+
+    A = "A"  # INVITE request retransmission, unreliable transports
+    B = "B"  # INVITE client transaction gives up
+    D = "D"  # wait for response retransmissions after a non-2xx final
+    E = "E"  # non-INVITE request retransmission, unreliable transports
+    F = "F"  # non-INVITE client transaction gives up
+    G = "G"  # INVITE response retransmission (non-2xx final)
+    H = "H"  # wait for the ACK to a non-2xx final
+    I = "I"  # wait for ACK retransmissions  # noqa: E741
+    J = "J"  # wait for retransmissions of a non-INVITE request
+    K = "K"  # wait for response retransmissions, non-INVITE
+    L = "L"  # RFC 6026: wait for INVITE retransmissions after a 2xx
+    M = "M"  # RFC 6026: wait for 2xx retransmissions and forked 2xx
+    TRYING = "trying"  # §17.2.1: 200 ms until 100 Trying is due
+    RESEND_2XX = "resend_2xx"  # §13.3.1.4: 2xx retransmission by the session
+    ACK = "ack"  # §13.3.1.4: no ACK for the 2xx within 64*T1
+    CANCELLED = "cancelled"  # §9.1: no final response 64*T1 after CANCEL
+    REINVITE_RESEND_2XX = "reinvite_resend_2xx"  # as RESEND_2XX, for a re-INVITE
+    REINVITE_ACK = "reinvite_ack"  # as ACK, for a re-INVITE
+    REINVITE_RETRY = "reinvite_retry"  # §14.1: try again after 491
+    BINDING = "binding"  # §10.3: a registration runs out
+    REFRESH = "refresh"  # §10.2.4: our own registration is due, first time or again
+    SESSION_REFRESH = "session_refresh"  # RFC 4028 §10: half of the session interval has gone
+    SESSION_EXPIRES = "session_expires"  # RFC 4028 §10: the peer has not refreshed
+
+
+class TimerOwner(Protocol):
+    """Who set a timer and is told when it fires."""
+
+    timers: dict[Timer, list[Any]]
+
+    def on_timer(self, timer: Timer, now: float) -> None: ...
+
+
+class TimerTable:
+    """One heap of deadlines for all owners; a stopped timer stays in the heap, dead, until it surfaces.
+
+    An entry is the list [deadline, serial, owner or None, timer]; each owner holds its own entries in `owner.timers`, so that
+    stopping is a dictionary look-up and no search.
+    """
+
+    # Dead entries are swept when they outnumber the live ones beyond this floor: a 32 s timer B dies after one round trip.
+    SWEEP_FLOOR = 4096
+
+    def __init__(self) -> None:
+        self._heap: list[list[Any]] = []
+        self._serial = 0
+        self._dead = 0
+
+    def __len__(self) -> int:
+        return len(self._heap) - self._dead
+
+    def start(self, owner: TimerOwner, timer: Timer, deadline: float) -> None:
+        """Set a timer; one already running under that name is replaced."""
+        old = owner.timers.get(timer)
+        if old is not None:
+            old[2] = None
+            self._dead += 1
+        self._serial += 1
+        entry = [deadline, self._serial, owner, timer]
+        owner.timers[timer] = entry
+        heapq.heappush(self._heap, entry)
+
+    def stop(self, owner: TimerOwner, timer: Timer) -> None:
+        """Stop a timer; nothing happens when it is not running."""
+        entry = owner.timers.pop(timer, None)
+        if entry is not None:
+            entry[2] = None
+            self._dead += 1
+            if self._dead > self.SWEEP_FLOOR and self._dead * 2 > len(self._heap):
+                self._sweep()
+
+    def stop_all(self, owner: TimerOwner) -> None:
+        """Stop whatever this owner has running."""
+        for entry in owner.timers.values():
+            entry[2] = None
+        self._dead += len(owner.timers)
+        owner.timers.clear()
+
+    def next_timeout(self) -> float | None:
+        """The earliest deadline, or None when nothing is awaited."""
+        heap = self._heap
+        while heap and heap[0][2] is None:
+            heapq.heappop(heap)
+            self._dead -= 1
+        return heap[0][0] if heap else None
+
+    def fire_due(self, now: float) -> int:
+        """Tell the owners of all timers due at `now`, in order of their deadlines. Returns: how many fired."""
+        heap, fired = self._heap, 0
+        # Timers set by the owners while firing (zero-length ones too) are served in the same call when they are due.
+        while heap and heap[0][0] <= now:
+            entry = heapq.heappop(heap)
+            owner = entry[2]
+            if owner is None:
+                self._dead -= 1
+                continue
+            timer: Timer = entry[3]
+            del owner.timers[timer]
+            owner.on_timer(timer, now)
+            fired += 1
+        return fired
+
+    def _sweep(self) -> None:
+        self._heap[:] = [entry for entry in self._heap if entry[2] is not None]
+        heapq.heapify(self._heap)
+        self._dead = 0
+
+    def running(self, owner: TimerOwner, now: float) -> dict[str, float]:
+        """Timer name -> seconds left, for `describe()`."""
+        return {timer.value: round(entry[0] - now, 3) for timer, entry in owner.timers.items()}

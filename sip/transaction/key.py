@@ -1,0 +1,43 @@
+"""Matching messages to transactions: RFC 3261 §17.1.3 (client) and §17.2.3 (server), with the RFC 2543 fallback.
+
+A key is a plain tuple, so that the look-up costs one hash.
+"""
+
+from typing import Any
+
+from sip.message import Request, Response
+
+Key = tuple[Any, ...]
+
+
+def client_key(branch: str, method: str) -> Key:
+    """§17.1.3: "the same value of the branch parameter [...] and the method parameter in the CSeq"."""
+    return (branch, method)
+
+
+def response_key(response: Response) -> Key:
+    """The client transaction a response belongs to."""
+    return (response.top_via.branch, response.cseq.method)
+
+
+def server_key(request: Request, method: str | None = None) -> Key:
+    """The server transaction a request belongs to.
+
+    Args:
+        method: look for the transaction of another method: INVITE for a CANCEL.
+    """
+    via = request.top_via
+    wanted = method or request.method
+    if wanted == "ACK":
+        wanted = "INVITE"
+    if via.has_rfc3261_branch:
+        return (via.branch, via.sent_by, wanted)
+    # §17.2.3, RFC 2543 clients. "the To tag of the ACK" is that of our response, unknown to the INVITE: left out for INVITE and ACK,
+    # where the Request-URI, From tag, Call-ID, CSeq number and top Via must agree.
+    to_tag = None if wanted == "INVITE" else request.to.tag
+    return (str(request.uri), to_tag, request.from_.tag, request.call_id, request.cseq.number, via.sent_by, via.branch, wanted)
+
+
+def merge_key(request: Request) -> Key:
+    """§8.2.2.2: the From tag, Call-ID and CSeq that a merged request shares with one being served."""
+    return (request.from_.tag, request.call_id, request.cseq.number, request.method)

@@ -1,0 +1,705 @@
+"""The SIP user agent, pure: five methods drive it, commands ask of it, events tell (RFC 3261 §8, §9.2, §10, §11, §12.2.2, §18).
+
+Drive rule: one input (`receive`, `handle_timeout`, `transport_failed`, or a command), then drain `datagrams_to_send()` and `events()`.
+It never awaits, sleeps, reads a clock or draws a random number: `now` is monotonic seconds, tokens come from the injected `ids`.
+A command for a session that has ended meanwhile is counted and otherwise ignored: the application learns of the end by its event.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from sip import reinvite
+from sip.dialog import Dialog, DialogKey
+from sip.digest import Authenticator, ClientDigest, DigestCredentials, Outcome
+from sip.errors import LocalMisuse, ParseError
+from sip.events import Event, IncomingInvite, InfoReceived, MessageDropped, OptionsAnswered
+from sip.flow import Flow, HostPort, IdSource, format_host_port
+from sip.headers.name_addr import NameAddr
+from sip.message import KNOWN_METHODS, Headers, Request, Response, answer_to_malformed
+from sip.overload import Overload, OverloadPolicy
+from sip.parser import DEFAULT_LIMITS, Limits, is_keep_alive, parse_datagram
+from sip.registrar import Registrar
+from sip.registration import Registration, RegistrationPlan
+from sip.session import SDP_TYPE, Fields, Input, Session, State
+from sip.timers import RFC3261, Timer, TimerTable, TimerValues
+from sip.transaction.base import ClientUser, Transaction
+from sip.transaction.invite_server import State as InviteServerState
+from sip.transaction.layer import ClientTransaction, ServerTransaction, TransactionLayer
+from sip.uri import Uri
+
+Classify = Callable[[Request, Flow], Literal["trunk", "challenge", "reject"]]
+"""Who sends this INVITE: a trunk known by its address, a user who must prove himself, or nobody we talk to (403)."""
+
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, REGISTER"
+METHODS = frozenset(ALLOW.split(", "))
+INFO_TYPES = frozenset({"application/dtmf-relay", "application/dtmf"})
+# RFC 3261 §8.2.2.3: option tags we understand when a request requires them. None yet: 100rel (RFC 3262) is answered 420.
+SUPPORTED: frozenset[str] = frozenset()
+
+
+def _challenge_everybody(_request: Request, _flow: Flow) -> Literal["trunk", "challenge", "reject"]:
+    return "challenge"
+
+
+class UserAgentConfig(msgspec.Struct, frozen=True):
+    """Everything a user agent is told about its surroundings."""
+
+    agent_name: str = "Fernamt"
+    """User-Agent and Server header; names the product, not its version (RFC 3261 §20.35 warns of that)."""
+    contact_user: str = "fernamt"
+    """User part of our Contact in calls."""
+    advertise: Callable[[Flow], HostPort] | None = None
+    """The address to put into Via and Contact; None takes the flow's local one."""
+    classify: Classify = _challenge_everybody
+    authenticator: Authenticator | None = None
+    """None: nobody can prove himself, so "challenge" lets everybody in unproved. For closed networks and tests only."""
+    registrar: Registrar | None = None
+    """None: REGISTER is answered 405."""
+    overload: OverloadPolicy = OverloadPolicy()
+    limits: Limits = DEFAULT_LIMITS
+    info_types: frozenset[str] = INFO_TYPES
+
+
+class UserAgent:
+    """One user agent core over one transaction layer; see the module's first lines for how to drive it."""
+
+    def __init__(self, config: UserAgentConfig, ids: IdSource, *, timers: TimerValues = RFC3261) -> None:
+        self.config = config
+        self.values = timers
+        self.timers = TimerTable()
+        self.layer = TransactionLayer(self.timers, timers, self.send)
+        self.overload = Overload(config.overload)
+        self.counters: Counter[str] = Counter()
+        self._ids = ids
+        self._stateless_secret = ids().encode()
+        self._outbox: list[tuple[Flow, bytes]] = []
+        self._events: list[Event] = []
+        self._sessions: dict[str, Session] = {}
+        self._dialogs: dict[DialogKey, Session] = {}
+        self._registrations: dict[str, Registration] = {}
+        self._advertised: dict[Flow, tuple[str, str]] = {}
+        self.invite_headers: Fields = (("Allow", ALLOW), ("Supported", ""), ("User-Agent", config.agent_name))
+        self.plain_headers: list[tuple[str, str]] = [("User-Agent", config.agent_name)]
+        if config.registrar is not None:
+            config.registrar.attach(self.timers, self.emit)
+
+    # --- the five methods, and the sixth for bad news
+
+    def receive(self, data: bytes, flow: Flow, now: float) -> None:
+        """Take a datagram, or one framed message of a stream."""
+        try:
+            message = parse_datagram(data, self.config.limits)
+        except ParseError as error:
+            if is_keep_alive(data):
+                self.counters["keep_alive"] += 1
+            else:
+                self.receive_malformed(error, flow)
+            return
+        self.receive_message(message, flow, now)
+
+    def receive_message(self, message: Request | Response, flow: Flow, now: float) -> None:
+        """Take a message that a stream parser has read already."""
+        try:
+            if isinstance(message, Response):
+                self._receive_response(message, flow, now)
+            else:
+                self._receive_request(message, flow, now)
+        except ParseError as error:
+            # A header read only on the way (Contact, Record-Route, Require, ...) turned out to be malformed.
+            if isinstance(message, Request) and not message.missing_headers:
+                error.method, error.partial = message.method, message.headers
+            self.receive_malformed(error, flow)
+
+    def receive_malformed(self, error: ParseError, flow: Flow) -> None:
+        """Take what could not be read: answer it without state where that is possible, count it in any case."""
+        self.counters["malformed"] += 1
+        response = answer_to_malformed(error, self._stateless_tag(error.partial))
+        if response is None:
+            self.emit(MessageDropped(f"malformed: {error}"[:200], flow))
+        else:
+            self.send(flow, response.to_bytes())
+
+    def datagrams_to_send(self) -> list[tuple[Flow, bytes]]:
+        """Hand over, once, what is to be sent, in order."""
+        if not self._outbox:
+            return []
+        out, self._outbox = self._outbox, []
+        return out
+
+    def events(self) -> list[Event]:
+        """Hand over, once, what has happened, in order."""
+        if not self._events:
+            return []
+        out, self._events = self._events, []
+        return out
+
+    def next_timeout(self) -> float | None:
+        """When `handle_timeout` is due; None when nothing is awaited."""
+        return self.timers.next_timeout()
+
+    def handle_timeout(self, now: float) -> None:
+        """Serve all timers due by now."""
+        self.timers.fire_due(now)
+
+    def transport_failed(self, flow: Flow, now: float) -> None:
+        """A message could not be sent on this flow (ICMP, connection refused or lost, name not found)."""
+        self.counters["transport_failed"] += 1
+        self.layer.transport_failed(flow, now)
+        if flow.is_reliable and self.config.registrar is not None:
+            self.config.registrar.flow_failed(flow)
+
+    # --- commands: UAS side
+
+    def ring(self, session: str, now: float, *, status: int = 180, sdp: bytes | None = None, headers: Fields = ()) -> None:
+        """Send a provisional response 101-199, with early media if an SDP is given."""
+        if not 100 < status < 200:
+            raise LocalMisuse(f"{status} is no provisional response with a tag")
+        self._command(session, Input.RING, now, (status, sdp, headers))
+
+    def accept(self, session: str, sdp: bytes, now: float, *, headers: Fields = ()) -> None:
+        """Send 200 with the answer (or the offer, if the INVITE had none)."""
+        self._command(session, Input.ACCEPT, now, (sdp, headers))
+
+    def reject(self, session: str, status: int, now: float, *, reason: str | None = None, headers: Fields = ()) -> None:
+        """Send a final refusal 300-699."""
+        if not 300 <= status < 700:
+            raise LocalMisuse(f"{status} is no refusal")
+        self._command(session, Input.REJECT, now, (status, reason, headers))
+
+    # --- commands: UAC side
+
+    def invite(
+        self,
+        *,
+        session: str,
+        target: Uri,
+        flow: Flow,
+        from_: NameAddr,
+        to: NameAddr,
+        sdp: bytes | None,
+        now: float,
+        headers: Fields = (),
+        credentials: DigestCredentials | None = None,
+        route: Sequence[Uri] = (),
+        max_forwards: int = 70,
+        call_id: str | None = None,
+        contact_user: str | None = None,
+    ) -> None:
+        """Call `target` over `flow`.
+
+        Args:
+            session: a fresh id chosen by the application; all events carry it.
+            sdp: the offer; None asks the callee for one, and SessionAccepted's sdp must then be answered with `acknowledge`.
+            route: a pre-loaded route set (an outbound proxy), top first.
+            max_forwards: for a back-to-back user agent, one less than what came in, so that loops end.
+        """
+        if session in self._sessions:
+            raise LocalMisuse(f"session id {session} is in use")
+        tag = self._ids()
+        fields: list[tuple[str, str]] = [
+            ("Via", self.via(flow)),
+            *(("Route", f"<{uri}>") for uri in route),
+            ("Max-Forwards", str(max_forwards)),
+            ("From", str(from_.with_tag(tag))),
+            ("To", str(to.without_params())),
+            ("Call-ID", call_id or self._ids()),
+            ("CSeq", "1 INVITE"),
+            ("Contact", self.contact(flow, contact_user)),
+            *self.invite_headers,
+            *headers,
+        ]
+        request = Request.build(
+            "INVITE", target.without_headers() if target.headers else target, fields, sdp or b"", SDP_TYPE if sdp else None
+        )
+        call = Session(self, session, request, flow, is_caller=True)
+        call.local_tag = tag
+        call.delayed_offer = sdp is None
+        if credentials is not None:
+            call.digest = ClientDigest(credentials)
+        self._sessions[session] = call
+        call.call(now)
+
+    def acknowledge(self, session: str, sdp: bytes, now: float) -> None:
+        """Answer, in the ACK, the offer that came in the 2xx to an INVITE without one."""
+        del now
+        found = self._find(session)
+        if found is not None:
+            found.acknowledge(sdp)
+
+    def cancel_or_bye(self, session: str, now: float, *, reason_header: str | None = None) -> None:
+        """End a session in whatever state it is: CANCEL, BYE, or refusal with 480; races are the engine's affair."""
+        found = self._find(session)
+        if found is not None:
+            found.bye_reason = reason_header
+            found.fire(Input.HANG_UP, now)
+
+    # --- commands: both sides
+
+    def reinvite(self, session: str, sdp: bytes | None, now: float) -> None:
+        """Offer a change of the session; ReInviteAnswered follows (491 when the peer's offer is in the way)."""
+        found = self._find(session)
+        if found is not None and found.state is State.ESTABLISHED:
+            found.modification.fire(reinvite.Input.SEND, now, sdp)
+        elif found is not None:
+            self.count(f"session.{found.state.value}.reinvite")
+
+    def accept_reinvite(self, session: str, sdp: bytes, now: float) -> None:
+        """Agree to the peer's change, with the answer (or our offer, if it had none)."""
+        found = self._find(session)
+        if found is not None:
+            found.modification.fire(reinvite.Input.ACCEPT, now, sdp)
+
+    def reject_reinvite(self, session: str, status: int, now: float) -> None:
+        """Refuse the peer's change (488 as a rule); the session goes on unchanged."""
+        found = self._find(session)
+        if found is not None:
+            found.modification.fire(reinvite.Input.REJECT, now, status)
+
+    def info(self, session: str, content_type: str, body: bytes, now: float) -> None:
+        """Send an INFO inside the session; InfoAnswered follows."""
+        found = self._find(session)
+        if found is not None:
+            found.send_info(content_type, body, now)
+
+    def options(self, probe: str, target: Uri, flow: Flow, now: float) -> None:
+        """Ask whether a peer is alive; OptionsAnswered follows, always exactly one."""
+        ours = self.contact(flow)
+        fields = [
+            ("Via", self.via(flow)),
+            ("Max-Forwards", "70"),
+            ("From", f"{ours};tag={self._ids()}"),
+            ("To", f"<{target}>"),
+            ("Call-ID", self._ids()),
+            ("CSeq", "1 OPTIONS"),
+            ("Contact", ours),
+            ("Accept", SDP_TYPE),
+            *self.plain_headers,
+        ]
+        self.request(Request.build("OPTIONS", target, fields), flow, _Probe(self, probe), now)
+
+    def register(self, registration: str, plan: RegistrationPlan, now: float) -> None:
+        """Register at a carrier and keep it so; RegistrationUp and RegistrationDown tell how it stands."""
+        if registration in self._registrations:
+            raise LocalMisuse(f"registration id {registration} is in use")
+        self._registrations[registration] = made = Registration(self, registration, plan)
+        made.begin(now)
+
+    def unregister(self, registration: str, now: float) -> None:
+        """Take a registration at a carrier back."""
+        found = self._registrations.get(registration)
+        if found is not None:
+            found.stop(now)
+
+    @property
+    def live_sessions(self) -> int:
+        """How many sessions are not over."""
+        return len(self._sessions)
+
+    def is_alive(self, session: str) -> bool:
+        """Whether a session is known and not over."""
+        return session in self._sessions
+
+    def describe(self, now: float) -> dict[str, Any]:
+        """Everything the engine holds, with seconds left on every timer."""
+        registrar = self.config.registrar
+        return {
+            "sessions": [one.describe(now) for one in self._sessions.values()],
+            "transactions": self.layer.describe(now),
+            "registrations": [one.describe(now) for one in self._registrations.values()],
+            "bindings": {} if registrar is None else registrar.describe(now),
+            "counters": dict(self.counters),
+            "overload": {
+                "admitted": self.overload.admitted,
+                "refused_by_rate": self.overload.refused_by_rate,
+                "refused_by_ceiling": self.overload.refused_by_ceiling,
+            },
+            "dialogs": len(self._dialogs),
+            "timers": len(self.timers),
+        }
+
+    # --- receiving: responses
+
+    def _receive_response(self, response: Response, flow: Flow, now: float) -> None:
+        # §18.1.2: the sent-by of the top Via must be ours; a response with foreign or several Vias was not for us (RFC 4475 §3.3.10).
+        if response.missing_headers or len(response.vias) != 1 or not self.layer.receive_response(response, now):
+            self.counters["stray_response"] += 1
+            self.emit(MessageDropped(f"stray response {response.status}", flow))
+
+    # --- receiving: requests
+
+    def _receive_request(self, request: Request, flow: Flow, now: float) -> None:
+        if request.missing_headers:
+            # RFC 4475 §3.3.1: without the five there is nothing to build an answer from.
+            self.counters["malformed"] += 1
+            self.emit(MessageDropped("missing " + ", ".join(request.missing_headers), flow))
+            return
+        flow = self._stamp(request, flow)
+        transaction = self.layer.match(request)
+        method = request.method
+        if transaction is not None and not (method == "ACK" and transaction.state is InviteServerState.ACCEPTED):
+            transaction.receive(request, now)
+        elif method == "ACK":
+            self._receive_ack(request, flow, now)
+        elif method == "CANCEL":
+            self._receive_cancel(request, flow, now)
+        elif request.to_tag is not None:
+            self._receive_within(request, flow, now)
+        else:
+            self._receive_outside(request, flow, now)
+
+    @staticmethod
+    def _stamp(request: Request, flow: Flow) -> Flow:
+        """§18.2.1 and RFC 3581 §4: note in the top Via where the request came from. Returns: the flow for the responses (§18.2.2)."""
+        via = request.top_via
+        host, port = flow.remote
+        stamped = via
+        if via.wants_rport:
+            stamped = via.with_param("rport", str(port)).with_param("received", host)
+        elif via.host != host:
+            stamped = via.with_param("received", host)
+        if stamped is not via:
+            first, rest = request.headers.get_all("Via")[0], ""
+            if "," in first:
+                rest = "".join(f", {one}" for one in request.vias[1 : 1 + first.count(",")])
+                del first
+            request.headers.replace_first("Via", f"{stamped}{rest}")
+        if flow.transport == "udp" and not via.wants_rport:
+            reply_port = via.port or 5060
+            if reply_port != port:
+                return Flow(flow.transport, flow.local, (host, reply_port))
+        return flow
+
+    def _receive_ack(self, ack: Request, flow: Flow, now: float) -> None:
+        session = self._dialogs.get((ack.call_id, ack.to_tag or "", ack.from_tag or ""))
+        if session is None:
+            # The ACK to a stateless answer of ours (401, 503), or a stray one: §17: never answered.
+            self.counters["ack_without_dialog"] += 1
+        else:
+            session.receive_ack(ack, now)
+        del flow
+
+    def _receive_cancel(self, cancel: Request, flow: Flow, now: float) -> None:
+        transaction = self.layer.serve(cancel, flow)
+        invite = self.layer.invite_to_cancel(cancel)
+        if invite is None:
+            self._answer(transaction, 481, now)
+            return
+        session = invite.user if isinstance(invite.user, Session) else None
+        # §9.2: "the To tag of the response to the CANCEL and the To tag in the response to the original request SHOULD be the same".
+        transaction.respond(cancel.response(200, to_tag=session.local_tag if session else self._ids(), headers=self.plain_headers), now)
+        if session is None or invite.is_answered:
+            return
+        if invite is session.uas:
+            session.fire(Input.CANCEL, now, transaction)
+        else:
+            session.modification.fire(reinvite.Input.CANCEL, now)
+
+    # --- within a dialog: §12.2.2
+
+    def _receive_within(self, request: Request, flow: Flow, now: float) -> None:
+        method = request.method
+        session = self._dialogs.get((request.call_id, request.to_tag or "", request.from_tag or ""))
+        if method == "INVITE":
+            self._receive_reinvite(request, session, flow, now)
+            return
+        transaction = self.layer.serve(request, flow)
+        if session is None:
+            # §12.2.2: no such dialog: 481; OPTIONS outside, aimed at a lost dialog, likewise.
+            self._answer(transaction, 481, now)
+            return
+        dialog = self._dialog_of(session, request)
+        if not dialog.takes(request):
+            self._answer(transaction, 500, now)
+        elif method not in METHODS:
+            self._answer_unknown_method(transaction, now)
+        elif self._is_unsupported(transaction, now):
+            return
+        elif method == "BYE":
+            if session.dialog is dialog:
+                session.fire(Input.BYE, now, transaction)
+            if transaction.last == b"":  # an early dialog of a fork, or a session that has no use for it
+                self._answer(transaction, 200 if session.dialog is dialog else 481, now)
+        elif method == "INFO":
+            self._receive_info(request, session, transaction, now)
+        elif method == "OPTIONS":
+            self._answer_options(transaction, now)
+        else:
+            self._answer(transaction, 405, now, [("Allow", ALLOW)])  # REGISTER inside a dialog
+
+    @staticmethod
+    def _dialog_of(session: Session, request: Request) -> Dialog:
+        tag = request.from_tag or ""
+        if session.dialog is not None and session.dialog.remote_tag == tag:
+            return session.dialog
+        return session.forks[tag]
+
+    def _receive_reinvite(self, request: Request, session: Session | None, flow: Flow, now: float) -> None:
+        transaction = self.layer.serve_invite(request, flow, session, now)
+        if session is None:
+            self._answer(transaction, 481, now)
+        elif not self._dialog_of(session, request).takes(request):
+            self._answer(transaction, 500, now)
+        elif self._is_unsupported(transaction, now) or self._is_unreadable(transaction, now):
+            return
+        elif session.state is State.ESTABLISHED:
+            session.modification.fire(reinvite.Input.INVITE, now, transaction)
+        elif session.state in {State.ENDING, State.ENDED, State.HANG_UP_PENDING}:
+            self._answer(transaction, 481, now)
+        else:
+            # §14.2: while the first INVITE is not settled: 491 if it was ours, 500 with Retry-After if theirs.
+            self._answer(transaction, 491 if session.is_caller else 500, now, [] if session.is_caller else [("Retry-After", "1")])
+
+    def _receive_info(self, request: Request, session: Session, transaction: ServerTransaction, now: float) -> None:
+        content_type = request.content_type
+        essence = "" if content_type is None else content_type.essence
+        if request.body and essence not in self.config.info_types:
+            self._answer(transaction, 415, now, [("Accept", ", ".join(sorted(self.config.info_types)))])
+            return
+        self._answer(transaction, 200, now)
+        if request.body:
+            self.emit(InfoReceived(session.id, essence, request.body))
+
+    # --- outside of dialogs: §8.2
+
+    def _receive_outside(self, request: Request, flow: Flow, now: float) -> None:
+        method = request.method
+        if method == "INVITE":
+            self._receive_invite(request, flow, now)
+            return
+        if method == "REGISTER" and self.config.registrar is not None:
+            self._receive_register(request, flow, now)
+            return
+        transaction = self.layer.serve(request, flow)
+        if method not in METHODS or (method == "REGISTER"):
+            self._answer_unknown_method(transaction, now)
+        elif not request.uri.is_sip:
+            self._answer(transaction, 416, now)
+        elif self._is_unsupported(transaction, now):
+            return
+        elif method == "OPTIONS":
+            self._answer_options(transaction, now)
+        else:
+            self._answer(transaction, 481, now)  # BYE, INFO: only inside a dialog
+
+    def _receive_invite(self, request: Request, flow: Flow, now: float) -> None:
+        config = self.config
+        # First what costs nothing to refuse, and before any state: overload and proof of identity (§26.3.2.4).
+        if not self.overload.admit(len(self._sessions), now):
+            self.counters["overloaded"] += 1
+            self._answer_stateless(request, 503, flow, [("Retry-After", str(config.overload.retry_after_s))])
+            return
+        kind = config.classify(request, flow)
+        authenticated_as: str | None = None
+        if kind == "challenge" and config.authenticator is not None:
+            authenticated_as = self._authenticate(config.authenticator, request, flow, now)
+            if authenticated_as is None:
+                return
+        merged = self.layer.is_merged(request)
+        transaction = self.layer.serve_invite(request, flow, None, now)
+        if kind == "reject":
+            self.counters["rejected_source"] += 1
+            self._answer(transaction, 403, now)
+        elif merged:
+            self._answer(transaction, 482, now)
+        elif not request.uri.is_sip:
+            self._answer(transaction, 416, now)
+        elif self._is_unsupported(transaction, now) or self._is_unreadable(transaction, now):
+            return
+        elif request.max_forwards == 0:
+            # We would call on: a back-to-back user agent ends loops as a proxy does (§16.3 step 3, RFC 7332 §2).
+            self._answer(transaction, 483, now)
+        else:
+            session = Session(self, self._ids(), request, flow, is_caller=False)
+            transaction.user = session
+            session.be_offered(transaction, self._ids())
+            self._sessions[session.id] = session
+            offer = request.body if request.has_sdp else None
+            self.emit(IncomingInvite(session.id, request, flow, offer, authenticated_as, kind))
+
+    def _receive_register(self, request: Request, flow: Flow, now: float) -> None:
+        config = self.config
+        assert config.registrar is not None
+        if not request.uri.is_sip:
+            self._answer(self.layer.serve(request, flow), 416, now)
+            return
+        authenticated_as: str | None = None
+        if config.authenticator is not None:
+            authenticated_as = self._authenticate(config.authenticator, request, flow, now)
+            if authenticated_as is None:
+                return
+        transaction = self.layer.serve(request, flow)
+        if self._is_unsupported(transaction, now):
+            return
+        response = config.registrar.register(request, authenticated_as, flow, now)
+        headers = response.headers
+        for name, value in self.plain_headers:
+            headers.add(name, value)
+        if not response.to_tag:
+            headers.set("To", str(response.to.with_tag(self._ids())))
+        transaction.respond(response, now)
+
+    def _authenticate(self, authenticator: Authenticator, request: Request, flow: Flow, now: float) -> str | None:
+        """Returns: user@realm, or None after the request has been answered 401 or 403 without state."""
+        verdict = authenticator.verify(request, now)
+        if verdict.outcome is Outcome.ACCEPTED:
+            return f"{verdict.username}@{verdict.realm}"
+        self.counters[f"digest_{verdict.outcome.value}"] += 1
+        # Wrong credentials get a new challenge, the same for a wrong password and for a user there is not.
+        headers = authenticator.challenge_headers(request, now, stale=verdict.outcome is Outcome.STALE)
+        self._answer_stateless(request, 401, flow, headers)
+        return None
+
+    # --- checks that answer by themselves: §8.2.2.3, §8.2.3
+
+    def _is_unsupported(self, transaction: ServerTransaction, now: float) -> bool:
+        request = transaction.request
+        # Proxy-Require counts too: we stand where a proxy would (RFC 4475 §3.3.5).
+        wanted = [tag for tag in (*request.require, *request.tokens("Proxy-Require")) if tag not in SUPPORTED]
+        if wanted:
+            self._answer(transaction, 420, now, [("Unsupported", ", ".join(wanted))])
+        return bool(wanted)
+
+    def _is_unreadable(self, transaction: ServerTransaction, now: float) -> bool:
+        """An INVITE's body we cannot use (415), or an answer that its sender would not take (406)."""
+        request = transaction.request
+        content_type = request.content_type
+        if request.body and (content_type is None or content_type.essence != SDP_TYPE):
+            disposition = (request.headers.get("Content-Disposition") or "").lower()
+            if "handling=optional" not in disposition.replace(" ", ""):
+                self._answer(transaction, 415, now, [("Accept", SDP_TYPE)])
+                return True
+        if request.headers.get("Content-Encoding") not in {None, "", "identity"}:
+            self._answer(transaction, 415, now, [("Accept", SDP_TYPE), ("Accept-Encoding", "identity")])
+            return True
+        accept = request.accept
+        if accept is not None and not any(one.essence in {SDP_TYPE, "application/*", "*/*"} for one in accept):
+            self._answer(transaction, 406, now)
+            return True
+        return False
+
+    # --- answers
+
+    def _answer(self, transaction: ServerTransaction, status: int, now: float, headers: Fields = ()) -> None:
+        """A final response of the core itself, with a To tag of its own where the request had none."""
+        response = transaction.request.response(status, to_tag=self._ids(), headers=[*headers, *self.plain_headers])
+        transaction.respond(response, now)
+
+    def _answer_unknown_method(self, transaction: ServerTransaction, now: float) -> None:
+        # §8.2.1: 405 for a method we recognise; 501 (§21.5.2) for one we do not.
+        self._answer(transaction, 405 if transaction.request.method in KNOWN_METHODS else 501, now, [("Allow", ALLOW)])
+
+    def _answer_options(self, transaction: ServerTransaction, now: float) -> None:
+        # §11.2: Allow, Accept, Accept-Encoding, Accept-Language and Supported SHOULD be present; no SDP, since we answer for nobody yet.
+        fields = [("Allow", ALLOW), ("Accept", SDP_TYPE), ("Accept-Encoding", "identity"), ("Accept-Language", "en, de"), ("Supported", "")]
+        self._answer(transaction, 200, now, fields)
+
+    def _answer_stateless(self, request: Request, status: int, flow: Flow, headers: Fields = ()) -> None:
+        """§8.2.7: no transaction; the tag is computed, so that a retransmission gets the same answer."""
+        response = request.response(status, to_tag=self._stateless_tag(request.headers), headers=[*headers, *self.plain_headers])
+        self.send(flow, response.to_bytes())
+
+    def _stateless_tag(self, headers: Headers | None) -> str:
+        seen = b"" if headers is None else f"{headers.get('Via')}|{headers.get('Call-ID')}|{headers.get('CSeq')}".encode()
+        return hashlib.blake2s(seen, key=self._stateless_secret[:32], digest_size=8).hexdigest()
+
+    # --- what sessions, registrations and probes need (their Agent)
+
+    def emit(self, event: Event) -> None:
+        """Put a fact in the queue."""
+        self._events.append(event)
+
+    def count(self, what: str) -> None:
+        """Count something odd."""
+        self.counters[what] += 1
+
+    def new_token(self) -> str:
+        """An unpredictable token."""
+        return self._ids()
+
+    def random_share(self) -> float:
+        """A number in [0, 1), drawn from the id source."""
+        return int.from_bytes(hashlib.blake2s(self._ids().encode(), digest_size=4).digest()) / 2**32
+
+    def _addresses(self, flow: Flow) -> tuple[str, str]:
+        found = self._advertised.get(flow)
+        if found is None:
+            ours = format_host_port(self.config.advertise(flow) if self.config.advertise else flow.local)
+            suffix = ";transport=tcp" if flow.transport == "tcp" else ""
+            # rport (RFC 3581 §3) is always asked for: we send from the port we listen on, and want to be answered there.
+            found = (f"SIP/2.0/{flow.transport.upper()} {ours};rport;branch=z9hG4bK", f"@{ours}{suffix}>")
+            if len(self._advertised) > 10_000:  # one entry a peer; a flood of peers must not stay in memory
+                self._advertised.clear()
+            self._advertised[flow] = found
+        return found
+
+    def via(self, flow: Flow) -> str:
+        """A fresh Via for a request on this flow."""
+        return self._addresses(flow)[0] + self._ids()
+
+    def contact(self, flow: Flow, user: str | None = None) -> str:
+        """Our Contact towards this flow's peer."""
+        return f"<sip:{user or self.config.contact_user}{self._addresses(flow)[1]}"
+
+    def send(self, flow: Flow, octets: bytes) -> None:
+        """Put octets in the outbox."""
+        self._outbox.append((flow, octets))
+
+    def request(self, request: Request, flow: Flow, user: ClientUser, now: float) -> ClientTransaction:
+        """Send a request in a transaction of its own."""
+        return self.layer.request(request, flow, user, now)
+
+    def enter_dialog(self, dialog: Dialog, session: Session) -> None:
+        """Requests of this dialog belong to that session."""
+        self._dialogs[dialog.key] = session
+
+    def leave_dialog(self, dialog: Dialog) -> None:
+        """No more."""
+        self._dialogs.pop(dialog.key, None)
+
+    def release(self, session: Session) -> None:
+        """A session is over; what retransmits still knows it."""
+        self._sessions.pop(session.id, None)
+
+    def release_registration(self, registration: Registration) -> None:
+        """A registration is gone."""
+        self._registrations.pop(registration.id, None)
+
+    def _find(self, session: str) -> Session | None:
+        found = self._sessions.get(session)
+        if found is None:
+            self.counters["stale_command"] += 1
+        return found
+
+    def _command(self, session: str, event: Input, now: float, argument: Any) -> None:
+        found = self._find(session)
+        if found is not None:
+            found.fire(event, now, argument)
+
+
+class _Probe:
+    """The user of one keep-alive OPTIONS."""
+
+    __slots__ = ("_agent", "_probe")
+
+    def __init__(self, agent: UserAgent, probe: str) -> None:
+        self._agent = agent
+        self._probe = probe
+
+    def on_response(self, transaction: Transaction, response: Response, now: float) -> None:
+        del transaction, now
+        if response.status >= 200:
+            self._agent.emit(OptionsAnswered(self._probe, response.status))
+
+    def on_timeout(self, transaction: Transaction, now: float) -> None:
+        del transaction, now
+        self._agent.emit(OptionsAnswered(self._probe, None))
+
+    def on_transport_error(self, transaction: Transaction, now: float) -> None:
+        self.on_timeout(transaction, now)
+
+
+__all__ = ["Timer", "UserAgent", "UserAgentConfig"]

@@ -1,0 +1,229 @@
+"""The shell on real loopback sockets: UDP and TCP, IPv4 and IPv6, one process, free ports."""
+
+import asyncio
+import itertools
+import secrets
+
+import pytest
+
+from sip.digest import Authenticator, DigestCredentials, ha1
+from sip.events import (
+    Event,
+    IncomingInvite,
+    OptionsAnswered,
+    Registered,
+    RegistrationUp,
+    SessionAccepted,
+    SessionConfirmed,
+    SessionEnded,
+    SessionFailed,
+)
+from sip.headers.name_addr import NameAddr
+from sip.io.driver import SipEndpoint
+from sip.registrar import Registrar
+from sip.registration import RegistrationPlan
+from sip.uri import Uri
+from sip.user_agent import UserAgent, UserAgentConfig
+
+pytestmark = pytest.mark.interop
+
+SDP = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n"
+WAYS = [("udp", "127.0.0.1"), ("tcp", "127.0.0.1"), ("udp", "::1"), ("tcp", "::1")]
+CASES = [f"{transport}-{host}" for transport, host in WAYS]
+
+
+class Phone:
+    """An endpoint that keeps its events and lets a test wait for one."""
+
+    def __init__(self, config: UserAgentConfig, answers=True):
+        self.agent = UserAgent(config, lambda: secrets.token_hex(8))
+        self.events: list[Event] = []
+        self.answers = answers
+        self._news = asyncio.Event()
+
+    async def start(self, transport, host):
+        self.endpoint = SipEndpoint(self.agent, [(transport, host, 0)], self.on_event)
+        await self.endpoint.start()
+        _, self.host, self.port = self.endpoint.addresses[0]
+        return self
+
+    def on_event(self, event):
+        self.events.append(event)
+        self._news.set()
+        if self.answers and isinstance(event, IncomingInvite):
+            self.agent.ring(event.session, self.endpoint.now())
+            self.agent.accept(event.session, SDP, self.endpoint.now())
+
+    async def wait(self, kind):
+        async with asyncio.timeout(5):
+            while True:
+                for event in self.events:
+                    if isinstance(event, kind):
+                        return event
+                self._news.clear()
+                await self._news.wait()
+
+    @property
+    def uri(self):
+        return Uri(scheme="sip", user="phone", host=self.host, port=self.port)
+
+
+def open_config():
+    return UserAgentConfig(classify=lambda _request, _flow: "trunk")
+
+
+def call(a: Phone, b: Phone, transport: str, session="call"):
+    endpoint = a.endpoint
+    a.agent.invite(
+        session=session,
+        target=b.uri.with_param("transport", "tcp") if transport == "tcp" else b.uri,
+        flow=endpoint.flow_to(b.host, b.port, transport),
+        from_=NameAddr(a.uri),
+        to=NameAddr(b.uri),
+        sdp=SDP,
+        now=endpoint.now(),
+    )
+    endpoint.flush()
+
+
+@pytest.fixture
+async def phones():
+    made: list[Phone] = []
+
+    async def make(transport, host, config=None, **kwargs):
+        phone = await Phone(config or open_config(), **kwargs).start(transport, host)
+        made.append(phone)
+        return phone
+
+    yield make
+    for phone in made:
+        await phone.endpoint.close()
+
+
+@pytest.mark.parametrize(("transport", "host"), WAYS, ids=CASES)
+@pytest.mark.parametrize("who", ["caller", "callee"])
+async def test_a_call_is_set_up_and_hung_up_by_either_side(phones, transport, host, who):
+    a, b = await phones(transport, host), await phones(transport, host)
+    call(a, b, transport)
+    accepted = await a.wait(SessionAccepted)
+    assert accepted.sdp == SDP
+    incoming = await b.wait(IncomingInvite)
+    await b.wait(SessionConfirmed)
+    if who == "caller":
+        a.agent.cancel_or_bye("call", a.endpoint.now(), reason_header="Q.850;cause=16")
+        a.endpoint.flush()
+        assert (await b.wait(SessionEnded)).reason_header == "Q.850;cause=16"
+        assert (await a.wait(SessionEnded)).by == "local"
+    else:
+        b.agent.cancel_or_bye(incoming.session, b.endpoint.now())
+        b.endpoint.flush()
+        assert (await a.wait(SessionEnded)).by == "remote"
+
+
+@pytest.mark.parametrize(("transport", "host"), WAYS, ids=CASES)
+async def test_a_phone_registers_with_digest_and_is_reached_at_its_flow(phones, transport, host):
+    def lookup(username, realm, algorithm):
+        return ha1(username, realm, "geheim", algorithm) if username == "anna" else None
+
+    registrar = Registrar(lambda uri, who: f"{uri.user}@house" if who and who.startswith(f"{uri.user}@") else None)
+    config = UserAgentConfig(authenticator=Authenticator("house", lookup, secrets.token_bytes(32)), registrar=registrar)
+    server, phone = await phones(transport, host, config), await phones(transport, host)
+    aor = Uri(scheme="sip", user="anna", host=server.host, port=server.port)
+    plan = RegistrationPlan(
+        aor=aor,
+        registrar=aor.replaced(user=None),
+        flow=phone.endpoint.flow_to(server.host, server.port, transport),
+        credentials=DigestCredentials("anna", "geheim"),
+        expires_s=600,
+    )
+    phone.agent.register("house", plan, phone.endpoint.now())
+    phone.endpoint.flush()
+    assert (await phone.wait(RegistrationUp)).expires == 600
+    registered = await server.wait(Registered)
+    assert registered.aor == "anna@house"
+    [binding] = registrar.lookup("anna@house", server.endpoint.now())
+    server.agent.invite(
+        session="to-anna",
+        target=binding.contact,
+        flow=binding.flow,
+        from_=NameAddr(server.uri),
+        to=NameAddr(aor),
+        sdp=SDP,
+        now=server.endpoint.now(),
+    )
+    server.endpoint.flush()
+    await server.wait(SessionAccepted)
+
+
+async def test_a_refused_tcp_connection_fails_the_call_with_503_at_once(phones):
+    a = await phones("tcp", "127.0.0.1")
+    gone = await phones("tcp", "127.0.0.1")
+    await gone.endpoint.close()
+    call(a, gone, "tcp")
+    failed = await a.wait(SessionFailed)
+    assert failed.status == 503
+
+
+async def test_a_host_name_is_resolved_by_the_shell(phones):
+    a, b = await phones("udp", "127.0.0.1"), await phones("udp", "127.0.0.1")
+    b.host = "localhost"
+    call(a, b, "udp")
+    await a.wait(SessionAccepted)
+
+
+async def test_a_host_name_that_does_not_exist_fails_the_call_with_503(phones):
+    a, b = await phones("udp", "127.0.0.1"), await phones("udp", "127.0.0.1")
+    b.host = "no-such-host.invalid"
+    call(a, b, "udp")
+    assert (await a.wait(SessionFailed)).status == 503
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_a_wildcard_socket_shows_its_peers_a_real_address(phones, transport):
+    a, b = await phones(transport, "0.0.0.0"), await phones(transport, "127.0.0.1")
+    flow = a.endpoint.flow_to(b.host, b.port, transport)
+    assert flow.local[0] == "127.0.0.1"
+    a.agent.options("probe", b.uri, flow, a.endpoint.now())
+    a.endpoint.flush()
+    assert (await a.wait(OptionsAnswered)).status == 200
+
+
+async def test_a_crlf_ping_on_tcp_is_answered_and_noise_closes_the_connection(phones):
+    b = await phones("tcp", "127.0.0.1")
+    reader, writer = await asyncio.open_connection(b.host, b.port)
+    async with asyncio.timeout(5):
+        writer.write(b"\r\n\r\n")
+        assert await reader.readexactly(2) == b"\r\n"
+        writer.write(b"OPTIONS sip:x SIP/2.0\r\nContent-Length: many\r\n\r\n")
+        assert await reader.read() == b""
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_datagrams_of_noise_are_counted_and_do_not_disturb(phones):
+    a, b = await phones("udp", "127.0.0.1"), await phones("udp", "127.0.0.1")
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, remote_addr=(b.host, b.port))
+    for noise in (b"", b"\x00" * 50, b"GET / HTTP/1.1\r\n\r\n", secrets.token_bytes(2000), b"\r\n\r\n"):
+        transport.sendto(noise)
+    transport.close()
+    call(a, b, "udp")
+    await a.wait(SessionAccepted)
+    assert b.agent.counters["malformed"] >= 2
+
+
+async def test_an_event_handler_that_fails_does_not_stop_the_endpoint(phones, caplog):
+    a, b = await phones("udp", "127.0.0.1"), await phones("udp", "127.0.0.1")
+    rounds = itertools.count()
+    original = b.on_event
+
+    def fails_once(event):
+        if next(rounds) == 0:
+            raise RuntimeError("handler")
+        original(event)
+
+    b.endpoint._on_event = fails_once
+    call(a, b, "udp", "first")
+    call(a, b, "udp", "second")
+    await a.wait(SessionAccepted)
+    assert "event handler failed" in caplog.text

@@ -91,9 +91,12 @@ def split_list(text: str, where: str) -> list[str]:
     return stripped
 
 
+_LINE_BREAKS: Final = str.maketrans("\r\n", "  ")
+
+
 def quote(text: str) -> str:
-    """The quoted-string that stands for the text."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    """The quoted-string that stands for the text; CR and LF, which none can hold, become spaces (%0D in a URI brings them)."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').translate(_LINE_BREAKS) + '"'
 
 
 UNQUOTE_PAIR: Final = re.compile(r"\\(.)", re.DOTALL)

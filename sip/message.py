@@ -13,7 +13,7 @@ from sip.headers.contact import MALFORMED_EXPIRES_S, MAX_EXPIRES_S, parse_contac
 from sip.headers.cseq import CSeq, parse_cseq
 from sip.headers.fields import Headers, Value
 from sip.headers.media_type import MediaType, parse_media_type
-from sip.headers.name_addr import NameAddr, parse_name_addr
+from sip.headers.name_addr import NameAddr, parse_name_addr, parse_name_addrs
 from sip.headers.route import parse_routes
 from sip.headers.via import Via, parse_vias
 from sip.status import reason_phrase
@@ -198,6 +198,16 @@ class _TypedHeaders:
             return tuple(found)
 
         return self.headers.typed(f"tokens {name}", read)
+
+    @property
+    def asserted_identities(self) -> tuple[NameAddr, ...]:
+        """P-Asserted-Identity (RFC 3325 §9.1): who calls, said by a trusted trunk."""
+
+        def read(headers: Headers) -> tuple[NameAddr, ...]:
+            where = "header P-Asserted-Identity"
+            return tuple(identity for value in headers.get_all("P-Asserted-Identity") for identity in parse_name_addrs(value, where))
+
+        return self.headers.typed("p-asserted-identity", read)
 
     @property
     def require(self) -> tuple[str, ...]:

@@ -103,6 +103,9 @@ class AuthParams(msgspec.Struct, frozen=True):
         """As it was written; MD5 where it is missing (RFC 7616 §3.3)."""
         return _get(self.params, "algorithm") or "MD5"
 
+    def __str__(self) -> str:
+        return f"{self.scheme} {self.token68 or _write(self.params, _QUOTED_IN_CREDENTIALS)}".rstrip()
+
 
 class Challenge(AuthParams, frozen=True):
     """WWW-Authenticate or Proxy-Authenticate."""
@@ -158,9 +161,6 @@ class Credentials(AuthParams, frozen=True):
         if value is None or re.fullmatch(r"[0-9A-Fa-f]{8}", value) is None:
             return None
         return int(value, 16)
-
-    def __str__(self) -> str:
-        return f"{self.scheme} {self.token68 or _write(self.params, _QUOTED_IN_CREDENTIALS)}".rstrip()
 
 
 class AuthenticationInfo(msgspec.Struct, frozen=True):

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar, cast
 
+import msgspec
+
 from sip.errors import LocalMisuse, ParseError
-from sip.headers.auth import AuthenticationInfo, Challenge, Credentials
-from sip.headers.cseq import CSeq
-from sip.headers.media_type import MediaType
-from sip.headers.name_addr import NameAddr
 from sip.headers.names import KNOWN_NAMES, header_name
-from sip.headers.via import Via
 from sip.uri import Uri
 
-Value = str | Uri | NameAddr | Via | CSeq | MediaType | Challenge | Credentials | AuthenticationInfo | int
-"""What may be given as a header's value: anything whose str() is the text on the wire."""
+Value = str | int | Uri | msgspec.Struct
+"""What may be given as a header's value: text, or a header value of this package, whose str() is the text on the wire."""
 
 T = TypeVar("T")
 

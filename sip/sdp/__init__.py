@@ -1,0 +1,1 @@
+"""Session descriptions: `description` (the values and their text), `parser` (text to values), `offer_answer` (RFC 3264)."""

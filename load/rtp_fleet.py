@@ -20,6 +20,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from load.phone_audio import rtp_pair
 from load.records import RtpFigures
 from load.report import add_rtp
 from load.rtp_watch import AGENT_SIDE, RECEIVED, StreamWatch, by_stream
@@ -107,26 +108,8 @@ class _Group:
 
 
 def _even_pair(address: str) -> tuple[socket.socket, socket.socket]:
-    """RTP on an even port the kernel chose, RTCP on the next (RFC 3550 §11); what comes to the latter is left there."""
-    for _ in range(200):
-        rtp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        rtp.bind((address, 0))
-        port = rtp.getsockname()[1]
-        rtcp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        try:
-            if port % 2 == 0:
-                rtcp.bind((address, port + 1))
-                break
-        except OSError as fault:
-            if fault.errno != errno.EADDRINUSE:
-                rtp.close()
-                rtcp.close()
-                raise
-        rtp.close()
-        rtcp.close()
-    else:
-        raise OSError(errno.EADDRINUSE, f"no free pair of ports on {address}")
-    rtp.setblocking(False)
+    """RTP with arrival times and a deep buffer, and an RTCP port at which what comes is left."""
+    rtp, rtcp = rtp_pair(address)
     rtp.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
     try:
         rtp.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, RECEIVE_BUFFER_OCTETS)

@@ -18,7 +18,7 @@ Pairs = tuple[tuple[str, str], ...]
 # auth-param          =  auth-param-name EQUAL ( token / quoted-string )
 # Deviation: an unquoted value is any run without separators; several phones leave the digest URI unquoted.
 _SCHEME: Final = re.compile(rf"({TOKEN})(?:{LWS}|\Z)").match
-_AUTH_PARAM: Final = re.compile(rf'{SWS}({TOKEN}){SWS}={SWS}({QUOTED_STRING}|[^ \t,"]++){SWS}(?:,|\Z)').match
+_AUTH_PARAM: Final = re.compile(rf'{SWS}({TOKEN}){SWS}={SWS}({QUOTED_STRING}|[^ \t,"=][^ \t,"]*+){SWS}(?:,|\Z)').match
 # token68  =  1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="
 _IS_TOKEN68: Final = re.compile(r"[A-Za-z0-9\-._~+/]++=*+").fullmatch
 
@@ -54,7 +54,7 @@ def _read(text: str, where: str) -> tuple[str, Pairs, str]:
     if match is None:
         raise ParseError(f"no auth-scheme: {text[:40]!r}", where=where)
     rest = text[match.end() :].strip(" \t")
-    if rest and _IS_TOKEN68(rest) and not _AUTH_PARAM(rest):
+    if rest and _IS_TOKEN68(rest) and not _AUTH_PARAM(rest) and match[1].lower() != "digest":
         return match[1], (), rest
     return match[1], _read_params(rest, where), ""
 

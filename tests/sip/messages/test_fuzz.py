@@ -215,35 +215,41 @@ def test_any_text_is_a_uri_or_a_parse_error(text):
 
 
 SDP_SEEDS = [
-    "\r\n".join(lines).encode()
-    for lines in (
-        (
-            "v=0",
-            "o=- 1 1 IN IP4 192.0.2.1",
-            "s=-",
-            "c=IN IP4 192.0.2.1",
-            "t=0 0",
-            "m=audio 4000/2 RTP/AVP 8 0 101",
-            "a=rtpmap:101 telephone-event/8000",
-        )
-        + ("a=fmtp:101 0-16", "a=ptime:20", "a=maxptime:40", "a=rtcp:4001 IN IP4 192.0.2.2", "a=sendonly", ""),
-        (
-            "v=0",
-            "o=- 1 1 IN IP6 ::1",
-            "s= ",
-            "i=x",
-            "u=http://x",
-            "e=a@b",
-            "p=+1",
-            "b=AS:64",
-            "t=1 2",
-            "r=7d 1h 0 25h",
-            "z=1 -1h",
-            "k=clear:x",
-        )
-        + ("a=recvonly", "m=video 0 UDP/TLS/RTP/SAVPF 96", "i=y", "c=IN IP6 ::2", "c=IN IP6 ::3", "b=TIAS:1", "k=prompt", "a=rtcp-mux")
-        + ("a=rtpmap:96 VP8/90000",),
-    )
+    b"""v=0
+o=- 1 1 IN IP4 192.0.2.1
+s=-
+c=IN IP4 192.0.2.1
+t=0 0
+m=audio 4000/2 RTP/AVP 8 0 101
+a=rtpmap:101 telephone-event/8000
+a=fmtp:101 0-16
+a=ptime:20
+a=maxptime:40
+a=rtcp:4001 IN IP4 192.0.2.2
+a=sendonly
+""",
+    b"""v=0
+o=- 1 1 IN IP6 ::1
+s=
+i=x
+u=http://x
+e=a@b
+p=+1
+b=AS:64
+t=1 2
+r=7d 1h 0 25h
+z=1 -1h
+k=clear:x
+a=recvonly
+m=video 0 UDP/TLS/RTP/SAVPF 96
+i=y
+c=IN IP6 ::2
+c=IN IP6 ::3
+b=TIAS:1
+k=prompt
+a=rtcp-mux
+a=rtpmap:96 VP8/90000
+""",
 ]
 
 

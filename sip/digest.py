@@ -240,7 +240,7 @@ class _Held:
 
 
 class ClientDigest:
-    """Answers the challenges of one peer and of the proxy before it, and keeps answering ahead of them while a nonce lasts (RFC 7616 §3.6)."""
+    """Answers the challenges of a peer and of the proxy before it, and keeps answering ahead of them while a nonce lasts (RFC 7616 §3.6)."""
 
     def __init__(self, credentials: DigestCredentials) -> None:
         self.credentials = credentials
@@ -257,7 +257,7 @@ class ClientDigest:
         if best is None:
             return False
         held = self._held.get(answer)
-        # A nonce that had served before may have run out without "stale" being said; one that failed at its first use means a wrong password.
+        # A nonce that has served may run out without "stale" being said; one that failed at its first use means a wrong password.
         if held is not None and held.count == 1 and not best.challenge.stale and held.challenge.realm == best.challenge.realm:
             return False
         self._held[answer] = best

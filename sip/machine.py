@@ -24,7 +24,7 @@ class Edge(Generic[S, A]):
 
 
 def to(state: S, *actions: A) -> Edge[S, A]:
-    """Make one edge; a table line then reads as `Input.X: to(State.Y, Do.Z)`."""
+    """Make one edge of a table line."""
     return Edge(state, actions)
 
 

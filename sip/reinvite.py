@@ -91,6 +91,7 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
     State.RETRY_WAIT: {
         Input.SEND:             to(State.RETRY_WAIT, Do.REPORT_GLARE),
         Input.TIMER_RETRY:      to(State.SENT, Do.SEND_AGAIN),
+        # Theirs comes first. Our old offer is not sent after it (what is answered now outdates it): the application offers anew.
         Input.INVITE:           to(State.RECEIVED, Do.STOP_RETRY_TIMER, Do.REPORT_GLARE, Do.REPORT_RECEIVED),
         Input.SESSION_ENDED:    to(State.CLOSED, Do.STOP_RETRY_TIMER),
     },

@@ -1,0 +1,182 @@
+"""Composition root of the API: settings + voice service -> FastAPI application (OpenAPI 3.1, RFC 9457)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from acd.core.live import LiveState
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+from sqlalchemy import text
+
+from acd.service import VoiceService
+from api import errors, identity, tenants
+from api.billing.routes import router as billing_router
+from api.calendar.routes import router as calendar_router
+from api.config import Settings
+from api.crm.routes import router as crm_router
+from api.db import Databases
+from api.house import House, house
+from api.identity import ForAdmins
+from api.identity.routes import router as identity_router
+from api.kit.clock import Clock, utc_now
+from api.metrics import CountRequests, Metrics
+from api.telephony.routes import router as telephony_router
+from api.telephony.stream import router as stream_router
+from api.telephony_setup.routes import router as setup_router
+from api.tenants.routes import router as tenants_router
+from api.tickets.routes import router as tickets_router
+
+log = logging.getLogger(__name__)
+
+WEB = Path(__file__).parent / "web"
+TAGS = [
+    {"name": "identity", "description": "Log in, users, API keys."},
+    {"name": "tenants", "description": "The platform's operator creates tenants."},
+    {"name": "telephony setup", "description": "Agents, queues, menus, numbers, hours, lines; effective at the next event."},
+    {"name": "telephony", "description": "The desk's commands, the live board, decision records, live events."},
+    {"name": "billing", "description": "Tariffs, CDRs, charges with their trace, exports."},
+    {"name": "crm", "description": "Contacts."},
+    {"name": "tickets", "description": "Tickets; never deleted."},
+    {"name": "calendar", "description": "Appointments."},
+    {"name": "service", "description": "Health, metrics, state."},
+]
+
+service_router = APIRouter(tags=["service"])
+
+
+def create_app(settings: Settings, voice: VoiceService, databases: Databases | None = None, clock: Clock = utc_now) -> FastAPI:
+    """The application; its lifespan migrates the databases and opens every tenant in the voice service.
+
+    Args:
+        databases: shared with the screen lookup that the voice service was given; None: the application's own.
+    """
+    this = House(settings, databases or Databases(settings), voice, clock)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await this.databases.open()
+        try:
+            await _first_operator(app, this)
+            await tenants.open_all(this)
+            app.state.ready = True
+            yield
+        finally:
+            app.state.ready = False
+            await this.databases.close()
+
+    app = FastAPI(
+        title="Fernamt",
+        version="0.1.0",
+        summary="A telephony-centric virtual ACD and voice service",
+        openapi_tags=TAGS,
+        lifespan=lifespan,
+        redoc_url=None,
+    )
+    app.state.house = this
+    app.state.ready = False
+    app.state.passwords = identity.Passwords(settings.login)
+    app.state.failures = identity.FailureWindow(settings.login.failures, settings.login.window_s)
+    app.state.metrics = Metrics(voice)
+    app.state.operator_password = None
+    errors.install(app)
+    for router in (
+        identity_router,
+        tenants_router,
+        setup_router,
+        telephony_router,
+        stream_router,
+        billing_router,
+        crm_router,
+        tickets_router,
+        calendar_router,
+        service_router,
+    ):
+        app.include_router(router)
+    app.mount("/", StaticFiles(directory=WEB, html=True), name="web")
+    app.add_middleware(CountRequests, metrics=app.state.metrics)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+async def _first_operator(app: FastAPI, this: House) -> None:
+    operator = this.settings.operator
+    password = operator.password.get_secret_value() if operator.password is not None else None
+    async with this.databases.unit(None) as unit:
+        drawn = await identity.first_operator(unit.session, app.state.passwords, operator.username, password, this.clock())
+    app.state.operator_password = drawn
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """FastAPI's document, and in it the problem document, the live state and the errors every guarded route can answer with."""
+    if app.openapi_schema:
+        return app.openapi_schema
+    document = get_openapi(
+        title=app.title, version=app.version, summary=app.summary, routes=app.routes, tags=TAGS, openapi_version=app.openapi_version
+    )
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    _, live = msgspec.json.schema_components([LiveState], ref_template="#/components/schemas/{name}")
+    schemas.update(live)
+    problem = errors.ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(problem.pop("$defs", {}))
+    schemas["ProblemDocument"] = problem
+    for leftover in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(leftover, None)
+    reference = {errors.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            answers = operation["responses"]
+            if "422" in answers:
+                answers["422"] = {"description": "Invalid request", "content": reference}
+            if "security" in operation:
+                answers.setdefault("401", {"description": "Log in first", "content": reference})
+                answers.setdefault("403", {"description": "Not allowed", "content": reference})
+    app.openapi_schema = document
+    return document
+
+
+# ---------------------------------------------------------------------- service
+
+
+@service_router.get("/healthz", operation_id="isAlive")
+async def alive() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@service_router.get("/readyz", operation_id="isReady", responses={503: {"description": "Not ready"}})
+async def ready(request: Request) -> JSONResponse:
+    """Databases answer and tenants are open."""
+    if not request.app.state.ready:
+        return JSONResponse({"status": "starting"}, 503)
+    async with house(request).databases.control.connect() as connection:
+        await connection.execute(text("SELECT 1"))
+    return JSONResponse({"status": "ready"})
+
+
+@service_router.get("/metrics", operation_id="getMetrics", response_class=Response)
+async def metrics(request: Request) -> Response:
+    """Figures for Prometheus."""
+    found: Metrics = request.app.state.metrics
+    return Response(found.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+@service_router.get("/debug/state", operation_id="getState")
+async def state(access: ForAdmins) -> Response:
+    """Everything the voice service knows of this tenant, for people who look for a fault."""
+    described = access.house.voice.describe(access.tenant)
+    return Response(msgspec.json.encode(described), media_type="application/json")
+
+
+@service_router.get("/api/v1/demo", operation_id="getDemo")
+async def demo(request: Request) -> dict[str, Any]:
+    """Whether this is the demonstration, and with which credentials the page may fill its form."""
+    found: dict[str, Any] | None = getattr(request.app.state, "demo", None)
+    return {"demo": found is not None, **(found or {})}

@@ -1,0 +1,47 @@
+"""What can go wrong with billing."""
+
+from __future__ import annotations
+
+from api.errors import Conflict, NotFound, Place, Unprocessable
+
+
+class CdrUnknown(NotFound):
+    """No such record."""
+
+    def __init__(self, cdr: str) -> None:
+        super().__init__(f"There is no record of a conversation {cdr}.")
+
+
+class Unpriced(NotFound):
+    """The record has no charge."""
+
+    def __init__(self, cdr: str) -> None:
+        super().__init__(f"The conversation {cdr} has no charge (yet).")
+
+
+class TariffUnknown(NotFound):
+    """No such plan version."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"There is no tariff {key}.")
+
+
+class TariffExists(Conflict):
+    """A version never changes: a new price is a new version."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"There is a tariff {key} already; a version never changes, a new price is a new version.")
+
+
+class TariffWrong(Unprocessable):
+    """The document is no plan; the place is named."""
+
+    def __init__(self, detail: str, pointer: str) -> None:
+        super().__init__(detail, [Place(detail=detail, pointer=pointer)])
+
+
+class WrongCursor(Unprocessable):
+    """`after` is none of ours."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, [Place(detail=detail, parameter="query.after")])

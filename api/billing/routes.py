@@ -1,0 +1,136 @@
+"""Routes of billing."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Path, Query, status
+from fastapi.responses import StreamingResponse
+
+from api.billing import service
+from api.billing.schemas import CdrTold, Explained, Language, Month, TariffGiven, TariffTold, TariffWhole
+from api.errors import Conflict, NotFound, responses
+from api.identity import ForBilling, ForReaders
+from api.kit.ids import Slug
+from api.kit.numbers import Callable_
+from api.kit.paging import Page, Paged, paged
+from api.kit.schema import Moment, Text
+from api.telephony_setup import Author, take_effect
+from billing_cdr.store import Filter
+
+router = APIRouter(prefix="/api/v1", tags=["billing"])
+
+CdrKey = Annotated[str, Path(max_length=120, pattern=r"^[A-Za-z0-9_.:-]+$")]
+TariffKey = Annotated[Text, Path(max_length=200)]
+Word = Annotated[str | None, Query(max_length=16, pattern="^[a-z_]+$")]
+
+
+def _wanted(
+    began_from: Annotated[Moment | None, Query(description="Began then or later.")] = None,
+    began_before: Annotated[Moment | None, Query()] = None,
+    direction: Annotated[Literal["inbound", "outbound", "internal"] | None, Query()] = None,
+    outcome: Word = None,
+    queue: Annotated[Slug | None, Query()] = None,
+    agent: Annotated[Slug | None, Query()] = None,
+    trunk: Annotated[Slug | None, Query()] = None,
+    number: Annotated[Callable_ | None, Query(description="Calling, called, or dialled on any leg; in any notation.")] = None,
+    status: Annotated[Literal["rated", "unrated"] | None, Query()] = None,
+) -> Filter:
+    return Filter(
+        began_from=began_from,
+        began_before=began_before,
+        direction=direction,
+        outcome=outcome,
+        queue=queue,
+        agent=agent,
+        trunk=trunk,
+        number=number,
+        status=status,
+    )
+
+
+Wanted = Annotated[Filter, Depends(_wanted)]
+Format = Annotated[Literal["csv", "json"], Query(description="CSV (RFC 4180) or JSON lines.")]
+_STREAMS = {"csv": "text/csv; charset=utf-8", "json": "application/x-ndjson"}
+_EXPORT_CONTENT: dict[int | str, dict[str, object]] = {
+    200: {
+        "description": "A stream.",
+        "content": {"text/csv": {"schema": {"type": "string"}}, "application/x-ndjson": {"schema": {"type": "string"}}},
+    }
+}
+
+
+@router.get("/tariffs", operation_id="listTariffs")
+async def list_tariffs(access: ForBilling, page: Paged) -> Page[TariffTold]:
+    """The tenant's own plan versions; without any, the house plan holds."""
+    rows = await service.tariffs(access.session, page)
+    items, following = paged([TariffTold.model_validate(row) for row in rows], [row.key for row in rows], page)
+    return Page(items=items, next=following)
+
+
+@router.post("/tariffs", operation_id="createTariff", status_code=status.HTTP_201_CREATED, responses=responses(Conflict))
+async def create_tariff(access: ForBilling, given: TariffGiven) -> TariffTold:
+    """Add a plan version; a version never changes. It holds for calls that begin at its `valid_from` or later."""
+    by = Author(access.unit, access.house, access.tenant, access.principal.name, access.now)
+    await access.unit.hold_once(access.house.setup_locks[access.tenant])
+    row = await service.add_tariff(access.session, given, access.principal.name, access.now)
+    await take_effect(by)
+    return TariffTold.model_validate(row)
+
+
+@router.get("/tariffs/{key}", operation_id="getTariff", responses=responses(NotFound))
+async def get_tariff(access: ForBilling, key: TariffKey) -> TariffWhole:
+    """One plan version with its document."""
+    return TariffWhole.model_validate(await service.tariff(access.session, key))
+
+
+@router.get("/cdrs", operation_id="listCdrs")
+async def list_cdrs(access: ForReaders, wanted: Wanted, page: Paged) -> Page[CdrTold]:
+    """Records of conversations with their charges, the newest first."""
+    items, following = await service.cdrs(access.session, wanted, page)
+    return Page(items=items, next=following)
+
+
+@router.get("/cdrs/export", operation_id="exportCdrs", responses=_EXPORT_CONTENT, response_class=StreamingResponse)
+async def export_cdrs(access: ForReaders, wanted: Wanted, format: Format = "csv") -> StreamingResponse:  # noqa: A002 - the query's name
+    """All records a filter lets through, as a stream."""
+    engine = access.house.databases.tenant(access.tenant)
+    stream = service.export_cdrs_csv(engine, wanted) if format == "csv" else service.export_cdrs_json(engine, wanted)
+    return _download(stream_name="cdrs", stream=stream, kind=format)
+
+
+@router.get("/charges/export", operation_id="exportCharges", responses=_EXPORT_CONTENT, response_class=StreamingResponse)
+async def export_charges(
+    access: ForBilling,
+    wanted: Wanted,
+    format: Format = "csv",  # noqa: A002 - the query's name
+    language: Annotated[Language, Query()] = "en",
+) -> StreamingResponse:
+    """All charges a filter lets through, line by line, as a stream."""
+    engine = access.house.databases.tenant(access.tenant)
+    stream = service.export_charges_csv(engine, wanted, language) if format == "csv" else service.export_charges_json(engine, wanted)
+    return _download(stream_name="charges", stream=stream, kind=format)
+
+
+def _download(stream_name: str, stream: object, kind: str) -> StreamingResponse:
+    headers = {"Content-Disposition": f'attachment; filename="{stream_name}.{"csv" if kind == "csv" else "jsonl"}"'}
+    return StreamingResponse(stream, headers=headers, media_type=_STREAMS[kind])  # type: ignore[arg-type]
+
+
+@router.get("/cdrs/{cdr}", operation_id="getCdr", responses=responses(NotFound))
+async def get_cdr(access: ForReaders, cdr: CdrKey) -> CdrTold:
+    """One record with its ledger, legs and charge."""
+    return await service.cdr(access.session, cdr)
+
+
+@router.get("/cdrs/{cdr}/charge", operation_id="getCharge", responses=responses(NotFound))
+async def get_charge(access: ForReaders, cdr: CdrKey, language: Annotated[Language, Query()] = "en") -> Explained:
+    """The charge with its trace, and why it is what it is, in sentences."""
+    return await service.charge(access.session, cdr, language)
+
+
+@router.get("/billing/months/{month}", operation_id="getMonth")
+async def get_month(access: ForBilling, month: Annotated[str, Path(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$")]) -> Month:
+    """Net, VAT and gross of the conversations that began in a month."""
+    year, number = month.split("-")
+    return await service.month(access.house.databases.tenant(access.tenant), access.tenant, int(year), int(number))

@@ -1,0 +1,242 @@
+"""Use cases of billing: plan versions, records and charges, exports, a month's sums."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import AsyncIterator, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from acd.core.ids import TenantId
+from api.billing import repository
+from api.billing.errors import CdrUnknown, TariffExists, TariffUnknown, TariffWrong, Unpriced, WrongCursor
+from api.billing.models import TariffRow
+from api.billing.schemas import CdrTold, Explained, Month, Sum, TariffGiven
+from api.kit.paging import Cut
+from billing_cdr import export, store
+from billing_cdr.charge import explain
+from billing_cdr.errors import BillingError
+from billing_cdr.store import Entry, Filter, Page
+from billing_cdr.tariff import Plan, parse_json
+
+MONTHS_IN = ZoneInfo("Europe/Berlin")
+"""A month begins at midnight of the place that is invoiced from (DESIGN.md §8)."""
+ROWS_AT_ONCE = 1000
+
+
+# ---------------------------------------------------------------------- tariffs
+
+
+def _plain(value: Any) -> str:
+    """TOML knows dates and decimals; JSON takes their text."""
+    if isinstance(value, (date, datetime)):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no place in a tariff")
+
+
+def parsed(given: TariffGiven) -> tuple[Plan, dict[str, Any]]:
+    """The plan and its document as JSON.
+
+    Raises: TariffWrong
+    """
+    pointer = "#/document" if given.toml is None else "#/toml"
+    try:
+        document = given.document if given.toml is None else tomllib.loads(given.toml, parse_float=Decimal)
+        written = json.dumps(document, default=_plain, ensure_ascii=False, allow_nan=False)
+        _refuse_floats(given.document)
+        plan = parse_json(written)
+    except tomllib.TOMLDecodeError as error:
+        raise TariffWrong(f"not a TOML document: {error}", pointer) from error
+    except (BillingError, ValueError, TypeError) as error:
+        raise TariffWrong(str(error), pointer) from error
+    plain: dict[str, Any] = json.loads(written)
+    return plan, plain
+
+
+def _refuse_floats(value: Any, place: str = "") -> None:
+    """An amount that went through a binary float is not the amount that was written."""
+    if isinstance(value, float):
+        raise TypeError(f'{place.strip(".")}: {value} is a float; write amounts as strings, such as "0.019"')
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _refuse_floats(inner, f"{place}.{key}")
+    elif isinstance(value, list):
+        for index, inner in enumerate(value, 1):
+            _refuse_floats(inner, f"{place}[{index}]")
+
+
+def key_of(plan: Plan, trunk: str | None) -> str:
+    """How a version is named in paths."""
+    return f"{trunk or '-'}:{plan.id}:{plan.version}"
+
+
+async def tariffs(session: AsyncSession, page: Cut) -> Sequence[TariffRow]:
+    """A page of plan versions, and one more."""
+    return await repository.tariffs(session, page)
+
+
+async def tariff(session: AsyncSession, key: str) -> TariffRow:
+    """One plan version.
+
+    Raises: TariffUnknown
+    """
+    found = await repository.tariff(session, key)
+    if found is None:
+        raise TariffUnknown(key)
+    return found
+
+
+async def add_tariff(session: AsyncSession, given: TariffGiven, who: str, now: datetime) -> TariffRow:
+    """Add a plan version. It holds for calls that begin at its `valid_from` or later.
+
+    Raises: TariffWrong, TariffExists
+    """
+    plan, document = parsed(given)
+    key = key_of(plan, given.trunk)
+    if len(key) > 200 or not all(letter.isprintable() and letter not in "/?#%" for letter in key):
+        raise TariffWrong("id and version are printable, without / ? # %, and not longer than 64 letters", "#")
+    if await repository.tariff(session, key) is not None:
+        raise TariffExists(key)
+    row = TariffRow(
+        key=key,
+        trunk=given.trunk,
+        plan=plan.id,
+        version=plan.version,
+        currency=plan.currency,
+        valid_from=plan.valid_from,
+        fingerprint=plan.fingerprint(),
+        document=document,
+        created_at=now,
+        created_by=who,
+    )
+    session.add(row)
+    await session.flush()
+    return row
+
+
+# ---------------------------------------------------------------------- records and charges
+
+
+def _entry(entry: Entry) -> CdrTold:
+    return CdrTold(cdr=msgspec.to_builtins(entry.cdr), charge=msgspec.to_builtins(entry.charge), revision=entry.revision)
+
+
+async def cdrs(session: AsyncSession, wanted: Filter, page: Cut) -> tuple[list[CdrTold], str | None]:
+    """A page of records with their charges, the newest first.
+
+    Raises: WrongCursor
+    """
+    try:
+        found = await store.find(await session.connection(), wanted, Page(limit=page.limit, after=page.after))
+    except ValueError as error:
+        raise WrongCursor(str(error)) from error
+    return [_entry(entry) for entry in found.entries], found.next
+
+
+async def cdr(session: AsyncSession, key: str) -> CdrTold:
+    """One record with its charge.
+
+    Raises: CdrUnknown
+    """
+    found = await store.get(await session.connection(), key)
+    if found is None:
+        raise CdrUnknown(key)
+    return _entry(found)
+
+
+async def charge(session: AsyncSession, key: str, language: str) -> Explained:
+    """The charge of a conversation with its trace, explained.
+
+    Raises: CdrUnknown, Unpriced
+    """
+    found = await store.get(await session.connection(), key)
+    if found is None:
+        raise CdrUnknown(key)
+    if found.charge is None:
+        raise Unpriced(key)
+    return Explained(charge=msgspec.to_builtins(found.charge), revision=found.revision, sentences=explain(found.charge, language))
+
+
+async def _all(engine: AsyncEngine, wanted: Filter) -> AsyncIterator[Sequence[Entry]]:
+    """Every record, a page at a time, each page in a transaction of its own: an export never holds a lock for long."""
+    after: str | None = None
+    while True:
+        async with engine.connect() as connection:
+            found = await store.find(connection, wanted, Page(limit=ROWS_AT_ONCE, after=after))
+        if found.entries:
+            yield found.entries
+        if found.next is None:
+            return
+        after = found.next
+
+
+async def export_cdrs_csv(engine: AsyncEngine, wanted: Filter) -> AsyncIterator[bytes]:
+    """Records as CSV (RFC 4180), the newest first."""
+    header = True
+    async for entries in _all(engine, wanted):
+        lines = list(export.cdrs_to_csv([entry.cdr for entry in entries]))
+        yield "".join(lines if header else lines[1:]).encode()
+        header = False
+    if header:
+        yield "".join(export.cdrs_to_csv([])).encode()
+
+
+async def export_cdrs_json(engine: AsyncEngine, wanted: Filter) -> AsyncIterator[bytes]:
+    """Records as JSON lines, the newest first."""
+    async for entries in _all(engine, wanted):
+        yield b"".join(export.to_json_lines([entry.cdr for entry in entries]))
+
+
+async def export_charges_csv(engine: AsyncEngine, wanted: Filter, language: str) -> AsyncIterator[bytes]:
+    """Charges as CSV, a row a line of a charge."""
+    header = True
+    async for entries in _all(engine, wanted):
+        lines = list(export.charges_to_csv([entry.charge for entry in entries if entry.charge is not None], language))
+        yield "".join(lines if header else lines[1:]).encode()
+        header = False
+    if header:
+        yield "".join(export.charges_to_csv([], language)).encode()
+
+
+async def export_charges_json(engine: AsyncEngine, wanted: Filter) -> AsyncIterator[bytes]:
+    """Charges as JSON lines."""
+    async for entries in _all(engine, wanted):
+        yield b"".join(export.to_json_lines([entry.charge for entry in entries if entry.charge is not None]))
+
+
+def month_bounds(year: int, month: int) -> tuple[datetime, datetime]:
+    """Beginning of the month and of the next, in local time of the place that invoices."""
+    first = datetime(year, month, 1, tzinfo=MONTHS_IN)
+    following = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=MONTHS_IN)
+    return first, following
+
+
+async def month(engine: AsyncEngine, tenant: TenantId, year: int, number: int) -> Month:
+    """What the conversations that began in a month add up to, by currency."""
+    first, following = month_bounds(year, number)
+    calls = unrated = 0
+    sums: dict[str, Sum] = {}
+    async for entries in _all(engine, Filter(tenant=tenant, began_from=first, began_before=following)):
+        for entry in entries:
+            calls += 1
+            if entry.charge is None or entry.charge.status == "unrated":
+                unrated += 1
+                continue
+            for total in entry.charge.totals:
+                old = sums.get(total.currency) or Sum(currency=total.currency, calls=0, net=Decimal(0), vat=Decimal(0), gross=Decimal(0))
+                sums[total.currency] = Sum(
+                    currency=total.currency,
+                    calls=old.calls + 1,
+                    net=old.net + total.net,
+                    vat=old.vat + total.vat,
+                    gross=old.gross + total.gross,
+                )
+    return Month(month=f"{year:04d}-{number:02d}", calls=calls, unrated=unrated, sums=[sums[currency] for currency in sorted(sums)])

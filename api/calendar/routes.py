@@ -1,0 +1,49 @@
+"""Routes of the calendar."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, status
+
+from api.calendar import service
+from api.calendar.schemas import AppointmentGiven, AppointmentTold
+from api.errors import NotFound, responses
+from api.identity import ForAll
+from api.kit.ids import Slug
+from api.kit.paging import Page, Paged, paged
+
+router = APIRouter(prefix="/api/v1/appointments", tags=["calendar"])
+Key = Annotated[str, Path(max_length=64, pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+
+
+@router.get("", operation_id="listAppointments")
+async def list_appointments(access: ForAll, page: Paged, contact: Annotated[Slug | None, Query()] = None) -> Page[AppointmentTold]:
+    """Appointments, in pages."""
+    rows = await service.some(access.session, page, contact)
+    items, following = paged([AppointmentTold.model_validate(row) for row in rows], [row.id for row in rows], page)
+    return Page(items=items, next=following)
+
+
+@router.post("", operation_id="createAppointment", status_code=status.HTTP_201_CREATED)
+async def create_appointment(access: ForAll, given: AppointmentGiven) -> AppointmentTold:
+    """Make an appointment."""
+    return AppointmentTold.model_validate(await service.create(access.session, given, access.now))
+
+
+@router.get("/{appointment}", operation_id="getAppointment", responses=responses(NotFound))
+async def get_appointment(access: ForAll, appointment: Key) -> AppointmentTold:
+    """One appointment."""
+    return AppointmentTold.model_validate(await service.get(access.session, appointment))
+
+
+@router.put("/{appointment}", operation_id="replaceAppointment", responses=responses(NotFound))
+async def replace_appointment(access: ForAll, appointment: Key, given: AppointmentGiven) -> AppointmentTold:
+    """Change an appointment."""
+    return AppointmentTold.model_validate(await service.replace(access.session, appointment, given))
+
+
+@router.delete("/{appointment}", operation_id="deleteAppointment", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound))
+async def delete_appointment(access: ForAll, appointment: Key) -> None:
+    """Call an appointment off."""
+    await service.delete(access.session, appointment)

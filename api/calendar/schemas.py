@@ -1,0 +1,45 @@
+"""What the calendar takes in and tells."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import ConfigDict, model_validator
+
+from api.kit.ids import Slug
+from api.kit.schema import Given, Moment, Name, Told
+
+
+class AppointmentGiven(Given):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "contact": "0f1e2d3c4b5a697887",
+                    "title": "Callback about the offer",
+                    "starts_at": "2026-03-02T09:00:00+01:00",
+                    "ends_at": "2026-03-02T09:30:00+01:00",
+                }
+            ]
+        }
+    )
+
+    contact: Slug
+    title: Name
+    starts_at: Moment
+    ends_at: Moment
+
+    @model_validator(mode="after")
+    def _order(self) -> AppointmentGiven:
+        if self.ends_at <= self.starts_at:
+            raise ValueError("an appointment ends after it starts")
+        return self
+
+
+class AppointmentTold(Told):
+    id: str
+    contact: str
+    title: str
+    starts_at: datetime
+    ends_at: datetime
+    created_at: datetime

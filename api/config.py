@@ -1,0 +1,400 @@
+"""Settings of the service from a TOML file and `FERNAMT_*` variables: house format, docs/settings.md; a wrong one is named with its place.
+
+`Settings.load` reads the file, lets the variables win (nested names by `__`: `FERNAMT_HTTP__PORT=8081`), validates, and raises one
+`SettingsError` that holds every problem, each with `file:line` or the variable's name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+PREFIX = "FERNAMT_"
+DELIMITER = "__"
+DEFAULT_FILE = Path("fernamt.toml")
+OUTSIDE_THE_SCHEMA = ("FERNAMT_CONFIG", "FERNAMT_TEST_")
+"""Variables that are ours but no settings: the path of the file, and switches of the test-suite."""
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class SettingsError(Exception):
+    """The settings are wrong; `problems` holds one sentence for each wrong place."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def _listed(value: Any) -> Any:
+    """A list may stand in a variable as `a, b`."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """`host:port` or `[v6]:port` -> host, port.
+
+    Raises: ValueError: not of that form.
+    """
+    match = re.fullmatch(r"(?:\[(?P<six>[0-9a-fA-F:.]+)\]|(?P<four>[^:\[\]]+)):(?P<port>\d{1,5})", text)
+    if match is None or int(match["port"]) > 65535:
+        raise ValueError(f"{text!r} is no address; write `0.0.0.0:5060` or `[::]:5060`")
+    host = match["six"] or match["four"]
+    if match["six"] is not None:
+        ipaddress.IPv6Address(host)
+    return host, int(match["port"])
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Sip(_Group):
+    """Where phones and trunks reach us."""
+
+    listen: Listed = ("0.0.0.0:5060",)
+    """Addresses; each is opened for every transport."""
+    transports: Annotated[tuple[Literal["udp", "tcp"], ...], NoDecode, BeforeValidator(_listed)] = ("udp", "tcp")
+    advertised: str | None = None
+    """Host name or address that phones and trunks see in Contact and Via; None: that of the socket a message came in by."""
+    realm: str = Field(default="fernamt", pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,62}$")
+    """Digest realm and domain of the devices. A change makes every device password invalid: the digests are computed with it."""
+
+    @field_validator("listen")
+    @classmethod
+    def _listen(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("at least one address is needed")
+        for one in value:
+            split_address(one)
+        return value
+
+
+class Http(_Group):
+    """Where browsers and clients of the API reach us."""
+
+    host: str = "0.0.0.0"
+    port: Port = 8080
+
+
+class Media(_Group):
+    """Where the media workers take RTP."""
+
+    address: str = "0.0.0.0"
+    advertised: str | None = None
+    """Address that stands in SDP; None: the one the SIP message of the call came in by."""
+    first_port: int = Field(default=20000, ge=1024, le=65534)
+    last_port: int = Field(default=29998, ge=1025, le=65535)
+    workers: int | None = Field(default=None, ge=1, le=256)
+    """Worker processes; None: one for each core."""
+
+    @model_validator(mode="after")
+    def _range(self) -> Media:
+        if self.last_port - self.first_port < 3:
+            raise ValueError(f"ports {self.first_port}-{self.last_port} are too few: a bridged call needs four")
+        return self
+
+
+class Database(_Group):
+    """Where tenants and their data are kept."""
+
+    control: str | None = None
+    """SQLAlchemy address of the control database; None: `control.sqlite` in the data folder."""
+    tenant_url: str | None = None
+    """Address of a tenant's own database with `{tenant}` in it; None: `tenants/<tenant>/tenant.sqlite` in the data folder."""
+    pool: int = Field(default=5, ge=1, le=100)
+    """Connections kept for each database."""
+
+    @field_validator("control", "tenant_url")
+    @classmethod
+    def _driver(cls, value: str | None) -> str | None:
+        known = ("sqlite+aiosqlite", "postgresql+asyncpg", "mysql+asyncmy", "mariadb+asyncmy")
+        if value is not None and value.partition("://")[0] not in known:
+            raise ValueError(f"the address begins with one of {', '.join(k + '://' for k in known)}")
+        return value
+
+    @field_validator("tenant_url")
+    @classmethod
+    def _template(cls, value: str | None) -> str | None:
+        if value is not None and "{tenant}" not in value:
+            raise ValueError("the address needs `{tenant}` where the tenant's name goes")
+        return value
+
+
+class Overload(_Group):
+    """When new calls are answered with 503 and Retry-After, before anything breaks."""
+
+    max_calls: int = Field(default=2000, ge=1)
+    """Conversations up at once."""
+    max_new_calls_per_s: float = Field(default=200.0, gt=0)
+    max_loop_lag_ms: float = Field(default=250.0, gt=0)
+    """How late the main loop may run."""
+    retry_after_s: int = Field(default=5, ge=1, le=3600)
+
+
+class Timers(_Group):
+    """SIP timers, RFC 3261 Table 4 and RFC 4028."""
+
+    t1_ms: int = Field(default=500, ge=10, le=10_000)
+    t2_ms: int = Field(default=4000, ge=100, le=60_000)
+    t4_ms: int = Field(default=5000, ge=100, le=60_000)
+    session_expires_s: int = Field(default=1800, ge=90, le=86_400)
+    registration_min_s: int = Field(default=60, ge=1, le=3600)
+    registration_max_s: int = Field(default=3600, ge=60, le=86_400)
+    media_silence_s: float = Field(default=120.0, gt=0)
+    """A leg that sends neither RTP nor RTCP for so long is taken for dead."""
+
+
+class Login(_Group):
+    """Who may come in, and how often one may try."""
+
+    session_hours: float = Field(default=12.0, gt=0, le=24 * 31)
+    failures: int = Field(default=10, ge=1)
+    """Failed logins of one user name, and ten times as many of one address, within `window_s`: then 429."""
+    window_s: float = Field(default=300.0, gt=0)
+    argon2_memory_kib: int = Field(default=19_456, ge=8)
+    """OWASP password storage: 19 MiB, 2 passes, 1 lane."""
+    argon2_passes: int = Field(default=2, ge=1)
+
+
+class Operator(_Group):
+    """The platform's operator: creates tenants."""
+
+    username: str = Field(default="operator", pattern=r"^[a-z0-9][a-z0-9._@-]{0,63}$")
+    password: SecretStr | None = None
+    """None: a random one, printed once at the first start."""
+
+
+class Settings(BaseSettings):
+    """Everything the service can be told from outside. Frozen; read once at the start."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix=PREFIX, env_nested_delimiter=DELIMITER)
+
+    sip: Sip = Sip()
+    http: Http = Http()
+    media: Media = Media()
+    database: Database = Database()
+    overload: Overload = Overload()
+    timers: Timers = Timers()
+    login: Login = Login()
+    operator: Operator = Operator()
+    data: Path = Path("data")
+    """Folder of journals, recordings and SQLite files."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    demo: bool = False
+    """Create the demo tenant at the start, and say so on the page."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `load` hands over: a value made in a test never depends on the environment of the test."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+    @classmethod
+    def load(cls, path: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+        """Read file and variables.
+
+        Args:
+            path: the file; None: `FERNAMT_CONFIG`, else `./fernamt.toml` where there is one.
+            environ: the variables; None: those of the process.
+        Raises: SettingsError: with all problems at once.
+        """
+        environ = os.environ if environ is None else environ
+        problems: list[str] = []
+        if path is None and (named := environ.get("FERNAMT_CONFIG")):
+            path = Path(named)
+        if path is None and DEFAULT_FILE.exists():
+            path = DEFAULT_FILE
+        document: dict[str, Any] = {}
+        places: dict[tuple[str, ...], int] = {}
+        if path is not None:
+            try:
+                text = path.read_text(encoding="utf-8")
+                document = tomllib.loads(text)
+            except (OSError, UnicodeDecodeError) as error:
+                raise SettingsError([f"{path}: cannot be read: {error}"]) from error
+            except tomllib.TOMLDecodeError as error:
+                raise SettingsError([_syntax_problem(path, error)]) from error
+            places = positions(text)
+        variables = {name: value for name, value in environ.items() if name.startswith(PREFIX) and not name.startswith(OUTSIDE_THE_SCHEMA)}
+        problems.extend(_unknown_variables(variables))
+        try:
+            from_environ = _Variables(cls, {name.lower(): value for name, value in variables.items()})()
+            settings = cls.model_validate(_merged(document, from_environ))
+        except ValidationError as error:
+            found = (_problem(detail, path, places, variables) for detail in error.errors())
+            unknown = {problem.partition(":")[0] for problem in problems}
+            problems.extend(problem for problem in found if problem.partition(":")[0] not in unknown)
+        except ValueError as error:  # a variable that should hold JSON and does not
+            problems.append(f"{PREFIX}*: {error}")
+        if problems:
+            raise SettingsError(problems)
+        return settings
+
+
+class _Variables(EnvSettingsSource):
+    """The variables of `load`, not those of the process."""
+
+    def __init__(self, settings_cls: type[BaseSettings], variables: Mapping[str, str]) -> None:
+        self._given = variables
+        super().__init__(settings_cls)
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        return dict(self._given)
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _syntax_problem(path: Path, error: tomllib.TOMLDecodeError) -> str:
+    text = str(error)
+    found = re.search(r"at line (\d+)", text)
+    return f"{path}:{found[1] if found else 1}: {re.sub(r' ?[(]at line .*', '', text)}"
+
+
+def _groups() -> dict[str, type[BaseModel] | None]:
+    return {
+        name: field.annotation if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel) else None
+        for name, field in Settings.model_fields.items()
+    }
+
+
+def _names(group: tuple[str, ...]) -> list[str]:
+    """What may stand in the group."""
+    if not group:
+        return list(Settings.model_fields)
+    model = _groups().get(group[0])
+    return list(model.model_fields) if model is not None and len(group) == 1 else []
+
+
+def _suggestion(loc: tuple[str, ...]) -> str:
+    close = difflib.get_close_matches(loc[-1], _names(loc[:-1]), n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean `{close[0]}`?"
+    homes = [group for group, model in _groups().items() if model is not None and loc[-1] in model.model_fields]
+    if homes:
+        return f"; `{loc[-1]}` belongs to [{homes[0]}]"
+    return ""
+
+
+def _unknown_variables(variables: Mapping[str, str]) -> Iterator[str]:
+    for name in sorted(variables):
+        loc = tuple(name[len(PREFIX) :].lower().split(DELIMITER))
+        known = next((length for length in range(1, len(loc) + 1) if loc[length - 1] not in _names(loc[: length - 1])), None)
+        if known is not None:
+            yield f"{name}: there is no such setting{_suggestion(loc[:known])}"
+
+
+def _problem(detail: Any, path: Path | None, places: Mapping[tuple[str, ...], int], variables: Mapping[str, str]) -> str:
+    """One sentence with the place of the value: the variable where one was given, else file and line."""
+    loc = tuple(str(part) for part in detail["loc"])
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    if detail["type"] == "extra_forbidden":
+        message = f"there is no setting `{'.'.join(loc)}`{_suggestion(loc)}"
+    elif "input" in detail and isinstance(detail["input"], (str, int, float, bool)) and "password" not in loc:
+        message += f" (it is {detail['input']!r})"
+    given = {tuple(name[len(PREFIX) :].lower().split(DELIMITER)): name for name in variables}
+    for length in range(len(loc), 0, -1):
+        if loc[:length] in given:
+            return f"{given[loc[:length]]}: {message}"
+        if loc[:length] in places:
+            return f"{path}:{places[loc[:length]]}: {'.'.join(loc)}: {message}"
+    return f"{path or 'settings'}: {'.'.join(loc)}: {message}"
+
+
+_HEADER = re.compile(r"^\s*\[\[?\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?$")
+_KEY = re.compile(r"""^\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*=(.*)$""")
+_PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
+_INLINE_KEY = re.compile(r"""[{,]\s*([A-Za-z0-9_-]+)\s*=""")
+
+
+def positions(text: str) -> dict[tuple[str, ...], int]:
+    """Line (from 1) of every table and key of a TOML text that parses (TOML 1.0: headers, dotted keys, multi-line values)."""
+    places: dict[tuple[str, ...], int] = {}
+    table: tuple[str, ...] = ()
+    open_quote: str | None = None
+    depth = 0
+    for number, line in enumerate(text.splitlines(), 1):
+        rest = line
+        if open_quote is None and depth == 0:
+            if (header := _HEADER.match(line)) is not None:
+                table = _parts(header[1])
+                places.setdefault(table, number)
+                continue
+            if (key := _KEY.match(line)) is None:
+                continue
+            path = table + _parts(key[1])
+            for length in range(len(table) + 1, len(path) + 1):
+                places.setdefault(path[:length], number)
+            rest = key[2]
+            if rest.lstrip().startswith("{"):
+                for inline in _INLINE_KEY.finditer(rest):
+                    places.setdefault((*path, inline[1]), number)
+        open_quote, depth = _carried_over(rest, open_quote, depth)
+    return places
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(part.strip("\"'") for part in _PART.findall(text))
+
+
+def _carried_over(text: str, quote: str | None, depth: int) -> tuple[str | None, int]:
+    """Whether a multi-line string or array is still open at the end of the line."""
+    position = 0
+    while position < len(text):
+        if quote is not None:
+            if quote.startswith('"') and text[position] == "\\":
+                position += 2
+            elif text.startswith(quote, position):
+                position += len(quote)
+                quote = None
+            else:
+                position += 1
+            continue
+        here = text[position]
+        if here == "#":
+            break
+        triple = text[position : position + 3]
+        if triple in {'"""', "'''"}:
+            quote, position = triple, position + 3
+            continue
+        if here in "\"'":
+            quote = here
+        depth += (here in "[{") - (here in "]}")
+        position += 1
+    return (quote if quote is not None and len(quote) == 3 else None), max(depth, 0)
+
+
+LOG_LEVELS: tuple[str, ...] = get_args(Settings.model_fields["log_level"].annotation)

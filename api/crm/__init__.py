@@ -1,0 +1,9 @@
+"""CRM: contacts, found by the number they call from. Minimal; it grows.
+
+`service` · `repository` · `models` · `schemas` · `errors` · `routes`.
+"""
+
+from api.crm.schemas import ContactGiven, ContactTold
+from api.crm.service import by_number, create, get
+
+__all__ = ["ContactGiven", "ContactTold", "by_number", "create", "get"]

@@ -1,0 +1,55 @@
+"""Routes of the CRM."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, status
+
+from api.crm import service
+from api.crm.schemas import ContactGiven, ContactTold
+from api.errors import NotFound, responses
+from api.identity import ForAll, ForDesk
+from api.kit.numbers import E164
+from api.kit.paging import Page, Paged, paged
+from api.kit.schema import Text
+
+router = APIRouter(prefix="/api/v1/contacts", tags=["crm"])
+Key = Annotated[str, Path(max_length=64, pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+
+
+@router.get("", operation_id="listContacts")
+async def list_contacts(
+    access: ForAll,
+    page: Paged,
+    number: Annotated[E164 | None, Query(description="Who has this number, in any notation.")] = None,
+    text: Annotated[Text | None, Query(max_length=100, description="Part of name or company.")] = None,
+) -> Page[ContactTold]:
+    """Contacts, in pages."""
+    rows = await service.some(access.session, page, number, text)
+    items, following = paged(rows, [row.id for row in rows], page)
+    return Page(items=items, next=following)
+
+
+@router.post("", operation_id="createContact", status_code=status.HTTP_201_CREATED)
+async def create_contact(access: ForDesk, given: ContactGiven) -> ContactTold:
+    """Add a contact."""
+    return await service.create(access.session, given, access.now)
+
+
+@router.get("/{contact}", operation_id="getContact", responses=responses(NotFound))
+async def get_contact(access: ForAll, contact: Key) -> ContactTold:
+    """One contact."""
+    return await service.get(access.session, contact)
+
+
+@router.put("/{contact}", operation_id="replaceContact", responses=responses(NotFound))
+async def replace_contact(access: ForDesk, contact: Key, given: ContactGiven) -> ContactTold:
+    """Change a contact."""
+    return await service.replace(access.session, contact, given, access.now)
+
+
+@router.delete("/{contact}", operation_id="deleteContact", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound))
+async def delete_contact(access: ForDesk, contact: Key) -> None:
+    """Remove a contact; its tickets stay."""
+    await service.delete(access.session, contact)

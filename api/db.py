@@ -1,0 +1,261 @@
+"""Databases of the API: one for control, one a tenant (DESIGN.md §5); a unit of work is one transaction, committed at the edge.
+
+SQLite files are the default; PostgreSQL and MariaDB databases are created on demand, by name from a template. Alembic brings each
+to the newest revision at the start, in a thread of its own so that the exchange's loop is not held up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, Connection, event, make_url, text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from acd.core.ids import TenantId
+from api.config import Settings
+
+Kind = Literal["control", "tenant"]
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_ONE_AT_A_TIME = threading.Lock()
+"""Alembic's `context` and `op` are process-wide proxies."""
+
+
+class UnknownTenant(LookupError):
+    """No database is open for the tenant."""
+
+
+class Unit:
+    """One transaction and what hangs on its outcome."""
+
+    def __init__(self, session: AsyncSession, held: AsyncExitStack) -> None:
+        self.session = session
+        self._held = held
+        self._locks: list[asyncio.Lock] = []
+        self._then: list[Callable[[], Awaitable[None]]] = []
+        self._undo: list[Callable[[], Awaitable[None]]] = []
+
+    async def hold_once(self, lock: asyncio.Lock) -> None:
+        """Hold the lock until the unit is done, its `then` included; asking again for the same one changes nothing."""
+        if lock not in self._locks:
+            await self._held.enter_async_context(lock)
+            self._locks.append(lock)
+
+    def then(self, act: Callable[[], Awaitable[None]]) -> None:
+        """Do this once the transaction is committed, before the client is answered."""
+        self._then.append(act)
+
+    def otherwise(self, act: Callable[[], Awaitable[None]]) -> None:
+        """Do this when the transaction is rolled back: what was done outside of it is undone."""
+        self._undo.append(act)
+
+
+def control_url(settings: Settings) -> URL:
+    """Address of the control database."""
+    if settings.database.control is not None:
+        return make_url(settings.database.control)
+    return make_url(f"sqlite+aiosqlite:///{settings.data / 'control.sqlite'}")
+
+
+def tenant_url(settings: Settings, tenant: TenantId) -> URL:
+    """Address of a tenant's database: from the template, beside the control database on its server, or a file in the data folder."""
+    if settings.database.tenant_url is not None:
+        return make_url(settings.database.tenant_url.replace("{tenant}", tenant))
+    control = control_url(settings)
+    if control.get_backend_name() != "sqlite":
+        return control.set(database=f"{control.database}_{tenant}")
+    return make_url(f"sqlite+aiosqlite:///{tenant_directory(settings, tenant) / 'tenant.sqlite'}")
+
+
+def tenant_directory(settings: Settings, tenant: TenantId) -> Path:
+    """Journal, recordings and (with SQLite) the database of a tenant."""
+    return settings.data / "tenants" / tenant
+
+
+def make_engine(url: URL, pool: int) -> AsyncEngine:
+    """An engine with the options of its database."""
+    match url.get_backend_name():
+        case "sqlite":
+            engine = create_async_engine(url, pool_size=pool, max_overflow=pool)
+            event.listen(engine.sync_engine, "connect", _sqlite_pragmas)
+            return engine
+        case "mysql" | "mariadb":
+            # A long-lived snapshot would read yesterday's counters; the other two read what is committed.
+            return create_async_engine(
+                url.update_query_dict({"charset": "utf8mb4"}),
+                pool_size=pool,
+                max_overflow=pool,
+                pool_pre_ping=True,
+                isolation_level="READ COMMITTED",
+            )
+        case _:
+            return create_async_engine(url, pool_size=pool, max_overflow=pool, pool_pre_ping=True)
+
+
+def _sqlite_pragmas(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=10000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+class Databases:
+    """Engines of the installation, by tenant."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._pool = settings.database.pool
+        self._tenants: dict[TenantId, AsyncEngine] = {}
+        self._control: AsyncEngine | None = None
+
+    @property
+    def control(self) -> AsyncEngine:
+        """Engine of the control database."""
+        assert self._control is not None, "open() comes first"
+        return self._control
+
+    async def open(self) -> None:
+        """Bring the control database to the newest revision and open it."""
+        url = control_url(self._settings)
+        await prepare(url, "control")
+        self._control = make_engine(url, self._pool)
+
+    async def open_tenant(self, tenant: TenantId) -> AsyncEngine:
+        """Create the tenant's database where there is none, bring it to the newest revision, open it."""
+        if tenant not in self._tenants:
+            url = tenant_url(self._settings, tenant)
+            tenant_directory(self._settings, tenant).mkdir(parents=True, exist_ok=True)
+            await prepare(url, "tenant")
+            self._tenants[tenant] = make_engine(url, self._pool)
+        return self._tenants[tenant]
+
+    async def close_tenant(self, tenant: TenantId) -> None:
+        """Close the tenant's connections; the data stays."""
+        engine = self._tenants.pop(tenant, None)
+        if engine is not None:
+            await engine.dispose()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for tenant in tuple(self._tenants):
+            await self.close_tenant(tenant)
+        if self._control is not None:
+            await self._control.dispose()
+            self._control = None
+
+    def tenant(self, tenant: TenantId) -> AsyncEngine:
+        """Engine of an open tenant.
+
+        Raises: UnknownTenant: it is not open.
+        """
+        try:
+            return self._tenants[tenant]
+        except KeyError:
+            raise UnknownTenant(tenant) from None
+
+    @asynccontextmanager
+    async def unit(self, tenant: TenantId | None) -> AsyncIterator[Unit]:
+        """One transaction in the tenant's database, or (None) in the control database."""
+        engine = self.control if tenant is None else self.tenant(tenant)
+        async with AsyncExitStack() as held, AsyncSession(engine, expire_on_commit=False) as session:
+            unit = Unit(session, held)
+            try:
+                yield unit
+                await session.commit()
+            except BaseException:
+                await session.rollback()
+                for undo in reversed(unit._undo):  # noqa: SLF001 - one thing with the unit
+                    await undo()
+                raise
+            for act in unit._then:  # noqa: SLF001
+                await act()
+
+
+# ---------------------------------------------------------------------- migrations
+
+
+def alembic_config(kind: Kind) -> Config:
+    """Configuration of one of the two lines of revisions."""
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS / kind).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+async def prepare(url: URL, kind: Kind) -> None:
+    """Create the database where there is none and bring it to the newest revision."""
+    await asyncio.to_thread(lambda: asyncio.run(_prepare(url, kind)))
+
+
+async def _prepare(url: URL, kind: Kind) -> None:
+    await _create_database(url)
+    engine = create_async_engine(url, poolclass=NullPool)
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(upgrade, kind)
+    finally:
+        await engine.dispose()
+
+
+def upgrade(connection: Connection, kind: Kind) -> None:
+    """Bring the database of an open connection to the newest revision."""
+    config = alembic_config(kind)
+    head = ScriptDirectory.from_config(config).get_current_head()
+    if MigrationContext.configure(connection).get_current_revision() == head:
+        return
+    with _ONE_AT_A_TIME:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+async def _create_database(url: URL) -> None:
+    """`CREATE DATABASE`, from the server's own maintenance database."""
+    backend = url.get_backend_name()
+    if backend == "sqlite":
+        if url.database is not None and url.database != ":memory:":
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        return
+    assert url.database is not None
+    maintenance = url.set(database="postgres" if backend == "postgresql" else "mysql")
+    engine = create_async_engine(maintenance, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    try:
+        async with engine.connect() as connection:
+            name = engine.dialect.identifier_preparer.quote_identifier(url.database)
+            if backend == "postgresql":
+                known = await connection.scalar(text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": url.database})
+                if known is None:
+                    await connection.execute(text(f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0"))
+            else:
+                query = text("SELECT 1 FROM information_schema.schemata WHERE schema_name = :name")
+                if await connection.scalar(query, {"name": url.database}) is None:
+                    await connection.execute(text(f"CREATE DATABASE {name} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"))
+    finally:
+        await engine.dispose()
+
+
+async def drop_database(url: URL) -> None:
+    """Remove a database that was created for a tenant which did not come about."""
+    backend = url.get_backend_name()
+    if backend == "sqlite":
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{url.database}{suffix}").unlink(missing_ok=True)  # noqa: ASYNC240 - three unlinks
+        return
+    assert url.database is not None
+    maintenance = url.set(database="postgres" if backend == "postgresql" else "mysql")
+    engine = create_async_engine(maintenance, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    try:
+        async with engine.connect() as connection:
+            name = engine.dialect.identifier_preparer.quote_identifier(url.database)
+            await connection.execute(text(f"DROP DATABASE IF EXISTS {name}"))
+    finally:
+        await engine.dispose()

@@ -1,0 +1,198 @@
+"""Errors as RFC 9457 problem documents: the tree every slice's errors grow on, and the handlers that answer with them.
+
+- `Problem`: root; carries status, type and what the client is told
+  - `Unauthenticated` 401, `Forbidden` 403, `NotFound` 404, `Conflict` 409, `Outdated` 412, `Unprocessable` 422, `TooMany` 429
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from sqlalchemy.exc import IntegrityError
+from starlette.exceptions import HTTPException
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+TYPES = "urn:fernamt:problem:"
+
+
+class Place(BaseModel):
+    """One thing that is wrong."""
+
+    detail: str
+    pointer: str | None = None
+    """JSON pointer into the request body (RFC 6901), as a URI fragment."""
+    parameter: str | None = None
+    """Name of the query, path or header parameter."""
+
+
+class ProblemDocument(BaseModel):
+    """RFC 9457 §3.1."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    errors: list[Place] = []
+
+
+class Problem(Exception):
+    """Something the client is told in so many words."""
+
+    status = 500
+    kind = "internal"
+    title = "Internal error"
+
+    def __init__(self, detail: str, errors: Sequence[Place] = (), headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = list(errors)
+        self.headers = dict(headers or {})
+
+
+class Unauthenticated(Problem):
+    """No token, or one that does not hold."""
+
+    status, kind, title = 401, "unauthenticated", "Log in first"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"WWW-Authenticate": 'Bearer realm="fernamt"'})
+
+
+class Forbidden(Problem):
+    """The role does not allow it."""
+
+    status, kind, title = 403, "forbidden", "Not allowed"
+
+
+class NotFound(Problem):
+    """There is no such thing (for this tenant)."""
+
+    status, kind, title = 404, "not-found", "Not found"
+
+
+class Conflict(Problem):
+    """It does not fit the present state."""
+
+    status, kind, title = 409, "conflict", "Conflict"
+
+
+class Outdated(Problem):
+    """If-Match names a version that is no longer the present one."""
+
+    status, kind, title = 412, "outdated", "Changed in the meantime"
+
+
+class Unprocessable(Problem):
+    """The payload is wrong."""
+
+    status, kind, title = 422, "invalid", "Invalid request"
+
+
+class TooMany(Problem):
+    """Too often."""
+
+    status, kind, title = 429, "too-many-requests", "Too many requests"
+
+    def __init__(self, detail: str, retry_after_s: int) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after_s)})
+
+
+def answer(
+    request: Request,
+    *,
+    status: int,
+    kind: str,
+    title: str,
+    detail: str,
+    errors: Sequence[Place] = (),
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """The problem document as a response."""
+    document = ProblemDocument(type=TYPES + kind, title=title, status=status, detail=detail, instance=request.url.path, errors=list(errors))
+    return JSONResponse(document.model_dump(exclude_none=True), status, dict(headers or {}), MEDIA_TYPE)
+
+
+def of(request: Request, problem: Problem) -> JSONResponse:
+    """Answer with a problem of the tree."""
+    return answer(
+        request,
+        status=problem.status,
+        kind=problem.kind,
+        title=problem.title,
+        detail=problem.detail,
+        errors=problem.errors,
+        headers=problem.headers,
+    )
+
+
+def _place(error: Mapping[str, Any]) -> Place:
+    where, *path = error["loc"] or ("body",)
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if where == "body":
+        steps = "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
+        return Place(detail=message, pointer="#" + steps)
+    return Place(detail=message, parameter=".".join(str(step) for step in path))
+
+
+def invalid(errors: Sequence[Mapping[str, Any]]) -> Unprocessable:
+    """Errors of pydantic as a problem that names every place."""
+    places = [_place(error) for error in errors]
+    return Unprocessable("; ".join(f"{p.pointer or p.parameter}: {p.detail}" for p in places[:5]) or "invalid", places)
+
+
+async def _on_problem(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Problem)
+    return of(request, error)
+
+
+async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    return of(request, invalid(error.errors()))
+
+
+async def _on_http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    title = HTTPStatus(error.status_code).phrase
+    kind = title.lower().replace(" ", "-")
+    return answer(request, status=error.status_code, kind=kind, title=title, detail=str(error.detail), headers=error.headers)
+
+
+async def _on_integrity(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, IntegrityError)
+    log.info("< %s %s broke a constraint: %s", request.method, request.url.path, error.orig)
+    return of(request, Conflict("Somebody else's change came first, or the thing is in use."))
+
+
+async def _on_bug(request: Request, error: Exception) -> JSONResponse:
+    log.error("! %s %s", request.method, request.url.path, exc_info=error)
+    return answer(request, status=500, kind="internal", title="Internal error", detail="Something here went wrong; it was logged.")
+
+
+def install(app: FastAPI) -> None:
+    """Let every error of the application leave as a problem document."""
+    app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(IntegrityError, _on_integrity)
+    app.add_exception_handler(Exception, _on_bug)
+
+
+def responses(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
+    """What a route can answer besides its success, for OpenAPI."""
+    return {
+        problem.status: {
+            "description": problem.title,
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}},
+        }
+        for problem in problems
+    }

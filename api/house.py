@@ -1,0 +1,34 @@
+"""What the routes of all slices share in one process: settings, databases, voice service, clock (house composition)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from starlette.requests import HTTPConnection
+
+from acd.core.ids import TenantId
+from acd.service import VoiceService
+from api.config import Settings
+from api.db import Databases
+from api.kit.clock import Clock, utc_now
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """Made once by the composition root; found by routes through `house(connection)`."""
+
+    settings: Settings
+    databases: Databases
+    voice: VoiceService
+    clock: Clock = utc_now
+    setup_locks: dict[TenantId, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    """Changes of one tenant's configuration reach the voice service in the order in which they were committed."""
+
+
+def house(connection: HTTPConnection) -> House:
+    """The house of this application."""
+    found = connection.app.state.house
+    assert isinstance(found, House)
+    return found

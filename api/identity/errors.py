@@ -1,0 +1,54 @@
+"""What can go wrong with identities."""
+
+from __future__ import annotations
+
+from api.errors import Conflict, NotFound, TooMany, Unauthenticated
+
+
+class WrongPassword(Unauthenticated):
+    """Tenant, user or password do not fit; which of them is nobody's business."""
+
+    def __init__(self) -> None:
+        super().__init__("Tenant, user name or password is wrong.")
+
+
+class TooManyFailures(TooMany):
+    """Somebody guesses passwords."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(f"Too many failed logins; try again in {retry_after_s} s.", retry_after_s)
+
+
+class UserUnknown(NotFound):
+    """No such user here."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no user {name}.")
+
+
+class KeyUnknown(NotFound):
+    """No such key here."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"There is no API key {key}.")
+
+
+class UserExists(Conflict):
+    """The name is taken."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is a user {name} already.")
+
+
+class AgentTaken(Conflict):
+    """One agent is one person."""
+
+    def __init__(self, agent: str, name: str) -> None:
+        super().__init__(f"Agent {agent} is user {name} already.")
+
+
+class LastAdmin(Conflict):
+    """Nobody could let anybody in again."""
+
+    def __init__(self) -> None:
+        super().__init__("This is the last active administrator of the tenant.")

@@ -1,0 +1,34 @@
+"""Passwords by Argon2id (RFC 9106, parameters of the OWASP cheat sheet), computed beside the loop: a login must not delay a call."""
+
+from __future__ import annotations
+
+import asyncio
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from api.config import Login
+
+_UNKNOWN = "nobody has this password"
+
+
+class Passwords:
+    """Hashes and verifies with the settings' cost."""
+
+    def __init__(self, login: Login) -> None:
+        self._hasher = PasswordHasher(time_cost=login.argon2_passes, memory_cost=login.argon2_memory_kib, parallelism=1)
+        self._decoy = self._hasher.hash(_UNKNOWN)
+
+    async def hash(self, password: str) -> str:
+        """The hash to keep."""
+        return await asyncio.to_thread(self._hasher.hash, password)
+
+    async def matches(self, kept: str | None, password: str) -> bool:
+        """Whether it is the password. An unknown user (None) costs the same time as a wrong password."""
+        return await asyncio.to_thread(self._matches, kept, password)
+
+    def _matches(self, kept: str | None, password: str) -> bool:
+        try:
+            return self._hasher.verify(kept or self._decoy, password) and kept is not None
+        except (VerificationError, InvalidHashError):
+            return False

@@ -1,0 +1,153 @@
+"""Routes of identity."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request, status
+
+from acd.core.ids import TenantId
+from api.db import UnknownTenant
+from api.errors import Conflict, NotFound, TooMany, Unauthenticated, responses
+from api.house import house
+from api.identity import service
+from api.identity.access import ForAdmins, ForAnyone
+from api.identity.errors import TooManyFailures, WrongPassword
+from api.identity.passwords import Passwords
+from api.identity.rules import FailureWindow
+from api.identity.schemas import (
+    KeyCreated,
+    KeyGiven,
+    KeyTold,
+    LoginGiven,
+    LoginTold,
+    Me,
+    PasswordChange,
+    UserChange,
+    UserCreated,
+    UserGiven,
+    UserTold,
+)
+from api.kit.paging import Page, Paged, paged
+
+router = APIRouter(prefix="/api/v1", tags=["identity"])
+Key = Annotated[str, Path(max_length=64, pattern=r"^[a-z0-9][a-z0-9._@-]{0,63}$")]
+
+
+def _passwords(request: Request) -> Passwords:
+    found = request.app.state.passwords
+    assert isinstance(found, Passwords)
+    return found
+
+
+@router.post("/login", operation_id="logIn", responses=responses(Unauthenticated, TooMany))
+async def log_in(request: Request, given: LoginGiven) -> LoginTold:
+    """Log in; the answer holds the bearer token for everything else."""
+    this = house(request)
+    window = request.app.state.failures
+    assert isinstance(window, FailureWindow)
+    name, address = f"{given.tenant or ''}/{given.username}", request.client.host if request.client else ""
+    wait_s = window.wait_s(name, address, time.monotonic())
+    if wait_s is not None:
+        raise TooManyFailures(wait_s)
+    tenant = TenantId(given.tenant) if given.tenant is not None else None
+    try:
+        async with this.databases.unit(tenant) as unit:
+            token, principal = await service.log_in(
+                unit.session,
+                _passwords(request),
+                tenant,
+                given.username,
+                given.password,
+                this.clock(),
+                this.settings.login.session_hours,
+            )
+    except (WrongPassword, UnknownTenant) as error:
+        if isinstance(error, UnknownTenant):  # it takes as long as a wrong password
+            await _passwords(request).matches(None, given.password)
+        window.failed(name, address, time.monotonic())
+        raise WrongPassword from None
+    window.succeeded(name)
+    assert principal.expires_at is not None
+    return LoginTold(
+        token=token,
+        expires_at=principal.expires_at,
+        tenant=principal.tenant,
+        user=principal.name,
+        role=principal.role,
+        agent=principal.agent,
+    )
+
+
+@router.post("/logout", operation_id="logOut", status_code=status.HTTP_204_NO_CONTENT)
+async def log_out(access: ForAnyone) -> None:
+    """End the token this request comes with."""
+    await service.log_out(access.session, access.principal)
+
+
+@router.get("/me", operation_id="whoAmI")
+async def who_am_i(access: ForAnyone) -> Me:
+    """Who the token belongs to."""
+    who = access.principal
+    return Me(tenant=who.tenant, user=who.name, role=who.role, agent=who.agent, expires_at=who.expires_at)
+
+
+@router.post("/me/password", operation_id="changePassword", status_code=status.HTTP_204_NO_CONTENT, responses=responses(Unauthenticated))
+async def change_password(request: Request, access: ForAnyone, given: PasswordChange) -> None:
+    """Change the own password; all other logins end."""
+    await service.change_password(access.session, _passwords(request), access.principal, given.old, given.new)
+
+
+@router.get("/users", operation_id="listUsers")
+async def list_users(access: ForAdmins, page: Paged) -> Page[UserTold]:
+    """The tenant's users."""
+    rows = await service.users(access.session, page)
+    items, following = paged([UserTold.model_validate(row) for row in rows], [row.id for row in rows], page)
+    return Page(items=items, next=following)
+
+
+@router.post("/users", operation_id="createUser", status_code=status.HTTP_201_CREATED, responses=responses(Conflict))
+async def create_user(request: Request, access: ForAdmins, given: UserGiven) -> UserCreated:
+    """Create a user."""
+    created, drawn = await service.create_user(access.session, _passwords(request), given, access.now)
+    return UserCreated(**UserTold.model_validate(created).model_dump(), password=drawn)
+
+
+@router.get("/users/{user}", operation_id="getUser", responses=responses(NotFound))
+async def get_user(access: ForAdmins, user: Key) -> UserTold:
+    """One user."""
+    return UserTold.model_validate(await service.user(access.session, user))
+
+
+@router.patch("/users/{user}", operation_id="changeUser", responses=responses(NotFound, Conflict))
+async def change_user(request: Request, access: ForAdmins, user: Key, given: UserChange) -> UserTold:
+    """Change what is given, leave the rest."""
+    return UserTold.model_validate(await service.change_user(access.session, _passwords(request), user, given))
+
+
+@router.delete("/users/{user}", operation_id="deleteUser", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound, Conflict))
+async def delete_user(access: ForAdmins, user: Key) -> None:
+    """Delete a user; the user's logins end."""
+    await service.delete_user(access.session, user)
+
+
+@router.get("/api-keys", operation_id="listApiKeys")
+async def list_keys(access: ForAdmins, page: Paged) -> Page[KeyTold]:
+    """The tenant's API keys, without the keys themselves."""
+    rows = await service.keys(access.session, page)
+    items, following = paged([KeyTold.model_validate(row) for row in rows], [row.id for row in rows], page)
+    return Page(items=items, next=following)
+
+
+@router.post("/api-keys", operation_id="createApiKey", status_code=status.HTTP_201_CREATED)
+async def create_key(access: ForAdmins, given: KeyGiven) -> KeyCreated:
+    """Create an API key; it is told this once."""
+    created, token = await service.create_key(access.session, access.tenant, given, access.now)
+    return KeyCreated(**KeyTold.model_validate(created).model_dump(), token=token)
+
+
+@router.delete("/api-keys/{key}", operation_id="deleteApiKey", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound))
+async def delete_key(access: ForAdmins, key: Key) -> None:
+    """Revoke an API key."""
+    await service.delete_key(access.session, key)

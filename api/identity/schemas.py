@@ -1,0 +1,102 @@
+"""What identity takes in and tells."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from api.identity.rules import Role
+from api.kit.ids import Slug
+from api.kit.schema import Given, Moment, Name, Text, Told
+
+Password = Annotated[Text, StringConstraints(min_length=8, max_length=200)]
+TenantRole = Literal["agent", "supervisor", "billing", "admin"]
+UserName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._@-]{0,63}$")]
+
+
+class LoginGiven(Given):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"tenant": "demo", "username": "anna", "password": "correct horse battery staple"}]}
+    )
+
+    tenant: Slug | None = None
+    """None: the platform's operator logs in."""
+    username: Annotated[Text, StringConstraints(min_length=1, max_length=64)]
+    password: Annotated[Text, StringConstraints(min_length=1, max_length=200)]
+
+
+class LoginTold(Told):
+    token: str
+    expires_at: datetime
+    tenant: str | None
+    user: str
+    role: Role
+    agent: str | None
+
+
+class Me(Told):
+    tenant: str | None
+    user: str
+    role: Role
+    agent: str | None
+    expires_at: datetime | None
+
+
+class PasswordChange(Given):
+    old: Annotated[Text, StringConstraints(min_length=1, max_length=200)]
+    new: Password
+
+
+class UserGiven(Given):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"id": "anna", "name": "Anna Amsel", "role": "agent", "agent": "anna"}]})
+
+    id: UserName
+    name: Name
+    role: TenantRole
+    agent: Slug | None = None
+    password: Password | None = None
+    """None: one is drawn, and told in this answer only."""
+
+
+class UserChange(Given):
+    name: Name | None = None
+    role: TenantRole | None = None
+    agent: Slug | None = None
+    active: bool | None = None
+    password: Password | None = None
+
+
+class UserTold(Told):
+    id: str
+    name: str
+    role: Role
+    agent: str | None
+    active: bool
+    created_at: datetime
+
+
+class UserCreated(UserTold):
+    password: str | None = None
+    """Only when it was drawn; it cannot be asked for again."""
+
+
+class KeyGiven(Given):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "CRM of the sales team", "role": "supervisor"}]})
+
+    name: Name
+    role: TenantRole
+    expires_at: Moment | None = None
+
+
+class KeyTold(Told):
+    id: str
+    name: str
+    role: Role
+    created_at: datetime
+    expires_at: datetime | None
+
+
+class KeyCreated(KeyTold):
+    token: str = Field(description="The key itself; it cannot be asked for again.")

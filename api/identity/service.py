@@ -1,0 +1,237 @@
+"""Use cases of identity: log in and out, users, API keys, the first operator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from acd.core.ids import AgentId, TenantId
+from api.errors import Unauthenticated
+from api.identity import repository
+from api.identity.errors import AgentTaken, KeyUnknown, LastAdmin, UserExists, UserUnknown, WrongPassword
+from api.identity.models import Operator, OperatorToken, Token, User
+from api.identity.passwords import Passwords
+from api.identity.rules import Principal, Role, token_hash, write_token
+from api.identity.schemas import KeyGiven, UserChange, UserGiven
+from api.kit.ids import drawn_id, drawn_password, drawn_secret
+from api.kit.paging import Cut
+
+# ---------------------------------------------------------------------- tokens
+
+
+async def log_in(
+    session: AsyncSession, passwords: Passwords, tenant: TenantId | None, name: str, password: str, now: datetime, hours: float
+) -> tuple[str, Principal]:
+    """Check the password and hand out a token.
+
+    Raises: WrongPassword
+    """
+    expires_at = now + timedelta(hours=hours)
+    token = write_token(tenant, drawn_secret())
+    digest = token_hash(token)
+    if tenant is None:
+        operator = await repository.operator(session, name)
+        if not await passwords.matches(operator.password_hash if operator else None, password) or operator is None:
+            raise WrongPassword
+        await repository.delete_expired_operator_tokens(session, now)
+        session.add(OperatorToken(hash=digest, operator=operator.id, created_at=now, expires_at=expires_at))
+        return token, Principal(None, operator.id, Role.OPERATOR, None, digest, expires_at)
+    user = await repository.user(session, name)
+    kept = user.password_hash if user is not None and user.active else None
+    if not await passwords.matches(kept, password) or user is None:
+        raise WrongPassword
+    await repository.delete_expired(session, now)
+    session.add(
+        Token(hash=digest, id=drawn_id(), kind="session", name="", user=user.id, role=user.role, created_at=now, expires_at=expires_at)
+    )
+    return token, Principal(tenant, user.id, Role(user.role), AgentId(user.agent) if user.agent else None, digest, expires_at)
+
+
+async def authenticate(session: AsyncSession, tenant: TenantId | None, token: str, now: datetime) -> Principal:
+    """Whose token it is.
+
+    Raises: Unauthenticated: nobody's, or it has expired, or the user was locked.
+    """
+    digest = token_hash(token)
+    if tenant is None:
+        operator_token = await repository.operator_token(session, digest)
+        if operator_token is None or operator_token.expires_at <= now:
+            raise Unauthenticated("The token does not hold (any more).")
+        return Principal(None, operator_token.operator, Role.OPERATOR, None, digest, operator_token.expires_at)
+    found = await repository.token(session, digest)
+    if found is None or (found[0].expires_at is not None and found[0].expires_at <= now):
+        raise Unauthenticated("The token does not hold (any more).")
+    kept, user = found
+    if kept.kind == "key":
+        return Principal(tenant, f"key:{kept.id}", Role(kept.role), None, digest, kept.expires_at)
+    if user is None or not user.active:
+        raise Unauthenticated("The user is locked.")
+    return Principal(tenant, user.id, Role(user.role), AgentId(user.agent) if user.agent else None, digest, kept.expires_at)
+
+
+async def log_out(session: AsyncSession, principal: Principal) -> None:
+    """End this token."""
+    if principal.tenant is None:
+        await repository.delete_operator_token(session, principal.token_hash)
+    else:
+        await repository.delete_token(session, principal.token_hash)
+
+
+async def change_password(session: AsyncSession, passwords: Passwords, principal: Principal, old: str, new: str) -> None:
+    """A person changes the own password; all other logins of the person end."""
+    person = (
+        await repository.operator(session, principal.name) if principal.tenant is None else await repository.user(session, principal.name)
+    )
+    if person is None or not await passwords.matches(person.password_hash, old):
+        raise WrongPassword
+    person.password_hash = await passwords.hash(new)
+    if principal.tenant is not None:
+        await repository.delete_sessions(session, principal.name, keep=principal.token_hash)
+
+
+# ---------------------------------------------------------------------- users
+
+
+async def users(session: AsyncSession, page: Cut) -> Sequence[User]:
+    """A page of the tenant's users, and one more."""
+    return await repository.users(session, page)
+
+
+async def user(session: AsyncSession, name: str) -> User:
+    """One user.
+
+    Raises: UserUnknown
+    """
+    found = await repository.user(session, name)
+    if found is None:
+        raise UserUnknown(name)
+    return found
+
+
+async def create_user(session: AsyncSession, passwords: Passwords, given: UserGiven, now: datetime) -> tuple[User, str | None]:
+    """Create a user; returns the password when it was drawn here.
+
+    Raises: UserExists, AgentTaken
+    """
+    if await repository.user(session, given.id) is not None:
+        raise UserExists(given.id)
+    await _check_agent(session, given.agent, given.id)
+    drawn = None if given.password is not None else drawn_password()
+    created = User(
+        id=given.id,
+        name=given.name,
+        role=given.role,
+        agent=given.agent,
+        password_hash=await passwords.hash(given.password or drawn or ""),
+        active=True,
+        created_at=now,
+    )
+    session.add(created)
+    await session.flush()
+    return created, drawn
+
+
+async def change_user(session: AsyncSession, passwords: Passwords, name: str, change: UserChange) -> User:
+    """Change what is given. A new password, and being locked, end the user's logins.
+
+    Raises: UserUnknown, AgentTaken, LastAdmin
+    """
+    found = await user(session, name)
+    loses = (change.role is not None and change.role != "admin") or change.active is False
+    if found.role == Role.ADMIN and found.active and loses and not await repository.other_active_admins(session, name):
+        raise LastAdmin
+    if "agent" in change.model_fields_set:
+        await _check_agent(session, change.agent, name)
+        found.agent = change.agent
+    found.name = change.name if change.name is not None else found.name
+    found.role = change.role if change.role is not None else found.role
+    found.active = change.active if change.active is not None else found.active
+    if change.password is not None:
+        found.password_hash = await passwords.hash(change.password)
+    if change.password is not None or not found.active:
+        await repository.delete_sessions(session, name)
+    await session.flush()
+    return found
+
+
+async def delete_user(session: AsyncSession, name: str) -> None:
+    """Delete a user and the user's logins.
+
+    Raises: UserUnknown, LastAdmin
+    """
+    found = await user(session, name)
+    if found.role == Role.ADMIN and found.active and not await repository.other_active_admins(session, name):
+        raise LastAdmin
+    await repository.delete_sessions(session, name)
+    await session.delete(found)
+    await session.flush()
+
+
+async def _check_agent(session: AsyncSession, agent: str | None, name: str) -> None:
+    if agent is None:
+        return
+    holder = await repository.user_of_agent(session, agent)
+    if holder is not None and holder.id != name:
+        raise AgentTaken(agent, holder.id)
+
+
+# ---------------------------------------------------------------------- API keys
+
+
+async def keys(session: AsyncSession, page: Cut) -> Sequence[Token]:
+    """A page of the tenant's API keys, and one more."""
+    return await repository.keys(session, page)
+
+
+async def create_key(session: AsyncSession, tenant: TenantId, given: KeyGiven, now: datetime) -> tuple[Token, str]:
+    """Create an API key; the key itself is told this once."""
+    token = write_token(tenant, drawn_secret())
+    created = Token(
+        hash=token_hash(token),
+        id=drawn_id(),
+        kind="key",
+        name=given.name,
+        user=None,
+        role=given.role,
+        created_at=now,
+        expires_at=given.expires_at,
+    )
+    session.add(created)
+    await session.flush()
+    return created, token
+
+
+async def delete_key(session: AsyncSession, key: str) -> None:
+    """Revoke an API key.
+
+    Raises: KeyUnknown
+    """
+    found = await repository.key(session, key)
+    if found is None:
+        raise KeyUnknown(key)
+    await session.delete(found)
+    await session.flush()
+
+
+# ---------------------------------------------------------------------- operators
+
+
+async def first_operator(session: AsyncSession, passwords: Passwords, name: str, password: str | None, now: datetime) -> str | None:
+    """At the first start: create the operator; returns the password when it was drawn here, to be printed once.
+
+    A password in the settings is the operator's from then on, also when it changes there.
+    """
+    found = await repository.operator(session, name)
+    if password is not None:
+        if found is None:
+            session.add(Operator(id=name, password_hash=await passwords.hash(password), created_at=now))
+        elif not await passwords.matches(found.password_hash, password):
+            found.password_hash = await passwords.hash(password)
+        return None
+    if await repository.any_operator(session):
+        return None
+    drawn = drawn_password()
+    session.add(Operator(id=name, password_hash=await passwords.hash(drawn), created_at=now))
+    return drawn

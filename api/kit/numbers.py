@@ -1,0 +1,51 @@
+"""Telephone numbers: E.164 through `phonenumbers` (DESIGN.md §5), short internal numbers and German short codes as they are."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+import phonenumbers
+from pydantic import AfterValidator, StringConstraints
+
+SHORT = re.compile(r"^[0-9]{2,6}$")
+SERVICE = re.compile(r"^(11[0-9]{1,4}|019[0-9]{2,6})$")
+"""110, 112, 115, 116xxx, 118xx and network services: dialled as they are, without area code."""
+HOME = "DE"
+
+
+def e164(text: str, region: str = HOME) -> str | None:
+    """`089 / 123 45-67` -> `+49891234567`; None when it is no number that can exist."""
+    try:
+        parsed = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_possible_number(parsed):
+        return None
+    return str(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164))
+
+
+def _callable(text: str) -> str:
+    if SHORT.fullmatch(text):
+        return text
+    number = e164(text)
+    if number is None:
+        raise ValueError(f"{text!r} is no telephone number; write it in E.164 like `+49891234567`")
+    return number
+
+
+def _e164(text: str) -> str:
+    number = e164(text)
+    if number is None:
+        raise ValueError(f"{text!r} is no telephone number; write it in E.164 like `+49891234567`")
+    return number
+
+
+_Raw = Annotated[str, StringConstraints(strip_whitespace=True, min_length=2, max_length=32, pattern=r"^[0-9+()/ .*#-]+$")]
+
+Callable_ = Annotated[_Raw, AfterValidator(_callable)]
+"""E.164, or a short internal number."""
+Dialled = Annotated[_Raw, AfterValidator(_callable)]
+"""What somebody dials: E.164, a short internal number, or a short code (`112`, `11833`)."""
+E164 = Annotated[_Raw, AfterValidator(_e164)]
+"""A number of the outside world."""

@@ -1,0 +1,99 @@
+"""/metrics in the Prometheus text format: requests of the API, and the figures of the voice service, in a registry of our own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from acd.service import VoiceService
+
+BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+
+class VoiceFigures(Collector):
+    """`VoiceService.figures()` as families: what ends in `_total` counts, the rest is a gauge."""
+
+    def __init__(self, voice: VoiceService) -> None:
+        self._voice = voice
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing to register ahead: the names are the voice service's."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Ask the voice service now."""
+        yield from families(self._voice.figures())
+
+
+def families(figures: Mapping[str, float]) -> Iterator[Metric]:
+    """Samples with Prometheus names (labels in the name) grouped by family."""
+    found: dict[str, Metric] = {}
+    for name in sorted(figures):
+        for parsed in text_string_to_metric_families(f"{name} {float(figures[name])}\n"):
+            for sample in parsed.samples:
+                family = found.get(sample.name)
+                if family is None:
+                    kind = CounterMetricFamily if sample.name.endswith("_total") else GaugeMetricFamily
+                    family = found[sample.name] = kind(sample.name, "Figure of the voice service.")
+                family.add_sample(sample.name, sample.labels, sample.value)
+    yield from found.values()
+
+
+class Metrics:
+    """The registry, and what the middleware counts."""
+
+    def __init__(self, voice: VoiceService) -> None:
+        self.registry = CollectorRegistry(auto_describe=False)
+        self.registry.register(VoiceFigures(voice))
+        self.requests = Counter("fernamt_http_requests", "Requests answered.", ("method", "route", "status"), registry=self.registry)
+        self.seconds = Histogram(
+            "fernamt_http_request_seconds", "Time to the end of the answer.", ("method", "route"), registry=self.registry, buckets=BUCKETS_S
+        )
+        self.sockets = Gauge("fernamt_websockets", "Open WebSockets.", ("route",), registry=self.registry)
+
+    def text(self) -> bytes:
+        """The page."""
+        return generate_latest(self.registry)
+
+
+def route_of(scope: Scope) -> str:
+    """The route's template, never the path itself: a label has few values."""
+    route = scope.get("route")
+    return str(getattr(route, "path", "unknown")) if isinstance(route, BaseRoute) else "unknown"
+
+
+class CountRequests:
+    """ASGI middleware around the application."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Count the request when it is answered."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 500
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        finally:
+            route, method = route_of(scope), str(scope["method"])
+            method = method if method in {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"} else "other"
+            self._metrics.requests.labels(method, route, str(status)).inc()
+            self._metrics.seconds.labels(method, route).observe(time.perf_counter() - began)

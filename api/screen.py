@@ -1,0 +1,35 @@
+"""What the platform knows of a caller's number: contact, unsolved tickets, next appointment, for the screen pop (U25)."""
+
+from __future__ import annotations
+
+from acd.core.ids import TenantId
+from acd.service import Lookup, ScreenContext
+from api import calendar, crm, tickets
+from api.db import Databases
+from api.kit.clock import Clock, utc_now
+
+
+def lookup_in(databases: Databases, clock: Clock = utc_now) -> Lookup:
+    """The voice service asks this when a call arrives; at most four short queries, in one transaction."""
+
+    async def lookup(tenant: TenantId, number: str) -> ScreenContext:
+        async with databases.unit(tenant) as unit:
+            contact = await crm.by_number(unit.session, number)
+            if contact is None:
+                return ScreenContext()
+            unsolved = await tickets.unsolved_of(unit.session, contact.id)
+            appointment = await calendar.next_of(unit.session, contact.id, clock())
+        return ScreenContext(
+            contact=contact.model_dump(mode="json", include={"id", "name", "company", "email", "numbers"}),
+            tickets=tuple(
+                tickets.TicketTold.model_validate(row).model_dump(mode="json", include={"number", "subject", "state", "created_at"})
+                for row in unsolved
+            ),
+            appointment=None
+            if appointment is None
+            else calendar.AppointmentTold.model_validate(appointment).model_dump(
+                mode="json", include={"id", "title", "starts_at", "ends_at"}
+            ),
+        )
+
+    return lookup

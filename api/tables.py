@@ -1,0 +1,13 @@
+"""Every table of the API, imported once so that both metadata are whole: for migrations and their test."""
+
+from __future__ import annotations
+
+from api.billing import models as billing
+from api.calendar import models as calendar
+from api.crm import models as crm
+from api.identity import models as identity
+from api.telephony_setup import models as telephony_setup
+from api.tenants import models as tenants
+from api.tickets import models as tickets
+
+__all__ = ["billing", "calendar", "crm", "identity", "telephony_setup", "tenants", "tickets"]

@@ -1,0 +1,1 @@
+"""Telephony: the desk and the wall. `rules` (who sees which event; pure) · `routes` (commands, live, quotes) · `stream` (WebSockets)."""

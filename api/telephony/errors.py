@@ -1,0 +1,49 @@
+"""Refusals of the voice service as problems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from acd.core.errors import IllegalTransition, UnknownName
+from acd.errors import PriceRefused
+from api.errors import Conflict, Forbidden, NotFound
+
+
+class DoesNotFit(Conflict):
+    """The command does not fit the state; nothing changed."""
+
+    kind, title = "illegal-transition", "Does not fit the state"
+
+
+class NoPrice(Conflict):
+    """The number has no price, or the plan refuses it."""
+
+    kind, title = "price-refused", "No price for this number"
+
+
+class NotYourDesk(Forbidden):
+    """An agent acts for another."""
+
+    def __init__(self, agent: str) -> None:
+        super().__init__(f"Only {agent} and supervisors may do this at {agent}'s desk.")
+
+
+class NoDesk(Conflict):
+    """`me` is no agent."""
+
+    def __init__(self) -> None:
+        super().__init__("You are no agent; name one in the path.")
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Let refusals of the voice service leave as problems."""
+    try:
+        yield
+    except IllegalTransition as error:
+        raise DoesNotFit(str(error)) from error
+    except UnknownName as error:
+        raise NotFound(str(error)) from error
+    except PriceRefused as error:
+        raise NoPrice(str(error)) from error

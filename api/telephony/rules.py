@@ -1,0 +1,71 @@
+"""Which live events a person may see. Pure; a fold over the events themselves.
+
+Supervisors and admins see everything of their tenant except screen pops meant for others. An agent sees agents' states, queue
+movements without numbers, and the calls the agent has a part in.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from acd.core.live import LiveState
+
+from acd.core import events as ev
+from acd.core.ids import AgentId, CallId
+from acd.service import LiveEvent, ScreenPop
+
+_PUBLIC = (
+    ev.AgentLoggedOn,
+    ev.AgentLoggedOff,
+    ev.AgentReady,
+    ev.AgentNotReady,
+    ev.Queued,
+    ev.QueueLeft,
+    ev.Started,
+    ev.Stopping,
+)
+
+
+class AgentView:
+    """What of the stream one agent may see."""
+
+    def __init__(self, agent: AgentId) -> None:
+        self._agent = agent
+        self._calls: set[CallId] = set()
+        self._legs: dict[str, CallId] = {}
+
+    def admits(self, live: LiveEvent) -> bool:
+        """Whether the agent may see it; call it with every event, in order."""
+        event = live.event
+        if live.only_agent is not None or isinstance(event, ScreenPop):
+            return live.only_agent == self._agent
+        if isinstance(event, ev.LegInitiated):
+            self._legs[event.leg] = event.call
+        call = getattr(event, "call", None) or self._legs.get(getattr(event, "leg", ""))
+        if getattr(event, "agent", None) == self._agent:
+            if call is not None:
+                self._calls.add(call)
+            return True
+        if isinstance(event, ev.CallCleared):
+            self._legs = {leg: of for leg, of in self._legs.items() if of != event.call}
+            mine = event.call in self._calls
+            self._calls.discard(event.call)
+            return mine
+        return isinstance(event, _PUBLIC) or call in self._calls
+
+
+def for_everybody(live: LiveEvent) -> bool:
+    """What a supervisor may see: all but private events."""
+    return live.only_agent is None and not isinstance(live.event, (ScreenPop, ev.ConfigurationChanged))
+
+
+def encoded(message: Any) -> str:
+    """JSON as the WebSocket sends it."""
+    return msgspec.json.encode(message).decode()
+
+
+def live_for(state: LiveState, agent: AgentId | None) -> Any:
+    """TEMPORARY."""
+    del agent
+    return state

@@ -1,0 +1,65 @@
+"""What the desk sends."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from api.kit.ids import Slug
+from api.kit.schema import Given, Short, Told
+from api.telephony_setup.schemas import Target
+
+CallName = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"^[A-Za-z0-9_.:-]+$")]
+
+
+class LogOnGiven(Given):
+    ready: bool = False
+    """Ready at once; else not ready with reason `logged_on`."""
+
+
+class NotReadyGiven(Given):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "break"}]})
+
+    reason: Slug
+
+
+class DialGiven(Given):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"number": "+4989123456"}]})
+
+    number: Annotated[Short, StringConstraints(min_length=1, max_length=40, pattern=r"^[0-9+()/ .*#-]+$")]
+
+
+class TransferGiven(Given):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"target": {"to": "queue", "queue": "sales"}}]})
+
+    target: Target
+
+
+class DispositionGiven(Given):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"code": "sold"}]})
+
+    code: Slug
+
+
+class Done(Told):
+    """What the command made true; each event carries its `type`."""
+
+    events: list[dict[str, Any]] = Field(description="Events of the exchange, on disk when this answers.")
+    call: str | None = None
+    """The conversation, for `dial`."""
+
+
+class Decisions(Told):
+    """Why each offer of a call went where it went."""
+
+    call: str
+    decisions: list[dict[str, Any]]
+
+
+class QuoteTold(Told):
+    """The price of a call, before it is placed."""
+
+    number: str
+    quote: dict[str, Any]
+    """Empty for a number inside the house: nothing is charged."""

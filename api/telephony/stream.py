@@ -1,0 +1,224 @@
+"""WebSockets of telephony: the stream of live events, and the live board as snapshots.
+
+The token comes in the Authorization header, as a subprotocol `bearer.<token>` beside `fernamt.v1` (browsers can set no header), or as
+`?token=`. Close codes: 4401 no valid token (any more), 4403 not for this role, 4408 overrun: fetch the live state and come again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import suppress
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, WebSocket, WebSocketDisconnect
+
+from acd.core.errors import UnknownName
+from acd.errors import StreamOverrun
+from acd.service import LiveEvent
+from api.errors import Unauthenticated
+from api.house import house
+from api.identity import Principal, Role, principal_of
+from api.telephony.rules import AgentView, encoded, for_everybody, live_for
+
+log = logging.getLogger(__name__)
+router = APIRouter(prefix="/api/v1", tags=["telephony"])
+
+SUBPROTOCOL = "fernamt.v1"
+UNAUTHENTICATED, FORBIDDEN, OVERRUN = 4401, 4403, 4408
+HEARTBEAT_S = 15.0
+"""Silence after which a heartbeat goes out and the token is looked at again."""
+BOARD_EVERY_S = 0.5
+"""A board changes at most so often."""
+
+
+def _token(socket: WebSocket, in_query: str | None) -> tuple[str | None, str | None]:
+    """The token, and the subprotocol to accept."""
+    offered = [part.strip() for part in socket.headers.get("sec-websocket-protocol", "").split(",")]
+    accepted = SUBPROTOCOL if SUBPROTOCOL in offered else None
+    for part in offered:
+        if part.startswith("bearer."):
+            return part.removeprefix("bearer."), accepted
+    scheme, _, token = socket.headers.get("authorization", "").partition(" ")
+    return (token if scheme.lower() == "bearer" else in_query), accepted
+
+
+async def _enter(socket: WebSocket, in_query: str | None) -> tuple[Principal, str] | None:
+    """Accept the socket and find out who it is; None: it was closed."""
+    token, subprotocol = _token(socket, in_query)
+    await socket.accept(subprotocol)
+    try:
+        principal = await principal_of(socket, token or "")
+    except Unauthenticated as error:
+        await socket.close(UNAUTHENTICATED, error.detail)
+        return None
+    if principal.role not in {Role.AGENT, Role.SUPERVISOR, Role.ADMIN} or principal.tenant is None:
+        await socket.close(FORBIDDEN, f"not for {principal.role}")
+        return None
+    return principal, token or ""
+
+
+Outgoing = AsyncIterator[str | None]
+"""Messages; None when nothing happened for a while."""
+
+
+async def _serve(socket: WebSocket, token: str, outgoing: Outgoing) -> None:
+    """Send until the client goes, the token ends, or the client is too slow."""
+    gone = asyncio.create_task(_until_gone(socket))
+    try:
+        async for message in outgoing:
+            if gone.done():
+                return
+            if message is not None:
+                await socket.send_text(message)
+                continue
+            await principal_of(socket, token)
+            await socket.send_text(encoded({"type": "heartbeat", "at": house(socket).clock().timestamp()}))
+    except Unauthenticated as error:
+        await socket.close(UNAUTHENTICATED, error.detail)
+    except StreamOverrun:
+        await socket.close(OVERRUN, "too slow: fetch the live state and come again")
+    except UnknownName as error:
+        await socket.close(UNAUTHENTICATED, str(error))
+    except (WebSocketDisconnect, RuntimeError) as error:  # the client went while we were sending
+        log.debug("< live stream: %s", error)
+    finally:
+        gone.cancel()
+        with suppress(asyncio.CancelledError):
+            await gone
+
+
+async def _until_gone(socket: WebSocket) -> None:
+    """What clients say is not listened to, only that they go."""
+    with suppress(WebSocketDisconnect):
+        while True:
+            message = await socket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+
+
+async def _with_silences(stream: AsyncIterator[LiveEvent], silence_s: float) -> AsyncGenerator[LiveEvent | None]:
+    """The stream, with None for every silence; the pending read is kept, so that no event is lost."""
+    pending: asyncio.Task[LiveEvent] | None = None
+    try:
+        while True:
+            if pending is None:
+                pending = asyncio.ensure_future(_next(stream))
+            done, _ = await asyncio.wait({pending}, timeout=silence_s)
+            if not done:
+                yield None
+                continue
+            try:
+                event = pending.result()
+            except StopAsyncIteration:
+                return
+            pending = None
+            yield event
+    finally:
+        if pending is not None:
+            pending.cancel()
+            with suppress(asyncio.CancelledError, StopAsyncIteration, StreamOverrun):
+                await pending
+        close: Callable[[], Any] | None = getattr(stream, "aclose", None)
+        if close is not None:
+            await close()
+
+
+async def _next(stream: AsyncIterator[LiveEvent]) -> LiveEvent:
+    try:
+        return await anext(stream)
+    except StopAsyncIteration as error:  # a task cannot raise it
+        raise StreamOverrun("the exchange closed the stream") from error
+
+
+@router.websocket("/events")
+async def events(socket: WebSocket, token: Annotated[str | None, Query(max_length=200)] = None) -> None:
+    """Live events as JSON: `{"tenant", "seq", "at", "event": {"type": …}}`; first the live state as `{"type": "live", "live": …}`."""
+    entered = await _enter(socket, token)
+    if entered is None:
+        return
+    principal, bearer = entered
+    with socket.app.state.metrics.sockets.labels("/api/v1/events").track_inprogress():
+        await _serve(socket, bearer, _events(socket, principal))
+
+
+async def _events(socket: WebSocket, principal: Principal) -> Outgoing:
+    voice, tenant = house(socket).voice, principal.tenant
+    assert tenant is not None
+    admits = AgentView(principal.agent).admits if principal.role == Role.AGENT and principal.agent else for_everybody
+    if principal.role != Role.AGENT and principal.agent is not None:  # a supervisor who takes calls gets the own pops too
+        own = AgentView(principal.agent).admits
+
+        def admits_both(live: LiveEvent) -> bool:
+            return own(live) or for_everybody(live)
+
+        admits = admits_both
+    source = _with_silences(voice.stream(tenant, agent=principal.agent), HEARTBEAT_S)
+    first = asyncio.ensure_future(anext(source))
+    try:
+        await asyncio.sleep(0)  # the stream is subscribed now: nothing falls between the state and the first event
+        state = voice.live(tenant)
+        yield encoded({"type": "live", "live": live_for(state, principal.agent) if principal.role == Role.AGENT else state})
+        event = await first
+        while True:
+            if event is None:
+                yield None
+            elif admits(event):
+                yield encoded(event)
+            event = await anext(source)
+    finally:
+        if not first.done():
+            first.cancel()
+            with suppress(asyncio.CancelledError):
+                await first
+        await source.aclose()
+
+
+@router.websocket("/board")
+async def board(socket: WebSocket, token: Annotated[str | None, Query(max_length=200)] = None) -> None:
+    """The live board: a snapshot at once, then another whenever something changed, at most two a second."""
+    entered = await _enter(socket, token)
+    if entered is None:
+        return
+    principal, bearer = entered
+    with socket.app.state.metrics.sockets.labels("/api/v1/board").track_inprogress():
+        await _serve(socket, bearer, _boards(socket, principal))
+
+
+async def _boards(socket: WebSocket, principal: Principal) -> Outgoing:
+    voice, tenant = house(socket).voice, principal.tenant
+    assert tenant is not None
+    changed = asyncio.Event()
+    changed.set()
+    watching = asyncio.create_task(_watch(voice.stream(tenant), changed))
+    try:
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), HEARTBEAT_S)
+            if watching.done():
+                watching.result()
+                return
+            if not changed.is_set():
+                yield None
+                continue
+            changed.clear()
+            state = voice.live(tenant)
+            yield encoded({"type": "live", "live": live_for(state, principal.agent) if principal.role == Role.AGENT else state})
+            await asyncio.sleep(BOARD_EVERY_S)
+    finally:
+        watching.cancel()
+        with suppress(asyncio.CancelledError, StreamOverrun):
+            await watching
+
+
+async def _watch(stream: AsyncIterator[LiveEvent], changed: asyncio.Event) -> None:
+    """Any event may change the board; which one does not matter, so nothing is kept and nobody is too slow."""
+    try:
+        async for _ in stream:
+            changed.set()
+    finally:
+        changed.set()
+        close: Callable[[], Any] | None = getattr(stream, "aclose", None)
+        if close is not None:
+            await close()

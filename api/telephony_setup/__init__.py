@@ -1,0 +1,8 @@
+"""Telephony setup: agents and devices, queues, menus, numbers, schedules, sites, trunks, reasons; effective at the next event.
+
+`rules` (documents -> `TenantSetup`, digests; pure) · `service` · `repository` · `models` · `schemas` · `errors` · `routes`.
+"""
+
+from api.telephony_setup.service import Author, create, general, set_device, setup_of, take_effect
+
+__all__ = ["Author", "create", "general", "set_device", "setup_of", "take_effect"]

@@ -1,0 +1,49 @@
+"""What can go wrong with the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from api.errors import Conflict, NotFound, Outdated, Place, Unprocessable
+
+
+class Unknown(NotFound):
+    """No such thing of this kind."""
+
+    def __init__(self, kind: str, key: str) -> None:
+        super().__init__(f"There is no {kind} {key}.")
+
+
+class Exists(Conflict):
+    """The id is taken."""
+
+    def __init__(self, kind: str, key: str) -> None:
+        super().__init__(f"There is a {kind} {key} already.")
+
+
+class DeviceNameTaken(Conflict):
+    """A device user name is unique over the whole installation."""
+
+    def __init__(self, username: str) -> None:
+        super().__init__(f"The device user name {username} is taken.")
+
+
+class StillInUse(Conflict):
+    """Something else refers to what should be deleted."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems), [Place(detail=problem) for problem in problems])
+
+
+class Contradiction(Unprocessable):
+    """The configuration as a whole would not hold; each problem names its place."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems), [Place(detail=problem) for problem in problems])
+
+
+class VersionPassed(Outdated):
+    """Somebody else changed it first."""
+
+    def __init__(self, kind: str, key: str, version: int) -> None:
+        super().__init__(f"The {kind} {key} is at version {version} by now; fetch it again.")

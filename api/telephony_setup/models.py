@@ -1,0 +1,100 @@
+"""Tables of the telephony configuration: a table a kind, each row an id, a version and the document; devices; the audit trail."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from api.kit.columns import ControlBase, Document, TenantBase, UtcDateTime
+
+
+class Row:
+    """What every kind of configuration has."""
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    version: Mapped[int]
+    """Counts changes from 1; the ETag."""
+    document: Mapped[dict[str, Any]] = mapped_column(Document)
+    changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class AgentRow(Row, TenantBase):
+    __tablename__ = "setup_agent"
+
+
+class QueueRow(Row, TenantBase):
+    __tablename__ = "setup_queue"
+
+
+class MenuRow(Row, TenantBase):
+    __tablename__ = "setup_menu"
+
+
+class NumberRow(Row, TenantBase):
+    __tablename__ = "setup_number"
+
+
+class ScheduleRow(Row, TenantBase):
+    __tablename__ = "setup_schedule"
+
+
+class SiteRow(Row, TenantBase):
+    __tablename__ = "setup_site"
+
+
+class TrunkRow(Row, TenantBase):
+    __tablename__ = "setup_trunk"
+
+
+class ReasonRow(Row, TenantBase):
+    __tablename__ = "setup_reason"
+
+
+class GeneralRow(Row, TenantBase):
+    """One row, `general`: what belongs to no kind."""
+
+    __tablename__ = "setup_general"
+
+
+class DeviceRow(TenantBase):
+    """Digests of an agent's device; the password itself is kept nowhere."""
+
+    __tablename__ = "setup_device"
+
+    agent: Mapped[str] = mapped_column(String(64), primary_key=True)
+    username: Mapped[str] = mapped_column(String(64), unique=True)
+    realm: Mapped[str] = mapped_column(String(64))
+    """The digests hold for this realm only."""
+    ha1_md5: Mapped[str] = mapped_column(String(32))
+    ha1_sha256: Mapped[str] = mapped_column(String(64))
+    changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class AuditRow(TenantBase):
+    """Who changed what, when, from what to what."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    """Time first, so that the order of ids is the order of changes."""
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    who: Mapped[str] = mapped_column(String(80))
+    act: Mapped[str] = mapped_column(String(16))
+    kind: Mapped[str] = mapped_column(String(16))
+    subject: Mapped[str] = mapped_column(String(64))
+    version: Mapped[int]
+    before: Mapped[dict[str, Any] | None] = mapped_column("document_before", Document)
+    after: Mapped[dict[str, Any] | None] = mapped_column("document_after", Document)
+
+
+class DeviceName(ControlBase):
+    """Device user names of the whole installation, so that a phone needs no domain."""
+
+    __tablename__ = "device_name"
+
+    username: Mapped[str] = mapped_column(String(64), primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(64))
+    agent: Mapped[str] = mapped_column(String(64))

@@ -1,0 +1,85 @@
+"""All SQL of the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.kit.paging import Cut, cut
+from api.telephony_setup.models import (
+    AgentRow,
+    AuditRow,
+    DeviceName,
+    DeviceRow,
+    GeneralRow,
+    MenuRow,
+    NumberRow,
+    QueueRow,
+    ReasonRow,
+    Row,
+    ScheduleRow,
+    SiteRow,
+    TrunkRow,
+)
+
+AnyRow = AgentRow | QueueRow | MenuRow | NumberRow | ScheduleRow | SiteRow | TrunkRow | ReasonRow | GeneralRow
+TABLES: dict[str, type[AnyRow]] = {
+    "agent": AgentRow,
+    "queue": QueueRow,
+    "menu": MenuRow,
+    "number": NumberRow,
+    "schedule": ScheduleRow,
+    "site": SiteRow,
+    "trunk": TrunkRow,
+    "reason": ReasonRow,
+    "general": GeneralRow,
+}
+
+
+async def get(session: AsyncSession, kind: str, key: str) -> AnyRow | None:
+    return await session.get(TABLES[kind], key)
+
+
+async def some(session: AsyncSession, kind: str, page: Cut) -> Sequence[Row]:
+    table = TABLES[kind]
+    return (await session.scalars(cut(select(table), table.id, page))).all()
+
+
+async def everything(session: AsyncSession) -> dict[str, Sequence[Row]]:
+    found: dict[str, Sequence[Row]] = {}
+    for kind, table in TABLES.items():
+        found[kind] = await _rows(session, table)
+    return found
+
+
+async def _rows(session: AsyncSession, table: type[AnyRow]) -> Sequence[Row]:
+    rows: Sequence[Any] = (await session.scalars(select(table).order_by(table.id))).all()
+    return rows
+
+
+async def device(session: AsyncSession, agent: str) -> DeviceRow | None:
+    return await session.get(DeviceRow, agent)
+
+
+async def devices(session: AsyncSession) -> Sequence[DeviceRow]:
+    return (await session.scalars(select(DeviceRow).order_by(DeviceRow.agent))).all()
+
+
+async def audit(session: AsyncSession, page: Cut, kind: str | None, subject: str | None) -> Sequence[AuditRow]:
+    statement = select(AuditRow)
+    if kind is not None:
+        statement = statement.where(AuditRow.kind == kind)
+    if subject is not None:
+        statement = statement.where(AuditRow.subject == subject)
+    return (await session.scalars(cut(statement, AuditRow.id, page, newest_first=True))).all()
+
+
+async def device_name(session: AsyncSession, username: str) -> DeviceName | None:
+    return await session.get(DeviceName, username)
+
+
+async def free_device_name(session: AsyncSession, username: str, tenant: str) -> None:
+    await session.execute(delete(DeviceName).where(DeviceName.username == username, DeviceName.tenant == tenant))

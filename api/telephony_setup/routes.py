@@ -1,0 +1,237 @@
+"""Routes of the configuration: the same five for every kind, devices, the audit trail."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Response, status
+from pydantic import BaseModel, Field, create_model
+
+from api.errors import Conflict, NotFound, Outdated, Place, Unprocessable, responses
+from api.identity import EVERYBODY, Access, ForAdmins, ForSupervisors, Requires, Role
+from api.kit.paging import Page, Paged, paged
+from api.kit.schema import Given
+from api.telephony_setup import schemas, service
+from api.telephony_setup.models import Row
+
+router = APIRouter(prefix="/api/v1", tags=["telephony setup"])
+
+IfMatch = Annotated[
+    str | None, Header(alias="If-Match", pattern=r'^"[0-9]{1,9}"$', description='ETag of the version that is meant, `"3"`.')
+]
+Key = Annotated[str, Path(max_length=64, pattern=r"^[+]?[a-z0-9][a-z0-9_.-]{0,62}$")]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of configuration."""
+
+    name: str
+    plural: str
+    schema: type[Given]
+    key: str = "id"
+    readers: tuple[Role, ...] = (Role.SUPERVISOR,)
+
+
+KINDS = (
+    Kind("queue", "queues", schemas.Queue, readers=EVERYBODY),
+    Kind("menu", "menus", schemas.Menu),
+    Kind("number", "numbers", schemas.Number, key="number"),
+    Kind("schedule", "schedules", schemas.Schedule),
+    Kind("site", "sites", schemas.Site),
+    Kind("trunk", "trunks", schemas.Trunk),
+    Kind("reason", "reasons", schemas.Reason, key="code", readers=EVERYBODY),
+    Kind("agent", "agents", schemas.Agent),
+)
+
+
+def author(access: Access) -> service.Author:
+    """Who changes the configuration through this request."""
+    return service.Author(access.unit, access.house, access.tenant, access.principal.name, access.now)
+
+
+def _version(if_match: str | None) -> int | None:
+    return None if if_match is None else int(if_match.strip('"'))
+
+
+def _told_schema(kind: Kind) -> type[BaseModel]:
+    return create_model(
+        f"{kind.schema.__name__}Told",
+        __base__=kind.schema,
+        version=(int, Field(description="Counts changes; also the ETag.")),
+        changed_at=(datetime, Field()),
+    )
+
+
+def _told(row: Row, response: Response) -> dict[str, Any]:
+    response.headers["ETag"] = f'"{row.version}"'
+    return _plain(row)
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    document = dict(row.document)
+    if document.get("registration") is not None:  # a carrier's password is written, never read
+        document["registration"] = {**document["registration"], "password": None}
+    return {**document, "version": row.version, "changed_at": row.changed_at}
+
+
+def _add(kind: Kind) -> None:
+    """The five routes of one kind. The payload's type is the kind's schema, which only a value at run time can say."""
+    told = _told_schema(kind)
+    title = kind.schema.__name__
+    reader = Annotated[Access, Depends(Requires(*kind.readers), scope="function")]
+
+    async def list_(access: Access, page: Paged) -> dict[str, Any]:
+        rows = await service.some(access.session, kind.name, page)
+        items, following = paged([_plain(row) for row in rows], [row.id for row in rows], page)
+        return {"items": items, "next": following}
+
+    async def get(access: Access, key: Key, response: Response) -> dict[str, Any]:
+        return _told(await service.one(access.session, kind.name, key), response)
+
+    async def create(access: ForAdmins, given: Given, response: Response) -> dict[str, Any]:
+        key, document = _document(kind, given)
+        row = await service.create(author(access), kind.name, key, document)
+        await service.take_effect(author(access))
+        response.headers["Location"] = f"/api/v1/{kind.plural}/{key}"
+        return _told(row, response)
+
+    async def replace(access: ForAdmins, key: Key, given: Given, response: Response, if_match: IfMatch = None) -> dict[str, Any]:
+        given_key, document = _document(kind, given)
+        if given_key != key:
+            raise Unprocessable(
+                f"The {kind.key} in the body is {given_key}, in the path {key}.",
+                [Place(detail="not that of the path", pointer=f"#/{kind.key}")],
+            )
+        if kind.name == "trunk":
+            document = _with_old_password(document, (await service.one(access.session, kind.name, key)).document)
+        row = await service.replace(author(access), kind.name, key, document, _version(if_match))
+        await service.take_effect(author(access))
+        return _told(row, response)
+
+    async def delete(access: ForAdmins, key: Key, if_match: IfMatch = None) -> None:
+        await service.delete(author(access), kind.name, key, _version(if_match))
+        await service.take_effect(author(access), deleting=True)
+
+    list_.__annotations__["access"] = reader
+    get.__annotations__["access"] = reader
+    create.__annotations__["given"] = kind.schema
+    replace.__annotations__["given"] = kind.schema
+
+    def route(path: str, method: str, verb: str, act: Callable[..., Awaitable[Any]], summary: str, **more: Any) -> None:
+        router.add_api_route(
+            path, act, methods=[method], operation_id=verb + (title + "s" if verb == "list" else title), summary=summary, **more
+        )
+
+    path, item = f"/{kind.plural}", f"/{kind.plural}/{{key}}"
+    page_of = Page[told]  # type: ignore[valid-type]
+    missing = responses(NotFound)
+    route(path, "GET", "list", list_, f"All {kind.plural}, in pages", response_model=page_of)
+    if kind.name != "agent":
+        route(path, "POST", "create", create, f"Add a {kind.name}", response_model=told, status_code=201, responses=responses(Conflict))
+    route(item, "GET", "get", get, f"One {kind.name}", response_model=told, responses=missing)
+    route(item, "PUT", "replace", replace, f"Replace a {kind.name}", response_model=told, responses=responses(NotFound, Outdated))
+    route(
+        item,
+        "DELETE",
+        "delete",
+        delete,
+        f"Remove a {kind.name}",
+        status_code=status.HTTP_204_NO_CONTENT,
+        responses=responses(NotFound, Conflict, Outdated),
+    )
+
+
+def _document(kind: Kind, given: Given) -> tuple[str, dict[str, Any]]:
+    document = given.model_dump(mode="json")
+    return str(document[kind.key]), document
+
+
+def _with_old_password(document: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
+    new, kept = document.get("registration"), old.get("registration")
+    if new is not None and new["password"] is None and kept is not None:
+        return {**document, "registration": {**new, "password": kept["password"]}}
+    return document
+
+
+for _kind in KINDS:
+    _add(_kind)
+
+
+# ---------------------------------------------------------------------- agents and their devices
+
+
+class AgentCreated(_told_schema(KINDS[-1])):  # type: ignore[misc]
+    """An agent, and what is typed into the agent's phone."""
+
+    device: schemas.DeviceTold
+
+
+@router.post("/agents", operation_id="createAgent", status_code=status.HTTP_201_CREATED, responses=responses(Conflict))
+async def create_agent(access: ForAdmins, given: schemas.AgentGiven, response: Response) -> AgentCreated:
+    """Add an agent. The device's password is told in this answer only."""
+    document = given.model_dump(mode="json", exclude={"device_username", "device_password"})
+    by = author(access)
+    row = await service.create(by, "agent", given.id, document)
+    device, password = await service.set_device(by, given.id, given.device_username, given.device_password)
+    await service.take_effect(by)
+    response.headers["Location"] = f"/api/v1/agents/{given.id}"
+    told = schemas.DeviceTold(agent=given.id, username=device.username, realm=device.realm, domain=device.realm, password=password)
+    return AgentCreated(**_told(row, response), device=told)
+
+
+@router.get("/agents/{key}/device", operation_id="getDevice", responses=responses(NotFound))
+async def get_device(access: ForAdmins, key: Key) -> schemas.DeviceTold:
+    """User name and realm of the agent's device; the password is kept nowhere."""
+    device = await service.device(access.session, key)
+    return schemas.DeviceTold(agent=key, username=device.username, realm=device.realm, domain=device.realm)
+
+
+@router.put("/agents/{key}/device", operation_id="setDevice", responses=responses(NotFound, Conflict))
+async def set_device(access: ForAdmins, key: Key, given: schemas.DeviceGiven) -> schemas.DeviceTold:
+    """New credentials for the agent's device; the password is told in this answer only."""
+    by = author(access)
+    device, password = await service.set_device(by, key, given.username, given.password)
+    await service.take_effect(by)
+    return schemas.DeviceTold(agent=key, username=device.username, realm=device.realm, domain=device.realm, password=password)
+
+
+# ---------------------------------------------------------------------- the rest
+
+
+class GeneralTold(schemas.General):
+    version: int
+
+
+@router.get("/setup", operation_id="getSetup")
+async def get_general(access: ForSupervisors, response: Response) -> GeneralTold:
+    """What belongs to no kind."""
+    try:
+        row = await service.one(access.session, service.GENERAL, service.GENERAL)
+    except NotFound:
+        return GeneralTold(version=0)
+    return GeneralTold(**{key: value for key, value in _told(row, response).items() if key != "changed_at"})
+
+
+@router.put("/setup", operation_id="setSetup", responses=responses(Outdated))
+async def set_general(access: ForAdmins, given: schemas.General, response: Response, if_match: IfMatch = None) -> GeneralTold:
+    """Change what belongs to no kind."""
+    row = await service.general(author(access), given.model_dump(mode="json"), _version(if_match))
+    await service.take_effect(author(access))
+    return GeneralTold(**{key: value for key, value in _told(row, response).items() if key != "changed_at"})
+
+
+@router.get("/audit", operation_id="listAudit")
+async def list_audit(
+    access: ForAdmins,
+    page: Paged,
+    kind: Annotated[str | None, Query(max_length=16, pattern="^[a-z]+$")] = None,
+    subject: Annotated[str | None, Query(max_length=64, pattern=r"^[+a-z0-9_.-]+$")] = None,
+) -> Page[schemas.AuditTold]:
+    """Who changed what, newest first."""
+    rows = await service.audit(access.session, page, kind, subject)
+    items, following = paged([schemas.AuditTold.model_validate(row) for row in rows], [row.id for row in rows], page)
+    return Page(items=items, next=following)

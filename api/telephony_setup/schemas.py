@@ -1,0 +1,405 @@
+"""The configuration as clients write it: `acd.core.configuration` and `acd.service` with hours as `HH:MM` and numbers in any notation."""
+
+from __future__ import annotations
+
+import ipaddress
+from datetime import date, datetime
+from functools import cache
+from typing import Annotated, Any, Literal
+from zoneinfo import available_timezones
+
+import holidays
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
+
+from api.kit.ids import Slug, slug
+from api.kit.numbers import Callable_, Dialled
+from api.kit.schema import Given, Name, Short, Text, Told
+
+Skill = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,39}$")]
+Level = Annotated[int, Field(ge=1, le=10)]
+Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
+Sound = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]{0,119}$")]
+Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
+Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+Kbits = Annotated[int, Field(ge=0, le=100_000_000)]
+Extension = Annotated[str, StringConstraints(pattern=r"^[0-9]{2,8}$")]
+
+
+def _no_way_up(path: str) -> str:
+    if ".." in path:
+        raise ValueError("a sound's name has no `..`")
+    return path
+
+
+Sounds = Annotated[tuple[Annotated[Sound, AfterValidator(_no_way_up)], ...], Field(max_length=20)]
+
+# ---------------------------------------------------------------------- where a call can go
+
+
+class ToQueue(Given):
+    to: Literal["queue"]
+    queue: Slug
+
+
+class ToMenu(Given):
+    to: Literal["menu"]
+    menu: Slug
+
+
+class ToAgent(Given):
+    to: Literal["agent"]
+    agent: Slug
+
+
+class ToOutside(Given):
+    to: Literal["outside"]
+    number: Dialled
+
+
+class ToAnnouncement(Given):
+    to: Literal["announcement"]
+    sounds: Sounds
+
+
+class ToHangUp(Given):
+    to: Literal["hang_up"]
+
+
+Target = Annotated[ToQueue | ToMenu | ToAgent | ToOutside | ToAnnouncement | ToHangUp, Field(discriminator="to")]
+
+
+def _closed() -> Target:
+    return ToAnnouncement(to="announcement", sounds=("closed",))
+
+
+# ---------------------------------------------------------------------- hours
+
+
+class Hours(Given):
+    """`00:00` to `24:00`, local time of the schedule."""
+
+    opens: Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+    closes: Annotated[str, StringConstraints(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")]
+
+    @model_validator(mode="after")
+    def _order(self) -> Hours:
+        if self.opens >= self.closes:
+            raise ValueError(f"opens at {self.opens} and closes at {self.closes}: hours over midnight are two entries")
+        return self
+
+
+class Opening(Hours):
+    weekday: Annotated[int, Field(ge=0, le=6, description="0 Monday .. 6 Sunday")]
+
+
+class ScheduleException(Given):
+    date: date
+    openings: Annotated[tuple[Hours, ...], Field(max_length=10)] = ()
+
+
+@cache
+def _timezones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+@cache
+def _regions() -> frozenset[str]:
+    countries = holidays.list_supported_countries(include_aliases=False)
+    return frozenset(countries) | frozenset(f"{country}-{part}" for country, parts in countries.items() for part in parts)
+
+
+def _known_zone(name: str) -> str:
+    if name not in _timezones():
+        raise ValueError(f"{name} is no time zone; write one like `Europe/Berlin`")
+    return name
+
+
+def _known_region(name: str) -> str:
+    if name not in _regions():
+        raise ValueError(f"{name} is no holiday region; write a country or a part of it, `AT` or `DE-BY`")
+    return name
+
+
+class Schedule(Given):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "office",
+                    "timezone": "Europe/Berlin",
+                    "openings": [{"weekday": 0, "opens": "09:00", "closes": "17:00"}],
+                    "holiday_region": "DE-BY",
+                    "exceptions": [{"date": "2026-12-24", "openings": [{"opens": "09:00", "closes": "12:00"}]}],
+                }
+            ]
+        }
+    )
+
+    id: Slug
+    timezone: Annotated[str, StringConstraints(max_length=64), AfterValidator(_known_zone)] = "Europe/Berlin"
+    openings: Annotated[tuple[Opening, ...], Field(max_length=100)] = ()
+    holiday_region: Annotated[str, StringConstraints(max_length=16), AfterValidator(_known_region)] | None = None
+    exceptions: Annotated[tuple[ScheduleException, ...], Field(max_length=500)] = ()
+
+
+# ---------------------------------------------------------------------- people and places
+
+
+class Site(Given):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"id": "main", "upload_kbits": 10_000}]})
+
+    id: Slug
+    upload_kbits: Kbits
+
+
+class Forwarding(Given):
+    always: Dialled | None = None
+    busy: Dialled | None = None
+    no_answer: Dialled | None = None
+    unregistered: Dialled | None = None
+
+
+class Named(Given):
+    """A thing with an id that may be left to us: the name as a slug."""
+
+    id: Slug = Field(default="", validate_default=True, description="Left out: made from the name.")
+    name: Name
+
+    @model_validator(mode="before")
+    @classmethod
+    def _id_from_name(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "id" not in given and isinstance(given.get("name"), str):
+            return {**given, "id": slug(given["name"])}
+        return given
+
+
+class Agent(Named):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"id": "anna", "name": "Anna Amsel", "extension": "21", "skills": {"support": 8}, "languages": ["de", "en"]}]
+        }
+    )
+
+    extension: Extension | None = None
+    skills: Annotated[dict[Skill, Level], Field(max_length=100)] = Field(default_factory=dict)
+    site: Slug | None = None
+    channel_kbits: Annotated[int, Field(ge=100, le=10_000)] = 100
+    """Never below the floor of 100 kbit/s a speech channel."""
+    languages: Annotated[tuple[Language, ...], Field(max_length=20)] = ("de",)
+    after_call_work_s: Seconds | None = None
+    mode: Literal["inbound", "outbound", "blended"] = "blended"
+    auto_answer: bool = False
+    forwarding: Forwarding = Forwarding()
+    outbound_caller_id: Callable_ | None = None
+
+
+class AgentGiven(Agent):
+    """An agent as created: with the user name and password of the device, or leaving both to us."""
+
+    device_username: Slug | None = None
+    """None: `<tenant>-<id>`."""
+    device_password: Annotated[Text, StringConstraints(min_length=8, max_length=128)] | None = None
+    """None: one is drawn, and told in this answer only."""
+
+
+class DeviceGiven(Given):
+    """New credentials for a device."""
+
+    username: Slug | None = None
+    password: Annotated[Text, StringConstraints(min_length=8, max_length=128)] | None = None
+
+
+class DeviceTold(Told):
+    """What is typed into the phone."""
+
+    agent: str
+    username: str
+    realm: str
+    domain: str
+    password: str | None = None
+    """Only in the answer that sets it."""
+
+
+# ---------------------------------------------------------------------- queues and menus
+
+
+class SkillRequirement(Given):
+    skill: Skill
+    level: Level = 1
+
+
+class Relaxation(Given):
+    after_s: Seconds
+    requirements: Annotated[tuple[SkillRequirement, ...], Field(max_length=20)]
+
+
+class Overflow(Given):
+    target: Target
+    max_length: Annotated[int, Field(ge=0, le=100_000)] | None = None
+    max_wait_s: Seconds | None = None
+    no_agents: bool = False
+
+    @model_validator(mode="after")
+    def _when(self) -> Overflow:
+        if self.max_length is None and self.max_wait_s is None and not self.no_agents:
+            raise ValueError("an overflow needs a reason: max_length, max_wait_s or no_agents")
+        return self
+
+
+class Queue(Named):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "support",
+                    "name": "Support",
+                    "requirements": [{"skill": "support", "level": 5}],
+                    "relaxations": [{"after_s": 60, "requirements": [{"skill": "support", "level": 1}]}],
+                    "strategy": "longest_idle",
+                }
+            ]
+        }
+    )
+
+    members: Annotated[tuple[Slug, ...], Field(max_length=5000)] | None = None
+    requirements: Annotated[tuple[SkillRequirement, ...], Field(max_length=20)] = ()
+    relaxations: Annotated[tuple[Relaxation, ...], Field(max_length=20)] = ()
+    strategy: Literal["longest_idle", "best_skill", "round_robin", "fewest_calls", "ring_all"] = "longest_idle"
+    priority_s: Seconds = 0.0
+    priority_cap_s: Seconds = 300.0
+    ring_timeout_s: Annotated[float, Field(ge=1, le=300, allow_inf_nan=False)] = 20.0
+    redirect_on_no_answer: Literal["not_ready", "stay_ready"] = "not_ready"
+    after_call_work_s: Seconds = 10.0
+    short_abandon_s: Seconds = 5.0
+    service_level_s: Seconds = 20.0
+    schedule: Slug | None = None
+    closed: Target = Field(default_factory=_closed)
+    overflow: Annotated[tuple[Overflow, ...], Field(max_length=20)] = ()
+    greeting: Sounds = ("queue.greeting",)
+    music: Annotated[Sound, AfterValidator(_no_way_up)] = "music/default"
+    announce_position: bool = True
+    announce_every_s: Annotated[float, Field(ge=5, le=3600, allow_inf_nan=False)] = 30.0
+    exit_key: Annotated[str, StringConstraints(pattern=r"^[0-9*#]$")] | None = None
+    exit_target: Target | None = None
+    record: bool = False
+    country_languages: bool = True
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Queue:
+        after = [relaxation.after_s for relaxation in self.relaxations]
+        if after != sorted(after):
+            raise ValueError("relaxations stand in the order of after_s")
+        if (self.exit_key is None) != (self.exit_target is None):
+            raise ValueError("exit_key and exit_target belong together")
+        return self
+
+
+class Menu(Given):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"id": "main", "sounds": ["menu.main"], "options": {"1": {"to": "queue", "queue": "support"}}}]}
+    )
+
+    id: Slug
+    sounds: Sounds
+    options: Annotated[dict[Annotated[str, StringConstraints(pattern=r"^[0-9*#]$")], Target], Field(max_length=12)]
+    timeout_s: Annotated[float, Field(ge=0.5, le=120, allow_inf_nan=False)] = 6.0
+    repeats: Annotated[int, Field(ge=0, le=20)] = 2
+    invalid_sounds: Sounds = ("invalid_choice",)
+    fallback: Target = Field(default_factory=lambda: ToHangUp(to="hang_up"))
+    schedule: Slug | None = None
+    closed: Target = Field(default_factory=_closed)
+
+
+class Number(Given):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"number": "+49891234567", "target": {"to": "queue", "queue": "support"}, "language": "de", "country": "DE"}]
+        }
+    )
+
+    number: Callable_
+    target: Target
+    language: Language = "de"
+    country: Country | None = None
+    geographic: bool = True
+
+
+# ---------------------------------------------------------------------- lines
+
+Host = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$",
+        max_length=260,
+    ),
+]
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text, strict=False))
+    except ValueError:
+        raise ValueError(f"{text!r} is no IP network; write one like `203.0.113.0/28`") from None
+
+
+class TrunkRegistration(Given):
+    registrar: Host
+    username: Annotated[Text, StringConstraints(min_length=1, max_length=128)]
+    password: Annotated[Text, StringConstraints(max_length=128)] | None = None
+    """Written, never read: answers leave it out; without it a change keeps the old one."""
+    auth_username: Short | None = None
+    expires_s: Annotated[int, Field(ge=30, le=86_400)] = 300
+
+
+class Trunk(Named):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"id": "carrier", "name": "House carrier", "peer": "sip.example.net", "sources": ["203.0.113.0/28"], "upload_kbits": 10_000}
+            ]
+        }
+    )
+
+    peer: Host
+    transport: Literal["udp", "tcp"] = "udp"
+    sources: Annotated[tuple[Annotated[str, StringConstraints(max_length=64), AfterValidator(_network)], ...], Field(max_length=100)] = ()
+    registration: TrunkRegistration | None = None
+    probe_every_s: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)] = 30.0
+    caller_id: Callable_ | None = None
+    codecs: Annotated[tuple[Literal["PCMA", "PCMU"], ...], Field(min_length=1, max_length=2)] = ("PCMA", "PCMU")
+    upload_kbits: Kbits | None = None
+    channel_kbits: Annotated[int, Field(ge=100, le=10_000)] = 100
+    own_carrier: bool = False
+    order: Annotated[int, Field(ge=0, le=10_000)] = 0
+    outbound: bool = True
+
+
+class Reason(Given):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"code": "break", "name": "Pause"}]})
+
+    code: Slug
+    name: Name
+
+
+Domain = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$")]
+
+
+class General(Given):
+    """What belongs to no kind."""
+
+    language: Language = "de"
+    recording_notice: bool = True
+    """Play `recording.notice` before a recorded queue's greeting (§ 201 StGB)."""
+    domains: Annotated[tuple[Domain, ...], Field(max_length=20)] = ()
+
+
+class AuditTold(Told):
+    id: str
+    at: datetime
+    who: str
+    act: str
+    kind: str
+    subject: str
+    version: int
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None

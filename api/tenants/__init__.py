@@ -1,0 +1,9 @@
+"""Tenants: the customers of the platform, each with a database of its own.
+
+`service` · `repository` · `models` · `schemas` · `errors` · `routes`.
+"""
+
+from api.tenants.schemas import AdminGiven, TenantGiven
+from api.tenants.service import create_tenant, get, open_all
+
+__all__ = ["AdminGiven", "TenantGiven", "create_tenant", "get", "open_all"]

@@ -1,0 +1,26 @@
+"""What can go wrong with tenants."""
+
+from __future__ import annotations
+
+from api.errors import Conflict, NotFound
+
+
+class TenantUnknown(NotFound):
+    """No such tenant."""
+
+    def __init__(self, tenant: str) -> None:
+        super().__init__(f"There is no tenant {tenant}.")
+
+
+class TenantExists(Conflict):
+    """The id is taken, also by a tenant that was closed."""
+
+    def __init__(self, tenant: str) -> None:
+        super().__init__(f"There is a tenant {tenant} already.")
+
+
+class TenantClosed(Conflict):
+    """It was closed before."""
+
+    def __init__(self, tenant: str) -> None:
+        super().__init__(f"The tenant {tenant} is closed already.")

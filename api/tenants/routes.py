@@ -1,0 +1,46 @@
+"""Routes of tenants, for the platform's operator."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request, status
+
+from api.errors import Conflict, NotFound, responses
+from api.identity import ForOperators, Passwords
+from api.kit.paging import Page, Paged, paged
+from api.tenants import service
+from api.tenants.schemas import AdminTold, TenantCreated, TenantGiven, TenantTold
+
+router = APIRouter(prefix="/api/v1/tenants", tags=["tenants"])
+Key = Annotated[str, Path(max_length=40, pattern=r"^[a-z][a-z0-9_-]*$")]
+
+
+@router.get("", operation_id="listTenants")
+async def list_tenants(access: ForOperators, page: Paged) -> Page[TenantTold]:
+    """The tenants of the platform."""
+    rows = await service.some(access.session, page)
+    items, following = paged([TenantTold.model_validate(row) for row in rows], [row.id for row in rows], page)
+    return Page(items=items, next=following)
+
+
+@router.post("", operation_id="createTenant", status_code=status.HTTP_201_CREATED, responses=responses(Conflict))
+async def create_tenant(request: Request, access: ForOperators, given: TenantGiven) -> TenantCreated:
+    """Create a tenant; it is usable when this answers."""
+    passwords = request.app.state.passwords
+    assert isinstance(passwords, Passwords)
+    created, drawn = await service.create_tenant(access.unit, access.house, passwords, given, access.now)
+    admin = AdminTold(username=given.admin.username, password=drawn)
+    return TenantCreated(**TenantTold.model_validate(created).model_dump(), admin=admin)
+
+
+@router.get("/{tenant}", operation_id="getTenant", responses=responses(NotFound))
+async def get_tenant(access: ForOperators, tenant: Key) -> TenantTold:
+    """One tenant."""
+    return TenantTold.model_validate(await service.get(access.session, tenant))
+
+
+@router.delete("/{tenant}", operation_id="closeTenant", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound, Conflict))
+async def close_tenant(access: ForOperators, tenant: Key) -> None:
+    """Close a tenant: its calls are cleared, nobody of it gets in. Its data stays."""
+    await service.close_tenant(access.unit, access.house, tenant, access.now)

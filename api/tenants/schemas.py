@@ -1,0 +1,49 @@
+"""What tenants take in and tell."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from api.identity import Password, UserName
+from api.kit.schema import Given, Name, Told
+
+TenantName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
+
+
+class AdminGiven(Given):
+    """The tenant's first administrator."""
+
+    username: UserName = "admin"
+    name: Name = "Administrator"
+    password: Password | None = None
+    """None: one is drawn, and told in this answer only."""
+
+
+class TenantGiven(Given):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"id": "acme", "name": "ACME GmbH", "language": "de"}]})
+
+    id: TenantName
+    name: Name
+    language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")] = "de"
+    admin: AdminGiven = AdminGiven()
+
+
+class TenantTold(Told):
+    id: str
+    name: str
+    language: str
+    state: Literal["active", "closed"]
+    created_at: datetime
+    closed_at: datetime | None
+
+
+class AdminTold(Told):
+    username: str
+    password: str | None = Field(default=None, description="Only when it was drawn; it cannot be asked for again.")
+
+
+class TenantCreated(TenantTold):
+    admin: AdminTold

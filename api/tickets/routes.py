@@ -1,0 +1,50 @@
+"""Routes of tickets."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, status
+
+from api.errors import NotFound, responses
+from api.identity import ForAll
+from api.kit.ids import Slug
+from api.kit.paging import Page
+from api.kit.schema import Limit
+from api.tickets import service
+from api.tickets.schemas import State, TicketChange, TicketGiven, TicketTold
+
+router = APIRouter(prefix="/api/v1/tickets", tags=["tickets"])
+Number = Annotated[int, Path(ge=1, le=2_000_000_000)]
+
+
+@router.get("", operation_id="listTickets")
+async def list_tickets(
+    access: ForAll,
+    limit: Annotated[Limit, Query()] = 50,
+    after: Annotated[int | None, Query(ge=1, le=2_000_000_000, description="`next` of the page before.")] = None,
+    state: Annotated[State | None, Query()] = None,
+    contact: Annotated[Slug | None, Query()] = None,
+) -> Page[TicketTold]:
+    """Tickets, the newest first."""
+    rows = await service.some(access.session, limit + 1, after, state, contact)
+    items = [TicketTold.model_validate(row) for row in rows[:limit]]
+    return Page(items=items, next=str(items[-1].number) if len(rows) > limit else None)
+
+
+@router.post("", operation_id="createTicket", status_code=status.HTTP_201_CREATED)
+async def create_ticket(access: ForAll, given: TicketGiven) -> TicketTold:
+    """Open a ticket; its number is the next one, without a gap."""
+    return TicketTold.model_validate(await service.create(access.session, given, access.principal.name, access.now))
+
+
+@router.get("/{number}", operation_id="getTicket", responses=responses(NotFound))
+async def get_ticket(access: ForAll, number: Number) -> TicketTold:
+    """One ticket."""
+    return TicketTold.model_validate(await service.get(access.session, number))
+
+
+@router.patch("/{number}", operation_id="changeTicket", responses=responses(NotFound))
+async def change_ticket(access: ForAll, number: Number, given: TicketChange) -> TicketTold:
+    """Change what is given. Tickets cannot be deleted."""
+    return TicketTold.model_validate(await service.change(access.session, number, given, access.now))

@@ -240,7 +240,7 @@ class _Held:
 
 
 class ClientDigest:
-    """Answers the challenges of a peer and of the proxy before it, and keeps answering ahead of them while a nonce lasts (RFC 7616 §3.6)."""
+    """Answers the challenges of a peer and of the proxy before it, and keeps doing so unasked while a nonce lasts (RFC 7616 §3.6)."""
 
     def __init__(self, credentials: DigestCredentials) -> None:
         self.credentials = credentials

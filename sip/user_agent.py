@@ -557,8 +557,8 @@ class UserAgent:
 
     def _is_unsupported(self, transaction: ServerTransaction, now: float) -> bool:
         request = transaction.request
-        # Proxy-Require counts too: we stand where a proxy would (RFC 4475 §3.3.5).
-        wanted = [tag for tag in (*request.require, *request.tokens("Proxy-Require")) if tag not in SUPPORTED]
+        # Proxy-Require is none of a UAS's business (§20.29; RFC 4475 §3.3.5 wants only the tags of Require back).
+        wanted = [tag for tag in request.require if tag not in SUPPORTED]
         if wanted:
             self._answer(transaction, 420, now, [("Unsupported", ", ".join(wanted))])
         return bool(wanted)

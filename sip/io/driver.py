@@ -19,7 +19,8 @@ from sip.user_agent import UserAgent
 LOG = logging.getLogger("sip.io")
 Listen = tuple[Literal["udp", "tcp"], str, int]
 WILDCARDS = frozenset({"0.0.0.0", "::"})
-# RFC 3261 §18.1.1: "If a request is [...] larger than 1300 bytes and the path MTU is unknown, the request MUST be sent using [...] TCP". Deviation, by default: LAN phones often have no TCP, and fragments arrive there; a setting turns it on.
+# RFC 3261 §18.1.1: "If a request is [...] larger than 1300 bytes and the path MTU is unknown, the request MUST be
+# sent using [...] TCP". Deviation, by default: LAN phones often have no TCP, and fragments arrive there; a setting turns it on.
 UDP_REQUEST_LIMIT = 1300
 
 

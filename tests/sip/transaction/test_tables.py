@@ -185,7 +185,7 @@ def test_ack_to_a_refusal_repeats_route_and_via_of_the_invite():
 @pytest.mark.parametrize("kind", ["invite_client", "non_invite_client"])
 def test_reliable_transports_are_never_retransmitted_on(kind):
     sent = []
-    layer = TransactionLayer(TimerTable(), RFC3261, lambda flow, octets: sent.append(octets))
+    layer = TransactionLayer(TimerTable(), RFC3261, lambda _flow, octets: sent.append(octets))
     user = User()
     layer.request(request("INVITE" if kind == "invite_client" else "OPTIONS"), Flow("tcp", *_addresses()), user, 0.0)
     while (due := layer.timers.next_timeout()) is not None:

@@ -200,13 +200,13 @@ def test_no_final_response_64_t1_after_cancel_destroys_the_transaction():
     ringing(b)
     a.call(b)
     network.run(1)
-    network.drop = lambda data: True
+    network.drop = lambda _data: True
     a.agent.cancel_or_bye("call", a.now)
     network.run(31)
     assert a.endings == []
     network.run(2)
     assert a.one(SessionEnded).by == "local"
-    network.drop = lambda data: False
+    network.drop = lambda _data: False
     b.agent.reject(b.session, 486, b.now)
     assert_nothing_left(network)
 
@@ -406,12 +406,12 @@ def test_a_second_reinvite_before_the_first_is_answered_is_refused_here():
 def test_reinvite_without_any_answer_ends_the_session():
     """RFC 3261 §12.2.1.2: no response at all is as a 408: "the UAC SHOULD terminate the dialog"."""
     network, a, b = established()
-    network.drop = lambda data: True
+    network.drop = lambda _data: True
     a.agent.reinvite("call", HOLD, a.now)
     network.run(40)
     assert a.one(ReInviteAnswered).status == 408
     assert a.one(SessionEnded).by == "timeout"
-    network.drop = lambda data: False
+    network.drop = lambda _data: False
     b.agent.cancel_or_bye(b.session, b.now)
     assert_nothing_left(network)
 
@@ -523,7 +523,7 @@ def test_options_tells_that_a_peer_is_alive_and_silence_that_it_is_not():
     a.agent.options("up", b.uri, a.flow(b), a.now)
     network.run(1)
     assert a.one(OptionsAnswered) == OptionsAnswered("up", 200)
-    network.drop = lambda data: True
+    network.drop = lambda _data: True
     a.agent.options("down", b.uri, a.flow(b), a.now)
     network.run(40)
     assert a.of(OptionsAnswered)[-1] == OptionsAnswered("down", None)

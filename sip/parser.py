@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from sip.errors import ParseError
 from sip.grammar import IS_SIP_VERSION, IS_TOKEN, STATUS_LINE, number
@@ -72,48 +72,57 @@ def parse_datagram(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Message:
         data = data[_BLANK.match(data).end() :]  # type: ignore[union-attr]  # it matches nothing at least
     end = data.find(b"\r\n\r\n")
     if end < 0:
-        return _read(data, None, limits)
-    return _read(data[:end], data[end + 4 :], limits)
+        return _message(_read_head(data, limits), None)
+    return _message(_read_head(data[:end], limits), data[end + 4 :])
 
 
-def _read(head: bytes, body: bytes | None, limits: Limits) -> Message:
-    """Read a head and take the body from what follows it; None says that the blank line never came."""
+class _Head(NamedTuple):
+    """Start line and headers, read as far as they can be."""
+
+    start_line: str
+    headers: Headers
+    fault: ParseError | None
+
+
+def _read_head(head: bytes, limits: Limits) -> _Head:
     if not head:
         raise ParseError("nothing there", where="start line")
     start_line, lines = _head_lines(head, limits)
-    start_error: ParseError | None = None
+    headers, fault = _fields(lines)
+    return _Head(start_line, headers, fault)
+
+
+def _message(head: _Head, body: bytes | None) -> Message:
+    """The message of a head and the octets that follow it; None says that the blank line never came."""
+    start_line, headers, fault = head
     method: str | None = None
-    request_line: tuple[str, Uri] | None = None
-    status_line: tuple[int, str] | None = None
-    if start_line[:4].upper() == "SIP/":
-        status_line = _status_line(start_line)
-    else:
-        method = _method(start_line)
-        try:
-            request_line = (method, _request_uri(start_line))
-        except ParseError as error:
-            start_error = error
-    headers, field_error = _fields(lines)
+    message: Message
     try:
-        if (first_error := start_error or field_error) is not None:
-            raise first_error
-        if body is None:
-            raise ParseError("ends inside the header section", where="datagram")
-        content = _content(headers, body)
-        if request_line is not None:
-            request = Request(request_line[0], request_line[1], headers, content)
-            request.validate()
-            _check_method(request)
-            return request
-        assert status_line is not None
-        response = Response(status_line[0], status_line[1], headers, content)
-        response.validate()
-        return response
-    except ParseError as fault:
-        fault.method = method
-        if method is not None and all(name in headers for name in MANDATORY_HEADERS):
-            fault.partial = headers
+        if start_line[:4].upper() == "SIP/":
+            status, reason = _status_line(start_line)
+            if fault is not None:
+                raise fault
+            message = Response(status, reason, headers, _content(headers, body))
+            message.validate()
+        else:
+            method = _method(start_line)
+            uri = _request_uri(start_line)
+            if fault is not None:
+                raise fault
+            message = Request(method, uri, headers, _content(headers, body))
+            message.validate()
+            _check_method(message)
+    except ParseError as error:
+        _complete(error, method, headers)
         raise
+    return message
+
+
+def _complete(error: ParseError, method: str | None, headers: Headers) -> None:
+    """Put into the error what an answer needs, where there is enough for one."""
+    error.method = method
+    if method is not None and all(name in headers for name in MANDATORY_HEADERS):
+        error.partial = headers
 
 
 def _head_lines(head: bytes, limits: Limits) -> tuple[str, list[str]]:
@@ -132,7 +141,7 @@ def _head_lines(head: bytes, limits: Limits) -> tuple[str, list[str]]:
     if "\r\n " in text or "\r\n\t" in text:
         text = _FOLD.sub(" ", text)
     lines = text.removesuffix("\r\n").split("\r\n")
-    if len(lines) > limits.header_count:
+    if len(lines) - 1 > limits.header_count:
         raise ParseError("too many header fields", 513, "header section")
     if len(lines[0]) > limits.start_line_octets:
         raise ParseError("start line too long", 414, "start line")
@@ -194,7 +203,7 @@ def _fields(lines: list[str]) -> tuple[Headers, ParseError | None]:
     for line in lines:
         name, colon, value = line.partition(":")
         found = known(name)
-        if found is None:
+        if found is None or not colon:
             try:
                 if not colon:
                     raise ParseError(f"no colon: {line[:40]!r}", where="header section")
@@ -226,7 +235,10 @@ def _content_length(headers: Headers) -> int | None:
     return number(values[0], "header Content-Length", 2**32 - 1)
 
 
-def _content(headers: Headers, body: bytes) -> bytes:
+def _content(headers: Headers, body: bytes | None) -> bytes:
+    """What of the octets behind the blank line is the body."""
+    if body is None:
+        raise ParseError("ends inside the header section", where="datagram")
     length = _content_length(headers)
     if length is None or length == len(body):
         return body
@@ -253,14 +265,14 @@ class StreamParser:
     lost, the connection must be closed, and nothing more is read (RFC 4475 §3.1.2.2, §3.1.2.3, §3.3.9).
     """
 
-    __slots__ = ("_body_at", "_buffer", "_limits", "_searched", "_wanted", "closed")
+    __slots__ = ("_buffer", "_head", "_limits", "_searched", "_wanted", "closed")
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self._limits = limits
         self._buffer = bytearray()
-        self._searched = 0
-        self._body_at = 0
+        self._head: _Head | None = None
         self._wanted = 0
+        self._searched = 0
         self.closed = False
 
     @property
@@ -268,13 +280,18 @@ class StreamParser:
         """How much of an unfinished message is held: the shell times a peer out that never finishes one."""
         return len(self._buffer)
 
+    @property
+    def is_idle(self) -> bool:
+        """True between messages."""
+        return self._head is None and not self._buffer
+
     def feed(self, data: bytes) -> list[Received]:
         """Take what the connection gave, return what is complete now."""
         if self.closed:
             return []
         self._buffer += data
         out: list[Received] = []
-        while self._buffer:
+        while self._buffer or self._head is not None:
             try:
                 item = self._next()
             except ParseError as error:
@@ -289,8 +306,9 @@ class StreamParser:
         return out
 
     def _next(self) -> Message | KeepAlive | None:
+        """Cut one item off the front of the buffer; None while it is not complete."""
         buffer = self._buffer
-        if not self._wanted:
+        if self._head is None:
             if buffer[:1] == b"\r":
                 return self._keep_alive()
             end = buffer.find(b"\r\n\r\n", max(0, self._searched - 3))
@@ -299,15 +317,36 @@ class StreamParser:
                 if len(buffer) > self._limits.header_octets:
                     raise ParseError("header section too large", 513, "stream", fatal=True)
                 return None
-            self._body_at = end + 4
-            self._wanted = self._body_at + self._length(bytes(buffer[:end]))
+            self._head = self._framed(bytes(buffer[:end]), end + 4)
+            del buffer[: end + 4]
+            self._searched = 0
         if len(buffer) < self._wanted:
             return None
-        head = bytes(buffer[: self._body_at - 4])
-        body = bytes(buffer[self._body_at : self._wanted])
+        head, body = self._head, bytes(buffer[: self._wanted])
         del buffer[: self._wanted]
-        self._searched = self._wanted = 0
-        return _read(head, body, self._limits)
+        self._head, self._wanted = None, 0
+        return _message(head, body)
+
+    def _framed(self, octets: bytes, body_at: int) -> _Head:
+        """The head, once it is known how long the body is: on a stream Content-Length is mandatory (RFC 3261 §18.3)."""
+        try:
+            head = _read_head(octets, self._limits)
+        except ParseError as error:
+            error.fatal = True
+            raise
+        try:
+            length = _content_length(head.headers)
+            if length is None:
+                raise ParseError("missing on a stream", where="header Content-Length")
+            if body_at + length > self._limits.message_octets:
+                raise ParseError("message too large", 513, "header Content-Length")
+        except ParseError as error:
+            error.fatal = True
+            method = head.start_line.partition(" ")[0]
+            _complete(error, method if IS_TOKEN(method) else None, head.headers)
+            raise
+        self._wanted = length
+        return head
 
     def _keep_alive(self) -> KeepAlive | None:
         buffer = self._buffer
@@ -321,18 +360,3 @@ class StreamParser:
             raise ParseError("CR alone", where="stream", fatal=True)
         del buffer[:2]
         return KeepAlive.PONG
-
-    def _length(self, head: bytes) -> int:
-        """The body's length: on a stream Content-Length is mandatory (RFC 3261 §18.3)."""
-        try:
-            _, lines = _head_lines(head, self._limits)
-            headers, _ = _fields(lines)
-            length = _content_length(headers)
-            if length is None:
-                raise ParseError("missing on a stream", where="header Content-Length")
-            if self._body_at + length > self._limits.message_octets:
-                raise ParseError("message too large", 513, "header Content-Length")
-        except ParseError as error:
-            error.fatal = True
-            raise
-        return length

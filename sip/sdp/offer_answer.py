@@ -46,6 +46,7 @@ SUPPORTED_PROTOS: Final = frozenset(("RTP/AVP", "RTP/AVPF"))
 WARNING_MEDIA_TYPE: Final = 304
 WARNING_MEDIA_FORMAT: Final = 305
 WARNING_NETWORK_ADDRESS: Final = 301
+WARNING_TRANSPORT: Final = 302
 
 
 class Capabilities(msgspec.Struct, frozen=True):
@@ -228,17 +229,21 @@ def _remote(description: SessionDescription, media: MediaDescription) -> tuple[C
 def _select(offer: SessionDescription, able: Capabilities) -> tuple[int, PayloadType]:
     """The stream to accept and its codec.
 
-    Raises: OfferRefused: 304 when no audio stream is offered that we can carry, 305 when none has a codec of ours.
+    Raises: OfferRefused: 304 no audio stream is offered, 302 none over plain RTP, 305 none with a codec of ours.
     """
-    warning = WARNING_MEDIA_TYPE
+    warning, reason = WARNING_MEDIA_TYPE, "Media type not available"
     for index, media in enumerate(offer.media):
-        if media.media != "audio" or not media.port or media.proto not in SUPPORTED_PROTOS:
+        if media.media != "audio" or not media.port:
             continue
-        warning = WARNING_MEDIA_FORMAT
+        if media.proto not in SUPPORTED_PROTOS:
+            if warning == WARNING_MEDIA_TYPE:
+                warning, reason = WARNING_TRANSPORT, "Incompatible transport protocol"
+            continue
+        warning, reason = WARNING_MEDIA_FORMAT, "Incompatible media format"
         pair = _common(media.payload_types, able)
         if pair is not None:
             return index, pair[0]
-    raise OfferRefused("Media type not available" if warning == WARNING_MEDIA_TYPE else "Incompatible media format", warning)
+    raise OfferRefused(reason, warning)
 
 
 def answer(
@@ -256,7 +261,7 @@ def answer(
     Args:
         previous: our own last description in this session, whose origin goes on (§8).
         direction: what we would like to do; what the offer does not allow is taken off.
-    Raises: OfferRefused: nothing in common: 488 with Warning 301, 304 or 305.
+    Raises: OfferRefused: nothing in common: 488 with Warning 301, 302, 304 or 305.
     """
     able = capabilities or Capabilities()
     slot, codec = _select(offer, able)

@@ -214,7 +214,7 @@ _GERMAN = _GermanWords({
 
 def _explain_line(line: Line, words: _Words) -> list[str]:
     destination = line.destination_de if words is _GERMAN else line.destination_en
-    number = "" if line.number is None else f"+{line.number}" if line.number.isdigit() else line.number
+    number = "" if line.number is None else f"+{line.number}" if line.number_class is not None else line.number
     if line.kind != "call":
         text = words[line.kind]
         amount = words.amount(line.amount)

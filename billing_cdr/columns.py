@@ -62,6 +62,23 @@ class Instant(TypeDecorator[datetime]):
         return value.astimezone(UTC) if dialect.name == "postgresql" else value.replace(tzinfo=UTC)
 
 
+class Label(TypeDecorator[str]):
+    """A name to search by, of at most so many characters. What came over the wire may be longer, or hold a NUL, which PostgreSQL
+    refuses: it is cut and cleaned here, for storing and for searching alike, and stands unharmed in the document.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, length: int = 64) -> None:
+        super().__init__(length)
+        self.length = length
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        del dialect
+        return None if value is None else value.replace("\0", "\ufffd")[: self.length]
+
+
 def document() -> TypeEngine[str]:
     """Text of any length: MariaDB's TEXT ends at 64 KiB."""
     long_text = mysql.LONGTEXT()
@@ -69,5 +86,5 @@ def document() -> TypeEngine[str]:
 
 
 def key(length: int = 191) -> TypeEngine[str]:
-    """A name that is searched for, compared byte by byte."""
+    """An id of our own: part of a primary key, never cut."""
     return String(length)

@@ -134,7 +134,7 @@ def normalise(number: str) -> str:
             raise NumberError(f"{number!r} names neither country nor area")
     if digits.startswith(HOME + "0") and international:
         raise NumberError(f"{number!r} has a 0 between country and area")
-    if not digits or digits[0] == "0" or len(digits) > MAX_DIGITS:
+    if not digits or digits[0] == "0" or digits == HOME or len(digits) > MAX_DIGITS:
         raise NumberError(f"{number!r} is not an E.164 number")
     return digits
 

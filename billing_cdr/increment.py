@@ -13,7 +13,7 @@ from msgspec import Struct
 _TEXT = re.compile(r"([1-9][0-9]{0,3})/([1-9][0-9]{0,3})")
 
 
-class Increment(Struct, frozen=True):
+class Increment(Struct, frozen=True, omit_defaults=True):
     """The grid of started units, in milliseconds from the answer."""
 
     first_ms: int

@@ -161,7 +161,7 @@ def _emergency_quote(destination: Destination, plan: Plan | None) -> Quote:
     return Quote(
         number=destination.digits,
         prefix="",
-        destination="emergency",
+        destination=_emergency_names(destination)[1],
         number_class=destination.number_class,
         plan="",
         plan_version="",
@@ -176,6 +176,11 @@ def _emergency_quote(destination: Destination, plan: Plan | None) -> Quote:
         vat_rate=ZERO,
         vat_included=True,
     )
+
+
+def _emergency_names(destination: Destination) -> tuple[str, str]:
+    medical = destination.digits.endswith("116117")
+    return ("Ärztlicher Bereitschaftsdienst", "medical standby service") if medical else ("Notruf", "emergency")
 
 
 def _find(destination: Destination, plan: Plan | None) -> Rate | Refusal:
@@ -274,14 +279,15 @@ def _nothing(leg: CdrLeg, kind: LineKind, currency: str, *, refusal: str = "", p
 
 
 def _emergency(leg: CdrLeg, destination: Destination, currency: str) -> Line:
+    name_de, name_en = _emergency_names(destination)
     return Line(
         leg=leg.leg,
         kind="free_number",
         payer=leg.payer,
         number=destination.digits,
         number_class=destination.number_class,
-        destination_de="Notruf",
-        destination_en="emergency",
+        destination_de=name_de,
+        destination_en=name_en,
         answered_at=leg.answered_at,
         duration_ms=leg.billable_ms,
         currency=currency,

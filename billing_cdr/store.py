@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -33,12 +34,12 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import mysql, postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql.dml import Insert
 
 from billing_cdr.cdr import Cdr
 from billing_cdr.charge import Charge
-from billing_cdr.columns import MYSQL, Amount, Instant, document, key
+from billing_cdr.columns import MYSQL, Amount, Instant, Label, document, key
 from billing_cdr.errors import StoreConflict
 from billing_cdr.rating import PlanBook, rate
 from billing_cdr.tariff import Plan
@@ -62,16 +63,16 @@ cdr_table = Table(
     "cdr",
     metadata,
     Column("id", key(), primary_key=True),
-    Column("tenant", key(64), nullable=False),
-    Column("direction", key(16), nullable=False),
-    Column("calling", key(64), nullable=False),
-    Column("called", key(64), nullable=False),
-    Column("did", key(64)),
-    Column("trunk", key(64)),
-    Column("queue", key(64)),
-    Column("agent", key(64)),
-    Column("outcome", key(16), nullable=False),
-    Column("disposition", key(64)),
+    Column("tenant", Label(64), nullable=False),
+    Column("direction", Label(16), nullable=False),
+    Column("calling", Label(64), nullable=False),
+    Column("called", Label(64), nullable=False),
+    Column("did", Label(64)),
+    Column("trunk", Label(64)),
+    Column("queue", Label(64)),
+    Column("agent", Label(64)),
+    Column("outcome", Label(16), nullable=False),
+    Column("disposition", Label(64)),
     Column("began_at", Instant(), nullable=False),
     Column("answered_at", Instant()),
     Column("ended_at", Instant(), nullable=False),
@@ -91,14 +92,14 @@ leg_table = Table(
     metadata,
     Column("cdr", key(), primary_key=True),
     Column("leg", key(64), primary_key=True),
-    Column("role", key(16), nullable=False),
-    Column("party", key(64), nullable=False),
-    Column("number", key(64)),
-    Column("trunk", key(64)),
+    Column("role", Label(16), nullable=False),
+    Column("party", Label(64), nullable=False),
+    Column("number", Label(64)),
+    Column("trunk", Label(64)),
     Column("began_at", Instant(), nullable=False),
     Column("answered_at", Instant()),
     Column("billable_ms", BigInteger, nullable=False),
-    Column("cause", key(64), nullable=False),
+    Column("cause", Label(64), nullable=False),
     Column("sip_status", SmallInteger),
     ForeignKeyConstraint(["cdr"], ["cdr.id"], ondelete="CASCADE"),
     Index("ix_cdr_leg_number", "number"),
@@ -110,9 +111,9 @@ charge_table = Table(
     metadata,
     Column("cdr", key(), primary_key=True),
     Column("revision", Integer, primary_key=True, autoincrement=False),
-    Column("tenant", key(64), nullable=False),
+    Column("tenant", Label(64), nullable=False),
     Column("at", Instant(), nullable=False),
-    Column("status", key(16), nullable=False),
+    Column("status", Label(16), nullable=False),
     Column("currency", key(3), nullable=False),
     Column("net", Amount(), nullable=False),
     Column("vat", Amount(), nullable=False),
@@ -131,7 +132,7 @@ plan_table = Table(
     Column("version", key(64), primary_key=True),
     Column("valid_from", Instant(), nullable=False),
     Column("currency", key(3), nullable=False),
-    Column("fingerprint", key(64), nullable=False),
+    Column("fingerprint", Label(64), nullable=False),
     Column("document", document(), nullable=False),
     Index("ix_tariff_plan_valid_from", "valid_from"),
     **_MARIADB,
@@ -236,18 +237,29 @@ class Change(Struct, frozen=True, kw_only=True):
     """The revision of `after`, if it is saved."""
 
 
-async def save(conn: AsyncConnection, cdrs: Sequence[Cdr], charges: Sequence[Charge], feed: str, seq: int) -> Saved:
+Bind = AsyncEngine | AsyncConnection
+"""Where to work: an engine (a transaction of its own, committed at the end) or a connection (its owner commits)."""
+
+
+@asynccontextmanager
+async def _on(bind: Bind) -> AsyncIterator[AsyncConnection]:
+    if isinstance(bind, AsyncEngine):
+        async with bind.begin() as conn:
+            yield conn
+    else:
+        yield bind
+
+
+async def save(bind: Bind, cdrs: Sequence[Cdr], charges: Sequence[Charge], feed: str, seq: int) -> Saved:
     """Save a batch and how far the feed has been read, in one transaction; a second time it changes nothing.
 
     Args:
-        conn: a connection without an open transaction of its own (this one commits), or inside one (then the caller commits).
+        bind: an engine, or a connection whose owner commits.
         cdrs: each id once.
         charges: of these records.
         feed: whose position `seq` is; it only ever moves forward.
     """
-    if conn.in_transaction():
-        return await _save(conn, cdrs, charges, feed, seq)
-    async with conn.begin():
+    async with _on(bind) as conn:
         return await _save(conn, cdrs, charges, feed, seq)
 
 
@@ -269,28 +281,31 @@ async def _save(conn: AsyncConnection, cdrs: Sequence[Cdr], charges: Sequence[Ch
     return Saved(new=len(fresh), known=len(known) - len(differing), differing=differing)
 
 
-async def position(conn: AsyncConnection, feed: str) -> int | None:
+async def position(bind: Bind, feed: str) -> int | None:
     """Say how far a feed has been read; None if never."""
-    found = await conn.scalar(select(position_table.c.seq).where(position_table.c.feed == feed))
+    async with _on(bind) as conn:
+        found = await conn.scalar(select(position_table.c.seq).where(position_table.c.feed == feed))
     return None if found is None else int(found)
 
 
-async def get(conn: AsyncConnection, cdr: str) -> Entry | None:
+async def get(bind: Bind, cdr: str) -> Entry | None:
     """Fetch one record with its charge."""
-    row = (await conn.execute(_entries().where(cdr_table.c.id == cdr))).first()
+    async with _on(bind) as conn:
+        row = (await conn.execute(_entries().where(cdr_table.c.id == cdr))).first()
     return None if row is None else _entry(row.cdr_document, row.charge_document, row.revision)
 
 
-async def charge_of(conn: AsyncConnection, cdr: str, revision: int | None = None) -> Charge | None:
+async def charge_of(bind: Bind, cdr: str, revision: int | None = None) -> Charge | None:
     """Fetch a charge as it stands, or an earlier revision of it."""
     query = select(charge_table.c.document).where(charge_table.c.cdr == cdr).order_by(charge_table.c.revision.desc()).limit(1)
     if revision is not None:
         query = query.where(charge_table.c.revision == revision)
-    text = await conn.scalar(query)
+    async with _on(bind) as conn:
+        text = await conn.scalar(query)
     return None if text is None else msgspec.json.decode(text, type=Charge)
 
 
-async def find(conn: AsyncConnection, wanted: Filter, page: Page = Page()) -> Found:  # noqa: B008 - frozen
+async def find(bind: Bind, wanted: Filter, page: Page = Page()) -> Found:  # noqa: B008 - frozen
     """List records with their charges, the newest first.
 
     Raises: ValueError: the cursor of the page is none of ours.
@@ -301,19 +316,21 @@ async def find(conn: AsyncConnection, wanted: Filter, page: Page = Page()) -> Fo
         at, cdr_id = _read_cursor(page.after)
         query = query.where(or_(cdr_table.c.began_at < at, and_(cdr_table.c.began_at == at, cdr_table.c.id < cdr_id)))
     query = query.order_by(cdr_table.c.began_at.desc(), cdr_table.c.id.desc()).limit(limit + 1)
-    rows = (await conn.execute(query)).all()
+    async with _on(bind) as conn:
+        rows = (await conn.execute(query)).all()
     entries = tuple(_entry(row.cdr_document, row.charge_document, row.revision) for row in rows[:limit])
     more = len(rows) > limit
     return Found(entries=entries, next=_cursor(entries[-1].cdr) if more else None)
 
 
-async def count(conn: AsyncConnection, wanted: Filter) -> int:
+async def count(bind: Bind, wanted: Filter) -> int:
     """Count the records a filter lets through."""
     query = select(func.count()).select_from(_joined()).where(*_conditions(wanted))
-    return int(await conn.scalar(query) or 0)
+    async with _on(bind) as conn:
+        return int(await conn.scalar(query) or 0)
 
 
-async def save_plan(conn: AsyncConnection, plan: Plan, scope: Scope = HOUSE) -> None:
+async def save_plan(bind: Bind, plan: Plan, scope: Scope = HOUSE) -> None:
     """Add a plan version; adding the same one again changes nothing.
 
     Raises: StoreConflict: this version is stored with another content. A version never changes, a new price is a new version.
@@ -329,17 +346,19 @@ async def save_plan(conn: AsyncConnection, plan: Plan, scope: Scope = HOUSE) -> 
         "fingerprint": plan.fingerprint(),
         "document": text,
     }
-    await conn.execute(_insert_if_absent(conn, plan_table), [row])
-    stored = await conn.scalar(select(plan_table.c.fingerprint).where(same))
+    async with _on(bind) as conn:
+        await conn.execute(_insert_if_absent(conn, plan_table), [row])
+        stored = await conn.scalar(select(plan_table.c.fingerprint).where(same))
     if stored != plan.fingerprint():
         raise StoreConflict(f"plan {plan.id} {plan.version} of {scope} is stored with another content")
 
 
-async def plans(conn: AsyncConnection) -> tuple[StoredPlan, ...]:
+async def plans(bind: Bind) -> tuple[StoredPlan, ...]:
     """List every plan version, by scope, id and date."""
     query = select(plan_table.c.scope, plan_table.c.document)
     query = query.order_by(plan_table.c.scope, plan_table.c.id, plan_table.c.valid_from, plan_table.c.version)
-    rows = (await conn.execute(query)).all()
+    async with _on(bind) as conn:
+        rows = (await conn.execute(query)).all()
     return tuple(StoredPlan(scope=Scope.parse(row.scope), plan=msgspec.json.decode(row.document, type=Plan)) for row in rows)
 
 
@@ -361,27 +380,28 @@ def book(stored: Sequence[StoredPlan]) -> PlanBook:
     )
 
 
-async def plan_book(conn: AsyncConnection) -> PlanBook:
+async def plan_book(bind: Bind) -> PlanBook:
     """Read all plans into a book."""
-    return book(await plans(conn))
+    return book(await plans(bind))
 
 
-async def rerate(conn: AsyncConnection, wanted: Filter, plan_book: PlanBook, *, keep: bool = False) -> tuple[Change, ...]:
+async def rerate(bind: Bind, wanted: Filter, plan_book: PlanBook, *, keep: bool = False) -> tuple[Change, ...]:
     """Rate records again and say whose charge would change; with `keep`, save the new charges as further revisions.
 
     The records are read a page at a time; nothing but the changes is kept in memory.
     """
     changes: list[Change] = []
     page: Page | None = Page(limit=MAX_PAGE)
-    while page is not None:
-        found = await find(conn, wanted, page)
-        for entry in found.entries:
-            after = rate(entry.cdr, plan_book)
-            if after != entry.charge:
-                changes.append(Change(cdr=entry.cdr.id, before=entry.charge, after=after, revision=entry.revision + 1))
-        page = None if found.next is None else Page(limit=MAX_PAGE, after=found.next)
-    if keep and changes:
-        await conn.execute(charge_table.insert(), [_charge_row(change.after, change.revision) for change in changes])
+    async with _on(bind) as conn:
+        while page is not None:
+            found = await find(conn, wanted, page)
+            for entry in found.entries:
+                after = rate(entry.cdr, plan_book)
+                if after != entry.charge:
+                    changes.append(Change(cdr=entry.cdr.id, before=entry.charge, after=after, revision=entry.revision + 1))
+            page = None if found.next is None else Page(limit=MAX_PAGE, after=found.next)
+        if keep and changes:
+            await conn.execute(charge_table.insert(), [_charge_row(change.after, change.revision) for change in changes])
     return tuple(changes)
 
 
@@ -407,11 +427,10 @@ async def _documents(conn: AsyncConnection, ids: list[str]) -> dict[str, str]:
 
 
 def _joined() -> Any:
-    newest = select(charge_table.c.cdr, func.max(charge_table.c.revision).label("revision")).group_by(charge_table.c.cdr).subquery()
-    return cdr_table.outerjoin(newest, newest.c.cdr == cdr_table.c.id).outerjoin(
-        charge_table,
-        and_(charge_table.c.cdr == cdr_table.c.id, charge_table.c.revision == newest.c.revision),
-    )
+    """Records beside their newest charge. The subquery looks at one record's charges, so a page costs what a page is long."""
+    any_charge = charge_table.alias()
+    newest = select(func.max(any_charge.c.revision)).where(any_charge.c.cdr == cdr_table.c.id).correlate(cdr_table).scalar_subquery()
+    return cdr_table.outerjoin(charge_table, and_(charge_table.c.cdr == cdr_table.c.id, charge_table.c.revision == newest))
 
 
 def _entries() -> Select[Any]:

@@ -63,7 +63,7 @@ class CompiledRate(Struct, frozen=True):
     vat_included: bool
 
 
-class Rate(Struct, frozen=True, kw_only=True, dict=True):
+class Rate(Struct, frozen=True, kw_only=True, dict=True, omit_defaults=True):
     """One row of a plan: the price of the numbers that begin with `prefix` and are of its class (and, if named, of its regions)."""
 
     prefix: str
@@ -107,7 +107,7 @@ class Rate(Struct, frozen=True, kw_only=True, dict=True):
         )
 
 
-class Plan(Struct, frozen=True, kw_only=True, dict=True):
+class Plan(Struct, frozen=True, kw_only=True, dict=True, omit_defaults=True):
     """One version of a tariff."""
 
     id: str
@@ -139,7 +139,7 @@ class Plan(Struct, frozen=True, kw_only=True, dict=True):
         return hashlib.sha256(msgspec.json.encode(self)).hexdigest()
 
     def fingerprint(self) -> str:
-        """Name the content: SHA-256 of the plan in its canonical form (sorted, decimals without trailing zeros)."""
+        """Name the content: SHA-256 of the plan in its canonical form (sorted, decimals without trailing zeros, defaults left out)."""
         return self._fingerprint
 
 

@@ -39,7 +39,7 @@ class Band(Struct, frozen=True):
     windows: tuple[Window, ...]
 
 
-class Schedule(Struct, frozen=True, dict=True):
+class Schedule(Struct, frozen=True, dict=True, omit_defaults=True):
     """Every instant's band: the first band with a fitting window, else `rest`."""
 
     zone: str

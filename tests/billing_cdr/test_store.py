@@ -43,9 +43,8 @@ def some_cdrs(count: int = 7):
 async def test_a_batch_saved_twice_is_there_once(engine):
     cdrs = some_cdrs()
     charges = [rate(cdr, BOOK) for cdr in cdrs]
-    async with engine.connect() as conn:
-        first = await store.save(conn, cdrs, charges, "journal", 41)
-        again = await store.save(conn, cdrs, charges, "journal", 41)
+    first = await store.save(engine, cdrs, charges, "journal", 41)
+    again = await store.save(engine, cdrs, charges, "journal", 41)
     assert (first.new, first.known, first.differing) == (7, 0, ())
     assert (again.new, again.known, again.differing) == (0, 7, ())
     async with engine.connect() as conn:
@@ -59,8 +58,7 @@ async def test_a_batch_saved_twice_is_there_once(engine):
 async def test_what_comes_out_is_what_went_in(engine):
     cdr = forwarded_call("ümlaut-☎", at=datetime(2026, 6, 10, 10, 0, 0, 123_456, tzinfo=timezone(timedelta(hours=2)))).cdr()
     charge = rate(cdr, BOOK)
-    async with engine.connect() as conn:
-        await store.save(conn, [cdr], [charge], "journal", 1)
+    await store.save(engine, [cdr], [charge], "journal", 1)
     async with engine.connect() as conn:
         entry = await store.get(conn, cdr.id)
         assert entry is not None
@@ -90,11 +88,9 @@ async def test_sums_in_the_database_are_exact(engine):
 
 
 async def test_the_position_never_goes_back(engine):
-    async with engine.connect() as conn:
-        for seq, expected in ((5, 5), (3, 5), (9, 9)):
-            await store.save(conn, [], [], "journal", seq)
-            assert await store.position(conn, "journal") == expected
-            await conn.rollback()
+    for seq, expected in ((5, 5), (3, 5), (9, 9)):
+        await store.save(engine, [], [], "journal", seq)
+        assert await store.position(engine, "journal") == expected
 
 
 async def test_a_batch_that_fails_leaves_nothing(engine):
@@ -104,9 +100,10 @@ async def test_a_batch_that_fails_leaves_nothing(engine):
     async with engine.connect() as conn:
         if conn.dialect.name == "sqlite":
             await conn.exec_driver_sql("PRAGMA foreign_keys = ON")
-            await conn.rollback()
+            await conn.rollback()  # the setting holds from the next transaction on
         with pytest.raises(IntegrityError):
             await store.save(conn, [cdr], [broken], "journal", 7)
+        await conn.rollback()
     async with engine.connect() as conn:
         assert await store.get(conn, cdr.id) is None
         assert await store.position(conn, "journal") is None
@@ -236,7 +233,6 @@ async def test_re_rating_shows_what_changes_and_keeps_the_old_charge(engine):
         assert await store.charge_of(conn, cdr.id, revision=1) == unrated
         assert not (await store.find(conn, Filter(status="unrated"))).entries
         assert await store.rerate(conn, Filter(), BOOK, keep=True) == ()
-        await conn.commit()
 
 
 async def test_more_records_than_one_query_asks_for_are_one_batch(engine):
@@ -253,3 +249,23 @@ async def test_every_table_has_its_indexes(engine):
     async with engine.connect() as conn:
         names = await conn.run_sync(lambda sync: {index["name"] for index in inspect(sync).get_indexes("cdr")})
     assert {"ix_cdr_tenant_began", "ix_cdr_queue_began", "ix_cdr_agent_began"} <= names
+
+
+async def test_what_comes_over_the_wire_does_not_break_the_batch(engine):
+    """A caller's name may be long, or hold what PostgreSQL refuses; the columns take what they can, the document has it all."""
+    evil = "x\0" + "ü" * 300
+    cdr = msgspec.structs.replace(answered_call().cdr(), calling=evil, disposition="😀" * 100)
+    await store.save(engine, [cdr], [rate(cdr, BOOK)], "journal", 1)
+    found = await store.find(engine, Filter(number=evil))
+    assert [entry.cdr for entry in found.entries] == [cdr]
+
+
+async def test_an_engine_is_committed_and_a_connection_is_its_owners(engine):
+    cdr = answered_call().cdr()
+    await store.save(engine, [cdr], [], "journal", 1)
+    entry = await store.get(engine, cdr.id)
+    assert entry is not None
+    assert (entry.cdr, entry.charge) == (cdr, None)
+    async with engine.connect() as conn:
+        await store.save(conn, [forwarded_call().cdr()], [], "journal", 2)
+    assert await store.position(engine, "journal") == 1

@@ -1,0 +1,157 @@
+"""Records and charges as CSV (RFC 4180) and as JSON lines, for spreadsheets and for other machines.
+
+A cell a spreadsheet would take for a formula gets an apostrophe in front (CWE-1236), and so does one that begins with an apostrophe:
+reading takes exactly one away again, nothing is lost. A plain E.164 number stays as it is. Columns are only ever added at the end.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from billing_cdr.cdr import Cdr
+from billing_cdr.charge import Charge
+from billing_cdr.money import plain
+
+CDR_COLUMNS: Final = (
+    "id",
+    "tenant",
+    "direction",
+    "calling",
+    "called",
+    "did",
+    "trunk",
+    "queue",
+    "agent",
+    "language",
+    "began_at",
+    "answered_at",
+    "ended_at",
+    "duration_ms",
+    "ring_ms",
+    "queue_ms",
+    "talk_ms",
+    "hold_ms",
+    "outcome",
+    "cause",
+    "disposition",
+    "legs",
+    "recordings",
+)
+CHARGE_COLUMNS: Final = (
+    "cdr",
+    "tenant",
+    "status",
+    "leg",
+    "kind",
+    "payer",
+    "number",
+    "destination",
+    "prefix",
+    "plan",
+    "plan_version",
+    "fingerprint",
+    "answered_at",
+    "duration_ms",
+    "increment",
+    "units",
+    "currency",
+    "vat_rate",
+    "vat_included",
+    "net",
+    "vat",
+    "gross",
+    "refusal",
+)
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
+_E164: Final = re.compile(r"\+[0-9]{1,15}")
+
+
+def cdrs_to_csv(cdrs: Iterable[Cdr]) -> Iterator[str]:
+    """Write records as CSV, a line at a time, the header first."""
+    yield _row(CDR_COLUMNS)
+    for cdr in cdrs:
+        values = {
+            **{name: getattr(cdr, name) for name in CDR_COLUMNS},
+            "legs": len(cdr.legs),
+            "recordings": " ".join(recording.path for recording in cdr.recordings),
+        }
+        yield _row(_text(values[name]) for name in CDR_COLUMNS)
+
+
+def charges_to_csv(charges: Iterable[Charge], language: str = "en") -> Iterator[str]:
+    """Write charges as CSV, a row a line of the charge, the header first."""
+    yield _row(CHARGE_COLUMNS)
+    for charge in charges:
+        for line in charge.lines:
+            values = {
+                **{name: getattr(line, name) for name in CHARGE_COLUMNS if hasattr(line, name)},
+                "cdr": charge.cdr,
+                "tenant": charge.tenant,
+                "status": charge.status,
+                "destination": line.destination_de if language == "de" else line.destination_en,
+                "units": sum(step.units for step in line.steps),
+            }
+            yield _row(_text(values[name]) for name in CHARGE_COLUMNS)
+
+
+def to_json_lines(things: Iterable[Cdr | Charge]) -> Iterator[bytes]:
+    """Write records or charges whole, one JSON object a line."""
+    for thing in things:
+        yield msgspec.json.encode(thing) + b"\n"
+
+
+def cdrs_from_json_lines(lines: Iterable[bytes]) -> Iterator[Cdr]:
+    """Read records that `to_json_lines` wrote."""
+    decoder = msgspec.json.Decoder(Cdr)
+    return (decoder.decode(line) for line in lines)
+
+
+def charges_from_json_lines(lines: Iterable[bytes]) -> Iterator[Charge]:
+    """Read charges that `to_json_lines` wrote."""
+    decoder = msgspec.json.Decoder(Charge)
+    return (decoder.decode(line) for line in lines)
+
+
+def read_csv(text: str) -> list[dict[str, str]]:
+    """Read CSV of ours: one dictionary a row, cells as they were before they were guarded."""
+    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    header = next(rows)
+    return [{name: unguarded(cell) for name, cell in zip(header, row, strict=True)} for row in rows]
+
+
+def guarded(cell: str) -> str:
+    """Make a cell harmless to a spreadsheet."""
+    return f"'{cell}" if cell.startswith(_FORMULA) and not _E164.fullmatch(cell) else cell
+
+
+def unguarded(cell: str) -> str:
+    """Give back what `guarded` was given."""
+    return cell.removeprefix("'")
+
+
+def _row(cells: Iterable[str]) -> str:
+    line = io.StringIO(newline="")
+    csv.writer(line, lineterminator="\r\n").writerow([guarded(cell) for cell in cells])
+    return line.getvalue()
+
+
+def _text(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case datetime():
+            return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        case Decimal():
+            return plain(value)
+        case _:
+            return str(value)

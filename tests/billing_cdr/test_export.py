@@ -1,0 +1,86 @@
+"""What leaves the house comes back the same, and no cell is a formula."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from billing_cdr.export import (
+    CDR_COLUMNS,
+    CHARGE_COLUMNS,
+    cdrs_from_json_lines,
+    cdrs_to_csv,
+    charges_from_json_lines,
+    charges_to_csv,
+    guarded,
+    read_csv,
+    to_json_lines,
+    unguarded,
+)
+from billing_cdr.house import house_plan
+from billing_cdr.rating import PlanBook, rate
+from tests.billing_cdr.stories import answered_call, forwarded_call, outbound_call
+
+CDRS = [answered_call().cdr(), forwarded_call().cdr(), outbound_call(number="0900 9 123456").cdr()]
+CHARGES = [rate(cdr, PlanBook(house=(house_plan(),))) for cdr in CDRS]
+
+
+def test_json_lines_come_back_whole():
+    assert list(cdrs_from_json_lines(to_json_lines(CDRS))) == CDRS
+    assert list(charges_from_json_lines(to_json_lines(CHARGES))) == CHARGES
+    assert all(line.endswith(b"\n") and line.count(b"\n") == 1 for line in to_json_lines(CDRS))
+
+
+def test_csv_has_stable_columns_and_ends_its_lines_as_rfc_4180_says():
+    text = "".join(cdrs_to_csv(CDRS))
+    assert text.endswith("\r\n")
+    assert text.splitlines()[0] == ",".join(CDR_COLUMNS)
+    rows = read_csv(text)
+    assert [row["id"] for row in rows] == [cdr.id for cdr in CDRS]
+    first = rows[0]
+    assert (first["calling"], first["queue"], first["agent"], first["talk_ms"]) == ("+4915112345678", "support", "anna", "61000")
+    assert first["began_at"] == "2026-06-10T08:00:00.000Z"
+    assert first["disposition"] == ""
+
+
+def test_every_line_of_a_charge_is_a_row():
+    text = "".join(charges_to_csv(CHARGES, "de"))
+    assert text.splitlines()[0] == ",".join(CHARGE_COLUMNS)
+    rows = read_csv(text)
+    assert len(rows) == sum(len(charge.lines) for charge in CHARGES)
+    forward = rows[3]
+    assert (forward["destination"], forward["net"], forward["gross"], forward["units"]) == ("Deutschland Mobilfunk", "0.11", "0.13", "7")
+    assert forward["fingerprint"] == house_plan().fingerprint()
+    assert rows[5]["kind"] == "unrated"
+    assert "premium" in rows[5]["refusal"]
+
+
+@pytest.mark.parametrize("evil", ["=1+1", "+1+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "'=1", "=cmd|' /C calc'!A0", "+49+1"])
+def test_no_cell_is_a_formula(evil):
+    cdr = msgspec.structs.replace(CDRS[0], calling=evil)
+    text = "".join(cdrs_to_csv([cdr]))
+    cell = list(csv.reader(io.StringIO(text, newline="")))[1][CDR_COLUMNS.index("calling")]
+    assert cell == "'" + evil
+    assert read_csv(text)[0]["calling"] == evil
+
+
+def test_a_telephone_number_stays_one():
+    assert guarded("+498912345678") == "+498912345678"
+
+
+@given(st.text())
+def test_guarding_is_undone_by_reading(cell):
+    assert unguarded(guarded(cell)) == cell
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=3, max_size=3))
+def test_any_text_survives_the_way_through_csv(cells):
+    calling, called, cause = cells
+    cdr = msgspec.structs.replace(CDRS[0], calling=calling, called=called, cause=cause)
+    row = read_csv("".join(cdrs_to_csv([cdr])))[0]
+    assert (row["calling"], row["called"], row["cause"]) == (calling, called, cause)

@@ -1,0 +1,233 @@
+"""Which plan, which row, what is refused, and the price told before the call."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import msgspec
+import pytest
+
+from billing_cdr.charge import explain, recompute
+from billing_cdr.errors import CurrencyMismatch
+from billing_cdr.house import house_plan
+from billing_cdr.quote import Quote, Refusal
+from billing_cdr.rating import PlanBook, quote, rate, rate_leg
+from billing_cdr.tariff import Plan, parse_toml
+from tests.billing_cdr.plans import HAND_PLAN, hand_plan
+from tests.billing_cdr.stories import WEDNESDAY, answered_call, dialled_leg, forwarded_call, outbound_call
+
+HOUSE = PlanBook(house=(house_plan(),))
+
+
+def flat(plan_id: str, price: str, *, version: str = "1", valid_from: str = "2026-01-01T00:00:00+01:00", currency: str = "EUR") -> Plan:
+    """A plan with one price for German landlines."""
+    return parse_toml(f"""
+        id = "{plan_id}"
+        version = "{version}"
+        currency = "{currency}"
+        valid_from = {valid_from}
+        vat_rate = "0.19"
+        vat_included = false
+        [[rate]]
+        prefix = "49"
+        name = "Landline"
+        class = "geographic"
+        per_minute = "{price}"
+    """)
+
+
+def test_an_inbound_call_costs_nothing_and_says_so():
+    """R10: the record of an inbound call and its queue is rated 0.00."""
+    charge = rate(answered_call().cdr(), HOUSE)
+    assert charge.gross.amount == Decimal("0.00")
+    assert [line.kind for line in charge.lines] == ["inbound", "own_phone"]
+    assert "free" in explain(charge, "en")[0]
+    assert "kostenfrei" in explain(charge, "de")[0]
+
+
+def test_a_forward_is_charged_and_its_inbound_leg_is_not():
+    """R12."""
+    inbound, forward = rate(forwarded_call().cdr(), HOUSE).lines
+    assert inbound.net == 0
+    assert forward.net == Decimal("0.11")
+    assert forward.payer == "acme"
+
+
+def test_the_plan_of_the_own_trunk_beats_the_tenants_and_that_the_houses():
+    """R15: a call over the own carrier costs the own plan, not the house plan."""
+    book = PlanBook(
+        house=(flat("house", "0.10"),),
+        tenants={"acme": (flat("acme", "0.05"),)},
+        trunks={("acme", "own"): (flat("own", "0.01"),)},
+    )
+    prices = {
+        (tenant, trunk): rate_leg(dialled_leg("+493012345678", 60_000, trunk=trunk, payer=tenant), book).net
+        for tenant in ("acme", "other")
+        for trunk in ("own", "carrier")
+    }
+    assert prices == {
+        ("acme", "own"): Decimal("0.01"),
+        ("acme", "carrier"): Decimal("0.05"),
+        ("other", "own"): Decimal("0.10"),
+        ("other", "carrier"): Decimal("0.10"),
+    }
+
+
+def test_the_newest_version_in_force_is_taken():
+    old, new = flat("house", "0.10"), flat("house", "0.20", version="2", valid_from="2026-06-10T00:00:00+02:00")
+    book = PlanBook(house=(new, old))
+    change = datetime(2026, 6, 9, 22, tzinfo=UTC)
+    for at, price in ((change - timedelta(milliseconds=1), "0.10"), (change, "0.20")):
+        assert rate_leg(dialled_leg("+493012345678", 1, answered_at=at), book).net == Decimal(price)
+
+
+def test_the_price_promised_before_the_call_holds_when_a_new_version_comes_into_force():
+    old, new = flat("house", "0.10"), flat("house", "0.20", version="2", valid_from="2026-06-10T00:00:00+02:00")
+    midnight = datetime(2026, 6, 9, 22, tzinfo=UTC)
+    promised = quote("+493012345678", old, midnight - timedelta(seconds=1))
+    assert isinstance(promised, Quote)
+    leg = msgspec.structs.replace(dialled_leg("+493012345678", 60_000, answered_at=midnight), quote=promised)
+    line = rate_leg(leg, PlanBook(house=(old, new)))
+    assert (line.plan_version, line.net) == ("1", Decimal("0.10"))
+    assert line.promised == line.fingerprint
+    what_if = rate_leg(leg, PlanBook(house=(new,)))
+    assert (what_if.plan_version, what_if.net) == ("2", Decimal("0.20"))
+    assert what_if.promised != what_if.fingerprint
+
+
+def test_before_the_first_plan_there_is_no_price():
+    line = rate_leg(dialled_leg("+493012345678", 60_000, answered_at=datetime(2025, 12, 31, tzinfo=UTC)), HOUSE)
+    assert line.kind == "unrated"
+    assert "no plan is in force" in line.refusal
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        ("0900 9 123456", "unknown_special_number"),
+        ("0180 8 123456", "unknown_special_number"),
+        ("11833", "unknown_special_number"),
+        ("0190 123456", "unknown_special_number"),
+        ("01012 345678", "unknown_special_number"),
+        ("+44 9098790001", "unknown_special_number"),
+        ("+882 1612345678", "unknown_special_number"),
+        ("+1 876 5551234", "no_rate"),
+        ("+53 5 1234567", "no_rate"),
+        ("12345", "not_a_number"),
+        ("*31#", "not_a_number"),
+    ],
+)
+def test_what_has_no_rate_is_refused_and_never_free(number, reason):
+    """R13: an unknown special prefix is refused, not rated 0."""
+    refusal = quote(number, house_plan(), WEDNESDAY)
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason == reason
+    charge = rate(outbound_call(number=number).cdr(), HOUSE)
+    assert charge.status == "unrated"
+    assert charge.lines[1].kind == "unrated"
+    assert charge.lines[1].refusal == refusal.message
+    assert refusal.message in explain(charge, "en")[1]
+
+
+def test_a_shorter_prefix_never_steps_in_for_a_longer_one_of_another_class():
+    plan = parse_toml(HAND_PLAN)
+    assert isinstance(quote("0900 1 123456", plan, WEDNESDAY), Refusal)
+    assert isinstance(quote("0180 5 123456", plan, WEDNESDAY), Refusal)
+
+
+@pytest.mark.parametrize("number", ["110", "112", "116117", "+49110", "+49112"])
+@pytest.mark.parametrize("plan", [None, house_plan(), hand_plan()])
+def test_an_emergency_call_is_free_and_never_refused(number, plan):
+    told = quote(number, plan, WEDNESDAY)
+    assert isinstance(told, Quote)
+    assert told.per_minute == told.setup == 0
+    book = PlanBook(house=() if plan is None else (plan,))
+    line = rate_leg(dialled_leg(number, 600_000), book)
+    assert (line.kind, line.gross) == ("free_number", 0)
+
+
+@pytest.mark.parametrize("number", ["+493012345678", "0900 5 123456", "0180 7 123456", "0137 7 123456", "+4366012345678", "0800 1234567"])
+def test_what_was_quoted_is_what_is_charged(number):
+    told = quote(number, house_plan(), WEDNESDAY)
+    assert isinstance(told, Quote)
+    line = rate_leg(dialled_leg(number, 125_000), HOUSE)
+    assert (line.prefix, line.fingerprint, line.plan_version) == (told.prefix, told.fingerprint, told.plan_version)
+    assert (line.increment, line.free_ms, line.setup, line.cap) == (told.increment, told.free_ms, told.setup, told.cap)
+    assert {step.per_minute for step in line.steps} == {told.per_minute}
+    assert (line.vat_rate, line.vat_included, line.number_class) == (told.vat_rate, told.vat_included, told.number_class)
+
+
+def test_a_quote_tells_the_band_and_the_forced_end():
+    day, night = (quote("+493012345678", house_plan(), at) for at in (WEDNESDAY, WEDNESDAY + timedelta(hours=12)))
+    assert isinstance(day, Quote)
+    assert isinstance(night, Quote)
+    assert (day.band, day.per_minute) == ("day", Decimal("0.019"))
+    assert (night.band, night.per_minute) == ("off-peak", Decimal("0.015"))
+    premium = quote("0900 1 123456", house_plan(), WEDNESDAY)
+    assert isinstance(premium, Quote)
+    assert premium.cut_after_ms == 3_600_000
+
+
+def test_nobody_answered_nobody_pays():
+    line = rate_leg(dialled_leg("0900 5 123456", 45_000, answered=False), HOUSE)
+    assert (line.kind, line.gross) == ("unanswered", 0)
+
+
+def test_an_agent_at_an_outside_number_costs_what_the_call_costs():
+    leg = msgspec.structs.replace(dialled_leg("+4917112345678", 61_000), role="agent")
+    assert rate_leg(leg, HOUSE).net == Decimal("0.11")
+    assert rate_leg(msgspec.structs.replace(leg, trunk=None), HOUSE).kind == "own_phone"
+
+
+def test_a_dialled_number_without_trunk_is_still_priced():
+    """Whoever forgets to report the trunk must not make calls free."""
+    assert rate_leg(dialled_leg("+4917112345678", 61_000, trunk=None), HOUSE).net == Decimal("0.11")
+
+
+def test_lines_in_two_currencies_have_two_totals_and_no_sum():
+    book = PlanBook(house=(flat("house", "0.10"),), trunks={("acme", "swiss"): (flat("swiss", "0.20", currency="CHF"),)})
+    cdr = outbound_call().cdr()
+    second = msgspec.structs.replace(cdr.legs[1], leg="out2", trunk="swiss")
+    charge = rate(msgspec.structs.replace(cdr, legs=(*cdr.legs, second)), book)
+    assert [(total.currency, total.net) for total in charge.totals] == [("CHF", Decimal("0.40")), ("EUR", Decimal("0.20"))]
+    with pytest.raises(CurrencyMismatch):
+        _ = charge.gross
+    with pytest.raises(CurrencyMismatch):
+        recompute(charge)
+
+
+def test_a_forged_trace_does_not_recompute():
+    charge = rate(outbound_call().cdr(), HOUSE)
+    line = charge.lines[1]
+    forged = msgspec.structs.replace(line, steps=(msgspec.structs.replace(line.steps[0], units=line.steps[0].units + 5),))
+    assert recompute(msgspec.structs.replace(charge, lines=(charge.lines[0], forged))) != charge.gross
+
+
+# fmt: off
+STORIES = [
+    ("+49 171 1234567", 61_000, "en", [
+        "talked for 61 s", "prefix 4917", "tariff house version 2026-1", "30/6 seconds",
+        "1 x 30 s at 0.099 EUR a minute (day) = 0.0495 EUR", "6 x 6 s at 0.099 EUR a minute (day) = 0.0594 EUR",
+        "0.11 = 0.0495 + 0.0594", "with 19 % VAT 0.13 EUR",
+    ]),
+    ("0900 8 123456", 700_000, "de", ["12 x 60 s zu 2,99 EUR", "35,88 EUR", "höchstens 30,00 EUR", "30,00 = 30,00", "25,21 EUR ohne"]),
+    ("0180 7 123456", 61_000, "de", ["Die ersten 30 s sind kostenfrei", "1 x 60 s zu 0,14 EUR", "0,14 = 0,14"]),
+    ("0137 7 123456", 5_000, "en", ["Fee for the call: 1.00 EUR", "1.00 = 1.00"]),
+    ("0800 1234567", 5_000, "de", ["kostenfrei"]),
+    ("+49 30 123456", 0, "en", ["0.00 = 0, rounded"]),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("number", "duration_ms", "language", "said"), STORIES)
+def test_a_clerk_can_read_why(number, duration_ms, language, said):
+    charge = rate(outbound_call(number=number, talk_ms=duration_ms).cdr(), HOUSE)
+    text = "\n".join(explain(charge, language))
+    for words in said:
+        assert words in text, text
+
+
+def test_a_price_that_never_ends_in_decimals_is_told_as_a_fraction():
+    charge = rate(outbound_call(number="+498912345678", talk_ms=1_000).cdr(), PlanBook(house=(hand_plan(),)))
+    assert "= 19/60000 EUR" in "\n".join(explain(charge, "en"))

@@ -155,6 +155,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     rtp_sample: float = 1.0
     codec: Literal["PCMA", "PCMU"] = "PCMA"
     drain_s: float = 10.0
+    """After the last arrival, calls may end by themselves for so long."""
+    api: str | None = None
+    """Where agents that come and go say so."""
+    away_reason: str = "break"
 
 
 class Begin(_Record, frozen=True, kw_only=True):

@@ -1,0 +1,366 @@
+"""One process of a load run: its share of the callers and agents on two SIP ports, its RTP beside it (house protocol, load/records.py).
+
+`python -m load.process` reads an `Order`, then `Begin` and news of the other processes, one JSON object a line; it writes records, a
+`Snapshot` a second, and `Finished`. It ends when its input closes, whatever it does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import random
+import resource
+import socket
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+
+from load.api_client import ApiClient, ApiError
+from load.parties import AgentPhone, Caller, Offer, abilities
+from load.phone_bank import PhoneBank
+from load.profiles import Concurrent, plan, plan_call
+from load.records import (
+    AgentConnected,
+    Begin,
+    Finished,
+    Order,
+    PleaseHangUp,
+    Ready,
+    RtpFigures,
+    Snapshot,
+    ToChild,
+    ToParent,
+)
+from load.rtp_process import RtpClient
+from sip.flow import Flow
+
+LOG = logging.getLogger("load.process")
+REGISTER_TIMEOUT_S = 20.0
+REGISTER_AT_ONCE = 50
+GOODBYE_S = 2.0
+CALLS_PER_PROCESS = 1_000_000
+
+
+class Part:
+    """The floor its callers and agents are on."""
+
+    def __init__(self, order: Order, tell: Callable[[ToParent], None]) -> None:
+        self.order = order
+        self._tell = tell
+        self.bank = PhoneBank(order.local_address)
+        self._agent_bank = PhoneBank(order.local_address)
+        self.rtp_sample = order.rtp_sample
+        self.capabilities = abilities(order.codec)
+        self.rtp: RtpClient | None = None
+        self._sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sink_port = 0
+        self.flow: Flow
+        self.phones: list[AgentPhone] = []
+        self.callers: dict[str, Caller] = {}
+        self._talking_to: dict[str, Offer] = {}
+        self._serial = 0
+        self._begun = self._failed = self._connected = 0
+        self._is_over = False
+        self._rng = random.Random(f"{order.seed}/{order.process}")
+        self._closed_loops = any(isinstance(one, Concurrent) for one in order.scenario.arrivals)
+        self._empty = asyncio.Event()
+
+    async def open(self) -> None:
+        """Open ports, start the RTP process, register the agents."""
+        order = self.order
+        await self.bank.start()
+        await self._agent_bank.start()
+        self.flow = self.bank.flow_to(order.server)
+        self._sink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        self._sink.bind((order.local_address, 0))
+        self.sink_port = self._sink.getsockname()[1]
+        if order.with_rtp:
+            self.rtp = RtpClient(order.local_address, self._seats(), codec=order.codec, seed=order.seed * 1000 + order.process)
+            await self.rtp.open()
+        port = _AgentPort(self, self._agent_bank)
+        profile = order.scenario.agent
+        self.phones = [AgentPhone(port, account, profile, random.Random(f"{order.seed}/{account.agent}")) for account in order.agents]
+        gate = asyncio.Semaphore(REGISTER_AT_ONCE)
+
+        async def register(phone: AgentPhone) -> None:
+            async with gate:
+                await phone.register(REGISTER_TIMEOUT_S)
+
+        await asyncio.gather(*(register(phone) for phone in self.phones))
+        refused = {phone.account.agent: phone.refusal for phone in self.phones if phone.refusal is not None}
+        self._tell(Ready(process=order.process, registered=sum(phone.is_registered for phone in self.phones), refused=refused))
+
+    def _seats(self) -> int:
+        """Seats of the RTP fleet: every call that can be up, and every agent. An open scenario is bounded by Little's law, twice over."""
+        scenario = self.order.scenario
+        closed = sum(one.calls for one in scenario.arrivals if isinstance(one, Concurrent))
+        planned = sum(1 for _ in plan(scenario, random.Random(0)))
+        return min(8192, max(closed * 2, planned if planned < 2000 else planned // 2) + 2 * len(self.order.agents) + 64)
+
+    # ------------------------------------------------------------------ the run
+
+    async def run(self, begin_at: float) -> None:
+        """Place the calls, wait for their ends, cut what is left."""
+        order, loop = self.order, asyncio.get_running_loop()
+        scenario = order.scenario
+        end_at = begin_at + scenario.duration_s
+        churn = [loop.create_task(self._churn(phone, end_at)) for phone in self.phones] if scenario.agent.works_for is not None else []
+        for planned in plan(scenario, self._rng):
+            delay = begin_at + planned.at_s - loop.time()
+            if delay > 0:
+                await asyncio.sleep(delay)
+            self._call(planned)
+        if (rest := end_at - loop.time()) > 0:
+            await asyncio.sleep(rest)
+        self._is_over = True
+        for task in churn:
+            task.cancel()
+        await asyncio.gather(*churn, return_exceptions=True)
+        await self._drained(order.drain_s)
+        for caller in list(self.callers.values()):
+            caller.cut()
+        for offer in [one for phone in self.phones for one in phone.offers]:
+            offer.hang_up(cut=True)
+        await self._drained(GOODBYE_S)
+        for phone in self.phones:
+            phone.unregister()
+        for caller in list(self.callers.values()):
+            # Not even the goodbye was answered: the record says what is known.
+            self._tell(caller.record())
+
+    async def _drained(self, timeout_s: float) -> None:
+        if self.callers:
+            self._empty.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await self._empty.wait()
+
+    def _call(self, planned: Any) -> None:
+        key = f"{self.order.process}{self._serial % CALLS_PER_PROCESS:06d}"
+        self._serial += 1
+        self._begun += 1
+        caller = self.callers[key] = Caller(self, key, planned)
+        caller.call(self.order.dial)
+
+    async def _churn(self, phone: AgentPhone, end_at: float) -> None:
+        """Ready for a while, away for a while, through the API as a desk would."""
+        profile, account, loop = phone.profile, phone.account, asyncio.get_running_loop()
+        assert profile.works_for is not None
+        if self.order.api is None or account.token is None:
+            LOG.warning("! agent %s cannot go away: no API given", account.agent)
+            return
+        desk = ApiClient(self.order.api, account.token)
+        path = f"/api/v1/agents/{account.agent}"
+        while loop.time() < end_at:
+            await asyncio.sleep(profile.works_for.draw(phone.rng))
+            try:
+                await asyncio.to_thread(desk.post, f"{path}/not-ready", {"reason": self.order.away_reason})
+                await asyncio.sleep(profile.away_for.draw(phone.rng))
+                await asyncio.to_thread(desk.post, f"{path}/ready")
+            except ApiError as fault:
+                LOG.warning("! agent %s: %s", account.agent, fault)
+
+    # ------------------------------------------------------------------ what its parties tell
+
+    def caller_ended(self, caller: Caller) -> None:
+        """Write it down; in a closed loop the next one comes."""
+        self.callers.pop(caller.key, None)
+        record = caller.record()
+        self._failed += record.status is not None
+        self._connected -= caller.connected_at is not None
+        self._tell(record)
+        if self._is_over:
+            if not self.callers:
+                self._empty.set()
+        elif self._closed_loops:
+            asyncio.get_running_loop().call_soon(self._replace)
+
+    def _replace(self) -> None:
+        if not self._is_over:
+            self._call(plan_call(self._serial, 0.0, self.order.scenario.caller, self._rng))
+
+    def offer_ended(self, offer: Offer) -> None:
+        """Write it down."""
+        if self._talking_to.get(offer.key) is offer:
+            del self._talking_to[offer.key]
+        self._tell(offer.record())
+
+    def agent_connected(self, offer: Offer) -> None:
+        """Tell the caller, here or in another process."""
+        assert offer.answered_at is not None
+        self._talking_to[offer.key] = offer
+        caller = self.callers.get(offer.key)
+        if caller is not None:
+            self._connect(caller, offer.answered_at)
+        elif offer.key[0] != str(self.order.process):
+            self._tell(AgentConnected(key=offer.key, at=offer.answered_at))
+
+    def _connect(self, caller: Caller, at: float) -> None:
+        if caller.connected_at is None and caller.ended_at is None:
+            self._connected += 1
+            caller.connected(at)
+
+    def please_hang_up(self, key: str) -> None:
+        """Tell the agent, here or in another process."""
+        offer = self._talking_to.get(key)
+        if offer is not None:
+            offer.hang_up()
+        elif self.order.processes > 1:
+            self._tell(PleaseHangUp(key=key))
+
+    def hear(self, message: ToChild) -> None:
+        """News from another process."""
+        match message:
+            case AgentConnected(key=key, at=at):
+                if (caller := self.callers.get(key)) is not None:
+                    self._connect(caller, at)
+            case PleaseHangUp(key=key):
+                if (offer := self._talking_to.get(key)) is not None:
+                    offer.hang_up()
+            case Begin():
+                pass
+
+    # ------------------------------------------------------------------ figures
+
+    def snapshot(self) -> Snapshot:
+        """How it stands."""
+        progress = self.rtp.progress if self.rtp is not None else None
+        return Snapshot(
+            at=self.bank.now(),
+            process=self.order.process,
+            calls_begun=self._begun,
+            calls_up=len(self.callers),
+            calls_connected=self._connected,
+            failed=self._failed,
+            agents_busy=sum(bool(phone.offers) for phone in self.phones),
+            agents_registered=sum(phone.is_registered for phone in self.phones),
+            rtp_sent=progress.sent if progress else 0,
+            rtp_received=progress.received if progress else 0,
+            cpu_s=own_cpu_s() + (progress.cpu_s if progress else 0.0),
+        )
+
+    async def close(self) -> None:
+        """The sum of the RTP, then everything shut."""
+        figures, rtp_cpu_s = RtpFigures(), 0.0
+        if self.rtp is not None:
+            last = await self.rtp.finish()
+            figures, rtp_cpu_s = last.figures, last.cpu_s
+        self._sink.close()
+        await self.bank.close()
+        await self._agent_bank.close()
+        dropped = self.bank.dropped + self._agent_bank.dropped
+        for why in dropped[:10]:
+            LOG.warning("! %s", why)
+        self._tell(Finished(process=self.order.process, rtp=figures, cpu_s=own_cpu_s() + rtp_cpu_s, dropped_messages=len(dropped)))
+
+    def abandon(self) -> None:
+        """Shut what must not be left behind, at once."""
+        if self.rtp is not None:
+            self.rtp.close()
+        self._sink.close()
+
+
+class _AgentPort:
+    """The same floor seen from the agents' port: a phone that rings is another address than one that calls."""
+
+    def __init__(self, part: Part, bank: PhoneBank) -> None:
+        self.bank = bank
+        self.rtp = part.rtp
+        self.rtp_sample = part.rtp_sample
+        self.sink_port = part.sink_port
+        self.flow = bank.flow_to(part.order.server)
+        self.capabilities = part.capabilities
+        self.offer_ended = part.offer_ended
+        self.agent_connected = part.agent_connected
+
+
+def own_cpu_s() -> float:
+    """CPU seconds of this process."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+async def serve(lines: asyncio.StreamReader, tell: Callable[[ToParent], None]) -> None:
+    """Read the order, do it, report."""
+    order = msgspec.json.decode(await lines.readline(), type=Order)
+    part = Part(order, tell)
+    decoder = msgspec.json.Decoder(ToChild)
+    loop = asyncio.get_running_loop()
+    begin: asyncio.Future[float] = loop.create_future()
+
+    async def listen() -> None:
+        while line := await lines.readline():
+            message = decoder.decode(line)
+            if isinstance(message, Begin):
+                begin.set_result(message.at)
+            else:
+                part.hear(message)
+        raise ConnectionError("the parent has gone")
+
+    async def report() -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            tell(part.snapshot())
+
+    async def work() -> None:
+        await part.open()
+        gc.freeze()
+        await part.run(await begin)
+        await part.close()
+
+    listening, reporting, working = (loop.create_task(one) for one in _named(listen(), report(), work()))
+    try:
+        await asyncio.wait({listening, working}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            part.abandon()
+        for task in (listening, reporting, working):
+            if not task.done():
+                task.cancel()
+        results = await asyncio.gather(listening, reporting, working, return_exceptions=True)
+        for result in results:
+            if isinstance(result, Exception) and not isinstance(result, ConnectionError):
+                raise result
+    finally:
+        part.abandon()
+
+
+def _named(*coroutines: Coroutine[Any, Any, None]) -> tuple[Coroutine[Any, Any, None], ...]:
+    return coroutines
+
+
+class Writer:
+    """Lines to the parent, a whole line at a time."""
+
+    def __init__(self) -> None:
+        self._encode = msgspec.json.Encoder().encode
+        self._out = sys.stdout.buffer
+
+    def __call__(self, message: ToParent) -> None:
+        self._out.write(self._encode(message) + b"\n")
+        self._out.flush()
+
+
+async def _main() -> None:
+    reader = asyncio.StreamReader(limit=1 << 24)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    await serve(reader, Writer())
+
+
+def main() -> int:
+    """The child process; uvloop where it is installed, since it halves what a datagram costs."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s %(message)s")
+    try:
+        import uvloop  # noqa: PLC0415 - optional
+    except ImportError:
+        asyncio.run(_main())
+    else:
+        uvloop.run(_main())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -286,11 +286,12 @@ def _problems(configuration: TenantConfiguration) -> list[str]:
                 problems.append(f"{where} leads to the unknown agent {agent}")
             case _:
                 pass
-    for holder in (*configuration.queues, *configuration.menus):
-        if holder.schedule is not None and holder.schedule not in schedules:
-            problems.append(f"{type(holder).__name__.lower()} {holder.id} keeps the unknown schedule {holder.schedule}")
-    for queue in configuration.queues:
-        problems.extend(f"queue {queue.id} has the unknown member {member}" for member in queue.members or () if member not in agents)
+    kept = [(f"queue {one.id}", one.schedule) for one in configuration.queues] + [
+        (f"menu {one.id}", one.schedule) for one in configuration.menus
+    ]
+    problems.extend(f"{where} keeps the unknown schedule {schedule}" for where, schedule in kept if schedule and schedule not in schedules)
+    for line in configuration.queues:
+        problems.extend(f"queue {line.id} has the unknown member {member}" for member in line.members or () if member not in agents)
     for person in configuration.agents:
         if person.site is not None and person.site not in sites:
             problems.append(f"agent {person.id} sits at the unknown site {person.site}")

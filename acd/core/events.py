@@ -6,7 +6,7 @@ all a fold needs that an earlier event of the same call has not told already. Th
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -16,6 +16,8 @@ from acd.core.ids import AgentId, CallId, EntryId, LegId, MenuId, OfferId, PlayI
 Direction = Literal["inbound", "outbound", "internal"]
 LegRole = Literal["caller", "agent", "forward", "destination"]
 OfferOutcome = Literal["answered", "no_answer", "declined", "failed", "answered_elsewhere", "abandoned", "withdrawn"]
+Purpose = Literal["menu", "notice", "greeting", "position", "music", "ringback", "hold", "announcement"]
+"""Why something plays; what follows when it was heard depends on it."""
 QueueOutcome = Literal["answered", "abandoned", "overflowed", "exited", "closed", "withdrawn"]
 
 
@@ -56,6 +58,8 @@ class CallOffered(_Event, frozen=True, kw_only=True):
     """Our configured number that was reached."""
     country: str | None
     language: str
+    quote: dict[str, str] | None = None
+    """The price the agent was told before dialling."""
 
 
 class LegInitiated(_Event, frozen=True, kw_only=True):
@@ -69,6 +73,8 @@ class LegInitiated(_Event, frozen=True, kw_only=True):
     site: SiteId | None = None
     forwarded_by: str | None = None
     """Who or what caused a `forward` leg."""
+    arrived: bool = False
+    """It came to us; all others were originated."""
 
 
 class LegAlerted(_Event, frozen=True, kw_only=True):
@@ -102,7 +108,7 @@ class LegQuoted(_Event, frozen=True, kw_only=True):
     """The price was known before the leg was placed."""
 
     leg: LegId
-    quote: dict[str, str]
+    quote: dict[str, Any]
 
 
 class LegMeasured(_Event, frozen=True, kw_only=True):
@@ -188,9 +194,18 @@ class SoundsStarted(_Event, frozen=True, kw_only=True):
     play: PlayId
     sounds: tuple[str, ...]
     loop: bool = False
+    purpose: Purpose = "announcement"
 
 
 class SoundsFinished(_Event, frozen=True, kw_only=True):
+    leg: LegId
+    play: PlayId
+    outcome: Literal["finished", "unknown_sound"] = "finished"
+
+
+class SoundsStopped(_Event, frozen=True, kw_only=True):
+    """The exchange ended a play before it was heard, without connecting the leg anew (CallEstablished ends plays too)."""
+
     leg: LegId
     play: PlayId
 
@@ -200,6 +215,8 @@ class AnnouncementBegan(_Event, frozen=True, kw_only=True):
 
     call: CallId
     sounds: tuple[str, ...]
+    cause: str = "announced"
+    """What `CallCleared` will say when they were heard."""
 
 
 # ---------------------------------------------------------------------- queues and offers
@@ -223,6 +240,37 @@ class QueueLeft(_Event, frozen=True, kw_only=True):
     detail: str | None = None
 
 
+class RequirementsRelaxed(_Event, frozen=True, kw_only=True):
+    """The contact waited long enough for so many relaxations of its queue to be in force."""
+
+    entry: EntryId
+    relaxation: int
+
+
+class QueueOpened(_Event, frozen=True, kw_only=True):
+    """Its business hours began."""
+
+    queue: QueueId
+
+
+class QueueClosed(_Event, frozen=True, kw_only=True):
+    """Its business hours ended; who waits is still served."""
+
+    queue: QueueId
+
+
+class QueueFilled(_Event, frozen=True, kw_only=True):
+    """As many wait as its smallest length limit allows: the next caller overflows."""
+
+    queue: QueueId
+
+
+class QueueDrained(_Event, frozen=True, kw_only=True):
+    """Fewer wait than the limit again."""
+
+    queue: QueueId
+
+
 class Candidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One agent who could have been chosen, and the terms it was ordered by, most significant first, smaller wins."""
 
@@ -239,15 +287,19 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     entry_terms: dict[str, float]
     """Order of the contact among those waiting: waited_s, priority_s, capped score ..."""
     ahead: tuple[EntryId, ...] = ()
-    """Contacts with a better score that no free agent could take."""
+    """Contacts with a better score that no free agent could take: the best twenty of `ahead_count`."""
+    ahead_count: int = 0
     requirements: tuple[tuple[str, int], ...]
     """Skills and levels asked for at this moment (after relaxation)."""
     relaxation: int = 0
     """How many relaxations were in force."""
     candidates: tuple[Candidate, ...]
+    """The best 32, best first."""
+    ranked_lower: tuple[AgentId, ...] = ()
+    """Candidates beyond those, best first."""
     removed: dict[str, tuple[AgentId, ...]]
-    """Filter -> agents it removed, in the order of the filters: logged_off, not_ready, busy, not_member, skill, unregistered,
-    no_bandwidth, already_tried, mode."""
+    """Filter -> agents it removed, in the order of the filters: not_member, skill, mode, then logged_off, not_ready, busy, unregistered,
+    already_tried, no_bandwidth. What can never change stands first: who lacks the skill is told so, logged on or not."""
     tie_break: str
     chosen: tuple[AgentId, ...]
     """One agent; several with ring_all."""
@@ -292,6 +344,8 @@ class AgentReady(_Event, frozen=True, kw_only=True):
 class AgentNotReady(_Event, frozen=True, kw_only=True):
     agent: AgentId
     reason: str
+    leaving: bool = False
+    """Asked to log off during a call: AgentLoggedOff follows when the work is done."""
 
 
 class WorkReserved(_Event, frozen=True, kw_only=True):
@@ -368,6 +422,12 @@ class DeviceUnbound(_Event, frozen=True, kw_only=True):
     why: str
 
 
+class DeadlinePassed(_Event, frozen=True, kw_only=True):
+    """A deadline of the exchange was reached and led to nothing else: it is crossed out."""
+
+    timer: str
+
+
 class TrunkUp(_Event, frozen=True, kw_only=True):
     trunk: TrunkId
 
@@ -419,9 +479,15 @@ Event = (
     | DigitReceived
     | SoundsStarted
     | SoundsFinished
+    | SoundsStopped
     | AnnouncementBegan
     | Queued
     | QueueLeft
+    | RequirementsRelaxed
+    | QueueOpened
+    | QueueClosed
+    | QueueFilled
+    | QueueDrained
     | OfferMade
     | OfferEnded
     | AgentLoggedOn
@@ -437,6 +503,7 @@ Event = (
     | ChannelRefused
     | DeviceBound
     | DeviceUnbound
+    | DeadlinePassed
     | TrunkUp
     | TrunkDown
     | RecordingBegan

@@ -6,7 +6,7 @@ then `Engine.handle` returns its events and effects. Inputs are journaled with t
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -130,8 +130,8 @@ class LegPriced(_Input, frozen=True, kw_only=True):
     """The price of an outside leg, known before it is placed."""
 
     leg: LegId
-    quote: dict[str, str]
-    """Tariff, version, prefix, destination, per-minute price, set-up fee, currency: for the desk and the ledger."""
+    quote: dict[str, Any]
+    """A `billing_cdr.quote.Quote` in built-in types: tariff, version, prefix, destination, price a minute, set-up fee, currency."""
 
 
 class RecordingEnded(_Input, frozen=True, kw_only=True):
@@ -208,7 +208,7 @@ class Dial(_Input, frozen=True, kw_only=True):
     agent: AgentId
     call: CallId
     number: str
-    quote: dict[str, str] | None = None
+    quote: dict[str, Any] | None = None
     """The price told to the agent; None for numbers inside the house."""
 
 

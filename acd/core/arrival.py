@@ -1,0 +1,140 @@
+"""A call stands at the door: admission, whose number it is, where it goes first (R6, R9, R16, R23)."""
+
+from __future__ import annotations
+
+from acd.core import admission, reach
+from acd.core import state as s
+from acd.core import work as works
+from acd.core.clearing import Refusal, clear_call, work_done
+from acd.core.configuration import Agent, ToAgent
+from acd.core.effects import RefuseCaller
+from acd.core.events import CallOffered, Direction, LegInitiated, WorkReserved
+from acd.core.exchange import Exchange
+from acd.core.ids import AgentId
+from acd.core.inputs import CallArrived
+
+SHUTTING_DOWN = Refusal(503, "The exchange is shutting down.", 30)
+NOT_READY_YET = Refusal(503, "The exchange is not configured yet.", 10)
+
+
+def arrived(x: Exchange, fact: CallArrived) -> None:
+    """Take in a call from a trunk or from an agent's own device."""
+    state, index = x.state, x.fold.index
+    if fact.call in state.calls or fact.leg in state.legs:
+        x.drop(fact)
+        return
+    if state.configuration is None:
+        # Nothing is known of this tenant yet, so there is nothing the call could be written down against.
+        x.do(RefuseCaller(leg=fact.leg, status=503, reason=NOT_READY_YET.reason, retry_after_s=NOT_READY_YET.retry_after_s))
+        return
+    dialler = index.agents.get(fact.agent) if fact.agent is not None else None
+    number = index.numbers.get(fact.called)
+    colleague = index.extensions.get(fact.called) if fact.agent is not None else None
+    direction: Direction = "inbound" if fact.agent is None else "internal" if number is not None or colleague is not None else "outbound"
+    x.emit(
+        CallOffered(
+            call=fact.call,
+            direction=direction,
+            calling=fact.calling,
+            calling_name=fact.calling_name,
+            called=fact.called,
+            trunk=fact.trunk,
+            agent=fact.agent,
+            number=number.number if number is not None else None,
+            country=number.country if number is not None else None,
+            language=number.language if number is not None else index.language,
+        )
+    )
+    x.emit(
+        LegInitiated(
+            leg=fact.leg,
+            call=fact.call,
+            role="caller",
+            agent=dialler.id if dialler is not None else None,
+            number=fact.calling,
+            trunk=fact.trunk,
+            site=dialler.site if dialler is not None else None,
+            arrived=True,
+        )
+    )
+    call = state.calls[fact.call]
+    if state.stopping:
+        clear_call(x, call, "shutdown", refuse=SHUTTING_DOWN)
+        return
+    if not _admitted(x, call, fact, dialler):
+        return
+    if dialler is not None and not _may_dial(x, call, dialler, outside=direction == "outbound"):
+        return
+    if number is not None:
+        x.send_to(x, call, number.target, "number", number.number)
+    elif colleague is not None:
+        x.send_to(x, call, ToAgent(agent=colleague), "number", fact.called)
+    elif dialler is not None:
+        reach.call_outside(x, call)
+    else:
+        clear_call(x, call, "not_found", refuse=Refusal(404, f"The number {fact.called} does not exist here."))
+
+
+def _admitted(x: Exchange, call: s.Call, fact: CallArrived, dialler: Agent | None) -> bool:
+    """Reserve the caller's channel, or refuse the call with the figures."""
+    verdict: admission.Verdict | None = None
+    trunk = x.fold.index.trunks.get(fact.trunk) if fact.trunk is not None else None
+    if trunk is not None:
+        verdict = admission.on_trunk(x.state, trunk, fact.channel_kbits)
+    elif dialler is not None:
+        verdict = admission.at_site(x.state, x.fold.index.sites, dialler, fact.channel_kbits)
+    if verdict is None:
+        return True
+    if verdict.fits:
+        x.reserve(fact.leg, verdict)
+        return True
+    reach.refuse_channel(x, call, fact.leg, verdict)
+    clear_call(x, call, "no_bandwidth", refuse=Refusal(503, verdict.reason, 10))
+    return False
+
+
+def _may_dial(x: Exchange, call: s.Call, dialler: Agent, *, outside: bool) -> bool:
+    """An agent dials from its own phone: it must have no other call, and the mode must allow it."""
+    agent = x.state.agents[dialler.id]
+    end_wrap_up(x, agent)
+    if agent.works:
+        clear_call(x, call, "busy", refuse=Refusal(486, f"Agent {dialler.id} has another call."))
+        return False
+    why = reason_not_to_dial(x, dialler) if outside else None
+    if why is not None:
+        clear_call(x, call, "not_allowed", refuse=Refusal(403, why))
+        return False
+    if call.party is not None:
+        x.emit(WorkReserved(agent=dialler.id, call=call.id, leg=call.party, kind="outbound"))
+    return True
+
+
+def end_wrap_up(x: Exchange, agent: s.Agent) -> None:
+    """Who begins a new call has done with the one before."""
+    for work in list(agent.works.values()):
+        if work.state in works.WRAPPING:
+            work_done(x, agent.id, work.call, "handled")
+
+
+def reason_not_to_dial(x: Exchange, agent: Agent) -> str | None:
+    """Why this agent must not call outside now, in one sentence; None when it may (R16)."""
+    if agent.mode == "inbound":
+        return f"Agent {agent.id} takes calls and makes none."
+    if agent.mode == "blended" and agent.id not in x.fold.categories["logged_off"]:
+        waiting = waiting_for(x, agent.id)
+        if waiting is not None:
+            return f"A call is waiting in queue {waiting.queue} that agent {agent.id} could take."
+    return None
+
+
+def waiting_for(x: Exchange, agent: AgentId) -> s.Entry | None:
+    """The first contact in line that this agent could take by skill and membership."""
+    best = None
+    for (queue, relaxation), line in x.fold.buckets.items():
+        if (
+            queue in x.fold.index.queues
+            and agent in x.fold.index.eligibility(queue, relaxation).agents
+            and (best is None or line[0] < best)
+        ):
+            best = line[0]
+    return x.state.entries[best[2]] if best is not None else None

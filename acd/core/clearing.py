@@ -1,0 +1,210 @@
+"""Ends: of a leg, of an agent's part of an offer, of a stay in a queue, of work, of the call; each leaves nothing behind (U6, U13)."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from acd.core import agent as agents
+from acd.core import leg as legs
+from acd.core import state as s
+from acd.core import work as works
+from acd.core.admission import site_line, trunk_line
+from acd.core.effects import EndRecording, RefuseCaller, ReleaseLeg
+from acd.core.events import (
+    AfterCallWorkBegan,
+    AgentLoggedOff,
+    AgentNotReady,
+    CallCleared,
+    ChannelReleased,
+    LegCleared,
+    MenuLeft,
+    OfferEnded,
+    OfferOutcome,
+    QueueLeft,
+    QueueOutcome,
+    WorkDone,
+)
+from acd.core.exchange import Exchange
+from acd.core.ids import AgentId, CallId
+
+WorkOutcome = Literal["handled", "no_answer", "declined", "failed", "answered_elsewhere", "abandoned", "withdrawn"]
+
+NOT_READY_REASON: dict[str, str] = {"no_answer": "no_answer", "failed": "device_failed"}
+"""What a desk shows an agent who was made not ready."""
+
+
+class Refusal(NamedTuple):
+    """How a call that was not answered yet is turned away (RFC 3261 §21)."""
+
+    status: int
+    reason: str
+    retry_after_s: int | None = None
+
+
+REFUSALS: dict[str, Refusal] = {
+    "busy": Refusal(486, "The called party is busy."),
+    "no_answer": Refusal(480, "The called party does not answer."),
+    "rejected": Refusal(603, "The called party declined."),
+    "unregistered": Refusal(480, "The called device is not registered."),
+    "not_found": Refusal(404, "The number does not exist here."),
+    "unsupported_media": Refusal(488, "The media offered cannot be used."),
+    "no_bandwidth": Refusal(503, "There is no bandwidth left.", 10),
+    "price_refused": Refusal(403, "No price is known for the number, so it is not called."),
+    "closed": Refusal(480, "Closed."),
+    "shutdown": Refusal(503, "The exchange is shutting down.", 30),
+    "routing_loop": Refusal(482, "The configuration sends this call in circles."),
+    "not_allowed": Refusal(403, "This is not allowed."),
+    "error": Refusal(500, "The call could not be set up."),
+}
+_UNAVAILABLE = Refusal(503, "The destination cannot be reached.", 10)
+
+
+def refusal(cause: str) -> Refusal:
+    """How to say `cause` to a phone that is still waiting for an answer."""
+    return REFUSALS.get(cause, _UNAVAILABLE)
+
+
+def clear_leg(
+    x: Exchange,
+    leg: s.Leg,
+    cause: str,
+    *,
+    by: Literal["party", "exchange"] = "exchange",
+    status: int | None = None,
+    detail: str | None = None,
+    refuse: Refusal | None = None,
+) -> None:
+    """End one leg and give its channel back. `by` party: it is gone already, there is nothing to release."""
+    if by == "exchange":
+        if leg.arrived and leg.state not in legs.ANSWERED:
+            how = refuse or refusal(cause)
+            status = status or how.status
+            x.do(RefuseCaller(leg=leg.id, status=how.status, reason=how.reason, retry_after_s=how.retry_after_s))
+        else:
+            x.do(ReleaseLeg(leg=leg.id, cause=cause))
+    x.emit(LegCleared(leg=leg.id, cause=cause, status=status, by=by, detail=detail))
+    for line in _lines_of(leg):
+        ledger = x.state.lines.get(line)
+        if ledger is not None and leg.id in ledger.channels:
+            x.emit(ChannelReleased(leg=leg.id, line=line, kbits=ledger.channels[leg.id]))
+
+
+def _lines_of(leg: s.Leg) -> tuple[str, ...]:
+    if leg.site is not None:
+        return (site_line(leg.site),)
+    return (trunk_line(leg.trunk),) if leg.trunk is not None else ()
+
+
+def end_leg(
+    x: Exchange,
+    leg: s.Leg,
+    cause: str,
+    otherwise: WorkOutcome,
+    *,
+    by: Literal["party", "exchange"] = "exchange",
+    status: int | None = None,
+    detail: str | None = None,
+    refuse: Refusal | None = None,
+) -> None:
+    """End a leg and, if an agent was on it, the agent's work: with after-call work if there was a conversation, else with `otherwise`."""
+    clear_leg(x, leg, cause, by=by, status=status, detail=detail, refuse=refuse)
+    if leg.agent is not None:
+        end_work(x, leg.agent, leg.call, otherwise)
+
+
+def work_done(x: Exchange, agent_id: AgentId, call: CallId, outcome: WorkOutcome) -> None:
+    """The last of a piece of work; who asked to leave, or was removed, leaves now."""
+    x.emit(WorkDone(agent=agent_id, call=call, outcome=outcome))
+    agent = x.state.agents.get(agent_id)
+    if agent is not None and agent.leaving and not agent.works and agents.Input.LOG_OFF in agents.TRANSITIONS[agent.state]:
+        x.emit(AgentLoggedOff(agent=agent_id))
+
+
+def end_work(x: Exchange, agent_id: AgentId, call: CallId, otherwise: WorkOutcome) -> None:
+    """An agent's part of the call is over: after-call work if there was a conversation, else done with `otherwise`."""
+    agent = x.state.agents.get(agent_id)
+    work = agent.works.get(call) if agent is not None else None
+    if work is None:
+        return
+    if work.state not in works.TALKING:
+        work_done(x, agent_id, call, otherwise)
+        return
+    seconds = after_call_work_s(x, agent_id, work)
+    if seconds > 0 and not x.silent:
+        x.emit(AfterCallWorkBegan(agent=agent_id, call=call, until=x.now + seconds))
+    else:
+        work_done(x, agent_id, call, "handled")
+
+
+def after_call_work_s(x: Exchange, agent_id: AgentId, work: s.Work) -> float:
+    """The agent's own figure, else the queue's; work that came from no queue has none of its own."""
+    configured = x.fold.index.agents.get(agent_id)
+    if configured is not None and configured.after_call_work_s is not None:
+        return configured.after_call_work_s
+    queue = x.fold.index.queues.get(work.queue) if work.queue is not None else None
+    return queue.after_call_work_s if queue is not None else 0.0
+
+
+def end_offer_part(
+    x: Exchange, offer: s.Offer, agent: AgentId, outcome: OfferOutcome, *, cause: str, gone: bool = False, status: int | None = None
+) -> None:
+    """One agent's part of an offer ended without a conversation: leg, channel, reservation and all.
+
+    Args:
+        cause: told to the phone and written on the leg.
+        gone: the leg is dead already.
+    """
+    leg = x.state.legs.get(offer.open[agent])
+    call = offer.call
+    x.emit(OfferEnded(offer=offer.id, call=call, agent=agent, outcome=outcome))
+    if leg is not None:
+        clear_leg(x, leg, cause, by="party" if gone else "exchange", status=status)
+    # Work of an offer ends as the offer does, even if the phone had answered and nobody was connected yet.
+    done: WorkOutcome = "withdrawn" if outcome == "answered" else outcome
+    if call in x.state.agents[agent].works:
+        work_done(x, agent, call, done)
+
+
+def make_not_ready(x: Exchange, agent_id: AgentId, outcome: str) -> None:
+    """Redirect on no answer: whoever is not there is not asked again, if the queue wants it so."""
+    agent = x.state.agents.get(agent_id)
+    if agent is not None and agent.state in agents.WILLING:
+        x.emit(AgentNotReady(agent=agent_id, reason=NOT_READY_REASON[outcome]))
+
+
+def withdraw_offer(x: Exchange, call: s.Call, outcome: OfferOutcome, cause: str) -> None:
+    """All phones that ring for a queued contact stop."""
+    entry = x.state.entries.get(call.entry) if call.entry is not None else None
+    offer = x.state.offers.get(entry.offer) if entry is not None and entry.offer is not None else None
+    if offer is None:
+        return
+    for agent in sorted(offer.open):
+        end_offer_part(x, offer, agent, outcome, cause=cause)
+
+
+def leave_queue(x: Exchange, call: s.Call, outcome: QueueOutcome, detail: str | None = None) -> None:
+    """The contact steps out of its queue; the limit of the queue may be free again."""
+    if call.entry is None:
+        return
+    entry = x.state.entries[call.entry]
+    x.emit(QueueLeft(call=call.id, entry=entry.id, queue=entry.queue, outcome=outcome, detail=detail))
+
+
+def clear_call(x: Exchange, call: s.Call, cause: str, *, refuse: Refusal | None = None, leg_cause: str | None = None) -> None:
+    """End the conversation and whatever belongs to it, in the same step.
+
+    Args:
+        cause: of the call.
+        refuse: how a caller that was never answered is turned away; None: as `cause` says.
+        leg_cause: told to the phones that are released; None: `cause`.
+    """
+    outcome: Literal["abandoned", "withdrawn"] = "abandoned" if cause == "abandoned" else "withdrawn"
+    withdraw_offer(x, call, outcome, leg_cause or cause)
+    leave_queue(x, call, outcome, None if outcome == "abandoned" else cause)
+    if call.menu is not None:
+        x.emit(MenuLeft(call=call.id, menu=call.menu, digit=None))
+    if call.recording is not None:
+        x.do(EndRecording(recording=call.recording))
+    for leg_id in list(call.legs):
+        end_leg(x, x.state.legs[leg_id], leg_cause or cause, outcome, refuse=refuse)
+    x.emit(CallCleared(call=call.id, cause=cause))

@@ -1,0 +1,124 @@
+"""Two parties in conversation: connect, hold, retrieve, transfer, and what follows when one of them hangs up (CSTA Established and on)."""
+
+from __future__ import annotations
+
+from acd.core import leg as legs
+from acd.core import state as s
+from acd.core import work as works
+from acd.core.clearing import clear_call, end_leg
+from acd.core.configuration import Target, ToAgent, ToAnnouncement, ToHangUp, ToMenu, ToOutside, ToQueue
+from acd.core.effects import BeginRecording, ConnectLegs, DisconnectLegs, EndRecording
+from acd.core.events import (
+    CallEstablished,
+    CallHeld,
+    CallRetrieved,
+    CallTransferred,
+    LegHeld,
+    LegRetrieved,
+    RecordingBegan,
+    WorkConnected,
+)
+from acd.core.exchange import Exchange
+from acd.core.ids import AgentId, RecordingId
+
+HOLD_MUSIC = "music/default"
+
+
+def establish(x: Exchange, call: s.Call, a: s.Leg, b: s.Leg) -> None:
+    """Let the two hear each other; whatever plays to either ends."""
+    for leg in (a, b):
+        if leg.agent is None:
+            continue
+        work = x.state.agents[leg.agent].works.get(call.id)
+        if work is not None and works.Input.CONNECTED in works.TRANSITIONS[work.state]:
+            x.emit(WorkConnected(agent=leg.agent, call=call.id))
+    x.emit(CallEstablished(call=call.id, a=a.id, b=b.id))
+    x.do(ConnectLegs(a=a.id, b=b.id))
+
+
+def record(x: Exchange, call: s.Call, a: s.Leg, b: s.Leg) -> None:
+    """Record the conversation, a channel per party."""
+    recording = RecordingId(f"{call.id}/r{call.recordings_made + 1}")
+    x.emit(RecordingBegan(recording=recording, call=call.id, legs=(a.id, b.id)))
+    x.do(BeginRecording(recording=recording, call=call.id, legs=(a.id, b.id)))
+
+
+def other_of(x: Exchange, call: s.Call, leg: s.Leg) -> s.Leg | None:
+    """The other party of the conversation."""
+    if call.pair is None or leg.id not in call.pair:
+        return None
+    a, b = call.pair
+    return x.state.legs.get(b if a == leg.id else a)
+
+
+def _music(x: Exchange, call: s.Call) -> tuple[str, ...]:
+    queue = x.fold.index.queues.get(call.queue) if call.queue is not None else None
+    return (queue.music if queue is not None else HOLD_MUSIC,)
+
+
+def hold(x: Exchange, call: s.Call, leg: s.Leg, by: AgentId | None) -> None:
+    """One party holds the other, by its desk or by its phone: the other hears music."""
+    x.emit(LegHeld(leg=leg.id, by=by))
+    other = other_of(x, call, leg)
+    if other is None:
+        return
+    if leg.agent is not None and _work_allows(x, call, leg, works.Input.HELD):
+        x.emit(CallHeld(call=call.id, by=leg.agent))
+    x.do(DisconnectLegs(leg=leg.id))
+    x.play(other, _music(x, call), "hold", loop=True)
+
+
+def retrieve(x: Exchange, call: s.Call, leg: s.Leg) -> None:
+    """The party is back; the two are connected unless the other holds as well."""
+    x.emit(LegRetrieved(leg=leg.id))
+    other = other_of(x, call, leg)
+    if other is None:
+        return
+    if leg.agent is not None and _work_allows(x, call, leg, works.Input.RETRIEVED):
+        x.emit(CallRetrieved(call=call.id, by=leg.agent))
+    if legs.Input.RETRIEVED in legs.TRANSITIONS[other.state]:
+        x.play(leg, _music(x, call), "hold", loop=True)
+    else:
+        x.silence(leg)
+        x.silence(other)
+        x.do(ConnectLegs(a=leg.id, b=other.id))
+
+
+def _work_allows(x: Exchange, call: s.Call, leg: s.Leg, step: works.Input) -> bool:
+    work = x.state.agents[leg.agent].works.get(call.id) if leg.agent is not None else None
+    return work is not None and step in works.TRANSITIONS[work.state]
+
+
+def describe(target: Target) -> str:
+    """A target in one word for the ledger."""
+    match target:
+        case ToQueue(queue=queue):
+            return f"queue:{queue}"
+        case ToMenu(menu=menu):
+            return f"menu:{menu}"
+        case ToAgent(agent=agent):
+            return f"agent:{agent}"
+        case ToOutside(number=number):
+            return number
+        case ToAnnouncement(sounds=sounds):
+            return f"announcement:{','.join(sounds)}"
+        case ToHangUp():
+            return "hang_up"
+
+
+def transfer(x: Exchange, call: s.Call, leg: s.Leg, by: AgentId, target: Target) -> None:
+    """Blind transfer: this agent's part ends, the other party is sent on."""
+    if call.recording is not None:
+        x.do(EndRecording(recording=call.recording))
+    x.emit(CallTransferred(call=call.id, by=by, to=describe(target)))
+    end_leg(x, leg, "transferred", "handled")
+    party = x.party(call)
+    if party is not None:
+        x.silence(party)
+    x.send_to(x, call, target, "transfer", by)
+
+
+def party_left(x: Exchange, call: s.Call, leg: s.Leg, cause: str) -> None:
+    """One of the two is gone: the other is released with it."""
+    end_leg(x, leg, cause, "handled", by="party")
+    clear_call(x, call, cause, leg_cause="hang_up")

@@ -1,0 +1,348 @@
+"""Queues at work: entering, waiting with sounds, offers to agents, their outcomes, overflow (R6, R23, U1, U2).
+
+Event driven: whoever becomes free or begins to wait is looked at in the same step (`distribute`, called by the engine last). A contact
+keeps its place while it is offered, and the clock of its limits stands still then.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import Literal
+
+from acd.core import admission, routing
+from acd.core import leg as legs
+from acd.core import queue as queues
+from acd.core import queue_entry as entries
+from acd.core import state as s
+from acd.core.clearing import clear_call, end_offer_part, leave_queue, make_not_ready, withdraw_offer
+from acd.core.configuration import Overflow, Queue
+from acd.core.conversation import establish, record
+from acd.core.effects import OriginateToAgent, PopScreen
+from acd.core.events import (
+    DigitReceived,
+    LegConnected,
+    LegInitiated,
+    OfferEnded,
+    OfferMade,
+    Queued,
+    QueueDrained,
+    QueueFilled,
+    QueueLeft,
+    RequirementsRelaxed,
+    WorkReserved,
+)
+from acd.core.exchange import Exchange
+from acd.core.ids import AgentId, EntryId, LegId, OfferId, QueueId
+from acd.core.treatment import UNAVAILABLE, announce, answer_party
+
+NOTICE = ("recording.notice",)
+POSITION = "queue.position"
+HIGHEST_NUMBER = 99
+"""Numbers are spoken up to here; who stands further back is told nothing yet."""
+
+
+# ---------------------------------------------------------------------- entering and leaving
+
+
+def enter_queue(x: Exchange, call: s.Call, queue_id: QueueId) -> None:
+    """Stand in line, or go where the queue sends those it does not take."""
+    queue = x.fold.index.queues.get(queue_id)
+    if queue is None:
+        announce(x, call, UNAVAILABLE, "not_found")
+        return
+    entry_id = EntryId(f"{call.id}/q{call.entries_made + 1}")
+    if x.state.queues[queue_id].state in queues.SHUT:
+        _pass_by(x, call, queue, entry_id, "closed", None)
+        x.send_to(x, call, queue.closed, "closed", queue.id)
+        return
+    rule = _overflow_at_entry(x, queue)
+    if rule is not None:
+        overflow, why = rule
+        _pass_by(x, call, queue, entry_id, "overflowed", why)
+        x.send_to(x, call, overflow.target, "overflow", queue.id)
+        return
+    leg = answer_party(x, call)
+    if leg is None:
+        clear_call(x, call, "abandoned")
+        return
+    x.emit(Queued(call=call.id, entry=entry_id, queue=queue.id, position=_place_of_newcomer(x, queue)))
+    fill_or_drain(x, queue)
+    if queue.record and x.state.configuration is not None and x.state.configuration.recording_notice and not call.notice_heard:
+        x.play(leg, NOTICE, "notice")
+    else:
+        _greet(x, call, leg, queue)
+
+
+def _pass_by(x: Exchange, call: s.Call, queue: Queue, entry: EntryId, outcome: Literal["closed", "overflowed"], detail: str | None) -> None:
+    """Counted at the queue, though it never waited."""
+    x.emit(Queued(call=call.id, entry=entry, queue=queue.id, position=_place_of_newcomer(x, queue)))
+    x.emit(QueueLeft(call=call.id, entry=entry, queue=queue.id, outcome=outcome, detail=detail))
+
+
+def _place_of_newcomer(x: Exchange, queue: Queue) -> int:
+    """1 is next. Everybody of a queue has the same advantage (unless it was changed meanwhile), so who comes last stands last."""
+    mine = x.now - min(queue.priority_s, queue.priority_cap_s)
+    return bisect_right(x.fold.order.get(queue.id, ()), mine, key=lambda place: place[0]) + 1
+
+
+def _overflow_at_entry(x: Exchange, queue: Queue) -> tuple[Overflow, str] | None:
+    """The first rule that turns a newcomer away, and why."""
+    for rule in queue.overflow:
+        if rule.max_length is not None and x.fold.waiting(queue.id) >= rule.max_length:
+            return rule, f"max_length {rule.max_length}"
+        if rule.no_agents and not is_staffed(x, queue):
+            return rule, "no_agents"
+    return None
+
+
+def is_staffed(x: Exchange, queue: Queue) -> bool:
+    """Whether anybody who could ever take a contact of this queue, relaxed or not, is logged on."""
+    away = x.fold.categories["logged_off"]
+    return any(x.fold.index.eligibility(queue.id, level).agents - away for level in range(len(queue.relaxations) + 1))
+
+
+def fill_or_drain(x: Exchange, queue: Queue) -> None:
+    """Whether the next caller would overflow by length."""
+    limits = [rule.max_length for rule in queue.overflow if rule.max_length is not None]
+    running = x.state.queues.get(queue.id)
+    if running is None:
+        return
+    full = bool(limits) and x.fold.waiting(queue.id) >= min(limits)
+    if full and queues.Input.FILLED in queues.TRANSITIONS[running.state]:
+        x.emit(QueueFilled(queue=queue.id))
+    elif not full and queues.Input.DRAINED in queues.TRANSITIONS[running.state]:
+        x.emit(QueueDrained(queue=queue.id))
+
+
+def settle_queues(x: Exchange) -> None:
+    """After all else: queues that are no longer full say so."""
+    for running in x.state.queues.values():
+        if queues.Input.DRAINED in queues.TRANSITIONS[running.state]:
+            queue = x.fold.index.queues.get(running.id)
+            if queue is not None:
+                fill_or_drain(x, queue)
+
+
+def overflow_unstaffed(x: Exchange) -> None:
+    """The last who could have served left: those who wait under a no-agents rule go where it says."""
+    for queue in x.fold.index.queues.values():
+        rule = next((one for one in queue.overflow if one.no_agents), None)
+        if rule is None or not x.fold.order.get(queue.id) or is_staffed(x, queue):
+            continue
+        for place in list(x.fold.order[queue.id]):
+            entry = x.state.entries.get(place[2])
+            if entry is not None and entries.Input.OVERFLOWED in entries.TRANSITIONS[entry.state]:
+                call = x.state.calls[entry.call]
+                leave_queue(x, call, "overflowed", "no_agents")
+                x.send_to(x, call, rule.target, "overflow", queue.id)
+
+
+def evict(x: Exchange, entry: s.Entry) -> None:
+    """Its queue was taken out of the configuration."""
+    call = x.state.calls[entry.call]
+    withdraw_offer(x, call, "withdrawn", "queue_removed")
+    leave_queue(x, call, "withdrawn", "queue_removed")
+    announce(x, call, UNAVAILABLE, "not_found")
+
+
+def waited_too_long(x: Exchange, entry: s.Entry) -> None:
+    """The waiting time limit was reached."""
+    queue = x.fold.index.queues.get(entry.queue)
+    rules = [rule for rule in queue.overflow if rule.max_wait_s is not None] if queue is not None else []
+    if queue is None or not rules:
+        return
+    rule = min(rules, key=lambda one: one.max_wait_s or 0.0)
+    call = x.state.calls[entry.call]
+    leave_queue(x, call, "overflowed", f"max_wait_s {rule.max_wait_s:g}")
+    x.send_to(x, call, rule.target, "overflow", queue.id)
+
+
+def relax(x: Exchange, entry: s.Entry) -> None:
+    """The next relaxation of what is asked for comes into force."""
+    x.emit(RequirementsRelaxed(entry=entry.id, relaxation=entry.relaxation + 1))
+
+
+def exit_key(x: Exchange, call: s.Call, leg: s.Leg, key: str) -> None:
+    """A key while waiting: the way out, if it is the queue's exit key; others mean nothing here and are not kept."""
+    entry = x.state.entries[call.entry] if call.entry is not None else None
+    queue = x.fold.index.queues.get(entry.queue) if entry is not None else None
+    if queue is None or queue.exit_target is None or key != queue.exit_key:
+        return
+    x.emit(DigitReceived(call=call.id, leg=leg.id, digit=key))
+    withdraw_offer(x, call, "withdrawn", "exit_key")
+    leave_queue(x, call, "exited", key)
+    x.send_to(x, call, queue.exit_target, "exit", queue.id)
+
+
+# ---------------------------------------------------------------------- what is heard while waiting
+
+
+def _greet(x: Exchange, call: s.Call, leg: s.Leg, queue: Queue) -> None:
+    if queue.greeting:
+        x.play(leg, queue.greeting, "greeting")
+    else:
+        tell_position(x, call, leg)
+
+
+def tell_position(x: Exchange, call: s.Call, leg: s.Leg) -> None:
+    """`You are caller number n`, then music; only music where positions are not announced or the number is too high to be spoken."""
+    entry = x.state.entries[call.entry] if call.entry is not None else None
+    queue = x.fold.index.queues.get(entry.queue) if entry is not None else None
+    if entry is None or queue is None:
+        return
+    position = x.fold.position(entry)
+    if queue.announce_position and position <= HIGHEST_NUMBER:
+        x.play(leg, (POSITION, f"number.{position}"), "position")
+    else:
+        x.play(leg, (queue.music,), "music", loop=True)
+
+
+def heard(x: Exchange, call: s.Call, leg: s.Leg, purpose: str) -> None:
+    """Something the queue played was heard to its end: what comes next."""
+    entry = x.state.entries[call.entry] if call.entry is not None else None
+    queue = x.fold.index.queues.get(entry.queue) if entry is not None else None
+    if entry is None or queue is None:
+        return
+    match purpose:
+        case "notice":
+            offer = x.state.offers.get(entry.offer) if entry.offer is not None else None
+            taken = _taken(x, offer) if offer is not None else None
+            if offer is not None and taken is not None:
+                _connect(x, call, offer, taken)
+            else:
+                _greet(x, call, leg, queue)
+        case "greeting":
+            tell_position(x, call, leg)
+        case "position":
+            x.play(leg, (queue.music,), "music", loop=True)
+        case _:
+            # Music loops; if it cannot be played there is silence, not a loop of attempts.
+            pass
+
+
+# ---------------------------------------------------------------------- offers
+
+
+def distribute(x: Exchange) -> None:
+    """Give waiting contacts to free agents, as far as both are there."""
+    x.fold.routing_needed = False
+    for assignment in routing.pick(x.fold, x.now):
+        entry = x.state.entries[assignment.entry]
+        call = x.state.calls[entry.call]
+        offer = OfferId(f"{call.id}/o{call.offers_made + 1}")
+        ringing: dict[AgentId, LegId] = {agent: x.next_leg(call, at) for at, agent in enumerate(assignment.agents)}
+        x.emit(
+            OfferMade(offer=offer, call=call.id, entry=entry.id, queue=entry.queue, legs=ringing, decision=assignment.decision),
+        )
+        for agent, leg in ringing.items():
+            _ring(x, call, entry, offer, agent, leg)
+
+
+def _ring(x: Exchange, call: s.Call, entry: s.Entry, offer: OfferId, agent_id: AgentId, leg: LegId) -> None:
+    agent = x.fold.index.agents[agent_id]
+    x.emit(LegInitiated(leg=leg, call=call.id, role="agent", agent=agent_id, site=agent.site))
+    x.reserve(leg, admission.at_site(x.state, x.fold.index.sites, agent))
+    x.emit(WorkReserved(agent=agent_id, call=call.id, leg=leg, kind="queue", queue=entry.queue))
+    x.do(
+        PopScreen(
+            agent=agent_id,
+            call=call.id,
+            offer=offer,
+            queue=entry.queue,
+            calling=call.calling,
+            called=call.called,
+            waited_s=x.now - entry.queued_at,
+        )
+    )
+    x.do(
+        OriginateToAgent(
+            leg=leg,
+            call=call.id,
+            agent=agent_id,
+            device=agent.device,
+            offer=offer,
+            queue=entry.queue,
+            calling=call.calling,
+            calling_name=call.calling_name,
+            called=call.called,
+            auto_answer=agent.auto_answer,
+        )
+    )
+
+
+def _taken(x: Exchange, offer: s.Offer) -> s.Leg | None:
+    """The leg of the agent who took the offer and waits to be connected."""
+    for leg_id in offer.open.values():
+        leg = x.state.legs.get(leg_id)
+        if leg is not None and leg.state in legs.ANSWERED:
+            return leg
+    return None
+
+
+def answered(x: Exchange, call: s.Call, offer: s.Offer, leg: s.Leg) -> None:
+    """The first phone that is taken wins; the others stop in the same step and count no missed call."""
+    x.emit(LegConnected(leg=leg.id))
+    for agent in sorted(offer.open):
+        if offer.open[agent] != leg.id:
+            end_offer_part(x, offer, agent, "answered_elsewhere", cause="answered_elsewhere")
+    party = x.party(call)
+    if party is not None and party.purpose == "notice":
+        # § 201 StGB: who is recorded must have been told first. The agent waits for the rest of the notice.
+        return
+    _connect(x, call, offer, leg)
+
+
+def _connect(x: Exchange, call: s.Call, offer: s.Offer, leg: s.Leg) -> None:
+    party = x.party(call)
+    queue = x.fold.index.queues.get(offer.queue)
+    if party is None or leg.agent is None:
+        return
+    x.emit(OfferEnded(offer=offer.id, call=call.id, agent=leg.agent, outcome="answered"))
+    leave_queue(x, call, "answered", leg.agent)
+    establish(x, call, party, leg)
+    noticed = call.notice_heard or x.state.configuration is None or not x.state.configuration.recording_notice
+    if queue is not None and queue.record and noticed:
+        record(x, call, party, leg)
+
+
+def rang_out(x: Exchange, offer: s.Offer) -> None:
+    """Redirect on no answer: the caller keeps its place and is offered on, the agents are treated as the queue says."""
+    queue = x.fold.index.queues.get(offer.queue)
+    alone = offer.width == 1
+    for agent in sorted(offer.open):
+        end_offer_part(x, offer, agent, "no_answer", cause="no_answer")
+        # Where all ring together, not having been the first is no sign of absence.
+        if alone and queue is not None and queue.redirect_on_no_answer == "not_ready":
+            make_not_ready(x, agent, "no_answer")
+
+
+def failed(x: Exchange, offer: s.Offer, agent: AgentId, cause: str, status: int | None) -> None:
+    """A phone of an offer refused or could not be reached."""
+    queue = x.fold.index.queues.get(offer.queue)
+    outcome: Literal["no_answer", "declined", "failed"]
+    if cause == "no_answer":
+        outcome = "no_answer"
+    elif cause in {"busy", "rejected"}:
+        outcome = "declined"
+    else:
+        outcome = "failed"
+    width = offer.width
+    end_offer_part(x, offer, agent, outcome, cause=cause, gone=True, status=status)
+    if (
+        outcome != "declined"
+        and width == 1
+        and queue is not None
+        and queue.redirect_on_no_answer == "not_ready"
+        and cause != "no_bandwidth"
+    ):
+        make_not_ready(x, agent, outcome)
+
+
+def agent_left_before_connection(x: Exchange, offer: s.Offer, leg: s.Leg, cause: str) -> None:
+    """The agent took the call and hung up while the caller still heard the recording notice: the caller keeps its place."""
+    if leg.agent is not None:
+        end_offer_part(x, offer, leg.agent, "declined", cause=cause, gone=True)
+    call = x.state.calls[leg.call]
+    party = x.party(call)
+    if party is not None and party.play is None:
+        tell_position(x, call, party)

@@ -1,0 +1,166 @@
+"""The exchange of one tenant: one input and `now` in, events and effects out (DESIGN.md §3). Pure: no clock, no chance, no I/O.
+
+Drive rule: one input, then journal all its events, then carry out all its effects, then the next input. `next_timeout` says when to
+come with `TimePassed`.
+
+Order within a step: facts find the deadlines before them already met (a late `TimePassed` changes nothing in what is decided). A desk
+command acts first and deadlines follow in the same step, so that a command which is refused has changed nothing at all; so
+does `ServiceStarted`, because the deadlines of calls that a crash has cut must not ring phones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from acd.core import arrival, desk, distribution, facts, house, targets
+from acd.core import inputs as i
+from acd.core import state as s
+from acd.core.effects import Effect
+from acd.core.errors import BrokenHistory, CoreError, IllegalTransition, UnknownName
+from acd.core.events import AgentLoggedOff, AgentNotReady, Event
+from acd.core.exchange import Exchange
+from acd.core.ids import TenantId
+from acd.core.inputs import Input
+from acd.core.live import LiveState, live
+from acd.core.state import State
+from acd.core.statistics import Statistics
+
+
+class Step(NamedTuple):
+    """What one input led to."""
+
+    events: list[Event]
+    effects: list[Effect]
+
+
+class Engine:
+    """One tenant's exchange."""
+
+    def __init__(self, tenant: TenantId, state: State | None = None) -> None:
+        self.tenant = tenant
+        self._exchange = Exchange(tenant, state if state is not None else s.State(tenant=tenant, statistics=Statistics()), targets.send_to)
+
+    # ------------------------------------------------------------------ the five methods
+
+    def handle(self, input: Input, now: float) -> Step:  # noqa: A002 - the brief's word for what comes in
+        """Decide one input.
+
+        Raises: IllegalTransition, UnknownName: a desk command that does not fit; nothing changed. Facts never raise.
+        """
+        x = self._exchange
+        x.now = max(now, x.now)
+        x.events, x.effects = [], []
+        act = _ACT[type(input)]
+        if type(input) not in _BEFORE_DEADLINES:
+            self._meet_deadlines()
+        act(x, input)
+        self._settle()
+        return Step(x.events, x.effects)
+
+    def next_timeout(self) -> float | None:
+        """Epoch seconds at which `TimePassed` is due; None when nothing is awaited."""
+        return self._exchange.fold.timers.next_timeout()
+
+    def apply(self, event: Event, now: float) -> None:
+        """Fold an event of the journal: recovery and replay. `handle` does so by itself with its own."""
+        x = self._exchange
+        x.now = max(now, x.now)
+        x.fold.apply(event, x.now)
+
+    # ------------------------------------------------------------------ looking in
+
+    @property
+    def state(self) -> State:
+        """The state; to be read only."""
+        return self._exchange.state
+
+    def state_hash(self) -> str:
+        """Sha256 over the canonical encoding of the whole state, timers included: the same in every process."""
+        return self._exchange.fold.digest()
+
+    def live(self) -> LiveState:
+        """The live board as of the last input."""
+        return live(self._exchange.fold, self._exchange.now)
+
+    def live_at(self, now: float) -> LiveState:
+        """The live board at `now`: waiting times run on between inputs."""
+        return live(self._exchange.fold, max(now, self._exchange.now))
+
+    def describe(self) -> dict[str, Any]:
+        """Counts, deadlines and dropped facts, for /debug/state."""
+        state, fold = self.state, self._exchange.fold
+        return {
+            "tenant": self.tenant,
+            "clock": self._exchange.now,
+            "calls": {call.id: {"state": call.state.value, "since": call.since, "legs": list(call.legs)} for call in state.calls.values()},
+            "waiting": {queue: len(line) for queue, line in fold.order.items()},
+            "offers": len(state.offers),
+            "agents": {category: len(members) for category, members in fold.categories.items()},
+            "timers": dict(sorted(state.timers.items(), key=lambda one: (one[1], one[0]))),
+            "next_timeout": self.next_timeout(),
+            "dropped": dict(self._exchange.dropped),
+            "state_hash": self.state_hash(),
+        }
+
+    # ------------------------------------------------------------------ inside
+
+    def _meet_deadlines(self) -> None:
+        x = self._exchange
+        while (timer := x.fold.timers.due(x.now)) is not None:
+            house.deadline(x, timer)
+
+    def _settle(self) -> None:
+        """Until nothing is left to be done at this moment: deadlines that are due, queues that drained, contacts for free agents."""
+        x = self._exchange
+        self._meet_deadlines()
+        if any(isinstance(event, _LEAVING) for event in x.events):
+            distribution.overflow_unstaffed(x)
+        distribution.settle_queues(x)
+        while x.fold.routing_needed:
+            distribution.distribute(x)
+            self._meet_deadlines()
+
+
+_LEAVING = (AgentLoggedOff, AgentNotReady)
+_COMMANDS: dict[type, Callable[[Exchange, Any], None]] = {
+    i.LogOn: desk.log_on,
+    i.LogOff: desk.log_off,
+    i.GoReady: desk.go_ready,
+    i.GoNotReady: desk.go_not_ready,
+    i.EndAfterCallWork: desk.end_after_call_work,
+    i.Dial: desk.dial,
+    i.Answer: desk.answer,
+    i.Decline: desk.decline,
+    i.Hold: desk.hold,
+    i.Retrieve: desk.retrieve,
+    i.HangUp: desk.hang_up,
+    i.Transfer: desk.transfer,
+    i.SetDisposition: desk.set_disposition,
+    i.ClearCall: desk.clear,
+}
+_FACTS: dict[type, Callable[[Exchange, Any], None]] = {
+    i.Configured: house.configured,
+    i.ServiceStarted: house.started,
+    i.ServiceStopping: house.stopping,
+    i.TimePassed: lambda _x, _input: None,
+    i.CallArrived: arrival.arrived,
+    i.LegAlerting: facts.leg_alerting,
+    i.LegAnswered: facts.leg_answered,
+    i.LegFailed: facts.leg_failed,
+    i.LegReleased: facts.leg_released,
+    i.LegHeldByParty: facts.leg_held,
+    i.LegRetrievedByParty: facts.leg_retrieved,
+    i.DigitPressed: facts.digit_pressed,
+    i.SoundsEnded: facts.sounds_ended,
+    i.LegPriced: facts.leg_priced,
+    i.RecordingEnded: facts.recording_ended,
+    i.QualityMeasured: facts.quality_measured,
+    i.DeviceRegistered: house.device_registered,
+    i.DeviceUnregistered: house.device_unregistered,
+    i.TrunkChanged: house.trunk_changed,
+}
+_ACT = _COMMANDS | _FACTS
+_BEFORE_DEADLINES = frozenset({*_COMMANDS, i.ServiceStarted})
+
+__all__ = ["BrokenHistory", "CoreError", "Engine", "IllegalTransition", "State", "Step", "UnknownName"]

@@ -1,0 +1,154 @@
+"""What the lines report: each fact finds its leg, and what it means depends on what the leg is for. Stale facts are dropped and counted."""
+
+from __future__ import annotations
+
+from acd.core import call as calls
+from acd.core import conversation, desk, distribution, reach, treatment
+from acd.core import inputs as i
+from acd.core import leg as legs
+from acd.core import state as s
+from acd.core.clearing import clear_call, end_leg
+from acd.core.effects import ReleaseLeg
+from acd.core.events import LegAlerted, LegConnected, LegMeasured, LegQuoted, RecordingKept, SoundsFinished
+from acd.core.exchange import Exchange
+
+
+def _offer(x: Exchange, leg: s.Leg) -> s.Offer | None:
+    """The offer this leg rings for, while it is open."""
+    return x.state.offers.get(leg.offer) if leg.offer is not None else None
+
+
+def leg_alerting(x: Exchange, fact: i.LegAlerting) -> None:
+    leg = x.state.legs.get(fact.leg)
+    if leg is None or leg.arrived or legs.Input.ALERTED not in legs.TRANSITIONS[leg.state]:
+        x.drop(fact)
+        return
+    x.emit(LegAlerted(leg=leg.id))
+    if _offer(x, leg) is None:
+        reach.alerted(x, x.state.calls[leg.call], leg)
+
+
+def leg_answered(x: Exchange, fact: i.LegAnswered) -> None:
+    leg = x.state.legs.get(fact.leg)
+    if leg is None:
+        # The answer crossed our CANCEL (RFC 3261 §9.1): nobody waits for this party any more.
+        x.drop(fact)
+        x.do(ReleaseLeg(leg=fact.leg, cause="answered_elsewhere"))
+        return
+    if leg.arrived:
+        # Our own answer is confirmed; it counted from the moment it was given.
+        return
+    if legs.Input.CONNECTED not in legs.TRANSITIONS[leg.state]:
+        x.drop(fact)
+        return
+    call = x.state.calls[leg.call]
+    offer = _offer(x, leg)
+    if offer is not None:
+        distribution.answered(x, call, offer, leg)
+        return
+    x.emit(LegConnected(leg=leg.id))
+    if leg.id == call.party:
+        desk.dialled_agent_answered(x, call)
+    else:
+        reach.answered(x, call, leg)
+
+
+def leg_failed(x: Exchange, fact: i.LegFailed) -> None:
+    leg = x.state.legs.get(fact.leg)
+    if leg is None or leg.arrived or legs.Input.FAILED not in legs.TRANSITIONS[leg.state]:
+        x.drop(fact)
+        return
+    offer = _offer(x, leg)
+    if offer is not None and leg.agent is not None:
+        distribution.failed(x, offer, leg.agent, fact.cause, fact.status)
+    else:
+        reach.failed(x, x.state.calls[leg.call], leg, fact.cause, status=fact.status, detail=fact.detail)
+
+
+def leg_released(x: Exchange, fact: i.LegReleased) -> None:
+    leg = x.state.legs.get(fact.leg)
+    if leg is None:
+        x.drop(fact)
+        return
+    call = x.state.calls[leg.call]
+    offer = _offer(x, leg)
+    if offer is not None:
+        distribution.agent_left_before_connection(x, offer, leg, fact.cause)
+    elif call.state in calls.TALKING and call.pair is not None and leg.id in call.pair:
+        conversation.party_left(x, call, leg, fact.cause)
+    elif leg.id == call.party:
+        cause = call.ending or ("abandoned" if fact.cause in _WENT else fact.cause)
+        end_leg(x, leg, fact.cause, "abandoned", by="party")
+        clear_call(x, call, cause, leg_cause="hang_up")
+    else:
+        reach.failed(x, call, leg, "error", detail=fact.cause)
+
+
+_WENT = frozenset({"hang_up", "cancelled"})
+
+
+def leg_held(x: Exchange, fact: i.LegHeldByParty) -> None:
+    leg = x.state.legs.get(fact.leg)
+    if leg is None or legs.Input.HELD not in legs.TRANSITIONS[leg.state]:
+        x.drop(fact)
+        return
+    conversation.hold(x, x.state.calls[leg.call], leg, None)
+
+
+def leg_retrieved(x: Exchange, fact: i.LegRetrievedByParty) -> None:
+    leg = x.state.legs.get(fact.leg)
+    if leg is None or legs.Input.RETRIEVED not in legs.TRANSITIONS[leg.state]:
+        x.drop(fact)
+        return
+    conversation.retrieve(x, x.state.calls[leg.call], leg)
+
+
+def digit_pressed(x: Exchange, fact: i.DigitPressed) -> None:
+    """Keys count in menus and queues; in a conversation they are the parties' own (card numbers!) and are not kept."""
+    leg = x.state.legs.get(fact.leg)
+    call = x.state.calls.get(leg.call) if leg is not None else None
+    if leg is None or call is None or leg.id != call.party:
+        x.drop(fact)
+    elif call.menu is not None:
+        treatment.digit(x, call, leg, fact.digit)
+    elif call.entry is not None:
+        distribution.exit_key(x, call, leg, fact.digit)
+
+
+def sounds_ended(x: Exchange, fact: i.SoundsEnded) -> None:
+    leg = x.state.legs.get(fact.leg)
+    if leg is None or leg.play != fact.play:
+        x.drop(fact)
+        return
+    purpose = leg.purpose
+    x.emit(SoundsFinished(leg=leg.id, play=fact.play, outcome=fact.outcome))
+    call = x.state.calls[leg.call]
+    if purpose == "announcement":
+        clear_call(x, call, call.ending or "announced")
+    elif purpose is not None:
+        distribution.heard(x, call, leg, purpose)
+
+
+def leg_priced(x: Exchange, fact: i.LegPriced) -> None:
+    if fact.leg in x.state.legs:
+        x.emit(LegQuoted(leg=fact.leg, quote=fact.quote))
+    else:
+        x.drop(fact)
+
+
+def recording_ended(x: Exchange, fact: i.RecordingEnded) -> None:
+    known = x.state.recordings.get(fact.recording)
+    if known is None:
+        x.drop(fact)
+        return
+    x.emit(RecordingKept(recording=fact.recording, call=known[0], path=fact.path, duration_ms=fact.duration_ms, error=fact.error))
+
+
+def quality_measured(x: Exchange, fact: i.QualityMeasured) -> None:
+    leg = x.state.legs.get(fact.leg)
+    ended = x.state.ended_legs.get(fact.leg)
+    call = leg.call if leg is not None else ended[0] if ended is not None else None
+    if call is None:
+        x.drop(fact)
+        return
+    x.emit(LegMeasured(leg=fact.leg, call=call, quality=fact.quality))

@@ -1,0 +1,808 @@
+"""State + event -> state: the only place where the exchange changes (DESIGN.md §3); live, recovery and replay alike.
+
+The machines' tables say what an event does to call, leg, agent, work, queue and entry; their actions are methods of `Fold`. Beside
+the state it keeps indexes that can be computed from it at any time (who is free, who stands where), so that no decision has to search.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_left, insort
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+
+from acd.core import agent as agents
+from acd.core import call as calls
+from acd.core import events as e
+from acd.core import leg as legs
+from acd.core import queue as queues
+from acd.core import queue_entry as entries
+from acd.core import schedule, skills, statistics
+from acd.core import state as s
+from acd.core import work as works
+from acd.core.configuration import Agent, Menu, Number, Queue, Schedule, Trunk
+from acd.core.errors import BrokenHistory
+from acd.core.ids import AgentId, CallId, EntryId, MenuId, QueueId, ScheduleId, SiteId, TrunkId
+from acd.core.inputs import FailureCause
+from acd.core.timers import Timer, TimerTable, name
+
+AGENT_RING_S = 25.0
+"""A phone rung outside a queue: about five rings, then the call goes where the agent's forwarding says."""
+OUTSIDE_RING_S = 90.0
+"""A number outside: networks give up on their own after 60 to 90 s (ITU-T Q.118 suggests 1 to 2 minutes)."""
+RETRY_PAUSE_S = 5.0
+"""Nobody is rung again for the same caller sooner: a phone that refuses by itself must not be rung without end."""
+RETRY_AFTER_S = 30.0
+"""Nor sooner than this, while others who could take the caller have not been tried."""
+KEEP_ENDED_LEGS_S = 120.0
+"""Quality and recordings come in after the end; RFC 3550 §6.3.7 lets a BYE take a few seconds."""
+KEEP_RECORDINGS_S = 86400.0
+
+FREE: Final = "free"
+CATEGORIES: Final = ("logged_off", "not_ready", "busy", "unregistered", FREE)
+"""Everybody configured is in exactly one; the first that applies."""
+
+_FAILURES: Final = frozenset(FailureCause.__args__)  # type: ignore[attr-defined]
+_TAKEN_OR_GONE: Final = frozenset({"answered", "abandoned"})
+_NOT_TAKEN: Final = frozenset({"no_answer", "declined", "failed"})
+_ENTRY_INPUT: Final = {
+    "answered": entries.Input.ANSWERED,
+    "abandoned": entries.Input.ABANDONED,
+    "overflowed": entries.Input.OVERFLOWED,
+    "exited": entries.Input.EXPIRED,
+    "closed": entries.Input.EXPIRED,
+    "withdrawn": entries.Input.EXPIRED,
+}
+
+Rank = tuple[float, float, EntryId]
+"""Arrival less advantage, arrival, name: smaller is next. It never changes while the contact waits, so lines stay sorted by themselves."""
+
+
+class Index:
+    """What the configuration says, by name."""
+
+    def __init__(self, state: s.State) -> None:
+        configuration = state.configuration
+        self.agents: dict[AgentId, Agent] = {}
+        self.queues: dict[QueueId, Queue] = {}
+        self.menus: dict[MenuId, Menu] = {}
+        self.numbers: dict[str, Number] = {}
+        self.extensions: dict[str, AgentId] = {}
+        self.schedules: dict[ScheduleId, Schedule] = {}
+        self.sites: dict[SiteId, int] = {}
+        self.trunks: dict[TrunkId, Trunk] = {}
+        self.outbound_trunks: list[Trunk] = []
+        self.reasons: frozenset[str] = frozenset()
+        self.language = "de"
+        self._eligibility: dict[tuple[QueueId, int], skills.Eligibility] = {}
+        if configuration is None:
+            return
+        self.agents = {one.id: one for one in configuration.agents}
+        self.queues = {one.id: one for one in configuration.queues}
+        self.menus = {one.id: one for one in configuration.menus}
+        self.numbers = {one.number: one for one in configuration.numbers}
+        self.extensions = {one.extension: one.id for one in configuration.agents if one.extension}
+        self.schedules = {one.id: one for one in configuration.schedules}
+        self.sites = {one.id: one.upload_kbits for one in configuration.sites}
+        self.trunks = {one.id: one for one in configuration.trunks}
+        self.outbound_trunks = sorted((one for one in configuration.trunks if one.outbound), key=lambda one: (one.order, one.id))
+        self.reasons = frozenset(one.code for one in configuration.reasons)
+        self.language = configuration.language
+
+    def schedule_of(self, holder: Queue | Menu) -> Schedule | None:
+        """Business hours of a queue or menu; None: always open."""
+        return self.schedules.get(holder.schedule) if holder.schedule is not None else None
+
+    def eligibility(self, queue: QueueId, relaxation: int) -> skills.Eligibility:
+        """Who could ever take a contact of `queue` at this relaxation."""
+        known = self._eligibility.get((queue, relaxation))
+        if known is None:
+            known = self._eligibility[queue, relaxation] = skills.eligibility(self.queues[queue], relaxation, self.agents.values())
+        return known
+
+
+def rank(entry: s.Entry) -> Rank:
+    """Place of an entry among all: score = waited + capped priority, so at any moment the earlier `arrival - priority` is ahead."""
+    return (entry.queued_at - entry.priority_s, entry.queued_at, entry.id)
+
+
+class Fold:
+    """One tenant's state and the way events change it."""
+
+    def __init__(self, state: s.State) -> None:
+        self.state = state
+        self.routing_needed = False
+        """Somebody became free or began to wait since the distribution was last looked at."""
+        self.rebuild()
+
+    def rebuild(self) -> None:
+        """Compute every index from the state."""
+        state = self.state
+        self.index = Index(state)
+        self.timers = TimerTable(state.timers)
+        self.categories: dict[str, set[AgentId]] = {category: set() for category in CATEGORIES}
+        self._category_of: dict[AgentId, str] = {}
+        for agent in state.agents.values():
+            self._categorise(agent)
+        self.buckets: dict[tuple[QueueId, int], list[Rank]] = {}
+        """Who waits to be offered, by queue and relaxation: within one, everybody asks for the same."""
+        self.order: dict[QueueId, list[Rank]] = {}
+        """Everybody in a queue, those being offered too."""
+        self.tried_entries: set[EntryId] = set()
+        for entry in state.entries.values():
+            insort(self.order.setdefault(entry.queue, []), rank(entry))
+            if entries.Input.OFFERED in entries.TRANSITIONS[entry.state]:
+                insort(self.buckets.setdefault((entry.queue, entry.relaxation), []), rank(entry))
+            if entry.tried:
+                self.tried_entries.add(entry.id)
+        self.configuration_digest = hashlib.sha256(_ENCODER.encode(state.configuration)).hexdigest()
+        self.routing_needed = True
+
+    # ------------------------------------------------------------------ surface
+
+    def apply(self, event: e.Event, now: float) -> None:
+        """Fold one event.
+
+        Raises: BrokenHistory: the event does not fit the state.
+        """
+        self.state.clock = now
+        try:
+            step = _FOLD.get(type(event))
+            if step is not None:
+                step(self, event, now)
+            statistics.apply(self.state.statistics, event, now)
+        except KeyError as missing:
+            raise BrokenHistory(f"{type(event).__name__} speaks of {missing}, which is not there: {event}") from missing
+
+    def digest(self) -> str:
+        """Sha256 of the canonical encoding of the whole state; the configuration goes in by its own digest, which changes rarely."""
+        digest = hashlib.sha256(self.configuration_digest.encode())
+        state = self.state
+        for field in _HASHED:
+            digest.update(_ENCODER.encode(getattr(state, field)))
+        return digest.hexdigest()
+
+    def position(self, entry: s.Entry) -> int:
+        """Place in the queue, 1 is next."""
+        return bisect_left(self.order[entry.queue], rank(entry)) + 1
+
+    def waiting(self, queue: QueueId) -> int:
+        """How many stand in a queue, those being offered too."""
+        return len(self.order.get(queue, ()))
+
+    # ------------------------------------------------------------------ machines
+
+    def _step(self, table: _Bound, subject: Any, step: StrEnum, now: float) -> None:
+        edge = table[subject.state].get(step)
+        if edge is None:
+            raise BrokenHistory(f"{type(subject).__name__} {subject.id} is {subject.state}: {step} does not fit")
+        subject.state = edge[0]
+        for action in edge[1]:
+            action(self, subject, now)
+
+    def _step_call(self, call: s.Call, step: calls.Input, now: float) -> None:
+        self._step(_CALL, call, step, now)
+        call.since = now
+
+    def _step_leg(self, leg: s.Leg, step: legs.Input, now: float) -> None:
+        self._step(_LEG, leg, step, now)
+        leg.since = now
+
+    def _step_agent(self, agent: s.Agent, step: agents.Input, now: float) -> None:
+        before = agent.state
+        self._step(_AGENT, agent, step, now)
+        if agent.state is not before or step is agents.Input.GO_NOT_READY:
+            agent.since = now
+        self._categorise(agent)
+
+    def _step_work(self, agent: s.Agent, work: s.Work, step: works.Input, now: float) -> None:
+        edge = _WORK[work.state].get(step)
+        if edge is None:
+            raise BrokenHistory(f"work of {agent.id} on {work.call} is {work.state}: {step} does not fit")
+        work.state = edge[0]
+        work.since = now
+        for action in edge[1]:
+            action(self, agent, now)
+
+    # ------------------------------------------------------------------ actions of the tables
+
+    def stop_answer_timer(self, leg: s.Leg, _now: float) -> None:
+        self.timers.stop(name(Timer.ANSWER, leg.id))
+
+    def stop_queue_sounds(self, call: s.Call, _now: float) -> None:
+        self.timers.stop(name(Timer.ANNOUNCE, call.id))
+
+    def restart_idle_clock(self, agent: s.Agent, now: float) -> None:
+        agent.idle_since = now
+
+    def stay(self, agent: s.Agent, _now: float) -> None:
+        agent.leaving = False
+
+    def start_after_call_work(self, agent: s.Agent, now: float) -> None:
+        for work in agent.works.values():
+            if work.until is not None and work.state in works.WRAPPING:
+                self.timers.start(name(Timer.AFTER_CALL_WORK, agent.id), max(work.until, now))
+
+    def stop_after_call_work(self, agent: s.Agent, _now: float) -> None:
+        self.timers.stop(name(Timer.AFTER_CALL_WORK, agent.id))
+
+    def set_next_change(self, queue: s.Queue, now: float) -> None:
+        configured = self.index.queues.get(queue.id)
+        change = schedule.next_change(self.index.schedule_of(configured), now) if configured is not None else None
+        if change is None:
+            self.timers.stop(name(Timer.HOURS, queue.id))
+        else:
+            self.timers.start(name(Timer.HOURS, queue.id), change)
+
+    def stop_wait_limit(self, entry: s.Entry, _now: float) -> None:
+        self.timers.stop(name(Timer.WAIT, entry.id))
+
+    def resume_wait_limit(self, entry: s.Entry, _now: float) -> None:
+        if entry.wait_limit_at is not None:
+            self.timers.start(name(Timer.WAIT, entry.id), entry.wait_limit_at)
+
+    def stand_in_line(self, entry: s.Entry, _now: float) -> None:
+        insort(self.buckets.setdefault((entry.queue, entry.relaxation), []), rank(entry))
+        self.routing_needed = True
+
+    def step_out_of_line(self, entry: s.Entry, _now: float) -> None:
+        _take_out(self.buckets, (entry.queue, entry.relaxation), rank(entry))
+
+    def leave(self, entry: s.Entry, _now: float) -> None:
+        _take_out(self.order, entry.queue, rank(entry))
+        self.tried_entries.discard(entry.id)
+        for kind in (Timer.RELAX, Timer.WAIT, Timer.RETRY):
+            self.timers.stop(name(kind, entry.id))
+        del self.state.entries[entry.id]
+        call = self.state.calls[entry.call]
+        call.entry = None
+
+    # ------------------------------------------------------------------ configuration, house
+
+    def _configuration_changed(self, event: e.ConfigurationChanged, now: float) -> None:
+        state, configuration = self.state, event.configuration
+        state.configuration = configuration
+        configured = {one.id for one in configuration.agents}
+        for agent_id in configured:
+            if agent_id not in state.agents:
+                state.agents[agent_id] = s.Agent(id=agent_id, since=now, idle_since=now)
+        for agent in [one for one in state.agents.values() if one.id not in configured]:
+            agent.leaving = True
+            self._forget_if_removed(agent, configured)
+        known = {one.id for one in configuration.queues}
+        for queue_id in [one for one in state.queues if one not in known]:
+            del state.queues[queue_id]
+            self.timers.stop(name(Timer.HOURS, queue_id))
+        self.index = Index(state)
+        for queue in configuration.queues:
+            if queue.id not in state.queues:
+                state.queues[queue.id] = s.Queue(id=queue.id)
+            self.set_next_change(state.queues[queue.id], now)
+        for trunk_id in [one for one in state.trunks if one not in self.index.trunks]:
+            del state.trunks[trunk_id]
+        for entry in state.entries.values():
+            waits_for = self.index.queues.get(entry.queue)
+            if waits_for is not None:
+                entry.relaxation = sum(entry.queued_at + one.after_s <= now for one in waits_for.relaxations)
+                self._set_entry_timers(entry, waits_for)
+        self.rebuild()
+
+    def _forget_if_removed(self, agent: s.Agent, configured: Any) -> None:
+        """Somebody who is not configured any more goes when the last work is done."""
+        if agent.id in configured or agent.works or agent.state in agents.LOGGED_ON:
+            return
+        del self.state.agents[agent.id]
+        self.timers.stop(name(Timer.BINDING, agent.id))
+        category = self._category_of.pop(agent.id, None)
+        if category is not None:
+            self.categories[category].discard(agent.id)
+
+    def _started(self, _event: e.Started, _now: float) -> None:
+        self.state.stopping = False
+
+    def _stopping(self, _event: e.Stopping, _now: float) -> None:
+        self.state.stopping = True
+
+    # ------------------------------------------------------------------ calls and legs
+
+    def _call_offered(self, event: e.CallOffered, now: float) -> None:
+        self.state.calls[event.call] = s.Call(
+            id=event.call,
+            direction=event.direction,
+            began_at=now,
+            since=now,
+            calling=event.calling,
+            calling_name=event.calling_name,
+            called=event.called,
+            trunk=event.trunk,
+            agent=event.agent,
+            number=event.number,
+            country=event.country,
+            language=event.language,
+        )
+
+    def _leg_initiated(self, event: e.LegInitiated, now: float) -> None:
+        state = self.state
+        call = state.calls[event.call]
+        leg = s.Leg(
+            id=event.leg,
+            call=event.call,
+            role=event.role,
+            since=now,
+            arrived=event.arrived,
+            agent=event.agent,
+            number=event.number,
+            trunk=event.trunk,
+            site=event.site,
+        )
+        state.legs[event.leg] = leg
+        call.legs.append(event.leg)
+        if call.party is None:
+            call.party = event.leg
+        if event.arrived:
+            return
+        call.legs_made += 1
+        if event.trunk is not None:
+            call.trunks_tried.append(event.trunk)
+        entry = state.entries.get(call.entry) if call.entry is not None else None
+        offer = state.offers.get(entry.offer) if entry is not None and entry.offer is not None else None
+        if offer is not None and event.agent is not None and offer.open.get(event.agent) == event.leg:
+            leg.offer = offer.id
+            return
+        self._step_call(call, calls.Input.DELIVERED, now)
+        self.timers.start(name(Timer.ANSWER, event.leg), now + (AGENT_RING_S if event.role == "agent" else OUTSIDE_RING_S))
+
+    def _leg_alerted(self, event: e.LegAlerted, now: float) -> None:
+        leg = self.state.legs[event.leg]
+        self._step_leg(leg, legs.Input.ALERTED, now)
+        if leg.agent is not None:
+            agent = self.state.agents[leg.agent]
+            work = agent.works.get(leg.call)
+            if work is not None and work.leg == leg.id and works.Input.ALERTED in _WORK[work.state]:
+                self._step_work(agent, work, works.Input.ALERTED, now)
+
+    def _leg_connected(self, event: e.LegConnected, now: float) -> None:
+        leg = self.state.legs[event.leg]
+        self._step_leg(leg, legs.Input.CONNECTED, now)
+        if leg.offer is not None:
+            self.timers.stop(name(Timer.RING, leg.offer))
+
+    def _leg_held(self, event: e.LegHeld, now: float) -> None:
+        leg = self.state.legs[event.leg]
+        self._step_leg(leg, legs.Input.HELD, now)
+        call = self.state.calls[leg.call]
+        if call.state in calls.TALKING:
+            self._step_call(call, calls.Input.HELD, now)
+
+    def _leg_retrieved(self, event: e.LegRetrieved, now: float) -> None:
+        leg = self.state.legs[event.leg]
+        self._step_leg(leg, legs.Input.RETRIEVED, now)
+        call = self.state.calls[leg.call]
+        still_held = any(legs.Input.RETRIEVED in _LEG[self.state.legs[one].state] for one in call.legs)
+        if calls.Input.RETRIEVED in _CALL[call.state] and not still_held:
+            self._step_call(call, calls.Input.RETRIEVED, now)
+
+    def _leg_cleared(self, event: e.LegCleared, now: float) -> None:
+        state = self.state
+        leg = state.legs[event.leg]
+        failed = event.cause in _FAILURES and legs.Input.FAILED in _LEG[leg.state]
+        self._step_leg(leg, legs.Input.FAILED if failed else legs.Input.CLEARED, now)
+        del state.legs[event.leg]
+        call = state.calls[leg.call]
+        call.legs.remove(event.leg)
+        if call.party == event.leg:
+            call.party = None
+        state.ended_legs[event.leg] = (leg.call, now)
+
+    def _leg_measured(self, event: e.LegMeasured, _now: float) -> None:
+        self.state.ended_legs.pop(event.leg, None)
+
+    def _call_established(self, event: e.CallEstablished, now: float) -> None:
+        call = self.state.calls[event.call]
+        self._step_call(call, calls.Input.ESTABLISHED, now)
+        call.pair = (event.a, event.b)
+        call.forward = None
+        call.hops = 0
+        for one in call.pair:
+            leg = self.state.legs[one]
+            leg.play = leg.purpose = None
+        if any(legs.Input.RETRIEVED in _LEG[self.state.legs[one].state] for one in call.pair):
+            self._step_call(call, calls.Input.HELD, now)
+
+    def _call_held(self, event: e.CallHeld, now: float) -> None:
+        agent = self.state.agents[event.by]
+        self._step_work(agent, agent.works[event.call], works.Input.HELD, now)
+
+    def _call_retrieved(self, event: e.CallRetrieved, now: float) -> None:
+        agent = self.state.agents[event.by]
+        self._step_work(agent, agent.works[event.call], works.Input.RETRIEVED, now)
+
+    def _call_transferred(self, event: e.CallTransferred, now: float) -> None:
+        call = self.state.calls[event.call]
+        self._step_call(call, calls.Input.TRANSFERRED, now)
+        if call.pair is not None:
+            a, b = call.pair
+            call.party = b if self.state.legs[a].agent == event.by else a
+        call.pair = None
+        call.forward = None
+        call.queue = None
+        call.recording = None
+        call.trunks_tried = []
+
+    def _call_forwarded(self, event: e.CallForwarded, _now: float) -> None:
+        call = self.state.calls[event.call]
+        call.forward = s.Forward(number=event.number, reason=event.reason, by=event.by)
+        call.trunks_tried = []
+        call.hops += 1
+
+    def _call_cleared(self, event: e.CallCleared, now: float) -> None:
+        state = self.state
+        call = state.calls[event.call]
+        self._step_call(call, calls.Input.CLEARED, now)
+        if call.legs:
+            raise BrokenHistory(f"call {call.id} is cleared with legs left: {call.legs}")
+        self.timers.stop(name(Timer.MENU, call.id))
+        del state.calls[event.call]
+        _prune(state.ended_legs, now - KEEP_ENDED_LEGS_S)
+        _prune(state.recordings, now - KEEP_RECORDINGS_S)
+
+    # ------------------------------------------------------------------ treatment
+
+    def _menu_entered(self, event: e.MenuEntered, now: float) -> None:
+        call = self.state.calls[event.call]
+        self._step_call(call, calls.Input.TREATED, now)
+        call.menu = event.menu
+        call.menu_plays = 0
+        call.hops += 1
+
+    def _menu_left(self, event: e.MenuLeft, _now: float) -> None:
+        call = self.state.calls[event.call]
+        call.menu = None
+        self.timers.stop(name(Timer.MENU, call.id))
+
+    def _digit_received(self, event: e.DigitReceived, _now: float) -> None:
+        self.state.calls[event.call].hops = 0
+
+    def _sounds_started(self, event: e.SoundsStarted, now: float) -> None:
+        leg = self.state.legs[event.leg]
+        call = self.state.calls[leg.call]
+        leg.play = event.play
+        leg.purpose = event.purpose
+        leg.plays += 1
+        match event.purpose:
+            case "menu":
+                call.menu_plays += 1
+                self.timers.stop(name(Timer.MENU, call.id))
+            case "music":
+                queue = self.index.queues.get(call.queue) if call.queue is not None else None
+                if queue is not None and queue.announce_position and queue.announce_every_s > 0:
+                    self.timers.start(name(Timer.ANNOUNCE, call.id), now + queue.announce_every_s)
+            case "position":
+                self.timers.stop(name(Timer.ANNOUNCE, call.id))
+            case _:
+                pass
+
+    def _sounds_finished(self, event: e.SoundsFinished, now: float) -> None:
+        leg = self.state.legs[event.leg]
+        call = self.state.calls[leg.call]
+        purpose = leg.purpose
+        leg.play = leg.purpose = None
+        match purpose:
+            case "menu" if call.menu is not None:
+                menu = self.index.menus.get(call.menu)
+                self.timers.start(name(Timer.MENU, call.id), now + (menu.timeout_s if menu is not None else 0.0))
+            case "notice":
+                call.notice_heard = event.outcome == "finished"
+            case _:
+                pass
+
+    def _sounds_stopped(self, event: e.SoundsStopped, _now: float) -> None:
+        leg = self.state.legs[event.leg]
+        leg.play = leg.purpose = None
+
+    def _announcement_began(self, event: e.AnnouncementBegan, now: float) -> None:
+        call = self.state.calls[event.call]
+        self._step_call(call, calls.Input.TREATED, now)
+        call.ending = event.cause
+
+    # ------------------------------------------------------------------ queues and offers
+
+    def _queued(self, event: e.Queued, now: float) -> None:
+        call = self.state.calls[event.call]
+        queue = self.index.queues[event.queue]
+        self._step_call(call, calls.Input.QUEUED, now)
+        call.entry = event.entry
+        call.queue = event.queue
+        call.entries_made += 1
+        call.hops += 1
+        entry = s.Entry(
+            id=event.entry,
+            call=event.call,
+            queue=event.queue,
+            queued_at=now,
+            priority_s=min(queue.priority_s, queue.priority_cap_s),
+            relaxation=sum(one.after_s <= 0 for one in queue.relaxations),
+        )
+        self.state.entries[event.entry] = entry
+        insort(self.order.setdefault(event.queue, []), rank(entry))
+        self.stand_in_line(entry, now)
+        self._set_entry_timers(entry, queue)
+
+    def _set_entry_timers(self, entry: s.Entry, queue: Queue) -> None:
+        if entry.relaxation < len(queue.relaxations):
+            self.timers.start(name(Timer.RELAX, entry.id), entry.queued_at + queue.relaxations[entry.relaxation].after_s)
+        else:
+            self.timers.stop(name(Timer.RELAX, entry.id))
+        limits = [one.max_wait_s for one in queue.overflow if one.max_wait_s is not None]
+        entry.wait_limit_at = entry.queued_at + min(limits) if limits else None
+        if entry.wait_limit_at is not None and entries.Input.OVERFLOWED in entries.TRANSITIONS[entry.state]:
+            self.timers.start(name(Timer.WAIT, entry.id), entry.wait_limit_at)
+        else:
+            self.timers.stop(name(Timer.WAIT, entry.id))
+
+    def _queue_left(self, event: e.QueueLeft, now: float) -> None:
+        self._step(_ENTRY, self.state.entries[event.entry], _ENTRY_INPUT[event.outcome], now)
+
+    def _requirements_relaxed(self, event: e.RequirementsRelaxed, now: float) -> None:
+        entry = self.state.entries[event.entry]
+        queue = self.index.queues[entry.queue]
+        in_line = entries.Input.OFFERED in _ENTRY[entry.state]
+        if in_line:
+            self.step_out_of_line(entry, now)
+        entry.relaxation = event.relaxation
+        if in_line:
+            self.stand_in_line(entry, now)
+        if entry.relaxation < len(queue.relaxations):
+            self.timers.start(name(Timer.RELAX, entry.id), entry.queued_at + queue.relaxations[entry.relaxation].after_s)
+        else:
+            self.timers.stop(name(Timer.RELAX, entry.id))
+
+    def _queue_opened(self, event: e.QueueOpened, now: float) -> None:
+        self._step(_QUEUE, self.state.queues[event.queue], queues.Input.HOURS_BEGAN, now)
+
+    def _queue_closed(self, event: e.QueueClosed, now: float) -> None:
+        self._step(_QUEUE, self.state.queues[event.queue], queues.Input.HOURS_ENDED, now)
+
+    def _queue_filled(self, event: e.QueueFilled, now: float) -> None:
+        self._step(_QUEUE, self.state.queues[event.queue], queues.Input.FILLED, now)
+
+    def _queue_drained(self, event: e.QueueDrained, now: float) -> None:
+        self._step(_QUEUE, self.state.queues[event.queue], queues.Input.DRAINED, now)
+
+    def _offer_made(self, event: e.OfferMade, now: float) -> None:
+        state = self.state
+        entry = state.entries[event.entry]
+        call = state.calls[event.call]
+        self._step(_ENTRY, entry, entries.Input.OFFERED, now)
+        self._step_call(call, calls.Input.DELIVERED, now)
+        call.offers_made += 1
+        entry.offer = event.offer
+        state.offers[event.offer] = s.Offer(
+            id=event.offer, call=event.call, entry=event.entry, queue=event.queue, made_at=now, open=dict(event.legs), width=len(event.legs)
+        )
+        queue = self.index.queues[event.queue]
+        state.queues[event.queue].last_agent = event.decision.chosen[-1]
+        self.timers.start(name(Timer.RING, event.offer), now + queue.ring_timeout_s)
+
+    def _offer_ended(self, event: e.OfferEnded, now: float) -> None:
+        state = self.state
+        offer = state.offers[event.offer]
+        del offer.open[event.agent]
+        entry = state.entries[offer.entry]
+        if event.outcome in _NOT_TAKEN:
+            entry.tried[event.agent] = now
+            self.tried_entries.add(entry.id)
+            self._set_retry(entry, now)
+        if offer.open:
+            return
+        del state.offers[event.offer]
+        self.timers.stop(name(Timer.RING, event.offer))
+        entry.offer = None
+        if event.outcome not in _TAKEN_OR_GONE:
+            self._step(_ENTRY, entry, entries.Input.RETURNED, now)
+            self._step_call(state.calls[offer.call], calls.Input.RETURNED, now)
+
+    def _set_retry(self, entry: s.Entry, now: float) -> None:
+        moments = [at + pause for at in entry.tried.values() for pause in (RETRY_PAUSE_S, RETRY_AFTER_S) if at + pause > now]
+        if moments:
+            self.timers.start(name(Timer.RETRY, entry.id), min(moments))
+        else:
+            self.timers.stop(name(Timer.RETRY, entry.id))
+
+    # ------------------------------------------------------------------ agents
+
+    def _categorise(self, agent: s.Agent) -> None:
+        before = self._category_of.get(agent.id)
+        if agent.id not in self.index.agents:
+            after = None
+        elif agent.state not in agents.LOGGED_ON:
+            after = "logged_off"
+        elif agent.state not in agents.WILLING:
+            after = "not_ready"
+        elif len(agent.works) >= works.CAPACITY["voice"]:
+            after = "busy"
+        elif not agent.bindings:
+            after = "unregistered"
+        else:
+            after = FREE
+        if after == before:
+            return
+        if before is not None:
+            self.categories[before].discard(agent.id)
+            del self._category_of[agent.id]
+        if after is not None:
+            self.categories[after].add(agent.id)
+            self._category_of[agent.id] = after
+        if after == FREE:
+            self.routing_needed = True
+
+    def _agent_logged_on(self, event: e.AgentLoggedOn, now: float) -> None:
+        agent = self.state.agents[event.agent]
+        self._step_agent(agent, agents.Input.LOG_ON, now)
+        agent.reason = "logged_on"
+
+    def _agent_logged_off(self, event: e.AgentLoggedOff, now: float) -> None:
+        agent = self.state.agents[event.agent]
+        self._step_agent(agent, agents.Input.LOG_OFF, now)
+        agent.reason = None
+        self._forget_if_removed(agent, self.index.agents)
+
+    def _agent_ready(self, event: e.AgentReady, now: float) -> None:
+        agent = self.state.agents[event.agent]
+        self._step_agent(agent, agents.Input.GO_READY, now)
+        agent.reason = None
+        # Who says again to be ready may be asked again by those it has not answered.
+        for entry_id in [one for one in self.tried_entries if event.agent in self.state.entries[one].tried]:
+            entry = self.state.entries[entry_id]
+            del entry.tried[event.agent]
+            self._set_retry(entry, now)
+            if not entry.tried:
+                self.tried_entries.discard(entry_id)
+            self.routing_needed = True
+
+    def _agent_not_ready(self, event: e.AgentNotReady, now: float) -> None:
+        agent = self.state.agents[event.agent]
+        self._step_agent(agent, agents.Input.GO_NOT_READY, now)
+        agent.reason = event.reason
+        agent.leaving = agent.leaving or event.leaving
+
+    def _work_reserved(self, event: e.WorkReserved, now: float) -> None:
+        agent = self.state.agents[event.agent]
+        if len(agent.works) >= works.CAPACITY["voice"]:
+            raise BrokenHistory(f"agent {agent.id} has work already: {sorted(agent.works)}, and would get {event.call}")
+        agent.works[event.call] = s.Work(call=event.call, leg=event.leg, kind=event.kind, queue=event.queue, since=now)
+        self._categorise(agent)
+
+    def _work_connected(self, event: e.WorkConnected, now: float) -> None:
+        agent = self.state.agents[event.agent]
+        self._step_work(agent, agent.works[event.call], works.Input.CONNECTED, now)
+
+    def _after_call_work_began(self, event: e.AfterCallWorkBegan, now: float) -> None:
+        agent = self.state.agents[event.agent]
+        work = agent.works[event.call]
+        work.until = event.until
+        self._step_work(agent, work, works.Input.CALL_ENDED, now)
+
+    def _work_done(self, event: e.WorkDone, now: float) -> None:
+        agent = self.state.agents[event.agent]
+        self._step_work(agent, agent.works[event.call], works.Input.DONE, now)
+        del agent.works[event.call]
+        agent.idle_since = now
+        self._categorise(agent)
+        self._forget_if_removed(agent, self.index.agents)
+
+    # ------------------------------------------------------------------ lines, devices, recordings
+
+    def _channel_reserved(self, event: e.ChannelReserved, _now: float) -> None:
+        line = self.state.lines.get(event.line)
+        if line is None:
+            line = self.state.lines[event.line] = s.Line()
+        line.channels[event.leg] = event.kbits
+        line.reserved_kbits += event.kbits
+
+    def _channel_released(self, event: e.ChannelReleased, _now: float) -> None:
+        line = self.state.lines[event.line]
+        line.reserved_kbits -= line.channels.pop(event.leg)
+        if not line.channels:
+            del self.state.lines[event.line]
+        self.routing_needed = True
+
+    def _device_bound(self, event: e.DeviceBound, _now: float) -> None:
+        agent = self.state.agents[event.agent]
+        agent.bindings[event.contact] = s.Binding(
+            contact=event.contact, expires_at=event.expires_at, flow=event.flow, user_agent=event.user_agent
+        )
+        self._set_binding_timer(agent)
+
+    def _device_unbound(self, event: e.DeviceUnbound, _now: float) -> None:
+        agent = self.state.agents[event.agent]
+        del agent.bindings[event.contact]
+        self._set_binding_timer(agent)
+
+    def _set_binding_timer(self, agent: s.Agent) -> None:
+        if agent.bindings:
+            self.timers.start(name(Timer.BINDING, agent.id), min(one.expires_at for one in agent.bindings.values()))
+        else:
+            self.timers.stop(name(Timer.BINDING, agent.id))
+        self._categorise(agent)
+
+    def _deadline_passed(self, event: e.DeadlinePassed, now: float) -> None:
+        self.timers.stop(event.timer)
+        kind, _, subject = event.timer.partition(" ")
+        if kind == Timer.RETRY and EntryId(subject) in self.state.entries:
+            self._set_retry(self.state.entries[EntryId(subject)], now)
+            self.routing_needed = True
+        elif kind == Timer.HOURS and QueueId(subject) in self.state.queues:
+            self.set_next_change(self.state.queues[QueueId(subject)], now)
+
+    def _trunk_up(self, event: e.TrunkUp, now: float) -> None:
+        self.state.trunks[event.trunk] = s.Trunk(up=True, since=now)
+
+    def _trunk_down(self, event: e.TrunkDown, now: float) -> None:
+        self.state.trunks[event.trunk] = s.Trunk(up=False, since=now, detail=event.detail)
+
+    def _recording_began(self, event: e.RecordingBegan, now: float) -> None:
+        call = self.state.calls[event.call]
+        call.recording = event.recording
+        call.recordings_made += 1
+        self.state.recordings[event.recording] = (event.call, now)
+
+    def _recording_kept(self, event: e.RecordingKept, _now: float) -> None:
+        del self.state.recordings[event.recording]
+
+
+def _take_out(lines: dict[Any, list[Rank]], key: Any, place: Rank) -> None:
+    line = lines[key]
+    at = bisect_left(line, place)
+    if at == len(line) or line[at] != place:
+        raise BrokenHistory(f"{place[2]} does not stand in line {key}")
+    del line[at]
+    if not line:
+        del lines[key]
+
+
+def _prune(remembered: dict[Any, tuple[CallId, float]], before: float) -> None:
+    """Forget what is older; insertion order is age order."""
+    while remembered:
+        oldest = next(iter(remembered))
+        if remembered[oldest][1] > before:
+            return
+        del remembered[oldest]
+
+
+# ---------------------------------------------------------------------- tables bound to methods, once
+
+_Bound = dict[Any, dict[Any, tuple[Any, tuple[Callable[[Fold, Any, float], None], ...]]]]
+
+
+def _bind(table: Any) -> _Bound:
+    """Resolve every action to the method of that name; a missing one fails at import."""
+    return {
+        state: {step: (edge.state, tuple(getattr(Fold, action.value) for action in edge.actions)) for step, edge in row.items()}
+        for state, row in table.items()
+    }
+
+
+_CALL = _bind(calls.TRANSITIONS)
+_LEG = _bind(legs.TRANSITIONS)
+_AGENT = _bind(agents.TRANSITIONS)
+_WORK = _bind(works.TRANSITIONS)
+_QUEUE = _bind(queues.TRANSITIONS)
+_ENTRY = _bind(entries.TRANSITIONS)
+
+_ENCODER = msgspec.msgpack.Encoder(order="deterministic")
+_HASHED = tuple(field for field in s.State.__struct_fields__ if field != "configuration")
+
+
+def _handler(event: type) -> str:
+    """`LegAlerted` -> `_leg_alerted`."""
+    return "".join("_" + letter.lower() if letter.isupper() else letter for letter in event.__name__)
+
+
+_FOLD: dict[type, Callable[[Fold, Any, float], None]] = {
+    event: getattr(Fold, _handler(event)) for event in e.Event.__args__ if hasattr(Fold, _handler(event))
+}
+"""Events without a method leave the state as it is: they are for ledgers and reports."""

@@ -1,0 +1,184 @@
+"""The exchange itself: configuration, start and stop, devices and trunks coming and going, and every deadline (DESIGN.md §3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from acd.core import agent as agents
+from acd.core import distribution, reach, schedule, treatment
+from acd.core import inputs as i
+from acd.core import queue as queues
+from acd.core.clearing import clear_call, work_done
+from acd.core.events import (
+    AgentLoggedOff,
+    ConfigurationChanged,
+    DeadlinePassed,
+    DeviceBound,
+    DeviceUnbound,
+    QueueClosed,
+    QueueOpened,
+    Started,
+    Stopping,
+    TrunkDown,
+    TrunkUp,
+)
+from acd.core.exchange import Exchange
+from acd.core.ids import AgentId, CallId, EntryId, LegId, OfferId, QueueId
+from acd.core.timers import Timer
+
+
+def configured(x: Exchange, fact: i.Configured) -> None:
+    """Take the new configuration; whoever was removed leaves, at once or when the work is done."""
+    names = {agent.id for agent in fact.configuration.agents}
+    for agent in list(x.state.agents.values()):
+        if agent.id not in names and not agent.works and agents.Input.LOG_OFF in agents.TRANSITIONS[agent.state]:
+            x.emit(AgentLoggedOff(agent=agent.id))
+    x.emit(ConfigurationChanged(configuration=fact.configuration))
+    for queue_id in list(x.state.queues):
+        keep_hours(x, queue_id)
+    for entry in list(x.state.entries.values()):
+        if entry.queue not in x.fold.index.queues:
+            distribution.evict(x, entry)
+    for queue in x.fold.index.queues.values():
+        distribution.fill_or_drain(x, queue)
+    distribution.overflow_unstaffed(x)
+
+
+def keep_hours(x: Exchange, queue_id: QueueId) -> None:
+    """Open or close a queue as its hours say at this moment."""
+    queue, running = x.fold.index.queues.get(queue_id), x.state.queues.get(queue_id)
+    if queue is None or running is None:
+        return
+    if schedule.is_open(x.fold.index.schedule_of(queue), x.now):
+        if queues.Input.HOURS_BEGAN in queues.TRANSITIONS[running.state]:
+            x.emit(QueueOpened(queue=queue_id))
+    elif queues.Input.HOURS_ENDED in queues.TRANSITIONS[running.state]:
+        x.emit(QueueClosed(queue=queue_id))
+
+
+def started(x: Exchange, _fact: i.ServiceStarted) -> None:
+    """Whatever the journal shows as up was cut: it is written off, and there is nobody left to tell."""
+    x.silent = True
+    x.emit(Started())
+    for call in list(x.state.calls.values()):
+        clear_call(x, call, "restart")
+    x.silent = False
+
+
+def stopping(x: Exchange, _fact: i.ServiceStopping) -> None:
+    """Release everything in order."""
+    x.emit(Stopping())
+    for call in list(x.state.calls.values()):
+        clear_call(x, call, "shutdown")
+
+
+def device_registered(x: Exchange, fact: i.DeviceRegistered) -> None:
+    if fact.agent not in x.fold.index.agents or fact.expires_at <= x.now:
+        x.drop(fact)
+        return
+    x.emit(
+        DeviceBound(agent=fact.agent, contact=fact.contact, expires_at=fact.expires_at, flow=fact.flow, user_agent=fact.user_agent),
+    )
+
+
+def device_unregistered(x: Exchange, fact: i.DeviceUnregistered) -> None:
+    agent = x.state.agents.get(fact.agent)
+    if agent is None or fact.contact not in agent.bindings:
+        x.drop(fact)
+        return
+    x.emit(DeviceUnbound(agent=fact.agent, contact=fact.contact, why=fact.why))
+
+
+def trunk_changed(x: Exchange, fact: i.TrunkChanged) -> None:
+    known = x.state.trunks.get(fact.trunk)
+    if fact.trunk not in x.fold.index.trunks or (known is not None and known.up == fact.up and known.detail == fact.detail):
+        x.drop(fact)
+    elif fact.up:
+        x.emit(TrunkUp(trunk=fact.trunk))
+    else:
+        x.emit(TrunkDown(trunk=fact.trunk, detail=fact.detail))
+
+
+# ---------------------------------------------------------------------- deadlines
+
+
+def deadline(x: Exchange, timer: str) -> None:
+    """Do what a deadline is for; if that changed nothing about it, it is crossed out."""
+    at = x.state.timers[timer]
+    kind, _, subject = timer.partition(" ")
+    _ON_DEADLINE[Timer(kind)](x, subject)
+    if x.state.timers.get(timer) == at:
+        x.emit(DeadlinePassed(timer=timer))
+
+
+def _ring(x: Exchange, subject: str) -> None:
+    offer = x.state.offers.get(OfferId(subject))
+    if offer is not None:
+        distribution.rang_out(x, offer)
+
+
+def _answer(x: Exchange, subject: str) -> None:
+    leg = x.state.legs.get(LegId(subject))
+    if leg is not None:
+        reach.failed(x, x.state.calls[leg.call], leg, "no_answer", ours=True)
+
+
+def _after_call_work(x: Exchange, subject: str) -> None:
+    agent = x.state.agents.get(AgentId(subject))
+    for work in list(agent.works.values()) if agent is not None else []:
+        if work.until is not None and work.until <= x.now:
+            work_done(x, AgentId(subject), work.call, "handled")
+
+
+def _menu(x: Exchange, subject: str) -> None:
+    call = x.state.calls.get(CallId(subject))
+    if call is not None:
+        treatment.silence(x, call)
+
+
+def _announce(x: Exchange, subject: str) -> None:
+    call = x.state.calls.get(CallId(subject))
+    party = x.party(call) if call is not None else None
+    if call is not None and party is not None and call.entry is not None:
+        distribution.tell_position(x, call, party)
+
+
+def _relax(x: Exchange, subject: str) -> None:
+    entry = x.state.entries.get(EntryId(subject))
+    if entry is not None and entry.queue in x.fold.index.queues:
+        distribution.relax(x, entry)
+
+
+def _wait(x: Exchange, subject: str) -> None:
+    entry = x.state.entries.get(EntryId(subject))
+    if entry is not None:
+        distribution.waited_too_long(x, entry)
+
+
+def _retry(_x: Exchange, _subject: str) -> None:
+    """Crossing it out sets the next one and has the distribution looked at again."""
+
+
+def _binding(x: Exchange, subject: str) -> None:
+    agent = x.state.agents.get(AgentId(subject))
+    for binding in list(agent.bindings.values()) if agent is not None else []:
+        if binding.expires_at <= x.now:
+            x.emit(DeviceUnbound(agent=AgentId(subject), contact=binding.contact, why="expired"))
+
+
+def _hours(x: Exchange, subject: str) -> None:
+    keep_hours(x, QueueId(subject))
+
+
+_ON_DEADLINE: dict[Timer, Callable[[Exchange, str], None]] = {
+    Timer.RING: _ring,
+    Timer.ANSWER: _answer,
+    Timer.AFTER_CALL_WORK: _after_call_work,
+    Timer.MENU: _menu,
+    Timer.ANNOUNCE: _announce,
+    Timer.RELAX: _relax,
+    Timer.WAIT: _wait,
+    Timer.RETRY: _retry,
+    Timer.BINDING: _binding,
+    Timer.HOURS: _hours,
+}

@@ -1,0 +1,62 @@
+"""Leg, one party's connection: states after CSTA (ECMA-269) connection states; RFC 3261 §13 behind them.
+
+A pair that is not in the table: a fact about the leg is stale (two messages crossed) and is dropped.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from acd.core.machine import Edge, to
+
+
+class State(StrEnum):
+    INITIATED = "initiated"
+    ALERTING = "alerting"
+    CONNECTED = "connected"
+    HELD = "held"
+    FAILED = "failed"
+    CLEARED = "cleared"
+
+
+class Input(StrEnum):
+    ALERTED = "alerted"
+    CONNECTED = "connected"
+    HELD = "held"
+    RETRIEVED = "retrieved"
+    FAILED = "failed"
+    CLEARED = "cleared"
+
+
+class Do(StrEnum):
+    STOP_ANSWER_TIMER = "stop_answer_timer"
+
+
+# fmt: off
+TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
+    State.INITIATED: {
+        Input.ALERTED:   to(State.ALERTING),
+        Input.CONNECTED: to(State.CONNECTED, Do.STOP_ANSWER_TIMER),
+        Input.FAILED:    to(State.FAILED, Do.STOP_ANSWER_TIMER),
+        Input.CLEARED:   to(State.CLEARED, Do.STOP_ANSWER_TIMER),
+    },
+    State.ALERTING: {
+        Input.CONNECTED: to(State.CONNECTED, Do.STOP_ANSWER_TIMER),
+        Input.FAILED:    to(State.FAILED, Do.STOP_ANSWER_TIMER),
+        Input.CLEARED:   to(State.CLEARED, Do.STOP_ANSWER_TIMER),
+    },
+    State.CONNECTED: {
+        Input.HELD:      to(State.HELD),
+        Input.CLEARED:   to(State.CLEARED),
+    },
+    State.HELD: {
+        Input.RETRIEVED: to(State.CONNECTED),
+        Input.CLEARED:   to(State.CLEARED),
+    },
+    State.FAILED: {},
+    State.CLEARED: {},
+}
+# fmt: on
+
+ANSWERED = frozenset({State.CONNECTED, State.HELD})
+"""The party is on the line."""

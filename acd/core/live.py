@@ -1,0 +1,283 @@
+"""The live board as values: what wall, desk and API show at this moment, computed from the state (R-rows of the wall; house)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from acd.core import admission, estimates, statistics
+from acd.core.fold import FREE, Fold
+from acd.core.ids import AgentId, CallId, EntryId, LegId, QueueId, TrunkId
+
+
+class _Value(msgspec.Struct, frozen=True, kw_only=True):
+    """Base: frozen, by keyword, every field always written."""
+
+
+class LiveEntry(_Value, frozen=True, kw_only=True):
+    """Somebody in a queue."""
+
+    entry: EntryId
+    call: CallId
+    calling: str | None
+    position: int
+    since: float
+    """Epoch seconds of entering."""
+    waited_s: float
+    state: str
+    relaxation: int
+    estimated_wait_s: float | None
+
+
+class LiveQueue(_Value, frozen=True, kw_only=True):
+    id: QueueId
+    name: str
+    state: str
+    waiting: tuple[LiveEntry, ...]
+    waiting_count: int
+    longest_wait_s: float
+    ready: int
+    """Free this moment, of those who could ever take a contact from here."""
+    busy: int
+    not_ready: int
+    logged_on: int
+    offered_today: int
+    answered_today: int
+    abandoned_today: int
+    short_abandoned_today: int
+    overflowed_today: int
+    service_level: float | None
+    service_level_of_answered: float | None
+    service_level_with_abandons: float | None
+    average_speed_of_answer_s: float | None
+    average_handle_time_s: float | None
+    abandon_rate: float | None
+
+
+class LiveWork(_Value, frozen=True, kw_only=True):
+    call: CallId
+    kind: str
+    queue: QueueId | None
+    state: str
+    since: float
+    until: float | None
+
+
+class LiveAgent(_Value, frozen=True, kw_only=True):
+    id: AgentId
+    name: str
+    state: str
+    reason: str | None
+    since: float
+    category: str
+    """logged_off, not_ready, busy, unregistered or free."""
+    registered: bool
+    work: tuple[LiveWork, ...]
+    answered_today: int
+    occupancy: float | None
+
+
+class LiveParty(_Value, frozen=True, kw_only=True):
+    leg: LegId
+    role: str
+    state: str
+    agent: AgentId | None
+    number: str | None
+    trunk: TrunkId | None
+    since: float
+
+
+class LiveCall(_Value, frozen=True, kw_only=True):
+    id: CallId
+    direction: str
+    state: str
+    calling: str | None
+    called: str
+    queue: QueueId | None
+    began_at: float
+    since: float
+    parties: tuple[LiveParty, ...]
+
+
+class LiveReservation(_Value, frozen=True, kw_only=True):
+    leg: LegId
+    kbits: int
+
+
+class LiveLine(_Value, frozen=True, kw_only=True):
+    """The ledger of a site or trunk (R9)."""
+
+    line: str
+    """`site:<id>` or `trunk:<id>`."""
+    upload_kbits: int | None
+    reserved_kbits: int
+    reservations: tuple[LiveReservation, ...]
+
+
+class LiveTrunk(_Value, frozen=True, kw_only=True):
+    id: TrunkId
+    name: str
+    up: bool
+    since: float
+    detail: str | None
+
+
+class LiveRegistration(_Value, frozen=True, kw_only=True):
+    agent: AgentId
+    contact: str
+    expires_at: float
+    flow: str
+    user_agent: str | None
+
+
+class LiveState(_Value, frozen=True, kw_only=True):
+    at: float
+    queues: tuple[LiveQueue, ...]
+    agents: tuple[LiveAgent, ...]
+    calls: tuple[LiveCall, ...]
+    lines: tuple[LiveLine, ...]
+    trunks: tuple[LiveTrunk, ...]
+    registrations: tuple[LiveRegistration, ...]
+
+
+def _queues(fold: Fold, now: float, today: bool) -> tuple[LiveQueue, ...]:
+    found = []
+    for queue in fold.index.queues.values():
+        fit = fold.index.eligibility(queue.id, 0).agents
+        tally = (fold.state.statistics.queues.get(queue.id) if today else None) or statistics.QueueTally()
+        ready = len(fit & fold.categories[FREE])
+        busy = len(fit & fold.categories["busy"])
+        not_ready = len(fit & fold.categories["not_ready"])
+        unregistered = len(fit & fold.categories["unregistered"])
+        handle_s = statistics.average_handle_time(tally)
+        waiting = []
+        for position, place in enumerate(fold.order.get(queue.id, ()), 1):
+            entry = fold.state.entries[place[2]]
+            waiting.append(
+                LiveEntry(
+                    entry=entry.id,
+                    call=entry.call,
+                    calling=fold.state.calls[entry.call].calling,
+                    position=position,
+                    since=entry.queued_at,
+                    waited_s=now - entry.queued_at,
+                    state=entry.state,
+                    relaxation=entry.relaxation,
+                    estimated_wait_s=estimates.estimated_wait_s(position, ready, ready + busy, handle_s),
+                )
+            )
+        found.append(
+            LiveQueue(
+                id=queue.id,
+                name=queue.name,
+                state=fold.state.queues[queue.id].state,
+                waiting=tuple(waiting),
+                waiting_count=len(waiting),
+                longest_wait_s=max((one.waited_s for one in waiting), default=0.0),
+                ready=ready,
+                busy=busy,
+                not_ready=not_ready,
+                logged_on=ready + busy + not_ready + unregistered,
+                offered_today=tally.offered,
+                answered_today=tally.answered,
+                abandoned_today=tally.abandoned,
+                short_abandoned_today=tally.short_abandoned,
+                overflowed_today=tally.overflowed,
+                service_level=statistics.service_level(tally),
+                service_level_of_answered=statistics.service_level_of_answered(tally),
+                service_level_with_abandons=statistics.service_level_with_abandons(tally),
+                average_speed_of_answer_s=statistics.average_speed_of_answer(tally),
+                average_handle_time_s=handle_s,
+                abandon_rate=statistics.abandon_rate(tally),
+            )
+        )
+    return tuple(found)
+
+
+def _agents(fold: Fold, today: bool) -> tuple[LiveAgent, ...]:
+    category_of = {agent: category for category, members in fold.categories.items() for agent in members}
+    found = []
+    for agent in fold.state.agents.values():
+        configured = fold.index.agents.get(agent.id)
+        tally = (fold.state.statistics.agents.get(agent.id) if today else None) or statistics.AgentTally()
+        found.append(
+            LiveAgent(
+                id=agent.id,
+                name=configured.name if configured is not None else agent.id,
+                state=agent.state,
+                reason=agent.reason,
+                since=agent.since,
+                category=category_of.get(agent.id, "busy" if agent.works else "logged_off"),
+                registered=bool(agent.bindings),
+                work=tuple(
+                    LiveWork(call=one.call, kind=one.kind, queue=one.queue, state=one.state, since=one.since, until=one.until)
+                    for one in agent.works.values()
+                ),
+                answered_today=tally.answered,
+                occupancy=statistics.occupancy(tally),
+            )
+        )
+    return tuple(found)
+
+
+def live(fold: Fold, now: float) -> LiveState:
+    """The board at `now`."""
+    state = fold.state
+    today = now < state.statistics.day_ends_at
+    lines = [admission.site_line(site) for site in fold.index.sites] + [admission.trunk_line(trunk) for trunk in fold.index.trunks]
+    lines += [line for line in state.lines if line not in lines]
+    return LiveState(
+        at=now,
+        queues=_queues(fold, now, today),
+        agents=_agents(fold, today),
+        calls=tuple(
+            LiveCall(
+                id=call.id,
+                direction=call.direction,
+                state=call.state,
+                calling=call.calling,
+                called=call.called,
+                queue=call.queue,
+                began_at=call.began_at,
+                since=call.since,
+                parties=tuple(
+                    LiveParty(
+                        leg=leg.id,
+                        role=leg.role,
+                        state=leg.state,
+                        agent=leg.agent,
+                        number=leg.number,
+                        trunk=leg.trunk,
+                        since=leg.since,
+                    )
+                    for leg in (state.legs[one] for one in call.legs)
+                ),
+            )
+            for call in state.calls.values()
+        ),
+        lines=tuple(
+            LiveLine(
+                line=line,
+                upload_kbits=admission.upload_of(state.configuration, line),
+                reserved_kbits=state.lines[line].reserved_kbits if line in state.lines else 0,
+                reservations=tuple(LiveReservation(leg=leg, kbits=kbits) for leg, kbits in state.lines[line].channels.items())
+                if line in state.lines
+                else (),
+            )
+            for line in lines
+        ),
+        trunks=tuple(
+            LiveTrunk(
+                id=trunk.id,
+                name=trunk.name,
+                up=state.trunks[trunk.id].up if trunk.id in state.trunks else True,
+                since=state.trunks[trunk.id].since if trunk.id in state.trunks else 0.0,
+                detail=state.trunks[trunk.id].detail if trunk.id in state.trunks else None,
+            )
+            for trunk in fold.index.trunks.values()
+        ),
+        registrations=tuple(
+            LiveRegistration(agent=agent.id, contact=one.contact, expires_at=one.expires_at, flow=one.flow, user_agent=one.user_agent)
+            for agent in state.agents.values()
+            for one in agent.bindings.values()
+        ),
+    )

@@ -1,0 +1,229 @@
+"""Reaching somebody outside a queue: an agent's own phone with its forwardings, a number outside over the trunks in order (R1, R12, R15).
+
+Whoever is served (`call.party`) waits: with ring-back from its own exchange while it was not answered, with a ring-back sound when it was.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from acd.core import admission
+from acd.core import state as s
+from acd.core.clearing import Refusal, clear_call, end_leg, refusal
+from acd.core.configuration import Agent, Forwarding
+from acd.core.conversation import establish
+from acd.core.effects import OriginateToAgent, OriginateToOutside, PopScreen, RingCaller
+from acd.core.events import CallForwarded, ChannelRefused, LegInitiated, WorkReserved
+from acd.core.exchange import Exchange
+from acd.core.ids import AgentId, LegId
+from acd.core.treatment import RINGBACK, announce, answer_party, turn_away
+
+NEXT_TRUNK = frozenset({"congestion", "unreachable", "error", "no_bandwidth"})
+"""Causes that speak of the trunk, not of the number: the next trunk is tried."""
+
+ForwardReason = Literal["always", "busy", "no_answer", "unregistered", "overflow", "menu", "number", "transfer", "closed", "exit"]
+
+
+def ring_agent(x: Exchange, call: s.Call, agent_id: AgentId) -> None:
+    """Ring one agent's phone for the call, unless its forwarding says otherwise. A person's own phone rings whatever the availability."""
+    configured = x.fold.index.agents.get(agent_id)
+    agent = x.state.agents.get(agent_id)
+    if configured is None or agent is None:
+        turn_away(x, call, "not_found")
+        return
+    if configured.forwarding.always:
+        forward(x, call, configured.forwarding.always, "always", agent_id)
+    elif agent.works:
+        _forward_or(x, call, configured, "busy", "busy")
+    elif not agent.bindings:
+        _forward_or(x, call, configured, "unregistered", "unregistered")
+    else:
+        verdict = admission.at_site(x.state, x.fold.index.sites, configured)
+        leg = x.next_leg(call)
+        if verdict is not None and not verdict.fits:
+            refuse_channel(x, call, leg, verdict)
+            if x.is_answered(x.party(call)):
+                turn_away(x, call, "no_bandwidth")
+            else:
+                clear_call(x, call, "no_bandwidth", refuse=Refusal(503, verdict.reason, 10))
+            return
+        ring_device(x, call, configured, leg, verdict, "direct")
+        _ring_party(x, call)
+
+
+def ring_device(
+    x: Exchange, call: s.Call, agent: Agent, leg: LegId, verdict: admission.Verdict | None, kind: Literal["direct", "outbound"]
+) -> None:
+    """Originate to an agent's device outside an offer. For a call the agent dials itself, the number shown is the one dialled."""
+    shown = call.called if kind == "outbound" else call.calling
+    x.emit(LegInitiated(leg=leg, call=call.id, role="agent", agent=agent.id, site=agent.site))
+    x.reserve(leg, verdict)
+    x.emit(WorkReserved(agent=agent.id, call=call.id, leg=leg, kind=kind))
+    x.do(PopScreen(agent=agent.id, call=call.id, offer=None, queue=None, calling=shown, called=call.called, waited_s=x.now - call.began_at))
+    x.do(
+        OriginateToAgent(
+            leg=leg,
+            call=call.id,
+            agent=agent.id,
+            device=agent.device,
+            offer=None,
+            queue=None,
+            calling=shown,
+            calling_name=None if kind == "outbound" else call.calling_name,
+            called=call.called,
+            auto_answer=agent.auto_answer,
+        )
+    )
+
+
+def refuse_channel(x: Exchange, call: s.Call, leg: LegId, verdict: admission.Verdict) -> None:
+    """Write down that a channel did not fit, with the figures."""
+    x.emit(
+        ChannelRefused(
+            leg=leg,
+            call=call.id,
+            line=verdict.line,
+            kbits=verdict.kbits,
+            reserved_kbits=verdict.reserved_kbits,
+            upload_kbits=verdict.upload_kbits or 0,
+            reason=verdict.reason,
+        )
+    )
+
+
+def _ring_party(x: Exchange, call: s.Call) -> None:
+    """The far end rings: let the party hear it."""
+    party = x.party(call)
+    if party is None:
+        return
+    if not x.is_answered(party):
+        if party.arrived:
+            x.do(RingCaller(leg=party.id))
+    elif party.purpose != "ringback":
+        x.play(party, RINGBACK, "ringback", loop=True)
+
+
+def _forward_or(x: Exchange, call: s.Call, agent: Agent, reason: Literal["busy", "no_answer", "unregistered"], cause: str) -> None:
+    number = forwarding_number(agent.forwarding, reason)
+    if number:
+        forward(x, call, number, reason, agent.id)
+    else:
+        turn_away(x, call, cause)
+
+
+def forwarding_number(forwarding: Forwarding, reason: Literal["busy", "no_answer", "unregistered"]) -> str | None:
+    """Where calls go for this reason."""
+    match reason:
+        case "busy":
+            return forwarding.busy
+        case "no_answer":
+            return forwarding.no_answer
+        case "unregistered":
+            return forwarding.unregistered
+
+
+def forward(x: Exchange, call: s.Call, number: str, reason: ForwardReason, by: str) -> None:
+    """The call goes to a number outside on the account of whoever caused it."""
+    x.emit(CallForwarded(call=call.id, number=number, reason=reason, by=by))
+    call_outside(x, call)
+
+
+def call_outside(x: Exchange, call: s.Call, after: str | None = None) -> None:
+    """Try the next trunk for the number the call is to reach; none left: tell the party `after`, the last trunk's cause."""
+    number = call.forward.number if call.forward is not None else call.called
+    refused: admission.Verdict | None = None
+    for trunk in x.fold.index.outbound_trunks:
+        known = x.state.trunks.get(trunk.id)
+        if trunk.id in call.trunks_tried or (known is not None and not known.up):
+            continue
+        verdict = admission.on_trunk(x.state, trunk)
+        leg = x.next_leg(call)
+        if not verdict.fits:
+            refuse_channel(x, call, leg, verdict)
+            refused = verdict
+            continue
+        by = call.forward.by if call.forward is not None else None
+        x.emit(
+            LegInitiated(
+                leg=leg,
+                call=call.id,
+                role="forward" if call.forward is not None else "destination",
+                number=number,
+                trunk=trunk.id,
+                forwarded_by=by,
+            )
+        )
+        x.reserve(leg, verdict)
+        x.do(
+            OriginateToOutside(
+                leg=leg,
+                call=call.id,
+                number=number,
+                trunk=trunk.id,
+                caller_id=_caller_id(x, call),
+                forwarded_from=call.calling if call.forward is not None else None,
+            )
+        )
+        return
+    if refused is not None and not x.is_answered(x.party(call)):
+        clear_call(x, call, "no_bandwidth", refuse=Refusal(503, refused.reason, 10))
+    else:
+        turn_away(x, call, after or ("no_bandwidth" if refused is not None else "unreachable"))
+
+
+def _caller_id(x: Exchange, call: s.Call) -> str | None:
+    if call.forward is not None:
+        return call.number
+    agent = x.fold.index.agents.get(call.agent) if call.agent is not None else None
+    return agent.outbound_caller_id if agent is not None else None
+
+
+def alerted(x: Exchange, call: s.Call, leg: s.Leg) -> None:
+    """A phone outside an offer rings."""
+    if leg.id != call.party:
+        _ring_party(x, call)
+
+
+def answered(x: Exchange, call: s.Call, leg: s.Leg) -> None:
+    """A phone outside an offer was taken; the party that waited for it is answered and connected."""
+    party = answer_party(x, call)
+    if party is None:
+        clear_call(x, call, "hang_up")
+        return
+    establish(x, call, party, leg)
+
+
+def failed(
+    x: Exchange, call: s.Call, leg: s.Leg, cause: str, *, status: int | None = None, detail: str | None = None, ours: bool = False
+) -> None:
+    """A phone outside an offer could not be reached, or did not answer. `ours`: we gave up, it still rings there."""
+    role, agent_id, was_party = leg.role, leg.agent, leg.id == call.party
+    work: Literal["no_answer", "declined", "failed"] = (
+        "no_answer" if cause == "no_answer" else "declined" if cause in {"busy", "rejected"} else "failed"
+    )
+    end_leg(x, leg, cause, work, by="exchange" if ours else "party", status=status, detail=detail)
+    if was_party:
+        clear_call(x, call, cause)
+    elif role == "agent" and agent_id is not None:
+        agent = x.fold.index.agents.get(agent_id)
+        reason: Literal["busy", "no_answer", "unregistered"] | None = _FORWARD_ON.get(cause)
+        if agent is not None and reason is not None:
+            _forward_or(x, call, agent, reason, cause)
+        else:
+            turn_away(x, call, cause)
+    elif cause in NEXT_TRUNK:
+        call_outside(x, call, cause)
+    elif x.is_answered(x.party(call)):
+        announce(x, call, ("unavailable",), cause)
+    else:
+        clear_call(x, call, cause, refuse=refusal(cause))
+
+
+_FORWARD_ON: dict[str, Literal["busy", "no_answer", "unregistered"]] = {
+    "busy": "busy",
+    "rejected": "busy",
+    "no_answer": "no_answer",
+    "unregistered": "unregistered",
+    "unreachable": "unregistered",
+}
+"""What a phone's failure means for the forwarding of its person."""

@@ -1,0 +1,39 @@
+"""Where a call goes next: the one switch over all targets (house)."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from acd.core import distribution, reach, treatment
+from acd.core import state as s
+from acd.core.clearing import clear_call
+from acd.core.configuration import Target, ToAgent, ToAnnouncement, ToHangUp, ToMenu, ToOutside, ToQueue
+from acd.core.exchange import Exchange
+
+
+def send_to(x: Exchange, call: s.Call, target: Target, reason: str, by: str) -> None:
+    """Send the party of a call to a target.
+
+    Args:
+        reason: as in CallForwarded: number, menu, overflow, closed, exit, transfer ...
+        by: the number, menu, queue or agent that sends it.
+    """
+    if call.hops > treatment.MAX_HOPS:
+        treatment.turn_away(x, call, "routing_loop")
+        return
+    match target:
+        case ToQueue(queue=queue):
+            distribution.enter_queue(x, call, queue)
+        case ToMenu(menu=menu):
+            treatment.enter_menu(x, call, menu, reason)
+        case ToAgent(agent=agent):
+            reach.ring_agent(x, call, agent)
+        case ToOutside(number=number):
+            reach.forward(x, call, number, cast("reach.ForwardReason", reason), by)
+        case ToAnnouncement(sounds=sounds):
+            treatment.announce(x, call, sounds, "closed" if reason == "closed" else "announced")
+        case ToHangUp():
+            if x.is_answered(x.party(call)):
+                clear_call(x, call, "closed" if reason == "closed" else "hang_up")
+            else:
+                clear_call(x, call, "closed" if reason == "closed" else "busy")

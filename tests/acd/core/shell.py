@@ -1,0 +1,243 @@
+"""A shell in virtual time: carries out effects as phones, trunks and a media plane would, and checks that they make sense."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from acd.core import effects as f
+from acd.core import events as e
+from acd.core import inputs as i
+from acd.core.configuration import (
+    Agent,
+    Menu,
+    Number,
+    Queue,
+    SkillRequirement,
+    TenantConfiguration,
+    ToQueue,
+    Trunk,
+)
+from acd.core.engine import Engine, Step
+from acd.core.replay import Entry
+
+T0 = 1_750_000_000.0  # 2025-06-15 15:06:40 UTC, a Sunday
+SOUND_S = 2.0
+
+
+@dataclass
+class Phone:
+    """How a phone behaves: answers after so long, or fails with a cause."""
+
+    answers_after_s: float | None = 2.0
+    fails: str | None = None
+    fails_after_s: float = 0.1
+    alerts: bool = True
+
+
+@dataclass
+class Shell:
+    engine: Engine
+    now: float = T0
+    phones: dict[str, Phone] = field(default_factory=dict)
+    """By agent id, trunk id or outside number."""
+    journal: list[Entry] = field(default_factory=list)
+    effects: list[f.Effect] = field(default_factory=list)
+    agenda: list[tuple[float, int, i.Input]] = field(default_factory=list)
+    legs: dict[str, str] = field(default_factory=dict)
+    """Living legs -> ringing or up."""
+    plays: dict[str, f.PlaySounds] = field(default_factory=dict)
+    bridges: set[frozenset[str]] = field(default_factory=set)
+    recordings: set[str] = field(default_factory=set)
+    _ticket: Any = field(default_factory=count)
+
+    # -------------------------------------------------------------- driving
+
+    def send(self, *inputs: i.Input) -> list[e.Event]:
+        events: list[e.Event] = []
+        for one in inputs:
+            step = self.engine.handle(one, self.now)
+            self.journal.append(Entry(seq=len(self.journal), now=self.now, input=one, events=tuple(step.events)))
+            events.extend(step.events)
+            self.carry_out(one, step)
+        return events
+
+    def later(self, delay_s: float, fact: i.Input) -> None:
+        heapq.heappush(self.agenda, (self.now + delay_s, next(self._ticket), fact))
+
+    def run(self, seconds: float = 0.0, *, until: float | None = None) -> None:
+        """Let virtual time pass."""
+        end = until if until is not None else self.now + seconds
+        while True:
+            deadline = self.engine.next_timeout()
+            fact_at = self.agenda[0][0] if self.agenda else None
+            if deadline is not None and deadline <= end and (fact_at is None or deadline <= fact_at):
+                self.now = max(self.now, deadline)
+                self.send(i.TimePassed())
+            elif fact_at is not None and fact_at <= end:
+                at, _, fact = heapq.heappop(self.agenda)
+                self.now = max(self.now, at)
+                if self._still_true(fact):
+                    self.send(fact)
+            else:
+                break
+        self.now = max(self.now, end)
+
+    def _still_true(self, fact: i.Input) -> bool:
+        match fact:
+            case i.SoundsEnded(leg=leg, play=play):
+                return leg in self.plays and self.plays[leg].play == play
+            case i.LegAlerting(leg=leg) | i.LegAnswered(leg=leg) | i.LegFailed(leg=leg) | i.LegReleased(leg=leg) | i.DigitPressed(leg=leg):
+                return leg in self.legs
+            case _:
+                return True
+
+    # -------------------------------------------------------------- carrying out
+
+    def carry_out(self, given: i.Input, step: Step) -> None:
+        match given:
+            case i.LegFailed(leg=leg) | i.LegReleased(leg=leg):
+                self._gone(leg)
+            case i.CallArrived(leg=leg):
+                self.legs[leg] = "ringing"
+            case i.LegAnswered(leg=leg) if leg in self.legs:
+                self.legs[leg] = "up"
+            case i.SoundsEnded(leg=leg):
+                self.plays.pop(leg, None)
+            case i.ServiceStarted():
+                self.legs.clear(), self.plays.clear(), self.bridges.clear(), self.recordings.clear(), self.agenda.clear()
+            case _:
+                pass
+        for at, effect in enumerate(step.effects):
+            if isinstance(effect, f.OriginateToAgent):
+                pop = step.effects[at - 1]
+                assert isinstance(pop, f.PopScreen) and pop.agent == effect.agent and pop.call == effect.call
+            self._do(effect)
+        self.effects.extend(step.effects)
+
+    def _do(self, effect: f.Effect) -> None:
+        match effect:
+            case f.AnswerCaller(leg=leg):
+                assert self.legs[leg] == "ringing", leg
+                self.legs[leg] = "up"
+                self.later(0.02, i.LegAnswered(leg=leg))
+            case f.RingCaller(leg=leg):
+                assert self.legs[leg] == "ringing"
+            case f.RefuseCaller(leg=leg):
+                assert self.legs[leg] == "ringing"
+                self._gone(leg)
+            case f.OriginateToAgent(leg=leg, agent=agent):
+                assert leg not in self.legs
+                self._ring(leg, self.phones.get(agent, Phone()))
+            case f.OriginateToOutside(leg=leg, number=number, trunk=trunk):
+                assert leg not in self.legs
+                self.later(0.01, i.LegPriced(leg=leg, quote={"per_minute": "0.02"}))
+                self._ring(leg, self.phones.get(trunk) or self.phones.get(number) or Phone())
+            case f.ReleaseLeg(leg=leg):
+                self._gone(leg)
+            case f.PlaySounds(leg=leg, play=play, sounds=sounds, loop=loop):
+                assert self.legs[leg] == "up", leg
+                assert not any(leg in bridge for bridge in self.bridges), "a bridged leg hears a sound"
+                self.plays[leg] = effect
+                if not loop:
+                    self.later(SOUND_S * len(sounds), i.SoundsEnded(leg=leg, play=play))
+            case f.StopSounds(leg=leg):
+                self.plays.pop(leg, None)
+            case f.ConnectLegs(a=a, b=b):
+                assert self.legs[a] == self.legs[b] == "up"
+                assert not any({a, b} & bridge and bridge != {a, b} for bridge in self.bridges)
+                self.bridges.add(frozenset((a, b)))
+                self.plays.pop(a, None)
+                self.plays.pop(b, None)
+            case f.DisconnectLegs(leg=leg):
+                self.bridges = {bridge for bridge in self.bridges if leg not in bridge}
+            case f.BeginRecording(recording=recording, legs=legs):
+                assert all(self.legs[leg] == "up" for leg in legs)
+                self.recordings.add(recording)
+            case f.EndRecording(recording=recording):
+                self.recordings.remove(recording)
+                self.later(0.1, i.RecordingEnded(recording=recording, path=f"{recording}.wav", duration_ms=1000))
+            case f.AskToAnswer(leg=leg):
+                self.later(0.05, i.LegAnswered(leg=leg))
+            case f.PopScreen():
+                pass
+
+    def _ring(self, leg: str, phone: Phone) -> None:
+        self.legs[leg] = "ringing"
+        if phone.fails is not None:
+            self.later(phone.fails_after_s, i.LegFailed(leg=leg, cause=phone.fails, status=480))
+            return
+        if phone.alerts:
+            self.later(0.05, i.LegAlerting(leg=leg))
+        if phone.answers_after_s is not None:
+            self.later(phone.answers_after_s, i.LegAnswered(leg=leg))
+
+    def _gone(self, leg: str) -> None:
+        if self.legs.pop(leg, None) is not None:
+            self.later(0.03, i.QualityMeasured(leg=leg, quality={"mos": 4.4}))
+        self.plays.pop(leg, None)
+        self.bridges = {bridge for bridge in self.bridges if leg not in bridge}
+
+    # -------------------------------------------------------------- looking
+
+    @property
+    def events(self) -> list[e.Event]:
+        return [event for entry in self.journal for event in entry.events]
+
+    def of(self, kind: type) -> list[Any]:
+        """All events of a kind so far."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def done(self, kind: type) -> list[Any]:
+        """All effects of a kind so far."""
+        return [effect for effect in self.effects if isinstance(effect, kind)]
+
+
+# ------------------------------------------------------------------ things
+
+
+def agent(name: str, **more: Any) -> Agent:
+    return Agent(id=name, name=name.title(), device=f"{name}@example.test", **({"skills": {"support": 5}} | more))
+
+
+def queue(name: str = "support", **more: Any) -> Queue:
+    return Queue(
+        id=name, name=name.title(), **({"requirements": (SkillRequirement(skill="support"),), "greeting": ("queue.greeting",)} | more)
+    )
+
+
+def house(
+    *, agents: tuple[Agent, ...] = (), queues: tuple[Queue, ...] = (), menus: tuple[Menu, ...] = (), **more: Any
+) -> TenantConfiguration:
+    """A small tenant: 601 leads to the first queue, 602 to the second and so on."""
+    queues = queues or (queue(),)
+    numbers = tuple(Number(number=f"60{at}", target=ToQueue(queue=one.id)) for at, one in enumerate(queues, 1))
+    more.setdefault("trunks", (Trunk(id="pbx", name="PBX"),))
+    more["numbers"] = (*numbers, *more.pop("numbers", ()))
+    configuration = TenantConfiguration(tenant="demo", agents=agents or (agent("anna"),), queues=queues, menus=menus, **more)
+    assert configuration.problems() == []
+    return configuration
+
+
+def open_house(configuration: TenantConfiguration | None = None, *, ready: bool = True, **phones: Phone) -> Shell:
+    """A running exchange; every agent has a registered device and, unless told otherwise, is ready."""
+    configuration = configuration or house()
+    shell = Shell(Engine("demo"), phones=dict(phones))
+    shell.send(i.ServiceStarted(), i.Configured(configuration=configuration))
+    for one in configuration.agents:
+        shell.send(i.DeviceRegistered(agent=one.id, contact=f"sip:{one.id}@127.0.0.1", expires_at=T0 + 10_000_000))
+        if ready:
+            shell.send(i.LogOn(agent=one.id, ready=True))
+    return shell
+
+
+_calls = count(1)
+
+
+def call(shell: Shell, called: str = "601", name: str | None = None, **more: Any) -> str:
+    """A caller arrives over the PBX trunk."""
+    name = name or f"c{next(_calls)}"
+    shell.send(i.CallArrived(call=name, leg=f"{name}-in", **({"trunk": "pbx", "calling": "+4989123456", "called": called} | more)))
+    return name

@@ -1,0 +1,142 @@
+"""A whole voice service in this process on free ports, with a small tenant: what the tests of the shell stand on."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from acd.config import Listen, VoiceSettings
+from acd.core import configuration as conf
+from acd.core.ids import AgentId, MenuId, QueueId, SiteId, TenantId, TrunkId
+from acd.runtime import Voice
+from acd.service import Device, Lookup, TenantSetup, TrunkLine
+from billing_cdr import store
+from load.phones import SyntheticPhone
+from sip.digest import ha1
+
+TENANT = TenantId("demo")
+REALM = "fernamt"
+HOST = "127.0.0.1"
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def device(agent: str) -> Device:
+    return Device(
+        agent=AgentId(agent),
+        username=agent,
+        ha1_md5=ha1(agent, REALM, f"{agent}-secret", "MD5"),
+        ha1_sha256=ha1(agent, REALM, f"{agent}-secret", "SHA-256"),
+    )
+
+
+def agent(name: str, extension: str, **fields) -> conf.Agent:
+    return conf.Agent(
+        **{"id": AgentId(name), "name": name.title(), "extension": extension, "device": f"{name}@demo", "skills": {"support": 5}} | fields
+    )
+
+
+def setup(carrier_port: int = 5999, **changes) -> TenantSetup:
+    """Menu on 600, support queue on 601, two agents, a trunk for callers and one to a carrier."""
+    fields = {
+        "tenant": TENANT,
+        "agents": (agent("anna", "11"), agent("ben", "12", skills={"support": 3})),
+        "queues": (
+            conf.Queue(
+                id=QueueId("support"),
+                name="Support",
+                requirements=(conf.SkillRequirement(skill="support"),),
+                strategy="best_skill",
+                after_call_work_s=0.0,
+                ring_timeout_s=5.0,
+                overflow=(),
+            ),
+        ),
+        "menus": (
+            conf.Menu(id=MenuId("main"), sounds=("menu",), options={"1": conf.ToQueue(queue=QueueId("support")), "9": conf.ToHangUp()}),
+        ),
+        "numbers": (
+            conf.Number(number="600", target=conf.ToMenu(menu=MenuId("main"))),
+            conf.Number(number="601", target=conf.ToQueue(queue=QueueId("support"))),
+            conf.Number(number="602", target=conf.ToOutside(number="+491711234567")),
+            conf.Number(number="+4989123456", target=conf.ToQueue(queue=QueueId("support")), language="de", country="DE"),
+        ),
+        "sites": (conf.Site(id=SiteId("office"), upload_kbits=1000),),
+        "trunks": (
+            conf.Trunk(id=TrunkId("callers"), name="Callers", outbound=False),
+            conf.Trunk(id=TrunkId("carrier"), name="Carrier"),
+        ),
+    } | changes
+    return TenantSetup(
+        configuration=conf.TenantConfiguration(**fields),
+        devices=tuple(device(one.id) for one in fields["agents"]),
+        trunks=(
+            TrunkLine(id=TrunkId("callers"), peer="", sources=("127.0.0.0/8",), probe_every_s=0),
+            TrunkLine(id=TrunkId("carrier"), peer=f"{HOST}:{carrier_port}", probe_every_s=0, caller_id="+4989123456"),
+        ),
+    )
+
+
+class Running:
+    """What a test gets: the service, its address, its database, and phones."""
+
+    def __init__(self, voice: Voice, port: int, database: AsyncEngine, stack: contextlib.AsyncExitStack) -> None:
+        self.voice = voice
+        self.address = (HOST, port)
+        self.database = database
+        self._stack = stack
+
+    async def phone(self, name: str) -> SyntheticPhone:
+        """A registered phone of an agent, logged on and ready."""
+        phone = await self._stack.enter_async_context(SyntheticPhone(self.address, user=name, password=f"{name}-secret"))
+        await phone.register()
+        return phone
+
+    async def caller(self, number: str = "+498955555") -> SyntheticPhone:
+        return await self._stack.enter_async_context(SyntheticPhone(self.address, user=number))
+
+    async def cdrs(self, count: int = 1) -> list[store.Entry]:
+        """Waits until so many CDRs are in the database."""
+        async with asyncio.timeout(8):
+            while True:
+                async with self.database.connect() as connection:
+                    found = await store.find(connection, store.Filter())
+                if len(found.entries) >= count:
+                    return list(found.entries)
+                await asyncio.sleep(0.05)
+
+
+@contextlib.asynccontextmanager
+async def running(directory: Path, tenant: TenantSetup | None = None, lookup: Lookup | None = None, **settings) -> AsyncIterator[Running]:
+    port = free_port()
+    first = free_port() & ~1
+    database = create_async_engine(f"sqlite+aiosqlite:///{directory / 'tenant.sqlite'}")
+    async with database.begin() as connection:
+        await connection.run_sync(store.metadata.create_all)
+    voice = await Voice.start(
+        VoiceSettings(
+            **{
+                "listen": (Listen(transport="udp", host=HOST, port=port), Listen(transport="tcp", host=HOST, port=port)),
+                "data": directory,
+                "media_workers": 1,
+                "media_ports": (max(1024, min(first, 60000)), max(1024, min(first, 60000)) + 400),
+                "registration_min_s": 1,
+            }
+            | settings
+        ),
+        lookup,
+    )
+    try:
+        async with contextlib.AsyncExitStack() as stack:
+            await voice.open_tenant(tenant or setup(), database, directory / "journal")
+            yield Running(voice, port, database, stack)
+    finally:
+        await voice.close()
+        await database.dispose()

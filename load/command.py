@@ -1,0 +1,234 @@
+"""`fernamt load`: synthetic callers and agents against an address, progress while it runs, figures at the end (house)."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from load.api_client import ApiClient, ApiError
+from load.plot import draw
+from load.profiles import Burst, CallerProfile, Concurrent, Poisson, ProfileError, Scenario, Spread
+from load.provision import Plan, provision
+from load.records import AgentAccount, Snapshot
+from load.report import Report, Thresholds, percentile, summary
+from load.runner import Run, RunFailed, Runner
+from load.scenarios import SCENARIOS
+
+EXIT_PASSED, EXIT_FAILED, EXIT_NOT_RUN = 0, 1, 2
+
+
+def address(text: str) -> tuple[str, int]:
+    """`host:port`, or `host` for port 5060."""
+    host, _, port = text.rpartition(":") if ":" in text else (text, "", "5060")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is no address; write 127.0.0.1:5060")
+    return host, int(port)
+
+
+def spread(text: str) -> Spread:
+    """A duration of a profile."""
+    try:
+        return Spread.parse(text)
+    except ProfileError as fault:
+        raise argparse.ArgumentTypeError(str(fault)) from fault
+
+
+class LoadCommand:
+    """The subcommand."""
+
+    help = "call a running service with synthetic callers and agents, and measure it"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the arguments."""
+        parser.add_argument("--server", type=address, default=("127.0.0.1", 5060), help="SIP address of the service (127.0.0.1:5060)")
+        parser.add_argument("--api", default="http://127.0.0.1:8080", help="address of its HTTP API; empty: none (http://127.0.0.1:8080)")
+        parser.add_argument("--dial", default="601", help="number the callers dial (601)")
+        parser.add_argument("--local-address", default="127.0.0.1", help="IPv4 address callers and agents have (127.0.0.1)")
+        parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same callers (1)")
+        parser.add_argument("--processes", type=int, default=1, help="load processes, 1 to 9 (1)")
+
+        what = parser.add_argument_group("what happens", "a scenario, and what differs from it")
+        what.add_argument("--scenario", choices=sorted(SCENARIOS), default="steady", help="steady unless said")
+        what.add_argument("--duration", type=float, metavar="S", help="seconds in which calls begin")
+        what.add_argument("--rate", type=float, metavar="N", help="Poisson arrivals, calls a second")
+        what.add_argument("--concurrent", type=int, metavar="N", help="instead: so many calls at any time")
+        what.add_argument("--burst", type=int, metavar="N", help="besides: so many calls at once, every 30 s")
+        what.add_argument("--agents", type=int, metavar="N", help="agents on the phones")
+        what.add_argument("--talk", type=spread, metavar="T", help="talk time: fixed:3, exponential:120, uniform:5, lognormal:180,0.6")
+        what.add_argument("--patience", type=spread, metavar="T", help="waiting time a caller bears; 0: any")
+        what.add_argument("--ring", type=spread, metavar="T", help="how long an agent lets it ring")
+        what.add_argument("--caller-hangs-up", type=float, metavar="SHARE", help="share of calls the caller ends (0.5)")
+        what.add_argument("--after-call-work", type=float, default=0.0, metavar="S", help="of the queue that is provisioned (0)")
+        what.add_argument("--drain", type=float, default=10.0, metavar="S", help="time for calls to end by themselves (10)")
+
+        voice = parser.add_argument_group("audio")
+        voice.add_argument("--rtp", action="store_true", help="send and count G.711, 50 packets a second from each party")
+        voice.add_argument("--rtp-sample", type=float, default=1.0, metavar="SHARE", help="share of the calls that do (1)")
+        voice.add_argument("--codec", choices=["PCMA", "PCMU"], default="PCMA")
+
+        who = parser.add_argument_group("agents and access")
+        who.add_argument("--provision", action="store_true", help="create tenant, queue, number and agents through the API")
+        who.add_argument("--tenant", default=f"load{int(time.time()) % 1_000_000:06d}", help="tenant to create (load and a number)")
+        who.add_argument("--operator", default=os.environ.get("FERNAMT_LOAD_OPERATOR", "operator"), help="platform operator (operator)")
+        who.add_argument(
+            "--operator-password", default=os.environ.get("FERNAMT_LOAD_OPERATOR_PASSWORD"), help="or FERNAMT_LOAD_OPERATOR_PASSWORD"
+        )
+        who.add_argument("--admin", default="load-admin", help="the tenant's administrator or supervisor, without --provision too")
+        who.add_argument(
+            "--admin-password", default=os.environ.get("FERNAMT_LOAD_ADMIN_PASSWORD", ""), help="or FERNAMT_LOAD_ADMIN_PASSWORD"
+        )
+        who.add_argument("--agents-file", type=Path, help="JSON list of {agent, aor, username, password}: agents that are there already")
+
+        result = parser.add_argument_group("result")
+        result.add_argument("--report", type=Path, help="write the report as JSON")
+        result.add_argument("--plot", type=Path, help="write the picture, .png or .svg")
+        result.add_argument(
+            "--server-pid", type=int, help="main process of the service, for its CPU time; its children are its media workers"
+        )
+        result.add_argument("--service-level", type=float, default=20.0, metavar="S", help="seconds (20)")
+        result.add_argument("--quiet", action="store_true", help="no line a second")
+
+        limits = parser.add_argument_group("thresholds", "one passed: exit status 1")
+        limits.add_argument("--max-failed", type=int, default=0, metavar="N", help="calls refused or unanswered (0)")
+        limits.add_argument("--max-released", type=int, metavar="N", help="calls the service took and let go before an agent")
+        limits.add_argument("--max-rtp-lost", type=int, default=0, metavar="N", help="packets from end to end (0); -1: any")
+        limits.add_argument("--max-setup-p99", type=float, metavar="MS", help="INVITE to 200")
+        limits.add_argument("--max-gap-p99", type=float, metavar="MS", help="agent's BYE to the next INVITE")
+        limits.add_argument("--max-overtakings", type=int, metavar="N")
+        limits.add_argument("--max-cpu-per-call", type=float, metavar="MS", help="of the main process")
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Do it: 0 passed, 1 a threshold was passed, 2 could not be run."""
+        logging.basicConfig(level=logging.WARNING, format="%(name)s %(message)s")
+        try:
+            report = asyncio.run(carry_out(args))
+        except (RunFailed, ApiError, ProfileError, OSError, ValueError) as fault:
+            print(f"fernamt load: {fault}", file=sys.stderr)
+            return EXIT_NOT_RUN
+        return finish(report, args.report, args.plot)
+
+
+def finish(report: Report, report_path: Path | None, plot_path: Path | None) -> int:
+    """Print and write the result; the exit status."""
+    print()
+    for line in summary(report):
+        print(line)
+    if report_path is not None:
+        report_path.write_bytes(report.to_json())
+        print(f"report: {report_path}")
+    if plot_path is not None:
+        draw(report, plot_path)
+        print(f"plot: {plot_path}")
+    for problem in report.problems:
+        print(f"FAILED {problem}")
+    return EXIT_FAILED if report.problems else EXIT_PASSED
+
+
+def scenario_of(args: argparse.Namespace) -> Scenario:
+    """The scenario with what the arguments change."""
+    chosen = SCENARIOS[args.scenario]()
+    arrivals = chosen.arrivals
+    if args.concurrent is not None:
+        arrivals = (Concurrent(calls=args.concurrent),)
+    elif args.rate is not None:
+        arrivals = (Poisson(rate=args.rate), *(one for one in arrivals if not isinstance(one, Poisson)))
+    if args.burst is not None:
+        arrivals = (*(one for one in arrivals if not isinstance(one, Burst)), Burst(calls=args.burst))
+    caller = CallerProfile(
+        patience=args.patience or chosen.caller.patience,
+        talk=args.talk or chosen.caller.talk,
+        hangs_up=chosen.caller.hangs_up if args.caller_hangs_up is None else args.caller_hangs_up,
+    )
+    agent = chosen.agent if args.ring is None else msgspec.structs.replace(chosen.agent, ring=args.ring)
+    return msgspec.structs.replace(
+        chosen,
+        arrivals=arrivals,
+        caller=caller,
+        agent=agent,
+        agents=chosen.agents if args.agents is None else args.agents,
+        duration_s=chosen.duration_s if args.duration is None else args.duration,
+        after_call_work_s=args.after_call_work,
+    )
+
+
+def thresholds_of(args: argparse.Namespace) -> Thresholds:
+    """The thresholds the arguments name."""
+    return Thresholds(
+        failed=args.max_failed,
+        released=args.max_released,
+        rtp_lost=None if args.max_rtp_lost < 0 else args.max_rtp_lost,
+        setup_p99_ms=args.max_setup_p99,
+        gap_p99_ms=args.max_gap_p99,
+        overtakings=args.max_overtakings,
+        main_cpu_ms_per_call=args.max_cpu_per_call,
+    )
+
+
+async def carry_out(args: argparse.Namespace) -> Report:
+    """Provision, run, measure."""
+    scenario = scenario_of(args)
+    api = ApiClient(args.api) if args.api else None
+    accounts: tuple[AgentAccount, ...] = ()
+    if args.provision:
+        if api is None or not args.operator_password:
+            raise RunFailed("--provision needs --api and the operator's password")
+        api.log_in(args.operator, args.operator_password)
+        plan = Plan(
+            tenant=args.tenant,
+            agents=scenario.agents,
+            dial=args.dial,
+            after_call_work_s=args.after_call_work,
+            source=f"{args.local_address}/32",
+            admin=args.admin,
+            admin_password=args.admin_password,
+        )
+        accounts = await asyncio.to_thread(provision, api, plan, print)
+    elif args.agents_file is not None:
+        accounts = msgspec.json.decode(args.agents_file.read_bytes(), type=tuple[AgentAccount, ...])
+        if api is not None and args.admin_password:
+            api.log_in(args.admin, args.admin_password, args.tenant)
+    run = Run(
+        scenario=msgspec.structs.replace(scenario, agents=len(accounts)),
+        server=args.server,
+        dial=args.dial,
+        agents=accounts,
+        seed=args.seed,
+        processes=args.processes,
+        local_address=args.local_address,
+        with_rtp=args.rtp,
+        rtp_sample=args.rtp_sample,
+        codec=args.codec,
+        drain_s=args.drain,
+        service_level_s=args.service_level,
+        server_pid=args.server_pid,
+    )
+    return await Runner(run, api, None if args.quiet else print_second).run(thresholds_of(args))
+
+
+def print_second(latest: Sequence[Snapshot], runner: Runner) -> None:
+    """One line of progress."""
+    now = time.monotonic()
+    fresh = [one for one in runner.callers[-500:] if one.answered_at is not None and one.invited_at > now - 5]
+    setup = percentile([(one.answered_at - one.invited_at) * 1000 for one in fresh if one.answered_at is not None], 0.5)
+    cells = [
+        f"calls {sum(one.calls_begun for one in latest):6d}",
+        f"up {sum(one.calls_up for one in latest):4d}",
+        f"talking {sum(one.calls_connected for one in latest):4d}",
+        f"failed {sum(one.failed for one in latest):4d}",
+        f"busy {sum(one.agents_busy for one in latest):3d}/{sum(one.agents_registered for one in latest)}",
+        f"set-up p50 {'-' if setup is None else f'{setup:.1f} ms'}",
+    ]
+    if runner.order.with_rtp:
+        cells.append(f"RTP {sum(one.rtp_sent for one in latest)}/{sum(one.rtp_received for one in latest)}")
+    print("  ".join(cells), flush=True)
+
+
+command = LoadCommand()

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from sip.dialog import flow_to
 from sip.events import Event, Registered, Unregistered
 from sip.flow import Flow
 from sip.headers.contact import contact_expires_s, contact_q
@@ -115,7 +116,10 @@ class Registrar:
                 if old is not None:
                     self._drop(old, "removed")
                 continue
-            binding = Binding(aor, uri, flow, now + expires, q, request.call_id, request.cseq.number, user_agent)
+            # A contact at the very host that sent it is believed; any other (a private address seen under a public one) is reached by the
+            # flow itself, as is everything on a connection.
+            way = flow_to(uri, flow) if uri.host == flow.remote[0] and not flow.is_reliable else flow
+            binding = Binding(aor, uri, way, now + expires, q, request.call_id, request.cseq.number, user_agent)
             if old is not None:
                 old.binding = binding
                 slot = old
@@ -126,7 +130,7 @@ class Registrar:
                     self._drop(min(held, key=lambda one: one.binding.expires_at), "replaced")
                 self._slots.setdefault(aor, []).append(slot)
             self._timers.start(slot, Timer.BINDING, binding.expires_at)
-            self._emit(Registered(aor, uri, flow, expires, user_agent, binding.call_id, binding.cseq, q, refreshed=old is not None))
+            self._emit(Registered(aor, uri, way, expires, user_agent, binding.call_id, binding.cseq, q, refreshed=old is not None))
         return request.response(200, headers=self._contact_headers(aor, now))
 
     def _remove_all(self, request: Request, aor: str, now: float) -> Response:

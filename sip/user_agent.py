@@ -111,6 +111,11 @@ class UserAgent:
         except ParseError as error:
             # A header read only on the way (Contact, Record-Route, Require, ...) turned out to be malformed.
             if isinstance(message, Request) and not message.missing_headers:
+                transaction = self.layer.match(message)
+                if transaction is not None and not transaction.is_answered:
+                    self.counters["malformed"] += 1
+                    self._answer(transaction, error.status_hint, now)
+                    return
                 error.method, error.partial = message.method, message.headers
             self.receive_malformed(error, flow)
 
@@ -337,19 +342,19 @@ class UserAgent:
             self.counters["malformed"] += 1
             self.emit(MessageDropped("missing " + ", ".join(request.missing_headers), flow))
             return
-        flow = self._stamp(request, flow)
+        source, flow = flow, self._stamp(request, flow)
         transaction = self.layer.match(request)
         method = request.method
         if transaction is not None and not (method == "ACK" and transaction.state is InviteServerState.ACCEPTED):
             transaction.receive(request, now)
         elif method == "ACK":
-            self._receive_ack(request, flow, now)
+            self._receive_ack(request, now)
         elif method == "CANCEL":
             self._receive_cancel(request, flow, now)
         elif request.to_tag is not None:
             self._receive_within(request, flow, now)
         else:
-            self._receive_outside(request, flow, now)
+            self._receive_outside(request, source, flow, now)
 
     @staticmethod
     def _stamp(request: Request, flow: Flow) -> Flow:
@@ -373,14 +378,13 @@ class UserAgent:
                 return Flow(flow.transport, flow.local, (host, reply_port))
         return flow
 
-    def _receive_ack(self, ack: Request, flow: Flow, now: float) -> None:
+    def _receive_ack(self, ack: Request, now: float) -> None:
         session = self._dialogs.get((ack.call_id, ack.to_tag or "", ack.from_tag or ""))
         if session is None:
             # The ACK to a stateless answer of ours (401, 503), or a stray one: §17: never answered.
             self.counters["ack_without_dialog"] += 1
         else:
             session.receive_ack(ack, now)
-        del flow
 
     def _receive_cancel(self, cancel: Request, flow: Flow, now: float) -> None:
         transaction = self.layer.serve(cancel, flow)
@@ -465,13 +469,13 @@ class UserAgent:
 
     # --- outside of dialogs: §8.2
 
-    def _receive_outside(self, request: Request, flow: Flow, now: float) -> None:
+    def _receive_outside(self, request: Request, source: Flow, flow: Flow, now: float) -> None:
         method = request.method
         if method == "INVITE":
-            self._receive_invite(request, flow, now)
+            self._receive_invite(request, source, flow, now)
             return
         if method == "REGISTER" and self.config.registrar is not None:
-            self._receive_register(request, flow, now)
+            self._receive_register(request, source, flow, now)
             return
         transaction = self.layer.serve(request, flow)
         if method not in METHODS or (method == "REGISTER"):
@@ -485,14 +489,14 @@ class UserAgent:
         else:
             self._answer(transaction, 481, now)  # BYE, INFO: only inside a dialog
 
-    def _receive_invite(self, request: Request, flow: Flow, now: float) -> None:
+    def _receive_invite(self, request: Request, source: Flow, flow: Flow, now: float) -> None:
         config = self.config
         # First what costs nothing to refuse, and before any state: overload and proof of identity (§26.3.2.4).
         if not self.overload.admit(len(self._sessions), now):
             self.counters["overloaded"] += 1
             self._answer_stateless(request, 503, flow, [("Retry-After", str(config.overload.retry_after_s))])
             return
-        kind = config.classify(request, flow)
+        kind = config.classify(request, source)
         authenticated_as: str | None = None
         if kind == "challenge" and config.authenticator is not None:
             authenticated_as = self._authenticate(config.authenticator, request, flow, now)
@@ -513,14 +517,14 @@ class UserAgent:
             # We would call on: a back-to-back user agent ends loops as a proxy does (§16.3 step 3, RFC 7332 §2).
             self._answer(transaction, 483, now)
         else:
-            session = Session(self, self._ids(), request, flow, is_caller=False)
+            session = Session(self, self._ids(), request, source, is_caller=False)
             transaction.user = session
             session.be_offered(transaction, self._ids())
             self._sessions[session.id] = session
             offer = request.body if request.has_sdp else None
-            self.emit(IncomingInvite(session.id, request, flow, offer, authenticated_as, kind))
+            self.emit(IncomingInvite(session.id, request, source, offer, authenticated_as, kind))
 
-    def _receive_register(self, request: Request, flow: Flow, now: float) -> None:
+    def _receive_register(self, request: Request, source: Flow, flow: Flow, now: float) -> None:
         config = self.config
         assert config.registrar is not None
         if not request.uri.is_sip:
@@ -534,7 +538,7 @@ class UserAgent:
         transaction = self.layer.serve(request, flow)
         if self._is_unsupported(transaction, now):
             return
-        response = config.registrar.register(request, authenticated_as, flow, now)
+        response = config.registrar.register(request, authenticated_as, source, now)
         headers = response.headers
         for name, value in self.plain_headers:
             headers.add(name, value)

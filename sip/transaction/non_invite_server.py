@@ -89,6 +89,11 @@ class NonInviteServer(Transaction):
         """A retransmission that matched this transaction."""
         self.fire(Input.REQUEST, now)
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether a final response has been sent."""
+        return self.state in {State.COMPLETED, State.TERMINATED}
+
     def send_response(self, _now: float, response: Response) -> None:
         self.last = response.to_bytes()
         self.host.send(self.flow, self.last)

@@ -10,6 +10,18 @@ from .network import ANSWER, SDP, LossyLink, answering, pair
 
 # The longest life of anything: an INVITE given up (64*T1), its CANCEL or BYE given up (64*T1), then timer D, J or M (64*T1), and T4.
 SETTLED_S = 4 * 32 + 10
+STEPS = [
+    "a hangs up",
+    "b hangs up",
+    "b accepts",
+    "b rejects",
+    "b rings",
+    "a reinvites",
+    "b reinvites",
+    "a accepts reinvite",
+    "b accepts reinvite",
+    "wait",
+]
 
 
 def is_empty(node):
@@ -54,13 +66,13 @@ def test_a_call_succeeds_over_a_link_that_loses_every_fifth_message(seed):
     slowest=st.floats(0.001, 2.0),
     steps=st.lists(
         st.tuples(
-            st.sampled_from(["a hangs up", "b hangs up", "b accepts", "b rejects", "b rings", "a reinvites", "b reinvites", "a accepts reinvite", "b accepts reinvite", "wait"]),
+            st.sampled_from(STEPS),
             st.floats(0, 5),
         ),
         max_size=8,
     ),
     transport=st.sampled_from(["udp", "tcp"]),
-)  # fmt: skip
+)
 def test_random_loss_and_random_commands_never_leave_a_session_alive_in_either_engine(seed, loss, duplication, slowest, steps, transport):
     lossy = LossyLink(loss, duplication, (0.001, slowest), seed) if transport == "udp" else LossyLink(latency=(slowest, slowest))
     network, a, b = pair(lossy)

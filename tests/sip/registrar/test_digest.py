@@ -1,0 +1,196 @@
+"""Digest on both sides: RFC 7616 (with its own examples), RFC 8760, RFC 3261 §22."""
+
+import pytest
+
+from sip.digest import Authenticator, ClientDigest, DigestCredentials, Outcome, digest_response, ha1
+from sip.message import Request
+from sip.uri import Uri
+
+SECRET = b"0123456789abcdef"
+USERS = {"anna": "geheim"}
+
+
+def lookup(username, realm, algorithm):
+    return ha1(username, realm, USERS[username], algorithm) if username in USERS else None
+
+
+@pytest.fixture
+def authenticator():
+    return Authenticator("house", lookup, SECRET)
+
+
+def request(headers=(), uri="sip:house"):
+    fixed = [
+        ("Via", "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKx"),
+        ("From", "<sip:a@h>;tag=1"),
+        ("To", "<sip:a@h>"),
+        ("Call-ID", "c"),
+        ("CSeq", "1 REGISTER"),
+    ]
+    return Request.build("REGISTER", Uri.parse(uri), [*fixed, *headers])
+
+
+def challenged(authenticator, now=100.0, *, keep=("SHA-256", "MD5"), stale=False):
+    """The 401 a client sees, perhaps with only some of the algorithms."""
+    asked = request()
+    headers = [(n, v) for n, v in authenticator.challenge_headers(asked, now, stale=stale) if any(f"algorithm={one}," in v for one in keep)]
+    return asked.response(401, to_tag="t", headers=headers)
+
+
+def answered(digest, uri="sip:house", cnonce="c0ffee"):
+    return request(digest.headers("REGISTER", Uri.parse(uri), cnonce), uri)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "expected"),
+    [
+        ("MD5", "8ca523f5e9506fed4657c9700eebdbec"),
+        ("SHA-256", "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"),
+    ],
+)
+def test_the_example_of_rfc_7616_3_9_1(algorithm, expected):
+    secret = ha1("Mufasa", "http-auth@example.org", "Circle of Life", algorithm)
+    got = digest_response(
+        secret,
+        "GET",
+        "/dir/index.html",
+        "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v",
+        algorithm,
+        qop="auth",
+        nc="00000001",
+        cnonce="f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ",
+    )
+    assert got == expected
+
+
+def test_both_algorithms_are_offered_the_stronger_first(authenticator):
+    values = [value for name, value in authenticator.challenge_headers(request(), 0.0) if name == "WWW-Authenticate"]
+    assert ["SHA-256" in values[0], "MD5" in values[1], len(values)] == [True, True, 2]
+    assert all('qop="auth"' in value for value in values)
+
+
+@pytest.mark.parametrize("algorithm", ["SHA-256", "MD5"])
+def test_the_right_password_is_accepted_with_either_algorithm(authenticator, algorithm):
+    digest = ClientDigest(DigestCredentials("anna", "geheim"))
+    assert digest.learn(challenged(authenticator, keep=(algorithm,)))
+    asked = answered(digest)
+    assert f"algorithm={algorithm}" in asked.headers.get("Authorization")
+    verdict = authenticator.verify(asked, 101.0)
+    assert (verdict.outcome, verdict.username, verdict.realm) == (Outcome.ACCEPTED, "anna", "house")
+
+
+def test_the_client_prefers_sha_256(authenticator):
+    digest = ClientDigest(DigestCredentials("anna", "geheim"))
+    digest.learn(challenged(authenticator))
+    assert "algorithm=SHA-256" in answered(digest).headers.get("Authorization")
+
+
+@pytest.mark.parametrize(("user", "password"), [("anna", "falsch"), ("niemand", "geheim")])
+def test_a_wrong_password_and_an_unknown_user_get_the_same_verdict(authenticator, user, password):
+    digest = ClientDigest(DigestCredentials(user, password))
+    digest.learn(challenged(authenticator))
+    assert authenticator.verify(answered(digest), 101.0).outcome is Outcome.REFUSED
+
+
+def test_a_request_cannot_be_replayed(authenticator):
+    """RFC 7616 §3.4: the nonce count must grow."""
+    digest = ClientDigest(DigestCredentials("anna", "geheim"))
+    digest.learn(challenged(authenticator))
+    first, second = answered(digest), answered(digest)
+    assert authenticator.verify(first, 101.0).outcome is Outcome.ACCEPTED
+    assert authenticator.verify(first, 101.0).outcome is Outcome.STALE
+    assert authenticator.verify(second, 101.0).outcome is Outcome.ACCEPTED
+
+
+def test_replay_stays_impossible_when_old_counts_have_been_forgotten(authenticator, monkeypatch):
+    monkeypatch.setattr(Authenticator, "MAX_COUNTED_NONCES", 3)
+    requests = []
+    for _ in range(6):
+        digest = ClientDigest(DigestCredentials("anna", "geheim"))
+        digest.learn(challenged(authenticator))
+        requests.append(answered(digest))
+    assert [authenticator.verify(one, 101.0).outcome for one in requests] == [Outcome.ACCEPTED] * 6
+    assert [authenticator.verify(one, 101.0).outcome for one in requests] == [Outcome.STALE] * 6
+
+
+def test_a_nonce_expires_and_the_answer_says_stale(authenticator):
+    digest = ClientDigest(DigestCredentials("anna", "geheim"))
+    digest.learn(challenged(authenticator, now=100.0))
+    assert authenticator.verify(answered(digest), 399.0).outcome is Outcome.ACCEPTED
+    assert authenticator.verify(answered(digest), 401.0).outcome is Outcome.STALE
+    assert digest.learn(challenged(authenticator, now=401.0, stale=True))
+    assert authenticator.verify(answered(digest), 402.0).outcome is Outcome.ACCEPTED
+
+
+def test_a_nonce_of_a_former_process_is_stale_and_not_wrong(authenticator):
+    former = Authenticator("house", lookup, b"another secret of 16")
+    digest = ClientDigest(DigestCredentials("anna", "geheim"))
+    digest.learn(challenged(former))
+    assert authenticator.verify(answered(digest), 101.0).outcome is Outcome.STALE
+
+
+def test_credentials_for_another_resource_are_refused(authenticator):
+    digest = ClientDigest(DigestCredentials("anna", "geheim"))
+    digest.learn(challenged(authenticator))
+    stolen = request(digest.headers("REGISTER", Uri.parse("sip:elsewhere"), "c"), "sip:house")
+    assert authenticator.verify(stolen, 101.0).outcome is Outcome.REFUSED
+
+
+def test_credentials_for_another_realm_or_scheme_do_not_count(authenticator):
+    for value in ('Digest realm="other", username="anna", nonce="x", uri="sip:house", response="0"', "Basic YW5uYTpnZWhlaW0=", "Nonsense"):
+        assert authenticator.verify(request([("Authorization", value)]), 0.0).outcome is Outcome.MISSING
+
+
+@pytest.mark.parametrize("left_out", ["qop=auth", "nc=", "cnonce=", "response="])
+def test_credentials_without_one_of_their_parts_are_refused(authenticator, left_out):
+    digest = ClientDigest(DigestCredentials("anna", "geheim"))
+    digest.learn(challenged(authenticator))
+    value = answered(digest).headers.get("Authorization")
+    cut = ", ".join(part for part in value.split(", ") if not part.startswith(left_out))
+    assert authenticator.verify(request([("Authorization", cut)]), 101.0).outcome is Outcome.REFUSED
+
+
+def test_the_client_does_not_repeat_credentials_that_were_just_rejected(authenticator):
+    """RFC 3261 §22.2."""
+    digest = ClientDigest(DigestCredentials("anna", "falsch"))
+    assert digest.learn(challenged(authenticator))
+    answered(digest)
+    assert not digest.learn(challenged(authenticator))
+
+
+def test_the_client_answers_a_proxy_and_a_registrar_together(authenticator):
+    digest = ClientDigest(DigestCredentials("anna", "geheim"))
+    proxy = request().response(407, headers=[("Proxy-Authenticate", 'Digest realm="proxy", nonce="n1", qop="auth"')])
+    assert digest.learn(proxy)
+    answered(digest)
+    assert digest.learn(challenged(authenticator))
+    names = [name for name, _ in digest.headers("REGISTER", Uri.parse("sip:house"), "c")]
+    assert names == ["Proxy-Authorization", "Authorization"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        'Digest realm="house", nonce="n", algorithm=SHA-512-256',
+        'Digest realm="house", nonce="n", qop="auth-int"',
+        'Basic realm="house"',
+        "Digest",
+    ],
+)
+def test_the_client_gives_up_on_a_challenge_it_cannot_answer(value):
+    digest = ClientDigest(DigestCredentials("anna", "geheim"))
+    assert not digest.learn(request().response(401, headers=[("WWW-Authenticate", value)]))
+
+
+def test_the_client_answers_rfc_2069_servers_without_qop():
+    digest = ClientDigest(DigestCredentials("anna", "geheim"))
+    assert digest.learn(request().response(401, headers=[("WWW-Authenticate", 'Digest realm="old", nonce="n", opaque="o"')]))
+    [(_, value)] = digest.headers("REGISTER", Uri.parse("sip:house"), "c")
+    assert "qop" not in value
+    assert 'opaque="o"' in value
+    assert digest_response(ha1("anna", "old", "geheim", "MD5"), "REGISTER", "sip:house", "n", "MD5") in value
+
+
+def test_a_short_secret_is_refused():
+    with pytest.raises(ValueError, match="16 octets"):
+        Authenticator("house", lookup, b"short")

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from acd.core.live import LiveState
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy import text
 
+from acd.core.live import LiveState
 from acd.service import VoiceService
-from api import errors, identity, tenants
+from api import demo, errors, identity, tenants
 from api.billing.routes import router as billing_router
 from api.calendar.routes import router as calendar_router
 from api.config import Settings
@@ -56,21 +56,24 @@ def create_app(settings: Settings, voice: VoiceService, databases: Databases | N
     """The application; its lifespan migrates the databases and opens every tenant in the voice service.
 
     Args:
-        databases: shared with the screen lookup that the voice service was given; None: the application's own.
+        databases: open, and closed by the caller after the voice service, which saves its last CDRs there; None: the application's own.
     """
     this = House(settings, databases or Databases(settings), voice, clock)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await this.databases.open()
+        if databases is None:
+            await this.databases.open()
         try:
             await _first_operator(app, this)
             await tenants.open_all(this)
+            app.state.demo = await demo.ensure(this, app.state.passwords) if settings.demo else None
             app.state.ready = True
             yield
         finally:
             app.state.ready = False
-            await this.databases.close()
+            if databases is None:
+                await this.databases.close()
 
     app = FastAPI(
         title="Fernamt",
@@ -82,6 +85,7 @@ def create_app(settings: Settings, voice: VoiceService, databases: Databases | N
     )
     app.state.house = this
     app.state.ready = False
+    app.state.demo = None
     app.state.passwords = identity.Passwords(settings.login)
     app.state.failures = identity.FailureWindow(settings.login.failures, settings.login.window_s)
     app.state.metrics = Metrics(voice)
@@ -176,7 +180,9 @@ async def state(access: ForAdmins) -> Response:
 
 
 @service_router.get("/api/v1/demo", operation_id="getDemo")
-async def demo(request: Request) -> dict[str, Any]:
+async def get_demo(request: Request) -> dict[str, Any]:
     """Whether this is the demonstration, and with which credentials the page may fill its form."""
-    found: dict[str, Any] | None = getattr(request.app.state, "demo", None)
-    return {"demo": found is not None, **(found or {})}
+    found: demo.Demo | None = request.app.state.demo
+    if found is None:
+        return {"demo": False}
+    return {"demo": True, "tenant": found.tenant, "username": "supervisor", "password": found.users["supervisor"]}

@@ -76,9 +76,12 @@ class Sip(_Group):
     """Addresses; each is opened for every transport."""
     transports: Annotated[tuple[Literal["udp", "tcp"], ...], NoDecode, BeforeValidator(_listed)] = ("udp", "tcp")
     advertised: str | None = None
-    """Host name or address that phones and trunks see in Contact and Via; None: that of the socket a message came in by."""
+    """Address that phones and trunks see in Contact, Via and SDP; None: the one the peer reaches us at."""
     realm: str = Field(default="fernamt", pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,62}$")
     """Digest realm and domain of the devices. A change makes every device password invalid: the digests are computed with it."""
+
+    probe_trunks: bool = True
+    """Send OPTIONS to trunks that ask for it."""
 
     @field_validator("listen")
     @classmethod
@@ -100,18 +103,18 @@ class Http(_Group):
 class Media(_Group):
     """Where the media workers take RTP."""
 
-    address: str = "0.0.0.0"
-    advertised: str | None = None
-    """Address that stands in SDP; None: the one the SIP message of the call came in by."""
     first_port: int = Field(default=20000, ge=1024, le=65534)
     last_port: int = Field(default=29998, ge=1025, le=65535)
+    """Even ports from the first to the last; each leg takes a pair."""
     workers: int | None = Field(default=None, ge=1, le=256)
-    """Worker processes; None: one for each core."""
+    """Worker processes; None: one for every two cores."""
+    silence_s: float = Field(default=60.0, ge=0)
+    """A connected leg without a packet for so long is cleared; 0 never."""
 
     @model_validator(mode="after")
     def _range(self) -> Media:
-        if self.last_port - self.first_port < 3:
-            raise ValueError(f"ports {self.first_port}-{self.last_port} are too few: a bridged call needs four")
+        if self.first_port % 2 or self.last_port - self.first_port < 6:
+            raise ValueError(f"ports {self.first_port}-{self.last_port}: the first is even, and a bridged call needs four pairs")
         return self
 
 
@@ -144,25 +147,29 @@ class Database(_Group):
 class Overload(_Group):
     """When new calls are answered with 503 and Retry-After, before anything breaks."""
 
-    max_calls: int = Field(default=2000, ge=1)
-    """Conversations up at once."""
-    max_new_calls_per_s: float = Field(default=200.0, gt=0)
-    max_loop_lag_ms: float = Field(default=250.0, gt=0)
-    """How late the main loop may run."""
-    retry_after_s: int = Field(default=5, ge=1, le=3600)
+    calls_per_second: float = Field(default=200.0, gt=0)
+    """New calls above this rate are refused."""
+    burst: int = Field(default=400, ge=1)
+    """New calls admitted at once after a pause."""
+    max_sessions: int = Field(default=8000, ge=2)
+    """Live SIP sessions (two a call) above which new calls are refused."""
 
 
 class Timers(_Group):
-    """SIP timers, RFC 3261 Table 4 and RFC 4028."""
+    """Registrations (RFC 3261 §10) and sessions (RFC 4028)."""
 
-    t1_ms: int = Field(default=500, ge=10, le=10_000)
-    t2_ms: int = Field(default=4000, ge=100, le=60_000)
-    t4_ms: int = Field(default=5000, ge=100, le=60_000)
-    session_expires_s: int = Field(default=1800, ge=90, le=86_400)
-    registration_min_s: int = Field(default=60, ge=1, le=3600)
+    session_refresh_s: int = Field(default=0, ge=0, le=86_400)
+    """Session timer; 0 off."""
+    registration_min_s: int = Field(default=30, ge=1, le=3600)
     registration_max_s: int = Field(default=3600, ge=60, le=86_400)
-    media_silence_s: float = Field(default=120.0, gt=0)
-    """A leg that sends neither RTP nor RTCP for so long is taken for dead."""
+
+    @model_validator(mode="after")
+    def _registrations(self) -> Timers:
+        if self.registration_min_s > self.registration_max_s:
+            raise ValueError(f"registration_min_s {self.registration_min_s} is more than registration_max_s {self.registration_max_s}")
+        if 0 < self.session_refresh_s < 90:
+            raise ValueError("RFC 4028 knows no session timer below 90 s")
+        return self
 
 
 class Login(_Group):

@@ -65,7 +65,27 @@ def encoded(message: Any) -> str:
     return msgspec.json.encode(message).decode()
 
 
-def live_for(state: LiveState, agent: AgentId | None) -> Any:
-    """TEMPORARY."""
-    del agent
-    return state
+def live_for(state: LiveState, agent: AgentId | None) -> LiveState:
+    """The board as an agent may see it: numbers of the own calls only, registrations of the own device only."""
+    own = {call.id for call in state.calls if any(party.agent == agent for party in call.parties)}
+    own |= {work.call for one in state.agents if one.id == agent for work in one.work}
+    replace = msgspec.structs.replace
+    return replace(
+        state,
+        queues=tuple(
+            replace(queue, waiting=tuple(entry if entry.call in own else replace(entry, calling=None) for entry in queue.waiting))
+            for queue in state.queues
+        ),
+        calls=tuple(
+            call
+            if call.id in own
+            else replace(
+                call,
+                calling=None,
+                called=call.called if call.direction == "inbound" else "",
+                parties=tuple(replace(party, number=None) for party in call.parties),
+            )
+            for call in state.calls
+        ),
+        registrations=tuple(one for one in state.registrations if one.agent == agent),
+    )

@@ -296,7 +296,7 @@ class Queue(Named):
 
 class Menu(Given):
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"id": "main", "sounds": ["menu.main"], "options": {"1": {"to": "queue", "queue": "support"}}}]}
+        json_schema_extra={"examples": [{"id": "main", "sounds": ["menu"], "options": {"1": {"to": "queue", "queue": "support"}}}]}
     )
 
     id: Slug

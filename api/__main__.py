@@ -1,0 +1,44 @@
+"""`fernamt`: finds its subcommands by the entry-point group `fernamt.commands`, so that nothing here knows them all."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.metadata import EntryPoint, entry_points
+
+from api.kit.commands import GROUP, Command
+
+BUILT_IN = (EntryPoint("run", "api.commands.run:command", GROUP),)
+"""What is there also without an installed distribution (`python -m api run`)."""
+
+
+def commands() -> dict[str, EntryPoint]:
+    """Name -> entry point."""
+    return {entry.name: entry for entry in (*BUILT_IN, *entry_points(group=GROUP))}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a subcommand; returns its exit status."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    known = commands()
+    parser = argparse.ArgumentParser(prog="fernamt", description="A telephony-centric virtual ACD and voice service.")
+    subparsers = parser.add_subparsers(dest="command", metavar="command", required=True)
+    # Only the command that is meant is imported: `fernamt run` needs no plotting library.
+    meant = {given[0]: known[given[0]]} if given and given[0] in known else known
+    loaded: dict[str, Command] = {}
+    for name, entry in sorted(meant.items()):
+        try:
+            loaded[name] = entry.load()
+        except ImportError as error:
+            if len(meant) == 1:
+                raise
+            subparsers.add_parser(name, help=f"not available: {error}")
+            continue
+        loaded[name].add_arguments(subparsers.add_parser(name, help=loaded[name].help, description=loaded[name].help))
+    parsed = parser.parse_args(given)
+    return loaded[parsed.command].run(parsed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,173 @@
+"""`fernamt run`: voice service and API in one process, one asyncio loop (DESIGN.md §2)."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from acd.config import Listen, VoiceSettings
+from api.app import create_app
+from api.config import Settings, SettingsError, split_address
+from api.db import Databases
+from api.screen import lookup_in
+
+try:
+    import uvloop
+except ImportError:  # not on this platform: asyncio's own loop does the same, slower
+    new_event_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+else:
+    new_event_loop = uvloop.new_event_loop
+
+log = logging.getLogger(__name__)
+
+GRACE_S = 3
+"""How long open requests and WebSockets may take at an orderly stop."""
+
+
+class Run:
+    """The subcommand."""
+
+    help = "start the whole service"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the arguments."""
+        parser.add_argument("--config", type=Path, metavar="FILE", help="settings; default FERNAMT_CONFIG, else ./fernamt.toml")
+        parser.add_argument("--role", choices=("all",), default="all", help="what this process does (only `all` so far)")
+        parser.add_argument("--demo", action="store_true", help="create the tenant `demo` and print its credentials")
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Serve until SIGTERM or SIGINT."""
+        try:
+            settings = Settings.load(args.config)
+        except SettingsError as error:
+            for problem in error.problems:
+                print(problem, file=sys.stderr)
+            return 2
+        if args.demo:
+            settings = settings.model_copy(update={"demo": True})
+        logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s %(message)s", stream=sys.stderr)
+        try:
+            with asyncio.Runner(loop_factory=new_event_loop) as runner:
+                return runner.run(serve(settings))
+        except OSError as error:
+            print(f"cannot start: {error}", file=sys.stderr)
+            return 1
+
+
+def voice_settings(settings: Settings) -> VoiceSettings:
+    """The part of the settings that the voice service takes."""
+    defaults = VoiceSettings()
+    listen = tuple(
+        Listen(transport=transport, host=host, port=port)
+        for host, port in (split_address(address) for address in settings.sip.listen)
+        for transport in settings.sip.transports
+    )
+    return VoiceSettings(
+        listen=listen,
+        advertised_address=settings.sip.advertised,
+        realm=settings.sip.realm,
+        data=settings.data,
+        media_workers=settings.media.workers or defaults.media_workers,
+        media_ports=(settings.media.first_port, settings.media.last_port),
+        calls_per_second=settings.overload.calls_per_second,
+        burst=settings.overload.burst,
+        max_sessions=settings.overload.max_sessions,
+        probe_trunks=settings.sip.probe_trunks,
+        session_refresh_s=settings.timers.session_refresh_s,
+        media_silence_s=settings.media.silence_s,
+        registration_min_s=settings.timers.registration_min_s,
+        registration_max_s=settings.timers.registration_max_s,
+    )
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to us: uvicorn would raise them again after its own end, before calls are cleared and CDRs saved."""
+
+    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_started = on_started
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then say so."""
+        await super().startup(sockets)
+        if self.started:
+            self._on_started()
+
+
+async def serve(settings: Settings, until: Awaitable[object] | None = None) -> int:
+    """Run the service until a signal comes, `until` is done, or the voice service cannot go on; returns the exit status.
+
+    Raises: OSError: an address is taken.
+    """
+    from acd.runtime import Voice  # noqa: PLC0415 - SIP and media are needed by nobody who only asks for help
+
+    settings.data.mkdir(parents=True, exist_ok=True)
+    databases = Databases(settings)
+    listening = _listen(settings)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(listening.close)
+        await databases.open()
+        stack.push_async_callback(databases.close)
+        voice = await Voice.start(voice_settings(settings), lookup_in(databases))
+        stack.push_async_callback(voice.close)
+        app = create_app(settings, voice, databases)
+        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=GRACE_S)
+        server = _Server(config, lambda: _say_started(app, settings, listening))
+        serving = asyncio.create_task(server.serve(sockets=[listening]), name="http")
+        stopped = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopped.set)
+            stack.callback(loop.remove_signal_handler, number)
+        waiting: set[asyncio.Future[Any]] = {asyncio.ensure_future(stopped.wait()), asyncio.ensure_future(voice.failed()), serving}
+        if until is not None:
+            waiting.add(asyncio.ensure_future(until))
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        log.info("> stopping")
+        server.should_exit = True
+        await serving
+        status = 0 if server.started else 1
+        for future in waiting - {serving}:
+            if future.done() and not future.cancelled() and (error := future.exception()) is not None:
+                log.critical("! %s", error)
+                status = 1
+            future.cancel()
+        await asyncio.gather(*(waiting - {serving}), return_exceptions=True)
+    return status
+
+
+def _listen(settings: Settings) -> socket.socket:
+    host, port = settings.http.host, settings.http.port
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048)
+    except OSError as error:
+        raise OSError(f"HTTP address {host}:{port}: {error.strerror}") from error
+
+
+def _say_started(app: FastAPI, settings: Settings, listening: socket.socket) -> None:
+    port = listening.getsockname()[1]
+    print(f"fernamt is ready: http://{settings.http.host}:{port}/ and SIP on {', '.join(settings.sip.listen)}")
+    if app.state.operator_password is not None:
+        print(f"  operator (shown this once): {settings.operator.username} {app.state.operator_password}")
+    if app.state.demo is not None:
+        print(app.state.demo.table())
+    sys.stdout.flush()
+
+
+command = Run()

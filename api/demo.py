@@ -1,0 +1,187 @@
+"""The demonstration: a tenant `demo` with queues, a menu, agents, numbers of six countries, contacts; made once, then kept (R7, R23)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from acd.core.ids import TenantId
+from api import calendar, crm, tickets
+from api.db import UnknownTenant
+from api.house import House
+from api.identity import Passwords, UserGiven, create_user
+from api.kit.ids import drawn_password
+from api.kit.schema import Given
+from api.telephony_setup import Author, create, schemas, set_device, take_effect
+from api.tenants import AdminGiven, TenantGiven, create_tenant
+
+TENANT = TenantId("demo")
+FILE = "demo-credentials.json"
+
+AGENTS = (
+    ("anna", "Anna Amsel", {"support": 9, "billing": 4}, ("de", "en")),
+    ("ben", "Ben Birke", {"support": 7, "sales": 3}, ("de", "en")),
+    ("clara", "Clara Dohle", {"support": 6}, ("de",)),
+    ("dmitri", "Dmitri Falk", {"support": 5, "sales": 5, "billing": 5}, ("de", "en")),
+    ("elif", "Elif Erle", {"sales": 9}, ("de", "en")),
+    ("felix", "Felix Fink", {"sales": 6, "support": 3}, ("de",)),
+    ("greta", "Greta Gans", {"billing": 9}, ("de", "en")),
+    ("henry", "Henry Heron", {"support": 8, "sales": 8}, ("en",)),
+    ("ida", "Ida Igel", {"billing": 6, "support": 4}, ("de",)),
+    ("jonas", "Jonas Krähe", {"support": 3, "sales": 3, "billing": 3}, ("de", "en")),
+)
+VISITOR = ("phone", "Besuch")
+"""Not on duty: the device `demo-phone` that a visitor registers to call in with."""
+
+NUMBERS = (
+    ("600", {"to": "menu", "menu": "main"}, "de", None),
+    ("601", {"to": "queue", "queue": "support"}, "de", None),
+    ("602", {"to": "queue", "queue": "sales"}, "de", None),
+    ("603", {"to": "queue", "queue": "billing"}, "de", None),
+    # One queue, six countries (R23). Numbers set aside for fiction, where the country has such.
+    ("+493023125600", {"to": "queue", "queue": "support"}, "de", "DE"),
+    ("+4312052600", {"to": "queue", "queue": "support"}, "de", "AT"),
+    ("+41445555600", {"to": "queue", "queue": "support"}, "de", "CH"),
+    ("+61255505600", {"to": "queue", "queue": "support"}, "en", "AU"),
+    ("+12125550160", {"to": "queue", "queue": "support"}, "en", "US"),
+    ("+442079460600", {"to": "queue", "queue": "support"}, "en", "GB"),
+)
+QUEUES: tuple[tuple[str, str, list[dict[str, Any]], int], ...] = (
+    ("support", "Support", [{"after_s": 30, "requirements": [{"skill": "support", "level": 1}]}], 5),
+    ("sales", "Vertrieb", [], 1),
+    ("billing", "Buchhaltung", [], 1),
+)
+CALLERS = (
+    ("Erika Muster", "Muster AG", "+493023125010", "Kein Freizeichen im Lager"),
+    ("John Sample", "Sample Ltd", "+442079460010", "Invoice 2041 has a wrong address"),
+    ("Maria Beispiel", "Beispiel KG", "+4312052010", None),
+    ("Lotte Lastprobe", "Prüfstand GmbH", "+493010000001", "Erster Anrufer von fernamt load"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """Credentials of the demonstration."""
+
+    tenant: str
+    users: dict[str, str]
+    """User name -> password of the page and the API."""
+    devices: dict[str, str]
+    """Device user name -> password of the phone."""
+    realm: str
+
+    def table(self) -> str:
+        """What is printed at the start."""
+        lines = [f"  page and API, tenant {self.tenant}:"]
+        lines += [f"    {name:<12} {password}" for name, password in self.users.items()]
+        lines += [f"  phones, domain {self.realm}:"]
+        lines += [f"    {name:<12} {password}" for name, password in self.devices.items()]
+        lines += ["  dial 600 for the menu, 601 support, 602 sales, 603 billing; calls from 127.0.0.0/8 need no registration"]
+        return "\n".join(lines)
+
+
+async def ensure(house: House, passwords: Passwords) -> Demo:
+    """Make the demonstration where there is none yet; a second start finds it and tells the same credentials."""
+    path = house.settings.data / FILE
+    try:
+        house.databases.tenant(TENANT)
+    except UnknownTenant:
+        demo = await _make(house, passwords)
+        await asyncio.to_thread(_keep, path, demo)
+        return demo
+    return await asyncio.to_thread(_kept, path, house.settings.sip.realm)
+
+
+def _keep(path: Path, demo: Demo) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        json.dump({"tenant": demo.tenant, "realm": demo.realm, "users": demo.users, "devices": demo.devices}, file, indent=2)
+
+
+def _kept(path: Path, realm: str) -> Demo:
+    """As written at the first start; without the file, the names without passwords."""
+    if not path.exists():
+        unknown = "(see the first start)"
+        return Demo(TENANT, {"supervisor": unknown}, {f"demo-{VISITOR[0]}": unknown}, realm)
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return Demo(found["tenant"], found["users"], found["devices"], found["realm"])
+
+
+async def _make(house: House, passwords: Passwords) -> Demo:
+    now = house.clock()
+    users = {"admin": drawn_password(), "supervisor": drawn_password(), "billing": drawn_password()}
+    users |= {agent: drawn_password() for agent, *_ in AGENTS}
+    devices: dict[str, str] = {}
+    given = TenantGiven(id=TENANT, name="Demo", language="de", admin=AdminGiven(password=users["admin"]))
+    async with house.databases.unit(None) as control:
+        await create_tenant(control, house, passwords, given, now)
+    async with house.databases.unit(TENANT) as unit:
+        author = Author(unit, house, TENANT, "demo", now)
+        for kind, key, document in _documents():
+            await create(author, kind, key, document)
+        for agent in (*(one[0] for one in AGENTS), VISITOR[0]):
+            device, password = await set_device(author, agent, None, None)
+            devices[device.username] = password
+        await take_effect(author)
+        people: list[tuple[str, str, str, str | None]] = [
+            ("supervisor", "Sophie Specht", "supervisor", None),
+            ("billing", "Bruno Buchfink", "billing", None),
+        ]
+        people += [(agent, name, "agent", agent) for agent, name, *_ in AGENTS]
+        for user, name, role, agent_id in people:
+            person = UserGiven.model_validate({"id": user, "name": name, "role": role, "agent": agent_id, "password": users[user]})
+            await create_user(unit.session, passwords, person, now)
+        await _callers(unit.session, now)
+    return Demo(TENANT, users, devices, house.settings.sip.realm)
+
+
+def _documents() -> list[tuple[str, str, dict[str, Any]]]:
+    """Every document, through the schemas: what the demonstration has, a client could have sent."""
+    openings = [{"weekday": weekday, "opens": "00:00", "closes": "24:00"} for weekday in range(7)]
+    trunk = {
+        "id": "demo",
+        "name": "This machine",
+        "peer": "127.0.0.1:5090",
+        "sources": ["127.0.0.0/8"],
+        "probe_every_s": 0,
+        "caller_id": "+493023125600",
+    }
+    menu = {
+        "id": "main",
+        "sounds": ["menu"],
+        "options": {str(digit): {"to": "queue", "queue": queue[0]} for digit, queue in enumerate(QUEUES, 1)},
+        "fallback": {"to": "queue", "queue": "support"},
+    }
+    given: list[tuple[str, type[Given], dict[str, Any]]] = [
+        ("site", schemas.Site, {"id": "main", "upload_kbits": 10_000}),
+        ("schedule", schemas.Schedule, {"id": "always", "openings": openings}),
+        ("trunk", schemas.Trunk, trunk),
+    ]
+    for number, (agent, name, skills, languages) in enumerate(AGENTS, 21):
+        person = {"id": agent, "name": name, "extension": str(number), "skills": skills, "languages": languages, "site": "main"}
+        given.append(("agent", schemas.Agent, person))
+    given.append(("agent", schemas.Agent, {"id": VISITOR[0], "name": VISITOR[1], "extension": "20", "mode": "outbound"}))
+    for queue, name, relaxations, level in QUEUES:
+        document: dict[str, Any] = {"id": queue, "name": name, "schedule": "always", "relaxations": relaxations}
+        given.append(("queue", schemas.Queue, {**document, "requirements": [{"skill": queue, "level": level}]}))
+    given.append(("menu", schemas.Menu, menu))
+    for called, target, language, country in NUMBERS:
+        given.append(("number", schemas.Number, {"number": called, "target": target, "language": language, "country": country}))
+    documents = [(kind, schema.model_validate(document).model_dump(mode="json")) for kind, schema, document in given]
+    return [(kind, str(document.get("id") or document["number"]), document) for kind, document in documents]
+
+
+async def _callers(session: Any, now: datetime) -> None:
+    for name, company, number, subject in CALLERS:
+        contact = await crm.create(session, crm.ContactGiven(name=name, company=company, numbers=(number,)), now)
+        if subject is not None:
+            await tickets.create(session, tickets.TicketGiven(subject=subject, contact=contact.id), "demo", now)
+        starts_at = (now + timedelta(days=1)).replace(hour=9, minute=0, second=0, microsecond=0)
+        appointment = calendar.AppointmentGiven(
+            contact=contact.id, title="Rückruf / callback", starts_at=starts_at, ends_at=starts_at + timedelta(minutes=15)
+        )
+        await calendar.create(session, appointment, now)

@@ -1,0 +1,229 @@
+// The live queue board: logs in, listens to /api/v1/board, polls /api/v1/live where no WebSocket comes through.
+"use strict";
+
+const POLL_MS = 2000;
+const RETRY_MS = [500, 1000, 2000, 5000];
+
+const $ = (id) => document.getElementById(id);
+let language = localStorage.getItem("language") || (navigator.language.startsWith("de") ? "de" : "en");
+let session = JSON.parse(sessionStorage.getItem("session") || "null");
+let socket = null;
+let poll = null;
+let failures = 0;
+let last = null;
+let status = null;
+
+const word = (key) => WORDS[language][key] ?? key;
+const named = (state) => WORDS[language].states[String(state).toLowerCase()] ?? state;
+
+function speak() {
+  document.documentElement.lang = language;
+  for (const element of document.querySelectorAll("[data-word]")) element.textContent = word(element.dataset.word);
+  $("language").textContent = language === "de" ? "English" : "Deutsch";
+  $("language").lang = language === "de" ? "en" : "de";
+  showStatus();
+  if (last) draw(last);
+}
+
+function showStatus() {
+  if (!status) { $("connection").textContent = ""; return; }
+  const time = last ? " " + new Date(last.at * 1000).toLocaleTimeString(language) : "";
+  const text = word(status) + (status === "lost" ? "" : time);
+  // A screen reader is told of a change of the connection, not of every second.
+  $("connection").setAttribute("aria-live", $("connection").dataset.status === status ? "off" : "polite");
+  $("connection").dataset.status = status;
+  $("connection").textContent = text;
+}
+
+function duration(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  const hours = Math.floor(whole / 3600);
+  const rest = String(Math.floor((whole % 3600) / 60)).padStart(hours ? 2 : 1, "0") + ":" + String(whole % 60).padStart(2, "0");
+  return hours ? hours + ":" + rest : rest;
+}
+
+const percent = (share) => share === null || share === undefined ? "–" : Math.round(share * 100) + " %";
+
+/* columns: [word, value(row), isNumber]; the first column heads its row */
+function table(id, rows, columns, mark) {
+  const head = document.createElement("thead");
+  const titles = head.insertRow();
+  for (const [title, , number] of columns) {
+    const cell = document.createElement("th");
+    cell.scope = "col";
+    cell.textContent = word(title);
+    if (number) cell.className = "number";
+    titles.append(cell);
+  }
+  const body = document.createElement("tbody");
+  for (const row of rows) {
+    const line = body.insertRow();
+    if (mark && mark(row)) line.className = "waiting";
+    columns.forEach(([, value, number], index) => {
+      const cell = document.createElement(index ? "td" : "th");
+      if (!index) cell.scope = "row";
+      if (number) cell.className = "number";
+      cell.textContent = value(row) ?? "";
+      line.append(cell);
+    });
+  }
+  if (!rows.length) {
+    const cell = body.insertRow().insertCell();
+    cell.colSpan = columns.length;
+    cell.className = "empty";
+    cell.textContent = word("none");
+  }
+  $(id).replaceChildren(head, body);
+}
+
+function draw(live) {
+  last = live;
+  const names = Object.fromEntries(live.agents.map((agent) => [agent.id, agent.name]));
+  const queueNames = Object.fromEntries(live.queues.map((queue) => [queue.id, queue.name]));
+  const trunks = Object.fromEntries(live.trunks.map((trunk) => ["trunk:" + trunk.id, trunk]));
+  table("queues", live.queues, [
+    ["queue", (q) => q.name],
+    ["waiting", (q) => q.waiting_count, true],
+    ["longest", (q) => duration(q.longest_wait_s), true],
+    ["ready", (q) => q.ready, true],
+    ["busy", (q) => q.busy, true],
+    ["loggedOn", (q) => q.logged_on, true],
+    ["answered", (q) => q.answered_today, true],
+    ["abandoned", (q) => q.abandoned_today, true],
+    ["level", (q) => percent(q.service_level), true],
+  ], (q) => q.waiting_count > 0);
+  table("agents", live.agents, [
+    ["agent", (a) => a.name],
+    ["state", (a) => named(a.category) + (a.category === "not_ready" && a.reason ? " (" + a.reason + ")" : "")],
+    ["since", (a) => a.since ? duration(live.at - (a.work[0] ? a.work[0].since : a.since)) : "", true],
+    ["call", (a) => a.work.map((w) => named(w.state) + (w.queue ? ", " + (queueNames[w.queue] ?? w.queue) : "")).join("; ")],
+    ["phone", (a) => word(a.registered ? "registered" : "unregistered")],
+    ["answered", (a) => a.answered_today, true],
+  ]);
+  table("calls", live.calls, [
+    ["caller", (c) => c.calling ?? "–"],
+    ["called", (c) => c.called],
+    ["direction", (c) => named(c.direction)],
+    ["state", (c) => named(c.state)],
+    ["queue", (c) => c.queue ? queueNames[c.queue] ?? c.queue : ""],
+    ["with", (c) => c.parties.filter((p) => p.agent).map((p) => names[p.agent] ?? p.agent).join(", ")],
+    ["since", (c) => duration(live.at - c.began_at), true],
+  ]);
+  table("lines", live.lines, [
+    ["line", (l) => { const [kind, id] = l.line.split(/:(.*)/); return word(kind) + " " + (trunks[l.line]?.name ?? id); }],
+    ["reserved", (l) => l.reserved_kbits, true],
+    ["upload", (l) => l.upload_kbits ?? word("free"), true],
+    ["channels", (l) => l.reservations.length, true],
+    ["state", (l) => trunks[l.line] ? word(trunks[l.line].up ? "trunkUp" : "trunkDown") : ""],
+  ]);
+  showStatus();
+}
+
+async function request(path, options = {}) {
+  const headers = { Accept: "application/json", ...(options.body ? { "Content-Type": "application/json" } : {}) };
+  if (session) headers.Authorization = "Bearer " + session.token;
+  const answer = await fetch(path, { ...options, headers });
+  if (answer.status === 401 && session) { leave("expired"); throw new Error("401"); }
+  if (!answer.ok) throw new Error((await answer.json().catch(() => ({}))).detail ?? answer.statusText);
+  return answer.status === 204 ? null : answer.json();
+}
+
+function listen() {
+  if (!session) return;
+  const address = new URL("api/v1/board", location.href);
+  address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+  socket = new WebSocket(address, ["fernamt.v1", "bearer." + session.token]);
+  socket.onmessage = (event) => {
+    const message = JSON.parse(event.data);
+    failures = 0;
+    stopPolling();
+    status = "connected";
+    if (message.type === "live") draw(message.live);
+  };
+  socket.onclose = (event) => {
+    socket = null;
+    if (!session) return;
+    if (event.code === 4401 || event.code === 4403) { leave("expired"); return; }
+    failures += 1;
+    status = "lost";
+    showStatus();
+    startPolling();
+    setTimeout(listen, RETRY_MS[Math.min(failures, RETRY_MS.length) - 1]);
+  };
+}
+
+function startPolling() {
+  poll ??= setInterval(async () => {
+    try {
+      const live = await request("api/v1/live");
+      status = "polling";
+      draw(live);
+    } catch { status = session ? "lost" : null; showStatus(); }
+  }, POLL_MS);
+}
+
+function stopPolling() {
+  clearInterval(poll);
+  poll = null;
+}
+
+function show() {
+  $("login").hidden = Boolean(session);
+  $("board").hidden = !session;
+  $("logout").hidden = !session;
+  if (!session) $("login").elements.tenant.focus();
+}
+
+function leave(reason) {
+  session = null;
+  last = null;
+  status = null;
+  sessionStorage.removeItem("session");
+  stopPolling();
+  if (socket) { socket.onclose = null; socket.close(); socket = null; }
+  show();
+  showStatus();
+  $("login-error").textContent = reason ? word(reason) : "";
+}
+
+$("login").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const form = event.target.elements;
+  try {
+    const body = { tenant: form.tenant.value.trim(), username: form.username.value.trim(), password: form.password.value };
+    session = await request("api/v1/login", { method: "POST", body: JSON.stringify(body) });
+    sessionStorage.setItem("session", JSON.stringify(session));
+    $("login-error").textContent = "";
+    failures = 0;
+    show();
+    $("main").focus();
+    listen();
+  } catch (error) {
+    $("login-error").textContent = error.message;
+  }
+});
+
+$("logout").addEventListener("click", async () => {
+  try { await request("api/v1/logout", { method: "POST" }); } catch { /* the token is forgotten here in any case */ }
+  leave();
+});
+
+$("language").addEventListener("click", () => {
+  language = language === "de" ? "en" : "de";
+  localStorage.setItem("language", language);
+  speak();
+});
+
+async function start() {
+  speak();
+  show();
+  if (session) { listen(); return; }
+  try {
+    const demo = await request("api/v1/demo");
+    if (demo.demo) {
+      for (const name of ["tenant", "username", "password"]) $("login").elements[name].value = demo[name];
+    }
+  } catch { /* the form stays empty */ }
+}
+
+start();

@@ -7,10 +7,10 @@ who talked had answered, recordings belong to legs. A record that breaks one is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -142,39 +142,38 @@ class Assembler:
         """
         if fact.at.tzinfo is None:
             raise LedgerError(fact.conversation, [f"{_name(fact)}: {fact.at} names no time zone"])
-        if isinstance(fact, ConversationBegan):
-            self._begin(fact)
+        kind = type(fact)
+        if kind is ConversationBegan:
+            self._begin(fact)  # type: ignore[arg-type]
             return None
         conversation = self._state.open.get(fact.conversation)
         if conversation is None:
             why = "is over" if fact.conversation in self._state.closed else "never began"
             raise LedgerError(fact.conversation, [f"{_name(fact)}: the conversation {why}"])
-        if not isinstance(fact, QualityMeasured | RecordingMade):  # these two come from the media workers, and have no order
-            if fact.at < conversation.last_at:
-                raise LedgerError(fact.conversation, [f"{_name(fact)}: {fact.at} lies before the fact at {conversation.last_at}"])
-            at = fact.at
-        else:
-            at = conversation.last_at
-        if isinstance(fact, ConversationEnded):
-            return self._close(conversation, fact)
-        _note(conversation, fact)
-        conversation.last_at = at
+        in_order = kind not in _UNORDERED
+        if in_order and fact.at < conversation.last_at:
+            raise LedgerError(fact.conversation, [f"{_name(fact)}: {fact.at} lies before the fact at {conversation.last_at}"])
+        if kind is ConversationEnded:
+            return self._close(conversation, fact)  # type: ignore[arg-type]
+        _NOTES[kind](conversation, fact)
+        if in_order:
+            conversation.last_at = fact.at
         return None
 
     def cut(self, conversation: str, at: datetime) -> Cdr:
         """Close a conversation that a crash has ended: whatever is open ends at `at` with the cause `cut`.
+
+        The crash may have come between two facts of one instant, so that a leg is in no segment: a segment of kind `cut` then says so.
+        It always gives a record that closes: the number of records is the number of calls.
 
         Raises: LedgerError: there is no such conversation, or `at` lies before its last fact.
         """
         known = self._state.open.get(conversation)
         if known is None:
             raise LedgerError(conversation, ["cut: the conversation is not open"])
-        for segment_id, segment in list(known.segments.items()):
-            if segment.ended is None:
-                self.apply(SegmentEnded(conversation=conversation, at=at, segment=segment_id, outcome=CUT))
-        for leg_id, leg in list(known.legs.items()):
-            if leg.ended is None:
-                self.apply(LegEnded(conversation=conversation, at=at, leg=leg_id, cause=CUT, by="crash"))
+        if at < known.last_at:
+            raise LedgerError(conversation, [f"cut: {at} lies before the fact at {known.last_at}"])
+        _close_what_is_open(known, at)
         cdr = self.apply(ConversationEnded(conversation=conversation, at=at, cause=CUT))
         assert cdr is not None
         return cdr
@@ -213,24 +212,36 @@ def fold(facts: Iterable[Fact]) -> Cdr:
     return cdr
 
 
-def _note(conversation: _Conversation, fact: Fact) -> None:
-    match fact:
-        case LegBegan():
-            if fact.leg in conversation.legs:
-                raise LedgerError(fact.conversation, [f"leg_began: leg {fact.leg} has begun already"])
-            conversation.legs[fact.leg] = _OpenLeg(began=fact)
-        case LegAnswered() | LegEnded() | LegPriced() | QualityMeasured():
-            _note_leg(conversation, fact)
-        case SegmentBegan():
-            _begin_segment(conversation, fact)
-        case SegmentEnded():
-            _end_segment(conversation, fact)
-        case RecordingMade():
-            _note_recording(conversation, fact)
-        case Disposition():
-            conversation.disposition = fact.code
-        case _:
-            raise LedgerError(fact.conversation, [f"{_name(fact)} has no place inside a conversation"])
+def _close_what_is_open(conversation: _Conversation, at: datetime) -> None:
+    """End every leg, and let its segments reach up to its end: the one it is in, or one of kind `cut` where it is in none."""
+    told = conversation.began.conversation
+    for leg_id, leg in conversation.legs.items():
+        if leg.ended is None:
+            leg.ended = LegEnded(conversation=told, at=at, leg=leg_id, cause=CUT, by="crash")
+            leg.state = LegState.GONE
+        ends_at = leg.ended.at
+        mine = [segment for segment in conversation.segments.values() if segment.began.leg == leg_id]
+        reached_at = leg.began.at
+        for segment in mine:
+            if segment.ended is None:
+                segment.ended = SegmentEnded(conversation=told, at=ends_at, segment=segment.began.segment, outcome=CUT)
+            reached_at = segment.ended.at
+        if not mine or epoch_ms(reached_at) < epoch_ms(ends_at):
+            name = f"{leg_id}:{CUT}"
+            conversation.segments[name] = _OpenSegment(
+                began=SegmentBegan(conversation=told, at=reached_at, segment=name, leg=leg_id, kind="cut", caused_by="crash"),
+                ended=SegmentEnded(conversation=told, at=ends_at, segment=name, outcome=CUT),
+            )
+
+
+def _begin_leg(conversation: _Conversation, fact: LegBegan) -> None:
+    if fact.leg in conversation.legs:
+        raise LedgerError(fact.conversation, [f"leg_began: leg {fact.leg} has begun already"])
+    conversation.legs[fact.leg] = _OpenLeg(began=fact)
+
+
+def _dispose(conversation: _Conversation, fact: Disposition) -> None:
+    conversation.disposition = fact.code
 
 
 def _leg(conversation: _Conversation, fact: Fact, leg: str) -> _OpenLeg:
@@ -302,17 +313,33 @@ def _note_recording(conversation: _Conversation, fact: RecordingMade) -> None:
     conversation.recordings.append(Recording(legs=fact.legs, path=fact.path, duration_ms=fact.duration_ms))
 
 
+_NOTES: Final[dict[type, Callable[[_Conversation, Any], None]]] = {
+    LegBegan: _begin_leg,
+    LegAnswered: _note_leg,
+    LegEnded: _note_leg,
+    LegPriced: _note_leg,
+    QualityMeasured: _note_leg,
+    SegmentBegan: _begin_segment,
+    SegmentEnded: _end_segment,
+    RecordingMade: _note_recording,
+    Disposition: _dispose,
+}
+_UNORDERED: Final = frozenset({QualityMeasured, RecordingMade})
+"""These come from the media workers, whose reports may arrive in any order."""
+
+
 def _problems(conversation: _Conversation, end: ConversationEnded) -> list[str]:
     """Check everything that must hold when a conversation is over."""
     problems: list[str] = []
-    if not conversation.legs:
+    if not conversation.legs and end.cause != CUT:
         problems.append("it has no leg")
     by_leg: dict[str, list[_OpenSegment]] = {leg: [] for leg in conversation.legs}
     for segment_id, segment in conversation.segments.items():
         by_leg[segment.began.leg].append(segment)
         if segment.ended is None:
             problems.append(f"segment {segment_id} never ended")
-        if segment.began.kind == "talk" and not _answered_by(conversation.legs[segment.began.leg], segment.began.at):
+        # A crash may have come between the talk and the answer reported with it; such a leg has no answer, and costs nothing.
+        if segment.began.kind == "talk" and end.cause != CUT and not _answered_by(conversation.legs[segment.began.leg], segment.began.at):
             problems.append(f"leg {segment.began.leg} talks in segment {segment_id} and has not answered")
     for leg_id, leg in conversation.legs.items():
         if leg.ended is None:

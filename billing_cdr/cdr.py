@@ -1,6 +1,6 @@
 """The record of one conversation: legs, segments, recordings, and the sums that follow from them (house; U13: one ledger a conversation).
 
-One language for durations: whole milliseconds between instants cut to the millisecond.
+Durations are whole milliseconds between instants cut to the millisecond. Values hold no cycles: the collector need not look (`gc=False`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from billing_cdr.quote import Quote
 Outcome = Literal["answered", "abandoned", "overflowed", "busy", "no_answer", "rejected", "failed", "cut"]
 
 
-class Quality(Struct, frozen=True, kw_only=True):
+class Quality(Struct, frozen=True, kw_only=True, gc=False):
     """How well a leg was heard."""
 
     mos: float
@@ -28,7 +28,7 @@ class Quality(Struct, frozen=True, kw_only=True):
     packets_lost: int = 0
 
 
-class CdrLeg(Struct, frozen=True, kw_only=True):
+class CdrLeg(Struct, frozen=True, kw_only=True, gc=False):
     """One party's connection."""
 
     leg: str
@@ -52,7 +52,7 @@ class CdrLeg(Struct, frozen=True, kw_only=True):
     """The price that was promised before dialling."""
 
 
-class Segment(Struct, frozen=True, kw_only=True):
+class Segment(Struct, frozen=True, kw_only=True, gc=False):
     """One part of a leg's life."""
 
     segment: str
@@ -66,7 +66,7 @@ class Segment(Struct, frozen=True, kw_only=True):
     outcome: str
 
 
-class Recording(Struct, frozen=True, kw_only=True):
+class Recording(Struct, frozen=True, kw_only=True, gc=False):
     """A recording of some legs."""
 
     legs: tuple[str, ...]
@@ -74,7 +74,7 @@ class Recording(Struct, frozen=True, kw_only=True):
     duration_ms: int
 
 
-class Cdr(Struct, frozen=True, kw_only=True):
+class Cdr(Struct, frozen=True, kw_only=True, gc=False):
     """A conversation that is over."""
 
     id: str

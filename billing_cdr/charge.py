@@ -21,7 +21,7 @@ Status = Literal["rated", "unrated"]
 MS_PER_MINUTE = 60_000
 
 
-class Step(Struct, frozen=True, kw_only=True):
+class Step(Struct, frozen=True, kw_only=True, gc=False):
     """A run of units of one length at one price, one after the other."""
 
     band: str
@@ -32,7 +32,7 @@ class Step(Struct, frozen=True, kw_only=True):
     per_minute: Decimal
 
 
-class Line(Struct, frozen=True, kw_only=True):
+class Line(Struct, frozen=True, kw_only=True, gc=False):
     """The price of one leg, and everything it follows from."""
 
     leg: str
@@ -72,7 +72,7 @@ class Line(Struct, frozen=True, kw_only=True):
         return self.gross if self.vat_included else self.net
 
 
-class Total(Struct, frozen=True, kw_only=True):
+class Total(Struct, frozen=True, kw_only=True, gc=False):
     """What the lines of one currency add up to."""
 
     currency: str
@@ -81,7 +81,7 @@ class Total(Struct, frozen=True, kw_only=True):
     gross: Decimal
 
 
-class Charge(Struct, frozen=True, kw_only=True):
+class Charge(Struct, frozen=True, kw_only=True, gc=False):
     """The price of one conversation."""
 
     cdr: str

@@ -60,7 +60,7 @@ class NumberClass(StrEnum):
     """+870, +881 and the global networks +882, +883."""
 
 
-class Destination(Struct, frozen=True):
+class Destination(Struct, frozen=True, gc=False):
     """A number as the rating sees it: international digits without plus, its class, its region (`001`: no country)."""
 
     digits: str

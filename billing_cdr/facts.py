@@ -15,11 +15,12 @@ from billing_cdr.quote import Quote
 
 Direction = Literal["inbound", "outbound", "internal"]
 Role = Literal["caller", "agent", "forward", "destination"]
-SegmentKind = Literal["menu", "queue", "offer", "ring", "talk", "hold", "consult", "forward", "callback", "announcement"]
+SegmentKind = Literal["menu", "queue", "offer", "ring", "talk", "hold", "consult", "forward", "callback", "announcement", "cut"]
+"""`cut` is never reported: it fills what a crash has left open, see `Assembler.cut`."""
 By = Literal["remote", "local", "timeout", "transport", "crash"]
 
 
-class _Fact(Struct, frozen=True, kw_only=True):
+class _Fact(Struct, frozen=True, kw_only=True, gc=False):
     conversation: str
     """The id of the conversation, and of its record."""
     at: datetime

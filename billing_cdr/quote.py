@@ -12,14 +12,14 @@ from billing_cdr.destination import NumberClass
 RefusalReason = Literal["not_a_number", "unknown_special_number", "no_rate", "no_plan"]
 
 
-class BandPrice(Struct, frozen=True):
+class BandPrice(Struct, frozen=True, gc=False):
     """The price of a minute in one band."""
 
     band: str
     per_minute: Decimal
 
 
-class Quote(Struct, frozen=True, kw_only=True):
+class Quote(Struct, frozen=True, kw_only=True, gc=False):
     """What a call will cost, and by which row of which plan version."""
 
     number: str
@@ -49,7 +49,7 @@ class Quote(Struct, frozen=True, kw_only=True):
     vat_included: bool
 
 
-class Refusal(Struct, frozen=True, kw_only=True):
+class Refusal(Struct, frozen=True, kw_only=True, gc=False):
     """Why a number has no price. It is then not dialled: an unknown price is never 0."""
 
     reason: RefusalReason

@@ -28,7 +28,7 @@ ZERO: Final = Decimal("0.00")
 _UNKNOWN_SPECIAL = "no rate is meant for {kind} numbers beginning like +{digits}"
 
 
-class Priced(Struct, frozen=True):
+class Priced(Struct, frozen=True, gc=False):
     """The price of so many milliseconds: cents, and the steps that lead there."""
 
     net: int

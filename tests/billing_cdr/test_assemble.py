@@ -418,18 +418,49 @@ def test_conversations_do_not_mix():
 def test_a_conversation_cut_anywhere_still_gives_a_record_that_closes(name):
     """A kill at any moment: what was open ends as `cut`, and the number of records equals the number of calls."""
     facts = STORIES[name]().facts
-    for stop in range(3, len(facts)):
-        assembler = Assembler()
-        for fact in facts[:stop]:
-            assembler.apply(fact)
-        last = facts[stop - 1].at
-        pending = facts[stop - 1]
-        if isinstance(pending, SegmentEnded | LegBegan) or isinstance(facts[stop], SegmentBegan):
-            continue  # between two facts of one instant, which the journal commits together
-        cdr = assembler.cut(facts[0].conversation, last + timedelta(seconds=3))
-        assert_it_closes(cdr)
-        assert cdr.outcome == "cut"
-        assert assembler.open_conversations == ()
+    for stop in range(1, len(facts)):
+        for later_ms in (0, 3_000):
+            assembler = Assembler()
+            for fact in facts[:stop]:
+                assembler.apply(fact)
+            at = facts[stop - 1].at + timedelta(milliseconds=later_ms)
+            cdr = assembler.cut(facts[0].conversation, at)
+            assert_it_closes(cdr)
+            assert (cdr.outcome, cdr.ended_at) == ("cut", at)
+            assert assembler.open_conversations == ()
+
+
+def test_a_crash_between_the_end_of_a_leg_and_of_its_segment_closes_as_well():
+    """The exchange may report the leg before the segment; both stand in one commit, and a crash may split it."""
+    story = Story().leg(0, "in", "caller", "queue", with_="q").tells(5_000, LegEnded, leg="in", cause="normal")
+    story.tells(5_000, LegBegan, leg="out", role="forward", party="x", number="+493012345678", trunk="carrier")
+    story.tells(5_000, SegmentBegan, segment="s2", leg="out", kind="talk")
+    assembler = Assembler()
+    for fact in story.facts:
+        assembler.apply(fact)
+    cdr = assembler.cut("c1", story.start + timedelta(milliseconds=9_000))
+    assert_it_closes(cdr)
+    assert [(s.leg, s.kind, s.duration_ms) for s in cdr.segments] == [("in", "queue", 5_000), ("out", "talk", 4_000)]
+    assert rate(cdr, PlanBook(house=(house_plan(),))).gross.amount == 0
+
+
+def test_a_cut_in_the_past_is_refused():
+    assembler = Assembler()
+    for fact in answered_call().facts[:5]:
+        assembler.apply(fact)
+    with pytest.raises(LedgerError, match="lies before"):
+        assembler.cut("c1", WEDNESDAY)
+
+
+def test_a_gap_a_crash_has_left_is_shown_as_one():
+    """The offer had ended and the talk not yet begun when the machine died."""
+    story = answered_call()
+    stop = next(place for place, fact in enumerate(story.facts) if isinstance(fact, SegmentEnded) and fact.segment == "s3") + 1
+    assembler = Assembler()
+    for fact in story.facts[:stop]:
+        assembler.apply(fact)
+    cdr = assembler.cut("c1", story.start + timedelta(seconds=10))
+    assert [(s.kind, s.duration_ms, s.outcome) for s in cdr.segments if s.leg == "a1"] == [("offer", 3_000, ""), ("cut", 2_000, "cut")]
 
 
 def test_nobody_cuts_what_is_not_open():

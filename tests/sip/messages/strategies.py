@@ -29,10 +29,17 @@ hosts = st.one_of(
 )
 ports = st.none() | st.integers(1, 65535)
 uri_params = st.lists(st.tuples(texts.filter(bool), st.none() | texts.filter(bool)), max_size=3).map(tuple)
+_userinfo = st.tuples(texts.filter(bool), st.none() | texts) | st.just((None, None))
+
+
+def _uri(userinfo, **parts):
+    return Uri(user=userinfo[0], password=userinfo[1], **parts)
+
+
 uris = st.builds(
-    Uri,
+    _uri,
+    _userinfo,
     scheme=st.sampled_from(("sip", "sips")),
-    user=st.none() | texts.filter(bool),
     host=hosts,
     port=ports,
     params=uri_params,

@@ -159,6 +159,9 @@ class TestCSeq:
         with pytest.raises(ParseError):
             parse_cseq("2147483648 INVITE")
 
+    def test_leading_zeros_do_not_count(self):
+        assert parse_cseq("0" * 60 + "7 INVITE").number == 7
+
     @pytest.mark.parametrize(
         "text",
         ["", "1", "INVITE", "-1 INVITE", "1INVITE", "1 INV ITE", "1 INV@TE", "\N{ARABIC-INDIC DIGIT ONE} INVITE", "1" * 5000 + " INVITE"],

@@ -85,6 +85,12 @@ def test_typed_values_follow_the_builder(invite):
     assert invite.record_routes[0].uri.is_loose_router
 
 
+def test_top_via_is_the_first_element_of_the_first_field(invite):
+    invite.headers.replace_first("Via", "SIP/2.0/UDP a.example.org;branch=z9hG4bKa, SIP/2.0/UDP b.example.org;branch=z9hG4bKb")
+    assert invite.top_via.host == "a.example.org"
+    assert [via.host for via in invite.vias] == ["a.example.org", "b.example.org", "192.0.2.1"]
+
+
 def test_typed_accessors_for_what_is_not_there(invite):
     assert (invite.contacts, invite.contact, invite.has_star_contact, invite.routes) == ((), None, False, ())
     assert (invite.max_forwards, invite.expires, invite.accept, invite.require) == (None, None, None, ())

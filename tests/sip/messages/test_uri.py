@@ -43,6 +43,13 @@ def test_changed_uri_is_written_anew():
     assert str(uri.without_param("lr")) == "sip:alice@example.org"
 
 
+def test_empty_password_is_not_none():
+    uri = Uri.parse("sip:a:@example.org")
+    assert uri.password == ""
+    assert str(uri.replaced()) == "sip:a:@example.org"
+    assert not equivalent(uri, Uri.parse("sip:a@example.org"))
+
+
 def test_reserved_characters_are_escaped_when_written():
     assert str(Uri("sip", user="a@b c%#ü", host="h")) == "sip:a%40b%20c%25%23%C3%BC@h"
     assert str(Uri("sip", user="u", host="h", params=(("a b", "c;d=e"),))) == "sip:u@h;a%20b=c%3Bd%3De"

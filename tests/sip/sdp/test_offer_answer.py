@@ -133,6 +133,11 @@ class TestCodecs:
         assert (audio.telephone_event, audio.receive_telephone_event) == (110, 101)
         assert audio.ptime_ms == 20  # never above what the peer can take
 
+    def test_events_are_never_taken_for_the_codec(self):
+        answered = parse_sdp(offer_of("m=audio 9000 RTP/AVP 101 8", "a=rtpmap:101 telephone-event/8000"))
+        audio = read_answer(audio_offer(HERE, session_id=1), answered)
+        assert (audio.codec.encoding, audio.receive_payload_type, audio.telephone_event) == ("PCMA", 8, 101)
+
     def test_ptime_of_the_offer_is_kept(self):
         answered = answer(parse_sdp(offer_of("m=audio 4000 RTP/AVP 8", "a=ptime:30")), HERE, session_id=1)
         assert answered.audio.ptime_ms == 30

@@ -14,6 +14,7 @@ from acd.core.ids import AgentId, MenuId, QueueId, SiteId, TenantId, TrunkId
 from acd.runtime import Voice
 from acd.service import Device, Lookup, TenantSetup, TrunkLine
 from billing_cdr import store
+from load.phone_bank import PhoneBank
 from load.phones import SyntheticPhone
 from sip.digest import ha1
 
@@ -140,3 +141,15 @@ async def running(directory: Path, tenant: TenantSetup | None = None, lookup: Lo
     finally:
         await voice.close()
         await database.dispose()
+
+
+@contextlib.asynccontextmanager
+async def carrier_phone(service: Running, port: int) -> AsyncIterator[SyntheticPhone]:
+    """The carrier at the far end of the outbound trunk: a phone on a port known beforehand."""
+    bank = PhoneBank(HOST, port)
+    await bank.start()
+    try:
+        async with SyntheticPhone(service.address, user="+491711234567", bank=bank) as phone:
+            yield phone
+    finally:
+        await bank.close()

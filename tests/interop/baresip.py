@@ -1,0 +1,133 @@
+"""Debian's baresip as a phone: a configuration of its own, driven over its control socket, its ears written to a file."""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from load.hearing import dominant_hz
+
+MODULES = "/usr/lib/baresip/modules"
+CONFIG = """\
+net_interface 127.0.0.1
+sip_listen 127.0.0.1:{sip}
+audio_source aufile,{folder}/tone.wav
+audio_player aubridge,pseudo
+audio_alert aubridge,pseudo
+ausrc_srate 8000
+auplay_srate 8000
+ausrc_channels 1
+auplay_channels 1
+ausrc_format s16
+auplay_format s16
+auenc_format s16
+audec_format s16
+rtp_timeout 60
+jitter_buffer_delay 1-5
+module_path {modules}
+module g711.so
+module aufile.so
+module aubridge.so
+module sndfile.so
+snd_path {folder}
+module_tmp uuid.so
+module_tmp account.so
+module_app menu.so
+module_app ctrl_tcp.so
+ctrl_tcp_listen 127.0.0.1:{control}
+"""
+
+
+def needs_baresip() -> None:
+    if shutil.which("baresip") is None:
+        if os.environ.get("CI"):
+            pytest.fail("baresip is not installed, and in CI nothing is skipped")
+        pytest.skip("baresip is not installed")
+
+
+def _tone(path: Path, frequency: float, seconds: int = 60) -> None:
+    samples = (12000 * np.sin(2 * np.pi * frequency * np.arange(8000 * seconds) / 8000)).astype("<i2")
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(samples.tobytes())
+
+
+class Baresip:
+    """One running baresip; `async with` it."""
+
+    def __init__(self, folder: Path, sip: int, control: int, account: str, frequency: float) -> None:
+        needs_baresip()
+        folder.mkdir(parents=True)
+        self.folder = folder
+        self._control = control
+        _tone(folder / "tone.wav", frequency)
+        (folder / "config").write_text(CONFIG.format(sip=sip, control=control, folder=folder, modules=MODULES))
+        (folder / "accounts").write_text(account + "\n")
+        (folder / "contacts").write_text("")
+        self._events: list[dict] = []
+        self._arrived = asyncio.Condition()
+
+    async def __aenter__(self) -> "Baresip":
+        self._log = (self.folder / "log").open("wb")
+        self._process = await asyncio.create_subprocess_exec(
+            "baresip", "-4", "-f", str(self.folder), stdin=asyncio.subprocess.DEVNULL, stdout=self._log, stderr=self._log
+        )
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._control)
+                    break
+                except OSError:
+                    await asyncio.sleep(0.05)
+        self._listener = asyncio.create_task(self._listen())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._writer.close()
+        self._listener.cancel()
+        await asyncio.gather(self._listener, return_exceptions=True)
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGTERM)
+        await self._process.wait()
+        self._log.close()
+
+    async def _listen(self) -> None:
+        """Netstrings of JSON: `<length>:<json>,`."""
+        while True:
+            length = int((await self._reader.readuntil(b":"))[:-1])
+            message = json.loads(await self._reader.readexactly(length))
+            await self._reader.readexactly(1)
+            async with self._arrived:
+                self._events.append(message)
+                self._arrived.notify_all()
+
+    async def do(self, command: str, params: str = "") -> None:
+        text = json.dumps({"command": command, "params": params, "token": "t"}).encode()
+        self._writer.write(b"%d:%s," % (len(text), text))
+        await self._writer.drain()
+
+    async def event(self, kind: str, timeout_s: float = 15.0) -> dict:
+        """The first event of this kind, past or to come."""
+        async with asyncio.timeout(timeout_s), self._arrived:
+            while True:
+                for event in self._events:
+                    if event.get("type") == kind:
+                        self._events.remove(event)
+                        return event
+                await self._arrived.wait()
+
+    def heard_hz(self) -> float:
+        """The strongest frequency in the last second that this phone heard."""
+        (file,) = self.folder.glob("dump-*-dec.wav")
+        octets = file.read_bytes()[44:]
+        samples = np.frombuffer(octets[: len(octets) // 2 * 2], dtype="<i2")
+        return dominant_hz(samples[-8000:])

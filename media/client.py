@@ -184,6 +184,10 @@ class MediaPlane:
         answers = await asyncio.gather(*(self._ask_status(worker) for worker in asked))
         return [answer for answer in answers if isinstance(answer, Status)]
 
+    def worker_pids(self) -> list[int]:
+        """Process ids of the workers that are up, for those who measure or watch them."""
+        return [worker.process.pid for worker in self._workers if worker.writer is not None and worker.process is not None]
+
     async def _ask_status(self, worker: _Worker) -> _Answer:
         request = next(self._requests)
         return await self._ask(worker, request, AskStatus(request=request))

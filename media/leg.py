@@ -6,12 +6,14 @@ sockets are non-blocking, the worker calls when they are readable or when a tick
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import secrets
 import socket
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from media import dtmf, quality, tones
 from media.codecs.registry import CODECS, CONVERSIONS
@@ -145,8 +147,8 @@ class Leg:
         self.address = address
         self.port = port
         self.rtp_socket, self.rtcp_socket = sockets
-        self._receive = self.rtp_socket.recvfrom_into
-        self._send = self.rtp_socket.sendto
+        self._receive: Callable[[bytearray], tuple[int, Any]] = self.rtp_socket.recvfrom_into
+        self._send: Callable[[memoryview, Address], int] = self.rtp_socket.sendto
         self.loss_concealment = loss_concealment
         # RFC 3550 §5.1, §8.1: SSRC, first sequence number and first timestamp are random; the number in the lower half, so that it
         # does not wrap at once.
@@ -375,7 +377,7 @@ class Leg:
         """Symmetric RTP (RFC 4961): from now on send to where it comes from."""
         self.remote = address
         described = self.described
-        if described is not None and address[0] != described.remote_address:
+        if described is not None and self.latch.described is not None and address[0] != self.latch.described[0]:
             # The SDP's address was not the truth, so its RTCP port is not either: mux if it was mux, else the port above.
             muxed = described.remote_rtcp_port == described.remote_port
             self._rtcp_remote = address if muxed else (address[0], address[1] + 1, *address[2:])
@@ -502,12 +504,13 @@ class Leg:
         first = self.described is None
         described: Address = (order.remote_address, order.remote_port)
         if self.rtp_socket.family == socket.AF_INET6:
-            described = (order.remote_address, order.remote_port, 0, 0)
+            # As the kernel writes it in recvfrom: "::1", never "0:0:0:0:0:0:0:1".
+            described = (str(ipaddress.ip_address(order.remote_address)), order.remote_port, 0, 0)
         self.latch.describe(described)
         self.described = order
         if self.latch.address is None:
             self.remote = described
-            self._rtcp_remote = (order.remote_address, order.remote_rtcp_port, *described[2:])  # type: ignore[assignment]
+            self._rtcp_remote = (order.remote_address, order.remote_rtcp_port, *described[2:])
         if order.codec != self.codec:
             self._change_codec(order.codec)
         self.payload_type = order.payload_type
@@ -658,6 +661,6 @@ class Leg:
         return kernel_drops(self.rtp_socket) + self.drops
 
 
-def _closed_socket(*_: object) -> tuple[int, Address]:
+def _closed_socket(*_: object) -> NoReturn:
     """A leg that was closed in the same round of readiness."""
     raise BlockingIOError

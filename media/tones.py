@@ -28,7 +28,7 @@ def frequencies_of(digit: str) -> tuple[int, int]:
     """
     for row, keys in zip(DTMF_ROWS_HZ, DTMF_KEYS, strict=True):
         column = keys.find(digit)
-        if digit and column >= 0:
+        if len(digit) == 1 and column >= 0:
             return row, DTMF_COLUMNS_HZ[column]
     raise ValueError(f"{digit!r} is no DTMF digit")
 

@@ -64,7 +64,7 @@ class OutgoingStream:
         timestamp = (timestamp + self._timestamp_offset) & 0xFFFFFFFF
         if 0 < ahead < 0x8000:
             self.sequence_number = sequence_number
-            if timestamp != self.timestamp:  # the updates of an event repeat its timestamp while the clock goes on
+            if timestamp != self.timestamp or self._last_at is None:  # the updates of an event repeat its timestamp while the clock goes on
                 self.timestamp = timestamp
                 self._last_at = now
         elif (sequence_number - self._relay_first) & 0xFFFF >= 0x8000:
@@ -128,4 +128,4 @@ class OutgoingStream:
         """The RTP timestamp that corresponds to `now`, for a sender report (RFC 3550 §6.4.1)."""
         if self._last_at is None:
             return self.timestamp
-        return (self.timestamp + int((now - self._last_at) * SAMPLE_RATE)) & 0xFFFFFFFF
+        return (self.timestamp + round((now - self._last_at) * SAMPLE_RATE)) & 0xFFFFFFFF

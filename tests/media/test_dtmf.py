@@ -1,0 +1,163 @@
+"""DTMF: RFC 4733 in and out; tones in band after Q.23 and Q.24."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from media import tones
+from media.dtmf import DIGITS, Digit, EventReceiver, TelephoneEvent, ToneDetector, detect_frame, event_packets, parse_event
+from media.errors import ParseError
+
+
+def test_event_payload_octet_by_octet():
+    """RFC 4733 §2.3: event 11 is '#', E bit, volume 10, duration 800."""
+    event = TelephoneEvent(11, is_end=True, volume=10, duration=800)
+    assert bytes(event) == bytes.fromhex("0b8a0320")
+    assert parse_event(bytes(event)) == event
+
+
+def test_reserved_bit_is_ignored():
+    """§2.3.3: the R bit "MUST be ignored by the receiver"."""
+    assert parse_event(bytes.fromhex("014a00a0")) == TelephoneEvent(1, is_end=False, volume=10, duration=160)
+
+
+@given(st.binary(max_size=12))
+def test_any_payload_gives_an_event_or_a_parse_error(payload):
+    try:
+        parse_event(payload)
+    except ParseError:
+        assert len(payload) < 4
+
+
+def test_digit_of_100_ms_is_four_updates_and_three_ends():
+    """§2.5.1.4: the final packet three times; duration counts from the beginning in timestamp units."""
+    packets = event_packets("5", 100)
+    events = [parse_event(packet.payload) for packet in packets]
+    assert [event.duration for event in events] == [160, 320, 480, 640, 800, 800, 800]
+    assert [event.is_end for event in events] == [False] * 4 + [True] * 3
+    assert [packet.marker for packet in packets] == [True] + [False] * 6
+    assert {event.code for event in events} == {5}
+
+
+def test_shortest_digit_still_begins_with_the_marker():
+    packets = event_packets("*", 5)
+    assert [packet.marker for packet in packets] == [True, False, False]
+    assert all(parse_event(packet.payload).is_end for packet in packets)
+
+
+@pytest.mark.parametrize("text", ["", "E", "12", "é"])
+def test_what_is_no_digit_is_refused(text):
+    with pytest.raises(ValueError, match="no DTMF digit"):
+        event_packets(text, 100)
+
+
+def receive(receiver, digit, timestamp, duration_ms=100, lose=(), now=0.0):
+    """The digits reported for one sent digit of which some packets are lost."""
+    digits = []
+    for index, packet in enumerate(event_packets(digit, duration_ms)):
+        if index not in lose:
+            digits += receiver.receive(timestamp, parse_event(packet.payload), now + index * 0.02)
+    return digits
+
+
+@pytest.mark.parametrize("digit", DIGITS)
+def test_every_digit_is_reported_once_with_its_length(digit):
+    assert receive(EventReceiver(), digit, 1000) == [Digit(digit, 100)]
+
+
+@pytest.mark.parametrize("lose", [{0}, {0, 1, 2, 3}, {4}, {4, 5}, {1, 3, 5, 6}])
+def test_one_end_packet_is_enough_and_loss_reports_no_digit_twice(lose):
+    assert receive(EventReceiver(), "7", 1000, lose=lose) == [Digit("7", 100)]
+
+
+def test_lost_end_is_made_up_for_by_the_next_digit():
+    receiver = EventReceiver()
+    assert receive(receiver, "1", 1000, lose={4, 5, 6}) == []
+    assert receive(receiver, "1", 3000) == [Digit("1", 80), Digit("1", 100)]
+
+
+def test_lost_end_is_made_up_for_by_quiet():
+    receiver = EventReceiver()
+    receive(receiver, "1", 1000, lose={4, 5, 6}, now=5.0)
+    assert receiver.expire(5.1) == ()
+    assert receiver.expire(5.5) == (Digit("1", 80),)
+    assert receiver.expire(9.0) == ()
+
+
+def test_events_that_are_no_digits_are_no_digits():
+    """RFC 4733 §3.2: 16 is hook flash; RFC 4734: 36 is the fax CNG tone."""
+    receiver = EventReceiver()
+    for code in (16, 36, 255):
+        assert receiver.receive(1, TelephoneEvent(code, is_end=True, volume=0, duration=800), 0.0) == ()
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 20), st.booleans(), st.integers(0, 0xFFFF))))
+def test_receiver_never_reports_more_digits_than_key_presses(packets):
+    receiver = EventReceiver()
+    reported = 0
+    changes = 0
+    key = None
+    for timestamp, code, is_end, duration in packets:
+        if code < 16 and (timestamp, code) != key:
+            key, changes = (timestamp, code), changes + 1
+        reported += len(receiver.receive(timestamp, TelephoneEvent(code, is_end=is_end, volume=0, duration=duration), 0.0))
+    reported += len(receiver.expire(10.0))
+    assert reported <= changes
+
+
+@pytest.mark.parametrize("digit", DIGITS)
+def test_every_tone_in_band_is_detected_once(digit):
+    silence = np.zeros(800, dtype=np.int16)
+    audio = np.concatenate([silence, tones.dtmf(digit, 100), silence])
+    assert ToneDetector().receive(audio) == (Digit(digit, 100),)
+
+
+def test_detection_does_not_depend_on_the_cut_of_packets():
+    audio = np.concatenate([np.zeros(333, dtype=np.int16), tones.dtmf("9", 120), np.zeros(900, dtype=np.int16), tones.dtmf("9", 80)])
+    audio = np.concatenate([audio, np.zeros(900, dtype=np.int16)])
+    detector = ToneDetector()
+    digits = [digit.digit for cut in range(0, audio.size, 240) for digit in detector.receive(audio[cut : cut + 240])]
+    assert digits == ["9", "9"]
+
+
+def test_tone_of_one_frame_is_too_short():
+    """Q.24: signals shorter than about 20 ms must not be taken for digits."""
+    audio = np.concatenate([np.zeros(160, dtype=np.int16), tones.dtmf("1", 20), np.zeros(480, dtype=np.int16)])
+    assert ToneDetector().receive(audio) == ()
+
+
+@pytest.mark.parametrize("shift", [0.985, 1.015])
+def test_frequencies_within_a_percent_and_a_half_are_accepted(shift):
+    """Q.24: operation within +-1.5 %."""
+    low, high = tones.frequencies_of("6")
+    audio = tones.tone((low * shift, high * shift), 0.1, -12.0)
+    assert [digit.digit for digit in ToneDetector().receive(np.concatenate([audio, np.zeros(480, dtype=np.int16)]))] == ["6"]
+
+
+def test_noise_single_tones_and_ringing_are_no_digits():
+    noise = np.random.default_rng(7).normal(0, 4000, 80_000).astype(np.int16)
+    for audio in (noise, tones.ringback(), tones.tone((770,), 1.0), tones.tone((1336,), 1.0), tones.tone((770, 852), 1.0)):
+        assert ToneDetector().receive(audio) == ()
+
+
+def test_too_much_twist_is_refused():
+    audio = (tones.tone((770,), 0.02, -6.0, ramp=False) + tones.tone((1336,), 0.02, -20.0, ramp=False)).astype(np.int16)
+    assert detect_frame(audio) == ""
+    assert detect_frame(audio[:80]) == ""
+
+
+@pytest.mark.slow
+def test_speech_of_the_prompts_is_never_taken_for_digits():
+    """Talk-off: every packaged announcement, some minutes of speech."""
+    from media.codecs import PCMA
+    from media.prompts import PACKAGED_SOUNDS, SoundLibrary
+
+    library = SoundLibrary(PACKAGED_SOUNDS)
+    heard = {}
+    for path in sorted(PACKAGED_SOUNDS.glob("*/*.wav")):
+        name = f"{path.parent.name}/{path.stem}"
+        digits = ToneDetector().receive(PCMA.decode(library.encoded(name, "PCMA")))
+        if digits:
+            heard[name] = digits
+    assert heard == {}

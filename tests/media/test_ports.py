@@ -1,0 +1,71 @@
+"""The port pool: RFC 3550 §11 pairs, quarantine, refusal."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from media.errors import PortsExhausted
+from media.ports import QUARANTINE_S, PortPool
+
+
+def test_rtp_is_even_and_its_rtcp_lies_in_the_range():
+    pool = PortPool(20001, 20006)
+    assert [pool.take(0.0), pool.take(0.0)] == [20002, 20004]
+    with pytest.raises(PortsExhausted):
+        pool.take(0.0)
+
+
+def test_exhausted_pool_says_why():
+    pool = PortPool(20000, 20003)
+    pool.take(0.0)
+    pool.give_back(pool.take(0.0), 0.0)
+    with pytest.raises(PortsExhausted, match=r"1 legs, 1 pairs resting"):
+        pool.take(0.1)
+
+
+def test_port_given_back_rests_before_it_is_used_again():
+    pool = PortPool(20000, 20001)
+    port = pool.take(0.0)
+    pool.give_back(port, 10.0)
+    assert pool.free(10.0 + QUARANTINE_S - 0.001) == 0
+    assert pool.take(10.0 + QUARANTINE_S) == port
+
+
+def test_longest_unused_port_comes_first():
+    pool = PortPool(20000, 20005, quarantine_s=0)
+    first = pool.take(0.0)
+    pool.give_back(first, 0.0)
+    assert [pool.take(0.0) for _ in range(3)] == [20002, 20004, 20000]
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 10), (20000, 19999), (20000, 70000), (20001, 20002), (20000, 20000)])
+def test_range_without_a_pair_is_refused(first, last):
+    with pytest.raises(ValueError, match="ports"):
+        PortPool(first, last)
+
+
+def test_giving_back_what_was_not_taken_is_our_own_mistake():
+    with pytest.raises(KeyError):
+        PortPool(20000, 20009).give_back(20000, 0.0)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(0, 3))))
+def test_no_port_is_ever_given_twice_nor_before_its_rest(plan):
+    pool = PortPool(30000, 30019)
+    taken: list[int] = []
+    rested: dict[int, float] = {}
+    now = 0.0
+    for takes, wait in plan:
+        now += wait
+        if takes:
+            try:
+                port = pool.take(now)
+            except PortsExhausted:
+                continue
+            assert port not in taken
+            assert now >= rested.get(port, 0.0)
+            taken.append(port)
+        elif taken:
+            port = taken.pop(0)
+            rested[port] = now + QUARANTINE_S
+            pool.give_back(port, now)

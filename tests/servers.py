@@ -6,7 +6,6 @@ process and stopped by its pid. Without its binary the tests on it are skipped w
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import contextlib
 import os
@@ -38,6 +37,8 @@ class Server:
     pid: int
     admin_url: str
     """Asynchronous URL of a database in which further ones can be created."""
+    folder: Path
+    """Where it keeps everything; gone when it is stopped."""
 
     def url(self, database: str) -> str:
         """Give the asynchronous URL of one of its databases."""
@@ -74,14 +75,16 @@ def postgresql_server() -> Iterator[Server]:
             "--locale=C",
             "--no-sync",
         ]
-        _run([*_as_user("postgres"), *initdb], folder)
+        _run([*_as_user("postgres", signal.SIGTERM), *initdb], folder)
         port = _free_port()
         # Durability is not what these tests are about; a private server that is thrown away need not wait for the disk.
         options = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=50", f"unix_socket_directories={folder}"]
         command = [str(folder_of_binaries / "postgres"), "-D", str(data), "-h", "127.0.0.1", "-p", str(port)]
         command += [word for option in options for word in ("-c", option)]
-        with _running([*_as_user("postgres"), *command], folder, "database system is ready to accept connections", signal.SIGINT) as pid:
-            yield Server("postgresql", pid, f"postgresql+asyncpg://fernamt@127.0.0.1:{port}/postgres")
+        with _running(
+            [*_as_user("postgres", signal.SIGINT), *command], folder, "database system is ready to accept connections", signal.SIGINT
+        ) as pid:
+            yield Server("postgresql", pid, f"postgresql+asyncpg://fernamt@127.0.0.1:{port}/postgres", folder)
 
 
 @contextlib.contextmanager
@@ -91,9 +94,9 @@ def mariadb_server() -> Iterator[Server]:
     daemon = _needed(shutil.which("mariadbd") or shutil.which("mariadbd", path="/usr/sbin:/usr/libexec"), "mariadbd")
     with _folder("mysql") as folder:
         data = folder / "data"
-        user = [f"--user={_account('mysql')}"] if os.geteuid() == 0 else []
-        common = ["--no-defaults", f"--datadir={data}", *user]
-        _run([install, *common, "--auth-root-authentication-method=normal", "--skip-test-db"], folder)
+        common = ["--no-defaults", f"--datadir={data}"]
+        plain_user = _as_user("mysql", signal.SIGTERM)
+        _run([*plain_user, install, *common, "--auth-root-authentication-method=normal", "--skip-test-db"], folder)
         port = _free_port()
         command = [daemon, *common, f"--port={port}", "--bind-address=127.0.0.1", f"--socket={folder}/mariadb.sock"]
         command += [
@@ -102,8 +105,8 @@ def mariadb_server() -> Iterator[Server]:
             "--innodb-buffer-pool-size=32M",
             "--skip-log-bin",
         ]
-        with _running(command, folder, "ready for connections", signal.SIGTERM) as pid:
-            yield Server("mariadb", pid, f"mysql+asyncmy://root@127.0.0.1:{port}/mysql")
+        with _running([*plain_user, *command], folder, "ready for connections", signal.SIGTERM) as pid:
+            yield Server("mariadb", pid, f"mysql+asyncmy://root@127.0.0.1:{port}/mysql", folder)
 
 
 _STARTERS = {"postgresql": postgresql_server, "mariadb": mariadb_server}
@@ -125,7 +128,7 @@ async def fresh_database(kind: str, folder: Path) -> AsyncIterator[str]:
     if kind == "sqlite":
         yield f"sqlite+aiosqlite:///{folder / f'database{next(_numbers)}.sqlite'}"
         return
-    running = await asyncio.to_thread(server, kind)
+    running = server(kind)  # in this thread: the kernel ends the server when the thread that started it is gone
     name = f"test{next(_numbers)}"
     await _command(running, f"CREATE DATABASE {name}" + (" CHARACTER SET utf8mb4" if kind == "mariadb" else ""))
     try:
@@ -170,12 +173,13 @@ def _account(wanted: str) -> str:
         return "nobody"
 
 
-def _as_user(wanted: str) -> list[str]:
-    """The words that make a command run as a plain user: PostgreSQL refuses to be root."""
-    if os.geteuid() != 0:
-        return []
-    account = pwd.getpwnam(_account(wanted))
-    return [_needed(shutil.which("setpriv"), "setpriv"), f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
+def _as_user(wanted: str, stop: signal.Signals) -> list[str]:
+    """The words that make a command run as a plain user (PostgreSQL refuses to be root) and end when these tests are killed."""
+    words = [_needed(shutil.which("setpriv"), "setpriv"), f"--pdeathsig={stop.name.removeprefix('SIG')}"]
+    if os.geteuid() == 0:
+        account = pwd.getpwnam(_account(wanted))
+        words += [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
+    return words
 
 
 @contextlib.contextmanager

@@ -169,7 +169,7 @@ class Caller:
         remote = floor.flow.remote
         target = Uri("sip", dial, remote[0], remote[1])
         bank.attach(self.session, self)
-        self.invited_at = bank.now()
+        self.invited_at = bank.clock()
         bank.user_agent.invite(
             session=self.session,
             target=target,
@@ -177,7 +177,7 @@ class Caller:
             from_=NameAddr(Uri("sip", number_of(self.key), bank.address)),
             to=NameAddr(Uri("sip", dial, remote[0])),
             sdp=self._media.offer(),
-            now=self.invited_at,
+            now=bank.now(),
         )
         bank.flush()
         if self.planned.patience_s < 1e9:
@@ -209,7 +209,7 @@ class Caller:
         self._ended_by = "here"
         if self.ended_at is None:
             # For the line, its place is free from the moment the caller hangs up, not from when the BYE is answered.
-            self.ended_at = self._floor.bank.now()
+            self.ended_at = self._floor.bank.clock()
         self._floor.bank.user_agent.cancel_or_bye(self.session, self._floor.bank.now())
         self._floor.bank.flush()
 
@@ -223,7 +223,7 @@ class Caller:
         bank = self._floor.bank
         match event:
             case SessionAccepted(sdp=sdp):
-                self.answered_at = bank.now()
+                self.answered_at = bank.clock()
                 try:
                     self._media.read(sdp or b"")
                 except (ParseError, OfferRefused):
@@ -247,7 +247,7 @@ class Caller:
         if self._timer is not None:
             self._timer.cancel()
         if self.ended_at is None:
-            self.ended_at = self._floor.bank.now()
+            self.ended_at = self._floor.bank.clock()
         self._media.close(0.0 if self.connected_at is None else self.ended_at - self.connected_at)
         self._floor.bank.detach(self.session)
         self._floor.caller_ended(self)
@@ -339,7 +339,7 @@ class Offer:
         self._sdp = event.offer
         self._media: _Media | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self.invited_at = self._floor.bank.now()
+        self.invited_at = self._floor.bank.clock()
         self.answered_at: float | None = None
         self.ended_at: float | None = None
         self._status: int | None = None
@@ -384,8 +384,8 @@ class Offer:
             bank.user_agent.reject(self.session, 488, bank.now())
             bank.flush()
             return
-        self.answered_at = bank.now()
-        bank.user_agent.accept(self.session, sdp, self.answered_at)
+        self.answered_at = bank.clock()
+        bank.user_agent.accept(self.session, sdp, bank.now())
         bank.flush()
         if self.key:
             self._floor.agent_connected(self)
@@ -394,14 +394,14 @@ class Offer:
         """The agent ends the call."""
         bank = self._floor.bank
         self._is_ended_here, self._is_cut = True, cut
-        self.ended_at = self.ended_at or bank.now()
+        self.ended_at = self.ended_at or bank.clock()
         bank.user_agent.cancel_or_bye(self.session, bank.now())
         bank.flush()
 
     def _over(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self.ended_at = self.ended_at or self._floor.bank.now()
+        self.ended_at = self.ended_at or self._floor.bank.clock()
         if self._media is not None:
             self._media.close(self.ended_at - (self.answered_at or self.ended_at))
         self._floor.bank.detach(self.session)

@@ -83,7 +83,7 @@ class PhoneCall:
         self.audio = PhoneAudio(phone.bank.address, phone.rng)
         self.negotiated: NegotiatedAudio | None = None
         self.response_status: int | None = None
-        self.invited_at = phone.bank.now()
+        self.invited_at = phone.bank.clock()
         self.ringing_at: float | None = None
         self.answered_at: float | None = None
         self.ended_at: float | None = None
@@ -268,7 +268,7 @@ class PhoneCall:
         match event:
             case SessionProgress(status=status):
                 self.response_status = status
-                self.ringing_at = self.ringing_at or self.phone.bank.now()
+                self.ringing_at = self.ringing_at or self.phone.bank.clock()
                 _settle(self._ringing)
             case SessionAccepted(sdp=sdp):
                 self._accepted(sdp)
@@ -305,7 +305,7 @@ class PhoneCall:
 
     def _is_up(self) -> None:
         self.response_status = 200
-        self.answered_at = self.answered_at or self.phone.bank.now()
+        self.answered_at = self.answered_at or self.phone.bank.clock()
         _settle(self._ringing)
         _settle(self._answered)
 
@@ -327,7 +327,7 @@ class PhoneCall:
     def _over(self, by: str, status: int, reason: str) -> None:
         if self.ended_at is not None:
             return
-        self.ended_at, self.ended_by, self.response_status = self.phone.bank.now(), by, status
+        self.ended_at, self.ended_by, self.response_status = self.phone.bank.clock(), by, status
         self.audio.close()
         self.phone.bank.detach(self.session)
         self.phone.forget(self)

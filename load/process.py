@@ -230,7 +230,7 @@ class Part:
         """How it stands."""
         progress = self.rtp.progress if self.rtp is not None else None
         return Snapshot(
-            at=self.bank.now(),
+            at=self.bank.clock(),
             process=self.order.process,
             calls_begun=self._begun,
             calls_up=len(self.callers),

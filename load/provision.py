@@ -58,7 +58,7 @@ def provision(api: ApiClient, plan: Plan, tell: Callable[[str], None] = lambda _
     setup.put("sites", "load", {"id": "load", "upload_kbits": SITE_KBITS})
     trunk = {"id": "load", "name": "Load", "peer": "127.0.0.1:9", "sources": [plan.source], "probe_every_s": 0, "outbound": False}
     setup.put("trunks", "load", trunk)
-    setup.put("reasons", "break", {"code": "break", "name": "Break"})
+    setup.put("reasons", "break", {"code": "break", "name": "Break"}, key="code")
     queue: dict[str, Any] = {
         "id": QUEUE,
         "name": "Load",

@@ -36,6 +36,7 @@ from sip.events import (
     SessionEnded,
     SessionFailed,
     SessionProgress,
+    TalkRequested,
 )
 from sip.flow import HostPort, TransportName
 from sip.headers.name_addr import NameAddr
@@ -283,6 +284,8 @@ class PhoneCall:
                 self._over(by, status or 487, f"ended by {by}")
             case ReInviteReceived(sdp=sdp):
                 self._reinvited(sdp)
+            case TalkRequested() if self.is_incoming and not self.is_up:
+                self.take()
             case ReInviteAnswered(sdp=sdp, status=status):
                 if status < 300 and sdp is not None and self._offered is not None:
                     self._local = self._offered

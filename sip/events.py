@@ -127,6 +127,12 @@ class InfoAnswered(msgspec.Struct, frozen=True):
     status: int
 
 
+class TalkRequested(msgspec.Struct, frozen=True):
+    """The peer asks us to take its call (NOTIFY, Event: talk), or to resume a held one."""
+
+    session: str
+
+
 class Registered(msgspec.Struct, frozen=True):
     """A contact was bound to an address of record, or refreshed."""
 
@@ -197,6 +203,7 @@ Event = (
     | ReInviteCancelled
     | InfoReceived
     | InfoAnswered
+    | TalkRequested
     | Registered
     | Unregistered
     | RegistrationUp

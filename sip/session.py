@@ -183,6 +183,7 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
     State.ENDED: {
         Input.REPEATED_2XX:     to(State.ENDED, Do.RESEND_ACK),
         Input.FORKED_2XX:       to(State.ENDED, Do.HANG_UP_FORK),
+        Input.TRANSPORT_ERROR:  to(State.ENDED),  # our refusal could not be delivered: nothing more to be done
     },
 }
 # fmt: on
@@ -612,6 +613,24 @@ class Session:
             self._send_within("INFO", now, body=body, content_type=content_type)
         else:
             self.agent.count("session.info.unexpected")
+
+    def send_talk(self, now: float) -> None:
+        """Ask a phone that rings to take the call: NOTIFY with Event: talk in its early dialog.
+
+        Deviation: RFC 6665 §3.2 wants a subscription first; desk phones (Polycom, Snom, Yealink, Grandstream) take this one without.
+        """
+        if self.state is not State.PROCEEDING:
+            self.agent.count("session.talk.unexpected")
+            return
+        for early in self.forks.values():
+            headers = [
+                ("Contact", self.agent.contact(early.send_flow)),
+                ("Event", "talk"),
+                ("Subscription-State", "active"),
+                *self.agent.plain_headers,
+            ]
+            notify = early.request("NOTIFY", self.agent.via(early.send_flow), headers, b"", None)
+            self.agent.request(notify, early.send_flow, self, now)
 
     def _send_within(
         self, method: str, now: float, again: Request | None = None, *, body: bytes = b"", content_type: str | None = None

@@ -16,7 +16,7 @@ from sip import reinvite
 from sip.dialog import Dialog, DialogKey
 from sip.digest import Authenticator, ClientDigest, DigestCredentials, Outcome
 from sip.errors import LocalMisuse, ParseError
-from sip.events import Event, IncomingInvite, InfoReceived, MessageDropped, OptionsAnswered
+from sip.events import Event, IncomingInvite, InfoReceived, MessageDropped, OptionsAnswered, TalkRequested
 from sip.flow import Flow, HostPort, IdSource, format_host_port
 from sip.headers.name_addr import NameAddr
 from sip.message import KNOWN_METHODS, Headers, Request, Response, answer_to_malformed
@@ -270,6 +270,12 @@ class UserAgent:
         if found is not None:
             found.send_info(content_type, body, now)
 
+    def talk(self, session: str, now: float) -> None:
+        """Ask the phone we call to take the call by itself; it answers or goes on ringing."""
+        found = self._find(session)
+        if found is not None:
+            found.send_talk(now)
+
     def options(self, probe: str, target: Uri, flow: Flow, now: float) -> None:
         """Ask whether a peer is alive; OptionsAnswered follows, always exactly one."""
         ours = self.contact(flow)
@@ -418,6 +424,9 @@ class UserAgent:
         dialog = self._dialog_of(session, request)
         if not dialog.takes(request):
             self._answer(transaction, 500, now)
+        elif method == "NOTIFY" and (request.headers.get("Event") or "").strip().lower() == "talk":
+            self._answer(transaction, 200, now)
+            self.emit(TalkRequested(session.id))
         elif method not in METHODS:
             self._answer_unknown_method(transaction, now)
         elif self._is_unsupported(transaction, now):

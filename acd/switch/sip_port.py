@@ -77,7 +77,7 @@ class SipPort:
 
     def ask_to_answer(self, session: str) -> None:
         """NOTIFY with Event: talk inside the early dialog: most desk phones take the call then."""
-        self.user_agent.notify(session, "talk", self._now())
+        self.user_agent.talk(session, self._now())
         self._endpoint.flush()
 
     def options(self, probe: str, target: Uri, flow: Flow) -> None:

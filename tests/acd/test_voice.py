@@ -27,6 +27,13 @@ async def ready(service, name: str) -> SyntheticPhone:
     return phone
 
 
+async def ringing(service) -> None:
+    """Waits until the exchange knows that a phone rings."""
+    async with asyncio.timeout(5):
+        while not any(party.state == "alerting" for call in service.voice.live(TENANT).calls for party in call.parties):
+            await asyncio.sleep(0.01)
+
+
 async def test_a_caller_hears_music_then_the_best_skilled_agent_and_the_cdr_is_priced(tmp_path):
     async with running(tmp_path) as service:
         anna, ben = await ready(service, "anna"), await ready(service, "ben")
@@ -118,6 +125,19 @@ async def test_hold_and_retrieve_by_the_desk(tmp_path):
         await asyncio.gather(call.hears_tone(900, 5), offered.send_tone(900, 1.5))
         await service.voice.command(TENANT, inputs.HangUp(agent=ANNA, call=live.id))
         await call.ended()
+
+
+async def test_answer_at_the_desk_makes_the_ringing_phone_take_the_call(tmp_path):
+    async with running(tmp_path) as service:
+        anna = await ready(service, "anna")
+        call = await (await service.caller()).call("601")
+        offered = await anna.incoming()
+        offered.ring()
+        await ringing(service)
+        await service.voice.command(TENANT, inputs.Answer(agent=ANNA))
+        await asyncio.gather(call.hears_tone(800, 5), offered.send_tone(800, 1.5))
+        call.hang_up()
+        await service.cdrs()
 
 
 async def test_the_screen_pops_for_the_offered_agent_alone_and_before_the_phone_rings(tmp_path):

@@ -62,6 +62,12 @@ MAX_DIGITS: Final = 20
 """A number with more digits than this is "overlarge" without looking at its value (2^64 has 20); int() of hostile length costs quadratic
 time."""
 
+MAX_ELEMENTS: Final = 256
+"""Elements in one header field: as many as `sip.parser.Limits` allows fields, since both spellings mean the same (RFC 3261 §7.3.1)."""
+
+MAX_PARAMS: Final = 64
+"""Parameters of one element; a Contact with every media feature tag there is (RFC 3840) has about 25."""
+
 Params = tuple[tuple[str, str | None], ...]
 """Parameters in their order: (name, value without quotes), value None for a flag such as ;lr."""
 
@@ -69,7 +75,7 @@ Params = tuple[tuple[str, str | None], ...]
 def split_list(text: str, where: str) -> list[str]:
     """The elements of `header = element *(COMMA element)`, stripped.
 
-    Raises: ParseError: a quote or angle bracket is never closed, or an element is empty.
+    Raises: ParseError: a quote or angle bracket is never closed, an element is empty, or there are too many.
     """
     if "," not in text:
         elements = [text]
@@ -77,6 +83,8 @@ def split_list(text: str, where: str) -> list[str]:
         elements = []
         at, end = 0, len(text)
         while True:
+            if len(elements) == MAX_ELEMENTS:
+                raise ParseError("too many elements in a list", 513, where)
             match = LIST_ELEMENT.match(text, at)
             stop = match.end() if match else at
             elements.append(text[at:stop])
@@ -113,7 +121,7 @@ def unquote(text: str) -> str:
 def parse_params(text: str, where: str) -> Params:
     """The parameters in `*( SEMI generic-param )`; the text starts at the first semicolon.
 
-    Raises: ParseError: an empty parameter (";;"), or anything that is no parameter.
+    Raises: ParseError: an empty parameter (";;"), anything that is no parameter, or too many.
     """
     found: list[tuple[str, str | None]] = []
     at, end = 0, len(text)
@@ -123,6 +131,8 @@ def parse_params(text: str, where: str) -> Params:
             if not text[at:].strip(" \t"):
                 break
             raise ParseError(f"no parameter: {text[at : at + 40]!r}", where=where)
+        if len(found) == MAX_PARAMS:
+            raise ParseError("too many parameters", 513, where)
         name, value = match.groups()
         found.append((name, unquote(value) if value is not None else None))
         at = match.end()
@@ -176,6 +186,8 @@ def number(text: str, where: str, maximum: int) -> int:
 
     Raises: ParseError: no digits, or overlarge (RFC 4475 §3.1.2.4 and §3.1.2.5 must not wrap round).
     """
+    if len(text) < MAX_DIGITS and text.isascii() and text.isdigit() and (value := int(text)) <= maximum:
+        return value
     if not IS_DIGITS(text):
         raise ParseError(f"no number: {text[:40]!r}", where=where)
     significant = text.lstrip("0") or "0"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
@@ -115,19 +115,31 @@ class _TypedHeaders:
 
     @property
     def vias(self) -> tuple[Via, ...]:
-        return self.headers.typed("vias", _vias)
+        try:
+            return cast("tuple[Via, ...]", self.headers.values_read["vias"])
+        except KeyError:
+            return self.headers.typed("vias", _vias)
 
     @property
     def top_via(self) -> Via:
-        return self.headers.typed("top_via", _top_via)
+        try:
+            return cast("Via", self.headers.values_read["top_via"])
+        except KeyError:
+            return self.headers.typed("top_via", _top_via)
 
     @property
     def from_(self) -> NameAddr:
-        return self.headers.typed("from", _from)
+        try:
+            return cast("NameAddr", self.headers.values_read["from"])
+        except KeyError:
+            return self.headers.typed("from", _from)
 
     @property
     def to(self) -> NameAddr:
-        return self.headers.typed("to", _to)
+        try:
+            return cast("NameAddr", self.headers.values_read["to"])
+        except KeyError:
+            return self.headers.typed("to", _to)
 
     @property
     def from_tag(self) -> str | None:
@@ -139,11 +151,17 @@ class _TypedHeaders:
 
     @property
     def call_id(self) -> str:
-        return self.headers.typed("call-id", _call_id)
+        try:
+            return cast("str", self.headers.values_read["call-id"])
+        except KeyError:
+            return self.headers.typed("call-id", _call_id)
 
     @property
     def cseq(self) -> CSeq:
-        return self.headers.typed("cseq", _cseq)
+        try:
+            return cast("CSeq", self.headers.values_read["cseq"])
+        except KeyError:
+            return self.headers.typed("cseq", _cseq)
 
     @property
     def contacts(self) -> tuple[NameAddr, ...]:
@@ -257,19 +275,20 @@ class _TypedHeaders:
 
         Raises: ParseError: one of them is malformed or there twice. A missing one is not an error here.
         """
-        headers, index = self.headers, self.headers.by_key
+        headers, index, read = self.headers, self.headers.by_key, self.headers.values_read
         if "via" in index:
-            headers.typed("vias", _vias)
+            vias = read["vias"] = _vias(headers)
+            read["top_via"] = vias[0]
         if "cseq" in index:
-            headers.typed("cseq", _cseq)
+            read["cseq"] = _cseq(headers)
         if "call-id" in index:
-            headers.typed("call-id", _call_id)
+            read["call-id"] = _call_id(headers)
         if "from" in index:
-            headers.typed("from", _from)
+            read["from"] = _from(headers)
         if "to" in index:
-            headers.typed("to", _to)
+            read["to"] = _to(headers)
         if "max-forwards" in index:
-            headers.typed("max-forwards", _max_forwards)
+            read["max-forwards"] = _max_forwards(headers)
 
 
 def _wire(start_line: str, headers: Headers, body: bytes) -> bytes:

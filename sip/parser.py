@@ -135,12 +135,14 @@ def _head_lines(head: bytes, limits: Limits) -> tuple[str, list[str]]:
         # Deviation: RFC 3261 §7 wants UTF-8; German phones of some age put Latin-1 umlauts into display names. Decided line by line, and
         # written back as UTF-8.
         text = "\r\n".join(_decode_line(line) for line in head.split(b"\r\n"))
-    breaks = text.count("\r\n")
+    text = text.removesuffix("\r\n")
+    lines = text.split("\r\n")
+    breaks = len(lines) - 1
     if text.count("\n") != breaks or text.count("\r") != breaks:
         raise ParseError("CR or LF alone", where="header section")
     if "\r\n " in text or "\r\n\t" in text:
         text = _FOLD.sub(" ", text)
-    lines = text.removesuffix("\r\n").split("\r\n")
+        lines = text.split("\r\n")
     if len(lines) - 1 > limits.header_count:
         raise ParseError("too many header fields", 513, "header section")
     if len(lines[0]) > limits.start_line_octets:
@@ -227,7 +229,7 @@ def _content_length(headers: Headers) -> int | None:
 
     Raises: ParseError: no number, or said twice: two readers could then disagree where the message ends (RFC 4475 §3.3.9).
     """
-    values = headers.get_all("Content-Length")
+    values = headers.by_key.get("content-length")
     if not values:
         return None
     if len(values) > 1:
@@ -250,7 +252,7 @@ def _content(headers: Headers, body: bytes | None) -> bytes:
 
 def _check_method(request: Request) -> None:
     """RFC 3261 §8.1.1.5: "The method MUST match that of the request"; 501 where we do not know the method anyway (RFC 4475 §3.1.2.18)."""
-    if "CSeq" in request.headers and request.cseq.method != request.method:
+    if "cseq" in request.headers.by_key and request.cseq.method != request.method:
         status = 400 if request.method in KNOWN_METHODS else 501
         raise ParseError(f"method {request.cseq.method} under {request.method}", status, "header CSeq")
 
@@ -259,7 +261,7 @@ Received = Message | KeepAlive | ParseError
 
 
 class StreamParser:
-    """Cuts a TCP, TLS or WebSocket-less stream into messages.
+    """Cuts a TCP or TLS stream into messages (a WebSocket frames them itself: RFC 7118 §5).
 
     A message that is malformed inside sound framing comes out as a ParseError in its place in the order; with `fatal` set the framing is
     lost, the connection must be closed, and nothing more is read (RFC 4475 §3.1.2.2, §3.1.2.3, §3.3.9).

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -34,15 +34,18 @@ class Headers:
     to is sent or delivered; from then on nobody changes it. Typed values are read once and kept until a change.
     """
 
-    __slots__ = ("_fields", "_typed", "by_key")
+    __slots__ = ("_fields", "by_key", "values_read")
 
     by_key: dict[str, list[str]]
     """Lower-case long name -> values, top first. For readers on the hot path; only the methods here write it."""
 
+    values_read: dict[str, Any]
+    """Typed values under the names that `typed` was given; emptied by every change. Only `sip.message` looks into it."""
+
     def __init__(self, fields: Iterable[tuple[str, Value]] = ()) -> None:
         self._fields: list[tuple[str, str]] = []
         self.by_key = {}
-        self._typed: dict[str, object] = {}
+        self.values_read = {}
         for name, value in fields:
             self.add(name, value)
 
@@ -51,7 +54,7 @@ class Headers:
         """What the parser has already sorted: registered spellings in order, and key -> values."""
         headers = cls.__new__(cls)
         headers._fields = fields  # an alternative constructor
-        headers._typed = {}  # noqa: SLF001
+        headers.values_read = {}
         headers.by_key = index
         return headers
 
@@ -91,7 +94,7 @@ class Headers:
         text = str(value)
         self._fields.append((spelling, text))
         self.by_key.setdefault(key, []).append(text)
-        self._typed.clear()
+        self.values_read.clear()
 
     def prepend(self, name: str, value: Value) -> None:
         """Put a field above all others (Via, Record-Route)."""
@@ -99,7 +102,7 @@ class Headers:
         text = str(value)
         self._fields.insert(0, (spelling, text))
         self.by_key.setdefault(key, []).insert(0, text)
-        self._typed.clear()
+        self.values_read.clear()
 
     def set(self, name: str, value: Value) -> None:
         """Make this the only field of that name, where the first one stood, or at the end."""
@@ -112,7 +115,7 @@ class Headers:
         rest = [pair for pair in self._fields[at + 1 :] if _name(pair[0])[0] != key]
         self._fields[at:] = [(spelling, text), *rest]
         self.by_key[key] = [text]
-        self._typed.clear()
+        self.values_read.clear()
 
     def replace_first(self, name: str, value: Value) -> None:
         """Change the topmost field only (the top Via gets received and rport)."""
@@ -123,14 +126,14 @@ class Headers:
         at = next(i for i, (found, _) in enumerate(self._fields) if _name(found)[0] == key)
         self._fields[at] = (spelling, text)
         self.by_key[key][0] = text
-        self._typed.clear()
+        self.values_read.clear()
 
     def remove(self, name: str) -> None:
         """Drop every field of that name; nothing happens when there is none."""
         key, _ = _name(name)
         if self.by_key.pop(key, None) is not None:
             self._fields = [pair for pair in self._fields if _name(pair[0])[0] != key]
-            self._typed.clear()
+            self.values_read.clear()
 
     def copy(self) -> Headers:
         """A builder of its own with the same fields."""
@@ -138,8 +141,8 @@ class Headers:
 
     def typed(self, what: str, read: Callable[[Headers], T]) -> T:
         """The result of `read(self)`, kept under the name `what` until the next change."""
-        if what in self._typed:
-            return cast("T", self._typed[what])
+        if what in self.values_read:
+            return cast("T", self.values_read[what])
         value = read(self)
-        self._typed[what] = value
+        self.values_read[what] = value
         return value

@@ -18,6 +18,8 @@ MAX_OCTETS: Final = 32_768
 MAX_LINES: Final = 1_024
 MAX_MEDIA: Final = 32
 """A browser in a conference offers one m= line for each stream; a telephone call has one to three."""
+MAX_FORMATS: Final = 128
+"""One for each RTP payload type."""
 
 # origin-field  =  %s"o" "=" username SP sess-id SP sess-version SP nettype SP addrtype SP unicast-address CRLF
 # sess-id and sess-version are 1*DIGIT; Deviation: runs of spaces are taken for one, and a "-" in front of a number is refused.
@@ -68,6 +70,8 @@ def _media(value: str, where: str) -> MediaDescription:
     words = value.split()
     if len(words) < 4 or not all(_WORD(word) for word in words):
         raise ParseError("m= has fewer than four words", where=where)
+    if len(words) > 3 + MAX_FORMATS:
+        raise ParseError("too many formats", 513, where)
     port = _PORT(words[1])
     if port is None or int(port[1]) > 65535 or port[2] == "0":
         raise ParseError(f"no port: {words[1][:40]!r}", where=where)

@@ -128,6 +128,14 @@ class TestLists:
         with pytest.raises(ParseError):
             split_list(text, "x")
 
+    def test_lists_and_parameters_are_bounded(self):
+        assert len(split_list("a" + ",a" * 255, "x")) == 256
+        assert len(parse_name_addr("<sip:a@b>" + ";p" * 64).params) == 64
+        for parse, text in ((split_list, "a" + ",a" * 256), (parse_name_addr, "<sip:a@b>" + ";p" * 65)):
+            with pytest.raises(ParseError) as caught:
+                parse(text, "x")
+            assert caught.value.status_hint == 513
+
     def test_quoting_is_undone_by_unquoting(self):
         for text in ("", "a", 'a"b', "a\\b", '\\"', "ü"):
             assert unquote(quote(text)) == text

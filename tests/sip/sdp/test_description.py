@@ -137,6 +137,7 @@ SOUND = "v=0\no=- 1 1 IN IP4 h\ns=-\nt=0 0\n"
         (SOUND + "\na=x\n", "sdp line 5"),
         (SOUND + "a=x\ry\n", "sdp line 5"),
         (SOUND + "m=audio 0 RTP/AVP 0\n" * (MAX_MEDIA + 1), f"sdp line {5 + MAX_MEDIA}"),
+        (SOUND + "m=audio 4000 RTP/AVP" + " 8" * 129 + "\n", "sdp line 5"),
         (SOUND + "a=x\n" * 2000, "sdp"),
         (SOUND + "a=x:" + "y" * 40_000, "sdp"),
     ],

@@ -190,15 +190,23 @@ def leave_queue(x: Exchange, call: s.Call, outcome: QueueOutcome, detail: str | 
     x.emit(QueueLeft(call=call.id, entry=entry.id, queue=entry.queue, outcome=outcome, detail=detail))
 
 
-def clear_call(x: Exchange, call: s.Call, cause: str, *, refuse: Refusal | None = None, leg_cause: str | None = None) -> None:
+def clear_call(
+    x: Exchange,
+    call: s.Call,
+    cause: str,
+    *,
+    refuse: Refusal | None = None,
+    leg_cause: str | None = None,
+    outcome: Literal["abandoned", "withdrawn"] = "withdrawn",
+) -> None:
     """End the conversation and whatever belongs to it, in the same step.
 
     Args:
         cause: of the call.
         refuse: how a caller that was never answered is turned away; None: as `cause` says.
         leg_cause: told to the phones that are released; None: `cause`.
+        outcome: of a stay in a queue and of offers: `abandoned` when the caller went.
     """
-    outcome: Literal["abandoned", "withdrawn"] = "abandoned" if cause == "abandoned" else "withdrawn"
     withdraw_offer(x, call, outcome, leg_cause or cause)
     leave_queue(x, call, outcome, None if outcome == "abandoned" else cause)
     if call.menu is not None:

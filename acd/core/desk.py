@@ -242,7 +242,7 @@ def hang_up(x: Exchange, command: i.HangUp) -> None:
         return
     talking = call.state in calls.TALKING
     end_leg(x, leg, "hang_up", "withdrawn")
-    clear_call(x, call, "hang_up" if talking else "abandoned", leg_cause="hang_up")
+    clear_call(x, call, "hang_up" if talking else "abandoned", leg_cause="hang_up", outcome="abandoned")
 
 
 def transfer(x: Exchange, command: i.Transfer) -> None:

@@ -79,7 +79,7 @@ def leg_released(x: Exchange, fact: i.LegReleased) -> None:
     elif leg.id == call.party:
         cause = call.ending or ("abandoned" if fact.cause in _WENT else fact.cause)
         end_leg(x, leg, fact.cause, "abandoned", by="party")
-        clear_call(x, call, cause, leg_cause="hang_up")
+        clear_call(x, call, cause, leg_cause="hang_up", outcome="abandoned")
     else:
         reach.failed(x, call, leg, "error", detail=fact.cause)
 

@@ -98,14 +98,17 @@ class Shell:
 
     def carry_out(self, given: i.Input, step: Step) -> None:
         match given:
-            case i.LegFailed(leg=leg) | i.LegReleased(leg=leg):
+            case i.LegReleased(leg=leg):
+                self._gone(leg)
+            case i.LegFailed(leg=leg) if self.legs.get(leg) == "ringing" and not leg.endswith("-in"):
                 self._gone(leg)
             case i.CallArrived(leg=leg):
                 self.legs[leg] = "ringing"
             case i.LegAnswered(leg=leg) if leg in self.legs:
                 self.legs[leg] = "up"
-            case i.SoundsEnded(leg=leg):
-                self.plays.pop(leg, None)
+            case i.SoundsEnded(leg=leg, play=play) if leg in self.plays and self.plays[leg].play == play:
+                # What follows may have begun in the same step: it is in the effects below.
+                del self.plays[leg]
             case i.ServiceStarted():
                 self.legs.clear(), self.plays.clear(), self.bridges.clear(), self.recordings.clear(), self.agenda.clear()
             case _:

@@ -1,0 +1,111 @@
+"""Keeps books over the events: what is opened is closed, once, and nothing happens to what is closed (U6, U13)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from acd.core import events as e
+from acd.core.decision import winner
+
+AFTER_THE_END = (e.LegMeasured, e.RecordingKept, e.WorkDone, e.DispositionSet)
+"""May speak of a call that is cleared."""
+
+
+@dataclass
+class Ledger:
+    calls: set[str] = field(default_factory=set)
+    ended: Counter[str] = field(default_factory=Counter)
+    legs: dict[str, str] = field(default_factory=dict)
+    all_legs: set[str] = field(default_factory=set)
+    entries: dict[str, str] = field(default_factory=dict)
+    menus: dict[str, str] = field(default_factory=dict)
+    offers: dict[str, set[str]] = field(default_factory=dict)
+    works: dict[str, str] = field(default_factory=dict)
+    channels: dict[tuple[str, str], int] = field(default_factory=dict)
+    recordings: dict[str, str] = field(default_factory=dict)
+    established: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    count: int = 0
+
+    def note(self, event: e.Event) -> None:  # noqa: C901
+        self.count += 1
+        call = getattr(event, "call", None)
+        if call is not None and not isinstance(event, (e.CallOffered, *AFTER_THE_END)):
+            assert call in self.calls, f"{event} after the end of the call"
+        match event:
+            case e.CallOffered():
+                assert event.call not in self.calls
+                assert event.call not in self.ended
+                self.calls.add(event.call)
+            case e.LegInitiated():
+                assert event.leg not in self.all_legs
+                self.legs[event.leg] = event.call
+                self.all_legs.add(event.leg)
+            case e.LegCleared():
+                del self.legs[event.leg]
+            case e.LegAlerted() | e.LegConnected() | e.LegHeld() | e.LegRetrieved() | e.SoundsStarted():
+                assert event.leg in self.legs
+            case e.CallEstablished():
+                assert self.legs[event.a] == self.legs[event.b] == event.call
+                self.established[event.call] += 1
+            case e.MenuEntered():
+                assert event.call not in self.menus
+                self.menus[event.call] = event.menu
+            case e.MenuLeft():
+                assert self.menus.pop(event.call) == event.menu
+            case e.Queued():
+                assert event.position >= 1
+                assert event.call not in self.entries
+                self.entries[event.call] = event.entry
+            case e.QueueLeft():
+                assert self.entries.pop(event.call) == event.entry
+                self.outcomes[event.outcome] += 1
+            case e.OfferMade():
+                assert winner(event.decision) == event.decision.chosen
+                assert set(event.legs) == set(event.decision.chosen)
+                assert self.entries[event.call] == event.entry
+                assert not any(offer.startswith(f"{event.call}/") for offer in self.offers if self.offers[offer]), "two offers at once"
+                self.offers[event.offer] = set(event.legs)
+            case e.OfferEnded():
+                self.offers[event.offer].remove(event.agent)
+                if not self.offers[event.offer]:
+                    del self.offers[event.offer]
+                self.outcomes[f"offer {event.outcome}"] += 1
+            case e.WorkReserved():
+                assert event.agent not in self.works, f"{event.agent} over capacity"
+                self.works[event.agent] = event.call
+            case e.WorkConnected() | e.AfterCallWorkBegan():
+                assert self.works[event.agent] == event.call
+            case e.WorkDone():
+                assert self.works.pop(event.agent) == event.call
+            case e.ChannelReserved():
+                assert (event.leg, event.line) not in self.channels
+                assert event.upload_kbits == 0 or event.reserved_kbits <= event.upload_kbits
+                self.channels[event.leg, event.line] = event.kbits
+            case e.ChannelReleased():
+                assert self.channels.pop((event.leg, event.line)) == event.kbits
+            case e.RecordingBegan():
+                self.recordings[event.recording] = event.call
+            case e.RecordingKept():
+                assert self.recordings.pop(event.recording) == event.call
+            case e.CallCleared():
+                self.calls.remove(event.call)
+                self.ended[event.call] += 1
+                assert event.call not in self.legs.values(), f"{event.call} is cleared with a leg left"
+                assert event.call not in self.entries
+                assert event.call not in self.menus
+                assert not any(offer.startswith(f"{event.call}/") for offer in self.offers)
+            case _:
+                pass
+
+    def closed(self) -> None:
+        """At the end of the day nothing is open."""
+        assert not self.calls
+        assert not self.legs
+        assert not self.entries
+        assert not self.menus
+        assert not self.offers
+        assert not self.works
+        assert not self.channels
+        assert set(self.ended.values()) <= {1}

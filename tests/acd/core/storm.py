@@ -1,0 +1,430 @@
+"""Random inputs in any order against the exchange, with books kept: `python -m tests.acd.core.storm --inputs N --seed S`.
+
+Facts and commands are drawn from what is there and, now and then, from what is long gone; time jumps. After every input the shell's view of
+legs, plays and bridges must be the state's, nobody free may be left while somebody waits for them, and no contact may have been overtaken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+from typing import Any
+
+import msgspec
+
+from acd.core import effects as f
+from acd.core import events as e
+from acd.core import fold as folding
+from acd.core import inputs as i
+from acd.core import queue_entry as entries
+from acd.core import routing
+from acd.core.configuration import (
+    Forwarding,
+    Menu,
+    Number,
+    Opening,
+    Overflow,
+    Queue,
+    Relaxation,
+    Schedule,
+    Site,
+    SkillRequirement,
+    TenantConfiguration,
+    ToAgent,
+    ToAnnouncement,
+    ToHangUp,
+    ToMenu,
+    ToOutside,
+    ToQueue,
+    Trunk,
+)
+from acd.core.engine import Engine
+from acd.core.errors import CoreError
+from acd.core.inputs import FailureCause
+from acd.core.replay import Entry, decode, encode, redrive, restore, snapshot
+from tests.acd.core.ledger import Ledger
+from tests.acd.core.shell import T0, Shell, agent
+
+CAUSES = FailureCause.__args__  # type: ignore[attr-defined]
+_EVENTS_JSON = msgspec.json.Decoder(tuple[e.Event, ...])
+
+
+def configuration(rng: random.Random, version: int = 0) -> TenantConfiguration:
+    """A tenant that uses everything; each version differs a little."""
+    modes = ("blended", "blended", "inbound", "outbound")
+    people = tuple(
+        agent(
+            f"a{n:02}",
+            extension=str(200 + n),
+            skills={skill: rng.randint(1, 10) for skill in ("support", "sales", "english") if rng.random() < 0.7},
+            site="main" if n % 2 else None,
+            mode=modes[n % 4] if n % 3 == 0 else "blended",
+            after_call_work_s=rng.choice((None, None, 0.0, 5.0)),
+            auto_answer=n % 5 == 0,
+            forwarding=rng.choice(
+                (
+                    Forwarding(),
+                    Forwarding(),
+                    Forwarding(busy="+49891", no_answer="+49892", unregistered="+49893"),
+                    Forwarding(always="+49894"),
+                )
+            ),
+        )
+        for n in range(rng.randint(8, 12))
+    )
+    support, sales, english = (SkillRequirement(skill=one, level=rng.randint(1, 6)) for one in ("support", "sales", "english"))
+    queues = (
+        Queue(
+            id="support",
+            name="Support",
+            requirements=(support, english),
+            relaxations=(Relaxation(after_s=15.0, requirements=(support,)), Relaxation(after_s=40.0, requirements=())),
+            overflow=(Overflow(target=ToQueue(queue="sales"), max_wait_s=120.0), Overflow(target=ToHangUp(), max_length=30)),
+            exit_key="9",
+            exit_target=ToMenu(menu="main"),
+        ),
+        Queue(id="sales", name="Sales", requirements=(sales,), strategy="best_skill", record=True, priority_s=60.0),
+        Queue(id="ring", name="Ring", strategy="ring_all", members=tuple(one.id for one in people[:4]), redirect_on_no_answer="stay_ready"),
+        Queue(id="turn", name="Turn", strategy="round_robin", greeting=(), announce_position=False, record=version % 2 == 1),
+        Queue(
+            id="few",
+            name="Few",
+            strategy="fewest_calls",
+            requirements=(support,),
+            schedule="hours",
+            closed=ToAgent(agent=people[0].id),
+            overflow=(Overflow(target=ToAnnouncement(sounds=("all_busy",)), no_agents=True),),
+        ),
+        *(
+            (Queue(id="extra", name="Extra", overflow=(Overflow(target=ToQueue(queue="extra"), max_wait_s=0.0),)),)
+            if version % 3 != 1
+            else ()
+        ),
+    )
+    menu = Menu(
+        id="main",
+        sounds=("menu.main",),
+        options={"1": ToQueue(queue="support"), "2": ToQueue(queue="sales"), "3": ToOutside(number="+4930999"), "*": ToMenu(menu="main")},
+        fallback=ToQueue(queue="turn"),
+    )
+    targets: list[Any] = [ToQueue(queue=one.id) for one in queues]
+    targets += [
+        ToMenu(menu="main"),
+        ToAgent(agent=people[1].id),
+        ToOutside(number="+4917012"),
+        ToAnnouncement(sounds=("closed",)),
+        ToHangUp(),
+    ]
+    return TenantConfiguration(
+        tenant="storm",
+        agents=people,
+        queues=queues,
+        menus=(menu,),
+        numbers=tuple(Number(number=str(600 + n), target=target) for n, target in enumerate(targets)),
+        schedules=(Schedule(id="hours", openings=tuple(Opening(weekday=day, opens=480, closes=1080) for day in range(7))),),
+        sites=(Site(id="main", upload_kbits=500),),
+        trunks=(
+            Trunk(id="pbx", name="PBX", upload_kbits=3000),
+            Trunk(id="own", name="Own", order=1),
+            Trunk(id="in", name="In", outbound=False),
+        ),
+    )
+
+
+class Storm(Shell):
+    """Nothing happens by itself; the driver draws what comes next."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(Engine("storm"), now=T0)
+        self.rng = random.Random(seed)
+        self.most_calls = (60, 12, 25)[seed % 3]
+        self.mirror = Engine("storm")
+        self.ledger = Ledger()
+        self.old_legs: list[str] = ["never"]
+        self.refused = 0
+        self.inputs = 0
+        self.arrivals = 0
+        self.versions = 0
+        self.keep_journal = False
+        self.last: list[Entry] = []
+
+    def later(self, delay_s: float, fact: i.Input) -> None:
+        """Facts are drawn, not scheduled."""
+
+    def _ring(self, leg: str, phone: Any) -> None:
+        self.legs[leg] = "ringing"
+        self.old_legs.append(leg)
+        del self.old_legs[:-200]
+
+    def give(self, one: i.Input) -> None:
+        self.inputs += 1
+        before = self.engine.state.clock
+        try:
+            step = self.engine.handle(one, self.now)
+        except CoreError:
+            assert not isinstance(one, i.Fact), one
+            assert self.engine.state.clock == before
+            self.refused += 1
+            return
+        entry = Entry(self.inputs, self.now, one, tuple(step.events))
+        if self.keep_journal:
+            self.journal.append(entry)
+        for event in step.events:
+            self.ledger.note(event)
+            self.mirror.apply(event, self.now)
+        self.carry_out(one, step)
+        self.effects.clear()
+        self.check(entry, step.effects)
+
+    # ------------------------------------------------------------------ what must always hold
+
+    def check(self, entry: Entry, effects: list[f.Effect]) -> None:
+        state, fold = self.engine.state, self.engine._exchange.fold
+        assert self.legs.keys() == state.legs.keys()
+        playing = {leg.id: leg.play for leg in state.legs.values() if leg.play is not None}
+        assert playing == {leg: play.play for leg, play in self.plays.items()}
+        assert not fold.routing_needed
+        for event in entry.events:
+            if isinstance(event, e.OfferMade):
+                self._nobody_overtaken(event)
+        if self.inputs % 50 == 0:
+            assert routing.pick(fold, self.now) == [], "somebody free is left while somebody waits for them"
+            for bridge in self.bridges:
+                assert any(call.pair is not None and set(call.pair) == bridge for call in state.calls.values())
+            for line in state.lines.values():
+                assert line.reserved_kbits == sum(line.channels.values())
+            assert len(state.timers) < 500
+        if self.inputs % 100 == 0:
+            assert self.mirror.state_hash() == self.engine.state_hash()
+            assert decode(encode(entry)) == entry
+            assert _EVENTS_JSON.decode(msgspec.json.encode(entry.events)) == entry.events
+        if self.inputs % 1000 == 0:
+            self._indexes_can_be_computed(fold)
+            again = restore(snapshot(self.engine))
+            assert again.state_hash() == self.engine.state_hash()
+            assert again.next_timeout() == self.engine.next_timeout()
+
+    def _nobody_overtaken(self, event: e.OfferMade) -> None:
+        fold = self.engine._exchange.fold
+        offered = fold.state.entries.get(event.entry)
+        if offered is None:
+            return
+        for place in fold.buckets.get((event.queue, offered.relaxation), ()):
+            if place >= folding.rank(offered):
+                break
+            assert fold.state.entries[place[2]].tried, f"{place[2]} was overtaken by {event.entry}"
+
+    @staticmethod
+    def _indexes_can_be_computed(fold: folding.Fold) -> None:
+        fresh = folding.Fold(fold.state)
+        assert fresh.buckets == fold.buckets
+        assert {queue: line for queue, line in fold.order.items() if line} == fresh.order
+        assert fresh.categories == fold.categories
+        assert fresh.tried_entries == fold.tried_entries
+        for entry in fold.state.entries.values():
+            waiting = entries.Input.OFFERED in entries.TRANSITIONS[entry.state]
+            assert waiting == (entry.offer is None)
+
+    # ------------------------------------------------------------------ drawing
+
+    def open(self) -> None:
+        self.give(i.ServiceStarted())
+        self.configure()
+        for one in self.engine.state.configuration.agents:
+            self.give(i.DeviceRegistered(agent=one.id, contact=f"sip:{one.id}", expires_at=self.now + 3600))
+            self.give(i.LogOn(agent=one.id, ready=self.rng.random() < 0.8))
+
+    def configure(self) -> None:
+        made = configuration(self.rng, self.versions)
+        self.versions += 1
+        assert made.problems() == []
+        self.give(i.Configured(configuration=made))
+
+    def leg(self) -> str:
+        if self.legs and self.rng.random() < 0.97:
+            return self.rng.choice(list(self.legs))
+        return self.rng.choice(self.old_legs)
+
+    def agent(self) -> str:
+        return f"a{self.rng.randint(0, 12):02}"
+
+    def call(self) -> str:
+        calls = list(self.engine.state.calls)
+        return self.rng.choice(calls) if calls and self.rng.random() < 0.95 else "c0"
+
+    def busy_agent(self) -> tuple[str, str]:
+        """An agent and its call, most of the time."""
+        pairs = [(one.id, call) for one in self.engine.state.agents.values() for call in one.works]
+        return self.rng.choice(pairs) if pairs and self.rng.random() < 0.9 else (self.agent(), self.call())
+
+    def target(self) -> Any:
+        return self.rng.choice([one.target for one in self.engine.state.configuration.numbers])
+
+    def arrive(self) -> None:
+        self.arrivals += 1
+        name = f"c{self.arrivals}"
+        if self.rng.random() < 0.9:
+            trunk = self.rng.choice(("pbx", "own", "in"))
+            called = str(600 + self.rng.choice((0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 6, 7, 8, 9, 10, 11)))
+            one = i.CallArrived(call=name, leg=f"{name}-in", trunk=trunk, calling="+49171", called=called)
+        else:
+            called = self.rng.choice((str(600 + self.rng.randint(0, 10)), str(200 + self.rng.randint(0, 12)), "+4930123"))
+            one = i.CallArrived(call=name, leg=f"{name}-in", agent=self.agent(), calling="200", called=called)
+        self.give(one)
+        self.old_legs.append(f"{name}-in")
+
+    def draw(self) -> None:  # noqa: C901
+        rng = self.rng
+        dice = rng.random()
+        if dice < 0.12:
+            if len(self.engine.state.calls) < self.most_calls:
+                self.arrive()
+            else:
+                self.give(i.LegReleased(leg=self.leg()))
+        elif dice < 0.20:
+            self.now += rng.choice((0.0, 0.1, 1.0, 5.0, rng.random() * 30))
+            self.give(i.TimePassed())
+        elif dice < 0.26:
+            deadline = self.engine.next_timeout()
+            if deadline is not None and deadline < self.now + 7200:
+                self.now = max(self.now, deadline)
+                self.give(i.TimePassed())
+        elif dice < 0.32:
+            self.give(i.LegAlerting(leg=self.leg()))
+        elif dice < 0.44:
+            self.answer()
+        elif dice < 0.46:
+            self.give(i.LegFailed(leg=self.unanswered(), cause=rng.choice(CAUSES)))
+        elif dice < 0.51:
+            self.give(i.LegReleased(leg=self.leg(), cause=rng.choice(("hang_up", "timeout", "media_silent"))))
+        elif dice < 0.55:
+            self.give(rng.choice((i.LegHeldByParty, i.LegRetrievedByParty))(leg=self.leg()))
+        elif dice < 0.65:
+            self.give(i.DigitPressed(leg=self.leg(), digit=rng.choice("1239*#")))
+        elif dice < 0.75:
+            if self.plays and rng.random() < 0.95:
+                play = rng.choice(list(self.plays.values()))
+                self.give(i.SoundsEnded(leg=play.leg, play=play.play, outcome="unknown_sound" if rng.random() < 0.05 else "finished"))
+            else:
+                self.give(i.SoundsEnded(leg=self.leg(), play="x/p1"))
+        elif dice < 0.77:
+            self.give(i.QualityMeasured(leg=self.leg(), quality={"mos": 4.1}))
+        elif dice < 0.80:
+            self.devices()
+        elif dice < 0.97:
+            self.command()
+        elif dice < 0.975:
+            self.give(i.TrunkChanged(trunk=rng.choice(("pbx", "own", "none")), up=rng.random() < 0.7))
+        elif dice < 0.99:
+            recordings = list(self.engine.state.recordings) or ["none"]
+            running = {call.recording for call in self.engine.state.calls.values()}
+            recording = rng.choice(recordings)
+            if recording not in running:
+                self.give(i.RecordingEnded(recording=recording, path="x.wav", duration_ms=1))
+        elif dice < 0.995:
+            self.give(i.LegPriced(leg=self.leg(), quote={"per_minute": "1"}))
+        elif dice < 0.997:
+            self.configure()
+        elif dice < 0.9975:
+            self.give(i.ServiceStarted())
+        else:
+            self.give(i.ClearCall(call=self.call(), by="boss"))
+
+    def unanswered(self) -> str:
+        ringing = [leg for leg, how in self.legs.items() if how == "ringing" and not leg.endswith("-in")]
+        return self.rng.choice(ringing) if ringing and self.rng.random() < 0.95 else self.leg()
+
+    def answer(self) -> None:
+        leg = self.unanswered()
+        state = self.engine.state.legs.get(leg)
+        if state is not None and state.arrived and self.legs[leg] == "ringing":
+            return
+        self.give(i.LegAnswered(leg=leg))
+
+    def devices(self) -> None:
+        agent_id = self.agent()
+        if self.rng.random() < 0.85:
+            self.give(i.DeviceRegistered(agent=agent_id, contact=f"sip:{agent_id}", expires_at=self.now + self.rng.choice((60, 3600))))
+        else:
+            self.give(i.DeviceUnregistered(agent=agent_id, contact=f"sip:{agent_id}"))
+
+    def command(self) -> None:
+        rng = self.rng
+        agent_id, call = self.busy_agent()
+        anyone = self.agent()
+        self.give(
+            rng.choice(
+                (
+                    lambda: i.LogOn(agent=anyone, ready=True),
+                    lambda: i.LogOff(agent=anyone) if rng.random() < 0.3 else i.LogOn(agent=anyone),
+                    lambda: i.GoReady(agent=anyone),
+                    lambda: i.GoReady(agent=agent_id),
+                    lambda: i.GoReady(agent=f"a{rng.randint(0, 7):02}"),
+                    lambda: i.GoReady(agent=f"a{rng.randint(0, 7):02}"),
+                    lambda: i.LogOn(agent=f"a{rng.randint(0, 7):02}", ready=True),
+                    lambda: i.GoNotReady(agent=anyone, reason="break") if rng.random() < 0.5 else i.GoReady(agent=anyone),
+                    lambda: i.EndAfterCallWork(agent=agent_id),
+                    lambda: i.Dial(agent=anyone, call=f"d{self.inputs}", number=rng.choice(("+4930123", "600", "203", "606"))),
+                    lambda: i.Answer(agent=agent_id),
+                    lambda: i.Decline(agent=agent_id),
+                    lambda: i.Hold(agent=agent_id, call=call),
+                    lambda: i.Retrieve(agent=agent_id, call=call),
+                    lambda: i.HangUp(agent=agent_id, call=call),
+                    lambda: i.Transfer(agent=agent_id, call=call, target=self.target()),
+                    lambda: i.SetDisposition(agent=agent_id, call=call, code="sold"),
+                )
+            )()
+        )
+
+    def close(self) -> None:
+        """Everybody hangs up, all deadlines are met: nothing may be left."""
+        for call in list(self.engine.state.calls):
+            self.give(i.ClearCall(call=call, by="end"))
+        self.now += 600
+        self.give(i.TimePassed())
+        state = self.engine.state
+        self.ledger.closed()
+        assert not state.calls and not state.legs and not state.entries and not state.offers and not state.lines
+        assert not self.legs and not self.plays and not self.bridges and not self.recordings
+        assert all(not one.works for one in state.agents.values())
+        kinds = {timer.partition(" ")[0] for timer in state.timers}
+        assert kinds <= {"binding", "hours"}, kinds
+        assert self.mirror.state_hash() == self.engine.state_hash()
+
+
+def run(inputs: int, seed: int, *, keep_journal: bool = False) -> Storm:
+    storm = Storm(seed)
+    storm.keep_journal = keep_journal
+    storm.open()
+    while storm.inputs < inputs:
+        storm.draw()
+    storm.close()
+    return storm
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--inputs", type=int, default=1_000_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--each", type=int, default=50_000, help="inputs per fresh exchange, each with a seed of its own")
+    arguments = parser.parse_args()
+    began, done, seed = time.perf_counter(), 0, arguments.seed
+    while done < arguments.inputs:
+        storm = run(min(arguments.each, arguments.inputs - done), seed, keep_journal=seed % 10 == 0)
+        if storm.journal:
+            assert redrive(storm.journal, "storm") is None
+        done += storm.inputs
+        print(
+            f"seed {seed}: {done} inputs, {storm.ledger.count} events, {len(storm.ledger.ended)} calls, "
+            f"{sum(storm.ledger.established.values())} conversations, {storm.refused} commands refused, "
+            f"{(time.perf_counter() - began) / done * 1e6:.0f} us/input",
+            flush=True,
+        )
+        seed += 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

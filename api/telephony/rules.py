@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from acd.core.live import LiveState
 
 from acd.core import events as ev
 from acd.core.ids import AgentId, CallId
+from acd.core.live import LiveState
 from acd.service import LiveEvent, ScreenPop
 
 _PUBLIC = (

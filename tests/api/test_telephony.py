@@ -1,0 +1,113 @@
+"""The desk: commands at the real core engine, the live board, decision records, quotes."""
+
+from __future__ import annotations
+
+from acd.core import effects as ef
+from tests.api.conftest import ACME, Service
+
+
+class TestAvailability:
+    async def test_agent_goes_ready_and_the_board_shows_it(self, staffed: Service) -> None:
+        await staffed.voice.register(ACME, "anna")
+        done = await staffed.made("agents/me/log-on", {}, "anna")
+        assert [event["type"] for event in done["events"]] == ["AgentLoggedOn"]
+        done = await staffed.made("agents/me/ready", {}, "anna")
+        assert [event["type"] for event in done["events"]] == ["AgentReady"]
+        live = await staffed.got("live", "anna")
+        assert {agent["id"]: agent["category"] for agent in live["agents"]} == {"anna": "free", "ben": "logged_off"}
+
+    async def test_agent_cannot_act_for_a_colleague(self, staffed: Service) -> None:
+        answer = await staffed.call("POST", "agents/ben/log-on", "anna", json={})
+        assert answer.status_code == 403
+        assert answer.headers["content-type"] == "application/problem+json"
+
+    async def test_supervisor_acts_for_an_agent(self, staffed: Service) -> None:
+        await staffed.made("agents/ben/log-on", {"ready": True}, "supervisor")
+        live = await staffed.got("live", "supervisor")
+        assert next(agent for agent in live["agents"] if agent["id"] == "ben")["state"].lower() == "ready"
+
+    async def test_supervisor_without_a_desk_is_told_to_name_one(self, staffed: Service) -> None:
+        assert (await staffed.call("POST", "agents/me/ready", "supervisor")).status_code == 409
+
+    async def test_command_that_does_not_fit_is_409_and_changes_nothing(self, staffed: Service) -> None:
+        before = staffed.voice.engines[ACME].state_hash()
+        answer = await staffed.call("POST", "agents/me/answer", "anna")
+        assert answer.status_code == 409
+        assert answer.json()["type"] == "urn:fernamt:problem:illegal-transition"
+        assert staffed.voice.engines[ACME].state_hash() == before
+
+    async def test_unknown_agent_is_404(self, staffed: Service) -> None:
+        assert (await staffed.call("POST", "agents/nobody/ready", "supervisor")).status_code == 404
+
+
+class TestQueueCall:
+    async def _offered(self, service: Service, calling: str = "+4930111111") -> str:
+        for agent in ("anna", "ben"):
+            await service.voice.register(ACME, agent)
+            await service.made(f"agents/{agent}/log-on", {"ready": True}, "supervisor")
+        return await service.voice.arrive(ACME, "601", calling)
+
+    async def test_best_skilled_agent_rings_and_the_record_says_why(self, staffed: Service) -> None:
+        call = await self._offered(staffed)
+        rung = [effect for effect in staffed.voice.effects[ACME] if isinstance(effect, ef.OriginateToAgent)]
+        assert [effect.agent for effect in rung] == ["anna"]
+        told = await staffed.got(f"calls/{call}/decisions", "supervisor")
+        assert told["decisions"][0]["decision"]["chosen"] == ["anna"]
+
+    async def test_agent_holds_retrieves_and_hangs_up(self, staffed: Service) -> None:
+        call = await self._offered(staffed)
+        await staffed.voice.answer_agent(ACME, "anna")
+        for verb in ("hold", "retrieve", "hang-up"):
+            answer = await staffed.call("POST", f"agents/me/calls/{call}/{verb}", "anna")
+            assert answer.status_code == 200, answer.text
+        assert (await staffed.got("live", "supervisor"))["calls"] == []
+
+    async def test_transfer_to_an_unknown_queue_changes_nothing(self, staffed: Service) -> None:
+        call = await self._offered(staffed)
+        await staffed.voice.answer_agent(ACME, "anna")
+        body = {"target": {"to": "queue", "queue": "nowhere"}}
+        answer = await staffed.call("POST", f"agents/me/calls/{call}/transfer", "anna", json=body)
+        assert answer.status_code in {404, 409}
+
+    async def test_colleague_sees_the_call_without_the_number(self, staffed: Service) -> None:
+        await self._offered(staffed, "+4930111111")
+        await staffed.voice.answer_agent(ACME, "anna")
+        own, others = (await staffed.got("live", "anna"))["calls"][0], (await staffed.got("live", "ben"))["calls"][0]
+        assert own["calling"] == "+4930111111"
+        assert others["calling"] is None
+        assert all(party["number"] is None for party in others["parties"])
+
+    async def test_supervisor_ends_a_call(self, staffed: Service) -> None:
+        call = await self._offered(staffed)
+        answer = await staffed.call("DELETE", f"calls/{call}", "supervisor")
+        assert "CallCleared" in {event["type"] for event in answer.json()["events"]}
+
+    async def test_decisions_of_an_unknown_call_are_404(self, staffed: Service) -> None:
+        assert (await staffed.call("GET", "calls/none/decisions", "supervisor")).status_code == 404
+
+
+class TestDial:
+    async def test_outside_call_is_priced_before_it_is_placed(self, staffed: Service) -> None:
+        await staffed.voice.register(ACME, "anna")
+        await staffed.made("agents/me/log-on", {"ready": True}, "anna")
+        done = await staffed.made("agents/me/dial", {"number": "0171 1234567"}, "anna")
+        assert done["call"]
+        assert any(isinstance(effect, ef.OriginateToAgent) for effect in staffed.voice.effects[ACME])
+
+    async def test_unknown_special_number_is_refused_with_its_reason(self, staffed: Service) -> None:
+        answer = await staffed.call("POST", "agents/me/dial", "anna", json={"number": "0900 9 123456"})
+        assert answer.status_code == 409
+        assert answer.json()["type"] == "urn:fernamt:problem:price-refused"
+
+
+class TestQuote:
+    async def test_german_mobile(self, staffed: Service) -> None:
+        told = await staffed.got("quote?number=0171%201234567", "anna")
+        assert told["number"] == "+491711234567"
+        assert told["quote"]["per_minute"] == "0.099"
+
+    async def test_number_inside_the_house_costs_nothing(self, staffed: Service) -> None:
+        assert (await staffed.got("quote?number=601", "anna"))["quote"] == {}
+
+    async def test_unknown_special_number_has_no_price(self, staffed: Service) -> None:
+        assert (await staffed.call("GET", "quote?number=09009123456", "anna")).status_code == 409

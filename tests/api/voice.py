@@ -1,0 +1,179 @@
+"""A voice service of our own over the real core engine: no SIP, no media; effects are kept, telephony facts are told by the test."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from acd.core import effects as ef
+from acd.core import events as ev
+from acd.core import inputs
+from acd.core.effects import Effect
+from acd.core.engine import Engine
+from acd.core.events import Event
+from acd.core.ids import AgentId, CallId, LegId, TenantId, TrunkId
+from acd.core.inputs import Command, Input
+from acd.core.live import LiveState
+from acd.errors import PriceRefused, StreamOverrun
+from acd.service import LiveEvent, Lookup, ScreenPop, TenantSetup
+from billing_cdr.house import house_plan
+from billing_cdr.quote import Quote
+from billing_cdr.rating import quote
+
+DEPTH = 1000
+
+
+class EngineVoice:
+    """Implements `acd.service.VoiceService`."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self.lookup: Lookup | None = None
+        self.engines: dict[TenantId, Engine] = {}
+        self.setups: dict[TenantId, TenantSetup] = {}
+        self.directories: dict[TenantId, Path] = {}
+        self.effects: dict[TenantId, list[Effect]] = defaultdict(list)
+        self._readers: dict[TenantId, list[tuple[AgentId | None, asyncio.Queue[LiveEvent | None]]]] = defaultdict(list)
+        self._decisions: dict[tuple[TenantId, CallId], list[dict[str, Any]]] = defaultdict(list)
+        self._seq = 0
+        self._calls = 0
+        self.refuse_opening = False
+
+    async def open_tenant(self, setup: TenantSetup, database: AsyncEngine, directory: Path) -> None:
+        del database  # without SIP there are no CDRs to save
+        if self.refuse_opening:
+            raise OSError("the journal's disk is full")
+        tenant = setup.configuration.tenant
+        self.engines[tenant] = Engine(tenant)
+        self.directories[tenant] = directory
+        await self.fact(tenant, inputs.ServiceStarted())
+        await self.configure(setup)
+
+    async def configure(self, setup: TenantSetup) -> None:
+        assert setup.configuration.problems() == []
+        self.setups[setup.configuration.tenant] = setup
+        await self.fact(setup.configuration.tenant, inputs.Configured(configuration=setup.configuration))
+
+    async def close_tenant(self, tenant: TenantId) -> None:
+        del self.engines[tenant], self.setups[tenant]
+        for _, reader in self._readers.pop(tenant, []):
+            reader.put_nowait(None)
+
+    async def command(self, tenant: TenantId, command: Command) -> tuple[Event, ...]:
+        if isinstance(command, inputs.Dial):
+            command = msgspec.structs.replace(command, quote=await self.quote(tenant, command.number))
+        return await self.fact(tenant, command)
+
+    def mint_call(self) -> CallId:
+        self._calls += 1
+        return CallId(f"call-{self._calls}")
+
+    async def quote(self, tenant: TenantId, number: str) -> dict[str, Any]:
+        del tenant  # the house plan is everybody's here
+        if len(number) <= 4 and number != "110":
+            return {}
+        offer = quote(number, house_plan(), _instant(self._now()))
+        if not isinstance(offer, Quote):
+            raise PriceRefused(offer.message)
+        told: dict[str, Any] = msgspec.to_builtins(offer)
+        return told
+
+    def live(self, tenant: TenantId) -> LiveState:
+        return self.engines[tenant].live_at(self._now())
+
+    def describe(self, tenant: TenantId) -> dict[str, Any]:
+        return {"core": self.engines[tenant].describe()}
+
+    async def stream(self, tenant: TenantId, *, agent: AgentId | None = None) -> AsyncIterator[LiveEvent]:
+        reader: asyncio.Queue[LiveEvent | None] = asyncio.Queue()
+        entry = (agent, reader)
+        self._readers[tenant].append(entry)
+        try:
+            while (event := await reader.get()) is not None:
+                if reader.qsize() > DEPTH:
+                    raise StreamOverrun("too far behind")
+                yield event
+        finally:
+            if entry in self._readers.get(tenant, []):
+                self._readers[tenant].remove(entry)
+
+    def readers(self, tenant: TenantId) -> int:
+        return len(self._readers[tenant])
+
+    def decisions(self, tenant: TenantId, call: CallId) -> list[dict[str, Any]]:
+        return self._decisions[tenant, call]
+
+    def figures(self) -> Mapping[str, float]:
+        return {f'fernamt_inputs_total{{tenant="{tenant}"}}': 1.0 for tenant in self.engines} | {"fernamt_legs": 0}
+
+    # ------------------------------------------------------------------ what the switch would report
+
+    async def fact(self, tenant: TenantId, given: Input) -> tuple[Event, ...]:
+        """One input, then drain: events to the readers, effects kept, pops looked up."""
+        now = self._now()
+        step = self.engines[tenant].handle(given, now)
+        self._seq += 1
+        for event in step.events:
+            if isinstance(event, ev.OfferMade):
+                record = {"offer": event.offer, "at": now, "decision": msgspec.to_builtins(event.decision), "outcomes": []}
+                self._decisions[tenant, event.call].append(record)
+            self._publish(LiveEvent(tenant=tenant, seq=self._seq, at=now, event=event))
+        for effect in step.effects:
+            self.effects[tenant].append(effect)
+            if isinstance(effect, ef.PopScreen):
+                await self._pop(tenant, effect)
+        return tuple(step.events)
+
+    async def _pop(self, tenant: TenantId, effect: ef.PopScreen) -> None:
+        context = await self.lookup(tenant, effect.calling) if self.lookup and effect.calling else None
+        screen = ScreenPop(
+            agent=effect.agent,
+            call=effect.call,
+            queue=effect.queue,
+            number=effect.calling,
+            called=effect.called,
+            waited_s=effect.waited_s,
+            contact=context.contact if context else None,
+            tickets=context.tickets if context else (),
+            appointment=context.appointment if context else None,
+        )
+        self._publish(LiveEvent(tenant=tenant, seq=self._seq, at=self._now(), event=screen, only_agent=effect.agent))
+
+    def _publish(self, event: LiveEvent) -> None:
+        for agent, reader in self._readers[event.tenant]:
+            if event.only_agent is None or event.only_agent == agent:
+                reader.put_nowait(event)
+
+    async def arrive(self, tenant: TenantId, called: str, calling: str | None, trunk: str | None = None) -> CallId:
+        """A call arrives and is answered where the core answers it."""
+        call = self.mint_call()
+        leg = LegId(f"{call}.0")
+        await self.fact(
+            tenant, inputs.CallArrived(call=call, leg=leg, trunk=TrunkId(trunk) if trunk else None, calling=calling, called=called)
+        )
+        if any(isinstance(effect, ef.AnswerCaller) and effect.leg == leg for effect in self.effects[tenant]):
+            await self.fact(tenant, inputs.LegAnswered(leg=leg))
+        return call
+
+    async def register(self, tenant: TenantId, agent: str) -> None:
+        """The agent's device is there."""
+        await self.fact(
+            tenant,
+            inputs.DeviceRegistered(agent=AgentId(agent), contact=f"sip:{agent}@127.0.0.1:5062", expires_at=self._now() + 3600),
+        )
+
+    async def answer_agent(self, tenant: TenantId, agent: str) -> None:
+        """The agent's ringing phone is picked up."""
+        leg = next(e.leg for e in reversed(self.effects[tenant]) if isinstance(e, ef.OriginateToAgent) and e.agent == agent)
+        await self.fact(tenant, inputs.LegAnswered(leg=leg))
+
+
+def _instant(now: float) -> datetime:
+    return datetime.fromtimestamp(now, UTC)

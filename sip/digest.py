@@ -198,18 +198,14 @@ class Authenticator:
 def _same_resource(uri: str, request_uri: Uri) -> bool:
     """RFC 7616 §3.4.6: the digest's uri must name the request's resource.
 
-    Deviation: only user and host are compared; some phones leave port or parameters out of it.
+    Deviation: only user and host are compared, and the user may be missing: some phones leave port or parameters out, SIPp the user.
     """
     try:
         named = Uri.parse(uri)
     except ParseError:
         return False
-    return (
-        named.scheme == request_uri.scheme
-        and named.user == request_uri.user
-        and named.host == request_uri.host
-        and named.opaque == request_uri.opaque
-    )
+    same_user = named.user in {None, request_uri.user}
+    return same_user and (named.scheme, named.host, named.opaque) == (request_uri.scheme, request_uri.host, request_uri.opaque)
 
 
 # --- client side

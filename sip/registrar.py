@@ -64,6 +64,7 @@ class Registrar:
         self.canonical_aor = canonical_aor
         self.policy = policy or RegistrarPolicy()
         self._slots: dict[str, list[_Slot]] = {}
+        self._on_connection: dict[Flow, list[_Slot]] = {}
         self._timers = TimerTable()
         self._emit: Callable[[Event], None] = lambda _event: None
 
@@ -121,7 +122,6 @@ class Registrar:
             way = flow_to(uri, flow) if uri.host == flow.remote[0] and not flow.is_reliable else flow
             binding = Binding(aor, uri, way, now + expires, q, request.call_id, request.cseq.number, user_agent)
             if old is not None:
-                old.binding = binding
                 slot = old
             else:
                 slot = _Slot(self, binding)
@@ -129,6 +129,7 @@ class Registrar:
                 if len(held) >= policy.max_contacts:  # a phone with a new port at each restart: its oldest twin goes
                     self._drop(min(held, key=lambda one: one.binding.expires_at), "replaced")
                 self._slots.setdefault(aor, []).append(slot)
+            self._set(slot, binding)
             self._timers.start(slot, Timer.BINDING, binding.expires_at)
             self._emit(Registered(aor, uri, way, expires, user_agent, binding.call_id, binding.cseq, q, refreshed=old is not None))
         return request.response(200, headers=self._contact_headers(aor, now))
@@ -166,6 +167,7 @@ class Registrar:
                 continue
             slot = _Slot(self, binding)
             self._slots.setdefault(binding.aor, []).append(slot)
+            self._set(slot, binding)
             self._timers.start(slot, Timer.BINDING, binding.expires_at)
 
     def remove(self, aor: str) -> None:
@@ -174,11 +176,27 @@ class Registrar:
             self._drop(slot, "removed")
 
     def flow_failed(self, flow: Flow) -> None:
-        """A reliable connection has gone: what was bound to it cannot be reached any more (RFC 5626 §4.2.2's reasoning)."""
-        for slots in list(self._slots.values()):
-            for slot in list(slots):
-                if slot.binding.flow == flow:
-                    self._drop(slot, "removed")
+        """A connection has gone. What was bound to it is tried at its contact, if that is where the connection came from; else it is lost."""
+        for slot in list(self._on_connection.get(flow, ())):
+            binding = slot.binding
+            if binding.contact.host == flow.remote[0] and (way := flow_to(binding.contact, flow)) != flow:
+                self._set(slot, msgspec.structs.replace(binding, flow=way))
+            else:
+                self._drop(slot, "removed")
+
+    def _set(self, slot: _Slot, binding: Binding) -> None:
+        """Change a slot's binding and keep the index of connections."""
+        self._forget_connection(slot)
+        slot.binding = binding
+        if binding.flow.is_reliable:
+            self._on_connection.setdefault(binding.flow, []).append(slot)
+
+    def _forget_connection(self, slot: _Slot) -> None:
+        found = self._on_connection.get(slot.binding.flow)
+        if found is not None and slot in found:
+            found.remove(slot)
+            if not found:
+                del self._on_connection[slot.binding.flow]
 
     def expire(self, slot: _Slot) -> None:
         """A binding's time has run out."""
@@ -187,6 +205,7 @@ class Registrar:
     def _drop(self, slot: _Slot, why: Any) -> None:
         binding = slot.binding
         self._timers.stop_all(slot)
+        self._forget_connection(slot)
         left = [one for one in self._slots.get(binding.aor, ()) if one is not slot]
         if left:
             self._slots[binding.aor] = left

@@ -72,7 +72,8 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
         Input.ACK:             to(State.ACCEPTED),
         Input.SEND_2XX:        to(State.ACCEPTED, Do.SEND_RESPONSE),
         Input.TIMER_L:         to(State.TERMINATED),
-        Input.TRANSPORT_ERROR: to(State.ACCEPTED, Do.REPORT_TRANSPORT_ERROR),
+        # RFC 6026 §7.1 informs the TU; ours repeats the 2xx until its own patience ends, perhaps over a new connection.
+        Input.TRANSPORT_ERROR: to(State.ACCEPTED),
     },
     State.COMPLETED: {
         Input.INVITE:          to(State.COMPLETED, Do.RESEND_RESPONSE),

@@ -13,12 +13,14 @@ refused with the status in `REFUSALS` when it came from the peer, and is our own
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Final
 
 import msgspec
 
 from sip.errors import IllegalTransition, LocalMisuse, OfferRefused, RemoteFault
+from sip.machine import Edge, to
 from sip.sdp.description import (
     Attribute,
     Connection,
@@ -380,11 +382,31 @@ class Input(StrEnum):
     """The open offer came to nothing: a non-2xx final response, or the end of the transaction (RFC 6337 §2.2)."""
 
 
-TRANSITIONS: Final[dict[State, dict[Input, State]]] = {
-    State.STABLE: {Input.OFFER_SENT: State.LOCAL_OFFER, Input.OFFER_RECEIVED: State.REMOTE_OFFER},
-    State.LOCAL_OFFER: {Input.ANSWER_RECEIVED: State.STABLE, Input.REFUSED: State.STABLE},
-    State.REMOTE_OFFER: {Input.ANSWER_SENT: State.STABLE, Input.REFUSED: State.STABLE},
+class Do(StrEnum):
+    """The value is the name of the method that does it."""
+
+    KEEP_OFFER = "keep_offer"
+    ADOPT_THEIR_ANSWER = "adopt_their_answer"
+    ADOPT_OUR_ANSWER = "adopt_our_answer"
+    DROP_OFFER = "drop_offer"
+
+
+# fmt: off
+TRANSITIONS: Final[dict[State, dict[Input, Edge[State, Do]]]] = {
+    State.STABLE: {
+        Input.OFFER_SENT:      to(State.LOCAL_OFFER, Do.KEEP_OFFER),
+        Input.OFFER_RECEIVED:  to(State.REMOTE_OFFER, Do.KEEP_OFFER),
+    },
+    State.LOCAL_OFFER: {
+        Input.ANSWER_RECEIVED: to(State.STABLE, Do.ADOPT_THEIR_ANSWER),
+        Input.REFUSED:         to(State.STABLE, Do.DROP_OFFER),
+    },
+    State.REMOTE_OFFER: {
+        Input.ANSWER_SENT:     to(State.STABLE, Do.ADOPT_OUR_ANSWER),
+        Input.REFUSED:         to(State.STABLE, Do.DROP_OFFER),
+    },
 }
+# fmt: on
 
 REFUSALS: Final[dict[tuple[State, Input], int]] = {
     # RFC 3261 §14.2: "A UAS that receives an INVITE on a dialog while an INVITE it had sent on that dialog is in progress MUST return a
@@ -416,20 +438,34 @@ class OfferAnswer(msgspec.Struct, frozen=True):
 
         Raises: RemoteFault: the peer is out of turn, answer with its status hint. IllegalTransition: we are.
         """
-        state = TRANSITIONS[self.state].get(event)
-        if state is None:
+        edge = TRANSITIONS[self.state].get(event)
+        if edge is None:
             status = REFUSALS.get((self.state, event))
             if status is not None:
                 raise RemoteFault(f"{event} in {self.state}", status)
             raise IllegalTransition(f"{event} in {self.state}")
-        if (description is None) != (event is Input.REFUSED):
-            raise LocalMisuse(f"{event} takes {'no' if event is Input.REFUSED else 'a'} description")
-        match event:
-            case Input.OFFER_SENT | Input.OFFER_RECEIVED:
-                return OfferAnswer(state, self.local, self.remote, description)
-            case Input.ANSWER_RECEIVED:
-                return OfferAnswer(state, self.pending, description)
-            case Input.ANSWER_SENT:
-                return OfferAnswer(state, description, self.pending)
-            case Input.REFUSED:
-                return OfferAnswer(state, self.local, self.remote)
+        if event is Input.REFUSED:
+            if description is not None:
+                raise LocalMisuse("a refusal takes no description")
+        elif description is None:
+            raise LocalMisuse(f"{event} takes a description")
+        (action,) = edge.actions
+        return _ACTIONS[action](self, edge.state, description)
+
+    def keep_offer(self, state: State, offer: SessionDescription | None) -> OfferAnswer:
+        return OfferAnswer(state, self.local, self.remote, offer)
+
+    def adopt_their_answer(self, state: State, answered: SessionDescription | None) -> OfferAnswer:
+        return OfferAnswer(state, self.pending, answered)
+
+    def adopt_our_answer(self, state: State, answered: SessionDescription | None) -> OfferAnswer:
+        return OfferAnswer(state, answered, self.pending)
+
+    def drop_offer(self, state: State, _: SessionDescription | None) -> OfferAnswer:
+        """The session goes on as it was before the offer (RFC 3264 §8)."""
+        return OfferAnswer(state, self.local, self.remote)
+
+
+_ACTIONS: Final[dict[Do, Callable[[OfferAnswer, State, SessionDescription | None], OfferAnswer]]] = {
+    do: getattr(OfferAnswer, do.value) for do in Do
+}

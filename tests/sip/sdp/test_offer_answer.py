@@ -284,7 +284,7 @@ class TestTurns:
         machine = OfferAnswer(state, pending=None if state is State.STABLE else sdp)
         description = None if event is Input.REFUSED else sdp
         if event in TRANSITIONS[state]:
-            assert machine.after(event, description).state is TRANSITIONS[state][event]
+            assert machine.after(event, description).state is TRANSITIONS[state][event].state
         elif (state, event) in REFUSALS:
             with pytest.raises(RemoteFault) as caught:
                 machine.after(event, description)

@@ -176,7 +176,7 @@ class Registrar:
             self._drop(slot, "removed")
 
     def flow_failed(self, flow: Flow) -> None:
-        """A connection has gone. What was bound to it is tried at its contact, if that is where the connection came from; else it is lost."""
+        """A connection has gone: what was bound to it is tried at its contact, if the connection came from there, or else is lost."""
         for slot in list(self._on_connection.get(flow, ())):
             binding = slot.binding
             if binding.contact.host == flow.remote[0] and (way := flow_to(binding.contact, flow)) != flow:

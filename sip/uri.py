@@ -154,7 +154,7 @@ def _text(uri: Uri) -> str:
     if uri.opaque is not None:
         return f"{uri.scheme}:{uri.opaque}"
     parts = [uri.scheme, ":"]
-    if uri.user is not None:
+    if uri.user:  # an empty one cannot be written: user = 1*( ... )
         parts.append(percent_encode(uri.user, safe=_USER_SAFE))
         if uri.password is not None:
             parts += (":", percent_encode(uri.password, safe=_PASSWORD_SAFE))

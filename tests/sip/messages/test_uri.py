@@ -55,6 +55,10 @@ def test_reserved_characters_are_escaped_when_written():
     assert str(Uri("sip", user="u", host="h", params=(("a b", "c;d=e"),))) == "sip:u@h;a%20b=c%3Bd%3De"
 
 
+def test_empty_user_is_not_written():
+    assert str(Uri("sip", user="", host="h")) == "sip:h"
+
+
 def test_hash_of_a_service_code_may_come_unescaped_and_goes_out_escaped():
     uri = Uri.parse("sip:*21*0891234#@example.org")
     assert uri.user == "*21*0891234#"

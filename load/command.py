@@ -77,14 +77,16 @@ class LoadCommand:
         who = parser.add_argument_group("agents and access")
         who.add_argument("--provision", action="store_true", help="create tenant, queue, number and agents through the API")
         who.add_argument("--tenant", default=f"load{int(time.time()) % 1_000_000:06d}", help="tenant to create (load and a number)")
-        who.add_argument("--operator", default=os.environ.get("FERNAMT_OPERATOR__USERNAME", "operator"), help="platform operator (operator)")
         who.add_argument(
-            "--operator-password", default=os.environ.get("FERNAMT_OPERATOR__PASSWORD"), help="or the service's own FERNAMT_OPERATOR__PASSWORD"
+            "--operator", default=os.environ.get("FERNAMT_OPERATOR__USERNAME", "operator"), help="platform operator (operator)"
+        )
+        who.add_argument(
+            "--operator-password",
+            default=os.environ.get("FERNAMT_OPERATOR__PASSWORD"),
+            help="or FERNAMT_OPERATOR__PASSWORD",
         )
         who.add_argument("--admin", default="load-admin", help="the tenant's administrator or supervisor, without --provision too")
-        who.add_argument(
-            "--admin-password", default=os.environ.get("LOAD_ADMIN_PASSWORD", ""), help="or LOAD_ADMIN_PASSWORD"
-        )
+        who.add_argument("--admin-password", default=os.environ.get("LOAD_ADMIN_PASSWORD", ""), help="or LOAD_ADMIN_PASSWORD")
         who.add_argument("--agents-file", type=Path, help="JSON list of {agent, aor, username, password}: agents that are there already")
 
         result = parser.add_argument_group("result")

@@ -359,6 +359,7 @@ class SyntheticPhone:
         transport: TransportName = "udp",
         codecs: tuple[str, ...] = ("PCMA", "PCMU"),
         auto_answer_s: float | None = None,
+        takes_all: bool = False,
         seed: int = 0,
         bank: PhoneBank | None = None,
     ) -> None:
@@ -367,6 +368,7 @@ class SyntheticPhone:
         domain: of the address of record; None: the server's address.
         password: for digest; None: the phone is known by its address, as a trunk is.
         auto_answer_s: take calls after so many seconds by itself; None: the program does it.
+        takes_all: it answers for every number, as a gateway does.
         bank: a port shared with other phones; None: one of its own.
         """
         self.server = server
@@ -382,6 +384,7 @@ class SyntheticPhone:
         """Those that are not over."""
         self.on_incoming: Callable[[PhoneCall], None] | None = None
         """Called in the very moment of an INVITE, before any of its responses is out."""
+        self._takes_all = takes_all
         self._owns_bank = bank is None
         self._incoming: asyncio.Queue[PhoneCall] = asyncio.Queue()
         self._registered: asyncio.Future[int] | None = None
@@ -402,7 +405,7 @@ class SyntheticPhone:
         """
         if self._owns_bank:
             await self.bank.start()
-        self.bank.answer_for(self.user, self._taker)
+        self.bank.answer_for("" if self._takes_all else self.user, self._taker)
 
     async def close(self) -> None:
         """Hang up what is up and close the port. Does not unregister: a phone that loses power does not either."""

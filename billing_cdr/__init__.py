@@ -3,7 +3,7 @@
 facts.py        what the exchange reports of a conversation (the input)
 assemble.py     facts fold into a record, closed only if everything adds up
 cdr.py          the record: legs, segments, recordings, durations
-quote.py        the price before the call; the refusal
+quote.py        the price before the call, in numbers and in a sentence; the refusal
 destination.py  what a dialled number is
 tariff.py       plans, their document and the limits of the law; house.py the one we ship
 time_band.py    which part of the week an instant lies in
@@ -24,7 +24,7 @@ from billing_cdr.charge import Charge, Line, explain, recompute
 from billing_cdr.errors import BillingError, LedgerError, NumberError, StoreConflict, TariffError, UnratedError
 from billing_cdr.house import house_plan
 from billing_cdr.money import Money
-from billing_cdr.quote import Quote, Refusal
+from billing_cdr.quote import Quote, Refusal, tell
 from billing_cdr.rating import PlanBook, quote, rate
 from billing_cdr.tariff import Plan, Rate, parse_json, parse_toml
 
@@ -55,4 +55,5 @@ __all__ = [
     "quote",
     "rate",
     "recompute",
+    "tell",
 ]

@@ -69,14 +69,15 @@ OUTCOMES: Final[dict[str, Outcome]] = {  # why a conversation ended in which nob
     "busy": "busy",
     "no_answer": "no_answer", "timeout": "no_answer", "unregistered": "no_answer",
     "rejected": "rejected", "forbidden": "rejected", "bandwidth": "rejected", "price": "rejected", "declined": "rejected",
-    "cut": "cut",
+    "cut": "cut", "crash": "cut", "restart": "cut",
 }
 _BY_STATUS: Final[dict[int, Outcome]] = {  # RFC 3261 §21
     486: "busy", 600: "busy", 408: "no_answer", 480: "no_answer", 403: "rejected", 603: "rejected", 607: "rejected", 487: "abandoned",
 }
 # fmt: on
 CUT: Final = "cut"
-"""The cause of what a crash has ended; it stays the outcome, also if somebody had talked."""
+CUTS: Final = frozenset(cause for cause, outcome in OUTCOMES.items() if outcome == CUT)
+"""The causes of what a crash has ended: `cut` is then the outcome, also if somebody had talked."""
 _RINGING_KINDS: Final = frozenset({"offer", "ring", "forward"})
 
 
@@ -166,6 +167,9 @@ class Assembler:
         The crash may have come between two facts of one instant, so that a leg is in no segment: a segment of kind `cut` then says so.
         It always gives a record that closes: the number of records is the number of calls.
 
+        Args:
+            at: the last instant at which the conversation is known to have lived; nobody pays for the time a machine was down.
+
         Raises: LedgerError: there is no such conversation, or `at` lies before its last fact.
         """
         known = self._state.open.get(conversation)
@@ -190,7 +194,7 @@ class Assembler:
         if len(closed) > REMEMBERED:
             del closed[next(iter(closed))]
         problems = _problems(conversation, fact)
-        cdr = _record(conversation, fact)
+        cdr = _record(conversation, fact, problems)
         if problems:
             raise LedgerError(fact.conversation, problems, cdr)
         return cdr
@@ -331,7 +335,7 @@ _UNORDERED: Final = frozenset({QualityMeasured, RecordingMade})
 def _problems(conversation: _Conversation, end: ConversationEnded) -> list[str]:
     """Check everything that must hold when a conversation is over."""
     problems: list[str] = []
-    if not conversation.legs and end.cause != CUT:
+    if not conversation.legs and end.cause not in CUTS:
         problems.append("it has no leg")
     by_leg: dict[str, list[_OpenSegment]] = {leg: [] for leg in conversation.legs}
     for segment_id, segment in conversation.segments.items():
@@ -339,7 +343,11 @@ def _problems(conversation: _Conversation, end: ConversationEnded) -> list[str]:
         if segment.ended is None:
             problems.append(f"segment {segment_id} never ended")
         # A crash may have come between the talk and the answer reported with it; such a leg has no answer, and costs nothing.
-        if segment.began.kind == "talk" and end.cause != CUT and not _answered_by(conversation.legs[segment.began.leg], segment.began.at):
+        if (
+            segment.began.kind == "talk"
+            and end.cause not in CUTS
+            and not _answered_by(conversation.legs[segment.began.leg], segment.began.at)
+        ):
             problems.append(f"leg {segment.began.leg} talks in segment {segment_id} and has not answered")
     for leg_id, leg in conversation.legs.items():
         if leg.ended is None:
@@ -375,7 +383,7 @@ def _tiling(leg_id: str, leg: _OpenLeg, segments: list[_OpenSegment]) -> list[st
     return problems
 
 
-def _record(conversation: _Conversation, end: ConversationEnded) -> Cdr:
+def _record(conversation: _Conversation, end: ConversationEnded, problems: list[str]) -> Cdr:
     began = conversation.began
     segments = tuple(_segment(segment, end.at) for segment in conversation.segments.values())
     legs = tuple(_cdr_leg(leg, began.tenant, end.at) for leg in conversation.legs.values())
@@ -408,6 +416,7 @@ def _record(conversation: _Conversation, end: ConversationEnded) -> Cdr:
         legs=legs,
         segments=segments,
         recordings=tuple(conversation.recordings),
+        problems=tuple(problems),
     )
 
 
@@ -429,7 +438,7 @@ def _first_agent(conversation: _Conversation) -> str | None:
 
 
 def _outcome(conversation: _Conversation, cause: str, main: str | None, *, talked: bool) -> Outcome:
-    if cause == CUT:
+    if cause in CUTS:
         return "cut"
     if talked:
         return "answered"

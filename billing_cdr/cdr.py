@@ -109,3 +109,5 @@ class Cdr(Struct, frozen=True, kw_only=True, gc=False):
     legs: tuple[CdrLeg, ...]
     segments: tuple[Segment, ...]
     recordings: tuple[Recording, ...]
+    problems: tuple[str, ...] = ()
+    """Why the ledger does not close. Such a record is kept to be looked at, and has no price."""

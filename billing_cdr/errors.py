@@ -26,8 +26,8 @@ class BillingError(Exception):
 class LedgerError(BillingError):
     """The facts of one conversation do not close.
 
-    `problems` names each contradiction. `draft` is the record as far as it could be built: it may be kept and looked at,
-    and must not be priced.
+    `problems` names each contradiction. `draft` is the record as far as it could be built, if the conversation is over: it carries
+    the problems, may be stored like any other so that no call is missing, and has no price.
     """
 
     def __init__(self, conversation: str, problems: Sequence[str], draft: Cdr | None = None) -> None:

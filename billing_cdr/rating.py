@@ -137,6 +137,7 @@ def quote(number: str, plan: Plan | None, at: datetime) -> Quote | Refusal:
         number=destination.digits,
         prefix=found.prefix,
         destination=found.name_en,
+        destination_de=found.name_de,
         number_class=found.number_class,
         plan=plan.id,
         plan_version=plan.version,
@@ -158,10 +159,12 @@ def quote(number: str, plan: Plan | None, at: datetime) -> Quote | Refusal:
 
 def _emergency_quote(destination: Destination, plan: Plan | None) -> Quote:
     """Emergency calls are free and are never refused, not even for want of a plan (§ 164 TKG)."""
+    name_de, name_en = _emergency_names(destination)
     return Quote(
         number=destination.digits,
         prefix="",
-        destination=_emergency_names(destination)[1],
+        destination=name_en,
+        destination_de=name_de,
         number_class=destination.number_class,
         plan="",
         plan_version="",
@@ -203,9 +206,16 @@ _ORDINARY = frozenset({NumberClass.GEOGRAPHIC, NumberClass.MOBILE, NumberClass.N
 
 
 def rate(cdr: Cdr, plans: PlanBook) -> Charge:
-    """Price a conversation: one line a leg, free ones too, each with its reason."""
-    lines = tuple(rate_leg(leg, plans) for leg in cdr.legs)
-    status: Status = "unrated" if any(line.kind == "unrated" for line in lines) else "rated"
+    """Price a conversation: one line a leg, free ones too, each with its reason.
+
+    A record whose ledger does not close has no price on any line: what is missing from it may be what costs.
+    """
+    if cdr.problems:
+        refusal = "the ledger does not close: " + "; ".join(cdr.problems)
+        lines = tuple(_nothing(leg, "unrated", plans.currency, refusal=refusal) for leg in cdr.legs)
+    else:
+        lines = tuple(rate_leg(leg, plans) for leg in cdr.legs)
+    status: Status = "unrated" if cdr.problems or any(line.kind == "unrated" for line in lines) else "rated"
     return Charge(cdr=cdr.id, tenant=cdr.tenant, at=cdr.began_at, status=status, lines=lines, totals=_totals(lines, plans.currency))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from billing_cdr.facts import (
     ConversationBegan,
     ConversationEnded,
     Disposition,
+    Fact,
     LegAnswered,
     LegBegan,
     LegEnded,
@@ -403,6 +405,14 @@ def test_the_state_survives_a_restart_at_every_fact():
             assembler = Assembler.restore(assembler.snapshot())
         assert cdr == make().cdr(), name
         assert assembler.open_conversations == ()
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_facts_travel_as_json_and_as_messagepack(name):
+    """The journal may hold them in either form."""
+    facts = STORIES[name]().facts
+    assert [msgspec.json.decode(msgspec.json.encode(fact), type=Fact) for fact in facts] == facts
+    assert [msgspec.msgpack.decode(msgspec.msgpack.encode(fact), type=Fact) for fact in facts] == facts
 
 
 def test_conversations_do_not_mix():

@@ -8,10 +8,12 @@ from decimal import Decimal
 import msgspec
 import pytest
 
+from billing_cdr.assemble import fold
 from billing_cdr.charge import explain, recompute
-from billing_cdr.errors import CurrencyMismatch
+from billing_cdr.errors import CurrencyMismatch, LedgerError
+from billing_cdr.facts import LegEnded
 from billing_cdr.house import house_plan
-from billing_cdr.quote import Quote, Refusal
+from billing_cdr.quote import Quote, Refusal, tell
 from billing_cdr.rating import PlanBook, quote, rate, rate_leg
 from billing_cdr.tariff import Plan, parse_toml
 from tests.billing_cdr.plans import HAND_PLAN, hand_plan
@@ -76,10 +78,11 @@ def test_the_plan_of_the_own_trunk_beats_the_tenants_and_that_the_houses():
 
 def test_the_newest_version_in_force_is_taken():
     old, new = flat("house", "0.10"), flat("house", "0.20", version="2", valid_from="2026-06-10T00:00:00+02:00")
-    book = PlanBook(house=(new, old))
     change = datetime(2026, 6, 9, 22, tzinfo=UTC)
-    for at, price in ((change - timedelta(milliseconds=1), "0.10"), (change, "0.20")):
-        assert rate_leg(dialled_leg("+493012345678", 1, answered_at=at), book).net == Decimal(price)
+    for book in (PlanBook(house=(new, old)), PlanBook(house=(old, new))):
+        before = rate_leg(dialled_leg("+493012345678", 1, answered_at=change - timedelta(milliseconds=1)), book)
+        after = rate_leg(dialled_leg("+493012345678", 1, answered_at=change), book)
+        assert (before.net, after.net) == (Decimal("0.10"), Decimal("0.20"))
 
 
 def test_the_price_promised_before_the_call_holds_when_a_new_version_comes_into_force():
@@ -167,6 +170,42 @@ def test_a_quote_tells_the_band_and_the_forced_end():
     premium = quote("0900 1 123456", house_plan(), WEDNESDAY)
     assert isinstance(premium, Quote)
     assert premium.cut_after_ms == 3_600_000
+
+
+@pytest.mark.parametrize(
+    ("number", "german", "english"),
+    [
+        (
+            "030 123456",
+            "Deutschland Festnetz: 0,019 EUR je Minute (60/60), zzgl. USt.",
+            "Germany landline: 0.019 EUR a minute (60/60), plus VAT",
+        ),
+        ("0900 8 12345", "Premium-Dienst 0900-8: 2,99 EUR je Minute (60/60), höchstens 30,00 EUR, inkl. USt.", None),
+        ("0180 7 12345", None, "Service number 0180-7: 0.14 EUR a minute (60/60), the first 30 s free, VAT included"),
+        ("0137 7 12345", "Massenverkehr 0137-7: 1,00 EUR je Anruf, inkl. USt.", None),
+        ("112", "Notruf: kostenfrei", "emergency: free of charge"),
+        ("116117", "Ärztlicher Bereitschaftsdienst: kostenfrei", None),
+    ],
+)
+def test_the_price_is_told_in_one_sentence(number, german, english):
+    told = quote(number, house_plan(), WEDNESDAY)
+    assert isinstance(told, Quote)
+    assert german in {None, tell(told, "de")}
+    assert english in {None, tell(told, "en")}
+
+
+def test_a_record_that_does_not_close_has_no_price():
+    """It is stored, so that no call is missing, and nobody is billed for it, whatever plans come later."""
+    facts = [fact for fact in forwarded_call().facts if not (isinstance(fact, LegEnded) and fact.leg == "out")]
+    with pytest.raises(LedgerError, match="leg out never ended") as caught:
+        fold(facts)
+    draft = caught.value.draft
+    assert draft is not None
+    charge = rate(draft, HOUSE)
+    assert charge.status == "unrated"
+    assert charge.gross.amount == 0
+    assert all("leg out never ended" in line.refusal for line in charge.lines)
+    assert rate(msgspec.structs.replace(draft, legs=()), HOUSE).status == "unrated"
 
 
 def test_nobody_answered_nobody_pays():

@@ -155,6 +155,15 @@ class Dialog:
             self.remote_target = contacts[0].uri
             self.send_flow = self._choose_flow()
 
+    def confirm(self, response: Response) -> None:
+        """§13.2.2.4: the 2xx has come for an early dialog: it "MUST be transitioned to the 'confirmed' state", its route set computed anew."""
+        self.fire(Input.FINAL_2XX)
+        routes = tuple(reversed(response.record_routes))
+        if routes != self.route_set:
+            self.route_set = routes
+            self.send_flow = self._choose_flow()
+        self.refresh_target(response)
+
     def _choose_flow(self) -> Flow:
         """Where requests of this dialog go: the first route, else the remote target, else (NAT, connections) back over the flow."""
         if self.route_set:

@@ -302,7 +302,7 @@ class Session:
             self._on_invite_response(transaction, response, now)
         elif response.status < 200 or method == "CANCEL":
             return  # §9.1: what matters is the INVITE's final response
-        elif response.status in {401, 407} and self._can_answer(response):
+        elif response.status in {401, 407} and self.dialog is not None and self._can_answer(response):
             self._send_within(method, now, transaction.request)
         elif method == "BYE":
             self.fire(Input.BYE_DONE, now)
@@ -386,9 +386,14 @@ class Session:
 
     def confirm(self, _now: float, response: Response) -> None:
         # §13.2.2.4: an early dialog's state is transformed, its route set "MUST be recomputed based on the 2xx"; others are done with.
+        early = self.forks.pop(response.to_tag or "", None)
         self._leave_forks()
-        self.dialog = uac_dialog(self.invite, response, self.flow)
-        self.agent.enter_dialog(self.dialog, self)
+        if early is None:
+            self.dialog = uac_dialog(self.invite, response, self.flow)
+            self.agent.enter_dialog(self.dialog, self)
+        else:
+            early.confirm(response)
+            self.dialog = early
         self.final_status = response.status
 
     def send_ack(self, _now: float, response: Response) -> None:

@@ -56,6 +56,8 @@ class SipEndpoint:
         self._timer_at: float | None = None
         self._is_draining = False
         self._is_closed = False
+        self.failures = 0
+        """Faults of ours that a message or an event brought to light; anything but 0 belongs in an alarm."""
         self._local_hosts: dict[tuple[str, str], str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -126,11 +128,17 @@ class SipEndpoint:
             trace.received(flow, data)
         if flow.local[0] in WILDCARDS:
             flow = Flow("udp", (self._local_host(flow.local[0], flow.remote[0]), flow.local[1]), flow.remote)
-        self.user_agent.receive(data, flow, self._now())
+        try:
+            self.user_agent.receive(data, flow, self._now())
+        except Exception:
+            self._survived(flow, data)
         self.flush()
 
     def _receive_message(self, message: Request | Response, flow: Flow) -> None:
-        self.user_agent.receive_message(message, self._concrete(flow), self._now())
+        try:
+            self.user_agent.receive_message(message, self._concrete(flow), self._now())
+        except Exception:
+            self._survived(flow, message.to_bytes())
         self.flush()
 
     def _receive_malformed(self, error: ParseError, flow: Flow) -> None:
@@ -149,8 +157,17 @@ class SipEndpoint:
 
     def _timeout(self) -> None:
         self._timer = self._timer_at = None
-        self.user_agent.handle_timeout(self._now())
+        try:
+            self.user_agent.handle_timeout(self._now())
+        except Exception:
+            LOG.exception("! a timer failed")
+            self.failures += 1
         self.flush()
+
+    def _survived(self, flow: Flow, data: bytes) -> None:
+        """One message found a fault of ours: it is lost, logged with its first line, and counted; every other call goes on."""
+        LOG.exception("! %s could not serve %r", flow, data[:80])
+        self.failures += 1
 
     # --- the drain
 
@@ -171,6 +188,7 @@ class SipEndpoint:
                         on_event(event)
                     except Exception:
                         LOG.exception("! event handler failed on %s", type(event).__name__)
+                        self.failures += 1
                 if not out and not events:
                     break
         finally:

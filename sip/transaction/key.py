@@ -26,8 +26,14 @@ def server_key(request: Request, method: str | None = None) -> Key:
     Args:
         method: look for the transaction of another method: INVITE for a CANCEL.
     """
+    if method is None:
+        # Asked for twice with every request (to match, then to enter), so it is kept with the header fields it is made of.
+        return request.headers.typed("server key", lambda _headers: _server_key(request, request.method))
+    return _server_key(request, method)
+
+
+def _server_key(request: Request, wanted: str) -> Key:
     via = request.top_via
-    wanted = method or request.method
     if wanted == "ACK":
         wanted = "INVITE"
     if via.has_rfc3261_branch:

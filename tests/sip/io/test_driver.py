@@ -227,3 +227,22 @@ async def test_an_event_handler_that_fails_does_not_stop_the_endpoint(phones, ca
     call(a, b, "udp", "second")
     await a.wait(SessionAccepted)
     assert "event handler failed" in caplog.text
+    assert b.endpoint.failures == 1
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_a_fault_of_the_engine_costs_one_message_and_is_logged_and_counted(phones, caplog, monkeypatch, transport):
+    a, b = await phones(transport, "127.0.0.1"), await phones(transport, "127.0.0.1")
+    receive, faults = b.agent.receive_message, iter([True])
+
+    def faulty(message, flow, now):
+        if next(faults, False):
+            raise RuntimeError("a fault")
+        receive(message, flow, now)
+
+    monkeypatch.setattr(b.agent, "receive_message", faulty)
+    call(a, b, transport, "first")
+    call(a, b, transport, "second")
+    await a.wait(SessionAccepted)
+    assert b.endpoint.failures == 1
+    assert "could not serve b'INVITE" in caplog.text

@@ -18,6 +18,7 @@ from sip.events import (
     SessionEnded,
     SessionFailed,
     SessionProgress,
+    TalkRequested,
 )
 from sip.flow import Flow
 from sip.message import Request, Response
@@ -659,3 +660,38 @@ def _name(node):
     from sip.headers.name_addr import NameAddr  # noqa: PLC0415  # only here
 
     return NameAddr(node.uri)
+
+
+# --- NOTIFY, Event: talk
+
+
+def test_a_ringing_phone_is_asked_to_take_the_call_and_the_sequence_numbers_go_on_from_there():
+    network, a, b = pair()
+    ringing(b)
+    a.call(b)
+    network.run(0.5)
+    a.agent.talk("call", a.now)
+    network.run(0.5)
+    assert b.one(TalkRequested).session == b.session
+    b.agent.accept(b.session, ANSWER, b.now)
+    network.run(0.5)
+    a.agent.cancel_or_bye("call", a.now)
+    network.run(0.5)
+    sent = [parse_datagram(data).cseq for _, source, _, data in network.wire if source == A and not data.startswith(b"SIP/2.0")]
+    assert [(one.number, one.method) for one in sent] == [(1, "INVITE"), (2, "NOTIFY"), (1, "ACK"), (3, "BYE")]
+    assert_nothing_left(network)
+
+
+def test_a_challenge_to_a_request_in_an_early_dialog_does_no_harm():
+    network, a, b = pair()
+    ringing(b)
+    a.call(b, credentials=DigestCredentials("anna", "geheim"))
+    network.run(0.5)
+    a.agent.talk("call", a.now)
+    network.drain()
+    notify = parse_datagram(network.sent("NOTIFY")[0][1])
+    challenge = notify.response(407, headers=[("Proxy-Authenticate", 'Digest realm="x", nonce="n", qop="auth"')])
+    a.agent.receive(challenge.to_bytes(), a.flow(b), a.now)
+    network.run(0.5)
+    a.agent.cancel_or_bye("call", a.now)
+    assert_nothing_left(network)

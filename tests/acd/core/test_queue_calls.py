@@ -1,0 +1,404 @@
+"""Calls through a queue, from the caller's arrival to the agent's next call."""
+
+from __future__ import annotations
+
+import pytest
+
+from acd.core import effects as f
+from acd.core import events as e
+from acd.core import inputs as i
+from acd.core.configuration import Overflow, Relaxation, Site, SkillRequirement, ToAnnouncement, ToHangUp, ToMenu, ToQueue
+from tests.acd.core.shell import T0, Phone, agent, call, house, open_house, queue
+
+NEVER = Phone(answers_after_s=None)
+
+
+def kinds(events: list[e.Event]) -> list[str]:
+    return [type(one).__name__ for one in events]
+
+
+def test_caller_reaches_the_free_agent_and_everything_is_given_back() -> None:
+    shell = open_house()
+    call(shell, name="c")
+    assert kinds(shell.effects)[:4] == ["AnswerCaller", "PlaySounds", "PopScreen", "OriginateToAgent"]
+    shell.run(2)
+    assert shell.bridges == {frozenset(("c-in", "c.1"))}
+    shell.run(30)
+    shell.send(i.LegReleased(leg="c-in"))
+    assert kinds(shell.journal[-1].events) == [
+        "LegCleared", "ChannelReleased", "LegCleared", "AfterCallWorkBegan", "CallCleared",
+    ]  # fmt: skip
+    assert shell.of(e.CallCleared) == [e.CallCleared(call="c", cause="hang_up")]
+    shell.run(10)
+    assert shell.of(e.WorkDone) == [e.WorkDone(agent="anna", call="c", outcome="handled")]
+    assert not shell.engine.state.calls and not shell.engine.state.lines
+
+
+def test_an_answer_cuts_the_greeting_at_once() -> None:
+    shell = open_house(anna=Phone(answers_after_s=0.5))
+    call(shell, name="c")
+    shell.run(0.5)
+    assert shell.bridges
+    assert not shell.plays
+    shell.run(10)
+    assert shell.of(e.SoundsFinished) == []
+
+
+def test_who_waits_hears_greeting_position_music_and_the_position_again() -> None:
+    shell = open_house(ready=False)
+    call(shell, name="c")
+    shell.run(45)
+    assert [(one.purpose, one.loop) for one in shell.of(e.SoundsStarted)] == [
+        ("greeting", False), ("position", False), ("music", True), ("position", False), ("music", True),
+    ]  # fmt: skip
+    assert shell.of(e.SoundsStarted)[1].sounds == ("queue.position", "number.1")
+
+
+def test_a_freed_agent_gets_the_next_caller_in_the_same_step() -> None:
+    shell = open_house(house(queues=(queue(after_call_work_s=0.0),)))
+    call(shell, name="c1")
+    shell.run(3)
+    call(shell, name="c2")
+    events = shell.send(i.LegReleased(leg="c1-in"))
+    assert [one.call for one in events if isinstance(one, e.OfferMade)] == ["c2"]
+
+
+def test_caller_who_hangs_up_while_agent_rings_is_counted_abandoned() -> None:
+    shell = open_house(anna=NEVER)
+    call(shell, name="c")
+    shell.run(1)
+    events = shell.send(i.LegReleased(leg="c-in"))
+    assert [one.outcome for one in events if isinstance(one, e.QueueLeft | e.OfferEnded | e.WorkDone)] == ["abandoned"] * 3
+    assert shell.done(f.ReleaseLeg)[-1].leg == "c.1"
+    assert shell.of(e.CallCleared)[-1].cause == "abandoned"
+    assert not shell.legs
+
+
+def test_no_answer_makes_the_agent_not_ready_and_offers_the_caller_to_the_next_at_once() -> None:
+    shell = open_house(house(agents=(agent("anna"), agent("ben"))), anna=NEVER)
+    call(shell, name="c1")
+    shell.run(20)
+    offers = shell.of(e.OfferMade)
+    assert [one.decision.chosen for one in offers] == [("anna",), ("ben",)]
+    assert shell.journal[-1].now == T0 + 20
+    assert shell.engine.state.agents["anna"].reason == "no_answer"
+    assert shell.done(f.ReleaseLeg)[0].cause == "no_answer"
+
+
+def test_stay_ready_leaves_a_lone_agent_in_peace_for_five_seconds_before_it_rings_again() -> None:
+    shell = open_house(house(queues=(queue(redirect_on_no_answer="stay_ready"),)), anna=NEVER)
+    call(shell)
+    shell.run(24.9)
+    assert len(shell.of(e.OfferMade)) == 1
+    shell.run(0.2)
+    assert len(shell.of(e.OfferMade)) == 2
+    assert shell.engine.state.agents["anna"].state == "ready"
+
+
+def test_who_declined_is_not_tried_again_for_thirty_seconds_while_another_has_not_been() -> None:
+    shell = open_house(house(agents=(agent("anna"), agent("ben"))), anna=NEVER)
+    shell.send(i.Dial(agent="ben", call="d", number="+49301"))
+    call(shell, name="c")
+    shell.run(1)
+    shell.send(i.Decline(agent="anna"))
+    shell.run(29.5)
+    assert [one.decision.chosen for one in shell.of(e.OfferMade)] == [("anna",)]
+    shell.run(1)
+    second = shell.of(e.OfferMade)[1].decision
+    assert second.chosen == ("anna",)
+    assert second.removed["busy"] == ("ben",)
+
+
+def test_declining_keeps_the_caller_s_place() -> None:
+    shell = open_house(house(agents=(agent("anna"), agent("ben"))), ready=False, anna=NEVER, ben=NEVER)
+    call(shell, name="c1")
+    shell.run(1)
+    call(shell, name="c2")
+    shell.send(i.LogOn(agent="anna", ready=True))
+    shell.send(i.Decline(agent="anna"))
+    # Anna is left in peace by c1 and gets c2; whoever comes next gets c1, who is still first.
+    shell.send(i.LogOn(agent="ben", ready=True))
+    assert [(one.call, one.decision.chosen) for one in shell.of(e.OfferMade)] == [("c1", ("anna",)), ("c2", ("anna",)), ("c1", ("ben",))]
+    assert [one.position for one in shell.engine.live().queues[0].waiting] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("cause", "outcome", "reason"),
+    [
+        ("busy", "declined", None),
+        ("rejected", "declined", None),
+        ("unreachable", "failed", "device_failed"),
+        ("no_answer", "no_answer", "no_answer"),
+    ],
+)
+def test_a_phone_that_fails_costs_the_caller_nothing(cause: str, outcome: str, reason: str | None) -> None:
+    shell = open_house(house(agents=(agent("anna"), agent("ben"))), anna=Phone(fails=cause))
+    call(shell)
+    shell.run(3)
+    assert [one.outcome for one in shell.of(e.OfferEnded)] == [outcome, "answered"]
+    assert shell.engine.state.agents["anna"].reason == reason
+    assert shell.bridges
+
+
+def test_nobody_overtakes_and_ties_go_by_arrival() -> None:
+    shell = open_house(house(queues=(queue(after_call_work_s=0.0),)), ready=False, anna=Phone(answers_after_s=0.0))
+    for n in range(20):
+        call(shell, name=f"c{n:02}")
+        shell.run(0.001)
+    shell.send(i.LogOn(agent="anna", ready=True))
+    for n in range(20):
+        shell.run(1)
+        shell.send(i.LegReleased(leg=f"c{n:02}-in"))
+    assert [one.call for one in shell.of(e.CallEstablished)] == [f"c{n:02}" for n in range(20)]
+
+
+def test_priority_is_worth_seconds_and_is_capped() -> None:
+    queues = (queue("normal"), queue("vip", priority_s=60.0), queue("huge", priority_s=9999.0, priority_cap_s=100.0))
+    shell = open_house(house(queues=queues), ready=False)
+    call(shell, "601", "old")
+    shell.run(101)
+    call(shell, "602", "vip")
+    call(shell, "603", "huge")
+    call(shell, "601", "new")
+    shell.send(i.LogOn(agent="anna", ready=True))
+    for expected in ("old", "huge", "vip", "new"):
+        assert shell.of(e.OfferMade)[-1].call == expected
+        shell.send(i.LegReleased(leg=f"{expected}-in"))
+
+
+def test_decision_says_who_was_removed_and_why() -> None:
+    people = (
+        agent("anna"), agent("ben", skills={"support": 2}), agent("clara", mode="outbound"), agent("dora"), agent("emil"), agent("fritz"), agent("gerd"),
+    )  # fmt: skip
+    shell = open_house(
+        house(
+            agents=people,
+            queues=(
+                queue(
+                    requirements=(SkillRequirement(skill="support", level=3),), members=("anna", "ben", "clara", "dora", "fritz", "gerd")
+                ),
+            ),
+        ),
+        ready=False,
+    )
+    shell.send(i.LogOn(agent="anna", ready=True), i.LogOn(agent="dora"), i.LogOn(agent="gerd", ready=True))
+    shell.send(i.DeviceUnregistered(agent="gerd", contact="sip:gerd@127.0.0.1"))
+    call(shell)
+    decision = shell.of(e.OfferMade)[0].decision
+    assert decision.removed == {
+        "not_member": ("emil",), "skill": ("ben",), "mode": ("clara",),
+        "logged_off": ("fritz",), "not_ready": ("dora",), "unregistered": ("gerd",),
+    }  # fmt: skip
+    assert decision.requirements == (("support", 3),)
+    assert decision.chosen == ("anna",)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "order"),
+    [("longest_idle", "abc"), ("best_skill", "cba"), ("round_robin", "abc"), ("fewest_calls", "abc")],
+)
+def test_strategies(strategy: str, order: str) -> None:
+    people = tuple(agent(name, skills={"support": level}) for name, level in (("a", 3), ("b", 5), ("c", 9)))
+    quick = {name: Phone(answers_after_s=0.0) for name in "abc"}
+    shell = open_house(house(agents=people, queues=(queue(strategy=strategy, after_call_work_s=0.0),)), ready=False, **quick)
+    for name in "abc":
+        shell.run(1)
+        shell.send(i.LogOn(agent=name, ready=True))
+    for n in range(3):
+        call(shell, name=f"c{n}")
+        shell.run(1)
+    assert "".join(one.decision.chosen[0] for one in shell.of(e.OfferMade)) == order
+
+
+def test_round_robin_goes_on_behind_the_last_one() -> None:
+    people = tuple(agent(name) for name in "abc")
+    shell = open_house(
+        house(agents=people, queues=(queue(strategy="round_robin", after_call_work_s=0.0),)),
+        **{n: Phone(answers_after_s=0.0) for n in "abc"},
+    )
+    for n in range(5):
+        call(shell, name=f"c{n}")
+        shell.run(1)
+        shell.send(i.LegReleased(leg=f"c{n}-in"))
+    assert "".join(one.decision.chosen[0] for one in shell.of(e.OfferMade)) == "abcab"
+
+
+def test_ring_all_first_answer_wins_and_the_others_count_no_missed_call() -> None:
+    people = tuple(agent(name) for name in "abc")
+    shell = open_house(house(agents=people, queues=(queue(strategy="ring_all"),)), a=NEVER, b=Phone(answers_after_s=1.0), c=NEVER)
+    call(shell, name="c")
+    assert len(shell.done(f.OriginateToAgent)) == 3
+    shell.run(1)
+    assert {(one.agent, one.outcome) for one in shell.of(e.OfferEnded)} == {
+        ("a", "answered_elsewhere"),
+        ("b", "answered"),
+        ("c", "answered_elsewhere"),
+    }
+    assert {one.cause for one in shell.done(f.ReleaseLeg)} == {"answered_elsewhere"}
+    assert shell.bridges == {frozenset(("c-in", "c.2"))}
+
+
+def test_answers_that_cross_are_released_and_never_connected_twice() -> None:
+    people = tuple(agent(name) for name in "ab")
+    shell = open_house(house(agents=people, queues=(queue(strategy="ring_all"),)), a=NEVER, b=NEVER)
+    call(shell, name="c")
+    shell.send(i.LegAnswered(leg="c.1"))
+    step = shell.engine.handle(i.LegAnswered(leg="c.2"), shell.now)
+    assert step.events == []
+    assert step.effects == [f.ReleaseLeg(leg="c.2", cause="answered_elsewhere")]
+    assert len(shell.of(e.CallEstablished)) == 1
+
+
+def test_skills_relax_with_time_and_the_record_says_so() -> None:
+    asked = (SkillRequirement(skill="support", level=9),)
+    eased = (
+        Relaxation(after_s=15.0, requirements=(SkillRequirement(skill="support", level=5),)),
+        Relaxation(after_s=30.0, requirements=()),
+    )
+    shell = open_house(house(queues=(queue(requirements=asked, relaxations=eased),)))
+    call(shell)
+    shell.run(14.9)
+    assert shell.of(e.OfferMade) == []
+    shell.run(0.2)
+    decision = shell.of(e.OfferMade)[0].decision
+    assert decision.relaxation == 1
+    assert decision.requirements == (("support", 5),)
+
+
+def test_overflow_by_length_takes_only_the_newcomer() -> None:
+    queues = (queue("small", overflow=(Overflow(target=ToQueue(queue="big"), max_length=1),)), queue("big"))
+    shell = open_house(house(queues=queues), ready=False)
+    call(shell, "601", "c1")
+    assert shell.engine.state.queues["small"].state == "overflowing"
+    call(shell, "601", "c2")
+    assert [(one.call, one.queue) for one in shell.of(e.Queued)] == [("c1", "small"), ("c2", "small"), ("c2", "big")]
+    assert shell.of(e.QueueLeft)[0].detail == "max_length 1"
+    shell.send(i.LegReleased(leg="c1-in"))
+    assert shell.engine.state.queues["small"].state == "open"
+
+
+def test_overflow_by_waiting_time_stands_still_while_the_caller_is_offered() -> None:
+    rule = Overflow(target=ToAnnouncement(sounds=("all_busy",)), max_wait_s=10.0)
+    shell = open_house(house(queues=(queue(overflow=(rule,)),)), ready=False, anna=NEVER)
+    call(shell, name="c")
+    shell.run(5)
+    shell.send(i.LogOn(agent="anna", ready=True))
+    shell.run(19)
+    assert shell.of(e.QueueLeft) == []
+    shell.run(1.5)
+    assert shell.of(e.QueueLeft)[0].outcome == "overflowed"
+    shell.run(5)
+    assert shell.of(e.CallCleared) == [e.CallCleared(call="c", cause="announced")]
+
+
+def test_nobody_logged_on_overflows_at_the_door_and_when_the_last_one_leaves() -> None:
+    rule = Overflow(target=ToAnnouncement(sounds=("all_busy",)), no_agents=True)
+    shell = open_house(house(queues=(queue(overflow=(rule,)),)), ready=False)
+    call(shell, name="c1")
+    assert shell.of(e.QueueLeft)[0].detail == "no_agents"
+    shell.send(i.LogOn(agent="anna"))
+    call(shell, name="c2")
+    assert len(shell.of(e.QueueLeft)) == 1
+    shell.send(i.LogOff(agent="anna"))
+    assert [one.call for one in shell.of(e.QueueLeft)] == ["c1", "c2"]
+
+
+def test_exit_key_leaves_the_queue_and_stops_the_phone_that_rings() -> None:
+    shell = open_house(
+        house(
+            queues=(queue(exit_key="9", exit_target=ToQueue(queue="other")), queue("other", requirements=(SkillRequirement(skill="x"),)))
+        ),
+        anna=NEVER,
+    )
+    call(shell, name="c")
+    shell.send(i.DigitPressed(leg="c-in", digit="5"))
+    assert shell.of(e.DigitReceived) == []
+    shell.send(i.DigitPressed(leg="c-in", digit="9"))
+    assert [(one.outcome, one.queue) for one in shell.of(e.QueueLeft)] == [("exited", "support")]
+    assert [one.outcome for one in shell.of(e.OfferEnded)] == ["withdrawn"]
+    assert shell.of(e.Queued)[-1].queue == "other"
+
+
+def test_a_circle_of_targets_ends() -> None:
+    ring = (
+        queue("a", overflow=(Overflow(target=ToQueue(queue="b"), max_length=0),)),
+        queue("b", overflow=(Overflow(target=ToQueue(queue="a"), max_length=0),)),
+    )
+    shell = open_house(house(queues=ring))
+    call(shell, name="c")
+    assert shell.of(e.CallCleared) == [e.CallCleared(call="c", cause="routing_loop")]
+    assert shell.done(f.RefuseCaller)[0].status == 482
+
+
+def test_recording_notice_is_heard_whole_before_the_two_are_connected() -> None:
+    shell = open_house(house(queues=(queue(record=True),)), anna=Phone(answers_after_s=0.5))
+    call(shell, name="c")
+    shell.run(1.9)
+    assert not shell.bridges
+    shell.run(0.2)
+    assert shell.bridges
+    assert [type(one).__name__ for one in shell.effects[-2:]] == ["ConnectLegs", "BeginRecording"]
+    shell.send(i.LegReleased(leg="c-in"))
+    shell.run(1)
+    assert shell.of(e.RecordingKept)[0].call == "c"
+
+
+def test_a_notice_that_cannot_be_played_means_no_recording() -> None:
+    shell = open_house(house(queues=(queue(record=True),)))
+    call(shell, name="c")
+    shell.send(i.SoundsEnded(leg="c-in", play="c-in/p1", outcome="unknown_sound"))
+    shell.run(5)
+    assert shell.bridges
+    assert shell.done(f.BeginRecording) == []
+
+
+def test_agent_who_hangs_up_during_the_notice_does_not_lose_the_caller() -> None:
+    shell = open_house(house(queues=(queue(record=True),)), anna=Phone(answers_after_s=0.5))
+    call(shell, name="c")
+    shell.run(1)
+    shell.send(i.LegReleased(leg="c.1"))
+    assert "c" in shell.engine.state.calls
+    assert shell.of(e.OfferEnded)[0].outcome == "declined"
+    shell.run(7)
+    assert shell.bridges == {frozenset(("c-in", "c.2"))}
+
+
+def test_the_eleventh_channel_of_a_site_is_not_offered() -> None:
+    people = tuple(agent(f"a{n:02}", site="main") for n in range(12))
+    shell = open_house(house(agents=people, sites=(Site(id="main", upload_kbits=1000),)))
+    for n in range(11):
+        call(shell, name=f"c{n}")
+    assert len(shell.done(f.OriginateToAgent)) == 10
+    assert shell.engine.live().lines[0].reserved_kbits == 1000
+    shell.run(3)
+    events = shell.send(i.LegReleased(leg="c0-in"))
+    # Its channel is free again, so the eleventh caller is offered in the same step.
+    assert [one.call for one in events if isinstance(one, e.OfferMade)] == ["c10"]
+
+
+def test_a_site_with_999_kbits_carries_nine() -> None:
+    people = tuple(agent(f"a{n:02}", site="main") for n in range(12))
+    shell = open_house(house(agents=people, sites=(Site(id="main", upload_kbits=999),)))
+    for n in range(11):
+        call(shell, name=f"c{n}")
+    assert len(shell.done(f.OriginateToAgent)) == 9
+
+
+def test_closed_and_hanging_up_targets_refuse_before_answering() -> None:
+    shell = open_house(house(queues=(queue(overflow=(Overflow(target=ToHangUp(), max_length=0),)),)))
+    call(shell)
+    assert shell.done(f.RefuseCaller)[0].status == 486
+    assert shell.done(f.AnswerCaller) == []
+
+
+def test_unknown_menu_target_never_strands_a_caller() -> None:
+    configuration = house()
+    broken = configuration.numbers[0].__class__(number="700", target=ToMenu(menu="gone"))
+    shell = open_house()
+    changed = type(configuration)(
+        **{name: getattr(configuration, name) for name in configuration.__struct_fields__} | {"numbers": (broken,)}
+    )
+    shell.send(i.Configured(configuration=changed))
+    call(shell, "700", "c")
+    shell.run(5)
+    assert shell.of(e.CallCleared) == [e.CallCleared(call="c", cause="not_found")]

@@ -115,7 +115,7 @@ class Leg:
         "_silence_timer",
         "_source",
         "_source_ssrc",
-        "_tick_phase",
+        "_undisputed",
         "_worker",
         "address",
         "channels",
@@ -156,6 +156,7 @@ class Leg:
         self._outgoing = outgoing
         self.session = RtpSession(outgoing, secrets.token_hex(8))  # RFC 7022 §4.2: a short-term persistent random CNAME
         self.latch = Latch()
+        self._undisputed: Address | None = None  # the latched address while no other one is being considered
         self.remote: Address | None = None
         self._rtcp_remote: Address | None = None
         self.described: DescribeLeg | None = None
@@ -176,7 +177,6 @@ class Leg:
         self._event_timer: Timer | None = None
         self._detector: dtmf.ToneDetector | None = None
         self.channels: tuple[Channel, ...] = ()
-        self._tick_phase = -1
         self._report_timer: Timer | None = None
         self._silence_timer: Timer | None = None
         self._silence_reported = False
@@ -204,7 +204,7 @@ class Leg:
             return
         _, second, sequence_number, timestamp, ssrc = _UNPACK(buffer)
         source = self._source
-        if second & 0x7F != self.payload_type or ssrc != self._source_ssrc or address != self.latch.address or source is None:
+        if second & 0x7F != self.payload_type or ssrc != self._source_ssrc or address != self._undisputed or source is None:
             self._receive_seldom(octets, address, now)
             return
         arrival = source.receive(sequence_number, timestamp, now)
@@ -280,11 +280,13 @@ class Leg:
             return
         if address != self.latch.address:
             if payload_type not in {self.payload_type, self.telephone_event} or self.latch.consider(address) is Verdict.FOREIGN:
+                self._undisputed = None  # so that the next packet of the latched address comes here and ends the count
                 self._ignore("foreign source", address)
                 return
             self._follow(address)
-        elif self.latch.is_disputed:
+        else:
             self.latch.heard_latched()
+        self._undisputed = address
         source = self._source
         if source is None or ssrc != self._source_ssrc:
             source = self._source = self.session.new_source(ssrc, sequence_number)

@@ -22,7 +22,7 @@ class Verdict(Enum):
 
 
 class Latch:
-    """Where one leg's far end is. The hot path compares `address` itself and calls `consider` only when it differs."""
+    """Where one leg's far end is. Every packet of the latched address that comes after one of another must be told by `heard_latched`."""
 
     __slots__ = ("_candidate", "_consecutive", "address", "described")
 
@@ -58,8 +58,3 @@ class Latch:
         self.address = address
         self.heard_latched()
         return Verdict.LATCHED
-
-    @property
-    def is_disputed(self) -> bool:
-        """A candidate is being counted: the next latched packet must call `heard_latched`."""
-        return self._candidate is not None

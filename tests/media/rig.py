@@ -1,0 +1,245 @@
+"""A real worker process, its control connection, and far ends on real sockets: what the end-to-end tests hold in their hands."""
+
+import itertools
+import os
+import select
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from media import framing
+from media.codecs import CODECS
+from media.control import AskStatus, Bridge, CloseLeg, DescribeLeg, LegClosed, LegOpened, OpenLeg, Shutdown, Status
+from media.rtp import packet as rtp
+from media.rtp import rtcp
+from media.rtp.packet import RtpPacket
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+DEADLINE_S = 10.0
+
+
+def free_ports(pairs):
+    """A first port above which `pairs` pairs were free a moment ago, below the ephemeral range."""
+    for base in range(20000 + os.getpid() % 100 * 100, 32700 - 2 * pairs, 2 * pairs):
+        opened = []
+        try:
+            for port in range(base, base + 2 * pairs):
+                probe = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                opened.append(probe)
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        else:
+            return base
+        finally:
+            for probe in opened:
+                probe.close()
+    raise RuntimeError("no free ports")
+
+
+class FarEnd:
+    """A phone's media: an RTP and an RTCP socket, a clock of its own, a codec."""
+
+    def __init__(self, codec="PCMA", ssrc=0x1000, family=socket.AF_INET, address="127.0.0.1"):
+        self.codec = codec
+        self.payload_type = CODECS[codec].payload_type
+        self.ssrc = ssrc
+        self.number = 65530  # wraps soon
+        self.timestamp = 4_294_960_000
+        self.rtp = socket.socket(family, socket.SOCK_DGRAM)
+        self.rtcp = socket.socket(family, socket.SOCK_DGRAM)
+        for opened in (self.rtp, self.rtcp):
+            opened.bind((address, 0))
+            opened.settimeout(DEADLINE_S)
+        self.address = address
+        self.target = None
+        self.rtcp_target = None
+
+    @property
+    def port(self):
+        return self.rtp.getsockname()[1]
+
+    def packet(self, payload, *, payload_type=None, marker=False, advance=160):
+        """The next packet of this far end's stream."""
+        made = RtpPacket(
+            self.payload_type if payload_type is None else payload_type, self.number & 0xFFFF, self.timestamp & 0xFFFFFFFF, self.ssrc, payload, marker
+        )
+        self.number += 1
+        self.timestamp += advance
+        return made
+
+    def send(self, packet):
+        self.rtp.sendto(bytes(packet), self.target)
+
+    def speak(self, audio, *, pace=False, lose=()):
+        """Send audio as 20 ms packets; `pace` on absolute deadlines, else at once."""
+        sent = []
+        begin = time.monotonic()
+        encoded = CODECS[self.codec].encode(audio)
+        for index, at in enumerate(range(0, len(encoded), 160)):
+            packet = self.packet(encoded[at : at + 160])
+            if index not in lose:
+                self.send(packet)
+                sent.append(packet)
+            if pace:
+                select.select([], [], [], max(0.0, begin + (index + 1) * 0.02 - time.monotonic()))
+        return sent
+
+    def hear(self, count):
+        """The next `count` RTP packets."""
+        packets = []
+        while len(packets) < count:
+            datagram = self.rtp.recv(2048)
+            if rtp.kind_of(datagram) is rtp.DatagramKind.RTP:
+                packets.append(rtp.parse(datagram))
+        return packets
+
+    def hear_nothing(self):
+        """Whether no RTP is waiting now; ask the worker something first, so that it has done what came before."""
+        self.rtp.setblocking(False)
+        try:
+            self.rtp.recv(2048)
+        except BlockingIOError:
+            return True
+        finally:
+            self.rtp.settimeout(DEADLINE_S)
+        return False
+
+    def drain(self):
+        while not self.hear_nothing():
+            pass
+
+    def reports(self):
+        """The next RTCP compound."""
+        return rtcp.parse(self.rtcp.recv(2048))
+
+    def audio(self, packets):
+        return np.concatenate([CODECS[self.codec].decode(packet.payload) for packet in packets])
+
+    def close(self):
+        self.rtp.close()
+        self.rtcp.close()
+
+
+class Rig:
+    """One worker process and its far ends."""
+
+    def __init__(self, folder, pairs=200, sounds=()):
+        self.folder = folder
+        self.base = free_ports(pairs)
+        control = folder / "control.sock"
+        arguments = ["--control", str(control), "--ports", f"{self.base}-{self.base + 2 * pairs - 1}", "--parent", str(os.getpid())]
+        for each in sounds:
+            arguments += ["--sounds", str(each)]
+        self.process = subprocess.Popen([sys.executable, "-m", "media.worker", *arguments], cwd=ROOT, stdout=subprocess.PIPE)
+        assert self.process.stdout.readline() == b"ready\n"
+        self.connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.connection.connect(str(control))
+        self.connection.settimeout(DEADLINE_S)
+        self.reader = framing.report_reader()
+        self.reports = []
+        self.requests = itertools.count(1)
+        self.names = itertools.count(1)
+        self.far_ends = []
+
+    # ------------------------------------------------------------ orders and reports
+
+    def order(self, *orders):
+        self.connection.sendall(b"".join(framing.encode(order) for order in orders))
+
+    def wait_for(self, kind, **fields):
+        """The next report of a kind with these fields; others are kept for whoever waits for them."""
+        end = time.monotonic() + DEADLINE_S
+        while True:
+            for index, report in enumerate(self.reports):
+                if isinstance(report, kind) and all(getattr(report, name) == value for name, value in fields.items()):
+                    return self.reports.pop(index)
+            assert time.monotonic() < end, f"no {kind.__name__} {fields} among {self.reports}"
+            octets = self.connection.recv(1 << 16)
+            assert octets, "the worker hung up"
+            self.reports += self.reader.feed(octets)
+
+    def have(self, kind, **fields):
+        """Reports of a kind that came so far."""
+        return [each for each in self.reports if isinstance(each, kind) and all(getattr(each, name) == value for name, value in fields.items())]
+
+    def ask(self, order):
+        self.order(order)
+        end = time.monotonic() + DEADLINE_S
+        while time.monotonic() < end:
+            for index, report in enumerate(self.reports):
+                if getattr(report, "request", None) == order.request:
+                    return self.reports.pop(index)
+            self.reports += self.reader.feed(self.connection.recv(1 << 16))
+        raise AssertionError(f"no answer to {order}")
+
+    def status(self) -> Status:
+        """Also a way to know that everything ordered before is done."""
+        return self.ask(AskStatus(request=next(self.requests)))
+
+    def settle(self, packets):
+        """Wait until the worker has read `packets` more than it had; UDP on loopback is in its queue by now."""
+        end = time.monotonic() + DEADLINE_S
+        while self.status().packets_received < packets:
+            assert time.monotonic() < end
+
+    # ------------------------------------------------------------ legs
+
+    def leg(self, codec="PCMA", *, address="127.0.0.1", event=101, described=True, ssrc=None, **fields):
+        """A leg with its far end; described unless told otherwise."""
+        name = f"leg-{next(self.names)}"
+        opened = self.ask(OpenLeg(request=next(self.requests), leg=name, address=address))
+        assert isinstance(opened, LegOpened), opened
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        far_end = FarEnd(codec, ssrc or 0x1000 + len(self.far_ends), family, address)
+        far_end.target = (address, opened.rtp_port)
+        far_end.rtcp_target = (address, opened.rtcp_port)
+        far_end.name = name
+        self.far_ends.append(far_end)
+        if described:
+            self.describe(far_end, telephone_event=event, **fields)
+        return far_end
+
+    def describe(self, far_end, **fields):
+        values = {
+            "leg": far_end.name,
+            "remote_address": far_end.address,
+            "remote_port": far_end.port,
+            "remote_rtcp_port": far_end.rtcp.getsockname()[1],
+            "codec": far_end.codec,
+            "payload_type": far_end.payload_type,
+            "telephone_event": 101,
+        }
+        self.order(DescribeLeg(**(values | fields)))
+
+    def bridge(self, a, b):
+        self.order(Bridge(a=a.name, b=b.name))
+        self.status()
+
+    def close_leg(self, far_end):
+        self.order(CloseLeg(leg=far_end.name))
+        return self.wait_for(LegClosed, leg=far_end.name).quality
+
+    def clear(self):
+        """Between two tests: close what is open, forget what was reported."""
+        for far_end in self.far_ends:
+            self.order(CloseLeg(leg=far_end.name))
+            far_end.close()
+        self.far_ends.clear()
+        self.status()
+        self.reports.clear()
+
+    def end(self):
+        if self.process.poll() is None:
+            self.order(Shutdown())
+            try:
+                self.process.wait(DEADLINE_S)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.connection.close()
+        self.process.stdout.close()

@@ -1,0 +1,756 @@
+"""The worker end to end: a real process, real UDP sockets, the control protocol."""
+
+import os
+import signal
+import socket
+import wave
+
+import numpy as np
+import pytest
+
+from media import tones
+from media.codecs import PCMA, PCMU
+from media.control import (
+    Bridge,
+    CloseLeg,
+    DigitReceived,
+    LegClosed,
+    LegLatched,
+    LegSilent,
+    OpenLeg,
+    PauseRecording,
+    Play,
+    PlayEnded,
+    RecordingEnded,
+    Refused,
+    SendDigits,
+    Shutdown,
+    StartRecording,
+    Stop,
+    StopRecording,
+    Unbridge,
+)
+from media.dtmf import event_packets, parse_event
+from media.rtp import packet as rtp
+from media.rtp.latch import RELATCH_AFTER
+from media.rtp.packet import HeaderExtension, RtpPacket
+from media.rtp.rtcp import Goodbye, ReceiverReport, ReportBlock, SdesItem, SenderReport, SourceDescription, compound
+from tests.media.rig import Rig
+
+pytestmark = pytest.mark.interop
+
+TONE_A, TONE_B = 440, 1000
+
+
+def silence(frames):
+    return np.zeros(160 * frames, dtype=np.int16)
+
+
+def tone(frequency, frames):
+    return tones.probe(frequency, frames * 0.02)
+
+
+def frequency_of(far_end, packets):
+    return tones.dominant_frequency(far_end.audio(packets))
+
+
+@pytest.fixture
+def call(rig):
+    """Two bridged A-law legs."""
+    a, b = rig.leg(), rig.leg()
+    rig.bridge(a, b)
+    return a, b
+
+
+# ------------------------------------------------------------------ relay
+
+
+def test_relay_passes_the_identical_payload_under_our_own_ssrc(rig, call):
+    a, b = call
+    sent = a.speak(tone(TONE_A, 20))
+    heard = b.hear(20)
+    assert [packet.payload for packet in heard] == [packet.payload for packet in sent]
+    assert len({packet.ssrc for packet in heard}) == 1
+    assert heard[0].ssrc != a.ssrc
+
+
+def test_relay_keeps_the_distances_of_numbers_and_timestamps_across_the_wrap(rig, call):
+    a, b = call
+    sent = a.speak(tone(TONE_A, 20), lose={3, 7})
+    heard = b.hear(18)
+    numbers = [(packet.sequence_number - heard[0].sequence_number) & 0xFFFF for packet in heard]
+    times = [(packet.timestamp - heard[0].timestamp) & 0xFFFFFFFF for packet in heard]
+    assert numbers == [(packet.sequence_number - sent[0].sequence_number) & 0xFFFF for packet in sent]
+    assert times == [(packet.timestamp - sent[0].timestamp) & 0xFFFFFFFF for packet in sent]
+    assert [packet.marker for packet in heard] == [True] + [False] * 17
+
+
+def test_both_directions_flow_at_once(rig, call):
+    a, b = call
+    a.speak(tone(TONE_A, 10))
+    b.speak(tone(TONE_B, 10))
+    assert frequency_of(b, b.hear(10)) == pytest.approx(TONE_A, abs=3)
+    assert frequency_of(a, a.hear(10)) == pytest.approx(TONE_B, abs=3)
+
+
+@pytest.mark.parametrize(("one", "other"), [(PCMA, PCMU), (PCMU, PCMA)])
+def test_codecs_are_converted_sample_by_sample(rig, one, other):
+    a, b = rig.leg(one.name), rig.leg(other.name)
+    rig.bridge(a, b)
+    sent = a.speak(tone(TONE_A, 10))
+    heard = b.hear(10)
+    assert {packet.payload_type for packet in heard} == {other.payload_type}
+    assert [packet.payload for packet in heard] == [other.encode(one.decode(packet.payload)) for packet in sent]
+
+
+def test_far_end_that_switches_to_the_other_g711_is_still_understood(rig, call):
+    """RFC 3264 §5.1: any format of the answer may be sent at any time."""
+    a, b = call
+    a.speak(tone(TONE_A, 1))
+    b.hear(1)
+    a.send(a.packet(PCMU.encode(tone(TONE_A, 1)), payload_type=0))
+    heard = b.hear(1)[0]
+    assert heard.payload_type == 8
+    assert heard.payload == PCMA.encode(PCMU.decode(PCMU.encode(tone(TONE_A, 1))))
+
+
+@pytest.mark.parametrize("samples", [80, 240, 320])
+def test_other_packet_lengths_pass_as_they_are(rig, call, samples):
+    a, b = call
+    for _ in range(3):
+        a.send(a.packet(b"\x55" * samples, advance=samples))
+    heard = b.hear(3)
+    assert {len(packet.payload) for packet in heard} == {samples}
+    assert (heard[2].timestamp - heard[0].timestamp) & 0xFFFFFFFF == 2 * samples
+
+
+def test_csrcs_extension_and_padding_are_not_passed_on(rig, call):
+    a, b = call
+    a.speak(tone(TONE_A, 1))
+    plain = a.packet(b"\x11" * 160)
+    a.send(
+        RtpPacket(
+            8, plain.sequence_number, plain.timestamp, plain.ssrc, plain.payload, csrcs=(1, 2), extension=HeaderExtension(0xBEDE, b"abcd"), padding=b"\0\2"
+        )
+    )
+    heard = b.hear(2)[1]
+    assert (heard.payload, heard.csrcs, heard.extension, heard.padding) == (b"\x11" * 160, (), None, b"")
+
+
+def test_duplicates_are_not_passed_on_and_late_ones_are(rig, call):
+    a, b = call
+    packets = [a.packet(bytes([index]) * 160) for index in range(5)]
+    for index in (0, 1, 3, 3, 2, 2, 4):
+        a.send(packets[index])
+    assert [packet.payload[0] for packet in b.hear(5)] == [0, 1, 3, 2, 4]
+    rig.status()
+    assert b.hear_nothing()
+
+
+def test_noise_stun_and_foreign_payload_types_are_not_passed_on(rig, call):
+    a, b = call
+    a.speak(tone(TONE_A, 1))
+    b.hear(1)
+    before = rig.status().packets_received
+    noise = [b"", b"\x80", bytes(12), os.urandom(200)[:0] + b"\x00\x01\x00\x00\x21\x12\xa4\x42" + bytes(12), b"\x16\xfe\xfd" + bytes(60)]
+    noise += [bytes(a.packet(b"x" * 20, payload_type=18)), b"\x90" + bytes(a.packet(b"xx"))[1:]]
+    for datagram in noise:
+        a.rtp.sendto(datagram, a.target)
+    rig.settle(before + len(noise))
+    assert b.hear_nothing()
+    a.speak(tone(TONE_A, 1))
+    assert len(b.hear(1)) == 1
+
+
+def test_re_targeted_leg_hears_one_continuous_stream(rig):
+    """Prompt, first partner, music, second partner: one SSRC, numbers without a step, time forward, marker at each change."""
+    caller, first, second = rig.leg(), rig.leg(), rig.leg()
+    heard = []
+    rig.order(Play(leg=caller.name, play="p1", sounds=("tone/probe-500",)))
+    heard += caller.hear(5)
+    rig.bridge(caller, first)
+    caller.drain()
+    before = rig.status()
+    assert before.bridges == 1
+    first.speak(tone(TONE_A, 5))
+    relayed = caller.hear(5)
+    rig.order(Unbridge(leg=caller.name), Play(leg=caller.name, play="p2", sounds=("music/default",), loop=True))
+    music = caller.hear(5)
+    rig.bridge(caller, second)
+    caller.drain()
+    second.speak(tone(TONE_B, 5))
+    last = caller.hear(5)
+    assert {packet.ssrc for packet in heard + relayed + music + last} == {heard[0].ssrc}
+    for part in (heard, relayed, music, last):
+        assert [packet.marker for packet in part] == [True, False, False, False, False]
+        assert [(packet.sequence_number - part[0].sequence_number) & 0xFFFF for packet in part] == list(range(5))
+        assert [(packet.timestamp - part[0].timestamp) & 0xFFFFFFFF for packet in part] == list(range(0, 800, 160))
+    # Frames of the prompt that were on their way when the bridge came were drained, so only "no step back" can be said across parts.
+    for earlier, later in ((heard, relayed), (relayed, music), (music, last)):
+        assert 0 < (later[0].sequence_number - earlier[-1].sequence_number) & 0xFFFF < 50
+        assert 160 <= (later[0].timestamp - earlier[-1].timestamp) & 0xFFFFFFFF < 80_000
+    assert (music[0].sequence_number - relayed[-1].sequence_number) & 0xFFFF == 1
+
+
+def test_bridging_again_changes_partners(rig):
+    a, b, c = rig.leg(), rig.leg(), rig.leg()
+    rig.bridge(a, b)
+    rig.bridge(a, c)
+    assert rig.status().bridges == 1
+    a.speak(tone(TONE_A, 2))
+    assert len(c.hear(2)) == 2
+    assert b.hear_nothing()
+
+
+def test_unbridged_and_held_legs_hear_nothing(rig, call):
+    a, b = call
+    rig.describe(b, sends=False)
+    rig.status()
+    a.speak(tone(TONE_A, 3))
+    rig.settle(rig.status().packets_received)
+    assert b.hear_nothing()
+    rig.describe(b)
+    rig.status()
+    a.speak(tone(TONE_A, 2))
+    resumed = b.hear(2)
+    assert resumed[0].marker
+    rig.order(Unbridge(leg=b.name))
+    rig.status()
+    a.speak(tone(TONE_A, 3))
+    rig.status()
+    assert b.hear_nothing()
+
+
+def test_leg_that_does_not_receive_passes_nothing_on_and_counts_no_loss(rig, call):
+    a, b = call
+    a.speak(tone(TONE_A, 3))
+    b.hear(3)
+    rig.describe(a, receives=False)
+    rig.status()
+    a.speak(tone(TONE_A, 50))
+    rig.status()
+    rig.describe(a)
+    rig.status()
+    b.drain()
+    a.speak(tone(TONE_A, 3))
+    heard = b.hear(3)
+    assert heard[0].marker
+    assert rig.close_leg(a).packets_lost == 0
+
+
+def test_relay_over_ipv6(rig):
+    a, b = rig.leg(address="::1"), rig.leg(address="::1")
+    rig.bridge(a, b)
+    sent = a.speak(tone(TONE_A, 5))
+    assert [packet.payload for packet in b.hear(5)] == [packet.payload for packet in sent]
+
+
+# ------------------------------------------------------------------ latching (RFC 4961)
+
+
+def test_media_goes_where_packets_come_from_not_where_the_sdp_says(rig):
+    a, b = rig.leg(), rig.leg(described=False)
+    rig.describe(b, remote_address="127.0.0.9", remote_port=9, remote_rtcp_port=10)
+    rig.bridge(a, b)
+    b.speak(tone(TONE_B, 1))
+    latched = rig.wait_for(LegLatched, leg=b.name)
+    assert (latched.remote_address, latched.remote_port) == ("127.0.0.1", b.port)
+    a.speak(tone(TONE_A, 2))
+    assert len(b.hear(2)) == 2
+
+
+def test_stranger_is_neither_heard_nor_followed(rig, call):
+    a, b = call
+    a.speak(tone(TONE_A, 2))
+    b.hear(2)
+    stranger = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    stranger.bind(("127.0.0.1", 0))
+    before = rig.status().packets_received
+    for number in range(3 * RELATCH_AFTER):
+        stranger.sendto(bytes(RtpPacket(8, number, number * 160, 666, b"\x99" * 160)), a.target)
+        if number % 5 == 4:
+            a.speak(tone(TONE_A, 1))
+    rig.settle(before + 3 * RELATCH_AFTER + 6)
+    assert [packet for packet in b.hear(6) if packet.payload[0] == 0x99] == []
+    assert b.hear_nothing()
+    b.speak(tone(TONE_B, 1))
+    assert len(a.hear(1)) == 1
+    stranger.close()
+
+
+def test_handover_to_another_address_is_followed(rig, call):
+    a, b = call
+    a.speak(tone(TONE_A, 2))
+    rig.wait_for(LegLatched, leg=a.name)
+    moved = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    moved.bind(("127.0.0.1", 0))
+    moved.settimeout(10)
+    for _ in range(RELATCH_AFTER):
+        moved.sendto(bytes(a.packet(b"\x42" * 160)), a.target)
+    assert rig.wait_for(LegLatched, leg=a.name).remote_port == moved.getsockname()[1]
+    b.speak(tone(TONE_B, 1))
+    assert rtp.parse(moved.recv(2048)).payload_type == 8
+    moved.close()
+
+
+# ------------------------------------------------------------------ prompts
+
+
+@pytest.mark.parametrize("codec", ["PCMA", "PCMU"])
+def test_prompt_is_heard_at_its_frequency_and_ends_once(rig, codec):
+    a = rig.leg(codec)
+    rig.order(Play(leg=a.name, play="p", sounds=("tone/probe-600", "tone/beep")))
+    heard = a.hear(50 + 20)
+    assert frequency_of(a, heard[:50]) == pytest.approx(600, abs=1)
+    assert frequency_of(a, heard[50:]) == pytest.approx(1000, abs=2)
+    assert rig.wait_for(PlayEnded).outcome == "finished"
+    rig.status()
+    assert rig.have(PlayEnded) == []
+    assert a.hear_nothing()
+
+
+def test_frames_are_paced_by_absolute_deadlines(rig):
+    """Two legs play 1 s each; no tick may be counted late on an idle machine, and 50 frames are 50 frames."""
+    a, b = rig.leg(), rig.leg()
+    rig.order(*(Play(leg=leg.name, play=leg.name, sounds=("tone/probe-600",)) for leg in (a, b)))
+    for leg in (a, b):
+        times = [packet.timestamp for packet in leg.hear(50)]
+        assert {(later - earlier) & 0xFFFFFFFF for earlier, later in zip(times, times[1:], strict=False)} == {160}
+        rig.wait_for(PlayEnded, leg=leg.name, outcome="finished")
+
+
+def test_looped_tone_goes_on_without_a_seam(rig):
+    a = rig.leg()
+    rig.order(Play(leg=a.name, play="p", sounds=("tone/probe-1000",), loop=True))
+    audio = a.audio(a.hear(75)).astype(int)
+    assert np.abs(np.diff(audio)).max() <= np.abs(np.diff(audio[:160])).max() + 64
+    rig.order(Stop(leg=a.name))
+    assert rig.wait_for(PlayEnded).outcome == "stopped"
+
+
+def test_bridge_cuts_the_prompt_within_one_frame(rig):
+    a, b = rig.leg(), rig.leg()
+    rig.order(Play(leg=a.name, play="p", sounds=("music/default",), loop=True))
+    a.hear(3)
+    rig.order(Bridge(a=a.name, b=b.name))
+    rig.wait_for(PlayEnded, outcome="stopped")
+    a.drain()
+    b.speak(tone(TONE_B, 5))
+    assert frequency_of(a, a.hear(5)) == pytest.approx(TONE_B, abs=5)
+    assert a.hear_nothing()
+
+
+def test_another_play_replaces_the_first(rig):
+    a = rig.leg()
+    rig.order(Play(leg=a.name, play="one", sounds=("music/default",)), Play(leg=a.name, play="two", sounds=("tone/beep",)))
+    assert rig.wait_for(PlayEnded).play == "one"
+    assert rig.wait_for(PlayEnded, play="two").outcome == "finished"
+
+
+@pytest.mark.parametrize("sounds", [("de/no.such.sound",), ("../../etc/passwd",), ("tone/beep", "xx/yy")])
+def test_unknown_sound_is_reported_and_nothing_plays(rig, sounds):
+    a = rig.leg()
+    rig.order(Play(leg=a.name, play="p", sounds=sounds))
+    assert rig.wait_for(PlayEnded).outcome == "unknown_sound"
+    rig.status()
+    assert a.hear_nothing()
+
+
+def test_prompt_waits_for_the_description(rig):
+    a = rig.leg(described=False)
+    rig.order(Play(leg=a.name, play="p", sounds=("tone/beep",)))
+    rig.status()
+    assert a.hear_nothing()
+    rig.describe(a)
+    assert len(a.hear(20)) == 20
+    rig.wait_for(PlayEnded, outcome="finished")
+
+
+def test_play_to_a_leg_that_is_gone_ends_at_once(rig):
+    rig.order(Play(leg="nobody", play="p", sounds=("tone/beep",)))
+    assert rig.wait_for(PlayEnded).outcome == "stopped"
+
+
+def test_play_over_a_bridge_mutes_the_partner_until_it_ends(rig, call):
+    a, b = call
+    b.speak(tone(TONE_B, 2))
+    a.hear(2)
+    rig.order(Play(leg=a.name, play="p", sounds=("tone/beep",)))
+    first = a.hear(1)
+    b.speak(tone(TONE_B, 5))
+    beep = first + a.hear(19)
+    assert frequency_of(a, beep) == pytest.approx(1000, abs=3)
+    rig.wait_for(PlayEnded, outcome="finished")
+    b.speak(tone(440, 5))
+    after = a.hear(5)
+    assert frequency_of(a, after) == pytest.approx(440, abs=5)
+    assert (after[0].sequence_number - beep[-1].sequence_number) & 0xFFFF == 1
+
+
+# ------------------------------------------------------------------ digits (RFC 4733)
+
+
+def press(far_end, digit, event=101, *, lose=()):
+    """Send one digit as a phone does: one timestamp, growing duration."""
+    for index, packet in enumerate(event_packets(digit, 100)):
+        sent = far_end.packet(packet.payload, payload_type=event, marker=packet.marker, advance=0)
+        if index not in lose:
+            far_end.send(sent)
+    far_end.timestamp += 800 + 160
+
+
+def test_digits_are_reported_once_each(rig):
+    a = rig.leg()
+    for digit in "159#":
+        press(a, digit)
+    digits = [rig.wait_for(DigitReceived) for _ in range(4)]
+    assert [(digit.digit, digit.duration_ms) for digit in digits] == [("1", 100), ("5", 100), ("9", 100), ("#", 100)]
+    rig.status()
+    assert rig.have(DigitReceived) == []
+
+
+def test_digit_without_its_end_packets_is_reported_all_the_same(rig):
+    a = rig.leg()
+    press(a, "3", lose={4, 5, 6})
+    assert rig.wait_for(DigitReceived).duration_ms == 80
+
+
+def test_digits_are_relayed_with_the_payload_type_of_the_partner(rig):
+    a, b = rig.leg(event=101), rig.leg(event=96)
+    rig.bridge(a, b)
+    a.speak(tone(TONE_A, 2))
+    press(a, "7")
+    a.speak(tone(TONE_A, 2))
+    heard = b.hear(2 + 7 + 2)
+    events = heard[2:9]
+    assert [packet.payload_type for packet in heard] == [8] * 2 + [96] * 7 + [8] * 2
+    assert [packet.marker for packet in events] == [True] + [False] * 6
+    assert len({packet.timestamp for packet in events}) == 1
+    assert [parse_event(packet.payload).duration for packet in events] == [160, 320, 480, 640, 800, 800, 800]
+    assert rig.wait_for(DigitReceived, leg=a.name).digit == "7"
+
+
+def test_digit_for_a_partner_without_events_becomes_a_tone(rig):
+    a, b = rig.leg(), rig.leg(event=None)
+    rig.bridge(a, b)
+    press(a, "4")
+    audio = b.audio(b.hear(5))
+    from media.dtmf import ToneDetector
+
+    assert [digit.digit for digit in ToneDetector().receive(np.concatenate([audio, silence(3)]))] == ["4"]
+
+
+def test_digit_in_band_is_detected_where_no_events_were_agreed(rig):
+    a = rig.leg(event=None)
+    a.speak(np.concatenate([silence(2), tones.dtmf("8", 100), silence(3)]))
+    assert (rig.wait_for(DigitReceived).digit, rig.have(DigitReceived)) == ("8", [])
+
+
+def test_digit_stops_a_prompt_that_wants_it(rig):
+    a = rig.leg()
+    rig.order(Play(leg=a.name, play="menu", sounds=("de/menu",), stop_on_digit=True))
+    a.hear(2)
+    press(a, "2", lose={1, 2, 3, 4, 5, 6})
+    assert rig.wait_for(PlayEnded).outcome == "stopped"
+    rig.order(Play(leg=a.name, play="other", sounds=("music/default",)))
+    press(a, "3")
+    assert rig.wait_for(DigitReceived, digit="3")
+    rig.status()
+    assert rig.have(PlayEnded) == []
+
+
+def test_digits_are_sent_as_events_with_three_ends(rig):
+    a = rig.leg(event=101)
+    rig.order(SendDigits(leg=a.name, digits="5#", duration_ms=60, gap_ms=40))
+    packets = a.hear(10)
+    events = [parse_event(packet.payload) for packet in packets]
+    assert [event.code for event in events] == [5] * 5 + [11] * 5
+    assert [event.duration for event in events] == [160, 320, 480, 480, 480] * 2
+    assert [event.is_end for event in events] == [False, False, True, True, True] * 2
+    assert [packet.marker for packet in packets] == [True, False, False, False, False] * 2
+    first, second = packets[0].timestamp, packets[5].timestamp
+    assert {packet.timestamp for packet in packets} == {first, second}
+    assert [(packet.sequence_number - packets[0].sequence_number) & 0xFFFF for packet in packets] == list(range(10))
+    # five ticks of the first digit, two of the gap: seven frames on the clock, one more or less where a tick fell
+    assert (second - first) & 0xFFFFFFFF in {160 * frames for frames in (6, 7, 8)}
+
+
+def test_sent_digit_mutes_the_partner_and_keeps_the_time_base(rig, call):
+    a, b = call
+    b.speak(tone(TONE_B, 2))
+    before = a.hear(2)
+    rig.order(SendDigits(leg=a.name, digits="1", duration_ms=100))
+    heard = a.hear(1)
+    muted = b.speak(tone(TONE_B, 3))
+    heard += a.hear(6)
+    assert {packet.payload_type for packet in heard} == {101}
+    rig.status()
+    after_sent = b.speak(tone(TONE_B, 2))
+    after = a.hear(2)
+    assert (after[0].sequence_number - heard[-1].sequence_number) & 0xFFFF == 1
+    assert len(muted) == 3
+    assert (after[0].timestamp - before[-1].timestamp) & 0xFFFFFFFF == 4 * 160
+    assert [packet.payload for packet in after] == [packet.payload for packet in after_sent]
+
+
+def test_digits_are_sent_in_band_where_no_events_were_agreed(rig):
+    a = rig.leg(event=None)
+    rig.order(SendDigits(leg=a.name, digits="0", duration_ms=100))
+    audio = a.audio(a.hear(5))
+    assert tones.dominant_frequency(audio) == pytest.approx(1336, abs=10) or tones.dominant_frequency(audio) == pytest.approx(941, abs=10)
+
+
+# ------------------------------------------------------------------ recording
+
+
+def read_wave(path):
+    with wave.open(str(path)) as file:
+        assert (file.getframerate(), file.getsampwidth()) == (8000, 2)
+        return np.frombuffer(file.readframes(file.getnframes()), dtype="<i2").reshape(-1, file.getnchannels())
+
+
+def test_recording_has_each_party_in_its_own_channel(rig, tmp_path):
+    a, b = rig.leg("PCMA"), rig.leg("PCMU")
+    rig.bridge(a, b)
+    path = tmp_path / "deep" / "call.wav"
+    rig.order(StartRecording(recording="r", path=str(path), legs=(a.name, b.name)))
+    rig.status()
+    for _ in range(2):
+        a.speak(tone(TONE_A, 5))
+        b.speak(tone(TONE_B, 5))
+        a.hear(5)
+        b.hear(5)
+    a.speak(tone(TONE_A, 25), pace=True)
+    b.drain()
+    rig.order(StopRecording(recording="r"))
+    ended = rig.wait_for(RecordingEnded)
+    assert (ended.error, ended.path) == (None, str(path))
+    audio = read_wave(path)
+    assert audio.shape[1] == 2
+    assert ended.duration_ms == audio.shape[0] * 1000 // 8000
+    for channel, frequency in ((0, TONE_A), (1, TONE_B)):
+        heard = audio[:, channel]
+        assert tones.dominant_frequency(heard) == pytest.approx(frequency, abs=10)
+        spectrum = np.abs(np.fft.rfft(heard.astype(float)))
+        other = TONE_B if channel == 0 else TONE_A
+        bins = np.fft.rfftfreq(heard.size, 1 / 8000)
+        assert spectrum[np.abs(bins - other).argmin()] < 0.05 * spectrum.max()
+    assert os.stat(path).st_mode & 0o777 == 0o600
+
+
+def test_recording_goes_on_while_a_prompt_plays_and_ends_with_its_legs(rig, tmp_path):
+    a = rig.leg()
+    rig.order(StartRecording(recording="r", path=str(tmp_path / "a.wav"), legs=(a.name,)), Play(leg=a.name, play="p", sounds=("tone/probe-2000",)))
+    a.speak(tone(TONE_A, 20), pace=True)
+    rig.close_leg(a)
+    assert rig.wait_for(RecordingEnded).error is None
+    assert tones.dominant_frequency(read_wave(tmp_path / "a.wav")[:, 0]) == pytest.approx(TONE_A, abs=10)
+
+
+def test_pause_writes_silence_of_the_same_length(rig, tmp_path):
+    a = rig.leg()
+    rig.order(StartRecording(recording="r", path=str(tmp_path / "a.wav"), legs=(a.name,)))
+    rig.status()
+    before = rig.status().packets_received
+    a.speak(tone(TONE_A, 10), pace=True)
+    rig.settle(before + 10)
+    rig.order(PauseRecording(recording="r", paused=True))
+    rig.status()
+    a.speak(tone(TONE_B, 15), pace=True)
+    rig.settle(before + 25)
+    rig.order(PauseRecording(recording="r", paused=False), StopRecording(recording="r"))
+    rig.wait_for(RecordingEnded, error=None)
+    audio = read_wave(tmp_path / "a.wav")[:, 0]
+    bins = np.fft.rfftfreq(audio.size, 1 / 8000)
+    spectrum = np.abs(np.fft.rfft(audio.astype(float)))
+    assert spectrum[np.abs(bins - TONE_B).argmin()] < 0.05 * spectrum[np.abs(bins - TONE_A).argmin()]
+    assert audio.size >= 24 * 160
+
+
+def test_recording_over_an_existing_file_is_refused(rig, tmp_path):
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"precious")
+    a = rig.leg()
+    rig.order(StartRecording(recording="r", path=str(path), legs=(a.name,)))
+    assert "exists" in rig.wait_for(RecordingEnded).error
+    assert path.read_bytes() == b"precious"
+    assert rig.status().recordings == 0
+
+
+def test_recording_of_a_leg_that_is_not_there_is_refused(rig, tmp_path):
+    rig.order(StartRecording(recording="r", path=str(tmp_path / "a.wav"), legs=("nobody",)))
+    assert rig.wait_for(RecordingEnded).error == "not every leg is open"
+
+
+# ------------------------------------------------------------------ RTCP and quality
+
+
+def test_quality_with_five_percent_loss(rig, call):
+    a, b = call
+    lost = set(range(10, 210, 20))
+    a.speak(silence(200), lose=lost)
+    b.hear(200 - len(lost))
+    quality = rig.close_leg(a)
+    assert (quality.packets_received, quality.packets_lost) == (190, 10)
+    assert quality.codec == "PCMA"
+    # Packets come at once here, so jitter and with it the reckoned delay are large; R is what 5 % loss with concealment leaves at most.
+    assert 60 < quality.r_factor < 93.2 - 95 * 5 / (5 + 25.1) + 0.05
+    partner = rig.close_leg(b)
+    assert (partner.packets_sent, partner.packets_received, partner.packets_lost) == (190, 0, 0)
+
+
+def test_goodbye_and_last_report_at_the_end(rig, call):
+    a, b = call
+    a.speak(silence(10))
+    b.speak(silence(5))
+    a.hear(5)
+    b.hear(10)
+    rig.order(CloseLeg(leg=a.name))
+    report, names, goodbye = a.reports()
+    assert isinstance(report, SenderReport)
+    assert (report.packets_sent, report.octets_sent) == (5, 800)
+    assert (report.blocks[0].ssrc, report.blocks[0].cumulative_lost) == (a.ssrc, 0)
+    assert isinstance(names, SourceDescription)
+    assert names.chunks[0][1][0][0] == SdesItem.CNAME
+    assert goodbye == Goodbye((report.ssrc,))
+
+
+@pytest.mark.slow
+def test_round_trip_and_remote_loss_come_from_the_far_end(rig, call):
+    """Waits for our first sender report: 1 to 3 s after the description (RFC 3550 §6.2)."""
+    a, b = call
+    a.speak(silence(2))
+    b.speak(silence(20))
+    a.hear(20)
+    report = a.reports()[0]
+    assert isinstance(report, SenderReport)
+    block = ReportBlock(report.ssrc, 25, 2, 100, 8, report.ntp >> 16 & 0xFFFFFFFF, 0)
+    a.rtcp.sendto(compound(ReceiverReport(a.ssrc, (block,))), a.rtcp_target)
+    a.rtcp.sendto(os.urandom(40), a.rtcp_target)
+    rig.status()
+    rig.status()
+    quality = rig.close_leg(a)
+    assert quality.remote_loss_fraction == pytest.approx(0.1)
+    assert quality.round_trip_ms is not None
+    assert 0 <= quality.round_trip_ms < 10_000
+
+
+def test_reports_multiplexed_on_the_rtp_port_are_understood(rig):
+    """RFC 5761: one port for both when the description says so."""
+    a = rig.leg(described=False)
+    rig.describe(a, remote_rtcp_port=a.port)
+    rig.status()
+    a.rtp.sendto(compound(ReceiverReport(a.ssrc), Goodbye((a.ssrc,))), a.target)
+    rig.status()
+    rig.order(CloseLeg(leg=a.name))
+    assert rtp.kind_of(a.rtp.recv(2048)) is rtp.DatagramKind.RTCP
+
+
+def test_silent_leg_is_reported_once(rig):
+    a = rig.leg(silence_timeout_s=0.1)
+    assert rig.wait_for(LegSilent, leg=a.name).seconds >= 0.1
+    b = rig.leg(silence_timeout_s=0.3)
+    rig.wait_for(LegSilent, leg=b.name)
+    assert rig.have(LegSilent, leg=a.name) == []
+
+
+# ------------------------------------------------------------------ ports, status, life and death
+
+
+def test_same_leg_twice_and_a_name_for_an_address_are_refused(rig):
+    a = rig.leg()
+    again = rig.ask(OpenLeg(request=next(rig.requests), leg=a.name, address="127.0.0.1"))
+    assert isinstance(again, Refused)
+    assert "open already" in again.reason
+    named = rig.ask(OpenLeg(request=next(rig.requests), leg="x", address="localhost"))
+    assert "no IP address" in named.reason
+    foreign = rig.ask(OpenLeg(request=next(rig.requests), leg="x", address="192.0.2.1"))
+    assert "no RTP ports on 192.0.2.1" in foreign.reason
+
+
+def test_status_counts_what_is_there(rig, call):
+    a, b = call
+    before = rig.status()
+    a.speak(tone(TONE_A, 10))
+    b.hear(10)
+    after = rig.status()
+    assert (after.legs, after.bridges, after.recordings) == (2, 1, 0)
+    assert after.packets_received - before.packets_received == 10
+    assert after.packets_sent - before.packets_sent == 10
+    assert after.packets_dropped == before.packets_dropped
+    assert after.cpu_s > 0
+
+
+def test_orders_for_legs_that_are_gone_do_no_harm(rig):
+    gone = "nobody"
+    rig.order(
+        Unbridge(leg=gone), Stop(leg=gone), SendDigits(leg=gone, digits="1"), CloseLeg(leg=gone), Bridge(a=gone, b=gone), StopRecording(recording=gone)
+    )
+    rig.order(PauseRecording(recording=gone, paused=True))
+    assert rig.status().legs == 0
+
+
+def test_exhausted_ports_refuse_with_the_reason_and_recover_after_quarantine(tmp_path):
+    small = Rig(tmp_path, pairs=2)
+    try:
+        small.leg()
+        far_end = small.leg()
+        refused = small.ask(OpenLeg(request=next(small.requests), leg="x", address="127.0.0.1"))
+        assert "all RTP ports are in use (2 legs, 0 pairs resting)" in refused.reason
+        small.close_leg(far_end)
+        assert "(1 legs, 1 pairs resting)" in small.ask(OpenLeg(request=next(small.requests), leg="x", address="127.0.0.1")).reason
+    finally:
+        small.clear()
+        small.end()
+
+
+@pytest.mark.parametrize("how", ["shutdown", "connection", "sigterm"])
+def test_recordings_are_closed_and_goodbyes_said_whatever_ends_the_worker(tmp_path, how):
+    ending = Rig(tmp_path, pairs=2)
+    try:
+        a = ending.leg()
+        ending.order(StartRecording(recording="r", path=str(tmp_path / "a.wav"), legs=(a.name,)))
+        ending.status()
+        a.speak(tone(TONE_A, 10), pace=True)
+        ending.settle(10)
+        match how:
+            case "shutdown":
+                ending.order(Shutdown())
+            case "connection":
+                ending.connection.shutdown(socket.SHUT_WR)
+            case _:
+                ending.process.send_signal(signal.SIGTERM)
+        ending.wait_for(LegClosed, leg=a.name)
+        assert ending.wait_for(RecordingEnded).error is None
+        assert isinstance(a.reports()[-1], Goodbye)
+        assert ending.process.wait(10) == 0
+        assert tones.dominant_frequency(read_wave(tmp_path / "a.wav")[:, 0]) == pytest.approx(TONE_A, abs=10)
+        a.close()
+    finally:
+        ending.end()
+
+
+@pytest.mark.slow
+def test_file_of_a_killed_worker_is_readable_up_to_the_last_second(tmp_path):
+    killed = Rig(tmp_path, pairs=2)
+    try:
+        a = killed.leg()
+        killed.order(StartRecording(recording="r", path=str(tmp_path / "a.wav"), legs=(a.name,)))
+        a.speak(tone(TONE_A, 60), pace=True)
+        killed.process.kill()
+        killed.process.wait(10)
+        audio = read_wave(tmp_path / "a.wav")
+        assert audio.shape[0] >= 1600
+        assert tones.dominant_frequency(audio[:, 0]) == pytest.approx(TONE_A, abs=10)
+        a.close()
+    finally:
+        killed.end()
+
+
+def test_control_connection_that_speaks_another_language_ends_the_worker(tmp_path):
+    broken = Rig(tmp_path, pairs=2)
+    try:
+        broken.connection.sendall(b"\xff\xff\xff\xff GET / HTTP/1.1\r\n")
+        assert broken.process.wait(10) == 0
+    finally:
+        broken.end()

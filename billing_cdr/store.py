@@ -49,7 +49,6 @@ metadata = MetaData(
         "ix": "ix_%(column_0_N_label)s",
         "uq": "uq_%(table_name)s_%(column_0_N_name)s",
         "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-        "pk": "pk_%(table_name)s",
     },
 )
 # Ids are compared byte by byte: MariaDB's default would take call-1a for call-1A and drop one of them as known.

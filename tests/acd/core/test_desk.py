@@ -1,0 +1,246 @@
+"""What agents and supervisors do: availability, dialling, hold, transfer, hanging up."""
+
+from __future__ import annotations
+
+import pytest
+
+from acd.core import effects as f
+from acd.core import events as e
+from acd.core import inputs as i
+from acd.core.configuration import Number, Reason, Site, ToAgent, ToOutside, ToQueue, Trunk
+from acd.core.errors import IllegalTransition, UnknownName
+from tests.acd.core.shell import Phone, Shell, agent, call, house, open_house, queue
+
+NEVER = Phone(answers_after_s=None)
+
+
+def talking(**more: object) -> Shell:
+    shell = open_house(house(**more)) if more else open_house()
+    call(shell, name="c")
+    shell.run(3)
+    assert shell.bridges
+    return shell
+
+
+def test_not_ready_asked_during_a_call_holds_after_it() -> None:
+    shell = talking()
+    shell.send(i.GoNotReady(agent="anna", reason="break"))
+    assert shell.bridges
+    shell.send(i.LegReleased(leg="c-in"))
+    shell.run(20)
+    call(shell, name="next")
+    shell.run(5)
+    assert [one.call for one in shell.of(e.OfferMade)] == ["c"]
+
+
+def test_logging_off_during_a_call_happens_after_it() -> None:
+    shell = talking()
+    shell.send(i.LogOff(agent="anna"))
+    assert shell.of(e.AgentLoggedOff) == []
+    shell.send(i.LegReleased(leg="c-in"))
+    shell.run(20)
+    assert shell.of(e.AgentLoggedOff) == [e.AgentLoggedOff(agent="anna")]
+    assert shell.engine.state.agents["anna"].state == "logged_off"
+
+
+def test_after_call_work_ends_by_itself_or_by_the_agent() -> None:
+    shell = talking()
+    shell.send(i.LegReleased(leg="c-in"), i.SetDisposition(agent="anna", call="c", code="sold"))
+    assert shell.of(e.DispositionSet) == [e.DispositionSet(call="c", agent="anna", code="sold")]
+    call(shell, name="next")
+    assert len(shell.of(e.OfferMade)) == 1
+    events = shell.send(i.EndAfterCallWork(agent="anna"))
+    assert [type(one).__name__ for one in events][:2] == ["WorkDone", "OfferMade"]
+
+
+def test_unknown_names_are_told() -> None:
+    shell = open_house(house(reasons=(Reason(code="break", name="Break"),)))
+    for command in (i.GoReady(agent="nobody"), i.ClearCall(call="c", by="x"), i.GoNotReady(agent="anna", reason="tired")):
+        with pytest.raises(UnknownName):
+            shell.send(command)
+    shell.send(i.GoNotReady(agent="anna", reason="break"))
+
+
+def test_hold_plays_music_to_the_other_and_retrieve_connects_again() -> None:
+    shell = talking()
+    shell.send(i.Hold(agent="anna", call="c"))
+    assert shell.plays["c-in"].sounds == ("music/default",)
+    assert not shell.bridges
+    assert [type(one).__name__ for one in shell.journal[-1].events] == ["LegHeld", "CallHeld", "SoundsStarted"]
+    shell.send(i.Retrieve(agent="anna", call="c"))
+    assert shell.bridges
+    assert not shell.plays
+    assert shell.engine.state.calls["c"].state == "established"
+
+
+def test_hold_by_the_phone_and_by_both_sides() -> None:
+    shell = talking()
+    shell.send(i.LegHeldByParty(leg="c.1"))
+    assert "c-in" in shell.plays
+    shell.send(i.LegHeldByParty(leg="c-in"))
+    assert "c.1" in shell.plays
+    shell.send(i.LegRetrievedByParty(leg="c.1"))
+    assert not shell.bridges
+    assert shell.engine.state.calls["c"].state == "held"
+    shell.send(i.LegRetrievedByParty(leg="c-in"))
+    assert shell.bridges
+    assert shell.engine.state.calls["c"].state == "established"
+
+
+def test_agent_hangs_up_and_the_caller_is_released() -> None:
+    shell = talking()
+    shell.send(i.HangUp(agent="anna", call="c"))
+    assert {one.leg for one in shell.done(f.ReleaseLeg)} == {"c-in", "c.1"}
+    assert shell.of(e.CallCleared) == [e.CallCleared(call="c", cause="hang_up")]
+
+
+def test_blind_transfer_to_a_queue_frees_the_agent_and_keeps_the_caller() -> None:
+    shell = talking(agents=(agent("anna"), agent("ben", skills={"sales": 5})), queues=(queue(), queue("sales", requirements=())))
+    shell.send(i.Transfer(agent="anna", call="c", target=ToQueue(queue="sales")))
+    shell.run(5)
+    assert shell.of(e.CallTransferred) == [e.CallTransferred(call="c", by="anna", to="queue:sales")]
+    assert [(one.a, one.b) for one in shell.of(e.CallEstablished)] == [("c-in", "c.1"), ("c-in", "c.2")]
+    assert shell.engine.state.agents["anna"].works["c"].state == "after_call_work"
+
+
+def test_transfer_to_a_colleague_and_to_outside() -> None:
+    shell = talking(agents=(agent("anna"), agent("ben", skills={})))
+    shell.send(i.Transfer(agent="anna", call="c", target=ToAgent(agent="ben")))
+    assert shell.plays["c-in"].sounds == ("tone/ringback",)
+    shell.run(3)
+    assert shell.bridges == {frozenset(("c-in", "c.2"))}
+    shell.send(i.Transfer(agent="ben", call="c", target=ToOutside(number="+4930123")))
+    shell.run(3)
+    assert shell.of(e.CallForwarded) == [e.CallForwarded(call="c", number="+4930123", reason="transfer", by="ben")]
+    assert shell.bridges == {frozenset(("c-in", "c.3"))}
+
+
+def test_recording_ends_with_the_agent_s_part() -> None:
+    shell = talking(queues=(queue(record=True), queue("sales", requirements=())))
+    shell.send(i.Transfer(agent="anna", call="c", target=ToQueue(queue="sales")))
+    shell.run(1)
+    assert [one.recording for one in shell.of(e.RecordingKept)] == ["c/r1"]
+    assert shell.engine.state.recordings == {}
+
+
+# ---------------------------------------------------------------------- outbound
+
+
+def test_click_to_dial_rings_the_agent_first_then_the_number() -> None:
+    shell = open_house(house(agents=(agent("anna", outbound_caller_id="+498912345", auto_answer=True),)))
+    shell.send(i.Dial(agent="anna", call="d", number="+4930123", quote={"per_minute": "0.02"}))
+    first = shell.done(f.OriginateToAgent)[0]
+    assert (first.auto_answer, first.calling) == (True, "+4930123")
+    assert shell.of(e.CallOffered)[0].quote == {"per_minute": "0.02"}
+    shell.run(2)
+    placed = shell.done(f.OriginateToOutside)[0]
+    assert (placed.number, placed.caller_id, placed.trunk) == ("+4930123", "+498912345", "pbx")
+    shell.run(1)
+    assert shell.plays["d.1"].sounds == ("tone/ringback",)
+    shell.run(2)
+    assert shell.bridges == {frozenset(("d.1", "d.2"))}
+    shell.send(i.LegReleased(leg="d.2"))
+    assert shell.of(e.WorkDone) == [e.WorkDone(agent="anna", call="d", outcome="handled")]
+
+
+def test_dialling_a_busy_number_tells_the_agent_and_then_releases() -> None:
+    shell = open_house(pbx=Phone(fails="busy"))
+    shell.send(i.Dial(agent="anna", call="d", number="+4930123"))
+    shell.run(3)
+    assert shell.plays["d.1"].sounds == ("unavailable",)
+    shell.run(3)
+    assert shell.of(e.CallCleared) == [e.CallCleared(call="d", cause="busy")]
+    assert not shell.legs
+
+
+def test_agent_who_does_not_take_the_own_phone_dials_nothing() -> None:
+    shell = open_house(anna=NEVER)
+    shell.send(i.Dial(agent="anna", call="d", number="+4930123"))
+    shell.run(30)
+    assert shell.done(f.OriginateToOutside) == []
+    assert shell.of(e.CallCleared) == [e.CallCleared(call="d", cause="no_answer")]
+
+
+def test_blended_agent_dials_only_when_no_call_waits_that_she_could_take() -> None:
+    shell = open_house(house(agents=(agent("anna"), agent("ben", skills={"sales": 5}))), ready=False)
+    shell.send(i.LogOn(agent="anna"), i.LogOn(agent="ben"))
+    call(shell)
+    with pytest.raises(IllegalTransition, match="waiting in queue support"):
+        shell.send(i.Dial(agent="anna", call="d", number="+4930123"))
+    shell.send(i.Dial(agent="ben", call="d", number="+4930123"))
+    shell.run(5)
+    assert shell.bridges
+
+
+def test_modes_are_never_mixed() -> None:
+    shell = open_house(house(agents=(agent("inge", mode="inbound"), agent("olaf", mode="outbound"))))
+    with pytest.raises(IllegalTransition, match="makes none"):
+        shell.send(i.Dial(agent="inge", call="d1", number="+4930123"))
+    shell.send(i.Dial(agent="olaf", call="d2", number="+4930123"))
+    call(shell, name="c1")
+    call(shell, name="c2")
+    shell.run(5)
+    assert {one.decision.chosen for one in shell.of(e.OfferMade)} == {("inge",)}
+    assert shell.of(e.OfferMade)[0].decision.removed == {"mode": ("olaf",)}
+
+
+def test_an_agent_in_a_call_cannot_dial_and_a_full_site_says_so() -> None:
+    shell = talking()
+    with pytest.raises(IllegalTransition, match="has a call already"):
+        shell.send(i.Dial(agent="anna", call="d", number="+4930123"))
+    shell = open_house(house(agents=(agent("anna", site="s"),), sites=(Site(id="s", upload_kbits=99),)))
+    with pytest.raises(IllegalTransition, match="site s: 0 of 99 kbit/s reserved, 100 needed"):
+        shell.send(i.Dial(agent="anna", call="d", number="+4930123"))
+
+
+def test_own_device_dials_outside_with_failover_and_is_answered_only_when_the_far_end_is() -> None:
+    trunks = (Trunk(id="pbx", name="A"), Trunk(id="b", name="B", order=1))
+    shell = open_house(house(trunks=trunks), pbx=Phone(fails="unreachable"), b=Phone())
+    call(shell, "+4930123", "c", trunk=None, agent="anna")
+    shell.run(1)
+    assert shell.done(f.AnswerCaller) == []
+    assert shell.done(f.RingCaller)
+    shell.run(3)
+    assert [one.trunk for one in shell.done(f.OriginateToOutside)] == ["pbx", "b"]
+    assert shell.bridges
+    assert shell.of(e.CallOffered)[0].direction == "outbound"
+    assert shell.engine.live().agents[0].category == "busy"
+
+
+def test_own_device_calls_a_colleague_s_extension() -> None:
+    shell = open_house(house(agents=(agent("anna"), agent("ben", extension="202", skills={}))))
+    call(shell, "202", "c", trunk=None, agent="anna")
+    shell.run(3)
+    assert shell.of(e.CallOffered)[0].direction == "internal"
+    assert [one.kind for one in shell.of(e.WorkReserved)] == ["outbound", "direct"]
+    assert shell.bridges
+    shell.send(i.LegReleased(leg="c.1"))
+    assert not shell.legs
+
+
+def test_own_device_reaches_a_queue_and_another_agent() -> None:
+    shell = open_house(house(agents=(agent("anna"), agent("ben"))))
+    call(shell, "601", "c", trunk=None, agent="anna")
+    shell.run(3)
+    assert [one.decision.chosen for one in shell.of(e.OfferMade)] == [("ben",)]
+    assert shell.bridges
+
+
+def test_answer_and_decline_from_the_desk() -> None:
+    shell = open_house(house(numbers=(Number(number="610", target=ToAgent(agent="anna")),)), anna=NEVER)
+    call(shell, name="c1")
+    shell.send(i.Answer(agent="anna"))
+    shell.run(1)
+    assert shell.bridges
+    shell.send(i.HangUp(agent="anna", call="c1"), i.EndAfterCallWork(agent="anna"))
+    call(shell, "610", "c2")
+    shell.send(i.Decline(agent="anna"))
+    assert shell.done(f.RefuseCaller)[0].status == 603
+    assert shell.done(f.ReleaseLeg)[-1] == f.ReleaseLeg(leg="c2.1", cause="rejected")
+
+
+def test_supervisor_clears_a_call() -> None:
+    shell = talking()
+    shell.send(i.ClearCall(call="c", by="boss"))
+    assert shell.of(e.CallCleared) == [e.CallCleared(call="c", cause="supervisor")]
+    assert not shell.legs

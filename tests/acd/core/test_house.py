@@ -1,0 +1,157 @@
+"""Configuration, restart, shutdown, registrations: the exchange itself."""
+
+from __future__ import annotations
+
+import msgspec
+
+from acd.core import effects as f
+from acd.core import events as e
+from acd.core import inputs as i
+from acd.core.configuration import SkillRequirement
+from acd.core.replay import fold
+from tests.acd.core.ledger import Ledger
+from tests.acd.core.shell import Phone, Shell, agent, call, house, open_house, queue
+
+NEVER = Phone(answers_after_s=None)
+
+
+def books(shell: Shell) -> Ledger:
+    ledger = Ledger()
+    for event in shell.events:
+        ledger.note(event)
+    return ledger
+
+
+def test_after_a_crash_every_open_call_is_written_off_without_effects() -> None:
+    shell = open_house(house(agents=(agent("anna"), agent("ben"))), ben=NEVER)
+    call(shell, name="talks")
+    shell.run(3)
+    call(shell, name="rings")
+    call(shell, name="waits")
+    shell.run(1)
+    engine = fold(shell.journal, "demo")
+    assert engine.state_hash() == shell.engine.state_hash()
+    again = Shell(engine, now=shell.now + 3600)
+    again.journal = shell.journal
+    again.send(i.ServiceStarted())
+    assert again.effects == []
+    assert {(one.call, one.cause) for one in again.of(e.CallCleared)} == {("talks", "restart"), ("rings", "restart"), ("waits", "restart")}
+    ledger = books(again)
+    assert not ledger.legs and not ledger.entries and not ledger.offers and not ledger.works and not ledger.channels
+    assert engine.state.agents["anna"].state == "ready"
+    assert engine.state.agents["anna"].bindings
+    call(again, name="new")
+    again.run(3)
+    assert again.bridges
+
+
+def test_shutdown_releases_everything_in_order() -> None:
+    shell = open_house(anna=Phone(answers_after_s=1.0))
+    call(shell, name="c1")
+    shell.run(2)
+    call(shell, name="c2")
+    shell.send(i.ServiceStopping())
+    assert {one.cause for one in shell.of(e.CallCleared)} == {"shutdown"}
+    assert not shell.legs
+    ledger = books(shell)
+    assert not ledger.legs and not ledger.channels
+
+
+def test_new_skills_count_at_once_for_those_who_wait() -> None:
+    shell = open_house(house(agents=(agent("anna", skills={}),)))
+    call(shell, name="c")
+    assert shell.of(e.OfferMade) == []
+    events = shell.send(i.Configured(configuration=house(agents=(agent("anna"),))))
+    assert [one.call for one in events if isinstance(one, e.OfferMade)] == ["c"]
+
+
+def test_changed_requirements_hold_for_those_who_wait() -> None:
+    hard = queue(requirements=(SkillRequirement(skill="support", level=10),))
+    shell = open_house(house(queues=(hard,)))
+    call(shell, name="c")
+    events = shell.send(i.Configured(configuration=house(queues=(queue(),))))
+    assert any(isinstance(one, e.OfferMade) for one in events)
+
+
+def test_a_removed_agent_finishes_the_call_and_is_gone() -> None:
+    shell = open_house(house(agents=(agent("anna"), agent("ben"))), ben=NEVER)
+    call(shell, name="c")
+    shell.run(3)
+    shell.send(i.Configured(configuration=house(agents=(agent("ben"),))))
+    assert shell.bridges
+    call(shell, name="d")
+    shell.send(i.LegReleased(leg="c-in"))
+    shell.run(15)
+    assert "anna" not in shell.engine.state.agents
+    assert shell.of(e.AgentLoggedOff) == [e.AgentLoggedOff(agent="anna")]
+
+
+def test_callers_of_a_removed_queue_are_told_and_cleared() -> None:
+    shell = open_house(house(queues=(queue(), queue("sales"))), ready=False)
+    call(shell, "602", "c")
+    shell.send(i.Configured(configuration=house()))
+    shell.run(5)
+    assert shell.of(e.QueueLeft)[0].detail == "queue_removed"
+    assert shell.of(e.CallCleared) == [e.CallCleared(call="c", cause="not_found")]
+
+
+def test_a_registration_that_runs_out_takes_the_agent_out_of_the_queue() -> None:
+    shell = open_house(ready=False)
+    shell.send(i.DeviceRegistered(agent="anna", contact="sip:anna@127.0.0.1", expires_at=shell.now + 60), i.LogOn(agent="anna", ready=True))
+    shell.run(61)
+    assert shell.of(e.DeviceUnbound) == [e.DeviceUnbound(agent="anna", contact="sip:anna@127.0.0.1", why="expired")]
+    call(shell, name="c")
+    assert shell.of(e.OfferMade) == []
+    events = shell.send(i.DeviceRegistered(agent="anna", contact="sip:b", expires_at=shell.now + 60))
+    assert any(isinstance(one, e.OfferMade) for one in events)
+
+
+def test_late_deadlines_are_met_before_the_fact_that_comes_late() -> None:
+    shell = open_house(house(agents=(agent("anna"), agent("ben"))), anna=NEVER, ben=NEVER)
+    call(shell, name="c")
+    shell.now += 25  # nobody came with TimePassed at 20
+    events = shell.send(i.LegAnswered(leg="c.1"))
+    assert [type(one).__name__ for one in events][0] == "OfferEnded"
+    assert shell.done(f.ReleaseLeg)[0].leg == "c.1"
+    assert shell.of(e.CallEstablished) == []
+
+
+def test_stale_facts_are_dropped_and_counted() -> None:
+    shell = open_house()
+    before = shell.engine.state_hash()
+    for fact in (
+        i.LegAlerting(leg="x"), i.LegAnswered(leg="x"), i.LegFailed(leg="x", cause="busy"), i.LegReleased(leg="x"), i.LegHeldByParty(leg="x"),
+        i.LegRetrievedByParty(leg="x"), i.DigitPressed(leg="x", digit="1"), i.SoundsEnded(leg="x", play="x/p1"), i.LegPriced(leg="x", quote={}),
+        i.RecordingEnded(recording="x", path="", duration_ms=0), i.QualityMeasured(leg="x", quality={}), i.DeviceUnregistered(agent="x", contact="x"),
+        i.DeviceRegistered(agent="x", contact="x", expires_at=9e9), i.TrunkChanged(trunk="x", up=True),
+    ):  # fmt: skip
+        assert shell.engine.handle(fact, shell.now).events == []
+    assert shell.engine.state_hash() == before
+    assert sum(shell.engine.describe()["dropped"].values()) == 14
+
+
+def test_quality_comes_in_after_the_end_of_the_call() -> None:
+    shell = open_house()
+    call(shell, name="c")
+    shell.run(3)
+    shell.send(i.LegReleased(leg="c-in"))
+    shell.run(1)
+    assert {one.leg for one in shell.of(e.LegMeasured)} == {"c-in", "c.1"}
+    assert shell.engine.state.ended_legs == {}
+
+
+def test_the_live_board_is_plain_values() -> None:
+    shell = open_house(house(agents=(agent("anna"), agent("ben"))), ben=NEVER)
+    call(shell, name="c1")
+    shell.run(3)
+    call(shell, name="c2")
+    call(shell, name="c3")
+    shell.run(4)
+    board = shell.engine.live_at(shell.now)
+    line = board.queues[0]
+    assert (line.waiting_count, line.ready, line.busy, line.logged_on, line.answered_today) == (2, 0, 2, 2, 1)
+    assert [(one.call, one.position, round(one.waited_s, 3)) for one in line.waiting] == [("c2", 1, 4.0), ("c3", 2, 4.0)]
+    assert line.average_speed_of_answer_s == 2.0
+    assert line.service_level == 1.0
+    assert {one.category for one in board.agents} == {"busy"}
+    assert msgspec.json.decode(msgspec.json.encode(board), type=type(board)) == board

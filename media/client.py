@@ -52,7 +52,14 @@ class WorkerLost:
     legs: tuple[str, ...]
 
 
-PlaneReport: TypeAlias = Report | WorkerLost
+@dataclass(frozen=True, slots=True)
+class WorkerRestarted:
+    """The lost worker's successor serves."""
+
+    worker: int
+
+
+PlaneReport: TypeAlias = Report | WorkerLost | WorkerRestarted
 _Answer: TypeAlias = LegOpened | Refused | Status
 
 
@@ -323,6 +330,8 @@ class MediaPlane:
             else:
                 if self._closing.is_set():
                     self._write_shutdown(worker)
+                else:
+                    self._tell(WorkerRestarted(worker.index))
                 return
 
     async def close(self) -> None:

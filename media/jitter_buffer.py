@@ -1,6 +1,6 @@
-"""Adaptive jitter buffer: packets in any order to one frame each 20 ms (after RFC 3550 A.8's jitter; Ramjee et al. 1994 for the play-out rule).
+"""Adaptive jitter buffer: packets in any order to one frame each 20 ms (house; sequence numbers as RFC 3550 §5.1).
 
-Two states: BUFFERING until the wanted depth is reached, then PLAYING. The depth follows the measured jitter: it grows at once when a packet
+Two states: BUFFERING until the wanted depth is reached, then PLAYING. The depth follows the line: it grows at once when a packet
 came too late to be played, and shrinks by one frame after a long calm. `pop` says what to play: a frame, or that one is lost, or nothing.
 Pure: the caller calls `pop` every 20 ms and `push` for each packet.
 """
@@ -73,7 +73,7 @@ class JitterBuffer:
             if abs(distance) > MAX_AHEAD:
                 self._restart()
             elif distance < 0:
-                if self.state is State.PLAYING:
+                if self.state is State.PLAYING or not self._is_after_played(sequence_number):
                     self.statistics.late += 1
                     self._calm = 0
                     self.depth_frames = min(self._maximum, self.depth_frames + 1)
@@ -110,6 +110,9 @@ class JitterBuffer:
         self._played.append(number)
         self.statistics.played += 1
         return payload
+
+    def _is_after_played(self, sequence_number: int) -> bool:
+        return not self._played or sequence_distance(sequence_number, self._played[-1]) > 0
 
     def _skip_one(self) -> None:
         """Play-out leaps one number ahead to give back 20 ms of delay."""

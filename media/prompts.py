@@ -107,7 +107,7 @@ def number_sounds(number: int, language: str) -> tuple[str, ...]:
     Raises: ValueError: below 0, above 999 999, or a language without rules.
     """
     if not 0 <= number <= LARGEST_NUMBER:
-        raise ValueError(f"{number} is not between 0 and {LARGEST_NUMBER}")
+        raise ValueError(f"number {number} is not between 0 and {LARGEST_NUMBER}")
     if language not in {"de", "en"}:
         raise ValueError(f"no number rules for language {language!r}")
     return tuple(f"{language}/{part}" for part in _number_parts(number, language))

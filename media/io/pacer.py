@@ -68,34 +68,40 @@ class Ticks:
     """The 20 ms clock in four phases; runs only while somebody plays (`resume`, `rest`)."""
 
     def __init__(self) -> None:
-        self._next: float | None = None
-        self._phase = 0
+        self._begin: float | None = None
+        self._ticks = 0  # since `_begin`; deadlines are computed from it, so that no rounding adds up
         self.late = 0
 
     @property
     def next_deadline(self) -> float | None:
-        return self._next
+        return None if self._begin is None else self._begin + self._ticks * PHASE_S
 
     def resume(self, now: float) -> None:
         """Start the clock, unless it runs."""
-        if self._next is None:
-            self._next = now
+        if self._begin is None:
+            self._start_over(now)
 
     def rest(self) -> None:
         """Nobody plays."""
-        self._next = None
+        self._begin = None
+
+    def _start_over(self, now: float) -> float:
+        # Phases go on in turn, so that none is left out.
+        self._ticks %= PHASES
+        self._begin = now - self._ticks * PHASE_S
+        return self._begin
 
     def due(self, now: float) -> list[int]:
         """Phases to run now, oldest first; normally none or one."""
-        if self._next is None or now < self._next:
+        begin = self._begin
+        if begin is None or now < (deadline := begin + self._ticks * PHASE_S):
             return []
-        if now - self._next > LATE_S:
+        if now - deadline > LATE_S:
             self.late += 1
-        if now - self._next > MAX_CATCH_UP * FRAME_S:
-            self._next = now
+        if now - deadline > MAX_CATCH_UP * FRAME_S:
+            begin = self._start_over(now)
         phases: list[int] = []
-        while self._next <= now:
-            phases.append(self._phase)
-            self._phase = (self._phase + 1) % PHASES
-            self._next += PHASE_S
+        while begin + self._ticks * PHASE_S <= now:
+            phases.append(self._ticks % PHASES)
+            self._ticks += 1
         return phases

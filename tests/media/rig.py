@@ -66,7 +66,12 @@ class FarEnd:
     def packet(self, payload, *, payload_type=None, marker=False, advance=160):
         """The next packet of this far end's stream."""
         made = RtpPacket(
-            self.payload_type if payload_type is None else payload_type, self.number & 0xFFFF, self.timestamp & 0xFFFFFFFF, self.ssrc, payload, marker
+            self.payload_type if payload_type is None else payload_type,
+            self.number & 0xFFFF,
+            self.timestamp & 0xFFFFFFFF,
+            self.ssrc,
+            payload,
+            marker,
         )
         self.number += 1
         self.timestamp += advance
@@ -165,7 +170,9 @@ class Rig:
 
     def have(self, kind, **fields):
         """Reports of a kind that came so far."""
-        return [each for each in self.reports if isinstance(each, kind) and all(getattr(each, name) == value for name, value in fields.items())]
+        return [
+            each for each in self.reports if isinstance(each, kind) and all(getattr(each, name) == value for name, value in fields.items())
+        ]
 
     def ask(self, order):
         self.order(order)

@@ -6,8 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from media import tones
+from media.codecs import PCMA
 from media.dtmf import DIGITS, Digit, EventReceiver, TelephoneEvent, ToneDetector, detect_frame, event_packets, parse_event
 from media.errors import ParseError
+from media.prompts import PACKAGED_SOUNDS, SoundLibrary
 
 
 def test_event_payload_octet_by_octet():
@@ -150,9 +152,6 @@ def test_too_much_twist_is_refused():
 @pytest.mark.slow
 def test_speech_of_the_prompts_is_never_taken_for_digits():
     """Talk-off: every packaged announcement, some minutes of speech."""
-    from media.codecs import PCMA
-    from media.prompts import PACKAGED_SOUNDS, SoundLibrary
-
     library = SoundLibrary(PACKAGED_SOUNDS)
     heard = {}
     for path in sorted(PACKAGED_SOUNDS.glob("*/*.wav")):

@@ -139,5 +139,5 @@ class BufferMachine(RuleBasedStateMachine):
         assert counted.played + counted.late + counted.duplicates + counted.discarded + len(self.buffer) == self.pushed
 
 
-BufferMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
-TestBufferMachine = BufferMachine.TestCase
+BufferMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
+TestBufferMachine = pytest.mark.slow(BufferMachine.TestCase)

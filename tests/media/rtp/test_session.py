@@ -5,8 +5,8 @@ import pytest
 from media.rtp import rtcp
 from media.rtp.latch import RELATCH_AFTER, Latch, Verdict
 from media.rtp.outgoing import OutgoingStream
-from media.rtp.rtcp import Goodbye, ReceiverReport, ReportBlock, SdesItem, SenderReport, SourceDescription
 from media.rtp.report_interval import next_average_octets, rtcp_interval
+from media.rtp.rtcp import Goodbye, ReceiverReport, ReportBlock, SdesItem, SenderReport, SourceDescription
 from media.rtp.session import RtpSession, middle_32, ntp_timestamp
 
 WALLCLOCK = 1_700_000_000.25

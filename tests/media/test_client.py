@@ -1,0 +1,161 @@
+"""The media plane of the main process: workers started, legs placed, a dead worker reported and replaced."""
+
+import asyncio
+import os
+import signal
+
+import pytest
+
+from media.client import MediaPlane, WorkerLost, WorkerRestarted, divide_ports
+from media.control import CloseLeg, LegClosed, Play, PlayEnded, StartRecording, Stop
+from media.errors import MediaError, Refused, WorkerGone
+from tests.media.rig import free_ports
+
+pytestmark = pytest.mark.interop
+
+
+class Reports:
+    """Everything `on_report` was called with, to be waited for."""
+
+    def __init__(self):
+        self.queue = asyncio.Queue()
+
+    def __call__(self, report):
+        self.queue.put_nowait(report)
+
+    async def wait_for(self, kind):
+        async with asyncio.timeout(15):
+            while True:
+                report = await self.queue.get()
+                if isinstance(report, kind):
+                    return report
+
+
+@pytest.fixture
+async def reports():
+    return Reports()
+
+
+@pytest.fixture
+async def plane(reports):
+    base = free_ports(40)
+    started = await MediaPlane.start(workers=2, address="127.0.0.1", ports=(base, base + 79), on_report=reports)
+    yield started
+    await started.close()
+
+
+async def test_legs_of_one_call_share_a_worker_and_calls_are_spread(plane):
+    calls = {key: plane.place(key) for key in ("one", "two", "three", "four")}
+    assert sorted(calls.values()) == [0, 0, 1, 1]
+    assert {key: plane.place(key) for key in calls} == calls
+    first = await plane.open_leg("one", "one-a")
+    second = await plane.open_leg("one", "one-b")
+    other = await plane.open_leg("two", "two-a")
+    assert abs(first.rtp_port - second.rtp_port) < 40
+    assert first.rtp_port % 2 == 0
+    assert first.rtcp_port == first.rtp_port + 1
+    statuses = await plane.status()
+    assert sorted(status.legs for status in statuses) == [1, 2]
+    assert other.address == "127.0.0.1"
+
+
+async def test_call_is_forgotten_with_its_last_leg(plane, reports):
+    await plane.open_leg("one", "a")
+    await plane.open_leg("one", "b")
+    plane.send("one", CloseLeg(leg="a"))
+    assert (await reports.wait_for(LegClosed)).leg == "a"
+    plane.send("one", Play(leg="b", play="p", sounds=("tone/beep",)))
+    plane.send("one", Stop(leg="b"))
+    assert (await reports.wait_for(PlayEnded)).outcome == "stopped"
+    plane.send("one", CloseLeg(leg="b"))
+    await reports.wait_for(LegClosed)
+    plane.send("one", Stop(leg="b"))  # nobody is there: a log line, nothing else
+    assert [plane.place(key) for key in ("x", "y")] == [0, 1]
+
+
+async def test_refusal_carries_the_reason_and_forgets_the_call(plane):
+    with pytest.raises(Refused, match=r"no RTP ports on 192\.0\.2\.1"):
+        await plane.open_leg("one", "a", "192.0.2.1")
+    await plane.open_leg("one", "a")
+    with pytest.raises(Refused, match="open already"):
+        await plane.open_leg("one", "a")
+
+
+async def test_exhausted_ports_are_refused_not_waited_for(plane):
+    opened = [await plane.open_leg("one", f"leg-{index}") for index in range(20)]
+    assert len({leg.rtp_port for leg in opened}) == 20
+    with pytest.raises(Refused, match="in use"):
+        await plane.open_leg("one", "one-too-many")
+
+
+async def test_killed_worker_is_reported_with_its_legs_and_replaced(plane, reports, tmp_path):
+    await plane.open_leg("one", "a")
+    await plane.open_leg("one", "b")
+    await plane.open_leg("two", "c")
+    plane.send("one", StartRecording(recording="r", path=str(tmp_path / "r.wav"), legs=("a", "b")))
+    victim = plane.worker_pids()[plane.place("one")]
+    os.kill(victim, signal.SIGKILL)
+    lost = await reports.wait_for(WorkerLost)
+    assert lost.legs == ("a", "b")
+    assert (await reports.wait_for(WorkerRestarted)).worker == lost.worker
+    assert victim not in plane.worker_pids()
+    assert (await plane.open_leg("one", "a")).leg == "a"
+    assert sum(status.legs for status in await plane.status()) == 2
+
+
+async def test_request_under_way_when_the_worker_dies_fails_at_once(plane):
+    plane.place("one")
+    pid = plane.worker_pids()[0]
+    os.kill(pid, signal.SIGSTOP)
+    opening = asyncio.create_task(plane.open_leg("one", "a"))
+    await asyncio.sleep(0)
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(WorkerGone):
+        await opening
+
+
+async def test_failing_receiver_of_reports_does_not_stop_the_others(caplog):
+    base = free_ports(10)
+    seen = []
+
+    def on_report(report):
+        seen.append(report)
+        raise ValueError("receiver's own mistake")
+
+    plane = await MediaPlane.start(workers=1, address="127.0.0.1", ports=(base, base + 19), on_report=on_report)
+    await plane.open_leg("one", "a")
+    await plane.open_leg("one", "b")
+    plane.send("one", CloseLeg(leg="a"))
+    plane.send("one", CloseLeg(leg="b"))
+    await plane.status()
+    await plane.close()
+    assert [report.leg for report in seen] == ["a", "b"]
+    assert "was not taken" in caplog.text
+
+
+async def test_closing_reports_every_leg_and_leaves_no_process():
+    base = free_ports(10)
+    closed = Reports()
+    plane = await MediaPlane.start(workers=1, address="127.0.0.1", ports=(base, base + 19), on_report=closed)
+    pid = plane.worker_pids()[0]
+    await plane.open_leg("one", "a")
+    await plane.close()
+    assert (await closed.wait_for(LegClosed)).leg == "a"
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    with pytest.raises((MediaError, IndexError, ValueError)):
+        await plane.open_leg("one", "b")
+
+
+async def test_worker_that_cannot_start_is_an_error(tmp_path):
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "y.wav").write_bytes(b"no sound")
+    with pytest.raises(MediaError, match="did not start"):
+        await MediaPlane.start(workers=1, address="127.0.0.1", ports=(20000, 20019), on_report=lambda _: None, sounds=tmp_path)
+
+
+def test_ports_are_divided_into_whole_pairs():
+    assert divide_ports((20000, 20009), 2) == [(20000, 20003), (20004, 20007)]
+    assert divide_ports((20001, 20005), 2) == [(20002, 20003), (20004, 20005)]
+    with pytest.raises(ValueError, match="too few"):
+        divide_ports((20000, 20003), 3)

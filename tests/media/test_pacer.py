@@ -1,0 +1,76 @@
+"""Deadlines and ticks, in virtual time."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from media.frame import FRAME_S
+from media.io.pacer import LATE_S, MAX_CATCH_UP, PHASE_S, PHASES, Ticks, TimerHeap
+
+
+def test_timers_are_due_in_order_of_their_deadlines():
+    heap = TimerHeap()
+    called = []
+    for deadline in (3.0, 1.0, 2.0, 1.0):
+        heap.at(deadline, lambda now, deadline=deadline: called.append((deadline, now)))
+    assert heap.next_deadline() == 1.0
+    for action in heap.due(2.5):
+        action(2.5)
+    assert called == [(1.0, 2.5), (1.0, 2.5), (2.0, 2.5)]
+    assert heap.next_deadline() == 3.0
+
+
+def test_cancelled_timer_is_forgotten():
+    heap = TimerHeap()
+    heap.at(1.0, lambda _: None).cancel()
+    assert heap.next_deadline() is None
+    assert heap.due(5.0) == []
+
+
+def test_no_tick_before_somebody_plays():
+    ticks = Ticks()
+    assert (ticks.next_deadline, ticks.due(100.0)) == (None, [])
+    ticks.resume(1.0)
+    assert ticks.due(1.0) == [0]
+    ticks.rest()
+    assert ticks.due(2.0) == []
+
+
+def test_each_phase_comes_every_20_ms_whatever_the_delays():
+    """Calls that are up to 4 ms late each do not add up: after one second every phase had its 50 ticks."""
+    ticks = Ticks()
+    ticks.resume(0.0)
+    phases = [phase for step in range(200) for phase in ticks.due(step * PHASE_S + 0.004 * (step % 3) / 2)]
+    assert [phases.count(phase) for phase in range(PHASES)] == [50] * PHASES
+    assert phases == [index % PHASES for index in range(200)]
+    assert ticks.late == 0
+
+
+def test_late_tick_is_counted_and_made_up_for():
+    ticks = Ticks()
+    ticks.resume(0.0)
+    ticks.due(0.0)
+    phases = ticks.due(0.040)
+    assert ticks.late == 1
+    assert len(phases) == 8
+    assert ticks.next_deadline == pytest.approx(0.045)
+
+
+def test_after_a_long_stall_the_schedule_starts_over():
+    ticks = Ticks()
+    ticks.resume(0.0)
+    ticks.due(0.0)
+    assert len(ticks.due(10.0)) == 1
+    assert ticks.next_deadline == pytest.approx(10.0 + PHASE_S)
+
+
+@given(st.lists(st.floats(0, MAX_CATCH_UP * FRAME_S / 2), min_size=1, max_size=100))
+def test_ticks_equal_time_however_unevenly_the_loop_comes_round(steps):
+    ticks = Ticks()
+    ticks.resume(0.0)
+    now, phases = 0.0, len(ticks.due(0.0))
+    for step in steps:
+        now += step
+        phases += len(ticks.due(now))
+    assert abs(phases - 1 - now / PHASE_S) < 1 + 1e-6
+    assert ticks.late <= sum(step > LATE_S for step in steps) + 1

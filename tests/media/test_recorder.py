@@ -1,0 +1,209 @@
+"""Channels on one time line, the decoder's concealment, and the writer thread."""
+
+import threading
+import wave
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from media import tones
+from media.codecs import PCMA, PCMU
+from media.recorder import Channel, ChannelDecoder, RecordingWriter
+
+
+def octets(value, count=160):
+    return bytes([value]) * count
+
+
+def test_packet_lies_where_its_timestamp_says_not_where_jitter_put_it():
+    channel = Channel()
+    channel.place(5000, octets(1), 0)
+    channel.place(5160, octets(2), 310)  # 150 samples late
+    channel.place(5320, octets(3), 300)  # 20 early
+    codec, audio, present = channel.take(480)
+    assert (codec, audio) == ("PCMA", octets(1) + octets(2) + octets(3))
+    assert present == b"\x01" * 480
+
+
+def test_gap_is_marked_absent_and_a_late_packet_still_fills_it():
+    channel = Channel()
+    channel.place(0, octets(1), 0)
+    channel.place(320, octets(3), 320)
+    channel.place(160, octets(2), 400)
+    channel.place(640, octets(5), 640)
+    _, audio, present = channel.take(800)
+    assert audio[:480] == octets(1) + octets(2) + octets(3)
+    assert present == b"\x01" * 480 + bytes(160) + b"\x01" * 160
+
+
+def test_packet_that_comes_after_its_place_was_written_is_dropped_and_counted():
+    channel = Channel()
+    channel.place(0, octets(1), 0)
+    channel.take(800)
+    channel.place(160, octets(2), 900)  # 740 samples late, below the re-anchoring limit
+    assert channel.late == 1
+    assert not any(channel.take(1600)[2])
+
+
+def test_timestamps_may_wrap():
+    channel = Channel()
+    channel.place(0xFFFFFFFF - 159, octets(1), 0)
+    channel.place(0, octets(2), 160)
+    assert channel.take(320)[1] == octets(1) + octets(2)
+
+
+def test_another_time_base_is_anchored_at_its_arrival():
+    channel = Channel()
+    channel.place(0, octets(1), 0)
+    channel.place(3_000_000, octets(2), 4000)
+    channel.place(3_000_160, octets(3), 4160)
+    audio, present = channel.take(4320)[1:]
+    assert audio[4000:] == octets(2) + octets(3)
+    assert sum(present) == 480
+
+
+def test_paused_channel_keeps_time_without_audio():
+    channel = Channel()
+    channel.place(0, octets(1), 0)
+    channel.paused = True
+    channel.place(160, octets(2), 160)
+    channel.paused = False
+    channel.place(320, octets(3), 320)
+    assert channel.take(480)[2] == b"\x01" * 160 + bytes(160) + b"\x01" * 160
+
+
+def test_codec_may_change_in_the_middle():
+    channel = Channel()
+    channel.place(0, octets(0x2A), 0)
+    channel.switch_codec("PCMU")
+    channel.place(160, octets(0x00), 160)
+    codec, audio, _ = channel.take(320)
+    assert codec == "PCMU"
+    assert audio == PCMU.encode(PCMA.decode(octets(0x2A))) + octets(0)
+
+
+@given(st.lists(st.tuples(st.integers(0, 0xFFFFFFFF), st.integers(0, 320), st.integers(0, 4000), st.booleans()), max_size=30))
+def test_whatever_comes_what_is_taken_has_the_length_of_time(packets):
+    channel = Channel()
+    now = taken = 0
+    for timestamp, size, step, takes in packets:
+        now += step
+        channel.place(timestamp, bytes(size), now)
+        if takes and now > taken:
+            _, audio, present = channel.take(now)
+            assert len(audio) == len(present) == now - taken
+            taken = now
+
+
+def test_short_gap_is_concealed_long_gap_fades_silence_before_speech_stays():
+    audio = tones.tone(tuple(125.0 * each for each in range(1, 9)), 0.4, -30.0, ramp=False)
+    present = np.ones(3200, dtype=np.uint8)
+    present[:800] = 0
+    present[1600:1760] = 0
+    encoded = PCMA.encode(audio)
+    decoder = ChannelDecoder(concealment=True)
+    heard = decoder.decode("PCMA", encoded, present.tobytes()).astype(float)
+    assert not heard[:800].any()
+    assert np.sqrt((heard[1600:1680] ** 2).mean()) > 0.7 * np.sqrt((audio[1600:1680].astype(float) ** 2).mean())
+    rest = decoder.decode("PCMA", bytes(1600), bytes(1600))
+    assert rest[:80].any()
+    assert not rest[480:].any()
+
+
+def test_without_concealment_a_gap_is_silence():
+    decoder = ChannelDecoder(concealment=False)
+    heard = decoder.decode("PCMA", octets(0x2A, 320), b"\x01" * 160 + bytes(160))
+    assert heard[:160].all()
+    assert not heard[160:].any()
+
+
+class Woken:
+    """Waits for the writer thread as the worker's loop does."""
+
+    def __init__(self):
+        self.semaphore = threading.Semaphore(0)
+        self.writer = RecordingWriter(self.semaphore.release)
+
+    def ended(self):
+        assert self.semaphore.acquire(timeout=10)
+        return self.writer.ended.popleft()
+
+
+@pytest.fixture
+def woken():
+    waiting = Woken()
+    yield waiting
+    assert waiting.writer.finish(10)
+
+
+def chunk(value, count=800):
+    return ("PCMA", octets(value, count), b"\x01" * count)
+
+
+def test_two_channels_are_interleaved(woken, tmp_path):
+    path = tmp_path / "new" / "call.wav"
+    woken.writer.open("r", str(path), (True, True))
+    for _ in range(3):
+        assert woken.writer.write("r", (chunk(0x2A), chunk(0xAA)))
+    woken.writer.close("r")
+    ended = woken.ended()
+    assert (ended.recording, ended.path, ended.duration_ms, ended.error) == ("r", str(path), 300, None)
+    with wave.open(str(path)) as file:
+        samples = np.frombuffer(file.readframes(10_000), dtype="<i2").reshape(-1, 2)
+    assert samples.shape == (2400, 2)
+    assert (samples == [-32256, 32256]).all()
+
+
+def test_header_is_right_after_every_write_so_a_crash_leaves_a_readable_file(woken, tmp_path):
+    path = tmp_path / "a.wav"
+    woken.writer.open("r", str(path), (False,))
+    woken.writer.write("r", (chunk(0x2A),))
+    woken.writer.open("marker", str(tmp_path / "b.wav"), (False,))
+    woken.writer.close("marker")
+    woken.ended()  # orders are carried out one after the other: the write before it is done, the file still open
+    with wave.open(str(path)) as file:
+        assert file.getnframes() == 800
+    woken.writer.close("r")
+    assert woken.ended().duration_ms == 100
+
+
+def test_existing_file_and_unwritable_folder_are_reported(woken, tmp_path):
+    (tmp_path / "a.wav").write_bytes(b"x")
+    woken.writer.open("r", str(tmp_path / "a.wav"), (True,))
+    assert "exists" in woken.ended().error
+    woken.writer.open("s", str(tmp_path / "a.wav" / "b.wav"), (True,))
+    assert woken.ended().error is not None
+
+
+def test_full_disk_is_reported_when_the_recording_ends(woken, tmp_path, monkeypatch):
+    """A disk that is full after the first chunk: what was written stays, the error is told."""
+    woken.writer.open("r", str(tmp_path / "a.wav"), (True,))
+    woken.writer.write("r", (chunk(0x2A),))
+    woken.writer.open("marker", str(tmp_path / "b.wav"), (False,))
+    woken.writer.close("marker")
+    woken.ended()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("media.recorder.os.pwrite", full)
+    woken.writer.write("r", (chunk(0x2A),))
+    woken.writer.close("r")
+    ended = woken.ended()
+    assert "No space left" in ended.error
+    assert ended.duration_ms == 100
+
+
+def test_backlog_has_a_limit(woken, monkeypatch):
+    monkeypatch.setattr("media.recorder.MAX_BACKLOG_OCTETS", 100)
+    assert not woken.writer.write("r", (chunk(1),))
+
+
+def test_open_files_are_closed_at_the_end(tmp_path):
+    waiting = Woken()
+    waiting.writer.open("r", str(tmp_path / "a.wav"), (True,))
+    waiting.writer.write("r", (chunk(0x2A),))
+    assert waiting.writer.finish(10)
+    assert waiting.ended().duration_ms == 100

@@ -248,6 +248,7 @@ class Thresholds(_Value, frozen=True, kw_only=True):
     rtp_lost: int | None = 0
     """End to end, the generator's own drops set off; None: any number."""
     setup_p99_ms: float | None = None
+    gap_p50_ms: float | None = None
     gap_p99_ms: float | None = None
     overtakings: int | None = None
     main_cpu_ms_per_call: float | None = None
@@ -368,8 +369,8 @@ def server_figures(seen: Observed, calls: int) -> ServerFigures:
         main = seen.cpu[-1].main_s - seen.cpu[0].main_s
         if seen.cpu[0].media_s is not None and seen.cpu[-1].media_s is not None:
             media = seen.cpu[-1].media_s - seen.cpu[0].media_s
-    elif (from_metrics := counter("process_cpu_seconds")) is not None:
-        main = from_metrics
+    else:
+        main = counter("main_cpu_seconds")
     length = seen.cpu[-1].at - seen.cpu[0].at if len(seen.cpu) >= 2 else seen.ended_at - seen.began_at
     return ServerFigures(
         main_cpu_ms_per_call=round(main / calls * 1000, 3) if main is not None and calls else None,
@@ -392,11 +393,7 @@ def moments(seen: Observed) -> list[Moment]:
             begun[second] += 1
             if one.answered_at is not None:
                 setups[second].append((one.answered_at - one.invited_at) * 1000)
-    latest: list[dict[int, Snapshot]] = [{} for _ in range(seconds)]
-    for snapshot in seen.snapshots:
-        second = int(snapshot.at - seen.began_at)
-        if 0 <= second < seconds:
-            latest[second][snapshot.process] = snapshot
+    latest = _snapshots_by_second(seen, seconds)
     main = _shares([(sample.at, sample.main_s) for sample in seen.cpu], seen.began_at, seconds)
     media = _shares([(sample.at, sample.media_s) for sample in seen.cpu if sample.media_s is not None], seen.began_at, seconds)
     by_process: dict[int, list[tuple[float, float]]] = {}
@@ -421,6 +418,19 @@ def moments(seen: Observed) -> list[Moment]:
             )
         )
     return found
+
+
+def _snapshots_by_second(seen: Observed, seconds: int) -> list[dict[int, Snapshot]]:
+    """The last snapshot of each process in each second; one that came a moment too late leaves that of the second before standing."""
+    latest: list[dict[int, Snapshot]] = [{} for _ in range(seconds)]
+    for snapshot in seen.snapshots:
+        second = int(snapshot.at - seen.began_at)
+        if 0 <= second < seconds:
+            latest[second][snapshot.process] = snapshot
+    filled = [dict(one) for one in latest]
+    for second in range(1, seconds):
+        filled[second] = {**latest[second - 1], **latest[second]}
+    return filled
 
 
 def _shares(track: Sequence[tuple[float, float]], began_at: float, seconds: int) -> list[float | None]:
@@ -449,6 +459,7 @@ def problems(report: Report, limits: Thresholds) -> list[str]:
         ("RTP packets that reached the wrong party", report.rtp.crossed, 0),
         ("answered calls with one-way audio", report.rtp.silent_streams, 0),
         ("ms set-up p99", report.setup.p99_ms, limits.setup_p99_ms),
+        ("ms agent gap p50", report.agent_gap.p50_ms, limits.gap_p50_ms),
         ("ms agent gap p99", report.agent_gap.p99_ms, limits.gap_p99_ms),
         ("overtakings", report.overtakings, limits.overtakings),
         ("ms of main process CPU per call", report.server.main_cpu_ms_per_call, limits.main_cpu_ms_per_call),

@@ -176,7 +176,9 @@ def test_counters_of_the_service_are_differences_and_absent_ones_stay_unknown():
 
 
 def test_cpu_comes_from_metrics_when_no_process_can_be_seen():
-    report = assemble(observed(counters_before={"process_cpu_seconds_total": 1.0}, counters_after={"process_cpu_seconds_total": 1.2}))
+    report = assemble(
+        observed(counters_before={"fernamt_main_cpu_seconds_total": 1.0}, counters_after={"fernamt_main_cpu_seconds_total": 1.2})
+    )
     assert report.server.main_cpu_ms_per_call == pytest.approx(50.0)
 
 

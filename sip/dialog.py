@@ -156,7 +156,7 @@ class Dialog:
             self.send_flow = self._choose_flow()
 
     def confirm(self, response: Response) -> None:
-        """§13.2.2.4: the 2xx has come for an early dialog: it "MUST be transitioned to the 'confirmed' state", its route set computed anew."""
+        """§13.2.2.4: the 2xx has come: the early dialog "MUST be transitioned to the 'confirmed' state", its route set computed anew."""
         self.fire(Input.FINAL_2XX)
         routes = tuple(reversed(response.record_routes))
         if routes != self.route_set:

@@ -7,6 +7,7 @@ The server side keeps no user table and no password: it asks for HA1, one per al
 import base64
 import hashlib
 import hmac
+import re
 import struct
 from collections.abc import Callable, Sequence
 from enum import StrEnum, auto
@@ -23,6 +24,9 @@ from sip.uri import Uri
 Algorithm = Literal["MD5", "SHA-256"]
 # RFC 8760 §2.4: "in the order of preference", strongest first; MD5 because most desk phones know nothing else.
 ALGORITHMS: tuple[Algorithm, ...] = ("SHA-256", "MD5")
+
+# User-Agents that cannot bear a challenge with SHA-256 beside the one with MD5.
+MD5_ONLY = re.compile(r"baresip v[01]\.").match
 
 Ha1Lookup = Callable[[str, str, str], str | None]
 """(username, realm, algorithm) -> HA1 in lower-case hex, or None for a user there is not."""
@@ -84,6 +88,8 @@ class Authenticator:
 
     # More nonces than this in use at once (each with its count) would be a flood: the oldest are then forgotten and become stale.
     MAX_COUNTED_NONCES = 100_000
+    # Call-IDs whose first challenge is remembered, to notice a client that could not read it.
+    MAX_OFFERS_REMEMBERED = 10_000
 
     def __init__(
         self,
@@ -108,6 +114,7 @@ class Authenticator:
         self._serial = 0
         self._counts: dict[str, tuple[int, int]] = {}
         self._forgotten_up_to = 0
+        self._offered: dict[str, int] = {}
         self._dummy = {name: _hash(name, secret.hex()) for name in self.algorithms}
 
     def realm_for(self, request: Request) -> str:
@@ -121,8 +128,26 @@ class Authenticator:
         flag = ", stale=true" if stale else ""
         return [
             ("WWW-Authenticate", f'Digest realm={quote(realm)}, nonce="{nonce}", algorithm={name}, qop="auth"{flag}')
-            for name in self.algorithms
+            for name in self._algorithms_for(request)
         ]
+
+    def _algorithms_for(self, request: Request) -> tuple[Algorithm, ...]:
+        """Deviation: RFC 8760 §2.4 has a client skip the challenge it does not know; baresip 1.0 (libre) drops the whole 401 for it.
+
+        So MD5 alone is offered to clients known for that, and to one that comes again, with a new CSeq, without having answered.
+        """
+        if "MD5" not in self.algorithms or len(self.algorithms) == 1:
+            return self.algorithms
+        if MD5_ONLY(request.headers.get("User-Agent") or ""):
+            return ("MD5",)
+        call_id, number = request.call_id, request.cseq.number
+        first = self._offered.setdefault(call_id, number)
+        if len(self._offered) > self.MAX_OFFERS_REMEMBERED:
+            del self._offered[next(iter(self._offered))]
+        has_answered = any("algorithm=SHA-256" in value for value in request.headers.get_all("Authorization"))
+        if number <= first or has_answered:
+            return self.algorithms
+        return ("MD5",)
 
     def verify(self, request: Request, now: float, header: str = "Authorization") -> Verdict:
         """Judge a request's credentials for our realm; a nonce count is used up by being accepted."""

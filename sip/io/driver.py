@@ -130,15 +130,15 @@ class SipEndpoint:
             flow = Flow("udp", (self._local_host(flow.local[0], flow.remote[0]), flow.local[1]), flow.remote)
         try:
             self.user_agent.receive(data, flow, self._now())
-        except Exception:
-            self._survived(flow, data)
+        except Exception as error:
+            self._survived(flow, data, error)
         self.flush()
 
     def _receive_message(self, message: Request | Response, flow: Flow) -> None:
         try:
             self.user_agent.receive_message(message, self._concrete(flow), self._now())
-        except Exception:
-            self._survived(flow, message.to_bytes())
+        except Exception as error:
+            self._survived(flow, message.to_bytes(), error)
         self.flush()
 
     def _receive_malformed(self, error: ParseError, flow: Flow) -> None:
@@ -164,9 +164,9 @@ class SipEndpoint:
             self.failures += 1
         self.flush()
 
-    def _survived(self, flow: Flow, data: bytes) -> None:
+    def _survived(self, flow: Flow, data: bytes, error: Exception) -> None:
         """One message found a fault of ours: it is lost, logged with its first line, and counted; every other call goes on."""
-        LOG.exception("! %s could not serve %r", flow, data[:80])
+        LOG.error("! %s could not serve %r", flow, data[:80], exc_info=error)
         self.failures += 1
 
     # --- the drain

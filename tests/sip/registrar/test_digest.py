@@ -69,6 +69,32 @@ def test_both_algorithms_are_offered_the_stronger_first(authenticator):
     assert all('qop="auth"' in value for value in values)
 
 
+def offered(authenticator, **changes):
+    asked = request([(name.replace("_", "-"), value) for name, value in changes.items() if name != "CSeq"])
+    if "CSeq" in changes:
+        asked.headers.set("CSeq", changes["CSeq"])
+    return [value.partition("algorithm=")[2].partition(",")[0] for _, value in authenticator.challenge_headers(asked, 0.0)]
+
+
+def test_a_client_that_comes_again_without_an_answer_is_offered_md5_alone(authenticator):
+    """It could not read the challenge with SHA-256 beside it (RFC 8760 §2.4 in practice)."""
+    assert offered(authenticator) == ["SHA-256", "MD5"]
+    assert offered(authenticator) == ["SHA-256", "MD5"]  # a retransmission
+    assert offered(authenticator, CSeq="2 REGISTER") == ["MD5"]
+
+
+def test_a_client_that_answers_with_sha_256_keeps_being_offered_it(authenticator):
+    digest = ClientDigest(DigestCredentials("anna", "geheim"))
+    digest.learn(challenged(authenticator))
+    [(_, value)] = digest.headers("REGISTER", Uri.parse("sip:house"), "c")
+    assert offered(authenticator, CSeq="2 REGISTER", Authorization=value) == ["SHA-256", "MD5"]
+
+
+def test_a_client_known_to_choke_on_sha_256_is_offered_md5_at_once(authenticator):
+    assert offered(authenticator, User_Agent="baresip v1.0.0 (x86_64/linux)") == ["MD5"]
+    assert offered(authenticator, User_Agent="baresip v3.5.1 (x86_64/linux)") == ["SHA-256", "MD5"]
+
+
 @pytest.mark.parametrize("algorithm", ["SHA-256", "MD5"])
 def test_the_right_password_is_accepted_with_either_algorithm(authenticator, algorithm):
     digest = ClientDigest(DigestCredentials("anna", "geheim"))

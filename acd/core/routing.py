@@ -110,7 +110,7 @@ def pick(snapshot: Snapshot, now: float) -> list[Assignment]:
         able = free & fit.agents
         if not able:
             continue
-        with_room = [agent for agent in able if rooms.has(agent)]
+        with_room = [agent for agent in able if rooms.has(agent)] if snapshot.index.sites else list(able)
         if not with_room:
             continue
         line = snapshot.buckets[key]

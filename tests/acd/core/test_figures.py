@@ -1,0 +1,96 @@
+"""The formulas on numbers worked out by hand, and the estimate of a wait."""
+
+from __future__ import annotations
+
+import pytest
+
+from acd.core import events as e
+from acd.core import inputs as i
+from acd.core import statistics as f
+from acd.core.estimates import estimated_wait_s
+from tests.acd.core.shell import Phone, call, house, open_house, queue
+from tests.acd.core.test_menus_and_numbers import moment
+
+TALLY = f.QueueTally(
+    offered=100, answered=80, abandoned=15, short_abandoned=5, overflowed=3, exited=2, answered_in_time=60, abandoned_in_time=7,
+    answer_wait_s=1600.0, handled=80, talk_s=14400.0, hold_s=800.0, wrap_s=800.0,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("formula", "value"),
+    [
+        (f.average_speed_of_answer, 20.0),  # 1600 / 80
+        (f.service_level, 60 / 95),  # 80 + 15 - 5 + 3 + 2
+        (f.service_level_of_answered, 0.75),  # 60 / 80
+        (f.service_level_with_abandons, 67 / 95),  # (60 + 7) / (80 + 15)
+        (f.abandon_rate, 10 / 90),  # (15 - 5) / (80 + 15 - 5)
+        (f.average_handle_time, 200.0),  # 16000 / 80
+    ],
+)
+def test_formula(formula: object, value: float) -> None:
+    assert formula(TALLY) == pytest.approx(value)  # type: ignore[operator]
+    assert formula(f.QueueTally()) is None  # type: ignore[operator]
+
+
+def test_occupancy_counts_work_against_readiness_only() -> None:
+    assert f.occupancy(f.AgentTally(busy_s=300.0, idle_s=100.0, not_ready_s=9999.0)) == 0.75
+
+
+def test_a_worked_call_is_counted_to_the_second() -> None:
+    shell = open_house(house(queues=(queue(after_call_work_s=10.0, service_level_s=2.0),)), anna=Phone(answers_after_s=3.0))
+    shell.run(7)
+    call(shell, name="c")
+    shell.run(3 + 60)
+    shell.send(i.Hold(agent="anna", call="c"))
+    shell.run(20)
+    shell.send(i.Retrieve(agent="anna", call="c"))
+    shell.run(30)
+    shell.send(i.LegReleased(leg="c-in"))
+    shell.run(10)
+    tally = shell.engine.state.statistics.queues["support"]
+    assert (tally.talk_s, tally.hold_s, tally.wrap_s) == pytest.approx((90.0, 20.0, 10.0))
+    assert (tally.answered, tally.answered_in_time, tally.answer_wait_s) == (1, 0, pytest.approx(3.0))
+    person = shell.engine.state.statistics.agents["anna"]
+    assert (person.busy_s, person.idle_s) == pytest.approx((3 + 110 + 10, 7.0))
+
+
+def test_short_abandons_are_told_from_the_others() -> None:
+    shell = open_house(ready=False)
+    for name, patience in (("short", 3.0), ("long", 40.0)):
+        call(shell, name=name)
+        shell.run(patience)
+        shell.send(i.LegReleased(leg=f"{name}-in"))
+    tally = shell.engine.state.statistics.queues["support"]
+    assert (tally.abandoned, tally.short_abandoned, tally.longest_wait_s) == (2, 1, pytest.approx(40.0))
+    assert f.service_level(tally) == 0.0
+
+
+def test_daily_figures_begin_again_at_midnight() -> None:
+    shell = open_house(ready=False)
+    shell.run(until=moment(2025, 6, 15, 23, 59, 0))
+    call(shell, name="a")
+    shell.send(i.LegReleased(leg="a-in"))
+    assert shell.engine.live().queues[0].offered_today == 1
+    shell.run(until=moment(2025, 6, 16, 0, 0, 1))
+    assert shell.engine.live_at(shell.now).queues[0].offered_today == 0
+    call(shell, name="b")
+    assert shell.engine.live().queues[0].offered_today == 1
+
+
+def test_estimate_shrinks_with_the_position_and_promises_nothing_without_staff() -> None:
+    assert estimated_wait_s(1, 0, 0, 100.0) is None
+    assert estimated_wait_s(1, 1, 1, 100.0) == 0.0
+    assert [estimated_wait_s(n, 0, 4, 120.0) for n in (3, 2, 1)] == [90.0, 60.0, 30.0]
+    assert estimated_wait_s(1, 0, 1, None) == 180.0
+
+
+def test_offers_are_counted_per_agent() -> None:
+    shell = open_house(anna=Phone(answers_after_s=None))
+    call(shell)
+    shell.send(i.Decline(agent="anna"))
+    shell.run(6)
+    shell.run(21)
+    tally = shell.engine.state.statistics.agents["anna"]
+    assert (tally.offered, tally.declined, tally.no_answer) == (2, 1, 1)
+    assert isinstance(shell.of(e.OfferEnded)[0], e.OfferEnded)

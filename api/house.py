@@ -23,6 +23,8 @@ class House:
     databases: Databases
     voice: VoiceService
     clock: Clock = utc_now
+    tenants_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """One tenant is made at a time: two of one name must not cross, and the row of a tenant is written last."""
     setup_locks: dict[TenantId, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     """Changes of one tenant's configuration reach the voice service in the order in which they were committed."""
 

@@ -27,6 +27,7 @@ router = APIRouter(prefix="/api/v1", tags=["telephony"])
 
 SUBPROTOCOL = "fernamt.v1"
 UNAUTHENTICATED, FORBIDDEN, OVERRUN = 4401, 4403, 4408
+GOING_AWAY = 1001
 HEARTBEAT_S = 15.0
 """Silence after which a heartbeat goes out and the token is looked at again."""
 BOARD_EVERY_S = 0.5
@@ -59,22 +60,20 @@ async def _enter(socket: WebSocket, in_query: str | None) -> tuple[Principal, st
     return principal, token or ""
 
 
-Outgoing = AsyncIterator[str | None]
+Outgoing = AsyncGenerator[str | None]
 """Messages; None when nothing happened for a while."""
 
 
 async def _serve(socket: WebSocket, token: str, outgoing: Outgoing) -> None:
     """Send until the client goes, the token ends, or the client is too slow."""
     gone = asyncio.create_task(_until_gone(socket))
+    sending = asyncio.create_task(_send(socket, token, outgoing))
     try:
-        async for message in outgoing:
-            if gone.done():
-                return
-            if message is not None:
-                await socket.send_text(message)
-                continue
-            await principal_of(socket, token)
-            await socket.send_text(encoded({"type": "heartbeat", "at": house(socket).clock().timestamp()}))
+        await asyncio.wait({gone, sending}, return_when=asyncio.FIRST_COMPLETED)
+        if not sending.done():
+            return
+        sending.result()
+        await socket.close(GOING_AWAY, "the exchange closed the stream")
     except Unauthenticated as error:
         await socket.close(UNAUTHENTICATED, error.detail)
     except StreamOverrun:
@@ -84,9 +83,21 @@ async def _serve(socket: WebSocket, token: str, outgoing: Outgoing) -> None:
     except (WebSocketDisconnect, RuntimeError) as error:  # the client went while we were sending
         log.debug("< live stream: %s", error)
     finally:
-        gone.cancel()
-        with suppress(asyncio.CancelledError):
-            await gone
+        for task in (sending, gone):
+            task.cancel()
+        await asyncio.gather(sending, gone, return_exceptions=True)
+
+
+async def _send(socket: WebSocket, token: str, outgoing: Outgoing) -> None:
+    try:
+        async for message in outgoing:
+            if message is not None:
+                await socket.send_text(message)
+                continue
+            await principal_of(socket, token)
+            await socket.send_text(encoded({"type": "heartbeat", "at": house(socket).clock().timestamp()}))
+    finally:
+        await outgoing.aclose()
 
 
 async def _until_gone(socket: WebSocket) -> None:
@@ -111,25 +122,29 @@ async def _with_silences(stream: AsyncIterator[LiveEvent], silence_s: float) -> 
                 continue
             try:
                 event = pending.result()
-            except StopAsyncIteration:
+            except _Ended:
                 return
             pending = None
             yield event
     finally:
         if pending is not None:
             pending.cancel()
-            with suppress(asyncio.CancelledError, StopAsyncIteration, StreamOverrun):
+            with suppress(asyncio.CancelledError, _Ended, StreamOverrun):
                 await pending
         close: Callable[[], Any] | None = getattr(stream, "aclose", None)
         if close is not None:
             await close()
 
 
+class _Ended(Exception):
+    """The exchange closed the stream."""
+
+
 async def _next(stream: AsyncIterator[LiveEvent]) -> LiveEvent:
     try:
         return await anext(stream)
     except StopAsyncIteration as error:  # a task cannot raise it
-        raise StreamOverrun("the exchange closed the stream") from error
+        raise _Ended from error
 
 
 @router.websocket("/events")
@@ -167,6 +182,8 @@ async def _events(socket: WebSocket, principal: Principal) -> Outgoing:
             elif admits(event):
                 yield encoded(event)
             event = await anext(source)
+    except StopAsyncIteration:
+        return
     finally:
         if not first.done():
             first.cancel()

@@ -94,6 +94,7 @@ def _add(kind: Kind) -> None:
 
     async def create(access: ForAdmins, given: Given, response: Response) -> dict[str, Any]:
         key, document = _document(kind, given)
+        _check_password(document)
         row = await service.create(author(access), kind.name, key, document)
         await service.take_effect(author(access))
         response.headers["Location"] = f"/api/v1/{kind.plural}/{key}"
@@ -108,6 +109,7 @@ def _add(kind: Kind) -> None:
             )
         if kind.name == "trunk":
             document = _with_old_password(document, (await service.one(access.session, kind.name, key)).document)
+            _check_password(document)
         row = await service.replace(author(access), kind.name, key, document, _version(if_match))
         await service.take_effect(author(access))
         return _told(row, response)
@@ -155,6 +157,13 @@ def _with_old_password(document: dict[str, Any], old: dict[str, Any]) -> dict[st
     if new is not None and new["password"] is None and kept is not None:
         return {**document, "registration": {**new, "password": kept["password"]}}
     return document
+
+
+def _check_password(document: dict[str, Any]) -> None:
+    registration = document.get("registration")
+    if registration is not None and registration["password"] is None:
+        place = Place(detail="needed the first time", pointer="#/registration/password")
+        raise Unprocessable("A registration at a carrier needs its password.", [place])
 
 
 for _kind in KINDS:

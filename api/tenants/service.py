@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from datetime import datetime
@@ -21,9 +20,6 @@ from api.tenants.models import Tenant
 from api.tenants.schemas import TenantGiven
 
 log = logging.getLogger(__name__)
-
-_ONE_AT_A_TIME = asyncio.Lock()
-"""The control database's row is written last, so that its lock is not held over a migration; two of one name must not cross."""
 
 FIRST_REASONS = {"de": {"break": "Pause", "training": "Schulung", "paperwork": "Nachbearbeitung"}}
 FIRST_REASONS_ENGLISH = {"break": "Break", "training": "Training", "paperwork": "Paperwork"}
@@ -60,7 +56,7 @@ async def create_tenant(unit: Unit, house: House, passwords: Passwords, given: T
 
     Raises: TenantExists
     """
-    await unit.hold_once(_ONE_AT_A_TIME)
+    await unit.hold_once(house.tenants_lock)
     if await repository.get(unit.session, given.id) is not None:
         raise TenantExists(given.id)
     tenant = TenantId(given.id)

@@ -125,7 +125,7 @@ async def started(settings: Settings, clock: Clock) -> AsyncIterator[Service]:
     try:
         async with (
             app.router.lifespan_context(app),
-            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client,
+            httpx.AsyncClient(transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://test") as client,
         ):
             running = Service(app, client, voice, databases, settings, clock)
             running.tokens["operator"] = await running.log_in("operator", tenant=None)

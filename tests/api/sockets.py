@@ -61,9 +61,7 @@ class Socket(AbstractAsyncContextManager["Socket"]):
     async def __aexit__(self, *_: object) -> None:
         self._to_app.put_nowait({"type": "websocket.disconnect", "code": 1000})
         assert self._task is not None
-        # The server learns of a client that went when it next has something to say; a test need not wait for that.
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await asyncio.wait_for(self._task, 10)
 
     async def receive(self) -> dict[str, Any]:
         message = await asyncio.wait_for(self._from_app.get(), 10)
@@ -81,6 +79,16 @@ class Socket(AbstractAsyncContextManager["Socket"]):
             if event["type"] == kind:
                 return message, before
             before.append(event["type"])
+
+    async def closing(self) -> tuple[int, list[str]]:
+        """The code the server closes with, and the kinds of messages before."""
+        kinds: list[str] = []
+        while True:
+            try:
+                message = await self.receive()
+            except Closed as closed:
+                return closed.code, kinds
+            kinds.append((message.get("event") or message)["type"])
 
     @property
     def pending(self) -> int:

@@ -1,0 +1,144 @@
+"""Settings: file, variables, defaults, and wrong ones named with their place."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from api.commands.run import voice_settings
+from api.config import Settings, SettingsError, positions, split_address
+
+EXAMPLE = Path(__file__).parents[2] / "docs" / "fernamt.example.toml"
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "fernamt.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def problems(folder: Path, text: str, environ: dict[str, str] | None = None) -> list[str]:
+    with pytest.raises(SettingsError) as wrong:
+        Settings.load(written(folder, text), environ or {})
+    return wrong.value.problems
+
+
+class TestValues:
+    def test_defaults_are_sip_5060_udp_and_tcp_http_8080_data_in_data(self) -> None:
+        settings = Settings.load(None, {})
+        assert (settings.sip.listen, settings.sip.transports) == (("0.0.0.0:5060",), ("udp", "tcp"))
+        assert (settings.http.port, settings.data) == (8080, Path("data"))
+
+    def test_file_is_read(self, tmp_path: Path) -> None:
+        path = written(tmp_path, 'data = "/srv/fernamt"\n[http]\nport = 9000\n')
+        settings = Settings.load(path, {})
+        assert (settings.data, settings.http.port, settings.http.host) == (Path("/srv/fernamt"), 9000, "0.0.0.0")
+
+    def test_variable_wins_over_the_file_and_leaves_the_rest_of_its_group(self, tmp_path: Path) -> None:
+        path = written(tmp_path, '[http]\nport = 9000\nhost = "127.0.0.1"\n')
+        settings = Settings.load(path, {"FERNAMT_HTTP__PORT": "9001"})
+        assert (settings.http.port, settings.http.host) == (9001, "127.0.0.1")
+
+    def test_list_in_a_variable_is_written_with_commas(self) -> None:
+        settings = Settings.load(None, {"FERNAMT_SIP__LISTEN": "127.0.0.1:5070, [::1]:5070"})
+        assert settings.sip.listen == ("127.0.0.1:5070", "[::1]:5070")
+
+    def test_fernamt_config_names_the_file(self, tmp_path: Path) -> None:
+        path = written(tmp_path, "[http]\nport = 9002\n")
+        assert Settings.load(None, {"FERNAMT_CONFIG": str(path)}).http.port == 9002
+
+    def test_environment_of_the_process_does_not_reach_settings_made_in_code(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("FERNAMT_HTTP__PORT", "1")
+        assert Settings().http.port == 8080
+
+    def test_the_test_suites_own_variables_are_no_settings(self) -> None:
+        assert Settings.load(None, {"FERNAMT_TEST_DATABASES": "all"}) == Settings()
+
+    def test_every_group_reaches_the_voice_service(self) -> None:
+        environ = {
+            "FERNAMT_SIP__LISTEN": "127.0.0.1:5070,[::1]:5070",
+            "FERNAMT_SIP__TRANSPORTS": "udp",
+            "FERNAMT_SIP__REALM": "exchange.example",
+            "FERNAMT_MEDIA__FIRST_PORT": "30000",
+            "FERNAMT_MEDIA__LAST_PORT": "30100",
+            "FERNAMT_OVERLOAD__MAX_SESSIONS": "77",
+        }
+        voice = voice_settings(Settings.load(None, environ))
+        assert [(one.transport, one.host, one.port) for one in voice.listen] == [("udp", "127.0.0.1", 5070), ("udp", "::1", 5070)]
+        assert (voice.realm, voice.media_ports, voice.max_sessions) == ("exchange.example", (30000, 30100), 77)
+
+
+class TestProblems:
+    def test_wrong_value_is_named_with_file_and_line(self, tmp_path: Path) -> None:
+        (found,) = problems(tmp_path, "# ports\n\n[http]\nhost = '127.0.0.1'\nport = 99999\n")
+        assert found.startswith(f"{tmp_path / 'fernamt.toml'}:5: http.port: ")
+        assert "99999" in found
+
+    def test_unknown_key_gets_a_suggestion(self, tmp_path: Path) -> None:
+        (found,) = problems(tmp_path, "[http]\nprot = 8080\n")
+        assert found == f"{tmp_path / 'fernamt.toml'}:2: http.prot: there is no setting `http.prot`; did you mean `port`?"
+
+    def test_key_in_the_wrong_group_is_sent_home(self, tmp_path: Path) -> None:
+        (found,) = problems(tmp_path, "realm = 'x'\n")
+        assert found.endswith(":1: realm: there is no setting `realm`; `realm` belongs to [sip]")
+
+    def test_wrong_variable_is_named_by_its_name(self, tmp_path: Path) -> None:
+        (found,) = problems(tmp_path, "[http]\nport = 1\n", {"FERNAMT_HTTP__PORT": "many"})
+        assert found.startswith("FERNAMT_HTTP__PORT: ")
+
+    def test_unknown_variable_gets_a_suggestion_once(self, tmp_path: Path) -> None:
+        assert problems(tmp_path, "", {"FERNAMT_HTTP__PROT": "1"}) == ["FERNAMT_HTTP__PROT: there is no such setting; did you mean `port`?"]
+
+    def test_all_problems_are_told_at_once(self, tmp_path: Path) -> None:
+        text = "[http]\nport = -1\n[sip]\nlisten = [\n  '0.0.0.0:5060',\n  'nowhere',\n]\n[media]\nfirst_port = 20001\n"
+        assert sorted(int(problem.split(":")[1]) for problem in problems(tmp_path, text)) == [2, 4, 8]
+
+    def test_broken_toml_is_named_with_its_line(self, tmp_path: Path) -> None:
+        (found,) = problems(tmp_path, "[http]\nport = \n")
+        assert found.startswith(f"{tmp_path / 'fernamt.toml'}:2: ")
+
+    def test_missing_file_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(SettingsError, match=r"nowhere\.toml: cannot be read"):
+            Settings.load(tmp_path / "nowhere.toml", {})
+
+    def test_password_is_never_repeated(self, tmp_path: Path) -> None:
+        (found,) = problems(tmp_path, "[operator]\npassword = 12345\n")
+        assert "12345" not in found
+
+    def test_tenant_url_needs_the_tenant_in_it(self, tmp_path: Path) -> None:
+        (found,) = problems(tmp_path, "[database]\ntenant_url = 'postgresql+asyncpg://h/db'\n")
+        assert "{tenant}" in found
+
+
+class TestPositions:
+    def test_multi_line_values_are_skipped(self) -> None:
+        text = 'a = """\n[no]\nb = 1\n"""\nc = [\n 1, # ]\n 2,\n]\nd.e = 2\n[f]\ng = { h = 1, i = 2 }\n'
+        tomllib.loads(text)
+        assert positions(text) == {
+            ("a",): 1,
+            ("c",): 5,
+            ("d",): 9,
+            ("d", "e"): 9,
+            ("f",): 10,
+            ("f", "g"): 11,
+            ("f", "g", "h"): 11,
+            ("f", "g", "i"): 11,
+        }
+
+
+class TestExample:
+    def test_example_holds_every_setting_with_its_default(self) -> None:
+        assert Settings.load(EXAMPLE, {}) == Settings()
+        lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
+        for name, field in Settings.model_fields.items():
+            group = getattr(field.annotation, "model_fields", {name: None})
+            for key in group:
+                assert any(line.lstrip("# ").startswith(f"{key} =") for line in lines), f"{name}.{key} is not in the example"
+
+
+@pytest.mark.parametrize("text", ["5060", "host", ":5060", "0.0.0.0:99999", "[::1]", "::1:5060", "[zz]:1"])
+def test_split_address_refuses(text: str) -> None:
+    with pytest.raises(ValueError, match=r"address|IPv6|Only hex|At least"):
+        split_address(text)

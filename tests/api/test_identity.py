@@ -1,0 +1,226 @@
+"""Identity: logging in and out, tokens, users, API keys, guessing passwords."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import text
+
+from api.app import create_app
+from api.config import Operator
+from api.db import Databases
+from api.identity.rules import FailureWindow, tenant_of, token_hash, write_token
+from tests.api.conftest import ACME, PASSWORD, Clock, Service, add_tenant, started
+
+
+class TestLogIn:
+    async def test_token_opens_the_door_and_says_who_one_is(self, acme: Service) -> None:
+        told = await acme.got("me")
+        assert (told["tenant"], told["user"], told["role"]) == ("acme", "admin", "admin")
+
+    @pytest.mark.parametrize(
+        ("tenant", "username", "password"),
+        [("acme", "admin", "wrong password"), ("acme", "nobody", PASSWORD), ("nowhere", "admin", PASSWORD), (None, "admin", PASSWORD)],
+    )
+    async def test_whatever_is_wrong_the_answer_is_the_same(self, acme: Service, tenant: str | None, username: str, password: str) -> None:
+        body = {"tenant": tenant, "username": username, "password": password}
+        answer = await acme.client.post("/api/v1/login", json=body)
+        assert answer.status_code == 401
+        assert answer.json()["detail"] == "Tenant, user name or password is wrong."
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+
+    async def test_token_expires(self, acme: Service) -> None:
+        acme.clock.turn(hours=11, minutes=59)
+        assert (await acme.call("GET", "me")).status_code == 200
+        acme.clock.turn(minutes=2)
+        assert (await acme.call("GET", "me")).status_code == 401
+
+    async def test_log_out_ends_this_token_only(self, acme: Service) -> None:
+        acme.tokens["again"] = await acme.log_in("admin")
+        assert (await acme.call("POST", "logout")).status_code == 204
+        assert (await acme.call("GET", "me")).status_code == 401
+        assert (await acme.call("GET", "me", "again")).status_code == 200
+
+    async def test_only_the_hash_of_a_token_is_kept(self, acme: Service) -> None:
+        async with acme.databases.tenant(ACME).connect() as connection:
+            kept = [row[0] for row in await connection.execute(text("SELECT hash FROM access_token"))]
+        assert kept == [token_hash(acme.tokens["admin"])]
+
+    async def test_expired_tokens_are_swept_at_the_next_login(self, acme: Service) -> None:
+        acme.clock.turn(days=1)
+        await acme.log_in("admin")
+        async with acme.databases.tenant(ACME).connect() as connection:
+            assert await connection.scalar(text("SELECT count(*) FROM access_token")) == 1
+
+    @pytest.mark.parametrize("token", ["", "x", "fa1.acme.short", "fa1.acme." + "A" * 43, "fa1.nowhere." + "A" * 43, "fa1.-." + "A" * 43])
+    async def test_tokens_of_nobody_are_401(self, acme: Service, token: str) -> None:
+        answer = await acme.client.get("/api/v1/me", headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code == 401
+
+    async def test_guessing_is_slowed_down_for_that_name_only(self, acme: Service) -> None:
+        for _ in range(acme.settings.login.failures):
+            await acme.client.post("/api/v1/login", json={"tenant": "acme", "username": "admin", "password": "guess guess"})
+        answer = await acme.client.post("/api/v1/login", json={"tenant": "acme", "username": "admin", "password": PASSWORD})
+        assert answer.status_code == 429
+        assert 0 < int(answer.headers["retry-after"]) <= 300
+        assert await acme.log_in("operator", tenant=None)
+
+
+class TestFailureWindow:
+    def test_opens_again_when_the_oldest_failure_leaves_the_window(self) -> None:
+        window = FailureWindow(failures=2, window_s=60)
+        window.failed("a", "x", now=0)
+        assert window.wait_s("a", "x", now=1) is None
+        window.failed("a", "x", now=10)
+        assert window.wait_s("a", "x", now=11) == 49
+        assert window.wait_s("a", "x", now=60) is None
+
+    def test_address_that_tries_many_names_is_stopped_too(self) -> None:
+        window = FailureWindow(failures=1, window_s=60)
+        for number in range(10):
+            window.failed(f"name{number}", "x", now=number)
+        assert window.wait_s("another", "x", now=10) == 50
+        assert window.wait_s("another", "y", now=10) is None
+
+    def test_success_clears_the_name_but_not_the_address(self) -> None:
+        window = FailureWindow(failures=1, window_s=60)
+        for number in range(10):
+            window.failed("a", "x", now=number)
+        window.succeeded("a")
+        assert window.wait_s("a", "y", now=10) is None
+        assert window.wait_s("a", "x", now=10) == 50
+
+    def test_memory_is_bounded(self) -> None:
+        window = FailureWindow(failures=1, window_s=1)
+        for number in range(30_000):
+            window.failed(f"name{number}", f"address{number}", now=number)
+        assert len(window._failures) < 11_000
+
+
+class TestTokenForm:
+    def test_tenant_is_read_back(self) -> None:
+        assert tenant_of(write_token(ACME, "A" * 43)) == (True, "acme")
+        assert tenant_of(write_token(None, "A" * 43)) == (True, None)
+        assert tenant_of("fa1.acme") == (False, None)
+
+
+class TestUsers:
+    async def test_password_is_drawn_and_told_once(self, acme: Service) -> None:
+        created = await acme.made("users", {"id": "carl", "name": "Carl", "role": "agent"})
+        assert await acme.log_in("carl", created["password"])
+        assert "password" not in await acme.got("users/carl")
+
+    async def test_name_is_taken(self, acme: Service) -> None:
+        body = {"id": "admin", "name": "Another", "role": "admin"}
+        assert (await acme.call("POST", "users", json=body)).status_code == 409
+
+    async def test_one_agent_is_one_person(self, staffed: Service) -> None:
+        body = {"id": "double", "name": "Double", "role": "agent", "agent": "anna"}
+        assert (await staffed.call("POST", "users", json=body)).status_code == 409
+
+    async def test_locked_user_is_out_at_once(self, staffed: Service) -> None:
+        assert (await staffed.call("PATCH", "users/anna", json={"active": False})).status_code == 200
+        assert (await staffed.call("GET", "me", "anna")).status_code == 401
+
+    async def test_new_role_holds_at_once(self, staffed: Service) -> None:
+        assert (await staffed.call("GET", "sites", "anna")).status_code == 403
+        await staffed.call("PATCH", "users/anna", json={"role": "supervisor"})
+        assert (await staffed.call("GET", "sites", "anna")).status_code == 200
+
+    async def test_last_admin_can_neither_go_nor_be_locked_nor_stop_being_one(self, acme: Service) -> None:
+        assert (await acme.call("DELETE", "users/admin")).status_code == 409
+        for change in ({"active": False}, {"role": "agent"}):
+            assert (await acme.call("PATCH", "users/admin", json=change)).status_code == 409
+
+    async def test_deleted_user_is_out_at_once(self, staffed: Service) -> None:
+        assert (await staffed.call("DELETE", "users/anna")).status_code == 204
+        assert (await staffed.call("GET", "me", "anna")).status_code == 401
+        assert (await staffed.call("GET", "users/anna")).status_code == 404
+
+    async def test_list_goes_in_pages(self, staffed: Service) -> None:
+        seen, after = [], ""
+        while True:
+            page = await staffed.got(f"users?limit=2{after}")
+            seen += [user["id"] for user in page["items"]]
+            assert len(page["items"]) <= 2
+            if page["next"] is None:
+                break
+            after = f"&after={page['next']}"
+        assert seen == ["admin", "anna", "ben", "billing", "supervisor"]
+
+
+class TestPassword:
+    async def test_change_ends_the_other_logins(self, staffed: Service) -> None:
+        staffed.tokens["elsewhere"] = await staffed.log_in("anna")
+        answer = await staffed.call("POST", "me/password", "anna", json={"old": PASSWORD, "new": "a new password"})
+        assert answer.status_code == 204
+        assert (await staffed.call("GET", "me", "anna")).status_code == 200
+        assert (await staffed.call("GET", "me", "elsewhere")).status_code == 401
+        assert await staffed.log_in("anna", "a new password")
+
+    async def test_old_one_must_be_right(self, acme: Service) -> None:
+        answer = await acme.call("POST", "me/password", json={"old": "not it at all", "new": "a new password"})
+        assert answer.status_code == 401
+
+
+class TestKeys:
+    async def test_key_works_until_it_is_revoked(self, acme: Service) -> None:
+        created = await acme.made("api-keys", {"name": "CRM", "role": "supervisor"})
+        acme.tokens["key"] = created["token"]
+        told = await acme.got("me", "key")
+        assert (told["role"], told["user"]) == ("supervisor", f"key:{created['id']}")
+        assert (await acme.call("DELETE", f"api-keys/{created['id']}")).status_code == 204
+        assert (await acme.call("GET", "me", "key")).status_code == 401
+
+    async def test_key_expires(self, acme: Service) -> None:
+        expires_at = acme.clock().replace(day=3).isoformat()
+        created = await acme.made("api-keys", {"name": "CRM", "role": "billing", "expires_at": expires_at})
+        acme.tokens["key"] = created["token"]
+        assert (await acme.call("GET", "cdrs", "key")).status_code == 200
+        acme.clock.turn(days=2)
+        assert (await acme.call("GET", "cdrs", "key")).status_code == 401
+
+    async def test_key_itself_is_never_listed(self, acme: Service) -> None:
+        created = await acme.made("api-keys", {"name": "CRM", "role": "billing"})
+        page = await acme.got("api-keys")
+        assert [key["id"] for key in page["items"]] == [created["id"]]
+        assert created["token"] not in str(page)
+
+
+class TestOperator:
+    async def test_operator_is_drawn_at_the_first_start_and_told_once(self, service: Service, clock: Clock) -> None:
+        await service.databases.close()
+        settings = service.settings.model_copy(update={"operator": Operator(username="root"), "data": service.settings.data / "fresh"})
+        databases = Databases(settings)
+        await databases.open()
+        try:
+            drawn = []
+            for _ in range(2):
+                app = create_app(settings, service.voice, databases, clock)
+                async with app.router.lifespan_context(app):
+                    drawn.append(app.state.operator_password)
+            assert drawn[0] is not None
+            assert len(drawn[0]) == 16
+            assert drawn[1] is None
+        finally:
+            await databases.close()
+
+    async def test_operator_sees_nothing_inside_a_tenant(self, acme: Service) -> None:
+        for path in ("users", "agents", "cdrs", "contacts", "live"):
+            assert (await acme.call("GET", path, "operator")).status_code == 403
+
+
+class TestIsolation:
+    async def test_other_tenants_admin_sees_none_of_our_things(self, staffed: Service) -> None:
+        await add_tenant(staffed, "other")
+        await staffed.made("contacts", {"name": "Erika Muster"})
+        for path in ("agents", "queues", "numbers", "contacts", "tickets", "appointments"):
+            assert (await staffed.got(path, "other-admin"))["items"] == []
+        assert (await staffed.call("GET", "agents/anna", "other-admin")).status_code == 404
+        assert (await staffed.call("POST", "agents/anna/log-on", "other-admin", json={})).status_code == 404
+
+    async def test_everything_is_there_after_a_restart(self, staffed: Service, clock: Clock) -> None:
+        await staffed.databases.close()
+        async with started(staffed.settings, clock) as again:
+            again.tokens["admin"] = staffed.tokens["admin"]
+            assert [agent["id"] for agent in (await again.got("agents"))["items"]] == ["anna", "ben"]
+            assert [device.username for device in again.voice.setups[ACME].devices] == ["acme-anna", "acme-ben"]

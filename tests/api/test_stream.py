@@ -1,0 +1,158 @@
+"""WebSockets: order, who sees what, tokens that end, heartbeats, overrun."""
+
+from __future__ import annotations
+
+import pytest
+
+from acd.core.events import Started
+from acd.core.ids import CallId
+from acd.core.inputs import ClearCall
+from acd.service import LiveEvent
+from api.telephony import stream
+from tests.api.conftest import ACME, Service, add_tenant
+from tests.api.sockets import Closed, Socket
+from tests.api.voice import DEPTH
+
+EVENTS, BOARD = "/api/v1/events", "/api/v1/board"
+
+
+async def ready(service: Service, *agents: str) -> None:
+    for agent in agents:
+        await service.voice.register(ACME, agent)
+        await service.made(f"agents/{agent}/log-on", {"ready": True}, "supervisor")
+
+
+class TestScreenPop:
+    async def test_pop_reaches_only_that_agent_and_before_the_phone_rings(self, staffed: Service) -> None:
+        contact = await staffed.made("contacts", {"name": "Erika Muster", "numbers": ["030 1111110"]})
+        await staffed.made("tickets", {"subject": "No dial tone", "contact": contact["id"]})
+        await ready(staffed, "anna", "ben")
+        async with (
+            Socket(staffed.app, EVENTS, staffed.tokens["anna"]) as anna,
+            Socket(staffed.app, EVENTS, staffed.tokens["ben"]) as ben,
+            Socket(staffed.app, EVENTS, staffed.tokens["supervisor"]) as supervisor,
+        ):
+            for socket in (anna, ben, supervisor):
+                assert (await socket.receive())["type"] == "live"
+            call = await staffed.voice.arrive(ACME, "601", "+49301111110")
+            pop, before = await anna.until("ScreenPop")
+            assert pop["event"]["contact"]["name"] == "Erika Muster"
+            assert [ticket["subject"] for ticket in pop["event"]["tickets"]] == ["No dial tone"]
+            assert pop["event"]["number"] == "+49301111110"
+            assert "LegAlerted" not in before
+            await staffed.voice.command(ACME, _hang_up(call))
+            _, others = await supervisor.until("CallCleared")
+            assert "ScreenPop" not in others
+            assert {"CallOffered", "Queued", "OfferMade"} <= set(others)
+            _, colleague = await ben.until("QueueLeft")
+            assert "ScreenPop" not in colleague
+
+    async def test_colleague_never_sees_the_callers_number(self, staffed: Service) -> None:
+        await ready(staffed, "anna")
+        async with Socket(staffed.app, EVENTS, staffed.tokens["ben"]) as ben:
+            await ben.receive()
+            call = await staffed.voice.arrive(ACME, "601", "+49301111110")
+            await staffed.voice.command(ACME, _hang_up(call))
+            seen = [await ben.receive() for _ in range(2)]
+            assert [message["event"]["type"] for message in seen] == ["Queued", "QueueLeft"]
+            assert "+49301111110" not in str(seen)
+
+
+def _hang_up(call: str) -> ClearCall:
+    return ClearCall(call=CallId(call), by="test")
+
+
+class TestOrder:
+    async def test_state_comes_first_then_every_event_once_in_order(self, staffed: Service) -> None:
+        async with Socket(staffed.app, EVENTS, staffed.tokens["supervisor"]) as socket:
+            first = await socket.receive()
+            assert first["type"] == "live"
+            await ready(staffed, "anna")
+            _, before = await socket.until("AgentReady")
+            assert before == ["DeviceBound", "AgentLoggedOn"]
+
+    async def test_other_tenant_hears_nothing(self, staffed: Service) -> None:
+        await add_tenant(staffed, "other")
+        async with Socket(staffed.app, EVENTS, staffed.tokens["other-admin"]) as socket:
+            await socket.receive()
+            await ready(staffed, "anna")
+            await staffed.call("POST", "reasons", "other-admin", json={"code": "lunch", "name": "Lunch"})
+            assert socket.pending == 0
+
+
+class TestBoard:
+    async def test_snapshot_at_once_and_after_a_change(self, staffed: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(stream, "BOARD_EVERY_S", 0)
+        async with Socket(staffed.app, BOARD, staffed.tokens["supervisor"]) as socket:
+            assert [queue["id"] for queue in (await socket.receive())["live"]["queues"]] == ["support"]
+            await ready(staffed, "anna")
+            while True:
+                live = (await socket.receive())["live"]
+                if live["queues"][0]["ready"] == 1:
+                    break
+
+    async def test_heartbeat_in_silence(self, staffed: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(stream, "HEARTBEAT_S", 0.01)
+        monkeypatch.setattr(stream, "BOARD_EVERY_S", 0)
+        async with Socket(staffed.app, BOARD, staffed.tokens["supervisor"]) as socket:
+            await socket.receive()
+            assert (await socket.receive())["type"] == "heartbeat"
+
+
+class TestToken:
+    @pytest.mark.parametrize("path", [EVENTS, BOARD])
+    async def test_without_a_token_the_socket_closes_with_4401(self, staffed: Service, path: str) -> None:
+        async with Socket(staffed.app, path) as socket:
+            with pytest.raises(Closed) as closed:
+                await socket.receive()
+        assert closed.value.code == 4401
+
+    @pytest.mark.parametrize("path", [EVENTS, BOARD])
+    @pytest.mark.parametrize("who", ["billing", "operator"])
+    async def test_roles_without_a_desk_get_4403(self, staffed: Service, path: str, who: str) -> None:
+        async with Socket(staffed.app, path, staffed.tokens[who]) as socket:
+            with pytest.raises(Closed) as closed:
+                await socket.receive()
+        assert closed.value.code == 4403
+
+    async def test_browser_sends_it_as_subprotocol(self, staffed: Service) -> None:
+        offered = ("fernamt.v1", f"bearer.{staffed.tokens['supervisor']}")
+        async with Socket(staffed.app, EVENTS, subprotocols=offered) as socket:
+            assert socket.subprotocol == "fernamt.v1"
+            assert (await socket.receive())["type"] == "live"
+
+    async def test_or_as_a_query_parameter(self, staffed: Service) -> None:
+        async with Socket(staffed.app, EVENTS, query=f"token={staffed.tokens['supervisor']}") as socket:
+            assert (await socket.receive())["type"] == "live"
+
+    async def test_log_out_ends_the_stream_at_the_next_heartbeat(self, staffed: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(stream, "HEARTBEAT_S", 0.01)
+        async with Socket(staffed.app, EVENTS, staffed.tokens["anna"]) as socket:
+            await socket.receive()
+            await staffed.call("POST", "logout", "anna")
+            code, kinds = await socket.closing()
+        assert code == 4401
+        assert set(kinds) <= {"heartbeat"}
+
+
+class TestEnd:
+    async def test_reader_too_slow_gets_4408(self, staffed: Service) -> None:
+        async with Socket(staffed.app, EVENTS, staffed.tokens["supervisor"]) as socket:
+            await socket.receive()
+            event = LiveEvent(tenant=ACME, seq=1, at=0.0, event=Started())
+            for _ in range(DEPTH + 2):
+                staffed.voice._publish(event)
+            assert (await socket.closing())[0] == 4408
+
+    async def test_closing_the_tenant_ends_the_stream(self, staffed: Service) -> None:
+        async with Socket(staffed.app, EVENTS, staffed.tokens["supervisor"]) as socket:
+            await socket.receive()
+            await staffed.call("DELETE", "tenants/acme", "operator")
+            assert (await socket.closing())[0] == 1001
+
+    @pytest.mark.parametrize("path", [EVENTS, BOARD])
+    async def test_client_that_goes_leaves_no_reader_behind(self, staffed: Service, path: str) -> None:
+        async with Socket(staffed.app, path, staffed.tokens["supervisor"]) as socket:
+            await socket.receive()
+            assert staffed.voice.readers(ACME) == 1
+        assert staffed.voice.readers(ACME) == 0

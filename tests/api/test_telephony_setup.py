@@ -1,0 +1,268 @@
+"""The configuration: each kind, the whole checked at every change, devices, versions, the audit trail."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from typing import Any, ClassVar
+
+import pytest
+
+from acd.core.configuration import Opening, ToQueue
+from tests.api.conftest import ACME, PASSWORD, Service, add_tenant
+
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "queues": {"id": "sales", "name": "Sales"},
+    "menus": {"id": "main", "sounds": ["menu"], "options": {"1": {"to": "hang_up"}}},
+    "numbers": {"number": "600", "target": {"to": "hang_up"}},
+    "schedules": {"id": "office", "openings": [{"weekday": 0, "opens": "09:00", "closes": "17:00"}]},
+    "sites": {"id": "main", "upload_kbits": 1000},
+    "trunks": {"id": "carrier", "name": "Carrier", "peer": "sip.example.net"},
+    "reasons": {"code": "lunch", "name": "Lunch"},
+    "agents": {"id": "anna", "name": "Anna"},
+}
+
+
+CHANGES = {"name": "New", "timeout_s": 9.0, "language": "en", "timezone": "UTC", "upload_kbits": 7}
+"""Of each kind the first member that is there."""
+
+
+def key_of(body: dict[str, Any]) -> str:
+    return str(body.get("id") or body.get("number") or body.get("code"))
+
+
+@pytest.mark.parametrize("kind", EXAMPLES)
+class TestEveryKind:
+    async def test_lives_from_creation_to_deletion(self, acme: Service, kind: str) -> None:
+        body = EXAMPLES[kind]
+        path = f"{kind}/{key_of(body)}"
+        created = await acme.call("POST", kind, json=body)
+        assert created.status_code == 201, created.text
+        assert created.headers["etag"] == '"1"'
+        assert created.headers["location"] == f"/api/v1/{path}"
+        assert key_of(body) in [key_of(item) for item in (await acme.got(kind))["items"]]
+        assert (await acme.got(path))["version"] == 1
+        assert (await acme.call("DELETE", path)).status_code == 204
+        assert (await acme.call("GET", path)).status_code == 404
+
+    async def test_twice_is_a_conflict(self, acme: Service, kind: str) -> None:
+        await acme.made(kind, EXAMPLES[kind])
+        assert (await acme.call("POST", kind, json=EXAMPLES[kind])).status_code == 409
+
+    async def test_change_counts_the_version_and_an_old_one_is_refused(self, acme: Service, kind: str) -> None:
+        body = EXAMPLES[kind]
+        path = f"{kind}/{key_of(body)}"
+        await acme.made(kind, body)
+        there = await acme.got(path)
+        field, value = next((field, value) for field, value in CHANGES.items() if field in there)
+        changed = await acme.call("PUT", path, json={**body, field: value}, headers={"If-Match": '"1"'})
+        assert changed.status_code == 200, changed.text
+        assert (changed.json()["version"], changed.headers["etag"], changed.json()[field]) == (2, '"2"', value)
+        stale = await acme.call("PUT", path, json=body, headers={"If-Match": '"1"'})
+        assert stale.status_code == 412
+        assert (await acme.call("DELETE", path, headers={"If-Match": '"1"'})).status_code == 412
+
+    async def test_same_again_changes_nothing(self, acme: Service, kind: str) -> None:
+        body = EXAMPLES[kind]
+        await acme.made(kind, body)
+        assert (await acme.call("PUT", f"{kind}/{key_of(body)}", json=body)).json()["version"] == 1
+
+    async def test_what_is_not_there_is_404(self, acme: Service, kind: str) -> None:
+        body = EXAMPLES[kind]
+        assert (await acme.call("PUT", f"{kind}/{key_of(body)}", json=body)).status_code == 404
+        assert (await acme.call("DELETE", f"{kind}/{key_of(body)}")).status_code == 404
+
+    async def test_misspelt_member_is_an_error_with_its_place(self, acme: Service, kind: str) -> None:
+        answer = await acme.call("POST", kind, json={**EXAMPLES[kind], "nmae": "x"})
+        assert answer.status_code == 422
+        assert [error["pointer"] for error in answer.json()["errors"]] == ["#/nmae"]
+
+
+class TestEffect:
+    async def test_change_holds_at_the_next_event(self, staffed: Service) -> None:
+        await staffed.made("numbers", {"number": "+49 89 123 45-67", "target": {"to": "queue", "queue": "support"}, "country": "DE"})
+        call = await staffed.voice.arrive(ACME, "+49891234567", "+4930111111")
+        assert [one["id"] for one in (await staffed.got("live"))["calls"]] == [call]
+
+    async def test_documents_become_the_cores_values(self, staffed: Service) -> None:
+        await staffed.made("schedules", EXAMPLES["schedules"] | {"holiday_region": "DE-BY"})
+        schedule = staffed.voice.setups[ACME].configuration.schedules[0]
+        assert schedule.openings == (Opening(weekday=0, opens=540, closes=1020),)
+        number = staffed.voice.setups[ACME].configuration.numbers[0]
+        assert number.target == ToQueue(queue=staffed.voice.setups[ACME].configuration.queues[0].id)
+
+    async def test_changes_reach_the_exchange_in_the_order_of_their_commits(self, staffed: Service) -> None:
+        bodies = [{"id": f"s{number}", "upload_kbits": 1000} for number in range(8)]
+        await asyncio.gather(*(staffed.made("sites", body) for body in bodies))
+        assert {site.id for site in staffed.voice.setups[ACME].configuration.sites} == {body["id"] for body in bodies}
+
+
+class TestContradictions:
+    @pytest.mark.parametrize(
+        ("kind", "body", "sentence"),
+        [
+            ("numbers", {"number": "600", "target": {"to": "queue", "queue": "nowhere"}}, "number 600 leads to the unknown queue nowhere"),
+            ("agents", {"id": "carl", "name": "Carl", "site": "moon"}, "agent carl sits at the unknown site moon"),
+            ("queues", {"id": "x", "name": "X", "schedule": "never"}, "queue x keeps the unknown schedule never"),
+            ("queues", {"id": "x", "name": "X", "members": ["carl"]}, "queue x has the unknown member carl"),
+            ("agents", {"id": "carl", "name": "Carl", "extension": "601"}, "601 is both a number and an agent's extension"),
+        ],
+    )
+    async def test_reference_that_leads_nowhere_is_422_and_changes_nothing(
+        self, staffed: Service, kind: str, body: dict[str, Any], sentence: str
+    ) -> None:
+        before = staffed.voice.setups[ACME]
+        answer = await staffed.call("POST", kind, json=body)
+        assert answer.status_code == 422
+        assert [error["detail"] for error in answer.json()["errors"]] == [sentence]
+        assert staffed.voice.setups[ACME] is before
+        assert (await staffed.call("GET", f"{kind}/{key_of(body)}")).status_code == 404
+
+    async def test_what_is_in_use_cannot_be_deleted(self, staffed: Service) -> None:
+        answer = await staffed.call("DELETE", "queues/support")
+        assert answer.status_code == 409
+        assert answer.json()["errors"][0]["detail"] == "number 601 leads to the unknown queue support"
+
+    async def test_two_trunks_cannot_take_the_same_source(self, acme: Service) -> None:
+        await acme.made("trunks", {"id": "one", "name": "One", "peer": "192.0.2.1", "sources": ["192.0.2.0/24"]})
+        answer = await acme.call("POST", "trunks", json={"id": "two", "name": "Two", "peer": "192.0.2.9", "sources": ["192.0.2.9"]})
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["detail"] == "trunks one and two both take calls from 192.0.2.9/32"
+
+    @pytest.mark.parametrize(
+        ("kind", "change", "pointer"),
+        [
+            ("schedules", {"timezone": "Mars/Olympus"}, "#/timezone"),
+            ("schedules", {"holiday_region": "DE-XX"}, "#/holiday_region"),
+            ("schedules", {"openings": [{"weekday": 0, "opens": "17:00", "closes": "09:00"}]}, "#/openings/0"),
+            ("trunks", {"sources": ["everywhere"]}, "#/sources/0"),
+            ("numbers", {"number": "12345678901234567890"}, "#/number"),
+            ("agents", {"skills": {"support": 11}}, "#/skills/support"),
+            ("agents", {"channel_kbits": 64}, "#/channel_kbits"),
+            ("queues", {"exit_key": "1"}, "#"),
+            ("menus", {"options": {"12": {"to": "hang_up"}}}, "#/options/12/[key]"),
+            ("menus", {"sounds": ["../../etc/passwd"]}, "#/sounds/0"),
+        ],
+    )
+    async def test_wrong_value_is_422_with_its_place(self, acme: Service, kind: str, change: dict[str, Any], pointer: str) -> None:
+        answer = await acme.call("POST", kind, json={**EXAMPLES[kind], **change})
+        assert answer.status_code == 422
+        assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+
+
+class TestIds:
+    async def test_id_left_out_is_made_from_the_name(self, acme: Service) -> None:
+        created = await acme.made("queues", {"name": "Müller & Söhne"})
+        assert created["id"] == "mueller-soehne"
+
+    async def test_id_in_the_body_must_be_that_of_the_path(self, acme: Service) -> None:
+        await acme.made("sites", EXAMPLES["sites"])
+        answer = await acme.call("PUT", "sites/main", json={"id": "other", "upload_kbits": 1})
+        assert answer.status_code == 422
+
+
+class TestDevices:
+    async def test_password_is_told_once_and_kept_as_digests_only(self, acme: Service) -> None:
+        created = await acme.made("agents", {"id": "anna", "name": "Anna"})
+        told = created["device"]
+        (device,) = acme.voice.setups[ACME].devices
+        secret = f"acme-anna:fernamt:{told['password']}".encode()
+        assert device.ha1_md5 == hashlib.md5(secret).hexdigest()
+        assert device.ha1_sha256 == hashlib.sha256(secret).hexdigest()
+        assert (await acme.got("agents/anna/device"))["password"] is None
+        kept = (acme.settings.data / "tenants" / "acme" / "tenant.sqlite").read_bytes()
+        assert told["password"].encode() not in kept
+
+    async def test_new_password_holds_at_once(self, acme: Service) -> None:
+        await acme.made("agents", {"id": "anna", "name": "Anna"})
+        before = acme.voice.setups[ACME].devices
+        answer = await acme.call("PUT", "agents/anna/device", json={"password": PASSWORD})
+        assert answer.json()["password"] == PASSWORD
+        assert acme.voice.setups[ACME].devices != before
+
+    async def test_user_name_is_unique_over_all_tenants(self, acme: Service) -> None:
+        await add_tenant(acme, "other")
+        await acme.made("agents", {"id": "anna", "name": "Anna", "device_username": "phone1"})
+        body = {"id": "otto", "name": "Otto", "device_username": "phone1"}
+        answer = await acme.call("POST", "agents", "other-admin", json=body)
+        assert answer.status_code == 409
+        assert (await acme.call("GET", "agents/otto", "other-admin")).status_code == 404
+        assert (await acme.call("DELETE", "agents/anna")).status_code == 204
+        assert (await acme.call("POST", "agents", "other-admin", json=body)).status_code == 201
+
+    async def test_change_that_fails_gives_the_name_back(self, acme: Service) -> None:
+        body = {"id": "anna", "name": "Anna", "site": "moon", "device_username": "phone1"}
+        assert (await acme.call("POST", "agents", json=body)).status_code == 422
+        await acme.made("agents", {"id": "ben", "name": "Ben", "device_username": "phone1"})
+
+    async def test_address_of_record_follows_the_user_name(self, acme: Service) -> None:
+        await acme.made("agents", {"id": "anna", "name": "Anna", "device_username": "phone1"})
+        assert acme.voice.setups[ACME].configuration.agents[0].device == "phone1@fernamt"
+        await acme.call("PUT", "agents/anna/device", json={"username": "phone2"})
+        assert acme.voice.setups[ACME].configuration.agents[0].device == "phone2@fernamt"
+        await acme.made("agents", {"id": "ben", "name": "Ben", "device_username": "phone1"})
+
+
+class TestTrunkPassword:
+    BODY: ClassVar = {
+        "id": "own",
+        "name": "Own carrier",
+        "peer": "sip.example.net",
+        "registration": {"registrar": "sip.example.net", "username": "u", "password": "geheim-geheim"},
+    }
+
+    async def test_it_is_written_and_never_read(self, acme: Service) -> None:
+        assert "geheim" not in str(await acme.made("trunks", self.BODY))
+        assert "geheim" not in str(await acme.got("trunks")) + str(await acme.got("trunks/own")) + str(await acme.got("audit"))
+        line = acme.voice.setups[ACME].trunks[0]
+        assert line.registration is not None
+        assert line.registration.password == "geheim-geheim"
+
+    async def test_change_without_it_keeps_the_old_one(self, acme: Service) -> None:
+        await acme.made("trunks", self.BODY)
+        read = await acme.got("trunks/own")
+        body = {key: value for key, value in read.items() if key not in {"version", "changed_at"}} | {"name": "Renamed"}
+        assert (await acme.call("PUT", "trunks/own", json=body)).status_code == 200
+        line = acme.voice.setups[ACME].trunks[0]
+        assert line.registration is not None
+        assert line.registration.password == "geheim-geheim"
+
+    async def test_registration_without_any_password_is_refused(self, acme: Service) -> None:
+        body = {**self.BODY, "registration": {"registrar": "sip.example.net", "username": "u"}}
+        answer = await acme.call("POST", "trunks", json=body)
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["pointer"] == "#/registration/password"
+
+
+class TestGeneral:
+    async def test_first_change_and_the_next(self, acme: Service) -> None:
+        assert (await acme.got("setup"))["language"] == "de"
+        changed = await acme.call("PUT", "setup", json={"language": "en", "domains": ["pbx.example.net"]})
+        assert changed.status_code == 200
+        assert acme.voice.setups[ACME].domains == ("pbx.example.net",)
+        assert acme.voice.setups[ACME].configuration.language == "en"
+
+
+class TestAudit:
+    async def test_who_changed_what_from_what_to_what_newest_first(self, acme: Service) -> None:
+        await acme.made("sites", {"id": "main", "upload_kbits": 1000})
+        acme.clock.turn(seconds=1)
+        await acme.call("PUT", "sites/main", json={"id": "main", "upload_kbits": 999})
+        acme.clock.turn(seconds=1)
+        await acme.call("DELETE", "sites/main")
+        trail = (await acme.got("audit?kind=site&subject=main"))["items"]
+        assert [(one["act"], one["who"], one["version"]) for one in trail] == [
+            ("deleted", "admin", 2),
+            ("changed", "admin", 2),
+            ("created", "admin", 1),
+        ]
+        assert (trail[1]["before"]["upload_kbits"], trail[1]["after"]["upload_kbits"]) == (1000, 999)
+
+    async def test_goes_in_pages(self, acme: Service) -> None:
+        for number in range(3):
+            acme.clock.turn(seconds=1)
+            await acme.made("sites", {"id": f"s{number}", "upload_kbits": 1})
+        first = await acme.got("audit?kind=site&limit=2")
+        rest = await acme.got(f"audit?kind=site&limit=2&after={first['next']}")
+        assert [one["subject"] for one in first["items"] + rest["items"]] == ["s2", "s1", "s0"]
+        assert rest["next"] is None

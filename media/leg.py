@@ -517,10 +517,13 @@ class Leg:
             self._change_codec(order.codec)
         self.payload_type = order.payload_type
         self.telephone_event = order.telephone_event
-        if order.sends and not self.sends:
+        # RFC 3264 §8.4: an older far end holds with the address 0.0.0.0; the kernel would send that to ourselves.
+        is_nowhere = order.remote_port == 0 or ipaddress.ip_address(described[0].partition("%")[0]).is_unspecified
+        sends = order.sends and not is_nowhere
+        if sends and not self.sends:
             self._outgoing.break_off()  # what was not sent meanwhile is no loss to the far end
             self._begins = True
-        self.sends = order.sends
+        self.sends = sends
         self._detector = dtmf.ToneDetector() if order.telephone_event is None and order.receives else None
         if not order.receives:
             self._source_ssrc = -1  # every packet takes the seldom path, which refuses it

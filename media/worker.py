@@ -13,9 +13,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ctypes
+import errno
 import gc
 import logging
 import os
+import resource
 import select
 import signal
 import socket
@@ -52,7 +54,7 @@ from media.control import (
 from media.errors import ParseError, PortsExhausted, UnknownSound
 from media.frame import SAMPLE_RATE
 from media.io.pacer import PHASES, Ticks, TimerHeap
-from media.io.udp import MTU_OCTETS, is_ip_address, open_pair
+from media.io.udp import MTU_OCTETS, ip_version, open_pair
 from media.leg import Leg, Playback
 from media.ports import PortPool
 from media.prompts import PACKAGED_SOUNDS, SoundLibrary
@@ -68,6 +70,7 @@ _MAX_UNSENT_OCTETS = 16 << 20
 """Reports the main process did not read: at 200 octets each it has been standing for some 80 000 of them, and is as good as gone."""
 _FINISH_S = 5.0
 _PR_SET_PDEATHSIG = 1
+_NICENESS = -10
 _SWITCH_INTERVAL_S = 0.0005
 """The writer thread may hold the interpreter this long against the packet loop; Python's own 5 ms would be heard."""
 
@@ -323,7 +326,7 @@ class Worker:
         if request.leg in self._legs:
             self.report(Refused(request=request.request, reason=f"leg {request.leg} is open already"))
             return
-        if not is_ip_address(request.address):
+        if ip_version(request.address) is None:
             self.report(Refused(request=request.request, reason=f"{request.address!r} is no IP address"))
             return
         try:
@@ -340,26 +343,24 @@ class Worker:
 
     def _bind(self, address: str, now: float) -> tuple[int, tuple[socket.socket, socket.socket]]:
         """A pair that binds: somebody else may hold a port of ours, so try some before giving up."""
-        for _ in range(_BIND_TRIES - 1):
+        tries = _BIND_TRIES
+        while True:
             port = self._ports.take(now)
             try:
                 return port, open_pair(address, port)
             except OSError as error:
                 self._ports.give_back(port, now)
+                tries -= 1
+                if error.errno != errno.EADDRINUSE or not tries:
+                    raise
                 log.warning("! port %d: %s", port, error)
-        port = self._ports.take(now)
-        try:
-            return port, open_pair(address, port)
-        except OSError:
-            self._ports.give_back(port, now)
-            raise
 
     def _describe_leg(self, request: DescribeLeg, now: float) -> None:
         leg = self._leg(request.leg)
         if leg is None:
             return
-        if not is_ip_address(request.remote_address):
-            log.error("! leg=%s remote address %r is no IP address", request.leg, request.remote_address)
+        if ip_version(request.remote_address) != ip_version(leg.address):
+            log.error("! leg=%s at %s cannot speak with %r", request.leg, leg.address, request.remote_address)
             return
         leg.describe(request, now)
 
@@ -530,6 +531,16 @@ def die_with(parent: int) -> None:
         raise SystemExit("the main process is gone")
 
 
+def claim_resources() -> None:
+    """Two descriptors a leg need more than the usual 1024; voice goes before everything else on the machine, where we may ask for that."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
+    except PermissionError:
+        log.info("= no permission for niceness %d; late ticks will tell whether it matters", _NICENESS)
+
+
 def port_range(text: str) -> tuple[int, int]:
     """`20000-20998` to two numbers, for argparse."""
     first, dash, last = text.partition("-")
@@ -550,6 +561,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=options.log_level, format="%(asctime)s %(name)s[%(process)d] %(message)s", stream=sys.stderr)
     if options.parent is not None:
         die_with(options.parent)
+    claim_resources()
     sounds = SoundLibrary(*options.sounds, PACKAGED_SOUNDS)
     sounds.preload()
     worker = Worker(PortPool(*options.ports), sounds)

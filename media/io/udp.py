@@ -56,10 +56,9 @@ def kernel_drops(opened: socket.socket) -> int:
     return int(_MEMINFO.unpack(opened.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))[_DROPS])
 
 
-def is_ip_address(address: str) -> bool:
-    """Whether sending to it needs no name lookup: a name would block every call while it resolves."""
+def ip_version(address: str) -> int | None:
+    """4 or 6; None for what is no IP address: a name would block every call while it resolves."""
     try:
-        ipaddress.ip_address(address.partition("%")[0])
+        return ipaddress.ip_address(address.partition("%")[0]).version
     except ValueError:
-        return False
-    return True
+        return None

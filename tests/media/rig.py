@@ -133,9 +133,9 @@ class FarEnd:
 class Rig:
     """One worker process and its far ends."""
 
-    def __init__(self, folder, pairs=200, sounds=()):
+    def __init__(self, folder, pairs=200, sounds=(), base=None):
         self.folder = folder
-        self.base = free_ports(pairs)
+        self.base = base or free_ports(pairs)
         control = folder / "control.sock"
         arguments = ["--control", str(control), "--ports", f"{self.base}-{self.base + 2 * pairs - 1}", "--parent", str(os.getpid())]
         for each in sounds:

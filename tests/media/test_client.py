@@ -11,7 +11,7 @@ from media.control import CloseLeg, LegClosed, Play, PlayEnded, StartRecording, 
 from media.errors import MediaError, Refused, WorkerGone
 from tests.media.rig import free_ports
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.slow]  # every test starts processes
 
 
 class Reports:

@@ -86,7 +86,8 @@ async def test_baresip_registers_answers_our_call_and_is_hung_up(tmp_path, trans
     account = f"<sip:anna@127.0.0.1:{ports[transport]};transport={transport}>;auth_user=anna;auth_pass=geheim;answermode=auto;regint=60"
     (tmp_path / "accounts").write_text(account + "\n")
     process = await asyncio.create_subprocess_exec(
-        "baresip", "-f", str(tmp_path), "-t", "25", stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        "baresip", "-f", str(tmp_path), "-t", "25",
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     try:
         registered = await house.wait(Registered)
@@ -124,5 +125,5 @@ async def test_baresip_registers_answers_our_call_and_is_hung_up(tmp_path, trans
 async def answered_bye(house):
     """Until the BYE's transaction has left the dialog table, which its answer does."""
     async with asyncio.timeout(5):
-        while house.agent.live_sessions:
+        while house.agent.live_sessions:  # noqa: ASYNC110  # no event tells of it: the application is not concerned
             await asyncio.sleep(0.01)

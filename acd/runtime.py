@@ -104,7 +104,11 @@ class Voice:
         user_agent = self.phones.user_agent(self._digest_secret())
         listen = [(listen.transport, listen.host, listen.port) for listen in self._settings.listen]
         self._endpoint = SipEndpoint(user_agent, listen=listen, on_event=self._on_sip)
-        await self._endpoint.start()
+        try:
+            await self._endpoint.start()
+        except OSError as error:
+            where = ", ".join(f"{transport} {host}:{port}" for transport, host, port in listen)
+            raise OSError(f"SIP addresses {where}: {error.strerror or error}") from error
         self.sip = SipPort(user_agent, self._endpoint)
         self.switch.attach(self.sip)
         self.lines.attach(self.sip)

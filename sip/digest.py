@@ -164,14 +164,17 @@ class Authenticator:
     def _judge(self, request: Request, credentials: Credentials, realm: str, now: float) -> Verdict:
         algorithm = next((name for name in self.algorithms if name.lower() == (credentials.get("algorithm") or "MD5").lower()), None)
         username, nonce, uri = credentials.get("username") or "", credentials.get("nonce") or "", credentials.get("uri") or ""
-        nc, cnonce = credentials.get("nc") or "", credentials.get("cnonce") or ""
+        nc, cnonce, qop = credentials.get("nc") or "", credentials.get("cnonce") or "", credentials.get("qop")
         refused = Verdict(Outcome.REFUSED, realm=realm)
-        # qop is always offered, so RFC 2069's form, which can be replayed, is not taken.
-        if algorithm is None or credentials.get("qop") != "auth" or not cnonce or len(nc) != 8:
+        # Deviation: qop is always offered, and RFC 7616 wants it answered; RFC 3261 §22.4 has servers take the form of RFC 2069 too, and
+        # pyVoIP knows no other. It could be replayed, so its nonce is good for one request only: the count of 1 is used up.
+        if qop is None:
+            nc, cnonce = "00000001", ""
+        if algorithm is None or (qop is not None and (qop != "auth" or not cnonce)) or len(nc) != 8:
             return refused
         known = self._lookup(username, realm, algorithm)
         # An unknown user costs the same work and gets the same answer as a wrong password.
-        expected = digest_response(known or self._dummy[algorithm], request.method, uri, nonce, algorithm, qop="auth", nc=nc, cnonce=cnonce)
+        expected = digest_response(known or self._dummy[algorithm], request.method, uri, nonce, algorithm, qop=qop, nc=nc, cnonce=cnonce)
         right = hmac.compare_digest(expected.encode(), (credentials.get("response") or "").lower().encode())
         if known is None or not right or not _same_resource(uri, request.uri):
             return refused

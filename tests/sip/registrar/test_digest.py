@@ -220,3 +220,13 @@ def test_the_client_answers_rfc_2069_servers_without_qop():
 def test_a_short_secret_is_refused():
     with pytest.raises(ValueError, match="16 octets"):
         Authenticator("house", lookup, b"short")
+
+
+def test_an_answer_without_qop_is_taken_once_for_its_nonce(authenticator):
+    """RFC 3261 §22.4 item 8: the form of RFC 2069; since it has no count, a second use is a replay."""
+    nonce = authenticator.challenge_headers(request(), 100.0)[1][1].split('nonce="')[1].split('"')[0]
+    secret = ha1("anna", "house", "geheim", "MD5")
+    response = digest_response(secret, "REGISTER", "sip:house", nonce, "MD5")
+    header = f'Digest username="anna",realm="house",nonce="{nonce}",uri="sip:house",response="{response}",algorithm=MD5'
+    assert authenticator.verify(request([("Authorization", header)]), 101.0).outcome is Outcome.ACCEPTED
+    assert authenticator.verify(request([("Authorization", header)]), 101.0).outcome is Outcome.STALE

@@ -1,0 +1,62 @@
+"""sipp, with its own scenario and its recorded RTP, calls 601 and talks."""
+
+import asyncio
+import os
+import shutil
+
+import pytest
+
+from tests.acd.voice import HOST, free_port
+from tests.journeys.service import service
+
+pytestmark = [pytest.mark.interop, pytest.mark.slow]
+
+
+def sipp() -> str:
+    found = shutil.which("sipp")
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail("sipp is not installed, and in CI nothing is skipped")
+        pytest.skip("sipp is not installed")
+    return found
+
+
+async def run_sipp(house, *arguments: str, number: str = "601", calls: int = 5) -> str:
+    process = await asyncio.create_subprocess_exec(
+        sipp(), *arguments, "-s", number, "-m", str(calls), "-i", HOST, "-p", str(free_port()), "-nostdin", "-timeout", "40s", "-timeout_error",
+        f"{HOST}:{house.sip[1]}",
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=house.folder,
+    )  # fmt: skip
+    said, _ = await process.communicate()
+    assert process.returncode == 0, said.decode(errors="replace")[-3000:]
+    return said.decode(errors="replace")
+
+
+@pytest.mark.parametrize("transport", ["u1", "t1"])
+async def test_sipp_calls_the_queue_over_udp_and_tcp(tmp_path, transport):
+    async with service(tmp_path) as house:
+        devices = await house.provision(("anna",))
+        async with house.phone(devices["anna"], "anna") as anna:
+            anna.auto_answer_s = 0.05
+            await anna.register()
+            await house.ready("anna")
+            await run_sipp(house, "-sn", "uac", "-d", "400", "-r", "2", "-t", transport)
+            found = await house.cdrs(5)
+    assert [one["cdr"]["queue"] for one in found] == ["support"] * 5
+    assert "answered" in {one["cdr"]["outcome"] for one in found}
+
+
+async def test_sipp_with_recorded_rtp_reaches_the_agent(tmp_path):
+    """`uac_pcap`: eight seconds of recorded A-law and one telephone-event."""
+    (tmp_path / "pcap").symlink_to("/usr/share/sip-tester")  # the scenario names its recordings relative to the working directory
+    async with service(tmp_path) as house:
+        devices = await house.provision(("anna",))
+        async with house.phone(devices["anna"], "anna") as anna:
+            anna.auto_answer_s = 0.05
+            await anna.register()
+            await house.ready("anna")
+            await run_sipp(house, "-sn", "uac_pcap", calls=1)
+            (told,) = await house.cdrs(1)
+    assert told["cdr"]["outcome"] == "answered"
+    caller = next(leg for leg in told["cdr"]["legs"] if leg["role"] == "caller")
+    assert caller["quality"]["packets_received"] > 100

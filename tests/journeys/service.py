@@ -1,0 +1,180 @@
+"""The whole service as an operator runs it: a process of its own, free ports, its own data, stopped by pid."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from load.api_client import ApiClient, ApiError
+from load.phones import SyntheticPhone
+from tests.acd.voice import HOST, free_port
+
+OPERATOR = "operator-secret-0815"
+ADMIN = "admin-secret-0815"
+TENANT = "tele"
+READY_S = 60.0
+
+
+def free_tcp_port() -> int:
+    with socket.create_server((HOST, 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+class ServiceProcess:
+    """`fernamt run`, with what a test does to it. Ports and data stay over a restart."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.folder = folder
+        self.sip = (HOST, free_port())
+        self.http = free_tcp_port()
+        rtp = max(10_000, free_port() & ~1) % 50_000 + 10_000
+        self._environment = (
+            os.environ
+            | {
+                "FERNAMT_DATA": str(folder / "data"),
+                "FERNAMT_SIP__LISTEN": f"{HOST}:{self.sip[1]}",
+                "FERNAMT_HTTP__HOST": HOST,
+                "FERNAMT_HTTP__PORT": str(self.http),
+                "FERNAMT_MEDIA__FIRST_PORT": str(rtp & ~1),
+                "FERNAMT_MEDIA__LAST_PORT": str((rtp & ~1) + 799),
+                "FERNAMT_MEDIA__WORKERS": "1",
+                "FERNAMT_OPERATOR__PASSWORD": OPERATOR,
+                "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+            }
+            | settings
+        )
+        self._process: asyncio.subprocess.Process | None = None
+        self.api = ApiClient(f"http://{HOST}:{self.http}")
+        self._desk = ThreadPoolExecutor(1)  # a connection belongs to its thread, so one thread makes all calls and closes it
+
+    async def start(self, *arguments: str) -> str:
+        """Start and wait until it says it is ready; returns what it printed."""
+        log = (self.folder / "service.log").open("ab")
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "api",
+            "run",
+            *arguments,
+            cwd=self.folder,
+            env=self._environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=log,
+        )
+        log.close()
+        assert self._process.stdout is not None
+        said = b""
+        async with asyncio.timeout(READY_S):
+            while b"fernamt is ready" not in said:
+                line = await self._process.stdout.readline()
+                if not line:
+                    raise AssertionError(f"the service did not start:\n{(self.folder / 'service.log').read_text()[-4000:]}")
+                said += line
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    while line := await self._process.stdout.readline():
+                        said += line
+        return said.decode()
+
+    async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send the signal to the process and wait for its end; returns the exit status."""
+        assert self._process is not None
+        await self.call(self.api.close)
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(number)
+        async with asyncio.timeout(30):
+            status = await self._process.wait()
+        self._process._transport.close()  # the pipe of stdout, which nobody reads to its end
+        self._process = None
+        return status
+
+    def close(self) -> None:
+        self._desk.shutdown()
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "service.log").read_text()
+
+    async def call(self, function, *arguments):
+        """A blocking API call beside the loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._desk, function, *arguments)
+
+    async def provision(self, agents: tuple[str, ...] = ("anna", "ben"), **trunk: object) -> dict[str, dict]:
+        """A tenant with a menu on 600 and a queue on 601; returns the agents' devices. Afterwards `api` is its administrator."""
+        return await self.call(self._provision, agents, trunk)
+
+    def _provision(self, agents: tuple[str, ...], trunk: dict) -> dict[str, dict]:
+        api = self.api
+        api.log_in("operator", OPERATOR)
+        api.post("/api/v1/tenants", {"id": TENANT, "name": "Tele", "admin": {"username": "admin", "password": ADMIN}})
+        api.log_in("admin", ADMIN, TENANT)
+        api.post(
+            "/api/v1/trunks",
+            {"id": "callers", "name": "Callers", "peer": "127.0.0.1:9", "sources": ["127.0.0.0/8"], "probe_every_s": 0} | trunk,
+        )
+        queue = {
+            "id": "support",
+            "name": "Support",
+            "requirements": [{"skill": "support", "level": 1}],
+            "strategy": "best_skill",
+            "after_call_work_s": 0,
+        }
+        api.post("/api/v1/queues", queue)
+        menu = {"id": "main", "sounds": ["menu"], "options": {"1": {"to": "queue", "queue": "support"}}}
+        api.post("/api/v1/menus", menu)
+        api.post("/api/v1/numbers", {"number": "600", "target": {"to": "menu", "menu": "main"}})
+        api.post("/api/v1/numbers", {"number": "601", "target": {"to": "queue", "queue": "support"}})
+        devices = {}
+        for level, name in enumerate(reversed(agents), 3):
+            document = {"id": name, "name": name.title(), "skills": {"support": level}, "device_password": f"{name}-secret-0815"}
+            devices[name] = api.post("/api/v1/agents", document)["device"]
+        return devices
+
+    async def log_in(self) -> None:
+        await self.call(self.api.log_in, "admin", ADMIN, TENANT)
+
+    async def ready(self, name: str) -> None:
+        await self.call(self.api.post, f"/api/v1/agents/{name}/log-on")
+        await self.call(self.api.post, f"/api/v1/agents/{name}/ready")
+
+    async def registered(self, name: str) -> None:
+        """Waits until the exchange knows a contact of the agent's phone."""
+        async with asyncio.timeout(15):
+            while not any(one["registered"] for one in (await self.call(self.api.get, "/api/v1/live"))["agents"] if one["id"] == name):
+                await asyncio.sleep(0.05)
+
+    async def cdrs(self, count: int) -> list[dict]:
+        """Waits until so many CDRs can be read over the API."""
+        async with asyncio.timeout(15):
+            while True:
+                found = (await self.call(self.api.get, "/api/v1/cdrs"))["items"]
+                if len(found) >= count:
+                    return found
+                await asyncio.sleep(0.1)
+
+    def phone(self, device: dict, name: str) -> SyntheticPhone:
+        return SyntheticPhone(self.sip, user=device["username"], password=f"{name}-secret-0815")
+
+
+@contextlib.asynccontextmanager
+async def service(folder: Path, *arguments: str, **settings: str) -> AsyncIterator[ServiceProcess]:
+    running = ServiceProcess(folder, **settings)
+    await running.start(*arguments)
+    try:
+        yield running
+    finally:
+        if running.is_running:
+            await running.stop()
+        running.close()
+
+
+__all__ = ["ADMIN", "OPERATOR", "TENANT", "ApiError", "ServiceProcess", "service"]

@@ -1,0 +1,56 @@
+"""kill -9 in the middle of calls: nothing that was acknowledged is lost, and the number of CDRs is the number of calls."""
+
+import asyncio
+import signal
+
+import pytest
+
+from acd.core.ids import TenantId
+from acd.core.replay import fold, redrive
+from acd.journal import read
+from tests.journeys.service import TENANT, service
+
+pytestmark = [pytest.mark.journey, pytest.mark.slow]
+
+
+async def test_every_call_has_its_cdr_also_those_cut_by_the_kill(tmp_path):
+    async with service(tmp_path) as house:
+        devices = await house.provision()
+        async with house.phone(devices["anna"], "anna") as anna, house.phone({"username": "+498912345"}, "x") as caller:
+            caller.credentials = None
+            await anna.register()
+            await house.ready("anna")
+            done = await caller.call("601")
+            await (await anna.incoming()).answer()
+            done.hang_up()
+            await house.cdrs(1)
+            talking = await caller.call("601")
+            await talking.answered()
+            await (await anna.incoming()).answer()
+            waiting = [await caller.call("601") for _ in range(5)]
+            await asyncio.gather(*(call.answered() for call in waiting))
+            live = await house.call(house.api.get, "/api/v1/live")
+            assert len(live["calls"]) == 6
+            await house.stop(signal.SIGKILL)
+
+            await house.start()
+            await house.log_in()
+            found = await house.cdrs(7)
+            assert len(found) == 7
+            assert sorted(one["cdr"]["outcome"] for one in found) == ["answered"] + ["cut"] * 6
+            live = await house.call(house.api.get, "/api/v1/live")
+            assert live["calls"] == []
+            agents = {one["id"]: one for one in live["agents"]}
+            assert agents["anna"]["state"] == "ready"
+            assert agents["anna"]["registered"]
+            assert agents["ben"]["state"] == "logged_off"
+            # The registration is not a line in a table: the phone is rung without having registered again.
+            call = await caller.call("601")
+            await (await anna.incoming()).answer()
+            call.hang_up()
+            assert len(await house.cdrs(8)) == 8
+        await house.stop()
+        (journal,) = {file.parent for file in tmp_path.glob(f"data/tenants/{TENANT}/**/journal-*.log")}
+        entries = list(read(journal))
+        assert redrive(entries, TenantId(TENANT)) is None
+        assert fold(entries, TenantId(TENANT)).state_hash() == fold(list(read(journal)), TenantId(TENANT)).state_hash()

@@ -12,6 +12,10 @@ FLOOR_KBITS = 100
 """Never reserve less for a channel: G.711 at 20 ms with Ethernet, preamble and RTCP is 99.96 kbit/s on the wire (DESIGN.md §4)."""
 
 
+EMERGENCY = frozenset({"110", "112"})
+"""Emergency numbers (§ 164 TKG): never refused for want of bandwidth, mode or a second call."""
+
+
 class Verdict(NamedTuple):
     """What the ledger says to one more channel."""
 

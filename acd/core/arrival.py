@@ -28,8 +28,9 @@ def arrived(x: Exchange, fact: CallArrived) -> None:
         x.do(RefuseCaller(leg=fact.leg, status=503, reason=NOT_READY_YET.reason, retry_after_s=NOT_READY_YET.retry_after_s))
         return
     dialler = index.agents.get(fact.agent) if fact.agent is not None else None
-    number = index.numbers.get(fact.called)
-    colleague = index.extensions.get(fact.called) if fact.agent is not None else None
+    emergency = dialler is not None and fact.called in admission.EMERGENCY
+    number = index.numbers.get(fact.called) if not emergency else None
+    colleague = index.extensions.get(fact.called) if fact.agent is not None and not emergency else None
     direction: Direction = "inbound" if fact.agent is None else "internal" if number is not None or colleague is not None else "outbound"
     x.emit(
         CallOffered(
@@ -61,6 +62,9 @@ def arrived(x: Exchange, fact: CallArrived) -> None:
     if state.stopping:
         clear_call(x, call, "shutdown", refuse=SHUTTING_DOWN)
         return
+    if emergency:
+        _let_emergency_pass(x, call, fact, dialler)
+        return
     if not _admitted(x, call, fact, dialler):
         return
     if dialler is not None and not _may_dial(x, call, dialler, outside=direction == "outbound"):
@@ -73,6 +77,17 @@ def arrived(x: Exchange, fact: CallArrived) -> None:
         reach.call_outside(x, call)
     else:
         clear_call(x, call, "not_found", refuse=Refusal(404, f"The number {fact.called} does not exist here."))
+
+
+def _let_emergency_pass(x: Exchange, call: s.Call, fact: CallArrived, dialler: Agent | None) -> None:
+    """110 and 112: the channel is written down whatever it does to the ledger, and another call of the agent is no obstacle."""
+    if dialler is not None:
+        x.reserve(fact.leg, admission.at_site(x.state, x.fold.index.sites, dialler, fact.channel_kbits))
+        agent = x.state.agents[dialler.id]
+        end_wrap_up(x, agent)
+        if not agent.works:
+            x.emit(WorkReserved(agent=dialler.id, call=call.id, leg=fact.leg, kind="outbound"))
+    reach.call_outside(x, call)
 
 
 def _admitted(x: Exchange, call: s.Call, fact: CallArrived, dialler: Agent | None) -> bool:

@@ -8,8 +8,12 @@ every reference that leads nowhere.
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
+from functools import cache
 from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import holidays
 import msgspec
 
 from acd.core.ids import AgentId, MenuId, QueueId, ScheduleId, SiteId, TenantId, TrunkId
@@ -303,8 +307,81 @@ def _problems(configuration: TenantConfiguration) -> list[str]:
     for kind, ids in (
         ("agent", [str(agent.id) for agent in configuration.agents]),
         ("device", [agent.device for agent in configuration.agents]),
+        ("extension", [agent.extension for agent in configuration.agents if agent.extension]),
         ("queue", [str(queue.id) for queue in configuration.queues]),
+        ("menu", [str(menu.id) for menu in configuration.menus]),
+        ("schedule", [str(schedule.id) for schedule in configuration.schedules]),
+        ("site", [str(site.id) for site in configuration.sites]),
+        ("trunk", [str(trunk.id) for trunk in configuration.trunks]),
         ("number", [number.number for number in configuration.numbers]),
     ):
-        problems.extend(f"the {kind} {one} is there twice" for one in sorted({one for one in ids if ids.count(one) > 1}))
+        problems.extend(f"the {kind} {one} is there twice" for one, times in sorted(Counter(ids).items()) if times > 1)
+    numbers = {number.number for number in configuration.numbers}
+    problems.extend(
+        f"extension {agent.extension} of agent {agent.id} is also a number"
+        for agent in configuration.agents
+        if agent.extension is not None and agent.extension in numbers
+    )
+    problems.extend(problem for line in configuration.queues for problem in _queue_problems(line))
+    problems.extend(problem for schedule in configuration.schedules for problem in _schedule_problems(schedule))
+    problems.extend(
+        f"menu {menu.id} has the key {key}; keys are 0 to 9, * and #"
+        for menu in configuration.menus
+        for key in menu.options
+        if len(key) != 1 or key not in "0123456789*#"
+    )
     return problems
+
+
+def _queue_problems(queue: Queue) -> list[str]:
+    problems = []
+    if (queue.exit_key is None) != (queue.exit_target is None):
+        problems.append(f"queue {queue.id} has an exit key without a target or a target without a key")
+    moments = [relaxation.after_s for relaxation in queue.relaxations]
+    if moments != sorted(moments) or any(moment < 0 for moment in moments):
+        problems.append(f"queue {queue.id} has relaxations that are not in order of after_s")
+    problems.extend(
+        f"queue {queue.id} has {name} {value:g}; it cannot be less than nothing"
+        for name, value in (
+            ("priority_s", queue.priority_s),
+            ("priority_cap_s", queue.priority_cap_s),
+            ("after_call_work_s", queue.after_call_work_s),
+        )
+        if value < 0
+    )
+    if queue.ring_timeout_s <= 0:
+        problems.append(f"queue {queue.id} has ring_timeout_s {queue.ring_timeout_s:g}; phones must ring for some time")
+    if any(rule.max_length is None and rule.max_wait_s is None and not rule.no_agents for rule in queue.overflow):
+        problems.append(f"queue {queue.id} has an overflow without a condition")
+    return problems
+
+
+def _schedule_problems(schedule: Schedule) -> list[str]:
+    problems = []
+    try:
+        ZoneInfo(schedule.timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        problems.append(f"schedule {schedule.id} is in the unknown time zone {schedule.timezone}")
+    if schedule.holiday_region is not None:
+        country, _, subdivision = schedule.holiday_region.partition("-")
+        known = _holiday_regions().get(country)
+        if known is None or (subdivision and subdivision not in known):
+            problems.append(f"schedule {schedule.id} keeps the holidays of the unknown region {schedule.holiday_region}")
+    spans = [(one.opens, one.closes) for one in schedule.openings] + [span for one in schedule.exceptions for span in one.openings]
+    problems.extend(
+        f"schedule {schedule.id} opens from minute {opens} to {closes}; a day has 0 to 1440"
+        for opens, closes in spans
+        if not 0 <= opens < closes <= 1440
+    )
+    problems.extend(
+        f"schedule {schedule.id} opens on weekday {one.weekday}; 0 is Monday, 6 Sunday"
+        for one in schedule.openings
+        if not 0 <= one.weekday <= 6
+    )
+    return problems
+
+
+@cache
+def _holiday_regions() -> dict[str, list[str]]:
+    """Country -> subdivisions whose public holidays are known."""
+    return dict(holidays.list_supported_countries())

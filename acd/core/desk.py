@@ -134,12 +134,12 @@ def dial(x: Exchange, command: i.Dial) -> None:
     """Click-to-dial: everything is looked at before the agent's phone rings, so that it does not ring for nothing."""
     agent = _agent(x, command.agent)
     configured = x.fold.index.agents[agent.id]
-    inside = command.number in x.fold.index.numbers or command.number in x.fold.index.extensions
+    inside = _is_inside(x, command.number)
     why = _reason_not_to_ring(x, agent, configured, command, inside=inside)
     if why is not None:
         raise IllegalTransition(f"agent {agent.id}", agent.state, "Dial", why)
     verdict = admission.at_site(x.state, x.fold.index.sites, configured)
-    if verdict is not None and not verdict.fits:
+    if verdict is not None and not verdict.fits and command.number not in admission.EMERGENCY:
         raise IllegalTransition(f"agent {agent.id}", agent.state, "Dial", verdict.reason)
     for work in list(agent.works.values()):
         work_done(x, agent.id, work.call, "handled")
@@ -152,7 +152,7 @@ def dial(x: Exchange, command: i.Dial) -> None:
             called=command.number,
             trunk=None,
             agent=agent.id,
-            number=command.number if command.number in x.fold.index.numbers else None,
+            number=command.number if inside and command.number in x.fold.index.numbers else None,
             country=None,
             language=configured.languages[0] if configured.languages else x.fold.index.language,
             quote=command.quote,
@@ -171,13 +171,19 @@ def _reason_not_to_ring(x: Exchange, agent: s.Agent, configured: Agent, command:
         return "the agent has a call already"
     if not agent.bindings:
         return f"the device {configured.device} is not registered"
-    return None if inside else reason_not_to_dial(x, configured)
+    return None if inside or command.number in admission.EMERGENCY else reason_not_to_dial(x, configured)
+
+
+def _is_inside(x: Exchange, number: str) -> bool:
+    """One of our own numbers or extensions; an emergency number never is."""
+    return number not in admission.EMERGENCY and (number in x.fold.index.numbers or number in x.fold.index.extensions)
 
 
 def dialled_agent_answered(x: Exchange, call: s.Call) -> None:
     """The agent's phone was taken: now the number it dialled."""
-    number = x.fold.index.numbers.get(call.called)
-    colleague = x.fold.index.extensions.get(call.called)
+    inside = _is_inside(x, call.called)
+    number = x.fold.index.numbers.get(call.called) if inside else None
+    colleague = x.fold.index.extensions.get(call.called) if inside else None
     if number is not None:
         x.send_to(x, call, number.target, "number", number.number)
     elif colleague is not None:

@@ -18,7 +18,7 @@ from acd.core import inputs as i
 from acd.core import state as s
 from acd.core.effects import Effect
 from acd.core.errors import BrokenHistory, CoreError, IllegalTransition, UnknownName
-from acd.core.events import AgentLoggedOff, AgentNotReady, Event
+from acd.core.events import AgentLoggedOff, Event
 from acd.core.exchange import Exchange
 from acd.core.ids import TenantId
 from acd.core.inputs import Input
@@ -114,7 +114,7 @@ class Engine:
         """Until nothing is left to be done at this moment: deadlines that are due, queues that drained, contacts for free agents."""
         x = self._exchange
         self._meet_deadlines()
-        if any(isinstance(event, _LEAVING) for event in x.events):
+        if any(isinstance(event, AgentLoggedOff) for event in x.events):
             distribution.overflow_unstaffed(x)
         distribution.settle_queues(x)
         while x.fold.routing_needed:
@@ -122,7 +122,6 @@ class Engine:
             self._meet_deadlines()
 
 
-_LEAVING = (AgentLoggedOff, AgentNotReady)
 _COMMANDS: dict[type, Callable[[Exchange, Any], None]] = {
     i.LogOn: desk.log_on,
     i.LogOff: desk.log_off,

@@ -545,6 +545,8 @@ class Fold:
 
     def _queue_left(self, event: e.QueueLeft, now: float) -> None:
         self._step(_ENTRY, self.state.entries[event.entry], _ENTRY_INPUT[event.outcome], now)
+        if event.outcome != "answered":
+            self.state.calls[event.call].queue = None
 
     def _requirements_relaxed(self, event: e.RequirementsRelaxed, now: float) -> None:
         entry = self.state.entries[event.entry]

@@ -138,7 +138,7 @@ def call_outside(x: Exchange, call: s.Call, after: str | None = None) -> None:
             continue
         verdict = admission.on_trunk(x.state, trunk)
         leg = x.next_leg(call)
-        if not verdict.fits:
+        if not verdict.fits and number not in admission.EMERGENCY:
             refuse_channel(x, call, leg, verdict)
             refused = verdict
             continue

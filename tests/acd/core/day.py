@@ -77,7 +77,7 @@ class Callers(Shell):
         events = super().send(*inputs)
         for event in events:
             match event:
-                case e.CallEstablished(call=call, a=a):
+                case e.CallEstablished(a=a):
                     self.later(self.rng.expovariate(1 / 120), i.LegReleased(leg=a))
                 case e.AgentNotReady(agent=one):
                     self.later(self.rng.uniform(10, 60), i.GoReady(agent=one))

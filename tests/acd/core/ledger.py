@@ -28,7 +28,7 @@ class Ledger:
     outcomes: Counter[str] = field(default_factory=Counter)
     count: int = 0
 
-    def note(self, event: e.Event) -> None:  # noqa: C901
+    def note(self, event: e.Event) -> None:
         self.count += 1
         call = getattr(event, "call", None)
         if call is not None and not isinstance(event, (e.CallOffered, *AFTER_THE_END)):

@@ -116,7 +116,8 @@ class Shell:
         for at, effect in enumerate(step.effects):
             if isinstance(effect, f.OriginateToAgent):
                 pop = step.effects[at - 1]
-                assert isinstance(pop, f.PopScreen) and pop.agent == effect.agent and pop.call == effect.call
+                assert isinstance(pop, f.PopScreen)
+                assert (pop.agent, pop.call) == (effect.agent, effect.call)
             self._do(effect)
         self.effects.extend(step.effects)
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import msgspec
 
-from acd.core import effects as f
 from acd.core import events as e
 from acd.core import fold as folding
 from acd.core import inputs as i
@@ -45,7 +44,7 @@ from acd.core.errors import CoreError
 from acd.core.inputs import FailureCause
 from acd.core.replay import Entry, decode, encode, redrive, restore, snapshot
 from tests.acd.core.ledger import Ledger
-from tests.acd.core.shell import T0, Shell, agent
+from tests.acd.core.shell import T0, Phone, Shell, agent
 
 CAUSES = FailureCause.__args__  # type: ignore[attr-defined]
 _EVENTS_JSON = msgspec.json.Decoder(tuple[e.Event, ...])
@@ -153,7 +152,8 @@ class Storm(Shell):
     def later(self, delay_s: float, fact: i.Input) -> None:
         """Facts are drawn, not scheduled."""
 
-    def _ring(self, leg: str, phone: Any) -> None:
+    def _ring(self, leg: str, phone: Phone) -> None:
+        assert phone is not None
         self.legs[leg] = "ringing"
         self.old_legs.append(leg)
         del self.old_legs[:-200]
@@ -176,11 +176,11 @@ class Storm(Shell):
             self.mirror.apply(event, self.now)
         self.carry_out(one, step)
         self.effects.clear()
-        self.check(entry, step.effects)
+        self.check(entry)
 
     # ------------------------------------------------------------------ what must always hold
 
-    def check(self, entry: Entry, effects: list[f.Effect]) -> None:
+    def check(self, entry: Entry) -> None:
         state, fold = self.engine.state, self.engine._exchange.fold
         assert self.legs.keys() == state.legs.keys()
         playing = {leg.id: leg.play for leg in state.legs.values() if leg.play is not None}
@@ -275,7 +275,7 @@ class Storm(Shell):
         self.give(one)
         self.old_legs.append(f"{name}-in")
 
-    def draw(self) -> None:  # noqa: C901
+    def draw(self) -> None:
         rng = self.rng
         dice = rng.random()
         if dice < 0.12:
@@ -386,8 +386,8 @@ class Storm(Shell):
         self.give(i.TimePassed())
         state = self.engine.state
         self.ledger.closed()
-        assert not state.calls and not state.legs and not state.entries and not state.offers and not state.lines
-        assert not self.legs and not self.plays and not self.bridges and not self.recordings
+        assert not any((state.calls, state.legs, state.entries, state.offers, state.lines))
+        assert not any((self.legs, self.plays, self.bridges, self.recordings))
         assert all(not one.works for one in state.agents.values())
         kinds = {timer.partition(" ")[0] for timer in state.timers}
         assert kinds <= {"binding", "hours"}, kinds
@@ -416,12 +416,12 @@ def main() -> int:
         if storm.journal:
             assert redrive(storm.journal, "storm") is None
         done += storm.inputs
-        print(
+        sys.stdout.write(
             f"seed {seed}: {done} inputs, {storm.ledger.count} events, {len(storm.ledger.ended)} calls, "
             f"{sum(storm.ledger.established.values())} conversations, {storm.refused} commands refused, "
-            f"{(time.perf_counter() - began) / done * 1e6:.0f} us/input",
-            flush=True,
+            f"{(time.perf_counter() - began) / done * 1e6:.0f} us/input\n"
         )
+        sys.stdout.flush()
         seed += 1
     return 0
 

@@ -31,7 +31,7 @@ def test_caller_reaches_the_free_agent_and_everything_is_given_back() -> None:
     assert shell.of(e.CallCleared) == [e.CallCleared(call="c", cause="hang_up")]
     shell.run(10)
     assert shell.of(e.WorkDone) == [e.WorkDone(agent="anna", call="c", outcome="handled")]
-    assert not shell.engine.state.calls and not shell.engine.state.lines
+    assert not any((shell.engine.state.calls, shell.engine.state.lines))
 
 
 def test_an_answer_cuts_the_greeting_at_once() -> None:
@@ -168,8 +168,14 @@ def test_priority_is_worth_seconds_and_is_capped() -> None:
 
 def test_decision_says_who_was_removed_and_why() -> None:
     people = (
-        agent("anna"), agent("ben", skills={"support": 2}), agent("clara", mode="outbound"), agent("dora"), agent("emil"), agent("fritz"), agent("gerd"),
-    )  # fmt: skip
+        agent("anna"),
+        agent("ben", skills={"support": 2}),
+        agent("clara", mode="outbound"),
+        agent("dora"),
+        agent("emil"),
+        agent("fritz"),
+        agent("gerd"),
+    )
     shell = open_house(
         house(
             agents=people,

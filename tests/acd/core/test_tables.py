@@ -11,17 +11,19 @@ from acd.core import fold as folding
 from acd.core import inputs as i
 from acd.core import state as s
 from acd.core.engine import Engine
-from acd.core.errors import BrokenHistory, IllegalTransition
+from acd.core.errors import BrokenHistory, CoreError, IllegalTransition
+from acd.core.events import AgentReady, LegAlerted
 from acd.core.machine import allows
 from acd.core.statistics import Statistics
-from tests.acd.core.shell import Phone, call as caller, house, open_house
+from tests.acd.core.shell import Phone, house, open_house
 from tests.acd.core.shell import agent as person
+from tests.acd.core.shell import call as caller
 
 MACHINES = {"call": call, "leg": leg, "agent": agent, "work": work, "queue": queue, "queue_entry": queue_entry}
 PAIRS = [(name, state, step) for name, machine in MACHINES.items() for state in machine.State for step in machine.Input]
 
 
-@pytest.mark.parametrize(("name", "state", "step"), PAIRS, ids=lambda one: str(one))
+@pytest.mark.parametrize(("name", "state", "step"), PAIRS, ids=str)
 def test_every_pair_leads_to_a_state_of_the_machine_or_is_refused(name: str, state: Any, step: Any) -> None:
     machine = MACHINES[name]
     table = getattr(folding, {"queue_entry": "_ENTRY"}.get(name, f"_{name.upper()}"))
@@ -54,8 +56,6 @@ def test_a_final_state_has_no_way_out() -> None:
 
 
 def test_an_event_that_does_not_fit_is_a_broken_history() -> None:
-    from acd.core.events import AgentReady, LegAlerted  # noqa: PLC0415
-
     engine = Engine("demo", s.State(tenant="demo", statistics=Statistics()))
     with pytest.raises(BrokenHistory, match="LegAlerted"):
         engine.apply(LegAlerted(leg="none"), 1.0)
@@ -113,8 +113,6 @@ def test_a_desk_command_fits_or_is_refused_and_changes_nothing(name: str, comman
     if name in fits:
         shell.send(given)
         return
-    from acd.core.errors import CoreError  # noqa: PLC0415
-
     with pytest.raises(CoreError) as refused:
         shell.send(given)
     assert refused.value.status_hint in {404, 409}

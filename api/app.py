@@ -58,38 +58,15 @@ def create_app(settings: Settings, voice: VoiceService, databases: Databases | N
     Args:
         databases: open, and closed by the caller after the voice service, which saves its last CDRs there; None: the application's own.
     """
-    this = House(settings, databases or Databases(settings), voice, clock)
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        if databases is None:
-            await this.databases.open()
-        try:
-            await _first_operator(app, this)
-            await tenants.open_all(this)
-            app.state.demo = await demo.ensure(this, app.state.passwords) if settings.demo else None
-            app.state.ready = True
-            yield
-        finally:
-            app.state.ready = False
-            if databases is None:
-                await this.databases.close()
-
     app = FastAPI(
         title="Fernamt",
         version="0.1.0",
         summary="A telephony-centric virtual ACD and voice service",
         openapi_tags=TAGS,
-        lifespan=lifespan,
+        lifespan=_lifespan,
         redoc_url=None,
     )
-    app.state.house = this
-    app.state.ready = False
-    app.state.demo = None
-    app.state.passwords = identity.Passwords(settings.login)
-    app.state.failures = identity.FailureWindow(settings.login.failures, settings.login.window_s)
-    app.state.metrics = Metrics(voice)
-    app.state.operator_password = None
+    furnish(app, House(settings, databases or Databases(settings), voice, clock), owns_databases=databases is None)
     errors.install(app)
     for router in (
         identity_router,
@@ -105,9 +82,38 @@ def create_app(settings: Settings, voice: VoiceService, databases: Databases | N
     ):
         app.include_router(router)
     app.mount("/", StaticFiles(directory=WEB, html=True), name="web")
-    app.add_middleware(CountRequests, metrics=app.state.metrics)
+    app.add_middleware(CountRequests)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
+
+
+def furnish(app: FastAPI, this: House, *, owns_databases: bool) -> None:
+    """Put everything that has a state into the application; its routes have none."""
+    app.state.house = this
+    app.state.owns_databases = owns_databases
+    app.state.ready = False
+    app.state.demo = None
+    app.state.passwords = identity.Passwords(this.settings.login)
+    app.state.failures = identity.FailureWindow(this.settings.login.failures, this.settings.login.window_s)
+    app.state.metrics = Metrics(this.voice)
+    app.state.operator_password = None
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    this: House = app.state.house
+    if app.state.owns_databases:
+        await this.databases.open()
+    try:
+        await _first_operator(app, this)
+        await tenants.open_all(this)
+        app.state.demo = await demo.ensure(this, app.state.passwords) if this.settings.demo else None
+        app.state.ready = True
+        yield
+    finally:
+        app.state.ready = False
+        if app.state.owns_databases:
+            await this.databases.close()
 
 
 async def _first_operator(app: FastAPI, this: House) -> None:

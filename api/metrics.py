@@ -73,9 +73,8 @@ def route_of(scope: Scope) -> str:
 class CountRequests:
     """ASGI middleware around the application."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Count the request when it is answered."""
@@ -95,5 +94,6 @@ class CountRequests:
         finally:
             route, method = route_of(scope), str(scope["method"])
             method = method if method in {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"} else "other"
-            self._metrics.requests.labels(method, route, str(status)).inc()
-            self._metrics.seconds.labels(method, route).observe(time.perf_counter() - began)
+            metrics: Metrics = scope["app"].state.metrics
+            metrics.requests.labels(method, route, str(status)).inc()
+            metrics.seconds.labels(method, route).observe(time.perf_counter() - began)

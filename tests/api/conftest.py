@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,12 +18,14 @@ from pydantic import SecretStr
 from sqlalchemy import make_url
 
 from acd.core.ids import TenantId
-from api.app import create_app
+from api.app import create_app, furnish
 from api.config import Login, Operator, Settings
 from api.db import Databases, prepare
+from api.house import House
 from api.screen import lookup_in
 from tests.api.voice import EngineVoice
 
+ACME = TenantId("acme")
 PASSWORD = "correct horse battery"
 CHEAP = Login(argon2_memory_kib=8, argon2_passes=1)
 
@@ -80,21 +82,75 @@ class Service:
 
 
 @pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Both databases at the newest revision, made once: a test copies them."""
-    folder = tmp_path_factory.mktemp("migrated")
+def application() -> FastAPI:
+    """Routes hold no state, and building them takes longer than most tests: one application is furnished anew for each."""
+    return create_app(Settings(login=CHEAP), EngineVoice(lambda: 0.0))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A data folder as some people left it, and their tokens: made once, copied for each test."""
+
+    data: Path
+    tokens: dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """Both databases at the newest revision; tenants `acme` and `other` will find theirs."""
+    data = tmp_path_factory.mktemp("migrated")
 
     async def make() -> None:
-        await prepare(make_url(f"sqlite+aiosqlite:///{folder / 'control.sqlite'}"), "control")
-        await prepare(make_url(f"sqlite+aiosqlite:///{folder / 'tenant.sqlite'}"), "tenant")
+        await prepare(make_url(f"sqlite+aiosqlite:///{data / 'control.sqlite'}"), "control")
+        for tenant in ("acme", "other"):
+            await prepare(make_url(f"sqlite+aiosqlite:///{data / 'tenants' / tenant / 'tenant.sqlite'}"), "tenant")
 
     asyncio.run(make())
-    return folder
+    return Prepared(data, {})
+
+
+def _prepared(application: FastAPI, before: Prepared, data: Path, act: Callable[[Service], Awaitable[None]]) -> Prepared:
+    """What a data folder looks like after the service ran on it and somebody did something."""
+
+    async def make() -> dict[str, str]:
+        shutil.copytree(before.data, data, dirs_exist_ok=True)
+        async with started(_settings(data), Clock(), application) as service:
+            service.tokens.update(before.tokens)
+            await act(service)
+            return service.tokens
+
+    return Prepared(data, asyncio.run(make()))
+
+
+@pytest.fixture(scope="session")
+def first_started(application: FastAPI, migrated: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """The operator is logged in."""
+
+    async def log_in(service: Service) -> None:
+        service.tokens["operator"] = await service.log_in("operator", tenant=None)
+
+    return _prepared(application, migrated, tmp_path_factory.mktemp("first"), log_in)
+
+
+@pytest.fixture(scope="session")
+def with_acme(application: FastAPI, first_started: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """There is a tenant."""
+    return _prepared(application, first_started, tmp_path_factory.mktemp("acme"), lambda service: add_tenant(service, "acme"))
+
+
+@pytest.fixture(scope="session")
+def with_staff(application: FastAPI, with_acme: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """The tenant has people."""
+    return _prepared(application, with_acme, tmp_path_factory.mktemp("staffed"), staff)
+
+
+def _settings(data: Path) -> Settings:
+    return Settings(data=data, login=CHEAP, operator=Operator(password=SecretStr(PASSWORD)))
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(data=tmp_path / "data", login=CHEAP, operator=Operator(password=SecretStr(PASSWORD)))
+    return _settings(tmp_path / "data")
 
 
 @pytest.fixture
@@ -102,55 +158,63 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture
-async def service(settings: Settings, clock: Clock, migrated: Path) -> AsyncIterator[Service]:
-    """An application that has just started for the first time; the operator is logged in."""
-    for tenant in ("acme", "other"):
-        folder = settings.data / "tenants" / tenant
-        folder.mkdir(parents=True)
-        shutil.copy(migrated / "tenant.sqlite", folder)
-    shutil.copy(migrated / "control.sqlite", settings.data)
-    async with started(settings, clock) as running:
-        yield running
-
-
 @asynccontextmanager
-async def started(settings: Settings, clock: Clock) -> AsyncIterator[Service]:
-    """An application with its lifespan, on the databases that the settings name."""
+async def started(settings: Settings, clock: Clock, application: FastAPI) -> AsyncIterator[Service]:
+    """The application with its lifespan, on the databases that the settings name."""
     databases = Databases(settings)
     await databases.open()
     voice = EngineVoice(lambda: clock().timestamp())
     voice.lookup = lookup_in(databases, clock)
-    app = create_app(settings, voice, databases, clock)
+    furnish(application, House(settings, databases, voice, clock), owns_databases=False)
     try:
         async with (
-            app.router.lifespan_context(app),
-            httpx.AsyncClient(transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://test") as client,
+            application.router.lifespan_context(application),
+            httpx.AsyncClient(transport=httpx.ASGITransport(application, raise_app_exceptions=False), base_url="http://test") as client,
         ):
-            running = Service(app, client, voice, databases, settings, clock)
-            running.tokens["operator"] = await running.log_in("operator", tenant=None)
-            yield running
+            yield Service(application, client, voice, databases, settings, clock)
     finally:
         await databases.close()
 
 
+@asynccontextmanager
+async def _copied(prepared: Prepared, settings: Settings, clock: Clock, application: FastAPI) -> AsyncIterator[Service]:
+    shutil.copytree(prepared.data, settings.data)
+    async with started(settings, clock, application) as service:
+        service.tokens.update(prepared.tokens)
+        yield service
+
+
+@pytest.fixture
+async def service(settings: Settings, clock: Clock, application: FastAPI, first_started: Prepared) -> AsyncIterator[Service]:
+    """An application without tenants; the operator is logged in."""
+    async with _copied(first_started, settings, clock, application) as running:
+        yield running
+
+
+@pytest.fixture
+async def acme(settings: Settings, clock: Clock, application: FastAPI, with_acme: Prepared) -> AsyncIterator[Service]:
+    """The tenant `acme` with its administrator logged in."""
+    async with _copied(with_acme, settings, clock, application) as running:
+        yield running
+
+
+@pytest.fixture
+async def staffed(settings: Settings, clock: Clock, application: FastAPI, with_staff: Prepared) -> AsyncIterator[Service]:
+    """`acme` with a queue `support` behind 601, agents anna and ben, and one person of every role, all logged in."""
+    async with _copied(with_staff, settings, clock, application) as running:
+        yield running
+
+
 async def add_tenant(service: Service, tenant: str) -> None:
+    """A tenant and its administrator, `admin` of acme, `<tenant>-admin` of others."""
     body = {"id": tenant, "name": tenant.upper(), "admin": {"username": "admin", "password": PASSWORD}}
     await service.made("tenants", body, "operator")
     prefix = "" if tenant == "acme" else f"{tenant}-"
     service.tokens[f"{prefix}admin"] = await service.log_in("admin", tenant=tenant)
 
 
-@pytest.fixture
-async def acme(service: Service) -> Service:
-    """The tenant `acme` with its administrator logged in."""
-    await add_tenant(service, "acme")
-    return service
-
-
-@pytest.fixture
-async def staffed(acme: Service) -> Service:
-    """`acme` with a queue `support` behind 601, agents anna and ben, and one person of every role, all logged in."""
+async def staff(acme: Service) -> None:
+    """Queue, agents, and one person of every role."""
     for agent, level in (("anna", 9), ("ben", 3)):
         await acme.made("agents", {"id": agent, "name": agent.title(), "skills": {"support": level}, "device_password": PASSWORD})
     await acme.made("queues", {"id": "support", "name": "Support", "requirements": [{"skill": "support"}], "strategy": "best_skill"})
@@ -159,7 +223,3 @@ async def staffed(acme: Service) -> Service:
         body = {"id": user, "name": user.title(), "role": role, "password": PASSWORD, "agent": user if role == "agent" else None}
         await acme.made("users", body)
         acme.tokens[user] = await acme.log_in(user)
-    return acme
-
-
-ACME = TenantId("acme")

@@ -29,7 +29,7 @@ def routes() -> Iterator[tuple[str, str, frozenset[Role] | None]]:
     """Method, path, roles (None: public), read from the routes themselves."""
     app = create_app(Settings(login=CHEAP), EngineVoice(lambda: 0.0))
     for route in _flat(app.routes):
-        for method in route.methods - {"HEAD", "OPTIONS"}:
+        for method in (route.methods or set()) - {"HEAD", "OPTIONS"}:
             yield method, route.path, _roles(route.dependant)
 
 

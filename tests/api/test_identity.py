@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import text
 
 from api.app import create_app
@@ -218,9 +219,9 @@ class TestIsolation:
         assert (await staffed.call("GET", "agents/anna", "other-admin")).status_code == 404
         assert (await staffed.call("POST", "agents/anna/log-on", "other-admin", json={})).status_code == 404
 
-    async def test_everything_is_there_after_a_restart(self, staffed: Service, clock: Clock) -> None:
+    async def test_everything_is_there_after_a_restart(self, staffed: Service, clock: Clock, application: FastAPI) -> None:
         await staffed.databases.close()
-        async with started(staffed.settings, clock) as again:
+        async with started(staffed.settings, clock, application) as again:
             again.tokens["admin"] = staffed.tokens["admin"]
             assert [agent["id"] for agent in (await again.got("agents"))["items"]] == ["anna", "ben"]
             assert [device.username for device in again.voice.setups[ACME].devices] == ["acme-anna", "acme-ben"]

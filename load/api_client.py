@@ -5,7 +5,8 @@ from __future__ import annotations
 import http.client
 import threading
 import urllib.parse
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import msgspec
 
@@ -28,6 +29,7 @@ class ApiClient:
         self._parsed = parsed
         self._timeout_s = timeout_s
         self._local = threading.local()
+        self._connections: list[http.client.HTTPConnection] = []
         self.token = token
 
     @property
@@ -41,6 +43,7 @@ class ApiClient:
         if found is None:
             kind = http.client.HTTPSConnection if self._parsed.scheme == "https" else http.client.HTTPConnection
             found = self._local.connection = kind(*self.host_port, timeout=self._timeout_s)
+            self._connections.append(found)  # list.append is atomic: threads need no lock for it
         return found
 
     def request(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> bytes:
@@ -99,10 +102,16 @@ class ApiClient:
         return parse_metrics(self.request("GET", "/metrics", headers={"Accept": "text/plain"}).decode())
 
     def close(self) -> None:
-        """Close this thread's connection."""
-        found = getattr(self._local, "connection", None)
-        if found is not None:
-            found.close()
+        """Close the connections of all threads; it can be used again, on new ones."""
+        connections, self._connections, self._local = self._connections, [], threading.local()
+        for connection in connections:
+            connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
 
 
 def parse_metrics(text: str) -> dict[str, float]:

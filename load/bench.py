@@ -73,7 +73,8 @@ async def carry_out(bench: Bench, number: int, service: Service, reports: Path |
         drain_s=bench.drain_s,
     )
     limits = bench.limits if service.pid is not None else msgspec.structs.replace(bench.limits, main_cpu_ms_per_call=None)
-    report = await Runner(run, api, print_second).run(limits)
+    with api:
+        report = await Runner(run, api, print_second).run(limits)
     for line in summary(report):
         print(line)
     for problem in report.problems:

@@ -18,7 +18,7 @@ from load.plot import draw
 from load.profiles import Burst, CallerProfile, Concurrent, Poisson, ProfileError, Scenario, Spread
 from load.provision import Plan, provision
 from load.records import AgentAccount, Snapshot
-from load.report import Report, Thresholds, percentile, summary
+from load.report import Report, Thresholds, summary
 from load.runner import Run, RunFailed, Runner
 from load.scenarios import SCENARIOS
 
@@ -175,9 +175,18 @@ def thresholds_of(args: argparse.Namespace) -> Thresholds:
 
 
 async def carry_out(args: argparse.Namespace) -> Report:
-    """Provision, run, measure."""
+    """Provision, run, measure.
+
+    Raises: RunFailed, ApiError: it could not be done.
+    """
+    if not args.api:
+        return await _carry_out(args, None)
+    with ApiClient(args.api) as api:
+        return await _carry_out(args, api)
+
+
+async def _carry_out(args: argparse.Namespace, api: ApiClient | None) -> Report:
     scenario = scenario_of(args)
-    api = ApiClient(args.api) if args.api else None
     accounts: tuple[AgentAccount, ...] = ()
     if args.provision:
         if api is None or not args.operator_password:
@@ -217,16 +226,14 @@ async def carry_out(args: argparse.Namespace) -> Report:
 
 def print_second(latest: Sequence[Snapshot], runner: Runner) -> None:
     """One line of progress."""
-    now = time.monotonic()
-    fresh = [one for one in runner.callers[-500:] if one.answered_at is not None and one.invited_at > now - 5]
-    setup = percentile([(one.answered_at - one.invited_at) * 1000 for one in fresh if one.answered_at is not None], 0.5)
+    setups_ms = [one.setup_p50_ms for one in latest if one.setup_p50_ms is not None]
     cells = [
         f"calls {sum(one.calls_begun for one in latest):6d}",
         f"up {sum(one.calls_up for one in latest):4d}",
         f"talking {sum(one.calls_connected for one in latest):4d}",
         f"failed {sum(one.failed for one in latest):4d}",
         f"busy {sum(one.agents_busy for one in latest):3d}/{sum(one.agents_registered for one in latest)}",
-        f"set-up p50 {'-' if setup is None else f'{setup:.1f} ms'}",
+        f"set-up p50 {f'{max(setups_ms):.1f} ms' if setups_ms else '-'}",
     ]
     if runner.order.with_rtp:
         cells.append(f"RTP {sum(one.rtp_sent for one in latest)}/{sum(one.rtp_received for one in latest)}")

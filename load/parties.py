@@ -73,6 +73,7 @@ class Floor(Protocol):
 class CallerFloor(Floor, Protocol):
     """... and what a caller tells there."""
 
+    def caller_answered(self, caller: Caller) -> None: ...
     def caller_ended(self, caller: Caller) -> None: ...
     def please_hang_up(self, key: str) -> None: ...
 
@@ -224,6 +225,7 @@ class Caller:
         match event:
             case SessionAccepted(sdp=sdp):
                 self.answered_at = bank.clock()
+                self._floor.caller_answered(self)
                 try:
                     self._media.read(sdp or b"")
                 except (ParseError, OfferRefused):

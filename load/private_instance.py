@@ -57,17 +57,18 @@ class PrivateInstance:
 
         Raises: InstanceFailed: it ended, or took too long.
         """
-        api, loop = ApiClient(self.url, timeout_s=2.0), asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
         deadline = loop.time() + START_TIMEOUT_S
-        while True:
-            if self._process.poll() is not None:
-                raise InstanceFailed(f"the service ended with status {self._process.returncode}:\n{self.log_tail()}")
-            with contextlib.suppress(ApiError):
-                await asyncio.to_thread(api.request, "GET", "/readyz")
-                return
-            if loop.time() > deadline:
-                raise InstanceFailed(f"the service was not ready within {START_TIMEOUT_S:.0f} s:\n{self.log_tail()}")
-            await asyncio.sleep(POLL_S)
+        with ApiClient(self.url, timeout_s=2.0) as api:
+            while True:
+                if self._process.poll() is not None:
+                    raise InstanceFailed(f"the service ended with status {self._process.returncode}:\n{self.log_tail()}")
+                with contextlib.suppress(ApiError):
+                    await asyncio.to_thread(api.request, "GET", "/readyz")
+                    return
+                if loop.time() > deadline:
+                    raise InstanceFailed(f"the service was not ready within {START_TIMEOUT_S:.0f} s:\n{self.log_tail()}")
+                await asyncio.sleep(POLL_S)
 
     async def stop(self) -> int:
         """SIGTERM, and SIGKILL for one that does not hear it; the exit status."""

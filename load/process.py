@@ -35,6 +35,7 @@ from load.records import (
     ToChild,
     ToParent,
 )
+from load.report import percentile
 from load.rtp_process import RtpClient
 from sip.flow import Flow
 
@@ -64,6 +65,7 @@ class Part:
         self._talking_to: dict[str, Offer] = {}
         self._serial = 0
         self._begun = self._failed = self._connected = 0
+        self._setups_ms: list[float] = []
         self._is_over = False
         self._rng = random.Random(f"{order.seed}/{order.process}")
         self._closed_loops = any(isinstance(one, Concurrent) for one in order.scenario.arrivals)
@@ -153,18 +155,23 @@ class Part:
         if self.order.api is None or account.token is None:
             LOG.warning("! agent %s cannot go away: no API given", account.agent)
             return
-        desk = ApiClient(self.order.api, account.token)
         path = f"/api/v1/agents/{account.agent}"
-        while loop.time() < end_at:
-            await asyncio.sleep(profile.works_for.draw(phone.rng))
-            try:
-                await asyncio.to_thread(desk.post, f"{path}/not-ready", {"reason": self.order.away_reason})
-                await asyncio.sleep(profile.away_for.draw(phone.rng))
-                await asyncio.to_thread(desk.post, f"{path}/ready")
-            except ApiError as fault:
-                LOG.warning("! agent %s: %s", account.agent, fault)
+        with ApiClient(self.order.api, account.token) as desk:
+            while loop.time() < end_at:
+                await asyncio.sleep(profile.works_for.draw(phone.rng))
+                try:
+                    await asyncio.to_thread(desk.post, f"{path}/not-ready", {"reason": self.order.away_reason})
+                    await asyncio.sleep(profile.away_for.draw(phone.rng))
+                    await asyncio.to_thread(desk.post, f"{path}/ready")
+                except ApiError as fault:
+                    LOG.warning("! agent %s: %s", account.agent, fault)
 
     # ------------------------------------------------------------------ what its parties tell
+
+    def caller_answered(self, caller: Caller) -> None:
+        """Remember how long it took, for the line a second."""
+        assert caller.answered_at is not None
+        self._setups_ms.append((caller.answered_at - caller.invited_at) * 1000)
 
     def caller_ended(self, caller: Caller) -> None:
         """Write it down; in a closed loop the next one comes."""
@@ -229,6 +236,7 @@ class Part:
     def snapshot(self) -> Snapshot:
         """How it stands."""
         progress = self.rtp.progress if self.rtp is not None else None
+        setups_ms, self._setups_ms = self._setups_ms, []
         return Snapshot(
             at=self.bank.clock(),
             process=self.order.process,
@@ -238,6 +246,7 @@ class Part:
             failed=self._failed,
             agents_busy=sum(bool(phone.offers) for phone in self.phones),
             agents_registered=sum(phone.is_registered for phone in self.phones),
+            setup_p50_ms=percentile(setups_ms, 0.5),
             rtp_sent=progress.sent if progress else 0,
             rtp_received=progress.received if progress else 0,
             cpu_s=own_cpu_s() + (progress.cpu_s if progress else 0.0),

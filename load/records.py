@@ -93,6 +93,8 @@ class Snapshot(_Record, frozen=True, kw_only=True):
     failed: int
     agents_busy: int
     agents_registered: int
+    setup_p50_ms: float | None = None
+    """INVITE to 200, of calls answered since the last snapshot."""
     rtp_sent: int = 0
     rtp_received: int = 0
     cpu_s: float = 0.0

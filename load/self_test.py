@@ -155,6 +155,8 @@ class SelfTest:
     async def _phones(self) -> AsyncIterator[None]:
         server = self.instance.sip
         async with contextlib.AsyncExitStack() as stack:
+            stack.callback(self.admin.close)
+            stack.callback(self.desk.close)
             # The outside world: a carrier's gateway from which the caller comes and to which calls go out.
             self.outside_phone = await stack.enter_async_context(SyntheticPhone(server, "outside", takes_all=True))
             stack.push_async_callback(self._close_desk)

@@ -25,15 +25,30 @@ HOLD_MUSIC = "music/default"
 
 
 def establish(x: Exchange, call: s.Call, a: s.Leg, b: s.Leg) -> None:
-    """Let the two hear each other; whatever plays to either ends."""
+    """Let the two hear each other; whatever plays to either ends.
+
+    A party that put us on hold while it waited is not there yet: the other hears music, and they are connected when it is back.
+    """
     for leg in (a, b):
         if leg.agent is None:
             continue
         work = x.state.agents[leg.agent].works.get(call.id)
         if work is not None and works.Input.CONNECTED in works.TRANSITIONS[work.state]:
             x.emit(WorkConnected(agent=leg.agent, call=call.id))
+    if not (_is_held(a) or _is_held(b)):
+        x.emit(CallEstablished(call=call.id, a=a.id, b=b.id))
+        x.do(ConnectLegs(a=a.id, b=b.id))
+        return
+    x.silence(a)
+    x.silence(b)
     x.emit(CallEstablished(call=call.id, a=a.id, b=b.id))
-    x.do(ConnectLegs(a=a.id, b=b.id))
+    for leg, other in ((a, b), (b, a)):
+        if _is_held(other):
+            x.play(leg, _music(x, call), "hold", loop=True)
+
+
+def _is_held(leg: s.Leg) -> bool:
+    return legs.Input.RETRIEVED in legs.TRANSITIONS[leg.state]
 
 
 def record(x: Exchange, call: s.Call, a: s.Leg, b: s.Leg) -> None:
@@ -76,7 +91,7 @@ def retrieve(x: Exchange, call: s.Call, leg: s.Leg) -> None:
         return
     if leg.agent is not None and _work_allows(x, call, leg, works.Input.RETRIEVED):
         x.emit(CallRetrieved(call=call.id, by=leg.agent))
-    if legs.Input.RETRIEVED in legs.TRANSITIONS[other.state]:
+    if _is_held(other):
         x.play(leg, _music(x, call), "hold", loop=True)
     else:
         x.silence(leg)

@@ -87,6 +87,23 @@ def test_hold_by_the_phone_and_by_both_sides() -> None:
     assert shell.engine.state.calls["c"].state == "established"
 
 
+def test_who_waits_with_the_phone_on_hold_is_connected_when_it_comes_back() -> None:
+    """Found by the storm: the two were bridged although one of them, or both, were not there."""
+    shell = open_house(house(queues=(queue(record=True),)), anna=Phone(answers_after_s=0.5))
+    call(shell, name="c")
+    shell.run(1)
+    shell.send(i.LegHeldByParty(leg="c-in"), i.LegHeldByParty(leg="c.1"))
+    shell.run(3)
+    assert shell.engine.state.calls["c"].state == "held"
+    assert not shell.bridges
+    shell.send(i.LegRetrievedByParty(leg="c-in"))
+    assert not shell.bridges
+    assert "c-in" in shell.plays
+    shell.send(i.LegRetrievedByParty(leg="c.1"))
+    assert shell.bridges == {frozenset(("c-in", "c.1"))}
+    assert not shell.plays
+
+
 def test_agent_hangs_up_and_the_caller_is_released() -> None:
     shell = talking()
     shell.send(i.HangUp(agent="anna", call="c"))

@@ -136,7 +136,7 @@ def test_nothing_is_taken_in_before_configuration_or_while_shutting_down() -> No
 
 
 def moment(*when: int) -> float:
-    from zoneinfo import ZoneInfo  # noqa: PLC0415
+    from zoneinfo import ZoneInfo
 
     return dt.datetime(*when, tzinfo=ZoneInfo("Europe/Berlin")).timestamp()
 
@@ -197,7 +197,7 @@ def test_a_number_that_leads_to_an_agent_rings_and_is_answered_when_she_answers(
     [("always", None, False, True), ("busy", None, True, True), ("no_answer", NEVER, False, True), ("unregistered", None, False, False)],
 )
 def test_forwarding_by_reason(reason: str, phone: Phone | None, busy: bool, registered: bool) -> None:
-    from acd.core.configuration import Forwarding  # noqa: PLC0415
+    from acd.core.configuration import Forwarding
 
     number = "+491701234567"
     people = (agent("anna", forwarding=Forwarding(**{reason: number})),)
@@ -227,7 +227,7 @@ def test_without_forwarding_a_busy_agent_is_busy() -> None:
 
 
 def test_a_queue_offer_never_follows_the_agent_s_forwarding() -> None:
-    from acd.core.configuration import Forwarding  # noqa: PLC0415
+    from acd.core.configuration import Forwarding
 
     shell = open_house(house(agents=(agent("anna", forwarding=Forwarding(always="+49170")),)))
     call(shell)

@@ -119,7 +119,7 @@ def test_hashes_differ_as_soon_as_one_event_does() -> None:
 
 def test_live_figures_equal_the_report_folded_from_the_journal(day: Shell) -> None:
     """U14: one fold for both, so equality and not nearly."""
-    from acd.core import statistics  # noqa: PLC0415
+    from acd.core import statistics
 
     report = statistics.Statistics()
     for entry in day.journal:

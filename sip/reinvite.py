@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sip.events import ReInviteAnswered, ReInviteCancelled, ReInviteConfirmed, ReInviteReceived
 from sip.machine import Edge, bind, to
 from sip.message import Request, Response
+from sip.session_timer import agree_as_uac
 from sip.timers import Timer
 from sip.transaction.base import Transaction
 from sip.transaction.invite_server import InviteServer
@@ -121,7 +122,7 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
 class ReInvite:
     """The re-INVITE side of one session."""
 
-    __slots__ = ("ack", "interval", "offer", "ok", "sequence_number", "session", "state", "transaction", "uas")
+    __slots__ = ("ack", "interval", "is_refresh", "offer", "ok", "sequence_number", "session", "state", "transaction", "uas")
 
     def __init__(self, session: "Session") -> None:
         self.session = session
@@ -133,6 +134,7 @@ class ReInvite:
         self.ack: tuple[Any, bytes] | None = None
         self.ok: Response | None = None
         self.interval = 0.0
+        self.is_refresh = False
 
     def fire(self, event: Input, now: float, argument: Any = None) -> None:
         """Take one input."""
@@ -171,6 +173,9 @@ class ReInvite:
 
     def send_ack(self, now: float, response: Response) -> None:
         self.session.dialog_now.refresh_target(response)
+        if self.state is not State.CLOSED:
+            self.session.local_sdp = self.offer or self.session.local_sdp
+            self.session.renew(agree_as_uac(response), now)
         self.ack = self.session.build_ack(self.sequence_number, None)
         self.resend_ack(now, response)
 
@@ -181,9 +186,17 @@ class ReInvite:
     def report_answer(self, _now: float, response: Response | None) -> None:
         status = 408 if response is None else response.status
         sdp = response.body if response is not None and status < 300 and response.has_sdp else None
+        was_refresh, self.is_refresh = self.is_refresh, False
+        if was_refresh and sdp == (self.session.remote_sdp if status < 300 else None):
+            return  # a refresh (RFC 4028) that changed nothing is nobody's news
+        if sdp is not None:
+            self.session.remote_sdp = sdp
         self.session.agent.emit(ReInviteAnswered(self.session.id, sdp, status))
 
     def report_glare(self, _now: float, _argument: Any) -> None:
+        if self.is_refresh:
+            self.is_refresh = False  # the re-INVITE in its way refreshes as well
+            return
         self.session.agent.emit(ReInviteAnswered(self.session.id, None, 491))
 
     def start_retry_timer(self, now: float, _response: Response) -> None:
@@ -205,7 +218,7 @@ class ReInvite:
 
     def send_2xx(self, now: float, sdp: bytes) -> None:
         assert self.uas is not None
-        self.ok = self.session.response(self.uas.request, 200, sdp=sdp)
+        self.ok = self.session.acceptance(self.uas.request, sdp, now)
         self.uas.respond(self.ok, now)
         values = self.session.agent.values
         self.interval = values.t1

@@ -9,13 +9,13 @@ from enum import StrEnum, auto
 from typing import Any, Protocol
 
 from sip import dialog as dialogs
-from sip import reinvite
+from sip import reinvite, session_timer
 from sip.dialog import Dialog, uac_dialog, uas_dialog
 from sip.digest import ClientDigest
 from sip.events import Event, InfoAnswered, SessionAccepted, SessionConfirmed, SessionEnded, SessionFailed, SessionProgress
 from sip.flow import Flow
 from sip.machine import Edge, bind, to
-from sip.message import Request, Response
+from sip.message import Headers, Request, Response
 from sip.status import reason_phrase
 from sip.timers import Timer, TimerTable, TimerValues
 from sip.transaction.base import ClientUser, Transaction
@@ -29,6 +29,9 @@ SDP_TYPE = "application/sdp"
 # RFC 3261 §22.2: a new challenge to each new attempt must not become an endless conversation (stale nonces and a proxy before the registrar
 # need two rounds, the rest is patience).
 MAX_CHALLENGE_ROUNDS = 3
+
+# When a re-INVITE is under way as a refresh falls due: that one, if it succeeds, refreshes too, and this look is for the case that it does not.
+REFRESH_AGAIN_S = 10.0
 
 
 class State(StrEnum):
@@ -55,6 +58,7 @@ class Input(StrEnum):
     FORKED_2XX = auto()  # another callee has answered too
     RESPONSE_300_699 = auto()
     CHALLENGE = auto()  # a 401 or 407 that we can answer
+    TOO_BRIEF = auto()  # a 422: the session interval we proposed
     INVITE_TIMEOUT = auto()
     TRANSPORT_ERROR = auto()
     HANG_UP = auto()
@@ -65,7 +69,7 @@ class Input(StrEnum):
     CANCEL = auto()
     BYE = auto()
     BYE_DONE = auto()  # answered, or given up
-    LOST = auto()  # the peer has lost the dialog (481, 408 inside it)
+    LOST = auto()  # the peer has lost the dialog (481, 408 inside it), or has not refreshed the session (RFC 4028)
     TIMER_2XX = auto()
     TIMER_ACK = auto()
     TIMER_CANCEL = auto()
@@ -80,6 +84,7 @@ class Do(StrEnum):
     RESEND_ACK = auto()
     HANG_UP_FORK = auto()
     RETRY_WITH_CREDENTIALS = auto()
+    RETRY_WITH_LONGER_INTERVAL = auto()
     SEND_CANCEL = auto()
     ABANDON_INVITE = auto()
     SEND_PROVISIONAL = auto()
@@ -111,6 +116,7 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
         Input.RESPONSE_2XX:     to(State.ESTABLISHED, Do.CONFIRM, Do.SEND_ACK, Do.REPORT_ACCEPTED),
         Input.RESPONSE_300_699: to(State.ENDED, Do.RELEASE, Do.REPORT_REFUSED),
         Input.CHALLENGE:        to(State.CALLING, Do.RETRY_WITH_CREDENTIALS),
+        Input.TOO_BRIEF:        to(State.CALLING, Do.RETRY_WITH_LONGER_INTERVAL),
         Input.INVITE_TIMEOUT:   to(State.ENDED, Do.RELEASE, Do.REPORT_UNANSWERED),
         Input.TRANSPORT_ERROR:  to(State.ENDED, Do.RELEASE, Do.REPORT_UNREACHABLE),
         Input.HANG_UP:          to(State.CANCEL_PENDING),
@@ -120,6 +126,7 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
         Input.RESPONSE_2XX:     to(State.ESTABLISHED, Do.CONFIRM, Do.SEND_ACK, Do.REPORT_ACCEPTED),
         Input.RESPONSE_300_699: to(State.ENDED, Do.RELEASE, Do.REPORT_REFUSED),
         Input.CHALLENGE:        to(State.CALLING, Do.RETRY_WITH_CREDENTIALS),
+        Input.TOO_BRIEF:        to(State.CALLING, Do.RETRY_WITH_LONGER_INTERVAL),
         Input.TRANSPORT_ERROR:  to(State.ENDED, Do.RELEASE, Do.REPORT_UNREACHABLE),
         Input.HANG_UP:          to(State.CANCELLING, Do.SEND_CANCEL),
     },
@@ -128,6 +135,7 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
         Input.RESPONSE_2XX:     to(State.ENDING, Do.CONFIRM, Do.SEND_ACK, Do.SEND_BYE, Do.REPORT_ENDED_HERE),
         Input.RESPONSE_300_699: to(State.ENDED, Do.RELEASE, Do.REPORT_ENDED_HERE),
         Input.CHALLENGE:        to(State.ENDED, Do.RELEASE, Do.REPORT_ENDED_HERE),
+        Input.TOO_BRIEF:        to(State.ENDED, Do.RELEASE, Do.REPORT_ENDED_HERE),
         Input.INVITE_TIMEOUT:   to(State.ENDED, Do.RELEASE, Do.REPORT_ENDED_HERE),
         Input.TRANSPORT_ERROR:  to(State.ENDED, Do.RELEASE, Do.REPORT_ENDED_HERE),
     },
@@ -136,6 +144,7 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
         Input.RESPONSE_2XX:     to(State.ENDING, Do.CONFIRM, Do.SEND_ACK, Do.SEND_BYE, Do.REPORT_ENDED_HERE),
         Input.RESPONSE_300_699: to(State.ENDED, Do.RELEASE, Do.REPORT_ENDED_HERE),
         Input.CHALLENGE:        to(State.ENDED, Do.RELEASE, Do.REPORT_ENDED_HERE),
+        Input.TOO_BRIEF:        to(State.ENDED, Do.RELEASE, Do.REPORT_ENDED_HERE),
         Input.RESPONSE_1XX:     to(State.CANCELLING),
         Input.TRANSPORT_ERROR:  to(State.ENDED, Do.RELEASE, Do.REPORT_ENDED_HERE),
         Input.TIMER_CANCEL:     to(State.ENDED, Do.ABANDON_INVITE, Do.RELEASE, Do.REPORT_ENDED_HERE),
@@ -194,6 +203,7 @@ class Agent(Protocol):
 
     timers: TimerTable
     values: TimerValues
+    session_timer: session_timer.SessionTimerPolicy | None
 
     def emit(self, event: Event) -> None: ...
     def count(self, what: str) -> None: ...
@@ -217,8 +227,32 @@ class Session:
     """One INVITE usage, caller or callee; told by transactions, timers and the application, it answers through its agent."""
 
     __slots__ = (
-        "ack", "agent", "bye_reason", "challenge_rounds", "delayed_offer", "dialog", "digest", "final_status", "flow", "forks", "id",
-        "interval", "invite", "is_caller", "local_tag", "modification", "ok", "provisional", "state", "timers", "transaction", "uas",
+        "ack",
+        "agent",
+        "agreement",
+        "bye_reason",
+        "challenge_rounds",
+        "delayed_offer",
+        "dialog",
+        "digest",
+        "final_status",
+        "flow",
+        "forks",
+        "id",
+        "interval",
+        "invite",
+        "is_caller",
+        "is_interval_raised",
+        "local_sdp",
+        "local_tag",
+        "modification",
+        "ok",
+        "provisional",
+        "remote_sdp",
+        "state",
+        "timers",
+        "transaction",
+        "uas",
     )  # fmt: skip
 
     def __init__(self, agent: Agent, session: str, invite: Request, flow: Flow, *, is_caller: bool) -> None:
@@ -243,6 +277,10 @@ class Session:
         self.bye_reason: str | None = None
         self.final_status: int | None = None
         self.delayed_offer = False
+        self.is_interval_raised = False
+        self.agreement: session_timer.Agreement | None = None
+        self.local_sdp: bytes | None = None
+        self.remote_sdp: bytes | None = None
         self.modification = reinvite.ReInvite(self)
 
     # --- driving
@@ -265,6 +303,10 @@ class Session:
             self.fire(Input.TIMER_ACK, now)
         elif timer is Timer.CANCELLED:
             self.fire(Input.TIMER_CANCEL, now)
+        elif timer is Timer.SESSION_REFRESH:
+            self.refresh(now)
+        elif timer is Timer.SESSION_EXPIRES:
+            self.fire(Input.LOST, now)
         elif timer is Timer.REINVITE_RESEND_2XX:
             self.modification.fire(reinvite.Input.TIMER_2XX, now)
         elif timer is Timer.REINVITE_ACK:
@@ -356,6 +398,8 @@ class Session:
                 self.fire(Input.REPEATED_2XX if tag == self.dialog.remote_tag else Input.FORKED_2XX, now, response)
         elif status in {401, 407} and self._can_answer(response):
             self.fire(Input.CHALLENGE, now, response)
+        elif status == 422 and self.agent.session_timer is not None and not self.is_interval_raised:
+            self.fire(Input.TOO_BRIEF, now, response)
         else:
             self.final_status = status
             self.fire(Input.RESPONSE_300_699, now, response)
@@ -384,7 +428,7 @@ class Session:
         sdp = response.body if response.has_sdp else None
         self.agent.emit(SessionProgress(self.id, response.status, sdp, response, tag))
 
-    def confirm(self, _now: float, response: Response) -> None:
+    def confirm(self, now: float, response: Response) -> None:
         # §13.2.2.4: an early dialog's state is transformed, its route set "MUST be recomputed based on the 2xx"; others are done with.
         early = self.forks.pop(response.to_tag or "", None)
         self._leave_forks()
@@ -394,6 +438,7 @@ class Session:
         else:
             early.confirm(response)
             self.dialog = early
+        self.renew(session_timer.agree_as_uac(response), now)
         self.final_status = response.status
 
     def send_ack(self, _now: float, response: Response) -> None:
@@ -409,6 +454,7 @@ class Session:
     def acknowledge(self, sdp: bytes) -> None:
         """Send the ACK that carries the answer to an offer we got in the 2xx."""
         if self.delayed_offer and self.ack is None and self.state is State.ESTABLISHED:
+            self.local_sdp = sdp
             self.ack = self.build_ack(self.invite.cseq.number, sdp)
             self.agent.send(*self.ack)
         else:
@@ -425,16 +471,27 @@ class Session:
             self.agent.request(bye, fork.send_flow, _Nobody(), now)
 
     def retry_with_credentials(self, now: float, _response: Response) -> None:
-        assert self.digest is not None
-        self._leave_forks()
+        self._call_again(self.invite.headers.copy(), now)
+
+    def retry_with_longer_interval(self, now: float, response: Response) -> None:
+        # RFC 4028 §7.3: "the UAC MAY retry the request", with the Min-SE of the 422.
+        assert self.agent.session_timer is not None
+        self.is_interval_raised = True
         headers = self.invite.headers.copy()
-        number = self.invite.cseq.number + 1
-        headers.set("CSeq", f"{number} INVITE")
+        for name, value in session_timer.headers_of_request(self.agent.session_timer, None, session_timer.min_se(response)):
+            headers.set(name, value)
+        self._call_again(headers, now)
+
+    def _call_again(self, headers: Headers, now: float) -> None:
+        """The same INVITE in a new transaction (§8.1.3.5): new branch, next CSeq, credentials where we have been asked for some."""
+        self._leave_forks()
+        headers.set("CSeq", f"{self.invite.cseq.number + 1} INVITE")
         headers.replace_first("Via", self.agent.via(self.flow))
-        headers.remove("Authorization")
-        headers.remove("Proxy-Authorization")
-        for name, value in self.digest.headers("INVITE", self.invite.uri, self.agent.new_token()):
-            headers.add(name, value)
+        if self.digest is not None:
+            headers.remove("Authorization")
+            headers.remove("Proxy-Authorization")
+            for name, value in self.digest.headers("INVITE", self.invite.uri, self.agent.new_token()):
+                headers.add(name, value)
         self.invite = self.invite.with_headers(headers)
         self.call(now)
 
@@ -476,6 +533,18 @@ class Session:
             status, reason, to_tag=self.local_tag or None, headers=fields, body=sdp or b"", content_type=SDP_TYPE if sdp else None
         )
 
+    def acceptance(self, request: Request, sdp: bytes, now: float, headers: Fields = ()) -> Response:
+        """The 200 to an INVITE or re-INVITE, with what it agrees to about refreshing."""
+        self.local_sdp = sdp
+        if request.has_sdp:
+            self.remote_sdp = request.body
+        policy = self.agent.session_timer
+        if policy is None:
+            return self.response(request, 200, sdp=sdp, headers=headers)
+        agreement = session_timer.agree_as_uas(request, policy)
+        self.renew(agreement, now)
+        return self.response(request, 200, sdp=sdp, headers=[*headers, *session_timer.headers_of_2xx(agreement, request)])
+
     def send_provisional(self, now: float, argument: tuple[int, bytes | None, Fields]) -> None:
         assert self.uas is not None
         status, sdp, headers = argument
@@ -485,7 +554,7 @@ class Session:
         assert self.uas is not None
         assert self.dialog is not None
         sdp, headers = argument
-        self.ok = self.response(self.invite, 200, sdp=sdp, headers=headers)
+        self.ok = self.acceptance(self.invite, sdp, now, headers)
         self.dialog.fire(dialogs.Input.FINAL_2XX)
         self.final_status = 200
         self.uas.respond(self.ok, now)
@@ -533,6 +602,8 @@ class Session:
         bye.respond(self.response(bye.request, 200), now)
 
     def close_reinvite(self, now: float, _argument: Any) -> None:
+        self.stop(Timer.SESSION_REFRESH)
+        self.stop(Timer.SESSION_EXPIRES)
         self.modification.fire(reinvite.Input.SESSION_ENDED, now)
 
     def release(self, _now: float, _argument: Any) -> None:
@@ -551,9 +622,12 @@ class Session:
     # --- reports
 
     def report_accepted(self, _now: float, response: Response) -> None:
+        self.remote_sdp = response.body if response.has_sdp else None
         self.agent.emit(SessionAccepted(self.id, response.body if response.has_sdp else None, response))
 
     def report_confirmed(self, _now: float, ack: Request) -> None:
+        if ack.has_sdp:
+            self.remote_sdp = ack.body
         self.agent.emit(SessionConfirmed(self.id, ack.body if ack.has_sdp else None))
 
     def report_refused(self, _now: float, response: Response) -> None:
@@ -646,12 +720,36 @@ class Session:
             body, content_type = again.body, again.headers.get("Content-Type")
         if method == "INVITE":
             headers = [("Contact", self.agent.contact(dialog.send_flow)), *self.agent.invite_headers]
+            if self.agent.session_timer is not None and self.agreement is not None:
+                headers += session_timer.headers_of_request(self.agent.session_timer, self.agreement)
         if method == "BYE" and self.bye_reason:
             headers.append(("Reason", self.bye_reason))
         if self.digest is not None:
             headers += self.digest.headers(method, dialog.remote_target, self.agent.new_token())
         request = dialog.request(method, self.agent.via(dialog.send_flow), headers, body, content_type)
         return self.agent.request(request, dialog.send_flow, self, now)
+
+    # --- session timer, RFC 4028
+
+    def renew(self, agreement: session_timer.Agreement | None, now: float) -> None:
+        """A 2xx to an INVITE or re-INVITE was sent or received: the interval begins anew, under what it says."""
+        self.stop(Timer.SESSION_REFRESH)
+        self.stop(Timer.SESSION_EXPIRES)
+        if self.agent.session_timer is None:
+            return
+        self.agreement = agreement
+        if agreement is not None:
+            self.start(Timer.SESSION_EXPIRES, now + agreement.expire_after_s)
+            if agreement.we_refresh:
+                self.start(Timer.SESSION_REFRESH, now + agreement.refresh_after_s)
+
+    def refresh(self, now: float) -> None:
+        """Half of the interval has gone: offer again what is in force; the application hears of it only if the answer differs."""
+        if self.modification.state is reinvite.State.IDLE and self.local_sdp is not None:
+            self.modification.is_refresh = True
+            self.modification.fire(reinvite.Input.SEND, now, self.local_sdp)
+        else:
+            self.start(Timer.SESSION_REFRESH, now + REFRESH_AGAIN_S)
 
     def receive_ack(self, ack: Request, now: float) -> None:
         """An ACK in our dialog: for the first 2xx or for that of a re-INVITE."""

@@ -25,6 +25,7 @@ from sip.parser import DEFAULT_LIMITS, Limits, is_keep_alive, parse_datagram
 from sip.registrar import Registrar
 from sip.registration import Registration, RegistrationPlan
 from sip.session import SDP_TYPE, Fields, Input, Session, State
+from sip.session_timer import SessionTimerPolicy, headers_of_request, is_too_brief
 from sip.timers import RFC3261, Timer, TimerTable, TimerValues
 from sip.transaction.base import ClientUser, Transaction
 from sip.transaction.invite_server import State as InviteServerState
@@ -37,8 +38,8 @@ Classify = Callable[[Request, Flow], Literal["trunk", "challenge", "reject"]]
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, REGISTER"
 METHODS = frozenset(ALLOW.split(", "))
 INFO_TYPES = frozenset({"application/dtmf-relay", "application/dtmf"})
-# RFC 3261 §8.2.2.3: option tags we understand when a request requires them. None yet: 100rel (RFC 3262) is answered 420.
-SUPPORTED: frozenset[str] = frozenset()
+# RFC 3261 §8.2.2.3: option tags we understand when a request requires them: RFC 4028's. 100rel (RFC 3262) is answered 420.
+SUPPORTED: frozenset[str] = frozenset({"timer"})
 
 
 def _challenge_everybody(_request: Request, _flow: Flow) -> Literal["trunk", "challenge", "reject"]:
@@ -62,6 +63,8 @@ class UserAgentConfig(msgspec.Struct, frozen=True):
     overload: OverloadPolicy = OverloadPolicy()
     limits: Limits = DEFAULT_LIMITS
     info_types: frozenset[str] = INFO_TYPES
+    session_timer: SessionTimerPolicy | None = SessionTimerPolicy()
+    """RFC 4028: how sessions are kept refreshed, so that a peer that vanished is noticed; None: not at all."""
 
 
 class UserAgent:
@@ -82,7 +85,9 @@ class UserAgent:
         self._dialogs: dict[DialogKey, Session] = {}
         self._registrations: dict[str, Registration] = {}
         self._advertised: dict[Flow, tuple[str, str]] = {}
-        self.invite_headers: Fields = (("Allow", ALLOW), ("Supported", ""), ("User-Agent", config.agent_name))
+        self.session_timer = config.session_timer
+        self._supported = ", ".join(sorted(SUPPORTED)) if config.session_timer else ""
+        self.invite_headers: Fields = (("Allow", ALLOW), ("Supported", self._supported), ("User-Agent", config.agent_name))
         self.plain_headers: list[tuple[str, str]] = [("User-Agent", config.agent_name)]
         if config.registrar is not None:
             config.registrar.attach(self.timers, self.emit)
@@ -215,6 +220,7 @@ class UserAgent:
             ("CSeq", "1 INVITE"),
             ("Contact", self.contact(flow, contact_user)),
             *self.invite_headers,
+            *(headers_of_request(self.session_timer, None) if self.session_timer else ()),
             *headers,
         ]
         request = Request.build(
@@ -223,6 +229,7 @@ class UserAgent:
         call = Session(self, session, request, flow, is_caller=True)
         call.local_tag = tag
         call.delayed_offer = sdp is None
+        call.local_sdp = sdp
         if credentials is not None:
             call.digest = ClientDigest(credentials)
         self._sessions[session] = call
@@ -571,13 +578,13 @@ class UserAgent:
     def _is_unsupported(self, transaction: ServerTransaction, now: float) -> bool:
         request = transaction.request
         # Proxy-Require is none of a UAS's business (§20.29; RFC 4475 §3.3.5 wants only the tags of Require back).
-        wanted = [tag for tag in request.require if tag not in SUPPORTED]
+        wanted = [tag for tag in request.require if tag not in SUPPORTED or not self._supported]
         if wanted:
             self._answer(transaction, 420, now, [("Unsupported", ", ".join(wanted))])
         return bool(wanted)
 
     def _is_unreadable(self, transaction: ServerTransaction, now: float) -> bool:
-        """An INVITE's body we cannot use (415), or an answer that its sender would not take (406)."""
+        """An INVITE with a body we cannot use (415), a session interval we do not bear (422), or no wish for the answer we give (406)."""
         request = transaction.request
         content_type = request.content_type
         if request.body and (content_type is None or content_type.essence != SDP_TYPE):
@@ -587,6 +594,9 @@ class UserAgent:
                 return True
         if request.headers.get("Content-Encoding") not in {None, "", "identity"}:
             self._answer(transaction, 415, now, [("Accept", SDP_TYPE), ("Accept-Encoding", "identity")])
+            return True
+        if self.session_timer is not None and is_too_brief(request, self.session_timer):
+            self._answer(transaction, 422, now, [("Min-SE", str(self.session_timer.min_se_s))])
             return True
         accept = request.accept
         if accept is not None and not any(one.essence in {SDP_TYPE, "application/*", "*/*"} for one in accept):
@@ -607,7 +617,13 @@ class UserAgent:
 
     def _answer_options(self, transaction: ServerTransaction, now: float) -> None:
         # §11.2: Allow, Accept, Accept-Encoding, Accept-Language and Supported SHOULD be present; no SDP, since we answer for nobody yet.
-        fields = [("Allow", ALLOW), ("Accept", SDP_TYPE), ("Accept-Encoding", "identity"), ("Accept-Language", "en, de"), ("Supported", "")]
+        fields = [
+            ("Allow", ALLOW),
+            ("Accept", SDP_TYPE),
+            ("Accept-Encoding", "identity"),
+            ("Accept-Language", "en, de"),
+            ("Supported", self._supported),
+        ]
         self._answer(transaction, 200, now, fields)
 
     def _answer_stateless(self, request: Request, status: int, flow: Flow, headers: Fields = ()) -> None:

@@ -125,5 +125,5 @@ async def test_baresip_registers_answers_our_call_and_is_hung_up(tmp_path, trans
 async def answered_bye(house):
     """Until the BYE's transaction has left the dialog table, which its answer does."""
     async with asyncio.timeout(5):
-        while house.agent.live_sessions:  # noqa: ASYNC110  # no event tells of it: the application is not concerned
+        while house.agent.live_sessions:  # no event tells of it: the application is not concerned
             await asyncio.sleep(0.01)

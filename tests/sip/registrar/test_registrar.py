@@ -292,7 +292,7 @@ def test_the_carrier_reaches_us_at_the_contact_we_registered():
 
 
 def _name(uri):
-    from sip.headers.name_addr import NameAddr  # noqa: PLC0415  # only here
+    from sip.headers.name_addr import NameAddr  # only here
 
     return NameAddr(uri)
 

@@ -16,7 +16,7 @@ from tests.sip.user_agent.network import ANSWER, OPEN, SDP
 FLOW = Flow("udp", ("192.0.2.1", 5060), ("192.0.2.2", 5060))
 CALLER_STATES = {State.CALLING, State.PROCEEDING, State.CANCEL_PENDING, State.CANCELLING}
 CALLEE_STATES = {State.OFFERED, State.ANSWERED, State.HANG_UP_PENDING}
-CALLER_INPUTS = {Input.REPEATED_2XX, Input.FORKED_2XX, Input.CHALLENGE}
+CALLER_INPUTS = {Input.REPEATED_2XX, Input.FORKED_2XX, Input.CHALLENGE, Input.TOO_BRIEF}
 
 
 def request(method, number=1, branch="b"):
@@ -76,6 +76,8 @@ class Bench:
                 return self.ok("other")
             case "response_300_699" | "response_491":
                 return self.ok("b", 491)
+            case "too_brief":
+                return self.session.invite.response(422, to_tag="b", headers=[("Min-SE", "3600")])
             case "challenge":
                 response = self.session.invite.response(401, headers=[("WWW-Authenticate", 'Digest realm="r", nonce="n", qop="auth"')])
                 self.session.digest.learn(response)

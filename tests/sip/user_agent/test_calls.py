@@ -657,7 +657,7 @@ def test_the_target_uri_of_a_call_keeps_its_parameters():
 
 
 def _name(node):
-    from sip.headers.name_addr import NameAddr  # noqa: PLC0415  # only here
+    from sip.headers.name_addr import NameAddr  # only here
 
     return NameAddr(node.uri)
 

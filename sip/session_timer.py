@@ -1,0 +1,113 @@
+"""Session timers: RFC 4028. A peer that has vanished without a BYE is noticed, because nobody refreshes the session any more.
+
+Pure values and rules; the timers themselves run in `sip.session`. We refresh by re-INVITE (UPDATE, RFC 3311, is not offered).
+"""
+
+from typing import Literal
+
+import msgspec
+
+from sip.grammar import IS_DIGITS, saturated_number
+from sip.message import Request, Response
+
+Refresher = Literal["uac", "uas"]
+
+# RFC 4028 §5: "The absolute minimum for the Min-SE header field is 90 seconds."
+ABSOLUTE_MIN_SE_S = 90
+# More than a day is no supervision; a peer asking for it is given this.
+MAX_INTERVAL_S = 86_400
+
+
+class SessionTimerPolicy(msgspec.Struct, frozen=True):
+    """What we propose and what we bear, in seconds."""
+
+    interval_s: int = 1800  # RFC 4028 §4 recommends it
+    min_se_s: int = ABSOLUTE_MIN_SE_S
+
+
+class Agreement(msgspec.Struct, frozen=True):
+    """What both sides have agreed on for a session."""
+
+    interval_s: int
+    we_refresh: bool
+
+    @property
+    def refresh_after_s(self) -> float:
+        """§10: "It is RECOMMENDED that this refresh request be sent [...] once half the session interval has elapsed"."""
+        return self.interval_s / 2
+
+    @property
+    def expire_after_s(self) -> float:
+        """§10: BYE is sent "slightly before expiration": the minimum of 32 seconds and one third of the session interval."""
+        return self.interval_s - min(32.0, self.interval_s / 3)
+
+
+def session_expires(message: Request | Response) -> tuple[int, Refresher | None] | None:
+    """Read Session-Expires; None where it is missing or malformed (then there is no agreement, which harms nobody)."""
+    # Session-Expires  = ("Session-Expires" / "x") HCOLON delta-seconds *(SEMI se-params)
+    # se-params        = refresher-param / generic-param          refresher-param  = "refresher" EQUAL  ("uas" / "uac")
+    value = message.headers.get("Session-Expires")
+    if value is None:
+        return None
+    number, *params = (part.strip() for part in value.split(";"))
+    if not IS_DIGITS(number):
+        return None
+    seconds = saturated_number(number, MAX_INTERVAL_S) or 0
+    for param in params:
+        name, _, who = param.partition("=")
+        if name.strip().lower() == "refresher":
+            chosen = who.strip().lower()
+            return seconds, "uac" if chosen == "uac" else "uas" if chosen == "uas" else None
+    return seconds, None
+
+
+def min_se(message: Request | Response) -> int:
+    """Read Min-SE; the absolute minimum where it is missing or malformed."""
+    value = (message.headers.get("Min-SE") or "").partition(";")[0].strip()
+    return max(ABSOLUTE_MIN_SE_S, saturated_number(value, MAX_INTERVAL_S) or 0)
+
+
+def is_too_brief(request: Request, policy: SessionTimerPolicy) -> bool:
+    """§9: whether the request is to be answered 422; only to a caller that understands it."""
+    asked = session_expires(request)
+    return asked is not None and asked[0] < policy.min_se_s and "timer" in request.supported
+
+
+def agree_as_uas(request: Request, policy: SessionTimerPolicy) -> Agreement | None:
+    """§9: what our 2xx to this INVITE agrees to; nothing where the caller has not asked."""
+    asked = session_expires(request)
+    if asked is None:
+        return None
+    interval_s, refresher = asked
+    interval_s = max(interval_s, policy.min_se_s, min_se(request))
+    if "timer" not in request.supported:
+        return Agreement(interval_s, we_refresh=True)  # Table 2: a proxy put it in; the caller cannot
+    return Agreement(interval_s, we_refresh=refresher == "uas")
+
+
+def agree_as_uac(response: Response) -> Agreement | None:
+    """§7.2: what a 2xx to our INVITE has agreed to."""
+    granted = session_expires(response)
+    if granted is None:
+        return None
+    interval_s, refresher = granted
+    return Agreement(max(interval_s, ABSOLUTE_MIN_SE_S), we_refresh=refresher != "uas")
+
+
+def headers_of_2xx(agreement: Agreement | None, request: Request) -> list[tuple[str, str]]:
+    """§9, Table 2: how the 2xx says it."""
+    if agreement is None:
+        return []
+    fields = [("Session-Expires", f"{agreement.interval_s};refresher={'uas' if agreement.we_refresh else 'uac'}")]
+    if not agreement.we_refresh and "timer" in request.supported:
+        fields.append(("Require", "timer"))
+    return fields
+
+
+def headers_of_request(policy: SessionTimerPolicy, agreement: Agreement | None, interval_s: int | None = None) -> list[tuple[str, str]]:
+    """§7.1 for a first INVITE (the callee chooses who refreshes), §7.4 for a refresh (roles stay as they are)."""
+    if agreement is None:
+        value = str(interval_s or policy.interval_s)
+    else:
+        value = f"{agreement.interval_s};refresher={'uac' if agreement.we_refresh else 'uas'}"
+    return [("Session-Expires", value), ("Min-SE", str(max(policy.min_se_s, interval_s or 0)))]

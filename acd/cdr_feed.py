@@ -17,6 +17,7 @@ import msgspec
 
 from acd.core import events as ev
 from acd.core.ids import CallId, LegId, RecordingId, TenantId
+from acd.core.inputs import ServiceStarted
 from acd.core.replay import Entry
 from billing_cdr import facts
 from billing_cdr.assemble import Assembler
@@ -62,6 +63,8 @@ class _Folded(msgspec.Struct, kw_only=True):
     """Recording -> call, legs."""
     call_of: dict[str, str] = {}
     """Leg -> call."""
+    alive_at: float = 0.0
+    """Time of the last entry."""
 
 
 def instant(now: float) -> dt.datetime:
@@ -105,9 +108,12 @@ class CdrFeed:
 
     def apply(self, entry: Entry) -> None:
         self._seq = entry.seq
+        # A crash ended its calls when it happened, not when we came back: nobody pays for the time between (the last sign of life counts).
+        now = self._folded.alive_at if isinstance(entry.input, ServiceStarted) else entry.now
+        self._folded.alive_at = entry.now
         for event in entry.events:
             try:
-                self._apply(event, entry.now)
+                self._apply(event, now)
             except LedgerError:
                 self.stumbles += 1
                 log.exception("! %s: entry %d does not fit into the ledger", self._tenant, entry.seq)

@@ -4,10 +4,10 @@ import asyncio
 import struct
 
 import pytest
-from acd.core.replay import Entry
 
 from acd.core import inputs
 from acd.core.ids import AgentId
+from acd.core.replay import Entry
 from acd.errors import JournalDamaged
 from acd.journal import Journal, read, segments
 

@@ -8,6 +8,7 @@ import shutil
 import signal
 import wave
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pytest
@@ -76,7 +77,7 @@ class Baresip:
         self._events: list[dict] = []
         self._arrived = asyncio.Condition()
 
-    async def __aenter__(self) -> "Baresip":
+    async def __aenter__(self) -> Self:
         self._log = (self.folder / "log").open("wb")
         self._process = await asyncio.create_subprocess_exec(
             "baresip", "-4", "-f", str(self.folder), stdin=asyncio.subprocess.DEVNULL, stdout=self._log, stderr=self._log

@@ -23,8 +23,8 @@ def sipp() -> str:
 
 async def run_sipp(house, *arguments: str, number: str = "601", calls: int = 5) -> str:
     process = await asyncio.create_subprocess_exec(
-        sipp(), *arguments, "-s", number, "-m", str(calls), "-i", HOST, "-p", str(free_port()), "-nostdin", "-timeout", "40s", "-timeout_error",
-        f"{HOST}:{house.sip[1]}",
+        sipp(), *arguments, "-s", number, "-m", str(calls), "-i", HOST, "-p", str(free_port()),
+        "-nostdin", "-timeout", "40s", "-timeout_error", f"{HOST}:{house.sip[1]}",
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=house.folder,
     )  # fmt: skip
     said, _ = await process.communicate()

@@ -1,0 +1,111 @@
+"""From journal events to CDRs: the fold alone, without a service."""
+
+from acd.cdr_feed import CdrFeed
+from acd.core import configuration as conf
+from acd.core import inputs
+from acd.core.engine import Engine
+from acd.core.ids import AgentId, CallId, LegId, TenantId
+from acd.core.replay import Entry
+from tests.acd.voice import TENANT, setup
+
+CALL, CALLER = CallId("c1"), LegId("c1.0")
+QUALITY = {"packets_received": 100, "packets_sent": 100, "packets_lost": 0, "jitter_ms": 1.0, "mos": 4.4, "round_trip_ms": None}
+
+
+class Day:
+    """An engine and a feed behind it, in times the test chooses."""
+
+    def __init__(self) -> None:
+        self.engine = Engine(TENANT)
+        self.saved: list = []
+
+        async def save(cdrs, _charges, _seq) -> None:
+            self.saved += cdrs
+
+        self.feed = CdrFeed(TenantId("demo"), lambda _cdr: None, save)
+        self.seq = 0
+        self.give(1000.0, inputs.Configured(configuration=setup().configuration))
+
+    def give(self, now: float, given) -> list:
+        step = self.engine.handle(given, now)
+        self.seq += 1
+        self.feed.apply(Entry(seq=self.seq, now=now, input=given, events=tuple(step.events)))
+        return step.effects
+
+    def talking(self) -> LegId:
+        """A caller talks with anna since 1004.0; returns her leg."""
+        self.give(1000.0, inputs.DeviceRegistered(agent=AgentId("anna"), contact="sip:anna@x", expires_at=9000.0))
+        self.give(1000.0, inputs.LogOn(agent=AgentId("anna"), ready=True))
+        effects = self.give(1001.0, inputs.CallArrived(call=CALL, leg=CALLER, trunk="callers", calling="+4989", called="601"))
+        self.give(1001.5, inputs.LegAnswered(leg=CALLER))
+        (ring,) = [one for one in effects if type(one).__name__ == "OriginateToAgent"]
+        self.give(1002.0, inputs.LegAlerting(leg=ring.leg))
+        self.give(1004.0, inputs.LegAnswered(leg=ring.leg))
+        return ring.leg
+
+
+async def test_a_call_that_a_crash_cut_ends_at_the_last_sign_of_life():
+    day = Day()
+    day.talking()
+    day.give(1020.0, inputs.GoNotReady(agent=AgentId("anna"), reason="break"))
+    day.give(5000.0, inputs.ServiceStarted())
+    await day.feed.flush()
+    (cdr,) = day.saved
+    assert cdr.outcome == "cut"
+    assert cdr.talk_ms == 16_000
+    assert cdr.ended_at.timestamp() == 1020.0
+
+
+async def test_a_cdr_waits_for_the_quality_of_its_legs_and_then_goes_at_once():
+    day = Day()
+    agent_leg = day.talking()
+    day.give(1070.0, inputs.LegReleased(leg=CALLER))
+    await day.feed.flush()
+    assert day.saved == []
+    day.give(1070.1, inputs.QualityMeasured(leg=CALLER, quality=QUALITY))
+    day.give(1070.1, inputs.QualityMeasured(leg=agent_leg, quality=QUALITY))
+    await day.feed.flush()
+    (cdr,) = day.saved
+    assert [leg.quality.mos for leg in cdr.legs] == [4.4, 4.4]
+    assert (cdr.talk_ms, cdr.queue_ms) == (66_000, 3_000)
+    assert cdr.ended_at.timestamp() == 1070.0
+
+
+async def test_a_restart_in_the_middle_of_the_fold_gives_the_same_cdr():
+    day, other = Day(), Day()
+    for one in (day, other):
+        leg = one.talking()
+        if one is other:
+            kept = one.feed.snapshot()
+            one.feed = CdrFeed(TENANT, lambda _cdr: None, one.feed._save)
+            one.feed.restore(kept)
+        one.give(1070.0, inputs.LegReleased(leg=CALLER))
+        one.give(1070.1, inputs.QualityMeasured(leg=CALLER, quality=QUALITY))
+        one.give(1070.1, inputs.QualityMeasured(leg=leg, quality=QUALITY))
+        await one.feed.flush()
+    assert day.saved == other.saved
+
+
+async def test_what_cannot_be_saved_is_kept_and_saved_later():
+    day = Day()
+    fails = True
+
+    async def save(cdrs, _charges, _seq) -> None:
+        if fails:
+            raise OSError("the database is away")
+        day.saved.extend(cdrs)
+
+    day.feed = CdrFeed(TENANT, lambda _cdr: None, save)
+    day.give(1001.0, inputs.CallArrived(call=CALL, leg=CALLER, trunk="callers", calling=None, called="699"))
+    await day.feed.flush()
+    assert (day.saved, day.feed.save_failures) == ([], 1)
+    fails = False
+    await day.feed.flush()
+    (cdr,) = day.saved
+    assert cdr.calling == "anonymous"
+    await day.feed.close()
+
+
+def test_the_small_tenant_has_no_problems():
+    assert isinstance(setup().configuration, conf.TenantConfiguration)
+    assert setup().configuration.problems() == []

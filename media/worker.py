@@ -53,7 +53,7 @@ from media.control import (
 )
 from media.errors import ParseError, PortsExhausted, UnknownSound
 from media.frame import SAMPLE_RATE
-from media.io.pacer import PHASES, Ticks, TimerHeap
+from media.io.pacer import PAUSE_S, PHASES, Moderation, Ticks, TimerHeap
 from media.io.udp import MTU_OCTETS, ip_version, open_pair
 from media.leg import Leg, Playback
 from media.ports import PortPool
@@ -139,7 +139,8 @@ class Worker:
         control.setblocking(False)
         self._control = control
         self._watch(control.fileno(), self._receive_control)
-        poll, handlers, monotonic = self._epoll.poll, self._handlers, time.monotonic
+        poll, handlers, monotonic, sleep = self._epoll.poll, self._handlers, time.monotonic, time.sleep
+        moderation = Moderation()
         timers, ticks = self.timers, self._ticks
         try:
             while not self._ends:
@@ -147,7 +148,8 @@ class Worker:
                 tick = ticks.next_deadline
                 if deadline is None or (tick is not None and tick < deadline):
                     deadline = tick
-                for descriptor, _ in poll(-1 if deadline is None else max(0.0, deadline - monotonic()), _EVENTS_A_ROUND):
+                ready = poll(-1 if deadline is None else max(0.0, deadline - monotonic()), _EVENTS_A_ROUND)
+                for descriptor, _ in ready:
                     handler = handlers.get(descriptor)
                     if handler is not None:
                         try:
@@ -164,6 +166,8 @@ class Worker:
                         self._failed("timer", error)
                 if self._unsent:
                     self._flush()
+                if moderation.pauses(len(ready), now):
+                    sleep(PAUSE_S)
         finally:
             self._finish()
 
@@ -565,8 +569,9 @@ def main(arguments: list[str] | None = None) -> int:
     sounds = SoundLibrary(*options.sounds, PACKAGED_SOUNDS)
     sounds.preload()
     worker = Worker(PortPool(*options.ports), sounds)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: worker.end())
+    signal.signal(signal.SIGTERM, lambda *_: worker.end())
+    # Ctrl-C reaches the whole terminal; the main process decides what it means and tells us.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     with listen(options.control) as listener:
         sys.stdout.write("ready\n")

@@ -18,6 +18,13 @@ LATE_S = 0.005
 MAX_CATCH_UP = 5
 """Ticks made up for after a stall (100 ms: what a jitter buffer takes); beyond that the schedule starts over."""
 
+PAUSE_S = 0.0005
+WINDOW_S = 0.05
+BUSY_PACKETS_A_S = 5000
+"""Fifty bridged calls; below that the processor has nothing better to do than to wake up."""
+FULL_ROUND = 48
+"""A round with so many packets is behind already: look again at once."""
+
 
 class Timer:
     """One thing to do later; `cancel` is cheap, the heap forgets it when its time comes."""
@@ -105,3 +112,27 @@ class Ticks:
             phases.append(self._ticks % PHASES)
             self._ticks += 1
         return phases
+
+
+class Moderation:
+    """Whether the packet loop should gather packets for half a millisecond before it looks again, as network cards moderate their interrupts.
+
+    Waking up costs more than relaying one packet does, so a loop that wakes for each of 30 000 packets a second spends most of its time on
+    waking. Below `BUSY_PACKETS_A_S` nothing waits. Above, a packet is delayed by half a millisecond at most, a fortieth of its own length.
+    """
+
+    __slots__ = ("_busy", "_counted", "_since")
+
+    def __init__(self) -> None:
+        self._since = 0.0
+        self._counted = 0
+        self._busy = False
+
+    def pauses(self, packets: int, now: float) -> bool:
+        """Count a round that handled `packets`; whether to pause after it. A full round is never followed by a pause."""
+        self._counted += packets
+        elapsed = now - self._since
+        if elapsed >= WINDOW_S:
+            self._busy = self._counted >= BUSY_PACKETS_A_S * elapsed
+            self._since, self._counted = now, 0
+        return self._busy and packets < FULL_ROUND

@@ -5,7 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from media.frame import FRAME_S
-from media.io.pacer import LATE_S, MAX_CATCH_UP, PHASE_S, PHASES, Ticks, TimerHeap
+from media.io.pacer import (
+    BUSY_PACKETS_A_S,
+    FULL_ROUND,
+    LATE_S,
+    MAX_CATCH_UP,
+    PHASE_S,
+    PHASES,
+    WINDOW_S,
+    Moderation,
+    Ticks,
+    TimerHeap,
+)
 
 
 def test_timers_are_due_in_order_of_their_deadlines():
@@ -74,3 +85,27 @@ def test_ticks_equal_time_however_unevenly_the_loop_comes_round(steps):
         phases += len(ticks.due(now))
     assert abs(phases - 1 - now / PHASE_S) < 1 + 1e-6
     assert ticks.late <= sum(step > LATE_S for step in steps) + 1
+
+
+def rounds(moderation, packets_a_round, rounds_a_s, begin, seconds):
+    """What `pauses` said in every round of a steady load."""
+    return [moderation.pauses(packets_a_round, begin + step / rounds_a_s) for step in range(round(seconds * rounds_a_s))]
+
+
+def test_quiet_loop_never_waits():
+    assert not any(rounds(Moderation(), 1, BUSY_PACKETS_A_S * 0.9, 10.0, 1.0))
+
+
+def test_busy_loop_waits_from_the_second_window_on_and_stops_when_it_is_quiet_again():
+    moderation = Moderation()
+    busy = rounds(moderation, 3, BUSY_PACKETS_A_S, 10.0, 1.0)
+    assert all(busy[round(2 * WINDOW_S * BUSY_PACKETS_A_S) + 2 :])
+    quiet = rounds(moderation, 1, 1000, 11.0, 1.0)
+    assert not any(quiet[round(2 * WINDOW_S * 1000) + 2 :])
+
+
+def test_full_round_is_followed_by_another_at_once():
+    moderation = Moderation()
+    rounds(moderation, 10, BUSY_PACKETS_A_S, 10.0, 1.0)
+    assert not moderation.pauses(FULL_ROUND, 11.0)
+    assert moderation.pauses(FULL_ROUND - 1, 11.0)

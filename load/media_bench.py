@@ -83,7 +83,7 @@ class Phones:
                 self.sockets[leg].sendto(packets[leg], (_ADDRESS, targets[leg]))
                 self.sent += 1
             self.drain(0)
-            # Asleep, not waiting for packets: waking a receiver for each packet is work on the sender's account that no network card asks for.
+            # Asleep, not waiting for packets: waking a receiver for each packet is work on the sender's account that no card asks for.
             wait = begin + (step + 1) * 0.001 - time.monotonic()
             if wait > 0:
                 time.sleep(wait)

@@ -6,6 +6,6 @@ channel), `prompts` (names of sounds, how to say a number), `errors`.
 In the worker process: `worker` (the loop, orders, recordings), `leg` (one leg: the packet path, digits, playing), `ports`, `recorder`,
 `framing`, `io.udp`, `io.pacer`.
 
-Pure, one algorithm each: `rtp/` (RFC 3550), `codecs/` (G.711), `dtmf` (RFC 4733 and in band), `tones`, `concealment`, `jitter_buffer`, `mixer`,
-`quality` (G.107), `frame`, `wave_file`. `sounds/` holds the audio and the script that makes it.
+Pure, one algorithm each: `rtp/` (RFC 3550), `codecs/` (G.711), `dtmf` (RFC 4733 and in band), `tones`, `concealment`, `jitter_buffer`,
+`mixer`, `quality` (G.107), `frame`, `wave_file`. `sounds/` holds the audio and the script that makes it.
 """

@@ -115,7 +115,7 @@ class Ticks:
 
 
 class Moderation:
-    """Whether the packet loop should gather packets for half a millisecond before it looks again, as network cards moderate their interrupts.
+    """Whether the packet loop should gather packets for half a millisecond before it looks again: interrupt moderation in software.
 
     Waking up costs more than relaying one packet does, so a loop that wakes for each of 30 000 packets a second spends most of its time on
     waking. Below `BUSY_PACKETS_A_S` nothing waits. Above, a packet is delayed by half a millisecond at most, a fortieth of its own length.

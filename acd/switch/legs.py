@@ -40,7 +40,7 @@ class SwitchLeg:
     media: LegOpened | None = None
     plan: MediaPlan | None = None
     """What was agreed on with the far end; None until then."""
-    offer: bytes | None = None
+    offer: SessionDescription | None = None
     """The far end's SDP offer, for a leg that arrived."""
     holding: bool = False
     """The far end put us on hold."""

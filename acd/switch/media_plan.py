@@ -83,18 +83,20 @@ def offer(media: LegOpened, codecs: tuple[Codec, ...], session_id: int, previous
 
 
 def answer(
-    offered: bytes, media: LegOpened, codecs: tuple[Codec, ...], session_id: int, previous: SessionDescription | None = None
+    offered: SessionDescription,
+    media: LegOpened,
+    codecs: tuple[Codec, ...],
+    session_id: int,
+    previous: SessionDescription | None = None,
 ) -> tuple[SessionDescription, MediaPlan]:
     """Our answer to the far end's offer, and what it amounts to.
 
     Raises: NoCommonMedia: nothing in it that we can carry.
     """
     try:
-        answered = answer_offer(
-            parse_sdp(offered), _local(media), session_id=session_id, previous=previous, capabilities=_capabilities(codecs)
-        )
-    except (OfferRefused, ParseError) as error:
-        raise NoCommonMedia(str(error), getattr(error, "warning_code", 399)) from error
+        answered = answer_offer(offered, _local(media), session_id=session_id, previous=previous, capabilities=_capabilities(codecs))
+    except OfferRefused as error:
+        raise NoCommonMedia(str(error), error.warning_code) from error
     return answered.description, MediaPlan(answered.audio, answered.description)
 
 
@@ -111,16 +113,24 @@ def agreed(ours: SessionDescription, answered: bytes | None) -> MediaPlan:
         raise NoCommonMedia(str(error), getattr(error, "warning_code", 399)) from error
 
 
-_PROBE = LegOpened(request=0, leg="", address="127.0.0.1", rtp_port=4000, rtcp_port=4001)
+def read(offered: bytes) -> SessionDescription:
+    """The far end's offer, with a codec of ours in it: known before ports are taken for it.
 
-
-def check(offered: bytes | None) -> None:
-    """Whether an offer could be answered at all, before ports are taken for it; no offer is fine (ours goes into the 2xx).
-
-    Raises: NoCommonMedia.
+    Raises: NoCommonMedia: it cannot be read, or there is no audio stream that we can carry.
     """
-    if offered is not None:
-        answer(offered, _PROBE, ("PCMA", "PCMU"), 1)
+    try:
+        description = parse_sdp(offered)
+    except ParseError as error:
+        raise NoCommonMedia(str(error), 399) from error
+    carried = False
+    for media in description.media:
+        if media.media == "audio" and media.port:
+            carried = True
+            if any(ours.same_format(theirs) for theirs in media.payload_types for ours in _PAYLOAD_TYPES.values()):
+                return description
+    if carried:
+        raise NoCommonMedia("Incompatible media format", 305)
+    raise NoCommonMedia("Media type not available", 304)
 
 
 def dtmf_relay_digit(content_type: str, body: bytes) -> str | None:

@@ -164,7 +164,13 @@ class Switch:
         if leg.offer is None:  # the caller wants our offer in the 2xx; its answer comes with the ACK
             leg.local = media_plan.offer(leg.media, self._codecs(leg), leg.sdp_session)
         else:
-            leg.local, leg.plan = media_plan.answer(leg.offer, leg.media, self._codecs(leg), leg.sdp_session)
+            try:
+                leg.local, leg.plan = media_plan.answer(leg.offer, leg.media, self._codecs(leg), leg.sdp_session)
+            except media_plan.NoCommonMedia as error:
+                self.sip.reject(leg.session, 488, headers=[("Warning", f'{error.warning} fernamt "{error}"')])
+                self._gone(leg)
+                self._report(leg.tenant, inputs.LegReleased(leg=leg.leg, cause="error"))
+                return
             self._describe(leg)
         leg.phase = Phase.ANSWERED
         self.sip.accept(leg.session, leg.local.to_bytes())
@@ -493,12 +499,12 @@ class Switch:
             return
         tenant, trunk, agent = source
         try:
-            media_plan.check(event.offer)
+            offer = media_plan.read(event.offer) if event.offer is not None else None
         except media_plan.NoCommonMedia as error:
             self.counters["unsupported_media"] += 1
             self.sip.reject(event.session, 488, headers=[("Warning", f'{error.warning} fernamt "{error}"')])
             return
-        leg = SwitchLeg(LegId(f"{call}.0"), call, tenant, Phase.ARRIVED, peer=host, session=event.session, offer=event.offer)
+        leg = SwitchLeg(LegId(f"{call}.0"), call, tenant, Phase.ARRIVED, peer=host, session=event.session, offer=offer)
         leg.agent, leg.trunk = agent, trunk.id if trunk is not None else None
         self._new_leg(leg)
         self._by_session[event.session] = leg
@@ -589,7 +595,7 @@ class Switch:
             self.sip.accept_reinvite(event.session, leg.local.to_bytes())
             return
         try:
-            leg.local, leg.plan = media_plan.answer(event.sdp, leg.media, self._codecs(leg), leg.sdp_session, leg.local)
+            leg.local, leg.plan = media_plan.answer(media_plan.read(event.sdp), leg.media, self._codecs(leg), leg.sdp_session, leg.local)
         except media_plan.NoCommonMedia as error:
             self.sip.reject_reinvite(event.session, 488)
             log.info("= %s: re-INVITE without common media: %s", leg.leg, error)

@@ -1,0 +1,155 @@
+"""Migrations and the whole path on SQLite, PostgreSQL and MariaDB: real servers, started by the tests."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from fastapi import FastAPI
+from sqlalchemy import Connection, MetaData, make_url, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from acd.core.ids import TenantId
+from api import tables
+from api.config import Database, Settings
+from api.db import Kind, alembic_config, control_url, drop_database, make_engine, prepare, tenant_url, upgrade
+from api.kit.columns import ControlBase, TenantBase
+from billing_cdr.store import metadata as billing
+from tests.api.conftest import ACME, Clock, Service, add_tenant, staff, started
+from tests.api.records import talk
+from tests.servers import DATABASES, databases_to_test, server
+
+assert tables  # the metadata are whole once it is imported
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(params=DATABASES)
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where the control database will be; nothing is there yet."""
+    kind: str = request.param
+    if kind not in databases_to_test():
+        pytest.skip(f"{kind} is not among FERNAMT_TEST_DATABASES")
+    if kind == "sqlite":
+        return f"sqlite+aiosqlite:///{tmp_path / 'control.sqlite'}"
+    # In the main thread: the kernel stops the server when the thread that started it ends.
+    return server(kind).url(f"fernamt{next(_numbers)}")
+
+
+def _differences(connection: Connection, metadata: list[MetaData]) -> list[Any]:
+    context = MigrationContext.configure(connection, opts={"compare_type": False, "include_object": _ours})
+    return list(compare_metadata(context, metadata))  # type: ignore[arg-type]
+
+
+def _ours(_object: Any, name: str | None, kind: str, _reflected: bool, _compared: Any) -> bool:
+    """MariaDB indexes foreign keys by itself."""
+    return not (kind == "table" and name == "alembic_version") and not (kind == "index" and _reflected and _compared is None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "metadata"), [("control", [ControlBase.metadata]), ("tenant", [TenantBase.metadata, billing])])
+async def test_migrations_lead_to_the_tables_of_the_models(address: str, kind: Kind, metadata: list[MetaData]) -> None:
+    """Up from nothing; a second time changes nothing; what is there is what the models say."""
+    url = make_url(address)
+    await prepare(url, kind)
+    await prepare(url, kind)
+    engine = make_engine(url, 1)
+    try:
+        async with engine.connect() as connection:
+            assert await connection.run_sync(_differences, metadata) == []
+    finally:
+        await engine.dispose()
+        await drop_database(url)
+
+
+@pytest.mark.parametrize("kind", ["control", "tenant"])
+def test_revisions_are_one_line(kind: Kind) -> None:
+    assert len(ScriptDirectory.from_config(alembic_config(kind)).get_heads()) == 1
+
+
+async def test_failed_migration_leaves_the_old_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path / 'x.sqlite'}")
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(billing, "create_all", broken)
+    try:
+        with pytest.raises(RuntimeError, match="no"):
+            async with engine.begin() as connection:
+                await connection.run_sync(upgrade, "tenant")
+        async with engine.connect() as connection:
+            assert await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision()) is None
+    finally:
+        await engine.dispose()
+
+
+@pytest.mark.slow
+async def test_whole_path(address: str, settings: Settings, clock: Clock, application: FastAPI) -> None:
+    """From nothing to a priced call: tenant, people, configuration, parallel tickets, a screen pop's lookup, a CDR, a restart."""
+    on_it = settings.model_copy(update={"database": Database(control=address, pool=3)})
+    urls = [control_url(on_it), tenant_url(on_it, ACME), tenant_url(on_it, TenantId("other"))]
+    try:
+        async with started(on_it, clock, application) as service:
+            service.tokens["operator"] = await service.log_in("operator", tenant=None)
+            for tenant in ("acme", "other"):
+                await add_tenant(service, tenant)
+            await staff(service)
+            await _daily_work(service)
+            tokens = service.tokens
+        async with started(on_it, clock, application) as again:
+            again.tokens.update(tokens)
+            assert [one["id"] for one in (await again.got("agents"))["items"]] == ["anna", "ben"]
+            assert (await again.got("agents", "other-admin"))["items"] == []
+            assert len((await again.got("cdrs"))["items"]) == 1
+    finally:
+        for url in urls:
+            await drop_database(url)
+
+
+async def _daily_work(service: Service) -> None:
+    bodies = [{"subject": f"Ärger Nr. {number} 📞"} for number in range(20)]
+    made = await asyncio.gather(*(service.made("tickets", body) for body in bodies))
+    assert sorted(ticket["number"] for ticket in made) == list(range(1, 21))
+    assert {ticket["subject"] for ticket in made} == {body["subject"] for body in bodies}
+
+    contact = await service.made("contacts", {"name": "Erika Müller", "numbers": ["+49891234567"], "note": "x" * 20_000})
+    starts_at = service.clock() + timedelta(hours=1, microseconds=123_456)
+    times = {"starts_at": starts_at.isoformat(), "ends_at": (starts_at + timedelta(hours=1)).isoformat()}
+    made_appointment = await service.made("appointments", {"contact": contact["id"], "title": "Rückruf", **times})
+    assert made_appointment["starts_at"].replace("Z", "+00:00") == starts_at.isoformat()
+    assert service.voice.lookup is not None
+    context = await service.voice.lookup(ACME, "+49891234567")
+    assert context.contact is not None
+    assert context.contact["name"] == "Erika Müller"
+
+    same = {"id": "twice", "upload_kbits": 1}
+    answers = await asyncio.gather(*(service.call("POST", "sites", json=same) for _ in range(4)))
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
+    assert (await service.call("DELETE", f"contacts/{contact['id']}")).status_code == 204
+
+    await talk(service, "call-1", to="+491711234567", seconds=61)
+    charge = await service.got("cdrs/call-1/charge", "billing")
+    assert charge["charge"]["totals"][0]["net"] == "0.11"
+    assert (await service.got("billing/months/2026-03", "billing"))["calls"] == 1
+
+
+async def test_name_of_a_tenants_database_beside_the_control_database() -> None:
+    settings = Settings(database=Database(control="postgresql+asyncpg://u:p@h/fernamt"))
+    assert tenant_url(settings, ACME).render_as_string(hide_password=False) == "postgresql+asyncpg://u:p@h/fernamt_acme"
+    own = Settings(database=Database(tenant_url="mysql+asyncmy://u@h/t_{tenant}"))
+    assert tenant_url(own, ACME).database == "t_acme"
+
+
+async def test_sqlite_keeps_a_journal_of_its_own_so_that_readers_do_not_wait(acme: Service) -> None:
+    async with acme.databases.tenant(ACME).connect() as connection:
+        assert await connection.scalar(text("PRAGMA journal_mode")) == "wal"
+        assert await connection.scalar(text("PRAGMA foreign_keys")) == 1

@@ -1,0 +1,82 @@
+"""The demonstration: made once, kept, and what R23 and a newcomer need is in it."""
+
+from __future__ import annotations
+
+import stat
+
+import pytest
+from fastapi import FastAPI
+
+from acd.core import effects as ef
+from acd.core.configuration import ToMenu, ToQueue
+from acd.core.ids import TenantId
+from api.demo import FILE, TENANT, Demo
+from tests.api.conftest import CHEAP, Clock, Service, started
+
+DEMO = TenantId("demo")
+
+
+@pytest.fixture
+async def demo(service: Service, clock: Clock, application: FastAPI) -> tuple[Service, Demo]:
+    await service.databases.close()
+    settings = service.settings.model_copy(update={"demo": True, "login": CHEAP})
+    async with started(settings, clock, application) as running:
+        found: Demo = application.state.demo
+        assert found is not None
+    async with started(settings, clock, application) as again:
+        assert application.state.demo == found
+        running = again
+        await _use(running, found)
+    return running, found
+
+
+async def _use(service: Service, found: Demo) -> None:
+    """Everything that needs the service to run."""
+    for user in found.users:
+        service.tokens[user] = await service.log_in(user, found.users[user], "demo")
+    await service.voice.register(DEMO, "anna")
+    await service.made("agents/me/log-on", {"ready": True}, "anna")
+    await service.voice.arrive(DEMO, "+442079460600", "+493023125010", "demo")
+    rung = [effect for effect in service.voice.effects[DEMO] if isinstance(effect, ef.OriginateToAgent)]
+    assert [effect.agent for effect in rung] == ["anna"]
+
+
+async def test_second_start_keeps_data_and_credentials(demo: tuple[Service, Demo]) -> None:
+    service, found = demo
+    assert set(found.devices) >= {"demo-anna", "demo-ben", "demo-clara", "demo-dmitri", "demo-phone"}
+    assert len(found.devices) == 11
+    path = service.settings.data / FILE
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert all(password in found.table() for password in [*found.users.values(), *found.devices.values()])
+
+
+async def test_six_countries_reach_one_queue_with_their_language(demo: tuple[Service, Demo]) -> None:
+    """R23: local numbers of DE, AT, CH, AU, US, UK map to one queue with country tag and language."""
+    service, _ = demo
+    numbers = [number for number in service.voice.setups[TENANT].configuration.numbers if number.country]
+    assert {number.country: number.language for number in numbers} == {
+        "DE": "de",
+        "AT": "de",
+        "CH": "de",
+        "AU": "en",
+        "US": "en",
+        "GB": "en",
+    }
+    assert {number.target for number in numbers} == {ToQueue(queue=service.voice.setups[TENANT].configuration.queues[2].id)}
+    assert all(number.geographic for number in numbers)
+
+
+async def test_600_is_the_menu_and_601_the_support_queue(demo: tuple[Service, Demo]) -> None:
+    service, _ = demo
+    targets = {number.number: number.target for number in service.voice.setups[TENANT].configuration.numbers}
+    assert isinstance(targets["600"], ToMenu)
+    assert targets["601"] == ToQueue(queue=service.voice.setups[TENANT].configuration.queues[2].id)
+
+
+async def test_page_is_told_the_supervisor(service: Service, clock: Clock, application: FastAPI) -> None:
+    await service.databases.close()
+    settings = service.settings.model_copy(update={"demo": True})
+    async with started(settings, clock, application) as running:
+        told = (await running.client.get("/api/v1/demo")).json()
+        assert told["demo"] is True
+        assert await running.log_in(told["username"], told["password"], told["tenant"])

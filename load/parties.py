@@ -40,6 +40,8 @@ KEY_DIGITS = 7
 NUMBER_PREFIX = "+49301"
 """Callers show Berlin numbers of eight digits, the last seven of them their key."""
 REGISTRATION_EXPIRES_S = 3600
+STUCK_S = 3.0
+"""A call still up so long after its talk was over will not end by itself; UDP's retransmissions had their time."""
 
 
 def number_of(key: str) -> str:
@@ -161,6 +163,7 @@ class Caller:
         self.ended_at: float | None = None
         self._gave_up = False
         self._cut = False
+        self._stuck = False
         self._status: int | None = None
         self._ended_by: Literal["here", "far_end", "timeout", "transport"] = "far_end"
 
@@ -204,7 +207,14 @@ class Caller:
     def cut(self) -> None:
         """The run is over."""
         self._cut = True
+        if self.connected_at is not None:
+            self._stuck = self._floor.bank.clock() > self.connected_at + self.planned.talk_s + STUCK_S
         self._hang_up()
+
+    def abandoned(self) -> CallerRecord:
+        """Not even the goodbye was answered."""
+        self._stuck = True
+        return self.record()
 
     def _hang_up(self) -> None:
         self._ended_by = "here"
@@ -264,6 +274,7 @@ class Caller:
             status=self._status,
             gave_up=self._gave_up,
             cut_by_run=self._cut and self.connected_at is None,
+            stuck=self._stuck,
             ended_by=self._ended_by,
         )
 

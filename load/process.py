@@ -131,8 +131,7 @@ class Part:
         for phone in self.phones:
             phone.unregister()
         for caller in list(self.callers.values()):
-            # Not even the goodbye was answered: the record says what is known.
-            self._tell(caller.record())
+            self._tell(caller.abandoned())
 
     async def _drained(self, timeout_s: float) -> None:
         if self.callers:

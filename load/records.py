@@ -34,6 +34,8 @@ class CallerRecord(_Record, frozen=True, kw_only=True):
     """It hung up because its patience ended."""
     cut_by_run: bool = False
     """The run ended and hung it up."""
+    stuck: bool = False
+    """It should have been over seconds before, or its goodbye was never answered: a call the service lost hold of."""
     ended_by: EndedBy = "far_end"
 
 

@@ -28,6 +28,13 @@ def percentile(values: Sequence[float], share: float) -> float | None:
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
+IGNORED_S = 4.0
+"""RFC 3261 timer B would wait 32 s, longer than most runs have left; a queue answers in milliseconds."""
+ORPHAN_S = 3.0
+UNANSWERED = 408
+"""Status under which an ignored caller is counted (RFC 3261 §8.1.3.1: "treated as if a 408")."""
+
+
 class Distribution(_Value, frozen=True, kw_only=True):
     """What a latency looks like, in milliseconds; None where nothing was measured."""
 
@@ -67,8 +74,14 @@ class Joined(_Value, frozen=True, kw_only=True):
         if self.caller.gave_up:
             return "abandoned"
         if self.caller.cut_by_run or self.caller.ended_at is None:
-            return "waiting"
+            return "failed" if self.was_ignored else "waiting"
         return "released"
+
+    @property
+    def was_ignored(self) -> bool:
+        """The run cut it, and until then the service had given no final answer in `IGNORED_S`."""
+        caller = self.caller
+        return caller.answered_at is None and (caller.ended_at is None or caller.ended_at - caller.invited_at >= IGNORED_S)
 
     @property
     def wait_ended_at(self) -> float:
@@ -209,6 +222,8 @@ class Report(_Value, frozen=True, kw_only=True):
     released: int
     waiting: int
     failed_by_status: dict[str, int]
+    stuck: int
+    """Calls that did not end when they were over, and legs at agents whose caller had long gone."""
     peak_calls: int
     setup: Distribution
     """INVITE to 200."""
@@ -293,8 +308,10 @@ def assemble(seen: Observed, thresholds: Thresholds | None = None) -> Report:
         released=outcomes["released"],
         waiting=outcomes["waiting"],
         failed_by_status={
-            str(code): n for code, n in sorted(Counter(one.caller.status for one in joined if one.outcome == "failed").items(), key=str)
+            str(code): n
+            for code, n in sorted(Counter(one.caller.status or UNANSWERED for one in joined if one.outcome == "failed").items(), key=str)
         },
+        stuck=stuck_calls(joined, seen.agents),
         peak_calls=peak_calls(seen.callers),
         setup=Distribution.of(one.caller.answered_at - one.caller.invited_at for one in joined if one.caller.answered_at is not None),
         connect=Distribution.of(waits),
@@ -314,6 +331,14 @@ def assemble(seen: Observed, thresholds: Thresholds | None = None) -> Report:
         moments=tuple(moments(seen)),
     )
     return msgspec.structs.replace(report, problems=tuple(problems(report, thresholds or Thresholds())))
+
+
+def stuck_calls(joined: Sequence[Joined], agents: Iterable[AgentRecord]) -> int:
+    """Callers that say so, and answered legs at agents that the run had to cut although their caller was gone for seconds."""
+    gone_at = {one.caller.key: one.caller.ended_at for one in joined if one.caller.ended_at is not None and not one.caller.stuck}
+    cut = [one for one in agents if one.cut_by_run and one.answered_at is not None and one.ended_at is not None]
+    orphans = sum((one.ended_at or 0.0) - gone_at.get(one.key, math.inf) > ORPHAN_S for one in cut)
+    return orphans + sum(one.caller.stuck for one in joined)
 
 
 def peak_calls(callers: Iterable[CallerRecord]) -> int:
@@ -454,6 +479,7 @@ def problems(report: Report, limits: Thresholds) -> list[str]:
         found.append(f"{report.failed} calls failed ({by_status(report)}), {limits.failed} allowed")
     rtp_lost = max(0, report.rtp.marked_lost - report.rtp.own_drops)
     checks: tuple[tuple[str, float | None, float | None], ...] = (
+        ("calls that did not end", report.stuck, 0),
         ("calls released before an agent", report.released, limits.released),
         ("RTP packets lost from end to end", rtp_lost, limits.rtp_lost),
         ("RTP packets that reached the wrong party", report.rtp.crossed, 0),
@@ -498,7 +524,7 @@ def summary(report: Report) -> list[str]:
     cpu = f"main {_known(server.main_cpu_ms_per_call, ' ms')}, media {_known(server.media_cpu_ms_per_call, ' ms')}"
     rows = [
         ("calls", f"{report.calls} in {report.duration_s:.1f} s, at most {report.peak_calls} at a time"),
-        ("answered", f"{outcomes}, released {report.released}, still waiting {report.waiting}"),
+        ("answered", f"{outcomes}, released {report.released}, still waiting {report.waiting}, stuck {report.stuck}"),
         ("INVITE to 200", _cells(report.setup)),
         ("INVITE to agent", _cells(report.connect)),
         ("INVITE to offer, agent free", _cells(report.offer_when_free)),

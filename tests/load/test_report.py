@@ -250,3 +250,29 @@ def test_plot_is_written_as_its_suffix_says(tmp_path, suffix):
 def test_report_of_an_empty_run_has_no_nan():
     report = assemble(observed(callers=[], agents=[], ended_at=0.0))
     assert not any(isinstance(value, float) and math.isnan(value) for value in json.loads(report.to_json()).values())
+
+
+def test_caller_the_service_never_answered_is_failed_and_not_waiting():
+    """A service that hangs must not pass because the run ended."""
+    callers = [
+        caller("ignored", 0.0, None, 20.0, cut_by_run=True),
+        caller("too late to tell", 19.0, None, 20.0, cut_by_run=True),
+        caller("in the queue", 0.0, 0.1, 20.0, cut_by_run=True),
+    ]
+    report = assemble(observed(callers=callers, agents=[]))
+    assert (report.failed, report.waiting) == (1, 2)
+    assert report.failed_by_status == {"408": 1}
+
+
+def test_call_that_does_not_end_fails_the_run():
+    callers = [caller("a", 0.0, 0.1, 9.0, stuck=True)]
+    agents = [offer("a", "A", 0.2, 0.3, 9.0, cut_by_run=True)]
+    report = assemble(observed(callers=callers, agents=agents))
+    assert report.stuck == 1
+    assert report.problems == ("1 calls that did not end, 0 allowed",)
+
+
+def test_agent_left_in_a_call_whose_caller_is_gone_is_stuck_but_not_one_cut_with_its_caller():
+    callers = [caller("a", 0.0, 0.1, 2.0), caller("b", 0.0, 0.1, 9.0)]
+    agents = [offer("a", "A", 0.2, 0.3, 9.0, cut_by_run=True), offer("b", "B", 0.2, 0.3, 9.0, cut_by_run=True)]
+    assert assemble(observed(callers=callers, agents=agents)).stuck == 1

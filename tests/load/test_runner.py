@@ -6,7 +6,7 @@ from load.profiles import AgentProfile, Burst, CallerProfile, Concurrent, Poisso
 from load.records import AgentAccount
 from load.report import Thresholds
 from load.runner import Run, RunFailed, Runner
-from tests.load.tiny_service import TinyService
+from tests.load.tiny_service import DeafService, TinyService
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
@@ -102,3 +102,11 @@ async def test_device_that_cannot_register_stops_the_run_by_name():
         service.agent.config = type(service.agent.config)(classify=service.agent.config.classify)
         with pytest.raises(RunFailed, match=r"a0: 405"):
             await run(service, scenario())
+
+
+async def test_service_that_forgets_a_caller_is_caught():
+    forgotten = CallerProfile(patience=Spread(mean_s=0), talk=Spread(mean_s=0.1), hangs_up=0.0)
+    async with DeafService() as service:
+        report = await run(service, scenario(arrivals=(Burst(calls=2, within_s=0.1, every_s=60.0),), caller=forgotten), drain_s=3.5)
+    assert report.stuck == 2
+    assert "2 calls that did not end, 0 allowed" in report.problems

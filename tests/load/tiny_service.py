@@ -142,3 +142,12 @@ class TinyService:
         if call.caller not in self.calls and call.agent_leg not in self.calls:
             call.relay.close()
         self._route(now)
+
+
+class DeafService(TinyService):
+    """Takes the call and then hears nothing of it any more: neither BYE nor agent."""
+
+    def _over(self, session, now):
+        if session in self.calls and session == self.calls[session].agent_leg:
+            return  # the agent hung up, and the caller is never told
+        super()._over(session, now)

@@ -30,7 +30,7 @@ SDP_TYPE = "application/sdp"
 # need two rounds, the rest is patience).
 MAX_CHALLENGE_ROUNDS = 3
 
-# When a re-INVITE is under way as a refresh falls due: that one, if it succeeds, refreshes too, and this look is for the case that it does not.
+# When a re-INVITE is under way as a refresh falls due: that one refreshes too; this is for the case that it does not succeed.
 REFRESH_AGAIN_S = 10.0
 
 

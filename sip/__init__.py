@@ -1,0 +1,17 @@
+"""A SIP user agent that knows nothing of call centres: a pure engine, and a thin asyncio shell around it.
+
+Messages (pure)
+    grammar uri headers/ message parser status errors     RFC 3261 §7, §19, §20, §25
+    sdp/                                                  RFC 8866, RFC 3264
+Transactions (pure)
+    machine timers flow                                   tables and their binding; one heap of deadlines; five-tuples
+    transaction/                                          RFC 3261 §17 with RFC 6026, a table a machine
+User agent (pure)
+    dialog session reinvite session_timer                 RFC 3261 §12-§15; §14; RFC 4028
+    digest registrar registration overload                RFC 7616; §10 both sides; admission
+    events user_agent                                     what is reported; the five methods and the commands
+Shell
+    io/ trace                                             sockets, the driver, the message log
+
+Start at `sip.user_agent.UserAgent` (what it can) and `sip.io.driver.SipEndpoint` (how it is run).
+"""

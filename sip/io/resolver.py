@@ -4,12 +4,14 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Callable
+from functools import lru_cache
 
 # getaddrinfo does not tell the record's TTL; half a minute follows a carrier's fail-over soon enough.
 REMEMBER_S = 30.0
 MAX_NAMES = 1024
 
 
+@lru_cache(maxsize=4096)
 def is_numeric(host: str) -> bool:
     """Whether the host is an IP address, so that nothing needs asking."""
     try:
@@ -26,16 +28,10 @@ class Resolver:
         self._loop = loop
         self._clock = clock
         self._known: dict[tuple[str, int], tuple[float, str]] = {}
-        self._numeric: set[str] = set()
 
     def lookup(self, host: str, family: int) -> str | None:
         """The address if the host is numeric or was resolved lately; None: `resolve` it first."""
-        if host in self._numeric:
-            return host
         if is_numeric(host):
-            if len(self._numeric) > MAX_NAMES:
-                self._numeric.clear()
-            self._numeric.add(host)
             return host
         known = self._known.get((host, family))
         return known[1] if known is not None and known[0] > self._clock() else None

@@ -56,7 +56,7 @@ class LoadCommand:
         parser.add_argument("--processes", type=int, default=1, help="load processes, 1 to 9 (1)")
 
         what = parser.add_argument_group("what happens", "a scenario, and what differs from it")
-        what.add_argument("--scenario", choices=sorted(SCENARIOS), default="steady", help="steady unless said")
+        what.add_argument("--scenario", choices=sorted(SCENARIOS), help="steady unless said")
         what.add_argument("--duration", type=float, metavar="S", help="seconds in which calls begin")
         what.add_argument("--rate", type=float, metavar="N", help="Poisson arrivals, calls a second")
         what.add_argument("--concurrent", type=int, metavar="N", help="instead: so many calls at any time")
@@ -88,6 +88,10 @@ class LoadCommand:
         who.add_argument("--admin", default="load-admin", help="the tenant's administrator or supervisor, without --provision too")
         who.add_argument("--admin-password", default=os.environ.get("LOAD_ADMIN_PASSWORD", ""), help="or LOAD_ADMIN_PASSWORD")
         who.add_argument("--agents-file", type=Path, help="JSON list of {agent, aor, username, password}: agents that are there already")
+
+        who.add_argument("--demo", type=Path, metavar="FILE", help="play the demonstration: demo-credentials.json of the data folder")
+        who.add_argument("--leave", default="anna,ben", metavar="NAMES", help="demo agents left to real phones (anna,ben)")
+        who.add_argument("--wait", type=float, default=0.0, metavar="S", help="until the service is ready, at most (0)")
 
         result = parser.add_argument_group("result")
         result.add_argument("--report", type=Path, help="write the report as JSON")
@@ -136,7 +140,7 @@ def finish(report: Report, report_path: Path | None, plot_path: Path | None) -> 
 
 def scenario_of(args: argparse.Namespace) -> Scenario:
     """The scenario with what the arguments change."""
-    chosen = SCENARIOS[args.scenario]()
+    chosen = SCENARIOS[args.scenario or ("demo" if args.demo is not None else "steady")]()
     arrivals = chosen.arrivals
     if args.concurrent is not None:
         arrivals = (Concurrent(calls=args.concurrent),)
@@ -187,6 +191,8 @@ async def carry_out(args: argparse.Namespace) -> Report:
 
 async def _carry_out(args: argparse.Namespace, api: ApiClient | None) -> Report:
     scenario = scenario_of(args)
+    if api is not None and args.wait > 0:
+        await until_ready(api, args.wait)
     accounts: tuple[AgentAccount, ...] = ()
     if args.provision:
         if api is None or not args.operator_password:
@@ -202,6 +208,10 @@ async def _carry_out(args: argparse.Namespace, api: ApiClient | None) -> Report:
             admin_password=args.admin_password,
         )
         accounts = await asyncio.to_thread(provision, api, plan, print)
+    elif args.demo is not None:
+        if api is None:
+            raise RunFailed("--demo needs --api")
+        accounts = await asyncio.to_thread(demo_accounts, api, args.demo, frozenset(args.leave.split(",")))
     elif args.agents_file is not None:
         accounts = msgspec.json.decode(args.agents_file.read_bytes(), type=tuple[AgentAccount, ...])
         if api is not None and args.admin_password:
@@ -222,6 +232,49 @@ async def _carry_out(args: argparse.Namespace, api: ApiClient | None) -> Report:
         server_pid=args.server_pid,
     )
     return await Runner(run, api, None if args.quiet else print_second).run(thresholds_of(args))
+
+
+class _Credentials(msgspec.Struct):
+    """What the service keeps of its demonstration."""
+
+    tenant: str
+    realm: str
+    users: dict[str, str]
+    devices: dict[str, str]
+
+
+def demo_accounts(api: ApiClient, path: Path, leave: frozenset[str]) -> tuple[AgentAccount, ...]:
+    """The demo agents to play; `api` is logged in as the demo's supervisor.
+
+    Raises: ApiError, OSError, msgspec.DecodeError (a ValueError): no such file, or not of that form.
+    """
+    found = msgspec.json.decode(path.read_bytes(), type=_Credentials)
+    api.log_in("supervisor", found.users["supervisor"], found.tenant)
+    accounts = []
+    for username, password in found.devices.items():
+        agent = username.removeprefix(f"{found.tenant}-")
+        if agent in found.users and agent not in leave:
+            accounts.append(
+                AgentAccount(agent=agent, aor=f"sip:{username}@{found.realm}", username=username, password=password, token=api.token)
+            )
+    return tuple(accounts)
+
+
+async def until_ready(api: ApiClient, timeout_s: float) -> None:
+    """Ask /readyz until it says yes.
+
+    Raises: ApiError: it did not in time.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            await asyncio.to_thread(api.request, "GET", "/readyz")
+        except ApiError:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.2)
+        else:
+            return
 
 
 def print_second(latest: Sequence[Snapshot], runner: Runner) -> None:

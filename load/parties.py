@@ -416,7 +416,8 @@ class Offer:
             self._timer.cancel()
         self.ended_at = self.ended_at or self._floor.bank.clock()
         if self._media is not None:
-            self._media.close(self.ended_at - (self.answered_at or self.ended_at))
+            # A caller that is none of ours puts no stamps into its audio, and must not be missed.
+            self._media.close(self.ended_at - (self.answered_at or self.ended_at) if self.key else 0.0)
         self._floor.bank.detach(self.session)
         if self in self.phone.offers:
             self.phone.offers.remove(self)

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from load.acceptance import BENCHES, Figures, read_baseline, table
-from load.command import EXIT_FAILED, EXIT_NOT_RUN, EXIT_PASSED, carry_out, command, finish, scenario_of, thresholds_of
+from load.command import EXIT_FAILED, EXIT_NOT_RUN, EXIT_PASSED, carry_out, command, demo_accounts, finish, scenario_of, thresholds_of
 from load.profiles import Burst, Concurrent, Poisson, Spread, offered_load
 from load.records import AgentRecord, CallerRecord
 from load.report import Observed, Report, Thresholds, assemble
@@ -112,3 +112,28 @@ def test_baseline_can_be_read():
 
 def test_report_of_a_run_can_be_read_back():
     assert isinstance(report_with(), Report)
+
+
+def test_demo_plays_everybody_but_those_left_to_real_phones(tmp_path):
+    credentials = {
+        "tenant": "demo",
+        "realm": "fernamt",
+        "users": {"supervisor": "s3cret", "anna": "x", "clara": "y"},
+        "devices": {"demo-anna": "1", "demo-clara": "2", "demo-phone": "3"},
+    }
+    (tmp_path / "demo.json").write_text(json.dumps(credentials))
+
+    class Api:
+        token = "t"
+
+        def log_in(self, *given):
+            assert given == ("supervisor", "s3cret", "demo")
+
+    (clara,) = demo_accounts(Api(), tmp_path / "demo.json", frozenset({"anna"}))
+    assert (clara.agent, clara.aor, clara.password) == ("clara", "sip:demo-clara@fernamt", "2")
+
+
+def test_demo_is_its_own_scenario_unless_one_is_named():
+    assert scenario_of(parsed("--demo", "x.json")).name == "demo"
+    assert scenario_of(parsed("--demo", "x.json", "--scenario", "burst")).name == "burst"
+    assert scenario_of(parsed()).name == "steady"

@@ -458,10 +458,12 @@ class UserAgent:
         return session.forks[tag]
 
     def _receive_reinvite(self, request: Request, session: Session | None, flow: Flow, now: float) -> None:
-        transaction = self.layer.serve_invite(request, flow, session, now)
         if session is None:
-            self._answer(transaction, 481, now)
-        elif not self._dialog_of(session, request).takes(request):
+            # Without state: a forged re-INVITE must not make us repeat a 481 for 32 s at whoever it was forged for.
+            self._answer_stateless(request, 481, flow)
+            return
+        transaction = self.layer.serve_invite(request, flow, session, now)
+        if not self._dialog_of(session, request).takes(request):
             self._answer(transaction, 500, now)
         elif self._is_unsupported(transaction, now) or self._is_unreadable(transaction, now):
             return
@@ -507,23 +509,25 @@ class UserAgent:
 
     def _receive_invite(self, request: Request, source: Flow, flow: Flow, now: float) -> None:
         config = self.config
-        # First what costs nothing to refuse, and before any state: overload and proof of identity (§26.3.2.4).
-        if not self.overload.admit(len(self._sessions), now):
-            self.counters["overloaded"] += 1
-            self._answer_stateless(request, 503, flow, [("Retry-After", str(config.overload.retry_after_s))])
-            return
+        # Before any state is made (§26.3.2.4): who it is, and only then whether there is room. A flood of strangers gets its 401 or 403 and takes
+        # nothing from the allowance of those who may call.
         kind = config.classify(request, source)
+        if kind == "reject":
+            self.counters["rejected_source"] += 1
+            self._answer_stateless(request, 403, flow)
+            return
         authenticated_as: str | None = None
         if kind == "challenge" and config.authenticator is not None:
             authenticated_as = self._authenticate(config.authenticator, request, flow, now)
             if authenticated_as is None:
                 return
+        if not self.overload.admit(len(self._sessions), now):
+            self.counters["overloaded"] += 1
+            self._answer_stateless(request, 503, flow, [("Retry-After", str(config.overload.retry_after_s))])
+            return
         merged = self.layer.is_merged(request)
         transaction = self.layer.serve_invite(request, flow, None, now)
-        if kind == "reject":
-            self.counters["rejected_source"] += 1
-            self._answer(transaction, 403, now)
-        elif merged:
+        if merged:
             self._answer(transaction, 482, now)
         elif not request.uri.is_sip:
             self._answer(transaction, 416, now)

@@ -554,6 +554,32 @@ def test_overload_is_answered_503_with_retry_after_before_any_session_exists():
     assert len(a.of(SessionAccepted)) == 3
 
 
+def test_a_flood_of_strangers_takes_nothing_from_the_allowance_and_leaves_no_state():
+    kinds = iter(["reject"] * 50 + ["trunk"])
+    config = UserAgentConfig(classify=lambda _r, _f: next(kinds), overload=OverloadPolicy(invites_per_s=1, burst=1))
+    network, a, b = pair(b=config)
+    answering(b)
+    for number in range(50):
+        a.call(b, session=f"stranger {number}")
+    network.run(0.1)
+    assert {event.status for event in a.of(SessionFailed)} == {403}
+    assert len(b.agent.layer) == 0
+    a.call(b, session="friend")
+    network.run(0.1)
+    assert a.one(SessionAccepted).session == "friend"
+
+
+def test_a_forged_reinvite_is_answered_once_and_never_repeated():
+    network, a, b = established()
+    forged = parse_datagram(network.sent("INVITE")[0][1])
+    forged.headers.set("To", "<sip:x@y>;tag=forged")
+    forged.headers.set("Via", f"SIP/2.0/UDP {A};branch=z9hG4bKforged")
+    b.agent.receive(forged.to_bytes(), b.flow(a), b.now)
+    network.wire.clear()
+    network.run(40)
+    assert [status for _, status in network.ladder()] == ["481"]
+
+
 def test_a_ceiling_of_live_sessions_is_kept():
     network, a, b = pair(b=UserAgentConfig(classify=lambda _r, _f: "trunk", overload=OverloadPolicy(live_sessions=1)))
     answering(b)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("media.leg")
 
+_monotonic = time.monotonic
 _UNPACK = rtp.HEADER.unpack_from
 _HEADER_OCTETS = rtp.HEADER_OCTETS
 _IN_ORDER = Arrival.IN_ORDER
@@ -188,16 +189,18 @@ class Leg:
 
     def receive_rtp(self) -> None:
         """One datagram of the RTP port."""
+        # Attributes that are called are loaded into a name first: CPython 3.11 specialises that, but not a call on a slot.
         worker = self._worker
         buffer = worker.buffer
+        receive = self._receive
         try:
-            octets, address = self._receive(buffer)
+            octets, address = receive(buffer)
         except BlockingIOError:
             return
         except OSError as error:  # an ICMP error of an earlier packet; the socket stays good
             log.debug("! leg=%s receive: %s", self.name, error)
             return
-        now = time.monotonic()
+        now = _monotonic()
         worker.packets_received += 1
         if octets <= _HEADER_OCTETS or buffer[0] != 0x80:
             self._receive_unusual(octets, address, now)
@@ -224,8 +227,9 @@ class Leg:
         outgoing = partner._outgoing  # noqa: SLF001 - two legs of one bridge; a property would cost a call for every packet
         second = second & 0x80 | partner.payload_type
         if outgoing.relay(buffer, second, sequence_number, timestamp, ssrc, octets - _HEADER_OCTETS, now):
+            send = partner._send  # noqa: SLF001 - as above
             try:
-                partner._send(worker.view[:octets], remote)  # noqa: SLF001 - as above
+                send(worker.view[:octets], remote)
                 worker.packets_sent += 1
             except OSError as error:
                 partner.count_send_error(error)

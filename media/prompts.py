@@ -7,7 +7,7 @@ What the committed library holds, each in `de/` and `en/` (texts in `media/sound
 | `greeting` `menu` `menu.repeat` `invalid_choice` `no_choice` | front door and menu |
 | `queue.greeting` `queue.wait` `queue.position` `queue.next` `queue.wait_minutes` `queue.exit` | queue |
 | `queue.connecting` `queue.overflow` | leaving the queue |
-| `number.0` ... `number.99`, `number.100` ... `number.900`, `number.thousand` | say a number: `number_sounds` |
+| `number.0` ... `number.99`, `number.100` ... `number.900`, `number.thousand` | say a number: `number_sounds`; others are composed |
 | `closed` `holiday` `all_busy` `unavailable` `unknown_number` `error` | why nobody answers |
 | `hold.thanks` `thanks` `goodbye` `agent.whisper` `voicemail.greeting` | around the talk |
 | `recording.notice` `recording.consent` `callback.offer` `callback.confirmed` `callback.greeting` | consent and callback |
@@ -31,6 +31,7 @@ PACKAGED_SOUNDS = Path(__file__).parent / "sounds"
 LARGEST_NUMBER = 999_999
 _NAME = re.compile(r"[a-z0-9_-]+(?:/[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)+")
 """No dot at the beginning of a part, so that no name leaves the folder."""
+_NUMBER = re.compile(r"(de|en)/number\.(0|[1-9][0-9]{0,5})")
 _PROBE = re.compile(r"tone/probe-(\d{2,4})")
 
 
@@ -76,6 +77,11 @@ class SoundLibrary:
             path = folder / f"{name}.wav"
             if path.is_file():
                 return self._read(path)
+        number = _NUMBER.fullmatch(name)
+        if number:
+            parts = number_sounds(int(number[2]), number[1])
+            if parts != (name,):
+                return b"".join([self.encoded(part, "PCMA") for part in parts])
         raise UnknownSound(f"no sound is called {name!r}")
 
     @staticmethod

@@ -51,7 +51,10 @@ class RtpSession:
         self.remote_jitter: int | None = None
         self.remote_said_goodbye = False
         self._cname = cname.encode()
-        self._closed_sources: list[Source] = []
+        self._earlier_received = 0
+        self._earlier_expected = 0
+        self._earlier_lost = 0
+        self._earlier_late = 0
         self._last_sr_ntp = 0
         self._last_sr_at = 0.0
         self._sent_at_report = 0
@@ -62,30 +65,32 @@ class RtpSession:
 
     def new_source(self, ssrc: int, sequence_number: int) -> Source:
         """The far end (re)starts with another SSRC; figures of the earlier ones are kept."""
-        if self.source is not None:
-            self._closed_sources.append(self.source)
+        earlier = self.source
+        if earlier is not None:
+            # Sums, not a list: a far end that changes its SSRC with every packet must not fill our memory.
+            self._earlier_received += earlier.received
+            self._earlier_expected += earlier.expected
+            self._earlier_lost += earlier.cumulative_lost
+            self._earlier_late += earlier.late_or_duplicate
         self.source = Source(ssrc, sequence_number)
         self._last_sr_ntp = 0
         return self.source
 
-    def _sources(self) -> list[Source]:
-        return self._closed_sources if self.source is None else [*self._closed_sources, self.source]
-
     @property
     def packets_received(self) -> int:
-        return sum(source.received for source in self._sources())
+        return self._earlier_received + (self.source.received if self.source is not None else 0)
 
     @property
     def packets_expected(self) -> int:
-        return sum(source.expected for source in self._sources())
+        return self._earlier_expected + (self.source.expected if self.source is not None else 0)
 
     @property
     def packets_lost(self) -> int:
-        return sum(source.cumulative_lost for source in self._sources())
+        return self._earlier_lost + (self.source.cumulative_lost if self.source is not None else 0)
 
     @property
     def late_or_duplicate(self) -> int:
-        return sum(source.late_or_duplicate for source in self._sources())
+        return self._earlier_late + (self.source.late_or_duplicate if self.source is not None else 0)
 
     @property
     def jitter_s(self) -> float:

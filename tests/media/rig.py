@@ -140,7 +140,11 @@ class Rig:
         arguments = ["--control", str(control), "--ports", f"{self.base}-{self.base + 2 * pairs - 1}", "--parent", str(os.getpid())]
         for each in sounds:
             arguments += ["--sounds", str(each)]
-        self.process = subprocess.Popen([sys.executable, "-m", "media.worker", *arguments], cwd=ROOT, stdout=subprocess.PIPE)
+        self.log_path = folder / "worker.log"
+        with self.log_path.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "media.worker", *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=log
+            )
         assert self.process.stdout.readline() == b"ready\n"
         self.connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.connection.connect(str(control))

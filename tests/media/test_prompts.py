@@ -126,6 +126,17 @@ def test_every_number_consists_of_sounds_that_exist(library):
                 assert library.encoded(name, "PCMA")
 
 
+def test_number_without_a_file_of_its_own_is_composed(library):
+    said = library.encoded("de/number.121", "PCMA")
+    assert said == library.encoded("de/number.100", "PCMA") + library.encoded("de/number.21", "PCMA")
+
+
+@pytest.mark.parametrize("name", ["de/number.1000000", "de/number.0121", "fr/number.121", "de/number.-1"])
+def test_what_is_no_number_is_an_unknown_sound(library, name):
+    with pytest.raises(UnknownSound):
+        library.encoded(name, "PCMA")
+
+
 @pytest.mark.parametrize(("number", "language"), [(-1, "de"), (LARGEST_NUMBER + 1, "en"), (1, "fr")])
 def test_what_cannot_be_said_is_refused(number, language):
     with pytest.raises(ValueError, match="number"):

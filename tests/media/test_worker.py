@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import random
 import signal
 import socket
 import wave
@@ -272,6 +273,38 @@ def test_description_of_another_address_family_is_ignored(rig, call):
     assert len(b.hear(2)) == 2
 
 
+def test_random_octets_at_every_port_harm_nothing(rig, call):
+    """Plain noise, and noise behind the beginnings of RTP, RTCP, STUN and DTLS; the fixture looks for faults caught inside."""
+    a, b = call
+    a.speak(tone(TONE_A, 1))
+    b.hear(1)
+    before = rig.status().packets_received
+    draw = random.Random(4733)
+    beginnings = [
+        b"",
+        b"\x80\x08",
+        b"\x80\x65",
+        b"\x9f\x08",
+        b"\xb0\x88",
+        b"\x80\xc8",
+        b"\x81\xc9\x00\x07",
+        b"\x00\x01\x00\x00\x21\x12\xa4\x42",
+        b"\x16\xfe",
+    ]
+    for number in range(400):
+        noise = draw.choice(beginnings) + draw.randbytes(draw.randrange(120))
+        a.rtp.sendto(noise, a.target)
+        a.rtcp.sendto(noise, a.rtcp_target)
+        if number % 100 == 99:
+            rig.settle(before + number + 1)
+    b.drain()
+    rig.order(Unbridge(leg=a.name))
+    rig.bridge(a, b)
+    a.ssrc += 1
+    sent = a.speak(tone(TONE_A, 3))
+    assert [packet.payload for packet in b.hear(3)] == [packet.payload for packet in sent]
+
+
 # ------------------------------------------------------------------ latching (RFC 4961)
 
 
@@ -502,18 +535,19 @@ def test_digits_are_sent_as_events_with_three_ends(rig):
     first, second = packets[0].timestamp, packets[5].timestamp
     assert {packet.timestamp for packet in packets} == {first, second}
     assert [(packet.sequence_number - packets[0].sequence_number) & 0xFFFF for packet in packets] == list(range(10))
-    # five ticks of the first digit, two of the gap: seven frames on the clock, one more or less where a tick fell
-    assert (second - first) & 0xFFFFFFFF in {160 * frames for frames in (6, 7, 8)}
+    # five ticks of the first digit, two of the gap: seven frames on the clock, one less where a tick fell, more if the machine stood still
+    assert 6 * 160 <= (second - first) & 0xFFFFFFFF < 8000
 
 
+@pytest.mark.slow
 def test_sent_digit_mutes_the_partner_and_keeps_the_time_base(rig, call):
     a, b = call
     b.speak(tone(TONE_B, 2))
     before = a.hear(2)
-    rig.order(SendDigits(leg=a.name, digits="1", duration_ms=100))
+    rig.order(SendDigits(leg=a.name, digits="1", duration_ms=400))
     heard = a.hear(1)
     muted = b.speak(tone(TONE_B, 3))
-    heard += a.hear(6)
+    heard += a.hear(21)
     assert {packet.payload_type for packet in heard} == {101}
     rig.status()
     after_sent = b.speak(tone(TONE_B, 2))

@@ -509,8 +509,8 @@ class UserAgent:
 
     def _receive_invite(self, request: Request, source: Flow, flow: Flow, now: float) -> None:
         config = self.config
-        # Before any state is made (§26.3.2.4): who it is, and only then whether there is room. A flood of strangers gets its 401 or 403 and takes
-        # nothing from the allowance of those who may call.
+        # Before any state is made (§26.3.2.4): who it is, and only then whether there is room. A flood of strangers gets its 401 or 403
+        # and takes nothing from the allowance of those who may call.
         kind = config.classify(request, source)
         if kind == "reject":
             self.counters["rejected_source"] += 1

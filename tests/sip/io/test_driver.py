@@ -2,10 +2,13 @@
 
 import asyncio
 import itertools
+import logging
 import secrets
+import socket
 
 import pytest
 
+from sip import trace
 from sip.digest import Authenticator, DigestCredentials, ha1
 from sip.events import (
     Event,
@@ -18,6 +21,7 @@ from sip.events import (
     SessionEnded,
     SessionFailed,
 )
+from sip.flow import Flow
 from sip.headers.name_addr import NameAddr
 from sip.io.driver import SipEndpoint
 from sip.registrar import Registrar
@@ -171,7 +175,11 @@ async def test_a_host_name_is_resolved_by_the_shell(phones):
     await a.wait(SessionAccepted)
 
 
-async def test_a_host_name_that_does_not_exist_fails_the_call_with_503(phones):
+async def test_a_host_name_that_does_not_exist_fails_the_call_with_503(phones, monkeypatch):
+    async def nothing(*_args, **_more):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", nothing)
     a, b = await phones("udp", "127.0.0.1"), await phones("udp", "127.0.0.1")
     b.host = "no-such-host.invalid"
     call(a, b, "udp")
@@ -246,3 +254,72 @@ async def test_a_fault_of_the_engine_costs_one_message_and_is_logged_and_counted
     await a.wait(SessionAccepted)
     assert b.endpoint.failures == 1
     assert "could not serve b'INVITE" in caplog.text
+
+
+async def test_an_idle_connection_is_closed():
+    agent = UserAgent(open_config(), lambda: secrets.token_hex(8))
+    endpoint = SipEndpoint(agent, [("tcp", "127.0.0.1", 0)], lambda _event: None, tcp_idle_s=0.05)
+    await endpoint.start()
+    reader, writer = await asyncio.open_connection(*endpoint.addresses[0][1:])
+    async with asyncio.timeout(5):
+        assert await reader.read() == b""
+    writer.close()
+    await writer.wait_closed()
+    await endpoint.close()
+
+
+async def test_a_request_over_1300_octets_takes_tcp_when_the_setting_says_so(phones):
+    """RFC 3261 §18.1.1."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    b = Phone(open_config())
+    b.endpoint = SipEndpoint(b.agent, [("udp", "127.0.0.1", port), ("tcp", "127.0.0.1", port)], b.on_event)
+    await b.endpoint.start()
+    b.host, b.port = "127.0.0.1", port
+    a = await phones("udp", "127.0.0.1")
+    await a.endpoint.close()
+    a.endpoint = SipEndpoint(a.agent, [("udp", "127.0.0.1", 0), ("tcp", "127.0.0.1", 0)], a.on_event, large_requests_over_tcp=True)
+    await a.endpoint.start()
+    a.agent.invite(
+        session="large",
+        target=b.uri,
+        flow=a.endpoint.flow_to(b.host, b.port),
+        from_=NameAddr(a.uri),
+        to=NameAddr(b.uri),
+        sdp=SDP,
+        now=a.endpoint.now(),
+        headers=[("Subject", "x" * 1300)],
+    )
+    a.endpoint.flush()
+    incoming = await b.wait(IncomingInvite)
+    assert incoming.flow.transport == "tcp"
+    assert incoming.request.top_via.transport == "TCP"
+    await a.wait(SessionAccepted)
+    await b.endpoint.close()
+
+
+async def test_an_address_in_use_is_an_error_and_leaves_nothing_open(phones):
+    taken = await phones("udp", "127.0.0.1")
+    endpoint = SipEndpoint(UserAgent(open_config(), lambda: "x" * 16), [("tcp", "127.0.0.1", 0), ("udp", "127.0.0.1", taken.port)], print)
+    with pytest.raises(OSError, match="in use"):
+        await endpoint.start()
+    tcp_port = endpoint.addresses[0][2]
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", tcp_port))
+
+
+def test_the_trace_tells_direction_call_id_and_start_line_and_no_more(caplog):
+    flow = Flow("udp", ("192.0.2.1", 5060), ("192.0.2.2", 5060))
+    octets = b"INVITE sip:x SIP/2.0\r\nVia: v\r\nCall-ID: abc\r\nCSeq: 1 INVITE\r\nSubject: secret\r\n\r\n"
+    with caplog.at_level(logging.DEBUG, "sip.trace"):
+        trace.received(flow, octets)
+        trace.sent(flow, octets.replace(b"Call-ID", b"i"))
+    assert [record.direction for record in caplog.records] == ["<", ">"]
+    assert {record.call_id for record in caplog.records} == {"abc"}
+    assert "INVITE sip:x SIP/2.0" in caplog.text
+    assert "secret" not in caplog.text
+    with caplog.at_level(trace.TRACE, "sip.trace"):
+        trace.received(flow, octets)
+    assert "secret" in caplog.text

@@ -10,9 +10,11 @@ from api.kit.clock import Clock, utc_now
 
 
 def lookup_in(databases: Databases, clock: Clock = utc_now) -> Lookup:
-    """The voice service asks this when a call arrives; at most four short queries, in one transaction."""
+    """The voice service asks this when a call arrives; at most four short queries, in one transaction; none for a stranger."""
 
     async def lookup(tenant: TenantId, number: str) -> ScreenContext:
+        if not await crm.is_known(databases, tenant, number):
+            return ScreenContext()
         async with databases.unit(tenant) as unit:
             contact = await crm.by_number(unit.session, number)
             if contact is None:

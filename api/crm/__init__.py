@@ -1,9 +1,10 @@
 """CRM: contacts, found by the number they call from. Minimal; it grows.
 
-`service` · `repository` · `models` · `schemas` · `errors` · `routes`.
+`service` · `repository` · `models` · `schemas` · `errors` · `routes` · `known`.
 """
 
+from api.crm.known import is_known
 from api.crm.schemas import ContactGiven, ContactTold
 from api.crm.service import by_number, create, get
 
-__all__ = ["ContactGiven", "ContactTold", "by_number", "create", "get"]
+__all__ = ["ContactGiven", "ContactTold", "by_number", "create", "get", "is_known"]

@@ -6,10 +6,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, status
 
-from api.crm import service
+from api.crm import known, service
 from api.crm.schemas import ContactGiven, ContactTold
 from api.errors import NotFound, responses
 from api.identity import ForAll, ForDesk
+from api.identity.access import Access
 from api.kit.numbers import E164
 from api.kit.paging import Page, Paged, paged
 from api.kit.schema import Text
@@ -34,6 +35,7 @@ async def list_contacts(
 @router.post("", operation_id="createContact", status_code=status.HTTP_201_CREATED)
 async def create_contact(access: ForDesk, given: ContactGiven) -> ContactTold:
     """Add a contact."""
+    _changed(access)
     return await service.create(access.session, given, access.now)
 
 
@@ -46,10 +48,17 @@ async def get_contact(access: ForAll, contact: Key) -> ContactTold:
 @router.put("/{contact}", operation_id="replaceContact", responses=responses(NotFound))
 async def replace_contact(access: ForDesk, contact: Key, given: ContactGiven) -> ContactTold:
     """Change a contact."""
+    _changed(access)
     return await service.replace(access.session, contact, given, access.now)
 
 
 @router.delete("/{contact}", operation_id="deleteContact", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound))
 async def delete_contact(access: ForDesk, contact: Key) -> None:
     """Remove a contact; its tickets stay."""
+    _changed(access)
     await service.delete(access.session, contact)
+
+
+def _changed(access: Access) -> None:
+    """Once it is committed, callers are looked for anew."""
+    access.unit.then(lambda: known.forget(access.house.databases, access.tenant))

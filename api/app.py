@@ -145,6 +145,8 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             answers = operation["responses"]
             if "422" in answers:
                 answers["422"] = {"description": "Invalid request", "content": reference}
+            if "requestBody" in operation:
+                answers.setdefault("400", {"description": "The body is no text", "content": reference})
             if "security" in operation:
                 answers.setdefault("401", {"description": "Log in first", "content": reference})
                 answers.setdefault("403", {"description": "Not allowed", "content": reference})

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import re
 import signal
 import socket
 import sys
@@ -31,6 +32,7 @@ else:
 
 log = logging.getLogger(__name__)
 
+_TOKEN = re.compile(r"token=[^&\s\"]+")
 GRACE_S = 3
 """How long open requests and WebSockets may take at an orderly stop."""
 
@@ -57,12 +59,21 @@ class Run:
         if args.demo:
             settings = settings.model_copy(update={"demo": True})
         logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s %(message)s", stream=sys.stderr)
+        logging.getLogger("uvicorn.error").addFilter(without_tokens)
+        logging.getLogger("alembic.runtime.migration").setLevel(max(logging.WARNING, logging.getLogger().level))
         try:
             with asyncio.Runner(loop_factory=new_event_loop) as runner:
                 return runner.run(serve(settings))
         except OSError as error:
             print(f"cannot start: {error}", file=sys.stderr)
             return 1
+
+
+def without_tokens(record: logging.LogRecord) -> bool:
+    """The server logs the address of a WebSocket, and a token may stand in its query."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(_TOKEN.sub("token=…", one) if isinstance(one, str) else one for one in record.args)
+    return True
 
 
 def voice_settings(settings: Settings) -> VoiceSettings:

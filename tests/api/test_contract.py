@@ -1,0 +1,90 @@
+"""The API against its own OpenAPI document: whatever is sent, nothing breaks and every answer is declared (schemathesis)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+import uvicorn
+from fastapi import FastAPI
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance, status_code_conformance
+
+from api.app import create_app
+from api.config import Settings
+from tests.api.conftest import CHEAP, Clock, Prepared, _settings, started
+from tests.api.voice import EngineVoice
+
+EXAMPLES = 6
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+NOT_FOR_FUZZING = {"logOut", "changePassword", "closeTenant", "createTenant", "logIn"}
+"""They would end the tokens we test with, or take a migration each; each has tests of its own."""
+
+
+class Running:
+    """The application behind a real socket, in a thread with a loop of its own."""
+
+    def __init__(self, application: FastAPI, prepared: Prepared, data: Path) -> None:
+        shutil.copytree(prepared.data, data)
+        self._application, self._data = application, data
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
+        self._server: uvicorn.Server | None = None
+
+    async def _serve(self) -> None:
+        async with started(_settings(self._data), Clock(), self._application):
+            config = uvicorn.Config(self._application, log_config=None, lifespan="off", ws="none", access_log=False)
+            self._server = uvicorn.Server(config)
+            self._ready.set()
+            await self._server.serve([self._listening])
+
+    def start(self) -> None:
+        self._thread.start()
+        assert self._ready.wait(20)
+
+    def stop(self) -> None:
+        assert self._server is not None
+        self._server.should_exit = True
+        self._thread.join(20)
+        self._listening.close()
+
+
+@pytest.fixture(scope="module")
+def running(with_staff: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    application = create_app(_settings(Path("unused")), EngineVoice(lambda: 0.0))
+    server = Running(application, with_staff, tmp_path_factory.mktemp("contract") / "data")
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def _document() -> dict[str, Any]:
+    """As the application writes it; read back from JSON, as a client would."""
+    found: dict[str, Any] = json.loads(json.dumps(create_app(Settings(login=CHEAP), EngineVoice(lambda: 0.0)).openapi()))
+    return found
+
+
+schema = schemathesis.openapi.from_dict(_document()).exclude(operation_id=sorted(NOT_FOR_FUZZING))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@schema.parametrize()
+@settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+def test_whatever_is_sent_the_answer_is_a_declared_one(case: Any, running: Running, with_staff: Prepared) -> None:
+    path = case.operation.path
+    who = "operator" if path.startswith("/api/v1/tenants") else "admin"
+    case.call_and_validate(base_url=running.url, checks=CHECKS, headers={"Authorization": f"Bearer {with_staff.tokens[who]}"})

@@ -49,7 +49,7 @@ class Engine:
         Raises: IllegalTransition, UnknownName: a desk command that does not fit; nothing changed. Facts never raise.
         """
         x = self._exchange
-        x.now = max(now, x.now)
+        x.now = max(float(now), x.now)
         x.events, x.effects = [], []
         act = _ACT[type(input)]
         if type(input) not in _BEFORE_DEADLINES:
@@ -65,7 +65,7 @@ class Engine:
     def apply(self, event: Event, now: float) -> None:
         """Fold an event of the journal: recovery and replay. `handle` does so by itself with its own."""
         x = self._exchange
-        x.now = max(now, x.now)
+        x.now = max(float(now), x.now)
         x.fold.apply(event, x.now)
 
     # ------------------------------------------------------------------ looking in
@@ -85,7 +85,7 @@ class Engine:
 
     def live_at(self, now: float) -> LiveState:
         """The live board at `now`: waiting times run on between inputs."""
-        return live(self._exchange.fold, max(now, self._exchange.now))
+        return live(self._exchange.fold, max(float(now), self._exchange.now))
 
     def describe(self) -> dict[str, Any]:
         """Counts, deadlines and dropped facts, for /debug/state."""

@@ -23,7 +23,7 @@ from acd.core import queue_entry as entries
 from acd.core import schedule, skills, statistics
 from acd.core import state as s
 from acd.core import work as works
-from acd.core.configuration import Agent, Menu, Number, Queue, Schedule, Trunk
+from acd.core.configuration import Agent, Menu, Number, Queue, Schedule, TenantConfiguration, Trunk
 from acd.core.errors import BrokenHistory
 from acd.core.ids import AgentId, CallId, EntryId, MenuId, QueueId, ScheduleId, SiteId, TrunkId
 from acd.core.inputs import FailureCause
@@ -138,7 +138,7 @@ class Fold:
                 insort(self.buckets.setdefault((entry.queue, entry.relaxation), []), rank(entry))
             if entry.tried:
                 self.tried_entries.add(entry.id)
-        self.configuration_digest = hashlib.sha256(_ENCODER.encode(state.configuration)).hexdigest()
+        self.configuration_digest = _configuration_digest(state.configuration)
         self.routing_needed = True
 
     # ------------------------------------------------------------------ surface
@@ -265,10 +265,10 @@ class Fold:
     def _configuration_changed(self, event: e.ConfigurationChanged, now: float) -> None:
         state, configuration = self.state, event.configuration
         state.configuration = configuration
+        for one in configuration.agents:
+            if one.id not in state.agents:
+                state.agents[one.id] = s.Agent(id=one.id, since=now, idle_since=now)
         configured = {one.id for one in configuration.agents}
-        for agent_id in configured:
-            if agent_id not in state.agents:
-                state.agents[agent_id] = s.Agent(id=agent_id, since=now, idle_since=now)
         for agent in [one for one in state.agents.values() if one.id not in configured]:
             agent.leaving = True
             self._forget_if_removed(agent, configured)
@@ -523,7 +523,7 @@ class Fold:
             call=event.call,
             queue=event.queue,
             queued_at=now,
-            priority_s=min(queue.priority_s, queue.priority_cap_s),
+            priority_s=float(min(queue.priority_s, queue.priority_cap_s)),
             relaxation=sum(one.after_s <= 0 for one in queue.relaxations),
         )
         self.state.entries[event.entry] = entry
@@ -715,7 +715,7 @@ class Fold:
     def _device_bound(self, event: e.DeviceBound, _now: float) -> None:
         agent = self.state.agents[event.agent]
         agent.bindings[event.contact] = s.Binding(
-            contact=event.contact, expires_at=event.expires_at, flow=event.flow, user_agent=event.user_agent
+            contact=event.contact, expires_at=float(event.expires_at), flow=event.flow, user_agent=event.user_agent
         )
         self._set_binding_timer(agent)
 
@@ -754,6 +754,12 @@ class Fold:
 
     def _recording_kept(self, event: e.RecordingKept, _now: float) -> None:
         del self.state.recordings[event.recording]
+
+
+def _configuration_digest(configuration: TenantConfiguration | None) -> str:
+    """Read back before it is hashed: a whole number where seconds are meant is written as such, and comes back as what it is."""
+    read = _CONFIGURATIONS.decode(_ENCODER.encode(configuration))
+    return hashlib.sha256(_ENCODER.encode(read)).hexdigest()
 
 
 def _take_out(lines: dict[Any, list[Rank]], key: Any, place: Rank) -> None:
@@ -796,6 +802,7 @@ _QUEUE = _bind(queues.TRANSITIONS)
 _ENTRY = _bind(entries.TRANSITIONS)
 
 _ENCODER = msgspec.msgpack.Encoder(order="deterministic")
+_CONFIGURATIONS = msgspec.msgpack.Decoder(TenantConfiguration | None)
 _HASHED = tuple(field for field in s.State.__struct_fields__ if field != "configuration")
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from acd.core.engine import Engine
-from acd.core.errors import CoreError
+from acd.core.errors import IllegalTransition, UnknownName
 from acd.core.events import Event
 from acd.core.ids import TenantId
 from acd.core.inputs import Input
@@ -83,7 +83,7 @@ def redrive(entries: Iterable[Entry], tenant: TenantId, engine: Engine | None = 
     for entry in entries:
         try:
             events = fresh.handle(entry.input, entry.now).events
-        except CoreError:
+        except (IllegalTransition, UnknownName):
             events = []
         for at in range(max(len(events), len(entry.events))):
             was = entry.events[at] if at < len(entry.events) else None

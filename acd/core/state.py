@@ -19,8 +19,8 @@ from acd.core.ids import AgentId, CallId, EntryId, LegId, MenuId, OfferId, PlayI
 from acd.core.statistics import Statistics
 
 
-class _Part(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Base of the parts of the state: mutable, by keyword."""
+class _Part(msgspec.Struct, kw_only=True, array_like=True):
+    """Base of the parts of the state: mutable, by keyword; written as arrays, every field always, so that equal states are equal octets."""
 
 
 class Leg(_Part, kw_only=True):

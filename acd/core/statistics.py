@@ -16,8 +16,8 @@ from acd.core import schedule
 from acd.core.ids import AgentId, CallId, EntryId, QueueId
 
 
-class _Part(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Base: mutable, by keyword."""
+class _Part(msgspec.Struct, kw_only=True, array_like=True):
+    """Base: mutable, by keyword; written whole, see `acd.core.state`."""
 
 
 class QueueTally(_Part, kw_only=True):
@@ -168,7 +168,7 @@ def agent_tally(s: Statistics, agent: AgentId) -> AgentTally:
 def _configured(s: Statistics, event: e.ConfigurationChanged, _now: float) -> None:
     configuration = event.configuration
     s.zone = configuration.schedules[0].timezone if configuration.schedules else schedule.DEFAULT_ZONE
-    s.in_time_s = {queue.id: (queue.service_level_s, queue.short_abandon_s) for queue in configuration.queues}
+    s.in_time_s = {queue.id: (float(queue.service_level_s), float(queue.short_abandon_s)) for queue in configuration.queues}
 
 
 def _queued(s: Statistics, event: e.Queued, now: float) -> None:

@@ -40,7 +40,7 @@ from acd.core.configuration import (
     Trunk,
 )
 from acd.core.engine import Engine
-from acd.core.errors import CoreError
+from acd.core.errors import IllegalTransition, UnknownName
 from acd.core.inputs import FailureCause
 from acd.core.replay import Entry, decode, encode, redrive, restore, snapshot
 from tests.acd.core.ledger import Ledger
@@ -163,7 +163,7 @@ class Storm(Shell):
         before = self.engine.state.clock
         try:
             step = self.engine.handle(one, self.now)
-        except CoreError:
+        except (IllegalTransition, UnknownName):
             assert not isinstance(one, i.Fact), one
             assert self.engine.state.clock == before
             self.refused += 1

@@ -18,6 +18,8 @@ from sip.user_agent import UserAgent
 
 LOG = logging.getLogger("sip.io")
 Listen = tuple[Literal["udp", "tcp"], str, int]
+# How long our own address towards a peer is believed: a machine that moves to another network is itself again after a minute.
+LOCAL_HOST_S = 60.0
 WILDCARDS = frozenset({"0.0.0.0", "::"})
 # RFC 3261 §18.1.1: "If a request is [...] larger than 1300 bytes and the path MTU is unknown, the request MUST be
 # sent using [...] TCP". Deviation, by default: LAN phones often have no TCP, and fragments arrive there; a setting turns it on.
@@ -58,7 +60,7 @@ class SipEndpoint:
         self._is_closed = False
         self.failures = 0
         """Faults of ours that a message or an event brought to light; anything but 0 belongs in an alarm."""
-        self._local_hosts: dict[tuple[str, str], str] = {}
+        self._local_hosts: dict[tuple[str, str], tuple[float, str]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -272,15 +274,20 @@ class SipEndpoint:
         if listening not in WILDCARDS:
             return listening
         known = self._local_hosts.get((listening, remote))
-        if known is None:
-            family = socket.AF_INET6 if listening == "::" else socket.AF_INET
-            with socket.socket(family, socket.SOCK_DGRAM) as probe:
-                try:
-                    probe.connect((remote, 9))  # sends nothing: for UDP, connect only asks the routing table
-                    known = str(probe.getsockname()[0])
-                except OSError:
-                    known = "::1" if listening == "::" else "127.0.0.1"
-            if len(self._local_hosts) > 10_000:
-                self._local_hosts.clear()
-            self._local_hosts[listening, remote] = known
-        return known
+        if known is not None and known[0] > self._now():
+            return known[1]
+        family, elsewhere, own = (
+            (socket.AF_INET6, "2001:db8::1", "::1") if listening == "::" else (socket.AF_INET, "192.0.2.1", "127.0.0.1")
+        )
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            try:
+                # For UDP, connect sends nothing and only asks the routing table. A name is not resolved for this (that would block): what is
+                # sent to a documentation address (RFC 5737) leaves by the default route, as what is sent to a carrier does.
+                probe.connect((remote if is_numeric(remote) else elsewhere, 9))
+                found = str(probe.getsockname()[0])
+            except OSError:
+                found = own
+        if len(self._local_hosts) > 10_000:
+            self._local_hosts.clear()
+        self._local_hosts[listening, remote] = (self._now() + LOCAL_HOST_S, found)
+        return found

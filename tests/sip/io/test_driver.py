@@ -196,6 +196,47 @@ async def test_a_wildcard_socket_shows_its_peers_a_real_address(phones, transpor
     assert (await a.wait(OptionsAnswered)).status == 200
 
 
+async def test_our_address_towards_a_name_is_that_of_the_default_route_and_asks_no_name_server(phones, monkeypatch):
+    a = await phones("udp", "0.0.0.0")
+    monkeypatch.setattr(socket, "getaddrinfo", None)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+            expected = probe.getsockname()[0]
+        except OSError:
+            expected = "127.0.0.1"  # a machine without a default route
+    assert a.endpoint.flow_to("sip.carrier.example", 5060).local[0] == expected
+
+
+async def test_datagrams_wait_for_a_full_socket_in_order_and_are_lost_beyond_the_backlog(phones, monkeypatch):
+    a = await phones("udp", "127.0.0.1")
+    [sender] = a.endpoint._udp.values()
+    real, sent, is_full = sender._socket, [], True
+
+    class Narrow:
+        def sendto(self, octets, _remote):
+            if is_full:
+                raise BlockingIOError
+            sent.append(octets)
+
+        def __getattr__(self, name):
+            return getattr(real, name)
+
+    monkeypatch.setattr("sip.io.udp.MAX_BACKLOG", 3)
+    monkeypatch.setattr(sender, "_socket", Narrow())
+    flow = Flow("udp", sender.address, ("127.0.0.1", 9))
+    for number in range(5):
+        sender.send(b"%d" % number, flow.remote, flow)
+    assert (sent, sender.lost_to_backlog) == ([], 2)
+    is_full = False
+    async with asyncio.timeout(5):
+        while len(sent) < 3:
+            await asyncio.sleep(0)
+    assert sent == [b"0", b"1", b"2"]
+    sender.send(b"now", flow.remote, flow)
+    assert sent[-1] == b"now"
+
+
 async def test_a_crlf_ping_on_tcp_is_answered_and_noise_closes_the_connection(phones):
     b = await phones("tcp", "127.0.0.1")
     reader, writer = await asyncio.open_connection(b.host, b.port)

@@ -35,8 +35,8 @@ class VoiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_sessions: int = 8000
     """Live SIP sessions (two a call) above which new ones are answered 503."""
     probe_trunks: bool = True
-    session_refresh_s: int = 0
-    """Session timers (RFC 4028): 0 off."""
+    session_refresh_s: int = 1800
+    """Session timers (RFC 4028): a peer that vanished is noticed within this time; 0 off, else at least 90."""
     media_silence_s: float = 60.0
     """A connected leg without a packet for so long is cleared; 0 never."""
     registration_min_s: int = 30

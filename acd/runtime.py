@@ -180,7 +180,7 @@ class Voice:
     def _exchange(self, tenant: TenantId) -> Exchange:
         exchange = self._exchanges.get(tenant)
         if exchange is None:
-            raise UnknownName(f"tenant {tenant} is not open here")
+            raise UnknownName("tenant", tenant)
         return exchange
 
     # ------------------------------------------------------------------ desk

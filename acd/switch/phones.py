@@ -24,6 +24,7 @@ from sip.flow import Flow, HostPort
 from sip.message import Request
 from sip.overload import OverloadPolicy
 from sip.registrar import Binding, Registrar, RegistrarPolicy
+from sip.session_timer import SessionTimerPolicy
 from sip.uri import Uri
 from sip.user_agent import UserAgent, UserAgentConfig
 
@@ -66,6 +67,7 @@ class Phones:
             classify=self._classify,
             authenticator=Authenticator(settings.realm, self._ha1, digest_secret),
             registrar=self.registrar,
+            session_timer=SessionTimerPolicy(settings.session_refresh_s) if settings.session_refresh_s else None,
             overload=OverloadPolicy(invites_per_s=settings.calls_per_second, burst=settings.burst, live_sessions=settings.max_sessions),
         )
         return UserAgent(config, lambda: secrets.token_hex(8))

@@ -158,7 +158,7 @@ class Overload(_Group):
 class Timers(_Group):
     """Registrations (RFC 3261 §10) and sessions (RFC 4028)."""
 
-    session_refresh_s: int = Field(default=0, ge=0, le=86_400)
+    session_refresh_s: int = Field(default=1800, ge=0, le=86_400)
     """Session timer; 0 off."""
     registration_min_s: int = Field(default=30, ge=1, le=3600)
     registration_max_s: int = Field(default=3600, ge=60, le=86_400)

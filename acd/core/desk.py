@@ -99,7 +99,8 @@ def log_off(x: Exchange, command: i.LogOff) -> None:
             work_done(x, agent.id, work.call, "handled")
     if agent.works:
         x.emit(AgentNotReady(agent=agent.id, reason=LEAVING, leaving=True))
-    else:
+    elif agents.Input.LOG_OFF in agents.TRANSITIONS[agent.state]:
+        # Unless the end of the after-call work was what a log-off asked for earlier had been waiting for.
         x.emit(AgentLoggedOff(agent=agent.id))
 
 

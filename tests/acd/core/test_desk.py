@@ -43,6 +43,14 @@ def test_logging_off_during_a_call_happens_after_it() -> None:
     assert shell.engine.state.agents["anna"].state == "logged_off"
 
 
+def test_logging_off_again_in_after_call_work_ends_it_at_once() -> None:
+    """Found by the storm: the second request met the log-off that the first had left behind."""
+    shell = talking()
+    shell.send(i.LogOff(agent="anna"), i.LegReleased(leg="c-in"))
+    events = shell.send(i.LogOff(agent="anna"))
+    assert [type(one).__name__ for one in events] == ["WorkDone", "AgentLoggedOff"]
+
+
 def test_after_call_work_ends_by_itself_or_by_the_agent() -> None:
     shell = talking()
     shell.send(i.LegReleased(leg="c-in"), i.SetDisposition(agent="anna", call="c", code="sold"))

@@ -408,3 +408,76 @@ def test_unknown_menu_target_never_strands_a_caller() -> None:
     call(shell, "700", "c")
     shell.run(5)
     assert shell.of(e.CallCleared) == [e.CallCleared(call="c", cause="not_found")]
+
+
+def test_who_took_the_call_is_not_redirected_while_the_caller_hears_the_notice() -> None:
+    shell = open_house(house(queues=(queue(record=True, ring_timeout_s=1.0),)), anna=Phone(answers_after_s=0.5))
+    call(shell, name="c")
+    shell.run(1.9)
+    assert shell.of(e.OfferEnded) == []
+    shell.run(0.2)
+    assert [one.outcome for one in shell.of(e.OfferEnded)] == ["answered"]
+
+
+def test_longest_idle_counts_from_the_end_of_the_last_work() -> None:
+    people = (agent("a"), agent("b"))
+    quick = Phone(answers_after_s=0.0)
+    shell = open_house(house(agents=people, queues=(queue(after_call_work_s=2.0),)), ready=False, a=quick, b=quick)
+    shell.send(i.LogOn(agent="a", ready=True))
+    shell.run(1)
+    shell.send(i.LogOn(agent="b", ready=True))
+    for n in range(5):
+        shell.run(5)
+        call(shell, name=f"c{n}")
+        shell.run(5)
+        shell.send(i.LegReleased(leg=f"c{n}-in"))
+    assert "".join(one.decision.chosen[0] for one in shell.of(e.OfferMade)) == "ababa"
+
+
+def test_a_second_click_on_ready_does_not_cost_the_place_among_the_idle() -> None:
+    shell = open_house(house(agents=(agent("a"), agent("b"))), ready=False)
+    for name in "ab":
+        shell.send(i.LogOn(agent=name, ready=True))
+        shell.run(1)
+    shell.send(i.GoReady(agent="a"))
+    call(shell)
+    assert shell.of(e.OfferMade)[0].decision.chosen == ("a",)
+
+
+def test_ring_all_that_nobody_answers_leaves_everybody_ready() -> None:
+    people = tuple(agent(name) for name in "ab")
+    shell = open_house(house(agents=people, queues=(queue(strategy="ring_all"),)), a=NEVER, b=NEVER)
+    call(shell)
+    shell.run(20)
+    assert [one.outcome for one in shell.of(e.OfferEnded)] == ["no_answer", "no_answer"]
+    assert {one.state for one in shell.engine.state.agents.values()} == {"ready"}
+    shell.run(5)
+    assert [one.decision.chosen for one in shell.of(e.OfferMade)] == [("a", "b"), ("a", "b")]
+
+
+def test_who_has_been_tried_is_in_the_record() -> None:
+    shell = open_house(house(agents=(agent("anna"), agent("ben"))), anna=NEVER, ben=NEVER)
+    call(shell)
+    shell.send(i.Decline(agent="anna"))
+    assert shell.of(e.OfferMade)[1].decision.removed == {"already_tried": ("anna",)}
+
+
+def test_contacts_that_nobody_free_could_take_are_named_as_ahead() -> None:
+    queues = (queue("hard", requirements=(SkillRequirement(skill="latin"),)), queue("easy"))
+    shell = open_house(house(queues=queues), ready=False)
+    for n in range(25):
+        call(shell, "601", f"h{n:02}")
+    shell.run(1)
+    call(shell, "602", "e")
+    shell.send(i.LogOn(agent="anna", ready=True))
+    decision = shell.of(e.OfferMade)[0].decision
+    assert (decision.ahead_count, decision.ahead[0], len(decision.ahead)) == (25, "h00/q1", 20)
+
+
+def test_a_large_team_is_ranked_whole_but_written_short() -> None:
+    people = tuple(agent(f"a{n:03}") for n in range(50))
+    shell = open_house(house(agents=people))
+    call(shell)
+    decision = shell.of(e.OfferMade)[0].decision
+    assert (len(decision.candidates), len(decision.ranked_lower)) == (32, 18)
+    assert {*(one.agent for one in decision.candidates), *decision.ranked_lower} == {one.id for one in people}

@@ -127,3 +127,21 @@ def test_live_figures_equal_the_report_folded_from_the_journal(day: Shell) -> No
             statistics.apply(report, event, entry.now)
     assert report == day.engine.state.statistics
     assert sum(tally.answered for tally in report.queues.values()) > 0 or report.day > 0
+
+
+def test_whole_numbers_where_seconds_are_meant_do_not_make_another_state() -> None:
+    configuration = house(queues=(queue(priority_s=60, ring_timeout_s=15, service_level_s=20, announce_every_s=30, after_call_work_s=5),))
+    shell = open_house(configuration)
+    shell.send(i.DeviceRegistered(agent="anna", contact="sip:x", expires_at=1_850_000_000))
+    call(shell, name="c")
+    shell.run(30)
+    shell.send(i.LegReleased(leg="c-in"))
+    again = fold([decode(encode(entry)) for entry in shell.journal], "demo")
+    assert again.state_hash() == shell.engine.state_hash()
+
+
+def test_time_never_goes_back() -> None:
+    shell = open_house()
+    call(shell, name="c")
+    shell.engine.handle(i.TimePassed(), shell.now - 3600)
+    assert shell.engine.describe()["clock"] == shell.now

@@ -14,7 +14,7 @@ import random
 import resource
 import socket
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -320,7 +320,7 @@ async def serve(lines: asyncio.StreamReader, tell: Callable[[ToParent], None]) -
         await part.run(await begin)
         await part.close()
 
-    listening, reporting, working = (loop.create_task(one) for one in _named(listen(), report(), work()))
+    listening, reporting, working = loop.create_task(listen()), loop.create_task(report()), loop.create_task(work())
     try:
         await asyncio.wait({listening, working}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
@@ -334,10 +334,6 @@ async def serve(lines: asyncio.StreamReader, tell: Callable[[ToParent], None]) -
                 raise result
     finally:
         part.abandon()
-
-
-def _named(*coroutines: Coroutine[Any, Any, None]) -> tuple[Coroutine[Any, Any, None], ...]:
-    return coroutines
 
 
 class Writer:

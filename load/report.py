@@ -287,6 +287,8 @@ class Observed(_Value, frozen=True, kw_only=True):
     dropped_messages: int = 0
     service_level_s: float = 20.0
     after_call_work_s: float = 0.0
+    agents_stay: bool = True
+    """False: agents went away between calls, and a gap would measure their break."""
 
 
 def assemble(seen: Observed, thresholds: Thresholds | None = None) -> Report:
@@ -296,6 +298,7 @@ def assemble(seen: Observed, thresholds: Thresholds | None = None) -> Report:
     answered = [one for one in joined if one.outcome == "answered"]
     waits = [one.agent_answered_at - one.caller.invited_at for one in answered if one.agent_answered_at is not None]
     counted = outcomes["answered"] + outcomes["abandoned"]
+    gaps = agent_gaps(joined, seen.agents) if seen.agents_stay else []
     rtp = add_rtp(seen.rtp)
     report = Report(
         scenario=seen.scenario,
@@ -319,7 +322,9 @@ def assemble(seen: Observed, thresholds: Thresholds | None = None) -> Report:
         average_speed_of_answer_s=round(sum(waits) / len(waits), 3) if waits else None,
         service_level=round(sum(wait <= seen.service_level_s for wait in waits) / counted, 4) if counted else None,
         service_level_s=seen.service_level_s,
-        agent_gap=Distribution.of(agent_gaps(joined, seen.agents)),
+        agent_gap=Distribution.of(gap - seen.after_call_work_s for gap in agent_gaps(joined, seen.agents))
+        if seen.agents_stay
+        else Distribution(),
         overtakings=overtakings(joined),
         offers=len(seen.agents),
         offers_answered=sum(one.answered_at is not None for one in seen.agents),

@@ -152,6 +152,7 @@ class Runner:
                 dropped_messages=sum(one.dropped_messages for one in self._finished.values()),
                 service_level_s=run.service_level_s,
                 after_call_work_s=run.scenario.after_call_work_s,
+                agents_stay=run.scenario.agent.works_for is None,
             ),
             thresholds,
         )

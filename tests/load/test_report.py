@@ -79,6 +79,11 @@ def test_gap_is_from_the_end_of_a_call_to_the_next_invite_while_the_next_caller_
     assert agent_gaps(join(CALLERS, AGENTS), AGENTS) == [pytest.approx(0.01)]
 
 
+def test_gap_is_without_after_call_work_and_not_measured_when_agents_go_away():
+    assert assemble(observed(after_call_work_s=0.004)).agent_gap.p50_ms == pytest.approx(6.0)
+    assert assemble(observed(agents_stay=False)).agent_gap == Distribution()
+
+
 def test_gap_is_not_counted_when_the_next_caller_came_later():
     callers = [caller("a", 0.0, 0.01, 1.0), caller("b", 5.0, 5.01, 6.0)]
     agents = [offer("a", "A", 0.1, 0.2, 1.0), offer("b", "A", 5.02, 5.1, 6.0)]

@@ -40,6 +40,8 @@ log = logging.getLogger("media.client")
 START_TIMEOUT_S: Final = 20.0
 ANSWER_TIMEOUT_S: Final = 5.0
 STOP_TIMEOUT_S: Final = 8.0
+MAX_UNREAD_OCTETS = 8 << 20
+"""Some 80 000 orders a worker did not read: it hangs, and its calls with it; better another one takes its place."""
 _RESTART_WAITS_S = (0.0, 0.5, 1.0, 2.0, 5.0)
 _READ_OCTETS = 1 << 16
 
@@ -224,8 +226,12 @@ class MediaPlane:
     @staticmethod
     def _flush(worker: _Worker) -> None:
         octets, worker.unsent = worker.unsent, bytearray()
-        if worker.writer is not None and octets:
-            worker.writer.write(octets)
+        if worker.writer is None or not octets:
+            return
+        worker.writer.write(octets)
+        if worker.writer.transport.get_write_buffer_size() > MAX_UNREAD_OCTETS and worker.process is not None:
+            log.error("! worker=%d pid=%d does not read its orders: killed", worker.index, worker.process.pid)
+            worker.process.kill()
 
     # ---------------------------------------------------------------- processes
 

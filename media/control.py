@@ -180,7 +180,7 @@ class Quality(_Message, frozen=True, kw_only=True):
     remote_loss_fraction: float | None
     """Share of our packets the far end reports lost, 0..1; None when it sent no RTCP."""
     mos: float
-    """ITU-T G.107 R mapped to MOS, G.711 with our concealment, receive side."""
+    """ITU-T G.107 R mapped to MOS, G.711 with our concealment, receive side; 0.0 (off the scale) when no packet came."""
     r_factor: float
     codec: str
 

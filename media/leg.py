@@ -651,7 +651,7 @@ class Leg:
         codec = quality.G711_CONCEALED if self.loss_concealment else quality.G711
         ptime_s = (self.described.ptime_ms if self.described else 20) / 1000
         delay = quality.mouth_to_ear_s(session.round_trip_s, session.jitter_s, ptime_s)
-        r = quality.r_factor(codec, lost / expected if expected else 0.0, delay)
+        r = quality.r_factor(codec, lost / expected, delay) if expected else 0.0
         return Quality(
             packets_sent=self._outgoing.packets_sent,
             packets_received=session.packets_received,
@@ -660,7 +660,7 @@ class Leg:
             jitter_ms=round(session.jitter_s * 1000, 3),
             round_trip_ms=None if session.round_trip_s is None else round(session.round_trip_s * 1000, 3),
             remote_loss_fraction=session.remote_loss_fraction,
-            mos=round(quality.mos(r), 3),
+            mos=round(quality.mos(r), 3) if expected else 0.0,
             r_factor=round(r, 2),
             codec=self.codec,
         )

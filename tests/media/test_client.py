@@ -103,6 +103,17 @@ async def test_killed_worker_is_reported_with_its_legs_and_replaced(plane, repor
     assert sum(status.legs for status in await plane.status()) == 2
 
 
+async def test_worker_that_hangs_is_replaced_before_its_orders_fill_the_memory(plane, reports, monkeypatch):
+    monkeypatch.setattr("media.client.MAX_UNREAD_OCTETS", 100_000)
+    await plane.open_leg("one", "a")
+    os.kill(plane.worker_pids()[plane.place("one")], signal.SIGSTOP)
+    order = Play(leg="a", play="p", sounds=("de/greeting",) * 100)
+    for _ in range(1000):
+        plane.send("one", order)
+    assert (await reports.wait_for(WorkerLost)).legs == ("a",)
+    await reports.wait_for(WorkerRestarted)
+
+
 async def test_request_under_way_when_the_worker_dies_fails_at_once(plane):
     plane.place("one")
     pid = plane.worker_pids()[0]

@@ -667,6 +667,7 @@ def test_quality_with_five_percent_loss(rig, call):
     assert 60 < quality.r_factor < 93.2 - 95 * 5 / (5 + 25.1) + 0.05
     partner = rig.close_leg(b)
     assert (partner.packets_sent, partner.packets_received, partner.packets_lost) == (190, 0, 0)
+    assert (partner.mos, partner.r_factor) == (0.0, 0.0)  # nothing came, nothing was measured
 
 
 def test_goodbye_and_last_report_at_the_end(rig, call):

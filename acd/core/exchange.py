@@ -71,8 +71,12 @@ class Exchange:
         """Play to an answered leg, replacing what plays."""
         play = PlayId(f"{leg.id}/p{leg.plays + 1}")
         self.emit(SoundsStarted(leg=leg.id, play=play, sounds=sounds, loop=loop, purpose=purpose))
-        language = self.state.calls[leg.call].language
-        self.do(PlaySounds(leg=leg.id, play=play, sounds=sounds, language=language, loop=loop))
+        self.do(PlaySounds(leg=leg.id, play=play, sounds=sounds, language=self.language(self.state.calls[leg.call]), loop=loop))
+
+    def language(self, call: s.Call) -> str:
+        """That of the number that was called (R23), unless the queue the call is in speaks the tenant's own."""
+        queue = self.fold.index.queues.get(call.queue) if call.queue is not None else None
+        return call.language if queue is None or queue.country_languages else self.fold.index.language
 
     def silence(self, leg: s.Leg) -> None:
         """End what plays to the leg, if anything does."""

@@ -163,12 +163,10 @@ def _decide(
     taken = (fit.agents & snapshot.categories[FREE]) - able
     if taken:
         removed["busy"] = tuple(sorted(taken.union(removed.get("busy", ()))))
-    tried = set(with_room).difference(chosen_from)
-    if tried:
-        removed["already_tried"] = tuple(sorted(tried))
-    without_room = able.difference(with_room) | crowded
-    if without_room:
-        removed["no_bandwidth"] = tuple(sorted(without_room))
+    if len(chosen_from) < len(with_room):
+        removed["already_tried"] = tuple(sorted(set(with_room).difference(chosen_from)))
+    if crowded or len(with_room) < len(able):
+        removed["no_bandwidth"] = tuple(sorted(able.difference(with_room) | crowded))
     ahead, ahead_count = _ahead(snapshot, entry, given)
     waited = now - entry.queued_at
     decision = Decision(

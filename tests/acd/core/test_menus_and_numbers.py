@@ -283,3 +283,60 @@ def test_a_trunk_that_is_down_is_not_tried() -> None:
 
 def test_moment_helper_is_local() -> None:
     assert moment(2025, 6, 15, 17, 6, 40) == T0
+
+
+def test_a_queue_may_speak_the_tenant_s_language_instead() -> None:
+    numbers = (Number(number="+4420", target=ToQueue(queue="support"), language="en", country="GB"),)
+    shell = open_house(house(numbers=numbers, queues=(queue(country_languages=False),)), ready=False)
+    call(shell, "+4420", "c")
+    assert shell.plays["c-in"].language == "de"
+
+
+def test_a_closed_menu_goes_where_it_says() -> None:
+    menu = Menu(id="main", sounds=("menu.main",), options={}, schedule="never", closed=ToAnnouncement(sounds=("closed",)))
+    shell = open_house(
+        house(menus=(menu,), schedules=(Schedule(id="never"),), numbers=(Number(number="600", target=ToMenu(menu="main")),)),
+    )
+    call(shell, "600", "c")
+    assert shell.plays["c-in"].sounds == ("closed",)
+    shell.run(3)
+    assert shell.of(e.CallCleared) == [e.CallCleared(call="c", cause="closed")]
+
+
+def test_without_any_trunk_left_a_forward_is_refused_and_the_figures_are_told() -> None:
+    numbers = (Number(number="620", target=ToOutside(number="+4930999")),)
+    shell = open_house(
+        house(trunks=(Trunk(id="in", name="I", outbound=False), Trunk(id="pbx", name="P", upload_kbits=99)), numbers=numbers)
+    )
+    call(shell, "620", "c", trunk="in")
+    refused = shell.done(f.RefuseCaller)[0]
+    assert (refused.status, refused.reason) == (503, "trunk pbx: 0 of 99 kbit/s reserved, 100 needed")
+    shell = open_house(house(trunks=(Trunk(id="in", name="I", outbound=False),), numbers=numbers))
+    call(shell, "620", "c", trunk="in")
+    assert shell.of(e.CallCleared) == [e.CallCleared(call="c", cause="unreachable")]
+
+
+def test_a_full_trunk_makes_way_for_the_next_one() -> None:
+    trunks = (Trunk(id="pbx", name="A", upload_kbits=150), Trunk(id="b", name="B", order=1))
+    shell = open_house(house(trunks=trunks, numbers=(Number(number="620", target=ToOutside(number="+4930999")),)))
+    call(shell, "620", "c")
+    assert [one.line for one in shell.of(e.ChannelRefused)] == ["trunk:pbx"]
+    assert [one.trunk for one in shell.done(f.OriginateToOutside)] == ["b"]
+
+
+def test_a_number_that_rings_for_ever_is_given_up() -> None:
+    shell = open_house(house(numbers=(Number(number="620", target=ToOutside(number="+4930999")),)), pbx=NEVER)
+    call(shell, "620", "c")
+    shell.run(91)
+    assert shell.done(f.ReleaseLeg) == [f.ReleaseLeg(leg="c.1", cause="no_answer")]
+    assert shell.done(f.RefuseCaller)[0].status == 480
+
+
+def test_caller_who_hangs_up_while_the_number_outside_rings_leaves_nothing() -> None:
+    shell = open_house(house(numbers=(Number(number="620", target=ToOutside(number="+4930999")),)), pbx=NEVER)
+    call(shell, "620", "c")
+    shell.run(1)
+    shell.send(i.LegReleased(leg="c-in", cause="cancelled"))
+    assert not shell.legs
+    assert shell.of(e.CallCleared) == [e.CallCleared(call="c", cause="abandoned")]
+    assert not shell.engine.state.lines

@@ -1,6 +1,7 @@
 """The voice service with real SIP and real RTP: callers, agents, a carrier; CDRs in a real database."""
 
 import asyncio
+import socket
 import time
 from decimal import Decimal
 
@@ -15,6 +16,9 @@ from acd.core.ids import AgentId, TrunkId
 from acd.errors import PriceRefused
 from acd.service import ScreenContext, ScreenPop
 from load.phones import CallFailed, SyntheticPhone
+from sip.message import Request, Response
+from sip.parser import parse_datagram
+from sip.uri import Uri
 from tests.acd.voice import TENANT, agent, carrier_phone, free_port, running, setup
 
 pytestmark = pytest.mark.slow
@@ -25,6 +29,29 @@ async def ready(service, name: str) -> SyntheticPhone:
     phone = await service.phone(name)
     await service.voice.command(TENANT, inputs.LogOn(agent=AgentId(name), ready=True))
     return phone
+
+
+def invite_plainly(address, number: str) -> Response:
+    """One INVITE from a bare socket; returns the final response, with all its headers."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as wire:
+        wire.bind(("127.0.0.1", 0))
+        wire.settimeout(5)
+        here = f"127.0.0.1:{wire.getsockname()[1]}"
+        sdp = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 8\r\n"
+        headers = [
+            ("Via", f"SIP/2.0/UDP {here};branch=z9hG4bKplain;rport"),
+            ("Max-Forwards", "70"),
+            ("From", f"<sip:+498900000@{here}>;tag=1"),
+            ("To", f"<sip:{number}@127.0.0.1>"),
+            ("Call-ID", "plain@test"),
+            ("CSeq", "1 INVITE"),
+            ("Contact", f"<sip:{here}>"),
+        ]
+        wire.sendto(Request.build("INVITE", Uri("sip", number, "127.0.0.1"), headers, sdp, "application/sdp").to_bytes(), address)
+        while True:
+            response = parse_datagram(wire.recv(65535))
+            if response.status >= 200:
+                return response
 
 
 async def ringing(service) -> None:
@@ -307,10 +334,10 @@ async def test_the_channel_that_does_not_fit_is_refused_with_the_figures(tmp_pat
             call = await caller.call("601")
             await call.answered()
             calls.append(call)
-        call = await caller.call("601")
-        with pytest.raises(CallFailed) as refused:
-            await call.answered()
-        assert refused.value.status == 503
+        refusal = await asyncio.to_thread(invite_plainly, service.address, "601")
+        assert refusal.status == 503
+        # RFC 3261 §20.43: 370 "Insufficient bandwidth"; the text holds the figures.
+        assert refusal.headers.get("Warning") == f'370 fernamt "trunk callers: {admitted * 100} of {upload} kbit/s reserved, 100 needed"'
         ledger = {line.line: line for line in service.voice.live(TENANT).lines}
         assert ledger["trunk:callers"].reserved_kbits == admitted * 100
         assert ledger["trunk:callers"].upload_kbits == upload

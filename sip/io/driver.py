@@ -276,13 +276,12 @@ class SipEndpoint:
         known = self._local_hosts.get((listening, remote))
         if known is not None and known[0] > self._now():
             return known[1]
-        family, elsewhere, own = (
-            (socket.AF_INET6, "2001:db8::1", "::1") if listening == "::" else (socket.AF_INET, "192.0.2.1", "127.0.0.1")
-        )
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        is_v6 = listening == "::"
+        elsewhere, own = ("2001:db8::1", "::1") if is_v6 else ("192.0.2.1", "127.0.0.1")
+        with socket.socket(socket.AF_INET6 if is_v6 else socket.AF_INET, socket.SOCK_DGRAM) as probe:
             try:
-                # For UDP, connect sends nothing and only asks the routing table. A name is not resolved for this (that would block): what is
-                # sent to a documentation address (RFC 5737) leaves by the default route, as what is sent to a carrier does.
+                # For UDP, connect sends nothing and only asks the routing table. A name is not resolved for this (that would block): what
+                # is sent to a documentation address (RFC 5737) leaves by the default route, as what is sent to a carrier does.
                 probe.connect((remote if is_numeric(remote) else elsewhere, 9))
                 found = str(probe.getsockname()[0])
             except OSError:

@@ -58,6 +58,7 @@ def test_a_call_succeeds_over_a_link_that_loses_every_fifth_message(seed):
     ends_once(b)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 10**6),

@@ -22,7 +22,7 @@ from load.report import Report, Thresholds, summary
 from load.runner import Run, RunFailed, Runner
 from load.scenarios import SCENARIOS
 
-EXIT_PASSED, EXIT_FAILED, EXIT_NOT_RUN = 0, 1, 2
+EXIT_PASSED, EXIT_FAILED, EXIT_NOT_RUN, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 
 def address(text: str) -> tuple[str, int]:
@@ -119,6 +119,9 @@ class LoadCommand:
         except (RunFailed, ApiError, ProfileError, OSError, ValueError) as fault:
             print(f"fernamt load: {fault}", file=sys.stderr)
             return EXIT_NOT_RUN
+        except KeyboardInterrupt:
+            print("fernamt load: interrupted, no report", file=sys.stderr)
+            return EXIT_INTERRUPTED
         return finish(report, args.report, args.plot)
 
 

@@ -10,8 +10,10 @@ import asyncio
 import contextlib
 import gc
 import logging
+import math
 import random
 import resource
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -22,7 +24,7 @@ import msgspec
 from load.api_client import ApiClient, ApiError
 from load.parties import AgentPhone, Caller, Offer, abilities
 from load.phone_bank import PhoneBank
-from load.profiles import Concurrent, plan, plan_call
+from load.profiles import Burst, Concurrent, Poisson, plan, plan_call
 from load.records import (
     AgentConnected,
     Begin,
@@ -44,6 +46,7 @@ REGISTER_TIMEOUT_S = 20.0
 REGISTER_AT_ONCE = 50
 GOODBYE_S = 2.0
 CALLS_PER_PROCESS = 1_000_000
+MAX_SEATS = 8192
 
 
 class Part:
@@ -97,11 +100,20 @@ class Part:
         self._tell(Ready(process=order.process, registered=sum(phone.is_registered for phone in self.phones), refused=refused))
 
     def _seats(self) -> int:
-        """Seats of the RTP fleet: every call that can be up, and every agent. An open scenario is bounded by Little's law, twice over."""
+        """Seats of the RTP fleet: calls that can be up by Little's law, twice over, and two for every agent."""
         scenario = self.order.scenario
-        closed = sum(one.calls for one in scenario.arrivals if isinstance(one, Concurrent))
-        planned = sum(1 for _ in plan(scenario, random.Random(0)))
-        return min(8192, max(closed * 2, planned if planned < 2000 else planned // 2) + 2 * len(self.order.agents) + 64)
+        patience_s, talk_s = scenario.caller.patience.mean_s, scenario.caller.talk.mean_s
+        calls = 0.0
+        for one in scenario.arrivals:
+            match one:
+                case Concurrent(calls=level):
+                    calls += 2 * level
+                case Burst(calls=size, every_s=every_s):
+                    calls += size * math.ceil(scenario.duration_s / every_s)
+                case Poisson(rate=rate):
+                    all_of_them = rate * scenario.duration_s
+                    calls += min(all_of_them, 2 * rate * (patience_s + talk_s)) if patience_s > 0 else all_of_them
+        return min(MAX_SEATS, math.ceil(calls) + 2 * len(self.order.agents) + 64)
 
     # ------------------------------------------------------------------ the run
 
@@ -357,6 +369,7 @@ async def _main() -> None:
 def main() -> int:
     """The child process; uvloop where it is installed, since it halves what a datagram costs."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s %(message)s")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to hear; it closes our input
     try:
         import uvloop  # noqa: PLC0415 - optional
     except ImportError:

@@ -322,9 +322,7 @@ def assemble(seen: Observed, thresholds: Thresholds | None = None) -> Report:
         average_speed_of_answer_s=round(sum(waits) / len(waits), 3) if waits else None,
         service_level=round(sum(wait <= seen.service_level_s for wait in waits) / counted, 4) if counted else None,
         service_level_s=seen.service_level_s,
-        agent_gap=Distribution.of(gap - seen.after_call_work_s for gap in agent_gaps(joined, seen.agents))
-        if seen.agents_stay
-        else Distribution(),
+        agent_gap=Distribution.of(gap - seen.after_call_work_s for gap in gaps),
         overtakings=overtakings(joined),
         offers=len(seen.agents),
         offers_answered=sum(one.answered_at is not None for one in seen.agents),

@@ -11,6 +11,7 @@ import asyncio
 import gc
 import resource
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -92,6 +93,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--codec", choices=get_args(Codec), default="PCMA")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(arguments)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is heard further up; the socket pair closes then
     with socket.socket(fileno=args.fd) as wire, fleet(args.address, args.seats, codec=args.codec, seed=args.seed) as opened:
         serve(wire, opened)
     return 0

@@ -2,12 +2,15 @@
 
 import asyncio
 import secrets
+import socket
 
 import numpy as np
 import pytest
 
 from load.hearing import dominant_hz, has_tone
 from load.phones import CallFailed, RegistrationFailed, SyntheticPhone
+from media.rtp.rtcp import SenderReport
+from media.rtp.rtcp import parse as parse_rtcp
 from sip.digest import Authenticator, ha1
 from sip.io.driver import SipEndpoint
 from sip.registrar import Registrar
@@ -148,3 +151,21 @@ async def test_wrong_password_is_told(registrar):
         with pytest.raises(RegistrationFailed) as failure:
             await phone.register(5)
         assert failure.value.status == 401
+
+
+async def test_sender_report_is_answered_so_that_the_service_learns_the_round_trip(pair):
+    outgoing, incoming = await connected(*pair)
+    await outgoing.audio.wait_for(800, 5)
+    (ssrc,) = incoming.audio.numbers
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as service:
+        service.bind(("127.0.0.1", 0))
+        service.setblocking(False)
+        report = SenderReport(ssrc=ssrc, ntp=0x0123456789ABCDEF, rtp_timestamp=0, packets_sent=1, octets_sent=1)
+        service.sendto(bytes(report), ("127.0.0.1", incoming.audio.local.port + 1))
+        async with asyncio.timeout(5):
+            answer = await asyncio.get_running_loop().sock_recv(service, 2048)
+    receiver_report, names = parse_rtcp(answer)
+    assert receiver_report.blocks[0].ssrc == ssrc
+    assert receiver_report.blocks[0].last_sr == 0x456789AB
+    assert receiver_report.blocks[0].cumulative_lost == 0
+    assert names.chunks[0][1][0][1] == b"phone@load"

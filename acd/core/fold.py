@@ -125,6 +125,8 @@ class Fold:
         self.timers = TimerTable(state.timers)
         self.categories: dict[str, set[AgentId]] = {category: set() for category in CATEGORIES}
         self._category_of: dict[AgentId, str] = {}
+        self._category_changes = dict.fromkeys(CATEGORIES, 0)
+        self._removed: dict[tuple[QueueId, int, str], tuple[int, tuple[AgentId, ...]]] = {}
         for agent in state.agents.values():
             self._categorise(agent)
         self.buckets: dict[tuple[QueueId, int], list[Rank]] = {}
@@ -168,6 +170,16 @@ class Fold:
     def position(self, entry: s.Entry) -> int:
         """Place in the queue, 1 is next."""
         return bisect_left(self.order[entry.queue], rank(entry)) + 1
+
+    def removed_by(self, category: str, queue: QueueId, relaxation: int) -> tuple[AgentId, ...]:
+        """Who could take a contact of this line but for the category, in order of name; kept until somebody enters or leaves it."""
+        key = (queue, relaxation, category)
+        known = self._removed.get(key)
+        changes = self._category_changes[category]
+        if known is None or known[0] != changes:
+            out = self.index.eligibility(queue, relaxation).agents & self.categories[category]
+            known = self._removed[key] = (changes, tuple(sorted(out)))
+        return known[1]
 
     def waiting(self, queue: QueueId) -> int:
         """How many stand in a queue, those being offered too."""
@@ -299,6 +311,7 @@ class Fold:
         category = self._category_of.pop(agent.id, None)
         if category is not None:
             self.categories[category].discard(agent.id)
+            self._category_changes[category] += 1
 
     def _started(self, _event: e.Started, _now: float) -> None:
         self.state.stopping = False
@@ -634,9 +647,11 @@ class Fold:
             return
         if before is not None:
             self.categories[before].discard(agent.id)
+            self._category_changes[before] += 1
             del self._category_of[agent.id]
         if after is not None:
             self.categories[after].add(agent.id)
+            self._category_changes[after] += 1
             self._category_of[agent.id] = after
         if after == FREE:
             self.routing_needed = True

@@ -24,6 +24,7 @@ VERSION = 1
 FULL_CANDIDATES = 32
 """So many stand in the record with their terms; the others by name only."""
 AHEAD_SHOWN = 20
+UNAVAILABLE = tuple(category for category in CATEGORIES if category != FREE)
 UNLIMITED_KBITS = 1 << 40
 
 TERMS: dict[str, tuple[str, ...]] = {
@@ -43,6 +44,8 @@ class Snapshot(Protocol):
     index: Index
     categories: dict[str, set[AgentId]]
     buckets: dict[tuple[QueueId, int], list[Rank]]
+
+    def removed_by(self, category: str, queue: QueueId, relaxation: int) -> tuple[AgentId, ...]: ...
 
 
 class Assignment(NamedTuple):
@@ -154,11 +157,10 @@ def _decide(
         crowded = set()
         rooms.take(chosen[0])
     removed = dict(fit.removed)
-    for category in CATEGORIES:
-        if category != FREE:
-            out = fit.agents & snapshot.categories[category]
-            if out:
-                removed[category] = tuple(sorted(out))
+    for category in UNAVAILABLE:
+        out = snapshot.removed_by(category, queue.id, entry.relaxation)
+        if out:
+            removed[category] = out
     # Free when the round began, given to a better contact since.
     taken = (fit.agents & snapshot.categories[FREE]) - able
     if taken:

@@ -223,6 +223,9 @@ class Storm(Shell):
         assert {queue: line for queue, line in fold.order.items() if line} == fresh.order
         assert fresh.categories == fold.categories
         assert fresh.tried_entries == fold.tried_entries
+        for queue in fold.index.queues:
+            for category in folding.CATEGORIES:
+                assert fold.removed_by(category, queue, 0) == fresh.removed_by(category, queue, 0)
         for entry in fold.state.entries.values():
             waiting = entries.Input.OFFERED in entries.TRANSITIONS[entry.state]
             assert waiting == (entry.offer is None)

@@ -343,6 +343,8 @@ class UserAgent:
 
     def _receive_response(self, response: Response, flow: Flow, now: float) -> None:
         # §18.1.2: the sent-by of the top Via must be ours; a response with foreign or several Vias was not for us (RFC 4475 §3.3.10).
+        if not response.missing_headers:
+            _read_ahead(response, response.cseq.method)
         if response.missing_headers or len(response.vias) != 1 or not self.layer.receive_response(response, now):
             self.counters["stray_response"] += 1
             self.emit(MessageDropped(f"stray response {response.status}", flow))
@@ -356,6 +358,7 @@ class UserAgent:
             self.emit(MessageDropped("missing " + ", ".join(request.missing_headers), flow))
             return
         source, flow = flow, self._stamp(request, flow)
+        _read_ahead(request, request.method)
         transaction = self.layer.match(request)
         method = request.method
         if transaction is not None and not (method == "ACK" and transaction.state is InviteServerState.ACCEPTED):
@@ -711,6 +714,18 @@ class UserAgent:
         found = self._find(session)
         if found is not None:
             found.fire(event, now, argument)
+
+
+def _read_ahead(message: Request | Response, method: str) -> None:
+    """Read every header that a machine will ask for before any machine moves: what is malformed is then refused (or, as a response,
+    discarded: RFC 3261 §8.1.3) with all states as they were, and not found out halfway through an edge.
+
+    Raises: ParseError: one of them cannot be read.
+    """
+    if method in {"INVITE", "REGISTER", "ACK"}:
+        _ = message.contacts, message.record_routes, message.content_type
+    if isinstance(message, Request):
+        _ = message.require, message.supported, message.content_type, message.accept
 
 
 class _Probe:

@@ -18,13 +18,40 @@ from .test_uas import request
 FLOW = Flow("udp", ("192.0.2.2", 5060), ("192.0.2.1", 5060))
 
 PIECES = [
-    b"Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKq;rport", b"Via: x", b"To: <sip:bob@192.0.2.2>;tag=t", b"From: <sip:a@b>", b"Contact: *", b"Contact: <tel:1>",
-    b"Contact: <sip:[::1]>", b"Record-Route: <sip:p;lr>", b"Record-Route: nonsense", b"Route: <sip:p>", b"Require: timer", b"Require: x, y", b"Expires: 0",
-    b"Expires: x", b"Session-Expires: 1;refresher=uac", b"Session-Expires: x", b"Min-SE: 999999999999", b"Supported: timer", b"Max-Forwards: 0",
-    b"Authorization: Digest", b'Authorization: Digest realm="house", username="u", nonce="!", uri="sip:x", response="", nc=zzzzzzzz, cnonce="c", qop=auth',
-    b"Content-Type: text/plain", b"Content-Type: x", b"Content-Encoding: gzip", b"Accept: x/y", b"Event: talk", b"CSeq: 2 BYE", b"CSeq: 2147483647 INVITE",
-    b"Reason: \x00", b"User-Agent: baresip v1.0", b"Content-Disposition: ;;", b"WWW-Authenticate: Digest nonce", b"Retry-After: x",
-]  # fmt: skip
+    b"Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKq;rport",
+    b"Via: x",
+    b"To: <sip:bob@192.0.2.2>;tag=t",
+    b"From: <sip:a@b>",
+    b"Contact: *",
+    b"Contact: <tel:1>",
+    b"Contact: <sip:[::1]>",
+    b"Record-Route: <sip:p;lr>",
+    b"Record-Route: nonsense",
+    b"Route: <sip:p>",
+    b"Require: timer",
+    b"Require: x, y",
+    b"Expires: 0",
+    b"Expires: x",
+    b"Session-Expires: 1;refresher=uac",
+    b"Session-Expires: x",
+    b"Min-SE: 999999999999",
+    b"Supported: timer",
+    b"Max-Forwards: 0",
+    b"Authorization: Digest",
+    b'Authorization: Digest realm="house", username="u", nonce="!", uri="sip:x", response="", nc=zzzzzzzz, cnonce="c", qop=auth',
+    b"Content-Type: text/plain",
+    b"Content-Type: x",
+    b"Content-Encoding: gzip",
+    b"Accept: x/y",
+    b"Event: talk",
+    b"CSeq: 2 BYE",
+    b"CSeq: 2147483647 INVITE",
+    b"Reason: \x00",
+    b"User-Agent: baresip v1.0",
+    b"Content-Disposition: ;;",
+    b"WWW-Authenticate: Digest nonce",
+    b"Retry-After: x",
+]
 METHODS = ["INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "INFO", "REGISTER", "NOTIFY", "UPDATE", "PRACK", "X"]
 
 

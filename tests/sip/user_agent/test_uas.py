@@ -2,14 +2,14 @@
 
 import pytest
 
-from sip.events import IncomingInvite, MessageDropped
+from sip.events import IncomingInvite, MessageDropped, ReInviteReceived, SessionAccepted
 from sip.flow import Flow
 from sip.message import Request
 from sip.parser import parse_datagram
 from sip.uri import Uri
 from sip.user_agent import UserAgent, UserAgentConfig
 
-from .network import ANSWER, SDP
+from .network import ANSWER, SDP, pair
 
 FLOW = Flow("udp", ("192.0.2.2", 5060), ("192.0.2.1", 5060))
 TCP = Flow("tcp", ("192.0.2.2", 5060), ("192.0.2.1", 40000))
@@ -124,6 +124,40 @@ def test_a_response_that_cannot_be_read_is_dropped(agent):
     agent.receive(b"SIP/2.0 200 OK\r\nVia: nonsense\r\n\r\n", FLOW, 0.0)
     assert agent.datagrams_to_send() == []
     assert isinstance(agent.events()[0], MessageDropped)
+
+
+def test_a_malformed_2xx_is_discarded_and_the_call_goes_on_waiting_for_a_good_one():
+    network, a, b = pair()
+    a.call(b)
+    network.drain()
+    invite = parse_datagram(network.wire[0][3])
+    good = invite.response(
+        200, to_tag="b", headers=[("Contact", "<sip:b@192.0.2.2>")], body=ANSWER, content_type="application/sdp"
+    ).to_bytes()
+    for bad in (b"Contact: *\r\nContact: <sip:x@y>", b"Contact: <sip:", b"Contact: <sip:b@h>\r\nRecord-Route: x"):
+        a.agent.receive(good.replace(b"Contact: <sip:b@192.0.2.2>", bad), a.flow(b), a.now)
+    network.drain()
+    assert a.of(SessionAccepted) == []
+    a.agent.receive(good, a.flow(b), a.now)
+    network.drain()
+    assert a.one(SessionAccepted).sdp == ANSWER
+
+
+@pytest.mark.parametrize("bad", ["Contact: <sip:", "Supported: a b", "Content-Type: x", "Session-Expires: 1800\r\nSupported: ,"])
+def test_a_malformed_reinvite_is_refused_and_a_good_one_is_served_afterwards(agent, bad):
+    made, to = accepted(agent)
+    again = request("INVITE", "re1", to=to, cseq=2).to_bytes().replace(b"Max-Forwards: 70", b"Max-Forwards: 70\r\n" + bad.encode())
+    if bad.startswith("Content-Type"):
+        again = again.replace(b"Content-Type: application/sdp\r\n", b"")
+    if bad.startswith("Contact"):
+        again = again.replace(b"Contact: <sip:alice@192.0.2.1>\r\n", b"")
+    agent.receive(again, FLOW, 0.0)
+    assert [data[:11] for _, data in agent.datagrams_to_send()] == [b"SIP/2.0 400"]
+    agent.receive(request("INVITE", "re2", to=to, cseq=3).to_bytes(), FLOW, 0.0)
+    [event] = agent.events()
+    agent.accept_reinvite(made, ANSWER, 0.0)
+    assert isinstance(event, ReInviteReceived)
+    assert [data[:11] for _, data in agent.datagrams_to_send()] == [b"SIP/2.0 200"]
 
 
 @pytest.mark.parametrize("broken", [b"Max-Forwards: x", b"Max-Forwards: 70\r\nContact: <sip:a", b"Max-Forwards: 70\r\nRequire: a b"])

@@ -1,9 +1,9 @@
 """Recording: one channel per leg on one time line (house). `Channel` is pure and runs beside the packets, `RecordingWriter` owns the disk.
 
 A packet costs the packet loop one copy: its payload, still encoded, is laid into the channel's buffer where its RTP timestamp says.
-Every half second what is older than the jitter tolerance goes to the writer thread, which decodes, conceals short gaps, interleaves
+Every second what is older than the jitter tolerance goes to the writer thread, which decodes, conceals short gaps, interleaves
 and writes. So a slow disk delays no packet. The file's header is brought up to date with every write: after a crash it plays up to
-the last second.
+a second and a half before the end.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from media.frame import SAMPLE_RATE, Samples, silence
 from media.rtp.sequence import timestamp_distance
 from media.wave_file import HEADER_OCTETS, pcm_header
 
-FLUSH_S = 0.5
+FLUSH_S = 1.0
 TOLERANCE_SAMPLES = SAMPLE_RATE * 3 // 10
 """Packets up to 300 ms late still find their place."""
 _REANCHOR_SAMPLES = SAMPLE_RATE // 5

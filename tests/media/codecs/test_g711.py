@@ -9,7 +9,7 @@ from media.codecs.g711 import ALAW_TO_ULAW, PCMA, PCMU, ULAW_TO_ALAW
 
 
 def alaw_compress(sample: int) -> int:
-    """G.191 `alaw_compress`, sample by sample as its C text does it."""
+    """What G.191 `alaw_compress` computes, one sample at a time with shifts: another way than ours by tables."""
     magnitude = (~sample) >> 4 if sample < 0 else sample >> 4
     if magnitude > 15:
         exponent = 1

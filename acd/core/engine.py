@@ -20,9 +20,10 @@ from acd.core.effects import Effect
 from acd.core.errors import BrokenHistory, CoreError, IllegalTransition, UnknownName
 from acd.core.events import AgentLoggedOff, Event
 from acd.core.exchange import Exchange
-from acd.core.ids import TenantId
+from acd.core.ids import CallId, TenantId
 from acd.core.inputs import Input
 from acd.core.live import LiveState, live
+from acd.core.routing import Waiting, explain
 from acd.core.state import State
 from acd.core.statistics import Statistics
 
@@ -86,6 +87,17 @@ class Engine:
     def live_at(self, now: float) -> LiveState:
         """The live board at `now`: waiting times run on between inputs."""
         return live(self._exchange.fold, max(float(now), self._exchange.now))
+
+    def why_waiting(self, call: CallId, now: float) -> Waiting:
+        """What stands between a waiting contact and every single agent.
+
+        Raises: UnknownName: the call waits in no queue.
+        """
+        known = self.state.calls.get(call)
+        entry = self.state.entries.get(known.entry) if known is not None and known.entry is not None else None
+        if entry is None or entry.queue not in self._exchange.fold.index.queues:
+            raise UnknownName("waiting call", call)
+        return explain(self._exchange.fold, entry, max(float(now), self._exchange.now))
 
     def describe(self) -> dict[str, Any]:
         """Counts, deadlines and dropped facts, for /debug/state."""

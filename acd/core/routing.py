@@ -11,6 +11,8 @@ import heapq
 from bisect import bisect_left
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from acd.core import skills
 from acd.core import state as s
 from acd.core.admission import FLOOR_KBITS, site_line
@@ -186,6 +188,52 @@ def _decide(
         chosen=tuple(chosen),
     )
     return Assignment(entry.id, tuple(chosen), decision)
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a contact still waits: what is asked for, and for each agent what stands against it (U1)."""
+
+    entry: EntryId
+    queue: QueueId
+    waited_s: float
+    requirements: tuple[tuple[str, int], ...]
+    relaxation: int
+    next_relaxation_at: float | None
+    """Epoch seconds at which less is asked for."""
+    removed: dict[str, tuple[AgentId, ...]]
+    """As in Decision."""
+    ahead_count: int
+    """Contacts with a better score, in all queues."""
+
+
+def explain(snapshot: Snapshot, entry: s.Entry, now: float) -> Waiting:
+    """The record of an offer that could not be made."""
+    queue = snapshot.index.queues[entry.queue]
+    fit = snapshot.index.eligibility(entry.queue, entry.relaxation)
+    removed = dict(fit.removed)
+    for category in UNAVAILABLE:
+        out = snapshot.removed_by(category, entry.queue, entry.relaxation)
+        if out:
+            removed[category] = out
+    able = fit.agents & snapshot.categories[FREE]
+    rooms = _Rooms(snapshot)
+    crowded = {agent for agent in able if not rooms.has(agent)}
+    tried = {agent for agent in able - crowded if not may_be_tried(snapshot, entry, agent, fit, now)}
+    if tried:
+        removed["already_tried"] = tuple(sorted(tried))
+    if crowded:
+        removed["no_bandwidth"] = tuple(sorted(crowded))
+    eased = queue.relaxations[entry.relaxation :]
+    return Waiting(
+        entry=entry.id,
+        queue=entry.queue,
+        waited_s=now - entry.queued_at,
+        requirements=fit.requirements,
+        relaxation=entry.relaxation,
+        next_relaxation_at=entry.queued_at + eased[0].after_s if eased else None,
+        removed=removed,
+        ahead_count=_ahead(snapshot, entry, [])[1],
+    )
 
 
 def _ranked(snapshot: Snapshot, queue: Queue, fit: skills.Eligibility, agents: list[AgentId]) -> list[tuple[tuple[float, ...], AgentId]]:

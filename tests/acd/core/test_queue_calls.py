@@ -8,6 +8,7 @@ from acd.core import effects as f
 from acd.core import events as e
 from acd.core import inputs as i
 from acd.core.configuration import Overflow, Relaxation, Site, SkillRequirement, ToAnnouncement, ToHangUp, ToMenu, ToQueue
+from acd.core.errors import UnknownName
 from tests.acd.core.shell import T0, Phone, agent, call, house, open_house, queue
 
 NEVER = Phone(answers_after_s=None)
@@ -481,3 +482,28 @@ def test_a_large_team_is_ranked_whole_but_written_short() -> None:
     decision = shell.of(e.OfferMade)[0].decision
     assert (len(decision.candidates), len(decision.ranked_lower)) == (32, 18)
     assert {*(one.agent for one in decision.candidates), *decision.ranked_lower} == {one.id for one in people}
+
+
+def test_why_still_waiting_is_answered_for_every_agent() -> None:
+    people = (agent("anna"), agent("ben", skills={}), agent("clara"), agent("dora", site="s"), agent("emil"))
+    eased = (Relaxation(after_s=60.0, requirements=()),)
+    shell = open_house(
+        house(agents=people, queues=(queue(relaxations=eased),), sites=(Site(id="s", upload_kbits=99),)),
+        ready=False,
+        emil=NEVER,
+    )
+    shell.send(i.LogOn(agent="clara"), i.LogOn(agent="dora", ready=True), i.LogOn(agent="emil", ready=True))
+    call(shell, name="c")
+    shell.send(i.Decline(agent="emil"))
+    shell.run(2)
+    why = shell.engine.why_waiting("c", shell.now)
+    assert why.removed == {
+        "skill": ("ben",),
+        "logged_off": ("anna",),
+        "not_ready": ("clara",),
+        "already_tried": ("emil",),
+        "no_bandwidth": ("dora",),
+    }
+    assert (why.waited_s, why.relaxation, why.next_relaxation_at) == (2.0, 0, T0 + 60)
+    with pytest.raises(UnknownName):
+        shell.engine.why_waiting("other", shell.now)

@@ -8,10 +8,11 @@ from typing import Annotated
 import phonenumbers
 from pydantic import AfterValidator, StringConstraints
 
-SHORT = re.compile(r"^[0-9]{2,6}$")
-SERVICE = re.compile(r"^(11[0-9]{1,4}|019[0-9]{2,6})$")
-"""110, 112, 115, 116xxx, 118xx and network services: dialled as they are, without area code."""
+SHORT = re.compile(r"^[1-9][0-9]{1,5}$")
+"""Internal numbers and service numbers (110, 112, 115, 116117, 11833): dialled as they are, as `acd.numbers` takes them."""
 HOME = "DE"
+LONGEST = 16
+"""ITU-T E.164 §6: fifteen digits, and the plus."""
 
 
 def e164(text: str, region: str = HOME) -> str | None:
@@ -20,9 +21,10 @@ def e164(text: str, region: str = HOME) -> str | None:
         parsed = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
         return None
-    if not phonenumbers.is_possible_number(parsed):
-        return None
-    return str(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164))
+    if phonenumbers.is_possible_number_with_reason(parsed) != phonenumbers.ValidationResult.IS_POSSIBLE:
+        return None  # "possible" to others includes what can only be dialled locally: 600 is not +49 600
+    number = str(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164))
+    return number if len(number) <= LONGEST else None
 
 
 def _callable(text: str) -> str:

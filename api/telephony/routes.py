@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import msgspec
-from acd.core.live import LiveState
 from fastapi import APIRouter, Path, Query, Response, status
 
 from acd.core import inputs
 from acd.core.configuration import Target
 from acd.core.ids import AgentId, CallId
 from acd.core.inputs import Command
+from acd.core.live import LiveState
+from acd.numbers import normalise
 from api.errors import Conflict, NotFound, responses
 from api.identity import Access, ForAll, ForDesk, ForSupervisors, Role
-from api.kit.numbers import e164
 from api.telephony.errors import NoDesk, NotYourDesk, told
 from api.telephony.rules import live_for
 from api.telephony.schemas import Decisions, DialGiven, DispositionGiven, Done, LogOnGiven, NotReadyGiven, QuoteTold, TransferGiven
@@ -81,7 +81,7 @@ async def end_after_call_work(access: ForDesk, agent: AgentKey) -> Done:
 async def dial(access: ForDesk, agent: AgentKey, given: DialGiven) -> Done:
     """Click-to-dial: the agent's phone rings first, then the number. Outside numbers are priced before they are placed."""
     call = access.house.voice.mint_call()
-    return await _do(access, inputs.Dial(agent=desk_of(access, agent), call=call, number=_dialled(given.number)), call)
+    return await _do(access, inputs.Dial(agent=desk_of(access, agent), call=call, number=normalise(given.number)), call)
 
 
 @router.post("/agents/{agent}/answer", operation_id="answer", responses=REFUSALS)
@@ -162,15 +162,7 @@ async def decisions(access: ForDesk, call: CallKey) -> Decisions:
 @router.get("/quote", operation_id="getQuote", responses=responses(Conflict))
 async def quote(access: ForAll, number: Annotated[str, Query(min_length=1, max_length=40, pattern=r"^[0-9+()/ .*#-]+$")]) -> QuoteTold:
     """The price of a call to a number from now, before it is placed."""
-    dialled = _dialled(number)
+    dialled = normalise(number)
     with told():
         found = await access.house.voice.quote(access.tenant, dialled)
     return QuoteTold(number=dialled, quote=msgspec.to_builtins(found, str_keys=True))
-
-
-def _dialled(number: str) -> str:
-    """E.164 where it can be one; else the bare digits, as somebody dials `112` or `600`."""
-    bare = "".join(letter for letter in number if letter in "0123456789+*#")
-    if len(bare) <= 6 and not bare.startswith(("0", "+")):
-        return bare
-    return e164(number) or bare

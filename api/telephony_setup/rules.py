@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -101,10 +100,6 @@ def problems(setup: TenantSetup) -> list[str]:
     """What would not hold: the core's own problems, then what only the whole setup shows."""
     configuration = setup.configuration
     found = configuration.problems()
-    extensions = Counter(agent.extension for agent in configuration.agents if agent.extension is not None)
-    found.extend(f"the extension {extension} is there twice" for extension, count in extensions.items() if count > 1)
-    numbers = {number.number for number in configuration.numbers}
-    found.extend(f"{extension} is both a number and an agent's extension" for extension in sorted(numbers & extensions.keys()))
     trunks = {trunk.id for trunk in configuration.trunks}
     found.extend(f"a tariff holds for the unknown trunk {trunk}" for trunk in setup.trunk_plans if trunk not in trunks)
     networks = [(trunk.id, ipaddress.ip_network(source)) for trunk in setup.trunks for source in trunk.sources]

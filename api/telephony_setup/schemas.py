@@ -22,7 +22,7 @@ Sound = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]{
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 Kbits = Annotated[int, Field(ge=0, le=100_000_000)]
-Extension = Annotated[str, StringConstraints(pattern=r"^[0-9]{2,8}$")]
+Extension = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{1,5}$")]
 
 
 def _no_way_up(path: str) -> str:

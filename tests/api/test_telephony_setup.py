@@ -105,7 +105,7 @@ class TestContradictions:
             ("agents", {"id": "carl", "name": "Carl", "site": "moon"}, "agent carl sits at the unknown site moon"),
             ("queues", {"id": "x", "name": "X", "schedule": "never"}, "queue x keeps the unknown schedule never"),
             ("queues", {"id": "x", "name": "X", "members": ["carl"]}, "queue x has the unknown member carl"),
-            ("agents", {"id": "carl", "name": "Carl", "extension": "601"}, "601 is both a number and an agent's extension"),
+            ("agents", {"id": "carl", "name": "Carl", "extension": "601"}, "extension 601 of agent carl is also a number"),
         ],
     )
     async def test_reference_that_leads_nowhere_is_422_and_changes_nothing(

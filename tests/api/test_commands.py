@@ -1,0 +1,127 @@
+"""The command line: subcommands by entry point, `fernamt run` as a process that starts, says so, and stops in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import httpx
+import pytest
+
+from api import __main__ as entry
+from api.commands.run import without_tokens
+from api.kit.commands import GROUP
+
+
+class TestMain:
+    def test_run_is_there_without_an_installed_distribution(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(entry, "entry_points", lambda **_: ())
+        assert list(entry.commands()) == ["run"]
+
+    def test_only_the_command_that_is_meant_is_imported(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        monkeypatch.setattr(entry, "entry_points", lambda **_: [EntryPoint("broken", "no.such.module:command", GROUP)])
+        with pytest.raises(SystemExit) as done:
+            entry.main(["run", "--help"])
+        assert done.value.code == 0
+        assert "--demo" in capsys.readouterr().out
+
+    def test_help_names_what_is_not_available_and_why(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        monkeypatch.setattr(entry, "entry_points", lambda **_: [EntryPoint("broken", "no.such.module:command", GROUP)])
+        with pytest.raises(SystemExit):
+            entry.main(["--help"])
+        assert "not available: No module named 'no'" in " ".join(capsys.readouterr().out.split())
+
+    def test_wrong_settings_are_printed_and_nothing_starts(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        path = tmp_path / "wrong.toml"
+        path.write_text("[http]\nport = 'x'\nhots = 1\n")
+        assert entry.main(["run", "--config", str(path)]) == 2
+        lines = capsys.readouterr().err.splitlines()
+        assert [line.split(": ")[0] for line in lines] == [f"{path}:2", f"{path}:3"]
+
+    def test_role_that_is_not_there_yet_is_refused(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit) as done:
+            entry.main(["run", "--role", "media"])
+        assert done.value.code == 2
+        assert "invalid choice" in capsys.readouterr().err
+
+
+def test_tokens_never_reach_the_log() -> None:
+    record = logging.LogRecord("x", logging.INFO, "", 0, '%s - "WebSocket %s"', ("a", "/api/v1/events?token=fa1.acme.secret&x=1"), None)
+    assert without_tokens(record)
+    assert record.getMessage() == 'a - "WebSocket /api/v1/events?token=…&x=1"'
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def written(folder: Path) -> tuple[Path, str]:
+    http = free_port()
+    first = 20_000 + os.getpid() % 4_000 * 4 // 2 * 2
+    path = folder / "fernamt.toml"
+    path.write_text(
+        f'data = "{folder / "data"}"\n'
+        f'[sip]\nlisten = ["127.0.0.1:{free_port()}"]\n'
+        f'[http]\nhost = "127.0.0.1"\nport = {http}\n'
+        f"[media]\nworkers = 1\nfirst_port = {first}\nlast_port = {first + 98}\n"
+        "[login]\nargon2_memory_kib = 8\nargon2_passes = 1\n"
+    )
+    return path, f"http://127.0.0.1:{http}"
+
+
+async def _started(path: Path) -> tuple[asyncio.subprocess.Process, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "api", "run", "--demo", "--config", str(path), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    said = ""
+    while "need no registration" not in said:
+        line = await asyncio.wait_for(process.stdout.readline(), 60)
+        if not line:
+            _, errors = await process.communicate()
+            pytest.fail(f"it did not start:\n{said}{errors.decode()}")
+        said += line.decode()
+    return process, said
+
+
+@pytest.mark.slow
+@pytest.mark.interop
+async def test_run_starts_stops_on_sigterm_and_starts_again_with_the_same_credentials(tmp_path: Path) -> None:
+    path, url = written(tmp_path)
+    said = []
+    for _ in range(2):
+        process, words = await _started(path)
+        said.append([line for line in words.splitlines() if "operator" not in line])
+        async with httpx.AsyncClient(base_url=url) as client:
+            assert (await client.get("/readyz")).status_code == 200
+            demo = (await client.get("/api/v1/demo")).json()
+            body = {name: demo[name] for name in ("tenant", "username", "password")}
+            token = (await client.post("/api/v1/login", json=body)).json()["token"]
+            live = (await client.get("/api/v1/live", headers={"Authorization": f"Bearer {token}"})).json()
+            assert {queue["id"] for queue in live["queues"]} == {"support", "sales", "billing"}
+        process.send_signal(signal.SIGTERM)
+        _, errors = await asyncio.wait_for(process.communicate(), 30)
+        assert process.returncode == 0, errors.decode()
+        assert "Traceback" not in errors.decode()
+    assert said[0] == said[1]
+
+
+@pytest.mark.slow
+@pytest.mark.interop
+async def test_address_that_is_taken_is_named(tmp_path: Path) -> None:
+    path, url = written(tmp_path)
+    with socket.create_server(("127.0.0.1", int(url.rpartition(":")[2]))):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "api", "run", "--config", str(path), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        _, errors = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 1
+    assert errors.decode().splitlines()[-1].startswith(f"cannot start: HTTP address {url.removeprefix('http://')}: ")

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -234,7 +235,20 @@ async def _carry_out(args: argparse.Namespace, api: ApiClient | None) -> Report:
         service_level_s=args.service_level,
         server_pid=args.server_pid,
     )
-    return await Runner(run, api, None if args.quiet else print_second).run(thresholds_of(args))
+    runner = Runner(run, api, None if args.quiet else print_second)
+    # The first Ctrl-C ends the run with its report, the second ends it without.
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGINT, _end_softly, runner, loop)
+    try:
+        return await runner.run(thresholds_of(args))
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+
+
+def _end_softly(runner: Runner, loop: asyncio.AbstractEventLoop) -> None:
+    loop.remove_signal_handler(signal.SIGINT)
+    print("ending: hanging up, figures follow (Ctrl-C again: at once)", flush=True)
+    runner.end_now()
 
 
 class _Credentials(msgspec.Struct):

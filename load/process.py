@@ -28,6 +28,7 @@ from load.profiles import Burst, Concurrent, Poisson, plan, plan_call
 from load.records import (
     AgentConnected,
     Begin,
+    EndNow,
     Finished,
     Order,
     PleaseHangUp,
@@ -73,6 +74,7 @@ class Part:
         self._rng = random.Random(f"{order.seed}/{order.process}")
         self._closed_loops = any(isinstance(one, Concurrent) for one in order.scenario.arrivals)
         self._empty = asyncio.Event()
+        self._stop = asyncio.Event()
 
     async def open(self) -> None:
         """Open ports, start the RTP process, register the agents."""
@@ -124,17 +126,15 @@ class Part:
         end_at = begin_at + scenario.duration_s
         churn = [loop.create_task(self._churn(phone, end_at)) for phone in self.phones] if scenario.agent.works_for is not None else []
         for planned in plan(scenario, self._rng):
-            delay = begin_at + planned.at_s - loop.time()
-            if delay > 0:
-                await asyncio.sleep(delay)
+            if await self._is_stopped_before(begin_at + planned.at_s):
+                break
             self._call(planned)
-        if (rest := end_at - loop.time()) > 0:
-            await asyncio.sleep(rest)
+        await self._is_stopped_before(end_at)
         self._is_over = True
         for task in churn:
             task.cancel()
         await asyncio.gather(*churn, return_exceptions=True)
-        await self._drained(order.drain_s)
+        await self._drained(0.0 if self._stop.is_set() else order.drain_s)
         for caller in list(self.callers.values()):
             caller.cut()
         for offer in [one for phone in self.phones for one in phone.offers]:
@@ -145,8 +145,17 @@ class Part:
         for caller in list(self.callers.values()):
             self._tell(caller.abandoned())
 
+    async def _is_stopped_before(self, at: float) -> bool:
+        """Sleep until `at`; True: the run was told to end before."""
+        delay = at - asyncio.get_running_loop().time()
+        if delay > 0 and not self._stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay):
+                    await self._stop.wait()
+        return self._stop.is_set()
+
     async def _drained(self, timeout_s: float) -> None:
-        if self.callers:
+        if self.callers and timeout_s > 0:
             self._empty.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
@@ -239,6 +248,8 @@ class Part:
             case PleaseHangUp(key=key):
                 if (offer := self._talking_to.get(key)) is not None:
                     offer.hang_up()
+            case EndNow():
+                self._stop.set()
             case Begin():
                 pass
 
@@ -278,7 +289,11 @@ class Part:
         self._tell(Finished(process=self.order.process, rtp=figures, cpu_s=own_cpu_s() + rtp_cpu_s, dropped_messages=len(dropped)))
 
     def abandon(self) -> None:
-        """Shut what must not be left behind, at once."""
+        """Hang up without waiting for an answer, and shut what must not be left behind."""
+        for caller in list(self.callers.values()):
+            caller.cut()
+        for offer in [one for phone in self.phones for one in phone.offers]:
+            offer.hang_up(cut=True)
         if self.rtp is not None:
             self.rtp.close()
         self._sink.close()
@@ -335,8 +350,6 @@ async def serve(lines: asyncio.StreamReader, tell: Callable[[ToParent], None]) -
     listening, reporting, working = loop.create_task(listen()), loop.create_task(report()), loop.create_task(work())
     try:
         await asyncio.wait({listening, working}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            part.abandon()
         for task in (listening, reporting, working):
             if not task.done():
                 task.cancel()

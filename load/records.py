@@ -171,5 +171,9 @@ class Begin(_Record, frozen=True, kw_only=True):
     at: float
 
 
+class EndNow(_Record, frozen=True, kw_only=True):
+    """No more calls; those that are up are hung up, and the figures told."""
+
+
 ToParent = CallerRecord | AgentRecord | Snapshot | Ready | AgentConnected | PleaseHangUp | Finished
-ToChild = Begin | AgentConnected | PleaseHangUp
+ToChild = Begin | AgentConnected | PleaseHangUp | EndNow

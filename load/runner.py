@@ -18,6 +18,7 @@ from load.records import (
     AgentRecord,
     Begin,
     CallerRecord,
+    EndNow,
     Finished,
     Order,
     PleaseHangUp,
@@ -33,7 +34,7 @@ from load.server_process import CpuWatch
 LOG = logging.getLogger("load.runner")
 READY_TIMEOUT_S = 60.0
 FINISH_TIMEOUT_S = 30.0
-START_IN_S = 0.5
+START_IN_S = 0.2
 MAX_PROCESSES = 9
 """The first digit of a key names the process; 0 to 8."""
 
@@ -156,6 +157,11 @@ class Runner:
             ),
             thresholds,
         )
+
+    def end_now(self) -> None:
+        """No more calls: hang up, and report what there is."""
+        for child in self._children:
+            child.tell(EndNow())
 
     # ------------------------------------------------------------------ processes
 

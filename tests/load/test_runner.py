@@ -110,3 +110,14 @@ async def test_service_that_forgets_a_caller_is_caught():
         report = await run(service, scenario(arrivals=(Burst(calls=2, within_s=0.1, every_s=60.0),), caller=forgotten), drain_s=3.5)
     assert report.stuck == 2
     assert "2 calls that did not end, 0 allowed" in report.problems
+
+
+async def test_run_that_is_ended_early_hangs_up_and_reports():
+    long = scenario(duration_s=600.0, arrivals=(Concurrent(calls=3, ramp_s=0.1),), caller=CallerProfile(talk=Spread(mean_s=300.0)))
+    async with TinyService() as service:
+        runner = Runner(
+            Run(scenario=long, server=service.address, dial="601", agents=accounts(3)), on_second=lambda _latest, one: one.end_now()
+        )
+        report = await runner.run()
+        assert service.calls == {}
+    assert (report.calls, report.answered, report.stuck) == (3, 3, 0)

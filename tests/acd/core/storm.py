@@ -7,6 +7,7 @@ legs, plays and bridges must be the state's, nobody free may be left while someb
 from __future__ import annotations
 
 import argparse
+import hashlib
 import random
 import sys
 import time
@@ -407,12 +408,26 @@ def run(inputs: int, seed: int, *, keep_journal: bool = False) -> Storm:
     return storm
 
 
+def digest(inputs: int, seed: int) -> str:
+    """One figure for everything a storm led to, octet for octet."""
+    storm = run(inputs, seed, keep_journal=True)
+    total = hashlib.sha256()
+    for entry in storm.journal:
+        total.update(encode(entry))
+    total.update(snapshot(storm.engine))
+    return total.hexdigest()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--inputs", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--each", type=int, default=50_000, help="inputs per fresh exchange, each with a seed of its own")
+    parser.add_argument("--digest", action="store_true", help="print one digest of journal and state, nothing else")
     arguments = parser.parse_args()
+    if arguments.digest:
+        sys.stdout.write(digest(arguments.inputs, arguments.seed) + "\n")
+        return 0
     began, done, seed = time.perf_counter(), 0, arguments.seed
     while done < arguments.inputs:
         storm = run(min(arguments.each, arguments.inputs - done), seed, keep_journal=seed % 10 == 0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -13,7 +15,7 @@ from acd.core import events as e
 from acd.core import inputs as i
 from acd.core.replay import redrive
 from tests.acd.core.ledger import Ledger
-from tests.acd.core.storm import Storm, run
+from tests.acd.core.storm import Storm, digest, run
 
 FULL = 10
 EACH = 10_000
@@ -29,6 +31,14 @@ def test_a_storm_of_random_inputs_leaves_nothing_behind(seed: int) -> None:
     assert storm.refused > 100
     if storm.journal:
         assert redrive(storm.journal, "storm") is None
+
+
+@pytest.mark.slow
+def test_decisions_do_not_depend_on_the_order_of_sets() -> None:
+    """Another process, another hash seed: the same journal, octet for octet."""
+    command = [sys.executable, "-m", "tests.acd.core.storm", "--digest", "--inputs", "3000", "--seed", "4"]
+    ran = subprocess.run(command, check=True, capture_output=True, text=True, env={"PYTHONHASHSEED": "4711"})
+    assert ran.stdout.strip() == digest(3000, 4)
 
 
 class Interleavings(RuleBasedStateMachine):

@@ -302,6 +302,9 @@ class CdrFeed:
         known.measured = True
         quality = event.quality
         received, lost = _number(quality, "packets_received"), _number(quality, "packets_lost")
+        if not received:  # nothing was heard, so nothing can be said of how well
+            self._finish_if_complete(conversation)
+            return
         self._put(
             facts.QualityMeasured(
                 conversation=event.call,

@@ -46,7 +46,8 @@ class Run:
         """Declare the arguments."""
         parser.add_argument("--config", type=Path, metavar="FILE", help="settings; default FERNAMT_CONFIG, else ./fernamt.toml")
         parser.add_argument("--role", choices=("all",), default="all", help="what this process does (only `all` so far)")
-        parser.add_argument("--demo", action="store_true", help="create the tenant `demo` and print its credentials")
+        parser.add_argument("--demo", action="store_true", help="create the tenant `demo`, print its credentials, let it be called")
+        parser.add_argument("--still", action="store_true", help="with --demo: no synthetic callers and agents")
 
     def run(self, args: argparse.Namespace) -> int:
         """Serve until SIGTERM or SIGINT."""
@@ -63,9 +64,12 @@ class Run:
         logging.getLogger("alembic.runtime.migration").setLevel(max(logging.WARNING, logging.getLogger().level))
         try:
             with asyncio.Runner(loop_factory=new_event_loop) as runner:
-                return runner.run(serve(settings))
+                return runner.run(serve(settings, plays_demo=args.demo and not args.still))
         except OSError as error:
             print(f"cannot start: {error}", file=sys.stderr)
+            return 1
+        except Exception as error:
+            log.critical("! the service ended", exc_info=error)
             return 1
 
 
@@ -121,8 +125,11 @@ class _Server(uvicorn.Server):
             self._on_started()
 
 
-async def serve(settings: Settings, until: Awaitable[object] | None = None) -> int:
+async def serve(settings: Settings, until: Awaitable[object] | None = None, *, plays_demo: bool = False) -> int:
     """Run the service until a signal comes, `until` is done, or the voice service cannot go on; returns the exit status.
+
+    Args:
+        plays_demo: let synthetic agents and callers play the demonstration, so that the board moves.
 
     Raises: OSError: an address is taken.
     """
@@ -138,7 +145,9 @@ async def serve(settings: Settings, until: Awaitable[object] | None = None) -> i
         voice = await Voice.start(voice_settings(settings), lookup_in(databases))
         stack.push_async_callback(voice.close)
         app = create_app(settings, voice, databases)
-        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=GRACE_S)
+        # Entered here and not by uvicorn, which answers a failure with sys.exit in the middle of the loop.
+        await stack.enter_async_context(app.router.lifespan_context(app))
+        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=GRACE_S)
         server = _Server(config, lambda: _say_started(app, settings, listening))
         serving = asyncio.create_task(server.serve(sockets=[listening]), name="http")
         stopped = asyncio.Event()
@@ -149,6 +158,9 @@ async def serve(settings: Settings, until: Awaitable[object] | None = None) -> i
         waiting: set[asyncio.Future[Any]] = {asyncio.ensure_future(stopped.wait()), asyncio.ensure_future(voice.failed()), serving}
         if until is not None:
             waiting.add(asyncio.ensure_future(until))
+        if plays_demo:
+            playing = asyncio.create_task(_play(server, settings, listening), name="demo")
+            stack.push_async_callback(_stop_playing, playing)
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         log.info("> stopping")
         server.should_exit = True
@@ -161,6 +173,34 @@ async def serve(settings: Settings, until: Awaitable[object] | None = None) -> i
             future.cancel()
         await asyncio.gather(*(waiting - {serving}), return_exceptions=True)
     return status
+
+
+async def _play(server: uvicorn.Server, settings: Settings, listening: socket.socket) -> None:
+    """Run `fernamt load --demo` as a process of its own: it is a client like any other, and the service must not feel its work."""
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.05)
+    http = f"http://{_reachable(settings.http.host)}:{listening.getsockname()[1]}"
+    host, port = split_address(settings.sip.listen[0])
+    command = [sys.executable, "-m", "load", "--demo", str(settings.data / "demo-credentials.json"), "--quiet"]
+    command += ["--api", http, "--server", f"{_reachable(host)}:{port}"]
+    process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL)
+    try:
+        status = await process.wait()
+        log.warning("! the demonstration's callers ended with status %d", status)
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()
+
+
+async def _stop_playing(playing: asyncio.Task[None]) -> None:
+    playing.cancel()
+    await asyncio.gather(playing, return_exceptions=True)
+
+
+def _reachable(host: str) -> str:
+    """A wildcard is listened on, not called."""
+    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -475,6 +475,8 @@ class Switch:
                 self._ended(event)
             case sip_events.ReInviteReceived():
                 self._reinvited(event)
+            case sip_events.ReInviteAnswered():
+                self._refreshed(event)
             case sip_events.InfoReceived():
                 self._info(event)
             case _:
@@ -608,6 +610,18 @@ class Switch:
             self._report(leg.tenant, inputs.LegHeldByParty(leg=leg.leg))
         elif was_held and not held:
             self._report(leg.tenant, inputs.LegRetrievedByParty(leg=leg.leg))
+
+    def _refreshed(self, event: sip_events.ReInviteAnswered) -> None:
+        """Our session refresh was answered with another description than before (RFC 4028 §7.4): the media may have moved."""
+        leg = self._by_session.get(event.session)
+        if leg is None or leg.is_gone or leg.local is None or event.status >= 300 or event.sdp is None:
+            return
+        try:
+            leg.plan = media_plan.agreed(leg.local, event.sdp)
+        except media_plan.NoCommonMedia as error:
+            log.warning("! %s: the answer to our refresh cannot be used, media stay as they are: %s", leg.leg, error)
+            return
+        self._describe(leg)
 
     def _info(self, event: sip_events.InfoReceived) -> None:
         leg = self._by_session.get(event.session)

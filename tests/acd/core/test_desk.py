@@ -269,3 +269,29 @@ def test_supervisor_clears_a_call() -> None:
     shell.send(i.ClearCall(call="c", by="boss"))
     assert shell.of(e.CallCleared) == [e.CallCleared(call="c", cause="supervisor")]
     assert not shell.legs
+
+
+def test_own_device_is_refused_a_second_call() -> None:
+    shell = talking()
+    call(shell, "+4930123", "second", trunk=None, agent="anna")
+    assert shell.done(f.RefuseCaller) == [f.RefuseCaller(leg="second-in", status=486, reason="Agent anna has another call.")]
+    assert shell.bridges
+
+
+def test_dialling_from_the_own_device_ends_the_after_call_work() -> None:
+    shell = talking()
+    shell.send(i.LegReleased(leg="c-in"))
+    call(shell, "+4930123", "next", trunk=None, agent="anna")
+    shell.run(5)
+    assert shell.of(e.WorkDone) == [e.WorkDone(agent="anna", call="c", outcome="handled")]
+    assert shell.bridges
+
+
+def test_blended_agent_s_own_device_is_refused_with_the_reason_while_a_call_waits() -> None:
+    shell = open_house(ready=False)
+    shell.send(i.LogOn(agent="anna"))
+    call(shell, name="waiting")
+    call(shell, "+4930123", "out", trunk=None, agent="anna")
+    refused = shell.done(f.RefuseCaller)[0]
+    assert (refused.status, refused.reason) == (403, "A call is waiting in queue support that agent anna could take.")
+    assert shell.of(e.CallCleared) == [e.CallCleared(call="out", cause="not_allowed")]

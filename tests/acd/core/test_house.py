@@ -165,3 +165,12 @@ def test_the_live_board_is_plain_values() -> None:
     assert line.service_level == 1.0
     assert {one.category for one in board.agents} == {"busy"}
     assert msgspec.json.decode(msgspec.json.encode(board), type=type(board)) == board
+
+
+def test_legs_whose_quality_never_came_are_forgotten() -> None:
+    shell = open_house()
+    call(shell, name="lost")
+    shell.engine.handle(i.LegReleased(leg="lost-in"), shell.now)
+    assert set(shell.engine.state.ended_legs) == {"lost-in", "lost.1"}
+    shell.engine.handle(i.CallArrived(call="x", leg="x-in", trunk="pbx", called="none"), shell.now + 121)
+    assert set(shell.engine.state.ended_legs) == {"x-in"}

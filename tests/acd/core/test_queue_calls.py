@@ -507,3 +507,21 @@ def test_why_still_waiting_is_answered_for_every_agent() -> None:
     assert (why.waited_s, why.relaxation, why.next_relaxation_at) == (2.0, 0, T0 + 60)
     with pytest.raises(UnknownName):
         shell.engine.why_waiting("other", shell.now)
+
+
+def test_a_call_nobody_took_is_queued_again_and_not_ringing() -> None:
+    shell = open_house(anna=NEVER)
+    call(shell, name="c")
+    shell.run(1)
+    assert shell.engine.live().calls[0].state == "alerting"
+    shell.send(i.Decline(agent="anna"))
+    assert shell.engine.live().calls[0].state == "queued"
+
+
+def test_who_says_again_to_be_ready_is_asked_again_at_once() -> None:
+    shell = open_house(anna=NEVER)
+    call(shell)
+    shell.send(i.Decline(agent="anna"))
+    assert len(shell.of(e.OfferMade)) == 1
+    shell.send(i.GoReady(agent="anna"))
+    assert len(shell.of(e.OfferMade)) == 2

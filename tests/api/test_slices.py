@@ -126,5 +126,13 @@ class TestScreen:
         assert context.appointment is not None
         assert context.appointment["title"] == "in 1"
 
+    async def test_contact_that_is_made_while_the_numbers_are_read_is_known_afterwards(self, acme: Service) -> None:
+        lookup = lookup_in(acme.databases, acme.clock)
+        for number in range(10):
+            dialled = f"+4989123450{number}"
+            body = {"name": "Erika", "numbers": [dialled]}
+            await asyncio.gather(acme.made("contacts", body), *(lookup(ACME, dialled) for _ in range(3)))
+            assert (await lookup(ACME, dialled)).contact is not None
+
     async def test_unknown_number_tells_nothing(self, acme: Service) -> None:
         assert await lookup_in(acme.databases, acme.clock)(ACME, "+49891234567") == ScreenContext()

@@ -6,7 +6,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -14,7 +14,9 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy import text
+from starlette.types import Scope
 
+from acd.core.ids import TenantId
 from acd.core.live import LiveState
 from acd.service import VoiceService
 from api import demo, errors, identity, tenants
@@ -81,10 +83,27 @@ def create_app(settings: Settings, voice: VoiceService, databases: Databases | N
         service_router,
     ):
         app.include_router(router)
-    app.mount("/", StaticFiles(directory=WEB, html=True), name="web")
+    app.mount("/", _Page(directory=WEB, html=True), name="web")
     app.add_middleware(CountRequests)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
+
+
+class _Page(StaticFiles):
+    """The page, which loads nothing from elsewhere and is looked at for changes at every visit."""
+
+    HEADERS: ClassVar = {
+        "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cache-Control": "no-cache",
+    }
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """The file with the headers of the house."""
+        response = await super().get_response(path, scope)
+        response.headers.update(self.HEADERS)
+        return response
 
 
 def furnish(app: FastAPI, this: House, *, owns_databases: bool) -> None:
@@ -92,6 +111,7 @@ def furnish(app: FastAPI, this: House, *, owns_databases: bool) -> None:
     app.state.house = this
     app.state.owns_databases = owns_databases
     app.state.ready = False
+    app.state.failed = {}
     app.state.demo = None
     app.state.passwords = identity.Passwords(this.settings.login)
     app.state.failures = identity.FailureWindow(this.settings.login.failures, this.settings.login.window_s)
@@ -106,7 +126,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await this.databases.open()
     try:
         await _first_operator(app, this)
-        await tenants.open_all(this)
+        app.state.failed = await tenants.open_all(this)
+        if demo.TENANT in app.state.failed and this.settings.demo:
+            raise RuntimeError(f"the tenant {demo.TENANT} cannot be opened: {app.state.failed[demo.TENANT]}")
         app.state.demo = await demo.ensure(this, app.state.passwords) if this.settings.demo else None
         app.state.ready = True
         yield
@@ -165,12 +187,13 @@ async def alive() -> dict[str, str]:
 
 @service_router.get("/readyz", operation_id="isReady", responses={503: {"description": "Not ready"}})
 async def ready(request: Request) -> JSONResponse:
-    """Databases answer and tenants are open."""
+    """Databases answer and tenants are open; `failed` names those that are not (the log says why)."""
     if not request.app.state.ready:
         return JSONResponse({"status": "starting"}, 503)
     async with house(request).databases.control.connect() as connection:
         await connection.execute(text("SELECT 1"))
-    return JSONResponse({"status": "ready"})
+    failed: dict[TenantId, str] = request.app.state.failed
+    return JSONResponse({"status": "ready", **({"failed": sorted(failed)} if failed else {})})
 
 
 @service_router.get("/metrics", operation_id="getMetrics", response_class=Response)

@@ -41,14 +41,25 @@ async def get(session: AsyncSession, tenant: str) -> Tenant:
     return found
 
 
-async def open_all(house: House) -> None:
-    """At the start: open every active tenant's database and let its calls be routed."""
+async def open_all(house: House) -> dict[TenantId, str]:
+    """At the start: open every active tenant's database and let its calls be routed.
+
+    Returns: the tenants that could not be opened, and why: one damaged journal must not silence all the others.
+    """
     async with house.databases.unit(None) as unit:
         tenants = [TenantId(tenant.id) for tenant in await repository.active(unit.session)]
+    failed: dict[TenantId, str] = {}
     for tenant in tenants:
-        await house.databases.open_tenant(tenant)
-        await _open_voice(house, tenant)
-        log.info("> tenant %s is open", tenant)
+        try:
+            await house.databases.open_tenant(tenant)
+            await _open_voice(house, tenant)
+        except Exception as error:
+            log.critical("! tenant %s cannot be opened", tenant, exc_info=error)
+            failed[tenant] = f"{type(error).__name__}: {error}"
+            await house.databases.close_tenant(tenant)
+        else:
+            log.info("> tenant %s is open", tenant)
+    return failed
 
 
 async def create_tenant(unit: Unit, house: House, passwords: Passwords, given: TenantGiven, now: datetime) -> tuple[Tenant, str | None]:

@@ -92,6 +92,7 @@ class TestPage:
         page = await service.client.get("/")
         assert page.status_code == 200
         assert 'lang="de"' in page.text
+        assert "default-src 'self'" in page.headers["content-security-policy"]
         for part in ("board.js", "board.css", "words.js"):
             assert part in page.text
             assert (await service.client.get(f"/{part}")).status_code == 200

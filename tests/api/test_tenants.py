@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
-from tests.api.conftest import PASSWORD, Service, add_tenant
+import pytest
+from fastapi import FastAPI
+
+from acd.errors import JournalDamaged
+from acd.service import TenantSetup
+from tests.api.conftest import PASSWORD, Clock, Service, add_tenant, started
+from tests.api.voice import EngineVoice
 
 
 class TestCreate:
@@ -69,3 +76,24 @@ class TestClose:
     async def test_closed_tenant_is_not_opened_at_the_next_start(self, acme: Service) -> None:
         await acme.call("DELETE", "tenants/acme", "operator")
         assert (await acme.got("tenants", "operator"))["items"][0]["closed_at"] is not None
+
+
+class TestStart:
+    async def test_one_tenant_that_cannot_be_opened_does_not_silence_the_others(
+        self, acme: Service, clock: Clock, application: FastAPI, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await add_tenant(acme, "other")
+        await acme.databases.close()
+        opened = EngineVoice.open_tenant
+
+        async def damaged(voice: EngineVoice, setup: TenantSetup, *rest: Any) -> None:
+            if setup.configuration.tenant == "acme":
+                raise JournalDamaged("entry 7")
+            await opened(voice, setup, *rest)
+
+        monkeypatch.setattr(EngineVoice, "open_tenant", damaged)
+        async with started(acme.settings, clock, application) as again:
+            again.tokens.update(acme.tokens)
+            assert (await again.client.get("/readyz")).json() == {"status": "ready", "failed": ["acme"]}
+            assert (await again.call("GET", "me")).status_code == 401
+            assert (await again.call("GET", "live", "other-admin")).status_code == 200

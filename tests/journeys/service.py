@@ -156,10 +156,18 @@ class ServiceProcess:
         """Waits until so many CDRs can be read over the API."""
         async with asyncio.timeout(15):
             while True:
-                found = (await self.call(self.api.get, "/api/v1/cdrs"))["items"]
+                found = await self.call(self._all_cdrs)
                 if len(found) >= count:
                     return found
                 await asyncio.sleep(0.1)
+
+    def _all_cdrs(self) -> list[dict]:
+        page = self.api.get("/api/v1/cdrs?limit=100")
+        found = page["items"]
+        while page["next"] is not None:
+            page = self.api.get(f"/api/v1/cdrs?limit=100&after={page['next']}")
+            found += page["items"]
+        return found
 
     def phone(self, device: dict, name: str) -> SyntheticPhone:
         return SyntheticPhone(self.sip, user=device["username"], password=f"{name}-secret-0815")

@@ -1,6 +1,7 @@
 """kill -9 in the middle of calls: nothing that was acknowledged is lost, and the number of CDRs is the number of calls."""
 
 import asyncio
+import contextlib
 import signal
 
 import pytest
@@ -8,6 +9,9 @@ import pytest
 from acd.core.ids import TenantId
 from acd.core.replay import fold, redrive
 from acd.journal import read
+from load.phone_bank import PhoneBank
+from load.phones import CallFailed, SyntheticPhone
+from tests.acd.voice import HOST
 from tests.journeys.service import TENANT, service
 
 pytestmark = [pytest.mark.journey, pytest.mark.slow]
@@ -54,3 +58,41 @@ async def test_every_call_has_its_cdr_also_those_cut_by_the_kill(tmp_path):
         entries = list(read(journal))
         assert redrive(entries, TenantId(TENANT)) is None
         assert fold(entries, TenantId(TENANT)).state_hash() == fold(list(read(journal)), TenantId(TENANT)).state_hash()
+
+
+async def test_no_call_that_was_answered_is_forgotten_when_the_kill_comes_in_a_storm(tmp_path):
+    """Calls arrive without pause while the process is killed: whoever heard a 200 has a CDR, and nobody has two."""
+    async with service(tmp_path) as house:
+        await house.provision()
+        bank = PhoneBank(HOST)
+        await bank.start()
+        answered: set[str] = set()
+        phones: list[SyntheticPhone] = []
+        try:
+
+            async def ring(number: str) -> None:
+                phone = SyntheticPhone(house.sip, user=number, bank=bank)
+                await phone.start()
+                phones.append(phone)
+                call = await phone.call("601")
+                with contextlib.suppress(CallFailed, TimeoutError):  # those whom the kill cut off never hear anything
+                    await call.answered(timeout_s=3)
+                    answered.add(number)
+
+            callers = [asyncio.create_task(ring(f"+49891{index:05d}")) for index in range(120)]
+            async with asyncio.timeout(20):
+                while len(answered) < 60:
+                    await asyncio.sleep(0.001)
+            await house.stop(signal.SIGKILL)
+            await asyncio.gather(*callers)
+        finally:
+            await asyncio.gather(*(phone.close() for phone in phones))
+            await bank.close()
+        assert len(answered) >= 60
+        await house.start()
+        await house.log_in()
+        told = await house.cdrs(len(answered))
+        calling = [one["cdr"]["calling"] for one in told]
+        assert answered <= set(calling)
+        assert len(calling) == len(set(calling))
+        assert {one["cdr"]["outcome"] for one in told} == {"cut"}

@@ -45,6 +45,7 @@ FREE: Final = "free"
 CATEGORIES: Final = ("logged_off", "not_ready", "busy", "unregistered", FREE)
 """Everybody configured is in exactly one; the first that applies."""
 
+_COULD_BE_TRIED: Final = frozenset({FREE, "busy"})
 _FAILURES: Final = frozenset(FailureCause.__args__)  # type: ignore[attr-defined]
 _TAKEN_OR_GONE: Final = frozenset({"answered", "abandoned"})
 _NOT_TAKEN: Final = frozenset({"no_answer", "declined", "failed"})
@@ -125,6 +126,7 @@ class Fold:
         self.timers = TimerTable(state.timers)
         self.categories: dict[str, set[AgentId]] = {category: set() for category in CATEGORIES}
         self._category_of: dict[AgentId, str] = {}
+        self.tried_entries: set[EntryId] = set()
         self._category_changes = dict.fromkeys(CATEGORIES, 0)
         self._removed: dict[tuple[QueueId, int, str], tuple[int, tuple[AgentId, ...]]] = {}
         for agent in state.agents.values():
@@ -133,7 +135,6 @@ class Fold:
         """Who waits to be offered, by queue and relaxation: within one, everybody asks for the same."""
         self.order: dict[QueueId, list[Rank]] = {}
         """Everybody in a queue, those being offered too."""
-        self.tried_entries: set[EntryId] = set()
         for entry in state.entries.values():
             insort(self.order.setdefault(entry.queue, []), rank(entry))
             if entries.Input.OFFERED in entries.TRANSITIONS[entry.state]:
@@ -653,7 +654,8 @@ class Fold:
             self.categories[after].add(agent.id)
             self._category_changes[after] += 1
             self._category_of[agent.id] = after
-        if after == FREE:
+        if after == FREE or (before in _COULD_BE_TRIED and after not in _COULD_BE_TRIED and self.tried_entries):
+            # The second: with the last untried one gone, those who have been tried may be tried again.
             self.routing_needed = True
 
     def _agent_logged_on(self, event: e.AgentLoggedOn, now: float) -> None:

@@ -525,3 +525,15 @@ def test_who_says_again_to_be_ready_is_asked_again_at_once() -> None:
     assert len(shell.of(e.OfferMade)) == 1
     shell.send(i.GoReady(agent="anna"))
     assert len(shell.of(e.OfferMade)) == 2
+
+
+def test_when_the_last_untried_agent_leaves_the_others_are_tried_again() -> None:
+    """Found by the storm: the caller waited for somebody who had gone."""
+    shell = open_house(house(agents=(agent("anna"), agent("ben"))), anna=NEVER)
+    shell.send(i.Dial(agent="ben", call="d", number="+49301"))
+    call(shell, name="c")
+    shell.send(i.Decline(agent="anna"))
+    shell.run(10)
+    assert len(shell.of(e.OfferMade)) == 1
+    events = shell.send(i.GoNotReady(agent="ben", reason="break"))
+    assert [one.decision.chosen for one in events if isinstance(one, e.OfferMade)] == [("anna",)]

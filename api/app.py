@@ -30,6 +30,7 @@ from api.identity import ForAdmins
 from api.identity.routes import router as identity_router
 from api.kit.clock import Clock, utc_now
 from api.metrics import CountRequests, Metrics
+from api.telephony.boards import Boards
 from api.telephony.routes import router as telephony_router
 from api.telephony.stream import router as stream_router
 from api.telephony_setup.routes import router as setup_router
@@ -111,6 +112,7 @@ def furnish(app: FastAPI, this: House, *, owns_databases: bool) -> None:
     app.state.house = this
     app.state.owns_databases = owns_databases
     app.state.ready = False
+    app.state.boards = Boards()
     app.state.failed = {}
     app.state.demo = None
     app.state.passwords = identity.Passwords(this.settings.login)

@@ -1,1 +1,5 @@
-"""Telephony: the desk and the wall. `rules` (who sees which event; pure) · `routes` (commands, live, quotes) · `stream` (WebSockets)."""
+"""Telephony: the desk and the wall.
+
+`rules` (who sees which event; pure) · `routes` (commands, live, quotes) · `stream` (WebSockets) · `boards` (one watcher for all walls) ·
+`schemas` · `errors`.
+"""

@@ -15,11 +15,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, WebSocket, WebSocketDisconnect
 
 from acd.core.errors import UnknownName
+from acd.core.live import LiveState
 from acd.errors import StreamOverrun
 from acd.service import LiveEvent
 from api.errors import Unauthenticated
 from api.house import house
 from api.identity import Principal, Role, principal_of
+from api.telephony.boards import Boards
 from api.telephony.rules import AgentView, encoded, for_everybody, live_for
 
 log = logging.getLogger(__name__)
@@ -174,7 +176,7 @@ async def _events(socket: WebSocket, principal: Principal) -> Outgoing:
     try:
         await asyncio.sleep(0)  # the stream is subscribed now: nothing falls between the state and the first event
         state = voice.live(tenant)
-        yield encoded({"type": "live", "live": live_for(state, principal.agent) if principal.role == Role.AGENT else state})
+        yield _live(live_for(state, principal.agent) if principal.role == Role.AGENT else state)
         event = await first
         while True:
             if event is None:
@@ -206,36 +208,24 @@ async def board(socket: WebSocket, token: Annotated[str | None, Query(max_length
 async def _boards(socket: WebSocket, principal: Principal) -> Outgoing:
     voice, tenant = house(socket).voice, principal.tenant
     assert tenant is not None
-    changed = asyncio.Event()
-    changed.set()
-    watching = asyncio.create_task(_watch(voice.stream(tenant), changed))
-    try:
+    boards: Boards = socket.app.state.boards
+    async with boards.look(voice, tenant) as (board, changed):
+        await asyncio.sleep(0)  # the watcher has subscribed: nothing falls between the snapshot and the first event
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(changed.wait(), HEARTBEAT_S)
-            if watching.done():
-                watching.result()
+            if board.ended:
                 return
             if not changed.is_set():
                 yield None
                 continue
-            changed.clear()
-            state = voice.live(tenant)
-            yield encoded({"type": "live", "live": live_for(state, principal.agent) if principal.role == Role.AGENT else state})
+            if principal.role == Role.AGENT:
+                changed.clear()
+                yield _live(live_for(voice.live(tenant), principal.agent))
+            else:
+                yield board.snapshot(changed, lambda: _live(voice.live(tenant)))
             await asyncio.sleep(BOARD_EVERY_S)
-    finally:
-        watching.cancel()
-        with suppress(asyncio.CancelledError, StreamOverrun):
-            await watching
 
 
-async def _watch(stream: AsyncIterator[LiveEvent], changed: asyncio.Event) -> None:
-    """Any event may change the board; which one does not matter, so nothing is kept and nobody is too slow."""
-    try:
-        async for _ in stream:
-            changed.set()
-    finally:
-        changed.set()
-        close: Callable[[], Any] | None = getattr(stream, "aclose", None)
-        if close is not None:
-            await close()
+def _live(state: LiveState) -> str:
+    return encoded({"type": "live", "live": state})

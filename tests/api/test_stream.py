@@ -91,6 +91,19 @@ class TestBoard:
                 if live["queues"][0]["ready"] == 1:
                     break
 
+    async def test_many_walls_are_one_reader_and_all_see_the_end_state(self, staffed: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(stream, "BOARD_EVERY_S", 0.001)
+        token = staffed.tokens["supervisor"]
+        async with Socket(staffed.app, BOARD, token) as one, Socket(staffed.app, BOARD, token) as other:
+            for socket in (one, other):
+                await socket.receive()
+            assert staffed.voice.readers(ACME) == 1
+            await ready(staffed, "anna", "ben")
+            for socket in (one, other):
+                while (await socket.receive())["live"]["queues"][0]["ready"] != 2:
+                    pass
+        assert staffed.voice.readers(ACME) == 0
+
     async def test_heartbeat_in_silence(self, staffed: Service, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(stream, "HEARTBEAT_S", 0.01)
         monkeypatch.setattr(stream, "BOARD_EVERY_S", 0)

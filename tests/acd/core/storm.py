@@ -190,7 +190,7 @@ class Storm(Shell):
         for event in entry.events:
             if isinstance(event, e.OfferMade):
                 self._nobody_overtaken(event)
-        if self.inputs % 50 == 0:
+        if self.inputs % 10 == 0:
             assert routing.pick(fold, self.now) == [], "somebody free is left while somebody waits for them"
             for bridge in self.bridges:
                 assert any(call.pair is not None and set(call.pair) == bridge for call in state.calls.values())

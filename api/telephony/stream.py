@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import suppress
 from typing import Annotated, Any
@@ -31,7 +32,7 @@ SUBPROTOCOL = "fernamt.v1"
 UNAUTHENTICATED, FORBIDDEN, OVERRUN = 4401, 4403, 4408
 GOING_AWAY = 1001
 HEARTBEAT_S = 15.0
-"""Silence after which a heartbeat goes out and the token is looked at again."""
+"""Silence after which a heartbeat goes out; so often the token is looked at again, in silence or not."""
 BOARD_EVERY_S = 0.5
 """A board changes at most so often."""
 
@@ -91,13 +92,14 @@ async def _serve(socket: WebSocket, token: str, outgoing: Outgoing) -> None:
 
 
 async def _send(socket: WebSocket, token: str, outgoing: Outgoing) -> None:
+    looked_at = time.monotonic()
     try:
         async for message in outgoing:
-            if message is not None:
-                await socket.send_text(message)
-                continue
-            await principal_of(socket, token)
-            await socket.send_text(encoded({"type": "heartbeat", "at": house(socket).clock().timestamp()}))
+            if message is None or time.monotonic() - looked_at >= HEARTBEAT_S:  # a stream that is never silent ends with its token too
+                await principal_of(socket, token)
+                looked_at = time.monotonic()
+            heartbeat = {"type": "heartbeat", "at": house(socket).clock().timestamp()}
+            await socket.send_text(message if message is not None else encoded(heartbeat))
     finally:
         await outgoing.aclose()
 

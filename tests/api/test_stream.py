@@ -147,6 +147,14 @@ class TestToken:
         assert code == 4401
         assert set(kinds) <= {"heartbeat"}
 
+    async def test_log_out_ends_a_stream_that_is_never_silent_too(self, staffed: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+        async with Socket(staffed.app, EVENTS, staffed.tokens["supervisor"]) as socket:
+            await socket.receive()
+            await staffed.call("POST", "logout", "supervisor")
+            monkeypatch.setattr(stream, "HEARTBEAT_S", 0)
+            staffed.voice._publish(LiveEvent(tenant=ACME, seq=1, at=0.0, event=Started()))
+            assert await socket.closing() == (4401, [])
+
 
 class TestEnd:
     async def test_reader_too_slow_gets_4408(self, staffed: Service) -> None:

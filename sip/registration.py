@@ -37,6 +37,7 @@ class RegistrationPlan(msgspec.Struct, frozen=True):
     refresh_share: float = 0.9  # of what was granted; the carrier's clock and one retransmission fit into the rest
     backoff_s: float = 30.0  # RFC 5626 §4.5's base time
     max_backoff_s: float = 600.0
+    patience_s: float | None = None  # how long a REGISTER may stay without answer; None: timer F, 32 s
 
 
 class State(StrEnum):
@@ -130,7 +131,9 @@ class Agent(Protocol):
     def random_share(self) -> float: ...
     def via(self, flow: Flow) -> str: ...
     def contact(self, flow: Flow, user: str | None = None) -> str: ...
-    def request(self, request: Request, flow: Flow, user: ClientUser, now: float) -> ClientTransaction: ...
+    def request(
+        self, request: Request, flow: Flow, user: ClientUser, now: float, *, patience_s: float | None = None
+    ) -> ClientTransaction: ...
     def release_registration(self, registration: "Registration") -> None: ...
 
 
@@ -198,7 +201,7 @@ class Registration:
             self.fire(Input.REFUSED, now, response)
 
     def on_timeout(self, transaction: Transaction, now: float) -> None:
-        """Nothing came back within 64*T1."""
+        """Nothing came back within 64*T1, or the plan's patience."""
         if transaction is self._transaction:
             self._rounds = 0
             self.fire(Input.UNANSWERED, now)
@@ -232,7 +235,8 @@ class Registration:
         ]
         if self._digest is not None:
             fields += self._digest.headers("REGISTER", plan.registrar, self.agent.new_token())
-        self._transaction = self.agent.request(Request.build("REGISTER", plan.registrar, fields), plan.flow, self, now)
+        request = Request.build("REGISTER", plan.registrar, fields)
+        self._transaction = self.agent.request(request, plan.flow, self, now, patience_s=plan.patience_s)
 
     def raise_expires(self, _now: float, response: Response) -> None:
         self._expires_s = self._min_expires(response)

@@ -212,7 +212,9 @@ class Agent(Protocol):
     def via(self, flow: Flow) -> str: ...
     def contact(self, flow: Flow) -> str: ...
     def send(self, flow: Flow, octets: bytes) -> None: ...
-    def request(self, request: Request, flow: Flow, user: ClientUser, now: float) -> ClientTransaction: ...
+    def request(
+        self, request: Request, flow: Flow, user: ClientUser, now: float, *, patience_s: float | None = None
+    ) -> ClientTransaction: ...
     def enter_dialog(self, dialog: Dialog, session: "Session") -> None: ...
     def leave_dialog(self, dialog: Dialog) -> None: ...
     def release(self, session: "Session") -> None: ...
@@ -247,6 +249,7 @@ class Session:
         "local_tag",
         "modification",
         "ok",
+        "patience_s",
         "provisional",
         "remote_sdp",
         "state",
@@ -273,6 +276,7 @@ class Session:
         self.ok: Response | None = None
         self.provisional: Response | None = None
         self.interval = 0.0
+        self.patience_s: float | None = None
         self.local_tag = ""
         self.bye_reason: str | None = None
         self.final_status: int | None = None
@@ -326,7 +330,7 @@ class Session:
 
     def call(self, now: float) -> None:
         """UAC: send the INVITE."""
-        self.transaction = self.agent.request(self.invite, self.flow, self, now)
+        self.transaction = self.agent.request(self.invite, self.flow, self, now, patience_s=self.patience_s)
 
     def be_offered(self, uas: InviteServer, local_tag: str) -> None:
         """UAS: the INVITE has come and waits for the application."""

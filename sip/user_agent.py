@@ -198,6 +198,7 @@ class UserAgent:
         max_forwards: int = 70,
         call_id: str | None = None,
         contact_user: str | None = None,
+        patience_s: float | None = None,
     ) -> None:
         """Call `target` over `flow`.
 
@@ -206,6 +207,7 @@ class UserAgent:
             sdp: the offer; None asks the callee for one, and SessionAccepted's sdp must then be answered with `acknowledge`.
             route: a pre-loaded route set (an outbound proxy), top first.
             max_forwards: for a back-to-back user agent, one less than what came in, so that loops end.
+            patience_s: how long there may be no answer at all, not even 100; None: timer B, 32 s. SessionFailed 408 follows.
         """
         if session in self._sessions:
             raise LocalMisuse(f"session id {session} is in use")
@@ -230,6 +232,7 @@ class UserAgent:
         call.local_tag = tag
         call.delayed_offer = sdp is None
         call.local_sdp = sdp
+        call.patience_s = patience_s
         if credentials is not None:
             call.digest = ClientDigest(credentials)
         self._sessions[session] = call
@@ -283,8 +286,8 @@ class UserAgent:
         if found is not None:
             found.send_talk(now)
 
-    def options(self, probe: str, target: Uri, flow: Flow, now: float) -> None:
-        """Ask whether a peer is alive; OptionsAnswered follows, always exactly one."""
+    def options(self, probe: str, target: Uri, flow: Flow, now: float, *, patience_s: float | None = None) -> None:
+        """Ask whether a peer is alive; OptionsAnswered follows, always exactly one (after `patience_s` without answer; None: 32 s)."""
         ours = self.contact(flow)
         fields = [
             ("Via", self.via(flow)),
@@ -297,7 +300,7 @@ class UserAgent:
             ("Accept", SDP_TYPE),
             *self.plain_headers,
         ]
-        self.request(Request.build("OPTIONS", target, fields), flow, _Probe(self, probe), now)
+        self.request(Request.build("OPTIONS", target, fields), flow, _Probe(self, probe), now, patience_s=patience_s)
 
     def register(self, registration: str, plan: RegistrationPlan, now: float) -> None:
         """Register at a carrier and keep it so; RegistrationUp and RegistrationDown tell how it stands."""
@@ -684,9 +687,11 @@ class UserAgent:
         """Put octets in the outbox."""
         self._outbox.append((flow, octets))
 
-    def request(self, request: Request, flow: Flow, user: ClientUser, now: float) -> ClientTransaction:
+    def request(
+        self, request: Request, flow: Flow, user: ClientUser, now: float, *, patience_s: float | None = None
+    ) -> ClientTransaction:
         """Send a request in a transaction of its own."""
-        return self.layer.request(request, flow, user, now)
+        return self.layer.request(request, flow, user, now, patience_s=patience_s)
 
     def enter_dialog(self, dialog: Dialog, session: Session) -> None:
         """Requests of this dialog belong to that session."""

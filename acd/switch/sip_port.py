@@ -49,6 +49,7 @@ class SipPort:
         sdp: bytes,
         headers: Fields = (),
         credentials: DigestCredentials | None = None,
+        patience_s: float | None = None,
     ) -> None:
         self.user_agent.invite(
             session=session,
@@ -60,6 +61,7 @@ class SipPort:
             now=self._now(),
             headers=tuple(headers),
             credentials=credentials,
+            patience_s=patience_s,
         )
         self._endpoint.flush()
 
@@ -80,8 +82,8 @@ class SipPort:
         self.user_agent.talk(session, self._now())
         self._endpoint.flush()
 
-    def options(self, probe: str, target: Uri, flow: Flow) -> None:
-        self.user_agent.options(probe, target, flow, self._now())
+    def options(self, probe: str, target: Uri, flow: Flow, *, patience_s: float | None = None) -> None:
+        self.user_agent.options(probe, target, flow, self._now(), patience_s=patience_s)
         self._endpoint.flush()
 
     def register(self, registration: str, plan: RegistrationPlan) -> None:

@@ -34,14 +34,18 @@ class TransactionLayer:
 
     # --- client side
 
-    def request(self, request: Request, flow: Flow, user: ClientUser, now: float) -> ClientTransaction:
-        """Send a request (never an ACK) in a new client transaction."""
+    def request(self, request: Request, flow: Flow, user: ClientUser, now: float, *, patience_s: float | None = None) -> ClientTransaction:
+        """Send a request (never an ACK) in a new client transaction.
+
+        Args:
+            patience_s: timer B or F, where the peer is known to answer sooner than the 64*T1 that RFC 3261 Table 4 allows any path.
+        """
         key = client_key(request.top_via.branch or "", request.method)
         transaction: ClientTransaction
         if request.method == "INVITE":
-            transaction = InviteClient(self, key, request, flow, user, now)
+            transaction = InviteClient(self, key, request, flow, user, now, patience_s)
         else:
-            transaction = NonInviteClient(self, key, request, flow, user, now)
+            transaction = NonInviteClient(self, key, request, flow, user, now, patience_s)
         self._clients[key] = transaction
         return transaction
 

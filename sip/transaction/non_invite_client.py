@@ -82,7 +82,9 @@ class NonInviteClient(Transaction):
     TERMINATED = State.TERMINATED
     TIMER_INPUTS = {Timer.E: Input.TIMER_E, Timer.F: Input.TIMER_F, Timer.K: Input.TIMER_K}  # noqa: RUF012
 
-    def __init__(self, host: Host, key: tuple[Any, ...], request: Request, flow: Flow, user: ClientUser, now: float) -> None:
+    def __init__(
+        self, host: Host, key: tuple[Any, ...], request: Request, flow: Flow, user: ClientUser, now: float, patience_s: float | None = None
+    ) -> None:
         super().__init__(host, key, request, flow, State.TRYING)
         self.user = user
         self.octets = request.to_bytes()
@@ -90,7 +92,7 @@ class NonInviteClient(Transaction):
         host.send(flow, self.octets)
         if not flow.is_reliable:
             self.start(Timer.E, now + self.interval)
-        self.start(Timer.F, now + host.values.give_up)
+        self.start(Timer.F, now + (patience_s or host.values.give_up))
 
     def receive(self, response: Response, now: float) -> None:
         """A response with this transaction's branch and CSeq method."""

@@ -396,6 +396,37 @@ def test_the_owner_of_the_call_id_retries_after_2_1_to_4_s_when_the_other_does_n
     assert_nothing_left(network)
 
 
+def test_a_caller_with_little_patience_gives_up_sooner_where_nothing_is_heard():
+    network, a, _ = pair(LossyLink(loss=1.0))
+    a.call(network.nodes[B], patience_s=4.0)
+    network.run(40)
+    assert [at - 1000 for at, _ in network.sent("INVITE")] == [0, 0.5, 1.5, 3.5]
+    failed = a.one(SessionFailed)
+    assert (failed.status, failed.response) == (408, None)
+    assert a.times[a.events.index(failed)] == 1004
+    assert_nothing_left(network)
+
+
+def test_patience_ends_with_the_first_sign_of_life():
+    network, a, b = pair(LossyLink(latency=(0.001, 0.001)))
+    a.call(b, patience_s=1.0)
+    network.run(30)
+    assert not [event for event in a.events if isinstance(event, SessionFailed)]
+    b.agent.accept(b.session, SDP, b.now)
+    network.run(1)
+    assert a.one(SessionAccepted)
+
+
+def test_a_probe_with_little_patience_is_answered_none_sooner():
+    network, a, _ = pair(LossyLink(loss=1.0))
+    a.agent.options("probe", Uri.parse(f"sip:{B}"), a.flow(network.nodes[B]), a.now, patience_s=2.0)
+    network.run(40)
+    answered = a.one(OptionsAnswered)
+    assert answered.status is None
+    assert a.times[a.events.index(answered)] == 1002
+    assert_nothing_left(network)
+
+
 def test_a_second_reinvite_before_the_first_is_answered_is_refused_here():
     network, a, _ = established()
     a.agent.reinvite("call", HOLD, a.now)

@@ -27,11 +27,13 @@ from load.phone_bank import PhoneBank
 from load.profiles import Burst, Concurrent, Poisson, plan, plan_call
 from load.records import (
     AgentConnected,
+    AllQuiet,
     Begin,
     EndNow,
     Finished,
     Order,
     PleaseHangUp,
+    Quiet,
     Ready,
     RtpFigures,
     Snapshot,
@@ -73,8 +75,9 @@ class Part:
         self._is_over = False
         self._rng = random.Random(f"{order.seed}/{order.process}")
         self._closed_loops = any(isinstance(one, Concurrent) for one in order.scenario.arrivals)
-        self._empty = asyncio.Event()
+        self._changed = asyncio.Event()
         self._stop = asyncio.Event()
+        self._all_quiet = False
 
     async def open(self) -> None:
         """Open ports, start the RTP process, register the agents."""
@@ -134,12 +137,17 @@ class Part:
         for task in churn:
             task.cancel()
         await asyncio.gather(*churn, return_exceptions=True)
-        await self._drained(0.0 if self._stop.is_set() else order.drain_s)
+        if not self._stop.is_set():
+            left_until = loop.time() + order.drain_s
+            if await self._until(lambda: not self.callers or self._stop.is_set(), order.drain_s):
+                self._tell(Quiet(process=order.process))
+                await self._until(lambda: self._all_quiet or self._stop.is_set(), left_until - loop.time())
         for caller in list(self.callers.values()):
             caller.cut()
-        for offer in [one for phone in self.phones for one in phone.offers]:
+        await self._until(lambda: not self.callers and not self._offers(), GOODBYE_S)
+        for offer in self._offers():
             offer.hang_up(cut=True)
-        await self._drained(GOODBYE_S)
+        await self._until(lambda: not self._offers(), GOODBYE_S)
         for phone in self.phones:
             phone.unregister()
         for caller in list(self.callers.values()):
@@ -154,12 +162,17 @@ class Part:
                     await self._stop.wait()
         return self._stop.is_set()
 
-    async def _drained(self, timeout_s: float) -> None:
-        if self.callers and timeout_s > 0:
-            self._empty.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(timeout_s):
-                    await self._empty.wait()
+    async def _until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until it holds, at most so long; whether it does."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, timeout_s)):
+                while not condition():
+                    self._changed.clear()
+                    await self._changed.wait()
+        return condition()
+
+    def _offers(self) -> list[Offer]:
+        return [offer for phone in self.phones for offer in phone.offers]
 
     def _call(self, planned: Any) -> None:
         key = f"{self.order.process}{self._serial % CALLS_PER_PROCESS:06d}"
@@ -200,10 +213,8 @@ class Part:
         self._failed += record.status is not None
         self._connected -= caller.connected_at is not None
         self._tell(record)
-        if self._is_over:
-            if not self.callers:
-                self._empty.set()
-        elif self._closed_loops:
+        self._changed.set()
+        if self._closed_loops and not self._is_over:
             asyncio.get_running_loop().call_soon(self._replace)
 
     def _replace(self) -> None:
@@ -215,6 +226,7 @@ class Part:
         if self._talking_to.get(offer.key) is offer:
             del self._talking_to[offer.key]
         self._tell(offer.record())
+        self._changed.set()
 
     def agent_connected(self, offer: Offer) -> None:
         """Tell the caller, here or in another process."""
@@ -248,8 +260,12 @@ class Part:
             case PleaseHangUp(key=key):
                 if (offer := self._talking_to.get(key)) is not None:
                     offer.hang_up()
+            case AllQuiet():
+                self._all_quiet = True
+                self._changed.set()
             case EndNow():
                 self._stop.set()
+                self._changed.set()
             case Begin():
                 pass
 
@@ -292,7 +308,7 @@ class Part:
         """Hang up without waiting for an answer, and shut what must not be left behind."""
         for caller in list(self.callers.values()):
             caller.cut()
-        for offer in [one for phone in self.phones for one in phone.offers]:
+        for offer in self._offers():
             offer.hang_up(cut=True)
         if self.rtp is not None:
             self.rtp.close()

@@ -171,9 +171,19 @@ class Begin(_Record, frozen=True, kw_only=True):
     at: float
 
 
+class Quiet(_Record, frozen=True, kw_only=True):
+    """The callers of this process are all gone; its agents stay for those of the others."""
+
+    process: int
+
+
+class AllQuiet(_Record, frozen=True, kw_only=True):
+    """Nobody's callers are left: the agents may go."""
+
+
 class EndNow(_Record, frozen=True, kw_only=True):
     """No more calls; those that are up are hung up, and the figures told."""
 
 
-ToParent = CallerRecord | AgentRecord | Snapshot | Ready | AgentConnected | PleaseHangUp | Finished
-ToChild = Begin | AgentConnected | PleaseHangUp | EndNow
+ToParent = CallerRecord | AgentRecord | Snapshot | Ready | AgentConnected | PleaseHangUp | Quiet | Finished
+ToChild = Begin | AgentConnected | PleaseHangUp | AllQuiet | EndNow

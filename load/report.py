@@ -30,7 +30,7 @@ def percentile(values: Sequence[float], share: float) -> float | None:
 
 IGNORED_S = 4.0
 """RFC 3261 timer B would wait 32 s, longer than most runs have left; a queue answers in milliseconds."""
-ORPHAN_S = 3.0
+ORPHAN_S = 1.5
 UNANSWERED = 408
 """Status under which an ignored caller is counted (RFC 3261 §8.1.3.1: "treated as if a 408")."""
 
@@ -478,6 +478,8 @@ def problems(report: Report, limits: Thresholds) -> list[str]:
         found.append("no call was made")
     elif not report.answered:
         found.append("no call was answered by an agent")
+    if report.server.packets_dropped:
+        found.append(f"the service says that it dropped {report.server.packets_dropped:g} packets")
     if report.failed > limits.failed:
         found.append(f"{report.failed} calls failed ({by_status(report)}), {limits.failed} allowed")
     rtp_lost = max(0, report.rtp.marked_lost - report.rtp.own_drops)

@@ -16,12 +16,14 @@ from load.records import (
     AgentAccount,
     AgentConnected,
     AgentRecord,
+    AllQuiet,
     Begin,
     CallerRecord,
     EndNow,
     Finished,
     Order,
     PleaseHangUp,
+    Quiet,
     Ready,
     Snapshot,
     ToChild,
@@ -89,6 +91,7 @@ class Runner:
         self._children: list[_Child] = []
         self._ready: dict[int, Ready] = {}
         self._finished: dict[int, Finished] = {}
+        self._quiet: set[int] = set()
         self._readers: list[asyncio.Task[None]] = []
         self._changed = asyncio.Condition()
         self._agent_process: dict[str, int] = {}
@@ -218,6 +221,11 @@ class Runner:
                 self.latest[message.process] = message
             case Ready():
                 self._ready[message.process] = message
+            case Quiet():
+                self._quiet.add(message.process)
+                if len(self._quiet) == len(self._children):
+                    for one in self._children:
+                        one.tell(AllQuiet())
             case Finished():
                 self._finished[message.process] = message
             case AgentConnected(key=key):

@@ -180,6 +180,14 @@ def test_counters_of_the_service_are_differences_and_absent_ones_stay_unknown():
     assert report.server.counters == {"fernamt_media_late_ticks_total": 2.0}
 
 
+def test_packets_the_service_admits_to_have_dropped_fail_the_run():
+    counters = {
+        "counters_before": {"fernamt_media_packets_dropped_total": 1.0},
+        "counters_after": {"fernamt_media_packets_dropped_total": 4.0},
+    }
+    assert assemble(observed(**counters), Thresholds(failed=1)).problems == ("the service says that it dropped 3 packets",)
+
+
 def test_cpu_comes_from_metrics_when_no_process_can_be_seen():
     report = assemble(
         observed(counters_before={"fernamt_main_cpu_seconds_total": 1.0}, counters_after={"fernamt_main_cpu_seconds_total": 1.2})

@@ -45,10 +45,15 @@ async def test_every_caller_is_answered_in_order_and_every_packet_arrives():
     assert report.rtp_latency_p99_ms is not None
 
 
-async def test_two_processes_play_one_run_and_find_each_other():
+async def test_two_processes_play_one_run_and_agents_stay_for_the_callers_of_the_other():
     async with TinyService() as service:
-        report = await run(service, scenario(), processes=2)
-    assert (report.calls, report.answered) == (8, 8)
+        report = await run(
+            service,
+            scenario(agents=2, caller=CallerProfile(patience=Spread(mean_s=0), talk=Spread(kind="uniform", mean_s=0.3))),
+            processes=2,
+        )
+    assert (report.calls, report.answered, report.stuck) == (8, 8, 0)
+    assert report.offers_answered == 8
     assert report.problems == ()
 
 
@@ -107,7 +112,7 @@ async def test_device_that_cannot_register_stops_the_run_by_name():
 async def test_service_that_forgets_a_caller_is_caught():
     forgotten = CallerProfile(patience=Spread(mean_s=0), talk=Spread(mean_s=0.1), hangs_up=0.0)
     async with DeafService() as service:
-        report = await run(service, scenario(arrivals=(Burst(calls=2, within_s=0.1, every_s=60.0),), caller=forgotten), drain_s=3.5)
+        report = await run(service, scenario(arrivals=(Burst(calls=2, within_s=0.1, every_s=60.0),), caller=forgotten), drain_s=4.5)
     assert report.stuck == 2
     assert "2 calls that did not end, 0 allowed" in report.problems
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -41,6 +42,10 @@ class Directory:
     _lines: list[_Line] = field(default_factory=list)
     _numbers: dict[TenantId, frozenset[str]] = field(default_factory=dict)
     _agents: dict[tuple[TenantId, AgentId], Agent] = field(default_factory=dict)
+    _contacts: dict[str, tuple[TenantId, TrunkId]] = field(default_factory=dict)
+    """User parts of our Contacts at carriers."""
+    _addresses: dict[tuple[TenantId, TrunkId], frozenset[str]] = field(default_factory=dict)
+    """What the names of registering trunks stand for."""
 
     def put(self, setup: TenantSetup) -> None:
         """Add or replace a tenant.
@@ -93,14 +98,40 @@ class Directory:
             return None
         return next((line for line in setup.trunks if line.id == trunk), None)
 
+    def learn_contact(self, user: str, tenant: TenantId, trunk: TrunkId) -> None:
+        """We register at this trunk's carrier with `user` in the Contact: whoever calls it got it from there."""
+        self._contacts[user] = (tenant, trunk)
+
+    def learn_addresses(self, tenant: TenantId, trunk: TrunkId, hosts: Iterable[str]) -> None:
+        """The names of a trunk we register at stand for these addresses."""
+        self._addresses[tenant, trunk] = frozenset(str(address) for host in hosts if (address := _address(host)) is not None)
+
+    def forget_line(self, tenant: TenantId, trunk: TrunkId) -> None:
+        """A registering trunk is gone, or begins anew."""
+        self._contacts = {user: whose for user, whose in self._contacts.items() if whose != (tenant, trunk)}
+        self._addresses.pop((tenant, trunk), None)
+
+    def trunk_registered_as(self, user: str) -> tuple[TenantId, TrunkLine] | None:
+        """The trunk whose carrier knows us by this Contact."""
+        known = self._contacts.get(user)
+        line = self.trunk(*known) if known is not None else None
+        return (known[0], line) if known is not None and line is not None else None
+
     def trunk_from(self, host: str, called: str) -> tuple[TenantId, TrunkLine] | None:
-        """The trunk whose source networks hold `host`; of several, the one whose tenant owns the number that was called."""
+        """The trunk that `host` belongs to by its source networks or, where it registers and has none, by the addresses of its names.
+
+        Of several, the one whose tenant owns the number that was called.
+        """
         address = _address(host)
         if address is None:
             return None
         found: tuple[TenantId, TrunkLine] | None = None
         for line in self._lines:
-            if any(address in network for network in line.networks):
+            if (
+                any(address in network for network in line.networks)
+                if line.networks
+                else str(address) in self._addresses.get((line.tenant, line.line.id), ())
+            ):
                 if called in self._numbers[line.tenant]:
                     return line.tenant, line.line
                 found = found or (line.tenant, line.line)

@@ -68,9 +68,19 @@ class Voice:
         self._stopping = False
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._started = time.monotonic()
-        self.switch = Switch(settings, self._directory, clock, media, report=self._report, price=self._price, pop=self._pop, lookup=lookup)
         self.phones = Phones(settings, self._directory, clock, self._report)
-        self.lines = Lines(settings, self._directory, self._report)
+        self.lines = Lines(settings, self._directory, self._report, self._digest_secret())
+        self.switch = Switch(
+            settings,
+            self._directory,
+            clock,
+            media,
+            report=self._report,
+            price=self._price,
+            pop=self._pop,
+            lookup=lookup,
+            silent=self.lines.suspect,
+        )
         self.sip: SipPort
         self._endpoint: SipEndpoint
 
@@ -163,8 +173,8 @@ class Voice:
         book = _plan_book(setup)
         self._directory.put(setup)
         self._plans[tenant] = book
-        self.lines.setup_changed(tenant)
         done = exchange.submit(inputs.Configured(configuration=setup.configuration))
+        self.lines.setup_changed(tenant)  # after it: a fact about a trunk that the core does not know yet would be dropped
         if done is not None:
             await done
 
@@ -199,8 +209,23 @@ class Voice:
         inside = {entry.number for entry in configuration.numbers} | {agent.extension for agent in configuration.agents}
         if number in inside:
             return None
-        trunk = next((trunk.id for trunk in sorted(configuration.trunks, key=lambda trunk: trunk.order) if trunk.outbound), None)
-        return self._price(tenant, number, trunk)
+        return self._price_of_first(tenant, number)
+
+    def _price_of_first(self, tenant: TenantId, number: str) -> dict[str, Any]:
+        """The price over the trunk that the call will try first: in order, one that is up, and whose plan has a price."""
+        known = self._exchange(tenant).engine.state.trunks
+        configured = self._directory.setups[tenant].configuration.trunks
+        refusal: PriceRefused | None = None
+        for trunk in sorted((one for one in configured if one.outbound), key=lambda one: (one.order, one.id)):
+            if trunk.id in known and not known[trunk.id].up:
+                continue
+            try:
+                return self._price(tenant, number, trunk.id)
+            except PriceRefused as error:
+                refusal = refusal or error
+        if refusal is not None:
+            raise refusal
+        return self._price(tenant, number, None)
 
     def mint_call(self) -> CallId:
         return self.switch.mint_call()
@@ -221,6 +246,9 @@ class Voice:
 
     def stream(self, tenant: TenantId, *, agent: AgentId | None = None) -> AsyncIterator[LiveEvent]:
         return self._exchange(tenant).stream(agent)
+
+    def why_waiting(self, tenant: TenantId, call: CallId) -> dict[str, Any]:
+        return self._exchange(tenant).why_waiting(call)
 
     def decisions(self, tenant: TenantId, call: CallId) -> list[dict[str, Any]]:
         return self._exchange(tenant).decisions(call)

@@ -39,6 +39,8 @@ class TrunkRegistration(msgspec.Struct, frozen=True, kw_only=True):
     password: str
     auth_username: str | None = None
     expires_s: int = 300
+    retry_s: float = 30.0
+    """After a refusal or silence it is tried again so much later, then in doubled steps up to ten minutes (RFC 5626 §4.5)."""
 
 
 class TrunkLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,10 +51,14 @@ class TrunkLine(msgspec.Struct, frozen=True, kw_only=True):
     """`host[:port]` of the carrier or PBX that outbound calls go to."""
     transport: Literal["udp", "tcp"] = "udp"
     sources: tuple[str, ...] = ()
-    """IP networks its calls come from (IP authentication), e.g. `203.0.113.0/28`."""
+    """IP networks its calls come from (IP authentication), e.g. `203.0.113.0/28`. None given and registered: the Contact we registered,
+    or the addresses of registrar and peer."""
     registration: TrunkRegistration | None = None
     probe_every_s: float = 30.0
-    """OPTIONS keep-alive; 0 never."""
+    """OPTIONS keep-alive; 0 never. A line with a registration is not probed: the registration tells."""
+    answer_within_s: float = 4.0
+    """A request that got no answer at all for so long, not even 100, has failed, and the call goes to the next trunk. RFC 3261's own
+    patience (timers B and F, 32 s) is longer than that of any caller."""
     caller_id: str | None = None
     codecs: tuple[Literal["PCMA", "PCMU"], ...] = ("PCMA", "PCMU")
 
@@ -145,6 +151,9 @@ class VoiceService(Protocol):
 
     def stream(self, tenant: TenantId, *, agent: AgentId | None = None) -> AsyncIterator[LiveEvent]:
         """Live events from now on; with `agent`, that agent's private events too. A reader 10 000 events behind gets `StreamOverrun`."""
+
+    def why_waiting(self, tenant: TenantId, call: CallId) -> dict[str, Any]:
+        """Why a caller still waits: what stands between it and every agent now; raises UnknownName when it waits in no queue."""
 
     def decisions(self, tenant: TenantId, call: CallId) -> list[dict[str, Any]]:
         """Decision records of a call, each with `offer`, `at` and the outcomes, from the journal."""

@@ -1,11 +1,20 @@
-"""Trunks: our registrations at carriers, keep-alive probes, and whether a line is up (R1, R5; RFC 3261 §10.2, §11)."""
+"""Trunks: our registrations at carriers, keep-alive probes, and whether a line is up (R1, R5; RFC 3261 §10.2, §11).
+
+A carrier we register at knows us by a Contact nobody else can guess: its calls come to that user name, from whatever address. One that
+puts the number into the Request-URI instead is known by the addresses of its registrar and its peer.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Callable
+import hashlib
+import hmac
+import logging
+import socket
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+
+import msgspec
 
 from acd.config import VoiceSettings
 from acd.core import inputs
@@ -20,8 +29,12 @@ from sip.digest import DigestCredentials
 from sip.registration import RegistrationPlan
 from sip.uri import Uri
 
+log = logging.getLogger(__name__)
+
 FAILURES_TO_DOWN = 2
 """One lost probe is a lost packet, two are a line that is down."""
+GOODBYE_S = 1.0
+"""How long taking our registrations back may hold up an orderly stop; carriers forget us by themselves otherwise."""
 
 
 def credentials(line: TrunkLine) -> DigestCredentials | None:
@@ -36,7 +49,10 @@ def credentials(line: TrunkLine) -> DigestCredentials | None:
 class _Line:
     tenant: TenantId
     line: TrunkLine
-    up: bool = True
+    name: str
+    """Of its registration or probes: fresh at each beginning, so that a late answer to the line as it was before means nothing."""
+    up: bool | None = None
+    """None until something was heard; what the journal knows holds until then."""
     failures: int = 0
     timer: asyncio.TimerHandle | None = None
 
@@ -44,13 +60,30 @@ class _Line:
     def key(self) -> str:
         return f"{self.tenant}/{self.line.id}"
 
+    @property
+    def is_probed(self) -> bool:
+        return self.line.registration is None and self.line.probe_every_s > 0 and bool(self.line.peer)
+
 
 class Lines:
-    def __init__(self, settings: VoiceSettings, directory: Directory, report: Callable[[TenantId, Input], None]) -> None:
+    """See the module.
+
+    Args:
+        report: hands a fact to the tenant's exchange; never raises.
+        secret: of this installation; our Contacts at carriers are made from it, the same after a restart.
+    """
+
+    def __init__(self, settings: VoiceSettings, directory: Directory, report: Callable[[TenantId, Input], None], secret: bytes) -> None:
         self._settings = settings
         self._directory = directory
         self._report = report
+        self._secret = secret
         self._lines: dict[str, _Line] = {}
+        self._by_name: dict[str, _Line] = {}
+        self._leaving: set[str] = set()
+        self._all_gone = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._begun = 0
         self._port: SipPort | None = None
 
     def attach(self, port: SipPort) -> None:
@@ -70,56 +103,115 @@ class Lines:
                 self._end(known)
         for key, line in wanted.items():
             if key not in self._lines:
-                self._begin(_Line(tenant, line))
+                self._begun += 1
+                self._begin(_Line(tenant, line, f"{key}#{self._begun}"))
 
     def _begin(self, line: _Line) -> None:
-        self._lines[line.key] = line
+        self._lines[line.key] = self._by_name[line.name] = line
+        try:
+            if line.line.registration is not None:
+                self._register(line)
+            elif line.is_probed and self._settings.probe_trunks:
+                self._probe(line)
+            else:
+                self._say(line, up=True, detail=None)  # nobody asks, so nothing can be known against it
+        except (LookupError, ValueError) as error:
+            log.warning("! trunk %s cannot be used: %s", line.key, error)
+            self._say(line, up=False, detail=str(error))
+
+    def _register(self, line: _Line) -> None:
         registration = line.line.registration
-        if registration is not None:
-            host, port = host_port(registration.registrar)
-            line.up = False  # until the carrier has said yes
-            self._say(line, up=False, detail="not registered yet")
-            self._sip.register(
-                line.key,
-                RegistrationPlan(
-                    aor=Uri("sip", registration.username, host),
-                    registrar=Uri("sip", None, host, port),
-                    flow=self._sip.flow_to(line.line.transport, (host, port or 5060)),
-                    credentials=credentials(line.line),
-                    expires_s=registration.expires_s,
-                ),
-            )
-        elif self._settings.probe_trunks and line.line.probe_every_s > 0 and line.line.peer:
-            self._probe(line)
+        assert registration is not None
+        self._say(line, up=False, detail="not registered yet")  # until the carrier has said yes
+        host, port = host_port(registration.registrar)
+        flow = self._sip.flow_to(line.line.transport, (host, port or 5060))
+        contact_user = self._contact_user(line)
+        self._directory.learn_contact(contact_user, line.tenant, line.line.id)
+        self._spawn(self._learn_addresses(line))
+        self._sip.register(
+            line.name,
+            RegistrationPlan(
+                aor=Uri("sip", registration.username, host),
+                registrar=Uri("sip", None, host, port),
+                flow=flow,
+                credentials=credentials(line.line),
+                contact_user=contact_user,
+                expires_s=registration.expires_s,
+                backoff_s=registration.retry_s,
+                patience_s=line.line.answer_within_s,
+            ),
+        )
+
+    def _contact_user(self, line: _Line) -> str:
+        # A changed line gets another Contact: the old one may be taken back after the new one was registered (RFC 3261 §10.2.2).
+        what = line.key.encode() + b"\0" + msgspec.json.encode(line.line)
+        return "line-" + hmac.new(self._secret, what, hashlib.sha256).hexdigest()[:24]
+
+    async def _learn_addresses(self, line: _Line) -> None:
+        """Where the carrier's calls may come from: every address its two names have at this moment."""
+        registration = line.line.registration
+        assert registration is not None
+        found: set[str] = set()
+        for host in {host_port(registration.registrar)[0], host_port(line.line.peer)[0]} - {""}:
+            try:
+                answers = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+            except OSError as error:
+                log.warning("! trunk %s: %s has no address: %s", line.key, host, error)
+                continue
+            found.update(str(answer[4][0]) for answer in answers)
+        if self._lines.get(line.key) is line:
+            self._directory.learn_addresses(line.tenant, line.line.id, found)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _end(self, line: _Line) -> None:
-        del self._lines[line.key]
+        del self._lines[line.key], self._by_name[line.name]
         if line.timer is not None:
             line.timer.cancel()
         if line.line.registration is not None:
-            self._sip.unregister(line.key)
+            self._directory.forget_line(line.tenant, line.line.id)
+            self._leaving.add(line.name)
+            self._all_gone.clear()
+            self._sip.unregister(line.name)
+
+    def suspect(self, tenant: TenantId, trunk: TrunkId) -> None:
+        """A call over this trunk got no answer at all: ask at once whether anybody is there."""
+        line = self._lines.get(f"{tenant}/{trunk}")
+        if line is not None and line.timer is not None and line.up is not False:
+            line.timer.cancel()
+            line.timer = None
+            self._probe(line)
 
     def _probe(self, line: _Line) -> None:
+        line.timer = None
         host, port = host_port(line.line.peer)
-        self._sip.options(line.key, Uri("sip", None, host, port), self._sip.flow_to(line.line.transport, (host, port or 5060)))
+        flow = self._sip.flow_to(line.line.transport, (host, port or 5060))
+        self._sip.options(line.name, Uri("sip", None, host, port), flow, patience_s=line.line.answer_within_s)
 
     def on_sip(self, event: sip_events.Event) -> bool:
         """Returns: whether the event was about a line."""
         match event:
             case sip_events.OptionsAnswered():
-                line = self._lines.get(event.probe)
+                line = self._by_name.get(event.probe)
                 if line is not None:
                     self._probed(line, event.status)
                 return True
             case sip_events.RegistrationUp():
-                line = self._lines.get(event.registration)
+                line = self._by_name.get(event.registration)
                 if line is not None:
+                    self._spawn(self._learn_addresses(line))
                     self._say(line, up=True, detail=None)
                 return True
             case sip_events.RegistrationDown():
-                line = self._lines.get(event.registration)
+                line = self._by_name.get(event.registration)
                 if line is not None:
                     self._say(line, up=False, detail=f"registration: {event.status} {event.reason}")
+                self._leaving.discard(event.registration)
+                if not self._leaving:
+                    self._all_gone.set()
                 return True
             case _:
                 return False
@@ -132,7 +224,9 @@ class Lines:
             self._say(line, up=True, detail=None)
         elif line.failures >= FAILURES_TO_DOWN:
             self._say(line, up=False, detail="no answer to OPTIONS" if status is None else f"OPTIONS answered {status}")
-        line.timer = asyncio.get_running_loop().call_later(line.line.probe_every_s, self._probe, line)
+        # The second opinion is asked for at once.
+        wait = 0.0 if 0 < line.failures < FAILURES_TO_DOWN else line.line.probe_every_s
+        line.timer = asyncio.get_running_loop().call_later(wait, self._probe, line)
 
     def _say(self, line: _Line, *, up: bool, detail: str | None) -> None:
         if up != line.up or not up:
@@ -143,5 +237,11 @@ class Lines:
         """Take the registrations back and stop probing."""
         for line in list(self._lines.values()):
             self._end(line)
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.sleep(0)
+        for task in self._tasks:
+            task.cancel()
+        try:
+            async with asyncio.timeout(GOODBYE_S):
+                while self._leaving:
+                    await self._all_gone.wait()
+        except TimeoutError:
+            log.warning("! %d registrations could not be taken back in %g s", len(self._leaving), GOODBYE_S)

@@ -15,8 +15,8 @@ from acd.core.ids import AgentId, TenantId
 from acd.core.inputs import Input
 from acd.core.state import Binding as KnownBinding
 from acd.directory import Directory
-from acd.numbers import normalise
 from acd.switch.addresses import LocalAddresses
+from acd.switch.callers import arrival
 from acd.switch.sip_port import SipPort
 from sip import events as sip_events
 from sip.digest import Authenticator
@@ -76,15 +76,17 @@ class Phones:
         return self._addresses.reaching(flow.remote[0]), flow.local[1]
 
     def _classify(self, request: Request, flow: Flow) -> Literal["trunk", "challenge", "reject"]:
-        """A known user name must prove itself wherever it comes from; a trunk is known by its address; all others are challenged.
+        """A known user name must prove itself wherever it comes from; a trunk is known by its address, or by the Contact that
+        only its carrier knows; all others are challenged.
 
         So nobody learns from the answer whether a user exists.
         """
-        if self._directory.device(request.from_.uri.user or "") is not None:
-            return "challenge"
-        if self._directory.trunk_from(flow.remote[0], normalise(request.uri.user or "")) is not None:
+        found = arrival(self._directory, request, flow)
+        if found is not None and found.by_contact:
             return "trunk"
-        return "challenge"
+        if found is None or self._directory.device(request.from_.uri.user or "") is not None:
+            return "challenge"
+        return "trunk"
 
     def _ha1(self, username: str, _realm: str, algorithm: str) -> str | None:
         found = self._directory.device(username)

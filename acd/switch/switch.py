@@ -28,6 +28,7 @@ from acd.numbers import calling_number, normalise
 from acd.service import Lookup, ScreenContext, ScreenPop, TrunkLine
 from acd.switch import causes, media_plan
 from acd.switch.addresses import LocalAddresses, host_port
+from acd.switch.callers import arrival
 from acd.switch.legs import Phase, Recording, SwitchLeg
 from acd.switch.lines import credentials
 from acd.switch.phones import device_aor
@@ -63,6 +64,7 @@ class Switch:
         report: hands a fact to the tenant's exchange; never raises.
         price: quote for a number over a trunk, raises PriceRefused.
         pop: publishes a screen pop to one desk.
+        silent: told of a trunk whose peer answered nothing at all.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Switch:
         price: Price,
         pop: Callable[[TenantId, ScreenPop], None],
         lookup: Lookup | None,
+        silent: Callable[[TenantId, TrunkId], None],
     ) -> None:
         self._settings = settings
         self._directory = directory
@@ -85,6 +88,7 @@ class Switch:
         self._price = price
         self._pop = pop
         self._lookup = lookup
+        self._silent = silent
         self._sip: SipPort | None = None
         self._addresses = LocalAddresses(settings.advertised_address)
         self._legs: dict[LegId, SwitchLeg] = {}
@@ -290,6 +294,7 @@ class Switch:
                 sdp=self._offer(leg, line),
                 headers=headers,
                 credentials=credentials(line),
+                patience_s=line.answer_within_s,
             )
 
         self._open_media(leg)
@@ -493,9 +498,9 @@ class Switch:
             if found is not None:
                 source = (found[0], None, found[1].agent)
         else:
-            line = self._directory.trunk_from(host, called)
-            if line is not None:
-                source = (line[0], line[1], None)
+            came = arrival(self._directory, request, event.flow)
+            if came is not None:
+                source, called = (came.tenant, came.line, None), came.called
         if source is None:
             self.sip.reject(event.session, 403)
             return
@@ -573,6 +578,11 @@ class Switch:
         leg.failures.append(event.status)
         if not leg.branches and leg.session is None:
             status = causes.worst_of(leg.failures)
+            if leg.trunk is not None and event.response is None:
+                # Nobody there (RFC 3261 §8.1.3.1), which is the trunk's fault and says nothing about the number.
+                self._silent(leg.tenant, leg.trunk)
+                self._fail(leg, "unreachable", status=status, detail="the trunk gave no answer")
+                return
             self._fail(leg, causes.failure_cause(status), status=status, detail=event.reason)
 
     def _ended(self, event: sip_events.SessionEnded) -> None:

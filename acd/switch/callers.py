@@ -1,0 +1,55 @@
+"""Which trunk a request comes over, and which number it means (pure; RFC 3261 §10.2.1, RFC 7315 §4.2)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from acd.core.ids import TenantId
+from acd.directory import Directory
+from acd.numbers import normalise
+from acd.service import TrunkLine
+from sip.errors import ParseError
+from sip.flow import Flow
+from sip.headers.name_addr import parse_name_addr
+from sip.message import Request
+
+
+class Arrival(NamedTuple):
+    """A request from a trunk."""
+
+    tenant: TenantId
+    line: TrunkLine
+    called: str
+    """E.164, or as dialled when it is short."""
+    by_contact: bool
+    """It came to the Contact that we registered and nobody can guess."""
+
+
+def arrival(directory: Directory, request: Request, flow: Flow) -> Arrival | None:
+    """The trunk by the Contact we registered, else by where the request comes from; None: no trunk of ours.
+
+    A registrar puts our Contact into the Request-URI (RFC 3261 §16.5), so the number that was called stands in P-Called-Party-ID or To.
+    """
+    user = request.uri.user or ""
+    registered = directory.trunk_registered_as(user)
+    if registered is not None:
+        return Arrival(*registered, _meant(request), by_contact=True)
+    called = normalise(user)
+    found = directory.trunk_from(flow.remote[0], called)
+    if found is None:
+        return None
+    registration = found[1].registration
+    if registration is not None and user in {registration.username, registration.auth_username}:
+        # A carrier that calls us by the name of the account: the number is where it always is then, which may make it another tenant's.
+        called = _meant(request)
+        found = directory.trunk_from(flow.remote[0], called) or found
+    return Arrival(*found, called, by_contact=False)
+
+
+def _meant(request: Request) -> str:
+    told = request.headers.get("P-Called-Party-ID")
+    try:
+        uri = parse_name_addr(told).uri if told is not None else request.to.uri
+    except ParseError:
+        uri = request.to.uri
+    return normalise(uri.user or "")

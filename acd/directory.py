@@ -120,19 +120,20 @@ class Directory:
     def trunk_from(self, host: str, called: str) -> tuple[TenantId, TrunkLine] | None:
         """The trunk that `host` belongs to by its source networks or, where it registers and has none, by the addresses of its names.
 
-        Of several, the one whose tenant owns the number that was called.
+        Of several: one whose tenant owns the number that was called, then the narrowest network, then the first.
         """
         address = _address(host)
         if address is None:
             return None
+        best: tuple[bool, int] = (False, -1)
         found: tuple[TenantId, TrunkLine] | None = None
         for line in self._lines:
-            if (
-                any(address in network for network in line.networks)
-                if line.networks
-                else str(address) in self._addresses.get((line.tenant, line.line.id), ())
-            ):
-                if called in self._numbers[line.tenant]:
-                    return line.tenant, line.line
-                found = found or (line.tenant, line.line)
+            if line.networks:
+                width = max((network.prefixlen for network in line.networks if address in network), default=-1)
+            else:
+                known = str(address) in self._addresses.get((line.tenant, line.line.id), ())
+                width = address.max_prefixlen if known else -1
+            fit = (called in self._numbers[line.tenant], width)
+            if width >= 0 and fit > best:
+                best, found = fit, (line.tenant, line.line)
         return found

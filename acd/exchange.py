@@ -45,6 +45,9 @@ class Subscriber:
         self._wake = asyncio.Event()
         self._overrun = False
         self._closed = False
+        self._published = 0
+        self._taken = 0
+        self._waiting_for: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     def publish(self, event: LiveEvent) -> None:
         if event.only_agent is not None and event.only_agent != self.agent:
@@ -53,7 +56,21 @@ class Subscriber:
             self._overrun = True
             self._events.clear()
         self._events.append(event)
+        self._published += 1
         self._wake.set()
+
+    def taken(self) -> asyncio.Future[None]:
+        """Done when the reader has dealt with everything published so far: it came back for the next."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting_for.append((self._published, future))
+        return future
+
+    def _came_back(self) -> None:
+        self._taken += 1
+        while self._waiting_for and self._waiting_for[0][0] <= self._taken:
+            _, future = self._waiting_for.popleft()
+            if not future.done():
+                future.set_result(None)
 
     def close(self) -> None:
         self._closed = True
@@ -63,6 +80,7 @@ class Subscriber:
         while True:
             while self._events and not self._overrun:
                 yield self._events.popleft()
+                self._came_back()
             if self._overrun:
                 raise StreamOverrun(f"more than {STREAM_DEPTH} events behind")
             if self._closed:
@@ -111,12 +129,7 @@ class Exchange:
     # ------------------------------------------------------------------ recovery
 
     def _recover(self) -> None:
-        kept = self._read_snapshot()
-        if kept is not None:
-            self.engine = restore(kept.engine)
-            self.feed.restore(kept.feed)
-            self._seq = kept.seq
-            self._clock.not_before(kept.now)
+        kept = self._take_snapshot()
         folded = 0
         for entry in read(self.directory, after=self._seq):
             for event in entry.events:
@@ -129,16 +142,23 @@ class Exchange:
         if folded or kept:
             log.info("= tenant %s: recovered up to entry %d, %d folded", self.tenant, self._seq, folded)
 
-    def _read_snapshot(self) -> _Kept | None:
+    def _take_snapshot(self) -> bool:
+        """Begin where the last orderly stop left off, if its snapshot can be read."""
         path = self.directory / "snapshot"
         if not path.exists():
-            return None
+            return False
         try:
-            return msgspec.msgpack.decode(path.read_bytes(), type=_Kept)
+            kept = msgspec.msgpack.decode(path.read_bytes(), type=_Kept)
+            engine = restore(kept.engine)
+            self.feed.restore(kept.feed)
         except (msgspec.DecodeError, OSError) as error:
-            # A snapshot only saves time: the journal holds everything.
+            # Of an earlier version, or torn. A snapshot only saves time: the journal holds everything.
             log.warning("! tenant %s: snapshot not usable (%s), folding the whole journal", self.tenant, error)
-            return None
+            return False
+        self.engine = engine
+        self._seq = kept.seq
+        self._clock.not_before(kept.now)
+        return True
 
     def _write_snapshot(self) -> None:
         kept = _Kept(self._seq, self._clock(), snapshot(self.engine), self.feed.snapshot())
@@ -207,9 +227,10 @@ class Exchange:
         for subscriber in tuple(self._subscribers):
             subscriber.publish(event)
 
-    def pop(self, screen: ScreenPop) -> None:
-        """Tell one agent who is calling."""
+    def pop(self, screen: ScreenPop) -> list[asyncio.Future[None]]:
+        """Tell one agent who is calling; the futures say when each of the agent's desks has been told."""
         self.publish(LiveEvent(tenant=self.tenant, seq=self._seq, at=self._clock(), event=screen, only_agent=screen.agent))
+        return [subscriber.taken() for subscriber in self._subscribers if subscriber.agent == screen.agent]
 
     async def stream(self, agent: AgentId | None) -> AsyncIterator[LiveEvent]:
         subscriber = Subscriber(agent)
@@ -226,6 +247,14 @@ class Exchange:
                 self._decisions.setdefault(event.call, []).append((now, event))
                 if len(self._decisions) > REMEMBERED_CALLS:
                     self._decisions.popitem(last=False)
+
+    def why_waiting(self, call: CallId) -> dict[str, Any]:
+        """What stands between a waiting caller and every single agent, at this moment.
+
+        Raises: UnknownName: the call waits in no queue.
+        """
+        told: dict[str, Any] = msgspec.to_builtins(self.engine.why_waiting(call, self._clock()))
+        return told
 
     def decisions(self, call: CallId) -> list[dict[str, Any]]:
         """Decision records of a call in order, each with the outcomes of its offer."""

@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+import msgspec
+
 from acd.core.replay import Entry, decode, encode
 from acd.errors import JournalDamaged
 
@@ -72,7 +74,11 @@ def _records(file: Path, *, last: bool) -> Iterator[tuple[int, Entry]]:
             if last and _is_tail(octets, end):
                 return
             raise JournalDamaged(f"{file}: {problem} at offset {offset}")
-        yield end, decode(octets[end - length : end])
+        try:
+            entry = decode(octets[end - length : end])
+        except msgspec.DecodeError as error:
+            raise JournalDamaged(f"{file}: an entry of another version at offset {offset}: {error}") from error
+        yield end, entry
         offset = end
 
 

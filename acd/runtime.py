@@ -277,10 +277,9 @@ class Voice:
         if exchange is not None:
             exchange.submit(fact)
 
-    def _pop(self, tenant: TenantId, screen: ScreenPop) -> None:
+    def _pop(self, tenant: TenantId, screen: ScreenPop) -> list[asyncio.Future[None]]:
         exchange = self._exchanges.get(tenant)
-        if exchange is not None:
-            exchange.pop(screen)
+        return exchange.pop(screen) if exchange is not None else []
 
     def _stop_all(self, error: OSError) -> None:
         """The journal cannot be written: nothing may be decided that would be forgotten."""

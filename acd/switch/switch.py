@@ -63,7 +63,7 @@ class Switch:
     Args:
         report: hands a fact to the tenant's exchange; never raises.
         price: quote for a number over a trunk, raises PriceRefused.
-        pop: publishes a screen pop to one desk.
+        pop: publishes a screen pop to one agent's desks; done when they have been told.
         silent: told of a trunk whose peer answered nothing at all.
     """
 
@@ -76,7 +76,7 @@ class Switch:
         *,
         report: Report,
         price: Price,
-        pop: Callable[[TenantId, ScreenPop], None],
+        pop: Callable[[TenantId, ScreenPop], list[asyncio.Future[None]]],
         lookup: Lookup | None,
         silent: Callable[[TenantId, TrunkId], None],
     ) -> None:
@@ -425,38 +425,39 @@ class Switch:
         screen.asking = self._spawn(ask())
 
     def _pop_screen(self, tenant: TenantId, effect: do.PopScreen) -> None:
-        screen = self._screens.get(effect.call)
-        if screen is None and effect.calling is not None and self._lookup is not None:
+        """Tell the desk first; the phone is rung when it has been told, or after `POP_PATIENCE_S`."""
+        if effect.call not in self._screens:
             self._ask_who(tenant, effect.call, effect.calling)
-            screen = self._screens.get(effect.call)
-
-        def pop() -> None:
-            context = (screen.context if screen is not None else None) or ScreenContext()
-            self._pop(
-                tenant,
-                ScreenPop(
-                    agent=effect.agent,
-                    call=effect.call,
-                    queue=effect.queue,
-                    number=effect.calling,
-                    called=effect.called,
-                    waited_s=effect.waited_s,
-                    contact=context.contact,
-                    tickets=context.tickets,
-                    appointment=context.appointment,
-                ),
-            )
-
+        screen = self._screens.get(effect.call)
         if screen is None or screen.asking is None or screen.asking.done():
-            pop()
+            desks = self._show(tenant, effect, screen)
+            if desks:
+                self._gates[effect.call] = self._spawn(_within(POP_PATIENCE_S, desks))
             return
         asking = screen.asking
 
-        async def wait() -> None:
+        async def ask_and_show() -> None:
             await asyncio.wait([asking], timeout=POP_PATIENCE_S)
-            pop()
+            await _within(POP_PATIENCE_S, self._show(tenant, effect, screen))
 
-        self._gates[effect.call] = self._spawn(wait())
+        self._gates[effect.call] = self._spawn(ask_and_show())
+
+    def _show(self, tenant: TenantId, effect: do.PopScreen, screen: _Screen | None) -> list[asyncio.Future[None]]:
+        context = (screen.context if screen is not None else None) or ScreenContext()
+        return self._pop(
+            tenant,
+            ScreenPop(
+                agent=effect.agent,
+                call=effect.call,
+                queue=effect.queue,
+                number=effect.calling,
+                called=effect.called,
+                waited_s=effect.waited_s,
+                contact=context.contact,
+                tickets=context.tickets,
+                appointment=context.appointment,
+            ),
+        )
 
     # ------------------------------------------------------------------ SIP events
 
@@ -698,6 +699,11 @@ class Switch:
             "recordings": list(self._recordings),
             "counters": dict(self.counters),
         }
+
+
+async def _within(seconds: float, futures: list[asyncio.Future[None]]) -> None:
+    if futures:
+        await asyncio.wait(futures, timeout=seconds)
 
 
 def _name_addr(text: str | None) -> NameAddr | None:

@@ -17,7 +17,17 @@ from api.errors import Conflict, NotFound, responses
 from api.identity import Access, ForAll, ForDesk, ForSupervisors, Role
 from api.telephony.errors import NoDesk, NotYourDesk, told
 from api.telephony.rules import live_for
-from api.telephony.schemas import Decisions, DialGiven, DispositionGiven, Done, LogOnGiven, NotReadyGiven, QuoteTold, TransferGiven
+from api.telephony.schemas import (
+    Decisions,
+    DialGiven,
+    DispositionGiven,
+    Done,
+    LogOnGiven,
+    NotReadyGiven,
+    QuoteTold,
+    TransferGiven,
+    WhyWaiting,
+)
 
 router = APIRouter(prefix="/api/v1", tags=["telephony"])
 
@@ -157,6 +167,14 @@ async def decisions(access: ForDesk, call: CallKey) -> Decisions:
     if not found:
         raise NotFound(f"No offer of a call {call} is known.")
     return Decisions(call=call, decisions=msgspec.to_builtins(found))
+
+
+@router.get("/calls/{call}/why-waiting", operation_id="getWhyWaiting", responses=responses(NotFound))
+async def why_waiting(access: ForDesk, call: CallKey) -> WhyWaiting:
+    """What stands between a waiting caller and every agent at this moment; 404 when the call waits in no queue."""
+    with told():
+        found = access.house.voice.why_waiting(access.tenant, CallId(call))
+    return WhyWaiting(call=call, **found)
 
 
 @router.get("/quote", operation_id="getQuote", responses=responses(Conflict))

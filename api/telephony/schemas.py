@@ -50,6 +50,24 @@ class Done(Told):
     """The conversation, for `dial`."""
 
 
+class WhyWaiting(Told):
+    """Why a caller still waits."""
+
+    call: str
+    entry: str
+    queue: str
+    waited_s: float
+    requirements: list[tuple[str, int]]
+    """Skills and levels asked for now."""
+    relaxation: int
+    next_relaxation_at: float | None
+    """Epoch seconds at which less is asked for."""
+    removed: dict[str, list[str]]
+    """Filter -> the agents it takes out."""
+    ahead_count: int
+    """Callers with a better score."""
+
+
 class Decisions(Told):
     """Why each offer of a call went where it went."""
 

@@ -11,6 +11,7 @@ import pytest
 from acd.core import configuration as conf
 from acd.core import inputs
 from acd.core.decision import winner
+from acd.core.engine import UnknownName
 from acd.core.events import Decision, OfferMade
 from acd.core.ids import AgentId, TrunkId
 from acd.errors import PriceRefused
@@ -343,3 +344,27 @@ async def test_the_channel_that_does_not_fit_is_refused_with_the_figures(tmp_pat
         assert ledger["trunk:callers"].upload_kbits == upload
         for call in calls:
             call.hang_up()
+
+
+async def test_why_a_caller_still_waits_names_what_stands_against_every_agent(tmp_path):
+    async with running(tmp_path) as service:
+        await service.voice.command(TENANT, inputs.LogOn(agent=ANNA))
+        call = await (await service.caller()).call("601")
+        await call.answered()
+        (live,) = service.voice.live(TENANT).calls
+        told = service.voice.why_waiting(TENANT, live.id)
+        assert told["queue"] == "support"
+        assert {name: list(agents) for name, agents in told["removed"].items()} == {"logged_off": ["ben"], "not_ready": ["anna"]}
+        call.hang_up()
+        await service.cdrs()
+        with pytest.raises(UnknownName):
+            service.voice.why_waiting(TENANT, live.id)
+
+
+async def test_a_snapshot_of_another_version_only_costs_time(tmp_path):
+    async with running(tmp_path) as service:
+        await ready(service, "anna")
+    (tmp_path / "journal" / "snapshot").write_bytes(msgspec.msgpack.encode((1, 2.0, b"\x80", b"\x80")))
+    async with running(tmp_path) as service:
+        live = {one.id: one for one in service.voice.live(TENANT).agents}
+        assert live[ANNA].state == "ready"

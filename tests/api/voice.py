@@ -107,6 +107,9 @@ class EngineVoice:
     def readers(self, tenant: TenantId) -> int:
         return len(self._readers[tenant])
 
+    def why_waiting(self, tenant: TenantId, call: CallId) -> dict[str, Any]:
+        return msgspec.to_builtins(self.engines[tenant].why_waiting(call, self._now()))
+
     def decisions(self, tenant: TenantId, call: CallId) -> list[dict[str, Any]]:
         return self._decisions[tenant, call]
 

@@ -1,0 +1,61 @@
+"""Whose call it is: by the number that was called, then by the narrowest network."""
+
+import pytest
+
+from acd.core import configuration as conf
+from acd.core.configuration import TenantConfiguration
+from acd.core.ids import AgentId, TenantId, TrunkId
+from acd.directory import Directory
+from acd.service import Device, TenantSetup, TrunkLine
+
+
+def tenant(name: str, *sources: str, numbers: tuple[str, ...] = (), devices: tuple[str, ...] = ()) -> TenantSetup:
+    return TenantSetup(
+        configuration=TenantConfiguration(
+            tenant=TenantId(name), numbers=tuple(conf.Number(number=one, target=conf.ToHangUp()) for one in numbers)
+        ),
+        trunks=tuple(TrunkLine(id=TrunkId(f"{name}-{index}"), peer="", sources=(source,)) for index, source in enumerate(sources)),
+        devices=tuple(Device(agent=AgentId(one), username=one, ha1_md5="", ha1_sha256="") for one in devices),
+    )
+
+
+@pytest.fixture
+def directory() -> Directory:
+    made = Directory()
+    made.put(tenant("wide", "10.0.0.0/8", "fd00::/8", numbers=("601",)))
+    made.put(tenant("narrow", "10.1.2.0/24", numbers=("602",)))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("host", "called", "owner"),
+    [
+        ("10.1.2.3", "601", "wide"),
+        ("10.1.2.3", "602", "narrow"),
+        ("10.1.2.3", "699", "narrow"),
+        ("10.9.9.9", "602", "wide"),
+        ("fd00::1", "601", "wide"),
+        ("::ffff:10.1.2.3", "602", "narrow"),
+        ("192.0.2.1", "601", None),
+        ("no address", "601", None),
+    ],
+)
+def test_a_call_belongs_to_whom_the_number_and_the_network_say(directory, host, called, owner):
+    found = directory.trunk_from(host, called)
+    assert (found[0] if found else None) == owner
+
+
+def test_a_user_name_belongs_to_one_tenant_only(directory):
+    directory.put(tenant("wide", devices=("anna",)))
+    with pytest.raises(ValueError, match="device anna: the user name is taken"):
+        directory.put(tenant("narrow", devices=("anna",)))
+
+
+def test_a_source_that_is_no_network_is_named(directory):
+    with pytest.raises(ValueError, match=r"trunk narrow-0: source '10\.0\.0' is not an IP network"):
+        directory.put(tenant("narrow", "10.0.0"))
+
+
+def test_a_tenant_that_is_gone_owns_nothing(directory):
+    directory.drop(TenantId("narrow"))
+    assert directory.trunk_from("10.1.2.3", "602")[0] == "wide"

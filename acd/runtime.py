@@ -52,6 +52,19 @@ log = logging.getLogger(__name__)
 DRAIN_S = 2.0
 """How long the last BYEs may take at an orderly stop."""
 FEED = "cdr"
+MEDIA_STATUS_S = 1.0
+MEDIA_FIGURES = {
+    "legs": "legs",
+    "bridges": "bridges",
+    "recordings": "recordings",
+    "ports_free": "ports_free",
+    "packets_received_total": "packets_received",
+    "packets_sent_total": "packets_sent",
+    "packets_dropped_total": "packets_dropped",
+    "late_ticks_total": "late_ticks",
+    "cpu_seconds_total": "cpu_s",
+}
+"""Metric behind `fernamt_media_` -> field of `media.control.Status`."""
 
 
 class Voice:
@@ -68,6 +81,8 @@ class Voice:
         self._stopping = False
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._started = time.monotonic()
+        self._media_figures: dict[str, float] = {}
+        self._watching: asyncio.Task[None] | None = None
         self.phones = Phones(settings, self._directory, clock, self._report)
         self.lines = Lines(settings, self._directory, self._report, self._digest_secret())
         self.switch = Switch(
@@ -108,6 +123,7 @@ class Voice:
         except BaseException:
             await media.close()
             raise
+        voice._watching = asyncio.create_task(voice._watch_media(), name="media-watch")
         return voice
 
     async def _open_sip(self) -> None:
@@ -297,6 +313,7 @@ class Voice:
         figures["fernamt_up_seconds"] = time.monotonic() - self._started
         cpu = os.times()
         figures["fernamt_main_cpu_seconds_total"] = cpu.user + cpu.system
+        figures |= self._media_figures
         for tenant, exchange in self._exchanges.items():
             label = f'{{tenant="{tenant}"}}'
             for name, value in exchange.figures().items():
@@ -305,6 +322,17 @@ class Voice:
             figures[f"fernamt_cdr_feed_stumbles_total{label}"] = exchange.feed.stumbles
             figures[f"fernamt_cdr_save_failures_total{label}"] = exchange.feed.save_failures
         return figures
+
+    async def _watch_media(self) -> None:
+        """Ask the workers now and then, so that /metrics need not wait for them."""
+        while True:
+            statuses = await self._media.status()
+            self._media_figures = {
+                f'fernamt_media_{name}{{worker="{index}"}}': float(getattr(status, field))
+                for index, status in enumerate(statuses)
+                for name, field in MEDIA_FIGURES.items()
+            }
+            await asyncio.sleep(MEDIA_STATUS_S)
 
     async def media_status(self) -> list[dict[str, Any]]:
         """What each media worker says of itself."""
@@ -328,6 +356,9 @@ class Voice:
         await self.lines.close()
         errors = await asyncio.gather(*(exchange.close() for exchange in exchanges), return_exceptions=True)
         await self._endpoint.close()
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
         await self._media.close()
         self._exchanges.clear()
         if not self._failed.done():

@@ -38,7 +38,7 @@ OUTSIDE = "+493023125099"
 CALLER_HZ, AGENT_HZ, OUTSIDE_HZ = 440.0, 620.0, 820.0
 TONE_S = 0.6
 STEP_TIMEOUT_S = 5.0
-SAME_MOMENT_MS = 20.0
+SAME_MOMENT_MS = 0.0
 """Desk and phone are two sockets of two protocols: within this, which one is read first is the machine's doing. No person sees it."""
 POLL_S = 0.05
 

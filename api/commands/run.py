@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import logging
 import re
 import signal
@@ -148,7 +149,12 @@ async def serve(settings: Settings, until: Awaitable[object] | None = None, *, p
         # Entered here and not by uvicorn, which answers a failure with sys.exit in the middle of the loop.
         await stack.enter_async_context(app.router.lifespan_context(app))
         config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=GRACE_S)
-        server = _Server(config, lambda: _say_started(app, settings, listening))
+
+        def started() -> None:
+            _spare_the_collector()
+            _say_started(app, settings, listening)
+
+        server = _Server(config, started)
         serving = asyncio.create_task(server.serve(sockets=[listening]), name="http")
         stopped = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -173,6 +179,16 @@ async def serve(settings: Settings, until: Awaitable[object] | None = None, *, p
             future.cancel()
         await asyncio.gather(*(waiting - {serving}), return_exceptions=True)
     return status
+
+
+def _spare_the_collector() -> None:
+    """What is there now stays: code, schemas, configuration. Walking it again and again stopped the loop for up to 0.2 s (load/README.md).
+
+    Calls die by reference counting; what the collector finds between them is little, so it may look seldom.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 async def _play(server: uvicorn.Server, settings: Settings, listening: socket.socket) -> None:

@@ -56,6 +56,14 @@ def at_site(state: State, sites: dict[SiteId, int], agent: Agent, kbits: int | N
     return _verdict(state, site_line(agent.site), kbits or agent.channel_kbits, sites[agent.site])
 
 
+def to_agent(state: State, sites: dict[SiteId, int], trunks: dict[TrunkId, Trunk], agent: Agent) -> Verdict | None:
+    """One more channel to the agent's phone: on the trunk it is behind, else at its site."""
+    if agent.trunk is None:
+        return at_site(state, sites, agent)
+    trunk = trunks.get(agent.trunk)
+    return on_trunk(state, trunk) if trunk is not None else None
+
+
 def on_trunk(state: State, trunk: Trunk, kbits: int | None = None) -> Verdict:
     """One more channel on a trunk."""
     return _verdict(state, trunk_line(trunk.id), kbits or trunk.channel_kbits, trunk.upload_kbits)

@@ -115,6 +115,11 @@ class Agent(_Value, frozen=True, kw_only=True):
     """Internal number of the person, dialled by colleagues and reachable by `ToAgent`."""
     device: str
     """AOR of the SIP device, `user@domain`."""
+    trunk: TrunkId | None = None
+    """The phone is no device of ours but stands behind this trunk: an extension of a foreign PBX, or a number outside. It never registers
+    and can be rung while the trunk is up; its channel counts against the trunk's upload instead of the site's."""
+    reached_at: str | None = None
+    """What is dialled on that trunk; None: the extension."""
     skills: dict[str, int] = {}
     """Skill -> level 1 (beginner) .. 10 (expert)."""
     site: SiteId | None = None
@@ -128,6 +133,11 @@ class Agent(_Value, frozen=True, kw_only=True):
     auto_answer: bool = False
     forwarding: Forwarding = Forwarding()
     outbound_caller_id: str | None = None
+
+    @property
+    def number_behind_trunk(self) -> str | None:
+        """What the trunk is asked for; None for a device of ours."""
+        return (self.reached_at or self.extension) if self.trunk is not None else None
 
 
 # ---------------------------------------------------------------------- queues and menus
@@ -231,6 +241,8 @@ class Trunk(_Value, frozen=True, kw_only=True):
     order: int = 0
     """Outbound calls try trunks in ascending order."""
     outbound: bool = True
+    internal: bool = False
+    """The tenant's own PBX: what goes over it costs nothing here and needs no price."""
 
 
 class Reason(_Value, frozen=True, kw_only=True):
@@ -280,6 +292,7 @@ def _problems(configuration: TenantConfiguration) -> list[str]:
     agents = {agent.id for agent in configuration.agents}
     schedules = {schedule.id for schedule in configuration.schedules}
     sites = {site.id for site in configuration.sites}
+    trunks = {trunk.id for trunk in configuration.trunks}
     for where, target in _targets(configuration):
         match target:
             case ToQueue(queue=queue) if queue not in queues:
@@ -299,6 +312,12 @@ def _problems(configuration: TenantConfiguration) -> list[str]:
     for person in configuration.agents:
         if person.site is not None and person.site not in sites:
             problems.append(f"agent {person.id} sits at the unknown site {person.site}")
+        if person.trunk is not None and person.trunk not in trunks:
+            problems.append(f"agent {person.id} is behind the unknown trunk {person.trunk}")
+        if person.trunk is not None and not person.number_behind_trunk:
+            problems.append(f"agent {person.id} is behind trunk {person.trunk} without an extension or a number to be reached at")
+        if person.trunk is None and person.reached_at is not None:
+            problems.append(f"agent {person.id} is to be reached at {person.reached_at} without a trunk")
         problems.extend(
             f"agent {person.id} has level {level} in {skill}; levels are 1 to 10"
             for skill, level in person.skills.items()

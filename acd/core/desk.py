@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from acd.core import admission, conversation, reach
+from acd.core import admission, conversation, device, reach
 from acd.core import agent as agents
 from acd.core import call as calls
 from acd.core import inputs as i
@@ -139,7 +139,7 @@ def dial(x: Exchange, command: i.Dial) -> None:
     why = _reason_not_to_ring(x, agent, configured, command, inside=inside)
     if why is not None:
         raise IllegalTransition(f"agent {agent.id}", agent.state, "Dial", why)
-    verdict = admission.at_site(x.state, x.fold.index.sites, configured)
+    verdict = device.channel(x, configured)
     if verdict is not None and not verdict.fits and command.number not in admission.EMERGENCY:
         raise IllegalTransition(f"agent {agent.id}", agent.state, "Dial", verdict.reason)
     for work in list(agent.works.values()):
@@ -170,8 +170,8 @@ def _reason_not_to_ring(x: Exchange, agent: s.Agent, configured: Agent, command:
         return f"call {command.call} is there already"
     if any(work.state not in works.WRAPPING for work in agent.works.values()):
         return "the agent has a call already"
-    if not agent.bindings:
-        return f"the device {configured.device} is not registered"
+    if not x.fold.is_reachable(agent):
+        return f"trunk {configured.trunk} is down" if configured.trunk is not None else f"the device {configured.device} is not registered"
     return None if inside or command.number in admission.EMERGENCY else reason_not_to_dial(x, configured)
 
 

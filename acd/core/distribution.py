@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import Literal
 
-from acd.core import admission, routing
+from acd.core import device, routing
 from acd.core import leg as legs
 from acd.core import queue as queues
 from acd.core import queue_entry as entries
@@ -17,11 +17,10 @@ from acd.core import state as s
 from acd.core.clearing import clear_call, end_offer_part, leave_queue, make_not_ready, withdraw_offer
 from acd.core.configuration import Overflow, Queue
 from acd.core.conversation import establish, record
-from acd.core.effects import OriginateToAgent, PopScreen
+from acd.core.effects import PopScreen
 from acd.core.events import (
     DigitReceived,
     LegConnected,
-    LegInitiated,
     OfferEnded,
     OfferMade,
     Queued,
@@ -240,8 +239,8 @@ def distribute(x: Exchange) -> None:
 
 def _ring(x: Exchange, call: s.Call, entry: s.Entry, offer: OfferId, agent_id: AgentId, leg: LegId) -> None:
     agent = x.fold.index.agents[agent_id]
-    x.emit(LegInitiated(leg=leg, call=call.id, role="agent", agent=agent_id, site=agent.site))
-    x.reserve(leg, admission.at_site(x.state, x.fold.index.sites, agent))
+    device.begin_leg(x, call, leg, agent)
+    x.reserve(leg, device.channel(x, agent))
     x.emit(WorkReserved(agent=agent_id, call=call.id, leg=leg, kind="queue", queue=entry.queue))
     x.do(
         PopScreen(
@@ -254,20 +253,7 @@ def _ring(x: Exchange, call: s.Call, entry: s.Entry, offer: OfferId, agent_id: A
             waited_s=x.now - entry.queued_at,
         )
     )
-    x.do(
-        OriginateToAgent(
-            leg=leg,
-            call=call.id,
-            agent=agent_id,
-            device=agent.device,
-            offer=offer,
-            queue=entry.queue,
-            calling=call.calling,
-            calling_name=call.calling_name,
-            called=call.called,
-            auto_answer=agent.auto_answer,
-        )
-    )
+    device.ring(x, call, leg, agent, shown=call.calling, shown_name=call.calling_name, offer=offer, queue=entry.queue)
 
 
 def _taken(x: Exchange, offer: s.Offer) -> s.Leg | None:

@@ -50,6 +50,9 @@ class OriginateToAgent(_Effect, frozen=True, kw_only=True):
     calling_name: str | None
     called: str
     auto_answer: bool = False
+    trunk: TrunkId | None = None
+    """Set: the phone is behind this trunk and is called by `number`; unless the trunk is internal, priced as `OriginateToOutside` is."""
+    number: str | None = None
 
 
 class OriginateToOutside(_Effect, frozen=True, kw_only=True):

@@ -68,13 +68,15 @@ class LegInitiated(_Event, frozen=True, kw_only=True):
     role: LegRole
     agent: AgentId | None = None
     number: str | None = None
-    """E.164 or short number of an outside party."""
+    """E.164 or short number of a party outside, or of an agent's phone behind a trunk."""
     trunk: TrunkId | None = None
     site: SiteId | None = None
     forwarded_by: str | None = None
     """Who or what caused a `forward` leg."""
     arrived: bool = False
     """It came to us; all others were originated."""
+    internal: bool = False
+    """Over the tenant's own line, which costs nothing."""
 
 
 class LegAlerted(_Event, frozen=True, kw_only=True):

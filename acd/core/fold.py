@@ -23,6 +23,7 @@ from acd.core import queue_entry as entries
 from acd.core import schedule, skills, statistics
 from acd.core import state as s
 from acd.core import work as works
+from acd.core.admission import FLOOR_KBITS, site_line, trunk_line
 from acd.core.configuration import Agent, Menu, Number, Queue, Schedule, TenantConfiguration, Trunk
 from acd.core.errors import BrokenHistory
 from acd.core.ids import AgentId, CallId, EntryId, MenuId, QueueId, ScheduleId, SiteId, TrunkId
@@ -76,6 +77,12 @@ class Index:
         self.sites: dict[SiteId, int] = {}
         self.trunks: dict[TrunkId, Trunk] = {}
         self.outbound_trunks: list[Trunk] = []
+        self.behind: dict[TrunkId, list[AgentId]] = {}
+        """Whose phones stand behind a trunk."""
+        self.limits: dict[str, int] = {}
+        """Upload of the lines that agents' phones are on, where it is limited."""
+        self.channel_of: dict[AgentId, tuple[str, int]] = {}
+        """Such a line, and what a channel to the agent takes of it."""
         self.reasons: frozenset[str] = frozenset()
         self.language = "de"
         self._eligibility: dict[tuple[QueueId, int], skills.Eligibility] = {}
@@ -90,8 +97,25 @@ class Index:
         self.sites = {one.id: one.upload_kbits for one in configuration.sites}
         self.trunks = {one.id: one for one in configuration.trunks}
         self.outbound_trunks = sorted((one for one in configuration.trunks if one.outbound), key=lambda one: (one.order, one.id))
+        for agent in configuration.agents:
+            self._place(agent)
         self.reasons = frozenset(one.code for one in configuration.reasons)
         self.language = configuration.language
+
+    def _place(self, agent: Agent) -> None:
+        if agent.trunk is not None:
+            trunk = self.trunks.get(agent.trunk)
+            if trunk is None:
+                return
+            self.behind.setdefault(trunk.id, []).append(agent.id)
+            line, upload, kbits = trunk_line(trunk.id), trunk.upload_kbits, trunk.channel_kbits
+        elif agent.site is not None and agent.site in self.sites:
+            line, upload, kbits = site_line(agent.site), self.sites[agent.site], agent.channel_kbits
+        else:
+            return
+        if upload is not None:
+            self.limits[line] = upload
+            self.channel_of[agent.id] = (line, max(kbits, FLOOR_KBITS))
 
     def schedule_of(self, holder: Queue | Menu) -> Schedule | None:
         """Business hours of a queue or menu; None: always open."""
@@ -181,6 +205,14 @@ class Fold:
             out = self.index.eligibility(queue, relaxation).agents & self.categories[category]
             known = self._removed[key] = (changes, tuple(sorted(out)))
         return known[1]
+
+    def is_reachable(self, agent: s.Agent) -> bool:
+        """Whether the agent's phone can be rung: a device of ours is registered, one behind a trunk is there as long as the trunk is up."""
+        configured = self.index.agents.get(agent.id)
+        if configured is None or configured.trunk is None:
+            return bool(agent.bindings)
+        known = self.state.trunks.get(configured.trunk)
+        return configured.trunk in self.index.trunks and (known is None or known.up)
 
     def waiting(self, queue: QueueId) -> int:
         """How many stand in a queue, those being offered too."""
@@ -359,7 +391,7 @@ class Fold:
         if event.arrived:
             return
         call.legs_made += 1
-        if event.trunk is not None:
+        if event.trunk is not None and event.role != "agent":
             call.trunks_tried.append(event.trunk)
         entry = state.entries.get(call.entry) if call.entry is not None else None
         offer = state.offers.get(entry.offer) if entry is not None and entry.offer is not None else None
@@ -640,7 +672,7 @@ class Fold:
             after = "not_ready"
         elif len(agent.works) >= works.CAPACITY["voice"]:
             after = "busy"
-        elif not agent.bindings:
+        elif not self.is_reachable(agent):
             after = "unregistered"
         else:
             after = FREE
@@ -759,9 +791,15 @@ class Fold:
 
     def _trunk_up(self, event: e.TrunkUp, now: float) -> None:
         self.state.trunks[event.trunk] = s.Trunk(up=True, since=now)
+        self._categorise_behind(event.trunk)
 
     def _trunk_down(self, event: e.TrunkDown, now: float) -> None:
         self.state.trunks[event.trunk] = s.Trunk(up=False, since=now, detail=event.detail)
+        self._categorise_behind(event.trunk)
+
+    def _categorise_behind(self, trunk: TrunkId) -> None:
+        for agent in self.index.behind.get(trunk, ()):
+            self._categorise(self.state.agents[agent])
 
     def _recording_began(self, event: e.RecordingBegan, now: float) -> None:
         call = self.state.calls[event.call]

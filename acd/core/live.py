@@ -207,7 +207,7 @@ def _agents(fold: Fold, today: bool) -> tuple[LiveAgent, ...]:
                 reason=agent.reason,
                 since=agent.since,
                 category=category_of.get(agent.id, "busy" if agent.works else "logged_off"),
-                registered=bool(agent.bindings),
+                registered=fold.is_reachable(agent),
                 work=tuple(
                     LiveWork(call=one.call, kind=one.kind, queue=one.queue, state=one.state, since=one.since, until=one.until)
                     for one in agent.works.values()

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 from typing import Literal
 
-from acd.core import admission
+from acd.core import admission, device
 from acd.core import state as s
 from acd.core.clearing import Refusal, clear_call, end_leg, refusal
 from acd.core.configuration import Agent, Forwarding
 from acd.core.conversation import establish
-from acd.core.effects import OriginateToAgent, OriginateToOutside, PopScreen, RingCaller
+from acd.core.effects import OriginateToOutside, PopScreen, RingCaller
 from acd.core.events import CallForwarded, ChannelRefused, LegInitiated, WorkReserved
 from acd.core.exchange import Exchange
 from acd.core.ids import AgentId, LegId
 from acd.core.treatment import RINGBACK, announce, answer_party, turn_away
 
-NEXT_TRUNK = frozenset({"congestion", "unreachable", "error", "no_bandwidth"})
-"""Causes that speak of the trunk, not of the number: the next trunk is tried."""
+NEXT_TRUNK = frozenset({"congestion", "unreachable", "error", "no_bandwidth", "price_refused"})
+"""Causes that speak of the trunk, not of the number: the next trunk is tried. A price is a matter of the trunk's own plan (R15)."""
 
 ForwardReason = Literal["always", "busy", "no_answer", "unregistered", "overflow", "menu", "number", "transfer", "closed", "exit"]
 
@@ -35,10 +35,10 @@ def ring_agent(x: Exchange, call: s.Call, agent_id: AgentId) -> None:
         forward(x, call, configured.forwarding.always, "always", agent_id)
     elif agent.works:
         _forward_or(x, call, configured, "busy", "busy")
-    elif not agent.bindings:
+    elif not x.fold.is_reachable(agent):
         _forward_or(x, call, configured, "unregistered", "unregistered")
     else:
-        verdict = admission.at_site(x.state, x.fold.index.sites, configured)
+        verdict = device.channel(x, configured)
         leg = x.next_leg(call)
         if verdict is not None and not verdict.fits:
             refuse_channel(x, call, leg, verdict)
@@ -56,24 +56,11 @@ def ring_device(
 ) -> None:
     """Originate to an agent's device outside an offer. For a call the agent dials itself, the number shown is the one dialled."""
     shown = call.called if kind == "outbound" else call.calling
-    x.emit(LegInitiated(leg=leg, call=call.id, role="agent", agent=agent.id, site=agent.site))
+    device.begin_leg(x, call, leg, agent)
     x.reserve(leg, verdict)
     x.emit(WorkReserved(agent=agent.id, call=call.id, leg=leg, kind=kind))
     x.do(PopScreen(agent=agent.id, call=call.id, offer=None, queue=None, calling=shown, called=call.called, waited_s=x.now - call.began_at))
-    x.do(
-        OriginateToAgent(
-            leg=leg,
-            call=call.id,
-            agent=agent.id,
-            device=agent.device,
-            offer=None,
-            queue=None,
-            calling=shown,
-            calling_name=None if kind == "outbound" else call.calling_name,
-            called=call.called,
-            auto_answer=agent.auto_answer,
-        )
-    )
+    device.ring(x, call, leg, agent, shown=shown, shown_name=None if kind == "outbound" else call.calling_name)
 
 
 def refuse_channel(x: Exchange, call: s.Call, leg: LegId, verdict: admission.Verdict) -> None:
@@ -151,6 +138,7 @@ def call_outside(x: Exchange, call: s.Call, after: str | None = None) -> None:
                 number=number,
                 trunk=trunk.id,
                 forwarded_by=by,
+                internal=trunk.internal,
             )
         )
         x.reserve(leg, verdict)

@@ -15,7 +15,6 @@ import msgspec
 
 from acd.core import skills
 from acd.core import state as s
-from acd.core.admission import FLOOR_KBITS, site_line
 from acd.core.configuration import Queue
 from acd.core.events import Candidate, Decision
 from acd.core.fold import CATEGORIES, FREE, RETRY_AFTER_S, RETRY_PAUSE_S, Index, Rank
@@ -27,7 +26,6 @@ FULL_CANDIDATES = 32
 """So many stand in the record with their terms; the others by name only."""
 AHEAD_SHOWN = 20
 UNAVAILABLE = tuple(category for category in CATEGORIES if category != FREE)
-UNLIMITED_KBITS = 1 << 40
 
 TERMS: dict[str, tuple[str, ...]] = {
     "longest_idle": ("idle_since",),
@@ -70,24 +68,21 @@ def may_be_tried(snapshot: Snapshot, entry: s.Entry, agent: AgentId, fit: skills
 
 
 class _Rooms:
-    """Upload still free at the sites, less what this round has given away."""
+    """Upload still free on the lines of agents, less what this round has given away."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._index = snapshot.index
         lines = snapshot.state.lines
-        self._left = {
-            site: upload - (lines[line].reserved_kbits if (line := site_line(site)) in lines else 0)
-            for site, upload in snapshot.index.sites.items()
-        }
+        self._left = {line: upload - (lines[line].reserved_kbits if line in lines else 0) for line, upload in snapshot.index.limits.items()}
 
     def has(self, agent: AgentId) -> bool:
-        configured = self._index.agents[agent]
-        return configured.site is None or self._left.get(configured.site, UNLIMITED_KBITS) >= max(configured.channel_kbits, FLOOR_KBITS)
+        channel = self._index.channel_of.get(agent)
+        return channel is None or self._left[channel[0]] >= channel[1]
 
     def take(self, agent: AgentId) -> None:
-        configured = self._index.agents[agent]
-        if configured.site is not None:
-            self._left[configured.site] = self._left.get(configured.site, UNLIMITED_KBITS) - max(configured.channel_kbits, FLOOR_KBITS)
+        channel = self._index.channel_of.get(agent)
+        if channel is not None:
+            self._left[channel[0]] -= channel[1]
 
 
 def pick(snapshot: Snapshot, now: float) -> list[Assignment]:
@@ -96,7 +91,7 @@ def pick(snapshot: Snapshot, now: float) -> list[Assignment]:
     Args:
         snapshot: state with indexes; only read.
         now: epoch seconds.
-    Returns: assignments that do not touch each other: no agent and no contact twice, no site over its upload.
+    Returns: assignments that do not touch each other: no agent and no contact twice, no line over its upload.
     """
     free = set(snapshot.categories[FREE])
     if not free or not snapshot.buckets:
@@ -115,7 +110,7 @@ def pick(snapshot: Snapshot, now: float) -> list[Assignment]:
         able = free & fit.agents
         if not able:
             continue
-        with_room = [agent for agent in able if rooms.has(agent)] if snapshot.index.sites else list(able)
+        with_room = [agent for agent in able if rooms.has(agent)] if snapshot.index.limits else list(able)
         if not with_room:
             continue
         line = snapshot.buckets[key]

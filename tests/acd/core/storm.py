@@ -60,6 +60,7 @@ def configuration(rng: random.Random, version: int = 0) -> TenantConfiguration:
             extension=str(200 + n),
             skills={skill: rng.randint(1, 10) for skill in ("support", "sales", "english") if rng.random() < 0.7},
             site="main" if n % 2 else None,
+            trunk="own" if n % 6 == 4 else None,
             mode=modes[n % 4] if n % 3 == 0 else "blended",
             after_call_work_s=rng.choice((None, None, 0.0, 5.0)),
             auto_answer=n % 5 == 0,
@@ -127,7 +128,7 @@ def configuration(rng: random.Random, version: int = 0) -> TenantConfiguration:
         sites=(Site(id="main", upload_kbits=500),),
         trunks=(
             Trunk(id="pbx", name="PBX", upload_kbits=3000),
-            Trunk(id="own", name="Own", order=1),
+            Trunk(id="own", name="Own", order=1, upload_kbits=200, internal=version % 2 == 0),
             Trunk(id="in", name="In", outbound=False),
         ),
     )

@@ -250,7 +250,7 @@ def test_outside_target_fails_over_to_the_next_trunk() -> None:
     assert shell.of(e.CallForwarded)[0].by == "620"
 
 
-@pytest.mark.parametrize(("cause", "status"), [("busy", 486), ("no_answer", 480), ("price_refused", 403), ("not_found", 404)])
+@pytest.mark.parametrize(("cause", "status"), [("busy", 486), ("no_answer", 480), ("not_found", 404)])
 def test_a_number_s_own_failure_is_not_tried_again_elsewhere(cause: str, status: int) -> None:
     trunks = (Trunk(id="pbx", name="A"), Trunk(id="second", name="B", order=1))
     shell = open_house(house(trunks=trunks, numbers=(Number(number="620", target=ToOutside(number="+4930999")),)), pbx=Phone(fails=cause))
@@ -259,6 +259,21 @@ def test_a_number_s_own_failure_is_not_tried_again_elsewhere(cause: str, status:
     assert len(shell.done(f.OriginateToOutside)) == 1
     assert shell.done(f.RefuseCaller)[0].status == status
     assert shell.of(e.CallCleared) == [e.CallCleared(call="c", cause=cause)]
+
+
+def test_a_number_without_a_price_on_one_trunk_is_called_over_the_next_that_has_one() -> None:
+    """R15: every trunk has its own plan."""
+    trunks = (Trunk(id="pbx", name="A"), Trunk(id="second", name="B", order=1))
+    configuration = house(trunks=trunks, numbers=(Number(number="620", target=ToOutside(number="+4930999")),))
+    shell = open_house(configuration, pbx=Phone(fails="price_refused"))
+    call(shell, "620", "c")
+    shell.run(3)
+    assert shell.bridges == {frozenset(("c-in", "c.2"))}
+    refused = open_house(configuration, pbx=Phone(fails="price_refused"), second=Phone(fails="price_refused"))
+    call(refused, "620", "c")
+    refused.run(3)
+    assert refused.done(f.RefuseCaller)[0].status == 403
+    assert refused.of(e.CallCleared) == [e.CallCleared(call="c", cause="price_refused")]
 
 
 def test_price_refused_after_a_menu_is_told_and_cleared() -> None:

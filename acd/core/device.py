@@ -1,0 +1,63 @@
+"""An agent's phone, our own device or one behind a trunk: the leg that rings it, the same in an offer and outside one (R1)."""
+
+from __future__ import annotations
+
+from acd.core import admission
+from acd.core import state as s
+from acd.core.configuration import Agent
+from acd.core.effects import OriginateToAgent
+from acd.core.events import LegInitiated
+from acd.core.exchange import Exchange
+from acd.core.ids import LegId, OfferId, QueueId
+
+
+def channel(x: Exchange, agent: Agent) -> admission.Verdict | None:
+    """What the ledger says to a channel to this phone."""
+    return admission.to_agent(x.state, x.fold.index.sites, x.fold.index.trunks, agent)
+
+
+def begin_leg(x: Exchange, call: s.Call, leg: LegId, agent: Agent) -> None:
+    """Write the leg down. A phone behind a trunk is on that line, wherever the person sits."""
+    trunk = x.fold.index.trunks.get(agent.trunk) if agent.trunk is not None else None
+    x.emit(
+        LegInitiated(
+            leg=leg,
+            call=call.id,
+            role="agent",
+            agent=agent.id,
+            number=agent.number_behind_trunk,
+            trunk=agent.trunk,
+            site=agent.site if agent.trunk is None else None,
+            internal=trunk is not None and trunk.internal,
+        )
+    )
+
+
+def ring(
+    x: Exchange,
+    call: s.Call,
+    leg: LegId,
+    agent: Agent,
+    *,
+    shown: str | None,
+    shown_name: str | None,
+    offer: OfferId | None = None,
+    queue: QueueId | None = None,
+) -> None:
+    """Have it rung; `shown` is the number on its display."""
+    x.do(
+        OriginateToAgent(
+            leg=leg,
+            call=call.id,
+            agent=agent.id,
+            device=agent.device,
+            offer=offer,
+            queue=queue,
+            calling=shown,
+            calling_name=shown_name,
+            called=call.called,
+            auto_answer=agent.auto_answer,
+            trunk=agent.trunk,
+            number=agent.number_behind_trunk,
+        )
+    )

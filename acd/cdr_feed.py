@@ -206,11 +206,12 @@ class CdrFeed:
                 leg=event.leg,
                 role=event.role,
                 party=event.agent or event.number or "anonymous",
-                number=event.number if event.role in {"forward", "destination"} else None,
+                number=event.number if event.role != "caller" else None,
                 trunk=event.trunk,
                 site=event.site,
             )
         )
+                internal=event.internal and event.role != "caller",
         self._move(
             conversation,
             event.leg,

@@ -42,6 +42,7 @@ class Directory:
     _lines: list[_Line] = field(default_factory=list)
     _numbers: dict[TenantId, frozenset[str]] = field(default_factory=dict)
     _agents: dict[tuple[TenantId, AgentId], Agent] = field(default_factory=dict)
+    _internal: set[tuple[TenantId, TrunkId]] = field(default_factory=set)
     _contacts: dict[str, tuple[TenantId, TrunkId]] = field(default_factory=dict)
     """User parts of our Contacts at carriers."""
     _addresses: dict[tuple[TenantId, TrunkId], frozenset[str]] = field(default_factory=dict)
@@ -77,6 +78,9 @@ class Directory:
         self._numbers = {
             tenant: frozenset(number.number for number in setup.configuration.numbers) for tenant, setup in self.setups.items()
         }
+        self._internal = {
+            (tenant, trunk.id) for tenant, setup in self.setups.items() for trunk in setup.configuration.trunks if trunk.internal
+        }
         self._lines = [
             _Line(tenant, line, tuple(ipaddress.ip_network(source, strict=False) for source in line.sources))
             for tenant, setup in self.setups.items()
@@ -97,6 +101,10 @@ class Directory:
         if setup is None:
             return None
         return next((line for line in setup.trunks if line.id == trunk), None)
+
+    def is_internal(self, tenant: TenantId, trunk: TrunkId) -> bool:
+        """Whether a trunk is the tenant's own line, over which calls have no price."""
+        return (tenant, trunk) in self._internal
 
     def learn_contact(self, user: str, tenant: TenantId, trunk: TrunkId) -> None:
         """We register at this trunk's carrier with `user` in the Contact: whoever calls it got it from there."""

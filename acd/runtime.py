@@ -227,14 +227,19 @@ class Voice:
             return None
         return self._price_of_first(tenant, number)
 
-    def _price_of_first(self, tenant: TenantId, number: str) -> dict[str, Any]:
-        """The price over the trunk that the call will try first: in order, one that is up, and whose plan has a price."""
+    def _price_of_first(self, tenant: TenantId, number: str) -> dict[str, Any] | None:
+        """The price over the trunk that the call will try first: in order, one that is up, and whose plan has a price.
+
+        None: it will go over a line of the tenant's own.
+        """
         known = self._exchange(tenant).engine.state.trunks
         configured = self._directory.setups[tenant].configuration.trunks
         refusal: PriceRefused | None = None
         for trunk in sorted((one for one in configured if one.outbound), key=lambda one: (one.order, one.id)):
             if trunk.id in known and not known[trunk.id].up:
                 continue
+            if trunk.internal:
+                return None
             try:
                 return self._price(tenant, number, trunk.id)
             except PriceRefused as error:

@@ -486,6 +486,7 @@ def _cdr_leg(leg: _OpenLeg, tenant: str, end_at: datetime) -> CdrLeg:
         ended_by="local" if ended is None else ended.by,
         quality=leg.quality,
         quote=None if leg.priced is None else leg.priced.quote,
+        internal=began.internal,
     )
 
 

@@ -50,6 +50,8 @@ class CdrLeg(Struct, frozen=True, kw_only=True, gc=False):
     quality: Quality | None = None
     quote: Quote | None = None
     """The price that was promised before dialling."""
+    internal: bool = False
+    """Over the tenant's own line: it has no price."""
 
 
 class Segment(Struct, frozen=True, kw_only=True, gc=False):

@@ -16,7 +16,7 @@ from billing_cdr.destination import NumberClass
 from billing_cdr.errors import CurrencyMismatch
 from billing_cdr.money import Money, from_cents, plain
 
-LineKind = Literal["call", "free_number", "inbound", "own_phone", "unanswered", "unrated"]
+LineKind = Literal["call", "free_number", "inbound", "own_phone", "own_line", "unanswered", "unrated"]
 Status = Literal["rated", "unrated"]
 MS_PER_MINUTE = 60_000
 
@@ -178,6 +178,7 @@ class _GermanWords(_Words):
 _ENGLISH = _Words({
     "inbound": "Leg {leg}: {amount} {currency}. Receiving and distributing a call is free.",
     "own_phone": "Leg {leg}: {amount} {currency}. A phone of the exchange itself; no carrier is paid.",
+    "own_line": "Leg {leg}: {amount} {currency}. Over a line of the tenant's own; no carrier is paid.",
     "unanswered": "Leg {leg} to {number}: {amount} {currency}. Nobody answered.",
     "unrated": "Leg {leg} to {number}: no price yet ({refusal}). It is not invoiced before a tariff says what it costs.",
     "free_number": "Leg {leg} to {number} ({destination}): {amount} {currency}. This number is free for the caller.",
@@ -195,6 +196,7 @@ _ENGLISH = _Words({
 _GERMAN = _GermanWords({
     "inbound": "Verbindung {leg}: {amount} {currency}. Annehmen und Verteilen eines Anrufs ist kostenfrei.",
     "own_phone": "Verbindung {leg}: {amount} {currency}. Ein Telefon der Anlage selbst; es fallen keine Netzkosten an.",
+    "own_line": "Verbindung {leg}: {amount} {currency}. Über eine eigene Leitung des Kunden; es fallen keine Netzkosten an.",
     "unanswered": "Verbindung {leg} zu {number}: {amount} {currency}. Niemand hat abgenommen.",
     "unrated": "Verbindung {leg} zu {number}: noch ohne Preis ({refusal}). Sie wird erst berechnet, wenn ein Tarif den Preis nennt.",
     "free_number": "Verbindung {leg} zu {number} ({destination}): {amount} {currency}. Diese Rufnummer ist für den Anrufer kostenfrei.",

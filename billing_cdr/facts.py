@@ -71,6 +71,8 @@ class LegBegan(_Fact, frozen=True, kw_only=True, tag="leg_began"):
     """What was dialled on a trunk: E.164 or a German short code; None for a phone of our own."""
     trunk: str | None = None
     site: str | None = None
+    internal: bool = False
+    """Over the tenant's own line (its PBX), for which no carrier is paid."""
     payer: str | None = None
     """The tenant that pays for this leg, if it is another than the conversation's (it forwarded the call)."""
 

@@ -223,10 +223,12 @@ def rate_leg(leg: CdrLeg, plans: PlanBook) -> Line:
     """Price one leg.
 
     A leg costs something if it went out over a trunk: to a destination, to a forward's target, to an agent who works at an outside
-    number. Whoever calls in is never charged (R10), nor is a phone of the exchange.
+    number. Whoever calls in is never charged (R10), nor is a phone of the exchange, nor what goes over a line of the tenant's own.
     """
     if leg.role == "caller":
         return _nothing(leg, "inbound", plans.currency)
+    if leg.internal:
+        return _nothing(leg, "own_line", plans.currency)
     if leg.trunk is None and (leg.number is None or leg.role == "agent"):
         return _nothing(leg, "own_phone", plans.currency)
     if leg.answered_at is None:

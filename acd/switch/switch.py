@@ -10,7 +10,7 @@ import asyncio
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,7 @@ from acd.switch.phones import device_aor
 from acd.switch.sip_port import SipPort
 from media import control
 from media.client import MediaPlane, PlaneReport, WorkerLost
+from media.errors import MediaError
 from sip import events as sip_events
 from sip.errors import ParseError
 from sip.headers.name_addr import NameAddr, parse_name_addr
@@ -44,6 +45,9 @@ log = logging.getLogger(__name__)
 
 POP_PATIENCE_S = 0.25
 """How long a phone may wait for its screen pop: a slow database must not keep a caller waiting."""
+
+AUTO_ANSWER = (("Call-Info", "<sip:fernamt>;answer-after=0"), ("Alert-Info", "<http://localhost>;info=alert-autoanswer"))
+"""No RFC's, but what most desk phones heed between them."""
 
 Report = Callable[[TenantId, Input], None]
 Price = Callable[[TenantId, str, TrunkId], Mapping[str, Any]]
@@ -209,12 +213,13 @@ class Switch:
             leg.trunk = effect.trunk
             self._call_outside(leg, effect)
             return
-        leg.agent = effect.agent
+        leg.agent, leg.trunk = effect.agent, effect.trunk
+        ring = self._ring_agent if effect.trunk is None else self._ring_behind_trunk
         gate = self._gates.pop(effect.call, None)
         if gate is None or gate.done():
-            self._ring_agent(leg, effect)
+            ring(leg, effect)
         else:
-            gate.add_done_callback(lambda _: self._ring_agent(leg, effect))
+            gate.add_done_callback(lambda _: ring(leg, effect))
 
     def _ring_agent(self, leg: SwitchLeg, effect: do.OriginateToAgent) -> None:
         if leg.is_gone:
@@ -225,11 +230,7 @@ class Switch:
             self._fail(leg, "unregistered", detail=f"{effect.device} has no contact registered")
             return
         leg.peer = bindings[0].flow.remote[0]
-        headers = (
-            [("Call-Info", "<sip:fernamt>;answer-after=0"), ("Alert-Info", "<http://localhost>;info=alert-autoanswer")]
-            if effect.auto_answer
-            else []
-        )
+        headers = AUTO_ANSWER if effect.auto_answer else ()
 
         def invite() -> None:
             assert leg.media is not None
@@ -252,17 +253,60 @@ class Switch:
         self._open_media(leg)
         leg.when_media_is_open(invite)
 
-    def _call_outside(self, leg: SwitchLeg, effect: do.OriginateToOutside) -> None:
-        line = self._directory.trunk(leg.tenant, effect.trunk)
+    def _ring_behind_trunk(self, leg: SwitchLeg, effect: do.OriginateToAgent) -> None:
+        """The agent's phone is a number behind a trunk: an extension of a foreign PBX, or a number outside (R1)."""
+        assert effect.trunk is not None
+        if leg.is_gone:
+            return
+        line = self._priced_line(leg, effect.trunk, effect.number or "")
         if line is None:
-            self._fail(leg, "unreachable", detail=f"trunk {effect.trunk} is not set up")
             return
-        try:
-            quote = self._price(leg.tenant, effect.number, effect.trunk)
-        except PriceRefused as refusal:
-            self._fail(leg, "price_refused", detail=str(refusal))
+        caller, shown = effect.calling or "anonymous", ""
+        if not self._directory.is_internal(leg.tenant, effect.trunk):
+            # A carrier lets us show our own numbers; whose call it is goes beside it, as with a forwarded one.
+            caller, shown = line.caller_id or "anonymous", effect.calling or ""
+        domain = self._domain(line)
+        headers = [("P-Asserted-Identity", f"<sip:{shown}@{domain}>")] if shown else []
+        headers += AUTO_ANSWER if effect.auto_answer else ()
+        self._call_over(line, leg, effect.number or "", NameAddr(Uri("sip", caller, domain), effect.calling_name or ""), headers)
+
+    def _call_outside(self, leg: SwitchLeg, effect: do.OriginateToOutside) -> None:
+        line = self._priced_line(leg, effect.trunk, effect.number)
+        if line is None:
             return
-        self._report(leg.tenant, inputs.LegPriced(leg=leg.leg, quote=dict(quote)))
+        caller = effect.caller_id or line.caller_id or "anonymous"
+        domain = self._domain(line)
+        headers = []
+        if effect.forwarded_from:
+            # § 120 TKG: a forwarded call may show its caller; RFC 5806 says for whom it was meant.
+            headers = [
+                ("P-Asserted-Identity", f"<sip:{effect.forwarded_from}@{domain}>"),
+                ("Diversion", f"<sip:{caller}@{domain}>;reason=unconditional"),
+            ]
+        self._call_over(line, leg, effect.number, NameAddr(Uri("sip", caller, domain)), headers)
+
+    def _priced_line(self, leg: SwitchLeg, trunk: TrunkId, number: str) -> TrunkLine | None:
+        """The trunk, once the price of a call over it is known and told (a line of the tenant's own has none); None: the leg has failed."""
+        line = self._directory.trunk(leg.tenant, trunk)
+        if line is None:
+            self._fail(leg, "unreachable", detail=f"trunk {trunk} is not set up")
+            return None
+        if not self._directory.is_internal(leg.tenant, trunk):
+            try:
+                quote = self._price(leg.tenant, number, trunk)
+            except PriceRefused as refusal:
+                self._fail(leg, "price_refused", detail=str(refusal))
+                return None
+            self._report(leg.tenant, inputs.LegPriced(leg=leg.leg, quote=dict(quote)))
+        return line
+
+    def _domain(self, line: TrunkLine) -> str:
+        """Whose numbers ours are at this peer: the carrier's where we have an account, else our own."""
+        if line.registration is not None:
+            return host_port(line.registration.registrar)[0]
+        return self._addresses.reaching(host_port(line.peer)[0])
+
+    def _call_over(self, line: TrunkLine, leg: SwitchLeg, number: str, from_: NameAddr, headers: Sequence[tuple[str, str]]) -> None:
         host, port = host_port(line.peer)
         leg.peer = host
         try:
@@ -275,22 +319,12 @@ class Switch:
             session = f"{leg.leg}/1"
             self._by_session[session] = leg
             leg.branches[session] = False
-            local = self._addresses.reaching(host)
-            caller = effect.caller_id or line.caller_id or "anonymous"
-            domain = local if line.registration is None else host_port(line.registration.registrar)[0]
-            headers = []
-            if effect.forwarded_from:
-                # § 120 TKG: a forwarded call may show its caller; RFC 5806 says for whom it was meant.
-                headers = [
-                    ("P-Asserted-Identity", f"<sip:{effect.forwarded_from}@{domain}>"),
-                    ("Diversion", f"<sip:{caller}@{domain}>;reason=unconditional"),
-                ]
             self.sip.invite(
                 session=session,
-                target=Uri("sip", effect.number, host, port),
+                target=Uri("sip", number, host, port),
                 flow=flow,
-                from_=NameAddr(Uri("sip", caller, domain)),
-                to=NameAddr(Uri("sip", effect.number, host)),
+                from_=from_,
+                to=NameAddr(Uri("sip", number, host)),
                 sdp=self._offer(leg, line),
                 headers=headers,
                 credentials=credentials(line),
@@ -318,23 +352,18 @@ class Switch:
     # ------------------------------------------------------------------ media
 
     def _open_media(self, leg: SwitchLeg) -> None:
-        address = self._addresses.reaching(leg.peer)
+        def on_answer(answer: control.LegOpened | MediaError) -> None:
+            if isinstance(answer, control.LegOpened):
+                if leg.is_gone:
+                    self._media.send(leg.call, control.CloseLeg(leg=leg.leg))
+                else:
+                    leg.media_opened(answer)
+            elif not leg.is_gone:
+                log.warning("! %s: no media: %s", leg.leg, answer)
+                self.counters["media_refused"] += 1
+                self._without_media(leg, str(answer))
 
-        async def open_leg() -> None:
-            try:
-                opened = await self._media.open_leg(leg.call, leg.leg, address)
-            except Exception as error:
-                if not leg.is_gone:
-                    log.warning("! %s: no media: %s", leg.leg, error)
-                    self.counters["media_refused"] += 1
-                    self._without_media(leg, str(error))
-                return
-            if leg.is_gone:
-                self._media.send(leg.call, control.CloseLeg(leg=leg.leg))
-            else:
-                leg.media_opened(opened)
-
-        self._spawn(open_leg())
+        self._media.request_leg(leg.call, leg.leg, self._addresses.reaching(leg.peer), on_answer)
 
     def _without_media(self, leg: SwitchLeg, reason: str) -> None:
         if leg.phase is Phase.ARRIVED and leg.session is not None:

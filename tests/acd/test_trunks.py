@@ -1,6 +1,8 @@
 """Trunks with real SIP: registering at a carrier, failing over, probing, bandwidth, the right plan for each (R1, R5, R9, R15)."""
 
 import asyncio
+import json
+from decimal import Decimal
 
 import msgspec
 import pytest
@@ -8,11 +10,11 @@ import pytest
 from acd.core import configuration as conf
 from acd.core import inputs
 from acd.core.ids import AgentId, TrunkId
-from acd.service import TrunkLine, TrunkRegistration
+from acd.service import ScreenContext, ScreenPop, TrunkLine, TrunkRegistration
 from load.phones import CallFailed, SyntheticPhone
 from tests.acd.carrier import call_contact, carrier_at, gateway
 from tests.acd.test_voice import ready
-from tests.acd.voice import HOST, TENANT, free_port, running, setup
+from tests.acd.voice import HOST, TENANT, agent, free_port, running, setup
 
 pytestmark = pytest.mark.slow
 ANNA = AgentId("anna")
@@ -332,6 +334,56 @@ async def test_a_full_trunk_is_passed_over(tmp_path):
         assert other.calls == []
 
 
+# ---------------------------------------------------------------------- prices
+
+
+def own_plan(price: str) -> bytes:
+    """The plan of a customer's own carrier: German mobile numbers at one price, by the minute."""
+    return json.dumps(
+        {
+            "id": f"own-{price}",
+            "version": "1",
+            "currency": "EUR",
+            "valid_from": "2020-01-01T00:00:00+01:00",
+            "zone": "Europe/Berlin",
+            "vat_rate": "0.19",
+            "vat_included": True,
+            "increment": "60/60",
+            "rate": [{"prefix": "4917", "name": {"de": "Mobilfunk", "en": "mobile"}, "class": "mobile", "per_minute": price}],
+        }
+    ).encode()
+
+
+async def test_each_trunk_has_its_own_plan_and_the_charge_is_that_of_the_trunk_that_took_the_call(tmp_path):
+    one, two = free_port(), free_port()
+    plans = {TrunkId("first"): (own_plan("1.20"),), TrunkId("second"): (own_plan("0.60"),)}
+    async with (
+        carrier_at(one) as first,
+        carrier_at(two) as second,
+        running(
+            tmp_path,
+            house(
+                [trunk("first", own_carrier=True), trunk("second", 1, own_carrier=True)],
+                [line("first", one), line("second", two)],
+                trunk_plans=plans,
+            ),
+        ) as service,
+        gateway(first, service) as refusing,
+        gateway(second, service) as far,
+    ):
+        assert Decimal((await service.voice.quote(TENANT, OUTSIDE))["per_minute"]) == Decimal("1.20")
+        refusing.on_incoming = lambda call: call.decline(503)
+        mine = await dial(service)
+        await (await far.incoming()).answer()
+        mine.hang_up()
+        (entry,) = await service.cdrs()
+        legs = [leg for leg in entry.cdr.legs if leg.role == "destination"]
+        assert [leg.quote.per_minute for leg in legs] == [Decimal("1.20"), Decimal("0.60")]
+        charged = {one.leg: (one.kind, one.gross) for one in entry.charge.lines}
+        assert charged[legs[0].leg] == ("unanswered", 0)
+        assert charged[legs[1].leg] == ("call", Decimal("0.60"))
+
+
 # ---------------------------------------------------------------------- probing
 
 
@@ -376,3 +428,142 @@ async def test_what_was_down_before_a_restart_is_not_down_for_ever(tmp_path):
         await until(service, "first", up=False)
     async with running(tmp_path, house([trunk("first")], [line("first", nobody)])) as service:  # nobody asks any more
         await until(service, "first", up=True)
+
+
+# ---------------------------------------------------------------------- phones behind a trunk (R1)
+
+
+def callers() -> tuple[conf.Trunk, TrunkLine]:
+    """The network this machine's callers come from; it takes no calls."""
+    return trunk("callers", 9, outbound=False), TrunkLine(id=TrunkId("callers"), peer="", sources=("127.0.0.0/8",), probe_every_s=0)
+
+
+def pbx_house(port: int, *, internal: bool = True, upload_kbits: int | None = None, probe_every_s: float = 0, **agent_fields):
+    """Anna's phone is an extension of a foreign PBX."""
+    from_outside, callers_line = callers()
+    pbx = trunk("pbx", internal=internal, upload_kbits=upload_kbits)
+    anna = agent("anna", "21", trunk=TrunkId("pbx"), **agent_fields)
+    made = house(
+        [pbx, from_outside],
+        [line("pbx", port, probe_every_s=probe_every_s), callers_line],
+    )
+    return msgspec.structs.replace(made, configuration=msgspec.structs.replace(made.configuration, agents=(anna,)), devices=())
+
+
+async def log_on(service):
+    await service.voice.command(TENANT, inputs.LogOn(agent=ANNA, ready=True))
+
+
+async def test_a_queue_call_is_offered_to_the_extension_of_a_foreign_pbx_and_costs_nothing(tmp_path):
+    port = free_port()
+
+    async def lookup(_tenant, number):
+        return ScreenContext(contact={"name": f"who calls from {number}"})
+
+    async with (
+        carrier_at(port) as pbx,
+        running(tmp_path, pbx_house(port), lookup) as service,
+        gateway(pbx, service) as extension,
+    ):
+
+        async def first_pop():
+            async for live in service.voice.stream(TENANT, agent=ANNA):
+                if isinstance(live.event, ScreenPop):
+                    return live
+            raise AssertionError("the stream ended")
+
+        watching = asyncio.create_task(first_pop())
+        await log_on(service)
+        call = await (await service.caller()).call("601")
+        rung = await extension.incoming()
+        assert (rung.request.uri.user, rung.calling) == ("21", "+498955555")
+        pop = await asyncio.wait_for(watching, 5)
+        assert (pop.only_agent, pop.event.number) == (ANNA, "+498955555")
+        assert pop.event.contact == {"name": "who calls from +498955555"}
+        await rung.answer()
+        await asyncio.gather(call.hears_tone(1000, 5), rung.hears_tone(440, 5), call.send_tone(440, 1.5), rung.send_tone(1000, 1.5))
+        assert [party.trunk for one in service.voice.live(TENANT).calls for party in one.parties] == ["callers", "pbx"]
+        call.hang_up()
+        await rung.ended()
+        (entry,) = await service.cdrs()
+        leg = next(leg for leg in entry.cdr.legs if leg.role == "agent")
+        assert (leg.party, leg.trunk, leg.number, leg.internal, leg.quote) == ("anna", "pbx", "21", True, None)
+        assert (entry.cdr.agent, entry.cdr.outcome, entry.cdr.problems) == ("anna", "answered", ())
+        assert leg.quality is not None
+        assert [(one.kind, one.gross) for one in entry.charge.lines] == [("inbound", 0), ("own_line", 0)]
+
+
+async def test_an_agent_at_a_number_outside_is_priced_before_it_is_rung_and_charged_for_the_talk(tmp_path):
+    port = free_port()
+    async with (
+        carrier_at(port) as carrier,
+        running(tmp_path, pbx_house(port, internal=False, reached_at="+491711234567")) as service,
+        gateway(carrier, service) as mobile,
+    ):
+        await log_on(service)
+        call = await (await service.caller()).call("601")
+        rung = await mobile.incoming()
+        # A carrier lets us show our own number only; who really calls stands beside it.
+        assert (rung.request.uri.user, rung.calling) == ("+491711234567", DID)
+        assert "+498955555" in rung.request.headers.get("P-Asserted-Identity")
+        await rung.answer()
+        await call.answered()
+        call.hang_up()
+        (entry,) = await service.cdrs()
+        leg = next(leg for leg in entry.cdr.legs if leg.role == "agent")
+        assert (leg.number, leg.internal) == ("+491711234567", False)
+        assert leg.quote.per_minute == Decimal("0.099")
+        assert [one.kind for one in entry.charge.lines] == ["inbound", "call"]
+        assert entry.charge.gross.amount > 0
+
+
+async def test_an_agent_at_a_number_without_a_price_is_not_rung_and_the_caller_waits_on(tmp_path):
+    port = free_port()
+    async with (
+        carrier_at(port) as carrier,
+        running(tmp_path, pbx_house(port, internal=False, reached_at="+49199123456")) as service,
+        gateway(carrier, service) as never,
+    ):
+        await log_on(service)
+        call = await (await service.caller()).call("601")
+        await call.answered()
+        async with asyncio.timeout(5):
+            while next(one for one in service.voice.live(TENANT).agents if one.id == ANNA).reason != "device_failed":
+                await asyncio.sleep(0.01)
+        assert [len(queue.waiting) for queue in service.voice.live(TENANT).queues] == [1]
+        assert never.calls == []
+        call.hang_up()
+
+
+async def test_the_agent_is_there_when_the_pbx_is(tmp_path):
+    port = free_port()
+    async with running(tmp_path, pbx_house(port, probe_every_s=0.1)) as service:
+        await log_on(service)
+        await until(service, "pbx", up=False)
+        call = await (await service.caller()).call("601")
+        await call.answered()
+        (anna,) = service.voice.live(TENANT).agents
+        assert (anna.category, anna.registered) == ("unregistered", False)
+        async with carrier_at(port) as pbx, gateway(pbx, service) as extension:
+            await (await extension.incoming()).answer()  # as soon as the probe is answered
+            call.hang_up()
+            (entry,) = await service.cdrs()
+            assert entry.cdr.agent == "anna"
+
+
+async def test_click_to_dial_from_a_pbx_extension_and_back_out_over_the_pbx_needs_no_price(tmp_path):
+    port = free_port()
+    async with carrier_at(port) as pbx, running(tmp_path, pbx_house(port)) as service, gateway(pbx, service) as far:
+        await log_on(service)
+        assert await service.voice.quote(TENANT, "0199123456") == {}
+        await service.voice.command(TENANT, inputs.Dial(agent=ANNA, call=service.voice.mint_call(), number="0199123456"))
+        mine = await far.incoming()
+        assert mine.request.uri.user == "21"
+        await mine.answer()
+        theirs = await far.incoming()
+        await theirs.answer()
+        await asyncio.gather(mine.hears_tone(500, 5), theirs.send_tone(500, 1.0))
+        mine.hang_up()
+        (entry,) = await service.cdrs()
+        assert [one.kind for one in entry.charge.lines] == ["own_line", "own_line"]
+        assert entry.charge.status == "rated"

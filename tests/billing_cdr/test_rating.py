@@ -219,6 +219,14 @@ def test_an_agent_at_an_outside_number_costs_what_the_call_costs():
     assert rate_leg(msgspec.structs.replace(leg, trunk=None), HOUSE).kind == "own_phone"
 
 
+@pytest.mark.parametrize("role", ["agent", "destination", "forward"])
+def test_what_goes_over_the_tenants_own_line_costs_nothing_whatever_was_dialled(role):
+    leg = msgspec.structs.replace(dialled_leg("21", 61_000), role=role, internal=True, quote=None)
+    line = rate_leg(leg, HOUSE)
+    assert (line.kind, line.gross, line.refusal) == ("own_line", 0, "")
+    assert rate_leg(msgspec.structs.replace(leg, internal=False), HOUSE).kind == "unrated"
+
+
 def test_a_dialled_number_without_trunk_is_still_priced():
     """Whoever forgets to report the trunk must not make calls free."""
     assert rate_leg(dialled_leg("+4917112345678", 61_000, trunk=None), HOUSE).net == Decimal("0.11")

@@ -181,6 +181,11 @@ class Agent(Named):
     )
 
     extension: Extension | None = None
+    trunk: Slug | None = Field(
+        default=None,
+        description="The phone stands behind this trunk: an extension of a foreign PBX, or a number outside. It never registers.",
+    )
+    reached_at: Dialled | None = Field(default=None, description="What is dialled on that trunk; null: the extension.")
     skills: Annotated[dict[Skill, Level], Field(max_length=100)] = Field(default_factory=dict)
     site: Slug | None = None
     channel_kbits: Annotated[int, Field(ge=100, le=10_000)] = 100
@@ -191,6 +196,14 @@ class Agent(Named):
     auto_answer: bool = False
     forwarding: Forwarding = Forwarding()
     outbound_caller_id: Callable_ | None = None
+
+    @model_validator(mode="after")
+    def _reached_somehow(self) -> Agent:
+        if self.trunk is None and self.reached_at is not None:
+            raise ValueError("reached_at needs the trunk on which it is dialled")
+        if self.trunk is not None and self.reached_at is None and self.extension is None:
+            raise ValueError("behind a trunk an agent needs an extension, or reached_at")
+        return self
 
 
 class AgentGiven(Agent):
@@ -349,6 +362,8 @@ class TrunkRegistration(Given):
     """Written, never read: answers leave it out; without it a change keeps the old one."""
     auth_username: Short | None = None
     expires_s: Annotated[int, Field(ge=30, le=86_400)] = 300
+    retry_s: Annotated[float, Field(ge=1, le=3600, allow_inf_nan=False)] = 30.0
+    """After a refusal or silence it is tried again so much later, then in doubled steps up to ten minutes."""
 
 
 class Trunk(Named):
@@ -365,6 +380,9 @@ class Trunk(Named):
     sources: Annotated[tuple[Annotated[str, StringConstraints(max_length=64), AfterValidator(_network)], ...], Field(max_length=100)] = ()
     registration: TrunkRegistration | None = None
     probe_every_s: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)] = 30.0
+    answer_within_s: Annotated[float, Field(ge=0.5, le=32, allow_inf_nan=False)] = Field(
+        default=4.0, description="No answer at all for so long, not even 100: the call goes to the next trunk."
+    )
     caller_id: Callable_ | None = None
     codecs: Annotated[tuple[Literal["PCMA", "PCMU"], ...], Field(min_length=1, max_length=2)] = ("PCMA", "PCMU")
     upload_kbits: Kbits | None = None
@@ -372,6 +390,7 @@ class Trunk(Named):
     own_carrier: bool = False
     order: Annotated[int, Field(ge=0, le=10_000)] = 0
     outbound: bool = True
+    internal: bool = Field(default=False, description="The tenant's own PBX: what goes over it costs nothing and needs no price.")
 
 
 class Reason(Given):

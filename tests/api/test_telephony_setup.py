@@ -106,6 +106,7 @@ class TestContradictions:
             ("queues", {"id": "x", "name": "X", "schedule": "never"}, "queue x keeps the unknown schedule never"),
             ("queues", {"id": "x", "name": "X", "members": ["carl"]}, "queue x has the unknown member carl"),
             ("agents", {"id": "carl", "name": "Carl", "extension": "601"}, "extension 601 of agent carl is also a number"),
+            ("agents", {"id": "carl", "name": "Carl", "extension": "31", "trunk": "pbx"}, "agent carl is behind the unknown trunk pbx"),
         ],
     )
     async def test_reference_that_leads_nowhere_is_422_and_changes_nothing(
@@ -139,6 +140,9 @@ class TestContradictions:
             ("numbers", {"number": "12345678901234567890"}, "#/number"),
             ("agents", {"skills": {"support": 11}}, "#/skills/support"),
             ("agents", {"channel_kbits": 64}, "#/channel_kbits"),
+            ("agents", {"trunk": "pbx"}, "#"),
+            ("agents", {"reached_at": "0171 1234567"}, "#"),
+            ("trunks", {"answer_within_s": 0}, "#/answer_within_s"),
             ("queues", {"exit_key": "1"}, "#"),
             ("menus", {"options": {"12": {"to": "hang_up"}}}, "#/options/12/[key]"),
             ("menus", {"sounds": ["../../etc/passwd"]}, "#/sounds/0"),
@@ -201,6 +205,21 @@ class TestDevices:
         await acme.call("PUT", "agents/anna/device", json={"username": "phone2"})
         assert acme.voice.setups[ACME].configuration.agents[0].device == "phone2@fernamt"
         await acme.made("agents", {"id": "ben", "name": "Ben", "device_username": "phone1"})
+
+
+class TestPhonesBehindTrunks:
+    async def test_extension_and_number_reach_the_voice_service_and_the_trunk_cannot_go_before_them(self, acme: Service) -> None:
+        pbx = {"id": "pbx", "name": "PBX", "peer": "192.0.2.5", "internal": True, "outbound": False, "answer_within_s": 2.0}
+        await acme.made("trunks", pbx)
+        await acme.made("agents", {"id": "anna", "name": "Anna", "extension": "21", "trunk": "pbx"})
+        await acme.made("agents", {"id": "ben", "name": "Ben", "trunk": "pbx", "reached_at": "0171 1234567"})
+        setup = acme.voice.setups[ACME]
+        assert [one.number_behind_trunk for one in setup.configuration.agents] == ["21", "+491711234567"]
+        assert setup.configuration.trunks[0].internal
+        assert setup.trunks[0].answer_within_s == 2.0
+        gone = await acme.call("DELETE", "trunks/pbx")
+        assert gone.status_code == 409
+        assert "agent anna is behind the unknown trunk pbx" in gone.text
 
 
 class TestTrunkPassword:

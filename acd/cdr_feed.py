@@ -111,15 +111,17 @@ class CdrFeed:
         # A crash ended its calls when it happened, not when we came back: nobody pays for the time between (the last sign of life counts).
         now = self._folded.alive_at if isinstance(entry.input, ServiceStarted) else entry.now
         self._folded.alive_at = entry.now
+        if not entry.events:
+            return
+        at = instant(now)
         for event in entry.events:
             try:
-                self._apply(event, now)
+                self._apply(event, now, at)
             except LedgerError:
                 self.stumbles += 1
                 log.exception("! %s: entry %d does not fit into the ledger", self._tenant, entry.seq)
 
-    def _apply(self, event: ev.Event, now: float) -> None:
-        at = instant(now)
+    def _apply(self, event: ev.Event, now: float, at: dt.datetime) -> None:
         match event:
             case ev.CallOffered():
                 self._begin(event, at)
@@ -209,9 +211,9 @@ class CdrFeed:
                 number=event.number if event.role != "caller" else None,
                 trunk=event.trunk,
                 site=event.site,
+                internal=event.internal and event.role != "caller",
             )
         )
-                internal=event.internal and event.role != "caller",
         self._move(
             conversation,
             event.leg,

@@ -36,6 +36,9 @@ REMEMBERED_CALLS = 20_000
 """Calls whose decision records are answered from memory; older ones are read from the journal."""
 
 
+_OFFERS = frozenset((OfferMade, OfferEnded))
+
+
 class Subscriber:
     """One reader of the live stream."""
 
@@ -243,7 +246,8 @@ class Exchange:
 
     def _remember(self, now: float, events: Sequence[Event]) -> None:
         for event in events:
-            if isinstance(event, OfferMade | OfferEnded):
+            if type(event) in _OFFERS:
+                assert isinstance(event, OfferMade | OfferEnded)
                 self._decisions.setdefault(event.call, []).append((now, event))
                 if len(self._decisions) > REMEMBERED_CALLS:
                     self._decisions.popitem(last=False)

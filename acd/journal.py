@@ -13,6 +13,7 @@ import logging
 import os
 import struct
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 HEADER = struct.Struct(">II")
 SEGMENT_OCTETS = 64 * 1024 * 1024
 """A day of a busy tenant; small enough to copy, compress and hand to support."""
+GATHER_S = 0.001
+"""How long an entry waits for company before it is synced: inputs come in handfuls, and each sync wakes the loop once more."""
 MAX_ENTRY_OCTETS = 16 * 1024 * 1024
 """A configuration of 10 000 agents is about 4 MiB; a longer length is damage, not data."""
 
@@ -141,6 +144,9 @@ class Journal:
                 with self._condition:
                     while not self._waiting and not self._closing:
                         self._condition.wait()
+                if not self._closing:
+                    time.sleep(GATHER_S)
+                with self._condition:
                     batch, self._waiting = self._waiting, []
                 if not batch:
                     return

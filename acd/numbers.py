@@ -23,6 +23,8 @@ def normalise(number: str, region: str = "DE") -> str:
         return number
     if dialled == digits and len(digits) <= SHORT and not digits.startswith("0"):
         return digits
+    if dialled.startswith("+") and digits[:1] != "0" and 7 <= len(digits) <= 15:
+        return dialled  # E.164 already, which is what carriers send; the library costs more than the rest of the call's numbers
     try:
         parsed = phonenumbers.parse(dialled, region)
     except phonenumbers.NumberParseException:

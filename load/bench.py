@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -20,6 +23,24 @@ RTP_PORTS = 12_000
 """Four ports a bridged call; those of ended calls rest a while."""
 SETTINGS = {"FERNAMT_OVERLOAD__CALLS_PER_SECOND": "1000", "FERNAMT_OVERLOAD__BURST": "2000"}
 """The benches measure what the service can do, not where it says no."""
+
+
+@contextlib.contextmanager
+def _pinned(pid: int | None) -> Iterator[None]:
+    """All threads of the process on its last core, for as long as the context lasts (sched_setaffinity(2))."""
+    if pid is None:
+        yield
+        return
+    threads = [int(path.name) for path in Path(f"/proc/{pid}/task").iterdir()]
+    before = os.sched_getaffinity(pid)
+    for thread in threads:
+        os.sched_setaffinity(thread, {max(before)})
+    try:
+        yield
+    finally:
+        for thread in threads:
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setaffinity(thread, before)
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +66,8 @@ class Bench(msgspec.Struct, frozen=True, kw_only=True):
     with_rtp: bool = False
     drain_s: float = 20.0
     seed: int = 1
+    on_one_core: bool = False
+    """Keep the main process on one core while it is measured: what "CPU on one core" means, without the cost of moving between two."""
 
 
 async def carry_out(bench: Bench, number: int, service: Service, reports: Path | None = None) -> Report:
@@ -73,7 +96,7 @@ async def carry_out(bench: Bench, number: int, service: Service, reports: Path |
         drain_s=bench.drain_s,
     )
     limits = bench.limits if service.pid is not None else msgspec.structs.replace(bench.limits, main_cpu_ms_per_call=None)
-    with api:
+    with api, _pinned(service.pid if bench.on_one_core else None):
         report = await Runner(run, api, print_second).run(limits)
     for line in summary(report):
         print(line)

@@ -54,7 +54,7 @@ def cpu_bench(seconds: float) -> Bench:
         agent=AgentProfile(ring=Spread(mean_s=RING_S)),
         agents=CPU_AGENTS,
     )
-    return Bench(name=scenario.name, scenario=scenario, limits=Thresholds(main_cpu_ms_per_call=5.0))
+    return Bench(name=scenario.name, scenario=scenario, limits=Thresholds(main_cpu_ms_per_call=5.0), on_one_core=True)
 
 
 async def run_all(benches: Sequence[Bench], service: Service | None, reports: Path | None) -> list[Report]:

@@ -46,8 +46,16 @@ class Headers:
         self._fields: list[tuple[str, str]] = []
         self.by_key = {}
         self.values_read = {}
-        for name, value in fields:
-            self.add(name, value)
+        kept, index, known = self._fields, self.by_key, KNOWN_NAMES
+        for name, value in fields:  # one pass, without `add`: every message we send is made here
+            key, spelling = known.get(name) or _name(name)
+            text = value if type(value) is str else str(value)
+            kept.append((spelling, text))
+            values = index.get(key)
+            if values is None:
+                index[key] = [text]
+            else:
+                values.append(text)
 
     @classmethod
     def from_wire(cls, fields: list[tuple[str, str]], index: dict[str, list[str]]) -> Headers:
@@ -126,7 +134,11 @@ class Headers:
         at = next(i for i, (found, _) in enumerate(self._fields) if _name(found)[0] == key)
         self._fields[at] = (spelling, text)
         self.by_key[key][0] = text
-        self.values_read.clear()
+        if key == "via":  # every request is stamped so: what was read of its other fields still holds
+            self.values_read.pop("vias", None)
+            self.values_read.pop("top_via", None)
+        else:
+            self.values_read.clear()
 
     def remove(self, name: str) -> None:
         """Drop every field of that name; nothing happens when there is none."""

@@ -41,6 +41,8 @@ class State(StrEnum):
     PROCEEDING = auto()  # a provisional response was heard
     CANCEL_PENDING = auto()  # hang-up wanted, but §9.1: no CANCEL before a provisional response
     CANCELLING = auto()  # CANCEL sent, the INVITE's final response awaited
+    GIVEN_UP = auto()  # reported as failed, since nothing was heard; what comes late must not ring for nobody
+    TAKEN_BACK = auto()  # it did come late: CANCEL sent
     OFFERED = auto()  # INVITE received, no final response sent
     ANSWERED = auto()  # 2xx sent, ACK awaited
     HANG_UP_PENDING = auto()  # hang-up wanted, but §15: no BYE before the ACK
@@ -60,6 +62,7 @@ class Input(StrEnum):
     CHALLENGE = auto()  # a 401 or 407 that we can answer
     TOO_BRIEF = auto()  # a 422: the session interval we proposed
     INVITE_TIMEOUT = auto()
+    OUT_OF_PATIENCE = auto()
     TRANSPORT_ERROR = auto()
     HANG_UP = auto()
     RING = auto()
@@ -87,6 +90,7 @@ class Do(StrEnum):
     RETRY_WITH_LONGER_INTERVAL = auto()
     SEND_CANCEL = auto()
     ABANDON_INVITE = auto()
+    STOP_RESENDING = auto()
     SEND_PROVISIONAL = auto()
     SEND_2XX = auto()
     RESEND_2XX = auto()
@@ -119,6 +123,7 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
         Input.TOO_BRIEF:        to(State.CALLING, Do.RETRY_WITH_LONGER_INTERVAL),
         Input.INVITE_TIMEOUT:   to(State.ENDED, Do.RELEASE, Do.REPORT_UNANSWERED),
         Input.TRANSPORT_ERROR:  to(State.ENDED, Do.RELEASE, Do.REPORT_UNREACHABLE),
+        Input.OUT_OF_PATIENCE:  to(State.GIVEN_UP, Do.STOP_RESENDING, Do.REPORT_UNANSWERED),
         Input.HANG_UP:          to(State.CANCEL_PENDING),
     },
     State.PROCEEDING: {
@@ -137,6 +142,7 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
         Input.CHALLENGE:        to(State.ENDED, Do.RELEASE, Do.REPORT_ENDED_HERE),
         Input.TOO_BRIEF:        to(State.ENDED, Do.RELEASE, Do.REPORT_ENDED_HERE),
         Input.INVITE_TIMEOUT:   to(State.ENDED, Do.RELEASE, Do.REPORT_ENDED_HERE),
+        Input.OUT_OF_PATIENCE:  to(State.CANCEL_PENDING),
         Input.TRANSPORT_ERROR:  to(State.ENDED, Do.RELEASE, Do.REPORT_ENDED_HERE),
     },
     State.CANCELLING: {
@@ -148,6 +154,24 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
         Input.RESPONSE_1XX:     to(State.CANCELLING),
         Input.TRANSPORT_ERROR:  to(State.ENDED, Do.RELEASE, Do.REPORT_ENDED_HERE),
         Input.TIMER_CANCEL:     to(State.ENDED, Do.ABANDON_INVITE, Do.RELEASE, Do.REPORT_ENDED_HERE),
+    },
+    State.GIVEN_UP: {
+        Input.RESPONSE_1XX:     to(State.TAKEN_BACK, Do.SEND_CANCEL),
+        Input.RESPONSE_2XX:     to(State.ENDING, Do.CONFIRM, Do.SEND_ACK, Do.SEND_BYE),
+        Input.RESPONSE_300_699: to(State.ENDED, Do.RELEASE),
+        Input.CHALLENGE:        to(State.ENDED, Do.RELEASE),
+        Input.TOO_BRIEF:        to(State.ENDED, Do.RELEASE),
+        Input.INVITE_TIMEOUT:   to(State.ENDED, Do.RELEASE),
+        Input.TRANSPORT_ERROR:  to(State.ENDED, Do.RELEASE),
+    },
+    State.TAKEN_BACK: {
+        Input.RESPONSE_1XX:     to(State.TAKEN_BACK),
+        Input.RESPONSE_2XX:     to(State.ENDING, Do.CONFIRM, Do.SEND_ACK, Do.SEND_BYE),
+        Input.RESPONSE_300_699: to(State.ENDED, Do.RELEASE),
+        Input.CHALLENGE:        to(State.ENDED, Do.RELEASE),
+        Input.TOO_BRIEF:        to(State.ENDED, Do.RELEASE),
+        Input.TRANSPORT_ERROR:  to(State.ENDED, Do.RELEASE),
+        Input.TIMER_CANCEL:     to(State.ENDED, Do.ABANDON_INVITE, Do.RELEASE),
     },
     State.OFFERED: {
         Input.RING:             to(State.OFFERED, Do.SEND_PROVISIONAL),
@@ -212,9 +236,7 @@ class Agent(Protocol):
     def via(self, flow: Flow) -> str: ...
     def contact(self, flow: Flow) -> str: ...
     def send(self, flow: Flow, octets: bytes) -> None: ...
-    def request(
-        self, request: Request, flow: Flow, user: ClientUser, now: float, *, patience_s: float | None = None
-    ) -> ClientTransaction: ...
+    def request(self, request: Request, flow: Flow, user: ClientUser, now: float) -> ClientTransaction: ...
     def enter_dialog(self, dialog: Dialog, session: "Session") -> None: ...
     def leave_dialog(self, dialog: Dialog) -> None: ...
     def release(self, session: "Session") -> None: ...
@@ -307,6 +329,8 @@ class Session:
             self.fire(Input.TIMER_ACK, now)
         elif timer is Timer.CANCELLED:
             self.fire(Input.TIMER_CANCEL, now)
+        elif timer is Timer.PATIENCE:
+            self.fire(Input.OUT_OF_PATIENCE, now)
         elif timer is Timer.SESSION_REFRESH:
             self.refresh(now)
         elif timer is Timer.SESSION_EXPIRES:
@@ -330,7 +354,9 @@ class Session:
 
     def call(self, now: float) -> None:
         """UAC: send the INVITE."""
-        self.transaction = self.agent.request(self.invite, self.flow, self, now, patience_s=self.patience_s)
+        self.transaction = self.agent.request(self.invite, self.flow, self, now)
+        if self.patience_s is not None:
+            self.start(Timer.PATIENCE, now + self.patience_s)
 
     def be_offered(self, uas: InviteServer, local_tag: str) -> None:
         """UAS: the INVITE has come and waits for the application."""
@@ -392,6 +418,7 @@ class Session:
                 else:
                     self.modification.on_response(response, now)
             return
+        self.stop(Timer.PATIENCE)  # a sign of life
         if status < 200:
             self.fire(Input.RESPONSE_1XX, now, response)
         elif status < 300:
@@ -515,6 +542,11 @@ class Session:
             fields.append(("Reason", self.bye_reason))
         self.agent.request(Request.build("CANCEL", invite.uri, fields), self.flow, self, now)
         self.start(Timer.CANCELLED, now + self.agent.values.give_up)
+
+    def stop_resending(self, _now: float, _argument: None) -> None:
+        # The transaction goes on listening until timer B, so that a late answer finds somebody who takes the call back.
+        if self.transaction is not None:
+            self.transaction.stop(Timer.A)
 
     def abandon_invite(self, now: float, _argument: None) -> None:
         if self.transaction is not None:

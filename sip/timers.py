@@ -43,6 +43,7 @@ class Timer(StrEnum):
     TRYING = "trying"  # §17.2.1: 200 ms until 100 Trying is due
     RESEND_2XX = "resend_2xx"  # §13.3.1.4: 2xx retransmission by the session
     ACK = "ack"  # §13.3.1.4: no ACK for the 2xx within 64*T1
+    PATIENCE = "patience"  # nothing at all was heard of our INVITE for as long as the caller cares to wait
     CANCELLED = "cancelled"  # §9.1: no final response 64*T1 after CANCEL
     REINVITE_RESEND_2XX = "reinvite_resend_2xx"  # as RESEND_2XX, for a re-INVITE
     REINVITE_ACK = "reinvite_ack"  # as ACK, for a re-INVITE

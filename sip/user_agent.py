@@ -207,7 +207,8 @@ class UserAgent:
             sdp: the offer; None asks the callee for one, and SessionAccepted's sdp must then be answered with `acknowledge`.
             route: a pre-loaded route set (an outbound proxy), top first.
             max_forwards: for a back-to-back user agent, one less than what came in, so that loops end.
-            patience_s: how long there may be no answer at all, not even 100; None: timer B, 32 s. SessionFailed 408 follows.
+            patience_s: how long there may be no answer at all, not even 100; None: timer B, 32 s. SessionFailed 408 follows, and whatever
+                is heard later is cancelled or hung up without another word.
         """
         if session in self._sessions:
             raise LocalMisuse(f"session id {session} is in use")
@@ -687,9 +688,7 @@ class UserAgent:
         """Put octets in the outbox."""
         self._outbox.append((flow, octets))
 
-    def request(
-        self, request: Request, flow: Flow, user: ClientUser, now: float, *, patience_s: float | None = None
-    ) -> ClientTransaction:
+    def request(self, request: Request, flow: Flow, user: ClientUser, now: float, *, patience_s: float | None = None) -> ClientTransaction:
         """Send a request in a transaction of its own."""
         return self.layer.request(request, flow, user, now, patience_s=patience_s)
 

@@ -96,9 +96,7 @@ class InviteClient(Transaction):
     TERMINATED = State.TERMINATED
     TIMER_INPUTS = {Timer.A: Input.TIMER_A, Timer.B: Input.TIMER_B, Timer.D: Input.TIMER_D, Timer.M: Input.TIMER_M}  # noqa: RUF012
 
-    def __init__(
-        self, host: Host, key: tuple[Any, ...], request: Request, flow: Flow, user: ClientUser, now: float, patience_s: float | None = None
-    ) -> None:
+    def __init__(self, host: Host, key: tuple[Any, ...], request: Request, flow: Flow, user: ClientUser, now: float) -> None:
         super().__init__(host, key, request, flow, State.CALLING)
         self.user = user
         self.octets = request.to_bytes()
@@ -107,7 +105,7 @@ class InviteClient(Transaction):
         host.send(flow, self.octets)
         if not flow.is_reliable:
             self.start(Timer.A, now + self.interval)
-        self.start(Timer.B, now + (patience_s or host.values.give_up))
+        self.start(Timer.B, now + host.values.give_up)
 
     def receive(self, response: Response, now: float) -> None:
         """A response with this transaction's branch and CSeq method INVITE."""

@@ -38,12 +38,13 @@ class TransactionLayer:
         """Send a request (never an ACK) in a new client transaction.
 
         Args:
-            patience_s: timer B or F, where the peer is known to answer sooner than the 64*T1 that RFC 3261 Table 4 allows any path.
+            patience_s: timer F, where the peer is known to answer sooner than the 64*T1 that RFC 3261 Table 4 allows any path; not for an
+                INVITE, whose late answer must still be met with a CANCEL or BYE (the session sees to that).
         """
         key = client_key(request.top_via.branch or "", request.method)
         transaction: ClientTransaction
         if request.method == "INVITE":
-            transaction = InviteClient(self, key, request, flow, user, now, patience_s)
+            transaction = InviteClient(self, key, request, flow, user, now)
         else:
             transaction = NonInviteClient(self, key, request, flow, user, now, patience_s)
         self._clients[key] = transaction

@@ -417,6 +417,27 @@ def test_patience_ends_with_the_first_sign_of_life():
     assert a.one(SessionAccepted)
 
 
+@pytest.mark.parametrize("late", ["rings", "answers"])
+def test_what_comes_after_patience_ran_out_is_taken_back_and_rings_for_nobody(late):
+    network, a, b = pair(LossyLink(latency=(3.0, 3.0)))  # the answer needs 6 s, patience is 4 s
+    (ringing if late == "rings" else answering)(b)
+    a.call(b, patience_s=4.0)
+    network.run(40)
+    assert [type(event) for event in a.events] == [SessionFailed]
+    assert b.one(SessionEnded).by == "remote"
+    assert network.sent("CANCEL")
+    assert_nothing_left(network)
+
+
+def test_patience_does_not_outlive_a_hang_up():
+    network, a, _ = pair(LossyLink(loss=1.0))
+    a.call(network.nodes[B], patience_s=4.0)
+    a.agent.cancel_or_bye("call", a.now)
+    network.run(40)
+    assert [type(event) for event in a.events] == [SessionEnded]
+    assert_nothing_left(network)
+
+
 def test_a_probe_with_little_patience_is_answered_none_sooner():
     network, a, _ = pair(LossyLink(loss=1.0))
     a.agent.options("probe", Uri.parse(f"sip:{B}"), a.flow(network.nodes[B]), a.now, patience_s=2.0)

@@ -11,6 +11,7 @@ import contextlib
 import gc
 import logging
 import math
+import os
 import random
 import resource
 import signal
@@ -383,10 +384,18 @@ class Writer:
     def __init__(self) -> None:
         self._encode = msgspec.json.Encoder().encode
         self._out = sys.stdout.buffer
+        self._is_heard = True
 
     def __call__(self, message: ToParent) -> None:
-        self._out.write(self._encode(message) + b"\n")
-        self._out.flush()
+        if not self._is_heard:
+            return
+        try:
+            self._out.write(self._encode(message) + b"\n")
+            self._out.flush()
+        except BrokenPipeError:
+            # The parent went without a word; our input ends too, and with it the calls. Nobody is left to be told.
+            self._is_heard = False
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - so that the interpreter does not flush into the broken pipe at its end
 
 
 async def _main() -> None:

@@ -17,8 +17,8 @@ from tests.journeys.service import TENANT, service
 pytestmark = [pytest.mark.journey, pytest.mark.slow]
 
 
-async def test_every_call_has_its_cdr_also_those_cut_by_the_kill(tmp_path):
-    async with service(tmp_path) as house:
+async def test_every_call_has_its_cdr_also_those_cut_by_the_kill(tmp_path, database_settings):
+    async with service(tmp_path, **database_settings) as house:
         devices = await house.provision()
         async with house.phone(devices["anna"], "anna") as anna, house.phone({"username": "+498912345"}, "x") as caller:
             caller.credentials = None
@@ -60,9 +60,9 @@ async def test_every_call_has_its_cdr_also_those_cut_by_the_kill(tmp_path):
         assert fold(entries, TenantId(TENANT)).state_hash() == fold(list(read(journal)), TenantId(TENANT)).state_hash()
 
 
-async def test_no_call_that_was_answered_is_forgotten_when_the_kill_comes_in_a_storm(tmp_path):
+async def test_no_call_that_was_answered_is_forgotten_when_the_kill_comes_in_a_storm(tmp_path, database_settings):
     """Calls arrive without pause while the process is killed: whoever heard a 200 has a CDR, and nobody has two."""
-    async with service(tmp_path) as house:
+    async with service(tmp_path, **database_settings) as house:
         await house.provision()
         bank = PhoneBank(HOST)
         await bank.start()

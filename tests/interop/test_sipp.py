@@ -21,10 +21,10 @@ def sipp() -> str:
     return found
 
 
-async def run_sipp(house, *arguments: str, number: str = "601", calls: int = 5) -> str:
+async def run_sipp(house, *arguments: str, number: str = "601", calls: int = 5, here: str = HOST) -> str:
     process = await asyncio.create_subprocess_exec(
-        sipp(), *arguments, "-s", number, "-m", str(calls), "-i", HOST, "-p", str(free_port()),
-        "-nostdin", "-timeout", "40s", "-timeout_error", f"{HOST}:{house.sip[1]}",
+        sipp(), *arguments, "-s", number, "-m", str(calls), "-i", here, "-p", str(free_port()),
+        "-nostdin", "-timeout", "40s", "-timeout_error", f"{here}:{house.sip[1]}",
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=house.folder,
     )  # fmt: skip
     said, _ = await process.communicate()
@@ -60,3 +60,20 @@ async def test_sipp_with_recorded_rtp_reaches_the_agent(tmp_path):
     assert told["cdr"]["outcome"] == "answered"
     caller = next(leg for leg in told["cdr"]["legs"] if leg["role"] == "caller")
     assert caller["quality"]["packets_received"] > 100
+
+
+async def test_sipp_calls_over_ipv6(tmp_path):
+    """RFC 5118: addresses in brackets in SIP, without in SDP; RTP ports bound on the address the caller reaches."""
+    port = free_port()
+    async with service(tmp_path, FERNAMT_SIP__LISTEN=f"{HOST}:{port},[::1]:{port}") as house:
+        house.sip = (HOST, port)
+        devices = await house.provision(("anna",), sources=["127.0.0.0/8", "::1/128"])
+        async with house.phone(devices["anna"], "anna") as anna:
+            anna.auto_answer_s = 0.05
+            await anna.register()
+            await house.ready("anna")
+            await run_sipp(house, "-sn", "uac", "-d", "400", "-r", "2", calls=3, here="[::1]")
+            found = await house.cdrs(3)
+    assert [one["cdr"]["queue"] for one in found] == ["support"] * 3
+    assert {one["cdr"]["outcome"] for one in found} <= {"answered", "abandoned"}
+    assert "answered" in {one["cdr"]["outcome"] for one in found}

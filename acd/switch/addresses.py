@@ -24,6 +24,10 @@ def host_port(text: str) -> tuple[str, int | None]:
     return host, int(port)
 
 
+ELSEWHERE = "192.0.2.1"
+"""An address nobody has (RFC 5737): the way there is the default route. Nothing is ever sent to it."""
+
+
 class LocalAddresses:
     """The address of ours that packets to a peer leave from; asked of the kernel's routing, without a packet being sent."""
 
@@ -32,16 +36,19 @@ class LocalAddresses:
         self._reaching = lru_cache(maxsize=10_000)(self._ask_kernel)
 
     def reaching(self, host: str) -> str:
-        """Falls back to the loopback address for a host that is no IP address or has no route."""
+        """A host given by name is reached as the world at large is; where there is no route at all, the loopback address is left."""
         return self._advertised or self._reaching(host)
 
     @staticmethod
     def _ask_kernel(host: str) -> str:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
+            socket.inet_pton(family, host)
+        except OSError:
+            # A name is not resolved here, that would block. Packets to a carrier leave by the default route.
+            host = "127.0.0.1" if host.lower() == "localhost" else ELSEWHERE
+        try:
             with socket.socket(family, socket.SOCK_DGRAM) as probe:
-                # A name would be resolved here, and block: only literal addresses are asked for.
-                socket.inet_pton(family, host)
                 probe.connect((host, 9))
                 address: str = probe.getsockname()[0]
                 return address

@@ -339,12 +339,24 @@ class Number(Given):
 
 # ---------------------------------------------------------------------- lines
 
+
+def _host(text: str) -> str:
+    _, bracket, rest = text.rpartition("]")
+    port = rest.partition(":")[2]
+    if port and not 1 <= int(port) <= 65535:
+        raise ValueError(f"port {port} does not exist")
+    if bracket:
+        ipaddress.IPv6Address(text[1 : text.index("]")])
+    return text
+
+
 Host = Annotated[
     str,
     StringConstraints(
         pattern=r"^([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$",
         max_length=260,
     ),
+    AfterValidator(_host),
 ]
 
 

@@ -40,6 +40,11 @@ def house(trunks: list[conf.Trunk], lines: list[TrunkLine], **changes):
     return msgspec.structs.replace(setup(trunks=tuple(trunks)), trunks=tuple(lines), **changes)
 
 
+def callers() -> tuple[conf.Trunk, TrunkLine]:
+    """The network this machine's callers come from; it takes no calls."""
+    return trunk("callers", 9, outbound=False), TrunkLine(id=TrunkId("callers"), peer="", sources=("127.0.0.0/8",), probe_every_s=0)
+
+
 def state_of(service, name: str):
     return next(one for one in service.voice.live(TENANT).trunks if one.id == name)
 
@@ -294,22 +299,27 @@ async def test_all_trunks_dead_ends_the_call_with_both_in_the_cdr(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("status", "cause"), [(486, "busy"), (404, "not_found"), (480, "no_answer"), (408, "no_answer"), (603, "rejected")]
+    ("status", "cause", "told"),
+    [(486, "busy", 486), (404, "not_found", 404), (480, "no_answer", 480), (408, "no_answer", 480), (603, "rejected", 603)],
 )
-async def test_what_the_destination_says_is_final_and_no_other_trunk_is_tried(tmp_path, status, cause):
+async def test_what_the_destination_says_is_final_and_no_other_trunk_is_tried(tmp_path, status, cause, told):
     one, two = free_port(), free_port()
+    from_outside, callers_line = callers()
+    trunks = [trunk("first"), trunk("second", 1), from_outside]
     async with (
         carrier_at(one) as first,
         carrier_at(two) as second,
-        running(tmp_path, house([trunk("first"), trunk("second", 1)], [line("first", one), line("second", two)])) as service,
+        running(tmp_path, house(trunks, [line("first", one), line("second", two), callers_line])) as service,
         gateway(first, service) as far,
         gateway(second, service) as other,
     ):
         far.on_incoming = lambda call: call.decline(status)
-        mine = await dial(service)
-        await mine.ended()
+        call = await (await service.caller()).call("602")
+        with pytest.raises(CallFailed) as failed:
+            await call.answered()
+        assert failed.value.status == told
         (entry,) = await service.cdrs()
-        assert destinations(entry) == [("first", cause)]
+        assert [(leg.trunk, leg.cause) for leg in entry.cdr.legs if leg.role == "forward"] == [("first", cause)]
         assert other.calls == []
 
 
@@ -431,11 +441,6 @@ async def test_what_was_down_before_a_restart_is_not_down_for_ever(tmp_path):
 
 
 # ---------------------------------------------------------------------- phones behind a trunk (R1)
-
-
-def callers() -> tuple[conf.Trunk, TrunkLine]:
-    """The network this machine's callers come from; it takes no calls."""
-    return trunk("callers", 9, outbound=False), TrunkLine(id=TrunkId("callers"), peer="", sources=("127.0.0.0/8",), probe_every_s=0)
 
 
 def pbx_house(port: int, *, internal: bool = True, upload_kbits: int | None = None, probe_every_s: float = 0, **agent_fields):

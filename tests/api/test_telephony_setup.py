@@ -143,6 +143,8 @@ class TestContradictions:
             ("agents", {"trunk": "pbx"}, "#"),
             ("agents", {"reached_at": "0171 1234567"}, "#"),
             ("trunks", {"answer_within_s": 0}, "#/answer_within_s"),
+            ("trunks", {"peer": "sip.example.net:65536"}, "#/peer"),
+            ("trunks", {"peer": "[1::2::3]:5060"}, "#/peer"),
             ("queues", {"exit_key": "1"}, "#"),
             ("menus", {"options": {"12": {"to": "hang_up"}}}, "#/options/12/[key]"),
             ("menus", {"sounds": ["../../etc/passwd"]}, "#/sounds/0"),

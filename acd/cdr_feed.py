@@ -419,6 +419,11 @@ class CdrFeed:
             raise RuntimeError(f"{len(self._finished)} CDRs of {self._tenant} could not be saved; they stay in the journal")
 
     @property
+    def is_settled(self) -> bool:
+        """Whether every conversation that is over has been saved: only then may a snapshot say "complete to here"."""
+        return not self._finished and not self._lingering and (self._flusher is None or self._flusher.done())
+
+    @property
     def lingering(self) -> int:
         return len(self._lingering)
 

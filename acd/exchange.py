@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 STREAM_DEPTH = 10_000
 """Events a reader may be behind: about ten seconds of a very busy tenant."""
+SNAPSHOT_EVERY = 50_000
+"""Entries between two snapshots, about 5 000 calls: folding so many takes a second or two after a crash."""
 REMEMBERED_CALLS = 20_000
 """Calls whose decision records are answered from memory; older ones are read from the journal."""
 
@@ -121,13 +123,13 @@ class Exchange:
         self._carry_out = carry_out
         self._loop = asyncio.get_running_loop()
         self._seq = 0
+        self._kept_seq = 0
         self._subscribers: set[Subscriber] = set()
         self._decisions: OrderedDict[CallId, list[tuple[float, Event]]] = OrderedDict()
         self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._recover()
         self._journal = Journal(directory, self._loop, stop_all)
-        self._failed = False
 
     # ------------------------------------------------------------------ recovery
 
@@ -159,12 +161,13 @@ class Exchange:
             log.warning("! tenant %s: snapshot not usable (%s), folding the whole journal", self.tenant, error)
             return False
         self.engine = engine
-        self._seq = kept.seq
+        self._seq = self._kept_seq = kept.seq
         self._clock.not_before(kept.now)
         return True
 
     def _write_snapshot(self) -> None:
         kept = _Kept(self._seq, self._clock(), snapshot(self.engine), self.feed.snapshot())
+        self._kept_seq = self._seq
         path = self.directory / "snapshot"
         draft = path.with_suffix(".new")
         draft.write_bytes(msgspec.msgpack.encode(kept))
@@ -206,6 +209,8 @@ class Exchange:
                 log.exception("! tenant %s: effect %r of entry %d could not be carried out", self.tenant, effect, entry.seq)
         if not future.done():
             future.set_result(entry.events)
+        if entry.seq - self._kept_seq >= SNAPSHOT_EVERY and entry.seq == self._seq and self.feed.is_settled:
+            self._write_snapshot()
 
     def _arm(self) -> None:
         deadline = self.engine.next_timeout()
@@ -260,16 +265,14 @@ class Exchange:
         told: dict[str, Any] = msgspec.to_builtins(self.engine.why_waiting(call, self._clock()))
         return told
 
-    def decisions(self, call: CallId) -> list[dict[str, Any]]:
-        """Decision records of a call in order, each with the outcomes of its offer."""
+    async def decisions(self, call: CallId) -> list[dict[str, Any]]:
+        """Decision records of a call in order, each with the outcomes of its offer.
+
+        Those of an old call are read from the journal, beside the loop.
+        """
         told = self._decisions.get(call)
         if told is None:
-            told = [
-                (entry.now, event)
-                for entry in read(self.directory)
-                for event in entry.events
-                if isinstance(event, OfferMade | OfferEnded) and event.call == call
-            ]
+            told = await asyncio.to_thread(self._read_decisions, call)
         records: dict[str, dict[str, Any]] = {}
         for now, event in told:
             if isinstance(event, OfferMade):
@@ -277,6 +280,14 @@ class Exchange:
             elif isinstance(event, OfferEnded) and event.offer in records:
                 records[event.offer]["outcomes"].append({**msgspec.to_builtins(event), "at": now})
         return list(records.values())
+
+    def _read_decisions(self, call: CallId) -> list[tuple[float, Event]]:
+        return [
+            (entry.now, event)
+            for entry in read(self.directory)
+            for event in entry.events
+            if isinstance(event, OfferMade | OfferEnded) and event.call == call
+        ]
 
     # ------------------------------------------------------------------ end
 

@@ -165,11 +165,15 @@ class Voice:
         if tenant in self._exchanges:
             raise ValueError(f"tenant {tenant} is open already")
         _check(setup)
-        self._directory.put(setup)
-        self._databases[tenant] = database
         self._plans[tenant] = _plan_book(setup)
+        self._databases[tenant] = database
         feed = CdrFeed(tenant, lambda cdr: self._rate(tenant, cdr), lambda cdrs, charges, seq: self._save(tenant, cdrs, charges, seq))
-        exchange = Exchange(tenant, directory, self._clock, self.switch.carry_out, feed, self._stop_all)
+        try:
+            exchange = Exchange(tenant, directory, self._clock, self.switch.carry_out, feed, self._stop_all)
+            self._directory.put(setup)
+        except BaseException:  # a damaged journal, a user name that another tenant has: this tenant stays shut, the others go on
+            del self._plans[tenant], self._databases[tenant]
+            raise
         self._exchanges[tenant] = exchange
         started = exchange.submit(inputs.ServiceStarted())
         exchange.submit(inputs.Configured(configuration=setup.configuration))
@@ -271,8 +275,8 @@ class Voice:
     def why_waiting(self, tenant: TenantId, call: CallId) -> dict[str, Any]:
         return self._exchange(tenant).why_waiting(call)
 
-    def decisions(self, tenant: TenantId, call: CallId) -> list[dict[str, Any]]:
-        return self._exchange(tenant).decisions(call)
+    async def decisions(self, tenant: TenantId, call: CallId) -> list[dict[str, Any]]:
+        return await self._exchange(tenant).decisions(call)
 
     # ------------------------------------------------------------------ money
 

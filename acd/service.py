@@ -155,7 +155,7 @@ class VoiceService(Protocol):
     def why_waiting(self, tenant: TenantId, call: CallId) -> dict[str, Any]:
         """Why a caller still waits: what stands between it and every agent now; raises UnknownName when it waits in no queue."""
 
-    def decisions(self, tenant: TenantId, call: CallId) -> list[dict[str, Any]]:
+    async def decisions(self, tenant: TenantId, call: CallId) -> list[dict[str, Any]]:
         """Decision records of a call, each with `offer`, `at` and the outcomes, from the journal."""
 
     def figures(self) -> Mapping[str, float]:

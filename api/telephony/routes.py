@@ -163,7 +163,7 @@ async def live(access: ForDesk) -> Response:
 async def decisions(access: ForDesk, call: CallKey) -> Decisions:
     """Why each offer of the call went to whom it went: candidates, filters, terms, tie-break."""
     with told():
-        found = access.house.voice.decisions(access.tenant, CallId(call))
+        found = await access.house.voice.decisions(access.tenant, CallId(call))
     if not found:
         raise NotFound(f"No offer of a call {call} is known.")
     return Decisions(call=call, decisions=msgspec.to_builtins(found))

@@ -14,7 +14,7 @@ from acd.core.decision import winner
 from acd.core.engine import UnknownName
 from acd.core.events import Decision, OfferMade
 from acd.core.ids import AgentId, TrunkId
-from acd.errors import PriceRefused
+from acd.errors import JournalDamaged, PriceRefused
 from acd.service import ScreenContext, ScreenPop
 from load.phones import CallFailed, SyntheticPhone
 from sip.message import Request, Response
@@ -93,7 +93,7 @@ async def test_the_winner_of_an_offer_is_recomputed_from_its_record_alone(tmp_pa
         await (await anna.incoming()).answer()
         call.hang_up()
         (entry,) = await service.cdrs()
-        (record,) = service.voice.decisions(TENANT, entry.cdr.id)
+        (record,) = await service.voice.decisions(TENANT, entry.cdr.id)
         assert winner(msgspec.convert(record["decision"], Decision)) == ("anna",)
         assert [one["outcome"] for one in record["outcomes"]] == ["answered"]
 
@@ -368,3 +368,42 @@ async def test_a_snapshot_of_another_version_only_costs_time(tmp_path):
     async with running(tmp_path) as service:
         live = {one.id: one for one in service.voice.live(TENANT).agents}
         assert live[ANNA].state == "ready"
+
+
+async def test_decisions_of_an_old_call_are_read_from_the_journal(tmp_path, monkeypatch):
+    monkeypatch.setattr("acd.exchange.REMEMBERED_CALLS", 0)
+    async with running(tmp_path) as service:
+        anna = await ready(service, "anna")
+        call = await (await service.caller()).call("601")
+        await (await anna.incoming()).answer()
+        call.hang_up()
+        (entry,) = await service.cdrs()
+        (record,) = await service.voice.decisions(TENANT, entry.cdr.id)
+        assert record["decision"]["chosen"] == ("anna",) or record["decision"]["chosen"] == ["anna"]
+
+
+async def test_snapshots_are_taken_while_the_service_runs(tmp_path, monkeypatch):
+    """After a kill only what came since the last one is folded."""
+    monkeypatch.setattr("acd.exchange.SNAPSHOT_EVERY", 5)
+    async with running(tmp_path) as service:
+        await ready(service, "anna")
+        for _ in range(3):
+            await service.voice.command(TENANT, inputs.GoNotReady(agent=ANNA, reason="break"))
+            await service.voice.command(TENANT, inputs.GoReady(agent=ANNA))
+        assert (tmp_path / "journal" / "snapshot").exists()
+
+
+async def test_a_tenant_whose_journal_is_damaged_stays_shut_and_says_where(tmp_path):
+    async with running(tmp_path) as service:
+        await ready(service, "anna")
+        await service.voice.close_tenant(TENANT)
+        (file,) = (tmp_path / "journal").glob("journal-*.log")
+        octets = bytearray(file.read_bytes())
+        octets[20] ^= 0xFF
+        file.write_bytes(octets)
+        (tmp_path / "journal" / "snapshot").unlink()
+        with pytest.raises(JournalDamaged, match=file.name):
+            await service.voice.open_tenant(setup(), service.database, tmp_path / "journal")
+        call = await (await service.caller()).call("601")
+        with pytest.raises(CallFailed):
+            await call.answered()

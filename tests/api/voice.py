@@ -110,7 +110,7 @@ class EngineVoice:
     def why_waiting(self, tenant: TenantId, call: CallId) -> dict[str, Any]:
         return msgspec.to_builtins(self.engines[tenant].why_waiting(call, self._now()))
 
-    def decisions(self, tenant: TenantId, call: CallId) -> list[dict[str, Any]]:
+    async def decisions(self, tenant: TenantId, call: CallId) -> list[dict[str, Any]]:
         return self._decisions[tenant, call]
 
     def figures(self) -> Mapping[str, float]:

@@ -43,6 +43,7 @@ class Directory:
     _numbers: dict[TenantId, frozenset[str]] = field(default_factory=dict)
     _agents: dict[tuple[TenantId, AgentId], Agent] = field(default_factory=dict)
     _internal: set[tuple[TenantId, TrunkId]] = field(default_factory=set)
+    _accounts: set[str] = field(default_factory=set)
     _contacts: dict[str, tuple[TenantId, TrunkId]] = field(default_factory=dict)
     """User parts of our Contacts at carriers."""
     _addresses: dict[tuple[TenantId, TrunkId], frozenset[str]] = field(default_factory=dict)
@@ -78,6 +79,8 @@ class Directory:
         self._numbers = {
             tenant: frozenset(number.number for number in setup.configuration.numbers) for tenant, setup in self.setups.items()
         }
+        registrations = [line.registration for setup in self.setups.values() for line in setup.trunks if line.registration is not None]
+        self._accounts = {name for one in registrations for name in (one.username, one.auth_username) if name}
         self._internal = {
             (tenant, trunk.id) for tenant, setup in self.setups.items() for trunk in setup.configuration.trunks if trunk.internal
         }
@@ -105,6 +108,10 @@ class Directory:
     def is_internal(self, tenant: TenantId, trunk: TrunkId) -> bool:
         """Whether a trunk is the tenant's own line, over which calls have no price."""
         return (tenant, trunk) in self._internal
+
+    def is_account(self, user: str) -> bool:
+        """Whether this is our name at some carrier."""
+        return user in self._accounts
 
     def learn_contact(self, user: str, tenant: TenantId, trunk: TrunkId) -> None:
         """We register at this trunk's carrier with `user` in the Contact: whoever calls it got it from there."""

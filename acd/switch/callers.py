@@ -34,16 +34,10 @@ def arrival(directory: Directory, request: Request, flow: Flow) -> Arrival | Non
     registered = directory.trunk_registered_as(user)
     if registered is not None:
         return Arrival(*registered, _meant(request), by_contact=True)
-    called = normalise(user)
+    # A carrier that calls us by the name of the account has the number where it stands with a Contact too.
+    called = _meant(request) if directory.is_account(user) else normalise(user)
     found = directory.trunk_from(flow.remote[0], called)
-    if found is None:
-        return None
-    registration = found[1].registration
-    if registration is not None and user in {registration.username, registration.auth_username}:
-        # A carrier that calls us by the name of the account: the number is where it always is then, which may make it another tenant's.
-        called = _meant(request)
-        found = directory.trunk_from(flow.remote[0], called) or found
-    return Arrival(*found, called, by_contact=False)
+    return Arrival(*found, called, by_contact=False) if found is not None else None
 
 
 def _meant(request: Request) -> str:

@@ -1,4 +1,4 @@
-"""The one clock of the exchange: epoch seconds that never go back (three times, never mixed: STYLE of the house).
+"""The one clock of the exchange: epoch seconds that never go back.
 
 Wall time is read once; from then on the monotonic clock counts, which the host's NTP slews to true seconds. So durations are true
 (§ 63 TKG), deadlines survive a restart because they are civil, and a stepped wall clock cannot reorder a journal.

@@ -1,4 +1,4 @@
-"""State tables as Mermaid `stateDiagram-v2`: `python -m acd.diagrams` writes docs/diagrams, `--check` fails when stale (STYLE.md §2.4).
+"""State tables as Mermaid `stateDiagram-v2`: `python -m acd.diagrams` writes docs/diagrams, `--check` fails when stale.
 
 Picture and code cannot drift apart, because the picture is made from the table that runs.
 """
@@ -35,7 +35,7 @@ def tables() -> Iterable[tuple[str, ModuleType]]:
     """Every module with a state table: the core's six, and those of the SIP stack."""
     for name in CORE:
         yield f"core-{name.replace('_', '-')}", importlib.import_module(f"acd.core.{name}")
-    for package in ("sip", "sip.transaction"):
+    for package in ("sip", "sip.transaction", "sip.sdp"):
         for found in sorted(pkgutil.iter_modules(importlib.import_module(package).__path__), key=lambda one: one.name):
             module = importlib.import_module(f"{package}.{found.name}")
             if hasattr(module, "TRANSITIONS"):

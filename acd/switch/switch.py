@@ -336,14 +336,18 @@ class Switch:
 
     def _offer(self, leg: SwitchLeg, line: TrunkLine | None = None) -> bytes:
         assert leg.media is not None
-        leg.local = media_plan.offer(leg.media, line.codecs if line is not None else self._codecs(leg), leg.sdp_session)
+        codecs = self._codecs(leg) if line is None else tuple(sorted(line.codecs, key=lambda codec: codec != self._spoken(leg)))
+        leg.local = media_plan.offer(leg.media, codecs, leg.sdp_session)
         return leg.local.to_bytes()
+
+    def _spoken(self, leg: SwitchLeg) -> control.Codec | None:
+        """What the first party of this call speaks already."""
+        first = self._legs.get(LegId(f"{leg.call}.0"))
+        return first.plan.codec if first is not None and first.plan is not None else None
 
     def _codecs(self, leg: SwitchLeg) -> tuple[control.Codec, ...]:
         """Our codecs in order of preference: the one a party of this call already speaks first, so that nothing is converted."""
-        first = self._legs.get(LegId(f"{leg.call}.0"))
-        spoken = first.plan.codec if first is not None and first.plan is not None else None
-        return ("PCMU", "PCMA") if spoken == "PCMU" else ("PCMA", "PCMU")
+        return ("PCMU", "PCMA") if self._spoken(leg) == "PCMU" else ("PCMA", "PCMU")
 
     def _fail(self, leg: SwitchLeg, cause: inputs.FailureCause, *, status: int | None = None, detail: str | None = None) -> None:
         self._gone(leg)

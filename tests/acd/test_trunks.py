@@ -498,6 +498,23 @@ async def test_a_queue_call_is_offered_to_the_extension_of_a_foreign_pbx_and_cos
         assert [(one.kind, one.gross) for one in entry.charge.lines] == [("inbound", 0), ("own_line", 0)]
 
 
+async def test_the_pbx_is_offered_first_what_the_caller_speaks_so_that_nothing_is_converted(tmp_path):
+    port = free_port()
+    async with (
+        carrier_at(port) as pbx,
+        running(tmp_path, pbx_house(port)) as service,
+        gateway(pbx, service) as extension,
+        SyntheticPhone(service.address, user="+498955555", codecs=("PCMU",)) as caller,
+    ):
+        await log_on(service)
+        call = await caller.call("601")
+        rung = await extension.incoming()
+        offered = next(row for row in rung.request.body.decode().splitlines() if row.startswith("m=audio"))
+        assert offered.split()[3:5] == ["0", "8"]
+        call.hang_up()
+        await rung.ended()
+
+
 async def test_an_agent_at_a_number_outside_is_priced_before_it_is_rung_and_charged_for_the_talk(tmp_path):
     port = free_port()
     async with (

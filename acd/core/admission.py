@@ -53,7 +53,7 @@ def at_site(state: State, sites: dict[SiteId, int], agent: Agent, kbits: int | N
     """One more channel to the agent's site; None when the agent sits nowhere that is limited."""
     if agent.site is None or agent.site not in sites:
         return None
-    return _verdict(state, site_line(agent.site), kbits or agent.channel_kbits, sites[agent.site])
+    return _verdict(state, site_line(agent.site), max(kbits or 0, agent.channel_kbits), sites[agent.site])
 
 
 def to_agent(state: State, sites: dict[SiteId, int], trunks: dict[TrunkId, Trunk], agent: Agent) -> Verdict | None:
@@ -66,7 +66,7 @@ def to_agent(state: State, sites: dict[SiteId, int], trunks: dict[TrunkId, Trunk
 
 def on_trunk(state: State, trunk: Trunk, kbits: int | None = None) -> Verdict:
     """One more channel on a trunk."""
-    return _verdict(state, trunk_line(trunk.id), kbits or trunk.channel_kbits, trunk.upload_kbits)
+    return _verdict(state, trunk_line(trunk.id), max(kbits or 0, trunk.channel_kbits), trunk.upload_kbits)
 
 
 def upload_of(configuration: TenantConfiguration | None, line: str) -> int | None:

@@ -71,7 +71,7 @@ class CallArrived(_Input, frozen=True, kw_only=True):
     called: str
     """Number that was dialled: E.164 with `+`, or as dialled when it is short."""
     channel_kbits: int | None = None
-    """Wire cost of the channel as negotiated; None: as configured."""
+    """Wire cost of the channel as offered, where it is above the configured one (IPv6, short packets); None: as configured."""
 
 
 class LegAlerting(_Input, frozen=True, kw_only=True):

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from media.control import Codec, DescribeLeg, LegOpened
+from media.wire_cost import ChannelShape, IpVersion, channel_kbits
 from sip.errors import OfferRefused, ParseError
 from sip.sdp.description import SessionDescription
 from sip.sdp.offer_answer import (
+    DEFAULT_PTIME_MS,
     PCMA,
     PCMU,
     Capabilities,
@@ -131,6 +133,14 @@ def read(offered: bytes) -> SessionDescription:
     if carried:
         raise NoCommonMedia("Incompatible media format", 305)
     raise NoCommonMedia("Media type not available", 304)
+
+
+def offered_kbits(offered: SessionDescription) -> int:
+    """Wire cost of one direction of the offered channel at its packet time and IP version, never below the floor (R9)."""
+    audio = next(media for media in offered.media if media.media == "audio" and media.port)
+    connection = offered.connection_of(audio)
+    version = IpVersion.V6 if connection is not None and connection.address_type == "IP6" else IpVersion.V4
+    return channel_kbits(ChannelShape(ptime_ms=audio.ptime or DEFAULT_PTIME_MS, ip=version))
 
 
 def dtmf_relay_digit(content_type: str, body: bytes) -> str | None:

@@ -565,6 +565,7 @@ class Switch:
                 calling=calling,
                 calling_name=party.display_name or None,
                 called=called,
+                channel_kbits=media_plan.offered_kbits(offer) if offer is not None else None,
             ),
         )
 

@@ -34,6 +34,22 @@ def test_hold_old_and_new_is_understood(hold):
     assert not plan.describe("l", 60.0).sends
 
 
+@pytest.mark.parametrize(
+    ("lines", "connection", "kbits"),
+    [
+        ((), "IP4 127.0.0.9", 100),
+        (("a=ptime:20",), "IP4 127.0.0.9", 100),
+        (("a=ptime:10",), "IP4 127.0.0.9", 133),
+        ((), "IP6 ::1", 109),
+        (("a=ptime:0",), "IP4 127.0.0.9", 100),
+    ],
+)
+def test_a_channel_costs_what_its_packets_cost_on_the_wire(lines, connection, kbits):
+    """R9: G.711 at 20 ms over IPv4 is 99.96 kbit/s with RTCP; shorter packets and longer headers cost more."""
+    text = sdp(*lines).replace(b"IP4 127.0.0.9\r\nt=", connection.encode() + b"\r\nt=")
+    assert media_plan.offered_kbits(media_plan.read(text)) == kbits
+
+
 def test_an_offer_without_a_codec_of_ours_has_warning_305():
     with pytest.raises(media_plan.NoCommonMedia) as refused:
         media_plan.read(sdp("a=rtpmap:97 opus/48000/2", media="audio 40000 RTP/AVP 97"))

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -17,16 +16,10 @@ from billing_cdr import store
 from load.phone_bank import PhoneBank
 from load.phones import SyntheticPhone
 from sip.digest import ha1
+from tests.ports import HOST, free_port, rtp_range
 
 TENANT = TenantId("demo")
 REALM = "fernamt"
-HOST = "127.0.0.1"
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def device(agent: str) -> Device:
@@ -117,7 +110,6 @@ class Running:
 @contextlib.asynccontextmanager
 async def running(directory: Path, tenant: TenantSetup | None = None, lookup: Lookup | None = None, **settings) -> AsyncIterator[Running]:
     port = free_port()
-    first = free_port() & ~1
     database = create_async_engine(f"sqlite+aiosqlite:///{directory / 'tenant.sqlite'}")
     async with database.begin() as connection:
         await connection.run_sync(store.metadata.create_all)
@@ -127,7 +119,7 @@ async def running(directory: Path, tenant: TenantSetup | None = None, lookup: Lo
                 "listen": (Listen(transport="udp", host=HOST, port=port), Listen(transport="tcp", host=HOST, port=port)),
                 "data": directory,
                 "media_workers": 1,
-                "media_ports": (max(1024, min(first, 60000)), max(1024, min(first, 60000)) + 400),
+                "media_ports": rtp_range(),
                 "registration_min_s": 1,
             }
             | settings

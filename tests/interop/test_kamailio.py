@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.acd.test_trunks import DID, dial, house, line, log_on, pbx_house, reg
 from tests.acd.test_voice import ready
 from tests.acd.voice import HOST, TENANT, free_port, running
 from tests.interop.kamailio import kamailio
+from tests.journeys import service as journeys
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 PASSWORD = "a carrier's secret"
@@ -134,3 +136,35 @@ async def test_an_extension_the_pbx_does_not_know_makes_the_agent_not_ready_and_
                 await asyncio.sleep(0.01)
         assert call.is_up
         call.hang_up()
+
+
+async def test_set_up_over_the_api_the_extension_is_an_agent_also_after_kill_9(tmp_path):
+    port = free_port()
+    async with (
+        kamailio(tmp_path / "kamailio", port, free_port(), PASSWORD),
+        journeys.service(tmp_path) as process,
+        SyntheticPhone((HOST, port), user="21", password=PASSWORD) as extension,
+        SyntheticPhone(process.sip, user="+498955555") as caller,
+    ):
+        await extension.register()
+        await process.provision(())
+        pbx = {"id": "pbx", "name": "PBX", "peer": f"{HOST}:{port}", "internal": True, "outbound": False, "probe_every_s": 1}
+        await process.call(process.api.post, "/api/v1/trunks", pbx)
+        anna = {"id": "anna", "name": "Anna", "extension": "21", "trunk": "pbx", "skills": {"support": 5}}
+        await process.call(process.api.post, "/api/v1/agents", anna)
+        await process.ready("anna")
+        for done in (1, 2):
+            await process.registered("anna")
+            call = await caller.call("601")
+            rung = await extension.incoming()
+            await rung.answer()
+            await call.answered()
+            call.hang_up()
+            await rung.ended()
+            told = await process.cdrs(done)
+            assert [one["cdr"]["agent"] for one in told] == ["anna"] * done
+            assert {one["kind"] for one in told[0]["charge"]["lines"]} == {"inbound", "own_line"}
+            if done == 1:
+                await process.stop(signal.SIGKILL)
+                await process.start()
+                await process.log_in()

@@ -12,7 +12,7 @@ from sip.events import Registered, Unregistered
 from sip.headers.name_addr import NameAddr
 from sip.registrar import Binding, Registrar, RegistrarPolicy
 from sip.uri import Uri
-from tests.acd.voice import HOST
+from tests.ports import HOST
 
 REALM = "carrier.example"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acd.voice import HOST
+from tests.ports import HOST
 
 REALM = "carrier.example"
 CONFIG = """\

@@ -4,11 +4,17 @@ import asyncio
 
 import pytest
 
-from tests.acd.voice import HOST, free_port
 from tests.interop.baresip import Baresip, needs_baresip
-from tests.journeys.service import free_tcp_port, service
+from tests.journeys.service import service
+from tests.ports import HOST, free_port
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
+
+
+def ports() -> tuple[int, int]:
+    """For SIP and for control; baresip takes the port above the first for TLS."""
+    sip, _tls, control = free_port(), free_port(), free_port()
+    return sip, control
 
 
 async def test_an_agent_on_baresip_is_offered_the_call_of_another_baresip(tmp_path):
@@ -19,8 +25,8 @@ async def test_an_agent_on_baresip_is_offered_the_call_of_another_baresip(tmp_pa
         agent_account = f"<sip:{user}@{HOST}:{port}>;auth_user={user};auth_pass=anna-secret-0815;regint=60;answermode=auto"
         caller_account = f"<sip:+498912345@{HOST}:{port}>;regint=0"
         async with (
-            Baresip(tmp_path / "agent", free_port(), free_tcp_port(), agent_account, 1000) as agent,
-            Baresip(tmp_path / "caller", free_port(), free_tcp_port(), caller_account, 440) as caller,
+            Baresip(tmp_path / "agent", *ports(), agent_account, 1000) as agent,
+            Baresip(tmp_path / "caller", *ports(), caller_account, 440) as caller,
         ):
             await house.registered("anna")
             await house.ready("anna")

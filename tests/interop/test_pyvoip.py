@@ -9,8 +9,8 @@ import warnings
 
 import pytest
 
-from tests.acd.voice import HOST, free_port
 from tests.journeys.service import service
+from tests.ports import HOST, free_port
 
 pytestmark = [
     pytest.mark.interop,
@@ -84,7 +84,7 @@ async def test_a_foreign_client_goes_through_the_menu_to_the_agent(tmp_path):
         async with house.phone(devices["anna"], "anna") as anna:
             await anna.register()
             await house.ready("anna")
-            caller = Caller(house.sip, devices["pyvoip"]["username"], "pyvoip-secret-0815", free_port(), 46000)
+            caller = Caller(house.sip, devices["pyvoip"]["username"], "pyvoip-secret-0815", free_port(), 47000)
             await asyncio.to_thread(caller.start)
             try:
                 call = await asyncio.to_thread(caller.call, "600")

@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from tests.acd.voice import HOST, free_port
 from tests.journeys.service import service
+from tests.ports import HOST, free_port
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 

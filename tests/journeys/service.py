@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,17 +11,12 @@ from pathlib import Path
 
 from load.api_client import ApiClient, ApiError
 from load.phones import SyntheticPhone
-from tests.acd.voice import HOST, free_port
+from tests.ports import HOST, free_port, rtp_range
 
 OPERATOR = "operator-secret-0815"
 ADMIN = "admin-secret-0815"
 TENANT = "tele"
 READY_S = 60.0
-
-
-def free_tcp_port() -> int:
-    with socket.create_server((HOST, 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 class ServiceProcess:
@@ -31,8 +25,8 @@ class ServiceProcess:
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
         self.sip = (HOST, free_port())
-        self.http = free_tcp_port()
-        rtp = max(10_000, free_port() & ~1) % 50_000 + 10_000
+        self.http = free_port()
+        first, last = rtp_range()
         self._environment = (
             os.environ
             | {
@@ -40,8 +34,8 @@ class ServiceProcess:
                 "FERNAMT_SIP__LISTEN": f"{HOST}:{self.sip[1]}",
                 "FERNAMT_HTTP__HOST": HOST,
                 "FERNAMT_HTTP__PORT": str(self.http),
-                "FERNAMT_MEDIA__FIRST_PORT": str(rtp & ~1),
-                "FERNAMT_MEDIA__LAST_PORT": str((rtp & ~1) + 799),
+                "FERNAMT_MEDIA__FIRST_PORT": str(first),
+                "FERNAMT_MEDIA__LAST_PORT": str(last),
                 "FERNAMT_MEDIA__WORKERS": "1",
                 "FERNAMT_OPERATOR__PASSWORD": OPERATOR,
                 "PYTHONPATH": str(Path(__file__).resolve().parents[2]),

@@ -11,8 +11,8 @@ from acd.core.replay import fold, redrive
 from acd.journal import read
 from load.phone_bank import PhoneBank
 from load.phones import CallFailed, SyntheticPhone
-from tests.acd.voice import HOST
 from tests.journeys.service import TENANT, service
+from tests.ports import HOST
 
 pytestmark = [pytest.mark.journey, pytest.mark.slow]
 

@@ -28,9 +28,12 @@ class VoiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Processes that carry RTP. One core in two is left to signalling by default."""
     media_ports: tuple[int, int] = (20000, 29998)
     """First and last RTP port (even); each leg takes two."""
-    calls_per_second: float = 200.0
-    """New INVITEs above this rate are answered 503 with Retry-After."""
-    burst: int = 400
+    calls_per_second: float = 120.0
+    """New INVITEs above this rate are answered 503 with Retry-After.
+
+    A queue call costs the main process 4 to 5 ms (load/README.md): at 500 a second offered, these 120 are served at two thirds of a core.
+    """
+    burst: int = 240
     """INVITEs admitted at once after a pause."""
     max_sessions: int = 8000
     """Live SIP sessions (two a call) above which new ones are answered 503."""

@@ -147,9 +147,9 @@ class Database(_Group):
 class Overload(_Group):
     """When new calls are answered with 503 and Retry-After, before anything breaks."""
 
-    calls_per_second: float = Field(default=200.0, gt=0)
+    calls_per_second: float = Field(default=120.0, gt=0)
     """New calls above this rate are refused."""
-    burst: int = Field(default=400, ge=1)
+    burst: int = Field(default=240, ge=1)
     """New calls admitted at once after a pause."""
     max_sessions: int = Field(default=8000, ge=2)
     """Live SIP sessions (two a call) above which new calls are refused."""

@@ -552,9 +552,12 @@ class Switch:
         self._open_media(leg)
         asserted = request.headers.get("P-Asserted-Identity") if trunk is not None else None
         party = _name_addr(asserted) or request.from_
-        calling = calling_number(party.uri.user)
+        calling, name = calling_number(party.uri.user), party.display_name
         if agent is None:
             self._ask_who(tenant, call, calling)
+        elif (person := self._directory.agent(tenant, agent)) is not None:
+            # Who was proved by digest is known better than what the phone writes into From.
+            calling, name = person.extension or calling, person.name
         self._report(
             tenant,
             inputs.CallArrived(
@@ -563,7 +566,7 @@ class Switch:
                 trunk=leg.trunk,
                 agent=agent,
                 calling=calling,
-                calling_name=party.display_name or None,
+                calling_name=name or None,
                 called=called,
                 channel_kbits=media_plan.offered_kbits(offer) if offer is not None else None,
             ),

@@ -407,3 +407,17 @@ async def test_a_tenant_whose_journal_is_damaged_stays_shut_and_says_where(tmp_p
         call = await (await service.caller()).call("601")
         with pytest.raises(CallFailed):
             await call.answered()
+
+
+async def test_a_colleague_is_shown_by_extension_and_name_whatever_the_phone_says(tmp_path):
+    async with running(tmp_path) as service:
+        anna = await ready(service, "anna")
+        ben = await service.phone("ben")
+        ben.display_name = "The Director"
+        call = await ben.call("11")
+        offered = await anna.incoming()
+        assert offered.calling == "12"
+        await offered.answer()
+        call.hang_up()
+        (entry,) = await service.cdrs()
+        assert (entry.cdr.direction, entry.cdr.calling) == ("internal", "12")

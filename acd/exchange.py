@@ -39,6 +39,8 @@ REMEMBERED_CALLS = 20_000
 
 
 _OFFERS = frozenset((OfferMade, OfferEnded))
+_ENCODER = msgspec.msgpack.Encoder()
+_OFFER_EVENTS = msgspec.msgpack.Decoder(OfferMade | OfferEnded)
 
 
 class Subscriber:
@@ -125,7 +127,7 @@ class Exchange:
         self._seq = 0
         self._kept_seq = 0
         self._subscribers: set[Subscriber] = set()
-        self._decisions: OrderedDict[CallId, list[tuple[float, Event]]] = OrderedDict()
+        self._decisions: OrderedDict[CallId, list[tuple[float, bytes]]] = OrderedDict()
         self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._recover()
@@ -253,35 +255,30 @@ class Exchange:
         for event in events:
             if type(event) in _OFFERS:
                 assert isinstance(event, OfferMade | OfferEnded)
-                self._decisions.setdefault(event.call, []).append((now, event))
+                # Kept as octets: twenty thousand decision records as objects would be millions for the collector to walk.
+                self._decisions.setdefault(event.call, []).append((now, _ENCODER.encode(event)))
                 if len(self._decisions) > REMEMBERED_CALLS:
                     self._decisions.popitem(last=False)
-
-    def why_waiting(self, call: CallId) -> dict[str, Any]:
-        """What stands between a waiting caller and every single agent, at this moment.
-
-        Raises: UnknownName: the call waits in no queue.
-        """
-        told: dict[str, Any] = msgspec.to_builtins(self.engine.why_waiting(call, self._clock()))
-        return told
 
     async def decisions(self, call: CallId) -> list[dict[str, Any]]:
         """Decision records of a call in order, each with the outcomes of its offer.
 
         Those of an old call are read from the journal, beside the loop.
         """
-        told = self._decisions.get(call)
-        if told is None:
+        kept = self._decisions.get(call)
+        if kept is not None:
+            told = [(now, _OFFER_EVENTS.decode(octets)) for now, octets in kept]
+        else:
             told = await asyncio.to_thread(self._read_decisions, call)
         records: dict[str, dict[str, Any]] = {}
         for now, event in told:
             if isinstance(event, OfferMade):
                 records[event.offer] = {**msgspec.to_builtins(event), "at": now, "outcomes": []}
-            elif isinstance(event, OfferEnded) and event.offer in records:
+            elif event.offer in records:
                 records[event.offer]["outcomes"].append({**msgspec.to_builtins(event), "at": now})
         return list(records.values())
 
-    def _read_decisions(self, call: CallId) -> list[tuple[float, Event]]:
+    def _read_decisions(self, call: CallId) -> list[tuple[float, OfferMade | OfferEnded]]:
         return [
             (entry.now, event)
             for entry in read(self.directory)

@@ -392,6 +392,9 @@ class UserAgent:
                 rest = "".join(f", {one}" for one in request.vias[1 : 1 + first.count(",")])
                 del first
             request.headers.replace_first("Via", f"{stamped}{rest}")
+            if not rest and request.headers.count("Via") == 1:
+                # Read once already: what was stamped is what is there now.
+                request.headers.put_read(top_via=stamped, vias=(stamped,))
         if flow.transport == "udp" and not via.wants_rport:
             reply_port = via.port or 5060
             if reply_port != port:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Callable, Iterable
 from typing import Literal
 
@@ -70,7 +70,7 @@ class Phones:
             session_timer=SessionTimerPolicy(settings.session_refresh_s) if settings.session_refresh_s else None,
             overload=OverloadPolicy(invites_per_s=settings.calls_per_second, burst=settings.burst, live_sessions=settings.max_sessions),
         )
-        return UserAgent(config, lambda: secrets.token_hex(8))
+        return UserAgent(config, lambda: os.urandom(8).hex())
 
     def _advertise(self, flow: Flow) -> HostPort:
         return self._addresses.reaching(flow.remote[0]), flow.local[1]

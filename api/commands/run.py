@@ -188,7 +188,7 @@ def _spare_the_collector() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(200_000, 50, 100)
+    gc.set_threshold(50_000, 500, 1000)
 
 
 async def _play(server: uvicorn.Server, settings: Settings, listening: socket.socket) -> None:

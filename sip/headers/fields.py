@@ -147,6 +147,14 @@ class Headers:
             self._fields = [pair for pair in self._fields if _name(pair[0])[0] != key]
             self.values_read.clear()
 
+    def forget_read(self) -> None:
+        """Drop the typed values; they are read again when somebody asks."""
+        self.values_read.clear()
+
+    def put_read(self, **values: object) -> None:
+        """Keep typed values that are known to be what the text says, so that nobody has to read it again."""
+        self.values_read |= values
+
     def copy(self) -> Headers:
         """A builder of its own with the same fields."""
         return Headers.from_wire(list(self._fields), {key: list(values) for key, values in self.by_key.items()})

@@ -81,6 +81,13 @@ class Transaction:
         """Start or restart one of the own timers."""
         self.host.timers.start(self, timer, deadline)
 
+    def rest(self) -> None:
+        """From here it only absorbs retransmissions, for up to 64*T1: what was read of its request need not be kept meanwhile.
+
+        At 60 calls a second two thousand transactions rest at any time; each object kept is one more for the collector to walk.
+        """
+        self.request.headers.forget_read()
+
     def stop(self, *timers: Timer) -> None:
         """Stop some of the own timers."""
         for timer in timers:

@@ -125,9 +125,11 @@ class InviteClient(Transaction):
         self.stop(Timer.A, Timer.B)
 
     def start_timer_d(self, now: float, _response: Response) -> None:
+        self.rest()
         self.start(Timer.D, now if self.flow.is_reliable else now + self.host.values.d)
 
     def start_timer_m(self, now: float, _response: Response) -> None:
+        self.rest()
         self.start(Timer.M, now + self.host.values.give_up)
 
     def send_ack(self, _now: float, response: Response) -> None:

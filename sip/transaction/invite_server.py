@@ -161,9 +161,11 @@ class InviteServer(Transaction):
         self.stop(Timer.G, Timer.H)
 
     def start_timer_i(self, now: float, _argument: None) -> None:
+        self.rest()
         self.start(Timer.I, now if self.flow.is_reliable else now + self.host.values.t4)
 
     def start_timer_l(self, now: float, _response: Response) -> None:
+        self.rest()
         self.start(Timer.L, now + self.host.values.give_up)
 
     def report_timeout(self, now: float, _argument: None) -> None:

@@ -112,6 +112,7 @@ class NonInviteClient(Transaction):
         self.stop(Timer.E, Timer.F)
 
     def start_timer_k(self, now: float, _response: Response) -> None:
+        self.rest()
         self.start(Timer.K, now if self.flow.is_reliable else now + self.host.values.t4)
 
     def pass_up(self, now: float, response: Response) -> None:

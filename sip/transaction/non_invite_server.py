@@ -102,6 +102,7 @@ class NonInviteServer(Transaction):
         self.host.send(self.flow, self.last)
 
     def start_timer_j(self, now: float, _response: Response) -> None:
+        self.rest()
         self.start(Timer.J, now if self.flow.is_reliable else now + self.host.values.give_up)
 
 

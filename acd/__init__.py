@@ -1,0 +1,12 @@
+"""The product: a pure exchange, and the shell that runs it.
+
+core/        decides: machines, routing, admission, statistics; knows no SIP, no media, no clock
+switch/      carries out what the core decides, through `sip` and `media`; tells it what happened
+exchange     one tenant while it runs: engine, journal, live stream, CDR feed around one inbox
+runtime      the voice service of a process: SIP endpoint, media plane, switch, an exchange per tenant
+service      what the API sees of it
+journal      append-only, group-committed, recovered
+cdr_feed     journal events -> facts -> CDR -> charge -> database
+directory    who is who in all tenants: devices, trunks, numbers
+config clock numbers errors diagrams
+"""

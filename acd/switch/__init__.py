@@ -1,0 +1,12 @@
+"""Carries out the core's effects: a back-to-back user agent with its media (RFC 7092 §3.1).
+
+switch       one method an effect, one a SIP event, one a media report
+legs         what is held of one party
+media_plan   SDP <-> stream parameters
+phones       registrations, digest, whose device it is, over a restart
+lines        trunks: registration at a carrier, probes, up or down
+callers      which trunk a call came over, and which number it means
+causes       SIP statuses <-> the core's causes
+addresses    which of our addresses a peer sees
+sip_port     commands of the SIP engine with the time filled in
+"""

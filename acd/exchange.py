@@ -260,6 +260,14 @@ class Exchange:
                 if len(self._decisions) > REMEMBERED_CALLS:
                     self._decisions.popitem(last=False)
 
+    def why_waiting(self, call: CallId) -> dict[str, Any]:
+        """What stands between a waiting caller and every single agent, at this moment.
+
+        Raises: UnknownName: the call waits in no queue.
+        """
+        told: dict[str, Any] = msgspec.to_builtins(self.engine.why_waiting(call, self._clock()))
+        return told
+
     async def decisions(self, call: CallId) -> list[dict[str, Any]]:
         """Decision records of a call in order, each with the outcomes of its offer.
 

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 LINGER_S = 3.0
 """A worker reports a closed leg within milliseconds; after this the CDR goes without its quality."""
-FLUSH_S = 0.25
+FLUSH_S = 0.5
 """CDRs are saved in batches this often: a transaction a call would cost more than the call."""
 
 Rate = Callable[[Cdr], Charge | None]

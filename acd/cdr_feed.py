@@ -35,6 +35,8 @@ FLUSH_S = 0.5
 
 Rate = Callable[[Cdr], Charge | None]
 Save = Callable[[Sequence[Cdr], Sequence[Charge], int], Awaitable[None]]
+Note = Callable[[str, str], Awaitable[None]]
+"""Notes a disposition on a record that is stored already."""
 
 
 class _Leg(msgspec.Struct, kw_only=True):
@@ -81,10 +83,13 @@ class CdrFeed:
         save: stores CDRs and charges and the sequence number they are complete to, in one transaction, idempotently.
     """
 
-    def __init__(self, tenant: TenantId, rate: Rate, save: Save) -> None:
+    def __init__(self, tenant: TenantId, rate: Rate, save: Save, note: Note | None = None) -> None:
         self._tenant = tenant
         self._rate = rate
         self._save = save
+        self._note = note
+        self._late: list[tuple[str, str]] = []
+        """Dispositions of conversations that were over, in order."""
         self._folded = _Folded()
         self._assembler = Assembler()
         self._finished: list[tuple[Cdr, Charge | None]] = []
@@ -166,8 +171,12 @@ class CdrFeed:
             case ev.RecordingKept():
                 self._recorded(event, at)
             case ev.DispositionSet():
-                if event.call in self._folded.conversations:
+                conversation = self._folded.conversations.get(event.call)
+                if conversation is not None and conversation.over_at is None:
                     self._put(facts.Disposition(conversation=event.call, at=at, code=event.code))
+                else:
+                    self._late.append((event.call, event.code))
+                    self._flush_later()
             case ev.CallCleared():
                 self._over(event, now)
             case _:
@@ -380,27 +389,39 @@ class CdrFeed:
             charge = None
         self._finished.append((cdr, charge))
         self.cdrs += 1
-        if self._flusher is None or self._flusher.done():
-            self._flusher = asyncio.ensure_future(self._flush_soon())
+        self._flush_later()
 
     # ------------------------------------------------------------------ the writer
 
+    def _flush_later(self) -> None:
+        if self._flusher is None or self._flusher.done():
+            self._flusher = asyncio.ensure_future(self._flush_soon())
+
     async def _flush_soon(self) -> None:
-        while self._finished:
+        while self._finished or self._late:
             await asyncio.sleep(FLUSH_S)
             await self.flush()
 
     async def flush(self) -> None:
         """Save what is finished; what cannot be saved now is kept and tried again."""
         batch, self._finished = self._finished, []
-        if not batch:
+        late, self._late = self._late, []
+        if not batch and not late:
             return
         try:
-            await self._save([cdr for cdr, _ in batch], [charge for _, charge in batch if charge is not None], self._seq)
+            if batch:
+                await self._save([cdr for cdr, _ in batch], [charge for _, charge in batch if charge is not None], self._seq)
+                batch = []
+            still_open = {call for call, _ in late if call in self._folded.conversations}  # it lingers: its record comes first
+            for call, code in late:
+                if call not in still_open and self._note is not None:
+                    await self._note(call, code)
+            self._late = [one for one in late if one[0] in still_open] + self._late
         except Exception:
             self.save_failures += 1
             log.exception("! %s: %d CDRs could not be saved and are kept for another try", self._tenant, len(batch))
             self._finished = batch + self._finished
+            self._late = late + self._late
 
     async def close(self) -> None:
         """Finish what lingers, save everything.
@@ -421,7 +442,7 @@ class CdrFeed:
     @property
     def is_settled(self) -> bool:
         """Whether every conversation that is over has been saved: only then may a snapshot say "complete to here"."""
-        return not self._finished and not self._lingering and (self._flusher is None or self._flusher.done())
+        return not self._finished and not self._late and not self._lingering and (self._flusher is None or self._flusher.done())
 
     @property
     def lingering(self) -> int:

@@ -167,7 +167,12 @@ class Voice:
         _check(setup)
         self._plans[tenant] = _plan_book(setup)
         self._databases[tenant] = database
-        feed = CdrFeed(tenant, lambda cdr: self._rate(tenant, cdr), lambda cdrs, charges, seq: self._save(tenant, cdrs, charges, seq))
+        feed = CdrFeed(
+            tenant,
+            lambda cdr: self._rate(tenant, cdr),
+            lambda cdrs, charges, seq: self._save(tenant, cdrs, charges, seq),
+            lambda call, code: self._note(tenant, call, code),
+        )
         try:
             exchange = Exchange(tenant, directory, self._clock, self.switch.carry_out, feed, self._stop_all)
             self._directory.put(setup)
@@ -294,6 +299,10 @@ class Voice:
     async def _save(self, tenant: TenantId, cdrs: Sequence[Cdr], charges: Sequence[Charge], seq: int) -> None:
         async with self._databases[tenant].begin() as connection:
             await store.save(connection, cdrs, charges, FEED, seq)
+
+    async def _note(self, tenant: TenantId, call: str, code: str) -> None:
+        if not await store.note_disposition(self._databases[tenant], call, code):
+            log.warning("! %s: disposition %s for %s, of which there is no record", tenant, code, call)
 
     # ------------------------------------------------------------------ inside
 

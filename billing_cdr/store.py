@@ -262,6 +262,21 @@ async def save(bind: Bind, cdrs: Sequence[Cdr], charges: Sequence[Charge], feed:
         return await _save(conn, cdrs, charges, feed, seq)
 
 
+async def note_disposition(bind: Bind, cdr: str, code: str) -> bool:
+    """Note how the work ended on a record that is stored already: after-call work goes on when the call is over.
+
+    Returns: whether there is such a record. Nothing else of it changes, so a charge still proves itself.
+    """
+    async with _on(bind) as conn:
+        text = await conn.scalar(select(cdr_table.c.document).where(cdr_table.c.id == cdr))
+        if text is None:
+            return False
+        noted = msgspec.structs.replace(msgspec.json.decode(text, type=Cdr), disposition=code)
+        row = {"disposition": code, "document": msgspec.json.encode(noted).decode()}
+        await conn.execute(update(cdr_table).where(cdr_table.c.id == cdr).values(row))
+        return True
+
+
 async def _save(conn: AsyncConnection, cdrs: Sequence[Cdr], charges: Sequence[Charge], feed: str, seq: int) -> Saved:
     rows = {cdr.id: _cdr_row(cdr) for cdr in cdrs}
     known = await _documents(conn, list(rows))

@@ -421,3 +421,20 @@ async def test_a_colleague_is_shown_by_extension_and_name_whatever_the_phone_say
         call.hang_up()
         (entry,) = await service.cdrs()
         assert (entry.cdr.direction, entry.cdr.calling) == ("internal", "12")
+
+
+async def test_a_disposition_given_in_after_call_work_reaches_the_record_that_is_stored_already(tmp_path):
+    after_call_work = (msgspec.structs.replace(setup().configuration.queues[0], after_call_work_s=60.0),)
+    async with running(tmp_path, setup(queues=after_call_work)) as service:
+        anna = await ready(service, "anna")
+        call = await (await service.caller()).call("601")
+        await (await anna.incoming()).answer()
+        call.hang_up()
+        (entry,) = await service.cdrs()
+        assert entry.cdr.disposition is None
+        await service.voice.command(TENANT, inputs.SetDisposition(agent=ANNA, call=entry.cdr.id, code="sold"))
+        async with asyncio.timeout(5):
+            while (await service.cdrs())[0].cdr.disposition != "sold":
+                await asyncio.sleep(0.05)
+        (after,) = await service.cdrs()
+        assert after.charge == entry.charge

@@ -269,3 +269,15 @@ async def test_an_engine_is_committed_and_a_connection_is_its_owners(engine):
     async with engine.connect() as conn:
         await store.save(conn, [forwarded_call().cdr()], [], "journal", 2)
     assert await store.position(engine, "journal") == 1
+
+
+async def test_a_disposition_is_noted_on_a_stored_record_and_changes_nothing_else(engine):
+    """After-call work goes on when the call is over, and its record is stored."""
+    cdrs = some_cdrs(2)
+    await store.save(engine, cdrs, [], "cdr", 1)
+    assert await store.note_disposition(engine, cdrs[0].id, "sold")
+    assert not await store.note_disposition(engine, "nobody", "sold")
+    async with engine.connect() as conn:
+        noted, other = await store.get(conn, cdrs[0].id), await store.get(conn, cdrs[1].id)
+    assert noted.cdr == msgspec.structs.replace(cdrs[0], disposition="sold")
+    assert other.cdr == cdrs[1]

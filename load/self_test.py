@@ -39,8 +39,8 @@ CALLER_HZ, AGENT_HZ, OUTSIDE_HZ = 440.0, 620.0, 820.0
 TONE_S = 0.6
 STEP_TIMEOUT_S = 5.0
 SAME_MOMENT_MS = 5.0
-"""The service sends the pop, waits until it is written, then sends the INVITE (tests/acd/test_voice.py holds it to that order). Here the two come
-in on two sockets, and which of them this process reads first when both are ready is chance."""
+"""The service sends the pop, waits until it is written, then sends the INVITE (tests/acd/test_voice.py holds it to that order). Here they
+come in on two sockets, and which of them this process reads first when both are ready is chance."""
 POLL_S = 0.05
 
 

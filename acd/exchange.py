@@ -308,9 +308,5 @@ class Exchange:
         for subscriber in tuple(self._subscribers):
             subscriber.close()
 
-    @property
-    def seq(self) -> int:
-        return self._seq
-
     def figures(self) -> dict[str, float]:
         return {"journal_entries": self._journal.entries, "journal_commits": self._journal.commits}

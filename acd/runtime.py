@@ -45,6 +45,7 @@ from billing_cdr.quote import Quote
 from billing_cdr.rating import PlanBook, quote, rate
 from billing_cdr.tariff import Plan, parse_json
 from media.client import MediaPlane, PlaneReport
+from media.errors import MediaError
 from sip.io.driver import SipEndpoint
 
 log = logging.getLogger(__name__)
@@ -344,17 +345,17 @@ class Voice:
     async def _watch_media(self) -> None:
         """Ask the workers now and then, so that /metrics need not wait for them."""
         while True:
-            statuses = await self._media.status()
+            try:
+                statuses = await self._media.status()
+            except MediaError as error:  # a worker is being replaced: its figures come again when it is there
+                log.warning("! no media figures: %s", error)
+                statuses = []
             self._media_figures = {
                 f'fernamt_media_{name}{{worker="{index}"}}': float(getattr(status, field))
                 for index, status in enumerate(statuses)
                 for name, field in MEDIA_FIGURES.items()
             }
             await asyncio.sleep(MEDIA_STATUS_S)
-
-    async def media_status(self) -> list[dict[str, Any]]:
-        """What each media worker says of itself."""
-        return [msgspec.structs.asdict(status) for status in await self._media.status()]
 
     async def _drain(self, exchanges: list[Exchange]) -> None:
         deadline = time.monotonic() + DRAIN_S

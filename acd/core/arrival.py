@@ -104,7 +104,7 @@ def _admitted(x: Exchange, call: s.Call, fact: CallArrived, dialler: Agent | Non
         x.reserve(fact.leg, verdict)
         return True
     reach.refuse_channel(x, call, fact.leg, verdict)
-    clear_call(x, call, "no_bandwidth", refuse=Refusal(503, verdict.reason, 10))
+    clear_call(x, call, "no_bandwidth", refuse=Refusal(503, verdict.reason, 10, no_bandwidth=True))
     return False
 
 

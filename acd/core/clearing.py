@@ -39,6 +39,7 @@ class Refusal(NamedTuple):
     status: int
     reason: str
     retry_after_s: int | None = None
+    no_bandwidth: bool = False
 
 
 REFUSALS: dict[str, Refusal] = {
@@ -79,7 +80,7 @@ def clear_leg(
         if leg.arrived and leg.state not in legs.ANSWERED:
             how = refuse or refusal(cause)
             status = status or how.status
-            x.do(RefuseCaller(leg=leg.id, status=how.status, reason=how.reason, retry_after_s=how.retry_after_s))
+            x.do(RefuseCaller(leg=leg.id, **how._asdict()))
         else:
             x.do(ReleaseLeg(leg=leg.id, cause=cause))
     x.emit(LegCleared(leg=leg.id, cause=cause, status=status, by=by, detail=detail))

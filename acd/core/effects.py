@@ -35,6 +35,8 @@ class RefuseCaller(_Effect, frozen=True, kw_only=True):
     status: int
     reason: str
     retry_after_s: int | None = None
+    no_bandwidth: bool = False
+    """The channel did not fit: told with warn-code 370 (RFC 3261 §20.43)."""
 
 
 class OriginateToAgent(_Effect, frozen=True, kw_only=True):

@@ -44,7 +44,6 @@ class SwitchLeg:
     """The far end's SDP offer, for a leg that arrived."""
     holding: bool = False
     """The far end put us on hold."""
-    described: bool = False
     local: SessionDescription | None = None
     """Our last description, offer or answer."""
     sdp_session: int = 0

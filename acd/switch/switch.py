@@ -38,11 +38,13 @@ from media.client import MediaPlane, PlaneReport, WorkerLost
 from media.errors import MediaError
 from sip import events as sip_events
 from sip.errors import ParseError
+from sip.grammar import quote
 from sip.headers.name_addr import NameAddr, parse_name_addr
 from sip.uri import Uri
 
 log = logging.getLogger(__name__)
 
+INSUFFICIENT_BANDWIDTH, MISCELLANEOUS = 370, 399
 POP_PATIENCE_S = 0.25
 """How long a phone may wait for its screen pop: a slow database must not keep a caller waiting."""
 
@@ -175,7 +177,7 @@ class Switch:
             try:
                 leg.local, leg.plan = media_plan.answer(leg.offer, leg.media, self._codecs(leg), leg.sdp_session)
             except media_plan.NoCommonMedia as error:
-                self.sip.reject(leg.session, 488, headers=[("Warning", f'{error.warning} fernamt "{error}"')])
+                self.sip.reject(leg.session, 488, headers=[_warning(error.warning, str(error))])
                 self._gone(leg)
                 self._report(leg.tenant, inputs.LegReleased(leg=leg.leg, cause="error"))
                 return
@@ -184,7 +186,7 @@ class Switch:
         self.sip.accept(leg.session, leg.local.to_bytes())
 
     def _refuse(self, leg: SwitchLeg, effect: do.RefuseCaller) -> None:
-        headers = [("Warning", f'{"370" if effect.status == 503 else "399"} fernamt "{effect.reason}"')]
+        headers = [_warning(INSUFFICIENT_BANDWIDTH if effect.no_bandwidth else MISCELLANEOUS, effect.reason)]
         if effect.retry_after_s is not None:
             headers.append(("Retry-After", str(effect.retry_after_s)))
         if leg.session is not None:
@@ -371,7 +373,7 @@ class Switch:
 
     def _without_media(self, leg: SwitchLeg, reason: str) -> None:
         if leg.phase is Phase.ARRIVED and leg.session is not None:
-            self.sip.reject(leg.session, 503, headers=[("Warning", f'399 fernamt "{reason}"'), ("Retry-After", "10")])
+            self.sip.reject(leg.session, 503, headers=[_warning(MISCELLANEOUS, reason), ("Retry-After", "10")])
             self._gone(leg)
             self._report(leg.tenant, inputs.LegReleased(leg=leg.leg, cause="error"))
         else:
@@ -379,7 +381,6 @@ class Switch:
 
     def _describe(self, leg: SwitchLeg) -> None:
         assert leg.plan is not None
-        leg.described = True
         silence = 0.0 if leg.holding else self._settings.media_silence_s
         self._media.send(leg.call, leg.plan.describe(leg.leg, silence))
 
@@ -543,7 +544,7 @@ class Switch:
             offer = media_plan.read(event.offer) if event.offer is not None else None
         except media_plan.NoCommonMedia as error:
             self.counters["unsupported_media"] += 1
-            self.sip.reject(event.session, 488, headers=[("Warning", f'{error.warning} fernamt "{error}"')])
+            self.sip.reject(event.session, 488, headers=[_warning(error.warning, str(error))])
             return
         leg = SwitchLeg(LegId(f"{call}.0"), call, tenant, Phase.ARRIVED, peer=host, session=event.session, offer=offer)
         leg.agent, leg.trunk = agent, trunk.id if trunk is not None else None
@@ -736,6 +737,11 @@ class Switch:
             "recordings": list(self._recordings),
             "counters": dict(self.counters),
         }
+
+
+def _warning(code: int, text: str) -> tuple[str, str]:
+    """A Warning header (RFC 3261 §20.43); the text may hold what a peer wrote, so it is quoted as the grammar has it."""
+    return "Warning", f"{code} fernamt {quote(text)}"
 
 
 async def _within(seconds: float, futures: list[asyncio.Future[None]]) -> None:

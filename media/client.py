@@ -2,7 +2,7 @@
 
 Both legs of a call must be in one worker, so everything is addressed by `call_key`, the exchange's name for what may ever be bridged.
 A key is placed at its first leg, on the worker with the fewest calls, and forgotten when its last leg is closed. Orders to one worker
-arrive in the order they were sent; those of one turn of the event loop leave in one write.
+arrive in the order they were sent.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 from media import framing
 from media.control import (
@@ -43,7 +43,6 @@ STOP_TIMEOUT_S: Final = 8.0
 MAX_UNREAD_OCTETS = 8 << 20
 """Some 80 000 orders a worker did not read: it hangs, and its calls with it; better another one takes its place."""
 _RESTART_WAITS_S = (0.0, 0.5, 1.0, 2.0, 5.0)
-_READ_OCTETS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +62,46 @@ class WorkerRestarted:
 
 PlaneReport: TypeAlias = Report | WorkerLost | WorkerRestarted
 _Answer: TypeAlias = LegOpened | Refused | Status
+_ANSWERS: Final = frozenset((LegOpened, Refused, Status))
+
+
+class _Control(asyncio.Protocol):
+    """The control connection to one worker: whole messages in, orders out. Without streams, whose reader is a task to be woken."""
+
+    def __init__(self, on_message: Callable[[FromWorker], None], on_unread: Callable[[], None]) -> None:
+        self._on_message = on_message
+        self._on_unread = on_unread
+        self._messages = framing.report_reader()
+        self._transport: asyncio.Transport
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's does not derive from it
+        self._transport.set_write_buffer_limits(high=MAX_UNREAD_OCTETS)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for message in self._messages.feed(data):
+                self._on_message(message)
+        except ParseError:
+            log.exception("! control connection")
+            self._transport.abort()
+
+    def pause_writing(self) -> None:
+        self._on_unread()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None:
+            log.warning("! control connection: %s", exc)
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    def write(self, order: Request) -> None:
+        """Send one order; several of one turn of the loop may leave together."""
+        self._transport.write(framing.encode(order))
+
+    def close(self) -> None:
+        self._transport.close()
 
 
 @dataclass(slots=True)
@@ -72,11 +111,11 @@ class _Worker:
     index: int
     ports: tuple[int, int]
     process: asyncio.subprocess.Process | None = None
-    writer: asyncio.StreamWriter | None = None
+    control: _Control | None = None
+    """None: it is not running."""
     task: asyncio.Task[None] | None = None
     legs: set[str] = field(default_factory=set)
-    waiting: dict[int, asyncio.Future[_Answer]] = field(default_factory=dict)
-    unsent: bytearray = field(default_factory=bytearray)
+    waiting: dict[int, Callable[[_Answer | WorkerGone], None]] = field(default_factory=dict)
     restarts: int = 0
     calls: int = 0
 
@@ -136,8 +175,8 @@ class MediaPlane:
     def _placed(self, call_key: str) -> _Worker:
         worker = self._call_workers.get(call_key)
         if worker is None:
-            up = [worker for worker in self._workers if worker.writer is not None] or self._workers
-            worker = min(up, key=lambda each: (each.calls, each.index))
+            up = [worker for worker in self._workers if worker.control is not None] or self._workers
+            worker = up[0] if len(up) == 1 else min(up, key=lambda each: (each.calls, each.index))
             worker.calls += 1
             self._call_workers[call_key] = worker
             self._call_legs[call_key] = set()
@@ -161,53 +200,58 @@ class MediaPlane:
 
         Raises: Refused: the worker says why. WorkerGone: it ended or did not answer in time.
         """
-        worker = self._placed(call_key)
-        request = next(self._requests)
-        order = OpenLeg(request=request, leg=leg, address=address or self._address, loss_concealment=loss_concealment)
-        if leg in self._leg_calls:
-            raise RefusedError(f"leg {leg} is open already")
-        self._call_legs[call_key].add(leg)
-        self._leg_calls[leg] = call_key
-        try:
-            answer = await self._ask(worker, request, order)
-            if isinstance(answer, LegOpened):
-                return answer
-            if isinstance(answer, Refused):
-                raise RefusedError(answer.reason)
-            raise WorkerGone(f"media worker {worker.index} answered OpenLeg with {type(answer).__name__}")
-        except BaseException:
-            self._drop_leg(leg)
-            raise
+        opened: asyncio.Future[LegOpened | MediaError] = asyncio.get_running_loop().create_future()
 
-    def request_leg(self, call_key: str, leg: str, address: str, on_answer: Callable[[LegOpened | MediaError], None]) -> None:
+        def tell(answer: LegOpened | MediaError) -> None:
+            if not opened.done():
+                opened.set_result(answer)
+
+        withdraw = self.request_leg(call_key, leg, address or self._address, tell, loss_concealment=loss_concealment)
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                answer = await opened
+        except TimeoutError as error:
+            withdraw()
+            raise WorkerGone(f"the media worker did not answer within {ANSWER_TIMEOUT_S:.0f} s") from error
+        except BaseException:
+            withdraw()
+            raise
+        if isinstance(answer, MediaError):
+            raise answer
+        return answer
+
+    def request_leg(
+        self, call_key: str, leg: str, address: str, on_answer: Callable[[LegOpened | MediaError], None], *, loss_concealment: bool = True
+    ) -> Callable[[], None]:
         """As `open_leg`, for the hot path: no task and no deadline of its own.
 
         A worker that hangs is replaced, and everybody who waits for it is told then.
+        Returns: withdraws the request; ports that are bound later are given back unseen.
         """
         worker = self._placed(call_key)
-        if worker.writer is None or leg in self._leg_calls:
+        if worker.control is None or leg in self._leg_calls:
             self._forget_unless_used(call_key)
-            down = worker.writer is None
+            down = worker.control is None
             on_answer(WorkerGone(f"media worker {worker.index} is not running") if down else RefusedError(f"leg {leg} is open already"))
-            return
+            return _nothing
         self._call_legs[call_key].add(leg)
         self._leg_calls[leg] = call_key
         request = next(self._requests)
-        answered: asyncio.Future[_Answer] = asyncio.get_running_loop().create_future()
-        worker.waiting[request] = answered
 
-        def tell(done: asyncio.Future[_Answer]) -> None:
-            worker.waiting.pop(request, None)
-            failure = done.exception()
-            answer = done.result() if failure is None else None
+        def tell(answer: _Answer | WorkerGone) -> None:
             if isinstance(answer, LegOpened):
                 on_answer(answer)
                 return
             self._drop_leg(leg)
-            on_answer(RefusedError(answer.reason) if isinstance(answer, Refused) else WorkerGone(str(failure)))
+            on_answer(answer if isinstance(answer, WorkerGone) else RefusedError(getattr(answer, "reason", "not understood")))
 
-        answered.add_done_callback(tell)
-        self._write(worker, OpenLeg(request=request, leg=leg, address=address))
+        def withdraw() -> None:
+            if worker.waiting.pop(request, None) is not None:
+                self._drop_leg(leg)
+
+        worker.waiting[request] = tell
+        worker.control.write(OpenLeg(request=request, leg=leg, address=address, loss_concealment=loss_concealment))
+        return withdraw
 
     def send(self, call_key: str, order: Request) -> None:
         """Send an order that has no answer; what comes of it is reported. Dropped with a log line when no leg of the call is open."""
@@ -219,47 +263,47 @@ class MediaPlane:
 
     async def status(self) -> list[Status]:
         """Figures of every worker that is up, in order of their indices."""
-        asked = [worker for worker in self._workers if worker.writer is not None]
+        asked = [worker for worker in self._workers if worker.control is not None]
         answers = await asyncio.gather(*(self._ask_status(worker) for worker in asked))
         return [answer for answer in answers if isinstance(answer, Status)]
 
     def worker_pids(self) -> list[int]:
         """Process ids of the workers that are up, for those who measure or watch them."""
-        return [worker.process.pid for worker in self._workers if worker.writer is not None and worker.process is not None]
+        return [worker.process.pid for worker in self._workers if worker.control is not None and worker.process is not None]
 
     async def _ask_status(self, worker: _Worker) -> _Answer:
-        request = next(self._requests)
-        return await self._ask(worker, request, AskStatus(request=request))
-
-    async def _ask(self, worker: _Worker, request: int, order: Request) -> _Answer:
-        if worker.writer is None:
+        if worker.control is None:
             raise WorkerGone(f"media worker {worker.index} is not running")
-        answered: asyncio.Future[_Answer] = asyncio.get_running_loop().create_future()
-        worker.waiting[request] = answered
-        self._write(worker, order)
+        answered: asyncio.Future[_Answer | WorkerGone] = asyncio.get_running_loop().create_future()
+
+        def tell(answer: _Answer | WorkerGone) -> None:
+            if not answered.done():
+                answered.set_result(answer)
+
+        request = next(self._requests)
+        worker.waiting[request] = tell
+        worker.control.write(AskStatus(request=request))
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
-                return await answered
+                answer = await answered
         except TimeoutError as error:
             raise WorkerGone(f"media worker {worker.index} did not answer within {ANSWER_TIMEOUT_S:.0f} s") from error
         finally:
             worker.waiting.pop(request, None)
-
-    def _write(self, worker: _Worker, order: Request) -> None:
-        if worker.writer is None:
-            log.warning("! worker=%d is down: %s", worker.index, type(order).__name__)
-            return
-        if not worker.unsent:
-            asyncio.get_running_loop().call_soon(self._flush, worker)
-        worker.unsent += framing.encode(order)
+        if isinstance(answer, WorkerGone):
+            raise answer
+        return answer
 
     @staticmethod
-    def _flush(worker: _Worker) -> None:
-        octets, worker.unsent = worker.unsent, bytearray()
-        if worker.writer is None or not octets:
-            return
-        worker.writer.write(octets)
-        if worker.writer.transport.get_write_buffer_size() > MAX_UNREAD_OCTETS and worker.process is not None:
+    def _write(worker: _Worker, order: Request) -> None:
+        if worker.control is None:
+            log.warning("! worker=%d is down: %s", worker.index, type(order).__name__)
+        else:
+            worker.control.write(order)
+
+    @staticmethod
+    def _hangs(worker: _Worker) -> None:
+        if worker.process is not None and worker.process.returncode is None:
             log.error("! worker=%d pid=%d does not read its orders: killed", worker.index, worker.process.pid)
             worker.process.kill()
 
@@ -281,22 +325,18 @@ class MediaPlane:
                 line = await process.stdout.readline() if process.stdout is not None else b""
                 if line != b"ready\n":
                     raise MediaError(f"media worker {worker.index} did not start (exit status {await process.wait()})")
-                reader, worker.writer = await asyncio.open_unix_connection(str(control))
+                _, worker.control = await asyncio.get_running_loop().create_unix_connection(
+                    lambda: _Control(lambda message: self._receive(worker, message), lambda: self._hangs(worker)), str(control)
+                )
         except (TimeoutError, OSError) as error:
             await _end(process)
             raise MediaError(f"media worker {worker.index} did not start: {error!r}") from error
-        worker.task = asyncio.create_task(self._serve(worker, reader), name=f"media-worker-{worker.index}")
+        worker.task = asyncio.create_task(self._serve(worker, worker.control), name=f"media-worker-{worker.index}")
         log.info("= worker=%d pid=%d ports=%d-%d", worker.index, process.pid, *worker.ports)
 
-    async def _serve(self, worker: _Worker, reader: asyncio.StreamReader) -> None:
-        """Read reports until the connection ends; then start another worker, unless we are closing."""
-        messages = framing.report_reader()
-        try:
-            while octets := await reader.read(_READ_OCTETS):
-                for message in messages.feed(octets):
-                    self._receive(worker, message)
-        except (OSError, ParseError):
-            log.exception("! worker=%d control connection", worker.index)
+    async def _serve(self, worker: _Worker, control: _Control) -> None:
+        """Wait until the connection ends; then start another worker, unless we are closing."""
+        await control.ended
         self._lose(worker)
         if worker.process is not None:
             await _end(worker.process)
@@ -304,20 +344,28 @@ class MediaPlane:
             await self._restart(worker)
 
     def _receive(self, worker: _Worker, message: FromWorker) -> None:
-        match message:
-            case LegOpened() | Refused() | Status():
-                if isinstance(message, LegOpened):
-                    worker.legs.add(message.leg)
-                answered = worker.waiting.get(message.request)
-                if answered is not None and not answered.done():
-                    answered.set_result(message)
-                elif isinstance(message, LegOpened):  # whoever asked gave up: nobody would ever close it
-                    self._write(worker, CloseLeg(leg=message.leg))
-            case _:
-                if isinstance(message, LegClosed):
-                    worker.legs.discard(message.leg)
-                    self._drop_leg(message.leg)
-                self._tell(message)
+        if type(message) in _ANSWERS:
+            assert isinstance(message, LegOpened | Refused | Status)
+            if isinstance(message, LegOpened):
+                worker.legs.add(message.leg)
+            tell = worker.waiting.pop(message.request, None)
+            if tell is not None:
+                self._answer(tell, message)
+            elif isinstance(message, LegOpened):  # whoever asked gave up: nobody would ever close it
+                self._write(worker, CloseLeg(leg=message.leg))
+            return
+        assert not isinstance(message, LegOpened | Refused | Status)
+        if isinstance(message, LegClosed):
+            worker.legs.discard(message.leg)
+            self._drop_leg(message.leg)
+        self._tell(message)
+
+    @staticmethod
+    def _answer(tell: Callable[[_Answer | WorkerGone], None], answer: _Answer | WorkerGone) -> None:
+        try:
+            tell(answer)
+        except Exception:
+            log.exception("! answer %s was not taken", type(answer).__name__)
 
     def _tell(self, report: PlaneReport) -> None:
         try:
@@ -333,13 +381,12 @@ class MediaPlane:
 
     def _lose(self, worker: _Worker) -> None:
         """The connection is gone: whoever waits is told, and so is the exchange."""
-        if worker.writer is not None:
-            worker.writer.close()
-        worker.writer = None
-        worker.unsent.clear()
-        for answered in worker.waiting.values():
-            if not answered.done():
-                answered.set_exception(WorkerGone(f"media worker {worker.index} ended"))
+        if worker.control is not None:
+            worker.control.close()
+        worker.control = None
+        waiting, worker.waiting = worker.waiting, {}
+        for tell in waiting.values():
+            self._answer(tell, WorkerGone(f"media worker {worker.index} ended"))
         legs = tuple(sorted(worker.legs))
         worker.legs.clear()
         for call_key in [key for key, serving in self._call_workers.items() if serving is worker]:
@@ -387,13 +434,17 @@ class MediaPlane:
         for worker in self._workers:
             if worker.process is not None:
                 await _end(worker.process)
-            if worker.writer is not None:
-                worker.writer.close()
+            if worker.control is not None:
+                worker.control.close()
         self._folder.cleanup()
 
-    def _write_shutdown(self, worker: _Worker) -> None:
-        if worker.writer is not None:
-            self._write(worker, Shutdown())
+    @staticmethod
+    def _write_shutdown(worker: _Worker) -> None:
+        if worker.control is not None:
+            worker.control.write(Shutdown())
+
+
+def _nothing() -> None: ...
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -28,29 +28,30 @@ class MessageReader(Generic[_Message]):
 
     def __init__(self, decoder: msgspec.msgpack.Decoder[_Message]) -> None:
         self._decoder = decoder
-        self._buffer = bytearray()
+        self._rest = b""
 
     def feed(self, octets: bytes) -> list[_Message]:
         """Take in what came; the messages that are whole now.
 
         Raises: ParseError: a length beyond the limit or a document of no known message.
         """
-        self._buffer += octets
+        if self._rest:
+            octets = self._rest + octets
         messages: list[_Message] = []
-        offset = 0
-        while len(self._buffer) - offset >= _PREFIX_OCTETS:
+        offset, size = 0, len(octets)
+        while size - offset >= _PREFIX_OCTETS:
             start = offset + _PREFIX_OCTETS
-            length = int.from_bytes(self._buffer[offset:start], "big")
-            if length > MAX_MESSAGE_OCTETS:
-                raise ParseError(f"control message of {length} octets")
-            if len(self._buffer) < start + length:
+            end = start + int.from_bytes(octets[offset:start], "big")
+            if end - start > MAX_MESSAGE_OCTETS:
+                raise ParseError(f"control message of {end - start} octets")
+            if end > size:
                 break
             try:
-                messages.append(self._decoder.decode(self._buffer[start : start + length]))
+                messages.append(self._decoder.decode(octets[start:end]))
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 raise ParseError(f"control message: {error}") from error
-            offset = start + length
-        del self._buffer[:offset]
+            offset = end
+        self._rest = octets[offset:]
         return messages
 
 

@@ -103,8 +103,13 @@ async def test_killed_worker_is_reported_with_its_legs_and_replaced(plane, repor
     assert sum(status.legs for status in await plane.status()) == 2
 
 
-async def test_worker_that_hangs_is_replaced_before_its_orders_fill_the_memory(plane, reports, monkeypatch):
+@pytest.fixture
+def little_patience(monkeypatch):
+    """Asked for before `plane`: the limit is set when a worker is connected."""
     monkeypatch.setattr("media.client.MAX_UNREAD_OCTETS", 100_000)
+
+
+async def test_worker_that_hangs_is_replaced_before_its_orders_fill_the_memory(little_patience, plane, reports):
     await plane.open_leg("one", "a")
     os.kill(plane.worker_pids()[plane.place("one")], signal.SIGSTOP)
     order = Play(leg="a", play="p", sounds=("de/greeting",) * 100)
@@ -123,6 +128,21 @@ async def test_request_under_way_when_the_worker_dies_fails_at_once(plane):
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(WorkerGone):
         await opening
+
+
+async def test_failing_receiver_of_an_answer_does_not_end_the_connection(plane, caplog):
+    def on_answer(_answer):
+        raise ValueError("receiver's own mistake")
+
+    plane.request_leg("one", "a", "127.0.0.1", on_answer)
+    assert (await plane.open_leg("one", "b")).leg == "b"
+    assert "was not taken" in caplog.text
+
+
+async def test_ports_of_a_request_that_was_withdrawn_are_given_back(plane):
+    plane.request_leg("one", "a", "127.0.0.1", lambda _: pytest.fail("told of a request that was withdrawn"))()
+    await plane.open_leg("one", "b")
+    assert sum(status.legs for status in await plane.status()) == 1
 
 
 async def test_failing_receiver_of_reports_does_not_stop_the_others(caplog):

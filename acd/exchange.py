@@ -182,19 +182,25 @@ class Exchange:
 
         Raises: IllegalTransition, UnknownName (commands only); nothing has happened then.
         """
+        future: asyncio.Future[tuple[Event, ...]] = self._loop.create_future()
+        return future if self._decide(given, future) else None
+
+    def tell(self, fact: Input) -> None:
+        """As `submit`, for a fact: nobody waits for what comes of it."""
+        self._decide(fact, None)
+
+    def _decide(self, given: Input, waiting: asyncio.Future[tuple[Event, ...]] | None) -> bool:
         now = self._clock()
         step = self.engine.handle(given, now)
-        future = None
-        if step.events or step.effects:
+        something = bool(step.events or step.effects)
+        if something:
             self._seq += 1
-            seq = self._seq
-            future = self._loop.create_future()
-            entry = Entry(seq=seq, now=now, input=given, events=tuple(step.events))
-            self._journal.append(entry, lambda: self._on_durable(entry, step, future))
+            entry = Entry(seq=self._seq, now=now, input=given, events=tuple(step.events))
+            self._journal.append(entry, lambda: self._on_durable(entry, step, waiting))
         self._arm()
-        return future
+        return something
 
-    def _on_durable(self, entry: Entry, step: Step, future: asyncio.Future[tuple[Event, ...]]) -> None:
+    def _on_durable(self, entry: Entry, step: Step, waiting: asyncio.Future[tuple[Event, ...]] | None) -> None:
         self._remember(entry.now, entry.events)
         try:
             self.feed.apply(entry)
@@ -209,27 +215,28 @@ class Exchange:
                 self._carry_out(self.tenant, effect)
             except Exception:
                 log.exception("! tenant %s: effect %r of entry %d could not be carried out", self.tenant, effect, entry.seq)
-        if not future.done():
-            future.set_result(entry.events)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(entry.events)
         if entry.seq - self._kept_seq >= SNAPSHOT_EVERY and entry.seq == self._seq and self.feed.is_settled:
             self._write_snapshot()
 
     def _arm(self) -> None:
+        """See that the engine is asked again in time: a timer that comes too early finds nothing due, which is cheaper than moving it."""
         deadline = self.engine.next_timeout()
-        if deadline == self._deadline and self._timer is not None:
+        if deadline is None or (self._deadline is not None and self._deadline <= deadline):
             return
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
         self._deadline = deadline
-        if deadline is not None:
-            when = self._loop.time() + max(0.0, deadline - self._clock())
-            self._timer = self._loop.call_at(when, self._on_timer)
+        self._timer = self._loop.call_later(max(0.0, deadline - self._clock()), self._on_timer)
 
     def _on_timer(self) -> None:
-        self._timer = None
-        self._deadline = None
-        self.submit(inputs.TimePassed())
+        self._timer = self._deadline = None
+        deadline = self.engine.next_timeout()
+        if deadline is not None and deadline <= self._clock():
+            self.tell(inputs.TimePassed())
+        else:
+            self._arm()
 
     # ------------------------------------------------------------------ output
 
@@ -302,7 +309,6 @@ class Exchange:
             self._timer.cancel()
             self._timer = None
         await self._journal.close()
-        await asyncio.sleep(0)  # the last acknowledgements were put into the loop by the journal's thread
         await self.feed.close()
         self._write_snapshot()
         for subscriber in tuple(self._subscribers):

@@ -13,11 +13,11 @@ import logging
 import os
 import struct
 import threading
-import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from queue import SimpleQueue
+from typing import BinaryIO, TypeAlias
 
 import msgspec
 
@@ -25,6 +25,9 @@ from acd.core.replay import Entry, decode, encode
 from acd.errors import JournalDamaged
 
 log = logging.getLogger(__name__)
+
+_Record: TypeAlias = tuple[int, bytes, Callable[[], None]]
+"""Sequence number, encoded entry, what to do once it is on disk."""
 
 HEADER = struct.Struct(">II")
 SEGMENT_OCTETS = 64 * 1024 * 1024
@@ -116,49 +119,76 @@ class Journal:
             _cut_torn_tail(files[-1])
         self._file: BinaryIO | None = None
         self._octets = 0
-        self._waiting: list[tuple[int, bytes, Callable[[], None]]] = []
-        self._condition = threading.Condition()
-        self._closing = False
+        self._waiting: list[_Record] = []
+        self._batches: SimpleQueue[list[_Record] | None] = SimpleQueue()
+        self._gathering: asyncio.TimerHandle | None = None
+        self._syncing = False
+        self._failed = False
+        self._idle: asyncio.Future[None] | None = None
         self.commits = 0
         self.entries = 0
         self._thread = threading.Thread(target=self._write, name=f"journal {directory.name}", daemon=True)
         self._thread.start()
 
     def append(self, entry: Entry, on_durable: Callable[[], None]) -> None:
-        record = (entry.seq, encode(entry), on_durable)
-        with self._condition:
-            self._waiting.append(record)
-            if len(self._waiting) == 1:
-                self._condition.notify()
+        self._waiting.append((entry.seq, encode(entry), on_durable))
+        if not self._syncing and self._gathering is None:
+            self._gathering = self._loop.call_later(GATHER_S, self._hand_over)
 
     async def close(self) -> None:
-        """Write and sync what waits, then end the thread."""
-        with self._condition:
-            self._closing = True
-            self._condition.notify()
+        """Write, sync and acknowledge what waits, and what comes of that; then end the thread."""
+        while (self._waiting or self._syncing) and not self._failed:
+            if not self._syncing:
+                self._hand_over()
+            self._idle = self._loop.create_future()
+            await self._idle
+        self._batches.put(None)
         await asyncio.to_thread(self._thread.join)
+
+    # ------------------------------------------------------------------ in the loop
+
+    def _hand_over(self) -> None:
+        """One batch at a time goes to the thread: what comes while it syncs shares the next."""
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
+        batch, self._waiting = self._waiting, []
+        self._syncing = True
+        self._batches.put(batch)
+
+    def _acknowledge(self, batch: list[_Record]) -> None:
+        for seq, _, on_durable in batch:
+            try:
+                on_durable()
+            except Exception:
+                # What is on disk has happened: the entries behind it must not be lost to it.
+                log.exception("! %s: what follows entry %d failed", self.directory, seq)
+        self._syncing = False
+        if self._waiting:
+            self._hand_over()
+        elif self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
+
+    def _fail(self, error: OSError) -> None:
+        self._failed = True
+        if self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
+        self._on_failure(error)
+
+    # ------------------------------------------------------------------ in the thread
 
     def _write(self) -> None:
         try:
-            while True:
-                with self._condition:
-                    while not self._waiting and not self._closing:
-                        self._condition.wait()
-                if not self._closing:
-                    time.sleep(GATHER_S)
-                with self._condition:
-                    batch, self._waiting = self._waiting, []
-                if not batch:
-                    return
+            while (batch := self._batches.get()) is not None:
                 self._commit(batch)
                 self._loop.call_soon_threadsafe(self._acknowledge, batch)
         except OSError as error:
-            self._loop.call_soon_threadsafe(self._on_failure, error)
+            self._loop.call_soon_threadsafe(self._fail, error)
         finally:
             if self._file is not None:
                 self._file.close()
 
-    def _commit(self, batch: list[tuple[int, bytes, Callable[[], None]]]) -> None:
+    def _commit(self, batch: list[_Record]) -> None:
         if self._file is None or self._octets > SEGMENT_OCTETS:
             self._begin_segment(batch[0][0])
         assert self._file is not None
@@ -185,8 +215,3 @@ class Journal:
             os.fsync(directory)
         finally:
             os.close(directory)
-
-    @staticmethod
-    def _acknowledge(batch: list[tuple[int, bytes, Callable[[], None]]]) -> None:
-        for _, _, on_durable in batch:
-            on_durable()

@@ -310,7 +310,7 @@ class Voice:
     def _report(self, tenant: TenantId, fact: Input) -> None:
         exchange = self._exchanges.get(tenant)
         if exchange is not None:
-            exchange.submit(fact)
+            exchange.tell(fact)
 
     def _pop(self, tenant: TenantId, screen: ScreenPop) -> list[asyncio.Future[None]]:
         exchange = self._exchanges.get(tenant)

@@ -196,7 +196,8 @@ class Exchange:
         if something:
             self._seq += 1
             entry = Entry(seq=self._seq, now=now, input=given, events=tuple(step.events))
-            self._journal.append(entry, lambda: self._on_durable(entry, step, waiting))
+            awaited = bool(step.effects) or waiting is not None
+            self._journal.append(entry, lambda: self._on_durable(entry, step, waiting), awaited=awaited)
         self._arm()
         return something
 

@@ -34,6 +34,8 @@ SEGMENT_OCTETS = 64 * 1024 * 1024
 """A day of a busy tenant; small enough to copy, compress and hand to support."""
 GATHER_S = 0.001
 """How long an entry waits for company before it is synced: inputs come in handfuls, and each sync wakes the loop once more."""
+PATIENT_S = 0.05
+"""The same for an entry that nobody waits for: quality figures, a phone that rings. One that is awaited takes it along."""
 MAX_ENTRY_OCTETS = 16 * 1024 * 1024
 """A configuration of 10 000 agents is about 4 MiB; a longer length is damage, not data."""
 
@@ -122,6 +124,8 @@ class Journal:
         self._waiting: list[_Record] = []
         self._batches: SimpleQueue[list[_Record] | None] = SimpleQueue()
         self._gathering: asyncio.TimerHandle | None = None
+        self._awaited = False
+        """Whether anything that waits is awaited."""
         self._syncing = False
         self._failed = False
         self._idle: asyncio.Future[None] | None = None
@@ -130,10 +134,16 @@ class Journal:
         self._thread = threading.Thread(target=self._write, name=f"journal {directory.name}", daemon=True)
         self._thread.start()
 
-    def append(self, entry: Entry, on_durable: Callable[[], None]) -> None:
+    def append(self, entry: Entry, on_durable: Callable[[], None], *, awaited: bool = True) -> None:
+        """Take an entry; `awaited`: something is to happen as soon as it is on disk."""
         self._waiting.append((entry.seq, encode(entry), on_durable))
+        if awaited and not self._awaited:
+            self._awaited = True
+            if self._gathering is not None:
+                self._gathering.cancel()
+                self._gathering = None
         if not self._syncing and self._gathering is None:
-            self._gathering = self._loop.call_later(GATHER_S, self._hand_over)
+            self._gathering = self._loop.call_later(GATHER_S if awaited else PATIENT_S, self._hand_over)
 
     async def close(self) -> None:
         """Write, sync and acknowledge what waits, and what comes of that; then end the thread."""
@@ -153,6 +163,7 @@ class Journal:
             self._gathering.cancel()
             self._gathering = None
         batch, self._waiting = self._waiting, []
+        self._awaited = False
         self._syncing = True
         self._batches.put(batch)
 
@@ -164,9 +175,12 @@ class Journal:
                 # What is on disk has happened: the entries behind it must not be lost to it.
                 log.exception("! %s: what follows entry %d failed", self.directory, seq)
         self._syncing = False
-        if self._waiting:
+        if self._awaited:
             self._hand_over()
-        elif self._idle is not None and not self._idle.done():
+            return
+        if self._waiting:
+            self._gathering = self._loop.call_later(PATIENT_S, self._hand_over)
+        if self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
 
     def _fail(self, error: OSError) -> None:

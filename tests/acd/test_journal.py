@@ -61,6 +61,56 @@ async def test_entries_that_wait_share_a_sync(tmp_path):
     assert journal.commits < 1000
 
 
+async def test_an_entry_that_nobody_waits_for_goes_with_the_next_that_is_awaited(tmp_path, monkeypatch):
+    monkeypatch.setattr("acd.journal.PATIENT_S", 3600)
+    journal = Journal(tmp_path, asyncio.get_running_loop(), pytest.fail)
+    order: list[int] = []
+    done = asyncio.Event()
+    for number in (1, 2, 3):
+        journal.append(entry(number), lambda number=number: order.append(number), awaited=False)
+    journal.append(entry(4), done.set)
+    await done.wait()
+    assert (order, journal.commits, journal.entries) == ([1, 2, 3], 1, 4)
+    journal.append(entry(5), lambda: order.append(5), awaited=False)
+    await journal.close()
+    assert order == [1, 2, 3, 5]
+    assert [one.seq for one in read(tmp_path)] == [1, 2, 3, 4, 5]
+
+
+async def test_an_entry_that_nobody_waits_for_is_synced_all_the_same(tmp_path):
+    journal = Journal(tmp_path, asyncio.get_running_loop(), pytest.fail)
+    done = asyncio.Event()
+    journal.append(entry(1), done.set, awaited=False)
+    await done.wait()
+    await journal.close()
+
+
+async def test_what_an_acknowledgement_appends_is_written_before_the_journal_closes(tmp_path):
+    journal = Journal(tmp_path, asyncio.get_running_loop(), pytest.fail)
+
+    def go_on(number: int) -> None:
+        if number < 20:
+            journal.append(entry(number + 1), lambda: go_on(number + 1), awaited=number % 2 == 0)
+
+    journal.append(entry(1), lambda: go_on(1))
+    await journal.close()
+    assert [one.seq for one in read(tmp_path)] == list(range(1, 21))
+
+
+async def test_a_failing_acknowledgement_does_not_take_the_others_with_it(tmp_path, caplog):
+    journal = Journal(tmp_path, asyncio.get_running_loop(), pytest.fail)
+    done = asyncio.Event()
+
+    def fail() -> None:
+        raise ValueError("what followed")
+
+    journal.append(entry(1), fail)
+    journal.append(entry(2), done.set)
+    await done.wait()
+    await journal.close()
+    assert "what follows entry 1 failed" in caplog.text
+
+
 async def test_a_torn_tail_is_cut_and_writing_goes_on_behind_the_last_whole_entry(tmp_path):
     await written(tmp_path, range(1, 11))
     file = segments(tmp_path)[-1]

@@ -40,6 +40,8 @@ log = logging.getLogger("media.client")
 START_TIMEOUT_S: Final = 20.0
 ANSWER_TIMEOUT_S: Final = 5.0
 STOP_TIMEOUT_S: Final = 8.0
+GATHER_S: Final = 0.003
+"""How long an order without an answer waits for company, a seventh of a packet: the end of a call is four of them."""
 MAX_UNREAD_OCTETS = 8 << 20
 """Some 80 000 orders a worker did not read: it hangs, and its calls with it; better another one takes its place."""
 _RESTART_WAITS_S = (0.0, 0.5, 1.0, 2.0, 5.0)
@@ -72,8 +74,11 @@ class _Control(asyncio.Protocol):
         self._on_message = on_message
         self._on_unread = on_unread
         self._messages = framing.report_reader()
+        self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._unsent: list[bytes] = []
+        self._gathering: asyncio.TimerHandle | None = None
+        self.ended: asyncio.Future[None] = self._loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's does not derive from it
@@ -96,11 +101,25 @@ class _Control(asyncio.Protocol):
         if not self.ended.done():
             self.ended.set_result(None)
 
-    def write(self, order: Request) -> None:
-        """Send one order; several of one turn of the loop may leave together."""
-        self._transport.write(framing.encode(order))
+    def write(self, order: Request, *, at_once: bool = False) -> None:
+        """Send one order: `at_once` with all that wait, or a little later together with others."""
+        self._unsent.append(framing.encode(order))
+        if at_once:
+            self._flush()
+        elif self._gathering is None:
+            self._gathering = self._loop.call_later(GATHER_S, self._flush)
+
+    def _flush(self) -> None:
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
+        unsent, self._unsent = self._unsent, []
+        if unsent and not self._transport.is_closing():
+            self._transport.write(b"".join(unsent))
 
     def close(self) -> None:
+        """Send what waits, and close."""
+        self._flush()
         self._transport.close()
 
 
@@ -250,7 +269,7 @@ class MediaPlane:
                 self._drop_leg(leg)
 
         worker.waiting[request] = tell
-        worker.control.write(OpenLeg(request=request, leg=leg, address=address, loss_concealment=loss_concealment))
+        worker.control.write(OpenLeg(request=request, leg=leg, address=address, loss_concealment=loss_concealment), at_once=True)
         return withdraw
 
     def send(self, call_key: str, order: Request) -> None:
@@ -282,7 +301,7 @@ class MediaPlane:
 
         request = next(self._requests)
         worker.waiting[request] = tell
-        worker.control.write(AskStatus(request=request))
+        worker.control.write(AskStatus(request=request), at_once=True)
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 answer = await answered
@@ -441,7 +460,7 @@ class MediaPlane:
     @staticmethod
     def _write_shutdown(worker: _Worker) -> None:
         if worker.control is not None:
-            worker.control.write(Shutdown())
+            worker.control.write(Shutdown(), at_once=True)
 
 
 def _nothing() -> None: ...

@@ -147,13 +147,11 @@ class MediaPlane:
         self._sounds = tuple(sounds)
         self._on_report = on_report
         self._log_level = log_level
-        self._folder = tempfile.TemporaryDirectory(prefix="fernamt-media-")
         self._workers: list[_Worker] = []
         self._call_workers: dict[str, _Worker] = {}
         self._call_legs: dict[str, set[str]] = {}
         self._leg_calls: dict[str, str] = {}
         self._requests = count(1)
-        self._generation = count(1)
         self._closing = asyncio.Event()
 
     @classmethod
@@ -329,12 +327,18 @@ class MediaPlane:
     # ---------------------------------------------------------------- processes
 
     async def _spawn(self, worker: _Worker) -> None:
-        # A path of its own for every start: the old socket may still lie there.
-        control = Path(self._folder.name) / f"worker-{worker.index}-{next(self._generation)}.sock"
+        # The socket's path is needed until the worker is connected: nothing is left behind, however the main process ends.
+        with tempfile.TemporaryDirectory(prefix="fernamt-media-") as folder:
+            process, control = await self._start_and_connect(worker, Path(folder) / "control")
+        worker.control = control
+        worker.task = asyncio.create_task(self._serve(worker, control), name=f"media-worker-{worker.index}")
+        log.info("= worker=%d pid=%d ports=%d-%d", worker.index, process.pid, *worker.ports)
+
+    async def _start_and_connect(self, worker: _Worker, path: Path) -> tuple[asyncio.subprocess.Process, _Control]:
         folders = [argument for folder in self._sounds for argument in ("--sounds", str(folder))]
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "media.worker",
-            "--control", str(control), "--ports", f"{worker.ports[0]}-{worker.ports[1]}",
+            "--control", str(path), "--ports", f"{worker.ports[0]}-{worker.ports[1]}",
             "--parent", str(os.getpid()), "--log-level", self._log_level, *folders,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, env=_worker_environment(),
         )  # fmt: skip
@@ -344,14 +348,13 @@ class MediaPlane:
                 line = await process.stdout.readline() if process.stdout is not None else b""
                 if line != b"ready\n":
                     raise MediaError(f"media worker {worker.index} did not start (exit status {await process.wait()})")
-                _, worker.control = await asyncio.get_running_loop().create_unix_connection(
-                    lambda: _Control(lambda message: self._receive(worker, message), lambda: self._hangs(worker)), str(control)
+                _, control = await asyncio.get_running_loop().create_unix_connection(
+                    lambda: _Control(lambda message: self._receive(worker, message), lambda: self._hangs(worker)), str(path)
                 )
         except (TimeoutError, OSError) as error:
             await _end(process)
             raise MediaError(f"media worker {worker.index} did not start: {error!r}") from error
-        worker.task = asyncio.create_task(self._serve(worker, worker.control), name=f"media-worker-{worker.index}")
-        log.info("= worker=%d pid=%d ports=%d-%d", worker.index, process.pid, *worker.ports)
+        return process, control
 
     async def _serve(self, worker: _Worker, control: _Control) -> None:
         """Wait until the connection ends; then start another worker, unless we are closing."""
@@ -455,7 +458,6 @@ class MediaPlane:
                 await _end(worker.process)
             if worker.control is not None:
                 worker.control.close()
-        self._folder.cleanup()
 
     @staticmethod
     def _write_shutdown(worker: _Worker) -> None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from acd.core.configuration import Agent
 from acd.core.ids import AgentId, TenantId, TrunkId
 from acd.service import Device, TenantSetup, TrunkLine
 
+MAX_HOSTS = 10_000
+"""Senders whose lines are remembered."""
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-@lru_cache(maxsize=10_000)
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         address = ipaddress.ip_address(host)
@@ -48,6 +49,8 @@ class Directory:
     """User parts of our Contacts at carriers."""
     _addresses: dict[tuple[TenantId, TrunkId], frozenset[str]] = field(default_factory=dict)
     """What the names of registering trunks stand for."""
+    _lines_of: dict[str, tuple[tuple[_Line, int], ...]] = field(default_factory=dict)
+    """Host -> the lines it may belong to, each with the width of the network that says so; kept while nothing changes."""
 
     def put(self, setup: TenantSetup) -> None:
         """Add or replace a tenant.
@@ -89,6 +92,7 @@ class Directory:
             for tenant, setup in self.setups.items()
             for line in setup.trunks
         ]
+        self._lines_of.clear()
 
     def device(self, username: str) -> tuple[TenantId, Device] | None:
         return self._devices.get(username)
@@ -120,11 +124,13 @@ class Directory:
     def learn_addresses(self, tenant: TenantId, trunk: TrunkId, hosts: Iterable[str]) -> None:
         """The names of a trunk we register at stand for these addresses."""
         self._addresses[tenant, trunk] = frozenset(str(address) for host in hosts if (address := _address(host)) is not None)
+        self._lines_of.clear()
 
     def forget_line(self, tenant: TenantId, trunk: TrunkId) -> None:
         """A registering trunk is gone, or begins anew."""
         self._contacts = {user: whose for user, whose in self._contacts.items() if whose != (tenant, trunk)}
         self._addresses.pop((tenant, trunk), None)
+        self._lines_of.clear()
 
     def trunk_registered_as(self, user: str) -> tuple[TenantId, TrunkLine] | None:
         """The trunk whose carrier knows us by this Contact."""
@@ -137,18 +143,28 @@ class Directory:
 
         Of several: one whose tenant owns the number that was called, then the narrowest network, then the first.
         """
-        address = _address(host)
-        if address is None:
-            return None
+        lines = self._lines_of.get(host)
+        if lines is None:
+            if len(self._lines_of) >= MAX_HOSTS:  # a flood from forged addresses must not fill the memory
+                self._lines_of.clear()
+            lines = self._lines_of[host] = tuple(self._find_lines(host))
         best: tuple[bool, int] = (False, -1)
         found: tuple[TenantId, TrunkLine] | None = None
+        for line, width in lines:
+            fit = (called in self._numbers[line.tenant], width)
+            if fit > best:
+                best, found = fit, (line.tenant, line.line)
+        return found
+
+    def _find_lines(self, host: str) -> Iterator[tuple[_Line, int]]:
+        address = _address(host)
+        if address is None:
+            return
         for line in self._lines:
             if line.networks:
                 width = max((network.prefixlen for network in line.networks if address in network), default=-1)
             else:
                 known = str(address) in self._addresses.get((line.tenant, line.line.id), ())
                 width = address.max_prefixlen if known else -1
-            fit = (called in self._numbers[line.tenant], width)
-            if width >= 0 and fit > best:
-                best, found = fit, (line.tenant, line.line)
-        return found
+            if width >= 0:
+                yield line, width

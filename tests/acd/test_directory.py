@@ -59,3 +59,28 @@ def test_a_source_that_is_no_network_is_named(directory):
 def test_a_tenant_that_is_gone_owns_nothing(directory):
     directory.drop(TenantId("narrow"))
     assert directory.trunk_from("10.1.2.3", "602")[0] == "wide"
+
+
+def test_what_is_remembered_of_a_sender_goes_when_trunks_change(directory):
+    assert directory.trunk_from("10.1.2.3", "602")[0] == "narrow"
+    directory.put(tenant("narrow", "10.1.3.0/24", numbers=("602",)))
+    assert directory.trunk_from("10.1.2.3", "602")[0] == "wide"
+    directory.drop(TenantId("wide"))
+    assert directory.trunk_from("10.1.2.3", "602") is None
+    registering = TenantSetup(
+        configuration=TenantConfiguration(tenant=TenantId("home")),
+        trunks=(TrunkLine(id=TrunkId("line"), peer="carrier.test", sources=()),),
+    )
+    directory.put(registering)
+    directory.learn_addresses(TenantId("home"), TrunkId("line"), ["10.1.2.3"])
+    assert directory.trunk_from("10.1.2.3", "602")[0] == "home"
+    directory.forget_line(TenantId("home"), TrunkId("line"))
+    assert directory.trunk_from("10.1.2.3", "602") is None
+
+
+def test_a_flood_of_senders_does_not_fill_the_memory(directory, monkeypatch):
+    monkeypatch.setattr("acd.directory.MAX_HOSTS", 10)
+    for host in range(100):
+        directory.trunk_from(f"192.0.2.{host}", "601")
+    assert len(directory._lines_of) <= 10
+    assert directory.trunk_from("10.1.2.3", "602")[0] == "narrow"

@@ -109,7 +109,8 @@ def little_patience(monkeypatch):
     monkeypatch.setattr("media.client.MAX_UNREAD_OCTETS", 100_000)
 
 
-async def test_worker_that_hangs_is_replaced_before_its_orders_fill_the_memory(little_patience, plane, reports):
+@pytest.mark.usefixtures("little_patience")
+async def test_worker_that_hangs_is_replaced_before_its_orders_fill_the_memory(plane, reports):
     await plane.open_leg("one", "a")
     os.kill(plane.worker_pids()[plane.place("one")], signal.SIGSTOP)
     order = Play(leg="a", play="p", sounds=("de/greeting",) * 100)

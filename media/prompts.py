@@ -21,13 +21,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from media import tones
+from media import sounds, tones
 from media.codecs.g711 import ALAW_TO_ULAW, PCMA
 from media.errors import ParseError, UnknownSound
 from media.frame import SAMPLE_RATE, silence
 from media.wave_file import read_as_alaw
 
-PACKAGED_SOUNDS = Path(__file__).parent / "sounds"
+PACKAGED_SOUNDS = sounds.FOLDER
 LARGEST_NUMBER = 999_999
 _NAME = re.compile(r"[a-z0-9_-]+(?:/[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)+")
 """No dot at the beginning of a part, so that no name leaves the folder."""

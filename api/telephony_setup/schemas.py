@@ -11,6 +11,7 @@ from zoneinfo import available_timezones
 import holidays
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 
+from acd import sounds
 from api.kit.ids import Slug, slug
 from api.kit.numbers import Callable_, Dialled
 from api.kit.schema import Given, Name, Short, Text, Told
@@ -25,13 +26,21 @@ Kbits = Annotated[int, Field(ge=0, le=100_000_000)]
 Extension = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{1,5}$")]
 
 
-def _no_way_up(path: str) -> str:
-    if ".." in path:
-        raise ValueError("a sound's name has no `..`")
-    return path
+def _is_there(name: str) -> str:
+    missing = sounds.missing(name)
+    if missing:
+        raise ValueError(f"there is no sound {' and no sound '.join(missing)}")
+    return name
 
 
-Sounds = Annotated[tuple[Annotated[Sound, AfterValidator(_no_way_up)], ...], Field(max_length=20)]
+def _is_spoken(language: str) -> str:
+    if language not in sounds.LANGUAGES:
+        raise ValueError(f"announcements are spoken in {', '.join(sounds.LANGUAGES)}")
+    return language
+
+
+Spoken = Annotated[Language, AfterValidator(_is_spoken)]
+Sounds = Annotated[tuple[Annotated[Sound, AfterValidator(_is_there)], ...], Field(max_length=20)]
 
 # ---------------------------------------------------------------------- where a call can go
 
@@ -289,7 +298,7 @@ class Queue(Named):
     closed: Target = Field(default_factory=_closed)
     overflow: Annotated[tuple[Overflow, ...], Field(max_length=20)] = ()
     greeting: Sounds = ("queue.greeting",)
-    music: Annotated[Sound, AfterValidator(_no_way_up)] = "music/default"
+    music: Annotated[Sound, AfterValidator(_is_there)] = "music/default"
     announce_position: bool = True
     announce_every_s: Annotated[float, Field(ge=5, le=3600, allow_inf_nan=False)] = 30.0
     exit_key: Annotated[str, StringConstraints(pattern=r"^[0-9*#]$")] | None = None
@@ -332,7 +341,7 @@ class Number(Given):
 
     number: Callable_
     target: Target
-    language: Language = "de"
+    language: Spoken = "de"
     country: Country | None = None
     geographic: bool = True
 
@@ -418,7 +427,7 @@ Domain = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0
 class General(Given):
     """What belongs to no kind."""
 
-    language: Language = "de"
+    language: Spoken = "de"
     recording_notice: bool = True
     """Play `recording.notice` before a recorded queue's greeting (§ 201 StGB)."""
     domains: Annotated[tuple[Domain, ...], Field(max_length=20)] = ()

@@ -148,12 +148,28 @@ class TestContradictions:
             ("queues", {"exit_key": "1"}, "#"),
             ("menus", {"options": {"12": {"to": "hang_up"}}}, "#/options/12/[key]"),
             ("menus", {"sounds": ["../../etc/passwd"]}, "#/sounds/0"),
+            ("menus", {"sounds": ["menu", "greeting.of.nobody"]}, "#/sounds/1"),
+            ("menus", {"sounds": ["fr/menu"]}, "#/sounds/0"),
+            ("menus", {"invalid_sounds": ["../invalid_choice"]}, "#/invalid_sounds/0"),
+            ("menus", {"fallback": {"to": "announcement", "sounds": ["close"]}}, "#/fallback/announcement/sounds/0"),
+            ("numbers", {"language": "fr"}, "#/language"),
         ],
     )
     async def test_wrong_value_is_422_with_its_place(self, acme: Service, kind: str, change: dict[str, Any], pointer: str) -> None:
         answer = await acme.call("POST", kind, json={**EXAMPLES[kind], **change})
         assert answer.status_code == 422
         assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+
+
+class TestSounds:
+    async def test_sounds_of_the_library_are_taken_with_and_without_a_language(self, acme: Service) -> None:
+        sounds = ["greeting", "de/menu", "music/default", "tone/beep"]
+        created = await acme.made("menus", {**EXAMPLES["menus"], "sounds": sounds})
+        assert created["sounds"] == sounds
+
+    async def test_a_sound_that_is_not_there_is_named_with_its_language(self, acme: Service) -> None:
+        answer = await acme.call("POST", "menus", json={**EXAMPLES["menus"], "sounds": ["welcome"]})
+        assert answer.json()["errors"][0]["detail"].endswith("there is no sound de/welcome and no sound en/welcome")
 
 
 class TestIds:

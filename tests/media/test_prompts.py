@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from media import prompts, tones
+from media import prompts, sounds, tones
 from media.codecs import PCMA, PCMU
 from media.errors import ParseError, UnknownSound
 from media.frame import level_dbfs
@@ -73,6 +73,12 @@ def test_other_codec_is_the_same_audio(library):
 def test_unknown_and_crooked_names_are_refused(library, name):
     with pytest.raises(UnknownSound):
         library.encoded(name, "PCMA")
+
+
+def test_every_packaged_name_can_be_played(library):
+    assert sounds.languages() == ("de", "en")
+    for name in sounds.packaged():
+        assert library.encoded(name, "PCMA")
 
 
 def test_own_sounds_stand_in_front_and_may_come_later(tmp_path):

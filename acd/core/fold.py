@@ -155,6 +155,8 @@ class Fold:
         state = self.state
         self.index = Index(state)
         self.timers = TimerTable(state.timers)
+        self.overflowing = {queue.id for queue in state.queues.values() if queues.Input.DRAINED in queues.TRANSITIONS[queue.state]}
+        """Queues that will say so when they are no longer full."""
         self.categories: dict[str, set[AgentId]] = {category: set() for category in CATEGORIES}
         self._category_of: dict[AgentId, str] = {}
         self.tried_entries: set[EntryId] = set()
@@ -184,12 +186,14 @@ class Fold:
 
         Raises: BrokenHistory: the event does not fit the state.
         """
-        self.state.clock = now
+        state, kind = self.state, type(event)
+        state.clock = now
+        step = _FOLD.get(kind)
         try:
-            step = _FOLD.get(type(event))
             if step is not None:
                 step(self, event, now)
-            statistics.apply(self.state.statistics, event, now)
+            if kind in statistics.COUNTED:
+                statistics.apply(state.statistics, event, now)
         except KeyError as missing:
             raise BrokenHistory(f"{type(event).__name__} speaks of {missing}, which is not there: {event}") from missing
 
@@ -623,17 +627,24 @@ class Fold:
         else:
             self.timers.stop(name(Timer.RELAX, entry.id))
 
+    def _step_queue(self, queue: s.Queue, step: queues.Input, now: float) -> None:
+        self._step(_QUEUE, queue, step, now)
+        if queues.Input.DRAINED in _QUEUE[queue.state]:
+            self.overflowing.add(queue.id)
+        else:
+            self.overflowing.discard(queue.id)
+
     def _queue_opened(self, event: e.QueueOpened, now: float) -> None:
-        self._step(_QUEUE, self.state.queues[event.queue], queues.Input.HOURS_BEGAN, now)
+        self._step_queue(self.state.queues[event.queue], queues.Input.HOURS_BEGAN, now)
 
     def _queue_closed(self, event: e.QueueClosed, now: float) -> None:
-        self._step(_QUEUE, self.state.queues[event.queue], queues.Input.HOURS_ENDED, now)
+        self._step_queue(self.state.queues[event.queue], queues.Input.HOURS_ENDED, now)
 
     def _queue_filled(self, event: e.QueueFilled, now: float) -> None:
-        self._step(_QUEUE, self.state.queues[event.queue], queues.Input.FILLED, now)
+        self._step_queue(self.state.queues[event.queue], queues.Input.FILLED, now)
 
     def _queue_drained(self, event: e.QueueDrained, now: float) -> None:
-        self._step(_QUEUE, self.state.queues[event.queue], queues.Input.DRAINED, now)
+        self._step_queue(self.state.queues[event.queue], queues.Input.DRAINED, now)
 
     def _offer_made(self, event: e.OfferMade, now: float) -> None:
         state = self.state

@@ -10,7 +10,7 @@ from acd.core.ids import AgentId, CallId, EntryId, LegId, QueueId, TrunkId
 from acd.core.roster import FREE
 
 
-class _Value(msgspec.Struct, frozen=True, kw_only=True):
+class _Value(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Base: frozen, by keyword, every field always written."""
 
 

@@ -26,7 +26,7 @@ class Timer(StrEnum):
 
 def name(kind: Timer, subject: str) -> str:
     """Name of the timer of `kind` for `subject`."""
-    return f"{kind.value} {subject}"
+    return kind + " " + subject
 
 
 class TimerTable:
@@ -61,5 +61,10 @@ class TimerTable:
 
     def due(self, now: float) -> str | None:
         """The first timer whose deadline is not after `now`; it goes on standing there until it is stopped or set anew."""
-        deadline = self.next_timeout()
-        return self._heap[0][1] if deadline is not None and deadline <= now else None
+        heap = self._heap
+        while heap and heap[0][0] <= now:
+            deadline, timer = heap[0]
+            if self.deadlines.get(timer) == deadline:
+                return timer
+            heapq.heappop(heap)
+        return None

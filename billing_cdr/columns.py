@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import BigInteger, DateTime, Dialect, Numeric, String, Text
@@ -39,15 +40,16 @@ class Amount(TypeDecorator[Decimal]):
 
 
 class _UtcText(sqlite.DATETIME):
-    """SQLAlchemy's own text of an instant, written at once instead of field by field: every record has half a dozen of them."""
+    """SQLAlchemy's own text of an instant, written at once instead of field by field."""
 
     def bind_processor(self, dialect: Dialect) -> Callable[[datetime | None], str | None]:
         del dialect
         return _utc_text
 
 
-def _utc_text(value: datetime | None) -> str | None:
-    return None if value is None else value.isoformat(" ", "microseconds")[: len("2026-06-10 10:00:00.123456")]
+@lru_cache(maxsize=256)  # a record names each of its instants in several columns
+def _utc_text(in_utc: datetime | None) -> str | None:
+    return None if in_utc is None else in_utc.isoformat(" ", "microseconds").removesuffix("+00:00")
 
 
 class Instant(TypeDecorator[datetime]):

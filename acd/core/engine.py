@@ -50,7 +50,8 @@ class Engine:
         Raises: IllegalTransition, UnknownName: a desk command that does not fit; nothing changed. Facts never raise.
         """
         x, kind = self._exchange, type(input)
-        x.now = max(float(now), x.now)
+        if now > x.now:
+            x.now = float(now)
         x.events, x.effects = [], []
         act = _ACT[kind]
         if kind not in _BEFORE_DEADLINES:

@@ -186,14 +186,13 @@ class Fold:
 
         Raises: BrokenHistory: the event does not fit the state.
         """
-        state, kind = self.state, type(event)
-        state.clock = now
-        step = _FOLD.get(kind)
+        kind = type(event)
+        self.state.clock = now
         try:
-            if step is not None:
-                step(self, event, now)
+            if kind in _FOLD:
+                _FOLD[kind](self, event, now)
             if kind in statistics.COUNTED:
-                statistics.apply(state.statistics, event, now)
+                statistics.apply(self.state.statistics, event, now)
         except KeyError as missing:
             raise BrokenHistory(f"{type(event).__name__} speaks of {missing}, which is not there: {event}") from missing
 

@@ -204,7 +204,7 @@ def _in_turn(queue: s.Queue, agents: list[AgentId]) -> list[AgentId]:
 
 def _candidates(snapshot: Snapshot, queue: Queue, roster: Roster, ranked: list[AgentId]) -> tuple[Candidate, ...]:
     if queue.strategy != "round_robin":
-        return tuple([roster.candidates[one] for one in ranked])
+        return tuple(map(roster.candidates.__getitem__, ranked))
     last = snapshot.state.queues[queue.id].last_agent
     turn = list(roster.fit.levels)
     start = bisect_right(turn, last) if last is not None else 0

@@ -49,6 +49,9 @@ CATEGORIES: Final = ("logged_off", "not_ready", "busy", "unregistered", FREE)
 CHANGES_KEPT: Final = 4096
 """Then the rosters are computed anew: those of queues nobody calls would otherwise keep every change for ever."""
 
+MOVE_COSTS: Final = 4
+"""To move one agent in a roster costs about as much as to enter so many in a new one."""
+
 _COULD_BE_TRIED: Final = frozenset({FREE, "busy"})
 _FAILURES: Final = frozenset(FailureCause.__args__)  # type: ignore[attr-defined]
 _TAKEN_OR_GONE: Final = frozenset({"answered", "abandoned"})
@@ -216,11 +219,15 @@ class Fold:
             self._rosters, self._rosters_day = {}, state.statistics.day
             changed.clear()
         known = self._rosters.get((queue, relaxation))
+        if known is not None and known.seen < len(changed):
+            moved = known.fit.agents.intersection(changed[known.seen :])
+            if len(moved) * MOVE_COSTS <= len(known.fit.agents):
+                known.update(moved, self._category_of)
+            else:
+                known = None
         if known is None:
             fit = self.index.eligibility(queue, relaxation)
             known = self._rosters[queue, relaxation] = Roster(state, self.index.queues[queue].strategy, fit, self.categories)
-        elif known.seen < len(changed):
-            known.update(set(changed[known.seen :]), self._category_of)
         known.seen = len(changed)
         return known
 

@@ -74,13 +74,12 @@ class Roster:
         return told
 
     def update(self, changed: Iterable[AgentId], category_of: Mapping[AgentId, str]) -> None:
-        """Put those who may have changed where they belong now."""
+        """Put those of the line who may have changed where they belong now."""
         for agent in changed:
-            if agent in self.fit.agents:
-                self._take_out(agent)
-                after = category_of.get(agent)
-                if after is not None:
-                    self._put_in(agent, after)
+            self._take_out(agent)
+            after = category_of.get(agent)
+            if after is not None:
+                self._put_in(agent, after)
 
     def _take_out(self, agent: AgentId) -> None:
         before = self._category.pop(agent, None)

@@ -46,7 +46,7 @@ def test_a_roster_kept_is_the_roster_computed_anew(strategy, changes):
         if category is not None:
             category_of[name] = category
             categories[category].add(name)
-        kept.update([name], category_of)
+        kept.update(fit.agents & {name}, category_of)
         anew = Roster(state, strategy, fit, categories)
         assert (kept.names, kept.candidates) == (anew.names, anew.candidates)
         for out in routing.UNAVAILABLE:

@@ -11,7 +11,7 @@ import asyncio
 import datetime as dt
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -71,8 +71,7 @@ class _Folded(msgspec.Struct, kw_only=True):
 
 def instant(now: float) -> dt.datetime:
     """The civil instant of a journal time, cut to the millisecond."""
-    milliseconds = int(now * 1000)
-    return dt.datetime.fromtimestamp(milliseconds // 1000, dt.UTC) + dt.timedelta(milliseconds=milliseconds % 1000)
+    return dt.datetime.fromtimestamp(int(now * 1000) / 1000, dt.UTC)
 
 
 class CdrFeed:
@@ -94,7 +93,9 @@ class CdrFeed:
         self._assembler = Assembler()
         self._finished: list[tuple[Cdr, Charge | None]] = []
         self._seq = 0
-        self._lingering: dict[str, asyncio.TimerHandle] = {}
+        self._lingering: dict[str, float] = {}
+        """Until when, on the clock of the loop; in the order in which it comes."""
+        self._linger_timer: asyncio.TimerHandle | None = None
         self._flusher: asyncio.Task[None] | None = None
         self.cdrs = 0
         self.stumbles = 0
@@ -114,83 +115,24 @@ class CdrFeed:
     def apply(self, entry: Entry) -> None:
         self._seq = entry.seq
         # A crash ended its calls when it happened, not when we came back: nobody pays for the time between (the last sign of life counts).
-        now = self._folded.alive_at if isinstance(entry.input, ServiceStarted) else entry.now
+        now = self._folded.alive_at if type(entry.input) is ServiceStarted else entry.now
         self._folded.alive_at = entry.now
         if not entry.events:
             return
         at = instant(now)
         for event in entry.events:
+            step = self._FOLD.get(type(event))
+            if step is None:
+                continue
             try:
-                self._apply(event, now, at)
+                step(self, event, now, at)
             except LedgerError:
                 self.stumbles += 1
                 log.exception("! %s: entry %d does not fit into the ledger", self._tenant, entry.seq)
 
-    def _apply(self, event: ev.Event, now: float, at: dt.datetime) -> None:
-        match event:
-            case ev.CallOffered():
-                self._begin(event, at)
-            case ev.LegInitiated():
-                self._leg_began(event, at)
-            case ev.LegConnected():
-                self._answered(event.leg, at)
-            case ev.LegCleared():
-                self._leg_ended(event, at)
-            case ev.LegQuoted():
-                if (call := self._folded.call_of.get(event.leg)) is not None:
-                    self._put(facts.LegPriced(conversation=call, at=at, leg=event.leg, quote=msgspec.convert(event.quote, Quote)))
-            case ev.LegMeasured():
-                self._measured(event, at)
-            case ev.MenuEntered():
-                self._move_main(event.call, "menu", event.menu, at)
-            case ev.MenuLeft():
-                self._outcome(event.call, event.digit or "fallback")
-            case ev.Queued():
-                self._move_main(event.call, "queue", event.queue, at)
-            case ev.QueueLeft():
-                self._outcome(event.call, event.outcome)
-            case ev.AnnouncementBegan():
-                self._move_main(event.call, "announcement", " ".join(event.sounds), at)
-            case ev.CallForwarded():
-                self._move_main(event.call, "forward", event.number, at, caused_by=event.by)
-            case ev.CallEstablished():
-                self._talk(event, at)
-            case ev.CallHeld():
-                self._move_all(event.call, "talk", "hold", event.by, at)
-            case ev.CallRetrieved():
-                self._move_all(event.call, "hold", "talk", event.by, at)
-            case ev.LegHeld():
-                if event.by is None and (call := self._folded.call_of.get(event.leg)) is not None:
-                    self._move_all(CallId(call), "talk", "hold", event.leg, at)
-            case ev.LegRetrieved():
-                if (call := self._folded.call_of.get(event.leg)) is not None:
-                    self._move_all(CallId(call), "hold", "talk", event.leg, at)
-            case ev.RecordingBegan():
-                self._folded.recordings[event.recording] = (event.call, event.legs)
-                self._conversation(event.call).recordings.add(event.recording)
-            case ev.RecordingKept():
-                self._recorded(event, at)
-            case ev.DispositionSet():
-                conversation = self._folded.conversations.get(event.call)
-                if conversation is not None and conversation.over_at is None:
-                    self._put(facts.Disposition(conversation=event.call, at=at, code=event.code))
-                else:
-                    self._late.append((event.call, event.code))
-                    self._flush_later()
-            case ev.CallCleared():
-                self._over(event, now)
-            case _:
-                pass
-
-    def _conversation(self, call: str) -> _Conversation:
-        return self._folded.conversations[call]
-
-    def _put(self, fact: facts.Fact) -> Cdr | None:
-        return self._assembler.apply(fact)
-
-    def _begin(self, event: ev.CallOffered, at: dt.datetime) -> None:
+    def _call_offered(self, event: ev.CallOffered, _now: float, at: dt.datetime) -> None:
         self._folded.conversations[event.call] = _Conversation(call=event.call)
-        self._put(
+        self._assembler.apply(
             facts.ConversationBegan(
                 conversation=event.call,
                 at=at,
@@ -204,13 +146,13 @@ class CdrFeed:
             )
         )
 
-    def _leg_began(self, event: ev.LegInitiated, at: dt.datetime) -> None:
-        conversation = self._conversation(event.call)
+    def _leg_initiated(self, event: ev.LegInitiated, _now: float, at: dt.datetime) -> None:
+        conversation = self._folded.conversations[event.call]
         self._folded.call_of[event.leg] = event.call
         conversation.legs[event.leg] = _Leg(role=event.role)
         if conversation.main is None:
             conversation.main = event.leg
-        self._put(
+        self._assembler.apply(
             facts.LegBegan(
                 conversation=event.call,
                 at=at,
@@ -237,44 +179,81 @@ class CdrFeed:
     ) -> None:
         known = conversation.legs[leg]
         if known.segment is not None:
-            self._put(facts.SegmentEnded(conversation=conversation.call, at=at, segment=known.segment, outcome=outcome))
+            self._assembler.apply(facts.SegmentEnded(conversation=conversation.call, at=at, segment=known.segment, outcome=outcome))
         conversation.segments += 1
         known.segment = f"{conversation.call}/s{conversation.segments}"
         known.kind = kind
-        self._put(
+        self._assembler.apply(
             facts.SegmentBegan(
                 conversation=conversation.call, at=at, segment=known.segment, leg=leg, kind=kind, party=party, caused_by=caused_by
             )
         )
 
     def _move_main(self, call: CallId, kind: str, party: str, at: dt.datetime, caused_by: str = "") -> None:
-        conversation = self._conversation(call)
+        conversation = self._folded.conversations[call]
         if conversation.main is not None and conversation.legs[conversation.main].segment is not None:
             outcome, conversation.outcome = conversation.outcome, ""
             self._move(conversation, conversation.main, kind, party, at, caused_by, outcome)
 
-    def _move_all(self, call: CallId, before: str, after: str, by: str, at: dt.datetime) -> None:
-        conversation = self._folded.conversations.get(call)
+    def _move_all(self, call: str | None, before: str, after: str, by: str, at: dt.datetime) -> None:
+        conversation = self._folded.conversations.get(call) if call is not None else None
         if conversation is None:
             return
         for leg, known in conversation.legs.items():
             if known.segment is not None and known.kind == before:
                 self._move(conversation, leg, after, by, at, by)
 
-    def _outcome(self, call: CallId, outcome: str) -> None:
-        self._conversation(call).outcome = outcome
+    def _menu_entered(self, event: ev.MenuEntered, _now: float, at: dt.datetime) -> None:
+        self._move_main(event.call, "menu", event.menu, at)
+
+    def _menu_left(self, event: ev.MenuLeft, _now: float, _at: dt.datetime) -> None:
+        self._folded.conversations[event.call].outcome = event.digit or "fallback"
+
+    def _queued(self, event: ev.Queued, _now: float, at: dt.datetime) -> None:
+        self._move_main(event.call, "queue", event.queue, at)
+
+    def _queue_left(self, event: ev.QueueLeft, _now: float, _at: dt.datetime) -> None:
+        self._folded.conversations[event.call].outcome = event.outcome
+
+    def _announcement_began(self, event: ev.AnnouncementBegan, _now: float, at: dt.datetime) -> None:
+        self._move_main(event.call, "announcement", " ".join(event.sounds), at)
+
+    def _call_forwarded(self, event: ev.CallForwarded, _now: float, at: dt.datetime) -> None:
+        self._move_main(event.call, "forward", event.number, at, caused_by=event.by)
+
+    def _call_held(self, event: ev.CallHeld, _now: float, at: dt.datetime) -> None:
+        self._move_all(event.call, "talk", "hold", event.by, at)
+
+    def _call_retrieved(self, event: ev.CallRetrieved, _now: float, at: dt.datetime) -> None:
+        self._move_all(event.call, "hold", "talk", event.by, at)
+
+    def _leg_held(self, event: ev.LegHeld, _now: float, at: dt.datetime) -> None:
+        if event.by is None:
+            self._move_all(self._folded.call_of.get(event.leg), "talk", "hold", event.leg, at)
+
+    def _leg_retrieved(self, event: ev.LegRetrieved, _now: float, at: dt.datetime) -> None:
+        self._move_all(self._folded.call_of.get(event.leg), "hold", "talk", event.leg, at)
+
+    def _leg_connected(self, event: ev.LegConnected, _now: float, at: dt.datetime) -> None:
+        self._answered(event.leg, at)
+
+    def _leg_quoted(self, event: ev.LegQuoted, _now: float, at: dt.datetime) -> None:
+        call = self._folded.call_of.get(event.leg)
+        if call is not None:
+            quote = msgspec.convert(event.quote, Quote)
+            self._assembler.apply(facts.LegPriced(conversation=call, at=at, leg=event.leg, quote=quote))
 
     def _answered(self, leg: str, at: dt.datetime) -> None:
         call = self._folded.call_of.get(leg)
         if call is None:
             return
-        known = self._conversation(call).legs[leg]
+        known = self._folded.conversations[call].legs[leg]
         if not known.answered and known.segment is not None:
             known.answered = True
-            self._put(facts.LegAnswered(conversation=call, at=at, leg=leg))
+            self._assembler.apply(facts.LegAnswered(conversation=call, at=at, leg=leg))
 
-    def _talk(self, event: ev.CallEstablished, at: dt.datetime) -> None:
-        conversation = self._conversation(event.call)
+    def _call_established(self, event: ev.CallEstablished, _now: float, at: dt.datetime) -> None:
+        conversation = self._folded.conversations[event.call]
         for leg, other in ((event.a, event.b), (event.b, event.a)):
             known = conversation.legs.get(leg)
             if known is None or known.segment is None:
@@ -285,17 +264,17 @@ class CdrFeed:
                 outcome, conversation.outcome = conversation.outcome, ""
             self._move(conversation, leg, "talk", other, at, outcome=outcome or "answered")
 
-    def _leg_ended(self, event: ev.LegCleared, at: dt.datetime) -> None:
+    def _leg_cleared(self, event: ev.LegCleared, _now: float, at: dt.datetime) -> None:
         call = self._folded.call_of.get(event.leg)
         if call is None:
             return
-        conversation = self._conversation(call)
+        conversation = self._folded.conversations[call]
         known = conversation.legs[event.leg]
         if known.segment is not None:
             outcome = conversation.outcome if event.leg == conversation.main and conversation.outcome else event.cause
-            self._put(facts.SegmentEnded(conversation=call, at=at, segment=known.segment, outcome=outcome))
+            self._assembler.apply(facts.SegmentEnded(conversation=call, at=at, segment=known.segment, outcome=outcome))
             known.segment = None
-            self._put(
+            self._assembler.apply(
                 facts.LegEnded(
                     conversation=call,
                     at=at,
@@ -306,7 +285,7 @@ class CdrFeed:
                 )
             )
 
-    def _measured(self, event: ev.LegMeasured, at: dt.datetime) -> None:
+    def _leg_measured(self, event: ev.LegMeasured, _now: float, at: dt.datetime) -> None:
         conversation = self._folded.conversations.get(event.call)
         known = conversation.legs.get(event.leg) if conversation is not None else None
         if conversation is None or known is None or known.measured:
@@ -317,7 +296,7 @@ class CdrFeed:
         if not received:  # nothing was heard, so nothing can be said of how well
             self._finish_if_complete(conversation)
             return
-        self._put(
+        self._assembler.apply(
             facts.QualityMeasured(
                 conversation=event.call,
                 at=at,
@@ -333,38 +312,63 @@ class CdrFeed:
         )
         self._finish_if_complete(conversation)
 
-    def _recorded(self, event: ev.RecordingKept, at: dt.datetime) -> None:
+    def _recording_began(self, event: ev.RecordingBegan, _now: float, _at: dt.datetime) -> None:
+        self._folded.recordings[event.recording] = (event.call, event.legs)
+        self._folded.conversations[event.call].recordings.add(event.recording)
+
+    def _recording_kept(self, event: ev.RecordingKept, _now: float, at: dt.datetime) -> None:
         call, legs = self._folded.recordings.pop(event.recording, (event.call, ()))
         conversation = self._folded.conversations.get(call)
         if conversation is None:
             return
         conversation.recordings.discard(event.recording)
         if event.error is None and legs:
-            self._put(facts.RecordingMade(conversation=call, at=at, legs=legs, path=event.path, duration_ms=event.duration_ms))
+            self._assembler.apply(facts.RecordingMade(conversation=call, at=at, legs=legs, path=event.path, duration_ms=event.duration_ms))
         self._finish_if_complete(conversation)
+
+    def _disposition_set(self, event: ev.DispositionSet, _now: float, at: dt.datetime) -> None:
+        conversation = self._folded.conversations.get(event.call)
+        if conversation is not None and conversation.over_at is None:
+            self._assembler.apply(facts.Disposition(conversation=event.call, at=at, code=event.code))
+        else:
+            self._late.append((event.call, event.code))
+            self._flush_later()
 
     # ------------------------------------------------------------------ the end of a conversation
 
-    def _over(self, event: ev.CallCleared, now: float) -> None:
-        conversation = self._conversation(event.call)
+    def _call_cleared(self, event: ev.CallCleared, now: float, _at: dt.datetime) -> None:
+        conversation = self._folded.conversations[event.call]
         conversation.over_at = now
         conversation.cause = "cut" if event.cause == "restart" else event.cause
         if not self._finish_if_complete(conversation):
             loop = asyncio.get_running_loop()
-            self._lingering[event.call] = loop.call_later(LINGER_S, self._finish, conversation)
+            self._lingering[event.call] = loop.time() + LINGER_S
+            if self._linger_timer is None:
+                self._linger_timer = loop.call_later(LINGER_S, self._lingered, loop)
+
+    def _lingered(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Finish whose time is up. One timer serves all, since most are gone when it comes."""
+        now = loop.time()
+        due = [call for call, until in self._lingering.items() if until <= now]
+        later = next((until for until in self._lingering.values() if until > now), None)
+        self._linger_timer = loop.call_at(later, self._lingered, loop) if later is not None else None
+        for call in due:
+            self._finish(self._folded.conversations[call])
 
     def _finish_if_complete(self, conversation: _Conversation) -> bool:
         if conversation.over_at is None:
             return False
-        waits = conversation.recordings or any(leg.answered and not leg.measured for leg in conversation.legs.values())
-        if waits and conversation.cause != "cut":
-            return False
+        if conversation.cause != "cut":
+            if conversation.recordings:
+                return False
+            for leg in conversation.legs.values():
+                if leg.answered and not leg.measured:
+                    return False
         self._finish(conversation)
         return True
 
     def _finish(self, conversation: _Conversation) -> None:
-        if (timer := self._lingering.pop(conversation.call, None)) is not None:
-            timer.cancel()
+        self._lingering.pop(conversation.call, None)
         if self._folded.conversations.pop(conversation.call, None) is None or conversation.over_at is None:
             return
         for leg in conversation.legs:
@@ -372,7 +376,7 @@ class CdrFeed:
         for recording in conversation.recordings:
             self._folded.recordings.pop(RecordingId(recording), None)
         try:
-            cdr = self._put(
+            cdr = self._assembler.apply(
                 facts.ConversationEnded(conversation=conversation.call, at=instant(conversation.over_at), cause=conversation.cause)
             )
         except LedgerError as error:
@@ -390,6 +394,31 @@ class CdrFeed:
         self._finished.append((cdr, charge))
         self.cdrs += 1
         self._flush_later()
+
+    _FOLD: ClassVar[dict[type, Callable[[CdrFeed, Any, float, dt.datetime], None]]] = {
+        ev.CallOffered: _call_offered,
+        ev.LegInitiated: _leg_initiated,
+        ev.LegConnected: _leg_connected,
+        ev.LegCleared: _leg_cleared,
+        ev.LegQuoted: _leg_quoted,
+        ev.LegMeasured: _leg_measured,
+        ev.MenuEntered: _menu_entered,
+        ev.MenuLeft: _menu_left,
+        ev.Queued: _queued,
+        ev.QueueLeft: _queue_left,
+        ev.AnnouncementBegan: _announcement_began,
+        ev.CallForwarded: _call_forwarded,
+        ev.CallEstablished: _call_established,
+        ev.CallHeld: _call_held,
+        ev.CallRetrieved: _call_retrieved,
+        ev.LegHeld: _leg_held,
+        ev.LegRetrieved: _leg_retrieved,
+        ev.RecordingBegan: _recording_began,
+        ev.RecordingKept: _recording_kept,
+        ev.DispositionSet: _disposition_set,
+        ev.CallCleared: _call_cleared,
+    }
+    """Events that are not here say nothing to a record."""
 
     # ------------------------------------------------------------------ the writer
 
@@ -428,10 +457,10 @@ class CdrFeed:
 
         Raises: RuntimeError: the database does not take the CDRs; they are in the journal and will be folded again.
         """
+        if self._linger_timer is not None:
+            self._linger_timer.cancel()
         for call in list(self._lingering):
-            conversation = self._folded.conversations.get(call)
-            if conversation is not None:
-                self._finish(conversation)
+            self._finish(self._folded.conversations[call])
         if self._flusher is not None:
             self._flusher.cancel()
             await asyncio.gather(self._flusher, return_exceptions=True)
@@ -451,7 +480,7 @@ class CdrFeed:
 
 def _number(quality: dict[str, float | int | str | None], name: str) -> float:
     value = quality.get(name)
-    return float(value) if isinstance(value, int | float) else 0.0
+    return float(value) if isinstance(value, (int, float)) else 0.0
 
 
 __all__ = ["CdrFeed", "LegId", "instant"]

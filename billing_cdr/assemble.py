@@ -193,8 +193,9 @@ class Assembler:
         closed[fact.conversation] = None
         if len(closed) > REMEMBERED:
             del closed[next(iter(closed))]
-        problems = _problems(conversation, fact)
-        cdr = _record(conversation, fact, problems)
+        spans = {name: _span(segment, fact.at) for name, segment in conversation.segments.items()}
+        problems = _problems(conversation, fact, spans)
+        cdr = _record(conversation, fact, spans, problems)
         if problems:
             raise LedgerError(fact.conversation, problems, cdr)
         return cdr
@@ -332,7 +333,15 @@ _UNORDERED: Final = frozenset({QualityMeasured, RecordingMade})
 """These come from the media workers, whose reports may arrive in any order."""
 
 
-def _problems(conversation: _Conversation, end: ConversationEnded) -> list[str]:
+Span = tuple[int, int]
+"""First and last instant of a segment in milliseconds; one that never ended lasts until the conversation does."""
+
+
+def _span(segment: _OpenSegment, end_at: datetime) -> Span:
+    return epoch_ms(segment.began.at), epoch_ms(end_at if segment.ended is None else segment.ended.at)
+
+
+def _problems(conversation: _Conversation, end: ConversationEnded, spans: dict[str, Span]) -> list[str]:
     """Check everything that must hold when a conversation is over."""
     problems: list[str] = []
     if not conversation.legs and end.cause not in CUTS:
@@ -353,7 +362,7 @@ def _problems(conversation: _Conversation, end: ConversationEnded) -> list[str]:
         if leg.ended is None:
             problems.append(f"leg {leg_id} never ended")
             continue
-        problems += _tiling(leg_id, leg, by_leg[leg_id])
+        problems += _tiling(leg_id, leg, by_leg[leg_id], spans)
     for recording in conversation.recordings:
         longest = max(between_ms(conversation.legs[leg].began.at, end.at) for leg in recording.legs)
         if not 0 <= recording.duration_ms <= longest + RECORDING_SLACK_MS:
@@ -365,7 +374,7 @@ def _answered_by(leg: _OpenLeg, at: datetime) -> bool:
     return leg.answered_at is not None and leg.answered_at <= at
 
 
-def _tiling(leg_id: str, leg: _OpenLeg, segments: list[_OpenSegment]) -> list[str]:
+def _tiling(leg_id: str, leg: _OpenLeg, segments: list[_OpenSegment], spans: dict[str, Span]) -> list[str]:
     """Segments are in the order they began, and never overlap (`_begin_segment` sees to that); what is left are gaps."""
     assert leg.ended is not None
     if not segments:
@@ -373,24 +382,32 @@ def _tiling(leg_id: str, leg: _OpenLeg, segments: list[_OpenSegment]) -> list[st
     problems = []
     reached = epoch_ms(leg.began.at)
     for segment in segments:
-        begins = epoch_ms(segment.began.at)
+        begins, ends = spans[segment.began.segment]
         if begins != reached:
             problems.append(f"leg {leg_id} is nowhere for {begins - reached} ms before segment {segment.began.segment}")
-        reached = begins if segment.ended is None else epoch_ms(segment.ended.at)
+        reached = begins if segment.ended is None else ends
     left = epoch_ms(leg.ended.at) - reached
     if left and segments[-1].ended is not None:
         problems.append(f"leg {leg_id} ends {left} ms after its last segment")
     return problems
 
 
-def _record(conversation: _Conversation, end: ConversationEnded, problems: list[str]) -> Cdr:
+def _record(conversation: _Conversation, end: ConversationEnded, spans: dict[str, Span], problems: list[str]) -> Cdr:
     began = conversation.began
-    segments = tuple(_segment(segment, end.at) for segment in conversation.segments.values())
-    legs = tuple(_cdr_leg(leg, began.tenant, end.at) for leg in conversation.legs.values())
+    segments = tuple([_segment(segment, end.at, spans[name]) for name, segment in conversation.segments.items()])
+    legs = tuple([_cdr_leg(leg, began.tenant, end.at) for leg in conversation.legs.values()])
     main = _main_leg(conversation)
-    mine = [segment for segment in segments if segment.leg == main]
-    answered = min((segment.began_at for segment in mine if segment.kind == "talk"), default=None)
-    queues = [segment.party for segment in mine if segment.kind == "queue"]
+    answered: datetime | None = None
+    queue: str | None = None
+    spent_ms = {"queue": 0, "talk": 0, "hold": 0}
+    for segment in segments:
+        kind = segment.kind
+        if segment.leg == main and kind in spent_ms:
+            spent_ms[kind] += segment.duration_ms
+            if kind == "queue":
+                queue = segment.party
+            elif kind == "talk" and answered is None:  # segments are in the order they began
+                answered = segment.began_at
     return Cdr(
         id=began.conversation,
         tenant=began.tenant,
@@ -400,16 +417,16 @@ def _record(conversation: _Conversation, end: ConversationEnded, problems: list[
         trunk=began.trunk,
         did=began.did,
         language=began.language,
-        queue=queues[-1] if queues else None,
+        queue=queue,
         agent=_first_agent(conversation),
         began_at=began.at,
         answered_at=answered,
         ended_at=end.at,
         duration_ms=between_ms(began.at, end.at),
-        ring_ms=_union_ms([segment for segment in segments if segment.kind in _RINGING_KINDS]),
-        queue_ms=sum(segment.duration_ms for segment in mine if segment.kind == "queue"),
-        talk_ms=sum(segment.duration_ms for segment in mine if segment.kind == "talk"),
-        hold_ms=sum(segment.duration_ms for segment in mine if segment.kind == "hold"),
+        ring_ms=_union_ms([spans[segment.segment] for segment in segments if segment.kind in _RINGING_KINDS]),
+        queue_ms=spent_ms["queue"],
+        talk_ms=spent_ms["talk"],
+        hold_ms=spent_ms["hold"],
         outcome=_outcome(conversation, end.cause, main, talked=answered is not None),
         cause=end.cause,
         disposition=conversation.disposition,
@@ -451,8 +468,8 @@ def _outcome(conversation: _Conversation, cause: str, main: str | None, *, talke
     return OUTCOMES.get(ended.cause) or _BY_STATUS.get(ended.sip_status or 0, "failed")
 
 
-def _segment(segment: _OpenSegment, end_at: datetime) -> Segment:
-    began, ended_at = segment.began, end_at if segment.ended is None else segment.ended.at
+def _segment(segment: _OpenSegment, end_at: datetime, span: Span) -> Segment:
+    began, ended = segment.began, segment.ended
     return Segment(
         segment=began.segment,
         leg=began.leg,
@@ -460,9 +477,9 @@ def _segment(segment: _OpenSegment, end_at: datetime) -> Segment:
         party=began.party,
         caused_by=began.caused_by,
         began_at=began.at,
-        ended_at=ended_at,
-        duration_ms=between_ms(began.at, ended_at),
-        outcome="" if segment.ended is None else segment.ended.outcome,
+        ended_at=end_at if ended is None else ended.at,
+        duration_ms=span[1] - span[0],
+        outcome="" if ended is None else ended.outcome,
     )
 
 
@@ -490,10 +507,10 @@ def _cdr_leg(leg: _OpenLeg, tenant: str, end_at: datetime) -> CdrLeg:
     )
 
 
-def _union_ms(segments: list[Segment]) -> int:
+def _union_ms(spans: list[Span]) -> int:
     """Measure the time in which at least one of the segments lasts: phones that ring together ring once."""
     total, reached = 0, None
-    for begins, ends in sorted((epoch_ms(segment.began_at), epoch_ms(segment.ended_at)) for segment in segments):
+    for begins, ends in sorted(spans):
         start = begins if reached is None else max(begins, reached)
         total += max(0, ends - start)
         reached = ends if reached is None else max(reached, ends)

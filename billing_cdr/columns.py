@@ -6,12 +6,14 @@ ISO text in UTC. MariaDB drops microseconds and time zones unless told otherwise
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import BigInteger, DateTime, Dialect, Numeric, String, Text
-from sqlalchemy.dialects import mysql
+from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from billing_cdr.money import to_micros
@@ -37,6 +39,19 @@ class Amount(TypeDecorator[Decimal]):
         return Decimal(value).scaleb(-6) if dialect.name == "sqlite" else Decimal(value)
 
 
+class _UtcText(sqlite.DATETIME):
+    """SQLAlchemy's own text of an instant, written at once instead of field by field."""
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[datetime | None], str | None]:
+        del dialect
+        return _utc_text
+
+
+@lru_cache(maxsize=256)  # a record names each of its instants in several columns
+def _utc_text(in_utc: datetime | None) -> str | None:
+    return None if in_utc is None else in_utc.isoformat(" ", "microseconds").removesuffix("+00:00")
+
+
 class Instant(TypeDecorator[datetime]):
     """An aware instant with microseconds, always handed out in UTC."""
 
@@ -44,6 +59,8 @@ class Instant(TypeDecorator[datetime]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(_UtcText())  # type: ignore[no-untyped-call]
         if dialect.name in MYSQL:
             return dialect.type_descriptor(mysql.DATETIME(fsp=6))
         return dialect.type_descriptor(DateTime(timezone=dialect.name == "postgresql"))
@@ -53,8 +70,8 @@ class Instant(TypeDecorator[datetime]):
             return None
         if value.tzinfo is None:
             raise ValueError(f"{value.isoformat()} names no time zone")
-        in_utc = value.astimezone(UTC)
-        return in_utc if dialect.name == "postgresql" else in_utc.replace(tzinfo=None)
+        in_utc = value if value.tzinfo is UTC else value.astimezone(UTC)
+        return in_utc.replace(tzinfo=None) if dialect.name in MYSQL else in_utc
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
+_MS_PER_DAY = 86_400_000
 
 
 def epoch_ms(at: datetime) -> int:
@@ -19,7 +19,8 @@ def epoch_ms(at: datetime) -> int:
     """
     if at.tzinfo is None:
         raise ValueError(f"{at.isoformat()} names no time zone")
-    return (at - _EPOCH) // _MILLISECOND
+    passed = at - _EPOCH
+    return passed.days * _MS_PER_DAY + passed.seconds * 1000 + passed.microseconds // 1000
 
 
 def from_epoch_ms(milliseconds: int) -> datetime:

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final, Literal
+from weakref import WeakKeyDictionary
 
 import msgspec
 from msgspec import Struct
@@ -20,6 +21,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     ColumnElement,
+    Dialect,
     ForeignKeyConstraint,
     Index,
     Integer,
@@ -28,6 +30,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     and_,
+    bindparam,
     func,
     or_,
     select,
@@ -37,7 +40,7 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql.dml import Insert
 
-from billing_cdr.cdr import Cdr
+from billing_cdr.cdr import Cdr, CdrLeg
 from billing_cdr.charge import Charge
 from billing_cdr.columns import MYSQL, Amount, Instant, Label, document, key
 from billing_cdr.errors import StoreConflict
@@ -278,20 +281,15 @@ async def note_disposition(bind: Bind, cdr: str, code: str) -> bool:
 
 
 async def _save(conn: AsyncConnection, cdrs: Sequence[Cdr], charges: Sequence[Charge], feed: str, seq: int) -> Saved:
+    inserts = _inserts(conn.dialect)
     rows = {cdr.id: _cdr_row(cdr) for cdr in cdrs}
     known = await _documents(conn, list(rows))
     fresh = [cdr for cdr in cdrs if cdr.id not in known]
-    if fresh:
-        await conn.execute(_insert_if_absent(conn, cdr_table), [rows[cdr.id] for cdr in fresh])
-        legs = [_leg_row(cdr, index) for cdr in fresh for index in range(len(cdr.legs))]
-        if legs:
-            await conn.execute(_insert_if_absent(conn, leg_table), legs)
-    wanted = [_charge_row(charge, 1) for charge in charges if charge.cdr not in known]
-    if wanted:
-        await conn.execute(_insert_if_absent(conn, charge_table), wanted)
-    await conn.execute(_insert_if_absent(conn, position_table), [{"feed": feed, "seq": seq}])
-    await conn.execute(update(position_table).where(position_table.c.feed == feed, position_table.c.seq < seq).values(seq=seq))
-    differing = tuple(sorted(cdr_id for cdr_id, text in known.items() if text != rows[cdr_id]["document"]))
+    await inserts.cdr.rows(conn, [rows[cdr.id] for cdr in fresh])
+    await inserts.leg.rows(conn, [_leg_row(cdr.id, leg) for cdr in fresh for leg in cdr.legs])
+    await inserts.charge.rows(conn, [_charge_row(charge, 1) for charge in charges if charge.cdr not in known])
+    await inserts.position.rows(conn, [(feed, seq)])
+    differing = tuple(sorted(cdr_id for cdr_id, text in known.items() if text != rows[cdr_id][_DOCUMENT]))
     return Saved(new=len(fresh), known=len(known) - len(differing), differing=differing)
 
 
@@ -361,7 +359,7 @@ async def save_plan(bind: Bind, plan: Plan, scope: Scope = HOUSE) -> None:
         "document": text,
     }
     async with _on(bind) as conn:
-        await conn.execute(_insert_if_absent(conn, plan_table), [row])
+        await conn.execute(_insert_if_absent(conn.dialect, plan_table), [row])
         stored = await conn.scalar(select(plan_table.c.fingerprint).where(same))
     if stored != plan.fingerprint():
         raise StoreConflict(f"plan {plan.id} {plan.version} of {scope} is stored with another content")
@@ -415,13 +413,15 @@ async def rerate(bind: Bind, wanted: Filter, plan_book: PlanBook, *, keep: bool 
                     changes.append(Change(cdr=entry.cdr.id, before=entry.charge, after=after, revision=entry.revision + 1))
             page = None if found.next is None else Page(limit=MAX_PAGE, after=found.next)
         if keep and changes:
-            await conn.execute(charge_table.insert(), [_charge_row(change.after, change.revision) for change in changes])
+            names = charge_table.columns.keys()
+            rows = [dict(zip(names, _charge_row(change.after, change.revision), strict=True)) for change in changes]
+            await conn.execute(charge_table.insert(), rows)
     return tuple(changes)
 
 
-def _insert_if_absent(conn: AsyncConnection, table: Table) -> Insert:
+def _insert_if_absent(dialect: Dialect, table: Table) -> Insert:
     """Insert rows whose primary key is new, and leave the others alone. Nothing else is forgiven (MariaDB's INSERT IGNORE would)."""
-    match conn.dialect.name:
+    match dialect.name:
         case "postgresql":
             return postgresql.insert(table).on_conflict_do_nothing(index_elements=list(table.primary_key.columns))
         case "sqlite":
@@ -431,12 +431,69 @@ def _insert_if_absent(conn: AsyncConnection, table: Table) -> Insert:
             return mysql.insert(table).on_duplicate_key_update({own.name: own})
 
 
+def _move_forward(dialect: Dialect) -> Insert:
+    """Insert the position of a feed, or move it to where it has been read since."""
+    stands_at = position_table.c.seq
+    if dialect.name in MYSQL:
+        new = mysql.insert(position_table)
+        return new.on_duplicate_key_update(seq=func.greatest(stands_at, new.inserted.seq))
+    row: postgresql.Insert | sqlite.Insert = (postgresql if dialect.name == "postgresql" else sqlite).insert(position_table)
+    moved = row.excluded.seq
+    return row.on_conflict_do_update(index_elements=[position_table.c.feed], set_={"seq": moved}, where=stands_at < moved)
+
+
+class _RowInsert:
+    """An insert as the driver takes it, made once: compiling the statement and binding row after row by name costs more than the insert."""
+
+    def __init__(self, dialect: Dialect, statement: Insert, table: Table) -> None:
+        compiled: Any = statement.compile(dialect=dialect, column_keys=table.columns.keys())
+        assert compiled.positiontup == table.columns.keys()
+        self._text = str(compiled)
+        processors = (column.type.dialect_impl(dialect).bind_processor(dialect) for column in table.columns)
+        self._processors = [(at, process) for at, process in enumerate(processors) if process is not None]
+
+    async def rows(self, conn: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Send rows; values in the order of the table's columns."""
+        if rows:
+            await conn.exec_driver_sql(self._text, [self._bound(row) for row in rows])
+
+    def _bound(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        values = list(row)
+        for at, process in self._processors:
+            values[at] = process(values[at])
+        return tuple(values)
+
+
+class _Inserts:
+    """What `save` writes, for one dialect."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.cdr = _RowInsert(dialect, _insert_if_absent(dialect, cdr_table), cdr_table)
+        self.leg = _RowInsert(dialect, _insert_if_absent(dialect, leg_table), leg_table)
+        self.charge = _RowInsert(dialect, _insert_if_absent(dialect, charge_table), charge_table)
+        self.position = _RowInsert(dialect, _move_forward(dialect), position_table)
+
+
+_INSERTS: Final[WeakKeyDictionary[Dialect, _Inserts]] = WeakKeyDictionary()
+"""By dialect, of which every engine has one of its own."""
+
+
+def _inserts(dialect: Dialect) -> _Inserts:
+    known = _INSERTS.get(dialect)
+    if known is None:
+        known = _INSERTS[dialect] = _Inserts(dialect)
+    return known
+
+
+_STORED: Final = select(cdr_table.c.id, cdr_table.c.document).where(cdr_table.c.id.in_(bindparam("ids", expanding=True)))
+
+
 async def _documents(conn: AsyncConnection, ids: list[str]) -> dict[str, str]:
     """Fetch what is stored of these records already."""
     found: dict[str, str] = {}
     for start in range(0, len(ids), _IDS_AT_ONCE):
-        query = select(cdr_table.c.id, cdr_table.c.document).where(cdr_table.c.id.in_(ids[start : start + _IDS_AT_ONCE]))
-        found.update({row.id: row.document for row in await conn.execute(query)})
+        rows = await conn.execute(_STORED, {"ids": ids[start : start + _IDS_AT_ONCE]})
+        found.update({row.id: row.document for row in rows})
     return found
 
 
@@ -477,60 +534,63 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _cdr_row(cdr: Cdr) -> dict[str, Any]:
-    return {
-        "id": cdr.id,
-        "tenant": cdr.tenant,
-        "direction": cdr.direction,
-        "calling": cdr.calling,
-        "called": cdr.called,
-        "did": cdr.did,
-        "trunk": cdr.trunk,
-        "queue": cdr.queue,
-        "agent": cdr.agent,
-        "outcome": cdr.outcome,
-        "disposition": cdr.disposition,
-        "began_at": cdr.began_at,
-        "answered_at": cdr.answered_at,
-        "ended_at": cdr.ended_at,
-        "duration_ms": cdr.duration_ms,
-        "queue_ms": cdr.queue_ms,
-        "talk_ms": cdr.talk_ms,
-        "document": msgspec.json.encode(cdr).decode(),
-    }
+def _cdr_row(cdr: Cdr) -> tuple[Any, ...]:
+    """In the order of the table's columns, as are those below."""
+    return (
+        cdr.id,
+        cdr.tenant,
+        cdr.direction,
+        cdr.calling,
+        cdr.called,
+        cdr.did,
+        cdr.trunk,
+        cdr.queue,
+        cdr.agent,
+        cdr.outcome,
+        cdr.disposition,
+        cdr.began_at,
+        cdr.answered_at,
+        cdr.ended_at,
+        cdr.duration_ms,
+        cdr.queue_ms,
+        cdr.talk_ms,
+        msgspec.json.encode(cdr).decode(),
+    )
 
 
-def _leg_row(cdr: Cdr, index: int) -> dict[str, Any]:
-    leg = cdr.legs[index]
-    return {
-        "cdr": cdr.id,
-        "leg": leg.leg,
-        "role": leg.role,
-        "party": leg.party,
-        "number": leg.number,
-        "trunk": leg.trunk,
-        "began_at": leg.began_at,
-        "answered_at": leg.answered_at,
-        "billable_ms": leg.billable_ms,
-        "cause": leg.cause,
-        "sip_status": leg.sip_status,
-    }
+_DOCUMENT: Final = cdr_table.columns.keys().index("document")
 
 
-def _charge_row(charge: Charge, revision: int) -> dict[str, Any]:
+def _leg_row(cdr: str, leg: CdrLeg) -> tuple[Any, ...]:
+    return (
+        cdr,
+        leg.leg,
+        leg.role,
+        leg.party,
+        leg.number,
+        leg.trunk,
+        leg.began_at,
+        leg.answered_at,
+        leg.billable_ms,
+        leg.cause,
+        leg.sip_status,
+    )
+
+
+def _charge_row(charge: Charge, revision: int) -> tuple[Any, ...]:
     total = charge.totals[0]  # of several currencies the first stands in the columns, all of them in the document
-    return {
-        "cdr": charge.cdr,
-        "revision": revision,
-        "tenant": charge.tenant,
-        "at": charge.at,
-        "status": charge.status,
-        "currency": total.currency,
-        "net": total.net,
-        "vat": total.vat,
-        "gross": total.gross,
-        "document": msgspec.json.encode(charge).decode(),
-    }
+    return (
+        charge.cdr,
+        revision,
+        charge.tenant,
+        charge.at,
+        charge.status,
+        total.currency,
+        total.net,
+        total.vat,
+        total.gross,
+        msgspec.json.encode(charge).decode(),
+    )
 
 
 def _entry(cdr_document: str, charge_document: str | None, revision: int | None) -> Entry:

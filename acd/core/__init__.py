@@ -5,5 +5,6 @@ Machines, a table each: `call`, `leg`, `agent`, `work`, `queue`, `queue_entry`; 
 State: `state` (values), `fold` (state + event -> state, the only place that changes it), `replay` (journal entries, snapshots).
 Deciding, lowest first: `exchange`, `clearing`, `treatment`, `conversation`, `reach`, `distribution`, `targets`, then by who speaks:
 `arrival` (callers), `facts` (lines), `desk` (people), `house` (configuration and time); `engine` composes them.
-Rules: `skills`, `routing` (who gets whom), `decision` (proof of it), `schedule`, `estimates`, `statistics`, `admission`; board: `live`.
+Rules: `skills`, `roster` (who could), `routing` (who gets whom), `decision` (proof of it), `schedule`, `estimates`, `statistics`,
+`admission`; board: `live`.
 """

@@ -19,8 +19,8 @@ import msgspec
 from acd.core.ids import AgentId, MenuId, QueueId, ScheduleId, SiteId, TenantId, TrunkId
 
 
-class _Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Base of configuration values: frozen, by keyword."""
+class _Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Base of configuration values: frozen, by keyword; no cycles, so the collector need not look (`gc=False`)."""
 
 
 # ---------------------------------------------------------------------- where a call can go

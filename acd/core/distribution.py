@@ -115,11 +115,12 @@ def fill_or_drain(x: Exchange, queue: Queue) -> None:
 
 def settle_queues(x: Exchange) -> None:
     """After all else: queues that are no longer full say so."""
-    for running in x.state.queues.values():
-        if queues.Input.DRAINED in queues.TRANSITIONS[running.state]:
-            queue = x.fold.index.queues.get(running.id)
-            if queue is not None:
-                fill_or_drain(x, queue)
+    if not x.fold.overflowing:
+        return
+    for queue_id in [one for one in x.state.queues if one in x.fold.overflowing]:
+        queue = x.fold.index.queues.get(queue_id)
+        if queue is not None:
+            fill_or_drain(x, queue)
 
 
 def overflow_unstaffed(x: Exchange) -> None:

@@ -12,8 +12,8 @@ from acd.core.ids import AgentId, CallId, LegId, OfferId, PlayId, QueueId, Recor
 from acd.core.inputs import FailureCause
 
 
-class _Effect(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
-    """Base of all effects: frozen, tagged by class name."""
+class _Effect(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True, gc=False):
+    """Base of all effects: frozen, tagged by class name. Values hold no cycles: the collector need not look (`gc=False`)."""
 
 
 class RingCaller(_Effect, frozen=True, kw_only=True):

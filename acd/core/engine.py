@@ -49,11 +49,12 @@ class Engine:
 
         Raises: IllegalTransition, UnknownName: a desk command that does not fit; nothing changed. Facts never raise.
         """
-        x = self._exchange
-        x.now = max(float(now), x.now)
+        x, kind = self._exchange, type(input)
+        if now > x.now:
+            x.now = float(now)
         x.events, x.effects = [], []
-        act = _ACT[type(input)]
-        if type(input) not in _BEFORE_DEADLINES:
+        act = _ACT[kind]
+        if kind not in _BEFORE_DEADLINES:
             self._meet_deadlines()
         act(x, input)
         self._settle()
@@ -126,7 +127,7 @@ class Engine:
         """Until nothing is left to be done at this moment: deadlines that are due, queues that drained, contacts for free agents."""
         x = self._exchange
         self._meet_deadlines()
-        if any(isinstance(event, AgentLoggedOff) for event in x.events):
+        if AgentLoggedOff in map(type, x.events):
             distribution.overflow_unstaffed(x)
         distribution.settle_queues(x)
         while x.fold.routing_needed:

@@ -28,6 +28,7 @@ from acd.core.configuration import Agent, Menu, Number, Queue, Schedule, TenantC
 from acd.core.errors import BrokenHistory
 from acd.core.ids import AgentId, CallId, EntryId, MenuId, QueueId, ScheduleId, SiteId, TrunkId
 from acd.core.inputs import FailureCause
+from acd.core.roster import FREE, Roster
 from acd.core.timers import Timer, TimerTable, name
 
 AGENT_RING_S = 25.0
@@ -42,9 +43,14 @@ KEEP_ENDED_LEGS_S = 120.0
 """Quality and recordings come in after the end; RFC 3550 §6.3.7 lets a BYE take a few seconds."""
 KEEP_RECORDINGS_S = 86400.0
 
-FREE: Final = "free"
 CATEGORIES: Final = ("logged_off", "not_ready", "busy", "unregistered", FREE)
 """Everybody configured is in exactly one; the first that applies."""
+
+CHANGES_KEPT: Final = 4096
+"""Then the rosters are computed anew: those of queues nobody calls would otherwise keep every change for ever."""
+
+MOVE_COSTS: Final = 4
+"""To move one agent in a roster costs about as much as to enter so many in a new one."""
 
 _COULD_BE_TRIED: Final = frozenset({FREE, "busy"})
 _FAILURES: Final = frozenset(FailureCause.__args__)  # type: ignore[attr-defined]
@@ -83,6 +89,8 @@ class Index:
         """Upload of the lines that agents' phones are on, where it is limited."""
         self.channel_of: dict[AgentId, tuple[str, int]] = {}
         """Such a line, and what a channel to the agent takes of it."""
+        self.widest: dict[str, int] = {}
+        """What the widest of the channels on such a line takes."""
         self.reasons: frozenset[str] = frozenset()
         self.language = "de"
         self._eligibility: dict[tuple[QueueId, int], skills.Eligibility] = {}
@@ -114,8 +122,10 @@ class Index:
         else:
             return
         if upload is not None:
+            channel = max(kbits, FLOOR_KBITS)
             self.limits[line] = upload
-            self.channel_of[agent.id] = (line, max(kbits, FLOOR_KBITS))
+            self.channel_of[agent.id] = (line, channel)
+            self.widest[line] = max(channel, self.widest.get(line, 0))
 
     def schedule_of(self, holder: Queue | Menu) -> Schedule | None:
         """Business hours of a queue or menu; None: always open."""
@@ -148,11 +158,15 @@ class Fold:
         state = self.state
         self.index = Index(state)
         self.timers = TimerTable(state.timers)
+        self.overflowing = {queue.id for queue in state.queues.values() if queues.Input.DRAINED in queues.TRANSITIONS[queue.state]}
+        """Queues that will say so when they are no longer full."""
         self.categories: dict[str, set[AgentId]] = {category: set() for category in CATEGORIES}
         self._category_of: dict[AgentId, str] = {}
         self.tried_entries: set[EntryId] = set()
-        self._category_changes = dict.fromkeys(CATEGORIES, 0)
-        self._removed: dict[tuple[QueueId, int, str], tuple[int, tuple[AgentId, ...]]] = {}
+        self._rosters: dict[tuple[QueueId, int], Roster] = {}
+        self._rosters_day = state.statistics.day
+        self._changed: list[AgentId] = []
+        """Whose place in the rosters may have changed, in order; each roster knows how far it has read."""
         for agent in state.agents.values():
             self._categorise(agent)
         self.buckets: dict[tuple[QueueId, int], list[Rank]] = {}
@@ -175,12 +189,13 @@ class Fold:
 
         Raises: BrokenHistory: the event does not fit the state.
         """
+        kind = type(event)
         self.state.clock = now
         try:
-            step = _FOLD.get(type(event))
-            if step is not None:
-                step(self, event, now)
-            statistics.apply(self.state.statistics, event, now)
+            if kind in _FOLD:
+                _FOLD[kind](self, event, now)
+            if kind in statistics.COUNTED:
+                statistics.apply(self.state.statistics, event, now)
         except KeyError as missing:
             raise BrokenHistory(f"{type(event).__name__} speaks of {missing}, which is not there: {event}") from missing
 
@@ -196,15 +211,25 @@ class Fold:
         """Place in the queue, 1 is next."""
         return bisect_left(self.order[entry.queue], rank(entry)) + 1
 
-    def removed_by(self, category: str, queue: QueueId, relaxation: int) -> tuple[AgentId, ...]:
-        """Who could take a contact of this line but for the category, in order of name; kept until somebody enters or leaves it."""
-        key = (queue, relaxation, category)
-        known = self._removed.get(key)
-        changes = self._category_changes[category]
-        if known is None or known[0] != changes:
-            out = self.index.eligibility(queue, relaxation).agents & self.categories[category]
-            known = self._removed[key] = (changes, tuple(sorted(out)))
-        return known[1]
+    def roster(self, queue: QueueId, relaxation: int) -> Roster:
+        """Who could take a contact of this line now."""
+        state, changed = self.state, self._changed
+        if len(changed) > CHANGES_KEPT or self._rosters_day != state.statistics.day:
+            # Midnight sets the day's figures, which some are ordered by, to nothing.
+            self._rosters, self._rosters_day = {}, state.statistics.day
+            changed.clear()
+        known = self._rosters.get((queue, relaxation))
+        if known is not None and known.seen < len(changed):
+            moved = known.fit.agents.intersection(changed[known.seen :])
+            if len(moved) * MOVE_COSTS <= len(known.fit.agents):
+                known.update(moved, self._category_of)
+            else:
+                known = None
+        if known is None:
+            fit = self.index.eligibility(queue, relaxation)
+            known = self._rosters[queue, relaxation] = Roster(state, self.index.queues[queue].strategy, fit, self.categories)
+        known.seen = len(changed)
+        return known
 
     def is_reachable(self, agent: s.Agent) -> bool:
         """Whether the agent's phone can be rung: a device of ours is registered, one behind a trunk is there as long as the trunk is up."""
@@ -344,7 +369,7 @@ class Fold:
         category = self._category_of.pop(agent.id, None)
         if category is not None:
             self.categories[category].discard(agent.id)
-            self._category_changes[category] += 1
+            self._changed.append(agent.id)
 
     def _started(self, _event: e.Started, _now: float) -> None:
         self.state.stopping = False
@@ -608,17 +633,24 @@ class Fold:
         else:
             self.timers.stop(name(Timer.RELAX, entry.id))
 
+    def _step_queue(self, queue: s.Queue, step: queues.Input, now: float) -> None:
+        self._step(_QUEUE, queue, step, now)
+        if queues.Input.DRAINED in _QUEUE[queue.state]:
+            self.overflowing.add(queue.id)
+        else:
+            self.overflowing.discard(queue.id)
+
     def _queue_opened(self, event: e.QueueOpened, now: float) -> None:
-        self._step(_QUEUE, self.state.queues[event.queue], queues.Input.HOURS_BEGAN, now)
+        self._step_queue(self.state.queues[event.queue], queues.Input.HOURS_BEGAN, now)
 
     def _queue_closed(self, event: e.QueueClosed, now: float) -> None:
-        self._step(_QUEUE, self.state.queues[event.queue], queues.Input.HOURS_ENDED, now)
+        self._step_queue(self.state.queues[event.queue], queues.Input.HOURS_ENDED, now)
 
     def _queue_filled(self, event: e.QueueFilled, now: float) -> None:
-        self._step(_QUEUE, self.state.queues[event.queue], queues.Input.FILLED, now)
+        self._step_queue(self.state.queues[event.queue], queues.Input.FILLED, now)
 
     def _queue_drained(self, event: e.QueueDrained, now: float) -> None:
-        self._step(_QUEUE, self.state.queues[event.queue], queues.Input.DRAINED, now)
+        self._step_queue(self.state.queues[event.queue], queues.Input.DRAINED, now)
 
     def _offer_made(self, event: e.OfferMade, now: float) -> None:
         state = self.state
@@ -676,15 +708,14 @@ class Fold:
             after = "unregistered"
         else:
             after = FREE
+        self._changed.append(agent.id)  # the idle clock of who goes on being free may have been set anew
         if after == before:
             return
         if before is not None:
             self.categories[before].discard(agent.id)
-            self._category_changes[before] += 1
             del self._category_of[agent.id]
         if after is not None:
             self.categories[after].add(agent.id)
-            self._category_changes[after] += 1
             self._category_of[agent.id] = after
         if after == FREE or (before in _COULD_BE_TRIED and after not in _COULD_BE_TRIED and self.tried_entries):
             # The second: with the last untried one gone, those who have been tried may be tried again.

@@ -14,8 +14,8 @@ from acd.core.configuration import Target, TenantConfiguration
 from acd.core.ids import AgentId, CallId, LegId, OfferId, PlayId, RecordingId, TrunkId
 
 
-class _Input(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
-    """Base of all inputs: frozen, tagged by class name."""
+class _Input(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True, gc=False):
+    """Base of all inputs: frozen, tagged by class name. Values hold no cycles: the collector need not look (`gc=False`)."""
 
 
 # ---------------------------------------------------------------------- the house itself

@@ -5,11 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from acd.core import admission, estimates, statistics
-from acd.core.fold import FREE, Fold
+from acd.core.fold import Fold
 from acd.core.ids import AgentId, CallId, EntryId, LegId, QueueId, TrunkId
+from acd.core.roster import FREE
 
 
-class _Value(msgspec.Struct, frozen=True, kw_only=True):
+class _Value(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Base: frozen, by keyword, every field always written."""
 
 

@@ -15,7 +15,7 @@ from acd.core.inputs import Input
 from acd.core.state import State
 
 
-class Entry(msgspec.Struct, frozen=True, array_like=True):
+class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One line of the journal: what came in and what it led to."""
 
     seq: int

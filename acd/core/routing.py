@@ -8,17 +8,17 @@ line is passed over: the cost is that of the lines, not of the contacts times th
 from __future__ import annotations
 
 import heapq
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from typing import NamedTuple, Protocol
 
 import msgspec
 
-from acd.core import skills
 from acd.core import state as s
 from acd.core.configuration import Queue
 from acd.core.events import Candidate, Decision
-from acd.core.fold import CATEGORIES, FREE, RETRY_AFTER_S, RETRY_PAUSE_S, Index, Rank
+from acd.core.fold import CATEGORIES, RETRY_AFTER_S, RETRY_PAUSE_S, Index, Rank
 from acd.core.ids import AgentId, EntryId, QueueId
+from acd.core.roster import FREE, Roster
 
 VERSION = 1
 """Of the rules below; part of every decision record."""
@@ -45,7 +45,7 @@ class Snapshot(Protocol):
     categories: dict[str, set[AgentId]]
     buckets: dict[tuple[QueueId, int], list[Rank]]
 
-    def removed_by(self, category: str, queue: QueueId, relaxation: int) -> tuple[AgentId, ...]: ...
+    def roster(self, queue: QueueId, relaxation: int) -> Roster: ...
 
 
 class Assignment(NamedTuple):
@@ -56,33 +56,45 @@ class Assignment(NamedTuple):
     decision: Decision
 
 
-def may_be_tried(snapshot: Snapshot, entry: s.Entry, agent: AgentId, fit: skills.Eligibility, now: float) -> bool:
+def may_be_tried(entry: s.Entry, agent: AgentId, roster: Roster, now: float) -> bool:
     """An agent who did not take this contact is left alone for a moment, and longer while there are others to try."""
     at = entry.tried.get(agent)
     if at is None or at + RETRY_AFTER_S <= now:
         return True
     if at + RETRY_PAUSE_S > now:
         return False
-    others = (snapshot.categories[FREE] | snapshot.categories["busy"]) & fit.agents
-    return all(one in entry.tried for one in others)
+    return all(one in entry.tried for one in (*roster.names, *roster.out("busy")))
 
 
-class _Rooms:
-    """Upload still free on the lines of agents, less what this round has given away."""
+class _Round:
+    """What one round has given away: agents, and upload of the lines their phones are on."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._index = snapshot.index
+        self.places: list[Rank] = []
+        self.agents: set[AgentId] = set()
         lines = snapshot.state.lines
         self._left = {line: upload - (lines[line].reserved_kbits if line in lines else 0) for line, upload in snapshot.index.limits.items()}
+        self._scarce = any(self._left[line] < kbits for line, kbits in snapshot.index.widest.items())
 
-    def has(self, agent: AgentId) -> bool:
+    def not_given(self, agents: list[AgentId]) -> list[AgentId]:
+        return [one for one in agents if one not in self.agents] if self.agents else agents
+
+    def with_room(self, agents: list[AgentId]) -> list[AgentId]:
+        """Those to whose phones a channel still fits."""
+        return [one for one in agents if self.has_room(one)] if self._scarce else agents
+
+    def has_room(self, agent: AgentId) -> bool:
         channel = self._index.channel_of.get(agent)
         return channel is None or self._left[channel[0]] >= channel[1]
 
-    def take(self, agent: AgentId) -> None:
+    def give(self, agent: AgentId) -> None:
+        self.agents.add(agent)
         channel = self._index.channel_of.get(agent)
         if channel is not None:
-            self._left[channel[0]] -= channel[1]
+            line = channel[0]
+            self._left[line] -= channel[1]
+            self._scarce = self._scarce or self._left[line] < self._index.widest[line]
 
 
 def pick(snapshot: Snapshot, now: float) -> list[Assignment]:
@@ -93,37 +105,32 @@ def pick(snapshot: Snapshot, now: float) -> list[Assignment]:
         now: epoch seconds.
     Returns: assignments that do not touch each other: no agent and no contact twice, no line over its upload.
     """
-    free = set(snapshot.categories[FREE])
+    free = len(snapshot.categories[FREE])
     if not free or not snapshot.buckets:
         return []
     heads = [(line[0], key, 0) for key, line in snapshot.buckets.items()]
     heapq.heapify(heads)
-    rooms = _Rooms(snapshot)
+    given = _Round(snapshot)
     assignments: list[Assignment] = []
-    given: list[Rank] = []
-    while heads and free:
+    while heads and len(given.agents) < free:
         place, key, at = heapq.heappop(heads)
         queue = snapshot.index.queues.get(key[0])
         if queue is None:
             continue
-        fit = snapshot.index.eligibility(key[0], key[1])
-        able = free & fit.agents
-        if not able:
-            continue
-        with_room = [agent for agent in able if rooms.has(agent)] if snapshot.index.limits else list(able)
+        roster = snapshot.roster(key[0], key[1])
+        able = given.not_given(roster.names)
+        with_room = given.with_room(able)
         if not with_room:
             continue
         line = snapshot.buckets[key]
         if at + 1 < len(line):
             heapq.heappush(heads, (line[at + 1], key, at + 1))
         entry = snapshot.state.entries[place[2]]
-        chosen_from = with_room if not entry.tried else [one for one in with_room if may_be_tried(snapshot, entry, one, fit, now)]
+        chosen_from = with_room if not entry.tried else [one for one in with_room if may_be_tried(entry, one, roster, now)]
         if not chosen_from:
             continue
-        assignment = _decide(snapshot, queue, entry, fit, able, with_room, chosen_from, given, rooms, now)
-        assignments.append(assignment)
-        given.append(place)
-        free.difference_update(assignment.agents)
+        assignments.append(_decide(snapshot, queue, entry, roster, able, with_room, chosen_from, given, now))
+        given.places.append(place)
     return assignments
 
 
@@ -131,42 +138,36 @@ def _decide(
     snapshot: Snapshot,
     queue: Queue,
     entry: s.Entry,
-    fit: skills.Eligibility,
-    able: set[AgentId],
+    roster: Roster,
+    able: list[AgentId],
     with_room: list[AgentId],
     chosen_from: list[AgentId],
-    given: list[Rank],
-    rooms: _Rooms,
+    given: _Round,
     now: float,
 ) -> Assignment:
-    ranked = _ranked(snapshot, queue, fit, chosen_from)
+    ranked = chosen_from if queue.strategy != "round_robin" else _in_turn(snapshot.state.queues[queue.id], chosen_from)
+    crowded: set[AgentId] = set()
     if queue.strategy == "ring_all":
         chosen: list[AgentId] = []
-        for _, agent in ranked:
+        for agent in ranked:
             # Each phone that rings has a channel reserved, so a small line rings as many as it can carry.
-            if rooms.has(agent):
-                rooms.take(agent)
+            if given.has_room(agent):
+                given.give(agent)
                 chosen.append(agent)
-        crowded = {agent for _, agent in ranked} - set(chosen)
-        ranked = [one for one in ranked if one[1] not in crowded]
+        crowded = set(ranked).difference(chosen)
+        ranked = chosen
     else:
-        chosen = [ranked[0][1]]
-        crowded = set()
-        rooms.take(chosen[0])
-    removed = dict(fit.removed)
-    for category in UNAVAILABLE:
-        out = snapshot.removed_by(category, queue.id, entry.relaxation)
-        if out:
-            removed[category] = out
-    # Free when the round began, given to a better contact since.
-    taken = (fit.agents & snapshot.categories[FREE]) - able
-    if taken:
-        removed["busy"] = tuple(sorted(taken.union(removed.get("busy", ()))))
+        chosen = ranked[:1]
+        given.give(chosen[0])
+    removed = _removed(roster)
+    if len(able) < len(roster.names):
+        # Free when the round began, given to a better contact since.
+        removed["busy"] = tuple(sorted({*roster.names, *removed.get("busy", ())}.difference(able)))
     if len(chosen_from) < len(with_room):
         removed["already_tried"] = tuple(sorted(set(with_room).difference(chosen_from)))
     if crowded or len(with_room) < len(able):
-        removed["no_bandwidth"] = tuple(sorted(able.difference(with_room) | crowded))
-    ahead, ahead_count = _ahead(snapshot, entry, given)
+        removed["no_bandwidth"] = tuple(sorted(set(able).difference(with_room) | crowded))
+    ahead, ahead_count = _ahead(snapshot, entry, given.places)
     waited = now - entry.queued_at
     decision = Decision(
         rule=f"{queue.strategy}/{VERSION}",
@@ -174,15 +175,40 @@ def _decide(
         entry_terms={"waited_s": waited, "priority_s": entry.priority_s, "score": waited + entry.priority_s},
         ahead=ahead,
         ahead_count=ahead_count,
-        requirements=fit.requirements,
+        requirements=roster.fit.requirements,
         relaxation=entry.relaxation,
-        candidates=tuple(Candidate(agent=agent, terms=terms) for terms, agent in ranked[:FULL_CANDIDATES]),
-        ranked_lower=tuple(agent for _, agent in ranked[FULL_CANDIDATES:]),
+        candidates=_candidates(snapshot, queue, roster, ranked[:FULL_CANDIDATES]),
+        ranked_lower=tuple(ranked[FULL_CANDIDATES:]),
         removed=removed,
         tie_break="agent",
         chosen=tuple(chosen),
     )
     return Assignment(entry.id, tuple(chosen), decision)
+
+
+def _removed(roster: Roster) -> dict[str, tuple[AgentId, ...]]:
+    """What stands against those who are not free, by filter."""
+    removed = dict(roster.fit.removed)
+    for category in UNAVAILABLE:
+        out = roster.out(category)
+        if out:
+            removed[category] = out
+    return removed
+
+
+def _in_turn(queue: s.Queue, agents: list[AgentId]) -> list[AgentId]:
+    """Who stands directly behind the last one in order of name is next."""
+    start = bisect_right(agents, queue.last_agent) if queue.last_agent is not None else 0
+    return agents[start:] + agents[:start]
+
+
+def _candidates(snapshot: Snapshot, queue: Queue, roster: Roster, ranked: list[AgentId]) -> tuple[Candidate, ...]:
+    if queue.strategy != "round_robin":
+        return tuple(map(roster.candidates.__getitem__, ranked))
+    last = snapshot.state.queues[queue.id].last_agent
+    turn = list(roster.fit.levels)
+    start = bisect_right(turn, last) if last is not None else 0
+    return tuple([Candidate(agent=one, terms=(float((bisect_left(turn, one) - start) % len(turn)),)) for one in ranked])
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,16 +230,11 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 def explain(snapshot: Snapshot, entry: s.Entry, now: float) -> Waiting:
     """The record of an offer that could not be made."""
     queue = snapshot.index.queues[entry.queue]
-    fit = snapshot.index.eligibility(entry.queue, entry.relaxation)
-    removed = dict(fit.removed)
-    for category in UNAVAILABLE:
-        out = snapshot.removed_by(category, entry.queue, entry.relaxation)
-        if out:
-            removed[category] = out
-    able = fit.agents & snapshot.categories[FREE]
-    rooms = _Rooms(snapshot)
-    crowded = {agent for agent in able if not rooms.has(agent)}
-    tried = {agent for agent in able - crowded if not may_be_tried(snapshot, entry, agent, fit, now)}
+    roster = snapshot.roster(entry.queue, entry.relaxation)
+    removed = _removed(roster)
+    with_room = _Round(snapshot).with_room(roster.names)
+    crowded = set(roster.names).difference(with_room)
+    tried = [agent for agent in with_room if not may_be_tried(entry, agent, roster, now)]
     if tried:
         removed["already_tried"] = tuple(sorted(tried))
     if crowded:
@@ -223,36 +244,12 @@ def explain(snapshot: Snapshot, entry: s.Entry, now: float) -> Waiting:
         entry=entry.id,
         queue=entry.queue,
         waited_s=now - entry.queued_at,
-        requirements=fit.requirements,
+        requirements=roster.fit.requirements,
         relaxation=entry.relaxation,
         next_relaxation_at=entry.queued_at + eased[0].after_s if eased else None,
         removed=removed,
         ahead_count=_ahead(snapshot, entry, [])[1],
     )
-
-
-def _ranked(snapshot: Snapshot, queue: Queue, fit: skills.Eligibility, agents: list[AgentId]) -> list[tuple[tuple[float, ...], AgentId]]:
-    """Candidates with their terms, best first; equal terms in order of name."""
-    states = snapshot.state.agents
-    match queue.strategy:
-        case "longest_idle":
-            # Bare pairs sort twice as fast as terms in tuples of their own, and this is done at every offer.
-            idle = sorted([(states[one].idle_since, one) for one in agents])
-            return [((since,), one) for since, one in idle]
-        case "best_skill":
-            return sorted(((-float(fit.levels[one]), states[one].idle_since), one) for one in agents)
-        case "fewest_calls":
-            tallies = snapshot.state.statistics.agents
-            return sorted(((float(tallies[one].answered) if one in tallies else 0.0, states[one].idle_since), one) for one in agents)
-        case "round_robin":
-            turn = sorted(fit.agents)
-            last = snapshot.state.queues[queue.id].last_agent
-            # Who stands directly behind the last one in order of name is next.
-            start = sum(one <= last for one in turn) if last is not None else 0
-            turns = {one: float((place - start) % len(turn)) for place, one in enumerate(turn)}
-            return sorted(((turns[one],), one) for one in agents)
-        case "ring_all":
-            return [((), one) for one in sorted(agents)]
 
 
 def _ahead(snapshot: Snapshot, entry: s.Entry, given: list[Rank]) -> tuple[tuple[EntryId, ...], int]:

@@ -17,7 +17,7 @@ class Eligibility(NamedTuple):
     removed: dict[str, tuple[AgentId, ...]]
     """not_member, skill, mode -> agents, in this order; each agent under the first that applies."""
     levels: dict[AgentId, int]
-    """Sum of the agent's levels in the skills asked for."""
+    """Sum of the agent's levels in the skills asked for; agents in order of name."""
 
 
 def requirements_at(queue: Queue, relaxation: int) -> tuple[SkillRequirement, ...]:

@@ -16,7 +16,7 @@ from acd.core import schedule
 from acd.core.ids import AgentId, CallId, EntryId, QueueId
 
 
-class _Part(msgspec.Struct, kw_only=True, array_like=True):
+class _Part(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     """Base: mutable, by keyword; written whole, see `acd.core.state`."""
 
 
@@ -342,6 +342,8 @@ _FOLD: dict[type, Callable[[Statistics, Any, float], None]] = {
     e.AfterCallWorkBegan: _wrapping,
     e.WorkDone: _work_done,
 }
+COUNTED = frozenset(_FOLD)
+"""Kinds of events that change a figure."""
 
 
 def apply(s: Statistics, event: e.Event, now: float) -> None:

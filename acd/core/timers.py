@@ -26,7 +26,7 @@ class Timer(StrEnum):
 
 def name(kind: Timer, subject: str) -> str:
     """Name of the timer of `kind` for `subject`."""
-    return f"{kind.value} {subject}"
+    return kind + " " + subject
 
 
 class TimerTable:
@@ -54,12 +54,20 @@ class TimerTable:
 
     def next_timeout(self) -> float | None:
         """The earliest deadline, or None when nothing is awaited."""
-        heap, deadlines = self._heap, self.deadlines
-        while heap and deadlines.get(heap[0][1]) != heap[0][0]:
+        heap, running = self._heap, self.deadlines.get
+        while heap:
+            deadline, timer = heap[0]
+            if running(timer) == deadline:
+                return deadline
             heapq.heappop(heap)
-        return heap[0][0] if heap else None
+        return None
 
     def due(self, now: float) -> str | None:
         """The first timer whose deadline is not after `now`; it goes on standing there until it is stopped or set anew."""
-        deadline = self.next_timeout()
-        return self._heap[0][1] if deadline is not None and deadline <= now else None
+        heap = self._heap
+        while heap and heap[0][0] <= now:
+            deadline, timer = heap[0]
+            if self.deadlines.get(timer) == deadline:
+                return timer
+            heapq.heappop(heap)
+        return None

@@ -1,6 +1,13 @@
 """From journal events to CDRs: the fold alone, without a service."""
 
-from acd.cdr_feed import CdrFeed
+import asyncio
+import datetime as dt
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from acd import cdr_feed
+from acd.cdr_feed import CdrFeed, instant
 from acd.core import configuration as conf
 from acd.core import inputs
 from acd.core.engine import Engine
@@ -104,6 +111,26 @@ async def test_what_cannot_be_saved_is_kept_and_saved_later():
     (cdr,) = day.saved
     assert cdr.calling == "anonymous"
     await day.feed.close()
+
+
+async def test_who_is_never_measured_lingers_for_its_own_time_and_no_longer(monkeypatch):
+    day = Day()
+    for call, linger_s in (("first", 0.0), ("second", 1000.0)):
+        monkeypatch.setattr(cdr_feed, "LINGER_S", linger_s)
+        day.give(1001.0, inputs.CallArrived(call=CallId(call), leg=LegId(f"{call}.0"), trunk="callers", calling=None, called="601"))
+        day.give(1002.0, inputs.LegReleased(leg=LegId(f"{call}.0")))
+    assert day.feed.lingering == 2
+    while day.feed.lingering > 1:
+        await asyncio.sleep(0)
+    assert not day.feed.is_settled
+    await day.feed.close()
+    assert [cdr.id for cdr in day.saved] == ["first", "second"]
+    assert day.feed.is_settled
+
+
+@given(st.floats(0, 2**33))
+def test_a_civil_instant_is_the_time_cut_to_the_millisecond(now):
+    assert instant(now) == dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(milliseconds=int(now * 1000))
 
 
 def test_the_small_tenant_has_no_problems():

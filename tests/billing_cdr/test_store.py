@@ -8,11 +8,15 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import func, inspect, select
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from billing_cdr import store
+from billing_cdr.columns import Instant
 from billing_cdr.errors import StoreConflict
 from billing_cdr.house import house_plan
 from billing_cdr.rating import PlanBook, rate
@@ -281,3 +285,16 @@ async def test_a_disposition_is_noted_on_a_stored_record_and_changes_nothing_els
         noted, other = await store.get(conn, cdrs[0].id), await store.get(conn, cdrs[1].id)
     assert noted.cdr == msgspec.structs.replace(cdrs[0], disposition="sold")
     assert other.cdr == cdrs[1]
+
+
+@given(st.datetimes(timezones=st.timezones()))
+def test_an_instant_stands_in_sqlite_as_sqlalchemy_writes_it(at):
+    """Text sorts as instants do only while every row is written alike, the old ones too."""
+    try:
+        in_utc = at.astimezone(UTC)
+    except OverflowError:  # the first and the last hours of all time
+        return
+    dialect = sqlite.dialect()
+    write = Instant().dialect_impl(dialect).bind_processor(dialect)
+    assert write(at) == sqlite.DATETIME().bind_processor(dialect)(in_utc.replace(tzinfo=None))
+    assert write(None) is None

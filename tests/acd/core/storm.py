@@ -225,9 +225,11 @@ class Storm(Shell):
         assert {queue: line for queue, line in fold.order.items() if line} == fresh.order
         assert fresh.categories == fold.categories
         assert fresh.tried_entries == fold.tried_entries
-        for queue in fold.index.queues:
-            for category in folding.CATEGORIES:
-                assert fold.removed_by(category, queue, 0) == fresh.removed_by(category, queue, 0)
+        for queue in fold.index.queues.values():
+            for relaxation in range(len(queue.relaxations) + 1):
+                kept, anew = fold.roster(queue.id, relaxation), fresh.roster(queue.id, relaxation)
+                assert (kept.names, kept.candidates) == (anew.names, anew.candidates)
+                assert all(kept.out(category) == anew.out(category) for category in routing.UNAVAILABLE)
         for entry in fold.state.entries.values():
             waiting = entries.Input.OFFERED in entries.TRANSITIONS[entry.state]
             assert waiting == (entry.offer is None)

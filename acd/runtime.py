@@ -97,6 +97,8 @@ class Voice:
             lookup=lookup,
             silent=self.lines.suspect,
         )
+        self._hears = {**self.phones.hears, **self.lines.hears, **self.switch.hears}
+        """Kind of SIP event -> who takes it; the rest is for whoever reads traces."""
         self.sip: SipPort
         self._endpoint: SipEndpoint
 
@@ -151,9 +153,11 @@ class Voice:
         return path.read_bytes()
 
     def _on_sip(self, event: Any) -> None:
+        act = self._hears.get(type(event))
+        if act is None:
+            return
         try:
-            if not self.phones.on_sip(event) and not self.lines.on_sip(event):
-                self.switch.on_sip(event)
+            act(event)
         except Exception:
             # One message must never take the exchange down; what it was is in the log, that it was is in the figures.
             self.switch.counters["sip_events_failed"] += 1

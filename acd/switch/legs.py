@@ -18,7 +18,6 @@ class Phase(Enum):
     ARRIVED = "arrived"
     ORIGINATING = "originating"
     ANSWERED = "answered"
-    GONE = "gone"
 
 
 @dataclass(slots=True, eq=False)
@@ -48,11 +47,9 @@ class SwitchLeg:
     """Our last description, offer or answer."""
     sdp_session: int = 0
     """Session id of our o= lines; one a leg (RFC 8866 §5.2)."""
+    is_gone: bool = False
+    """The leg is over for the switch; nothing is done with it any more."""
     _awaiting_media: list[Callable[[], None]] = field(default_factory=list)
-
-    @property
-    def is_gone(self) -> bool:
-        return self.phase is Phase.GONE
 
     def when_media_is_open(self, act: Callable[[], None]) -> None:
         """Now, or in order as soon as the worker has bound the ports."""

@@ -11,8 +11,9 @@ import hashlib
 import hmac
 import logging
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -85,6 +86,12 @@ class Lines:
         self._tasks: set[asyncio.Task[None]] = set()
         self._begun = 0
         self._port: SipPort | None = None
+        self.hears: Mapping[type, Callable[[Any], None]] = {
+            sip_events.OptionsAnswered: self._answered_probe,
+            sip_events.RegistrationUp: self._registered,
+            sip_events.RegistrationDown: self._not_registered,
+        }
+        """What of the SIP engine's events is ours."""
 
     def attach(self, port: SipPort) -> None:
         self._port = port
@@ -191,30 +198,24 @@ class Lines:
         flow = self._sip.flow_to(line.line.transport, (host, port or 5060))
         self._sip.options(line.name, Uri("sip", None, host, port), flow, patience_s=line.line.answer_within_s)
 
-    def on_sip(self, event: sip_events.Event) -> bool:
-        """Returns: whether the event was about a line."""
-        match event:
-            case sip_events.OptionsAnswered():
-                line = self._by_name.get(event.probe)
-                if line is not None:
-                    self._probed(line, event.status)
-                return True
-            case sip_events.RegistrationUp():
-                line = self._by_name.get(event.registration)
-                if line is not None:
-                    self._spawn(self._learn_addresses(line))
-                    self._say(line, up=True, detail=None)
-                return True
-            case sip_events.RegistrationDown():
-                line = self._by_name.get(event.registration)
-                if line is not None:
-                    self._say(line, up=False, detail=f"registration: {event.status} {event.reason}")
-                self._leaving.discard(event.registration)
-                if not self._leaving:
-                    self._all_gone.set()
-                return True
-            case _:
-                return False
+    def _answered_probe(self, event: sip_events.OptionsAnswered) -> None:
+        line = self._by_name.get(event.probe)
+        if line is not None:
+            self._probed(line, event.status)
+
+    def _registered(self, event: sip_events.RegistrationUp) -> None:
+        line = self._by_name.get(event.registration)
+        if line is not None:
+            self._spawn(self._learn_addresses(line))
+            self._say(line, up=True, detail=None)
+
+    def _not_registered(self, event: sip_events.RegistrationDown) -> None:
+        line = self._by_name.get(event.registration)
+        if line is not None:
+            self._say(line, up=False, detail=f"registration: {event.status} {event.reason}")
+        self._leaving.discard(event.registration)
+        if not self._leaving:
+            self._all_gone.set()
 
     def _probed(self, line: _Line, status: int | None) -> None:
         # Any answer is a sign of life (RFC 3261 §11: even 405 comes from somebody), except that nobody can take calls.

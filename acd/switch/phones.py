@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
 
 import msgspec
 
@@ -50,6 +50,11 @@ class Phones:
         self._clock = clock
         self._report = report
         self._addresses = LocalAddresses(settings.advertised_address)
+        self.hears: Mapping[type, Callable[[Any], None]] = {
+            sip_events.Registered: self._registered,
+            sip_events.Unregistered: self._unregistered,
+        }
+        """What of the SIP engine's events is ours."""
 
     def user_agent(self, digest_secret: bytes) -> UserAgent:
         """The SIP engine with our policies in it."""
@@ -101,30 +106,24 @@ class Phones:
             return None
         return device_aor(found[0], username)
 
-    def on_sip(self, event: sip_events.Event) -> bool:
-        """Returns: whether the event was about a registration here."""
-        match event:
-            case sip_events.Registered():
-                found = self._directory.device(event.aor.rpartition("@")[0])
-                if found is not None:
-                    way = _Way(event.flow, event.call_id, event.cseq, event.q)
-                    fact = inputs.DeviceRegistered(
-                        agent=found[1].agent,
-                        contact=str(event.contact),
-                        expires_at=self._clock() + event.expires,
-                        flow=msgspec.json.encode(way).decode(),
-                        user_agent=event.user_agent,
-                    )
-                    self._report(found[0], fact)
-                return True
-            case sip_events.Unregistered():
-                found = self._directory.device(event.aor.rpartition("@")[0])
-                if found is not None:
-                    why: Literal["expired", "removed"] = "expired" if event.why == "expired" else "removed"
-                    self._report(found[0], inputs.DeviceUnregistered(agent=found[1].agent, contact=str(event.contact), why=why))
-                return True
-            case _:
-                return False
+    def _registered(self, event: sip_events.Registered) -> None:
+        found = self._directory.device(event.aor.rpartition("@")[0])
+        if found is not None:
+            way = _Way(event.flow, event.call_id, event.cseq, event.q)
+            fact = inputs.DeviceRegistered(
+                agent=found[1].agent,
+                contact=str(event.contact),
+                expires_at=self._clock() + event.expires,
+                flow=msgspec.json.encode(way).decode(),
+                user_agent=event.user_agent,
+            )
+            self._report(found[0], fact)
+
+    def _unregistered(self, event: sip_events.Unregistered) -> None:
+        found = self._directory.device(event.aor.rpartition("@")[0])
+        if found is not None:
+            why: Literal["expired", "removed"] = "expired" if event.why == "expired" else "removed"
+            self._report(found[0], inputs.DeviceUnregistered(agent=found[1].agent, contact=str(event.contact), why=why))
 
     def restore(self, port: SipPort, tenant: TenantId, known: Iterable[tuple[AgentId, KnownBinding]]) -> int:
         """Give the registrar back what the journal knows; returns how many contacts live on."""

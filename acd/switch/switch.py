@@ -107,6 +107,45 @@ class Switch:
         self._tasks: set[asyncio.Task[None]] = set()
         self.counters: Counter[str] = Counter()
         self._ids = 0
+        self._of_tenant: Mapping[type, Callable[[TenantId, Any], None]] = {
+            do.OriginateToAgent: self._originate,
+            do.OriginateToOutside: self._originate,
+            do.PopScreen: self._pop_screen,
+            do.ConnectLegs: self._connect,
+            do.BeginRecording: self._begin_recording,
+            do.EndRecording: self._end_recording,
+        }
+        self._of_leg: Mapping[type, Callable[[SwitchLeg, Any], None]] = {
+            do.RingCaller: self._ring,
+            do.AnswerCaller: self._answer_caller,
+            do.RefuseCaller: self._refuse,
+            do.ReleaseLeg: self._release_leg,
+            do.PlaySounds: self._play,
+            do.StopSounds: self._stop_sounds,
+            do.DisconnectLegs: self._disconnect,
+            do.AskToAnswer: self._ask_to_answer,
+        }
+        self._of_media: Mapping[type, Callable[[Any], None]] = {
+            control.DigitReceived: self._digit,
+            control.PlayEnded: self._played,
+            control.LegClosed: self._measured,
+            control.LegSilent: self._silent_leg,
+            control.RecordingEnded: self._recorded,
+            control.LegLatched: self._latched,
+            WorkerLost: self._worker_lost,
+        }
+        self.hears: Mapping[type, Callable[[Any], None]] = {
+            sip_events.IncomingInvite: self._incoming,
+            sip_events.SessionProgress: self._progress,
+            sip_events.SessionAccepted: self._accepted,
+            sip_events.SessionConfirmed: self._confirmed,
+            sip_events.SessionFailed: self._failed,
+            sip_events.SessionEnded: self._ended,
+            sip_events.ReInviteReceived: self._reinvited,
+            sip_events.ReInviteAnswered: self._refreshed,
+            sip_events.InfoReceived: self._info,
+        }
+        """What of the SIP engine's events is ours."""
 
     def attach(self, port: SipPort) -> None:
         self._sip = port
@@ -120,48 +159,35 @@ class Switch:
 
     def carry_out(self, tenant: TenantId, effect: do.Effect) -> None:
         """One effect. An effect for a leg that is gone does nothing: the fact that it went is on its way."""
-        match effect:
-            case do.OriginateToAgent() | do.OriginateToOutside():
-                self._originate(tenant, effect)
-            case do.PopScreen():
-                self._pop_screen(tenant, effect)
-            case do.BeginRecording():
-                self._begin_recording(tenant, effect)
-            case do.EndRecording():
-                if (recording := self._recordings.get(effect.recording)) is not None:
-                    self._media.send(recording.call, control.StopRecording(recording=effect.recording))
-            case do.ConnectLegs():
-                self._connect(effect)
-            case _:
-                leg = self._legs.get(effect.leg)
-                if leg is not None and not leg.is_gone:
-                    self._on_leg(leg, effect)
+        act = self._of_tenant.get(type(effect))
+        if act is not None:
+            act(tenant, effect)
+            return
+        leg = self._legs.get(effect.leg)  # type: ignore[union-attr]  # all others have one
+        if leg is not None and not leg.is_gone:
+            self._of_leg[type(effect)](leg, effect)
 
-    def _on_leg(self, leg: SwitchLeg, effect: do.Effect) -> None:
-        match effect:
-            case do.RingCaller():
-                if leg.session is not None and leg.phase is Phase.ARRIVED:
-                    self.sip.ring(leg.session)
-            case do.AnswerCaller():
-                leg.when_media_is_open(lambda: self._answer(leg))
-            case do.RefuseCaller():
-                self._refuse(leg, effect)
-            case do.ReleaseLeg():
-                self._release(leg, effect.cause)
-            case do.PlaySounds():
-                sounds = tuple(name if "/" in name else f"{effect.language}/{name}" for name in effect.sounds)
-                play = control.Play(leg=leg.leg, play=effect.play, sounds=sounds, loop=effect.loop)
-                leg.when_media_is_open(lambda: self._media.send(leg.call, play))
-            case do.StopSounds():
-                leg.when_media_is_open(lambda: self._media.send(leg.call, control.Stop(leg=leg.leg)))
-            case do.DisconnectLegs():
-                leg.when_media_is_open(lambda: self._media.send(leg.call, control.Unbridge(leg=leg.leg)))
-            case do.AskToAnswer():
-                self._ask_to_answer(leg)
-            case _:
-                raise TypeError(f"unknown effect {effect!r}")
+    def _ring(self, leg: SwitchLeg, _effect: do.RingCaller) -> None:
+        if leg.session is not None and leg.phase is Phase.ARRIVED:
+            self.sip.ring(leg.session)
 
-    def _connect(self, effect: do.ConnectLegs) -> None:
+    def _answer_caller(self, leg: SwitchLeg, _effect: do.AnswerCaller) -> None:
+        leg.when_media_is_open(lambda: self._answer(leg))
+
+    def _play(self, leg: SwitchLeg, effect: do.PlaySounds) -> None:
+        sounds = tuple([name if "/" in name else f"{effect.language}/{name}" for name in effect.sounds])
+        self._order(leg, control.Play(leg=leg.leg, play=effect.play, sounds=sounds, loop=effect.loop))
+
+    def _stop_sounds(self, leg: SwitchLeg, _effect: do.StopSounds) -> None:
+        self._order(leg, control.Stop(leg=leg.leg))
+
+    def _disconnect(self, leg: SwitchLeg, _effect: do.DisconnectLegs) -> None:
+        self._order(leg, control.Unbridge(leg=leg.leg))
+
+    def _order(self, leg: SwitchLeg, order: control.Request) -> None:
+        leg.when_media_is_open(lambda: self._media.send(leg.call, order))
+
+    def _connect(self, _tenant: TenantId, effect: do.ConnectLegs) -> None:
         a, b = self._legs.get(effect.a), self._legs.get(effect.b)
         if a is None or b is None or a.is_gone or b.is_gone:
             return
@@ -193,6 +219,9 @@ class Switch:
             self.sip.reject(leg.session, effect.status, headers=headers)
         self._gone(leg)
 
+    def _release_leg(self, leg: SwitchLeg, effect: do.ReleaseLeg) -> None:
+        self._release(leg, effect.cause)
+
     def _release(self, leg: SwitchLeg, cause: str) -> None:
         sessions = [leg.session] if leg.session is not None else list(leg.branches)
         arrived = leg.phase is Phase.ARRIVED
@@ -203,7 +232,7 @@ class Switch:
             else:
                 self.sip.cancel_or_bye(session, reason_header=causes.reason_header(cause))
 
-    def _ask_to_answer(self, leg: SwitchLeg) -> None:
+    def _ask_to_answer(self, leg: SwitchLeg, _effect: do.AskToAnswer) -> None:
         for session in leg.branches:
             self.sip.ask_to_answer(session)
 
@@ -386,40 +415,47 @@ class Switch:
 
     def on_media(self, report: PlaneReport) -> None:
         """One report of a media worker."""
-        match report:
-            case control.DigitReceived():
-                self._with(report.leg, lambda leg: self._report(leg.tenant, inputs.DigitPressed(leg=leg.leg, digit=report.digit)))
-            case control.PlayEnded():
-                outcome = report.outcome
-                if outcome == "stopped":
-                    return
-                if outcome == "unknown_sound":
-                    self.counters["unknown_sounds"] += 1
-                    log.warning("! %s: a sound of play %s is not there", report.leg, report.play)
-                self._with(
-                    report.leg,
-                    lambda leg: self._report(leg.tenant, inputs.SoundsEnded(leg=leg.leg, play=PlayId(report.play), outcome=outcome)),
-                )
-            case control.LegClosed():
-                leg = self._measuring.pop(report.leg, None)
-                if leg is not None:
-                    self._report(leg.tenant, inputs.QualityMeasured(leg=leg.leg, quality=msgspec.structs.asdict(report.quality)))
-            case control.LegSilent():
-                self._with(report.leg, lambda leg: self._lose(leg, "media_silent"))
-            case control.RecordingEnded():
-                recording = self._recordings.pop(report.recording, None)
-                if recording is not None:
-                    ended = inputs.RecordingEnded(
-                        recording=recording.recording, path=report.path, duration_ms=report.duration_ms, error=report.error
-                    )
-                    self._report(recording.tenant, ended)
-            case control.LegLatched():
-                self.counters["legs_latched"] += 1
-            case WorkerLost():
-                self.counters["workers_lost"] += 1
-                for name in report.legs:
-                    self._measuring.pop(name, None)
-                    self._with(name, lambda leg: self._lose(leg, "error"))
+        act = self._of_media.get(type(report))
+        if act is not None:
+            act(report)
+
+    def _digit(self, report: control.DigitReceived) -> None:
+        self._with(report.leg, lambda leg: self._report(leg.tenant, inputs.DigitPressed(leg=leg.leg, digit=report.digit)))
+
+    def _played(self, report: control.PlayEnded) -> None:
+        outcome = report.outcome
+        if outcome == "stopped":
+            return
+        if outcome == "unknown_sound":
+            self.counters["unknown_sounds"] += 1
+            log.warning("! %s: a sound of play %s is not there", report.leg, report.play)
+        ended = inputs.SoundsEnded(leg=LegId(report.leg), play=PlayId(report.play), outcome=outcome)
+        self._with(report.leg, lambda leg: self._report(leg.tenant, ended))
+
+    def _measured(self, report: control.LegClosed) -> None:
+        leg = self._measuring.pop(report.leg, None)
+        if leg is not None:
+            self._report(leg.tenant, inputs.QualityMeasured(leg=leg.leg, quality=msgspec.structs.asdict(report.quality)))
+
+    def _silent_leg(self, report: control.LegSilent) -> None:
+        self._with(report.leg, lambda leg: self._lose(leg, "media_silent"))
+
+    def _recorded(self, report: control.RecordingEnded) -> None:
+        recording = self._recordings.pop(report.recording, None)
+        if recording is not None:
+            ended = inputs.RecordingEnded(
+                recording=recording.recording, path=report.path, duration_ms=report.duration_ms, error=report.error
+            )
+            self._report(recording.tenant, ended)
+
+    def _latched(self, _report: control.LegLatched) -> None:
+        self.counters["legs_latched"] += 1
+
+    def _worker_lost(self, report: WorkerLost) -> None:
+        self.counters["workers_lost"] += 1
+        for name in report.legs:
+            self._measuring.pop(name, None)
+            self._with(name, lambda leg: self._lose(leg, "error"))
 
     def _with(self, name: str, act: Callable[[SwitchLeg], None]) -> None:
         leg = self._legs.get(LegId(name))
@@ -440,6 +476,11 @@ class Switch:
         last = self._legs.get(effect.legs[-1])
         if last is not None and not last.is_gone:
             last.when_media_is_open(lambda: self._media.send(effect.call, begin))
+
+    def _end_recording(self, _tenant: TenantId, effect: do.EndRecording) -> None:
+        recording = self._recordings.get(effect.recording)
+        if recording is not None:
+            self._media.send(recording.call, control.StopRecording(recording=effect.recording))
 
     # ------------------------------------------------------------------ screen pop
 
@@ -495,33 +536,6 @@ class Switch:
 
     # ------------------------------------------------------------------ SIP events
 
-    def on_sip(self, event: sip_events.Event) -> None:
-        """One event of the SIP engine."""
-        match event:
-            case sip_events.IncomingInvite():
-                self._incoming(event)
-            case sip_events.SessionProgress():
-                leg = self._by_session.get(event.session)
-                if leg is not None and event.session in leg.branches and event.status in (180, 183) and not any(leg.branches.values()):
-                    leg.branches[event.session] = True
-                    self._report(leg.tenant, inputs.LegAlerting(leg=leg.leg))
-            case sip_events.SessionAccepted():
-                self._accepted(event)
-            case sip_events.SessionConfirmed():
-                self._confirmed(event)
-            case sip_events.SessionFailed():
-                self._failed(event)
-            case sip_events.SessionEnded():
-                self._ended(event)
-            case sip_events.ReInviteReceived():
-                self._reinvited(event)
-            case sip_events.ReInviteAnswered():
-                self._refreshed(event)
-            case sip_events.InfoReceived():
-                self._info(event)
-            case _:
-                pass
-
     def _incoming(self, event: sip_events.IncomingInvite) -> None:
         request = event.request
         host = event.flow.remote[0]
@@ -572,6 +586,12 @@ class Switch:
                 channel_kbits=media_plan.offered_kbits(offer) if offer is not None else None,
             ),
         )
+
+    def _progress(self, event: sip_events.SessionProgress) -> None:
+        leg = self._by_session.get(event.session)
+        if leg is not None and event.session in leg.branches and event.status in {180, 183} and not any(leg.branches.values()):
+            leg.branches[event.session] = True
+            self._report(leg.tenant, inputs.LegAlerting(leg=leg.leg))
 
     def _accepted(self, event: sip_events.SessionAccepted) -> None:
         leg = self._by_session.get(event.session)
@@ -697,7 +717,7 @@ class Switch:
         """The leg is over for the switch: close its media, forget its names."""
         if leg.is_gone:
             return
-        leg.phase = Phase.GONE
+        leg.is_gone = True
         if leg.media is not None:
             self._measuring[leg.leg] = leg
             self._media.send(leg.call, control.CloseLeg(leg=leg.leg))

@@ -1,0 +1,40 @@
+"""The switch has an answer to every effect of the core, and every SIP event has at most one taker."""
+
+from typing import get_args
+
+from acd.config import VoiceSettings
+from acd.core import effects
+from acd.directory import Directory
+from acd.switch.lines import Lines
+from acd.switch.phones import Phones
+from acd.switch.switch import Switch
+from media.client import PlaneReport, WorkerRestarted
+from sip import events
+
+
+def switch() -> Switch:
+    told = lambda *_: None  # noqa: E731
+    return Switch(VoiceSettings(), Directory(), told, None, report=told, price=told, pop=told, lookup=None, silent=told)
+
+
+def test_every_effect_is_carried_out():
+    made = switch()
+    assert set(made._of_tenant) | set(made._of_leg) == set(get_args(effects.Effect))
+    assert not set(made._of_tenant) & set(made._of_leg)
+
+
+def test_every_effect_of_a_leg_names_it():
+    assert all("leg" in kind.__struct_fields__ for kind in switch()._of_leg)
+
+
+def test_every_report_of_the_media_plane_is_taken():
+    assert set(switch()._of_media) == set(get_args(PlaneReport)) - {WorkerRestarted}
+
+
+def test_every_sip_event_has_one_taker_at_most():
+    told = lambda *_: None  # noqa: E731
+    takers = [switch().hears, Lines(VoiceSettings(), Directory(), told, b"").hears, Phones(VoiceSettings(), Directory(), told, told).hears]
+    kinds = [kind for taker in takers for kind in taker]
+    assert len(kinds) == len(set(kinds))
+    untaken = set(get_args(events.Event)) - set(kinds)
+    assert untaken == {events.ReInviteConfirmed, events.ReInviteCancelled, events.InfoAnswered, events.TalkRequested, events.MessageDropped}

@@ -361,10 +361,11 @@ class UserAgent:
             self.counters["malformed"] += 1
             self.emit(MessageDropped("missing " + ", ".join(request.missing_headers), flow))
             return
-        source, flow = flow, self._stamp(request, flow)
-        _read_ahead(request, request.method)
+        method, source = request.method, flow
+        if method != "ACK":  # never answered
+            flow = self._stamp(request, flow)
+        _read_ahead(request, method)
         transaction = self.layer.match(request)
-        method = request.method
         if transaction is not None and not (method == "ACK" and transaction.state is InviteServerState.ACCEPTED):
             transaction.receive(request, now)
         elif method == "ACK":
@@ -381,20 +382,16 @@ class UserAgent:
         """§18.2.1 and RFC 3581 §4: note in the top Via where the request came from. Returns: the flow for the responses (§18.2.2)."""
         via = request.top_via
         host, port = flow.remote
-        stamped = via
-        if via.wants_rport:
-            stamped = via.with_param("rport", str(port)).with_param("received", host)
-        elif via.host != host:
-            stamped = via.with_param("received", host)
+        stamped = via.stamped(host, port)
         if stamped is not via:
-            first, rest = request.headers.get_all("Via")[0], ""
-            if "," in first:
-                rest = "".join(f", {one}" for one in request.vias[1 : 1 + first.count(",")])
-                del first
-            request.headers.replace_first("Via", f"{stamped}{rest}")
-            if not rest and request.headers.count("Via") == 1:
+            headers, vias = request.headers, request.vias
+            if len(vias) == 1:
+                headers.stamp_top_via(str(stamped))
                 # Read once already: what was stamped is what is there now.
-                request.headers.put_read(top_via=stamped, vias=(stamped,))
+                headers.put_read(top_via=stamped, vias=(stamped,))
+            else:
+                commas = (headers.get("Via") or "").count(",")
+                headers.stamp_top_via("".join([str(stamped), *(f", {one}" for one in vias[1 : 1 + commas])]))
         if flow.transport == "udp" and not via.wants_rport:
             reply_port = via.port or 5060
             if reply_port != port:
@@ -729,10 +726,18 @@ def _read_ahead(message: Request | Response, method: str) -> None:
 
     Raises: ParseError: one of them cannot be read.
     """
+    first = message.headers.index().first
     if method in {"INVITE", "REGISTER", "ACK"}:
-        _ = message.contacts, message.record_routes, message.content_type
+        if "Contact" in first:
+            _ = message.contacts
+        if "Record-Route" in first:
+            _ = message.record_routes
+        _ = message.content_type
     if isinstance(message, Request):
-        _ = message.require, message.supported, message.content_type, message.accept
+        for name in ("Require", "Supported"):
+            if name in first:
+                message.tokens(name)
+        _ = message.content_type, message.accept
 
 
 class _Probe:

@@ -54,7 +54,7 @@ class NameAddr(msgspec.Struct, frozen=True):
         return NameAddr(self.uri, self.display_name, without_param(self.params, name))
 
     def with_tag(self, tag: str) -> NameAddr:
-        return self.with_param("tag", tag)
+        return NameAddr(self.uri, self.display_name, with_param(self.params, "tag", tag) if self.params else (("tag", tag),))
 
     def without_params(self) -> NameAddr:
         """Only name and URI, as a new request to the same party starts."""
@@ -63,9 +63,9 @@ class NameAddr(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         # Always with brackets: RFC 3261 §20.10 demands them as soon as the URI has a comma, semicolon or question mark, and allows them
         # always.
-        name = self.display_name
+        name, params = self.display_name, self.params
         shown = "" if not name else (f"{name} " if all(IS_TOKEN(word) for word in name.split(" ")) else f"{quote(name)} ")
-        return f"{shown}<{self.uri}>{params_text(self.params)}"
+        return f"{shown}<{self.uri}>{params_text(params) if params else ''}"
 
 
 @lru_cache(maxsize=1024)

@@ -277,8 +277,10 @@ class _TypedHeaders:
     @property
     def has_sdp(self) -> bool:
         """True when the body is a session description."""
+        if not self.body:
+            return False
         content_type = self.content_type
-        return bool(self.body) and content_type is not None and content_type.essence == "application/sdp"
+        return content_type is not None and content_type.subtype == "sdp" and content_type.type == "application"
 
     @property
     def missing_headers(self) -> tuple[str, ...]:
@@ -378,7 +380,7 @@ class Request(_TypedHeaders, msgspec.Struct, frozen=True):
 
         Raises: LocalMisuse: the method is no token, or the URI has headers, which a request line must not carry.
         """
-        if not IS_TOKEN(method):
+        if method not in KNOWN_METHODS and not IS_TOKEN(method):
             raise LocalMisuse(f"no method: {method!r}")
         if uri.headers:
             raise LocalMisuse(f"headers in a Request-URI: {uri}")

@@ -41,7 +41,10 @@ class NameAddr(msgspec.Struct, frozen=True):
     @property
     def tag(self) -> str | None:
         """The tag parameter of From and To."""
-        return param(self.params, "tag") or None
+        params = self.params
+        if params and params[0][0] == "tag":  # as a rule the only one
+            return params[0][1] or None
+        return param(params, "tag") or None
 
     def param(self, name: str) -> str | None:
         """A header parameter, "" for a flag, None where it is missing."""

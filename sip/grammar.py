@@ -7,6 +7,7 @@ cannot occur. Every repetition is possessive or over disjoint alternatives: the 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from sip.errors import ParseError
@@ -127,8 +128,10 @@ def parse_params(text: str, where: str) -> Params:
 
     Raises: ParseError: an empty parameter (";;"), anything that is no parameter, or too many.
     """
-    if _PLAIN_PARAMS(text):
-        return split_plain_params(text, where)
+    return split_plain_params(text, where) if _PLAIN_PARAMS(text) else _any_params(text, where)
+
+
+def _any_params(text: str, where: str) -> Params:
     found: list[tuple[str, str | None]] = []
     at, end = 0, len(text)
     while at < end:
@@ -159,13 +162,18 @@ def split_plain_params(text: str, where: str) -> Params:
     return tuple(found)
 
 
+@lru_cache(maxsize=1024)
+def _is_bare(value: str) -> bool:
+    return IS_BARE_VALUE(value) is not None
+
+
 def params_text(params: Params) -> str:
     """The inverse of `parse_params`: quotes exactly the values that need them."""
     text = ""
     for name, value in params:
         if value is None:
             text += f";{name}"
-        elif (value.isalnum() and value.isascii()) or IS_BARE_VALUE(value):
+        elif (value.isalnum() and value.isascii()) or _is_bare(value):
             text += f";{name}={value}"
         else:
             text += f";{name}={quote(value)}"

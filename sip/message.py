@@ -212,8 +212,10 @@ class _TypedHeaders:
         return self._routes("Record-Route")
 
     def _routes(self, name: str) -> tuple[NameAddr, ...]:
-        values = self.headers.get_all(name)
-        return self.headers.typed(name, lambda _: parse_routes(values, name)) if values else ()
+        headers = self.headers
+        if name not in headers.index().first:
+            return ()
+        return headers.typed(name, lambda _: parse_routes(headers.get_all(name), name))
 
     @property
     def max_forwards(self) -> int | None:
@@ -277,10 +279,11 @@ class _TypedHeaders:
     @property
     def has_sdp(self) -> bool:
         """True when the body is a session description."""
-        if not self.body:
-            return False
+        return bool(self.body) and self.headers.typed("has sdp", lambda _: self._names_sdp())
+
+    def _names_sdp(self) -> bool:
         content_type = self.content_type
-        return content_type is not None and content_type.subtype == "sdp" and content_type.type == "application"
+        return content_type is not None and content_type.essence == "application/sdp"
 
     @property
     def missing_headers(self) -> tuple[str, ...]:

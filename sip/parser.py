@@ -88,18 +88,27 @@ class _Head(NamedTuple):
 def _read_head(head: bytes, limits: Limits) -> _Head:
     if not head:
         raise ParseError("nothing there", where="start line")
-    octets = len(head)
-    if octets <= limits.start_line_octets and octets <= limits.line_octets and octets <= limits.header_octets:
-        try:
-            lines = head.decode("utf-8").split("\r\n")
-            start_line = lines.pop(0)
-            if len(lines) <= limits.header_count and "\r" not in start_line and "\n" not in start_line:
-                return _Head(start_line, Headers.from_wire([*map(_plain_field, lines)]), None)
-        except (ParseError, UnicodeDecodeError):
-            pass  # not as plain as nearly every head is: read again, with all that there can be in one
+    return _plain_head(head, limits) or _any_head(head, limits)
+
+
+def _any_head(head: bytes, limits: Limits) -> _Head:
     start_line, lines = _head_lines(head, limits)
     headers, fault = _fields(lines)
     return _Head(start_line, headers, fault)
+
+
+def _plain_head(head: bytes, limits: Limits) -> _Head | None:
+    """As `_any_head`, for the form that nearly every head has: UTF-8, nothing folded, nothing wrong, nothing large. None for any other."""
+    octets = len(head)
+    if octets > limits.start_line_octets or octets > limits.line_octets or octets > limits.header_octets:
+        return None
+    try:
+        start_line, *lines = head.decode("utf-8").split("\r\n")
+        if len(lines) > limits.header_count or "\r" in start_line or "\n" in start_line:
+            return None
+        return _Head(start_line, Headers.from_wire([*map(_plain_field, lines)]), None)
+    except (ParseError, UnicodeDecodeError):
+        return None
 
 
 @lru_cache(maxsize=2048)

@@ -394,9 +394,7 @@ class UserAgent:
         if stamped is not via:
             headers, vias = request.headers, request.vias
             if len(vias) == 1:
-                headers.stamp_top_via(str(stamped))
-                # Read once already: what was stamped is what is there now.
-                headers.put_read(top_via=stamped, vias=(stamped,))
+                headers.stamp_top_via(str(stamped), top_via=stamped, vias=(stamped,))
             else:
                 commas = (headers.get("Via") or "").count(",")
                 headers.stamp_top_via("".join([str(stamped), *(f", {one}" for one in vias[1 : 1 + commas])]))
@@ -735,7 +733,8 @@ def _read_ahead(message: Request | Response, method: str) -> None:
     Raises: ParseError: one of them cannot be read.
     """
     first = message.headers.index().first
-    if method in {"INVITE", "REGISTER", "ACK"}:
+    has_contact = method in {"INVITE", "REGISTER", "ACK"}
+    if has_contact:
         if "Contact" in first:
             _ = message.contacts
         if "Record-Route" in first:
@@ -743,10 +742,11 @@ def _read_ahead(message: Request | Response, method: str) -> None:
         if "Content-Type" in first:
             _ = message.content_type
     if isinstance(message, Request):
-        for name in ("Require", "Supported"):
-            if name in first:
-                message.tokens(name)
-        if "Content-Type" in first:
+        if "Require" in first:
+            _ = message.require
+        if "Supported" in first:
+            _ = message.supported
+        if "Content-Type" in first and not has_contact:
             _ = message.content_type
         if "Accept" in first:
             _ = message.accept

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final, NamedTuple, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -170,8 +170,12 @@ class Headers:
         self.fields[places[0]] = (spelling, str(value))
         self._changed()
 
-    def stamp_top_via(self, text: str) -> None:
-        """Change the topmost Via, as every request received is (`received` and `rport`): what was read of other fields still holds."""
+    def stamp_top_via(self, text: str, **read: object) -> None:
+        """Change the topmost Via, as every request received is (`received` and `rport`): what was read of other fields still holds.
+
+        Args:
+            read: typed values of the new text, where they are known.
+        """
         fields = self.fields
         at = 0
         while fields[at][0] != "Via":
@@ -182,8 +186,10 @@ class Headers:
             index.first["Via"] = text
             if "Via" in index.repeated:
                 index.repeated["Via"][0] = text
-        self.values_read.pop("vias", None)
-        self.values_read.pop("top_via", None)
+        if not read:
+            self.values_read.pop("vias", None)
+            self.values_read.pop("top_via", None)
+        self.values_read |= read
 
     def remove(self, name: str) -> None:
         """Drop every field of that name; nothing happens when there is none."""
@@ -207,8 +213,8 @@ class Headers:
 
     def typed(self, what: str, read: Callable[[Headers], T]) -> T:
         """The result of `read(self)`, kept under the name `what` until the next change."""
-        if what in self.values_read:
-            return cast("T", self.values_read[what])
-        value = read(self)
-        self.values_read[what] = value
+        values_read = self.values_read
+        if what not in values_read:
+            values_read[what] = read(self)
+        value: T = values_read[what]
         return value

@@ -105,12 +105,20 @@ def parse_via(text: str) -> Via:
 
     Raises: ParseError: no via-parm; status hint 505 for another SIP version.
     """
+    return _plain_via(text) or _any_via(text)
+
+
+def _plain_via(text: str) -> Via | None:
     match = _PLAIN_VIA(text)
-    if match is not None:
-        transport, host, port, rest = match.groups()
-        if port is None or int(port) < 65536:
-            params = split_plain_params(rest, "header Via") if rest else ()
-            return Via(transport, host, None if port is None else int(port), params)
+    if match is None:
+        return None
+    transport, host, port, rest = match.groups()
+    if port is not None and int(port) > 65535:
+        return None
+    return Via(transport, host, None if port is None else int(port), split_plain_params(rest, "header Via") if rest else ())
+
+
+def _any_via(text: str) -> Via:
     match = _VIA(text)
     if match is None:
         raise ParseError(f"no via-parm: {text[:60]!r}", where="header Via")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import lru_cache
+from operator import itemgetter
 from typing import Final
 
 import msgspec
@@ -56,12 +57,8 @@ def _one(index: Index, name: str) -> str:
     if value is None:
         raise ParseError("missing", where=f"header {name}")
     if name in index.repeated:
-        raise _repeated(name)
+        raise ParseError("more than once", where=f"header {name}")
     return value
-
-
-def _repeated(name: str) -> ParseError:
-    return ParseError("more than once", where=f"header {name}")
 
 
 def _vias(headers: Headers) -> tuple[Via, ...]:
@@ -90,10 +87,7 @@ def _to(headers: Headers) -> NameAddr:
 
 
 def _call_id(headers: Headers) -> str:
-    return _checked_call_id(_one(headers.index(), "Call-ID"))
-
-
-def _checked_call_id(value: str) -> str:
+    value = _one(headers.index(), "Call-ID")
     # callid = word [ "@" word ]; a word has neither SP nor control characters. More is not asked: it is compared octet by octet.
     if not value or " " in value or "\t" in value:
         raise ParseError(f"no callid: {value[:40]!r}", where="header Call-ID")
@@ -298,27 +292,22 @@ class _TypedHeaders:
         """
         headers = self.headers
         read = headers.values_read
-        first, repeated = headers.index()
+        index = headers.index()
+        first, repeated = index
         # Every message received comes through here: each value is taken out of the index once, without the detour of its accessor.
         if "Via" in first:
             vias = read["vias"] = _vias(headers) if repeated else parse_vias(first["Via"])
             read["top_via"] = vias[0]
-        for name in _SINGLE:
-            if name in first:
-                if name in repeated:
-                    raise _repeated(name)
-                key, parse = _SINGLE[name]
-                read[key] = parse(first[name])
-
-
-_SINGLE: Final[dict[str, tuple[str, Callable[[str], object]]]] = {
-    "CSeq": ("cseq", parse_cseq),
-    "Call-ID": ("call-id", _checked_call_id),
-    "From": ("from", lambda text: parse_name_addr(text, "header From")),
-    "To": ("to", lambda text: parse_name_addr(text, "header To")),
-    "Max-Forwards": ("max-forwards", _hops),
-}
-"""How to read what must be there once at most, in the order in which it is looked at."""
+        if "CSeq" in first:
+            read["cseq"] = parse_cseq(_one(index, "CSeq") if repeated else first["CSeq"])
+        if "Call-ID" in first:
+            read["call-id"] = _call_id(headers)
+        if "From" in first:
+            read["from"] = parse_name_addr(_one(index, "From") if repeated else first["From"], "header From")
+        if "To" in first:
+            read["to"] = parse_name_addr(_one(index, "To") if repeated else first["To"], "header To")
+        if "Max-Forwards" in first:
+            read["max-forwards"] = _hops(_one(index, "Max-Forwards") if repeated else first["Max-Forwards"])
 
 
 @lru_cache(maxsize=1024)
@@ -356,15 +345,20 @@ def _wire(start_line: str, headers: Headers, body: bytes) -> bytes:
 
 def _built(headers: Iterable[tuple[str, Value]], body: bytes, content_type: Value | None) -> Headers:
     built = headers.copy() if isinstance(headers, Headers) else Headers(headers)
-    names = dict(built.fields)
-    for name, value in (("Content-Type", content_type), ("Content-Length", len(body))):
-        if value is None:
-            continue
-        if name in names:
-            built.set(name, value)
-        else:
-            built.fields.append((name, str(value)))
+    fields = built.fields
+    if _ABOUT_THE_BODY.isdisjoint(map(_name_of, fields)):
+        if content_type is not None:
+            fields.append(("Content-Type", str(content_type)))
+        fields.append(("Content-Length", str(len(body))))
+    else:
+        if content_type is not None:
+            built.set("Content-Type", content_type)
+        built.set("Content-Length", len(body))
     return built
+
+
+_name_of: Final = itemgetter(0)
+_ABOUT_THE_BODY: Final = frozenset(("Content-Type", "Content-Length"))
 
 
 class Request(_TypedHeaders, msgspec.Struct, frozen=True):

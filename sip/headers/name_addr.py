@@ -30,6 +30,9 @@ from sip.uri import Uri
 # separate, so `Bell, Alexander <sip:...>` is refused (RFC 4475 §3.1.2.15), and no LWS is wanted before "<" (RFC 4475 §3.1.1.6).
 _NAME_ADDR: Final = re.compile(rf'[ \t]*+(?:({QUOTED_STRING})|([^"<>,;:@\\]*+))[ \t]*+<([^<>"]++)>', re.DOTALL).match
 
+# The form that nearly every From and To has.
+_PLAIN_NAME_ADDR: Final = re.compile(r'<([^<>"]++)>(?:;tag=([A-Za-z0-9\-.]++))?+').fullmatch
+
 
 class NameAddr(msgspec.Struct, frozen=True):
     """A display name, a URI, and the parameters of the header field (not of the URI)."""
@@ -77,6 +80,21 @@ def parse_name_addr(text: str, where: str = "name-addr") -> NameAddr:
 
     Raises: ParseError: neither form.
     """
+    return _plain_name_addr(text) or _any_name_addr(text, where)
+
+
+def _plain_name_addr(text: str) -> NameAddr | None:
+    match = _PLAIN_NAME_ADDR(text)
+    if match is None:
+        return None
+    uri, tag = match.groups()
+    try:
+        return NameAddr(Uri.parse(uri), "", (("tag", tag),) if tag else ())
+    except ParseError:
+        return None
+
+
+def _any_name_addr(text: str, where: str) -> NameAddr:
     match = _NAME_ADDR(text)
     if match is not None:
         quoted, plain, uri = match.groups()

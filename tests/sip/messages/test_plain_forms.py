@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from sip import grammar, parser
 from sip.errors import ParseError
+from sip.headers import name_addr as name_addr_header
 from sip.headers import via as via_header
 from sip.sdp import parser as sdp_parser
-from tests.sip.messages.strategies import FUZZ, SEEDS, mutated, vias
+from tests.sip.messages.strategies import FUZZ, SEEDS, mutated, name_addrs, vias
 
 SDP = (
     (
@@ -59,6 +60,14 @@ def test_plain_via(text):
     plain = outcome(via_header._plain_via, text)
     if plain is not None:
         assert plain == outcome(via_header._any_via, text)
+
+
+@FUZZ
+@given(name_addrs.map(str) | st.text('sip:ab@h<>;tag=1." ,%?', max_size=30).map(lambda text: f"<sip:a@b{text}"))
+def test_plain_name_addr(text):
+    plain = name_addr_header._plain_name_addr(text)
+    if plain is not None:
+        assert plain == outcome(name_addr_header._any_name_addr, text, "x")
 
 
 @FUZZ

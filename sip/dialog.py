@@ -49,6 +49,9 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, StrEnum]]] = {
 # fmt: on
 
 
+EARLY, CONFIRMED = State.EARLY, State.CONFIRMED
+
+
 class Dialog:
     """One dialog as this side sees it."""
 
@@ -115,7 +118,6 @@ class Dialog:
         if sequence_number is None:
             self.local_sequence_number += 1
             sequence_number = self.local_sequence_number
-        request_uri, routes = self._request_uri_and_routes()
         fields = [
             ("Via", via),
             ("Max-Forwards", "70"),
@@ -123,14 +125,15 @@ class Dialog:
             ("To", self.remote),
             ("Call-ID", self.call_id),
             ("CSeq", f"{sequence_number} {method}"),
-            *(("Route", route) for route in routes),
-            *headers,
         ]
+        request_uri = self.remote_target
+        if self.route_set:
+            request_uri, routes = self._request_uri_and_routes()
+            fields += [("Route", route) for route in routes]
+        fields += headers
         return Request.build(method, request_uri, fields, body, content_type)
 
     def _request_uri_and_routes(self) -> tuple[Uri, list[str]]:
-        if not self.route_set:
-            return self.remote_target, []
         first = self.route_set[0].uri
         if first.is_loose_router:
             return self.remote_target, [str(route) for route in self.route_set]
@@ -178,8 +181,11 @@ def flow_to(uri: Uri, base: Flow) -> Flow:
 
     A private address announced by a peer that we see under a public one is unreachable: then the flow we know is kept.
     """
-    host, port = uri.param("maddr") or uri.host, uri.port or 5060
-    transport: TransportName = "tcp" if uri.transport == "tcp" else "udp"
+    host, port = uri.host, uri.port or 5060
+    transport: TransportName = "udp"
+    if uri.params:
+        host = uri.param("maddr") or host
+        transport = "tcp" if uri.transport == "tcp" else "udp"
     if transport == base.transport and (host, port) == base.remote:
         return base
     if host != base.remote[0] and _is_private(host) and not _is_private(base.remote[0]):
@@ -218,7 +224,7 @@ def uas_dialog(request: Request, local_tag: str, flow: Flow) -> Dialog:
         flow=flow,
         # Through a proxy (Record-Route) the top Via is the proxy's; what the flow says of NAT is its affair.
         is_nat=not request.record_routes and len(request.vias) == 1 and is_behind_nat(request, flow),
-        state=State.EARLY,
+        state=EARLY,
     )
 
 
@@ -236,6 +242,6 @@ def uac_dialog(request: Request, response: Response, flow: Flow) -> Dialog:
         route_set=tuple(reversed(response.record_routes)),
         flow=flow,
         # A contact that we reached over a flow leading elsewhere (a phone's registration) is reached that way again.
-        is_nat=not request.routes and (target.host, target.port) == (request.uri.host, request.uri.port) and target.host != flow.remote[0],
-        state=State.CONFIRMED if response.status >= 200 else State.EARLY,
+        is_nat=target.host != flow.remote[0] and (target.host, target.port) == (request.uri.host, request.uri.port) and not request.routes,
+        state=CONFIRMED if response.status >= 200 else EARLY,
     )

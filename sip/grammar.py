@@ -7,6 +7,7 @@ cannot occur. Every repetition is possessive or over disjoint alternatives: the 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from sip.errors import ParseError
@@ -42,6 +43,8 @@ PORT: Final = r"[0-9]{1,5}"
 # unquoted.
 PARAM_VALUE: Final = rf'(?:{QUOTED_STRING}|[^ \t;,"<>=?]++)'
 GENERIC_PARAM: Final = re.compile(rf"{SWS};{SWS}({TOKEN})(?:{SWS}={SWS}({PARAM_VALUE}))?+{SWS}")
+# The form that nearly every message has: no quotes, no white space.
+_PLAIN_PARAMS: Final = re.compile(r"(?:;[A-Za-z0-9\-.!%*_+`'~]++(?:=[^ \t;,\"<>=?]++)?+)++").fullmatch
 # What we write without quotes: token / host.
 IS_BARE_VALUE: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~\[\]:]++").fullmatch
 
@@ -78,21 +81,23 @@ def split_list(text: str, where: str) -> list[str]:
     Raises: ParseError: a quote or angle bracket is never closed, an element is empty, or there are too many.
     """
     if "," not in text:
-        elements = [text]
-    else:
-        elements = []
-        at, end = 0, len(text)
-        while True:
-            if len(elements) == MAX_ELEMENTS:
-                raise ParseError("too many elements in a list", 513, where)
-            match = LIST_ELEMENT.match(text, at)
-            stop = match.end() if match else at
-            elements.append(text[at:stop])
-            if stop == end:
-                break
-            if text[stop] != ",":
-                raise ParseError(f"unbalanced {text[stop]!r}", where=where)
-            at = stop + 1
+        element = text.strip(" \t")
+        if not element:
+            raise ParseError("empty element in a list", where=where)
+        return [element]
+    elements: list[str] = []
+    at, end = 0, len(text)
+    while True:
+        if len(elements) == MAX_ELEMENTS:
+            raise ParseError("too many elements in a list", 513, where)
+        match = LIST_ELEMENT.match(text, at)
+        stop = match.end() if match else at
+        elements.append(text[at:stop])
+        if stop == end:
+            break
+        if text[stop] != ",":
+            raise ParseError(f"unbalanced {text[stop]!r}", where=where)
+        at = stop + 1
     stripped = [element.strip(" \t") for element in elements]
     if not all(stripped):
         raise ParseError("empty element in a list", where=where)
@@ -123,6 +128,10 @@ def parse_params(text: str, where: str) -> Params:
 
     Raises: ParseError: an empty parameter (";;"), anything that is no parameter, or too many.
     """
+    return split_plain_params(text, where) if _PLAIN_PARAMS(text) else _any_params(text, where)
+
+
+def _any_params(text: str, where: str) -> Params:
     found: list[tuple[str, str | None]] = []
     at, end = 0, len(text)
     while at < end:
@@ -139,17 +148,36 @@ def parse_params(text: str, where: str) -> Params:
     return tuple(found)
 
 
+def split_plain_params(text: str, where: str) -> Params:
+    """The parameters of a text that is known to be of the plain form: no quotes, no white space, none empty.
+
+    Raises: ParseError: too many.
+    """
+    found: list[tuple[str, str | None]] = []
+    for piece in text[1:].split(";"):
+        name, equal, value = piece.partition("=")
+        found.append((name, value if equal else None))
+    if len(found) > MAX_PARAMS:
+        raise ParseError("too many parameters", 513, where)
+    return tuple(found)
+
+
+@lru_cache(maxsize=1024)
+def _is_bare(value: str) -> bool:
+    return IS_BARE_VALUE(value) is not None
+
+
 def params_text(params: Params) -> str:
     """The inverse of `parse_params`: quotes exactly the values that need them."""
-    parts = []
+    text = ""
     for name, value in params:
         if value is None:
-            parts.append(f";{name}")
-        elif IS_BARE_VALUE(value):
-            parts.append(f";{name}={value}")
+            text += f";{name}"
+        elif (value.isalnum() and value.isascii()) or _is_bare(value):
+            text += f";{name}={value}"
         else:
-            parts.append(f";{name}={quote(value)}")
-    return "".join(parts)
+            text += f";{name}={quote(value)}"
+    return text
 
 
 def param(params: Params, name: str) -> str | None:
@@ -164,8 +192,9 @@ def with_param(params: Params, name: str, value: str | None) -> Params:
     """The same parameters with this one replaced in its place, or appended."""
     replaced = False
     out: list[tuple[str, str | None]] = []
+    wanted = name.lower()
     for pair in params:
-        if pair[0].lower() == name.lower():
+        if pair[0].lower() == wanted:
             if not replaced:
                 out.append((name, value))
                 replaced = True
@@ -198,6 +227,8 @@ def number(text: str, where: str, maximum: int) -> int:
 
 def saturated_number(text: str, maximum: int) -> int | None:
     """A run of digits, cut down to the maximum; None for anything else."""
+    if len(text) < MAX_DIGITS and text.isascii() and text.isdigit():
+        return min(int(text), maximum)
     if not IS_DIGITS(text):
         return None
     significant = text.lstrip("0") or "0"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, cast
+from functools import lru_cache
+from operator import itemgetter
+from typing import Final
 
 import msgspec
 
@@ -11,7 +13,7 @@ from sip.errors import LocalMisuse, ParseError
 from sip.grammar import IS_TOKEN, saturated_number, split_list
 from sip.headers.contact import MALFORMED_EXPIRES_S, MAX_EXPIRES_S, parse_contacts
 from sip.headers.cseq import CSeq, parse_cseq
-from sip.headers.fields import Headers, Value
+from sip.headers.fields import Headers, Index, Value
 from sip.headers.media_type import MediaType, parse_media_type
 from sip.headers.name_addr import NameAddr, parse_name_addr, parse_name_addrs
 from sip.headers.route import parse_routes
@@ -46,39 +48,46 @@ MAX_MAX_FORWARDS: Final = 255
 """RFC 3261 §20.22: "an integer in the range 0-255"."""
 
 
-def _one(headers: Headers, key: str, name: str) -> str:
-    values = headers.by_key.get(key)  # same module, hot path
-    if not values:
+_MANDATORY: Final = frozenset(MANDATORY_HEADERS)
+_ECHOED_IN_100: Final = _MANDATORY | {"Timestamp"}  # RFC 3261 §8.2.6.1
+
+
+def _one(index: Index, name: str) -> str:
+    value = index.first.get(name)
+    if value is None:
         raise ParseError("missing", where=f"header {name}")
-    if len(values) > 1:
+    if name in index.repeated:
         raise ParseError("more than once", where=f"header {name}")
-    return values[0]
+    return value
 
 
 def _vias(headers: Headers) -> tuple[Via, ...]:
-    values = headers.by_key.get("via")
-    if not values:
+    index = headers.index()
+    value = index.first.get("Via")
+    if value is None:
         raise ParseError("missing", where="header Via")
-    return parse_vias(values[0]) if len(values) == 1 else tuple(via for value in values for via in parse_vias(value))
+    if "Via" not in index.repeated:
+        return parse_vias(value)
+    return tuple([via for value in index.repeated["Via"] for via in parse_vias(value)])
 
 
 def _top_via(headers: Headers) -> Via:
-    values = headers.by_key.get("via")
-    if not values:
+    value = headers.index().first.get("Via")
+    if value is None:
         raise ParseError("missing", where="header Via")
-    return parse_vias(values[0])[0]
+    return parse_vias(value)[0]
 
 
 def _from(headers: Headers) -> NameAddr:
-    return parse_name_addr(_one(headers, "from", "From"), "header From")
+    return parse_name_addr(_one(headers.index(), "From"), "header From")
 
 
 def _to(headers: Headers) -> NameAddr:
-    return parse_name_addr(_one(headers, "to", "To"), "header To")
+    return parse_name_addr(_one(headers.index(), "To"), "header To")
 
 
 def _call_id(headers: Headers) -> str:
-    value = _one(headers, "call-id", "Call-ID")
+    value = _one(headers.index(), "Call-ID")
     # callid = word [ "@" word ]; a word has neither SP nor control characters. More is not asked: it is compared octet by octet.
     if not value or " " in value or "\t" in value:
         raise ParseError(f"no callid: {value[:40]!r}", where="header Call-ID")
@@ -86,7 +95,7 @@ def _call_id(headers: Headers) -> str:
 
 
 def _cseq(headers: Headers) -> CSeq:
-    return parse_cseq(_one(headers, "cseq", "CSeq"))
+    return parse_cseq(_one(headers.index(), "CSeq"))
 
 
 def _contacts(headers: Headers) -> tuple[tuple[NameAddr, ...], bool]:
@@ -94,9 +103,12 @@ def _contacts(headers: Headers) -> tuple[tuple[NameAddr, ...], bool]:
 
 
 def _max_forwards(headers: Headers) -> int | None:
-    if "max-forwards" not in headers.by_key:
-        return None
-    value = saturated_number(_one(headers, "max-forwards", "Max-Forwards"), MAX_MAX_FORWARDS)
+    return _hops(_one(headers.index(), "Max-Forwards")) if "Max-Forwards" in headers else None
+
+
+@lru_cache(maxsize=256)
+def _hops(text: str) -> int:
+    value = saturated_number(text, MAX_MAX_FORWARDS)
     if value is None:
         raise ParseError("no number", where="header Max-Forwards")
     return value
@@ -116,30 +128,34 @@ class _TypedHeaders:
     @property
     def vias(self) -> tuple[Via, ...]:
         try:
-            return cast("tuple[Via, ...]", self.headers.values_read["vias"])
+            vias: tuple[Via, ...] = self.headers.values_read["vias"]
         except KeyError:
             return self.headers.typed("vias", _vias)
+        return vias
 
     @property
     def top_via(self) -> Via:
         try:
-            return cast("Via", self.headers.values_read["top_via"])
+            via: Via = self.headers.values_read["top_via"]
         except KeyError:
             return self.headers.typed("top_via", _top_via)
+        return via
 
     @property
     def from_(self) -> NameAddr:
         try:
-            return cast("NameAddr", self.headers.values_read["from"])
+            address: NameAddr = self.headers.values_read["from"]
         except KeyError:
             return self.headers.typed("from", _from)
+        return address
 
     @property
     def to(self) -> NameAddr:
         try:
-            return cast("NameAddr", self.headers.values_read["to"])
+            address: NameAddr = self.headers.values_read["to"]
         except KeyError:
             return self.headers.typed("to", _to)
+        return address
 
     @property
     def from_tag(self) -> str | None:
@@ -152,16 +168,18 @@ class _TypedHeaders:
     @property
     def call_id(self) -> str:
         try:
-            return cast("str", self.headers.values_read["call-id"])
+            call_id: str = self.headers.values_read["call-id"]
         except KeyError:
             return self.headers.typed("call-id", _call_id)
+        return call_id
 
     @property
     def cseq(self) -> CSeq:
         try:
-            return cast("CSeq", self.headers.values_read["cseq"])
+            cseq: CSeq = self.headers.values_read["cseq"]
         except KeyError:
             return self.headers.typed("cseq", _cseq)
+        return cseq
 
     @property
     def contacts(self) -> tuple[NameAddr, ...]:
@@ -181,11 +199,17 @@ class _TypedHeaders:
 
     @property
     def routes(self) -> tuple[NameAddr, ...]:
-        return self.headers.typed("routes", lambda headers: parse_routes(headers.get_all("Route"), "Route"))
+        return self._routes("Route")
 
     @property
     def record_routes(self) -> tuple[NameAddr, ...]:
-        return self.headers.typed("record-routes", lambda headers: parse_routes(headers.get_all("Record-Route"), "Record-Route"))
+        return self._routes("Record-Route")
+
+    def _routes(self, name: str) -> tuple[NameAddr, ...]:
+        headers = self.headers
+        if name not in headers.index().first:
+            return ()
+        return headers.typed(name, lambda _: parse_routes(headers.get_all(name), name))
 
     @property
     def max_forwards(self) -> int | None:
@@ -206,16 +230,12 @@ class _TypedHeaders:
 
         Raises: ParseError: an element that is no token.
         """
-
-        def read(headers: Headers) -> tuple[str, ...]:
-            where = f"header {name}"
-            found = [element for value in headers.get_all(name) if value for element in split_list(value, where)]
-            for element in found:
-                if not IS_TOKEN(element):
-                    raise ParseError(f"no token: {element[:40]!r}", where=where)
-            return tuple(found)
-
-        return self.headers.typed(f"tokens {name}", read)
+        values = self.headers.get_all(name)
+        if not values:
+            return ()
+        if len(values) == 1:
+            return _tokens(values[0], name)
+        return tuple([token for value in values for token in _tokens(value, name)])
 
     @property
     def asserted_identities(self) -> tuple[NameAddr, ...]:
@@ -242,70 +262,81 @@ class _TypedHeaders:
     @property
     def accept(self) -> tuple[MediaType, ...] | None:
         """The media ranges of Accept; None where it is missing (which means application/sdp, RFC 3261 §20.1)."""
-
-        def read(headers: Headers) -> tuple[MediaType, ...] | None:
-            values = headers.get_all("Accept")
-            if not values:
-                return None
-            return tuple(
-                parse_media_type(element, "header Accept") for value in values if value for element in split_list(value, "header Accept")
-            )
-
-        return self.headers.typed("accept", read)
+        values = self.headers.get_all("Accept")
+        return tuple([one for value in values for one in _media_ranges(value)]) if values else None
 
     @property
     def content_type(self) -> MediaType | None:
         value = self.headers.get("Content-Type")
-        return None if value is None else self.headers.typed("content-type", lambda _: parse_media_type(value))
+        return None if value is None else parse_media_type(value)
 
     @property
     def has_sdp(self) -> bool:
         """True when the body is a session description."""
+        return bool(self.body) and self.headers.typed("has sdp", lambda _: self._names_sdp())
+
+    def _names_sdp(self) -> bool:
         content_type = self.content_type
-        return bool(self.body) and content_type is not None and content_type.essence == "application/sdp"
+        return content_type is not None and content_type.essence == "application/sdp"
 
     @property
     def missing_headers(self) -> tuple[str, ...]:
         """The mandatory headers that are not there; a request with any is answered 400 (RFC 4475 §3.3.1)."""
-        index = self.headers.by_key
-        return tuple(name for name in MANDATORY_HEADERS if name.lower() not in index)
+        first = self.headers.index().first
+        return () if first.keys() >= _MANDATORY else tuple([name for name in MANDATORY_HEADERS if name not in first])
 
     def validate(self) -> None:
         """Read every header that a transaction stands on, so that its accessor cannot raise later.
 
         Raises: ParseError: one of them is malformed or there twice. A missing one is not an error here.
         """
-        headers, index, read = self.headers, self.headers.by_key, self.headers.values_read
-        if "via" in index:
-            vias = read["vias"] = _vias(headers)
+        headers = self.headers
+        read = headers.values_read
+        index = headers.index()
+        first, repeated = index
+        # Every message received comes through here: each value is taken out of the index once, without the detour of its accessor.
+        if "Via" in first:
+            vias = read["vias"] = _vias(headers) if repeated else parse_vias(first["Via"])
             read["top_via"] = vias[0]
-        if "cseq" in index:
-            read["cseq"] = _cseq(headers)
-        if "call-id" in index:
+        if "CSeq" in first:
+            read["cseq"] = parse_cseq(_one(index, "CSeq") if repeated else first["CSeq"])
+        if "Call-ID" in first:
             read["call-id"] = _call_id(headers)
-        if "from" in index:
-            read["from"] = _from(headers)
-        if "to" in index:
-            read["to"] = _to(headers)
-        if "max-forwards" in index:
-            read["max-forwards"] = _max_forwards(headers)
+        if "From" in first:
+            read["from"] = parse_name_addr(_one(index, "From") if repeated else first["From"], "header From")
+        if "To" in first:
+            read["to"] = parse_name_addr(_one(index, "To") if repeated else first["To"], "header To")
+        if "Max-Forwards" in first:
+            read["max-forwards"] = _hops(_one(index, "Max-Forwards") if repeated else first["Max-Forwards"])
+
+
+@lru_cache(maxsize=1024)
+def _tokens(text: str, name: str) -> tuple[str, ...]:
+    """The elements of one field that lists tokens; none where it is empty."""
+    where = f"header {name}"
+    found = split_list(text, where) if text else []
+    for element in found:
+        if not IS_TOKEN(element):
+            raise ParseError(f"no token: {element[:40]!r}", where=where)
+    return tuple(found)
+
+
+@lru_cache(maxsize=256)
+def _media_ranges(text: str) -> tuple[MediaType, ...]:
+    """The elements of one Accept field; none where it is empty."""
+    return tuple([parse_media_type(element, "header Accept") for element in split_list(text, "header Accept")] if text else ())
 
 
 def _wire(start_line: str, headers: Headers, body: bytes) -> bytes:
     """The octets of a message; Content-Length is always there, and always right."""
-    length = str(len(body))
-    lines = [start_line]
-    has_length = False
-    for name, value in headers:
-        if name == "Content-Length":
-            if not has_length:
-                lines.append(f"Content-Length: {length}")
-                has_length = True
-        else:
-            lines.append(f"{name}: {value}")
-    if not has_length:
-        lines.append(f"Content-Length: {length}")
+    announced = f"Content-Length: {len(body)}"
+    lines = [start_line, *map(": ".join, headers.fields)]
     head = "\r\n".join(lines)
+    if lines[-1] != announced or head.count("\r\nContent-Length: ") != 1:
+        kept = [line for line in lines if not line.startswith("Content-Length: ")]
+        at = next((at for at, line in enumerate(lines) if line.startswith("Content-Length: ")), len(lines))
+        lines = [*kept[:at], announced, *kept[at:]]
+        head = "\r\n".join(lines)
     # A line break in a value would start a header field of its own: the classic injection, so it is looked for where nothing can get past.
     if head.count("\n") != len(lines) - 1 or head.count("\r") != len(lines) - 1:
         raise LocalMisuse(f"line break inside a header of: {start_line}")
@@ -314,10 +345,20 @@ def _wire(start_line: str, headers: Headers, body: bytes) -> bytes:
 
 def _built(headers: Iterable[tuple[str, Value]], body: bytes, content_type: Value | None) -> Headers:
     built = headers.copy() if isinstance(headers, Headers) else Headers(headers)
-    if content_type is not None:
-        built.set("Content-Type", content_type)
-    built.set("Content-Length", len(body))
+    fields = built.fields
+    if _ABOUT_THE_BODY.isdisjoint(map(_name_of, fields)):
+        if content_type is not None:
+            fields.append(("Content-Type", str(content_type)))
+        fields.append(("Content-Length", str(len(body))))
+    else:
+        if content_type is not None:
+            built.set("Content-Type", content_type)
+        built.set("Content-Length", len(body))
     return built
+
+
+_name_of: Final = itemgetter(0)
+_ABOUT_THE_BODY: Final = frozenset(("Content-Type", "Content-Length"))
 
 
 class Request(_TypedHeaders, msgspec.Struct, frozen=True):
@@ -336,7 +377,7 @@ class Request(_TypedHeaders, msgspec.Struct, frozen=True):
 
         Raises: LocalMisuse: the method is no token, or the URI has headers, which a request line must not carry.
         """
-        if not IS_TOKEN(method):
+        if method not in KNOWN_METHODS and not IS_TOKEN(method):
             raise LocalMisuse(f"no method: {method!r}")
         if uri.headers:
             raise LocalMisuse(f"headers in a Request-URI: {uri}")
@@ -357,8 +398,9 @@ class Request(_TypedHeaders, msgspec.Struct, frozen=True):
         Args:
             to_tag: added to To unless the request already carries one; a 100 never gets one from here (§8.2.6.1 leaves it optional).
         """
-        fields = _echo(self.headers, status, None if status == 100 or ("to" in self.headers.by_key and self.to.tag) else to_tag)
-        fields += [(name, str(value)) for name, value in headers]
+        if status == 100 or ("To" in self.headers and self.to.tag):
+            to_tag = None
+        fields = [*_echo(self.headers, status, to_tag), *headers]
         return Response.build(status, reason, fields, body, content_type)
 
     def with_headers(self, headers: Headers) -> Request:
@@ -431,13 +473,10 @@ Message = Request | Response
 
 def _echo(headers: Headers, status: int, to_tag: str | None) -> list[tuple[str, Value]]:
     """The fields that a response takes over from its request, in their order."""
-    wanted = {"Via", "From", "To", "Call-ID", "CSeq"}
-    if status == 100:
-        wanted.add("Timestamp")  # RFC 3261 §8.2.6.1
-    fields: list[tuple[str, Value]] = []
-    for name, value in headers:
-        if name in wanted:
-            fields.append((name, f"{value};tag={to_tag}" if name == "To" and to_tag else value))
+    wanted = _ECHOED_IN_100 if status == 100 else _MANDATORY
+    fields: list[tuple[str, Value]] = [field for field in headers.fields if field[0] in wanted]
+    if to_tag:
+        fields = [(name, f"{value};tag={to_tag}") if name == "To" else (name, value) for name, value in fields]
     return fields
 
 

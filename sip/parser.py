@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from sip.errors import ParseError
@@ -87,9 +88,39 @@ class _Head(NamedTuple):
 def _read_head(head: bytes, limits: Limits) -> _Head:
     if not head:
         raise ParseError("nothing there", where="start line")
+    return _plain_head(head, limits) or _any_head(head, limits)
+
+
+def _any_head(head: bytes, limits: Limits) -> _Head:
     start_line, lines = _head_lines(head, limits)
     headers, fault = _fields(lines)
     return _Head(start_line, headers, fault)
+
+
+def _plain_head(head: bytes, limits: Limits) -> _Head | None:
+    """As `_any_head`, for the form that nearly every head has: UTF-8, nothing folded, nothing wrong, nothing large. None for any other."""
+    octets = len(head)
+    if octets > limits.start_line_octets or octets > limits.line_octets or octets > limits.header_octets:
+        return None
+    try:
+        start_line, *lines = head.decode("utf-8").split("\r\n")
+        if len(lines) > limits.header_count or "\r" in start_line or "\n" in start_line:
+            return None
+        return _Head(start_line, Headers.from_wire([*map(_plain_field, lines)]), None)
+    except (ParseError, UnicodeDecodeError):
+        return None
+
+
+@lru_cache(maxsize=2048)
+def _plain_field(line: str) -> tuple[str, str]:
+    """Name and value of one line. Most lines of a message were in the one before it, or are in every message of that peer.
+
+    Raises: ParseError: no line that can be read without the others, whatever is wrong with it.
+    """
+    name, colon, value = line.partition(":")
+    if not colon or "\r" in value or "\n" in value:
+        raise ParseError("not plain", where="header section")
+    return KNOWN_NAMES.get(name) or header_name(name), value.strip(" \t")
 
 
 def _message(head: _Head, body: bytes | None) -> Message:
@@ -161,11 +192,12 @@ def _decode_line(line: bytes) -> str:
 
 def _method(start_line: str) -> str:
     method = start_line.partition(" ")[0]
-    if not IS_TOKEN(method):
+    if method not in KNOWN_METHODS and not IS_TOKEN(method):
         raise ParseError(f"no method: {method[:40]!r}", where="request line")
     return method
 
 
+@lru_cache(maxsize=1024)
 def _request_uri(start_line: str) -> Uri:
     # Request-Line  =  Method SP Request-URI SP SIP-Version CRLF: single SPs, none at the end (RFC 4475 §3.1.2.8 to §3.1.2.10).
     parts = start_line.split(" ")
@@ -183,6 +215,7 @@ def _request_uri(start_line: str) -> Uri:
     return uri
 
 
+@lru_cache(maxsize=256)
 def _status_line(start_line: str) -> tuple[int, str]:
     match = STATUS_LINE(start_line)
     if match is None:
@@ -199,29 +232,16 @@ def _status_line(start_line: str) -> tuple[int, str]:
 def _fields(lines: list[str]) -> tuple[Headers, ParseError | None]:
     """The header fields in their order, and the first thing that was wrong with them."""
     fields: list[tuple[str, str]] = []
-    index: dict[str, list[str]] = {}
     fault: ParseError | None = None
-    known = KNOWN_NAMES.get
     for line in lines:
         name, colon, value = line.partition(":")
-        found = known(name)
-        if found is None or not colon:
-            try:
-                if not colon:
-                    raise ParseError(f"no colon: {line[:40]!r}", where="header section")
-                found = header_name(name)
-            except ParseError as error:
-                fault = fault or error
-                continue
-        key, spelling = found
-        value = value.strip(" \t")
-        fields.append((spelling, value))
-        bucket = index.get(key)
-        if bucket is None:
-            index[key] = [value]
-        else:
-            bucket.append(value)
-    return Headers.from_wire(fields, index), fault
+        try:
+            if not colon:
+                raise ParseError(f"no colon: {line[:40]!r}", where="header section")
+            fields.append((header_name(name), value.strip(" \t")))
+        except ParseError as error:
+            fault = fault or error
+    return Headers.from_wire(fields), fault
 
 
 def _content_length(headers: Headers) -> int | None:
@@ -229,12 +249,13 @@ def _content_length(headers: Headers) -> int | None:
 
     Raises: ParseError: no number, or said twice: two readers could then disagree where the message ends (RFC 4475 §3.3.9).
     """
-    values = headers.by_key.get("content-length")
-    if not values:
+    index = headers.index()
+    value = index.first.get("Content-Length")
+    if value is None:
         return None
-    if len(values) > 1:
+    if "Content-Length" in index.repeated:
         raise ParseError("more than once", where="header Content-Length")
-    return number(values[0], "header Content-Length", 2**32 - 1)
+    return number(value, "header Content-Length", 2**32 - 1)
 
 
 def _content(headers: Headers, body: bytes | None) -> bytes:
@@ -252,7 +273,7 @@ def _content(headers: Headers, body: bytes | None) -> bytes:
 
 def _check_method(request: Request) -> None:
     """RFC 3261 §8.1.1.5: "The method MUST match that of the request"; 501 where we do not know the method anyway (RFC 4475 §3.1.2.18)."""
-    if "cseq" in request.headers.by_key and request.cseq.method != request.method:
+    if "CSeq" in request.headers.index().first and request.cseq.method != request.method:
         status = 400 if request.method in KNOWN_METHODS else 501
         raise ParseError(f"method {request.cseq.method} under {request.method}", status, "header CSeq")
 

@@ -124,9 +124,9 @@ class ReInvite:
 
     __slots__ = ("ack", "interval", "is_refresh", "offer", "ok", "sequence_number", "session", "state", "transaction", "uas")
 
-    def __init__(self, session: "Session") -> None:
+    def __init__(self, session: "Session", state: State = State.IDLE) -> None:
         self.session = session
-        self.state = State.IDLE
+        self.state = state
         self.transaction: Transaction | None = None
         self.uas: InviteServer | None = None
         self.sequence_number = 0

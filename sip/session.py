@@ -18,7 +18,7 @@ from sip.machine import Edge, bind, to
 from sip.message import Headers, Request, Response
 from sip.status import reason_phrase
 from sip.timers import Timer, TimerTable, TimerValues
-from sip.transaction.base import ClientUser, Transaction
+from sip.transaction.base import NOBODY, ClientUser, Transaction
 from sip.transaction.invite_client import Input as InviteClientInput
 from sip.transaction.invite_server import InviteServer
 from sip.transaction.layer import ClientTransaction, ServerTransaction
@@ -222,6 +222,14 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
 # fmt: on
 
 
+# What every call comes by, looked up once: finding a member in its enumeration costs more than the rest of the line that names it.
+ESTABLISHED = State.ESTABLISHED
+RESPONSE_1XX, RESPONSE_2XX, ACK_RECEIVED, BYE_DONE = Input.RESPONSE_1XX, Input.RESPONSE_2XX, Input.ACK, Input.BYE_DONE
+FINAL_2XX = dialogs.Input.FINAL_2XX
+PATIENCE, RESEND_2XX, ACK = Timer.PATIENCE, Timer.RESEND_2XX, Timer.ACK
+SESSION_REFRESH, SESSION_EXPIRES = Timer.SESSION_REFRESH, Timer.SESSION_EXPIRES
+
+
 class Agent(Protocol):
     """What a session needs from its user agent."""
 
@@ -251,6 +259,7 @@ class Session:
     """One INVITE usage, caller or callee; told by transactions, timers and the application, it answers through its agent."""
 
     __slots__ = (
+        "_modification",
         "ack",
         "agent",
         "agreement",
@@ -267,13 +276,14 @@ class Session:
         "invite",
         "is_caller",
         "is_interval_raised",
+        "is_over",
         "local_sdp",
         "local_tag",
-        "modification",
         "ok",
         "patience_s",
         "provisional",
         "remote_sdp",
+        "sequence_number",
         "state",
         "timers",
         "transaction",
@@ -284,6 +294,7 @@ class Session:
         self.agent = agent
         self.id = session
         self.invite = invite
+        self.sequence_number = invite.cseq.number
         self.flow = flow
         self.is_caller = is_caller
         self.state = State.CALLING if is_caller else State.OFFERED
@@ -307,7 +318,16 @@ class Session:
         self.agreement: session_timer.Agreement | None = None
         self.local_sdp: bytes | None = None
         self.remote_sdp: bytes | None = None
-        self.modification = reinvite.ReInvite(self)
+        self.is_over = False
+        self._modification: reinvite.ReInvite | None = None
+
+    @property
+    def modification(self) -> reinvite.ReInvite:
+        """The re-INVITE side, made when first needed: most sessions are never changed."""
+        made = self._modification
+        if made is None:
+            made = self._modification = reinvite.ReInvite(self, reinvite.State.CLOSED if self.is_over else reinvite.State.IDLE)
+        return made
 
     # --- driving
 
@@ -348,7 +368,8 @@ class Session:
 
     def stop(self, timer: Timer) -> None:
         """Stop one of the own timers."""
-        self.agent.timers.stop(self, timer)
+        if timer in self.timers:
+            self.agent.timers.stop(self, timer)
 
     # --- beginnings
 
@@ -377,7 +398,7 @@ class Session:
         elif response.status in {401, 407} and self.dialog is not None and self._can_answer(response):
             self._send_within(method, now, transaction.request)
         elif method == "BYE":
-            self.fire(Input.BYE_DONE, now)
+            self.fire(BYE_DONE, now)
         elif method == "INFO":
             self._on_info_response(response.status, now)
 
@@ -412,19 +433,19 @@ class Session:
     def _on_invite_response(self, transaction: Transaction, response: Response, now: float) -> None:
         status = response.status
         if transaction is not self.transaction:
-            if transaction is self.modification.transaction:
+            if self._modification is not None and transaction is self._modification.transaction:
                 if status in {401, 407} and self._can_answer(response):
                     self.modification.send_again(now, None)
                 else:
                     self.modification.on_response(response, now)
             return
-        self.stop(Timer.PATIENCE)  # a sign of life
+        self.stop(PATIENCE)  # a sign of life
         if status < 200:
-            self.fire(Input.RESPONSE_1XX, now, response)
+            self.fire(RESPONSE_1XX, now, response)
         elif status < 300:
             tag = response.to_tag or ""
             if self.dialog is None:
-                self.fire(Input.RESPONSE_2XX, now, response)
+                self.fire(RESPONSE_2XX, now, response)
             else:
                 self.fire(Input.REPEATED_2XX if tag == self.dialog.remote_tag else Input.FORKED_2XX, now, response)
         elif status in {401, 407} and self._can_answer(response):
@@ -473,9 +494,9 @@ class Session:
         self.final_status = response.status
 
     def send_ack(self, _now: float, response: Response) -> None:
-        if self.delayed_offer and self.state is State.ESTABLISHED and response.has_sdp:
+        if self.delayed_offer and self.state is ESTABLISHED and response.has_sdp:
             return  # the application owes an answer to the offer in the 2xx: `acknowledge`
-        self.ack = self.build_ack(self.invite.cseq.number, None)
+        self.ack = self.build_ack(self.sequence_number, None)
         self.agent.send(*self.ack)
 
     def resend_ack(self, _now: float, _response: Response) -> None:
@@ -486,7 +507,7 @@ class Session:
         """Send the ACK that carries the answer to an offer we got in the 2xx."""
         if self.delayed_offer and self.ack is None and self.state is State.ESTABLISHED:
             self.local_sdp = sdp
-            self.ack = self.build_ack(self.invite.cseq.number, sdp)
+            self.ack = self.build_ack(self.sequence_number, sdp)
             self.agent.send(*self.ack)
         else:
             self.agent.count("session.acknowledge.unexpected")
@@ -494,12 +515,12 @@ class Session:
     def hang_up_fork(self, now: float, response: Response) -> None:
         # §13.2.2.4: "an ACK for each 2xx"; the callees that came later are thanked and let go.
         fork = uac_dialog(self.invite, response, self.flow)
-        ack = fork.request("ACK", self.agent.via(fork.send_flow), self._ack_headers(), sequence_number=self.invite.cseq.number)
+        ack = fork.request("ACK", self.agent.via(fork.send_flow), self._ack_headers(), sequence_number=self.sequence_number)
         self.agent.send(fork.send_flow, ack.to_bytes())
         if fork.remote_tag not in self.forks:
             self.forks[fork.remote_tag] = fork
             bye = fork.request("BYE", self.agent.via(fork.send_flow), self.agent.plain_headers)
-            self.agent.request(bye, fork.send_flow, _Nobody(), now)
+            self.agent.request(bye, fork.send_flow, NOBODY, now)
 
     def retry_with_credentials(self, now: float, _response: Response) -> None:
         self._call_again(self.invite.headers.copy(), now)
@@ -516,7 +537,8 @@ class Session:
     def _call_again(self, headers: Headers, now: float) -> None:
         """The same INVITE in a new transaction (§8.1.3.5): new branch, next CSeq, credentials where we have been asked for some."""
         self._leave_forks()
-        headers.set("CSeq", f"{self.invite.cseq.number + 1} INVITE")
+        self.sequence_number += 1
+        headers.set("CSeq", f"{self.sequence_number} INVITE")
         headers.replace_first("Via", self.agent.via(self.flow))
         if self.digest is not None:
             headers.remove("Authorization")
@@ -535,7 +557,7 @@ class Session:
             ("From", invite.headers.get("From") or ""),
             ("To", invite.headers.get("To") or ""),
             ("Call-ID", invite.call_id),
-            ("CSeq", f"{invite.cseq.number} CANCEL"),
+            ("CSeq", f"{self.sequence_number} CANCEL"),
             *(("Route", route) for route in invite.headers.get_all("Route")),
         ]
         if self.bye_reason:
@@ -591,14 +613,14 @@ class Session:
         assert self.dialog is not None
         sdp, headers = argument
         self.ok = self.acceptance(self.invite, sdp, now, headers)
-        self.dialog.fire(dialogs.Input.FINAL_2XX)
+        self.dialog.fire(FINAL_2XX)
         self.final_status = 200
         self.uas.respond(self.ok, now)
         # §13.3.1.4: "an interval that starts at T1 seconds and doubles for each retransmission until it reaches T2 [...] irrespective of
         # whatever underlying transport protocols".
         self.interval = self.agent.values.t1
-        self.start(Timer.RESEND_2XX, now + self.interval)
-        self.start(Timer.ACK, now + self.agent.values.give_up)
+        self.start(RESEND_2XX, now + self.interval)
+        self.start(ACK, now + self.agent.values.give_up)
 
     def resend_2xx(self, now: float, _argument: None) -> None:
         assert self.uas is not None
@@ -608,8 +630,9 @@ class Session:
         self.start(Timer.RESEND_2XX, now + self.interval)
 
     def stop_2xx_timers(self, _now: float, _argument: Any) -> None:
-        self.stop(Timer.RESEND_2XX)
-        self.stop(Timer.ACK)
+        self.stop(RESEND_2XX)
+        self.stop(ACK)
+        self.ok = None
 
     def send_refusal(self, now: float, argument: tuple[int, str | None, Fields]) -> None:
         status, reason, headers = argument
@@ -638,9 +661,11 @@ class Session:
         bye.respond(self.response(bye.request, 200), now)
 
     def close_reinvite(self, now: float, _argument: Any) -> None:
-        self.stop(Timer.SESSION_REFRESH)
-        self.stop(Timer.SESSION_EXPIRES)
-        self.modification.fire(reinvite.Input.SESSION_ENDED, now)
+        self.stop(SESSION_REFRESH)
+        self.stop(SESSION_EXPIRES)
+        self.is_over = True
+        if self._modification is not None:
+            self._modification.fire(reinvite.Input.SESSION_ENDED, now)
 
     def release(self, _now: float, _argument: Any) -> None:
         self.agent.timers.stop_all(self)
@@ -649,6 +674,8 @@ class Session:
             self.dialog.fire(dialogs.Input.BYE)
             self.agent.leave_dialog(self.dialog)
         self.agent.release(self)
+        # For 32 s more its transactions know it, which may have to be told of a late 2xx: that takes none of these.
+        self.ok = self.provisional = self.local_sdp = self.remote_sdp = None
 
     def _leave_forks(self) -> None:
         for fork in self.forks.values():
@@ -751,7 +778,7 @@ class Session:
         self, method: str, now: float, again: Request | None = None, *, body: bytes = b"", content_type: str | None = None
     ) -> Transaction:
         dialog = self.dialog_now
-        headers = list(self.agent.plain_headers)
+        headers = [*self.agent.plain_headers]
         if again is not None:  # the same once more, now with credentials
             body, content_type = again.body, again.headers.get("Content-Type")
         if method == "INVITE":
@@ -769,8 +796,8 @@ class Session:
 
     def renew(self, agreement: session_timer.Agreement | None, now: float) -> None:
         """A 2xx to an INVITE or re-INVITE was sent or received: the interval begins anew, under what it says."""
-        self.stop(Timer.SESSION_REFRESH)
-        self.stop(Timer.SESSION_EXPIRES)
+        self.stop(SESSION_REFRESH)
+        self.stop(SESSION_EXPIRES)
         if self.agent.session_timer is None:
             return
         self.agreement = agreement
@@ -789,11 +816,12 @@ class Session:
 
     def receive_ack(self, ack: Request, now: float) -> None:
         """An ACK in our dialog: for the first 2xx or for that of a re-INVITE."""
-        uas = self.modification.uas
-        if uas is not None and uas.request.cseq.number == ack.cseq.number:
+        uas = None if self._modification is None else self._modification.uas
+        number = ack.cseq.number
+        if uas is not None and uas.request.cseq.number == number:
             self.modification.fire(reinvite.Input.ACK, now, ack)
-        elif not self.is_caller and ack.cseq.number == self.invite.cseq.number:
-            self.fire(Input.ACK, now, ack)
+        elif not self.is_caller and number == self.sequence_number:
+            self.fire(ACK_RECEIVED, now, ack)
         else:
             self.agent.count("session.ack.unmatched")
 
@@ -815,14 +843,6 @@ class Session:
             "flow": str(self.flow if self.dialog is None else self.dialog.send_flow),
             "timers": self.agent.timers.running(self, now),
         }
-
-
-class _Nobody:
-    """The user of a request whose outcome changes nothing."""
-
-    def on_response(self, transaction: Transaction, response: Response, now: float) -> None: ...
-    def on_timeout(self, transaction: Transaction, now: float) -> None: ...
-    def on_transport_error(self, transaction: Transaction, now: float) -> None: ...
 
 
 EDGES = bind(TRANSITIONS, Session)

@@ -1,6 +1,7 @@
 """SIP timers: RFC 3261 §17 and Table 4 (A-K), RFC 6026 (L, M), and one table of deadlines for everything the engine waits for."""
 
 import heapq
+from collections import deque
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -62,8 +63,12 @@ class TimerOwner(Protocol):
     def on_timer(self, timer: Timer, now: float) -> None: ...
 
 
+# What waits 64*T1 as a rule: begun in the order in which it ends, so that a queue keeps it in order without any comparing.
+_LONG = frozenset((Timer.B, Timer.F, Timer.H, Timer.J, Timer.L, Timer.M, Timer.ACK))
+
+
 class TimerTable:
-    """One heap of deadlines for all owners; a stopped timer stays in the heap, dead, until it surfaces.
+    """A queue and a heap of deadlines for all owners; a stopped timer stays there, dead, until it surfaces.
 
     An entry is the list [deadline, serial, owner or None, timer]; each owner holds its own entries in `owner.timers`, so that
     stopping is a dictionary look-up and no search.
@@ -74,22 +79,26 @@ class TimerTable:
 
     def __init__(self) -> None:
         self._heap: list[list[Any]] = []
+        self._queue: deque[list[Any]] = deque()
         self._serial = 0
         self._dead = 0
 
     def __len__(self) -> int:
-        return len(self._heap) - self._dead
+        return len(self._heap) + len(self._queue) - self._dead
 
     def start(self, owner: TimerOwner, timer: Timer, deadline: float) -> None:
         """Set a timer; one already running under that name is replaced."""
-        old = owner.timers.get(timer)
-        if old is not None:
-            old[2] = None
+        timers = owner.timers
+        if timer in timers:
+            timers[timer][2] = None
             self._dead += 1
         self._serial += 1
-        entry = [deadline, self._serial, owner, timer]
-        owner.timers[timer] = entry
-        heapq.heappush(self._heap, entry)
+        timers[timer] = entry = [deadline, self._serial, owner, timer]
+        queue = self._queue
+        if timer in _LONG and (not queue or queue[-1][0] <= deadline):
+            queue.append(entry)
+        else:
+            heapq.heappush(self._heap, entry)
 
     def stop(self, owner: TimerOwner, timer: Timer) -> None:
         """Stop a timer; nothing happens when it is not running."""
@@ -97,35 +106,46 @@ class TimerTable:
         if entry is not None:
             entry[2] = None
             self._dead += 1
-            if self._dead > self.SWEEP_FLOOR and self._dead * 2 > len(self._heap):
+            if self._dead > self.SWEEP_FLOOR and self._dead * 2 > len(self._heap) + len(self._queue):
                 self._sweep()
 
     def stop_all(self, owner: TimerOwner) -> None:
         """Stop whatever this owner has running."""
-        for entry in owner.timers.values():
-            entry[2] = None
-        self._dead += len(owner.timers)
-        owner.timers.clear()
+        timers = owner.timers
+        if timers:
+            for entry in timers.values():
+                entry[2] = None
+            self._dead += len(timers)
+            timers.clear()
 
-    def next_timeout(self) -> float | None:
-        """The earliest deadline, or None when nothing is awaited."""
-        heap = self._heap
+    def _next(self) -> list[Any] | None:
+        """The earliest live entry."""
+        heap, queue = self._heap, self._queue
         while heap and heap[0][2] is None:
             heapq.heappop(heap)
             self._dead -= 1
-        return heap[0][0] if heap else None
+        while queue and queue[0][2] is None:
+            queue.popleft()
+            self._dead -= 1
+        if not queue:
+            return heap[0] if heap else None
+        return heap[0] if heap and heap[0] < queue[0] else queue[0]
+
+    def next_timeout(self) -> float | None:
+        """The earliest deadline, or None when nothing is awaited."""
+        entry = self._next()
+        return None if entry is None else entry[0]
 
     def fire_due(self, now: float) -> int:
         """Tell the owners of all timers due at `now`, in order of their deadlines. Returns: how many fired."""
-        heap, fired = self._heap, 0
+        fired = 0
         # Timers set by the owners while firing (zero-length ones too) are served in the same call when they are due.
-        while heap and heap[0][0] <= now:
-            entry = heapq.heappop(heap)
-            owner = entry[2]
-            if owner is None:
-                self._dead -= 1
-                continue
-            timer: Timer = entry[3]
+        while (entry := self._next()) is not None and entry[0] <= now:
+            if self._queue and self._queue[0] is entry:
+                self._queue.popleft()
+            else:
+                heapq.heappop(self._heap)
+            owner, timer = entry[2], entry[3]
             del owner.timers[timer]
             owner.on_timer(timer, now)
             fired += 1
@@ -134,6 +154,7 @@ class TimerTable:
     def _sweep(self) -> None:
         self._heap[:] = [entry for entry in self._heap if entry[2] is not None]
         heapq.heapify(self._heap)
+        self._queue = deque([entry for entry in self._queue if entry[2] is not None])
         self._dead = 0
 
     def running(self, owner: TimerOwner, now: float) -> dict[str, float]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote as percent_encode
 from urllib.parse import unquote_to_bytes
+
+import msgspec
+from msgspec.structs import replace
 
 from sip.errors import ParseError
 from sip.grammar import HOST, PORT, Params, param, with_param, without_param
@@ -63,8 +65,7 @@ def _unescape(text: str, what: str) -> str:
         raise ParseError(f"{what} is not UTF-8 when unescaped", where="URI") from error
 
 
-@dataclass(frozen=True, slots=True)
-class Uri:
+class Uri(msgspec.Struct, frozen=True, eq=False):
     """A URI taken apart; `str()` gives back the very text it was parsed from, or writes a new one for a URI made from parts.
 
     Attributes:
@@ -75,6 +76,7 @@ class Uri:
         params: unescaped (name, value or None for a flag), in order.
         headers: unescaped (name, value), in order: what follows the "?".
         opaque: everything behind the colon, for schemes other than sip and sips.
+        source: the text it was parsed from; no part of its value.
     """
 
     scheme: str
@@ -85,7 +87,7 @@ class Uri:
     headers: tuple[tuple[str, str], ...] = ()
     password: str | None = None
     opaque: str | None = None
-    _source: str = field(default="", init=False, compare=False, repr=False)
+    source: str = ""
 
     @staticmethod
     def parse(text: str) -> Uri:
@@ -127,14 +129,14 @@ class Uri:
         return param(self.params, "lr") is not None
 
     def with_param(self, name: str, value: str | None) -> Uri:
-        return replace(self, params=with_param(self.params, name, value))
+        return self.replaced(params=with_param(self.params, name, value))
 
     def without_param(self, name: str) -> Uri:
-        return replace(self, params=without_param(self.params, name))
+        return self.replaced(params=without_param(self.params, name))
 
     def replaced(self, **changes: Any) -> Uri:
         """The same URI with other parts."""
-        return replace(self, **changes)
+        return replace(self, source="", **changes)
 
     def aor(self) -> Uri:
         """The address of record: scheme, user and host, nothing else (RFC 3261 §10.3 step 5)."""
@@ -144,15 +146,27 @@ class Uri:
 
     def without_headers(self) -> Uri:
         """As it may stand in a request line, where headers are forbidden (RFC 3261 §19.1.1, Table 1)."""
-        return replace(self, headers=())
+        return self.replaced(headers=())
 
     def __str__(self) -> str:
-        return self._source or _text(self)
+        return self.source or _text(self)
+
+    def _value(self) -> tuple[object, ...]:
+        return (self.scheme, self.user, self.host, self.port, self.params, self.headers, self.password, self.opaque)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Uri) and self._value() == other._value())
+
+    def __hash__(self) -> int:
+        return hash(self._value())
 
 
 def _text(uri: Uri) -> str:
     if uri.opaque is not None:
         return f"{uri.scheme}:{uri.opaque}"
+    user = uri.user
+    if user and not (uri.params or uri.headers) and uri.password is None and user.isascii() and user.lstrip("+").isalnum():
+        return f"{uri.scheme}:{user}@{uri.host_port}"  # nearly every one we write: a number or a name, nothing to escape
     parts = [uri.scheme, ":"]
     if uri.user:  # an empty one cannot be written: user = 1*( ... )
         parts.append(percent_encode(uri.user, safe=_USER_SAFE))
@@ -178,7 +192,7 @@ def _parse(text: str) -> Uri:
     scheme, user, password, host, port, params, headers = match.groups()
     if port is not None and not 0 < int(port) < 65536:
         raise ParseError(f"port {port} is none", where="URI")
-    uri = Uri(
+    return Uri(
         scheme=scheme.lower(),
         user=None if user is None else _unescape(user, "user"),
         host=(host[1:-1] if host[0] == "[" else host).lower(),
@@ -186,9 +200,8 @@ def _parse(text: str) -> Uri:
         params=_uri_params(params) if params else (),
         headers=_uri_headers(headers) if headers else (),
         password=None if password is None else _unescape(password, "password"),
+        source=text,
     )
-    object.__setattr__(uri, "_source", text)
-    return uri
 
 
 def _parse_absolute(text: str) -> Uri:
@@ -199,9 +212,7 @@ def _parse_absolute(text: str) -> Uri:
     if scheme.lower() in DEFAULT_PORTS:
         # RFC 5118 §4.2: an IPv6 address without brackets lands here, as does an empty or misspelt host.
         raise ParseError(f"no SIP URI: {text[:60]!r}", where="URI")
-    uri = Uri(scheme=scheme.lower(), opaque=opaque)
-    object.__setattr__(uri, "_source", text)
-    return uri
+    return Uri(scheme=scheme.lower(), opaque=opaque, source=text)
 
 
 def _uri_params(text: str) -> Params:

@@ -18,6 +18,7 @@ from sip.digest import Authenticator, ClientDigest, DigestCredentials, Outcome
 from sip.errors import LocalMisuse, ParseError
 from sip.events import Event, IncomingInvite, InfoReceived, MessageDropped, OptionsAnswered, TalkRequested
 from sip.flow import Flow, HostPort, IdSource, format_host_port
+from sip.headers.cseq import CSeq
 from sip.headers.name_addr import NameAddr
 from sip.message import KNOWN_METHODS, Headers, Request, Response, answer_to_malformed
 from sip.overload import Overload, OverloadPolicy
@@ -213,13 +214,16 @@ class UserAgent:
         if session in self._sessions:
             raise LocalMisuse(f"session id {session} is in use")
         tag = self._ids()
+        from_ = from_.with_tag(tag)
+        via = self.via(flow)
+        call_id = call_id or self._ids()
         fields: list[tuple[str, str]] = [
-            ("Via", self.via(flow)),
-            *(("Route", f"<{uri}>") for uri in route),
+            ("Via", via),
+            *[("Route", f"<{uri}>") for uri in route],
             ("Max-Forwards", str(max_forwards)),
-            ("From", str(from_.with_tag(tag))),
+            ("From", str(from_)),
             ("To", str(to.without_params())),
-            ("Call-ID", call_id or self._ids()),
+            ("Call-ID", call_id),
             ("CSeq", "1 INVITE"),
             ("Contact", self.contact(flow, contact_user)),
             *self.invite_headers,
@@ -229,6 +233,8 @@ class UserAgent:
         request = Request.build(
             "INVITE", target.without_headers() if target.headers else target, fields, sdp or b"", SDP_TYPE if sdp else None
         )
+        # What the dialog is made of is known: it need not be read out of the text again.
+        request.headers.put_read(**{"call-id": call_id, "cseq": CSeq(1, "INVITE"), "from": from_})
         call = Session(self, session, request, flow, is_caller=True)
         call.local_tag = tag
         call.delayed_offer = sdp is None
@@ -347,24 +353,27 @@ class UserAgent:
 
     def _receive_response(self, response: Response, flow: Flow, now: float) -> None:
         # §18.1.2: the sent-by of the top Via must be ours; a response with foreign or several Vias was not for us (RFC 4475 §3.3.10).
-        if not response.missing_headers:
+        missing = response.missing_headers
+        if not missing:
             _read_ahead(response, response.cseq.method)
-        if response.missing_headers or len(response.vias) != 1 or not self.layer.receive_response(response, now):
+        if missing or len(response.vias) != 1 or not self.layer.receive_response(response, now):
             self.counters["stray_response"] += 1
             self.emit(MessageDropped(f"stray response {response.status}", flow))
 
     # --- receiving: requests
 
     def _receive_request(self, request: Request, flow: Flow, now: float) -> None:
-        if request.missing_headers:
+        missing = request.missing_headers
+        if missing:
             # RFC 4475 §3.3.1: without the five there is nothing to build an answer from.
             self.counters["malformed"] += 1
-            self.emit(MessageDropped("missing " + ", ".join(request.missing_headers), flow))
+            self.emit(MessageDropped("missing " + ", ".join(missing), flow))
             return
-        source, flow = flow, self._stamp(request, flow)
-        _read_ahead(request, request.method)
+        method, source = request.method, flow
+        if method != "ACK":  # never answered
+            flow = self._stamp(request, flow)
+        _read_ahead(request, method)
         transaction = self.layer.match(request)
-        method = request.method
         if transaction is not None and not (method == "ACK" and transaction.state is InviteServerState.ACCEPTED):
             transaction.receive(request, now)
         elif method == "ACK":
@@ -381,20 +390,14 @@ class UserAgent:
         """§18.2.1 and RFC 3581 §4: note in the top Via where the request came from. Returns: the flow for the responses (§18.2.2)."""
         via = request.top_via
         host, port = flow.remote
-        stamped = via
-        if via.wants_rport:
-            stamped = via.with_param("rport", str(port)).with_param("received", host)
-        elif via.host != host:
-            stamped = via.with_param("received", host)
+        stamped = via.stamped(host, port)
         if stamped is not via:
-            first, rest = request.headers.get_all("Via")[0], ""
-            if "," in first:
-                rest = "".join(f", {one}" for one in request.vias[1 : 1 + first.count(",")])
-                del first
-            request.headers.replace_first("Via", f"{stamped}{rest}")
-            if not rest and request.headers.count("Via") == 1:
-                # Read once already: what was stamped is what is there now.
-                request.headers.put_read(top_via=stamped, vias=(stamped,))
+            headers, vias = request.headers, request.vias
+            if len(vias) == 1:
+                headers.stamp_top_via(str(stamped), top_via=stamped, vias=(stamped,))
+            else:
+                commas = (headers.get("Via") or "").count(",")
+                headers.stamp_top_via("".join([str(stamped), *(f", {one}" for one in vias[1 : 1 + commas])]))
         if flow.transport == "udp" and not via.wants_rport:
             reply_port = via.port or 5060
             if reply_port != port:
@@ -729,10 +732,24 @@ def _read_ahead(message: Request | Response, method: str) -> None:
 
     Raises: ParseError: one of them cannot be read.
     """
-    if method in {"INVITE", "REGISTER", "ACK"}:
-        _ = message.contacts, message.record_routes, message.content_type
+    first = message.headers.index().first
+    has_contact = method in {"INVITE", "REGISTER", "ACK"}
+    if has_contact:
+        if "Contact" in first:
+            _ = message.contacts
+        if "Record-Route" in first:
+            _ = message.record_routes
+        if "Content-Type" in first:
+            _ = message.content_type
     if isinstance(message, Request):
-        _ = message.require, message.supported, message.content_type, message.accept
+        if "Require" in first:
+            _ = message.require
+        if "Supported" in first:
+            _ = message.supported
+        if "Content-Type" in first and not has_contact:
+            _ = message.content_type
+        if "Accept" in first:
+            _ = message.accept
 
 
 class _Probe:

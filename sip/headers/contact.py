@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from sip.errors import ParseError
@@ -21,11 +22,18 @@ def parse_contacts(values: list[str]) -> tuple[tuple[NameAddr, ...], bool]:
     Returns: the contacts, and whether the value is the star.
     Raises: ParseError: a malformed contact, or a star beside contacts (§10.3 step 6 answers 400).
     """
-    if any(value == "*" for value in values):
+    if "*" in values:
         if len(values) > 1:
             raise ParseError("* beside other contacts", where="header Contact")
         return (), True
-    return tuple(contact for value in values for contact in parse_name_addrs(value, "header Contact")), False
+    if len(values) == 1:
+        return _contacts(values[0]), False
+    return tuple([contact for value in values for contact in _contacts(value)]), False
+
+
+@lru_cache(maxsize=1024)
+def _contacts(text: str) -> tuple[NameAddr, ...]:
+    return tuple(parse_name_addrs(text, "header Contact"))
 
 
 def contact_expires_s(contact: NameAddr) -> int | None:

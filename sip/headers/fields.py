@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
 from sip.errors import LocalMisuse, ParseError
-from sip.headers.names import KNOWN_NAMES, header_name
+from sip.headers.names import KNOWN_NAMES, REGISTERED_NAMES, header_name
 from sip.uri import Uri
 
 Value = str | int | Uri | msgspec.Struct
@@ -17,7 +17,19 @@ Value = str | int | Uri | msgspec.Struct
 T = TypeVar("T")
 
 
-def _name(name: str) -> tuple[str, str]:
+class Index(NamedTuple):
+    """The values by registered name; names that are not registered are in it too, but as they were spelt."""
+
+    first: dict[str, str]
+    """The topmost value of each."""
+    repeated: dict[str, list[str]]
+    """All values, top first, of those names alone that occur more than once."""
+
+
+_NONE_REPEATED: Final[dict[str, list[str]]] = {}
+
+
+def _name(name: str) -> str:
     known = KNOWN_NAMES.get(name)
     if known is not None:
         return known
@@ -34,122 +46,162 @@ class Headers:
     to is sent or delivered; from then on nobody changes it. Typed values are read once and kept until a change.
     """
 
-    __slots__ = ("_fields", "by_key", "values_read")
+    __slots__ = ("_index", "fields", "values_read")
 
-    by_key: dict[str, list[str]]
-    """Lower-case long name -> values, top first. For readers on the hot path; only the methods here write it."""
+    fields: list[tuple[str, str]]
+    """Registered spelling and value, in order. For readers on the hot path; only the methods here write it."""
 
     values_read: dict[str, Any]
     """Typed values under the names that `typed` was given; emptied by every change. Only `sip.message` looks into it."""
 
     def __init__(self, fields: Iterable[tuple[str, Value]] = ()) -> None:
-        self._fields: list[tuple[str, str]] = []
-        self.by_key = {}
+        known = KNOWN_NAMES.get
+        self.fields = [(known(name) or _name(name), value if type(value) is str else str(value)) for name, value in fields]
+        self._index: Index | None = None
         self.values_read = {}
-        kept, index, known = self._fields, self.by_key, KNOWN_NAMES
-        for name, value in fields:  # one pass, without `add`: every message we send is made here
-            key, spelling = known.get(name) or _name(name)
-            text = value if type(value) is str else str(value)
-            kept.append((spelling, text))
-            values = index.get(key)
-            if values is None:
-                index[key] = [text]
-            else:
-                values.append(text)
 
     @classmethod
-    def from_wire(cls, fields: list[tuple[str, str]], index: dict[str, list[str]]) -> Headers:
-        """What the parser has already sorted: registered spellings in order, and key -> values."""
+    def from_wire(cls, fields: list[tuple[str, str]]) -> Headers:
+        """What the parser has read already: names spelt as `header_name` spells them."""
         headers = cls.__new__(cls)
-        headers._fields = fields  # an alternative constructor
+        headers.fields = fields
+        headers._index = None  # noqa: SLF001  # an alternative constructor
         headers.values_read = {}
-        headers.by_key = index
         return headers
+
+    def index(self) -> Index:
+        """The values by name, made when first asked for: of most messages that we send nobody asks."""
+        index = self._index
+        if index is None:
+            index = self._index = self._indexed()
+        return index
+
+    def _indexed(self) -> Index:
+        first = dict(self.fields)
+        if len(first) == len(self.fields):
+            return Index(first, _NONE_REPEATED)
+        first = {}
+        repeated: dict[str, list[str]] = {}
+        for name, value in self.fields:
+            if name not in first:
+                first[name] = value
+            elif name in repeated:
+                repeated[name].append(value)
+            else:
+                repeated[name] = [first[name], value]
+        return Index(first, repeated)
 
     def get(self, name: str) -> str | None:
         """The first field's value, as text."""
-        values = self.by_key.get(name) or self.by_key.get(_name(name)[0])
-        return values[0] if values else None
+        value = self.index().first.get(name)
+        if value is not None or name in REGISTERED_NAMES:
+            return value
+        return next(iter(self.get_all(name)), None)
 
     def get_all(self, name: str) -> list[str]:
         """Every field's value, top first; commas inside a field are not looked at."""
-        return list(self.by_key.get(_name(name)[0], ()))
+        spelling = name if name in REGISTERED_NAMES else _name(name)
+        if spelling not in REGISTERED_NAMES:
+            key = spelling.lower()
+            return [value for found, value in self.fields if found.lower() == key]
+        index = self.index()
+        if spelling in index.repeated:
+            return list(index.repeated[spelling])
+        value = index.first.get(spelling)
+        return [] if value is None else [value]
 
     def count(self, name: str) -> int:
         """How many fields of that name there are."""
-        return len(self.by_key.get(_name(name)[0], ()))
+        return len(self.get_all(name))
 
     def __contains__(self, name: str) -> bool:
-        return _name(name)[0] in self.by_key
+        return name in self.index().first or bool(self.get_all(name))
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        return iter(self._fields)
+        return iter(self.fields)
 
     def __len__(self) -> int:
-        return len(self._fields)
+        return len(self.fields)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Headers) and self._fields == other._fields
+        return isinstance(other, Headers) and self.fields == other.fields
 
     __hash__ = None  # type: ignore[assignment]  # a builder is no key
 
     def __repr__(self) -> str:
-        return f"Headers({self._fields!r})"
+        return f"Headers({self.fields!r})"
+
+    def _changed(self) -> None:
+        self._index = None
+        self.values_read.clear()
 
     def add(self, name: str, value: Value) -> None:
         """Append a field at the end."""
-        key, spelling = _name(name)
-        text = str(value)
-        self._fields.append((spelling, text))
-        self.by_key.setdefault(key, []).append(text)
-        self.values_read.clear()
+        self.fields.append((_name(name), str(value)))
+        self._changed()
 
     def prepend(self, name: str, value: Value) -> None:
         """Put a field above all others (Via, Record-Route)."""
-        key, spelling = _name(name)
-        text = str(value)
-        self._fields.insert(0, (spelling, text))
-        self.by_key.setdefault(key, []).insert(0, text)
-        self.values_read.clear()
+        self.fields.insert(0, (_name(name), str(value)))
+        self._changed()
+
+    def _places(self, spelling: str) -> list[int]:
+        key = spelling.lower()
+        return [at for at, (found, _) in enumerate(self.fields) if found.lower() == key]
 
     def set(self, name: str, value: Value) -> None:
         """Make this the only field of that name, where the first one stood, or at the end."""
-        key, spelling = _name(name)
-        if key not in self.by_key:
-            self.add(name, value)
-            return
-        text = str(value)
-        at = next(i for i, (found, _) in enumerate(self._fields) if _name(found)[0] == key)
-        rest = [pair for pair in self._fields[at + 1 :] if _name(pair[0])[0] != key]
-        self._fields[at:] = [(spelling, text), *rest]
-        self.by_key[key] = [text]
-        self.values_read.clear()
+        spelling = _name(name)
+        places = self._places(spelling)
+        for at in reversed(places[1:]):
+            del self.fields[at]
+        if places:
+            self.fields[places[0]] = (spelling, str(value))
+        else:
+            self.fields.append((spelling, str(value)))
+        self._changed()
 
     def replace_first(self, name: str, value: Value) -> None:
-        """Change the topmost field only (the top Via gets received and rport)."""
-        key, spelling = _name(name)
-        if key not in self.by_key:
+        """Change the topmost field only."""
+        spelling = _name(name)
+        places = self._places(spelling)
+        if not places:
             raise LocalMisuse(f"no {spelling} to replace")
-        text = str(value)
-        at = next(i for i, (found, _) in enumerate(self._fields) if _name(found)[0] == key)
-        self._fields[at] = (spelling, text)
-        self.by_key[key][0] = text
-        if key == "via":  # every request is stamped so: what was read of its other fields still holds
+        self.fields[places[0]] = (spelling, str(value))
+        self._changed()
+
+    def stamp_top_via(self, text: str, **read: object) -> None:
+        """Change the topmost Via, as every request received is (`received` and `rport`): what was read of other fields still holds.
+
+        Args:
+            read: typed values of the new text, where they are known.
+        """
+        fields = self.fields
+        at = 0
+        while fields[at][0] != "Via":
+            at += 1
+        fields[at] = ("Via", text)
+        index = self._index
+        if index is not None:
+            index.first["Via"] = text
+            if "Via" in index.repeated:
+                index.repeated["Via"][0] = text
+        if not read:
             self.values_read.pop("vias", None)
             self.values_read.pop("top_via", None)
-        else:
-            self.values_read.clear()
+        self.values_read |= read
 
     def remove(self, name: str) -> None:
         """Drop every field of that name; nothing happens when there is none."""
-        key, _ = _name(name)
-        if self.by_key.pop(key, None) is not None:
-            self._fields = [pair for pair in self._fields if _name(pair[0])[0] != key]
-            self.values_read.clear()
+        places = self._places(_name(name))
+        if places:
+            for at in reversed(places):
+                del self.fields[at]
+            self._changed()
 
     def forget_read(self) -> None:
-        """Drop the typed values; they are read again when somebody asks."""
-        self.values_read.clear()
+        """Drop the typed values and the index; they are made again when somebody asks."""
+        self._changed()
 
     def put_read(self, **values: object) -> None:
         """Keep typed values that are known to be what the text says, so that nobody has to read it again."""
@@ -157,12 +209,12 @@ class Headers:
 
     def copy(self) -> Headers:
         """A builder of its own with the same fields."""
-        return Headers.from_wire(list(self._fields), {key: list(values) for key, values in self.by_key.items()})
+        return Headers.from_wire(list(self.fields))
 
     def typed(self, what: str, read: Callable[[Headers], T]) -> T:
         """The result of `read(self)`, kept under the name `what` until the next change."""
-        if what in self.values_read:
-            return cast("T", self.values_read[what])
-        value = read(self)
-        self.values_read[what] = value
+        values_read = self.values_read
+        if what not in values_read:
+            values_read[what] = read(self)
+        value: T = values_read[what]
         return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -37,6 +38,7 @@ class MediaType(msgspec.Struct, frozen=True):
         return self.essence + params_text(self.params)
 
 
+@lru_cache(maxsize=256)
 def parse_media_type(text: str, where: str = "header Content-Type") -> MediaType:
     """Read one media type or media range.
 

@@ -30,6 +30,9 @@ from sip.uri import Uri
 # separate, so `Bell, Alexander <sip:...>` is refused (RFC 4475 §3.1.2.15), and no LWS is wanted before "<" (RFC 4475 §3.1.1.6).
 _NAME_ADDR: Final = re.compile(rf'[ \t]*+(?:({QUOTED_STRING})|([^"<>,;:@\\]*+))[ \t]*+<([^<>"]++)>', re.DOTALL).match
 
+# The form that nearly every From and To has.
+_PLAIN_NAME_ADDR: Final = re.compile(r'<([^<>"]++)>(?:;tag=([A-Za-z0-9\-.]++))?+').fullmatch
+
 
 class NameAddr(msgspec.Struct, frozen=True):
     """A display name, a URI, and the parameters of the header field (not of the URI)."""
@@ -41,7 +44,10 @@ class NameAddr(msgspec.Struct, frozen=True):
     @property
     def tag(self) -> str | None:
         """The tag parameter of From and To."""
-        return param(self.params, "tag") or None
+        params = self.params
+        if params and params[0][0] == "tag":  # as a rule the only one
+            return params[0][1] or None
+        return param(params, "tag") or None
 
     def param(self, name: str) -> str | None:
         """A header parameter, "" for a flag, None where it is missing."""
@@ -54,7 +60,7 @@ class NameAddr(msgspec.Struct, frozen=True):
         return NameAddr(self.uri, self.display_name, without_param(self.params, name))
 
     def with_tag(self, tag: str) -> NameAddr:
-        return self.with_param("tag", tag)
+        return NameAddr(self.uri, self.display_name, with_param(self.params, "tag", tag) if self.params else (("tag", tag),))
 
     def without_params(self) -> NameAddr:
         """Only name and URI, as a new request to the same party starts."""
@@ -63,9 +69,9 @@ class NameAddr(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         # Always with brackets: RFC 3261 §20.10 demands them as soon as the URI has a comma, semicolon or question mark, and allows them
         # always.
-        name = self.display_name
+        name, params = self.display_name, self.params
         shown = "" if not name else (f"{name} " if all(IS_TOKEN(word) for word in name.split(" ")) else f"{quote(name)} ")
-        return f"{shown}<{self.uri}>{params_text(self.params)}"
+        return f"{shown}<{self.uri}>{params_text(params) if params else ''}"
 
 
 @lru_cache(maxsize=1024)
@@ -74,6 +80,21 @@ def parse_name_addr(text: str, where: str = "name-addr") -> NameAddr:
 
     Raises: ParseError: neither form.
     """
+    return _plain_name_addr(text) or _any_name_addr(text, where)
+
+
+def _plain_name_addr(text: str) -> NameAddr | None:
+    match = _PLAIN_NAME_ADDR(text)
+    if match is None:
+        return None
+    uri, tag = match.groups()
+    try:
+        return NameAddr(Uri.parse(uri), "", (("tag", tag),) if tag else ())
+    except ParseError:
+        return None
+
+
+def _any_name_addr(text: str, where: str) -> NameAddr:
     match = _NAME_ADDR(text)
     if match is not None:
         quoted, plain, uri = match.groups()

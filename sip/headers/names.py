@@ -43,24 +43,25 @@ Subscription-State Supported Target-Dialog Timestamp To Trigger-Consent Unsuppor
 """.split()  # noqa: SIM905  # a hundred quotation marks would say less
 
 
-def _known_spellings() -> dict[str, tuple[str, str]]:
-    table: dict[str, tuple[str, str]] = {}
+def _known_spellings() -> dict[str, str]:
+    table: dict[str, str] = {}
     for name in _REGISTERED:
         for spelling in (name, name.lower(), name.upper(), name.title()):
-            table[spelling] = (name.lower(), name)
+            table[spelling] = name
     for short, name in COMPACT_FORMS.items():
-        table[short] = table[short.upper()] = (name.lower(), name)
+        table[short] = table[short.upper()] = name
     return table
 
 
+REGISTERED_NAMES: Final = frozenset(_REGISTERED)
+
 KNOWN_NAMES: Final = _known_spellings()
-"""Usual spelling -> (key, registered spelling). A fixed table: names that a peer invents never enter it."""
+"""Usual spelling -> registered spelling. A fixed table: names that a peer invents never enter it."""
 
 
-def header_name(raw: str) -> tuple[str, str]:
-    """The key (lower case, long form) and the spelling to write of a header name as it was received.
+def header_name(raw: str) -> str:
+    """The spelling to write of a header name as it was received: the registered long form; unknown names keep their own.
 
-    Unknown names keep their spelling (RFC 3261 §7.3.1: names are case-insensitive).
     Raises: ParseError: the name is no token.
     """
     name = raw.rstrip(" \t")  # header = field-name HCOLON; HCOLON = *( SP / HTAB ) ":" SWS
@@ -69,4 +70,4 @@ def header_name(raw: str) -> tuple[str, str]:
         return known
     if not IS_TOKEN(name):
         raise ParseError(f"no header name: {raw[:40]!r}", where="header section")
-    return name.lower(), name
+    return name

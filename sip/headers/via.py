@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from sip.errors import ParseError
-from sip.grammar import HOST, LWS, PORT, SWS, TOKEN, Params, param, params_text, parse_params, split_list, with_param
+from sip.grammar import HOST, LWS, PORT, SWS, TOKEN, Params, param, params_text, parse_params, split_list, split_plain_params, with_param
 
 # via-parm          =  sent-protocol LWS sent-by *( SEMI via-params )
 # sent-protocol     =  protocol-name SLASH protocol-version SLASH transport
@@ -18,8 +18,18 @@ _VIA: Final = re.compile(
     rf"{SWS}({TOKEN}){SWS}/{SWS}({TOKEN}){SWS}/{SWS}({TOKEN}){LWS}({HOST})(?:{SWS}:{SWS}({PORT})(?![0-9]))?+{SWS}(?=;|\Z)",
 ).match
 
+# The form that nearly every Via has: single spaces, upper case, no quotes.
+_PLAIN_VIA: Final = re.compile(
+    r"SIP/2\.0/(UDP|TCP|TLS|WSS?) ([A-Za-z0-9.\-]++)(?::([1-9][0-9]{0,4}))?+((?:;[a-z]++(?:=[A-Za-z0-9.\-_]++)?+)*+)"
+).fullmatch
+
 BRANCH_COOKIE: Final = "z9hG4bK"
 """RFC 3261 §8.1.1.7: a branch that starts with it is unique across space and time."""
+
+
+def is_rfc3261_branch(branch: str | None) -> bool:
+    """True for the cookie with something behind it."""
+    return branch is not None and len(branch) > len(BRANCH_COOKIE) and branch.startswith(BRANCH_COOKIE)
 
 
 class Via(msgspec.Struct, frozen=True):
@@ -42,8 +52,7 @@ class Via(msgspec.Struct, frozen=True):
     @property
     def has_rfc3261_branch(self) -> bool:
         """True when the branch alone identifies the transaction; the bare cookie does not (RFC 4475 §3.2.1)."""
-        branch = self.branch or ""
-        return branch.startswith(BRANCH_COOKIE) and len(branch) > len(BRANCH_COOKIE)
+        return is_rfc3261_branch(self.branch)
 
     @property
     def received(self) -> str | None:
@@ -66,6 +75,15 @@ class Via(msgspec.Struct, frozen=True):
     def maddr(self) -> str | None:
         return param(self.params, "maddr") or None
 
+    def stamped(self, host: str, port: int) -> Via:
+        """With the source address it was received from noted in it (RFC 3261 §18.2.1, RFC 3581 §4)."""
+        params = self.params
+        if param(params, "rport") is not None:
+            params = with_param(params, "rport", str(port))
+        elif self.host == host:
+            return self
+        return Via(self.transport, self.host, self.port, with_param(params, "received", host))
+
     @property
     def sent_by(self) -> str:
         """`host[:port]`, as transaction matching compares it (RFC 3261 §17.2.3)."""
@@ -87,6 +105,20 @@ def parse_via(text: str) -> Via:
 
     Raises: ParseError: no via-parm; status hint 505 for another SIP version.
     """
+    return _plain_via(text) or _any_via(text)
+
+
+def _plain_via(text: str) -> Via | None:
+    match = _PLAIN_VIA(text)
+    if match is None:
+        return None
+    transport, host, port, rest = match.groups()
+    if port is not None and int(port) > 65535:
+        return None
+    return Via(transport, host, None if port is None else int(port), split_plain_params(rest, "header Via") if rest else ())
+
+
+def _any_via(text: str) -> Via:
     match = _VIA(text)
     if match is None:
         raise ParseError(f"no via-parm: {text[:60]!r}", where="header Via")
@@ -103,4 +135,4 @@ def parse_via(text: str) -> Via:
 @lru_cache(maxsize=1024)
 def parse_vias(text: str) -> tuple[Via, ...]:
     """All of one Via header field's value."""
-    return tuple(parse_via(element) for element in split_list(text, "header Via"))
+    return tuple([parse_via(element) for element in split_list(text, "header Via")])

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from sip import trace
@@ -182,17 +182,21 @@ class SipEndpoint:
         try:
             while True:
                 out = user_agent.datagrams_to_send()
-                for flow, octets in out:
-                    self._send(flow, octets)
+                if out:
+                    is_traced = trace.is_on()
+                    for flow, octets in out:
+                        if is_traced:
+                            trace.sent(flow, octets)
+                        self._send(flow, octets)
                 events = user_agent.events()
+                if not events:
+                    break  # sending asks nothing of the user agent: only an event's handler can have given it more to do
                 for event in events:
                     try:
                         on_event(event)
                     except Exception:
                         LOG.exception("! event handler failed on %s", type(event).__name__)
                         self.failures += 1
-                if not out and not events:
-                    break
         finally:
             self._is_draining = False
         self._arm()
@@ -211,8 +215,6 @@ class SipEndpoint:
         self._timer = self._loop.call_later(max(0.0, deadline - self._now()), self._timeout)
 
     def _send(self, flow: Flow, octets: bytes) -> None:
-        if trace.is_on():
-            trace.sent(flow, octets)
         transport: TransportName = flow.transport
         if (
             transport == "udp"
@@ -228,6 +230,9 @@ class SipEndpoint:
         if sender is None:
             LOG.warning("! no %s socket to send to %s", transport, host)
             self._loop.call_soon(self._flow_failed, flow)
+            return
+        if is_numeric(host):
+            self._send_to(sender, flow, octets, flow.remote)
             return
         family = socket.AF_INET6 if ":" in sender.address[0] else socket.AF_INET
         address = self._resolver.lookup(host, family)
@@ -256,18 +261,17 @@ class SipEndpoint:
         self._send_to(sender, flow, octets, (address, port))
 
     def _sender(self, transport: TransportName, local: HostPort, remote_host: str) -> UdpSocket | TcpConnections | None:
-        senders = self._udp if transport == "udp" else self._tcp
-        table: dict[HostPort, UdpSocket | TcpConnections] = dict(senders.items())
-        exact = table.get(local)
+        senders: Mapping[HostPort, UdpSocket | TcpConnections] = self._udp if transport == "udp" else self._tcp
+        exact = senders.get(local)
         if not is_numeric(remote_host):
-            return exact or next(iter(table.values()), None)
+            return exact or next(iter(senders.values()), None)
         is_v6 = ":" in remote_host
         if exact is not None and (":" in local[0]) == is_v6:
             return exact
         # The local address is a wildcard socket's (made concrete above), or of the other family: same port first.
-        fitting = [address for address in table if (":" in address[0]) == is_v6]
+        fitting = [address for address in senders if (":" in address[0]) == is_v6]
         fitting.sort(key=lambda address: address[1] != local[1])
-        return table[fitting[0]] if fitting else None
+        return senders[fitting[0]] if fitting else None
 
     def _local_host(self, listening: str, remote: str) -> str:
         """Our address as that peer sees it, where the socket listens on all: what the kernel would send from."""

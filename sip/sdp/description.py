@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -23,11 +24,11 @@ class Direction(StrEnum):
 
     @property
     def sends(self) -> bool:
-        return self in {Direction.SENDRECV, Direction.SENDONLY}
+        return self in _SENDING
 
     @property
     def receives(self) -> bool:
-        return self in {Direction.SENDRECV, Direction.RECVONLY}
+        return self in _RECEIVING
 
     @property
     def reversed(self) -> Direction:
@@ -35,10 +36,14 @@ class Direction(StrEnum):
         return direction_of(sends=self.receives, receives=self.sends)
 
 
+_SENDRECV: Final = Direction.SENDRECV
+_SENDING: Final = frozenset((Direction.SENDRECV, Direction.SENDONLY))
+_RECEIVING: Final = frozenset((Direction.SENDRECV, Direction.RECVONLY))
+_BY_WHAT_IT_DOES: Final = {(direction in _SENDING, direction in _RECEIVING): direction for direction in Direction}
+
+
 def direction_of(*, sends: bool, receives: bool) -> Direction:
-    if sends:
-        return Direction.SENDRECV if receives else Direction.SENDONLY
-    return Direction.RECVONLY if receives else Direction.INACTIVE
+    return _BY_WHAT_IT_DOES[sends, receives]
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -84,7 +89,7 @@ class Timing(msgspec.Struct, frozen=True):
     repeats: tuple[str, ...] = ()
 
 
-class Attribute(msgspec.Struct, frozen=True):
+class Attribute(msgspec.Struct, frozen=True, cache_hash=True):
     """a=name or a=name:value (§5.13)."""
 
     name: str
@@ -94,7 +99,13 @@ class Attribute(msgspec.Struct, frozen=True):
         return self.name if self.value is None else f"{self.name}:{self.value}"
 
 
-class PayloadType(msgspec.Struct, frozen=True):
+@lru_cache(maxsize=1024)
+def known_attribute(name: str, value: str | None) -> Attribute:
+    """The attribute, the same object each time: what is remembered by its attributes is then found without comparing their texts."""
+    return Attribute(name, value)
+
+
+class PayloadType(msgspec.Struct, frozen=True, cache_hash=True):
     """One format of an RTP stream: its number, its rtpmap (§6.6) and its fmtp (§6.15)."""
 
     number: int
@@ -110,7 +121,11 @@ class PayloadType(msgspec.Struct, frozen=True):
 
     def same_format(self, other: PayloadType) -> bool:
         """Encoding names are case-insensitive (§6.6); the number says nothing about the format."""
-        return (self.encoding.lower(), self.clock_rate, self.channels) == (other.encoding.lower(), other.clock_rate, other.channels)
+        return (
+            self.clock_rate == other.clock_rate
+            and self.channels == other.channels
+            and (self.encoding == other.encoding or self.encoding.lower() == other.encoding.lower())
+        )
 
     @property
     def rtpmap(self) -> str:
@@ -158,6 +173,68 @@ def _digits(text: str | None, maximum: int) -> int | None:
     return value if value <= maximum else None
 
 
+MAX_REMEMBERED: Final = 64
+"""Attributes of one stream beyond which nothing made from them is remembered: phones write the same dozen each time, and what a browser
+writes differs each time.
+"""
+
+
+@lru_cache(maxsize=256)
+def _payload_types(formats: tuple[str, ...], attributes: tuple[Attribute, ...]) -> tuple[PayloadType, ...]:
+    mapped: dict[int, PayloadType] = {}
+    parameters: dict[str, str] = {}
+    for attribute in attributes:
+        if attribute.name == "rtpmap":
+            payload_type = _read_rtpmap(attribute.value or "")
+            if payload_type is not None:
+                mapped.setdefault(payload_type.number, payload_type)
+        elif attribute.name == "fmtp":
+            fmt, _, text = (attribute.value or "").partition(" ")
+            parameters.setdefault(fmt, text.strip())
+    found = []
+    for fmt in formats:
+        number = _digits(fmt, MAX_PAYLOAD_TYPE)
+        payload_type = None if number is None else mapped.get(number) or STATIC_PAYLOAD_TYPES.get(number)
+        if payload_type is not None:
+            fmtp = parameters.get(fmt)
+            found.append(payload_type if fmtp is None else msgspec.structs.replace(payload_type, fmtp=fmtp))
+    return tuple(found)
+
+
+class _Said(msgspec.Struct, frozen=True):
+    """What the attributes of a stream say about it, other than its formats."""
+
+    ptime: int | None
+    maxptime: int | None
+    direction: Direction | None
+    rtcp_mux: bool
+    rtcp_port: int | None
+    rtcp_address: str | None
+
+
+@lru_cache(maxsize=256)
+def _said(attributes: tuple[Attribute, ...]) -> _Said:
+    first: dict[str, str] = {}
+    for attribute in attributes:
+        first.setdefault(attribute.name, attribute.value or "")
+    # rtcp-attribute  =  "a=rtcp:" port [nettype space addrtype space connection-address]
+    words = first.get("rtcp", "").split()
+    return _Said(
+        ptime=_digits(first.get("ptime", "").partition(".")[0], 1000) or None,
+        maxptime=_digits(first.get("maxptime", "").partition(".")[0], 1000) or None,
+        direction=_direction(attributes),
+        rtcp_mux="rtcp-mux" in first,
+        rtcp_port=_digits(words[0], 65535) if words else None,
+        rtcp_address=words[3] if len(words) == 4 else None,
+    )
+
+
+@lru_cache(maxsize=256)
+def _attributes_text(attributes: tuple[Attribute, ...]) -> str:
+    """The lines of these attributes, each with the line end before it."""
+    return "".join([f"\r\na={attribute}" for attribute in attributes])
+
+
 class MediaDescription(msgspec.Struct, frozen=True):
     """An m= line and everything under it (§5.14)."""
 
@@ -194,66 +271,57 @@ class MediaDescription(msgspec.Struct, frozen=True):
     @property
     def payload_types(self) -> tuple[PayloadType, ...]:
         """The formats of an RTP stream, most preferred first (§5.14); formats that nothing explains are left out."""
-        mapped: dict[int, PayloadType] = {}
-        for value in self.attribute_values("rtpmap"):
-            payload_type = _read_rtpmap(value)
-            if payload_type is not None:
-                mapped.setdefault(payload_type.number, payload_type)
-        parameters: dict[str, str] = {}
-        for value in self.attribute_values("fmtp"):
-            fmt, _, text = value.partition(" ")
-            parameters.setdefault(fmt, text.strip())
-        found = []
-        for fmt in self.formats:
-            number = _digits(fmt, MAX_PAYLOAD_TYPE)
-            payload_type = None if number is None else mapped.get(number) or STATIC_PAYLOAD_TYPES.get(number)
-            if payload_type is not None:
-                fmtp = parameters.get(fmt)
-                found.append(payload_type if fmtp is None else msgspec.structs.replace(payload_type, fmtp=fmtp))
-        return tuple(found)
+        if len(self.attributes) > MAX_REMEMBERED:
+            return _payload_types.__wrapped__(self.formats, self.attributes)
+        return _payload_types(self.formats, self.attributes)
+
+    @property
+    def _said(self) -> _Said:
+        return _said(self.attributes) if len(self.attributes) <= MAX_REMEMBERED else _said.__wrapped__(self.attributes)
 
     @property
     def ptime(self) -> int | None:
         """Milliseconds of audio in a packet (§6.4); None where missing or unusable. A fraction, as Skype sent it, is cut."""
-        return _digits((self.attribute("ptime") or "").partition(".")[0], 1000) or None
+        return self._said.ptime
 
     @property
     def maxptime(self) -> int | None:
-        return _digits((self.attribute("maxptime") or "").partition(".")[0], 1000) or None
+        return self._said.maxptime
 
     @property
     def direction(self) -> Direction | None:
         """The media-level direction; None where the session level, or sendrecv, holds."""
-        return _direction(self.attributes)
+        return self._said.direction
 
     @property
     def rtcp_mux(self) -> bool:
         """RFC 5761: RTCP shares the RTP port."""
-        return self.attribute("rtcp-mux") is not None
+        return self._said.rtcp_mux
 
     @property
     def rtcp(self) -> tuple[int, str | None]:
         """The RTCP port and, if it differs, its address (RFC 3605 §2.1); without the attribute the port above RTP (RFC 3550 §11)."""
-        if self.rtcp_mux:
+        said = self._said
+        if said.rtcp_mux:
             return self.port, None
-        # rtcp-attribute  =  "a=rtcp:" port [nettype space addrtype space connection-address]
-        words = (self.attribute("rtcp") or "").split()
-        port = _digits(words[0], 65535) if words else None
-        if not port:
+        if not said.rtcp_port:
             return (self.port + 1 if 0 < self.port < 65535 else 0), None
-        return port, words[3] if len(words) == 4 else None
+        return said.rtcp_port, said.rtcp_address
 
-    def lines(self) -> list[str]:
+    def __str__(self) -> str:
         port = f"{self.port}/{self.port_count}" if self.port_count != 1 else str(self.port)
-        out = [f"m={self.media} {port} {self.proto} {' '.join(self.formats)}"]
+        text = f"m={self.media} {port} {self.proto} {' '.join(self.formats)}"
         if self.title is not None:
-            out.append(f"i={self.title}")
-        out += [f"c={connection}" for connection in self.connections]
-        out += [f"b={bandwidth}" for bandwidth in self.bandwidths]
+            text += f"\r\ni={self.title}"
+        for connection in self.connections:
+            text += f"\r\nc={connection}"
+        for bandwidth in self.bandwidths:
+            text += f"\r\nb={bandwidth}"
         if self.key is not None:
-            out.append(f"k={self.key}")
-        out += [f"a={attribute}" for attribute in self.attributes]
-        return out
+            text += f"\r\nk={self.key}"
+        attributes = self.attributes
+        known = _attributes_text if len(attributes) <= MAX_REMEMBERED else _attributes_text.__wrapped__
+        return text + known(attributes) if attributes else text
 
     def refused(self) -> MediaDescription:
         """The same stream turned down: same media, transport and formats, port 0 (RFC 3264 §6)."""
@@ -313,29 +381,33 @@ class SessionDescription(msgspec.Struct, frozen=True):
 
     def direction_of(self, media: MediaDescription) -> Direction:
         """The direction of a stream: its own, the session's, or sendrecv (§6.7)."""
-        return media.direction or _direction(self.attributes) or Direction.SENDRECV
+        return media.direction or _direction(self.attributes) or _SENDRECV
 
     def __str__(self) -> str:
-        out = ["v=0", f"o={self.origin}", f"s={self.session_name}"]
+        out = [f"v=0\r\no={self.origin}\r\ns={self.session_name}"]
         if self.information is not None:
             out.append(f"i={self.information}")
         if self.uri is not None:
             out.append(f"u={self.uri}")
-        out += [f"e={email}" for email in self.emails]
-        out += [f"p={phone}" for phone in self.phones]
+        if self.emails:
+            out += [f"e={email}" for email in self.emails]
+        if self.phones:
+            out += [f"p={phone}" for phone in self.phones]
         if self.connection is not None:
             out.append(f"c={self.connection}")
-        out += [f"b={bandwidth}" for bandwidth in self.bandwidths]
+        if self.bandwidths:
+            out += [f"b={bandwidth}" for bandwidth in self.bandwidths]
         for timing in self.timings:
             out.append(f"t={timing.start} {timing.stop}")
-            out += [f"r={repeat}" for repeat in timing.repeats]
+            if timing.repeats:
+                out += [f"r={repeat}" for repeat in timing.repeats]
         if self.zones is not None:
             out.append(f"z={self.zones}")
         if self.key is not None:
             out.append(f"k={self.key}")
-        out += [f"a={attribute}" for attribute in self.attributes]
-        for media in self.media:
-            out += media.lines()
+        if self.attributes:
+            out += [f"a={attribute}" for attribute in self.attributes]
+        out += map(str, self.media)
         return "\r\n".join(out) + "\r\n"
 
     def to_bytes(self) -> bytes:

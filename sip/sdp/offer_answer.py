@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -31,6 +32,7 @@ from sip.sdp.description import (
     SessionDescription,
     connection_to,
     direction_of,
+    known_attribute,
 )
 
 PCMA: Final = PayloadType(8, "PCMA", 8000)
@@ -38,6 +40,8 @@ PCMU: Final = PayloadType(0, "PCMU", 8000)
 G711: Final = (PCMA, PCMU)
 TELEPHONE_EVENT: Final = PayloadType(101, "telephone-event", 8000, fmtp="0-16")
 """101 is what nearly every device uses; 0-16 are the keys and the hook flash (RFC 4733 §3.2)."""
+
+_SENDRECV: Final = Direction.SENDRECV
 
 DEFAULT_PTIME_MS: Final = 20
 """RFC 3551 §4.2: "default packetization interval of 20 ms"."""
@@ -51,7 +55,7 @@ WARNING_NETWORK_ADDRESS: Final = 301
 WARNING_TRANSPORT: Final = 302
 
 
-class Capabilities(msgspec.Struct, frozen=True):
+class Capabilities(msgspec.Struct, frozen=True, cache_hash=True):
     """What we can do with audio.
 
     Attributes:
@@ -116,17 +120,21 @@ class Answered(msgspec.Struct, frozen=True):
     audio: NegotiatedAudio
 
 
+@lru_cache(maxsize=256)
 def _formats(
     codecs: tuple[PayloadType, ...], telephone_event: PayloadType | None, ptime_ms: int, direction: Direction
 ) -> tuple[tuple[str, ...], tuple[Attribute, ...]]:
-    """The fmt list of an m= line and the attributes that explain it, direction last."""
+    """The fmt list of an m= line and the attributes that explain it, direction last.
+
+    Remembered, as are the choices below: the same few phones offer and answer the same formats in every call.
+    """
     listed = (*codecs, telephone_event) if telephone_event else codecs
     attributes = []
     for payload_type in listed:
-        attributes.append(Attribute("rtpmap", payload_type.rtpmap))
+        attributes.append(known_attribute("rtpmap", payload_type.rtpmap))
         if payload_type.fmtp is not None:
-            attributes.append(Attribute("fmtp", f"{payload_type.number} {payload_type.fmtp}"))
-    attributes += [Attribute("ptime", str(ptime_ms)), Attribute(direction.value)]
+            attributes.append(known_attribute("fmtp", f"{payload_type.number} {payload_type.fmtp}"))
+    attributes += [known_attribute("ptime", str(ptime_ms)), known_attribute(direction.value, None)]
     return tuple(str(payload_type.number) for payload_type in listed), tuple(attributes)
 
 
@@ -144,10 +152,9 @@ def audio_offer(
     Raises: LocalMisuse: no codec, or a number twice.
     """
     able = capabilities or Capabilities()
-    numbers = [codec.number for codec in able.codecs] + ([able.telephone_event.number] if able.telephone_event else [])
-    if not able.codecs or len(set(numbers)) != len(numbers):
-        raise LocalMisuse(f"an offer needs codecs with different payload types, not {numbers}")
     formats, attributes = _formats(able.codecs, able.telephone_event, able.ptime_ms, direction)
+    if not able.codecs or len(set(formats)) != len(formats):
+        raise LocalMisuse(f"an offer needs codecs with different payload types, not {[int(number) for number in formats]}")
     connection = connection_to(local.address)
     return SessionDescription(
         origin=Origin(username, session_id, session_version, "IN", connection.address_type, local.address),
@@ -201,6 +208,7 @@ def audio_slot(description: SessionDescription) -> int | None:
     return None
 
 
+@lru_cache(maxsize=256)
 def _common(offered: tuple[PayloadType, ...], able: Capabilities) -> tuple[PayloadType, PayloadType] | None:
     """The codec to use, as (theirs, ours)."""
     pairs = [(theirs, ours) for theirs in offered for ours in able.codecs if theirs.same_format(ours)]
@@ -209,6 +217,7 @@ def _common(offered: tuple[PayloadType, ...], able: Capabilities) -> tuple[Paylo
     return pairs[0] if able.offerer_chooses else min(pairs, key=lambda pair: able.codecs.index(pair[1]))
 
 
+@lru_cache(maxsize=256)
 def _telephone_event(offered: tuple[PayloadType, ...], clock_rate: int) -> PayloadType | None:
     """RFC 4733 §2.1: events run on the clock of the audio stream they belong to."""
     for payload_type in offered:
@@ -295,6 +304,16 @@ def answer(
     return Answered(description, _negotiated(offered, remote, ours, codec, codec.number, number, number, ptime, mux=bool(mux)))
 
 
+@lru_cache(maxsize=256)
+def _chosen(offered: tuple[PayloadType, ...], answered: tuple[PayloadType, ...]) -> tuple[PayloadType, PayloadType] | None:
+    """The first format of an answer that we offered, as (theirs, ours)."""
+    for theirs in answered:
+        for ours in offered:
+            if ours.same_format(theirs) and not ours.is_telephone_event:
+                return theirs, ours
+    return None
+
+
 def read_answer(offer: SessionDescription, answered: SessionDescription) -> NegotiatedAudio:
     """What our offer and the peer's answer amount to (§7).
 
@@ -310,13 +329,11 @@ def read_answer(offer: SessionDescription, answered: SessionDescription) -> Nego
         raise OfferRefused("audio refused", WARNING_MEDIA_TYPE)
     remote, remote_direction = _remote(answered, theirs)
     offered = ours.payload_types
-    for send in theirs.payload_types:
-        receive = next((own for own in offered if own.same_format(send) and not own.is_telephone_event), None)
-        if receive is not None:
-            break
-    else:
+    chosen = _chosen(offered, theirs.payload_types)
+    if chosen is None:
         raise OfferRefused("answer has none of the offered formats", WARNING_MEDIA_FORMAT)
-    asked = ours.direction or Direction.SENDRECV
+    send, receive = chosen
+    asked = ours.direction or _SENDRECV
     direction = direction_of(
         sends=asked.sends and remote_direction.receives,
         receives=asked.receives and remote_direction.sends,

@@ -28,6 +28,17 @@ class ClientUser(Protocol):
     def on_transport_error(self, transaction: "Transaction", now: float) -> None: ...
 
 
+class Nobody:
+    """The user of a request whose outcome changes nothing."""
+
+    def on_response(self, transaction: "Transaction", response: Response, now: float) -> None: ...
+    def on_timeout(self, transaction: "Transaction", now: float) -> None: ...
+    def on_transport_error(self, transaction: "Transaction", now: float) -> None: ...
+
+
+NOBODY = Nobody()
+
+
 class ServerUser(Protocol):
     """The transaction user above a server transaction, when it wants to hear of failure."""
 
@@ -91,7 +102,8 @@ class Transaction:
     def stop(self, *timers: Timer) -> None:
         """Stop some of the own timers."""
         for timer in timers:
-            self.host.timers.stop(self, timer)
+            if timer in self.timers:
+                self.host.timers.stop(self, timer)
 
     def describe(self, now: float) -> dict[str, Any]:
         """State and seconds left, for `/debug/state`."""

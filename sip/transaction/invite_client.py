@@ -87,6 +87,12 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
 # fmt: on
 
 
+# Looked up once: finding a member in its enumeration costs more than everything else in the lines that name it.
+A, B, D, M = Timer.A, Timer.B, Timer.D, Timer.M
+CALLING = State.CALLING
+RESPONSE_1XX, RESPONSE_2XX, RESPONSE_300_699 = Input.RESPONSE_1XX, Input.RESPONSE_2XX, Input.RESPONSE_300_699
+
+
 class InviteClient(Transaction):
     """Sends an INVITE until it is answered and ACKs what is not a 2xx."""
 
@@ -97,21 +103,20 @@ class InviteClient(Transaction):
     TIMER_INPUTS = {Timer.A: Input.TIMER_A, Timer.B: Input.TIMER_B, Timer.D: Input.TIMER_D, Timer.M: Input.TIMER_M}  # noqa: RUF012
 
     def __init__(self, host: Host, key: tuple[Any, ...], request: Request, flow: Flow, user: ClientUser, now: float) -> None:
-        super().__init__(host, key, request, flow, State.CALLING)
+        super().__init__(host, key, request, flow, CALLING)
         self.user = user
         self.octets = request.to_bytes()
         self.ack = b""
         self.interval = host.values.t1
         host.send(flow, self.octets)
         if not flow.is_reliable:
-            self.start(Timer.A, now + self.interval)
-        self.start(Timer.B, now + host.values.give_up)
+            self.start(A, now + self.interval)
+        self.start(B, now + host.values.give_up)
 
     def receive(self, response: Response, now: float) -> None:
         """A response with this transaction's branch and CSeq method INVITE."""
         status = response.status
-        event = Input.RESPONSE_1XX if status < 200 else Input.RESPONSE_2XX if status < 300 else Input.RESPONSE_300_699
-        self.fire(event, now, response)
+        self.fire(RESPONSE_1XX if status < 200 else RESPONSE_2XX if status < 300 else RESPONSE_300_699, now, response)
 
     def resend_invite(self, now: float, _argument: None) -> None:
         del now
@@ -119,18 +124,20 @@ class InviteClient(Transaction):
 
     def double_timer_a(self, now: float, _argument: None) -> None:
         self.interval *= 2
-        self.start(Timer.A, now + self.interval)
+        self.start(A, now + self.interval)
 
     def stop_timers_a_b(self, _now: float, _argument: Response) -> None:
-        self.stop(Timer.A, Timer.B)
+        self.stop(A, B)
 
     def start_timer_d(self, now: float, _response: Response) -> None:
         self.rest()
-        self.start(Timer.D, now if self.flow.is_reliable else now + self.host.values.d)
+        self.octets = b""
+        self.start(D, now if self.flow.is_reliable else now + self.host.values.d)
 
     def start_timer_m(self, now: float, _response: Response) -> None:
         self.rest()
-        self.start(Timer.M, now + self.host.values.give_up)
+        self.octets = b""
+        self.start(M, now + self.host.values.give_up)
 
     def send_ack(self, _now: float, response: Response) -> None:
         self.ack = ack_to_refusal(self.request, response).to_bytes()

@@ -92,6 +92,12 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
 # fmt: on
 
 
+# Looked up once: finding a member in its enumeration costs more than everything else in the lines that name it.
+PROCEEDING = State.PROCEEDING
+TRYING, G, H, I, L = Timer.TRYING, Timer.G, Timer.H, Timer.I, Timer.L  # noqa: E741
+SEND_1XX, SEND_2XX, SEND_300_699 = Input.SEND_1XX, Input.SEND_2XX, Input.SEND_300_699
+
+
 class InviteServer(Transaction):
     """Absorbs repeated INVITEs, repeats refusals until they are ACKed."""
 
@@ -108,18 +114,17 @@ class InviteServer(Transaction):
     }
 
     def __init__(self, host: Host, key: tuple[Any, ...], request: Request, flow: Flow, user: ServerUser | None, now: float) -> None:
-        super().__init__(host, key, request, flow, State.PROCEEDING)
+        super().__init__(host, key, request, flow, PROCEEDING)
         self.user = user
         self.last = b""
         self.merge_key: tuple[Any, ...] | None = None
         self.interval = host.values.t1
-        self.start(Timer.TRYING, now + host.values.trying)
+        self.start(TRYING, now + host.values.trying)
 
     def respond(self, response: Response, now: float) -> None:
         """Send the transaction user's response."""
         status = response.status
-        event = Input.SEND_1XX if status < 200 else Input.SEND_2XX if status < 300 else Input.SEND_300_699
-        self.fire(event, now, response)
+        self.fire(SEND_1XX if status < 200 else SEND_2XX if status < 300 else SEND_300_699, now, response)
 
     def receive(self, request: Request, now: float) -> None:
         """A retransmitted INVITE, or the ACK, that matched this transaction."""
@@ -128,7 +133,7 @@ class InviteServer(Transaction):
     @property
     def is_answered(self) -> bool:
         """Whether a final response has been sent (§9.2 asks this for CANCEL)."""
-        return self.state is not State.PROCEEDING
+        return self.state is not PROCEEDING
 
     def send_trying(self, _now: float, _argument: None) -> None:
         self.last = self.request.response(100).to_bytes()
@@ -142,31 +147,32 @@ class InviteServer(Transaction):
         if self.last:
             self.host.send(self.flow, self.last)
         else:  # a repeated INVITE says that 100 Trying is overdue
-            self.stop(Timer.TRYING)
+            self.stop(TRYING)
             self.send_trying(now, None)
 
     def stop_trying(self, _now: float, _response: Response) -> None:
-        self.stop(Timer.TRYING)
+        self.stop(TRYING)
 
     def start_timers_g_h(self, now: float, _response: Response) -> None:
         if not self.flow.is_reliable:
-            self.start(Timer.G, now + self.interval)
-        self.start(Timer.H, now + self.host.values.give_up)
+            self.start(G, now + self.interval)
+        self.start(H, now + self.host.values.give_up)
 
     def double_timer_g_up_to_t2(self, now: float, _argument: None) -> None:
         self.interval = min(2 * self.interval, self.host.values.t2)
-        self.start(Timer.G, now + self.interval)
+        self.start(G, now + self.interval)
 
     def stop_timers_g_h(self, _now: float, _argument: None) -> None:
-        self.stop(Timer.G, Timer.H)
+        self.stop(G, H)
 
     def start_timer_i(self, now: float, _argument: None) -> None:
         self.rest()
-        self.start(Timer.I, now if self.flow.is_reliable else now + self.host.values.t4)
+        self.start(I, now if self.flow.is_reliable else now + self.host.values.t4)
 
     def start_timer_l(self, now: float, _response: Response) -> None:
         self.rest()
-        self.start(Timer.L, now + self.host.values.give_up)
+        self.last = b""  # repeated by the session, if at all
+        self.start(L, now + self.host.values.give_up)
 
     def report_timeout(self, now: float, _argument: None) -> None:
         if self.user is not None:

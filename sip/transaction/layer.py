@@ -8,11 +8,11 @@ from typing import Any
 from sip.flow import Flow
 from sip.message import Request, Response
 from sip.timers import TimerTable, TimerValues
-from sip.transaction.base import ClientUser, ServerUser, Transaction
+from sip.transaction.base import NOBODY, ClientUser, ServerUser, Transaction
 from sip.transaction.invite_client import InviteClient
 from sip.transaction.invite_server import InviteServer
 from sip.transaction.invite_server import State as InviteServerState
-from sip.transaction.key import Key, client_key, merge_key, response_key, server_key
+from sip.transaction.key import Key, client_key, merge_key, own_branch, response_key, server_key
 from sip.transaction.non_invite_client import NonInviteClient
 from sip.transaction.non_invite_server import NonInviteServer
 
@@ -41,7 +41,7 @@ class TransactionLayer:
             patience_s: timer F, where the peer is known to answer sooner than the 64*T1 that RFC 3261 Table 4 allows any path; not for an
                 INVITE, whose late answer must still be met with a CANCEL or BYE (the session sees to that).
         """
-        key = client_key(request.top_via.branch or "", request.method)
+        key = client_key(own_branch(request), request.method)
         transaction: ClientTransaction
         if request.method == "INVITE":
             transaction = InviteClient(self, key, request, flow, user, now)
@@ -99,13 +99,16 @@ class TransactionLayer:
             transaction.transport_failed(now)
 
     def forget(self, transaction: Transaction) -> None:
-        """A transaction has terminated."""
+        """A transaction has terminated: it has nothing more to say, and session and transaction stop keeping each other alive."""
         if isinstance(transaction, (InviteServer, NonInviteServer)):
             self._servers.pop(transaction.key, None)
+            if isinstance(transaction, InviteServer):
+                transaction.user = None
             if transaction.merge_key is not None and self._merge.get(transaction.merge_key) == transaction.key:
                 del self._merge[transaction.merge_key]
-        else:
+        elif isinstance(transaction, (InviteClient, NonInviteClient)):
             self._clients.pop(transaction.key, None)
+            transaction.user = NOBODY
 
     def unexpected(self, transaction: Transaction, event: StrEnum) -> None:
         """An input that the table has no edge for: dropped and counted."""

@@ -73,6 +73,12 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
 # fmt: on
 
 
+# Looked up once: finding a member in its enumeration costs more than everything else in the lines that name it.
+E, F, K = Timer.E, Timer.F, Timer.K
+TRYING = State.TRYING
+RESPONSE_1XX, RESPONSE_200_699 = Input.RESPONSE_1XX, Input.RESPONSE_200_699
+
+
 class NonInviteClient(Transaction):
     """Sends any request but INVITE and ACK until it is answered."""
 
@@ -85,35 +91,36 @@ class NonInviteClient(Transaction):
     def __init__(
         self, host: Host, key: tuple[Any, ...], request: Request, flow: Flow, user: ClientUser, now: float, patience_s: float | None = None
     ) -> None:
-        super().__init__(host, key, request, flow, State.TRYING)
+        super().__init__(host, key, request, flow, TRYING)
         self.user = user
         self.octets = request.to_bytes()
         self.interval = host.values.t1
         host.send(flow, self.octets)
         if not flow.is_reliable:
-            self.start(Timer.E, now + self.interval)
-        self.start(Timer.F, now + (patience_s or host.values.give_up))
+            self.start(E, now + self.interval)
+        self.start(F, now + (patience_s or host.values.give_up))
 
     def receive(self, response: Response, now: float) -> None:
         """A response with this transaction's branch and CSeq method."""
-        self.fire(Input.RESPONSE_1XX if response.status < 200 else Input.RESPONSE_200_699, now, response)
+        self.fire(RESPONSE_1XX if response.status < 200 else RESPONSE_200_699, now, response)
 
     def resend(self, _now: float, _argument: None) -> None:
         self.host.send(self.flow, self.octets)
 
     def double_timer_e_up_to_t2(self, now: float, _argument: None) -> None:
         self.interval = min(2 * self.interval, self.host.values.t2)
-        self.start(Timer.E, now + self.interval)
+        self.start(E, now + self.interval)
 
     def timer_e_at_t2(self, now: float, _argument: None) -> None:
-        self.start(Timer.E, now + self.host.values.t2)
+        self.start(E, now + self.host.values.t2)
 
     def stop_timers_e_f(self, _now: float, _response: Response) -> None:
-        self.stop(Timer.E, Timer.F)
+        self.stop(E, F)
 
     def start_timer_k(self, now: float, _response: Response) -> None:
         self.rest()
-        self.start(Timer.K, now if self.flow.is_reliable else now + self.host.values.t4)
+        self.octets = b""
+        self.start(K, now if self.flow.is_reliable else now + self.host.values.t4)
 
     def pass_up(self, now: float, response: Response) -> None:
         self.user.on_response(self, response, now)

@@ -67,6 +67,12 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
 # fmt: on
 
 
+# Looked up once: finding a member in its enumeration costs more than everything else in the lines that name it.
+TRYING, COMPLETED, TERMINATED = State.TRYING, State.COMPLETED, State.TERMINATED
+SEND_1XX, SEND_200_699 = Input.SEND_1XX, Input.SEND_200_699
+J = Timer.J
+
+
 class NonInviteServer(Transaction):
     """Answers repeated requests with the same response."""
 
@@ -77,13 +83,13 @@ class NonInviteServer(Transaction):
     TIMER_INPUTS = {Timer.J: Input.TIMER_J}  # noqa: RUF012
 
     def __init__(self, host: Host, key: tuple[Any, ...], request: Request, flow: Flow) -> None:
-        super().__init__(host, key, request, flow, State.TRYING)
+        super().__init__(host, key, request, flow, TRYING)
         self.last = b""
         self.merge_key: tuple[Any, ...] | None = None
 
     def respond(self, response: Response, now: float) -> None:
         """Send the transaction user's response."""
-        self.fire(Input.SEND_1XX if response.status < 200 else Input.SEND_200_699, now, response)
+        self.fire(SEND_1XX if response.status < 200 else SEND_200_699, now, response)
 
     def receive(self, _request: Request, now: float) -> None:
         """A retransmission that matched this transaction."""
@@ -92,7 +98,7 @@ class NonInviteServer(Transaction):
     @property
     def is_answered(self) -> bool:
         """Whether a final response has been sent."""
-        return self.state in {State.COMPLETED, State.TERMINATED}
+        return self.state is COMPLETED or self.state is TERMINATED
 
     def send_response(self, _now: float, response: Response) -> None:
         self.last = response.to_bytes()
@@ -103,7 +109,7 @@ class NonInviteServer(Transaction):
 
     def start_timer_j(self, now: float, _response: Response) -> None:
         self.rest()
-        self.start(Timer.J, now if self.flow.is_reliable else now + self.host.values.give_up)
+        self.start(J, now if self.flow.is_reliable else now + self.host.values.give_up)
 
 
 NonInviteServer.EDGES = bind(TRANSITIONS, NonInviteServer)

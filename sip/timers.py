@@ -3,6 +3,7 @@
 import heapq
 from collections import deque
 from enum import StrEnum
+from math import ceil
 from typing import Any, Protocol
 
 import msgspec
@@ -65,6 +66,8 @@ class TimerOwner(Protocol):
 
 # What waits 64*T1 as a rule: begun in the order in which it ends, so that a queue keeps it in order without any comparing.
 _LONG = frozenset((Timer.B, Timer.F, Timer.H, Timer.J, Timer.L, Timer.M, Timer.ACK))
+# What only ends something, and may do so a little later than the standard's minimum.
+_ENDING = _LONG | {Timer.D, Timer.I, Timer.K}
 
 
 class TimerTable:
@@ -77,7 +80,9 @@ class TimerTable:
     # Dead entries are swept when they outnumber the live ones beyond this floor: a 32 s timer B dies after one round trip.
     SWEEP_FLOOR = 4096
 
-    def __init__(self) -> None:
+    def __init__(self, grid_s: float = 0.0) -> None:
+        """Timers that only end something are put off to the next multiple of `grid_s`, so that one wake-up serves many; 0: not at all."""
+        self._grid = grid_s
         self._heap: list[list[Any]] = []
         self._queue: deque[list[Any]] = deque()
         self._serial = 0
@@ -93,6 +98,8 @@ class TimerTable:
             timers[timer][2] = None
             self._dead += 1
         self._serial += 1
+        if self._grid and timer in _ENDING:
+            deadline = ceil(deadline / self._grid) * self._grid
         timers[timer] = entry = [deadline, self._serial, owner, timer]
         queue = self._queue
         if timer in _LONG and (not queue or queue[-1][0] <= deadline):

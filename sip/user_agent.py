@@ -74,7 +74,7 @@ class UserAgent:
     def __init__(self, config: UserAgentConfig, ids: IdSource, *, timers: TimerValues = RFC3261) -> None:
         self.config = config
         self.values = timers
-        self.timers = TimerTable()
+        self.timers = TimerTable(timers.t1 / 2)
         self.layer = TransactionLayer(self.timers, timers, self.send)
         self.overload = Overload(config.overload)
         self.counters: Counter[str] = Counter()

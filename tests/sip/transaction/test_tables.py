@@ -5,7 +5,7 @@ import pytest
 from sip import dialog, registration, reinvite, session
 from sip.flow import Flow
 from sip.message import Request
-from sip.timers import RFC3261, TimerTable
+from sip.timers import RFC3261, Timer, TimerTable
 from sip.transaction import invite_client, invite_server, non_invite_client, non_invite_server
 from sip.transaction.layer import TransactionLayer
 from sip.uri import Uri
@@ -244,3 +244,24 @@ def test_the_timer_table_sweeps_dead_entries_and_keeps_the_live_ones():
     assert table.fire_due(5.0) == 1
     assert keeper.fired == [("A", 5.0)]
     assert len(table) == 0
+
+
+def test_timers_that_only_end_something_end_together_and_never_too_early():
+    class Owner:
+        def __init__(self):
+            self.timers = {}
+            self.fired = []
+
+        def on_timer(self, timer, now):
+            self.fired.append((timer, now))
+
+    table, owners = TimerTable(grid_s=0.25), [Owner() for _ in range(10)]
+    for number, owner in enumerate(owners):
+        table.start(owner, Timer.J, 32.0 + 0.01 + number / 100)
+        table.start(owner, Timer.A, 0.5 + number / 100)
+    deadlines = []
+    while (due := table.next_timeout()) is not None:
+        deadlines.append(due)
+        table.fire_due(due)
+    assert deadlines == [*(0.5 + number / 100 for number in range(10)), 32.25]
+    assert all(owner.fired[1] == (Timer.J, 32.25) for owner in owners)

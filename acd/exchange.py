@@ -34,8 +34,8 @@ STREAM_DEPTH = 10_000
 """Events a reader may be behind: about ten seconds of a very busy tenant."""
 SNAPSHOT_EVERY = 50_000
 """Entries between two snapshots, about 5 000 calls: folding so many takes a second or two after a crash."""
-REMEMBERED_CALLS = 20_000
-"""Calls whose decision records are answered from memory; older ones are read from the journal."""
+REMEMBERED_OCTETS = 64 << 20
+"""Decision records that are answered from memory, some 10 000 offers among 100 agents; older ones are read from the journal."""
 
 
 _OFFERS = frozenset((OfferMade, OfferEnded))
@@ -128,6 +128,9 @@ class Exchange:
         self._kept_seq = 0
         self._subscribers: set[Subscriber] = set()
         self._decisions: OrderedDict[CallId, list[tuple[float, bytes]]] = OrderedDict()
+        self._decision_octets = 0
+        self._unremembered: set[CallId] = set()
+        """Calls that live on, and of which memory holds no more than a part."""
         self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._recover()
@@ -263,10 +266,21 @@ class Exchange:
         for event in events:
             if type(event) in _OFFERS:
                 assert isinstance(event, OfferMade | OfferEnded)
-                # Kept as octets: twenty thousand decision records as objects would be millions for the collector to walk.
-                self._decisions.setdefault(event.call, []).append((now, _ENCODER.encode(event)))
-                if len(self._decisions) > REMEMBERED_CALLS:
-                    self._decisions.popitem(last=False)
+                if event.call in self._unremembered:
+                    continue
+                # Kept as octets: ten thousand decision records as objects would be millions for the collector to walk.
+                octets = _ENCODER.encode(event)
+                self._decisions.setdefault(event.call, []).append((now, octets))
+                self._decision_octets += len(octets)
+                if self._decision_octets > REMEMBERED_OCTETS:
+                    self._forget_decisions()
+
+    def _forget_decisions(self) -> None:
+        while self._decision_octets > REMEMBERED_OCTETS:
+            call, oldest = self._decisions.popitem(last=False)
+            self._decision_octets -= sum(len(octets) for _, octets in oldest)
+            self._unremembered.add(call)
+        self._unremembered &= self.engine.state.calls.keys()
 
     def why_waiting(self, call: CallId) -> dict[str, Any]:
         """What stands between a waiting caller and every single agent, at this moment.

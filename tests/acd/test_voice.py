@@ -375,7 +375,7 @@ async def test_a_snapshot_of_another_version_only_costs_time(tmp_path):
 
 
 async def test_decisions_of_an_old_call_are_read_from_the_journal(tmp_path, monkeypatch):
-    monkeypatch.setattr("acd.exchange.REMEMBERED_CALLS", 0)
+    monkeypatch.setattr("acd.exchange.REMEMBERED_OCTETS", 0)
     async with running(tmp_path) as service:
         anna = await ready(service, "anna")
         call = await (await service.caller()).call("601")
@@ -384,6 +384,7 @@ async def test_decisions_of_an_old_call_are_read_from_the_journal(tmp_path, monk
         (entry,) = await service.cdrs()
         (record,) = await service.voice.decisions(TENANT, entry.cdr.id)
         assert winner(msgspec.convert(record["decision"], Decision)) == ("anna",)
+        assert [one["outcome"] for one in record["outcomes"]] == ["answered"]
 
 
 async def test_snapshots_are_taken_while_the_service_runs(tmp_path, monkeypatch):

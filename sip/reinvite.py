@@ -5,6 +5,7 @@ The machine lives inside an established session. A pair (state, input) missing f
 
 from enum import StrEnum, auto
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from sip.events import ReInviteAnswered, ReInviteCancelled, ReInviteConfirmed, ReInviteReceived
 from sip.machine import Edge, bind, to
@@ -122,10 +123,11 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
 class ReInvite:
     """The re-INVITE side of one session."""
 
-    __slots__ = ("ack", "interval", "is_refresh", "offer", "ok", "sequence_number", "session", "state", "transaction", "uas")
+    __slots__ = ("_session", "ack", "interval", "is_refresh", "offer", "ok", "sequence_number", "state", "transaction", "uas")
 
     def __init__(self, session: "Session", state: State = State.IDLE) -> None:
-        self.session = session
+        # The session owns us and is who calls us; a reference back would leave both to the cyclic collector.
+        self._session = ref(session)
         self.state = state
         self.transaction: Transaction | None = None
         self.uas: InviteServer | None = None
@@ -135,6 +137,12 @@ class ReInvite:
         self.ok: Response | None = None
         self.interval = 0.0
         self.is_refresh = False
+
+    @property
+    def session(self) -> "Session":
+        session = self._session()
+        assert session is not None
+        return session
 
     def fire(self, event: Input, now: float, argument: Any = None) -> None:
         """Take one input."""

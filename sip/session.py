@@ -259,6 +259,7 @@ class Session:
     """One INVITE usage, caller or callee; told by transactions, timers and the application, it answers through its agent."""
 
     __slots__ = (
+        "__weakref__",
         "_modification",
         "ack",
         "agent",

@@ -184,11 +184,11 @@ async def serve(settings: Settings, until: Awaitable[object] | None = None, *, p
 def _spare_the_collector() -> None:
     """What is there now stays: code, schemas, configuration. Walking it again and again stopped the loop for up to 0.2 s (load/README.md).
 
-    Calls die by reference counting; what the collector finds between them is little, so it may look seldom.
+    Calls die by reference counting alone, as the tests of `sip` see to: the collector may look seldom, a few milliseconds each time.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 500, 1000)
+    gc.set_threshold(10_000, 500, 1000)
 
 
 async def _play(server: uvicorn.Server, settings: Settings, listening: socket.socket) -> None:

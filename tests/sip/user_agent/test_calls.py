@@ -1,5 +1,7 @@
 """Whole calls between two engines in virtual time: set-up, tear-down, CANCEL and its races, retransmission, forks, glare."""
 
+import gc
+
 import pytest
 
 from sip.digest import DigestCredentials
@@ -33,8 +35,18 @@ A, B = "192.0.2.1", "192.0.2.2"
 
 
 def assert_nothing_left(network):
-    """After the longest timer, neither engine holds anything."""
-    network.run(80)
+    """After the longest timer, neither engine holds anything, and nothing waits for the cyclic collector either."""
+    gc.collect()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        network.run(80)
+        for node in network.nodes.values():
+            node.events.clear()
+        gc.collect()
+        assert not [one for one in gc.garbage if type(one).__module__.startswith("sip.")]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
     for node in network.nodes.values():
         state = node.agent.describe(network.now)
         assert state["sessions"] == []

@@ -31,7 +31,7 @@ class VoiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     calls_per_second: float = 120.0
     """New INVITEs above this rate are answered 503 with Retry-After.
 
-    A queue call costs the main process 4 to 5 ms (load/README.md): at 500 a second offered, these 120 are served at two thirds of a core.
+    A queue call costs the main process about 4 ms (load/README.md): at 500 a second offered, these 120 are served at half a core.
     """
     burst: int = 240
     """INVITEs admitted at once after a pause."""

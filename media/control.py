@@ -44,6 +44,8 @@ class DescribeLeg(_Message, frozen=True, kw_only=True):
     ptime_ms: int = 20
     telephone_event: int | None = None
     """Payload type of RFC 4733 events the far end accepts; None: send digits in band."""
+    receive_telephone_event: int | None = None
+    """Payload type of the events it sends, which is the number in our description (RFC 3264 §5.1); None: the same."""
     sends: bool = True
     """We may send to the far end (its direction is sendrecv or recvonly)."""
     receives: bool = True

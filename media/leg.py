@@ -138,6 +138,7 @@ class Leg:
         "session",
         "speaks",
         "telephone_event",
+        "telephone_event_in",
     )
 
     def __init__(
@@ -164,6 +165,7 @@ class Leg:
         self.codec: Codec = "PCMA"
         self.payload_type = -1
         self.telephone_event: int | None = None
+        self.telephone_event_in: int | None = None
         self.sends = False
         self.partner: Leg | None = None
         self._conversion: bytes | None = None
@@ -277,13 +279,13 @@ class Leg:
         if described is None or not described.receives:
             self._ignore("not wanted now", address)
             return
-        is_event = payload_type == self.telephone_event
+        is_event = payload_type == self.telephone_event_in
         codec = self.codec if payload_type == self.payload_type else _STATIC_CODECS.get(payload_type)
         if codec is None and not is_event:
             self._ignore(f"payload type {payload_type}", address)
             return
         if address != self.latch.address:
-            if payload_type not in {self.payload_type, self.telephone_event} or self.latch.consider(address) is Verdict.FOREIGN:
+            if payload_type not in {self.payload_type, self.telephone_event_in} or self.latch.consider(address) is Verdict.FOREIGN:
                 self._undisputed = None  # so that the next packet of the latched address comes here and ends the count
                 self._ignore("foreign source", address)
                 return
@@ -520,7 +522,9 @@ class Leg:
         if order.codec != self.codec:
             self._change_codec(order.codec)
         self.payload_type = order.payload_type
-        self.telephone_event = order.telephone_event
+        self.telephone_event = self.telephone_event_in = order.telephone_event
+        if order.receive_telephone_event is not None:
+            self.telephone_event_in = order.receive_telephone_event
         # RFC 3264 §8.4: an older far end holds with the address 0.0.0.0; the kernel would send that to ourselves.
         is_nowhere = order.remote_port == 0 or ipaddress.ip_address(described[0].partition("%")[0]).is_unspecified
         sends = order.sends and not is_nowhere
@@ -528,7 +532,7 @@ class Leg:
             self._outgoing.break_off()  # what was not sent meanwhile is no loss to the far end
             self._begins = True
         self.sends = sends
-        self._detector = dtmf.ToneDetector() if order.telephone_event is None and order.receives else None
+        self._detector = dtmf.ToneDetector() if self.telephone_event_in is None and order.receives else None
         if not order.receives:
             self._source_ssrc = -1  # every packet takes the seldom path, which refuses it
         self._fit_conversions()

@@ -62,6 +62,7 @@ class MediaPlan:
             payload_type=audio.codec.number,
             ptime_ms=audio.ptime_ms,
             telephone_event=audio.telephone_event,
+            receive_telephone_event=audio.receive_telephone_event,
             sends=audio.direction.sends,
             receives=audio.direction.receives,
             silence_timeout_s=silence_timeout_s if audio.direction.receives else 0.0,

@@ -496,6 +496,18 @@ def test_digits_are_relayed_with_the_payload_type_of_the_partner(rig):
     assert rig.wait_for(DigitReceived, leg=a.name).digit == "7"
 
 
+def test_each_side_sends_events_under_the_number_that_the_other_gave(rig):
+    """RFC 3264 §5.1, §6.1: an answer may have another number than the offer, and both hold, each in its direction."""
+    a, b = rig.leg(event=96, receive_telephone_event=101), rig.leg()
+    rig.bridge(a, b)
+    press(a, "7", event=96)
+    press(a, "5", event=101)
+    assert rig.wait_for(DigitReceived, leg=a.name).digit == "5"
+    assert {packet.payload_type for packet in b.hear(7)} == {101}
+    press(b, "2")
+    assert {packet.payload_type for packet in a.hear(7)} == {96}
+
+
 def test_digit_for_a_partner_without_events_becomes_a_tone(rig):
     a, b = rig.leg(), rig.leg(event=None)
     rig.bridge(a, b)

@@ -68,6 +68,14 @@ def test_our_offer_and_the_answer_to_it_amount_to_a_plan():
     assert plan.describe("l", 0.0).telephone_event == 101
 
 
+def test_an_answer_with_another_number_for_events_leaves_ours_for_what_we_get():
+    """RFC 3264 §6.1."""
+    ours = media_plan.offer(OURS, ("PCMA", "PCMU"), 7)
+    plan = media_plan.agreed(ours, sdp("a=rtpmap:96 telephone-event/8000", media="audio 40000 RTP/AVP 8 96"))
+    told = plan.describe("l", 0.0)
+    assert (told.telephone_event, told.receive_telephone_event) == (96, 101)
+
+
 def test_the_next_description_of_a_leg_has_the_next_version():
     first, _ = media_plan.answer(described(), OURS, ("PCMA", "PCMU"), 7)
     second, plan = media_plan.answer(described("a=sendonly"), OURS, ("PCMA", "PCMU"), 7, first)

@@ -87,7 +87,7 @@ async def carry_out(bench: Bench, number: int, service: Service, reports: Path |
     run = Run(
         scenario=scenario,
         server=service.sip,
-        dial=plan.dial,
+        dial=(plan.dial,),
         agents=accounts,
         seed=bench.seed,
         local_address=source,

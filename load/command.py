@@ -24,6 +24,8 @@ from load.runner import Run, RunFailed, Runner
 from load.scenarios import SCENARIOS
 
 EXIT_PASSED, EXIT_FAILED, EXIT_NOT_RUN, EXIT_INTERRUPTED = 0, 1, 2, 130
+DEMO_NUMBERS = "601,602,603"
+"""Support, sales, billing."""
 
 
 def address(text: str) -> tuple[str, int]:
@@ -51,7 +53,7 @@ class LoadCommand:
         """Declare the arguments."""
         parser.add_argument("--server", type=address, default=("127.0.0.1", 5060), help="SIP address of the service (127.0.0.1:5060)")
         parser.add_argument("--api", default="http://127.0.0.1:8080", help="address of its HTTP API; empty: none (http://127.0.0.1:8080)")
-        parser.add_argument("--dial", default="601", help="number the callers dial (601)")
+        parser.add_argument("--dial", help="numbers the callers dial, in turn: 601,602 (601; the demonstration: 601,602,603)")
         parser.add_argument("--local-address", default="127.0.0.1", help="IPv4 address callers and agents have (127.0.0.1)")
         parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same callers (1)")
         parser.add_argument("--processes", type=int, default=1, help="load processes, 1 to 9 (1)")
@@ -198,14 +200,17 @@ async def _carry_out(args: argparse.Namespace, api: ApiClient | None) -> Report:
     if api is not None and args.wait > 0:
         await until_ready(api, args.wait)
     accounts: tuple[AgentAccount, ...] = ()
+    dial = tuple((args.dial or ("601" if args.demo is None else DEMO_NUMBERS)).split(","))
     if args.provision:
+        if len(dial) > 1:
+            raise RunFailed("--provision makes one number: give --dial one")
         if api is None or not args.operator_password:
             raise RunFailed("--provision needs --api and the operator's password")
         api.log_in(args.operator, args.operator_password)
         plan = Plan(
             tenant=args.tenant,
             agents=scenario.agents,
-            dial=args.dial,
+            dial=dial[0],
             after_call_work_s=args.after_call_work,
             source=f"{args.local_address}/32",
             admin=args.admin,
@@ -223,7 +228,7 @@ async def _carry_out(args: argparse.Namespace, api: ApiClient | None) -> Report:
     run = Run(
         scenario=msgspec.structs.replace(scenario, agents=len(accounts)),
         server=args.server,
-        dial=args.dial,
+        dial=dial,
         agents=accounts,
         seed=args.seed,
         processes=args.processes,

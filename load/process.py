@@ -177,10 +177,11 @@ class Part:
 
     def _call(self, planned: Any) -> None:
         key = f"{self.order.process}{self._serial % CALLS_PER_PROCESS:06d}"
+        dial = self.order.dial
         self._serial += 1
         self._begun += 1
         caller = self.callers[key] = Caller(self, key, planned)
-        caller.call(self.order.dial)
+        caller.call(dial[self._begun % len(dial)])
 
     async def _churn(self, phone: AgentPhone, end_at: float) -> None:
         """Ready for a while, away for a while, through the API as a desk would."""

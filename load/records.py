@@ -153,7 +153,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     scenario: Scenario
     server: tuple[str, int]
     local_address: str
-    dial: str
+    dial: tuple[str, ...]
+    """Numbers, in turn."""
     agents: tuple[AgentAccount, ...] = ()
     with_rtp: bool = False
     rtp_sample: float = 1.0

@@ -50,7 +50,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     scenario: Scenario
     server: tuple[str, int]
-    dial: str
+    dial: tuple[str, ...]
+    """Numbers, in turn."""
     agents: tuple[AgentAccount, ...] = ()
     seed: int = 1
     processes: int = 1

@@ -28,7 +28,13 @@ def scenario(**more):
 
 
 async def run(service, the_scenario, thresholds=None, **more):
-    fields = {"scenario": the_scenario, "server": service.address, "dial": "601", "agents": accounts(the_scenario.agents), "drain_s": 5.0}
+    fields = {
+        "scenario": the_scenario,
+        "server": service.address,
+        "dial": ("601",),
+        "agents": accounts(the_scenario.agents),
+        "drain_s": 5.0,
+    }
     return await Runner(Run(**(fields | more))).run(thresholds)
 
 
@@ -121,7 +127,7 @@ async def test_run_that_is_ended_early_hangs_up_and_reports():
     long = scenario(duration_s=600.0, arrivals=(Concurrent(calls=3, ramp_s=0.1),), caller=CallerProfile(talk=Spread(mean_s=300.0)))
     async with TinyService() as service:
         runner = Runner(
-            Run(scenario=long, server=service.address, dial="601", agents=accounts(3)), on_second=lambda _latest, one: one.end_now()
+            Run(scenario=long, server=service.address, dial=("601",), agents=accounts(3)), on_second=lambda _latest, one: one.end_now()
         )
         report = await runner.run()
         assert service.calls == {}

@@ -228,11 +228,9 @@ class MediaPlane:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 answer = await opened
         except TimeoutError as error:
-            withdraw()
             raise WorkerGone(f"the media worker did not answer within {ANSWER_TIMEOUT_S:.0f} s") from error
-        except BaseException:
-            withdraw()
-            raise
+        finally:
+            withdraw()  # nothing, once it was answered
         if isinstance(answer, MediaError):
             raise answer
         return answer

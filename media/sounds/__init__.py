@@ -18,4 +18,5 @@ def packaged() -> frozenset[str]:
 @cache
 def languages() -> tuple[str, ...]:
     """The languages that announcements are spoken in, as ISO 639-1 codes."""
-    return tuple(sorted({folder for folder, slash, _ in (name.partition("/") for name in packaged()) if slash and len(folder) == 2}))
+    folders = {name.partition("/")[0] for name in packaged()}
+    return tuple(sorted(folder for folder in folders if len(folder) == 2))

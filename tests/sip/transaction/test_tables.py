@@ -222,15 +222,16 @@ def test_rfc_2543_clients_without_a_branch_are_matched_by_their_headers():
     assert layer.match(ack) is None
 
 
+class Owner:
+    def __init__(self):
+        self.timers = {}
+        self.fired = []
+
+    def on_timer(self, timer, now):
+        self.fired.append((timer, now))
+
+
 def test_the_timer_table_sweeps_dead_entries_and_keeps_the_live_ones():
-    class Owner:
-        def __init__(self):
-            self.timers = {}
-            self.fired = []
-
-        def on_timer(self, timer, now):
-            self.fired.append((timer, now))
-
     table, keeper = TimerTable(), Owner()
     table.start(keeper, "A", 5.0)
     for _ in range(3 * TimerTable.SWEEP_FLOOR):
@@ -247,14 +248,6 @@ def test_the_timer_table_sweeps_dead_entries_and_keeps_the_live_ones():
 
 
 def test_timers_that_only_end_something_end_together_and_never_too_early():
-    class Owner:
-        def __init__(self):
-            self.timers = {}
-            self.fired = []
-
-        def on_timer(self, timer, now):
-            self.fired.append((timer, now))
-
     table, owners = TimerTable(grid_s=0.25), [Owner() for _ in range(10)]
     for number, owner in enumerate(owners):
         table.start(owner, Timer.J, 32.0 + 0.01 + number / 100)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, ClassVar
 
@@ -17,7 +18,7 @@ import msgspec
 
 from acd.core import events as ev
 from acd.core.ids import CallId, LegId, RecordingId, TenantId
-from acd.core.inputs import ServiceStarted
+from acd.core.inputs import ClockStepped, ServiceStarted
 from acd.core.replay import Entry
 from billing_cdr import facts
 from billing_cdr.assemble import Assembler
@@ -66,7 +67,7 @@ class _Folded(msgspec.Struct, kw_only=True):
     call_of: dict[str, str] = {}
     """Leg -> call."""
     alive_at: float = 0.0
-    """Time of the last entry."""
+    """Time of the last entry; every five seconds there is one while calls are up (`acd.exchange`)."""
 
 
 def instant(now: float) -> dt.datetime:
@@ -115,8 +116,12 @@ class CdrFeed:
     def apply(self, entry: Entry) -> None:
         self._seq = entry.seq
         # A crash ended its calls when it happened, not when we came back: nobody pays for the time between (the last sign of life counts).
-        now = self._folded.alive_at if type(entry.input) is ServiceStarted else entry.now
-        self._folded.alive_at = entry.now
+        folded, kind = self._folded, type(entry.input)
+        now = folded.alive_at if kind is ServiceStarted else entry.now
+        if isinstance(entry.input, ClockStepped):
+            folded.alive_at += entry.input.by_s
+        else:
+            folded.alive_at = entry.now
         if not entry.events:
             return
         at = instant(now)
@@ -129,6 +134,14 @@ class CdrFeed:
             except LedgerError:
                 self.stumbles += 1
                 log.exception("! %s: entry %d does not fit into the ledger", self._tenant, entry.seq)
+
+    def _clock_corrected(self, event: ev.ClockCorrected, _now: float, _at: dt.datetime) -> None:
+        """Calls in progress have lasted as long as before; what is over and stored stays as it was written."""
+        # Whole milliseconds, rounded down as `instant` does: no fact may come to lie before the one it followed.
+        self._assembler.move(dt.timedelta(milliseconds=math.floor(event.by_s * 1000)))
+        for conversation in self._folded.conversations.values():
+            if conversation.over_at is not None:
+                conversation.over_at += event.by_s
 
     def _call_offered(self, event: ev.CallOffered, _now: float, at: dt.datetime) -> None:
         self._folded.conversations[event.call] = _Conversation(call=event.call)
@@ -396,6 +409,7 @@ class CdrFeed:
         self._flush_later()
 
     _FOLD: ClassVar[dict[type, Callable[[CdrFeed, Any, float, dt.datetime], None]]] = {
+        ev.ClockCorrected: _clock_corrected,
         ev.CallOffered: _call_offered,
         ev.LegInitiated: _leg_initiated,
         ev.LegConnected: _leg_connected,

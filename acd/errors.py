@@ -3,7 +3,10 @@
 - `VoiceServiceError`: root
   - `PriceRefused`: a number without a price, or one the tariff refuses (R13); carries the reason
   - `StreamOverrun`: a reader of live events fell too far behind
-  - `JournalDamaged`: a journal file holds something that is neither an entry nor a torn tail
+  - `JournalDamaged`: a journal file holds something that is neither an entry nor a torn tail, or something is missing
+  - `JournalAhead`: the journal was written by a clock that was more than a day ahead of this machine's
+  - `JournalStopped`: the journal cannot be written, so nothing is decided for this tenant
+  - `DirectoryInUse`: another process works on the data directory
 """
 
 from __future__ import annotations
@@ -22,4 +25,16 @@ class StreamOverrun(VoiceServiceError):
 
 
 class JournalDamaged(VoiceServiceError):
-    """The text names file, offset and what was found."""
+    """The text names file, offset and what was found, and entry and call where they can be known."""
+
+
+class JournalAhead(VoiceServiceError):
+    """The text says by how much, and the way out."""
+
+
+class JournalStopped(VoiceServiceError):
+    """The text names the tenant, the path and the reason."""
+
+
+class DirectoryInUse(VoiceServiceError):
+    """The text names the directory and, where it can be known, the process."""

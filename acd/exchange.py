@@ -7,6 +7,8 @@ is on disk are its events published and its effects carried out, in order.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import datetime as dt
 import logging
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -16,16 +18,17 @@ from typing import Any
 import msgspec
 
 from acd.cdr_feed import CdrFeed
-from acd.clock import Clock
+from acd.clock import REFUSED_S, SAID_S, Clock
 from acd.core import inputs
 from acd.core.effects import Effect
-from acd.core.engine import Engine, Step
+from acd.core.engine import BrokenHistory, Engine, Step
 from acd.core.events import Event, OfferEnded, OfferMade
 from acd.core.ids import AgentId, CallId, TenantId
 from acd.core.inputs import Input
 from acd.core.replay import Entry, restore, snapshot
-from acd.errors import StreamOverrun
-from acd.journal import Journal, read
+from acd.errors import JournalAhead, JournalDamaged, JournalStopped, StreamOverrun
+from acd.journal import CallIndex, Journal, Reading, segments
+from acd.journal.words import WORDS
 from acd.service import LiveEvent, ScreenPop
 
 log = logging.getLogger(__name__)
@@ -34,6 +37,8 @@ STREAM_DEPTH = 10_000
 """Events a reader may be behind: about ten seconds of a very busy tenant."""
 SNAPSHOT_EVERY = 50_000
 """Entries between two snapshots, about 5 000 calls: folding so many takes a second or two after a crash."""
+LIFE_S = 5.0
+"""While calls are up there is an entry at least this often: what a crash can cost in talk time, either way."""
 REMEMBERED_OCTETS = 64 << 20
 """Decision records that are answered from memory, some 10 000 offers among 100 agents; older ones are read from the journal."""
 
@@ -97,8 +102,9 @@ class Subscriber:
 
 
 class _Kept(msgspec.Struct, frozen=True):
-    """What a snapshot file holds: the fold up to `seq`."""
+    """What a snapshot file holds: the fold up to `seq`. One of other words than today's is not used: the journal holds everything."""
 
+    words: int
     seq: int
     now: float
     engine: bytes
@@ -106,7 +112,16 @@ class _Kept(msgspec.Struct, frozen=True):
 
 
 class Exchange:
-    """See the module; `carry_out` is the switch."""
+    """See the module.
+
+    Args:
+        carry_out: the switch.
+        on_failure: told once, with a sentence, when the journal cannot be written: nothing is decided from then on.
+        known_seq: the entry up to which the database holds records; a journal that ends before it is not whole.
+        accept_clock: go on although the journal is more than a day ahead of the clock.
+
+    Raises: JournalDamaged, JournalAhead, OSError
+    """
 
     def __init__(
         self,
@@ -115,17 +130,24 @@ class Exchange:
         clock: Clock,
         carry_out: Callable[[TenantId, Effect], None],
         feed: CdrFeed,
-        stop_all: Callable[[OSError], None],
+        on_failure: Callable[[TenantId, str], None],
+        *,
+        known_seq: int = 0,
+        accept_clock: bool = False,
     ) -> None:
         self.tenant = tenant
         self.directory = directory
         self.engine = Engine(tenant)
         self.feed = feed
+        self.trouble: str | None = None
+        """Why nothing is decided any more."""
         self._clock = clock
         self._carry_out = carry_out
+        self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
         self._seq = 0
         self._kept_seq = 0
+        self._last_now = 0.0
         self._subscribers: set[Subscriber] = set()
         self._decisions: OrderedDict[CallId, list[tuple[float, bytes]]] = OrderedDict()
         self._decision_octets = 0
@@ -133,24 +155,59 @@ class Exchange:
         """Calls that live on, and of which memory holds no more than a part."""
         self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._recover()
-        self._journal = Journal(directory, self._loop, stop_all)
+        self._waiting: set[asyncio.Future[tuple[Event, ...]]] = set()
+        """Whoever waits for an entry to be on disk."""
+        self._by_call = CallIndex(directory)
+        reading = self._recover(known_seq)
+        ahead = self._last_now - clock()
+        if ahead > REFUSED_S and not accept_clock:
+            raise JournalAhead(
+                f"{directory}: the last entry of the journal is of {_civil(self._last_now)}, {ahead / 86400:.1f} days ahead of this "
+                f"machine's clock ({_civil(clock())}): set the clock, or start once with --accept-clock to go on from the present time"
+            )
+        self._journal = Journal(directory, self._loop, self._failed, reading.tail)
+        if ahead > 0:
+            self._come_back(ahead)
+        self._life = self._loop.call_later(LIFE_S, self._show_life)
 
     # ------------------------------------------------------------------ recovery
 
-    def _recover(self) -> None:
+    def _recover(self, known_seq: int) -> Reading:
         kept = self._take_snapshot()
+        reading = Reading(self.directory, after=self._seq)
         folded = 0
-        for entry in read(self.directory, after=self._seq):
-            for event in entry.events:
-                self.engine.apply(event, entry.now)
+        for entry in reading.entries():
+            try:
+                for event in entry.events:
+                    self.engine.apply(event, entry.now)
+            except BrokenHistory as error:
+                raise JournalDamaged(f"{self.directory}: entry {entry.seq} does not follow from those before it: {error}") from error
             self.feed.apply(entry)
             self._remember(entry.now, entry.events)
-            self._seq = entry.seq
-            self._clock.not_before(entry.now)
+            self._seq, self._last_now = entry.seq, entry.now
             folded += 1
+        self._check_end(reading.tail.seq, known_seq)
         if folded or kept:
             log.info("= tenant %s: recovered up to entry %d, %d folded", self.tenant, self._seq, folded)
+        return reading
+
+    def _check_end(self, last: int, known_seq: int) -> None:
+        """What is known elsewhere to have been written must be there. A repair's gap at the end counts as written."""
+        for what, seq in (("the snapshot holds", self._kept_seq), ("the database holds records up to", known_seq)):
+            if last < seq:
+                where = segments(self.directory)[-1] if segments(self.directory) else self.directory
+                raise JournalDamaged(f"{where}: the journal ends at entry {last}, but {what} entry {seq}: its end is missing")
+        self._seq = last
+
+    def _come_back(self, ahead: float) -> None:
+        """The journal was written by a clock that was ahead: the exchange goes on by the present one."""
+        if ahead > SAID_S:
+            log.error(
+                "! tenant %s: the last entry of the journal is of %s, %.0f s ahead of this machine's clock; the exchange goes on by the "
+                "clock, and everything it holds was moved by as much. Records of that time keep their dates",
+                self.tenant, _civil(self._last_now), ahead,
+            )  # fmt: skip
+        self.tell(inputs.ClockStepped(by_s=-round(ahead, 3)))
 
     def _take_snapshot(self) -> bool:
         """Begin where the last orderly stop left off, if its snapshot can be read."""
@@ -159,6 +216,8 @@ class Exchange:
             return False
         try:
             kept = msgspec.msgpack.decode(path.read_bytes(), type=_Kept)
+            if kept.words != WORDS:
+                raise msgspec.ValidationError(f"words of version {kept.words}")
             engine = restore(kept.engine)
             self.feed.restore(kept.feed)
         except (msgspec.DecodeError, OSError) as error:
@@ -167,42 +226,85 @@ class Exchange:
             return False
         self.engine = engine
         self._seq = self._kept_seq = kept.seq
-        self._clock.not_before(kept.now)
+        self._last_now = kept.now
         return True
 
     def _write_snapshot(self) -> None:
-        kept = _Kept(self._seq, self._clock(), snapshot(self.engine), self.feed.snapshot())
-        self._kept_seq = self._seq
+        kept = _Kept(WORDS, self._seq, self._clock(), snapshot(self.engine), self.feed.snapshot())
+        # Not synced: one that a power cut has torn is not used, and the loop must not wait for the disk.
         path = self.directory / "snapshot"
         draft = path.with_suffix(".new")
         draft.write_bytes(msgspec.msgpack.encode(kept))
         draft.replace(path)
+        self._kept_seq = self._seq
 
     # ------------------------------------------------------------------ input
 
     def submit(self, given: Input) -> asyncio.Future[tuple[Event, ...]] | None:
         """Decide on one input now. The future resolves with the events once they are on disk; None when nothing came of it.
 
-        Raises: IllegalTransition, UnknownName (commands only); nothing has happened then.
+        Raises: IllegalTransition, UnknownName (commands only); nothing has happened then. JournalStopped.
         """
+        if self.trouble is not None:
+            raise JournalStopped(self.trouble)
         future: asyncio.Future[tuple[Event, ...]] = self._loop.create_future()
-        return future if self._decide(given, future) else None
+        if not self._decide(given, future):
+            return None
+        self._waiting.add(future)
+        future.add_done_callback(self._waiting.discard)
+        return future
 
     def tell(self, fact: Input) -> None:
-        """As `submit`, for a fact: nobody waits for what comes of it."""
-        self._decide(fact, None)
+        """As `submit`, for a fact: nobody waits for what comes of it, and nothing does once the journal has failed."""
+        if self.trouble is None:
+            with contextlib.suppress(JournalStopped):  # `on_failure` was told
+                self._decide(fact, None)
 
     def _decide(self, given: Input, waiting: asyncio.Future[tuple[Event, ...]] | None) -> bool:
         now = self._clock()
         step = self.engine.handle(given, now)
         something = bool(step.events or step.effects)
         if something:
-            self._seq += 1
-            entry = Entry(seq=self._seq, now=now, input=given, events=tuple(step.events))
-            awaited = bool(step.effects) or waiting is not None
-            self._journal.append(entry, lambda: self._on_durable(entry, step, waiting), awaited=awaited)
+            self._write(Entry(seq=self._seq + 1, now=now, input=given, events=tuple(step.events)), step, waiting)
         self._arm()
         return something
+
+    def _write(self, entry: Entry, step: Step, waiting: asyncio.Future[tuple[Event, ...]] | None) -> None:
+        try:
+            awaited = bool(step.effects) or waiting is not None
+            self._journal.append(entry, lambda: self._on_durable(entry, step, waiting), awaited=awaited)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            # It was decided and cannot be written: nothing may be decided on top of it.
+            self._stop(f"entry {entry.seq} ({type(entry.input).__name__}) cannot be written: {error}")
+            raise JournalStopped(str(self.trouble)) from error
+        self._seq, self._last_now = entry.seq, entry.now
+
+    def _show_life(self) -> None:
+        """An entry without consequences, when there was none for a while and calls are up."""
+        self._life = self._loop.call_later(LIFE_S, self._show_life)
+        now = self._clock()
+        if self.trouble is None and self.engine.state.calls and now - self._last_now >= LIFE_S:
+            with contextlib.suppress(JournalStopped):
+                self._write(Entry(seq=self._seq + 1, now=now, input=inputs.SignOfLife(), events=()), Step([], []), None)
+
+    # ------------------------------------------------------------------ a journal that cannot be written
+
+    def _failed(self, error: OSError) -> None:
+        self._stop(f"{self._journal.last_file} cannot be written: {error.strerror or error}")
+
+    def _stop(self, reason: str) -> None:
+        if self.trouble is not None:
+            return
+        self.trouble = f"tenant {self.tenant}: {reason}"
+        for handle in (self._timer, self._life):
+            if handle is not None:
+                handle.cancel()
+        self._timer = None
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_exception(JournalStopped(self.trouble))
+        self._waiting.clear()
+        self._on_failure(self.tenant, self.trouble)
 
     def _on_durable(self, entry: Entry, step: Step, waiting: asyncio.Future[tuple[Event, ...]] | None) -> None:
         self._remember(entry.now, entry.events)
@@ -222,7 +324,23 @@ class Exchange:
         if waiting is not None and not waiting.done():
             waiting.set_result(entry.events)
         if entry.seq - self._kept_seq >= SNAPSHOT_EVERY and entry.seq == self._seq and self.feed.is_settled:
+            self._keep_snapshot()
+
+    def _keep_snapshot(self) -> None:
+        """A snapshot saves time, so one that cannot be written is no reason to stop."""
+        try:
             self._write_snapshot()
+        except OSError as error:
+            self._kept_seq = self._seq  # tried again after as many entries
+            log.warning("! tenant %s: no snapshot: %s", self.tenant, error)
+
+    def clock_stepped(self, by_s: float) -> None:
+        """The clock was set while we run."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._deadline = None
+        self.tell(inputs.ClockStepped(by_s=by_s))
+        self._last_now = self._clock()
 
     def _arm(self) -> None:
         """See that the engine is asked again in time: a timer that comes too early finds nothing due, which is cheaper than moving it."""
@@ -311,7 +429,7 @@ class Exchange:
     def _read_decisions(self, call: CallId) -> list[tuple[float, OfferMade | OfferEnded]]:
         return [
             (entry.now, event)
-            for entry in read(self.directory)
+            for entry in self._by_call.entries(call)
             for event in entry.events
             if isinstance(event, OfferMade | OfferEnded) and event.call == call
         ]
@@ -319,15 +437,27 @@ class Exchange:
     # ------------------------------------------------------------------ end
 
     async def close(self) -> None:
-        """Sync the journal, flush the feed, keep a snapshot."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        """Sync the journal, flush the feed, keep a snapshot.
+
+        Raises: RuntimeError: the database does not take the CDRs; they will be folded again.
+        """
+        for handle in (self._timer, self._life):
+            if handle is not None:
+                handle.cancel()
+        self._timer = None
         await self._journal.close()
-        await self.feed.close()
-        self._write_snapshot()
-        for subscriber in tuple(self._subscribers):
-            subscriber.close()
+        try:
+            await self.feed.close()
+            if self.trouble is None:
+                self._keep_snapshot()
+        finally:
+            for subscriber in tuple(self._subscribers):
+                subscriber.close()
 
     def figures(self) -> dict[str, float]:
         return {"journal_entries": self._journal.entries, "journal_commits": self._journal.commits}
+
+
+def _civil(instant: float) -> str:
+    """UTC, to the second, for people."""
+    return f"{dt.datetime.fromtimestamp(instant, dt.UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -53,7 +53,7 @@ log = logging.getLogger(__name__)
 DRAIN_S = 2.0
 """How long the last BYEs may take at an orderly stop."""
 FEED = "cdr"
-MEDIA_STATUS_S = 1.0
+WATCH_S = 1.0
 MEDIA_FIGURES = {
     "legs": "legs",
     "bridges": "bridges",
@@ -80,7 +80,6 @@ class Voice:
         self._databases: dict[TenantId, AsyncEngine] = {}
         self._plans: dict[TenantId, PlanBook] = {}
         self._stopping = False
-        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._started = time.monotonic()
         self._media_figures: dict[str, float] = {}
         self._watching: asyncio.Task[None] | None = None
@@ -126,7 +125,7 @@ class Voice:
         except BaseException:
             await media.close()
             raise
-        voice._watching = asyncio.create_task(voice._watch_media(), name="media-watch")
+        voice._watching = asyncio.create_task(voice._watch(), name="watch")
         return voice
 
     async def _open_sip(self) -> None:
@@ -179,7 +178,17 @@ class Voice:
             lambda call, code: self._note(tenant, call, code),
         )
         try:
-            exchange = Exchange(tenant, directory, self._clock, self.switch.carry_out, feed, self._stop_all)
+            known_seq = await store.position(database, FEED) or 0
+            exchange = Exchange(
+                tenant,
+                directory,
+                self._clock,
+                self.switch.carry_out,
+                feed,
+                self._on_failure,
+                known_seq=known_seq,
+                accept_clock=self._settings.accept_clock,
+            )
             self._directory.put(setup)
         except BaseException:  # a damaged journal, a user name that another tenant has: this tenant stays shut, the others go on
             del self._plans[tenant], self._databases[tenant]
@@ -210,12 +219,15 @@ class Voice:
 
     async def close_tenant(self, tenant: TenantId) -> None:
         exchange = self._exchange(tenant)
-        exchange.submit(inputs.ServiceStopping())
+        exchange.tell(inputs.ServiceStopping())
         await self._drain([exchange])
-        await exchange.close()
-        del self._exchanges[tenant], self._databases[tenant], self._plans[tenant]
-        self._directory.drop(tenant)
-        self.lines.setup_changed(tenant)
+        try:
+            await exchange.close()
+        finally:  # whatever could not be saved is folded again from the journal
+            del self._exchanges[tenant], self._databases[tenant], self._plans[tenant]
+            self._directory.drop(tenant)
+            self.lines.setup_changed(tenant)
+            self.switch.take_up(tenant)
 
     def _exchange(self, tenant: TenantId) -> Exchange:
         exchange = self._exchanges.get(tenant)
@@ -320,15 +332,14 @@ class Voice:
         exchange = self._exchanges.get(tenant)
         return exchange.pop(screen) if exchange is not None else []
 
-    def _stop_all(self, error: OSError) -> None:
-        """The journal cannot be written: nothing may be decided that would be forgotten."""
-        log.critical("! the journal cannot be written: %s", error)
-        if not self._failed.done():
-            self._failed.set_exception(error)
+    def _on_failure(self, tenant: TenantId, reason: str) -> None:
+        """A journal cannot be written: nothing may be decided that would be forgotten, so this tenant's calls end; the others live."""
+        released = self.switch.give_up(tenant)
+        log.critical("! %s; its %d legs were released, and its calls are refused until it is opened again", reason, released)
 
-    async def failed(self) -> None:
-        """Returns never; raises what made the service unable to go on."""
-        await asyncio.shield(self._failed)
+    def troubles(self) -> dict[TenantId, str]:
+        """Tenants that cannot go on, and why."""
+        return {tenant: exchange.trouble for tenant, exchange in self._exchanges.items() if exchange.trouble is not None}
 
     def figures(self) -> Mapping[str, float]:
         figures: dict[str, float] = {f"fernamt_switch_{name}_total": count for name, count in self.switch.counters.items()}
@@ -346,9 +357,19 @@ class Voice:
             figures[f"fernamt_cdr_save_failures_total{label}"] = exchange.feed.save_failures
         return figures
 
-    async def _watch_media(self) -> None:
-        """Ask the workers now and then, so that /metrics need not wait for them."""
+    def _follow_clock(self) -> None:
+        step = self._clock.step()
+        if step:
+            log.error(
+                "! the wall clock was set by %+.3f s: every exchange follows, and what is going on has lasted as long as before", step
+            )
+            for exchange in self._exchanges.values():
+                exchange.clock_stepped(step)
+
+    async def _watch(self) -> None:
+        """Look at the clock, and ask the media workers for their figures, so that /metrics need not wait for them."""
         while True:
+            self._follow_clock()
             try:
                 statuses = await self._media.status()
             except MediaError as error:  # a worker is being replaced: its figures come again when it is there
@@ -359,7 +380,7 @@ class Voice:
                 for index, status in enumerate(statuses)
                 for name, field in MEDIA_FIGURES.items()
             }
-            await asyncio.sleep(MEDIA_STATUS_S)
+            await asyncio.sleep(WATCH_S)
 
     async def _drain(self, exchanges: list[Exchange]) -> None:
         deadline = time.monotonic() + DRAIN_S
@@ -373,7 +394,7 @@ class Voice:
         self._stopping = True
         exchanges = list(self._exchanges.values())
         for exchange in exchanges:
-            exchange.submit(inputs.ServiceStopping())
+            exchange.tell(inputs.ServiceStopping())
         await asyncio.sleep(0.05)
         await self._drain(exchanges)
         await self.lines.close()
@@ -384,8 +405,6 @@ class Voice:
             await asyncio.gather(self._watching, return_exceptions=True)
         await self._media.close()
         self._exchanges.clear()
-        if not self._failed.done():
-            self._failed.cancel()
         for error in errors:
             if isinstance(error, BaseException):
                 log.error("! closing: %s", error)

@@ -134,7 +134,7 @@ class VoiceService(Protocol):
     async def command(self, tenant: TenantId, command: Command) -> tuple[Event, ...]:
         """Carry out a desk command; returns its events once they are on disk.
 
-        Raises: IllegalTransition (409), UnknownName (404) of `acd.core.engine`; PriceRefused (409) of `acd.errors`.
+        Raises: IllegalTransition (409), UnknownName (404) of `acd.core.engine`; PriceRefused (409), JournalStopped (503) of `acd.errors`.
         """
 
     def mint_call(self) -> CallId:
@@ -157,6 +157,9 @@ class VoiceService(Protocol):
 
     async def decisions(self, tenant: TenantId, call: CallId) -> list[dict[str, Any]]:
         """Decision records of a call, each with `offer`, `at` and the outcomes, from the journal."""
+
+    def troubles(self) -> Mapping[TenantId, str]:
+        """Tenants that cannot go on, and why, a sentence each that names the path."""
 
     def figures(self) -> Mapping[str, float]:
         """Counters and gauges of the whole service for /metrics: name -> value (labels in the name as Prometheus writes them)."""

@@ -8,9 +8,9 @@ who talked had answered, recordings belong to legs. A record that breaks one is 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -182,6 +182,17 @@ class Assembler:
         assert cdr is not None
         return cdr
 
+    def move(self, by: timedelta) -> None:
+        """Move every instant of what is open: the clock was set, and a call in progress has lasted as long as before."""
+        for conversation in self._state.open.values():
+            conversation.began = _moved(conversation.began, by)
+            conversation.last_at += by
+            for leg in conversation.legs.values():
+                leg.began, leg.ended, leg.priced = _moved(leg.began, by), _moved(leg.ended, by), _moved(leg.priced, by)
+                leg.answered_at = leg.answered_at + by if leg.answered_at is not None else None
+            for segment in conversation.segments.values():
+                segment.began, segment.ended = _moved(segment.began, by), _moved(segment.ended, by)
+
     def _begin(self, fact: ConversationBegan) -> None:
         if fact.conversation in self._state.open or fact.conversation in self._state.closed:
             raise LedgerError(fact.conversation, ["conversation_began: it has begun already"])
@@ -215,6 +226,13 @@ def fold(facts: Iterable[Fact]) -> Cdr:
     if cdr is None:
         raise LedgerError(conversation, ["the facts end before the conversation does"])
     return cdr
+
+
+_AnyFact = TypeVar("_AnyFact", bound=Fact | None)
+
+
+def _moved(fact: _AnyFact, by: timedelta) -> _AnyFact:
+    return fact if fact is None else msgspec.structs.replace(fact, at=fact.at + by)
 
 
 def _close_what_is_open(conversation: _Conversation, at: datetime) -> None:

@@ -5,7 +5,7 @@ come with `TimePassed`.
 
 Order within a step: facts find the deadlines before them already met (a late `TimePassed` changes nothing in what is decided). A desk
 command acts first and deadlines follow in the same step, so that a command which is refused has changed nothing at all; so
-does `ServiceStarted`, because the deadlines of calls that a crash has cut must not ring phones.
+does `ServiceStarted`, because the deadlines of calls that a crash has cut must not ring phones, and `ClockStepped`, which moves them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from acd.core import inputs as i
 from acd.core import state as s
 from acd.core.effects import Effect
 from acd.core.errors import BrokenHistory, CoreError, IllegalTransition, UnknownName
-from acd.core.events import AgentLoggedOff, Event
+from acd.core.events import AgentLoggedOff, ClockCorrected, Event
 from acd.core.exchange import Exchange
 from acd.core.ids import CallId, TenantId
 from acd.core.inputs import Input
@@ -50,7 +50,7 @@ class Engine:
         Raises: IllegalTransition, UnknownName: a desk command that does not fit; nothing changed. Facts never raise.
         """
         x, kind = self._exchange, type(input)
-        if now > x.now:
+        if now > x.now or kind is i.ClockStepped:
             x.now = float(now)
         x.events, x.effects = [], []
         act = _ACT[kind]
@@ -67,7 +67,7 @@ class Engine:
     def apply(self, event: Event, now: float) -> None:
         """Fold an event of the journal: recovery and replay. `handle` does so by itself with its own."""
         x = self._exchange
-        x.now = max(float(now), x.now)
+        x.now = float(now) if type(event) is ClockCorrected else max(float(now), x.now)
         x.fold.apply(event, x.now)
 
     # ------------------------------------------------------------------ looking in
@@ -135,6 +135,10 @@ class Engine:
             self._meet_deadlines()
 
 
+def _nothing(_x: Exchange, _input: Input) -> None:
+    """That it came is all there is to it."""
+
+
 _COMMANDS: dict[type, Callable[[Exchange, Any], None]] = {
     i.LogOn: desk.log_on,
     i.LogOff: desk.log_off,
@@ -155,7 +159,9 @@ _FACTS: dict[type, Callable[[Exchange, Any], None]] = {
     i.Configured: house.configured,
     i.ServiceStarted: house.started,
     i.ServiceStopping: house.stopping,
-    i.TimePassed: lambda _x, _input: None,
+    i.TimePassed: _nothing,
+    i.SignOfLife: _nothing,
+    i.ClockStepped: house.clock_stepped,
     i.CallArrived: arrival.arrived,
     i.LegAlerting: facts.leg_alerting,
     i.LegAnswered: facts.leg_answered,
@@ -173,6 +179,6 @@ _FACTS: dict[type, Callable[[Exchange, Any], None]] = {
     i.TrunkChanged: house.trunk_changed,
 }
 _ACT = _COMMANDS | _FACTS
-_BEFORE_DEADLINES = frozenset({*_COMMANDS, i.ServiceStarted})
+_BEFORE_DEADLINES = frozenset({*_COMMANDS, i.ServiceStarted, i.ClockStepped})
 
 __all__ = ["BrokenHistory", "CoreError", "Engine", "IllegalTransition", "State", "Step", "UnknownName"]

@@ -40,6 +40,12 @@ class Stopping(_Event, frozen=True, kw_only=True):
     pass
 
 
+class ClockCorrected(_Event, frozen=True, kw_only=True):
+    """Every instant the exchange holds was moved by so much: what lasts has lasted as long as before, what is due is due as soon."""
+
+    by_s: float
+
+
 # ---------------------------------------------------------------------- calls and legs
 
 
@@ -460,6 +466,7 @@ Event = (
     ConfigurationChanged
     | Started
     | Stopping
+    | ClockCorrected
     | CallOffered
     | LegInitiated
     | LegAlerted

@@ -18,9 +18,9 @@ from acd.core import agent as agents
 from acd.core import call as calls
 from acd.core import events as e
 from acd.core import leg as legs
+from acd.core import moved, schedule, skills, statistics
 from acd.core import queue as queues
 from acd.core import queue_entry as entries
-from acd.core import schedule, skills, statistics
 from acd.core import state as s
 from acd.core import work as works
 from acd.core.admission import FLOOR_KBITS, site_line, trunk_line
@@ -376,6 +376,13 @@ class Fold:
 
     def _stopping(self, _event: e.Stopping, _now: float) -> None:
         self.state.stopping = True
+
+    def _clock_corrected(self, event: e.ClockCorrected, now: float) -> None:
+        moved.move(self.state, event.by_s)
+        statistics.correct_day(self.state.statistics, now)
+        for queue in self.state.queues.values():
+            self.set_next_change(queue, now)
+        self.rebuild()
 
     # ------------------------------------------------------------------ calls and legs
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from acd.core import agent as agents
-from acd.core import distribution, reach, schedule, treatment
+from acd.core import distribution, facts, reach, schedule, treatment
 from acd.core import inputs as i
 from acd.core import queue as queues
 from acd.core.clearing import clear_call, work_done
 from acd.core.events import (
     AgentLoggedOff,
+    ClockCorrected,
     ConfigurationChanged,
     DeadlinePassed,
     DeviceBound,
@@ -56,10 +57,14 @@ def keep_hours(x: Exchange, queue_id: QueueId) -> None:
         x.emit(QueueClosed(queue=queue_id))
 
 
-def started(x: Exchange, _fact: i.ServiceStarted) -> None:
+def started(x: Exchange, fact: i.ServiceStarted) -> None:
     """Whatever the journal shows as up was cut: it is written off, and there is nobody left to tell."""
     x.silent = True
     x.emit(Started())
+    for measured in fact.measured:
+        facts.quality_measured(x, measured)
+    for recording in fact.recordings:
+        facts.recording_ended(x, recording)
     for call in list(x.state.calls.values()):
         clear_call(x, call, "restart")
     x.silent = False
@@ -70,6 +75,13 @@ def stopping(x: Exchange, _fact: i.ServiceStopping) -> None:
     x.emit(Stopping())
     for call in list(x.state.calls.values()):
         clear_call(x, call, "shutdown")
+
+
+def clock_stepped(x: Exchange, fact: i.ClockStepped) -> None:
+    """Go on by the clock that holds now; business hours are civil, so they are looked up anew."""
+    x.emit(ClockCorrected(by_s=fact.by_s))
+    for queue_id in list(x.state.queues):
+        keep_hours(x, queue_id)
 
 
 def device_registered(x: Exchange, fact: i.DeviceRegistered) -> None:

@@ -28,7 +28,13 @@ class Configured(_Input, frozen=True, kw_only=True):
 
 
 class ServiceStarted(_Input, frozen=True, kw_only=True):
-    """The process runs (again). Every call the journal still shows as up was cut: it ends with cause `restart`."""
+    """The process runs (again). Every call the journal still shows as up was cut: it ends with cause `restart`.
+
+    What media workers that had outlived the process tell of its calls comes with it, so that the records of those calls hold it.
+    """
+
+    measured: tuple[QualityMeasured, ...] = ()
+    recordings: tuple[RecordingEnded, ...] = ()
 
 
 class ServiceStopping(_Input, frozen=True, kw_only=True):
@@ -37,6 +43,17 @@ class ServiceStopping(_Input, frozen=True, kw_only=True):
 
 class TimePassed(_Input, frozen=True, kw_only=True):
     """A deadline of `Engine.next_timeout()` was reached."""
+
+
+class SignOfLife(_Input, frozen=True, kw_only=True):
+    """Calls are up and nothing has happened for a while: what is said after a crash to have been alive ends here, not at the last event."""
+
+
+class ClockStepped(_Input, frozen=True, kw_only=True):
+    """The wall clock was set, or a journal was written by a clock that was ahead: `now` is on the clock that holds from here on."""
+
+    by_s: float
+    """Seconds from the clock before to this one; negative: it was ahead."""
 
 
 # ---------------------------------------------------------------------- telephony facts
@@ -267,6 +284,8 @@ Fact = (
     | ServiceStarted
     | ServiceStopping
     | TimePassed
+    | SignOfLife
+    | ClockStepped
     | CallArrived
     | LegAlerting
     | LegAnswered

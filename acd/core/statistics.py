@@ -352,7 +352,18 @@ def apply(s: Statistics, event: e.Event, now: float) -> None:
     if step is None:
         return
     if now >= s.day_ends_at:
-        s.day, s.day_ends_at = schedule.day_end(s.zone, now)
-        s.queues = {}
-        s.agents = {}
+        _begin_day(s, now)
     step(s, event, now)
+
+
+def correct_day(s: Statistics, now: float) -> None:
+    """After the clock was stepped: the figures go on if it is the same day, and begin again if not."""
+    day, _ = schedule.day_end(s.zone, now)
+    if day != s.day:
+        _begin_day(s, now)
+
+
+def _begin_day(s: Statistics, now: float) -> None:
+    s.day, s.day_ends_at = schedule.day_end(s.zone, now)
+    s.queues = {}
+    s.agents = {}

@@ -52,10 +52,16 @@ RELEASE_STATUS = {
     "unregistered": 480,
     "unreachable": 480,
     "not_logged_on": 480,
+    "journal_stopped": 503,
 }
 """Cause of a release before the answer -> final status for the caller; 480 for causes not named."""
 
-Q850 = {"answered_elsewhere": (26, "Call completed elsewhere"), "busy": (17, "User busy"), "no_answer": (19, "No answer from user")}
+Q850 = {
+    "answered_elsewhere": (26, "Call completed elsewhere"),
+    "busy": (17, "User busy"),
+    "no_answer": (19, "No answer from user"),
+    "journal_stopped": (41, "Temporary failure"),
+}
 
 
 def reason_header(cause: str) -> str | None:

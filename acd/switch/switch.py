@@ -48,6 +48,9 @@ INSUFFICIENT_BANDWIDTH, MISCELLANEOUS = 370, 399
 POP_PATIENCE_S = 0.25
 """How long a phone may wait for its screen pop: a slow database must not keep a caller waiting."""
 
+RETRY_AFTER = ("Retry-After", "30")
+"""Seconds; a full disk or a failed one needs a person."""
+
 AUTO_ANSWER = (("Call-Info", "<sip:fernamt>;answer-after=0"), ("Alert-Info", "<http://localhost>;info=alert-autoanswer"))
 """No RFC's, but what most desk phones heed between them."""
 
@@ -105,6 +108,8 @@ class Switch:
         self._screens: dict[CallId, _Screen] = {}
         self._gates: dict[CallId, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._given_up: set[TenantId] = set()
+        """Tenants whose exchange decides nothing any more."""
         self.counters: Counter[str] = Counter()
         self._ids = 0
         self._of_tenant: Mapping[type, Callable[[TenantId, Any], None]] = {
@@ -222,13 +227,13 @@ class Switch:
     def _release_leg(self, leg: SwitchLeg, effect: do.ReleaseLeg) -> None:
         self._release(leg, effect.cause)
 
-    def _release(self, leg: SwitchLeg, cause: str) -> None:
+    def _release(self, leg: SwitchLeg, cause: str, *, refusing: Sequence[tuple[str, str]] = ()) -> None:
         sessions = [leg.session] if leg.session is not None else list(leg.branches)
         arrived = leg.phase is Phase.ARRIVED
         self._gone(leg)
         for session in sessions:
             if arrived:
-                self.sip.reject(session, causes.RELEASE_STATUS.get(cause, 480))
+                self.sip.reject(session, causes.RELEASE_STATUS.get(cause, 480), headers=refusing)
             else:
                 self.sip.cancel_or_bye(session, reason_header=causes.reason_header(cause))
 
@@ -554,6 +559,10 @@ class Switch:
             self.sip.reject(event.session, 403)
             return
         tenant, trunk, agent = source
+        if tenant in self._given_up:
+            self.counters["invites_refused_without_journal"] += 1
+            self.sip.reject(event.session, 503, headers=[_warning(MISCELLANEOUS, "The exchange cannot take calls."), RETRY_AFTER])
+            return
         try:
             offer = media_plan.read(event.offer) if event.offer is not None else None
         except media_plan.NoCommonMedia as error:
@@ -699,6 +708,21 @@ class Switch:
         digit = media_plan.dtmf_relay_digit(event.content_type, event.body)
         if digit is not None:
             self._report(leg.tenant, inputs.DigitPressed(leg=leg.leg, digit=digit))
+
+    # ------------------------------------------------------------------ a tenant whose exchange stopped
+
+    def give_up(self, tenant: TenantId) -> int:
+        """End every leg of a tenant and refuse its new calls: nothing that happens could be written down. Returns how many there were."""
+        self._given_up.add(tenant)
+        legs = [leg for leg in self._legs.values() if leg.tenant == tenant and not leg.is_gone]
+        for leg in legs:
+            self._release(leg, "journal_stopped", refusing=(RETRY_AFTER,))
+            self._measuring.pop(leg.leg, None)
+        return len(legs)
+
+    def take_up(self, tenant: TenantId) -> None:
+        """Its next calls are taken again, by whatever exchange it has then."""
+        self._given_up.discard(tenant)
 
     # ------------------------------------------------------------------ bookkeeping
 

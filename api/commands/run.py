@@ -161,7 +161,7 @@ async def serve(settings: Settings, until: Awaitable[object] | None = None, *, p
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped.set)
             stack.callback(loop.remove_signal_handler, number)
-        waiting: set[asyncio.Future[Any]] = {asyncio.ensure_future(stopped.wait()), asyncio.ensure_future(voice.failed()), serving}
+        waiting: set[asyncio.Future[Any]] = {asyncio.ensure_future(stopped.wait()), serving}
         if until is not None:
             waiting.add(asyncio.ensure_future(until))
         if plays_demo:

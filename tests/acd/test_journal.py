@@ -62,7 +62,7 @@ async def test_entries_that_wait_share_a_sync(tmp_path):
 
 
 async def test_an_entry_that_nobody_waits_for_goes_with_the_next_that_is_awaited(tmp_path, monkeypatch):
-    monkeypatch.setattr("acd.journal.PATIENT_S", 3600)
+    monkeypatch.setattr("acd.journal.writing.PATIENT_S", 3600)
     journal = Journal(tmp_path, asyncio.get_running_loop(), pytest.fail)
     order: list[int] = []
     done = asyncio.Event()
@@ -138,7 +138,7 @@ async def test_reading_after_a_number_skips_what_a_snapshot_holds(tmp_path):
 
 
 async def test_segments_follow_each_other(tmp_path, monkeypatch):
-    monkeypatch.setattr("acd.journal.SEGMENT_OCTETS", 200)
+    monkeypatch.setattr("acd.journal.writing.SEGMENT_OCTETS", 200)
     for number in range(1, 31):
         await written(tmp_path, [number])
     assert len(segments(tmp_path)) > 2
@@ -157,7 +157,7 @@ async def test_a_disk_that_fails_is_reported_and_nothing_is_acknowledged(tmp_pat
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("acd.journal.os.fdatasync", full)
+    monkeypatch.setattr("acd.journal.writing.os.fdatasync", full)
     journal = Journal(tmp_path, asyncio.get_running_loop(), on_failure)
     journal.append(entry(1), lambda: pytest.fail("acknowledged although the disk is full"))
     await failed.wait()

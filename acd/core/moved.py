@@ -1,0 +1,58 @@
+"""Every instant of the state moved by the same number of seconds: what a stepped clock means to what is going on (house; pure).
+
+Durations stay, and what is civil (business hours, the day of the figures) is computed again by whoever calls.
+`tests/acd/core/test_clock_steps.py` walks the types of the state, so that no instant is forgotten.
+"""
+
+from __future__ import annotations
+
+from acd.core import state as s
+from acd.core.statistics import Statistics
+
+
+def move(state: s.State, by_s: float) -> None:
+    """Move all of them."""
+    for leg in state.legs.values():
+        leg.since += by_s
+    for call in state.calls.values():
+        call.began_at += by_s
+        call.since += by_s
+    for entry in state.entries.values():
+        entry.queued_at += by_s
+        entry.wait_limit_at = _moved(entry.wait_limit_at, by_s)
+        entry.tried = {agent: at + by_s for agent, at in entry.tried.items()}
+    for offer in state.offers.values():
+        offer.made_at += by_s
+    for agent in state.agents.values():
+        _move_agent(agent, by_s)
+    for trunk in state.trunks.values():
+        trunk.since += by_s
+    state.recordings = {name: (call, at + by_s) for name, (call, at) in state.recordings.items()}
+    state.ended_legs = {name: (call, at + by_s) for name, (call, at) in state.ended_legs.items()}
+    for timer in state.timers:
+        state.timers[timer] += by_s
+    _move_statistics(state.statistics, by_s)
+
+
+def _moved(instant: float | None, by_s: float) -> float | None:
+    return None if instant is None else instant + by_s
+
+
+def _move_agent(agent: s.Agent, by_s: float) -> None:
+    agent.since += by_s
+    agent.idle_since += by_s
+    for work in agent.works.values():
+        work.since += by_s
+        work.until = _moved(work.until, by_s)
+    for binding in agent.bindings.values():
+        binding.expires_at += by_s
+
+
+def _move_statistics(statistics: Statistics, by_s: float) -> None:
+    statistics.waiting = {entry: (queue, at + by_s) for entry, (queue, at) in statistics.waiting.items()}
+    for works in statistics.works.values():
+        for work in works.values():
+            work.mark += by_s
+            work.connected_at = _moved(work.connected_at, by_s)
+    for clock in statistics.clocks.values():
+        clock.since += by_s

@@ -1,0 +1,59 @@
+"""One process at a time works on a data directory (shell): flock(2) on a file in it, held as long as the process lives.
+
+The kernel lets go of it however the process ends, and no child inherits it: media workers that outlive a crash hold nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import socket
+import time
+from pathlib import Path
+from typing import Final
+
+from acd.errors import DirectoryInUse
+
+NAME: Final = "lock"
+
+
+class DataLock:
+    """Held from construction to `release`; also a context manager.
+
+    Raises: DirectoryInUse: names the process that holds it. OSError: the directory cannot be written.
+    """
+
+    def __init__(self, data: Path) -> None:
+        self.path = data / NAME
+        self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = self._holder()
+            os.close(self._descriptor)
+            if error.errno not in {errno.EWOULDBLOCK, errno.EACCES}:
+                raise
+            raise DirectoryInUse(f"the data directory {data} is in use by {holder}; one process at a time may work on it") from None
+        # For people and for the sentence above; what counts is the lock.
+        told = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())}
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, json.dumps(told).encode(), 0)
+
+    def _holder(self) -> str:
+        try:
+            told = json.loads(os.pread(self._descriptor, 4096, 0))
+            return f"process {told['pid']} on {told['host']} since {told['since']}"
+        except (ValueError, KeyError, TypeError):
+            return "another process"
+
+    def release(self) -> None:
+        """Let go; the file stays, so that two who come at once meet at the same one."""
+        os.close(self._descriptor)
+
+    def __enter__(self) -> DataLock:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()

@@ -1,0 +1,51 @@
+"""The versions of the journal's vocabulary: older entries are read through one small step a version (HOUSE.md §3; pure).
+
+An entry is written in today's words and stays as it was written. Who renames a word or a field, or makes one mean something else, raises
+`WORDS`, adds the step from the version before to `STEPS`, and lets `tests/releases` write down the new vocabulary. New words and new
+optional fields need a version too: an older program then says that it is too old, instead of losing what it does not know.
+
+| version | written by | what changed |
+|---|---|---|
+| 1 | 0.1.0 | |
+| 2 | 0.2.0 | configuration by changes, dialogs of legs, signs of life, media figures at a start, clock steps; nothing was renamed |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from acd.core.replay import Entry, decode
+
+WORDS: Final = 2
+
+Raw = list[Any]
+"""An entry in built-in types: sequence number, time, input, events; words are dictionaries with their name under `type`."""
+
+
+def _as_it_is(entry: Raw) -> Raw:
+    return entry
+
+
+STEPS: dict[int, Callable[[Raw], Raw]] = {1: _as_it_is}
+"""Version -> how an entry of it reads in the next one. A step may change the entry it is given."""
+
+_RAW = msgspec.msgpack.Decoder(list[Any])
+
+
+def read(payload: bytes, words: int) -> Entry:
+    """An entry of any version in today's words.
+
+    Raises: msgspec.DecodeError (ValidationError): it is none of its version's words, or of a version to come.
+    """
+    if words > WORDS:
+        raise msgspec.DecodeError(f"words of version {words}; this program knows up to {WORDS}")
+    steps = [STEPS[version] for version in range(words, WORDS)]
+    if all(step is _as_it_is for step in steps):
+        return decode(payload)
+    raw = _RAW.decode(payload)
+    for step in steps:
+        raw = step(raw)
+    return msgspec.convert(raw, Entry)

@@ -12,7 +12,7 @@ import os
 import socket
 import time
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from acd.errors import DirectoryInUse
 
@@ -52,7 +52,7 @@ class DataLock:
         """Let go; the file stays, so that two who come at once meet at the same one."""
         os.close(self._descriptor)
 
-    def __enter__(self) -> DataLock:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

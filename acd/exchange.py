@@ -182,7 +182,7 @@ class Exchange:
                     self.engine.apply(event, entry.now)
             except BrokenHistory as error:
                 raise JournalDamaged(f"{self.directory}: entry {entry.seq} does not follow from those before it: {error}") from error
-            self.feed.apply(entry)
+            self._feed(entry)
             self._remember(entry.now, entry.events)
             self._seq, self._last_now = entry.seq, entry.now
             folded += 1
@@ -308,11 +308,7 @@ class Exchange:
 
     def _on_durable(self, entry: Entry, step: Step, waiting: asyncio.Future[tuple[Event, ...]] | None) -> None:
         self._remember(entry.now, entry.events)
-        try:
-            self.feed.apply(entry)
-        except Exception:
-            log.exception("! tenant %s: the CDR feed stumbled over entry %d", self.tenant, entry.seq)
-            self.feed.stumbles += 1
+        self._feed(entry)
         if self._subscribers:
             for event in entry.events:
                 self.publish(LiveEvent(tenant=self.tenant, seq=entry.seq, at=entry.now, event=event))
@@ -341,6 +337,13 @@ class Exchange:
         self._timer = self._deadline = None
         self.tell(inputs.ClockStepped(by_s=by_s))
         self._last_now = self._clock()
+
+    def _feed(self, entry: Entry) -> None:
+        try:
+            self.feed.apply(entry)
+        except Exception:
+            log.exception("! tenant %s: the CDR feed stumbled over entry %d", self.tenant, entry.seq)
+            self.feed.stumbles += 1
 
     def _arm(self) -> None:
         """See that the engine is asked again in time: a timer that comes too early finds nothing due, which is cheaper than moving it."""

@@ -9,7 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from api.kit.commands import GROUP, Command
 
-BUILT_IN = (EntryPoint("run", "api.commands.run:command", GROUP),)
+BUILT_IN = tuple(EntryPoint(name, f"api.commands.{name}:command", GROUP) for name in ("run", "journal"))
 """What is there also without an installed distribution (`python -m api run`)."""
 
 

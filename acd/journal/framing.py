@@ -81,6 +81,8 @@ class Flaw:
     """Nothing whole lies behind it: what a crash or a power cut leaves of the last write."""
     end: int
     """Where reading goes on; the file's end when nothing whole follows."""
+    begin: int
+    """Where the batch begins that it is in; its own offset where it is in none."""
     seq: int | None = None
     """The entry that stood there, where it can be known."""
 
@@ -133,7 +135,7 @@ def _scan(octets: bytes, start: int) -> Iterator[Found]:
         return
     if found is None and start == 0:
         behind = _next_batch(octets, 0)
-        yield Flaw(0, _what_for_a_head(octets), behind is None, len(octets) if behind is None else behind)
+        yield Flaw(0, _what_for_a_head(octets), behind is None, len(octets) if behind is None else behind, 0)
         if behind is None:
             return
         start = behind
@@ -185,18 +187,18 @@ def _scan_batches(octets: bytes, offset: int) -> Iterator[Found]:
             behind = _next_batch(octets, offset + 1)
             zeros = not octets[offset : behind or size].strip(b"\0")
             what = "octets of zero" if zeros else "a batch without its head"
-            yield Flaw(offset, what, behind is None, size if behind is None else behind)
+            yield Flaw(offset, what, behind is None, size if behind is None else behind, offset)
             offset = size if behind is None else behind
             continue
         begin, end = offset + _BATCH.size, offset + _BATCH.size + head.octets
         if end > size:
-            yield from _cut_batch(octets, head, begin)
+            yield from _cut_batch(octets, head, offset, begin)
             return
         yield from _records_of(octets, head, offset, begin, end)
         offset = end
 
 
-def _cut_batch(octets: bytes, head: _Head, begin: int) -> Iterator[Found]:
+def _cut_batch(octets: bytes, head: _Head, offset: int, begin: int) -> Iterator[Found]:
     """A batch that the file's end cuts off; or one with another behind it, then octets are missing in the middle."""
     behind = _next_batch(octets, begin)
     limit = len(octets) if behind is None else behind
@@ -204,7 +206,7 @@ def _cut_batch(octets: bytes, head: _Head, begin: int) -> Iterator[Found]:
     while (record := _whole(octets, at, limit)) is not None:
         yield Record(at, record[1], record[0], head.words, seq, None)
         at, seq = record[1], seq + 1
-    yield Flaw(at, "a batch that is not whole", behind is None, limit, seq)
+    yield Flaw(at, "a batch that is not whole", behind is None, limit, offset, seq)
     if behind is not None:
         yield from _scan_batches(octets, behind)
 
@@ -225,7 +227,7 @@ def _records_of(octets: bytes, head: _Head, offset: int, begin: int, end: int) -
             # In the last batch the pages may have reached the disk in any order: nothing behind the flaw counts.
             follows = end if sound > end or behind is None else sound
             torn = behind is None and sound <= end
-            yield Flaw(at, what, torn, len(octets) if behind is None else follows, head.first_seq + index)
+            yield Flaw(at, what, torn, len(octets) if behind is None else follows, offset, head.first_seq + index)
             if behind is None or sound > end:
                 return
             at = sound
@@ -260,7 +262,7 @@ def _scan_bare(octets: bytes, offset: int) -> Iterator[Found]:
             continue
         behind = _next_bare(octets, offset + 1)
         possible = size - offset < RECORD.size or RECORD.unpack_from(octets, offset)[0] <= MAX_ENTRY_OCTETS
-        yield Flaw(offset, _what_bare(octets, offset), behind is None and possible, size if behind is None else behind)
+        yield Flaw(offset, _what_bare(octets, offset), behind is None and possible, size if behind is None else behind, offset)
         offset = size if behind is None else behind
 
 

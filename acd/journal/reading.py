@@ -67,10 +67,12 @@ class Tail:
     file: Path | None = None
     """The last file; None: there is none."""
     end: int = 0
-    """Octets of it that are whole."""
+    """Octets of it in whole batches."""
     format: int = FORMAT
     torn: Flaw | None = None
     """What lies behind them."""
+    saved: tuple[Record, ...] = ()
+    """Whole records of the torn batch, before the flaw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +138,13 @@ class Reading:
         """Yields what is found; returns the number that the next file begins with."""
         octets = file.read_bytes()
         now, end, torn, told = self.tail.now, len(octets), None, False
-        if expected == 1 and first_of(file) > 1:
-            yield Trouble(file, 0, f"entries 1 to {first_of(file) - 1} are missing before it", 1, ())
-            expected = first_of(file)
+        batch: list[Record] = []
         for found in scan(octets):
             match found:
                 case Record():
+                    if batch and batch[-1].batch_end != found.batch_end:
+                        batch.clear()
+                    batch.append(found)
                     read = self._read(file, found, expected)
                     seq = read.seq if isinstance(read, Entry) else found.seq or expected
                     if seq < expected or (seq > expected and not told):
@@ -164,8 +167,9 @@ class Reading:
                     told = True
                     yield self._flaw(file, octets, found, expected, last=last)
                     if found.torn and last:
-                        torn, end = found, found.offset
-        self.tail = Tail(expected - 1, now, file, end, format_of(octets) or FORMAT, torn)
+                        torn, end = found, found.begin
+        saved = tuple(one for one in batch if one.offset >= end)
+        self.tail = Tail(expected - 1, now, file, end, format_of(octets) or FORMAT, torn, saved)
         return expected
 
     @staticmethod

@@ -79,7 +79,10 @@ def name_segments(directory: Path) -> None:
 
 
 def set_aside(tail: Tail) -> Path:
-    """Move a torn tail out of the journal, into a file beside it; returns that file. Not one octet is lost."""
+    """Move a torn batch out of the journal, into a file beside it; returns that file. Not one octet is lost.
+
+    Its records before the flaw are whole and stay in the journal, in a batch of their own.
+    """
     assert tail.file is not None
     aside = _unused(tail.file.with_name(tail.file.name + ".torn"))
     if tail.end == 0:
@@ -90,10 +93,21 @@ def set_aside(tail: Tail) -> Path:
     descriptor = os.open(tail.file, os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.ftruncate(descriptor, tail.end)
+        os.lseek(descriptor, 0, os.SEEK_END)
+        write_all(descriptor, saved_batch(tail))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
     return aside
+
+
+def saved_batch(tail: Tail) -> bytes:
+    """What stays of a torn batch; nothing where nothing was torn."""
+    if not tail.saved or tail.torn is None or tail.format != FORMAT:
+        return b""
+    first = tail.saved[0]
+    assert first.seq is not None
+    return batch(first.seq, [one.payload for one in tail.saved], first.words)
 
 
 def _unused(path: Path) -> Path:
@@ -130,7 +144,7 @@ class Journal:
             tail = reading.tail
         self.torn = self._set_aside(tail) if tail.torn is not None else None
         """Where a torn tail was put."""
-        self._last, self._octets = (tail.file, tail.end) if tail.end else (None, 0)
+        self._last, self._octets = (tail.file, tail.end + len(saved_batch(tail))) if tail.end else (None, 0)
         if tail.file is not None and (tail.format != FORMAT or tail.end < FILE_OCTETS):
             self._last = None  # of an earlier release, or without a head: it stays as it is, and another one follows
         if segments(directory) and not (directory / MANIFEST).exists():

@@ -19,6 +19,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from acd.config import Listen, VoiceSettings
+from acd.data_lock import DataLock
 from api.app import create_app
 from api.config import Settings, SettingsError, split_address
 from api.db import Databases
@@ -48,6 +49,7 @@ class Run:
         parser.add_argument("--config", type=Path, metavar="FILE", help="settings; default FERNAMT_CONFIG, else ./fernamt.toml")
         parser.add_argument("--role", choices=("all",), default="all", help="what this process does (only `all` so far)")
         parser.add_argument("--demo", action="store_true", help="create the tenant `demo`, print its credentials, let it be called")
+        parser.add_argument("--accept-clock", action="store_true", help="open journals that are more than a day ahead of the clock")
         parser.add_argument("--still", action="store_true", help="with --demo: no synthetic callers and agents")
 
     def run(self, args: argparse.Namespace) -> int:
@@ -58,8 +60,7 @@ class Run:
             for problem in error.problems:
                 print(problem, file=sys.stderr)
             return 2
-        if args.demo:
-            settings = settings.model_copy(update={"demo": True})
+        settings = settings.model_copy(update={"demo": settings.demo or args.demo, "accept_clock": args.accept_clock})
         logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s %(message)s", stream=sys.stderr)
         logging.getLogger("uvicorn.error").addFilter(without_tokens)
         logging.getLogger("alembic.runtime.migration").setLevel(max(logging.WARNING, logging.getLogger().level))
@@ -94,6 +95,7 @@ def voice_settings(settings: Settings) -> VoiceSettings:
         advertised_address=settings.sip.advertised,
         realm=settings.sip.realm,
         data=settings.data,
+        accept_clock=settings.accept_clock,
         media_workers=settings.media.workers or defaults.media_workers,
         media_ports=(settings.media.first_port, settings.media.last_port),
         calls_per_second=settings.overload.calls_per_second,
@@ -141,6 +143,7 @@ async def serve(settings: Settings, until: Awaitable[object] | None = None, *, p
     listening = _listen(settings)
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(listening.close)
+        stack.enter_context(DataLock(settings.data))
         await databases.open()
         stack.push_async_callback(databases.close)
         voice = await Voice.start(voice_settings(settings), lookup_in(databases))

@@ -1,15 +1,23 @@
-"""The journal: what was acknowledged is there after a crash, what was torn is cut, what is damaged is named."""
+"""Writing the journal: entries in order, acknowledged when they are on disk, sharing syncs; a disk that fails or fills."""
 
 import asyncio
-import struct
+import contextlib
+import errno
+import json
+import os
+import subprocess
+import zlib
+from pathlib import Path
 
 import pytest
 
 from acd.core import inputs
 from acd.core.ids import AgentId
-from acd.core.replay import Entry
+from acd.core.replay import Entry, encode
 from acd.errors import JournalDamaged
-from acd.journal import Journal, read, segments
+from acd.journal import Journal, Reading, read, segments
+from acd.journal.framing import FILE_OCTETS, scan
+from acd.journal.reading import MANIFEST
 
 
 def entry(seq: int) -> Entry:
@@ -111,27 +119,6 @@ async def test_a_failing_acknowledgement_does_not_take_the_others_with_it(tmp_pa
     assert "what follows entry 1 failed" in caplog.text
 
 
-async def test_a_torn_tail_is_cut_and_writing_goes_on_behind_the_last_whole_entry(tmp_path):
-    await written(tmp_path, range(1, 11))
-    file = segments(tmp_path)[-1]
-    whole = file.read_bytes()
-    for torn in (3, 9, len(whole) // 10 - 1):
-        file.write_bytes(whole + whole[:torn])
-        await written(tmp_path, [11])
-        assert [one.seq for one in read(tmp_path)] == list(range(1, 12))
-
-
-async def test_damage_in_the_middle_is_named_with_file_and_offset(tmp_path):
-    await written(tmp_path, range(1, 11))
-    file = segments(tmp_path)[-1]
-    octets = bytearray(file.read_bytes())
-    (length,) = struct.unpack_from(">I", octets)
-    octets[8 + length + 8 + 2] ^= 0xFF
-    file.write_bytes(octets)
-    with pytest.raises(JournalDamaged, match=rf"{file.name}: a checksum that does not fit at offset {8 + length}"):
-        list(read(tmp_path))
-
-
 async def test_reading_after_a_number_skips_what_a_snapshot_holds(tmp_path):
     await written(tmp_path, range(1, 21))
     assert [one.seq for one in read(tmp_path, after=15)] == [16, 17, 18, 19, 20]
@@ -162,3 +149,79 @@ async def test_a_disk_that_fails_is_reported_and_nothing_is_acknowledged(tmp_pat
     journal.append(entry(1), lambda: pytest.fail("acknowledged although the disk is full"))
     await failed.wait()
     assert failures[0].errno == 28
+
+
+async def test_a_journal_of_the_first_format_is_left_as_it_is_and_another_file_follows(tmp_path):
+    bare = b"".join(_bare(number) for number in (1, 2, 3))
+    (tmp_path / "journal-000000000001.log").write_bytes(bare)
+    await written(tmp_path, [4, 5])
+    assert [file.name for file in segments(tmp_path)] == ["journal-000000000001.log", "journal-000000000004.log"]
+    assert segments(tmp_path)[0].read_bytes() == bare
+    assert [one.seq for one in read(tmp_path)] == [1, 2, 3, 4, 5]
+    assert json.loads((tmp_path / MANIFEST).read_text())["segments"] == [file.name for file in segments(tmp_path)]
+
+
+def _bare(number: int) -> bytes:
+    """As release 0.1.0 wrote it: length, CRC-32 and MessagePack."""
+    payload = encode(entry(number))
+    return len(payload).to_bytes(4, "big") + zlib.crc32(payload).to_bytes(4, "big") + payload
+
+
+async def test_a_journal_that_was_closed_in_order_says_so_and_goes_on_in_its_file(tmp_path):
+    await written(tmp_path, [1])
+    await written(tmp_path, [2])
+    (file,) = segments(tmp_path)
+    assert [one.seq for one in read(tmp_path)] == [1, 2]
+    # Bit rot in the last entry is damage now: behind it stands that everything was acknowledged.
+    octets = bytearray(file.read_bytes())
+    last = next(found for found in scan(bytes(octets)) if getattr(found, "seq", None) == 2)
+    octets[last.end - 1] ^= 1
+    file.write_bytes(octets)
+    with pytest.raises(JournalDamaged, match=r"a checksum that does not fit at offset .*, entry 2"):
+        list(read(tmp_path))
+
+
+@contextlib.contextmanager
+def small_disk(directory: Path, octets: int):
+    """A file system of its own, as small as that."""
+    directory.mkdir()
+    if os.geteuid() != 0:
+        pytest.skip("mount: only root may")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={octets}", "tmpfs", str(directory)], check=True)
+    try:
+        yield directory
+    finally:
+        subprocess.run(["umount", str(directory)], check=True)
+
+
+async def test_a_disk_that_runs_full_acknowledges_nothing_that_is_not_on_it(tmp_path):
+    """A real small disk: the write before ENOSPC is a short one; what was acknowledged is what can be read afterwards, exactly."""
+    with small_disk(tmp_path / "disk", 64 * 1024) as disk:
+        failed: asyncio.Future[OSError] = asyncio.get_running_loop().create_future()
+        journal = Journal(disk, asyncio.get_running_loop(), failed.set_result)
+        acknowledged: list[int] = []
+        number = 0
+        while not failed.done():
+            for _ in range(50):
+                number += 1
+                journal.append(entry(number), lambda number=number: acknowledged.append(number))
+            await asyncio.sleep(0)
+        error = await failed
+        await journal.close()
+        assert error.errno == errno.ENOSPC
+        reading = Reading(disk)
+        assert [one.seq for one in reading.entries()] == acknowledged
+        assert reading.tail.torn is None  # the batch that did not fit was taken back by whoever wrote it
+        # The disk has room again: writing goes on behind the last entry.
+        await asyncio.to_thread(subprocess.run, ["mount", "-o", "remount,size=1m", str(disk)], check=True)
+        await written(disk, [acknowledged[-1] + 1])
+        assert [one.seq for one in read(disk)] == [*acknowledged, acknowledged[-1] + 1]
+
+
+async def test_a_file_without_its_head_is_put_aside_whole(tmp_path):
+    await written(tmp_path, [1, 2])
+    (tmp_path / "journal-000000000003.log").write_bytes(b"FERNJ")
+    await written(tmp_path, [3])
+    assert [one.seq for one in read(tmp_path)] == [1, 2, 3]
+    assert (tmp_path / "journal-000000000003.log.torn").read_bytes() == b"FERNJ"
+    assert segments(tmp_path)[0].stat().st_size > FILE_OCTETS

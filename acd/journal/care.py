@@ -1,0 +1,312 @@
+"""What `fernamt journal check | repair | export` do with a tenant's journal (shell).
+
+A repair removes nothing: files that it writes anew keep their originals beside them (`….damaged`), and what is lost for good is written
+down as a gap, so that numbers are never used twice. Lost are the entries that cannot be read, and those that make no sense
+without them: the later entries of the same calls. Everything else stays, in the octets in which it was written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from acd.core.engine import BrokenHistory, Engine
+from acd.core.ids import TenantId
+from acd.core.replay import Entry
+from acd.errors import JournalDamaged
+from acd.journal import words
+from acd.journal.by_call import calls_of
+from acd.journal.framing import Flaw, Gap, Kind, Record, batch, file_head, scan
+from acd.journal.reading import Reading, Trouble, first_of, missing, named, segments
+from acd.journal.writing import name_segments, replace, sync_directory
+
+Range = tuple[int, int]
+"""First and last number, both included."""
+
+
+@dataclass(slots=True)
+class FileReport:
+    """One file, as far as it can be read."""
+
+    name: str
+    octets: int
+    entries: int = 0
+    first: int | None = None
+    last: int | None = None
+    began_at: float | None = None
+    ended_at: float | None = None
+    words: set[int] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Report:
+    """What a check found."""
+
+    directory: Path
+    files: list[FileReport]
+    troubles: list[Trouble]
+    gaps: list[Range]
+    """Given up by earlier repairs."""
+    last: int
+
+    @property
+    def is_sound(self) -> bool:
+        """Nothing is damaged; a torn tail is no damage."""
+        return all(trouble.torn for trouble in self.troubles)
+
+
+def check(directory: Path) -> Report:
+    """Read everything; changes nothing."""
+    reading = Reading(directory)
+    troubles = [found for found in reading.walk() if isinstance(found, Trouble)]
+    files, gaps = [], []
+    for file in segments(directory):
+        octets = file.read_bytes()
+        told = FileReport(file.name, len(octets))
+        for found in scan(octets):
+            if isinstance(found, Gap):
+                gaps.append((found.first, found.last))
+            elif isinstance(found, Record):
+                _note(told, found)
+        files.append(told)
+    return Report(directory, files, troubles, gaps, reading.tail.seq)
+
+
+def _note(told: FileReport, record: Record) -> None:
+    try:
+        entry = words.read(record.payload, record.words)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return
+    told.entries += 1
+    told.words.add(record.words)
+    told.first = entry.seq if told.first is None else told.first
+    told.began_at = entry.now if told.began_at is None else told.began_at
+    told.last, told.ended_at = entry.seq, entry.now
+
+
+# ---------------------------------------------------------------------- repair
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """An entry that stays, as it lies on disk."""
+
+    seq: int
+    payload: bytes
+    words: int
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a repair would do."""
+
+    directory: Path
+    lost: list[Range]
+    """Numbers that nothing is left of, or nothing that makes sense."""
+    calls: list[str]
+    """Calls that lose something, as far as that can be known."""
+    doubled: int
+    """Records that stood there again."""
+    rewritten: list[Path]
+    kept: dict[Path, list[_Kept]]
+
+    @property
+    def is_needed(self) -> bool:
+        return bool(self.lost or self.rewritten)
+
+    @property
+    def entries_lost(self) -> int:
+        return sum(last - first + 1 for first, last in self.lost)
+
+
+def plan(directory: Path, tenant: TenantId, known_seq: int = 0) -> Plan:
+    """Find out what can be kept; changes nothing.
+
+    Args:
+        known_seq: the entry up to which a database or a snapshot is known to hold something.
+    """
+    kept, flawed, doubled, hurt = _readable(directory)
+    refused = _without_sense([one for file in kept.values() for one in file], tenant)
+    calls = dict.fromkeys(hurt)
+    for file, entries in kept.items():
+        without = [one for one in entries if one.seq not in refused]
+        if len(without) != len(entries):
+            flawed.add(file)
+            for one in entries:
+                if one.seq in refused:
+                    calls.update(dict.fromkeys(sorted(calls_of(one.payload))))
+        kept[file] = without
+    report = check(directory)
+    there = [(one.seq, one.seq) for entries in kept.values() for one in entries] + report.gaps
+    # Of a last file that is gone, nothing but its first number may be known.
+    firsts = [first_of(Path(name)) for name in missing(directory)]
+    last = max([known_seq, *refused, *firsts, *(span[1] for span in there)], default=0)
+    lost = _between(there, last)
+    return Plan(directory, lost, list(calls), doubled, sorted(flawed), kept)
+
+
+def _readable(directory: Path) -> tuple[dict[Path, list[_Kept]], set[Path], int, list[str]]:
+    """Entries by file in order, each number once; the files with a flaw in them; how many stood there again; calls in damaged octets."""
+    kept: dict[Path, list[_Kept]] = {}
+    flawed: set[Path] = set()
+    seen: set[int] = set()
+    doubled = 0
+    hurt: list[str] = []
+    for trouble in Reading(directory).walk():
+        if isinstance(trouble, Trouble) and not trouble.torn:
+            hurt += trouble.calls
+            if trouble.file.exists():
+                flawed.add(trouble.file)
+    for file in segments(directory):
+        kept[file] = []
+        for found in scan(file.read_bytes()):
+            if not isinstance(found, Record):
+                if isinstance(found, Flaw) and found.torn and file == segments(directory)[-1]:
+                    break
+                continue
+            try:
+                seq = words.read(found.payload, found.words).seq
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue
+            if seq in seen:
+                doubled += 1
+                continue
+            seen.add(seq)
+            kept[file].append(_Kept(seq, found.payload, found.words))
+    return kept, flawed, doubled, hurt
+
+
+def _without_sense(entries: list[_Kept], tenant: TenantId) -> set[int]:
+    """Numbers of entries that do not follow from the others: what they build on is lost."""
+    refused: set[int] = set()
+    while True:
+        engine, more = Engine(tenant), set()
+        for one in sorted(entries, key=lambda each: each.seq):
+            if one.seq in refused:
+                continue
+            entry = words.read(one.payload, one.words)
+            try:
+                for event in entry.events:
+                    engine.apply(event, entry.now)
+            except BrokenHistory:
+                more.add(one.seq)
+        if not more:
+            return refused
+        # A refused entry may have changed something before it failed: once more without it.
+        refused |= more
+
+
+def _between(there: list[Range], last: int) -> list[Range]:
+    """What is not there, up to `last`."""
+    spans: list[Range] = []
+    expected = 1
+    for begin, end in [*sorted(there), (last + 1, last + 1)]:
+        if begin > expected:
+            spans.append((expected, begin - 1))
+        expected = max(expected, end + 1)
+    return spans
+
+
+def repair(plan: Plan, why: str) -> list[Path]:
+    """Do what was planned; returns the originals that were kept.
+
+    Raises: OSError: the disk; what was there is there still.
+    """
+    directory = plan.directory
+    originals = []
+    gaps = sorted(plan.lost)
+    for file in segments(directory):
+        entries = plan.kept.get(file, [])
+        mine = [span for span in gaps if entries and span[0] <= entries[-1].seq]
+        gaps = [span for span in gaps if span not in mine]
+        if file in plan.rewritten or mine:
+            originals.append(_rewrite(file, entries, mine + _declared(file), why))
+    if gaps:
+        _append_gaps(directory, gaps, why)
+    _put_away(directory / "snapshot")
+    for index in directory.glob("journal-*.index"):
+        index.unlink()
+    if missing(directory) or named(directory):
+        name_segments(directory)
+    return originals
+
+
+def _declared(file: Path) -> list[Range]:
+    return [(found.first, found.last) for found in scan(file.read_bytes()) if isinstance(found, Gap)]
+
+
+def _rewrite(file: Path, entries: list[_Kept], gaps: list[Range], why: str) -> Path:
+    original = _put_away(file, ".damaged")
+    octets = file_head(min([first_of(file), *(span[0] for span in gaps)]))
+    pieces = sorted(
+        [(one.seq, batch(one.seq, [one.payload], one.words)) for one in entries] + [(span[0], _gap(span, why)) for span in gaps]
+    )
+    replace(file, octets + b"".join(piece for _, piece in pieces) + batch(_next(entries, gaps), (), words.WORDS, Kind.CLOSED))
+    assert original is not None
+    return original
+
+
+def _next(entries: list[_Kept], gaps: list[Range]) -> int:
+    return max([one.seq for one in entries] + [span[1] for span in gaps], default=0) + 1
+
+
+def _append_gaps(directory: Path, gaps: list[Range], why: str) -> None:
+    """Behind the last entry: a file of its own."""
+    file = directory / f"journal-{gaps[0][0]:012d}.log"
+    _put_away(file, ".damaged")
+    last = gaps[-1][1]
+    replace(file, file_head(gaps[0][0]) + b"".join(_gap(span, why) for span in gaps) + batch(last + 1, (), words.WORDS, Kind.CLOSED))
+
+
+def _gap(span: Range, why: str) -> bytes:
+    return batch(span[0], [json.dumps({"lost": span, "why": why}).encode()], words.WORDS, Kind.GAP, span[1] - span[0] + 1)
+
+
+def _put_away(path: Path, suffix: str = ".before-repair") -> Path | None:
+    if not path.exists():
+        return None
+    kept, number = path.with_name(path.name + suffix), 1
+    while kept.exists():
+        number += 1
+        kept = path.with_name(f"{path.name}{suffix}.{number}")
+    path.rename(kept)
+    sync_directory(path.parent)
+    return kept
+
+
+# ---------------------------------------------------------------------- export
+
+
+def export(directory: Path, call: str | None = None, first: int = 1, last: int | None = None) -> Iterator[dict[str, Any]]:
+    """Entries as JSON documents, in order; a document with `trouble` where something cannot be read."""
+    for found in Reading(directory).walk():
+        if isinstance(found, Trouble):
+            yield {"trouble": found.sentence(), "torn": found.torn}
+        elif found.seq >= first and (last is None or found.seq <= last) and (call is None or _is_about(found, call)):
+            yield {
+                "seq": found.seq,
+                "now": found.now,
+                "input": msgspec.to_builtins(found.input),
+                "events": msgspec.to_builtins(found.events),
+            }
+
+
+def _is_about(entry: Entry, call: str) -> bool:
+    return call in calls_of(msgspec.msgpack.encode(entry))
+
+
+def known_to_snapshot(directory: Path) -> int:
+    """Number of the entry up to which the snapshot goes; 0: there is none that can be read."""
+    try:
+        kept = msgspec.msgpack.decode((directory / "snapshot").read_bytes())
+        return int(kept["seq"])
+    except (OSError, msgspec.DecodeError, KeyError, TypeError, ValueError):
+        return 0
+
+
+__all__ = ["JournalDamaged", "Plan", "Report", "check", "export", "known_to_snapshot", "plan", "repair"]

@@ -63,6 +63,48 @@ async def test_a_call_that_a_crash_cut_ends_at_the_last_sign_of_life():
     assert cdr.ended_at.timestamp() == 1020.0
 
 
+async def test_a_sign_of_life_counts_what_was_talked_until_then():
+    """Killed 52 s into a talk of which nothing else was written: 50 s, the last sign, not 0."""
+    day = Day()
+    day.talking()
+    for at in range(1009, 1055, 5):
+        day.give(float(at), inputs.SignOfLife())
+    day.give(5000.0, inputs.ServiceStarted())
+    await day.feed.flush()
+    (cdr,) = day.saved
+    assert (cdr.talk_ms, cdr.outcome) == (50_000, "cut")
+
+
+async def test_what_outlived_workers_tell_is_in_the_record_of_a_call_that_was_cut():
+    day = Day()
+    leg = day.talking()
+    day.give(1014.0, inputs.SignOfLife())
+    figures = inputs.QualityMeasured(leg=leg, quality=QUALITY)
+    day.give(5000.0, inputs.ServiceStarted(measured=(figures,)))
+    await day.feed.flush()
+    (cdr,) = day.saved
+    assert cdr.talk_ms == 10_000
+    assert [one.quality.mos for one in cdr.legs if one.quality is not None] == [4.4]
+
+
+@given(st.floats(-1e8, 1e8, allow_nan=False), st.booleans())
+def test_a_clock_that_is_set_in_mid_call_changes_no_duration(by_s, hung_up):
+    """Set by so many seconds after ten of talk, hung up (or cut by a crash) after ten more."""
+
+    async def story() -> None:
+        day = Day()
+        day.talking()
+        day.give(1014.0 + by_s, inputs.ClockStepped(by_s=by_s))
+        day.give(1024.0 + by_s, inputs.LegReleased(leg=CALLER) if hung_up else inputs.SignOfLife())
+        day.give(9000.0 + by_s, inputs.ServiceStarted())
+        await day.feed.close()
+        (cdr,) = day.saved
+        assert abs(cdr.talk_ms - 20_000) <= 1  # both ends are cut to their millisecond
+        assert abs(cdr.began_at.timestamp() - (1001.0 + by_s)) < 0.002
+
+    asyncio.run(story())
+
+
 async def test_a_cdr_waits_for_the_quality_of_its_legs_and_then_goes_at_once():
     day = Day()
     agent_leg = day.talking()

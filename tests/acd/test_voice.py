@@ -446,7 +446,7 @@ async def test_a_disposition_given_in_after_call_work_reaches_the_record_that_is
 
 
 async def test_media_figures_come_back_when_a_worker_was_replaced(tmp_path, monkeypatch):
-    monkeypatch.setattr("acd.runtime.MEDIA_STATUS_S", 0.01)
+    monkeypatch.setattr("acd.runtime.WATCH_S", 0.01)
     async with running(tmp_path) as service:
 
         async def figures() -> None:

@@ -1,13 +1,9 @@
 """Writing the journal: entries in order, acknowledged when they are on disk, sharing syncs; a disk that fails or fills."""
 
 import asyncio
-import contextlib
 import errno
 import json
-import os
-import subprocess
 import zlib
-from pathlib import Path
 
 import pytest
 
@@ -18,6 +14,7 @@ from acd.errors import JournalDamaged
 from acd.journal import Journal, Reading, read, segments
 from acd.journal.framing import FILE_OCTETS, scan
 from acd.journal.reading import MANIFEST
+from tests.disks import resize, small_disk
 
 
 def entry(seq: int) -> Entry:
@@ -181,19 +178,6 @@ async def test_a_journal_that_was_closed_in_order_says_so_and_goes_on_in_its_fil
         list(read(tmp_path))
 
 
-@contextlib.contextmanager
-def small_disk(directory: Path, octets: int):
-    """A file system of its own, as small as that."""
-    directory.mkdir()
-    if os.geteuid() != 0:
-        pytest.skip("mount: only root may")
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={octets}", "tmpfs", str(directory)], check=True)
-    try:
-        yield directory
-    finally:
-        subprocess.run(["umount", str(directory)], check=True)
-
-
 async def test_a_disk_that_runs_full_acknowledges_nothing_that_is_not_on_it(tmp_path):
     """A real small disk: the write before ENOSPC is a short one; what was acknowledged is what can be read afterwards, exactly."""
     with small_disk(tmp_path / "disk", 64 * 1024) as disk:
@@ -213,7 +197,7 @@ async def test_a_disk_that_runs_full_acknowledges_nothing_that_is_not_on_it(tmp_
         assert [one.seq for one in reading.entries()] == acknowledged
         assert reading.tail.torn is None  # the batch that did not fit was taken back by whoever wrote it
         # The disk has room again: writing goes on behind the last entry.
-        await asyncio.to_thread(subprocess.run, ["mount", "-o", "remount,size=1m", str(disk)], check=True)
+        await asyncio.to_thread(resize, disk, 1 << 20)
         await written(disk, [acknowledged[-1] + 1])
         assert [one.seq for one in read(disk)] == [*acknowledged, acknowledged[-1] + 1]
 

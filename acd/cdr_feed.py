@@ -104,6 +104,9 @@ class CdrFeed:
 
     # ------------------------------------------------------------------ state over a restart
 
+    KEPT: ClassVar = (_Folded, *Assembler.KEPT)
+    """The types of what a snapshot holds."""
+
     def snapshot(self) -> bytes:
         return msgspec.msgpack.encode((self._folded, self._assembler.snapshot()))
 

@@ -26,10 +26,11 @@ from acd.core.events import Event, OfferEnded, OfferMade
 from acd.core.ids import AgentId, CallId, TenantId
 from acd.core.inputs import Input
 from acd.core.replay import Entry, restore, snapshot
+from acd.core.state import State
 from acd.errors import JournalAhead, JournalDamaged, JournalStopped, StreamOverrun
 from acd.journal import CallIndex, Journal, Reading, segments
-from acd.journal.words import WORDS
 from acd.service import LiveEvent, ScreenPop
+from acd.shapes import fingerprint
 
 log = logging.getLogger(__name__)
 
@@ -102,13 +103,17 @@ class Subscriber:
 
 
 class _Kept(msgspec.Struct, frozen=True):
-    """What a snapshot file holds: the fold up to `seq`. One of other words than today's is not used: the journal holds everything."""
+    """What a snapshot file holds: the fold up to `seq`. One of another shape than today's is not used: the journal holds everything."""
 
-    words: int
+    shape: str
     seq: int
     now: float
     engine: bytes
     feed: bytes
+
+
+SHAPE = fingerprint(_Kept, State, *CdrFeed.KEPT)
+"""Of everything in it."""
 
 
 class Exchange:
@@ -216,8 +221,8 @@ class Exchange:
             return False
         try:
             kept = msgspec.msgpack.decode(path.read_bytes(), type=_Kept)
-            if kept.words != WORDS:
-                raise msgspec.ValidationError(f"words of version {kept.words}")
+            if kept.shape != SHAPE:
+                raise msgspec.ValidationError("the shape of another version")
             engine = restore(kept.engine)
             self.feed.restore(kept.feed)
         except (msgspec.DecodeError, OSError) as error:
@@ -230,7 +235,7 @@ class Exchange:
         return True
 
     def _write_snapshot(self) -> None:
-        kept = _Kept(WORDS, self._seq, self._clock(), snapshot(self.engine), self.feed.snapshot())
+        kept = _Kept(SHAPE, self._seq, self._clock(), snapshot(self.engine), self.feed.snapshot())
         # Not synced: one that a power cut has torn is not used, and the loop must not wait for the disk.
         path = self.directory / "snapshot"
         draft = path.with_suffix(".new")

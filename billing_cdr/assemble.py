@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -112,6 +112,9 @@ class _State(Struct, kw_only=True):
 
 class Assembler:
     """Folds the facts of many conversations at once. Its state survives a restart: `snapshot`, `restore`."""
+
+    KEPT: ClassVar = (_State,)
+    """The types of what a snapshot holds."""
 
     def __init__(self) -> None:
         self._state = _State()

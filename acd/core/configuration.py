@@ -19,7 +19,7 @@ import msgspec
 from acd.core.ids import AgentId, MenuId, QueueId, ScheduleId, SiteId, TenantId, TrunkId
 
 
-class _Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class _Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """Base of configuration values: frozen, by keyword; no cycles, so the collector need not look (`gc=False`)."""
 
 

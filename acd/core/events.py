@@ -21,7 +21,7 @@ Purpose = Literal["menu", "notice", "greeting", "position", "music", "ringback",
 QueueOutcome = Literal["answered", "abandoned", "overflowed", "exited", "closed", "withdrawn"]
 
 
-class _Event(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True, gc=False):
+class _Event(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """Base of all events: frozen, tagged by class name. Values hold no cycles: the collector need not look (`gc=False`)."""
 
 
@@ -279,14 +279,14 @@ class QueueDrained(_Event, frozen=True, kw_only=True):
     queue: QueueId
 
 
-class Candidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class Candidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """One agent who could have been chosen, and the terms it was ordered by, most significant first, smaller wins."""
 
     agent: AgentId
     terms: tuple[float, ...]
 
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """Why this contact went to this agent at this moment: enough to compute the winner again (U1)."""
 
     rule: str

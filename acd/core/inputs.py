@@ -14,7 +14,7 @@ from acd.core.configuration import Target, TenantConfiguration
 from acd.core.ids import AgentId, CallId, LegId, OfferId, PlayId, RecordingId, TrunkId
 
 
-class _Input(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True, gc=False):
+class _Input(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """Base of all inputs: frozen, tagged by class name. Values hold no cycles: the collector need not look (`gc=False`)."""
 
 

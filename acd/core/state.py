@@ -19,7 +19,7 @@ from acd.core.ids import AgentId, CallId, EntryId, LegId, MenuId, OfferId, PlayI
 from acd.core.statistics import Statistics
 
 
-class _Part(msgspec.Struct, kw_only=True, array_like=True, gc=False):
+class _Part(msgspec.Struct, kw_only=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """Base of the parts of the state: mutable, by keyword; written as arrays, every field always, so that equal states are equal octets.
 
     Names stand for other parts, so there are no cycles and the collector need not look (`gc=False`).

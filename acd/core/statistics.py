@@ -16,7 +16,7 @@ from acd.core import schedule
 from acd.core.ids import AgentId, CallId, EntryId, QueueId
 
 
-class _Part(msgspec.Struct, kw_only=True, array_like=True, gc=False):
+class _Part(msgspec.Struct, kw_only=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """Base: mutable, by keyword; written whole, see `acd.core.state`."""
 
 

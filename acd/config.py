@@ -42,5 +42,7 @@ class VoiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Session timers (RFC 4028): a peer that vanished is noticed within this time; 0 off, else at least 90."""
     media_silence_s: float = 60.0
     """A connected leg without a packet for so long is cleared; 0 never."""
+    media_orphan_s: float = 60.0
+    """How long media workers keep their legs when the main process is gone; 0 not at all."""
     registration_min_s: int = 30
     registration_max_s: int = 3600

@@ -134,7 +134,7 @@ class FarEnd:
 class Rig:
     """One worker process and its far ends."""
 
-    def __init__(self, folder, pairs=200, sounds=(), base=None, orphan_s=60.0):
+    def __init__(self, folder, pairs=200, sounds=(), base=None, orphan_s=60.0, program=("-m", "media.worker")):
         self.folder = folder
         self.base = base or free_ports(pairs)
         control = folder / "control.sock"
@@ -144,9 +144,7 @@ class Rig:
             arguments += ["--sounds", str(each)]
         self.log_path = folder / "worker.log"
         with self.log_path.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "media.worker", *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=log
-            )
+            self.process = subprocess.Popen([sys.executable, *program, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=log)
         assert self.process.stdout.readline() == b"ready\n"
         self.control = control
         self.connect()

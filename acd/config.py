@@ -44,5 +44,7 @@ class VoiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """A connected leg without a packet for so long is cleared; 0 never."""
     accept_clock: bool = False
     """Open journals that are more than a day ahead of the clock, and go on from the present time."""
+    media_orphan_s: float = 60.0
+    """How long media workers keep their legs when the main process is gone; 0 not at all."""
     registration_min_s: int = 30
     registration_max_s: int = 3600

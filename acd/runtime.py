@@ -118,6 +118,8 @@ class Voice:
             address=settings.advertised_address or "127.0.0.1",
             ports=settings.media_ports,
             on_report=on_report,
+            control=settings.data / "media",
+            orphan_s=settings.media_orphan_s,
         )
         voice = cls(settings, media, clock, lookup)
         try:

@@ -110,6 +110,8 @@ class Media(_Group):
     """Worker processes; None: one for every two cores."""
     silence_s: float = Field(default=60.0, ge=0)
     """A connected leg without a packet for so long is cleared; 0 never."""
+    orphan_s: float = Field(default=60.0, ge=0, le=3600)
+    """How long audio and recordings go on when the main process is gone; 0 not at all."""
 
     @model_validator(mode="after")
     def _range(self) -> Media:

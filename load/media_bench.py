@@ -15,6 +15,7 @@ import os
 import select
 import socket
 import sys
+import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -112,8 +113,15 @@ class Phones:
 async def bench_worker(calls: int, seconds: float, first_port: int, recordings: Path | None) -> Result:
     """The real worker, all calls in one process."""
     phones = Phones(2 * calls)
+    folder = tempfile.TemporaryDirectory(prefix="fernamt-bench-")
     plane = await MediaPlane.start(
-        workers=1, address=_ADDRESS, ports=(first_port, first_port + 4 * calls + 99), on_report=lambda _: None, log_level="ERROR"
+        workers=1,
+        address=_ADDRESS,
+        ports=(first_port, first_port + 4 * calls + 99),
+        on_report=lambda _: None,
+        control=Path(folder.name),
+        orphan_s=0.0,
+        log_level="ERROR",
     )
     try:
         targets: list[int] = []
@@ -153,6 +161,7 @@ async def bench_worker(calls: int, seconds: float, first_port: int, recordings: 
         )  # fmt: skip
     finally:
         await plane.close()
+        folder.cleanup()
         phones.close()
 
 

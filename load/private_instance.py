@@ -123,7 +123,9 @@ async def private_instance(settings: dict[str, str] | None = None, rtp_ports: in
 
 
 def _start(environment: dict[str, str], log: IO[bytes]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "api", "run"], env=environment, stdout=log, stderr=subprocess.STDOUT)
+    ends_with_us = [sys.executable, "-m", "load.parent", str(os.getpid())]
+    command = [*ends_with_us, sys.executable, "-m", "api", "run"]
+    return subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603 - our own modules
 
 
 def free_port() -> int:

@@ -43,6 +43,7 @@ from load.records import (
 )
 from load.report import percentile
 from load.rtp_process import RtpClient
+from media.io.descriptors import close_inherited
 from sip.flow import Flow
 
 LOG = logging.getLogger("load.process")
@@ -407,6 +408,7 @@ async def _main() -> None:
 
 def main() -> int:
     """The child process; uvloop where it is installed, since it halves what a datagram costs."""
+    close_inherited()
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s %(message)s")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to hear; it closes our input
     try:

@@ -1,10 +1,10 @@
 """The RTP plane: audio between phones, in worker processes of its own; knows nothing of calls, queues or SIP.
 
-From the outside: `client` (`MediaPlane`, what the exchange holds), `control` (the messages it sends and gets), `wire_cost` (kbit/s of a
-channel), `prompts` (names of sounds, how to say a number), `errors`.
+From the outside: `client` (`MediaPlane`, what the exchange holds), `takeover` (workers whose main process is gone), `control` (the messages
+both ways), `wire_cost` (kbit/s of a channel), `prompts` (names of sounds, how to say a number), `errors`.
 
 In the worker process: `worker` (the loop, orders, recordings), `leg` (one leg: the packet path, digits, playing), `ports`, `recorder`,
-`framing`, `io.udp`, `io.pacer`.
+`framing`, `io`.
 
 Pure, one algorithm each: `rtp/` (RFC 3550), `codecs/` (G.711), `dtmf` (RFC 4733 and in band), `tones`, `concealment`, `jitter_buffer`,
 `mixer`, `quality` (G.107), `frame`, `wave_file`. `sounds/` holds the audio and the script that makes it.

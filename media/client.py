@@ -2,27 +2,28 @@
 
 Both legs of a call must be in one worker, so everything is addressed by `call_key`, the exchange's name for what may ever be bridged.
 A key is placed at its first leg, on the worker with the fewest calls, and forgotten when its last leg is closed. Orders to one worker
-arrive in the order they were sent.
+arrive in the order they were sent. Workers outlive a main process that is killed; `MediaPlane.start` takes them over first.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Final, TypeAlias, cast
 
-from media import framing
+from media import framing, takeover
 from media.control import (
     AskStatus,
     CloseLeg,
     FromWorker,
+    Greeting,
     LegClosed,
     LegOpened,
     OpenLeg,
@@ -31,12 +32,16 @@ from media.control import (
     Request,
     Shutdown,
     Status,
+    TakenOver,
 )
 from media.errors import MediaError, ParseError, WorkerGone
 from media.errors import Refused as RefusedError
+from media.io import control_socket
 
 log = logging.getLogger("media.client")
 
+ORPHAN_S: Final = 60.0
+"""How long workers keep their legs when we are gone."""
 START_TIMEOUT_S: Final = 20.0
 ANSWER_TIMEOUT_S: Final = 5.0
 STOP_TIMEOUT_S: Final = 8.0
@@ -78,6 +83,7 @@ class _Control(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._unsent: list[bytes] = []
         self._gathering: asyncio.TimerHandle | None = None
+        self.greeted: asyncio.Future[None] = self._loop.create_future()
         self.ended: asyncio.Future[None] = self._loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -87,10 +93,17 @@ class _Control(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             for message in self._messages.feed(data):
-                self._on_message(message)
+                if isinstance(message, Greeting):
+                    self._greet()
+                else:
+                    self._on_message(message)
         except ParseError:
             log.exception("! control connection")
             self._transport.abort()
+
+    def _greet(self) -> None:
+        if not self.greeted.done():
+            self.greeted.set_result(None)
 
     def pause_writing(self) -> None:
         self._on_unread()
@@ -142,7 +155,19 @@ class _Worker:
 class MediaPlane:
     """All media workers of one main process. Make one with `start`; every method belongs to the event loop that made it."""
 
-    def __init__(self, address: str, sounds: Iterable[Path], on_report: Callable[[PlaneReport], None], log_level: str) -> None:
+    def __init__(
+        self,
+        address: str,
+        sounds: Iterable[Path],
+        on_report: Callable[[PlaneReport], None],
+        log_level: str,
+        control: Path,
+        orphan_s: float = ORPHAN_S,
+    ) -> None:
+        self.taken_over: list[takeover.Last] = []
+        """What workers of a main process before us reported of legs and recordings when they were taken over."""
+        self._control = control
+        self._orphan_s = orphan_s
         self._address = address
         self._sounds = tuple(sounds)
         self._on_report = on_report
@@ -162,19 +187,25 @@ class MediaPlane:
         address: str,
         ports: tuple[int, int],
         on_report: Callable[[PlaneReport], None],
+        control: Path,
+        orphan_s: float = ORPHAN_S,
         sounds: Path | Iterable[Path] = (),
         log_level: str = "WARNING",
     ) -> MediaPlane:
-        """Start `workers` processes and wait until all serve.
+        """Take over the workers of a main process that is gone, start `workers` processes, and wait until all serve.
 
         Args:
             address: IP address legs are bound to unless `open_leg` says another.
             ports: first and last RTP port; divided evenly among the workers.
             on_report: called in the event loop with every report; must not block, may send orders.
+            control: folder of the workers' control sockets, one for each main process; made when it is missing.
+            orphan_s: how long workers keep their legs when this process is gone.
             sounds: folders of sounds in front of the packaged ones.
-        Raises: MediaError: a worker did not come up.
+        Raises: MediaError: a worker did not come up, or one of another main process cannot be ended. OSError: the folder cannot be used.
         """
-        plane = cls(address, (sounds,) if isinstance(sounds, Path) else sounds, on_report, log_level)
+        plane = cls(address, (sounds,) if isinstance(sounds, Path) else sounds, on_report, log_level, control, orphan_s)
+        takeover.prepare(control)
+        plane.taken_over = await takeover.take_over(control)
         try:
             plane._workers = [_Worker(index, share) for index, share in enumerate(divide_ports(ports, workers))]
             await asyncio.gather(*(plane._spawn(worker) for worker in plane._workers))
@@ -325,32 +356,40 @@ class MediaPlane:
     # ---------------------------------------------------------------- processes
 
     async def _spawn(self, worker: _Worker) -> None:
-        # The socket's path is needed until the worker is connected: nothing is left behind, however the main process ends.
-        with tempfile.TemporaryDirectory(prefix="fernamt-media-") as folder:
-            process, control = await self._start_and_connect(worker, Path(folder) / "control")
+        process, control = await self._start_and_connect(worker)
         worker.control = control
         worker.task = asyncio.create_task(self._serve(worker, control), name=f"media-worker-{worker.index}")
         log.info("= worker=%d pid=%d ports=%d-%d", worker.index, process.pid, *worker.ports)
 
-    async def _start_and_connect(self, worker: _Worker, path: Path) -> tuple[asyncio.subprocess.Process, _Control]:
+    async def _start_and_connect(self, worker: _Worker) -> tuple[asyncio.subprocess.Process, _Control]:
+        path = takeover.socket_path(self._control, worker.index)
+        takeover.remove(path)  # of an earlier one that was killed: every worker that lives was taken over, or is ours and gone
         folders = [argument for folder in self._sounds for argument in ("--sounds", str(folder))]
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "media.worker",
             "--control", str(path), "--ports", f"{worker.ports[0]}-{worker.ports[1]}",
-            "--parent", str(os.getpid()), "--log-level", self._log_level, *folders,
+            "--parent", str(os.getpid()), "--orphan-s", str(self._orphan_s), "--log-level", self._log_level, *folders,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, env=_worker_environment(),
         )  # fmt: skip
         worker.process = process
+        control: _Control | None = None
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
                 line = await process.stdout.readline() if process.stdout is not None else b""
                 if line != b"ready\n":
                     raise MediaError(f"media worker {worker.index} did not start (exit status {await process.wait()})")
                 _, control = await asyncio.get_running_loop().create_unix_connection(
-                    lambda: _Control(lambda message: self._receive(worker, message), lambda: self._hangs(worker)), str(path)
+                    lambda: _Control(lambda message: self._receive(worker, message), lambda: self._hangs(worker)),
+                    sock=control_socket.connect(path),
                 )
+                await asyncio.wait({control.greeted, control.ended}, return_when=asyncio.FIRST_COMPLETED)
+                if not control.greeted.done():
+                    await _end(process, at_once=True)
+                    raise MediaError(f"media worker {worker.index} did not start: its words are not ours, or it ended")
         except (TimeoutError, OSError) as error:
-            await _end(process)
+            if control is not None:
+                control.close()
+            await _end(process, at_once=True)
             raise MediaError(f"media worker {worker.index} did not start: {error!r}") from error
         return process, control
 
@@ -359,7 +398,8 @@ class MediaPlane:
         await control.ended
         self._lose(worker)
         if worker.process is not None:
-            await _end(worker.process)
+            # One that lives takes us for dead and would keep its legs for whoever comes.
+            await _end(worker.process, at_once=not self._closing.is_set())
         if not self._closing.is_set():
             await self._restart(worker)
 
@@ -374,7 +414,8 @@ class MediaPlane:
             elif isinstance(message, LegOpened):  # whoever asked gave up: nobody would ever close it
                 self._write(worker, CloseLeg(leg=message.leg))
             return
-        assert not isinstance(message, LegOpened | Refused | Status)
+        if isinstance(message, Greeting | TakenOver | LegOpened | Refused | Status):
+            return  # of a conversation that is not ours
         if isinstance(message, LegClosed):
             worker.legs.discard(message.leg)
             self._drop_leg(message.leg)
@@ -454,6 +495,7 @@ class MediaPlane:
         for worker in self._workers:
             if worker.process is not None:
                 await _end(worker.process)
+                takeover.remove(takeover.socket_path(self._control, worker.index))
             if worker.control is not None:
                 worker.control.close()
 
@@ -466,8 +508,15 @@ class MediaPlane:
 def _nothing() -> None: ...
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Wait a moment for a process whose connection is closed, then kill it."""
+async def _end(process: asyncio.subprocess.Process, *, at_once: bool = False) -> None:
+    """Wait a moment for a process whose connection is closed, then kill it.
+
+    Args:
+        at_once: ask it to end, which closes its recordings; else it was asked already.
+    """
+    if at_once and process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
     try:
         async with asyncio.timeout(STOP_TIMEOUT_S):
             await process.wait()

@@ -4,6 +4,10 @@ One connection per worker (unix or TCP socket), both directions, each message on
 behind a 32-bit big-endian length. The main process sends `Request`s, the worker answers the ones that carry
 `request` with `Reply` and reports everything else as `Report`. A leg is named by the exchange; the worker knows nothing
 of calls, queues or SIP. Media time is not in here: the worker owns the clock of its packets.
+
+The worker speaks first: a `Greeting` with the version of these words. A main process that reads another version than its own sends
+nothing but `TakeOver` and reads nothing more. For that the length in front, `Greeting.version` and the form of `TakeOver` stay as they
+are in every version; whoever changes anything else here raises `VERSION`.
 """
 
 from __future__ import annotations
@@ -12,11 +16,14 @@ from typing import Literal
 
 import msgspec
 
+VERSION = 1
+"""Of the words below."""
+
 Codec = Literal["PCMA", "PCMU"]
 
 
-class _Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
-    """Base of all messages: frozen, tagged by class name."""
+class _Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Base of all messages: frozen, tagged by class name; a field that is not known here is refused."""
 
 
 # ---------------------------------------------------------------------- main process -> worker
@@ -128,6 +135,15 @@ class AskStatus(_Message, frozen=True, kw_only=True):
     request: int
 
 
+class TakeOver(_Message, frozen=True, kw_only=True):
+    """From the successor of a main process that is gone: say what was kept, close legs and recordings, report them, and end.
+
+    `TakenOver` is the last message. Works on every connection, in every version.
+    """
+
+    request: int
+
+
 class Shutdown(_Message, frozen=True, kw_only=True):
     """Close all legs, report them, and end."""
 
@@ -145,11 +161,21 @@ Request = (
     | PauseRecording
     | CloseLeg
     | AskStatus
+    | TakeOver
     | Shutdown
 )
 
 
 # ---------------------------------------------------------------------- worker -> main process
+
+
+class Greeting(_Message, frozen=True, kw_only=True):
+    """The first message on every connection: who is there and what it holds. Between this and `TakeOver` nothing that was kept is sent."""
+
+    version: int
+    pid: int
+    legs: tuple[str, ...] = ()
+    recordings: tuple[str, ...] = ()
 
 
 class LegOpened(_Message, frozen=True, kw_only=True):
@@ -204,7 +230,19 @@ class Status(_Message, frozen=True, kw_only=True):
     ports_free: int
 
 
-Reply = LegOpened | Refused | Status
+class TakenOver(_Message, frozen=True, kw_only=True):
+    """Reply to `TakeOver`, once all files are whole on disk and all ports free: the worker's last word."""
+
+    request: int
+    legs: int
+    """Legs that were closed by it, each reported by `LegClosed`."""
+    recordings: int
+    """Recordings that were closed by it, each reported by `RecordingEnded`."""
+    lost: int
+    """Reports that found no room while nobody listened; never one of these two kinds."""
+
+
+Reply = LegOpened | Refused | Status | TakenOver
 
 
 class DigitReceived(_Message, frozen=True, kw_only=True):
@@ -256,4 +294,4 @@ class LegClosed(_Message, frozen=True, kw_only=True):
 
 Report = DigitReceived | PlayEnded | RecordingEnded | LegLatched | LegSilent | LegClosed
 
-FromWorker = Reply | Report
+FromWorker = Greeting | Reply | Report

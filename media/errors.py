@@ -2,6 +2,7 @@
 
 - `MediaError`
     - `ParseError`: a datagram from the wire is not what its place demands; dropped and counted, never fatal
+        - `OtherVersion`: a worker greets with another version of the control protocol; nothing else it says is read
     - `PortsExhausted`: no port pair is free; the reason says how many rest in quarantine
     - `UnknownSound`: a prompt name that is in no sound library
     - `Refused`: the worker answered a request with a refusal
@@ -17,6 +18,14 @@ class MediaError(Exception):
 
 class ParseError(MediaError):
     """Wire input that is malformed; the far end's fault."""
+
+
+class OtherVersion(ParseError):
+    """The worker at the other end speaks another version of the control protocol."""
+
+    def __init__(self, version: int, ours: int) -> None:
+        super().__init__(f"the worker speaks version {version} of the control protocol, not {ours}")
+        self.version = version
 
 
 class PortsExhausted(MediaError):

@@ -1,21 +1,22 @@
 """The media worker: `python -m media.worker --control <path or host:port> --ports 20000-20998 --sounds DIR` (DESIGN.md §2, §4).
 
 One process, one plain epoll loop, no asyncio: sockets that are readable, the 20 ms ticks of what plays, timers, the control connection.
-It listens on the control address, prints `ready` on standard output, and serves one connection. A second thread writes recordings.
+It listens on the control address, prints `ready` on standard output, and serves one connection at a time, which it opens with a `Greeting`.
+A second thread writes recordings.
 
-When the connection ends, the main process is gone: recordings are closed, the far ends get an RTCP BYE, the worker ends. That audio
-outlives a restart of the main process (DESIGN.md §2) is the next step: the worker would keep listening and hand its legs to whoever
-connects again, for which `AskStatus` would have to name them.
+A connection that ends without `Shutdown` or `TakeOver` leaves an orphan: the main process is gone, the callers are not. Whatever is
+bridged, plays or is recorded goes on for `--orphan-s`, reports are kept, and the next connection is taken. A `TakeOver` on it gets
+everything that was kept and ends the worker; so does time. A worker that holds nothing ends at once.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import ctypes
 import errno
 import gc
 import logging
+import math
 import os
 import resource
 import select
@@ -23,18 +24,22 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import assert_never
 
 from media import framing
 from media.control import (
+    VERSION,
     AskStatus,
     Bridge,
     CloseLeg,
     DescribeLeg,
     FromWorker,
+    Greeting,
+    LegClosed,
     LegOpened,
     OpenLeg,
     PauseRecording,
@@ -42,6 +47,8 @@ from media.control import (
     PlayEnded,
     RecordingEnded,
     Refused,
+    Reply,
+    Report,
     Request,
     SendDigits,
     Shutdown,
@@ -49,11 +56,15 @@ from media.control import (
     Status,
     Stop,
     StopRecording,
+    TakenOver,
+    TakeOver,
     Unbridge,
 )
 from media.errors import ParseError, PortsExhausted, UnknownSound
 from media.frame import SAMPLE_RATE
-from media.io.pacer import PAUSE_S, PHASES, Moderation, Ticks, TimerHeap
+from media.io.control_socket import listening
+from media.io.descriptors import close_inherited
+from media.io.pacer import PAUSE_S, PHASES, Moderation, Ticks, Timer, TimerHeap
 from media.io.udp import MTU_OCTETS, ip_version, open_pair
 from media.leg import Leg, Playback
 from media.ports import PortPool
@@ -68,8 +79,12 @@ _BIND_TRIES = 16
 _CONTROL_OCTETS = 1 << 16
 _MAX_UNSENT_OCTETS = 16 << 20
 """Reports the main process did not read: at 200 octets each it has been standing for some 80 000 of them, and is as good as gone."""
+MAX_KEPT = 10_000
+"""Reports an orphan keeps: 60 s of a digit a second from 160 callers. Ends of legs and recordings do not count, there is one for each."""
+ORPHAN_S = 60.0
+CONNECT_S = 30.0
+"""Nobody connected for so long after the start: whoever started us is gone."""
 _FINISH_S = 5.0
-_PR_SET_PDEATHSIG = 1
 _NICENESS = -10
 _SWITCH_INTERVAL_S = 0.0005
 """The writer thread may hold the interpreter this long against the packet loop; Python's own 5 ms would be heard."""
@@ -106,7 +121,7 @@ class Recording:
 class Worker:
     """All legs of one process and the loop that serves them."""
 
-    def __init__(self, ports: PortPool, sounds: SoundLibrary) -> None:
+    def __init__(self, ports: PortPool, sounds: SoundLibrary, *, orphan_s: float = ORPHAN_S, connect_s: float = CONNECT_S) -> None:
         self.buffer = bytearray(MTU_OCTETS)
         self.view = memoryview(self.buffer)
         self.timers = TimerHeap()
@@ -126,19 +141,34 @@ class Worker:
         self._wake_descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._writer = RecordingWriter(self._wake)
         self._watch(self._wake_descriptor, self._woken)
+        self._listener: socket.socket
         self._control: socket.socket | None = None
         self._reader = framing.request_reader()
         self._unsent = bytearray()
+        self._on_the_way: deque[tuple[int, FromWorker]] = deque()
+        """Messages in `_unsent` with their octets; of the first some may be sent already."""
         self._wants_to_write = False
+        self._orphan_s = orphan_s
+        self._connect_s = connect_s
+        self._is_orphan = False
+        self._expiry: Timer | None = None
+        self._kept: list[Report] = []
+        self._lost = 0
+        self._request_to_end: int | None = None
+        self._is_left_alone = False
         self._ends = False
+        self._ended = False
 
     # ---------------------------------------------------------------- the loop
 
-    def serve(self, control: socket.socket) -> None:
-        """Serve the main process at the other end of `control` until it is gone or says so."""
-        control.setblocking(False)
-        self._control = control
-        self._watch(control.fileno(), self._receive_control)
+    def serve(self, listener: socket.socket) -> bool:
+        """Serve whoever connects to `listener`, one after the other, until told to end or left alone for too long.
+
+        Returns: False when nobody ever connected.
+        """
+        listener.setblocking(False)
+        self._listener = listener
+        self._await_main(self._connect_s)
         poll, handlers, monotonic, sleep = self._epoll.poll, self._handlers, time.monotonic, time.sleep
         moderation = Moderation()
         timers, ticks = self.timers, self._ticks
@@ -170,6 +200,7 @@ class Worker:
                     sleep(PAUSE_S)
         finally:
             self._finish()
+        return not self._is_left_alone
 
     def _failed(self, where: str, error: Exception) -> None:
         """A fault of ours on one leg must not silence the others: say it, count it, go on."""
@@ -207,9 +238,10 @@ class Worker:
         os.eventfd_write(self._wake_descriptor, 1)
 
     def end(self) -> None:
-        """End the loop soon; may be called from a signal handler."""
+        """End the loop soon; may be called from a signal handler, at any time."""
         self._ends = True
-        self._wake()
+        if not self._ended:
+            self._wake()
 
     def _woken(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -225,31 +257,69 @@ class Worker:
 
     # ---------------------------------------------------------------- control connection
 
-    def report(self, message: FromWorker) -> None:
-        """Send a message to the main process after this round of the loop."""
-        self._unsent += framing.encode(message)
+    def report(self, message: Report) -> None:
+        """Send a report after this round of the loop; an orphan keeps it for whoever takes over."""
+        if not self._is_orphan:
+            self._send(message)
+        elif isinstance(message, LegClosed | RecordingEnded) or len(self._kept) < MAX_KEPT:
+            self._kept.append(message)
+        else:
+            self._lost += 1
+
+    def _send(self, message: Report | Reply | Greeting) -> None:
+        octets = framing.encode(message)
+        self._unsent += octets
+        self._on_the_way.append((len(octets), message))
+
+    def _await_main(self, patience_s: float) -> None:
+        """Take the next connection; end when none comes that takes over."""
+        self._watch(self._listener.fileno(), self._accept)
+        if self._expiry is None:
+            self._expiry = self.timers.at(time.monotonic() + patience_s, self._expire)
+
+    def _expire(self, _now: float) -> None:
+        if self._is_orphan:
+            log.warning("x orphan pid=%d: nobody took over, %d legs end", os.getpid(), len(self._legs))
+        else:
+            log.error("! no main process connected within %g s", self._connect_s)
+            self._is_left_alone = True
+        self._ends = True
+
+    def _accept(self) -> None:
+        try:
+            control, _ = self._listener.accept()
+        except OSError as error:  # whoever it was has gone again
+            log.info("! accept: %s", error)
+            return
+        self._unwatch(self._listener.fileno())
+        control.setblocking(False)
+        self._control = control
+        self._reader = framing.request_reader()
+        self._watch(control.fileno(), self._receive_control)
+        if self._expiry is not None and not self._is_orphan:  # a visitor who does not take over gives an orphan no time
+            self._expiry.cancel()
+            self._expiry = None
+        self._send(Greeting(version=VERSION, pid=os.getpid(), legs=tuple(self._legs), recordings=tuple(self._recordings)))
 
     def _receive_control(self) -> None:
-        if self._control is None:
-            return
         if self._wants_to_write:
             self._flush()
+        if self._control is None:
+            return
         try:
             octets = self._control.recv(_CONTROL_OCTETS)
         except BlockingIOError:
             return
         except OSError as error:
-            log.warning("x control connection: %s", error)
-            octets = b""
+            self._disconnect(str(error))
+            return
         if not octets:
-            log.info("x control connection ended with %d legs", len(self._legs))
-            self._ends = True
+            self._disconnect("ended")
             return
         try:
             requests = self._reader.feed(octets)
-        except ParseError:
-            log.exception("x control connection speaks another language")
-            self._ends = True
+        except ParseError as error:
+            self._disconnect(str(error))
             return
         for request in requests:
             try:
@@ -262,21 +332,52 @@ class Worker:
             return
         try:
             sent = self._control.send(self._unsent)
-            del self._unsent[:sent]
         except BlockingIOError:
-            pass
+            sent = 0
         except OSError as error:
-            log.warning("x control connection: %s", error)
-            self._unsent.clear()
-            self._ends = True
+            self._disconnect(str(error))
             return
+        del self._unsent[:sent]
+        while self._on_the_way and (first := self._on_the_way[0])[0] <= sent:
+            sent -= first[0]
+            self._on_the_way.popleft()
+        if sent:
+            octets, message = self._on_the_way[0]
+            self._on_the_way[0] = (octets - sent, message)
         if len(self._unsent) > _MAX_UNSENT_OCTETS:
-            log.error("x the main process does not read its reports")
-            self._ends = True
+            self._disconnect("the main process does not read its reports")
+            return
         if bool(self._unsent) != self._wants_to_write:
             self._wants_to_write = bool(self._unsent)
             wanted = select.EPOLLIN | (select.EPOLLOUT if self._wants_to_write else 0)
             self._epoll.modify(self._control.fileno(), wanted)
+
+    def _disconnect(self, why: str) -> None:
+        """The connection is gone and with it, as far as we know, the main process: keep what is there, wait for the next."""
+        assert self._control is not None
+        self._unwatch(self._control.fileno())
+        self._control.close()
+        self._control = None
+        unread = [message for _, message in self._on_the_way]
+        self._unsent.clear()
+        self._on_the_way.clear()
+        self._wants_to_write = False
+        if self._ends:
+            return
+        log.warning("x control connection: %s", why)
+        begins, self._is_orphan = not self._is_orphan, True
+        for message in unread:
+            if isinstance(message, Report):
+                self.report(message)
+        if begins and not self._holds_something():
+            self._ends = True
+            return
+        if begins:
+            log.warning("= worker pid=%d orphaned, keeps %d legs for %g s", os.getpid(), len(self._legs), self._orphan_s)
+        self._await_main(self._orphan_s)
+
+    def _holds_something(self) -> bool:
+        return bool(self._legs or self._recordings or any(isinstance(each, LegClosed | RecordingEnded) for each in self._kept))
 
     # ---------------------------------------------------------------- requests
 
@@ -314,7 +415,9 @@ class Worker:
                 if leg is not None:
                     self._close_leg(leg, now)
             case AskStatus():
-                self.report(self._status(request.request, now))
+                self._send(self._status(request.request, now))
+            case TakeOver():
+                self._be_taken_over(request.request)
             case Shutdown():
                 self._ends = True
             case _:
@@ -328,22 +431,22 @@ class Worker:
 
     def _open_leg(self, request: OpenLeg, now: float) -> None:
         if request.leg in self._legs:
-            self.report(Refused(request=request.request, reason=f"leg {request.leg} is open already"))
+            self._send(Refused(request=request.request, reason=f"leg {request.leg} is open already"))
             return
         if ip_version(request.address) is None:
-            self.report(Refused(request=request.request, reason=f"{request.address!r} is no IP address"))
+            self._send(Refused(request=request.request, reason=f"{request.address!r} is no IP address"))
             return
         try:
             port, sockets = self._bind(request.address, now)
         except (PortsExhausted, OSError) as error:
             log.warning("! leg=%s not opened: %s", request.leg, error)
-            self.report(Refused(request=request.request, reason=f"no RTP ports on {request.address}: {error}"))
+            self._send(Refused(request=request.request, reason=f"no RTP ports on {request.address}: {error}"))
             return
         leg = Leg(self, request.leg, request.address, port, sockets, loss_concealment=request.loss_concealment)
         self._legs[request.leg] = leg
         self._watch(leg.rtp_socket.fileno(), leg.receive_rtp)
         self._watch(leg.rtcp_socket.fileno(), leg.receive_rtcp)
-        self.report(LegOpened(request=request.request, leg=request.leg, address=request.address, rtp_port=port, rtcp_port=port + 1))
+        self._send(LegOpened(request=request.request, leg=request.leg, address=request.address, rtp_port=port, rtcp_port=port + 1))
 
     def _bind(self, address: str, now: float) -> tuple[int, tuple[socket.socket, socket.socket]]:
         """A pair that binds: somebody else may hold a port of ours, so try some before giving up."""
@@ -489,8 +592,18 @@ class Worker:
 
     # ---------------------------------------------------------------- the end
 
+    def _be_taken_over(self, request: int) -> None:
+        """Say what was kept, in the order it happened; what the end brings follows it."""
+        self._is_orphan = False
+        kept, self._kept = self._kept, []
+        for report in kept:
+            self._send(report)
+        self._request_to_end = request
+        self._ends = True
+
     def _finish(self) -> None:
         now = time.monotonic()
+        legs, recordings = len(self._legs), len(self._recordings)
         for leg in list(self._legs.values()):
             self._close_leg(leg, now)
         for name in list(self._recordings):
@@ -498,6 +611,8 @@ class Worker:
         if not self._writer.finish(_FINISH_S):
             log.error("! the disk did not finish the recordings in %.0f s", _FINISH_S)
         self._woken()
+        if self._request_to_end is not None:
+            self._send(TakenOver(request=self._request_to_end, legs=legs, recordings=recordings, lost=self._lost))
         if self._control is not None:
             self._control.setblocking(True)
             self._control.settimeout(_FINISH_S)
@@ -507,32 +622,24 @@ class Worker:
                 log.info("x last reports were not read: %s", error)
             self._control.close()
         self._epoll.close()
+        self._ended = True
         os.close(self._wake_descriptor)
 
 
-def listen(control: str) -> socket.socket:
+@contextlib.contextmanager
+def listen(control: str) -> Iterator[socket.socket]:
     """A listening socket on a path or on host:port. TCP has no authentication: loopback or a private link only."""
     host, colon, port = control.rpartition(":")
-    if colon and port.isdigit() and "/" not in control:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
+    if not colon or not port.isdigit() or "/" in control:
+        with listening(Path(control)) as listener:
+            yield listener
+        return
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host.strip("[]"), int(port)))
-    else:
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.bind(control)
-        Path(control).chmod(0o600)
-    listener.listen(1)
-    return listener
-
-
-def die_with(parent: int) -> None:
-    """Linux prctl(2): get SIGTERM when the main process ends, however it ends; at once when it ended already."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM) != 0:
-        log.warning("! prctl: %s", os.strerror(ctypes.get_errno()))
-    if os.getppid() != parent:
-        raise SystemExit("the main process is gone")
+        listener.listen()
+        yield listener
 
 
 def claim_resources() -> None:
@@ -553,40 +660,45 @@ def port_range(text: str) -> tuple[int, int]:
     return int(first), int(last)
 
 
+def seconds(text: str) -> float:
+    """A time that is not negative, for argparse."""
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0 up")
+    return value
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Run one worker until its main process is gone."""
+    """Run one worker until it is told to end, or until its main process is gone and nobody took over."""
+    close_inherited()
     parser = argparse.ArgumentParser(prog="media.worker", description="Serves RTP for one main process.")
     parser.add_argument("--control", required=True, help="path of a unix socket, or host:port")
     parser.add_argument("--ports", type=port_range, default=(20000, 20998), help="RTP ports, as 20000-20998")
     parser.add_argument("--sounds", type=Path, action="append", default=[], help="folder of sounds; stands in front of the packaged ones")
-    parser.add_argument("--parent", type=int, help="process to end with")
+    parser.add_argument("--parent", type=int, help="the process that starts it; nothing is served when it is gone by then")
+    parser.add_argument("--orphan-s", type=seconds, default=ORPHAN_S, help="how long legs are kept when the main process is gone (60)")
     parser.add_argument("--log-level", default="WARNING")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=options.log_level, format="%(asctime)s %(name)s[%(process)d] %(message)s", stream=sys.stderr)
-    if options.parent is not None:
-        die_with(options.parent)
     claim_resources()
     sounds = SoundLibrary(*options.sounds, PACKAGED_SOUNDS)
     sounds.preload()
-    worker = Worker(PortPool(*options.ports), sounds)
+    worker = Worker(PortPool(*options.ports), sounds, orphan_s=options.orphan_s)
     signal.signal(signal.SIGTERM, lambda *_: worker.end())
-    # Ctrl-C reaches the whole terminal; the main process decides what it means and tells us.
+    # Ctrl-C and a terminal that closes reach every process in it; the main process decides what they mean and tells us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    if options.parent is not None and os.getppid() != options.parent:
+        log.error("! the main process is gone")
+        return 1
     with listen(options.control) as listener:
         sys.stdout.write("ready\n")
         sys.stdout.flush()
-        listener.settimeout(30.0)
-        try:
-            connection, _ = listener.accept()
-        except TimeoutError:
-            log.error("! no main process connected within 30 s")  # noqa: TRY400 - the trace says nothing more
-            return 1
-    # What was made so far lives for ever: the collector need not look at it while packets wait.
-    gc.collect()
-    gc.freeze()
-    worker.serve(connection)
-    return 0
+        # What was made so far lives for ever: the collector need not look at it while packets wait.
+        gc.collect()
+        gc.freeze()
+        return 0 if worker.serve(listener) else 1
 
 
 if __name__ == "__main__":

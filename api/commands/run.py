@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import re
 import signal
 import socket
@@ -104,6 +105,7 @@ def voice_settings(settings: Settings) -> VoiceSettings:
         probe_trunks=settings.sip.probe_trunks,
         session_refresh_s=settings.timers.session_refresh_s,
         media_silence_s=settings.media.silence_s,
+        media_orphan_s=settings.media.orphan_s,
         registration_min_s=settings.timers.registration_min_s,
         registration_max_s=settings.timers.registration_max_s,
     )
@@ -201,7 +203,7 @@ async def _play(server: uvicorn.Server, settings: Settings, listening: socket.so
     http = f"http://{_reachable(settings.http.host)}:{listening.getsockname()[1]}"
     host, port = split_address(settings.sip.listen[0])
     command = [sys.executable, "-m", "load", "--demo", str(settings.data / "demo-credentials.json"), "--quiet"]
-    command += ["--api", http, "--server", f"{_reachable(host)}:{port}"]
+    command += ["--api", http, "--server", f"{_reachable(host)}:{port}", "--parent", str(os.getpid())]
     process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL)
     try:
         status = await process.wait()

@@ -1,1 +1,1 @@
-"""The shell's edge: `udp` (socket pairs, kernel drops), `pacer` (deadlines, the 20 ms tick)."""
+"""The shell's edge: `udp` (socket pairs, kernel drops), `pacer` (deadlines, the 20 ms tick), `control_socket`, `descriptors`."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
+import select
 import signal
 import socket
 import sys
@@ -17,6 +19,7 @@ import pytest
 from api import __main__ as entry
 from api.commands.run import without_tokens
 from api.kit.commands import GROUP
+from load.server_process import descendants
 
 
 class TestMain:
@@ -112,6 +115,39 @@ async def test_run_starts_stops_on_sigterm_and_starts_again_with_the_same_creden
         assert process.returncode == 0, errors.decode()
         assert "Traceback" not in errors.decode()
     assert said[0] == said[1]
+
+
+@pytest.mark.slow
+@pytest.mark.interop
+async def test_demonstration_and_workers_end_with_a_killed_service(tmp_path: Path) -> None:
+    """The workers because they are given no time for orphans, the callers because nobody is left to be called."""
+    path, _ = written(tmp_path)
+    path.write_text(path.read_text().replace("[media]\n", "[media]\norphan_s = 0\n"))
+    process, _ = await _started(path)
+    async with asyncio.timeout(30):
+        while sum("load" in _command_of(pid) for pid in descendants(process.pid)) < 2:  # `load` and its `load.process`
+            await asyncio.sleep(0.02)
+    watched = [os.pidfd_open(pid) for pid in descendants(process.pid)]
+    try:
+        assert len(watched) >= 3
+        process.kill()
+        async with asyncio.timeout(30):
+            await process.communicate()
+            while not all(select.select([one], [], [], 0)[0] for one in watched):
+                await asyncio.sleep(0.02)
+        assert list((tmp_path / "data" / "media").iterdir()) == []
+    finally:
+        for one in watched:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(one, signal.SIGKILL)
+            os.close(one)
+
+
+def _command_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 @pytest.mark.slow

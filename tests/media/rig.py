@@ -13,7 +13,8 @@ import numpy as np
 
 from media import framing
 from media.codecs import CODECS
-from media.control import AskStatus, Bridge, CloseLeg, DescribeLeg, LegClosed, LegOpened, OpenLeg, Shutdown, Status
+from media.control import AskStatus, Bridge, CloseLeg, DescribeLeg, Greeting, LegClosed, LegOpened, OpenLeg, Shutdown, Status
+from media.io import control_socket
 from media.rtp import packet as rtp
 from media.rtp import rtcp
 from media.rtp.packet import RtpPacket
@@ -133,27 +134,31 @@ class FarEnd:
 class Rig:
     """One worker process and its far ends."""
 
-    def __init__(self, folder, pairs=200, sounds=(), base=None):
+    def __init__(self, folder, pairs=200, sounds=(), base=None, orphan_s=60.0, program=("-m", "media.worker")):
         self.folder = folder
         self.base = base or free_ports(pairs)
         control = folder / "control.sock"
         arguments = ["--control", str(control), "--ports", f"{self.base}-{self.base + 2 * pairs - 1}", "--parent", str(os.getpid())]
+        arguments += ["--orphan-s", str(orphan_s)]
         for each in sounds:
             arguments += ["--sounds", str(each)]
         self.log_path = folder / "worker.log"
         with self.log_path.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "media.worker", *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=log
-            )
+            self.process = subprocess.Popen([sys.executable, *program, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=log)
         assert self.process.stdout.readline() == b"ready\n"
-        self.connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.connection.connect(str(control))
-        self.connection.settimeout(DEADLINE_S)
-        self.reader = framing.report_reader()
-        self.reports = []
+        self.control = control
+        self.connect()
         self.requests = itertools.count(1)
         self.names = itertools.count(1)
         self.far_ends = []
+
+    def connect(self):
+        """Be the main process, or the next one."""
+        self.connection = control_socket.connect(self.control)
+        self.connection.settimeout(DEADLINE_S)
+        self.reader = framing.report_reader()
+        self.reports = []
+        self.greeting = self.wait_for(Greeting)
 
     # ------------------------------------------------------------ orders and reports
 

@@ -37,9 +37,9 @@ async def reports():
 
 
 @pytest.fixture
-async def plane(reports):
+async def plane(reports, tmp_path):
     base = free_ports(40)
-    started = await MediaPlane.start(workers=2, address="127.0.0.1", ports=(base, base + 79), on_report=reports)
+    started = await MediaPlane.start(workers=2, address="127.0.0.1", ports=(base, base + 79), on_report=reports, control=tmp_path / "media")
     yield started
     await started.close()
 
@@ -146,7 +146,7 @@ async def test_ports_of_a_request_that_was_withdrawn_are_given_back(plane):
     assert sum(status.legs for status in await plane.status()) == 1
 
 
-async def test_failing_receiver_of_reports_does_not_stop_the_others(caplog):
+async def test_failing_receiver_of_reports_does_not_stop_the_others(caplog, tmp_path):
     base = free_ports(10)
     seen = []
 
@@ -154,7 +154,7 @@ async def test_failing_receiver_of_reports_does_not_stop_the_others(caplog):
         seen.append(report)
         raise ValueError("receiver's own mistake")
 
-    plane = await MediaPlane.start(workers=1, address="127.0.0.1", ports=(base, base + 19), on_report=on_report)
+    plane = await MediaPlane.start(workers=1, address="127.0.0.1", ports=(base, base + 19), on_report=on_report, control=tmp_path)
     await plane.open_leg("one", "a")
     await plane.open_leg("one", "b")
     plane.send("one", CloseLeg(leg="a"))
@@ -165,16 +165,17 @@ async def test_failing_receiver_of_reports_does_not_stop_the_others(caplog):
     assert "was not taken" in caplog.text
 
 
-async def test_closing_reports_every_leg_and_leaves_no_process():
+async def test_closing_reports_every_leg_and_leaves_no_process_and_no_socket(tmp_path):
     base = free_ports(10)
     closed = Reports()
-    plane = await MediaPlane.start(workers=1, address="127.0.0.1", ports=(base, base + 19), on_report=closed)
+    plane = await MediaPlane.start(workers=1, address="127.0.0.1", ports=(base, base + 19), on_report=closed, control=tmp_path)
     pid = plane.worker_pids()[0]
     await plane.open_leg("one", "a")
     await plane.close()
     assert (await closed.wait_for(LegClosed)).leg == "a"
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+    assert list(tmp_path.iterdir()) == []
     with pytest.raises((MediaError, IndexError, ValueError)):
         await plane.open_leg("one", "b")
 
@@ -183,7 +184,10 @@ async def test_worker_that_cannot_start_is_an_error(tmp_path):
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "y.wav").write_bytes(b"no sound")
     with pytest.raises(MediaError, match="did not start"):
-        await MediaPlane.start(workers=1, address="127.0.0.1", ports=(20000, 20019), on_report=lambda _: None, sounds=tmp_path)
+        await MediaPlane.start(
+            workers=1, address="127.0.0.1", ports=(20000, 20019), on_report=lambda _: None, control=tmp_path / "media", sounds=tmp_path
+        )
+    assert list((tmp_path / "media").iterdir()) == []
 
 
 def test_ports_are_divided_into_whole_pairs():

@@ -1,13 +1,16 @@
 """The control protocol on a stream of octets."""
 
+from types import UnionType
+from typing import get_args, get_type_hints
+
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from media import framing
-from media.control import Bridge, DescribeLeg, DigitReceived, OpenLeg, Play, Quality, Refused, StartRecording, Status
-from media.errors import ParseError
+from media import control, framing
+from media.control import VERSION, Bridge, DescribeLeg, DigitReceived, Greeting, OpenLeg, Play, Quality, Refused, StartRecording, Status
+from media.errors import OtherVersion, ParseError
 
 ORDERS = [
     OpenLeg(request=1, leg="a", address="127.0.0.1"),
@@ -30,6 +33,68 @@ def test_orders_arrive_whole_and_in_order_in_whatever_cut(orders, cuts):
         received += reader.feed(octets[at : at + step])
         at, turn = at + step, turn + 1
     assert received == orders
+
+
+REQUESTS = get_args(control.Request)
+WORDS_OF_A_WORKER = get_args(control.FromWorker)
+EVERY_WORD = [pytest.param(framing.request_reader, word, id=word.__name__) for word in REQUESTS] + [
+    pytest.param(framing.report_reader, word, id=word.__name__) for word in WORDS_OF_A_WORKER
+]
+
+
+def any_value(hint):
+    """MessagePack integers have 64 bits, and a NaN is not equal to itself."""
+    if hint is int:
+        return st.integers(-(1 << 63), (1 << 64) - 1)
+    if hint is float:
+        return st.floats(allow_nan=False)
+    if isinstance(hint, UnionType):
+        return st.one_of([any_value(each) for each in get_args(hint)])
+    return any_message(hint) if hint is Quality else st.from_type(hint)
+
+
+def any_message(word):
+    """Every field from its type; the version is ours, since another one ends all reading."""
+    fields = {name: any_value(hint) for name, hint in get_type_hints(word).items()}
+    return st.builds(word, **(fields | ({"version": st.just(VERSION)} if word is Greeting else {})))
+
+
+@pytest.mark.parametrize(("reader", "word"), EVERY_WORD)
+@given(data=st.data())
+@settings(max_examples=10, deadline=None)
+def test_every_word_survives_the_wire_and_a_field_that_nobody_knows_is_refused_by_name(reader, word, data):
+    message = data.draw(any_message(word))
+    assert reader().feed(framing.encode(message)) == [message]
+    with pytest.raises(ParseError, match="unknown field `colour`"):
+        reader().feed(framed(msgspec.to_builtins(message) | {"colour": "blue"}))
+
+
+def framed(document):
+    body = msgspec.msgpack.encode(document)
+    return len(body).to_bytes(4, "big") + body
+
+
+def test_no_word_is_missing_from_its_union():
+    words = {word for word in vars(control).values() if isinstance(word, type) and issubclass(word, control._Message)}
+    assert words - {control._Message, Quality} == {*REQUESTS, *WORDS_OF_A_WORKER}
+
+
+@pytest.mark.parametrize("reader", [framing.request_reader, framing.report_reader])
+def test_word_that_nobody_knows_is_refused_by_name(reader):
+    with pytest.raises(ParseError, match="'Adopt'"):
+        reader().feed(framed({"type": "Adopt", "request": 1}))
+
+
+@pytest.mark.parametrize("more", [{}, {"pid": 7}, {"pid": "seven", "colour": {"deep": ["x"]}}])
+def test_greeting_of_another_version_is_known_whatever_else_it_says(more):
+    with pytest.raises(OtherVersion) as caught:
+        framing.report_reader().feed(framed({"type": "Greeting", "version": VERSION + 1} | more))
+    assert caught.value.version == VERSION + 1
+
+
+def test_word_for_ending_a_worker_is_the_same_in_every_version():
+    """A main process says this, and nothing else, to a worker of a version it does not know: it must never change."""
+    assert framing.encode(control.TakeOver(request=1)) == framed({"type": "TakeOver", "request": 1})
 
 
 def test_reports_are_told_from_requests():

@@ -30,6 +30,7 @@ from media.control import (
     StartRecording,
     Stop,
     StopRecording,
+    TakeOver,
     Unbridge,
 )
 from media.dtmf import ToneDetector, event_packets, parse_event
@@ -833,7 +834,7 @@ def test_exhausted_ports_refuse_with_the_reason(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["shutdown", "connection", "sigterm"])
+@pytest.mark.parametrize("how", ["shutdown", "takeover", "sigterm"])
 def test_recordings_are_closed_and_goodbyes_said_whatever_ends_the_worker(tmp_path, how):
     ending = Rig(tmp_path, pairs=2)
     try:
@@ -845,8 +846,8 @@ def test_recordings_are_closed_and_goodbyes_said_whatever_ends_the_worker(tmp_pa
         match how:
             case "shutdown":
                 ending.order(Shutdown())
-            case "connection":
-                ending.connection.shutdown(socket.SHUT_WR)
+            case "takeover":
+                ending.order(TakeOver(request=1))
             case _:
                 ending.process.send_signal(signal.SIGTERM)
         ending.wait_for(LegClosed, leg=a.name)
@@ -877,7 +878,7 @@ def test_file_of_a_killed_worker_is_readable(tmp_path):
 
 
 @pytest.mark.slow
-def test_control_connection_that_speaks_another_language_ends_the_worker(tmp_path):
+def test_control_connection_that_speaks_another_language_ends_a_worker_without_legs(tmp_path):
     broken = Rig(tmp_path, pairs=2)
     try:
         broken.connection.sendall(b"\xff\xff\xff\xff GET / HTTP/1.1\r\n")

@@ -25,7 +25,7 @@ from acd.config import VoiceSettings
 from acd.core import inputs
 from acd.core.engine import UnknownName
 from acd.core.events import Event
-from acd.core.ids import AgentId, CallId, TenantId, TrunkId
+from acd.core.ids import AgentId, CallId, LegId, RecordingId, TenantId, TrunkId
 from acd.core.inputs import Command, Input
 from acd.core.live import LiveState
 from acd.directory import Directory
@@ -45,6 +45,7 @@ from billing_cdr.quote import Quote
 from billing_cdr.rating import PlanBook, quote, rate
 from billing_cdr.tariff import Plan, parse_json
 from media.client import MediaPlane, PlaneReport
+from media.control import LegClosed
 from media.errors import MediaError
 from sip.io.driver import SipEndpoint
 
@@ -196,7 +197,7 @@ class Voice:
             del self._plans[tenant], self._databases[tenant]
             raise
         self._exchanges[tenant] = exchange
-        started = exchange.submit(inputs.ServiceStarted())
+        started = exchange.submit(self._service_started(exchange))
         exchange.submit(inputs.Configured(configuration=setup.configuration))
         self.phones.restore(
             self.sip,
@@ -206,6 +207,25 @@ class Voice:
         self.lines.setup_changed(tenant)
         if started is not None:
             await started
+
+    def _service_started(self, exchange: Exchange) -> inputs.ServiceStarted:
+        """That we run again, with what outlived workers tell of this tenant's calls, and the recordings nobody is left to tell of."""
+        state = exchange.engine.state
+        measured, recordings, told = [], [], set()
+        for report in self._media.taken_over:
+            if isinstance(report, LegClosed):
+                if report.leg in state.legs or report.leg in state.ended_legs:
+                    measured.append(inputs.QualityMeasured(leg=LegId(report.leg), quality=msgspec.structs.asdict(report.quality)))
+            elif report.recording in state.recordings:
+                told.add(report.recording)
+                recordings.append(
+                    inputs.RecordingEnded(
+                        recording=RecordingId(report.recording), path=report.path, duration_ms=report.duration_ms, error=report.error
+                    )
+                )
+        left = [one for one in state.recordings if one not in told]
+        recordings += [found for one in left if (found := self.switch.recording_left_behind(exchange.tenant, one)) is not None]
+        return inputs.ServiceStarted(measured=tuple(measured), recordings=tuple(recordings))
 
     async def configure(self, setup: TenantSetup) -> None:
         tenant = setup.configuration.tenant

@@ -20,7 +20,7 @@ from acd.clock import Clock
 from acd.core import inputs
 from acd.core.effects import Effect
 from acd.core.engine import Engine, Step
-from acd.core.events import Event, OfferEnded, OfferMade
+from acd.core.events import Event, OfferEnded, OfferMade, without_dialog
 from acd.core.ids import AgentId, CallId, TenantId
 from acd.core.inputs import Input
 from acd.core.replay import Entry, restore, snapshot
@@ -213,7 +213,7 @@ class Exchange:
             self.feed.stumbles += 1
         if self._subscribers:
             for event in entry.events:
-                self.publish(LiveEvent(tenant=self.tenant, seq=entry.seq, at=entry.now, event=event))
+                self.publish(LiveEvent(tenant=self.tenant, seq=entry.seq, at=entry.now, event=without_dialog(event)))
         for effect in step.effects:
             try:
                 self._carry_out(self.tenant, effect)

@@ -8,7 +8,7 @@ from acd.core import agent as agents
 from acd.core import distribution, reach, schedule, treatment
 from acd.core import inputs as i
 from acd.core import queue as queues
-from acd.core.clearing import clear_call, work_done
+from acd.core.clearing import clear_call, end_dialog, work_done
 from acd.core.events import (
     AgentLoggedOff,
     ConfigurationChanged,
@@ -57,9 +57,11 @@ def keep_hours(x: Exchange, queue_id: QueueId) -> None:
 
 
 def started(x: Exchange, _fact: i.ServiceStarted) -> None:
-    """Whatever the journal shows as up was cut: it is written off, and there is nobody left to tell."""
-    x.silent = True
+    """Whatever the journal shows as up was cut: it is written off, and the parties are told. No other effect finds anything left to act on."""
     x.emit(Started())
+    for leg in x.state.legs.values():
+        end_dialog(x, leg, "restart")
+    x.silent = True
     for call in list(x.state.calls.values()):
         clear_call(x, call, "restart")
     x.silent = False

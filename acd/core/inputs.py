@@ -28,7 +28,7 @@ class Configured(_Input, frozen=True, kw_only=True):
 
 
 class ServiceStarted(_Input, frozen=True, kw_only=True):
-    """The process runs (again). Every call the journal still shows as up was cut: it ends with cause `restart`."""
+    """The process runs (again). Every call the journal still shows as up was cut: it ends with cause `restart`, and its parties are told."""
 
 
 class ServiceStopping(_Input, frozen=True, kw_only=True):
@@ -72,18 +72,22 @@ class CallArrived(_Input, frozen=True, kw_only=True):
     """Number that was dialled: E.164 with `+`, or as dialled when it is short."""
     channel_kbits: int | None = None
     """Wire cost of the channel as offered, where it is above the configured one (IPv6, short packets); None: as configured."""
+    dialog: str | None = None
+    """What it takes to end the leg after a crash, in the shell's own notation; without secrets. So too in the facts below."""
 
 
 class LegAlerting(_Input, frozen=True, kw_only=True):
     """The far end of an originated leg rings (180/183)."""
 
     leg: LegId
+    dialog: str | None = None
 
 
 class LegAnswered(_Input, frozen=True, kw_only=True):
     """The far end answered (2xx), or our answer to an arrived call was confirmed (ACK)."""
 
     leg: LegId
+    dialog: str | None = None
 
 
 class LegFailed(_Input, frozen=True, kw_only=True):

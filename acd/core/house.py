@@ -57,7 +57,7 @@ def keep_hours(x: Exchange, queue_id: QueueId) -> None:
 
 
 def started(x: Exchange, _fact: i.ServiceStarted) -> None:
-    """Whatever the journal shows as up was cut: it is written off, and the parties are told. No other effect finds anything left to act on."""
+    """Whatever the journal shows as up was cut: it is written off, its parties are told. Nothing else is left to act on."""
     x.emit(Started())
     for leg in x.state.legs.values():
         end_dialog(x, leg, "restart")

@@ -28,7 +28,7 @@ class Configured(_Input, frozen=True, kw_only=True):
 
 
 class ServiceStarted(_Input, frozen=True, kw_only=True):
-    """The process runs (again). Every call the journal still shows as up was cut: it ends with cause `restart`, and its parties are told."""
+    """The process runs (again). Every call the journal still shows as up was cut: it ends with cause `restart`, its parties are told."""
 
 
 class ServiceStopping(_Input, frozen=True, kw_only=True):

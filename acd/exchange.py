@@ -198,7 +198,7 @@ class Exchange:
         something = bool(step.events or step.effects)
         if something:
             self._seq += 1
-            entry = Entry(seq=self._seq, now=now, input=given, events=tuple(step.events))
+            entry = Entry(seq=self._seq, now=now, input=inputs.to_journal(given), events=tuple(step.events))
             awaited = bool(step.effects) or waiting is not None
             self._journal.append(entry, lambda: self._on_durable(entry, step, waiting), awaited=awaited)
         self._arm()

@@ -464,7 +464,7 @@ _HAS_DIALOG = frozenset((LegInitiated, LegAlerted, LegConnected))
 
 
 def without_dialog(event: Event) -> Event:
-    """The event as it may be shown: whoever knows a dialog can end it from outside."""
+    """The event as it may be shown and compared: whoever knows a dialog can end it from outside, and nothing is decided by it."""
     return msgspec.structs.replace(event, dialog=None) if type(event) in _HAS_DIALOG else event
 
 

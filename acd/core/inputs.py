@@ -266,6 +266,14 @@ class ClearCall(_Input, frozen=True, kw_only=True):
     by: str
 
 
+_HAS_DIALOG = frozenset((CallArrived, LegAlerting, LegAnswered))
+
+
+def to_journal(given: Input) -> Input:
+    """The input as it is journalled: a dialog decides nothing and stands in the event beside it, so that it is written once."""
+    return msgspec.structs.replace(given, dialog=None) if type(given) in _HAS_DIALOG else given
+
+
 Fact = (
     Configured
     | ServiceStarted

@@ -245,7 +245,7 @@ class Switch:
         line = self._directory.trunk(tenant, effect.trunk) if effect.trunk is not None else None
         proof = credentials(line) if line is not None else None
         reason = causes.reason_header(effect.cause)
-        for index, kept in enumerate(effect.dialog.splitlines(), 1):
+        for index, kept in enumerate(effect.dialog.split("\n"), 1):
             session = f"{effect.leg}/{effect.cause}{index}"
             try:
                 self.sip.restore(session, kept, credentials=proof, answered=effect.status is None)

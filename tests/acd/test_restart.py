@@ -8,7 +8,9 @@ from acd.config import Listen, VoiceSettings
 from acd.core import effects as do
 from acd.core import inputs
 from acd.core.ids import AgentId
+from acd.core.replay import encode, redrive
 from acd.directory import Directory
+from acd.journal import read
 from acd.runtime import Voice
 from acd.service import TrunkLine, TrunkRegistration
 from acd.switch.switch import Switch
@@ -111,6 +113,13 @@ async def test_every_party_of_every_call_is_told(tmp_path):
             assert figures["fernamt_switch_dialogs_ended_after_restart_failed_total"] == 1
             await until(lambda: again.sip.user_agent.live_sessions == 0)
 
+            # Decisions are the same without the dialogs, which stand in the journal once, and no secret with them.
+            entries = list(read(tmp_path / "after" / "journal"))
+            assert redrive(entries, TENANT) is None
+            assert not [entry for entry in entries if getattr(entry.input, "dialog", None) is not None]
+            assert len([event for entry in entries for event in entry.events if getattr(event, "dialog", None) is not None]) == 9
+            assert b"secret" not in b"".join(map(encode, entries))
+
             # The next call rings on a phone that has been told already.
             await callers[0].call("601")
             at_anna = await anna.incoming()
@@ -142,10 +151,10 @@ def test_a_trunk_that_challenges_gets_its_credentials_and_what_cannot_be_read_is
     switch = Switch(VoiceSettings(), directory, told, None, report=told, price=told, pop=told, lookup=None, silent=told)
     port = _Port()
     switch.attach(port)
-    switch.carry_out(TENANT, do.EndDialog(leg="c.1", dialog="one\nnoise\nthree", cause="restart", trunk=line.id, status=None))
+    switch.carry_out(TENANT, do.EndDialog(leg="c.1", dialog="one\x85\nnoise\nthree", cause="restart", trunk=line.id, status=None))
     proof = DigestCredentials("4989", "geheim")
     assert port.asked == [
-        ("restore", "c.1/restart1", "one", proof, True),
+        ("restore", "c.1/restart1", "one\x85", proof, True),
         ("end", "c.1/restart1", REASON),
         ("restore", "c.1/restart3", "three", proof, True),
         ("end", "c.1/restart3", REASON),

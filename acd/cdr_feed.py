@@ -21,7 +21,7 @@ from acd.core.ids import CallId, LegId, RecordingId, TenantId
 from acd.core.inputs import ClockStepped, ServiceStarted
 from acd.core.replay import Entry
 from billing_cdr import facts
-from billing_cdr.assemble import Assembler
+from billing_cdr.assemble import RESTART, Assembler
 from billing_cdr.cdr import Cdr
 from billing_cdr.charge import Charge
 from billing_cdr.errors import LedgerError
@@ -295,9 +295,9 @@ class CdrFeed:
                     conversation=call,
                     at=at,
                     leg=event.leg,
-                    cause="cut" if event.cause == "restart" else event.cause,
+                    cause=event.cause,
                     sip_status=event.status,
-                    by="crash" if event.cause == "restart" else "remote" if event.by == "party" else "local",
+                    by="crash" if event.cause == RESTART else "remote" if event.by == "party" else "local",
                 )
             )
 
@@ -355,7 +355,7 @@ class CdrFeed:
     def _call_cleared(self, event: ev.CallCleared, now: float, _at: dt.datetime) -> None:
         conversation = self._folded.conversations[event.call]
         conversation.over_at = now
-        conversation.cause = "cut" if event.cause == "restart" else event.cause
+        conversation.cause = event.cause
         if not self._finish_if_complete(conversation):
             loop = asyncio.get_running_loop()
             self._lingering[event.call] = loop.time() + LINGER_S
@@ -374,7 +374,7 @@ class CdrFeed:
     def _finish_if_complete(self, conversation: _Conversation) -> bool:
         if conversation.over_at is None:
             return False
-        if conversation.cause != "cut":
+        if conversation.cause != RESTART:  # what a crash has cut nobody measures any more
             if conversation.recordings:
                 return False
             for leg in conversation.legs.values():

@@ -22,7 +22,7 @@ from acd.clock import REFUSED_S, SAID_S, Clock
 from acd.core import inputs
 from acd.core.effects import Effect
 from acd.core.engine import BrokenHistory, Engine, Step
-from acd.core.events import Event, OfferEnded, OfferMade
+from acd.core.events import Event, OfferEnded, OfferMade, without_dialog
 from acd.core.ids import AgentId, CallId, TenantId
 from acd.core.inputs import Input
 from acd.core.replay import Entry, restore, snapshot
@@ -270,7 +270,7 @@ class Exchange:
         step = self.engine.handle(given, now)
         something = bool(step.events or step.effects)
         if something:
-            self._write(Entry(seq=self._seq + 1, now=now, input=given, events=tuple(step.events)), step, waiting)
+            self._write(Entry(seq=self._seq + 1, now=now, input=inputs.to_journal(given), events=tuple(step.events)), step, waiting)
         self._arm()
         return something
 
@@ -316,7 +316,7 @@ class Exchange:
         self._feed(entry)
         if self._subscribers:
             for event in entry.events:
-                self.publish(LiveEvent(tenant=self.tenant, seq=entry.seq, at=entry.now, event=event))
+                self.publish(LiveEvent(tenant=self.tenant, seq=entry.seq, at=entry.now, event=without_dialog(event)))
         for effect in step.effects:
             try:
                 self._carry_out(self.tenant, effect)

@@ -76,6 +76,8 @@ _BY_STATUS: Final[dict[int, Outcome]] = {  # RFC 3261 §21
 }
 # fmt: on
 CUT: Final = "cut"
+RESTART: Final = "restart"
+"""Cause of what a crash has ended, on conversations, legs and segments; records of 0.1.0 say `cut` there too."""
 CUTS: Final = frozenset(cause for cause, outcome in OUTCOMES.items() if outcome == CUT)
 """The causes of what a crash has ended: `cut` is then the outcome, also if somebody had talked."""
 _RINGING_KINDS: Final = frozenset({"offer", "ring", "forward"})
@@ -165,7 +167,7 @@ class Assembler:
         return None
 
     def cut(self, conversation: str, at: datetime) -> Cdr:
-        """Close a conversation that a crash has ended: whatever is open ends at `at` with the cause `cut`.
+        """Close a conversation that a crash has ended: whatever is open ends at `at` with the cause `restart`.
 
         The crash may have come between two facts of one instant, so that a leg is in no segment: a segment of kind `cut` then says so.
         It always gives a record that closes: the number of records is the number of calls.
@@ -181,7 +183,7 @@ class Assembler:
         if at < known.last_at:
             raise LedgerError(conversation, [f"cut: {at} lies before the fact at {known.last_at}"])
         _close_what_is_open(known, at)
-        cdr = self.apply(ConversationEnded(conversation=conversation, at=at, cause=CUT))
+        cdr = self.apply(ConversationEnded(conversation=conversation, at=at, cause=RESTART))
         assert cdr is not None
         return cdr
 
@@ -243,20 +245,20 @@ def _close_what_is_open(conversation: _Conversation, at: datetime) -> None:
     told = conversation.began.conversation
     for leg_id, leg in conversation.legs.items():
         if leg.ended is None:
-            leg.ended = LegEnded(conversation=told, at=at, leg=leg_id, cause=CUT, by="crash")
+            leg.ended = LegEnded(conversation=told, at=at, leg=leg_id, cause=RESTART, by="crash")
             leg.state = LegState.GONE
         ends_at = leg.ended.at
         mine = [segment for segment in conversation.segments.values() if segment.began.leg == leg_id]
         reached_at = leg.began.at
         for segment in mine:
             if segment.ended is None:
-                segment.ended = SegmentEnded(conversation=told, at=ends_at, segment=segment.began.segment, outcome=CUT)
+                segment.ended = SegmentEnded(conversation=told, at=ends_at, segment=segment.began.segment, outcome=RESTART)
             reached_at = segment.ended.at
         if not mine or epoch_ms(reached_at) < epoch_ms(ends_at):
             name = f"{leg_id}:{CUT}"
             conversation.segments[name] = _OpenSegment(
                 began=SegmentBegan(conversation=told, at=reached_at, segment=name, leg=leg_id, kind="cut", caused_by="crash"),
-                ended=SegmentEnded(conversation=told, at=ends_at, segment=name, outcome=CUT),
+                ended=SegmentEnded(conversation=told, at=ends_at, segment=name, outcome=RESTART),
             )
 
 

@@ -1,6 +1,7 @@
 """What the user agent reports to its application: one frozen value per fact, in the past tense (house; the words are RFC 3261's).
 
-Every session ends with exactly one SessionEnded or SessionFailed, and nothing about it is reported after that.
+Every session ends with exactly one SessionEnded or SessionFailed, and nothing about it is reported after that; only of one that was
+restored after a restart, EndingFailed may follow.
 """
 
 from typing import Literal
@@ -68,6 +69,13 @@ class SessionEnded(msgspec.Struct, frozen=True):
     """The final status of the INVITE when it never was established."""
     reason_header: str | None
     """The peer's Reason header (RFC 3326), verbatim."""
+
+
+class EndingFailed(msgspec.Struct, frozen=True):
+    """What was to end a restored session (BYE, CANCEL, refusal) was refused, not answered, or could not be sent; once a session."""
+
+    session: str
+    why: str
 
 
 class SessionFailed(msgspec.Struct, frozen=True):
@@ -196,6 +204,7 @@ Event = (
     | SessionAccepted
     | SessionConfirmed
     | SessionEnded
+    | EndingFailed
     | SessionFailed
     | ReInviteReceived
     | ReInviteConfirmed

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from sip import kept as keeping
 from sip import reinvite
 from sip.dialog import Dialog, DialogKey
 from sip.digest import Authenticator, ClientDigest, DigestCredentials, Outcome
@@ -293,6 +294,32 @@ class UserAgent:
         if found is not None:
             found.send_talk(now)
 
+    # --- over a restart
+
+    def kept(self, session: str) -> str | None:
+        """What it takes to end this session after a restart, as one line of text without secrets; None: there is no such session.
+
+        It holds as of now: write it down when the session begins, when it rings and when it is answered.
+        """
+        found = self._sessions.get(session)
+        return None if found is None else keeping.keep(found)
+
+    def restore(self, session: str, kept: str, now: float, *, credentials: DigestCredentials | None = None, answered: bool = False) -> None:
+        """Take a session up again that was written down before a restart, in order to end it: `cancel_or_bye`, or `reject` where it waits
+        for our answer. SessionEnded follows at once, EndingFailed when the peer could not be told.
+
+        Args:
+            session: a fresh id.
+            credentials: for a peer that challenges; they are not in `kept`.
+            answered: an INVITE of theirs was answered after it was written down. Whether the 200 was still sent nobody knows: if the BYE
+                finds no dialog (481), the INVITE is refused.
+
+        Raises: ParseError: that is no session written down.
+        """
+        if session in self._sessions:
+            raise LocalMisuse(f"session id {session} is in use")
+        self._sessions[session] = keeping.restore(self, session, kept, now, credentials=credentials, answered=answered)
+
     def options(self, probe: str, target: Uri, flow: Flow, now: float, *, patience_s: float | None = None) -> None:
         """Ask whether a peer is alive; OptionsAnswered follows, always exactly one (after `patience_s` without answer; None: 32 s)."""
         ours = self.contact(flow)
@@ -371,7 +398,7 @@ class UserAgent:
             return
         method, source = request.method, flow
         if method != "ACK":  # never answered
-            flow = self._stamp(request, flow)
+            flow = self.reply_flow(request, flow)
         _read_ahead(request, method)
         transaction = self.layer.match(request)
         if transaction is not None and not (method == "ACK" and transaction.state is InviteServerState.ACCEPTED):
@@ -386,7 +413,7 @@ class UserAgent:
             self._receive_outside(request, source, flow, now)
 
     @staticmethod
-    def _stamp(request: Request, flow: Flow) -> Flow:
+    def reply_flow(request: Request, flow: Flow) -> Flow:
         """§18.2.1 and RFC 3581 §4: note in the top Via where the request came from. Returns: the flow for the responses (§18.2.2)."""
         via = request.top_via
         host, port = flow.remote

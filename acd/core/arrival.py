@@ -56,6 +56,7 @@ def arrived(x: Exchange, fact: CallArrived) -> None:
             trunk=fact.trunk,
             site=dialler.site if dialler is not None else None,
             arrived=True,
+            dialog=fact.dialog,
         )
     )
     call = state.calls[fact.call]

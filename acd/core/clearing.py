@@ -9,7 +9,7 @@ from acd.core import leg as legs
 from acd.core import state as s
 from acd.core import work as works
 from acd.core.admission import site_line, trunk_line
-from acd.core.effects import EndRecording, RefuseCaller, ReleaseLeg
+from acd.core.effects import EndDialog, EndRecording, RefuseCaller, ReleaseLeg
 from acd.core.events import (
     AfterCallWorkBegan,
     AgentLoggedOff,
@@ -53,6 +53,7 @@ REFUSALS: dict[str, Refusal] = {
     "price_refused": Refusal(403, "No price is known for the number, so it is not called."),
     "closed": Refusal(480, "Closed."),
     "shutdown": Refusal(503, "The exchange is shutting down.", 30),
+    "restart": Refusal(503, "The exchange has started anew.", 10),
     "routing_loop": Refusal(482, "The configuration sends this call in circles."),
     "not_allowed": Refusal(403, "This is not allowed."),
     "error": Refusal(500, "The call could not be set up."),
@@ -88,6 +89,24 @@ def clear_leg(
         ledger = x.state.lines.get(line)
         if ledger is not None and leg.id in ledger.channels:
             x.emit(ChannelReleased(leg=leg.id, line=line, kbits=ledger.channels[leg.id]))
+
+
+def end_dialog(x: Exchange, leg: s.Leg, cause: str) -> None:
+    """Tell the far end of a leg that no running shell knows any more: as far as it was written down, that it is over."""
+    if leg.dialog is None:
+        return
+    waits = leg.arrived and leg.state not in legs.ANSWERED
+    how = refusal(cause)
+    x.do(
+        EndDialog(
+            leg=leg.id,
+            dialog=leg.dialog,
+            cause=cause,
+            trunk=leg.trunk,
+            status=how.status if waits else None,
+            retry_after_s=how.retry_after_s if waits else None,
+        )
+    )
 
 
 def _lines_of(leg: s.Leg) -> tuple[str, ...]:

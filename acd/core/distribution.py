@@ -266,9 +266,9 @@ def _taken(x: Exchange, offer: s.Offer) -> s.Leg | None:
     return None
 
 
-def answered(x: Exchange, call: s.Call, offer: s.Offer, leg: s.Leg) -> None:
+def answered(x: Exchange, call: s.Call, offer: s.Offer, leg: s.Leg, dialog: str | None) -> None:
     """The first phone that is taken wins; the others stop in the same step and count no missed call."""
-    x.emit(LegConnected(leg=leg.id))
+    x.emit(LegConnected(leg=leg.id, dialog=dialog))
     for agent in sorted(offer.open):
         if offer.open[agent] != leg.id:
             end_offer_part(x, offer, agent, "answered_elsewhere", cause="answered_elsewhere")

@@ -77,6 +77,19 @@ class ReleaseLeg(_Effect, frozen=True, kw_only=True):
     """`answered_elsewhere` is told to the phone in a Reason header (RFC 3326), so that it counts no missed call."""
 
 
+class EndDialog(_Effect, frozen=True, kw_only=True):
+    """End a leg that an earlier run of the shell has left behind: by what that one had told in `dialog`. No fact follows."""
+
+    leg: LegId
+    dialog: str
+    cause: str
+    trunk: TrunkId | None
+    """Whose credentials may be asked for."""
+    status: int | None
+    """Set: it arrived and was not answered yet; it is refused with this."""
+    retry_after_s: int | None = None
+
+
 class PlaySounds(_Effect, frozen=True, kw_only=True):
     """Play to one leg; names without language are looked up in `language`. Replaces what plays."""
 
@@ -141,6 +154,7 @@ Effect = (
     | OriginateToAgent
     | OriginateToOutside
     | ReleaseLeg
+    | EndDialog
     | PlaySounds
     | StopSounds
     | ConnectLegs

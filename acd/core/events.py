@@ -83,14 +83,18 @@ class LegInitiated(_Event, frozen=True, kw_only=True):
     """It came to us; all others were originated."""
     internal: bool = False
     """Over the tenant's own line, which costs nothing."""
+    dialog: str | None = None
+    """How the shell ends the leg after a crash; the newest one holds."""
 
 
 class LegAlerted(_Event, frozen=True, kw_only=True):
     leg: LegId
+    dialog: str | None = None
 
 
 class LegConnected(_Event, frozen=True, kw_only=True):
     leg: LegId
+    dialog: str | None = None
 
 
 class LegHeld(_Event, frozen=True, kw_only=True):
@@ -460,6 +464,14 @@ class RecordingKept(_Event, frozen=True, kw_only=True):
     path: str
     duration_ms: int
     error: str | None = None
+
+
+_HAS_DIALOG = frozenset((LegInitiated, LegAlerted, LegConnected))
+
+
+def without_dialog(event: Event) -> Event:
+    """The event as it may be shown and compared: whoever knows a dialog can end it from outside, and nothing is decided by it."""
+    return msgspec.structs.replace(event, dialog=None) if type(event) in _HAS_DIALOG else event
 
 
 Event = (

@@ -31,7 +31,7 @@ class Exchange:
         self.events: list[Event] = []
         self.effects: list[Effect] = []
         self.silent = False
-        """After a crash nothing is left to carry an effect out on."""
+        """After a crash nothing is left to carry an effect out on, but what `EndDialog` ends."""
         self.dropped: Counter[str] = Counter()
         """Facts that came too late or for nothing, by kind; not part of the state."""
         self.send_to = send_to

@@ -23,7 +23,7 @@ def leg_alerting(x: Exchange, fact: i.LegAlerting) -> None:
     if leg is None or leg.arrived or legs.Input.ALERTED not in legs.TRANSITIONS[leg.state]:
         x.drop(fact)
         return
-    x.emit(LegAlerted(leg=leg.id))
+    x.emit(LegAlerted(leg=leg.id, dialog=fact.dialog))
     if _offer(x, leg) is None:
         reach.alerted(x, x.state.calls[leg.call], leg)
 
@@ -44,9 +44,9 @@ def leg_answered(x: Exchange, fact: i.LegAnswered) -> None:
     call = x.state.calls[leg.call]
     offer = _offer(x, leg)
     if offer is not None:
-        distribution.answered(x, call, offer, leg)
+        distribution.answered(x, call, offer, leg, fact.dialog)
         return
-    x.emit(LegConnected(leg=leg.id))
+    x.emit(LegConnected(leg=leg.id, dialog=fact.dialog))
     if leg.id == call.party:
         desk.dialled_agent_answered(x, call)
     else:

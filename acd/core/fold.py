@@ -415,6 +415,7 @@ class Fold:
             number=event.number,
             trunk=event.trunk,
             site=event.site,
+            dialog=event.dialog,
         )
         state.legs[event.leg] = leg
         call.legs.append(event.leg)
@@ -436,6 +437,7 @@ class Fold:
     def _leg_alerted(self, event: e.LegAlerted, now: float) -> None:
         leg = self.state.legs[event.leg]
         self._step_leg(leg, legs.Input.ALERTED, now)
+        leg.dialog = event.dialog
         if leg.agent is not None:
             agent = self.state.agents[leg.agent]
             work = agent.works.get(leg.call)
@@ -445,6 +447,8 @@ class Fold:
     def _leg_connected(self, event: e.LegConnected, now: float) -> None:
         leg = self.state.legs[event.leg]
         self._step_leg(leg, legs.Input.CONNECTED, now)
+        # That of a leg which arrived was told with its arrival, and is good for both: whether it was answered, the state knows.
+        leg.dialog = event.dialog or leg.dialog
         if leg.offer is not None:
             self.timers.stop(name(Timer.RING, leg.offer))
 

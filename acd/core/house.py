@@ -8,7 +8,7 @@ from acd.core import agent as agents
 from acd.core import distribution, facts, reach, schedule, treatment
 from acd.core import inputs as i
 from acd.core import queue as queues
-from acd.core.clearing import clear_call, work_done
+from acd.core.clearing import clear_call, end_dialog, work_done
 from acd.core.events import (
     AgentLoggedOff,
     ClockCorrected,
@@ -58,9 +58,11 @@ def keep_hours(x: Exchange, queue_id: QueueId) -> None:
 
 
 def started(x: Exchange, fact: i.ServiceStarted) -> None:
-    """Whatever the journal shows as up was cut: it is written off, and there is nobody left to tell."""
-    x.silent = True
+    """Whatever the journal shows as up was cut: it is written off, its parties are told. Nothing else is left to act on."""
     x.emit(Started())
+    for leg in x.state.legs.values():
+        end_dialog(x, leg, "restart")
+    x.silent = True
     for measured in fact.measured:
         facts.quality_measured(x, measured)
     for recording in fact.recordings:

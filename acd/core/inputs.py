@@ -28,7 +28,7 @@ class Configured(_Input, frozen=True, kw_only=True):
 
 
 class ServiceStarted(_Input, frozen=True, kw_only=True):
-    """The process runs (again). Every call the journal still shows as up was cut: it ends with cause `restart`.
+    """The process runs (again). Every call the journal still shows as up was cut: it ends with cause `restart`, its parties are told.
 
     What media workers that had outlived the process tell of its calls comes with it, so that the records of those calls hold it.
     """
@@ -89,18 +89,22 @@ class CallArrived(_Input, frozen=True, kw_only=True):
     """Number that was dialled: E.164 with `+`, or as dialled when it is short."""
     channel_kbits: int | None = None
     """Wire cost of the channel as offered, where it is above the configured one (IPv6, short packets); None: as configured."""
+    dialog: str | None = None
+    """What it takes to end the leg after a crash, in the shell's own notation; without secrets. So too in the facts below."""
 
 
 class LegAlerting(_Input, frozen=True, kw_only=True):
     """The far end of an originated leg rings (180/183)."""
 
     leg: LegId
+    dialog: str | None = None
 
 
 class LegAnswered(_Input, frozen=True, kw_only=True):
     """The far end answered (2xx), or our answer to an arrived call was confirmed (ACK)."""
 
     leg: LegId
+    dialog: str | None = None
 
 
 class LegFailed(_Input, frozen=True, kw_only=True):
@@ -277,6 +281,14 @@ class ClearCall(_Input, frozen=True, kw_only=True):
 
     call: CallId
     by: str
+
+
+_HAS_DIALOG = frozenset((CallArrived, LegAlerting, LegAnswered))
+
+
+def to_journal(given: Input) -> Input:
+    """The input as it is journalled: a dialog decides nothing and stands in the event beside it, so that it is written once."""
+    return msgspec.structs.replace(given, dialog=None) if type(given) in _HAS_DIALOG else given
 
 
 Fact = (

@@ -9,7 +9,7 @@ import msgspec
 
 from acd.core.engine import Engine
 from acd.core.errors import IllegalTransition, UnknownName
-from acd.core.events import Event
+from acd.core.events import Event, without_dialog
 from acd.core.ids import TenantId
 from acd.core.inputs import Input
 from acd.core.state import State
@@ -78,7 +78,9 @@ class Difference(NamedTuple):
 
 
 def redrive(entries: Iterable[Entry], tenant: TenantId, engine: Engine | None = None) -> Difference | None:
-    """Give the inputs to a fresh engine; the first event that differs, None when all are the same."""
+    """Give the inputs to a fresh engine; the first event that differs, None when all are the same. Dialogs are no decisions: the inputs
+    of a journal are without.
+    """
     fresh = engine if engine is not None else Engine(tenant)
     for entry in entries:
         try:
@@ -88,7 +90,7 @@ def redrive(entries: Iterable[Entry], tenant: TenantId, engine: Engine | None = 
         for at in range(max(len(events), len(entry.events))):
             was = entry.events[at] if at < len(entry.events) else None
             is_now = events[at] if at < len(events) else None
-            if was != is_now:
+            if was != is_now and (was is None or is_now is None or without_dialog(was) != without_dialog(is_now)):
                 return Difference(entry.seq, at, was, is_now)
     return None
 

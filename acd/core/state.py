@@ -43,6 +43,8 @@ class Leg(_Part, kw_only=True):
     play: PlayId | None = None
     purpose: Purpose | None = None
     plays: int = 0
+    dialog: str | None = None
+    """How the shell ends the leg after a crash: the newest it has told."""
 
 
 class Forward(_Part, kw_only=True):

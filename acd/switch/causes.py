@@ -60,12 +60,17 @@ Q850 = {
     "answered_elsewhere": (26, "Call completed elsewhere"),
     "busy": (17, "User busy"),
     "no_answer": (19, "No answer from user"),
+    # ITU-T Q.850, class "resource unavailable": the network does not work as it should, it will not last, another attempt may succeed at
+    # once; RFC 3398 §7.2.4.1 has it for 503. RFC 4411's "Preemption" would say that another call took the resource, which none did.
+    "restart": (41, "Temporary failure"),
     "journal_stopped": (41, "Temporary failure"),
 }
 
 
 def reason_header(cause: str) -> str | None:
-    """A Reason header for CANCEL and BYE (RFC 3326 §2), so that a phone shows no missed call when a colleague took it."""
+    """A Reason header for CANCEL and BYE (RFC 3326 §2) and for a refusal (RFC 6432), so that a phone shows no missed call when a
+    colleague took it, and a carrier knows a restart from a hang-up.
+    """
     if cause == "answered_elsewhere":
         return 'SIP;cause=200;text="Call completed elsewhere"'
     if cause in Q850:

@@ -69,6 +69,17 @@ class SipPort:
         self.user_agent.cancel_or_bye(session, self._now(), reason_header=reason_header)
         self._endpoint.flush()
 
+    def kept(self, session: str) -> str | None:
+        """How to end this session after a restart; None: it is over."""
+        return self.user_agent.kept(session)
+
+    def restore(self, session: str, kept: str, *, credentials: DigestCredentials | None, answered: bool) -> None:
+        """Take a session of an earlier run up again, to end it.
+
+        Raises: ParseError: `kept` cannot be read.
+        """
+        self.user_agent.restore(session, kept, self._now(), credentials=credentials, answered=answered)
+
     def accept_reinvite(self, session: str, sdp: bytes) -> None:
         self.user_agent.accept_reinvite(session, sdp, self._now())
         self._endpoint.flush()

@@ -119,6 +119,7 @@ class Switch:
             do.ConnectLegs: self._connect,
             do.BeginRecording: self._begin_recording,
             do.EndRecording: self._end_recording,
+            do.EndDialog: self._end_dialog,
         }
         self._of_leg: Mapping[type, Callable[[SwitchLeg, Any], None]] = {
             do.RingCaller: self._ring,
@@ -149,6 +150,7 @@ class Switch:
             sip_events.ReInviteReceived: self._reinvited,
             sip_events.ReInviteAnswered: self._refreshed,
             sip_events.InfoReceived: self._info,
+            sip_events.EndingFailed: self._not_ended,
         }
         """What of the SIP engine's events is ours."""
 
@@ -240,6 +242,37 @@ class Switch:
     def _ask_to_answer(self, leg: SwitchLeg, _effect: do.AskToAnswer) -> None:
         for session in leg.branches:
             self.sip.ask_to_answer(session)
+
+    # ------------------------------------------------------------------ legs of an earlier run
+
+    def _end_dialog(self, tenant: TenantId, effect: do.EndDialog) -> None:
+        """What a crash has left up is ended by what was told of it: BYE, CANCEL of every phone that rings, or a refusal."""
+        line = self._directory.trunk(tenant, effect.trunk) if effect.trunk is not None else None
+        proof = credentials(line) if line is not None else None
+        reason = causes.reason_header(effect.cause)
+        for index, kept in enumerate(effect.dialog.split("\n"), 1):
+            session = f"{effect.leg}/{effect.cause}{index}"
+            try:
+                self.sip.restore(session, kept, credentials=proof, answered=effect.status is None)
+            except ParseError as error:
+                self._not_ended(sip_events.EndingFailed(session, str(error)))
+                continue
+            self.counters["dialogs_ended_after_restart"] += 1
+            if effect.status is None:
+                self.sip.cancel_or_bye(session, reason_header=reason)
+            else:
+                headers = [("Reason", reason)] if reason is not None else []
+                if effect.retry_after_s is not None:
+                    headers.append(("Retry-After", str(effect.retry_after_s)))
+                self.sip.reject(session, effect.status, headers=headers)
+
+    def _not_ended(self, event: sip_events.EndingFailed) -> None:
+        self.counters["dialogs_ended_after_restart_failed"] += 1
+        log.warning("! %s: the far end could not be told that its call is over: %s", event.session, event.why)
+
+    def _kept(self, leg: SwitchLeg) -> str | None:
+        """All that rings for the leg, a line each."""
+        return "\n".join([kept for session in leg.branches if (kept := self.sip.kept(session)) is not None]) or None
 
     # ------------------------------------------------------------------ legs we call
 
@@ -593,6 +626,7 @@ class Switch:
                 calling_name=name or None,
                 called=called,
                 channel_kbits=media_plan.offered_kbits(offer) if offer is not None else None,
+                dialog=self.sip.kept(event.session),
             ),
         )
 
@@ -600,7 +634,7 @@ class Switch:
         leg = self._by_session.get(event.session)
         if leg is not None and event.session in leg.branches and event.status in {180, 183} and not any(leg.branches.values()):
             leg.branches[event.session] = True
-            self._report(leg.tenant, inputs.LegAlerting(leg=leg.leg))
+            self._report(leg.tenant, inputs.LegAlerting(leg=leg.leg, dialog=self._kept(leg)))
 
     def _accepted(self, event: sip_events.SessionAccepted) -> None:
         leg = self._by_session.get(event.session)
@@ -622,7 +656,7 @@ class Switch:
                 self.sip.cancel_or_bye(session, reason_header=causes.reason_header("answered_elsewhere"))
         leg.branches.clear()
         self._describe(leg)
-        self._report(leg.tenant, inputs.LegAnswered(leg=leg.leg))
+        self._report(leg.tenant, inputs.LegAnswered(leg=leg.leg, dialog=self.sip.kept(event.session)))
 
     def _confirmed(self, event: sip_events.SessionConfirmed) -> None:
         leg = self._by_session.get(event.session)

@@ -113,6 +113,16 @@ class InviteClient(Transaction):
             self.start(A, now + self.interval)
         self.start(B, now + host.values.give_up)
 
+    @classmethod
+    def resumed(cls, host: Host, key: tuple[Any, ...], request: Request, flow: Flow, user: ClientUser) -> "InviteClient":
+        """In PROCEEDING, nothing sent: the transaction of an INVITE that went out before a restart, to hear its final response."""
+        made = cls.__new__(cls)
+        Transaction.__init__(made, host, key, request, flow, State.PROCEEDING)
+        made.user = user
+        made.octets = made.ack = b""
+        made.interval = host.values.t1
+        return made
+
     def receive(self, response: Response, now: float) -> None:
         """A response with this transaction's branch and CSeq method INVITE."""
         status = response.status

@@ -50,6 +50,12 @@ class TransactionLayer:
         self._clients[key] = transaction
         return transaction
 
+    def resume_invite(self, request: Request, flow: Flow, user: ClientUser) -> InviteClient:
+        """Take up the client transaction of an INVITE that was sent before a restart."""
+        key = client_key(own_branch(request), request.method)
+        transaction = self._clients[key] = InviteClient.resumed(self, key, request, flow, user)
+        return transaction
+
     def receive_response(self, response: Response, now: float) -> bool:
         """Hand a response to its transaction. Returns: False when there is none."""
         transaction = self._clients.get(response_key(response))

@@ -2,6 +2,8 @@
 
 import asyncio
 import datetime as dt
+import re
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,10 +13,12 @@ from acd.cdr_feed import CdrFeed, instant
 from acd.core import configuration as conf
 from acd.core import inputs
 from acd.core.engine import Engine
+from acd.core.events import CallCleared
 from acd.core.ids import AgentId, CallId, LegId, TenantId
 from acd.core.replay import Entry
 from tests.acd.voice import TENANT, setup
 
+OPERATING = Path(__file__).parents[2] / "docs" / "operating.md"
 CALL, CALLER = CallId("c1"), LegId("c1.0")
 QUALITY = {"packets_received": 100, "packets_sent": 100, "packets_lost": 0, "jitter_ms": 1.0, "mos": 4.4, "round_trip_ms": None}
 
@@ -58,7 +62,8 @@ async def test_a_call_that_a_crash_cut_ends_at_the_last_sign_of_life():
     day.give(5000.0, inputs.ServiceStarted())
     await day.feed.flush()
     (cdr,) = day.saved
-    assert cdr.outcome == "cut"
+    assert (cdr.cause, cdr.outcome) == ("restart", "cut")
+    assert {(leg.cause, leg.ended_by) for leg in cdr.legs} == {("restart", "crash")}
     assert cdr.talk_ms == 16_000
     assert cdr.ended_at.timestamp() == 1020.0
 
@@ -103,6 +108,18 @@ def test_a_clock_that_is_set_in_mid_call_changes_no_duration(by_s, hung_up):
         assert abs(cdr.began_at.timestamp() - (1001.0 + by_s)) < 0.002
 
     asyncio.run(story())
+
+
+async def test_the_operators_manual_calls_the_cut_what_events_and_cdrs_call_it():
+    [(cause, outcome)] = re.findall(r"end with cause `(\w+)` and the outcome `(\w+)`", OPERATING.read_text())
+    day = Day()
+    day.talking()
+    step = day.engine.handle(inputs.ServiceStarted(), 1010.0)
+    assert [event.cause for event in step.events if isinstance(event, CallCleared)] == [cause]
+    day.feed.apply(Entry(seq=day.seq + 1, now=1010.0, input=inputs.ServiceStarted(), events=tuple(step.events)))
+    await day.feed.flush()
+    (cdr,) = day.saved
+    assert (cdr.cause, cdr.outcome) == (cause, outcome)
 
 
 async def test_a_cdr_waits_for_the_quality_of_its_legs_and_then_goes_at_once():

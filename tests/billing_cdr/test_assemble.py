@@ -426,7 +426,7 @@ def test_conversations_do_not_mix():
 
 @pytest.mark.parametrize("name", STORIES)
 def test_a_conversation_cut_anywhere_still_gives_a_record_that_closes(name):
-    """A kill at any moment: what was open ends as `cut`, and the number of records equals the number of calls."""
+    """A kill at any moment: what was open ends as `restart`, and the number of records equals the number of calls."""
     facts = STORIES[name]().facts
     for stop in range(1, len(facts)):
         for later_ms in (0, 3_000):
@@ -470,7 +470,7 @@ def test_a_gap_a_crash_has_left_is_shown_as_one():
     for fact in story.facts[:stop]:
         assembler.apply(fact)
     cdr = assembler.cut("c1", story.start + timedelta(seconds=10))
-    assert [(s.kind, s.duration_ms, s.outcome) for s in cdr.segments if s.leg == "a1"] == [("offer", 3_000, ""), ("cut", 2_000, "cut")]
+    assert [(s.kind, s.duration_ms, s.outcome) for s in cdr.segments if s.leg == "a1"] == [("offer", 3_000, ""), ("cut", 2_000, "restart")]
 
 
 def test_nobody_cuts_what_is_not_open():

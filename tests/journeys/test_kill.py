@@ -30,7 +30,8 @@ async def test_every_call_has_its_cdr_also_those_cut_by_the_kill(tmp_path, datab
             await house.cdrs(1)
             talking = await caller.call("601")
             await talking.answered()
-            await (await anna.incoming()).answer()
+            at_anna = await anna.incoming()
+            await at_anna.answer()
             waiting = [await caller.call("601") for _ in range(5)]
             await asyncio.gather(*(call.answered() for call in waiting))
             live = await house.call(house.api.get, "/api/v1/live")
@@ -38,10 +39,15 @@ async def test_every_call_has_its_cdr_also_those_cut_by_the_kill(tmp_path, datab
             await house.stop(signal.SIGKILL)
 
             await house.start()
+            # Nobody stays in a dead call: both sides of the conversation and all who wait are told, and why.
+            for call in (talking, at_anna, *waiting):
+                assert await call.ended() == "remote"
+                assert call.reason_header == 'Q.850;cause=41;text="Temporary failure"'
             await house.log_in()
             found = await house.cdrs(7)
             assert len(found) == 7
             assert sorted(one["cdr"]["outcome"] for one in found) == ["answered"] + ["cut"] * 6
+            assert {one["cdr"]["cause"] for one in found if one["cdr"]["outcome"] == "cut"} == {"restart"}
             live = await house.call(house.api.get, "/api/v1/live")
             assert live["calls"] == []
             agents = {one["id"]: one for one in live["agents"]}

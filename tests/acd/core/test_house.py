@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import msgspec
 
+from acd.core import configuration as conf
 from acd.core import effects as f
 from acd.core import events as e
 from acd.core import inputs as i
@@ -43,6 +46,51 @@ def test_after_a_crash_every_open_call_is_written_off_without_effects() -> None:
     call(again, name="new")
     again.run(3)
     assert again.bridges
+
+
+def test_after_a_crash_every_leg_whose_dialog_is_known_is_ended_by_it() -> None:
+    """The newest dialog of each leg: of the ringing one what was told as it rang, of the talking one what was told with its answer."""
+    shell = open_house(house(agents=(agent("anna"), agent("ben"))), anna=NEVER, ben=NEVER)
+    shell.send(i.CallArrived(call="talks", leg="talks-in", trunk="pbx", calling="+49891", called="601", dialog="offer of talks"))
+    shell.send(i.LegAlerting(leg="talks.1", dialog="anna rings"))
+    shell.send(i.LegAnswered(leg="talks.1", dialog="anna talks"))
+    shell.send(i.CallArrived(call="rings", leg="rings-in", trunk="pbx", calling="+49892", called="601", dialog="offer of rings"))
+    shell.send(i.LegAlerting(leg="rings.1", dialog="ben rings"))
+    answered = {leg.id: leg.state for leg in shell.engine.state.legs.values()}
+    assert (answered["talks-in"], answered["rings-in"]) == ("connected", "connected")
+    engine = fold(shell.journal, "demo")
+    assert engine.state_hash() == shell.engine.state_hash()
+    effects = engine.handle(i.ServiceStarted(), shell.now + 60).effects
+    assert {type(effect) for effect in effects} == {f.EndDialog}
+    assert {(one.leg, one.dialog, one.cause, one.trunk, one.status) for one in effects} == {
+        ("talks-in", "offer of talks", "restart", "pbx", None),
+        ("talks.1", "anna talks", "restart", None, None),
+        ("rings-in", "offer of rings", "restart", "pbx", None),
+        ("rings.1", "ben rings", "restart", None, None),
+    }
+    assert engine.handle(i.ServiceStarted(), shell.now + 61).effects == []
+
+
+def test_after_a_crash_a_caller_that_waits_for_an_answer_is_refused_and_asked_to_come_back() -> None:
+    number = conf.Number(number="610", target=conf.ToAgent(agent="anna"))
+    shell = open_house(house(agents=(agent("anna"),), numbers=(number,)), anna=NEVER)
+    shell.send(i.CallArrived(call="c", leg="c-in", trunk="pbx", calling="+49891", called="610", dialog="offer"))
+    effects = fold(shell.journal, "demo").handle(i.ServiceStarted(), shell.now + 1).effects
+    assert effects == [f.EndDialog(leg="c-in", dialog="offer", cause="restart", trunk="pbx", status=503, retry_after_s=10)]
+
+
+def test_a_dialog_is_nobodys_business_outside() -> None:
+    for event in (
+        e.LegInitiated(leg="l", call="c", role="caller", dialog="secret"),
+        e.LegAlerted(leg="l", dialog="secret"),
+        e.LegConnected(leg="l", dialog="secret"),
+    ):
+        assert "secret" not in str(e.without_dialog(event))
+        assert e.without_dialog(event).leg == "l"
+    started = e.Started()
+    assert e.without_dialog(started) is started
+    kinds = {kind for kind in get_args(e.Event) if "dialog" in kind.__struct_fields__}
+    assert kinds == e._HAS_DIALOG
 
 
 def test_shutdown_releases_everything_in_order() -> None:

@@ -10,6 +10,8 @@ from acd.core import inputs as i
 from acd.core.engine import Engine
 from acd.core.replay import Entry, decode, encode
 from acd.door import LEAST, MOST, admit, plain
+from billing_cdr.quote import Quote
+from tests.acd.core.shell import QUOTE as OF_THE_CORE
 
 QUOTE = {"plan": "house", "per_minute": Decimal("0.0200"), "free_ms": 0, "vat_included": False, "bands": ({"band": "always"},)}
 
@@ -27,6 +29,10 @@ def test_a_quote_enters_as_it_is_read():
     dialled = admit(i.Dial(agent="anna", call="c", number="+49891", quote=QUOTE))
     entry = Entry(1, 0.0, dialled, ())
     assert decode(encode(entry)) == entry
+
+
+def test_the_core_is_tested_with_prices_as_they_come():
+    assert plain(msgspec.convert(OF_THE_CORE, Quote)) == OF_THE_CORE
 
 
 def test_half_a_surrogate_pair_enters_as_the_replacement_character():

@@ -30,6 +30,41 @@ from acd.door import admit
 
 T0 = 1_750_000_000.0  # 2025-06-15 15:06:40 UTC, a Sunday
 SOUND_S = 2.0
+QUOTE: dict[str, Any] = {
+    "number": "4930999",
+    "prefix": "4930",
+    "destination": "Germany, Berlin",
+    "destination_de": "Deutschland, Berlin",
+    "number_class": "geographic",
+    "plan": "house",
+    "plan_version": "2025-01",
+    "fingerprint": "00" * 32,
+    "currency": "EUR",
+    "band": "always",
+    "per_minute": "0.02",
+    "bands": [{"band": "always", "per_minute": "0.02"}],
+    "increment": "1/1",
+    "free_ms": 0,
+    "setup": "0",
+    "minimum": "0",
+    "cap": None,
+    "cut_after_ms": None,
+    "vat_rate": "0.19",
+    "vat_included": False,
+}
+"""What the shell of the voice service hands over (`billing_cdr.quote.Quote` as it is read): text, numbers, truths, lists, nothing."""
+QUALITY: dict[str, float | int | str | None] = {
+    "packets_sent": 100,
+    "packets_received": 99,
+    "packets_lost": 1,
+    "packets_late_or_duplicate": 0,
+    "jitter_ms": 2.0,
+    "round_trip_ms": None,
+    "remote_loss_fraction": None,
+    "mos": 4.4,
+    "r_factor": 93.0,
+    "codec": "PCMA",
+}
 
 
 @dataclass
@@ -190,7 +225,7 @@ class Shell:
                 self._ring(leg, self.phones.get(agent, Phone()))
             case f.OriginateToOutside(leg=leg, number=number, trunk=trunk):
                 assert leg not in self.legs
-                self.later(0.01, i.LegPriced(leg=leg, quote={"per_minute": "0.02"}))
+                self.later(0.01, i.LegPriced(leg=leg, quote=QUOTE))
                 self._ring(leg, self.phones.get(trunk) or self.phones.get(number) or Phone())
             case f.ReleaseLeg(leg=leg):
                 self._gone(leg)
@@ -233,7 +268,7 @@ class Shell:
 
     def _gone(self, leg: str) -> None:
         if self.legs.pop(leg, None) is not None:
-            self.later(0.03, i.QualityMeasured(leg=leg, quality={"mos": 4.4}))
+            self.later(0.03, i.QualityMeasured(leg=leg, quality=QUALITY))
         self.plays.pop(leg, None)
         self.bridges = {bridge for bridge in self.bridges if leg not in bridge}
 

@@ -44,7 +44,7 @@ from acd.core.inputs import FailureCause
 from acd.core.replay import Entry, encode, redrive, restore, snapshot
 from acd.door import admit
 from tests.acd.core.ledger import Ledger
-from tests.acd.core.shell import T0, Phone, Shell, agent
+from tests.acd.core.shell import QUALITY, QUOTE, T0, Phone, Shell, agent
 from tests.words import same_when_read
 
 CAUSES = FailureCause.__args__  # type: ignore[attr-defined]
@@ -311,7 +311,7 @@ class Storm(Shell):
             else:
                 self.give(i.SoundsEnded(leg=self.leg(), play="x/p1"))
         elif dice < 0.77:
-            self.give(i.QualityMeasured(leg=self.leg(), quality={"mos": 4.1}))
+            self.give(i.QualityMeasured(leg=self.leg(), quality=QUALITY))
         elif dice < 0.80:
             self.devices()
         elif dice < 0.97:
@@ -367,7 +367,7 @@ class Storm(Shell):
                     lambda: i.LogOn(agent=f"a{rng.randint(0, 7):02}", ready=True),
                     lambda: i.GoNotReady(agent=anyone, reason="break") if rng.random() < 0.5 else i.GoReady(agent=anyone),
                     lambda: i.EndAfterCallWork(agent=agent_id),
-                    lambda: i.Dial(agent=anyone, call=f"d{self.inputs}", number=rng.choice(("+4930123", "600", "203", "606"))),
+                    lambda: i.Dial(agent=anyone, call=f"d{self.inputs}", number=rng.choice(("+4930123", "600", "203", "606")), quote=QUOTE),
                     lambda: i.Answer(agent=agent_id),
                     lambda: i.Decline(agent=agent_id),
                     lambda: i.Hold(agent=agent_id, call=call),

@@ -54,7 +54,7 @@ FEW = settings(
 )
 
 
-@pytest.mark.parametrize("word", (*WORDS, *WHOLES), ids=lambda word: word.__name__)
+@pytest.mark.parametrize("word", [*WORDS, *WHOLES], ids=lambda word: word.__name__)
 @FEW
 @given(data=st.data())
 def test_any_value_of_a_word_is_read_back(word: type, data: st.DataObject) -> None:

@@ -14,9 +14,10 @@ from acd.core import configuration as conf
 from acd.core import inputs
 from acd.core.decision import winner
 from acd.core.engine import UnknownName
-from acd.core.events import Decision, OfferMade
+from acd.core.events import CallOffered, Decision, LegQuoted, OfferMade
 from acd.core.ids import AgentId, TrunkId
 from acd.errors import JournalDamaged, PriceRefused
+from acd.journal import read
 from acd.service import ScreenContext, ScreenPop
 from load.phones import CallFailed, SyntheticPhone
 from sip.message import Request, Response
@@ -305,6 +306,38 @@ async def test_state_is_as_the_journal_says_after_a_restart_in_order(tmp_path):
         assert service.voice.sip.bindings("anna@demo")
         (entry,) = await service.cdrs()
         assert entry.cdr.cause == "shutdown"
+
+
+async def test_after_a_click_to_dial_outside_the_tenant_opens_again_with_price_and_record(tmp_path):
+    """0.1.0 could never open it again: the price told to the agent was declared narrower than what was put in."""
+    carrier_port = free_port()
+    async with running(tmp_path, setup(carrier_port)) as service, carrier_phone(service, carrier_port) as carrier:
+        anna = await ready(service, "anna")
+        told = await service.voice.quote(TENANT, "0171 1234567")
+        call = service.voice.mint_call()
+        stream = service.voice.stream(TENANT)
+        first = asyncio.ensure_future(anext(stream))
+        await asyncio.sleep(0)
+        (offered, *_) = await service.voice.command(TENANT, inputs.Dial(agent=ANNA, call=call, number="0171 1234567"))
+        assert (await first).event == offered
+        await stream.aclose()
+        mine = await anna.incoming()
+        await mine.answer()
+        await (await carrier.incoming()).answer()
+        mine.hang_up()
+        (before,) = await service.cdrs()
+    assert isinstance(offered, CallOffered)
+    assert offered.quote == told
+    assert told["bands"]
+    assert isinstance(told["bands"], list)
+    async with running(tmp_path, setup(carrier_port)) as service:
+        (after,) = await service.cdrs()
+        assert after == before
+        assert after.charge.gross.amount > 0
+    entries = list(read(tmp_path / "journal"))
+    assert [event for entry in entries for event in entry.events if isinstance(event, CallOffered)] == [offered]
+    (quoted,) = [event for entry in entries for event in entry.events if isinstance(event, LegQuoted)]
+    assert quoted.quote["per_minute"] == told["per_minute"]
 
 
 async def test_offers_are_in_the_stream_after_they_are_on_disk(tmp_path):

@@ -36,10 +36,10 @@ def admit(given: Given) -> Given:
     Raises: msgspec.ValidationError: a field holds what is not declared for it, so that the entry could never be read; the text names it.
     """
     try:
-        read = _INPUTS.decode(_ENCODER.encode(given))
+        read: Given = _INPUTS.decode(_ENCODER.encode(given))  # the tag brings back the class that was written
     except (UnicodeEncodeError, OverflowError):
-        read = msgspec.convert(_writable(msgspec.to_builtins(given)), Input)
-    return read  # type: ignore[return-value]  # the tag brings back the class that was written
+        read = msgspec.convert(_writable(msgspec.to_builtins(given)), type(given))
+    return read
 
 
 def _writable(value: Any) -> Any:

@@ -35,8 +35,12 @@ async def ready(service, name: str) -> SyntheticPhone:
     return phone
 
 
-def invite_plainly(address, number: str) -> Response:
-    """One INVITE from a bare socket; returns the final response, with all its headers."""
+def invite_plainly(address, number: str, written: tuple[bytes, bytes, bytes] | None = None) -> Response:
+    """One INVITE from a bare socket; returns the final response, with all its headers.
+
+    Args:
+        written: display name and user of From and the number called, octet for octet.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as wire:
         wire.bind(("127.0.0.1", 0))
         wire.settimeout(5)
@@ -47,15 +51,48 @@ def invite_plainly(address, number: str) -> Response:
             ("Max-Forwards", "70"),
             ("From", f"<sip:+498900000@{here}>;tag=1"),
             ("To", f"<sip:{number}@127.0.0.1>"),
-            ("Call-ID", "plain@test"),
+            ("Call-ID", f"plain{here}@test"),
             ("CSeq", "1 INVITE"),
             ("Contact", f"<sip:{here}>"),
         ]
-        wire.sendto(Request.build("INVITE", Uri("sip", number, "127.0.0.1"), headers, sdp, "application/sdp").to_bytes(), address)
+        octets = Request.build("INVITE", Uri("sip", number, "127.0.0.1"), headers, sdp, "application/sdp").to_bytes()
+        if written is not None:
+            octets = octets.replace(b"<sip:+498900000@", written[0] + b"<sip:" + written[1] + b"@")
+            octets = octets.replace(f"sip:{number}@".encode(), b"sip:" + written[2] + b"@")
+        wire.sendto(octets, address)
         while True:
             response = parse_datagram(wire.recv(65535))
             if response.status >= 200:
                 return response
+
+
+async def test_whatever_a_phone_writes_is_read_back(tmp_path):
+    """`running` reads the journal at its end. Octets that are no UTF-8 are read as Latin-1, so no half of a surrogate pair can come in."""
+    written = {
+        (b'"J\xf6rg" ', b"%2B4989777", b"601"): "J\u00f6rg",
+        (b'"\xed\xa0\x80" ', b"anonymous", b"601"): "\u00ed\u00a0\u0080",  # U+D800 as UTF-8 would have it, which RFC 3629 §3 forbids
+        (b'"a\\\x01b" ', b"%00%7F", b"%00"): "a\x01b",
+        (b'"x" ', b"9" * 900, b"601"): "x",
+    }
+    async with running(tmp_path) as service:
+        for one in written:
+            assert (await asyncio.to_thread(invite_plainly, service.address, "called", one)).status in {200, 404}
+        assert service.voice.switch.counters["sip_events_failed"] == 0
+        assert service.voice.switch.counters["facts_refused"] == 0
+    arrived = [entry.input for entry in read(tmp_path / "journal") if isinstance(entry.input, inputs.CallArrived)]
+    assert [one.calling_name for one in arrived] == list(written.values())
+
+
+async def test_what_could_not_be_read_again_is_not_decided_on(tmp_path):
+    async with running(tmp_path) as service:
+        await service.voice.command(TENANT, inputs.LogOn(agent=ANNA))
+        (event,) = await service.voice.command(TENANT, inputs.GoNotReady(agent=ANNA, reason="lunch\ud800"))
+        assert event.reason == "lunch\ufffd"
+        before = service.voice.live(TENANT)
+        service.voice._report(TENANT, inputs.TrunkChanged(trunk=TrunkId("carrier"), up="no"))
+        assert service.voice.switch.counters["facts_refused"] == 1
+        assert service.voice.live(TENANT).trunks == before.trunks
+        assert service.voice.figures()["fernamt_switch_facts_refused_total"] == 1
 
 
 async def ringing(service) -> None:

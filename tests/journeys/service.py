@@ -27,6 +27,7 @@ from billing_cdr.charge import Charge
 from load.api_client import ApiClient, ApiError
 from load.phones import SyntheticPhone
 from tests.ports import HOST, free_port, rtp_range
+from tests.words import same_when_read
 
 OPERATOR = "operator-secret-0815"
 ADMIN = "admin-secret-0815"
@@ -159,8 +160,8 @@ class ServiceProcess:
                 found = await store.find(connection, store.Filter(), store.Page(limit=500))
         finally:
             await database.dispose()
-        engine = await asyncio.to_thread(lambda: fold(read(journal), TenantId(TENANT)))
-        return Told.of(engine.live(), [(entry.cdr, entry.charge) for entry in found.entries])
+        entries = [same_when_read(entry) for entry in read(journal)]
+        return Told.of(fold(entries, TenantId(TENANT)).live(), [(entry.cdr, entry.charge) for entry in found.entries])
 
     async def _end(self, number: signal.Signals) -> int:
         assert self._process is not None

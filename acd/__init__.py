@@ -5,6 +5,7 @@ switch/      carries out what the core decides, through `sip` and `media`; tells
 exchange     one tenant while it runs: engine, journal, live stream, CDR feed around one inbox
 runtime      the voice service of a process: SIP endpoint, media plane, switch, an exchange per tenant
 service      what the API sees of it
+door         an input as the journal will read it, before anything is decided on it
 journal      append-only, group-committed, recovered
 cdr_feed     journal events -> facts -> CDR -> charge -> database
 directory    who is who in all tenants: devices, trunks, numbers

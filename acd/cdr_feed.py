@@ -134,7 +134,7 @@ class CdrFeed:
                 continue
             try:
                 step(self, event, now, at)
-            except LedgerError:
+            except (LedgerError, msgspec.ValidationError):  # the latter: a price of another version, which only this leg goes without
                 self.stumbles += 1
                 log.exception("! %s: entry %d does not fit into the ledger", self._tenant, entry.seq)
 

@@ -29,6 +29,7 @@ from acd.core.ids import AgentId, CallId, LegId, RecordingId, TenantId, TrunkId
 from acd.core.inputs import Command, Input
 from acd.core.live import LiveState
 from acd.directory import Directory
+from acd.door import admit, plain
 from acd.errors import PriceRefused
 from acd.exchange import Exchange
 from acd.numbers import normalise
@@ -265,7 +266,7 @@ class Voice:
             number = normalise(command.number)
             price = self._price_if_outside(tenant, number)
             command = msgspec.structs.replace(command, number=number, quote=price)
-        future = exchange.submit(command)
+        future = exchange.submit(admit(command))
         return await future if future is not None else ()
 
     def _price_if_outside(self, tenant: TenantId, number: str) -> dict[str, Any] | None:
@@ -329,7 +330,7 @@ class Voice:
         offer = quote(number, self._plans[tenant].pick(tenant, trunk, at), at)
         if not isinstance(offer, Quote):
             raise PriceRefused(offer.message)
-        told: dict[str, Any] = msgspec.to_builtins(offer)
+        told: dict[str, Any] = plain(offer)
         return told
 
     def _rate(self, tenant: TenantId, cdr: Cdr) -> Charge:
@@ -347,8 +348,15 @@ class Voice:
 
     def _report(self, tenant: TenantId, fact: Input) -> None:
         exchange = self._exchanges.get(tenant)
-        if exchange is not None:
-            exchange.tell(fact)
+        if exchange is None:
+            return
+        try:
+            admitted = admit(fact)
+        except msgspec.ValidationError:  # a defect of ours: decided on, it would shut the tenant's journal for ever
+            self.switch.counters["facts_refused"] += 1
+            log.exception("! tenant %s: %r could not be read again", tenant, fact)
+            return
+        exchange.tell(admitted)
 
     def _pop(self, tenant: TenantId, screen: ScreenPop) -> list[asyncio.Future[None]]:
         exchange = self._exchanges.get(tenant)

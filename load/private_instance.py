@@ -13,7 +13,6 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import IO
 
 from load.api_client import ApiClient, ApiError
 
@@ -30,12 +29,19 @@ class InstanceFailed(Exception):
 class PrivateInstance:
     """A running service: where it is, and the operator's way in."""
 
-    def __init__(self, process: subprocess.Popen[bytes], directory: Path, sip_port: int, http_port: int, operator_password: str) -> None:
-        self._process = process
+    def __init__(self, environment: dict[str, str], directory: Path, sip_port: int, http_port: int, operator_password: str) -> None:
+        self._environment = environment
         self.directory = directory
         self.sip = ("127.0.0.1", sip_port)
         self.url = f"http://127.0.0.1:{http_port}"
         self.operator_password = operator_password
+        self._process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        ends_with_us = [sys.executable, "-m", "load.parent", str(os.getpid())]
+        command = [*ends_with_us, sys.executable, "-m", "api", "run"]
+        with (self.directory / "log").open("ab") as log:
+            return subprocess.Popen(command, env=self._environment, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603 - our own modules
 
     @property
     def pid(self) -> int:
@@ -69,6 +75,16 @@ class PrivateInstance:
                 if loop.time() > deadline:
                     raise InstanceFailed(f"the service was not ready within {START_TIMEOUT_S:.0f} s:\n{self.log_tail()}")
                 await asyncio.sleep(POLL_S)
+
+    async def restart(self) -> None:
+        """Stop in order, start again on the same ports and data, wait until it is ready.
+
+        Raises: InstanceFailed: it did not end with status 0, or did not come up again.
+        """
+        if status := await self.stop():
+            raise InstanceFailed(f"the service ended with status {status}:\n{self.log_tail()}")
+        self._process = self._start()
+        await self.until_ready()
 
     async def stop(self) -> int:
         """SIGTERM, and SIGKILL for one that does not hear it; the exit status."""
@@ -112,20 +128,12 @@ async def private_instance(settings: dict[str, str] | None = None, rtp_ports: in
             "FERNAMT_LOG_LEVEL": "warning",
             **(settings or {}),
         }
-        with (directory / "log").open("wb") as log:
-            process = _start(environment, log)
-            instance = PrivateInstance(process, directory, sip_port, http_port, password)
-            try:
-                await instance.until_ready()
-                yield instance
-            finally:
-                await instance.stop()
-
-
-def _start(environment: dict[str, str], log: IO[bytes]) -> subprocess.Popen[bytes]:
-    ends_with_us = [sys.executable, "-m", "load.parent", str(os.getpid())]
-    command = [*ends_with_us, sys.executable, "-m", "api", "run"]
-    return subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603 - our own modules
+        instance = PrivateInstance(environment, directory, sip_port, http_port, password)
+        try:
+            await instance.until_ready()
+            yield instance
+        finally:
+            await instance.stop()
 
 
 def free_port() -> int:

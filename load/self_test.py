@@ -1,4 +1,4 @@
-"""`fernamt check`: a private instance, one real call through menu, queue and agent, one call out, and what must be true of them (house).
+"""`fernamt check`: a private instance, one real call in, one out, a restart, and what must be true of them (house).
 
 Nothing is mocked and nothing of the running installation is touched: free ports, a temporary directory, a SQLite database, synthetic
 phones. Each step prints `ok` or `FAILED` with its name; a step that needs a failed one is skipped and counts as failed.
@@ -42,6 +42,13 @@ SAME_MOMENT_MS = 5.0
 """The service sends the pop, waits until it is written, then sends the INVITE (tests/acd/test_voice.py holds it to that order). Here they
 come in on two sockets, and which of them this process reads first when both are ready is chance."""
 POLL_S = 0.05
+KEPT = {
+    "agents": ("state", "reason", "registered"),
+    "queues": ("state", "waiting_count"),
+    "trunks": ("up",),
+    "calls": ("state",),
+}
+"""Part of the live state -> what of it a restart leaves as it is. Not the figures of the day: it may end meanwhile."""
 
 
 class StepFailed(Exception):
@@ -85,7 +92,7 @@ class Steps:
             ok = True
         except TimeoutError as fault:
             detail, ok = str(fault) or "nothing came within the time", False
-        except (StepFailed, CallFailed, RegistrationFailed, ApiError, OSError, websockets.WebSocketException) as fault:
+        except (StepFailed, InstanceFailed, CallFailed, RegistrationFailed, ApiError, OSError, websockets.WebSocketException) as fault:
             detail, ok = str(fault), False
         except Exception as fault:
             logging.getLogger("load.check").debug("! %s", name, exc_info=True)
@@ -128,6 +135,7 @@ class SelfTest:
         self.conversation = ""
         self.outbound = ""
         self.menu_heard = 0
+        self._password = secrets.token_urlsafe(18)
 
     async def run(self) -> None:
         """All steps in order."""
@@ -151,6 +159,7 @@ class SelfTest:
             await run("click to dial", self.dial_out, needs=("agent ready", "hang-up"))
             await run("outbound is priced", self.check_price, needs=("click to dial",))
             await run("metrics", self.check_metrics)
+            await run("same after a restart", self.check_restart, needs=("decision record", "outbound is priced"))
 
     @contextlib.asynccontextmanager
     async def _phones(self) -> AsyncIterator[None]:
@@ -181,7 +190,7 @@ class SelfTest:
 
     def _set_up(self) -> str:
         operator = self.instance.operator()
-        password, desk_password = secrets.token_urlsafe(18), secrets.token_urlsafe(18)
+        password, desk_password = self._password, secrets.token_urlsafe(18)
         operator.post(
             "/api/v1/tenants", {"id": TENANT, "name": "Self-test", "language": "en", "admin": {"username": "boss", "password": password}}
         )
@@ -384,6 +393,36 @@ class SelfTest:
         expect(any(name.startswith("fernamt_") for name in figures), "no figure of the service in /metrics")
         return f"{len(figures)} figures"
 
+    # ------------------------------------------------------------------ the restart
+
+    async def check_restart(self) -> str:
+        """Stopped in order and started on the same data, the service tells what it told: states, records, charges and decisions."""
+        before = await asyncio.to_thread(self._told)
+        await self._close_desk()
+        began = time.monotonic()
+        await self.instance.restart()
+        took_s = time.monotonic() - began
+        try:
+            await asyncio.to_thread(self.admin.log_in, "boss", self._password, TENANT)
+        except ApiError as fault:
+            raise StepFailed(f"tenant {TENANT} did not open again: {fault}") from fault
+        differing = differences(before, await asyncio.to_thread(self._told))
+        expect(not differing, "; ".join(differing))
+        return f"{len(before)} answers, back after {took_s:.1f} s"
+
+    def _told(self) -> dict[str, Any]:
+        """What a restart must not change, each under the name it has when it differs."""
+        api = self.admin
+        live = api.get("/api/v1/live")
+        told: dict[str, Any] = {}
+        for kind, fields in KEPT.items():
+            told |= {f"{kind[:-1]} {one['id']}": {field: one[field] for field in fields} for one in live[kind]}
+        records = {one["cdr"]["id"]: one for one in api.get("/api/v1/cdrs?limit=100")["items"]}
+        told |= {f"record {id_}": one["cdr"] for id_, one in records.items()}
+        told |= {f"charge of {id_}": one["charge"] for id_, one in records.items()}
+        told[f"decisions of {self.conversation}"] = api.get(f"/api/v1/calls/{self.conversation}/decisions")["decisions"]
+        return told
+
     async def _cdr(self, direction: str) -> dict[str, Any]:
         deadline = time.monotonic() + STEP_TIMEOUT_S
         while True:
@@ -409,6 +448,11 @@ async def _exchange(one: PhoneCall, one_hz: float, other: PhoneCall, other_hz: f
             await listener.hears_tone(frequency, STEP_TIMEOUT_S)
         except TimeoutError:
             raise StepFailed(f"{who} does not hear {frequency:.0f} Hz") from None
+
+
+def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """What a restart changed, one sentence each."""
+    return [f"{name} was {before.get(name)} and is {after.get(name)}" for name in before | after if before.get(name) != after.get(name)]
 
 
 def _recomputed(document: dict[str, Any]) -> None:
@@ -445,7 +489,7 @@ def _raiser(fault: Exception) -> Callable[[], Awaitable[str | None]]:
 class CheckCommand:
     """The subcommand."""
 
-    help = "test this installation: a private instance, a real call through menu, queue and agent, its record and price"
+    help = "test this installation: a private instance, a real call through menu, queue and agent, its record and price, a restart"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the arguments."""

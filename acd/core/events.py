@@ -64,8 +64,8 @@ class CallOffered(_Event, frozen=True, kw_only=True):
     """Our configured number that was reached."""
     country: str | None
     language: str
-    quote: dict[str, str] | None = None
-    """The price the agent was told before dialling."""
+    quote: dict[str, Any] | None = None
+    """The price the agent was told before dialling, as `acd.core.inputs.Dial` brought it."""
 
 
 class LegInitiated(_Event, frozen=True, kw_only=True):
@@ -117,7 +117,7 @@ class LegCleared(_Event, frozen=True, kw_only=True):
 
 
 class LegQuoted(_Event, frozen=True, kw_only=True):
-    """The price was known before the leg was placed."""
+    """The price was known before the leg was placed; `quote` as `acd.core.inputs.LegPriced` brought it."""
 
     leg: LegId
     quote: dict[str, Any]

@@ -152,7 +152,10 @@ class LegPriced(_Input, frozen=True, kw_only=True):
 
     leg: LegId
     quote: dict[str, Any]
-    """A `billing_cdr.quote.Quote` in built-in types: tariff, version, prefix, destination, price a minute, set-up fee, currency."""
+    """A `billing_cdr.quote.Quote` as MessagePack reads it: tariff, version, prefix, destination, price a minute, set-up fee, currency.
+
+    Amounts are text, rows are lists (a tuple would come back as a list: the entry read would not be the entry written).
+    """
 
 
 class RecordingEnded(_Input, frozen=True, kw_only=True):
@@ -230,7 +233,7 @@ class Dial(_Input, frozen=True, kw_only=True):
     call: CallId
     number: str
     quote: dict[str, Any] | None = None
-    """The price told to the agent; None for numbers inside the house."""
+    """The price told to the agent, as in `LegPriced`; None for numbers inside the house."""
 
 
 class Answer(_Input, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from acd import cdr_feed
 from acd.cdr_feed import CdrFeed, instant
 from acd.core import configuration as conf
+from acd.core import events as ev
 from acd.core import inputs
 from acd.core.engine import Engine
 from acd.core.events import CallCleared
@@ -170,6 +171,17 @@ async def test_what_cannot_be_saved_is_kept_and_saved_later():
     (cdr,) = day.saved
     assert cdr.calling == "anonymous"
     await day.feed.close()
+
+
+async def test_a_price_of_another_version_costs_the_leg_its_quote_and_nothing_else():
+    day = Day()
+    day.give(1001.0, inputs.CallArrived(call=CALL, leg=CALLER, trunk="callers", calling=None, called="601"))
+    day.feed.apply(Entry(99, 1001.5, inputs.TimePassed(), (ev.LegQuoted(leg=CALLER, quote={"plan": 1}),)))
+    assert day.feed.stumbles == 1
+    day.give(1002.0, inputs.LegReleased(leg=CALLER))
+    await day.feed.close()
+    (cdr,) = day.saved
+    assert [leg.quote for leg in cdr.legs] == [None]
 
 
 async def test_who_is_never_measured_lingers_for_its_own_time_and_no_longer(monkeypatch):

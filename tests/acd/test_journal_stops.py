@@ -121,7 +121,7 @@ async def test_what_cannot_be_encoded_stops_the_tenant_and_is_named(tmp_path):
     async with running(tmp_path) as service:
         await ready(service, "anna")
         with pytest.raises(JournalStopped, match=r"entry \d+ \(GoNotReady\) cannot be written"):
-            await service.voice.command(TENANT, inputs.GoNotReady(agent=AgentId("anna"), reason="\udcff"))
+            service.voice._exchanges[TENANT].submit(inputs.GoNotReady(agent=AgentId("anna"), reason="\udcff"))
         assert service.voice.troubles().keys() == {TENANT}
         await service.voice.close_tenant(TENANT)
         await service.voice.open_tenant(setup(), service.database, tmp_path / "journal")

@@ -14,9 +14,10 @@ from acd.core import configuration as conf
 from acd.core import inputs
 from acd.core.decision import winner
 from acd.core.engine import UnknownName
-from acd.core.events import Decision, OfferMade
+from acd.core.events import CallOffered, Decision, LegQuoted, OfferMade
 from acd.core.ids import AgentId, TrunkId
 from acd.errors import JournalDamaged, PriceRefused
+from acd.journal import read
 from acd.service import ScreenContext, ScreenPop
 from load.phones import CallFailed, SyntheticPhone
 from sip.message import Request, Response
@@ -34,8 +35,12 @@ async def ready(service, name: str) -> SyntheticPhone:
     return phone
 
 
-def invite_plainly(address, number: str) -> Response:
-    """One INVITE from a bare socket; returns the final response, with all its headers."""
+def invite_plainly(address, number: str, written: tuple[bytes, bytes, bytes] | None = None) -> Response:
+    """One INVITE from a bare socket; returns the final response, with all its headers.
+
+    Args:
+        written: display name and user of From and the number called, octet for octet.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as wire:
         wire.bind(("127.0.0.1", 0))
         wire.settimeout(5)
@@ -46,15 +51,48 @@ def invite_plainly(address, number: str) -> Response:
             ("Max-Forwards", "70"),
             ("From", f"<sip:+498900000@{here}>;tag=1"),
             ("To", f"<sip:{number}@127.0.0.1>"),
-            ("Call-ID", "plain@test"),
+            ("Call-ID", f"plain{here}@test"),
             ("CSeq", "1 INVITE"),
             ("Contact", f"<sip:{here}>"),
         ]
-        wire.sendto(Request.build("INVITE", Uri("sip", number, "127.0.0.1"), headers, sdp, "application/sdp").to_bytes(), address)
+        octets = Request.build("INVITE", Uri("sip", number, "127.0.0.1"), headers, sdp, "application/sdp").to_bytes()
+        if written is not None:
+            octets = octets.replace(b"<sip:+498900000@", written[0] + b"<sip:" + written[1] + b"@")
+            octets = octets.replace(f"sip:{number}@".encode(), b"sip:" + written[2] + b"@")
+        wire.sendto(octets, address)
         while True:
             response = parse_datagram(wire.recv(65535))
             if response.status >= 200:
                 return response
+
+
+async def test_whatever_a_phone_writes_is_read_back(tmp_path):
+    """`running` reads the journal at its end. Octets that are no UTF-8 are read as Latin-1, so no half of a surrogate pair can come in."""
+    written = {
+        (b'"J\xf6rg" ', b"%2B4989777", b"601"): "J\u00f6rg",
+        (b'"\xed\xa0\x80" ', b"anonymous", b"601"): "\u00ed\u00a0\u0080",  # U+D800 as UTF-8 would have it, which RFC 3629 §3 forbids
+        (b'"a\\\x01b" ', b"%00%7F", b"%00"): "a\x01b",
+        (b'"x" ', b"9" * 900, b"601"): "x",
+    }
+    async with running(tmp_path) as service:
+        for one in written:
+            assert (await asyncio.to_thread(invite_plainly, service.address, "called", one)).status in {200, 404}
+        assert service.voice.switch.counters["sip_events_failed"] == 0
+        assert service.voice.switch.counters["facts_refused"] == 0
+    arrived = [entry.input for entry in read(tmp_path / "journal") if isinstance(entry.input, inputs.CallArrived)]
+    assert [one.calling_name for one in arrived] == list(written.values())
+
+
+async def test_what_could_not_be_read_again_is_not_decided_on(tmp_path):
+    async with running(tmp_path) as service:
+        await service.voice.command(TENANT, inputs.LogOn(agent=ANNA))
+        (event,) = await service.voice.command(TENANT, inputs.GoNotReady(agent=ANNA, reason="lunch\ud800"))
+        assert event.reason == "lunch\ufffd"
+        before = service.voice.live(TENANT)
+        service.voice._report(TENANT, inputs.TrunkChanged(trunk=TrunkId("carrier"), up="no"))
+        assert service.voice.switch.counters["facts_refused"] == 1
+        assert service.voice.live(TENANT).trunks == before.trunks
+        assert service.voice.figures()["fernamt_switch_facts_refused_total"] == 1
 
 
 async def ringing(service) -> None:
@@ -305,6 +343,38 @@ async def test_state_is_as_the_journal_says_after_a_restart_in_order(tmp_path):
         assert service.voice.sip.bindings("anna@demo")
         (entry,) = await service.cdrs()
         assert entry.cdr.cause == "shutdown"
+
+
+async def test_after_a_click_to_dial_outside_the_tenant_opens_again_with_price_and_record(tmp_path):
+    """0.1.0 could never open it again: the price told to the agent was declared narrower than what was put in."""
+    carrier_port = free_port()
+    async with running(tmp_path, setup(carrier_port)) as service, carrier_phone(service, carrier_port) as carrier:
+        anna = await ready(service, "anna")
+        told = await service.voice.quote(TENANT, "0171 1234567")
+        call = service.voice.mint_call()
+        stream = service.voice.stream(TENANT)
+        first = asyncio.ensure_future(anext(stream))
+        await asyncio.sleep(0)
+        (offered, *_) = await service.voice.command(TENANT, inputs.Dial(agent=ANNA, call=call, number="0171 1234567"))
+        assert (await first).event == offered
+        await stream.aclose()
+        mine = await anna.incoming()
+        await mine.answer()
+        await (await carrier.incoming()).answer()
+        mine.hang_up()
+        (before,) = await service.cdrs()
+    assert isinstance(offered, CallOffered)
+    assert offered.quote == told
+    assert told["bands"]
+    assert isinstance(told["bands"], list)
+    async with running(tmp_path, setup(carrier_port)) as service:
+        (after,) = await service.cdrs()
+        assert after == before
+        assert after.charge.gross.amount > 0
+    entries = list(read(tmp_path / "journal"))
+    assert [event for entry in entries for event in entry.events if isinstance(event, CallOffered)] == [offered]
+    (quoted,) = [event for entry in entries for event in entry.events if isinstance(event, LegQuoted)]
+    assert quoted.quote["per_minute"] == told["per_minute"]
 
 
 async def test_offers_are_in_the_stream_after_they_are_on_disk(tmp_path):

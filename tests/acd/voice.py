@@ -1,15 +1,23 @@
-"""A whole voice service in this process on free ports, with a small tenant: what the tests of the shell stand on."""
+"""A whole voice service in this process on free ports, with a small tenant: what the tests of the shell stand on.
+
+Every test that uses `running` ends with a restart: what is on disk is read, and must lead to the state that the exchange ended in.
+"""
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from acd.cdr_feed import CdrFeed
 from acd.config import Listen, VoiceSettings
 from acd.core import configuration as conf
 from acd.core.ids import AgentId, MenuId, QueueId, SiteId, TenantId, TrunkId
+from acd.core.replay import fold, restore
+from acd.exchange import Exchange, _Kept
+from acd.journal import read
 from acd.runtime import Voice
 from acd.service import Device, Lookup, TenantSetup, TrunkLine
 from billing_cdr import store
@@ -17,6 +25,7 @@ from load.phone_bank import PhoneBank
 from load.phones import SyntheticPhone
 from sip.digest import ha1
 from tests.ports import HOST, free_port, rtp_range
+from tests.words import same_when_read
 
 TENANT = TenantId("demo")
 REALM = "fernamt"
@@ -107,6 +116,22 @@ class Running:
                 await asyncio.sleep(0.05)
 
 
+def what_was_written_is_read(exchange: Exchange) -> None:
+    """Open what a closed exchange left behind: the journal from its first entry, and the snapshot with what follows it."""
+    entries = list(read(exchange.directory))
+    for entry in entries:
+        same_when_read(entry)
+    ended = exchange.engine.state_hash()
+    assert fold(entries, exchange.tenant).state_hash() == ended
+    kept = msgspec.msgpack.decode((exchange.directory / "snapshot").read_bytes(), type=_Kept)
+    assert fold(read(exchange.directory, after=kept.seq), engine=restore(kept.engine)).state_hash() == ended
+    feed = CdrFeed(exchange.tenant, exchange.feed._rate, exchange.feed._save)
+    feed.restore(kept.feed)
+    same_when_read(feed._folded)
+    assert feed._folded == exchange.feed._folded
+    assert same_when_read(feed._assembler._state) == exchange.feed._assembler._state
+
+
 @contextlib.asynccontextmanager
 async def running(directory: Path, tenant: TenantSetup | None = None, lookup: Lookup | None = None, **settings) -> AsyncIterator[Running]:
     port = free_port()
@@ -131,8 +156,11 @@ async def running(directory: Path, tenant: TenantSetup | None = None, lookup: Lo
             await voice.open_tenant(tenant or setup(), database, directory / "journal")
             yield Running(voice, port, database, stack)
     finally:
+        ended = voice._exchanges.get(TENANT)  # None: the test closed it
         await voice.close()
         await database.dispose()
+    if ended is not None and ended.trouble is None:  # what stopped has decided something that is not on the disk
+        what_was_written_is_read(ended)
 
 
 @contextlib.asynccontextmanager

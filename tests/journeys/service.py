@@ -1,4 +1,7 @@
-"""The whole service as an operator runs it: a process of its own, free ports, its own data, stopped by pid."""
+"""The whole service as an operator runs it: a process of its own, free ports, its own data, stopped by pid.
+
+Every stop in order is followed by a look at what is left: journal and database must tell what the API told before (`Told`).
+"""
 
 import asyncio
 import contextlib
@@ -7,16 +10,58 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import msgspec
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from acd.core.ids import TenantId
+from acd.core.live import LiveState
+from acd.core.replay import fold
+from acd.journal import read
+from billing_cdr import store
+from billing_cdr.cdr import Cdr
+from billing_cdr.charge import Charge
 from load.api_client import ApiClient, ApiError
 from load.phones import SyntheticPhone
 from tests.ports import HOST, free_port, rtp_range
+from tests.words import same_when_read
 
 OPERATOR = "operator-secret-0815"
 ADMIN = "admin-secret-0815"
 TENANT = "tele"
 READY_S = 60.0
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a restart must not change: agents, registrations, queues with their figures of today, records and what they cost."""
+
+    agents: dict[str, tuple[str, str | None, bool]]
+    queues: dict[str, tuple[str, int, int, int]]
+    records: dict[str, tuple[Cdr, Charge | None]]
+    calls: frozenset[str]
+    """Those that live: a stop ends them, so that their agents and queues move on, and their records come."""
+
+    @classmethod
+    def of(cls, live: Any, records: list[tuple[Cdr, Charge | None]]) -> "Told":
+        board = msgspec.convert(live, LiveState, from_attributes=True)
+        return cls(
+            {one.id: (str(one.state), one.reason, one.registered) for one in board.agents},
+            {one.id: (str(one.state), one.waiting_count, one.offered_today, one.answered_today) for one in board.queues},
+            {cdr.id: (cdr, charge) for cdr, charge in records},
+            frozenset(call.id for call in board.calls),
+        )
+
+    def must_be(self, later: "Told") -> None:
+        assert {id_: later.records.get(id_) for id_ in self.records} == self.records
+        assert not later.calls
+        assert later.records.keys() - self.records.keys() <= self.calls
+        assert later.agents.keys() == self.agents.keys()
+        if not self.calls:
+            assert (later.agents, later.queues) == (self.agents, self.queues)
 
 
 class ServiceProcess:
@@ -43,6 +88,7 @@ class ServiceProcess:
             | settings
         )
         self._process: asyncio.subprocess.Process | None = None
+        self._is_provisioned = False
         self.api = ApiClient(f"http://{HOST}:{self.http}")
         self._desk = ThreadPoolExecutor(1)  # a connection belongs to its thread, so one thread makes all calls and closes it
 
@@ -76,7 +122,48 @@ class ServiceProcess:
         return said.decode()
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Send the signal to the process and wait for its end; returns the exit status."""
+        """Send the signal to the process and wait for its end; returns the exit status.
+
+        After a stop in order what is on disk is read, and must tell what the service told.
+        """
+        assert self._process is not None
+        in_order = number is signal.SIGTERM and self._is_provisioned
+        before = await self.told() if in_order else None
+        status = await self._end(number)
+        if before is not None:
+            before.must_be(await self.told_by_disk())
+        return status
+
+    async def restart(self) -> None:
+        """Stop in order and start again on the same data: the new process must tell what the old one told."""
+        before = await self.told()
+        assert await self._end(signal.SIGTERM) == 0
+        await self.start()
+        await self.log_in()
+        before.must_be(await self.told())
+
+    async def told(self) -> Told:
+        """What the API says."""
+        if self.api.token is None:
+            await self.log_in()
+        live = await self.call(self.api.get, "/api/v1/live")
+        records = [(convert(one["cdr"], Cdr), convert(one["charge"], Charge | None)) for one in await self.call(self._all_cdrs)]
+        return Told.of(live, records)
+
+    async def told_by_disk(self) -> Told:
+        """What the journal, folded from its first entry, and the database say while no process runs."""
+        (journal,) = {file.parent for file in self.folder.glob(f"data/tenants/{TENANT}/**/journal-*.log")}
+        url = self._environment.get("FERNAMT_DATABASE__TENANT_URL", "sqlite+aiosqlite:///{folder}/tenant.sqlite")
+        database = create_async_engine(url.format(tenant=TENANT, folder=self.folder / "data" / "tenants" / TENANT))
+        try:
+            async with database.connect() as connection:
+                found = await store.find(connection, store.Filter(), store.Page(limit=500))
+        finally:
+            await database.dispose()
+        entries = [same_when_read(entry) for entry in read(journal)]
+        return Told.of(fold(entries, TenantId(TENANT)).live(), [(entry.cdr, entry.charge) for entry in found.entries])
+
+    async def _end(self, number: signal.Signals) -> int:
         assert self._process is not None
         await self.call(self.api.close)
         with contextlib.suppress(ProcessLookupError):
@@ -104,7 +191,9 @@ class ServiceProcess:
 
     async def provision(self, agents: tuple[str, ...] = ("anna", "ben"), **trunk: object) -> dict[str, dict]:
         """A tenant with a menu on 600 and a queue on 601; returns the agents' devices. Afterwards `api` is its administrator."""
-        return await self.call(self._provision, agents, trunk)
+        devices = await self.call(self._provision, agents, trunk)
+        self._is_provisioned = True
+        return devices
 
     def _provision(self, agents: tuple[str, ...], trunk: dict) -> dict[str, dict]:
         api = self.api
@@ -167,16 +256,23 @@ class ServiceProcess:
         return SyntheticPhone(self.sip, user=device["username"], password=f"{name}-secret-0815")
 
 
+def convert(document: Any, kind: Any) -> Any:
+    """A record as JSON told it."""
+    return msgspec.convert(document, kind, strict=False)
+
+
 @contextlib.asynccontextmanager
 async def service(folder: Path, *arguments: str, **settings: str) -> AsyncIterator[ServiceProcess]:
     running = ServiceProcess(folder, **settings)
     await running.start(*arguments)
     try:
         yield running
-    finally:
         if running.is_running:
             await running.stop()
+    finally:
+        if running.is_running:  # what went wrong is on its way already
+            await running._end(signal.SIGTERM)
         running.close()
 
 
-__all__ = ["ADMIN", "OPERATOR", "TENANT", "ApiError", "ServiceProcess", "service"]
+__all__ = ["ADMIN", "OPERATOR", "TENANT", "ApiError", "ServiceProcess", "Told", "service"]

@@ -3,7 +3,8 @@ import json
 
 import pytest
 
-from load.self_test import Step, StepFailed, Steps, check, command, expect, print_step
+from load.api_client import ApiError
+from load.self_test import SelfTest, Step, StepFailed, Steps, check, command, differences, expect, print_step
 
 
 async def noop():
@@ -70,6 +71,53 @@ def test_line_shows_name_and_detail(capsys):
     assert capsys.readouterr().out.split() == ["FAILED", "cdr", "12", "ms", "no", "record"]
 
 
+def test_what_a_restart_changed_is_named_with_both_values():
+    before = {"agent anna": {"state": "ready"}, "record c1": {"outcome": "answered"}, "trunk carrier": {"up": True}}
+    assert differences(before, dict(before)) == []
+    after = {"agent anna": {"state": "logged_off"}, "trunk carrier": {"up": True}, "call c2": {"state": "queued"}}
+    assert differences(before, after) == [
+        "agent anna was {'state': 'ready'} and is {'state': 'logged_off'}",
+        "record c1 was {'outcome': 'answered'} and is None",
+        "call c2 was None and is {'state': 'queued'}",
+    ]
+
+
+class _Forgetful:
+    """An instance whose data are gone after its restart."""
+
+    url = "http://127.0.0.1:1"
+
+    def __init__(self):
+        self.told = [{"record c1": {"outcome": "answered"}}, {}]
+        self.restarts = 0
+
+    async def restart(self):
+        self.restarts += 1
+
+
+async def test_a_service_that_forgets_over_a_restart_fails_by_what_it_forgot(monkeypatch):
+    instance = _Forgetful()
+    test = SelfTest(instance, Steps(lambda _step: None))
+    monkeypatch.setattr(test, "_told", lambda: instance.told[instance.restarts])
+    monkeypatch.setattr(test.admin, "log_in", lambda *_who: None)
+    await test.steps.run("same after a restart", test.check_restart)
+    (step,) = test.steps.done
+    assert not step.ok
+    assert step.detail == "record c1 was {'outcome': 'answered'} and is None"
+
+
+async def test_a_tenant_that_does_not_open_again_is_said_to_be_shut(monkeypatch):
+    def refuses(*_who):
+        raise ApiError("POST", "/api/v1/login", 401, "Tenant, user name or password is wrong.")
+
+    instance = _Forgetful()
+    test = SelfTest(instance, Steps(lambda _step: None))
+    monkeypatch.setattr(test, "_told", lambda: instance.told[0])
+    monkeypatch.setattr(test.admin, "log_in", refuses)
+    await test.steps.run("same after a restart", test.check_restart)
+    assert test.steps.done[0].detail.startswith("tenant check did not open again: POST /api/v1/login: 401")
+
+
 @pytest.mark.interop
 @pytest.mark.slow
 async def test_instance_that_cannot_start_fails_by_name(monkeypatch):
@@ -85,7 +133,7 @@ async def test_instance_that_cannot_start_fails_by_name(monkeypatch):
 async def test_service_of_this_checkout_passes_its_self_test():
     result = await check(lambda _step: None, limit_s=100.0)
     assert [(step.name, step.detail) for step in result.steps if not step.ok] == []
-    assert len(result.steps) == 19
+    assert len(result.steps) == 20
 
 
 @pytest.mark.interop

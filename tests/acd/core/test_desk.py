@@ -9,7 +9,7 @@ from acd.core import events as e
 from acd.core import inputs as i
 from acd.core.configuration import Number, Reason, Site, ToAgent, ToOutside, ToQueue, Trunk
 from acd.core.errors import IllegalTransition, UnknownName
-from tests.acd.core.shell import Phone, Shell, agent, call, house, open_house, queue
+from tests.acd.core.shell import QUOTE, Phone, Shell, agent, call, house, open_house, queue
 
 NEVER = Phone(answers_after_s=None)
 
@@ -153,10 +153,10 @@ def test_recording_ends_with_the_agent_s_part() -> None:
 
 def test_click_to_dial_rings_the_agent_first_then_the_number() -> None:
     shell = open_house(house(agents=(agent("anna", outbound_caller_id="+498912345", auto_answer=True),)))
-    shell.send(i.Dial(agent="anna", call="d", number="+4930123", quote={"per_minute": "0.02"}))
+    shell.send(i.Dial(agent="anna", call="d", number="+4930123", quote=QUOTE))
     first = shell.done(f.OriginateToAgent)[0]
     assert (first.auto_answer, first.calling) == (True, "+4930123")
-    assert shell.of(e.CallOffered)[0].quote == {"per_minute": "0.02"}
+    assert shell.of(e.CallOffered)[0].quote == QUOTE
     shell.run(2)
     placed = shell.done(f.OriginateToOutside)[0]
     assert (placed.number, placed.caller_id, placed.trunk) == ("+4930123", "+498912345", "pbx")

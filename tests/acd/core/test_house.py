@@ -218,7 +218,8 @@ def test_the_live_board_is_plain_values() -> None:
 def test_legs_whose_quality_never_came_are_forgotten() -> None:
     shell = open_house()
     call(shell, name="lost")
-    shell.engine.handle(i.LegReleased(leg="lost-in"), shell.now)
+    shell.send(i.LegReleased(leg="lost-in"))
     assert set(shell.engine.state.ended_legs) == {"lost-in", "lost.1"}
-    shell.engine.handle(i.CallArrived(call="x", leg="x-in", trunk="pbx", called="none"), shell.now + 121)
+    shell.now += 121
+    call(shell, "none", name="x")
     assert set(shell.engine.state.ended_legs) == {"x-in"}

@@ -23,7 +23,7 @@ def pbx_house(*, upload_kbits: int | None = None, **more) -> TenantConfiguration
 
 
 def opened(configuration: TenantConfiguration, **phones: Phone) -> Shell:
-    shell = Shell(open_house(configuration, ready=False).engine, phones=dict(phones))
+    shell = open_house(configuration, ready=False, **phones)
     for one in configuration.agents:
         for binding in list(shell.engine.state.agents[one.id].bindings):
             shell.send(i.DeviceUnregistered(agent=one.id, contact=binding))

@@ -135,7 +135,7 @@ class Interleavings(RuleBasedStateMachine):
     @invariant()
     def the_fold_is_the_state(self) -> None:
         if hasattr(self, "storm"):
-            assert self.storm.mirror.state_hash() == self.storm.engine.state_hash()
+            self.storm.reader.compare(self.storm.engine)
 
     def teardown(self) -> None:
         if hasattr(self, "storm"):

@@ -7,6 +7,7 @@ from acd.core.replay import fold
 from acd.errors import JournalDamaged
 from acd.journal import read
 from tests.releases.vectors import HOUSES, Vector, vectors
+from tests.servers import DATABASES
 from tests.vectors.releases.public_state import public_state
 
 KNOWN_FAULT = pytest.mark.xfail(
@@ -56,3 +57,11 @@ def test_a_vector_holds_what_its_readme_says(vector, unpacked):
     up = {tenant: len(told["state"]["calls"]) for tenant, told in vector.journals.items() if told["state"]["calls"]}
     assert up == {"orderly": {}, "killed": {"cafe": 5, "hotel": 1}}[vector.house]
     assert {tenant for tenant, told in vector.journals.items() if not told["read_by_the_release"]} == {"werbung"} & set(vector.tenants)
+
+
+@pytest.mark.parametrize("kind", DATABASES)
+def test_every_word_of_the_release_occurs(kind):
+    """0.1.0 knows 53 events and 33 inputs (`acd/core/events.py`, `acd/core/inputs.py` at that release)."""
+    journals = [told for vector in vectors("0.1.0") if vector.kind == kind for told in vector.journals.values()]
+    assert len({word for told in journals for word in told["events"]}) == 53
+    assert len({word for told in journals for word in told["inputs"]}) == 33

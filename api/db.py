@@ -200,11 +200,23 @@ async def prepare(url: URL, kind: Kind) -> None:
 async def _prepare(url: URL, kind: Kind) -> None:
     await _create_database(url)
     engine = create_async_engine(url, poolclass=NullPool)
+    if url.get_backend_name() == "sqlite":
+        event.listen(engine.sync_engine, "connect", _leave_transactions_to_us)
+        event.listen(engine.sync_engine, "begin", _begin)
     try:
         async with engine.begin() as connection:
             await connection.run_sync(upgrade, kind)
     finally:
         await engine.dispose()
+
+
+def _leave_transactions_to_us(connection: Any, _record: Any) -> None:
+    """Python's driver begins a transaction at the first INSERT: a CREATE TABLE before it would stay when the migration fails."""
+    connection.isolation_level = None
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def upgrade(connection: Connection, kind: Kind) -> None:

@@ -104,6 +104,7 @@ def mariadb_server() -> Iterator[Server]:
             "--innodb-flush-log-at-trx-commit=0",
             "--innodb-buffer-pool-size=32M",
             "--skip-log-bin",
+            "--innodb-file-per-table=0",
         ]
         with _running([*plain_user, *command], folder, "ready for connections", signal.SIGTERM) as pid:
             yield Server("mariadb", pid, f"mysql+asyncmy://root@127.0.0.1:{port}/mysql", folder)

@@ -1,16 +1,12 @@
-"""Runs the revisions of the control database on the connection that `api.db` hands over (Alembic environment)."""
+"""Runs the revisions of the control database on the connection that `api.db` hands over (Alembic environment).
+
+Today's tables are not known here: a revision says itself what it makes, names of keys included.
+"""
 
 from __future__ import annotations
 
 from alembic import context
 
-from api.kit.columns import ControlBase
-
-context.configure(
-    connection=context.config.attributes["connection"],
-    target_metadata=ControlBase.metadata,
-    render_as_batch=True,
-    compare_type=True,
-)
+context.configure(connection=context.config.attributes["connection"])
 with context.begin_transaction():
     context.run_migrations()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from api.kit import columns
+from api.migrations import types_0001 as types
 
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}

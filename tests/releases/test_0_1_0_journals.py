@@ -1,0 +1,59 @@
+"""Journals that 0.1.0 wrote, read with today's code: every entry is there, and the state after the last one is what 0.1.0 made of it."""
+
+import pytest
+
+from acd.core.ids import TenantId
+from acd.core.replay import fold
+from acd.journal import read
+from tests.releases.vectors import HOUSES, Vector, vectors
+from tests.servers import DATABASES
+from tests.vectors.releases.public_state import public_state
+
+
+def journals():
+    for vector in vectors("0.1.0"):
+        for tenant in vector.tenants:
+            yield pytest.param(vector, tenant, id=f"{vector}-{tenant}")
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory):
+    """Vector -> its data folder, unpacked once; the tests only read."""
+    folders = {}
+
+    def folder_of(vector: Vector):
+        if vector not in folders:
+            folders[vector] = vector.unpack(tmp_path_factory.mktemp(str(vector)))
+        return folders[vector]
+
+    return folder_of
+
+
+@pytest.mark.parametrize(("vector", "tenant"), list(journals()))
+def test_the_journal_is_read_whole_and_leads_to_the_state_it_led_to_then(vector, tenant, unpacked):
+    told = vector.journals[tenant]
+    entries = list(read(vector.journal(unpacked(vector), tenant)))
+    assert len(entries) == told["entries"]
+    assert (entries[-1].seq, entries[-1].now) == (told["last_seq"], told["last_now"])
+    assert [entry.seq for entry in entries] == list(range(1, told["last_seq"] + 1))
+    assert public_state(fold(entries, TenantId(tenant)).state) == told["state"]
+
+
+@pytest.mark.parametrize("vector", vectors("0.1.0"), ids=str)
+def test_a_vector_holds_what_its_readme_says(vector, unpacked):
+    """Who takes an entry out of a vector by accident takes a word out of the tests."""
+    data = unpacked(vector)
+    assert {folder.name for folder in (data / "tenants").iterdir()} == set(HOUSES[vector.house]) == set(vector.journals)
+    snapshots = {"orderly": {"kanzlei", "laden", "muster", "praxis", "werbung"}, "killed": {"hotel"}}
+    assert {file.parent.name for file in data.glob("tenants/*/snapshot")} == snapshots[vector.house]
+    up = {tenant: len(told["state"]["calls"]) for tenant, told in vector.journals.items() if told["state"]["calls"]}
+    assert up == {"orderly": {}, "killed": {"cafe": 5, "hotel": 1}}[vector.house]
+    assert {tenant for tenant, told in vector.journals.items() if not told["read_by_the_release"]} == {"werbung"} & set(vector.tenants)
+
+
+@pytest.mark.parametrize("kind", DATABASES)
+def test_every_word_of_the_release_occurs(kind):
+    """0.1.0 knows 53 events and 33 inputs (`acd/core/events.py`, `acd/core/inputs.py` at that release)."""
+    journals = [told for vector in vectors("0.1.0") if vector.kind == kind for told in vector.journals.values()]
+    assert len({word for told in journals for word in told["events"]}) == 53
+    assert len({word for told in journals for word in told["inputs"]}) == 33

@@ -69,6 +69,11 @@ class SipPort:
         self.user_agent.cancel_or_bye(session, self._now(), reason_header=reason_header)
         self._endpoint.flush()
 
+    def reinvite(self, session: str, sdp: bytes) -> None:
+        """Offer a change; `ReInviteAnswered` follows, 491 at once when another change is under way."""
+        self.user_agent.reinvite(session, sdp, self._now())
+        self._endpoint.flush()
+
     def accept_reinvite(self, session: str, sdp: bytes) -> None:
         self.user_agent.accept_reinvite(session, sdp, self._now())
         self._endpoint.flush()

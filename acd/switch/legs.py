@@ -49,9 +49,9 @@ class SwitchLeg:
     sdp_session: int = 0
     """Session id of our o= lines; one a leg (RFC 8866 §5.2)."""
     playing: Play | None = None
-    """What was last played to it and has not ended."""
+    """What it is to hear: the last order of the core that has not ended."""
     partner: SwitchLeg | None = None
-    """The leg it is bridged with."""
+    """The leg it is to be bridged with."""
     is_confirmed: bool = False
     """The session stands (RFC 3261 §13.2.2.4): a change of it can be offered."""
     is_moving: bool = False
@@ -85,11 +85,6 @@ class SwitchLeg:
         if self.partner is not None:
             self.partner.partner = None
             self.partner = None
-
-    def media_lost(self, resume: Callable[[], None]) -> None:
-        """Its worker ended: what is ordered now waits for the next one, behind `resume`."""
-        self.media = None
-        self._awaiting_media.insert(0, resume)
 
     def media_opened(self, opened: LegOpened) -> None:
         self.media = opened

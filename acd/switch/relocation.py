@@ -67,6 +67,7 @@ class Relocation:
                     self._media.send(leg.call, control.CloseLeg(leg=leg.leg))
                 else:
                     leg.media_opened(answer)
+                    self._resume(leg)
             elif leg.is_gone:
                 return
             elif isinstance(answer, WorkerGone):
@@ -117,12 +118,14 @@ class Relocation:
         """Its worker has ended."""
         log.info("= %s: its media worker ended, it moves", leg.leg)
         leg.is_moving = True
-        leg.media_lost(lambda: self._resume(leg))
+        leg.media = None
         self._open_again(leg)
 
     def _resume(self, leg: SwitchLeg) -> None:
-        """The new ports are open: what was heard is heard again."""
-        if leg.plan is not None:
+        """The ports are open: what is in force begins, or goes on."""
+        if leg.is_gone:
+            return
+        if leg.is_moving and leg.plan is not None:
             self._hands.describe_media(leg)
         partner = leg.partner
         if partner is None:

@@ -181,38 +181,30 @@ class Switch:
 
     def _play(self, leg: SwitchLeg, effect: do.PlaySounds) -> None:
         sounds = tuple([name if "/" in name else f"{effect.language}/{name}" for name in effect.sounds])
-        play = control.Play(leg=leg.leg, play=effect.play, sounds=sounds, loop=effect.loop)
-
-        def begin() -> None:
-            leg.playing = play
-            self._media.send(leg.call, play)
-
-        leg.when_media_is_open(begin)
+        leg.playing = control.Play(leg=leg.leg, play=effect.play, sounds=sounds, loop=effect.loop)
+        self._order(leg, leg.playing)
 
     def _stop_sounds(self, leg: SwitchLeg, _effect: do.StopSounds) -> None:
-        def stop() -> None:
-            leg.playing = None
-            self._media.send(leg.call, control.Stop(leg=leg.leg))
-
-        leg.when_media_is_open(stop)
+        leg.playing = None
+        self._order(leg, control.Stop(leg=leg.leg))
 
     def _disconnect(self, leg: SwitchLeg, _effect: do.DisconnectLegs) -> None:
-        def disconnect() -> None:
-            leg.part()
-            self._media.send(leg.call, control.Unbridge(leg=leg.leg))
+        leg.part()
+        self._order(leg, control.Unbridge(leg=leg.leg))
 
-        leg.when_media_is_open(disconnect)
+    def _order(self, leg: SwitchLeg, order: control.Request) -> None:
+        """Tell the worker. A leg without ports hears what is in force when it has some."""
+        if leg.media is not None:
+            self._media.send(leg.call, order)
 
     def _connect(self, _tenant: TenantId, effect: do.ConnectLegs) -> None:
         a, b = self._legs.get(effect.a), self._legs.get(effect.b)
         if a is None or b is None or a.is_gone or b.is_gone:
             return
 
-        def bridge() -> None:
-            a.join(b)
-            self._media.send(a.call, control.Bridge(a=a.leg, b=b.leg))
-
-        a.when_media_is_open(lambda: b.when_media_is_open(bridge))
+        a.join(b)
+        if b.media is not None:
+            self._order(a, control.Bridge(a=a.leg, b=b.leg))
 
     def _answer(self, leg: SwitchLeg) -> None:
         if leg.phase is not Phase.ARRIVED or leg.session is None or leg.media is None:

@@ -1,4 +1,4 @@
-"""A media worker is killed: nobody is dropped, everybody hears again, and the core knows nothing of it (RFC 3261 §14.1, RFC 3264 §8.3.1)."""
+"""A media worker is killed: nobody is dropped, everybody hears again, and no call changes its state (RFC 3261 §14.1, RFC 3264 §8.3.1)."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ import pytest
 
 from acd.core import inputs
 from acd.core.ids import AgentId
-from load.hearing import has_tone
+from load.hearing import has_sound, has_tone
 from load.phones import PhoneCall, SyntheticPhone
 from media.frame import FRAME_SAMPLES
 from media.recorder import salvage
@@ -47,7 +47,7 @@ async def hears_something(call: PhoneCall) -> None:
     audio = call.audio
     start = audio.position
     async with asyncio.timeout(10):
-        while not np.abs(audio.heard(start).astype(np.int32)).max(initial=0) > 500:
+        while not has_sound(audio.heard(start)):
             await audio.wait_for(FRAME_SAMPLES, 10)
 
 
@@ -73,6 +73,9 @@ async def test_callers_who_wait_hear_music_again_and_keep_their_places(tmp_path,
         lost = sum(service.voice._media.place(call.id) == 0 for call in service.voice.live(TENANT).calls)
         assert lost == {1: 3, 2: 2}[workers]  # placed in turn on the worker with the fewest calls
         kill_worker(service)
+        await counted(service, "workers_lost", 1)
+        calls.append(await (await service.caller("+498944")).call("601"))
+        await calls[-1].answered()  # also where no worker is up at the moment
         await counted(service, "legs_moved", lost)
         await asyncio.gather(*(hears_something(call) for call in calls))
         anna = await ready(service, "anna")
@@ -83,14 +86,13 @@ async def test_callers_who_wait_hear_music_again_and_keep_their_places(tmp_path,
             await hear_each_other(call, offered)
             call.hang_up()
             await offered.ended()
-        assert {entry.cdr.outcome for entry in await service.cdrs(3)} == {"answered"}
+        assert {entry.cdr.outcome for entry in await service.cdrs(4)} == {"answered"}
         counters = service.voice.switch.counters
         assert (counters["workers_lost"], counters["legs_moved"], counters["legs_move_failed"]) == (1, lost, 0)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-async def test_two_who_talk_hear_each_other_again_and_the_record_knows_no_break(tmp_path, workers):
-    async with running(tmp_path, media_workers=workers) as service:
+async def test_two_who_talk_hear_each_other_again_and_the_record_knows_no_break(tmp_path):
+    async with running(tmp_path, media_workers=2) as service:
         anna = await ready(service, "anna")
         call = await (await service.caller()).call("601")
         offered = await anna.incoming()
@@ -131,17 +133,6 @@ async def test_a_phone_that_rang_through_the_loss_is_heard_when_it_is_answered(t
         await offered.answer()
         await hear_each_other(call, offered)
         await counted(service, "legs_moved", 2)
-
-
-async def test_a_caller_who_comes_while_no_worker_is_up_is_taken_when_one_is(tmp_path):
-    async with running(tmp_path) as service:
-        first = await (await service.caller()).call("601")
-        await first.answered()
-        kill_worker(service)
-        await counted(service, "workers_lost", 1)
-        second = await (await service.caller("+498977")).call("601")
-        await second.answered()
-        await asyncio.gather(hears_something(first), hears_something(second))
 
 
 async def test_a_phone_that_refuses_the_change_is_released_and_the_others_wait_on(tmp_path):
@@ -218,6 +209,7 @@ async def test_a_recording_goes_on_in_a_second_file_and_the_record_has_both(tmp_
         await on_disk(files / f"{service.voice.live(TENANT).calls[0].id}-r1.wav")
         kill_worker(service)
         await on_disk(files / f"{service.voice.live(TENANT).calls[0].id}-r2.wav")
+        await asyncio.gather(offered.hears_tone(440), call.hears_tone(1100), offered.send_tone(1100, 1))
         call.hang_up()
         (entry,) = await service.cdrs()
         first, second = entry.cdr.recordings
@@ -225,7 +217,7 @@ async def test_a_recording_goes_on_in_a_second_file_and_the_record_has_both(tmp_
         for one in (first, second):
             assert one.legs == (f"{entry.cdr.id}.0", f"{entry.cdr.id}.1")
             with wave.open(one.path) as file:
-                assert file.getnframes() * 1000 // file.getframerate() == one.duration_ms
+                assert file.getnframes() * 1000 // file.getframerate() == one.duration_ms > 0
                 caller = np.frombuffer(file.readframes(file.getnframes()), dtype="<i2")[::2]
             assert has_tone(caller[-1600:], 440)
 

@@ -182,6 +182,7 @@ class ReInvite:
 
     def send_ack(self, now: float, response: Response) -> None:
         self.session.dialog_now.refresh_target(response)
+        self.session.challenge_rounds = 0  # the next one is a new attempt
         if self.state is not State.CLOSED:
             self.session.local_sdp = self.offer or self.session.local_sdp
             self.session.renew(agree_as_uac(response), now)

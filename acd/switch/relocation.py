@@ -41,6 +41,7 @@ class Hands(Protocol):
     @property
     def sip(self) -> SipPort: ...
     def describe_media(self, leg: SwitchLeg) -> None: ...
+    def adopt(self, leg: SwitchLeg, plan: media_plan.MediaPlan) -> None: ...
     def lose(self, leg: SwitchLeg, cause: str) -> None: ...
     def without_media(self, leg: SwitchLeg, reason: str) -> None: ...
 
@@ -168,12 +169,12 @@ class Relocation:
             return
         if event.status < 300:
             try:
-                leg.plan = media_plan.agreed(offered, event.sdp)
+                plan = media_plan.agreed(offered, event.sdp)
             except media_plan.NoCommonMedia as error:
                 self._refused(leg, str(error))
                 return
             leg.local = offered
-            self._hands.describe_media(leg)
+            self._hands.adopt(leg, plan)
             self.settle(leg)
         elif event.status in {408, 481}:  # the dialog is dead (§12.2.1.2): SessionEnded follows
             self._counters["legs_move_failed"] += 1

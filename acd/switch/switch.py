@@ -722,19 +722,25 @@ class Switch:
             self._relocation.settle(leg)
             return
         try:
-            leg.local, leg.plan = media_plan.answer(media_plan.read(event.sdp), leg.media, self._codecs(leg), leg.sdp_session, leg.local)
+            leg.local, plan = media_plan.answer(media_plan.read(event.sdp), leg.media, self._codecs(leg), leg.sdp_session, leg.local)
         except media_plan.NoCommonMedia as error:
             self.sip.reject_reinvite(event.session, 488)
             log.info("= %s: re-INVITE without common media: %s", leg.leg, error)
             return
-        held = leg.plan.is_hold
-        was_held, leg.holding = leg.holding, held
-        self.describe_media(leg)
         self.sip.accept_reinvite(event.session, leg.local.to_bytes())
+        self.adopt(leg, plan)
         self._relocation.settle(leg)
-        if held and not was_held:
+
+    def adopt(self, leg: SwitchLeg, plan: media_plan.MediaPlan) -> None:
+        """A change of the session was agreed on, whoever offered it: the media follow, and the core hears of a hold."""
+        previous, leg.plan = leg.plan, plan
+        was_held = leg.holding
+        if previous is None or plan.is_hold != previous.is_hold:
+            leg.holding = plan.is_hold
+        self.describe_media(leg)
+        if leg.holding and not was_held:
             self._report(leg.tenant, inputs.LegHeldByParty(leg=leg.leg))
-        elif was_held and not held:
+        elif was_held and not leg.holding:
             self._report(leg.tenant, inputs.LegRetrievedByParty(leg=leg.leg))
 
     def _refreshed(self, event: sip_events.ReInviteAnswered) -> None:
@@ -746,11 +752,11 @@ class Switch:
         if leg is None or leg.is_gone or leg.local is None or event.status >= 300 or event.sdp is None:
             return
         try:
-            leg.plan = media_plan.agreed(leg.local, event.sdp)
+            plan = media_plan.agreed(leg.local, event.sdp)
         except media_plan.NoCommonMedia as error:
             log.warning("! %s: the answer to our refresh cannot be used, media stay as they are: %s", leg.leg, error)
             return
-        self.describe_media(leg)
+        self.adopt(leg, plan)
 
     def _info(self, event: sip_events.InfoReceived) -> None:
         leg = self._by_session.get(event.session)

@@ -69,6 +69,10 @@ class Hands:
         if leg.media is not None:
             self.described.append((leg.leg, leg.media.rtp_port))
 
+    def adopt(self, leg, plan) -> None:
+        leg.plan = plan
+        self.describe_media(leg)
+
     def lose(self, leg, cause) -> None:
         leg.is_gone = True
         self.over.append((leg.leg, cause))

@@ -135,33 +135,23 @@ async def test_a_phone_that_rang_through_the_loss_is_heard_when_it_is_answered(t
         await counted(service, "legs_moved", 2)
 
 
-async def test_a_phone_that_refuses_the_change_is_released_and_the_others_wait_on(tmp_path):
-    async with running(tmp_path) as service:
-        stubborn, willing = await service.caller("+498911"), await service.caller("+498922")
-        stubborn.refuses_changes_with = 488
-        refusing, waiting = await stubborn.call("601"), await willing.call("601")
-        await asyncio.gather(refusing.answered(), waiting.answered())
-        kill_worker(service)
-        assert await refusing.ended() == "remote"
-        await hears_something(waiting)
-        (entry,) = await service.cdrs()
-        assert entry.cdr.cause == "error"
-        assert service.voice.switch.counters["legs_move_failed"] == 1
-        anna = await ready(service, "anna")
-        assert (await anna.incoming()).calling == "+498922"
-
-
-async def test_who_talks_with_a_phone_that_refuses_the_change_is_released_with_it(tmp_path):
-    """As the core says of any party that is gone."""
+async def test_a_phone_that_refuses_the_change_is_released_with_its_partner_and_the_others_wait_on(tmp_path):
+    """What becomes of the partner is for the core to say: it releases who talks with a party that is gone."""
     async with running(tmp_path) as service:
         anna = await ready(service, "anna")
         anna.refuses_changes_with = 488
-        call = await (await service.caller()).call("601")
+        talking = await (await service.caller("+498911")).call("601")
         offered = await anna.incoming()
         await offered.answer()
+        waiting = await (await service.caller("+498922")).call("601")
+        await waiting.answered()
         kill_worker(service)
         assert await offered.ended() == "remote"
-        assert await call.ended() == "remote"
+        assert await talking.ended() == "remote"
+        assert service.voice.switch.counters["legs_move_failed"] == 1
+        assert (await service.cdrs())[0].cdr.cause == "error"
+        await hears_something(waiting)
+        assert (await anna.incoming()).calling == "+498922"
 
 
 async def test_a_call_on_hold_stays_on_hold_and_its_music_plays_again(tmp_path):

@@ -201,7 +201,6 @@ class Switch:
         a, b = self._legs.get(effect.a), self._legs.get(effect.b)
         if a is None or b is None or a.is_gone or b.is_gone:
             return
-
         a.join(b)
         if b.media is not None:
             self._order(a, control.Bridge(a=a.leg, b=b.leg))
@@ -505,6 +504,8 @@ class Switch:
         recording = self._recordings[effect.recording] = Recording(tenant, effect.recording, effect.call, path, effect.legs)
 
         def begin() -> None:
+            if self._recordings.get(effect.recording) is not recording:
+                return  # its end was ordered before its legs had ports
             recording.is_begun = True
             self._media.send(effect.call, control.StartRecording(recording=effect.recording, path=path, legs=tuple(effect.legs)))
 
@@ -517,8 +518,14 @@ class Switch:
 
     def _end_recording(self, _tenant: TenantId, effect: do.EndRecording) -> None:
         recording = self._recordings.get(effect.recording)
-        if recording is not None:
+        if recording is None:
+            return
+        if recording.is_begun:
             self._media.send(recording.call, control.StopRecording(recording=effect.recording))
+            return
+        del self._recordings[effect.recording]
+        never = inputs.RecordingEnded(recording=effect.recording, path=recording.path, duration_ms=0, error="its legs never had ports")
+        self._report(recording.tenant, never)
 
     # ------------------------------------------------------------------ screen pop
 

@@ -338,7 +338,7 @@ class CdrFeed:
         if conversation is None:
             return
         conversation.recordings.discard(event.recording)
-        if event.error is None and legs:
+        if legs and (event.error is None or event.duration_ms):  # one that broke off is a recording as far as it goes
             self._assembler.apply(facts.RecordingMade(conversation=call, at=at, legs=legs, path=event.path, duration_ms=event.duration_ms))
         self._finish_if_complete(conversation)
 

@@ -314,6 +314,9 @@ class PhoneCall:
 
     def _reinvited(self, sdp: bytes | None) -> None:
         bank = self.phone.bank
+        if self.phone.refuses_changes_with is not None:
+            bank.user_agent.reject_reinvite(self.session, self.phone.refuses_changes_with, bank.now())
+            return
         if sdp is None:
             assert self._local is not None
             self._offered = reoffer(self._local, self.audio.local, capabilities=self.phone.capabilities)
@@ -384,6 +387,8 @@ class SyntheticPhone:
         """Those that are not over."""
         self.on_incoming: Callable[[PhoneCall], None] | None = None
         """Called in the very moment of an INVITE, before any of its responses is out."""
+        self.refuses_changes_with: int | None = None
+        """A status for every re-INVITE it gets; None: it agrees to what it can."""
         self._takes_all = takes_all
         self._owns_bank = bank is None
         self._incoming: asyncio.Queue[PhoneCall] = asyncio.Queue()

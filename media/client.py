@@ -146,7 +146,10 @@ class _Worker:
     control: _Control | None = None
     """None: it is not running."""
     task: asyncio.Task[None] | None = None
-    legs: set[str] = field(default_factory=set)
+    legs: dict[str, int] = field(default_factory=dict)
+    """Those that are open -> their RTP port."""
+    avoid: tuple[int, ...] = ()
+    """Ports of its predecessor's legs: far ends go on sending there until they are told better."""
     waiting: dict[int, Callable[[_Answer | WorkerGone], None]] = field(default_factory=dict)
     restarts: int = 0
     calls: int = 0
@@ -229,6 +232,11 @@ class MediaPlane:
             self._call_workers[call_key] = worker
             self._call_legs[call_key] = set()
         return worker
+
+    @property
+    def is_up(self) -> bool:
+        """Whether there is a worker that takes legs; when not, `WorkerRestarted` tells of the next."""
+        return any(worker.control is not None for worker in self._workers)
 
     def forget(self, call_key: str) -> None:
         """A call that was placed and never opened a leg, or whose legs are none of our business any more."""
@@ -365,10 +373,11 @@ class MediaPlane:
         path = takeover.socket_path(self._control, worker.index)
         takeover.remove(path)  # of an earlier one that was killed: every worker that lives was taken over, or is ours and gone
         folders = [argument for folder in self._sounds for argument in ("--sounds", str(folder))]
+        avoid = ["--avoid-ports", ",".join(map(str, worker.avoid))] if worker.avoid else []
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "media.worker",
             "--control", str(path), "--ports", f"{worker.ports[0]}-{worker.ports[1]}",
-            "--parent", str(os.getpid()), "--orphan-s", str(self._orphan_s), "--log-level", self._log_level, *folders,
+            "--parent", str(os.getpid()), "--orphan-s", str(self._orphan_s), "--log-level", self._log_level, *folders, *avoid,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, env=_worker_environment(),
         )  # fmt: skip
         worker.process = process
@@ -407,7 +416,7 @@ class MediaPlane:
         if type(message) in _ANSWERS:
             assert isinstance(message, LegOpened | Refused | Status)
             if isinstance(message, LegOpened):
-                worker.legs.add(message.leg)
+                worker.legs[message.leg] = message.rtp_port
             tell = worker.waiting.pop(message.request, None)
             if tell is not None:
                 self._answer(tell, message)
@@ -417,7 +426,7 @@ class MediaPlane:
         if isinstance(message, Greeting | TakenOver | LegOpened | Refused | Status):
             return  # of a conversation that is not ours
         if isinstance(message, LegClosed):
-            worker.legs.discard(message.leg)
+            worker.legs.pop(message.leg, None)
             self._drop_leg(message.leg)
         self._tell(message)
 
@@ -445,13 +454,15 @@ class MediaPlane:
         if worker.control is not None:
             worker.control.close()
         worker.control = None
-        waiting, worker.waiting = worker.waiting, {}
-        for tell in waiting.values():
-            self._answer(tell, WorkerGone(f"media worker {worker.index} ended"))
         legs = tuple(sorted(worker.legs))
+        worker.avoid = tuple(sorted(worker.legs.values())) or worker.avoid
         worker.legs.clear()
         for call_key in [key for key, serving in self._call_workers.items() if serving is worker]:
             self.forget(call_key)
+        # After that, so that who asks again at once is placed on a worker that lives.
+        waiting, worker.waiting = worker.waiting, {}
+        for tell in waiting.values():
+            self._answer(tell, WorkerGone(f"media worker {worker.index} ended"))
         if not self._closing.is_set():
             log.error("! worker=%d lost with %d legs", worker.index, len(legs))
             self._tell(WorkerLost(worker.index, legs))

@@ -7,6 +7,7 @@ taken for the new caller's. Pure: `now` is monotonic seconds.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 
 from media.errors import PortsExhausted
 
@@ -17,11 +18,15 @@ QUARANTINE_S = 2.0
 class PortPool:
     """Pairs between `first` and `last`, handed out in turn, the longest unused first."""
 
-    def __init__(self, first: int, last: int, quarantine_s: float = QUARANTINE_S) -> None:
+    def __init__(self, first: int, last: int, quarantine_s: float = QUARANTINE_S, avoid: Collection[int] = ()) -> None:
+        """Args:
+        avoid: even ports to which packets of earlier calls still come: handed out after all others.
+        """
         if not 1 <= first <= last <= 0xFFFF:
             raise ValueError(f"ports {first}-{last} are no range")
         even = first + (first & 1)
-        self._free: deque[int] = deque(range(even, last, 2))
+        late = frozenset(avoid)
+        self._free: deque[int] = deque(sorted(range(even, last, 2), key=late.__contains__))
         if not self._free:
             raise ValueError(f"ports {first}-{last} hold no even/odd pair")
         self._resting: deque[tuple[float, int]] = deque()

@@ -21,9 +21,10 @@ import numpy as np
 
 from media.codecs.registry import CODECS
 from media.concealment import Concealer
+from media.errors import ParseError
 from media.frame import SAMPLE_RATE, Samples, silence
 from media.rtp.sequence import timestamp_distance
-from media.wave_file import HEADER_OCTETS, pcm_header
+from media.wave_file import HEADER_OCTETS, pcm_duration_ms, pcm_header
 
 FLUSH_S = 1.0
 TOLERANCE_SAMPLES = SAMPLE_RATE * 3 // 10
@@ -262,6 +263,25 @@ class RecordingWriter:
     def _report(self, ended: Ended) -> None:
         self.ended.append(ended)
         self.wake()
+
+
+def salvage(path: str) -> int:
+    """Make sure of a file whose worker died: what was written is forced to disk.
+
+    Returns: how many ms it plays; 0 when there is no such file, or nothing in it.
+    Raises: OSError: the disk does not take it.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return 0
+    try:
+        os.fsync(descriptor)
+        return pcm_duration_ms(os.pread(descriptor, HEADER_OCTETS, 0))
+    except ParseError:  # it died before the header was written
+        return 0
+    finally:
+        os.close(descriptor)
 
 
 def _write_all(descriptor: int, octets: bytes, offset: int) -> None:

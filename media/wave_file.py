@@ -17,6 +17,7 @@ from media.frame import SAMPLE_RATE
 HEADER_OCTETS = 44
 _CHUNK = Struct("<4sI")
 _FORMAT = Struct("<HHIIHH")
+_SIZE = Struct("<I")
 
 
 class WaveFormat(IntEnum):
@@ -40,6 +41,20 @@ def pcm_header(channels: int, data_octets: int) -> bytes:
             _CHUNK.pack(b"data", size),
         )
     )
+
+
+def pcm_duration_ms(header: bytes) -> int:
+    """How long a file plays whose first 44 octets these are, in the form of `pcm_header`.
+
+    Raises: ParseError: they are not.
+    """
+    if len(header) < HEADER_OCTETS or header[:4] != b"RIFF" or header[8:16] != b"WAVEfmt " or header[36:40] != b"data":
+        raise ParseError("not the header of a recording")
+    *_, octets_per_s, _, _ = _FORMAT.unpack_from(header, 20)
+    (octets,) = _SIZE.unpack_from(header, 40)
+    if not octets_per_s:
+        raise ParseError("not the header of a recording")
+    return int(octets) * 1000 // int(octets_per_s)
 
 
 def alaw_file(payload: bytes) -> bytes:

@@ -668,12 +668,21 @@ def seconds(text: str) -> float:
     return value
 
 
+def port_list(text: str) -> tuple[int, ...]:
+    """`20000,20002` to numbers, for argparse."""
+    try:
+        return tuple([int(port) for port in text.split(",")])
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of ports like 20000,20002") from error
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one worker until it is told to end, or until its main process is gone and nobody took over."""
     close_inherited()
     parser = argparse.ArgumentParser(prog="media.worker", description="Serves RTP for one main process.")
     parser.add_argument("--control", required=True, help="path of a unix socket, or host:port")
     parser.add_argument("--ports", type=port_range, default=(20000, 20998), help="RTP ports, as 20000-20998")
+    parser.add_argument("--avoid-ports", type=port_list, default=(), help="RTP ports to be used after all others, as 20000,20002")
     parser.add_argument("--sounds", type=Path, action="append", default=[], help="folder of sounds; stands in front of the packaged ones")
     parser.add_argument("--parent", type=int, help="the process that starts it; nothing is served when it is gone by then")
     parser.add_argument("--orphan-s", type=seconds, default=ORPHAN_S, help="how long legs are kept when the main process is gone (60)")
@@ -683,7 +692,7 @@ def main(arguments: list[str] | None = None) -> int:
     claim_resources()
     sounds = SoundLibrary(*options.sounds, PACKAGED_SOUNDS)
     sounds.preload()
-    worker = Worker(PortPool(*options.ports), sounds, orphan_s=options.orphan_s)
+    worker = Worker(PortPool(options.ports[0], options.ports[1], avoid=options.avoid_ports), sounds, orphan_s=options.orphan_s)
     signal.signal(signal.SIGTERM, lambda *_: worker.end())
     # Ctrl-C and a terminal that closes reach every process in it; the main process decides what they mean and tells us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -58,6 +58,7 @@ class Do(StrEnum):
     RESEND_ACK = auto()
     REPORT_ANSWER = auto()
     REPORT_GLARE = auto()
+    REPORT_REQUEST_PENDING = auto()
     REPORT_RECEIVED = auto()
     REPORT_CONFIRMED = auto()
     REPORT_CANCELLED = auto()
@@ -82,7 +83,7 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
         Input.SESSION_ENDED:    to(State.CLOSED),
     },
     State.SENT: {
-        Input.SEND:             to(State.SENT, Do.REPORT_GLARE),
+        Input.SEND:             to(State.SENT, Do.REPORT_REQUEST_PENDING),
         Input.INVITE:           to(State.SENT, Do.SEND_491),  # §14.2: "MUST return a 491"
         Input.RESPONSE_2XX:     to(State.IDLE, Do.SEND_ACK, Do.REPORT_ANSWER),
         Input.RESPONSE_491:     to(State.RETRY_WAIT, Do.START_RETRY_TIMER),
@@ -91,14 +92,14 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
         Input.SESSION_ENDED:    to(State.CLOSED),
     },
     State.RETRY_WAIT: {
-        Input.SEND:             to(State.RETRY_WAIT, Do.REPORT_GLARE),
+        Input.SEND:             to(State.RETRY_WAIT, Do.REPORT_REQUEST_PENDING),
         Input.TIMER_RETRY:      to(State.SENT, Do.SEND_AGAIN),
         # Theirs comes first. Our old offer is not sent after it (what is answered now outdates it): the application offers anew.
         Input.INVITE:           to(State.RECEIVED, Do.STOP_RETRY_TIMER, Do.REPORT_GLARE, Do.REPORT_RECEIVED),
         Input.SESSION_ENDED:    to(State.CLOSED, Do.STOP_RETRY_TIMER),
     },
     State.RECEIVED: {
-        Input.SEND:             to(State.RECEIVED, Do.REPORT_GLARE),
+        Input.SEND:             to(State.RECEIVED, Do.REPORT_REQUEST_PENDING),
         Input.INVITE:           to(State.RECEIVED, Do.SEND_500),  # §14.2: a second INVITE before the final response to the first
         Input.ACCEPT:           to(State.ANSWERED, Do.SEND_2XX),
         Input.REJECT:           to(State.IDLE, Do.SEND_REFUSAL),
@@ -106,7 +107,7 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
         Input.SESSION_ENDED:    to(State.CLOSED, Do.SEND_487),
     },
     State.ANSWERED: {
-        Input.SEND:             to(State.ANSWERED, Do.REPORT_GLARE),
+        Input.SEND:             to(State.ANSWERED, Do.REPORT_REQUEST_PENDING),
         Input.INVITE:           to(State.ANSWERED, Do.SEND_491),
         Input.TIMER_2XX:        to(State.ANSWERED, Do.RESEND_2XX),
         Input.ACK:              to(State.IDLE, Do.STOP_2XX_TIMERS, Do.REPORT_CONFIRMED),
@@ -181,6 +182,7 @@ class ReInvite:
 
     def send_ack(self, now: float, response: Response) -> None:
         self.session.dialog_now.refresh_target(response)
+        self.session.challenge_rounds = 0  # the next one is a new attempt
         if self.state is not State.CLOSED:
             self.session.local_sdp = self.offer or self.session.local_sdp
             self.session.renew(agree_as_uac(response), now)
@@ -205,6 +207,10 @@ class ReInvite:
         if self.is_refresh:
             self.is_refresh = False  # the re-INVITE in its way refreshes as well
             return
+        self.session.agent.emit(ReInviteAnswered(self.session.id, None, 491))
+
+    def report_request_pending(self, _now: float, _argument: Any) -> None:
+        # Whatever is under way stays what it is; a refresh is never asked for while something is.
         self.session.agent.emit(ReInviteAnswered(self.session.id, None, 491))
 
     def start_retry_timer(self, now: float, _response: Response) -> None:

@@ -142,6 +142,10 @@ def recording_ended(x: Exchange, fact: i.RecordingEnded) -> None:
         x.drop(fact)
         return
     x.emit(RecordingKept(recording=fact.recording, call=known[0], path=fact.path, duration_ms=fact.duration_ms, error=fact.error))
+    call = x.state.calls.get(known[0])
+    if fact.broke_off and call is not None and call.recording == fact.recording and call.pair is not None:
+        a, b = call.pair
+        conversation.record(x, call, x.state.legs[a], x.state.legs[b])
 
 
 def quality_measured(x: Exchange, fact: i.QualityMeasured) -> None:

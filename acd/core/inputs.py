@@ -163,6 +163,8 @@ class RecordingEnded(_Input, frozen=True, kw_only=True):
     path: str
     duration_ms: int
     error: str | None = None
+    broke_off: bool = False
+    """Its media worker ended; nobody had asked for the end of the recording. What was written until then is kept."""
 
 
 class QualityMeasured(_Input, frozen=True, kw_only=True):

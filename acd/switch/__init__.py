@@ -2,6 +2,7 @@
 
 switch       one method an effect, one a SIP event, one a media report
 legs         what is held of one party
+relocation   legs whose media worker ended, to another one
 media_plan   SDP <-> stream parameters
 phones       registrations, digest, whose device it is, over a restart
 lines        trunks: registration at a carrier, probes, up or down

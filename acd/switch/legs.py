@@ -8,7 +8,8 @@ from enum import Enum
 
 from acd.core.ids import AgentId, CallId, LegId, RecordingId, TenantId, TrunkId
 from acd.switch.media_plan import MediaPlan
-from media.control import LegOpened
+from media.control import LegOpened, Play
+from sip.events import ReInviteReceived
 from sip.sdp.description import SessionDescription
 
 
@@ -47,6 +48,20 @@ class SwitchLeg:
     """Our last description, offer or answer."""
     sdp_session: int = 0
     """Session id of our o= lines; one a leg (RFC 8866 §5.2)."""
+    playing: Play | None = None
+    """What it is to hear: the last order of the core that has not ended."""
+    partner: SwitchLeg | None = None
+    """The leg it is to be bridged with."""
+    is_confirmed: bool = False
+    """The session stands (RFC 3261 §13.2.2.4): a change of it can be offered."""
+    is_moving: bool = False
+    """Its media worker ended, and the far end does not know its new ports yet; see `relocation`."""
+    asked: ReInviteReceived | None = None
+    """The far end's re-INVITE that we have not answered."""
+    offered: SessionDescription | None = None
+    """Our re-INVITE that is not answered."""
+    losses: list[float] = field(default_factory=list)
+    """When its workers ended, lately."""
     is_gone: bool = False
     """The leg is over for the switch; nothing is done with it any more."""
     _awaiting_media: list[Callable[[], None]] = field(default_factory=list)
@@ -57,6 +72,19 @@ class SwitchLeg:
             act()
         else:
             self._awaiting_media.append(act)
+
+    def join(self, other: SwitchLeg) -> None:
+        """The two are bridged: whatever either was bridged with, or heard played, ends."""
+        for leg in (self, other):
+            leg.part()
+            leg.playing = None
+        self.partner, other.partner = other, self
+
+    def part(self) -> None:
+        """It is bridged no longer, and nor is its partner."""
+        if self.partner is not None:
+            self.partner.partner = None
+            self.partner = None
 
     def media_opened(self, opened: LegOpened) -> None:
         self.media = opened
@@ -70,3 +98,7 @@ class Recording:
     tenant: TenantId
     recording: RecordingId
     call: CallId
+    path: str
+    legs: tuple[LegId, ...]
+    is_begun: bool = False
+    """The worker has been told."""

@@ -8,7 +8,7 @@ from functools import lru_cache
 from media.control import Codec, DescribeLeg, LegOpened
 from media.wire_cost import ChannelShape, IpVersion, channel_kbits
 from sip.errors import OfferRefused, ParseError
-from sip.sdp.description import SessionDescription
+from sip.sdp.description import Direction, SessionDescription
 from sip.sdp.offer_answer import (
     DEFAULT_PTIME_MS,
     PCMA,
@@ -17,6 +17,7 @@ from sip.sdp.offer_answer import (
     LocalMedia,
     NegotiatedAudio,
     audio_offer,
+    audio_slot,
     read_answer,
     reoffer,
 )
@@ -83,6 +84,22 @@ def offer(media: LegOpened, codecs: tuple[Codec, ...], session_id: int, previous
     if previous is not None:
         return reoffer(previous, _local(media), capabilities=_capabilities(codecs))
     return audio_offer(_local(media), session_id=session_id, capabilities=_capabilities(codecs))
+
+
+def moved(previous: SessionDescription, media: LegOpened, codec: Codec) -> SessionDescription:
+    """The offer that our side of a session is elsewhere now (RFC 3264 §8.3.1): codec and directions stay as they were agreed on."""
+    slot = audio_slot(previous)
+    direction = Direction.SENDRECV if slot is None else previous.direction_of(previous.media[slot])
+    return reoffer(previous, _local(media), capabilities=_capabilities((codec,)), direction=direction)
+
+
+def names(description: SessionDescription, media: LegOpened) -> bool:
+    """Whether the far end that has this description sends to these ports."""
+    slot = audio_slot(description)
+    if slot is None:
+        return False
+    connection = description.connection_of(description.media[slot])
+    return connection is not None and (connection.address, description.media[slot].port) == (media.address, media.rtp_port)
 
 
 def answer(

@@ -80,6 +80,11 @@ class SipPort:
         """
         self.user_agent.restore(session, kept, self._now(), credentials=credentials, answered=answered)
 
+    def reinvite(self, session: str, sdp: bytes) -> None:
+        """Offer a change; `ReInviteAnswered` follows, 491 at once when another change is under way."""
+        self.user_agent.reinvite(session, sdp, self._now())
+        self._endpoint.flush()
+
     def accept_reinvite(self, session: str, sdp: bytes) -> None:
         self.user_agent.accept_reinvite(session, sdp, self._now())
         self._endpoint.flush()

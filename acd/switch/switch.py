@@ -12,6 +12,8 @@ import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,7 +22,7 @@ from acd.clock import Clock
 from acd.config import VoiceSettings
 from acd.core import effects as do
 from acd.core import inputs
-from acd.core.ids import AgentId, CallId, LegId, PlayId, TenantId, TrunkId
+from acd.core.ids import AgentId, CallId, LegId, PlayId, RecordingId, TenantId, TrunkId
 from acd.core.inputs import Input
 from acd.directory import Directory
 from acd.errors import PriceRefused
@@ -32,10 +34,11 @@ from acd.switch.callers import arrival
 from acd.switch.legs import Phase, Recording, SwitchLeg
 from acd.switch.lines import credentials
 from acd.switch.phones import device_aor
+from acd.switch.relocation import Relocation
 from acd.switch.sip_port import SipPort
 from media import control
-from media.client import MediaPlane, PlaneReport, WorkerLost
-from media.errors import MediaError
+from media.client import MediaPlane, PlaneReport, WorkerLost, WorkerRestarted
+from media.recorder import salvage
 from sip import events as sip_events
 from sip.errors import ParseError
 from sip.grammar import quote
@@ -111,6 +114,7 @@ class Switch:
         self._given_up: set[TenantId] = set()
         """Tenants whose exchange decides nothing any more."""
         self.counters: Counter[str] = Counter()
+        self._relocation = Relocation(media, self._addresses, self.counters, self)
         self._ids = 0
         self._of_tenant: Mapping[type, Callable[[TenantId, Any], None]] = {
             do.OriginateToAgent: self._originate,
@@ -139,6 +143,7 @@ class Switch:
             control.RecordingEnded: self._recorded,
             control.LegLatched: self._latched,
             WorkerLost: self._worker_lost,
+            WorkerRestarted: self._worker_restarted,
         }
         self.hears: Mapping[type, Callable[[Any], None]] = {
             sip_events.IncomingInvite: self._incoming,
@@ -149,6 +154,7 @@ class Switch:
             sip_events.SessionEnded: self._ended,
             sip_events.ReInviteReceived: self._reinvited,
             sip_events.ReInviteAnswered: self._refreshed,
+            sip_events.ReInviteCancelled: self._taken_back,
             sip_events.InfoReceived: self._info,
             sip_events.EndingFailed: self._not_ended,
         }
@@ -183,23 +189,29 @@ class Switch:
 
     def _play(self, leg: SwitchLeg, effect: do.PlaySounds) -> None:
         sounds = tuple([name if "/" in name else f"{effect.language}/{name}" for name in effect.sounds])
-        self._order(leg, control.Play(leg=leg.leg, play=effect.play, sounds=sounds, loop=effect.loop))
+        leg.playing = control.Play(leg=leg.leg, play=effect.play, sounds=sounds, loop=effect.loop)
+        self._order(leg, leg.playing)
 
     def _stop_sounds(self, leg: SwitchLeg, _effect: do.StopSounds) -> None:
+        leg.playing = None
         self._order(leg, control.Stop(leg=leg.leg))
 
     def _disconnect(self, leg: SwitchLeg, _effect: do.DisconnectLegs) -> None:
+        leg.part()
         self._order(leg, control.Unbridge(leg=leg.leg))
 
     def _order(self, leg: SwitchLeg, order: control.Request) -> None:
-        leg.when_media_is_open(lambda: self._media.send(leg.call, order))
+        """Tell the worker. A leg without ports hears what is in force when it has some."""
+        if leg.media is not None:
+            self._media.send(leg.call, order)
 
     def _connect(self, _tenant: TenantId, effect: do.ConnectLegs) -> None:
         a, b = self._legs.get(effect.a), self._legs.get(effect.b)
         if a is None or b is None or a.is_gone or b.is_gone:
             return
-        bridge = control.Bridge(a=a.leg, b=b.leg)
-        a.when_media_is_open(lambda: b.when_media_is_open(lambda: self._media.send(a.call, bridge)))
+        a.join(b)
+        if b.media is not None:
+            self._order(a, control.Bridge(a=a.leg, b=b.leg))
 
     def _answer(self, leg: SwitchLeg) -> None:
         if leg.phase is not Phase.ARRIVED or leg.session is None or leg.media is None:
@@ -214,7 +226,7 @@ class Switch:
                 self._gone(leg)
                 self._report(leg.tenant, inputs.LegReleased(leg=leg.leg, cause="error"))
                 return
-            self._describe(leg)
+            self.describe_media(leg)
         leg.phase = Phase.ANSWERED
         self.sip.accept(leg.session, leg.local.to_bytes())
 
@@ -319,7 +331,7 @@ class Switch:
                     headers=headers,
                 )
 
-        self._open_media(leg)
+        self._relocation.open(leg)
         leg.when_media_is_open(invite)
 
     def _ring_behind_trunk(self, leg: SwitchLeg, effect: do.OriginateToAgent) -> None:
@@ -400,7 +412,7 @@ class Switch:
                 patience_s=line.answer_within_s,
             )
 
-        self._open_media(leg)
+        self._relocation.open(leg)
         leg.when_media_is_open(invite)
 
     def _offer(self, leg: SwitchLeg, line: TrunkLine | None = None) -> bytes:
@@ -424,31 +436,25 @@ class Switch:
 
     # ------------------------------------------------------------------ media
 
-    def _open_media(self, leg: SwitchLeg) -> None:
-        def on_answer(answer: control.LegOpened | MediaError) -> None:
-            if isinstance(answer, control.LegOpened):
-                if leg.is_gone:
-                    self._media.send(leg.call, control.CloseLeg(leg=leg.leg))
-                else:
-                    leg.media_opened(answer)
-            elif not leg.is_gone:
-                log.warning("! %s: no media: %s", leg.leg, answer)
-                self.counters["media_refused"] += 1
-                self._without_media(leg, str(answer))
-
-        self._media.request_leg(leg.call, leg.leg, self._addresses.reaching(leg.peer), on_answer)
-
-    def _without_media(self, leg: SwitchLeg, reason: str) -> None:
-        if leg.phase is Phase.ARRIVED and leg.session is not None:
+    def without_media(self, leg: SwitchLeg, reason: str) -> None:
+        """No ports are to be had for a leg."""
+        if leg.phase is Phase.ANSWERED:
+            self.lose(leg, "error")
+        elif leg.phase is Phase.ARRIVED and leg.session is not None:
             self.sip.reject(leg.session, 503, headers=[_warning(MISCELLANEOUS, reason), ("Retry-After", "10")])
             self._gone(leg)
             self._report(leg.tenant, inputs.LegReleased(leg=leg.leg, cause="error"))
         else:
+            for session in list(leg.branches):
+                self.sip.cancel_or_bye(session)
             self._fail(leg, "congestion", detail=reason)
 
-    def _describe(self, leg: SwitchLeg) -> None:
+    def describe_media(self, leg: SwitchLeg) -> None:
+        """Tell the worker what was agreed on; a leg without ports is described when it has some."""
+        if leg.media is None:
+            return
         assert leg.plan is not None
-        silence = 0.0 if leg.holding else self._settings.media_silence_s
+        silence = 0.0 if leg.holding or leg.is_moving else self._settings.media_silence_s
         self._media.send(leg.call, leg.plan.describe(leg.leg, silence))
 
     def on_media(self, report: PlaneReport) -> None:
@@ -464,6 +470,9 @@ class Switch:
         outcome = report.outcome
         if outcome == "stopped":
             return
+        known = self._legs.get(LegId(report.leg))
+        if known is not None and known.playing is not None and known.playing.play == report.play:
+            known.playing = None
         if outcome == "unknown_sound":
             self.counters["unknown_sounds"] += 1
             log.warning("! %s: a sound of play %s is not there", report.leg, report.play)
@@ -476,7 +485,7 @@ class Switch:
             self._report(leg.tenant, inputs.QualityMeasured(leg=leg.leg, quality=msgspec.structs.asdict(report.quality)))
 
     def _silent_leg(self, report: control.LegSilent) -> None:
-        self._with(report.leg, lambda leg: self._lose(leg, "media_silent"))
+        self._with(report.leg, lambda leg: self.lose(leg, "media_silent"))
 
     def _recorded(self, report: control.RecordingEnded) -> None:
         recording = self._recordings.pop(report.recording, None)
@@ -493,32 +502,84 @@ class Switch:
         self.counters["workers_lost"] += 1
         for name in report.legs:
             self._measuring.pop(name, None)
-            self._with(name, lambda leg: self._lose(leg, "error"))
+            self._with(name, self._relocation.move)
+        lost = set(report.legs)
+        for recording in list(self._recordings.values()):
+            if recording.is_begun and not lost.isdisjoint(recording.legs):
+                del self._recordings[recording.recording]
+                self._spawn(self._break_off(recording))
+
+    def _worker_restarted(self, _report: WorkerRestarted) -> None:
+        self._relocation.worker_restarted()
+
+    async def _break_off(self, recording: Recording) -> None:
+        """Its worker ended: what is in the file is all there will be. Whether another one is begun is the core's to say."""
+        error = "its media worker ended"
+        duration_ms = 0
+        try:
+            duration_ms = await asyncio.to_thread(salvage, recording.path)
+        except OSError as fault:
+            error = f"{error}, and the file cannot be read: {fault}"
+        log.warning("! %s: recording %s broke off after %d ms: %s", recording.call, recording.recording, duration_ms, error)
+        ended = inputs.RecordingEnded(
+            recording=recording.recording, path=recording.path, duration_ms=duration_ms, error=error, broke_off=True
+        )
+        self._report(recording.tenant, ended)
 
     def _with(self, name: str, act: Callable[[SwitchLeg], None]) -> None:
         leg = self._legs.get(LegId(name))
         if leg is not None and not leg.is_gone:
             act(leg)
 
-    def _lose(self, leg: SwitchLeg, cause: str) -> None:
+    def lose(self, leg: SwitchLeg, cause: str) -> None:
         """End a leg from here because its media died, and say so to the core."""
         self._release(leg, cause)
         self._report(leg.tenant, inputs.LegReleased(leg=leg.leg, cause="media_silent" if cause == "media_silent" else "error"))
 
+    def _recording_path(self, tenant: TenantId, recording: RecordingId) -> Path:
+        return (self._settings.data / "tenants" / tenant / "recordings" / f"{recording.replace('/', '-')}.wav").resolve()
+
+    def recording_left_behind(self, tenant: TenantId, recording: RecordingId) -> inputs.RecordingEnded | None:
+        """What an earlier run left of a recording whose end nobody reported; None: there is no file."""
+        path = self._recording_path(tenant, recording)
+        try:
+            duration_ms = salvage(str(path))
+        except FileNotFoundError:
+            return None
+        except OSError as fault:
+            return inputs.RecordingEnded(recording=recording, path=str(path), duration_ms=0, error=f"the file cannot be read: {fault}")
+        error = "the exchange was gone when it ended"
+        return inputs.RecordingEnded(recording=recording, path=str(path), duration_ms=duration_ms, error=error)
+
     def _begin_recording(self, tenant: TenantId, effect: do.BeginRecording) -> None:
-        directory = self._settings.data / "tenants" / tenant / "recordings"
-        directory.mkdir(parents=True, exist_ok=True)
-        path = directory / f"{effect.recording.replace('/', '-')}.wav"
-        self._recordings[effect.recording] = Recording(tenant, effect.recording, effect.call)
-        begin = control.StartRecording(recording=effect.recording, path=str(path.resolve()), legs=tuple(effect.legs))
-        last = self._legs.get(effect.legs[-1])
-        if last is not None and not last.is_gone:
-            last.when_media_is_open(lambda: self._media.send(effect.call, begin))
+        recording_path = self._recording_path(tenant, effect.recording)
+        recording_path.parent.mkdir(parents=True, exist_ok=True)
+        path = str(recording_path)
+        recording = self._recordings[effect.recording] = Recording(tenant, effect.recording, effect.call, path, effect.legs)
+
+        def begin() -> None:
+            if self._recordings.get(effect.recording) is not recording:
+                return  # its end was ordered before its legs had ports
+            recording.is_begun = True
+            self._media.send(effect.call, control.StartRecording(recording=effect.recording, path=path, legs=tuple(effect.legs)))
+
+        for name in reversed(effect.legs):  # when the last of them is open
+            begin = partial(self._when_open, name, begin)
+        begin()
+
+    def _when_open(self, name: LegId, act: Callable[[], None]) -> None:
+        self._with(name, lambda leg: leg.when_media_is_open(act))
 
     def _end_recording(self, _tenant: TenantId, effect: do.EndRecording) -> None:
         recording = self._recordings.get(effect.recording)
-        if recording is not None:
+        if recording is None:
+            return
+        if recording.is_begun:
             self._media.send(recording.call, control.StopRecording(recording=effect.recording))
+            return
+        del self._recordings[effect.recording]
+        never = inputs.RecordingEnded(recording=effect.recording, path=recording.path, duration_ms=0, error="its legs never had ports")
+        self._report(recording.tenant, never)
 
     # ------------------------------------------------------------------ screen pop
 
@@ -606,7 +667,7 @@ class Switch:
         leg.agent, leg.trunk = agent, trunk.id if trunk is not None else None
         self._new_leg(leg)
         self._by_session[event.session] = leg
-        self._open_media(leg)
+        self._relocation.open(leg)
         asserted = request.headers.get("P-Asserted-Identity") if trunk is not None else None
         party = _name_addr(asserted) or request.from_
         calling, name = calling_number(party.uri.user), party.display_name
@@ -655,8 +716,10 @@ class Switch:
                 self._by_session.pop(session, None)
                 self.sip.cancel_or_bye(session, reason_header=causes.reason_header("answered_elsewhere"))
         leg.branches.clear()
-        self._describe(leg)
+        leg.is_confirmed = True
+        self.describe_media(leg)
         self._report(leg.tenant, inputs.LegAnswered(leg=leg.leg, dialog=self.sip.kept(event.session)))
+        self._relocation.settle(leg)
 
     def _confirmed(self, event: sip_events.SessionConfirmed) -> None:
         leg = self._by_session.get(event.session)
@@ -667,10 +730,12 @@ class Switch:
                 assert leg.local is not None
                 leg.plan = media_plan.agreed(leg.local, event.sdp)
             except media_plan.NoCommonMedia:
-                self._lose(leg, "error")
+                self.lose(leg, "error")
                 return
-            self._describe(leg)
+            self.describe_media(leg)
+        leg.is_confirmed = True
         self._report(leg.tenant, inputs.LegAnswered(leg=leg.leg))
+        self._relocation.settle(leg)
 
     def _failed(self, event: sip_events.SessionFailed) -> None:
         leg = self._by_session.pop(event.session, None)
@@ -701,39 +766,63 @@ class Switch:
 
     def _reinvited(self, event: sip_events.ReInviteReceived) -> None:
         leg = self._by_session.get(event.session)
-        if leg is None or leg.is_gone or leg.media is None:
+        if leg is None or leg.is_gone:
             self.sip.reject_reinvite(event.session, 481)
             return
+        leg.asked = event
+        leg.when_media_is_open(lambda: self._answer_reinvite(leg, event))
+
+    def _taken_back(self, event: sip_events.ReInviteCancelled) -> None:
+        leg = self._by_session.get(event.session)
+        if leg is not None:
+            leg.asked = None
+
+    def _answer_reinvite(self, leg: SwitchLeg, event: sip_events.ReInviteReceived) -> None:
+        if leg.asked is not event:
+            return
+        leg.asked = None
+        assert leg.media is not None
         if event.sdp is None:  # a refresh or an offerless re-INVITE: our offer goes back unchanged
             leg.local = media_plan.offer(leg.media, self._codecs(leg), leg.sdp_session, leg.local)
             self.sip.accept_reinvite(event.session, leg.local.to_bytes())
+            self._relocation.settle(leg)
             return
         try:
-            leg.local, leg.plan = media_plan.answer(media_plan.read(event.sdp), leg.media, self._codecs(leg), leg.sdp_session, leg.local)
+            leg.local, plan = media_plan.answer(media_plan.read(event.sdp), leg.media, self._codecs(leg), leg.sdp_session, leg.local)
         except media_plan.NoCommonMedia as error:
             self.sip.reject_reinvite(event.session, 488)
             log.info("= %s: re-INVITE without common media: %s", leg.leg, error)
             return
-        held = leg.plan.is_hold
-        was_held, leg.holding = leg.holding, held
-        self._describe(leg)
         self.sip.accept_reinvite(event.session, leg.local.to_bytes())
-        if held and not was_held:
+        self.adopt(leg, plan)
+        self._relocation.settle(leg)
+
+    def adopt(self, leg: SwitchLeg, plan: media_plan.MediaPlan) -> None:
+        """A change of the session was agreed on, whoever offered it: the media follow, and the core hears of a hold."""
+        previous, leg.plan = leg.plan, plan
+        was_held = leg.holding
+        if previous is None or plan.is_hold != previous.is_hold:
+            leg.holding = plan.is_hold
+        self.describe_media(leg)
+        if leg.holding and not was_held:
             self._report(leg.tenant, inputs.LegHeldByParty(leg=leg.leg))
-        elif was_held and not held:
+        elif was_held and not leg.holding:
             self._report(leg.tenant, inputs.LegRetrievedByParty(leg=leg.leg))
 
     def _refreshed(self, event: sip_events.ReInviteAnswered) -> None:
         """Our session refresh was answered with another description than before (RFC 4028 §7.4): the media may have moved."""
         leg = self._by_session.get(event.session)
+        if leg is not None and leg.offered is not None:  # it was no refresh
+            self._relocation.answered(leg, event)
+            return
         if leg is None or leg.is_gone or leg.local is None or event.status >= 300 or event.sdp is None:
             return
         try:
-            leg.plan = media_plan.agreed(leg.local, event.sdp)
+            plan = media_plan.agreed(leg.local, event.sdp)
         except media_plan.NoCommonMedia as error:
             log.warning("! %s: the answer to our refresh cannot be used, media stay as they are: %s", leg.leg, error)
             return
-        self._describe(leg)
+        self.adopt(leg, plan)
 
     def _info(self, event: sip_events.InfoReceived) -> None:
         leg = self._by_session.get(event.session)
@@ -776,6 +865,7 @@ class Switch:
         if leg.is_gone:
             return
         leg.is_gone = True
+        leg.part()
         if leg.media is not None:
             self._measuring[leg.leg] = leg
             self._media.send(leg.call, control.CloseLeg(leg=leg.leg))
@@ -809,6 +899,7 @@ class Switch:
                     "session": leg.session,
                     "branches": list(leg.branches),
                     "media": leg.media is not None,
+                    "moving": leg.is_moving,
                 }
                 for leg in self._legs.values()
             },

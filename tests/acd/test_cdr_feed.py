@@ -5,6 +5,7 @@ import datetime as dt
 import re
 from pathlib import Path
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -151,6 +152,24 @@ async def test_a_restart_in_the_middle_of_the_fold_gives_the_same_cdr():
         one.give(1070.1, inputs.QualityMeasured(leg=leg, quality=QUALITY))
         await one.feed.flush()
     assert day.saved == other.saved
+
+
+async def test_a_recording_that_broke_off_is_in_the_cdr_as_far_as_it_goes():
+    day = Day()
+    (queue,) = setup().configuration.queues
+    recorded = setup(queues=(msgspec.structs.replace(queue, record=True),), recording_notice=False)
+    day.give(1000.0, inputs.Configured(configuration=recorded.configuration))
+    agent_leg = day.talking()
+    lost = {"error": "its media worker ended", "broke_off": True}
+    day.give(1010.0, inputs.RecordingEnded(recording="c1/r1", path="1.wav", duration_ms=5_500, **lost))
+    day.give(1011.0, inputs.RecordingEnded(recording="c1/r2", path="2.wav", duration_ms=0, **lost))  # it died before a second had passed
+    day.give(1070.0, inputs.LegReleased(leg=CALLER))
+    day.give(1070.1, inputs.RecordingEnded(recording="c1/r3", path="3.wav", duration_ms=59_000))
+    for leg in (CALLER, agent_leg):
+        day.give(1070.1, inputs.QualityMeasured(leg=leg, quality=QUALITY))
+    await day.feed.flush()
+    (cdr,) = day.saved
+    assert [(one.path, one.duration_ms) for one in cdr.recordings] == [("1.wav", 5_500), ("3.wav", 59_000)]
 
 
 async def test_what_cannot_be_saved_is_kept_and_saved_later():

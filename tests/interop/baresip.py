@@ -75,6 +75,7 @@ class Baresip:
         (folder / "accounts").write_text(account + "\n")
         (folder / "contacts").write_text("")
         self._events: list[dict] = []
+        self._forgotten = 0
         self._arrived = asyncio.Condition()
 
     async def __aenter__(self) -> Self:
@@ -126,9 +127,16 @@ class Baresip:
                         return event
                 await self._arrived.wait()
 
+    def forget_heard(self) -> None:
+        """What was heard so far counts no more."""
+        self._forgotten = len(self._heard())
+
+    def _heard(self) -> bytes:
+        (file,) = self.folder.glob("dump-*-dec.wav")
+        return file.read_bytes()[44:]
+
     def heard_hz(self) -> float:
         """The strongest frequency in the last second that this phone heard."""
-        (file,) = self.folder.glob("dump-*-dec.wav")
-        octets = file.read_bytes()[44:]
-        samples = np.frombuffer(octets[: len(octets) // 2 * 2], dtype="<i2")
+        octets = self._heard()
+        samples = np.frombuffer(octets[self._forgotten : len(octets) // 2 * 2], dtype="<i2")
         return dominant_hz(samples[-8000:])

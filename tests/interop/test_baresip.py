@@ -1,9 +1,15 @@
 """baresip, twice: one is an agent's phone with digest, one calls; each must hear the other's tone."""
 
 import asyncio
+import os
+import signal
 
 import pytest
 
+from acd.config import Listen
+from acd.core import inputs
+from acd.core.ids import AgentId
+from tests.acd.voice import TENANT, running
 from tests.interop.baresip import Baresip, needs_baresip
 from tests.journeys.service import service
 from tests.ports import HOST, free_port
@@ -15,6 +21,12 @@ def ports() -> tuple[int, int]:
     """For SIP and for control; baresip takes the port above the first for TLS."""
     sip, _tls, control = free_port(), free_port(), free_port()
     return sip, control
+
+
+async def each_hears(a: Baresip, a_hears_hz: float, b: Baresip, b_hears_hz: float) -> None:
+    async with asyncio.timeout(20):
+        while abs((a.heard_hz() or 0) - a_hears_hz) > 20 or abs((b.heard_hz() or 0) - b_hears_hz) > 20:
+            await asyncio.sleep(0.1)
 
 
 async def test_an_agent_on_baresip_is_offered_the_call_of_another_baresip(tmp_path):
@@ -33,12 +45,42 @@ async def test_an_agent_on_baresip_is_offered_the_call_of_another_baresip(tmp_pa
             await caller.do("dial", f"sip:601@{HOST}:{port}")
             await caller.event("CALL_ESTABLISHED")
             await agent.event("CALL_ESTABLISHED")
-            async with asyncio.timeout(20):
-                while abs((agent.heard_hz() or 0) - 440) > 20 or abs((caller.heard_hz() or 0) - 1000) > 20:
-                    await asyncio.sleep(0.1)
+            await each_hears(agent, 440, caller, 1000)
             await caller.do("hangup")
             await agent.event("CALL_CLOSED")
             (told,) = await house.cdrs(1)
     assert told["cdr"]["outcome"] == "answered"
     assert told["cdr"]["agent"] == "anna"
     assert told["charge"] is not None
+
+
+async def test_two_baresips_hear_each_other_again_when_the_media_worker_was_killed(tmp_path):
+    """Our re-INVITE names new ports (RFC 3264 §8.3.1): a client that we did not write must follow."""
+    needs_baresip()
+    port = free_port()
+    async with running(tmp_path, listen=(Listen(transport="udp", host=HOST, port=port),)) as house:
+        agent_account = f"<sip:anna@{HOST}:{port}>;auth_user=anna;auth_pass=anna-secret;regint=60;answermode=auto"
+        caller_account = f"<sip:+498912345@{HOST}:{port}>;regint=0"
+        async with (
+            Baresip(tmp_path / "agent", *ports(), agent_account, 1000) as agent,
+            Baresip(tmp_path / "caller", *ports(), caller_account, 440) as caller,
+        ):
+            async with asyncio.timeout(20):
+                while not house.voice.sip.bindings("anna@demo"):
+                    await asyncio.sleep(0.05)
+            await house.voice.command(TENANT, inputs.LogOn(agent=AgentId("anna"), ready=True))
+            await caller.do("dial", f"sip:601@{HOST}:{port}")
+            await agent.event("CALL_ESTABLISHED")
+            await each_hears(agent, 440, caller, 1000)
+            (pid,) = house.voice._media.worker_pids()
+            os.kill(pid, signal.SIGKILL)
+            async with asyncio.timeout(20):
+                while house.voice.switch.counters["legs_moved"] < 2:
+                    await asyncio.sleep(0.05)
+            agent.forget_heard()
+            caller.forget_heard()
+            await each_hears(agent, 440, caller, 1000)
+            await caller.do("hangup")
+            await agent.event("CALL_CLOSED")
+            (entry,) = await house.cdrs()
+    assert entry.cdr.cause == "hang_up"

@@ -89,8 +89,7 @@ async def test_exhausted_ports_are_refused_not_waited_for(plane):
 
 
 async def test_killed_worker_is_reported_with_its_legs_and_replaced(plane, reports, tmp_path):
-    await plane.open_leg("one", "a")
-    await plane.open_leg("one", "b")
+    before = {(await plane.open_leg("one", name)).rtp_port for name in ("a", "b")}
     await plane.open_leg("two", "c")
     plane.send("one", StartRecording(recording="r", path=str(tmp_path / "r.wav"), legs=("a", "b")))
     victim = plane.worker_pids()[plane.place("one")]
@@ -99,7 +98,9 @@ async def test_killed_worker_is_reported_with_its_legs_and_replaced(plane, repor
     assert lost.legs == ("a", "b")
     assert (await reports.wait_for(WorkerRestarted)).worker == lost.worker
     assert victim not in plane.worker_pids()
-    assert (await plane.open_leg("one", "a")).leg == "a"
+    opened = await plane.open_leg("three", "a")  # "two" is on the other worker
+    assert opened.leg == "a"
+    assert opened.rtp_port not in before  # the far ends of "a" and "b" send there still
     assert sum(status.legs for status in await plane.status()) == 2
 
 
@@ -118,6 +119,24 @@ async def test_worker_that_hangs_is_replaced_before_its_orders_fill_the_memory(p
         plane.send("one", order)
     assert (await reports.wait_for(WorkerLost)).legs == ("a",)
     await reports.wait_for(WorkerRestarted)
+
+
+async def test_who_asks_again_in_the_moment_of_the_loss_is_placed_on_a_worker_that_lives(plane):
+    await plane.open_leg("one", "a")
+    index = plane.place("one")
+    pid = plane.worker_pids()[index]
+    answered = asyncio.get_running_loop().create_future()
+
+    def again(answer) -> None:
+        assert isinstance(answer, WorkerGone)
+        assert plane.is_up
+        plane.request_leg("one", "b", "127.0.0.1", answered.set_result)
+
+    os.kill(pid, signal.SIGSTOP)
+    plane.request_leg("one", "b", "127.0.0.1", again)
+    os.kill(pid, signal.SIGKILL)
+    assert (await answered).leg == "b"
+    assert plane.place("one") != index
 
 
 async def test_request_under_way_when_the_worker_dies_fails_at_once(plane):

@@ -69,3 +69,8 @@ def test_no_port_is_ever_given_twice_nor_before_its_rest(plan):
             port = taken.pop(0)
             rested[port] = now + QUARANTINE_S
             pool.give_back(port, now)
+
+
+def test_ports_that_are_still_sent_to_come_last():
+    pool = PortPool(20000, 20007, avoid=(20000, 20004))
+    assert [pool.take(0.0) for _ in range(4)] == [20002, 20006, 20000, 20004]

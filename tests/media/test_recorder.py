@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from media import tones
 from media.codecs import PCMA, PCMU
-from media.recorder import Channel, ChannelDecoder, RecordingWriter
+from media.recorder import Channel, ChannelDecoder, RecordingWriter, salvage
 
 
 def octets(value, count=160):
@@ -207,3 +207,23 @@ def test_open_files_are_closed_at_the_end(tmp_path):
     waiting.writer.write("r", (chunk(0x2A),))
     assert waiting.writer.finish(10)
     assert waiting.ended().duration_ms == 100
+
+
+def test_what_a_killed_worker_left_plays_as_long_as_its_header_says(woken, tmp_path):
+    path = tmp_path / "a.wav"
+    woken.writer.open("r", str(path), (True,))
+    woken.writer.write("r", (chunk(0x2A),))
+    woken.writer.open("marker", str(tmp_path / "b.wav"), (False,))
+    woken.writer.close("marker")
+    woken.ended()  # orders are done in turn: the chunk is written, the file is open
+    assert salvage(str(path)) == 100
+    with wave.open(str(path)) as file:
+        assert file.getnframes() == 800
+
+
+@pytest.mark.parametrize("left", [None, b"", b"RIFF", bytes(44)])
+def test_a_file_without_a_header_plays_nothing(tmp_path, left):
+    path = tmp_path / "a.wav"
+    if left is not None:
+        path.write_bytes(left)
+    assert salvage(str(path)) == 0

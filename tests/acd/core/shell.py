@@ -256,6 +256,11 @@ class Shell:
             case f.PopScreen():
                 pass
 
+    def break_off(self, recording: str) -> None:
+        """The media worker of a recording ends."""
+        self.recordings.remove(recording)
+        self.send(i.RecordingEnded(recording=recording, path=f"{recording}.wav", duration_ms=500, error="gone", broke_off=True))
+
     def _ring(self, leg: str, phone: Phone) -> None:
         self.legs[leg] = "ringing"
         if phone.fails is not None:

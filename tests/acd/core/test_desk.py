@@ -140,6 +140,28 @@ def test_transfer_to_a_colleague_and_to_outside() -> None:
     assert shell.bridges == {frozenset(("c-in", "c.3"))}
 
 
+def test_a_recording_that_broke_off_goes_on_as_the_next_one() -> None:
+    shell = talking(queues=(queue(record=True),))
+    shell.send(i.Hold(agent="anna", call="c"))
+    shell.break_off("c/r1")
+    assert shell.recordings == {"c/r2"}
+    assert [(one.recording, one.duration_ms, one.error) for one in shell.of(e.RecordingKept)] == [("c/r1", 500, "gone")]
+    assert [one.legs for one in shell.done(f.BeginRecording)] == [("c-in", "c.1")] * 2
+    shell.send(i.HangUp(agent="anna", call="c"))
+    shell.run(1)
+    assert [one.recording for one in shell.of(e.RecordingKept)] == ["c/r1", "c/r2"]
+    assert shell.engine.state.recordings == {}
+
+
+@pytest.mark.parametrize("end", [i.HangUp(agent="anna", call="c"), i.Transfer(agent="anna", call="c", target=ToQueue(queue="sales"))])
+def test_a_recording_that_breaks_off_after_its_conversation_has_no_successor(end) -> None:
+    shell = talking(queues=(queue(record=True), queue("sales", requirements=())))
+    shell.send(end)
+    shell.send(i.RecordingEnded(recording="c/r1", path="x.wav", duration_ms=500, error="gone", broke_off=True))
+    assert len(shell.done(f.BeginRecording)) == 1
+    assert [one.recording for one in shell.of(e.RecordingKept)] == ["c/r1"]
+
+
 def test_recording_ends_with_the_agent_s_part() -> None:
     shell = talking(queues=(queue(record=True), queue("sales", requirements=())))
     shell.send(i.Transfer(agent="anna", call="c", target=ToQueue(queue="sales")))

@@ -8,7 +8,7 @@ from acd.directory import Directory
 from acd.switch.lines import Lines
 from acd.switch.phones import Phones
 from acd.switch.switch import Switch
-from media.client import PlaneReport, WorkerRestarted
+from media.client import PlaneReport
 from sip import events
 
 
@@ -28,7 +28,7 @@ def test_every_effect_of_a_leg_names_it():
 
 
 def test_every_report_of_the_media_plane_is_taken():
-    assert set(switch()._of_media) == set(get_args(PlaneReport)) - {WorkerRestarted}
+    assert set(switch()._of_media) == set(get_args(PlaneReport))
 
 
 def test_every_sip_event_has_one_taker_at_most():
@@ -37,4 +37,4 @@ def test_every_sip_event_has_one_taker_at_most():
     kinds = [kind for taker in takers for kind in taker]
     assert len(kinds) == len(set(kinds))
     untaken = set(get_args(events.Event)) - set(kinds)
-    assert untaken == {events.ReInviteConfirmed, events.ReInviteCancelled, events.InfoAnswered, events.TalkRequested, events.MessageDropped}
+    assert untaken == {events.ReInviteConfirmed, events.InfoAnswered, events.TalkRequested, events.MessageDropped}

@@ -154,6 +154,22 @@ def test_a_reinvite_of_the_application_puts_the_refresh_off():
     assert len(network.sent("INVITE")) == 3
 
 
+def test_a_reinvite_of_the_application_during_a_refresh_is_told_that_it_must_wait():
+    """RFC 3261 §14.1: "MUST NOT initiate a new INVITE transaction within a dialog while another INVITE transaction is in progress"."""
+    network, a, b = pair()
+    answering(b)
+    refreshed(network, a, b)
+    b.react = lambda _event: None
+    network.run(900)
+    assert b.of(ReInviteReceived)
+    a.agent.reinvite("call", SDP + b"a=recvonly\r\n", a.now)
+    network.run(1)
+    assert a.one(ReInviteAnswered).status == 491
+    b.agent.accept_reinvite(b.session, ANSWER, b.now)
+    network.run(1)
+    assert a.one(ReInviteAnswered).status == 491  # the refresh went its way and changed nothing: no news
+
+
 def test_an_interval_too_brief_is_refused_with_422_and_raised_by_the_caller():
     brief = UserAgentConfig(classify=lambda _r, _f: "trunk", session_timer=SessionTimerPolicy(interval_s=100))
     strict = UserAgentConfig(classify=lambda _r, _f: "trunk", session_timer=SessionTimerPolicy(min_se_s=600))

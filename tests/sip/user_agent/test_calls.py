@@ -772,6 +772,30 @@ def test_a_ringing_phone_is_asked_to_take_the_call_and_the_sequence_numbers_go_o
     assert_nothing_left(network)
 
 
+def test_every_change_of_a_long_call_may_be_challenged_anew():
+    """RFC 3261 §22.2: a carrier whose nonces are short-lived asks at each request; only one attempt must not go on for ever."""
+    network, a, b = established()
+    a.agent.cancel_or_bye("call", a.now)
+    network.run(1)
+    answering(b)
+    a.call(b, session="long", credentials=DigestCredentials("anna", "geheim"))
+    network.run(1)
+    changes = []
+    b.react = lambda event: changes.append(event) if isinstance(event, ReInviteReceived) else None
+    for count in range(1, 6):
+        network.drop = lambda data: data.startswith(b"INVITE") and f'nonce="n{count}"'.encode() not in data  # noqa: B023 - used in this round
+        a.agent.reinvite("long", HOLD, a.now)
+        network.drain()
+        asked = parse_datagram(network.sent("INVITE", by=A)[-1][1])
+        nonce = f'Digest realm="x", nonce="n{count}", stale=true, qop="auth"'
+        a.agent.receive(asked.response(407, to_tag=asked.to_tag, headers=[("Proxy-Authenticate", nonce)]).to_bytes(), a.flow(b), a.now)
+        network.run(0.1)
+        assert len(changes) == count
+        b.agent.accept_reinvite(b.session, ANSWER, b.now)
+        network.run(1)
+    assert [event.status for event in a.of(ReInviteAnswered)] == [200] * 5
+
+
 def test_a_challenge_to_a_request_in_an_early_dialog_does_no_harm():
     network, a, b = pair()
     ringing(b)

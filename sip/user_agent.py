@@ -21,6 +21,7 @@ from sip.events import Event, IncomingInvite, InfoReceived, MessageDropped, Opti
 from sip.flow import Flow, HostPort, IdSource, format_host_port
 from sip.headers.cseq import CSeq
 from sip.headers.name_addr import NameAddr
+from sip.headers.via import parse_vias
 from sip.message import KNOWN_METHODS, Headers, Request, Response, answer_to_malformed
 from sip.overload import Overload, OverloadPolicy
 from sip.parser import DEFAULT_LIMITS, Limits, is_keep_alive, parse_datagram
@@ -423,8 +424,8 @@ class UserAgent:
             if len(vias) == 1:
                 headers.stamp_top_via(str(stamped), top_via=stamped, vias=(stamped,))
             else:
-                commas = (headers.get("Via") or "").count(",")
-                headers.stamp_top_via("".join([str(stamped), *(f", {one}" for one in vias[1 : 1 + commas])]))
+                in_line = len(parse_vias(headers.get("Via") or ""))  # a comma may also stand in a quoted parameter
+                headers.stamp_top_via(", ".join([str(stamped), *map(str, vias[1:in_line])]))
         if flow.transport == "udp" and not via.wants_rport:
             reply_port = via.port or 5060
             if reply_port != port:

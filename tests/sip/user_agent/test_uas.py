@@ -236,6 +236,17 @@ def test_only_the_top_via_of_a_joined_header_is_stamped(agent):
     assert [(one.host, one.received) for one in got.vias] == [("192.0.2.9", "192.0.2.1"), ("first.example", None)]
 
 
+def test_a_comma_in_a_quoted_parameter_of_the_top_via_begins_no_other_via(agent):
+    """RFC 3261 §25.1: via-parm = sent-protocol LWS sent-by *( SEMI via-params ), and a generic-param may be a quoted-string."""
+    plain = request("OPTIONS", via='SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKtop;note="a,b"').to_bytes()
+    head, _, rest = plain.partition(b"\r\n")
+    top, _, rest = rest.partition(b"\r\n")
+    below = b"Via: SIP/2.0/TCP first.example;branch=z9hG4bKbottom"
+    agent.receive(b"\r\n".join([head, top, below, rest]), FLOW, 0.0)
+    [(_, data)] = agent.datagrams_to_send()
+    assert [(one.host, one.received) for one in parse_datagram(data).vias] == [("192.0.2.9", "192.0.2.1"), ("first.example", None)]
+
+
 def test_on_tcp_the_response_takes_the_connection_it_came_by(agent):
     agent.receive(request("OPTIONS", via="SIP/2.0/TCP 10.0.0.7:5062;branch=z9hG4bKx").to_bytes(), TCP, 0.0)
     [(flow, _)] = agent.datagrams_to_send()

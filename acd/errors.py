@@ -3,6 +3,7 @@
 - `VoiceServiceError`: root
   - `PriceRefused`: a number without a price, or one the tariff refuses (R13); carries the reason
   - `StreamOverrun`: a reader of live events fell too far behind
+  - `CannotStart`: something outside must be mended first
   - `JournalDamaged`: a journal file holds something that is neither an entry nor a torn tail
 """
 
@@ -23,3 +24,7 @@ class StreamOverrun(VoiceServiceError):
 
 class JournalDamaged(VoiceServiceError):
     """The text names file, offset and what was found."""
+
+
+class CannotStart(VoiceServiceError):
+    """The text is one sentence that names the file and what to do."""

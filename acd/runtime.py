@@ -29,7 +29,7 @@ from acd.core.ids import AgentId, CallId, TenantId, TrunkId
 from acd.core.inputs import Command, Input
 from acd.core.live import LiveState
 from acd.directory import Directory
-from acd.errors import PriceRefused
+from acd.errors import CannotStart, PriceRefused
 from acd.exchange import Exchange
 from acd.numbers import normalise
 from acd.service import LiveEvent, Lookup, ScreenPop, TenantSetup
@@ -53,6 +53,7 @@ log = logging.getLogger(__name__)
 DRAIN_S = 2.0
 """How long the last BYEs may take at an orderly stop."""
 FEED = "cdr"
+DIGEST_SECRET_OCTETS = 32
 MEDIA_STATUS_S = 1.0
 MEDIA_FIGURES = {
     "legs": "legs",
@@ -148,9 +149,12 @@ class Voice:
         if not path.exists():
             draft = path.with_suffix(".new")
             draft.touch(mode=0o600)
-            draft.write_bytes(secrets.token_bytes(32))
+            draft.write_bytes(secrets.token_bytes(DIGEST_SECRET_OCTETS))
             draft.replace(path)
-        return path.read_bytes()
+        secret = path.read_bytes()
+        if len(secret) != DIGEST_SECRET_OCTETS:
+            raise CannotStart(f"{path} holds {len(secret)} octets, not {DIGEST_SECRET_OCTETS}: restore it, or remove it for a new one")
+        return secret
 
     def _on_sip(self, event: Any) -> None:
         act = self._hears.get(type(event))
@@ -212,10 +216,12 @@ class Voice:
         exchange = self._exchange(tenant)
         exchange.submit(inputs.ServiceStopping())
         await self._drain([exchange])
-        await exchange.close()
-        del self._exchanges[tenant], self._databases[tenant], self._plans[tenant]
-        self._directory.drop(tenant)
-        self.lines.setup_changed(tenant)
+        try:
+            await exchange.close()
+        finally:  # CDRs that cannot be saved now are in the journal; the tenant is closed all the same
+            del self._exchanges[tenant], self._databases[tenant], self._plans[tenant]
+            self._directory.drop(tenant)
+            self.lines.setup_changed(tenant)
 
     def _exchange(self, tenant: TenantId) -> Exchange:
         exchange = self._exchanges.get(tenant)
@@ -330,6 +336,9 @@ class Voice:
         """Returns never; raises what made the service unable to go on."""
         await asyncio.shield(self._failed)
 
+    def troubles(self) -> Mapping[TenantId, str]:
+        return {}
+
     def figures(self) -> Mapping[str, float]:
         figures: dict[str, float] = {f"fernamt_switch_{name}_total": count for name, count in self.switch.counters.items()}
         figures["fernamt_legs"] = self.switch.live_legs
@@ -344,6 +353,8 @@ class Voice:
             figures[f"fernamt_cdrs_total{label}"] = exchange.feed.cdrs
             figures[f"fernamt_cdr_feed_stumbles_total{label}"] = exchange.feed.stumbles
             figures[f"fernamt_cdr_save_failures_total{label}"] = exchange.feed.save_failures
+            figures[f"fernamt_cdrs_waiting{label}"] = exchange.feed.waiting
+            figures[f"fernamt_cdrs_refused_total{label}"] = exchange.feed.refused
         return figures
 
     async def _watch_media(self) -> None:

@@ -158,5 +158,8 @@ class VoiceService(Protocol):
     async def decisions(self, tenant: TenantId, call: CallId) -> list[dict[str, Any]]:
         """Decision records of a call, each with `offer`, `at` and the outcomes, from the journal."""
 
+    def troubles(self) -> Mapping[TenantId, str]:
+        """Tenants that cannot go on, and why, one sentence each with the path; nothing is decided for them."""
+
     def figures(self) -> Mapping[str, float]:
         """Counters and gauges of the whole service for /metrics: name -> value (labels in the name as Prometheus writes them)."""

@@ -19,9 +19,13 @@ import uvicorn
 from fastapi import FastAPI
 
 from acd.config import Listen, VoiceSettings
+from acd.errors import CannotStart
 from api.app import create_app
 from api.config import Settings, SettingsError, split_address
 from api.db import Databases
+from api.health import disk_trouble
+from api.house import House
+from api.outages import sentence
 from api.screen import lookup_in
 
 try:
@@ -66,11 +70,11 @@ class Run:
         try:
             with asyncio.Runner(loop_factory=new_event_loop) as runner:
                 return runner.run(serve(settings, plays_demo=args.demo and not args.still))
-        except OSError as error:
-            print(f"cannot start: {error}", file=sys.stderr)
-            return 1
         except Exception as error:
-            log.critical("! the service ended", exc_info=error)
+            if (told := sentence(error)) is not None:
+                print(f"cannot start: {told}", file=sys.stderr)
+            else:
+                log.critical("! the service ended", exc_info=error)
             return 1
 
 
@@ -132,11 +136,11 @@ async def serve(settings: Settings, until: Awaitable[object] | None = None, *, p
     Args:
         plays_demo: let synthetic agents and callers play the demonstration, so that the board moves.
 
-    Raises: OSError: an address is taken.
+    Raises: OSError: an address is taken; CannotStart, Unreachable: something outside must be mended first, in one sentence.
     """
     from acd.runtime import Voice  # noqa: PLC0415 - SIP and media are needed by nobody who only asks for help
 
-    settings.data.mkdir(parents=True, exist_ok=True)
+    _check_data(settings.data)
     databases = Databases(settings)
     listening = _listen(settings)
     async with contextlib.AsyncExitStack() as stack:
@@ -219,6 +223,21 @@ def _reachable(host: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)
 
 
+def _check_data(data: Path) -> None:
+    """Make the data directory where there is none, and see that it can be written.
+
+    Raises: CannotStart: it cannot; better said here than by the first of those who need it.
+    """
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise CannotStart(f"the data directory {data} is no directory") from error
+    except OSError as error:
+        raise CannotStart(f"the data directory {data} cannot be made: {error.strerror}") from error
+    if (trouble := disk_trouble(data)) is not None:
+        raise CannotStart(f"the data directory cannot be written: {trouble}")
+
+
 def _listen(settings: Settings) -> socket.socket:
     host, port = settings.http.host, settings.http.port
     try:
@@ -229,7 +248,16 @@ def _listen(settings: Settings) -> socket.socket:
 
 def _say_started(app: FastAPI, settings: Settings, listening: socket.socket) -> None:
     port = listening.getsockname()[1]
-    print(f"fernamt is ready: http://{settings.http.host}:{port}/ and SIP on {', '.join(settings.sip.listen)}")
+    this = app.state.house
+    assert isinstance(this, House)
+    line = f"fernamt is ready: http://{settings.http.host}:{port}/ and SIP on {', '.join(settings.sip.listen)}"
+    if this.failed:
+        closed = "; ".join(f"{tenant} is not: {failure.reason}" for tenant, failure in sorted(this.failed.items()))
+        opened = len(this.databases.opened)
+        line += f"; {opened} of {opened + len(this.failed)} tenants are open; {closed}"
+        for tenant, failure in sorted(this.failed.items()):
+            print(f"tenant {tenant} is not open: {failure.reason}", file=sys.stderr)
+    print(line)
     if app.state.operator_password is not None:
         print(f"  operator (shown this once): {settings.operator.username} {app.state.operator_password}")
     if app.state.demo is not None:

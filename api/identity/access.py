@@ -14,9 +14,10 @@ from starlette.requests import HTTPConnection, Request
 
 from acd.core.ids import TenantId
 from api.db import Unit, UnknownTenant
-from api.errors import Forbidden, Unauthenticated
+from api.errors import Forbidden, Problem, Unauthenticated
 from api.house import House, house
 from api.identity import service
+from api.identity.errors import NotServed
 from api.identity.rules import EVERYBODY, Principal, Role, tenant_of
 
 bearer = HTTPBearer(auto_error=False, description="Token of POST /api/v1/login, or an API key.")
@@ -46,7 +47,7 @@ class Access:
 async def principal_of(connection: HTTPConnection, token: str) -> Principal:
     """Whose token it is, in a transaction of its own (for WebSockets and streams).
 
-    Raises: Unauthenticated
+    Raises: Unauthenticated, NotServed
     """
     this = house(connection)
     wellformed, tenant = tenant_of(token)
@@ -56,7 +57,13 @@ async def principal_of(connection: HTTPConnection, token: str) -> Principal:
         async with this.databases.unit(tenant) as unit:
             return await service.authenticate(unit.session, tenant, token, this.clock())
     except UnknownTenant:
-        raise Unauthenticated("The token does not hold (any more).") from None
+        raise _not_served(this, tenant) from None
+
+
+def _not_served(this: House, tenant: TenantId | None) -> Problem:
+    if tenant is not None and tenant in this.failed:
+        return NotServed(tenant)
+    return Unauthenticated("The token does not hold (any more).")
 
 
 async def _opened(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> AsyncIterator[Access]:
@@ -70,7 +77,7 @@ async def _opened(request: Request, credentials: Annotated[HTTPAuthorizationCred
     try:
         this.databases.control if tenant is None else this.databases.tenant(tenant)
     except UnknownTenant:
-        raise Unauthenticated("The token does not hold (any more).") from None
+        raise _not_served(this, tenant) from None
     async with this.databases.unit(tenant) as unit:
         now = this.clock()
         principal = await service.authenticate(unit.session, tenant, credentials.credentials, now)

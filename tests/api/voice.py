@@ -45,6 +45,7 @@ class EngineVoice:
         self._seq = 0
         self._calls = 0
         self.refuse_opening = False
+        self.in_trouble: dict[TenantId, str] = {}
 
     async def open_tenant(self, setup: TenantSetup, database: AsyncEngine, directory: Path) -> None:
         del database  # without SIP there are no CDRs to save
@@ -112,6 +113,9 @@ class EngineVoice:
 
     async def decisions(self, tenant: TenantId, call: CallId) -> list[dict[str, Any]]:
         return self._decisions[tenant, call]
+
+    def troubles(self) -> Mapping[TenantId, str]:
+        return self.in_trouble
 
     def figures(self) -> Mapping[str, float]:
         return {f'fernamt_inputs_total{{tenant="{tenant}"}}': 1.0 for tenant in self.engines} | {"fernamt_legs": 0}

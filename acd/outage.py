@@ -57,7 +57,8 @@ def outage_of(error: BaseException) -> Outage | None:
         return Outage(reason="no connection became free in time")
     if isinstance(error, exc.DBAPIError):
         found = outage_of(error.orig) if error.orig is not None else None
-        return found or (Outage(reason=_line(error.orig or error)) if error.connection_invalidated else None)
+        # A driver's own words for a connection that died under it speak of the driver's insides.
+        return found or (Outage(reason="the connection was lost") if error.connection_invalidated else None)
     code = _code(error)
     if code is not None:
         return Outage(reason=_line(error), writes_only=code.startswith(WRITES_ONLY), of_one_database=code.startswith(OF_ONE_DATABASE))

@@ -220,6 +220,11 @@ class Databases:
         """The open tenants."""
         return tuple(self._tenants)
 
+    def is_locked(self, tenant: TenantId) -> bool:
+        """Whether the tenant is open and locked against other processes at this moment; with SQLite it need not be."""
+        lock = self._locks.get(tenant)
+        return tenant in self._tenants and (lock is None or lock.is_held)
+
     def tenant(self, tenant: TenantId) -> AsyncEngine:
         """Engine of an open tenant.
 

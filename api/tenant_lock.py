@@ -136,6 +136,11 @@ class TenantLock:
         lock._watching = asyncio.create_task(lock._watch(), name=f"lock of {tenant}")
         return lock
 
+    @property
+    def is_held(self) -> bool:
+        """Whether the server knows us as its holder, as far as we know."""
+        return self._connection is not None
+
     async def release(self) -> None:
         """Let go of it."""
         if self._watching is not None:

@@ -121,8 +121,8 @@ class Voice:
             ports=settings.media_ports,
             on_report=on_report,
         )
-        voice = cls(settings, media, clock, lookup)
         try:
+            voice = cls(settings, media, clock, lookup)
             await voice._open_sip()
         except BaseException:
             await media.close()

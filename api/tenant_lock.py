@@ -210,4 +210,5 @@ async def _close(connection: AsyncConnection) -> None:
             await connection.close()
     except Exception as error:
         log.debug("< closing a lost connection: %s", error)
-        await connection.invalidate()
+        if not connection.closed:
+            await connection.invalidate()

@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection, Request
 
 from acd.core.ids import TenantId
 from api.db import Unit, UnknownTenant
-from api.errors import Forbidden, Problem, Unauthenticated
+from api.errors import Forbidden, Unauthenticated
 from api.house import House, house
 from api.identity import service
 from api.identity.errors import NotServed
@@ -53,17 +53,24 @@ async def principal_of(connection: HTTPConnection, token: str) -> Principal:
     wellformed, tenant = tenant_of(token)
     if not wellformed:
         raise Unauthenticated("This is no token of ours.")
+    _check_served(this, tenant)
+    async with this.databases.unit(tenant) as unit:
+        return await service.authenticate(unit.session, tenant, token, this.clock())
+
+
+def _check_served(this: House, tenant: TenantId | None) -> None:
+    """A token of a tenant that is not open is not looked at: its database may be away, or open before its calls are.
+
+    Raises: NotServed; Unauthenticated: there is no such tenant (any more)
+    """
+    if tenant is None:
+        return
+    if tenant in this.failed:
+        raise NotServed(tenant)
     try:
-        async with this.databases.unit(tenant) as unit:
-            return await service.authenticate(unit.session, tenant, token, this.clock())
+        this.databases.tenant(tenant)
     except UnknownTenant:
-        raise _not_served(this, tenant) from None
-
-
-def _not_served(this: House, tenant: TenantId | None) -> Problem:
-    if tenant is not None and tenant in this.failed:
-        return NotServed(tenant)
-    return Unauthenticated("The token does not hold (any more).")
+        raise Unauthenticated("The token does not hold (any more).") from None
 
 
 async def _opened(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> AsyncIterator[Access]:
@@ -74,10 +81,7 @@ async def _opened(request: Request, credentials: Annotated[HTTPAuthorizationCred
     wellformed, tenant = tenant_of(credentials.credentials)
     if not wellformed:
         raise Unauthenticated("This is no token of ours.")
-    try:
-        this.databases.control if tenant is None else this.databases.tenant(tenant)
-    except UnknownTenant:
-        raise _not_served(this, tenant) from None
+    _check_served(this, tenant)
     async with this.databases.unit(tenant) as unit:
         now = this.clock()
         principal = await service.authenticate(unit.session, tenant, credentials.credentials, now)

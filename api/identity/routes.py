@@ -52,6 +52,8 @@ async def log_in(request: Request, given: LoginGiven) -> LoginTold:
     if wait_s is not None:
         raise TooManyFailures(wait_s)
     tenant = TenantId(given.tenant) if given.tenant is not None else None
+    if tenant is not None and tenant in this.failed:
+        raise NotServed(tenant)
     try:
         async with this.databases.unit(tenant) as unit:
             token, principal = await service.log_in(
@@ -64,8 +66,6 @@ async def log_in(request: Request, given: LoginGiven) -> LoginTold:
                 this.settings.login.session_hours,
             )
     except (WrongPassword, UnknownTenant) as error:
-        if tenant is not None and tenant in this.failed:
-            raise NotServed(tenant) from None
         if isinstance(error, UnknownTenant):  # it takes as long as a wrong password
             await _passwords(request).matches(None, given.password)
         window.failed(name, address, time.monotonic())

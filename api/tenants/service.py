@@ -80,8 +80,8 @@ async def lose(house: House, tenant: TenantId, reason: str) -> None:
     """Another process has the tenant now: nothing of it may be decided here any more."""
     async with house.opening_locks[tenant]:
         log.critical("! tenant %s is lost and closed here: %s", tenant, reason)
+        _fail(house, tenant, Failure(reason, passes=True))  # first, so that nobody is let in meanwhile
         await _close(house, tenant)
-        _fail(house, tenant, Failure(reason, passes=True))
 
 
 async def stop_trying(house: House) -> None:

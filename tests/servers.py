@@ -241,9 +241,7 @@ class _Process:
     def start(self) -> None:
         log = self._folder / "server.log"
         with log.open("wb") as output:
-            process = subprocess.Popen(
-                self._command, cwd=self._folder, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
-            )
+            process = subprocess.Popen(self._command, cwd=self._folder, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
         self._process = process
         deadline = time.monotonic() + START_LIMIT_S
         while self._ready not in log.read_text(errors="replace"):

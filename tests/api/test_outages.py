@@ -262,9 +262,12 @@ class TestWhatIsAnOutage:
     @pytest.mark.parametrize(
         ("name", "statements", "told"),
         [
-            ("gone/x.sqlite", ["SELECT 1"], Outage(reason="unable to open database file")),
             ("none.sqlite", ["SELECT * FROM sqlite_master"], Outage(reason="file is not a database")),
-            ("file:{}/x.sqlite?mode=ro&uri=true", ["DELETE FROM t"], Outage(reason="attempt to write a readonly database", writes_only=True)),
+            (
+                "file:{}/x.sqlite?mode=ro&uri=true",
+                ["DELETE FROM t"],
+                Outage(reason="attempt to write a readonly database", writes_only=True),
+            ),
             (
                 "x.sqlite",
                 ["PRAGMA max_page_count = 2", "INSERT INTO t VALUES (zeroblob(100000))"],
@@ -282,13 +285,21 @@ class TestWhatIsAnOutage:
         path = name.format(tmp_path) if "{}" in name else str(tmp_path / name)
         engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
         try:
-            with pytest.raises(sa.DBAPIError) as raised:
-                async with engine.connect() as connection:
-                    for statement in statements:
-                        await connection.execute(text(statement))
+            async with engine.connect() as connection:
+                for statement in statements[:-1]:
+                    await connection.execute(text(statement))
+                with pytest.raises(sa.DBAPIError) as raised:
+                    await connection.execute(text(statements[-1]))
             assert outage_of(raised.value) == told
         finally:
             await engine.dispose()
+
+    async def test_sqlite_file_that_cannot_be_opened(self, tmp_path: Path) -> None:
+        engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path / 'gone' / 'x.sqlite'}")
+        with pytest.raises(sa.DBAPIError) as raised:
+            await engine.connect()
+        assert outage_of(raised.value) == Outage(reason="unable to open database file")
+        await engine.dispose()
 
     async def test_a_fault_of_ours_stays_500_with_its_traceback(self, acme: Service, caplog: pytest.LogCaptureFixture) -> None:
         async with acme.databases.tenant(ACME).begin() as connection:
@@ -301,14 +312,14 @@ class TestWhatIsAnOutage:
 
 class TestRegister:
     def test_a_database_that_refuses_to_write_is_not_back_because_it_answers(self, caplog: pytest.LogCaptureFixture) -> None:
-        now = 0.0
-        outages = Outages(lambda: now)
+        clock = [0.0]
+        outages = Outages(lambda: clock[0])
         full = Outage(reason="disk full", writes_only=True)
-        for now in (0.0, 30.0, 60.0):
+        for clock[0] in (0.0, 30.0, 60.0):
             outages.failed("postgresql://h/a", full)
             outages.worked("postgresql://h/a")
         assert outages.now() == {"postgresql://h/a": "disk full"}
-        now = 120.0
+        clock[0] = 120.0
         outages.worked("postgresql://h/a")
         assert outages.now() == {}
         assert [record.getMessage() for record in caplog.records] == [

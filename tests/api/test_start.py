@@ -1,4 +1,4 @@
-"""What keeps the service from starting is one sentence on stderr and status 1; a tenant that cannot be opened is said, and the rest runs."""
+"""What keeps the service from starting is one sentence and status 1; a tenant that cannot be opened is said, and the rest runs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ def put(settings_file: Path, key: str, value: str, table: str = "") -> None:
     if table:
         settings_file.write_text(f'{text}[{table}]\n{key} = "{value}"\n')
     else:
-        settings_file.write_text("\n".join(f'{key} = "{value}"' if line.startswith(f"{key} =") else line for line in text.splitlines()) + "\n")
+        settings_file.write_text(
+            "\n".join(f'{key} = "{value}"' if line.startswith(f"{key} =") else line for line in text.splitlines()) + "\n"
+        )
 
 
 @contextlib.contextmanager
@@ -88,9 +90,7 @@ class TestDataDirectory:
         assert told(capsys, settings_file) == f"cannot start: {file}: file is not a database"
 
     @pytest.mark.slow
-    @pytest.mark.parametrize(
-        ("octets", "line"), [(0, "holds 0 octets, not 32"), (31, "holds 31 octets, not 32"), (None, "Is a directory")]
-    )
+    @pytest.mark.parametrize(("octets", "line"), [(0, "holds 0 octets, not 32"), (31, "holds 31 octets, not 32"), (None, "Is a directory")])
     def test_has_a_secret_that_is_none(
         self, settings_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], migrated: Prepared, octets: int | None, line: str
     ) -> None:

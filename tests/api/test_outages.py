@@ -149,6 +149,7 @@ async def test_every_answer_is_503_while_the_database_is_away_and_as_before_when
         assert set(answer.json()["failed"]) == {"acme"}
         assert answer.headers["retry-after"]
         assert (await service.client.get("/healthz")).status_code == 200
+        assert re.search(r"^fernamt_databases_away [12]\.0$", (await service.client.get("/metrics")).text, re.MULTILINE)
         assert await service.voice.lookup(ACME, "+49301111110") == ScreenContext()  # the call goes on without a screen pop
         code, kinds = await board.closing()
         assert code == 1013

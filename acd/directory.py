@@ -38,6 +38,8 @@ class Directory:
     """Rebuilt from the setups whenever one changes; reading it costs a dictionary look-up."""
 
     setups: dict[TenantId, TenantSetup] = field(default_factory=dict)
+    suspended: set[TenantId] = field(default_factory=set)
+    """Tenants that are known and that no exchange decides for: whoever asks for them is told to come again (503)."""
     _devices: dict[str, tuple[TenantId, Device]] = field(default_factory=dict)
     _device_of_agent: dict[tuple[TenantId, AgentId], Device] = field(default_factory=dict)
     _lines: list[_Line] = field(default_factory=list)
@@ -72,6 +74,7 @@ class Directory:
         self._rebuild()
 
     def drop(self, tenant: TenantId) -> None:
+        self.suspended.discard(tenant)
         self.setups.pop(tenant, None)
         self._rebuild()
 

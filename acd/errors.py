@@ -3,10 +3,11 @@
 - `VoiceServiceError`: root
   - `PriceRefused`: a number without a price, or one the tariff refuses (R13); carries the reason
   - `StreamOverrun`: a reader of live events fell too far behind
+  - `CannotStart`: something outside must be mended first
+    - `DirectoryInUse`: another process works on the data directory
   - `JournalDamaged`: a journal file holds something that is neither an entry nor a torn tail, or something is missing
   - `JournalAhead`: the journal was written by a clock that was more than a day ahead of this machine's
   - `JournalStopped`: the journal cannot be written, so nothing is decided for this tenant
-  - `DirectoryInUse`: another process works on the data directory
 """
 
 from __future__ import annotations
@@ -36,5 +37,9 @@ class JournalStopped(VoiceServiceError):
     """The text names the tenant, the path and the reason."""
 
 
-class DirectoryInUse(VoiceServiceError):
+class CannotStart(VoiceServiceError):
+    """The text is one sentence that names the file and what to do."""
+
+
+class DirectoryInUse(CannotStart):
     """The text names the directory and, where it can be known, the process."""

@@ -12,7 +12,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from acd.core.inputs import Command, Input
 from acd.core.live import LiveState
 from acd.directory import Directory
 from acd.door import admit, plain
-from acd.errors import PriceRefused
+from acd.errors import CannotStart, PriceRefused
 from acd.exchange import Exchange
 from acd.numbers import normalise
 from acd.service import LiveEvent, Lookup, ScreenPop, TenantSetup
@@ -56,6 +56,7 @@ DRAIN_S = 2.0
 """How long the last BYEs may take at an orderly stop."""
 FEED = "cdr"
 WATCH_S = 1.0
+DIGEST_SECRET_OCTETS = 32
 MEDIA_FIGURES = {
     "legs": "legs",
     "bridges": "bridges",
@@ -82,6 +83,7 @@ class Voice:
         self._databases: dict[TenantId, AsyncEngine] = {}
         self._plans: dict[TenantId, PlanBook] = {}
         self._stopping = False
+        self.on_trouble: Callable[[TenantId, str], None] | None = None
         self._started = time.monotonic()
         self._media_figures: dict[str, float] = {}
         self._watching: asyncio.Task[None] | None = None
@@ -123,8 +125,8 @@ class Voice:
             control=settings.data / "media",
             orphan_s=settings.media_orphan_s,
         )
-        voice = cls(settings, media, clock, lookup)
         try:
+            voice = cls(settings, media, clock, lookup)
             await voice._open_sip()
         except BaseException:
             await media.close()
@@ -151,9 +153,12 @@ class Voice:
         if not path.exists():
             draft = path.with_suffix(".new")
             draft.touch(mode=0o600)
-            draft.write_bytes(secrets.token_bytes(32))
+            draft.write_bytes(secrets.token_bytes(DIGEST_SECRET_OCTETS))
             draft.replace(path)
-        return path.read_bytes()
+        secret = path.read_bytes()
+        if len(secret) != DIGEST_SECRET_OCTETS:
+            raise CannotStart(f"{path} holds {len(secret)} octets, not {DIGEST_SECRET_OCTETS}: restore it, or remove it for a new one")
+        return secret
 
     def _on_sip(self, event: Any) -> None:
         act = self._hears.get(type(event))
@@ -173,30 +178,29 @@ class Voice:
         if tenant in self._exchanges:
             raise ValueError(f"tenant {tenant} is open already")
         _check(setup)
-        self._plans[tenant] = _plan_book(setup)
-        self._databases[tenant] = database
+        book = _plan_book(setup)
+        self._directory.put(setup)
+        self._plans[tenant], self._databases[tenant] = book, database
+        try:
+            await self._open_exchange(setup, database, directory)
+        except BaseException:  # a damaged journal, a full disk: this tenant stays shut, and its callers are told; the others go on
+            await self._suspend(tenant)
+            raise
+        self._directory.suspended.discard(tenant)
+
+    async def _open_exchange(self, setup: TenantSetup, database: AsyncEngine, directory: Path) -> None:
+        tenant = setup.configuration.tenant
         feed = CdrFeed(
             tenant,
             lambda cdr: self._rate(tenant, cdr),
             lambda cdrs, charges, seq: self._save(tenant, cdrs, charges, seq),
             lambda call, code: self._note(tenant, call, code),
         )
-        try:
-            known_seq = await store.position(database, FEED) or 0
-            exchange = Exchange(
-                tenant,
-                directory,
-                self._clock,
-                self.switch.carry_out,
-                feed,
-                self._on_failure,
-                known_seq=known_seq,
-                accept_clock=self._settings.accept_clock,
-            )
-            self._directory.put(setup)
-        except BaseException:  # a damaged journal, a user name that another tenant has: this tenant stays shut, the others go on
-            del self._plans[tenant], self._databases[tenant]
-            raise
+        known_seq = await store.position(database, FEED) or 0
+        clock, settings = self._clock, self._settings
+        exchange = Exchange(
+            tenant, directory, clock, self.switch.carry_out, feed, self._on_failure, known_seq=known_seq, accept_clock=settings.accept_clock
+        )
         self._exchanges[tenant] = exchange
         started = exchange.submit(self._service_started(exchange))
         exchange.submit(inputs.Configured(configuration=setup.configuration))
@@ -208,6 +212,20 @@ class Voice:
         self.lines.setup_changed(tenant)
         if started is not None:
             await started
+
+    async def _suspend(self, tenant: TenantId) -> None:
+        """No exchange decides for the tenant; who it is stays known, so that callers and phones are told to come again."""
+        self._directory.suspended.add(tenant)
+        self.switch.give_up(tenant)
+        exchange = self._exchanges.pop(tenant, None)
+        try:
+            if exchange is not None:
+                await exchange.close()
+        except RuntimeError as error:  # CDRs that cannot be saved now are in the journal
+            log.warning("! tenant %s: %s", tenant, error)
+        finally:
+            self._plans.pop(tenant, None)
+            self._databases.pop(tenant, None)
 
     def _service_started(self, exchange: Exchange) -> inputs.ServiceStarted:
         """That we run again, with what outlived workers tell of this tenant's calls, and the recordings nobody is left to tell of."""
@@ -240,17 +258,17 @@ class Voice:
         if done is not None:
             await done
 
-    async def close_tenant(self, tenant: TenantId) -> None:
-        exchange = self._exchange(tenant)
-        exchange.tell(inputs.ServiceStopping())
-        await self._drain([exchange])
-        try:
-            await exchange.close()
-        finally:  # whatever could not be saved is folded again from the journal
-            del self._exchanges[tenant], self._databases[tenant], self._plans[tenant]
+    async def close_tenant(self, tenant: TenantId, *, for_good: bool = True) -> None:
+        exchange = self._exchanges.get(tenant)
+        if exchange is None and tenant not in self._directory.suspended:
+            raise UnknownName("tenant", tenant)
+        if exchange is not None:
+            exchange.tell(inputs.ServiceStopping())
+            await self._drain([exchange])
+        await self._suspend(tenant)
+        if for_good:
             self._directory.drop(tenant)
             self.lines.setup_changed(tenant)
-            self.switch.take_up(tenant)
 
     def _exchange(self, tenant: TenantId) -> Exchange:
         exchange = self._exchanges.get(tenant)
@@ -364,8 +382,11 @@ class Voice:
 
     def _on_failure(self, tenant: TenantId, reason: str) -> None:
         """A journal cannot be written: nothing may be decided that would be forgotten, so this tenant's calls end; the others live."""
+        self._directory.suspended.add(tenant)
         released = self.switch.give_up(tenant)
         log.critical("! %s; its %d legs were released, and its calls are refused until it is opened again", reason, released)
+        if self.on_trouble is not None and tenant in self._exchanges:
+            self.on_trouble(tenant, reason)
 
     def troubles(self) -> dict[TenantId, str]:
         """Tenants that cannot go on, and why."""
@@ -385,6 +406,8 @@ class Voice:
             figures[f"fernamt_cdrs_total{label}"] = exchange.feed.cdrs
             figures[f"fernamt_cdr_feed_stumbles_total{label}"] = exchange.feed.stumbles
             figures[f"fernamt_cdr_save_failures_total{label}"] = exchange.feed.save_failures
+            figures[f"fernamt_cdrs_waiting{label}"] = exchange.feed.waiting
+            figures[f"fernamt_cdrs_refused_total{label}"] = exchange.feed.refused
         return figures
 
     def _follow_clock(self) -> None:

@@ -128,8 +128,14 @@ class VoiceService(Protocol):
         Raises: ValueError: `configuration.problems()` is not empty; the text holds them all, one a line.
         """
 
-    async def close_tenant(self, tenant: TenantId) -> None:
-        """Clear its calls, sync its journal, forget it."""
+    on_trouble: Callable[[TenantId, str], None] | None
+    """Told, once, of a tenant that was open and cannot go on, with the reason."""
+
+    async def close_tenant(self, tenant: TenantId, *, for_good: bool = True) -> None:
+        """Clear its calls, sync its journal, forget it; not `for_good`: its callers and phones are told to come again (503).
+
+        Raises: UnknownName: it is neither open nor closed for a while.
+        """
 
     async def command(self, tenant: TenantId, command: Command) -> tuple[Event, ...]:
         """Carry out a desk command; returns its events once they are on disk.
@@ -159,7 +165,7 @@ class VoiceService(Protocol):
         """Decision records of a call, each with `offer`, `at` and the outcomes, from the journal."""
 
     def troubles(self) -> Mapping[TenantId, str]:
-        """Tenants that cannot go on, and why, a sentence each that names the path."""
+        """Tenants that cannot go on, and why, one sentence each with the path; nothing is decided for them."""
 
     def figures(self) -> Mapping[str, float]:
         """Counters and gauges of the whole service for /metrics: name -> value (labels in the name as Prometheus writes them)."""

@@ -13,11 +13,10 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
-from sqlalchemy import text
 from starlette.types import Scope
 
-from acd.core.ids import TenantId
 from acd.core.live import LiveState
+from acd.errors import CannotStart
 from acd.service import VoiceService
 from api import demo, errors, identity, tenants
 from api.billing.routes import router as billing_router
@@ -25,7 +24,8 @@ from api.calendar.routes import router as calendar_router
 from api.config import Settings
 from api.crm.routes import router as crm_router
 from api.db import Databases
-from api.house import House, house
+from api.health import Health, Readiness
+from api.house import House
 from api.identity import ForAdmins
 from api.identity.routes import router as identity_router
 from api.kit.clock import Clock, utc_now
@@ -113,11 +113,13 @@ def furnish(app: FastAPI, this: House, *, owns_databases: bool) -> None:
     app.state.owns_databases = owns_databases
     app.state.ready = False
     app.state.boards = Boards()
-    app.state.failed = {}
+    app.state.health = Health(this)
     app.state.demo = None
     app.state.passwords = identity.Passwords(this.settings.login)
     app.state.failures = identity.FailureWindow(this.settings.login.failures, this.settings.login.window_s)
-    app.state.metrics = Metrics(this.voice)
+    app.state.metrics = Metrics(
+        this.voice, lambda: {"fernamt_tenants_failed": len(this.failed), "fernamt_databases_away": len(this.databases.outages.now())}
+    )
     app.state.operator_password = None
 
 
@@ -128,14 +130,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await this.databases.open()
     try:
         await _first_operator(app, this)
-        app.state.failed = await tenants.open_all(this)
-        if demo.TENANT in app.state.failed and this.settings.demo:
-            raise RuntimeError(f"the tenant {demo.TENANT} cannot be opened: {app.state.failed[demo.TENANT]}")
+        await tenants.open_all(this)
+        if demo.TENANT in this.failed and this.settings.demo:
+            raise CannotStart(f"the tenant {demo.TENANT} of --demo cannot be opened: {this.failed[demo.TENANT].reason}")
         app.state.demo = await demo.ensure(this, app.state.passwords) if this.settings.demo else None
         app.state.ready = True
         yield
     finally:
         app.state.ready = False
+        await tenants.stop_trying(this)
+        await app.state.health.close()
         if app.state.owns_databases:
             await this.databases.close()
 
@@ -174,6 +178,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             if "security" in operation:
                 answers.setdefault("401", {"description": "Log in first", "content": reference})
                 answers.setdefault("403", {"description": "Not allowed", "content": reference})
+                answers.setdefault("503", {"description": "A database is away, or the tenant is not open", "content": reference})
     app.openapi_schema = document
     return document
 
@@ -187,15 +192,19 @@ async def alive() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@service_router.get("/readyz", operation_id="isReady", responses={503: {"description": "Not ready"}})
+@service_router.get(
+    "/readyz", operation_id="isReady", response_model=Readiness, responses={503: {"description": "Not ready", "model": Readiness}}
+)
 async def ready(request: Request) -> JSONResponse:
-    """Databases answer and tenants are open; `failed` names those that are not (the log says why)."""
-    if not request.app.state.ready:
-        return JSONResponse({"status": "starting"}, 503)
-    async with house(request).databases.control.connect() as connection:
-        await connection.execute(text("SELECT 1"))
-    failed: dict[TenantId, str] = request.app.state.failed
-    return JSONResponse({"status": "ready", **({"failed": sorted(failed)} if failed else {})})
+    """Whether everything works: databases answer, disks have room, every tenant is served. 503 says what does not, and who is served.
+
+    One tenant in trouble is a 503 too: an operator must see it. A load balancer that should go on for the others asks /healthz.
+    """
+    found = await request.app.state.health.look() if request.app.state.ready else Readiness(status="starting")
+    body = found.model_dump(exclude_defaults=True)
+    if found.status == "ready":
+        return JSONResponse(body)
+    return JSONResponse(body, 503, {"Retry-After": str(errors.RETRY_AFTER_S)})
 
 
 @service_router.get("/metrics", operation_id="getMetrics", response_class=Response)

@@ -212,8 +212,6 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     demo: bool = False
     """Create the demo tenant at the start, and say so on the page."""
-    accept_clock: bool = False
-    """Open journals that are more than a day ahead of this machine's clock, and go on from the present time."""
 
     @classmethod
     def settings_customise_sources(

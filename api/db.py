@@ -7,9 +7,10 @@ to the newest revision at the start, in a thread of its own so that the exchange
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,13 +23,22 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.pool import NullPool
 
 from acd.core.ids import TenantId
+from acd.outage import Unreachable, outage_of
 from api.config import Settings
+from api.outages import Outages, place
+from api.tenant_lock import OnLost, TenantLock
+
+log = logging.getLogger(__name__)
 
 Kind = Literal["control", "tenant"]
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _ONE_AT_A_TIME = threading.Lock()
 """Alembic's `context` and `op` are process-wide proxies."""
+CONNECT_S = 5
+"""A server that does not take a connection within so long is away."""
+POOL_S = 10.0
+"""So long a request waits for a connection; a server that hangs must not gather requests for half a minute."""
 
 
 class UnknownTenant(LookupError):
@@ -96,10 +106,14 @@ def make_engine(url: URL, pool: int) -> AsyncEngine:
                 pool_size=pool,
                 max_overflow=pool,
                 pool_pre_ping=True,
+                pool_timeout=POOL_S,
                 isolation_level="READ COMMITTED",
+                connect_args={"connect_timeout": CONNECT_S},
             )
         case _:
-            return create_async_engine(url, pool_size=pool, max_overflow=pool, pool_pre_ping=True)
+            return create_async_engine(
+                url, pool_size=pool, max_overflow=pool, pool_pre_ping=True, pool_timeout=POOL_S, connect_args={"timeout": CONNECT_S}
+            )
 
 
 def _sqlite_pragmas(connection: Any, _record: Any) -> None:
@@ -109,14 +123,34 @@ def _sqlite_pragmas(connection: Any, _record: Any) -> None:
     cursor.close()
 
 
+@contextmanager
+def _unreachable(url: URL) -> Iterator[None]:
+    """Let an outage leave as `Unreachable`, with the database's name and without a password."""
+    try:
+        yield
+    except Exception as error:
+        outage = outage_of(error)
+        if outage is None or isinstance(error, Unreachable):
+            raise
+        raise Unreachable(place(url), outage) from error
+
+
+async def _nobody_told(tenant: TenantId, reason: str) -> None:
+    log.critical("! tenant %s was lost: %s", tenant, reason)
+
+
 class Databases:
-    """Engines of the installation, by tenant."""
+    """Engines of the installation, by tenant; each open tenant is locked against other processes."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._pool = settings.database.pool
         self._tenants: dict[TenantId, AsyncEngine] = {}
+        self._locks: dict[TenantId, TenantLock] = {}
         self._control: AsyncEngine | None = None
+        self.outages = Outages()
+        self.on_lost: OnLost = _nobody_told
+        """Told when another process has taken an open tenant."""
 
     @property
     def control(self) -> AsyncEngine:
@@ -125,25 +159,53 @@ class Databases:
         return self._control
 
     async def open(self) -> None:
-        """Bring the control database to the newest revision and open it."""
+        """Bring the control database to the newest revision and open it.
+
+        Raises: Unreachable
+        """
         url = control_url(self._settings)
-        await prepare(url, "control")
-        self._control = make_engine(url, self._pool)
+        with _unreachable(url):
+            await prepare(url, "control")
+        self._control = self._engine(url)
+
+    def _engine(self, url: URL) -> AsyncEngine:
+        engine = make_engine(url, self._pool)
+        self.outages.watch(engine, url)
+        return engine
 
     async def open_tenant(self, tenant: TenantId) -> AsyncEngine:
-        """Create the tenant's database where there is none, bring it to the newest revision, open it."""
+        """Create the tenant's database where there is none, lock it, bring it to the newest revision, open it.
+
+        Raises: Unreachable; TenantInUse: another process has it, and its revision is left as that one needs it.
+        """
         if tenant not in self._tenants:
             url = tenant_url(self._settings, tenant)
             tenant_directory(self._settings, tenant).mkdir(parents=True, exist_ok=True)
-            await prepare(url, "tenant")
-            self._tenants[tenant] = make_engine(url, self._pool)
+            with _unreachable(url):
+                await _create_database(url)
+                lock = await TenantLock.take(url, tenant, self.outages, self._lost)
+                try:
+                    await prepare(url, "tenant")
+                except BaseException:
+                    if lock is not None:
+                        await lock.release()
+                    raise
+            if lock is not None:
+                self._locks[tenant] = lock
+            self._tenants[tenant] = self._engine(url)
         return self._tenants[tenant]
+
+    async def _lost(self, tenant: TenantId, reason: str) -> None:
+        await self.on_lost(tenant, reason)
 
     async def close_tenant(self, tenant: TenantId) -> None:
         """Close the tenant's connections; the data stays."""
         engine = self._tenants.pop(tenant, None)
         if engine is not None:
             await engine.dispose()
+        lock = self._locks.pop(tenant, None)
+        if lock is not None:  # last: until then nobody else may write
+            await lock.release()
 
     async def close(self) -> None:
         """Close every connection."""
@@ -152,6 +214,16 @@ class Databases:
         if self._control is not None:
             await self._control.dispose()
             self._control = None
+
+    @property
+    def opened(self) -> tuple[TenantId, ...]:
+        """The open tenants."""
+        return tuple(self._tenants)
+
+    def is_locked(self, tenant: TenantId) -> bool:
+        """Whether the tenant is open and locked against other processes at this moment; with SQLite it need not be."""
+        lock = self._locks.get(tenant)
+        return tenant in self._tenants and (lock is None or lock.is_held)
 
     def tenant(self, tenant: TenantId) -> AsyncEngine:
         """Engine of an open tenant.

@@ -1,7 +1,8 @@
 """Errors as RFC 9457 problem documents: the tree every slice's errors grow on, and the handlers that answer with them.
 
 - `Problem`: root; carries status, type and what the client is told
-  - `Unauthenticated` 401, `Forbidden` 403, `NotFound` 404, `Conflict` 409, `Outdated` 412, `Unprocessable` 422, `TooMany` 429
+  - `Unauthenticated` 401, `Forbidden` 403, `NotFound` 404, `Conflict` 409, `Outdated` 412, `Unprocessable` 422, `TooMany` 429,
+    `Unavailable` 503
 """
 
 from __future__ import annotations
@@ -15,13 +16,19 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+
+from acd.errors import JournalStopped
+from acd.outage import DISK_ERRNOS, Unreachable, outage_of
 
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 TYPES = "urn:fernamt:problem:"
+RETRY_AFTER_S = 5
+"""What a client is told to wait when something is away."""
 
 
 class Place(BaseModel):
@@ -107,6 +114,29 @@ class TooMany(Problem):
         super().__init__(detail, headers={"Retry-After": str(retry_after_s)})
 
 
+class Unavailable(Problem):
+    """Something that is needed is away, and will be back."""
+
+    status, kind, title = 503, "unavailable", "Not available at the moment"
+
+    def __init__(self, detail: str, retry_after_s: int = RETRY_AFTER_S) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after_s)})
+
+
+def unavailable(error: BaseException) -> Unavailable | None:
+    """What a client is told when a database or the disk is away; None: it is a fault of ours.
+
+    The reason is the operator's: it names hosts and paths, and is in the log and under /readyz.
+    """
+    if isinstance(error, Unreachable | DBAPIError | PoolTimeout):
+        return Unavailable("The database is away; try again soon.") if outage_of(error) is not None else None
+    if isinstance(error, JournalStopped):
+        return Unavailable("The exchange cannot write its journal; nothing is decided until it can.")
+    if isinstance(error, ConnectionError) or (isinstance(error, OSError) and error.errno in DISK_ERRNOS):
+        return Unavailable("The disk or a server is away; try again soon.")
+    return None
+
+
 def answer(
     request: Request,
     *,
@@ -173,6 +203,15 @@ async def _on_integrity(request: Request, error: Exception) -> JSONResponse:
     return of(request, Conflict("Somebody else's change came first, or the thing is in use."))
 
 
+async def _on_outage(request: Request, error: Exception) -> JSONResponse:
+    problem = unavailable(error)
+    if problem is None:
+        raise error
+    if isinstance(error, OSError):  # what concerns databases is said once, by `api.outages`
+        log.error("! %s %s: %s", request.method, request.url.path, error)
+    return of(request, problem)
+
+
 async def _on_bug(request: Request, error: Exception) -> JSONResponse:
     log.error("! %s %s", request.method, request.url.path, exc_info=error)
     return answer(request, status=500, kind="internal", title="Internal error", detail="Something here went wrong; it was logged.")
@@ -184,6 +223,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(IntegrityError, _on_integrity)
+    for outage in (Unreachable, DBAPIError, PoolTimeout, OSError, JournalStopped):
+        app.add_exception_handler(outage, _on_outage)
     app.add_exception_handler(Exception, _on_bug)
 
 

@@ -16,6 +16,16 @@ from api.kit.clock import Clock, utc_now
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a tenant that should be open is not."""
+
+    reason: str
+    """One sentence, with the path or the database; for operators."""
+    passes: bool
+    """It may pass by itself (a database that is away, another process), so it is tried again."""
+
+
+@dataclass(frozen=True, slots=True)
 class House:
     """Made once by the composition root; found by routes through `house(connection)`."""
 
@@ -25,6 +35,14 @@ class House:
     clock: Clock = utc_now
     tenants_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """One tenant is made at a time: two of one name must not cross, and the row of a tenant is written last."""
+    failed: dict[TenantId, Failure] = field(default_factory=dict)
+    """Active tenants that are not open."""
+    opening_locks: dict[TenantId, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    """A tenant is opened, lost or closed by one at a time."""
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    """What runs beside requests and belongs to none."""
+    reopening: dict[TenantId, asyncio.Task[None]] = field(default_factory=dict)
+    """Those that are tried again."""
     setup_locks: dict[TenantId, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     """Changes of one tenant's configuration reach the voice service in the order in which they were committed."""
 

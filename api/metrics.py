@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -15,22 +15,24 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from acd.service import VoiceService
 
+Figures = Callable[[], Mapping[str, float]]
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
 class VoiceFigures(Collector):
-    """`VoiceService.figures()` as families: what ends in `_total` counts, the rest is a gauge."""
+    """`VoiceService.figures()` and those of the house as families: what ends in `_total` counts, the rest is a gauge."""
 
-    def __init__(self, voice: VoiceService) -> None:
+    def __init__(self, voice: VoiceService, also: Figures) -> None:
         self._voice = voice
+        self._also = also
 
     def describe(self) -> Iterable[Metric]:
         """Nothing to register ahead: the names are the voice service's."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """Ask the voice service now."""
-        yield from families(self._voice.figures())
+        """Ask now."""
+        yield from families({**self._voice.figures(), **self._also()})
 
 
 def families(figures: Mapping[str, float]) -> Iterator[Metric]:
@@ -50,9 +52,9 @@ def families(figures: Mapping[str, float]) -> Iterator[Metric]:
 class Metrics:
     """The registry, and what the middleware counts."""
 
-    def __init__(self, voice: VoiceService) -> None:
+    def __init__(self, voice: VoiceService, also: Figures = dict) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
-        self.registry.register(VoiceFigures(voice))
+        self.registry.register(VoiceFigures(voice, also))
         self.requests = Counter("fernamt_http_requests", "Requests answered.", ("method", "route", "status"), registry=self.registry)
         self.seconds = Histogram(
             "fernamt_http_request_seconds", "Time to the end of the answer.", ("method", "route"), registry=self.registry, buckets=BUCKETS_S

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from acd.core.ids import TenantId
+from acd.outage import outage_of
 from acd.service import Lookup, ScreenContext
 from api import calendar, crm, tickets
 from api.db import Databases
@@ -13,6 +14,15 @@ def lookup_in(databases: Databases, clock: Clock = utc_now) -> Lookup:
     """The voice service asks this when a call arrives; at most four short queries, in one transaction; none for a stranger."""
 
     async def lookup(tenant: TenantId, number: str) -> ScreenContext:
+        try:
+            return await known(tenant, number)
+        except Exception as error:
+            if outage_of(error) is None:
+                raise
+            # The call goes on without; that the database is away is said once, by `api.outages`, and not for every call.
+            return ScreenContext()
+
+    async def known(tenant: TenantId, number: str) -> ScreenContext:
         if not await crm.is_known(databases, tenant, number):
             return ScreenContext()
         async with databases.unit(tenant) as unit:

@@ -40,6 +40,7 @@ Classify = Callable[[Request, Flow], Literal["trunk", "challenge", "reject"]]
 
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, REGISTER"
 METHODS = frozenset(ALLOW.split(", "))
+UNSERVED_RETRY_S = "30"
 INFO_TYPES = frozenset({"application/dtmf-relay", "application/dtmf"})
 # RFC 3261 §8.2.2.3: option tags we understand when a request requires them: RFC 4028's. 100rel (RFC 3262) is answered 420.
 SUPPORTED: frozenset[str] = frozenset({"timer"})
@@ -47,6 +48,10 @@ SUPPORTED: frozenset[str] = frozenset({"timer"})
 
 def _challenge_everybody(_request: Request, _flow: Flow) -> Literal["trunk", "challenge", "reject"]:
     return "challenge"
+
+
+def _everybody(_authenticated_as: str | None) -> bool:
+    return True
 
 
 class UserAgentConfig(msgspec.Struct, frozen=True):
@@ -63,6 +68,8 @@ class UserAgentConfig(msgspec.Struct, frozen=True):
     """None: nobody can prove himself, so "challenge" lets everybody in unproved. For closed networks and tests only."""
     registrar: Registrar | None = None
     """None: REGISTER is answered 405."""
+    serves: Callable[[str | None], bool] = _everybody
+    """Whether a user (user@realm) can be served at the moment; if not, REGISTER is answered 503 with Retry-After."""
     overload: OverloadPolicy = OverloadPolicy()
     limits: Limits = DEFAULT_LIMITS
     info_types: frozenset[str] = INFO_TYPES
@@ -597,6 +604,9 @@ class UserAgent:
             if authenticated_as is None:
                 return
         transaction = self.layer.serve(request, flow)
+        if not config.serves(authenticated_as):
+            self._answer(transaction, 503, now, (("Retry-After", UNSERVED_RETRY_S),))
+            return
         if self._is_unsupported(transaction, now):
             return
         response = config.registrar.register(request, authenticated_as, source, now)

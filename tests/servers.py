@@ -6,6 +6,7 @@ process and stopped by its pid. Without its binary the tests on it are skipped w
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import contextlib
 import os
@@ -34,11 +35,25 @@ class Server:
     """A running database server."""
 
     kind: str
-    pid: int
+    process: _Process
     admin_url: str
     """Asynchronous URL of a database in which further ones can be created."""
     folder: Path
     """Where it keeps everything; gone when it is stopped."""
+
+    @property
+    def pid(self) -> int:
+        """Of the server at this moment."""
+        return self.process.pid
+
+    @contextlib.asynccontextmanager
+    async def away(self) -> AsyncIterator[None]:
+        """Stop it and start it again, on the same port and data."""
+        await asyncio.to_thread(self.process.stop)  # whoever is connected hears of it meanwhile
+        try:
+            yield
+        finally:
+            self.process.start()  # not in a thread, with whose end the kernel would end it
 
     def url(self, database: str) -> str:
         """Give the asynchronous URL of one of its databases."""
@@ -81,10 +96,11 @@ def postgresql_server() -> Iterator[Server]:
         options = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=50", f"unix_socket_directories={folder}"]
         command = [str(folder_of_binaries / "postgres"), "-D", str(data), "-h", "127.0.0.1", "-p", str(port)]
         command += [word for option in options for word in ("-c", option)]
-        with _running(
+        process = _Process(
             [*_as_user("postgres", signal.SIGINT), *command], folder, "database system is ready to accept connections", signal.SIGINT
-        ) as pid:
-            yield Server("postgresql", pid, f"postgresql+asyncpg://fernamt@127.0.0.1:{port}/postgres", folder)
+        )
+        with process.running():
+            yield Server("postgresql", process, f"postgresql+asyncpg://fernamt@127.0.0.1:{port}/postgres", folder)
 
 
 @contextlib.contextmanager
@@ -106,8 +122,9 @@ def mariadb_server() -> Iterator[Server]:
             "--skip-log-bin",
             "--innodb-file-per-table=0",
         ]
-        with _running([*plain_user, *command], folder, "ready for connections", signal.SIGTERM) as pid:
-            yield Server("mariadb", pid, f"mysql+asyncmy://root@127.0.0.1:{port}/mysql", folder)
+        process = _Process([*plain_user, *command], folder, "ready for connections", signal.SIGTERM)
+        with process.running():
+            yield Server("mariadb", process, f"mysql+asyncmy://root@127.0.0.1:{port}/mysql", folder)
 
 
 _STARTERS = {"postgresql": postgresql_server, "mariadb": mariadb_server}
@@ -201,27 +218,48 @@ def _run(command: list[str], folder: Path) -> None:
         raise RuntimeError(f"{command[0]} failed with {done.returncode}:\n{done.stdout}{done.stderr}")
 
 
-@contextlib.contextmanager
-def _running(command: list[str], folder: Path, ready: str, stop: signal.Signals) -> Iterator[int]:
-    """Run a server until the context ends; `ready` is what it logs once connections are welcome (PostgreSQL listens earlier)."""
-    log = folder / "server.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-    try:
+class _Process:
+    """A server process; `ready` is what it logs once connections are welcome (PostgreSQL listens earlier)."""
+
+    def __init__(self, command: list[str], folder: Path, ready: str, stop: signal.Signals) -> None:
+        self._command, self._folder, self._ready, self._stop = command, folder, ready, stop
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Run until the context ends."""
+        try:
+            self.start()
+            yield
+        finally:
+            self.stop()
+
+    def start(self) -> None:
+        log = self._folder / "server.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(self._command, cwd=self._folder, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+        self._process = process
         deadline = time.monotonic() + START_LIMIT_S
-        while ready not in log.read_text(errors="replace"):
+        while self._ready not in log.read_text(errors="replace"):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{command[0]} did not come up:\n{log.read_text(errors='replace')}")
+                raise RuntimeError(f"{self._command[0]} did not come up:\n{log.read_text(errors='replace')}")
             time.sleep(0.05)
-        yield process.pid
-    finally:
-        if process.poll() is None:
-            process.send_signal(stop)
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait(5)
+
+    def stop(self) -> None:
+        process = self._process
+        if process is None or process.poll() is not None:
+            return
+        process.send_signal(self._stop)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(5)
 
 
 def _free_port() -> int:

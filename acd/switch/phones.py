@@ -72,6 +72,7 @@ class Phones:
             classify=self._classify,
             authenticator=Authenticator(settings.realm, self._ha1, digest_secret),
             registrar=self.registrar,
+            serves=self._serves,
             session_timer=SessionTimerPolicy(settings.session_refresh_s) if settings.session_refresh_s else None,
             overload=OverloadPolicy(invites_per_s=settings.calls_per_second, burst=settings.burst, live_sessions=settings.max_sessions),
         )
@@ -105,6 +106,11 @@ class Phones:
         if found is None or uri.user != username:
             return None
         return device_aor(found[0], username)
+
+    def _serves(self, authenticated_as: str | None) -> bool:
+        """A registration that the exchange does not hear of would be lost: the phone is told to come again soon."""
+        found = self._directory.device((authenticated_as or "").rpartition("@")[0])
+        return found is None or found[0] not in self._directory.suspended
 
     def _registered(self, event: sip_events.Registered) -> None:
         found = self._directory.device(event.aor.rpartition("@")[0])

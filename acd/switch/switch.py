@@ -111,8 +111,6 @@ class Switch:
         self._screens: dict[CallId, _Screen] = {}
         self._gates: dict[CallId, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._given_up: set[TenantId] = set()
-        """Tenants whose exchange decides nothing any more."""
         self.counters: Counter[str] = Counter()
         self._relocation = Relocation(media, self._addresses, self.counters, self)
         self._ids = 0
@@ -653,7 +651,7 @@ class Switch:
             self.sip.reject(event.session, 403)
             return
         tenant, trunk, agent = source
-        if tenant in self._given_up:
+        if tenant in self._directory.suspended:
             self.counters["invites_refused_without_journal"] += 1
             self.sip.reject(event.session, 503, headers=[_warning(MISCELLANEOUS, "The exchange cannot take calls."), RETRY_AFTER])
             return
@@ -835,17 +833,12 @@ class Switch:
     # ------------------------------------------------------------------ a tenant whose exchange stopped
 
     def give_up(self, tenant: TenantId) -> int:
-        """End every leg of a tenant and refuse its new calls: nothing that happens could be written down. Returns how many there were."""
-        self._given_up.add(tenant)
+        """End every leg of a suspended tenant: nothing that happens could be written down. Returns how many there were."""
         legs = [leg for leg in self._legs.values() if leg.tenant == tenant and not leg.is_gone]
         for leg in legs:
             self._release(leg, "journal_stopped", refusing=(RETRY_AFTER,))
             self._measuring.pop(leg.leg, None)
         return len(legs)
-
-    def take_up(self, tenant: TenantId) -> None:
-        """Its next calls are taken again, by whatever exchange it has then."""
-        self._given_up.discard(tenant)
 
     # ------------------------------------------------------------------ bookkeeping
 

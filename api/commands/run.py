@@ -21,9 +21,13 @@ from fastapi import FastAPI
 
 from acd.config import Listen, VoiceSettings
 from acd.data_lock import DataLock
+from acd.errors import CannotStart
 from api.app import create_app
 from api.config import Settings, SettingsError, split_address
 from api.db import Databases
+from api.health import disk_trouble
+from api.house import House
+from api.outages import sentence
 from api.screen import lookup_in
 
 try:
@@ -61,18 +65,18 @@ class Run:
             for problem in error.problems:
                 print(problem, file=sys.stderr)
             return 2
-        settings = settings.model_copy(update={"demo": settings.demo or args.demo, "accept_clock": args.accept_clock})
+        settings = settings.model_copy(update={"demo": settings.demo or args.demo})
         logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s %(message)s", stream=sys.stderr)
         logging.getLogger("uvicorn.error").addFilter(without_tokens)
         logging.getLogger("alembic.runtime.migration").setLevel(max(logging.WARNING, logging.getLogger().level))
         try:
             with asyncio.Runner(loop_factory=new_event_loop) as runner:
-                return runner.run(serve(settings, plays_demo=args.demo and not args.still))
-        except OSError as error:
-            print(f"cannot start: {error}", file=sys.stderr)
-            return 1
+                return runner.run(serve(settings, plays_demo=args.demo and not args.still, accept_clock=args.accept_clock))
         except Exception as error:
-            log.critical("! the service ended", exc_info=error)
+            if (told := sentence(error)) is not None:
+                print(f"cannot start: {told}", file=sys.stderr)
+            else:
+                log.critical("! the service ended", exc_info=error)
             return 1
 
 
@@ -83,7 +87,7 @@ def without_tokens(record: logging.LogRecord) -> bool:
     return True
 
 
-def voice_settings(settings: Settings) -> VoiceSettings:
+def voice_settings(settings: Settings, *, accept_clock: bool = False) -> VoiceSettings:
     """The part of the settings that the voice service takes."""
     defaults = VoiceSettings()
     listen = tuple(
@@ -96,7 +100,7 @@ def voice_settings(settings: Settings) -> VoiceSettings:
         advertised_address=settings.sip.advertised,
         realm=settings.sip.realm,
         data=settings.data,
-        accept_clock=settings.accept_clock,
+        accept_clock=accept_clock,
         media_workers=settings.media.workers or defaults.media_workers,
         media_ports=(settings.media.first_port, settings.media.last_port),
         calls_per_second=settings.overload.calls_per_second,
@@ -130,25 +134,28 @@ class _Server(uvicorn.Server):
             self._on_started()
 
 
-async def serve(settings: Settings, until: Awaitable[object] | None = None, *, plays_demo: bool = False) -> int:
-    """Run the service until a signal comes, `until` is done, or the voice service cannot go on; returns the exit status.
+async def serve(
+    settings: Settings, until: Awaitable[object] | None = None, *, plays_demo: bool = False, accept_clock: bool = False
+) -> int:
+    """Run the service until a signal comes or `until` is done; returns the exit status.
 
     Args:
         plays_demo: let synthetic agents and callers play the demonstration, so that the board moves.
+        accept_clock: open journals that are more than a day ahead of this machine's clock, and go on from the present time.
 
-    Raises: OSError: an address is taken.
+    Raises: OSError: an address is taken; CannotStart, Unreachable: something outside must be mended first, in one sentence.
     """
     from acd.runtime import Voice  # noqa: PLC0415 - SIP and media are needed by nobody who only asks for help
 
-    settings.data.mkdir(parents=True, exist_ok=True)
+    _check_data(settings.data)
     databases = Databases(settings)
-    listening = _listen(settings)
     async with contextlib.AsyncExitStack() as stack:
-        stack.callback(listening.close)
         stack.enter_context(DataLock(settings.data))
+        listening = _listen(settings)
+        stack.callback(listening.close)
         await databases.open()
         stack.push_async_callback(databases.close)
-        voice = await Voice.start(voice_settings(settings), lookup_in(databases))
+        voice = await Voice.start(voice_settings(settings, accept_clock=accept_clock), lookup_in(databases))
         stack.push_async_callback(voice.close)
         app = create_app(settings, voice, databases)
         # Entered here and not by uvicorn, which answers a failure with sys.exit in the middle of the loop.
@@ -224,6 +231,21 @@ def _reachable(host: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)
 
 
+def _check_data(data: Path) -> None:
+    """Make the data directory where there is none, and see that it can be written.
+
+    Raises: CannotStart: it cannot; better said here than by the first of those who need it.
+    """
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise CannotStart(f"the data directory {data} is no directory") from error
+    except OSError as error:
+        raise CannotStart(f"the data directory {data} cannot be made: {error.strerror}") from error
+    if (trouble := disk_trouble(data)) is not None:
+        raise CannotStart(f"the data directory cannot be written: {trouble}")
+
+
 def _listen(settings: Settings) -> socket.socket:
     host, port = settings.http.host, settings.http.port
     try:
@@ -234,7 +256,16 @@ def _listen(settings: Settings) -> socket.socket:
 
 def _say_started(app: FastAPI, settings: Settings, listening: socket.socket) -> None:
     port = listening.getsockname()[1]
-    print(f"fernamt is ready: http://{settings.http.host}:{port}/ and SIP on {', '.join(settings.sip.listen)}")
+    this = app.state.house
+    assert isinstance(this, House)
+    line = f"fernamt is ready: http://{settings.http.host}:{port}/ and SIP on {', '.join(settings.sip.listen)}"
+    if this.failed:
+        closed = "; ".join(f"{tenant} is not: {failure.reason}" for tenant, failure in sorted(this.failed.items()))
+        opened = len(this.databases.opened)
+        line += f"; {opened} of {opened + len(this.failed)} tenants are open; {closed}"
+        for tenant, failure in sorted(this.failed.items()):
+            print(f"tenant {tenant} is not open: {failure.reason}", file=sys.stderr)
+    print(line)
     if app.state.operator_password is not None:
         print(f"  operator (shown this once): {settings.operator.username} {app.state.operator_password}")
     if app.state.demo is not None:

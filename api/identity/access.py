@@ -17,6 +17,7 @@ from api.db import Unit, UnknownTenant
 from api.errors import Forbidden, Unauthenticated
 from api.house import House, house
 from api.identity import service
+from api.identity.errors import NotServed
 from api.identity.rules import EVERYBODY, Principal, Role, tenant_of
 
 bearer = HTTPBearer(auto_error=False, description="Token of POST /api/v1/login, or an API key.")
@@ -46,15 +47,28 @@ class Access:
 async def principal_of(connection: HTTPConnection, token: str) -> Principal:
     """Whose token it is, in a transaction of its own (for WebSockets and streams).
 
-    Raises: Unauthenticated
+    Raises: Unauthenticated, NotServed
     """
     this = house(connection)
     wellformed, tenant = tenant_of(token)
     if not wellformed:
         raise Unauthenticated("This is no token of ours.")
+    _check_served(this, tenant)
+    async with this.databases.unit(tenant) as unit:
+        return await service.authenticate(unit.session, tenant, token, this.clock())
+
+
+def _check_served(this: House, tenant: TenantId | None) -> None:
+    """A token of a tenant that is not open is not looked at: its database may be away, or open before its calls are.
+
+    Raises: NotServed; Unauthenticated: there is no such tenant (any more)
+    """
+    if tenant is None:
+        return
+    if tenant in this.failed:
+        raise NotServed(tenant)
     try:
-        async with this.databases.unit(tenant) as unit:
-            return await service.authenticate(unit.session, tenant, token, this.clock())
+        this.databases.tenant(tenant)
     except UnknownTenant:
         raise Unauthenticated("The token does not hold (any more).") from None
 
@@ -67,10 +81,7 @@ async def _opened(request: Request, credentials: Annotated[HTTPAuthorizationCred
     wellformed, tenant = tenant_of(credentials.credentials)
     if not wellformed:
         raise Unauthenticated("This is no token of ours.")
-    try:
-        this.databases.control if tenant is None else this.databases.tenant(tenant)
-    except UnknownTenant:
-        raise Unauthenticated("The token does not hold (any more).") from None
+    _check_served(this, tenant)
     async with this.databases.unit(tenant) as unit:
         now = this.clock()
         principal = await service.authenticate(unit.session, tenant, credentials.credentials, now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.errors import Conflict, NotFound, TooMany, Unauthenticated
+from api.errors import Conflict, NotFound, TooMany, Unauthenticated, Unavailable
 
 
 class WrongPassword(Unauthenticated):
@@ -10,6 +10,17 @@ class WrongPassword(Unauthenticated):
 
     def __init__(self) -> None:
         super().__init__("Tenant, user name or password is wrong.")
+
+
+class NotServed(Unavailable):
+    """The tenant exists and could not be opened.
+
+    So its name is told to whoever guesses it, for as long as it is in trouble. To say "wrong password" instead would send all its people
+    to change passwords that are right, and page and clients to give up; a name alone opens nothing.
+    """
+
+    def __init__(self, tenant: str) -> None:
+        super().__init__(f"The tenant {tenant} cannot be served at the moment; the platform's operator knows why.", retry_after_s=10)
 
 
 class TooManyFailures(TooMany):

@@ -9,11 +9,11 @@ from fastapi import APIRouter, Path, Request, status
 
 from acd.core.ids import TenantId
 from api.db import UnknownTenant
-from api.errors import Conflict, NotFound, TooMany, Unauthenticated, responses
+from api.errors import Conflict, NotFound, TooMany, Unauthenticated, Unavailable, responses
 from api.house import house
 from api.identity import service
 from api.identity.access import ForAdmins, ForAnyone
-from api.identity.errors import TooManyFailures, WrongPassword
+from api.identity.errors import NotServed, TooManyFailures, WrongPassword
 from api.identity.passwords import Passwords
 from api.identity.rules import FailureWindow
 from api.identity.schemas import (
@@ -41,7 +41,7 @@ def _passwords(request: Request) -> Passwords:
     return found
 
 
-@router.post("/login", operation_id="logIn", responses=responses(Unauthenticated, TooMany))
+@router.post("/login", operation_id="logIn", responses=responses(Unauthenticated, TooMany, Unavailable))
 async def log_in(request: Request, given: LoginGiven) -> LoginTold:
     """Log in; the answer holds the bearer token for everything else."""
     this = house(request)
@@ -52,6 +52,8 @@ async def log_in(request: Request, given: LoginGiven) -> LoginTold:
     if wait_s is not None:
         raise TooManyFailures(wait_s)
     tenant = TenantId(given.tenant) if given.tenant is not None else None
+    if tenant is not None and tenant in this.failed:
+        raise NotServed(tenant)
     try:
         async with this.databases.unit(tenant) as unit:
             token, principal = await service.log_in(

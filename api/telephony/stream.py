@@ -1,7 +1,8 @@
 """WebSockets of telephony: the stream of live events, and the live board as snapshots.
 
 The token comes in the Authorization header, as a subprotocol `bearer.<token>` beside `fernamt.v1` (browsers can set no header), or as
-`?token=`. Close codes: 4401 no valid token (any more), 4403 not for this role, 4408 overrun: fetch the live state and come again.
+`?token=`. Close codes: 4401 no valid token (any more), 4403 not for this role, 4408 overrun: fetch the live state and come again,
+1013 try again later (RFC 6455 registry): a database is away, or the tenant is not open.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from acd.core.errors import UnknownName
 from acd.core.live import LiveState
 from acd.errors import StreamOverrun
 from acd.service import LiveEvent
-from api.errors import Unauthenticated
+from api.errors import Unauthenticated, Unavailable, unavailable
 from api.house import house
 from api.identity import Principal, Role, principal_of
 from api.telephony.boards import Boards
@@ -30,7 +31,9 @@ router = APIRouter(prefix="/api/v1", tags=["telephony"])
 
 SUBPROTOCOL = "fernamt.v1"
 UNAUTHENTICATED, FORBIDDEN, OVERRUN = 4401, 4403, 4408
-GOING_AWAY = 1001
+GOING_AWAY, TRY_AGAIN_LATER = 1001, 1013
+REASON_OCTETS = 123
+"""What a close frame has room for (RFC 6455 §5.5)."""
 HEARTBEAT_S = 15.0
 """Silence after which a heartbeat goes out; so often the token is looked at again, in silence or not."""
 BOARD_EVERY_S = 0.5
@@ -57,6 +60,9 @@ async def _enter(socket: WebSocket, in_query: str | None) -> tuple[Principal, st
     except Unauthenticated as error:
         await socket.close(UNAUTHENTICATED, error.detail)
         return None
+    except Exception as error:
+        await _close_until_later(socket, error)
+        return None
     if principal.role not in {Role.AGENT, Role.SUPERVISOR, Role.ADMIN} or principal.tenant is None:
         await socket.close(FORBIDDEN, f"not for {principal.role}")
         return None
@@ -65,6 +71,14 @@ async def _enter(socket: WebSocket, in_query: str | None) -> tuple[Principal, st
 
 Outgoing = AsyncGenerator[str | None]
 """Messages; None when nothing happened for a while."""
+
+
+async def _close_until_later(socket: WebSocket, error: Exception) -> None:
+    """Close for an outage; anything else is raised again."""
+    problem = error if isinstance(error, Unavailable) else unavailable(error)
+    if problem is None:
+        raise error
+    await socket.close(TRY_AGAIN_LATER, problem.detail[:REASON_OCTETS])
 
 
 async def _serve(socket: WebSocket, token: str, outgoing: Outgoing) -> None:
@@ -85,6 +99,8 @@ async def _serve(socket: WebSocket, token: str, outgoing: Outgoing) -> None:
         await socket.close(UNAUTHENTICATED, str(error))
     except (WebSocketDisconnect, RuntimeError) as error:  # the client went while we were sending
         log.debug("< live stream: %s", error)
+    except Exception as error:
+        await _close_until_later(socket, error)
     finally:
         for task in (sending, gone):
             task.cancel()

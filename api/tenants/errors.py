@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.errors import Conflict, NotFound
+from api.errors import Conflict, NotFound, Unavailable
 
 
 class TenantUnknown(NotFound):
@@ -19,8 +19,26 @@ class TenantExists(Conflict):
         super().__init__(f"There is a tenant {tenant} already.")
 
 
+class TenantElsewhere(Conflict):
+    """Another process serves a tenant of this name in the same database."""
+
+
 class TenantClosed(Conflict):
     """It was closed before."""
 
     def __init__(self, tenant: str) -> None:
         super().__init__(f"The tenant {tenant} is closed already.")
+
+
+class TenantOpen(Conflict):
+    """There is nothing to open."""
+
+    def __init__(self, tenant: str) -> None:
+        super().__init__(f"The tenant {tenant} is open already.")
+
+
+class TenantNotOpen(Unavailable):
+    """It was tried again, and the reason is still there."""
+
+    def __init__(self, tenant: str, reason: str) -> None:
+        super().__init__(f"The tenant {tenant} is not open: {reason}")

@@ -6,21 +6,29 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, status
 
-from api.errors import Conflict, NotFound, responses
+from acd.core.ids import TenantId
+from api.errors import Conflict, NotFound, Unavailable, responses
+from api.house import House
 from api.identity import ForOperators, Passwords
 from api.kit.paging import Page, Paged, paged
 from api.tenants import service
+from api.tenants.models import Tenant
 from api.tenants.schemas import AdminTold, TenantCreated, TenantGiven, TenantTold
 
 router = APIRouter(prefix="/api/v1/tenants", tags=["tenants"])
 Key = Annotated[str, Path(max_length=40, pattern=r"^[a-z][a-z0-9_-]*$")]
 
 
+def _told(row: Tenant, house: House) -> TenantTold:
+    failure = house.failed.get(TenantId(row.id))
+    return TenantTold.model_validate(row).model_copy(update={"trouble": None if failure is None else failure.reason})
+
+
 @router.get("", operation_id="listTenants")
 async def list_tenants(access: ForOperators, page: Paged) -> Page[TenantTold]:
     """The tenants of the platform."""
     rows = await service.some(access.session, page)
-    items, following = paged([TenantTold.model_validate(row) for row in rows], [row.id for row in rows], page)
+    items, following = paged([_told(row, access.house) for row in rows], [row.id for row in rows], page)
     return Page(items=items, next=following)
 
 
@@ -37,7 +45,13 @@ async def create_tenant(request: Request, access: ForOperators, given: TenantGiv
 @router.get("/{tenant}", operation_id="getTenant", responses=responses(NotFound))
 async def get_tenant(access: ForOperators, tenant: Key) -> TenantTold:
     """One tenant."""
-    return TenantTold.model_validate(await service.get(access.session, tenant))
+    return _told(await service.get(access.session, tenant), access.house)
+
+
+@router.post("/{tenant}/open", operation_id="openTenant", responses=responses(NotFound, Conflict, Unavailable))
+async def open_tenant(access: ForOperators, tenant: Key) -> TenantTold:
+    """Try a tenant again that could not be opened, after a repair; 503 says why it still cannot be. Others are not touched."""
+    return _told(await service.open_again(access.session, access.house, tenant), access.house)
 
 
 @router.delete("/{tenant}", operation_id="closeTenant", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound, Conflict))

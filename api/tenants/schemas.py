@@ -38,6 +38,7 @@ class TenantTold(Told):
     state: Literal["active", "closed"]
     created_at: datetime
     closed_at: datetime | None
+    trouble: str | None = Field(default=None, description="Why an active tenant is not open, and serves nobody; null: it is.")
 
 
 class AdminTold(Told):

@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from acd import cdr_feed
 from acd.cdr_feed import CdrFeed, instant
@@ -201,6 +203,176 @@ async def test_a_price_of_another_version_costs_the_leg_its_quote_and_nothing_el
     await day.feed.close()
     (cdr,) = day.saved
     assert [leg.quote for leg in cdr.legs] == [None]
+
+
+class Database:
+    """Where CDRs go: away when it is told so, and with rows it refuses."""
+
+    def __init__(self) -> None:
+        self.away: Exception | None = None
+        self.refuses: set[str] = set()
+        self.cdrs: list = []
+        self.seqs: list[int] = []
+        self.notes: list = []
+
+    async def save(self, cdrs, _charges, seq) -> None:
+        if self.away is not None:
+            raise self.away
+        if refused := self.refuses & {cdr.id for cdr in cdrs}:
+            raise ProgrammingError("INSERT", {}, Exception(f"value too long in {refused}"))
+        self.cdrs += cdrs
+        self.seqs.append(seq)
+
+    async def note(self, call, code) -> None:
+        if self.away is not None:
+            raise self.away
+        if call in self.refuses:
+            raise ProgrammingError("UPDATE", {}, Exception("no"))
+        self.notes.append((call, code))
+
+
+def fed(database: Database) -> Day:
+    day = Day()
+    day.feed = CdrFeed(TENANT, lambda _cdr: None, database.save, database.note)
+    return day
+
+
+def call_over(day: Day, call: str) -> None:
+    """Nobody is at 699: over before it began."""
+    day.give(1001.0, inputs.CallArrived(call=CallId(call), leg=LegId(f"{call}.0"), trunk="callers", calling=None, called="699"))
+
+
+AWAY = OperationalError("INSERT", {}, ConnectionRefusedError(111, "Connect call failed"), connection_invalidated=True)
+
+
+async def test_an_outage_is_one_line_and_its_end_another_and_between_them_nothing(caplog):
+    database = Database()
+    day = fed(database)
+    database.away = AWAY
+    pauses = []
+    for number in range(7):
+        call_over(day, f"c{number}")
+        await day.feed.flush()
+        pauses.append(day.feed._pause_s)
+    assert pauses == [1.0, 2.0, 4.0, 8.0, 10.0, 10.0, 10.0]  # 0.5 s doubled, up to 10 s
+    assert (day.feed.waiting, day.feed.save_failures, day.feed.is_settled) == (7, 7, False)
+    database.away = None
+    await day.feed.flush()
+    assert [cdr.id for cdr in database.cdrs] == [f"c{number}" for number in range(7)]
+    assert [record.getMessage() for record in caplog.records if record.name == "acd.cdr_feed"] == [
+        "! demo: CDRs are kept until the database is back: Connect call failed",
+        "= demo: the database is back after 0 s, 7 CDRs were saved",
+    ]
+    assert not any(record.exc_info for record in caplog.records)
+    assert day.feed._pause_s == cdr_feed.FLUSH_S
+    await day.feed.close()
+    assert day.feed.is_settled
+
+
+async def test_what_is_kept_as_octets_during_an_outage_is_what_it_was():
+    database, well = Database(), Database()
+    away, other = fed(database), fed(well)
+    database.away = AWAY
+    for day in (away, other):
+        call_over(day, "first")
+        await day.feed.flush()
+        leg = day.talking()
+        day.give(1070.0, inputs.LegReleased(leg=CALLER))
+        for one in (CALLER, leg):
+            day.give(1070.1, inputs.QualityMeasured(leg=one, quality=QUALITY))
+    database.away = None
+    for day in (away, other):
+        await day.feed.close()
+    assert database.cdrs == well.cdrs
+    assert len(well.cdrs) == 2
+
+
+async def test_one_cdr_that_the_database_refuses_keeps_no_other_from_being_saved(caplog):
+    database = Database()
+    day = fed(database)
+    database.refuses = {"c1"}
+    for call in ("c0", "c1", "c2"):
+        call_over(day, call)
+    await day.feed.flush()
+    await day.feed.flush()
+    assert [cdr.id for cdr in database.cdrs] == ["c0", "c2"]
+    assert (day.feed.refused, day.feed.waiting) == (1, 0)
+    (line,) = [record for record in caplog.records if record.name == "acd.cdr_feed"]
+    assert "the CDR c1" in line.getMessage()
+    assert line.exc_info
+    # It is in the journal, and nothing says "complete to here" behind it: the next start folds and tries it again.
+    assert database.seqs[-1] == 0
+    assert not day.feed.is_settled
+    with pytest.raises(RuntimeError, match="1 were refused"):
+        await day.feed.close()
+
+
+async def test_an_outage_amid_the_refused_keeps_the_rest():
+    database = Database()
+    day = fed(database)
+    database.refuses = {"c0"}
+    for call in ("c0", "c1"):
+        call_over(day, call)
+    saves = 0
+
+    async def save(cdrs, charges, seq) -> None:
+        nonlocal saves
+        saves += 1
+        if saves == 3:  # together, c0 alone, and now c1
+            raise AWAY
+        await database.save(cdrs, charges, seq)
+
+    day.feed._save = save
+    await day.feed.flush()
+    assert (day.feed.waiting, day.feed.refused) == (1, 1)
+    await day.feed.flush()
+    assert [cdr.id for cdr in database.cdrs] == ["c1"]
+    assert day.feed.refused == 1
+
+
+async def test_a_stop_in_the_middle_of_saving_loses_nothing():
+    database = Database()
+    day = fed(database)
+    saving, never = asyncio.Event(), asyncio.Event()
+
+    async def stuck(_cdrs, _charges, _seq) -> None:
+        saving.set()
+        await never.wait()
+
+    day.feed._save = stuck
+    call_over(day, "c0")
+    flushing = asyncio.ensure_future(day.feed.flush())
+    await saving.wait()
+    flushing.cancel()
+    await asyncio.gather(flushing, return_exceptions=True)
+    day.feed._save = database.save
+    await day.feed.close()
+    assert [cdr.id for cdr in database.cdrs] == ["c0"]
+
+
+async def test_what_an_outage_gathered_is_saved_in_pieces(monkeypatch):
+    monkeypatch.setattr(cdr_feed, "BATCH", 2)
+    database = Database()
+    day = fed(database)
+    for number in range(5):
+        call_over(day, f"c{number}")
+    await day.feed.flush()
+    assert len(database.cdrs) == 5
+    assert database.seqs == [0, 0, day.seq]  # "complete to here" goes with the last
+
+
+async def test_a_disposition_that_is_refused_keeps_no_other_from_being_noted():
+    database = Database()
+    day = fed(database)
+    database.refuses = {"c0"}
+    day.feed._late += [("c0", "sale"), ("c1", "complaint")]
+    database.away = AWAY
+    await day.feed.flush()
+    assert len(day.feed._late) == 2
+    database.away = None
+    await day.feed.flush()
+    assert database.notes == [("c1", "complaint")]
+    assert (day.feed._late, day.feed.refused) == ([], 1)
 
 
 async def test_who_is_never_measured_lingers_for_its_own_time_and_no_longer(monkeypatch):

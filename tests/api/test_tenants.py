@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -10,8 +13,16 @@ from fastapi import FastAPI
 
 from acd.errors import JournalDamaged
 from acd.service import TenantSetup
-from tests.api.conftest import PASSWORD, Clock, Service, add_tenant, started
+from api.config import Database, Settings
+from api.db import drop_database, tenant_url
+from api.house import House
+from api.outages import TenantInUse, place
+from api.tenant_lock import TenantLock
+from api.tenants import service as tenants_service
+from tests.api.conftest import ACME, PASSWORD, Clock, Service, add_tenant, started
+from tests.api.sockets import Closed, Socket
 from tests.api.voice import EngineVoice
+from tests.servers import databases_to_test, server
 
 
 class TestCreate:
@@ -94,6 +105,174 @@ class TestStart:
         monkeypatch.setattr(EngineVoice, "open_tenant", damaged)
         async with started(acme.settings, clock, application) as again:
             again.tokens.update(acme.tokens)
-            assert (await again.client.get("/readyz")).json() == {"status": "ready", "failed": ["acme"]}
-            assert (await again.call("GET", "me")).status_code == 401
+            ready = await again.client.get("/readyz")
+            assert ready.json() == {"status": "not ready", "failed": {"acme": "entry 7"}, "open": ["other"]}
+            assert ready.status_code == 503
+            assert (await again.call("GET", "me")).status_code == 503
             assert (await again.call("GET", "live", "other-admin")).status_code == 200
+
+
+class Damaged:
+    """A voice service that cannot open acme as long as it is told so."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.error: Exception | None = JournalDamaged("/data/tenants/acme/journal-1.log: a checksum that does not fit at offset 7")
+        self.tries = 0
+        opened = EngineVoice.open_tenant
+
+        async def open_tenant(voice: EngineVoice, setup: TenantSetup, *rest: Any) -> None:
+            if setup.configuration.tenant == "acme":
+                self.tries += 1
+                if self.error is not None:
+                    raise self.error
+            await opened(voice, setup, *rest)
+
+        monkeypatch.setattr(EngineVoice, "open_tenant", open_tenant)
+
+
+@asynccontextmanager
+async def started_again(acme: Service, clock: Clock, application: FastAPI) -> AsyncIterator[Service]:
+    await acme.databases.close()
+    async with started(acme.settings, clock, application) as again:
+        again.tokens.update(acme.tokens)
+        yield again
+
+
+class TestNotOpen:
+    """A tenant that exists and could not be opened: said as it is, to everybody as far as it concerns them."""
+
+    async def test_its_people_are_told_that_it_is_not_their_password(
+        self, acme: Service, clock: Clock, application: FastAPI, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        Damaged(monkeypatch)
+        async with started_again(acme, clock, application) as again:
+            body = {"tenant": "acme", "username": "admin", "password": PASSWORD}
+            for answer in (await again.client.post("/api/v1/login", json=body), await again.call("GET", "me")):
+                assert answer.status_code == 503
+                assert answer.json()["type"] == "urn:fernamt:problem:unavailable"
+                assert answer.json()["detail"] == "The tenant acme cannot be served at the moment; the platform's operator knows why."
+                assert int(answer.headers["retry-after"]) > 0
+            async with Socket(again.app, "/api/v1/events", again.tokens["admin"]) as socket:
+                with pytest.raises(Closed, match="1013 The tenant acme cannot be served"):
+                    await socket.receive()
+            unknown = await again.client.post("/api/v1/login", json={**body, "tenant": "nobody"})
+            assert unknown.status_code == 401
+            assert "nobody" not in unknown.json()["detail"]
+
+    async def test_operator_sees_why_repairs_and_opens_it(
+        self, acme: Service, clock: Clock, application: FastAPI, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        damaged = Damaged(monkeypatch)
+        async with started_again(acme, clock, application) as again:
+            (told,) = (await again.got("tenants", "operator"))["items"]
+            assert told["trouble"] == str(damaged.error)
+            refused = await again.call("POST", "tenants/acme/open", "operator")
+            assert refused.status_code == 503
+            assert refused.json()["detail"] == f"The tenant acme is not open: {damaged.error}"
+            assert refused.headers["retry-after"]
+            assert not [record for record in caplog.records if record.exc_info]
+            assert len([record for record in caplog.records if "cannot be opened" in record.getMessage()]) == 1
+
+            damaged.error = None
+            opened = await again.call("POST", "tenants/acme/open", "operator")
+            assert opened.status_code == 200
+            assert (opened.json()["state"], opened.json()["trouble"]) == ("active", None)
+            assert (await again.call("GET", "live")).status_code == 200
+            assert (await again.client.get("/readyz")).json() == {"status": "ready"}
+            assert (await again.call("POST", "tenants/acme/open", "operator")).status_code == 409
+
+    async def test_nobody_else_may_open_and_nothing_that_is_not_there_can_be(self, acme: Service) -> None:
+        assert (await acme.call("POST", "tenants/acme/open", "admin")).status_code == 403
+        assert (await acme.call("POST", "tenants/nobody/open", "operator")).status_code == 404
+        await acme.call("DELETE", "tenants/acme", "operator")
+        assert (await acme.call("POST", "tenants/acme/open", "operator")).status_code == 409
+
+    async def test_it_can_be_closed_for_good(
+        self, acme: Service, clock: Clock, application: FastAPI, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        Damaged(monkeypatch)
+        async with started_again(acme, clock, application) as again:
+            assert (await again.call("DELETE", "tenants/acme", "operator")).status_code == 204
+            assert (await again.client.get("/readyz")).json() == {"status": "ready"}
+            assert (await again.call("GET", "me")).status_code == 401
+
+    async def test_damage_is_not_tried_again_by_itself_and_what_passes_is(
+        self, acme: Service, clock: Clock, application: FastAPI, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tenants_service, "RETRY_FIRST_S", 0.01)
+        damaged = Damaged(monkeypatch)
+        async with started_again(acme, clock, application) as again:
+            assert house_of(again).reopening == {}
+        damaged.error, damaged.tries = OSError(errno.ENOSPC, "No space left on device", "/data/x"), 0
+        async with started_again(acme, clock, application) as again:
+            assert (await again.client.get("/readyz")).json()["failed"] == {"acme": "/data/x: No space left on device"}
+            async with asyncio.timeout(10):
+                while damaged.tries < 3:
+                    await asyncio.sleep(0.001)
+                damaged.error = None
+                while house_of(again).reopening:
+                    await asyncio.sleep(0.001)
+            assert (await again.call("GET", "live")).status_code == 200
+
+    @pytest.mark.slow
+    async def test_tenant_whose_server_is_away_at_the_start_is_opened_when_it_is_back(
+        self, settings: Settings, clock: Clock, application: FastAPI, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if "postgresql" not in databases_to_test():
+            pytest.skip("postgresql is not among FERNAMT_TEST_DATABASES")
+        monkeypatch.setattr(tenants_service, "RETRY_FIRST_S", 0.05)
+        running = server("postgresql")
+        settings = settings.model_copy(update={"database": Database(tenant_url=running.url("away_{tenant}"))})
+        try:
+            async with started(settings, clock, application) as before:
+                before.tokens["operator"] = await before.log_in("operator", tenant=None)
+                await add_tenant(before, "acme")
+                tokens = before.tokens
+            async with running.away(), AsyncExitStack() as stack:
+                again = await stack.enter_async_context(started(settings, clock, application))
+                again.tokens.update(tokens)
+                told = (await again.client.get("/readyz")).json()["failed"]["acme"]
+                assert told.startswith(f"{place(tenant_url(settings, ACME))}: Connect call failed")
+                assert (await again.call("GET", "me")).status_code == 503
+                kept = stack.pop_all()
+            async with kept:
+                async with asyncio.timeout(20):
+                    while (await again.call("GET", "me")).status_code != 200:
+                        await asyncio.sleep(0.01)
+                assert (await again.client.get("/readyz")).json() == {"status": "ready"}
+        finally:
+            await drop_database(tenant_url(settings, ACME))
+
+    async def test_tenant_that_is_lost_to_another_process_decides_nothing_more(
+        self, acme: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(tenants_service, "RETRY_FIRST_S", 600.0)
+        await acme.databases._lost(ACME, "tenant acme is in use by another process (connection 7)")
+        assert acme.voice.engines == {}
+        assert acme.databases.opened == ()
+        assert (await acme.client.get("/readyz")).json()["failed"]["acme"].endswith("another process (connection 7)")
+        assert (await acme.call("GET", "me")).status_code == 503
+        assert [record.levelname for record in caplog.records if "is lost" in record.getMessage()] == ["CRITICAL"]
+        assert (await acme.call("POST", "tenants/acme/open", "operator")).status_code == 200
+        assert (await acme.call("GET", "me")).status_code == 200
+        assert house_of(acme).reopening == {}
+
+    async def test_new_tenant_whose_database_somebody_else_has_is_refused_and_left_alone(
+        self, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def taken(*_: Any) -> None:
+            raise TenantInUse("tenant acme is in use by another process (connection 7)")
+
+        file = service.settings.data / "tenants" / "acme" / "tenant.sqlite"
+        assert file.exists()
+        monkeypatch.setattr(TenantLock, "take", taken)
+        answer = await service.call("POST", "tenants", "operator", json={"id": "acme", "name": "ACME"})
+        assert answer.status_code == 409
+        assert "another process" in answer.json()["detail"]
+        assert file.exists()
+
+
+def house_of(running: Service) -> House:
+    found = running.app.state.house
+    assert isinstance(found, House)
+    return found

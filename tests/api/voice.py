@@ -45,6 +45,8 @@ class EngineVoice:
         self._seq = 0
         self._calls = 0
         self.refuse_opening = False
+        self.in_trouble: dict[TenantId, str] = {}
+        self.on_trouble = None
 
     async def open_tenant(self, setup: TenantSetup, database: AsyncEngine, directory: Path) -> None:
         del database  # without SIP there are no CDRs to save
@@ -61,7 +63,8 @@ class EngineVoice:
         self.setups[setup.configuration.tenant] = setup
         await self.fact(setup.configuration.tenant, inputs.Configured(configuration=setup.configuration))
 
-    async def close_tenant(self, tenant: TenantId) -> None:
+    async def close_tenant(self, tenant: TenantId, *, for_good: bool = True) -> None:
+        del for_good  # without SIP nobody asks meanwhile
         del self.engines[tenant], self.setups[tenant]
         for _, reader in self._readers.pop(tenant, []):
             reader.put_nowait(None)
@@ -112,6 +115,9 @@ class EngineVoice:
 
     async def decisions(self, tenant: TenantId, call: CallId) -> list[dict[str, Any]]:
         return self._decisions[tenant, call]
+
+    def troubles(self) -> Mapping[TenantId, str]:
+        return self.in_trouble
 
     def figures(self) -> Mapping[str, float]:
         return {f'fernamt_inputs_total{{tenant="{tenant}"}}': 1.0 for tenant in self.engines} | {"fernamt_legs": 0}

@@ -266,9 +266,13 @@ class TenantConfiguration(_Value, frozen=True, kw_only=True):
     recording_notice: bool = True
     """Play `recording.notice` before a recorded queue's greeting (§ 201 StGB)."""
 
-    def problems(self) -> list[str]:
-        """Every reference that leads nowhere and every figure out of range, one sentence each; empty when all is well."""
-        return list(_problems(self))
+    def problems(self, people: tuple[Agent, ...] | None = None) -> list[str]:
+        """Every reference that leads nowhere and every figure out of range, one sentence each; empty when all is well.
+
+        Args:
+            people: the agents whose own particulars are looked at; None: all.
+        """
+        return list(_problems(self, self.agents if people is None else people))
 
 
 def _targets(configuration: TenantConfiguration) -> list[tuple[str, Target]]:
@@ -285,7 +289,7 @@ def _targets(configuration: TenantConfiguration) -> list[tuple[str, Target]]:
     return found
 
 
-def _problems(configuration: TenantConfiguration) -> list[str]:
+def _problems(configuration: TenantConfiguration, people: tuple[Agent, ...]) -> list[str]:
     problems: list[str] = []
     queues = {queue.id for queue in configuration.queues}
     menus = {menu.id for menu in configuration.menus}
@@ -308,8 +312,9 @@ def _problems(configuration: TenantConfiguration) -> list[str]:
     ]
     problems.extend(f"{where} keeps the unknown schedule {schedule}" for where, schedule in kept if schedule and schedule not in schedules)
     for line in configuration.queues:
-        problems.extend(f"queue {line.id} has the unknown member {member}" for member in line.members or () if member not in agents)
-    for person in configuration.agents:
+        if line.members and not agents.issuperset(line.members):
+            problems.extend(f"queue {line.id} has the unknown member {member}" for member in line.members if member not in agents)
+    for person in people:
         if person.site is not None and person.site not in sites:
             problems.append(f"agent {person.id} sits at the unknown site {person.site}")
         if person.trunk is not None and person.trunk not in trunks:
@@ -333,14 +338,17 @@ def _problems(configuration: TenantConfiguration) -> list[str]:
         ("site", [str(site.id) for site in configuration.sites]),
         ("trunk", [str(trunk.id) for trunk in configuration.trunks]),
         ("number", [number.number for number in configuration.numbers]),
+        ("reason", [reason.code for reason in configuration.reasons]),
     ):
-        problems.extend(f"the {kind} {one} is there twice" for one, times in sorted(Counter(ids).items()) if times > 1)
+        if len(set(ids)) < len(ids):
+            problems.extend(f"the {kind} {one} is there twice" for one, times in sorted(Counter(ids).items()) if times > 1)
     numbers = {number.number for number in configuration.numbers}
-    problems.extend(
-        f"extension {agent.extension} of agent {agent.id} is also a number"
-        for agent in configuration.agents
-        if agent.extension is not None and agent.extension in numbers
-    )
+    if not numbers.isdisjoint(agent.extension for agent in configuration.agents):
+        problems.extend(
+            f"extension {agent.extension} of agent {agent.id} is also a number"
+            for agent in configuration.agents
+            if agent.extension in numbers
+        )
     problems.extend(problem for line in configuration.queues for problem in _queue_problems(line))
     problems.extend(problem for schedule in configuration.schedules for problem in _schedule_problems(schedule))
     problems.extend(

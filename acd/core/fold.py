@@ -149,22 +149,25 @@ class Index:
         elif channel == self.widest[line]:
             self.widest[line] = max(others.values())
 
-    def alter(self, configuration: TenantConfiguration, changed: dict[Collection, dict[Any, Any]]) -> set[AgentId]:
+    def alter(self, configuration: TenantConfiguration, changed: dict[Collection, dict[Any, Any]]) -> list[AgentId]:
         """Take in what `changed`, as `touched` tells it; `configuration` is the whole that came of it.
 
         Returns: whose reachability it may change.
         """
         people, lines = changed["agents"], changed["queues"]
         carried = self._whose_line_changed(changed)
-        moved = [one for one in (self.agents.get(agent) for agent in {*people, *carried}) if one is not None]
-        for agent in moved:
-            self._displace(agent)
+        reached = dict.fromkeys((*people, *carried))
+        for agent_id in reached:
+            if agent_id in self.agents:
+                self._displace(self.agents[agent_id])
         for agent_id in people:
             old = self.agents.get(agent_id)
             if old is not None and old.extension and self.extensions.get(old.extension) == agent_id:
                 del self.extensions[old.extension]
         fit = {
-            agent: new for agent, new in people.items() if (old := self.agents.get(agent)) is None or new is None or _differ(old, new, _FITNESS)
+            agent: new
+            for agent, new in people.items()
+            if (old := self.agents.get(agent)) is None or new is None or _differ(old, new, _FITNESS)
         }
         self._forget_eligibility({one for one in lines if one not in self.queues or lines[one] is None or self._asks_else(lines[one])})
         _take_over(self.agents, people)
@@ -185,13 +188,13 @@ class Index:
         for new in people.values():
             if new is not None and new.extension:
                 self.extensions[new.extension] = new.id
-        for agent_id in {*people, *carried}:
+        for agent_id in reached:
             if agent_id in self.agents:
                 self._place(self.agents[agent_id])
         if fit:
             for (queue, relaxation), known in self._eligibility.items():
                 self._eligibility[queue, relaxation] = skills.readjusted(known, self.queues[queue], relaxation, fit)
-        return {*people, *carried}
+        return list(reached)
 
     def _whose_line_changed(self, changed: dict[Collection, dict[Any, Any]]) -> list[AgentId]:
         """Agents on sites and behind trunks that are limited otherwise than before."""
@@ -306,8 +309,7 @@ class Fold:
             raise BrokenHistory(f"{type(event).__name__} speaks of {missing}, which is not there: {event}") from missing
 
     def digest(self) -> str:
-        """Sha256 of the canonical encoding of the whole state; the configuration goes in by its own digest, which is
-        kept until it is another one."""
+        """Sha256 of the canonical encoding of the whole state; the configuration goes in by a digest that is kept."""
         state = self.state
         if self._digested is None or self._digested[0] is not state.configuration:
             self._digested = state.configuration, _configuration_digest(state.configuration)
@@ -542,7 +544,7 @@ class Fold:
                     self.stand_in_line(entry, now)
             self._set_entry_timers(entry, queue)
 
-    def _refit_rosters(self, people: set[AgentId]) -> None:
+    def _refit_rosters(self, people: list[AgentId]) -> None:
         """Rosters go on where only these people changed, and are made anew where what is asked for did."""
         kept: dict[tuple[QueueId, int], Roster] = {}
         for (queue_id, relaxation), roster in self._rosters.items():

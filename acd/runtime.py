@@ -23,6 +23,8 @@ from acd.cdr_feed import CdrFeed, instant
 from acd.clock import Clock
 from acd.config import VoiceSettings
 from acd.core import inputs
+from acd.core.configuration import TenantConfiguration
+from acd.core.configuration_changes import difference, problems_after
 from acd.core.engine import UnknownName
 from acd.core.events import Event
 from acd.core.ids import AgentId, CallId, TenantId, TrunkId
@@ -169,7 +171,7 @@ class Voice:
         tenant = setup.configuration.tenant
         if tenant in self._exchanges:
             raise ValueError(f"tenant {tenant} is open already")
-        _check(setup)
+        _check(setup, None)
         self._plans[tenant] = _plan_book(setup)
         self._databases[tenant] = database
         feed = CdrFeed(
@@ -186,7 +188,7 @@ class Voice:
             raise
         self._exchanges[tenant] = exchange
         started = exchange.submit(inputs.ServiceStarted())
-        exchange.submit(inputs.Configured(configuration=setup.configuration))
+        exchange.submit(_configured(exchange.engine.state.configuration, setup.configuration))
         self.phones.restore(
             self.sip,
             tenant,
@@ -198,13 +200,16 @@ class Voice:
 
     async def configure(self, setup: TenantSetup) -> None:
         tenant = setup.configuration.tenant
-        exchange = self._exchange(tenant)
-        _check(setup)
-        book = _plan_book(setup)
+        exchange, before = self._exchange(tenant), self._directory.setups[tenant]
+        _check(setup, before)
+        as_before = (setup.plans, setup.trunk_plans) == (before.plans, before.trunk_plans)
+        book = self._plans[tenant] if as_before else _plan_book(setup)
         self._directory.put(setup)
         self._plans[tenant] = book
-        done = exchange.submit(inputs.Configured(configuration=setup.configuration))
-        self.lines.setup_changed(tenant)  # after it: a fact about a trunk that the core does not know yet would be dropped
+        given = _configured(exchange.engine.state.configuration, setup.configuration)
+        done = exchange.submit(given) if given != NOTHING_CHANGED else None
+        if setup.trunks != before.trunks:
+            self.lines.setup_changed(tenant)  # after it: a fact about a trunk that the core does not know yet would be dropped
         if done is not None:
             await done
 
@@ -391,8 +396,18 @@ class Voice:
                 log.error("! closing: %s", error)
 
 
-def _check(setup: TenantSetup) -> None:
-    problems = setup.configuration.problems()
+NOTHING_CHANGED = inputs.Reconfigured(changes=())
+
+
+def _configured(known: TenantConfiguration | None, wanted: TenantConfiguration) -> inputs.Configured | inputs.Reconfigured:
+    """The first configuration goes to the exchange whole, every later one as what differs (ADR 0007)."""
+    if known is None:
+        return inputs.Configured(configuration=wanted)
+    return inputs.Reconfigured(changes=difference(known, wanted))
+
+
+def _check(setup: TenantSetup, before: TenantSetup | None) -> None:
+    problems = problems_after(before.configuration if before is not None else None, setup.configuration)
     if problems:
         raise ValueError("\n".join(problems))
 

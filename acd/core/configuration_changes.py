@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from operator import attrgetter, eq, is_
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
@@ -116,10 +116,7 @@ def difference(old: TenantConfiguration | None, new: TenantConfiguration) -> tup
 
 def _between(collection: Collection, old: tuple[Any, ...], new: tuple[Any, ...]) -> Iterable[Change]:
     """The changes of one collection."""
-    start = _common(old, new)
-    shorter = min(len(old), len(new)) - start
-    end = _common(old[::-1][:shorter], new[::-1][:shorter])
-    before, after = old[start : len(old) - end], new[start : len(new) - end]
+    start, before, after = middles(old, new)
     key, put = _KEY_OF[collection], _PUTS[collection]
     stand_still = _standing_still([key(one) for one in before], [key(one) for one in after])
     for at in range(len(before) - 1, -1, -1):  # from behind, so that the places before are still those of `old`
@@ -129,6 +126,17 @@ def _between(collection: Collection, old: tuple[Any, ...], new: tuple[Any, ...])
     for at, value in enumerate(after, start):
         if key(value) not in stand_still or known[key(value)] != value:
             yield put(at=at, value=value)
+
+
+_Values = TypeVar("_Values")
+
+
+def middles(old: tuple[_Values, ...], new: tuple[_Values, ...]) -> tuple[int, tuple[_Values, ...], tuple[_Values, ...]]:
+    """What is left of both when what they have in common at both ends is taken off, and where it begins."""
+    start = _common(old, new)
+    shorter = min(len(old), len(new)) - start
+    end = _common(old[::-1][:shorter], new[::-1][:shorter])
+    return start, old[start : len(old) - end], new[start : len(new) - end]
 
 
 def _common(one: Sequence[Any], other: Sequence[Any]) -> int:

@@ -102,6 +102,7 @@ async def close_tenant(unit: Unit, house: House, tenant: str, now: datetime) -> 
 
     async def end() -> None:
         await house.voice.close_tenant(TenantId(tenant))
+        house.known_setups.pop(TenantId(tenant), None)
         await house.databases.close_tenant(TenantId(tenant))
 
     unit.then(end)
@@ -119,5 +120,6 @@ async def _undo(house: House, tenant: TenantId) -> None:
         await house.voice.close_tenant(tenant)
     except Exception:
         log.info("< tenant %s was not open yet", tenant, exc_info=True)
+    house.known_setups.pop(tenant, None)
     await house.databases.close_tenant(tenant)
     await drop_database(tenant_url(house.settings, tenant))

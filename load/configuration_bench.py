@@ -26,6 +26,7 @@ from acd.core.replay import Entry, encode
 from load.api_client import ApiClient, ApiError
 from load.command import EXIT_FAILED, EXIT_NOT_RUN, EXIT_PASSED
 from load.private_instance import InstanceFailed, PrivateInstance, private_instance
+from load.server_process import cpu_of
 
 TENANT = "bench"
 PASSWORD = secrets.token_urlsafe(18)
@@ -114,6 +115,11 @@ class Tenant:
         return {"id": f"agent-{number:04}", "name": name, "extension": str(2000 + number), "skills": {"support": 5}}
 
     @property
+    def cpu_s(self) -> float:
+        """Of the main process so far."""
+        return cpu_of(self.pid) or 0.0
+
+    @property
     def octets(self) -> int:
         """Of the journal."""
         return sum(file.stat().st_size for file in self.journal.glob("journal-*"))
@@ -132,20 +138,21 @@ def api_costs(tenant: Tenant, sizes: Sequence[int], changes: int, problems: list
     print(f"api: {tenant.resident_mb:.0f} MB resident without agents", flush=True)
     costs = []
     for size in sorted(sizes):
-        before, began = tenant.agents, time.perf_counter()
+        before, began, worked = tenant.agents, time.perf_counter(), tenant.cpu_s
         tenant.grow(size)
-        made_ms = (time.perf_counter() - began) * 1e3 / max(1, size - before)
+        more = max(1, size - before)
+        made_ms, made_cpu_ms = (time.perf_counter() - began) * 1e3 / more, (tenant.cpu_s - worked) * 1e3 / more
         octets = tenant.octets
         yield (
-            f"api: {size} agents, the last {size - before} made in {made_ms:.1f} ms each; "
+            f"api: {size} agents, the last {size - before} made in {made_ms:.1f} ms each ({made_cpu_ms:.1f} CPU); "
             f"{tenant.resident_mb:.0f} MB, journal {octets / 1e6:.3f} MB"
         )
-        began = time.perf_counter()
+        began, worked = time.perf_counter(), tenant.cpu_s
         tenant.rename(WARM_CHANGES)
-        spent = time.perf_counter() - began
+        spent, cpu_ms = time.perf_counter() - began, (tenant.cpu_s - worked) * 1e3 / WARM_CHANGES
         cost = Cost(agents=size, octets=(tenant.octets - octets) / WARM_CHANGES, ms=spent / WARM_CHANGES * 1e3)
         costs.append(cost)
-        yield f"api: {size} agents, a change: {cost.octets:.0f} octets, {cost.ms:.1f} ms"
+        yield f"api: {size} agents, a change: {cost.octets:.0f} octets, {cost.ms:.1f} ms ({cpu_ms:.1f} CPU)"
     resident, octets = tenant.resident_mb, tenant.octets
     if resident > MOST_RESIDENT_MB:
         problems.append(f"{resident:.0f} MB resident with {tenant.agents} agents; {MOST_RESIDENT_MB:.0f} are allowed")

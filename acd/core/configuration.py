@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
+from collections.abc import Iterable
 from functools import cache
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -295,8 +296,6 @@ def _problems(configuration: TenantConfiguration, people: tuple[Agent, ...]) -> 
     menus = {menu.id for menu in configuration.menus}
     agents = {agent.id for agent in configuration.agents}
     schedules = {schedule.id for schedule in configuration.schedules}
-    sites = {site.id for site in configuration.sites}
-    trunks = {trunk.id for trunk in configuration.trunks}
     for where, target in _targets(configuration):
         match target:
             case ToQueue(queue=queue) if queue not in queues:
@@ -314,6 +313,24 @@ def _problems(configuration: TenantConfiguration, people: tuple[Agent, ...]) -> 
     for line in configuration.queues:
         if line.members and not agents.issuperset(line.members):
             problems.extend(f"queue {line.id} has the unknown member {member}" for member in line.members if member not in agents)
+    problems.extend(problems_of_people(configuration, people))
+    problems.extend(problems_of_names(configuration))
+    problems.extend(problem for line in configuration.queues for problem in _queue_problems(line))
+    problems.extend(problem for schedule in configuration.schedules for problem in _schedule_problems(schedule))
+    problems.extend(
+        f"menu {menu.id} has the key {key}; keys are 0 to 9, * and #"
+        for menu in configuration.menus
+        for key in menu.options
+        if len(key) != 1 or key not in "0123456789*#"
+    )
+    return problems
+
+
+def problems_of_people(configuration: TenantConfiguration, people: Iterable[Agent]) -> list[str]:
+    """What is wrong with the particulars of these agents."""
+    problems: list[str] = []
+    sites = {site.id for site in configuration.sites}
+    trunks = {trunk.id for trunk in configuration.trunks}
     for person in people:
         if person.site is not None and person.site not in sites:
             problems.append(f"agent {person.id} sits at the unknown site {person.site}")
@@ -328,6 +345,12 @@ def _problems(configuration: TenantConfiguration, people: tuple[Agent, ...]) -> 
             for skill, level in person.skills.items()
             if not 1 <= level <= 10
         )
+    return problems
+
+
+def problems_of_names(configuration: TenantConfiguration) -> list[str]:
+    """Every name that stands for more than one."""
+    problems: list[str] = []
     for kind, ids in (
         ("agent", [str(agent.id) for agent in configuration.agents]),
         ("device", [agent.device for agent in configuration.agents]),
@@ -349,14 +372,6 @@ def _problems(configuration: TenantConfiguration, people: tuple[Agent, ...]) -> 
             for agent in configuration.agents
             if agent.extension in numbers
         )
-    problems.extend(problem for line in configuration.queues for problem in _queue_problems(line))
-    problems.extend(problem for schedule in configuration.schedules for problem in _schedule_problems(schedule))
-    problems.extend(
-        f"menu {menu.id} has the key {key}; keys are 0 to 9, * and #"
-        for menu in configuration.menus
-        for key in menu.options
-        if len(key) != 1 or key not in "0123456789*#"
-    )
     return problems
 
 

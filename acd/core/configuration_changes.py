@@ -13,7 +13,19 @@ from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
-from acd.core.configuration import Agent, Menu, Number, Queue, Reason, Schedule, Site, TenantConfiguration, Trunk
+from acd.core.configuration import (
+    Agent,
+    Menu,
+    Number,
+    Queue,
+    Reason,
+    Schedule,
+    Site,
+    TenantConfiguration,
+    Trunk,
+    problems_of_names,
+    problems_of_people,
+)
 from acd.core.ids import TenantId
 
 Collection = Literal["agents", "queues", "menus", "numbers", "schedules", "sites", "trunks", "reasons"]
@@ -133,7 +145,7 @@ _Values = TypeVar("_Values")
 
 def middles(old: tuple[_Values, ...], new: tuple[_Values, ...]) -> tuple[int, tuple[_Values, ...], tuple[_Values, ...]]:
     """What is left of both when what they have in common at both ends is taken off, and where it begins."""
-    start = _common(old, new)
+    start = len(old) if old is new else _common(old, new)
     shorter = min(len(old), len(new)) - start
     end = _common(old[::-1][:shorter], new[::-1][:shorter])
     return start, old[start : len(old) - end], new[start : len(new) - end]
@@ -230,12 +242,23 @@ def touched(changes: Iterable[Change]) -> dict[Collection, dict[Any, Any]]:
 
 
 def problems_after(old: TenantConfiguration | None, new: TenantConfiguration) -> list[str]:
-    """As `new.problems()`, where `old` is known to have none: of the agents, only those that differ are looked at one by one."""
+    """As `new.problems()`, where `old` is known to have none: what is as it was there is not looked at again."""
     if old is None or not _names(old.sites) <= _names(new.sites) or not _names(old.trunks) <= _names(new.trunks):
         return new.problems()
-    people = touched(_between("agents", old.agents, new.agents))["agents"]
-    return new.problems(tuple(one for one in people.values() if one is not None))
+    _, before, after = middles(old.agents, new.agents)
+    gone = {one.id for one in before} - {one.id for one in after}
+    if gone or any(getattr(old, one) != getattr(new, one) for one in _PUTS if one != "agents"):
+        return new.problems(after)
+    wrong = problems_of_people(new, after)
+    if _called(before) != _called(after):
+        wrong += problems_of_names(new)
+    return wrong
 
 
 def _names(values: Iterable[Site | Trunk]) -> set[str]:
     return {one.id for one in values}
+
+
+def _called(agents: Iterable[Agent]) -> list[tuple[str, str, str]]:
+    """What agents are called and found by."""
+    return sorted((one.id, one.device, one.extension or "") for one in agents)

@@ -11,6 +11,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Iterable
 from functools import cache
+from operator import attrgetter
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -351,22 +352,25 @@ def problems_of_people(configuration: TenantConfiguration, people: Iterable[Agen
 def problems_of_names(configuration: TenantConfiguration) -> list[str]:
     """Every name that stands for more than one."""
     problems: list[str] = []
-    for kind, ids in (
-        ("agent", [str(agent.id) for agent in configuration.agents]),
-        ("device", [agent.device for agent in configuration.agents]),
-        ("extension", [agent.extension for agent in configuration.agents if agent.extension]),
-        ("queue", [str(queue.id) for queue in configuration.queues]),
-        ("menu", [str(menu.id) for menu in configuration.menus]),
-        ("schedule", [str(schedule.id) for schedule in configuration.schedules]),
-        ("site", [str(site.id) for site in configuration.sites]),
-        ("trunk", [str(trunk.id) for trunk in configuration.trunks]),
-        ("number", [number.number for number in configuration.numbers]),
-        ("reason", [reason.code for reason in configuration.reasons]),
+    for kind, values, called in (
+        ("agent", configuration.agents, "id"),
+        ("device", configuration.agents, "device"),
+        ("extension", configuration.agents, "extension"),
+        ("queue", configuration.queues, "id"),
+        ("menu", configuration.menus, "id"),
+        ("schedule", configuration.schedules, "id"),
+        ("site", configuration.sites, "id"),
+        ("trunk", configuration.trunks, "id"),
+        ("number", configuration.numbers, "number"),
+        ("reason", configuration.reasons, "code"),
     ):
-        if len(set(ids)) < len(ids):
-            problems.extend(f"the {kind} {one} is there twice" for one, times in sorted(Counter(ids).items()) if times > 1)
+        names = list(map(attrgetter(called), values))
+        if called == "extension":  # not everybody has one
+            names = list(filter(None, names))
+        if len(set(names)) < len(names):
+            problems.extend(f"the {kind} {one} is there twice" for one, times in sorted(Counter(names).items()) if times > 1)
     numbers = {number.number for number in configuration.numbers}
-    if not numbers.isdisjoint(agent.extension for agent in configuration.agents):
+    if not numbers.isdisjoint(map(attrgetter("extension"), configuration.agents)):
         problems.extend(
             f"extension {agent.extension} of agent {agent.id} is also a number"
             for agent in configuration.agents

@@ -253,7 +253,7 @@ class Voice:
         """
         known = self._exchange(tenant).engine.state.trunks
         configured = self._directory.setups[tenant].configuration.trunks
-        refusal: PriceRefused | None = None
+        refusal: str | None = None
         for trunk in sorted((one for one in configured if one.outbound), key=lambda one: (one.order, one.id)):
             if trunk.id in known and not known[trunk.id].up:
                 continue
@@ -262,9 +262,9 @@ class Voice:
             try:
                 return self._price(tenant, number, trunk.id)
             except PriceRefused as error:
-                refusal = refusal or error
+                refusal = refusal or str(error)  # its text alone: an error that its own frame holds is a circle
         if refusal is not None:
-            raise refusal
+            raise PriceRefused(refusal)
         return self._price(tenant, number, None)
 
     def mint_call(self) -> CallId:

@@ -323,7 +323,7 @@ async def test_a_device_that_another_tenant_has_refuses_the_change_and_the_next_
         assert [one.id for one in service.voice.live(TENANT).agents] == ["anna", "ben", "carl"]
 
 
-async def test_changes_leave_nothing_to_the_collector(tmp_path):
+async def test_changes_and_refusals_leave_nothing_to_the_collector(tmp_path):
     async with running(tmp_path) as service:
         people = setup().configuration.agents
 
@@ -332,6 +332,8 @@ async def test_changes_leave_nothing_to_the_collector(tmp_path):
             await service.voice.configure(setup())
             with pytest.raises(ValueError, match="unknown queue"):
                 await service.voice.configure(setup(queues=()))
+            with pytest.raises(PriceRefused):
+                await service.voice.quote(TENANT, "+8821612345678")
 
         await change("13")
         with none_of_ours_left():

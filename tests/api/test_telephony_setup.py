@@ -384,6 +384,7 @@ class TestMemory:
             await acme.call("DELETE", f"agents/agent-{number}")
             await acme.got("agents")
             await acme.got("live")
+            await acme.got("cdrs")
 
         await change(0)  # caches fill
         with none_of_ours_left():

@@ -25,7 +25,7 @@ from acd.core.configuration import (
     ToQueue,
     Trunk,
 )
-from acd.core.configuration_changes import AgentPut, Change, Removed, SettingsPut, applied, difference, problems_after
+from acd.core.configuration_changes import AgentPut, Change, Collection, Removed, SettingsPut, applied, difference, problems_after
 from acd.core.engine import Engine
 from acd.core.errors import BrokenHistory
 from acd.core.replay import Entry, decode, encode, fold, redrive
@@ -81,6 +81,14 @@ def test_a_checked_configuration_is_followed_by_the_same_problems_as_the_whole_h
         new, agents=tuple(msgspec.structs.replace(one, site="s", skills={"support": 11}) if one.id == "a" else one for one in new.agents)
     )
     assert problems_after(sound, wrong) == wrong.problems()
+
+
+def test_everything_that_a_configuration_has_can_be_told_as_a_change() -> None:
+    """A field that were forgotten here would be set up and never journalled."""
+    whole = set(TenantConfiguration.__struct_fields__)
+    assert {*Collection.__args__, *SettingsPut.__struct_fields__} == whole
+    nothing = TenantConfiguration(tenant="demo")
+    assert {type(getattr(nothing, collection)) for collection in Collection.__args__} == {tuple}
 
 
 def test_a_site_that_goes_is_missed_by_agents_that_stayed_as_they_were() -> None:

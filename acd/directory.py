@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
-from acd.core.configuration import Agent
+from acd.core.configuration import Agent, TenantConfiguration
+from acd.core.configuration_changes import middles
 from acd.core.ids import AgentId, TenantId, TrunkId
 from acd.service import Device, TenantSetup, TrunkLine
 
@@ -33,20 +36,28 @@ class _Line:
     networks: tuple[Network, ...]
 
 
+def _accounts(setup: TenantSetup) -> Iterator[str]:
+    """Our names at the tenant's carriers."""
+    for line in setup.trunks:
+        if line.registration is not None:
+            yield from {name for name in (line.registration.username, line.registration.auth_username) if name}
+
+
 @dataclass(slots=True)
 class Directory:
-    """Rebuilt from the setups whenever one changes; reading it costs a dictionary look-up."""
+    """Follows the setups, a change at the price of what changed; reading it costs a dictionary look-up."""
 
     setups: dict[TenantId, TenantSetup] = field(default_factory=dict)
     suspended: set[TenantId] = field(default_factory=set)
     """Tenants that are known and that no exchange decides for: whoever asks for them is told to come again (503)."""
     _devices: dict[str, tuple[TenantId, Device]] = field(default_factory=dict)
     _device_of_agent: dict[tuple[TenantId, AgentId], Device] = field(default_factory=dict)
-    _lines: list[_Line] = field(default_factory=list)
+    _lines: dict[TenantId, tuple[_Line, ...]] = field(default_factory=dict)
     _numbers: dict[TenantId, frozenset[str]] = field(default_factory=dict)
     _agents: dict[tuple[TenantId, AgentId], Agent] = field(default_factory=dict)
     _internal: set[tuple[TenantId, TrunkId]] = field(default_factory=set)
-    _accounts: set[str] = field(default_factory=set)
+    _accounts: Counter[str] = field(default_factory=Counter)
+    """Our names at carriers, and how many registrations have them."""
     _contacts: dict[str, tuple[TenantId, TrunkId]] = field(default_factory=dict)
     """User parts of our Contacts at carriers."""
     _addresses: dict[tuple[TenantId, TrunkId], frozenset[str]] = field(default_factory=dict)
@@ -60,42 +71,59 @@ class Directory:
         Raises: ValueError: a device's user name is already another tenant's, or a trunk's source is no network.
         """
         tenant = setup.configuration.tenant
-        for device in setup.devices:
+        before = self.setups.get(tenant) or TenantSetup(configuration=TenantConfiguration(tenant=tenant))
+        for device in middles(before.devices, setup.devices)[2]:
             owner = self._devices.get(device.username)
             if owner is not None and owner[0] != tenant:
                 raise ValueError(f"device {device.username}: the user name is taken by another tenant")
+        if setup.trunks != before.trunks:
+            self._check_sources(setup)
+        self.setups[tenant] = setup
+        self._follow(tenant, before, setup)
+
+    @staticmethod
+    def _check_sources(setup: TenantSetup) -> None:
         for line in setup.trunks:
             for source in line.sources:
                 try:
                     ipaddress.ip_network(source, strict=False)
                 except ValueError as error:
                     raise ValueError(f"trunk {line.id}: source {source!r} is not an IP network: {error}") from None
-        self.setups[tenant] = setup
-        self._rebuild()
 
     def drop(self, tenant: TenantId) -> None:
+        """Forget a tenant."""
         self.suspended.discard(tenant)
-        self.setups.pop(tenant, None)
-        self._rebuild()
+        before = self.setups.pop(tenant, None)
+        if before is not None:
+            self._follow(tenant, before, TenantSetup(configuration=TenantConfiguration(tenant=tenant)))
+            del self._numbers[tenant], self._lines[tenant]
 
-    def _rebuild(self) -> None:
-        self._devices = {device.username: (tenant, device) for tenant, setup in self.setups.items() for device in setup.devices}
-        self._device_of_agent = {(tenant, device.agent): device for tenant, setup in self.setups.items() for device in setup.devices}
-        self._agents = {(tenant, agent.id): agent for tenant, setup in self.setups.items() for agent in setup.configuration.agents}
-        self._numbers = {
-            tenant: frozenset(number.number for number in setup.configuration.numbers) for tenant, setup in self.setups.items()
-        }
-        registrations = [line.registration for setup in self.setups.values() for line in setup.trunks if line.registration is not None]
-        self._accounts = {name for one in registrations for name in (one.username, one.auth_username) if name}
-        self._internal = {
-            (tenant, trunk.id) for tenant, setup in self.setups.items() for trunk in setup.configuration.trunks if trunk.internal
-        }
-        self._lines = [
-            _Line(tenant, line, tuple(ipaddress.ip_network(source, strict=False) for source in line.sources))
-            for tenant, setup in self.setups.items()
-            for line in setup.trunks
-        ]
-        self._lines_of.clear()
+    def _follow(self, tenant: TenantId, before: TenantSetup, after: TenantSetup) -> None:
+        """What was entered for `before` is what `after` says."""
+        _, gone, come = middles(before.devices, after.devices)
+        for device in gone:
+            self._devices.pop(device.username, None)
+            self._device_of_agent.pop((tenant, device.agent), None)
+        for device in come:
+            self._devices[device.username] = (tenant, device)
+            self._device_of_agent[tenant, device.agent] = device
+        old, new = before.configuration, after.configuration
+        _, left, joined = middles(old.agents, new.agents)
+        for agent in left:
+            del self._agents[tenant, agent.id]
+        self._agents.update({(tenant, agent.id): agent for agent in joined})
+        if tenant not in self._numbers or new.numbers is not old.numbers:
+            self._numbers[tenant] = frozenset(number.number for number in new.numbers)
+        if new.trunks is not old.trunks:
+            self._internal.difference_update([(tenant, trunk.id) for trunk in old.trunks])
+            self._internal.update((tenant, trunk.id) for trunk in new.trunks if trunk.internal)
+        if tenant not in self._lines or after.trunks != before.trunks:
+            self._accounts -= Counter(_accounts(before))
+            self._accounts += Counter(_accounts(after))
+            self._lines[tenant] = tuple(
+                _Line(tenant, line, tuple(ipaddress.ip_network(source, strict=False) for source in line.sources)) for line in after.trunks
+            )
+            self._lines_of.clear()
 
     def device(self, username: str) -> tuple[TenantId, Device] | None:
         return self._devices.get(username)
@@ -163,7 +191,7 @@ class Directory:
         address = _address(host)
         if address is None:
             return
-        for line in self._lines:
+        for line in chain.from_iterable(self._lines.values()):
             if line.networks:
                 width = max((network.prefixlen for network in line.networks if address in network), default=-1)
             else:

@@ -23,6 +23,8 @@ from acd.cdr_feed import CdrFeed, instant
 from acd.clock import Clock
 from acd.config import VoiceSettings
 from acd.core import inputs
+from acd.core.configuration import TenantConfiguration
+from acd.core.configuration_changes import difference, problems_after
 from acd.core.engine import UnknownName
 from acd.core.events import Event
 from acd.core.ids import AgentId, CallId, LegId, RecordingId, TenantId, TrunkId
@@ -177,7 +179,7 @@ class Voice:
         tenant = setup.configuration.tenant
         if tenant in self._exchanges:
             raise ValueError(f"tenant {tenant} is open already")
-        _check(setup)
+        _check(setup, None)
         book = _plan_book(setup)
         self._directory.put(setup)
         self._plans[tenant], self._databases[tenant] = book, database
@@ -203,7 +205,7 @@ class Voice:
         )
         self._exchanges[tenant] = exchange
         started = exchange.submit(self._service_started(exchange))
-        exchange.submit(inputs.Configured(configuration=setup.configuration))
+        exchange.submit(_configured(exchange.engine.state.configuration, setup.configuration))
         self.phones.restore(
             self.sip,
             tenant,
@@ -248,13 +250,16 @@ class Voice:
 
     async def configure(self, setup: TenantSetup) -> None:
         tenant = setup.configuration.tenant
-        exchange = self._exchange(tenant)
-        _check(setup)
-        book = _plan_book(setup)
+        exchange, before = self._exchange(tenant), self._directory.setups[tenant]
+        _check(setup, before)
+        as_before = (setup.plans, setup.trunk_plans) == (before.plans, before.trunk_plans)
+        book = self._plans[tenant] if as_before else _plan_book(setup)
         self._directory.put(setup)
         self._plans[tenant] = book
-        done = exchange.submit(inputs.Configured(configuration=setup.configuration))
-        self.lines.setup_changed(tenant)  # after it: a fact about a trunk that the core does not know yet would be dropped
+        given = _configured(exchange.engine.state.configuration, setup.configuration)
+        done = exchange.submit(given) if given != NOTHING_CHANGED else None
+        if setup.trunks != before.trunks:
+            self.lines.setup_changed(tenant)  # after it: a fact about a trunk that the core does not know yet would be dropped
         if done is not None:
             await done
 
@@ -301,7 +306,7 @@ class Voice:
         """
         known = self._exchange(tenant).engine.state.trunks
         configured = self._directory.setups[tenant].configuration.trunks
-        refusal: PriceRefused | None = None
+        refusal: str | None = None
         for trunk in sorted((one for one in configured if one.outbound), key=lambda one: (one.order, one.id)):
             if trunk.id in known and not known[trunk.id].up:
                 continue
@@ -310,9 +315,9 @@ class Voice:
             try:
                 return self._price(tenant, number, trunk.id)
             except PriceRefused as error:
-                refusal = refusal or error
+                refusal = refusal or str(error)  # its text alone: an error that its own frame holds is a circle
         if refusal is not None:
-            raise refusal
+            raise PriceRefused(refusal)
         return self._price(tenant, number, None)
 
     def mint_call(self) -> CallId:
@@ -463,8 +468,18 @@ class Voice:
                 log.error("! closing: %s", error)
 
 
-def _check(setup: TenantSetup) -> None:
-    problems = setup.configuration.problems()
+NOTHING_CHANGED = inputs.Reconfigured(changes=())
+
+
+def _configured(known: TenantConfiguration | None, wanted: TenantConfiguration) -> inputs.Configured | inputs.Reconfigured:
+    """The first configuration goes to the exchange whole, every later one as what differs (ADR 0007)."""
+    if known is None:
+        return inputs.Configured(configuration=wanted)
+    return inputs.Reconfigured(changes=difference(known, wanted))
+
+
+def _check(setup: TenantSetup, before: TenantSetup | None) -> None:
+    problems = problems_after(before.configuration if before is not None else None, setup.configuration)
     if problems:
         raise ValueError("\n".join(problems))
 

@@ -54,16 +54,28 @@ class Unit:
         self._locks: list[asyncio.Lock] = []
         self._then: list[Callable[[], Awaitable[None]]] = []
         self._undo: list[Callable[[], Awaitable[None]]] = []
+        self.draft: object = None
+        """What a slice has made of what it knows in this transaction, and nobody else may see yet."""
+        self.is_certain = True
+        """False from the moment the commit is tried: until it has come back, either may have become of the transaction."""
 
-    async def hold_once(self, lock: asyncio.Lock) -> None:
-        """Hold the lock until the unit is done, its `then` included; asking again for the same one changes nothing."""
-        if lock not in self._locks:
-            await self._held.enter_async_context(lock)
-            self._locks.append(lock)
+    async def hold_once(self, lock: asyncio.Lock) -> bool:
+        """Hold the lock until the unit is done, its `then` included; False: it was held already, and nothing changes."""
+        if lock in self._locks:
+            return False
+        await self._held.enter_async_context(lock)
+        self._locks.append(lock)
+        return True
 
     def then(self, act: Callable[[], Awaitable[None]]) -> None:
         """Do this once the transaction is committed, before the client is answered."""
         self._then.append(act)
+
+    def let_go(self) -> None:
+        """It is done: what hung on it mostly holds the unit itself, and the collector, which looks seldom, is not to find such circles."""
+        self._then.clear()
+        self._undo.clear()
+        self.draft = None
 
     def otherwise(self, act: Callable[[], Awaitable[None]]) -> None:
         """Do this when the transaction is rolled back: what was done outside of it is undone."""
@@ -242,15 +254,19 @@ class Databases:
         async with AsyncExitStack() as held, AsyncSession(engine, expire_on_commit=False) as session:
             unit = Unit(session, held)
             try:
-                yield unit
-                await session.commit()
-            except BaseException:
-                await session.rollback()
-                for undo in reversed(unit._undo):  # noqa: SLF001 - one thing with the unit
-                    await undo()
-                raise
-            for act in unit._then:  # noqa: SLF001
-                await act()
+                try:
+                    yield unit
+                    unit.is_certain = False
+                    await session.commit()
+                except BaseException:
+                    await session.rollback()
+                    for undo in reversed(unit._undo):  # noqa: SLF001 - one thing with the unit
+                        await undo()
+                    raise
+                for act in unit._then:  # noqa: SLF001
+                    await act()
+            finally:
+                unit.let_go()
 
 
 # ---------------------------------------------------------------------- migrations

@@ -45,6 +45,8 @@ class House:
     """Those that are tried again."""
     setup_locks: dict[TenantId, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     """Changes of one tenant's configuration reach the voice service in the order in which they were committed."""
+    known_setups: dict[TenantId, object] = field(default_factory=dict)
+    """What the rows of an open tenant's configuration say, kept by `api.telephony_setup`: it alone changes them, under the lock."""
 
 
 def house(connection: HTTPConnection) -> House:

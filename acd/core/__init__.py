@@ -1,6 +1,6 @@
 """The pure, event-sourced exchange: decides, never acts (DESIGN.md §3).
 
-Words: `ids`, `configuration`, `inputs`, `events`, `effects`, `errors`.
+Words: `ids`, `configuration`, `configuration_changes`, `inputs`, `events`, `effects`, `errors`.
 Machines, a table each: `call`, `leg`, `agent`, `work`, `queue`, `queue_entry`; the kit is `machine`, the deadlines `timers`.
 State: `state` (values), `fold` (state + event -> state, the only place that changes it), `replay` (journal entries, snapshots).
 Deciding, lowest first: `exchange`, `clearing`, `treatment`, `conversation`, `reach`, `distribution`, `targets`, then by who speaks:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
+from collections.abc import Iterable
 from functools import cache
+from operator import attrgetter
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -266,9 +268,13 @@ class TenantConfiguration(_Value, frozen=True, kw_only=True):
     recording_notice: bool = True
     """Play `recording.notice` before a recorded queue's greeting (§ 201 StGB)."""
 
-    def problems(self) -> list[str]:
-        """Every reference that leads nowhere and every figure out of range, one sentence each; empty when all is well."""
-        return list(_problems(self))
+    def problems(self, people: tuple[Agent, ...] | None = None) -> list[str]:
+        """Every reference that leads nowhere and every figure out of range, one sentence each; empty when all is well.
+
+        Args:
+            people: the agents whose own particulars are looked at; None: all.
+        """
+        return list(_problems(self, self.agents if people is None else people))
 
 
 def _targets(configuration: TenantConfiguration) -> list[tuple[str, Target]]:
@@ -285,14 +291,12 @@ def _targets(configuration: TenantConfiguration) -> list[tuple[str, Target]]:
     return found
 
 
-def _problems(configuration: TenantConfiguration) -> list[str]:
+def _problems(configuration: TenantConfiguration, people: tuple[Agent, ...]) -> list[str]:
     problems: list[str] = []
     queues = {queue.id for queue in configuration.queues}
     menus = {menu.id for menu in configuration.menus}
     agents = {agent.id for agent in configuration.agents}
     schedules = {schedule.id for schedule in configuration.schedules}
-    sites = {site.id for site in configuration.sites}
-    trunks = {trunk.id for trunk in configuration.trunks}
     for where, target in _targets(configuration):
         match target:
             case ToQueue(queue=queue) if queue not in queues:
@@ -308,8 +312,27 @@ def _problems(configuration: TenantConfiguration) -> list[str]:
     ]
     problems.extend(f"{where} keeps the unknown schedule {schedule}" for where, schedule in kept if schedule and schedule not in schedules)
     for line in configuration.queues:
-        problems.extend(f"queue {line.id} has the unknown member {member}" for member in line.members or () if member not in agents)
-    for person in configuration.agents:
+        if line.members and not agents.issuperset(line.members):
+            problems.extend(f"queue {line.id} has the unknown member {member}" for member in line.members if member not in agents)
+    problems.extend(problems_of_people(configuration, people))
+    problems.extend(problems_of_names(configuration))
+    problems.extend(problem for line in configuration.queues for problem in _queue_problems(line))
+    problems.extend(problem for schedule in configuration.schedules for problem in _schedule_problems(schedule))
+    problems.extend(
+        f"menu {menu.id} has the key {key}; keys are 0 to 9, * and #"
+        for menu in configuration.menus
+        for key in menu.options
+        if len(key) != 1 or key not in "0123456789*#"
+    )
+    return problems
+
+
+def problems_of_people(configuration: TenantConfiguration, people: Iterable[Agent]) -> list[str]:
+    """What is wrong with the particulars of these agents."""
+    problems: list[str] = []
+    sites = {site.id for site in configuration.sites}
+    trunks = {trunk.id for trunk in configuration.trunks}
+    for person in people:
         if person.site is not None and person.site not in sites:
             problems.append(f"agent {person.id} sits at the unknown site {person.site}")
         if person.trunk is not None and person.trunk not in trunks:
@@ -323,32 +346,36 @@ def _problems(configuration: TenantConfiguration) -> list[str]:
             for skill, level in person.skills.items()
             if not 1 <= level <= 10
         )
-    for kind, ids in (
-        ("agent", [str(agent.id) for agent in configuration.agents]),
-        ("device", [agent.device for agent in configuration.agents]),
-        ("extension", [agent.extension for agent in configuration.agents if agent.extension]),
-        ("queue", [str(queue.id) for queue in configuration.queues]),
-        ("menu", [str(menu.id) for menu in configuration.menus]),
-        ("schedule", [str(schedule.id) for schedule in configuration.schedules]),
-        ("site", [str(site.id) for site in configuration.sites]),
-        ("trunk", [str(trunk.id) for trunk in configuration.trunks]),
-        ("number", [number.number for number in configuration.numbers]),
+    return problems
+
+
+def problems_of_names(configuration: TenantConfiguration) -> list[str]:
+    """Every name that stands for more than one."""
+    problems: list[str] = []
+    for kind, values, called in (
+        ("agent", configuration.agents, "id"),
+        ("device", configuration.agents, "device"),
+        ("extension", configuration.agents, "extension"),
+        ("queue", configuration.queues, "id"),
+        ("menu", configuration.menus, "id"),
+        ("schedule", configuration.schedules, "id"),
+        ("site", configuration.sites, "id"),
+        ("trunk", configuration.trunks, "id"),
+        ("number", configuration.numbers, "number"),
+        ("reason", configuration.reasons, "code"),
     ):
-        problems.extend(f"the {kind} {one} is there twice" for one, times in sorted(Counter(ids).items()) if times > 1)
+        names = list(map(attrgetter(called), values))
+        if called == "extension":  # not everybody has one
+            names = list(filter(None, names))
+        if len(set(names)) < len(names):
+            problems.extend(f"the {kind} {one} is there twice" for one, times in sorted(Counter(names).items()) if times > 1)
     numbers = {number.number for number in configuration.numbers}
-    problems.extend(
-        f"extension {agent.extension} of agent {agent.id} is also a number"
-        for agent in configuration.agents
-        if agent.extension is not None and agent.extension in numbers
-    )
-    problems.extend(problem for line in configuration.queues for problem in _queue_problems(line))
-    problems.extend(problem for schedule in configuration.schedules for problem in _schedule_problems(schedule))
-    problems.extend(
-        f"menu {menu.id} has the key {key}; keys are 0 to 9, * and #"
-        for menu in configuration.menus
-        for key in menu.options
-        if len(key) != 1 or key not in "0123456789*#"
-    )
+    if not numbers.isdisjoint(map(attrgetter("extension"), configuration.agents)):
+        problems.extend(
+            f"extension {agent.extension} of agent {agent.id} is also a number"
+            for agent in configuration.agents
+            if agent.extension in numbers
+        )
     return problems
 
 

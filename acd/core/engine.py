@@ -157,6 +157,7 @@ _COMMANDS: dict[type, Callable[[Exchange, Any], None]] = {
 }
 _FACTS: dict[type, Callable[[Exchange, Any], None]] = {
     i.Configured: house.configured,
+    i.Reconfigured: house.reconfigured,
     i.ServiceStarted: house.started,
     i.ServiceStopping: house.stopping,
     i.TimePassed: _nothing,

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from acd.core.configuration import TenantConfiguration
+from acd.core.configuration_changes import Change
 from acd.core.ids import AgentId, CallId, EntryId, LegId, MenuId, OfferId, PlayId, QueueId, RecordingId, SiteId, TrunkId
 
 Direction = Literal["inbound", "outbound", "internal"]
@@ -30,6 +31,14 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=
 
 class ConfigurationChanged(_Event, frozen=True, kw_only=True):
     configuration: TenantConfiguration
+
+
+class ConfigurationAltered(_Event, frozen=True, kw_only=True):
+    """As ConfigurationChanged, told as what differs from the configuration before (ADR 0007)."""
+
+    changes: tuple[Change, ...]
+    zone: str | None = None
+    """The time zone whose midnights divide the figures, where it is another one now."""
 
 
 class Started(_Event, frozen=True, kw_only=True):
@@ -476,6 +485,7 @@ def without_dialog(event: Event) -> Event:
 
 Event = (
     ConfigurationChanged
+    | ConfigurationAltered
     | Started
     | Stopping
     | ClockCorrected

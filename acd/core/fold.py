@@ -25,6 +25,7 @@ from acd.core import state as s
 from acd.core import work as works
 from acd.core.admission import FLOOR_KBITS, site_line, trunk_line
 from acd.core.configuration import Agent, Menu, Number, Queue, Schedule, TenantConfiguration, Trunk
+from acd.core.configuration_changes import Change, Collection, applied, touched
 from acd.core.errors import BrokenHistory
 from acd.core.ids import AgentId, CallId, EntryId, MenuId, QueueId, ScheduleId, SiteId, TrunkId
 from acd.core.inputs import FailureCause
@@ -54,6 +55,8 @@ MOVE_COSTS: Final = 4
 
 _COULD_BE_TRIED: Final = frozenset({FREE, "busy"})
 _FAILURES: Final = frozenset(FailureCause.__args__)  # type: ignore[attr-defined]
+_FITNESS: Final = ("skills", "mode")
+"""What decides who could take what."""
 _TAKEN_OR_GONE: Final = frozenset({"answered", "abandoned"})
 _NOT_TAKEN: Final = frozenset({"no_answer", "declined", "failed"})
 _ENTRY_INPUT: Final = {
@@ -91,6 +94,8 @@ class Index:
         """Such a line, and what a channel to the agent takes of it."""
         self.widest: dict[str, int] = {}
         """What the widest of the channels on such a line takes."""
+        self._channels: dict[str, dict[AgentId, int]] = {}
+        """Such a line, and who is on it with how wide a channel."""
         self.reasons: frozenset[str] = frozenset()
         self.language = "de"
         self._eligibility: dict[tuple[QueueId, int], skills.Eligibility] = {}
@@ -104,7 +109,7 @@ class Index:
         self.schedules = {one.id: one for one in configuration.schedules}
         self.sites = {one.id: one.upload_kbits for one in configuration.sites}
         self.trunks = {one.id: one for one in configuration.trunks}
-        self.outbound_trunks = sorted((one for one in configuration.trunks if one.outbound), key=lambda one: (one.order, one.id))
+        self.outbound_trunks = _outbound(configuration)
         for agent in configuration.agents:
             self._place(agent)
         self.reasons = frozenset(one.code for one in configuration.reasons)
@@ -126,6 +131,94 @@ class Index:
             self.limits[line] = upload
             self.channel_of[agent.id] = (line, channel)
             self.widest[line] = max(channel, self.widest.get(line, 0))
+            self._channels.setdefault(line, {})[agent.id] = channel
+
+    def _displace(self, agent: Agent) -> None:
+        """What `_place` entered is taken out."""
+        if agent.trunk is not None and agent.trunk in self.behind:
+            self.behind[agent.trunk].remove(agent.id)
+            if not self.behind[agent.trunk]:
+                del self.behind[agent.trunk]
+        line, channel = self.channel_of.pop(agent.id, (None, 0))
+        if line is None:
+            return
+        others = self._channels[line]
+        del others[agent.id]
+        if not others:
+            del self._channels[line], self.limits[line], self.widest[line]
+        elif channel == self.widest[line]:
+            self.widest[line] = max(others.values())
+
+    def alter(self, configuration: TenantConfiguration, changed: dict[Collection, dict[Any, Any]]) -> list[AgentId]:
+        """Take in what `changed`, as `touched` tells it; `configuration` is the whole that came of it.
+
+        Returns: whose reachability it may change.
+        """
+        people, lines = changed["agents"], changed["queues"]
+        carried = self._whose_line_changed(changed)
+        reached = dict.fromkeys((*people, *carried))
+        for agent_id in reached:
+            if agent_id in self.agents:
+                self._displace(self.agents[agent_id])
+        for agent_id in people:
+            old = self.agents.get(agent_id)
+            if old is not None and old.extension and self.extensions.get(old.extension) == agent_id:
+                del self.extensions[old.extension]
+        fit = {
+            agent: new
+            for agent, new in people.items()
+            if (old := self.agents.get(agent)) is None or new is None or _differ(old, new, _FITNESS)
+        }
+        self._forget_eligibility({one for one in lines if one not in self.queues or lines[one] is None or self._asks_else(lines[one])})
+        _take_over(self.agents, people)
+        _take_over(self.numbers, changed["numbers"])
+        _take_over(self.menus, changed["menus"])
+        _take_over(self.schedules, changed["schedules"])
+        # The board and what is decided for several queues at once go by the order of the configuration.
+        if lines:
+            self.queues = {one.id: one for one in configuration.queues}
+        if changed["sites"]:
+            self.sites = {one.id: one.upload_kbits for one in configuration.sites}
+        if changed["trunks"]:
+            self.trunks = {one.id: one for one in configuration.trunks}
+            self.outbound_trunks = _outbound(configuration)
+        if changed["reasons"]:
+            self.reasons = frozenset(one.code for one in configuration.reasons)
+        self.language = configuration.language
+        for new in people.values():
+            if new is not None and new.extension:
+                self.extensions[new.extension] = new.id
+        for agent_id in reached:
+            if agent_id in self.agents:
+                self._place(self.agents[agent_id])
+        if fit:
+            for (queue, relaxation), known in self._eligibility.items():
+                self._eligibility[queue, relaxation] = skills.readjusted(known, self.queues[queue], relaxation, fit)
+        return list(reached)
+
+    def _whose_line_changed(self, changed: dict[Collection, dict[Any, Any]]) -> list[AgentId]:
+        """Agents on sites and behind trunks that are limited otherwise than before."""
+        sites = {one for one, new in changed["sites"].items() if self.sites.get(one) != (new.upload_kbits if new is not None else None)}
+        trunks = {
+            one
+            for one, new in changed["trunks"].items()
+            if (old := self.trunks.get(one)) is None or new is None or _differ(old, new, ("upload_kbits", "channel_kbits"))
+        }
+        if not sites and not trunks:
+            return []
+        return [agent.id for agent in self.agents.values() if agent.site in sites or agent.trunk in trunks]
+
+    def _asks_else(self, queue: Queue) -> bool:
+        """Whether others than before could take its contacts."""
+        return _differ(self.queues[queue.id], queue, ("members", "requirements", "relaxations"))
+
+    def _forget_eligibility(self, of: set[QueueId]) -> None:
+        if of:
+            self._eligibility = {place: known for place, known in self._eligibility.items() if place[0] not in of}
+
+    def known_eligibility(self, queue: QueueId, relaxation: int) -> skills.Eligibility | None:
+        """As `eligibility`, where it has been asked for since it changed."""
+        return self._eligibility.get((queue, relaxation))
 
     def schedule_of(self, holder: Queue | Menu) -> Schedule | None:
         """Business hours of a queue or menu; None: always open."""
@@ -137,6 +230,22 @@ class Index:
         if known is None:
             known = self._eligibility[queue, relaxation] = skills.eligibility(self.queues[queue], relaxation, self.agents.values())
         return known
+
+
+def _outbound(configuration: TenantConfiguration) -> list[Trunk]:
+    return sorted((one for one in configuration.trunks if one.outbound), key=lambda one: (one.order, one.id))
+
+
+def _differ(old: Any, new: Any, fields: tuple[str, ...]) -> bool:
+    return any(getattr(old, field) != getattr(new, field) for field in fields)
+
+
+def _take_over(known: dict[Any, Any], changed: dict[Any, Any]) -> None:
+    for name_, new in changed.items():
+        if new is None:
+            known.pop(name_, None)
+        else:
+            known[name_] = new
 
 
 def rank(entry: s.Entry) -> Rank:
@@ -179,7 +288,7 @@ class Fold:
                 insort(self.buckets.setdefault((entry.queue, entry.relaxation), []), rank(entry))
             if entry.tried:
                 self.tried_entries.add(entry.id)
-        self.configuration_digest = _configuration_digest(state.configuration)
+        self._digested: tuple[TenantConfiguration | None, str] | None = None
         self.routing_needed = True
 
     # ------------------------------------------------------------------ surface
@@ -200,9 +309,11 @@ class Fold:
             raise BrokenHistory(f"{type(event).__name__} speaks of {missing}, which is not there: {event}") from missing
 
     def digest(self) -> str:
-        """Sha256 of the canonical encoding of the whole state; the configuration goes in by its own digest, which changes rarely."""
-        digest = hashlib.sha256(self.configuration_digest.encode())
+        """Sha256 of the canonical encoding of the whole state; the configuration goes in by a digest that is kept."""
         state = self.state
+        if self._digested is None or self._digested[0] is not state.configuration:
+            self._digested = state.configuration, _configuration_digest(state.configuration)
+        digest = hashlib.sha256(self._digested[1].encode())
         for field in _HASHED:
             digest.update(_ENCODER.encode(getattr(state, field)))
         return digest.hexdigest()
@@ -359,6 +470,91 @@ class Fold:
                 entry.relaxation = sum(entry.queued_at + one.after_s <= now for one in waits_for.relaxations)
                 self._set_entry_timers(entry, waits_for)
         self.rebuild()
+
+    def _configuration_altered(self, event: e.ConfigurationAltered, now: float) -> None:
+        """What `_configuration_changed` would come to, at the price of what changed."""
+        state, changed = self.state, touched(event.changes)
+        try:
+            state.configuration = applied(state.configuration, event.changes)
+        except ValueError as wrong:
+            raise BrokenHistory(f"a change does not fit the configuration: {wrong}") from wrong
+        keep_hours = self.hours_touched(event.changes)
+        reached = self.index.alter(state.configuration, changed)
+        for agent_id in changed["agents"]:
+            self._take_in_agent(agent_id, now)
+        for trunk_id, trunk in changed["trunks"].items():
+            if trunk is None:
+                state.trunks.pop(trunk_id, None)
+        for agent_id in reached:
+            if agent_id in state.agents:
+                self._categorise(state.agents[agent_id])
+        for queue_id, queue in changed["queues"].items():
+            self._take_in_queue(queue_id, queue, now)
+        for queue_id in keep_hours:
+            if queue_id in state.queues:
+                self.set_next_change(state.queues[queue_id], now)
+        self._refit_rosters(reached)
+        self.routing_needed = True
+
+    def hours_touched(self, changes: tuple[Change, ...]) -> set[QueueId]:
+        """Queues whose business hours are others after these changes, which have not been made yet; without any change, all."""
+        if not changes:
+            return set(self.index.queues)
+        changed = touched(changes)
+        schedules, lines = changed["schedules"], changed["queues"]
+        found = {one for one, new in lines.items() if new is not None}
+        if schedules:
+            found |= {one.id for one in self.index.queues.values() if one.schedule in schedules}
+        return found
+
+    def hours_moved(self, queue_id: QueueId, now: float) -> bool:
+        """Whether the next opening or closing is not when it was when it was last looked at."""
+        change = schedule.next_change(self.index.schedule_of(self.index.queues[queue_id]), now)
+        return self.state.timers.get(name(Timer.HOURS, queue_id)) != change
+
+    def _take_in_agent(self, agent_id: AgentId, now: float) -> None:
+        """Who is new is there from now on; who is configured no more leaves."""
+        agent = self.state.agents.get(agent_id)
+        if agent_id not in self.index.agents:
+            if agent is not None:
+                agent.leaving = True
+                self._forget_if_removed(agent, self.index.agents)
+        elif agent is None:
+            self.state.agents[agent_id] = s.Agent(id=agent_id, since=now, idle_since=now)
+
+    def _take_in_queue(self, queue_id: QueueId, queue: Queue | None, now: float) -> None:
+        """The queue is as configured, and so is the waiting of those who stand in it."""
+        state = self.state
+        if queue is None:
+            if state.queues.pop(queue_id, None) is not None:
+                self.timers.stop(name(Timer.HOURS, queue_id))
+                self.overflowing.discard(queue_id)
+            return
+        if queue_id not in state.queues:
+            state.queues[queue_id] = s.Queue(id=queue_id)
+        for place in self.order.get(queue_id, ()):
+            entry = state.entries[place[2]]
+            relaxation = sum(entry.queued_at + one.after_s <= now for one in queue.relaxations)
+            if relaxation != entry.relaxation:
+                in_line = entries.Input.OFFERED in entries.TRANSITIONS[entry.state]
+                if in_line:
+                    self.step_out_of_line(entry, now)
+                entry.relaxation = relaxation
+                if in_line:
+                    self.stand_in_line(entry, now)
+            self._set_entry_timers(entry, queue)
+
+    def _refit_rosters(self, people: list[AgentId]) -> None:
+        """Rosters go on where only these people changed, and are made anew where what is asked for did."""
+        kept: dict[tuple[QueueId, int], Roster] = {}
+        for (queue_id, relaxation), roster in self._rosters.items():
+            fit, queue = self.index.known_eligibility(queue_id, relaxation), self.index.queues.get(queue_id)
+            if fit is None or queue is None or queue.strategy != roster.strategy:
+                continue
+            if fit is not roster.fit:
+                roster.refit(fit, people, self._category_of)
+            kept[queue_id, relaxation] = roster
+        self._rosters = kept
 
     def _forget_if_removed(self, agent: s.Agent, configured: Any) -> None:
         """Somebody who is not configured any more goes when the last work is done."""
@@ -854,9 +1050,20 @@ class Fold:
 
 
 def _configuration_digest(configuration: TenantConfiguration | None) -> str:
-    """Read back before it is hashed: a whole number where seconds are meant is written as such, and comes back as what it is."""
+    """Read back before it is hashed: a whole number where seconds are meant is written as such, and comes back as what it is.
+
+    Every field goes in: whether msgspec leaves a default out depends on which object holds it, not on what it is.
+    """
     read = _CONFIGURATIONS.decode(_ENCODER.encode(configuration))
-    return hashlib.sha256(_ENCODER.encode(read)).hexdigest()
+    return hashlib.sha256(_ENCODER.encode(_spelt_out(read))).hexdigest()
+
+
+def _spelt_out(value: Any) -> Any:
+    if isinstance(value, msgspec.Struct):
+        return [type(value).__name__, *(_spelt_out(getattr(value, field)) for field in value.__struct_fields__)]
+    if isinstance(value, dict):
+        return {key: _spelt_out(one) for key, one in value.items()}
+    return [_spelt_out(one) for one in value] if isinstance(value, tuple) else value
 
 
 def _take_out(lines: dict[Any, list[Rank]], key: Any, place: Rank) -> None:

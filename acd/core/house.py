@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from acd.core import agent as agents
-from acd.core import distribution, facts, reach, schedule, treatment
+from acd.core import distribution, facts, reach, schedule, statistics, treatment
 from acd.core import inputs as i
 from acd.core import queue as queues
 from acd.core.clearing import clear_call, end_dialog, work_done
+from acd.core.configuration_changes import applied, touched
 from acd.core.events import (
     AgentLoggedOff,
     ClockCorrected,
+    ConfigurationAltered,
     ConfigurationChanged,
     DeadlinePassed,
     DeviceBound,
@@ -35,9 +37,40 @@ def configured(x: Exchange, fact: i.Configured) -> None:
         if agent.id not in names and not agent.works and agents.Input.LOG_OFF in agents.TRANSITIONS[agent.state]:
             x.emit(AgentLoggedOff(agent=agent.id))
     x.emit(ConfigurationChanged(configuration=fact.configuration))
-    for queue_id in list(x.state.queues):
+    _take_effect(x, set(x.state.queues), removed=True)
+
+
+def reconfigured(x: Exchange, fact: i.Reconfigured) -> None:
+    """As `configured`, told as what differs; changes that do not fit the present configuration are dropped as a whole."""
+    before, hours = x.state.configuration, x.fold.hours_touched(fact.changes)
+    try:
+        after = applied(before, fact.changes)
+    except ValueError:
+        x.drop(fact)
+        return
+    if not fact.changes and not any(x.fold.hours_moved(queue, x.now) for queue in hours):
+        return
+    changed = touched(fact.changes)
+    gone = [agent for agent, new in changed["agents"].items() if new is None and agent in x.state.agents]
+    for agent_id in gone if len(gone) < 2 else [one for one in x.state.agents if one in set(gone)]:
+        agent = x.state.agents[agent_id]
+        if not agent.works and agents.Input.LOG_OFF in agents.TRANSITIONS[agent.state]:
+            x.emit(AgentLoggedOff(agent=agent_id))
+    zone = statistics.zone_of(after)
+    x.emit(ConfigurationAltered(changes=fact.changes, zone=zone if zone != statistics.zone_of(before) else None))
+    _take_effect(x, hours, removed=None in changed["queues"].values())
+
+
+def _take_effect(x: Exchange, hours: set[QueueId], *, removed: bool) -> None:
+    """What follows from a configuration for those who are there.
+
+    Args:
+        hours: the queues whose business hours may be others.
+        removed: whether queues may have gone.
+    """
+    for queue_id in [one for one in x.state.queues if one in hours]:
         keep_hours(x, queue_id)
-    for entry in list(x.state.entries.values()):
+    for entry in list(x.state.entries.values()) if removed else ():
         if entry.queue not in x.fold.index.queues:
             distribution.evict(x, entry)
     for queue in x.fold.index.queues.values():

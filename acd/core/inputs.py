@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from acd.core.configuration import Target, TenantConfiguration
+from acd.core.configuration_changes import Change
 from acd.core.ids import AgentId, CallId, LegId, OfferId, PlayId, RecordingId, TrunkId
 
 
@@ -25,6 +26,15 @@ class Configured(_Input, frozen=True, kw_only=True):
     """A new configuration holds from now on. Calls in progress keep what they have, the next decision uses the new one."""
 
     configuration: TenantConfiguration
+
+
+class Reconfigured(_Input, frozen=True, kw_only=True):
+    """The configuration that holds is changed so far: as `Configured` with the whole one (ADR 0007).
+
+    Without changes: business hours are looked at again, since public holidays and time zones may be known better after a restart.
+    """
+
+    changes: tuple[Change, ...]
 
 
 class ServiceStarted(_Input, frozen=True, kw_only=True):
@@ -298,6 +308,7 @@ def to_journal(given: Input) -> Input:
 
 Fact = (
     Configured
+    | Reconfigured
     | ServiceStarted
     | ServiceStopping
     | TimePassed

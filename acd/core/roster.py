@@ -49,10 +49,11 @@ _TERMS: dict[Strategy, Callable[[s.State, Eligibility, AgentId], Terms]] = {
 class Roster:
     """The agents of one line, as of the last `update`."""
 
-    __slots__ = ("_category", "_keys", "_order", "_out", "_state", "_told", "candidates", "fit", "names", "seen")
+    __slots__ = ("_category", "_keys", "_order", "_out", "_state", "_told", "candidates", "fit", "names", "seen", "strategy")
 
     def __init__(self, state: s.State, strategy: Strategy, fit: Eligibility, categories: Mapping[str, set[AgentId]]) -> None:
         self.fit = fit
+        self.strategy = strategy
         self.seen = 0
         """How many changes of the fold's list are in here already."""
         self._state = state
@@ -79,6 +80,15 @@ class Roster:
             self._take_out(agent)
             after = category_of.get(agent)
             if after is not None:
+                self._put_in(agent, after)
+
+    def refit(self, fit: Eligibility, people: Iterable[AgentId], category_of: Mapping[AgentId, str]) -> None:
+        """Go on with another eligibility, which differs in these people only."""
+        self.fit = fit
+        for agent in people:
+            self._take_out(agent)
+            after = category_of.get(agent)
+            if after is not None and agent in fit.agents:
                 self._put_in(agent, after)
 
     def _take_out(self, agent: AgentId) -> None:

@@ -13,6 +13,8 @@ import msgspec
 
 from acd.core import events as e
 from acd.core import schedule
+from acd.core.configuration import Queue, TenantConfiguration
+from acd.core.configuration_changes import touched
 from acd.core.ids import AgentId, CallId, EntryId, QueueId
 
 
@@ -166,9 +168,26 @@ def agent_tally(s: Statistics, agent: AgentId) -> AgentTally:
 
 
 def _configured(s: Statistics, event: e.ConfigurationChanged, _now: float) -> None:
-    configuration = event.configuration
-    s.zone = configuration.schedules[0].timezone if configuration.schedules else schedule.DEFAULT_ZONE
-    s.in_time_s = {queue.id: (float(queue.service_level_s), float(queue.short_abandon_s)) for queue in configuration.queues}
+    s.zone = zone_of(event.configuration)
+    s.in_time_s = {queue.id: _thresholds(queue) for queue in event.configuration.queues}
+
+
+def _altered(s: Statistics, event: e.ConfigurationAltered, _now: float) -> None:
+    s.zone = event.zone or s.zone
+    for queue_id, queue in touched(event.changes)["queues"].items():
+        if queue is None:
+            s.in_time_s.pop(queue_id, None)
+        else:
+            s.in_time_s[queue_id] = _thresholds(queue)
+
+
+def zone_of(configuration: TenantConfiguration | None) -> str:
+    """Where the tenant's days begin: at the midnights of its first schedule."""
+    return configuration.schedules[0].timezone if configuration is not None and configuration.schedules else schedule.DEFAULT_ZONE
+
+
+def _thresholds(queue: Queue) -> tuple[float, float]:
+    return float(queue.service_level_s), float(queue.short_abandon_s)
 
 
 def _queued(s: Statistics, event: e.Queued, now: float) -> None:
@@ -328,6 +347,7 @@ def _work_done(s: Statistics, event: e.WorkDone, now: float) -> None:
 
 _FOLD: dict[type, Callable[[Statistics, Any, float], None]] = {
     e.ConfigurationChanged: _configured,
+    e.ConfigurationAltered: _altered,
     e.Queued: _queued,
     e.QueueLeft: _queue_left,
     e.OfferEnded: _offer_ended,

@@ -16,7 +16,7 @@ async def plan_documents(session: AsyncSession) -> tuple[tuple[bytes, ...], dict
     own: list[bytes] = []
     trunks: dict[TrunkId, tuple[bytes, ...]] = {}
     for row in await session.scalars(select(TariffRow).order_by(TariffRow.valid_from, TariffRow.key)):
-        document = json.dumps(row.document, ensure_ascii=False).encode()
+        document = json.dumps(row.document, ensure_ascii=False, sort_keys=True).encode()  # as read back: one plan, the same octets
         if row.trunk is None:
             own.append(document)
         else:

@@ -15,7 +15,7 @@ from api.kit.ids import Slug
 from api.kit.numbers import Callable_
 from api.kit.paging import Page, Paged, paged
 from api.kit.schema import Moment, Text
-from api.telephony_setup import Author, take_effect
+from api.telephony_setup import Author, hold, take_effect
 from billing_cdr.store import Filter
 
 router = APIRouter(prefix="/api/v1", tags=["billing"])
@@ -72,9 +72,9 @@ async def list_tariffs(access: ForBilling, page: Paged) -> Page[TariffTold]:
 async def create_tariff(access: ForBilling, given: TariffGiven) -> TariffTold:
     """Add a plan version; a version never changes. It holds for calls that begin at its `valid_from` or later."""
     by = Author(access.unit, access.house, access.tenant, access.principal.name, access.now)
-    await access.unit.hold_once(access.house.setup_locks[access.tenant])
+    await hold(by)
     row = await service.add_tariff(access.session, given, access.principal.name, access.now)
-    await take_effect(by)
+    await take_effect(by, tariffs=True)
     return TariffTold.model_validate(row)
 
 

@@ -134,9 +134,7 @@ class _Server(uvicorn.Server):
             self._on_started()
 
 
-async def serve(
-    settings: Settings, until: Awaitable[object] | None = None, *, plays_demo: bool = False, accept_clock: bool = False
-) -> int:
+async def serve(settings: Settings, until: Awaitable[object] | None = None, *, plays_demo: bool = False, accept_clock: bool = False) -> int:
     """Run the service until a signal comes or `until` is done; returns the exit status.
 
     Args:

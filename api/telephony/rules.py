@@ -57,7 +57,7 @@ class AgentView:
 
 def for_everybody(live: LiveEvent) -> bool:
     """What a supervisor may see: all but private events."""
-    return live.only_agent is None and not isinstance(live.event, (ScreenPop, ev.ConfigurationChanged))
+    return live.only_agent is None and not isinstance(live.event, (ScreenPop, ev.ConfigurationChanged, ev.ConfigurationAltered))
 
 
 def encoded(message: Any) -> str:

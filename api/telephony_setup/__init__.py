@@ -1,8 +1,9 @@
 """Telephony setup: agents and devices, queues, menus, numbers, schedules, sites, trunks, reasons; effective at the next event.
 
-`rules` (documents -> `TenantSetup`, digests; pure) · `service` · `repository` · `models` · `schemas` · `errors` · `routes`.
+`rules` (documents -> values, digests; pure) · `draft` (the values of one transaction -> `TenantSetup`; pure) · `service` · `repository` ·
+`models` · `schemas` · `errors` · `routes`.
 """
 
-from api.telephony_setup.service import Author, create, general, set_device, setup_of, take_effect
+from api.telephony_setup.service import Author, create, general, hold, set_device, setup_of, take_effect
 
-__all__ = ["Author", "create", "general", "set_device", "setup_of", "take_effect"]
+__all__ = ["Author", "create", "general", "hold", "set_device", "setup_of", "take_effect"]

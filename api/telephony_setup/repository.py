@@ -39,8 +39,8 @@ TABLES: dict[str, type[AnyRow]] = {
 }
 
 
-async def get(session: AsyncSession, kind: str, key: str) -> AnyRow | None:
-    return await session.get(TABLES[kind], key)
+async def get(session: AsyncSession, kind: str, key: str, *, anew: bool = False) -> AnyRow | None:
+    return await session.get(TABLES[kind], key, populate_existing=anew)
 
 
 async def some(session: AsyncSession, kind: str, page: Cut) -> Sequence[Row]:

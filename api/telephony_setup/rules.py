@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -19,9 +19,9 @@ from acd.core.configuration import (
     Reason,
     Schedule,
     Site,
-    TenantConfiguration,
     Trunk,
 )
+from acd.core.configuration_changes import problems_after
 from acd.core.ids import AgentId, TenantId, TrunkId
 from acd.service import Device, TenantSetup, TrunkLine
 
@@ -58,58 +58,59 @@ def _only(document: Mapping[str, Any], value: type[msgspec.Struct]) -> dict[str,
     return {name: document[name] for name in value.__struct_fields__ if name in document}
 
 
-def address_of_record(username: str, realm: str) -> str:
-    """The device's AOR."""
-    return f"{username}@{realm}"
+def address_of_record(tenant: TenantId, agent: str, username: str | None, realm: str) -> str:
+    """The AOR of an agent's device; None: of one that has no credentials yet."""
+    return f"{username or f'{tenant}-{agent}'}@{realm}"
 
 
-def tenant_setup(tenant: TenantId, documents: Documents, devices: Sequence[Device], realm: str, plans: Plans) -> TenantSetup:
-    """All documents of a tenant as the value the voice service takes."""
-    usernames = {device.agent: device.username for device in devices}
-    general = next(iter(documents["general"]), {})
-    agents = [
-        msgspec.convert(
-            {**document, "device": address_of_record(usernames.get(document["id"], f"{tenant}-{document['id']}"), realm)}, Agent
-        )
-        for document in documents["agent"]
-    ]
-    configuration = TenantConfiguration(
-        tenant=tenant,
-        agents=tuple(agents),
-        queues=tuple(msgspec.convert(document, Queue) for document in documents["queue"]),
-        menus=tuple(msgspec.convert(document, Menu) for document in documents["menu"]),
-        numbers=tuple(msgspec.convert(document, Number) for document in documents["number"]),
-        schedules=tuple(_schedule(document) for document in documents["schedule"]),
-        sites=tuple(msgspec.convert(document, Site) for document in documents["site"]),
-        trunks=tuple(msgspec.convert(_only(document, Trunk), Trunk) for document in documents["trunk"]),
-        reasons=tuple(msgspec.convert(document, Reason) for document in documents["reason"]),
-        language=general.get("language", "de"),
-        recording_notice=general.get("recording_notice", True),
-    )
-    return TenantSetup(
-        configuration=configuration,
-        devices=tuple(devices),
-        trunks=tuple(msgspec.convert(_only(document, TrunkLine), TrunkLine) for document in documents["trunk"]),
-        domains=tuple(general.get("domains", ())),
-        plans=plans[0],
-        trunk_plans=plans[1],
-    )
+def name_of(kind: str, document: Mapping[str, Any]) -> str:
+    """What a document is called."""
+    return str(document.get({"number": "number", "reason": "code"}.get(kind, "id"), kind))
 
 
-def problems(setup: TenantSetup) -> list[str]:
-    """What would not hold: the core's own problems, then what only the whole setup shows."""
+def value(kind: str, document: Mapping[str, Any], device: str) -> Any:
+    """A document as the exchange takes it; a trunk as its two sides, what is general as it is.
+
+    Args:
+        device: the AOR, of an agent.
+    """
+    match kind:
+        case "agent":
+            return msgspec.convert({**document, "device": device}, Agent)
+        case "trunk":
+            return msgspec.convert(_only(document, Trunk), Trunk), msgspec.convert(_only(document, TrunkLine), TrunkLine)
+        case "schedule":
+            return _schedule(document)
+        case "general":
+            return document
+        case _:
+            return msgspec.convert(document, _VALUES[kind])
+
+
+_VALUES: Mapping[str, type[msgspec.Struct]] = {"queue": Queue, "menu": Menu, "number": Number, "site": Site, "reason": Reason}
+
+
+def problems(setup: TenantSetup, before: TenantSetup | None = None) -> list[str]:
+    """What would not hold: the core's own problems, then what only the whole setup shows.
+
+    Args:
+        before: a setup that is known to have none; what is as it is there is not looked at again.
+    """
     configuration = setup.configuration
-    found = configuration.problems()
+    found = problems_after(before.configuration if before is not None else None, configuration)
     trunks = {trunk.id for trunk in configuration.trunks}
     found.extend(f"a tariff holds for the unknown trunk {trunk}" for trunk in setup.trunk_plans if trunk not in trunks)
-    networks = [(trunk.id, ipaddress.ip_network(source)) for trunk in setup.trunks for source in trunk.sources]
-    found.extend(
-        f"trunks {one} and {other} both take calls from {network if network.prefixlen >= second.prefixlen else second}"
-        for index, (one, network) in enumerate(networks)
-        for other, second in networks[index + 1 :]
-        if one != other and network.version == second.version and network.overlaps(second)
-    )
+    if before is None or setup.trunks != before.trunks:
+        found.extend(_overlaps(setup.trunks))
     return found
+
+
+def _overlaps(trunks: Sequence[TrunkLine]) -> Iterator[str]:
+    networks = [(trunk.id, ipaddress.ip_network(source)) for trunk in trunks for source in trunk.sources]
+    for index, (one, network) in enumerate(networks):
+        for other, second in networks[index + 1 :]:
+            if one != other and network.version == second.version and network.overlaps(second):
+                yield f"trunks {one} and {other} both take calls from {network if network.prefixlen >= second.prefixlen else second}"
 
 
 def digests(agent: AgentId, username: str, realm: str, password: str) -> Device:

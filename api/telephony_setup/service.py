@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,7 @@ from api.house import House
 from api.kit.ids import drawn_id, drawn_password
 from api.kit.paging import Cut
 from api.telephony_setup import repository, rules
+from api.telephony_setup.draft import Draft
 from api.telephony_setup.errors import Contradiction, DeviceNameTaken, Exists, StillInUse, Unknown, VersionPassed
 from api.telephony_setup.models import AuditRow, DeviceName, DeviceRow, Row
 
@@ -44,13 +45,18 @@ class Author:
 
 async def setup_of(session: AsyncSession, tenant: TenantId, realm: str) -> TenantSetup:
     """The tenant's whole setup as it stands in this transaction."""
+    return (await _read(session, tenant, realm)).setup()
+
+
+async def _read(session: AsyncSession, tenant: TenantId, realm: str) -> Draft:
     rows = await repository.everything(session)
     documents = {kind: [row.document for row in some] for kind, some in rows.items()}
-    devices = [
-        Device(agent=AgentId(row.agent), username=row.username, ha1_md5=row.ha1_md5, ha1_sha256=row.ha1_sha256)
-        for row in await repository.devices(session)
-    ]
-    return rules.tenant_setup(tenant, documents, devices, realm, await plan_documents(session))
+    devices = [_device(row) for row in await repository.devices(session)]
+    return Draft.of(tenant, documents, devices, realm, await plan_documents(session))
+
+
+def _device(row: DeviceRow) -> Device:
+    return Device(agent=AgentId(row.agent), username=row.username, ha1_md5=row.ha1_md5, ha1_sha256=row.ha1_sha256)
 
 
 async def some(session: AsyncSession, kind: str, page: Cut) -> Sequence[Row]:
@@ -58,12 +64,14 @@ async def some(session: AsyncSession, kind: str, page: Cut) -> Sequence[Row]:
     return await repository.some(session, kind, page)
 
 
-async def one(session: AsyncSession, kind: str, key: str) -> Row:
+async def one(session: AsyncSession, kind: str, key: str, *, anew: bool = False) -> Row:
     """One document.
 
+    Args:
+        anew: as it is now, though the transaction may have looked at it before it held the lock.
     Raises: Unknown
     """
-    found = await repository.get(session, kind, key)
+    found = await repository.get(session, kind, key, anew=anew)
     if found is None:
         raise Unknown(kind, key)
     return found
@@ -77,17 +85,66 @@ async def audit(session: AsyncSession, page: Cut, kind: str | None, subject: str
 # ---------------------------------------------------------------------- changing
 
 
+async def hold(author: Author) -> None:
+    """Be the only one who changes this tenant's setup until the transaction is done; asking again changes nothing.
+
+    What is known of the rows is taken out of the house for so long. It comes back as it was when the transaction is rolled back, changed
+    when it is committed and was checked, and not at all when nobody can say what became of it: then the rows are read again.
+    """
+    unit, known = author.unit, author.house.known_setups
+    if not await unit.hold_once(author.house.setup_locks[author.tenant]):
+        return
+    before = unit.draft = known.pop(author.tenant, None)
+
+    async def keep() -> None:
+        if isinstance(unit.draft, _Checked):
+            known[author.tenant] = unit.draft
+
+    async def keep_as_it_was() -> None:
+        if before is not None and unit.is_certain:
+            known[author.tenant] = before
+
+    unit.then(keep)
+    unit.otherwise(keep_as_it_was)
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """What is known of the rows, and that nothing contradicts anything in it."""
+
+    draft: Draft
+    setup: TenantSetup
+
+
+@dataclass(frozen=True, slots=True)
+class _Changed:
+    """The same with changes that have not been checked, and as it was before them."""
+
+    draft: Draft
+    before: TenantSetup
+
+
+def _change(author: Author, change: Callable[[Draft], Draft]) -> None:
+    """Let what is known follow a change of the rows; where nothing is known, `take_effect` reads them all."""
+    known = author.unit.draft
+    if isinstance(known, _Checked):
+        author.unit.draft = _Changed(change(known.draft), known.setup)
+    elif isinstance(known, _Changed):
+        author.unit.draft = _Changed(change(known.draft), known.before)
+
+
 async def create(author: Author, kind: str, key: str, document: dict[str, Any]) -> Row:
     """Add a document. `take_effect` comes after.
 
     Raises: Exists
     """
-    await author.unit.hold_once(author.house.setup_locks[author.tenant])
+    await hold(author)
     if await repository.get(author.session, kind, key) is not None:
         raise Exists(kind, key)
     row = repository.TABLES[kind](id=key, version=1, document=document, changed_at=author.now)
     author.session.add(row)
     await author.session.flush()
+    _change(author, lambda known: known.put(kind, key, document))
     _audit(author, "created", kind, key, 1, None, document)
     return row
 
@@ -97,8 +154,8 @@ async def replace(author: Author, kind: str, key: str, document: dict[str, Any],
 
     Raises: Unknown, VersionPassed
     """
-    await author.unit.hold_once(author.house.setup_locks[author.tenant])
-    row = await one(author.session, kind, key)
+    await hold(author)
+    row = await one(author.session, kind, key, anew=True)
     if if_version is not None and row.version != if_version:
         raise VersionPassed(kind, key, row.version)
     before = row.document
@@ -108,6 +165,7 @@ async def replace(author: Author, kind: str, key: str, document: dict[str, Any],
     row.document = document
     row.changed_at = author.now
     await author.session.flush()
+    _change(author, lambda known: known.put(kind, key, document))
     _audit(author, "changed", kind, key, row.version, before, document)
     return row
 
@@ -117,8 +175,8 @@ async def delete(author: Author, kind: str, key: str, if_version: int | None) ->
 
     Raises: Unknown, VersionPassed
     """
-    await author.unit.hold_once(author.house.setup_locks[author.tenant])
-    row = await one(author.session, kind, key)
+    await hold(author)
+    row = await one(author.session, kind, key, anew=True)
     if if_version is not None and row.version != if_version:
         raise VersionPassed(kind, key, row.version)
     await author.session.delete(row)
@@ -129,18 +187,33 @@ async def delete(author: Author, kind: str, key: str, if_version: int | None) ->
             username = device.username
             author.unit.then(lambda: _free(author.house.databases, username, author.tenant))
     await author.session.flush()
+    _change(author, lambda known: known.drop(kind, key))
     _audit(author, "deleted", kind, key, row.version, row.document, None)
 
 
-async def take_effect(author: Author, *, deleting: bool = False) -> None:
+async def take_effect(author: Author, *, deleting: bool = False, tariffs: bool = False) -> None:
     """Check the configuration as a whole; once it is committed, give it to the voice service.
 
+    Args:
+        tariffs: they were changed too.
     Raises: Contradiction, or StillInUse when something was deleted
     """
-    setup = await setup_of(author.session, author.tenant, author.house.settings.sip.realm)
-    problems = rules.problems(setup)
+    await hold(author)
+    known = author.unit.draft
+    before: TenantSetup | None = None
+    if isinstance(known, _Checked):
+        draft, before = known.draft, known.setup
+    elif isinstance(known, _Changed):
+        draft, before = known.draft, known.before
+    else:
+        draft = await _read(author.session, author.tenant, author.house.settings.sip.realm)
+    if tariffs:
+        draft = draft.with_plans(await plan_documents(author.session))
+    setup = draft.setup()
+    problems = rules.problems(setup, before)
     if problems:
         raise StillInUse(problems) if deleting else Contradiction(problems)
+    author.unit.draft = _Checked(draft, setup)
     author.unit.then(lambda: author.house.voice.configure(setup))
 
 
@@ -195,7 +268,7 @@ async def set_device(author: Author, agent: str, username: str | None, password:
 
     Raises: Unknown, DeviceNameTaken
     """
-    await author.unit.hold_once(author.house.setup_locks[author.tenant])
+    await hold(author)
     await one(author.session, "agent", agent)
     row = await repository.device(author.session, agent)
     old = row.username if row is not None else None
@@ -216,6 +289,7 @@ async def set_device(author: Author, agent: str, username: str | None, password:
     row.ha1_sha256 = values.ha1_sha256
     row.changed_at = author.now
     await author.session.flush()
+    _change(author, lambda known: known.equip(values))
     _audit(author, "changed", "device", agent, 0, None, {"username": username})
     return row, password
 

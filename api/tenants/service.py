@@ -156,6 +156,7 @@ async def _try_again(house: House, tenant: TenantId) -> None:
 
 
 async def _close(house: House, tenant: TenantId, *, for_good: bool = False) -> None:
+    house.known_setups.pop(tenant, None)
     try:
         await house.voice.close_tenant(tenant, for_good=for_good)
     except UnknownName:  # what was not opened is known only if its setup could be read
@@ -232,6 +233,7 @@ async def _undo(house: House, tenant: TenantId) -> None:
         await house.voice.close_tenant(tenant)
     except Exception as error:
         log.info("< tenant %s was not open yet: %s", tenant, error)
+    house.known_setups.pop(tenant, None)
     await house.databases.close_tenant(tenant)
     url = tenant_url(house.settings, tenant)
     try:

@@ -1,12 +1,14 @@
 """Whose call it is: by the number that was called, then by the narrowest network."""
 
+import random
+
 import pytest
 
 from acd.core import configuration as conf
 from acd.core.configuration import TenantConfiguration
 from acd.core.ids import AgentId, TenantId, TrunkId
 from acd.directory import Directory
-from acd.service import Device, TenantSetup, TrunkLine
+from acd.service import Device, TenantSetup, TrunkLine, TrunkRegistration
 
 
 def tenant(name: str, *sources: str, numbers: tuple[str, ...] = (), devices: tuple[str, ...] = ()) -> TenantSetup:
@@ -84,3 +86,42 @@ def test_a_flood_of_senders_does_not_fill_the_memory(directory, monkeypatch):
         directory.trunk_from(f"192.0.2.{host}", "601")
     assert len(directory._lines_of) <= 10
     assert directory.trunk_from("10.1.2.3", "602")[0] == "narrow"
+
+
+def _drawn(rng: random.Random, name: str) -> TenantSetup:
+    """A setup of which most is as in the others, some is not."""
+    people = rng.sample(("anna", "ben", "carl", "dora"), rng.randint(0, 4))
+    lines = rng.sample(("carrier", "pbx"), rng.randint(0, 2))
+    return TenantSetup(
+        configuration=TenantConfiguration(
+            tenant=TenantId(name),
+            agents=tuple(conf.Agent(id=AgentId(one), name=rng.choice("AB"), device=one) for one in people),
+            numbers=tuple(conf.Number(number=one, target=conf.ToHangUp()) for one in rng.sample(("600", "601"), rng.randint(0, 2))),
+            trunks=tuple(conf.Trunk(id=TrunkId(one), name=one, internal=rng.random() < 0.5) for one in lines),
+        ),
+        devices=tuple(Device(agent=AgentId(one), username=f"{name}-{one}", ha1_md5=rng.choice("xy"), ha1_sha256="") for one in people),
+        trunks=tuple(
+            TrunkLine(
+                id=TrunkId(one),
+                peer="",
+                sources=("10.0.0.0/8",) if rng.random() < 0.5 else (),
+                registration=rng.choice((None, TrunkRegistration(registrar="x", username=rng.choice(("u", "v")), password="p"))),
+            )
+            for one in lines
+        ),
+    )
+
+
+def test_after_any_changes_the_directory_is_as_one_made_of_the_setups_anew():
+    rng, followed = random.Random(7), Directory()
+    for _ in range(300):
+        name = rng.choice(("acme", "other", "third"))
+        if rng.random() < 0.1:
+            followed.drop(TenantId(name))
+        else:
+            followed.put(_drawn(rng, name))
+        anew = Directory()
+        for setup in followed.setups.values():
+            anew.put(setup)
+        assert followed == anew
+        assert list(followed._lines) == list(anew._lines)

@@ -11,11 +11,12 @@ import msgspec
 import pytest
 
 from acd.core import configuration as conf
-from acd.core import inputs
+from acd.core import events, inputs
+from acd.core.configuration_changes import AgentPut
 from acd.core.decision import winner
 from acd.core.engine import UnknownName
 from acd.core.events import CallOffered, Decision, LegQuoted, OfferMade
-from acd.core.ids import AgentId, TrunkId
+from acd.core.ids import AgentId, TenantId, TrunkId
 from acd.errors import JournalDamaged, PriceRefused
 from acd.journal import read
 from acd.service import ScreenContext, ScreenPop
@@ -24,6 +25,7 @@ from sip.message import Request, Response
 from sip.parser import parse_datagram
 from sip.uri import Uri
 from tests.acd.voice import TENANT, agent, carrier_phone, free_port, running, setup
+from tests.garbage import none_of_ours_left
 
 pytestmark = pytest.mark.slow
 ANNA, BEN = AgentId("anna"), AgentId("ben")
@@ -329,6 +331,51 @@ async def test_a_changed_configuration_takes_effect_at_the_next_call(tmp_path):
         call = await (await service.caller()).call("601")
         await call.answered()
         call.hang_up()
+
+
+async def test_a_change_is_journalled_as_a_change_and_a_restart_writes_no_configuration(tmp_path):
+    changed = setup(agents=(agent("anna", "21"), agent("ben", "12", skills={"support": 3})))
+    async with running(tmp_path) as service:
+        await service.voice.configure(setup())  # as it is
+        await service.voice.configure(changed)
+    async with running(tmp_path, changed) as service:
+        assert "Reconfigured" not in service.voice.describe(TENANT)["core"]["dropped"]
+    heard = [event for entry in read(tmp_path / "journal") for event in entry.events]
+    anna = changed.configuration.agents[0]
+    assert [event for event in heard if isinstance(event, events.ConfigurationChanged | events.ConfigurationAltered)] == [
+        events.ConfigurationChanged(configuration=setup().configuration),
+        events.ConfigurationAltered(changes=(AgentPut(at=0, value=anna),)),
+    ]
+
+
+async def test_a_device_that_another_tenant_has_refuses_the_change_and_the_next_one_takes_effect(tmp_path):
+    """What was refused half-way is made up for: the exchange is told what differs from what it knows, not from what it was last told."""
+    async with running(tmp_path) as service:
+        other = setup(tenant=TenantId("other"), agents=(agent("otto", "11"),))
+        await service.voice.open_tenant(other, service.database, tmp_path / "other")
+        taken = setup(agents=(*setup().configuration.agents, agent("otto", "13")))
+        with pytest.raises(ValueError, match="device otto: the user name is taken"):
+            await service.voice.configure(taken)
+        await service.voice.configure(setup(agents=(*setup().configuration.agents, agent("carl", "13"))))
+        assert [one.id for one in service.voice.live(TENANT).agents] == ["anna", "ben", "carl"]
+
+
+async def test_changes_and_refusals_leave_nothing_to_the_collector(tmp_path):
+    async with running(tmp_path) as service:
+        people = setup().configuration.agents
+
+        async def change(extension: str) -> None:
+            await service.voice.configure(setup(agents=(*people, agent("carl", extension))))
+            await service.voice.configure(setup())
+            with pytest.raises(ValueError, match="unknown queue"):
+                await service.voice.configure(setup(queues=()))
+            with pytest.raises(PriceRefused):
+                await service.voice.quote(TENANT, "+8821612345678")
+
+        await change("13")
+        with none_of_ours_left():
+            for number in range(3):
+                await change(f"2{number}")
 
 
 async def test_state_is_as_the_journal_says_after_a_restart_in_order(tmp_path):

@@ -24,6 +24,7 @@ from api.config import Login, Operator, Settings
 from api.db import Databases, prepare
 from api.house import House
 from api.screen import lookup_in
+from api.telephony_setup import setup_of
 from tests.api.voice import EngineVoice
 
 ACME = TenantId("acme")
@@ -183,6 +184,20 @@ async def _copied(prepared: Prepared, settings: Settings, clock: Clock, applicat
     async with started(settings, clock, application) as service:
         service.tokens.update(prepared.tokens)
         yield service
+        await _what_is_known_is_what_the_rows_say(service)
+
+
+async def _what_is_known_is_what_the_rows_say(service: Service) -> None:
+    """After whatever a test did: what the next change of a setup goes by is what the database holds, and the voice service has it too."""
+    house: House = service.app.state.house
+    if house.voice is not service.voice:  # the test started the application anew
+        return
+    for tenant, told in service.voice.setups.items():
+        async with house.databases.unit(tenant) as unit:
+            rows = await setup_of(unit.session, tenant, house.settings.sip.realm)
+        known: Any = house.known_setups.get(tenant)
+        assert known is None or known.setup == rows
+        assert told == rows
 
 
 @pytest.fixture

@@ -7,9 +7,11 @@ import hashlib
 from typing import Any, ClassVar
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from acd.core.configuration import Opening, ToQueue
 from tests.api.conftest import ACME, PASSWORD, Service, add_tenant
+from tests.garbage import none_of_ours_left
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "queues": {"id": "sales", "name": "Sales"},
@@ -303,3 +305,88 @@ class TestAudit:
         rest = await acme.got(f"audit?kind=site&limit=2&after={first['next']}")
         assert [one["subject"] for one in first["items"] + rest["items"]] == ["s2", "s1", "s0"]
         assert rest["next"] is None
+
+
+class TestWhatIsKnownOfTheRows:
+    """The service keeps the parsed setup from change to change (ADR 0007); `tests.api.conftest` compares it with them after every test."""
+
+    def known(self, acme: Service) -> Any:
+        return acme.app.state.house.known_setups.get(ACME)
+
+    async def test_a_change_reads_no_more_rows_than_it_changes(self, acme: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+        await acme.made("agents", {"id": "anna", "name": "Anna"})
+
+        async def never(*_: Any) -> None:
+            raise AssertionError("all rows were read")
+
+        monkeypatch.setattr("api.telephony_setup.repository.everything", never)
+        await acme.made("agents", {"id": "ben", "name": "Ben", "extension": "21"})
+        assert (await acme.call("PUT", "agents/ben", json={"id": "ben", "name": "Benno"})).status_code == 200
+        assert (await acme.call("DELETE", "agents/anna")).status_code == 204
+        assert [one.name for one in acme.voice.setups[ACME].configuration.agents] == ["Benno"]
+
+    async def test_a_refused_change_leaves_it_as_it_was(self, acme: Service) -> None:
+        await acme.made("queues", {"id": "sales", "name": "Sales"})
+        await acme.made("numbers", {"number": "600", "target": {"to": "queue", "queue": "sales"}})
+        before = self.known(acme)
+        assert before is not None
+        assert (await acme.call("DELETE", "queues/sales")).status_code == 409
+        assert (await acme.call("POST", "agents", json={"id": "anna", "name": "Anna", "site": "moon"})).status_code == 422
+        assert self.known(acme) is before
+        await acme.made("agents", {"id": "anna", "name": "Anna"})
+
+    async def test_after_a_commit_of_unknown_outcome_the_rows_are_read_again(self, acme: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+        await acme.made("queues", {"id": "sales", "name": "Sales"})
+        commit = AsyncSession.commit
+
+        async def commit_and_lose_the_answer(session: AsyncSession) -> None:
+            await commit(session)
+            raise ConnectionResetError("the database server went away")
+
+        monkeypatch.setattr(AsyncSession, "commit", commit_and_lose_the_answer)
+        assert (await acme.call("POST", "queues", json={"id": "support", "name": "Support"})).status_code == 503
+        monkeypatch.undo()
+        assert self.known(acme) is None
+        # The row is there: what refers to it is right, and the voice service hears of both.
+        await acme.made("numbers", {"number": "600", "target": {"to": "queue", "queue": "support"}})
+        assert [one.id for one in acme.voice.setups[ACME].configuration.queues] == ["sales", "support"]
+
+    async def test_two_changes_at_once_both_count(self, acme: Service) -> None:
+        """Each looked at the row before it held the lock: the second must not write over what the first made of it."""
+        body = {"id": "carrier", "name": "Carrier", "peer": "sip.example.net"}
+        await acme.made("trunks", body)
+        answers = await asyncio.gather(
+            *(acme.call("PUT", "trunks/carrier", json={**body, "name": name}) for name in ("One", "Two")),
+            *(acme.call("POST", "agents", json={"id": f"agent-{n}", "name": "New"}) for n in range(4)),
+        )
+        assert sorted(answer.json()["version"] for answer in answers[:2]) == [2, 3]
+        assert len(acme.voice.setups[ACME].configuration.agents) == 4
+
+    async def test_names_stand_in_one_order_whatever_the_database_sorts_by(self, acme: Service) -> None:
+        for name in ("b_1", "b-1", "b1", "a.1", "b.1"):
+            await acme.made("agents", {"id": name, "name": name})
+        # By code point, as Python sorts: - (2d) . (2e) 1 (31) _ (5f).
+        assert [one.id for one in acme.voice.setups[ACME].configuration.agents] == ["a.1", "b-1", "b.1", "b1", "b_1"]
+
+
+class TestMemory:
+    async def test_changes_made_and_refused_leave_nothing_to_the_collector(self, acme: Service) -> None:
+        """gc.collect() finds nothing of ours: in the service it comes so seldom that circles would stay for ever."""
+
+        async def change(number: int) -> None:
+            await acme.made("agents", {"id": f"agent-{number}", "name": "New", "device_username": f"phone-{number}"})
+            await acme.call("PUT", f"agents/agent-{number}", json={"id": f"agent-{number}", "name": "Renamed"})
+            await acme.call("PUT", f"agents/agent-{number}/device", json={"username": f"other-{number}"})
+            await acme.call("POST", "agents", json={"id": f"agent-{number}", "name": "Twice"})
+            await acme.call("POST", "agents", json={"id": "lost", "name": "Lost", "site": "moon", "device_username": "lost"})
+            await acme.call("PUT", "agents/nobody", json={"id": "nobody", "name": "Nobody"})
+            await acme.call("PUT", "agents/nobody", json={"id": "nobody"})
+            await acme.call("DELETE", f"agents/agent-{number}")
+            await acme.got("agents")
+            await acme.got("live")
+            await acme.got("cdrs")
+
+        await change(0)  # caches fill
+        with none_of_ours_left():
+            for number in range(1, 4):
+                await change(number)

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from acd.core import effects as ef
 from acd.core import events as ev
 from acd.core import inputs
+from acd.core.configuration_changes import difference
 from acd.core.effects import Effect
 from acd.core.engine import Engine
 from acd.core.events import Event
@@ -61,7 +62,12 @@ class EngineVoice:
     async def configure(self, setup: TenantSetup) -> None:
         assert setup.configuration.problems() == []
         self.setups[setup.configuration.tenant] = setup
-        await self.fact(setup.configuration.tenant, inputs.Configured(configuration=setup.configuration))
+        known = self.engines[setup.configuration.tenant].state.configuration
+        if known is None:
+            await self.fact(setup.configuration.tenant, inputs.Configured(configuration=setup.configuration))
+        else:
+            await self.fact(setup.configuration.tenant, inputs.Reconfigured(changes=difference(known, setup.configuration)))
+        assert self.engines[setup.configuration.tenant].state.configuration == setup.configuration
 
     async def close_tenant(self, tenant: TenantId, *, for_good: bool = True) -> None:
         del for_good  # without SIP nobody asks meanwhile

@@ -13,6 +13,8 @@ import sys
 import time
 from typing import Any
 
+import msgspec
+
 from acd.core import events as e
 from acd.core import fold as folding
 from acd.core import inputs as i
@@ -38,7 +40,8 @@ from acd.core.configuration import (
     ToQueue,
     Trunk,
 )
-from acd.core.engine import Engine
+from acd.core.configuration_changes import applied, difference
+from acd.core.engine import Engine, Step
 from acd.core.errors import IllegalTransition, UnknownName
 from acd.core.inputs import FailureCause
 from acd.core.replay import Entry, encode, redrive, restore, snapshot
@@ -133,6 +136,55 @@ def configuration(rng: random.Random, version: int = 0) -> TenantConfiguration:
     )
 
 
+def altered(rng: random.Random, old: TenantConfiguration) -> TenantConfiguration:
+    """One to three things are otherwise: renamed, refitted, moved, gone, new."""
+    made = old
+    for _ in range(rng.randint(1, 3)):
+        changed = msgspec.structs.replace(made, **_otherwise(rng, made))
+        made = changed if changed.problems() == [] and len(changed.agents) > 4 and changed.numbers else made
+    return made
+
+
+def _otherwise(rng: random.Random, made: TenantConfiguration) -> dict[str, Any]:
+    replace = msgspec.structs.replace
+    people, queues = made.agents, made.queues
+    at, line = rng.randrange(len(people)), rng.randrange(len(queues))
+    person, queue = people[at], queues[line]
+    hours = Schedule(id="hours", openings=tuple(Opening(weekday=day, opens=rng.choice((0, 480)), closes=1080) for day in range(7)))
+    drawn: dict[str, Any] = rng.choice(
+        (
+            lambda: {"agents": (*people[:at], replace(person, name=f"{person.name}*"), *people[at + 1 :])},
+            lambda: {"agents": (*people[:at], replace(person, skills={"support": rng.randint(1, 9)}), *people[at + 1 :])},
+            lambda: {"agents": (*people[:at], replace(person, mode=rng.choice(("outbound", "blended"))), *people[at + 1 :])},
+            lambda: {"agents": (*people[:at], replace(person, site=rng.choice((None, "main")), trunk=None), *people[at + 1 :])},
+            lambda: {"agents": (*people[:at], replace(person, trunk=rng.choice(("pbx", "own"))), *people[at + 1 :])},
+            lambda: {"agents": (*people[:at], replace(person, channel_kbits=rng.choice((100, 200))), *people[at + 1 :])},
+            lambda: {"agents": (*people[:at], *people[at + 1 :])},
+            lambda: {"agents": (*people[:at], *people[at + 1 :], person)},
+            lambda: {"agents": tuple(rng.sample(people, len(people)))},
+            lambda: {"agents": (*people[:at], agent(f"a{rng.randint(0, 12):02}", skills={"sales": 5, "support": 5}), *people[at:])},
+            lambda: {"queues": (*queues[:line], replace(queue, name=f"{queue.name}*"), *queues[line + 1 :])},
+            lambda: {"queues": (*queues[:line], replace(queue, strategy=rng.choice(("best_skill", "ring_all"))), *queues[line + 1 :])},
+            lambda: {"queues": (*queues[:line], replace(queue, relaxations=queue.relaxations[1:]), *queues[line + 1 :])},
+            lambda: {"queues": (*queues[:line], replace(queue, schedule=rng.choice((None, "hours"))), *queues[line + 1 :])},
+            lambda: {"queues": (*queues[:line], replace(queue, overflow=()), *queues[line + 1 :])},
+            lambda: {"queues": (*queues[:line], replace(queue, service_level_s=rng.choice((5.0, 30.0))), *queues[line + 1 :])},
+            lambda: {"queues": (*(one for one in queues if one.id != "extra"),), "numbers": made.numbers[:5]},
+            lambda: {"queues": (*queues, Queue(id="extra", name="Extra"))},
+            lambda: {"queues": tuple(reversed(queues))},
+            lambda: {"sites": (Site(id="main", upload_kbits=rng.choice((300, 500, 5000))),)},
+            lambda: {"trunks": tuple(replace(one, upload_kbits=rng.choice((None, 200, 3000))) for one in made.trunks)},
+            lambda: {"trunks": tuple(one for one in made.trunks if one.id != "own")},
+            lambda: {"trunks": tuple({one.id: one for one in (*made.trunks, Trunk(id="own", name="Own", order=1))}.values())},
+            lambda: {"schedules": (hours,)},
+            lambda: {"schedules": (Schedule(id="zone", timezone=rng.choice(("Asia/Tokyo", "Europe/Berlin"))), hours)},
+            lambda: {"language": rng.choice(("de", "en")), "recording_notice": rng.random() < 0.5},
+            lambda: {"numbers": made.numbers[rng.randint(0, 1) :]},
+        )
+    )()
+    return drawn
+
+
 class Storm(Shell):
     """Nothing happens by itself; the driver draws what comes next."""
 
@@ -146,6 +198,10 @@ class Storm(Shell):
         self.inputs = 0
         self.arrivals = 0
         self.versions = 0
+        self.alterations = 0
+        self.restless = 0.0
+        """How often the configuration is changed beside what a storm does anyway."""
+        self.last_step = Step([], [])
         self.keep_journal = False
         self.last: list[Entry] = []
 
@@ -170,6 +226,7 @@ class Storm(Shell):
             self.refused += 1
             return
         entry = self.write(Entry(self.inputs, self.now, one, tuple(step.events)))
+        self.last_step = Step(list(step.events), list(step.effects))
         if self.keep_journal:
             self.journal.append(entry)
         for event in step.events:
@@ -219,6 +276,18 @@ class Storm(Shell):
         assert {queue: line for queue, line in fold.order.items() if line} == fresh.order
         assert fresh.categories == fold.categories
         assert fresh.tried_entries == fold.tried_entries
+        assert fresh.overflowing == fold.overflowing
+        assert fresh.timers.next_timeout() == fold.timers.next_timeout()
+        index, anew = vars(fold.index), vars(fresh.index)
+        assert {trunk: sorted(people) for trunk, people in index["behind"].items()} == {
+            trunk: sorted(people) for trunk, people in anew["behind"].items()
+        }
+        for known in index.keys() - {"behind", "_eligibility"}:
+            assert index[known] == anew[known], known
+        assert list(index["queues"]) == list(anew["queues"])
+        for (queue_id, relaxation), fit in index["_eligibility"].items():
+            assert fit == fresh.index.eligibility(queue_id, relaxation)
+            assert list(fit.levels) == sorted(fit.levels)
         for queue in fold.index.queues.values():
             for relaxation in range(len(queue.relaxations) + 1):
                 kept, anew = fold.roster(queue.id, relaxation), fresh.roster(queue.id, relaxation)
@@ -238,10 +307,32 @@ class Storm(Shell):
             self.give(i.LogOn(agent=one.id, ready=self.rng.random() < 0.8))
 
     def configure(self) -> None:
-        made = configuration(self.rng, self.versions)
-        self.versions += 1
+        """The whole one, or what differs: both come to the same."""
+        old = self.engine.state.configuration
+        if old is not None and self.rng.random() < 0.7:
+            made = altered(self.rng, old)
+        else:
+            made = configuration(self.rng, self.versions)
+            self.versions += 1
         assert made.problems() == []
-        self.give(i.Configured(configuration=made))
+        if old is None or self.rng.random() < 0.2:
+            self.give(i.Configured(configuration=made))
+            return
+        changes = difference(old, made)
+        assert applied(old, changes) == made
+        whole = restore(snapshot(self.engine))
+        expected = whole.handle(admit(i.Configured(configuration=made)), self.now)
+        before = len(self.journal)
+        self.give(i.Reconfigured(changes=changes))
+        if changes:
+            assert not self.keep_journal or len(self.journal) == before + 1
+            assert [one for one in self.last_step.events if not isinstance(one, e.ConfigurationAltered)] == [
+                one for one in expected.events if not isinstance(one, e.ConfigurationChanged)
+            ]
+            assert self.last_step.effects == expected.effects
+            assert self.engine.state_hash() == whole.state_hash()
+        self._indexes_can_be_computed(self.engine._exchange.fold)
+        self.alterations += 1
 
     def leg(self) -> str:
         if self.legs and self.rng.random() < 0.97:
@@ -279,7 +370,9 @@ class Storm(Shell):
     def draw(self) -> None:
         rng = self.rng
         dice = rng.random()
-        if dice < 0.12:
+        if self.restless and rng.random() < self.restless:
+            self.configure()
+        elif dice < 0.12:
             if len(self.engine.state.calls) < self.most_calls:
                 self.arrive()
             else:
@@ -395,8 +488,9 @@ class Storm(Shell):
         self.read_back()
 
 
-def run(inputs: int, seed: int, *, keep_journal: bool = False) -> Storm:
+def run(inputs: int, seed: int, *, keep_journal: bool = False, restless: float = 0.0) -> Storm:
     storm = Storm(seed)
+    storm.restless = restless
     storm.keep_journal = keep_journal
     storm.open()
     while storm.inputs < inputs:

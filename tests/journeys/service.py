@@ -218,7 +218,7 @@ class ServiceProcess:
         api.post("/api/v1/numbers", {"number": "601", "target": {"to": "queue", "queue": "support"}})
         devices = {}
         for level, name in enumerate(reversed(agents), 3):
-            document = {"id": name, "name": name.title(), "skills": {"support": level}, "device_password": f"{name}-secret-0815"}
+            document = {"id": name, "name": name.title(), "skills": {"support": min(level, 10)}, "device_password": f"{name}-secret-0815"}
             devices[name] = api.post("/api/v1/agents", document)["device"]
         return devices
 

@@ -65,7 +65,8 @@ class _Conversation(msgspec.Struct, kw_only=True):
     segments: int = 0
     outcome: str = ""
     """Outcome of the queue or menu just left: how the caller's segment ends."""
-    recordings: set[str] = set()
+    recordings: dict[str, None] = {}
+    """Those that run, in order: a set would be written differently each time."""
     over_at: float | None = None
     cause: str = ""
 
@@ -349,14 +350,14 @@ class CdrFeed:
 
     def _recording_began(self, event: ev.RecordingBegan, _now: float, _at: dt.datetime) -> None:
         self._folded.recordings[event.recording] = (event.call, event.legs)
-        self._folded.conversations[event.call].recordings.add(event.recording)
+        self._folded.conversations[event.call].recordings[event.recording] = None
 
     def _recording_kept(self, event: ev.RecordingKept, _now: float, at: dt.datetime) -> None:
         call, legs = self._folded.recordings.pop(event.recording, (event.call, ()))
         conversation = self._folded.conversations.get(call)
         if conversation is None:
             return
-        conversation.recordings.discard(event.recording)
+        conversation.recordings.pop(event.recording, None)
         if legs and (event.error is None or event.duration_ms):  # one that broke off is a recording as far as it goes
             self._assembler.apply(facts.RecordingMade(conversation=call, at=at, legs=legs, path=event.path, duration_ms=event.duration_ms))
         self._finish_if_complete(conversation)

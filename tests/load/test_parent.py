@@ -113,10 +113,9 @@ def test_program_that_is_started_through_us_ends_with_its_parent():
 
 START_AND_DIE = """
 import os
-from load.private_instance import _start
-with open("log", "wb") as log:
-    process = _start(dict(os.environ), log)
-print(process.pid, flush=True)
+from pathlib import Path
+from load.private_instance import PrivateInstance
+print(PrivateInstance(dict(os.environ), Path("."), 0, 0, "").pid, flush=True)
 os.kill(os.getpid(), 9)
 """
 

@@ -285,12 +285,15 @@ class Exchange:
         self._seq, self._last_now = entry.seq, entry.now
 
     def _show_life(self) -> None:
-        """An entry without consequences, when there was none for a while and calls are up."""
-        self._life = self._loop.call_later(LIFE_S, self._show_life)
+        """An entry without consequences, `LIFE_S` after the last one, while calls are up."""
         now = self._clock()
-        if self.trouble is None and self.engine.state.calls and now - self._last_now >= LIFE_S:
+        due_in = life_due_in(self._last_now, now) if self.engine.state.calls else LIFE_S
+        if due_in <= 0:
+            due_in = LIFE_S
             with contextlib.suppress(JournalStopped):
                 self._write(Entry(seq=self._seq + 1, now=now, input=inputs.SignOfLife(), events=()), Step([], []), None)
+        if self.trouble is None:
+            self._life = self._loop.call_later(due_in, self._show_life)
 
     # ------------------------------------------------------------------ a journal that cannot be written
 
@@ -464,6 +467,11 @@ class Exchange:
 
     def figures(self) -> dict[str, float]:
         return {"journal_entries": self._journal.entries, "journal_commits": self._journal.commits}
+
+
+def life_due_in(last: float, now: float) -> float:
+    """Seconds until the next sign of life, when the last entry is of `last`; 0 or less: now."""
+    return LIFE_S - max(0.0, now - last)
 
 
 def _civil(instant: float) -> str:

@@ -12,6 +12,7 @@ from acd.core import inputs
 from acd.core.ids import AgentId, TenantId, TrunkId
 from acd.core.replay import Entry, encode
 from acd.errors import JournalAhead, JournalDamaged, JournalStopped
+from acd.exchange import life_due_in
 from acd.journal import read
 from acd.journal.framing import batch, file_head
 from acd.journal.words import WORDS
@@ -142,6 +143,14 @@ async def test_a_sign_of_life_is_written_while_calls_are_up_and_only_then(tmp_pa
                 await asyncio.sleep(0.02)
         call.hang_up()
         await service.cdrs()
+
+
+def test_a_sign_of_life_is_due_five_seconds_after_the_last_entry_whenever_it_is_looked_at():
+    """Looked at 4.9 s after an entry it is due 0.1 s later, not with the next look five seconds on."""
+    assert life_due_in(last=100.0, now=100.0) == 5.0
+    assert life_due_in(last=100.0, now=104.9) == pytest.approx(0.1)
+    assert life_due_in(last=100.0, now=105.0) == 0.0
+    assert life_due_in(last=100.0, now=40.0) == 5.0  # the clock was set back
 
 
 async def test_a_journal_whose_end_is_missing_is_refused_by_what_the_database_knows(tmp_path):

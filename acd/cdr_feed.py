@@ -121,6 +121,8 @@ class CdrFeed:
         self.stumbles = 0
         self.save_failures = 0
         self.refused = 0
+        self.saved_seq = 0
+        """The entry up to which the database is known to hold everything that follows from the journal."""
 
     # ------------------------------------------------------------------ state over a restart
 
@@ -505,6 +507,7 @@ class CdrFeed:
             self._put_aside(f"the CDR {batch[0][0].id}", error)
         else:
             self._saved += len(batch)
+            self.saved_seq = max(self.saved_seq, seq)
         del self._finished[: len(batch)]
 
     async def _note_late(self) -> None:
@@ -543,6 +546,13 @@ class CdrFeed:
         away_s = asyncio.get_running_loop().time() - self._away_since
         log.warning("= %s: the database is back after %.0f s, %d CDRs were saved", self._tenant, away_s, self._saved)
         self._away_since, self._pause_s = None, FLUSH_S
+
+    def abandon(self) -> None:
+        """The exchange it was folded for did not come about: nothing is saved, the next one folds it again."""
+        if self._linger_timer is not None:
+            self._linger_timer.cancel()
+        if self._flusher is not None:
+            self._flusher.cancel()
 
     async def close(self) -> None:
         """Finish what lingers, save everything.

@@ -106,6 +106,8 @@ class _Kept(msgspec.Struct, frozen=True):
     """What a snapshot file holds: the fold up to `seq`. One of another shape than today's is not used: the journal holds everything."""
 
     shape: str
+    saved_seq: int
+    """The entry up to which the database held everything then."""
     seq: int
     now: float
     engine: bytes
@@ -178,7 +180,8 @@ class Exchange:
     # ------------------------------------------------------------------ recovery
 
     def _recover(self, known_seq: int) -> Reading:
-        kept = self._take_snapshot()
+        self.feed.saved_seq = known_seq
+        kept = self._take_snapshot(known_seq)
         reading = Reading(self.directory, after=self._seq)
         folded = 0
         for entry in reading.entries():
@@ -214,8 +217,8 @@ class Exchange:
             )  # fmt: skip
         self.tell(inputs.ClockStepped(by_s=-round(ahead, 3)))
 
-    def _take_snapshot(self) -> bool:
-        """Begin where the last orderly stop left off, if its snapshot can be read."""
+    def _take_snapshot(self, known_seq: int) -> bool:
+        """Begin where the last orderly stop left off, if its snapshot can be read, and the database has not lost anything since."""
         path = self.directory / "snapshot"
         if not path.exists():
             return False
@@ -223,6 +226,13 @@ class Exchange:
             kept = msgspec.msgpack.decode(path.read_bytes(), type=_Kept)
             if kept.shape != SHAPE:
                 raise msgspec.ValidationError("the shape of another version")
+            self._kept_seq = kept.seq
+            if known_seq < kept.saved_seq:
+                log.warning(
+                    "! tenant %s: the database holds records up to entry %d, it held them up to %d once (restored from a backup?): "
+                    "the whole journal is folded, so that none is missing", self.tenant, known_seq, kept.saved_seq,
+                )  # fmt: skip
+                return False
             engine = restore(kept.engine)
             self.feed.restore(kept.feed)
         except (msgspec.DecodeError, OSError) as error:
@@ -230,12 +240,12 @@ class Exchange:
             log.warning("! tenant %s: snapshot not usable (%s), folding the whole journal", self.tenant, error)
             return False
         self.engine = engine
-        self._seq = self._kept_seq = kept.seq
+        self._seq = kept.seq
         self._last_now = kept.now
         return True
 
     def _write_snapshot(self) -> None:
-        kept = _Kept(SHAPE, self._seq, self._clock(), snapshot(self.engine), self.feed.snapshot())
+        kept = _Kept(SHAPE, self.feed.saved_seq, self._seq, self._clock(), snapshot(self.engine), self.feed.snapshot())
         # Not synced: one that a power cut has torn is not used, and the loop must not wait for the disk.
         path = self.directory / "snapshot"
         draft = path.with_suffix(".new")
@@ -285,13 +295,12 @@ class Exchange:
         self._seq, self._last_now = entry.seq, entry.now
 
     def _show_life(self) -> None:
-        """An entry without consequences, `LIFE_S` after the last one, while calls are up."""
+        """An entry `LIFE_S` after the last one, while calls are up."""
         now = self._clock()
         due_in = life_due_in(self._last_now, now) if self.engine.state.calls else LIFE_S
         if due_in <= 0:
             due_in = LIFE_S
-            with contextlib.suppress(JournalStopped):
-                self._write(Entry(seq=self._seq + 1, now=now, input=inputs.SignOfLife(), events=()), Step([], []), None)
+            self.tell(inputs.SignOfLife())
         if self.trouble is None:
             self._life = self._loop.call_later(due_in, self._show_life)
 

@@ -200,9 +200,20 @@ class Voice:
         )
         known_seq = await store.position(database, FEED) or 0
         clock, settings = self._clock, self._settings
-        exchange = Exchange(
-            tenant, directory, clock, self.switch.carry_out, feed, self._on_failure, known_seq=known_seq, accept_clock=settings.accept_clock
-        )
+        try:
+            exchange = Exchange(
+                tenant,
+                directory,
+                clock,
+                self.switch.carry_out,
+                feed,
+                self._on_failure,
+                known_seq=known_seq,
+                accept_clock=settings.accept_clock,
+            )
+        except BaseException:
+            feed.abandon()
+            raise
         self._exchanges[tenant] = exchange
         started = exchange.submit(self._service_started(exchange))
         exchange.submit(_configured(exchange.engine.state.configuration, setup.configuration))

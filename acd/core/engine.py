@@ -161,7 +161,7 @@ _FACTS: dict[type, Callable[[Exchange, Any], None]] = {
     i.ServiceStarted: house.started,
     i.ServiceStopping: house.stopping,
     i.TimePassed: _nothing,
-    i.SignOfLife: _nothing,
+    i.SignOfLife: house.sign_of_life,
     i.ClockStepped: house.clock_stepped,
     i.CallArrived: arrival.arrived,
     i.LegAlerting: facts.leg_alerting,

@@ -49,6 +49,10 @@ class Stopping(_Event, frozen=True, kw_only=True):
     pass
 
 
+class SignOfLifeGiven(_Event, frozen=True, kw_only=True):
+    """Calls are up. What a crash cuts has lasted until the last event before it."""
+
+
 class ClockCorrected(_Event, frozen=True, kw_only=True):
     """Every instant the exchange holds was moved by so much: what lasts has lasted as long as before, what is due is due as soon."""
 
@@ -488,6 +492,7 @@ Event = (
     | ConfigurationAltered
     | Started
     | Stopping
+    | SignOfLifeGiven
     | ClockCorrected
     | CallOffered
     | LegInitiated

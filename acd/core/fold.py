@@ -299,6 +299,9 @@ class Fold:
         Raises: BrokenHistory: the event does not fit the state.
         """
         kind = type(event)
+        if kind is e.Started and self.state.clock:
+            # Nobody talked, waited or was idle while the exchange was not there: as in the records, all that lasted until the last event.
+            moved.move_statistics(self.state.statistics, max(0.0, now - self.state.clock))
         self.state.clock = now
         try:
             if kind in _FOLD:

@@ -20,6 +20,7 @@ from acd.core.events import (
     DeviceUnbound,
     QueueClosed,
     QueueOpened,
+    SignOfLifeGiven,
     Started,
     Stopping,
     TrunkDown,
@@ -110,6 +111,13 @@ def stopping(x: Exchange, _fact: i.ServiceStopping) -> None:
     x.emit(Stopping())
     for call in list(x.state.calls.values()):
         clear_call(x, call, "shutdown")
+
+
+def sign_of_life(x: Exchange, fact: i.SignOfLife) -> None:
+    if x.state.calls:
+        x.emit(SignOfLifeGiven())
+    else:
+        x.drop(fact)
 
 
 def clock_stepped(x: Exchange, fact: i.ClockStepped) -> None:

@@ -31,7 +31,7 @@ def move(state: s.State, by_s: float) -> None:
     state.ended_legs = {name: (call, at + by_s) for name, (call, at) in state.ended_legs.items()}
     for timer in state.timers:
         state.timers[timer] += by_s
-    _move_statistics(state.statistics, by_s)
+    move_statistics(state.statistics, by_s)
 
 
 def _moved(instant: float | None, by_s: float) -> float | None:
@@ -48,7 +48,8 @@ def _move_agent(agent: s.Agent, by_s: float) -> None:
         binding.expires_at += by_s
 
 
-def _move_statistics(statistics: Statistics, by_s: float) -> None:
+def move_statistics(statistics: Statistics, by_s: float) -> None:
+    """What is being measured began so much later."""
     statistics.waiting = {entry: (queue, at + by_s) for entry, (queue, at) in statistics.waiting.items()}
     for works in statistics.works.values():
         for work in works.values():

@@ -82,6 +82,9 @@ async def test_a_sign_of_life_counts_what_was_talked_until_then():
     await day.feed.flush()
     (cdr,) = day.saved
     assert (cdr.talk_ms, cdr.outcome) == (50_000, "cut")
+    # The live figures say the same: nobody talked while the exchange was not there.
+    assert day.engine.state.statistics.agents["anna"].talk_s == 50.0
+    assert day.engine.state.statistics.queues["support"].talk_s == 50.0
 
 
 async def test_what_outlived_workers_tell_is_in_the_record_of_a_call_that_was_cut():

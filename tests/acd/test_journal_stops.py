@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shutil
 
 import msgspec
 import pytest
@@ -18,7 +19,7 @@ from acd.journal.framing import batch, file_head
 from acd.journal.words import WORDS
 from acd.service import TenantSetup, TrunkLine
 from billing_cdr import store
-from load.phones import CallFailed
+from load.phones import CallFailed, RegistrationFailed
 from tests.acd.test_voice import invite_plainly, ready
 from tests.acd.voice import TENANT, agent, device, running, setup
 from tests.disks import fill, small_disk
@@ -229,3 +230,56 @@ async def test_a_clock_that_is_set_while_calls_are_up_is_followed(tmp_path, monk
         (entry,) = await service.cdrs()
         assert entry.cdr.talk_ms < 60_000
         assert entry.cdr.ended_at.timestamp() == pytest.approx(before - 3600, abs=30)
+
+
+@pytest.mark.parametrize("lost", ["all of it", "the last call"])
+async def test_a_database_put_back_from_a_backup_gets_its_records_again(tmp_path, lost, caplog):
+    """The journal was closed in order, with a snapshot that is ahead of the database: the whole journal is folded once more."""
+    async with running(tmp_path) as service:
+        anna, caller = await ready(service, "anna"), await service.caller()
+        for number in (1, 2):
+            call = await caller.call("601")
+            await (await anna.incoming()).answer()
+            call.hang_up()
+            before = await service.cdrs(number)
+            if number == 1:
+                shutil.copy(tmp_path / "tenant.sqlite", tmp_path / "backup.sqlite")
+    (tmp_path / "tenant.sqlite").unlink()
+    if lost == "the last call":
+        shutil.copy(tmp_path / "backup.sqlite", tmp_path / "tenant.sqlite")
+    async with running(tmp_path) as service:
+        after = await service.cdrs(2)
+        assert sorted(entry.cdr.id for entry in after) == sorted(entry.cdr.id for entry in before)
+        assert {entry.cdr.id: entry.charge for entry in after} == {entry.cdr.id: entry.charge for entry in before}
+        assert "the whole journal is folded, so that none is missing" in caplog.text
+    caplog.clear()
+    async with running(tmp_path) as service:
+        assert len(await service.cdrs(2)) == 2
+        assert "so that none is missing" not in caplog.text
+
+
+async def test_a_damaged_journal_is_said_once_and_nobody_else_is_blamed(tmp_path, caplog):
+    """What was folded before the damage came up leaves nothing running that would try to save it."""
+    async with running(tmp_path) as service:
+        anna, caller = await ready(service, "anna"), await service.caller()
+        call = await caller.call("601")
+        await (await anna.incoming()).answer()
+        call.hang_up()
+        await service.cdrs()
+        await service.voice.close_tenant(TENANT)
+        (file,) = (tmp_path / "journal").glob("journal-*.log")
+        octets = bytearray(file.read_bytes())
+        octets[-40] ^= 1  # in the last entry, before the closing batch
+        file.write_bytes(octets)
+        (tmp_path / "journal" / "snapshot").unlink()
+        caplog.clear()
+        with pytest.raises(JournalDamaged):
+            await service.voice.open_tenant(setup(), service.database, tmp_path / "journal")
+        await asyncio.sleep(0)
+        assert not [task for task in asyncio.all_tasks() if "_flush_soon" in repr(task.get_coro())]
+        assert "acd.cdr_feed" not in {record.name for record in caplog.records}
+        # Its callers are told to come again, its phones too.
+        refused = await asyncio.to_thread(invite_plainly, service.address, "601")
+        assert (refused.status, refused.headers.get("Retry-After")) == (503, "30")
+        with pytest.raises(RegistrationFailed, match="503"):
+            await anna.register()

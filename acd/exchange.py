@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import logging
+import zlib
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ from acd.clock import REFUSED_S, SAID_S, Clock
 from acd.core import inputs
 from acd.core.effects import Effect
 from acd.core.engine import BrokenHistory, Engine, Step
-from acd.core.events import Event, OfferEnded, OfferMade, without_dialog
+from acd.core.events import ConfigurationChanged, Event, OfferEnded, OfferMade, without_dialog
 from acd.core.ids import AgentId, CallId, TenantId
 from acd.core.inputs import Input
 from acd.core.replay import Entry, restore, snapshot
@@ -106,6 +107,7 @@ class _Kept(msgspec.Struct, frozen=True):
     """What a snapshot file holds: the fold up to `seq`. One of another shape than today's is not used: the journal holds everything."""
 
     shape: str
+    tenant: TenantId
     saved_seq: int
     """The entry up to which the database held everything then."""
     seq: int
@@ -187,6 +189,7 @@ class Exchange:
         for entry in reading.entries():
             try:
                 for event in entry.events:
+                    self._check_owner(event)
                     self.engine.apply(event, entry.now)
             except BrokenHistory as error:
                 raise JournalDamaged(f"{self.directory}: entry {entry.seq} does not follow from those before it: {error}") from error
@@ -198,6 +201,11 @@ class Exchange:
         if folded or kept:
             log.info("= tenant %s: recovered up to entry %d, %d folded", self.tenant, self._seq, folded)
         return reading
+
+    def _check_owner(self, event: Event) -> None:
+        """A journal of another tenant, copied to the wrong place, must not be taken up."""
+        if isinstance(event, ConfigurationChanged) and event.configuration.tenant != self.tenant:
+            raise JournalDamaged(f"{self.directory}: this is the journal of the tenant {event.configuration.tenant}, not of {self.tenant}")
 
     def _check_end(self, last: int, known_seq: int) -> None:
         """What is known elsewhere to have been written must be there. A repair's gap at the end counts as written."""
@@ -223,9 +231,14 @@ class Exchange:
         if not path.exists():
             return False
         try:
-            kept = msgspec.msgpack.decode(path.read_bytes(), type=_Kept)
+            octets = path.read_bytes()
+            if zlib.crc32(octets[4:]).to_bytes(4, "big") != octets[:4]:
+                raise msgspec.ValidationError("of an earlier version, or damaged")
+            kept = msgspec.msgpack.decode(octets[4:], type=_Kept)
             if kept.shape != SHAPE:
                 raise msgspec.ValidationError("the shape of another version")
+            if kept.tenant != self.tenant:
+                raise msgspec.ValidationError(f"of the tenant {kept.tenant}")
             self._kept_seq = kept.seq
             if known_seq < kept.saved_seq:
                 log.warning(
@@ -245,11 +258,12 @@ class Exchange:
         return True
 
     def _write_snapshot(self) -> None:
-        kept = _Kept(SHAPE, self.feed.saved_seq, self._seq, self._clock(), snapshot(self.engine), self.feed.snapshot())
+        kept = _Kept(SHAPE, self.tenant, self.feed.saved_seq, self._seq, self._clock(), snapshot(self.engine), self.feed.snapshot())
         # Not synced: one that a power cut has torn is not used, and the loop must not wait for the disk.
         path = self.directory / "snapshot"
         draft = path.with_suffix(".new")
-        draft.write_bytes(msgspec.msgpack.encode(kept))
+        octets = msgspec.msgpack.encode(kept)
+        draft.write_bytes(zlib.crc32(octets).to_bytes(4, "big") + octets)
         draft.replace(path)
         self._kept_seq = self._seq
 
@@ -305,6 +319,11 @@ class Exchange:
             self._life = self._loop.call_later(due_in, self._show_life)
 
     # ------------------------------------------------------------------ a journal that cannot be written
+
+    def look(self) -> None:
+        """See that what is written lies where it will be looked for."""
+        if self.trouble is None and not self._journal.is_there:
+            self._stop(f"{self._journal.last_file} is gone")
 
     def _failed(self, error: OSError) -> None:
         self._stop(f"{self._journal.last_file} cannot be written: {error.strerror or error}")

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 import secrets
+import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from acd.cdr_feed import CdrFeed, instant
 from acd.clock import Clock
-from acd.config import VoiceSettings
+from acd.config import Listen, VoiceSettings
 from acd.core import inputs
 from acd.core.configuration import TenantConfiguration
 from acd.core.configuration_changes import difference, problems_after
@@ -119,14 +120,11 @@ class Voice:
         def on_report(report: PlaneReport) -> None:
             voice.switch.on_media(report)
 
-        media = await MediaPlane.start(
-            workers=settings.media_workers,
-            address=settings.advertised_address or "127.0.0.1",
-            ports=settings.media_ports,
-            on_report=on_report,
-            control=settings.data / "media",
-            orphan_s=settings.media_orphan_s,
-        )
+        check_addresses(settings.listen)  # before workers of an earlier run are ended for a start that comes to nothing
+        try:
+            media = await cls._start_media(settings, on_report)
+        except MediaError as error:
+            raise CannotStart(f"the media workers: {error}") from error
         try:
             voice = cls(settings, media, clock, lookup)
             await voice._open_sip()
@@ -135,6 +133,17 @@ class Voice:
             raise
         voice._watching = asyncio.create_task(voice._watch(), name="watch")
         return voice
+
+    @staticmethod
+    async def _start_media(settings: VoiceSettings, on_report: Callable[[PlaneReport], None]) -> MediaPlane:
+        return await MediaPlane.start(
+            workers=settings.media_workers,
+            address=settings.advertised_address or "127.0.0.1",
+            ports=settings.media_ports,
+            on_report=on_report,
+            control=settings.data / "media",
+            orphan_s=settings.media_orphan_s,
+        )
 
     async def _open_sip(self) -> None:
         user_agent = self.phones.user_agent(self._digest_secret())
@@ -439,6 +448,8 @@ class Voice:
         """Look at the clock, and ask the media workers for their figures, so that /metrics need not wait for them."""
         while True:
             self._follow_clock()
+            for exchange in tuple(self._exchanges.values()):
+                exchange.look()
             try:
                 statuses = await self._media.status()
             except MediaError as error:  # a worker is being replaced: its figures come again when it is there
@@ -487,6 +498,22 @@ def _configured(known: TenantConfiguration | None, wanted: TenantConfiguration) 
     if known is None:
         return inputs.Configured(configuration=wanted)
     return inputs.Reconfigured(changes=difference(known, wanted))
+
+
+def check_addresses(listen: Sequence[Listen]) -> None:
+    """See that the SIP addresses are free.
+
+    Raises: OSError: one is taken; the text names it.
+    """
+    for one in listen:
+        kind = socket.SOCK_DGRAM if one.transport == "udp" else socket.SOCK_STREAM
+        with socket.socket(socket.AF_INET6 if ":" in one.host else socket.AF_INET, kind) as trial:
+            if one.transport == "tcp":
+                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                trial.bind((one.host, one.port))
+            except OSError as error:
+                raise OSError(error.errno, f"SIP address {one.transport} {one.host}:{one.port}: {error.strerror}") from error
 
 
 def _check(setup: TenantSetup, before: TenantSetup | None) -> None:

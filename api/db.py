@@ -18,14 +18,14 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, event, make_url, text
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy import URL, Connection, event, inspect, make_url, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from acd.core.ids import TenantId
 from acd.outage import Unreachable, outage_of
 from api.config import Settings
-from api.outages import Outages, place
+from api.outages import DataLeft, DataMissing, Outages, place
 from api.tenant_lock import OnLost, TenantLock
 
 log = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ def make_engine(url: URL, pool: int) -> AsyncEngine:
 
 def _sqlite_pragmas(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=10000"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
@@ -185,22 +185,36 @@ class Databases:
         self.outages.watch(engine, url)
         return engine
 
-    async def open_tenant(self, tenant: TenantId) -> AsyncEngine:
-        """Create the tenant's database where there is none, lock it, bring it to the newest revision, open it.
+    async def open_tenant(self, tenant: TenantId, *, new: bool = False) -> AsyncEngine:
+        """Lock the tenant's database, bring it to the newest revision, open it.
 
-        Raises: Unreachable; TenantInUse: another process has it, and its revision is left as that one needs it.
+        Args:
+            new: it is created where there is none, and nothing of a tenant may be there yet. Otherwise it must be there: an empty one that
+                is made in its place would hide that a volume is not mounted, or a restore not done.
+
+        Raises: Unreachable; TenantInUse: another process has it, and its revision is left as that one needs it; DataMissing, DataLeft.
         """
         if tenant not in self._tenants:
             url = tenant_url(self._settings, tenant)
-            tenant_directory(self._settings, tenant).mkdir(parents=True, exist_ok=True)
+            directory = tenant_directory(self._settings, tenant)
             with _unreachable(url):
+                fresh = not await _database_exists(url)
+                if fresh and not new:
+                    raise DataMissing(f"{place(url)}: the database of tenant {tenant} is not there; restore it, or mount its volume")
+                if new and any(directory.glob("journal-*.log")):
+                    raise DataLeft(f"{directory} holds the journal of a tenant {tenant}")
+                directory.mkdir(parents=True, exist_ok=True)
                 await _create_database(url)
                 lock = await TenantLock.take(url, tenant, self.outages, self._lost)
                 try:
+                    if new and await _has_people(url):
+                        raise DataLeft(f"{place(url)} holds the data of a tenant {tenant}")
                     await prepare(url, "tenant")
                 except BaseException:
                     if lock is not None:
                         await lock.release()
+                    if fresh:  # nothing but what was made just now, lest the name be burnt
+                        await drop_database(url)
                     raise
             if lock is not None:
                 self._locks[tenant] = lock
@@ -318,29 +332,59 @@ def upgrade(connection: Connection, kind: Kind) -> None:
         command.upgrade(config, "head")
 
 
-async def _create_database(url: URL) -> None:
-    """`CREATE DATABASE`, from the server's own maintenance database."""
-    backend = url.get_backend_name()
-    if backend == "sqlite":
-        if url.database is not None and url.database != ":memory:":
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-        return
+_KNOWN = {
+    "postgresql": "SELECT 1 FROM pg_database WHERE datname = :name",
+    "mysql": "SELECT 1 FROM information_schema.schemata WHERE schema_name = :name",
+}
+_CREATE = {
+    "postgresql": "CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0",
+    "mysql": "CREATE DATABASE {} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+}
+
+
+async def _database_exists(url: URL) -> bool:
+    if url.get_backend_name() == "sqlite":
+        return Path(str(url.database)).exists()  # noqa: ASYNC240 - one stat
+    async with _maintenance(url) as connection:
+        kind = "postgresql" if url.get_backend_name() == "postgresql" else "mysql"
+        return await connection.scalar(text(_KNOWN[kind]), {"name": url.database}) is not None
+
+
+async def _has_people(url: URL) -> bool:
+    """Whether a database has been a tenant's: one that was only created (by hand, where we may not) or migrated knows nobody."""
+    engine = create_async_engine(url, poolclass=NullPool)
+    try:
+        async with engine.connect() as connection:
+            there = await connection.run_sync(lambda sync: inspect(sync).has_table("user_account"))
+            return there and await connection.scalar(text("SELECT 1 FROM user_account LIMIT 1")) is not None
+    finally:
+        await engine.dispose()
+
+
+@asynccontextmanager
+async def _maintenance(url: URL) -> AsyncIterator[AsyncConnection]:
+    """A connection to the server's own database, in which others are made and removed."""
     assert url.database is not None
-    maintenance = url.set(database="postgres" if backend == "postgresql" else "mysql")
+    maintenance = url.set(database="postgres" if url.get_backend_name() == "postgresql" else "mysql")
     engine = create_async_engine(maintenance, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     try:
         async with engine.connect() as connection:
-            name = engine.dialect.identifier_preparer.quote_identifier(url.database)
-            if backend == "postgresql":
-                known = await connection.scalar(text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": url.database})
-                if known is None:
-                    await connection.execute(text(f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0"))
-            else:
-                query = text("SELECT 1 FROM information_schema.schemata WHERE schema_name = :name")
-                if await connection.scalar(query, {"name": url.database}) is None:
-                    await connection.execute(text(f"CREATE DATABASE {name} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"))
+            yield connection
     finally:
         await engine.dispose()
+
+
+async def _create_database(url: URL) -> None:
+    """`CREATE DATABASE`, where there is none."""
+    if url.get_backend_name() == "sqlite":
+        if url.database is not None and url.database != ":memory:":
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        return
+    kind = "postgresql" if url.get_backend_name() == "postgresql" else "mysql"
+    async with _maintenance(url) as connection:
+        if await connection.scalar(text(_KNOWN[kind]), {"name": url.database}) is None:
+            name = connection.dialect.identifier_preparer.quote_identifier(str(url.database))
+            await connection.execute(text(_CREATE[kind].format(name)))
 
 
 async def drop_database(url: URL) -> None:
@@ -350,12 +394,6 @@ async def drop_database(url: URL) -> None:
         for suffix in ("", "-wal", "-shm"):
             Path(f"{url.database}{suffix}").unlink(missing_ok=True)  # noqa: ASYNC240 - three unlinks
         return
-    assert url.database is not None
-    maintenance = url.set(database="postgres" if backend == "postgresql" else "mysql")
-    engine = create_async_engine(maintenance, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-    try:
-        async with engine.connect() as connection:
-            name = engine.dialect.identifier_preparer.quote_identifier(url.database)
-            await connection.execute(text(f"DROP DATABASE IF EXISTS {name}"))
-    finally:
-        await engine.dispose()
+    async with _maintenance(url) as connection:
+        name = connection.dialect.identifier_preparer.quote_identifier(str(url.database))
+        await connection.execute(text(f"DROP DATABASE IF EXISTS {name}"))

@@ -25,6 +25,14 @@ class TenantInUse(Exception):
     """Another process serves the tenant; the text is one sentence that names it as far as the server can tell."""
 
 
+class DataMissing(Exception):
+    """A tenant is known, and its database is not there; the text says where it should be."""
+
+
+class DataLeft(Exception):
+    """A tenant is not known, and data of one of its name is there; the text says where."""
+
+
 QUIET_S = 60.0
 """A database that refused to write and answers queries counts as well again after so long without another refusal."""
 
@@ -43,7 +51,7 @@ def sentence(error: BaseException, where: str | None = None) -> str | None:
     Args:
         where: the database that was worked with, for errors that do not name it.
     """
-    if isinstance(error, Unreachable | VoiceServiceError | TenantInUse):
+    if isinstance(error, Unreachable | VoiceServiceError | TenantInUse | DataMissing | DataLeft):
         return str(error)
     outage = outage_of(error)
     if outage is None:

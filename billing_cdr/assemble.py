@@ -388,7 +388,9 @@ def _problems(conversation: _Conversation, end: ConversationEnded, spans: dict[s
         problems += _tiling(leg_id, leg, by_leg[leg_id], spans)
     for recording in conversation.recordings:
         longest = max(between_ms(conversation.legs[leg].began.at, end.at) for leg in recording.legs)
-        if not 0 <= recording.duration_ms <= longest + RECORDING_SLACK_MS:
+        # After a crash a worker records on, as long as it is left alone; the legs have ended at the last sign of life.
+        longer = recording.duration_ms > longest + RECORDING_SLACK_MS and end.cause not in CUTS
+        if recording.duration_ms < 0 or longer:
             problems.append(f"recording {recording.path} lasts {recording.duration_ms} ms, its legs {longest} ms")
     return problems
 

@@ -44,6 +44,8 @@ ORPHAN_S: Final = 60.0
 """How long workers keep their legs when we are gone."""
 START_TIMEOUT_S: Final = 20.0
 ANSWER_TIMEOUT_S: Final = 5.0
+STATUS_TIMEOUT_S: Final = 2.5
+"""A worker that does not say how it is for so long, twice in a row, hangs. Once may be our own stop (SIGSTOP, a machine that slept)."""
 STOP_TIMEOUT_S: Final = 8.0
 GATHER_S: Final = 0.003
 """How long an order without an answer waits for company, a seventh of a packet: the end of a call is four of them."""
@@ -152,6 +154,8 @@ class _Worker:
     """Ports of its predecessor's legs: far ends go on sending there until they are told better."""
     waiting: dict[int, Callable[[_Answer | WorkerGone], None]] = field(default_factory=dict)
     restarts: int = 0
+    silences: int = 0
+    """How often in a row it has not answered."""
     calls: int = 0
 
 
@@ -338,12 +342,16 @@ class MediaPlane:
         worker.waiting[request] = tell
         worker.control.write(AskStatus(request=request), at_once=True)
         try:
-            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            async with asyncio.timeout(STATUS_TIMEOUT_S):
                 answer = await answered
         except TimeoutError as error:
-            raise WorkerGone(f"media worker {worker.index} did not answer within {ANSWER_TIMEOUT_S:.0f} s") from error
+            worker.silences += 1
+            if worker.silences > 1:
+                self._hangs(worker)
+            raise WorkerGone(f"media worker {worker.index} did not answer within {STATUS_TIMEOUT_S:g} s") from error
         finally:
             worker.waiting.pop(request, None)
+        worker.silences = 0
         if isinstance(answer, WorkerGone):
             raise answer
         return answer
@@ -358,7 +366,8 @@ class MediaPlane:
     @staticmethod
     def _hangs(worker: _Worker) -> None:
         if worker.process is not None and worker.process.returncode is None:
-            log.error("! worker=%d pid=%d does not read its orders: killed", worker.index, worker.process.pid)
+            worker.silences = 0
+            log.error("! worker=%d pid=%d hangs: killed", worker.index, worker.process.pid)
             worker.process.kill()
 
     # ---------------------------------------------------------------- processes

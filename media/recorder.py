@@ -9,6 +9,7 @@ a second and a half before the end.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 from collections import deque
@@ -25,6 +26,8 @@ from media.errors import ParseError
 from media.frame import SAMPLE_RATE, Samples, silence
 from media.rtp.sequence import timestamp_distance
 from media.wave_file import HEADER_OCTETS, pcm_duration_ms, pcm_header
+
+log = logging.getLogger("media.recorder")
 
 FLUSH_S = 1.0
 TOLERANCE_SAMPLES = SAMPLE_RATE * 3 // 10
@@ -246,6 +249,7 @@ class RecordingWriter:
             _write_all(opened.descriptor, pcm_header(len(opened.decoders), opened.frames * block), 0)
         except OSError as error:
             opened.error = str(error)
+            log.error("! %s breaks off: %s", opened.path, error)  # noqa: TRY400 - the trace says nothing more
 
     def _close(self, recording: str) -> None:
         opened = self._files.pop(recording, None)

@@ -8,6 +8,8 @@ without them: the later entries of the same calls. Everything else stays, in the
 from __future__ import annotations
 
 import json
+import zlib
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,13 +19,14 @@ import msgspec
 
 from acd.core.engine import BrokenHistory, Engine
 from acd.core.ids import TenantId
-from acd.core.replay import Entry
+from acd.core.inputs import ServiceStarted
+from acd.core.replay import Entry, restore, snapshot
 from acd.errors import JournalDamaged
 from acd.journal import words
 from acd.journal.by_call import calls_of
-from acd.journal.framing import Flaw, Gap, Kind, Record, batch, file_head, scan
-from acd.journal.reading import Reading, Trouble, first_of, missing, named, segments
-from acd.journal.writing import name_segments, replace, sync_directory
+from acd.journal.framing import Gap, Kind, Record, batch, file_head, scan
+from acd.journal.reading import MANIFEST, Reading, Trouble, calls_in, first_of, missing, named, segments
+from acd.journal.writing import name_segments, replace, set_aside, sync_directory
 
 Range = tuple[int, int]
 """First and last number, both included."""
@@ -114,10 +117,12 @@ class Plan:
     """Records that stood there again."""
     rewritten: list[Path]
     kept: dict[Path, list[_Kept]]
+    renamed: bool = False
+    """The list of the files is made again."""
 
     @property
     def is_needed(self) -> bool:
-        return bool(self.lost or self.rewritten)
+        return bool(self.lost or self.rewritten or self.renamed)
 
     @property
     def entries_lost(self) -> int:
@@ -130,75 +135,119 @@ def plan(directory: Path, tenant: TenantId, known_seq: int = 0) -> Plan:
     Args:
         known_seq: the entry up to which a database or a snapshot is known to hold something.
     """
-    kept, flawed, doubled, hurt = _readable(directory)
-    refused = _without_sense([one for file in kept.values() for one in file], tenant)
-    calls = dict.fromkeys(hurt)
-    for file, entries in kept.items():
-        without = [one for one in entries if one.seq not in refused]
-        if len(without) != len(entries):
-            flawed.add(file)
-            for one in entries:
-                if one.seq in refused:
-                    calls.update(dict.fromkeys(sorted(calls_of(one.payload))))
-        kept[file] = without
     report = check(directory)
-    there = [(one.seq, one.seq) for entries in kept.values() for one in entries] + report.gaps
+    found = _readable(directory, report)
+    entries = sorted((one for some in found.kept.values() for one in some), key=lambda one: one.seq)
+    numbers = [(one.seq, one.seq) for one in entries] + report.gaps
     # Of a last file that is gone, nothing but its first number may be known.
     firsts = [first_of(Path(name)) for name in missing(directory)]
-    last = max([known_seq, *refused, *firsts, *(span[1] for span in there)], default=0)
-    lost = _between(there, last)
-    return Plan(directory, lost, list(calls), doubled, sorted(flawed), kept)
+    last = max([known_seq, *firsts, *(span[1] for span in numbers)], default=0)
+    missed = _between(numbers, last)
+    refused = _without_sense(entries, tenant, missed[0][0], found.hurt) if missed else set()
+    calls = dict.fromkeys(found.hurt)
+    for one in entries:
+        if one.seq in refused:
+            calls.update(dict.fromkeys(sorted(calls_of(one.payload))))
+    kept = _by_file(directory, [one for one in entries if one.seq not in refused])
+    rewritten = sorted(file for file in segments(directory) if file in found.flawed or kept[file] != found.kept[file])
+    lost = _between([(one.seq, one.seq) for one in entries if one.seq not in refused] + report.gaps, last)
+    return Plan(directory, lost, list(calls), found.doubled, rewritten, kept, renamed=named(directory) is None)
 
 
-def _readable(directory: Path) -> tuple[dict[Path, list[_Kept]], set[Path], int, list[str]]:
-    """Entries by file in order, each number once; the files with a flaw in them; how many stood there again; calls in damaged octets."""
-    kept: dict[Path, list[_Kept]] = {}
-    flawed: set[Path] = set()
-    seen: set[int] = set()
-    doubled = 0
-    hurt: list[str] = []
-    for trouble in Reading(directory).walk():
-        if isinstance(trouble, Trouble) and not trouble.torn:
-            hurt += trouble.calls
-            if trouble.file.exists():
-                flawed.add(trouble.file)
-    for file in segments(directory):
-        kept[file] = []
-        for found in scan(file.read_bytes()):
-            if not isinstance(found, Record):
-                if isinstance(found, Flaw) and found.torn and file == segments(directory)[-1]:
-                    break
+@dataclass(slots=True)
+class _Readable:
+    """What is left of a journal."""
+
+    kept: dict[Path, list[_Kept]] = field(default_factory=dict)
+    """As it lies in the files, each number once."""
+    flawed: set[Path] = field(default_factory=set)
+    doubled: int = 0
+    hurt: list[str] = field(default_factory=list)
+    """Calls that are named in octets which cannot be read."""
+
+
+def _readable(directory: Path, report: Report) -> _Readable:
+    files = segments(directory)
+    found, seen = _Readable(), set()
+    for trouble in report.troubles:
+        if not trouble.torn:
+            found.hurt += trouble.calls
+            if trouble.file in files:
+                found.flawed.add(trouble.file)
+    for file in files:
+        found.kept[file] = []
+        for one in scan(file.read_bytes()):
+            if not isinstance(one, Record):
                 continue
             try:
-                seq = words.read(found.payload, found.words).seq
+                seq = words.read(one.payload, one.words).seq
             except (msgspec.DecodeError, UnicodeDecodeError):
                 continue
             if seq in seen:
-                doubled += 1
+                found.doubled += 1
+                found.flawed.add(file)
                 continue
             seen.add(seq)
-            kept[file].append(_Kept(seq, found.payload, found.words))
-    return kept, flawed, doubled, hurt
+            found.kept[file].append(_Kept(seq, one.payload, one.words))
+    return found
 
 
-def _without_sense(entries: list[_Kept], tenant: TenantId) -> set[int]:
-    """Numbers of entries that do not follow from the others: what they build on is lost."""
+def _by_file(directory: Path, entries: list[_Kept]) -> dict[Path, list[_Kept]]:
+    """Each entry in the file whose name says so."""
+    files = segments(directory)
+    kept: dict[Path, list[_Kept]] = {file: [] for file in files}
+    firsts = [first_of(file) for file in files]
+    for one in entries:
+        kept[files[max(0, bisect_right(firsts, one.seq) - 1)]].append(one)
+    return kept
+
+
+def _without_sense(entries: list[_Kept], tenant: TenantId, lost: int, hurt: list[str]) -> set[int]:
+    """Numbers of entries that do not follow from the others: what they build on is lost.
+
+    The rest of every call that something is missing of goes, so that what is left can be folded, and the next start can end what it finds.
+    Where even that does not help, everything behind the loss goes.
+    """
+    about = {one.seq: calls_of(one.payload) for one in entries if one.seq > lost}
     refused: set[int] = set()
+    bad = set(hurt)
     while True:
-        engine, more = Engine(tenant), set()
-        for one in sorted(entries, key=lambda each: each.seq):
-            if one.seq in refused:
-                continue
-            entry = words.read(one.payload, one.words)
-            try:
-                for event in entry.events:
-                    engine.apply(event, entry.now)
-            except BrokenHistory:
-                more.add(one.seq)
-        if not more:
+        refused |= {seq for seq, calls in about.items() if calls & bad}
+        engine, failing = _fold([one for one in entries if one.seq not in refused], tenant)
+        if failing:
+            refused |= failing
+            bad |= {call for seq in failing for call in about.get(seq, ())}
+            continue
+        breaking = _breaks(engine) if engine is not None else set()
+        if not breaking:
             return refused
-        # A refused entry may have changed something before it failed: once more without it.
-        refused |= more
+        if breaking <= bad:
+            return set(about)
+        bad |= breaking
+
+
+def _fold(entries: list[_Kept], tenant: TenantId) -> tuple[Engine | None, set[int]]:
+    engine, failing = Engine(tenant), set()
+    for one in entries:
+        entry = words.read(one.payload, one.words)
+        try:
+            for event in entry.events:
+                engine.apply(event, entry.now)
+        except BrokenHistory:
+            failing.add(one.seq)
+    return (None, failing) if failing else (engine, failing)
+
+
+def _breaks(engine: Engine) -> set[str]:
+    """The calls that keep the next start from ending what was up; they are spoken of and not there, or the other way round."""
+    state = engine.state
+    known = state.calls.keys()
+    lost = {one.call for some in (state.legs, state.entries, state.offers) for one in some.values()} - known
+    try:
+        restore(snapshot(engine)).handle(ServiceStarted(), state.clock + 86_400.0)
+    except (BrokenHistory, KeyError) as error:
+        return {str(one) for one in lost} | set(calls_in(str(error).encode())) or {str(one) for one in known}
+    return {str(one) for one in lost}
 
 
 def _between(there: list[Range], last: int) -> list[Range]:
@@ -218,7 +267,10 @@ def repair(plan: Plan, why: str) -> list[Path]:
     Raises: OSError: the disk; what was there is there still.
     """
     directory = plan.directory
-    originals = []
+    reading = Reading(directory)
+    for _ in reading.walk():
+        pass
+    originals = [set_aside(reading.tail)] if reading.tail.torn is not None else []
     gaps = sorted(plan.lost)
     for file in segments(directory):
         entries = plan.kept.get(file, [])
@@ -231,8 +283,8 @@ def repair(plan: Plan, why: str) -> list[Path]:
     _put_away(directory / "snapshot")
     for index in directory.glob("journal-*.index"):
         index.unlink()
-    if missing(directory) or named(directory):
-        name_segments(directory)
+    _put_away(directory / MANIFEST)
+    name_segments(directory)
     return originals
 
 
@@ -303,8 +355,10 @@ def _is_about(entry: Entry, call: str) -> bool:
 def known_to_snapshot(directory: Path) -> int:
     """Number of the entry up to which the snapshot goes; 0: there is none that can be read."""
     try:
-        kept = msgspec.msgpack.decode((directory / "snapshot").read_bytes())
-        return int(kept["seq"])
+        octets = (directory / "snapshot").read_bytes()
+        if zlib.crc32(octets[4:]).to_bytes(4, "big") != octets[:4]:
+            return 0
+        return int(msgspec.msgpack.decode(octets[4:])["seq"])
     except (OSError, msgspec.DecodeError, KeyError, TypeError, ValueError):
         return 0
 

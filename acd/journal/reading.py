@@ -21,13 +21,14 @@ from acd.journal import words
 from acd.journal.framing import FORMAT, Flaw, Gap, Record, format_of, scan
 
 MANIFEST: Final = "journal.segments"
+_NAME: Final = re.compile(r"journal-\d{12}\.log")
 _CALL: Final = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{12}")
 """As `acd.switch` mints them."""
 
 
 def segments(directory: Path) -> list[Path]:
     """The journal's files, oldest first."""
-    return sorted(directory.glob("journal-*.log"))
+    return sorted(file for file in directory.glob("journal-*.log") if _NAME.fullmatch(file.name))
 
 
 def first_of(file: Path) -> int:
@@ -35,25 +36,22 @@ def first_of(file: Path) -> int:
     return int(file.stem.removeprefix("journal-"))
 
 
-def named(directory: Path) -> list[str]:
-    """The files that must be there.
-
-    Raises: JournalDamaged: the list cannot be read.
-    """
-    path = directory / MANIFEST
+def named(directory: Path) -> dict[str, int | None] | None:
+    """The files that must be there -> their octets, where they have their last size; None: the list cannot be read."""
     try:
-        known = json.loads(path.read_bytes())["segments"]
+        known = json.loads((directory / MANIFEST).read_bytes())["segments"]
+        found = {str(name): None if octets is None else int(octets) for name, octets in known.items()}
     except FileNotFoundError:
-        return []  # release 0.1.0 kept none
-    except (ValueError, KeyError, TypeError) as error:
-        raise JournalDamaged(f"{path}: the list of the journal's files cannot be read: {error}") from None
-    return [str(one) for one in known]
+        return {}  # release 0.1.0 kept none
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return found if all(_NAME.fullmatch(name) for name in found) else None
 
 
 def missing(directory: Path) -> list[str]:
     """Files that are named and not there."""
     there = {file.name for file in segments(directory)}
-    return [name for name in named(directory) if name not in there]
+    return [name for name in named(directory) or {} if name not in there]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +119,8 @@ class Reading:
 
     def walk(self) -> Iterator[Entry | Trouble]:
         """Everything that can be read, and between it everything that cannot."""
-        lost = missing(self.directory)
-        for name in lost:
-            yield Trouble(self.directory / name, 0, "the file is missing", first_of(Path(name)), ())
         files = segments(self.directory)
+        yield from self._check_names(files)
         firsts = [first_of(file) for file in files]
         expected = 1
         for index, file in enumerate(files):
@@ -133,6 +129,21 @@ class Reading:
                 expected = firsts[index + 1]  # a file that is not looked into has what the next one's name says
                 continue
             expected = yield from self._walk_file(file, expected, last=last)
+
+    def _check_names(self, files: list[Path]) -> Iterator[Trouble]:
+        """What can be said of the files without looking into them."""
+        known = named(self.directory)
+        if known is None:
+            what = "the list of the journal's files cannot be read; a repair makes it again"
+            yield Trouble(self.directory / MANIFEST, 0, what, None, ())
+            return
+        sizes = {file.name: file.stat().st_size for file in files}
+        for name, octets in known.items():
+            if name not in sizes:
+                yield Trouble(self.directory / name, 0, "the file is missing", first_of(Path(name)), ())
+            elif octets is not None and sizes[name] != octets:
+                what = f"{sizes[name]} octets where {octets} were written"
+                yield Trouble(self.directory / name, min(octets, sizes[name]), what, None, ())
 
     def _walk_file(self, file: Path, expected: int, *, last: bool) -> Generator[Entry | Trouble, None, int]:
         """Yields what is found; returns the number that the next file begins with."""

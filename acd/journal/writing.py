@@ -74,8 +74,10 @@ def replace(path: Path, octets: bytes) -> None:
 
 
 def name_segments(directory: Path) -> None:
-    """Write down which files there are, so that a missing one is missed."""
-    replace(directory / MANIFEST, json.dumps({"segments": [file.name for file in segments(directory)]}, indent=1).encode())
+    """Write down which files there are, and how large those are that grow no more, so that what is missing is missed."""
+    files = segments(directory)
+    sizes = {file.name: file.stat().st_size if file != files[-1] else None for file in files}
+    replace(directory / MANIFEST, json.dumps({"segments": sizes}, indent=1).encode())
 
 
 def set_aside(tail: Tail) -> Path:
@@ -184,6 +186,11 @@ class Journal:
             await self._idle
         self._batches.put(None)
         await asyncio.to_thread(self._thread.join)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether what is written to has a name still: the directory may have been removed under us."""
+        return self._descriptor is None or self.last_file.exists()
 
     @property
     def last_file(self) -> Path:

@@ -134,13 +134,15 @@ class Phones:
     def restore(self, port: SipPort, tenant: TenantId, known: Iterable[tuple[AgentId, KnownBinding]]) -> int:
         """Give the registrar back what the journal knows; returns how many contacts live on."""
         restored = []
-        for agent, binding in known:
+        for agent, binding in list(known):
             device = self._directory.device_of(tenant, agent)
             if device is None or not binding.flow:
                 continue
             way = msgspec.json.decode(binding.flow, type=_Way)
             if way.flow.is_reliable:
-                continue  # its connection died with the process; the phone registers again when it notices
+                # Its connection died with the process: nobody is offered a call there until the phone has noticed and registers again.
+                self._report(tenant, inputs.DeviceUnregistered(agent=agent, contact=binding.contact, why="expired"))
+                continue
             restored.append(
                 Binding(
                     device_aor(tenant, device.username),

@@ -66,6 +66,8 @@ def _directories(settings: Settings, tenant: str | None) -> list[tuple[TenantId,
     Raises: OSError: there is none of that name.
     """
     folder = settings.data / "tenants"
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no data directory with tenants at {settings.data}")
     names = [tenant] if tenant is not None else sorted(path.name for path in folder.glob("*") if path.is_dir())
     found = [(TenantId(name), tenant_directory(settings, TenantId(name))) for name in names]
     for name, directory in found:

@@ -19,6 +19,13 @@ class TenantExists(Conflict):
         super().__init__(f"There is a tenant {tenant} already.")
 
 
+class TenantLeft(Conflict):
+    """It is not known, but its data are there: nothing of them may be used or removed by accident."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(f"{where}: restore the control database that knows it, or move the data away.")
+
+
 class TenantElsewhere(Conflict):
     """Another process serves a tenant of this name in the same database."""
 

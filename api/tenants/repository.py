@@ -19,5 +19,10 @@ async def some(session: AsyncSession, page: Cut) -> Sequence[Tenant]:
     return (await session.scalars(cut(select(Tenant), Tenant.id, page))).all()
 
 
+async def ids(session: AsyncSession) -> set[str]:
+    """All of them, the closed ones too."""
+    return set((await session.scalars(select(Tenant.id))).all())
+
+
 async def active(session: AsyncSession) -> Sequence[Tenant]:
     return (await session.scalars(select(Tenant).where(Tenant.state == "active").order_by(Tenant.id))).all()

@@ -17,10 +17,10 @@ from api.db import Unit, drop_database, tenant_directory, tenant_url
 from api.house import Failure, House
 from api.identity import Passwords, UserGiven, create_user
 from api.kit.paging import Cut
-from api.outages import TenantInUse, place, sentence
+from api.outages import DataLeft, TenantInUse, place, sentence
 from api.telephony_setup import Author, create, general, setup_of
 from api.tenants import repository
-from api.tenants.errors import TenantClosed, TenantElsewhere, TenantExists, TenantNotOpen, TenantOpen, TenantUnknown
+from api.tenants.errors import TenantClosed, TenantElsewhere, TenantExists, TenantLeft, TenantNotOpen, TenantOpen, TenantUnknown
 from api.tenants.models import Tenant
 from api.tenants.schemas import TenantGiven
 
@@ -58,6 +58,11 @@ async def open_all(house: House) -> None:
     house.voice.on_trouble = lambda tenant, reason: _spawn(house, stop(house, tenant, reason))
     async with house.databases.unit(None) as unit:
         tenants = [TenantId(tenant.id) for tenant in await repository.active(unit.session)]
+        known = await repository.ids(unit.session)
+    for folder in sorted((house.settings.data / "tenants").glob("*/journal-*.log")):
+        if folder.parent.name not in known:
+            known.add(folder.parent.name)
+            log.error("! %s holds the data of a tenant that the control database does not know: it is not opened", folder.parent)
     for tenant in tenants:
         await _open(house, tenant)
 
@@ -176,12 +181,11 @@ async def create_tenant(unit: Unit, house: House, passwords: Passwords, given: T
         raise TenantExists(given.id)
     tenant = TenantId(given.id)
     try:
-        await house.databases.open_tenant(tenant)
-    except TenantInUse as error:  # it is somebody else's: nothing of it may be undone
+        await house.databases.open_tenant(tenant, new=True)
+    except DataLeft as error:
+        raise TenantLeft(str(error)) from error
+    except TenantInUse as error:
         raise TenantElsewhere(str(error)) from error
-    except BaseException:
-        await _undo(house, tenant)
-        raise
     unit.otherwise(lambda: _undo(house, tenant))
     async with house.databases.unit(tenant) as inside:
         admin = UserGiven(id=given.admin.username, name=given.admin.name, role="admin", password=given.admin.password)
@@ -228,13 +232,15 @@ async def _open_voice(house: House, tenant: TenantId) -> None:
 
 
 async def _undo(house: House, tenant: TenantId) -> None:
-    """Leave nothing of a tenant that did not come about, lest the name be burnt."""
+    """Leave nothing of a tenant that did not come about, lest the name be burnt: nothing of one was there before (`open_tenant`, new)."""
     try:
         await house.voice.close_tenant(tenant)
     except Exception as error:
         log.info("< tenant %s was not open yet: %s", tenant, error)
     house.known_setups.pop(tenant, None)
     await house.databases.close_tenant(tenant)
+    for file in tenant_directory(house.settings, tenant).glob("journal*"):
+        file.unlink()
     url = tenant_url(house.settings, tenant)
     try:
         await drop_database(url)

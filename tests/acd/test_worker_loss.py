@@ -63,6 +63,20 @@ async def hear_each_other(a: PhoneCall, b: PhoneCall, a_hz: int = 700, b_hz: int
     await asyncio.gather(until_heard(a, b, a_hz), until_heard(b, a, b_hz))
 
 
+async def test_a_worker_that_hangs_is_noticed_and_replaced(tmp_path, monkeypatch):
+    """Stopped, it answers nothing: not how it is, not to orders. Its callers are moved as if it had been killed."""
+    monkeypatch.setattr("media.client.STATUS_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("acd.runtime.WATCH_S", 0.05)
+    async with running(tmp_path) as service:
+        call = await (await service.caller()).call("601")
+        await call.answered()
+        (pid,) = service.voice._media.worker_pids()
+        os.kill(pid, signal.SIGSTOP)
+        await counted(service, "legs_moved", 1)
+        await hears_something(call)
+        assert service.voice.switch.counters["workers_lost"] == 1
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_callers_who_wait_hear_music_again_and_keep_their_places(tmp_path, workers):
     async with running(tmp_path, media_workers=workers) as service:

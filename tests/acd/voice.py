@@ -123,7 +123,7 @@ def what_was_written_is_read(exchange: Exchange) -> None:
         same_when_read(entry)
     ended = exchange.engine.state_hash()
     assert fold(entries, exchange.tenant).state_hash() == ended
-    kept = msgspec.msgpack.decode((exchange.directory / "snapshot").read_bytes(), type=_Kept)
+    kept = msgspec.msgpack.decode((exchange.directory / "snapshot").read_bytes()[4:], type=_Kept)
     assert fold(read(exchange.directory, after=kept.seq), engine=restore(kept.engine)).state_hash() == ended
     feed = CdrFeed(exchange.tenant, exchange.feed._rate, exchange.feed._save)
     feed.restore(kept.feed)

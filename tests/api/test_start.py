@@ -143,6 +143,7 @@ def damaged(data: Path, tenant: str) -> Path:
     journal = data / "tenants" / tenant / "journal-000000000001.log"
     journal.parent.mkdir(exist_ok=True)
     journal.write_bytes(DAMAGE)
+    (journal.parent / "tenant.sqlite").touch()
     return journal
 
 

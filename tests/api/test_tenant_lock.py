@@ -191,7 +191,7 @@ async def test_a_tenant_is_opened_by_one_installation_at_a_time(url: URL, tmp_pa
     settings = Settings(data=tmp_path, database=Database(tenant_url=server(kind).url(f"lock{next(_numbers)}_{{tenant}}")))
     one, other = Databases(settings), Databases(settings)
     try:
-        await one.open_tenant(ACME)
+        await one.open_tenant(ACME, new=True)
         with pytest.raises(TenantInUse, match="tenant acme is in use by another process"):
             await other.open_tenant(ACME)
         assert (one.opened, other.opened) == ((ACME,), ())

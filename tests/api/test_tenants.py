@@ -70,6 +70,43 @@ class TestCreate:
         service.voice.refuse_opening = False
         await add_tenant(service, "acme")
 
+    async def test_data_of_a_tenant_that_control_does_not_know_are_neither_used_nor_removed(
+        self, acme: Service, clock: Clock, application: FastAPI, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """An older control database was put back: it does not know the tenant any more. Its name is not given to another."""
+        folder = acme.settings.data / "tenants" / "acme"
+        await acme.databases.close()
+        (folder / "journal-000000000001.log").write_bytes(b"")
+        (acme.settings.data / "control.sqlite").unlink()
+        before = (folder / "tenant.sqlite").read_bytes()
+        async with started(acme.settings, clock, application) as again:
+            assert f"{folder} holds the data of a tenant that the control database does not know" in caplog.text
+            again.tokens["operator"] = await again.log_in("operator", tenant=None)
+            for journal in (True, False):
+                if not journal:
+                    (folder / "journal-000000000001.log").unlink()
+                answer = await again.call("POST", "tenants", "operator", json={"id": "acme", "name": "ACME"})
+                assert (answer.status_code, "restore the control database" in answer.json()["detail"]) == (409, True)
+                assert (folder / "tenant.sqlite").read_bytes() == before
+
+    async def test_tenant_whose_database_is_not_there_is_not_given_an_empty_one(
+        self, acme: Service, clock: Clock, application: FastAPI
+    ) -> None:
+        """A volume that is not mounted, a restore that was not done: its people must not be told that their password is wrong."""
+        path = acme.settings.data / "tenants" / "acme" / "tenant.sqlite"
+        await acme.databases.close()
+        path.rename(path.with_suffix(".elsewhere"))
+        async with started(acme.settings, clock, application) as again:
+            again.tokens.update(acme.tokens)
+            ready = await again.client.get("/readyz")
+            assert (ready.status_code, "is not there" in ready.json()["failed"]["acme"]) == (503, True)
+            assert (await again.call("GET", "me")).status_code == 503
+            assert not path.exists()
+            path.with_suffix(".elsewhere").rename(path)
+            again.tokens["operator"] = await again.log_in("operator", tenant=None)
+            assert (await again.call("POST", "tenants/acme/open", "operator")).status_code == 200
+            assert (await again.call("GET", "me")).status_code == 200
+
     async def test_id_that_could_leave_the_folder_is_refused(self, service: Service) -> None:
         for name in ("../etc", "a/b", "A", "-", "", "a.b", "é"):
             assert (await service.call("POST", "tenants", "operator", json={"id": name, "name": "X"})).status_code == 422

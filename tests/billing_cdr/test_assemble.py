@@ -386,6 +386,14 @@ def test_a_recording_longer_than_its_legs_is_named():
         story.cdr()
 
 
+def test_a_recording_may_outlast_legs_that_a_crash_has_cut():
+    """The media worker records on until it is told to end; the legs have ended at the last sign of life. The call keeps its price."""
+    story = Story().leg(0, "in", "caller", "queue").ends(1_000, "in", cause="restart", by="crash")
+    story.tells(1_000, RecordingMade, legs=("in",), path="p", duration_ms=60_000).over(1_000, "restart")
+    cdr = story.cdr()
+    assert (cdr.outcome, [one.duration_ms for one in cdr.recordings], cdr.problems) == ("cut", [60_000], ())
+
+
 def test_parts_of_milliseconds_never_break_the_sums():
     """Every instant is cut to its millisecond before anything is measured."""
     start = WEDNESDAY + timedelta(microseconds=999)

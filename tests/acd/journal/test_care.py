@@ -1,6 +1,7 @@
 """`fernamt journal`: a check says what is damaged where, a repair says what it loses before it does, and keeps the originals."""
 
 import json
+import zlib
 
 import pytest
 
@@ -8,12 +9,13 @@ from acd.core import inputs
 from acd.core.configuration import Agent, TenantConfiguration
 from acd.core.engine import Engine
 from acd.core.ids import AgentId, CallId, LegId, TenantId
-from acd.core.replay import Entry, encode
+from acd.core.replay import Entry, encode, fold
 from acd.journal import care, read, segments
 from acd.journal.framing import Record, batch, file_head, scan
 from acd.journal.words import WORDS
 from acd.journal.writing import name_segments
 from api.__main__ import main
+from tests.acd.core.shell import call, open_house
 
 TENANT = TenantId("acme")
 FIRST, SECOND = CallId("6928c7a1-000000000001"), CallId("6928c7a2-000000000002")
@@ -129,7 +131,8 @@ def test_a_missing_file_becomes_a_gap_and_its_numbers_are_not_used_again(directo
 def test_an_end_that_the_snapshot_knows_of_is_a_loss_too(directory, capsys):
     """What the snapshot was made of is gone: the numbers up to there are not given to other entries."""
     data = str(directory.parents[1])
-    (directory / "snapshot").write_bytes(b"\x81\xa3seq\x32")  # {"seq": 50}
+    octets = b"\x81\xa3seq\x32"  # {"seq": 50}
+    (directory / "snapshot").write_bytes(zlib.crc32(octets).to_bytes(4, "big") + octets)
     assert run("check", "--data", data) == 1
     assert "but the database or the snapshot holds entry 50" in capsys.readouterr().out
     assert run("repair", "acme", "--data", data, "--accept-loss") == 0
@@ -169,3 +172,76 @@ def test_a_repair_beside_a_running_service_is_refused(directory, capsys):
     with DataLock(directory.parents[1]):
         assert run("repair", "acme", "--data", str(directory.parents[1]), "--accept-loss") == 2
     assert "is in use by process" in capsys.readouterr().err
+
+
+def talk() -> list[Entry]:
+    """A call from the queue to the agent who answers it, and after it another one."""
+    shell = open_house()
+    call(shell, name=FIRST)
+    shell.run(10)
+    shell.send(inputs.LegReleased(leg=f"{FIRST}-in"))
+    shell.run(20)
+    call(shell, name=SECOND)
+    shell.run(10)
+    shell.send(inputs.LegReleased(leg=f"{SECOND}-in"))
+    shell.run(20)
+    written = [one for one in shell.journal if one.events]
+    return [Entry(seq, one.now, one.input, one.events) for seq, one in enumerate(written, 1)]
+
+
+@pytest.mark.parametrize("lost", range(1, len(talk()) + 1))
+def test_after_a_repair_of_any_one_entry_the_tenant_can_be_opened(tmp_path, lost):
+    """The loss of each in turn; the next start ends what it finds, and what it finds makes sense."""
+    directory = tmp_path / "data" / "tenants" / "demo"
+    directory.mkdir(parents=True)
+    octets = file_head(1) + b"".join(batch(one.seq, [encode(one)], WORDS) for one in talk())
+    file = directory / "journal-000000000001.log"
+    file.write_bytes(octets + batch(len(talk()) + 1, (), WORDS, 1))
+    hurt(file, lost)
+    assert run("repair", "demo", "--data", str(tmp_path / "data"), "--accept-loss") == 0
+    assert run("check", "--data", str(tmp_path / "data")) == 0
+    engine = fold(read(directory), TenantId("demo"))
+    engine.handle(inputs.ServiceStarted(), engine.state.clock + 3600)
+    engine.handle(inputs.TimePassed(), engine.state.clock + 7200)
+    assert engine.state.calls == {}
+    assert engine.state.offers == {}
+
+
+def test_a_torn_end_that_the_database_has_seen_further_than_is_kept_aside_by_the_repair(directory):
+    """The gap goes into a file of its own, so the file before it must not end in the middle of an entry."""
+    data, file = str(directory.parents[1]), segments(directory)[1]
+    octets = file.read_bytes()
+    file.write_bytes(octets[:-5])
+    snapshot = b"\x81\xa3seq\x32"  # {"seq": 50}
+    (directory / "snapshot").write_bytes(zlib.crc32(snapshot).to_bytes(4, "big") + snapshot)
+    assert run("repair", "acme", "--data", data, "--accept-loss") == 0
+    assert run("check", "acme", "--data", data) == 0
+    assert care.check(directory).last == 50
+    assert list(directory.glob("*.torn"))
+
+
+def test_swapped_files_come_into_order_again(directory, capsys):
+    data, (first, second) = str(directory.parents[1]), segments(directory)
+    octets = first.read_bytes(), second.read_bytes()
+    first.write_bytes(octets[1])
+    second.write_bytes(octets[0])
+    assert run("check", "acme", "--data", data) == 1
+    assert run("repair", "acme", "--data", data, "--accept-loss") == 0
+    assert "0 entries are lost" in capsys.readouterr().out
+    assert list(read(directory)) == story()
+
+
+def test_a_list_of_files_that_cannot_be_read_is_made_again(directory, capsys):
+    data = str(directory.parents[1])
+    (directory / "journal.segments").write_text('{"segments": "journal"}')
+    (directory / "journal-abc.log").write_text("a note of somebody's")
+    assert run("check", "acme", "--data", data) == 1
+    assert "a repair makes it again" in capsys.readouterr().out
+    assert run("repair", "acme", "--data", data, "--accept-loss") == 0
+    assert run("check", "acme", "--data", data) == 0
+    assert list(read(directory)) == story()
+
+
+def test_a_data_directory_that_is_not_there_is_said(tmp_path, capsys):
+    assert run("check", "--data", str(tmp_path / "nowhere")) == 2
+    assert "there is no data directory" in capsys.readouterr().err

@@ -171,7 +171,9 @@ async def test_a_missing_file_is_noticed_first_middle_and_last(tmp_path, monkeyp
     await journal.close()
     files = segments(tmp_path)
     assert len(files) >= 3
-    assert json.loads((tmp_path / MANIFEST).read_text()) == {"segments": [file.name for file in files]}
+    assert json.loads((tmp_path / MANIFEST).read_text()) == {
+        "segments": {file.name: file.stat().st_size for file in files[:-1]} | {files[-1].name: None}
+    }
     for file in (files[0], files[1], files[-1]):
         octets = file.read_bytes()
         file.unlink()
@@ -179,6 +181,13 @@ async def test_a_missing_file_is_noticed_first_middle_and_last(tmp_path, monkeyp
         with pytest.raises(JournalDamaged):
             list(read(tmp_path, after=5))  # also when a snapshot makes reading it unnecessary
         file.write_bytes(octets)
+    cut = files[0].read_bytes()
+    files[0].write_bytes(cut[:-1])  # and one that is not as large as it was, also when a snapshot makes reading it unnecessary
+    with pytest.raises(JournalDamaged, match=f"{len(cut) - 1} octets where {len(cut)} were written"):
+        list(read(tmp_path, after=5))
+    files[0].write_bytes(cut)
+    (tmp_path / MANIFEST).write_text("garbage")
+    assert "the list of the journal's files cannot be read; a repair makes it again" in damage(tmp_path)
     (tmp_path / MANIFEST).unlink()  # as with a journal of the first release: the numbers tell
     files[1].unlink()
     assert "missing before it" in damage(tmp_path)

@@ -155,7 +155,10 @@ async def test_a_journal_of_the_first_format_is_left_as_it_is_and_another_file_f
     assert [file.name for file in segments(tmp_path)] == ["journal-000000000001.log", "journal-000000000004.log"]
     assert segments(tmp_path)[0].read_bytes() == bare
     assert [one.seq for one in read(tmp_path)] == [1, 2, 3, 4, 5]
-    assert json.loads((tmp_path / MANIFEST).read_text())["segments"] == [file.name for file in segments(tmp_path)]
+    assert json.loads((tmp_path / MANIFEST).read_text())["segments"] == {
+        "journal-000000000001.log": len(bare),
+        "journal-000000000004.log": None,
+    }
 
 
 def _bare(number: int) -> bytes:
@@ -186,10 +189,13 @@ async def test_a_disk_that_runs_full_acknowledges_nothing_that_is_not_on_it(tmp_
         acknowledged: list[int] = []
         number = 0
         while not failed.done():
+            durable = asyncio.get_running_loop().create_future()
             for _ in range(50):
                 number += 1
                 journal.append(entry(number), lambda number=number: acknowledged.append(number))
-            await asyncio.sleep(0)
+            number += 1
+            journal.append(entry(number), lambda number=number, durable=durable: (acknowledged.append(number), durable.set_result(None)))
+            await asyncio.wait([durable, failed], return_when=asyncio.FIRST_COMPLETED)
         error = await failed
         await journal.close()
         assert error.errno == errno.ENOSPC

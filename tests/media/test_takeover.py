@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -169,7 +170,8 @@ def test_worker_and_folder_are_ours_alone_and_hold_nothing_of_the_main_process(s
     assert small_main.control.stat().st_mode & 0o777 == 0o700
     (path,) = small_main.control.iterdir()
     assert path.stat().st_mode & 0o077 == 0
-    links = small_main.descriptors_of_the_worker()
+    while str(small_main.recording) not in (links := small_main.descriptors_of_the_worker()):
+        time.sleep(0.01)  # a thread of the worker opens it
     # Listener, control connection, and RTP and RTCP of two legs are sockets.
     sockets = [link for link in links if link.startswith("socket:")]
     assert len(sockets) == 2 + 4

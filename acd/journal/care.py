@@ -21,12 +21,11 @@ from acd.core.engine import BrokenHistory, Engine
 from acd.core.ids import TenantId
 from acd.core.inputs import ServiceStarted
 from acd.core.replay import Entry, restore, snapshot
-from acd.errors import JournalDamaged
 from acd.journal import words
 from acd.journal.by_call import calls_of
 from acd.journal.framing import Gap, Kind, Record, batch, file_head, scan
 from acd.journal.reading import MANIFEST, Reading, Trouble, calls_in, first_of, missing, named, segments
-from acd.journal.writing import name_segments, replace, set_aside, sync_directory
+from acd.journal.writing import name_segments, replace, set_aside, sync_directory, unused
 
 Range = tuple[int, int]
 """First and last number, both included."""
@@ -322,10 +321,7 @@ def _gap(span: Range, why: str) -> bytes:
 def _put_away(path: Path, suffix: str = ".before-repair") -> Path | None:
     if not path.exists():
         return None
-    kept, number = path.with_name(path.name + suffix), 1
-    while kept.exists():
-        number += 1
-        kept = path.with_name(f"{path.name}{suffix}.{number}")
+    kept = unused(path.with_name(path.name + suffix))
     path.rename(kept)
     sync_directory(path.parent)
     return kept
@@ -363,4 +359,4 @@ def known_to_snapshot(directory: Path) -> int:
         return 0
 
 
-__all__ = ["JournalDamaged", "Plan", "Report", "check", "export", "known_to_snapshot", "plan", "repair"]
+__all__ = ["Plan", "Report", "check", "export", "known_to_snapshot", "plan", "repair"]

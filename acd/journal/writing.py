@@ -86,7 +86,7 @@ def set_aside(tail: Tail) -> Path:
     Its records before the flaw are whole and stay in the journal, in a batch of their own.
     """
     assert tail.file is not None
-    aside = _unused(tail.file.with_name(tail.file.name + ".torn"))
+    aside = unused(tail.file.with_name(tail.file.name + ".torn"))
     if tail.end == 0:
         tail.file.rename(aside)
         name_segments(tail.file.parent)
@@ -112,7 +112,8 @@ def saved_batch(tail: Tail) -> bytes:
     return batch(first.seq, [one.payload for one in tail.saved], first.words)
 
 
-def _unused(path: Path) -> Path:
+def unused(path: Path) -> Path:
+    """`path`, or with `.2`, `.3` … behind it where that name is taken: what was put aside is never overwritten."""
     number, free = 1, path
     while free.exists():
         number += 1

@@ -1,16 +1,20 @@
-"""Who is who in all tenants together: devices by user name, trunks by where they come from, numbers by tenant (pure)."""
+"""Who is who in all tenants together: devices by tenant and name, trunks by where they come from, numbers by tenant (pure).
+
+No tenant can take what is another's: a device is found in its tenant, by the tenant's telephony domain or because the bare name was its
+first; a call from a source that several tenants have is of the tenant to whom the number that was called is assigned, and of nobody else.
+"""
 
 from __future__ import annotations
 
 import ipaddress
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
 from acd.core.configuration import Agent, TenantConfiguration
 from acd.core.configuration_changes import middles
 from acd.core.ids import AgentId, TenantId, TrunkId
+from acd.numbers import is_private, may_be_shown
 from acd.service import Device, TenantSetup, TrunkLine
 
 MAX_HOSTS = 10_000
@@ -36,11 +40,21 @@ class _Line:
     networks: tuple[Network, ...]
 
 
-def _accounts(setup: TenantSetup) -> Iterator[str]:
-    """Our names at the tenant's carriers."""
-    for line in setup.trunks:
-        if line.registration is not None:
-            yield from {name for name in (line.registration.username, line.registration.auth_username) if name}
+Called = Callable[[TrunkLine], str]
+"""The number that a request means, if it comes over this trunk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nobodys:
+    """A request from a source that tenants have, for a number that is none of theirs."""
+
+
+NOBODYS = Nobodys()
+
+
+def device_aor(tenant: TenantId, username: str) -> str:
+    """The address of record of a device inside the house: its name belongs to the tenant."""
+    return f"{username}@{tenant}"
 
 
 @dataclass(slots=True)
@@ -50,14 +64,16 @@ class Directory:
     setups: dict[TenantId, TenantSetup] = field(default_factory=dict)
     suspended: set[TenantId] = field(default_factory=set)
     """Tenants that are known and that no exchange decides for: whoever asks for them is told to come again (503)."""
-    _devices: dict[str, tuple[TenantId, Device]] = field(default_factory=dict)
+    _devices: dict[tuple[TenantId, str], Device] = field(default_factory=dict)
+    _bare: dict[str, TenantId] = field(default_factory=dict)
+    """Device name -> the tenant that had it first."""
+    _domains: dict[str, TenantId] = field(default_factory=dict)
+    """Telephony domain -> whose it is."""
     _device_of_agent: dict[tuple[TenantId, AgentId], Device] = field(default_factory=dict)
     _lines: dict[TenantId, tuple[_Line, ...]] = field(default_factory=dict)
     _numbers: dict[TenantId, frozenset[str]] = field(default_factory=dict)
     _agents: dict[tuple[TenantId, AgentId], Agent] = field(default_factory=dict)
     _internal: set[tuple[TenantId, TrunkId]] = field(default_factory=set)
-    _accounts: Counter[str] = field(default_factory=Counter)
-    """Our names at carriers, and how many registrations have them."""
     _contacts: dict[str, tuple[TenantId, TrunkId]] = field(default_factory=dict)
     """User parts of our Contacts at carriers."""
     _addresses: dict[tuple[TenantId, TrunkId], frozenset[str]] = field(default_factory=dict)
@@ -68,14 +84,15 @@ class Directory:
     def put(self, setup: TenantSetup) -> None:
         """Add or replace a tenant.
 
-        Raises: ValueError: a device's user name is already another tenant's, or a trunk's source is no network.
+        Raises: ValueError: a bare device name or the telephony domain is already another tenant's, or a trunk's source is no network.
         """
         tenant = setup.configuration.tenant
         before = self.setups.get(tenant) or TenantSetup(configuration=TenantConfiguration(tenant=tenant))
         for device in middles(before.devices, setup.devices)[2]:
-            owner = self._devices.get(device.username)
-            if owner is not None and owner[0] != tenant:
-                raise ValueError(f"device {device.username}: the user name is taken by another tenant")
+            if device.bare and self._bare.get(device.username, tenant) != tenant:
+                raise ValueError(f"device {device.username}: the bare user name is taken")
+        if setup.domain and self._domains.get(setup.domain.lower(), tenant) != tenant:
+            raise ValueError(f"tenant {tenant}: the telephony domain {setup.domain} is taken")
         if setup.trunks != before.trunks:
             self._check_sources(setup)
         self.setups[tenant] = setup
@@ -102,11 +119,19 @@ class Directory:
         """What was entered for `before` is what `after` says."""
         _, gone, come = middles(before.devices, after.devices)
         for device in gone:
-            self._devices.pop(device.username, None)
+            self._devices.pop((tenant, device.username), None)
             self._device_of_agent.pop((tenant, device.agent), None)
+            if device.bare:
+                self._bare.pop(device.username, None)
         for device in come:
-            self._devices[device.username] = (tenant, device)
+            self._devices[tenant, device.username] = device
             self._device_of_agent[tenant, device.agent] = device
+            if device.bare:
+                self._bare[device.username] = tenant
+        if before.domain != after.domain:
+            self._domains.pop(before.domain.lower(), None)
+            if after.domain:
+                self._domains[after.domain.lower()] = tenant
         old, new = before.configuration, after.configuration
         _, left, joined = middles(old.agents, new.agents)
         for agent in left:
@@ -118,15 +143,53 @@ class Directory:
             self._internal.difference_update([(tenant, trunk.id) for trunk in old.trunks])
             self._internal.update((tenant, trunk.id) for trunk in new.trunks if trunk.internal)
         if tenant not in self._lines or after.trunks != before.trunks:
-            self._accounts -= Counter(_accounts(before))
-            self._accounts += Counter(_accounts(after))
             self._lines[tenant] = tuple(
                 _Line(tenant, line, tuple(ipaddress.ip_network(source, strict=False) for source in line.sources)) for line in after.trunks
             )
             self._lines_of.clear()
 
-    def device(self, username: str) -> tuple[TenantId, Device] | None:
-        return self._devices.get(username)
+    def device(self, tenant: TenantId, username: str) -> Device | None:
+        return self._devices.get((tenant, username))
+
+    def device_at(self, aor: str) -> tuple[TenantId, Device] | None:
+        """The device behind an address of record that `device_aor` made."""
+        username, _, tenant = aor.rpartition("@")
+        device = self._devices.get((TenantId(tenant), username))
+        return None if device is None else (TenantId(tenant), device)
+
+    def account(self, login: str, domain: str) -> tuple[TenantId, Device, bool] | None:
+        """Whose device proves itself.
+
+        Args:
+            login: the digest's user name: `anna`, or `anna@acme.example` with the tenant's telephony domain.
+            domain: of the address of record that the request speaks for.
+        Returns: tenant, device, and whether the long name was given. A bare name under no tenant's domain is of whoever had it first.
+        """
+        username, at, named = login.rpartition("@")
+        tenant = self._domains.get((named if at else domain).lower())
+        if not at:
+            username = login
+            tenant = tenant or self._bare.get(login)
+        device = self._devices.get((tenant, username)) if tenant is not None else None
+        return None if tenant is None or device is None else (tenant, device, bool(at))
+
+    def tenant_of_domain(self, domain: str) -> TenantId | None:
+        """Whose telephony domain it is."""
+        return self._domains.get(domain.lower())
+
+    def caller_id(self, tenant: TenantId, trunk: TrunkId, *wishes: str | None) -> str | None:
+        """The first of the wishes that the tenant may show over the trunk (§ 120 TKG); None: none of them.
+
+        To its own PBX a tenant shows what it likes, internal numbers too.
+        """
+        setup = self.setups[tenant]
+        internal = self.is_internal(tenant, trunk)
+        for number in wishes:
+            if number is None or not (may_be_shown(number) or (internal and is_private(number))):
+                continue
+            if internal or setup.caller_ids is None or number in setup.assigned or number in setup.caller_ids:
+                return number
+        return None
 
     def device_of(self, tenant: TenantId, agent: AgentId) -> Device | None:
         return self._device_of_agent.get((tenant, agent))
@@ -143,10 +206,6 @@ class Directory:
     def is_internal(self, tenant: TenantId, trunk: TrunkId) -> bool:
         """Whether a trunk is the tenant's own line, over which calls have no price."""
         return (tenant, trunk) in self._internal
-
-    def is_account(self, user: str) -> bool:
-        """Whether this is our name at some carrier."""
-        return user in self._accounts
 
     def learn_contact(self, user: str, tenant: TenantId, trunk: TrunkId) -> None:
         """We register at this trunk's carrier with `user` in the Contact: whoever calls it got it from there."""
@@ -169,23 +228,42 @@ class Directory:
         line = self.trunk(*known) if known is not None else None
         return (known[0], line) if known is not None and line is not None else None
 
-    def trunk_from(self, host: str, called: str) -> tuple[TenantId, TrunkLine] | None:
+    def tenants_at(self, host: str) -> set[TenantId]:
+        """Those whose trunks `host` belongs to."""
+        return {line.tenant for line, _ in self._lines_at(host)}
+
+    def trunk_from(self, host: str, called: Called) -> tuple[TenantId, TrunkLine] | Nobodys | None:
         """The trunk that `host` belongs to by its source networks or, where it registers and has none, by the addresses of its names.
 
-        Of several: one whose tenant owns the number that was called, then the narrowest network, then the first.
+        Where several tenants have the source, the call is of the one to whom the number is assigned; a line that is known by the
+        addresses of its names claims none of what others have given as their source. Then, of the tenant's lines, the narrowest network.
+
+        Returns: None: no trunk's source; NOBODYS: of several tenants' source, and the number is none of theirs.
         """
+        lines = self._lines_at(host)
+        if not lines:
+            return None
+        if any(line.tenant != lines[0][0].tenant for line, _ in lines):
+            meant = [(line, width) for line, width in lines if called(line.line) in self.setups[line.tenant].assigned]
+            claiming = {line.tenant for line, _ in lines if line.networks}
+            if not meant and len(claiming) == 1:
+                meant = [(line, width) for line, width in lines if line.tenant in claiming]
+            lines = tuple(meant)
+        best: tuple[bool, int] = (False, -1)
+        found: tuple[TenantId, TrunkLine] | None = None
+        for line, width in lines:
+            fit = (called(line.line) in self._numbers[line.tenant], width)
+            if fit > best:
+                best, found = fit, (line.tenant, line.line)
+        return found or NOBODYS
+
+    def _lines_at(self, host: str) -> tuple[tuple[_Line, int], ...]:
         lines = self._lines_of.get(host)
         if lines is None:
             if len(self._lines_of) >= MAX_HOSTS:  # a flood from forged addresses must not fill the memory
                 self._lines_of.clear()
             lines = self._lines_of[host] = tuple(self._find_lines(host))
-        best: tuple[bool, int] = (False, -1)
-        found: tuple[TenantId, TrunkLine] | None = None
-        for line, width in lines:
-            fit = (called in self._numbers[line.tenant], width)
-            if fit > best:
-                best, found = fit, (line.tenant, line.line)
-        return found
+        return lines
 
     def _find_lines(self, host: str) -> Iterator[tuple[_Line, int]]:
         address = _address(host)

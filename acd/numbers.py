@@ -40,3 +40,30 @@ def calling_number(user: str | None, region: str = "DE") -> str | None:
     if not user or user.lower() in {"anonymous", "unavailable", "unknown", "restricted"}:
         return None
     return normalise(user, region)
+
+
+NEVER_SHOWN = ("+49110", "+49112", "+49118", "+49137", "+49900")
+"""§ 120 (2) TKG: emergency numbers, directory enquiries, mass traffic and premium services are nobody's calling number."""
+
+
+def is_private(number: str) -> bool:
+    """Whether it is of a tenant's own numbering plan (600, 21), which no other tenant can be meant by."""
+    return number.isascii() and number.isdigit() and len(number) <= SHORT and not number.startswith("0") and not _is_service(number)
+
+
+def _is_service(number: str) -> bool:
+    """110, 112, 115, 116xxx, 118xy: short numbers that are the public's (BNetzA, Nummernplan)."""
+    return number in {"110", "112", "115"} or (number.startswith(("116", "118")) and len(number) >= 5)
+
+
+@lru_cache(maxsize=20_000)
+def may_be_shown(number: str) -> bool:
+    """Whether a number may be a calling number at all: E.164, and no number that nobody can call from (§ 120 TKG), in any country."""
+    if not number.startswith("+") or number.startswith(NEVER_SHOWN):
+        return False
+    try:
+        parsed = phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:
+        return False
+    kind = phonenumbers.number_type(parsed)
+    return phonenumbers.is_possible_number(parsed) and kind != phonenumbers.PhoneNumberType.PREMIUM_RATE

@@ -25,9 +25,15 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
 
     agent: AgentId
     username: str
-    """Unique over all tenants of the installation, so that a phone needs no domain."""
+    """Unique in its tenant. A phone that says the tenant's telephony domain, or proves itself as `username@domain`, is never taken for
+    another tenant's."""
     ha1_md5: str
     ha1_sha256: str
+    bare: bool = True
+    """The name alone is this device's too, whatever domain the phone says: it was the first of that name in the installation."""
+    long_md5: str | None = None
+    """Digest of the user name `username@domain`; None: its password is older than the tenant's domain."""
+    long_sha256: str | None = None
 
 
 class TrunkRegistration(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +77,12 @@ class TenantSetup(msgspec.Struct, frozen=True, kw_only=True):
     trunks: tuple[TrunkLine, ...] = ()
     domains: tuple[str, ...] = ()
     """SIP domains of the tenant beside the installation's own address."""
+    domain: str = ""
+    """The tenant's telephony domain, which no other tenant has; empty: it has none, and its devices are known by bare names."""
+    assigned: frozenset[str] = frozenset()
+    """E.164 numbers that are this tenant's and nobody else's: they decide whose a call is where a source is shared."""
+    caller_ids: frozenset[str] | None = None
+    """Further numbers that it may show to those it calls; None: nobody keeps a list, and it shows any number that may be shown at all."""
     plans: tuple[bytes, ...] = ()
     """The tenant's own tariff plan versions, JSON documents of `billing_cdr.tariff`; none: the house plan."""
     trunk_plans: dict[TrunkId, tuple[bytes, ...]] = {}

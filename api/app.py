@@ -19,6 +19,7 @@ from acd.core.live import LiveState
 from acd.errors import CannotStart
 from acd.service import VoiceService
 from api import demo, errors, identity, tenants
+from api.assignments.routes import router as assignments_router
 from api.billing.routes import router as billing_router
 from api.calendar.routes import router as calendar_router
 from api.config import Settings
@@ -43,6 +44,7 @@ WEB = Path(__file__).parent / "web"
 TAGS = [
     {"name": "identity", "description": "Log in, users, API keys."},
     {"name": "tenants", "description": "The platform's operator creates tenants."},
+    {"name": "assignments", "description": "Numbers, sources, caller ids and the telephony domain that a tenant has and no other."},
     {"name": "telephony setup", "description": "Agents, queues, menus, numbers, hours, lines; effective at the next event."},
     {"name": "telephony", "description": "The desk's commands, the live board, decision records, live events."},
     {"name": "billing", "description": "Tariffs, CDRs, charges with their trace, exports."},
@@ -74,6 +76,7 @@ def create_app(settings: Settings, voice: VoiceService, databases: Databases | N
     for router in (
         identity_router,
         tenants_router,
+        assignments_router,
         setup_router,
         telephony_router,
         stream_router,

@@ -186,6 +186,13 @@ class Login(_Group):
     argon2_passes: int = Field(default=2, ge=1)
 
 
+class Tenants(_Group):
+    """What tenants may do by themselves."""
+
+    claim_numbers: bool = False
+    """Whether administrators of new tenants may take numbers that are free; else numbers are assigned by the operator."""
+
+
 class Operator(_Group):
     """The platform's operator: creates tenants."""
 
@@ -206,6 +213,7 @@ class Settings(BaseSettings):
     overload: Overload = Overload()
     timers: Timers = Timers()
     login: Login = Login()
+    tenants: Tenants = Tenants()
     operator: Operator = Operator()
     data: Path = Path("data")
     """Folder of journals, recordings and SQLite files."""

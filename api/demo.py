@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from acd.core.ids import TenantId
-from api import calendar, crm, tickets
+from api import assignments, calendar, crm, tickets
 from api.db import UnknownTenant
 from api.house import House
 from api.identity import Passwords, UserGiven, create_user
@@ -22,6 +22,8 @@ from api.tenants import AdminGiven, TenantGiven, create_tenant
 
 TENANT = TenantId("demo")
 FILE = "demo-credentials.json"
+LOOPBACK = ("127.0.0.1/32", "::1/128")
+"""Where callers on this machine come from who say nothing else; `fernamt load` has an address of its own."""
 
 AGENTS = (
     ("anna", "Anna Amsel", {"support": 9, "billing": 4}, ("de", "en")),
@@ -81,7 +83,7 @@ class Demo:
         lines += [f"    {name:<12} {password}" for name, password in self.users.items()]
         lines += [f"  phones, domain {self.realm}:"]
         lines += [f"    {name:<12} {password}" for name, password in self.devices.items()]
-        lines += ["  dial 600 for the menu, 601 support, 602 sales, 603 billing; calls from 127.0.0.0/8 need no registration"]
+        lines += ["  dial 600 for the menu, 601 support, 602 sales, 603 billing; calls from 127.0.0.1 need no registration"]
         return "\n".join(lines)
 
 
@@ -119,6 +121,7 @@ async def _make(house: House, passwords: Passwords) -> Demo:
     given = TenantGiven(id=TENANT, name="Demo", language="de", admin=AdminGiven(password=users["admin"]))
     async with house.databases.unit(None) as control:
         await create_tenant(control, house, passwords, given, now)
+    await assignments.let_claim(house, TENANT, allowed=True)  # the numbers it shows
     async with house.databases.unit(TENANT) as unit:
         author = Author(unit, house, TENANT, "demo", now)
         for kind, key, document in _documents():
@@ -146,7 +149,7 @@ def _documents() -> list[tuple[str, str, dict[str, Any]]]:
         "id": "demo",
         "name": "This machine",
         "peer": "127.0.0.1:5090",
-        "sources": ["127.0.0.0/8"],
+        "sources": list(LOOPBACK),
         "probe_every_s": 0,
         "caller_id": "+493023125600",
     }
@@ -159,7 +162,6 @@ def _documents() -> list[tuple[str, str, dict[str, Any]]]:
     given: list[tuple[str, type[Given], dict[str, Any]]] = [
         ("site", schemas.Site, {"id": "main", "upload_kbits": 10_000}),
         ("schedule", schemas.Schedule, {"id": "always", "openings": openings}),
-        ("trunk", schemas.Trunk, trunk),
     ]
     for number, (agent, name, skills, languages) in enumerate(AGENTS, 21):
         person = {"id": agent, "name": name, "extension": str(number), "skills": skills, "languages": languages, "site": "main"}
@@ -171,6 +173,7 @@ def _documents() -> list[tuple[str, str, dict[str, Any]]]:
     given.append(("menu", schemas.Menu, menu))
     for called, target, language, country in NUMBERS:
         given.append(("number", schemas.Number, {"number": called, "target": target, "language": language, "country": country}))
+    given.append(("trunk", schemas.Trunk, trunk))  # after the numbers, of which it shows one
     documents = [(kind, schema.model_validate(document).model_dump(mode="json")) for kind, schema, document in given]
     return [(kind, str(document.get("id") or document["number"]), document) for kind, document in documents]
 

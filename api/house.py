@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from starlette.requests import HTTPConnection
 
@@ -23,6 +24,20 @@ class Failure:
     """One sentence, with the path or the database; for operators."""
     passes: bool
     """It may pass by itself (a database that is away, another process), so it is tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """What a tenant has of the platform, as the control database says."""
+
+    domain: str
+    """Its telephony domain."""
+    may_claim_numbers: bool
+    numbers: frozenset[str]
+    sources: frozenset[str]
+    """Networks its trunks may take calls from; one that a trunk names and that is not here is not listened to."""
+    caller_ids: frozenset[str]
+    """Granted, beside the numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +62,12 @@ class House:
     """Changes of one tenant's configuration reach the voice service in the order in which they were committed."""
     known_setups: dict[TenantId, object] = field(default_factory=dict)
     """What the rows of an open tenant's configuration say, kept by `api.telephony_setup`: it alone changes them, under the lock."""
+    assigned: dict[TenantId, Assigned] = field(default_factory=dict)
+    """Of open tenants; kept by `api.assignments`, which alone changes it."""
+    assignments_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Two tenants that ask for one thing ask one after the other."""
+    refusals_told: dict[tuple[TenantId, str], datetime] = field(default_factory=dict)
+    """Owner and thing -> when the owner was last told that somebody else had asked for it."""
 
 
 def house(connection: HTTPConnection) -> House:

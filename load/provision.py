@@ -53,6 +53,9 @@ def provision(api: ApiClient, plan: Plan, tell: Callable[[str], None] = lambda _
             raise ApiError(
                 "POST", "/api/v1/tenants", 409, f"tenant {plan.tenant} is there already: name another, or give its administrator's password"
             ) from fault
+    api.post(f"/api/v1/tenants/{plan.tenant}/sources", {"network": plan.source, "note": "synthetic callers"})
+    if plan.dial.startswith("+"):
+        api.post(f"/api/v1/tenants/{plan.tenant}/numbers", {"numbers": [plan.dial]})
     api.log_in(plan.admin, password, plan.tenant)
     setup = _Setup(api)
     setup.put("sites", "load", {"id": "load", "upload_kbits": SITE_KBITS})

@@ -194,6 +194,8 @@ class SelfTest:
         operator.post(
             "/api/v1/tenants", {"id": TENANT, "name": "Self-test", "language": "en", "admin": {"username": "boss", "password": password}}
         )
+        operator.put(f"/api/v1/tenants/{TENANT}/assignments", {"may_claim_numbers": True})
+        operator.post(f"/api/v1/tenants/{TENANT}/numbers", {"numbers": ["+493023125000"]})
         operator.close()
         api = self.admin
         api.log_in("boss", password, TENANT)

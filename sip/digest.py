@@ -28,8 +28,21 @@ ALGORITHMS: tuple[Algorithm, ...] = ("SHA-256", "MD5")
 # User-Agents that cannot bear a challenge with SHA-256 beside the one with MD5.
 MD5_ONLY = re.compile(r"baresip v[01]\.").match
 
-Ha1Lookup = Callable[[str, str, str], str | None]
-"""(username, realm, algorithm) -> HA1 in lower-case hex, or None for a user there is not."""
+
+class Account(msgspec.Struct, frozen=True):
+    """A user as whoever keeps the users calls it, and what its digests are made of."""
+
+    name: str
+    ha1: str
+    """In lower-case hex, for the user name of the request."""
+
+    def __repr__(self) -> str:
+        """Never shows HA1, which is as good as the password."""
+        return f"Account({self.name!r})"
+
+
+AccountLookup = Callable[[Request, str, str, str], Account | None]
+"""(request, username, realm, algorithm) -> the account, or None for a user there is not."""
 
 
 def _hash(algorithm: str, text: str) -> str:
@@ -76,10 +89,10 @@ class Outcome(StrEnum):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """The outcome, and who it was when accepted."""
+    """The outcome, and whose account it was when accepted."""
 
     outcome: Outcome
-    username: str | None = None
+    account: str | None = None
     realm: str = ""
 
 
@@ -94,7 +107,7 @@ class Authenticator:
     def __init__(
         self,
         realm: str | Callable[[Request], str],
-        lookup: Ha1Lookup,
+        lookup: AccountLookup,
         secret: bytes,
         *,
         nonce_lifetime_s: float = 300.0,
@@ -172,9 +185,11 @@ class Authenticator:
             nc, cnonce = "00000001", ""
         if algorithm is None or (qop is not None and (qop != "auth" or not cnonce)) or len(nc) != 8:
             return refused
-        known = self._lookup(username, realm, algorithm)
+        known = self._lookup(request, username, realm, algorithm)
         # An unknown user costs the same work and gets the same answer as a wrong password.
-        expected = digest_response(known or self._dummy[algorithm], request.method, uri, nonce, algorithm, qop=qop, nc=nc, cnonce=cnonce)
+        expected = digest_response(
+            known.ha1 if known is not None else self._dummy[algorithm], request.method, uri, nonce, algorithm, qop=qop, nc=nc, cnonce=cnonce
+        )
         right = hmac.compare_digest(expected.encode(), (credentials.get("response") or "").lower().encode())
         if known is None or not right or not _same_resource(uri, request.uri):
             return refused
@@ -185,7 +200,7 @@ class Authenticator:
         serial = self._serial_if_fresh(nonce, realm, now)
         if serial is None or not self._count(nonce, serial, count):
             return Verdict(Outcome.STALE, realm=realm)
-        return Verdict(Outcome.ACCEPTED, username, realm)
+        return Verdict(Outcome.ACCEPTED, known.name, realm)
 
     # --- nonces: base64url(time in ms, serial, HMAC over both and the realm)
 

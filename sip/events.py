@@ -27,7 +27,7 @@ class IncomingInvite(msgspec.Struct, frozen=True):
     offer: bytes | None
     """The SDP offer; None when the caller wants ours in the 2xx (RFC 3261 §13.2.1)."""
     authenticated_as: str | None
-    """`username@realm` proved by digest; None for a trunk known by its address."""
+    """The account that was proved by digest; None for a trunk known by its address."""
     source: str
     """What `classify` called it: "trunk" or "challenge"."""
 

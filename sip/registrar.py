@@ -160,6 +160,10 @@ class Registrar:
         found = [slot.binding for slot in self._slots.get(aor, ()) if slot.binding.expires_at > now]
         return sorted(found, key=lambda binding: (-binding.q, -binding.expires_at, str(binding.contact)))
 
+    def is_bound_from(self, aor: str, host: str) -> bool:
+        """Whether a contact of the address of record was registered from this host."""
+        return any(slot.binding.flow.remote[0] == host for slot in self._slots.get(aor, ()))
+
     def restore(self, bindings: Iterable[Binding], now: float) -> None:
         """Take bindings back after a restart; those past their time are left out, nothing is emitted."""
         for binding in bindings:

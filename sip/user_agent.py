@@ -69,7 +69,7 @@ class UserAgentConfig(msgspec.Struct, frozen=True):
     registrar: Registrar | None = None
     """None: REGISTER is answered 405."""
     serves: Callable[[str | None], bool] = _everybody
-    """Whether a user (user@realm) can be served at the moment; if not, REGISTER is answered 503 with Retry-After."""
+    """Whether an account can be served at the moment; if not, REGISTER is answered 503 with Retry-After."""
     overload: OverloadPolicy = OverloadPolicy()
     limits: Limits = DEFAULT_LIMITS
     info_types: frozenset[str] = INFO_TYPES
@@ -618,10 +618,10 @@ class UserAgent:
         transaction.respond(response, now)
 
     def _authenticate(self, authenticator: Authenticator, request: Request, flow: Flow, now: float) -> str | None:
-        """Returns: user@realm, or None after the request has been answered 401 or 403 without state."""
+        """Returns: the account, or None after the request has been answered 401 or 403 without state."""
         verdict = authenticator.verify(request, now)
         if verdict.outcome is Outcome.ACCEPTED:
-            return f"{verdict.username}@{verdict.realm}"
+            return verdict.account
         self.counters[f"digest_{verdict.outcome.value}"] += 1
         # Wrong credentials get a new challenge, the same for a wrong password and for a user there is not.
         headers = authenticator.challenge_headers(request, now, stale=verdict.outcome is Outcome.STALE)

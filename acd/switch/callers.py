@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from acd.core.ids import TenantId
-from acd.directory import Directory
+from acd.directory import Directory, Nobodys
 from acd.numbers import normalise
 from acd.service import TrunkLine
 from sip.errors import ParseError
@@ -25,19 +25,32 @@ class Arrival(NamedTuple):
     """It came to the Contact that we registered and nobody can guess."""
 
 
-def arrival(directory: Directory, request: Request, flow: Flow) -> Arrival | None:
-    """The trunk by the Contact we registered, else by where the request comes from; None: no trunk of ours.
+def arrival(directory: Directory, request: Request, flow: Flow) -> Arrival | Nobodys | None:
+    """The trunk by the Contact we registered, else by where the request comes from, whatever its From.
 
     A registrar puts our Contact into the Request-URI (RFC 3261 §16.5), so the number that was called stands in P-Called-Party-ID or To.
+
+    Returns: None: no trunk of ours; NOBODYS: of several tenants' source, for a number that is none of theirs.
     """
     user = request.uri.user or ""
     registered = directory.trunk_registered_as(user)
     if registered is not None:
         return Arrival(*registered, _meant(request), by_contact=True)
-    # A carrier that calls us by the name of the account has the number where it stands with a Contact too.
-    called = _meant(request) if directory.is_account(user) else normalise(user)
+
+    def called(line: TrunkLine) -> str:
+        # A carrier that calls us by the name of the account has the number where it stands with a Contact too.
+        return _meant(request) if _is_account(line, user) else normalise(user)
+
     found = directory.trunk_from(flow.remote[0], called)
-    return Arrival(*found, called, by_contact=False) if found is not None else None
+    if found is None or isinstance(found, Nobodys):
+        return found
+    return Arrival(*found, called(found[1]), by_contact=False)
+
+
+def _is_account(line: TrunkLine, user: str) -> bool:
+    """Whether this is our name at the trunk's carrier. Of that trunk only: a tenant's account names mean nothing for others' calls."""
+    registration = line.registration
+    return registration is not None and bool(user) and user in {registration.username, registration.auth_username}
 
 
 def _meant(request: Request) -> str:

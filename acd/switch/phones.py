@@ -14,12 +14,12 @@ from acd.core import inputs
 from acd.core.ids import AgentId, TenantId
 from acd.core.inputs import Input
 from acd.core.state import Binding as KnownBinding
-from acd.directory import Directory
+from acd.directory import Directory, Nobodys, device_aor
 from acd.switch.addresses import LocalAddresses
 from acd.switch.callers import arrival
 from acd.switch.sip_port import SipPort
 from sip import events as sip_events
-from sip.digest import Authenticator
+from sip.digest import Account, Authenticator
 from sip.flow import Flow, HostPort
 from sip.message import Request
 from sip.overload import OverloadPolicy
@@ -36,11 +36,6 @@ class _Way(msgspec.Struct, frozen=True):
     call_id: str
     cseq: int
     q: float
-
-
-def device_aor(tenant: TenantId, username: str) -> str:
-    """The address of record of a device: user names are unique over all tenants, the domain says whose it is."""
-    return f"{username}@{tenant}"
 
 
 class Phones:
@@ -70,7 +65,7 @@ class Phones:
         config = UserAgentConfig(
             advertise=self._advertise,
             classify=self._classify,
-            authenticator=Authenticator(settings.realm, self._ha1, digest_secret),
+            authenticator=Authenticator(settings.realm, self._account, digest_secret),
             registrar=self.registrar,
             serves=self._serves,
             session_timer=SessionTimerPolicy(settings.session_refresh_s) if settings.session_refresh_s else None,
@@ -82,38 +77,58 @@ class Phones:
         return self._addresses.reaching(flow.remote[0]), flow.local[1]
 
     def _classify(self, request: Request, flow: Flow) -> Literal["trunk", "challenge", "reject"]:
-        """A known user name must prove itself wherever it comes from; a trunk is known by its address, or by the Contact that
-        only its carrier knows; all others are challenged.
+        """What comes from a trunk's source is a trunk call, whatever its From: no tenant's device names are looked at for another's calls.
 
-        So nobody learns from the answer whether a user exists.
+        A tenant's own phone that has registered from there goes on proving itself. All others are challenged, so nobody learns from the
+        answer whether a user exists.
         """
         found = arrival(self._directory, request, flow)
-        if found is not None and found.by_contact:
-            return "trunk"
-        if found is None or self._directory.device(request.from_.uri.user or "") is not None:
+        if found is None:
             return "challenge"
-        return "trunk"
+        if not isinstance(found, Nobodys) and found.by_contact:
+            return "trunk"
+        return "challenge" if self._is_phone(request, flow) else "trunk"
 
-    def _ha1(self, username: str, _realm: str, algorithm: str) -> str | None:
-        found = self._directory.device(username)
+    def _is_phone(self, request: Request, flow: Flow) -> bool:
+        """Whether a device of a tenant whose source this is has registered from this host under the name that stands in From."""
+        host, user = flow.remote[0], request.from_.uri.user or ""
+        return any(
+            self.registrar.is_bound_from(device_aor(tenant, user), host)
+            for tenant in self._directory.tenants_at(host)
+            if self._directory.device(tenant, user) is not None
+        )
+
+    def _account(self, request: Request, login: str, _realm: str, algorithm: str) -> Account | None:
+        """Who proves itself by `login`, and what its digest must be made of; the account's name is the device's address of record."""
+        speaks_for = request.to if request.method == "REGISTER" else request.from_
+        found = self._directory.account(login, speaks_for.uri.host or "")
         if found is None:
             return None
-        return found[1].ha1_sha256 if algorithm == "SHA-256" else found[1].ha1_md5
+        tenant, device, is_long = found
+        if algorithm == "SHA-256":
+            digest = device.long_sha256 if is_long else device.ha1_sha256
+        else:
+            digest = device.long_md5 if is_long else device.ha1_md5
+        return None if digest is None else Account(device_aor(tenant, device.username), digest)
 
     def _canonical_aor(self, uri: Uri, authenticated_as: str | None) -> str | None:
-        username = (authenticated_as or "").rpartition("@")[0]
-        found = self._directory.device(username)
-        if found is None or uri.user != username:
+        found = self._directory.device_at(authenticated_as or "")
+        if found is None:
             return None
-        return device_aor(found[0], username)
+        tenant, device = found
+        domain = self._directory.setups[tenant].domain
+        spoken_of = self._directory.tenant_of_domain(uri.host or "")
+        if uri.user not in {device.username, f"{device.username}@{domain}"} or spoken_of not in {None, tenant}:
+            return None
+        return device_aor(tenant, device.username)
 
     def _serves(self, authenticated_as: str | None) -> bool:
         """A registration that the exchange does not hear of would be lost: the phone is told to come again soon."""
-        found = self._directory.device((authenticated_as or "").rpartition("@")[0])
+        found = self._directory.device_at(authenticated_as or "")
         return found is None or found[0] not in self._directory.suspended
 
     def _registered(self, event: sip_events.Registered) -> None:
-        found = self._directory.device(event.aor.rpartition("@")[0])
+        found = self._directory.device_at(event.aor)
         if found is not None:
             way = _Way(event.flow, event.call_id, event.cseq, event.q)
             fact = inputs.DeviceRegistered(
@@ -126,7 +141,7 @@ class Phones:
             self._report(found[0], fact)
 
     def _unregistered(self, event: sip_events.Unregistered) -> None:
-        found = self._directory.device(event.aor.rpartition("@")[0])
+        found = self._directory.device_at(event.aor)
         if found is not None:
             why: Literal["expired", "removed"] = "expired" if event.why == "expired" else "removed"
             self._report(found[0], inputs.DeviceUnregistered(agent=found[1].agent, contact=str(event.contact), why=why))

@@ -24,16 +24,15 @@ from acd.core import effects as do
 from acd.core import inputs
 from acd.core.ids import AgentId, CallId, LegId, PlayId, RecordingId, TenantId, TrunkId
 from acd.core.inputs import Input
-from acd.directory import Directory
+from acd.directory import Directory, Nobodys, device_aor
 from acd.errors import PriceRefused
-from acd.numbers import calling_number, normalise
+from acd.numbers import calling_number, may_be_shown, normalise
 from acd.service import Lookup, ScreenContext, ScreenPop, TrunkLine
 from acd.switch import causes, media_plan
 from acd.switch.addresses import LocalAddresses, host_port
 from acd.switch.callers import arrival
 from acd.switch.legs import Phase, Recording, SwitchLeg
 from acd.switch.lines import credentials
-from acd.switch.phones import device_aor
 from acd.switch.relocation import Relocation
 from acd.switch.sip_port import SipPort
 from media import control
@@ -343,7 +342,8 @@ class Switch:
         caller, shown = effect.calling or "anonymous", ""
         if not self._directory.is_internal(leg.tenant, effect.trunk):
             # A carrier lets us show our own numbers; whose call it is goes beside it, as with a forwarded one.
-            caller, shown = line.caller_id or "anonymous", effect.calling or ""
+            caller = self._directory.caller_id(leg.tenant, line.id, line.caller_id) or "anonymous"
+            shown = effect.calling if effect.calling and may_be_shown(effect.calling) else ""
         domain = self._domain(line)
         headers = [("P-Asserted-Identity", f"<sip:{shown}@{domain}>")] if shown else []
         headers += AUTO_ANSWER if effect.auto_answer else ()
@@ -353,10 +353,10 @@ class Switch:
         line = self._priced_line(leg, effect.trunk, effect.number)
         if line is None:
             return
-        caller = effect.caller_id or line.caller_id or "anonymous"
+        caller = self._directory.caller_id(leg.tenant, line.id, effect.caller_id, line.caller_id) or "anonymous"
         domain = self._domain(line)
         headers = []
-        if effect.forwarded_from:
+        if effect.forwarded_from and may_be_shown(effect.forwarded_from):
             # § 120 TKG: a forwarded call may show its caller; RFC 5806 says for whom it was meant.
             headers = [
                 ("P-Asserted-Identity", f"<sip:{effect.forwarded_from}@{domain}>"),
@@ -640,11 +640,15 @@ class Switch:
         call = self.mint_call()
         source: tuple[TenantId, TrunkLine | None, AgentId | None] | None = None
         if event.authenticated_as is not None:
-            found = self._directory.device(event.authenticated_as.partition("@")[0])
+            found = self._directory.device_at(event.authenticated_as)
             if found is not None:
                 source = (found[0], None, found[1].agent)
         else:
             came = arrival(self._directory, request, event.flow)
+            if isinstance(came, Nobodys):
+                self.counters["invites_to_nobodys_number"] += 1
+                self.sip.reject(event.session, 404)
+                return
             if came is not None:
                 source, called = (came.tenant, came.line, None), came.called
         if source is None:

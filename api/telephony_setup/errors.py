@@ -22,10 +22,10 @@ class Exists(Conflict):
 
 
 class DeviceNameTaken(Conflict):
-    """A device user name is unique over the whole installation."""
+    """A device user name is unique in its tenant; what other tenants call theirs is nobody's business."""
 
     def __init__(self, username: str) -> None:
-        super().__init__(f"The device user name {username} is taken.")
+        super().__init__(f"Another agent's device has the user name {username}.")
 
 
 class StillInUse(Conflict):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import String
+from sqlalchemy import Boolean, String, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from api.kit.columns import ControlBase, Document, TenantBase, UtcDateTime
@@ -70,6 +70,11 @@ class DeviceRow(TenantBase):
     """The digests hold for this realm only."""
     ha1_md5: Mapped[str] = mapped_column(String(32))
     ha1_sha256: Mapped[str] = mapped_column(String(64))
+    bare: Mapped[bool] = mapped_column(Boolean, server_default=true())
+    """The name alone is this device's; else it needs the tenant's domain, since another tenant had the name before."""
+    long_md5: Mapped[str | None] = mapped_column(String(255))
+    """Of the user name `username@domain`; None: the password is older than the domain."""
+    long_sha256: Mapped[str | None] = mapped_column(String(255))
     changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
@@ -91,7 +96,7 @@ class AuditRow(TenantBase):
 
 
 class DeviceName(ControlBase):
-    """Device user names of the whole installation, so that a phone needs no domain."""
+    """Device user names that need no domain: the first device of a name has it bare."""
 
     __tablename__ = "device_name"
 

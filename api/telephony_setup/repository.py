@@ -68,6 +68,10 @@ async def devices(session: AsyncSession) -> Sequence[DeviceRow]:
     return (await session.scalars(select(DeviceRow).order_by(DeviceRow.agent))).all()
 
 
+async def device_of_name(session: AsyncSession, username: str) -> DeviceRow | None:
+    return await session.scalar(select(DeviceRow).where(DeviceRow.username == username))
+
+
 async def audit(session: AsyncSession, page: Cut, kind: str | None, subject: str | None) -> Sequence[AuditRow]:
     statement = select(AuditRow)
     if kind is not None:

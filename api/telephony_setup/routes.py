@@ -10,12 +10,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Path, Query, Response, status
 from pydantic import BaseModel, Field, create_model
 
+from api.assignments import held
 from api.errors import Conflict, NotFound, Outdated, Place, Unprocessable, responses
 from api.identity import EVERYBODY, Access, ForAdmins, ForSupervisors, Requires, Role
 from api.kit.paging import Page, Paged, paged
 from api.kit.schema import Given
 from api.telephony_setup import schemas, service
-from api.telephony_setup.models import Row
+from api.telephony_setup.models import DeviceRow, Row
+from api.telephony_setup.rules import long_name
 
 router = APIRouter(prefix="/api/v1", tags=["telephony setup"])
 
@@ -135,7 +137,7 @@ def _add(kind: Kind) -> None:
     if kind.name != "agent":
         route(path, "POST", "create", create, f"Add a {kind.name}", response_model=told, status_code=201, responses=responses(Conflict))
     route(item, "GET", "get", get, f"One {kind.name}", response_model=told, responses=missing)
-    route(item, "PUT", "replace", replace, f"Replace a {kind.name}", response_model=told, responses=responses(NotFound, Outdated))
+    route(item, "PUT", "replace", replace, f"Replace a {kind.name}", response_model=told, responses=responses(NotFound, Conflict, Outdated))
     route(
         item,
         "DELETE",
@@ -188,15 +190,22 @@ async def create_agent(access: ForAdmins, given: schemas.AgentGiven, response: R
     device, password = await service.set_device(by, given.id, given.device_username, given.device_password)
     await service.take_effect(by)
     response.headers["Location"] = f"/api/v1/agents/{given.id}"
-    told = schemas.DeviceTold(agent=given.id, username=device.username, realm=device.realm, domain=device.realm, password=password)
-    return AgentCreated(**_told(row, response), device=told)
+    return AgentCreated(**_told(row, response), device=_told_device(access, device, password))
+
+
+def _told_device(access: Access, device: DeviceRow, password: str | None = None) -> schemas.DeviceTold:
+    domain = held(access.house, access.tenant).domain
+    login = long_name(device.username, domain) if device.long_md5 is not None else device.username
+    return schemas.DeviceTold(
+        agent=device.agent, username=device.username, login=login, realm=device.realm, domain=domain, password=password
+    )
 
 
 @router.get("/agents/{key}/device", operation_id="getDevice", responses=responses(NotFound))
 async def get_device(access: ForAdmins, key: Key) -> schemas.DeviceTold:
     """User name and realm of the agent's device; the password is kept nowhere."""
     device = await service.device(access.session, key)
-    return schemas.DeviceTold(agent=key, username=device.username, realm=device.realm, domain=device.realm)
+    return _told_device(access, device)
 
 
 @router.put("/agents/{key}/device", operation_id="setDevice", responses=responses(NotFound, Conflict))
@@ -205,7 +214,7 @@ async def set_device(access: ForAdmins, key: Key, given: schemas.DeviceGiven) ->
     by = author(access)
     device, password = await service.set_device(by, key, given.username, given.password)
     await service.take_effect(by)
-    return schemas.DeviceTold(agent=key, username=device.username, realm=device.realm, domain=device.realm, password=password)
+    return _told_device(access, device, password)
 
 
 # ---------------------------------------------------------------------- the rest

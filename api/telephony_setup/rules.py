@@ -113,12 +113,29 @@ def _overlaps(trunks: Sequence[TrunkLine]) -> Iterator[str]:
                 yield f"trunks {one} and {other} both take calls from {network if network.prefixlen >= second.prefixlen else second}"
 
 
-def digests(agent: AgentId, username: str, realm: str, password: str) -> Device:
-    """HA1 = H(username ":" realm ":" password), by MD5 and by SHA-256 (RFC 7616 §3.4.2); all that is kept of the password."""
-    secret = f"{username}:{realm}:{password}".encode()
+def long_name(username: str, domain: str) -> str:
+    """What a device proves itself by under whatever domain: its name and its tenant's."""
+    return f"{username}@{domain}"
+
+
+def digests(agent: AgentId, username: str, realm: str, password: str, domain: str, *, bare: bool) -> Device:
+    """HA1 = H(username ":" realm ":" password), by MD5 and by SHA-256 (RFC 7616 §3.4.2), of the short name and of the long one.
+
+    That is all that is kept of the password.
+    """
+    short_md5, short_sha256 = _ha1(username, realm, password)
+    long_md5, long_sha256 = _ha1(long_name(username, domain), realm, password)
     return Device(
         agent=agent,
         username=username,
-        ha1_md5=hashlib.md5(secret, usedforsecurity=False).hexdigest(),
-        ha1_sha256=hashlib.sha256(secret).hexdigest(),
+        ha1_md5=short_md5,
+        ha1_sha256=short_sha256,
+        bare=bare,
+        long_md5=long_md5,
+        long_sha256=long_sha256,
     )
+
+
+def _ha1(username: str, realm: str, password: str) -> tuple[str, str]:
+    secret = f"{username}:{realm}:{password}".encode()
+    return hashlib.md5(secret, usedforsecurity=False).hexdigest(), hashlib.sha256(secret).hexdigest()

@@ -236,8 +236,14 @@ class DeviceTold(Told):
 
     agent: str
     username: str
+    login: str = Field(
+        description="User name to log in with (authentication name), `user@domain`: it holds whatever domain the phone says. "
+        "One whose password is older than the tenant's domain has only the short form."
+    )
     realm: str
-    domain: str
+    domain: str = Field(
+        description="The tenant's telephony domain. A phone that registers as `username@domain` may log in by the user name alone."
+    )
     password: str | None = None
     """Only in the answer that sets it."""
 

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from acd.core.ids import AgentId, TenantId
 from acd.service import Device, TenantSetup
+from api import assignments
 from api.billing import plan_documents
 from api.db import Databases, Unit
 from api.house import House
@@ -44,7 +45,7 @@ class Author:
 
 
 async def setup_of(session: AsyncSession, tenant: TenantId, realm: str) -> TenantSetup:
-    """The tenant's whole setup as it stands in this transaction."""
+    """The tenant's whole setup as it stands in this transaction, without what the platform says of it."""
     return (await _read(session, tenant, realm)).setup()
 
 
@@ -56,7 +57,15 @@ async def _read(session: AsyncSession, tenant: TenantId, realm: str) -> Draft:
 
 
 def _device(row: DeviceRow) -> Device:
-    return Device(agent=AgentId(row.agent), username=row.username, ha1_md5=row.ha1_md5, ha1_sha256=row.ha1_sha256)
+    return Device(
+        agent=AgentId(row.agent),
+        username=row.username,
+        ha1_md5=row.ha1_md5,
+        ha1_sha256=row.ha1_sha256,
+        bare=row.bare,
+        long_md5=row.long_md5,
+        long_sha256=row.long_sha256,
+    )
 
 
 async def some(session: AsyncSession, kind: str, page: Cut) -> Sequence[Row]:
@@ -141,6 +150,7 @@ async def create(author: Author, kind: str, key: str, document: dict[str, Any]) 
     await hold(author)
     if await repository.get(author.session, kind, key) is not None:
         raise Exists(kind, key)
+    await _claim(author, kind, None, document)
     row = repository.TABLES[kind](id=key, version=1, document=document, changed_at=author.now)
     author.session.add(row)
     await author.session.flush()
@@ -161,6 +171,7 @@ async def replace(author: Author, kind: str, key: str, document: dict[str, Any],
     before = row.document
     if before == document:
         return row
+    await _claim(author, kind, before, document)
     row.version += 1
     row.document = document
     row.changed_at = author.now
@@ -179,6 +190,7 @@ async def delete(author: Author, kind: str, key: str, if_version: int | None) ->
     row = await one(author.session, kind, key, anew=True)
     if if_version is not None and row.version != if_version:
         raise VersionPassed(kind, key, row.version)
+    await _claim(author, kind, row.document, None)
     await author.session.delete(row)
     if kind == "agent":
         device = await repository.device(author.session, key)
@@ -189,6 +201,13 @@ async def delete(author: Author, kind: str, key: str, if_version: int | None) ->
     await author.session.flush()
     _change(author, lambda known: known.drop(kind, key))
     _audit(author, "deleted", kind, key, row.version, row.document, None)
+
+
+async def _claim(author: Author, kind: str, before: dict[str, Any] | None, after: dict[str, Any] | None) -> None:
+    """Take of the platform what the document needs, and give back what it needs no more."""
+    needed, needs = assignments.wanted(kind, before), assignments.wanted(kind, after)
+    if needed != needs or not assignments.has(author.house, author.tenant, needs):  # what was withdrawn is asked for again
+        await assignments.claim(author.unit, author.house, author.tenant, needed, needs, author.now)
 
 
 async def take_effect(author: Author, *, deleting: bool = False, tariffs: bool = False) -> None:
@@ -209,12 +228,29 @@ async def take_effect(author: Author, *, deleting: bool = False, tariffs: bool =
         draft = await _read(author.session, author.tenant, author.house.settings.sip.realm)
     if tariffs:
         draft = draft.with_plans(await plan_documents(author.session))
-    setup = draft.setup()
+    setup = _with_assigned(author, draft)
     problems = rules.problems(setup, before)
     if problems:
         raise StillInUse(problems) if deleting else Contradiction(problems)
     author.unit.draft = _Checked(draft, setup)
     author.unit.then(lambda: author.house.voice.configure(setup))
+
+
+def _with_assigned(author: Author, draft: Draft) -> TenantSetup:
+    return assignments.with_assigned(draft.setup(), assignments.held(author.house, author.tenant))
+
+
+async def refresh(house: House, tenant: TenantId, now: datetime) -> None:
+    """What the platform says of an open tenant was changed: let it take effect, whatever else may be wrong with the configuration."""
+    if tenant not in house.assigned:
+        return
+    async with house.databases.unit(tenant) as unit:
+        author = Author(unit, house, tenant, "operator", now)
+        await hold(author)
+        draft = unit.draft.draft if isinstance(unit.draft, _Checked) else await _read(unit.session, tenant, house.settings.sip.realm)
+        setup = _with_assigned(author, draft)
+        unit.draft = _Checked(draft, setup)
+        unit.then(lambda: house.voice.configure(setup))
 
 
 async def general(author: Author, document: dict[str, Any], if_version: int | None) -> Row:
@@ -274,12 +310,14 @@ async def set_device(author: Author, agent: str, username: str | None, password:
     old = row.username if row is not None else None
     username = username or old or f"{author.tenant}-{agent}"
     password = password or drawn_password()
-    realm = author.house.settings.sip.realm
-    if username != old:
-        await _reserve(author, username, agent)
-        if old is not None:
-            author.unit.then(lambda: _free(author.house.databases, old, author.tenant))
-    values = rules.digests(AgentId(agent), username, realm, password)
+    realm, domain = author.house.settings.sip.realm, assignments.held(author.house, author.tenant).domain
+    namesake = await repository.device_of_name(author.session, username)
+    if namesake is not None and namesake.agent != agent:
+        raise DeviceNameTaken(username)
+    bare = row.bare if row is not None and username == old else await _reserve(author, username, agent)
+    if old is not None and username != old:
+        author.unit.then(lambda: _free(author.house.databases, old, author.tenant))
+    values = rules.digests(AgentId(agent), username, realm, password, domain, bare=bare)
     if row is None:
         row = DeviceRow(agent=agent)
         author.session.add(row)
@@ -287,6 +325,9 @@ async def set_device(author: Author, agent: str, username: str | None, password:
     row.realm = realm
     row.ha1_md5 = values.ha1_md5
     row.ha1_sha256 = values.ha1_sha256
+    row.bare = values.bare
+    row.long_md5 = values.long_md5
+    row.long_sha256 = values.long_sha256
     row.changed_at = author.now
     await author.session.flush()
     _change(author, lambda known: known.equip(values))
@@ -294,21 +335,27 @@ async def set_device(author: Author, agent: str, username: str | None, password:
     return row, password
 
 
-async def _reserve(author: Author, username: str, agent: str) -> None:
-    """Take the name for the installation, in the control database; it is freed again when the tenant's transaction fails."""
+async def _reserve(author: Author, username: str, agent: str) -> bool:
+    """Take the bare name for the installation, in the control database, if nobody has it; it is freed again when the tenant's transaction
+    fails.
+
+    Returns: whether it is this device's; if not, the device is known by its tenant's domain, and nobody is told.
+    """
     databases = author.house.databases
     try:
         async with databases.unit(None) as control:
             holder = await repository.device_name(control.session, username)
-            if holder is not None and (holder.tenant, holder.agent) != (author.tenant, agent):
-                raise DeviceNameTaken(username)
-            if holder is not None:
-                return
+            if holder is not None and holder.tenant != author.tenant:
+                return False
+            if holder is not None:  # of an agent of ours whose device has another name by now
+                holder.agent = agent
+                return True
             control.session.add(DeviceName(username=username, tenant=author.tenant, agent=agent))
             await control.session.flush()
     except IntegrityError:
-        raise DeviceNameTaken(username) from None
+        return False
     author.unit.otherwise(lambda: _free(databases, username, author.tenant))
+    return True
 
 
 async def _free(databases: Databases, username: str, tenant: TenantId) -> None:

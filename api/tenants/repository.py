@@ -25,4 +25,5 @@ async def ids(session: AsyncSession) -> set[str]:
 
 
 async def active(session: AsyncSession) -> Sequence[Tenant]:
-    return (await session.scalars(select(Tenant).where(Tenant.state == "active").order_by(Tenant.id))).all()
+    """The oldest first: where two want one thing, it had it before."""
+    return (await session.scalars(select(Tenant).where(Tenant.state == "active").order_by(Tenant.created_at, Tenant.id))).all()

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, status
 
 from acd.core.ids import TenantId
+from api.assignments import held
 from api.errors import Conflict, NotFound, Unavailable, responses
 from api.house import House
 from api.identity import ForOperators, Passwords
@@ -39,7 +40,8 @@ async def create_tenant(request: Request, access: ForOperators, given: TenantGiv
     assert isinstance(passwords, Passwords)
     created, drawn = await service.create_tenant(access.unit, access.house, passwords, given, access.now)
     admin = AdminTold(username=given.admin.username, password=drawn)
-    return TenantCreated(**TenantTold.model_validate(created).model_dump(), admin=admin)
+    domain = held(access.house, TenantId(created.id)).domain
+    return TenantCreated(**TenantTold.model_validate(created).model_dump(), telephony_domain=domain, admin=admin)
 
 
 @router.get("/{tenant}", operation_id="getTenant", responses=responses(NotFound))

@@ -13,6 +13,15 @@ from api.kit.schema import Given, Name, Told
 TenantName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 
 
+TelephonyDomain = Annotated[
+    str,
+    StringConstraints(
+        to_lower=True, max_length=253, pattern=r"^([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$"
+    ),
+]
+"""A host name of two labels at least (RFC 1123 §2.1); it need not be in the DNS."""
+
+
 class AdminGiven(Given):
     """The tenant's first administrator."""
 
@@ -28,6 +37,9 @@ class TenantGiven(Given):
     id: TenantName
     name: Name
     language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")] = "de"
+    telephony_domain: TelephonyDomain | None = Field(
+        default=None, description="What phones of this tenant say behind the `@`; null: its name under the realm. It cannot be changed."
+    )
     admin: AdminGiven = AdminGiven()
 
 
@@ -47,4 +59,5 @@ class AdminTold(Told):
 
 
 class TenantCreated(TenantTold):
+    telephony_domain: str
     admin: AdminTold

@@ -13,6 +13,7 @@ from acd.core.engine import UnknownName
 from acd.core.ids import TenantId
 from acd.errors import JournalStopped
 from acd.outage import outage_of
+from api import assignments
 from api.db import Unit, drop_database, tenant_directory, tenant_url
 from api.house import Failure, House
 from api.identity import Passwords, UserGiven, create_user
@@ -162,6 +163,7 @@ async def _try_again(house: House, tenant: TenantId) -> None:
 
 async def _close(house: House, tenant: TenantId, *, for_good: bool = False) -> None:
     house.known_setups.pop(tenant, None)
+    house.assigned.pop(tenant, None)
     try:
         await house.voice.close_tenant(tenant, for_good=for_good)
     except UnknownName:  # what was not opened is known only if its setup could be read
@@ -187,6 +189,7 @@ async def create_tenant(unit: Unit, house: House, passwords: Passwords, given: T
     except TenantInUse as error:
         raise TenantElsewhere(str(error)) from error
     unit.otherwise(lambda: _undo(house, tenant))
+    await assignments.begin(house, tenant, given.telephony_domain)
     async with house.databases.unit(tenant) as inside:
         admin = UserGiven(id=given.admin.username, name=given.admin.name, role="admin", password=given.admin.password)
         _, drawn = await create_user(inside.session, passwords, admin, now)
@@ -221,6 +224,7 @@ async def close_tenant(unit: Unit, house: House, tenant: str, now: datetime) -> 
         async with house.opening_locks[known]:
             house.failed.pop(known, None)
             await _close(house, known, for_good=True)
+            await assignments.end(house, known, for_good=True)
 
     unit.then(end)
 
@@ -228,6 +232,8 @@ async def close_tenant(unit: Unit, house: House, tenant: str, now: datetime) -> 
 async def _open_voice(house: House, tenant: TenantId) -> None:
     async with house.databases.unit(tenant) as unit:
         setup = await setup_of(unit.session, tenant, house.settings.sip.realm)
+    await assignments.admit(house, setup, house.clock())
+    setup = assignments.with_assigned(setup, assignments.held(house, tenant))
     await house.voice.open_tenant(setup, house.databases.tenant(tenant), tenant_directory(house.settings, tenant))
 
 
@@ -238,6 +244,7 @@ async def _undo(house: House, tenant: TenantId) -> None:
     except Exception as error:
         log.info("< tenant %s was not open yet: %s", tenant, error)
     house.known_setups.pop(tenant, None)
+    await assignments.end(house, tenant, for_good=False)
     await house.databases.close_tenant(tenant)
     for file in tenant_directory(house.settings, tenant).glob("journal*"):
         file.unlink()

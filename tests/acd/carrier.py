@@ -7,9 +7,10 @@ import msgspec
 
 from load.phone_bank import PhoneBank, new_id
 from load.phones import PhoneCall, SyntheticPhone
-from sip.digest import Authenticator, ha1
+from sip.digest import Account, Authenticator, ha1
 from sip.events import Registered, Unregistered
 from sip.headers.name_addr import NameAddr
+from sip.message import Request
 from sip.registrar import Binding, Registrar, RegistrarPolicy
 from sip.uri import Uri
 from tests.ports import HOST
@@ -30,7 +31,7 @@ class Carrier(PhoneBank):
         self.user_agent.config = msgspec.structs.replace(
             self.user_agent.config,
             classify=lambda _request, _flow: "challenge" if challenges_calls else "trunk",
-            authenticator=Authenticator(REALM, self._ha1, b"sixteen octets !"),
+            authenticator=Authenticator(REALM, self._account, b"sixteen octets !"),
             registrar=self.registrar,
         )
         self.registrar.attach(self.user_agent.timers, self._emit)
@@ -38,9 +39,9 @@ class Carrier(PhoneBank):
     def _emit(self, event):
         self.history.append(event)
 
-    def _ha1(self, username: str, realm: str, algorithm: str) -> str | None:
+    def _account(self, _request: Request, username: str, realm: str, algorithm: str) -> Account | None:
         password = self.accounts.get(username)
-        return ha1(username, realm, password, algorithm) if password is not None else None
+        return Account(username, ha1(username, realm, password, algorithm)) if password is not None else None
 
     def _canonical(self, uri: Uri, _authenticated_as: str | None) -> str | None:
         return None if self.is_barred else uri.user

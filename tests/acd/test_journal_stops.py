@@ -29,7 +29,7 @@ OTHER = TenantId("other")
 
 
 def other() -> TenantSetup:
-    """A second tenant: 701 rings carl."""
+    """A second tenant with a source of its own: 701 rings carl."""
     carl = agent("carl", "21")
     return TenantSetup(
         configuration=conf.TenantConfiguration(
@@ -39,7 +39,7 @@ def other() -> TenantSetup:
             trunks=(conf.Trunk(id=TrunkId("line"), name="Line", outbound=False),),
         ),
         devices=(device("carl"),),
-        trunks=(TrunkLine(id=TrunkId("line"), peer="", sources=("127.0.0.0/8",), probe_every_s=0),),
+        trunks=(TrunkLine(id=TrunkId("line"), peer="", sources=("127.200.0.0/16",), probe_every_s=0),),
     )
 
 
@@ -63,7 +63,7 @@ async def test_a_full_disk_ends_the_calls_of_its_tenant_and_nobody_elses(tmp_pat
         async with other_database(tmp_path) as database, running(tmp_path) as service:
             await service.voice.open_tenant(other(), database, tmp_path / "other")
             anna, carl = await ready(service, "anna"), await service.phone("carl")
-            caller, other_caller = await service.caller(), await service.caller("+498977777")
+            caller, other_caller = await service.caller(), await service.caller("+498977777", "127.200.0.1")
             talking, elsewhere = await caller.call("601"), await other_caller.call("701")
             at_anna, at_carl = await anna.incoming(), await carl.incoming()
             await at_anna.answer()
@@ -84,7 +84,7 @@ async def test_a_full_disk_ends_the_calls_of_its_tenant_and_nobody_elses(tmp_pat
             assert told in caplog.text
 
             assert elsewhere.is_up
-            again = await (await service.caller("+498966666")).call("701")
+            again = await (await service.caller("+498966666", "127.200.0.1")).call("701")
             with pytest.raises(CallFailed, match="486"):  # carl is in a call: the other tenant decides as ever
                 await again.answered()
             elsewhere.hang_up()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from acd.numbers import calling_number, normalise
+from acd.numbers import calling_number, is_private, may_be_shown, normalise
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,29 @@ def test_a_number_as_dialled_in_germany_is_normalised(dialled, expected):
 @pytest.mark.parametrize("user", [None, "", "anonymous", "Anonymous", "unavailable"])
 def test_a_withheld_number_is_none(user):
     assert calling_number(user) is None
+
+
+@pytest.mark.parametrize("number", ["600", "21", "123456"])
+def test_a_short_number_is_of_a_tenants_own_numbering_plan(number):
+    assert is_private(number)
+
+
+@pytest.mark.parametrize(
+    "number", ["110", "112", "115", "116117", "11833", "118000", "+49600", "0600", "1234567", "anna", "", "\u0661\u0662"]
+)
+def test_service_numbers_and_numbers_of_the_world_are_nobodys_own(number):
+    assert not is_private(number)
+
+
+@pytest.mark.parametrize("number", ["+493023125600", "+4915112345678", "+49800123456", "+442079460600", "+12125550160"])
+def test_a_number_that_can_be_called_back_may_be_shown(number):
+    assert may_be_shown(number)
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["110", "112", "+49110", "+49112", "11833", "+4911833", "+491371234567", "+499005123456", "+449098790001", "21", "anna", "+", "+49"],
+)
+def test_110_112_118_0137_0900_and_premium_numbers_anywhere_are_never_shown(number):
+    """§ 120 (2) TKG."""
+    assert not may_be_shown(number)

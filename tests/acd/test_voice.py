@@ -354,7 +354,7 @@ async def test_a_device_that_another_tenant_has_refuses_the_change_and_the_next_
         other = setup(tenant=TenantId("other"), agents=(agent("otto", "11"),))
         await service.voice.open_tenant(other, service.database, tmp_path / "other")
         taken = setup(agents=(*setup().configuration.agents, agent("otto", "13")))
-        with pytest.raises(ValueError, match="device otto: the user name is taken"):
+        with pytest.raises(ValueError, match="device otto: the bare user name is taken"):
             await service.voice.configure(taken)
         await service.voice.configure(setup(agents=(*setup().configuration.agents, agent("carl", "13"))))
         assert [one.id for one in service.voice.live(TENANT).agents] == ["anna", "ben", "carl"]

@@ -81,7 +81,7 @@ def setup(carrier_port: int = 5999, **changes) -> TenantSetup:
         configuration=conf.TenantConfiguration(**fields),
         devices=tuple(device(one.id) for one in fields["agents"]),
         trunks=(
-            TrunkLine(id=TrunkId("callers"), peer="", sources=("127.0.0.0/8",), probe_every_s=0),
+            TrunkLine(id=TrunkId("callers"), peer="", sources=("127.0.0.0/9",), probe_every_s=0),
             TrunkLine(id=TrunkId("carrier"), peer=f"{HOST}:{carrier_port}", probe_every_s=0, caller_id="+4989123456"),
         ),
     )
@@ -102,8 +102,8 @@ class Running:
         await phone.register()
         return phone
 
-    async def caller(self, number: str = "+498955555") -> SyntheticPhone:
-        return await self._stack.enter_async_context(SyntheticPhone(self.address, user=number))
+    async def caller(self, number: str = "+498955555", address: str = HOST) -> SyntheticPhone:
+        return await self._stack.enter_async_context(SyntheticPhone(self.address, user=number, address=address))
 
     async def cdrs(self, count: int = 1) -> list[store.Entry]:
         """Waits until so many CDRs are in the database."""

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from acd.core.configuration import Opening, ToQueue
+from acd.core.ids import TenantId
 from tests.api.conftest import ACME, PASSWORD, Service, add_tenant
 from tests.garbage import none_of_ours_left
 
@@ -204,15 +205,39 @@ class TestDevices:
         assert answer.json()["password"] == PASSWORD
         assert acme.voice.setups[ACME].devices != before
 
-    async def test_user_name_is_unique_over_all_tenants(self, acme: Service) -> None:
+    async def test_user_name_is_unique_in_its_tenant_and_says_nothing_of_others(self, acme: Service) -> None:
         await add_tenant(acme, "other")
-        await acme.made("agents", {"id": "anna", "name": "Anna", "device_username": "phone1"})
-        body = {"id": "otto", "name": "Otto", "device_username": "phone1"}
-        answer = await acme.call("POST", "agents", "other-admin", json=body)
-        assert answer.status_code == 409
-        assert (await acme.call("GET", "agents/otto", "other-admin")).status_code == 404
+        body = {"id": "anna", "name": "Anna", "device_username": "phone1", "device_password": PASSWORD}
+        first = (await acme.made("agents", body))["device"]
+        namesake = (await acme.made("agents", body, "other-admin"))["device"]
+        # Both are told the same of themselves; the bare name is the first one's, which the second cannot see.
+        assert {name: (first[name], namesake[name]) for name in ("username", "login", "realm", "domain")} == {
+            "username": ("phone1", "phone1"),
+            "login": ("phone1@acme.fernamt", "phone1@other.fernamt"),
+            "realm": ("fernamt", "fernamt"),
+            "domain": ("acme.fernamt", "other.fernamt"),
+        }
+        devices = {tenant: setup.devices[0] for tenant, setup in acme.voice.setups.items()}
+        assert {tenant: device.bare for tenant, device in devices.items()} == {"acme": True, "other": False}
+        for tenant, device in devices.items():
+            assert device.ha1_md5 == hashlib.md5(f"phone1:fernamt:{PASSWORD}".encode()).hexdigest()
+            assert device.long_md5 == hashlib.md5(f"phone1@{tenant}.fernamt:fernamt:{PASSWORD}".encode()).hexdigest()
+            assert device.long_sha256 == hashlib.sha256(f"phone1@{tenant}.fernamt:fernamt:{PASSWORD}".encode()).hexdigest()
+        answer = await acme.call("POST", "agents", json={"id": "otto", "name": "Otto", "device_username": "phone1"})
+        assert (answer.status_code, answer.json()["detail"]) == (409, "Another agent's device has the user name phone1.")
+        assert (await acme.call("GET", "agents/otto")).status_code == 404
+
+    async def test_bare_name_is_free_again_when_its_device_is_gone(self, acme: Service) -> None:
+        await add_tenant(acme, "other")
+        body = {"id": "anna", "name": "Anna", "device_username": "phone1"}
+        await acme.made("agents", body)
+        await acme.made("agents", body, "other-admin")
         assert (await acme.call("DELETE", "agents/anna")).status_code == 204
-        assert (await acme.call("POST", "agents", "other-admin", json=body)).status_code == 201
+        other = TenantId("other")
+        assert not acme.voice.setups[other].devices[0].bare  # what is typed into the phone goes on as it is
+        await acme.call("PUT", "agents/anna/device", "other-admin", json={"username": "phone2"})
+        await acme.call("PUT", "agents/anna/device", "other-admin", json={"username": "phone1"})
+        assert acme.voice.setups[other].devices[0].bare
 
     async def test_change_that_fails_gives_the_name_back(self, acme: Service) -> None:
         body = {"id": "anna", "name": "Anna", "site": "moon", "device_username": "phone1"}

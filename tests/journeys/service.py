@@ -30,6 +30,7 @@ from tests.ports import HOST, free_port, rtp_range
 from tests.words import same_when_read
 
 OPERATOR = "operator-secret-0815"
+CALLER_ID = "+493023125000"
 ADMIN = "admin-secret-0815"
 TENANT = "tele"
 READY_S = 60.0
@@ -199,6 +200,11 @@ class ServiceProcess:
         api = self.api
         api.log_in("operator", OPERATOR)
         api.post("/api/v1/tenants", {"id": TENANT, "name": "Tele", "admin": {"username": "admin", "password": ADMIN}})
+        # What an operator gives: calls from all of this machine, and the numbers that calls out of it show.
+        api.put(f"/api/v1/tenants/{TENANT}/assignments", {"may_claim_numbers": True})
+        for network in ("127.0.0.0/8", "::1/128"):
+            api.post(f"/api/v1/tenants/{TENANT}/sources", {"network": network, "note": "this machine"})
+        api.post(f"/api/v1/tenants/{TENANT}/caller-ids", {"number": CALLER_ID})
         api.log_in("admin", ADMIN, TENANT)
         api.post(
             "/api/v1/trunks",

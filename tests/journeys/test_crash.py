@@ -14,7 +14,7 @@ from acd.core.events import CallEstablished
 from acd.journal import read
 from load.phone_bank import PhoneBank
 from load.phones import PhoneCall, SyntheticPhone
-from tests.journeys.service import TENANT, ServiceProcess, service
+from tests.journeys.service import CALLER_ID, TENANT, ServiceProcess, service
 from tests.ports import HOST, free_port
 
 pytestmark = [pytest.mark.journey, pytest.mark.slow]
@@ -27,7 +27,7 @@ OUTSIDE = "+4917139200001"
 def build(house: ServiceProcess, carrier: int) -> None:
     """603 is a queue that nobody here can serve, 604 goes outside, 605 to the chief."""
     api = house.api
-    trunk = {"id": "carrier", "name": "Carrier", "peer": f"{HOST}:{carrier}", "probe_every_s": 0, "caller_id": "+493023125000"}
+    trunk = {"id": "carrier", "name": "Carrier", "peer": f"{HOST}:{carrier}", "probe_every_s": 0, "caller_id": CALLER_ID}
     api.post("/api/v1/trunks", trunk)
     api.post("/api/v1/queues", {"id": "quiet", "name": "Quiet", "requirements": [{"skill": "finnish", "level": 1}]})
     api.post("/api/v1/numbers", {"number": "603", "target": {"to": "queue", "queue": "quiet"}})

@@ -11,7 +11,7 @@ from load.hearing import dominant_hz, has_tone
 from load.phones import CallFailed, RegistrationFailed, SyntheticPhone
 from media.rtp.rtcp import SenderReport
 from media.rtp.rtcp import parse as parse_rtcp
-from sip.digest import Authenticator, ha1
+from sip.digest import Account, Authenticator, ha1
 from sip.io.driver import SipEndpoint
 from sip.registrar import Registrar
 from sip.user_agent import UserAgent, UserAgentConfig
@@ -132,7 +132,11 @@ async def test_nothing_in_common_is_488():
 async def registrar():
     """A registrar that knows anna's password."""
     secret = {("anna", name): ha1("anna", "127.0.0.1", "s3cret", name) for name in ("MD5", "SHA-256")}
-    authenticator = Authenticator("127.0.0.1", lambda user, _realm, algorithm: secret.get((user, algorithm)), secrets.token_bytes(16))
+    authenticator = Authenticator(
+        "127.0.0.1",
+        lambda _request, user, _realm, algorithm: Account(user, found) if (found := secret.get((user, algorithm))) else None,
+        secrets.token_bytes(16),
+    )
     config = UserAgentConfig(authenticator=authenticator, registrar=Registrar(lambda uri, _who: f"{uri.user}@{uri.host}"))
     endpoint = SipEndpoint(UserAgent(config, lambda: secrets.token_hex(8)), [("udp", "127.0.0.1", 0)], lambda _event: None)
     await endpoint.start()

@@ -4,7 +4,7 @@ import pytest
 
 from acd.core import configuration as conf
 from acd.core.ids import TenantId, TrunkId
-from acd.directory import Directory
+from acd.directory import NOBODYS, Directory
 from acd.service import TenantSetup, TrunkLine, TrunkRegistration
 from acd.switch.callers import arrival
 from sip.flow import Flow
@@ -23,6 +23,7 @@ def tenant(name: str, number: str, **fields) -> TenantSetup:
             numbers=(conf.Number(number=number, target=conf.ToHangUp()),),
             trunks=(conf.Trunk(id=TrunkId("own"), name="Own"),),
         ),
+        assigned=frozenset({number}),
         trunks=(TrunkLine(**{"id": TrunkId("own"), "peer": "sip.carrier.example", "registration": registration} | fields),),
     )
 
@@ -45,7 +46,7 @@ def invite(user: str, to: str = "+4989000", *headers: tuple[str, str]) -> Reques
 
 def came(directory, request, source=CARRIER):
     found = arrival(directory, request, Flow("udp", ("192.0.2.1", 5060), (source, 5060)))
-    return found and (found.tenant, found.line.id, found.called, found.by_contact)
+    return found if found in (None, NOBODYS) else (found.tenant, found.line.id, found.called, found.by_contact)
 
 
 def test_the_contact_tells_the_line_wherever_the_call_comes_from(directory):
@@ -74,6 +75,19 @@ def test_a_carrier_that_calls_the_account_by_name_means_the_number_in_to(directo
 @pytest.mark.parametrize("user", ["+4989111", "acme-account", "line-guessed", ""])
 def test_a_stranger_is_no_trunk_whatever_it_calls(directory, user):
     assert came(directory, invite(user), ELSEWHERE) is None
+
+
+def test_a_number_that_is_none_of_theirs_is_nobodys_where_two_tenants_have_the_carrier(directory):
+    assert came(directory, invite("+4989333")) is NOBODYS
+    assert came(directory, invite("601")) is NOBODYS
+
+
+def test_an_account_name_that_another_tenant_chose_means_nothing_for_a_call(directory):
+    """Whoever names its account like a number of others must not have their calls read from To."""
+    registration = TrunkRegistration(registrar="192.0.2.77", username="+4989111", password="secret")
+    directory.put(tenant("evil", "+4989666", registration=registration))
+    directory.learn_addresses(TenantId("evil"), TrunkId("own"), [CARRIER])
+    assert came(directory, invite("+4989111", to="+4989666")) == ("acme", "own", "+4989111", False)
 
 
 def test_networks_that_are_given_take_the_place_of_the_names_addresses(directory):

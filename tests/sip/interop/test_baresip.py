@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from sip.digest import Authenticator, ha1
+from sip.digest import Account, Authenticator, ha1
 from sip.events import IncomingInvite, Registered, ReInviteReceived, SessionAccepted, SessionEnded, SessionFailed
 from sip.headers.name_addr import NameAddr
 from sip.io.driver import SipEndpoint
@@ -41,8 +41,8 @@ class House:
     """A registrar that calls whoever registers."""
 
     def __init__(self):
-        def lookup(username, realm, algorithm):
-            return ha1(username, realm, "geheim", algorithm) if username == "anna" else None
+        def lookup(_request, username, realm, algorithm):
+            return Account(f"{username}@{realm}", ha1(username, realm, "geheim", algorithm)) if username == "anna" else None
 
         self.registrar = Registrar(lambda uri, who: f"{uri.user}@house" if who == f"{uri.user}@house" else None)
         config = UserAgentConfig(authenticator=Authenticator("house", lookup, secrets.token_bytes(16)), registrar=self.registrar)

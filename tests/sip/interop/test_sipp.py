@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sip.digest import Authenticator, ha1
+from sip.digest import Account, Authenticator, ha1
 from sip.events import IncomingInvite, InfoReceived, Registered, ReInviteReceived, SessionAccepted, SessionEnded, SessionFailed
 from sip.headers.name_addr import NameAddr
 from sip.io.driver import SipEndpoint
@@ -32,8 +32,8 @@ class App:
     """A tiny telephone: rings and answers everything, except that `ring` is only rung."""
 
     def __init__(self, *, challenge=False, host="127.0.0.1"):
-        def lookup(username, realm, algorithm):
-            return ha1(username, realm, "geheim", algorithm) if username == "anna" else None
+        def lookup(_request, username, realm, algorithm):
+            return Account(f"{username}@{realm}", ha1(username, realm, "geheim", algorithm)) if username == "anna" else None
 
         self.registrar = Registrar(lambda uri, who: f"{uri.user}@house" if who == f"{uri.user}@house" else None)
         # SIPp 3.6 answers only MD5; a challenge of SHA-256 beside it would be its undoing.

@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from sip import trace
-from sip.digest import Authenticator, DigestCredentials, ha1
+from sip.digest import Account, Authenticator, DigestCredentials, ha1
 from sip.events import (
     Event,
     IncomingInvite,
@@ -126,8 +126,8 @@ async def test_a_call_is_set_up_and_hung_up_by_either_side(phones, transport, ho
 
 @pytest.mark.parametrize(("transport", "host"), WAYS, ids=CASES)
 async def test_a_phone_registers_with_digest_and_is_reached_at_its_flow(phones, transport, host):
-    def lookup(username, realm, algorithm):
-        return ha1(username, realm, "geheim", algorithm) if username == "anna" else None
+    def lookup(_request, username, realm, algorithm):
+        return Account(f"{username}@{realm}", ha1(username, realm, "geheim", algorithm)) if username == "anna" else None
 
     registrar = Registrar(lambda uri, who: f"{uri.user}@house" if who and who.startswith(f"{uri.user}@") else None)
     config = UserAgentConfig(authenticator=Authenticator("house", lookup, secrets.token_bytes(32)), registrar=registrar)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sip.digest import Authenticator, ClientDigest, DigestCredentials, Outcome, digest_response, ha1
+from sip.digest import Account, Authenticator, ClientDigest, DigestCredentials, Outcome, digest_response, ha1
 from sip.message import Request
 from sip.uri import Uri
 
@@ -10,8 +10,8 @@ SECRET = b"0123456789abcdef"
 USERS = {"anna": "geheim"}
 
 
-def lookup(username, realm, algorithm):
-    return ha1(username, realm, USERS[username], algorithm) if username in USERS else None
+def lookup(_request, username, realm, algorithm):
+    return Account(f"{username}@{realm}", ha1(username, realm, USERS[username], algorithm)) if username in USERS else None
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_the_right_password_is_accepted_with_either_algorithm(authenticator, alg
     asked = answered(digest)
     assert f"algorithm={algorithm}" in asked.headers.get("Authorization")
     verdict = authenticator.verify(asked, 101.0)
-    assert (verdict.outcome, verdict.username, verdict.realm) == (Outcome.ACCEPTED, "anna", "house")
+    assert (verdict.outcome, verdict.account, verdict.realm) == (Outcome.ACCEPTED, "anna@house", "house")
 
 
 def test_the_client_prefers_sha_256(authenticator):

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from sip.digest import Authenticator, DigestCredentials, ha1
+from sip.digest import Account, Authenticator, DigestCredentials, ha1
 from sip.events import Registered, RegistrationDown, RegistrationUp, SessionAccepted, Unregistered
 from sip.flow import Flow
 from sip.message import Request
@@ -197,8 +197,8 @@ class Carrier:
     """A carrier and our side of the trunk, two engines in virtual time."""
 
     def __init__(self, password="geheim", policy=None, **plan):
-        def lookup(username, realm, algorithm):
-            return ha1(username, realm, "geheim", algorithm) if username == "trunk" else None
+        def lookup(_request, username, realm, algorithm):
+            return Account(f"{username}@{realm}", ha1(username, realm, "geheim", algorithm)) if username == "trunk" else None
 
         self.network = Network()
         self.registrar = Registrar(lambda uri, who: f"{uri.user}@carrier" if who == f"{uri.user}@carrier" else None, policy)

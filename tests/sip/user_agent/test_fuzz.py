@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sip.digest import Authenticator, ha1
+from sip.digest import Account, Authenticator, ha1
 from sip.events import IncomingInvite, ReInviteReceived
 from sip.flow import Flow
 from sip.parser import parse_datagram
@@ -56,8 +56,8 @@ METHODS = ["INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "INFO", "REGISTER", "NOT
 
 
 def config():
-    def lookup(username, realm, algorithm):
-        return ha1(username, realm, "p", algorithm) if username == "u" else None
+    def lookup(_request, username, realm, algorithm):
+        return Account(f"{username}@{realm}", ha1(username, realm, "p", algorithm)) if username == "u" else None
 
     return UserAgentConfig(
         classify=lambda asked, _flow: "challenge" if asked.headers.get("Authorization") else "trunk",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sip.digest import Authenticator, DigestCredentials, ha1
+from sip.digest import Account, Authenticator, DigestCredentials, ha1
 from sip.errors import LocalMisuse, ParseError
 from sip.events import EndingFailed, IncomingInvite, SessionAccepted, SessionEnded, SessionFailed
 from sip.flow import Flow
@@ -159,8 +159,8 @@ def test_both_hang_up_at_once():
 
 
 def challenging():
-    def lookup(username, realm, algorithm):
-        return ha1(username, realm, "geheim", algorithm) if username == "anna" else None
+    def lookup(_request, username, realm, algorithm):
+        return Account(f"{username}@{realm}", ha1(username, realm, "geheim", algorithm)) if username == "anna" else None
 
     return UserAgentConfig(classify=lambda _r, _f: "challenge", authenticator=Authenticator("house", lookup, b"0123456789abcdef"))
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sip.digest import Authenticator, DigestCredentials, ha1
+from sip.digest import Account, Authenticator, DigestCredentials, ha1
 from sip.events import IncomingInvite, ReInviteReceived
 from sip.registrar import Registrar
 from sip.registration import RegistrationPlan
@@ -14,8 +14,8 @@ from .network import ANSWER, OPEN, SDP, LossyLink, Network, answering, pair, rin
 A, B = "192.0.2.1", "192.0.2.2"
 
 
-def lookup(username, realm, algorithm):
-    return ha1(username, realm, "geheim", algorithm) if username == "phone" else None
+def lookup(_request, username, realm, algorithm):
+    return Account(f"{username}@{realm}", ha1(username, realm, "geheim", algorithm)) if username == "phone" else None
 
 
 def guarded():

@@ -1,0 +1,80 @@
+"""All SQL of assignments."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import delete, func, select, union
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.assignments.models import CallerIdGrant, NumberOwner, Rights, SourceClaim, SourceGrant
+from api.kit.paging import Cut, cut
+
+_AT_ONCE = 500
+"""Names in one IN clause; SQLite takes 32,766 parameters, older ones 999."""
+
+
+async def rights(session: AsyncSession, tenant: str) -> Rights | None:
+    return await session.get(Rights, tenant)
+
+
+async def domains(session: AsyncSession) -> set[str]:
+    return set((await session.scalars(select(Rights.domain))).all())
+
+
+async def owners(session: AsyncSession, numbers: Collection[str]) -> dict[str, NumberOwner]:
+    asked, found = sorted(numbers), {}
+    for start in range(0, len(asked), _AT_ONCE):
+        some = await session.scalars(select(NumberOwner).where(NumberOwner.number.in_(asked[start : start + _AT_ONCE])))
+        found.update({row.number: row for row in some})
+    return found
+
+
+async def numbers_of(session: AsyncSession, tenant: str) -> frozenset[str]:
+    return frozenset((await session.scalars(select(NumberOwner.number).where(NumberOwner.tenant == tenant))).all())
+
+
+async def count_numbers(session: AsyncSession, tenant: str) -> int:
+    return await session.scalar(select(func.count()).select_from(NumberOwner).where(NumberOwner.tenant == tenant)) or 0
+
+
+async def page_of_numbers(session: AsyncSession, tenant: str, page: Cut) -> Sequence[NumberOwner]:
+    return (await session.scalars(cut(select(NumberOwner).where(NumberOwner.tenant == tenant), NumberOwner.number, page))).all()
+
+
+async def claims(session: AsyncSession) -> Sequence[SourceClaim]:
+    return (await session.scalars(select(SourceClaim).order_by(SourceClaim.tenant, SourceClaim.network, SourceClaim.id))).all()
+
+
+async def grants(session: AsyncSession) -> Sequence[SourceGrant]:
+    return (await session.scalars(select(SourceGrant).order_by(SourceGrant.tenant, SourceGrant.network, SourceGrant.id))).all()
+
+
+async def caller_ids(session: AsyncSession, tenant: str) -> Sequence[CallerIdGrant]:
+    return (await session.scalars(select(CallerIdGrant).where(CallerIdGrant.tenant == tenant).order_by(CallerIdGrant.number))).all()
+
+
+async def free(session: AsyncSession, tenant: str, numbers: Collection[str], sources: Collection[str]) -> None:
+    """Give back what the tenant took itself; what the operator assigned stays its own."""
+    for number in numbers:
+        await session.execute(
+            delete(NumberOwner).where(NumberOwner.number == number, NumberOwner.tenant == tenant, NumberOwner.how != "assigned")
+        )
+    for source in sources:
+        await session.execute(delete(SourceClaim).where(SourceClaim.network == source, SourceClaim.tenant == tenant))
+
+
+async def free_all(session: AsyncSession, tenant: str) -> None:
+    """A tenant is closed for good: its numbers and sources can be had by others. Its domain stays its own."""
+    for table in (NumberOwner, SourceClaim, SourceGrant, CallerIdGrant):
+        await session.execute(delete(table).where(table.tenant == tenant))
+
+
+async def forget(session: AsyncSession, tenant: str) -> None:
+    """A tenant did not come about."""
+    await free_all(session, tenant)
+    await session.execute(delete(Rights).where(Rights.tenant == tenant))
+
+
+async def tenants_with_sources(session: AsyncSession) -> set[str]:
+    return set((await session.scalars(union(select(SourceClaim.tenant), select(SourceGrant.tenant)))).all())

@@ -1,0 +1,96 @@
+"""What assignments take in and tell."""
+
+from __future__ import annotations
+
+import ipaddress
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
+
+from api.kit.numbers import E164
+from api.kit.schema import Given, Short, Told
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text, strict=False))
+    except ValueError:
+        raise ValueError(f"{text!r} is no IP network; write one like `203.0.113.0/28`") from None
+
+
+Network = Annotated[str, StringConstraints(max_length=64), AfterValidator(_network)]
+
+
+class RightsGiven(Given):
+    """What the tenant may do by itself."""
+
+    may_claim_numbers: bool
+
+
+class NumbersGiven(Given):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"numbers": ["+4976188660", "+4976188661"]}]})
+
+    numbers: Annotated[tuple[E164, ...], Field(min_length=1, max_length=1000)]
+
+
+class SourceGiven(Given):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"network": "203.0.113.0/28", "note": "carrier that two customers have"}]})
+
+    network: Network
+    note: Short = ""
+
+
+class CallerIdGiven(Given):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"number": "+4976188660"}]})
+
+    number: E164
+
+
+class NumberTold(Told):
+    number: str
+    how: Literal["assigned", "claimed", "inherited"]
+    """By the operator, by the tenant itself, or by having it when an earlier release was upgraded."""
+    at: datetime
+
+
+class GrantTold(Told):
+    id: str
+    network: str
+    note: str
+    at: datetime
+
+
+class ClaimTold(Told):
+    id: str
+    network: str
+    how: Literal["claimed", "inherited"]
+    at: datetime
+    wide: bool
+    """So wide that it needs a grant."""
+
+
+class ClaimOfTenantTold(ClaimTold):
+    shared: bool
+    """Another tenant has it too: the assigned number decides whose a call is."""
+
+
+class CallerIdTold(Told):
+    number: str
+    at: datetime
+
+
+class AssignmentsTold(Told):
+    """What a tenant has of the platform."""
+
+    tenant: str
+    domain: str = Field(description="Telephony domain: phones of this tenant say `user@domain`.")
+    may_claim_numbers: bool
+    numbers: int = Field(description="How many; the list is a page of its own.")
+    grants: list[GrantTold] = Field(description="Networks the operator lets it take calls from, though they are wide or shared.")
+    sources: list[ClaimTold]
+    caller_ids: list[CallerIdTold] = Field(description="Numbers it may show beside its own.")
+
+
+class AssignmentsOfTenantTold(AssignmentsTold):
+    sources: list[ClaimOfTenantTold]  # type: ignore[assignment]  # the operator is told more

@@ -1,0 +1,455 @@
+"""Use cases of assignments: a tenant takes what is free and gives it back; the operator assigns, grants, withdraws; what was there is kept.
+
+What a tenant takes is written in the control database before its own transaction ends, and given back when that fails: a crash between
+the two leaves a claim without a document, which the tenant can use and the operator can withdraw, and never a thing that two have.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from acd.core.ids import TenantId
+from acd.numbers import may_be_shown
+from acd.service import TenantSetup
+from api.assignments import repository
+from api.assignments.errors import (
+    CallerIdNotYours,
+    DomainTaken,
+    NeverShown,
+    NotAssigned,
+    NotFree,
+    NumberTaken,
+    SourceNotFree,
+    TooWide,
+    UnknownAssignment,
+)
+from api.assignments.models import CallerIdGrant, NumberOwner, Rights, SourceClaim, SourceGrant
+from api.assignments.rules import Wanted, covers, domain_of, is_wide, overlaps, wanted_by
+from api.assignments.rules import network as as_network
+from api.assignments.trail import note, note_refusal
+from api.db import Unit, UnknownTenant
+from api.errors import Problem
+from api.house import Assigned, House
+from api.kit.ids import drawn_id
+from api.kit.paging import Cut
+
+log = logging.getLogger(__name__)
+
+
+def held(house: House, tenant: TenantId) -> Assigned:
+    """What an open tenant has.
+
+    Raises: UnknownTenant
+    """
+    try:
+        return house.assigned[tenant]
+    except KeyError:
+        raise UnknownTenant(tenant) from None
+
+
+def with_assigned(setup: TenantSetup, assigned: Assigned) -> TenantSetup:
+    """The setup as the voice service takes it: sources that the tenant does not have (any more) are left out."""
+    trunks = tuple(
+        line
+        if assigned.sources.issuperset(line.sources)
+        else msgspec.structs.replace(line, sources=tuple(one for one in line.sources if one in assigned.sources))
+        for line in setup.trunks
+    )
+    return msgspec.structs.replace(setup, trunks=trunks, domain=assigned.domain, assigned=assigned.numbers, caller_ids=assigned.caller_ids)
+
+
+# ---------------------------------------------------------------------- a tenant begins and ends
+
+
+async def begin(house: House, tenant: TenantId, domain: str | None) -> None:
+    """Give a new tenant its telephony domain and its rights.
+
+    Raises: DomainTaken
+    """
+    async with house.assignments_lock, house.databases.unit(None) as unit:
+        rights = await _begin(unit.session, house, tenant, domain, may_claim=house.settings.tenants.claim_numbers)
+        house.assigned[tenant] = await _read(unit.session, rights)
+
+
+async def _begin(session: AsyncSession, house: House, tenant: TenantId, domain: str | None, *, may_claim: bool) -> Rights:
+    realm = house.settings.sip.realm
+    taken = await repository.domains(session)
+    chosen = domain.lower() if domain is not None else domain_of(tenant, realm, taken)
+    if chosen in taken or chosen == realm.lower():
+        raise DomainTaken(chosen)
+    rights = Rights(tenant=tenant, domain=chosen, may_claim_numbers=may_claim)
+    session.add(rights)
+    await session.flush()
+    return rights
+
+
+async def end(house: House, tenant: TenantId, *, for_good: bool) -> None:
+    """A tenant was closed: what it had can be had by others; not `for_good`: it did not come about, and leaves nothing."""
+    house.assigned.pop(tenant, None)
+    async with house.assignments_lock, house.databases.unit(None) as unit:
+        if for_good:
+            await repository.free_all(unit.session, tenant)
+        else:
+            await repository.forget(unit.session, tenant)
+
+
+async def admit(house: House, setup: TenantSetup, now: datetime) -> None:
+    """A tenant opens: know what it has. One of a release that knew no owners keeps what it used, as far as nobody had it before."""
+    tenant = setup.configuration.tenant
+    lost: list[tuple[str, str]] = []
+    async with house.assignments_lock, house.databases.unit(None) as unit:
+        session = unit.session
+        rights = await repository.rights(session, tenant)
+        if rights is None:
+            rights = await _begin(session, house, tenant, None, may_claim=True)
+            lost = await _inherit(session, tenant, wanted_by(setup), now)
+        house.assigned[tenant] = await _read(session, rights)
+    for owner, number in lost:
+        log.error("! tenant %s: the number %s is set up and is another tenant's: calls to it are not this tenant's", tenant, number)
+        await note_refusal(house, tenant, TenantId(owner), "number", number, now)
+
+
+async def read(house: House, tenant: TenantId) -> Assigned:
+    """What a tenant has, as the control database says.
+
+    Raises: UnknownAssignment
+    """
+    async with house.databases.unit(None) as unit:
+        return await _read(unit.session, await _rights(unit.session, tenant))
+
+
+async def _read(session: AsyncSession, rights: Rights) -> Assigned:
+    tenant = rights.tenant
+    return Assigned(
+        domain=rights.domain,
+        may_claim_numbers=rights.may_claim_numbers,
+        numbers=await repository.numbers_of(session, tenant),
+        sources=frozenset(claim.network for claim in await repository.claims(session) if claim.tenant == tenant),
+        caller_ids=frozenset(row.number for row in await repository.caller_ids(session, tenant)),
+    )
+
+
+async def _inherit(session: AsyncSession, tenant: TenantId, used: Wanted, now: datetime) -> list[tuple[str, str]]:
+    """Let the tenant keep what it used; returns owner and number of those that an older tenant has."""
+    owners = await repository.owners(session, used.numbers | used.caller_ids)
+    numbers = [number for number in sorted(used.numbers) if number not in owners]
+    session.add_all([NumberOwner(number=number, tenant=tenant, how="inherited", at=now) for number in numbers])
+    claims = await repository.claims(session)
+    others = [as_network(claim.network) for claim in claims if claim.tenant != tenant]
+    for source in sorted(used.sources):
+        network = as_network(source)
+        if is_wide(network):
+            log.warning(
+                "! tenant %s: calls from %s are taken as before: so wide a network needs a grant now, or its removal", tenant, source
+            )
+        if overlaps(network, others):
+            log.warning("! tenant %s: the source %s is another tenant's too: the assigned number decides whose a call is", tenant, source)
+        session.add(SourceClaim(id=drawn_id(), tenant=tenant, network=source, how="inherited", at=now))
+    for number in sorted(used.caller_ids - set(numbers)):
+        owner = owners.get(number)
+        if may_be_shown(number) and (owner is None or owner.tenant == tenant):
+            session.add(CallerIdGrant(tenant=tenant, number=number, at=now))
+    await session.flush()
+    return [(owners[number].tenant, number) for number in sorted(used.numbers) if number in owners]
+
+
+# ---------------------------------------------------------------------- a tenant takes and gives back
+
+
+async def claim(unit: Unit, house: House, tenant: TenantId, before: Wanted, after: Wanted, now: datetime) -> None:
+    """Take what a changed document needs more than it did; it is given back when the tenant's transaction fails.
+
+    Raises: NotAssigned, NotFree, TooWide, SourceNotFree, CallerIdNotYours, NeverShown
+    """
+    assigned = held(house, tenant)
+    for number in sorted(after.caller_ids - before.caller_ids):
+        if not may_be_shown(number):
+            raise NeverShown(number)
+        if number not in assigned.numbers | after.numbers | assigned.caller_ids:
+            raise CallerIdNotYours(number)
+    numbers, sources = after.numbers - assigned.numbers, after.sources - assigned.sources
+    if numbers or sources:
+        await _take(unit, house, tenant, numbers, sources, now)
+    gone = Wanted(before.numbers - after.numbers, before.sources - after.sources)
+    if gone.numbers or gone.sources:
+        await release(unit, house, tenant, gone)
+
+
+def has(house: House, tenant: TenantId, needs: Wanted) -> bool:
+    """Whether the tenant has the numbers and sources."""
+    assigned = held(house, tenant)
+    return needs.numbers <= assigned.numbers and needs.sources <= assigned.sources
+
+
+async def _take(unit: Unit, house: House, tenant: TenantId, numbers: Collection[str], sources: Collection[str], now: datetime) -> None:
+    shared: dict[str, set[TenantId]] = {}
+    try:
+        async with house.assignments_lock, house.databases.unit(None) as control:
+            await _take_numbers(control.session, house, tenant, numbers, now)
+            for source in sorted(sources):
+                shared[source] = await _take_source(control.session, tenant, source, now)
+            await control.session.flush()
+    except _Refused as refused:
+        at = refused
+        unit.otherwise(lambda: note_refusal(house, tenant, at.owner, at.kind, at.subject, now))
+        raise at.problem from None
+    before = house.assigned[tenant]
+    house.assigned[tenant] = replace(before, numbers=before.numbers | set(numbers), sources=before.sources | set(sources))
+
+    async def give_back() -> None:
+        async with house.assignments_lock, house.databases.unit(None) as control:
+            await repository.free(control.session, tenant, numbers, sources)
+        kept = house.assigned[tenant]
+        house.assigned[tenant] = replace(kept, numbers=kept.numbers - set(numbers), sources=kept.sources - set(sources))
+
+    async def tell() -> None:
+        for source, others in shared.items():
+            for other in (tenant, *sorted(others)) if others else ():
+                await note(house, other, "granted", "source", source, {"shared": True}, now)
+
+    unit.otherwise(give_back)
+    unit.then(tell)
+
+
+class _Refused(Exception):
+    """Why, and who has it; the rollback of the control database comes before anybody is told."""
+
+    def __init__(self, problem: Problem, kind: str, subject: str, owner: TenantId | None) -> None:
+        super().__init__(str(problem))
+        self.problem, self.kind, self.subject, self.owner = problem, kind, subject, owner
+
+
+async def _take_numbers(session: AsyncSession, house: House, tenant: TenantId, numbers: Collection[str], now: datetime) -> None:
+    owners = await repository.owners(session, numbers)
+    for number in sorted(numbers):
+        owner = owners.get(number)
+        if owner is not None and owner.tenant == tenant:
+            continue
+        if not house.assigned[tenant].may_claim_numbers:
+            raise _Refused(NotAssigned(number), "number", number, TenantId(owner.tenant) if owner is not None else None)
+        if owner is not None:
+            raise _Refused(NotFree(number), "number", number, TenantId(owner.tenant))
+        session.add(NumberOwner(number=number, tenant=tenant, how="claimed", at=now))
+
+
+async def _take_source(session: AsyncSession, tenant: TenantId, source: str, now: datetime) -> set[TenantId]:
+    """Claim a network; returns the other tenants that it is shared with by the operator's grant."""
+    network = as_network(source)
+    claims, grants = await repository.claims(session), await repository.grants(session)
+    granted = covers(network, [as_network(one.network) for one in grants if one.tenant == tenant])
+    known: list[SourceClaim | SourceGrant] = [*claims, *grants]
+    others = {TenantId(one.tenant) for one in known if one.tenant != tenant and overlaps(network, [as_network(one.network)])}
+    if not granted and is_wide(network):
+        raise _Refused(TooWide(source), "source", source, None)
+    if not granted and others:
+        raise _Refused(SourceNotFree(source), "source", source, min(others))
+    session.add(SourceClaim(id=drawn_id(), tenant=tenant, network=source, how="claimed", at=now))
+    return others
+
+
+async def release(unit: Unit, house: House, tenant: TenantId, gone: Wanted) -> None:
+    """Give back what a document that is gone needed, once the tenant's transaction is done."""
+    before = house.assigned[tenant]
+    async with house.databases.unit(None) as control:
+        owners = await repository.owners(control.session, gone.numbers)
+    numbers = {number for number, owner in owners.items() if owner.tenant == tenant and owner.how != "assigned"}
+    house.assigned[tenant] = replace(before, numbers=before.numbers - numbers, sources=before.sources - gone.sources)
+
+    async def take_back() -> None:
+        now = house.assigned[tenant]
+        kept = Wanted(before.numbers & numbers, before.sources & gone.sources)
+        house.assigned[tenant] = replace(now, numbers=now.numbers | kept.numbers, sources=now.sources | kept.sources)
+
+    async def free() -> None:
+        async with house.assignments_lock, house.databases.unit(None) as control:
+            await repository.free(control.session, tenant, numbers, gone.sources)
+
+    unit.otherwise(take_back)
+    unit.then(free)
+
+
+# ---------------------------------------------------------------------- the operator
+
+
+async def let_claim(house: House, tenant: TenantId, *, allowed: bool) -> None:
+    """Whether the tenant's administrators may take numbers that are free.
+
+    Raises: UnknownAssignment
+    """
+    async with house.assignments_lock, house.databases.unit(None) as unit:
+        rights = await _rights(unit.session, tenant)
+        rights.may_claim_numbers = allowed
+        await unit.session.flush()
+        await _refresh(house, unit.session, rights)
+
+
+async def assign(house: House, tenant: TenantId, numbers: Sequence[str], now: datetime) -> None:
+    """Assign numbers to a tenant; those it has already become the operator's to take away.
+
+    Raises: NumberTaken: the first that another tenant has; none is assigned then.
+    """
+    async with house.assignments_lock, house.databases.unit(None) as unit:
+        rights = await _rights(unit.session, tenant)
+        owners = await repository.owners(unit.session, numbers)
+        for number in dict.fromkeys(numbers):
+            owner = owners.get(number)
+            if owner is None:
+                unit.session.add(NumberOwner(number=number, tenant=tenant, how="assigned", at=now))
+            elif owner.tenant == tenant:
+                owner.how = "assigned"
+            else:
+                raise NumberTaken(number, owner.tenant)
+        await unit.session.flush()
+        await _refresh(house, unit.session, rights)
+    for number in numbers:
+        await note(house, tenant, "granted", "number", number, None, now)
+
+
+async def withdraw_number(house: House, tenant: TenantId, number: str, now: datetime) -> None:
+    """Take a number from a tenant. What the tenant has set up for it stays, and means nothing where the source is shared.
+
+    Raises: UnknownAssignment
+    """
+    async with house.assignments_lock, house.databases.unit(None) as unit:
+        rights = await _rights(unit.session, tenant)
+        owner = (await repository.owners(unit.session, [number])).get(number)
+        if owner is None or owner.tenant != tenant:
+            raise UnknownAssignment(f"number {number}")
+        await unit.session.delete(owner)
+        await unit.session.flush()
+        await _refresh(house, unit.session, rights)
+    await note(house, tenant, "deleted", "number", number, None, now)
+
+
+async def give_source(house: House, tenant: TenantId, network: str, remark: str, now: datetime) -> SourceGrant:
+    """Let a tenant's trunks take calls from a network, though it is wide, or another tenant's too."""
+    async with house.assignments_lock, house.databases.unit(None) as unit:
+        await _rights(unit.session, tenant)
+        found = next((one for one in await repository.grants(unit.session) if (one.tenant, one.network) == (tenant, network)), None)
+        if found is not None:
+            found.note = remark
+            return found
+        grant = SourceGrant(id=drawn_id(), tenant=tenant, network=network, note=remark, at=now)
+        unit.session.add(grant)
+        others = {
+            TenantId(one.tenant)
+            for one in await repository.claims(unit.session)
+            if one.tenant != tenant and overlaps(as_network(network), [as_network(one.network)])
+        }
+    await note(house, tenant, "granted", "source", network, {"note": remark}, now)
+    for other in sorted(others):
+        await note(house, other, "granted", "source", network, {"shared": True}, now)
+    return grant
+
+
+async def withdraw_source(house: House, tenant: TenantId, key: str, now: datetime) -> None:
+    """Take a grant from a tenant, and with it every claim that does not hold without; or take a claim.
+
+    Raises: UnknownAssignment
+    """
+    async with house.assignments_lock, house.databases.unit(None) as unit:
+        session = unit.session
+        rights = await _rights(session, tenant)
+        claims, grants = await repository.claims(session), await repository.grants(session)
+        known: list[SourceClaim | SourceGrant] = [*grants, *claims]
+        found = next((one for one in known if one.id == key and one.tenant == tenant), None)
+        if found is None:
+            raise UnknownAssignment(f"source {key}")
+        network = found.network
+        await session.delete(found)
+        if isinstance(found, SourceGrant):
+            left = [as_network(one.network) for one in grants if one.tenant == tenant and one is not found]
+            others = [as_network(one.network) for one in known if one.tenant != tenant]
+            for one in (one for one in claims if one.tenant == tenant and covers(as_network(one.network), [as_network(found.network)])):
+                source = as_network(one.network)
+                if not covers(source, left) and (is_wide(source) or overlaps(source, others)):
+                    await session.delete(one)
+        await session.flush()
+        await _refresh(house, session, rights)
+    await note(house, tenant, "deleted", "source", network, None, now)
+
+
+async def grant_caller_id(house: House, tenant: TenantId, number: str, now: datetime) -> None:
+    """Let a tenant show a number that is not assigned to it.
+
+    Raises: NeverShown
+    """
+    if not may_be_shown(number):
+        raise NeverShown(number)
+    async with house.assignments_lock, house.databases.unit(None) as unit:
+        rights = await _rights(unit.session, tenant)
+        if all(row.number != number for row in await repository.caller_ids(unit.session, tenant)):
+            unit.session.add(CallerIdGrant(tenant=tenant, number=number, at=now))
+            await unit.session.flush()
+        await _refresh(house, unit.session, rights)
+    await note(house, tenant, "granted", "caller id", number, None, now)
+
+
+async def withdraw_caller_id(house: House, tenant: TenantId, number: str, now: datetime) -> None:
+    """Take a caller id back; calls show the trunk's, or none.
+
+    Raises: UnknownAssignment
+    """
+    async with house.assignments_lock, house.databases.unit(None) as unit:
+        rights = await _rights(unit.session, tenant)
+        found = next((row for row in await repository.caller_ids(unit.session, tenant) if row.number == number), None)
+        if found is None:
+            raise UnknownAssignment(f"caller id {number}")
+        await unit.session.delete(found)
+        await unit.session.flush()
+        await _refresh(house, unit.session, rights)
+    await note(house, tenant, "deleted", "caller id", number, None, now)
+
+
+async def _rights(session: AsyncSession, tenant: TenantId) -> Rights:
+    found = await repository.rights(session, tenant)
+    if found is None:
+        raise UnknownAssignment("rights: there is no such tenant, or it was never open since the upgrade")
+    return found
+
+
+async def _refresh(house: House, session: AsyncSession, rights: Rights) -> None:
+    tenant = TenantId(rights.tenant)
+    if tenant in house.assigned:
+        house.assigned[tenant] = await _read(session, rights)
+
+
+# ---------------------------------------------------------------------- reading
+
+
+async def rights_of(session: AsyncSession, tenant: TenantId) -> Rights:
+    """The tenant's domain and rights.
+
+    Raises: UnknownAssignment
+    """
+    return await _rights(session, tenant)
+
+
+async def numbers(session: AsyncSession, tenant: TenantId, page: Cut) -> Sequence[NumberOwner]:
+    """A page of the tenant's numbers, and one more."""
+    return await repository.page_of_numbers(session, tenant, page)
+
+
+async def count_of_numbers(session: AsyncSession, tenant: TenantId) -> int:
+    """How many it has."""
+    return await repository.count_numbers(session, tenant)
+
+
+async def sources(session: AsyncSession, tenant: TenantId) -> tuple[list[SourceGrant], list[SourceClaim], set[str]]:
+    """Grants, claims, and ids of the claims that other tenants have too."""
+    claims, grants = await repository.claims(session), await repository.grants(session)
+    others = [as_network(one.network) for one in claims if one.tenant != tenant]
+    own = [one for one in claims if one.tenant == tenant]
+    shared = {one.id for one in own if overlaps(as_network(one.network), others)}
+    return [one for one in grants if one.tenant == tenant], own, shared
+
+
+async def caller_ids(session: AsyncSession, tenant: TenantId) -> Sequence[CallerIdGrant]:
+    """Numbers it may show beside its own."""
+    return await repository.caller_ids(session, tenant)

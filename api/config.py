@@ -181,9 +181,22 @@ class Login(_Group):
     failures: int = Field(default=10, ge=1)
     """Failed logins of one user name, and ten times as many of one address, within `window_s`: then 429."""
     window_s: float = Field(default=300.0, gt=0)
+    key_days: int = Field(default=365, ge=1, le=36_500)
+    """An API key that is made without an end ends after so many days."""
+    key_days_max: int = Field(default=0, ge=0, le=36_500)
+    """The longest a new API key can hold; 0: as long as it likes, for ever too where that is asked for in so many words."""
     argon2_memory_kib: int = Field(default=19_456, ge=8)
     """OWASP password storage: 19 MiB, 2 passes, 1 lane."""
     argon2_passes: int = Field(default=2, ge=1)
+
+
+class Audit(_Group):
+    """How long the audit keeps what."""
+
+    changes_days: int = Field(default=3650, ge=0, le=36_500)
+    """Changes of users, keys, tariffs and set-up; 0: for ever. Ten years: tariffs are part of what bills are made of (§ 147 AO)."""
+    access_days: int = Field(default=365, ge=0, le=36_500)
+    """Log-ins, failed ones too, and reads of personal data: personal data themselves; 0: for ever."""
 
 
 class Operator(_Group):
@@ -206,6 +219,7 @@ class Settings(BaseSettings):
     overload: Overload = Overload()
     timers: Timers = Timers()
     login: Login = Login()
+    audit: Audit = Audit()
     operator: Operator = Operator()
     data: Path = Path("data")
     """Folder of journals, recordings and SQLite files."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from api.audit import models as audit
 from api.billing import models as billing
 from api.calendar import models as calendar
 from api.crm import models as crm
@@ -10,4 +11,4 @@ from api.telephony_setup import models as telephony_setup
 from api.tenants import models as tenants
 from api.tickets import models as tickets
 
-__all__ = ["billing", "calendar", "crm", "identity", "telephony_setup", "tenants", "tickets"]
+__all__ = ["audit", "billing", "calendar", "crm", "identity", "telephony_setup", "tenants", "tickets"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 import tomllib
 from collections.abc import AsyncIterator, Sequence
 from datetime import date, datetime
@@ -11,19 +13,27 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from acd.core.events import recording_name
 from acd.core.ids import TenantId
+from api.audit import By, record
 from api.billing import repository
 from api.billing.errors import CdrUnknown, TariffExists, TariffUnknown, TariffWrong, Unpriced, WrongCursor
 from api.billing.models import TariffRow
 from api.billing.schemas import CdrTold, Explained, Month, Sum, TariffGiven
+from api.db import UnknownTenant
+from api.house import House
 from api.kit.paging import Cut
 from billing_cdr import export, store
+from billing_cdr.cdr import Cdr
 from billing_cdr.charge import explain
 from billing_cdr.errors import BillingError
 from billing_cdr.store import Entry, Filter, Page
 from billing_cdr.tariff import Plan, parse_json
+
+log = logging.getLogger(__name__)
 
 MONTHS_IN = ZoneInfo("Europe/Berlin")
 """A month begins at midnight of the place that is invoiced from (DESIGN.md §8)."""
@@ -125,8 +135,16 @@ async def add_tariff(session: AsyncSession, given: TariffGiven, who: str, now: d
 # ---------------------------------------------------------------------- records and charges
 
 
+def shown(cdr: Cdr) -> Cdr:
+    """A record as it leaves the house: a recording by its name; where the server keeps the file is the operator's to know."""
+    if not cdr.recordings:
+        return cdr
+    recordings = tuple(msgspec.structs.replace(one, path=recording_name(one.path)) for one in cdr.recordings)
+    return msgspec.structs.replace(cdr, recordings=recordings)
+
+
 def _entry(entry: Entry) -> CdrTold:
-    return CdrTold(cdr=msgspec.to_builtins(entry.cdr), charge=msgspec.to_builtins(entry.charge), revision=entry.revision)
+    return CdrTold(cdr=msgspec.to_builtins(shown(entry.cdr)), charge=msgspec.to_builtins(entry.charge), revision=entry.revision)
 
 
 async def cdrs(session: AsyncSession, wanted: Filter, page: Cut) -> tuple[list[CdrTold], str | None]:
@@ -178,27 +196,62 @@ async def _all(engine: AsyncEngine, wanted: Filter) -> AsyncIterator[Sequence[En
         after = found.next
 
 
-async def export_cdrs_csv(engine: AsyncEngine, wanted: Filter) -> AsyncIterator[bytes]:
+class Sent:
+    """An export under way, for the audit: that it was asked for stands there already; at the end, how many records went out."""
+
+    def __init__(self, house: House, tenant: TenantId, by: By, kind: str, wanted: Filter) -> None:
+        self._house, self._tenant, self._by, self._kind, self._wanted = house, tenant, by, kind, wanted
+        self._rows = 0
+
+    async def entries(self) -> AsyncIterator[Sequence[Entry]]:
+        """Every record the filter lets through, counted as it goes."""
+        async for some in _all(self._house.databases.tenant(self._tenant), self._wanted):
+            self._rows += len(some)
+            yield some
+
+    async def watched(self, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The stream; when it ends, or the client has gone, that is recorded beside it: whoever goes cancels everything of the request."""
+        whole = False
+        try:
+            async for part in stream:
+                yield part
+            whole = True
+        finally:
+            ended = asyncio.create_task(self._record(whole=whole))
+            self._house.tasks.add(ended)
+            ended.add_done_callback(self._house.tasks.discard)
+        await ended
+
+    async def _record(self, *, whole: bool) -> None:
+        try:
+            async with self._house.databases.unit(self._tenant) as unit:
+                details = {"rows": self._rows, "whole": whole}
+                record(unit.session, self._house.clock(), self._by, "sent", self._kind, "", details=details)
+        except (SQLAlchemyError, UnknownTenant):
+            log.exception("! %s was sent %d records, and the audit could not be written", self._by.name, self._rows)
+
+
+async def export_cdrs_csv(sent: Sent) -> AsyncIterator[bytes]:
     """Records as CSV (RFC 4180), the newest first."""
     header = True
-    async for entries in _all(engine, wanted):
-        lines = list(export.cdrs_to_csv([entry.cdr for entry in entries]))
+    async for entries in sent.entries():
+        lines = list(export.cdrs_to_csv([shown(entry.cdr) for entry in entries]))
         yield "".join(lines if header else lines[1:]).encode()
         header = False
     if header:
         yield "".join(export.cdrs_to_csv([])).encode()
 
 
-async def export_cdrs_json(engine: AsyncEngine, wanted: Filter) -> AsyncIterator[bytes]:
+async def export_cdrs_json(sent: Sent) -> AsyncIterator[bytes]:
     """Records as JSON lines, the newest first."""
-    async for entries in _all(engine, wanted):
-        yield b"".join(export.to_json_lines([entry.cdr for entry in entries]))
+    async for entries in sent.entries():
+        yield b"".join(export.to_json_lines([shown(entry.cdr) for entry in entries]))
 
 
-async def export_charges_csv(engine: AsyncEngine, wanted: Filter, language: str) -> AsyncIterator[bytes]:
+async def export_charges_csv(sent: Sent, language: str) -> AsyncIterator[bytes]:
     """Charges as CSV, a row a line of a charge."""
     header = True
-    async for entries in _all(engine, wanted):
+    async for entries in sent.entries():
         lines = list(export.charges_to_csv([entry.charge for entry in entries if entry.charge is not None], language))
         yield "".join(lines if header else lines[1:]).encode()
         header = False
@@ -206,9 +259,9 @@ async def export_charges_csv(engine: AsyncEngine, wanted: Filter, language: str)
         yield "".join(export.charges_to_csv([], language)).encode()
 
 
-async def export_charges_json(engine: AsyncEngine, wanted: Filter) -> AsyncIterator[bytes]:
+async def export_charges_json(sent: Sent) -> AsyncIterator[bytes]:
     """Charges as JSON lines."""
-    async for entries in _all(engine, wanted):
+    async for entries in sent.entries():
         yield b"".join(export.to_json_lines([entry.charge for entry in entries if entry.charge is not None]))
 
 

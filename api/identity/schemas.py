@@ -87,7 +87,8 @@ class KeyGiven(Given):
 
     name: Name
     role: TenantRole
-    expires_at: Moment | None = None
+    expires_at: Moment | None = Field(default=None, description="Left out: after the days that the settings give a key (365).")
+    never_expires: bool = Field(default=False, description="To be asked for in so many words, and where the settings allow it.")
 
 
 class KeyTold(Told):

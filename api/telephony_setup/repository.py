@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.kit.paging import Cut, cut
 from api.telephony_setup.models import (
     AgentRow,
-    AuditRow,
     DeviceName,
     DeviceRow,
     GeneralRow,
@@ -66,15 +65,6 @@ async def device(session: AsyncSession, agent: str) -> DeviceRow | None:
 
 async def devices(session: AsyncSession) -> Sequence[DeviceRow]:
     return (await session.scalars(select(DeviceRow).order_by(DeviceRow.agent))).all()
-
-
-async def audit(session: AsyncSession, page: Cut, kind: str | None, subject: str | None) -> Sequence[AuditRow]:
-    statement = select(AuditRow)
-    if kind is not None:
-        statement = statement.where(AuditRow.kind == kind)
-    if subject is not None:
-        statement = statement.where(AuditRow.subject == subject)
-    return (await session.scalars(cut(statement, AuditRow.id, page, newest_first=True))).all()
 
 
 async def device_name(session: AsyncSession, username: str) -> DeviceName | None:

@@ -1,4 +1,4 @@
-"""Routes of the configuration: the same five for every kind, devices, the audit trail."""
+"""Routes of the configuration: the same five for every kind, and devices."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Response, status
+from fastapi import APIRouter, Depends, Header, Path, Response, status
 from pydantic import BaseModel, Field, create_model
 
 from api.errors import Conflict, NotFound, Outdated, Place, Unprocessable, responses
-from api.identity import EVERYBODY, Access, ForAdmins, ForSupervisors, Requires, Role
+from api.identity import EVERYBODY, Access, ForAdmins, ForSupervisors, Requires, Role, user_of_agent
 from api.kit.paging import Page, Paged, paged
 from api.kit.schema import Given
 from api.telephony_setup import schemas, service
+from api.telephony_setup.errors import StillInUse
 from api.telephony_setup.models import Row
 
 router = APIRouter(prefix="/api/v1", tags=["telephony setup"])
@@ -50,7 +51,7 @@ KINDS = (
 
 def author(access: Access) -> service.Author:
     """Who changes the configuration through this request."""
-    return service.Author(access.unit, access.house, access.tenant, access.principal.name, access.now)
+    return service.Author(access.unit, access.house, access.tenant, access.principal.name, access.now, access.source)
 
 
 def _version(if_match: str | None) -> int | None:
@@ -87,6 +88,7 @@ def _add(kind: Kind) -> None:
     async def list_(access: Access, page: Paged) -> dict[str, Any]:
         rows = await service.some(access.session, kind.name, page)
         items, following = paged([_plain(row) for row in rows], [row.id for row in rows], page)
+        access.gave(len(items))
         return {"items": items, "next": following}
 
     async def get(access: Access, key: Key, response: Response) -> dict[str, Any]:
@@ -115,6 +117,7 @@ def _add(kind: Kind) -> None:
         return _told(row, response)
 
     async def delete(access: ForAdmins, key: Key, if_match: IfMatch = None) -> None:
+        await _check_users(access, kind, key)
         await service.delete(author(access), kind.name, key, _version(if_match))
         await service.take_effect(author(access), deleting=True)
 
@@ -145,6 +148,19 @@ def _add(kind: Kind) -> None:
         status_code=status.HTTP_204_NO_CONTENT,
         responses=responses(NotFound, Conflict, Outdated),
     )
+
+
+async def _check_users(access: Access, kind: Kind, key: str) -> None:
+    """An agent whom a user is at the desk stays: the user's next log-in would be at nobody's.
+
+    Raises: StillInUse
+    """
+    if kind.name != "agent":
+        return
+    await service.hold(author(access))
+    holder = await user_of_agent(access.session, key)
+    if holder is not None:
+        raise StillInUse([f"user {holder.id} is the agent {key}"])
 
 
 def _document(kind: Kind, given: Given) -> tuple[str, dict[str, Any]]:
@@ -231,16 +247,3 @@ async def set_general(access: ForAdmins, given: schemas.General, response: Respo
     row = await service.general(author(access), given.model_dump(mode="json"), _version(if_match))
     await service.take_effect(author(access))
     return GeneralTold(**{key: value for key, value in _told(row, response).items() if key != "changed_at"})
-
-
-@router.get("/audit", operation_id="listAudit")
-async def list_audit(
-    access: ForAdmins,
-    page: Paged,
-    kind: Annotated[str | None, Query(max_length=16, pattern="^[a-z]+$")] = None,
-    subject: Annotated[str | None, Query(max_length=64, pattern=r"^[+a-z0-9_.-]+$")] = None,
-) -> Page[schemas.AuditTold]:
-    """Who changed what, newest first."""
-    rows = await service.audit(access.session, page, kind, subject)
-    items, following = paged([schemas.AuditTold.model_validate(row) for row in rows], [row.id for row in rows], page)
-    return Page(items=items, next=following)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from datetime import date, datetime
+from datetime import date
 from functools import cache
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
@@ -431,15 +431,3 @@ class General(Given):
     recording_notice: bool = True
     """Play `recording.notice` before a recorded queue's greeting (§ 201 StGB)."""
     domains: Annotated[tuple[Domain, ...], Field(max_length=20)] = ()
-
-
-class AuditTold(Told):
-    id: str
-    at: datetime
-    who: str
-    act: str
-    kind: str
-    subject: str
-    version: int
-    before: dict[str, Any] | None
-    after: dict[str, Any] | None

@@ -12,15 +12,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from acd.core.ids import AgentId, TenantId
 from acd.service import Device, TenantSetup
+from api.audit import Act, By, record
 from api.billing import plan_documents
 from api.db import Databases, Unit
 from api.house import House
-from api.kit.ids import drawn_id, drawn_password
+from api.kit.ids import drawn_password
 from api.kit.paging import Cut
 from api.telephony_setup import repository, rules
 from api.telephony_setup.draft import Draft
 from api.telephony_setup.errors import Contradiction, DeviceNameTaken, Exists, StillInUse, Unknown, VersionPassed
-from api.telephony_setup.models import AuditRow, DeviceName, DeviceRow, Row
+from api.telephony_setup.models import DeviceName, DeviceRow, Row
 
 GENERAL = "general"
 
@@ -34,6 +35,8 @@ class Author:
     tenant: TenantId
     who: str
     now: datetime
+    source: str | None = None
+    """Address the request came from; None: no request."""
 
     @property
     def session(self) -> AsyncSession:
@@ -77,9 +80,9 @@ async def one(session: AsyncSession, kind: str, key: str, *, anew: bool = False)
     return found
 
 
-async def audit(session: AsyncSession, page: Cut, kind: str | None, subject: str | None) -> Sequence[AuditRow]:
-    """A page of the audit trail, newest first, and one more."""
-    return await repository.audit(session, page, kind, subject)
+async def has_agent(session: AsyncSession, agent: str) -> bool:
+    """Whether there is such an agent; whoever holds the set-up may build on the answer."""
+    return await repository.get(session, "agent", agent, anew=True) is not None
 
 
 # ---------------------------------------------------------------------- changing
@@ -225,28 +228,10 @@ async def general(author: Author, document: dict[str, Any], if_version: int | No
 
 
 def _audit(
-    author: Author, act: str, kind: str, subject: str, version: int, before: dict[str, Any] | None, after: dict[str, Any] | None
+    author: Author, act: Act, kind: str, subject: str, version: int, before: dict[str, Any] | None, after: dict[str, Any] | None
 ) -> None:
-    author.session.add(
-        AuditRow(
-            id=f"{int(author.now.timestamp() * 1_000_000):015x}-{drawn_id(6)}",
-            at=author.now,
-            who=author.who,
-            act=act,
-            kind=kind,
-            subject=subject,
-            version=version,
-            before=_without_secrets(before),
-            after=_without_secrets(after),
-        )
-    )
-
-
-def _without_secrets(document: dict[str, Any] | None) -> dict[str, Any] | None:
-    registration = (document or {}).get("registration")
-    if document is None or registration is None:
-        return document
-    return {**document, "registration": {**registration, "password": None}}
+    by = By(author.who, author.source)
+    record(author.session, author.now, by, act, kind, subject, version=version, before=before, after=after)
 
 
 # ---------------------------------------------------------------------- devices

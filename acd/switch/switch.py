@@ -883,7 +883,9 @@ class Switch:
     def live_legs(self) -> int:
         return len(self._legs)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self, tenant: TenantId) -> dict[str, Any]:
+        """The tenant's legs, recordings and SIP sessions: what other tenants do is not its business."""
+        own = [leg for leg in self._legs.values() if leg.tenant == tenant]
         return {
             "legs": {
                 leg.leg: {
@@ -894,10 +896,10 @@ class Switch:
                     "media": leg.media is not None,
                     "moving": leg.is_moving,
                 }
-                for leg in self._legs.values()
+                for leg in own
             },
-            "recordings": list(self._recordings),
-            "counters": dict(self.counters),
+            "recordings": [name for name, one in self._recordings.items() if one.tenant == tenant],
+            "sip": self.sip.describe({session for leg in own for session in (leg.session, *leg.branches) if session is not None}),
         }
 
 

@@ -127,6 +127,18 @@ async def test_a_caller_hears_music_then_the_best_skilled_agent_and_the_cdr_is_p
         assert ben.calls == []
 
 
+async def test_the_debug_state_of_a_tenant_is_its_own(tmp_path):
+    async with running(tmp_path) as service:
+        call = await (await service.caller()).call("601")
+        await call.answered()
+        described = service.voice.describe(TENANT)["switch"]
+        (leg,) = described["legs"].values()
+        assert [one["session"] for one in described["sip"]] == [leg["session"]]
+        other = service.voice.switch.describe(TenantId("other"))
+        assert (other["legs"], other["recordings"], other["sip"]) == ({}, [], [])
+        call.hang_up()
+
+
 async def test_the_winner_of_an_offer_is_recomputed_from_its_record_alone(tmp_path):
     async with running(tmp_path) as service:
         anna = await ready(service, "anna")

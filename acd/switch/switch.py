@@ -36,6 +36,7 @@ from acd.switch.lines import credentials
 from acd.switch.phones import device_aor
 from acd.switch.relocation import Relocation
 from acd.switch.sip_port import SipPort
+from acd.wire_text import LONGEST_LINE, LONGEST_NAME, fit_or_none
 from media import control
 from media.client import MediaPlane, PlaneReport, WorkerLost, WorkerRestarted
 from media.recorder import salvage
@@ -668,7 +669,7 @@ class Switch:
         self._relocation.open(leg)
         asserted = request.headers.get("P-Asserted-Identity") if trunk is not None else None
         party = _name_addr(asserted) or request.from_
-        calling, name = calling_number(party.uri.user), party.display_name
+        calling, name = calling_number(party.uri.user), fit_or_none(party.display_name, LONGEST_NAME)
         if agent is None:
             self._ask_who(tenant, call, calling)
         elif (person := self._directory.agent(tenant, agent)) is not None:
@@ -682,7 +683,7 @@ class Switch:
                 trunk=leg.trunk,
                 agent=agent,
                 calling=calling,
-                calling_name=name or None,
+                calling_name=name,
                 called=called,
                 channel_kbits=media_plan.offered_kbits(offer) if offer is not None else None,
                 dialog=self.sip.kept(event.session),
@@ -748,7 +749,7 @@ class Switch:
                 self._silent(leg.tenant, leg.trunk)
                 self._fail(leg, "unreachable", status=status, detail="the trunk gave no answer")
                 return
-            self._fail(leg, causes.failure_cause(status), status=status, detail=event.reason)
+            self._fail(leg, causes.failure_cause(status), status=status, detail=fit_or_none(event.reason, LONGEST_LINE))
 
     def _ended(self, event: sip_events.SessionEnded) -> None:
         leg = self._by_session.pop(event.session, None)

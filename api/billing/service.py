@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from acd.core.events import recording_name
 from acd.core.ids import TenantId
+from acd.wire_text import fit
 from api.audit import By, record
 from api.billing import repository
 from api.billing.errors import CdrUnknown, TariffExists, TariffUnknown, TariffWrong, Unpriced, WrongCursor
@@ -38,6 +39,8 @@ log = logging.getLogger(__name__)
 MONTHS_IN = ZoneInfo("Europe/Berlin")
 """A month begins at midnight of the place that is invoiced from (DESIGN.md §8)."""
 ROWS_AT_ONCE = 1000
+NAME_LETTERS = 64
+"""What the columns of a plan's id and version hold."""
 
 
 # ---------------------------------------------------------------------- tariffs
@@ -62,6 +65,7 @@ def parsed(given: TariffGiven) -> tuple[Plan, dict[str, Any]]:
         document = given.document if given.toml is None else tomllib.loads(given.toml, parse_float=Decimal)
         written = json.dumps(document, default=_plain, ensure_ascii=False, allow_nan=False)
         _refuse_floats(given.document)
+        _refuse_unfit(document)
         plan = parse_json(written)
     except tomllib.TOMLDecodeError as error:
         raise TariffWrong(f"not a TOML document: {error}", pointer) from error
@@ -81,6 +85,19 @@ def _refuse_floats(value: Any, place: str = "") -> None:
     elif isinstance(value, list):
         for index, inner in enumerate(value, 1):
             _refuse_floats(inner, f"{place}[{index}]")
+
+
+def _refuse_unfit(value: Any) -> None:
+    """Names of a plan are shown in charges and rows."""
+    if isinstance(value, str) and fit(value, len(value)) != value:
+        raise ValueError(f"{value!r} holds characters that cannot be seen")
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _refuse_unfit(key)
+            _refuse_unfit(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            _refuse_unfit(inner)
 
 
 def key_of(plan: Plan, trunk: str | None) -> str:
@@ -111,7 +128,8 @@ async def add_tariff(session: AsyncSession, given: TariffGiven, who: str, now: d
     """
     plan, document = parsed(given)
     key = key_of(plan, given.trunk)
-    if len(key) > 200 or not all(letter.isprintable() and letter not in "/?#%" for letter in key):
+    too_long = any(len(name) > NAME_LETTERS for name in (plan.id, plan.version))
+    if too_long or not all(letter.isprintable() and letter not in "/?#%" for letter in key):
         raise TariffWrong("id and version are printable, without / ? # %, and not longer than 64 letters", "#")
     if await repository.tariff(session, key) is not None:
         raise TariffExists(key)

@@ -125,15 +125,27 @@ class _Changed:
 
     draft: Draft
     before: TenantSetup
+    changed: frozenset[tuple[str, str]]
+    """Kind and name of what was changed."""
 
 
-def _change(author: Author, change: Callable[[Draft], Draft]) -> None:
+@dataclass(frozen=True, slots=True)
+class _Unread:
+    """Nothing is known of the rows but which of them were changed."""
+
+    changed: frozenset[tuple[str, str]]
+
+
+def _change(author: Author, kind: str, name: str, change: Callable[[Draft], Draft]) -> None:
     """Let what is known follow a change of the rows; where nothing is known, `take_effect` reads them all."""
     known = author.unit.draft
+    this = frozenset({(kind, name)})
     if isinstance(known, _Checked):
-        author.unit.draft = _Changed(change(known.draft), known.setup)
+        author.unit.draft = _Changed(change(known.draft), known.setup, this)
     elif isinstance(known, _Changed):
-        author.unit.draft = _Changed(change(known.draft), known.before)
+        author.unit.draft = _Changed(change(known.draft), known.before, known.changed | this)
+    else:
+        author.unit.draft = _Unread(this | (known.changed if isinstance(known, _Unread) else frozenset()))
 
 
 async def create(author: Author, kind: str, key: str, document: dict[str, Any]) -> Row:
@@ -147,7 +159,7 @@ async def create(author: Author, kind: str, key: str, document: dict[str, Any]) 
     row = repository.TABLES[kind](id=key, version=1, document=document, changed_at=author.now)
     author.session.add(row)
     await author.session.flush()
-    _change(author, lambda known: known.put(kind, key, document))
+    _change(author, kind, key, lambda known: known.put(kind, key, document))
     _audit(author, "created", kind, key, 1, None, document)
     return row
 
@@ -168,7 +180,7 @@ async def replace(author: Author, kind: str, key: str, document: dict[str, Any],
     row.document = document
     row.changed_at = author.now
     await author.session.flush()
-    _change(author, lambda known: known.put(kind, key, document))
+    _change(author, kind, key, lambda known: known.put(kind, key, document))
     _audit(author, "changed", kind, key, row.version, before, document)
     return row
 
@@ -190,7 +202,7 @@ async def delete(author: Author, kind: str, key: str, if_version: int | None) ->
             username = device.username
             author.unit.then(lambda: _free(author.house.databases, username, author.tenant))
     await author.session.flush()
-    _change(author, lambda known: known.drop(kind, key))
+    _change(author, kind, key, lambda known: known.drop(kind, key))
     _audit(author, "deleted", kind, key, row.version, row.document, None)
 
 
@@ -204,16 +216,18 @@ async def take_effect(author: Author, *, deleting: bool = False, tariffs: bool =
     await hold(author)
     known = author.unit.draft
     before: TenantSetup | None = None
+    changed: frozenset[tuple[str, str]] = frozenset()
     if isinstance(known, _Checked):
         draft, before = known.draft, known.setup
     elif isinstance(known, _Changed):
-        draft, before = known.draft, known.before
+        draft, before, changed = known.draft, known.before, known.changed
     else:
+        changed = known.changed if isinstance(known, _Unread) else changed
         draft = await _read(author.session, author.tenant, author.house.settings.sip.realm)
     if tariffs:
         draft = draft.with_plans(await plan_documents(author.session))
     setup = draft.setup()
-    problems = rules.problems(setup, before)
+    problems = rules.problems(setup, before, changed)
     if problems:
         raise StillInUse(problems) if deleting else Contradiction(problems)
     author.unit.draft = _Checked(draft, setup)
@@ -274,7 +288,7 @@ async def set_device(author: Author, agent: str, username: str | None, password:
     row.ha1_sha256 = values.ha1_sha256
     row.changed_at = author.now
     await author.session.flush()
-    _change(author, lambda known: known.equip(values))
+    _change(author, "device", agent, lambda known: known.equip(values))
     _audit(author, "changed", "device", agent, 0, None, {"username": username})
     return row, password
 

@@ -23,7 +23,7 @@ from acd.clock import REFUSED_S, SAID_S, Clock
 from acd.core import inputs
 from acd.core.effects import Effect
 from acd.core.engine import BrokenHistory, Engine, Step
-from acd.core.events import ConfigurationChanged, Event, OfferEnded, OfferMade, without_dialog
+from acd.core.events import ConfigurationChanged, Event, OfferEnded, OfferMade, shown
 from acd.core.ids import AgentId, CallId, TenantId
 from acd.core.inputs import Input
 from acd.core.replay import Entry, restore, snapshot
@@ -347,7 +347,7 @@ class Exchange:
         self._feed(entry)
         if self._subscribers:
             for event in entry.events:
-                self.publish(LiveEvent(tenant=self.tenant, seq=entry.seq, at=entry.now, event=without_dialog(event)))
+                self.publish(LiveEvent(tenant=self.tenant, seq=entry.seq, at=entry.now, event=shown(event)))
         for effect in step.effects:
             try:
                 self._carry_out(self.tenant, effect)

@@ -6,21 +6,28 @@ from functools import lru_cache
 
 import phonenumbers
 
+from acd.wire_text import LONGEST_NUMBER, fit
+
 SHORT = 6
 """Up to so many digits without a leading zero is an internal or service number (110, 11833, 600) and stays as dialled."""
 
 
-@lru_cache(maxsize=20_000)
 def normalise(number: str, region: str = "DE") -> str:
-    """E.164 of a number as dialled in `region`; what is no phone number (a name, a short code) comes back unchanged.
+    """E.164 of a number as dialled in `region`; what is no phone number (a name, a short code) comes back unchanged, but bounded and
+    without what nobody can see (`wire_text`): a stranger wrote it.
 
     >>> normalise("0761 8866-0"), normalise("0041 44 668 18 00"), normalise("601"), normalise("anna")
     ('+4976188660', '+41446681800', '601', 'anna')
     """
+    return _normalise(number, region) if len(number) <= LONGEST_NUMBER else fit(number, LONGEST_NUMBER)
+
+
+@lru_cache(maxsize=20_000)
+def _normalise(number: str, region: str) -> str:
     dialled = "".join(character for character in number if character not in " -./()")
     digits = dialled.removeprefix("+")
     if not digits.isascii() or not digits.isdigit():
-        return number
+        return fit(number, LONGEST_NUMBER)
     if dialled == digits and len(digits) <= SHORT and not digits.startswith("0"):
         return digits
     if dialled.startswith("+") and digits[:1] != "0" and 7 <= len(digits) <= 15:
@@ -34,7 +41,6 @@ def normalise(number: str, region: str = "DE") -> str:
     return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
 
 
-@lru_cache(maxsize=20_000)
 def calling_number(user: str | None, region: str = "DE") -> str | None:
     """The caller's number from the user part of From or P-Asserted-Identity; None when withheld (RFC 3323: anonymous)."""
     if not user or user.lower() in {"anonymous", "unavailable", "unknown", "restricted"}:

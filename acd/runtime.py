@@ -351,11 +351,7 @@ class Voice:
         return self._exchange(tenant).engine.live_at(self._clock())
 
     def describe(self, tenant: TenantId) -> dict[str, Any]:
-        return {
-            "core": self._exchange(tenant).engine.describe(),
-            "switch": self.switch.describe(),
-            "sip": self.sip.describe(),
-        }
+        return {"core": self._exchange(tenant).engine.describe(), "switch": self.switch.describe(tenant)}
 
     def stream(self, tenant: TenantId, *, agent: AgentId | None = None) -> AsyncIterator[LiveEvent]:
         return self._exchange(tenant).stream(agent)

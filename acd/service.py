@@ -165,7 +165,7 @@ class VoiceService(Protocol):
         """The live board at this moment."""
 
     def describe(self, tenant: TenantId) -> dict[str, Any]:
-        """Everything for /debug/state: core, SIP engine, media workers."""
+        """Everything of the tenant for /debug/state: core, switch legs, SIP sessions."""
 
     def stream(self, tenant: TenantId, *, agent: AgentId | None = None) -> AsyncIterator[LiveEvent]:
         """Live events from now on; with `agent`, that agent's private events too. A reader 10 000 events behind gets `StreamOverrun`."""

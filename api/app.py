@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,8 +19,10 @@ from starlette.types import Scope
 from acd.core.live import LiveState
 from acd.errors import CannotStart
 from acd.service import VoiceService
-from api import demo, errors, identity, tenants
+from api import audit, demo, errors, identity, tenants
 from api.assignments.routes import router as assignments_router
+from api.audit.retention import keep_short
+from api.audit.routes import router as audit_router
 from api.billing.routes import router as billing_router
 from api.calendar.routes import router as calendar_router
 from api.config import Settings
@@ -46,6 +49,7 @@ TAGS = [
     {"name": "tenants", "description": "The platform's operator creates tenants."},
     {"name": "assignments", "description": "Numbers, sources, caller ids and the telephony domain that a tenant has and no other."},
     {"name": "telephony setup", "description": "Agents, queues, menus, numbers, hours, lines; effective at the next event."},
+    {"name": "audit", "description": "Who changed what, who came in or tried to, who read personal data; nothing changes it."},
     {"name": "telephony", "description": "The desk's commands, the live board, decision records, live events."},
     {"name": "billing", "description": "Tariffs, CDRs, charges with their trace, exports."},
     {"name": "crm", "description": "Contacts."},
@@ -78,6 +82,7 @@ def create_app(settings: Settings, voice: VoiceService, databases: Databases | N
         tenants_router,
         assignments_router,
         setup_router,
+        audit_router,
         telephony_router,
         stream_router,
         billing_router,
@@ -119,6 +124,7 @@ def furnish(app: FastAPI, this: House, *, owns_databases: bool) -> None:
     app.state.health = Health(this)
     app.state.demo = None
     app.state.passwords = identity.Passwords(this.settings.login)
+    app.state.failed_log_ins = audit.FailedLogIns()
     app.state.failures = identity.FailureWindow(this.settings.login.failures, this.settings.login.window_s)
     app.state.metrics = Metrics(
         this.voice, lambda: {"fernamt_tenants_failed": len(this.failed), "fernamt_databases_away": len(this.databases.outages.now())}
@@ -138,6 +144,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             raise CannotStart(f"the tenant {demo.TENANT} of --demo cannot be opened: {this.failed[demo.TENANT].reason}")
         app.state.demo = await demo.ensure(this, app.state.passwords) if this.settings.demo else None
         app.state.ready = True
+        this.tasks.add(asyncio.create_task(keep_short(this.databases, this.settings.audit, this.clock), name="keep the audit short"))
         yield
     finally:
         app.state.ready = False

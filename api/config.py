@@ -15,7 +15,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -62,7 +72,35 @@ def split_address(text: str) -> tuple[str, int]:
     host = match["six"] or match["four"]
     if match["six"] is not None:
         ipaddress.IPv6Address(host)
-    return host, int(match["port"])
+    return host_name(host), int(match["port"])
+
+
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
+# Deviation: "_" is let through, as `sip.grammar.HOST` does: names of containers carry it.
+_HOST_NAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*\.?")
+_LIKE_IPV4 = re.compile(r"[0-9.]+")
+
+
+def host_name(text: str) -> str:
+    """An IP address, or a host name (RFC 1123 §2.1). It is not asked whether the name resolves: the service may start before the resolver.
+
+    Raises: ValueError: it is neither.
+    """
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        if _LIKE_IPV4.fullmatch(text) or not _HOST_NAME.fullmatch(text):
+            raise ValueError(f"{text!r} is neither an IP address nor a host name") from None
+    return text
+
+
+def is_nobodys(host: str) -> bool:
+    """Whether it is an address that one listens on, or a group of hosts: `0.0.0.0`, `::`, 224.0.0.0/4."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address.is_unspecified or address.is_multicast
 
 
 class _Group(BaseModel):
@@ -80,6 +118,13 @@ class Sip(_Group):
     realm: str = Field(default="fernamt", pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,62}$")
     """Digest realm and domain of the devices. A change makes every device password invalid: the digests are computed with it."""
 
+    @field_validator("advertised")
+    @classmethod
+    def _advertised(cls, value: str | None) -> str | None:
+        if value is not None and is_nobodys(host_name(value)):  # without a port: each transport has its own
+            raise ValueError(f"nobody is reached at {value}; it is the one address that peers send to")
+        return value
+
     probe_trunks: bool = True
     """Send OPTIONS to trunks that ask for it."""
 
@@ -96,7 +141,7 @@ class Sip(_Group):
 class Http(_Group):
     """Where browsers and clients of the API reach us."""
 
-    host: str = "0.0.0.0"
+    host: Annotated[str, AfterValidator(host_name)] = "0.0.0.0"
     port: Port = 8080
 
 
@@ -181,6 +226,10 @@ class Login(_Group):
     failures: int = Field(default=10, ge=1)
     """Failed logins of one user name, and ten times as many of one address, within `window_s`: then 429."""
     window_s: float = Field(default=300.0, gt=0)
+    key_days: int = Field(default=365, ge=1, le=36_500)
+    """An API key that is made without an end ends after so many days."""
+    key_days_max: int = Field(default=0, ge=0, le=36_500)
+    """The longest a new API key can hold; 0: as long as it likes, for ever too where that is asked for in so many words."""
     argon2_memory_kib: int = Field(default=19_456, ge=8)
     """OWASP password storage: 19 MiB, 2 passes, 1 lane."""
     argon2_passes: int = Field(default=2, ge=1)
@@ -191,6 +240,15 @@ class Tenants(_Group):
 
     claim_numbers: bool = False
     """Whether administrators of new tenants may take numbers that are free; else numbers are assigned by the operator."""
+
+
+class Audit(_Group):
+    """How long the audit keeps what."""
+
+    changes_days: int = Field(default=3650, ge=0, le=36_500)
+    """Changes of users, keys, tariffs and set-up; 0: for ever. Ten years: tariffs are part of what bills are made of (§ 147 AO)."""
+    access_days: int = Field(default=365, ge=0, le=36_500)
+    """Log-ins, failed ones too, and reads of personal data: personal data themselves; 0: for ever."""
 
 
 class Operator(_Group):
@@ -214,6 +272,7 @@ class Settings(BaseSettings):
     timers: Timers = Timers()
     login: Login = Login()
     tenants: Tenants = Tenants()
+    audit: Audit = Audit()
     operator: Operator = Operator()
     data: Path = Path("data")
     """Folder of journals, recordings and SQLite files."""

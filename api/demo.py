@@ -12,6 +12,7 @@ from typing import Any
 
 from acd.core.ids import TenantId
 from api import assignments, calendar, crm, tickets
+from api.audit import By
 from api.db import UnknownTenant
 from api.house import House
 from api.identity import Passwords, UserGiven, create_user
@@ -120,7 +121,7 @@ async def _make(house: House, passwords: Passwords) -> Demo:
     devices: dict[str, str] = {}
     given = TenantGiven(id=TENANT, name="Demo", language="de", admin=AdminGiven(password=users["admin"]))
     async with house.databases.unit(None) as control:
-        await create_tenant(control, house, passwords, given, now)
+        await create_tenant(control, house, passwords, given, By("demo", of_platform=True), now)
     await assignments.let_claim(house, TENANT, allowed=True)  # the numbers it shows
     async with house.databases.unit(TENANT) as unit:
         author = Author(unit, house, TENANT, "demo", now)
@@ -137,7 +138,7 @@ async def _make(house: House, passwords: Passwords) -> Demo:
         people += [(agent, name, "agent", agent) for agent, name, *_ in AGENTS]
         for user, name, role, agent_id in people:
             person = UserGiven.model_validate({"id": user, "name": name, "role": role, "agent": agent_id, "password": users[user]})
-            await create_user(unit.session, passwords, person, now)
+            await create_user(unit.session, passwords, person, By("demo"), now)
         await _callers(unit.session, now)
     return Demo(TENANT, users, devices, house.settings.sip.realm)
 

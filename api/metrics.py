@@ -59,6 +59,7 @@ class Metrics:
         self.seconds = Histogram(
             "fernamt_http_request_seconds", "Time to the end of the answer.", ("method", "route"), registry=self.registry, buckets=BUCKETS_S
         )
+        self.audit_failures = Counter("fernamt_audit_failures", "Reads of personal data that could not be audited.", registry=self.registry)
         self.sockets = Gauge("fernamt_websockets", "Open WebSockets.", ("route",), registry=self.registry)
 
     def text(self) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from api.assignments import models as assignments
+from api.audit import models as audit
 from api.billing import models as billing
 from api.calendar import models as calendar
 from api.crm import models as crm
@@ -11,4 +12,4 @@ from api.telephony_setup import models as telephony_setup
 from api.tenants import models as tenants
 from api.tickets import models as tickets
 
-__all__ = ["assignments", "billing", "calendar", "crm", "identity", "telephony_setup", "tenants", "tickets"]
+__all__ = ["assignments", "audit", "billing", "calendar", "crm", "identity", "telephony_setup", "tenants", "tickets"]

@@ -111,6 +111,11 @@ _ORDINARY = frozenset(
 )
 
 
+def is_short_code(digits: str) -> bool:
+    """Whether it is a German number that is dialled without an area code: 110, 112, 115, 116xxx, 118xx."""
+    return _SHORT_CODE.fullmatch(digits) is not None
+
+
 def normalise(number: str) -> str:
     """Turn what was dialled in Germany into international digits without plus.
 

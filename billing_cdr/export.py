@@ -1,7 +1,11 @@
 """Records and charges as CSV (RFC 4180) and as JSON lines, for spreadsheets and for other machines.
 
-A cell a spreadsheet would take for a formula gets an apostrophe in front (CWE-1236), and so does one that begins with an apostrophe:
-reading takes exactly one away again, nothing is lost. A plain E.164 number stays as it is. Columns are only ever added at the end.
+The rules of a cell:
+1. A control character or a line end becomes U+FFFD: a row is a line, whatever a caller is called; JSON keeps it as it was sent.
+2. What a spreadsheet would take for a formula, beginning with `=`, `+`, `-`, `@` or their full-width twins, gets an apostrophe in front
+   (CWE-1236), and so does what begins with an apostrophe: reading takes exactly one away again.
+3. A plain E.164 number, `+` and at most fifteen digits, stays as it is: it is no formula.
+4. Quotes are as RFC 4180 has them. Columns are only ever added at the end.
 """
 
 from __future__ import annotations
@@ -70,7 +74,9 @@ CHARGE_COLUMNS: Final = (
     "gross",
     "refusal",
 )
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
+_FORMULA: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "'")
+_UNFIT: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""Controls, C0 and C1, and what else some reader takes for the end of a line."""
 _E164: Final = re.compile(r"\+[0-9]{1,15}")
 
 
@@ -121,19 +127,20 @@ def charges_from_json_lines(lines: Iterable[bytes]) -> Iterator[Charge]:
 
 
 def read_csv(text: str) -> list[dict[str, str]]:
-    """Read CSV of ours: one dictionary a row, cells as they were before they were guarded."""
+    """Read CSV of ours: one dictionary a row, cells as they were before they were guarded, but for what nobody could see."""
     rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     header = next(rows)
     return [{name: unguarded(cell) for name, cell in zip(header, row, strict=True)} for row in rows]
 
 
 def guarded(cell: str) -> str:
-    """Make a cell harmless to a spreadsheet."""
+    """Make a cell harmless to a spreadsheet and to whoever reads line by line."""
+    cell = _UNFIT.sub("\ufffd", cell)
     return f"'{cell}" if cell.startswith(_FORMULA) and not _E164.fullmatch(cell) else cell
 
 
 def unguarded(cell: str) -> str:
-    """Give back what `guarded` was given."""
+    """Give back what `guarded` was given, but for what nobody could see."""
     return cell.removeprefix("'")
 
 

@@ -479,6 +479,20 @@ class RecordingKept(_Event, frozen=True, kw_only=True):
     error: str | None = None
 
 
+def recording_name(path: str) -> str:
+    """What a recording is called outside: the last part of its path, whichever system wrote that. The folders are the server's business."""
+    return path.replace("\\", "/").rpartition("/")[2]
+
+
+def shown(event: Event) -> Event:
+    """The event as it leaves the house: without what ends a dialog (`without_dialog`), and a recording by its name."""
+    if type(event) is not RecordingKept:
+        return without_dialog(event)
+    name = recording_name(event.path)
+    error = event.error.replace(event.path, name) if event.error is not None else None
+    return msgspec.structs.replace(event, path=name, error=error)
+
+
 _HAS_DIALOG = frozenset((LegInitiated, LegAlerted, LegConnected))
 
 

@@ -25,6 +25,7 @@ from acd.directory import Directory
 from acd.service import TrunkLine
 from acd.switch.addresses import host_port
 from acd.switch.sip_port import SipPort
+from acd.wire_text import LONGEST_LINE, fit
 from sip import events as sip_events
 from sip.digest import DigestCredentials
 from sip.registration import RegistrationPlan
@@ -212,7 +213,7 @@ class Lines:
     def _not_registered(self, event: sip_events.RegistrationDown) -> None:
         line = self._by_name.get(event.registration)
         if line is not None:
-            self._say(line, up=False, detail=f"registration: {event.status} {event.reason}")
+            self._say(line, up=False, detail=fit(f"registration: {event.status} {event.reason}", LONGEST_LINE))
         self._leaving.discard(event.registration)
         if not self._leaving:
             self._all_gone.set()

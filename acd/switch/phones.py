@@ -18,6 +18,7 @@ from acd.directory import Directory, Nobodys, device_aor
 from acd.switch.addresses import LocalAddresses
 from acd.switch.callers import arrival
 from acd.switch.sip_port import SipPort
+from acd.wire_text import LONGEST_LINE, fit_or_none
 from sip import events as sip_events
 from sip.digest import Account, Authenticator
 from sip.flow import Flow, HostPort
@@ -136,7 +137,7 @@ class Phones:
                 contact=str(event.contact),
                 expires_at=self._clock() + event.expires,
                 flow=msgspec.json.encode(way).decode(),
-                user_agent=event.user_agent,
+                user_agent=fit_or_none(event.user_agent, LONGEST_LINE),
             )
             self._report(found[0], fact)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 from sip.digest import DigestCredentials
@@ -131,5 +131,6 @@ class SipPort:
     def now(self) -> float:
         return self._now()
 
-    def describe(self) -> dict[str, Any]:
-        return self.user_agent.describe(self._now())
+    def describe(self, sessions: Container[str]) -> list[dict[str, Any]]:
+        """Some sessions, with the seconds left on their timers; the rest of the SIP engine is the whole house's."""
+        return [one for one in self.user_agent.describe(self._now())["sessions"] if one["session"] in sessions]

@@ -35,6 +35,7 @@ from acd.switch.legs import Phase, Recording, SwitchLeg
 from acd.switch.lines import credentials
 from acd.switch.relocation import Relocation
 from acd.switch.sip_port import SipPort
+from acd.wire_text import LONGEST_LINE, LONGEST_NAME, fit_or_none
 from media import control
 from media.client import MediaPlane, PlaneReport, WorkerLost, WorkerRestarted
 from media.recorder import salvage
@@ -672,7 +673,7 @@ class Switch:
         self._relocation.open(leg)
         asserted = request.headers.get("P-Asserted-Identity") if trunk is not None else None
         party = _name_addr(asserted) or request.from_
-        calling, name = calling_number(party.uri.user), party.display_name
+        calling, name = calling_number(party.uri.user), fit_or_none(party.display_name, LONGEST_NAME)
         if agent is None:
             self._ask_who(tenant, call, calling)
         elif (person := self._directory.agent(tenant, agent)) is not None:
@@ -686,7 +687,7 @@ class Switch:
                 trunk=leg.trunk,
                 agent=agent,
                 calling=calling,
-                calling_name=name or None,
+                calling_name=name,
                 called=called,
                 channel_kbits=media_plan.offered_kbits(offer) if offer is not None else None,
                 dialog=self.sip.kept(event.session),
@@ -752,7 +753,7 @@ class Switch:
                 self._silent(leg.tenant, leg.trunk)
                 self._fail(leg, "unreachable", status=status, detail="the trunk gave no answer")
                 return
-            self._fail(leg, causes.failure_cause(status), status=status, detail=event.reason)
+            self._fail(leg, causes.failure_cause(status), status=status, detail=fit_or_none(event.reason, LONGEST_LINE))
 
     def _ended(self, event: sip_events.SessionEnded) -> None:
         leg = self._by_session.pop(event.session, None)
@@ -887,7 +888,9 @@ class Switch:
     def live_legs(self) -> int:
         return len(self._legs)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self, tenant: TenantId) -> dict[str, Any]:
+        """The tenant's legs, recordings and SIP sessions: what other tenants do is not its business."""
+        own = [leg for leg in self._legs.values() if leg.tenant == tenant]
         return {
             "legs": {
                 leg.leg: {
@@ -898,10 +901,10 @@ class Switch:
                     "media": leg.media is not None,
                     "moving": leg.is_moving,
                 }
-                for leg in self._legs.values()
+                for leg in own
             },
-            "recordings": list(self._recordings),
-            "counters": dict(self.counters),
+            "recordings": [name for name, one in self._recordings.items() if one.tenant == tenant],
+            "sip": self.sip.describe({session for leg in own for session in (leg.session, *leg.branches) if session is not None}),
         }
 
 

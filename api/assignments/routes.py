@@ -23,6 +23,7 @@ from api.assignments.schemas import (
     RightsGiven,
     SourceGiven,
 )
+from api.audit import record
 from api.errors import Conflict, NotFound, responses
 from api.identity import Access, ForOperators, ForSupervisors
 from api.kit.paging import Page, Paged, paged
@@ -68,6 +69,7 @@ async def get_assignments_of(access: ForOperators, tenant: Tenant) -> Assignment
 async def set_rights(access: ForOperators, tenant: Tenant, given: RightsGiven) -> AssignmentsOfTenantTold:
     """Whether the tenant's administrators may take numbers that are free."""
     await service.let_claim(access.house, TenantId(tenant), allowed=given.may_claim_numbers)
+    record(access.session, access.now, access.by, "changed", "tenant", tenant, details={"may_claim_numbers": given.may_claim_numbers})
     return await _told(access.session, TenantId(tenant))
 
 
@@ -88,6 +90,7 @@ async def assign_numbers(access: ForOperators, tenant: Tenant, given: NumbersGiv
     """Assign numbers to a tenant: all of them, or none when another tenant has one."""
     await service.assign(access.house, TenantId(tenant), given.numbers, access.now)
     await _take_effect(access, tenant)
+    record(access.session, access.now, access.by, "granted", "number", tenant, details={"numbers": given.numbers})
     return await _told(access.session, TenantId(tenant))
 
 
@@ -101,12 +104,14 @@ async def withdraw_number(access: ForOperators, tenant: Tenant, number: Number) 
     """Take a number from a tenant."""
     await service.withdraw_number(access.house, TenantId(tenant), number, access.now)
     await _take_effect(access, tenant)
+    record(access.session, access.now, access.by, "deleted", "number", tenant, details={"number": number})
 
 
 @router.post("/tenants/{tenant}/sources", operation_id="grantSource", status_code=status.HTTP_201_CREATED, responses=responses(NotFound))
 async def grant_source(access: ForOperators, tenant: Tenant, given: SourceGiven) -> GrantTold:
     """Let a tenant's trunks take calls from a network, though it is wide, or another tenant's too."""
     grant = await service.give_source(access.house, TenantId(tenant), given.network, given.note, access.now)
+    record(access.session, access.now, access.by, "granted", "source", tenant, details={"network": given.network, "note": given.note})
     return GrantTold.model_validate(grant)
 
 
@@ -120,6 +125,7 @@ async def withdraw_source(access: ForOperators, tenant: Tenant, key: Key) -> Non
     """Take a grant from a tenant, with the claims that do not hold without it; or take a claim."""
     await service.withdraw_source(access.house, TenantId(tenant), key, access.now)
     await _take_effect(access, tenant)
+    record(access.session, access.now, access.by, "deleted", "source", tenant, details={"id": key})
 
 
 @router.post(
@@ -129,6 +135,7 @@ async def grant_caller_id(access: ForOperators, tenant: Tenant, given: CallerIdG
     """Let a tenant show a number that is not assigned to it."""
     await service.grant_caller_id(access.house, TenantId(tenant), given.number, access.now)
     await _take_effect(access, tenant)
+    record(access.session, access.now, access.by, "granted", "caller_id", tenant, details={"number": given.number})
     return await _told(access.session, TenantId(tenant))
 
 
@@ -142,6 +149,7 @@ async def withdraw_caller_id(access: ForOperators, tenant: Tenant, number: Numbe
     """Take a caller id back; calls show the trunk's, or none."""
     await service.withdraw_caller_id(access.house, TenantId(tenant), number, access.now)
     await _take_effect(access, tenant)
+    record(access.session, access.now, access.by, "deleted", "caller_id", tenant, details={"number": number})
 
 
 async def _take_effect(access: Access, tenant: str) -> None:

@@ -32,7 +32,8 @@ from api.assignments.errors import (
 from api.assignments.models import CallerIdGrant, NumberOwner, Rights, SourceClaim, SourceGrant
 from api.assignments.rules import Wanted, covers, domain_of, is_wide, overlaps, wanted_by
 from api.assignments.rules import network as as_network
-from api.assignments.trail import note, note_refusal
+from api.assignments.trail import ANOTHER, OPERATOR, note, note_refusal
+from api.audit import By
 from api.db import Unit, UnknownTenant
 from api.errors import Problem
 from api.house import Assigned, House
@@ -112,7 +113,7 @@ async def admit(house: House, setup: TenantSetup, now: datetime) -> None:
         house.assigned[tenant] = await _read(session, rights)
     for owner, number in lost:
         log.error("! tenant %s: the number %s is set up and is another tenant's: calls to it are not this tenant's", tenant, number)
-        await note_refusal(house, tenant, TenantId(owner), "number", number, now)
+        await note_refusal(house, tenant, OPERATOR, TenantId(owner), "number", number, now)
 
 
 async def read(house: House, tenant: TenantId) -> Assigned:
@@ -162,7 +163,7 @@ async def _inherit(session: AsyncSession, tenant: TenantId, used: Wanted, now: d
 # ---------------------------------------------------------------------- a tenant takes and gives back
 
 
-async def claim(unit: Unit, house: House, tenant: TenantId, before: Wanted, after: Wanted, now: datetime) -> None:
+async def claim(unit: Unit, house: House, tenant: TenantId, by: By, before: Wanted, after: Wanted, now: datetime) -> None:
     """Take what a changed document needs more than it did; it is given back when the tenant's transaction fails.
 
     Raises: NotAssigned, NotFree, TooWide, SourceNotFree, CallerIdNotYours, NeverShown
@@ -175,7 +176,7 @@ async def claim(unit: Unit, house: House, tenant: TenantId, before: Wanted, afte
             raise CallerIdNotYours(number)
     numbers, sources = after.numbers - assigned.numbers, after.sources - assigned.sources
     if numbers or sources:
-        await _take(unit, house, tenant, numbers, sources, now)
+        await _take(unit, house, tenant, by, numbers, sources, now)
     gone = Wanted(before.numbers - after.numbers, before.sources - after.sources)
     if gone.numbers or gone.sources:
         await release(unit, house, tenant, gone)
@@ -187,7 +188,9 @@ def has(house: House, tenant: TenantId, needs: Wanted) -> bool:
     return needs.numbers <= assigned.numbers and needs.sources <= assigned.sources
 
 
-async def _take(unit: Unit, house: House, tenant: TenantId, numbers: Collection[str], sources: Collection[str], now: datetime) -> None:
+async def _take(
+    unit: Unit, house: House, tenant: TenantId, by: By, numbers: Collection[str], sources: Collection[str], now: datetime
+) -> None:
     shared: dict[str, set[TenantId]] = {}
     try:
         async with house.assignments_lock, house.databases.unit(None) as control:
@@ -197,7 +200,7 @@ async def _take(unit: Unit, house: House, tenant: TenantId, numbers: Collection[
             await control.session.flush()
     except _Refused as refused:
         at = refused
-        unit.otherwise(lambda: note_refusal(house, tenant, at.owner, at.kind, at.subject, now))
+        unit.otherwise(lambda: note_refusal(house, tenant, by, at.owner, at.kind, at.subject, now))
         raise at.problem from None
     before = house.assigned[tenant]
     house.assigned[tenant] = replace(before, numbers=before.numbers | set(numbers), sources=before.sources | set(sources))
@@ -211,7 +214,7 @@ async def _take(unit: Unit, house: House, tenant: TenantId, numbers: Collection[
     async def tell() -> None:
         for source, others in shared.items():
             for other in (tenant, *sorted(others)) if others else ():
-                await note(house, other, "granted", "source", source, {"shared": True}, now)
+                await note(house, other, by if other == tenant else ANOTHER, "claimed", "source", source, {"shared": True}, now)
 
     unit.otherwise(give_back)
     unit.then(tell)
@@ -308,7 +311,7 @@ async def assign(house: House, tenant: TenantId, numbers: Sequence[str], now: da
         await unit.session.flush()
         await _refresh(house, unit.session, rights)
     for number in numbers:
-        await note(house, tenant, "granted", "number", number, None, now)
+        await note(house, tenant, OPERATOR, "granted", "number", number, None, now)
 
 
 async def withdraw_number(house: House, tenant: TenantId, number: str, now: datetime) -> None:
@@ -324,7 +327,7 @@ async def withdraw_number(house: House, tenant: TenantId, number: str, now: date
         await unit.session.delete(owner)
         await unit.session.flush()
         await _refresh(house, unit.session, rights)
-    await note(house, tenant, "deleted", "number", number, None, now)
+    await note(house, tenant, OPERATOR, "deleted", "number", number, None, now)
 
 
 async def give_source(house: House, tenant: TenantId, network: str, remark: str, now: datetime) -> SourceGrant:
@@ -342,9 +345,9 @@ async def give_source(house: House, tenant: TenantId, network: str, remark: str,
             for one in await repository.claims(unit.session)
             if one.tenant != tenant and overlaps(as_network(network), [as_network(one.network)])
         }
-    await note(house, tenant, "granted", "source", network, {"note": remark}, now)
+    await note(house, tenant, OPERATOR, "granted", "source", network, {"note": remark}, now)
     for other in sorted(others):
-        await note(house, other, "granted", "source", network, {"shared": True}, now)
+        await note(house, other, OPERATOR, "granted", "source", network, {"shared": True}, now)
     return grant
 
 
@@ -372,7 +375,7 @@ async def withdraw_source(house: House, tenant: TenantId, key: str, now: datetim
                     await session.delete(one)
         await session.flush()
         await _refresh(house, session, rights)
-    await note(house, tenant, "deleted", "source", network, None, now)
+    await note(house, tenant, OPERATOR, "deleted", "source", network, None, now)
 
 
 async def grant_caller_id(house: House, tenant: TenantId, number: str, now: datetime) -> None:
@@ -388,7 +391,7 @@ async def grant_caller_id(house: House, tenant: TenantId, number: str, now: date
             unit.session.add(CallerIdGrant(tenant=tenant, number=number, at=now))
             await unit.session.flush()
         await _refresh(house, unit.session, rights)
-    await note(house, tenant, "granted", "caller id", number, None, now)
+    await note(house, tenant, OPERATOR, "granted", "caller_id", number, None, now)
 
 
 async def withdraw_caller_id(house: House, tenant: TenantId, number: str, now: datetime) -> None:
@@ -404,7 +407,7 @@ async def withdraw_caller_id(house: House, tenant: TenantId, number: str, now: d
         await unit.session.delete(found)
         await unit.session.flush()
         await _refresh(house, unit.session, rights)
-    await note(house, tenant, "deleted", "caller id", number, None, now)
+    await note(house, tenant, OPERATOR, "deleted", "caller_id", number, None, now)
 
 
 async def _rights(session: AsyncSession, tenant: TenantId) -> Rights:

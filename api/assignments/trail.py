@@ -7,36 +7,27 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from acd.core.ids import TenantId
+from api.audit import Act, By, record
 from api.db import UnknownTenant
 from api.house import House
-from api.kit.ids import drawn_id
 
 log = logging.getLogger(__name__)
 
+OPERATOR = By("operator")
+"""Inside, the platform's operator is nobody in particular; who it was stands in the platform's own audit."""
+ANOTHER = By("(another tenant)")
 AGAIN = timedelta(hours=1)
 """A refused claim stands in the owner's audit once an hour: whoever tries again and again must not fill it."""
 REMEMBERED = 10_000
 
 
-async def note(house: House, tenant: TenantId, act: str, kind: str, subject: str, details: dict[str, Any] | None, now: datetime) -> None:
+async def note(
+    house: House, tenant: TenantId, by: By, act: Act, kind: str, subject: str, details: dict[str, Any] | None, now: datetime
+) -> None:
     """Write one entry into a tenant's audit; one that is not open is told by the log alone."""
-    from api.telephony_setup.models import AuditRow  # noqa: PLC0415
-
     try:
         async with house.databases.unit(tenant) as unit:
-            unit.session.add(
-                AuditRow(
-                    id=f"{int(now.timestamp() * 1_000_000):015x}-{drawn_id(6)}",
-                    at=now,
-                    who="operator",
-                    act=act,
-                    kind=kind,
-                    subject=subject,
-                    version=0,
-                    before=None,
-                    after=details,
-                )
-            )
+            record(unit.session, now, by, act, kind, subject, details=details)
     except UnknownTenant:
         log.info("= tenant %s is not open and was not told: %s %s %s", tenant, kind, subject, act)
 
@@ -51,9 +42,9 @@ def _is_due(told: dict[tuple[TenantId, str], datetime], owner: TenantId, subject
     return due
 
 
-async def note_refusal(house: House, tenant: TenantId, owner: TenantId | None, kind: str, subject: str, now: datetime) -> None:
+async def note_refusal(house: House, tenant: TenantId, by: By, owner: TenantId | None, kind: str, subject: str, now: datetime) -> None:
     """A claim was refused: it stands in the audit of who asked, and of who has it."""
-    await note(house, tenant, "refused", kind, subject, None, now)
+    await note(house, tenant, by, "refused", kind, subject, None, now)
     log.warning("! tenant %s asked for the %s %s, which it cannot have", tenant, kind, subject)
     if owner is not None and _is_due(house.refusals_told, owner, subject, now):
-        await note(house, owner, "refused", kind, subject, {"asked_by": "another tenant"}, now)
+        await note(house, owner, ANOTHER, "refused", kind, subject, None, now)

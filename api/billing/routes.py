@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, status
 from fastapi.responses import StreamingResponse
 
+from api.audit import record
 from api.billing import service
 from api.billing.schemas import CdrTold, Explained, Language, Month, TariffGiven, TariffTold, TariffWhole
 from api.errors import Conflict, NotFound, responses
-from api.identity import ForBilling, ForReaders
+from api.identity import Access, ForBilling, ForReaders
 from api.kit.ids import Slug
 from api.kit.numbers import Callable_
 from api.kit.paging import Page, Paged, paged
@@ -71,11 +73,14 @@ async def list_tariffs(access: ForBilling, page: Paged) -> Page[TariffTold]:
 @router.post("/tariffs", operation_id="createTariff", status_code=status.HTTP_201_CREATED, responses=responses(Conflict))
 async def create_tariff(access: ForBilling, given: TariffGiven) -> TariffTold:
     """Add a plan version; a version never changes. It holds for calls that begin at its `valid_from` or later."""
-    by = Author(access.unit, access.house, access.tenant, access.principal.name, access.now)
+    by = Author(access.unit, access.house, access.tenant, access.principal.name, access.now, access.source)
     await hold(by)
     row = await service.add_tariff(access.session, given, access.principal.name, access.now)
     await take_effect(by, tariffs=True)
-    return TariffTold.model_validate(row)
+    told = TariffTold.model_validate(row)
+    kept = told.model_dump(mode="json", include={"trunk", "plan", "version", "currency", "valid_from", "fingerprint"})
+    record(access.session, access.now, access.by, "created", "tariff", row.key, after=kept)
+    return told
 
 
 @router.get("/tariffs/{key}", operation_id="getTariff", responses=responses(NotFound))
@@ -88,15 +93,15 @@ async def get_tariff(access: ForBilling, key: TariffKey) -> TariffWhole:
 async def list_cdrs(access: ForReaders, wanted: Wanted, page: Paged) -> Page[CdrTold]:
     """Records of conversations with their charges, the newest first."""
     items, following = await service.cdrs(access.session, wanted, page)
+    access.gave(len(items))
     return Page(items=items, next=following)
 
 
 @router.get("/cdrs/export", operation_id="exportCdrs", responses=_EXPORT_CONTENT, response_class=StreamingResponse)
 async def export_cdrs(access: ForReaders, wanted: Wanted, format: Format = "csv") -> StreamingResponse:  # noqa: A002 - the query's name
     """All records a filter lets through, as a stream."""
-    engine = access.house.databases.tenant(access.tenant)
-    stream = service.export_cdrs_csv(engine, wanted) if format == "csv" else service.export_cdrs_json(engine, wanted)
-    return _download(stream_name="cdrs", stream=stream, kind=format)
+    sent = _sent(access, "cdr", wanted)
+    return _download("cdrs", sent, service.export_cdrs_csv(sent) if format == "csv" else service.export_cdrs_json(sent), format)
 
 
 @router.get("/charges/export", operation_id="exportCharges", responses=_EXPORT_CONTENT, response_class=StreamingResponse)
@@ -107,14 +112,21 @@ async def export_charges(
     language: Annotated[Language, Query()] = "en",
 ) -> StreamingResponse:
     """All charges a filter lets through, line by line, as a stream."""
-    engine = access.house.databases.tenant(access.tenant)
-    stream = service.export_charges_csv(engine, wanted, language) if format == "csv" else service.export_charges_json(engine, wanted)
-    return _download(stream_name="charges", stream=stream, kind=format)
+    sent = _sent(access, "charge", wanted)
+    return _download(
+        "charges", sent, service.export_charges_csv(sent, language) if format == "csv" else service.export_charges_json(sent), format
+    )
 
 
-def _download(stream_name: str, stream: object, kind: str) -> StreamingResponse:
-    headers = {"Content-Disposition": f'attachment; filename="{stream_name}.{"csv" if kind == "csv" else "jsonl"}"'}
-    return StreamingResponse(stream, headers=headers, media_type=_STREAMS[kind])  # type: ignore[arg-type]
+def _sent(access: Access, kind: str, wanted: Filter) -> service.Sent:
+    """An export that begins: how far it came is known only when the request is long over."""
+    access.gave(0)
+    return service.Sent(access.house, access.tenant, access.by, kind, wanted)
+
+
+def _download(name: str, sent: service.Sent, stream: AsyncIterator[bytes], kind: str) -> StreamingResponse:
+    headers = {"Content-Disposition": f'attachment; filename="{name}.{"csv" if kind == "csv" else "jsonl"}"'}
+    return StreamingResponse(sent.watched(stream), headers=headers, media_type=_STREAMS[kind])
 
 
 @router.get("/cdrs/{cdr}", operation_id="getCdr", responses=responses(NotFound))

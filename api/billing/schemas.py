@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from api.kit.ids import Slug
-from api.kit.schema import Given, Text, Told
+from api.kit.schema import Given, Lines, Told
 
 
 class TariffGiven(Given):
@@ -42,7 +42,7 @@ class TariffGiven(Given):
 
     trunk: Slug | None = None
     """The own carrier it holds for; None: every call of the tenant."""
-    toml: Annotated[Text, Field(max_length=1_000_000)] | None = None
+    toml: Annotated[Lines, Field(max_length=1_000_000)] | None = None
     document: dict[str, Any] | None = None
 
     @model_validator(mode="after")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 import tomllib
 from collections.abc import AsyncIterator, Sequence
 from datetime import date, datetime
@@ -11,23 +13,34 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from acd.core.events import recording_name
 from acd.core.ids import TenantId
+from acd.wire_text import fit
+from api.audit import By, record
 from api.billing import repository
 from api.billing.errors import CdrUnknown, TariffExists, TariffUnknown, TariffWrong, Unpriced, WrongCursor
 from api.billing.models import TariffRow
 from api.billing.schemas import CdrTold, Explained, Month, Sum, TariffGiven
+from api.db import UnknownTenant
+from api.house import House
 from api.kit.paging import Cut
 from billing_cdr import export, store
+from billing_cdr.cdr import Cdr
 from billing_cdr.charge import explain
 from billing_cdr.errors import BillingError
 from billing_cdr.store import Entry, Filter, Page
 from billing_cdr.tariff import Plan, parse_json
 
+log = logging.getLogger(__name__)
+
 MONTHS_IN = ZoneInfo("Europe/Berlin")
 """A month begins at midnight of the place that is invoiced from (DESIGN.md §8)."""
 ROWS_AT_ONCE = 1000
+NAME_LETTERS = 64
+"""What the columns of a plan's id and version hold."""
 
 
 # ---------------------------------------------------------------------- tariffs
@@ -52,6 +65,7 @@ def parsed(given: TariffGiven) -> tuple[Plan, dict[str, Any]]:
         document = given.document if given.toml is None else tomllib.loads(given.toml, parse_float=Decimal)
         written = json.dumps(document, default=_plain, ensure_ascii=False, allow_nan=False)
         _refuse_floats(given.document)
+        _refuse_unfit(document)
         plan = parse_json(written)
     except tomllib.TOMLDecodeError as error:
         raise TariffWrong(f"not a TOML document: {error}", pointer) from error
@@ -71,6 +85,19 @@ def _refuse_floats(value: Any, place: str = "") -> None:
     elif isinstance(value, list):
         for index, inner in enumerate(value, 1):
             _refuse_floats(inner, f"{place}[{index}]")
+
+
+def _refuse_unfit(value: Any) -> None:
+    """Names of a plan are shown in charges and rows."""
+    if isinstance(value, str) and fit(value, len(value)) != value:
+        raise ValueError(f"{value!r} holds characters that cannot be seen")
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _refuse_unfit(key)
+            _refuse_unfit(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            _refuse_unfit(inner)
 
 
 def key_of(plan: Plan, trunk: str | None) -> str:
@@ -101,7 +128,8 @@ async def add_tariff(session: AsyncSession, given: TariffGiven, who: str, now: d
     """
     plan, document = parsed(given)
     key = key_of(plan, given.trunk)
-    if len(key) > 200 or not all(letter.isprintable() and letter not in "/?#%" for letter in key):
+    too_long = any(len(name) > NAME_LETTERS for name in (plan.id, plan.version))
+    if too_long or not all(letter.isprintable() and letter not in "/?#%" for letter in key):
         raise TariffWrong("id and version are printable, without / ? # %, and not longer than 64 letters", "#")
     if await repository.tariff(session, key) is not None:
         raise TariffExists(key)
@@ -125,8 +153,16 @@ async def add_tariff(session: AsyncSession, given: TariffGiven, who: str, now: d
 # ---------------------------------------------------------------------- records and charges
 
 
+def shown(cdr: Cdr) -> Cdr:
+    """A record as it leaves the house: a recording by its name; where the server keeps the file is the operator's to know."""
+    if not cdr.recordings:
+        return cdr
+    recordings = tuple(msgspec.structs.replace(one, path=recording_name(one.path)) for one in cdr.recordings)
+    return msgspec.structs.replace(cdr, recordings=recordings)
+
+
 def _entry(entry: Entry) -> CdrTold:
-    return CdrTold(cdr=msgspec.to_builtins(entry.cdr), charge=msgspec.to_builtins(entry.charge), revision=entry.revision)
+    return CdrTold(cdr=msgspec.to_builtins(shown(entry.cdr)), charge=msgspec.to_builtins(entry.charge), revision=entry.revision)
 
 
 async def cdrs(session: AsyncSession, wanted: Filter, page: Cut) -> tuple[list[CdrTold], str | None]:
@@ -178,27 +214,62 @@ async def _all(engine: AsyncEngine, wanted: Filter) -> AsyncIterator[Sequence[En
         after = found.next
 
 
-async def export_cdrs_csv(engine: AsyncEngine, wanted: Filter) -> AsyncIterator[bytes]:
+class Sent:
+    """An export under way, for the audit: that it was asked for stands there already; at the end, how many records went out."""
+
+    def __init__(self, house: House, tenant: TenantId, by: By, kind: str, wanted: Filter) -> None:
+        self._house, self._tenant, self._by, self._kind, self._wanted = house, tenant, by, kind, wanted
+        self._rows = 0
+
+    async def entries(self) -> AsyncIterator[Sequence[Entry]]:
+        """Every record the filter lets through, counted as it goes."""
+        async for some in _all(self._house.databases.tenant(self._tenant), self._wanted):
+            self._rows += len(some)
+            yield some
+
+    async def watched(self, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The stream; when it ends, or the client has gone, that is recorded beside it: whoever goes cancels everything of the request."""
+        whole = False
+        try:
+            async for part in stream:
+                yield part
+            whole = True
+        finally:
+            ended = asyncio.create_task(self._record(whole=whole))
+            self._house.tasks.add(ended)
+            ended.add_done_callback(self._house.tasks.discard)
+        await ended
+
+    async def _record(self, *, whole: bool) -> None:
+        try:
+            async with self._house.databases.unit(self._tenant) as unit:
+                details = {"rows": self._rows, "whole": whole}
+                record(unit.session, self._house.clock(), self._by, "sent", self._kind, "", details=details)
+        except (SQLAlchemyError, UnknownTenant):
+            log.exception("! %s was sent %d records, and the audit could not be written", self._by.name, self._rows)
+
+
+async def export_cdrs_csv(sent: Sent) -> AsyncIterator[bytes]:
     """Records as CSV (RFC 4180), the newest first."""
     header = True
-    async for entries in _all(engine, wanted):
-        lines = list(export.cdrs_to_csv([entry.cdr for entry in entries]))
+    async for entries in sent.entries():
+        lines = list(export.cdrs_to_csv([shown(entry.cdr) for entry in entries]))
         yield "".join(lines if header else lines[1:]).encode()
         header = False
     if header:
         yield "".join(export.cdrs_to_csv([])).encode()
 
 
-async def export_cdrs_json(engine: AsyncEngine, wanted: Filter) -> AsyncIterator[bytes]:
+async def export_cdrs_json(sent: Sent) -> AsyncIterator[bytes]:
     """Records as JSON lines, the newest first."""
-    async for entries in _all(engine, wanted):
-        yield b"".join(export.to_json_lines([entry.cdr for entry in entries]))
+    async for entries in sent.entries():
+        yield b"".join(export.to_json_lines([shown(entry.cdr) for entry in entries]))
 
 
-async def export_charges_csv(engine: AsyncEngine, wanted: Filter, language: str) -> AsyncIterator[bytes]:
+async def export_charges_csv(sent: Sent, language: str) -> AsyncIterator[bytes]:
     """Charges as CSV, a row a line of a charge."""
     header = True
-    async for entries in _all(engine, wanted):
+    async for entries in sent.entries():
         lines = list(export.charges_to_csv([entry.charge for entry in entries if entry.charge is not None], language))
         yield "".join(lines if header else lines[1:]).encode()
         header = False
@@ -206,9 +277,9 @@ async def export_charges_csv(engine: AsyncEngine, wanted: Filter, language: str)
         yield "".join(export.charges_to_csv([], language)).encode()
 
 
-async def export_charges_json(engine: AsyncEngine, wanted: Filter) -> AsyncIterator[bytes]:
+async def export_charges_json(sent: Sent) -> AsyncIterator[bytes]:
     """Charges as JSON lines."""
-    async for entries in _all(engine, wanted):
+    async for entries in sent.entries():
         yield b"".join(export.to_json_lines([entry.charge for entry in entries if entry.charge is not None]))
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, status
 
+from api.audit import record
 from api.calendar import service
 from api.calendar.schemas import AppointmentGiven, AppointmentTold
 from api.errors import NotFound, responses
@@ -22,13 +23,16 @@ async def list_appointments(access: ForAll, page: Paged, contact: Annotated[Slug
     """Appointments, in pages."""
     rows = await service.some(access.session, page, contact)
     items, following = paged([AppointmentTold.model_validate(row) for row in rows], [row.id for row in rows], page)
+    access.gave(len(items))
     return Page(items=items, next=following)
 
 
 @router.post("", operation_id="createAppointment", status_code=status.HTTP_201_CREATED)
 async def create_appointment(access: ForAll, given: AppointmentGiven) -> AppointmentTold:
     """Make an appointment."""
-    return AppointmentTold.model_validate(await service.create(access.session, given, access.now))
+    created = await service.create(access.session, given, access.now)
+    record(access.session, access.now, access.by, "created", "appointment", created.id)
+    return AppointmentTold.model_validate(created)
 
 
 @router.get("/{appointment}", operation_id="getAppointment", responses=responses(NotFound))
@@ -40,10 +44,13 @@ async def get_appointment(access: ForAll, appointment: Key) -> AppointmentTold:
 @router.put("/{appointment}", operation_id="replaceAppointment", responses=responses(NotFound))
 async def replace_appointment(access: ForAll, appointment: Key, given: AppointmentGiven) -> AppointmentTold:
     """Change an appointment."""
-    return AppointmentTold.model_validate(await service.replace(access.session, appointment, given))
+    changed = await service.replace(access.session, appointment, given)
+    record(access.session, access.now, access.by, "changed", "appointment", appointment)
+    return AppointmentTold.model_validate(changed)
 
 
 @router.delete("/{appointment}", operation_id="deleteAppointment", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound))
 async def delete_appointment(access: ForAll, appointment: Key) -> None:
     """Call an appointment off."""
     await service.delete(access.session, appointment)
+    record(access.session, access.now, access.by, "deleted", "appointment", appointment)

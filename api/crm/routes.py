@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, status
 
+from api.audit import Act, record
 from api.crm import known, service
 from api.crm.schemas import ContactGiven, ContactTold
 from api.errors import NotFound, responses
@@ -29,14 +30,16 @@ async def list_contacts(
     """Contacts, in pages."""
     rows = await service.some(access.session, page, number, text)
     items, following = paged(rows, [row.id for row in rows], page)
+    access.gave(len(items))
     return Page(items=items, next=following)
 
 
 @router.post("", operation_id="createContact", status_code=status.HTTP_201_CREATED)
 async def create_contact(access: ForDesk, given: ContactGiven) -> ContactTold:
     """Add a contact."""
-    _changed(access)
-    return await service.create(access.session, given, access.now)
+    created = await service.create(access.session, given, access.now)
+    _changed(access, "created", created.id)
+    return created
 
 
 @router.get("/{contact}", operation_id="getContact", responses=responses(NotFound))
@@ -48,17 +51,18 @@ async def get_contact(access: ForAll, contact: Key) -> ContactTold:
 @router.put("/{contact}", operation_id="replaceContact", responses=responses(NotFound))
 async def replace_contact(access: ForDesk, contact: Key, given: ContactGiven) -> ContactTold:
     """Change a contact."""
-    _changed(access)
+    _changed(access, "changed", contact)
     return await service.replace(access.session, contact, given, access.now)
 
 
 @router.delete("/{contact}", operation_id="deleteContact", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound))
 async def delete_contact(access: ForDesk, contact: Key) -> None:
     """Remove a contact; its tickets stay."""
-    _changed(access)
+    _changed(access, "deleted", contact)
     await service.delete(access.session, contact)
 
 
-def _changed(access: Access) -> None:
-    """Once it is committed, callers are looked for anew."""
+def _changed(access: Access, act: Act, contact: str) -> None:
+    """It is audited, without what is in it; once it is committed, callers are looked for anew."""
+    record(access.session, access.now, access.by, act, "contact", contact)
     access.unit.then(lambda: known.forget(access.house.databases, access.tenant))

@@ -18,6 +18,7 @@ from api.identity.access import (
     principal_of,
 )
 from api.identity.passwords import Passwords
+from api.identity.repository import user_of_agent
 from api.identity.rules import EVERYBODY, FailureWindow, Principal, Role
 from api.identity.schemas import Password, UserGiven, UserName
 from api.identity.service import create_user, first_operator, user
@@ -45,4 +46,5 @@ __all__ = [
     "first_operator",
     "principal_of",
     "user",
+    "user_of_agent",
 ]

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+import logging
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import HTTPConnection, Request
 
 from acd.core.ids import TenantId
+from api.audit import PERSONAL, By, filter_of, record_read, source_of
 from api.db import Unit, UnknownTenant
 from api.errors import Forbidden, Unauthenticated
 from api.house import House, house
@@ -20,17 +25,38 @@ from api.identity import service
 from api.identity.errors import NotServed
 from api.identity.rules import EVERYBODY, Principal, Role, tenant_of
 
+log = logging.getLogger(__name__)
+
 bearer = HTTPBearer(auto_error=False, description="Token of POST /api/v1/login, or an API key.")
+
+
+@dataclass(slots=True)
+class Given:
+    """What an answer gives out, for the audit."""
+
+    rows: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a route works with: who asks, in which transaction, when."""
+    """What a route works with: who asks, from where, in which transaction, when."""
 
     principal: Principal
     unit: Unit
     house: House
     now: datetime
+    source: str | None = None
+    """Address the request came from."""
+    given: Given = field(default_factory=Given)
+
+    @property
+    def by(self) -> By:
+        """Who asks, as the audit writes it."""
+        return By(self.principal.name, self.source, of_platform=self.principal.tenant is None)
+
+    def gave(self, rows: int) -> None:
+        """A list was answered with so many rows."""
+        self.given.rows = rows
 
     @property
     def session(self) -> AsyncSession:
@@ -85,7 +111,45 @@ async def _opened(request: Request, credentials: Annotated[HTTPAuthorizationCred
     async with this.databases.unit(tenant) as unit:
         now = this.clock()
         principal = await service.authenticate(unit.session, tenant, credentials.credentials, now)
-        yield Access(principal, unit, this, now)
+        access = Access(principal, unit, this, now, source_of(request.client.host if request.client else None))
+        yield access
+        await _record_read(request, access)
+
+
+async def _record_read(request: Request, access: Access) -> None:
+    """Where the route gives out personal data, that goes into the audit. A read does not fail because that cannot be written: it is logged,
+    and counted in fernamt_audit_failures_total.
+    """
+    route = request.scope.get("route")
+    kind = PERSONAL.get(route.operation_id or "") if isinstance(route, APIRoute) else None
+    if kind is None or not isinstance(route, APIRoute):
+        return
+    details = {"filter": filter_of(request.query_params, _parameters(route)), "rows": access.given.rows}
+    subject = "/".join(request.path_params.values())
+    try:
+        await record_read(access.session, access.now, access.by, kind, subject, details)
+        await access.session.commit()
+    except SQLAlchemyError:
+        await access.session.rollback()
+        request.app.state.metrics.audit_failures.inc()
+        log.exception("! %s read %s %s, and the audit could not be written", access.principal.name, kind, subject)
+
+
+_PARAMETERS: dict[str, frozenset[str]] = {}
+
+
+def _parameters(route: APIRoute) -> frozenset[str]:
+    """The query parameters a route knows."""
+    found = _PARAMETERS.get(route.unique_id)
+    if found is None:
+        found = _PARAMETERS[route.unique_id] = frozenset(_names(route.dependant))
+    return found
+
+
+def _names(dependant: Dependant) -> Iterator[str]:
+    yield from (one.alias for one in dependant.query_params)
+    for inner in dependant.dependencies:
+        yield from _names(inner)
 
 
 class Requires:

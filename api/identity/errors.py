@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.errors import Conflict, NotFound, TooMany, Unauthenticated, Unavailable
+from api.errors import Conflict, NotFound, Place, TooMany, Unauthenticated, Unavailable, Unprocessable
 
 
 class WrongPassword(Unauthenticated):
@@ -63,3 +63,27 @@ class LastAdmin(Conflict):
 
     def __init__(self) -> None:
         super().__init__("This is the last active administrator of the tenant.")
+
+
+class NoLogIn(Conflict):
+    """An API key is no log-in: to end it is to revoke it, which takes an administrator."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This is an API key, not a log-in: it goes on until it expires or an administrator deletes it under /api/v1/api-keys."
+        )
+
+
+class WrongExpiry(Unprocessable):
+    """No key can end then."""
+
+    def __init__(self, detail: str, pointer: str = "#/expires_at") -> None:
+        super().__init__(detail, [Place(detail=detail, pointer=pointer)])
+
+
+class NoSuchAgent(Unprocessable):
+    """A user is to be an agent whom nobody has made."""
+
+    def __init__(self, agent: str) -> None:
+        detail = f"There is no agent {agent}."
+        super().__init__(detail, [Place(detail=detail, pointer="#/agent")])

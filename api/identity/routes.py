@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, status
+from sqlalchemy.exc import SQLAlchemyError
 
 from acd.core.ids import TenantId
+from api.audit import record_failed_log_in, source_of
 from api.db import UnknownTenant
 from api.errors import Conflict, NotFound, TooMany, Unauthenticated, Unavailable, responses
 from api.house import house
 from api.identity import service
-from api.identity.access import ForAdmins, ForAnyone
-from api.identity.errors import NotServed, TooManyFailures, WrongPassword
+from api.identity.access import Access, ForAdmins, ForAnyone
+from api.identity.errors import NoSuchAgent, NotServed, TooManyFailures, WrongPassword
 from api.identity.passwords import Passwords
 from api.identity.rules import FailureWindow
 from api.identity.schemas import (
@@ -30,6 +33,9 @@ from api.identity.schemas import (
     UserTold,
 )
 from api.kit.paging import Page, Paged, paged
+from api.telephony_setup import Author, has_agent, hold
+
+log = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/api/v1", tags=["identity"])
 Key = Annotated[str, Path(max_length=64, pattern=r"^[a-z0-9][a-z0-9._@-]{0,63}$")]
@@ -64,11 +70,13 @@ async def log_in(request: Request, given: LoginGiven) -> LoginTold:
                 given.password,
                 this.clock(),
                 this.settings.login.session_hours,
+                source_of(address),
             )
     except (WrongPassword, UnknownTenant) as error:
         if isinstance(error, UnknownTenant):  # it takes as long as a wrong password
             await _passwords(request).matches(None, given.password)
         window.failed(name, address, time.monotonic())
+        await _record_failure(request, tenant, given.username, source_of(address))
         raise WrongPassword from None
     window.succeeded(name)
     assert principal.expires_at is not None
@@ -82,10 +90,20 @@ async def log_in(request: Request, given: LoginGiven) -> LoginTold:
     )
 
 
-@router.post("/logout", operation_id="logOut", status_code=status.HTTP_204_NO_CONTENT)
+async def _record_failure(request: Request, tenant: TenantId | None, username: str, source: str | None) -> None:
+    """Whoever guesses is told the same, also when the audit cannot be written."""
+    this = house(request)
+    try:
+        await record_failed_log_in(this.databases, request.app.state.failed_log_ins, tenant, username, source, this.clock())
+    except SQLAlchemyError:
+        request.app.state.metrics.audit_failures.inc()
+        log.exception("! a failed log-in could not be audited")
+
+
+@router.post("/logout", operation_id="logOut", status_code=status.HTTP_204_NO_CONTENT, responses=responses(Conflict))
 async def log_out(access: ForAnyone) -> None:
-    """End the token this request comes with."""
-    await service.log_out(access.session, access.principal)
+    """End the token this request comes with. 409 for an API key: deleting that is an administrator's."""
+    await service.log_out(access.session, access.principal, access.by, access.now)
 
 
 @router.get("/me", operation_id="whoAmI")
@@ -98,7 +116,7 @@ async def who_am_i(access: ForAnyone) -> Me:
 @router.post("/me/password", operation_id="changePassword", status_code=status.HTTP_204_NO_CONTENT, responses=responses(Unauthenticated))
 async def change_password(request: Request, access: ForAnyone, given: PasswordChange) -> None:
     """Change the own password; all other logins end."""
-    await service.change_password(access.session, _passwords(request), access.principal, given.old, given.new)
+    await service.change_password(access.session, _passwords(request), access.principal, given.old, given.new, access.by, access.now)
 
 
 @router.get("/users", operation_id="listUsers")
@@ -106,13 +124,15 @@ async def list_users(access: ForAdmins, page: Paged) -> Page[UserTold]:
     """The tenant's users."""
     rows = await service.users(access.session, page)
     items, following = paged([UserTold.model_validate(row) for row in rows], [row.id for row in rows], page)
+    access.gave(len(items))
     return Page(items=items, next=following)
 
 
 @router.post("/users", operation_id="createUser", status_code=status.HTTP_201_CREATED, responses=responses(Conflict))
 async def create_user(request: Request, access: ForAdmins, given: UserGiven) -> UserCreated:
-    """Create a user."""
-    created, drawn = await service.create_user(access.session, _passwords(request), given, access.now)
+    """Create a user. Who is an agent at the desk is one that exists."""
+    await _check_agent(access, given.agent)
+    created, drawn = await service.create_user(access.session, _passwords(request), given, access.by, access.now)
     return UserCreated(**UserTold.model_validate(created).model_dump(), password=drawn)
 
 
@@ -125,13 +145,27 @@ async def get_user(access: ForAdmins, user: Key) -> UserTold:
 @router.patch("/users/{user}", operation_id="changeUser", responses=responses(NotFound, Conflict))
 async def change_user(request: Request, access: ForAdmins, user: Key, given: UserChange) -> UserTold:
     """Change what is given, leave the rest."""
-    return UserTold.model_validate(await service.change_user(access.session, _passwords(request), user, given))
+    await _check_agent(access, given.agent)
+    changed = await service.change_user(access.session, _passwords(request), user, given, access.by, access.now)
+    return UserTold.model_validate(changed)
+
+
+async def _check_agent(access: Access, agent: str | None) -> None:
+    """Nobody deletes the agent until the user is committed: both hold the tenant's set-up.
+
+    Raises: NoSuchAgent
+    """
+    if agent is None:
+        return
+    await hold(Author(access.unit, access.house, access.tenant, access.principal.name, access.now, access.source))
+    if not await has_agent(access.session, agent):
+        raise NoSuchAgent(agent)
 
 
 @router.delete("/users/{user}", operation_id="deleteUser", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound, Conflict))
 async def delete_user(access: ForAdmins, user: Key) -> None:
     """Delete a user; the user's logins end."""
-    await service.delete_user(access.session, user)
+    await service.delete_user(access.session, user, access.by, access.now)
 
 
 @router.get("/api-keys", operation_id="listApiKeys")
@@ -145,11 +179,12 @@ async def list_keys(access: ForAdmins, page: Paged) -> Page[KeyTold]:
 @router.post("/api-keys", operation_id="createApiKey", status_code=status.HTTP_201_CREATED)
 async def create_key(access: ForAdmins, given: KeyGiven) -> KeyCreated:
     """Create an API key; it is told this once."""
-    created, token = await service.create_key(access.session, access.tenant, given, access.now)
+    login = access.house.settings.login
+    created, token = await service.create_key(access.session, access.tenant, given, login, access.by, access.now)
     return KeyCreated(**KeyTold.model_validate(created).model_dump(), token=token)
 
 
 @router.delete("/api-keys/{key}", operation_id="deleteApiKey", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound))
 async def delete_key(access: ForAdmins, key: Key) -> None:
     """Revoke an API key."""
-    await service.delete_key(access.session, key)
+    await service.delete_key(access.session, key, access.by, access.now)

@@ -7,10 +7,11 @@ import math
 import re
 from collections import deque
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from acd.core.ids import AgentId, TenantId
+from api.identity.errors import WrongExpiry
 
 OPERATOR_TENANT = "-"
 """Stands in a token where a tenant's name would."""
@@ -43,6 +44,11 @@ class Principal:
     token_hash: str
     expires_at: datetime | None
 
+    @property
+    def is_key(self) -> bool:
+        """It is a program with an API key; no user can be called so."""
+        return self.name.startswith("key:")
+
 
 _TOKEN = re.compile(r"^fa1\.(-|[a-z0-9][a-z0-9_-]{0,39})\.([A-Za-z0-9_-]{43})$")
 
@@ -63,6 +69,30 @@ def tenant_of(token: str) -> tuple[bool, TenantId | None]:
 def token_hash(token: str) -> str:
     """What is kept of a token. It has 256 random bits, so a plain hash is enough."""
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+def expiry(wanted: datetime | None, days: int, longest_days: int, now: datetime, *, never: bool) -> datetime | None:
+    """When an API key ends; None: never.
+
+    Args:
+        wanted: as asked for; None: after `days`.
+        longest_days: none lives longer; 0: as long as it likes.
+        never: asked for in so many words.
+    Raises: WrongExpiry
+    """
+    if never and wanted is not None:
+        raise WrongExpiry("It either never expires, or expires at a time.")
+    if never and longest_days:
+        raise WrongExpiry(f"A key holds {longest_days} days at most here.", "#/never_expires")
+    if never:
+        return None
+    if wanted is None:
+        return now + timedelta(days=min(days, longest_days or days))
+    if wanted <= now:
+        raise WrongExpiry(f"{wanted.isoformat()} has passed: the key would never open anything.")
+    if longest_days and wanted > now + timedelta(days=longest_days):
+        raise WrongExpiry(f"A key holds {longest_days} days at most here.")
+    return wanted
 
 
 class FailureWindow:

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from api.identity.rules import Role
 from api.kit.ids import Slug
-from api.kit.schema import Given, Moment, Name, Text, Told
+from api.kit.schema import Given, Moment, Name, Secret, Text, Told
 
 Password = Annotated[Text, StringConstraints(min_length=8, max_length=200)]
 TenantRole = Literal["agent", "supervisor", "billing", "admin"]
@@ -24,7 +24,7 @@ class LoginGiven(Given):
     tenant: Slug | None = None
     """None: the platform's operator logs in."""
     username: Annotated[Text, StringConstraints(min_length=1, max_length=64)]
-    password: Annotated[Text, StringConstraints(min_length=1, max_length=200)]
+    password: Annotated[Secret, StringConstraints(min_length=1, max_length=200)]
 
 
 class LoginTold(Told):
@@ -45,7 +45,7 @@ class Me(Told):
 
 
 class PasswordChange(Given):
-    old: Annotated[Text, StringConstraints(min_length=1, max_length=200)]
+    old: Annotated[Secret, StringConstraints(min_length=1, max_length=200)]
     new: Password
 
 
@@ -87,7 +87,8 @@ class KeyGiven(Given):
 
     name: Name
     role: TenantRole
-    expires_at: Moment | None = None
+    expires_at: Moment | None = Field(default=None, description="Left out: after the days that the settings give a key (365).")
+    never_expires: bool = Field(default=False, description="To be asked for in so many words, and where the settings allow it.")
 
 
 class KeyTold(Told):

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from acd.core.ids import AgentId, TenantId
+from api.audit import By, record
+from api.config import Login
 from api.errors import Unauthenticated
 from api.identity import repository
-from api.identity.errors import AgentTaken, KeyUnknown, LastAdmin, UserExists, UserUnknown, WrongPassword
+from api.identity.errors import AgentTaken, KeyUnknown, LastAdmin, NoLogIn, UserExists, UserUnknown, WrongPassword
 from api.identity.models import Operator, OperatorToken, Token, User
 from api.identity.passwords import Passwords
-from api.identity.rules import Principal, Role, token_hash, write_token
+from api.identity.rules import Principal, Role, expiry, token_hash, write_token
 from api.identity.schemas import KeyGiven, UserChange, UserGiven
 from api.kit.ids import drawn_id, drawn_password, drawn_secret
 from api.kit.paging import Cut
@@ -22,7 +25,14 @@ from api.kit.paging import Cut
 
 
 async def log_in(
-    session: AsyncSession, passwords: Passwords, tenant: TenantId | None, name: str, password: str, now: datetime, hours: float
+    session: AsyncSession,
+    passwords: Passwords,
+    tenant: TenantId | None,
+    name: str,
+    password: str,
+    now: datetime,
+    hours: float,
+    source: str | None = None,
 ) -> tuple[str, Principal]:
     """Check the password and hand out a token.
 
@@ -37,6 +47,7 @@ async def log_in(
             raise WrongPassword
         await repository.delete_expired_operator_tokens(session, now)
         session.add(OperatorToken(hash=digest, operator=operator.id, created_at=now, expires_at=expires_at))
+        record(session, now, By(operator.id, source, of_platform=True), "logged_in", "session", operator.id)
         return token, Principal(None, operator.id, Role.OPERATOR, None, digest, expires_at)
     user = await repository.user(session, name)
     kept = user.password_hash if user is not None and user.active else None
@@ -46,6 +57,7 @@ async def log_in(
     session.add(
         Token(hash=digest, id=drawn_id(), kind="session", name="", user=user.id, role=user.role, created_at=now, expires_at=expires_at)
     )
+    record(session, now, By(user.id, source), "logged_in", "session", user.id)
     return token, Principal(tenant, user.id, Role(user.role), AgentId(user.agent) if user.agent else None, digest, expires_at)
 
 
@@ -71,15 +83,23 @@ async def authenticate(session: AsyncSession, tenant: TenantId | None, token: st
     return Principal(tenant, user.id, Role(user.role), AgentId(user.agent) if user.agent else None, digest, kept.expires_at)
 
 
-async def log_out(session: AsyncSession, principal: Principal) -> None:
-    """End this token."""
+async def log_out(session: AsyncSession, principal: Principal, by: By, now: datetime) -> None:
+    """End this token.
+
+    Raises: NoLogIn: it is an API key, which an administrator revokes.
+    """
+    if principal.is_key:
+        raise NoLogIn
+    record(session, now, by, "logged_out", "session", principal.name)
     if principal.tenant is None:
         await repository.delete_operator_token(session, principal.token_hash)
     else:
         await repository.delete_token(session, principal.token_hash)
 
 
-async def change_password(session: AsyncSession, passwords: Passwords, principal: Principal, old: str, new: str) -> None:
+async def change_password(
+    session: AsyncSession, passwords: Passwords, principal: Principal, old: str, new: str, by: By, now: datetime
+) -> None:
     """A person changes the own password; all other logins of the person end."""
     person = (
         await repository.operator(session, principal.name) if principal.tenant is None else await repository.user(session, principal.name)
@@ -87,6 +107,7 @@ async def change_password(session: AsyncSession, passwords: Passwords, principal
     if person is None or not await passwords.matches(person.password_hash, old):
         raise WrongPassword
     person.password_hash = await passwords.hash(new)
+    record(session, now, by, "password_changed", "operator" if principal.tenant is None else "user", principal.name)
     if principal.tenant is not None:
         await repository.delete_sessions(session, principal.name, keep=principal.token_hash)
 
@@ -110,7 +131,7 @@ async def user(session: AsyncSession, name: str) -> User:
     return found
 
 
-async def create_user(session: AsyncSession, passwords: Passwords, given: UserGiven, now: datetime) -> tuple[User, str | None]:
+async def create_user(session: AsyncSession, passwords: Passwords, given: UserGiven, by: By, now: datetime) -> tuple[User, str | None]:
     """Create a user; returns the password when it was drawn here.
 
     Raises: UserExists, AgentTaken
@@ -130,15 +151,17 @@ async def create_user(session: AsyncSession, passwords: Passwords, given: UserGi
     )
     session.add(created)
     await session.flush()
+    record(session, now, by, "created", "user", created.id, after=_document(created))
     return created, drawn
 
 
-async def change_user(session: AsyncSession, passwords: Passwords, name: str, change: UserChange) -> User:
+async def change_user(session: AsyncSession, passwords: Passwords, name: str, change: UserChange, by: By, now: datetime) -> User:
     """Change what is given. A new password, and being locked, end the user's logins.
 
     Raises: UserUnknown, AgentTaken, LastAdmin
     """
     found = await user(session, name)
+    before = _document(found)
     loses = (change.role is not None and change.role != "admin") or change.active is False
     if found.role == Role.ADMIN and found.active and loses and not await repository.other_active_admins(session, name):
         raise LastAdmin
@@ -153,10 +176,14 @@ async def change_user(session: AsyncSession, passwords: Passwords, name: str, ch
     if change.password is not None or not found.active:
         await repository.delete_sessions(session, name)
     await session.flush()
+    if (after := _document(found)) != before:
+        record(session, now, by, "changed", "user", name, before=before, after=after)
+    if change.password is not None:
+        record(session, now, by, "password_changed", "user", name)
     return found
 
 
-async def delete_user(session: AsyncSession, name: str) -> None:
+async def delete_user(session: AsyncSession, name: str, by: By, now: datetime) -> None:
     """Delete a user and the user's logins.
 
     Raises: UserUnknown, LastAdmin
@@ -167,6 +194,12 @@ async def delete_user(session: AsyncSession, name: str) -> None:
     await repository.delete_sessions(session, name)
     await session.delete(found)
     await session.flush()
+    record(session, now, by, "deleted", "user", name, before=_document(found))
+
+
+def _document(user: User) -> dict[str, Any]:
+    """A user as the audit shows it."""
+    return {"name": user.name, "role": user.role, "agent": user.agent, "active": user.active}
 
 
 async def _check_agent(session: AsyncSession, agent: str | None, name: str) -> None:
@@ -185,8 +218,12 @@ async def keys(session: AsyncSession, page: Cut) -> Sequence[Token]:
     return await repository.keys(session, page)
 
 
-async def create_key(session: AsyncSession, tenant: TenantId, given: KeyGiven, now: datetime) -> tuple[Token, str]:
-    """Create an API key; the key itself is told this once."""
+async def create_key(session: AsyncSession, tenant: TenantId, given: KeyGiven, login: Login, by: By, now: datetime) -> tuple[Token, str]:
+    """Create an API key; the key itself is told this once.
+
+    Raises: WrongExpiry: it has passed, or is later than the settings allow.
+    """
+    expires_at = expiry(given.expires_at, login.key_days, login.key_days_max, now, never=given.never_expires)
     token = write_token(tenant, drawn_secret())
     created = Token(
         hash=token_hash(token),
@@ -196,14 +233,20 @@ async def create_key(session: AsyncSession, tenant: TenantId, given: KeyGiven, n
         user=None,
         role=given.role,
         created_at=now,
-        expires_at=given.expires_at,
+        expires_at=expires_at,
     )
     session.add(created)
     await session.flush()
+    record(session, now, by, "created", "key", created.id, after=_key_document(created))
     return created, token
 
 
-async def delete_key(session: AsyncSession, key: str) -> None:
+def _key_document(key: Token) -> dict[str, Any]:
+    """A key as the audit shows it: never the key itself."""
+    return {"name": key.name, "role": key.role, "expires_at": key.expires_at.isoformat() if key.expires_at is not None else None}
+
+
+async def delete_key(session: AsyncSession, key: str, by: By, now: datetime) -> None:
     """Revoke an API key.
 
     Raises: KeyUnknown
@@ -213,6 +256,7 @@ async def delete_key(session: AsyncSession, key: str) -> None:
         raise KeyUnknown(key)
     await session.delete(found)
     await session.flush()
+    record(session, now, by, "deleted", "key", key, before=_key_document(found))
 
 
 # ---------------------------------------------------------------------- operators

@@ -6,7 +6,10 @@ import re
 from typing import Annotated
 
 import phonenumbers
+from phonenumbers import PhoneNumberType
 from pydantic import AfterValidator, StringConstraints
+
+from billing_cdr.destination import NumberClass, classify, is_short_code, locate
 
 SHORT = re.compile(r"^[1-9][0-9]{1,5}$")
 """Internal numbers and service numbers (110, 112, 115, 116117, 11833): dialled as they are, as `acd.numbers` takes them."""
@@ -25,6 +28,39 @@ def e164(text: str, region: str = HOME) -> str | None:
         return None  # "possible" to others includes what can only be dialled locally: 600 is not +49 600
     number = str(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164))
     return number if len(number) <= LONGEST else None
+
+
+_NO_PLACE = {
+    PhoneNumberType.MOBILE: "mobile",
+    PhoneNumberType.TOLL_FREE: "freephone",
+    PhoneNumberType.PREMIUM_RATE: "premium",
+    PhoneNumberType.SHARED_COST: "shared_cost",
+    PhoneNumberType.VOIP: "national",
+    PhoneNumberType.PERSONAL_NUMBER: "personal",
+    PhoneNumberType.PAGER: "pager",
+    PhoneNumberType.UAN: "national",
+    PhoneNumberType.VOICEMAIL: "national",
+}
+"""Of other countries' numbers. What the metadata do not know (numbers set aside for fiction) may be anything."""
+
+
+def not_geographic(text: str) -> str | None:
+    """What a number is that belongs to no place: a class of `billing_cdr.destination`, which has BNetzA's ranges for Germany.
+
+    Returns: None: a geographic one, an internal one, or none that can exist.
+    """
+    if SHORT.fullmatch(text):
+        if not is_short_code(text):
+            return None
+        number_class = locate(text).number_class
+    else:
+        number = e164(text)
+        if number is None:
+            return None
+        if not number.startswith("+49"):
+            return _NO_PLACE.get(phonenumbers.number_type(phonenumbers.parse(number)))
+        number_class = classify(number.removeprefix("+")).number_class
+    return None if number_class is NumberClass.GEOGRAPHIC else number_class.value
 
 
 def _callable(text: str) -> str:

@@ -2,10 +2,48 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo
+
+from acd.wire_text import UNFIT
+
+STORED = {"stored": True}
+"""Context of a validation that reads what is kept: what breaks a younger rule is told as it is, and mended when it is changed."""
+
+
+def is_stored(info: ValidationInfo) -> bool:
+    """Whether the value was accepted before, so that a rule for what comes in is not for it."""
+    return bool(info.context and info.context.get("stored"))
+
+
+_UNFIT_IN_A_LINE = re.compile(f"[{UNFIT}]")
+_UNFIT_IN_LINES = re.compile(rf"(?![\t\n\r])[{UNFIT}]")
+
+
+def _line(text: str, info: ValidationInfo) -> str:
+    """One line: control characters break rows and boards, overrides of the writing direction show what is not there."""
+    return _checked(text, _UNFIT_IN_A_LINE, info)
+
+
+def _lines(text: str, info: ValidationInfo) -> str:
+    """Several lines: the same, but for line ends and tabs."""
+    return _checked(text, _UNFIT_IN_LINES, info)
+
+
+def _checked(text: str, unfit: re.Pattern[str], info: ValidationInfo) -> str:
+    found = unfit.search(text)
+    if found is not None and not is_stored(info):
+        raise ValueError(f"character {found.start() + 1} is U+{ord(found[0]):04X}, which cannot be seen; leave it out")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_line)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_line)]
+Short = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200), AfterValidator(_line)]
+Long = Annotated[str, StringConstraints(max_length=20_000), AfterValidator(_lines)]
 
 
 def _storable(text: str) -> str:
@@ -15,10 +53,10 @@ def _storable(text: str) -> str:
     return text
 
 
-Text = Annotated[str, AfterValidator(_storable)]
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_storable)]
-Short = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200), AfterValidator(_storable)]
-Long = Annotated[str, StringConstraints(max_length=20_000), AfterValidator(_storable)]
+Secret = Annotated[str, AfterValidator(_storable)]
+"""What was chosen as a password before: it is right or wrong, and none of our business."""
+Lines = Annotated[str, AfterValidator(_lines)]
+"""Text of many lines, of any length the field allows."""
 
 
 def _in_range(value: datetime) -> datetime:

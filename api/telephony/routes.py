@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query, Response, status
 
 from acd.core import inputs
 from acd.core.configuration import Target
+from acd.core.events import shown
 from acd.core.ids import AgentId, CallId
 from acd.core.inputs import Command
 from acd.core.live import LiveState
@@ -54,7 +55,7 @@ def desk_of(access: Access, agent: str) -> AgentId:
 async def _do(access: Access, command: Command, call: str | None = None) -> Done:
     with told():
         events = await access.house.voice.command(access.tenant, command)
-    return Done(events=[msgspec.to_builtins(event) for event in events], call=call)
+    return Done(events=[msgspec.to_builtins(shown(event)) for event in events], call=call)
 
 
 @router.post("/agents/{agent}/log-on", operation_id="logOn", responses=REFUSALS)

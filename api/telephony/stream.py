@@ -15,11 +15,15 @@ from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, WebSocket, WebSocketDisconnect
+from sqlalchemy.exc import SQLAlchemyError
 
 from acd.core.errors import UnknownName
 from acd.core.live import LiveState
 from acd.errors import StreamOverrun
+from acd.outage import Unreachable
 from acd.service import LiveEvent
+from api.audit import SOCKETS, By, record_read, source_of
+from api.db import UnknownTenant
 from api.errors import Unauthenticated, Unavailable, unavailable
 from api.house import house
 from api.identity import Principal, Role, principal_of
@@ -66,7 +70,20 @@ async def _enter(socket: WebSocket, in_query: str | None) -> tuple[Principal, st
     if principal.role not in {Role.AGENT, Role.SUPERVISOR, Role.ADMIN} or principal.tenant is None:
         await socket.close(FORBIDDEN, f"not for {principal.role}")
         return None
+    await _record_opened(socket, principal)
     return principal, token or ""
+
+
+async def _record_opened(socket: WebSocket, principal: Principal) -> None:
+    """Whoever looks at calls live stands in the audit once, from when the socket opens; it is served also when that cannot be written."""
+    this, path = house(socket), socket.url.path
+    by = By(principal.name, source_of(socket.client.host if socket.client else None))
+    try:
+        async with this.databases.unit(principal.tenant) as unit:
+            await record_read(unit.session, this.clock(), by, SOCKETS[path], path, {})
+    except (SQLAlchemyError, UnknownTenant, Unreachable):
+        socket.app.state.metrics.audit_failures.inc()
+        log.exception("! %s opened %s, and the audit could not be written", principal.name, path)
 
 
 Outgoing = AsyncGenerator[str | None]

@@ -4,6 +4,6 @@
 `models` · `schemas` · `errors` · `routes`.
 """
 
-from api.telephony_setup.service import Author, create, general, hold, refresh, set_device, setup_of, take_effect
+from api.telephony_setup.service import Author, create, general, has_agent, hold, refresh, set_device, setup_of, take_effect
 
-__all__ = ["Author", "create", "general", "hold", "refresh", "set_device", "setup_of", "take_effect"]
+__all__ = ["Author", "create", "general", "has_agent", "hold", "refresh", "set_device", "setup_of", "take_effect"]

@@ -1,4 +1,4 @@
-"""Tables of the telephony configuration: a table a kind, each row an id, a version and the document; devices; the audit trail."""
+"""Tables of the telephony configuration: a table a kind, each row an id, a version and the document; devices."""
 
 from __future__ import annotations
 
@@ -76,23 +76,6 @@ class DeviceRow(TenantBase):
     """Of the user name `username@domain`; None: the password is older than the domain."""
     long_sha256: Mapped[str | None] = mapped_column(String(255))
     changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
-
-
-class AuditRow(TenantBase):
-    """Who changed what, when, from what to what."""
-
-    __tablename__ = "audit"
-
-    id: Mapped[str] = mapped_column(String(40), primary_key=True)
-    """Time first, so that the order of ids is the order of changes."""
-    at: Mapped[datetime] = mapped_column(UtcDateTime)
-    who: Mapped[str] = mapped_column(String(80))
-    act: Mapped[str] = mapped_column(String(16))
-    kind: Mapped[str] = mapped_column(String(16))
-    subject: Mapped[str] = mapped_column(String(64))
-    version: Mapped[int]
-    before: Mapped[dict[str, Any] | None] = mapped_column("document_before", Document)
-    after: Mapped[dict[str, Any] | None] = mapped_column("document_after", Document)
 
 
 class DeviceName(ControlBase):

@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.kit.paging import Cut, cut
 from api.telephony_setup.models import (
     AgentRow,
-    AuditRow,
     DeviceName,
     DeviceRow,
     GeneralRow,
@@ -70,15 +69,6 @@ async def devices(session: AsyncSession) -> Sequence[DeviceRow]:
 
 async def device_of_name(session: AsyncSession, username: str) -> DeviceRow | None:
     return await session.scalar(select(DeviceRow).where(DeviceRow.username == username))
-
-
-async def audit(session: AsyncSession, page: Cut, kind: str | None, subject: str | None) -> Sequence[AuditRow]:
-    statement = select(AuditRow)
-    if kind is not None:
-        statement = statement.where(AuditRow.kind == kind)
-    if subject is not None:
-        statement = statement.where(AuditRow.subject == subject)
-    return (await session.scalars(cut(statement, AuditRow.id, page, newest_first=True))).all()
 
 
 async def device_name(session: AsyncSession, username: str) -> DeviceName | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -19,6 +20,10 @@ from acd.core.configuration import (
     Reason,
     Schedule,
     Site,
+    Target,
+    TenantConfiguration,
+    ToMenu,
+    ToQueue,
     Trunk,
 )
 from acd.core.configuration_changes import problems_after
@@ -90,11 +95,13 @@ def value(kind: str, document: Mapping[str, Any], device: str) -> Any:
 _VALUES: Mapping[str, type[msgspec.Struct]] = {"queue": Queue, "menu": Menu, "number": Number, "site": Site, "reason": Reason}
 
 
-def problems(setup: TenantSetup, before: TenantSetup | None = None) -> list[str]:
+def problems(setup: TenantSetup, before: TenantSetup | None = None, changed: Iterable[tuple[str, str]] = ()) -> list[str]:
     """What would not hold: the core's own problems, then what only the whole setup shows.
 
     Args:
         before: a setup that is known to have none; what is as it is there is not looked at again.
+        changed: kind and name of what was changed; rules that are younger than the first release hold for that alone, since what breaks
+            them may be stored, and a tenant must open with what it has.
     """
     configuration = setup.configuration
     found = problems_after(before.configuration if before is not None else None, configuration)
@@ -102,7 +109,81 @@ def problems(setup: TenantSetup, before: TenantSetup | None = None) -> list[str]
     found.extend(f"a tariff holds for the unknown trunk {trunk}" for trunk in setup.trunk_plans if trunk not in trunks)
     if before is None or setup.trunks != before.trunks:
         found.extend(_overlaps(setup.trunks))
+    found.extend(circles(configuration, [node for node in changed if node[0] in {"menu", "queue"}]))
     return found
+
+
+Node = tuple[str, str]
+"""Kind and id of a menu or a queue."""
+
+
+def circles(configuration: TenantConfiguration, changed: Iterable[Node]) -> list[str]:
+    """Where a caller who does nothing is led back to where it was: by fallback, closed hours and overflow, never by a key that was pressed.
+
+    The exchange ends such a call after a number of steps; whoever writes it down means something else. A key that leads back is none:
+    "press * to hear this again".
+
+    Args:
+        changed: what a circle is reported for; one that was there before is no reason to refuse another change.
+    """
+    ways = _ways_without_a_key(configuration)
+    found: dict[frozenset[Node], str] = {}
+    for start in changed:
+        circle = _way_back(ways, start)
+        if circle is not None:
+            found.setdefault(frozenset(node for node, _ in circle), _told(circle))
+    return list(found.values())
+
+
+def _ways_without_a_key(configuration: TenantConfiguration) -> dict[Node, list[tuple[str, Node]]]:
+    """From each menu and queue: by what, and to which."""
+    ways: dict[Node, list[tuple[str, Node]]] = {}
+
+    def add(start: Node, by: str, target: Target) -> None:
+        match target:
+            case ToQueue(queue=queue):
+                ways.setdefault(start, []).append((by, ("queue", queue)))
+            case ToMenu(menu=menu):
+                ways.setdefault(start, []).append((by, ("menu", menu)))
+            case _:
+                pass
+
+    for menu in configuration.menus:
+        add(("menu", menu.id), "fallback", menu.fallback)
+        if menu.schedule is not None:
+            add(("menu", menu.id), "closed", menu.closed)
+    for queue in configuration.queues:
+        for overflow in queue.overflow:
+            add(("queue", queue.id), "overflow", overflow.target)
+        if queue.schedule is not None:
+            add(("queue", queue.id), "closed", queue.closed)
+    return ways
+
+
+def _way_back(ways: Mapping[Node, Sequence[tuple[str, Node]]], start: Node) -> list[tuple[Node, str]] | None:
+    """The shortest way from a node back to it: each node, and by what it is left."""
+    came: dict[Node, tuple[Node, str]] = {}
+    waiting = deque([start])
+    while waiting:
+        node = waiting.popleft()
+        for by, following in ways.get(node, ()):
+            if following not in came:
+                came[following] = (node, by)
+                waiting.append(following)
+    if start not in came:
+        return None
+    circle: list[tuple[Node, str]] = []
+    node = start
+    while not circle or node != start:
+        node, by = came[node]
+        circle.append((node, by))
+    return circle[::-1]
+
+
+def _told(circle: Sequence[tuple[Node, str]]) -> str:
+    steps = ", ".join(f"{kind} {name} by {by}" for (kind, name), by in circle)
+    kind, name = circle[0][0]
+    return f"a caller who presses nothing goes in a circle: {steps}, and is at {kind} {name} again"
 
 
 def _overlaps(trunks: Sequence[TrunkLine]) -> Iterator[str]:

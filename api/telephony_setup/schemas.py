@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import ipaddress
-from datetime import date, datetime
+from collections.abc import Iterable
+from datetime import date
 from functools import cache
+from importlib import resources
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
 import holidays
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, ValidationInfo, model_validator
 
 from acd import sounds
 from api.kit.ids import Slug, slug
-from api.kit.numbers import Callable_, Dialled
-from api.kit.schema import Given, Name, Short, Text, Told
+from api.kit.numbers import Callable_, Dialled, not_geographic
+from api.kit.schema import Given, Name, Short, Text, Told, is_stored
 
 Skill = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,39}$")]
 Level = Annotated[int, Field(ge=1, le=10)]
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 Sound = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]{0,119}$")]
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
-Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 Kbits = Annotated[int, Field(ge=0, le=100_000_000)]
 Extension = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{1,5}$")]
 
@@ -117,6 +119,22 @@ def _regions() -> frozenset[str]:
     return frozenset(countries) | frozenset(f"{country}-{part}" for country, parts in countries.items() for part in parts)
 
 
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
+@cache
+def _countries() -> frozenset[str]:
+    """ISO 3166-1 alpha-2, as the time zone database lists it, and Kosovo, which has no code there but a country code of the ITU, +383."""
+    table = resources.files("tzdata").joinpath("zoneinfo/iso3166.tab").read_text(encoding="utf-8")
+    return frozenset(line[:2] for line in table.splitlines() if line and not line.startswith("#")) | {"XK"}
+
+
+def _known_country(code: str, info: ValidationInfo) -> str:
+    if code not in _countries() and not is_stored(info):
+        raise ValueError(f"{code} is no country of ISO 3166-1; write one like `DE`")
+    return code
+
+
 def _known_zone(name: str) -> str:
     if name not in _timezones():
         raise ValueError(f"{name} is no time zone; write one like `Europe/Berlin`")
@@ -127,6 +145,12 @@ def _known_region(name: str) -> str:
     if name not in _regions():
         raise ValueError(f"{name} is no holiday region; write a country or a part of it, `AT` or `DE-BY`")
     return name
+
+
+def _overlaps(hours: Iterable[Hours]) -> tuple[Hours, Hours] | None:
+    """The first two that hold at the same time; none when one ends where the next begins."""
+    in_order = sorted(hours, key=lambda one: one.opens)
+    return next(((one, following) for one, following in pairwise(in_order) if following.opens < one.closes), None)
 
 
 class Schedule(Given):
@@ -149,6 +173,24 @@ class Schedule(Given):
     openings: Annotated[tuple[Opening, ...], Field(max_length=100)] = ()
     holiday_region: Annotated[str, StringConstraints(max_length=16), AfterValidator(_known_region)] | None = None
     exceptions: Annotated[tuple[ScheduleException, ...], Field(max_length=500)] = ()
+
+    @model_validator(mode="after")
+    def _each_time_once(self, info: ValidationInfo) -> Schedule:
+        if is_stored(info):
+            return self
+        days: dict[str, list[Hours]] = {}
+        for opening in self.openings:
+            days.setdefault(f"on {WEEKDAYS[opening.weekday]}", []).append(opening)
+        for exception in self.exceptions:
+            day = f"on {exception.date}"
+            if day in days:
+                raise ValueError(f"exceptions: {exception.date} is there twice; write all its hours into one")
+            days[day] = list(exception.openings)
+        for day, hours in days.items():
+            if (found := _overlaps(hours)) is not None:
+                one, other = found
+                raise ValueError(f"{day} {one.opens}-{one.closes} and {other.opens}-{other.closes} overlap")
+        return self
 
 
 # ---------------------------------------------------------------------- people and places
@@ -348,8 +390,22 @@ class Number(Given):
     number: Callable_
     target: Target
     language: Spoken = "de"
-    country: Country | None = None
-    geographic: bool = True
+    country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$"), AfterValidator(_known_country)] | None = None
+    geographic: bool = Field(default=True, description="A landline number, without a surcharge. Left out: what the number itself says.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_the_number_says(cls, given: Any, info: ValidationInfo) -> Any:
+        if isinstance(given, dict) and "geographic" not in given and isinstance(given.get("number"), str) and not is_stored(info):
+            return {**given, "geographic": not_geographic(given["number"]) is None}
+        return given
+
+    @model_validator(mode="after")
+    def _really(self, info: ValidationInfo) -> Number:
+        found = not_geographic(self.number) if self.geographic and not is_stored(info) else None
+        if found is not None:
+            raise ValueError(f"geographic: {self.number} is of the class {found}, no number of a place")
+        return self
 
 
 # ---------------------------------------------------------------------- lines
@@ -437,15 +493,3 @@ class General(Given):
     recording_notice: bool = True
     """Play `recording.notice` before a recorded queue's greeting (§ 201 StGB)."""
     domains: Annotated[tuple[Domain, ...], Field(max_length=20)] = ()
-
-
-class AuditTold(Told):
-    id: str
-    at: datetime
-    who: str
-    act: str
-    kind: str
-    subject: str
-    version: int
-    before: dict[str, Any] | None
-    after: dict[str, Any] | None

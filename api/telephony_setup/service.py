@@ -13,15 +13,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from acd.core.ids import AgentId, TenantId
 from acd.service import Device, TenantSetup
 from api import assignments
+from api.audit import Act, By, record
 from api.billing import plan_documents
 from api.db import Databases, Unit
 from api.house import House
-from api.kit.ids import drawn_id, drawn_password
+from api.kit.ids import drawn_password
 from api.kit.paging import Cut
 from api.telephony_setup import repository, rules
 from api.telephony_setup.draft import Draft
 from api.telephony_setup.errors import Contradiction, DeviceNameTaken, Exists, StillInUse, Unknown, VersionPassed
-from api.telephony_setup.models import AuditRow, DeviceName, DeviceRow, Row
+from api.telephony_setup.models import DeviceName, DeviceRow, Row
 
 GENERAL = "general"
 
@@ -35,6 +36,8 @@ class Author:
     tenant: TenantId
     who: str
     now: datetime
+    source: str | None = None
+    """Address the request came from; None: no request."""
 
     @property
     def session(self) -> AsyncSession:
@@ -86,9 +89,9 @@ async def one(session: AsyncSession, kind: str, key: str, *, anew: bool = False)
     return found
 
 
-async def audit(session: AsyncSession, page: Cut, kind: str | None, subject: str | None) -> Sequence[AuditRow]:
-    """A page of the audit trail, newest first, and one more."""
-    return await repository.audit(session, page, kind, subject)
+async def has_agent(session: AsyncSession, agent: str) -> bool:
+    """Whether there is such an agent; whoever holds the set-up may build on the answer."""
+    return await repository.get(session, "agent", agent, anew=True) is not None
 
 
 # ---------------------------------------------------------------------- changing
@@ -131,15 +134,27 @@ class _Changed:
 
     draft: Draft
     before: TenantSetup
+    changed: frozenset[tuple[str, str]]
+    """Kind and name of what was changed."""
 
 
-def _change(author: Author, change: Callable[[Draft], Draft]) -> None:
+@dataclass(frozen=True, slots=True)
+class _Unread:
+    """Nothing is known of the rows but which of them were changed."""
+
+    changed: frozenset[tuple[str, str]]
+
+
+def _change(author: Author, kind: str, name: str, change: Callable[[Draft], Draft]) -> None:
     """Let what is known follow a change of the rows; where nothing is known, `take_effect` reads them all."""
     known = author.unit.draft
+    this = frozenset({(kind, name)})
     if isinstance(known, _Checked):
-        author.unit.draft = _Changed(change(known.draft), known.setup)
+        author.unit.draft = _Changed(change(known.draft), known.setup, this)
     elif isinstance(known, _Changed):
-        author.unit.draft = _Changed(change(known.draft), known.before)
+        author.unit.draft = _Changed(change(known.draft), known.before, known.changed | this)
+    else:
+        author.unit.draft = _Unread(this | (known.changed if isinstance(known, _Unread) else frozenset()))
 
 
 async def create(author: Author, kind: str, key: str, document: dict[str, Any]) -> Row:
@@ -154,7 +169,7 @@ async def create(author: Author, kind: str, key: str, document: dict[str, Any]) 
     row = repository.TABLES[kind](id=key, version=1, document=document, changed_at=author.now)
     author.session.add(row)
     await author.session.flush()
-    _change(author, lambda known: known.put(kind, key, document))
+    _change(author, kind, key, lambda known: known.put(kind, key, document))
     _audit(author, "created", kind, key, 1, None, document)
     return row
 
@@ -176,7 +191,7 @@ async def replace(author: Author, kind: str, key: str, document: dict[str, Any],
     row.document = document
     row.changed_at = author.now
     await author.session.flush()
-    _change(author, lambda known: known.put(kind, key, document))
+    _change(author, kind, key, lambda known: known.put(kind, key, document))
     _audit(author, "changed", kind, key, row.version, before, document)
     return row
 
@@ -199,7 +214,7 @@ async def delete(author: Author, kind: str, key: str, if_version: int | None) ->
             username = device.username
             author.unit.then(lambda: _free(author.house.databases, username, author.tenant))
     await author.session.flush()
-    _change(author, lambda known: known.drop(kind, key))
+    _change(author, kind, key, lambda known: known.drop(kind, key))
     _audit(author, "deleted", kind, key, row.version, row.document, None)
 
 
@@ -207,7 +222,8 @@ async def _claim(author: Author, kind: str, before: dict[str, Any] | None, after
     """Take of the platform what the document needs, and give back what it needs no more."""
     needed, needs = assignments.wanted(kind, before), assignments.wanted(kind, after)
     if needed != needs or not assignments.has(author.house, author.tenant, needs):  # what was withdrawn is asked for again
-        await assignments.claim(author.unit, author.house, author.tenant, needed, needs, author.now)
+        by = By(author.who, author.source)
+        await assignments.claim(author.unit, author.house, author.tenant, by, needed, needs, author.now)
 
 
 async def take_effect(author: Author, *, deleting: bool = False, tariffs: bool = False) -> None:
@@ -220,16 +236,18 @@ async def take_effect(author: Author, *, deleting: bool = False, tariffs: bool =
     await hold(author)
     known = author.unit.draft
     before: TenantSetup | None = None
+    changed: frozenset[tuple[str, str]] = frozenset()
     if isinstance(known, _Checked):
         draft, before = known.draft, known.setup
     elif isinstance(known, _Changed):
-        draft, before = known.draft, known.before
+        draft, before, changed = known.draft, known.before, known.changed
     else:
+        changed = known.changed if isinstance(known, _Unread) else changed
         draft = await _read(author.session, author.tenant, author.house.settings.sip.realm)
     if tariffs:
         draft = draft.with_plans(await plan_documents(author.session))
     setup = _with_assigned(author, draft)
-    problems = rules.problems(setup, before)
+    problems = rules.problems(setup, before, changed)
     if problems:
         raise StillInUse(problems) if deleting else Contradiction(problems)
     author.unit.draft = _Checked(draft, setup)
@@ -261,28 +279,10 @@ async def general(author: Author, document: dict[str, Any], if_version: int | No
 
 
 def _audit(
-    author: Author, act: str, kind: str, subject: str, version: int, before: dict[str, Any] | None, after: dict[str, Any] | None
+    author: Author, act: Act, kind: str, subject: str, version: int, before: dict[str, Any] | None, after: dict[str, Any] | None
 ) -> None:
-    author.session.add(
-        AuditRow(
-            id=f"{int(author.now.timestamp() * 1_000_000):015x}-{drawn_id(6)}",
-            at=author.now,
-            who=author.who,
-            act=act,
-            kind=kind,
-            subject=subject,
-            version=version,
-            before=_without_secrets(before),
-            after=_without_secrets(after),
-        )
-    )
-
-
-def _without_secrets(document: dict[str, Any] | None) -> dict[str, Any] | None:
-    registration = (document or {}).get("registration")
-    if document is None or registration is None:
-        return document
-    return {**document, "registration": {**registration, "password": None}}
+    by = By(author.who, author.source)
+    record(author.session, author.now, by, act, kind, subject, version=version, before=before, after=after)
 
 
 # ---------------------------------------------------------------------- devices
@@ -330,7 +330,7 @@ async def set_device(author: Author, agent: str, username: str | None, password:
     row.long_sha256 = values.long_sha256
     row.changed_at = author.now
     await author.session.flush()
-    _change(author, lambda known: known.equip(values))
+    _change(author, "device", agent, lambda known: known.equip(values))
     _audit(author, "changed", "device", agent, 0, None, {"username": username})
     return row, password
 

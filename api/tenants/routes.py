@@ -38,7 +38,7 @@ async def create_tenant(request: Request, access: ForOperators, given: TenantGiv
     """Create a tenant; it is usable when this answers."""
     passwords = request.app.state.passwords
     assert isinstance(passwords, Passwords)
-    created, drawn = await service.create_tenant(access.unit, access.house, passwords, given, access.now)
+    created, drawn = await service.create_tenant(access.unit, access.house, passwords, given, access.by, access.now)
     admin = AdminTold(username=given.admin.username, password=drawn)
     domain = held(access.house, TenantId(created.id)).domain
     return TenantCreated(**TenantTold.model_validate(created).model_dump(), telephony_domain=domain, admin=admin)
@@ -53,10 +53,10 @@ async def get_tenant(access: ForOperators, tenant: Key) -> TenantTold:
 @router.post("/{tenant}/open", operation_id="openTenant", responses=responses(NotFound, Conflict, Unavailable))
 async def open_tenant(access: ForOperators, tenant: Key) -> TenantTold:
     """Try a tenant again that could not be opened, after a repair; 503 says why it still cannot be. Others are not touched."""
-    return _told(await service.open_again(access.session, access.house, tenant), access.house)
+    return _told(await service.open_again(access.session, access.house, tenant, access.by, access.now), access.house)
 
 
 @router.delete("/{tenant}", operation_id="closeTenant", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound, Conflict))
 async def close_tenant(access: ForOperators, tenant: Key) -> None:
     """Close a tenant: its calls are cleared, nobody of it gets in. Its data stays."""
-    await service.close_tenant(access.unit, access.house, tenant, access.now)
+    await service.close_tenant(access.unit, access.house, tenant, access.by, access.now)

@@ -14,6 +14,7 @@ from acd.core.ids import TenantId
 from acd.errors import JournalStopped
 from acd.outage import outage_of
 from api import assignments
+from api.audit import By, record
 from api.db import Unit, drop_database, tenant_directory, tenant_url
 from api.house import Failure, House
 from api.identity import Passwords, UserGiven, create_user
@@ -68,7 +69,7 @@ async def open_all(house: House) -> None:
         await _open(house, tenant)
 
 
-async def open_again(session: AsyncSession, house: House, tenant: str) -> Tenant:
+async def open_again(session: AsyncSession, house: House, tenant: str, by: By, now: datetime) -> Tenant:
     """Try a tenant again that could not be opened.
 
     Raises: TenantUnknown, TenantClosed, TenantOpen, TenantNotOpen
@@ -82,6 +83,7 @@ async def open_again(session: AsyncSession, house: House, tenant: str) -> Tenant
     failure = await _open(house, known)
     if failure is not None:
         raise TenantNotOpen(tenant, failure.reason)
+    record(session, now, by, "opened", "tenant", tenant)
     return found
 
 
@@ -173,7 +175,9 @@ async def _close(house: House, tenant: TenantId, *, for_good: bool = False) -> N
     await house.databases.close_tenant(tenant)
 
 
-async def create_tenant(unit: Unit, house: House, passwords: Passwords, given: TenantGiven, now: datetime) -> tuple[Tenant, str | None]:
+async def create_tenant(
+    unit: Unit, house: House, passwords: Passwords, given: TenantGiven, by: By, now: datetime
+) -> tuple[Tenant, str | None]:
     """Create a tenant; returns the administrator's password when it was drawn here. Whatever fails is undone.
 
     Raises: TenantExists
@@ -192,20 +196,22 @@ async def create_tenant(unit: Unit, house: House, passwords: Passwords, given: T
     await assignments.begin(house, tenant, given.telephony_domain)
     async with house.databases.unit(tenant) as inside:
         admin = UserGiven(id=given.admin.username, name=given.admin.name, role="admin", password=given.admin.password)
-        _, drawn = await create_user(inside.session, passwords, admin, now)
-        author = Author(inside, house, tenant, "operator", now)
+        # Inside, the platform's operator is nobody in particular.
+        _, drawn = await create_user(inside.session, passwords, admin, By("operator", by.source), now)
+        author = Author(inside, house, tenant, "operator", now, by.source)
         await general(author, {"language": given.language, "recording_notice": True, "domains": []}, None)
         for code, name in FIRST_REASONS.get(given.language, FIRST_REASONS_ENGLISH).items():
             await create(author, "reason", code, {"code": code, "name": name})
     await _open_voice(house, tenant)
     created = Tenant(id=given.id, name=given.name, language=given.language, state="active", created_at=now, closed_at=None)
     unit.session.add(created)
+    record(unit.session, now, by, "created", "tenant", given.id, after={"name": given.name, "language": given.language})
     await unit.session.flush()
     log.info("> tenant %s was created", tenant)
     return created, drawn
 
 
-async def close_tenant(unit: Unit, house: House, tenant: str, now: datetime) -> None:
+async def close_tenant(unit: Unit, house: House, tenant: str, by: By, now: datetime) -> None:
     """Close a tenant: its calls are cleared, nobody of it gets in, its data stays.
 
     Raises: TenantUnknown, TenantClosed
@@ -215,6 +221,7 @@ async def close_tenant(unit: Unit, house: House, tenant: str, now: datetime) -> 
         raise TenantClosed(tenant)
     found.state = "closed"
     found.closed_at = now
+    record(unit.session, now, by, "closed", "tenant", tenant)
     await unit.session.flush()
 
     async def end() -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, status
 
+from api.audit import record
 from api.errors import NotFound, responses
 from api.identity import ForAll
 from api.kit.ids import Slug
@@ -29,13 +30,16 @@ async def list_tickets(
     """Tickets, the newest first."""
     rows = await service.some(access.session, limit + 1, after, state, contact)
     items = [TicketTold.model_validate(row) for row in rows[:limit]]
+    access.gave(len(items))
     return Page(items=items, next=str(items[-1].number) if len(rows) > limit else None)
 
 
 @router.post("", operation_id="createTicket", status_code=status.HTTP_201_CREATED)
 async def create_ticket(access: ForAll, given: TicketGiven) -> TicketTold:
     """Open a ticket; its number is the next one, without a gap."""
-    return TicketTold.model_validate(await service.create(access.session, given, access.principal.name, access.now))
+    created = await service.create(access.session, given, access.principal.name, access.now)
+    record(access.session, access.now, access.by, "created", "ticket", str(created.number))
+    return TicketTold.model_validate(created)
 
 
 @router.get("/{number}", operation_id="getTicket", responses=responses(NotFound))
@@ -47,4 +51,6 @@ async def get_ticket(access: ForAll, number: Number) -> TicketTold:
 @router.patch("/{number}", operation_id="changeTicket", responses=responses(NotFound))
 async def change_ticket(access: ForAll, number: Number, given: TicketChange) -> TicketTold:
     """Change what is given. Tickets cannot be deleted."""
-    return TicketTold.model_validate(await service.change(access.session, number, given, access.now))
+    changed = await service.change(access.session, number, given, access.now)
+    record(access.session, access.now, access.by, "changed", "ticket", str(number))
+    return TicketTold.model_validate(changed)

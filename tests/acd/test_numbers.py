@@ -1,8 +1,12 @@
 """Numbers as callers and phones write them become E.164, or stay what they are."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from acd import numbers
 from acd.numbers import calling_number, is_private, may_be_shown, normalise
+from acd.wire_text import fit
 
 
 @pytest.mark.parametrize(
@@ -59,3 +63,30 @@ def test_a_number_that_can_be_called_back_may_be_shown(number):
 def test_110_112_118_0137_0900_and_premium_numbers_anywhere_are_never_shown(number):
     """§ 120 (2) TKG."""
     assert not may_be_shown(number)
+
+
+def test_what_is_too_long_for_a_number_is_cut_and_never_remembered():
+    before = numbers._normalise.cache_info().currsize
+    assert normalise("9" * 3000) == "9" * 39 + "\u2026"
+    assert calling_number("+" + "9" * 60_000) == "+" + "9" * 38 + "\u2026"
+    assert numbers._normalise.cache_info().currsize == before
+
+
+def test_what_nobody_can_see_is_no_part_of_a_number_and_is_not_left_out_either():
+    """Left out, `60<NUL>1` would reach the queue of 601."""
+    assert normalise("60\x001") == "60\ufffd1"
+    assert calling_number("anna\u202e") == "anna\ufffd"
+
+
+@given(st.text(), st.integers(1, 100))
+def test_fit_text_is_a_line_of_bounded_length_that_can_be_written_as_utf_8(text, longest):
+    found = fit(text, longest)
+    assert len(found) <= longest
+    assert len(found.splitlines()) <= 1
+    found.encode()
+    assert fit(found, longest) == found
+
+
+@pytest.mark.parametrize("kept", ["Erika Müller", "د. سارة", "नमस्ते", "👩\u200d💻", "O'Neill & Söhne"])
+def test_names_of_people_stay_as_they_are(kept):
+    assert fit(kept, 80) == kept

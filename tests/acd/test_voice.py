@@ -72,9 +72,11 @@ async def test_whatever_a_phone_writes_is_read_back(tmp_path):
     """`running` reads the journal at its end. Octets that are no UTF-8 are read as Latin-1, so no half of a surrogate pair can come in."""
     written = {
         (b'"J\xf6rg" ', b"%2B4989777", b"601"): "J\u00f6rg",
-        (b'"\xed\xa0\x80" ', b"anonymous", b"601"): "\u00ed\u00a0\u0080",  # U+D800 as UTF-8 would have it, which RFC 3629 §3 forbids
-        (b'"a\\\x01b" ', b"%00%7F", b"%00"): "a\x01b",
-        (b'"x" ', b"9" * 900, b"601"): "x",
+        (b'"\xed\xa0\x80" ', b"anonymous", b"601"): "\u00ed\u00a0\ufffd",  # U+D800 as UTF-8 would have it, which RFC 3629 §3 forbids
+        (b'"a\\\x01b" ', b"%00%7F", b"60%001"): "a\ufffdb",
+        (b'"x" ', b"9" * 3000, b"601"): "x",
+        (b'"' + b"n" * 5000 + b'" ', b"%2B4989777", b"9" * 3000): "n" * 79 + "\u2026",
+        (b'"   " ', b"%2B4989777", b"601"): None,
     }
     async with running(tmp_path) as service:
         for one in written:
@@ -83,6 +85,8 @@ async def test_whatever_a_phone_writes_is_read_back(tmp_path):
         assert service.voice.switch.counters["facts_refused"] == 0
     arrived = [entry.input for entry in read(tmp_path / "journal") if isinstance(entry.input, inputs.CallArrived)]
     assert [one.calling_name for one in arrived] == list(written.values())
+    assert [one.calling for one in arrived] == ["+4989777", None, "\ufffd\ufffd", "9" * 39 + "\u2026", "+4989777", "+4989777"]
+    assert [one.called for one in arrived] == ["601", "601", "60\ufffd1", "601", "9" * 39 + "\u2026", "601"]
 
 
 async def test_what_could_not_be_read_again_is_not_decided_on(tmp_path):
@@ -125,6 +129,18 @@ async def test_a_caller_hears_music_then_the_best_skilled_agent_and_the_cdr_is_p
         assert entry.charge.gross.amount == Decimal(0)
         assert all(leg.quality is not None and leg.quality.mos > 4.0 for leg in entry.cdr.legs if leg.billable_ms)
         assert ben.calls == []
+
+
+async def test_the_debug_state_of_a_tenant_is_its_own(tmp_path):
+    async with running(tmp_path) as service:
+        call = await (await service.caller()).call("601")
+        await call.answered()
+        described = service.voice.describe(TENANT)["switch"]
+        (leg,) = described["legs"].values()
+        assert [one["session"] for one in described["sip"]] == [leg["session"]]
+        other = service.voice.switch.describe(TenantId("other"))
+        assert (other["legs"], other["recordings"], other["sip"]) == ({}, [], [])
+        call.hang_up()
 
 
 async def test_the_winner_of_an_offer_is_recomputed_from_its_record_alone(tmp_path):

@@ -8,10 +8,15 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from api.billing.service import month_bounds
+from billing_cdr import store
+from billing_cdr.cdr import Recording
 from billing_cdr.export import CDR_COLUMNS
+from billing_cdr.house import house_plan
+from billing_cdr.rating import PlanBook, rate
 from tests.api.conftest import ACME, Service, add_tenant
 from tests.api.records import talk
 
@@ -140,6 +145,23 @@ class TestRecords:
         await talk(staffed, "call-1", "+491711234567", 61)
         assert (await staffed.got("cdrs", "other-admin"))["items"] == []
         assert (await staffed.call("GET", "cdrs/call-1", "other-admin")).status_code == 404
+
+
+class TestRecordings:
+    """Where the server keeps its files is nobody's business: a recording is called by its name wherever it is told of."""
+
+    async def test_no_answer_and_no_export_has_a_path_of_the_server_of_old_records_too(self, staffed: Service) -> None:
+        path = "/srv/fernamt/tenants/acme/recordings/call-1-r1.wav"
+        plain = await talk(staffed, "call-0", "+4989123456", 61)
+        cdr = msgspec.structs.replace(plain, id="call-1", recordings=(Recording(legs=("call-1.1",), path=path, duration_ms=61_000),))
+        async with staffed.databases.tenant(ACME).begin() as connection:
+            await store.save(connection, [cdr], [rate(cdr, PlanBook(house=(house_plan(),)))], "test", 1)
+        said = [(await staffed.call("GET", path)).text for path in ("cdrs", "cdrs/call-1", "cdrs/export", "cdrs/export?format=json")]
+        assert all("call-1-r1.wav" in one and "/srv" not in one for one in said)
+        async with staffed.databases.tenant(ACME).connect() as connection:
+            kept = await store.get(connection, "call-1")
+        assert kept is not None
+        assert kept.cdr.recordings[0].path == path
 
 
 class TestCharges:

@@ -112,6 +112,39 @@ class TestProblems:
         assert "{tenant}" in found
 
 
+class TestAddresses:
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            "not an ip",
+            "203.0.113.300",
+            "203.0.113",
+            "1.2.3.4:5060",
+            "[2001:db8::1]",
+            "http://a",
+            "-a",
+            "a..b",
+            "",
+            "0.0.0.0",
+            "::",
+            "224.0.0.1",
+        ],
+    )
+    def test_what_peers_could_never_send_to_is_not_advertised(self, tmp_path: Path, wrong: str) -> None:
+        (found,) = problems(tmp_path, f"[sip]\nadvertised = '{wrong}'\n")
+        assert found.startswith(f"{tmp_path / 'fernamt.toml'}:2: sip.advertised: ")
+
+    @pytest.mark.parametrize("right", ["203.0.113.10", "2001:db8::1", "sip.example.net", "localhost", "my_container"])
+    def test_addresses_and_host_names_are(self, tmp_path: Path, right: str) -> None:
+        assert Settings.load(written(tmp_path, f"[sip]\nadvertised = '{right}'\n"), {}).sip.advertised == right
+
+    def test_where_we_listen_is_an_address_or_a_name_too(self, tmp_path: Path) -> None:
+        (found,) = problems(tmp_path, "[http]\nhost = 'not an ip'\n")
+        assert found.startswith(f"{tmp_path / 'fernamt.toml'}:2: http.host: 'not an ip' is neither an IP address nor a host name")
+        (found,) = problems(tmp_path, "[sip]\nlisten = ['not an ip:5060']\n")
+        assert "'not an ip' is neither" in found
+
+
 class TestPositions:
     def test_multi_line_values_are_skipped(self) -> None:
         text = 'a = """\n[no]\nb = 1\n"""\nc = [\n 1, # ]\n 2,\n]\nd.e = 2\n[f]\ng = { h = 1, i = 2 }\n'

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
@@ -9,7 +12,8 @@ from sqlalchemy import text
 from api.app import create_app
 from api.config import Operator
 from api.db import Databases
-from api.identity.rules import FailureWindow, tenant_of, token_hash, write_token
+from api.identity.errors import WrongExpiry
+from api.identity.rules import FailureWindow, expiry, tenant_of, token_hash, write_token
 from tests.api.conftest import ACME, PASSWORD, Clock, Service, add_tenant, started
 
 
@@ -185,6 +189,69 @@ class TestKeys:
         page = await acme.got("api-keys")
         assert [key["id"] for key in page["items"]] == [created["id"]]
         assert created["token"] not in str(page)
+
+    async def test_key_that_logs_out_goes_on(self, acme: Service) -> None:
+        """A program that ends its day with a log-out is not to lose what an administrator gave it."""
+        acme.tokens["key"] = (await acme.made("api-keys", {"name": "CRM", "role": "supervisor"}))["token"]
+        answer = await acme.call("POST", "logout", "key")
+        assert answer.status_code == 409
+        assert "API key" in answer.json()["detail"]
+        assert (await acme.call("GET", "me", "key")).status_code == 200
+
+    async def test_key_without_an_end_ends_after_a_year(self, acme: Service) -> None:
+        created = await acme.made("api-keys", {"name": "CRM", "role": "billing"})
+        assert created["expires_at"] == "2027-03-02T09:00:00Z"
+        acme.tokens["key"] = created["token"]
+        acme.clock.turn(days=366)
+        assert (await acme.call("GET", "me", "key")).status_code == 401
+
+    async def test_key_never_expires_where_that_is_asked_for(self, acme: Service) -> None:
+        created = await acme.made("api-keys", {"name": "CRM", "role": "billing", "never_expires": True})
+        assert created["expires_at"] is None
+        acme.tokens["key"] = created["token"]
+        acme.clock.turn(days=36_500)
+        assert (await acme.call("GET", "me", "key")).status_code == 200
+
+    @pytest.mark.parametrize(
+        "given", [{"expires_at": "2026-03-02T08:59:59Z"}, {"expires_at": "2027-01-01T00:00:00Z", "never_expires": True}]
+    )
+    async def test_key_that_could_never_open_anything_is_refused(self, acme: Service, given: dict[str, object]) -> None:
+        answer = await acme.call("POST", "api-keys", json={"name": "CRM", "role": "billing", **given})
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["pointer"] == "#/expires_at"
+
+    def test_longest_a_key_may_hold_is_the_settings(self) -> None:
+        now = datetime(2026, 3, 2, tzinfo=UTC)
+        assert expiry(None, 365, 90, now, never=False) == now + timedelta(days=90)
+        assert expiry(now + timedelta(days=90), 365, 90, now, never=False) == now + timedelta(days=90)
+        for wanted, never in ((now + timedelta(days=91), False), (None, True)):
+            with pytest.raises(WrongExpiry, match="90 days at most"):
+                expiry(wanted, 365, 90, now, never=never)
+
+
+class TestAgentOfAUser:
+    async def test_user_for_an_agent_that_is_not_there_is_refused(self, staffed: Service) -> None:
+        body = {"id": "carl", "name": "Carl", "role": "agent", "agent": "nobody"}
+        for answer in (
+            await staffed.call("POST", "users", json=body),
+            await staffed.call("PATCH", "users/billing", json={"agent": "nobody"}),
+        ):
+            assert answer.status_code == 422
+            assert answer.json()["errors"] == [{"detail": "There is no agent nobody.", "pointer": "#/agent"}]
+
+    async def test_agent_that_is_a_user_stays(self, staffed: Service) -> None:
+        answer = await staffed.call("DELETE", "agents/anna")
+        assert (answer.status_code, answer.json()["detail"]) == (409, "user anna is the agent anna")
+        await staffed.call("PATCH", "users/anna", json={"agent": None})
+        assert (await staffed.call("DELETE", "agents/anna")).status_code == 204
+
+    async def test_whoever_comes_first_the_user_and_the_agent_fit(self, staffed: Service) -> None:
+        """Made and deleted at once, twenty times: never a user of an agent who is gone."""
+        for number in range(20):
+            await staffed.made("agents", {"id": f"new{number}", "name": "New"})
+            user = {"id": f"new{number}", "name": "New", "role": "agent", "agent": f"new{number}", "password": PASSWORD}
+            made, deleted = await asyncio.gather(staffed.call("POST", "users", json=user), staffed.call("DELETE", f"agents/new{number}"))
+            assert (made.status_code, deleted.status_code) in {(201, 409), (422, 204)}
 
 
 class TestOperator:

@@ -1,0 +1,25 @@
+"""Audit: who changed what, who came in or tried to, who read personal data; by tenant, and the operator's acts for the platform.
+
+Rows are only ever added: no route changes one, and what is older than the settings say is taken out by `retention`. No secret is in it.
+
+`reads` (which route reads what personal data) · `rules` (ids, what is alike, secrets; pure) · `service` · `retention` · `repository` ·
+`models` · `schemas` · `routes`. Other slices use what is named here.
+"""
+
+from api.audit.reads import IMPERSONAL, PERSONAL, SOCKETS
+from api.audit.rules import Act, By, FailedLogIns, filter_of, source_of
+from api.audit.service import record, record_failed_log_in, record_read
+
+__all__ = [
+    "IMPERSONAL",
+    "PERSONAL",
+    "SOCKETS",
+    "Act",
+    "By",
+    "FailedLogIns",
+    "filter_of",
+    "record",
+    "record_failed_log_in",
+    "record_read",
+    "source_of",
+]

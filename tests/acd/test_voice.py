@@ -20,11 +20,13 @@ from acd.core.ids import AgentId, TenantId, TrunkId
 from acd.errors import JournalDamaged, PriceRefused
 from acd.journal import read
 from acd.service import ScreenContext, ScreenPop
+from acd.switch.phones import _Way
 from load.phones import CallFailed, SyntheticPhone
+from sip.events import Registered
 from sip.message import Request, Response
 from sip.parser import parse_datagram
 from sip.uri import Uri
-from tests.acd.voice import TENANT, agent, carrier_phone, free_port, running, setup
+from tests.acd.voice import REALM, TENANT, agent, carrier_phone, free_port, running, setup
 from tests.garbage import none_of_ours_left
 
 pytestmark = pytest.mark.slow
@@ -87,6 +89,27 @@ async def test_whatever_a_phone_writes_is_read_back(tmp_path):
     assert [one.calling_name for one in arrived] == list(written.values())
     assert [one.calling for one in arrived] == ["+4989777", None, "\ufffd\ufffd", "9" * 39 + "\u2026", "+4989777", "+4989777"]
     assert [one.called for one in arrived] == ["601", "601", "60\ufffd1", "601", "9" * 39 + "\u2026", "601"]
+
+
+async def test_what_a_phone_calls_itself_is_cut_and_can_be_seen_on_the_board(tmp_path):
+    async with running(tmp_path) as service:
+        await ready(service, "anna")
+        (known,) = service.voice.live(TENANT).registrations
+        way = msgspec.json.decode(known.flow, type=_Way)
+        event = Registered(
+            f"anna@{REALM}",
+            Uri.parse(known.contact),
+            way.flow,
+            60,
+            "Phone\x1b" + "x" * 5000,
+            way.call_id,
+            way.cseq + 1,
+            1.0,
+            refreshed=True,
+        )
+        service.voice.phones._registered(event)
+        (shown,) = service.voice.live(TENANT).registrations
+        assert shown.user_agent == "Phone\ufffd" + "x" * 193 + "\u2026"
 
 
 async def test_what_could_not_be_read_again_is_not_decided_on(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -69,9 +69,9 @@ class Demo:
     """Credentials of the demonstration."""
 
     tenant: str
-    users: dict[str, str]
+    users: dict[str, str] = field(repr=False)
     """User name -> password of the page and the API."""
-    devices: dict[str, str]
+    devices: dict[str, str] = field(repr=False)
     """Device user name -> password of the phone."""
     realm: str
 

@@ -143,6 +143,10 @@ class AgentAccount(msgspec.Struct, frozen=True, kw_only=True):
     password: str
     token: str | None = None
 
+    def __repr__(self) -> str:
+        """Without password and token."""
+        return f"AgentAccount(agent={self.agent!r}, aor={self.aor!r})"
+
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """The first line a process reads: its part of the run."""

@@ -8,7 +8,6 @@ import contextlib
 import gc
 import logging
 import os
-import re
 import signal
 import socket
 import sys
@@ -22,6 +21,7 @@ from fastapi import FastAPI
 from acd.config import Listen, VoiceSettings
 from acd.data_lock import DataLock
 from acd.errors import CannotStart
+from acd.logs import Logging, set_up
 from api.app import create_app
 from api.config import Settings, SettingsError, split_address
 from api.db import Databases
@@ -39,7 +39,6 @@ else:
 
 log = logging.getLogger(__name__)
 
-_TOKEN = re.compile(r"token=[^&\s\"]+")
 GRACE_S = 3
 """How long open requests and WebSockets may take at an orderly stop."""
 
@@ -66,9 +65,7 @@ class Run:
                 print(problem, file=sys.stderr)
             return 2
         settings = settings.model_copy(update={"demo": settings.demo or args.demo})
-        logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s %(message)s", stream=sys.stderr)
-        logging.getLogger("uvicorn.error").addFilter(without_tokens)
-        logging.getLogger("alembic.runtime.migration").setLevel(max(logging.WARNING, logging.getLogger().level))
+        set_up(log_settings(settings))
         try:
             with asyncio.Runner(loop_factory=new_event_loop) as runner:
                 return runner.run(serve(settings, plays_demo=args.demo and not args.still, accept_clock=args.accept_clock))
@@ -80,11 +77,9 @@ class Run:
             return 1
 
 
-def without_tokens(record: logging.LogRecord) -> bool:
-    """The server logs the address of a WebSocket, and a token may stand in its query."""
-    if isinstance(record.args, tuple):
-        record.args = tuple(_TOKEN.sub("token=…", one) if isinstance(one, str) else one for one in record.args)
-    return True
+def log_settings(settings: Settings) -> Logging:
+    """What is written, and how."""
+    return Logging(level=settings.log_level.upper(), form=settings.log.format, masks_numbers=settings.log.numbers == "masked")
 
 
 def voice_settings(settings: Settings, *, accept_clock: bool = False) -> VoiceSettings:
@@ -112,6 +107,7 @@ def voice_settings(settings: Settings, *, accept_clock: bool = False) -> VoiceSe
         media_orphan_s=settings.media.orphan_s,
         registration_min_s=settings.timers.registration_min_s,
         registration_max_s=settings.timers.registration_max_s,
+        log=log_settings(settings),
     )
 
 

@@ -67,6 +67,7 @@ diagrams: install-dev ## Draw the state machines again
 
 sounds: install ## Speak the prompts again (needs espeak-ng and sox)
 	$(BIN)/python -m media.sounds.make_sounds
+	$(BIN)/python -m load.voices.make_voices
 
 lock: install-dev ## Resolve the dependencies again, with hashes and without index addresses
 	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements.lock requirements.in

@@ -29,6 +29,7 @@ SHOWN = 3
 """Digits of a telephone number that are written: enough to tell two calls apart, too few to call back."""
 SHORT = 4
 """A number this short is an extension or a service, and nobody's."""
+ORDINARY = frozenset({"hang_up", "cancelled"})
 LONGEST = 128
 """Octets of a value; a Call-ID of the wire may be as long as its sender likes."""
 _PLAIN = re.compile(r"[!#-<>-\[\]-~]+")
@@ -61,6 +62,8 @@ class _Call:
     sip_call_id: str | None = None
     answered_at: float | None = None
     ended_by: str | None = None
+    leg_cause: str | None = None
+    """What became of the leg whose end ended the call, where it did not just hang up: `media_silent`, `timeout`, `transport`, ..."""
     status: int | None = None
     begins: ev.CallOffered | None = None
     """Said at the end of the entry, when its first leg is known."""
@@ -134,6 +137,7 @@ class CallLog:
             return
         if event.by == "party" and call.ended_by is None and (call.answered_at is not None or leg.role == "caller"):
             call.ended_by = leg.role
+            call.leg_cause = event.cause if event.cause not in ORDINARY else None
         call.status = event.status or call.status
 
     def _established(self, event: ev.CallEstablished, now: float) -> None:
@@ -170,6 +174,7 @@ class CallLog:
             "end",
             cause=event.cause,
             by=call.ended_by,
+            leg_cause=call.leg_cause,
             status=call.status,
             queue=call.queue,
             agent=call.agent,

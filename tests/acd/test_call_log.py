@@ -79,6 +79,17 @@ def test_caller_who_gives_up_is_named_with_cause_and_times(lines):
     )
 
 
+def test_call_that_died_of_silence_says_so(lines):
+    log = CallLog(TenantId("acme"))
+    begun(log)
+    log.told(
+        entry(
+            2, 160.0, ev.LegCleared(leg=LegId("c1.0"), cause="media_silent", by="party"), ev.CallCleared(call=CallId("c1"), cause="hang_up")
+        )
+    )
+    assert "cause=hang_up by=caller leg_cause=media_silent" in lines()[1]
+
+
 def test_pressed_key_is_in_no_line(lines):
     log = CallLog(TenantId("acme"))
     begun(log)

@@ -47,8 +47,8 @@ def without_secrets(text: str) -> str:
 
 
 def set_up(wanted: Logging) -> None:
-    """Write to stderr from now on."""
+    """Write to stderr from now on, unless whoever runs us has seen to the log."""
     level = logging.getLevelNamesMapping()[wanted.level.upper()]
-    write_to_stderr(logging.getLevelName(max(level, logging.WARNING)), wanted.form, without_secrets)
-    for room in ROOMS:
-        logging.getLogger(room).setLevel(level)
+    if write_to_stderr(logging.getLevelName(max(level, logging.WARNING)), wanted.form, without_secrets):
+        for room in ROOMS:
+            logging.getLogger(room).setLevel(level)

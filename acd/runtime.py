@@ -161,6 +161,11 @@ class Voice:
         self.switch.attach(self.sip)
         self.lines.attach(self.sip)
 
+    @property
+    def listening(self) -> tuple[tuple[str, str, int], ...]:
+        """Transport, host and port of every SIP socket that is open."""
+        return tuple(self._endpoint.addresses)
+
     def _digest_secret(self) -> bytes:
         """Nonces outlive a restart when their secret does: no phone has to be challenged twice because we were updated."""
         path = self._settings.data / "digest.secret"

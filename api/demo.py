@@ -105,7 +105,7 @@ def _keep(path: Path, demo: Demo) -> None:
 def _kept(path: Path, realm: str) -> Demo:
     """As written at the first start; without the file, the names without passwords."""
     if not path.exists():
-        unknown = "(see the first start)"
+        unknown = f"({FILE} is gone; see what the first start printed)"
         return Demo(TENANT, {"supervisor": unknown}, {f"demo-{VISITOR[0]}": unknown}, realm)
     found = json.loads(path.read_text(encoding="utf-8"))
     return Demo(found["tenant"], found["users"], found["devices"], found["realm"])

@@ -61,13 +61,13 @@ class LineFormatter(logging.Formatter):
         return members
 
 
-def write_to_stderr(level: str, form: Form, clean: Callable[[str], str] = _as_it_is) -> logging.Handler:
-    """Let the root logger write to stderr from `level` on, and nowhere else."""
+def write_to_stderr(level: str, form: Form, clean: Callable[[str], str] = _as_it_is) -> bool:
+    """Let the root logger write to stderr from `level` on; False: it writes somewhere already (as in a test), and that stays."""
+    root = logging.getLogger()
+    if root.handlers:
+        return False
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LineFormatter(form, clean))
-    root = logging.getLogger()
-    for other in root.handlers[:]:
-        root.removeHandler(other)
     root.addHandler(handler)
     root.setLevel(level)
-    return handler
+    return True

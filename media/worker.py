@@ -513,7 +513,9 @@ class Worker:
         closed = leg.close(now)
         del self._legs[leg.name]
         self._ports.give_back(leg.port, now)
-        log.info("x leg=%s mos=%.2f lost=%d/%d", leg.name, closed.quality.mos, closed.quality.packets_lost, closed.quality.packets_received)
+        log.debug(
+            "x leg=%s mos=%.2f lost=%d/%d", leg.name, closed.quality.mos, closed.quality.packets_lost, closed.quality.packets_received
+        )
         self.report(closed)
 
     def _status(self, request: int, now: float) -> Status:

@@ -1,5 +1,6 @@
 """The log: its two forms, what no line ever holds, and which loggers speak."""
 
+import contextlib
 import json
 import logging
 import sys
@@ -20,20 +21,20 @@ def record(message, *args, **more):
     return made
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def untouched_logging():
-    """Gives back the loggers as they were."""
+    """A log nobody has set up; the loggers are as they were afterwards."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     levels = {name: logging.getLogger(name).level for name in ("acd", "api", "billing_cdr", "load", "media", "sip")}
-    yield
-    for handler in root.handlers[:]:
-        root.removeHandler(handler)
-    for handler in handlers:
-        root.addHandler(handler)
-    root.setLevel(level)
-    for name, one in levels.items():
-        logging.getLogger(name).setLevel(one)
+    root.handlers[:] = []
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        for name, one in levels.items():
+            logging.getLogger(name).setLevel(one)
 
 
 @pytest.mark.parametrize(
@@ -110,20 +111,28 @@ def test_traceback_is_told_without_the_secret_in_its_error(form):
     assert SECRET not in line
 
 
-@pytest.mark.usefixtures("untouched_logging")
 def test_at_debug_our_rooms_speak_and_libraries_do_not():
-    set_up(Logging(level="DEBUG"))
-    assert logging.getLogger("sip.trace").isEnabledFor(logging.DEBUG)
-    assert logging.getLogger("acd.calls").isEnabledFor(logging.DEBUG)
-    for library in ("aiosqlite", "sqlalchemy.engine", "alembic.runtime.migration", "asyncio", "uvicorn.error", "asyncpg", "httpx"):
-        assert not logging.getLogger(library).isEnabledFor(logging.INFO)
+    libraries = ("aiosqlite", "sqlalchemy.engine", "alembic.runtime.migration", "asyncio", "uvicorn.error", "asyncpg", "httpx")
+    with untouched_logging():
+        set_up(Logging(level="DEBUG"))
+        assert logging.getLogger("sip.trace").isEnabledFor(logging.DEBUG)
+        assert logging.getLogger("acd.calls").isEnabledFor(logging.DEBUG)
+        assert not any(logging.getLogger(library).isEnabledFor(logging.INFO) for library in libraries)
 
 
-@pytest.mark.usefixtures("untouched_logging")
 def test_at_error_nobody_warns():
-    set_up(Logging(level="error"))
-    assert not logging.getLogger("acd").isEnabledFor(logging.WARNING)
-    assert not logging.getLogger("asyncio").isEnabledFor(logging.WARNING)
+    with untouched_logging():
+        set_up(Logging(level="error"))
+        assert not logging.getLogger("acd").isEnabledFor(logging.WARNING)
+        assert not logging.getLogger("asyncio").isEnabledFor(logging.WARNING)
+
+
+def test_log_that_somebody_else_has_set_up_stays():
+    with untouched_logging():
+        other = logging.NullHandler()
+        logging.getLogger().addHandler(other)
+        set_up(Logging(level="DEBUG"))
+        assert logging.getLogger().handlers == [other]
 
 
 def test_printed_structs_of_the_house_show_neither_password_nor_digest():

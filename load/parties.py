@@ -15,7 +15,7 @@ from load.phone_bank import PhoneBank, new_id
 from load.profiles import AgentProfile, PlannedCall
 from load.records import AgentAccount, AgentRecord, CallerRecord
 from load.rtp_process import RtpClient
-from load.voice import Role, Voices
+from load.voice import Voices
 from sip.digest import DigestCredentials
 from sip.errors import OfferRefused, ParseError
 from sip.events import (
@@ -98,8 +98,6 @@ class _Media:
         self._key = key
         self._is_agent = is_agent
         self._seat: int | None = None
-        self._role: Role = "agent" if is_agent else "listener"
-        self._remote: tuple[str, int] | None = None
         port = floor.sink_port if floor.voices is None else floor.voices.port
         if floor.rtp is not None and is_sampled(key, floor.rtp_sample):
             taken = floor.rtp.take()
@@ -142,24 +140,15 @@ class _Media:
         self._talk_to(audio)
 
     def _talk_to(self, audio: NegotiatedAudio) -> None:
-        self._remote = (audio.remote_address, audio.remote_port) if audio.direction.sends else None
         if self._seat is not None and self._floor.rtp is not None:
             self._floor.rtp.start(self._seat, int(self._key or 0), (audio.remote_address, audio.remote_port), is_agent=self._is_agent)
-        self._speak()
-
-    def _speak(self) -> None:
         if self._floor.voices is None:
             return
-        if self._remote is None:  # held (RFC 3264 §8.4)
+        if audio.direction.sends:
+            # A caller speaks while it waits, too: that a real phone has taken the call, nobody tells it.
+            self._floor.voices.speak(self, "agent" if self._is_agent else "caller", (audio.remote_address, audio.remote_port))
+        else:  # held (RFC 3264 §8.4)
             self._floor.voices.stop(self)
-        else:
-            self._floor.voices.speak(self, self._role, self._remote)
-
-    def begin_talk(self) -> None:
-        """Somebody listens who is no machine: say something."""
-        if self._role == "listener":
-            self._role = "caller"
-            self._speak()
 
     def close(self, connected_s: float) -> None:
         """Fall silent."""
@@ -215,7 +204,6 @@ class Caller:
         if self.ended_at is not None or self.connected_at is not None:
             return
         self.connected_at = at
-        self._media.begin_talk()
         self._set_timer(self.planned.talk_s, self._talked)
 
     def _talked(self) -> None:

@@ -22,8 +22,8 @@ from media.rtp.sequence import TIMESTAMP_MODULUS
 from media.wave_file import read_as_alaw
 
 Codec = Literal["PCMA", "PCMU"]
-Role = Literal["agent", "caller", "listener"]
-"""Whose words; a `listener` is there and says nothing, as somebody who waits does: silence is sent, as phones without VAD do."""
+Role = Literal["agent", "caller"]
+"""Whose words."""
 LATE_FRAMES = 10
 """A tick that comes later than so many frames leaves them out: nobody is helped by a burst of what should have been heard."""
 
@@ -31,8 +31,6 @@ LATE_FRAMES = 10
 def words(role: Role, codec: Codec) -> tuple[bytes, ...]:
     """What is said, as encoded frames of 20 ms, the last one filled up with silence."""
     silence = bytes([CODECS[codec].silence]) * FRAME_SAMPLES
-    if role == "listener":
-        return (silence,)
     spoken = read_as_alaw((FOLDER / f"{role}.wav").read_bytes())
     if codec == "PCMU":
         spoken = spoken.translate(ALAW_TO_ULAW)
@@ -50,11 +48,6 @@ class Speaker:
         self._ssrc, self._timestamp, self._sequence = rng.getrandbits(32), rng.getrandbits(32), rng.getrandbits(16)
         self._is_first = True
         self._frames, self._next = frames, 0
-
-    def say(self, frames: tuple[bytes, ...]) -> None:
-        """From now on these words, from their beginning; those that it says already go on."""
-        if self._frames is not frames:
-            self._frames, self._next = frames, 0
 
     def packet(self) -> bytes:
         """The packet of this frame."""
@@ -78,7 +71,7 @@ class Voices:
         self._loop = asyncio.get_running_loop()
         self._rng = random.Random(seed)
         self._payload_type = CODECS[codec].payload_type
-        self._words: dict[Role, tuple[bytes, ...]] = {role: words(role, codec) for role in ("agent", "caller", "listener")}
+        self._words: dict[Role, tuple[bytes, ...]] = {role: words(role, codec) for role in ("agent", "caller")}
         self._socket = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
@@ -94,13 +87,12 @@ class Voices:
         return int(self._socket.getsockname()[1])
 
     def speak(self, party: Hashable, role: Role, remote: tuple[str, int]) -> None:
-        """Let the party speak to `remote` from now on; again: another address, or other words."""
+        """Let the party speak to `remote` from now on; again: to another address, and the words go on."""
         speaker = self._speakers.get(party)
         if speaker is None:
             self._speakers[party] = Speaker(remote, self._words[role], self._payload_type, self._rng)
         else:
             speaker.remote = remote
-            speaker.say(self._words[role])
         if self._ticking is None:
             self._due = self._loop.time()
             self._tick()

@@ -14,7 +14,8 @@ import msgspec
 from media.log_lines import Form, write_to_stderr
 from sip import trace
 
-ROOMS = ("acd", "api", "billing_cdr", "load", "media", "sip")
+ROOMS = ("acd", "api", "billing_cdr", "fernamt", "load", "media", "sip")
+"""Loggers of ours: those of the rooms, and `fernamt` for what is not of one room."""
 _NAMES = r"(?:access_|id_|refresh_)?(?:token|ticket|password|passwd|secret|api_?key|authorization)"
 _QUERY = re.compile(rf"(?i)(?P<kept>[?&]{_NAMES}=)[^&\s\"'<>#]+")
 """A token in an address: browsers cannot send headers with a WebSocket."""

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from acd.logs import Logging, set_up, without_secrets
+from acd.logs import ROOMS, Logging, set_up, without_secrets
 from acd.service import Device, TrunkRegistration
 from media.log_lines import LineFormatter
 from tests.acd.voice import device
@@ -26,7 +26,7 @@ def untouched_logging():
     """A log nobody has set up; the loggers are as they were afterwards."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    levels = {name: logging.getLogger(name).level for name in ("acd", "api", "billing_cdr", "load", "media", "sip")}
+    levels = {name: logging.getLogger(name).level for name in ROOMS}
     root.handlers[:] = []
     try:
         yield

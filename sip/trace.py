@@ -8,6 +8,7 @@ are PINs and card numbers. Headers of a message are of whoever sent it, so what 
 import logging
 import re
 
+from sip.errors import ParseError
 from sip.flow import Flow
 
 LOG = logging.getLogger("sip.trace")
@@ -44,6 +45,11 @@ def received(flow: Flow, octets: bytes) -> None:
 def trouble(flow: Flow, what: str) -> None:
     """Something is wrong with a flow."""
     LOG.info("! %s %s", flow, what, extra={"flow": str(flow)})
+
+
+def unread(flow: Flow, error: ParseError) -> None:
+    """What came on a stream is no message; where it broke is told, not what stood there."""
+    LOG.debug("! %s no message: %s", flow, error.where, extra={"flow": str(flow)})
 
 
 def is_on() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import errno
 import gc
 import logging
 import os
@@ -251,7 +252,9 @@ def _listen(settings: Settings) -> socket.socket:
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048)
     except OSError as error:
-        raise OSError(f"HTTP address {host}:{port}: {error.strerror}") from error
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        another = "; FERNAMT_HTTP__PORT, or `port` in [http], chooses another" if error.errno == errno.EADDRINUSE else ""
+        raise OSError(f"HTTP address {host}:{port}: {reason}{another}") from error
 
 
 def _say(settings: Settings, what: str) -> None:

@@ -13,15 +13,12 @@ help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
 $(VENV)/.installed: requirements.lock pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . 2>/dev/null \
-	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
-	touch $@
+	@.ci/install $(PYTHON) $(VENV) requirements.lock editable
+	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	touch $@
+	@.ci/install $(PYTHON) $(VENV) requirements-dev.lock
+	@touch $@
 
 install: $(VENV)/.installed ## Make the environment in .venv
 
@@ -31,7 +28,8 @@ packages: ## Install the Debian packages the tests use (as root; otherwise says 
 	@./tests/packages.sh
 
 run: install ## Start the whole service with demo data on embedded defaults
-	$(BIN)/fernamt run --demo
+	@echo "fernamt: starting ..."
+	@$(BIN)/fernamt run --demo
 
 test: install-dev packages ## Install what the tests need and run them all
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
@@ -67,6 +65,7 @@ diagrams: install-dev ## Draw the state machines again
 
 sounds: install ## Speak the prompts again (needs espeak-ng and sox)
 	$(BIN)/python -m media.sounds.make_sounds
+	$(BIN)/python -m load.voices.make_voices
 
 lock: install-dev ## Resolve the dependencies again, with hashes and without index addresses
 	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements.lock requirements.in

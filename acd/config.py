@@ -8,6 +8,8 @@ from typing import Literal
 
 import msgspec
 
+from acd.logs import Logging
+
 
 class Listen(msgspec.Struct, frozen=True, kw_only=True):
     """One SIP socket."""
@@ -48,3 +50,5 @@ class VoiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long media workers keep their legs when the main process is gone; 0 not at all."""
     registration_min_s: int = 30
     registration_max_s: int = 3600
+    log: Logging = Logging()
+    """What is written of calls, and how the media workers write."""

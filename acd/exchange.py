@@ -128,6 +128,7 @@ class Exchange:
         on_failure: told once, with a sentence, when the journal cannot be written: nothing is decided from then on.
         known_seq: the entry up to which the database holds records; a journal that ends before it is not whole.
         accept_clock: go on although the journal is more than a day ahead of the clock.
+        on_durable: told of each entry that is on disk; not of those that a recovery folds.
 
     Raises: JournalDamaged, JournalAhead, OSError
     """
@@ -143,6 +144,7 @@ class Exchange:
         *,
         known_seq: int = 0,
         accept_clock: bool = False,
+        on_durable: Callable[[Entry], None] | None = None,
     ) -> None:
         self.tenant = tenant
         self.directory = directory
@@ -153,6 +155,7 @@ class Exchange:
         self._clock = clock
         self._carry_out = carry_out
         self._on_failure = on_failure
+        self._told = on_durable
         self._loop = asyncio.get_running_loop()
         self._seq = 0
         self._kept_seq = 0
@@ -345,6 +348,7 @@ class Exchange:
     def _on_durable(self, entry: Entry, step: Step, waiting: asyncio.Future[tuple[Event, ...]] | None) -> None:
         self._remember(entry.now, entry.events)
         self._feed(entry)
+        self._tell_observer(entry)
         if self._subscribers:
             for event in entry.events:
                 self.publish(LiveEvent(tenant=self.tenant, seq=entry.seq, at=entry.now, event=shown(event)))
@@ -352,7 +356,8 @@ class Exchange:
             try:
                 self._carry_out(self.tenant, effect)
             except Exception:
-                log.exception("! tenant %s: effect %r of entry %d could not be carried out", self.tenant, effect, entry.seq)
+                # Its kind alone: an effect holds numbers, and keys to press.
+                log.exception("! tenant %s: %s of entry %d could not be carried out", self.tenant, type(effect).__name__, entry.seq)
         if waiting is not None and not waiting.done():
             waiting.set_result(entry.events)
         if entry.seq - self._kept_seq >= SNAPSHOT_EVERY and entry.seq == self._seq and self.feed.is_settled:
@@ -373,6 +378,14 @@ class Exchange:
         self._timer = self._deadline = None
         self.tell(inputs.ClockStepped(by_s=by_s))
         self._last_now = self._clock()
+
+    def _tell_observer(self, entry: Entry) -> None:
+        if self._told is None:
+            return
+        try:
+            self._told(entry)
+        except Exception:
+            log.exception("! tenant %s: entry %d could not be told", self.tenant, entry.seq)
 
     def _feed(self, entry: Entry) -> None:
         try:

@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from acd.call_log import CallLog
 from acd.cdr_feed import CdrFeed, instant
 from acd.clock import Clock
 from acd.config import Listen, VoiceSettings
@@ -143,6 +144,8 @@ class Voice:
             on_report=on_report,
             control=settings.data / "media",
             orphan_s=settings.media_orphan_s,
+            log_level=settings.log.level,
+            log_form=settings.log.form,
         )
 
     async def _open_sip(self) -> None:
@@ -157,6 +160,11 @@ class Voice:
         self.sip = SipPort(user_agent, self._endpoint)
         self.switch.attach(self.sip)
         self.lines.attach(self.sip)
+
+    @property
+    def listening(self) -> tuple[tuple[str, str, int], ...]:
+        """Transport, host and port of every SIP socket that is open."""
+        return tuple(self._endpoint.addresses)
 
     def _digest_secret(self) -> bytes:
         """Nonces outlive a restart when their secret does: no phone has to be challenged twice because we were updated."""
@@ -209,6 +217,7 @@ class Voice:
         )
         known_seq = await store.position(database, FEED) or 0
         clock, settings = self._clock, self._settings
+        calls = CallLog(tenant, masks_numbers=settings.log.masks_numbers)
         try:
             exchange = Exchange(
                 tenant,
@@ -219,10 +228,12 @@ class Voice:
                 self._on_failure,
                 known_seq=known_seq,
                 accept_clock=settings.accept_clock,
+                on_durable=calls.told,
             )
         except BaseException:
             feed.abandon()
             raise
+        calls.take_up(exchange.engine.state)
         self._exchanges[tenant] = exchange
         started = exchange.submit(self._service_started(exchange))
         exchange.submit(_configured(exchange.engine.state.configuration, setup.configuration))
@@ -393,7 +404,7 @@ class Voice:
             admitted = admit(fact)
         except msgspec.ValidationError:  # a defect of ours: decided on, it would shut the tenant's journal for ever
             self.switch.counters["facts_refused"] += 1
-            log.exception("! tenant %s: %r could not be read again", tenant, fact)
+            log.exception("! tenant %s: %s could not be read again", tenant, type(fact).__name__)
             return
         exchange.tell(admitted)
 

@@ -35,6 +35,10 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     """Digest of the user name `username@domain`; None: its password is older than the tenant's domain."""
     long_sha256: str | None = None
 
+    def __repr__(self) -> str:
+        """Without the digests: they are as good as the password."""
+        return f"Device(agent={self.agent!r}, username={self.username!r})"
+
 
 class TrunkRegistration(msgspec.Struct, frozen=True, kw_only=True):
     """We register at the customer's own carrier (R5)."""
@@ -47,6 +51,10 @@ class TrunkRegistration(msgspec.Struct, frozen=True, kw_only=True):
     expires_s: int = 300
     retry_s: float = 30.0
     """After a refusal or silence it is tried again so much later, then in doubled steps up to ten minutes (RFC 5626 §4.5)."""
+
+    def __repr__(self) -> str:
+        """Never shows the password: lines stand in setups that are logged."""
+        return f"TrunkRegistration(registrar={self.registrar!r}, username={self.username!r})"
 
 
 class TrunkLine(msgspec.Struct, frozen=True, kw_only=True):

@@ -34,6 +34,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from acd.logs import without_secrets
+
 PREFIX = "FERNAMT_"
 DELIMITER = "__"
 DEFAULT_FILE = Path("fernamt.toml")
@@ -103,8 +105,12 @@ def is_nobodys(host: str) -> bool:
     return address.is_unspecified or address.is_multicast
 
 
+SECRET_NAMES = ("password", "secret", "token", "key")
+"""A setting with such a word in its name is never shown, however wrong it is."""
+
+
 class _Group(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Sip(_Group):
@@ -168,9 +174,9 @@ class Media(_Group):
 class Database(_Group):
     """Where tenants and their data are kept."""
 
-    control: str | None = None
+    control: str | None = Field(default=None, repr=False)
     """SQLAlchemy address of the control database; None: `control.sqlite` in the data folder."""
-    tenant_url: str | None = None
+    tenant_url: str | None = Field(default=None, repr=False)
     """Address of a tenant's own database with `{tenant}` in it; None: `tenants/<tenant>/tenant.sqlite` in the data folder."""
     pool: int = Field(default=5, ge=1, le=100)
     """Connections kept for each database."""
@@ -251,6 +257,15 @@ class Audit(_Group):
     """Log-ins, failed ones too, and reads of personal data: personal data themselves; 0: for ever."""
 
 
+class Log(_Group):
+    """How the log looks; how much is in it says `log_level`."""
+
+    format: Literal["text", "json"] = "text"
+    """Lines for people, or an object a line for machines."""
+    numbers: Literal["masked", "full"] = "masked"
+    """Telephone numbers in the lines of calls: the last three digits, or all. SIP messages at DEBUG are whole either way."""
+
+
 class Operator(_Group):
     """The platform's operator: creates tenants."""
 
@@ -262,7 +277,9 @@ class Operator(_Group):
 class Settings(BaseSettings):
     """Everything the service can be told from outside. Frozen; read once at the start."""
 
-    model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix=PREFIX, env_nested_delimiter=DELIMITER)
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, env_prefix=PREFIX, env_nested_delimiter=DELIMITER
+    )
 
     sip: Sip = Sip()
     http: Http = Http()
@@ -273,6 +290,7 @@ class Settings(BaseSettings):
     login: Login = Login()
     tenants: Tenants = Tenants()
     audit: Audit = Audit()
+    log: Log = Log()
     operator: Operator = Operator()
     data: Path = Path("data")
     """Folder of journals, recordings and SQLite files."""
@@ -393,14 +411,19 @@ def _unknown_variables(variables: Mapping[str, str]) -> Iterator[str]:
             yield f"{name}: there is no such setting{_suggestion(loc[:known])}"
 
 
+def _is_secret(loc: tuple[str, ...]) -> bool:
+    return any(word in part.lower() for part in loc for word in SECRET_NAMES)
+
+
 def _problem(detail: Any, path: Path | None, places: Mapping[tuple[str, ...], int], variables: Mapping[str, str]) -> str:
     """One sentence with the place of the value: the variable where one was given, else file and line."""
     loc = tuple(str(part) for part in detail["loc"])
     message = str(detail["msg"]).removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
         message = f"there is no setting `{'.'.join(loc)}`{_suggestion(loc)}"
-    elif "input" in detail and isinstance(detail["input"], (str, int, float, bool)) and "password" not in loc:
-        message += f" (it is {detail['input']!r})"
+    elif "input" in detail and isinstance(detail["input"], (str, int, float, bool)) and not _is_secret(loc):
+        given_as = detail["input"]
+        message += f" (it is {without_secrets(given_as) if isinstance(given_as, str) else given_as!r})"
     given = {tuple(name[len(PREFIX) :].lower().split(DELIMITER)): name for name in variables}
     for length in range(len(loc), 0, -1):
         if loc[:length] in given:

@@ -105,16 +105,17 @@ def tenant_directory(settings: Settings, tenant: TenantId) -> Path:
 
 
 def make_engine(url: URL, pool: int) -> AsyncEngine:
-    """An engine with the options of its database."""
+    """An engine with the options of its database. Its errors never show the values of a statement: password hashes, names, numbers."""
     match url.get_backend_name():
         case "sqlite":
-            engine = create_async_engine(url, pool_size=pool, max_overflow=pool)
+            engine = create_async_engine(url, pool_size=pool, max_overflow=pool, hide_parameters=True)
             event.listen(engine.sync_engine, "connect", _sqlite_pragmas)
             return engine
         case "mysql" | "mariadb":
             # A long-lived snapshot would read yesterday's counters; the other two read what is committed.
             return create_async_engine(
                 url.update_query_dict({"charset": "utf8mb4"}),
+                hide_parameters=True,
                 pool_size=pool,
                 max_overflow=pool,
                 pool_pre_ping=True,
@@ -124,7 +125,13 @@ def make_engine(url: URL, pool: int) -> AsyncEngine:
             )
         case _:
             return create_async_engine(
-                url, pool_size=pool, max_overflow=pool, pool_pre_ping=True, pool_timeout=POOL_S, connect_args={"timeout": CONNECT_S}
+                url,
+                hide_parameters=True,
+                pool_size=pool,
+                max_overflow=pool,
+                pool_pre_ping=True,
+                pool_timeout=POOL_S,
+                connect_args={"timeout": CONNECT_S},
             )
 
 
@@ -301,7 +308,7 @@ async def prepare(url: URL, kind: Kind) -> None:
 
 async def _prepare(url: URL, kind: Kind) -> None:
     await _create_database(url)
-    engine = create_async_engine(url, poolclass=NullPool)
+    engine = create_async_engine(url, poolclass=NullPool, hide_parameters=True)
     if url.get_backend_name() == "sqlite":
         event.listen(engine.sync_engine, "connect", _leave_transactions_to_us)
         event.listen(engine.sync_engine, "begin", _begin)
@@ -352,7 +359,7 @@ async def _database_exists(url: URL) -> bool:
 
 async def _has_people(url: URL) -> bool:
     """Whether a database has been a tenant's: one that was only created (by hand, where we may not) or migrated knows nobody."""
-    engine = create_async_engine(url, poolclass=NullPool)
+    engine = create_async_engine(url, poolclass=NullPool, hide_parameters=True)
     try:
         async with engine.connect() as connection:
             there = await connection.run_sync(lambda sync: inspect(sync).has_table("user_account"))
@@ -366,7 +373,7 @@ async def _maintenance(url: URL) -> AsyncIterator[AsyncConnection]:
     """A connection to the server's own database, in which others are made and removed."""
     assert url.database is not None
     maintenance = url.set(database="postgres" if url.get_backend_name() == "postgresql" else "mysql")
-    engine = create_async_engine(maintenance, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    engine = create_async_engine(maintenance, poolclass=NullPool, hide_parameters=True, isolation_level="AUTOCOMMIT")
     try:
         async with engine.connect() as connection:
             yield connection

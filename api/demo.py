@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -72,9 +72,9 @@ class Demo:
     """Credentials of the demonstration."""
 
     tenant: str
-    users: dict[str, str]
+    users: dict[str, str] = field(repr=False)
     """User name -> password of the page and the API."""
-    devices: dict[str, str]
+    devices: dict[str, str] = field(repr=False)
     """Device user name -> password of the phone."""
     realm: str
 
@@ -108,7 +108,7 @@ def _keep(path: Path, demo: Demo) -> None:
 def _kept(path: Path, realm: str) -> Demo:
     """As written at the first start; without the file, the names without passwords."""
     if not path.exists():
-        unknown = "(see the first start)"
+        unknown = f"({FILE} is gone; see what the first start printed)"
         return Demo(TENANT, {"supervisor": unknown}, {f"demo-{VISITOR[0]}": unknown}, realm)
     found = json.loads(path.read_text(encoding="utf-8"))
     return Demo(found["tenant"], found["users"], found["devices"], found["realm"])

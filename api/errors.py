@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -199,8 +200,13 @@ async def _on_http(request: Request, error: Exception) -> JSONResponse:
 
 async def _on_integrity(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, IntegrityError)
-    log.info("< %s %s broke a constraint: %s", request.method, request.url.path, error.orig)
+    log.info("< %s %s broke a constraint: %s", request.method, request.url.path, _constraint(error))
     return of(request, Conflict("Somebody else's change came first, or the thing is in use."))
+
+
+def _constraint(error: IntegrityError) -> str:
+    """What the database says of it, without the values: PostgreSQL has them in a second line, MariaDB between quotes."""
+    return re.sub(r"entry '.*?' for key", "entry for key", (str(error.orig).splitlines() or [""])[0])
 
 
 async def _on_outage(request: Request, error: Exception) -> JSONResponse:

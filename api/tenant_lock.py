@@ -110,7 +110,7 @@ class TenantLock:
         self._on_lost = on_lost
         self._dialect = _PostgreSql(url, tenant) if url.get_backend_name() == "postgresql" else _MariaDb(url, tenant)
         self._engine: AsyncEngine = create_async_engine(
-            url, poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=self._dialect.options
+            url, poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=self._dialect.options, hide_parameters=True
         )
         outages.watch(self._engine, url)
         self._connection: AsyncConnection | None = None

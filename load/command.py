@@ -235,6 +235,7 @@ async def _carry_out(args: argparse.Namespace, api: ApiClient | None) -> Report:
         local_address=args.local_address,
         with_rtp=args.rtp,
         rtp_sample=args.rtp_sample,
+        with_voices=args.demo is not None and not args.rtp,
         codec=args.codec,
         drain_s=args.drain,
         service_level_s=args.service_level,

@@ -15,6 +15,7 @@ from load.phone_bank import PhoneBank, new_id
 from load.profiles import AgentProfile, PlannedCall
 from load.records import AgentAccount, AgentRecord, CallerRecord
 from load.rtp_process import RtpClient
+from load.voice import Voices
 from sip.digest import DigestCredentials
 from sip.errors import OfferRefused, ParseError
 from sip.events import (
@@ -31,7 +32,7 @@ from sip.flow import Flow
 from sip.headers.name_addr import NameAddr
 from sip.registration import RegistrationPlan
 from sip.sdp.description import SessionDescription
-from sip.sdp.offer_answer import G711, Capabilities, LocalMedia, answer, audio_offer, read_answer
+from sip.sdp.offer_answer import G711, Capabilities, LocalMedia, NegotiatedAudio, answer, audio_offer, read_answer
 from sip.sdp.parser import parse_sdp
 from sip.uri import Uri
 
@@ -66,6 +67,8 @@ class Floor(Protocol):
     bank: PhoneBank
     rtp: RtpClient | None
     rtp_sample: float
+    voices: Voices | None
+    """Those of the demonstration: words instead of counted packets."""
     sink_port: int
     """Where audio nobody listens to may be sent: bound, so that nobody gets an error, and never read."""
     flow: Flow
@@ -88,14 +91,14 @@ class AgentFloor(Floor, Protocol):
 
 
 class _Media:
-    """A party's share of the RTP fleet, or the sink."""
+    """A party's share of the RTP fleet, or its voice, or the sink."""
 
     def __init__(self, floor: Floor, key: str, *, is_agent: bool) -> None:
         self._floor = floor
         self._key = key
         self._is_agent = is_agent
         self._seat: int | None = None
-        port = floor.sink_port
+        port = floor.sink_port if floor.voices is None else floor.voices.port
         if floor.rtp is not None and is_sampled(key, floor.rtp_sample):
             taken = floor.rtp.take()
             if taken is None:
@@ -124,7 +127,7 @@ class _Media:
             parse_sdp(offer), self.local, session_id=self.local.port, previous=self.description, capabilities=self._floor.capabilities
         )
         self.description = agreed.description
-        self._talk_to(agreed.audio.remote_address, agreed.audio.remote_port)
+        self._talk_to(agreed.audio)
         return agreed.description.to_bytes()
 
     def read(self, sdp: bytes) -> None:
@@ -134,14 +137,23 @@ class _Media:
         """
         assert self.description is not None
         audio = read_answer(self.description, parse_sdp(sdp))
-        self._talk_to(audio.remote_address, audio.remote_port)
+        self._talk_to(audio)
 
-    def _talk_to(self, host: str, port: int) -> None:
+    def _talk_to(self, audio: NegotiatedAudio) -> None:
         if self._seat is not None and self._floor.rtp is not None:
-            self._floor.rtp.start(self._seat, int(self._key or 0), (host, port), is_agent=self._is_agent)
+            self._floor.rtp.start(self._seat, int(self._key or 0), (audio.remote_address, audio.remote_port), is_agent=self._is_agent)
+        if self._floor.voices is None:
+            return
+        if audio.direction.sends:
+            # A caller speaks while it waits, too: that a real phone has taken the call, nobody tells it.
+            self._floor.voices.speak(self, "agent" if self._is_agent else "caller", (audio.remote_address, audio.remote_port))
+        else:  # held (RFC 3264 §8.4)
+            self._floor.voices.stop(self)
 
     def close(self, connected_s: float) -> None:
         """Fall silent."""
+        if self._floor.voices is not None:
+            self._floor.voices.stop(self)
         if self._seat is not None and self._floor.rtp is not None:
             self._floor.rtp.stop(self._seat, connected_s)
             self._seat = None

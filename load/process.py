@@ -43,6 +43,7 @@ from load.records import (
 )
 from load.report import percentile
 from load.rtp_process import RtpClient
+from load.voice import Voices
 from media.io.descriptors import close_inherited
 from sip.flow import Flow
 
@@ -65,6 +66,7 @@ class Part:
         self.rtp_sample = order.rtp_sample
         self.capabilities = abilities(order.codec)
         self.rtp: RtpClient | None = None
+        self.voices: Voices | None = None
         self._sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sink_port = 0
         self.flow: Flow
@@ -93,6 +95,8 @@ class Part:
         if order.with_rtp:
             self.rtp = RtpClient(order.local_address, self._seats(), codec=order.codec, seed=order.seed * 1000 + order.process)
             await self.rtp.open()
+        if order.with_voices:
+            self.voices = Voices(order.local_address, codec=order.codec, seed=order.seed)
         port = _AgentPort(self, self._agent_bank)
         profile = order.scenario.agent
         self.phones = [AgentPhone(port, account, profile, random.Random(f"{order.seed}/{account.agent}")) for account in order.agents]
@@ -299,7 +303,7 @@ class Part:
         if self.rtp is not None:
             last = await self.rtp.finish()
             figures, rtp_cpu_s = last.figures, last.cpu_s
-        self._sink.close()
+        self._shut_audio()
         await self.bank.close()
         await self._agent_bank.close()
         dropped = self.bank.dropped + self._agent_bank.dropped
@@ -315,6 +319,11 @@ class Part:
             offer.hang_up(cut=True)
         if self.rtp is not None:
             self.rtp.close()
+        self._shut_audio()
+
+    def _shut_audio(self) -> None:
+        if self.voices is not None:
+            self.voices.close()
         self._sink.close()
 
 
@@ -325,6 +334,7 @@ class _AgentPort:
         self.bank = bank
         self.rtp = part.rtp
         self.rtp_sample = part.rtp_sample
+        self.voices = part.voices
         self.sink_port = part.sink_port
         self.flow = bank.flow_to(part.order.server)
         self.capabilities = part.capabilities

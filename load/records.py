@@ -143,6 +143,10 @@ class AgentAccount(msgspec.Struct, frozen=True, kw_only=True):
     password: str
     token: str | None = None
 
+    def __repr__(self) -> str:
+        """Without password and token."""
+        return f"AgentAccount(agent={self.agent!r}, aor={self.aor!r})"
+
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """The first line a process reads: its part of the run."""
@@ -158,6 +162,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     agents: tuple[AgentAccount, ...] = ()
     with_rtp: bool = False
     rtp_sample: float = 1.0
+    with_voices: bool = False
+    """Everybody speaks words (`load.voice`), and nothing is counted."""
     codec: Literal["PCMA", "PCMU"] = "PCMA"
     drain_s: float = 10.0
     """After the last arrival, calls may end by themselves for so long."""

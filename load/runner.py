@@ -58,6 +58,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     local_address: str = "127.0.0.1"
     with_rtp: bool = False
     rtp_sample: float = 1.0
+    with_voices: bool = False
     codec: Codec = "PCMA"
     drain_s: float = 10.0
     service_level_s: float = 20.0
@@ -189,6 +190,7 @@ class Runner:
             agents=run.agents[first:last],
             with_rtp=run.with_rtp,
             rtp_sample=run.rtp_sample,
+            with_voices=run.with_voices,
             codec=run.codec,
             drain_s=run.drain_s,
             api="http://{}:{}".format(*self._api.host_port) if self._api is not None else None,

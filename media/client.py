@@ -37,6 +37,7 @@ from media.control import (
 from media.errors import MediaError, ParseError, WorkerGone
 from media.errors import Refused as RefusedError
 from media.io import control_socket
+from media.log_lines import Form
 
 log = logging.getLogger("media.client")
 
@@ -168,6 +169,7 @@ class MediaPlane:
         sounds: Iterable[Path],
         on_report: Callable[[PlaneReport], None],
         log_level: str,
+        log_form: Form,
         control: Path,
         orphan_s: float = ORPHAN_S,
     ) -> None:
@@ -179,6 +181,7 @@ class MediaPlane:
         self._sounds = tuple(sounds)
         self._on_report = on_report
         self._log_level = log_level
+        self._log_form = log_form
         self._workers: list[_Worker] = []
         self._call_workers: dict[str, _Worker] = {}
         self._call_legs: dict[str, set[str]] = {}
@@ -198,6 +201,7 @@ class MediaPlane:
         orphan_s: float = ORPHAN_S,
         sounds: Path | Iterable[Path] = (),
         log_level: str = "WARNING",
+        log_form: Form = "text",
     ) -> MediaPlane:
         """Take over the workers of a main process that is gone, start `workers` processes, and wait until all serve.
 
@@ -210,7 +214,7 @@ class MediaPlane:
             sounds: folders of sounds in front of the packaged ones.
         Raises: MediaError: a worker did not come up, or one of another main process cannot be ended. OSError: the folder cannot be used.
         """
-        plane = cls(address, (sounds,) if isinstance(sounds, Path) else sounds, on_report, log_level, control, orphan_s)
+        plane = cls(address, (sounds,) if isinstance(sounds, Path) else sounds, on_report, log_level, log_form, control, orphan_s)
         takeover.prepare(control)
         plane.taken_over = await takeover.take_over(control)
         try:
@@ -386,7 +390,8 @@ class MediaPlane:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "media.worker",
             "--control", str(path), "--ports", f"{worker.ports[0]}-{worker.ports[1]}",
-            "--parent", str(os.getpid()), "--orphan-s", str(self._orphan_s), "--log-level", self._log_level, *folders, *avoid,
+            "--parent", str(os.getpid()), "--orphan-s", str(self._orphan_s), "--log-level", self._log_level,
+            "--log-format", self._log_form, *folders, *avoid,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, env=_worker_environment(),
         )  # fmt: skip
         worker.process = process

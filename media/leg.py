@@ -378,7 +378,7 @@ class Leg:
 
     def _report_digits(self, digits: tuple[dtmf.Digit, ...]) -> None:
         for digit in digits:
-            log.info("< leg=%s digit=%s duration_ms=%d", self.name, digit.digit, digit.duration_ms)
+            log.debug("< leg=%s a key for %d ms", self.name, digit.duration_ms)  # which one is nobody's business: PINs are typed
             self._worker.report(DigitReceived(leg=self.name, digit=digit.digit, duration_ms=digit.duration_ms))
 
     def _follow(self, address: Address) -> None:
@@ -389,7 +389,7 @@ class Leg:
             # The SDP's address was not the truth, so its RTCP port is not either: mux if it was mux, else the port above.
             muxed = described.remote_rtcp_port == described.remote_port
             self._rtcp_remote = address if muxed else (address[0], address[1] + 1, *address[2:])
-        log.info("< leg=%s latched to %s:%d", self.name, address[0], address[1])
+        log.debug("< leg=%s latched to %s:%d", self.name, address[0], address[1])
         self._worker.report(LegLatched(leg=self.name, remote_address=address[0], remote_port=address[1]))
 
     def _ignore(self, what: str, address: Address | None, error: Exception | None = None) -> None:
@@ -592,7 +592,7 @@ class Leg:
         gap = [Interjection(None)] * max(0, round(gap_ms / 20))
         for digit in digits.upper():
             if digit not in dtmf.DIGITS:
-                log.warning("! leg=%s %r is no DTMF digit", self.name, digit)
+                log.warning("! leg=%s was to press what is no DTMF digit", self.name)
                 continue
             if steps:
                 steps.extend(gap)

@@ -28,7 +28,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
-from typing import assert_never
+from typing import assert_never, get_args
 
 from media import framing
 from media.control import (
@@ -67,6 +67,7 @@ from media.io.descriptors import close_inherited
 from media.io.pacer import PAUSE_S, PHASES, Moderation, Ticks, Timer, TimerHeap
 from media.io.udp import MTU_OCTETS, ip_version, open_pair
 from media.leg import Leg, Playback
+from media.log_lines import Form, write_to_stderr
 from media.ports import PortPool
 from media.prompts import PACKAGED_SOUNDS, SoundLibrary
 from media.recorder import FLUSH_S, TOLERANCE_SAMPLES, Channel, RecordingWriter
@@ -512,7 +513,9 @@ class Worker:
         closed = leg.close(now)
         del self._legs[leg.name]
         self._ports.give_back(leg.port, now)
-        log.info("x leg=%s mos=%.2f lost=%d/%d", leg.name, closed.quality.mos, closed.quality.packets_lost, closed.quality.packets_received)
+        log.debug(
+            "x leg=%s mos=%.2f lost=%d/%d", leg.name, closed.quality.mos, closed.quality.packets_lost, closed.quality.packets_received
+        )
         self.report(closed)
 
     def _status(self, request: int, now: float) -> Status:
@@ -686,9 +689,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--sounds", type=Path, action="append", default=[], help="folder of sounds; stands in front of the packaged ones")
     parser.add_argument("--parent", type=int, help="the process that starts it; nothing is served when it is gone by then")
     parser.add_argument("--orphan-s", type=seconds, default=ORPHAN_S, help="how long legs are kept when the main process is gone (60)")
-    parser.add_argument("--log-level", default="WARNING")
+    parser.add_argument("--log-level", type=str.upper, choices=("DEBUG", "INFO", "WARNING", "ERROR"), default="WARNING")
+    parser.add_argument("--log-format", choices=get_args(Form), default="text")
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=options.log_level, format="%(asctime)s %(name)s[%(process)d] %(message)s", stream=sys.stderr)
+    write_to_stderr(options.log_level, options.log_format)
     claim_resources()
     sounds = SoundLibrary(*options.sounds, PACKAGED_SOUNDS)
     sounds.preload()

@@ -89,6 +89,17 @@ _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(Kept)
 
 
+def call_id_of(text: str | None) -> str | None:
+    """The Call-ID in what `keep` wrote; None: nothing was written, or it is of another version."""
+    if text is None:
+        return None
+    try:
+        kept: Kept = _DECODER.decode(text)
+    except msgspec.DecodeError:
+        return None
+    return kept.call_id
+
+
 # ---------------------------------------------------------------------- writing down
 
 

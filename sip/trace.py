@@ -1,11 +1,35 @@
-"""The message log: one line a message at DEBUG, with websockets' glyphs (`>` sent, `<` received, `!` trouble); whole messages at TRACE."""
+"""The message log: whole messages at DEBUG, without secrets, with websockets' glyphs (`>` sent, `<` received, `!` trouble).
+
+What a password could be guessed from is left out (`without_secrets`): of Authorization and its kin everything but the names that tell who
+wants what (RFC 7616 §3.4; a response with its nonces can be guessed at offline), keys of media (RFC 4568 §9.1), and pressed keys, which
+are PINs and card numbers. Headers of a message are of whoever sent it, so what is not known to be harmless is left out, not the reverse.
+"""
 
 import logging
+import re
 
+from sip.errors import ParseError
 from sip.flow import Flow
 
 LOG = logging.getLogger("sip.trace")
-TRACE = 5  # below DEBUG: full texts, with whatever personal data is in them, only on explicit demand
+HIDDEN = "***"
+
+HARMLESS = frozenset({"username", "username*", "realm", "uri", "algorithm", "qop", "nc", "stale", "domain", "userhash", "charset"})
+"""What may be read of a digest header: enough to see who was refused where, not enough to guess a password."""
+_AUTHENTICATION = re.compile(
+    r"(?im)^(?P<name>(?:proxy-)?authorization|(?:www|proxy)-authenticate|(?:proxy-)?authentication-info)(?P<colon>[ \t]*:[ \t]*)"
+    r"(?P<value>[^\r\n]*(?:\r?\n[ \t]+[^\r\n]*)*)"
+)
+"""A header field with its folded lines (RFC 3261 §7.3.1), wherever it stands: a sipfrag is a message in the body of another."""
+_SCHEME = re.compile(r"\s*(?P<scheme>[\w.!%*+`'~-]++)(?!\s*=)")
+_PARAM = re.compile(r"""(?<![\w.!%*+`'~-])(?P<name>[\w.!%*+`'~-]++)\s*+=\s*+(?P<value>"(?:\\.|[^"\\])*+"|[^\s,"]++)""", re.DOTALL)
+_USERINFO = re.compile(r"(?i)(?P<kept>\bsips?:[^:@\s<>\"]{0,255}):[^@\s<>\"]{0,255}@")
+"""RFC 3261 §19.1.1: `sip:user:password@host`. Bounded, as what stands here is a stranger's."""
+_MEDIA_KEY = re.compile(r"(?im)^(?P<kept>a=crypto:\S+ \S+|a=ice-pwd:|a=key-mgmt:\S*|k=[a-z0-9]*:?)[^\r\n]*")
+_PRESSED = re.compile(r"(?im)(?P<kept>^[ \t]*(?:signal|digit|d)[ \t]*=[ \t]*|\bdigits=\"|;postd=)(?P<keys>[^\r\n\";>]*)")
+"""`application/dtmf-relay` (`Signal=5`), KPML's `digits="5"` (RFC 4730 §5), RFC 2806's `;postd=`."""
+_INFO = re.compile(r"INFO\s", re.IGNORECASE)
+_KEYS_IN_BODY = re.compile(r"(?im)^(?:content-type|c)[ \t]*:[^\r\n]*(?:dtmf|multipart)")
 
 
 def sent(flow: Flow, octets: bytes) -> None:
@@ -23,26 +47,46 @@ def trouble(flow: Flow, what: str) -> None:
     LOG.info("! %s %s", flow, what, extra={"flow": str(flow)})
 
 
+def unread(flow: Flow, error: ParseError) -> None:
+    """What came on a stream is no message; where it broke is told, not what stood there."""
+    LOG.debug("! %s no message: %s", flow, error.where, extra={"flow": str(flow)})
+
+
 def is_on() -> bool:
     """Whether anybody listens; asked once a wake-up, so that a quiet log costs nothing a message."""
     return LOG.isEnabledFor(logging.DEBUG)
 
 
+def without_secrets(message: str) -> str:
+    """The text of a message, or of a part of one, with `***` for everything that lets somebody in and for every pressed key."""
+    told = _AUTHENTICATION.sub(_harmless, message)
+    told = _USERINFO.sub(rf"\g<kept>:{HIDDEN}@", told)
+    told = _MEDIA_KEY.sub(rf"\g<kept> {HIDDEN}", told)
+    told = _PRESSED.sub(rf"\g<kept>{HIDDEN}", told)
+    head, blank, body = told.partition("\r\n\r\n")
+    if body.strip() and _INFO.match(head) and _KEYS_IN_BODY.search(head):
+        return f"{head}{blank}{HIDDEN}"  # `application/dtmf`: the body is the key
+    return told
+
+
+def _harmless(field: re.Match[str]) -> str:
+    value = field["value"]
+    scheme = _SCHEME.match(value)
+    kept = [scheme["scheme"]] if scheme is not None else []
+    params = [f"{one['name']}={one['value']}" for one in _PARAM.finditer(value) if one["name"].lower() in HARMLESS]
+    return f"{field['name']}{field['colon']}{' '.join([*kept, ', '.join([*params, HIDDEN])])}"
+
+
 def _log(glyph: str, flow: Flow, octets: bytes) -> None:
-    start_line = octets.split(b"\r\n", 1)[0].decode("utf-8", "replace")
     call_id = _field(octets, (b"\r\nCall-ID:", b"\r\ni:"))
     cseq = _field(octets, (b"\r\nCSeq:",))
     LOG.debug(
-        "%s call_id=%s %s | %s | %s",
+        "%s %s\n%s",
         glyph,
-        call_id,
         flow,
-        start_line,
-        cseq,
+        without_secrets(octets.decode("utf-8", "backslashreplace")).rstrip("\r\n"),
         extra={"call_id": call_id, "flow": str(flow), "direction": glyph, "cseq": cseq},
     )
-    if LOG.isEnabledFor(TRACE):
-        LOG.log(TRACE, "%s\n%s", glyph, octets.decode("utf-8", "replace"))
 
 
 def _field(octets: bytes, names: tuple[bytes, ...]) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import errno
 import gc
 import logging
 import os
-import re
 import signal
 import socket
 import sys
@@ -22,9 +22,12 @@ from fastapi import FastAPI
 from acd.config import Listen, VoiceSettings
 from acd.data_lock import DataLock
 from acd.errors import CannotStart
+from acd.logs import Logging, set_up
 from api.app import create_app
+from api.commands.addresses import only_here, pages, phone_servers
 from api.config import Settings, SettingsError, split_address
 from api.db import Databases
+from api.demo import FILE as DEMO_FILE
 from api.health import disk_trouble
 from api.house import House
 from api.outages import sentence
@@ -39,7 +42,6 @@ else:
 
 log = logging.getLogger(__name__)
 
-_TOKEN = re.compile(r"token=[^&\s\"]+")
 GRACE_S = 3
 """How long open requests and WebSockets may take at an orderly stop."""
 
@@ -66,9 +68,7 @@ class Run:
                 print(problem, file=sys.stderr)
             return 2
         settings = settings.model_copy(update={"demo": settings.demo or args.demo})
-        logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s %(message)s", stream=sys.stderr)
-        logging.getLogger("uvicorn.error").addFilter(without_tokens)
-        logging.getLogger("alembic.runtime.migration").setLevel(max(logging.WARNING, logging.getLogger().level))
+        set_up(log_settings(settings))
         try:
             with asyncio.Runner(loop_factory=new_event_loop) as runner:
                 return runner.run(serve(settings, plays_demo=args.demo and not args.still, accept_clock=args.accept_clock))
@@ -80,11 +80,9 @@ class Run:
             return 1
 
 
-def without_tokens(record: logging.LogRecord) -> bool:
-    """The server logs the address of a WebSocket, and a token may stand in its query."""
-    if isinstance(record.args, tuple):
-        record.args = tuple(_TOKEN.sub("token=…", one) if isinstance(one, str) else one for one in record.args)
-    return True
+def log_settings(settings: Settings) -> Logging:
+    """What is written, and how."""
+    return Logging(level=settings.log_level.upper(), form=settings.log.format, masks_numbers=settings.log.numbers == "masked")
 
 
 def voice_settings(settings: Settings, *, accept_clock: bool = False) -> VoiceSettings:
@@ -112,6 +110,7 @@ def voice_settings(settings: Settings, *, accept_clock: bool = False) -> VoiceSe
         media_orphan_s=settings.media.orphan_s,
         registration_min_s=settings.timers.registration_min_s,
         registration_max_s=settings.timers.registration_max_s,
+        log=log_settings(settings),
     )
 
 
@@ -146,6 +145,7 @@ async def serve(settings: Settings, until: Awaitable[object] | None = None, *, p
     from acd.runtime import Voice  # noqa: PLC0415 - SIP and media are needed by nobody who only asks for help
 
     _check_data(settings.data)
+    _say(settings, "opening the databases, bringing them up to date")
     databases = Databases(settings)
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(DataLock(settings.data))
@@ -153,16 +153,19 @@ async def serve(settings: Settings, until: Awaitable[object] | None = None, *, p
         stack.callback(listening.close)
         await databases.open()
         stack.push_async_callback(databases.close)
+        _say(settings, "starting the media workers and SIP")
         voice = await Voice.start(voice_settings(settings, accept_clock=accept_clock), lookup_in(databases))
         stack.push_async_callback(voice.close)
         app = create_app(settings, voice, databases)
+        is_first_demo = settings.demo and not (settings.data / DEMO_FILE).exists()
+        _say(settings, "making the demonstration, once" if is_first_demo else "opening the tenants")
         # Entered here and not by uvicorn, which answers a failure with sys.exit in the middle of the loop.
         await stack.enter_async_context(app.router.lifespan_context(app))
         config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=GRACE_S)
 
         def started() -> None:
             _spare_the_collector()
-            _say_started(app, settings, listening)
+            _say_started(app, settings, listening, voice.listening)
 
         server = _Server(config, started)
         serving = asyncio.create_task(server.serve(sockets=[listening]), name="http")
@@ -207,7 +210,7 @@ async def _play(server: uvicorn.Server, settings: Settings, listening: socket.so
         await asyncio.sleep(0.05)
     http = f"http://{_reachable(settings.http.host)}:{listening.getsockname()[1]}"
     host, port = split_address(settings.sip.listen[0])
-    command = [sys.executable, "-m", "load", "--demo", str(settings.data / "demo-credentials.json"), "--quiet"]
+    command = [sys.executable, "-m", "load", "--demo", str(settings.data / DEMO_FILE), "--quiet"]
     command += ["--api", http, "--server", f"{_reachable(host)}:{port}", "--parent", str(os.getpid())]
     process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL)
     try:
@@ -249,14 +252,22 @@ def _listen(settings: Settings) -> socket.socket:
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048)
     except OSError as error:
-        raise OSError(f"HTTP address {host}:{port}: {error.strerror}") from error
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        another = "; FERNAMT_HTTP__PORT, or `port` in [http], chooses another" if error.errno == errno.EADDRINUSE else ""
+        raise OSError(f"HTTP address {host}:{port}: {reason}{another}") from error
 
 
-def _say_started(app: FastAPI, settings: Settings, listening: socket.socket) -> None:
-    port = listening.getsockname()[1]
+def _say(settings: Settings, what: str) -> None:
+    """A line of progress, at once, where somebody is waiting: the demonstration's visitor, or whoever sits at a terminal."""
+    if settings.demo or sys.stdout.isatty():
+        print(f"fernamt: {what} ...", flush=True)
+
+
+def _say_started(app: FastAPI, settings: Settings, listening: socket.socket, sip: tuple[tuple[str, str, int], ...]) -> None:
+    host, port = listening.getsockname()[:2]
     this = app.state.house
     assert isinstance(this, House)
-    line = f"fernamt is ready: http://{settings.http.host}:{port}/ and SIP on {', '.join(settings.sip.listen)}"
+    line = f"fernamt is ready: {pages(host, port)} and SIP on {phone_servers(sip)}"
     if this.failed:
         closed = "; ".join(f"{tenant} is not: {failure.reason}" for tenant, failure in sorted(this.failed.items()))
         opened = len(this.databases.opened)
@@ -268,6 +279,8 @@ def _say_started(app: FastAPI, settings: Settings, listening: socket.socket) -> 
         print(f"  operator (shown this once): {settings.operator.username} {app.state.operator_password}")
     if app.state.demo is not None:
         print(app.state.demo.table())
+        print(f"  a phone's server: {phone_servers(sip)}{', from this machine only' if only_here(sip) else ''}")
+        print(f"  users and phones are kept in {settings.data / DEMO_FILE}")
     sys.stdout.flush()
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo
 
@@ -70,16 +71,29 @@ Moment = Annotated[AwareDatetime, AfterValidator(_in_range)]
 """A time with its zone; kept and answered as UTC."""
 
 
-class Given(BaseModel):
+SECRET_WORDS = ("password", "secret", "token", "key", "ha1")
+"""A member with such a word in its name is not shown when an object is printed."""
+
+
+class _Discreet(BaseModel):
+    """Printed, in a log or a traceback, it shows no secret, and its errors show nothing that was given."""
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            is_secret = value is not None and any(word in (name or "").lower() for word in SECRET_WORDS)
+            yield name, "***" if is_secret else value
+
+
+class Given(_Discreet):
     """What a client sends: unknown members are errors, so that a misspelt one is not silently ignored."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
-class Told(BaseModel):
+class Told(_Discreet):
     """What we answer."""
 
-    model_config = ConfigDict(extra="forbid", from_attributes=True)
+    model_config = ConfigDict(extra="forbid", from_attributes=True, hide_input_in_errors=True)
 
 
 Limit = Annotated[int, Field(ge=1, le=500, description="How many at most.")]

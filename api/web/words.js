@@ -3,6 +3,7 @@
 
 const WORDS = {
   de: {
+    demoUsers: "Vorführung: alle Benutzer, Telefone und Passwörter wurden beim Start gezeigt und stehen in demo-credentials.json im Datenordner (data).",
     skip: "Zum Inhalt", login: "Anmelden", logout: "Abmelden", enter: "Anmelden", tenant: "Mandant", username: "Benutzer", password: "Passwort",
     queues: "Warteschlangen", agents: "Mitarbeitende", calls: "Gespräche", lines: "Leitungen",
     queue: "Warteschlange", waiting: "Wartend", longest: "Längste Wartezeit", ready: "Bereit", busy: "Im Gespräch", loggedOn: "Angemeldet",
@@ -20,6 +21,7 @@ const WORDS = {
     },
   },
   en: {
+    demoUsers: "Demonstration: all users, phones and passwords were shown at the start and are kept in demo-credentials.json in the data folder (data).",
     skip: "Skip to content", login: "Log in", logout: "Log out", enter: "Log in", tenant: "Tenant", username: "User name", password: "Password",
     queues: "Queues", agents: "Agents", calls: "Calls", lines: "Lines",
     queue: "Queue", waiting: "Waiting", longest: "Longest wait", ready: "Ready", busy: "Busy", loggedOn: "Logged on",

@@ -144,6 +144,8 @@ class SipEndpoint:
         self.flush()
 
     def _receive_malformed(self, error: ParseError, flow: Flow) -> None:
+        if trace.is_on():
+            trace.unread(flow, error)
         self.user_agent.receive_malformed(error, self._concrete(flow))
         self.flush()
 
@@ -168,7 +170,7 @@ class SipEndpoint:
 
     def _survived(self, flow: Flow, data: bytes, error: Exception) -> None:
         """One message found a fault of ours: it is lost, logged with its first line, and counted; every other call goes on."""
-        LOG.error("! %s could not serve %r", flow, data[:80], exc_info=error)
+        LOG.error("! %s could not serve %r", flow, data.partition(b"\r\n")[0][:80], exc_info=error)
         self.failures += 1
 
     # --- the drain

@@ -1,11 +1,8 @@
-"""RFC 4475 at a user agent: what must come back for each torture message over UDP (§3, column udp_outcome of VERDICTS.tsv).
+"""RFC 4475 and RFC 5118 at a user agent: what must come back for each torture message over UDP (RFC 4475 §3).
 
-The messages stand outside this repository; FERNAMT_CONFORMANCE names their folder. Without them these tests are skipped, and
-`test_uas.py` holds messages of our own for the same rules.
+Every case is there as a message of our own (`tests/vectors/sip`: the same trait, another text), which is always judged, and as it was
+published, which is judged where that folder is (FERNAMT_CONFORMANCE, or beside this checkout).
 """
-
-import os
-from pathlib import Path
 
 import pytest
 
@@ -14,8 +11,9 @@ from sip.flow import Flow
 from sip.parser import parse_datagram
 from sip.registrar import Registrar
 from sip.user_agent import UserAgent, UserAgentConfig
+from tests.sip.torture.corpus import OWN, cases, rfc4475_octets, rfc5118_octets
+from tests.sip.torture.test_own_messages import READABLE, UNREADABLE
 
-FOLDER = Path(os.environ.get("FERNAMT_CONFORMANCE") or Path(__file__).resolve().parents[4] / "shared" / "conformance") / "rfc4475"
 FLOW = Flow("udp", ("192.0.2.200", 5060), ("192.0.2.50", 5060))
 
 NOTHING, INVITED = "nothing", "invited"
@@ -29,26 +27,37 @@ OUTCOMES = {
     "badbranch": {400, 200}, "insuf": {400, NOTHING}, "unkscm": {416}, "novelsc": {416}, "unksm2": {400}, "bext01": {420}, "invut": {415},
     "regaut01": {200}, "multi01": {400}, "mcl01": {400}, "bcast": {NOTHING}, "zeromf": {200}, "cparam01": {200}, "cparam02": {200},
     "regescrt": {200}, "sdp01": {406, 488, 400}, "inv2543": {INVITED},
+    "ipv6-good": {200}, "ipv6-bad": {400}, "port-ambiguous": {200}, "port-unambiguous": {200}, "via-received-param-with-delim": {200, 481},
+    "via-received-param-no-delim": {200, 481}, "ipv6-in-sdp": {INVITED}, "mult-ip-in-header": {481, 200}, "mult-ip-in-sdp": {INVITED},
+    "ipv4-mapped-ipv6": {INVITED}, "ipv6-bug-abnf-3-colons": {200}, "ipv6-correct-abnf-2-colons": {200},
 }  # fmt: skip
 
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="no RFC 4475 messages here (FERNAMT_CONFORMANCE)")
+
+OWN_NAMES = {published: name for name, (published, *_) in (READABLE | UNREADABLE).items()}
+PUBLISHED = {case.name: rfc4475_octets for case in cases("rfc4475")} | {case.name: rfc5118_octets for case in cases("rfc5118")}
+MESSAGES = [(name, "own") for name in sorted(OUTCOMES)] + [(name, "published") for name in sorted(PUBLISHED)]
 
 
-def judge(name):
+def octets(name, source):
+    return PUBLISHED[name](name) if source == "published" else (OWN / f"{OWN_NAMES[name]}.msg").read_bytes()
+
+
+def judge(name, source="own"):
     registrar = Registrar(lambda uri, _who: f"{uri.user}@house")
     serial = iter(range(10**6))
     agent = UserAgent(UserAgentConfig(classify=lambda _r, _f: "trunk", registrar=registrar), lambda: f"token{next(serial):06d}")
-    agent.receive((FOLDER / f"{name}.dat").read_bytes(), FLOW, 0.0)
+    agent.receive(octets(name, source), FLOW, 0.0)
     return agent, [data for _, data in agent.datagrams_to_send()], agent.events()
 
 
-def test_every_message_of_the_folder_has_an_outcome_here():
-    assert {path.stem for path in FOLDER.glob("*.dat")} == set(OUTCOMES)
+def test_every_message_has_an_outcome_here():
+    assert OWN_NAMES.keys() == OUTCOMES.keys()
+    assert not PUBLISHED or PUBLISHED.keys() == OUTCOMES.keys()
 
 
-@pytest.mark.parametrize("name", sorted(OUTCOMES))
-def test_the_outcome_over_udp_is_the_one_rfc_4475_wants(name):
-    _, answers, events = judge(name)
+@pytest.mark.parametrize(("name", "source"), MESSAGES)
+def test_the_outcome_over_udp_is_the_one_the_rfc_wants(name, source):
+    _, answers, events = judge(name, source)
     assert len(answers) <= 1
     if answers:
         outcome = int(answers[0].split(b" ", 2)[1])  # what is echoed of a malformed request may itself be malformed
@@ -57,35 +66,45 @@ def test_the_outcome_over_udp_is_the_one_rfc_4475_wants(name):
     assert outcome in OUTCOMES[name]
 
 
-def test_escnull_binds_two_distinct_contacts():
-    _, answers, events = judge("escnull")
+SOURCES = ["own", "published"] if PUBLISHED else ["own"]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_escnull_binds_two_distinct_contacts(source):
+    _, answers, events = judge("escnull", source)
     assert len({event.contact for event in events if isinstance(event, Registered)}) == 2
     assert len(parse_datagram(answers[0]).contacts) == 2
 
 
-def test_bext01_names_every_extension_it_does_not_support():
-    _, [answer], _ = judge("bext01")
-    assert parse_datagram(answer).tokens("Unsupported") == ("nothingSupportsThis", "nothingSupportsThisEither")
+@pytest.mark.parametrize("source", SOURCES)
+def test_bext01_names_every_extension_it_does_not_support(source):
+    _, [answer], _ = judge("bext01", source)
+    assert parse_datagram(answer).tokens("Unsupported") == parse_datagram(octets("bext01", source)).require
 
 
-def test_invut_says_what_would_be_accepted():
-    _, [answer], _ = judge("invut")
+@pytest.mark.parametrize("source", SOURCES)
+def test_invut_says_what_would_be_accepted(source):
+    _, [answer], _ = judge("invut", source)
     assert parse_datagram(answer).headers.get("Accept") == "application/sdp"
 
 
-def test_cparam01_and_02_differ_in_whether_the_parameter_is_the_uris():
-    stored = [judge(name)[2][0].contact.param("unknownparam") for name in ("cparam01", "cparam02")]
-    assert stored == [None, ""]
+@pytest.mark.parametrize(("source", "parameter"), list(zip(SOURCES, ["mood", "unknownparam"], strict=False)))
+def test_cparam01_and_02_differ_in_whether_the_parameter_is_the_uris(source, parameter):
+    outside, inside = [judge(name, source)[2][0].contact.param(parameter) for name in ("cparam01", "cparam02")]
+    assert outside is None
+    assert inside is not None
 
 
-def test_escaped_headers_of_a_contact_are_stored_and_not_applied():
-    _, _, [registered] = judge("regescrt")
-    assert registered.contact.headers == (("Route", "<sip:sip.example.com>"),)
+@pytest.mark.parametrize("source", SOURCES)
+def test_escaped_headers_of_a_contact_are_stored_and_not_applied(source):
+    _, _, [registered] = judge("regescrt", source)
+    assert registered.contact.headers == parse_datagram(octets("regescrt", source)).contacts[0].uri.headers
+    assert registered.contact.headers[0][0] == "Route"
 
 
-@pytest.mark.parametrize("name", sorted(OUTCOMES))
-def test_afterwards_the_engine_still_serves(name):
-    agent, _, _ = judge(name)
-    agent.receive((FOLDER / "lwsdisp.dat").read_bytes(), FLOW, 1.0)
+@pytest.mark.parametrize(("name", "source"), MESSAGES)
+def test_afterwards_the_engine_still_serves(name, source):
+    agent, _, _ = judge(name, source)
+    agent.receive(octets("lwsdisp", "own").replace(b"z9hG4bK", b"z9hG4bKlater"), FLOW, 1.0)
     [(_, data)] = agent.datagrams_to_send()
     assert data.startswith(b"SIP/2.0 200")

@@ -1,0 +1,220 @@
+"""What the log says of calls: a line at the begin, when two parties are connected, and at the end; a fold over entries (house).
+
+    > call=0f3c…-1 tenant=demo event=begin direction=inbound from=*010 to=600 trunk=demo sip_call_id=a84b4c76@192.0.2.9
+    = call=0f3c…-1 tenant=demo event=answer queue=support agent=anna trunk=demo waited_s=8.2 sip_call_id=5f0e…
+    x call=0f3c…-1 tenant=demo event=end cause=hang_up by=caller queue=support agent=anna trunk=demo duration_s=71.0 talk_s=62.8 sip_…
+
+Names and their order are kept for whoever reads them with a program; what is not known is left out. `sip_call_id` is that of the caller's
+dialog (`answer`: of the party that answered), so that its messages can be found in the trace. No key a caller pressed is ever written.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from acd.core import events as ev
+from acd.core.ids import CallId, LegId, TenantId
+from acd.core.replay import Entry
+from acd.core.state import State
+from sip.kept import call_id_of
+
+log = logging.getLogger("acd.calls")
+SHOWN = 3
+"""Digits of a telephone number that are written: enough to tell two calls apart, too few to call back."""
+SHORT = 4
+"""A number this short is an extension or a service, and nobody's."""
+ORDINARY = frozenset({"hang_up", "cancelled"})
+LONGEST = 128
+"""Octets of a value; a Call-ID of the wire may be as long as its sender likes."""
+_PLAIN = re.compile(r"[!#-<>-\[\]-~]+")
+"""A value that needs no quotes: printable ASCII without space, quote, equals sign and backslash."""
+
+
+def masked(number: str) -> str:
+    """`+493023125010` -> `*010`; what is short stays."""
+    return number if len(number) <= SHORT else f"*{number[-SHOWN:]}"
+
+
+@dataclass(slots=True)
+class _Leg:
+    call: CallId
+    role: str
+    agent: str | None = None
+    trunk: str | None = None
+    number: str | None = None
+    sip_call_id: str | None = None
+
+
+@dataclass(slots=True)
+class _Call:
+    """One that lives, as far as a log needs it."""
+
+    began_at: float
+    trunk: str | None = None
+    agent: str | None = None
+    queue: str | None = None
+    sip_call_id: str | None = None
+    answered_at: float | None = None
+    ended_by: str | None = None
+    leg_cause: str | None = None
+    """What became of the leg whose end ended the call, where it did not just hang up: `media_silent`, `timeout`, `transport`, ..."""
+    status: int | None = None
+    begins: ev.CallOffered | None = None
+    """Said at the end of the entry, when its first leg is known."""
+    legs: list[LegId] = field(default_factory=list)
+
+
+class CallLog:
+    """Of one tenant; `told` is called with each entry that is on disk."""
+
+    def __init__(self, tenant: TenantId, *, masks_numbers: bool = True) -> None:
+        self._tenant = tenant
+        self._shown: Callable[[str], str] = masked if masks_numbers else str
+        self._calls: dict[CallId, _Call] = {}
+        self._legs: dict[LegId, _Leg] = {}
+        self._hears: dict[type, Callable[[Any, float], None]] = {
+            ev.CallOffered: self._offered,
+            ev.LegInitiated: self._initiated,
+            ev.LegAlerted: self._dialog_known,
+            ev.LegConnected: self._dialog_known,
+            ev.LegCleared: self._leg_cleared,
+            ev.Queued: self._queued,
+            ev.CallEstablished: self._established,
+            ev.CallCleared: self._cleared,
+        }
+
+    def take_up(self, state: State) -> None:
+        """Know the calls that a restart finds: their ends are said too."""
+        for call in state.calls.values():
+            self._calls[call.id] = _Call(began_at=call.began_at, trunk=call.trunk, agent=call.agent, queue=call.queue)
+
+    def told(self, entry: Entry) -> None:
+        """Say what this entry means for calls."""
+        if not log.isEnabledFor(logging.INFO):
+            return
+        for event in entry.events:
+            hears = self._hears.get(type(event))
+            if hears is not None:
+                hears(event, entry.now)
+        for event in entry.events:
+            if type(event) is ev.CallOffered:
+                self._begin(event.call)
+
+    # ------------------------------------------------------------------ events
+
+    def _offered(self, event: ev.CallOffered, now: float) -> None:
+        self._calls[event.call] = _Call(began_at=now, trunk=event.trunk, agent=event.agent, begins=event)
+
+    def _initiated(self, event: ev.LegInitiated, _now: float) -> None:
+        call = self._calls.get(event.call)
+        if call is None:
+            return
+        call.legs.append(event.leg)
+        leg = _Leg(event.call, event.role, event.agent, event.trunk, event.number, call_id_of(event.dialog))
+        self._legs[event.leg] = leg
+        if event.arrived:
+            call.sip_call_id = leg.sip_call_id
+
+    def _dialog_known(self, event: ev.LegAlerted | ev.LegConnected, _now: float) -> None:
+        leg = self._legs.get(event.leg)
+        if leg is not None and event.dialog is not None:
+            leg.sip_call_id = call_id_of(event.dialog) or leg.sip_call_id
+
+    def _queued(self, event: ev.Queued, _now: float) -> None:
+        if (call := self._calls.get(event.call)) is not None:
+            call.queue = event.queue
+
+    def _leg_cleared(self, event: ev.LegCleared, _now: float) -> None:
+        leg = self._legs.get(event.leg)
+        call = self._calls.get(leg.call) if leg is not None else None
+        if leg is None or call is None:
+            return
+        if event.by == "party" and call.ended_by is None and (call.answered_at is not None or leg.role == "caller"):
+            call.ended_by = leg.role
+            call.leg_cause = event.cause if event.cause not in ORDINARY else None
+        call.status = event.status or call.status
+
+    def _established(self, event: ev.CallEstablished, now: float) -> None:
+        call, party = self._calls.get(event.call), self._legs.get(event.b)
+        if call is None:
+            return
+        self._begin(event.call)
+        waited_s = None if call.answered_at is not None else now - call.began_at
+        call.answered_at = call.answered_at or now
+        if party is not None and party.agent is not None:
+            call.agent = party.agent
+        self._say(
+            "=",
+            event.call,
+            "answer",
+            queue=call.queue,
+            agent=party.agent if party is not None else None,
+            trunk=party.trunk if party is not None else None,
+            number=party.number if party is not None and party.agent is None else None,
+            waited_s=waited_s,
+            sip_call_id=party.sip_call_id if party is not None else None,
+        )
+
+    def _cleared(self, event: ev.CallCleared, now: float) -> None:
+        self._begin(event.call)
+        call = self._calls.pop(event.call, None)
+        if call is None:
+            return
+        for leg in call.legs:
+            self._legs.pop(leg, None)
+        self._say(
+            "x",
+            event.call,
+            "end",
+            cause=event.cause,
+            by=call.ended_by,
+            leg_cause=call.leg_cause,
+            status=call.status,
+            queue=call.queue,
+            agent=call.agent,
+            trunk=call.trunk,
+            duration_s=now - call.began_at,
+            talk_s=now - call.answered_at if call.answered_at is not None else None,
+            sip_call_id=call.sip_call_id,
+        )
+
+    # ------------------------------------------------------------------ lines
+
+    def _begin(self, name: CallId) -> None:
+        call = self._calls.get(name)
+        if call is None or call.begins is None:
+            return
+        begun, call.begins = call.begins, None
+        self._say(
+            ">",
+            name,
+            "begin",
+            direction=begun.direction,
+            number=begun.calling,
+            to=begun.called,
+            trunk=begun.trunk,
+            agent=begun.agent,
+            sip_call_id=call.sip_call_id,
+        )
+
+    def _say(self, glyph: str, call: CallId, event: str, **known: str | float | None) -> None:
+        fields: dict[str, Any] = {"call": call, "tenant": self._tenant, "event": event}
+        for name, value in known.items():
+            if value is None:
+                continue
+            if name in {"number", "to"}:
+                fields["from" if name == "number" and event == "begin" else name] = self._shown(str(value))
+            else:
+                fields[name] = round(value, 1) if isinstance(value, float) else value
+        log.info("%s %s", glyph, " ".join([f"{name}={_value(value)}" for name, value in fields.items()]), extra=fields)
+
+
+def _value(value: object) -> str:
+    text = str(value)[:LONGEST]
+    return text if _PLAIN.fullmatch(text) else msgspec.json.encode(text).decode()

@@ -1,0 +1,143 @@
+"""A line when a call begins, when it is answered, when it ends: over a whole service, so that the events are those of real calls."""
+
+import logging
+
+import pytest
+
+from acd.call_log import CallLog, masked
+from acd.core import events as ev
+from acd.core import inputs
+from acd.core.ids import AgentId, CallId, LegId, TenantId
+from acd.core.inputs import LogOn
+from acd.core.replay import Entry
+from tests.acd.voice import TENANT, running
+
+DIALOG = '["offered",["udp","192.0.2.1",5060,"192.0.2.9",5060],"a b\\"@x",1,"sip:600@x",[],"<sip:a@b>","<sip:600@x>","tag",""]'
+
+
+def entry(seq, now, *events):
+    return Entry(seq=seq, now=now, input=inputs.TimePassed(), events=events)
+
+
+def offered(**more):
+    fields = {"call": CallId("c1"), "direction": "inbound", "calling": "+493023125010", "calling_name": None, "called": "600", "trunk": "t"}
+    return ev.CallOffered(**(fields | {"agent": None, "number": "600", "country": None, "language": "de"} | more))
+
+
+def begun(log, **more):
+    leg = ev.LegInitiated(leg=LegId("c1.0"), call=CallId("c1"), role="caller", arrived=True, dialog=DIALOG)
+    log.told(entry(1, 100.0, offered(**more), leg))
+
+
+def fields_of(line):
+    return [pair.partition("=")[0] for pair in line.split(" ")[1:]]
+
+
+@pytest.fixture
+def lines(caplog):
+    caplog.set_level(logging.INFO, "acd.calls")
+    return lambda: [record.getMessage() for record in caplog.records if record.name == "acd.calls"]
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [("+493023125010", "*010"), ("600", "600"), ("8123", "8123"), ("12345", "*345"), ("erika.muster", "*ter"), ("", "")],
+)
+def test_of_a_number_three_digits_are_shown_and_short_ones_stay(number, shown):
+    assert masked(number) == shown
+
+
+def test_begin_names_who_calls_whom_over_what(lines):
+    begun(CallLog(TenantId("acme")))
+    assert lines() == [
+        '> call=c1 tenant=acme event=begin direction=inbound from=*010 to=600 trunk=t sip_call_id="a b\\"@x"',
+    ]
+
+
+def test_full_numbers_are_a_setting(lines):
+    begun(CallLog(TenantId("acme"), masks_numbers=False))
+    assert "from=+493023125010" in lines()[0]
+
+
+def test_what_a_stranger_sends_stays_one_value_of_one_line(lines):
+    begun(CallLog(TenantId("acme"), masks_numbers=False), calling='x cause=hang_up\n> call=2 "')
+    assert 'from="x cause=hang_up\\n> call=2 \\""' in lines()[0]
+    assert "\n" not in lines()[0]
+
+
+def test_caller_who_gives_up_is_named_with_cause_and_times(lines):
+    log = CallLog(TenantId("acme"))
+    begun(log)
+    log.told(entry(2, 101.0, ev.Queued(call=CallId("c1"), entry="e", queue="support", position=1)))
+    log.told(
+        entry(
+            3, 108.26, ev.LegCleared(leg=LegId("c1.0"), cause="hang_up", by="party"), ev.CallCleared(call=CallId("c1"), cause="abandoned")
+        )
+    )
+    assert lines()[1] == (
+        'x call=c1 tenant=acme event=end cause=abandoned by=caller queue=support trunk=t duration_s=8.3 sip_call_id="a b\\"@x"'
+    )
+
+
+def test_call_that_died_of_silence_says_so(lines):
+    log = CallLog(TenantId("acme"))
+    begun(log)
+    log.told(
+        entry(
+            2, 160.0, ev.LegCleared(leg=LegId("c1.0"), cause="media_silent", by="party"), ev.CallCleared(call=CallId("c1"), cause="hang_up")
+        )
+    )
+    assert "cause=hang_up by=caller leg_cause=media_silent" in lines()[1]
+
+
+def test_pressed_key_is_in_no_line(lines):
+    log = CallLog(TenantId("acme"))
+    begun(log)
+    log.told(entry(2, 101.0, ev.DigitReceived(call=CallId("c1"), leg=LegId("c1.0"), digit="7")))
+    assert len(lines()) == 1
+
+
+def test_nothing_is_kept_of_calls_that_are_over(lines):
+    log = CallLog(TenantId("acme"))
+    begun(log)
+    log.told(entry(2, 101.0, ev.CallCleared(call=CallId("c1"), cause="not_found")))
+    assert (log._calls, log._legs) == ({}, {})
+    assert len(lines()) == 2
+
+
+@pytest.mark.slow
+async def test_real_call_leaves_three_lines_with_its_ids(lines, tmp_path):
+    async with running(tmp_path) as service:
+        phone = await service.phone("anna")
+        await service.voice.command(TENANT, LogOn(agent=AgentId("anna"), ready=True))
+        call = await (await service.caller("+493023125010")).call("601")
+        offer = await phone.incoming()
+        await offer.answer()
+        await call.answered()
+        call.hang_up()
+        await offer.ended()
+        await service.cdrs(1)
+        begin, answer, end = lines()
+    assert fields_of(begin) == ["call", "tenant", "event", "direction", "from", "to", "trunk", "sip_call_id"]
+    assert fields_of(answer) == ["call", "tenant", "event", "queue", "agent", "waited_s", "sip_call_id"]
+    assert fields_of(end)[:9] == ["call", "tenant", "event", "cause", "by", "queue", "agent", "trunk", "duration_s"]
+    assert "queue=support agent=anna" in answer
+    assert "cause=hang_up by=caller" in end
+    assert len({line.split(" ")[1] for line in (begin, answer, end)}) == 1
+    assert f"sip_call_id={offer.request.call_id}" in answer
+
+
+@pytest.mark.slow
+async def test_call_cut_by_a_crash_is_said_to_have_ended(lines, tmp_path):
+    """The journal holds a call that no process knows any more: the start that ends it says so, with the times of the journal."""
+    async with running(tmp_path) as service:
+        call = await (await service.caller()).call("601")
+        await call.answered()
+        exchange = service.voice._exchanges[TENANT]
+        log = CallLog(TENANT)
+        log.take_up(exchange.engine.state)
+        (name,) = exchange.engine.state.calls
+        log.told(entry(9, exchange.engine.state.calls[name].began_at + 5, ev.CallCleared(call=name, cause="restart")))
+        call.hang_up()
+        await call.ended()
+    assert any("event=end cause=restart queue=support trunk=callers duration_s=5.0" in line for line in lines())

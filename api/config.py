@@ -30,6 +30,8 @@ DEFAULT_FILE = Path("fernamt.toml")
 OUTSIDE_THE_SCHEMA = ("FERNAMT_CONFIG", "FERNAMT_TEST_")
 """Variables that are ours but no settings: the path of the file, and switches of the test-suite."""
 
+LOOPBACK = "127.0.0.1"
+
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -186,6 +188,14 @@ class Login(_Group):
     argon2_passes: int = Field(default=2, ge=1)
 
 
+class Secrets(_Group):
+    """Under which keys carrier passwords and device digests are stored (docs/secrets.md)."""
+
+    key_file: Path | None = None
+    """A file of keys; None: the systemd credential `fernamt.key` where there is one, else `secret.key` in the data folder, made at the
+    first start."""
+
+
 class Operator(_Group):
     """The platform's operator: creates tenants."""
 
@@ -207,6 +217,7 @@ class Settings(BaseSettings):
     timers: Timers = Timers()
     login: Login = Login()
     operator: Operator = Operator()
+    secrets: Secrets = Secrets()
     data: Path = Path("data")
     """Folder of journals, recordings and SQLite files."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -266,6 +277,14 @@ class Settings(BaseSettings):
         if problems:
             raise SettingsError(problems)
         return settings
+
+
+def for_demo(settings: Settings) -> Settings:
+    """The settings of a demonstration: it tells passwords, so it listens on this machine alone, unless it was told where."""
+    given = settings.sip.model_fields_set, settings.http.model_fields_set
+    sip = settings.sip if "listen" in given[0] else settings.sip.model_copy(update={"listen": (f"{LOOPBACK}:5060",)})
+    http = settings.http if "host" in given[1] else settings.http.model_copy(update={"host": LOOPBACK})
+    return settings.model_copy(update={"sip": sip, "http": http, "demo": True})
 
 
 class _Variables(EnvSettingsSource):

@@ -60,7 +60,7 @@ class GeneralRow(Row, TenantBase):
 
 
 class DeviceRow(TenantBase):
-    """Digests of an agent's device; the password itself is kept nowhere."""
+    """Digests of an agent's device, sealed; the password itself is kept nowhere."""
 
     __tablename__ = "setup_device"
 
@@ -68,8 +68,9 @@ class DeviceRow(TenantBase):
     username: Mapped[str] = mapped_column(String(64), unique=True)
     realm: Mapped[str] = mapped_column(String(64))
     """The digests hold for this realm only."""
-    ha1_md5: Mapped[str] = mapped_column(String(32))
-    ha1_sha256: Mapped[str] = mapped_column(String(64))
+    ha1_md5: Mapped[str] = mapped_column(String(255))
+    ha1_sha256: Mapped[str] = mapped_column(String(255))
+    """Sealed, both (`sealed`)."""
     changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 

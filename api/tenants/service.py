@@ -7,18 +7,19 @@ import logging
 from collections.abc import Coroutine, Sequence
 from datetime import datetime
 
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from acd.core.engine import UnknownName
 from acd.core.ids import TenantId
-from acd.errors import JournalStopped
+from acd.errors import CannotStart, JournalStopped
 from acd.outage import outage_of
 from api.db import Unit, drop_database, tenant_directory, tenant_url
 from api.house import Failure, House
 from api.identity import Passwords, UserGiven, create_user
 from api.kit.paging import Cut
 from api.outages import DataLeft, TenantInUse, place, sentence
-from api.telephony_setup import Author, create, general, setup_of
+from api.telephony_setup import Author, create, general, seal_rows, setup_of
 from api.tenants import repository
 from api.tenants.errors import TenantClosed, TenantElsewhere, TenantExists, TenantLeft, TenantNotOpen, TenantOpen, TenantUnknown
 from api.tenants.models import Tenant
@@ -47,6 +48,11 @@ async def get(session: AsyncSession, tenant: str) -> Tenant:
     if found is None:
         raise TenantUnknown(tenant)
     return found
+
+
+async def every(session: AsyncSession) -> list[TenantId]:
+    """All of them, the closed ones too."""
+    return [TenantId(tenant) for tenant in sorted(await repository.ids(session))]
 
 
 async def open_all(house: House) -> None:
@@ -78,10 +84,22 @@ async def open_again(session: AsyncSession, house: House, tenant: str) -> Tenant
     known = TenantId(tenant)
     if known not in house.failed:
         raise TenantOpen(tenant)
+    await _read_keys(house, known)
     failure = await _open(house, known)
     if failure is not None:
         raise TenantNotOpen(tenant, failure.reason)
     return found
+
+
+async def _read_keys(house: House, tenant: TenantId) -> None:
+    """The key that was missed may have been put back.
+
+    Raises: TenantNotOpen
+    """
+    try:
+        await house.databases.read_keys()
+    except CannotStart as error:
+        raise TenantNotOpen(tenant, str(error)) from error
 
 
 async def lose(house: House, tenant: TenantId, reason: str) -> None:
@@ -227,8 +245,19 @@ async def close_tenant(unit: Unit, house: House, tenant: str, now: datetime) -> 
 
 async def _open_voice(house: House, tenant: TenantId) -> None:
     async with house.databases.unit(tenant) as unit:
+        sealed = await seal_rows(unit.session)
         setup = await setup_of(unit.session, tenant, house.settings.sip.realm)
+    if sealed:
+        log.info("> tenant %s: %d secrets that stood in clear are sealed now", tenant, sealed)
+    await _scrub(house, tenant, anew=sealed > 0)
     await house.voice.open_tenant(setup, house.databases.tenant(tenant), tenant_directory(house.settings, tenant))
+
+
+async def _scrub(house: House, tenant: TenantId, *, anew: bool) -> None:
+    try:
+        await house.databases.scrub(tenant, anew=anew)
+    except DBAPIError as error:
+        log.error("! tenant %s: octets of secrets that stood in clear may be left in its database: %s", tenant, error.orig)  # noqa: TRY400
 
 
 async def _undo(house: House, tenant: TenantId) -> None:

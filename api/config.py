@@ -23,6 +23,8 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 PREFIX = "FERNAMT_"
 DELIMITER = "__"
@@ -30,6 +32,8 @@ DEFAULT_FILE = Path("fernamt.toml")
 OUTSIDE_THE_SCHEMA = ("FERNAMT_CONFIG", "FERNAMT_TEST_")
 """Variables that are ours but no settings: the path of the file, and switches of the test-suite."""
 
+_SECRET = {"password", "control", "tenant_url"}
+"""Settings whose values are not repeated: a password may stand in the address of a database."""
 LOOPBACK = "127.0.0.1"
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -125,9 +129,9 @@ class Media(_Group):
 class Database(_Group):
     """Where tenants and their data are kept."""
 
-    control: str | None = None
+    control: str | None = Field(default=None, repr=False)
     """SQLAlchemy address of the control database; None: `control.sqlite` in the data folder."""
-    tenant_url: str | None = None
+    tenant_url: str | None = Field(default=None, repr=False)
     """Address of a tenant's own database with `{tenant}` in it; None: `tenants/<tenant>/tenant.sqlite` in the data folder."""
     pool: int = Field(default=5, ge=1, le=100)
     """Connections kept for each database."""
@@ -138,6 +142,11 @@ class Database(_Group):
         known = ("sqlite+aiosqlite", "postgresql+asyncpg", "mysql+asyncmy", "mariadb+asyncmy")
         if value is not None and value.partition("://")[0] not in known:
             raise ValueError(f"the address begins with one of {', '.join(k + '://' for k in known)}")
+        if value is not None:
+            try:
+                make_url(value)
+            except (ArgumentError, ValueError):  # a port that is no number
+                raise ValueError("this is no address of a database; write one like `postgresql+asyncpg://user@host:5432/name`") from None
         return value
 
     @field_validator("tenant_url")
@@ -351,7 +360,7 @@ def _problem(detail: Any, path: Path | None, places: Mapping[tuple[str, ...], in
     message = str(detail["msg"]).removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
         message = f"there is no setting `{'.'.join(loc)}`{_suggestion(loc)}"
-    elif "input" in detail and isinstance(detail["input"], (str, int, float, bool)) and "password" not in loc:
+    elif "input" in detail and isinstance(detail["input"], (str, int, float, bool)) and not _SECRET.intersection(loc):
         message += f" (it is {detail['input']!r})"
     given = {tuple(name[len(PREFIX) :].lower().split(DELIMITER)): name for name in variables}
     for length in range(len(loc), 0, -1):

@@ -20,7 +20,7 @@ from api.commands.journal import shut
 from api.config import Settings, SettingsError
 from api.db import Databases, tenant_url
 from api.kit.sealing import Keys
-from api.outages import place, sentence
+from api.outages import DataMissing, place, sentence
 from api.telephony_setup import seal_rows, sealed_values
 
 
@@ -74,8 +74,8 @@ async def _check(settings: Settings, keys: Keys) -> int:
         await databases.look(keys)
         async with databases.unit(None) as unit:
             known = await tenants.every(unit.session)
-        for tenant in known:
-            with _told(settings, tenant) as failed:
+        for tenant, is_active in known.items():
+            with _told(settings, tenant, is_active=is_active) as failed:
                 await databases.look_at_tenant(tenant)
                 async with databases.unit(tenant) as unit:
                     under, troubles = await sealed_values(unit.session)
@@ -108,8 +108,8 @@ async def _reseal(settings: Settings) -> int:
         print(f"sealing under key {databases.keys.first.id}, the first of {databases.keys.source}")
         async with databases.unit(None) as unit:
             known = await tenants.every(unit.session)
-        for tenant in known:
-            with _told(settings, tenant) as failed:
+        for tenant, is_active in known.items():
+            with _told(settings, tenant, is_active=is_active) as failed:
                 await databases.open_tenant(tenant)
                 async with databases.unit(tenant) as unit:
                     sealed = await seal_rows(unit.session, anew=True)
@@ -125,8 +125,8 @@ async def _reseal(settings: Settings) -> int:
 
 
 @contextmanager
-def _told(settings: Settings, tenant: TenantId) -> Iterator[list[str]]:
-    """What keeps one tenant from its turn is said, and the others have theirs."""
+def _told(settings: Settings, tenant: TenantId, *, is_active: bool) -> Iterator[list[str]]:
+    """What keeps one tenant from its turn is said, and the others have theirs. Of a closed one the data may have been removed."""
     failed: list[str] = []
     try:
         yield failed
@@ -134,8 +134,9 @@ def _told(settings: Settings, tenant: TenantId) -> Iterator[list[str]]:
         told = sentence(error, place(tenant_url(settings, tenant)))
         if told is None:
             raise
-        failed.append(told)
-        print(f"{tenant}: {told}", file=sys.stderr)
+        if is_active or not isinstance(error, DataMissing):
+            failed.append(told)
+        print(f"{tenant}{'' if is_active else ' (closed)'}: {told}", file=sys.stderr)
 
 
 command = Secrets()

@@ -14,12 +14,12 @@ from acd.core.engine import UnknownName
 from acd.core.ids import TenantId
 from acd.errors import CannotStart, JournalStopped
 from acd.outage import outage_of
-from api.db import Unit, drop_database, tenant_directory, tenant_url
+from api.db import Databases, Unit, drop_database, tenant_directory, tenant_url
 from api.house import Failure, House
 from api.identity import Passwords, UserGiven, create_user
 from api.kit.paging import Cut
-from api.outages import DataLeft, TenantInUse, place, sentence
-from api.telephony_setup import Author, create, general, seal_rows, setup_of
+from api.outages import DataLeft, DataMissing, TenantInUse, place, sentence
+from api.telephony_setup import Author, create, general, seal_rows, sealed_values, setup_of
 from api.tenants import repository
 from api.tenants.errors import TenantClosed, TenantElsewhere, TenantExists, TenantLeft, TenantNotOpen, TenantOpen, TenantUnknown
 from api.tenants.models import Tenant
@@ -50,9 +50,9 @@ async def get(session: AsyncSession, tenant: str) -> Tenant:
     return found
 
 
-async def every(session: AsyncSession) -> list[TenantId]:
-    """All of them, the closed ones too."""
-    return [TenantId(tenant) for tenant in sorted(await repository.ids(session))]
+async def every(session: AsyncSession) -> dict[TenantId, bool]:
+    """All of them, the closed ones too; whether they are active."""
+    return {TenantId(tenant): state == "active" for tenant, state in (await repository.states(session)).items()}
 
 
 async def open_all(house: House) -> None:
@@ -64,13 +64,39 @@ async def open_all(house: House) -> None:
     house.voice.on_trouble = lambda tenant, reason: _spawn(house, stop(house, tenant, reason))
     async with house.databases.unit(None) as unit:
         tenants = [TenantId(tenant.id) for tenant in await repository.active(unit.session)]
-        known = await repository.ids(unit.session)
+        known = await every(unit.session)
     for folder in sorted((house.settings.data / "tenants").glob("*/journal-*.log")):
         if folder.parent.name not in known:
-            known.add(folder.parent.name)
+            known[TenantId(folder.parent.name)] = True
             log.error("! %s holds the data of a tenant that the control database does not know: it is not opened", folder.parent)
     for tenant in tenants:
         await _open(house, tenant)
+    if closed := [tenant for tenant, is_active in known.items() if not is_active]:
+        _spawn(house, _seal_closed(house, closed))
+
+
+async def _seal_closed(house: House, closed: Sequence[TenantId]) -> None:
+    """What 0.1.0 left in clear in databases of tenants that are opened no more; one after the other, beside the others' calls."""
+    databases = Databases(house.settings)  # nobody may take them for open
+    try:
+        await databases.look(house.databases.keys)
+        for tenant in closed:
+            try:
+                await databases.look_at_tenant(tenant)
+                async with databases.unit(tenant) as unit:
+                    under, _ = await sealed_values(unit.session)
+                await databases.close_tenant(tenant)
+                if under[None]:
+                    await databases.open_tenant(tenant)
+                    await _seal(databases, tenant)
+            except DataMissing:  # closed, and its data removed
+                log.debug("= closed tenant %s has no data", tenant)
+            except Exception as error:
+                log.warning("! closed tenant %s: its secrets may stand in clear: %s", tenant, _failure(house, tenant, error).reason)
+            finally:
+                await databases.close_tenant(tenant)
+    finally:
+        await databases.close()
 
 
 async def open_again(session: AsyncSession, house: House, tenant: str) -> Tenant:
@@ -244,18 +270,23 @@ async def close_tenant(unit: Unit, house: House, tenant: str, now: datetime) -> 
 
 
 async def _open_voice(house: House, tenant: TenantId) -> None:
+    await _seal(house.databases, tenant)
     async with house.databases.unit(tenant) as unit:
-        sealed = await seal_rows(unit.session)
         setup = await setup_of(unit.session, tenant, house.settings.sip.realm)
-    if sealed:
-        log.info("> tenant %s: %d secrets that stood in clear are sealed now", tenant, sealed)
-    await _scrub(house, tenant, anew=sealed > 0)
     await house.voice.open_tenant(setup, house.databases.tenant(tenant), tenant_directory(house.settings, tenant))
 
 
-async def _scrub(house: House, tenant: TenantId, *, anew: bool) -> None:
+async def _seal(databases: Databases, tenant: TenantId) -> None:
+    """See that no secret of an open tenant stands in clear.
+
+    Raises: SealError: something does not open; nothing is changed then.
+    """
+    async with databases.unit(tenant) as unit:
+        sealed = await seal_rows(unit.session)
+    if sealed:
+        log.info("> tenant %s: %d secrets that stood in clear are sealed now", tenant, sealed)
     try:
-        await house.databases.scrub(tenant, anew=anew)
+        await databases.scrub(tenant, anew=sealed > 0)
     except DBAPIError as error:
         log.error("! tenant %s: octets of secrets that stood in clear may be left in its database: %s", tenant, error.orig)  # noqa: TRY400
 

@@ -221,7 +221,7 @@ async function start() {
   try {
     const demo = await request("api/v1/demo");
     if (demo.demo) {
-      for (const name of ["tenant", "username", "password"]) $("login").elements[name].value = demo[name];
+      for (const name of ["tenant", "username", "password"]) $("login").elements[name].value = demo[name] ?? "";
     }
   } catch { /* the form stays empty */ }
 }

@@ -22,7 +22,7 @@ async def some(session: AsyncSession, page: Cut) -> Sequence[Tenant]:
 async def states(session: AsyncSession) -> dict[str, str]:
     """All of them, the closed ones too, in order."""
     rows = await session.execute(select(Tenant.id, Tenant.state).order_by(Tenant.id))
-    return dict(rows.tuples().all())
+    return {row.id: row.state for row in rows}
 
 
 async def active(session: AsyncSession) -> Sequence[Tenant]:

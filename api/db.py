@@ -287,7 +287,9 @@ class Databases:
             return
         async with engine.connect() as plain:
             connection = await plain.execution_options(isolation_level="AUTOCOMMIT")
-            if not anew and await connection.scalar(text("PRAGMA user_version")) == _SCRUBBED:
+            if anew:
+                await connection.execute(text("PRAGMA user_version = 0"))
+            elif await connection.scalar(text("PRAGMA user_version")) == _SCRUBBED:
                 return
             await connection.execute(text("VACUUM"))
             await connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))

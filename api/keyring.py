@@ -26,10 +26,13 @@ def place(settings: Settings, environ: Mapping[str, str] | None = None) -> Path:
     """The file that counts."""
     if settings.secrets.key_file is not None:
         return settings.secrets.key_file
+    return _credential(environ) or settings.data / OWN
+
+
+def _credential(environ: Mapping[str, str] | None) -> Path | None:
     directory = (os.environ if environ is None else environ).get("CREDENTIALS_DIRECTORY")
-    if directory and (credential := Path(directory) / CREDENTIAL).exists():
-        return credential
-    return settings.data / OWN
+    credential = Path(directory) / CREDENTIAL if directory else None
+    return credential if credential is not None and credential.exists() else None
 
 
 def load(settings: Settings, environ: Mapping[str, str] | None = None, *, make: bool = True) -> Keys:
@@ -52,7 +55,7 @@ def load(settings: Settings, environ: Mapping[str, str] | None = None, *, make: 
         keys = keys_of(text, str(path))
     except KeysWrong as error:
         raise CannotStart(str(error)) from None
-    if mode & 0o077:
+    if mode & 0o077 and path != _credential(environ):  # those are ours by an ACL, which shows as the mode of a group
         log.warning("! %s has mode %04o: others on this machine may read the key of the stored secrets", path, mode)
     return keys
 

@@ -17,6 +17,7 @@ from acd.data_lock import DataLock
 from acd.errors import VoiceServiceError
 from api import keyring, tenants
 from api.commands.journal import shut
+from api.config import Secrets as SecretsSettings
 from api.config import Settings, SettingsError
 from api.db import Databases, tenant_url
 from api.kit.sealing import Keys
@@ -41,6 +42,7 @@ class Secrets:
             if name != "new-key":
                 act.add_argument("--config", type=Path, metavar="FILE", help="settings; default FERNAMT_CONFIG, else ./fernamt.toml")
                 act.add_argument("--data", type=Path, metavar="DIR", help="data directory; default that of the settings")
+                act.add_argument("--key-file", type=Path, metavar="FILE", help="file of keys, where the service has it as a credential")
 
     def run(self, args: argparse.Namespace) -> int:
         """Exit status 0: well or done; 1: something stands in clear, under an older key or does not open; 2: not possible."""
@@ -54,9 +56,11 @@ class Secrets:
             return 2
         if args.data is not None:
             settings = settings.model_copy(update={"data": args.data})
+        if args.key_file is not None:
+            settings = settings.model_copy(update={"secrets": SecretsSettings(key_file=args.key_file)})
         try:
+            keys = keyring.load(settings, make=False)  # a key made here would be another than the service's
             if args.act == "check":
-                keys = keyring.load(settings, make=False)
                 return asyncio.run(_check(settings, keys))
             with DataLock(settings.data):
                 shut(settings.data)

@@ -15,12 +15,14 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from sqlalchemy.exc import OperationalError
 
 from acd.errors import CannotStart
 from acd.service import Device, TrunkLine
 from api import __main__ as entry
 from api import keyring
 from api.config import Secrets, Settings
+from api.db import Databases
 from api.kit.sealing import Key, keys_of
 from tests.api.conftest import ACME, PASSWORD, Clock, Prepared, Service, started
 
@@ -133,6 +135,25 @@ class TestOnDisk:
         assert HA1["anna"].encode() not in octets_below(settings.data)
         assert CARRIER.encode() not in octets_below(settings.data)
 
+    async def test_without_room_for_a_copy_the_tenant_opens_all_the_same_and_it_is_tried_again(
+        self, stopped: Stopped, clock: Clock, application: FastAPI, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        settings, _, before = stopped
+        in_clear(settings)
+
+        async def no_room(*_: Any, **__: Any) -> None:
+            raise OperationalError("VACUUM", {}, sqlite3.OperationalError("database or disk is full"))
+
+        with monkeypatch.context() as full:
+            full.setattr(Databases, "scrub", no_room)
+            async with started(settings, clock, application) as service:
+                assert told(service) == before
+        assert "octets of secrets that stood in clear may be left in its database: database or disk is full" in caplog.text
+        assert rows(database(settings), "PRAGMA user_version") == [(0,)]
+        async with started(settings, clock, application):
+            pass
+        assert rows(database(settings), "PRAGMA user_version") == [(1,)]
+
     async def test_a_closed_tenant_is_sealed_too(self, stopped: Stopped, clock: Clock, application: FastAPI) -> None:
         settings, _, _ = stopped
         in_clear(settings)
@@ -240,14 +261,18 @@ class TestWhereTheKeyIs:
         assert len(caplog.records) == 1
         assert keys.first.line not in caplog.text
 
-    def test_a_credential_of_systemd_comes_before_our_own_and_the_setting_before_both(self, settings: Settings, tmp_path: Path) -> None:
+    def test_a_credential_of_systemd_comes_before_our_own_and_the_setting_before_both(
+        self, settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
         own = keyring.load(settings, {}).first
         credential, named = keyring.new_key(), keyring.new_key()
         (tmp_path / "fernamt.key").write_text(credential.line)
+        (tmp_path / "fernamt.key").chmod(0o440)
         (tmp_path / "named").write_text(named.line)
         environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
         by_setting = settings.model_copy(update={"secrets": Secrets(key_file=tmp_path / "named")})
         assert keyring.load(settings, environ).first == credential
+        assert "may read" not in caplog.text
         assert keyring.load(by_setting, environ).first == named
         assert keyring.load(settings, {"CREDENTIALS_DIRECTORY": str(tmp_path / "other")}).first == own
 
@@ -326,11 +351,23 @@ class TestRotation:
                 assert await command(settings, "reseal") == 2
         assert "is in use by" in capsys.readouterr().err
 
-    async def test_check_changes_nothing_and_makes_no_key(self, settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    @pytest.mark.parametrize("act", ["check", "reseal"])
+    async def test_no_command_makes_a_key(self, act: str, settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+        """The service may have another, as a credential of systemd: what was sealed here would not open there."""
         settings.data.mkdir()
-        assert await command(settings, "check") == 2
+        assert await command(settings, act) == 2
         assert list(settings.data.iterdir()) == []
-        assert "cannot be read" in capsys.readouterr().err
+        assert "secret.key: No such file" in capsys.readouterr().err
+
+    async def test_the_file_behind_a_credential_is_named(
+        self, stopped: Stopped, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        settings, _, _ = stopped
+        (settings.data / keyring.OWN).rename(tmp_path / "credential")
+        assert await command(settings, "reseal", "--key-file", str(tmp_path / "credential")) == 0
+        assert await command(settings, "check", "--key-file", str(tmp_path / "credential")) == 0
+        assert not (settings.data / keyring.OWN).exists()
+        assert f"first of {tmp_path / 'credential'}" in capsys.readouterr().out
 
     async def test_check_finds_what_stands_in_clear(self, stopped: Stopped, capsys: pytest.CaptureFixture[str]) -> None:
         settings, _, _ = stopped

@@ -119,10 +119,10 @@ def tenant_directory(settings: Settings, tenant: TenantId) -> Path:
 
 
 def make_engine(url: URL, pool: int) -> AsyncEngine:
-    """An engine with the options of its database."""
+    """An engine with the options of its database. Its errors tell statements without their values: those are people's, or secret."""
     match url.get_backend_name():
         case "sqlite":
-            engine = create_async_engine(url, pool_size=pool, max_overflow=pool)
+            engine = create_async_engine(url, pool_size=pool, max_overflow=pool, hide_parameters=True)
             event.listen(engine.sync_engine, "connect", _sqlite_pragmas)
             return engine
         case "mysql" | "mariadb":
@@ -134,11 +134,18 @@ def make_engine(url: URL, pool: int) -> AsyncEngine:
                 pool_pre_ping=True,
                 pool_timeout=POOL_S,
                 isolation_level="READ COMMITTED",
+                hide_parameters=True,
                 connect_args={"connect_timeout": CONNECT_S},
             )
         case _:
             return create_async_engine(
-                url, pool_size=pool, max_overflow=pool, pool_pre_ping=True, pool_timeout=POOL_S, connect_args={"timeout": CONNECT_S}
+                url,
+                pool_size=pool,
+                max_overflow=pool,
+                pool_pre_ping=True,
+                pool_timeout=POOL_S,
+                hide_parameters=True,
+                connect_args={"timeout": CONNECT_S},
             )
 
 

@@ -24,6 +24,9 @@ from api.kit.sealing import Keys
 from api.outages import DataMissing, place, sentence
 from api.telephony_setup import seal_rows, sealed_values
 
+_SOME = 3
+"""So many values that do not open are named, of each tenant."""
+
 
 class Secrets:
     """The subcommand."""
@@ -84,8 +87,10 @@ async def _check(settings: Settings, keys: Keys) -> int:
                 async with databases.unit(tenant) as unit:
                     under, troubles = await sealed_values(unit.session)
                 print(f"{tenant}: {_counted(under, keys)}")
-                for trouble in troubles:
+                for trouble in troubles[:_SOME]:
                     print(f"  {trouble}")
+                if len(troubles) > _SOME:
+                    print(f"  … and {len(troubles) - _SOME} more")
                 status |= bool(troubles) or bool(under.keys() - {keys.first.id})
             status |= bool(failed)
     finally:

@@ -21,8 +21,9 @@ UMASK: Final = 0o077
 FILE: Final = 0o600
 DIRECTORY: Final = 0o700
 _OTHERS: Final = 0o077
-_ELSEWHERE: Final = "lost+found"
-"""At the top of a mounted file system; it is root's, and nothing of ours is in it."""
+OURS: Final = ("control.sqlite", "demo-credentials.json", "digest.secret", "lock", "media", "secret.key", "tenants")
+"""What the service keeps in its data directory, and what begins so (`control.sqlite-wal`). Somebody may have named a folder that holds
+other things too, `.` or a home: those are not ours to change, and the mode of the folder shuts others out of them."""
 RECORDINGS: Final = "recordings"
 """Folders of which there may be a hundred thousand files: others are shut out by the folder, so its files can be looked at afterwards."""
 
@@ -47,11 +48,22 @@ class Found:
     """One clause each: what, and why not."""
     without_modes: list[Path] = field(default_factory=list)
     """Folders on file systems that keep no modes (FAT, some network shares)."""
+    is_everybodys: bool = False
+    """The folder is one that must be open, the root or `/tmp`: nothing was touched."""
+    left: list[str] = field(default_factory=list)
+    """Names in the data directory that are not the service's, and open but for the folder."""
     later: list[Path] = field(default_factory=list)
     """Folders of recordings, shut and not looked into."""
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether something stays open that must not."""
+        return self.is_everybodys or bool(self.not_mended)
+
     def sentence(self, data: Path) -> str:
         """What cannot be mended, for people."""
+        if self.is_everybodys:
+            return f"the data directory {data} is everybody's: name a folder of the service's own"
         more = f", and {len(self.not_mended) - 3} more" if len(self.not_mended) > 3 else ""
         return (
             f"in the data directory {data} {'; '.join(self.not_mended[:3])}{more}. "
@@ -59,10 +71,11 @@ class Found:
         )
 
 
-def mend(folder: Path, *, thorough: bool = True, is_over: Callable[[], bool] = lambda: False) -> Found:
+def mend(folder: Path, *, of: tuple[str, ...] | None = None, thorough: bool = True, is_over: Callable[[], bool] = lambda: False) -> Found:
     """Look at a folder and everything below it, and shut what others may read, write or enter.
 
     Args:
+        of: of what lies in the folder itself, only names that begin so (`OURS`).
         thorough: False: folders of recordings are shut, and left for `later`.
         is_over: asked before every entry; True ends it early.
     Raises: OSError: the folder cannot be read.
@@ -71,8 +84,12 @@ def mend(folder: Path, *, thorough: bool = True, is_over: Callable[[], bool] = l
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         look = _Look(found, thorough, is_over, os.geteuid())
-        look.shut(descriptor, ".", folder, os.fstat(descriptor))
-        look.into(descriptor, folder)
+        seen = os.fstat(descriptor)
+        if seen.st_mode & stat.S_ISVTX or folder.resolve() == Path("/"):
+            found.is_everybodys = True
+            return found
+        look.shut(descriptor, ".", folder, seen)
+        look.into(descriptor, folder, of)
     finally:
         os.close(descriptor)
     return found
@@ -89,14 +106,17 @@ class _Look:
         self._keeps_modes: dict[int, bool] = {}
         """Device -> whether its file system does; asked when something could not be mended there."""
 
-    def into(self, descriptor: int, path: Path) -> None:
-        """Everything in an open folder."""
+    def into(self, descriptor: int, path: Path, of: tuple[str, ...] | None = None) -> None:
+        """Everything in an open folder, or what begins so."""
         with os.scandir(descriptor) as entries:
             for entry in entries:
                 if self._is_over():
                     return
                 with contextlib.suppress(FileNotFoundError):  # gone meanwhile
-                    self._one(descriptor, entry, path)
+                    if of is None or entry.name.startswith(of):
+                        self._one(descriptor, entry, path)
+                    elif not entry.is_symlink() and entry.stat(follow_symlinks=False).st_mode & _OTHERS:
+                        self._found.left.append(entry.name)
 
     def _one(self, descriptor: int, entry: os.DirEntry[str], folder: Path) -> None:
         seen = entry.stat(follow_symlinks=False)
@@ -106,8 +126,6 @@ class _Look:
             self.shut(descriptor, entry.name, folder / entry.name, seen)
             return
         path = folder / entry.name
-        if entry.name == _ELSEWHERE and seen.st_uid == 0:
-            return
         self.shut(descriptor, entry.name, path, seen)
         if entry.name == RECORDINGS and not self._thorough:
             self._found.later.append(path)

@@ -82,10 +82,10 @@ def shut(data: Path) -> None:
 
     Raises: CannotStart: something cannot be mended.
     """
-    found = data_modes.mend(data)
+    found = data_modes.mend(data, of=data_modes.OURS)
     if found.mended:
         print(f"{found.mended} of {found.looked} files and folders in {data} were open to others on this machine: mended")
-    if found.not_mended:
+    if found.is_refused:
         raise CannotStart(found.sentence(data))
 
 

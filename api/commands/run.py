@@ -253,9 +253,9 @@ async def _shut_data(data: Path) -> Callable[[], Awaitable[None]]:
     Returns: what ends it.
     Raises: CannotStart: something cannot be mended.
     """
-    found = await asyncio.to_thread(data_modes.mend, data, thorough=False)
+    found = await asyncio.to_thread(data_modes.mend, data, of=data_modes.OURS, thorough=False)
     tell_modes(found, data)
-    if found.not_mended:
+    if found.is_refused:
         raise CannotStart(found.sentence(data))
     stopped = threading.Event()
 
@@ -267,7 +267,7 @@ async def _shut_data(data: Path) -> Callable[[], Awaitable[None]]:
                 log.error("! %s cannot be looked at: %s", folder, error.strerror)  # noqa: TRY400 - the trace says nothing more
                 continue
             tell_modes(later, folder)
-            if later.not_mended:
+            if later.is_refused:
                 log.error("! %s", later.sentence(data))
 
     looking = asyncio.create_task(asyncio.to_thread(look), name="modes of recordings")
@@ -283,6 +283,8 @@ def tell_modes(found: data_modes.Found, folder: Path) -> None:
     """One line where there was something to mend, one where nothing can be."""
     if found.mended:
         log.warning("= %s: %d of %d files and folders were open to others on this machine: mended", folder, found.mended, found.looked)
+    if found.left:
+        log.warning("= %s is shut, and what is not the service's in it is left as it is: %s", folder, ", ".join(sorted(found.left)))
     if found.without_modes:
         where = ", ".join(map(str, found.without_modes))
         log.warning("! the file system of %s keeps no modes: who may read the data there is decided by how it is mounted", where)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from acd import data_modes
-from acd.data_modes import mend
+from acd.data_modes import OURS, mend
 
 
 def mode_of(path) -> int:
@@ -152,7 +152,33 @@ def test_lost_and_found_of_a_mounted_disk_is_no_trouble(data, monkeypatch):
         os.chown(path, NOBODY, NOBODY)
     (data / "lost+found").mkdir(mode=0o700)
     with as_nobody(data, monkeypatch) as here:
-        assert mend(here).not_mended == []
+        found = mend(here, of=OURS)
+        assert (found.not_mended, found.left, found.mended) == ([], [], 9)
+
+
+def test_what_is_not_the_services_is_left_as_it_is_in_a_folder_that_is_shut(data):
+    """Somebody let the data lie in his home."""
+    (data / "bin").mkdir()
+    for file in ("bin/program", "notes.txt", ".profile"):
+        (data / file).write_bytes(b"x")
+        (data / file).chmod(0o755)
+    found = mend(data, of=OURS)
+    assert mode_of(data) == 0o700
+    assert [mode_of(data / file) for file in ("bin/program", "notes.txt", "control.sqlite-wal")] == [0o755, 0o755, 0o600]
+    assert sorted(found.left) == [".profile", "bin", "notes.txt"]
+
+
+@pytest.mark.parametrize("name", ["/", "tmp"])
+def test_a_folder_that_is_everybodys_is_refused_and_left(name, tmp_path):
+    folder = tmp_path / name
+    folder.mkdir(exist_ok=True)
+    if name != "/":
+        folder.chmod(0o1777)
+    before = mode_of(folder)
+    found = mend(folder, of=OURS)
+    assert found.is_refused
+    assert found.sentence(folder) == f"the data directory {folder} is everybody's: name a folder of the service's own"
+    assert mode_of(folder) == before
 
 
 def test_a_command_writes_for_nobody_else_whatever_the_umask_of_the_operator(tmp_path):

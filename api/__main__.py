@@ -7,9 +7,10 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
 
+from acd.data_modes import private
 from api.kit.commands import GROUP, Command
 
-BUILT_IN = tuple(EntryPoint(name, f"api.commands.{name}:command", GROUP) for name in ("run", "journal"))
+BUILT_IN = tuple(EntryPoint(name, f"api.commands.{name}:command", GROUP) for name in ("run", "journal", "secrets"))
 """What is there also without an installed distribution (`python -m api run`)."""
 
 
@@ -37,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             continue
         loaded[name].add_arguments(subparsers.add_parser(name, help=loaded[name].help, description=loaded[name].help))
     parsed = parser.parse_args(given)
-    return loaded[parsed.command].run(parsed)
+    with private():  # what a command writes is nobody else's to read
+        return loaded[parsed.command].run(parsed)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ from api.house import House
 from api.identity import ForAdmins
 from api.identity.routes import router as identity_router
 from api.kit.clock import Clock, utc_now
+from api.kit.peers import is_from_here
 from api.metrics import CountRequests, Metrics
 from api.telephony.boards import Boards
 from api.telephony.routes import router as telephony_router
@@ -233,8 +234,9 @@ async def state(access: ForAdmins) -> Response:
 
 @service_router.get("/api/v1/demo", operation_id="getDemo")
 async def get_demo(request: Request) -> dict[str, Any]:
-    """Whether this is the demonstration, and with which credentials the page may fill its form."""
+    """Whether this is the demonstration, and with which credentials the page may fill its form: the password only on this machine."""
     found: demo.Demo | None = request.app.state.demo
     if found is None:
         return {"demo": False}
-    return {"demo": True, "tenant": found.tenant, "username": "supervisor", "password": found.users["supervisor"]}
+    told = {"demo": True, "tenant": found.tenant, "username": "supervisor"}
+    return {**told, "password": found.users["supervisor"]} if is_from_here(request) else told

@@ -33,6 +33,8 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from acd.logs import without_secrets
 
@@ -41,6 +43,10 @@ DELIMITER = "__"
 DEFAULT_FILE = Path("fernamt.toml")
 OUTSIDE_THE_SCHEMA = ("FERNAMT_CONFIG", "FERNAMT_TEST_")
 """Variables that are ours but no settings: the path of the file, and switches of the test-suite."""
+
+_SECRET = {"password", "control", "tenant_url"}
+"""Settings whose values are not repeated: a password may stand in the address of a database."""
+LOOPBACK = "127.0.0.1"
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -187,6 +193,11 @@ class Database(_Group):
         known = ("sqlite+aiosqlite", "postgresql+asyncpg", "mysql+asyncmy", "mariadb+asyncmy")
         if value is not None and value.partition("://")[0] not in known:
             raise ValueError(f"the address begins with one of {', '.join(k + '://' for k in known)}")
+        if value is not None:
+            try:
+                make_url(value)
+            except (ArgumentError, ValueError):  # a port that is no number
+                raise ValueError("this is no address of a database; write one like `postgresql+asyncpg://user@host:5432/name`") from None
         return value
 
     @field_validator("tenant_url")
@@ -266,6 +277,14 @@ class Log(_Group):
     """Telephone numbers in the lines of calls: the last three digits, or all. SIP messages at DEBUG are whole either way."""
 
 
+class Secrets(_Group):
+    """Under which keys carrier passwords and device digests are stored (docs/secrets.md)."""
+
+    key_file: Path | None = None
+    """A file of keys; None: the systemd credential `fernamt.key` where there is one, else `secret.key` in the data folder, made at the
+    first start."""
+
+
 class Operator(_Group):
     """The platform's operator: creates tenants."""
 
@@ -292,6 +311,7 @@ class Settings(BaseSettings):
     audit: Audit = Audit()
     log: Log = Log()
     operator: Operator = Operator()
+    secrets: Secrets = Secrets()
     data: Path = Path("data")
     """Folder of journals, recordings and SQLite files."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -351,6 +371,14 @@ class Settings(BaseSettings):
         if problems:
             raise SettingsError(problems)
         return settings
+
+
+def for_demo(settings: Settings) -> Settings:
+    """The settings of a demonstration: it tells passwords, so it listens on this machine alone, unless it was told where."""
+    given = settings.sip.model_fields_set, settings.http.model_fields_set
+    sip = settings.sip if "listen" in given[0] else settings.sip.model_copy(update={"listen": (f"{LOOPBACK}:5060",)})
+    http = settings.http if "host" in given[1] else settings.http.model_copy(update={"host": LOOPBACK})
+    return settings.model_copy(update={"sip": sip, "http": http, "demo": True})
 
 
 class _Variables(EnvSettingsSource):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -24,7 +25,9 @@ from sqlalchemy.pool import NullPool
 
 from acd.core.ids import TenantId
 from acd.outage import Unreachable, outage_of
+from api import keyring
 from api.config import Settings
+from api.kit.sealing import Keys, Sealer
 from api.outages import DataLeft, DataMissing, Outages, place
 from api.tenant_lock import OnLost, TenantLock
 
@@ -39,6 +42,11 @@ CONNECT_S = 5
 """A server that does not take a connection within so long is away."""
 POOL_S = 10.0
 """So long a request waits for a connection; a server that hangs must not gather requests for half a minute."""
+
+
+_SEALER = "sealer"
+_SCRUBBED = 1
+"""`PRAGMA user_version` of a SQLite file that holds no secrets in clear, not even where nobody looks."""
 
 
 class UnknownTenant(LookupError):
@@ -82,6 +90,12 @@ class Unit:
         self._undo.append(act)
 
 
+def sealer_of(session: AsyncSession) -> Sealer:
+    """What seals and opens the stored secrets of the tenant whose transaction this is."""
+    found: Sealer = session.info[_SEALER]
+    return found
+
+
 def control_url(settings: Settings) -> URL:
     """Address of the control database."""
     if settings.database.control is not None:
@@ -105,7 +119,7 @@ def tenant_directory(settings: Settings, tenant: TenantId) -> Path:
 
 
 def make_engine(url: URL, pool: int) -> AsyncEngine:
-    """An engine with the options of its database. Its errors never show the values of a statement: password hashes, names, numbers."""
+    """An engine with the options of its database. Its errors tell statements without their values: those are people's, or secret."""
     match url.get_backend_name():
         case "sqlite":
             engine = create_async_engine(url, pool_size=pool, max_overflow=pool, hide_parameters=True)
@@ -167,6 +181,7 @@ class Databases:
         self._tenants: dict[TenantId, AsyncEngine] = {}
         self._locks: dict[TenantId, TenantLock] = {}
         self._control: AsyncEngine | None = None
+        self._keys: Keys | None = None
         self.outages = Outages()
         self.on_lost: OnLost = _nobody_told
         """Told when another process has taken an open tenant."""
@@ -177,15 +192,50 @@ class Databases:
         assert self._control is not None, "open() comes first"
         return self._control
 
+    @property
+    def keys(self) -> Keys:
+        """The keys of stored secrets."""
+        assert self._keys is not None, "open() comes first"
+        return self._keys
+
+    async def read_keys(self) -> None:
+        """Read the keys of stored secrets, again where a key was put back.
+
+        Raises: CannotStart
+        """
+        self._keys = await asyncio.to_thread(keyring.load, self._settings)
+
     async def open(self) -> None:
         """Bring the control database to the newest revision and open it.
 
-        Raises: Unreachable
+        Raises: Unreachable; CannotStart: no key of stored secrets can be read.
         """
+        await self.read_keys()
         url = control_url(self._settings)
         with _unreachable(url):
             await prepare(url, "control")
         self._control = self._engine(url)
+
+    async def look(self, keys: Keys) -> None:
+        """Open the control database as it is, beside a service that runs.
+
+        Raises: DataMissing
+        """
+        self._keys = keys
+        self._control = await self._as_it_is(control_url(self._settings), "the control database")
+
+    async def look_at_tenant(self, tenant: TenantId) -> None:
+        """Open a tenant's database as it is: nothing is migrated, nobody is kept from it.
+
+        Raises: DataMissing
+        """
+        self._tenants[tenant] = await self._as_it_is(tenant_url(self._settings, tenant), f"the database of tenant {tenant}")
+
+    async def _as_it_is(self, url: URL, what: str) -> AsyncEngine:
+        with _unreachable(url):
+            if not await _database_exists(url):
+                raise DataMissing(f"{place(url)}: {what} is not there")
+        return self._engine(url)
 
     def _engine(self, url: URL) -> AsyncEngine:
         engine = make_engine(url, self._pool)
@@ -231,6 +281,27 @@ class Databases:
     async def _lost(self, tenant: TenantId, reason: str) -> None:
         await self.on_lost(tenant, reason)
 
+    async def scrub(self, tenant: TenantId, *, anew: bool = False) -> None:
+        """Leave nothing in an open tenant's SQLite file that no row holds any more: 0.1.0 wrote secrets in clear, and an update leaves the
+        old octets in free pages and in the WAL. Once a database is enough, so it is noted there; servers have their own ways.
+
+        Args:
+            anew: though it was done before.
+        Raises: DBAPIError: there is no room for a copy, which VACUUM makes; it is tried again when the tenant is opened next.
+        """
+        engine = self.tenant(tenant)
+        if engine.dialect.name != "sqlite":
+            return
+        async with engine.connect() as plain:
+            connection = await plain.execution_options(isolation_level="AUTOCOMMIT")
+            if anew:
+                await connection.execute(text("PRAGMA user_version = 0"))
+            elif await connection.scalar(text("PRAGMA user_version")) == _SCRUBBED:
+                return
+            await connection.execute(text("VACUUM"))
+            await connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
+            await connection.execute(text(f"PRAGMA user_version = {_SCRUBBED}"))
+
     async def close_tenant(self, tenant: TenantId) -> None:
         """Close the tenant's connections; the data stays."""
         engine = self._tenants.pop(tenant, None)
@@ -273,6 +344,8 @@ class Databases:
         """One transaction in the tenant's database, or (None) in the control database."""
         engine = self.control if tenant is None else self.tenant(tenant)
         async with AsyncExitStack() as held, AsyncSession(engine, expire_on_commit=False) as session:
+            if tenant is not None:
+                session.info[_SEALER] = Sealer(self.keys, tenant, secrets.token_bytes)
             unit = Unit(session, held)
             try:
                 try:

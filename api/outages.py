@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from acd.errors import VoiceServiceError
 from acd.outage import Outage, Unreachable, outage_of
+from api.kit.sealing import SealError
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def sentence(error: BaseException, where: str | None = None) -> str | None:
     Args:
         where: the database that was worked with, for errors that do not name it.
     """
-    if isinstance(error, Unreachable | VoiceServiceError | TenantInUse | DataMissing | DataLeft):
+    if isinstance(error, Unreachable | VoiceServiceError | TenantInUse | DataMissing | DataLeft | SealError):
         return str(error)
     outage = outage_of(error)
     if outage is None:

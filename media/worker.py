@@ -86,6 +86,8 @@ ORPHAN_S = 60.0
 CONNECT_S = 30.0
 """Nobody connected for so long after the start: whoever started us is gone."""
 _FINISH_S = 5.0
+UMASK = 0o077
+"""Recordings and the control socket are nobody else's, whoever starts the worker."""
 _NICENESS = -10
 _SWITCH_INTERVAL_S = 0.0005
 """The writer thread may hold the interpreter this long against the packet loop; Python's own 5 ms would be heard."""
@@ -682,6 +684,7 @@ def port_list(text: str) -> tuple[int, ...]:
 def main(arguments: list[str] | None = None) -> int:
     """Run one worker until it is told to end, or until its main process is gone and nobody took over."""
     close_inherited()
+    os.umask(UMASK)
     parser = argparse.ArgumentParser(prog="media.worker", description="Serves RTP for one main process.")
     parser.add_argument("--control", required=True, help="path of a unix socket, or host:port")
     parser.add_argument("--ports", type=port_range, default=(20000, 20998), help="RTP ports, as 20000-20998")

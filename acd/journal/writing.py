@@ -63,7 +63,7 @@ def write_all(descriptor: int, octets: bytes) -> None:
 def replace(path: Path, octets: bytes) -> None:
     """Put a file in the place of one, whole or not at all."""
     draft = path.with_name(path.name + _DRAFT)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         write_all(descriptor, octets)
         os.fsync(descriptor)
@@ -291,7 +291,7 @@ class Journal:
             return
         self._last = self.directory / f"journal-{seq:012d}.log"
         self._octets = 0
-        self._descriptor = os.open(self._last, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        self._descriptor = os.open(self._last, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self._append(file_head(seq))
         sync_directory(self.directory)
         name_segments(self.directory)

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from acd import data_modes
 from acd.core.ids import TenantId
 from acd.data_lock import DataLock
-from acd.errors import VoiceServiceError
+from acd.errors import CannotStart, VoiceServiceError
 from acd.journal import care
 from acd.runtime import FEED
 from api.config import Settings, SettingsError
@@ -76,6 +77,18 @@ def _directories(settings: Settings, tenant: str | None) -> list[tuple[TenantId,
     return found
 
 
+def shut(data: Path) -> None:
+    """What is written here is for us alone, and so is what lies beside it.
+
+    Raises: CannotStart: something cannot be mended.
+    """
+    found = data_modes.mend(data, of=data_modes.OURS)
+    if found.mended:
+        print(f"{found.mended} of {found.looked} files and folders in {data} were open to others on this machine: mended")
+    if found.is_refused:
+        raise CannotStart(found.sentence(data))
+
+
 def _at(instant: float | None) -> str:
     return "-" if instant is None else f"{dt.datetime.fromtimestamp(instant, dt.UTC):%Y-%m-%d %H:%M:%S}"
 
@@ -128,6 +141,7 @@ def _known(settings: Settings, tenant: TenantId, directory: Path) -> int:
 def _repair(settings: Settings, args: argparse.Namespace) -> int:
     ((tenant, directory),) = _directories(settings, args.tenant)
     with DataLock(settings.data):
+        shut(settings.data)
         plan = care.plan(directory, tenant, _known(settings, tenant, directory))
         if not plan.is_needed:
             print(f"{tenant}: nothing is damaged")

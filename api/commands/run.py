@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,14 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+from acd import data_modes
 from acd.config import Listen, VoiceSettings
 from acd.data_lock import DataLock
 from acd.errors import CannotStart
 from acd.logs import Logging, set_up
 from api.app import create_app
 from api.commands.addresses import only_here, pages, phone_servers
-from api.config import Settings, SettingsError, split_address
+from api.config import Settings, SettingsError, for_demo, split_address
 from api.db import Databases
 from api.demo import FILE as DEMO_FILE
 from api.health import disk_trouble
@@ -67,7 +69,7 @@ class Run:
             for problem in error.problems:
                 print(problem, file=sys.stderr)
             return 2
-        settings = settings.model_copy(update={"demo": settings.demo or args.demo})
+        settings = for_demo(settings) if settings.demo or args.demo else settings
         set_up(log_settings(settings))
         try:
             with asyncio.Runner(loop_factory=new_event_loop) as runner:
@@ -149,6 +151,7 @@ async def serve(settings: Settings, until: Awaitable[object] | None = None, *, p
     databases = Databases(settings)
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(DataLock(settings.data))
+        stack.push_async_callback(await _shut_data(settings.data))
         listening = _listen(settings)
         stack.callback(listening.close)
         await databases.open()
@@ -245,6 +248,49 @@ def _check_data(data: Path) -> None:
         raise CannotStart(f"the data directory {data} cannot be made: {error.strerror}") from error
     if (trouble := disk_trouble(data)) is not None:
         raise CannotStart(f"the data directory cannot be written: {trouble}")
+
+
+async def _shut_data(data: Path) -> Callable[[], Awaitable[None]]:
+    """See that nobody else can read the data directory: at once, but for recordings, which may be many and are looked at meanwhile.
+
+    Returns: what ends it.
+    Raises: CannotStart: something cannot be mended.
+    """
+    found = await asyncio.to_thread(data_modes.mend, data, of=data_modes.OURS, thorough=False)
+    tell_modes(found, data)
+    if found.is_refused:
+        raise CannotStart(found.sentence(data))
+    stopped = threading.Event()
+
+    def look() -> None:
+        for folder in found.later:
+            try:
+                later = data_modes.mend(folder, is_over=stopped.is_set)
+            except OSError as error:
+                log.error("! %s cannot be looked at: %s", folder, error.strerror)  # noqa: TRY400 - the trace says nothing more
+                continue
+            tell_modes(later, folder)
+            if later.is_refused:
+                log.error("! %s", later.sentence(data))
+
+    looking = asyncio.create_task(asyncio.to_thread(look), name="modes of recordings")
+
+    async def end() -> None:
+        stopped.set()
+        await asyncio.gather(looking, return_exceptions=True)
+
+    return end
+
+
+def tell_modes(found: data_modes.Found, folder: Path) -> None:
+    """One line where there was something to mend, one where nothing can be."""
+    if found.mended:
+        log.warning("= %s: %d of %d files and folders were open to others on this machine: mended", folder, found.mended, found.looked)
+    if found.left:
+        log.warning("= %s is shut, and what is not the service's in it is left as it is: %s", folder, ", ".join(sorted(found.left)))
+    if found.without_modes:
+        where = ", ".join(map(str, found.without_modes))
+        log.warning("! the file system of %s keeps no modes: who may read the data there is decided by how it is mounted", where)
 
 
 def _listen(settings: Settings) -> socket.socket:

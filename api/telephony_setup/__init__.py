@@ -4,6 +4,19 @@
 `models` · `schemas` · `errors` · `routes`.
 """
 
+from api.telephony_setup.sealed import seal_rows, sealed_values
 from api.telephony_setup.service import Author, create, general, has_agent, hold, refresh, set_device, setup_of, take_effect
 
-__all__ = ["Author", "create", "general", "has_agent", "hold", "refresh", "set_device", "setup_of", "take_effect"]
+__all__ = [
+    "Author",
+    "create",
+    "general",
+    "has_agent",
+    "hold",
+    "refresh",
+    "seal_rows",
+    "sealed_values",
+    "set_device",
+    "setup_of",
+    "take_effect",
+]

@@ -60,7 +60,7 @@ class GeneralRow(Row, TenantBase):
 
 
 class DeviceRow(TenantBase):
-    """Digests of an agent's device; the password itself is kept nowhere."""
+    """Digests of an agent's device, sealed; the password itself is kept nowhere."""
 
     __tablename__ = "setup_device"
 
@@ -68,8 +68,9 @@ class DeviceRow(TenantBase):
     username: Mapped[str] = mapped_column(String(64), unique=True)
     realm: Mapped[str] = mapped_column(String(64))
     """The digests hold for this realm only."""
-    ha1_md5: Mapped[str] = mapped_column(String(32))
-    ha1_sha256: Mapped[str] = mapped_column(String(64))
+    ha1_md5: Mapped[str] = mapped_column(String(255))
+    ha1_sha256: Mapped[str] = mapped_column(String(255))
+    """Sealed, as all digests here (`sealed`)."""
     bare: Mapped[bool] = mapped_column(Boolean, server_default=true())
     """The name alone is this device's; else it needs the tenant's domain, since another tenant had the name before."""
     long_md5: Mapped[str | None] = mapped_column(String(255))

@@ -49,14 +49,15 @@ async def some(session: AsyncSession, kind: str, page: Cut) -> Sequence[Row]:
 
 async def everything(session: AsyncSession) -> dict[str, Sequence[Row]]:
     found: dict[str, Sequence[Row]] = {}
-    for kind, table in TABLES.items():
-        found[kind] = await _rows(session, table)
+    for kind in TABLES:
+        found[kind] = await rows(session, kind)
     return found
 
 
-async def _rows(session: AsyncSession, table: type[AnyRow]) -> Sequence[Row]:
-    rows: Sequence[Any] = (await session.scalars(select(table).order_by(table.id))).all()
-    return rows
+async def rows(session: AsyncSession, kind: str) -> Sequence[Row]:
+    table = TABLES[kind]
+    found: Sequence[Any] = (await session.scalars(select(table).order_by(table.id))).all()
+    return found
 
 
 async def device(session: AsyncSession, agent: str) -> DeviceRow | None:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from acd.core.ids import AgentId, TenantId
-from acd.service import Device, TenantSetup
+from acd.service import TenantSetup
 from api import assignments
 from api.audit import Act, By, record
 from api.billing import plan_documents
@@ -23,6 +23,7 @@ from api.telephony_setup import repository, rules
 from api.telephony_setup.draft import Draft
 from api.telephony_setup.errors import Contradiction, DeviceNameTaken, Exists, StillInUse, Unknown, VersionPassed
 from api.telephony_setup.models import DeviceName, DeviceRow, Row
+from api.telephony_setup.sealed import open_device, open_document, seal_device, seal_document
 
 GENERAL = "general"
 
@@ -54,21 +55,9 @@ async def setup_of(session: AsyncSession, tenant: TenantId, realm: str) -> Tenan
 
 async def _read(session: AsyncSession, tenant: TenantId, realm: str) -> Draft:
     rows = await repository.everything(session)
-    documents = {kind: [row.document for row in some] for kind, some in rows.items()}
-    devices = [_device(row) for row in await repository.devices(session)]
+    documents = {kind: [open_document(session, kind, row.id, row.document) for row in some] for kind, some in rows.items()}
+    devices = [open_device(session, row) for row in await repository.devices(session)]
     return Draft.of(tenant, documents, devices, realm, await plan_documents(session))
-
-
-def _device(row: DeviceRow) -> Device:
-    return Device(
-        agent=AgentId(row.agent),
-        username=row.username,
-        ha1_md5=row.ha1_md5,
-        ha1_sha256=row.ha1_sha256,
-        bare=row.bare,
-        long_md5=row.long_md5,
-        long_sha256=row.long_sha256,
-    )
 
 
 async def some(session: AsyncSession, kind: str, page: Cut) -> Sequence[Row]:
@@ -166,7 +155,7 @@ async def create(author: Author, kind: str, key: str, document: dict[str, Any]) 
     if await repository.get(author.session, kind, key) is not None:
         raise Exists(kind, key)
     await _claim(author, kind, None, document)
-    row = repository.TABLES[kind](id=key, version=1, document=document, changed_at=author.now)
+    row = repository.TABLES[kind](id=key, version=1, document=seal_document(author.session, kind, key, document), changed_at=author.now)
     author.session.add(row)
     await author.session.flush()
     _change(author, kind, key, lambda known: known.put(kind, key, document))
@@ -183,12 +172,12 @@ async def replace(author: Author, kind: str, key: str, document: dict[str, Any],
     row = await one(author.session, kind, key, anew=True)
     if if_version is not None and row.version != if_version:
         raise VersionPassed(kind, key, row.version)
-    before = row.document
+    before, document = (open_document(author.session, kind, key, one) for one in (row.document, document))
     if before == document:
         return row
     await _claim(author, kind, before, document)
     row.version += 1
-    row.document = document
+    row.document = seal_document(author.session, kind, key, document)
     row.changed_at = author.now
     await author.session.flush()
     _change(author, kind, key, lambda known: known.put(kind, key, document))
@@ -323,11 +312,8 @@ async def set_device(author: Author, agent: str, username: str | None, password:
         author.session.add(row)
     row.username = username
     row.realm = realm
-    row.ha1_md5 = values.ha1_md5
-    row.ha1_sha256 = values.ha1_sha256
     row.bare = values.bare
-    row.long_md5 = values.long_md5
-    row.long_sha256 = values.long_sha256
+    seal_device(author.session, row, values)
     row.changed_at = author.now
     await author.session.flush()
     _change(author, "device", agent, lambda known: known.equip(values))

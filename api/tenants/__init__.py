@@ -4,6 +4,6 @@
 """
 
 from api.tenants.schemas import AdminGiven, TenantGiven
-from api.tenants.service import create_tenant, get, open_all, stop_trying
+from api.tenants.service import create_tenant, every, get, open_all, stop_trying
 
-__all__ = ["AdminGiven", "TenantGiven", "create_tenant", "get", "open_all", "stop_trying"]
+__all__ = ["AdminGiven", "TenantGiven", "create_tenant", "every", "get", "open_all", "stop_trying"]

@@ -19,9 +19,10 @@ async def some(session: AsyncSession, page: Cut) -> Sequence[Tenant]:
     return (await session.scalars(cut(select(Tenant), Tenant.id, page))).all()
 
 
-async def ids(session: AsyncSession) -> set[str]:
-    """All of them, the closed ones too."""
-    return set((await session.scalars(select(Tenant.id))).all())
+async def states(session: AsyncSession) -> dict[str, str]:
+    """All of them, the closed ones too, in order."""
+    rows = await session.execute(select(Tenant.id, Tenant.state).order_by(Tenant.id))
+    return {row.id: row.state for row in rows}
 
 
 async def active(session: AsyncSession) -> Sequence[Tenant]:

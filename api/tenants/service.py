@@ -7,20 +7,21 @@ import logging
 from collections.abc import Coroutine, Sequence
 from datetime import datetime
 
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from acd.core.engine import UnknownName
 from acd.core.ids import TenantId
-from acd.errors import JournalStopped
+from acd.errors import CannotStart, JournalStopped
 from acd.outage import outage_of
 from api import assignments
 from api.audit import By, record
-from api.db import Unit, drop_database, tenant_directory, tenant_url
+from api.db import Databases, Unit, drop_database, tenant_directory, tenant_url
 from api.house import Failure, House
 from api.identity import Passwords, UserGiven, create_user
 from api.kit.paging import Cut
-from api.outages import DataLeft, TenantInUse, place, sentence
-from api.telephony_setup import Author, create, general, setup_of
+from api.outages import DataLeft, DataMissing, TenantInUse, place, sentence
+from api.telephony_setup import Author, create, general, seal_rows, sealed_values, setup_of
 from api.tenants import repository
 from api.tenants.errors import TenantClosed, TenantElsewhere, TenantExists, TenantLeft, TenantNotOpen, TenantOpen, TenantUnknown
 from api.tenants.models import Tenant
@@ -51,6 +52,11 @@ async def get(session: AsyncSession, tenant: str) -> Tenant:
     return found
 
 
+async def every(session: AsyncSession) -> dict[TenantId, bool]:
+    """All of them, the closed ones too; whether they are active."""
+    return {TenantId(tenant): state == "active" for tenant, state in (await repository.states(session)).items()}
+
+
 async def open_all(house: House) -> None:
     """At the start: open every active tenant's database and let its calls be routed.
 
@@ -60,13 +66,39 @@ async def open_all(house: House) -> None:
     house.voice.on_trouble = lambda tenant, reason: _spawn(house, stop(house, tenant, reason))
     async with house.databases.unit(None) as unit:
         tenants = [TenantId(tenant.id) for tenant in await repository.active(unit.session)]
-        known = await repository.ids(unit.session)
+        known = await every(unit.session)
     for folder in sorted((house.settings.data / "tenants").glob("*/journal-*.log")):
         if folder.parent.name not in known:
-            known.add(folder.parent.name)
+            known[TenantId(folder.parent.name)] = True
             log.error("! %s holds the data of a tenant that the control database does not know: it is not opened", folder.parent)
     for tenant in tenants:
         await _open(house, tenant)
+    if closed := [tenant for tenant, is_active in known.items() if not is_active]:
+        _spawn(house, _seal_closed(house, closed))
+
+
+async def _seal_closed(house: House, closed: Sequence[TenantId]) -> None:
+    """What 0.1.0 left in clear in databases of tenants that are opened no more; one after the other, beside the others' calls."""
+    databases = Databases(house.settings)  # nobody may take them for open
+    try:
+        await databases.look(house.databases.keys)
+        for tenant in closed:
+            try:
+                await databases.look_at_tenant(tenant)
+                async with databases.unit(tenant) as unit:
+                    under, _ = await sealed_values(unit.session)
+                await databases.close_tenant(tenant)
+                if under[None]:
+                    await databases.open_tenant(tenant)
+                    await _seal(databases, tenant)
+            except DataMissing:  # closed, and its data removed
+                log.debug("= closed tenant %s has no data", tenant)
+            except Exception as error:
+                log.warning("! closed tenant %s: its secrets may stand in clear: %s", tenant, _failure(house, tenant, error).reason)
+            finally:
+                await databases.close_tenant(tenant)
+    finally:
+        await databases.close()
 
 
 async def open_again(session: AsyncSession, house: House, tenant: str, by: By, now: datetime) -> Tenant:
@@ -80,11 +112,23 @@ async def open_again(session: AsyncSession, house: House, tenant: str, by: By, n
     known = TenantId(tenant)
     if known not in house.failed:
         raise TenantOpen(tenant)
+    await _read_keys(house, known)
     failure = await _open(house, known)
     if failure is not None:
         raise TenantNotOpen(tenant, failure.reason)
     record(session, now, by, "opened", "tenant", tenant)
     return found
+
+
+async def _read_keys(house: House, tenant: TenantId) -> None:
+    """The key that was missed may have been put back.
+
+    Raises: TenantNotOpen
+    """
+    try:
+        await house.databases.read_keys()
+    except CannotStart as error:
+        raise TenantNotOpen(tenant, str(error)) from error
 
 
 async def lose(house: House, tenant: TenantId, reason: str) -> None:
@@ -237,11 +281,27 @@ async def close_tenant(unit: Unit, house: House, tenant: str, by: By, now: datet
 
 
 async def _open_voice(house: House, tenant: TenantId) -> None:
+    await _seal(house.databases, tenant)
     async with house.databases.unit(tenant) as unit:
         setup = await setup_of(unit.session, tenant, house.settings.sip.realm)
     await assignments.admit(house, setup, house.clock())
     setup = assignments.with_assigned(setup, assignments.held(house, tenant))
     await house.voice.open_tenant(setup, house.databases.tenant(tenant), tenant_directory(house.settings, tenant))
+
+
+async def _seal(databases: Databases, tenant: TenantId) -> None:
+    """See that no secret of an open tenant stands in clear.
+
+    Raises: SealError: something does not open; nothing is changed then.
+    """
+    async with databases.unit(tenant) as unit:
+        sealed = await seal_rows(unit.session)
+    if sealed:
+        log.info("> tenant %s: %d secrets that stood in clear are sealed now", tenant, sealed)
+    try:
+        await databases.scrub(tenant, anew=sealed > 0)
+    except DBAPIError as error:
+        log.error("! tenant %s: octets of secrets that stood in clear may be left in its database: %s", tenant, error.orig)  # noqa: TRY400
 
 
 async def _undo(house: House, tenant: TenantId) -> None:

@@ -27,7 +27,7 @@ from media.log_lines import LineFormatter
 class TestMain:
     def test_run_is_there_without_an_installed_distribution(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(entry, "entry_points", lambda **_: ())
-        assert list(entry.commands()) == ["run", "journal"]
+        assert list(entry.commands()) == ["run", "journal", "secrets"]
 
     def test_only_the_command_that_is_meant_is_imported(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         monkeypatch.setattr(entry, "entry_points", lambda **_: [EntryPoint("broken", "no.such.module:command", GROUP)])

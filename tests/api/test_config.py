@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from api.commands.run import voice_settings
-from api.config import Settings, SettingsError, positions, split_address
+from api.config import Settings, SettingsError, for_demo, positions, split_address
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "fernamt.example.toml"
 
@@ -23,6 +23,10 @@ def problems(folder: Path, text: str, environ: dict[str, str] | None = None) -> 
     with pytest.raises(SettingsError) as wrong:
         Settings.load(written(folder, text), environ or {})
     return wrong.value.problems
+
+
+def loaded(folder: Path, text: str, environ: dict[str, str] | None = None) -> Settings:
+    return Settings.load(written(folder, text), environ or {})
 
 
 class TestValues:
@@ -107,6 +111,29 @@ class TestProblems:
         (found,) = problems(tmp_path, "[operator]\npassword = 12345\n")
         assert "12345" not in found
 
+    @pytest.mark.parametrize("key", ["control", "tenant_url"])
+    @pytest.mark.parametrize(
+        "address",
+        [
+            "postgres://u:geheim@h/{tenant}",
+            "postgresql+asyncpg://u:geheim@h:port/{tenant}",
+            "postgresql+asyncpg:/u:geheim@h/{tenant}",
+            "postgresql+asyncpg://u:geheim@h/db/{tenant}?x=[geheim",
+        ],
+    )
+    def test_the_password_in_the_address_of_a_database_is_never_repeated(self, tmp_path: Path, key: str, address: str) -> None:
+        assert "geheim" not in "".join(problems(tmp_path, f"[database]\n{key} = '{address}'\npool = 'x'\n"))
+
+    def test_settings_do_not_tell_passwords_when_they_are_shown(self) -> None:
+        settings = Settings.model_validate(
+            {
+                "database": {"control": "postgresql+asyncpg://u:geheim@h/x", "tenant_url": "postgresql+asyncpg://u:geheim@h/{tenant}"},
+                "operator": {"password": "geheim"},
+            }
+        )
+        assert "geheim" not in repr(settings)
+        assert "geheim" not in str(settings)
+
     def test_tenant_url_needs_the_tenant_in_it(self, tmp_path: Path) -> None:
         (found,) = problems(tmp_path, "[database]\ntenant_url = 'postgresql+asyncpg://h/db'\n")
         assert "{tenant}" in found
@@ -143,6 +170,21 @@ class TestAddresses:
         assert found.startswith(f"{tmp_path / 'fernamt.toml'}:2: http.host: 'not an ip' is neither an IP address nor a host name")
         (found,) = problems(tmp_path, "[sip]\nlisten = ['not an ip:5060']\n")
         assert "'not an ip' is neither" in found
+
+
+class TestDemo:
+    def test_a_demonstration_listens_on_this_machine_alone(self, tmp_path: Path) -> None:
+        told = for_demo(loaded(tmp_path, ""))
+        assert (told.sip.listen, told.http.host, told.demo) == (("127.0.0.1:5060",), "127.0.0.1", True)
+
+    def test_a_demonstration_that_was_told_where_listens_there(self, tmp_path: Path) -> None:
+        """Also where that is what everybody else gets unasked."""
+        told = for_demo(loaded(tmp_path, "[sip]\nlisten = ['0.0.0.0:5060']\nrealm = 'x'\n", {"FERNAMT_HTTP__HOST": "0.0.0.0"}))
+        assert (told.sip.listen, told.http.host) == (("0.0.0.0:5060",), "0.0.0.0")
+
+    def test_other_settings_of_the_groups_are_kept_and_tell_nothing_of_the_address(self, tmp_path: Path) -> None:
+        told = for_demo(loaded(tmp_path, "[sip]\nrealm = 'x'\n[http]\nport = 81\n"))
+        assert (told.sip.listen, told.sip.realm, told.http.host, told.http.port) == (("127.0.0.1:5060",), "x", "127.0.0.1", 81)
 
 
 class TestPositions:

@@ -72,6 +72,21 @@ async def test_migrations_lead_to_the_tables_of_the_models(address: str, kind: K
         await drop_database(url)
 
 
+async def test_an_error_of_a_database_does_not_tell_the_values(address: str) -> None:
+    """It may reach the log with its trace."""
+    url = make_url(address)
+    await prepare(url, "control")
+    engine = make_engine(url, 1)
+    try:
+        with pytest.raises(DBAPIError) as told:
+            async with engine.begin() as connection:
+                await connection.execute(text("INSERT INTO nowhere VALUES (:secret)"), {"secret": "geheim"})
+        assert "geheim" not in str(told.value)
+    finally:
+        await engine.dispose()
+        await drop_database(url)
+
+
 @pytest.mark.parametrize("kind", ["control", "tenant"])
 def test_revisions_are_one_line(kind: Kind) -> None:
     assert len(ScriptDirectory.from_config(alembic_config(kind)).get_heads()) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 
+import httpx
 import pytest
 from fastapi import FastAPI
 
@@ -77,6 +78,36 @@ async def test_page_is_told_the_supervisor(service: Service, clock: Clock, appli
     await service.databases.close()
     settings = service.settings.model_copy(update={"demo": True})
     async with started(settings, clock, application) as running:
-        told = (await running.client.get("/api/v1/demo")).json()
+        told = (await running.client.get("http://localhost:8080/api/v1/demo")).json()
         assert told["demo"] is True
         assert await running.log_in(told["username"], told["password"], told["tenant"])
+        await _only_people_here_are_told(application)
+
+
+HERE = ("127.0.0.1", "localhost:8080", {})
+NOT_HERE = [
+    ("192.0.2.7", "localhost:8080", {}),
+    ("2001:db8::7", "127.0.0.1", {}),
+    ("127.0.0.1", "pbx.example.com", {}),  # DNS rebinding: a page of elsewhere whose name leads here
+    ("127.0.0.1", "127.0.0.1.example.com", {}),
+    ("127.0.0.1", "localhost", {"X-Forwarded-For": "127.0.0.1"}),
+    ("127.0.0.1", "localhost", {"X-Forwarded-For": "192.0.2.7"}),
+    ("127.0.0.1", "localhost", {"Forwarded": "for=192.0.2.7"}),
+    ("127.0.0.1", "localhost", {"X-Real-IP": "127.0.0.1"}),
+    ("127.0.0.1", "localhost", {"Via": "1.1 proxy"}),
+]
+
+
+async def _only_people_here_are_told(application: FastAPI) -> None:
+    """The password is for programs on this machine, and what a request says of itself makes none of it."""
+    for client, host, headers in (HERE, ("::1", "[::1]:8080", {}), ("::ffff:127.0.0.1", "127.0.0.1", {})):
+        assert "password" in await _told(application, client, host, headers)
+    for client, host, headers in NOT_HERE:
+        assert await _told(application, client, host, headers) == {"demo": True, "tenant": "demo", "username": "supervisor"}
+
+
+async def _told(application: FastAPI, client: str, host: str, headers: dict[str, str]) -> dict[str, object]:
+    transport = httpx.ASGITransport(application, client=(client, 40_000))
+    async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as asking:
+        found: dict[str, object] = (await asking.get("/api/v1/demo", headers=headers)).json()
+        return found

@@ -24,7 +24,10 @@ KINDS = ("queues", "menus", "numbers", "schedules", "sites", "trunks", "reasons"
 @pytest.mark.slow
 @pytest.mark.parametrize("vector", [one for one in vectors() if one.house == "orderly" or one.kind == "sqlite"], ids=str)
 async def test_what_a_release_wrote_is_told_as_it_was(vector: Vector, tmp_path: Path, clock: Clock, application: FastAPI) -> None:
-    """Migrated (twice changes nothing), then asked over the API with the password and the key of then: records, charges, all."""
+    """Migrated (twice changes nothing), then asked over the API with the password and the key of then: records, charges, all.
+
+    Devices' digests are sealed by then, and the exchange has them as they were.
+    """
     needs_its_server(vector)
     async with vector.restored(tmp_path) as left:
         settings = Settings(data=left.data, database=left.database, login=CHEAP)
@@ -36,6 +39,7 @@ async def test_what_a_release_wrote_is_told_as_it_was(vector: Vector, tmp_path: 
         for url, kind in urls:
             await prepare(url, kind)
         assert [await _content(url) for url, _ in urls] == once
+        clear = {tenant: await _digests(tenant_url(settings, TenantId(tenant))) for tenant in vector.tenants}
         async with started(settings, clock, application) as service:
             operator = vector.expectations["operator"]
             service.tokens["operator"] = await service.log_in(operator["username"], operator["password"], None)
@@ -46,6 +50,11 @@ async def test_what_a_release_wrote_is_told_as_it_was(vector: Vector, tmp_path: 
                 # What 0.1.0 called the devices' domain was the realm; now each tenant has one of its own. The digests hold under both.
                 told["devices"] = {agent: one | {"domain": f"{tenant}.fernamt"} for agent, one in told["devices"].items()}
                 assert await _differences(service, tenant, told) == [], tenant
+                has = {one.agent: (one.ha1_md5, one.ha1_sha256) for one in service.voice.setups[TenantId(tenant)].devices}
+                assert has == clear[tenant], tenant
+                sealed = await _digests(tenant_url(settings, TenantId(tenant)))
+                assert sealed.keys() == clear[tenant].keys()
+                assert all(one.startswith("sealed:1:") for both in sealed.values() for one in both), tenant
 
 
 def _one_by_one(told: dict[str, Any], most: int) -> dict[str, Any]:
@@ -107,6 +116,17 @@ async def _content(url: URL) -> dict[str, list[str]]:
         }
 
     found: dict[str, list[str]] = await _asked(url, read)
+    return found
+
+
+async def _digests(url: URL) -> dict[str, tuple[str, str]]:
+    """Agent -> what stands in the columns of the device's digests: in clear in 0.1.0, sealed since."""
+
+    def read(connection: Connection) -> dict[str, tuple[str, str]]:
+        rows = connection.exec_driver_sql("SELECT agent, ha1_md5, ha1_sha256 FROM setup_device")
+        return {agent: (md5, sha256) for agent, md5, sha256 in rows}
+
+    found: dict[str, tuple[str, str]] = await _asked(url, read)
     return found
 
 

@@ -40,3 +40,12 @@ def calling_number(user: str | None, region: str = "DE") -> str | None:
     if not user or user.lower() in {"anonymous", "unavailable", "unknown", "restricted"}:
         return None
     return normalise(user, region)
+
+
+def is_emergency(number: str) -> bool:
+    """Police, fire and rescue (§ 164 TKG), however it was dialled.
+
+    >>> is_emergency("112"), is_emergency("+49110"), is_emergency("1120")
+    (True, True, False)
+    """
+    return number in {"110", "112", "+49110", "+49112"}

@@ -2,8 +2,8 @@
 
 Nobody who has a place is ever put out, so what is lent must be bounded beforehand. The rule:
 
-1. A part of all places (`guaranteed`) is promised to the groups by their weights, whether they are there or not; a part of what a group is
-   promised is promised to its lines likewise. A group, or a line, that is alone is promised all.
+1. A part of all places (`guaranteed`) is promised to the groups by their weights, whether they are there or not; of what a group is
+   promised, a part half as large is promised to its lines likewise: they are of one house. A group, or a line, that is alone is promised all.
 2. A group's *claim* is the larger of what it is promised and what its lines claim together; a line's claim is the larger of what it is
    promised and what it uses. What a group claims above its promise is *borrowed*.
 3. Whatever changes no claim is granted.
@@ -71,7 +71,7 @@ class FairPlaces:
         group = int(self.places * (1.0 if share.part >= 1.0 else self._guaranteed * share.part))
         if share.line_part >= 1.0:
             return group, group, group
-        lines = group * self._guaranteed
+        lines = group * self._guaranteed / 2
         return group, int(lines), int(lines * share.line_part)
 
     def _to_lend(self, share: Share) -> int:

@@ -15,8 +15,10 @@ from acd.core.ids import AgentId, TenantId
 from acd.core.inputs import Input
 from acd.core.state import Binding as KnownBinding
 from acd.directory import Directory
+from acd.numbers import is_emergency
 from acd.switch.addresses import LocalAddresses
 from acd.switch.callers import arrival
+from acd.switch.shares import Shares
 from acd.switch.sip_port import SipPort
 from sip import events as sip_events
 from sip.digest import Authenticator
@@ -25,6 +27,7 @@ from sip.message import Request
 from sip.overload import OverloadPolicy
 from sip.registrar import Binding, Registrar, RegistrarPolicy
 from sip.session_timer import SessionTimerPolicy
+from sip.share import Share
 from sip.uri import Uri
 from sip.user_agent import UserAgent, UserAgentConfig
 
@@ -50,6 +53,7 @@ class Phones:
         self._clock = clock
         self._report = report
         self._addresses = LocalAddresses(settings.advertised_address)
+        self._shares = Shares(directory, settings.tenant_weights)
         self.hears: Mapping[type, Callable[[Any], None]] = {
             sip_events.Registered: self._registered,
             sip_events.Unregistered: self._unregistered,
@@ -74,7 +78,15 @@ class Phones:
             registrar=self.registrar,
             serves=self._serves,
             session_timer=SessionTimerPolicy(settings.session_refresh_s) if settings.session_refresh_s else None,
-            overload=OverloadPolicy(invites_per_s=settings.calls_per_second, burst=settings.burst, live_sessions=settings.max_sessions),
+            share=self._share,
+            overload=OverloadPolicy(
+                invites_per_s=settings.calls_per_second,
+                burst=settings.burst,
+                live_sessions=settings.max_sessions,
+                strangers_per_s=settings.strangers_per_second,
+                strangers_burst=settings.strangers_burst,
+                guaranteed=settings.guaranteed,
+            ),
         )
         return UserAgent(config, lambda: os.urandom(8).hex())
 
@@ -93,6 +105,25 @@ class Phones:
         if found is None or self._directory.device(request.from_.uri.user or "") is not None:
             return "challenge"
         return "trunk"
+
+    def _share(self, request: Request, flow: Flow, authenticated_as: str | None) -> Share | None:
+        """Whose share a request takes from: of who has proved it, else of the trunk it comes over; None: nobody's.
+
+        110 and 112 are emergency calls from our own people: from a phone that has proved whose it is, or over a line of the tenant's own
+        (a PBX). What a carrier sends to these numbers is none, and gets no privilege that a flood could use.
+        """
+        if authenticated_as is not None:
+            username = authenticated_as.rpartition("@")[0]
+            found = self._directory.device(username)
+            if found is None:
+                return None
+            urgent = request.method == "INVITE" and is_emergency(request.uri.user or "")
+            return self._shares.of_phone(found[0], username, urgent=urgent)
+        came = arrival(self._directory, request, flow)
+        if came is None:
+            return None
+        urgent = request.method == "INVITE" and is_emergency(came.called) and self._directory.is_internal(came.tenant, came.line.id)
+        return self._shares.of_trunk(came.tenant, came.line.id, urgent=urgent)
 
     def _ha1(self, username: str, _realm: str, algorithm: str) -> str | None:
         found = self._directory.device(username)

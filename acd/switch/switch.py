@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import msgspec
@@ -26,7 +27,7 @@ from acd.core.ids import AgentId, CallId, LegId, PlayId, RecordingId, TenantId, 
 from acd.core.inputs import Input
 from acd.directory import Directory
 from acd.errors import PriceRefused
-from acd.numbers import calling_number, normalise
+from acd.numbers import calling_number, is_emergency, normalise
 from acd.service import Lookup, ScreenContext, ScreenPop, TrunkLine
 from acd.switch import causes, media_plan
 from acd.switch.addresses import LocalAddresses, host_port
@@ -34,15 +35,18 @@ from acd.switch.callers import arrival
 from acd.switch.legs import Phase, Recording, SwitchLeg
 from acd.switch.lines import credentials
 from acd.switch.phones import device_aor
+from acd.switch.port_shares import PortShares
 from acd.switch.relocation import Relocation
+from acd.switch.shares import Shares
 from acd.switch.sip_port import SipPort
 from media import control
-from media.client import MediaPlane, PlaneReport, WorkerLost, WorkerRestarted
+from media.client import MediaPlane, PlaneReport, WorkerLost, WorkerRestarted, count_pairs
 from media.recorder import salvage
 from sip import events as sip_events
 from sip.errors import ParseError
 from sip.grammar import quote
 from sip.headers.name_addr import NameAddr, parse_name_addr
+from sip.share import Share
 from sip.uri import Uri
 
 log = logging.getLogger(__name__)
@@ -53,6 +57,10 @@ POP_PATIENCE_S = 0.25
 
 RETRY_AFTER = ("Retry-After", "30")
 """Seconds; a full disk or a failed one needs a person."""
+
+NO_PORTS = "This line's share of media ports is used up."
+MOST_TURNED_AWAY = 1000
+"""Calls without ports whose late effects are told from others': each is remembered for a few milliseconds, a flood for longer."""
 
 AUTO_ANSWER = (("Call-Info", "<sip:fernamt>;answer-after=0"), ("Alert-Info", "<http://localhost>;info=alert-autoanswer"))
 """No RFC's, but what most desk phones heed between them."""
@@ -113,6 +121,9 @@ class Switch:
         self._tasks: set[asyncio.Task[None]] = set()
         self.counters: Counter[str] = Counter()
         self._relocation = Relocation(media, self._addresses, self.counters, self)
+        self.shares = Shares(directory, settings.tenant_weights)
+        self.ports = PortShares(count_pairs(settings.media_ports, settings.media_workers), settings.emergency_pairs, settings.guaranteed)
+        self._turned_away: dict[CallId, None] = {}
         self._ids = 0
         self._of_tenant: Mapping[type, Callable[[TenantId, Any], None]] = {
             do.OriginateToAgent: self._originate,
@@ -183,6 +194,8 @@ class Switch:
             self.sip.ring(leg.session)
 
     def _answer_caller(self, leg: SwitchLeg, _effect: do.AnswerCaller) -> None:
+        if not leg.takes_ports:  # the directory knew nothing of the number, but a change was under way
+            self._open_media(leg, self._arrived_share(leg))
         leg.when_media_is_open(lambda: self._answer(leg))
 
     def _play(self, leg: SwitchLeg, effect: do.PlaySounds) -> None:
@@ -287,6 +300,8 @@ class Switch:
     # ------------------------------------------------------------------ legs we call
 
     def _originate(self, tenant: TenantId, effect: do.OriginateToAgent | do.OriginateToOutside) -> None:
+        if effect.call in self._turned_away:
+            return  # the fact that it is over is on its way
         leg = self._new_leg(SwitchLeg(effect.leg, effect.call, tenant, Phase.ORIGINATING, peer=""))
         if isinstance(effect, do.OriginateToOutside):
             leg.trunk = effect.trunk
@@ -329,8 +344,8 @@ class Switch:
                     headers=headers,
                 )
 
-        self._relocation.open(leg)
-        leg.when_media_is_open(invite)
+        if self._open_media(leg, self.shares.of_phones(leg.tenant, urgent=is_emergency(effect.called))):
+            leg.when_media_is_open(invite)
 
     def _ring_behind_trunk(self, leg: SwitchLeg, effect: do.OriginateToAgent) -> None:
         """The agent's phone is a number behind a trunk: an extension of a foreign PBX, or a number outside (R1)."""
@@ -410,8 +425,8 @@ class Switch:
                 patience_s=line.answer_within_s,
             )
 
-        self._relocation.open(leg)
-        leg.when_media_is_open(invite)
+        if self._open_media(leg, self.shares.of_phones(leg.tenant, urgent=is_emergency(number))):
+            leg.when_media_is_open(invite)
 
     def _offer(self, leg: SwitchLeg, line: TrunkLine | None = None) -> bytes:
         assert leg.media is not None
@@ -433,6 +448,37 @@ class Switch:
         self._report(leg.tenant, inputs.LegFailed(leg=leg.leg, cause=cause, status=status, detail=detail))
 
     # ------------------------------------------------------------------ media
+
+    def _open_media(self, leg: SwitchLeg, share: Share) -> bool:
+        """Ask for ports; if there are none for this call, the leg is over.
+
+        Args:
+            share: what the call takes them from; a call that has a leg already goes on with the one it has.
+        """
+        if not self._takes_ports(leg, share):
+            self._without_ports(leg)
+        return leg.takes_ports
+
+    def _takes_ports(self, leg: SwitchLeg, share: Share) -> bool:
+        leg.takes_ports = self.ports.open_leg(leg.call, share, monotonic())
+        if leg.takes_ports:
+            self._relocation.open(leg)
+        return leg.takes_ports
+
+    def _without_ports(self, leg: SwitchLeg) -> None:
+        log.info("= %s: tenant %s has used up its share of media ports", leg.leg, leg.tenant)
+        if leg.phase is Phase.ARRIVED:
+            self._turned_away[leg.call] = None
+            if len(self._turned_away) > MOST_TURNED_AWAY:
+                del self._turned_away[next(iter(self._turned_away))]
+        self.without_media(leg, NO_PORTS)
+
+    def _arrived_share(self, leg: SwitchLeg, called: str = "") -> Share:
+        """Whose an arrived call is; 110 and 112 from our own people are urgent, from a carrier they are not."""
+        urgent = is_emergency(called) and (leg.trunk is None or self._directory.is_internal(leg.tenant, leg.trunk))
+        if leg.trunk is None:
+            return self.shares.of_phones(leg.tenant, urgent=urgent)
+        return self.shares.of_trunk(leg.tenant, leg.trunk, urgent=urgent)
 
     def without_media(self, leg: SwitchLeg, reason: str) -> None:
         """No ports are to be had for a leg."""
@@ -598,6 +644,8 @@ class Switch:
 
     def _pop_screen(self, tenant: TenantId, effect: do.PopScreen) -> None:
         """Tell the desk first; the phone is rung when it has been told, or after `POP_PATIENCE_S`."""
+        if effect.call in self._turned_away:
+            return
         if effect.call not in self._screens:
             self._ask_who(tenant, effect.call, effect.calling)
         screen = self._screens.get(effect.call)
@@ -665,12 +713,16 @@ class Switch:
         leg.agent, leg.trunk = agent, trunk.id if trunk is not None else None
         self._new_leg(leg)
         self._by_session[event.session] = leg
-        self._relocation.open(leg)
+        # A call from outside to nowhere will be refused: it takes no ports and asks nobody.
+        leads_somewhere = agent is not None or self._directory.has_number(tenant, called)
+        if leads_somewhere:
+            self._takes_ports(leg, self._arrived_share(leg, called))
         asserted = request.headers.get("P-Asserted-Identity") if trunk is not None else None
         party = _name_addr(asserted) or request.from_
         calling, name = calling_number(party.uri.user), party.display_name
         if agent is None:
-            self._ask_who(tenant, call, calling)
+            if leg.takes_ports:
+                self._ask_who(tenant, call, calling)
         elif (person := self._directory.agent(tenant, agent)) is not None:
             # Who was proved by digest is known better than what the phone writes into From.
             calling, name = person.extension or calling, person.name
@@ -688,6 +740,8 @@ class Switch:
                 dialog=self.sip.kept(event.session),
             ),
         )
+        if leads_somewhere and not leg.takes_ports:
+            self._without_ports(leg)  # after it was written down that there was a call
 
     def _progress(self, event: sip_events.SessionProgress) -> None:
         leg = self._by_session.get(event.session)
@@ -867,6 +921,8 @@ class Switch:
         for session in leg.branches:
             self._by_session.pop(session, None)
         self._legs.pop(leg.leg, None)
+        if leg.takes_ports:
+            self.ports.leg_gone(leg.call, monotonic())
         self._calls[leg.call] -= 1
         if self._calls[leg.call] <= 0:
             del self._calls[leg.call]

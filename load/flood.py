@@ -7,6 +7,7 @@ takes nothing from them but what arrives. Nothing is repeated: what is lost is l
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import Counter
 from typing import cast
 
@@ -27,6 +28,8 @@ class Flood(asyncio.DatagramProtocol):
         self._number = number
         self._ours: HostPort = ("", 0)
         self._transport: asyncio.DatagramTransport
+        self._sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        """What the callers would hear goes here: bound, so that the service gets no error, and never read."""
         self.sent = 0
         self.statuses: Counter[int] = Counter()
         """Final answers."""
@@ -42,6 +45,7 @@ class Flood(asyncio.DatagramProtocol):
         """
         loop = asyncio.get_running_loop()
         _, flood = await loop.create_datagram_endpoint(lambda: cls(server, number), local_addr=(source, 0))
+        flood._sink.bind((source, 0))
         return flood
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -56,7 +60,7 @@ class Flood(asyncio.DatagramProtocol):
     def call(self) -> None:
         """One INVITE."""
         self.sent += 1
-        host, port = self._ours
+        host, port = self._sink.getsockname()
         sdp = f"v=0\r\no=- 1 1 IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\nm=audio {port} RTP/AVP 8\r\n"
         self._send("INVITE", f"<sip:{self._number}@{self._server[0]}>", new_id(), 1, sdp, "Content-Type: application/sdp\r\n")
 
@@ -75,7 +79,7 @@ class Flood(asyncio.DatagramProtocol):
         try:
             message = parse_datagram(data)
         except ParseError:
-            return  # a packet of audio: what the callers hear is sent here
+            return
         if isinstance(message, Request):
             if message.method == "BYE":
                 self._up.pop(message.call_id, None)
@@ -129,3 +133,4 @@ class Flood(asyncio.DatagramProtocol):
         """Hang up, close the socket."""
         self.hang_up()
         self._transport.close()
+        self._sink.close()

@@ -15,8 +15,8 @@ from load.flood import Flood
 from load.phone_bank import PhoneBank
 from load.phones import SyntheticPhone
 from sip.digest import ha1
-from tests.acd.voice import REALM, TENANT, agent, carrier_phone, free_port, running, setup
-from tests.ports import rtp_range
+from tests.acd.voice import REALM, agent, running, setup
+from tests.ports import HOST, free_port, rtp_range
 
 pytestmark = pytest.mark.slow
 SOURCES = {"aaa": "127.0.2.1", "bbb": "127.0.2.2", "ccc": "127.0.2.3"}
@@ -155,18 +155,17 @@ async def test_an_emergency_call_goes_out_when_everything_is_taken_and_a_carrier
     port = free_port()
     first, _ = rtp_range()
     settings = {"media_ports": (first, first + 63), "emergency_pairs": 4, "calls_per_second": 0.001, "burst": 40}
-    async with (
-        running(tmp_path, setup(port), **settings) as service,
-        carrier_phone(service, port) as rescue,
-        contextlib.AsyncExitStack() as stack,
-    ):
-        rescue.bank.answer_for("112", rescue.bank._takers["+491711234567"])
+    async with running(tmp_path, setup(port), **settings) as service, contextlib.AsyncExitStack() as stack:
+        bank = PhoneBank(HOST, port)
+        await bank.start()
+        stack.push_async_callback(bank.close)
+        rescue = await stack.enter_async_context(SyntheticPhone(service.address, user="112", bank=bank))
         anna = await service.phone("anna")
-        others = await Flood.open(service.address, "601", "127.0.0.1")
+        others = await Flood.open(service.address, "601", HOST)
         stack.callback(others.close)
         await others.calls(80)
         assert others.statuses[503] > 0
-        from_carrier = await Flood.open(service.address, "112", "127.0.0.1")
+        from_carrier = await Flood.open(service.address, "112", HOST)
         stack.callback(from_carrier.close)
         await from_carrier.calls(1)
         assert from_carrier.statuses == {503: 1}
@@ -177,4 +176,3 @@ async def test_an_emergency_call_goes_out_when_everything_is_taken_and_a_carrier
         call.hang_up()
         await answering.ended()
         assert service.voice.figures()['fernamt_calls_urgent_total{tenant="demo"}'] == 1
-    assert TENANT == "demo"

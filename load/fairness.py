@@ -124,12 +124,10 @@ class _Disturbers:
         Raises: RunFailed: the queue takes everybody.
         """
         self._tasks.append(asyncio.create_task(self.queue.pour(FILLING_PER_S)))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(FILLED_WITHIN_S):
-                while not self.queue.statuses[503]:
-                    await asyncio.sleep(0.1)
-        if not self.queue.statuses[503]:
-            raise RunFailed(f"{self.queue.up} callers wait, and still nobody was refused")
+        try:
+            await self.queue.answered_with(503, FILLED_WITHIN_S)
+        except TimeoutError:
+            raise RunFailed(f"{self.queue.up} callers wait, and still nobody was refused") from None
         self._tasks.append(asyncio.create_task(self.nowhere.pour(FLOOD_PER_S)))
         await asyncio.sleep(1.0)
 
@@ -203,12 +201,10 @@ def _round(report: Report, others: _Disturbers | None) -> Round:
         main_cpu_share=report.server.main_cpu_share,
         **about_others,  # type: ignore[arg-type]  # by name
     )
-    setup = made.setup
-    print(
-        f"{'disturbed  ' if others else 'undisturbed'} set-up p50 {setup.p50_ms} p99 {setup.p99_ms} ms, {made.calls} calls, {made.failed} failed"
-    )
+    name, setup = "disturbed" if others else "undisturbed", made.setup
+    print(f"{name:<12} set-up p50 {setup.p50_ms} p99 {setup.p99_ms} ms, {made.calls} calls, {made.failed} failed")
     if others is not None:
-        print(f"            flood {made.flood_statuses}, queue {made.waiting} waiting, {made.waiting_statuses}", flush=True)
+        print(f"{'':<12} flood {made.flood_statuses}, queue {made.waiting} waiting, {made.waiting_statuses}", flush=True)
     return made
 
 

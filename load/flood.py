@@ -45,12 +45,12 @@ class Flood(asyncio.DatagramProtocol):
         """
         loop = asyncio.get_running_loop()
         _, flood = await loop.create_datagram_endpoint(lambda: cls(server, number), local_addr=(source, 0))
-        flood._sink.bind((source, 0))
         return flood
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.DatagramTransport", transport)
         self._ours = transport.get_extra_info("sockname")[:2]
+        self._sink.bind((self._ours[0], 0))
 
     @property
     def up(self) -> int:
@@ -111,6 +111,16 @@ class Flood(asyncio.DatagramProtocol):
     async def _settle(self, timeout_s: float) -> None:
         async with asyncio.timeout(timeout_s):
             while self.statuses.total() < self.sent:
+                self._answered.clear()
+                await self._answered.wait()
+
+    async def answered_with(self, status: int, timeout_s: float) -> None:
+        """Wait until some call has got this answer.
+
+        Raises: TimeoutError: none has.
+        """
+        async with asyncio.timeout(timeout_s):
+            while not self.statuses[status]:
                 self._answered.clear()
                 await self._answered.wait()
 

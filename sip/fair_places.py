@@ -3,7 +3,7 @@
 Nobody who has a place is ever put out, so what is lent must be bounded beforehand. The rule:
 
 1. A part of all places (`guaranteed`) is promised to the groups by their weights, whether they are there or not; of what a group is
-   promised, a part half as large is promised to its lines likewise: they are of one house. A group, or a line, that is alone is promised all.
+   promised, a part half as large is promised to its lines likewise: they are of one house. Who is alone is promised all.
 2. A group's *claim* is the larger of what it is promised and what its lines claim together; a line's claim is the larger of what it is
    promised and what it uses. What a group claims above its promise is *borrowed*.
 3. Whatever changes no claim is granted.

@@ -102,9 +102,8 @@ async def test_a_flood_to_nowhere_and_a_full_queue_leave_a_third_tenants_calls_u
             await offered.answer()
             call.hang_up()
             await offered.ended()
-        async with asyncio.timeout(10):
-            while not nowhere.statuses[503] or not nowhere.statuses[404]:
-                await asyncio.sleep(0.01)
+        await nowhere.answered_with(404, 10)
+        await nowhere.answered_with(503, 10)
         figures = voice.figures()
         refused = {name: figures[f'fernamt_calls_refused_total{{tenant="{name}",by="share"}}'] for name in SOURCES}
         assert refused["aaa"] > 0

@@ -34,6 +34,7 @@ class Flood(asyncio.DatagramProtocol):
         self.statuses: Counter[int] = Counter()
         """Final answers."""
         self.warnings: Counter[str] = Counter()
+        self._final: set[str] = set()
         self._up: dict[str, Response] = {}
         self._answered = asyncio.Event()
 
@@ -85,14 +86,15 @@ class Flood(asyncio.DatagramProtocol):
                 self._up.pop(message.call_id, None)
                 self._transport.sendto(message.response(200).to_bytes(), self._server)
         elif message.status >= 200 and message.cseq.method == "INVITE":
-            self._final(message)
+            self._answered_finally(message)
 
-    def _final(self, response: Response) -> None:
+    def _answered_finally(self, response: Response) -> None:
         """Acknowledge it (RFC 3261 §13.2.2.4; §17.1.1.3: that of a refusal belongs to the transaction); a repeated one counts once."""
         is_refused = response.status >= 300
         self._send("ACK", str(response.to), response.call_id, 1, branch=response.top_via.branch or "" if is_refused else "")
-        if response.call_id in self._up:
+        if response.call_id in self._final:
             return
+        self._final.add(response.call_id)
         self.statuses[response.status] += 1
         if is_refused:
             self.warnings.update(response.headers.get_all("Warning"))

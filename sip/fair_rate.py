@@ -37,7 +37,8 @@ class _Account:
     def __init__(self, level: float, weight: float) -> None:
         self.full_at = self.given_at = level
         self.weight = weight
-        self.inner = _Pool()
+        self.inner: _Pool | None = None
+        """Of a group, for its lines."""
 
 
 class _Pool:
@@ -75,7 +76,7 @@ class _Pool:
         account = self.accounts.get(name)
         return (account.full_at - self.level) * account.weight if account is not None else 0.0
 
-    def take(self, name: str, weight: float, amount: float) -> _Account:
+    def take(self, name: str, weight: float, amount: float) -> None:
         account = self.accounts.get(name)
         if account is None:
             account = self.accounts[name] = _Account(self.level, weight)
@@ -84,13 +85,14 @@ class _Pool:
             heappush(self._due, (account.full_at, name))
         else:
             account.full_at += amount / account.weight
-        return account
 
     def inner_of(self, name: str) -> _Pool | None:
         """The group's own pool, with what the group was given since the last look poured into it."""
         account = self.accounts.get(name)
         if account is None:
             return None
+        if account.inner is None:
+            account.inner = _Pool()
         account.inner.pour((self.level - account.given_at) * account.weight)
         account.given_at = self.level
         return account.inner
@@ -128,7 +130,9 @@ class FairRate:
             return False
         pool.spare_lacks += of_all
         if of_line + of_group > 0.0:
-            inner = pool.take(share.group, share.weight, of_line + of_group).inner
+            pool.take(share.group, share.weight, of_line + of_group)
+            inner = inner or pool.inner_of(share.group)
+            assert inner is not None
             inner.spare_lacks += of_group
             if of_line > 0.0:
                 inner.take(share.line, 1.0, of_line)

@@ -122,7 +122,7 @@ class UserAgent:
             if is_keep_alive(data):
                 self.counters["keep_alive"] += 1
             else:
-                self.receive_malformed(error, flow)
+                self.receive_malformed(error, flow, now)
             return
         self.receive_message(message, flow, now)
 
@@ -142,13 +142,16 @@ class UserAgent:
                     self._answer(transaction, error.status_hint, now)
                     return
                 error.method, error.partial = message.method, message.headers
-            self.receive_malformed(error, flow)
+            self.receive_malformed(error, flow, now)
 
-    def receive_malformed(self, error: ParseError, flow: Flow) -> None:
-        """Take what could not be read: answer it without state where that is possible, count it in any case."""
+    def receive_malformed(self, error: ParseError, flow: Flow, now: float) -> None:
+        """Take what could not be read: answer it without state where that is possible, count it in any case.
+
+        Whoever it is from, who sends such things has no more answers to expect than a stranger.
+        """
         self.counters["malformed"] += 1
         response = answer_to_malformed(error, self._stateless_tag(error.partial))
-        if response is None:
+        if response is None or not self.overload.serve(None, flow.remote[0], now):
             self.emit(MessageDropped(f"malformed: {error}"[:200], flow))
         else:
             self.send(flow, response.to_bytes())

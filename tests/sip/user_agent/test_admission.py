@@ -99,6 +99,7 @@ STRAY = {"To": "<sip:y@192.0.2.9>;tag=forged"}
         ("NONSENSE", {}, 501),
         ("BYE", STRAY, 481),
         ("CANCEL", {}, 481),
+        ("OPTIONS", {"Max-Forwards": "many"}, 400),
         ("REGISTER", {"Authorization": 'Digest username="x", realm="here", nonce="a", uri="sip:nowhere@192.0.2.9", response="b"'}, 401),
     ],
 )

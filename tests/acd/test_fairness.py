@@ -116,38 +116,28 @@ async def test_a_flood_to_nowhere_and_a_full_queue_leave_a_third_tenants_calls_u
         assert described["share"]["calls_refused_total by share"] > 0
 
 
-async def test_who_is_let_in_to_wait_is_connected_though_there_are_no_ports_for_others(tmp_path):
+async def test_who_is_let_in_to_wait_is_connected_and_who_is_not_rings_nobody_and_is_in_the_records(tmp_path):
     first, _ = rtp_range()
-    async with three_tenants(tmp_path, media_ports=(first, first + 99)) as service, contextlib.AsyncExitStack() as stack:
-        waiting = await Flood.open(service.address, "601", SOURCES["bbb"])
-        stack.callback(waiting.close)
-        await waiting.calls(30)
-        assert waiting.statuses[503] > 0
-        assert any("media ports" in warning for warning in waiting.warnings)
-        worker = await service.phone("bbb-agent")
-        await service.voice.command(TenantId("bbb"), inputs.LogOn(agent=AgentId("bbb-agent"), ready=True))
-        offered = await worker.incoming()
-        await offered.answer()
-        await offered.send_tone(440, 0.2)
-        assert offered.is_up
-        assert service.voice.figures()['fernamt_calls_refused_total{tenant="bbb",by="ports"}'] == waiting.statuses[503]
-
-
-async def test_who_was_turned_away_for_want_of_ports_rings_nobody_and_is_in_the_records(tmp_path):
-    first, _ = rtp_range()
+    tenant, worker = TenantId("aaa"), AgentId("aaa-agent")
     async with running(tmp_path, house("aaa"), media_ports=(first, first + 9)) as service, contextlib.AsyncExitStack() as stack:
-        tenant = TenantId("aaa")
-        others = await Flood.open(service.address, "601", SOURCES["aaa"])
-        stack.callback(others.close)
-        await others.calls(2)
-        assert others.statuses == {200: 2}
-        worker = await service.phone("aaa-agent")
-        await others.calls(1)
-        assert others.statuses == {200: 2, 503: 1}
+        callers = await Flood.open(service.address, "601", SOURCES["aaa"])
+        stack.callback(callers.close)
+        await callers.calls(3)
+        assert callers.statuses == {200: 2, 503: 1}  # five pairs are two calls
+        assert "media ports" in next(iter(callers.warnings))
         (entry,) = await service.cdrs()
-        assert entry.cdr.outcome != "answered"
+        assert (entry.cdr.outcome, entry.cdr.agent) == ("failed", None)
         assert [call.state for call in service.voice.live(tenant).calls] == ["queued", "queued"]
-        assert worker.calls == []
+        phone = await service.phone(worker)
+        await service.voice.command(tenant, inputs.LogOn(agent=worker, ready=True))
+        offered = await phone.incoming()
+        await callers.calls(1)
+        assert callers.statuses == {200: 2, 503: 2}
+        await offered.answer()
+        await offered.send_tone(440, 0.1)
+        assert offered.is_up
+        assert len(phone.calls) == 1
+        assert service.voice.figures()['fernamt_calls_refused_total{tenant="aaa",by="ports"}'] == 2
 
 
 async def test_an_emergency_call_goes_out_when_everything_is_taken_and_a_carrier_has_no_such_door(tmp_path):

@@ -454,6 +454,7 @@ class Voice:
             "calls_refused_total by rate": overload.verdicts[tenant, Verdict.BY_RATE],
             "calls_refused_total by ceiling": overload.verdicts[tenant, Verdict.BY_CEILING],
             "calls_refused_total by ports": ports.refused[tenant],
+            "calls_unrecorded_total": self.switch.unrecorded[tenant],
             "calls_urgent_total": overload.emergencies[tenant],
             "requests_refused_total": overload.requests_refused[tenant],
             "port_pairs_used": holding.used,

@@ -44,6 +44,7 @@ from media.client import MediaPlane, PlaneReport, WorkerLost, WorkerRestarted, c
 from media.recorder import salvage
 from sip import events as sip_events
 from sip.errors import ParseError
+from sip.fair_rate import FairRate
 from sip.grammar import quote
 from sip.headers.name_addr import NameAddr, parse_name_addr
 from sip.share import Share
@@ -59,6 +60,9 @@ RETRY_AFTER = ("Retry-After", "30")
 """Seconds; a full disk or a failed one needs a person."""
 
 NO_PORTS = "This line's share of media ports is used up."
+NOWHERE_PER_S, NOWHERE_BURST = 10.0, 200.0
+"""Calls to numbers that do not exist which are written down, of all tenants together and shared fairly: what a flood of them leaves behind
+lies on the disk that all tenants have in common. At the 120 a second that admission lets pass it would be 30 GB a day; so it is 2.5."""
 MOST_TURNED_AWAY = 1000
 """Calls without ports whose late effects are told from others': each is remembered for a few milliseconds, a flood for longer."""
 
@@ -124,6 +128,9 @@ class Switch:
         self.shares = Shares(directory, settings.tenant_weights)
         self.ports = PortShares(count_pairs(settings.media_ports, settings.media_workers), settings.emergency_pairs, settings.guaranteed)
         self._turned_away: dict[CallId, None] = {}
+        self._nowhere = FairRate(NOWHERE_PER_S, NOWHERE_BURST)
+        self.unrecorded: Counter[TenantId] = Counter()
+        """Calls to nowhere that were refused without a record."""
         self._ids = 0
         self._of_tenant: Mapping[type, Callable[[TenantId, Any], None]] = {
             do.OriginateToAgent: self._originate,
@@ -195,7 +202,7 @@ class Switch:
 
     def _answer_caller(self, leg: SwitchLeg, _effect: do.AnswerCaller) -> None:
         if not leg.takes_ports:  # the directory knew nothing of the number, but a change was under way
-            self._open_media(leg, self._arrived_share(leg))
+            self._open_media(leg, self._arrived_share(leg.tenant, leg.trunk))
         leg.when_media_is_open(lambda: self._answer(leg))
 
     def _play(self, leg: SwitchLeg, effect: do.PlaySounds) -> None:
@@ -473,12 +480,10 @@ class Switch:
                 del self._turned_away[next(iter(self._turned_away))]
         self.without_media(leg, NO_PORTS)
 
-    def _arrived_share(self, leg: SwitchLeg, called: str = "") -> Share:
+    def _arrived_share(self, tenant: TenantId, trunk: TrunkId | None, called: str = "") -> Share:
         """Whose an arrived call is; 110 and 112 from our own people are urgent, from a carrier they are not."""
-        urgent = is_emergency(called) and (leg.trunk is None or self._directory.is_internal(leg.tenant, leg.trunk))
-        if leg.trunk is None:
-            return self.shares.of_phones(leg.tenant, urgent=urgent)
-        return self.shares.of_trunk(leg.tenant, leg.trunk, urgent=urgent)
+        urgent = is_emergency(called) and (trunk is None or self._directory.is_internal(tenant, trunk))
+        return self.shares.of_phones(tenant, urgent=urgent) if trunk is None else self.shares.of_trunk(tenant, trunk, urgent=urgent)
 
     def without_media(self, leg: SwitchLeg, reason: str) -> None:
         """No ports are to be had for a leg."""
@@ -703,6 +708,13 @@ class Switch:
             self.counters["invites_refused_without_journal"] += 1
             self.sip.reject(event.session, 503, headers=[_warning(MISCELLANEOUS, "The exchange cannot take calls."), RETRY_AFTER])
             return
+        share = self._arrived_share(tenant, trunk.id if trunk is not None else None, called)
+        # A call from outside to nowhere will be refused: it takes no ports, asks nobody, and a flood of them leaves no records.
+        leads_somewhere = agent is not None or share.urgent or self._directory.has_number(tenant, called)
+        if not leads_somewhere and not self._nowhere.take(share, monotonic()):
+            self.unrecorded[tenant] += 1
+            self.sip.reject(event.session, 404, headers=[_warning(MISCELLANEOUS, "The number does not exist here.")])
+            return
         try:
             offer = media_plan.read(event.offer) if event.offer is not None else None
         except media_plan.NoCommonMedia as error:
@@ -713,10 +725,8 @@ class Switch:
         leg.agent, leg.trunk = agent, trunk.id if trunk is not None else None
         self._new_leg(leg)
         self._by_session[event.session] = leg
-        # A call from outside to nowhere will be refused: it takes no ports and asks nobody.
-        leads_somewhere = agent is not None or self._directory.has_number(tenant, called)
         if leads_somewhere:
-            self._takes_ports(leg, self._arrived_share(leg, called))
+            self._takes_ports(leg, share)
         asserted = request.headers.get("P-Asserted-Identity") if trunk is not None else None
         party = _name_addr(asserted) or request.from_
         calling, name = calling_number(party.uri.user), party.display_name

@@ -116,6 +116,19 @@ async def test_a_flood_to_nowhere_and_a_full_queue_leave_a_third_tenants_calls_u
         assert described["share"]["calls_refused_total by share"] > 0
 
 
+async def test_a_flood_to_nowhere_leaves_a_record_of_its_beginning_and_not_of_every_call(tmp_path, monkeypatch):
+    monkeypatch.setattr("acd.switch.switch.NOWHERE_BURST", 6.0)
+    monkeypatch.setattr("acd.switch.switch.NOWHERE_PER_S", 0.001)
+    async with running(tmp_path, house("aaa")) as service, contextlib.AsyncExitStack() as stack:
+        nowhere = await Flood.open(service.address, "999", SOURCES["aaa"])
+        stack.callback(nowhere.close)
+        await nowhere.calls(40)
+        assert nowhere.statuses == {404: 40}
+        unrecorded = service.voice.figures()['fernamt_calls_unrecorded_total{tenant="aaa"}']
+        assert 34 <= unrecorded < 40
+        assert len(await service.cdrs(int(40 - unrecorded))) == 40 - unrecorded
+
+
 async def test_who_is_let_in_to_wait_is_connected_and_who_is_not_rings_nobody_and_is_in_the_records(tmp_path):
     first, _ = rtp_range()
     tenant, worker = TenantId("aaa"), AgentId("aaa-agent")

@@ -62,8 +62,8 @@ RETRY_AFTER = ("Retry-After", "30")
 NO_PORTS = "This line's share of media ports is used up."
 NOWHERE_PER_S, NOWHERE_BURST = 10.0, 200.0
 """Calls to numbers that do not exist which are written down, of all tenants together and shared fairly: what a flood of them leaves behind
-lies on the disk that all tenants have in common. A call is 3.8 kB, 1.1 of it journal; at the 120 a second that admission lets pass it would be
-39 GB a day, so it is 3.3.
+lies on the disk that all tenants have in common. A call is 3.8 kB, 1.1 of it journal; at the 120 a second that admission lets pass it
+would be 39 GB a day, so it is 3.3.
 """
 MOST_TURNED_AWAY = 1000
 """Calls without ports whose late effects are told from others': each is remembered for a few milliseconds, a flood for longer."""

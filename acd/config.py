@@ -39,6 +39,18 @@ class VoiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """INVITEs admitted at once after a pause."""
     max_sessions: int = 8000
     """Live SIP sessions (two a call) above which new ones are answered 503."""
+    strangers_per_second: float = 200.0
+    """Requests of senders we do not know, and of those who have not proved who they are, that are answered; the rest is dropped.
+
+    Each costs the main process about 0.25 ms: at any flood, strangers take a twentieth of a core beside the reading of what they send.
+    """
+    strangers_burst: int = 400
+    tenant_weights: dict[str, float] = {}
+    """Tenant -> weight of its share of calls, sessions and ports; 1 for who is not named."""
+    guaranteed: float = 0.5
+    """The part of ports and sessions that is kept for tenants and trunks which use less than their share; the rest is lent."""
+    emergency_pairs: int = 8
+    """RTP port pairs, of the range above, that only emergency calls get: four calls when nothing else is free."""
     probe_trunks: bool = True
     session_refresh_s: int = 1800
     """Session timers (RFC 4028): a peer that vanished is noticed within this time; 0 off, else at least 90."""

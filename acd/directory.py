@@ -194,6 +194,10 @@ class Directory:
     def device_of(self, tenant: TenantId, agent: AgentId) -> Device | None:
         return self._device_of_agent.get((tenant, agent))
 
+    def has_number(self, tenant: TenantId, number: str) -> bool:
+        """Whether calls from outside to this number lead anywhere."""
+        return number in self._numbers.get(tenant, ())
+
     def agent(self, tenant: TenantId, agent: AgentId) -> Agent | None:
         return self._agents.get((tenant, agent))
 

@@ -73,3 +73,12 @@ def may_be_shown(number: str) -> bool:
         return False
     kind = phonenumbers.number_type(parsed)
     return phonenumbers.is_possible_number(parsed) and kind != phonenumbers.PhoneNumberType.PREMIUM_RATE
+
+
+def is_emergency(number: str) -> bool:
+    """Police, fire and rescue (§ 164 TKG), however it was dialled.
+
+    >>> is_emergency("112"), is_emergency("+49110"), is_emergency("1120")
+    (True, True, False)
+    """
+    return number in {"110", "112", "+49110", "+49112"}

@@ -53,6 +53,7 @@ from media.client import MediaPlane, PlaneReport
 from media.control import LegClosed
 from media.errors import MediaError
 from sip.io.driver import SipEndpoint
+from sip.overload import Verdict
 
 log = logging.getLogger(__name__)
 
@@ -362,7 +363,11 @@ class Voice:
         return self._exchange(tenant).engine.live_at(self._clock())
 
     def describe(self, tenant: TenantId) -> dict[str, Any]:
-        return {"core": self._exchange(tenant).engine.describe(), "switch": self.switch.describe(tenant)}
+        return {
+            "core": self._exchange(tenant).engine.describe(),
+            "switch": self.switch.describe(tenant),
+            "share": self._share_figures(tenant),
+        }
 
     def stream(self, tenant: TenantId, *, agent: AgentId | None = None) -> AsyncIterator[LiveEvent]:
         return self._exchange(tenant).stream(agent)
@@ -440,7 +445,32 @@ class Voice:
             figures[f"fernamt_cdr_save_failures_total{label}"] = exchange.feed.save_failures
             figures[f"fernamt_cdrs_waiting{label}"] = exchange.feed.waiting
             figures[f"fernamt_cdrs_refused_total{label}"] = exchange.feed.refused
+            for what, value in self._share_figures(tenant).items():
+                name, _, by = what.partition(" by ")
+                labels = f'tenant="{tenant}",by="{by}"' if by else f'tenant="{tenant}"'
+                figures[f"fernamt_{name}{{{labels}}}"] = value
+        figures["fernamt_strangers_refused_total"] = self.sip.user_agent.overload.strangers_refused
+        figures["fernamt_emergency_port_pairs"] = self.switch.ports.kept
+        figures["fernamt_emergency_port_pairs_used"] = self.switch.ports.kept_used
         return figures
+
+    def _share_figures(self, tenant: TenantId) -> dict[str, int]:
+        """What a tenant has of the common resources, and what it was refused; `name by reason` where there are several."""
+        overload, ports = self.sip.user_agent.overload, self.switch.ports
+        holding = ports.holding(self.switch.shares.of_phones(tenant), time.monotonic())
+        return {
+            "calls_admitted_total": overload.verdicts[tenant, Verdict.ADMITTED],
+            "calls_refused_total by share": overload.verdicts[tenant, Verdict.BY_SHARE],
+            "calls_refused_total by rate": overload.verdicts[tenant, Verdict.BY_RATE],
+            "calls_refused_total by ceiling": overload.verdicts[tenant, Verdict.BY_CEILING],
+            "calls_refused_total by ports": ports.refused[tenant],
+            "calls_unrecorded_total": self.switch.unrecorded[tenant],
+            "calls_urgent_total": overload.emergencies[tenant],
+            "requests_refused_total": overload.requests_refused[tenant],
+            "port_pairs_used": holding.used,
+            "port_pairs_guaranteed": holding.guaranteed,
+            "port_pairs_borrowed": holding.borrowed,
+        }
 
     def _follow_clock(self) -> None:
         step = self._clock.step()

@@ -219,6 +219,20 @@ class Overload(_Group):
     """Live SIP sessions (two a call) above which new calls are refused."""
 
 
+class Fairness(_Group):
+    """What keeps one tenant from taking all there is: docs/operating.md, "Fair shares"."""
+
+    weights: dict[str, Annotated[float, Field(gt=0, le=1000)]] = {}
+    """Tenant -> weight of its share of calls, sessions and ports; 1 for who is not named."""
+    guaranteed: float = Field(default=0.5, ge=0, le=1)
+    """The part of ports and sessions that is kept for who uses less than its share; the rest is lent."""
+    emergency_pairs: int = Field(default=8, ge=0, le=1000)
+    """RTP port pairs that only emergency calls get, two a call."""
+    strangers_per_second: float = Field(default=200.0, gt=0)
+    """SIP requests of senders nobody knows, or who have not proved who they are, that are answered; the rest is dropped."""
+    strangers_burst: int = Field(default=400, ge=1)
+
+
 class Timers(_Group):
     """Registrations (RFC 3261 §10) and sessions (RFC 4028)."""
 
@@ -305,6 +319,7 @@ class Settings(BaseSettings):
     media: Media = Media()
     database: Database = Database()
     overload: Overload = Overload()
+    fairness: Fairness = Fairness()
     timers: Timers = Timers()
     login: Login = Login()
     tenants: Tenants = Tenants()

@@ -569,3 +569,11 @@ def divide_ports(ports: tuple[int, int], workers: int) -> list[tuple[int, int]]:
         raise ValueError(f"ports {ports[0]}-{ports[1]} hold {max(0, pairs)} pairs, too few for {workers} workers")
     each = pairs // workers
     return [(first + 2 * each * index, first + 2 * each * (index + 1) - 1) for index in range(workers)]
+
+
+def count_pairs(ports: tuple[int, int], workers: int) -> int:
+    """How many port pairs all workers have together.
+
+    Raises: ValueError: as `divide_ports`.
+    """
+    return sum((last + 1 - first) // 2 for first, last in divide_ports(ports, workers))

@@ -23,12 +23,13 @@ from sip.headers.cseq import CSeq
 from sip.headers.name_addr import NameAddr
 from sip.headers.via import parse_vias
 from sip.message import KNOWN_METHODS, Headers, Request, Response, answer_to_malformed
-from sip.overload import Overload, OverloadPolicy
+from sip.overload import Overload, OverloadPolicy, Verdict
 from sip.parser import DEFAULT_LIMITS, Limits, is_keep_alive, parse_datagram
 from sip.registrar import Registrar
 from sip.registration import Registration, RegistrationPlan
 from sip.session import SDP_TYPE, Fields, Input, Session, State
 from sip.session_timer import SessionTimerPolicy, headers_of_request, is_too_brief
+from sip.share import EVERYBODY, Share
 from sip.timers import RFC3261, Timer, TimerTable, TimerValues
 from sip.transaction.base import ClientUser, Transaction
 from sip.transaction.invite_server import State as InviteServerState
@@ -37,6 +38,9 @@ from sip.uri import Uri
 
 Classify = Callable[[Request, Flow], Literal["trunk", "challenge", "reject"]]
 """Who sends this INVITE: a trunk known by its address, a user who must prove himself, or nobody we talk to (403)."""
+
+ShareOf = Callable[[Request, Flow, str | None], Share | None]
+"""Whose a request is when room is short, with user@realm of whoever has proved himself; None: a stranger's."""
 
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, REGISTER"
 METHODS = frozenset(ALLOW.split(", "))
@@ -52,6 +56,10 @@ def _challenge_everybody(_request: Request, _flow: Flow) -> Literal["trunk", "ch
 
 def _everybody(_authenticated_as: str | None) -> bool:
     return True
+
+
+def _one_share(_request: Request, _flow: Flow, _authenticated_as: str | None) -> Share | None:
+    return EVERYBODY
 
 
 class UserAgentConfig(msgspec.Struct, frozen=True):
@@ -70,6 +78,8 @@ class UserAgentConfig(msgspec.Struct, frozen=True):
     """None: REGISTER is answered 405."""
     serves: Callable[[str | None], bool] = _everybody
     """Whether an account can be served at the moment; if not, REGISTER is answered 503 with Retry-After."""
+    share: ShareOf = _one_share
+    """For fairness among those who have nothing to do with each other."""
     overload: OverloadPolicy = OverloadPolicy()
     limits: Limits = DEFAULT_LIMITS
     info_types: frozenset[str] = INFO_TYPES
@@ -112,7 +122,7 @@ class UserAgent:
             if is_keep_alive(data):
                 self.counters["keep_alive"] += 1
             else:
-                self.receive_malformed(error, flow)
+                self.receive_malformed(error, flow, now)
             return
         self.receive_message(message, flow, now)
 
@@ -132,13 +142,16 @@ class UserAgent:
                     self._answer(transaction, error.status_hint, now)
                     return
                 error.method, error.partial = message.method, message.headers
-            self.receive_malformed(error, flow)
+            self.receive_malformed(error, flow, now)
 
-    def receive_malformed(self, error: ParseError, flow: Flow) -> None:
-        """Take what could not be read: answer it without state where that is possible, count it in any case."""
+    def receive_malformed(self, error: ParseError, flow: Flow, now: float) -> None:
+        """Take what could not be read: answer it without state where that is possible, count it in any case.
+
+        Whoever it is from, who sends such things has no more answers to expect than a stranger.
+        """
         self.counters["malformed"] += 1
         response = answer_to_malformed(error, self._stateless_tag(error.partial))
-        if response is None:
+        if response is None or not self.overload.serve(None, flow.remote[0], now):
             self.emit(MessageDropped(f"malformed: {error}"[:200], flow))
         else:
             self.send(flow, response.to_bytes())
@@ -375,11 +388,7 @@ class UserAgent:
             "registrations": [one.describe(now) for one in self._registrations.values()],
             "bindings": {} if registrar is None else registrar.describe(now),
             "counters": dict(self.counters),
-            "overload": {
-                "admitted": self.overload.admitted,
-                "refused_by_rate": self.overload.refused_by_rate,
-                "refused_by_ceiling": self.overload.refused_by_ceiling,
-            },
+            "overload": self.overload.describe(),
             "dialogs": len(self._dialogs),
             "timers": len(self.timers),
         }
@@ -448,8 +457,10 @@ class UserAgent:
             session.receive_ack(ack, now)
 
     def _receive_cancel(self, cancel: Request, flow: Flow, now: float) -> None:
-        transaction = self.layer.serve(cancel, flow)
         invite = self.layer.invite_to_cancel(cancel)
+        if invite is None and not self._has_room(cancel, flow, now, None):
+            return
+        transaction = self.layer.serve(cancel, flow)
         if invite is None:
             self._answer(transaction, 481, now)
             return
@@ -470,6 +481,8 @@ class UserAgent:
         session = self._dialogs.get((request.call_id, request.to_tag or "", request.from_tag or ""))
         if method == "INVITE":
             self._receive_reinvite(request, session, flow, now)
+            return
+        if session is None and not self._has_room(request, flow, now, None):
             return
         transaction = self.layer.serve(request, flow)
         if session is None:
@@ -508,7 +521,8 @@ class UserAgent:
     def _receive_reinvite(self, request: Request, session: Session | None, flow: Flow, now: float) -> None:
         if session is None:
             # Without state: a forged re-INVITE must not make us repeat a 481 for 32 s at whoever it was forged for.
-            self._answer_stateless(request, 481, flow)
+            if self._has_room(request, flow, now, None):
+                self._answer_stateless(request, 481, flow)
             return
         transaction = self.layer.serve_invite(request, flow, session, now)
         if not self._dialog_of(session, request).takes(request):
@@ -543,6 +557,8 @@ class UserAgent:
         if method == "REGISTER" and self.config.registrar is not None:
             self._receive_register(request, source, flow, now)
             return
+        if not self._has_room(request, flow, now, self.config.share(request, source, None)):
+            return
         transaction = self.layer.serve(request, flow)
         if method not in METHODS or (method == "REGISTER"):
             self._answer_unknown_method(transaction, now)
@@ -562,16 +578,20 @@ class UserAgent:
         kind = config.classify(request, source)
         if kind == "reject":
             self.counters["rejected_source"] += 1
-            self._answer_stateless(request, 403, flow)
+            if self._has_room(request, flow, now, None):
+                self._answer_stateless(request, 403, flow)
             return
         authenticated_as: str | None = None
         if kind == "challenge" and config.authenticator is not None:
             authenticated_as = self._authenticate(config.authenticator, request, flow, now)
             if authenticated_as is None:
                 return
-        if not self.overload.admit(len(self._sessions), now):
+        share = config.share(request, source, authenticated_as) or EVERYBODY
+        verdict = self.overload.admit(share, len(self._sessions), now)
+        if verdict is not Verdict.ADMITTED:
             self.counters["overloaded"] += 1
-            self._answer_stateless(request, 503, flow, [("Retry-After", str(config.overload.retry_after_s))])
+            warning = f'399 {config.agent_name} "{verdict.reason}"'  # §20.43: miscellaneous
+            self._answer_stateless(request, 503, flow, [("Retry-After", str(config.overload.retry_after_s)), ("Warning", warning)])
             return
         merged = self.layer.is_merged(request)
         transaction = self.layer.serve_invite(request, flow, None, now)
@@ -589,21 +609,24 @@ class UserAgent:
             transaction.user = session
             session.be_offered(transaction, self._ids())
             self._sessions[session.id] = session
+            self.overload.began(session.id, share)
             offer = request.body if request.has_sdp else None
             self.emit(IncomingInvite(session.id, request, source, offer, authenticated_as, kind))
 
     def _receive_register(self, request: Request, source: Flow, flow: Flow, now: float) -> None:
         config = self.config
         assert config.registrar is not None
-        if not request.uri.is_sip:
-            self._answer(self.layer.serve(request, flow), 416, now)
-            return
         authenticated_as: str | None = None
-        if config.authenticator is not None:
+        if config.authenticator is not None and request.uri.is_sip:
             authenticated_as = self._authenticate(config.authenticator, request, flow, now)
             if authenticated_as is None:
                 return
+        if not self._has_room(request, flow, now, config.share(request, source, authenticated_as)):
+            return
         transaction = self.layer.serve(request, flow)
+        if not request.uri.is_sip:
+            self._answer(transaction, 416, now)
+            return
         if not config.serves(authenticated_as):
             self._answer(transaction, 503, now, (("Retry-After", UNSERVED_RETRY_S),))
             return
@@ -623,10 +646,23 @@ class UserAgent:
         if verdict.outcome is Outcome.ACCEPTED:
             return verdict.account
         self.counters[f"digest_{verdict.outcome.value}"] += 1
+        if not self._has_room(request, flow, now, None):
+            return None
         # Wrong credentials get a new challenge, the same for a wrong password and for a user there is not.
         headers = authenticator.challenge_headers(request, now, stale=verdict.outcome is Outcome.STALE)
         self._answer_stateless(request, 401, flow, headers)
         return None
+
+    def _has_room(self, request: Request, flow: Flow, now: float, share: Share | None) -> bool:
+        """Whether a request that opens no session can be served. If not: over a connection it is answered 503; a datagram is dropped,
+        since a client sends it again after a while (§17.1.2) and a forged one must bring nothing to whoever it was forged for.
+        """
+        if self.overload.serve(share, flow.remote[0], now):
+            return True
+        self.counters["overloaded_requests"] += 1
+        if flow.is_reliable:
+            self._answer_stateless(request, 503, flow, [("Retry-After", str(self.config.overload.retry_after_s))])
+        return False
 
     # --- checks that answer by themselves: §8.2.2.3, §8.2.3
 
@@ -747,6 +783,7 @@ class UserAgent:
     def release(self, session: Session) -> None:
         """A session is over; what retransmits still knows it."""
         self._sessions.pop(session.id, None)
+        self.overload.ended(session.id)
 
     def release_registration(self, registration: Registration) -> None:
         """A registration is gone."""

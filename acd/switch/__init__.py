@@ -6,6 +6,8 @@ relocation   legs whose media worker ended, to another one
 media_plan   SDP <-> stream parameters
 phones       registrations, digest, whose device it is, over a restart
 lines        trunks: registration at a carrier, probes, up or down
+shares       which share of the common resources a call takes from
+port_shares  who may have RTP port pairs
 callers      which trunk a call came over, and which number it means
 causes       SIP statuses <-> the core's causes
 addresses    which of our addresses a peer sees

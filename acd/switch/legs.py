@@ -37,6 +37,8 @@ class SwitchLeg:
     """Sessions still trying, for a leg that rings several contacts -> whether it rang."""
     failures: list[int] = field(default_factory=list)
     """Final statuses of branches that failed."""
+    takes_ports: bool = False
+    """A pair is counted for it among its tenant's."""
     media: LegOpened | None = None
     plan: MediaPlan | None = None
     """What was agreed on with the far end; None until then."""

@@ -15,8 +15,10 @@ from acd.core.ids import AgentId, TenantId
 from acd.core.inputs import Input
 from acd.core.state import Binding as KnownBinding
 from acd.directory import Directory, Nobodys, device_aor
+from acd.numbers import is_emergency
 from acd.switch.addresses import LocalAddresses
 from acd.switch.callers import arrival
+from acd.switch.shares import Shares
 from acd.switch.sip_port import SipPort
 from acd.wire_text import LONGEST_LINE, fit_or_none
 from sip import events as sip_events
@@ -26,6 +28,7 @@ from sip.message import Request
 from sip.overload import OverloadPolicy
 from sip.registrar import Binding, Registrar, RegistrarPolicy
 from sip.session_timer import SessionTimerPolicy
+from sip.share import Share
 from sip.uri import Uri
 from sip.user_agent import UserAgent, UserAgentConfig
 
@@ -46,6 +49,7 @@ class Phones:
         self._clock = clock
         self._report = report
         self._addresses = LocalAddresses(settings.advertised_address)
+        self._shares = Shares(directory, settings.tenant_weights)
         self.hears: Mapping[type, Callable[[Any], None]] = {
             sip_events.Registered: self._registered,
             sip_events.Unregistered: self._unregistered,
@@ -70,7 +74,15 @@ class Phones:
             registrar=self.registrar,
             serves=self._serves,
             session_timer=SessionTimerPolicy(settings.session_refresh_s) if settings.session_refresh_s else None,
-            overload=OverloadPolicy(invites_per_s=settings.calls_per_second, burst=settings.burst, live_sessions=settings.max_sessions),
+            share=self._share,
+            overload=OverloadPolicy(
+                invites_per_s=settings.calls_per_second,
+                burst=settings.burst,
+                live_sessions=settings.max_sessions,
+                strangers_per_s=settings.strangers_per_second,
+                strangers_burst=settings.strangers_burst,
+                guaranteed=settings.guaranteed,
+            ),
         )
         return UserAgent(config, lambda: os.urandom(8).hex())
 
@@ -98,6 +110,24 @@ class Phones:
             for tenant in self._directory.tenants_at(host)
             if self._directory.device(tenant, user) is not None
         )
+
+    def _share(self, request: Request, flow: Flow, authenticated_as: str | None) -> Share | None:
+        """Whose share a request takes from: of who has proved it, else of the trunk it comes over; None: nobody's.
+
+        110 and 112 are emergency calls from our own people: from a phone that has proved whose it is, or over a line of the tenant's own
+        (a PBX). What a carrier sends to these numbers is none, and gets no privilege that a flood could use.
+        """
+        if authenticated_as is not None:
+            found = self._directory.device_at(authenticated_as)
+            if found is None:
+                return None
+            urgent = request.method == "INVITE" and is_emergency(request.uri.user or "")
+            return self._shares.of_phone(found[0], found[1].username, urgent=urgent)
+        came = arrival(self._directory, request, flow)
+        if came is None or isinstance(came, Nobodys):
+            return None
+        urgent = request.method == "INVITE" and is_emergency(came.called) and self._directory.is_internal(came.tenant, came.line.id)
+        return self._shares.of_trunk(came.tenant, came.line.id, urgent=urgent)
 
     def _account(self, request: Request, login: str, _realm: str, algorithm: str) -> Account | None:
         """Who proves itself by `login`, and what its digest must be made of; the account's name is the device's address of record."""

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import msgspec
@@ -26,23 +27,27 @@ from acd.core.ids import AgentId, CallId, LegId, PlayId, RecordingId, TenantId, 
 from acd.core.inputs import Input
 from acd.directory import Directory, Nobodys, device_aor
 from acd.errors import PriceRefused
-from acd.numbers import calling_number, may_be_shown, normalise
+from acd.numbers import calling_number, is_emergency, may_be_shown, normalise
 from acd.service import Lookup, ScreenContext, ScreenPop, TrunkLine
 from acd.switch import causes, media_plan
 from acd.switch.addresses import LocalAddresses, host_port
 from acd.switch.callers import arrival
 from acd.switch.legs import Phase, Recording, SwitchLeg
 from acd.switch.lines import credentials
+from acd.switch.port_shares import PortShares
 from acd.switch.relocation import Relocation
+from acd.switch.shares import Shares
 from acd.switch.sip_port import SipPort
 from acd.wire_text import LONGEST_LINE, LONGEST_NAME, fit_or_none
 from media import control
-from media.client import MediaPlane, PlaneReport, WorkerLost, WorkerRestarted
+from media.client import MediaPlane, PlaneReport, WorkerLost, WorkerRestarted, count_pairs
 from media.recorder import salvage
 from sip import events as sip_events
 from sip.errors import ParseError
+from sip.fair_rate import FairRate
 from sip.grammar import quote
 from sip.headers.name_addr import NameAddr, parse_name_addr
+from sip.share import Share
 from sip.uri import Uri
 
 log = logging.getLogger(__name__)
@@ -53,6 +58,15 @@ POP_PATIENCE_S = 0.25
 
 RETRY_AFTER = ("Retry-After", "30")
 """Seconds; a full disk or a failed one needs a person."""
+
+NO_PORTS = "This line's share of media ports is used up."
+NOWHERE_PER_S, NOWHERE_BURST = 10.0, 200.0
+"""Calls to numbers that do not exist which are written down, of all tenants together and shared fairly: what a flood of them leaves behind
+lies on the disk that all tenants have in common. A call is 3.8 kB, 1.1 of it journal; at the 120 a second that admission lets pass it
+would be 39 GB a day, so it is 3.3.
+"""
+MOST_TURNED_AWAY = 1000
+"""Calls without ports whose late effects are told from others': each is remembered for a few milliseconds, a flood for longer."""
 
 AUTO_ANSWER = (("Call-Info", "<sip:fernamt>;answer-after=0"), ("Alert-Info", "<http://localhost>;info=alert-autoanswer"))
 """No RFC's, but what most desk phones heed between them."""
@@ -113,6 +127,12 @@ class Switch:
         self._tasks: set[asyncio.Task[None]] = set()
         self.counters: Counter[str] = Counter()
         self._relocation = Relocation(media, self._addresses, self.counters, self)
+        self.shares = Shares(directory, settings.tenant_weights)
+        self.ports = PortShares(count_pairs(settings.media_ports, settings.media_workers), settings.emergency_pairs, settings.guaranteed)
+        self._turned_away: dict[CallId, None] = {}
+        self._nowhere = FairRate(NOWHERE_PER_S, NOWHERE_BURST)
+        self.unrecorded: Counter[TenantId] = Counter()
+        """Calls to nowhere that were refused without a record."""
         self._ids = 0
         self._of_tenant: Mapping[type, Callable[[TenantId, Any], None]] = {
             do.OriginateToAgent: self._originate,
@@ -183,6 +203,8 @@ class Switch:
             self.sip.ring(leg.session)
 
     def _answer_caller(self, leg: SwitchLeg, _effect: do.AnswerCaller) -> None:
+        if not leg.takes_ports:  # the directory knew nothing of the number, but a change was under way
+            self._open_media(leg, self._arrived_share(leg.tenant, leg.trunk))
         leg.when_media_is_open(lambda: self._answer(leg))
 
     def _play(self, leg: SwitchLeg, effect: do.PlaySounds) -> None:
@@ -287,6 +309,8 @@ class Switch:
     # ------------------------------------------------------------------ legs we call
 
     def _originate(self, tenant: TenantId, effect: do.OriginateToAgent | do.OriginateToOutside) -> None:
+        if effect.call in self._turned_away:
+            return  # the fact that it is over is on its way
         leg = self._new_leg(SwitchLeg(effect.leg, effect.call, tenant, Phase.ORIGINATING, peer=""))
         if isinstance(effect, do.OriginateToOutside):
             leg.trunk = effect.trunk
@@ -329,8 +353,8 @@ class Switch:
                     headers=headers,
                 )
 
-        self._relocation.open(leg)
-        leg.when_media_is_open(invite)
+        if self._open_media(leg, self.shares.of_phones(leg.tenant, urgent=is_emergency(effect.called))):
+            leg.when_media_is_open(invite)
 
     def _ring_behind_trunk(self, leg: SwitchLeg, effect: do.OriginateToAgent) -> None:
         """The agent's phone is a number behind a trunk: an extension of a foreign PBX, or a number outside (R1)."""
@@ -411,8 +435,8 @@ class Switch:
                 patience_s=line.answer_within_s,
             )
 
-        self._relocation.open(leg)
-        leg.when_media_is_open(invite)
+        if self._open_media(leg, self.shares.of_phones(leg.tenant, urgent=is_emergency(number))):
+            leg.when_media_is_open(invite)
 
     def _offer(self, leg: SwitchLeg, line: TrunkLine | None = None) -> bytes:
         assert leg.media is not None
@@ -434,6 +458,35 @@ class Switch:
         self._report(leg.tenant, inputs.LegFailed(leg=leg.leg, cause=cause, status=status, detail=detail))
 
     # ------------------------------------------------------------------ media
+
+    def _open_media(self, leg: SwitchLeg, share: Share) -> bool:
+        """Ask for ports; if there are none for this call, the leg is over.
+
+        Args:
+            share: what the call takes them from; a call that has a leg already goes on with the one it has.
+        """
+        if not self._takes_ports(leg, share):
+            self._without_ports(leg)
+        return leg.takes_ports
+
+    def _takes_ports(self, leg: SwitchLeg, share: Share) -> bool:
+        leg.takes_ports = self.ports.open_leg(leg.call, share, monotonic())
+        if leg.takes_ports:
+            self._relocation.open(leg)
+        return leg.takes_ports
+
+    def _without_ports(self, leg: SwitchLeg) -> None:
+        log.info("= %s: tenant %s has used up its share of media ports", leg.leg, leg.tenant)
+        if leg.phase is Phase.ARRIVED:
+            self._turned_away[leg.call] = None
+            if len(self._turned_away) > MOST_TURNED_AWAY:
+                del self._turned_away[next(iter(self._turned_away))]
+        self.without_media(leg, NO_PORTS)
+
+    def _arrived_share(self, tenant: TenantId, trunk: TrunkId | None, called: str = "") -> Share:
+        """Whose an arrived call is; 110 and 112 from our own people are urgent, from a carrier they are not."""
+        urgent = is_emergency(called) and (trunk is None or self._directory.is_internal(tenant, trunk))
+        return self.shares.of_phones(tenant, urgent=urgent) if trunk is None else self.shares.of_trunk(tenant, trunk, urgent=urgent)
 
     def without_media(self, leg: SwitchLeg, reason: str) -> None:
         """No ports are to be had for a leg."""
@@ -599,6 +652,8 @@ class Switch:
 
     def _pop_screen(self, tenant: TenantId, effect: do.PopScreen) -> None:
         """Tell the desk first; the phone is rung when it has been told, or after `POP_PATIENCE_S`."""
+        if effect.call in self._turned_away:
+            return
         if effect.call not in self._screens:
             self._ask_who(tenant, effect.call, effect.calling)
         screen = self._screens.get(effect.call)
@@ -660,6 +715,13 @@ class Switch:
             self.counters["invites_refused_without_journal"] += 1
             self.sip.reject(event.session, 503, headers=[_warning(MISCELLANEOUS, "The exchange cannot take calls."), RETRY_AFTER])
             return
+        share = self._arrived_share(tenant, trunk.id if trunk is not None else None, called)
+        # A call from outside to nowhere will be refused: it takes no ports, asks nobody, and a flood of them leaves no records.
+        leads_somewhere = agent is not None or share.urgent or self._directory.has_number(tenant, called)
+        if not leads_somewhere and not self._nowhere.take(share, monotonic()):
+            self.unrecorded[tenant] += 1
+            self.sip.reject(event.session, 404, headers=[_warning(MISCELLANEOUS, "The number does not exist here.")])
+            return
         try:
             offer = media_plan.read(event.offer) if event.offer is not None else None
         except media_plan.NoCommonMedia as error:
@@ -670,12 +732,14 @@ class Switch:
         leg.agent, leg.trunk = agent, trunk.id if trunk is not None else None
         self._new_leg(leg)
         self._by_session[event.session] = leg
-        self._relocation.open(leg)
+        if leads_somewhere:
+            self._takes_ports(leg, share)
         asserted = request.headers.get("P-Asserted-Identity") if trunk is not None else None
         party = _name_addr(asserted) or request.from_
         calling, name = calling_number(party.uri.user), fit_or_none(party.display_name, LONGEST_NAME)
         if agent is None:
-            self._ask_who(tenant, call, calling)
+            if leg.takes_ports:
+                self._ask_who(tenant, call, calling)
         elif (person := self._directory.agent(tenant, agent)) is not None:
             # Who was proved by digest is known better than what the phone writes into From.
             calling, name = person.extension or calling, person.name
@@ -693,6 +757,8 @@ class Switch:
                 dialog=self.sip.kept(event.session),
             ),
         )
+        if leads_somewhere and not leg.takes_ports:
+            self._without_ports(leg)  # after it was written down that there was a call
 
     def _progress(self, event: sip_events.SessionProgress) -> None:
         leg = self._by_session.get(event.session)
@@ -872,6 +938,8 @@ class Switch:
         for session in leg.branches:
             self._by_session.pop(session, None)
         self._legs.pop(leg.leg, None)
+        if leg.takes_ports:
+            self.ports.leg_gone(leg.call, monotonic())
         self._calls[leg.call] -= 1
         if self._calls[leg.call] <= 0:
             del self._calls[leg.call]

@@ -146,7 +146,7 @@ class SipEndpoint:
     def _receive_malformed(self, error: ParseError, flow: Flow) -> None:
         if trace.is_on():
             trace.unread(flow, error)
-        self.user_agent.receive_malformed(error, self._concrete(flow))
+        self.user_agent.receive_malformed(error, self._concrete(flow), self._now())
         self.flush()
 
     def _concrete(self, flow: Flow) -> Flow:

@@ -68,10 +68,13 @@ class TestValues:
             "FERNAMT_MEDIA__FIRST_PORT": "30000",
             "FERNAMT_MEDIA__LAST_PORT": "30100",
             "FERNAMT_OVERLOAD__MAX_SESSIONS": "77",
+            "FERNAMT_FAIRNESS__WEIGHTS": '{"acme": 4}',
+            "FERNAMT_FAIRNESS__EMERGENCY_PAIRS": "4",
         }
         voice = voice_settings(Settings.load(None, environ))
         assert [(one.transport, one.host, one.port) for one in voice.listen] == [("udp", "127.0.0.1", 5070), ("udp", "::1", 5070)]
         assert (voice.realm, voice.media_ports, voice.max_sessions) == ("exchange.example", (30000, 30100), 77)
+        assert (voice.tenant_weights, voice.emergency_pairs) == ({"acme": 4.0}, 4)
 
 
 class TestProblems:
@@ -79,6 +82,10 @@ class TestProblems:
         (found,) = problems(tmp_path, "# ports\n\n[http]\nhost = '127.0.0.1'\nport = 99999\n")
         assert found.startswith(f"{tmp_path / 'fernamt.toml'}:5: http.port: ")
         assert "99999" in found
+
+    def test_a_tenants_weight_of_nothing_is_named_with_file_and_line(self, tmp_path: Path) -> None:
+        (found,) = problems(tmp_path, "[fairness]\n[fairness.weights]\nacme = 0\n")
+        assert found.startswith(f"{tmp_path / 'fernamt.toml'}:3: fairness.weights.acme: ")
 
     def test_unknown_key_gets_a_suggestion(self, tmp_path: Path) -> None:
         (found,) = problems(tmp_path, "[http]\nprot = 8080\n")

@@ -9,5 +9,6 @@ door         an input as the journal will read it, before anything is decided on
 journal      append-only, group-committed, recovered
 cdr_feed     journal events -> facts -> CDR -> charge -> database
 directory    who is who in all tenants: devices, trunks, numbers
+networks     which addresses a setting or a message may send us to
 config clock numbers errors diagrams
 """

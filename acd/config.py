@@ -8,6 +8,8 @@ from typing import Literal
 
 import msgspec
 
+from acd import networks
+
 
 class Listen(msgspec.Struct, frozen=True, kw_only=True):
     """One SIP socket."""
@@ -48,3 +50,7 @@ class VoiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long media workers keep their legs when the main process is gone; 0 not at all."""
     registration_min_s: int = 30
     registration_max_s: int = 3600
+    reach_allow: tuple[str, ...] = networks.EVERYTHING
+    """Networks that addresses of tenants' settings and of messages may lie in; see `acd.networks`."""
+    reach_deny: tuple[str, ...] = ()
+    """Networks in them that they may not."""

@@ -24,6 +24,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from acd import networks
+
 PREFIX = "FERNAMT_"
 DELIMITER = "__"
 DEFAULT_FILE = Path("fernamt.toml")
@@ -157,6 +159,20 @@ class Overload(_Group):
     """Live SIP sessions (two a call) above which new calls are refused."""
 
 
+class Reach(_Group):
+    """Where the calls of tenants may go: peers and registrars of their trunks, and addresses in Contact, Record-Route and SDP."""
+
+    allow: Listed = networks.EVERYTHING
+    """Networks; loopback, link-local, multicast and reserved ones, metadata services and this machine's own addresses only where listed."""
+    deny: Listed = ()
+    """Networks in `allow` that are not: the narrowest network that holds an address decides, of two equal ones `allow`."""
+
+    @field_validator("allow", "deny")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(networks.network(one)) for one in value)
+
+
 class Timers(_Group):
     """Registrations (RFC 3261 §10) and sessions (RFC 4028)."""
 
@@ -204,6 +220,7 @@ class Settings(BaseSettings):
     media: Media = Media()
     database: Database = Database()
     overload: Overload = Overload()
+    reach: Reach = Reach()
     timers: Timers = Timers()
     login: Login = Login()
     operator: Operator = Operator()
@@ -309,13 +326,11 @@ def _names(group: tuple[str, ...]) -> list[str]:
 
 
 def _suggestion(loc: tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(loc[-1], _names(loc[:-1]), n=1, cutoff=0.5)
-    if close:
-        return f"; did you mean `{close[0]}`?"
     homes = [group for group, model in _groups().items() if model is not None and loc[-1] in model.model_fields]
     if homes:
         return f"; `{loc[-1]}` belongs to [{homes[0]}]"
-    return ""
+    close = difflib.get_close_matches(loc[-1], _names(loc[:-1]), n=1, cutoff=0.5)
+    return f"; did you mean `{close[0]}`?" if close else ""
 
 
 def _unknown_variables(variables: Mapping[str, str]) -> Iterator[str]:

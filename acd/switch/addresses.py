@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
+import time
+from collections.abc import Callable
 from functools import lru_cache
+
+from acd.config import VoiceSettings
+from acd.networks import Address, Reach
 
 
 def host_port(text: str) -> tuple[str, int | None]:
@@ -54,3 +60,53 @@ class LocalAddresses:
                 return address
         except OSError:
             return "127.0.0.1"
+
+
+OWN_S = 10.0
+"""How long the answer whether an address is ours is believed."""
+
+
+class OwnAddresses:
+    """Whether an address is one of this machine's: the kernel sends from the very address it sends to.
+
+    Asked by routing, not by listing interfaces or binding: it is true for addresses that came a moment ago, and where
+    `net.ipv4.ip_nonlocal_bind` is on.
+    """
+
+    def __init__(self, advertised: str | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._advertised = advertised
+        self._clock = clock
+        self._known: dict[Address, tuple[float, bool]] = {}
+
+    def __contains__(self, address: Address) -> bool:
+        now = self._clock()
+        known = self._known.get(address)
+        if known is not None and known[0] > now:
+            return known[1]
+        if len(self._known) >= 10_000:
+            self._known.clear()
+        found = self._is_advertised(address) or self._ask_kernel(address)
+        self._known[address] = (now + OWN_S, found)
+        return found
+
+    def _is_advertised(self, address: Address) -> bool:
+        try:
+            return self._advertised is not None and ipaddress.ip_address(self._advertised) == address
+        except ValueError:  # a name
+            return False
+
+    @staticmethod
+    def _ask_kernel(address: Address) -> bool:
+        family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                probe.connect((str(address), 9))
+                return ipaddress.ip_address(probe.getsockname()[0]) == address
+        except OSError:  # no route, or no such family: nothing can be sent there either
+            return False
+
+
+def reach(settings: VoiceSettings) -> Reach:
+    """The operator's rule for addresses that are only said."""
+    own = OwnAddresses(settings.advertised_address)
+    return Reach(settings.reach_allow, settings.reach_deny, own.__contains__)

@@ -22,6 +22,7 @@ from fastapi import FastAPI
 from acd.config import Listen, VoiceSettings
 from acd.data_lock import DataLock
 from acd.errors import CannotStart
+from acd.networks import LOOPBACK
 from api.app import create_app
 from api.config import Settings, SettingsError, split_address
 from api.db import Databases
@@ -112,6 +113,9 @@ def voice_settings(settings: Settings, *, accept_clock: bool = False) -> VoiceSe
         media_orphan_s=settings.media.orphan_s,
         registration_min_s=settings.timers.registration_min_s,
         registration_max_s=settings.timers.registration_max_s,
+        # The demonstration's callers and agents are on this machine.
+        reach_allow=settings.reach.allow + (LOOPBACK if settings.demo else ()),
+        reach_deny=settings.reach.deny,
     )
 
 

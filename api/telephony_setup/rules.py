@@ -54,6 +54,17 @@ def _schedule(document: Mapping[str, Any]) -> Schedule:
     )
 
 
+def hosts_of(trunk: Mapping[str, Any]) -> dict[str, str]:
+    """Place -> host, of every address in a trunk's document that requests are sent to."""
+    registration = trunk.get("registration") or {}
+    named = {"#/peer": trunk.get("peer"), "#/registration/registrar": registration.get("registrar")}
+    return {place: _host_only(text) for place, text in named.items() if text}
+
+
+def _host_only(text: str) -> str:
+    return text[1:].partition("]")[0] if text.startswith("[") else text.partition(":")[0]
+
+
 def _only(document: Mapping[str, Any], value: type[msgspec.Struct]) -> dict[str, Any]:
     return {name: document[name] for name in value.__struct_fields__ if name in document}
 

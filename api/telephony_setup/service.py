@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,7 @@ from api.kit.ids import drawn_id, drawn_password
 from api.kit.paging import Cut
 from api.telephony_setup import repository, rules
 from api.telephony_setup.draft import Draft
-from api.telephony_setup.errors import Contradiction, DeviceNameTaken, Exists, StillInUse, Unknown, VersionPassed
+from api.telephony_setup.errors import Contradiction, DeviceNameTaken, Exists, NotReachable, StillInUse, Unknown, VersionPassed
 from api.telephony_setup.models import AuditRow, DeviceName, DeviceRow, Row
 
 GENERAL = "general"
@@ -136,8 +136,9 @@ def _change(author: Author, change: Callable[[Draft], Draft]) -> None:
 async def create(author: Author, kind: str, key: str, document: dict[str, Any]) -> Row:
     """Add a document. `take_effect` comes after.
 
-    Raises: Exists
+    Raises: Exists, NotReachable
     """
+    _check_reach(author, kind, document, {})
     await hold(author)
     if await repository.get(author.session, kind, key) is not None:
         raise Exists(kind, key)
@@ -152,7 +153,7 @@ async def create(author: Author, kind: str, key: str, document: dict[str, Any]) 
 async def replace(author: Author, kind: str, key: str, document: dict[str, Any], if_version: int | None) -> Row:
     """Put another document in the place of one. `take_effect` comes after.
 
-    Raises: Unknown, VersionPassed
+    Raises: Unknown, VersionPassed, NotReachable
     """
     await hold(author)
     row = await one(author.session, kind, key, anew=True)
@@ -161,6 +162,7 @@ async def replace(author: Author, kind: str, key: str, document: dict[str, Any],
     before = row.document
     if before == document:
         return row
+    _check_reach(author, kind, document, before)
     row.version += 1
     row.document = document
     row.changed_at = author.now
@@ -168,6 +170,18 @@ async def replace(author: Author, kind: str, key: str, document: dict[str, Any],
     _change(author, lambda known: known.put(kind, key, document))
     _audit(author, "changed", kind, key, row.version, before, document)
     return row
+
+
+def _check_reach(author: Author, kind: str, document: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+    """A trunk's addresses, where they are written as addresses; names are judged at each use, by what they stand for then.
+
+    What stood there before stays: whoever renames a trunk is not told of a rule that came later.
+    """
+    if kind != "trunk":
+        return
+    for place, host in rules.hosts_of(document).items():
+        if host != rules.hosts_of(before).get(place) and not author.house.voice.may_reach(host):
+            raise NotReachable(place, host)
 
 
 async def delete(author: Author, kind: str, key: str, if_version: int | None) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from acd.networks import EVERYTHING, LOOPBACK
 from api.commands.run import voice_settings
 from api.config import Settings, SettingsError, positions, split_address
 
@@ -110,6 +111,21 @@ class TestProblems:
     def test_tenant_url_needs_the_tenant_in_it(self, tmp_path: Path) -> None:
         (found,) = problems(tmp_path, "[database]\ntenant_url = 'postgresql+asyncpg://h/db'\n")
         assert "{tenant}" in found
+
+
+class TestReach:
+    def test_loopback_is_allowed_for_the_demonstration_alone(self) -> None:
+        assert voice_settings(Settings()).reach_allow == EVERYTHING
+        assert voice_settings(Settings(demo=True)).reach_allow == EVERYTHING + LOOPBACK
+
+    def test_lists_stand_in_variables_and_reach_the_voice_service(self) -> None:
+        environ = {"FERNAMT_REACH__ALLOW": "203.0.113.0/24, 10.0.0.1/8", "FERNAMT_REACH__DENY": "10.9.0.0/16"}
+        voice = voice_settings(Settings.load(None, environ))
+        assert (voice.reach_allow, voice.reach_deny) == (("203.0.113.0/24", "10.0.0.0/8"), ("10.9.0.0/16",))
+
+    def test_what_is_no_network_is_named_with_its_place(self, tmp_path: Path) -> None:
+        (found,) = problems(tmp_path, "[reach]\nallow = ['10.0.0.0/33']\n")
+        assert ":2: reach.allow: '10.0.0.0/33' is no IP network" in found
 
 
 class TestPositions:

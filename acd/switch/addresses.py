@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import struct
 import time
 from collections.abc import Callable
 from functools import lru_cache
@@ -66,11 +67,17 @@ OWN_S = 10.0
 """How long the answer whether an address is ours is believed."""
 
 
-class OwnAddresses:
-    """Whether an address is one of this machine's: the kernel sends from the very address it sends to.
+_GET_ROUTE, _NEW_ROUTE, _REQUEST, _DESTINATION = 26, 24, 1, 1
+"""rtnetlink(7): RTM_GETROUTE, RTM_NEWROUTE, NLM_F_REQUEST, RTA_DST."""
+_UNICAST = 1
+"""RTN_UNICAST: the only kind of route that leads to somebody else; local, broadcast, anycast and multicast ones do not."""
 
-    Asked by routing, not by listing interfaces or binding: it is true for addresses that came a moment ago, and where
-    `net.ipv4.ip_nonlocal_bind` is on.
+
+class OwnAddresses:
+    """Whether packets to an address come to this machine.
+
+    The kernel's routing is asked, not the list of interfaces: it knows addresses that came a moment ago, whole networks that are local
+    (`ip route add local 10.0.0.0/24 dev lo`, a wide network on the loopback interface), and broadcast addresses.
     """
 
     def __init__(self, advertised: str | None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -95,8 +102,34 @@ class OwnAddresses:
         except ValueError:  # a name
             return False
 
+    @classmethod
+    def _ask_kernel(cls, address: Address) -> bool:
+        try:
+            return cls._ask_routes(address)
+        except (OSError, AttributeError):  # no Linux, or a sandbox without AF_NETLINK
+            return cls._ask_by_connecting(address)
+
     @staticmethod
-    def _ask_kernel(address: Address) -> bool:
+    def _ask_routes(address: Address) -> bool:
+        """The type of the route to it, by rtnetlink; without a route nothing can be sent there.
+
+        Raises: OSError: it cannot be asked.
+        """
+        family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+        packed = address.packed
+        body = (
+            struct.pack("=8BI", family, 8 * len(packed), 0, 0, 0, 0, 0, 0, 0) + struct.pack("=HH", 4 + len(packed), _DESTINATION) + packed
+        )
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as asking:
+            asking.settimeout(1.0)  # the kernel answers before send returns
+            asking.send(struct.pack("=IHHII", 16 + len(body), _GET_ROUTE, _REQUEST, 1, 0) + body)
+            answer = asking.recv(65_536)
+        (kind,) = struct.unpack_from("=H", answer, 4)
+        return kind == _NEW_ROUTE and answer[16 + 7] != _UNICAST
+
+    @staticmethod
+    def _ask_by_connecting(address: Address) -> bool:
+        """The kernel sends from the very address it sends to, where that is one of its interfaces'."""
         family = socket.AF_INET if address.version == 4 else socket.AF_INET6
         try:
             with socket.socket(family, socket.SOCK_DGRAM) as probe:

@@ -10,5 +10,6 @@ journal      append-only, group-committed, recovered
 cdr_feed     journal events -> facts -> CDR -> charge -> database
 directory    who is who in all tenants: devices, trunks, numbers
 wire_text    what strangers write, bounded and without what nobody can see
+networks     which addresses a setting or a message may send us to
 config clock numbers errors diagrams
 """

@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from acd import networks
 from acd.logs import Logging
 
 
@@ -64,3 +65,7 @@ class VoiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     registration_max_s: int = 3600
     log: Logging = Logging()
     """What is written of calls, and how the media workers write."""
+    reach_allow: tuple[str, ...] = networks.EVERYTHING
+    """Networks that addresses of tenants' settings and of messages may lie in; see `acd.networks`."""
+    reach_deny: tuple[str, ...] = ()
+    """Networks in them that they may not."""

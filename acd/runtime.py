@@ -38,6 +38,7 @@ from acd.errors import CannotStart, PriceRefused
 from acd.exchange import Exchange
 from acd.numbers import normalise
 from acd.service import LiveEvent, Lookup, ScreenPop, TenantSetup
+from acd.switch.addresses import reach
 from acd.switch.lines import Lines
 from acd.switch.phones import Phones
 from acd.switch.sip_port import SipPort
@@ -52,6 +53,7 @@ from billing_cdr.tariff import Plan, parse_json
 from media.client import MediaPlane, PlaneReport
 from media.control import LegClosed
 from media.errors import MediaError
+from sip.flow import Flow
 from sip.io.driver import SipEndpoint
 from sip.overload import Verdict
 
@@ -62,6 +64,8 @@ DRAIN_S = 2.0
 FEED = "cdr"
 WATCH_S = 1.0
 DIGEST_SECRET_OCTETS = 32
+DENIALS = ("requests_denied", "audio_addresses_denied")
+"""Counters that are shown before they count: an alarm is set on them beforehand."""
 MEDIA_FIGURES = {
     "legs": "legs",
     "bridges": "bridges",
@@ -93,7 +97,8 @@ class Voice:
         self._media_figures: dict[str, float] = {}
         self._watching: asyncio.Task[None] | None = None
         self.phones = Phones(settings, self._directory, clock, self._report)
-        self.lines = Lines(settings, self._directory, self._report, self._digest_secret())
+        self._reach = reach(settings)
+        self.lines = Lines(settings, self._directory, self._report, self._digest_secret(), self._reach)
         self.switch = Switch(
             settings,
             self._directory,
@@ -104,6 +109,7 @@ class Voice:
             pop=self._pop,
             lookup=lookup,
             silent=self.lines.suspect,
+            rule=self._reach,
         )
         self._hears = {**self.phones.hears, **self.lines.hears, **self.switch.hears}
         """Kind of SIP event -> who takes it; the rest is for whoever reads traces."""
@@ -152,7 +158,9 @@ class Voice:
     async def _open_sip(self) -> None:
         user_agent = self.phones.user_agent(self._digest_secret())
         listen = [(listen.transport, listen.host, listen.port) for listen in self._settings.listen]
-        self._endpoint = SipEndpoint(user_agent, listen=listen, on_event=self._on_sip)
+        self._endpoint = SipEndpoint(
+            user_agent, listen=listen, on_event=self._on_sip, may_reach=self._reach.allows, on_denied=self._on_denied
+        )
         try:
             await self._endpoint.start()
         except OSError as error:
@@ -166,6 +174,14 @@ class Voice:
     def listening(self) -> tuple[tuple[str, str, int], ...]:
         """Transport, host and port of every SIP socket that is open."""
         return tuple(self._endpoint.addresses)
+
+    def _on_denied(self, flow: Flow, address: str) -> None:
+        """A request was not sent, since a setting or a message names an address that the operator does not allow."""
+        self.switch.counters["requests_denied"] += 1
+        self.lines.denied(flow.remote[0], address)
+
+    def may_reach(self, host: str) -> bool:
+        return self._reach.allows_name(host)
 
     def _digest_secret(self) -> bytes:
         """Nonces outlive a restart when their secret does: no phone has to be challenged twice because we were updated."""
@@ -430,7 +446,8 @@ class Voice:
         return {tenant: exchange.trouble for tenant, exchange in self._exchanges.items() if exchange.trouble is not None}
 
     def figures(self) -> Mapping[str, float]:
-        figures: dict[str, float] = {f"fernamt_switch_{name}_total": count for name, count in self.switch.counters.items()}
+        counters = dict.fromkeys(DENIALS, 0) | self.switch.counters
+        figures: dict[str, float] = {f"fernamt_switch_{name}_total": count for name, count in counters.items()}
         figures["fernamt_legs"] = self.switch.live_legs
         figures["fernamt_up_seconds"] = time.monotonic() - self._started
         cpu = os.times()

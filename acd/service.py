@@ -184,6 +184,9 @@ class VoiceService(Protocol):
     async def decisions(self, tenant: TenantId, call: CallId) -> list[dict[str, Any]]:
         """Decision records of a call, each with `offer`, `at` and the outcomes, from the journal."""
 
+    def may_reach(self, host: str) -> bool:
+        """Whether the operator lets calls of tenants go to this host, as far as can be told without asking DNS."""
+
     def troubles(self) -> Mapping[TenantId, str]:
         """Tenants that cannot go on, and why, one sentence each with the path; nothing is decided for them."""
 

@@ -36,6 +36,7 @@ from pydantic_settings import (
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from acd import networks
 from acd.logs import without_secrets
 
 PREFIX = "FERNAMT_"
@@ -233,6 +234,20 @@ class Fairness(_Group):
     strangers_burst: int = Field(default=400, ge=1)
 
 
+class Reach(_Group):
+    """Where the calls of tenants may go: peers and registrars of their trunks, and addresses in Contact, Record-Route and SDP."""
+
+    allow: Listed = networks.EVERYTHING
+    """Networks; loopback, link-local, multicast and reserved ones, metadata services and this machine's own addresses only where listed."""
+    deny: Listed = ()
+    """Networks in `allow` that are not: the narrowest network that holds an address decides, of two equal ones `allow`."""
+
+    @field_validator("allow", "deny")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(networks.network(one)) for one in value)
+
+
 class Timers(_Group):
     """Registrations (RFC 3261 §10) and sessions (RFC 4028)."""
 
@@ -320,6 +335,7 @@ class Settings(BaseSettings):
     database: Database = Database()
     overload: Overload = Overload()
     fairness: Fairness = Fairness()
+    reach: Reach = Reach()
     timers: Timers = Timers()
     login: Login = Login()
     tenants: Tenants = Tenants()
@@ -437,13 +453,11 @@ def _names(group: tuple[str, ...]) -> list[str]:
 
 
 def _suggestion(loc: tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(loc[-1], _names(loc[:-1]), n=1, cutoff=0.5)
-    if close:
-        return f"; did you mean `{close[0]}`?"
     homes = [group for group, model in _groups().items() if model is not None and loc[-1] in model.model_fields]
     if homes:
         return f"; `{loc[-1]}` belongs to [{homes[0]}]"
-    return ""
+    close = difflib.get_close_matches(loc[-1], _names(loc[:-1]), n=1, cutoff=0.5)
+    return f"; did you mean `{close[0]}`?" if close else ""
 
 
 def _unknown_variables(variables: Mapping[str, str]) -> Iterator[str]:

@@ -33,6 +33,11 @@ class ApiClient:
         self.token = token
 
     @property
+    def url(self) -> str:
+        """As it was given; another client of the same API is made of it."""
+        return self._parsed.geturl()
+
+    @property
     def host_port(self) -> tuple[str, int]:
         """Where it is."""
         assert self._parsed.hostname is not None

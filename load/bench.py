@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from load.command import print_second
 from load.plot import draw
 from load.private_instance import PrivateInstance
 from load.profiles import Scenario
-from load.provision import Plan, provision
+from load.provision import Plan, provisioned
+from load.records import AgentAccount
 from load.report import Report, Thresholds, summary
 from load.runner import Run, Runner
 
@@ -78,11 +80,24 @@ async def carry_out(bench: Bench, number: int, service: Service, reports: Path |
     Raises: ApiError, RunFailed
     """
     scenario = bench.scenario
-    api = ApiClient(service.url)
-    await asyncio.to_thread(api.log_in, "operator", service.operator_password)
     source = f"127.0.1.{number}"
-    plan = Plan(tenant=f"bench{number}", agents=scenario.agents, source=f"{source}/32", after_call_work_s=scenario.after_call_work_s)
-    accounts = await asyncio.to_thread(provision, api, plan)
+    plan = Plan(
+        tenant=f"bench{number}-{secrets.token_hex(3)}",  # a closed tenant keeps its name
+        agents=scenario.agents,
+        dial=f"+4930231257{80 + number % 19}",
+        source=f"{source}/32",
+        after_call_work_s=scenario.after_call_work_s,
+    )
+    with ApiClient(service.url) as api:
+        await asyncio.to_thread(api.log_in, "operator", service.operator_password)
+        async with provisioned(api, plan, lambda _line: None) as accounts:
+            return await _measure(bench, service, plan, accounts, api, reports)
+
+
+async def _measure(
+    bench: Bench, service: Service, plan: Plan, accounts: tuple[AgentAccount, ...], api: ApiClient, reports: Path | None
+) -> Report:
+    scenario = bench.scenario
     print(f"\n{bench.name}: {scenario.duration_s:.0f} s, {scenario.agents} agents{', RTP' if bench.with_rtp else ''}", flush=True)
     run = Run(
         scenario=scenario,
@@ -90,13 +105,13 @@ async def carry_out(bench: Bench, number: int, service: Service, reports: Path |
         dial=(plan.dial,),
         agents=accounts,
         seed=bench.seed,
-        local_address=source,
+        local_address=plan.source.partition("/")[0],
         with_rtp=bench.with_rtp,
         server_pid=service.pid,
         drain_s=bench.drain_s,
     )
     limits = bench.limits if service.pid is not None else msgspec.structs.replace(bench.limits, main_cpu_ms_per_call=None)
-    with api, _pinned(service.pid if bench.on_one_core else None):
+    with _pinned(service.pid if bench.on_one_core else None):
         report = await Runner(run, api, print_second).run(limits)
     for line in summary(report):
         print(line)

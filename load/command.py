@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import os
 import signal
+import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from load.api_client import ApiClient, ApiError
+from load.diagnosis import Circumstances, is_to_be_asked, why_nobody_answered
+from load.knock import knock, takes_call
 from load.plot import draw
 from load.profiles import Burst, CallerProfile, Concurrent, Poisson, ProfileError, Scenario, Spread
-from load.provision import Plan, provision
+from load.provision import NUMBER, PREFIX, SOURCE, CannotProvision, Plan, provisioned
 from load.records import AgentAccount, Snapshot
 from load.report import Report, Thresholds, summary
 from load.runner import Run, RunFailed, Runner
 from load.scenarios import SCENARIOS
+from load.server_process import NotTheService, server_pid
 
 EXIT_PASSED, EXIT_FAILED, EXIT_NOT_RUN, EXIT_INTERRUPTED = 0, 1, 2, 130
+FIND = 0
+"""`--server-pid` without a number: no process has this one."""
 DEMO_NUMBERS = "601,602,603"
 """Support, sales, billing."""
 
@@ -53,8 +61,13 @@ class LoadCommand:
         """Declare the arguments."""
         parser.add_argument("--server", type=address, default=("127.0.0.1", 5060), help="SIP address of the service (127.0.0.1:5060)")
         parser.add_argument("--api", default="http://127.0.0.1:8080", help="address of its HTTP API; empty: none (http://127.0.0.1:8080)")
-        parser.add_argument("--dial", help="numbers the callers dial, in turn: 601,602 (601; the demonstration: 601,602,603)")
-        parser.add_argument("--local-address", default="127.0.0.1", help="IPv4 address callers and agents have (127.0.0.1)")
+        parser.add_argument(
+            "--dial", help=f"numbers the callers dial, in turn: 601,602 (601; the demonstration: 601,602,603; with --provision {NUMBER})"
+        )
+        parser.add_argument(
+            "--local-address",
+            help=f"IPv4 address callers and agents have (the one that reaches the server; with --provision on its machine {SOURCE})",
+        )
         parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same callers (1)")
         parser.add_argument("--processes", type=int, default=1, help="load processes, 1 to 9 (1)")
 
@@ -79,7 +92,8 @@ class LoadCommand:
 
         who = parser.add_argument_group("agents and access")
         who.add_argument("--provision", action="store_true", help="create tenant, queue, number and agents through the API")
-        who.add_argument("--tenant", default=f"load{int(time.time()) % 1_000_000:06d}", help="tenant to create (load and a number)")
+        who.add_argument("--keep", action="store_true", help="with --provision: leave the tenant there for later runs (else it is closed)")
+        who.add_argument("--tenant", default=f"{PREFIX}{int(time.time()) % 1_000_000:06d}", help="tenant to create (load and a number)")
         who.add_argument(
             "--operator", default=os.environ.get("FERNAMT_OPERATOR__USERNAME", "operator"), help="platform operator (operator)"
         )
@@ -100,7 +114,12 @@ class LoadCommand:
         result.add_argument("--report", type=Path, help="write the report as JSON")
         result.add_argument("--plot", type=Path, help="write the picture, .png or .svg")
         result.add_argument(
-            "--server-pid", type=int, help="main process of the service, for its CPU time; its children are its media workers"
+            "--server-pid",
+            type=int,
+            nargs="?",
+            const=FIND,
+            metavar="PID",
+            help="measure CPU time of the process that listens on --server, and of its media workers; a number is looked at first",
         )
         result.add_argument("--service-level", type=float, default=20.0, metavar="S", help="seconds (20)")
         result.add_argument("--quiet", action="store_true", help="no line a second")
@@ -118,17 +137,25 @@ class LoadCommand:
         """Do it: 0 passed, 1 a threshold was passed, 2 could not be run."""
         logging.basicConfig(level=logging.WARNING, format="%(name)s %(message)s")
         try:
-            report = asyncio.run(carry_out(args))
-        except (RunFailed, ApiError, ProfileError, OSError, ValueError) as fault:
+            done = asyncio.run(carry_out(args))
+        except (RunFailed, CannotProvision, NotTheService, ApiError, ProfileError, OSError, ValueError) as fault:
             print(f"fernamt load: {fault}", file=sys.stderr)
             return EXIT_NOT_RUN
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, asyncio.CancelledError):
             print("fernamt load: interrupted, no report", file=sys.stderr)
             return EXIT_INTERRUPTED
-        return finish(report, args.report, args.plot)
+        return finish(done.report, args.report, args.plot, done.advice)
 
 
-def finish(report: Report, report_path: Path | None, plot_path: Path | None) -> int:
+class Done(msgspec.Struct, frozen=True):
+    """A run that was made."""
+
+    report: Report
+    advice: str | None
+    """Why nobody was answered, and what to do about it."""
+
+
+def finish(report: Report, report_path: Path | None, plot_path: Path | None, advice: str | None = None) -> int:
     """Print and write the result; the exit status."""
     print()
     for line in summary(report):
@@ -141,6 +168,8 @@ def finish(report: Report, report_path: Path | None, plot_path: Path | None) -> 
         print(f"plot: {plot_path}")
     for problem in report.problems:
         print(f"FAILED {problem}")
+    if advice is not None:
+        print(f"nobody was answered: {advice}")
     return EXIT_FAILED if report.problems else EXIT_PASSED
 
 
@@ -184,10 +213,10 @@ def thresholds_of(args: argparse.Namespace) -> Thresholds:
     )
 
 
-async def carry_out(args: argparse.Namespace) -> Report:
+async def carry_out(args: argparse.Namespace) -> Done:
     """Provision, run, measure.
 
-    Raises: RunFailed, ApiError: it could not be done.
+    Raises: RunFailed, CannotProvision, NotTheService, ApiError: it could not be done; CancelledError: a signal ended it.
     """
     if not args.api:
         return await _carry_out(args, None)
@@ -195,66 +224,169 @@ async def carry_out(args: argparse.Namespace) -> Report:
         return await _carry_out(args, api)
 
 
-async def _carry_out(args: argparse.Namespace, api: ApiClient | None) -> Report:
+async def _carry_out(args: argparse.Namespace, api: ApiClient | None) -> Done:
     scenario = scenario_of(args)
-    if api is not None and args.wait > 0:
-        await until_ready(api, args.wait)
-    accounts: tuple[AgentAccount, ...] = ()
-    dial = tuple((args.dial or ("601" if args.demo is None else DEMO_NUMBERS)).split(","))
-    if args.provision:
-        if len(dial) > 1:
-            raise RunFailed("--provision makes one number: give --dial one")
-        if api is None or not args.operator_password:
-            raise RunFailed("--provision needs --api and the operator's password")
-        api.log_in(args.operator, args.operator_password)
-        plan = Plan(
-            tenant=args.tenant,
-            agents=scenario.agents,
-            dial=dial[0],
-            after_call_work_s=args.after_call_work,
-            source=f"{args.local_address}/32",
-            admin=args.admin,
-            admin_password=args.admin_password,
-        )
-        accounts = await asyncio.to_thread(provision, api, plan, print)
-    elif args.demo is not None:
-        if api is None:
-            raise RunFailed("--demo needs --api")
-        accounts = await asyncio.to_thread(demo_accounts, api, args.demo, frozenset(args.leave.split(",")))
-    elif args.agents_file is not None:
-        accounts = msgspec.json.decode(args.agents_file.read_bytes(), type=tuple[AgentAccount, ...])
-        if api is not None and args.admin_password:
-            api.log_in(args.admin, args.admin_password, args.tenant)
+    dial = tuple((args.dial or (NUMBER if args.provision else "601" if args.demo is None else DEMO_NUMBERS)).split(","))
     run = Run(
-        scenario=msgspec.structs.replace(scenario, agents=len(accounts)),
+        scenario=scenario,
         server=args.server,
         dial=dial,
-        agents=accounts,
         seed=args.seed,
         processes=args.processes,
-        local_address=args.local_address,
+        local_address=args.local_address or local_address(args.server, is_provisioned=args.provision),
         with_rtp=args.rtp,
         rtp_sample=args.rtp_sample,
         with_voices=args.demo is not None and not args.rtp,
         codec=args.codec,
         drain_s=args.drain,
         service_level_s=args.service_level,
-        server_pid=args.server_pid,
+        server_pid=measured_pid(args.server_pid, args.server),
     )
+    with _signals(ends=args.provision) as signals:
+        if api is not None and args.wait > 0:
+            await until_ready(api, args.wait)
+        if args.provision:
+            return await _with_provision(args, api, run, signals)
+        return await _run(args, api, run, await _accounts(args, api), signals)
+
+
+async def _accounts(args: argparse.Namespace, api: ApiClient | None) -> tuple[AgentAccount, ...]:
+    """Agents that are there already; none: callers alone."""
+    if args.demo is not None:
+        if api is None:
+            raise RunFailed("--demo needs --api")
+        return await asyncio.to_thread(demo_accounts, api, args.demo, frozenset(args.leave.split(",")))
+    if args.agents_file is None:
+        return ()
+    if api is not None and args.admin_password:
+        api.log_in(args.admin, args.admin_password, args.tenant)
+    return msgspec.json.decode(args.agents_file.read_bytes(), type=tuple[AgentAccount, ...])
+
+
+async def _with_provision(args: argparse.Namespace, api: ApiClient | None, run: Run, signals: _Signals) -> Done:
+    if len(run.dial) > 1:
+        raise RunFailed("--provision makes one number: give --dial one")
+    if api is None or not args.operator_password:
+        raise RunFailed("--provision needs --api and the operator's password")
+    if args.keep and not args.admin_password:
+        raise RunFailed("--keep needs --admin-password: nobody would know one for the next run")
+    plan = Plan(
+        tenant=args.tenant,
+        agents=run.scenario.agents,
+        dial=run.dial[0],
+        after_call_work_s=args.after_call_work,
+        source=f"{run.local_address}/32",
+        admin=args.admin,
+        admin_password=args.admin_password,
+        keep=args.keep,
+    )
+    await asyncio.to_thread(api.log_in, args.operator, args.operator_password)
+    # Whoever knows an administrator's password may go on with a tenant that has the number already.
+    check = None if args.admin_password else lambda: _is_free(run)
+    async with provisioned(api, plan, print, check) as accounts:
+        return await _run(args, api, run, accounts, signals)
+
+
+async def _is_free(run: Run) -> None:
+    """Nobody may have the number already: its calls, or ours, would go to the other one.
+
+    Raises: CannotProvision
+    """
+    if await takes_call(run.server, run.local_address, run.dial[0]):
+        raise CannotProvision(
+            f"somebody takes calls to {run.dial[0]} from {run.local_address} already: give a number and an address that no tenant uses "
+            "with --dial and --local-address"
+        )
+
+
+async def _run(args: argparse.Namespace, api: ApiClient | None, run: Run, accounts: tuple[AgentAccount, ...], signals: _Signals) -> Done:
+    run = msgspec.structs.replace(run, scenario=msgspec.structs.replace(run.scenario, agents=len(accounts)), agents=accounts)
     runner = Runner(run, api, None if args.quiet else print_second)
-    # The first Ctrl-C ends the run with its report, the second ends it without.
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGINT, _end_softly, runner, loop)
+    with signals.ending_softly(runner):
+        report = await runner.run(thresholds_of(args))
+    seen = Circumstances(
+        server=run.server,
+        local_address=run.local_address,
+        dial=run.dial,
+        agents=len(accounts),
+        is_provisioned=args.provision,
+        knock=await knock(run.server, run.local_address) if is_to_be_asked(report) else None,
+    )
+    return Done(report, why_nobody_answered(report, seen))
+
+
+def local_address(server: tuple[str, int], *, is_provisioned: bool) -> str:
+    """Where callers come from unless it is said: an address of their own where the service is on this machine and the tenant is ours.
+
+    Raises: OSError: there is no way to the server.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        asking.connect(server)  # for UDP this sends nothing
+        found = str(asking.getsockname()[0])
+    return SOURCE if is_provisioned and found.startswith("127.") else found
+
+
+def measured_pid(given: int | None, server: tuple[str, int]) -> int | None:
+    """The process to measure; None: nobody asked, or none was found, which is said.
+
+    Raises: NotTheService: the one that was given is another.
+    """
+    if given != FIND:
+        return None if given is None else server_pid(given, server)
     try:
-        return await runner.run(thresholds_of(args))
+        return server_pid(None, server)
+    except NotTheService as fault:
+        print(f"CPU time is not measured: {fault}", file=sys.stderr)
+        return None
+
+
+class _Signals:
+    """Ctrl-C ends the run with its report, once more ends it without; what was set up is taken away in any case, and a third time not."""
+
+    def __init__(self, task: asyncio.Task[Any], loop: asyncio.AbstractEventLoop, *, ends: bool) -> None:
+        self._task = task
+        self._loop = loop
+        self._runner: Runner | None = None
+        self._numbers = (signal.SIGINT, signal.SIGTERM) if ends else (signal.SIGINT,)
+        for number in self._numbers:
+            loop.add_signal_handler(number, self._hear, number)
+
+    def _hear(self, number: int) -> None:
+        runner, self._runner = self._runner, None
+        if runner is not None and number == signal.SIGINT:
+            print("ending: hanging up, figures follow (Ctrl-C again: at once)", flush=True)
+            runner.end_now()
+        else:
+            self.close()
+            self._task.cancel()
+
+    @contextlib.contextmanager
+    def ending_softly(self, runner: Runner) -> Iterator[None]:
+        """While it runs, the first Ctrl-C is for the runner."""
+        self._runner = runner
+        try:
+            yield
+        finally:
+            self._runner = None
+
+    def close(self) -> None:
+        """Signals do what they did before."""
+        for number in self._numbers:
+            self._loop.remove_signal_handler(number)
+
+
+@contextlib.contextmanager
+def _signals(*, ends: bool) -> Iterator[_Signals]:
+    """Args:
+    ends: SIGTERM too: something must be taken away first.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    made = _Signals(task, asyncio.get_running_loop(), ends=ends)
+    try:
+        yield made
     finally:
-        loop.remove_signal_handler(signal.SIGINT)
-
-
-def _end_softly(runner: Runner, loop: asyncio.AbstractEventLoop) -> None:
-    loop.remove_signal_handler(signal.SIGINT)
-    print("ending: hanging up, figures follow (Ctrl-C again: at once)", flush=True)
-    runner.end_now()
+        made.close()
 
 
 class _Credentials(msgspec.Struct):

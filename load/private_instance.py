@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from acd.networks import EVERYTHING, LOOPBACK
 from load.api_client import ApiClient, ApiError
 
 START_TIMEOUT_S = 20.0
@@ -126,6 +127,7 @@ async def private_instance(settings: dict[str, str] | None = None, rtp_ports: in
             "FERNAMT_DATA": str(directory / "data"),
             "FERNAMT_OPERATOR__PASSWORD": password,
             "FERNAMT_LOG_LEVEL": "warning",
+            "FERNAMT_REACH__ALLOW": ",".join(EVERYTHING + LOOPBACK),  # phones and carriers of a check are on this machine
             **(settings or {}),
         }
         instance = PrivateInstance(environment, directory, sip_port, http_port, password)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from load.api_client import ApiError
 from load.bench import RTP_PORTS, SETTINGS, Bench, Service, carry_out
-from load.command import EXIT_FAILED, EXIT_NOT_RUN, EXIT_PASSED, address
+from load.command import EXIT_FAILED, EXIT_NOT_RUN, EXIT_PASSED, FIND, address, measured_pid
 from load.private_instance import InstanceFailed, private_instance
 from load.profiles import AgentProfile, CallerProfile, Poisson, Scenario, Spread
 from load.report import Report, Thresholds
@@ -77,13 +77,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--server", type=address, help="a running service instead of a private one")
     parser.add_argument("--api", default="http://127.0.0.1:8080")
     parser.add_argument("--operator-password", default="")
-    parser.add_argument("--server-pid", type=int)
+    parser.add_argument("--server-pid", type=int, nargs="?", const=FIND, help="main process of the service; without a number: found")
     args = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(name)s %(message)s")
     benches = [make(args.seconds) for name, make in (("gap", gap_bench), ("cpu", cpu_bench)) if args.only in {None, name}]
     service = None
     if args.server is not None:
-        service = Service(sip=args.server, url=args.api, operator_password=args.operator_password, pid=args.server_pid)
+        pid = measured_pid(args.server_pid, args.server)
+        service = Service(sip=args.server, url=args.api, operator_password=args.operator_password, pid=pid)
     try:
         done = asyncio.run(run_all(benches, service, args.reports))
     except (RunFailed, ApiError, InstanceFailed, OSError) as fault:

@@ -193,7 +193,7 @@ class Runner:
             with_voices=run.with_voices,
             codec=run.codec,
             drain_s=run.drain_s,
-            api="http://{}:{}".format(*self._api.host_port) if self._api is not None else None,
+            api=self._api.url if self._api is not None else None,
             away_reason=run.away_reason,
         )
         child.tell(order)

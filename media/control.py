@@ -16,7 +16,7 @@ from typing import Literal
 
 import msgspec
 
-VERSION = 1
+VERSION = 2
 """Of the words below."""
 
 Codec = Literal["PCMA", "PCMU"]
@@ -59,6 +59,8 @@ class DescribeLeg(_Message, frozen=True, kw_only=True):
     """We accept packets from the far end."""
     silence_timeout_s: float = 0.0
     """Report `LegSilent` after so long without a packet while `receives`; 0 never."""
+    until_heard: bool = False
+    """The address is no place to send to: nothing is sent, audio or reports, until packets of the far end tell where it is."""
 
 
 class Bridge(_Message, frozen=True, kw_only=True):

@@ -385,7 +385,9 @@ class Leg:
         """Symmetric RTP (RFC 4961): from now on send to where it comes from."""
         self.remote = address
         described = self.described
-        if described is not None and self.latch.described is not None and address[0] != self.latch.described[0]:
+        if described is not None and (
+            described.until_heard or (self.latch.described is not None and address[0] != self.latch.described[0])
+        ):
             # The SDP's address was not the truth, so its RTCP port is not either: mux if it was mux, else the port above.
             muxed = described.remote_rtcp_port == described.remote_port
             self._rtcp_remote = address if muxed else (address[0], address[1] + 1, *address[2:])
@@ -511,12 +513,14 @@ class Leg:
         """Where the far end is and what it understands."""
         first = self.described is None
         described: Address = (order.remote_address, order.remote_port)
-        if self.rtp_socket.family == socket.AF_INET6:
+        if self.rtp_socket.family == socket.AF_INET6 and not order.until_heard:
             # As the kernel writes it in recvfrom: "::1", never "0:0:0:0:0:0:0:1".
             described = (str(ipaddress.ip_address(order.remote_address)), order.remote_port, 0, 0)
         self.latch.describe(described)
         self.described = order
-        if self.latch.address is None:
+        if self.latch.address is None and order.until_heard:
+            self.remote = self._rtcp_remote = None
+        elif self.latch.address is None:
             self.remote = described
             self._rtcp_remote = (order.remote_address, order.remote_rtcp_port, *described[2:])
         if order.codec != self.codec:
@@ -526,7 +530,7 @@ class Leg:
         if order.receive_telephone_event is not None:
             self.telephone_event_in = order.receive_telephone_event
         # RFC 3264 §8.4: an older far end holds with the address 0.0.0.0; the kernel would send that to ourselves.
-        is_nowhere = order.remote_port == 0 or ipaddress.ip_address(described[0].partition("%")[0]).is_unspecified
+        is_nowhere = order.remote_port == 0 or (not order.until_heard and _is_unspecified(described))
         sends = order.sends and not is_nowhere
         if sends and not self.sends:
             self._outgoing.break_off()  # what was not sent meanwhile is no loss to the far end
@@ -672,6 +676,10 @@ class Leg:
     def packets_dropped(self) -> int:
         """Lost inside this process: in the socket's buffer, or when sending."""
         return kernel_drops(self.rtp_socket) + self.drops
+
+
+def _is_unspecified(address: Address) -> bool:
+    return ipaddress.ip_address(address[0].partition("%")[0]).is_unspecified
 
 
 def _closed_socket(*_: object) -> NoReturn:

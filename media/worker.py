@@ -469,7 +469,7 @@ class Worker:
         leg = self._leg(request.leg)
         if leg is None:
             return
-        if ip_version(request.remote_address) != ip_version(leg.address):
+        if not request.until_heard and ip_version(request.remote_address) != ip_version(leg.address):
             log.error("! leg=%s at %s cannot speak with %r", request.leg, leg.address, request.remote_address)
             return
         leg.describe(request, now)

@@ -179,18 +179,21 @@ class Dialog:
 def flow_to(uri: Uri, base: Flow) -> Flow:
     """The flow for a URI (RFC 3263 §4 without SRV: transport parameter or UDP, port or 5060), from the same listening socket.
 
-    A private address announced by a peer that we see under a public one is unreachable: then the flow we know is kept.
+    A private address announced by a peer that we see under a public one is unreachable, and an address that every machine gives to itself
+    (loopback, link-local) is the peer's, not ours: then the flow we know is kept. Another host than that flow's is only said.
     """
     host, port = uri.host, uri.port or 5060
     transport: TransportName = "udp"
     if uri.params:
-        host = uri.param("maddr") or host
+        host = (uri.param("maddr") or host).strip("[]")  # RFC 3261 §25.1: maddr=host, so that IPv6 stands in brackets
         transport = "tcp" if uri.transport == "tcp" else "udp"
     if transport == base.transport and (host, port) == base.remote:
         return base
-    if host != base.remote[0] and _is_private(host) and not _is_private(base.remote[0]):
+    seen = base.remote[0]
+    is_other = host != seen
+    if is_other and any(is_such(host) and not is_such(seen) for is_such in (_is_of_the_machine, _is_private)):
         return base
-    return Flow(transport, base.local, (host, port))
+    return Flow(transport, base.local, (host, port), said=base.said or is_other)
 
 
 def _is_private(host: str) -> bool:
@@ -198,6 +201,15 @@ def _is_private(host: str) -> bool:
         return ipaddress.ip_address(host).is_private
     except ValueError:
         return False
+
+
+def _is_of_the_machine(host: str) -> bool:
+    """RFC 1122 §3.2.1.3, RFC 3927, RFC 4291 §2.5: an address that says nothing beyond its own machine or wire, or is nobody's."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host.lower() == "localhost"
+    return address.is_loopback or address.is_link_local or address.is_unspecified or address.is_multicast
 
 
 def is_behind_nat(request: Request, flow: Flow) -> bool:

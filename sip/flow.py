@@ -12,7 +12,7 @@ IdSource = Callable[[], str]
 """Gives an unpredictable token (letters and digits, at least 64 bits) at each call: for branch, tag, Call-ID, nonce (RFC 3261 §19.3)."""
 
 
-class Flow(msgspec.Struct, frozen=True):
+class Flow(msgspec.Struct, frozen=True, omit_defaults=True):
     """The way to one peer.
 
     `local` names the listening socket, also for TCP connections opened from here (their ephemeral port is nobody's business).
@@ -22,11 +22,18 @@ class Flow(msgspec.Struct, frozen=True):
     transport: TransportName
     local: HostPort
     remote: HostPort
+    said: bool = False
+    """Nobody was heard there: a setting or a header names it (peer, Contact, Record-Route). The shell asks its rule before it sends a
+    request there; where a message came from, it may always be answered."""
 
     @property
     def is_reliable(self) -> bool:
         """Whether the transport retransmits by itself, so that the transactions must not."""
         return self.transport != "udp"
+
+    def leads_as(self, other: "Flow") -> bool:
+        """Whether both are the same way, said or heard: a connection that we opened is lost like any other."""
+        return (self.remote, self.local, self.transport) == (other.remote, other.local, other.transport)
 
     def __str__(self) -> str:
         """`udp 10.0.0.1:5060>10.0.0.2:5060`, for logs."""

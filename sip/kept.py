@@ -240,7 +240,7 @@ def _calling(agent: "UserAgent", session: str, kept: KeptInvite) -> RestoredSess
     fields = [("Via", kept.via), *routes, ("From", kept.local), ("To", kept.remote)]
     invite = _invite(Uri.parse(kept.uri), kept, fields)
     local_tag = invite.from_.tag or ""
-    flow = _reached_anew(_flow(kept.flow), invite.routes[0].uri if routes else invite.uri)
+    flow = _reached_anew(_flow(kept.flow, said=True), invite.routes[0].uri if routes else invite.uri)
     made = RestoredSession(agent, session, invite, flow, is_caller=True)
     made.local_tag = local_tag
     made.state = State.PROCEEDING
@@ -258,13 +258,12 @@ def _offered(agent: "UserAgent", session: str, kept: KeptOffer, now: float, *, a
     if kept.contact:
         fields.append(("Contact", f"<{kept.contact}>"))
     invite = _invite(Uri.parse(kept.uri), kept, fields)
-    source = _flow(kept.flow)
+    source = _flow(kept.flow, said=False)
     reply = agent.reply_flow(invite, source)
     if source.is_reliable:
         # §18.2.2: the connection is gone: one is opened "to the IP address in the 'received' parameter [...], using the port in the
-        # 'sent-by' value, or the default port".
-        via = invite.top_via
-        reply = Flow(source.transport, source.local, (via.received or via.host, via.port or 5060))
+        # 'sent-by' value, or the default port". That address is the one it came from, whatever the header says of it.
+        reply = Flow(source.transport, source.local, (source.remote[0], invite.top_via.port or 5060))
     routes = invite.record_routes
     peer = invite.contacts[0].uri if kept.contact else invite.from_.uri
     made = RestoredSession(agent, session, invite, _reached_anew(source, routes[0].uri if routes else peer), is_caller=False)
@@ -290,7 +289,7 @@ def _in_dialog(agent: "UserAgent", session: str, kept: KeptDialog) -> RestoredSe
         remote_sequence_number=kept.remote_cseq,
         remote_target=target,
         route_set=parse_routes(list(kept.routes), "kept route"),
-        flow=_reached_anew(_flow(kept.flow), target),
+        flow=_reached_anew(_flow(kept.flow, said=kept.is_caller), target),
         is_nat=kept.is_nat,
         state=DialogState.CONFIRMED,
     )
@@ -312,9 +311,12 @@ def _invite(uri: Uri, kept: Kept, fields: list[tuple[str, str]]) -> Request:
     return invite
 
 
-def _flow(kept: KeptFlow) -> Flow:
+def _flow(kept: KeptFlow, *, said: bool) -> Flow:
+    """Args:
+    said: we had called that address. Whether anybody was ever heard there is not kept, so that it is asked again whether we may.
+    """
     transport, local_host, local_port, remote_host, remote_port = kept
-    return Flow(transport, (local_host, local_port), (remote_host, remote_port))
+    return Flow(transport, (local_host, local_port), (remote_host, remote_port), said)
 
 
 def _reached_anew(flow: Flow, uri: Uri) -> Flow:

@@ -29,6 +29,10 @@ class SwitchLeg:
     phase: Phase
     peer: str
     """Host of the far end's SIP side, for finding the local address that reaches it."""
+    heard_at: frozenset[str] = frozenset()
+    """Hosts that messages of the far end really came from; its audio may always go there."""
+    denied_audio: str | None = None
+    """The address in its description that audio was not sent to at once."""
     agent: AgentId | None = None
     trunk: TrunkId | None = None
     session: str | None = None

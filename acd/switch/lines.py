@@ -22,8 +22,9 @@ from acd.core import inputs
 from acd.core.ids import TenantId, TrunkId
 from acd.core.inputs import Input
 from acd.directory import Directory
+from acd.networks import Reach
 from acd.service import TrunkLine
-from acd.switch.addresses import host_port
+from acd.switch.addresses import host_port, reach
 from acd.switch.sip_port import SipPort
 from acd.wire_text import LONGEST_LINE, fit
 from sip import events as sip_events
@@ -35,6 +36,10 @@ log = logging.getLogger(__name__)
 
 FAILURES_TO_DOWN = 2
 """One lost probe is a lost packet, two are a line that is down."""
+NOT_ALLOWED = "not allowed by the operator"
+"""What the tenant is told, whether anybody listens there or not: it was not asked."""
+MAX_DENIED = 1000
+"""Pairs of trunk and address that have been logged; beyond it they are logged anew."""
 GOODBYE_S = 1.0
 """How long taking our registrations back may hold up an orderly stop; carriers forget us by themselves otherwise."""
 
@@ -56,11 +61,21 @@ class _Line:
     up: bool | None = None
     """None until something was heard; what the journal knows holds until then."""
     failures: int = 0
+    is_denied: bool = False
+    """What was asked last went to an address that the operator does not allow."""
+    is_registering: bool = False
+    """The SIP engine has it, and will tell of its end."""
     timer: asyncio.TimerHandle | None = None
 
     @property
     def key(self) -> str:
         return f"{self.tenant}/{self.line.id}"
+
+    @property
+    def hosts(self) -> set[str]:
+        """Where its requests go, as configured."""
+        registrar = self.line.registration.registrar if self.line.registration is not None else ""
+        return {host_port(text)[0] for text in (self.line.peer, registrar) if text}
 
     @property
     def is_probed(self) -> bool:
@@ -72,11 +87,21 @@ class Lines:
 
     Args:
         report: hands a fact to the tenant's exchange; never raises.
+        rule: which addresses may be reached; None: as the settings say.
         secret: of this installation; our Contacts at carriers are made from it, the same after a restart.
     """
 
-    def __init__(self, settings: VoiceSettings, directory: Directory, report: Callable[[TenantId, Input], None], secret: bytes) -> None:
+    def __init__(
+        self,
+        settings: VoiceSettings,
+        directory: Directory,
+        report: Callable[[TenantId, Input], None],
+        secret: bytes,
+        rule: Reach | None = None,
+    ) -> None:
         self._settings = settings
+        self._reach = rule or reach(settings)
+        self._denied: set[tuple[str, str]] = set()
         self._directory = directory
         self._report = report
         self._secret = secret
@@ -117,7 +142,12 @@ class Lines:
     def _begin(self, line: _Line) -> None:
         self._lines[line.key] = self._by_name[line.name] = line
         try:
-            if line.line.registration is not None:
+            if not all(self._reach.allows_name(host) for host in line.hosts):
+                # Set up before the operator ruled it out: nothing is sent there, so nothing need be asked.
+                for host in line.hosts:
+                    self._log_denied(line.key, host, host)
+                self._say(line, up=False, detail=NOT_ALLOWED)
+            elif line.line.registration is not None:
                 self._register(line)
             elif line.is_probed and self._settings.probe_trunks:
                 self._probe(line)
@@ -136,6 +166,7 @@ class Lines:
         contact_user = self._contact_user(line)
         self._directory.learn_contact(contact_user, line.tenant, line.line.id)
         self._spawn(self._learn_addresses(line))
+        line.is_registering = True
         self._sip.register(
             line.name,
             RegistrationPlan(
@@ -181,6 +212,7 @@ class Lines:
             line.timer.cancel()
         if line.line.registration is not None:
             self._directory.forget_line(line.tenant, line.line.id)
+        if line.is_registering:
             self._leaving.add(line.name)
             self._all_gone.clear()
             self._sip.unregister(line.name)
@@ -193,8 +225,28 @@ class Lines:
             line.timer = None
             self._probe(line)
 
+    def denied(self, host: str, address: str) -> None:
+        """A request to this host was not sent, since the address it has at the moment is not allowed."""
+        lines = [line for line in self._lines.values() if host in line.hosts]
+        for line in lines:
+            line.is_denied = True
+            self._log_denied(line.key, host, address)
+        if not lines:
+            self._log_denied("", host, address)
+
+    def _log_denied(self, trunk: str, host: str, address: str) -> None:
+        """Once for each trunk and address, not for each packet."""
+        if (trunk, address) in self._denied:
+            return
+        if len(self._denied) >= MAX_DENIED:
+            self._denied.clear()
+        self._denied.add((trunk, address))
+        whose = f"trunk {trunk}" if trunk else "a header of a message"
+        log.warning("! %s leads to %s (%s), where the operator allows no calls", whose, host, address)
+
     def _probe(self, line: _Line) -> None:
         line.timer = None
+        line.is_denied = False
         host, port = host_port(line.line.peer)
         flow = self._sip.flow_to(line.line.transport, (host, port or 5060))
         self._sip.options(line.name, Uri("sip", None, host, port), flow, patience_s=line.line.answer_within_s)
@@ -213,7 +265,9 @@ class Lines:
     def _not_registered(self, event: sip_events.RegistrationDown) -> None:
         line = self._by_name.get(event.registration)
         if line is not None:
-            self._say(line, up=False, detail=fit(f"registration: {event.status} {event.reason}", LONGEST_LINE))
+            told = NOT_ALLOWED if line.is_denied else fit(f"registration: {event.status} {event.reason}", LONGEST_LINE)
+            line.is_denied = False
+            self._say(line, up=False, detail=told)
         self._leaving.discard(event.registration)
         if not self._leaving:
             self._all_gone.set()
@@ -224,6 +278,9 @@ class Lines:
         line.failures = 0 if alive else line.failures + 1
         if alive:
             self._say(line, up=True, detail=None)
+        elif line.is_denied:
+            line.failures = FAILURES_TO_DOWN  # no second opinion: nothing was lost on the way
+            self._say(line, up=False, detail=NOT_ALLOWED)
         elif line.failures >= FAILURES_TO_DOWN:
             self._say(line, up=False, detail="no answer to OPTIONS" if status is None else f"OPTIONS answered {status}")
         # The second opinion is asked for at once.

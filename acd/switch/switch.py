@@ -27,10 +27,11 @@ from acd.core.ids import AgentId, CallId, LegId, PlayId, RecordingId, TenantId, 
 from acd.core.inputs import Input
 from acd.directory import Directory, Nobodys, device_aor
 from acd.errors import PriceRefused
+from acd.networks import Reach
 from acd.numbers import calling_number, is_emergency, may_be_shown, normalise
 from acd.service import Lookup, ScreenContext, ScreenPop, TrunkLine
 from acd.switch import causes, media_plan
-from acd.switch.addresses import LocalAddresses, host_port
+from acd.switch.addresses import LocalAddresses, host_port, reach
 from acd.switch.callers import arrival
 from acd.switch.legs import Phase, Recording, SwitchLeg
 from acd.switch.lines import credentials
@@ -91,6 +92,7 @@ class Switch:
         price: quote for a number over a trunk, raises PriceRefused.
         pop: publishes a screen pop to one agent's desks; done when they have been told.
         silent: told of a trunk whose peer answered nothing at all.
+        rule: which addresses may be reached; None: as the settings say.
     """
 
     def __init__(
@@ -105,8 +107,10 @@ class Switch:
         pop: Callable[[TenantId, ScreenPop], list[asyncio.Future[None]]],
         lookup: Lookup | None,
         silent: Callable[[TenantId, TrunkId], None],
+        rule: Reach | None = None,
     ) -> None:
         self._settings = settings
+        self._reach = rule or reach(settings)
         self._directory = directory
         self._clock = clock
         self._media = media
@@ -333,6 +337,7 @@ class Switch:
             self._fail(leg, "unregistered", detail=f"{effect.device} has no contact registered")
             return
         leg.peer = bindings[0].flow.remote[0]
+        leg.heard_at = frozenset(binding.flow.remote[0] for binding in bindings)
         headers = AUTO_ANSWER if effect.auto_answer else ()
 
         def invite() -> None:
@@ -507,7 +512,22 @@ class Switch:
             return
         assert leg.plan is not None
         silence = 0.0 if leg.holding or leg.is_moving else self._settings.media_silence_s
-        self._media.send(leg.call, leg.plan.describe(leg.leg, silence))
+        self._media.send(leg.call, leg.plan.describe(leg.leg, silence, until_heard=not self._may_send_audio(leg, leg.plan)))
+
+    def _may_send_audio(self, leg: SwitchLeg, plan: media_plan.MediaPlan) -> bool:
+        """Whether audio may go to the address in the far end's description at once; else it goes where its packets come from.
+
+        Phones and PBXs that write 127.0.0.1 there exist and can be talked to like that, since all of them send. To refuse them (488) would
+        cost them their calls and protect nobody more.
+        """
+        address = plan.audio.remote_address
+        if plan.is_hold or address in leg.heard_at or self._reach.allows(address):
+            return True
+        if leg.denied_audio != address:
+            leg.denied_audio = address
+            self.counters["audio_addresses_denied"] += 1
+            log.warning("! %s: no audio to %s, where the operator allows none, before any comes from there", leg.leg, address)
+        return False
 
     def on_media(self, report: PlaneReport) -> None:
         """One report of a media worker."""
@@ -729,6 +749,7 @@ class Switch:
             self.sip.reject(event.session, 488, headers=[_warning(error.warning, str(error))])
             return
         leg = SwitchLeg(LegId(f"{call}.0"), call, tenant, Phase.ARRIVED, peer=host, session=event.session, offer=offer)
+        leg.heard_at = frozenset({host})
         leg.agent, leg.trunk = agent, trunk.id if trunk is not None else None
         self._new_leg(leg)
         self._by_session[event.session] = leg

@@ -25,6 +25,7 @@ from acd.config import Listen, VoiceSettings
 from acd.data_lock import DataLock
 from acd.errors import CannotStart
 from acd.logs import Logging, set_up
+from acd.networks import LOOPBACK
 from api.app import create_app
 from api.commands.addresses import only_here, pages, phone_servers
 from api.config import Settings, SettingsError, for_demo, split_address
@@ -118,6 +119,9 @@ def voice_settings(settings: Settings, *, accept_clock: bool = False) -> VoiceSe
         registration_min_s=settings.timers.registration_min_s,
         registration_max_s=settings.timers.registration_max_s,
         log=log_settings(settings),
+        # The demonstration's callers and agents are on this machine.
+        reach_allow=settings.reach.allow + (LOOPBACK if settings.demo else ()),
+        reach_deny=settings.reach.deny,
     )
 
 

@@ -42,6 +42,15 @@ class Contradiction(Unprocessable):
         super().__init__("; ".join(problems), [Place(detail=problem) for problem in problems])
 
 
+class NotReachable(Unprocessable):
+    """An address that the operator rules out, whatever is or is not there."""
+
+    def __init__(self, place: str, host: str) -> None:
+        super().__init__(
+            f"The operator allows no calls to {host}.", [Place(detail=f"The operator allows no calls to {host}.", pointer=place)]
+        )
+
+
 class VersionPassed(Outdated):
     """Somebody else changed it first."""
 

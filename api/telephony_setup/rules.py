@@ -59,13 +59,34 @@ def _schedule(document: Mapping[str, Any]) -> Schedule:
     )
 
 
+def hosts_of(trunk: Mapping[str, Any]) -> dict[str, str]:
+    """Place -> host, of every address in a trunk's document that requests are sent to."""
+    registration = trunk.get("registration") or {}
+    named = {"#/peer": trunk.get("peer"), "#/registration/registrar": registration.get("registrar")}
+    return {place: _host_only(text) for place, text in named.items() if text}
+
+
+def _host_only(text: str) -> str:
+    return text[1:].partition("]")[0] if text.startswith("[") else text.partition(":")[0]
+
+
 def _only(document: Mapping[str, Any], value: type[msgspec.Struct]) -> dict[str, Any]:
     return {name: document[name] for name in value.__struct_fields__ if name in document}
 
 
+LONGEST_NAME = 63
+"""Of a device, as of every name that people choose."""
+
+
+def default_name(tenant: TenantId, agent: str) -> str:
+    """A device's user name where none was chosen: one that no other tenant's device has by accident, if it is not too long for that."""
+    name = f"{tenant}-{agent}"
+    return name if len(name) <= LONGEST_NAME else agent
+
+
 def address_of_record(tenant: TenantId, agent: str, username: str | None, realm: str) -> str:
     """The AOR of an agent's device; None: of one that has no credentials yet."""
-    return f"{username or f'{tenant}-{agent}'}@{realm}"
+    return f"{username or default_name(tenant, agent)}@{realm}"
 
 
 def name_of(kind: str, document: Mapping[str, Any]) -> str:

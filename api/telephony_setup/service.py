@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,7 +21,7 @@ from api.kit.ids import drawn_password
 from api.kit.paging import Cut
 from api.telephony_setup import repository, rules
 from api.telephony_setup.draft import Draft
-from api.telephony_setup.errors import Contradiction, DeviceNameTaken, Exists, StillInUse, Unknown, VersionPassed
+from api.telephony_setup.errors import Contradiction, DeviceNameTaken, Exists, NotReachable, StillInUse, Unknown, VersionPassed
 from api.telephony_setup.models import DeviceName, DeviceRow, Row
 from api.telephony_setup.sealed import open_device, open_document, seal_device, seal_document
 
@@ -149,8 +149,9 @@ def _change(author: Author, kind: str, name: str, change: Callable[[Draft], Draf
 async def create(author: Author, kind: str, key: str, document: dict[str, Any]) -> Row:
     """Add a document. `take_effect` comes after.
 
-    Raises: Exists
+    Raises: Exists, NotReachable
     """
+    _check_reach(author, kind, document, {})
     await hold(author)
     if await repository.get(author.session, kind, key) is not None:
         raise Exists(kind, key)
@@ -166,7 +167,7 @@ async def create(author: Author, kind: str, key: str, document: dict[str, Any]) 
 async def replace(author: Author, kind: str, key: str, document: dict[str, Any], if_version: int | None) -> Row:
     """Put another document in the place of one. `take_effect` comes after.
 
-    Raises: Unknown, VersionPassed
+    Raises: Unknown, VersionPassed, NotReachable
     """
     await hold(author)
     row = await one(author.session, kind, key, anew=True)
@@ -176,6 +177,7 @@ async def replace(author: Author, kind: str, key: str, document: dict[str, Any],
     if before == document:
         return row
     await _claim(author, kind, before, document)
+    _check_reach(author, kind, document, before)
     row.version += 1
     row.document = seal_document(author.session, kind, key, document)
     row.changed_at = author.now
@@ -183,6 +185,18 @@ async def replace(author: Author, kind: str, key: str, document: dict[str, Any],
     _change(author, kind, key, lambda known: known.put(kind, key, document))
     _audit(author, "changed", kind, key, row.version, before, document)
     return row
+
+
+def _check_reach(author: Author, kind: str, document: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+    """A trunk's addresses, where they are written as addresses; names are judged at each use, by what they stand for then.
+
+    What stood there before stays: whoever renames a trunk is not told of a rule that came later.
+    """
+    if kind != "trunk":
+        return
+    for place, host in rules.hosts_of(document).items():
+        if host != rules.hosts_of(before).get(place) and not author.house.voice.may_reach(host):
+            raise NotReachable(place, host)
 
 
 async def delete(author: Author, kind: str, key: str, if_version: int | None) -> None:
@@ -297,7 +311,7 @@ async def set_device(author: Author, agent: str, username: str | None, password:
     await one(author.session, "agent", agent)
     row = await repository.device(author.session, agent)
     old = row.username if row is not None else None
-    username = username or old or f"{author.tenant}-{agent}"
+    username = username or old or rules.default_name(author.tenant, agent)
     password = password or drawn_password()
     realm, domain = author.house.settings.sip.realm, assignments.held(author.house, author.tenant).domain
     namesake = await repository.device_of_name(author.session, username)

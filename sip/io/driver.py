@@ -41,10 +41,15 @@ class SipEndpoint:
         *,
         large_requests_over_tcp: bool = False,
         tcp_idle_s: float = 600.0,
+        may_reach: Callable[[str], bool] | None = None,
+        on_denied: Callable[[Flow, str], None] | None = None,
     ) -> None:
         """Args:
         on_event: called for each event, synchronously, in order; it may call the user agent.
         clock: monotonic seconds; the loop's by default, and it must run as the loop's does, since one of its timers is armed by it.
+        may_reach: whether requests may go to an IP address that is only said (`Flow.said`), asked at each of them about the address that
+            the name has at that moment; None: to every one. What it denies fails as what cannot be sent does, at once.
+        on_denied: told of a request that was not sent for that reason, before the user agent hears that its flow failed.
         """
         self.user_agent = user_agent
         self._listen = list(listen)
@@ -52,6 +57,8 @@ class SipEndpoint:
         self._clock = clock
         self._large_requests_over_tcp = large_requests_over_tcp
         self._tcp_idle_s = tcp_idle_s
+        self._may_reach = may_reach
+        self._on_denied = on_denied
         self._udp: dict[HostPort, UdpSocket] = {}
         self._tcp: dict[HostPort, TcpConnections] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -120,7 +127,7 @@ class SipEndpoint:
         wanted_v6 = ":" in host
         for address in table:
             if (":" in address[0]) == wanted_v6:
-                return Flow(transport, (self._local_host(address[0], host), address[1]), (host, port))
+                return Flow(transport, (self._local_host(address[0], host), address[1]), (host, port), said=True)
         raise LookupError(f"no {transport} socket for {host}")
 
     # --- inputs
@@ -227,23 +234,38 @@ class SipEndpoint:
         ):
             transport = "tcp"
             octets = octets.replace(b"Via: SIP/2.0/UDP", b"Via: SIP/2.0/TCP", 1)
-        host, port = flow.remote
+        host = flow.remote[0]
         sender = self._sender(transport, flow.local, host)
         if sender is None:
             LOG.warning("! no %s socket to send to %s", transport, host)
             self._loop.call_soon(self._flow_failed, flow)
             return
         if is_numeric(host):
-            self._send_to(sender, flow, octets, flow.remote)
+            self._send_allowed(sender, flow, octets, (host,))
             return
         family = socket.AF_INET6 if ":" in sender.address[0] else socket.AF_INET
-        address = self._resolver.lookup(host, family)
-        if address is None:
+        addresses = self._resolver.lookup(host, family)
+        if addresses is None:
             task = self._loop.create_task(self._resolve_and_send(sender, flow, octets, family))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
             return
-        self._send_to(sender, flow, octets, (address, port))
+        self._send_allowed(sender, flow, octets, addresses)
+
+    def _send_allowed(self, sender: UdpSocket | TcpConnections, flow: Flow, octets: bytes, addresses: Sequence[str]) -> None:
+        """Send to the first address that may be reached; a response goes back to where its request really came from, whatever that is."""
+        port = flow.remote[1]
+        may_reach = self._may_reach
+        if may_reach is None or not flow.said or octets.startswith(b"SIP/"):
+            self._send_to(sender, flow, octets, (addresses[0], port))
+            return
+        for address in addresses:
+            if may_reach(address):
+                self._send_to(sender, flow, octets, (address, port))
+                return
+        if self._on_denied is not None:
+            self._on_denied(flow, addresses[0])
+        self._loop.call_soon(self._flow_failed, flow)
 
     def _send_to(self, sender: UdpSocket | TcpConnections, flow: Flow, octets: bytes, remote: HostPort) -> None:
         try:
@@ -253,14 +275,13 @@ class SipEndpoint:
             self._loop.call_soon(self._flow_failed, flow)
 
     async def _resolve_and_send(self, sender: UdpSocket | TcpConnections, flow: Flow, octets: bytes, family: int) -> None:
-        host, port = flow.remote
         try:
-            address = await self._resolver.resolve(host, family)
+            addresses = await self._resolver.resolve(flow.remote[0], family)
         except OSError as error:
             trace.trouble(flow, f"cannot resolve: {error!r}")
             self._flow_failed(flow)
             return
-        self._send_to(sender, flow, octets, (address, port))
+        self._send_allowed(sender, flow, octets, addresses)
 
     def _sender(self, transport: TransportName, local: HostPort, remote_host: str) -> UdpSocket | TcpConnections | None:
         senders: Mapping[HostPort, UdpSocket | TcpConnections] = self._udp if transport == "udp" else self._tcp

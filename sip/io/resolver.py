@@ -27,16 +27,16 @@ class Resolver:
     def __init__(self, loop: asyncio.AbstractEventLoop, clock: Callable[[], float]) -> None:
         self._loop = loop
         self._clock = clock
-        self._known: dict[tuple[str, int], tuple[float, str]] = {}
+        self._known: dict[tuple[str, int], tuple[float, tuple[str, ...]]] = {}
 
-    def lookup(self, host: str, family: int) -> str | None:
-        """The address if the host is numeric or was resolved lately; None: `resolve` it first."""
+    def lookup(self, host: str, family: int) -> tuple[str, ...] | None:
+        """The addresses, best first, if the host is numeric or was resolved lately; None: `resolve` it first."""
         if is_numeric(host):
-            return host
+            return (host,)
         known = self._known.get((host, family))
         return known[1] if known is not None and known[0] > self._clock() else None
 
-    async def resolve(self, host: str, family: int) -> str:
+    async def resolve(self, host: str, family: int) -> tuple[str, ...]:
         """Ask.
 
         Raises: OSError: there is no such name, or no address of that family.
@@ -44,8 +44,8 @@ class Resolver:
         found = await self._loop.getaddrinfo(host, None, family=family, type=socket.SOCK_DGRAM)
         if not found:
             raise OSError(f"no address for {host}")
-        address = str(found[0][4][0])
+        addresses = tuple(dict.fromkeys(str(one[4][0]) for one in found))
         if len(self._known) > MAX_NAMES:
             self._known.clear()
-        self._known[host, family] = (self._clock() + REMEMBER_S, address)
-        return address
+        self._known[host, family] = (self._clock() + REMEMBER_S, addresses)
+        return addresses

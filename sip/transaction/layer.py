@@ -101,7 +101,9 @@ class TransactionLayer:
 
     def transport_failed(self, flow: Flow, now: float) -> None:
         """Tell every transaction on that flow. What waits in ACCEPTED or COMPLETED on a dead connection ends by its timers anyway."""
-        for transaction in [one for one in (*self._clients.values(), *self._servers.values()) if one.flow == flow]:
+        for transaction in [
+            one for one in (*self._clients.values(), *self._servers.values()) if one.flow.remote == flow.remote and one.flow.leads_as(flow)
+        ]:
             transaction.transport_failed(now)
 
     def forget(self, transaction: Transaction) -> None:

@@ -11,6 +11,7 @@ from acd.core.ids import AgentId
 from acd.core.replay import encode, redrive
 from acd.directory import Directory
 from acd.journal import read
+from acd.networks import EVERYTHING, LOOPBACK
 from acd.runtime import Voice
 from acd.service import TrunkLine, TrunkRegistration
 from acd.switch.switch import Switch
@@ -45,7 +46,16 @@ async def another_run(service, tenant, directory):
     host, port = service.address
     listen = tuple(Listen(transport=transport, host=host, port=port) for transport in ("udp", "tcp"))
     data = directory / "after"
-    voice = await Voice.start(VoiceSettings(listen=listen, data=data, media_workers=1, media_ports=rtp_range(), registration_min_s=1))
+    voice = await Voice.start(
+        VoiceSettings(
+            listen=listen,
+            data=data,
+            media_workers=1,
+            media_ports=rtp_range(),
+            registration_min_s=1,
+            reach_allow=EVERYTHING + LOOPBACK,
+        )
+    )
     try:
         await voice.open_tenant(tenant, service.database, data / "journal")
         yield voice

@@ -18,6 +18,7 @@ from acd.core.ids import AgentId, MenuId, QueueId, SiteId, TenantId, TrunkId
 from acd.core.replay import fold, restore
 from acd.exchange import Exchange, _Kept
 from acd.journal import read
+from acd.networks import EVERYTHING, LOOPBACK
 from acd.runtime import Voice
 from acd.service import Device, Lookup, TenantSetup, TrunkLine
 from billing_cdr import store
@@ -146,6 +147,7 @@ async def running(directory: Path, tenant: TenantSetup | None = None, lookup: Lo
                 "media_workers": 1,
                 "media_ports": rtp_range(),
                 "registration_min_s": 1,
+                "reach_allow": EVERYTHING + LOOPBACK,
             }
             | settings
         ),

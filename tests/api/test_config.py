@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from acd.networks import EVERYTHING, LOOPBACK
 from api.commands.run import voice_settings
 from api.config import Settings, SettingsError, for_demo, positions, split_address
 
@@ -192,6 +193,21 @@ class TestDemo:
     def test_other_settings_of_the_groups_are_kept_and_tell_nothing_of_the_address(self, tmp_path: Path) -> None:
         told = for_demo(loaded(tmp_path, "[sip]\nrealm = 'x'\n[http]\nport = 81\n"))
         assert (told.sip.listen, told.sip.realm, told.http.host, told.http.port) == (("127.0.0.1:5060",), "x", "127.0.0.1", 81)
+
+
+class TestReach:
+    def test_loopback_is_allowed_for_the_demonstration_alone(self) -> None:
+        assert voice_settings(Settings()).reach_allow == EVERYTHING
+        assert voice_settings(Settings(demo=True)).reach_allow == EVERYTHING + LOOPBACK
+
+    def test_lists_stand_in_variables_and_reach_the_voice_service(self) -> None:
+        environ = {"FERNAMT_REACH__ALLOW": "203.0.113.0/24, 10.0.0.1/8", "FERNAMT_REACH__DENY": "10.9.0.0/16"}
+        voice = voice_settings(Settings.load(None, environ))
+        assert (voice.reach_allow, voice.reach_deny) == (("203.0.113.0/24", "10.0.0.0/8"), ("10.9.0.0/16",))
+
+    def test_what_is_no_network_is_named_with_its_place(self, tmp_path: Path) -> None:
+        (found,) = problems(tmp_path, "[reach]\nallow = ['10.0.0.0/33']\n")
+        assert ":2: reach.allow: '10.0.0.0/33' is no IP network" in found
 
 
 class TestPositions:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from acd.core.configuration import Opening, ToQueue
 from acd.core.ids import TenantId
+from acd.networks import EVERYTHING, LOOPBACK, Reach
 from tests.api.conftest import ACME, PASSWORD, Service, add_tenant
 from tests.garbage import none_of_ours_left
 
@@ -227,6 +228,10 @@ class TestDevices:
         assert (answer.status_code, answer.json()["detail"]) == (409, "Another agent's device has the user name phone1.")
         assert (await acme.call("GET", "agents/otto")).status_code == 404
 
+    async def test_default_name_says_whose_it_is_and_fits_its_column(self, acme: Service) -> None:
+        for agent, name in (("a" * 58, "acme-" + "a" * 58), ("a" * 59, "a" * 59), ("a" * 63, "a" * 63)):
+            assert (await acme.made("agents", {"id": agent, "name": "A"}))["device"]["username"] == name
+
     async def test_bare_name_is_free_again_when_its_device_is_gone(self, acme: Service) -> None:
         await add_tenant(acme, "other")
         body = {"id": "anna", "name": "Anna", "device_username": "phone1"}
@@ -265,6 +270,47 @@ class TestPhonesBehindTrunks:
         gone = await acme.call("DELETE", "trunks/pbx")
         assert gone.status_code == 409
         assert "agent anna is behind the unknown trunk pbx" in gone.text
+
+
+class TestWhereCallsMayGo:
+    """Addresses that are written as addresses; names are judged at each use, in the voice service."""
+
+    REGISTRATION: ClassVar = {"registrar": "sip.example.net", "username": "u", "password": "geheim-geheim"}
+
+    @pytest.fixture
+    def acme(self, acme: Service) -> Service:
+        acme.voice.reach = Reach(EVERYTHING)
+        return acme
+
+    @pytest.mark.parametrize(
+        "host", ["127.0.0.1", "127.1", "169.254.169.254:80", "[::1]:5060", "localhost", "[::ffff:127.0.0.1]", "0.0.0.0", "2130706433"]
+    )
+    async def test_an_address_that_the_operator_rules_out_is_refused_with_its_place(self, acme: Service, host: str) -> None:
+        shown = host.strip("[]") if host.endswith("]") else host.rpartition(":")[0].strip("[]") or host
+        peer = await acme.call("POST", "trunks", json={**EXAMPLES["trunks"], "peer": host})
+        registrar = await acme.call("POST", "trunks", json={**EXAMPLES["trunks"], "registration": {**self.REGISTRATION, "registrar": host}})
+        assert [answer.status_code for answer in (peer, registrar)] == [422, 422]
+        assert peer.json()["errors"] == [{"detail": f"The operator allows no calls to {shown}.", "pointer": "#/peer"}]
+        assert registrar.json()["errors"][0]["pointer"] == "#/registration/registrar"
+        assert (await acme.call("GET", "trunks/carrier")).status_code == 404
+
+    @pytest.mark.parametrize("host", ["10.0.0.7", "192.168.0.2:5080", "[fd00::7]:5060", "sip.example.net", "203.0.113.5"])
+    async def test_private_ranges_and_names_are_taken(self, acme: Service, host: str) -> None:
+        await acme.made("trunks", {**EXAMPLES["trunks"], "peer": host})
+
+    async def test_a_change_to_such_an_address_is_refused_and_nothing_changes(self, acme: Service) -> None:
+        await acme.made("trunks", EXAMPLES["trunks"])
+        answer = await acme.call("PUT", "trunks/carrier", json={**EXAMPLES["trunks"], "peer": "127.0.0.1"})
+        assert answer.status_code == 422
+        assert (await acme.got("trunks/carrier"))["peer"] == "sip.example.net"
+
+    async def test_a_trunk_that_was_there_before_the_rule_can_be_renamed(self, acme: Service) -> None:
+        acme.voice.reach = Reach(EVERYTHING + LOOPBACK)
+        body = {**EXAMPLES["trunks"], "peer": "127.0.0.1:5090"}
+        await acme.made("trunks", body)
+        acme.voice.reach = Reach(EVERYTHING)
+        assert (await acme.call("PUT", "trunks/carrier", json={**body, "name": "Renamed"})).status_code == 200
+        assert (await acme.call("PUT", "trunks/carrier", json={**body, "peer": "127.0.0.2"})).status_code == 422
 
 
 class TestTrunkPassword:

@@ -23,6 +23,7 @@ from acd.core.ids import AgentId, CallId, LegId, TenantId, TrunkId
 from acd.core.inputs import Command, Input
 from acd.core.live import LiveState
 from acd.errors import PriceRefused, StreamOverrun
+from acd.networks import EVERYTHING, LOOPBACK, Reach
 from acd.service import LiveEvent, Lookup, ScreenPop, TenantSetup
 from billing_cdr.house import house_plan
 from billing_cdr.quote import Quote
@@ -46,6 +47,7 @@ class EngineVoice:
         self._seq = 0
         self._calls = 0
         self.refuse_opening = False
+        self.reach = Reach(EVERYTHING + LOOPBACK)
         self.in_trouble: dict[TenantId, str] = {}
         self.on_trouble = None
 
@@ -93,6 +95,9 @@ class EngineVoice:
             raise PriceRefused(offer.message)
         told: dict[str, Any] = msgspec.to_builtins(offer)
         return told
+
+    def may_reach(self, host: str) -> bool:
+        return self.reach.allows_name(host)
 
     def live(self, tenant: TenantId) -> LiveState:
         return self.engines[tenant].live_at(self._now())

@@ -21,6 +21,7 @@ from acd.core.ids import TenantId
 from acd.core.live import LiveState
 from acd.core.replay import fold
 from acd.journal import read
+from acd.networks import EVERYTHING, LOOPBACK
 from billing_cdr import store
 from billing_cdr.cdr import Cdr
 from billing_cdr.charge import Charge
@@ -84,6 +85,7 @@ class ServiceProcess:
                 "FERNAMT_MEDIA__LAST_PORT": str(last),
                 "FERNAMT_MEDIA__WORKERS": "1",
                 "FERNAMT_OPERATOR__PASSWORD": OPERATOR,
+                "FERNAMT_REACH__ALLOW": ",".join(EVERYTHING + LOOPBACK),
                 "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
             }
             | settings

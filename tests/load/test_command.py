@@ -81,10 +81,12 @@ async def test_command_runs_against_a_service_with_agents_from_a_file(tmp_path):
             "--server", "{}:{}".format(*service.address), "--api", "", "--agents-file", str(tmp_path / "agents.json"),
             "--rate", "20", "--duration", "0.5", "--talk", "0.1", "--ring", "0.01", "--drain", "5",
         )  # fmt: skip
-        report = await carry_out(arguments)
+        done = await carry_out(arguments)
+    report = done.report
     assert report.calls > 0
     assert report.answered == report.calls
     assert report.problems == ()
+    assert done.advice is None
 
 
 def test_routing_bench_offers_120_percent():

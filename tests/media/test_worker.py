@@ -266,6 +266,22 @@ def test_address_of_zeros_is_a_hold_and_nothing_is_sent_to_ourselves(rig, call):
     assert rig.status().packets_sent == sent
 
 
+@pytest.mark.parametrize("said", ["127.0.0.1", "127.0.0.9", "::1", "a-name.example"])
+def test_nothing_is_sent_to_an_address_that_is_only_said_until_its_packets_come(rig, said):
+    a, b = rig.leg(), rig.leg()
+    rig.describe(b, remote_address=said, until_heard=True)
+    rig.bridge(a, b)
+    before = rig.status().packets_sent
+    a.speak(tone(TONE_A, 3))
+    rig.settle(rig.status().packets_received)
+    assert rig.status().packets_sent == before
+    assert b.hear_nothing()
+    b.speak(tone(TONE_B, 1))
+    a.hear(1)
+    a.speak(tone(TONE_A, 2))
+    assert len(b.hear(2)) == 2
+
+
 def test_description_of_another_address_family_is_ignored(rig, call):
     a, b = call
     rig.describe(b, remote_address="::1")

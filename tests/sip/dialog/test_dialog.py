@@ -112,3 +112,33 @@ def test_requests_older_than_the_last_are_not_taken():
     older.headers.set("CSeq", "6 INVITE")
     assert dialog.takes(invite())
     assert not dialog.takes(older)
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("sip:x@192.0.2.2", False),
+        ("sip:x@192.0.2.2:7000", False),
+        ("sip:x@192.0.2.9", True),
+        ("sip:x@peer.example", True),
+        ("sip:x@192.0.2.2;maddr=192.0.2.9", True),
+    ],
+)
+def test_another_host_than_the_one_a_message_came_from_is_only_said(uri, said):
+    assert flow_to(Uri.parse(uri), FLOW).said is said
+
+
+def test_what_was_reached_by_hearsay_stays_so_at_another_port():
+    told = Flow("udp", FLOW.local, FLOW.remote, said=True)
+    assert flow_to(Uri.parse("sip:x@192.0.2.2:7000"), told).said
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "169.254.169.254", "0.0.0.0", "[::1]", "[fe80::1]", "224.0.0.1"])
+def test_an_address_that_every_machine_gives_to_itself_is_reached_by_the_flow_it_was_said_on(host):
+    assert flow_to(Uri.parse(f"sip:x@{host}"), FLOW) == FLOW
+    assert flow_to(Uri.parse(f"sip:x@192.0.2.2;maddr={host}"), FLOW) == FLOW
+
+
+def test_a_peer_on_the_loopback_interface_may_name_another_address_of_it():
+    flow = flow_to(Uri.parse("sip:x@127.0.0.9"), Flow("udp", ("127.0.0.1", 5060), ("127.0.0.1", 5090)))
+    assert (flow.remote, flow.said) == (("127.0.0.9", 5060), True)

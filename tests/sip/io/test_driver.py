@@ -366,3 +366,130 @@ def test_the_trace_tells_whole_messages_with_direction_and_call_id_without_what_
     assert "Subject: told" in caplog.text
     assert 'username="anna", realm="fernamt", ***' in caplog.text
     assert "secret" not in caplog.text
+
+
+# ---------------------------------------------------------------------- where requests may go
+
+
+class Gate:
+    """The operator's rule of a test."""
+
+    def __init__(self, *allowed):
+        self.allowed = set(allowed)
+        self.denied = []
+
+    async def phone(self, transport, host, config=None):
+        phone = Phone(config or open_config())
+        phone.endpoint = SipEndpoint(
+            phone.agent,
+            [(transport, host, 0)],
+            phone.on_event,
+            may_reach=self.allowed.__contains__,
+            on_denied=lambda flow, address: self.denied.append((flow.remote[0], address)),
+        )
+        await phone.endpoint.start()
+        _, phone.host, phone.port = phone.endpoint.addresses[0]
+        return phone
+
+
+def names(monkeypatch, **known):
+    """A name server that tells what `known` says at that moment."""
+
+    async def getaddrinfo(host, _port, **asked):
+        return [(asked["family"], asked["type"], 0, "", (address, 0)) for address in known[host]]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr("sip.io.resolver.REMEMBER_S", 0.0)
+    return known
+
+
+async def probe(phone, host, port, transport="udp"):
+    phone.events.clear()
+    phone.agent.options("probe", Uri("sip", None, host, port), phone.endpoint.flow_to(host, port, transport), phone.endpoint.now())
+    phone.endpoint.flush()
+    return (await phone.wait(OptionsAnswered)).status
+
+
+@pytest.mark.parametrize(("transport", "host"), WAYS, ids=CASES)
+async def test_a_request_to_an_address_that_is_not_allowed_is_not_sent_whoever_listens_there(phones, transport, host):
+    b, gate = await phones(transport, host), Gate()
+    a = await gate.phone(transport, host)
+    try:
+        assert await probe(a, b.host, b.port, transport) is None
+        call(a, b, transport)
+        assert (await a.wait(SessionFailed)).status == 503
+        assert gate.denied == [(host, host)] * 2
+        assert not b.agent.counters
+        assert b.events == []
+        gate.allowed.add(host)
+        assert await probe(a, b.host, b.port, transport) == 200
+    finally:
+        await a.endpoint.close()
+
+
+async def test_a_name_is_judged_by_the_address_it_has_at_each_use(phones, monkeypatch):
+    b, gate = await phones("udp", "127.0.0.1"), Gate("127.0.0.1")
+    known = names(monkeypatch, peer=["127.0.0.1"])
+    a = await gate.phone("udp", "127.0.0.1")
+    try:
+        assert await probe(a, "peer", b.port) == 200
+        known["peer"] = ["127.0.0.2"]  # rebinding: what was allowed when it was saved is another machine now
+        assert await probe(a, "peer", b.port) is None
+        assert gate.denied == [("peer", "127.0.0.2")]
+    finally:
+        await a.endpoint.close()
+
+
+async def test_of_the_addresses_of_a_name_only_allowed_ones_are_tried(phones, monkeypatch):
+    b, gate = await phones("udp", "127.0.0.1"), Gate("127.0.0.1")
+    names(monkeypatch, peer=["127.0.0.7", "127.0.0.1"])
+    a = await gate.phone("udp", "127.0.0.1")
+    try:
+        assert await probe(a, "peer", b.port) == 200
+        assert gate.denied == []
+    finally:
+        await a.endpoint.close()
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_whoever_calls_is_answered_and_hung_up_on_where_the_call_came_from(phones, transport):
+    a, gate = await phones(transport, "127.0.0.1"), Gate()
+    b = await gate.phone(transport, "127.0.0.1")
+    try:
+        call(a, b, transport)
+        await a.wait(SessionAccepted)
+        session = (await b.wait(IncomingInvite)).session
+        await b.wait(SessionConfirmed)
+        b.agent.cancel_or_bye(session, b.endpoint.now())
+        b.endpoint.flush()
+        assert (await a.wait(SessionEnded)).by == "remote"
+        assert gate.denied == []
+    finally:
+        await b.endpoint.close()
+
+
+async def test_a_registered_phone_is_called_where_its_registration_came_from(phones):
+    gate = Gate()
+    server = await gate.phone("udp", "127.0.0.1", UserAgentConfig(registrar=Registrar(lambda _uri, _who: "anna@house")))
+    phone = await phones("udp", "127.0.0.1")
+    try:
+        aor = Uri("sip", "anna", "house")
+        flow = phone.endpoint.flow_to(server.host, server.port)
+        phone.agent.register("line", RegistrationPlan(aor=aor, registrar=server.uri, flow=flow), phone.endpoint.now())
+        phone.endpoint.flush()
+        registered = await server.wait(Registered)
+        server.agent.invite(
+            session="ring",
+            target=registered.contact,
+            flow=registered.flow,
+            from_=NameAddr(server.uri),
+            to=NameAddr(registered.contact),
+            sdp=SDP,
+            now=server.endpoint.now(),
+        )
+        server.endpoint.flush()
+        await server.wait(SessionAccepted)
+        await phone.wait(SessionConfirmed)
+        assert gate.denied == []
+    finally:
+        await server.endpoint.close()

@@ -1,0 +1,159 @@
+"""Addresses that tenants and callers name, against the operator's rule, on real sockets: a whole service with the product's defaults."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+
+import pytest
+
+from acd.core import inputs
+from acd.core.ids import AgentId
+from acd.networks import EVERYTHING, LOOPBACK
+from load.phones import PhoneCall
+from sip.sdp.offer_answer import LocalMedia, audio_offer
+from tests.acd.carrier import carrier_at
+from tests.acd.test_trunks import OUTSIDE, callers, house, line, registration, state_of, trunk, until
+from tests.acd.test_voice import ready
+from tests.acd.voice import TENANT, free_port, running
+
+pytestmark = pytest.mark.slow
+DENIED = "not allowed by the operator"
+ELSEWHERE = "127.0.0.9"
+
+
+def denied(service) -> float:
+    return service.voice.figures()["fernamt_switch_requests_denied_total"]
+
+
+@contextlib.contextmanager
+def listening(address: str, port: int = 0):
+    """Somebody who is there, and must hear nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.bind((address, port))
+        one.setblocking(False)
+        yield one
+        with pytest.raises(BlockingIOError):
+            one.recv(1)
+
+
+@pytest.fixture
+def stands_for(monkeypatch):
+    """What names mean, by the name server of the test."""
+    known: dict[str, str] = {}
+
+    async def getaddrinfo(_loop, host, port, **asked):
+        if host not in known:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return [(asked.get("family", 0), asked["type"], 0, "", (known[host], port or 0))]
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr("sip.io.resolver.REMEMBER_S", 0.0)
+    return known
+
+
+@pytest.mark.parametrize("fields", [{"probe_every_s": 0.1}, {"probe_every_s": 0.1, "transport": "tcp"}, {"registration": True}])
+async def test_a_trunk_to_ourselves_is_down_with_the_same_words_whether_anybody_is_there_or_not(tmp_path, caplog, fields):
+    there, nobody = free_port(), free_port()
+    given = [fields | ({"registration": registration(port)} if "registration" in fields else {}) for port in (there, nobody)]
+    lines = [line("there", there, **given[0]), line("nobody", nobody, **given[1])]
+    with listening("127.0.0.1", there), caplog.at_level(logging.WARNING):
+        async with running(tmp_path, house([trunk("there"), trunk("nobody", 1)], lines), reach_allow=EVERYTHING) as service:
+            for name in ("there", "nobody"):
+                assert (await until(service, name, up=False, detail=DENIED)).detail == DENIED
+    told = [record.getMessage() for record in caplog.records if "allows no calls" in record.getMessage()]
+    assert told == [
+        f"! trunk demo/{name} leads to 127.0.0.1 (127.0.0.1), where the operator allows no calls" for name in ("there", "nobody")
+    ]
+
+
+async def test_a_call_over_a_trunk_to_ourselves_fails_without_a_packet(tmp_path):
+    port = free_port()
+    with listening("127.0.0.1", port):
+        tenant = house([trunk("there"), callers()[0]], [line("there", port, probe_every_s=0), callers()[1]])
+        async with running(tmp_path, tenant, reach_allow=EVERYTHING) as service:
+            assert not state_of(service, "there").up
+            phone = await service.phone("anna")
+            await ready(service, "anna")
+            call = service.voice.mint_call()
+            await service.voice.command(TENANT, inputs.Dial(agent=AgentId("anna"), call=call, number=OUTSIDE))
+            mine = await phone.incoming()
+            await mine.answer()
+            await mine.ended()
+
+
+async def test_a_name_that_comes_to_mean_ourselves_takes_its_line_down_and_says_why(tmp_path, stands_for):
+    """DNS rebinding: what the name meant when it was saved is of no interest."""
+    port = free_port()
+    stands_for["peer.example"] = "127.0.0.1"
+    with listening(ELSEWHERE, port):
+        peer = line("first", port, peer=f"peer.example:{port}", probe_every_s=0.05)
+        async with carrier_at(port), running(tmp_path, house([trunk("first")], [peer]), reach_allow=(*EVERYTHING, "127.0.0.1")) as service:
+            await until(service, "first", up=True)
+            assert denied(service) == 0
+            stands_for["peer.example"] = ELSEWHERE
+            assert (await until(service, "first", up=False)).detail == DENIED
+            assert denied(service) >= 1
+            stands_for["peer.example"] = "127.0.0.1"
+            await until(service, "first", up=True)
+
+
+async def test_a_registrar_whose_name_comes_to_mean_ourselves_is_not_asked(tmp_path, stands_for):
+    port = free_port()
+    stands_for["registrar.example"] = ELSEWHERE
+    with listening(ELSEWHERE, port):
+        own = line("own", port, peer=f"registrar.example:{port}", registration=registration(port, registrar=f"registrar.example:{port}"))
+        async with running(tmp_path, house([trunk("own")], [own]), reach_allow=EVERYTHING) as service:
+            assert (await until(service, "own", up=False, detail=DENIED)).detail == DENIED
+
+
+async def test_phones_of_this_machine_register_call_and_are_called_though_it_is_not_allowed(tmp_path):
+    """Whoever was heard is answered where it was heard."""
+    async with running(tmp_path, reach_allow=EVERYTHING) as service:
+        phone = await service.phone("anna")
+        await ready(service, "anna")
+        caller = await service.caller()
+        call = await caller.call("601")
+        await call.answered()
+        mine = await phone.incoming()
+        await mine.answer()
+        await call.send_tone(440.0, 0.5)
+        await mine.hears_tone(440.0)
+        await mine.send_tone(620.0, 0.5)
+        await call.hears_tone(620.0)
+        mine.hang_up()
+        await call.ended()
+        assert denied(service) == 0
+        assert service.voice.figures()["fernamt_switch_audio_addresses_denied_total"] == 0
+
+
+async def test_audio_goes_to_an_address_of_ours_in_a_description_only_when_audio_came_from_the_caller(tmp_path, monkeypatch):
+    def elsewhere(call: PhoneCall):
+        return audio_offer(LocalMedia(ELSEWHERE, victim.getsockname()[1]), session_id=7, capabilities=call.phone.capabilities)
+
+    monkeypatch.setattr(PhoneCall, "_offer", elsewhere)
+    with listening(ELSEWHERE) as victim:
+        async with running(tmp_path, reach_allow=EVERYTHING) as service:
+            caller = await service.caller()
+            call = await caller.call("600")
+            await call.answered()
+            await call.send_tone(440.0, 0.3)
+            await call.audio.wait_for(800, 5.0)
+            assert service.voice.figures()["fernamt_switch_audio_addresses_denied_total"] == 1
+            call.hang_up()
+            await call.ended()
+
+
+async def test_with_loopback_listed_the_same_trunk_is_up(tmp_path):
+    port = free_port()
+    peer = line("first", port, probe_every_s=0.1)
+    async with carrier_at(port), running(tmp_path, house([trunk("first")], [peer]), reach_allow=EVERYTHING + LOOPBACK) as service:
+        await until(service, "first", up=True)
+
+
+async def test_a_part_taken_back_from_what_is_allowed_is_denied(tmp_path):
+    port = free_port()
+    peer = line("first", port, probe_every_s=0.1)
+    tenant = house([trunk("first")], [peer])
+    async with running(tmp_path, tenant, reach_allow=EVERYTHING + LOOPBACK, reach_deny=("127.0.0.1",)) as service:
+        await until(service, "first", up=False, detail=DENIED)

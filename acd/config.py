@@ -38,6 +38,10 @@ class VoiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_sessions: int = 8000
     """Live SIP sessions (two a call) above which new ones are answered 503."""
     probe_trunks: bool = True
+    tcp_strangers_per_source: int = 256
+    """TCP connections from one address on which nobody has registered or called yet."""
+    tcp_stranger_idle_s: float = 60.0
+    """Such a connection is closed after so long without a message."""
     session_refresh_s: int = 1800
     """Session timers (RFC 4028): a peer that vanished is noticed within this time; 0 off, else at least 90."""
     media_silence_s: float = 60.0

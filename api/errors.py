@@ -1,14 +1,14 @@
 """Errors as RFC 9457 problem documents: the tree every slice's errors grow on, and the handlers that answer with them.
 
 - `Problem`: root; carries status, type and what the client is told
-  - `Unauthenticated` 401, `Forbidden` 403, `NotFound` 404, `Conflict` 409, `Outdated` 412, `Unprocessable` 422, `TooMany` 429,
-    `Unavailable` 503
+  - `Unauthenticated` 401, `Forbidden` 403, `NotFound` 404, `NotAllowed` 405, `Conflict` 409, `Outdated` 412, `BodyTooLarge` 413,
+    `TargetTooLong` 414, `Unprocessable` 422, `TooMany` 429 (`TooManyConnections`), `HeadTooLarge` 431, `Unavailable` 503
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 
 from acd.errors import JournalStopped
 from acd.outage import DISK_ERRNOS, Unreachable, outage_of
@@ -87,6 +88,16 @@ class NotFound(Problem):
     status, kind, title = 404, "not-found", "Not found"
 
 
+class NotAllowed(Problem):
+    """The path is there, the method is not."""
+
+    status, kind, title = 405, "method-not-allowed", "Method Not Allowed"
+
+    def __init__(self, allowed: Iterable[str]) -> None:
+        listed = ", ".join(sorted(allowed))
+        super().__init__(f"Allowed are {listed}.", headers={"Allow": listed})
+
+
 class Conflict(Problem):
     """It does not fit the present state."""
 
@@ -97,6 +108,24 @@ class Outdated(Problem):
     """If-Match names a version that is no longer the present one."""
 
     status, kind, title = 412, "outdated", "Changed in the meantime"
+
+
+class BodyTooLarge(Problem):
+    """More octets than the route takes."""
+
+    status, kind, title = 413, "body-too-large", "The body is too large"
+
+
+class TargetTooLong(Problem):
+    """Path and query have too many octets."""
+
+    status, kind, title = 414, "target-too-long", "The address is too long"
+
+
+class HeadTooLarge(Problem):
+    """The header has too many fields or octets (RFC 6585 §5)."""
+
+    status, kind, title = 431, "head-too-large", "The header is too large"
 
 
 class Unprocessable(Problem):
@@ -112,6 +141,13 @@ class TooMany(Problem):
 
     def __init__(self, detail: str, retry_after_s: int) -> None:
         super().__init__(detail, headers={"Retry-After": str(retry_after_s)})
+
+
+class TooManyConnections(TooMany):
+    """One user holds too many connections."""
+
+    def __init__(self) -> None:
+        super().__init__("This user holds too many connections already; close some, or use one for several requests.", RETRY_AFTER_S)
 
 
 class Unavailable(Problem):
@@ -138,7 +174,7 @@ def unavailable(error: BaseException) -> Unavailable | None:
 
 
 def answer(
-    request: Request,
+    request: HTTPConnection,
     *,
     status: int,
     kind: str,
@@ -152,7 +188,7 @@ def answer(
     return JSONResponse(document.model_dump(exclude_none=True), status, dict(headers or {}), MEDIA_TYPE)
 
 
-def of(request: Request, problem: Problem) -> JSONResponse:
+def of(request: HTTPConnection, problem: Problem) -> JSONResponse:
     """Answer with a problem of the tree."""
     return answer(
         request,

@@ -59,6 +59,9 @@ class Metrics:
         self.seconds = Histogram(
             "fernamt_http_request_seconds", "Time to the end of the answer.", ("method", "route"), registry=self.registry, buckets=BUCKETS_S
         )
+        self.refused = Counter(
+            "fernamt_http_requests_refused", "Requests refused before anything was read of them.", ("reason",), registry=self.registry
+        )
         self.sockets = Gauge("fernamt_websockets", "Open WebSockets.", ("route",), registry=self.registry)
 
     def text(self) -> bytes:

@@ -9,6 +9,7 @@ import gc
 import logging
 import os
 import re
+import resource
 import signal
 import socket
 import sys
@@ -25,6 +26,7 @@ from acd.errors import CannotStart
 from api.app import create_app
 from api.config import Settings, SettingsError, split_address
 from api.db import Databases
+from api.edge.protocol import Patience, ServerConfig
 from api.health import disk_trouble
 from api.house import House
 from api.outages import sentence
@@ -107,12 +109,26 @@ def voice_settings(settings: Settings, *, accept_clock: bool = False) -> VoiceSe
         burst=settings.overload.burst,
         max_sessions=settings.overload.max_sessions,
         probe_trunks=settings.sip.probe_trunks,
+        tcp_strangers_per_source=settings.sip.strangers_per_source,
+        tcp_stranger_idle_s=settings.sip.stranger_idle_s,
         session_refresh_s=settings.timers.session_refresh_s,
         media_silence_s=settings.media.silence_s,
         media_orphan_s=settings.media.orphan_s,
         registration_min_s=settings.timers.registration_min_s,
         registration_max_s=settings.timers.registration_max_s,
     )
+
+
+def patience(settings: Settings) -> Patience:
+    """How long clients of the API may take."""
+    http = settings.http
+    return Patience(head_s=http.head_s, body_s=http.body_s, keep_alive_s=http.keep_alive_s, stalled_s=http.stalled_s)
+
+
+def _room_for_connections() -> None:
+    """As many descriptors as this process may have: the usual soft limit of 1024 is less than two hundred desks and their phones need."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class _Server(uvicorn.Server):
@@ -146,6 +162,7 @@ async def serve(settings: Settings, until: Awaitable[object] | None = None, *, p
     from acd.runtime import Voice  # noqa: PLC0415 - SIP and media are needed by nobody who only asks for help
 
     _check_data(settings.data)
+    _room_for_connections()
     databases = Databases(settings)
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(DataLock(settings.data))
@@ -158,7 +175,13 @@ async def serve(settings: Settings, until: Awaitable[object] | None = None, *, p
         app = create_app(settings, voice, databases)
         # Entered here and not by uvicorn, which answers a failure with sys.exit in the middle of the loop.
         await stack.enter_async_context(app.router.lifespan_context(app))
-        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=GRACE_S)
+        config = ServerConfig(
+            app,
+            app.state.connections,
+            patience(settings),
+            timeout_graceful_shutdown=GRACE_S,
+            forwarded_allow_ips=list(settings.http.proxies),
+        )
 
         def started() -> None:
             _spare_the_collector()

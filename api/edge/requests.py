@@ -86,7 +86,7 @@ class Refusals:
         if any(name == b"transfer-encoding" for name, _ in headers):
             return await self._read(scope, receive, most)
         if announced is not None:
-            await self._check_octets(scope, int(announced) if announced.isdigit() else 0, most)
+            await self._check_octets(scope, int(announced) if announced.isdigit() and len(announced) < 20 else most + 1, most)
         return receive
 
     async def _check_octets(self, scope: Scope, octets: int, most: int) -> None:

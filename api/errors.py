@@ -32,6 +32,10 @@ RETRY_AFTER_S = 5
 """What a client is told to wait when something is away."""
 
 
+MOST_PLACES = 50
+"""More wrong places than anybody mends in one go."""
+
+
 class Place(BaseModel):
     """One thing that is wrong."""
 
@@ -212,7 +216,7 @@ def _place(error: Mapping[str, Any]) -> Place:
 
 def invalid(errors: Sequence[Mapping[str, Any]]) -> Unprocessable:
     """Errors of pydantic as a problem that names every place."""
-    places = [_place(error) for error in errors]
+    places = [_place(error) for error in errors[:MOST_PLACES]]
     return Unprocessable("; ".join(f"{p.pointer or p.parameter}: {p.detail}" for p in places[:5]) or "invalid", places)
 
 

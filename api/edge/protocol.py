@@ -2,6 +2,7 @@
 
 - A head is whole `head_s` after the connection opened, or after its first octet on a connection that is kept.
 - A body is whole `body_s` after its head; what nobody wants to read any more is thrown away up to a bound.
+- A body in chunks is no cheaper to send than to read: chunks of an octet each cost h11 a hundred times their weight.
 - A connection between two requests ends after uvicorn's `timeout_keep_alive`.
 - A client that takes nothing of its answer for `stalled_s` is cut off: closing would wait for it.
 """
@@ -27,7 +28,7 @@ from websockets.server import ServerProtocol
 
 from api.edge.answers import HEADERS, RAW_HEADERS
 from api.edge.connections import STATE, Connections, Lease
-from api.edge.requests import HEAD_FIELDS, HEAD_OCTETS, LINGER_OCTETS
+from api.edge.requests import HEAD_FIELDS, HEAD_OCTETS, LINGER_OCTETS, LINGER_S
 from api.errors import MEDIA_TYPE, RETRY_AFTER_S, TYPES
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,11 @@ MESSAGE_OCTETS = 16 * 1024
 """The largest WebSocket message of a client, unpacked. What clients say is not listened to (`api.telephony.stream`)."""
 LINE_OCTETS = 8000
 """The longest header field that the WebSocket library reads is 8192 octets with its name (`websockets.http11`)."""
+
+SLICE_OCTETS = 4096
+"""What is given to h11 at once of heads and chunks: a read may hold 256 KiB, and forty thousand chunks are seconds of work."""
+CHUNK_OVERHEAD_OCTETS = 4096
+"""What the framing of chunks may add to a body, beside a 64th of it: eight hundred chunks of an octet, or any number of half a KiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +84,7 @@ class Phase(Enum):
 
 
 class _Stalled:
-    """Cuts a connection off whose peer does not read."""
+    """Cuts a connection off whose peer takes nothing of what is unsent; also one that is closing, which waits for that peer."""
 
     def __init__(self, config: ServerConfig, loop: asyncio.AbstractEventLoop) -> None:
         self._config = config
@@ -87,14 +93,21 @@ class _Stalled:
 
     def begin(self, transport: asyncio.Transport) -> None:
         self.end()
-        self._timer = self._loop.call_later(self._config.patience.stalled_s, self._cut, transport)
+        self._look_later(transport)
 
     def end(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _cut(self, transport: asyncio.Transport) -> None:
+    def _look_later(self, transport: asyncio.Transport) -> None:
+        unsent = transport.get_write_buffer_size()
+        self._timer = self._loop.call_later(self._config.patience.stalled_s, self._look, transport, unsent)
+
+    def _look(self, transport: asyncio.Transport, unsent: int) -> None:
+        if transport.get_write_buffer_size() < unsent:
+            self._look_later(transport)
+            return
         self._config.connections.refused["stalled"] += 1
         transport.abort()
 
@@ -115,42 +128,83 @@ class HttpProtocol(H11Protocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._stalled = _Stalled(config, self.loop)
         self._unwanted = 0
+        self._chunk_overhead = 0.0
+        self._is_over = False
+        """An answer of our own has been given, and the end waits for the peer."""
 
     # --- asyncio
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """It is open; whether it may stay is the lease's to say."""
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=0)  # we want to be told as soon as anything stays unsent
         peer = transport.get_extra_info("peername")
         if not self.lease.begin(self, str(peer[0]) if peer else ""):
-            self._answer(503, "Too many connections from this address.", [("retry-after", str(RETRY_AFTER_S))])
+            transport.write(problem(503, "Too many connections from this address.", [("retry-after", str(RETRY_AFTER_S))]))
+            transport.close()
             return
         self._wait_for(Phase.HEAD)
 
     def data_received(self, data: bytes) -> None:
         """Octets have come."""
-        if self.cycle is not None and self.cycle.response_complete and self.conn.their_state is h11.SEND_BODY:
+        if self._is_over:
             self._unwanted += len(data)
             if self._unwanted > LINGER_OCTETS:
                 self.transport.close()
+            return
+        while data and not self._is_over and not self.transport.is_closing() and self.transport.get_protocol() is self:
+            piece = data if self.conn.their_state is h11.SEND_BODY and not self._is_chunked else data[:SLICE_OCTETS]
+            data = data[len(piece) :]
+            if self._takes(piece):
+                self._feed(piece)
+
+    def _takes(self, piece: bytes) -> bool:
+        """Whether it is worth reading: of a body that nobody waits for any more, only so much is thrown away."""
+        if not self.is_idle or self.cycle is None or self.conn.their_state is not h11.SEND_BODY:
+            return True
+        self._unwanted += len(piece)
+        if self._is_chunked or self._unwanted > LINGER_OCTETS:
+            self.transport.close()
+            return False
+        return True
+
+    def _feed(self, piece: bytes) -> None:
+        cycle, is_body = self.cycle, self.conn.their_state is h11.SEND_BODY
+        before = len(cycle.body) if cycle is not None else 0
+        super().data_received(piece)
+        if self._is_over:
+            return
+        if is_body and self._is_chunked and cycle is self.cycle:
+            taken = len(cycle.body) - before
+            self._chunk_overhead += len(piece) - taken - taken / 64
+            if self._chunk_overhead > CHUNK_OVERHEAD_OCTETS:
+                self.config.connections.refused["small_chunks"] += 1
+                self._answer(400, "The body comes in too many chunks.")
                 return
-        super().data_received(data)
+        elif not is_body:
+            self._chunk_overhead = 0.0
         self._follow()
+
+    @property
+    def _is_chunked(self) -> bool:
+        return self.headers is not None and any(name == b"transfer-encoding" for name, _ in self.headers)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""
         self._wait_for(Phase.NOTHING)
+        if self._deadline is not None:
+            self._deadline.cancel()
         self._stalled.end()
         self.lease.end()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """The peer does not read as fast as we write."""
+        """Something is unsent."""
         super().pause_writing()
         self._stalled.begin(self.transport)
 
     def resume_writing(self) -> None:
-        """It reads again."""
+        """Everything is sent."""
         super().resume_writing()
         self._stalled.end()
 
@@ -189,11 +243,13 @@ class HttpProtocol(H11Protocol):
     # --- deadlines
 
     def _follow(self, *, quiet: bool = False) -> None:
-        """Look what the connection waits for now.
+        """Look what the connection waits for now; of one that is over, nothing.
 
         Args:
             quiet: nothing has come since the last answer: uvicorn's own timer runs until something does.
         """
+        if self._is_over:
+            return
         if self.transport.is_closing() or isinstance(self.transport.get_protocol(), WebSocketProtocol):
             self._wait_for(Phase.NOTHING)
         elif self.conn.their_state is h11.SEND_BODY:
@@ -224,12 +280,23 @@ class HttpProtocol(H11Protocol):
         waiting, _ = self.conn.trailing_data
         return len(waiting) > HEAD_OCTETS and self.conn.their_state in {h11.IDLE, h11.ERROR}
 
-    def _answer(self, status: int, detail: str, headers: list[tuple[str, str]] | None = None) -> None:
-        """A problem document, and the end; only the end where an answer has begun already."""
+    def _answer(self, status: int, detail: str) -> None:
+        """A problem document, and the end; only the end where an answer has begun already.
+
+        What the peer is still sending is thrown away for a while, so that no reset takes the answer away (RFC 9112 §9.6).
+        """
         self._wait_for(Phase.NOTHING)
-        if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE} and (self.is_idle or not self.cycle.response_started):
-            self.transport.write(problem(status, detail, headers))
-        self.transport.close()
+        can_answer = self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE} and (self.is_idle or not self.cycle.response_started)
+        if not can_answer or self.transport.is_closing():
+            self.transport.close()
+            return
+        if self.cycle is not None and not self.cycle.response_complete:  # the application hears that its client is gone
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.transport.write(problem(status, detail))
+        self.transport.write_eof()
+        self._is_over, self._unwanted = True, 0
+        self._deadline = self.loop.call_later(LINGER_S, self.transport.close)
 
 
 def problem(status: int, detail: str, headers: list[tuple[str, str]] | None = None) -> bytes:
@@ -294,12 +361,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """The peer does not read as fast as we write."""
+        """Something is unsent."""
         super().pause_writing()
         self._stalled.begin(self.transport)
 
     def resume_writing(self) -> None:
-        """It reads again."""
+        """Everything is sent."""
         super().resume_writing()
         self._stalled.end()
 

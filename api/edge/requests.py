@@ -18,6 +18,8 @@ from api.errors import BodyTooLarge, HeadTooLarge, NotAllowed, Place, Problem, T
 
 BODY_OCTETS = 1 << 20
 """What a body may have where its route declares no more; the largest configuration of one kind has a tenth of it."""
+STRANGER_OCTETS = 16 * 1024
+"""What a body may have before it is known who sends it. A log-in has less than 1 KiB; 1 MiB of JSON takes a tenth of a second."""
 TARGET_OCTETS = 8192
 """Path and query. RFC 9110 §4.1 recommends that 8000 octets are understood."""
 HEAD_OCTETS = 16 * 1024
@@ -92,8 +94,11 @@ class Refusals:
     async def _check_octets(self, scope: Scope, octets: int, most: int) -> None:
         if octets > most:
             raise BodyTooLarge(f"A body may have {most} octets here.")
-        if octets > BODY_OCTETS:
-            await self._logged_in(HTTPConnection(scope))
+        if octets > STRANGER_OCTETS:
+            connection = HTTPConnection(scope)
+            if "authorization" not in connection.headers:
+                raise BodyTooLarge(f"A body may have {STRANGER_OCTETS} octets before a log-in.")
+            await self._logged_in(connection)
 
     async def _read(self, scope: Scope, receive: Receive, most: int) -> Receive:
         taken, is_known = bytearray(), False
@@ -102,11 +107,9 @@ class Refusals:
             if message["type"] != "http.request":
                 raise _Gone
             taken += message.get("body", b"")
-            if len(taken) > BODY_OCTETS and not is_known:
+            if len(taken) > most or (len(taken) > STRANGER_OCTETS and not is_known):
                 await self._check_octets(scope, len(taken), most)
-                is_known = len(taken) <= most
-            if len(taken) > most:
-                raise BodyTooLarge(f"A body may have {most} octets here.")
+                is_known = True
             if not message.get("more_body", False):
                 break
         whole: list[Message] = [{"type": "http.request", "body": bytes(taken), "more_body": False}]

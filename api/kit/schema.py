@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 
 def _storable(text: str) -> str:
@@ -32,10 +32,22 @@ Moment = Annotated[AwareDatetime, AfterValidator(_in_range)]
 """A time with its zone; kept and answered as UTC."""
 
 
+SPARE_MEMBERS = 20
+"""So many members too many are told one by one."""
+
+
 class Given(BaseModel):
     """What a client sends: unknown members are errors, so that a misspelt one is not silently ignored."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bounded(cls, given: Any) -> Any:
+        """Eighty thousand unknown members would be eighty thousand errors, and seconds of work."""
+        if isinstance(given, dict) and len(given) > len(cls.model_fields) + SPARE_MEMBERS:
+            raise ValueError(f"there are {len(given)} members, and at most {len(cls.model_fields)} are known")
+        return given
 
 
 class Told(BaseModel):

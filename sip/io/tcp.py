@@ -112,6 +112,11 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
+    def abort(self) -> None:
+        """Close at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
 
 class TcpConnections:
     """The connections of one listening socket, by the peer's address."""
@@ -226,6 +231,9 @@ class TcpConnections:
         now = self.now()
         for connection in list(self._open.values()):
             if now - connection.last_used <= self._patience_s(connection):
+                continue
+            if not connection.is_open:  # it was closed before, and its peer does not take what is unsent
+                connection.abort()
                 continue
             if connection in self.strangers:
                 self.silent_strangers += 1

@@ -7,7 +7,7 @@ import contextlib
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from api.app import create_app
 from api.config import Settings
 from api.edge.connections import Connections, Lease
-from api.edge.protocol import MESSAGE_OCTETS, Patience
+from api.edge.protocol import MESSAGE_OCTETS, Patience, ServerConfig, _Stalled
 from api.edge.requests import BODY_OCTETS, HEAD_FIELDS, TARGET_OCTETS
 from api.errors import TooManyConnections
 from tests.api.conftest import CHEAP, Service
@@ -113,9 +113,39 @@ class TestBodies:
         wire = await served.connect()
         await wire.request("POST", path, JSON, "Transfer-Encoding: chunked")
         chunk = b"10000\r\n" + b" " * 65536 + b"\r\n"
-        for _ in range(BODY_OCTETS // 65536 + 1):
-            await wire.send(chunk)
+        await wire.send(chunk)
         assert is_problem(await wire.reply(), 413)
+
+    async def test_chunks_of_somebody_are_counted_up_to_the_limit(self, acme: Service) -> None:
+        async with serving(acme.app) as served:
+            wire = await served.connect()
+            await wire.request("POST", "/api/v1/users", JSON, "Transfer-Encoding: chunked", f"Authorization: Bearer {acme.tokens['admin']}")
+            for _ in range(BODY_OCTETS // 65536 + 1):
+                await wire.send(b"10000\r\n" + b" " * 65536 + b"\r\n")
+            assert is_problem(await wire.reply(), 413)
+
+    async def test_chunks_of_one_octet_are_not_worth_reading(self, served: Served) -> None:
+        """A body of a megabyte in such chunks kept every call waiting for seconds."""
+        wire = await served.connect()
+        await wire.request("POST", "/api/v1/login", JSON, "Transfer-Encoding: chunked", body=b"1\r\n \r\n" * 4_000)
+        assert is_problem(await wire.reply(), 400)
+        assert served.connections.refused["small_chunks"] == 1
+
+    async def test_small_chunks_in_reason_are_read(self, served: Served) -> None:
+        wire = await served.connect()
+        login = b'{"username": "operator", "password": "correct horse battery"}'
+        chunks = b"".join(b"1\r\n%c\r\n" % octet for octet in b" " * 500 + login) + b"0\r\n\r\n"
+        await wire.request("POST", "/api/v1/login", JSON, "Transfer-Encoding: chunked", body=chunks)
+        assert (await wire.reply()).status == 200
+
+    async def test_members_without_end_are_one_error(self, acme: Service) -> None:
+        body = {f"m{number}": 1 for number in range(50_000)}
+        answer = await acme.call("POST", "users", json=body)
+        assert answer.status_code == 422
+        assert len(answer.content) < 1000
+        assert "50000 members" in answer.json()["errors"][0]["detail"]
+        few = await acme.call("POST", "users", json={"id": "a", "name": "a", "role": "agent", "nmae": "b"})
+        assert [error["pointer"] for error in few.json()["errors"]] == ["#/nmae"]
 
     async def test_chunks_within_the_limit_are_one_body(self, served: Served) -> None:
         async def pieces() -> AsyncIterator[bytes]:
@@ -138,7 +168,9 @@ class TestBodies:
         assert BODY_OCTETS < len(plan) < 2 * BODY_OCTETS
         headers = {"Content-Type": "application/json"}
         async with serving(staffed.app) as served, httpx.AsyncClient(base_url=served.url, headers=headers) as client:
-            assert (await client.post("/api/v1/tariffs", content=plan)).status_code == 401
+            assert (await client.post("/api/v1/tariffs", content=plan)).status_code == 413
+            forged = {"Authorization": f"Bearer {staffed.tokens['billing'][:-1]}-"}
+            assert (await client.post("/api/v1/tariffs", content=plan, headers=forged)).status_code == 401
             known = {"Authorization": f"Bearer {staffed.tokens['billing']}"}
             answer = await client.post("/api/v1/tariffs", content=plan, headers=known)
             assert answer.status_code == 422
@@ -211,7 +243,10 @@ class TestSlowClients:
             assert is_problem(await wire.reply(), 408)
             assert await wire.ended() == b""
             assert served.connections.refused["slow_head"] == 1
-            assert served.connections.open == 0
+            await wire.close()
+            async with asyncio.timeout(10):
+                while served.connections.open:
+                    await asyncio.sleep(0)
 
     async def test_second_head_on_a_connection_has_the_same_time(self, service: Service) -> None:
         async with serving(service.app, Patience(head_s=0.05)) as served:
@@ -225,9 +260,11 @@ class TestSlowClients:
         async with serving(service.app, Patience(head_s=0.2)) as served:
             wire = await served.connect()
             await wire.send(b"GET /healthz HTTP/1.1\r\n")
-            while not wire.reader._buffer:  # type: ignore[attr-defined]
-                await wire.send(b"X: y\r\n")
-                await asyncio.sleep(0.01)
+            async with asyncio.timeout(10):
+                while not served.connections.refused["slow_head"]:
+                    await wire.send(b"X: y\r\n")
+                    await asyncio.sleep(0.01)
+            await wire.send(b"X: y\r\n")
             assert is_problem(await wire.reply(), 408)
 
     async def test_body_that_does_not_come_in_time_is_answered_408(self, service: Service) -> None:
@@ -273,6 +310,46 @@ class TestSlowClients:
             async with asyncio.timeout(10):
                 await ended.wait()
             assert served.connections.refused["stalled"] == 1
+
+    async def test_answer_that_is_given_wholly_and_not_taken_does_not_hold_the_connection(self) -> None:
+        """Closing waits until everything is sent: for ever, where the peer keeps its window shut."""
+
+        async def large(_scope: Any, _receive: Any, send: Any) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"connection", b"close")]})
+            await send({"type": "http.response.body", "body": b"x" * 20 * MEGABYTE})
+
+        async with serving(large, Patience(stalled_s=0.05)) as served:
+            wire = await served.connect()
+            wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            await wire.request("GET", "/")
+            async with asyncio.timeout(10):
+                while not served.connections.refused["stalled"] or served.connections.open:
+                    await asyncio.sleep(0.01)
+
+    def test_client_that_reads_slowly_is_waited_for(self) -> None:
+        class Peer:
+            unsent, aborted = 1000, False
+            looks: ClassVar[list[Any]] = []
+
+            def get_write_buffer_size(self) -> int:
+                return self.unsent
+
+            def abort(self) -> None:
+                self.aborted = True
+
+            def call_later(self, _delay: float, act: Any, *arguments: Any) -> None:
+                self.looks.append(lambda: act(*arguments))
+
+        peer: Any = Peer()
+        held = Connections(per_source=1, strangers=1, per_user=1)
+        _Stalled(ServerConfig(None, held, Patience()), peer).begin(peer)
+        for unsent in (999, 998, 1):
+            peer.unsent = unsent
+            peer.looks.pop()()
+            assert not peer.aborted
+        peer.looks.pop()()
+        assert peer.aborted
+        assert held.refused["stalled"] == 1
 
 
 class TestConnections:

@@ -130,3 +130,18 @@ async def test_connections_opened_from_here_are_no_strangers(serving):
     async with asyncio.timeout(5):
         while not other.figures()["tcp_strangers"]:
             await asyncio.sleep(0.01)
+
+
+async def test_closing_does_not_wait_for_ever_for_a_peer_that_does_not_read(serving):
+    endpoint, connect = await serving(tcp_idle_s=0.1)
+    deaf = await connect()
+    assert (await deaf.ask(message("REGISTER", 1, "Contact: <sip:anna@127.0.0.1:5999;transport=tcp>"))).startswith("SIP/2.0 200")
+    deaf.writer.transport.pause_reading()
+    [tcp] = endpoint._tcp.values()
+    [connection] = tcp._open.values()
+    while not connection._transport.get_write_buffer_size():  # until the buffers of both kernels are full
+        connection.write(b"x" * 500_000)
+        await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        while endpoint.figures()["tcp_connections"]:
+            await asyncio.sleep(0.01)

@@ -18,13 +18,15 @@ FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 async def sees_details(request: Request) -> bool:
     """Whether a request comes from a network of `monitoring.sources`, bears `monitoring.token`, or is the operator's."""
     monitoring = house(request).settings.monitoring
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and token:
-        if monitoring.token is not None and secrets.compare_digest(token.encode(), monitoring.token.get_secret_value().encode()):
-            return True
-        return await _is_operator(request, token)
     is_forwarded = any(name in request.headers for name in FORWARDED)
-    return not is_forwarded and request.client is not None and is_within(request.client.host, monitoring.networks)
+    if not is_forwarded and request.client is not None and is_within(request.client.host, monitoring.networks):
+        return True
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        return False
+    if monitoring.token is not None and secrets.compare_digest(token.encode(), monitoring.token.get_secret_value().encode()):
+        return True
+    return await _is_operator(request, token)
 
 
 async def _is_operator(request: Request, token: str) -> bool:

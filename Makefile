@@ -57,8 +57,9 @@ load: install ## 300 concurrent calls with RTP against a private instance; repor
 check-service: install ## One real call through a private instance, everything verified
 	$(BIN)/fernamt check
 
-storm: install-dev ## Random event orders against the core (INPUTS=1000000)
+storm: install-dev ## Random event orders against the core (INPUTS=1000000), then every boundary of the API by every role
 	$(BIN)/python -m tests.acd.core.storm --inputs $(INPUTS)
+	FERNAMT_TEST_CONTRACT=all $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup tests/api/test_contract.py
 
 diagrams: install-dev ## Draw the state machines again
 	$(BIN)/python -m acd.diagrams

@@ -53,6 +53,10 @@ class VoiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     emergency_pairs: int = 8
     """RTP port pairs, of the range above, that only emergency calls get: four calls when nothing else is free."""
     probe_trunks: bool = True
+    tcp_strangers_per_source: int = 256
+    """TCP connections from one address on which nobody has registered or called yet."""
+    tcp_stranger_idle_s: float = 60.0
+    """Such a connection is closed after so long without a message."""
     session_refresh_s: int = 1800
     """Session timers (RFC 4028): a peer that vanished is noticed within this time; 0 off, else at least 90."""
     media_silence_s: float = 60.0

@@ -159,7 +159,13 @@ class Voice:
         user_agent = self.phones.user_agent(self._digest_secret())
         listen = [(listen.transport, listen.host, listen.port) for listen in self._settings.listen]
         self._endpoint = SipEndpoint(
-            user_agent, listen=listen, on_event=self._on_sip, may_reach=self._reach.allows, on_denied=self._on_denied
+            user_agent,
+            listen=listen,
+            on_event=self._on_sip,
+            may_reach=self._reach.allows,
+            on_denied=self._on_denied,
+            tcp_strangers_per_source=self._settings.tcp_strangers_per_source,
+            tcp_stranger_idle_s=self._settings.tcp_stranger_idle_s,
         )
         try:
             await self._endpoint.start()
@@ -453,6 +459,7 @@ class Voice:
         cpu = os.times()
         figures["fernamt_main_cpu_seconds_total"] = cpu.user + cpu.system
         figures |= self._media_figures
+        figures |= {f"fernamt_sip_{name}": value for name, value in self._endpoint.figures().items()}
         for tenant, exchange in self._exchanges.items():
             label = f'{{tenant="{tenant}"}}'
             for name, value in exchange.figures().items():

@@ -7,30 +7,36 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
-from starlette.types import Scope
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Scope
 
 from acd.core.live import LiveState
 from acd.errors import CannotStart
 from acd.service import VoiceService
-from api import audit, demo, errors, identity, tenants
+from api import audit, demo, docs_page, errors, identity, tenants
 from api.assignments.routes import router as assignments_router
 from api.audit.retention import keep_short
 from api.audit.routes import router as audit_router
 from api.billing.routes import router as billing_router
 from api.calendar.routes import router as calendar_router
-from api.config import Settings
+from api.config import Settings, networks_of
 from api.crm.routes import router as crm_router
 from api.db import Databases
+from api.edge.answers import PAGE_HEADERS, HeadAsGet, SafeHeaders
+from api.edge.connections import Connections
+from api.edge.contract import Contract
+from api.edge.monitoring import require_details, sees_details
+from api.edge.requests import Refusals
 from api.health import Health, Readiness
 from api.house import House
-from api.identity import ForAdmins
+from api.identity import ForAdmins, principal_of
 from api.identity.routes import router as identity_router
 from api.kit.clock import Clock, utc_now
 from api.kit.peers import is_from_here
@@ -68,12 +74,13 @@ def create_app(settings: Settings, voice: VoiceService, databases: Databases | N
     Args:
         databases: open, and closed by the caller after the voice service, which saves its last CDRs there; None: the application's own.
     """
-    app = FastAPI(
+    app = Application(
         title="Fernamt",
         version="0.1.0",
         summary="A telephony-centric virtual ACD and voice service",
         openapi_tags=TAGS,
         lifespan=_lifespan,
+        docs_url=None,
         redoc_url=None,
     )
     furnish(app, House(settings, databases or Databases(settings), voice, clock), owns_databases=databases is None)
@@ -91,28 +98,41 @@ def create_app(settings: Settings, voice: VoiceService, databases: Databases | N
         tickets_router,
         calendar_router,
         service_router,
+        docs_page.router,
     ):
         app.include_router(router)
     app.mount("/", _Page(directory=WEB, html=True), name="web")
-    app.add_middleware(CountRequests)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
+
+
+class Application(FastAPI):
+    """FastAPI within what stands before it: also what fails inside, and what is never let in, leaves with the headers of the house."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """The layers, the outermost first: HEAD becomes GET; the request is counted; headers are added; what is too large is refused."""
+        self.state.contract = Contract(self)
+        return HeadAsGet(CountRequests(SafeHeaders(Refusals(super().build_middleware_stack(), self.state.contract, _logged_in))))
+
+
+async def _logged_in(connection: HTTPConnection) -> None:
+    """Who sends more than strangers may is somebody.
+
+    Raises: Unauthenticated, NotServed
+    """
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    await principal_of(connection, token if scheme.lower() == "bearer" else "")
 
 
 class _Page(StaticFiles):
     """The page, which loads nothing from elsewhere and is looked at for changes at every visit."""
 
-    HEADERS: ClassVar = {
-        "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
-        "Cache-Control": "no-cache",
-    }
-
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """The file with the headers of the house."""
-        response = await super().get_response(path, scope)
-        response.headers.update(self.HEADERS)
+        """The file with the headers of the house; 404 comes before 405."""
+        response = await super().get_response(path, {**scope, "method": "GET"})
+        if scope["method"] not in {"GET", "HEAD"}:
+            raise errors.NotAllowed(("GET", "HEAD"))
+        response.headers.update(PAGE_HEADERS)
         return response
 
 
@@ -127,8 +147,16 @@ def furnish(app: FastAPI, this: House, *, owns_databases: bool) -> None:
     app.state.passwords = identity.Passwords(this.settings.login)
     app.state.failed_log_ins = audit.FailedLogIns()
     app.state.failures = identity.FailureWindow(this.settings.login.failures, this.settings.login.window_s)
+    http = this.settings.http
+    connections = Connections(http.strangers_per_source, http.strangers, http.connections_per_user, networks_of(http.proxies))
+    app.state.connections = connections
     app.state.metrics = Metrics(
-        this.voice, lambda: {"fernamt_tenants_failed": len(this.failed), "fernamt_databases_away": len(this.databases.outages.now())}
+        this.voice,
+        lambda: {
+            "fernamt_tenants_failed": len(this.failed),
+            "fernamt_databases_away": len(this.databases.outages.now()),
+            **connections.figures(),
+        },
     )
     app.state.operator_password = None
 
@@ -182,11 +210,14 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     for operations in document["paths"].values():
         for operation in operations.values():
             answers = operation["responses"]
-            if "422" in answers:
-                answers["422"] = {"description": "Invalid request", "content": reference}
+            answers["422"] = {"description": "Invalid request", "content": reference}
             if "requestBody" in operation:
                 answers.setdefault("400", {"description": "The body is no text", "content": reference})
+            answers.setdefault("413", {"description": "The body is too large", "content": reference})
+            answers.setdefault("414", {"description": "The address is too long", "content": reference})
+            answers.setdefault("431", {"description": "The header is too large", "content": reference})
             if "security" in operation:
+                answers.setdefault("429", {"description": "Too often, or over too many connections", "content": reference})
                 answers.setdefault("401", {"description": "Log in first", "content": reference})
                 answers.setdefault("403", {"description": "Not allowed", "content": reference})
                 answers.setdefault("503", {"description": "A database is away, or the tenant is not open", "content": reference})
@@ -207,20 +238,30 @@ async def alive() -> dict[str, str]:
     "/readyz", operation_id="isReady", response_model=Readiness, responses={503: {"description": "Not ready", "model": Readiness}}
 )
 async def ready(request: Request) -> JSONResponse:
-    """Whether everything works: databases answer, disks have room, every tenant is served. 503 says what does not, and who is served.
+    """Whether everything works: databases answer, disks have room, every tenant is served. 503 says what does not, and who is served, to
+    the operator and to whom `monitoring` lets in; others get the status.
 
     One tenant in trouble is a 503 too: an operator must see it. A load balancer that should go on for the others asks /healthz.
     """
     found = await request.app.state.health.look() if request.app.state.ready else Readiness(status="starting")
-    body = found.model_dump(exclude_defaults=True)
+    body = found.model_dump(exclude_defaults=True) if await sees_details(request) else {"status": found.status}
     if found.status == "ready":
         return JSONResponse(body)
     return JSONResponse(body, 503, {"Retry-After": str(errors.RETRY_AFTER_S)})
 
 
-@service_router.get("/metrics", operation_id="getMetrics", response_class=Response)
+@service_router.get(
+    "/metrics",
+    operation_id="getMetrics",
+    response_class=Response,
+    responses={
+        200: {"description": "The text format.", "content": {"text/plain": {"schema": {"type": "string"}}}},
+        **errors.responses(errors.Unauthenticated),
+    },
+)
 async def metrics(request: Request) -> Response:
-    """Figures for Prometheus."""
+    """Figures for Prometheus: with the token of `monitoring.token`, from a network of `monitoring.sources`, or for the operator."""
+    await require_details(request)
     found: Metrics = request.app.state.metrics
     return Response(found.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 

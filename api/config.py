@@ -11,7 +11,7 @@ import ipaddress
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -38,6 +38,7 @@ from sqlalchemy.exc import ArgumentError
 
 from acd import networks
 from acd.logs import without_secrets
+from acd.strangers import Network
 
 PREFIX = "FERNAMT_"
 DELIMITER = "__"
@@ -116,6 +117,14 @@ SECRET_NAMES = ("password", "secret", "token", "key")
 """A setting with such a word in its name is never shown, however wrong it is."""
 
 
+def networks_of(texts: Iterable[str]) -> tuple[Network, ...]:
+    """Addresses and networks, `192.0.2.7` or `2001:db8::/32`.
+
+    Raises: ValueError: one is neither.
+    """
+    return tuple(ipaddress.ip_network(text) for text in texts)
+
+
 class _Group(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -140,6 +149,10 @@ class Sip(_Group):
 
     probe_trunks: bool = True
     """Send OPTIONS to trunks that ask for it."""
+    strangers_per_source: int = Field(default=256, ge=1)
+    """TCP connections from one IPv4 address or IPv6 /64 on which nobody has registered or called yet; beyond, the oldest makes room."""
+    stranger_idle_s: float = Field(default=60.0, ge=1)
+    """Such a connection is closed after so long without a message; without a first one after a sixth of it."""
 
     @field_validator("listen")
     @classmethod
@@ -156,6 +169,48 @@ class Http(_Group):
 
     host: Annotated[str, AfterValidator(host_name)] = "0.0.0.0"
     port: Port = 8080
+    proxies: Listed = ("127.0.0.1", "::1")
+    """Addresses or networks of reverse proxies: their X-Forwarded-For is believed, and their connections are not counted by address."""
+    strangers_per_source: int = Field(default=256, ge=1)
+    """Connections without a log-in from one IPv4 address or IPv6 /64; beyond, the oldest that does nothing makes room."""
+    strangers: int = Field(default=2000, ge=1)
+    """Connections without a log-in from everywhere."""
+    connections_per_user: int = Field(default=100, ge=1)
+    """Connections of one user or API key, WebSockets among them; beyond: 429."""
+    head_s: float = Field(default=10.0, gt=0)
+    """A request's head is whole so long after its first octet."""
+    body_s: float = Field(default=60.0, gt=0)
+    """A request's body is whole so long after its head."""
+    keep_alive_s: int = Field(default=5, ge=1)
+    """A connection is kept so long for another request."""
+    stalled_s: float = Field(default=60.0, gt=0)
+    """A client that takes nothing of its answer for so long is cut off."""
+
+    @field_validator("proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        networks_of(value)
+        return value
+
+
+class Monitoring(_Group):
+    """Who sees /metrics and the details of /readyz, besides the operator."""
+
+    token: SecretStr | None = Field(default=None, min_length=16)
+    """Sent as `Authorization: Bearer …`; None: by network only."""
+    sources: Listed = ("127.0.0.0/8", "::1")
+    """Networks that need no token, when the request was not passed on by a proxy."""
+
+    @field_validator("sources")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        networks_of(value)
+        return value
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """`sources` as networks."""
+        return networks_of(self.sources)
 
 
 class Media(_Group):
@@ -331,6 +386,7 @@ class Settings(BaseSettings):
 
     sip: Sip = Sip()
     http: Http = Http()
+    monitoring: Monitoring = Monitoring()
     media: Media = Media()
     database: Database = Database()
     overload: Overload = Overload()

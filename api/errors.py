@@ -1,15 +1,15 @@
 """Errors as RFC 9457 problem documents: the tree every slice's errors grow on, and the handlers that answer with them.
 
 - `Problem`: root; carries status, type and what the client is told
-  - `Unauthenticated` 401, `Forbidden` 403, `NotFound` 404, `Conflict` 409, `Outdated` 412, `Unprocessable` 422, `TooMany` 429,
-    `Unavailable` 503
+  - `Unauthenticated` 401, `Forbidden` 403, `NotFound` 404, `NotAllowed` 405, `Conflict` 409, `Outdated` 412, `BodyTooLarge` 413,
+    `TargetTooLong` 414, `Unprocessable` 422, `TooMany` 429 (`TooManyConnections`), `HeadTooLarge` 431, `Unavailable` 503
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 
 from acd.errors import JournalStopped
 from acd.outage import DISK_ERRNOS, Unreachable, outage_of
@@ -30,6 +31,10 @@ MEDIA_TYPE = "application/problem+json"
 TYPES = "urn:fernamt:problem:"
 RETRY_AFTER_S = 5
 """What a client is told to wait when something is away."""
+
+
+MOST_PLACES = 50
+"""More wrong places than anybody mends in one go."""
 
 
 class Place(BaseModel):
@@ -88,6 +93,16 @@ class NotFound(Problem):
     status, kind, title = 404, "not-found", "Not found"
 
 
+class NotAllowed(Problem):
+    """The path is there, the method is not."""
+
+    status, kind, title = 405, "method-not-allowed", "Method Not Allowed"
+
+    def __init__(self, allowed: Iterable[str]) -> None:
+        listed = ", ".join(sorted(allowed))
+        super().__init__(f"Allowed are {listed}.", headers={"Allow": listed})
+
+
 class Conflict(Problem):
     """It does not fit the present state."""
 
@@ -98,6 +113,24 @@ class Outdated(Problem):
     """If-Match names a version that is no longer the present one."""
 
     status, kind, title = 412, "outdated", "Changed in the meantime"
+
+
+class BodyTooLarge(Problem):
+    """More octets than the route takes."""
+
+    status, kind, title = 413, "body-too-large", "The body is too large"
+
+
+class TargetTooLong(Problem):
+    """Path and query have too many octets."""
+
+    status, kind, title = 414, "target-too-long", "The address is too long"
+
+
+class HeadTooLarge(Problem):
+    """The header has too many fields or octets (RFC 6585 §5)."""
+
+    status, kind, title = 431, "head-too-large", "The header is too large"
 
 
 class Unprocessable(Problem):
@@ -113,6 +146,13 @@ class TooMany(Problem):
 
     def __init__(self, detail: str, retry_after_s: int) -> None:
         super().__init__(detail, headers={"Retry-After": str(retry_after_s)})
+
+
+class TooManyConnections(TooMany):
+    """One user holds too many connections."""
+
+    def __init__(self) -> None:
+        super().__init__("This user holds too many connections already; close some, or use one for several requests.", RETRY_AFTER_S)
 
 
 class Unavailable(Problem):
@@ -139,7 +179,7 @@ def unavailable(error: BaseException) -> Unavailable | None:
 
 
 def answer(
-    request: Request,
+    request: HTTPConnection,
     *,
     status: int,
     kind: str,
@@ -153,7 +193,7 @@ def answer(
     return JSONResponse(document.model_dump(exclude_none=True), status, dict(headers or {}), MEDIA_TYPE)
 
 
-def of(request: Request, problem: Problem) -> JSONResponse:
+def of(request: HTTPConnection, problem: Problem) -> JSONResponse:
     """Answer with a problem of the tree."""
     return answer(
         request,
@@ -177,7 +217,7 @@ def _place(error: Mapping[str, Any]) -> Place:
 
 def invalid(errors: Sequence[Mapping[str, Any]]) -> Unprocessable:
     """Errors of pydantic as a problem that names every place."""
-    places = [_place(error) for error in errors]
+    places = [_place(error) for error in errors[:MOST_PLACES]]
     return Unprocessable("; ".join(f"{p.pointer or p.parameter}: {p.detail}" for p in places[:5]) or "invalid", places)
 
 

@@ -60,6 +60,9 @@ class Metrics:
             "fernamt_http_request_seconds", "Time to the end of the answer.", ("method", "route"), registry=self.registry, buckets=BUCKETS_S
         )
         self.audit_failures = Counter("fernamt_audit_failures", "Reads of personal data that could not be audited.", registry=self.registry)
+        self.refused = Counter(
+            "fernamt_http_requests_refused", "Requests refused before anything was read of them.", ("reason",), registry=self.registry
+        )
         self.sockets = Gauge("fernamt_websockets", "Open WebSockets.", ("route",), registry=self.registry)
 
     def text(self) -> bytes:

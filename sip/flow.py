@@ -7,6 +7,7 @@ import msgspec
 
 TransportName = Literal["udp", "tcp"]
 HostPort = tuple[str, int]
+Way = tuple[HostPort, HostPort, TransportName]
 
 IdSource = Callable[[], str]
 """Gives an unpredictable token (letters and digits, at least 64 bits) at each call: for branch, tag, Call-ID, nonce (RFC 3261 §19.3)."""
@@ -31,9 +32,10 @@ class Flow(msgspec.Struct, frozen=True, omit_defaults=True):
         """Whether the transport retransmits by itself, so that the transactions must not."""
         return self.transport != "udp"
 
-    def leads_as(self, other: "Flow") -> bool:
-        """Whether both are the same way, said or heard: a connection that we opened is lost like any other."""
-        return (self.remote, self.local, self.transport) == (other.remote, other.local, other.transport)
+    @property
+    def way(self) -> Way:
+        """The same for a flow that was said and one that was heard: a connection that we opened is lost like any other."""
+        return self.remote, self.local, self.transport
 
     def __str__(self) -> str:
         """`udp 10.0.0.1:5060>10.0.0.2:5060`, for logs."""

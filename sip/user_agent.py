@@ -54,6 +54,10 @@ def _challenge_everybody(_request: Request, _flow: Flow) -> Literal["trunk", "ch
     return "challenge"
 
 
+def _nobody_asks(_flow: Flow) -> None:
+    pass
+
+
 def _everybody(_authenticated_as: str | None) -> bool:
     return True
 
@@ -97,6 +101,8 @@ class UserAgent:
         self.layer = TransactionLayer(self.timers, timers, self.send)
         self.overload = Overload(config.overload)
         self.counters: Counter[str] = Counter()
+        self.let_in: Callable[[Flow], None] = _nobody_asks
+        """Told the flow of every registration and call that was let in, as proved or by its source; the shell's to set."""
         self._ids = ids
         self._stateless_secret = ids().encode()
         self._outbox: list[tuple[Flow, bytes]] = []
@@ -610,6 +616,7 @@ class UserAgent:
             session.be_offered(transaction, self._ids())
             self._sessions[session.id] = session
             self.overload.began(session.id, share)
+            self.let_in(source)
             offer = request.body if request.has_sdp else None
             self.emit(IncomingInvite(session.id, request, source, offer, authenticated_as, kind))
 
@@ -633,6 +640,8 @@ class UserAgent:
         if self._is_unsupported(transaction, now):
             return
         response = config.registrar.register(request, authenticated_as, source, now)
+        if response.status < 300:
+            self.let_in(source)
         headers = response.headers
         for name, value in self.plain_headers:
             headers.add(name, value)

@@ -53,6 +53,8 @@ def _wanted(
 
 Wanted = Annotated[Filter, Depends(_wanted)]
 Format = Annotated[Literal["csv", "json"], Query(description="CSV (RFC 4180) or JSON lines.")]
+PLAN_OCTETS = 4 << 20
+"""A carrier's price list: a million letters as JSON, where an umlaut or a quotation mark takes several octets."""
 _STREAMS = {"csv": "text/csv; charset=utf-8", "json": "application/x-ndjson"}
 _EXPORT_CONTENT: dict[int | str, dict[str, object]] = {
     200: {
@@ -70,7 +72,13 @@ async def list_tariffs(access: ForBilling, page: Paged) -> Page[TariffTold]:
     return Page(items=items, next=following)
 
 
-@router.post("/tariffs", operation_id="createTariff", status_code=status.HTTP_201_CREATED, responses=responses(Conflict))
+@router.post(
+    "/tariffs",
+    operation_id="createTariff",
+    status_code=status.HTTP_201_CREATED,
+    responses=responses(Conflict),
+    max_body_size=PLAN_OCTETS,
+)
 async def create_tariff(access: ForBilling, given: TariffGiven) -> TariffTold:
     """Add a plan version; a version never changes. It holds for calls that begin at its `valid_from` or later."""
     by = Author(access.unit, access.house, access.tenant, access.principal.name, access.now, access.source)

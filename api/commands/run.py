@@ -9,6 +9,7 @@ import errno
 import gc
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -31,6 +32,7 @@ from api.commands.addresses import only_here, pages, phone_servers
 from api.config import Settings, SettingsError, for_demo, split_address
 from api.db import Databases
 from api.demo import FILE as DEMO_FILE
+from api.edge.protocol import Patience, ServerConfig
 from api.health import disk_trouble
 from api.house import House
 from api.outages import sentence
@@ -113,6 +115,8 @@ def voice_settings(settings: Settings, *, accept_clock: bool = False) -> VoiceSe
         strangers_per_second=settings.fairness.strangers_per_second,
         strangers_burst=settings.fairness.strangers_burst,
         probe_trunks=settings.sip.probe_trunks,
+        tcp_strangers_per_source=settings.sip.strangers_per_source,
+        tcp_stranger_idle_s=settings.sip.stranger_idle_s,
         session_refresh_s=settings.timers.session_refresh_s,
         media_silence_s=settings.media.silence_s,
         media_orphan_s=settings.media.orphan_s,
@@ -123,6 +127,18 @@ def voice_settings(settings: Settings, *, accept_clock: bool = False) -> VoiceSe
         reach_allow=settings.reach.allow + (LOOPBACK if settings.demo else ()),
         reach_deny=settings.reach.deny,
     )
+
+
+def patience(settings: Settings) -> Patience:
+    """How long clients of the API may take."""
+    http = settings.http
+    return Patience(head_s=http.head_s, body_s=http.body_s, keep_alive_s=http.keep_alive_s, stalled_s=http.stalled_s)
+
+
+def _room_for_connections() -> None:
+    """As many descriptors as this process may have: the usual soft limit of 1024 is less than two hundred desks and their phones need."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class _Server(uvicorn.Server):
@@ -157,6 +173,7 @@ async def serve(settings: Settings, until: Awaitable[object] | None = None, *, p
 
     _check_data(settings.data)
     _say(settings, "opening the databases, bringing them up to date")
+    _room_for_connections()
     databases = Databases(settings)
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(DataLock(settings.data))
@@ -173,7 +190,13 @@ async def serve(settings: Settings, until: Awaitable[object] | None = None, *, p
         _say(settings, "making the demonstration, once" if is_first_demo else "opening the tenants")
         # Entered here and not by uvicorn, which answers a failure with sys.exit in the middle of the loop.
         await stack.enter_async_context(app.router.lifespan_context(app))
-        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=GRACE_S)
+        config = ServerConfig(
+            app,
+            app.state.connections,
+            patience(settings),
+            timeout_graceful_shutdown=GRACE_S,
+            forwarded_allow_ips=list(settings.http.proxies),
+        )
 
         def started() -> None:
             _spare_the_collector()

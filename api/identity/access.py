@@ -19,6 +19,7 @@ from starlette.requests import HTTPConnection, Request
 from acd.core.ids import TenantId
 from api.audit import PERSONAL, By, filter_of, record_read, source_of
 from api.db import Unit, UnknownTenant
+from api.edge.connections import counts_for
 from api.errors import Forbidden, Unauthenticated
 from api.house import House, house
 from api.identity import service
@@ -73,7 +74,7 @@ class Access:
 async def principal_of(connection: HTTPConnection, token: str) -> Principal:
     """Whose token it is, in a transaction of its own (for WebSockets and streams).
 
-    Raises: Unauthenticated, NotServed
+    Raises: Unauthenticated, NotServed, TooManyConnections
     """
     this = house(connection)
     wellformed, tenant = tenant_of(token)
@@ -81,7 +82,14 @@ async def principal_of(connection: HTTPConnection, token: str) -> Principal:
         raise Unauthenticated("This is no token of ours.")
     _check_served(this, tenant)
     async with this.databases.unit(tenant) as unit:
-        return await service.authenticate(unit.session, tenant, token, this.clock())
+        principal = await service.authenticate(unit.session, tenant, token, this.clock())
+    counts_for(connection, _holder(principal))
+    return principal
+
+
+def _holder(principal: Principal) -> str:
+    """Whose connections are counted together."""
+    return f"{principal.tenant or ''}/{principal.name}"
 
 
 def _check_served(this: House, tenant: TenantId | None) -> None:
@@ -111,6 +119,7 @@ async def _opened(request: Request, credentials: Annotated[HTTPAuthorizationCred
     async with this.databases.unit(tenant) as unit:
         now = this.clock()
         principal = await service.authenticate(unit.session, tenant, credentials.credentials, now)
+        counts_for(request, _holder(principal))
         access = Access(principal, unit, this, now, source_of(request.client.host if request.client else None))
         yield access
         await _record_read(request, access)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, model_validator
 
 from acd.wire_text import UNFIT
 
@@ -84,10 +84,22 @@ class _Discreet(BaseModel):
             yield name, "***" if is_secret else value
 
 
+SPARE_MEMBERS = 20
+"""So many members too many are told one by one."""
+
+
 class Given(_Discreet):
     """What a client sends: unknown members are errors, so that a misspelt one is not silently ignored."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bounded(cls, given: Any) -> Any:
+        """Eighty thousand unknown members would be eighty thousand errors, and seconds of work."""
+        if isinstance(given, dict) and len(given) > len(cls.model_fields) + SPARE_MEMBERS:
+            raise ValueError(f"there are {len(given)} members, and at most {len(cls.model_fields)} are known")
+        return given
 
 
 class Told(_Discreet):

@@ -2,7 +2,7 @@
 
 The token comes in the Authorization header, as a subprotocol `bearer.<token>` beside `fernamt.v1` (browsers can set no header), or as
 `?token=`. Close codes: 4401 no valid token (any more), 4403 not for this role, 4408 overrun: fetch the live state and come again,
-1013 try again later (RFC 6455 registry): a database is away, or the tenant is not open.
+1013 try again later (RFC 6455 registry): a database is away, the tenant is not open, or the user holds too many connections.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from acd.outage import Unreachable
 from acd.service import LiveEvent
 from api.audit import SOCKETS, By, record_read, source_of
 from api.db import UnknownTenant
-from api.errors import Unauthenticated, Unavailable, unavailable
+from api.errors import TooMany, Unauthenticated, Unavailable, unavailable
 from api.house import house
 from api.identity import Principal, Role, principal_of
 from api.telephony.boards import Boards
@@ -91,8 +91,8 @@ Outgoing = AsyncGenerator[str | None]
 
 
 async def _close_until_later(socket: WebSocket, error: Exception) -> None:
-    """Close for an outage; anything else is raised again."""
-    problem = error if isinstance(error, Unavailable) else unavailable(error)
+    """Close for an outage, or for want of room; anything else is raised again."""
+    problem = error if isinstance(error, Unavailable | TooMany) else unavailable(error)
     if problem is None:
         raise error
     await socket.close(TRY_AGAIN_LATER, problem.detail[:REASON_OCTETS])

@@ -11,7 +11,7 @@ from sip.errors import ParseError
 from sip.events import Event
 from sip.flow import Flow, HostPort, TransportName
 from sip.io.resolver import Resolver, is_numeric
-from sip.io.tcp import TcpConnections
+from sip.io.tcp import STRANGER_IDLE_S, STRANGERS_PER_SOURCE, TcpConnections
 from sip.io.udp import UdpSocket
 from sip.message import Request, Response
 from sip.user_agent import UserAgent
@@ -43,6 +43,8 @@ class SipEndpoint:
         tcp_idle_s: float = 600.0,
         may_reach: Callable[[str], bool] | None = None,
         on_denied: Callable[[Flow, str], None] | None = None,
+        tcp_strangers_per_source: int = STRANGERS_PER_SOURCE,
+        tcp_stranger_idle_s: float = STRANGER_IDLE_S,
     ) -> None:
         """Args:
         on_event: called for each event, synchronously, in order; it may call the user agent.
@@ -59,6 +61,9 @@ class SipEndpoint:
         self._tcp_idle_s = tcp_idle_s
         self._may_reach = may_reach
         self._on_denied = on_denied
+        self._tcp_strangers_per_source = tcp_strangers_per_source
+        self._tcp_stranger_idle_s = tcp_stranger_idle_s
+        user_agent.let_in = self._let_in
         self._udp: dict[HostPort, UdpSocket] = {}
         self._tcp: dict[HostPort, TcpConnections] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -86,7 +91,15 @@ class SipEndpoint:
                 else:
                     limits = self.user_agent.config.limits
                     tcp = TcpConnections(
-                        self._loop, self._now, self._receive_message, self._receive_malformed, self._flow_failed, limits, self._tcp_idle_s
+                        self._loop,
+                        self._now,
+                        self._receive_message,
+                        self._receive_malformed,
+                        self._flow_failed,
+                        limits,
+                        self._tcp_idle_s,
+                        self._tcp_strangers_per_source,
+                        self._tcp_stranger_idle_s,
                     )
                     await tcp.listen((host, port))
                     self._tcp[tcp.address] = tcp
@@ -113,6 +126,22 @@ class SipEndpoint:
     def addresses(self) -> list[Listen]:
         """What is really listened on (port 0 asks the kernel for one)."""
         return [("udp", *address) for address in self._udp] + [("tcp", *address) for address in self._tcp]
+
+    def figures(self) -> Mapping[str, float]:
+        """What the connections have to tell, by name."""
+        tables = list(self._tcp.values())
+        return {
+            "tcp_connections": sum(len(tcp) for tcp in tables),
+            "tcp_strangers": sum(len(tcp.strangers) for tcp in tables),
+            "tcp_strangers_displaced_total": sum(tcp.strangers.displaced for tcp in tables),
+            "tcp_strangers_silent_total": sum(tcp.silent_strangers for tcp in tables),
+            "tcp_connections_refused_total": sum(tcp.refused_connections for tcp in tables),
+        }
+
+    def _let_in(self, flow: Flow) -> None:
+        if flow.transport == "tcp":
+            for tcp in self._tcp.values():
+                tcp.let_in(flow.remote)
 
     def now(self) -> float:
         """The time to give to the user agent's methods."""

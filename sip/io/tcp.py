@@ -1,4 +1,8 @@
-"""SIP over TCP: connections taken and opened, framed, reused, closed when idle (RFC 3261 §18.2.1, §18.3; RFC 5923; RFC 5626 §3.5.1)."""
+"""SIP over TCP: connections taken and opened, framed, reused, closed when idle (RFC 3261 §18.2.1, §18.3; RFC 5923; RFC 5626 §3.5.1).
+
+Whoever connects is a stranger until somebody has registered or been let in with a call over the connection: strangers' connections are
+closed sooner, and are counted by source. Connections opened from here, and those of phones and trunks, are closed when idle only.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -9,12 +13,20 @@ from sip.errors import ParseError
 from sip.flow import Flow, HostPort
 from sip.message import Request, Response
 from sip.parser import DEFAULT_LIMITS, KeepAlive, Limits, StreamParser
+from sip.strangers import Strangers
 
 # RFC 3261 §18: keep a connection open "for some implementation-defined duration after the last message"; registered phones send keep-alives
 # every 25-120 s (RFC 5626 §4.4.1), and 64*T1 is the shortest a transaction may need it.
 IDLE_S = 600.0
 CONNECT_TIMEOUT_S = 8.0
 MAX_CONNECTIONS = 10_000
+# House: what two hundred phones behind one address need that all connect again after a power cut, before each has registered.
+STRANGERS_PER_SOURCE = 256
+MAX_STRANGERS = 2_000
+# Longer than 64*T1, so that no transaction of a stranger (an INVITE that is challenged) loses its connection.
+STRANGER_IDLE_S = 60.0
+# A peer that connects has something to say: the first message is whole after this part of a stranger's time.
+FIRST_MESSAGE_PART = 1 / 6
 # A peer that does not read: beyond this the connection is given up, not the memory.
 MAX_UNSENT_OCTETS = 1024 * 1024
 # What is kept for a connection not yet open.
@@ -36,6 +48,13 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self.flow = Flow("tcp", local, remote or ("", 0))
         self.last_used = owner.now()
+        self.has_spoken = False
+        """Whether a whole message has come: keep-alives are none, and a stranger lives by messages."""
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it was opened from here."""
+        return self._remote is not None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: it is open."""
@@ -47,7 +66,9 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """asyncio: octets have come."""
-        self.last_used = self._owner.now()
+        is_stranger = self._owner.is_stranger(self)
+        if not is_stranger:
+            self.last_used = self._owner.now()
         for item in self._parser.feed(data):
             if isinstance(item, KeepAlive):
                 if item is KeepAlive.PING:
@@ -55,6 +76,7 @@ class Connection(asyncio.Protocol):
             elif isinstance(item, ParseError):
                 self._owner.on_malformed(item, self.flow)
             else:
+                self.last_used, self.has_spoken = self._owner.now(), True
                 if trace.is_on():
                     trace.received(self.flow, item.to_bytes())
                 self._owner.on_message(item, self.flow)
@@ -78,7 +100,8 @@ class Connection(asyncio.Protocol):
         """Send; a peer that stopped reading is cut off."""
         if self._transport is None:
             return
-        self.last_used = self._owner.now()
+        if not self._owner.is_stranger(self):
+            self.last_used = self._owner.now()
         self._transport.write(octets)
         if self._transport.get_write_buffer_size() > MAX_UNSENT_OCTETS:
             trace.trouble(self.flow, "does not read, cut off")
@@ -88,6 +111,11 @@ class Connection(asyncio.Protocol):
         """Close after what is buffered has been sent."""
         if self._transport is not None:
             self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._transport is not None:
+            self._transport.abort()
 
 
 class TcpConnections:
@@ -102,6 +130,8 @@ class TcpConnections:
         on_lost: OnLost,
         limits: Limits = DEFAULT_LIMITS,
         idle_s: float = IDLE_S,
+        strangers_per_source: int = STRANGERS_PER_SOURCE,
+        stranger_idle_s: float = STRANGER_IDLE_S,
     ) -> None:
         self._loop = loop
         self.now = clock
@@ -110,6 +140,10 @@ class TcpConnections:
         self._on_lost = on_lost
         self._limits = limits
         self._idle_s = idle_s
+        self._stranger_idle_s = stranger_idle_s
+        self.strangers: Strangers[Connection] = Strangers(strangers_per_source, MAX_STRANGERS)
+        self.silent_strangers = 0
+        """Connections closed early: nobody had registered or called over them."""
         self._open: dict[HostPort, Connection] = {}
         self._opening: dict[HostPort, list[tuple[bytes, Flow]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -126,7 +160,7 @@ class TcpConnections:
             lambda: Connection(self, self.address, self._limits), host, port, reuse_address=True, backlog=1024
         )
         self.address = self._server.sockets[0].getsockname()[:2]
-        self._sweep = self._loop.call_later(self._idle_s / 4, self._close_idle)
+        self._sweep_later()
 
     def send(self, octets: bytes, remote: HostPort, flow: Flow) -> None:
         """Send over the connection to that peer, opening it if there is none; failure comes back as a lost flow.
@@ -167,21 +201,52 @@ class TcpConnections:
             self.refused_connections += 1
             connection.close()
             return
+        if not connection.is_ours:
+            # Any of them may go: a peer whose connection is closed before it has proved itself opens another.
+            admitted, goes = self.strangers.enter(connection, connection.flow.remote[0], lambda _: True)
+            if goes is not None:
+                goes.close()
+            assert admitted
         self._open[connection.flow.remote] = connection
+
+    def is_stranger(self, connection: Connection) -> bool:
+        """Whether nobody has registered or called over it yet."""
+        return connection in self.strangers
+
+    def let_in(self, remote: HostPort) -> None:
+        """Somebody has registered, or been let in with a call, over the connection of that peer."""
+        connection = self._open.get(remote)
+        if connection is not None:
+            self.strangers.leave(connection)
 
     def lost(self, connection: Connection) -> None:
         """A connection is gone: what waits for answers on it must know."""
+        self.strangers.leave(connection)
         if self._open.get(connection.flow.remote) is connection:
             del self._open[connection.flow.remote]
             if not self._closed:
                 self._on_lost(connection.flow)
 
     def _close_idle(self) -> None:
-        horizon = self.now() - self._idle_s
+        now = self.now()
         for connection in list(self._open.values()):
-            if connection.last_used < horizon:
-                connection.close()
-        self._sweep = self._loop.call_later(self._idle_s / 4, self._close_idle)
+            if now - connection.last_used <= self._patience_s(connection):
+                continue
+            if not connection.is_open:  # it was closed before, and its peer does not take what is unsent
+                connection.abort()
+                continue
+            if connection in self.strangers:
+                self.silent_strangers += 1
+            connection.close()
+        self._sweep_later()
+
+    def _patience_s(self, connection: Connection) -> float:
+        if connection not in self.strangers:
+            return self._idle_s
+        return min(self._idle_s, self._stranger_idle_s * (1 if connection.has_spoken else FIRST_MESSAGE_PART))
+
+    def _sweep_later(self) -> None:
+        self._sweep = self._loop.call_later(min(self._idle_s, self._stranger_idle_s * FIRST_MESSAGE_PART) / 4, self._close_idle)
 
     def __len__(self) -> int:
         return len(self._open)

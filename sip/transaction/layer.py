@@ -5,7 +5,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
-from sip.flow import Flow
+from sip.flow import Flow, Way
 from sip.message import Request, Response
 from sip.timers import TimerTable, TimerValues
 from sip.transaction.base import NOBODY, ClientUser, ServerUser, Transaction
@@ -31,6 +31,8 @@ class TransactionLayer:
         self._clients: dict[Key, ClientTransaction] = {}
         self._servers: dict[Key, ServerTransaction] = {}
         self._merge: dict[Key, Key] = {}
+        self._on_connection: dict[Way, dict[Transaction, None]] = {}
+        """By connection: thousands may be lost at once, and each concerns its own transactions only."""
 
     # --- client side
 
@@ -48,12 +50,14 @@ class TransactionLayer:
         else:
             transaction = NonInviteClient(self, key, request, flow, user, now, patience_s)
         self._clients[key] = transaction
+        self._note(transaction)
         return transaction
 
     def resume_invite(self, request: Request, flow: Flow, user: ClientUser) -> InviteClient:
         """Take up the client transaction of an INVITE that was sent before a restart."""
         key = client_key(own_branch(request), request.method)
         transaction = self._clients[key] = InviteClient.resumed(self, key, request, flow, user)
+        self._note(transaction)
         return transaction
 
     def receive_response(self, response: Response, now: float) -> bool:
@@ -93,6 +97,7 @@ class TransactionLayer:
 
     def _enter(self, transaction: ServerTransaction) -> None:
         self._servers[transaction.key] = transaction
+        self._note(transaction)
         if transaction.request.to.tag is None:
             transaction.merge_key = merge_key(transaction.request)
             self._merge.setdefault(transaction.merge_key, transaction.key)
@@ -101,13 +106,23 @@ class TransactionLayer:
 
     def transport_failed(self, flow: Flow, now: float) -> None:
         """Tell every transaction on that flow. What waits in ACCEPTED or COMPLETED on a dead connection ends by its timers anyway."""
-        for transaction in [
-            one for one in (*self._clients.values(), *self._servers.values()) if one.flow.remote == flow.remote and one.flow.leads_as(flow)
-        ]:
+        if flow.is_reliable:
+            concerned: list[Transaction] = list(self._on_connection.get(flow.way, ()))
+        else:
+            concerned = [one for one in (*self._clients.values(), *self._servers.values()) if one.flow.way == flow.way]
+        for transaction in concerned:
             transaction.transport_failed(now)
+
+    def _note(self, transaction: Transaction) -> None:
+        if transaction.flow.is_reliable:
+            self._on_connection.setdefault(transaction.flow.way, {})[transaction] = None
 
     def forget(self, transaction: Transaction) -> None:
         """A transaction has terminated: it has nothing more to say, and session and transaction stop keeping each other alive."""
+        if (beside := self._on_connection.get(transaction.flow.way)) is not None:
+            beside.pop(transaction, None)
+            if not beside:
+                del self._on_connection[transaction.flow.way]
         if isinstance(transaction, (InviteServer, NonInviteServer)):
             self._servers.pop(transaction.key, None)
             if isinstance(transaction, InviteServer):

@@ -21,6 +21,9 @@ PUBLIC = {
     ("GET", "/healthz"),
     ("GET", "/readyz"),
     ("GET", "/metrics"),
+    ("GET", "/docs"),
+    ("GET", "/docs/begin.js"),
+    ("GET", "/docs/{file}"),
 }
 WHO = {Role.AGENT: "anna", Role.SUPERVISOR: "supervisor", Role.BILLING: "billing", Role.ADMIN: "admin", Role.OPERATOR: "operator"}
 

@@ -1,4 +1,8 @@
-"""The API against its own OpenAPI document: whatever is sent, nothing breaks and every answer is declared (schemathesis)."""
+"""The API against its own OpenAPI document: whatever is sent by whomever, nothing breaks and every answer is declared (schemathesis).
+
+In the suite each operation gets a handful of requests by the role it is for and two by others. `make storm` sets FERNAMT_TEST_CONTRACT=all:
+every boundary of every schema, and every role on every operation.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import os
 import shutil
 import socket
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,16 +23,33 @@ import uvicorn
 from fastapi import FastAPI
 from hypothesis import HealthCheck, settings
 from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance, status_code_conformance
+from schemathesis.specs.openapi.checks import (
+    allow_header_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+    unsupported_method,
+)
 
 from api.app import create_app
 from api.config import Settings
+from api.edge.protocol import Patience, ServerConfig
 from tests.api.conftest import CHEAP, Clock, Prepared, _settings, started
 from tests.api.voice import EngineVoice
 
-EXAMPLES = 6
-CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
-NOT_FOR_FUZZING = {"logOut", "changePassword", "closeTenant", "createTenant", "logIn"}
+IS_WHOLE = os.environ.get("FERNAMT_TEST_CONTRACT") == "all"
+ROLES = ("operator", "admin", "supervisor", "billing", "anna")
+OTHERS = 2
+EXAMPLES = 40 if IS_WHOLE else 5 + OTHERS
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    unsupported_method,
+    allow_header_conformance,
+]
+NOT_FOR_FUZZING = {"logOut", "changePassword", "closeTenant", "createTenant"}
 """They would end the tokens we test with, or take a migration each; each has tests of its own."""
 
 
@@ -45,7 +67,7 @@ class Running:
 
     async def _serve(self) -> None:
         async with started(_settings(self._data), Clock(), self._application):
-            config = uvicorn.Config(self._application, log_config=None, lifespan="off", ws="none", access_log=False)
+            config = ServerConfig(self._application, self._application.state.connections, Patience())
             self._server = uvicorn.Server(config)
             self._ready.set()
             await self._server.serve([self._listening])
@@ -79,15 +101,35 @@ def _document() -> dict[str, Any]:
 
 
 schema = schemathesis.openapi.from_dict(_document()).exclude(operation_id=sorted(NOT_FOR_FUZZING))
-schema.config.phases.coverage.enabled = os.environ.get("FERNAMT_TEST_CONTRACT") == "all"
-"""Every boundary of every schema is a minute's work; without it a handful of random requests an operation."""
+schema.config.phases.coverage.enabled = IS_WHOLE
+
+
+class Turns:
+    """Who makes the next request to an operation."""
+
+    def __init__(self) -> None:
+        self._asked: Counter[str] = Counter()
+
+    def next(self, operation: str, owner: str) -> str:
+        """In the suite two who differ from one operation to the next, then the owner; in the long form all in turn."""
+        turn = self._asked[operation]
+        self._asked[operation] += 1
+        if IS_WHOLE:
+            return ROLES[turn % len(ROLES)]
+        others = [role for role in ROLES if role != owner]
+        return others[(len(operation) + turn) % len(others)] if turn < OTHERS else owner
+
+
+@pytest.fixture(scope="module")
+def turns() -> Turns:
+    return Turns()
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(300 if not IS_WHOLE else 3600)
 @schema.parametrize()
 @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
-def test_whatever_is_sent_the_answer_is_a_declared_one(case: Any, running: Running, with_staff: Prepared) -> None:
-    path = case.operation.path
-    who = "operator" if path.startswith("/api/v1/tenants") else "admin"
+def test_whatever_is_sent_the_answer_is_a_declared_one(case: Any, running: Running, with_staff: Prepared, turns: Turns) -> None:
+    owner = "operator" if case.operation.path.startswith("/api/v1/tenants") else "admin"
+    who = turns.next(case.operation.label, owner)
     case.call_and_validate(base_url=running.url, checks=CHECKS, headers={"Authorization": f"Bearer {with_staff.tokens[who]}"})

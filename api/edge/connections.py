@@ -1,0 +1,122 @@
+"""Whose the connections of HTTP are: a stranger's count against their address, a user's against the user (two hundred desks share a NAT).
+
+A connection is a stranger's until a request on it has proved who it is, then the user's until it ends.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from starlette.requests import HTTPConnection
+
+from acd.strangers import Network, Strangers
+from api.errors import TooManyConnections
+
+STATE = "lease"
+"""Where the server's protocols put a connection's lease into the `state` of its requests."""
+
+
+class Held(Protocol):
+    """What a lease is for."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is being served."""
+
+    def give_way(self) -> None:
+        """Close, for somebody else."""
+
+
+class Connections:
+    """All connections of a server."""
+
+    def __init__(self, per_source: int, strangers: int, per_user: int, proxies: Iterable[Network] = ()) -> None:
+        self.strangers: Strangers[Lease] = Strangers(per_source, strangers, proxies)
+        self.per_user = per_user
+        self.open = 0
+        self.users: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
+        """What ended connections early, by reason."""
+
+    def figures(self) -> Mapping[str, float]:
+        """For /metrics."""
+        refused = {**self.refused, "source_is_full": self.strangers.refused, "made_room": self.strangers.displaced}
+        return {
+            "fernamt_http_connections": self.open,
+            "fernamt_http_strangers": len(self.strangers),
+            **{f'fernamt_http_connections_refused_total{{reason="{reason}"}}': count for reason, count in refused.items()},
+        }
+
+
+class Lease:
+    """One connection from its begin to its end."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._is_open = False
+        self.holder: Held | None = None
+        """The protocol that speaks on it now."""
+        self.user: str | None = None
+        """Whose it is; None: a stranger's."""
+
+    def begin(self, holder: Held, host: str) -> bool:
+        """A connection is open. Returns: False: there is no room, and it must be closed."""
+        self.holder = holder
+        connections = self._connections
+        admitted, goes = connections.strangers.enter(self, host, lambda one: one.holder is not None and one.holder.is_idle)
+        if goes is not None and goes.holder is not None:
+            goes.holder.give_way()
+        if admitted:
+            self._is_open = True
+            connections.open += 1
+        return admitted
+
+    def pass_on(self, holder: Held) -> None:
+        """The connection speaks another protocol from now on."""
+        self.holder = holder
+
+    def belongs_to(self, user: str) -> None:
+        """A request has proved whose it is.
+
+        Raises: TooManyConnections: of that user
+        """
+        if user == self.user or not self._is_open:
+            return
+        users = self._connections.users
+        if users[user] >= self._connections.per_user:
+            self._connections.refused["user_is_full"] += 1
+            raise TooManyConnections
+        self._forget_user()
+        users[user] += 1
+        self.user = user
+        self._connections.strangers.leave(self)
+
+    def end(self) -> None:
+        """The connection is gone."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        self._connections.open -= 1
+        self._connections.strangers.leave(self)
+        self._forget_user()
+
+    def _forget_user(self) -> None:
+        if self.user is None:
+            return
+        users = self._connections.users
+        users[self.user] -= 1
+        if not users[self.user]:
+            del users[self.user]
+        self.user = None
+
+
+def counts_for(connection: HTTPConnection, user: str) -> None:
+    """Note whose connection a request came on; where a server keeps no leases, nothing.
+
+    Raises: TooManyConnections
+    """
+    lease = connection.scope.get("state", {}).get(STATE)
+    if isinstance(lease, Lease):
+        lease.belongs_to(user)

@@ -1,0 +1,90 @@
+"""The application behind a real socket in the test's own loop, and a client that sends what it likes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from api.commands.run import _Server
+from api.edge.connections import Connections
+from api.edge.protocol import Patience, ServerConfig
+
+
+@dataclass(frozen=True)
+class Served:
+    url: str
+    port: int
+    connections: Connections
+    wires: list[Wire] = field(default_factory=list)
+    """All that were opened: closed with the server, so that no test has to."""
+
+    async def connect(self) -> Wire:
+        self.wires.append(Wire(*await asyncio.open_connection("127.0.0.1", self.port)))
+        return self.wires[-1]
+
+
+@dataclass(frozen=True)
+class Reply:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Wire:
+    """One connection, octet for octet."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def send(self, octets: bytes) -> None:
+        self.writer.write(octets)
+        await self.writer.drain()
+
+    async def request(self, method: str, target: str, *fields: str, body: bytes = b"") -> None:
+        head = "\r\n".join((f"{method} {target} HTTP/1.1", "Host: test", *fields))
+        await self.send(head.encode() + b"\r\n\r\n" + body)
+
+    async def reply(self) -> Reply:
+        async with asyncio.timeout(10):
+            head = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+            headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
+            body = await self.reader.readexactly(int(headers.get("content-length", "0")))
+        return Reply(int(head[0].split()[1]), headers, body)
+
+    async def ended(self) -> bytes:
+        """What still comes before the connection ends, however it ends."""
+        rest = b""
+        async with asyncio.timeout(10):
+            with contextlib.suppress(ConnectionError):
+                while piece := await self.reader.read(65536):
+                    rest += piece
+        return rest
+
+    async def close(self) -> None:
+        self.writer.close()
+        with contextlib.suppress(ConnectionError):
+            await self.writer.wait_closed()
+
+
+@contextlib.asynccontextmanager
+async def serving(app: Any, patience: Patience | None = None, connections: Connections | None = None) -> AsyncIterator[Served]:
+    """As `fernamt run` serves."""
+    held = connections or Connections(per_source=100, strangers=100, per_user=100)
+    listening = socket.create_server(("127.0.0.1", 0))
+    port = listening.getsockname()[1]
+    started = asyncio.Event()
+    server = _Server(ServerConfig(app, held, patience or Patience(), timeout_graceful_shutdown=1), started.set)
+    running = asyncio.create_task(server.serve(sockets=[listening]))
+    try:
+        await started.wait()
+        yield (served := Served(f"http://127.0.0.1:{port}", port, held))
+        for wire in served.wires:
+            await wire.close()
+    finally:
+        server.should_exit = True
+        await running
+        listening.close()

@@ -1,0 +1,80 @@
+"""Who counts as one source, and who makes room for whom."""
+
+import ipaddress
+
+import pytest
+
+from sip.strangers import Strangers, is_within, source_of
+
+
+@pytest.mark.parametrize(
+    ("host", "source"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+        ("a name", "a name"),
+    ],
+)
+def test_source_is_an_ipv4_address_or_an_ipv6_64(host, source):
+    assert source_of(host) == source
+
+
+def test_ipv4_in_ipv6_lies_in_an_ipv4_network():
+    networks = [ipaddress.ip_network("127.0.0.0/8")]
+    assert is_within("::ffff:127.0.0.1", networks)
+    assert not is_within("::1", networks)
+    assert not is_within("localhost", networks)
+
+
+def test_oldest_of_the_same_source_makes_room():
+    strangers = Strangers(2, 100)
+    for name in ("a", "b"):
+        assert strangers.enter(name, "192.0.2.1", lambda _: True) == (True, None)
+    assert strangers.enter("other", "192.0.2.2", lambda _: True) == (True, None)
+    assert strangers.enter("c", "192.0.2.1", lambda _: True) == (True, "a")
+    assert "a" not in strangers
+    assert (len(strangers), strangers.displaced, strangers.refused) == (3, 1, 0)
+
+
+def test_who_is_at_work_does_not_make_room():
+    strangers = Strangers(2, 100)
+    for name in ("busy", "idle"):
+        strangers.enter(name, "192.0.2.1", lambda _: True)
+    assert strangers.enter("c", "192.0.2.1", lambda one: one == "idle") == (True, "idle")
+    assert strangers.enter("d", "192.0.2.1", lambda _: False) == (False, None)
+    assert "d" not in strangers
+    assert strangers.refused == 1
+
+
+def test_neighbours_in_an_ipv6_64_are_one_source():
+    strangers = Strangers(1, 100)
+    strangers.enter("a", "2001:db8::1", lambda _: True)
+    assert strangers.enter("b", "2001:db8::2", lambda _: True) == (True, "a")
+    assert strangers.enter("c", "2001:db8:0:1::2", lambda _: True) == (True, None)
+
+
+def test_many_sources_together_have_a_bound():
+    strangers = Strangers(5, 3)
+    for number in range(3):
+        strangers.enter(number, f"192.0.2.{number}", lambda _: True)
+    assert strangers.enter(3, "192.0.2.3", lambda _: True) == (True, 0)
+    assert len(strangers) == 3
+
+
+def test_who_is_known_or_gone_holds_no_place():
+    strangers = Strangers(1, 1)
+    strangers.enter("a", "192.0.2.1", lambda _: False)
+    strangers.leave("a")
+    strangers.leave("a")
+    assert strangers.enter("b", "192.0.2.1", lambda _: False) == (True, None)
+
+
+def test_proxies_are_not_counted():
+    strangers = Strangers(1, 1, [ipaddress.ip_network("10.0.0.0/24")])
+    for number in range(3):
+        assert strangers.enter(number, "10.0.0.9", lambda _: False) == (True, None)
+    assert len(strangers) == 0

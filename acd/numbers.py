@@ -9,6 +9,18 @@ import phonenumbers
 SHORT = 6
 """Up to so many digits without a leading zero is an internal or service number (110, 11833, 600) and stays as dialled."""
 
+EMERGENCY = frozenset({"110", "112", "+49110", "+49112"})
+"""Police and fire brigade (TKG §164, NotrufV §1), as dialled and as `normalise` may be given them."""
+
+
+def is_emergency(number: str) -> bool:
+    """Whether somebody calls for help.
+
+    >>> is_emergency("112"), is_emergency("+49110"), is_emergency("1120")
+    (True, True, False)
+    """
+    return number in EMERGENCY
+
 
 @lru_cache(maxsize=20_000)
 def normalise(number: str, region: str = "DE") -> str:

@@ -17,19 +17,23 @@ from starlette.types import Scope
 
 from acd.core.live import LiveState
 from acd.errors import CannotStart
+from acd.guard import Guard
 from acd.service import VoiceService
-from api import demo, errors, identity, tenants
+from api import demo, errors, identity, security, tenants
 from api.billing.routes import router as billing_router
 from api.calendar.routes import router as calendar_router
 from api.config import Settings
 from api.crm.routes import router as crm_router
 from api.db import Databases
+from api.errors import Unprocessable
 from api.health import Health, Readiness
 from api.house import House
 from api.identity import ForAdmins
 from api.identity.routes import router as identity_router
 from api.kit.clock import Clock, utc_now
 from api.metrics import CountRequests, Metrics
+from api.security.door import RefuseBanned
+from api.security.routes import router as security_router
 from api.telephony.boards import Boards
 from api.telephony.routes import router as telephony_router
 from api.telephony.stream import router as stream_router
@@ -49,16 +53,20 @@ TAGS = [
     {"name": "crm", "description": "Contacts."},
     {"name": "tickets", "description": "Tickets; never deleted."},
     {"name": "calendar", "description": "Appointments."},
+    {"name": "security", "description": "Who guesses passwords, and who is banned for it."},
     {"name": "service", "description": "Health, metrics, state."},
 ]
 
 service_router = APIRouter(tags=["service"])
 
 
-def create_app(settings: Settings, voice: VoiceService, databases: Databases | None = None, clock: Clock = utc_now) -> FastAPI:
+def create_app(
+    settings: Settings, voice: VoiceService, databases: Databases | None = None, clock: Clock = utc_now, guard: Guard | None = None
+) -> FastAPI:
     """The application; its lifespan migrates the databases and opens every tenant in the voice service.
 
     Args:
+        guard: the one of the voice service; None: one of the application's own.
         databases: open, and closed by the caller after the voice service, which saves its last CDRs there; None: the application's own.
     """
     app = FastAPI(
@@ -69,7 +77,8 @@ def create_app(settings: Settings, voice: VoiceService, databases: Databases | N
         lifespan=_lifespan,
         redoc_url=None,
     )
-    furnish(app, House(settings, databases or Databases(settings), voice, clock), owns_databases=databases is None)
+    guard = guard or Guard(security.policy_of(settings))
+    furnish(app, House(settings, databases or Databases(settings), voice, clock, guard), owns_databases=databases is None)
     errors.install(app)
     for router in (
         identity_router,
@@ -81,10 +90,12 @@ def create_app(settings: Settings, voice: VoiceService, databases: Databases | N
         crm_router,
         tickets_router,
         calendar_router,
+        security_router,
         service_router,
     ):
         app.include_router(router)
     app.mount("/", _Page(directory=WEB, html=True), name="web")
+    app.add_middleware(RefuseBanned)
     app.add_middleware(CountRequests)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
@@ -116,10 +127,15 @@ def furnish(app: FastAPI, this: House, *, owns_databases: bool) -> None:
     app.state.health = Health(this)
     app.state.demo = None
     app.state.passwords = identity.Passwords(this.settings.login)
-    app.state.failures = identity.FailureWindow(this.settings.login.failures, this.settings.login.window_s)
     app.state.metrics = Metrics(
-        this.voice, lambda: {"fernamt_tenants_failed": len(this.failed), "fernamt_databases_away": len(this.databases.outages.now())}
+        this.voice,
+        lambda: {
+            "fernamt_tenants_failed": len(this.failed),
+            "fernamt_databases_away": len(this.databases.outages.now()),
+            **this.guard.figures(),
+        },
     )
+    app.state.keeper = security.Keeper(this)
     app.state.operator_password = None
 
 
@@ -129,6 +145,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     if app.state.owns_databases:
         await this.databases.open()
     try:
+        await app.state.keeper.start()
         await _first_operator(app, this)
         await tenants.open_all(this)
         if demo.TENANT in this.failed and this.settings.demo:
@@ -139,6 +156,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         app.state.ready = False
         await tenants.stop_trying(this)
+        await app.state.keeper.close()
         await app.state.health.close()
         if app.state.owns_databases:
             await this.databases.close()
@@ -147,6 +165,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 async def _first_operator(app: FastAPI, this: House) -> None:
     operator = this.settings.operator
     password = operator.password.get_secret_value() if operator.password is not None else None
+    try:
+        await app.state.passwords.accept(password, (operator.username,), "operator.password")
+    except Unprocessable as error:  # it goes on working: who runs the platform is told at each start
+        log.warning("! the operator's password in the settings: %s", error.detail)
     async with this.databases.unit(None) as unit:
         drawn = await identity.first_operator(unit.session, app.state.passwords, operator.username, password, this.clock())
     app.state.operator_password = drawn

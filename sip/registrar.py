@@ -3,7 +3,7 @@
 Pure: bindings live in memory; whoever must keep them over a restart listens to Registered/Unregistered and calls `restore`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -159,6 +159,10 @@ class Registrar:
         """The contacts of an address of record, best q first, freshest first among equals."""
         found = [slot.binding for slot in self._slots.get(aor, ()) if slot.binding.expires_at > now]
         return sorted(found, key=lambda binding: (-binding.q, -binding.expires_at, str(binding.contact)))
+
+    def hosts(self) -> Iterator[str]:
+        """The addresses at which what is bound is reached."""
+        return (slot.binding.flow.remote[0] for slots in self._slots.values() for slot in slots)
 
     def restore(self, bindings: Iterable[Binding], now: float) -> None:
         """Take bindings back after a restart; those past their time are left out, nothing is emitted."""

@@ -22,6 +22,7 @@ from fastapi import FastAPI
 from acd.config import Listen, VoiceSettings
 from acd.data_lock import DataLock
 from acd.errors import CannotStart
+from acd.guard import Guard
 from api.app import create_app
 from api.config import Settings, SettingsError, split_address
 from api.db import Databases
@@ -29,6 +30,7 @@ from api.health import disk_trouble
 from api.house import House
 from api.outages import sentence
 from api.screen import lookup_in
+from api.security import open_log, policy_of
 
 try:
     import uvloop
@@ -153,9 +155,11 @@ async def serve(settings: Settings, until: Awaitable[object] | None = None, *, p
         stack.callback(listening.close)
         await databases.open()
         stack.push_async_callback(databases.close)
-        voice = await Voice.start(voice_settings(settings, accept_clock=accept_clock), lookup_in(databases))
+        guard = Guard(policy_of(settings))
+        stack.enter_context(open_log(settings.security.log))
+        voice = await Voice.start(voice_settings(settings, accept_clock=accept_clock), lookup_in(databases), guard)
         stack.push_async_callback(voice.close)
-        app = create_app(settings, voice, databases)
+        app = create_app(settings, voice, databases, guard=guard)
         # Entered here and not by uvicorn, which answers a failure with sys.exit in the middle of the loop.
         await stack.enter_async_context(app.router.lifespan_context(app))
         config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=GRACE_S)

@@ -185,7 +185,7 @@ async def create_agent(access: ForAdmins, given: schemas.AgentGiven, response: R
     document = given.model_dump(mode="json", exclude={"device_username", "device_password"})
     by = author(access)
     row = await service.create(by, "agent", given.id, document)
-    device, password = await service.set_device(by, given.id, given.device_username, given.device_password)
+    device, password = await service.set_device(by, given.id, given.device_username, given.device_password, pointer="#/device_password")
     await service.take_effect(by)
     response.headers["Location"] = f"/api/v1/agents/{given.id}"
     told = schemas.DeviceTold(agent=given.id, username=device.username, realm=device.realm, domain=device.realm, password=password)

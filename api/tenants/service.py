@@ -189,7 +189,8 @@ async def create_tenant(unit: Unit, house: House, passwords: Passwords, given: T
     unit.otherwise(lambda: _undo(house, tenant))
     async with house.databases.unit(tenant) as inside:
         admin = UserGiven(id=given.admin.username, name=given.admin.name, role="admin", password=given.admin.password)
-        _, drawn = await create_user(inside.session, passwords, admin, now)
+        own = (given.id, given.name)
+        _, drawn = await create_user(inside.session, passwords, admin, now, own=own, pointer="#/admin/password")
         author = Author(inside, house, tenant, "operator", now)
         await general(author, {"language": given.language, "recording_notice": True, "domains": []}, None)
         for code, name in FIRST_REASONS.get(given.language, FIRST_REASONS_ENGLISH).items():

@@ -144,7 +144,7 @@ class SipEndpoint:
         self.flush()
 
     def _receive_malformed(self, error: ParseError, flow: Flow) -> None:
-        self.user_agent.receive_malformed(error, self._concrete(flow))
+        self.user_agent.receive_malformed(error, self._concrete(flow), self._now())
         self.flush()
 
     def _concrete(self, flow: Flow) -> Flow:

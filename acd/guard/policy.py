@@ -12,7 +12,8 @@ class GuardPolicy(msgspec.Struct, frozen=True, kw_only=True):
     window_s: float = 300.0
     known_factor: int = 2
     """A source where the user has got in lately has a bucket of its own, so much larger: a second phone behind the same router that
-    asks every 30 s with an old password does not empty it (20 guesses, one every 15 s)."""
+    asks every 30 s with an old password does not empty it (20 guesses, one every 15 s), nor one that answers 16 challenges in a row before
+    it gives up (libre before 2024, github.com/baresip/re pull 1143)."""
     shared_factor: int = 3
     """All other sources together have one bucket of the user beside their own, so much larger: one or two strangers cannot empty it."""
     source_factor: int = 10

@@ -101,6 +101,8 @@ class Keeper:
             return
         self._stopping.set()
         await self._task
+        if self._is_due:
+            await self._write()
         self._house.guard.tell_sums()
 
     async def _keep(self) -> None:

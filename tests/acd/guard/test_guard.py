@@ -65,7 +65,7 @@ class TestBans:
         fail(guard, "anna", STRANGER)
         assert guard.ban_of(STRANGER, clock()) is not None
 
-    def test_attempts_spread_over_days_are_no_ban(self, guard, clock):
+    def test_attempts_spread_over_days_are_no_ban(self, guard):
         for number in range(100):
             fail(guard, f"user{number}", STRANGER, 1000.0 + number * 600)
         assert guard.bans() == []
@@ -84,7 +84,7 @@ class TestBans:
             fail(guard, f"user{number}", STRANGER, clock())
         assert guard.ban_of(STRANGER, clock()).count == 1
 
-    def test_an_office_where_somebody_is_at_home_is_never_banned_and_the_log_says_so(self, guard, clock, caplog):
+    def test_an_office_where_somebody_is_at_home_is_never_banned_and_the_log_says_so(self, guard, caplog):
         succeed(guard, "anna", OFFICE)
         for number in range(50):
             fail(guard, f"user{number}", OFFICE)

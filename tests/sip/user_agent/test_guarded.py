@@ -21,10 +21,10 @@ class FakeAttempt:
     def __init__(self, guard, wait_s):
         self.guard, self.wait_s = guard, wait_s
 
-    def failed(self, now):
+    def failed(self, _now):
         self.guard.told.append("failed")
 
-    def succeeded(self, now):
+    def succeeded(self, _now):
         self.guard.told.append("succeeded")
 
 
@@ -32,10 +32,10 @@ class FakeGuard:
     def __init__(self):
         self.told, self.asked, self.banned, self.wait_s = [], [], set(), None
 
-    def is_banned(self, host, now):
+    def is_banned(self, host, _now):
         return host in self.banned
 
-    def attempt(self, username, host, now, *, is_urgent):
+    def attempt(self, username, host, _now, *, is_urgent):
         self.asked.append((username, host, is_urgent))
         return FakeAttempt(self, None if is_urgent else self.wait_s)
 
@@ -57,7 +57,7 @@ class Door:
         )
         self._cseq = iter(range(1, 10**6))
 
-    def _lookup(self, username, realm, algorithm):
+    def _lookup(self, username, _realm, algorithm):
         self.computed.append(username)
         return ha1("anna", "house", PASSWORD, algorithm) if username == "anna" else None
 

@@ -9,7 +9,7 @@ Transactions (pure)
 User agent (pure)
     dialog session reinvite session_timer                 RFC 3261 §12-§15; §14; RFC 4028
     kept                                                  a session written down, and taken up again after a restart to be ended
-    digest registrar registration overload                RFC 7616; §10 both sides; admission
+    digest guard registrar registration overload          RFC 7616; who may guess; §10 both sides; admission
     events user_agent                                     what is reported; the five methods and the commands
 Shell
     io/ trace                                             sockets, the driver, the message log

@@ -210,6 +210,8 @@ class Guard:
 
         Two hundred desks behind one address lose nothing by the one that mistypes; who guesses from there is throttled and logged.
         """
+        if not host:  # a local socket has no address: everybody would be meant
+            return True
         return is_within(source, self._allow) or self.accounts.known.is_home(source, now) or self.serves(host)
 
     def _ban(self, source: str, why: str, now: float) -> None:

@@ -10,6 +10,9 @@ from acd.guard.policy import GuardPolicy
 KEPT_EVERY_S = 86_400.0
 """A success is written down once a day for each user and source: it is known for thirty."""
 
+NOTED_EVERY_S = 600.0
+"""Phones register every few minutes: which source was used last need not be known better than that."""
+
 
 class Known:
     """User -> source -> when it last succeeded."""
@@ -33,6 +36,9 @@ class Known:
 
     def learn(self, user: str, source: str, now: float) -> bool:
         """A success. Returns: whether it should be written down."""
+        sources = self._of_user.get(user)
+        if sources is not None and 0 <= now - sources.get(source, float("-inf")) < NOTED_EVERY_S:
+            return False
         self._put(user, source, now)
         if now - self._kept_at.get((user, source), float("-inf")) < KEPT_EVERY_S:
             return False

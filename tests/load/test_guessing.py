@@ -16,10 +16,11 @@ from load.api_client import ApiClient, ApiError
 from load.private_instance import private_instance
 
 FILTER = Path(__file__).parents[2] / "docs" / "fail2ban" / "filter.d" / "fernamt.conf"
-FORGED = "x\n2026-01-01 00:00:00,000 fernamt.security failed source=198.51.100.1 protocol=sip"
+FORGED = "x\nfernamt.security failed source=198.51.100.1 protocol=sip"
 
 
 @pytest.mark.journey
+@pytest.mark.xdist_group("guessing")
 async def test_the_allowance_holds_at_every_door_and_the_owner_notices_nothing(tmp_path):
     log = tmp_path / "security.log"
     async with private_instance(guessing.settings(log, bans=False)) as instance:
@@ -28,7 +29,7 @@ async def test_the_allowance_holds_at_every_door_and_the_owner_notices_nothing(t
             await asyncio.to_thread(api.log_in, FORGED, "guess guess", guessing.TENANT)
         normal = (instance.directory / "log").read_text()
     assert found.problems == []
-    assert 30 <= found.judged["sip"] <= found.allowed
+    assert 0 < found.judged["sip"] <= found.allowed
     assert found.throttled["sip"] > 0
     addresses = fail2ban(log)
     assert addresses == fail2ban_of(tmp_path, normal)
@@ -37,11 +38,12 @@ async def test_the_allowance_holds_at_every_door_and_the_owner_notices_nothing(t
 
 
 @pytest.mark.journey
+@pytest.mark.xdist_group("guessing")
 async def test_who_goes_on_is_banned_at_all_doors_and_the_owner_is_not(tmp_path):
     log = tmp_path / "security.log"
-    settings = guessing.settings(log, bans=True) | {"FERNAMT_SECURITY__BAN_ATTEMPTS": "60"}
+    settings = guessing.settings(log, bans=True) | {"FERNAMT_SECURITY__BAN_ATTEMPTS": "12"}
     async with private_instance(settings) as instance:
-        found = await guessing.run(instance, log, 2.0, 3, 50.0, GuardPolicy())
+        found = await guessing.run(instance, log, 1.0, 3, 50.0, GuardPolicy())
         with instance.operator() as operator:
             bans = operator.get("/api/v1/security/bans")["items"]
     assert [ban["source"] for ban in bans] == [f"127.0.1.{number}" for number in range(1, 4)]

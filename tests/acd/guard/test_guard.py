@@ -99,6 +99,11 @@ class TestBans:
             fail(guard, f"user{number}", STRANGER)
         assert guard.bans() == []
 
+    def test_who_has_no_address_cannot_be_banned(self, guard):
+        for number in range(50):
+            fail(guard, f"user{number}", "")
+        assert guard.bans() == []
+
     def test_a_trunk_that_is_added_at_a_banned_source_is_heard(self, guard, clock):
         for number in range(10):
             fail(guard, f"user{number}", STRANGER)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from acd.numbers import calling_number, normalise
+from acd.numbers import calling_number, is_emergency, normalise
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,13 @@ def test_a_number_as_dialled_in_germany_is_normalised(dialled, expected):
 @pytest.mark.parametrize("user", [None, "", "anonymous", "Anonymous", "unavailable"])
 def test_a_withheld_number_is_none(user):
     assert calling_number(user) is None
+
+
+@pytest.mark.parametrize("number", ["110", "112", "+49110", "+49112"])
+def test_police_and_fire_brigade_are_emergency_numbers(number):
+    assert is_emergency(number)
+
+
+@pytest.mark.parametrize("number", ["", "11", "1120", "115", "116117", "+491122", "0112"])
+def test_no_other_number_is(number):
+    assert not is_emergency(number)

@@ -222,3 +222,11 @@ class TestBanned:
         assert answer.status == 200
         assert [type(one) for one in door.agent.events()] == [Registered]
         assert len(door.guard.asked) == 1
+
+    def test_the_registrar_tells_where_phones_are_as_long_as_they_are(self, door):
+        registrar = door.agent.config.registrar
+        assert list(registrar.hosts()) == []
+        door.register(door.challenged())
+        assert list(registrar.hosts()) == ["192.0.2.1"]
+        registrar.remove("anna@house")
+        assert list(registrar.hosts()) == []

@@ -11,6 +11,18 @@ from acd.wire_text import LONGEST_NUMBER, fit
 SHORT = 6
 """Up to so many digits without a leading zero is an internal or service number (110, 11833, 600) and stays as dialled."""
 
+EMERGENCY = frozenset({"110", "112", "+49110", "+49112"})
+"""Police and fire brigade (TKG §164, NotrufV §1), as dialled and as `normalise` may be given them."""
+
+
+def is_emergency(number: str) -> bool:
+    """Whether somebody calls for help.
+
+    >>> is_emergency("112"), is_emergency("+49110"), is_emergency("1120")
+    (True, True, False)
+    """
+    return number in EMERGENCY
+
 
 def normalise(number: str, region: str = "DE") -> str:
     """E.164 of a number as dialled in `region`; what is no phone number (a name, a short code) comes back unchanged, but bounded and
@@ -73,12 +85,3 @@ def may_be_shown(number: str) -> bool:
         return False
     kind = phonenumbers.number_type(parsed)
     return phonenumbers.is_possible_number(parsed) and kind != phonenumbers.PhoneNumberType.PREMIUM_RATE
-
-
-def is_emergency(number: str) -> bool:
-    """Police, fire and rescue (§ 164 TKG), however it was dialled.
-
-    >>> is_emergency("112"), is_emergency("+49110"), is_emergency("1120")
-    (True, True, False)
-    """
-    return number in {"110", "112", "+49110", "+49112"}

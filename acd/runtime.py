@@ -36,6 +36,7 @@ from acd.directory import Directory
 from acd.door import admit, plain
 from acd.errors import CannotStart, PriceRefused
 from acd.exchange import Exchange
+from acd.guard import Guard
 from acd.numbers import normalise
 from acd.service import LiveEvent, Lookup, ScreenPop, TenantSetup
 from acd.switch.addresses import reach
@@ -83,7 +84,7 @@ MEDIA_FIGURES = {
 class Voice:
     """Implements `acd.service.VoiceService`; made by `Voice.start`."""
 
-    def __init__(self, settings: VoiceSettings, media: MediaPlane, clock: Clock, lookup: Lookup | None) -> None:
+    def __init__(self, settings: VoiceSettings, media: MediaPlane, clock: Clock, lookup: Lookup | None, guard: Guard) -> None:
         self._settings = settings
         self._clock = clock
         self._media = media
@@ -96,7 +97,7 @@ class Voice:
         self._started = time.monotonic()
         self._media_figures: dict[str, float] = {}
         self._watching: asyncio.Task[None] | None = None
-        self.phones = Phones(settings, self._directory, clock, self._report)
+        self.phones = Phones(settings, self._directory, clock, self._report, guard)
         self._reach = reach(settings)
         self.lines = Lines(settings, self._directory, self._report, self._digest_secret(), self._reach)
         self.switch = Switch(
@@ -117,9 +118,11 @@ class Voice:
         self._endpoint: SipEndpoint
 
     @classmethod
-    async def start(cls, settings: VoiceSettings, lookup: Lookup | None = None) -> Voice:
+    async def start(cls, settings: VoiceSettings, lookup: Lookup | None = None, guard: Guard | None = None) -> Voice:
         """Bind the sockets, start the media workers; tenants are opened one by one afterwards.
 
+        Args:
+            guard: counts wrong passwords at the SIP door and, where it is given, at others too; None: one of its own.
         Raises: OSError: an address is taken; the text names it.
         """
         settings.data.mkdir(parents=True, exist_ok=True)
@@ -134,7 +137,7 @@ class Voice:
         except MediaError as error:
             raise CannotStart(f"the media workers: {error}") from error
         try:
-            voice = cls(settings, media, clock, lookup)
+            voice = cls(settings, media, clock, lookup, guard or Guard())
             await voice._open_sip()
         except BaseException:
             await media.close()

@@ -19,8 +19,9 @@ from starlette.types import ASGIApp, Scope
 
 from acd.core.live import LiveState
 from acd.errors import CannotStart
+from acd.guard import Guard
 from acd.service import VoiceService
-from api import audit, demo, docs_page, errors, identity, tenants
+from api import audit, demo, docs_page, errors, identity, security, tenants
 from api.assignments.routes import router as assignments_router
 from api.audit.retention import keep_short
 from api.audit.routes import router as audit_router
@@ -34,6 +35,7 @@ from api.edge.connections import Connections
 from api.edge.contract import Contract
 from api.edge.monitoring import require_details, sees_details
 from api.edge.requests import Refusals
+from api.errors import Unprocessable
 from api.health import Health, Readiness
 from api.house import House
 from api.identity import ForAdmins, principal_of
@@ -41,6 +43,8 @@ from api.identity.routes import router as identity_router
 from api.kit.clock import Clock, utc_now
 from api.kit.peers import is_from_here
 from api.metrics import CountRequests, Metrics
+from api.security.door import RefuseBanned
+from api.security.routes import router as security_router
 from api.telephony.boards import Boards
 from api.telephony.routes import router as telephony_router
 from api.telephony.stream import router as stream_router
@@ -62,16 +66,20 @@ TAGS = [
     {"name": "crm", "description": "Contacts."},
     {"name": "tickets", "description": "Tickets; never deleted."},
     {"name": "calendar", "description": "Appointments."},
+    {"name": "security", "description": "Who guesses passwords, and who is banned for it."},
     {"name": "service", "description": "Health, metrics, state."},
 ]
 
 service_router = APIRouter(tags=["service"])
 
 
-def create_app(settings: Settings, voice: VoiceService, databases: Databases | None = None, clock: Clock = utc_now) -> FastAPI:
+def create_app(
+    settings: Settings, voice: VoiceService, databases: Databases | None = None, clock: Clock = utc_now, guard: Guard | None = None
+) -> FastAPI:
     """The application; its lifespan migrates the databases and opens every tenant in the voice service.
 
     Args:
+        guard: the one of the voice service; None: one of the application's own.
         databases: open, and closed by the caller after the voice service, which saves its last CDRs there; None: the application's own.
     """
     app = Application(
@@ -83,7 +91,8 @@ def create_app(settings: Settings, voice: VoiceService, databases: Databases | N
         docs_url=None,
         redoc_url=None,
     )
-    furnish(app, House(settings, databases or Databases(settings), voice, clock), owns_databases=databases is None)
+    guard = guard or Guard(security.policy_of(settings))
+    furnish(app, House(settings, databases or Databases(settings), voice, clock, guard), owns_databases=databases is None)
     errors.install(app)
     for router in (
         identity_router,
@@ -97,6 +106,7 @@ def create_app(settings: Settings, voice: VoiceService, databases: Databases | N
         crm_router,
         tickets_router,
         calendar_router,
+        security_router,
         service_router,
         docs_page.router,
     ):
@@ -110,9 +120,12 @@ class Application(FastAPI):
     """FastAPI within what stands before it: also what fails inside, and what is never let in, leaves with the headers of the house."""
 
     def build_middleware_stack(self) -> ASGIApp:
-        """The layers, the outermost first: HEAD becomes GET; the request is counted; headers are added; what is too large is refused."""
+        """The layers, the outermost first: HEAD becomes GET; the request is counted; headers are added; who is banned is refused, then
+        what is too large.
+        """
         self.state.contract = Contract(self)
-        return HeadAsGet(CountRequests(SafeHeaders(Refusals(super().build_middleware_stack(), self.state.contract, _logged_in))))
+        refusals = Refusals(super().build_middleware_stack(), self.state.contract, _logged_in)
+        return HeadAsGet(CountRequests(SafeHeaders(RefuseBanned(refusals))))
 
 
 async def _logged_in(connection: HTTPConnection) -> None:
@@ -146,7 +159,6 @@ def furnish(app: FastAPI, this: House, *, owns_databases: bool) -> None:
     app.state.demo = None
     app.state.passwords = identity.Passwords(this.settings.login)
     app.state.failed_log_ins = audit.FailedLogIns()
-    app.state.failures = identity.FailureWindow(this.settings.login.failures, this.settings.login.window_s)
     http = this.settings.http
     connections = Connections(http.strangers_per_source, http.strangers, http.connections_per_user, networks_of(http.proxies))
     app.state.connections = connections
@@ -156,8 +168,10 @@ def furnish(app: FastAPI, this: House, *, owns_databases: bool) -> None:
             "fernamt_tenants_failed": len(this.failed),
             "fernamt_databases_away": len(this.databases.outages.now()),
             **connections.figures(),
+            **this.guard.figures(),
         },
     )
+    app.state.keeper = security.Keeper(this)
     app.state.operator_password = None
 
 
@@ -167,6 +181,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     if app.state.owns_databases:
         await this.databases.open()
     try:
+        await app.state.keeper.start()
         await _first_operator(app, this)
         await tenants.open_all(this)
         if demo.TENANT in this.failed and this.settings.demo:
@@ -178,6 +193,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         app.state.ready = False
         await tenants.stop_trying(this)
+        await app.state.keeper.close()
         await app.state.health.close()
         if app.state.owns_databases:
             await this.databases.close()
@@ -186,6 +202,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 async def _first_operator(app: FastAPI, this: House) -> None:
     operator = this.settings.operator
     password = operator.password.get_secret_value() if operator.password is not None else None
+    try:
+        await app.state.passwords.accept(password, (operator.username,), "operator.password")
+    except Unprocessable as error:  # it goes on working: who runs the platform is told at each start
+        log.warning("! the operator's password in the settings: %s", error.detail)
     async with this.databases.unit(None) as unit:
         drawn = await identity.first_operator(unit.session, app.state.passwords, operator.username, password, this.clock())
     app.state.operator_password = drawn

@@ -324,9 +324,11 @@ class Login(_Group):
     """Who may come in, and how often one may try."""
 
     session_hours: float = Field(default=12.0, gt=0, le=24 * 31)
-    failures: int = Field(default=10, ge=1)
-    """Failed logins of one user name, and ten times as many of one address, within `window_s`: then 429."""
-    window_s: float = Field(default=300.0, gt=0)
+    failures: int = Field(default=10, ge=1, le=1000)
+    """Wrong passwords of one user from one source at once, at the page, the API and the phones; as many are given back over `window_s`."""
+    window_s: float = Field(default=300.0, ge=1)
+    password_score: int = Field(default=3, ge=0, le=4)
+    """What zxcvbn must say of a new password: 3 is 10^8 guesses, 4 is 10^10; 0 asks for eight characters only."""
     key_days: int = Field(default=365, ge=1, le=36_500)
     """An API key that is made without an end ends after so many days."""
     key_days_max: int = Field(default=0, ge=0, le=36_500)
@@ -369,6 +371,28 @@ class Secrets(_Group):
     first start."""
 
 
+class Security(_Group):
+    """Who is not heard at all, and where that is written down."""
+
+    allow: Listed = ("127.0.0.0/8", "::1/128")
+    """Networks that are never banned: administrators, a proxy in front. They are throttled like others."""
+    ban_minutes: float = Field(default=10.0, ge=0, le=1440)
+    """The first ban of a source; each further one is twice as long, up to a day. 0: nobody is banned, only throttled."""
+    ban_users: int = Field(default=10, ge=2, le=1000)
+    """Different user names tried from one source within an hour that get it banned."""
+    ban_attempts: int = Field(default=1000, ge=10)
+    """Attempts from one source within an hour that get it banned, whatever the names."""
+    log: Path | None = None
+    """A file of its own for the security log, which is in the normal log too."""
+
+    @field_validator("allow")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            ipaddress.ip_network(one, strict=False)
+        return value
+
+
 class Operator(_Group):
     """The platform's operator: creates tenants."""
 
@@ -397,6 +421,7 @@ class Settings(BaseSettings):
     tenants: Tenants = Tenants()
     audit: Audit = Audit()
     log: Log = Log()
+    security: Security = Security()
     operator: Operator = Operator()
     secrets: Secrets = Secrets()
     data: Path = Path("data")

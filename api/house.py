@@ -10,6 +10,7 @@ from datetime import datetime
 from starlette.requests import HTTPConnection
 
 from acd.core.ids import TenantId
+from acd.guard import Guard
 from acd.service import VoiceService
 from api.config import Settings
 from api.db import Databases
@@ -48,6 +49,8 @@ class House:
     databases: Databases
     voice: VoiceService
     clock: Clock = utc_now
+    guard: Guard = field(default_factory=Guard)
+    """Who may guess passwords how often: the one of the voice service, where both run in one process."""
     tenants_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """One tenant is made at a time: two of one name must not cross, and the row of a tenant is written last."""
     failed: dict[TenantId, Failure] = field(default_factory=dict)

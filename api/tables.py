@@ -8,8 +8,9 @@ from api.billing import models as billing
 from api.calendar import models as calendar
 from api.crm import models as crm
 from api.identity import models as identity
+from api.security import models as security
 from api.telephony_setup import models as telephony_setup
 from api.tenants import models as tenants
 from api.tickets import models as tickets
 
-__all__ = ["assignments", "audit", "billing", "calendar", "crm", "identity", "telephony_setup", "tenants", "tickets"]
+__all__ = ["assignments", "audit", "billing", "calendar", "crm", "identity", "security", "telephony_setup", "tenants", "tickets"]

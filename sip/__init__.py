@@ -9,7 +9,7 @@ Transactions (pure)
 User agent (pure)
     dialog session reinvite session_timer                 RFC 3261 §12-§15; §14; RFC 4028
     kept                                                  a session written down, and taken up again after a restart to be ended
-    digest registrar registration                         RFC 7616; §10 both sides
+    digest guard registrar registration                   RFC 7616; who may guess; §10 both sides
     overload share fair_rate fair_places                  admission; whose a request is; a rate, and places, shared by max-min fairness
     events user_agent                                     what is reported; the five methods and the commands
 Shell

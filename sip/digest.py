@@ -1,7 +1,10 @@
 """Digest authentication, both sides: RFC 7616 as profiled for SIP by RFC 3261 §22 and RFC 8760 (SHA-256 beside MD5).
 
 The server side keeps no user table and no password: it asks for HA1, one per algorithm. Its nonces are self-made tickets
-(time, serial, HMAC), so that only the nonce counts seen need remembering.
+(time, serial, HMAC over both, the realm and the source), so that only the nonce counts seen need remembering.
+
+A nonce serves the source it was issued to (RFC 7616 §3.3 names the client's address as part of it). So whoever presents one has
+received what was sent to that address: nobody can guess, or be counted as guessing, from an address that is not his.
 """
 
 import base64
@@ -17,6 +20,7 @@ import msgspec
 
 from sip.errors import ParseError
 from sip.grammar import quote
+from sip.guard import Guard
 from sip.headers.auth import Challenge, Credentials, parse_challenge, parse_credentials
 from sip.message import Request, Response
 from sip.uri import Uri
@@ -27,6 +31,7 @@ ALGORITHMS: tuple[Algorithm, ...] = ("SHA-256", "MD5")
 
 # User-Agents that cannot bear a challenge with SHA-256 beside the one with MD5.
 MD5_ONLY = re.compile(r"baresip v[01]\.").match
+_IS_COUNT = re.compile(r"[0-9a-fA-F]{8}").fullmatch
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -84,8 +89,9 @@ class Outcome(StrEnum):
 
     ACCEPTED = auto()
     MISSING = auto()  # none for our realm
-    STALE = auto()  # right, but with a nonce that is used up: RFC 7616 §3.3
+    STALE = auto()  # with a nonce that is used up, or another source's: not judged
     REFUSED = auto()  # wrong, whatever the reason: the answer is the same
+    THROTTLED = auto()  # not judged: too many wrong ones
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -94,6 +100,8 @@ class Verdict(msgspec.Struct, frozen=True):
     outcome: Outcome
     account: str | None = None
     realm: str = ""
+    wait_s: int = 0
+    """When throttled: after so many seconds it would be judged."""
 
 
 class Authenticator:
@@ -112,32 +120,39 @@ class Authenticator:
         *,
         nonce_lifetime_s: float = 300.0,
         algorithms: Sequence[Algorithm] = ALGORITHMS,
+        guard: Guard | None = None,
     ) -> None:
         """Args:
         realm: one realm, or a function of the request where several domains are served.
         secret: at least 16 unpredictable octets; a new one at each start only makes old nonces stale.
+        guard: asked before credentials are judged, and told what came of it; None: whoever likes may guess.
         """
         if len(secret) < 16:
             raise ValueError("a nonce secret has at least 16 octets")
         self._realm = realm
         self._lookup = lookup
         self._secret = secret
+        self._guard = guard
         self.nonce_lifetime_s = nonce_lifetime_s
         self.algorithms = tuple(algorithms)
         self._serial = 0
         self._counts: dict[str, tuple[int, int]] = {}
         self._forgotten_up_to = 0
         self._offered: dict[str, int] = {}
-        self._dummy = {name: _hash(name, secret.hex()) for name in self.algorithms}
+        self._dummy = {name: Account("", _hash(name, secret.hex())) for name in self.algorithms}
 
     def realm_for(self, request: Request) -> str:
         """The protection domain this request falls into."""
         return self._realm if isinstance(self._realm, str) else self._realm(request)
 
-    def challenge_headers(self, request: Request, now: float, *, stale: bool = False) -> list[tuple[str, str]]:
-        """One WWW-Authenticate per algorithm, best first (RFC 8760 §2.4)."""
+    def challenge_headers(self, request: Request, now: float, *, source: str, stale: bool = False) -> list[tuple[str, str]]:
+        """One WWW-Authenticate per algorithm, best first (RFC 8760 §2.4).
+
+        Args:
+            source: the address that will be answered, without its port: a phone's port changes with its router's mood.
+        """
         realm = self.realm_for(request)
-        nonce = self._mint(realm, now)
+        nonce = self._mint(realm, source, now)
         flag = ", stale=true" if stale else ""
         return [
             ("WWW-Authenticate", f'Digest realm={quote(realm)}, nonce="{nonce}", algorithm={name}, qop="auth"{flag}')
@@ -162,8 +177,13 @@ class Authenticator:
             return self.algorithms
         return ("MD5",)
 
-    def verify(self, request: Request, now: float, header: str = "Authorization") -> Verdict:
-        """Judge a request's credentials for our realm; a nonce count is used up by being accepted."""
+    def verify(self, request: Request, now: float, *, source: str, header: str = "Authorization", is_urgent: bool = False) -> Verdict:
+        """Judge a request's credentials for our realm; a nonce count is used up by being accepted.
+
+        Args:
+            source: the address the request came from.
+            is_urgent: an emergency call, for which the guard has an allowance of its own.
+        """
         realm = self.realm_for(request)
         for value in request.headers.get_all(header):
             try:
@@ -171,71 +191,85 @@ class Authenticator:
             except ParseError:
                 continue
             if credentials.scheme.lower() == "digest" and credentials.get("realm") == realm:
-                return self._judge(request, credentials, realm, now)
+                return self._judge(request, credentials, realm, source, now, is_urgent=is_urgent)
         return Verdict(Outcome.MISSING, realm=realm)
 
-    def _judge(self, request: Request, credentials: Credentials, realm: str, now: float) -> Verdict:
+    def _judge(self, request: Request, credentials: Credentials, realm: str, source: str, now: float, *, is_urgent: bool) -> Verdict:
         algorithm = next((name for name in self.algorithms if name.lower() == (credentials.get("algorithm") or "MD5").lower()), None)
-        username, nonce, uri = credentials.get("username") or "", credentials.get("nonce") or "", credentials.get("uri") or ""
+        username, nonce = credentials.get("username") or "", credentials.get("nonce") or ""
         nc, cnonce, qop = credentials.get("nc") or "", credentials.get("cnonce") or "", credentials.get("qop")
-        refused = Verdict(Outcome.REFUSED, realm=realm)
         # Deviation: qop is always offered, and RFC 7616 wants it answered; RFC 3261 §22.4 has servers take the form of RFC 2069 too, and
         # pyVoIP knows no other. It could be replayed, so its nonce is good for one request only: the count of 1 is used up.
         if qop is None:
             nc, cnonce = "00000001", ""
-        if algorithm is None or (qop is not None and (qop != "auth" or not cnonce)) or len(nc) != 8:
-            return refused
-        known = self._lookup(request, username, realm, algorithm)
-        # An unknown user costs the same work and gets the same answer as a wrong password.
-        expected = digest_response(
-            known.ha1 if known is not None else self._dummy[algorithm], request.method, uri, nonce, algorithm, qop=qop, nc=nc, cnonce=cnonce
-        )
-        right = hmac.compare_digest(expected.encode(), (credentials.get("response") or "").lower().encode())
-        if known is None or not right or not _same_resource(uri, request.uri):
-            return refused
-        try:
-            count = int(nc, 16)
-        except ValueError:
-            return refused
-        serial = self._serial_if_fresh(nonce, realm, now)
-        if serial is None or not self._count(nonce, serial, count):
+        if algorithm is None or (qop is not None and (qop != "auth" or not cnonce)) or not _IS_COUNT(nc):
+            return Verdict(Outcome.REFUSED, realm=realm)  # cannot be judged: no guess
+        # Deviation: RFC 7616 §3.3 has "stale" said only to who knows the password. To find that out is what must not be had for nothing:
+        # so a nonce that does not serve this source, now, is stale whatever comes with it, and costs its owner one more round trip.
+        serial, count = self._serial_if_fresh(nonce, realm, source, now), int(nc, 16)
+        if serial is None or not self._is_next(nonce, serial, count):
             return Verdict(Outcome.STALE, realm=realm)
+        known = self._lookup(request, username, realm, algorithm)
+        # Guesses at one account count together, by whichever of its names.
+        who = known.name if known is not None else username
+        attempt = self._guard.attempt(who, source, now, is_urgent=is_urgent) if self._guard is not None else None
+        if attempt is not None and attempt.wait_s is not None:
+            return Verdict(Outcome.THROTTLED, realm=realm, wait_s=attempt.wait_s)
+        if known is None or not self._is_right(request, credentials, known, algorithm, qop, nc, cnonce):
+            if known is None:  # an unknown user costs the same work and gets the same answer as a wrong password
+                self._is_right(request, credentials, self._dummy[algorithm], algorithm, qop, nc, cnonce)
+            if attempt is not None:
+                attempt.failed(now)
+            return Verdict(Outcome.REFUSED, realm=realm)
+        if attempt is not None:
+            attempt.succeeded(now)
+        self._count(nonce, serial, count)
         return Verdict(Outcome.ACCEPTED, known.name, realm)
 
-    # --- nonces: base64url(time in ms, serial, HMAC over both and the realm)
+    @staticmethod
+    def _is_right(
+        request: Request, credentials: Credentials, account: Account, algorithm: Algorithm, qop: str | None, nc: str, cnonce: str
+    ) -> bool:
+        uri, nonce = credentials.get("uri") or "", credentials.get("nonce") or ""
+        expected = digest_response(account.ha1, request.method, uri, nonce, algorithm, qop=qop, nc=nc, cnonce=cnonce)
+        is_equal = hmac.compare_digest(expected.encode(), (credentials.get("response") or "").lower().encode())
+        return is_equal and _same_resource(uri, request.uri)
 
-    def _mint(self, realm: str, now: float) -> str:
+    # --- nonces: base64url(time in ms, serial, HMAC over both, the realm and the source)
+
+    def _mint(self, realm: str, source: str, now: float) -> str:
         self._serial += 1
         ticket = struct.pack(">QI", int(now * 1000) & (2**64 - 1), self._serial & 0xFFFFFFFF)
-        return base64.urlsafe_b64encode(ticket + self._seal(ticket, realm)).decode().rstrip("=")
+        return base64.urlsafe_b64encode(ticket + self._seal(ticket, realm, source)).decode().rstrip("=")
 
-    def _seal(self, ticket: bytes, realm: str) -> bytes:
-        return hmac.digest(self._secret, ticket + realm.encode(), "sha256")[:18]
+    def _seal(self, ticket: bytes, realm: str, source: str) -> bytes:
+        return hmac.digest(self._secret, ticket + f"{realm}\0{source}".encode(), "sha256")[:18]
 
-    def _serial_if_fresh(self, nonce: str, realm: str, now: float) -> int | None:
+    def _serial_if_fresh(self, nonce: str, realm: str, source: str, now: float) -> int | None:
         try:
             octets = base64.urlsafe_b64decode(nonce.encode("ascii") + b"=" * (-len(nonce) % 4))
         except ValueError:
             return None
         ticket, seal = octets[:12], octets[12:]
-        if len(ticket) != 12 or not hmac.compare_digest(seal, self._seal(ticket, realm)):
+        if len(ticket) != 12 or not hmac.compare_digest(seal, self._seal(ticket, realm, source)):
             return None
         minted_ms, serial = struct.unpack(">QI", ticket)
         return serial if 0 <= now - minted_ms / 1000 + 0.001 <= self.nonce_lifetime_s else None
 
-    def _count(self, nonce: str, serial: int, count: int) -> bool:
+    def _is_next(self, nonce: str, serial: int, count: int) -> bool:
         """RFC 7616 §3.4: the count must grow, or the request is a replay."""
-        last = self._counts.pop(nonce, None)
-        if last is None and serial <= self._forgotten_up_to:
-            return False  # its count may have been forgotten below: a fresh nonce costs one round trip, a replay costs a call
-        if last is not None and count <= last[0]:
-            self._counts[nonce] = last
-            return False
+        last = self._counts.get(nonce)
+        if last is None:
+            # Its count may have been forgotten below: a fresh nonce costs one round trip, a replay costs a call.
+            return serial > self._forgotten_up_to
+        return count > last[0]
+
+    def _count(self, nonce: str, serial: int, count: int) -> None:
+        self._counts.pop(nonce, None)
         self._counts[nonce] = (count, serial)  # put in last again: the first key is the one longest unused
         if len(self._counts) > self.MAX_COUNTED_NONCES:
             oldest = next(iter(self._counts))
             self._forgotten_up_to = max(self._forgotten_up_to, self._counts.pop(oldest)[1])
-        return True
 
 
 def _same_resource(uri: str, request_uri: Uri) -> bool:

@@ -3,7 +3,7 @@
 Pure: bindings live in memory; whoever must keep them over a restart listens to Registered/Unregistered and calls `restore`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -163,6 +163,10 @@ class Registrar:
     def is_bound_from(self, aor: str, host: str) -> bool:
         """Whether a contact of the address of record was registered from this host."""
         return any(slot.binding.flow.remote[0] == host for slot in self._slots.get(aor, ()))
+
+    def hosts(self) -> Iterator[str]:
+        """The addresses at which what is bound is reached."""
+        return (slot.binding.flow.remote[0] for slots in self._slots.values() for slot in slots)
 
     def restore(self, bindings: Iterable[Binding], now: float) -> None:
         """Take bindings back after a restart; those past their time are left out, nothing is emitted."""

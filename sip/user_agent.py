@@ -19,6 +19,7 @@ from sip.digest import Authenticator, ClientDigest, DigestCredentials, Outcome
 from sip.errors import LocalMisuse, ParseError
 from sip.events import Event, IncomingInvite, InfoReceived, MessageDropped, OptionsAnswered, TalkRequested
 from sip.flow import Flow, HostPort, IdSource, format_host_port
+from sip.guard import Guard
 from sip.headers.cseq import CSeq
 from sip.headers.name_addr import NameAddr
 from sip.headers.via import parse_vias
@@ -45,6 +46,8 @@ ShareOf = Callable[[Request, Flow, str | None], Share | None]
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, REGISTER"
 METHODS = frozenset(ALLOW.split(", "))
 UNSERVED_RETRY_S = "30"
+# What a banned source sends needs reading only where it can belong to a call that was let in.
+NEVER_WITHIN = (b"REGISTER ", b"OPTIONS ")
 INFO_TYPES = frozenset({"application/dtmf-relay", "application/dtmf"})
 # RFC 3261 §8.2.2.3: option tags we understand when a request requires them: RFC 4028's. 100rel (RFC 3262) is answered 420.
 SUPPORTED: frozenset[str] = frozenset({"timer"})
@@ -56,6 +59,10 @@ def _challenge_everybody(_request: Request, _flow: Flow) -> Literal["trunk", "ch
 
 def _nobody_asks(_flow: Flow) -> None:
     pass
+
+
+def _never(_request: Request) -> bool:
+    return False
 
 
 def _everybody(_authenticated_as: str | None) -> bool:
@@ -78,6 +85,10 @@ class UserAgentConfig(msgspec.Struct, frozen=True):
     classify: Classify = _challenge_everybody
     authenticator: Authenticator | None = None
     """None: nobody can prove himself, so "challenge" lets everybody in unproved. For closed networks and tests only."""
+    guard: Guard | None = None
+    """Whose requests are not heard at all; None: everybody is."""
+    is_emergency: Callable[[Request], bool] = _never
+    """Whether an INVITE calls for help: it passes bans, and is judged from an allowance of its own."""
     registrar: Registrar | None = None
     """None: REGISTER is answered 405."""
     serves: Callable[[str | None], bool] = _everybody
@@ -122,6 +133,8 @@ class UserAgent:
 
     def receive(self, data: bytes, flow: Flow, now: float) -> None:
         """Take a datagram, or one framed message of a stream."""
+        if data.startswith(NEVER_WITHIN) and self._is_banned(flow, now):  # before any work
+            return
         try:
             message = parse_datagram(data, self.config.limits)
         except ParseError as error:
@@ -156,6 +169,8 @@ class UserAgent:
         Whoever it is from, who sends such things has no more answers to expect than a stranger.
         """
         self.counters["malformed"] += 1
+        if self._is_banned(flow, now):
+            return
         response = answer_to_malformed(error, self._stateless_tag(error.partial))
         if response is None or not self.overload.serve(None, flow.remote[0], now):
             self.emit(MessageDropped(f"malformed: {error}"[:200], flow))
@@ -428,12 +443,30 @@ class UserAgent:
             transaction.receive(request, now)
         elif method == "ACK":
             self._receive_ack(request, now)
+        elif method == "INVITE" and request.to_tag is None:
+            self._receive_invite(request, source, flow, now)  # it may be an emergency call, which passes bans
+        elif not self._belongs(request) and self._is_banned(source, now):
+            return
         elif method == "CANCEL":
             self._receive_cancel(request, flow, now)
         elif request.to_tag is not None:
             self._receive_within(request, flow, now)
         else:
             self._receive_outside(request, source, flow, now)
+
+    def _belongs(self, request: Request) -> bool:
+        """Whether a request is part of what we have let in: that goes on in spite of a ban, and can be hung up."""
+        if request.method == "CANCEL":
+            return self.layer.invite_to_cancel(request) is not None
+        return (request.call_id, request.to_tag or "", request.from_tag or "") in self._dialogs
+
+    def _is_banned(self, flow: Flow, now: float) -> bool:
+        """Whether the source is banned: then its request gets no answer, and is counted."""
+        guard = self.config.guard
+        if guard is None or not guard.is_banned(flow.remote[0], now):
+            return False
+        self.counters["banned"] += 1
+        return True
 
     @staticmethod
     def reply_flow(request: Request, flow: Flow) -> Flow:
@@ -557,9 +590,6 @@ class UserAgent:
 
     def _receive_outside(self, request: Request, source: Flow, flow: Flow, now: float) -> None:
         method = request.method
-        if method == "INVITE":
-            self._receive_invite(request, source, flow, now)
-            return
         if method == "REGISTER" and self.config.registrar is not None:
             self._receive_register(request, source, flow, now)
             return
@@ -582,6 +612,9 @@ class UserAgent:
         # Before any state is made (§26.3.2.4): who it is, and only then whether there is room. A flood of strangers gets its 401 or 403
         # and takes nothing from the allowance of those who may call.
         kind = config.classify(request, source)
+        is_emergency = config.is_emergency(request)
+        if kind != "trunk" and not is_emergency and self._is_banned(source, now):
+            return
         if kind == "reject":
             self.counters["rejected_source"] += 1
             if self._has_room(request, flow, now, None):
@@ -589,7 +622,7 @@ class UserAgent:
             return
         authenticated_as: str | None = None
         if kind == "challenge" and config.authenticator is not None:
-            authenticated_as = self._authenticate(config.authenticator, request, flow, now)
+            authenticated_as = self._authenticate(config.authenticator, request, flow, now, is_urgent=is_emergency)
             if authenticated_as is None:
                 return
         share = config.share(request, source, authenticated_as) or EVERYBODY
@@ -649,16 +682,24 @@ class UserAgent:
             headers.set("To", str(response.to.with_tag(self._ids())))
         transaction.respond(response, now)
 
-    def _authenticate(self, authenticator: Authenticator, request: Request, flow: Flow, now: float) -> str | None:
-        """Returns: the account, or None after the request has been answered 401 or 403 without state."""
-        verdict = authenticator.verify(request, now)
+    def _authenticate(
+        self, authenticator: Authenticator, request: Request, flow: Flow, now: float, *, is_urgent: bool = False
+    ) -> str | None:
+        """Returns: the account, or None after the request has been answered 401 or 503 without state."""
+        source = flow.remote[0]
+        verdict = authenticator.verify(request, now, source=source, is_urgent=is_urgent)
         if verdict.outcome is Outcome.ACCEPTED:
             return verdict.account
         self.counters[f"digest_{verdict.outcome.value}"] += 1
         if not self._has_room(request, flow, now, None):
             return None
+        if verdict.outcome is Outcome.THROTTLED:
+            # Not 403, after which phones give the account up, and not 401, which they answer at once or take for a wrong password: 503
+            # with Retry-After is what RFC 3261 §21.5.4 has for "come again then", and says nothing of the credentials.
+            self._answer_stateless(request, 503, flow, [("Retry-After", str(verdict.wait_s))])
+            return None
         # Wrong credentials get a new challenge, the same for a wrong password and for a user there is not.
-        headers = authenticator.challenge_headers(request, now, stale=verdict.outcome is Outcome.STALE)
+        headers = authenticator.challenge_headers(request, now, source=source, stale=verdict.outcome is Outcome.STALE)
         self._answer_stateless(request, 401, flow, headers)
         return None
 

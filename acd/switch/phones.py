@@ -15,6 +15,7 @@ from acd.core.ids import AgentId, TenantId
 from acd.core.inputs import Input
 from acd.core.state import Binding as KnownBinding
 from acd.directory import Directory, Nobodys, device_aor
+from acd.guard import Guard, SipGuard, source_of
 from acd.numbers import is_emergency
 from acd.switch.addresses import LocalAddresses
 from acd.switch.callers import arrival
@@ -43,11 +44,15 @@ class _Way(msgspec.Struct, frozen=True):
 
 
 class Phones:
-    def __init__(self, settings: VoiceSettings, directory: Directory, clock: Clock, report: Callable[[TenantId, Input], None]) -> None:
+    def __init__(
+        self, settings: VoiceSettings, directory: Directory, clock: Clock, report: Callable[[TenantId, Input], None], guard: Guard
+    ) -> None:
         self._settings = settings
         self._directory = directory
         self._clock = clock
         self._report = report
+        self._guard = guard
+        guard.serves, guard.is_trunk = self._serves_host, self._is_trunk
         self._addresses = LocalAddresses(settings.advertised_address)
         self._shares = Shares(directory, settings.tenant_weights)
         self.hears: Mapping[type, Callable[[Any], None]] = {
@@ -67,10 +72,13 @@ class Phones:
                 default_expires=settings.registration_max_s,
             ),
         )
+        guard = SipGuard(self._guard, self._tenant_of)
         config = UserAgentConfig(
             advertise=self._advertise,
             classify=self._classify,
-            authenticator=Authenticator(settings.realm, self._account, digest_secret),
+            authenticator=Authenticator(settings.realm, self._account, digest_secret, guard=guard),
+            guard=guard,
+            is_emergency=lambda request: is_emergency(request.uri.user or ""),
             registrar=self.registrar,
             serves=self._serves,
             session_timer=SessionTimerPolicy(settings.session_refresh_s) if settings.session_refresh_s else None,
@@ -141,6 +149,18 @@ class Phones:
         else:
             digest = device.long_md5 if is_long else device.ha1_md5
         return None if digest is None else Account(device_aor(tenant, device.username), digest)
+
+    def _tenant_of(self, account: str) -> str | None:
+        found = self._directory.device_at(account)
+        return None if found is None else found[0]
+
+    def _is_trunk(self, host: str) -> bool:
+        return bool(self._directory.tenants_at(host))
+
+    def _serves_host(self, host: str) -> bool:
+        """Whether a trunk is there, or a phone that is registered: no machine bans it."""
+        source = source_of(host)
+        return self._is_trunk(host) or any(source_of(one) == source for one in self.registrar.hosts())
 
     def _canonical_aor(self, uri: Uri, authenticated_as: str | None) -> str | None:
         found = self._directory.device_at(authenticated_as or "")

@@ -63,6 +63,8 @@ IMPERSONAL: frozenset[str] = frozenset(
         "listTenants",
         "getTenant",
         "listOperatorAudit",
+        "listBans",
+        "listAttempts",
         # without a log-in
         "isAlive",
         "isReady",

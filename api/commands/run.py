@@ -25,6 +25,7 @@ from acd import data_modes
 from acd.config import Listen, VoiceSettings
 from acd.data_lock import DataLock
 from acd.errors import CannotStart
+from acd.guard import Guard
 from acd.logs import Logging, set_up
 from acd.networks import LOOPBACK
 from api.app import create_app
@@ -37,6 +38,7 @@ from api.health import disk_trouble
 from api.house import House
 from api.outages import sentence
 from api.screen import lookup_in
+from api.security import open_log, policy_of
 
 try:
     import uvloop
@@ -183,9 +185,11 @@ async def serve(settings: Settings, until: Awaitable[object] | None = None, *, p
         await databases.open()
         stack.push_async_callback(databases.close)
         _say(settings, "starting the media workers and SIP")
-        voice = await Voice.start(voice_settings(settings, accept_clock=accept_clock), lookup_in(databases))
+        guard = Guard(policy_of(settings))
+        stack.enter_context(open_log(settings.security.log))
+        voice = await Voice.start(voice_settings(settings, accept_clock=accept_clock), lookup_in(databases), guard)
         stack.push_async_callback(voice.close)
-        app = create_app(settings, voice, databases)
+        app = create_app(settings, voice, databases, guard=guard)
         is_first_demo = settings.demo and not (settings.data / DEMO_FILE).exists()
         _say(settings, "making the demonstration, once" if is_first_demo else "opening the tenants")
         # Entered here and not by uvicorn, which answers a failure with sys.exit in the middle of the loop.

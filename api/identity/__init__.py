@@ -1,7 +1,7 @@
 """Identity: operators, users, roles, bearer tokens, API keys.
 
-`access` (dependencies of routes) · `rules` (roles, tokens, failure window; pure) · `passwords` (Argon2id) · `service` · `repository` ·
-`models` · `schemas` · `errors` · `routes`. Other slices use what is named here.
+`access` (dependencies of routes) · `rules` (roles, tokens; pure) · `strength` (weak passwords) · `passwords` (Argon2id) · `service` ·
+`repository` · `models` · `schemas` · `errors` · `routes`. Other slices use what is named here.
 """
 
 from api.identity.access import (
@@ -19,14 +19,14 @@ from api.identity.access import (
 )
 from api.identity.passwords import Passwords
 from api.identity.repository import user_of_agent
-from api.identity.rules import EVERYBODY, FailureWindow, Principal, Role
+from api.identity.rules import EVERYBODY, Principal, Role
 from api.identity.schemas import Password, UserGiven, UserName
 from api.identity.service import create_user, first_operator, user
+from api.identity.strength import require_strong
 
 __all__ = [
     "EVERYBODY",
     "Access",
-    "FailureWindow",
     "ForAdmins",
     "ForAll",
     "ForAnyone",
@@ -45,6 +45,7 @@ __all__ = [
     "create_user",
     "first_operator",
     "principal_of",
+    "require_strong",
     "user",
     "user_of_agent",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated
@@ -23,8 +24,9 @@ from api.edge.connections import counts_for
 from api.errors import Forbidden, Unauthenticated
 from api.house import House, house
 from api.identity import service
-from api.identity.errors import NotServed
-from api.identity.rules import EVERYBODY, Principal, Role, tenant_of
+from api.identity.errors import NotServed, TokenUnknown
+from api.identity.rules import EVERYBODY, Principal, Role, tenant_of, token_hash
+from api.kit.client import client_address
 
 log = logging.getLogger(__name__)
 
@@ -77,14 +79,34 @@ async def principal_of(connection: HTTPConnection, token: str) -> Principal:
     Raises: Unauthenticated, NotServed, TooManyConnections
     """
     this = house(connection)
-    wellformed, tenant = tenant_of(token)
-    if not wellformed:
-        raise Unauthenticated("This is no token of ours.")
-    _check_served(this, tenant)
-    async with this.databases.unit(tenant) as unit:
-        principal = await service.authenticate(unit.session, tenant, token, this.clock())
+    with _counted(this, connection, token):
+        tenant = _tenant_served(this, token)
+        async with this.databases.unit(tenant) as unit:
+            principal = await service.authenticate(unit.session, tenant, token, this.clock())
     counts_for(connection, _holder(principal))
     return principal
+
+
+@contextmanager
+def _counted(this: House, connection: HTTPConnection, token: str) -> Iterator[None]:
+    """A token that is nobody's is an attempt of its source."""
+    try:
+        yield
+    except TokenUnknown:
+        this.guard.wrong_token(token_hash(token), client_address(connection), this.guard.now())
+        raise
+
+
+def _tenant_served(this: House, token: str) -> TenantId | None:
+    """The tenant that a token names, if it is open.
+
+    Raises: TokenUnknown, NotServed
+    """
+    wellformed, tenant = tenant_of(token)
+    if not wellformed:
+        raise TokenUnknown("This is no token of ours.")
+    _check_served(this, tenant)
+    return tenant
 
 
 def _holder(principal: Principal) -> str:
@@ -95,7 +117,7 @@ def _holder(principal: Principal) -> str:
 def _check_served(this: House, tenant: TenantId | None) -> None:
     """A token of a tenant that is not open is not looked at: its database may be away, or open before its calls are.
 
-    Raises: NotServed; Unauthenticated: there is no such tenant (any more)
+    Raises: NotServed; TokenUnknown: there is no such tenant (any more)
     """
     if tenant is None:
         return
@@ -104,7 +126,7 @@ def _check_served(this: House, tenant: TenantId | None) -> None:
     try:
         this.databases.tenant(tenant)
     except UnknownTenant:
-        raise Unauthenticated("The token does not hold (any more).") from None
+        raise TokenUnknown from None
 
 
 async def _opened(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> AsyncIterator[Access]:
@@ -112,13 +134,13 @@ async def _opened(request: Request, credentials: Annotated[HTTPAuthorizationCred
     if credentials is None:
         raise Unauthenticated("This needs a bearer token: log in at /api/v1/login.")
     this = house(request)
-    wellformed, tenant = tenant_of(credentials.credentials)
-    if not wellformed:
-        raise Unauthenticated("This is no token of ours.")
-    _check_served(this, tenant)
+    token = credentials.credentials
+    with _counted(this, request, token):
+        tenant = _tenant_served(this, token)
     async with this.databases.unit(tenant) as unit:
         now = this.clock()
-        principal = await service.authenticate(unit.session, tenant, credentials.credentials, now)
+        with _counted(this, request, token):
+            principal = await service.authenticate(unit.session, tenant, token, now)
         counts_for(request, _holder(principal))
         access = Access(principal, unit, this, now, source_of(request.client.host if request.client else None))
         yield access

@@ -12,6 +12,13 @@ class WrongPassword(Unauthenticated):
         super().__init__("Tenant, user name or password is wrong.")
 
 
+class TokenUnknown(Unauthenticated):
+    """Nobody's token: one that was guessed, or that ended long ago."""
+
+    def __init__(self, detail: str = "The token does not hold (any more).") -> None:
+        super().__init__(detail)
+
+
 class NotServed(Unavailable):
     """The tenant exists and could not be opened.
 
@@ -27,7 +34,7 @@ class TooManyFailures(TooMany):
     """Somebody guesses passwords."""
 
     def __init__(self, retry_after_s: int) -> None:
-        super().__init__(f"Too many failed logins; try again in {retry_after_s} s.", retry_after_s)
+        super().__init__(f"Too many wrong passwords from here; try again in {retry_after_s} s.", retry_after_s)
 
 
 class UserUnknown(NotFound):

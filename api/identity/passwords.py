@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from api.config import Login
+from api.identity.strength import require_strong
 
 _UNKNOWN = "nobody has this password"
 
 
 class Passwords:
-    """Hashes and verifies with the settings' cost."""
+    """Accepts, hashes and verifies, by the settings."""
 
     def __init__(self, login: Login) -> None:
         self._hasher = PasswordHasher(time_cost=login.argon2_passes, memory_cost=login.argon2_memory_kib, parallelism=1)
         self._decoy = self._hasher.hash(_UNKNOWN)
+        self._score = login.password_score
+
+    async def accept(self, password: str | None, own: Iterable[str | None], pointer: str) -> None:
+        """Let a new password be, if it is not too easy to guess.
+
+        Args:
+            own: names around the person.
+            pointer: where it stands in the request.
+        Raises: WeakPassword
+        """
+        await require_strong(password, own, self._score, pointer)
 
     async def hash(self, password: str) -> str:
         """The hash to keep."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, status
@@ -13,12 +14,12 @@ from acd.core.ids import TenantId
 from api.audit import record_failed_log_in, source_of
 from api.db import UnknownTenant
 from api.errors import Conflict, NotFound, TooMany, Unauthenticated, Unavailable, responses
-from api.house import house
+from api.house import House, house
 from api.identity import service
 from api.identity.access import Access, ForAdmins, ForAnyone
 from api.identity.errors import NoSuchAgent, NotServed, TooManyFailures, WrongPassword
 from api.identity.passwords import Passwords
-from api.identity.rules import FailureWindow
+from api.identity.rules import OPERATOR_TENANT, Principal
 from api.identity.schemas import (
     KeyCreated,
     KeyGiven,
@@ -32,6 +33,8 @@ from api.identity.schemas import (
     UserGiven,
     UserTold,
 )
+from api.identity.strength import WeakPassword
+from api.kit.client import client_address
 from api.kit.paging import Page, Paged, paged
 from api.telephony_setup import Author, has_agent, hold
 
@@ -47,38 +50,45 @@ def _passwords(request: Request) -> Passwords:
     return found
 
 
+@asynccontextmanager
+async def _guarded(request: Request, this: House, tenant: str | None, username: str) -> AsyncIterator[None]:
+    """A password is judged inside, if its user may be guessed at from there.
+
+    Raises: TooManyFailures: nothing was computed, and the answer is the same for a right one.
+    """
+    guard = this.guard
+    # Lower case and without blanks: MariaDB takes `anna ` for `anna`, and each spelling would have a bucket of its own.
+    name = f"{tenant or OPERATOR_TENANT}/{username.strip().lower()}"
+    attempt = guard.attempt("web", name, client_address(request), guard.now(), tenant=tenant)
+    if attempt.wait_s is not None:
+        raise TooManyFailures(attempt.wait_s)
+    try:
+        yield
+    except WrongPassword:
+        attempt.failed(guard.now())
+        raise
+    except WeakPassword:  # the old one was right
+        attempt.succeeded(guard.now())
+        raise
+    except Exception:
+        attempt.abandoned(guard.now())
+        raise
+    attempt.succeeded(guard.now())
+
+
 @router.post("/login", operation_id="logIn", responses=responses(Unauthenticated, TooMany, Unavailable))
 async def log_in(request: Request, given: LoginGiven) -> LoginTold:
     """Log in; the answer holds the bearer token for everything else."""
     this = house(request)
-    window = request.app.state.failures
-    assert isinstance(window, FailureWindow)
-    name, address = f"{given.tenant or ''}/{given.username}", request.client.host if request.client else ""
-    wait_s = window.wait_s(name, address, time.monotonic())
-    if wait_s is not None:
-        raise TooManyFailures(wait_s)
     tenant = TenantId(given.tenant) if given.tenant is not None else None
     if tenant is not None and tenant in this.failed:
         raise NotServed(tenant)
     try:
-        async with this.databases.unit(tenant) as unit:
-            token, principal = await service.log_in(
-                unit.session,
-                _passwords(request),
-                tenant,
-                given.username,
-                given.password,
-                this.clock(),
-                this.settings.login.session_hours,
-                source_of(address),
-            )
-    except (WrongPassword, UnknownTenant) as error:
-        if isinstance(error, UnknownTenant):  # it takes as long as a wrong password
-            await _passwords(request).matches(None, given.password)
-        window.failed(name, address, time.monotonic())
-        await _record_failure(request, tenant, given.username, source_of(address))
-        raise WrongPassword from None
-    window.succeeded(name)
+        async with _guarded(request, this, tenant, given.username):
+            token, principal = await _log_in(request, this, tenant, given)
+    except WrongPassword:
+        await _record_failure(request, tenant, given.username, source_of(client_address(request)))
+        raise
     assert principal.expires_at is not None
     return LoginTold(
         token=token,
@@ -100,6 +110,17 @@ async def _record_failure(request: Request, tenant: TenantId | None, username: s
         log.exception("! a failed log-in could not be audited")
 
 
+async def _log_in(request: Request, this: House, tenant: TenantId | None, given: LoginGiven) -> tuple[str, Principal]:
+    passwords, hours = _passwords(request), this.settings.login.session_hours
+    source = source_of(client_address(request))
+    try:
+        async with this.databases.unit(tenant) as unit:
+            return await service.log_in(unit.session, passwords, tenant, given.username, given.password, this.clock(), hours, source)
+    except UnknownTenant:  # it takes as long as a wrong password
+        await passwords.matches(None, given.password)
+        raise WrongPassword from None
+
+
 @router.post("/logout", operation_id="logOut", status_code=status.HTTP_204_NO_CONTENT, responses=responses(Conflict))
 async def log_out(access: ForAnyone) -> None:
     """End the token this request comes with. 409 for an API key: deleting that is an administrator's."""
@@ -113,10 +134,13 @@ async def who_am_i(access: ForAnyone) -> Me:
     return Me(tenant=who.tenant, user=who.name, role=who.role, agent=who.agent, expires_at=who.expires_at)
 
 
-@router.post("/me/password", operation_id="changePassword", status_code=status.HTTP_204_NO_CONTENT, responses=responses(Unauthenticated))
+@router.post(
+    "/me/password", operation_id="changePassword", status_code=status.HTTP_204_NO_CONTENT, responses=responses(Unauthenticated, TooMany)
+)
 async def change_password(request: Request, access: ForAnyone, given: PasswordChange) -> None:
     """Change the own password; all other logins end."""
-    await service.change_password(access.session, _passwords(request), access.principal, given.old, given.new, access.by, access.now)
+    async with _guarded(request, access.house, access.principal.tenant, access.principal.name):
+        await service.change_password(access.session, _passwords(request), access.principal, given.old, given.new, access.by, access.now)
 
 
 @router.get("/users", operation_id="listUsers")
@@ -132,7 +156,7 @@ async def list_users(access: ForAdmins, page: Paged) -> Page[UserTold]:
 async def create_user(request: Request, access: ForAdmins, given: UserGiven) -> UserCreated:
     """Create a user. Who is an agent at the desk is one that exists."""
     await _check_agent(access, given.agent)
-    created, drawn = await service.create_user(access.session, _passwords(request), given, access.by, access.now)
+    created, drawn = await service.create_user(access.session, _passwords(request), given, access.by, access.now, own=(access.tenant,))
     return UserCreated(**UserTold.model_validate(created).model_dump(), password=drawn)
 
 
@@ -146,7 +170,7 @@ async def get_user(access: ForAdmins, user: Key) -> UserTold:
 async def change_user(request: Request, access: ForAdmins, user: Key, given: UserChange) -> UserTold:
     """Change what is given, leave the rest."""
     await _check_agent(access, given.agent)
-    changed = await service.change_user(access.session, _passwords(request), user, given, access.by, access.now)
+    changed = await service.change_user(access.session, _passwords(request), user, given, access.by, access.now, (access.tenant,))
     return UserTold.model_validate(changed)
 
 

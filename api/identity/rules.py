@@ -1,11 +1,9 @@
-"""Policy of identity: roles, what a token looks like, how often one may fail to log in. Pure: time is an argument."""
+"""Policy of identity: roles, and what a token looks like (pure)."""
 
 from __future__ import annotations
 
 import hashlib
-import math
 import re
-from collections import deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -93,35 +91,3 @@ def expiry(wanted: datetime | None, days: int, longest_days: int, now: datetime,
     if longest_days and wanted > now + timedelta(days=longest_days):
         raise WrongExpiry(f"A key holds {longest_days} days at most here.")
     return wanted
-
-
-class FailureWindow:
-    """Counts failed logins within a sliding window, by user name and by client address."""
-
-    def __init__(self, failures: int, window_s: float) -> None:
-        self._limits = {"user": failures, "address": failures * 10}
-        self._window_s = window_s
-        self._failures: dict[tuple[str, str], deque[float]] = {}
-
-    def wait_s(self, user: str, address: str, now: float) -> int | None:
-        """Seconds until another attempt is let in; None: at once."""
-        waits = [self._wait("user", user, now), self._wait("address", address, now)]
-        longest = max(waits)
-        return math.ceil(longest) if longest > 0 else None
-
-    def failed(self, user: str, address: str, now: float) -> None:
-        """An attempt failed."""
-        if len(self._failures) > 10_000:  # names nobody has: forget those whose window has passed
-            self._failures = {key: times for key, times in self._failures.items() if times[-1] > now - self._window_s}
-        for key in (("user", user), ("address", address)):
-            self._failures.setdefault(key, deque(maxlen=self._limits[key[0]])).append(now)
-
-    def succeeded(self, user: str) -> None:
-        """The right password ends the count of the name, never that of the address."""
-        self._failures.pop(("user", user), None)
-
-    def _wait(self, kind: str, name: str, now: float) -> float:
-        times = self._failures.get((kind, name))
-        if times is None or len(times) < self._limits[kind]:
-            return 0.0
-        return times[0] + self._window_s - now

@@ -13,7 +13,7 @@ from api.audit import By, record
 from api.config import Login
 from api.errors import Unauthenticated
 from api.identity import repository
-from api.identity.errors import AgentTaken, KeyUnknown, LastAdmin, NoLogIn, UserExists, UserUnknown, WrongPassword
+from api.identity.errors import AgentTaken, KeyUnknown, LastAdmin, NoLogIn, TokenUnknown, UserExists, UserUnknown, WrongPassword
 from api.identity.models import Operator, OperatorToken, Token, User
 from api.identity.passwords import Passwords
 from api.identity.rules import Principal, Role, expiry, token_hash, write_token
@@ -64,16 +64,20 @@ async def log_in(
 async def authenticate(session: AsyncSession, tenant: TenantId | None, token: str, now: datetime) -> Principal:
     """Whose token it is.
 
-    Raises: Unauthenticated: nobody's, or it has expired, or the user was locked.
+    Raises: TokenUnknown: nobody's; Unauthenticated: it has expired, or the user was locked.
     """
     digest = token_hash(token)
     if tenant is None:
         operator_token = await repository.operator_token(session, digest)
-        if operator_token is None or operator_token.expires_at <= now:
+        if operator_token is None:
+            raise TokenUnknown
+        if operator_token.expires_at <= now:
             raise Unauthenticated("The token does not hold (any more).")
         return Principal(None, operator_token.operator, Role.OPERATOR, None, digest, operator_token.expires_at)
     found = await repository.token(session, digest)
-    if found is None or (found[0].expires_at is not None and found[0].expires_at <= now):
+    if found is None:
+        raise TokenUnknown
+    if found[0].expires_at is not None and found[0].expires_at <= now:
         raise Unauthenticated("The token does not hold (any more).")
     kept, user = found
     if kept.kind == "key":
@@ -100,12 +104,17 @@ async def log_out(session: AsyncSession, principal: Principal, by: By, now: date
 async def change_password(
     session: AsyncSession, passwords: Passwords, principal: Principal, old: str, new: str, by: By, now: datetime
 ) -> None:
-    """A person changes the own password; all other logins of the person end."""
+    """A person changes the own password; all other logins of the person end.
+
+    Raises: WrongPassword; WeakPassword: the old one was right, and the new one is too easy to guess.
+    """
     person = (
         await repository.operator(session, principal.name) if principal.tenant is None else await repository.user(session, principal.name)
     )
     if person is None or not await passwords.matches(person.password_hash, old):
         raise WrongPassword
+    name = person.name if isinstance(person, User) else None
+    await passwords.accept(new, (principal.name, name, principal.tenant), "#/new")
     person.password_hash = await passwords.hash(new)
     record(session, now, by, "password_changed", "operator" if principal.tenant is None else "user", principal.name)
     if principal.tenant is not None:
@@ -131,14 +140,27 @@ async def user(session: AsyncSession, name: str) -> User:
     return found
 
 
-async def create_user(session: AsyncSession, passwords: Passwords, given: UserGiven, by: By, now: datetime) -> tuple[User, str | None]:
+async def create_user(
+    session: AsyncSession,
+    passwords: Passwords,
+    given: UserGiven,
+    by: By,
+    now: datetime,
+    *,
+    own: Sequence[str | None] = (),
+    pointer: str = "#/password",
+) -> tuple[User, str | None]:
     """Create a user; returns the password when it was drawn here.
 
-    Raises: UserExists, AgentTaken
+    Args:
+        own: words around the user that make no password: the tenant's names.
+        pointer: where the password stands in the request.
+    Raises: UserExists, AgentTaken, WeakPassword
     """
     if await repository.user(session, given.id) is not None:
         raise UserExists(given.id)
     await _check_agent(session, given.agent, given.id)
+    await passwords.accept(given.password, (given.id, given.name, given.agent, *own), pointer)
     drawn = None if given.password is not None else drawn_password()
     created = User(
         id=given.id,
@@ -155,10 +177,18 @@ async def create_user(session: AsyncSession, passwords: Passwords, given: UserGi
     return created, drawn
 
 
-async def change_user(session: AsyncSession, passwords: Passwords, name: str, change: UserChange, by: By, now: datetime) -> User:
+async def change_user(
+    session: AsyncSession,
+    passwords: Passwords,
+    name: str,
+    change: UserChange,
+    by: By,
+    now: datetime,
+    own: Sequence[str | None] = (),
+) -> User:
     """Change what is given. A new password, and being locked, end the user's logins.
 
-    Raises: UserUnknown, AgentTaken, LastAdmin
+    Raises: UserUnknown, AgentTaken, LastAdmin, WeakPassword
     """
     found = await user(session, name)
     before = _document(found)
@@ -172,6 +202,7 @@ async def change_user(session: AsyncSession, passwords: Passwords, name: str, ch
     found.role = change.role if change.role is not None else found.role
     found.active = change.active if change.active is not None else found.active
     if change.password is not None:
+        await passwords.accept(change.password, (found.id, found.name, found.agent, *own), "#/password")
         found.password_hash = await passwords.hash(change.password)
     if change.password is not None or not found.active:
         await repository.delete_sessions(session, name)

@@ -214,7 +214,7 @@ async def create_agent(access: ForAdmins, given: schemas.AgentGiven, response: R
     document = given.model_dump(mode="json", exclude={"device_username", "device_password"})
     by = author(access)
     row = await service.create(by, "agent", given.id, document)
-    device, password = await service.set_device(by, given.id, given.device_username, given.device_password)
+    device, password = await service.set_device(by, given.id, given.device_username, given.device_password, pointer="#/device_password")
     await service.take_effect(by)
     response.headers["Location"] = f"/api/v1/agents/{given.id}"
     return AgentCreated(**_told(row, response), device=_told_device(access, device, password))

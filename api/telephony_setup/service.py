@@ -17,6 +17,7 @@ from api.audit import Act, By, record
 from api.billing import plan_documents
 from api.db import Databases, Unit
 from api.house import House
+from api.identity import require_strong
 from api.kit.ids import drawn_password
 from api.kit.paging import Cut
 from api.telephony_setup import repository, rules
@@ -302,16 +303,23 @@ async def device(session: AsyncSession, agent: str) -> DeviceRow:
     return found
 
 
-async def set_device(author: Author, agent: str, username: str | None, password: str | None) -> tuple[DeviceRow, str]:
+async def set_device(
+    author: Author, agent: str, username: str | None, password: str | None, *, pointer: str = "#/password"
+) -> tuple[DeviceRow, str]:
     """Give the agent's device credentials; returns the password, which is kept nowhere. `take_effect` comes after.
 
-    Raises: Unknown, DeviceNameTaken
+    Args:
+        password: None: one is drawn.
+        pointer: where it stands in the request.
+    Raises: Unknown, DeviceNameTaken, WeakPassword
     """
     await hold(author)
-    await one(author.session, "agent", agent)
+    person = await one(author.session, "agent", agent)
     row = await repository.device(author.session, agent)
     old = row.username if row is not None else None
     username = username or old or rules.default_name(author.tenant, agent)
+    own = (agent, person.document.get("name"), username, author.tenant)
+    await require_strong(password, own, author.house.settings.login.password_score, pointer)
     password = password or drawn_password()
     realm, domain = author.house.settings.sip.realm, assignments.held(author.house, author.tenant).domain
     namesake = await repository.device_of_name(author.session, username)

@@ -241,7 +241,8 @@ async def create_tenant(
     async with house.databases.unit(tenant) as inside:
         admin = UserGiven(id=given.admin.username, name=given.admin.name, role="admin", password=given.admin.password)
         # Inside, the platform's operator is nobody in particular.
-        _, drawn = await create_user(inside.session, passwords, admin, By("operator", by.source), now)
+        inside_by, own = By("operator", by.source), (given.id, given.name)
+        _, drawn = await create_user(inside.session, passwords, admin, inside_by, now, own=own, pointer="#/admin/password")
         author = Author(inside, house, tenant, "operator", now, by.source)
         await general(author, {"language": given.language, "recording_notice": True, "domains": []}, None)
         for code, name in FIRST_REASONS.get(given.language, FIRST_REASONS_ENGLISH).items():

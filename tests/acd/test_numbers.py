@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acd import numbers
-from acd.numbers import calling_number, is_private, may_be_shown, normalise
+from acd.numbers import calling_number, is_emergency, is_private, may_be_shown, normalise
 from acd.wire_text import fit
 
 
@@ -90,3 +90,13 @@ def test_fit_text_is_a_line_of_bounded_length_that_can_be_written_as_utf_8(text,
 @pytest.mark.parametrize("kept", ["Erika Müller", "د. سارة", "नमस्ते", "👩\u200d💻", "O'Neill & Söhne"])
 def test_names_of_people_stay_as_they_are(kept):
     assert fit(kept, 80) == kept
+
+
+@pytest.mark.parametrize("number", ["110", "112", "+49110", "+49112"])
+def test_police_and_fire_brigade_are_emergency_numbers(number):
+    assert is_emergency(number)
+
+
+@pytest.mark.parametrize("number", ["", "11", "1120", "115", "116117", "+491122", "0112"])
+def test_no_other_number_is(number):
+    assert not is_emergency(number)

@@ -13,7 +13,7 @@ from api.app import create_app
 from api.config import Operator
 from api.db import Databases
 from api.identity.errors import WrongExpiry
-from api.identity.rules import FailureWindow, expiry, tenant_of, token_hash, write_token
+from api.identity.rules import expiry, tenant_of, token_hash, write_token
 from tests.api.conftest import ACME, PASSWORD, Clock, Service, add_tenant, started
 
 
@@ -60,45 +60,6 @@ class TestLogIn:
     async def test_tokens_of_nobody_are_401(self, acme: Service, token: str) -> None:
         answer = await acme.client.get("/api/v1/me", headers={"Authorization": f"Bearer {token}"})
         assert answer.status_code == 401
-
-    async def test_guessing_is_slowed_down_for_that_name_only(self, acme: Service) -> None:
-        for _ in range(acme.settings.login.failures):
-            await acme.client.post("/api/v1/login", json={"tenant": "acme", "username": "admin", "password": "guess guess"})
-        answer = await acme.client.post("/api/v1/login", json={"tenant": "acme", "username": "admin", "password": PASSWORD})
-        assert answer.status_code == 429
-        assert 0 < int(answer.headers["retry-after"]) <= 300
-        assert await acme.log_in("operator", tenant=None)
-
-
-class TestFailureWindow:
-    def test_opens_again_when_the_oldest_failure_leaves_the_window(self) -> None:
-        window = FailureWindow(failures=2, window_s=60)
-        window.failed("a", "x", now=0)
-        assert window.wait_s("a", "x", now=1) is None
-        window.failed("a", "x", now=10)
-        assert window.wait_s("a", "x", now=11) == 49
-        assert window.wait_s("a", "x", now=60) is None
-
-    def test_address_that_tries_many_names_is_stopped_too(self) -> None:
-        window = FailureWindow(failures=1, window_s=60)
-        for number in range(10):
-            window.failed(f"name{number}", "x", now=number)
-        assert window.wait_s("another", "x", now=10) == 50
-        assert window.wait_s("another", "y", now=10) is None
-
-    def test_success_clears_the_name_but_not_the_address(self) -> None:
-        window = FailureWindow(failures=1, window_s=60)
-        for number in range(10):
-            window.failed("a", "x", now=number)
-        window.succeeded("a")
-        assert window.wait_s("a", "y", now=10) is None
-        assert window.wait_s("a", "x", now=10) == 50
-
-    def test_memory_is_bounded(self) -> None:
-        window = FailureWindow(failures=1, window_s=1)
-        for number in range(30_000):
-            window.failed(f"name{number}", f"address{number}", now=number)
-        assert len(window._failures) < 11_000
 
 
 class TestTokenForm:

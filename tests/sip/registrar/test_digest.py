@@ -8,6 +8,7 @@ from sip.uri import Uri
 
 SECRET = b"0123456789abcdef"
 USERS = {"anna": "geheim"}
+HERE = "192.0.2.1"
 
 
 def lookup(_request, username, realm, algorithm):
@@ -33,7 +34,11 @@ def request(headers=(), uri="sip:house"):
 def challenged(authenticator, now=100.0, *, keep=("SHA-256", "MD5"), stale=False):
     """The 401 a client sees, perhaps with only some of the algorithms."""
     asked = request()
-    headers = [(n, v) for n, v in authenticator.challenge_headers(asked, now, stale=stale) if any(f"algorithm={one}," in v for one in keep)]
+    headers = [
+        (n, v)
+        for n, v in authenticator.challenge_headers(asked, now, source=HERE, stale=stale)
+        if any(f"algorithm={one}," in v for one in keep)
+    ]
     return asked.response(401, to_tag="t", headers=headers)
 
 
@@ -64,7 +69,7 @@ def test_the_example_of_rfc_7616_3_9_1(algorithm, expected):
 
 
 def test_both_algorithms_are_offered_the_stronger_first(authenticator):
-    values = [value for name, value in authenticator.challenge_headers(request(), 0.0) if name == "WWW-Authenticate"]
+    values = [value for name, value in authenticator.challenge_headers(request(), 0.0, source=HERE) if name == "WWW-Authenticate"]
     assert ["SHA-256" in values[0], "MD5" in values[1], len(values)] == [True, True, 2]
     assert all('qop="auth"' in value for value in values)
 
@@ -73,7 +78,7 @@ def offered(authenticator, **changes):
     asked = request([(name.replace("_", "-"), value) for name, value in changes.items() if name != "CSeq"])
     if "CSeq" in changes:
         asked.headers.set("CSeq", changes["CSeq"])
-    return [value.partition("algorithm=")[2].partition(",")[0] for _, value in authenticator.challenge_headers(asked, 0.0)]
+    return [value.partition("algorithm=")[2].partition(",")[0] for _, value in authenticator.challenge_headers(asked, 0.0, source=HERE)]
 
 
 def test_a_client_that_comes_again_without_an_answer_is_offered_md5_alone(authenticator):
@@ -101,7 +106,7 @@ def test_the_right_password_is_accepted_with_either_algorithm(authenticator, alg
     assert digest.learn(challenged(authenticator, keep=(algorithm,)))
     asked = answered(digest)
     assert f"algorithm={algorithm}" in asked.headers.get("Authorization")
-    verdict = authenticator.verify(asked, 101.0)
+    verdict = authenticator.verify(asked, 101.0, source=HERE)
     assert (verdict.outcome, verdict.account, verdict.realm) == (Outcome.ACCEPTED, "anna@house", "house")
 
 
@@ -115,7 +120,7 @@ def test_the_client_prefers_sha_256(authenticator):
 def test_a_wrong_password_and_an_unknown_user_get_the_same_verdict(authenticator, user, password):
     digest = ClientDigest(DigestCredentials(user, password))
     digest.learn(challenged(authenticator))
-    assert authenticator.verify(answered(digest), 101.0).outcome is Outcome.REFUSED
+    assert authenticator.verify(answered(digest), 101.0, source=HERE).outcome is Outcome.REFUSED
 
 
 def test_a_request_cannot_be_replayed(authenticator):
@@ -123,9 +128,9 @@ def test_a_request_cannot_be_replayed(authenticator):
     digest = ClientDigest(DigestCredentials("anna", "geheim"))
     digest.learn(challenged(authenticator))
     first, second = answered(digest), answered(digest)
-    assert authenticator.verify(first, 101.0).outcome is Outcome.ACCEPTED
-    assert authenticator.verify(first, 101.0).outcome is Outcome.STALE
-    assert authenticator.verify(second, 101.0).outcome is Outcome.ACCEPTED
+    assert authenticator.verify(first, 101.0, source=HERE).outcome is Outcome.ACCEPTED
+    assert authenticator.verify(first, 101.0, source=HERE).outcome is Outcome.STALE
+    assert authenticator.verify(second, 101.0, source=HERE).outcome is Outcome.ACCEPTED
 
 
 def test_replay_stays_impossible_when_old_counts_have_been_forgotten(authenticator, monkeypatch):
@@ -135,36 +140,36 @@ def test_replay_stays_impossible_when_old_counts_have_been_forgotten(authenticat
         digest = ClientDigest(DigestCredentials("anna", "geheim"))
         digest.learn(challenged(authenticator))
         requests.append(answered(digest))
-    assert [authenticator.verify(one, 101.0).outcome for one in requests] == [Outcome.ACCEPTED] * 6
-    assert [authenticator.verify(one, 101.0).outcome for one in requests] == [Outcome.STALE] * 6
+    assert [authenticator.verify(one, 101.0, source=HERE).outcome for one in requests] == [Outcome.ACCEPTED] * 6
+    assert [authenticator.verify(one, 101.0, source=HERE).outcome for one in requests] == [Outcome.STALE] * 6
 
 
 def test_a_nonce_expires_and_the_answer_says_stale(authenticator):
     digest = ClientDigest(DigestCredentials("anna", "geheim"))
     digest.learn(challenged(authenticator, now=100.0))
-    assert authenticator.verify(answered(digest), 399.0).outcome is Outcome.ACCEPTED
-    assert authenticator.verify(answered(digest), 401.0).outcome is Outcome.STALE
+    assert authenticator.verify(answered(digest), 399.0, source=HERE).outcome is Outcome.ACCEPTED
+    assert authenticator.verify(answered(digest), 401.0, source=HERE).outcome is Outcome.STALE
     assert digest.learn(challenged(authenticator, now=401.0, stale=True))
-    assert authenticator.verify(answered(digest), 402.0).outcome is Outcome.ACCEPTED
+    assert authenticator.verify(answered(digest), 402.0, source=HERE).outcome is Outcome.ACCEPTED
 
 
 def test_a_nonce_of_a_former_process_is_stale_and_not_wrong(authenticator):
     former = Authenticator("house", lookup, b"another secret of 16")
     digest = ClientDigest(DigestCredentials("anna", "geheim"))
     digest.learn(challenged(former))
-    assert authenticator.verify(answered(digest), 101.0).outcome is Outcome.STALE
+    assert authenticator.verify(answered(digest), 101.0, source=HERE).outcome is Outcome.STALE
 
 
 def test_credentials_for_another_resource_are_refused(authenticator):
     digest = ClientDigest(DigestCredentials("anna", "geheim"))
     digest.learn(challenged(authenticator))
     stolen = request(digest.headers("REGISTER", Uri.parse("sip:elsewhere"), "c"), "sip:house")
-    assert authenticator.verify(stolen, 101.0).outcome is Outcome.REFUSED
+    assert authenticator.verify(stolen, 101.0, source=HERE).outcome is Outcome.REFUSED
 
 
 def test_credentials_for_another_realm_or_scheme_do_not_count(authenticator):
     for value in ('Digest realm="other", username="anna", nonce="x", uri="sip:house", response="0"', "Basic YW5uYTpnZWhlaW0=", "Nonsense"):
-        assert authenticator.verify(request([("Authorization", value)]), 0.0).outcome is Outcome.MISSING
+        assert authenticator.verify(request([("Authorization", value)]), 0.0, source=HERE).outcome is Outcome.MISSING
 
 
 @pytest.mark.parametrize("left_out", ["qop=auth", "nc=", "cnonce=", "response="])
@@ -173,7 +178,7 @@ def test_credentials_without_one_of_their_parts_are_refused(authenticator, left_
     digest.learn(challenged(authenticator))
     value = answered(digest).headers.get("Authorization")
     cut = ", ".join(part for part in value.split(", ") if not part.startswith(left_out))
-    assert authenticator.verify(request([("Authorization", cut)]), 101.0).outcome is Outcome.REFUSED
+    assert authenticator.verify(request([("Authorization", cut)]), 101.0, source=HERE).outcome is Outcome.REFUSED
 
 
 def test_the_client_does_not_repeat_credentials_that_were_just_rejected(authenticator):
@@ -224,9 +229,9 @@ def test_a_short_secret_is_refused():
 
 def test_an_answer_without_qop_is_taken_once_for_its_nonce(authenticator):
     """RFC 3261 §22.4 item 8: the form of RFC 2069; since it has no count, a second use is a replay."""
-    nonce = authenticator.challenge_headers(request(), 100.0)[1][1].split('nonce="')[1].split('"')[0]
+    nonce = authenticator.challenge_headers(request(), 100.0, source=HERE)[1][1].split('nonce="')[1].split('"')[0]
     secret = ha1("anna", "house", "geheim", "MD5")
     response = digest_response(secret, "REGISTER", "sip:house", nonce, "MD5")
     header = f'Digest username="anna",realm="house",nonce="{nonce}",uri="sip:house",response="{response}",algorithm=MD5'
-    assert authenticator.verify(request([("Authorization", header)]), 101.0).outcome is Outcome.ACCEPTED
-    assert authenticator.verify(request([("Authorization", header)]), 101.0).outcome is Outcome.STALE
+    assert authenticator.verify(request([("Authorization", header)]), 101.0, source=HERE).outcome is Outcome.ACCEPTED
+    assert authenticator.verify(request([("Authorization", header)]), 101.0, source=HERE).outcome is Outcome.STALE

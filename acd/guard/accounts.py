@@ -1,0 +1,73 @@
+"""Who may guess how often (pure): an attempt takes a token before anything is computed, and gets it back when the password was right.
+
+- A source where the user has got in lately is known and has a bucket of its own: nothing that happens elsewhere takes from it.
+- Any other source takes from three at once: its own for this user, the one that all unknown sources of this user share, and its own
+  over all users. So a thousand addresses guess no faster than the shared bucket fills.
+- An emergency call takes from buckets of the same kinds that are used for nothing else.
+
+Nothing here knows whether a user exists, so no answer can tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from acd.guard.allowance import Allowance
+from acd.guard.known import Known
+from acd.guard.policy import GuardPolicy
+
+NAME_LENGTH = 128
+"""Longer than any user name there can be; what follows is not kept."""
+Taken = tuple[tuple[Allowance, Hashable], ...]
+
+
+class Accounts:
+    """All buckets, and who is known where."""
+
+    def __init__(self, policy: GuardPolicy) -> None:
+        self.policy = policy
+        self.known = Known(policy)
+        interval_s, limit = policy.window_s / policy.failures, policy.max_buckets
+
+        def kind(factor: int) -> Allowance:
+            return Allowance(policy.failures * factor, interval_s / factor, limit)
+
+        self._at_home = Allowance(policy.failures * policy.known_factor, interval_s / policy.known_factor, policy.max_known)
+        self._pair, self._user, self._source = kind(1), kind(policy.shared_factor), kind(policy.source_factor)
+        self._urgent = Allowance(policy.urgent, policy.urgent_window_s / policy.urgent, limit)
+
+    def buckets(self, user: str, source: str, now: float, *, is_urgent: bool = False) -> Taken:
+        """What an attempt takes from."""
+        is_known = self.known.is_known(user, source, now)
+        if is_urgent:
+            return ((self._urgent, (user, source if is_known else None)),)
+        if is_known:
+            return ((self._at_home, (user, source)),)
+        return ((self._pair, (user, source)), (self._user, user), (self._source, source))
+
+    @staticmethod
+    def wait_s(taken: Taken, now: float) -> float:
+        """Seconds until the attempt would be admitted; 0.0: now."""
+        return max(allowance.wait_s(key, now) for allowance, key in taken)
+
+    @staticmethod
+    def take(taken: Taken, now: float) -> None:
+        """The attempt is made."""
+        for allowance, key in taken:
+            allowance.take(key, now)
+
+    @staticmethod
+    def give_back(taken: Taken, now: float) -> bool:
+        """The password was right. Returns: whether there were wrong ones before it."""
+        for allowance, key in taken:
+            allowance.give_back(key, now)
+        return any(allowance.is_used(key, now) for allowance, key in taken[:2])
+
+    def sizes(self) -> dict[str, int]:
+        """Kind -> buckets in use."""
+        return {
+            "known": len(self.known),
+            "pairs": len(self._pair),
+            "users": len(self._user),
+            "sources": len(self._source),
+        }

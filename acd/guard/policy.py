@@ -1,0 +1,46 @@
+"""Every bound of the guard with its origin (house; the arithmetic stands in docs/security.md)."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class GuardPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    failures: int = 10
+    """Guesses of one user from one source at once; as many are given back over `window_s`. Ten is what a person needs who tries all
+    the own passwords (NIST SP 800-63B §5.2.2 allows up to a hundred)."""
+    window_s: float = 300.0
+    known_factor: int = 2
+    """A source where the user has got in lately has a bucket of its own, so much larger: a second phone behind the same router that
+    asks every 30 s with an old password does not empty it (20 guesses, one every 15 s), nor one that answers 16 challenges in a row before
+    it gives up (libre before 2024, github.com/baresip/re pull 1143)."""
+    shared_factor: int = 3
+    """All other sources together have one bucket of the user beside their own, so much larger: one or two strangers cannot empty it."""
+    source_factor: int = 10
+    """One source over all users it is not known for: what the service allowed an address before there was this guard."""
+    urgent: int = 3
+    """Emergency calls are judged from a small bucket of their own, so that guesses cannot take it from who calls for help."""
+    urgent_window_s: float = 180.0
+    known_s: float = 30 * 86_400.0
+    """How long a source is known after the last success: a holiday of four weeks. At most; then the owner is as at a new address."""
+    known_per_user: int = 16
+    """A person has a desk, a home, a mobile, and their changing addresses; the one longest unused goes first."""
+    max_known: int = 100_000
+    """Pairs of user and source kept in all (about 30 MB); only who has proved a password makes one."""
+    max_buckets: int = 50_000
+    """Buckets of each kind in use at once (about 15 MB each kind). Beyond, whoever has none yet shares a last one: a flood of names
+    makes strangers wait, and no bucket in use is ever dropped for a newer one."""
+    ban_window_s: float = 3600.0
+    ban_users: int = 10
+    """Different user names tried from one source within the hour: nobody has forgotten so many."""
+    ban_attempts: int = 1000
+    """Attempts from one source within the hour, throttled ones included, whatever the names: a phone with an old password makes 120."""
+    ban_s: float = 600.0
+    """The first ban; each further one is twice as long. 0: there are none."""
+    ban_max_s: float = 86_400.0
+    ban_memory_s: float = 7 * 86_400.0
+    """After so long without another ban the next one is a first one again."""
+    max_bans: int = 10_000
+    """Each needs a real address that answered; beyond, the one that ends first ends early."""
+    allow: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    """Networks that are never banned. They are throttled like others."""

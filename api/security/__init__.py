@@ -1,0 +1,9 @@
+"""Security: who guesses passwords, who is banned, and that both outlive a restart; the counting itself is `acd.guard`.
+
+`service` (settings -> policy, the log file, the keeper) · `door` (HTTP middleware) · `repository` · `models` · `schemas` ·
+`errors` · `routes`.
+"""
+
+from api.security.service import Keeper, open_log, policy_of
+
+__all__ = ["Keeper", "open_log", "policy_of"]

@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from acd.core.ids import TenantId
 from api import migrations, tables
+from api.audit.retention import forget_old
 from api.config import Database, Settings
 from api.db import Kind, alembic_config, control_url, drop_database, make_engine, prepare, tenant_url
 from api.kit.columns import ControlBase, TenantBase
@@ -158,9 +159,24 @@ async def test_whole_path(address: str, settings: Settings, clock: Clock, applic
             assert [one["id"] for one in (await again.got("agents"))["items"]] == ["anna", "ben"]
             assert (await again.got("agents", "other-admin"))["items"] == []
             assert len((await again.got("cdrs"))["items"]) == 1
+            await _audited(again)
     finally:
         for url in urls:
             await drop_database(url)
+
+
+async def _audited(service: Service) -> None:
+    """What is alike is counted in one statement, which every database says in its own way; what is old goes."""
+    wrong = {"tenant": "acme", "username": "admin", "password": "wrong wrong"}
+    for _ in range(3):
+        assert (await service.client.post("/api/v1/login", json=wrong)).status_code == 401
+        assert (await service.client.post("/api/v1/login", json={**wrong, "tenant": None})).status_code == 401
+        await service.got("contacts?text=nobody")
+    for path, who in (("audit?act=refused", "admin"), ("operator/audit?act=refused", "operator"), ("audit?act=read&kind=contact", "admin")):
+        assert (await service.got(path, who))["items"][0]["times"] == 3, path
+    assert "fernamt_audit_failures_total 0.0" in (await service.call("GET", "/metrics", None)).text
+    service.clock.turn(days=366)
+    assert await forget_old(service.databases, service.settings.audit, service.clock()) > 3
 
 
 async def _daily_work(service: Service) -> None:

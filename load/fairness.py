@@ -224,9 +224,8 @@ def _round(report: Report, waited_share: float | None, others: _Disturbers | Non
         **about_others,  # type: ignore[arg-type]  # by name
     )
     name, setup = "disturbed" if others else "undisturbed", made.setup
-    print(
-        f"{name:<12} set-up p50 {setup.p50_ms} p99 {setup.p99_ms} ms, {made.calls} calls, {made.failed} failed, waited for a core {made.main_waited_share}"
-    )
+    told = f"set-up p50 {setup.p50_ms} p99 {setup.p99_ms} ms, {made.calls} calls, {made.failed} failed"
+    print(f"{name:<12} {told}, waited for a core {made.main_waited_share}")
     if others is not None:
         print(f"{'':<12} flood {made.flood_statuses}, queue {made.waiting} waiting, {made.waiting_statuses}", flush=True)
     return made

@@ -15,6 +15,7 @@ import contextlib
 import logging
 import statistics
 import sys
+import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -40,6 +41,8 @@ FILLED_WITHIN_S = 40.0
 CALM_S = 4.0
 """After the disturbers have hung up: their goodbyes are answered, and their ports have rested."""
 CALLS_PER_S = 20.0
+BUSY = 0.3
+"""With this part of the time spent waiting for a core, it is the machine's latency that is measured."""
 SOURCES = {"flood": "127.0.3.1", "full": "127.0.3.2", "third": "127.0.3.3"}
 
 
@@ -53,6 +56,8 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     setup: Distribution
     connect: Distribution
     main_cpu_share: float | None
+    main_waited_share: float | None = None
+    """Of the time: the main process had work and no core. Near 1, the machine is full, and the round says nothing about fairness."""
     flood_statuses: dict[str, int] = {}
     """Final answers to the flood while the round lasted."""
     waiting: int = 0
@@ -99,6 +104,8 @@ def assess(rounds: Sequence[Round]) -> Fairness:
         problems.append("nothing was measured")
     elif disturbed_spread[1] > calm[2]:
         problems.append(f"p99 of set-up is {disturbed_spread[1]:g} ms with the others, at most {calm[2]:g} ms without them")
+    if (waited := max((one.main_waited_share or 0.0 for one in rounds), default=0.0)) > BUSY:
+        problems.append(f"the machine was busy with other things: the main process waited for a core {waited:.0%} of a round")
     if not all(one.flood_statuses.get("503") and one.waiting_statuses.get("503") for one in rounds if one.disturbed):
         problems.append("the others were never refused anything: they did not disturb")
     return Fairness(
@@ -176,14 +183,28 @@ class _Third:
         return await Runner(run, self._api, print_second).run()
 
     async def calm(self, seed: int) -> Round:
-        return _round(await self.run(seed), None)
+        return await self._measured(seed, None)
 
     async def disturbed(self, seed: int) -> Round:
         async with _disturbers(self._service) as others:
-            return _round(await self.run(seed), others)
+            return await self._measured(seed, others)
+
+    async def _measured(self, seed: int, others: _Disturbers | None) -> Round:
+        began, waited = time.monotonic(), waited_for_a_core(self._service.pid)
+        report = await self.run(seed)
+        after = waited_for_a_core(self._service.pid)
+        share = None if waited is None or after is None else round((after - waited) / (time.monotonic() - began), 3)
+        return _round(report, share, others)
 
 
-def _round(report: Report, others: _Disturbers | None) -> Round:
+def waited_for_a_core(pid: int | None) -> float | None:
+    """Seconds that the main thread of a process was ready to run and did not (sched-stats.rst of the kernel); None: nobody counts them."""
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    return None
+
+
+def _round(report: Report, waited_share: float | None, others: _Disturbers | None) -> Round:
     about_others = {}
     if others is not None:
         about_others = {
@@ -199,10 +220,12 @@ def _round(report: Report, others: _Disturbers | None) -> Round:
         setup=report.setup,
         connect=report.connect,
         main_cpu_share=report.server.main_cpu_share,
+        main_waited_share=waited_share,
         **about_others,  # type: ignore[arg-type]  # by name
     )
     name, setup = "disturbed" if others else "undisturbed", made.setup
-    print(f"{name:<12} set-up p50 {setup.p50_ms} p99 {setup.p99_ms} ms, {made.calls} calls, {made.failed} failed")
+    told = f"set-up p50 {setup.p50_ms} p99 {setup.p99_ms} ms, {made.calls} calls, {made.failed} failed"
+    print(f"{name:<12} {told}, waited for a core {made.main_waited_share}")
     if others is not None:
         print(f"{'':<12} flood {made.flood_statuses}, queue {made.waiting} waiting, {made.waiting_statuses}", flush=True)
     return made

@@ -1,14 +1,15 @@
 """What the fairness bench makes of its rounds."""
 
 import asyncio
+import os
 
-from load.fairness import Round, assess
+from load.fairness import Round, assess, waited_for_a_core
 from load.flood import Flood
 from load.report import Distribution
 from sip.parser import parse_datagram
 
 
-def made(p99_ms: float, *, disturbed: bool, failed: int = 0, refused: bool = True) -> Round:
+def made(p99_ms: float, *, disturbed: bool, failed: int = 0, refused: bool = True, waited: float | None = None) -> Round:
     others = {"503": 5} if disturbed and refused else {}
     return Round(
         disturbed=disturbed,
@@ -18,6 +19,7 @@ def made(p99_ms: float, *, disturbed: bool, failed: int = 0, refused: bool = Tru
         setup=Distribution(count=100, p50_ms=1.0, p99_ms=p99_ms),
         connect=Distribution(),
         main_cpu_share=None,
+        main_waited_share=waited,
         flood_statuses=others,
         waiting_statuses=others,
     )
@@ -43,6 +45,13 @@ def test_a_call_that_failed_and_others_who_did_not_disturb_are_told():
     assert assess(rounds([5.0], [5.0], failed=1)).problems == ("1 calls of the third tenant failed",)
     assert assess(rounds([5.0], [5.0], refused=False)).problems == ("the others were never refused anything: they did not disturb",)
     assert "nothing was measured" in assess([]).problems
+    (busy,) = assess(rounds([5.0], [5.0], waited=0.9)).problems
+    assert "waited for a core 90% of a round" in busy
+
+
+def test_the_kernel_counts_how_long_a_process_waits_for_a_core():
+    assert waited_for_a_core(os.getpid()) is not None
+    assert waited_for_a_core(None) is None
 
 
 class _Server(asyncio.DatagramProtocol):

@@ -46,7 +46,7 @@ DEFAULT_FILE = Path("fernamt.toml")
 OUTSIDE_THE_SCHEMA = ("FERNAMT_CONFIG", "FERNAMT_TEST_")
 """Variables that are ours but no settings: the path of the file, and switches of the test-suite."""
 
-_SECRET = {"password", "control", "tenant_url"}
+_SECRET = {"control", "tenant_url"}
 """Settings whose values are not repeated: a password may stand in the address of a database."""
 LOOPBACK = "127.0.0.1"
 
@@ -550,7 +550,7 @@ def _unknown_variables(variables: Mapping[str, str]) -> Iterator[str]:
 
 
 def _is_secret(loc: tuple[str, ...]) -> bool:
-    return any(word in part.lower() for part in loc for word in SECRET_NAMES)
+    return any(part in _SECRET or any(word in part.lower() for word in SECRET_NAMES) for part in loc)
 
 
 def _problem(detail: Any, path: Path | None, places: Mapping[tuple[str, ...], int], variables: Mapping[str, str]) -> str:

@@ -206,10 +206,7 @@ async def _take(
     house.assigned[tenant] = replace(before, numbers=before.numbers | set(numbers), sources=before.sources | set(sources))
 
     async def give_back() -> None:
-        async with house.assignments_lock, house.databases.unit(None) as control:
-            await repository.free(control.session, tenant, numbers, sources)
-        kept = house.assigned[tenant]
-        house.assigned[tenant] = replace(kept, numbers=kept.numbers - set(numbers), sources=kept.sources - set(sources))
+        await _give_back(house, tenant, numbers, sources)
 
     async def tell() -> None:
         for source, others in shared.items():
@@ -269,12 +266,15 @@ async def release(unit: Unit, house: House, tenant: TenantId, gone: Wanted) -> N
         kept = Wanted(before.numbers & numbers, before.sources & gone.sources)
         house.assigned[tenant] = replace(now, numbers=now.numbers | kept.numbers, sources=now.sources | kept.sources)
 
-    async def free() -> None:
-        async with house.assignments_lock, house.databases.unit(None) as control:
-            await repository.free(control.session, tenant, numbers, gone.sources)
-
     unit.otherwise(take_back)
-    unit.then(free)
+    unit.then(lambda: _give_back(house, tenant, numbers, gone.sources))
+
+
+async def _give_back(house: House, tenant: TenantId, numbers: Collection[str], sources: Collection[str]) -> None:
+    """Free what a tenant took itself; what the operator changed meanwhile is read again."""
+    async with house.assignments_lock, house.databases.unit(None) as control:
+        await repository.free(control.session, tenant, numbers, sources)
+        await _refresh(house, control.session, await _rights(control.session, tenant))
 
 
 # ---------------------------------------------------------------------- the operator

@@ -123,7 +123,8 @@ async def seal_rows(session: AsyncSession, *, anew: bool = False) -> int:
 async def sealed_values(session: AsyncSession) -> tuple[Counter[str | None], list[str]]:
     """Id of the key (None: in clear) -> how many values are under it; one sentence for each that does not open."""
     sealer, under, troubles = sealer_of(session), Counter[str | None](), list[str]()
-    for value in _values(await repository.rows(session, "trunk"), await repository.devices(session)):
+    devices = await repository.digests_as_they_are(session, (*_DIGESTS, *_LONG_DIGESTS))
+    for value in _values(await repository.rows(session, "trunk"), devices):
         under[sealed_under(value.kept)] += 1
         try:
             value.check(sealer)
@@ -148,7 +149,7 @@ class _Value:
             sealer.open(self.kept, self.table, self.row, self.column)
 
 
-def _values(trunks: Sequence[Row], devices: Sequence[DeviceRow]) -> Iterator[_Value]:
+def _values(trunks: Sequence[Row], devices: Sequence[Any]) -> Iterator[_Value]:
     table, column = _PASSWORD
     for trunk in trunks:
         kept = _kept("trunk", trunk.document)
@@ -156,5 +157,5 @@ def _values(trunks: Sequence[Row], devices: Sequence[DeviceRow]) -> Iterator[_Va
             yield _Value(table, trunk.id, column, str(kept.get("sealed", PREFIX)) if isinstance(kept, dict) else "")
     for device in devices:
         for one in (*_DIGESTS, *_LONG_DIGESTS):
-            if (digest := getattr(device, one)) is not None:
-                yield _Value(device.__tablename__, device.agent, one, digest)
+            if (digest := getattr(device, one, None)) is not None:
+                yield _Value(DeviceRow.__tablename__, device.agent, one, digest)

@@ -74,7 +74,7 @@ async def open_all(house: House) -> None:
     for tenant in tenants:
         await _open(house, tenant)
     if closed := [tenant for tenant, is_active in known.items() if not is_active]:
-        _spawn(house, _seal_closed(house, closed))
+        _spawn(house, _seal_closed(house, closed), "seal closed tenants")
 
 
 async def _seal_closed(house: House, closed: Sequence[TenantId]) -> None:
@@ -146,8 +146,8 @@ async def stop(house: House, tenant: TenantId, reason: str) -> None:
         await _close(house, tenant)
 
 
-def _spawn(house: House, work: Coroutine[None, None, None]) -> None:
-    task = asyncio.create_task(work)
+def _spawn(house: House, work: Coroutine[None, None, None], name: str | None = None) -> None:
+    task = asyncio.create_task(work, name=name)
     house.tasks.add(task)
     task.add_done_callback(house.tasks.discard)
 

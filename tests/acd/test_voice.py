@@ -17,6 +17,7 @@ from acd.core.decision import winner
 from acd.core.engine import UnknownName
 from acd.core.events import CallOffered, Decision, LegQuoted, OfferMade
 from acd.core.ids import AgentId, TenantId, TrunkId
+from acd.directory import device_aor
 from acd.errors import JournalDamaged, PriceRefused
 from acd.journal import read
 from acd.service import ScreenContext, ScreenPop
@@ -26,7 +27,7 @@ from sip.events import Registered
 from sip.message import Request, Response
 from sip.parser import parse_datagram
 from sip.uri import Uri
-from tests.acd.voice import REALM, TENANT, agent, carrier_phone, free_port, running, setup
+from tests.acd.voice import TENANT, agent, carrier_phone, free_port, running, setup
 from tests.garbage import none_of_ours_left
 
 pytestmark = pytest.mark.slow
@@ -97,7 +98,7 @@ async def test_what_a_phone_calls_itself_is_cut_and_can_be_seen_on_the_board(tmp
         (known,) = service.voice.live(TENANT).registrations
         way = msgspec.json.decode(known.flow, type=_Way)
         event = Registered(
-            f"anna@{REALM}",
+            device_aor(TENANT, "anna"),
             Uri.parse(known.contact),
             way.flow,
             60,

@@ -22,6 +22,7 @@ from acd.core.live import LiveState
 from acd.core.replay import fold
 from acd.journal import read
 from acd.networks import EVERYTHING, LOOPBACK
+from api.billing.service import shown
 from billing_cdr import store
 from billing_cdr.cdr import Cdr
 from billing_cdr.charge import Charge
@@ -164,7 +165,7 @@ class ServiceProcess:
         finally:
             await database.dispose()
         entries = [same_when_read(entry) for entry in read(journal)]
-        return Told.of(fold(entries, TenantId(TENANT)).live(), [(entry.cdr, entry.charge) for entry in found.entries])
+        return Told.of(fold(entries, TenantId(TENANT)).live(), [(shown(entry.cdr), entry.charge) for entry in found.entries])
 
     async def _end(self, number: signal.Signals) -> int:
         assert self._process is not None

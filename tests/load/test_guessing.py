@@ -25,7 +25,7 @@ async def test_the_allowance_holds_at_every_door_and_the_owner_notices_nothing(t
     log = tmp_path / "security.log"
     async with private_instance(guessing.settings(log, bans=False)) as instance:
         found = await guessing.run(instance, log, 2.0, 4, 50.0, GuardPolicy())
-        with ApiClient(instance.url) as api, pytest.raises(ApiError):
+        with ApiClient(instance.url) as api, pytest.raises(ApiError, match="422"):  # such a name does not come near the log
             await asyncio.to_thread(api.log_in, FORGED, "guess guess", guessing.TENANT)
         normal = (instance.directory / "log").read_text()
     assert found.problems == []
@@ -33,8 +33,8 @@ async def test_the_allowance_holds_at_every_door_and_the_owner_notices_nothing(t
     assert found.throttled["sip"] > 0
     addresses = fail2ban(log)
     assert addresses == fail2ban_of(tmp_path, normal)
-    assert addresses.total() == sum(found.judged.values()) + sum(found.throttled.values()) + 1
-    assert set(addresses) == {"127.0.0.1", *(f"127.0.1.{number}" for number in range(1, 5))}
+    assert addresses.total() == sum(found.judged.values()) + sum(found.throttled.values())
+    assert set(addresses) == {f"127.0.1.{number}" for number in range(1, 5)}
 
 
 @pytest.mark.journey

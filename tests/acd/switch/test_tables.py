@@ -5,6 +5,7 @@ from typing import get_args
 from acd.config import VoiceSettings
 from acd.core import effects
 from acd.directory import Directory
+from acd.guard import Guard, GuardPolicy
 from acd.switch.lines import Lines
 from acd.switch.phones import Phones
 from acd.switch.switch import Switch
@@ -33,7 +34,11 @@ def test_every_report_of_the_media_plane_is_taken():
 
 def test_every_sip_event_has_one_taker_at_most():
     told = lambda *_: None  # noqa: E731
-    takers = [switch().hears, Lines(VoiceSettings(), Directory(), told, b"").hears, Phones(VoiceSettings(), Directory(), told, told).hears]
+    takers = [
+        switch().hears,
+        Lines(VoiceSettings(), Directory(), told, b"").hears,
+        Phones(VoiceSettings(), Directory(), told, told, Guard(GuardPolicy())).hears,
+    ]
     kinds = [kind for taker in takers for kind in taker]
     assert len(kinds) == len(set(kinds))
     untaken = set(get_args(events.Event)) - set(kinds)

@@ -48,7 +48,7 @@ def test_lost_connection_concerns_its_own_transactions_only():
     assert user.failed == ["a", "b", "d", "e"]
     layer.transport_failed(flow("tcp", 3), 1.0)
     assert len(layer) == 1
-    assert list(layer._on_connection) == [flow("tcp", 2)]
+    assert list(layer._on_connection) == [flow("tcp", 2).way]
 
 
 def test_transactions_that_end_by_their_timers_are_forgotten():
@@ -56,7 +56,7 @@ def test_transactions_that_end_by_their_timers_are_forgotten():
     layer, user = TransactionLayer(timers, RFC3261, lambda _flow, _octets: None), User()
     layer.request(options("a"), flow("tcp", 1), user, 0.0)
     layer.serve(options("b"), flow("tcp", 1))
-    assert len(layer._on_connection[flow("tcp", 1)]) == 2
+    assert len(layer._on_connection[flow("tcp", 1).way]) == 2
     timers.fire_due(1000.0)
     layer.transport_failed(flow("tcp", 1), 1000.0)
     assert len(layer) == 0

@@ -3,6 +3,7 @@
 Pure: bindings live in memory; whoever must keep them over a restart listens to Registered/Unregistered and calls `restore`.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -46,11 +47,13 @@ class Binding(msgspec.Struct, frozen=True):
 class _Slot:
     """A binding with its timer; the timer table speaks to it."""
 
-    __slots__ = ("binding", "registrar", "timers")
+    __slots__ = ("binding", "host", "registrar", "timers")
 
     def __init__(self, registrar: "Registrar", binding: Binding) -> None:
         self.registrar = registrar
         self.binding = binding
+        self.host: str | None = None
+        """Where it is counted; None: not yet."""
         self.timers: dict[Timer, list[Any]] = {}
 
     def on_timer(self, _timer: Timer, _now: float) -> None:
@@ -65,6 +68,7 @@ class Registrar:
         self.policy = policy or RegistrarPolicy()
         self._slots: dict[str, list[_Slot]] = {}
         self._on_connection: dict[Flow, list[_Slot]] = {}
+        self._hosts: Counter[str] = Counter()
         self._timers = TimerTable()
         self._emit: Callable[[Event], None] = lambda _event: None
 
@@ -166,7 +170,11 @@ class Registrar:
 
     def hosts(self) -> Iterator[str]:
         """The addresses at which what is bound is reached."""
-        return (slot.binding.flow.remote[0] for slots in self._slots.values() for slot in slots)
+        return iter(self._hosts)
+
+    def is_home(self, host: str) -> bool:
+        """Whether something is bound that is reached at this address."""
+        return host in self._hosts
 
     def restore(self, bindings: Iterable[Binding], now: float) -> None:
         """Take bindings back after a restart; those past their time are left out, nothing is emitted."""
@@ -193,13 +201,20 @@ class Registrar:
                 self._drop(slot, "removed")
 
     def _set(self, slot: _Slot, binding: Binding) -> None:
-        """Change a slot's binding and keep the index of connections."""
-        self._forget_connection(slot)
+        """Change a slot's binding and keep the indexes of connections and hosts."""
+        self._forget_way(slot)
         slot.binding = binding
+        slot.host = binding.flow.remote[0]
+        self._hosts[slot.host] += 1
         if binding.flow.is_reliable:
             self._on_connection.setdefault(binding.flow, []).append(slot)
 
-    def _forget_connection(self, slot: _Slot) -> None:
+    def _forget_way(self, slot: _Slot) -> None:
+        if slot.host is not None:
+            self._hosts[slot.host] -= 1
+            if not self._hosts[slot.host]:
+                del self._hosts[slot.host]
+            slot.host = None
         found = self._on_connection.get(slot.binding.flow)
         if found is not None and slot in found:
             found.remove(slot)
@@ -213,7 +228,7 @@ class Registrar:
     def _drop(self, slot: _Slot, why: Any) -> None:
         binding = slot.binding
         self._timers.stop_all(slot)
-        self._forget_connection(slot)
+        self._forget_way(slot)
         left = [one for one in self._slots.get(binding.aor, ()) if one is not slot]
         if left:
             self._slots[binding.aor] = left

@@ -691,7 +691,9 @@ class UserAgent:
         if verdict.outcome is Outcome.ACCEPTED:
             return verdict.account
         self.counters[f"digest_{verdict.outcome.value}"] += 1
-        if not self._has_room(request, flow, now, None):
+        # Whoever calls for help from where a phone of ours is gets the challenge, whatever strangers send.
+        is_home = is_urgent and self.config.registrar is not None and self.config.registrar.is_home(source)
+        if not is_home and not self._has_room(request, flow, now, None):
             return None
         if verdict.outcome is Outcome.THROTTLED:
             # Not 403, after which phones give the account up, and not 401, which they answer at once or take for a wrong password: 503

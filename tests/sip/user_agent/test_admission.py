@@ -10,7 +10,7 @@ from sip.flow import Flow
 from sip.message import Request, Response
 from sip.overload import OverloadPolicy
 from sip.parser import parse_datagram
-from sip.registrar import Registrar
+from sip.registrar import Binding, Registrar
 from sip.share import Share
 from sip.uri import Uri
 from sip.user_agent import UserAgent, UserAgentConfig
@@ -38,6 +38,7 @@ def agent() -> UserAgent:
         share=share_of,
         authenticator=Authenticator("here", lambda *_: None, b"0123456789abcdef"),
         registrar=Registrar(lambda _uri, _who: None),
+        is_emergency=lambda request: request.headers.get("Priority") == "emergency",
         overload=OverloadPolicy(invites_per_s=120.0, burst=60, strangers_per_s=20.0, strangers_burst=40),
     )
     return UserAgent(config, lambda: f"id{next(serial)}")
@@ -112,6 +113,18 @@ def test_a_flood_of_strangers_is_answered_for_a_moment_only_and_leaves_next_to_n
     assert statuses(sent(agent, method, "198.51.100.8", 0.0, **fields)) == {status}  # a stranger elsewhere
     assert statuses(sent(agent, "INVITE", "192.0.2.2", 0.0)) == {404}
     assert statuses(sent(agent, "OPTIONS", "192.0.2.2", 0.0)) == {200}
+
+
+def test_a_call_for_help_from_where_a_phone_is_registered_gets_its_challenge_whatever_strangers_send(agent):
+    """The address of one phone is one of many that a flood can forge; the call for help is not to be lost in it."""
+    home, contact = "198.51.100.7", Uri("sip", "anna", "198.51.100.7")
+    binding = Binding("anna@acme", contact, Flow("udp", SERVER, (home, 5060)), 60.0, 1.0, "c", 1, None)
+    agent.config.registrar.restore([binding], 0.0)
+    while sent(agent, "INVITE", home, 0.0):
+        pass
+    assert statuses(sent(agent, "INVITE", home, 0.0, Priority="emergency")) == {401}
+    agent.config.registrar.remove("anna@acme")
+    assert sent(agent, "INVITE", home, 0.0, Priority="emergency") == []
 
 
 def test_over_a_connection_a_stranger_is_told_to_come_again_since_nothing_repeats_its_request(agent):

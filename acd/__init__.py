@@ -9,7 +9,10 @@ door         an input as the journal will read it, before anything is decided on
 journal      append-only, group-committed, recovered
 cdr_feed     journal events -> facts -> CDR -> charge -> database
 directory    who is who in all tenants: devices, trunks, numbers
+guard        who may guess a password how often, and who is not heard at all
+call_log     three lines a call, from the journal
 wire_text    what strangers write, bounded and without what nobody can see
 networks     which addresses a setting or a message may send us to
-config clock numbers errors diagrams
+data_modes   the data directory is its owner's alone
+config clock numbers errors logs strangers diagrams
 """

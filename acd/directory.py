@@ -16,21 +16,10 @@ from acd.core.configuration_changes import middles
 from acd.core.ids import AgentId, TenantId, TrunkId
 from acd.numbers import is_private, may_be_shown
 from acd.service import Device, TenantSetup, TrunkLine
+from sip.source import Network, address_of
 
 MAX_HOSTS = 10_000
 """Senders whose lines are remembered."""
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return None
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
 
 
 @dataclass(slots=True)
@@ -217,7 +206,7 @@ class Directory:
 
     def learn_addresses(self, tenant: TenantId, trunk: TrunkId, hosts: Iterable[str]) -> None:
         """The names of a trunk we register at stand for these addresses."""
-        self._addresses[tenant, trunk] = frozenset(str(address) for host in hosts if (address := _address(host)) is not None)
+        self._addresses[tenant, trunk] = frozenset(str(address) for host in hosts if (address := address_of(host)) is not None)
         self._lines_of.clear()
 
     def forget_line(self, tenant: TenantId, trunk: TrunkId) -> None:
@@ -270,7 +259,7 @@ class Directory:
         return lines
 
     def _find_lines(self, host: str) -> Iterator[tuple[_Line, int]]:
-        address = _address(host)
+        address = address_of(host)
         if address is None:
             return
         for line in chain.from_iterable(self._lines.values()):

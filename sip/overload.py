@@ -20,6 +20,7 @@ import msgspec
 from sip.fair_places import FairPlaces
 from sip.fair_rate import FairRate
 from sip.share import EVERYBODY, Share
+from sip.source import source_of
 
 REQUEST_COST = 0.05
 """A REGISTER, OPTIONS or stray request in sessions: 0.2 ms of the main process beside the 4 ms of a call (load/README.md)."""
@@ -131,7 +132,7 @@ class Overload:
             source: the address it came from.
         """
         if share is None:
-            if self._strangers.take(Share(_site(source), part=0.0), now):
+            if self._strangers.take(Share(source_of(source), part=0.0), now):
                 return True
             self.strangers_refused += 1
             return False
@@ -158,19 +159,6 @@ class Overload:
             "requests_refused": self.requests_refused.total(),
             "strangers_refused": self.strangers_refused,
         }
-
-
-def _site(source: str) -> str:
-    """IPv4 addresses count alone, IPv6 ones by the first 64 bits, since every host has so many to choose from (RFC 7707 §4).
-
-    >>> _site("192.0.2.1"), _site("2001:db8:1:2:a:b:c:d"), _site("2001:db8::1")
-    ('192.0.2.1', '2001:db8:1:2', '2001:db8::')
-    """
-    if ":" not in source:
-        return source
-    head, gap, _ = source.partition("::")
-    groups = head.split(":")
-    return ":".join(groups[:4]) if len(groups) >= 4 else head + gap
 
 
 __all__ = ["EVERYBODY", "Overload", "OverloadPolicy", "Share", "Verdict"]

@@ -4,37 +4,12 @@ Pure. A source is an IPv4 address or an IPv6 /64, which is what one site is give
 with makes room for a new one: whoever holds connections open and says nothing loses those, and keeps nobody of the same address out.
 """
 
-import ipaddress
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
+from sip.source import Network, is_within, source_of
+
 T = TypeVar("T")
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-def source_of(host: str) -> str:
-    """`192.0.2.7` or `2001:db8::/64`; IPv4 in IPv6 is IPv4; what is no address is itself."""
-    address = address_of(host)
-    if isinstance(address, ipaddress.IPv6Address):
-        return str(ipaddress.IPv6Network((int(address) >> 64 << 64, 64)))
-    return host if address is None else str(address)
-
-
-def address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address without its zone, IPv4 in IPv6 (RFC 4291 §2.5.5.2) as IPv4; None: a name, or nothing."""
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return None
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
-
-
-def is_within(host: str, networks: Iterable[Network]) -> bool:
-    """Whether the address lies in one of the networks."""
-    address = address_of(host)
-    return address is not None and any(address in network for network in networks)
 
 
 class Strangers(Generic[T]):

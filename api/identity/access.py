@@ -142,7 +142,7 @@ async def _opened(request: Request, credentials: Annotated[HTTPAuthorizationCred
         with _counted(this, request, token):
             principal = await service.authenticate(unit.session, tenant, token, now)
         counts_for(request, _holder(principal))
-        access = Access(principal, unit, this, now, source_of(request.client.host if request.client else None))
+        access = Access(principal, unit, this, now, source_of(client_address(request)))
         yield access
         await _record_read(request, access)
 

@@ -1,4 +1,4 @@
-"""Who a request comes from: one place, so that a proxy in front can be believed here when the operator lists it (house)."""
+"""Who a request comes from: one place, of all routes (house)."""
 
 from __future__ import annotations
 
@@ -6,5 +6,8 @@ from starlette.requests import HTTPConnection
 
 
 def client_address(connection: HTTPConnection) -> str:
-    """The address of the socket's peer; behind a reverse proxy that is the proxy's. Headers are not believed: anybody can write them."""
+    """The address of the socket's peer, or the one that a proxy on `http.proxies` names (uvicorn has put it in its place by now).
+
+    What others write into X-Forwarded-For is not believed.
+    """
     return connection.client.host if connection.client is not None else ""

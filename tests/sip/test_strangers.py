@@ -4,7 +4,8 @@ import ipaddress
 
 import pytest
 
-from sip.strangers import Strangers, is_within, source_of
+from sip.source import is_within, source_of
+from sip.strangers import Strangers
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@
 
 import pytest
 
-from sip.overload import EMERGENCIES, Overload, OverloadPolicy, Verdict, _site
+from sip.overload import EMERGENCIES, Overload, OverloadPolicy, Verdict
 from sip.share import Share
+from sip.source import source_of
 
 
 def policy(**fields) -> OverloadPolicy:
@@ -79,4 +80,4 @@ def test_other_requests_of_a_tenant_cost_a_twentieth_of_a_call():
     ],
 )
 def test_hosts_of_one_ipv6_network_are_one_stranger(one, other, alike):
-    assert (_site(one) == _site(other)) is alike
+    assert (source_of(one) == source_of(other)) is alike

@@ -25,6 +25,7 @@ import pytest
 import pytest_asyncio
 import websockets
 
+from load.api_client import ApiClient
 from load.phones import PhoneCall, SyntheticPhone
 from tests.journeys.service import OPERATOR, ServiceProcess, service
 
@@ -379,7 +380,7 @@ async def world(tmp_path_factory) -> AsyncIterator[World]:
         operator = await running.call(found_tenants, running, (zirbelhof, eibe, buche))
         for tenant in (zirbelhof, eibe):
             await running.call(set_up, running, tenant)
-            await talk(running, tenant, stack)
+        await asyncio.gather(*(talk(running, tenant, stack) for tenant in (zirbelhof, eibe)))
         document = await running.call(running.api.get, "/openapi.json")
         yield World(running, zirbelhof, eibe, buche, operator, operations(document))
 
@@ -495,14 +496,16 @@ async def talk(running: ServiceProcess, tenant: Tenant, stack: contextlib.AsyncE
     for phone in (desk, carrier):
         await stack.enter_async_context(phone)
     await desk.register()
-    running.api.token = tenant.tokens["admin"]
-    await running.call(running.api.post, f"/api/v1/agents/{tenant.keys['agents']}/log-on", {"ready": True})
+    api = stack.enter_context(ApiClient(running.api.url, tenant.tokens["admin"]))
+    await asyncio.to_thread(api.post, f"/api/v1/agents/{tenant.keys['agents']}/log-on", {"ready": True})
     call = await carrier.call(tenant.number)
     await call.answered()
     await (await desk.incoming()).answered()
     call.hang_up()
-    (cdr,) = await running.cdrs(1)
-    tenant.keys["cdrs"] = cdr["cdr"]["id"]
+    async with asyncio.timeout(10):
+        while not (found := (await asyncio.to_thread(api.get, "/api/v1/cdrs"))["items"]):
+            await asyncio.sleep(0.02)
+    tenant.keys["cdrs"] = found[0]["cdr"]["id"]
     for _ in range(2):
         call = await carrier.call(tenant.number)
         await call.answered()
@@ -510,7 +513,7 @@ async def talk(running: ServiceProcess, tenant: Tenant, stack: contextlib.AsyncE
             await (await desk.incoming()).answered()
         tenant.calls.append(call)
     async with asyncio.timeout(10):
-        while len(calls := (await running.call(running.api.get, "/api/v1/live"))["calls"]) < 2:
+        while len(calls := (await asyncio.to_thread(api.get, "/api/v1/live"))["calls"]) < 2:
             await asyncio.sleep(0.02)
     is_talked = {one["id"]: any(party["agent"] for party in one["parties"]) for one in calls}
     (tenant.keys["talked"],) = [call_id for call_id, talked in is_talked.items() if talked]
@@ -717,7 +720,7 @@ async def test_whoever_is_not_of_the_tenant_reads_nothing_of_it_and_changes_noth
 
     places = await asyncio.to_thread(cursors, world, world.zirbelhof)
     # All reads before the first write: a list holds nothing then that came from here.
-    await asyncio.gather(*(asyncio.to_thread(walk.reads, places, filters=walk.who.endswith(("admin", "billing"))) for walk in walks))
+    await asyncio.gather(*(asyncio.to_thread(walk.reads, places, filters=walk.who.endswith("admin")) for walk in walks))
     told = await asyncio.to_thread(told_apart, world, world.buche.tokens["admin"], world.zirbelhof)
     for objects in (True, False):
         for walk in walks:

@@ -146,6 +146,11 @@ class Registrar(asyncio.DatagramProtocol):
         """What follows `From:` -> Contact."""
         self._transport: Any = None
 
+    @property
+    def address(self) -> str:
+        host, port = self._transport.get_extra_info("sockname")
+        return f"{host}:{port}"
+
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
 
@@ -162,7 +167,7 @@ class Registrar(asyncio.DatagramProtocol):
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def town(tmp_path_factory) -> AsyncIterator[Town]:
+async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
     """Both tenants, our phones, and a call of ours that is up."""
     first, _ = rtp_range()
     settings = {
@@ -181,8 +186,7 @@ async def town(tmp_path_factory) -> AsyncIterator[Town]:
         stack.callback(operator.close)
         found = Town(running, Side("zirbelhof", "301985", "127.10.0"), Side("buche", "301987", "127.20.0"), operator)
         await asyncio.to_thread(operator.log_in, "operator", OPERATOR)
-        found.registrar = Registrar()
-        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(lambda: found.registrar, local_addr=("127.50.0.9", 5070))
+        transport, found.registrar = await asyncio.get_running_loop().create_datagram_endpoint(Registrar, local_addr=("127.50.0.9", 0))
         stack.callback(transport.close)
         for side, gateway in ((found.ours, "our gateway"), (found.theirs, "their gateway")):
             address = "127.50.0.1" if side is found.ours else "127.50.0.2"
@@ -205,7 +209,7 @@ async def town(tmp_path_factory) -> AsyncIterator[Town]:
         assert found.standing.is_up
 
 
-def set_up(town: Town, side: Side, peer: str, stack: contextlib.ExitStack) -> None:
+def set_up(town: Town, side: Side, peer: str, stack: contextlib.AsyncExitStack) -> None:
     operator, password = town.operator, side.password
     admin = {"username": "admin", "password": password}
     operator.post("/api/v1/tenants", {"id": side.id, "name": side.id.title(), "telephony_domain": side.domain, "admin": admin})
@@ -234,7 +238,8 @@ def set_up(town: Town, side: Side, peer: str, stack: contextlib.ExitStack) -> No
 async def test_ports_are_lent_and_what_is_promised_is_there(town: Town) -> None:
     """They call until they are refused, by more than their part; all that is promised to us is there meanwhile."""
     carrier = town.phones["their carrier"]
-    held, refused = [], []
+    held: list[PhoneCall] = []
+    refused: list[int] = []
     while len(refused) < 3:
         call = await carrier.call(town.theirs.number(1))
         try:
@@ -499,8 +504,8 @@ async def test_a_registered_line_claims_no_source_and_its_contact_is_its_own(tow
     """At one carrier, under one account name: a call to our Contact is ours, one to theirs is not, whatever number stands in it."""
     registrar = town.registrar
     assert registrar is not None
-    registration = {"registrar": "127.50.0.9:5070", "username": "konto-4711", "password": "konto-password-4711"}
-    line = {"id": "line", "name": "Line", "peer": "127.50.0.9:5070", "registration": registration, "probe_every_s": 0, "outbound": False}
+    registration = {"registrar": registrar.address, "username": "konto-4711", "password": "konto-password-4711"}
+    line = {"id": "line", "name": "Line", "peer": registrar.address, "registration": registration, "probe_every_s": 0, "outbound": False}
     contacts = []
     for side in (town.ours, town.theirs):
         await town.ask(side, "post", "/trunks", line)
@@ -541,6 +546,9 @@ async def test_a_caller_id_of_ours_is_shown_by_nobody_else(town: Town) -> None:
     for number in (ours.number(1), f"0{ours.digits}01", "+4930444999", *never):
         await town.refused(theirs, "put", "/trunks/carrier", carrier | {"caller_id": number}, (403, 409, 422))
         await town.refused(theirs, "put", "/agents/bert", bert | {"outbound_caller_id": number}, (403, 409, 422))
+    await town.of(town.operator, "post", f"/tenants/{theirs.id}/caller-ids", {"number": "+4930444999"})
+    await town.ask(theirs, "put", "/trunks/carrier", carrier | {"caller_id": "+4930444999"})
+    await town.ask(theirs, "put", "/trunks/carrier", carrier)
     for number in never:
         with pytest.raises(ApiError) as refusal:
             await town.of(town.operator, "post", f"/tenants/{theirs.id}/caller-ids", {"number": number})

@@ -6,7 +6,6 @@ first; a call from a source that several tenants have is of the tenant to whom t
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
@@ -16,7 +15,7 @@ from acd.core.configuration_changes import middles
 from acd.core.ids import AgentId, TenantId, TrunkId
 from acd.numbers import is_private, may_be_shown
 from acd.service import Device, TenantSetup, TrunkLine
-from sip.source import Network, address_of
+from sip.source import Network, address_of, network_of
 
 MAX_HOSTS = 10_000
 """Senders whose lines are remembered."""
@@ -92,7 +91,7 @@ class Directory:
         for line in setup.trunks:
             for source in line.sources:
                 try:
-                    ipaddress.ip_network(source, strict=False)
+                    network_of(source)
                 except ValueError as error:
                     raise ValueError(f"trunk {line.id}: source {source!r} is not an IP network: {error}") from None
 
@@ -132,9 +131,7 @@ class Directory:
             self._internal.difference_update([(tenant, trunk.id) for trunk in old.trunks])
             self._internal.update((tenant, trunk.id) for trunk in new.trunks if trunk.internal)
         if tenant not in self._lines or after.trunks != before.trunks:
-            self._lines[tenant] = tuple(
-                _Line(tenant, line, tuple(ipaddress.ip_network(source, strict=False) for source in line.sources)) for line in after.trunks
-            )
+            self._lines[tenant] = tuple(_Line(tenant, line, tuple(map(network_of, line.sources))) for line in after.trunks)
             self._lines_of.clear()
 
     def device(self, tenant: TenantId, username: str) -> Device | None:

@@ -285,7 +285,8 @@ class Leg:
             self._ignore(f"payload type {payload_type}", address)
             return
         if address != self.latch.address:
-            if payload_type not in {self.payload_type, self.telephone_event_in} or self.latch.consider(address) is Verdict.FOREIGN:
+            is_agreed = payload_type in {self.payload_type, self.telephone_event_in}
+            if not is_agreed or self._consider(address, ssrc, sequence_number, now) is Verdict.FOREIGN:
                 self._undisputed = None  # so that the next packet of the latched address comes here and ends the count
                 self._ignore("foreign source", address)
                 return
@@ -380,6 +381,11 @@ class Leg:
         for digit in digits:
             log.debug("< leg=%s a key for %d ms", self.name, digit.duration_ms)  # which one is nobody's business: PINs are typed
             self._worker.report(DigitReceived(leg=self.name, digit=digit.digit, duration_ms=digit.duration_ms))
+
+    def _consider(self, address: Address, ssrc: int, sequence_number: int, now: float) -> Verdict:
+        source = self._source
+        known = None if source is None else (source.ssrc, source.next_sequence_number)
+        return self.latch.consider(address, ssrc, sequence_number, known=known, silent_s=now - self._last_heard_at)
 
     def _follow(self, address: Address) -> None:
         """Symmetric RTP (RFC 4961): from now on send to where it comes from."""
@@ -516,7 +522,7 @@ class Leg:
         if self.rtp_socket.family == socket.AF_INET6 and not order.until_heard:
             # As the kernel writes it in recvfrom: "::1", never "0:0:0:0:0:0:0:1".
             described = (str(ipaddress.ip_address(order.remote_address)), order.remote_port, 0, 0)
-        self.latch.describe(described)
+        self.latch.describe(described, order.signals_from)
         self.described = order
         if self.latch.address is None and order.until_heard:
             self.remote = self._rtcp_remote = None

@@ -7,6 +7,8 @@ from functools import lru_cache
 PREFIX = 64
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
+"""RFC 4291 §2.5.5.2."""
 
 
 @lru_cache(maxsize=20_000)
@@ -37,3 +39,17 @@ def is_within(host: str, networks: Iterable[Network]) -> bool:
     """Whether the address lies in one of the networks."""
     address = address_of(host)
     return address is not None and any(address in network for network in networks)
+
+
+def network_of(text: str) -> Network:
+    """`203.0.113.0/28`, host bits or not. IPv4 written as IPv6 is IPv4: a packet's sender is told like that too (`address_of`).
+
+    >>> network_of("203.0.113.9/28"), network_of("::ffff:203.0.113.0/124")
+    (IPv4Network('203.0.113.0/28'), IPv4Network('203.0.113.0/28'))
+
+    Raises: ValueError: it is none.
+    """
+    network = ipaddress.ip_network(text, strict=False)
+    if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED):
+        return ipaddress.IPv4Network((int(network.network_address) & 0xFFFF_FFFF, network.prefixlen - _MAPPED.prefixlen))
+    return network

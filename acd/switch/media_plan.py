@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -52,7 +53,7 @@ class MediaPlan:
         """The far end put us on hold (RFC 3264 §8.4)."""
         return self.audio.is_held_by_remote
 
-    def describe(self, leg: str, silence_timeout_s: float, *, until_heard: bool = False) -> DescribeLeg:
+    def describe(self, leg: str, silence_timeout_s: float, *, signals_from: Iterable[str] = (), until_heard: bool = False) -> DescribeLeg:
         audio = self.audio
         return DescribeLeg(
             leg=leg,
@@ -67,6 +68,7 @@ class MediaPlan:
             sends=audio.direction.sends,
             receives=audio.direction.receives,
             silence_timeout_s=silence_timeout_s if audio.direction.receives else 0.0,
+            signals_from=tuple(sorted(signals_from)),
             until_heard=until_heard,
         )
 

@@ -512,7 +512,8 @@ class Switch:
             return
         assert leg.plan is not None
         silence = 0.0 if leg.holding or leg.is_moving else self._settings.media_silence_s
-        self._media.send(leg.call, leg.plan.describe(leg.leg, silence, until_heard=not self._may_send_audio(leg, leg.plan)))
+        until_heard = not self._may_send_audio(leg, leg.plan)
+        self._media.send(leg.call, leg.plan.describe(leg.leg, silence, signals_from=leg.heard_at, until_heard=until_heard))
 
     def _may_send_audio(self, leg: SwitchLeg, plan: media_plan.MediaPlan) -> bool:
         """Whether audio may go to the address in the far end's description at once; else it goes where its packets come from.

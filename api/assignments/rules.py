@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,8 +10,7 @@ from typing import Any
 from acd.core.ids import TenantId
 from acd.numbers import is_private
 from acd.service import TenantSetup
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+from acd.strangers import Network, network_of
 
 WIDEST = {4: 24, 6: 56}
 """Prefix lengths. A carrier's gateways fit into a /24, a customer's line has a /56 (RIPE-690 §4.2.2); what is wider is many people's."""
@@ -69,7 +67,7 @@ def _shown(number: str | None, *, internal: bool) -> frozenset[str]:
 
 def network(text: str) -> Network:
     """A network as it is kept."""
-    return ipaddress.ip_network(text, strict=False)
+    return network_of(text)
 
 
 def is_wide(network: Network) -> bool:

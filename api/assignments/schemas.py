@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field
 
 from api.kit.numbers import E164
-from api.kit.schema import Given, Short, Told
-
-
-def _network(text: str) -> str:
-    try:
-        return str(ipaddress.ip_network(text, strict=False))
-    except ValueError:
-        raise ValueError(f"{text!r} is no IP network; write one like `203.0.113.0/28`") from None
-
-
-Network = Annotated[str, StringConstraints(max_length=64), AfterValidator(_network)]
+from api.kit.schema import Given, Network, Short, Told
 
 
 class RightsGiven(Given):

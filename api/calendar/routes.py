@@ -10,7 +10,7 @@ from api.audit import record
 from api.calendar import service
 from api.calendar.schemas import AppointmentGiven, AppointmentTold
 from api.errors import NotFound, responses
-from api.identity import ForAll
+from api.identity import ForDesk
 from api.kit.ids import Slug
 from api.kit.paging import Page, Paged, paged
 
@@ -19,7 +19,7 @@ Key = Annotated[str, Path(max_length=64, pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 
 
 @router.get("", operation_id="listAppointments")
-async def list_appointments(access: ForAll, page: Paged, contact: Annotated[Slug | None, Query()] = None) -> Page[AppointmentTold]:
+async def list_appointments(access: ForDesk, page: Paged, contact: Annotated[Slug | None, Query()] = None) -> Page[AppointmentTold]:
     """Appointments, in pages."""
     rows = await service.some(access.session, page, contact)
     items, following = paged([AppointmentTold.model_validate(row) for row in rows], [row.id for row in rows], page)
@@ -28,7 +28,7 @@ async def list_appointments(access: ForAll, page: Paged, contact: Annotated[Slug
 
 
 @router.post("", operation_id="createAppointment", status_code=status.HTTP_201_CREATED)
-async def create_appointment(access: ForAll, given: AppointmentGiven) -> AppointmentTold:
+async def create_appointment(access: ForDesk, given: AppointmentGiven) -> AppointmentTold:
     """Make an appointment."""
     created = await service.create(access.session, given, access.now)
     record(access.session, access.now, access.by, "created", "appointment", created.id)
@@ -36,13 +36,13 @@ async def create_appointment(access: ForAll, given: AppointmentGiven) -> Appoint
 
 
 @router.get("/{appointment}", operation_id="getAppointment", responses=responses(NotFound))
-async def get_appointment(access: ForAll, appointment: Key) -> AppointmentTold:
+async def get_appointment(access: ForDesk, appointment: Key) -> AppointmentTold:
     """One appointment."""
     return AppointmentTold.model_validate(await service.get(access.session, appointment))
 
 
 @router.put("/{appointment}", operation_id="replaceAppointment", responses=responses(NotFound))
-async def replace_appointment(access: ForAll, appointment: Key, given: AppointmentGiven) -> AppointmentTold:
+async def replace_appointment(access: ForDesk, appointment: Key, given: AppointmentGiven) -> AppointmentTold:
     """Change an appointment."""
     changed = await service.replace(access.session, appointment, given)
     record(access.session, access.now, access.by, "changed", "appointment", appointment)
@@ -50,7 +50,7 @@ async def replace_appointment(access: ForAll, appointment: Key, given: Appointme
 
 
 @router.delete("/{appointment}", operation_id="deleteAppointment", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound))
-async def delete_appointment(access: ForAll, appointment: Key) -> None:
+async def delete_appointment(access: ForDesk, appointment: Key) -> None:
     """Call an appointment off."""
     await service.delete(access.session, appointment)
     record(access.session, access.now, access.by, "deleted", "appointment", appointment)

@@ -10,7 +10,7 @@ from api.audit import Act, record
 from api.crm import known, service
 from api.crm.schemas import ContactGiven, ContactTold
 from api.errors import NotFound, responses
-from api.identity import ForAll, ForDesk
+from api.identity import ForDesk
 from api.identity.access import Access
 from api.kit.numbers import E164
 from api.kit.paging import Page, Paged, paged
@@ -22,7 +22,7 @@ Key = Annotated[str, Path(max_length=64, pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 
 @router.get("", operation_id="listContacts")
 async def list_contacts(
-    access: ForAll,
+    access: ForDesk,
     page: Paged,
     number: Annotated[E164 | None, Query(description="Who has this number, in any notation.")] = None,
     text: Annotated[Text | None, Query(max_length=100, description="Part of name or company.")] = None,
@@ -43,7 +43,7 @@ async def create_contact(access: ForDesk, given: ContactGiven) -> ContactTold:
 
 
 @router.get("/{contact}", operation_id="getContact", responses=responses(NotFound))
-async def get_contact(access: ForAll, contact: Key) -> ContactTold:
+async def get_contact(access: ForDesk, contact: Key) -> ContactTold:
     """One contact."""
     return await service.get(access.session, contact)
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, model_validator
 
+from acd.strangers import network_of
 from acd.wire_text import UNFIT
 
 STORED = {"stored": True}
@@ -66,6 +67,16 @@ def _in_range(value: datetime) -> datetime:
         raise ValueError("the year lies between 1900 and 9998")
     return value.astimezone(UTC)
 
+
+def _network(text: str) -> str:
+    try:
+        return str(network_of(text))
+    except ValueError:
+        raise ValueError(f"{text!r} is no IP network; write one like `203.0.113.0/28`") from None
+
+
+Network = Annotated[str, StringConstraints(max_length=64), AfterValidator(_network)]
+"""An IPv4 or IPv6 network; an address is one of a single host, and IPv4 written as IPv6 is IPv4."""
 
 Moment = Annotated[AwareDatetime, AfterValidator(_in_range)]
 """A time with its zone; kept and answered as UTC."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -29,6 +28,7 @@ from acd.core.configuration import (
 from acd.core.configuration_changes import problems_after
 from acd.core.ids import AgentId, TenantId, TrunkId
 from acd.service import Device, TenantSetup, TrunkLine
+from acd.strangers import network_of
 
 Documents = Mapping[str, Sequence[Mapping[str, Any]]]
 """Kind -> its documents."""
@@ -208,7 +208,7 @@ def _told(circle: Sequence[tuple[Node, str]]) -> str:
 
 
 def _overlaps(trunks: Sequence[TrunkLine]) -> Iterator[str]:
-    networks = [(trunk.id, ipaddress.ip_network(source)) for trunk in trunks for source in trunk.sources]
+    networks = [(trunk.id, network_of(source)) for trunk in trunks for source in trunk.sources]
     for index, (one, network) in enumerate(networks):
         for other, second in networks[index + 1 :]:
             if one != other and network.version == second.version and network.overlaps(second):

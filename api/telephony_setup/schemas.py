@@ -17,7 +17,7 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, Valid
 from acd import sounds
 from api.kit.ids import Slug, slug
 from api.kit.numbers import Callable_, Dialled, not_geographic
-from api.kit.schema import Given, Name, Short, Text, Told, is_stored
+from api.kit.schema import Given, Name, Network, Short, Text, Told, is_stored
 
 Skill = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,39}$")]
 Level = Annotated[int, Field(ge=1, le=10)]
@@ -431,13 +431,6 @@ Host = Annotated[
 ]
 
 
-def _network(text: str) -> str:
-    try:
-        return str(ipaddress.ip_network(text, strict=False))
-    except ValueError:
-        raise ValueError(f"{text!r} is no IP network; write one like `203.0.113.0/28`") from None
-
-
 class TrunkRegistration(Given):
     registrar: Host
     username: Annotated[Text, StringConstraints(min_length=1, max_length=128)]
@@ -460,7 +453,7 @@ class Trunk(Named):
 
     peer: Host
     transport: Literal["udp", "tcp"] = "udp"
-    sources: Annotated[tuple[Annotated[str, StringConstraints(max_length=64), AfterValidator(_network)], ...], Field(max_length=100)] = ()
+    sources: Annotated[tuple[Network, ...], Field(max_length=100)] = ()
     registration: TrunkRegistration | None = None
     probe_every_s: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)] = 30.0
     answer_within_s: Annotated[float, Field(ge=0.5, le=32, allow_inf_nan=False)] = Field(

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, status
 
 from api.audit import record
 from api.errors import NotFound, responses
-from api.identity import ForAll
+from api.identity import ForDesk
 from api.kit.ids import Slug
 from api.kit.paging import Page
 from api.kit.schema import Limit
@@ -21,7 +21,7 @@ Number = Annotated[int, Path(ge=1, le=2_000_000_000)]
 
 @router.get("", operation_id="listTickets")
 async def list_tickets(
-    access: ForAll,
+    access: ForDesk,
     limit: Annotated[Limit, Query()] = 50,
     after: Annotated[int | None, Query(ge=1, le=2_000_000_000, description="`next` of the page before.")] = None,
     state: Annotated[State | None, Query()] = None,
@@ -35,7 +35,7 @@ async def list_tickets(
 
 
 @router.post("", operation_id="createTicket", status_code=status.HTTP_201_CREATED)
-async def create_ticket(access: ForAll, given: TicketGiven) -> TicketTold:
+async def create_ticket(access: ForDesk, given: TicketGiven) -> TicketTold:
     """Open a ticket; its number is the next one, without a gap."""
     created = await service.create(access.session, given, access.principal.name, access.now)
     record(access.session, access.now, access.by, "created", "ticket", str(created.number))
@@ -43,13 +43,13 @@ async def create_ticket(access: ForAll, given: TicketGiven) -> TicketTold:
 
 
 @router.get("/{number}", operation_id="getTicket", responses=responses(NotFound))
-async def get_ticket(access: ForAll, number: Number) -> TicketTold:
+async def get_ticket(access: ForDesk, number: Number) -> TicketTold:
     """One ticket."""
     return TicketTold.model_validate(await service.get(access.session, number))
 
 
 @router.patch("/{number}", operation_id="changeTicket", responses=responses(NotFound))
-async def change_ticket(access: ForAll, number: Number, given: TicketChange) -> TicketTold:
+async def change_ticket(access: ForDesk, number: Number, given: TicketChange) -> TicketTold:
     """Change what is given. Tickets cannot be deleted."""
     changed = await service.change(access.session, number, given, access.now)
     record(access.session, access.now, access.by, "changed", "ticket", str(number))

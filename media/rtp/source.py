@@ -95,6 +95,11 @@ class Source:
                 self._jitter += (step - self._jitter) * 0.0625
         return arrival
 
+    @property
+    def next_sequence_number(self) -> int:
+        """The one that is expected."""
+        return self._next
+
     def receive_untimed(self, sequence_number: int) -> Arrival:
         """Count a packet whose timestamp is not its sending time, as the repeats of RFC 4733 events."""
         if sequence_number != self._next:

@@ -30,7 +30,7 @@ from load.api_client import ApiClient
 from load.phones import PhoneCall, SyntheticPhone
 from tests.journeys.service import OPERATOR, ServiceProcess, service
 
-pytestmark = [pytest.mark.journey, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.journey, pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("foreign-tenant")]
 
 METHODS = ("get", "post", "put", "patch", "delete")
 REFUSED = {401, 403, 404}
@@ -47,6 +47,8 @@ DESK = tuple(
     for what in ("log-on", "log-off", "ready", "not-ready", "end-acw", "dial", "answer", "decline", "calls")
 )
 CRM = ("/api/v1/contacts", "/api/v1/tickets", "/api/v1/appointments", "/api/v1/quote")
+NAMES = ("/api/v1/queues", "/api/v1/reasons")
+"""What calls wait in and why people are away: everybody of the tenant reads it."""
 RECORDS = ("/api/v1/cdrs", "/api/v1/charges", "/api/v1/billing")
 SETUP = (*(f"/api/v1/{kind}" for kind in KINDS), "/api/v1/setup", "/api/v1/assignments")
 
@@ -810,9 +812,9 @@ async def test_the_operator_sees_nothing_inside_a_tenant(world: World) -> None:
 
 
 MAY: dict[str, tuple[str, ...]] = {
-    "agent": (*DESK, "/api/v1/live", "/api/v1/calls", *CRM),
+    "agent": (*DESK, "/api/v1/live", "/api/v1/calls", *CRM, *NAMES),
     "supervisor": (*DESK, "/api/v1/live", "/api/v1/calls", *CRM, "/api/v1/cdrs", *SETUP),
-    "billing": ("/api/v1/tariffs", *RECORDS),
+    "billing": ("/api/v1/tariffs", *RECORDS, *NAMES, "/api/v1/quote"),
 }
 """docs/api, "Tokens and roles"; what a tenant's own people may."""
 

@@ -23,7 +23,7 @@ from load.phones import CallFailed, PhoneCall, RegistrationFailed, SyntheticPhon
 from tests.journeys.service import OPERATOR, ServiceProcess, service
 from tests.ports import rtp_range
 
-pytestmark = [pytest.mark.journey, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.journey, pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("foreign-tenant-at-sip")]
 
 PAIRS = 240
 """RTP port pairs of the service: half of them is promised, a half of that to each tenant, and two go to a call."""

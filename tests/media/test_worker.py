@@ -269,7 +269,7 @@ def test_address_of_zeros_is_a_hold_and_nothing_is_sent_to_ourselves(rig, call):
 @pytest.mark.parametrize("said", ["127.0.0.1", "127.0.0.9", "::1", "a-name.example"])
 def test_nothing_is_sent_to_an_address_that_is_only_said_until_its_packets_come(rig, said):
     a, b = rig.leg(), rig.leg()
-    rig.describe(b, remote_address=said, until_heard=True)
+    rig.describe(b, remote_address=said, signals_from=("127.0.0.1",), until_heard=True)
     rig.bridge(a, b)
     before = rig.status().packets_sent
     a.speak(tone(TONE_A, 3))
@@ -327,7 +327,7 @@ def test_random_octets_at_every_port_harm_nothing(rig, call):
 
 def test_media_goes_where_packets_come_from_not_where_the_sdp_says(rig):
     a, b = rig.leg(), rig.leg(described=False)
-    rig.describe(b, remote_address="127.0.0.9", remote_port=9, remote_rtcp_port=10)
+    rig.describe(b, remote_address="127.0.0.9", remote_port=9, remote_rtcp_port=10, signals_from=("127.0.0.1",))
     rig.bridge(a, b)
     b.speak(tone(TONE_B, 1))
     latched = rig.wait_for(LegLatched, leg=b.name)
@@ -352,6 +352,24 @@ def test_stranger_is_neither_heard_nor_followed(rig, call):
     assert b.hear_nothing()
     b.speak(tone(TONE_B, 1))
     assert len(a.hear(1)) == 1
+    stranger.close()
+
+
+def test_a_burst_from_the_far_ends_own_host_does_not_take_the_stream(rig, call):
+    """Ten packets at once take no time: whoever shares the host or its NAT waits until the far end has been silent."""
+    a, b = call
+    a.speak(tone(TONE_A, 2))
+    b.hear(2)
+    rig.wait_for(LegLatched, leg=a.name)
+    stranger = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    stranger.bind(("127.0.0.1", 0))
+    before = rig.status().packets_received
+    for number in range(3 * RELATCH_AFTER):
+        stranger.sendto(rtp.HEADER.pack(0x80, 8, number, number * 160, 0xBAD) + b"\x99" * 160, a.target)
+        if number % 5 == 4:  # the far end speaks in between
+            a.speak(tone(TONE_A, 1))
+    rig.settle(before + 3 * RELATCH_AFTER + 6)
+    assert not [report for report in rig.have(LegLatched) if report.remote_port == stranger.getsockname()[1]]
     stranger.close()
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from media.rtp import rtcp
-from media.rtp.latch import RELATCH_AFTER, Latch, Verdict
+from media.rtp.latch import RELATCH_AFTER, SILENT_S, Latch, Verdict
 from media.rtp.outgoing import OutgoingStream
 from media.rtp.report_interval import next_average_octets, rtcp_interval
 from media.rtp.rtcp import Goodbye, ReceiverReport, ReportBlock, SdesItem, SenderReport, SourceDescription
@@ -131,45 +131,94 @@ def test_average_size_moves_by_a_sixteenth():
 
 
 HOME, ROAMING, STRANGER = ("10.0.0.1", 1000), ("10.0.0.2", 2000), ("6.6.6.6", 666)
+OURS, THEIRS = 0xA, 0xB
+"""SSRCs."""
 
 
-def test_first_packet_latches_whatever_the_sdp_said():
-    latch = Latch()
-    latch.describe(("192.168.1.2", 4000))
-    assert latch.consider(HOME) is Verdict.LATCHED
-    assert latch.address == HOME
+class Heard:
+    """A latch, and what came from the latched address: a stream of OURS whose next packet is 500."""
+
+    def __init__(self, *, signals_from: tuple[str, ...] = (), is_known: bool = True) -> None:
+        self.latch = Latch()
+        self.latch.describe(HOME, signals_from)
+        self.known = None
+        if is_known:
+            assert self.told(HOME) == [Verdict.LATCHED]
+            self.known = OURS, 500
+
+    def told(self, address, packets=1, *, ssrc=OURS, first=500, silent_s=0.0):
+        """What is said of so many packets from elsewhere."""
+        numbers = range(first, first + packets)
+        return [self.latch.consider(address, ssrc, number & 0xFFFF, known=self.known, silent_s=silent_s) for number in numbers]
 
 
-def test_stranger_cannot_take_the_stream_while_the_far_end_speaks():
-    latch = Latch()
-    latch.consider(HOME)
-    for _ in range(5 * RELATCH_AFTER):
-        assert latch.consider(STRANGER) is Verdict.FOREIGN
-        latch.heard_latched()
-    assert latch.address == HOME
+FOLLOWED = [Verdict.FOREIGN] * (RELATCH_AFTER - 1) + [Verdict.LATCHED]
 
 
-def test_handover_is_followed_after_so_many_packets_on_end():
-    latch = Latch()
-    latch.consider(HOME)
-    verdicts = [latch.consider(ROAMING) for _ in range(RELATCH_AFTER)]
-    assert verdicts == [Verdict.FOREIGN] * (RELATCH_AFTER - 1) + [Verdict.LATCHED]
-    assert latch.address == ROAMING
+@pytest.mark.parametrize("address", [("10.0.0.1", 9), ROAMING])
+def test_first_packet_from_where_the_far_end_is_known_latches_whatever_port_the_sdp_said(address):
+    assert Heard(signals_from=(ROAMING[0],), is_known=False).told(address) == [Verdict.LATCHED]
+
+
+def test_from_elsewhere_a_whole_stream_must_come_first():
+    heard = Heard(is_known=False)
+    assert heard.told(STRANGER, RELATCH_AFTER) == FOLLOWED
+
+
+def test_while_nothing_was_heard_the_far_end_is_before_whoever_came_first():
+    heard = Heard(is_known=False)
+    assert heard.told(STRANGER, RELATCH_AFTER - 1) == [Verdict.FOREIGN] * (RELATCH_AFTER - 1)
+    assert heard.told(HOME) == [Verdict.LATCHED]
+
+
+@pytest.mark.parametrize("silent_s", [0.0, 60.0])
+@pytest.mark.parametrize(("ssrc", "first"), [(THEIRS, 500), (OURS, 300), (OURS, 500 + 3001)])
+def test_a_stranger_who_does_not_know_the_stream_never_gets_it_however_many_packets_it_sends(ssrc, first, silent_s):
+    heard = Heard()
+    assert set(heard.told(STRANGER, 200, ssrc=ssrc, first=first, silent_s=silent_s)) == {Verdict.FOREIGN}
+    assert heard.latch.address == HOME
+
+
+def test_a_stranger_does_not_get_it_while_the_far_end_speaks():
+    heard = Heard()
+    for number in range(5 * RELATCH_AFTER):
+        assert heard.told(STRANGER, first=500 + number) == [Verdict.FOREIGN]
+        heard.latch.heard_latched()
+    assert heard.latch.address == HOME
+
+
+def test_a_stream_that_goes_on_elsewhere_is_followed_after_so_many_packets_on_end():
+    """Wi-Fi to mobile: who has the SSRC and goes on where the sequence was is the far end."""
+    heard = Heard()
+    assert heard.told(ROAMING, RELATCH_AFTER, first=503) == FOLLOWED
+    assert heard.latch.address == ROAMING
+
+
+@pytest.mark.parametrize(
+    ("address", "silent_s", "is_followed"),
+    [
+        (("10.0.0.1", 9), SILENT_S, True),  # a phone that began anew
+        (("10.0.0.1", 9), 0.0, False),  # a burst, while it speaks
+        (ROAMING, SILENT_S, True),  # where it signals from
+        (STRANGER, SILENT_S, False),
+    ],
+)
+def test_another_stream_is_followed_from_a_known_host_when_the_old_one_is_silent(address, silent_s, is_followed):
+    heard = Heard(signals_from=(ROAMING[0],))
+    told = heard.told(address, RELATCH_AFTER, ssrc=THEIRS, first=65_533, silent_s=silent_s)
+    assert told == (FOLLOWED if is_followed else [Verdict.FOREIGN] * RELATCH_AFTER)
 
 
 def test_two_candidates_do_not_add_up():
-    latch = Latch()
-    latch.consider(HOME)
-    for _ in range(RELATCH_AFTER):
-        assert latch.consider(ROAMING) is Verdict.FOREIGN
-        assert latch.consider(STRANGER) is Verdict.FOREIGN
+    heard = Heard()
+    for number in range(RELATCH_AFTER):
+        assert heard.told(ROAMING, first=500 + number) == [Verdict.FOREIGN]
+        assert heard.told(("10.0.0.3", 7), first=500 + number) == [Verdict.FOREIGN]
 
 
 def test_new_description_opens_the_latch_the_same_one_keeps_it():
-    latch = Latch()
-    latch.describe(("10.9.9.9", 9))
-    latch.consider(HOME)
-    latch.describe(("10.9.9.9", 9))
+    latch = Heard().latch
+    latch.describe(HOME)
     assert latch.address == HOME
     latch.describe(("10.9.9.8", 9))
     assert latch.address is None

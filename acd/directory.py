@@ -15,7 +15,7 @@ from acd.core.configuration_changes import middles
 from acd.core.ids import AgentId, TenantId, TrunkId
 from acd.numbers import is_private, may_be_shown
 from acd.service import Device, TenantSetup, TrunkLine
-from sip.source import Network, address_of, network_of
+from sip.source import Network, address_of, is_within, network_of
 
 MAX_HOSTS = 10_000
 """Senders whose lines are remembered."""
@@ -217,6 +217,21 @@ class Directory:
         known = self._contacts.get(user)
         line = self.trunk(*known) if known is not None else None
         return (known[0], line) if known is not None and line is not None else None
+
+    def may_send(self, tenant: TenantId, host: str) -> bool:
+        """Whether a request for the tenant may go there. Where calls of others come from is their carrier, which may take ours for theirs.
+
+        Args:
+            host: an address; of a name nothing can be told.
+        """
+        claiming = {line.tenant for line, _ in self._lines_at(host) if line.networks}
+        if not claiming or tenant in claiming or tenant not in self.setups:
+            return True
+        return is_within(host, map(network_of, self.setups[tenant].granted))
+
+    def is_anothers(self, tenant: TenantId, number: str) -> bool:
+        """Whether a number is assigned to another tenant."""
+        return any(number in setup.assigned for one, setup in self.setups.items() if one != tenant)
 
     def tenants_at(self, host: str) -> set[TenantId]:
         """Those whose trunks `host` belongs to."""

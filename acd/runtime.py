@@ -165,7 +165,7 @@ class Voice:
             user_agent,
             listen=listen,
             on_event=self._on_sip,
-            may_reach=self._reach.allows,
+            may_reach=self._may_send,
             on_denied=self._on_denied,
             tcp_strangers_per_source=self._settings.tcp_strangers_per_source,
             tcp_stranger_idle_s=self._settings.tcp_stranger_idle_s,
@@ -189,8 +189,14 @@ class Voice:
         self.switch.counters["requests_denied"] += 1
         self.lines.denied(flow.remote[0], address)
 
-    def may_reach(self, host: str) -> bool:
-        return self._reach.allows_name(host)
+    def _may_send(self, address: str, behalf: str) -> bool:
+        return self._reach.allows(address) and self._directory.may_send(TenantId(behalf), address)
+
+    def may_reach(self, host: str, tenant: TenantId) -> bool:
+        return self._reach.allows_name(host) and self._directory.may_send(tenant, host)
+
+    def registered_in(self, network: str) -> frozenset[TenantId]:
+        return self.phones.registered_in(network)
 
     def _digest_secret(self) -> bytes:
         """Nonces outlive a restart when their secret does: no phone has to be challenged twice because we were updated."""

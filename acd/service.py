@@ -89,6 +89,8 @@ class TenantSetup(msgspec.Struct, frozen=True, kw_only=True):
     """The tenant's telephony domain, which no other tenant has; empty: it has none, and its devices are known by bare names."""
     assigned: frozenset[str] = frozenset()
     """E.164 numbers that are this tenant's and nobody else's: they decide whose a call is where a source is shared."""
+    granted: tuple[str, ...] = ()
+    """Networks that the operator lets it take calls from and call, whoever else has them."""
     caller_ids: frozenset[str] | None = None
     """Further numbers that it may show to those it calls; None: nobody keeps a list, and it shows any number that may be shown at all."""
     plans: tuple[bytes, ...] = ()
@@ -184,8 +186,13 @@ class VoiceService(Protocol):
     async def decisions(self, tenant: TenantId, call: CallId) -> list[dict[str, Any]]:
         """Decision records of a call, each with `offer`, `at` and the outcomes, from the journal."""
 
-    def may_reach(self, host: str) -> bool:
-        """Whether the operator lets calls of tenants go to this host, as far as can be told without asking DNS."""
+    def may_reach(self, host: str, tenant: TenantId) -> bool:
+        """Whether calls of the tenant may go to this host, as far as can be told without asking DNS: the operator lets them, and it is not
+        where another tenant's calls come from.
+        """
+
+    def registered_in(self, network: str) -> frozenset[TenantId]:
+        """The tenants of which phones are registered from there."""
 
     def troubles(self) -> Mapping[TenantId, str]:
         """Tenants that cannot go on, and why, one sentence each with the path; nothing is decided for them."""

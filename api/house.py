@@ -39,6 +39,8 @@ class Assigned:
     """Networks its trunks may take calls from; one that a trunk names and that is not here is not listened to."""
     caller_ids: frozenset[str]
     """Granted, beside the numbers."""
+    granted: tuple[str, ...] = ()
+    """Networks, in order."""
 
 
 @dataclass(frozen=True, slots=True)

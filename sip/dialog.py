@@ -193,7 +193,7 @@ def flow_to(uri: Uri, base: Flow) -> Flow:
     is_other = host != seen
     if is_other and any(is_such(host) and not is_such(seen) for is_such in (_is_of_the_machine, _is_private)):
         return base
-    return Flow(transport, base.local, (host, port), said=base.said or is_other)
+    return Flow(transport, base.local, (host, port), said=base.said or is_other, behalf=base.behalf)
 
 
 def _is_private(host: str) -> bool:

@@ -26,6 +26,8 @@ class Flow(msgspec.Struct, frozen=True, omit_defaults=True):
     said: bool = False
     """Nobody was heard there: a setting or a header names it (peer, Contact, Record-Route). The shell asks its rule before it sends a
     request there; where a message came from, it may always be answered."""
+    behalf: str = ""
+    """Who names it, as the application calls them: its rule may differ from one to the other."""
 
     @property
     def is_reliable(self) -> bool:

@@ -3,7 +3,6 @@
 Pure: bindings live in memory; whoever must keep them over a restart listens to Registered/Unregistered and calls `restore`.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -68,7 +67,8 @@ class Registrar:
         self.policy = policy or RegistrarPolicy()
         self._slots: dict[str, list[_Slot]] = {}
         self._on_connection: dict[Flow, list[_Slot]] = {}
-        self._hosts: Counter[str] = Counter()
+        self._at: dict[str, dict[_Slot, None]] = {}
+        """Host -> what is reached there."""
         self._timers = TimerTable()
         self._emit: Callable[[Event], None] = lambda _event: None
 
@@ -164,17 +164,17 @@ class Registrar:
         found = [slot.binding for slot in self._slots.get(aor, ()) if slot.binding.expires_at > now]
         return sorted(found, key=lambda binding: (-binding.q, -binding.expires_at, str(binding.contact)))
 
-    def is_bound_from(self, aor: str, host: str) -> bool:
-        """Whether a contact of the address of record was registered from this host."""
-        return any(slot.binding.flow.remote[0] == host for slot in self._slots.get(aor, ()))
-
     def hosts(self) -> Iterator[str]:
         """The addresses at which what is bound is reached."""
-        return iter(self._hosts)
+        return iter(self._at)
+
+    def bound_at(self, host: str) -> Iterator[tuple[str, int]]:
+        """Address of record and port of everything that is reached at a host."""
+        return ((slot.binding.aor, slot.binding.flow.remote[1]) for slot in self._at.get(host, ()))
 
     def is_home(self, host: str) -> bool:
         """Whether something is bound that is reached at this address."""
-        return host in self._hosts
+        return host in self._at
 
     def restore(self, bindings: Iterable[Binding], now: float) -> None:
         """Take bindings back after a restart; those past their time are left out, nothing is emitted."""
@@ -205,15 +205,16 @@ class Registrar:
         self._forget_way(slot)
         slot.binding = binding
         slot.host = binding.flow.remote[0]
-        self._hosts[slot.host] += 1
+        self._at.setdefault(slot.host, {})[slot] = None
         if binding.flow.is_reliable:
             self._on_connection.setdefault(binding.flow, []).append(slot)
 
     def _forget_way(self, slot: _Slot) -> None:
         if slot.host is not None:
-            self._hosts[slot.host] -= 1
-            if not self._hosts[slot.host]:
-                del self._hosts[slot.host]
+            here = self._at[slot.host]
+            del here[slot]
+            if not here:
+                del self._at[slot.host]
             slot.host = None
         found = self._on_connection.get(slot.binding.flow)
         if found is not None and slot in found:

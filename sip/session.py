@@ -255,12 +255,19 @@ class Agent(Protocol):
     def plain_headers(self) -> Fields: ...
 
 
+REQUESTS_PER_S, REQUESTS_AT_ONCE = 20.0, 40.0
+"""New requests of the far end within one session. Keys by INFO come ten a second at most (50 ms of tone, 50 ms of pause), holds and
+refreshes seldom: only a program sends more, and each would cost a transaction for 32 s."""
+
+
 class Session:
     """One INVITE usage, caller or callee; told by transactions, timers and the application, it answers through its agent."""
 
     __slots__ = (
         "__weakref__",
         "_modification",
+        "_room",
+        "_room_at",
         "ack",
         "agent",
         "agreement",
@@ -294,6 +301,7 @@ class Session:
     def __init__(self, agent: Agent, session: str, invite: Request, flow: Flow, *, is_caller: bool) -> None:
         self.agent = agent
         self.id = session
+        self._room, self._room_at = REQUESTS_AT_ONCE, 0.0
         self.invite = invite
         self.sequence_number = invite.cseq.number
         self.flow = flow
@@ -321,6 +329,13 @@ class Session:
         self.remote_sdp: bytes | None = None
         self.is_over = False
         self._modification: reinvite.ReInvite | None = None
+
+    def has_room(self, now: float) -> bool:
+        """Whether one more request of the far end is served; it takes its place."""
+        room = min(REQUESTS_AT_ONCE, self._room + max(0.0, now - self._room_at) * REQUESTS_PER_S)
+        self._room_at = now
+        self._room = room - 1.0 if room >= 1.0 else room
+        return room >= 1.0
 
     @property
     def modification(self) -> reinvite.ReInvite:

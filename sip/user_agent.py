@@ -518,6 +518,11 @@ class UserAgent:
     def _receive_within(self, request: Request, flow: Flow, now: float) -> None:
         method = request.method
         session = self._dialogs.get((request.call_id, request.to_tag or "", request.from_tag or ""))
+        if session is not None and method != "BYE" and not session.has_room(now):
+            # What belongs to a session is served; what no phone sends so often is a flood, and leaves no state.
+            self.counters["overloaded_in_dialog"] += 1
+            self._answer_stateless(request, 503, flow, [("Retry-After", "1")])
+            return
         if method == "INVITE":
             self._receive_reinvite(request, session, flow, now)
             return

@@ -162,7 +162,7 @@ class Lines:
         assert registration is not None
         self._say(line, up=False, detail="not registered yet")  # until the carrier has said yes
         host, port = host_port(registration.registrar)
-        flow = self._sip.flow_to(line.line.transport, (host, port or 5060))
+        flow = self._sip.flow_to(line.line.transport, (host, port or 5060), line.tenant)
         contact_user = self._contact_user(line)
         self._directory.learn_contact(contact_user, line.tenant, line.line.id)
         self._spawn(self._learn_addresses(line))
@@ -248,7 +248,7 @@ class Lines:
         line.timer = None
         line.is_denied = False
         host, port = host_port(line.line.peer)
-        flow = self._sip.flow_to(line.line.transport, (host, port or 5060))
+        flow = self._sip.flow_to(line.line.transport, (host, port or 5060), line.tenant)
         self._sip.options(line.name, Uri("sip", None, host, port), flow, patience_s=line.line.answer_within_s)
 
     def _answered_probe(self, event: sip_events.OptionsAnswered) -> None:

@@ -30,6 +30,7 @@ from sip.overload import OverloadPolicy
 from sip.registrar import Binding, Registrar, RegistrarPolicy
 from sip.session_timer import SessionTimerPolicy
 from sip.share import Share
+from sip.source import is_within, network_of
 from sip.uri import Uri
 from sip.user_agent import UserAgent, UserAgentConfig
 
@@ -100,7 +101,7 @@ class Phones:
     def _classify(self, request: Request, flow: Flow) -> Literal["trunk", "challenge", "reject"]:
         """What comes from a trunk's source is a trunk call, whatever its From: no tenant's device names are looked at for another's calls.
 
-        A tenant's own phone that has registered from there goes on proving itself. All others are challenged, so nobody learns from the
+        A phone that has registered from there goes on proving itself. All others are challenged, so nobody learns from the
         answer whether a user exists.
         """
         found = arrival(self._directory, request, flow)
@@ -111,13 +112,24 @@ class Phones:
         return "challenge" if self._is_phone(request, flow) else "trunk"
 
     def _is_phone(self, request: Request, flow: Flow) -> bool:
-        """Whether a device of a tenant whose source this is has registered from this host under the name that stands in From."""
-        host, user = flow.remote[0], request.from_.uri.user or ""
-        return any(
-            self.registrar.is_bound_from(device_aor(tenant, user), host)
-            for tenant in self._directory.tenants_at(host)
-            if self._directory.device(tenant, user) is not None
-        )
+        """Whether a device has registered under the name that stands in From: from this very flow, or from this host where its own tenant
+        has a trunk.
+
+        So nobody makes another tenant's phone a caller over a trunk of his by naming its address as a source.
+        """
+        (host, port), user = flow.remote, request.from_.uri.user or ""
+        tenants = self._directory.tenants_at(host)
+        for aor, bound in self.registrar.bound_at(host):
+            username, _, tenant = aor.rpartition("@")
+            if username == user.partition("@")[0] and (bound == port or TenantId(tenant) in tenants):
+                return True
+        return False
+
+    def registered_in(self, network: str) -> frozenset[TenantId]:
+        """The tenants of which phones are registered from a network."""
+        within = (network_of(network),)
+        hosts = [host for host in self.registrar.hosts() if is_within(host, within)]
+        return frozenset(TenantId(aor.rpartition("@")[2]) for host in hosts for aor, _ in self.registrar.bound_at(host))
 
     def _share(self, request: Request, flow: Flow, authenticated_as: str | None) -> Share | None:
         """Whose share a request takes from: of who has proved it, else of the trunk it comes over; None: nobody's.

@@ -120,12 +120,12 @@ class SipPort:
             registrar.restore(bindings, self._now())
             self._endpoint.flush()
 
-    def flow_to(self, transport: TransportName, remote: tuple[str, int]) -> Flow:
+    def flow_to(self, transport: TransportName, remote: tuple[str, int], behalf: str) -> Flow:
         """The way to a peer from the socket we listen on.
 
         Raises: LookupError: nothing listens on that transport and address family.
         """
-        return self._endpoint.flow_to(*remote, transport)
+        return self._endpoint.flow_to(*remote, transport, behalf)
 
     @property
     def now(self) -> float:

@@ -28,7 +28,7 @@ from acd.core.inputs import Input
 from acd.directory import Directory, Nobodys, device_aor
 from acd.errors import PriceRefused
 from acd.networks import Reach
-from acd.numbers import calling_number, is_emergency, may_be_shown, normalise
+from acd.numbers import calling_number, is_emergency, is_private, may_be_shown, normalise
 from acd.service import Lookup, ScreenContext, ScreenPop, TrunkLine
 from acd.switch import causes, media_plan
 from acd.switch.addresses import LocalAddresses, host_port, reach
@@ -369,11 +369,13 @@ class Switch:
         line = self._priced_line(leg, effect.trunk, effect.number or "")
         if line is None:
             return
-        caller, shown = effect.calling or "anonymous", ""
+        # A phone on the own PBX shows who calls; what no caller can be (110) is nobody there either.
+        known = effect.calling or ""
+        caller, shown = known if may_be_shown(known) or is_private(known) else "anonymous", ""
         if not self._directory.is_internal(leg.tenant, effect.trunk):
             # A carrier lets us show our own numbers; whose call it is goes beside it, as with a forwarded one.
             caller = self._directory.caller_id(leg.tenant, line.id, line.caller_id) or "anonymous"
-            shown = effect.calling if effect.calling and may_be_shown(effect.calling) else ""
+            shown = known if self._may_assert(leg.tenant, known) else ""
         domain = self._domain(line)
         headers = [("P-Asserted-Identity", f"<sip:{shown}@{domain}>")] if shown else []
         headers += AUTO_ANSWER if effect.auto_answer else ()
@@ -386,13 +388,17 @@ class Switch:
         caller = self._directory.caller_id(leg.tenant, line.id, effect.caller_id, line.caller_id) or "anonymous"
         domain = self._domain(line)
         headers = []
-        if effect.forwarded_from and may_be_shown(effect.forwarded_from):
+        if effect.forwarded_from and self._may_assert(leg.tenant, effect.forwarded_from):
             # § 120 TKG: a forwarded call may show its caller; RFC 5806 says for whom it was meant.
             headers = [
                 ("P-Asserted-Identity", f"<sip:{effect.forwarded_from}@{domain}>"),
                 ("Diversion", f"<sip:{caller}@{domain}>;reason=unconditional"),
             ]
         self._call_over(line, leg, effect.number, NameAddr(Uri("sip", caller, domain)), headers)
+
+    def _may_assert(self, tenant: TenantId, number: str) -> bool:
+        """Whether a caller's number may stand beside one of ours: not that of another tenant, which its caller may have made up."""
+        return may_be_shown(number) and not self._directory.is_anothers(tenant, number)
 
     def _priced_line(self, leg: SwitchLeg, trunk: TrunkId, number: str) -> TrunkLine | None:
         """The trunk, once the price of a call over it is known and told (a line of the tenant's own has none); None: the leg has failed."""
@@ -419,7 +425,7 @@ class Switch:
         host, port = host_port(line.peer)
         leg.peer = host
         try:
-            flow = self.sip.flow_to(line.transport, (host, port or 5060))
+            flow = self.sip.flow_to(line.transport, (host, port or 5060), leg.tenant)
         except LookupError as error:
             self._fail(leg, "unreachable", detail=str(error))
             return

@@ -35,6 +35,13 @@ class SourceNotFree(Conflict):
         super().__init__(f"The source {network} cannot be had without a grant of the platform's operator.")
 
 
+class TooManyClaims(Conflict):
+    """A tenant that takes more than any needs."""
+
+    def __init__(self, what: str, most: int) -> None:
+        super().__init__(f"You have taken {most} {what} by yourself already; more are the platform's operator to give.")
+
+
 class CallerIdNotYours(Forbidden):
     """A number that the tenant may not show."""
 

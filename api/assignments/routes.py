@@ -111,6 +111,7 @@ async def withdraw_number(access: ForOperators, tenant: Tenant, number: Number) 
 async def grant_source(access: ForOperators, tenant: Tenant, given: SourceGiven) -> GrantTold:
     """Let a tenant's trunks take calls from a network, though it is wide, or another tenant's too."""
     grant = await service.give_source(access.house, TenantId(tenant), given.network, given.note, access.now)
+    await _take_effect(access, tenant)
     record(access.session, access.now, access.by, "granted", "source", tenant, details={"network": given.network, "note": given.note})
     return GrantTold.model_validate(grant)
 

@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from acd.core.ids import TenantId
-from acd.numbers import may_be_shown
+from acd.numbers import is_emergency, may_be_shown
 from acd.service import TenantSetup
 from api.assignments import repository
 from api.assignments.errors import (
@@ -26,6 +26,7 @@ from api.assignments.errors import (
     NotFree,
     NumberTaken,
     SourceNotFree,
+    TooManyClaims,
     TooWide,
     UnknownAssignment,
 )
@@ -41,6 +42,10 @@ from api.kit.ids import drawn_id
 from api.kit.paging import Cut
 
 log = logging.getLogger(__name__)
+
+MOST_SOURCES, MOST_NUMBERS = 100, 10_000
+"""What a tenant can take by itself, lest one takes the Internet in advance: more than any has carriers, and a block of ten thousand
+numbers, the largest that is given out (BNetzA, Rufnummernblöcke). The operator grants and assigns more."""
 
 
 def held(house: House, tenant: TenantId) -> Assigned:
@@ -62,7 +67,9 @@ def with_assigned(setup: TenantSetup, assigned: Assigned) -> TenantSetup:
         else msgspec.structs.replace(line, sources=tuple(one for one in line.sources if one in assigned.sources))
         for line in setup.trunks
     )
-    return msgspec.structs.replace(setup, trunks=trunks, domain=assigned.domain, assigned=assigned.numbers, caller_ids=assigned.caller_ids)
+    return msgspec.structs.replace(
+        setup, trunks=trunks, domain=assigned.domain, assigned=assigned.numbers, caller_ids=assigned.caller_ids, granted=assigned.granted
+    )
 
 
 # ---------------------------------------------------------------------- a tenant begins and ends
@@ -133,6 +140,7 @@ async def _read(session: AsyncSession, rights: Rights) -> Assigned:
         numbers=await repository.numbers_of(session, tenant),
         sources=frozenset(claim.network for claim in await repository.claims(session) if claim.tenant == tenant),
         caller_ids=frozenset(row.number for row in await repository.caller_ids(session, tenant)),
+        granted=tuple(grant.network for grant in await repository.grants(session) if grant.tenant == tenant),
     )
 
 
@@ -196,7 +204,7 @@ async def _take(
         async with house.assignments_lock, house.databases.unit(None) as control:
             await _take_numbers(control.session, house, tenant, numbers, now)
             for source in sorted(sources):
-                shared[source] = await _take_source(control.session, tenant, source, now)
+                shared[source] = await _take_source(control.session, house, tenant, source, now)
             await control.session.flush()
     except _Refused as refused:
         at = refused
@@ -227,26 +235,37 @@ class _Refused(Exception):
 
 async def _take_numbers(session: AsyncSession, house: House, tenant: TenantId, numbers: Collection[str], now: datetime) -> None:
     owners = await repository.owners(session, numbers)
+    left = MOST_NUMBERS - await repository.count_numbers(session, tenant)
     for number in sorted(numbers):
         owner = owners.get(number)
         if owner is not None and owner.tenant == tenant:
             continue
+        if is_emergency(number):
+            raise _Refused(NotAssigned(number), "number", number, None)
         if not house.assigned[tenant].may_claim_numbers:
             raise _Refused(NotAssigned(number), "number", number, TenantId(owner.tenant) if owner is not None else None)
         if owner is not None:
             raise _Refused(NotFree(number), "number", number, TenantId(owner.tenant))
+        if (left := left - 1) < 0:
+            raise _Refused(TooManyClaims("numbers", MOST_NUMBERS), "number", number, None)
         session.add(NumberOwner(number=number, tenant=tenant, how="claimed", at=now))
 
 
-async def _take_source(session: AsyncSession, tenant: TenantId, source: str, now: datetime) -> set[TenantId]:
+async def _take_source(session: AsyncSession, house: House, tenant: TenantId, source: str, now: datetime) -> set[TenantId]:
     """Claim a network; returns the other tenants that it is shared with by the operator's grant."""
     network = as_network(source)
     claims, grants = await repository.claims(session), await repository.grants(session)
     granted = covers(network, [as_network(one.network) for one in grants if one.tenant == tenant])
     known: list[SourceClaim | SourceGrant] = [*claims, *grants]
     others = {TenantId(one.tenant) for one in known if one.tenant != tenant and overlaps(network, [as_network(one.network)])}
+    # An address of which phones of others come is theirs, as if they had named it; one that no call can come from is nobody's.
+    others |= house.voice.registered_in(source) - {tenant}
     if not granted and is_wide(network):
         raise _Refused(TooWide(source), "source", source, None)
+    if not granted and not house.voice.may_reach(str(network.network_address), tenant):
+        raise _Refused(SourceNotFree(source), "source", source, None)
+    if not granted and sum(one.tenant == tenant for one in claims) >= MOST_SOURCES:
+        raise _Refused(TooManyClaims("sources", MOST_SOURCES), "source", source, None)
     if not granted and others:
         raise _Refused(SourceNotFree(source), "source", source, min(others))
     session.add(SourceClaim(id=drawn_id(), tenant=tenant, network=source, how="claimed", at=now))
@@ -333,13 +352,15 @@ async def withdraw_number(house: House, tenant: TenantId, number: str, now: date
 async def give_source(house: House, tenant: TenantId, network: str, remark: str, now: datetime) -> SourceGrant:
     """Let a tenant's trunks take calls from a network, though it is wide, or another tenant's too."""
     async with house.assignments_lock, house.databases.unit(None) as unit:
-        await _rights(unit.session, tenant)
+        rights = await _rights(unit.session, tenant)
         found = next((one for one in await repository.grants(unit.session) if (one.tenant, one.network) == (tenant, network)), None)
         if found is not None:
             found.note = remark
             return found
         grant = SourceGrant(id=drawn_id(), tenant=tenant, network=network, note=remark, at=now)
         unit.session.add(grant)
+        await unit.session.flush()
+        await _refresh(house, unit.session, rights)
         others = {
             TenantId(one.tenant)
             for one in await repository.claims(unit.session)

@@ -196,7 +196,7 @@ def _check_reach(author: Author, kind: str, document: Mapping[str, Any], before:
     if kind != "trunk":
         return
     for place, host in rules.hosts_of(document).items():
-        if host != rules.hosts_of(before).get(place) and not author.house.voice.may_reach(host):
+        if host != rules.hosts_of(before).get(place) and not author.house.voice.may_reach(host, author.tenant):
             raise NotReachable(place, host)
 
 

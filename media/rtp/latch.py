@@ -4,6 +4,7 @@ The SDP names an address, NAT makes another of it. A port is found by trying, so
 cannot know is where the far end signals from, and the SSRC and sequence numbers of its stream. From this follows who is believed:
 
 | nothing was heard yet | from a host that is known: at once; from elsewhere: `RELATCH_AFTER` packets of one stream on end |
+|                       | a known host is heard while another has it: at once                                              |
 | the stream is known   | its SSRC goes on elsewhere (Wi-Fi to mobile): `RELATCH_AFTER` packets on end                     |
 |                       | another SSRC from a known host, and nothing from the old address for `SILENT_S`: the same        |
 |                       | anything else: never, until there is a new description                                          |
@@ -68,8 +69,8 @@ class Latch:
             known: SSRC and next sequence number of the latched stream; None: none was heard.
             silent_s: for how long nothing has come from the latched address.
         """
-        if self.address is None and address[0] in self._hosts:
-            return self._follow(address)
+        if address[0] in self._hosts and (self.address is None or self.address[0] not in self._hosts):
+            return self._follow(address)  # whoever was believed for want of better is not any more
         if not self._may_be(address, ssrc, sequence_number, known, silent_s):
             return Verdict.FOREIGN
         if (address, ssrc) != self._candidate or (sequence_number - self._next) & 0xFFFF > AHEAD:

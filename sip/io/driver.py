@@ -41,7 +41,7 @@ class SipEndpoint:
         *,
         large_requests_over_tcp: bool = False,
         tcp_idle_s: float = 600.0,
-        may_reach: Callable[[str], bool] | None = None,
+        may_reach: Callable[[str, str], bool] | None = None,
         on_denied: Callable[[Flow, str], None] | None = None,
         tcp_strangers_per_source: int = STRANGERS_PER_SOURCE,
         tcp_stranger_idle_s: float = STRANGER_IDLE_S,
@@ -49,8 +49,8 @@ class SipEndpoint:
         """Args:
         on_event: called for each event, synchronously, in order; it may call the user agent.
         clock: monotonic seconds; the loop's by default, and it must run as the loop's does, since one of its timers is armed by it.
-        may_reach: whether requests may go to an IP address that is only said (`Flow.said`), asked at each of them about the address that
-            the name has at that moment; None: to every one. What it denies fails as what cannot be sent does, at once.
+        may_reach: whether requests may go to an IP address that is only said (`Flow.said`), and for whom; asked at each of them about the
+            address that the name has at that moment; None: to every one. What it denies fails as what cannot be sent does, at once.
         on_denied: told of a request that was not sent for that reason, before the user agent hears that its flow failed.
         """
         self.user_agent = user_agent
@@ -147,7 +147,7 @@ class SipEndpoint:
         """The time to give to the user agent's methods."""
         return self._now()
 
-    def flow_to(self, host: str, port: int, transport: TransportName = "udp") -> Flow:
+    def flow_to(self, host: str, port: int, transport: TransportName = "udp", behalf: str = "") -> Flow:
         """The flow on which to reach a peer: from a listening socket of its family, under the address the peer will see.
 
         Raises: LookupError: nothing listens on that transport and family.
@@ -156,7 +156,7 @@ class SipEndpoint:
         wanted_v6 = ":" in host
         for address in table:
             if (":" in address[0]) == wanted_v6:
-                return Flow(transport, (self._local_host(address[0], host), address[1]), (host, port), said=True)
+                return Flow(transport, (self._local_host(address[0], host), address[1]), (host, port), said=True, behalf=behalf)
         raise LookupError(f"no {transport} socket for {host}")
 
     # --- inputs
@@ -289,7 +289,7 @@ class SipEndpoint:
             self._send_to(sender, flow, octets, (addresses[0], port))
             return
         for address in addresses:
-            if may_reach(address):
+            if may_reach(address, flow.behalf):
                 self._send_to(sender, flow, octets, (address, port))
                 return
         if self._on_denied is not None:

@@ -67,6 +67,48 @@ async def test_a_device_named_like_a_caller_of_another_tenant_challenges_nobody(
         assert entry.cdr.trunk == "callers"
 
 
+async def test_another_tenant_that_names_the_address_of_our_phones_as_its_source_gets_none_of_their_calls(tmp_path):
+    """Its trunk would take every call of theirs, 112 among them: whoever has registered from that very flow is a phone."""
+    office = "127.201.0.7"
+    async with (
+        running(tmp_path) as service,
+        SyntheticPhone(service.address, user="anna", password="anna-secret", address=office) as anna,
+    ):
+        await anna.register()
+        theirs = other(named("carl", "carl", domain="other.fernamt"), sources=(f"{office}/32",), numbers=("600",))
+        await service.voice.open_tenant(theirs, service.database, tmp_path / "other")
+        assert service.voice.registered_in("127.201.0.0/24") == {TENANT}
+        assert service.voice.registered_in("127.202.0.0/24") == frozenset()
+        call = await anna.call("600")
+        await call.answered()
+        assert [(one.calling, one.called) for one in service.voice.live(TENANT).calls] == [("11", "600")]
+        assert service.voice.live(OTHER).calls == ()
+        call.hang_up()
+        await call.ended()
+
+
+async def test_no_call_of_one_tenant_goes_to_where_anothers_calls_come_from(tmp_path):
+    """A carrier that knows its customer by our address would bill it to the other one, whose carrier it is."""
+    port = free_port()
+    tenant = mine(MINE)
+    trunks = tuple(msgspec.structs.replace(one, peer=f"127.200.0.9:{port}") if one.id == "carrier" else one for one in tenant.trunks)
+    theirs = other(named("carl", "carl", domain="other.fernamt"), sources=("127.200.0.0/16",))
+    async with running(tmp_path, msgspec.structs.replace(tenant, trunks=trunks)) as service:
+        await service.voice.open_tenant(theirs, service.database, tmp_path / "other")
+        assert not service.voice.may_reach("127.200.0.9", TENANT)
+        assert service.voice.may_reach("127.200.0.9", OTHER)
+        await service.phone("anna")
+        for command in (inputs.LogOn(agent=AgentId("anna")), inputs.GoReady(agent=AgentId("anna"))):
+            await service.voice.command(TENANT, command)
+        call = await (await service.caller()).call("602")  # forwarded outside
+        with pytest.raises(CallFailed):
+            await call.answered()
+        assert service.voice.figures()["fernamt_switch_requests_denied_total"] >= 1
+        # The operator's grant is what two tenants at one carrier have.
+        await service.voice.configure(msgspec.structs.replace(tenant, trunks=trunks, granted=("127.200.0.0/16",)))
+        assert service.voice.may_reach("127.200.0.9", TENANT)
+
+
 async def test_an_own_device_at_the_trunks_address_goes_on_proving_itself(tmp_path):
     """The desk of an office whose PBX has the same address: who registered from there is an agent, not a caller over the trunk."""
     async with running(tmp_path) as service:

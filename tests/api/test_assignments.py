@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from acd.core.ids import TenantId
+from acd.networks import EVERYTHING, Reach
 from api import assignments
 from api.house import House
 from api.telephony_setup import setup_of
@@ -184,6 +185,42 @@ class TestSources:
         assert (await two.call("DELETE", "trunks/carrier")).status_code == 204
         await two.call("PUT", "trunks/carrier", "other-admin", json=trunk("203.0.113.0/28", "198.51.100.0/24"))
         assert {one["network"] for one in (await two.got("assignments", "other-admin"))["sources"]} == {"203.0.113.0/28", "198.51.100.0/24"}
+
+    async def test_an_address_of_others_phones_is_theirs_without_having_been_named(self, two: Service) -> None:
+        two.voice.registered["198.51.100.7/32"] = frozenset({ACME})
+        answer = await two.call("POST", "trunks", "other-admin", json=trunk("198.51.100.7"))
+        assert answer.status_code == 409
+        await two.made("trunks", trunk("198.51.100.7"))
+
+    @pytest.mark.parametrize("network", ["127.0.0.1", "169.254.169.254", "224.0.0.1", "fe80::1", "::ffff:127.0.0.1"])
+    async def test_an_address_that_no_call_can_come_from_is_nobodys(self, two: Service, network: str) -> None:
+        two.voice.reach = Reach(EVERYTHING)
+        assert (await two.call("POST", "trunks", json=trunk(network))).status_code == 409
+
+    @pytest.mark.parametrize("network", ["::ffff:203.0.113.5", "::ffff:203.0.113.0/124"])
+    async def test_ipv4_written_as_ipv6_is_the_same_source(self, two: Service, network: str) -> None:
+        await two.made("trunks", trunk("203.0.113.0/28"))
+        assert (await two.call("POST", "trunks", "other-admin", json=trunk(network))).status_code == 409
+        assert (await two.call("POST", "trunks", "other-admin", json=trunk("::ffff:0:0/96"))).status_code == 403
+
+    async def test_nobody_takes_the_internet_in_advance(self, two: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("api.assignments.service.MOST_SOURCES", 2)
+        monkeypatch.setattr("api.assignments.service.MOST_NUMBERS", 1)
+        await two.made("trunks", trunk("198.51.100.1", "198.51.100.2"))
+        answer = await two.call("PUT", "trunks/carrier", json=trunk("198.51.100.1", "198.51.100.2", "198.51.100.3"))
+        assert says(answer) == (409, "You have taken 2 sources by yourself already; more are the platform's operator to give.")
+        await two.made("tenants/acme/sources", {"network": "198.51.100.3"}, "operator")
+        assert (await two.call("PUT", "trunks/carrier", json=trunk("198.51.100.1", "198.51.100.2", "198.51.100.3"))).status_code == 200
+        await two.made("numbers", number())
+        assert (await two.call("POST", "numbers", json=number("+4976188661"))).status_code == 409
+
+    async def test_where_anothers_calls_come_from_is_no_peer(self, two: Service) -> None:
+        two.voice.others[OTHER] = {"203.0.113.5"}
+        assert (await two.call("POST", "trunks", "other-admin", json=trunk())).status_code == 422
+
+    @pytest.mark.parametrize("called", ["110", "112"])
+    async def test_emergency_numbers_are_nobodys(self, two: Service, called: str) -> None:
+        assert (await two.call("POST", "numbers", json=number(called))).status_code == 403
 
 
 class TestCallerIds:

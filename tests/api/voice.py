@@ -47,6 +47,9 @@ class EngineVoice:
         self._seq = 0
         self._calls = 0
         self.refuse_opening = False
+        self.others: dict[TenantId, set[str]] = {}
+        """Where calls of others come from."""
+        self.registered: dict[str, frozenset[TenantId]] = {}
         self.reach = Reach(EVERYTHING + LOOPBACK)
         self.in_trouble: dict[TenantId, str] = {}
         self.on_trouble = None
@@ -96,8 +99,11 @@ class EngineVoice:
         told: dict[str, Any] = msgspec.to_builtins(offer)
         return told
 
-    def may_reach(self, host: str) -> bool:
-        return self.reach.allows_name(host)
+    def may_reach(self, host: str, tenant: TenantId) -> bool:
+        return self.reach.allows_name(host) and host not in self.others.get(tenant, ())
+
+    def registered_in(self, network: str) -> frozenset[TenantId]:
+        return self.registered.get(network, frozenset())
 
     def live(self, tenant: TenantId) -> LiveState:
         return self.engines[tenant].live_at(self._now())

@@ -165,6 +165,13 @@ def test_from_elsewhere_a_whole_stream_must_come_first():
     assert heard.told(STRANGER, RELATCH_AFTER) == FOLLOWED
 
 
+def test_where_the_far_end_is_known_to_be_takes_it_back_from_whoever_was_believed_before():
+    heard = Heard(is_known=False)
+    heard.told(STRANGER, RELATCH_AFTER)
+    assert heard.latch.address == STRANGER
+    assert heard.told(HOME, ssrc=THEIRS) == [Verdict.LATCHED]
+
+
 def test_while_nothing_was_heard_the_far_end_is_before_whoever_came_first():
     heard = Heard(is_known=False)
     assert heard.told(STRANGER, RELATCH_AFTER - 1) == [Verdict.FOREIGN] * (RELATCH_AFTER - 1)

@@ -384,7 +384,7 @@ class Gate:
             phone.agent,
             [(transport, host, 0)],
             phone.on_event,
-            may_reach=self.allowed.__contains__,
+            may_reach=lambda address, _behalf: address in self.allowed,
             on_denied=lambda flow, address: self.denied.append((flow.remote[0], address)),
         )
         await phone.endpoint.start()

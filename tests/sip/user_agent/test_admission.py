@@ -44,8 +44,10 @@ def agent() -> UserAgent:
     return UserAgent(config, lambda: f"id{next(serial)}")
 
 
-def sent(agent: UserAgent, method: str, source: str, now: float, transport: str = "udp", **fields: str) -> list[Response]:
-    """One request, and what was answered at once."""
+def sent(
+    agent: UserAgent, method: str, source: str, now: float, transport: str = "udp", *, is_taken: bool = False, **fields: str
+) -> list[Response]:
+    """One request, and what was answered at once; a call is refused, or taken."""
     serial = next(SERIAL)
     headers = {
         "Via": f"SIP/2.0/{transport.upper()} {source}:5060;branch=z9hG4bK{serial};rport",
@@ -61,7 +63,10 @@ def sent(agent: UserAgent, method: str, source: str, now: float, transport: str 
     agent.receive(request.to_bytes(), Flow(transport, SERVER, (source, 5060)), now)
     for event in agent.events():
         if isinstance(event, IncomingInvite):
-            agent.reject(event.session, 404, now)
+            if is_taken:
+                agent.accept(event.session, SDP, now)
+            else:
+                agent.reject(event.session, 404, now)
     return [parse_datagram(data) for _, data in agent.datagrams_to_send()]
 
 
@@ -150,3 +155,20 @@ def test_a_session_that_ended_makes_room_for_the_next():
         a.agent.cancel_or_bye(session, a.now)
         network.run(0.3)
     assert (len(a.of(SessionAccepted)), a.of(SessionFailed)) == (3, [])
+
+
+def test_a_flood_within_one_call_costs_no_more_than_a_phone_may_send_and_the_call_can_be_ended(agent):
+    """20 a second, 40 at once: beyond it a request leaves no state, and BYE is always heard."""
+    caller = "<sip:x@192.0.2.1>;tag=caller"
+    taken = sent(agent, "INVITE", "192.0.2.1", 0.0, is_taken=True, From=caller, **{"Call-ID": "one"})[-1]
+    assert taken.status == 200
+    dialog = {"From": caller, "To": str(taken.headers.get("To")), "Call-ID": "one"}
+    before = len(agent.layer)
+    answers = [sent(agent, "OPTIONS", "192.0.2.1", 1.0, **dialog, CSeq=f"{number} OPTIONS") for number in range(2, 1002)]
+    told = [answer.status for answer, *_ in answers]
+    assert (told.count(200), told.count(503)) == (40, 960)
+    assert len(agent.layer) <= before + 40
+    assert statuses(sent(agent, "OPTIONS", "192.0.2.1", 2.0, **dialog, CSeq="1003 OPTIONS")) == {200}
+    flooded = [sent(agent, "INVITE", "192.0.2.1", 2.0, **dialog, CSeq=f"{number} INVITE") for number in range(1004, 1104)]
+    assert [503 in statuses(answers) for answers in flooded].count(True) == 100 - 19
+    assert 200 in statuses(sent(agent, "BYE", "192.0.2.1", 2.0, **dialog, CSeq="1200 BYE"))

@@ -546,7 +546,15 @@ def _unknown_variables(variables: Mapping[str, str]) -> Iterator[str]:
         loc = tuple(name[len(PREFIX) :].lower().split(DELIMITER))
         known = next((length for length in range(1, len(loc) + 1) if loc[length - 1] not in _names(loc[: length - 1])), None)
         if known is not None:
-            yield f"{name}: there is no such setting{_suggestion(loc[:known])}"
+            yield f"{name}: there is no such setting{_apart(loc) or _suggestion(loc[:known])}"
+
+
+def _apart(loc: tuple[str, ...]) -> str:
+    """One underscore where two belong is the commonest slip: `FERNAMT_SIP_LISTEN`."""
+    group, _, rest = loc[0].partition("_")
+    if len(loc) == 1 and _groups().get(group) is not None and rest in _names((group,)):
+        return f"; did you mean `{PREFIX}{group.upper()}{DELIMITER}{rest.upper()}`?"
+    return ""
 
 
 def _is_secret(loc: tuple[str, ...]) -> bool:

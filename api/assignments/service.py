@@ -355,7 +355,7 @@ async def give_source(house: House, tenant: TenantId, network: str, remark: str,
         rights = await _rights(unit.session, tenant)
         found = next((one for one in await repository.grants(unit.session) if (one.tenant, one.network) == (tenant, network)), None)
         if found is not None:
-            found.note = remark
+            found.note = remark or found.note
             return found
         grant = SourceGrant(id=drawn_id(), tenant=tenant, network=network, note=remark, at=now)
         unit.session.add(grant)

@@ -79,6 +79,9 @@ class Run:
         try:
             with asyncio.Runner(loop_factory=new_event_loop) as runner:
                 return runner.run(serve(settings, plays_demo=args.demo and not args.still, accept_clock=args.accept_clock))
+        except KeyboardInterrupt:  # before the service hears signals itself
+            print("stopped before it was ready", file=sys.stderr)
+            return 130
         except Exception as error:
             if (told := sentence(error)) is not None:
                 print(f"cannot start: {told}", file=sys.stderr)

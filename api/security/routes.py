@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, status
 
 from acd.guard import source_of
+from api.audit import record
 from api.errors import NotFound, responses
 from api.identity import ForOperators
 from api.kit.paging import Page
@@ -44,6 +45,7 @@ async def lift_ban(access: ForOperators, source: Source) -> None:
     """Hear a source again at once; its next ban is a first one."""
     if not access.house.guard.lift(source, by=access.principal.name):
         raise NotBanned(source_of(source.removesuffix("/64")))
+    record(access.session, access.now, access.by, "deleted", "ban", source)
 
 
 @router.get("/attempts", operation_id="listAttempts")

@@ -111,6 +111,10 @@ class TestProblems:
         (found,) = problems(tmp_path, "[http]\nport = \n")
         assert found.startswith(f"{tmp_path / 'fernamt.toml'}:2: ")
 
+    def test_one_underscore_where_two_belong_is_told_as_it_should_be(self, tmp_path: Path) -> None:
+        (found,) = problems(tmp_path, "", {"FERNAMT_SIP_LISTEN": "127.0.0.1:5060"})
+        assert found == "FERNAMT_SIP_LISTEN: there is no such setting; did you mean `FERNAMT_SIP__LISTEN`?"
+
     def test_missing_file_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(SettingsError, match=r"nowhere\.toml: cannot be read"):
             Settings.load(tmp_path / "nowhere.toml", {})

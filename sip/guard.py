@@ -25,8 +25,8 @@ class Attempt(Protocol):
 class Guard(Protocol):
     """Hosts are addresses as text; `now` is monotonic seconds."""
 
-    def is_banned(self, host: str, now: float) -> bool:
-        """Whether requests from there get no answer."""
+    def is_banned(self, host: str, now: float, *, is_challenged: bool) -> bool:
+        """Whether a request from there gets no answer; `is_challenged`: it is one that a password has to prove."""
 
     def attempt(self, username: str, host: str, now: float, *, is_urgent: bool) -> Attempt:
         """Somebody at `host` wants to prove to be `username`; urgent for an emergency call."""

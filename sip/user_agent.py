@@ -133,7 +133,7 @@ class UserAgent:
 
     def receive(self, data: bytes, flow: Flow, now: float) -> None:
         """Take a datagram, or one framed message of a stream."""
-        if data.startswith(NEVER_WITHIN) and self._is_banned(flow, now):  # before any work
+        if data.startswith(NEVER_WITHIN) and self._is_banned(flow, now, data.startswith(b"REGISTER ")):  # before any work
             return
         try:
             message = parse_datagram(data, self.config.limits)
@@ -169,7 +169,7 @@ class UserAgent:
         Whoever it is from, who sends such things has no more answers to expect than a stranger.
         """
         self.counters["malformed"] += 1
-        if self._is_banned(flow, now):
+        if self._is_banned(flow, now, error.method == "REGISTER"):
             return
         response = answer_to_malformed(error, self._stateless_tag(error.partial))
         if response is None or not self.overload.serve(None, flow.remote[0], now):
@@ -445,7 +445,7 @@ class UserAgent:
             self._receive_ack(request, now)
         elif method == "INVITE" and request.to_tag is None:
             self._receive_invite(request, source, flow, now)  # it may be an emergency call, which passes bans
-        elif not self._belongs(request) and self._is_banned(source, now):
+        elif not self._belongs(request) and self._is_banned(source, now, method == "REGISTER"):
             return
         elif method == "CANCEL":
             self._receive_cancel(request, flow, now)
@@ -460,10 +460,10 @@ class UserAgent:
             return self.layer.invite_to_cancel(request) is not None
         return (request.call_id, request.to_tag or "", request.from_tag or "") in self._dialogs
 
-    def _is_banned(self, flow: Flow, now: float) -> bool:
-        """Whether the source is banned: then its request gets no answer, and is counted."""
+    def _is_banned(self, flow: Flow, now: float, is_challenged: bool) -> bool:
+        """Whether the source is banned: then its request gets no answer, and is counted. A password has to prove what is challenged."""
         guard = self.config.guard
-        if guard is None or not guard.is_banned(flow.remote[0], now):
+        if guard is None or not guard.is_banned(flow.remote[0], now, is_challenged=is_challenged):
             return False
         self.counters["banned"] += 1
         return True
@@ -618,7 +618,7 @@ class UserAgent:
         # and takes nothing from the allowance of those who may call.
         kind = config.classify(request, source)
         is_emergency = config.is_emergency(request)
-        if kind != "trunk" and not is_emergency and self._is_banned(source, now):
+        if kind != "trunk" and not is_emergency and self._is_banned(source, now, True):
             return
         if kind == "reject":
             self.counters["rejected_source"] += 1

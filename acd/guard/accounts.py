@@ -3,7 +3,8 @@
 - A source where the user has got in lately is known and has a bucket of its own: nothing that happens elsewhere takes from it.
 - Any other source takes from three at once: its own for this user, the one that all unknown sources of this user share, and its own
   over all users. So a thousand addresses guess no faster than the shared bucket fills.
-- An emergency call takes from buckets of the same kinds that are used for nothing else.
+- An emergency call takes from buckets of the same kinds that are used for nothing else, so that no other guess keeps anybody from
+  calling for help; and as it passes bans, what one source may guess by it over all users is small.
 
 Nothing here knows whether a user exists, so no answer can tell.
 """
@@ -34,15 +35,18 @@ class Accounts:
 
         self._at_home = Allowance(policy.failures * policy.known_factor, interval_s / policy.known_factor, policy.max_known)
         self._pair, self._user, self._source = kind(1), kind(policy.shared_factor), kind(policy.source_factor)
-        self._urgent = Allowance(policy.urgent, policy.urgent_window_s / policy.urgent, limit)
+        urgent_s, factor = policy.urgent_window_s / policy.urgent, policy.urgent_shared_factor
+        self._urgent_at_home = Allowance(policy.urgent, urgent_s, policy.max_known)
+        self._urgent_pair = Allowance(policy.urgent, urgent_s, limit)
+        self._urgent_user = Allowance(policy.urgent * factor, urgent_s / factor, limit)
+        self._urgent_source = Allowance(policy.urgent_per_source, policy.urgent_source_interval_s, limit)
 
     def buckets(self, user: str, source: str, now: float, *, is_urgent: bool = False) -> Taken:
         """What an attempt takes from."""
-        is_known = self.known.is_known(user, source, now)
+        if self.known.is_known(user, source, now):
+            return ((self._urgent_at_home if is_urgent else self._at_home, (user, source)),)
         if is_urgent:
-            return ((self._urgent, (user, source if is_known else None)),)
-        if is_known:
-            return ((self._at_home, (user, source)),)
+            return ((self._urgent_pair, (user, source)), (self._urgent_user, user), (self._urgent_source, source))
         return ((self._pair, (user, source)), (self._user, user), (self._source, source))
 
     @staticmethod

@@ -106,9 +106,7 @@ class Guard:
         self._bans = Bans(self.policy)
         self._offenders = Offenders(self.policy)
         self.serves: Callable[[str], bool] = lambda _host: False
-        """Whether a host is a trunk's or has a phone that is registered: such a one is not banned."""
-        self.is_trunk: Callable[[str], bool] = lambda _host: False
-        """Whether a host is a trunk's: such a one is heard in spite of a ban. Asked for each request of a banned source."""
+        """Whether a host has a phone that is registered: such a one is not banned."""
         self.on_change: Callable[[], None] = lambda: None
         """Called when there is something to write down."""
         self.recent: deque[Seen] = deque(maxlen=RECENT)
@@ -199,14 +197,11 @@ class Guard:
     # ---------------------------------------------------------------- bans
 
     def ban_of(self, host: str, now: float) -> Ban | None:
-        """The ban under which a host is not heard at present."""
-        if not len(self._bans):
-            return None
-        ban = self._bans.holds(source_of(host), now)
-        return None if ban is None or self.is_trunk(host) else ban
+        """The ban of a host at present, whatever tenants say of it; what is heard in spite of it is the door's to know."""
+        return self._bans.holds(source_of(host), now) if len(self._bans) else None
 
     def _is_spared(self, host: str, source: str, now: float) -> bool:
-        """Those that are never banned without a person's thought: the allow list, trunks, and wherever somebody of ours is at home.
+        """Those that are never banned without a person's thought: the allow list, and wherever somebody of ours is at home.
 
         Two hundred desks behind one address lose nothing by the one that mistypes; who guesses from there is throttled and logged.
         """
@@ -285,16 +280,24 @@ class Guard:
 class SipGuard:
     """The guard at the SIP door; the shape of `sip.guard.Guard`."""
 
-    def __init__(self, guard: Guard, tenant_of: Callable[[str], str | None]) -> None:
+    def __init__(self, guard: Guard, tenant_of: Callable[[str], str | None], is_trunk: Callable[[str], bool] = lambda _host: False) -> None:
         """Args:
         tenant_of: whose device a user name is; for the log only.
+        is_trunk: whether a host is a trunk's; asked for requests of a banned source only.
         """
         self._guard = guard
         self._tenant_of = tenant_of
+        self._is_trunk = is_trunk
 
-    def is_banned(self, host: str, now: float) -> bool:
-        """Whether nothing from there is heard."""
-        return self._guard.ban_of(host, now) is not None
+    def is_banned(self, host: str, now: float, *, is_challenged: bool) -> bool:
+        """Whether this request is not heard.
+
+        A tenant's administrator writes down what a trunk's source is. So that opens what a trunk needs, and no door where passwords are
+        guessed.
+        """
+        if self._guard.ban_of(host, now) is None:
+            return False
+        return is_challenged or not self._is_trunk(host)
 
     def attempt(self, username: str, host: str, now: float, *, is_urgent: bool) -> Attempt:
         """Somebody wants to prove to be a device."""

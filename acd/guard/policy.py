@@ -19,8 +19,17 @@ class GuardPolicy(msgspec.Struct, frozen=True, kw_only=True):
     source_factor: int = 10
     """One source over all users it is not known for: what the service allowed an address before there was this guard."""
     urgent: int = 3
-    """Emergency calls are judged from a small bucket of their own, so that guesses cannot take it from who calls for help."""
+    """Emergency calls of one user from one source are judged from a small bucket of their own, so that guesses cannot take it from who
+    calls for help; as many are given back over `urgent_window_s`. A phone asks once, a person who panics a few times."""
     urgent_window_s: float = 180.0
+    urgent_shared_factor: int = 10
+    """All sources where the user is not known together have one such bucket, so much larger: it takes ten strangers at once to make the
+    owner at a new address wait, and then for six seconds. That many guesses more, 14,400 a day, is the price."""
+    urgent_per_source: int = 10
+    """Emergency calls of one source at once over all users it is not known for: emergency calls pass bans, so this alone stops who tries
+    a list of names. Ten phones with wrong passwords at one new address; right ones take nothing."""
+    urgent_source_interval_s: float = 30.0
+    """One of these is given back so often: 2,880 guesses a day, a tenth of what an address has for its other attempts."""
     known_s: float = 30 * 86_400.0
     """How long a source is known after the last success: a holiday of four weeks. At most; then the owner is as at a new address."""
     known_per_user: int = 16

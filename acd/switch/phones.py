@@ -53,7 +53,7 @@ class Phones:
         self._clock = clock
         self._report = report
         self._guard = guard
-        guard.serves, guard.is_trunk = self._serves_host, self._is_trunk
+        guard.serves = self._serves_host
         self._addresses = LocalAddresses(settings.advertised_address)
         self._shares = Shares(directory, settings.tenant_weights)
         self.hears: Mapping[type, Callable[[Any], None]] = {
@@ -73,7 +73,7 @@ class Phones:
                 default_expires=settings.registration_max_s,
             ),
         )
-        guard = SipGuard(self._guard, self._tenant_of)
+        guard = SipGuard(self._guard, self._tenant_of, self._is_trunk)
         config = UserAgentConfig(
             advertise=self._advertise,
             classify=self._classify,
@@ -170,9 +170,9 @@ class Phones:
         return bool(self._directory.tenants_at(host))
 
     def _serves_host(self, host: str) -> bool:
-        """Whether a trunk is there, or a phone that is registered: no machine bans it."""
+        """Whether a phone is there that is registered: no machine bans it. That a tenant calls a place a trunk's spares it nothing."""
         source = source_of(host)
-        return self._is_trunk(host) or any(source_of(one) == source for one in self.registrar.hosts())
+        return any(source_of(one) == source for one in self.registrar.hosts())
 
     def _canonical_aor(self, uri: Uri, authenticated_as: str | None) -> str | None:
         found = self._directory.device_at(authenticated_as or "")

@@ -13,15 +13,19 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
+from acd.clock import Clock as ExchangeClock
+from acd.config import VoiceSettings
+from acd.directory import Directory
 from acd.guard import Guard, GuardPolicy
 from acd.guard.line import read
 from acd.outage import Outage, Unreachable
+from acd.switch.phones import Phones
 from api.app import create_app
 from api.config import Operator
 from api.db import Databases
 from api.house import House
 from api.security import open_log
-from tests.api.conftest import PASSWORD, Clock, Service
+from tests.api.conftest import ACME, PASSWORD, Clock, Service
 
 STRANGER, OWNER = "203.0.113.9", "192.0.2.1"
 
@@ -135,6 +139,21 @@ class TestBans:
                 assert 590 < int(answer.headers["retry-after"]) <= 600
         async with at(acme, OWNER) as owner:
             assert (await owner.get("/healthz")).status_code == 200
+
+    @pytest.mark.parametrize("is_first", ["trunk", "ban"])
+    async def test_a_tenants_trunk_at_the_place_neither_lifts_it_nor_keeps_it_away(self, acme: Service, is_first: str) -> None:
+        if is_first == "ban":
+            await ban(acme)
+        await acme.made("trunks", {"id": "mine", "name": "Mine", "peer": STRANGER, "sources": [STRANGER]})
+        directory = Directory()
+        directory.put(acme.voice.setups[ACME])
+        assert directory.tenants_at(STRANGER) == {ACME}
+        Phones(VoiceSettings(), directory, ExchangeClock(), lambda *_: None, guard_of(acme)).user_agent(b"0123456789abcdef")
+        if is_first == "trunk":
+            await ban(acme)
+        assert [one.source for one in guard_of(acme).bans()] == [STRANGER]
+        async with at(acme, STRANGER) as stranger:
+            assert (await log_in(stranger, password=PASSWORD)).status_code == 429
 
     async def test_the_operator_sees_and_undoes_it(self, acme: Service) -> None:
         await ban(acme)

@@ -137,6 +137,32 @@ class TestOwner:
         assert attempts(accounts, "anna", CAFE, 0.0, is_urgent=True) == 3
         assert accounts.wait_s(accounts.buckets("anna", HOME, 0.0, is_urgent=True), 0.0) == 0
 
+    def test_strangers_who_use_up_their_emergency_calls_do_not_keep_the_owner_at_a_new_address_from_calling_for_help(self):
+        accounts = Accounts(POLICY)
+        for number in range(9):
+            assert attempts(accounts, "anna", f"203.0.113.{number}", 0.0, is_urgent=True) == 3
+        assert attempts(accounts, "anna", CAFE, 0.0, is_urgent=True) == 3
+        # Ten of them are more than anybody can tell apart: then one waits a little.
+        assert accounts.wait_s(accounts.buckets("anna", "198.51.100.2", 0.0, is_urgent=True), 0.0) == 6
+
+    def test_nobodys_emergency_calls_take_from_those_of_the_owner_at_home(self):
+        accounts = Accounts(GuardPolicy(max_buckets=200))
+        at_home(accounts)
+        for number in range(1000):
+            attempts(accounts, "anna", f"203.0.{number // 250}.{number % 250}", 0.0, is_urgent=True)
+            attempts(accounts, f"user{number}", f"198.51.{number // 250}.{number % 250}", 0.0, is_urgent=True)
+        for number in range(50):
+            attempts(accounts, f"user{number}", HOME, 0.0, is_urgent=True)
+        assert attempts(accounts, "anna", HOME, 0.0, is_urgent=True) == 3
+
+    def test_a_right_password_takes_no_emergency_call(self):
+        accounts = Accounts(POLICY)
+        for phone in range(50):
+            taken = accounts.buckets(f"phone{phone}", CAFE, 0.0, is_urgent=True)
+            assert accounts.wait_s(taken, 0.0) == 0
+            accounts.take(taken, 0.0)
+            assert not accounts.give_back(taken, 0.0)
+
     def test_a_source_is_known_for_thirty_days(self):
         accounts = Accounts(POLICY)
         at_home(accounts)
@@ -166,6 +192,19 @@ class TestStranger:
     def test_one_address_over_many_names_is_stopped_too(self):
         accounts = Accounts(POLICY)
         assert sum(attempts(accounts, f"user{number}", CAFE, 0.0) for number in range(500)) == 100
+
+    def test_nor_does_calling_for_help_under_many_names_get_one_address_further(self):
+        accounts = Accounts(POLICY)
+        assert sum(attempts(accounts, f"user{number}", CAFE, 0.0, is_urgent=True) for number in range(400)) == 10
+        assert sum(attempts(accounts, f"more{number}", CAFE, 300.0, is_urgent=True) for number in range(400)) == 10
+        assert sum(attempts(accounts, f"late{number}", CAFE, 330.0, is_urgent=True) for number in range(400)) == 1
+
+    def test_nor_do_more_addresses_guess_faster_by_calling_for_help(self):
+        accounts, judged = Accounts(POLICY), 0
+        for second in range(0, 3600, 2):
+            for number in range(40):
+                judged += attempts(accounts, "anna", f"203.0.113.{number}", float(second), is_urgent=True)
+        assert 30 < judged <= 30 + 3600 / 6
 
     def test_names_nobody_has_flush_nothing(self):
         accounts = Accounts(GuardPolicy(max_buckets=200))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acd.guard import Guard, GuardPolicy
+from acd.guard import Guard, GuardPolicy, SipGuard
 from acd.guard import line as lines
 
 OFFICE, STRANGER = "192.0.2.1", "203.0.113.9"
@@ -92,7 +92,7 @@ class TestBans:
         assert any(record.message.startswith("spared source=192.0.2.1") for record in caplog.records)
 
     @pytest.mark.parametrize("spared", ["allow", "serves"])
-    def test_the_allow_list_trunks_and_registered_phones_are_never_banned(self, clock, spared):
+    def test_the_allow_list_and_registered_phones_are_never_banned(self, clock, spared):
         guard = made(clock, allow=("203.0.113.0/24",) if spared == "allow" else ())
         guard.serves = lambda host: spared == "serves" and host == STRANGER
         for number in range(50):
@@ -104,11 +104,14 @@ class TestBans:
             fail(guard, f"user{number}", "")
         assert guard.bans() == []
 
-    def test_a_trunk_that_is_added_at_a_banned_source_is_heard(self, guard, clock):
+    def test_a_trunk_that_is_added_at_a_banned_source_lifts_nothing_and_is_heard_where_no_password_is_asked(self, guard, clock):
         for number in range(10):
             fail(guard, f"user{number}", STRANGER)
-        guard.is_trunk = lambda host: host == STRANGER
-        assert guard.ban_of(STRANGER, clock()) is None
+        door = SipGuard(guard, lambda _user: None, lambda host: host == STRANGER)
+        assert guard.ban_of(STRANGER, clock()) is not None
+        assert door.is_banned(STRANGER, clock(), is_challenged=True)
+        assert not door.is_banned(STRANGER, clock(), is_challenged=False)
+        assert SipGuard(guard, lambda _user: None).is_banned(STRANGER, clock(), is_challenged=False)
 
     def test_without_a_length_there_are_no_bans(self, clock):
         guard = made(clock, ban_s=0.0)

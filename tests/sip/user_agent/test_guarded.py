@@ -7,11 +7,12 @@ import pytest
 from sip.digest import Account, Authenticator, ClientDigest, DigestCredentials, digest_response, ha1
 from sip.events import IncomingInvite, Registered
 from sip.flow import Flow
+from sip.parser import parse_datagram
 from sip.registrar import Registrar
 from sip.uri import Uri
 from sip.user_agent import UserAgent, UserAgentConfig
 
-from .test_uas import answers, request
+from .test_uas import accepted, answers, request
 
 HERE = Flow("udp", ("192.0.2.2", 5060), ("192.0.2.1", 5060))
 NEXT_PORT = Flow("udp", ("192.0.2.2", 5060), ("192.0.2.1", 40000))
@@ -32,10 +33,10 @@ class FakeAttempt:
 
 class FakeGuard:
     def __init__(self):
-        self.told, self.asked, self.banned, self.wait_s = [], [], set(), None
+        self.told, self.asked, self.banned, self.trunks, self.wait_s = [], [], set(), set(), None
 
-    def is_banned(self, host, _now):
-        return host in self.banned
+    def is_banned(self, host, _now, *, is_challenged):
+        return host in self.banned and (is_challenged or host not in self.trunks)
 
     def attempt(self, username, host, _now, *, is_urgent):
         self.asked.append((username, host, is_urgent))
@@ -223,6 +224,38 @@ class TestBanned:
         agent = UserAgent(UserAgentConfig(classify=lambda _r, _f: "trunk", guard=guard), iter(map(str, range(10**6))).__next__)
         agent.receive(request().to_bytes(), HERE, 0.0)
         assert [type(one) for one in agent.events()] == [IncomingInvite]
+
+    @pytest.mark.parametrize("is_trunk", [False, True])
+    def test_a_call_that_is_up_goes_on_in_spite_of_a_later_ban(self, is_trunk):
+        guard = FakeGuard()
+        agent = UserAgent(UserAgentConfig(classify=lambda _r, _f: "trunk", guard=guard), iter(map(str, range(10**6))).__next__)
+        _, to = accepted(agent)
+        guard.banned, guard.trunks = {"192.0.2.1"}, {"192.0.2.1"} if is_trunk else set()
+        told = [answers(agent, request(method, method, cseq=number, to=to)) for number, method in enumerate(("INFO", "OPTIONS", "BYE"), 2)]
+        # An OPTIONS of a source that is banned and no trunk's is not even read.
+        assert [[one.status for one in sent] for sent in told] == [[200], [200] if is_trunk else [], [200]]
+
+    @pytest.mark.parametrize("read_as", ["datagram", "stream"])
+    def test_at_a_banned_trunk_probes_are_answered_and_nothing_that_a_password_proves(self, banned, read_as):
+        banned.guard.trunks = {"192.0.2.1"}
+
+        def told(message):
+            if read_as == "datagram":
+                return [one.status for one in answers(banned.agent, message, HERE)]
+            banned.agent.receive_message(parse_datagram(message.to_bytes()), HERE, 0.0)
+            return [parse_datagram(octets).status for _, octets in banned.agent.datagrams_to_send()]
+
+        assert told(request("OPTIONS", "probe")) == [200]
+        assert told(request("BYE", "late", to="<sip:bob@192.0.2.2>;tag=x")) == [481]
+        assert told(request("REGISTER", "reg", "sip:house", to="<sip:anna@house>", Contact="<sip:anna@192.0.2.1>")) == []
+        assert told(request("INVITE", "call")) == []
+        assert banned.agent.counters["banned"] == 2
+
+    def test_nor_is_a_register_of_a_banned_trunk_that_cannot_be_read(self, banned):
+        banned.guard.trunks = {"192.0.2.1"}
+        broken = request("REGISTER", to="<sip:anna@house>").to_bytes().replace(b"CSeq: 1 REGISTER", b"CSeq: x")
+        banned.agent.receive(broken, HERE, 0.0)
+        assert banned.agent.datagrams_to_send() == []
 
     def test_who_registers_is_not_asked_about_twice(self, door):
         [answer] = door.register(door.challenged())

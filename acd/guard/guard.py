@@ -173,6 +173,8 @@ class Guard:
             self._ban(source, why, now)
 
     def _tell(self, outcome: Outcome, protocol: str, user: str | None, host: str, tenant: str | None, now: float) -> None:
+        if user is not None and tenant is not None:  # a device is counted as `name@tenant`; the tenant stands beside it already
+            user = user.removesuffix(f"@{tenant}")
         self._serial += 1
         seen = Seen(serial=self._serial, at=self.epoch(), outcome=outcome, protocol=protocol, address=host, user=user, tenant=tenant)
         self.recent.append(seen)

@@ -100,7 +100,7 @@ async def test_a_wrong_password_is_an_attempt_at_the_tenants_device_and_the_righ
             with pytest.raises(RegistrationFailed):
                 await phone.register()
         [seen] = guard.recent
-        assert (seen.outcome, seen.protocol, seen.user, seen.tenant, seen.address) == ("failed", "sip", "anna@demo", "demo", "127.0.0.1")
+        assert (seen.outcome, seen.protocol, seen.user, seen.tenant, seen.address) == ("failed", "sip", "anna", "demo", "127.0.0.1")
         await service.phone("anna")
         assert guard.accounts.known.is_known("sip anna@demo", "127.0.0.1", guard.now())
         assert guard.recent[-1].outcome == "succeeded"

@@ -324,15 +324,23 @@ class TestSlowClients:
             assert served.connections.refused["slow_body"] == 2
 
     async def test_whoever_turns_out_to_be_somebody_has_the_rest_of_the_time(self, acme: Service) -> None:
-        async with serving(acme.app, Patience(body_s=1000, stranger_body_s=0.5)) as served:
+        async with serving(acme.app, Patience(body_s=1000, stranger_body_s=500)) as served:
             wire = await served.connect()
+            async with asyncio.timeout(10):
+                while not served.connections.strangers._of:
+                    await asyncio.sleep(0)
+            ((lease, _),) = served.connections.strangers._of.items()
+            protocol: Any = lease.holder
             body = json.dumps({"id": "q", "name": "q" * 20_000}).encode()
             token = f"Authorization: Bearer {acme.tokens['admin']}"
             await wire.request("POST", "/api/v1/queues", JSON, token, f"Content-Length: {len(body)}", body=body[:1])
             async with asyncio.timeout(10):
                 while not served.connections.users:
                     await asyncio.sleep(0)
-            await asyncio.sleep(0.6)  # longer than a stranger has
+            protocol._deadline.cancel()
+            protocol._too_slow_for_a_stranger()  # what the timer does after a stranger's time
+            assert not served.connections.refused["slow_body"]
+            assert protocol._deadline.when() > protocol.loop.time() + 400, "the rest of the time that a body has"
             await wire.send(body[1:])
             assert is_problem(await wire.reply(), 422)
 

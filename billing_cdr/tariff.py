@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from msgspec import Struct
 
+from billing_cdr.bounds import check_document, check_toml
 from billing_cdr.destination import Destination, NumberClass, longest_prefix, regions_of
 from billing_cdr.errors import TariffError
 from billing_cdr.increment import Increment
@@ -153,11 +154,21 @@ def parse_toml(text: str) -> Plan:
 
     Raises: TariffError: names the place and what is expected there.
     """
+    return parse(read_toml(text))
+
+
+def read_toml(text: str) -> dict[str, Any]:
+    """Read a TOML document that may be anybody's: its size is bounded before it is parsed.
+
+    Raises: TariffError: names the place and what is expected there.
+    """
+    check_toml(text)
     try:
         document = tomllib.loads(text, parse_float=Decimal)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a number may have too many digits to be one
         raise TariffError("", f"not a TOML document: {error}") from error
-    return parse(document)
+    check_document(document)
+    return document
 
 
 def parse_json(text: str | bytes) -> Plan:
@@ -167,7 +178,7 @@ def parse_json(text: str | bytes) -> Plan:
     """
     try:
         document = json.loads(text, parse_float=Decimal)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise TariffError("", f"not a JSON document: {error}") from error
     if not isinstance(document, dict):
         raise TariffError("", "expected an object")

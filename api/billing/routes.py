@@ -81,9 +81,10 @@ async def list_tariffs(access: ForBilling, page: Paged) -> Page[TariffTold]:
 )
 async def create_tariff(access: ForBilling, given: TariffGiven) -> TariffTold:
     """Add a plan version; a version never changes. It holds for calls that begin at its `valid_from` or later."""
+    plan, document = await service.read(given)  # before anything is held
     by = Author(access.unit, access.house, access.tenant, access.principal.name, access.now, access.source)
     await hold(by)
-    row = await service.add_tariff(access.session, given, access.principal.name, access.now)
+    row = await service.add_tariff(access.session, plan, document, given.trunk, access.principal.name, access.now)
     await take_effect(by, tariffs=True)
     told = TariffTold.model_validate(row)
     kept = told.model_dump(mode="json", include={"trunk", "plan", "version", "currency", "valid_from", "fingerprint"})

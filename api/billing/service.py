@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import tomllib
 from collections.abc import AsyncIterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -28,11 +27,12 @@ from api.db import UnknownTenant
 from api.house import House
 from api.kit.paging import Cut
 from billing_cdr import export, store
+from billing_cdr.bounds import check_document
 from billing_cdr.cdr import Cdr
 from billing_cdr.charge import explain
 from billing_cdr.errors import BillingError
 from billing_cdr.store import Entry, Filter, Page
-from billing_cdr.tariff import Plan, parse_json
+from billing_cdr.tariff import Plan, parse_json, read_toml
 
 log = logging.getLogger(__name__)
 
@@ -62,17 +62,24 @@ def parsed(given: TariffGiven) -> tuple[Plan, dict[str, Any]]:
     """
     pointer = "#/document" if given.toml is None else "#/toml"
     try:
-        document = given.document if given.toml is None else tomllib.loads(given.toml, parse_float=Decimal)
+        document = given.document if given.toml is None else read_toml(given.toml)
+        check_document(document)
         written = json.dumps(document, default=_plain, ensure_ascii=False, allow_nan=False)
         _refuse_floats(given.document)
         _refuse_unfit(document)
         plan = parse_json(written)
-    except tomllib.TOMLDecodeError as error:
-        raise TariffWrong(f"not a TOML document: {error}", pointer) from error
-    except (BillingError, ValueError, TypeError) as error:
+    except (BillingError, ValueError, TypeError, RecursionError) as error:
         raise TariffWrong(str(error), pointer) from error
     plain: dict[str, Any] = json.loads(written)
     return plan, plain
+
+
+async def read(given: TariffGiven) -> tuple[Plan, dict[str, Any]]:
+    """The same beside the loop: ten thousand rates are a second of work, and calls and other tenants do not wait for them.
+
+    Raises: TariffWrong
+    """
+    return await asyncio.to_thread(parsed, given)
 
 
 def _refuse_floats(value: Any, place: str = "") -> None:
@@ -121,13 +128,14 @@ async def tariff(session: AsyncSession, key: str) -> TariffRow:
     return found
 
 
-async def add_tariff(session: AsyncSession, given: TariffGiven, who: str, now: datetime) -> TariffRow:
+async def add_tariff(session: AsyncSession, plan: Plan, document: dict[str, Any], trunk: str | None, who: str, now: datetime) -> TariffRow:
     """Add a plan version. It holds for calls that begin at its `valid_from` or later.
 
+    Args:
+        trunk: the own carrier it holds for; None: every call.
     Raises: TariffWrong, TariffExists
     """
-    plan, document = parsed(given)
-    key = key_of(plan, given.trunk)
+    key = key_of(plan, trunk)
     too_long = any(len(name) > NAME_LETTERS for name in (plan.id, plan.version))
     if too_long or not all(letter.isprintable() and letter not in "/?#%" for letter in key):
         raise TariffWrong("id and version are printable, without / ? # %, and not longer than 64 letters", "#")
@@ -135,7 +143,7 @@ async def add_tariff(session: AsyncSession, given: TariffGiven, who: str, now: d
         raise TariffExists(key)
     row = TariffRow(
         key=key,
-        trunk=given.trunk,
+        trunk=trunk,
         plan=plan.id,
         version=plan.version,
         currency=plan.currency,

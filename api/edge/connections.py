@@ -18,6 +18,11 @@ STATE = "lease"
 """Where the server's protocols put a connection's lease into the `state` of its requests."""
 
 
+SOURCE_IS_FULL = "Too many connections from this address."
+ALL_ARE_FULL = "Too many connections of clients that are not logged in, and no address has more of them than this one."
+MADE_ROOM = "Too many connections of clients that are not logged in; this one made room for another address."
+
+
 class Held(Protocol):
     """What a lease is for."""
 
@@ -26,7 +31,7 @@ class Held(Protocol):
         """Whether no request is being served."""
 
     def give_way(self) -> None:
-        """Close, for somebody else."""
+        """Close, for somebody else, whatever is going on."""
 
 
 class Connections:
@@ -42,7 +47,8 @@ class Connections:
 
     def figures(self) -> Mapping[str, float]:
         """For /metrics."""
-        refused = {**self.refused, "source_is_full": self.strangers.refused, "made_room": self.strangers.displaced}
+        refused = {**self.refused, "source_is_full": self.strangers.refused, "all_are_full": self.strangers.refused_when_full}
+        refused |= {"made_room": self.strangers.displaced}
         return {
             "fernamt_http_connections": self.open,
             "fernamt_http_strangers": len(self.strangers),
@@ -60,6 +66,8 @@ class Lease:
         """The protocol that speaks on it now."""
         self.user: str | None = None
         """Whose it is; None: a stranger's."""
+        self.refusal = ""
+        """Why there was no room, for whoever was refused."""
 
     def begin(self, holder: Held, host: str) -> bool:
         """A connection is open. Returns: False: there is no room, and it must be closed."""
@@ -71,6 +79,8 @@ class Lease:
         if admitted:
             self._is_open = True
             connections.open += 1
+        else:
+            self.refusal = SOURCE_IS_FULL if connections.strangers.is_full(host) else ALL_ARE_FULL
         return admitted
 
     def pass_on(self, holder: Held) -> None:

@@ -1,7 +1,8 @@
 """uvicorn's protocols with what they leave open: deadlines for those who send or read slowly, a lease for every connection (house).
 
 - A head is whole `head_s` after the connection opened, or after its first octet on a connection that is kept.
-- A body is whole `body_s` after its head; what nobody wants to read any more is thrown away up to a bound.
+- A body is whole `body_s` after its head, of a stranger `stranger_body_s`; what nobody wants to read any more is thrown away up to a bound.
+- A request with two lengths, or with one its version does not know, is refused and the connection ends (RFC 9112 §6.1, §6.3).
 - A body in chunks is no cheaper to send than to read: chunks of an octet each cost h11 a hundred times their weight.
 - A connection between two requests ends after uvicorn's `timeout_keep_alive`.
 - A client that takes nothing of its answer for `stalled_s` is cut off: closing would wait for it.
@@ -27,7 +28,7 @@ from websockets.http11 import Response
 from websockets.server import ServerProtocol
 
 from api.edge.answers import HEADERS, RAW_HEADERS
-from api.edge.connections import STATE, Connections, Lease
+from api.edge.connections import MADE_ROOM, STATE, Connections, Lease
 from api.edge.requests import HEAD_FIELDS, HEAD_OCTETS, LINGER_OCTETS, LINGER_S
 from api.errors import MEDIA_TYPE, RETRY_AFTER_S, TYPES
 
@@ -50,6 +51,9 @@ class Patience:
 
     head_s: float = 10.0
     body_s: float = 60.0
+    stranger_body_s: float = 5.0
+    """Before it is known who sends. Such a body has at most `STRANGER_OCTETS`, 16 KiB, which a modem sends in four seconds; a log-in
+    is a single packet. Who turns out to be somebody while the body comes has the rest of `body_s`."""
     keep_alive_s: int = 5
     stalled_s: float = 60.0
 
@@ -112,10 +116,38 @@ class _Stalled:
         transport.abort()
 
 
+class _Reader(h11.Connection):
+    """h11, which takes `Transfer-Encoding` for the length wherever it stands: a proxy before us that takes the other one sees the end of
+    the request elsewhere, and what is the body of one client becomes the request of another (request smuggling).
+    """
+
+    fault = ""
+    """What was wrong with the length, for the answer."""
+
+    def next_event(self) -> type[h11.NEED_DATA | h11.PAUSED] | h11.Event:
+        """The next event of the peer.
+
+        Raises: h11.RemoteProtocolError: RFC 9112 §6.1 and §6.3 let a server refuse what has both, and tell it to take a request of
+            HTTP/1.0 with `Transfer-Encoding` for faulty.
+        """
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            names = {name for name, _ in event.headers}
+            if b"transfer-encoding" in names:
+                if b"content-length" in names:
+                    self.fault = "The request has both Content-Length and Transfer-Encoding."
+                elif event.http_version < b"1.1":
+                    self.fault = "HTTP/1.0 has no Transfer-Encoding."
+                if self.fault:
+                    raise h11.RemoteProtocolError(self.fault)
+        return event
+
+
 class HttpProtocol(H11Protocol):
     """One connection that speaks HTTP/1.1."""
 
     config: ServerConfig
+    conn: _Reader
 
     def __init__(
         self, config: uvicorn.Config, server_state: ServerState, app_state: dict[str, Any], _loop: asyncio.AbstractEventLoop | None = None
@@ -123,6 +155,7 @@ class HttpProtocol(H11Protocol):
         assert isinstance(config, ServerConfig)
         self.lease = Lease(config.connections)
         super().__init__(config, server_state, {**app_state, STATE: self.lease}, _loop)
+        self.conn = _Reader(h11.SERVER, HEAD_OCTETS)
         self._phase = Phase.NOTHING
         self._served: object = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -140,7 +173,7 @@ class HttpProtocol(H11Protocol):
         transport.set_write_buffer_limits(high=0)  # we want to be told as soon as anything stays unsent
         peer = transport.get_extra_info("peername")
         if not self.lease.begin(self, str(peer[0]) if peer else ""):
-            transport.write(problem(503, "Too many connections from this address.", [("retry-after", str(RETRY_AFTER_S))]))
+            transport.write(problem(503, self.lease.refusal, [("retry-after", str(RETRY_AFTER_S))]))
             transport.close()
             return
         self._wait_for(Phase.HEAD)
@@ -227,7 +260,7 @@ class HttpProtocol(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP gets a problem document like any other."""
         self.config.connections.refused["malformed"] += 1
-        self._answer(431 if self._is_head_too_large() else 400, msg)
+        self._answer(431 if self._is_head_too_large() else 400, self.conn.fault or msg)
 
     # --- lease
 
@@ -237,7 +270,12 @@ class HttpProtocol(H11Protocol):
         return self.cycle is None or self.cycle.response_complete
 
     def give_way(self) -> None:
-        """Close, for somebody else."""
+        """Close, for somebody else, at work or not; at once, so that nobody can hold more connections than he has places."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+            return
+        if not self.is_idle and not self._is_over and self._can_answer:
+            self.transport.write(problem(503, MADE_ROOM, [("retry-after", str(RETRY_AFTER_S))]))
         self.transport.close()
 
     # --- deadlines
@@ -268,7 +306,17 @@ class HttpProtocol(H11Protocol):
             self._deadline = None
         if phase is not Phase.NOTHING:
             patience = self.config.patience
-            self._deadline = self.loop.call_later(patience.head_s if phase is Phase.HEAD else patience.body_s, self._too_slow)
+            if phase is Phase.BODY and self.lease.user is None and patience.stranger_body_s < patience.body_s:
+                self._deadline = self.loop.call_later(patience.stranger_body_s, self._too_slow_for_a_stranger)
+            else:
+                self._deadline = self.loop.call_later(patience.head_s if phase is Phase.HEAD else patience.body_s, self._too_slow)
+
+    def _too_slow_for_a_stranger(self) -> None:
+        if self.lease.user is None:
+            self._too_slow()
+            return
+        patience = self.config.patience
+        self._deadline = self.loop.call_later(patience.body_s - patience.stranger_body_s, self._too_slow)
 
     def _too_slow(self) -> None:
         self.config.connections.refused[self._phase.value] += 1
@@ -280,14 +328,17 @@ class HttpProtocol(H11Protocol):
         waiting, _ = self.conn.trailing_data
         return len(waiting) > HEAD_OCTETS and self.conn.their_state in {h11.IDLE, h11.ERROR}
 
+    @property
+    def _can_answer(self) -> bool:
+        return self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE} and (self.is_idle or not self.cycle.response_started)
+
     def _answer(self, status: int, detail: str) -> None:
         """A problem document, and the end; only the end where an answer has begun already.
 
         What the peer is still sending is thrown away for a while, so that no reset takes the answer away (RFC 9112 §9.6).
         """
         self._wait_for(Phase.NOTHING)
-        can_answer = self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE} and (self.is_idle or not self.cycle.response_started)
-        if not can_answer or self.transport.is_closing():
+        if not self._can_answer or self.transport.is_closing():
             self.transport.close()
             return
         if self.cycle is not None and not self.cycle.response_complete:  # the application hears that its client is gone
@@ -376,5 +427,5 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         return False
 
     def give_way(self) -> None:
-        """Never asked."""
+        """Asked of one that has not logged in yet, where all places are taken."""
         self.transport.close()

@@ -22,8 +22,8 @@ class Served:
     wires: list[Wire] = field(default_factory=list)
     """All that were opened: closed with the server, so that no test has to."""
 
-    async def connect(self) -> Wire:
-        self.wires.append(Wire(*await asyncio.open_connection("127.0.0.1", self.port)))
+    async def connect(self, source: str = "127.0.0.1") -> Wire:
+        self.wires.append(Wire(*await asyncio.open_connection("127.0.0.1", self.port, local_addr=(source, 0))))
         return self.wires[-1]
 
 

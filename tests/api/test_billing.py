@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 import pytest
 
-from api.billing.service import month_bounds
+from api.billing import service
+from api.billing.schemas import TariffGiven
+from api.billing.service import month_bounds, parsed
 from billing_cdr import store
 from billing_cdr.cdr import Recording
 from billing_cdr.export import CDR_COLUMNS
@@ -91,6 +95,45 @@ class TestTariffs:
 
     async def test_toml_that_is_none_is_422(self, staffed: Service) -> None:
         assert (await staffed.call("POST", "tariffs", "billing", json={"toml": "["})).status_code == 422
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            {"toml": "a." * 450_000 + "a=1"},
+            {"toml": ".".join(["a"] * 4000) + "=1"},
+            {"toml": "a=" + "[" * 2000},
+            {"toml": "a=" + "{a=" * 1000},
+            {"toml": "a=" + "9" * 5000},
+            {"document": {str(number): "" for number in range(100_001)}},
+            {"document": {"rate": [{}] * 100_001}},
+            {"document": {"a": json.loads("[" * 200 + "]" * 200)}},
+        ],
+        ids=["dots", "deep_key", "deep_array", "deep_table", "digits", "keys", "rates", "deep_document"],
+    )
+    async def test_document_that_costs_more_than_a_plan_is_422_and_names_the_place(self, staffed: Service, given: dict[str, Any]) -> None:
+        answer = await staffed.call("POST", "tariffs", "billing", json=given)
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["pointer"] in {"#/toml", "#/document"}
+        assert len(answer.content) < 2000
+
+    @pytest.mark.parametrize("depth", [300, 900, 100_000])
+    async def test_body_that_is_too_deep_is_no_fault_of_ours(self, staffed: Service, depth: int) -> None:
+        for field in ("document", "toml", "trunk"):
+            body = f'{{"{field}": {"[" * depth}{"]" * depth}}}'
+            answer = await staffed.call("POST", "tariffs", "billing", content=body, headers={"Content-Type": "application/json"})
+            assert answer.status_code in {400, 422}
+
+    async def test_plan_is_read_beside_the_loop(self, staffed: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whoever reads it waits for the loop here: on the loop itself, neither would ever go on."""
+        loop, passed = asyncio.get_running_loop(), threading.Event()
+
+        def waits(given: TariffGiven) -> Any:
+            loop.call_soon_threadsafe(passed.set)
+            assert passed.wait(10), "the loop stood still"
+            return parsed(given)
+
+        monkeypatch.setattr(service, "parsed", waits)
+        await staffed.made("tariffs", {"document": PLAN}, "billing")
 
     async def test_either_toml_or_document(self, staffed: Service) -> None:
         for body in ({}, {"toml": "", "document": PLAN}):

@@ -235,6 +235,45 @@ class TestHeads:
         assert is_problem(await wire.reply(), 431)
 
 
+class TestTwoLengths:
+    """RFC 9112 §6.3: where a proxy and we see different ends, one client's body is another one's request."""
+
+    SMUGGLED: ClassVar[bytes] = b"0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: test\r\n\r\n"
+
+    @pytest.mark.parametrize("target", ["/healthz", "/api/v1/login", "/nowhere"])
+    async def test_request_with_both_is_refused_and_the_connection_ends(self, served: Served, target: str) -> None:
+        for fields in (("Content-Length: 6", "Transfer-Encoding: chunked"), ("transfer-encoding: chunked", "content-length: 50")):
+            wire = await served.connect()
+            await wire.request("POST", target, JSON, *fields, body=self.SMUGGLED)
+            reply = await wire.reply()
+            assert is_problem(reply, 400)
+            assert reply.headers["connection"] == "close"
+            assert b"both Content-Length and Transfer-Encoding" in reply.body
+            assert await wire.ended() == b""
+        assert served.connections.refused["malformed"] == 2
+
+    async def test_second_request_of_a_connection_is_refused_too(self, served: Served) -> None:
+        wire = await served.connect()
+        await wire.request("GET", "/healthz")
+        assert (await wire.reply()).status == 200
+        await wire.request("POST", "/healthz", "Content-Length: 6", "Transfer-Encoding: chunked", body=self.SMUGGLED)
+        assert is_problem(await wire.reply(), 400)
+        assert await wire.ended() == b""
+
+    async def test_handshake_with_both_is_refused(self, served: Served) -> None:
+        wire = await served.connect()
+        upgrade = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
+        await wire.request("GET", "/api/v1/events", *upgrade, "Content-Length: 6", "Transfer-Encoding: chunked", body=self.SMUGGLED)
+        assert is_problem(await wire.reply(), 400)
+        assert await wire.ended() == b""
+
+    async def test_http_1_0_knows_no_chunks(self, served: Served) -> None:
+        wire = await served.connect()
+        await wire.send(b"POST /healthz HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n" + self.SMUGGLED)
+        assert is_problem(await wire.reply(), 400)
+        assert await wire.ended() == b""
+
+
 class TestSlowClients:
     async def test_head_that_does_not_come_in_time_is_answered_408(self, service: Service) -> None:
         async with serving(service.app, Patience(head_s=0.05)) as served:
@@ -274,6 +313,36 @@ class TestSlowClients:
             assert is_problem(await wire.reply(), 408)
             assert await wire.ended() == b""
             assert served.connections.refused["slow_body"] == 1
+
+    async def test_strangers_body_has_less_time(self, service: Service) -> None:
+        async with serving(service.app, Patience(body_s=1000, stranger_body_s=0.05)) as served:
+            for length in ("Content-Length: 16000", "Transfer-Encoding: chunked"):
+                wire = await served.connect()
+                await wire.request("POST", "/api/v1/login", JSON, length, body=b"1")
+                assert is_problem(await wire.reply(), 408)
+                assert await wire.ended() == b""
+            assert served.connections.refused["slow_body"] == 2
+
+    async def test_whoever_turns_out_to_be_somebody_has_the_rest_of_the_time(self, acme: Service) -> None:
+        async with serving(acme.app, Patience(body_s=1000, stranger_body_s=500)) as served:
+            wire = await served.connect()
+            async with asyncio.timeout(10):
+                while not served.connections.strangers._of:
+                    await asyncio.sleep(0)
+            ((lease, _),) = served.connections.strangers._of.items()
+            protocol: Any = lease.holder
+            body = json.dumps({"id": "q", "name": "q" * 20_000}).encode()
+            token = f"Authorization: Bearer {acme.tokens['admin']}"
+            await wire.request("POST", "/api/v1/queues", JSON, token, f"Content-Length: {len(body)}", body=body[:1])
+            async with asyncio.timeout(10):
+                while not served.connections.users:
+                    await asyncio.sleep(0)
+            protocol._deadline.cancel()
+            protocol._too_slow_for_a_stranger()  # what the timer does after a stranger's time
+            assert not served.connections.refused["slow_body"]
+            assert protocol._deadline.when() > protocol.loop.time() + 400, "the rest of the time that a body has"
+            await wire.send(body[1:])
+            assert is_problem(await wire.reply(), 422)
 
     async def test_body_nobody_waits_for_must_come_in_time_too(self, service: Service) -> None:
         async with serving(service.app, Patience(body_s=0.05)) as served:
@@ -372,10 +441,37 @@ class TestConnections:
             await first.request("GET", "/")
             await slow.asked.wait()
             second = await served.connect()
-            assert is_problem(await second.reply(), 503)
+            reply = await second.reply()
+            assert is_problem(reply, 503)
+            assert b"from this address" in reply.body
             slow.answer_now.set()
             assert (await first.reply()).status == 200
             assert 'reason="source_is_full"} 1' in " ".join(f"{name} {value:g}" for name, value in served.connections.figures().items())
+
+    async def test_full_house_makes_room_for_an_address_that_has_fewer(self, service: Service) -> None:
+        """An octet of a body makes a connection busy for as long as a body may take, and costs nothing."""
+        held = Connections(per_source=100, strangers=3, per_user=100)
+        async with serving(service.app, Patience(stranger_body_s=1000, body_s=1000), held) as served:
+            crowd = []
+            for source in ("127.0.0.2", "127.0.0.2", "127.0.0.3"):
+                crowd.append(await served.connect(source))
+                await crowd[-1].request("POST", "/api/v1/login", JSON, "Content-Length: 16000", body=b"1")
+            async with asyncio.timeout(10):
+                while sum(not one.holder.is_idle for one in held.strangers._of if one.holder is not None) < 3:
+                    await asyncio.sleep(0)
+            newcomer = await served.connect()
+            await newcomer.request("GET", "/healthz")
+            assert (await newcomer.reply()).status == 200
+            displaced = await crowd[0].reply()
+            assert is_problem(displaced, 503)
+            assert b"made room for another address" in displaced.body
+            assert await crowd[0].ended() == b""
+            assert held.strangers.displaced == 1
+            refused = await served.connect("127.0.0.3")
+            reply = await refused.reply()
+            assert is_problem(reply, 503)
+            assert b"no address has more" in reply.body
+            assert held.figures()['fernamt_http_connections_refused_total{reason="all_are_full"}'] == 1
 
     async def test_two_hundred_desks_behind_one_address_are_counted_by_user(self, staffed: Service) -> None:
         """Whoever is logged in holds no place of a stranger; a user's places are counted over all addresses."""

@@ -1,8 +1,11 @@
 """Who counts as one source, and who makes room for whom."""
 
 import ipaddress
+from collections import Counter
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sip.source import is_within, source_of
 from sip.strangers import Strangers
@@ -79,3 +82,68 @@ def test_proxies_are_not_counted():
     for number in range(3):
         assert strangers.enter(number, "10.0.0.9", lambda _: False) == (True, None)
     assert len(strangers) == 0
+
+
+def test_where_all_places_are_taken_the_largest_source_gives_one_up_at_work_or_not():
+    strangers = Strangers(5, 6)
+    for number in range(6):
+        strangers.enter(number, f"192.0.2.{number % 2}", lambda _: False)
+    assert strangers.enter("new", "192.0.2.9", lambda _: False) == (True, 0)
+    assert strangers.enter("more", "192.0.2.9", lambda _: False) == (True, 1)
+    assert (len(strangers), strangers.displaced) == (6, 2)
+
+
+def test_of_the_largest_source_the_oldest_idle_one_goes_first():
+    strangers = Strangers(5, 3)
+    for name in ("busy", "idle", "late"):
+        strangers.enter(name, "192.0.2.1", lambda _: True)
+    assert strangers.enter("new", "192.0.2.2", lambda one: one != "busy") == (True, "idle")
+
+
+def test_source_that_is_as_large_as_any_takes_only_from_itself():
+    strangers = Strangers(5, 4)
+    for number in range(4):
+        strangers.enter(number, f"192.0.2.{number % 2}", lambda _: False)
+    assert strangers.enter("x", "192.0.2.1", lambda _: False) == (False, None)
+    assert not strangers.is_full("192.0.2.1")
+    assert strangers.enter("x", "192.0.2.1", lambda one: one == 3) == (True, 3)
+    assert (strangers.refused, strangers.refused_when_full) == (0, 1)
+
+
+STEPS = st.lists(st.tuples(st.integers(0, 5), st.booleans(), st.booleans()), max_size=80)
+"""The source, whether something is going on, and whether the newest of that source leaves instead of another one coming."""
+
+
+@given(STEPS, st.integers(1, 5), st.integers(1, 8))
+def test_no_number_of_sources_keeps_another_one_out(steps, per_source, total):
+    """Whoever has fewer than the largest gets in, always; who makes room has most; and the bounds hold."""
+    strangers, held, idle = Strangers(per_source, total), {}, set()
+    for number, (source, is_idle, leaves) in enumerate(steps):
+        counts = Counter(held.values())
+        if leaves:
+            gone = next((one for one in reversed(held) if held[one] == source), None)
+            if gone is not None:
+                strangers.leave(gone)
+                del held[gone]
+            continue
+        admitted, goes = strangers.enter(number, f"192.0.2.{source}", idle.__contains__)
+        if len(held) < total and counts[source] < per_source:
+            assert (admitted, goes) == (True, None)
+        elif counts[source] < max(counts.values()):
+            assert admitted
+            assert counts[held[goes]] == max(counts.values())
+        elif goes is not None:
+            assert held[goes] == source
+            assert goes in idle
+        assert admitted == (number in strangers)
+        if goes is not None:
+            assert goes not in strangers
+            del held[goes]
+        if admitted:
+            held[number] = source
+        if is_idle:
+            idle.add(number)
+        assert len(strangers) == len(held) <= total
+        assert max(Counter(held.values()).values(), default=0) <= per_source
+    if max(Counter(held.values()).values(), default=0):
+        assert strangers.enter("newcomer", "198.51.100.1", lambda _: False)[0]

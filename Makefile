@@ -57,8 +57,9 @@ load: install ## 300 concurrent calls with RTP against a private instance; repor
 check-service: install ## One real call through a private instance, everything verified
 	$(BIN)/fernamt check
 
-storm: install-dev ## Random event orders against the core (INPUTS=1000000), then every boundary of the API by every role
+storm: install-dev packages ## What does not fit into `test`: random event orders (INPUTS=1000000), every boundary of the API by every role, long journeys
 	$(BIN)/python -m tests.acd.core.storm --inputs $(INPUTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m storm
 	FERNAMT_TEST_CONTRACT=all $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup tests/api/test_contract.py
 
 diagrams: install-dev ## Draw the state machines again

@@ -262,12 +262,12 @@ async def _take_source(session: AsyncSession, house: House, tenant: TenantId, so
     others |= house.voice.registered_in(source) - {tenant}
     if not granted and is_wide(network):
         raise _Refused(TooWide(source), "source", source, None)
+    if not granted and others:
+        raise _Refused(SourceNotFree(source), "source", source, min(others))
     if not granted and not house.voice.may_reach(str(network.network_address), tenant):
         raise _Refused(SourceNotFree(source), "source", source, None)
     if not granted and sum(one.tenant == tenant for one in claims) >= MOST_SOURCES:
         raise _Refused(TooManyClaims("sources", MOST_SOURCES), "source", source, None)
-    if not granted and others:
-        raise _Refused(SourceNotFree(source), "source", source, min(others))
     session.add(SourceClaim(id=drawn_id(), tenant=tenant, network=source, how="claimed", at=now))
     return others
 

@@ -129,6 +129,7 @@ async def test_a_flood_to_nowhere_leaves_a_record_of_its_beginning_and_not_of_ev
         assert len(await service.cdrs(int(40 - unrecorded))) == 40 - unrecorded
 
 
+@pytest.mark.storm
 async def test_who_is_let_in_to_wait_is_connected_and_who_is_not_rings_nobody_and_is_in_the_records(tmp_path):
     first, _ = rtp_range()
     tenant, worker = TenantId("aaa"), AgentId("aaa-agent")

@@ -16,6 +16,7 @@ SILENCE_S = 1.0
 HEARD_S = 3
 
 
+@pytest.mark.storm
 async def test_visitor_who_dials_600_and_presses_1_hears_an_agent_for_longer_than_silence_is_borne(tmp_path):
     async with service(tmp_path, "--demo", FERNAMT_MEDIA__SILENCE_S=str(SILENCE_S), FERNAMT_LOG_LEVEL="info") as house:
         async with SyntheticPhone(house.sip, user="+4989555501") as visitor:

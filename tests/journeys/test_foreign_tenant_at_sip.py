@@ -176,8 +176,8 @@ async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
         "FERNAMT_FAIRNESS__EMERGENCY_PAIRS": "0",
         "FERNAMT_OVERLOAD__CALLS_PER_SECOND": str(CALLS_PER_SECOND),
         "FERNAMT_OVERLOAD__BURST": str(CALLS_PER_SECOND),
-        # Carriers are on this machine, in one network that the operator allows.
-        "FERNAMT_REACH__ALLOW": "0.0.0.0/0,::/0,127.50.0.0/16",
+        # Carriers and callers are on this machine, in networks that the operator allows.
+        "FERNAMT_REACH__ALLOW": "0.0.0.0/0,::/0,127.50.0.0/16,127.10.0.0/16,127.20.0.0/16,127.30.0.0/16",
         "FERNAMT_MONITORING__SOURCES": "192.0.2.1/32",
     }
     folder = tmp_path_factory.mktemp("at-sip")

@@ -63,6 +63,7 @@ def registration(port: int) -> dict[str, object]:
     return {"registrar": f"{HOST}:{port}", "username": ACCOUNT, "password": LINE}
 
 
+@pytest.mark.storm
 async def test_no_file_of_a_session_tells_a_secret_or_is_open_to_others_whatever_the_umask(tmp_path: Path) -> None:
     """A carrier we register at, phones, a recorded call, a change, a crash, the wrong key, the right one: every octet is looked at."""
     secrets = {LINE, OPERATOR, ADMIN}

@@ -37,6 +37,7 @@ async def test_the_allowance_holds_at_every_door_and_the_owner_notices_nothing(t
     assert set(addresses) == {f"127.0.1.{number}" for number in range(1, 5)}
 
 
+@pytest.mark.storm
 @pytest.mark.journey
 @pytest.mark.xdist_group("guessing")
 async def test_who_goes_on_is_banned_at_all_doors_and_the_owner_is_not(tmp_path):

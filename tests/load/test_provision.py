@@ -92,6 +92,7 @@ async def test_a_run_has_an_address_and_a_number_of_its_own_and_nothing_of_it_is
     assert f"tenant {given.tenant} closed" in capsys.readouterr().out
 
 
+@pytest.mark.storm
 async def test_a_run_that_is_ended_by_sigterm_takes_its_tenant_away(service):
     run = await started_run(service)
     assert len(tenants(service)) == 1
@@ -102,6 +103,7 @@ async def test_a_run_that_is_ended_by_sigterm_takes_its_tenant_away(service):
     assert tenants(service) == {}
 
 
+@pytest.mark.storm
 async def test_ctrl_c_ends_a_run_with_its_report_and_once_more_without_and_its_tenant_is_gone_either_way(service):
     run = await started_run(service)
     run.send_signal(signal.SIGINT)
@@ -113,6 +115,7 @@ async def test_ctrl_c_ends_a_run_with_its_report_and_once_more_without_and_its_t
     assert tenants(service) == {}
 
 
+@pytest.mark.storm
 async def test_a_run_beside_one_that_goes_on_is_refused_and_when_that_was_killed_closes_what_it_left(service, capsys):
     async with somebodys(service, "foreign", "+493023125600", "127.0.0.99"):
         run = await started_run(service)
@@ -132,6 +135,7 @@ async def test_a_run_beside_one_that_goes_on_is_refused_and_when_that_was_killed
         assert tenants(service).keys() == {"foreign"}
 
 
+@pytest.mark.storm
 async def test_a_number_that_somebody_has_is_not_taken(service):
     async with somebodys(service, "foreign2", "601", "127.0.0.1"):
         given = arguments(service, "--provision", "--dial", "601", "--local-address", "127.0.0.1", *QUICK)
@@ -150,6 +154,7 @@ async def test_a_tenant_that_is_there_is_not_this_runs_and_stays(service):
         assert tenants(service).keys() == {"foreign3"}
 
 
+@pytest.mark.storm
 async def test_a_tenant_that_is_to_be_kept_serves_the_next_run(service):
     kept = ("--provision", "--keep", "--tenant", "mine", "--admin-password", ADMIN, *QUICK)
     try:

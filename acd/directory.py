@@ -134,9 +134,6 @@ class Directory:
             self._lines[tenant] = tuple(_Line(tenant, line, tuple(map(network_of, line.sources))) for line in after.trunks)
             self._lines_of.clear()
 
-    def device(self, tenant: TenantId, username: str) -> Device | None:
-        return self._devices.get((tenant, username))
-
     def device_at(self, aor: str) -> tuple[TenantId, Device] | None:
         """The device behind an address of record that `device_aor` made."""
         username, _, tenant = aor.rpartition("@")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import delete, func, select, union
+from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.assignments.models import CallerIdGrant, NumberOwner, Rights, SourceClaim, SourceGrant
@@ -74,7 +74,3 @@ async def forget(session: AsyncSession, tenant: str) -> None:
     """A tenant did not come about."""
     await free_all(session, tenant)
     await session.execute(delete(Rights).where(Rights.tenant == tenant))
-
-
-async def tenants_with_sources(session: AsyncSession) -> set[str]:
-    return set((await session.scalars(union(select(SourceClaim.tenant), select(SourceGrant.tenant)))).all())

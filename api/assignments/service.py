@@ -187,7 +187,7 @@ async def claim(unit: Unit, house: House, tenant: TenantId, by: By, before: Want
         await _take(unit, house, tenant, by, numbers, sources, now)
     gone = Wanted(before.numbers - after.numbers, before.sources - after.sources)
     if gone.numbers or gone.sources:
-        await release(unit, house, tenant, gone)
+        await _release(unit, house, tenant, gone)
 
 
 def has(house: House, tenant: TenantId, needs: Wanted) -> bool:
@@ -272,7 +272,7 @@ async def _take_source(session: AsyncSession, house: House, tenant: TenantId, so
     return others
 
 
-async def release(unit: Unit, house: House, tenant: TenantId, gone: Wanted) -> None:
+async def _release(unit: Unit, house: House, tenant: TenantId, gone: Wanted) -> None:
     """Give back what a document that is gone needed, once the tenant's transaction is done."""
     before = house.assigned[tenant]
     async with house.databases.unit(None) as control:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import URL, event
-from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.engine import Dialect, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from acd.errors import VoiceServiceError
@@ -58,6 +58,35 @@ def sentence(error: BaseException, where: str | None = None) -> str | None:
     if outage is None:
         return None
     return f"{where}: {outage.reason}" if where is not None and not isinstance(error, OSError) else outage.reason
+
+
+def say(log: logging.Logger, error: BaseException, text: str, *args: object) -> None:
+    """An error line: with the reason where it was foreseen (`sentence`), else with the traceback. For `except` blocks."""
+    if (told := sentence(error)) is not None:
+        log.error("%s: %s", text % args, told)
+    else:
+        log.error(text, *args, exc_info=error)
+
+
+class _ToldAlready(logging.Filter):
+    """Keeps the library's pool from writing a traceback for each connection that a server took with it when it went."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        super().__init__()
+        self.dialect = dialect
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, Exception):
+            return True
+        return outage_of(error) is None and not self.dialect.is_disconnect(error, None, None)  # type: ignore[arg-type]
+
+
+def _keep_quiet(engine: AsyncEngine) -> None:
+    """One filter a dialect: engines of one kind share their pools' logger."""
+    log, dialect = logging.getLogger(f"{type(engine.pool).__module__}.{type(engine.pool).__name__}"), engine.dialect
+    if not any(isinstance(one, _ToldAlready) and type(one.dialect) is type(dialect) for one in log.filters):
+        log.addFilter(_ToldAlready(dialect))
 
 
 def _server(where: str) -> str:
@@ -110,6 +139,7 @@ class Outages:
             if self._open:
                 self.worked(where)
 
+        _keep_quiet(engine)
         event.listen(engine.sync_engine, "do_connect", connect)
         event.listen(engine.sync_engine, "handle_error", failed)
         event.listen(engine.sync_engine, "after_cursor_execute", worked)

@@ -13,6 +13,7 @@ from api.audit.rules import ACCESS, oldest_id
 from api.config import Audit
 from api.db import Databases, UnknownTenant
 from api.kit.clock import Clock
+from api.outages import say
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +33,8 @@ async def forget_old(databases: Databases, settings: Audit, now: datetime) -> in
             gone += await _forget_in(databases, tenant, settings, now)
         except UnknownTenant:  # closed meanwhile
             continue
-        except Exception:
-            log.exception("! the audit of %s could not be shortened", tenant or "the platform")
+        except Exception as error:
+            say(log, error, "! the audit of %s could not be shortened", tenant or "the platform")
     return gone
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from acd.core.events import recording_name
 from acd.core.ids import TenantId
+from acd.outage import Unreachable
 from acd.wire_text import fit
 from api.audit import By, record
 from api.billing import repository
@@ -26,6 +27,7 @@ from api.billing.schemas import CdrTold, Explained, Month, Sum, TariffGiven
 from api.db import UnknownTenant
 from api.house import House
 from api.kit.paging import Cut
+from api.outages import say
 from billing_cdr import export, store
 from billing_cdr.bounds import check_document
 from billing_cdr.cdr import Cdr
@@ -253,8 +255,8 @@ class Sent:
             async with self._house.databases.unit(self._tenant) as unit:
                 details = {"rows": self._rows, "whole": whole}
                 record(unit.session, self._house.clock(), self._by, "sent", self._kind, "", details=details)
-        except (SQLAlchemyError, UnknownTenant):
-            log.exception("! %s was sent %d records, and the audit could not be written", self._by.name, self._rows)
+        except (SQLAlchemyError, UnknownTenant, Unreachable) as error:
+            say(log, error, "! %s was sent %d records, and the audit could not be written", self._by.name, self._rows)
 
 
 async def export_cdrs_csv(sent: Sent) -> AsyncIterator[bytes]:

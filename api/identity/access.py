@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import HTTPConnection, Request
 
 from acd.core.ids import TenantId
+from acd.outage import Unreachable
 from api.audit import PERSONAL, By, filter_of, record_read, source_of
 from api.db import Unit, UnknownTenant
 from api.edge.connections import counts_for
@@ -27,6 +28,7 @@ from api.identity import service
 from api.identity.errors import NotServed, TokenUnknown
 from api.identity.rules import EVERYBODY, Principal, Role, tenant_of, token_hash
 from api.kit.client import client_address
+from api.outages import say
 
 log = logging.getLogger(__name__)
 
@@ -160,10 +162,10 @@ async def _record_read(request: Request, access: Access) -> None:
     try:
         await record_read(access.session, access.now, access.by, kind, subject, details)
         await access.session.commit()
-    except SQLAlchemyError:
+    except (SQLAlchemyError, Unreachable) as error:
         await access.session.rollback()
         request.app.state.metrics.audit_failures.inc()
-        log.exception("! %s read %s %s, and the audit could not be written", access.principal.name, kind, subject)
+        say(log, error, "! %s read %s %s, and the audit could not be written", access.principal.name, kind, subject)
 
 
 _PARAMETERS: dict[str, frozenset[str]] = {}

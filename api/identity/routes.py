@@ -36,6 +36,7 @@ from api.identity.schemas import (
 from api.identity.strength import WeakPassword
 from api.kit.client import client_address
 from api.kit.paging import Page, Paged, paged
+from api.outages import say
 from api.telephony_setup import Author, has_agent, hold
 
 log = logging.getLogger(__name__)
@@ -105,9 +106,9 @@ async def _record_failure(request: Request, tenant: TenantId | None, username: s
     this = house(request)
     try:
         await record_failed_log_in(this.databases, request.app.state.failed_log_ins, tenant, username, source, this.clock())
-    except SQLAlchemyError:
+    except SQLAlchemyError as error:
         request.app.state.metrics.audit_failures.inc()
-        log.exception("! a failed log-in could not be audited")
+        say(log, error, "! a failed log-in could not be audited")
 
 
 async def _log_in(request: Request, this: House, tenant: TenantId | None, given: LoginGiven) -> tuple[str, Principal]:

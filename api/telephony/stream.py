@@ -27,6 +27,7 @@ from api.db import UnknownTenant
 from api.errors import TooMany, Unauthenticated, Unavailable, unavailable
 from api.house import house
 from api.identity import Principal, Role, principal_of
+from api.outages import say
 from api.telephony.boards import Boards
 from api.telephony.rules import AgentView, encoded, for_everybody, live_for
 
@@ -81,9 +82,9 @@ async def _record_opened(socket: WebSocket, principal: Principal) -> None:
     try:
         async with this.databases.unit(principal.tenant) as unit:
             await record_read(unit.session, this.clock(), by, SOCKETS[path], path, {})
-    except (SQLAlchemyError, UnknownTenant, Unreachable):
+    except (SQLAlchemyError, UnknownTenant, Unreachable) as error:
         socket.app.state.metrics.audit_failures.inc()
-        log.exception("! %s opened %s, and the audit could not be written", principal.name, path)
+        say(log, error, "! %s opened %s, and the audit could not be written", principal.name, path)
 
 
 Outgoing = AsyncGenerator[str | None]

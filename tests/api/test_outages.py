@@ -8,7 +8,7 @@ import logging
 import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from sqlalchemy import URL, event, make_url, text
 from sqlalchemy import exc as sa
 from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.util import greenlet_spawn
 
 from acd.outage import Outage, Unreachable, outage_of
 from acd.service import ScreenContext
@@ -132,7 +133,10 @@ async def test_every_answer_is_503_while_the_database_is_away_and_as_before_when
     caplog.set_level(logging.INFO)
     assert service.voice.lookup is not None
     monkeypatch.setattr(stream, "HEARTBEAT_S", 0.01)
-    async with Socket(service.app, "/api/v1/board", service.tokens["supervisor"]) as board, installation.away():
+    async with AsyncExitStack() as stack:
+        board = await stack.enter_async_context(Socket(service.app, "/api/v1/board", service.tokens["supervisor"]))
+        await board.receive()  # it stands in the audit by now
+        await stack.enter_async_context(installation.away())
         for method, path in operations:
             who = "operator" if path.startswith("/api/v1/tenants") else "admin"
             answer = await service.call(method, path, who, **({} if method in {"GET", "DELETE"} else BODY))
@@ -168,6 +172,52 @@ async def test_every_answer_is_503_while_the_database_is_away_and_as_before_when
     assert said.count("! away") == said.count("= back") == outages, _lines(caplog)
     assert set(said) <= {"! away", "= back", "= held again"}
     assert not [record for record in caplog.records if record.exc_info]
+
+
+@pytest.mark.slow
+async def test_a_database_that_goes_under_a_transaction_leaves_no_traceback(
+    installation: Installation, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The library's pool writes one where it cannot give a connection back: that is told already (`api.outages`)."""
+    databases = installation.service.databases
+    engine = databases.tenant(ACME)
+    caplog.clear()
+    async with engine.connect() as asked:
+        await asked.execute(text("SELECT 1"))
+        idle = await engine.raw_connection()
+        await greenlet_spawn(lambda: idle.cursor().execute("SELECT 1"))
+        async with installation.away():
+            with pytest.raises((sa.DBAPIError, Unreachable)):
+                await asked.execute(text("SELECT 2"))
+            await greenlet_spawn(idle.close)
+    assert [line for line in _lines(caplog) if " is away: " in line]
+    assert not [record for record in caplog.records if record.exc_info], caplog.text
+    async with asyncio.timeout(20), databases.unit(ACME) as unit:
+        assert await unit.session.scalar(text("SELECT 3")) == 3
+
+
+async def test_a_socket_that_opens_while_the_database_goes_is_served_and_told_in_one_line(
+    acme: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was let in while the database still answered; that it stands in no audit is said and counted."""
+    await staff(acme)
+    engine = acme.databases.tenant(ACME).sync_engine
+    caplog.clear()
+
+    def fails(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("INSERT INTO audit"):
+            _fail_as_sqlite()
+
+    event.listen(engine, "before_cursor_execute", fails)
+    try:
+        async with Socket(acme.app, "/api/v1/board", acme.tokens["supervisor"]) as board:
+            await board.receive()
+    finally:
+        event.remove(engine, "before_cursor_execute", fails)
+    lines = [line for line in _lines(caplog) if not line.startswith(("! database", "= database"))]
+    assert lines == ["! supervisor opened /api/v1/board, and the audit could not be written: disk I/O error"]
+    assert not [record for record in caplog.records if record.exc_info]
+    assert "fernamt_audit_failures_total 1.0" in (await acme.call("GET", "/metrics", None)).text
 
 
 async def until(true: Callable[[], object]) -> None:

@@ -343,6 +343,9 @@ class Tenants(_Group):
 
     claim_numbers: bool = False
     """Whether administrators of new tenants may take numbers that are free; else numbers are assigned by the operator."""
+    internal_trunks: bool = False
+    """Whether administrators of new tenants may call a trunk their own PBX (`internal`): calls over it have no price, show any number, and
+    those to 110 and 112 from it pass every limit; else the operator allows it, a tenant at a time."""
 
 
 class Audit(_Group):

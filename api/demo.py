@@ -122,7 +122,7 @@ async def _make(house: House, passwords: Passwords) -> Demo:
     given = TenantGiven(id=TENANT, name="Demo", language="de", admin=AdminGiven(password=users["admin"]))
     async with house.databases.unit(None) as control:
         await create_tenant(control, house, passwords, given, By("demo", of_platform=True), now)
-    await assignments.let_claim(house, TENANT, allowed=True)  # the numbers it shows
+    await assignments.allow(house, TENANT, claim_numbers=True)  # the numbers it shows
     async with house.databases.unit(TENANT) as unit:
         author = Author(unit, house, TENANT, "demo", now)
         for kind, key, document in _documents():

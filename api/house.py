@@ -41,6 +41,8 @@ class Assigned:
     """Granted, beside the numbers."""
     granted: tuple[str, ...] = ()
     """Networks, in order."""
+    may_have_internal_trunks: bool = False
+    """Without it a trunk that says it is the tenant's own PBX is a trunk like others."""
 
 
 @dataclass(frozen=True, slots=True)

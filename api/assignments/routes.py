@@ -46,6 +46,7 @@ async def _told(session: AsyncSession, tenant: TenantId) -> AssignmentsOfTenantT
         tenant=tenant,
         domain=rights.domain,
         may_claim_numbers=rights.may_claim_numbers,
+        may_have_internal_trunks=rights.may_have_internal_trunks,
         numbers=await service.count_of_numbers(session, tenant),
         grants=[GrantTold.model_validate(one) for one in grants],
         sources=[
@@ -67,9 +68,12 @@ async def get_assignments_of(access: ForOperators, tenant: Tenant) -> Assignment
 
 @router.put("/tenants/{tenant}/assignments", operation_id="setRightsOfTenant", responses=responses(NotFound))
 async def set_rights(access: ForOperators, tenant: Tenant, given: RightsGiven) -> AssignmentsOfTenantTold:
-    """Whether the tenant's administrators may take numbers that are free."""
-    await service.let_claim(access.house, TenantId(tenant), allowed=given.may_claim_numbers)
-    record(access.session, access.now, access.by, "changed", "tenant", tenant, details={"may_claim_numbers": given.may_claim_numbers})
+    """What the tenant's administrators may do by themselves."""
+    await service.allow(
+        access.house, TenantId(tenant), claim_numbers=given.may_claim_numbers, internal_trunks=given.may_have_internal_trunks
+    )
+    await _take_effect(access, tenant)
+    record(access.session, access.now, access.by, "changed", "tenant", tenant, details=given.model_dump(exclude_none=True))
     return await _told(access.session, TenantId(tenant))
 
 

@@ -12,9 +12,14 @@ from api.kit.schema import Given, Network, Short, Told
 
 
 class RightsGiven(Given):
-    """What the tenant may do by itself."""
+    """What the tenant may do by itself; what is left out stays as it is."""
 
-    may_claim_numbers: bool
+    model_config = ConfigDict(json_schema_extra={"examples": [{"may_claim_numbers": True, "may_have_internal_trunks": False}]})
+
+    may_claim_numbers: bool | None = None
+    may_have_internal_trunks: bool | None = Field(
+        default=None, description="Trunks that are the tenant's own PBX: calls over them have no price and show any number."
+    )
 
 
 class NumbersGiven(Given):
@@ -75,6 +80,7 @@ class AssignmentsTold(Told):
     tenant: str
     domain: str = Field(description="Telephony domain: phones of this tenant say `user@domain`.")
     may_claim_numbers: bool
+    may_have_internal_trunks: bool
     numbers: int = Field(description="How many; the list is a page of its own.")
     grants: list[GrantTold] = Field(description="Networks the operator lets it take calls from, though they are wide or shared.")
     sources: list[ClaimTold]

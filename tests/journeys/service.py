@@ -204,7 +204,7 @@ class ServiceProcess:
         api.log_in("operator", OPERATOR)
         api.post("/api/v1/tenants", {"id": TENANT, "name": "Tele", "admin": {"username": "admin", "password": ADMIN}})
         # What an operator gives: calls from all of this machine, and the numbers that calls out of it show.
-        api.put(f"/api/v1/tenants/{TENANT}/assignments", {"may_claim_numbers": True})
+        api.put(f"/api/v1/tenants/{TENANT}/assignments", {"may_claim_numbers": True, "may_have_internal_trunks": True})
         for network in ("127.0.0.0/8", "::1/128"):
             api.post(f"/api/v1/tenants/{TENANT}/sources", {"network": network, "note": "this machine"})
         api.post(f"/api/v1/tenants/{TENANT}/caller-ids", {"number": CALLER_ID})

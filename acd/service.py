@@ -83,8 +83,6 @@ class TenantSetup(msgspec.Struct, frozen=True, kw_only=True):
     configuration: TenantConfiguration
     devices: tuple[Device, ...] = ()
     trunks: tuple[TrunkLine, ...] = ()
-    domains: tuple[str, ...] = ()
-    """SIP domains of the tenant beside the installation's own address."""
     domain: str = ""
     """The tenant's telephony domain, which no other tenant has; empty: it has none, and its devices are known by bare names."""
     assigned: frozenset[str] = frozenset()

@@ -244,7 +244,7 @@ async def create_tenant(
         inside_by, own = By("operator", by.source), (given.id, given.name)
         _, drawn = await create_user(inside.session, passwords, admin, inside_by, now, own=own, pointer="#/admin/password")
         author = Author(inside, house, tenant, "operator", now, by.source)
-        await general(author, {"language": given.language, "recording_notice": True, "domains": []}, None)
+        await general(author, {"language": given.language, "recording_notice": True}, None)
         for code, name in FIRST_REASONS.get(given.language, FIRST_REASONS_ENGLISH).items():
             await create(author, "reason", code, {"code": code, "name": name})
     await _open_voice(house, tenant)

@@ -154,7 +154,7 @@ def bodies(of: Tenant) -> dict[str, Any]:
         "Agent": {"id": keys["agents"], "name": "Taken", "site": keys["sites"], "outbound_caller_id": of.number},
         "AgentGiven": {"id": keys["agents"], "name": "Taken", "device_username": keys["device"], "extension": keys["extension"]},
         "DeviceGiven": {"username": keys["device"], "password": password()},
-        "General": {"domains": [of.domain]},
+        "General": {"language": "en"},
         "LogOnGiven": {"ready": True},
         "NotReadyGiven": {"reason": keys["reasons"]},
         "DialGiven": {"number": of.number},

@@ -185,6 +185,8 @@ class Http(_Group):
     """A connection is kept so long for another request."""
     stalled_s: float = Field(default=60.0, gt=0)
     """A client that takes nothing of its answer for so long is cut off."""
+    token_in_query: bool = False
+    """Let WebSockets bring their token as `?token=`, for clients of 0.1.0 that cannot yet do otherwise: it ends in the logs of proxies."""
 
     @field_validator("proxies")
     @classmethod

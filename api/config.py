@@ -350,6 +350,34 @@ class Tenants(_Group):
     those to 110 and 112 from it pass every limit; else the operator allows it, a tenant at a time."""
 
 
+Rows = Annotated[int, Field(ge=1, le=1_000_000_000)]
+
+
+class Limits(_Group):
+    """How much one tenant may store: docs/tenants.md, "Limits". The operator may say otherwise of each tenant."""
+
+    contacts: Rows = 1_000_000
+    tickets: Rows = 10_000_000
+    """They are never deleted: two thousand a working day for twenty years."""
+    appointments: Rows = 1_000_000
+    users: Rows = 100_000
+    api_keys: Rows = 10_000
+    tariffs: Rows = 2_000
+    """Versions. All of them are kept in memory, and a change of prices a month for each of sixteen carriers is as many in ten years."""
+    agents: Rows = 100_000
+    queues: Rows = 10_000
+    menus: Rows = 10_000
+    numbers: Rows = 100_000
+    schedules: Rows = 10_000
+    sites: Rows = 10_000
+    trunks: Rows = 1_000
+    """Each is asked every half minute whether it is there, and looked through for every address that calls."""
+    reasons: Rows = 10_000
+    database_mib: Rows = 20_480
+    """Of the tenant's whole database: a million contacts with a page of notes are 4 GiB, ten million CDRs 10. Beyond, nothing is added or
+    changed by people; calls and their charges are still written."""
+
+
 class Audit(_Group):
     """How long the audit keeps what."""
 
@@ -424,6 +452,7 @@ class Settings(BaseSettings):
     timers: Timers = Timers()
     login: Login = Login()
     tenants: Tenants = Tenants()
+    limits: Limits = Limits()
     audit: Audit = Audit()
     log: Log = Log()
     security: Security = Security()

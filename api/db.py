@@ -29,6 +29,7 @@ from api import keyring
 from api.config import Settings
 from api.kit.sealing import Keys, Sealer
 from api.outages import DataLeft, DataMissing, Outages, place
+from api.quotas import CountedSession, Quotas
 from api.tenant_lock import OnLost, TenantLock
 
 log = logging.getLogger(__name__)
@@ -183,6 +184,8 @@ class Databases:
         self._control: AsyncEngine | None = None
         self._keys: Keys | None = None
         self.outages = Outages()
+        self.quotas = Quotas(settings.limits)
+        """How much each tenant may store."""
         self.on_lost: OnLost = _nobody_told
         """Told when another process has taken an open tenant."""
 
@@ -305,6 +308,7 @@ class Databases:
     async def close_tenant(self, tenant: TenantId) -> None:
         """Close the tenant's connections; the data stays."""
         engine = self._tenants.pop(tenant, None)
+        self.quotas.forget(tenant)
         if engine is not None:
             await engine.dispose()
         lock = self._locks.pop(tenant, None)
@@ -343,8 +347,9 @@ class Databases:
     async def unit(self, tenant: TenantId | None) -> AsyncIterator[Unit]:
         """One transaction in the tenant's database, or (None) in the control database."""
         engine = self.control if tenant is None else self.tenant(tenant)
-        async with AsyncExitStack() as held, AsyncSession(engine, expire_on_commit=False) as session:
+        async with AsyncExitStack() as held, AsyncSession(engine, sync_session_class=CountedSession, expire_on_commit=False) as session:
             if tenant is not None:
+                self.quotas.watch(session.sync_session, tenant)
                 session.info[_SEALER] = Sealer(self.keys, tenant, secrets.token_bytes)
             unit = Unit(session, held)
             try:
@@ -352,7 +357,9 @@ class Databases:
                     yield unit
                     unit.is_certain = False
                     await session.commit()
+                    self.quotas.settle(session.sync_session, committed=True)
                 except BaseException:
+                    self.quotas.settle(session.sync_session, committed=False)
                     await session.rollback()
                     for undo in reversed(unit._undo):  # noqa: SLF001 - one thing with the unit
                         await undo()

@@ -1,15 +1,15 @@
 """Which RTP/RTCP port pairs are free: even port for RTP, the next for RTCP (RFC 3550 §11); house pool with quarantine.
 
 Ports are drawn: where the next call's media goes must not be told by where the last one's went (RFC 6056 §3.3.1), for whoever sends to a
-port before the far end does may be heard until it comes (`media.rtp.latch`). A port given back rests before it is used again, since packets of the old call still arrive for a moment and would be
-taken for the new caller's. Pure: `now` is monotonic seconds, and the lots come from outside.
+port before the far end does may be heard until it comes (`media.rtp.latch`). A port given back rests before it is used again, since packets
+of the old call still arrive for a moment and would be taken for the new caller's. Pure: `now` is monotonic seconds, and the lots come from
+outside.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection
-from random import SystemRandom
 
 from media.errors import PortsExhausted
 
@@ -26,7 +26,8 @@ class PortPool:
         last: int,
         quarantine_s: float = QUARANTINE_S,
         avoid: Collection[int] = (),
-        draw: Callable[[int], int] = SystemRandom().randrange,
+        *,
+        draw: Callable[[int], int],
     ) -> None:
         """Args:
         avoid: even ports to which packets of earlier calls still come: handed out after all others.

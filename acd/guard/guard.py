@@ -201,7 +201,7 @@ class Guard:
     # ---------------------------------------------------------------- bans
 
     def ban_of(self, host: str, now: float) -> Ban | None:
-        """The ban that keeps a host from being heard at all, whatever tenants say of it; what is heard in spite of it is the door's to know.
+        """The ban that keeps a host from being heard at all, whatever tenants say of it; what is heard all the same is the door's to know.
 
         Where somebody of ours is at home a ban shuts no door: it is for the users who are not known there, and `attempt` says it to them.
         """

@@ -7,7 +7,7 @@ the two leaves a claim without a document, which the tenant can use and the oper
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -75,7 +75,13 @@ def with_assigned(setup: TenantSetup, assigned: Assigned) -> TenantSetup:
         common = tuple(msgspec.structs.replace(trunk, internal=False) if trunk.internal else trunk for trunk in configuration.trunks)
         configuration = msgspec.structs.replace(configuration, trunks=common)
     return msgspec.structs.replace(
-        setup, configuration=configuration, trunks=trunks, domain=assigned.domain, assigned=assigned.numbers, caller_ids=assigned.caller_ids, granted=assigned.granted
+        setup,
+        configuration=configuration,
+        trunks=trunks,
+        domain=assigned.domain,
+        assigned=assigned.numbers,
+        caller_ids=assigned.caller_ids,
+        granted=assigned.granted,
     )
 
 
@@ -88,8 +94,7 @@ async def begin(house: House, tenant: TenantId, domain: str | None) -> None:
     Raises: DomainTaken
     """
     async with house.assignments_lock, house.databases.unit(None) as unit:
-        rights = await _begin(unit.session, house, tenant, domain)
-        house.assigned[tenant] = await _read(unit.session, rights)
+        await _learn(house, unit.session, await _begin(unit.session, house, tenant, domain))
 
 
 async def _begin(session: AsyncSession, house: House, tenant: TenantId, domain: str | None) -> Rights:
@@ -99,9 +104,7 @@ async def _begin(session: AsyncSession, house: House, tenant: TenantId, domain: 
     if chosen in taken or chosen == realm.lower():
         raise DomainTaken(chosen)
     allowed = house.settings.tenants
-    rights = Rights(
-        tenant=tenant, domain=chosen, may_claim_numbers=allowed.claim_numbers, may_have_internal_trunks=allowed.internal_trunks
-    )
+    rights = Rights(tenant=tenant, domain=chosen, may_claim_numbers=allowed.claim_numbers, may_have_internal_trunks=allowed.internal_trunks)
     session.add(rights)
     await session.flush()
     return rights
@@ -130,7 +133,7 @@ async def admit(house: House, setup: TenantSetup, now: datetime) -> None:
             rights.may_claim_numbers = True
             rights.may_have_internal_trunks = rights.may_have_internal_trunks or used.is_internal
             lost = await _inherit(session, tenant, used, now)
-        house.assigned[tenant] = await _read(session, rights)
+        await _learn(house, session, rights)
     for owner, number in lost:
         log.error("! tenant %s: the number %s is set up and is another tenant's: calls to it are not this tenant's", tenant, number)
         await note_refusal(house, tenant, OPERATOR, TenantId(owner), "number", number, now)
@@ -155,6 +158,7 @@ async def _read(session: AsyncSession, rights: Rights) -> Assigned:
         caller_ids=frozenset(row.number for row in await repository.caller_ids(session, tenant)),
         granted=tuple(grant.network for grant in await repository.grants(session) if grant.tenant == tenant),
         may_have_internal_trunks=rights.may_have_internal_trunks,
+        limits=rights.limits or {},
     )
 
 
@@ -318,8 +322,16 @@ async def _give_back(house: House, tenant: TenantId, numbers: Collection[str], s
 # ---------------------------------------------------------------------- the operator
 
 
-async def allow(house: House, tenant: TenantId, *, claim_numbers: bool | None = None, internal_trunks: bool | None = None) -> None:
-    """Whether the tenant's administrators may take numbers that are free, and have internal trunks; None: as it was.
+async def allow(
+    house: House,
+    tenant: TenantId,
+    *,
+    claim_numbers: bool | None = None,
+    internal_trunks: bool | None = None,
+    limits: Mapping[str, int] | None = None,
+) -> None:
+    """Whether the tenant's administrators may take numbers that are free, and have internal trunks; how much they may store where that is
+    not what the settings say. None: as it was.
 
     Raises: UnknownAssignment
     """
@@ -327,6 +339,7 @@ async def allow(house: House, tenant: TenantId, *, claim_numbers: bool | None = 
         rights = await _rights(unit.session, tenant)
         rights.may_claim_numbers = rights.may_claim_numbers if claim_numbers is None else claim_numbers
         rights.may_have_internal_trunks = rights.may_have_internal_trunks if internal_trunks is None else internal_trunks
+        rights.limits = rights.limits if limits is None else dict(limits)
         await unit.session.flush()
         await _refresh(house, unit.session, rights)
 
@@ -461,7 +474,13 @@ async def _rights(session: AsyncSession, tenant: TenantId) -> Rights:
 async def _refresh(house: House, session: AsyncSession, rights: Rights) -> None:
     tenant = TenantId(rights.tenant)
     if tenant in house.assigned:
-        house.assigned[tenant] = await _read(session, rights)
+        await _learn(house, session, rights)
+
+
+async def _learn(house: House, session: AsyncSession, rights: Rights) -> None:
+    tenant = TenantId(rights.tenant)
+    house.assigned[tenant] = read = await _read(session, rights)
+    house.databases.quotas.set(tenant, read.limits)
 
 
 # ---------------------------------------------------------------------- reading

@@ -240,7 +240,10 @@ class TestInternalTrunks:
 
     async def test_a_trunk_is_internal_where_the_operator_allows_it(self, two: Service) -> None:
         answer = await two.call("POST", "trunks", json=trunk(internal=True))
-        assert says(answer) == (403, "Whether you may have internal trunks is the platform's operator to say: calls over them have no price.")
+        assert says(answer) == (
+            403,
+            "Whether you may have internal trunks is the platform's operator to say: calls over them have no price.",
+        )
         assert ("refused", "trunk") in await audited(two, "admin", "internal")
         await two.made("trunks", trunk())
         assert (await two.call("PUT", "trunks/carrier", json=trunk(internal=True))).status_code == 403

@@ -36,6 +36,7 @@ from api.edge.connections import Connections
 from api.edge.contract import Contract
 from api.edge.monitoring import require_details, sees_details
 from api.edge.requests import Refusals
+from api.edge.turns import Turns
 from api.errors import Unprocessable
 from api.health import Health, Readiness
 from api.house import House
@@ -161,7 +162,10 @@ def furnish(app: FastAPI, this: House, *, owns_databases: bool) -> None:
     app.state.passwords = identity.Passwords(this.settings.login)
     app.state.failed_log_ins = audit.FailedLogIns()
     http = this.settings.http
-    connections = Connections(http.strangers_per_source, http.strangers, http.connections_per_user, networks_of(http.proxies))
+    connections = Connections(
+        http.strangers_per_source, http.strangers, http.connections_per_user, networks_of(http.proxies), http.connections_per_tenant
+    )
+    app.state.turns = Turns(http.requests_per_tenant, http.waiting_per_tenant, http.wait_s, http.streams_per_tenant)
     app.state.connections = connections
     disk_use = app.state.disk_use = DiskUse(this)
     app.state.metrics = Metrics(
@@ -170,6 +174,7 @@ def furnish(app: FastAPI, this: House, *, owns_databases: bool) -> None:
             "fernamt_tenants_failed": len(this.failed),
             "fernamt_databases_away": len(this.databases.outages.now()),
             **connections.figures(),
+            **app.state.turns.figures(),
             **this.databases.quotas.figures(),
             **disk_use.figures(),
             **this.guard.figures(),

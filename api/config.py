@@ -177,6 +177,17 @@ class Http(_Group):
     """Connections without a log-in from everywhere."""
     connections_per_user: int = Field(default=100, ge=1)
     """Connections of one user or API key, WebSockets among them; beyond: 429."""
+    connections_per_tenant: int = Field(default=5000, ge=1)
+    """Connections of all users and keys of one tenant, WebSockets among them; beyond: 429."""
+    requests_per_tenant: int = Field(default=3, ge=1)
+    """Requests of one tenant that are served at once; the others wait for their turn, user by user. No more than twice `database.pool`.
+    Three: one works, one waits for the database, one takes long; with more a tenant gets no more done, and others wait longer."""
+    waiting_per_tenant: int = Field(default=1000, ge=1)
+    """Requests of one tenant that wait for their turn; beyond: 429."""
+    wait_s: float = Field(default=10.0, gt=0)
+    """Whose turn does not come within so long is told to come again: 429."""
+    streams_per_tenant: int = Field(default=4, ge=1)
+    """Exports of one tenant under way at once; beyond: 429."""
     head_s: float = Field(default=10.0, gt=0)
     """A request's head is whole so long after its first octet."""
     body_s: float = Field(default=60.0, gt=0)

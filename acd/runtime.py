@@ -199,6 +199,9 @@ class Voice:
     def registered_in(self, network: str) -> frozenset[TenantId]:
         return self.phones.registered_in(network)
 
+    def sends_to(self, network: str) -> frozenset[TenantId]:
+        return self._directory.sends_to(network)
+
     def _digest_secret(self) -> bytes:
         """Nonces outlive a restart when their secret does: no phone has to be challenged twice because we were updated."""
         path = self._settings.data / "digest.secret"

@@ -192,6 +192,9 @@ class VoiceService(Protocol):
     def registered_in(self, network: str) -> frozenset[TenantId]:
         """The tenants of which phones are registered from there."""
 
+    def sends_to(self, network: str) -> frozenset[TenantId]:
+        """The tenants whose trunks' calls or registrations go there, as the names of the trunks were last asked for."""
+
     def troubles(self) -> Mapping[TenantId, str]:
         """Tenants that cannot go on, and why, one sentence each with the path; nothing is decided for them."""
 

@@ -282,7 +282,8 @@ async def _take_source(session: AsyncSession, house: House, tenant: TenantId, so
     known: list[SourceClaim | SourceGrant] = [*claims, *grants]
     others = {TenantId(one.tenant) for one in known if one.tenant != tenant and overlaps(network, [as_network(one.network)])}
     # An address of which phones of others come is theirs, as if they had named it; one that no call can come from is nobody's.
-    others |= house.voice.registered_in(source) - {tenant}
+    # So is one that their calls and registrations go to: they could go there no more, and whose account is known by our address?
+    others |= (house.voice.registered_in(source) | house.voice.sends_to(source)) - {tenant}
     if not granted and is_wide(network):
         raise _Refused(TooWide(source), "source", source, None)
     if not granted and others:
@@ -399,6 +400,7 @@ async def give_source(house: House, tenant: TenantId, network: str, remark: str,
             for one in await repository.claims(unit.session)
             if one.tenant != tenant and overlaps(as_network(network), [as_network(one.network)])
         }
+    others |= house.voice.sends_to(network) - {tenant}
     await note(house, tenant, OPERATOR, "granted", "source", network, {"note": remark}, now)
     for other in sorted(others):
         await note(house, other, OPERATOR, "granted", "source", network, {"shared": True}, now)

@@ -1,5 +1,7 @@
 """Two tenants behind one SIP door, over real sockets: no name, number or source that one sets up takes what is the other's."""
 
+import asyncio
+
 import msgspec
 import pytest
 
@@ -107,6 +109,25 @@ async def test_no_call_of_one_tenant_goes_to_where_anothers_calls_come_from(tmp_
         # The operator's grant is what two tenants at one carrier have.
         await service.voice.configure(msgspec.structs.replace(tenant, trunks=trunks, granted=("127.200.0.0/16",)))
         assert service.voice.may_reach("127.200.0.9", TENANT)
+
+
+async def test_where_a_tenants_calls_go_is_known_though_it_names_no_source(tmp_path):
+    """So nobody can claim it and cut the tenant off; by its name too, once that was asked for; and no more when the trunk is gone."""
+    tenant = mine(MINE)
+    peers = {"carrier": "127.200.0.9:5070", "backup": "localhost:5070"}
+    trunks = tuple(msgspec.structs.replace(one, peer=peers.get(one.id, one.peer)) for one in tenant.trunks)
+    more = (*trunks, TrunkLine(id=TrunkId("backup"), peer="localhost:5070", probe_every_s=0))
+    configuration = msgspec.structs.replace(
+        tenant.configuration, trunks=(*tenant.configuration.trunks, conf.Trunk(id=TrunkId("backup"), name="Backup"))
+    )
+    async with running(tmp_path, msgspec.structs.replace(tenant, trunks=more, configuration=configuration)) as service:
+        assert service.voice.sends_to("127.200.0.0/24") == {TENANT}
+        assert service.voice.sends_to("127.201.0.0/24") == frozenset()
+        async with asyncio.timeout(10):
+            while not service.voice.sends_to("127.0.0.1/32") | service.voice.sends_to("::1/128"):
+                await asyncio.sleep(0.01)
+        await service.voice.configure(mine(MINE, trunks=tuple(one for one in trunks if one.id != "carrier")))
+        assert service.voice.sends_to("127.200.0.0/24") == frozenset()
 
 
 async def test_an_own_device_at_the_trunks_address_goes_on_proving_itself(tmp_path):

@@ -192,6 +192,18 @@ class TestSources:
         assert answer.status_code == 409
         await two.made("trunks", trunk("198.51.100.7"))
 
+    async def test_where_others_calls_go_is_no_source_without_a_grant(self, two: Service) -> None:
+        """Whoever named it would cut them off: no call goes to where another tenant's calls come from."""
+        two.voice.sent_to["198.51.100.7/32"] = frozenset({ACME})
+        answer = await two.call("POST", "trunks", "other-admin", json=trunk("198.51.100.7"))
+        assert says(answer) == (409, "The source 198.51.100.7/32 cannot be had without a grant of the platform's operator.")
+        assert ("refused", "source") in await audited(two, "admin", "198.51.100.7/32")
+        await two.made("trunks", trunk("198.51.100.7"))  # who calls it may have it
+        await two.call("PUT", "trunks/carrier", json=trunk())
+        await two.made("tenants/other/sources", {"network": "198.51.100.7"}, "operator")
+        await two.made("trunks", trunk("198.51.100.7"), "other-admin")
+        assert ("granted", "source") in await audited(two, "admin", "198.51.100.7/32")  # it is told that it shares
+
     @pytest.mark.parametrize("network", ["127.0.0.1", "169.254.169.254", "224.0.0.1", "fe80::1", "::ffff:127.0.0.1"])
     async def test_an_address_that_no_call_can_come_from_is_nobodys(self, two: Service, network: str) -> None:
         two.voice.reach = Reach(EVERYTHING)

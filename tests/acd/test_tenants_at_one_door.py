@@ -130,6 +130,26 @@ async def test_where_a_tenants_calls_go_is_known_though_it_names_no_source(tmp_p
         assert service.voice.sends_to("127.200.0.0/24") == frozenset()
 
 
+async def test_from_an_address_that_is_one_tenants_peer_and_anothers_source_nobody_gets_the_firsts_numbers(tmp_path):
+    """The other one has it by the operator's grant: what comes from there to the first one's number is nobody's, not the other's."""
+    tenant = mine(MINE)
+    trunks = tuple(msgspec.structs.replace(one, peer="127.200.0.9:5070") if one.id == "carrier" else one for one in tenant.trunks)
+    theirs = other(named("carl", "carl", domain="other.fernamt"), sources=("127.200.0.9/32",), numbers=(THEIRS,))
+    granted = msgspec.structs.replace(tenant, trunks=trunks, granted=("127.200.0.9/32",))
+    narrow = tuple(msgspec.structs.replace(one, sources=("127.0.0.0/24",)) if one.id == "callers" else one for one in granted.trunks)
+    async with (
+        running(tmp_path, msgspec.structs.replace(granted, trunks=narrow)) as service,
+        SyntheticPhone(service.address, user="+4989777", address="127.200.0.9") as carrier,
+    ):
+        await service.voice.open_tenant(theirs, service.database, tmp_path / "other")
+        assert service.voice.may_reach("127.200.0.9", TENANT)  # both are granted: it still calls out
+        call = await carrier.call(MINE)
+        with pytest.raises(CallFailed, match="404"):
+            await call.answered()
+        assert await service.cdrs(0) == []
+        assert service.voice.live(TENANT).calls == service.voice.live(OTHER).calls == ()
+
+
 async def test_an_own_device_at_the_trunks_address_goes_on_proving_itself(tmp_path):
     """The desk of an office whose PBX has the same address: who registered from there is an agent, not a caller over the trunk."""
     async with running(tmp_path) as service:

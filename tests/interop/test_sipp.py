@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shutil
-import subprocess
 
 import pytest
 
@@ -20,6 +19,13 @@ def sipp() -> str:
             pytest.fail("sipp is not installed, and in CI nothing is skipped")
         pytest.skip("sipp is not installed")
     return found
+
+
+async def its_own(name: str) -> str:
+    """One of the scenarios that are built in."""
+    process = await asyncio.create_subprocess_exec(sipp(), "-sd", name, stdout=asyncio.subprocess.PIPE)
+    said, _ = await process.communicate()
+    return said.decode()
 
 
 async def run_sipp(house, *arguments: str, number: str = "601", calls: int = 5, here: str = HOST) -> str:
@@ -49,7 +55,7 @@ async def test_sipp_calls_the_queue_over_udp_and_tcp(tmp_path, transport):
 
 async def test_sipp_with_recorded_rtp_reaches_the_agent(tmp_path):
     """`uac_pcap`: recorded A-law, three of its eight seconds, and one telephone-event."""
-    scenario = subprocess.run([sipp(), "-sd", "uac_pcap"], capture_output=True, text=True, check=False).stdout
+    scenario = await its_own("uac_pcap")
     assert scenario.count('<pause milliseconds="8000"/>') == 1
     (tmp_path / "uac_pcap.xml").write_text(scenario.replace('milliseconds="8000"', 'milliseconds="3000"'))
     (tmp_path / "pcap").symlink_to("/usr/share/sip-tester")  # the scenario names its recordings relative to the working directory

@@ -21,3 +21,10 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.enable()
+
+
+@pytest.fixture(scope="module")
+def only_what_is_new() -> None:
+    """For modules whose tests ask the collector again and again: what other modules left is no concern of theirs, and would be walked."""
+    gc.collect()
+    gc.freeze()

@@ -61,7 +61,7 @@ def _loaded() -> socket.socket:
     global _channel
     if _channel is None:
         _channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}  # a process that forks has one thread
         process = subprocess.Popen([sys.executable, "-m", "tests.prefork"], stdin=theirs, cwd=ROOT, env=environment)
         theirs.close()
 

@@ -7,6 +7,7 @@ to the newest revision at the start, in a thread of its own so that the exchange
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import secrets
 import threading
@@ -216,8 +217,8 @@ class Databases:
         await self.read_keys()
         url = control_url(self._settings)
         with _unreachable(url):
-            await prepare(url, "control")
-        self._control = self._engine(url)
+            await _create_database(url)
+            self._control = await self._prepared(url, "control")
 
     async def look(self, keys: Keys) -> None:
         """Open the control database as it is, beside a service that runs.
@@ -239,6 +240,19 @@ class Databases:
             if not await _database_exists(url):
                 raise DataMissing(f"{place(url)}: {what} is not there")
         return self._engine(url)
+
+    async def _prepared(self, url: URL, kind: Kind) -> AsyncEngine:
+        """Open a database that is there, at the newest revision."""
+        engine = make_engine(url, self._pool)
+        try:
+            if not await _is_at_newest(engine, kind):
+                await engine.dispose()
+                await prepare(url, kind)
+        except BaseException:
+            await engine.dispose()
+            raise
+        self.outages.watch(engine, url)
+        return engine
 
     def _engine(self, url: URL) -> AsyncEngine:
         engine = make_engine(url, self._pool)
@@ -269,7 +283,7 @@ class Databases:
                 try:
                     if new and await _has_people(url):
                         raise DataLeft(f"{place(url)} holds the data of a tenant {tenant}")
-                    await prepare(url, "tenant")
+                    self._tenants[tenant] = await self._prepared(url, "tenant")
                 except BaseException:
                     if lock is not None:
                         await lock.release()
@@ -278,7 +292,6 @@ class Databases:
                     raise
             if lock is not None:
                 self._locks[tenant] = lock
-            self._tenants[tenant] = self._engine(url)
         return self._tenants[tenant]
 
     async def _lost(self, tenant: TenantId, reason: str) -> None:
@@ -381,6 +394,20 @@ def alembic_config(kind: Kind) -> Config:
     return config
 
 
+@functools.cache
+def _newest(kind: Kind) -> str | None:
+    """Read from the revisions' files, once a process."""
+    return ScriptDirectory.from_config(alembic_config(kind)).get_current_head()
+
+
+async def _is_at_newest(engine: AsyncEngine, kind: Kind) -> bool:
+    """Whether there is nothing to be done, as at nearly every start; where nothing is there yet, nothing is made by the question."""
+    if engine.dialect.name == "sqlite" and not Path(str(engine.url.database)).exists():  # noqa: ASYNC240 - one stat
+        return False
+    async with engine.connect() as connection:
+        return await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision()) == _newest(kind)
+
+
 async def prepare(url: URL, kind: Kind) -> None:
     """Create the database where there is none and bring it to the newest revision."""
     await asyncio.to_thread(lambda: asyncio.run(_prepare(url, kind)))
@@ -410,10 +437,9 @@ def _begin(connection: Connection) -> None:
 
 def upgrade(connection: Connection, kind: Kind) -> None:
     """Bring the database of an open connection to the newest revision."""
-    config = alembic_config(kind)
-    head = ScriptDirectory.from_config(config).get_current_head()
-    if MigrationContext.configure(connection).get_current_revision() == head:
+    if MigrationContext.configure(connection).get_current_revision() == _newest(kind):
         return
+    config = alembic_config(kind)
     with _ONE_AT_A_TIME:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

@@ -149,14 +149,14 @@ async def read(house: House, tenant: TenantId) -> Assigned:
 
 
 async def _read(session: AsyncSession, rights: Rights) -> Assigned:
-    tenant = rights.tenant
+    has = await repository.belongings(session, rights.tenant)
     return Assigned(
         domain=rights.domain,
         may_claim_numbers=rights.may_claim_numbers,
-        numbers=await repository.numbers_of(session, tenant),
-        sources=frozenset(claim.network for claim in await repository.claims(session) if claim.tenant == tenant),
-        caller_ids=frozenset(row.number for row in await repository.caller_ids(session, tenant)),
-        granted=tuple(grant.network for grant in await repository.grants(session) if grant.tenant == tenant),
+        numbers=frozenset(has["number"]),
+        sources=frozenset(has["source"]),
+        caller_ids=frozenset(has["caller_id"]),
+        granted=tuple(has["grant"]),
         may_have_internal_trunks=rights.may_have_internal_trunks,
         limits=rights.limits or {},
     )

@@ -51,6 +51,8 @@ log = logging.getLogger(__name__)
 
 GRACE_S = 3
 """How long open requests and WebSockets may take at an orderly stop."""
+SELDOM = 10_000, 500, 1000
+"""When the collector looks at the young, the middle, the old (`gc.set_threshold`): from the start on, where hardly anything is dropped."""
 
 
 class Run:
@@ -76,6 +78,8 @@ class Run:
             return 2
         settings = for_demo(settings) if settings.demo or args.demo else settings
         set_up(log_settings(settings))
+        gc.freeze()  # what was loaded stays
+        gc.set_threshold(*SELDOM)
         try:
             with asyncio.Runner(loop_factory=new_event_loop) as runner:
                 return runner.run(serve(settings, plays_demo=args.demo and not args.still, accept_clock=args.accept_clock))
@@ -243,7 +247,7 @@ def _spare_the_collector() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000, 500, 1000)
+    gc.set_threshold(*SELDOM)
 
 
 async def _play(server: uvicorn.Server, settings: Settings, listening: socket.socket) -> None:

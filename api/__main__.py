@@ -13,6 +13,8 @@ from importlib.metadata import EntryPoint, entry_points
 from acd.data_modes import private
 from api.kit.commands import GROUP, Command
 
+INTERRUPTED = 130
+"""128 and the number of SIGINT, as shells have it."""
 BUILT_IN = tuple(EntryPoint(name, f"api.commands.{name}:command", GROUP) for name in ("run", "journal", "secrets"))
 """What is there also without an installed distribution (`python -m api run`)."""
 
@@ -38,7 +40,15 @@ def _loading() -> Iterator[None]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a subcommand; returns its exit status."""
+    """Run a subcommand; returns its exit status, 130 after Ctrl-C."""
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped\n")
+        return INTERRUPTED
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     known = commands()
     parser = argparse.ArgumentParser(prog="fernamt", description="A telephony-centric virtual ACD and voice service.")

@@ -52,6 +52,8 @@ else:
 
 log = logging.getLogger(__name__)
 
+DEMO_SEED = 3
+"""Of the demonstration's callers: the first comes at once and waits to be answered. With 1 a visitor first sees a call given up."""
 GRACE_S = 3
 """How long open requests and WebSockets may take at an orderly stop."""
 
@@ -278,6 +280,7 @@ async def _play(server: uvicorn.Server, settings: Settings, listening: socket.so
     http = f"http://{_reachable(settings.http.host)}:{listening.getsockname()[1]}"
     host, port = split_address(settings.sip.listen[0])
     command = [sys.executable, "-m", "load", "--demo", str(settings.data / DEMO_FILE), "--quiet"]
+    command += ["--seed", str(DEMO_SEED)]
     command += ["--api", http, "--server", f"{_reachable(host)}:{port}", "--parent", str(os.getpid())]
     process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL)
     try:

@@ -27,6 +27,7 @@ from acd.errors import CannotStart
 from acd.guard import Guard
 from acd.logs import Logging, set_up
 from acd.networks import LOOPBACK
+from api import lost_key
 from api.app import create_app
 from api.commands.addresses import only_here, pages, phone_servers
 from api.commands.stopping import Interrupted, StopSignals
@@ -199,6 +200,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack, *, accept
     listening = _listen(settings)
     stack.callback(listening.close)
     stack.push_async_callback(databases.close)
+    await lost_key.refuse(settings)
     await databases.open()
     _say(settings, "starting the media workers and SIP")
     guard = Guard(policy_of(settings))

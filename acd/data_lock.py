@@ -35,7 +35,9 @@ class DataLock:
             os.close(self._descriptor)
             if error.errno not in {errno.EWOULDBLOCK, errno.EACCES}:
                 raise
-            raise DirectoryInUse(f"the data directory {data} is in use by {holder}; one process at a time may work on it") from None
+            raise DirectoryInUse(
+                f"the data directory {data.absolute()} is in use by {holder}; one process at a time may work on it"
+            ) from None
         # For people and for the sentence above; what counts is the lock.
         told = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())}
         os.ftruncate(self._descriptor, 0)

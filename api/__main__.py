@@ -12,6 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from acd.data_modes import private
 from api.kit.commands import GROUP, Command
+from api.version import VERSION
 
 INTERRUPTED = 130
 """128 and the number of SIGINT, as shells have it."""
@@ -52,6 +53,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     known = commands()
     parser = argparse.ArgumentParser(prog="fernamt", description="A telephony-centric virtual ACD and voice service.")
+    parser.add_argument("--version", action="version", version=f"fernamt {VERSION}")
     subparsers = parser.add_subparsers(dest="command", metavar="command", required=True)
     # Only the command that is meant is imported: `fernamt run` needs no plotting library.
     meant = {given[0]: known[given[0]]} if given and given[0] in known else known

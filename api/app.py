@@ -53,6 +53,7 @@ from api.telephony.stream import router as stream_router
 from api.telephony_setup.routes import router as setup_router
 from api.tenants.routes import router as tenants_router
 from api.tickets.routes import router as tickets_router
+from api.version import VERSION
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ def create_app(
     """
     app = Application(
         title="Fernamt",
-        version="0.1.0",
+        version=VERSION,
         summary="A telephony-centric virtual ACD and voice service",
         openapi_tags=TAGS,
         lifespan=_lifespan,

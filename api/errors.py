@@ -148,6 +148,14 @@ class TooMany(Problem):
         super().__init__(detail, headers={"Retry-After": str(retry_after_s)})
 
 
+def spell_wait(seconds: int) -> str:
+    """`30 s`, `15 min`, `24 h`: how long, for people, rounded up."""
+    for unit, of_it in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * of_it:
+            return f"{-(-seconds // of_it)} {unit}"
+    return f"{seconds} s"
+
+
 class TooManyConnections(TooMany):
     """One user holds too many connections."""
 

@@ -35,6 +35,12 @@ def _credential(environ: Mapping[str, str] | None) -> Path | None:
     return credential if credential is not None and credential.exists() else None
 
 
+def is_to_be_made(settings: Settings, environ: Mapping[str, str] | None = None) -> bool:
+    """Whether the next start makes our own file."""
+    path = place(settings, environ)
+    return path == settings.data / OWN and not path.exists()
+
+
 def load(settings: Settings, environ: Mapping[str, str] | None = None, *, make: bool = True) -> Keys:
     """Read the keys; our own file is made where there is none.
 
@@ -43,7 +49,7 @@ def load(settings: Settings, environ: Mapping[str, str] | None = None, *, make: 
     Raises: CannotStart: there is none, it cannot be read, or is none.
     """
     path = place(settings, environ)
-    if make and path == settings.data / OWN and not path.exists():
+    if make and is_to_be_made(settings, environ):
         _make(path)
     try:
         text = path.read_text(encoding="ascii")
@@ -65,10 +71,16 @@ def new_key() -> Key:
     return Key(secrets.token_bytes(KEY_OCTETS))
 
 
+def told(key: Key) -> str:
+    """A key as a file has it, and above it the name that `fernamt secrets check` and the stored values have for it."""
+    return f"# key {key.id}\n{key.line}"
+
+
 def _make(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    key = new_key()
-    replace(path, f"# Key {key.id} of the stored secrets: the first line seals, others only open (docs/secrets.md).\n{key.line}\n".encode())
+    replace(
+        path, f"# Keys of the stored secrets: the first one seals, the others only open (docs/secrets.md).\n{told(new_key())}\n".encode()
+    )
     log.warning(
         "= made %s: keep a copy of it, apart from backups of the data; without it stored carrier and device passwords are lost", path
     )

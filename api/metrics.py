@@ -14,8 +14,11 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from acd.service import VoiceService
+from api.metric_words import HELP
 
 Figures = Callable[[], Mapping[str, float]]
+NOT_DESCRIBED = "A figure without a description."
+"""The tests see to it that none is like that."""
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
@@ -44,7 +47,7 @@ def families(figures: Mapping[str, float]) -> Iterator[Metric]:
                 family = found.get(sample.name)
                 if family is None:
                     kind = CounterMetricFamily if sample.name.endswith("_total") else GaugeMetricFamily
-                    family = found[sample.name] = kind(sample.name, "Figure of the voice service.")
+                    family = found[sample.name] = kind(sample.name, HELP.get(sample.name, NOT_DESCRIBED))
                 family.add_sample(sample.name, sample.labels, sample.value)
     yield from found.values()
 
@@ -55,15 +58,21 @@ class Metrics:
     def __init__(self, voice: VoiceService, also: Figures = dict) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
         self.registry.register(VoiceFigures(voice, also))
-        self.requests = Counter("fernamt_http_requests", "Requests answered.", ("method", "route", "status"), registry=self.registry)
+        self.requests = Counter(
+            "fernamt_http_requests", HELP["fernamt_http_requests_total"], ("method", "route", "status"), registry=self.registry
+        )
         self.seconds = Histogram(
-            "fernamt_http_request_seconds", "Time to the end of the answer.", ("method", "route"), registry=self.registry, buckets=BUCKETS_S
+            "fernamt_http_request_seconds",
+            HELP["fernamt_http_request_seconds"],
+            ("method", "route"),
+            registry=self.registry,
+            buckets=BUCKETS_S,
         )
-        self.audit_failures = Counter("fernamt_audit_failures", "Reads of personal data that could not be audited.", registry=self.registry)
+        self.audit_failures = Counter("fernamt_audit_failures", HELP["fernamt_audit_failures_total"], registry=self.registry)
         self.refused = Counter(
-            "fernamt_http_requests_refused", "Requests refused before anything was read of them.", ("reason",), registry=self.registry
+            "fernamt_http_requests_refused", HELP["fernamt_http_requests_refused_total"], ("reason",), registry=self.registry
         )
-        self.sockets = Gauge("fernamt_websockets", "Open WebSockets.", ("route",), registry=self.registry)
+        self.sockets = Gauge("fernamt_websockets", HELP["fernamt_websockets"], ("route",), registry=self.registry)
 
     def text(self) -> bytes:
         """The page."""

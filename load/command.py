@@ -169,7 +169,7 @@ def finish(report: Report, report_path: Path | None, plot_path: Path | None, adv
     for problem in report.problems:
         print(f"FAILED {problem}")
     if advice is not None:
-        print(f"nobody was answered: {advice}")
+        print(f"nobody was answered by an agent of this run: {advice}")
     return EXIT_FAILED if report.problems else EXIT_PASSED
 
 

@@ -26,7 +26,7 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def why_nobody_answered(report: Report, seen: Circumstances) -> str | None:
-    """The sentence; None: somebody was answered, or nobody called."""
+    """The sentence; None: an agent of the run answered, or nobody called."""
     if report.answered or not report.calls:
         return None
     if report.setup.count:
@@ -74,8 +74,10 @@ def _taken(report: Report, seen: Circumstances) -> str:
     numbers = " or ".join(seen.dial)
     if not seen.agents:
         return (
-            f"the service took the calls to {numbers}, but this run plays no agents and nobody else was ready: --provision makes agents "
-            "of its own, --demo data/demo-credentials.json plays those of the demonstration, --agents-file names others"
+            f"the service took the calls to {numbers}, and this run plays no agents who could see one answered. Whether others took them, "
+            "real phones or the demonstration's agents, no caller can tell from menu and music: the board and the service's log say. "
+            "--provision makes agents of the run's own, --demo data/demo-credentials.json plays those of the demonstration (started with "
+            "`fernamt run --demo --still`), --agents-file names others"
         )
     if not report.offers:
         return (

@@ -477,7 +477,7 @@ def problems(report: Report, limits: Thresholds) -> list[str]:
     if not report.calls:
         found.append("no call was made")
     elif not report.answered:
-        found.append("no call was answered by an agent")
+        found.append("no call was answered by an agent of this run")
     if report.server.packets_dropped:
         found.append(f"the service says that it dropped {report.server.packets_dropped:g} packets")
     if report.failed > limits.failed:

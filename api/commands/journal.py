@@ -162,14 +162,28 @@ def _repair(settings: Settings, args: argparse.Namespace) -> int:
 
 
 def _export(settings: Settings, args: argparse.Namespace) -> int:
-    ((_, directory),) = _directories(settings, args.tenant)
-    status = 0
+    ((tenant, directory),) = _directories(settings, args.tenant)
+    status, entries = 0, 0
     with contextlib.suppress(BrokenPipeError):
         for document in care.export(directory, args.call, args.first, args.last):
-            if "trouble" in document and not document["torn"]:
+            if "trouble" not in document:
+                entries += 1
+            elif not document["torn"]:
                 status = 1
             print(json.dumps(document, ensure_ascii=False))
+        if not entries and not status and (args.call is not None or args.first > 1 or args.last is not None):
+            raise NothingFound(tenant, args)
     return status
+
+
+class NothingFound(VoiceServiceError):
+    """The journal has no entry like those that were asked for."""
+
+    def __init__(self, tenant: TenantId, args: argparse.Namespace) -> None:
+        about = f" about a call {args.call}" if args.call is not None else ""
+        span = f" from {args.first}" if args.first > 1 else ""
+        span += f" up to {args.last}" if args.last is not None else ""
+        super().__init__(f"the journal of {tenant} has no entry{span}{about}; `fernamt journal check {tenant}` says which there are")
 
 
 command = Journal()

@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 from fastapi import FastAPI
 
-from acd import data_modes
+from acd import data_lock, data_modes
 from acd.config import Listen, VoiceSettings
 from acd.data_lock import DataLock
 from acd.errors import CannotStart
 from acd.guard import Guard
 from acd.logs import Logging, set_up
 from acd.networks import LOOPBACK
+from api import lost_key
 from api.app import create_app
 from api.commands.addresses import only_here, pages, phone_servers
 from api.commands.stopping import Interrupted, StopSignals
@@ -52,6 +53,8 @@ else:
 
 log = logging.getLogger(__name__)
 
+DEMO_SEED = 3
+"""Of the demonstration's callers: the first comes at once and waits to be answered. With 1 a visitor first sees a call given up."""
 GRACE_S = 3
 """How long open requests and WebSockets may take at an orderly stop."""
 SELDOM = 10_000, 500, 1000
@@ -192,20 +195,23 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack, *, accept
     """Everything but the answering of requests; `stack` ends what came about, also when the rest does not."""
     from acd.runtime import Voice  # noqa: PLC0415 - SIP and media are needed by nobody who only asks for help
 
-    _check_data(settings.data)
+    stack.enter_context(_data_checked(settings.data))
     _say(settings, "opening the databases, bringing them up to date")
     _room_for_connections()
     databases = Databases(settings)
+    voice_wanted = voice_settings(settings, accept_clock=accept_clock)
     stack.enter_context(DataLock(settings.data))
     stack.push_async_callback(await _shut_data(settings.data))
     listening = _listen(settings)
     stack.callback(listening.close)
+    _check_sip(voice_wanted)
     stack.push_async_callback(databases.close)
+    await lost_key.refuse(settings)
     await databases.open()
     _say(settings, "starting the media workers and SIP")
     guard = Guard(policy_of(settings))
     stack.enter_context(open_log(settings.security.log))
-    voice = await Voice.start(voice_settings(settings, accept_clock=accept_clock), lookup_in(databases), guard)
+    voice = await Voice.start(voice_wanted, lookup_in(databases), guard)
     stack.push_async_callback(voice.close)
     app = create_app(settings, voice, databases, guard=guard)
     is_first_demo = settings.demo and not (settings.data / DEMO_FILE).exists()
@@ -282,6 +288,7 @@ async def _play(server: uvicorn.Server, settings: Settings, listening: socket.so
     http = f"http://{_reachable(settings.http.host)}:{listening.getsockname()[1]}"
     host, port = split_address(settings.sip.listen[0])
     command = [sys.executable, "-m", "load", "--demo", str(settings.data / DEMO_FILE), "--quiet"]
+    command += ["--seed", str(DEMO_SEED)]
     command += ["--api", http, "--server", f"{_reachable(host)}:{port}", "--parent", str(os.getpid())]
     process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL)
     try:
@@ -304,19 +311,32 @@ def _reachable(host: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)
 
 
-def _check_data(data: Path) -> None:
-    """Make the data directory where there is none, and see that it can be written.
+@contextlib.contextmanager
+def _data_checked(data: Path) -> Iterator[None]:
+    """The data directory, made where there is none, and seen to take what is written; a start that fails before anything is in it takes it
+    away again.
 
-    Raises: CannotStart: it cannot; better said here than by the first of those who need it.
+    Raises: CannotStart: it cannot be used; better said here than by the first of those who need it.
     """
+    place = data.absolute()
+    made = [folder for folder in (place, *place.parents) if not folder.exists()]
     try:
         data.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
-        raise CannotStart(f"the data directory {data} is no directory") from error
+        raise CannotStart(f"the data directory {place} is no directory") from error
     except OSError as error:
-        raise CannotStart(f"the data directory {data} cannot be made: {error.strerror}") from error
-    if (trouble := disk_trouble(data)) is not None:
-        raise CannotStart(f"the data directory cannot be written: {trouble}")
+        raise CannotStart(f"the data directory {place} cannot be made: {error.strerror}") from error
+    try:
+        if (trouble := disk_trouble(data)) is not None:
+            raise CannotStart(f"the data directory cannot be written: {trouble}")
+        yield
+    except BaseException:
+        if made and {one.name for one in place.iterdir()} <= {data_lock.NAME}:
+            (place / data_lock.NAME).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # somebody else has put something there meanwhile
+                for folder in made:
+                    folder.rmdir()
+        raise
 
 
 async def _shut_data(data: Path) -> Callable[[], Awaitable[None]]:
@@ -368,8 +388,28 @@ def _listen(settings: Settings) -> socket.socket:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
-        another = "; FERNAMT_HTTP__PORT, or `port` in [http], chooses another" if error.errno == errno.EADDRINUSE else ""
-        raise OSError(f"HTTP address {host}:{port}: {reason}{another}") from error
+        raise OSError(f"HTTP address {host}:{port}: {reason}{_another(error, 'HTTP', 'PORT', 'HOST')}") from error
+
+
+def _check_sip(settings: VoiceSettings) -> None:
+    """Raises: OSError: an address is taken or not ours, before the databases have anything of this start."""
+    from acd.runtime import check_addresses  # noqa: PLC0415 - as in `_start`
+
+    try:
+        check_addresses(settings.listen)
+    except OSError as error:
+        raise OSError(f"{error.strerror}{_another(error, 'SIP', 'LISTEN', 'LISTEN')}") from error
+
+
+def _another(error: OSError, group: str, port: str, host: str) -> str:
+    """Which setting has the address that cannot be had."""
+    match error.errno:
+        case errno.EADDRINUSE:
+            return f"; FERNAMT_{group}__{port}, or `{port.lower()}` in [{group.lower()}], chooses another"
+        case errno.EADDRNOTAVAIL:
+            return f"; this machine does not have it, FERNAMT_{group}__{host}, or `{host.lower()}` in [{group.lower()}], says which"
+        case _:
+            return ""
 
 
 def _say(settings: Settings, what: str) -> None:

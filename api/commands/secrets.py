@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from acd.core.ids import TenantId
 from acd.data_lock import DataLock
-from acd.errors import VoiceServiceError
+from acd.errors import CannotStart, VoiceServiceError
 from api import keyring, tenants
 from api.commands.journal import shut
 from api.config import Secrets as SecretsSettings
@@ -39,7 +39,7 @@ class Secrets:
         for name, text in (
             ("check", "say what is sealed under which key and whether it opens; changes nothing, also beside a running service"),
             ("reseal", "seal everything under the first key, closed tenants too. The service must not run"),
-            ("new-key", "print a new key, a line for the file of keys"),
+            ("new-key", "print a new key for the file of keys, with its name in a comment above it"),
         ):
             act = acts.add_parser(name, help=text, description=text)
             if name != "new-key":
@@ -50,7 +50,7 @@ class Secrets:
     def run(self, args: argparse.Namespace) -> int:
         """Exit status 0: well or done; 1: something stands in clear, under an older key or does not open; 2: not possible."""
         if args.act == "new-key":
-            print(keyring.new_key().line)
+            print(keyring.told(keyring.new_key()))
             return 0
         try:
             settings = Settings.load(args.config)
@@ -62,19 +62,35 @@ class Secrets:
         if args.key_file is not None:
             settings = settings.model_copy(update={"secrets": SecretsSettings(key_file=args.key_file)})
         try:
-            keys = keyring.load(settings, make=False)  # a key made here would be another than the service's
             if args.act == "check":
-                return asyncio.run(_check(settings, keys))
+                return asyncio.run(_check(settings, _keys_to_check(settings)))
+            keyring.load(settings, make=False)  # a key made here would be another than the service's
             with DataLock(settings.data):
                 shut(settings.data)
                 return asyncio.run(_reseal(settings))
-        except (OSError, VoiceServiceError, SQLAlchemyError) as error:
+        except (OSError, VoiceServiceError, SQLAlchemyError, DataMissing) as error:
             print(f"fernamt secrets {args.act}: {sentence(error) or error}", file=sys.stderr)
             return 2
 
 
-async def _check(settings: Settings, keys: Keys) -> int:
-    print(f"keys in {keys.source}: {', '.join(key.id for key in keys.every)}; new values are sealed under {keys.first.id}")
+def _keys_to_check(settings: Settings) -> Keys | None:
+    """Those there are; None: our own file is not there, which is said, and what it would have to hold can be told all the same.
+
+    Raises: CannotStart
+    """
+    try:
+        return keyring.load(settings, make=False)
+    except CannotStart as error:
+        if not keyring.is_to_be_made(settings):
+            raise
+        print(f"fernamt secrets check: {error}", file=sys.stderr)
+        return None
+
+
+async def _check(settings: Settings, given: Keys | None) -> int:
+    keys = given or Keys((keyring.new_key(),), "no file")  # under one that nobody has, nothing is sealed
+    if given is not None:
+        print(f"keys in {keys.source}: {', '.join(key.id for key in keys.every)}; new values are sealed under {keys.first.id}")
     databases = Databases(settings)
     status = 0
     try:

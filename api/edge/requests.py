@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -15,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.edge.contract import WEBSOCKET, Contract, Operation
 from api.errors import BodyTooLarge, HeadTooLarge, NotAllowed, Place, Problem, TargetTooLong, Unprocessable, of
+from api.kit.schema import MOST_LETTERS, nearest
 
 BODY_OCTETS = 1 << 20
 """What a body may have where its route declares no more; the largest configuration of one kind has a tenth of it."""
@@ -146,11 +146,9 @@ def check_parameters(query: bytes, known: dict[str, bool]) -> None:
     given = [name for name, _ in QueryParams(query).multi_items()]
     places = []
     for name in dict.fromkeys(given):
-        shown = name[:60]
+        shown = name[:MOST_LETTERS]
         if name not in known:
-            near = difflib.get_close_matches(shown, known, n=1, cutoff=0.5)
-            hint = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(sorted(known))}" if known else "there is none here"
-            places.append(Place(detail=f"there is no such parameter; {hint}", parameter=shown))
+            places.append(Place(detail=f"there is no such parameter; {nearest(name, known)}", parameter=shown))
         elif not known[name] and given.count(name) > 1:
             places.append(Place(detail="given more than once", parameter=shown))
     if places:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from api.errors import Conflict, NotFound, Place, TooMany, Unauthenticated, Unavailable, Unprocessable
+from api.errors import Conflict, NotFound, Place, TooMany, Unauthenticated, Unavailable, Unprocessable, spell_wait
 
 
 class WrongPassword(Unauthenticated):
     """Tenant, user or password do not fit; which of them is nobody's business."""
+
+    kind, title = "wrong-password", "The log-in failed"
 
     def __init__(self) -> None:
         super().__init__("Tenant, user name or password is wrong.")
@@ -34,7 +36,7 @@ class TooManyFailures(TooMany):
     """Somebody guesses passwords."""
 
     def __init__(self, retry_after_s: int) -> None:
-        super().__init__(f"Too many wrong passwords from here; try again in {retry_after_s} s.", retry_after_s)
+        super().__init__(f"Too many wrong passwords from here; try again in {spell_wait(retry_after_s)}.", retry_after_s)
 
 
 class UserUnknown(NotFound):

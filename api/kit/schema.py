@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from acd.strangers import network_of
 from acd.wire_text import UNFIT
@@ -95,6 +108,8 @@ class _Discreet(BaseModel):
             yield name, "***" if is_secret else value
 
 
+MOST_LETTERS = 60
+"""So many of a name are compared, and shown."""
 SPARE_MEMBERS = 20
 """So many members too many are told one by one."""
 
@@ -104,13 +119,42 @@ class Given(_Discreet):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _bounded(cls, given: Any) -> Any:
-        """Eighty thousand unknown members would be eighty thousand errors, and seconds of work."""
+    def _known(cls, given: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        """Eighty thousand unknown members would be eighty thousand errors, and seconds of work; a few are told with what may be meant."""
         if isinstance(given, dict) and len(given) > len(cls.model_fields) + SPARE_MEMBERS:
             raise ValueError(f"there are {len(given)} members, and at most {len(cls.model_fields)} are known")
-        return given
+        try:
+            return validate(given)
+        except ValidationError as error:
+            if not any(_is_spare(one) for one in error.errors(include_url=False, include_context=False, include_input=False)):
+                raise
+            raise ValidationError.from_exception_data(cls.__name__, _explained(error, tuple(cls.model_fields))) from None
+
+
+def _is_spare(error: Mapping[str, Any]) -> bool:
+    """Whether it is a member too many of this very object; those of inner ones are told already."""
+    return error["type"] == "extra_forbidden" and len(error["loc"]) == 1
+
+
+def _explained(error: ValidationError, known: Sequence[str]) -> list[InitErrorDetails]:
+    """The same errors; a member that is not known comes with those that are."""
+    told = []
+    for one in error.errors(include_url=False):
+        message = f"there is no such member; {nearest(str(one['loc'][0]), known)}" if _is_spare(one) else one["msg"]
+        kind = PydanticCustomError(one["type"], "{told}", {"told": message})
+        told.append(InitErrorDetails(type=kind, loc=one["loc"], input=one["input"]))
+    return told
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What may have been meant by a name that is not known, as the end of a sentence."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name[:MOST_LETTERS], known, n=1, cutoff=0.5)
+    if near:
+        return f"did you mean `{near[0]}`?"
+    return f"known are {', '.join(known)}" if known else "there is none here"
 
 
 class Told(_Discreet):

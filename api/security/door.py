@@ -7,7 +7,7 @@ import math
 from starlette.requests import HTTPConnection, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.errors import TooMany, of
+from api.errors import TooMany, of, spell_wait
 from api.house import house
 from api.kit.client import client_address
 
@@ -36,5 +36,7 @@ class RefuseBanned:
             await send({"type": "websocket.close", "code": TRY_AGAIN_LATER})
         else:
             guard.counters["web", "banned"] += 1
-            problem = TooMany("Too many wrong passwords came from your address.", math.ceil(ban.until - now))
+            wait_s = math.ceil(ban.until - now)
+            told = f"Too many wrong passwords came from your address; it is heard again in {spell_wait(wait_s)}."
+            problem = TooMany(told, wait_s)
             await of(Request(scope), problem)(scope, receive, send)

@@ -1,7 +1,8 @@
 """Which live events a person may see. Pure; a fold over the events themselves.
 
 Supervisors and admins see everything of their tenant except screen pops meant for others. An agent sees agents' states, queue
-movements without numbers, and the calls the agent has a part in.
+movements without numbers, and the calls the agent has a part in. Who has the role of an agent and is none (an API key, a user without an
+agent) has a part in no call.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _PUBLIC = (
 class AgentView:
     """What of the stream one agent may see."""
 
-    def __init__(self, agent: AgentId) -> None:
+    def __init__(self, agent: AgentId | None) -> None:
         self._agent = agent
         self._calls: set[CallId] = set()
         self._legs: dict[str, CallId] = {}
@@ -38,6 +39,8 @@ class AgentView:
     def admits(self, live: LiveEvent) -> bool:
         """Whether the agent may see it; call it with every event, in order."""
         event = live.event
+        if self._agent is None:
+            return live.only_agent is None and isinstance(event, _PUBLIC)
         if live.only_agent is not None or isinstance(event, ScreenPop):
             return live.only_agent == self._agent
         if isinstance(event, ev.LegInitiated):
@@ -67,8 +70,10 @@ def encoded(message: Any) -> str:
 
 def live_for(state: LiveState, agent: AgentId | None) -> LiveState:
     """The board as an agent may see it: numbers of the own calls only, registrations of the own device only."""
-    own = {call.id for call in state.calls if any(party.agent == agent for party in call.parties)}
-    own |= {work.call for one in state.agents if one.id == agent for work in one.work}
+    own: set[CallId] = set()
+    if agent is not None:  # parties outside have no agent either
+        own = {call.id for call in state.calls if any(party.agent == agent for party in call.parties)}
+        own |= {work.call for one in state.agents if one.id == agent for work in one.work}
     replace = msgspec.structs.replace
     return replace(
         state,

@@ -203,7 +203,7 @@ async def events(socket: WebSocket, token: Annotated[str | None, Query(max_lengt
 async def _events(socket: WebSocket, principal: Principal) -> Outgoing:
     voice, tenant = house(socket).voice, principal.tenant
     assert tenant is not None
-    admits = AgentView(principal.agent).admits if principal.role == Role.AGENT and principal.agent else for_everybody
+    admits = AgentView(principal.agent).admits if principal.role == Role.AGENT else for_everybody
     if principal.role != Role.AGENT and principal.agent is not None:  # a supervisor who takes calls gets the own pops too
         own = AgentView(principal.agent).admits
 

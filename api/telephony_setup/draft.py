@@ -80,7 +80,7 @@ class Draft:
                 sites=values["site"],
                 trunks=tuple(trunk for trunk, _ in values["trunk"]),
                 reasons=values["reason"],
-                language=general.get("language", "de"),
+                language=general.get("language", rules.FIRST_LANGUAGE),
                 recording_notice=general.get("recording_notice", True),
             ),
             devices=values[DEVICE],

@@ -18,7 +18,7 @@ from api.kit.schema import STORED, Given
 from api.telephony_setup import schemas, service
 from api.telephony_setup.errors import StillInUse
 from api.telephony_setup.models import DeviceRow, Row
-from api.telephony_setup.rules import long_name
+from api.telephony_setup.rules import FIRST_LANGUAGE, long_name
 
 router = APIRouter(prefix="/api/v1", tags=["telephony setup"])
 
@@ -257,7 +257,7 @@ async def get_general(access: ForSupervisors, response: Response) -> GeneralTold
     try:
         row = await service.one(access.session, service.GENERAL, service.GENERAL)
     except NotFound:
-        return GeneralTold(version=0)
+        return GeneralTold(language=FIRST_LANGUAGE, version=0)
     return GeneralTold(**{key: value for key, value in _told(row, response).items() if key != "changed_at"})
 
 

@@ -35,6 +35,11 @@ Documents = Mapping[str, Sequence[Mapping[str, Any]]]
 Plans = tuple[tuple[bytes, ...], dict[TrunkId, tuple[bytes, ...]]]
 """The tenant's own plan versions, and those of its own carriers."""
 
+FIRST_LANGUAGE = "de"
+"""Of a tenant that never said one."""
+LANGUAGE_MEMBERS = {"agent": "languages", "number": "language", "general": "language"}
+"""Kind -> what may be left out of its documents for the tenant's language."""
+
 
 def minutes(clock: str) -> int:
     """`08:30` -> 510."""

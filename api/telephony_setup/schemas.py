@@ -224,6 +224,9 @@ class Named(Given):
         return given
 
 
+OF_THE_TENANT = "Left out: the tenant's language."
+
+
 class Agent(Named):
     model_config = ConfigDict(
         json_schema_extra={
@@ -241,7 +244,7 @@ class Agent(Named):
     site: Slug | None = None
     channel_kbits: Annotated[int, Field(ge=100, le=10_000)] = 100
     """Never below the floor of 100 kbit/s a speech channel."""
-    languages: Annotated[tuple[Language, ...], Field(max_length=20)] = ("de",)
+    languages: Annotated[tuple[Language, ...], Field(max_length=20)] | None = Field(default=None, description=OF_THE_TENANT)
     after_call_work_s: Seconds | None = None
     mode: Literal["inbound", "outbound", "blended"] = "blended"
     auto_answer: bool = False
@@ -389,7 +392,7 @@ class Number(Given):
 
     number: Callable_
     target: Target
-    language: Spoken = "de"
+    language: Spoken | None = Field(default=None, description=OF_THE_TENANT)
     country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$"), AfterValidator(_known_country)] | None = None
     geographic: bool = Field(default=True, description="A landline number, without a surcharge. Left out: what the number itself says.")
 
@@ -479,6 +482,6 @@ class Reason(Given):
 class General(Given):
     """What belongs to no kind."""
 
-    language: Spoken = "de"
+    language: Spoken | None = Field(default=None, description="Left out: it stays as it is.")
     recording_notice: bool = True
     """Play `recording.notice` before a recorded queue's greeting (§ 201 StGB)."""

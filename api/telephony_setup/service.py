@@ -172,6 +172,7 @@ async def create(author: Author, kind: str, key: str, document: dict[str, Any]) 
     """
     _check_reach(author, kind, document, {})
     await hold(author)
+    document = await _in_its_language(author, kind, document)
     if await repository.get(author.session, kind, key) is not None:
         raise Exists(kind, key)
     await _claim(author, kind, None, document)
@@ -192,6 +193,7 @@ async def replace(author: Author, kind: str, key: str, document: dict[str, Any],
     row = await one(author.session, kind, key, anew=True)
     if if_version is not None and row.version != if_version:
         raise VersionPassed(kind, key, row.version)
+    document = await _in_its_language(author, kind, document)
     before, document = (open_document(author.session, kind, key, one) for one in (row.document, document))
     if before == document:
         return row
@@ -204,6 +206,16 @@ async def replace(author: Author, kind: str, key: str, document: dict[str, Any],
     _change(author, kind, key, lambda known: known.put(kind, key, document))
     _audit(author, "changed", kind, key, row.version, before, document)
     return row
+
+
+async def _in_its_language(author: Author, kind: str, document: dict[str, Any]) -> dict[str, Any]:
+    """A language that was left out is the tenant's, and what is kept says it: a later change of the tenant's is none of what was set up."""
+    member = rules.LANGUAGE_MEMBERS.get(kind)
+    if member is None or document[member] is not None:
+        return document
+    row = await repository.get(author.session, GENERAL, GENERAL)
+    language = rules.FIRST_LANGUAGE if row is None else row.document["language"]
+    return {**document, member: [language] if kind == "agent" else language}
 
 
 def _check_reach(author: Author, kind: str, document: Mapping[str, Any], before: Mapping[str, Any]) -> None:

@@ -6,22 +6,32 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import select
 import signal
 import socket
 import sys
+import tomllib
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import httpx
 import pytest
+from packaging.version import Version
 
 from acd.logs import without_secrets
 from api import __main__ as entry
+from api.app import create_app
+from api.config import Settings
 from api.demo import FILE
 from api.kit.commands import GROUP
+from api.version import VERSION
 from load.server_process import descendants
 from media.log_lines import LineFormatter
+from sip.user_agent import UserAgentConfig
+from tests.api.voice import EngineVoice
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class TestMain:
@@ -41,6 +51,36 @@ class TestMain:
         with pytest.raises(SystemExit):
             entry.main(["--help"])
         assert "not available: No module named 'no'" in " ".join(capsys.readouterr().out.split())
+
+    def test_version_is_one_in_the_package_the_command_and_the_api(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit) as done:
+            entry.main(["--version"])
+        assert done.value.code == 0
+        assert capsys.readouterr().out == f"fernamt {VERSION}\n"
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+        assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "api.version.VERSION"}
+        assert create_app(Settings(), EngineVoice(lambda: 0.0)).openapi()["info"]["version"] == VERSION
+
+    def test_version_of_a_tree_that_is_not_released_is_none_of_a_release(self) -> None:
+        """While the changelog has an unreleased part, this is no release, and above every one that is listed (PEP 440)."""
+        headings = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+        released = {folder.name for folder in (ROOT / "tests/vectors/releases").iterdir() if folder.is_dir() and folder.name[0].isdigit()}
+        assert Version(VERSION).is_devrelease == (headings[0] == "Unreleased")
+        assert all(Version(one) < Version(VERSION) for one in released)
+
+    def test_sip_names_the_product_and_not_its_version(self) -> None:
+        """RFC 3261 §20.35: revealing the version lets known holes be looked for."""
+        assert VERSION not in UserAgentConfig().agent_name
+
+    def test_ctrl_c_while_a_command_is_imported_is_no_traceback(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def interrupted(_: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(EntryPoint, "load", interrupted)
+        assert entry.main(["run"]) == 130
+        assert capsys.readouterr().err == "stopped\n"
 
     def test_wrong_settings_are_printed_and_nothing_starts(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         path = tmp_path / "wrong.toml"

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import logging
+import re
 import shutil
 import sqlite3
 import stat
@@ -21,7 +22,7 @@ from sqlalchemy.exc import OperationalError
 from acd.errors import CannotStart
 from acd.service import Device, TrunkLine
 from api import __main__ as entry
-from api import keyring
+from api import keyring, lost_key
 from api.config import Secrets, Settings
 from api.db import Databases
 from api.kit.sealing import Key, keys_of
@@ -204,6 +205,48 @@ class TestApi:
             answer = (await acme.call("GET", path)).text
             for secret in (CARRIER, "sealed", HA1["anna"]):
                 assert secret not in answer
+
+
+class TestLostKey:
+    async def test_no_key_is_made_where_something_is_sealed_under_another(self, stopped: Stopped) -> None:
+        settings, _, _ = stopped
+        path = settings.data / keyring.OWN
+        lost = keys_of(path.read_text(), "").first.id
+        await lost_key.refuse(settings)  # it is there
+        path.unlink()
+        with pytest.raises(CannotStart, match=rf"9 secrets of acme are sealed under key {lost}: put that key back"):
+            await lost_key.refuse(settings)
+        assert not path.exists()
+        named = settings.model_copy(update={"secrets": Secrets(key_file=settings.data / "named")})
+        await lost_key.refuse(named)  # who names a file is told of it by whoever reads it
+
+    async def test_a_first_start_and_one_on_what_holds_no_secret_make_theirs(self, settings: Settings) -> None:
+        await lost_key.refuse(settings)
+        databases = Databases(settings)
+        await databases.open()
+        await databases.close()
+        (settings.data / keyring.OWN).unlink()
+        await lost_key.refuse(settings)
+
+    async def test_a_check_says_what_is_missing_though_there_is_no_key(self, stopped: Stopped, capsys: pytest.CaptureFixture[str]) -> None:
+        settings, _, _ = stopped
+        path = settings.data / keyring.OWN
+        lost = keys_of(path.read_text(), "").first.id
+        path.unlink()
+        assert await command(settings, "check") == 1
+        said = capsys.readouterr()
+        assert f"cannot be read from {path}: No such file" in said.err
+        assert f"acme: 9 under key {lost}, WHICH IS MISSING\n" in said.out
+        assert await command(settings, "reseal") == 2
+        assert not path.exists()
+
+    async def test_a_key_stands_under_its_name(self, settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+        """Also in a file that was put together of several, as docs/secrets.md says it."""
+        entry.main(["secrets", "new-key"])
+        keyring.load(settings)
+        text = capsys.readouterr().out + (settings.data / keyring.OWN).read_text()
+        names = re.findall(r"^# key (\w+)\n(\S+)$", text, re.MULTILINE)
+        assert [name for name, _ in names] == [key.id for key in keys_of(text, "").every]
 
 
 class TestWrongKey:

@@ -17,6 +17,7 @@ import httpx
 import pytest
 from sqlalchemy import make_url
 
+from acd.data_lock import DataLock
 from api import __main__ as entry
 from tests.api.conftest import Prepared
 from tests.api.test_commands import written
@@ -35,7 +36,8 @@ def told(capsys: pytest.CaptureFixture[str], settings_file: Path, *arguments: st
     """Start, fail, and give the one sentence."""
     assert entry.main(["run", *arguments, "--config", str(settings_file)]) == 1
     said = capsys.readouterr()
-    assert all(line.startswith("fernamt: ") for line in said.out.splitlines())  # progress, and no more
+    # Progress, and what no later start could tell; no more.
+    assert all(line.startswith(("fernamt: ", "  operator (shown this once): ")) for line in said.out.splitlines())
     (line,) = said.err.splitlines()
     return line
 
@@ -108,6 +110,60 @@ def test_port_that_is_taken(settings_file: Path, capsys: pytest.CaptureFixture[s
     port = next(int(line.split()[-1]) for line in settings_file.read_text().splitlines() if line.startswith("port"))
     with socket.create_server(("127.0.0.1", port)):
         assert told(capsys, settings_file).startswith(f"cannot start: HTTP address 127.0.0.1:{port}: Address already in use")
+
+    assert not (settings_file.parent / "data").exists()
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM])
+def test_sip_address_that_is_taken_is_told_with_its_setting(
+    settings_file: Path, capsys: pytest.CaptureFixture[str], kind: socket.SocketKind
+) -> None:
+    port = int(settings_file.read_text().partition("127.0.0.1:")[2].partition('"')[0])
+    with socket.socket(socket.AF_INET, kind) as other:
+        other.bind(("127.0.0.1", port))
+        if kind is socket.SOCK_STREAM:
+            other.listen()
+        line = told(capsys, settings_file)
+    assert line == (
+        f"cannot start: SIP address {'udp' if kind is socket.SOCK_DGRAM else 'tcp'} 127.0.0.1:{port}: Address already in use; "
+        "FERNAMT_SIP__LISTEN, or `listen` in [sip], chooses another"
+    )
+    assert not (settings_file.parent / "data").exists()
+
+
+def test_address_of_another_machine_is_told_with_its_setting(settings_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = settings_file.read_text()
+    settings_file.write_text(text.replace('host = "127.0.0.1"', 'host = "192.0.2.1"'))
+    line = told(capsys, settings_file)
+    assert line.endswith(
+        "Cannot assign requested address; this machine does not have it, FERNAMT_HTTP__HOST, or `host` in [http], says which"
+    )
+
+
+def test_start_that_fails_leaves_what_was_there(settings_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "data").mkdir()
+    port = next(int(line.split()[-1]) for line in settings_file.read_text().splitlines() if line.startswith("port"))
+    with socket.create_server(("127.0.0.1", port)):
+        told(capsys, settings_file)
+    assert (tmp_path / "data").is_dir()
+
+
+def test_start_that_fails_takes_the_folders_it_has_made(settings_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    put(settings_file, "data", str(tmp_path / "var" / "lib" / "fernamt"))
+    port = next(int(line.split()[-1]) for line in settings_file.read_text().splitlines() if line.startswith("port"))
+    with socket.create_server(("127.0.0.1", port)):
+        told(capsys, settings_file)
+    assert not (tmp_path / "var").exists()
+
+
+def test_data_directory_in_use_is_told_with_its_whole_path(
+    settings_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path)
+    put(settings_file, "data", "data")
+    with DataLock(tmp_path / "data"):
+        assert told(capsys, settings_file).startswith(f"cannot start: the data directory {tmp_path}/data is in use by process ")
 
 
 class TestDatabase:

@@ -11,7 +11,7 @@ from acd.core.ids import CallId
 from acd.core.inputs import ClearCall
 from acd.service import LiveEvent
 from api.telephony import stream
-from tests.api.conftest import ACME, Service, add_tenant
+from tests.api.conftest import ACME, PASSWORD, Service, add_tenant
 from tests.api.sockets import Closed, Socket
 from tests.api.voice import DEPTH
 
@@ -58,6 +58,31 @@ class TestScreenPop:
             seen = [await ben.receive() for _ in range(2)]
             assert [message["event"]["type"] for message in seen] == ["Queued", "QueueLeft"]
             assert "+49301111110" not in str(seen)
+
+    @pytest.mark.parametrize("kind", ["a colleague", "an API key", "a user without an agent"])
+    async def test_who_has_the_role_of_an_agent_and_no_part_in_the_call_never_reads_its_number(self, staffed: Service, kind: str) -> None:
+        """Data minimisation (GDPR Art. 5(1)(c)): in the state, on the board, in the events, in what explains them."""
+        if kind == "an API key":
+            token = (await staffed.made("api-keys", {"name": "Wall", "role": "agent"}))["token"]
+        elif kind == "a user without an agent":
+            await staffed.made("users", {"id": "trainee", "name": "Trainee", "role": "agent", "password": PASSWORD})
+            token = await staffed.log_in("trainee")
+        else:
+            token = staffed.tokens["ben"]
+        staffed.tokens["reader"] = token
+        await ready(staffed, "anna")
+        async with Socket(staffed.app, EVENTS, token) as events, Socket(staffed.app, BOARD, token) as board:
+            told = [await events.receive(), await board.receive()]
+            calls = [await staffed.voice.arrive(ACME, "601", "+49301111110") for _ in range(2)]  # one rings at anna, one waits
+            assert len((await staffed.got("live"))["calls"]) == 2
+            told += [await events.receive(), await board.receive()]
+            for path in ("live", *(f"calls/{call}/{what}" for call in calls for what in ("decisions", "why-waiting"))):
+                told.append((await staffed.call("GET", path, "reader")).text)
+            for call in calls:
+                await staffed.voice.command(ACME, _hang_up(call))
+            left, before = await events.until("QueueLeft")
+            told += [left, *before]
+        assert "1111110" not in str(told)
 
 
 def _hang_up(call: str) -> ClearCall:

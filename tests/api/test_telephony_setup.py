@@ -345,6 +345,61 @@ class TestTrunkPassword:
         assert answer.json()["errors"][0]["pointer"] == "#/registration/password"
 
 
+class TestUnknownMembers:
+    @pytest.mark.parametrize(
+        ("kind", "change", "pointer", "near"),
+        [
+            ("agents", {"skils": {"support": 3}}, "#/skils", "skills"),
+            ("numbers", {"langage": "en"}, "#/langage", "language"),
+            ("numbers", {"target": {"to": "queue", "queue": "support", "pririty": 3}}, "#/target/queue/pririty", "priority"),
+            (
+                "schedules",
+                {"openings": [{"weekday": 0, "opens": "09:00", "closes": "17:00", "wekday": 1}]},
+                "#/openings/0/wekday",
+                "weekday",
+            ),
+        ],
+    )
+    async def test_are_told_with_their_place_and_the_nearest_that_is_known(
+        self, acme: Service, kind: str, change: dict[str, Any], pointer: str, near: str
+    ) -> None:
+        answer = await acme.call("POST", kind, json={**EXAMPLES[kind], **change})
+        assert answer.status_code == 422
+        (place,) = answer.json()["errors"]
+        assert place["pointer"] == pointer
+        assert place["detail"].startswith("there is no such member; ")
+        assert f"`{near}`" in place["detail"] or "known are" in place["detail"]
+
+    async def test_do_not_hide_what_else_is_wrong(self, acme: Service) -> None:
+        answer = await acme.call("POST", "agents", json={**EXAMPLES["agents"], "skils": {}, "zzz": 1, "channel_kbits": 64})
+        told = {place["pointer"]: place["detail"] for place in answer.json()["errors"]}
+        assert told["#/skils"] == "there is no such member; did you mean `skills`?"
+        assert told["#/zzz"].startswith("there is no such member; known are after_call_work_s, ")
+        assert "greater than or equal to 100" in told["#/channel_kbits"]
+
+
+class TestLanguage:
+    """One that was left out is the tenant's."""
+
+    async def test_of_agents_and_numbers_is_the_tenants(self, acme: Service) -> None:
+        await acme.call("PUT", "setup", json={"language": "en"})
+        agent = {"id": "zoe", "name": "Zoe"}
+        number = {"number": "777", "target": {"to": "hang_up"}}
+        assert (await acme.made("agents", agent))["languages"] == ["en"]
+        assert (await acme.made("numbers", number))["language"] == "en"
+        await acme.call("PUT", "setup", json={"language": "de"})
+        assert (await acme.got("agents/zoe"))["languages"] == ["en"]  # as it was set up
+        assert (await acme.call("PUT", "agents/zoe", json=agent)).json()["languages"] == ["de"]
+        assert (await acme.call("PUT", "numbers/777", json=number)).json()["language"] == "de"
+        known = {one.id: one.languages for one in acme.voice.setups[ACME].configuration.agents}
+        assert known["zoe"] == ("de",)
+
+    async def test_of_the_tenant_stays_as_it_is(self, acme: Service) -> None:
+        await acme.call("PUT", "setup", json={"language": "en"})
+        changed = await acme.call("PUT", "setup", json={"recording_notice": False})
+        assert changed.json()["language"] == "en"
+
+
 class TestGeneral:
     async def test_first_change_and_the_next(self, acme: Service) -> None:
         assert (await acme.got("setup"))["language"] == "de"

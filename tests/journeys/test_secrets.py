@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from api import keyring
+from api.kit.sealing import keys_of
 from load.api_client import ApiError
 from load.phones import RegistrationFailed, SyntheticPhone
 from tests.acd.carrier import Carrier, carrier_at
@@ -106,6 +108,14 @@ async def the_wrong_key_lets_nobody_in_and_the_right_one_everybody(house: Servic
     path = house.folder / "data" / "secret.key"
     right = path.read_bytes()
     path.unlink()
+    with pytest.raises(AssertionError, match="did not start"):
+        await house.start()
+    assert await house._end(signal.SIGTERM) == 1
+    key = keys_of(right.decode(), "").first.id
+    assert f"the key of the stored secrets is not there ({path})" in house.log
+    assert f"secrets of {TENANT} are sealed under key {key}: put that key back" in house.log
+    assert not path.exists()
+    path.write_text(keyring.told(keyring.new_key()) + "\n")
     said = await house.start()
     assert f"0 of 1 tenants are open; {TENANT} is not: " in said
     assert "put that key back (docs/secrets.md)" in said

@@ -165,6 +165,26 @@ def test_an_export_says_everything_and_what_cannot_be_read(directory, capsys):
     assert [("trouble" in json.loads(line)) for line in capsys.readouterr().out.splitlines()][:3] == [False, True, False]
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("--call", "nope"), "has no entry about a call nope"),
+        (("--first", "900"), "has no entry from 900;"),
+        (("--first", "2", "--last", "1", "--call", FIRST), f"has no entry from 2 up to 1 about a call {FIRST}"),
+    ],
+)
+def test_an_export_of_what_is_not_there_says_so_and_fails(directory, capsys, asked, said):
+    assert run("export", "acme", "--data", str(directory.parents[1]), *asked) == 2
+    told = capsys.readouterr()
+    assert not told.out
+    assert told.err.startswith(f"fernamt journal export: the journal of acme {said}")
+
+
+def test_an_export_of_what_may_be_in_the_damaged_part_is_damage(directory):
+    hurt(segments(directory)[0], 2)
+    assert run("export", "acme", "--data", str(directory.parents[1]), "--call", "nope") == 1
+
+
 def test_a_repair_beside_a_running_service_is_refused(directory, capsys):
     from acd.data_lock import DataLock
 

@@ -1,0 +1,112 @@
+"""What each figure of /metrics says (Prometheus `# HELP`): what is counted, its unit, when it rises, and whether it should."""
+
+from __future__ import annotations
+
+HELP = {
+    # calls and CDRs
+    "fernamt_calls_admitted_total": "New calls of a tenant that were let in.",
+    "fernamt_calls_refused_total": (
+        "New calls of a tenant answered 503, by what was used up: share (others had the rest), rate (all calls a second), ceiling (live "
+        "sessions), ports (RTP)."
+    ),
+    "fernamt_calls_unrecorded_total": (
+        "Calls to numbers that do not exist, answered 404 without a record because there were too many of them."
+    ),
+    "fernamt_calls_urgent_total": "Emergency calls of a tenant that were let in without asking for a share.",
+    "fernamt_requests_refused_total": (
+        "SIP requests other than INVITE of a tenant's trunks and phones (REGISTER, OPTIONS) refused: too many."
+    ),
+    "fernamt_strangers_refused_total": "SIP requests of senders nobody knows that were not served because there were too many of them.",
+    "fernamt_legs": "Parties of calls that are up, ringing or being set up at this moment; a connected call has two.",
+    "fernamt_cdrs_total": "CDRs made since the start.",
+    "fernamt_cdrs_waiting": "CDRs that are not in the database yet; rises while it is away.",
+    "fernamt_cdrs_refused_total": (
+        "CDRs that the database refused for what is in them; each is in the log and is tried again at the next start. Should stay 0."
+    ),
+    "fernamt_cdr_save_failures_total": "Attempts to save CDRs that failed and are made again; rises while a database is away.",
+    "fernamt_cdr_feed_stumbles_total": (
+        "Events or facts of the journal of which no CDR or price could be made; the log says which. Should stay 0."
+    ),
+    # journal
+    "fernamt_journal_entries_total": "Entries written to a tenant's journal.",
+    "fernamt_journal_commits_total": "Groups of entries made durable with one fsync; entries by commits is how many share one.",
+    "fernamt_audit_failures_total": (
+        "Reads of personal data that were answered though their entry in the audit could not be written. Should stay 0."
+    ),
+    # shares of ports
+    "fernamt_port_pairs_used": "RTP port pairs that a tenant's calls hold, two a call, and 2.5 s longer than the call.",
+    "fernamt_port_pairs_guaranteed": "RTP port pairs that are promised to a tenant whether it calls or not.",
+    "fernamt_port_pairs_borrowed": "RTP port pairs that a tenant holds beyond what is promised to it.",
+    "fernamt_emergency_port_pairs": "RTP port pairs that are kept for emergency calls.",
+    "fernamt_emergency_port_pairs_used": "RTP port pairs kept for emergency calls that are in use.",
+    # the switch
+    "fernamt_switch_legs_latched_total": (
+        "Audio streams that were found to come from another address than their description said, and followed there."
+    ),
+    "fernamt_switch_legs_moved_total": "Parties whose audio was moved to another media worker after theirs had ended.",
+    "fernamt_switch_legs_move_failed_total": (
+        "Parties whose audio could not be moved after their media worker had ended: they were cut or stay silent."
+    ),
+    "fernamt_switch_workers_lost_total": "Media workers that ended by themselves and were replaced. Should stay 0.",
+    "fernamt_switch_media_refused_total": "Parties for whom no media worker had ports or answered.",
+    "fernamt_switch_unknown_sounds_total": "Announcements that could not be played because a media worker does not have the sound.",
+    "fernamt_switch_unsupported_media_total": "Stream descriptions in which no codec of ours was offered or answered (488).",
+    "fernamt_switch_lookups_failed_total": "Screen pops without what is known of the caller, since the database did not tell it.",
+    "fernamt_switch_invites_to_nobodys_number_total": "Calls of trunks to numbers that none of the tenants behind that address has (404).",
+    "fernamt_switch_invites_refused_without_journal_total": (
+        "Calls answered 503 because their tenant is not open or its journal cannot be written."
+    ),
+    "fernamt_switch_dialogs_ended_after_restart_total": (
+        "Parties of calls cut by a crash who were told at the next start that the call is over."
+    ),
+    "fernamt_switch_dialogs_ended_after_restart_failed_total": "Parties of calls cut by a crash who could not be told at the next start.",
+    "fernamt_switch_sip_events_failed_total": (
+        "SIP messages that a defect of ours kept from being handled; the log has the trace. Should stay 0."
+    ),
+    "fernamt_switch_facts_refused_total": (
+        "Facts that could not have been read from the journal again and were left out of it. Should stay 0."
+    ),
+    "fernamt_switch_requests_denied_total": "SIP requests that were not sent because [reach] does not allow their address.",
+    "fernamt_switch_audio_addresses_denied_total": (
+        "Stream descriptions with an address that [reach] does not allow; nothing is sent there before packets come."
+    ),
+    # SIP over TCP
+    "fernamt_sip_tcp_connections": "Open SIP/TCP connections.",
+    "fernamt_sip_tcp_strangers": "Open SIP/TCP connections on which nobody has proved who he is.",
+    "fernamt_sip_tcp_strangers_displaced_total": (
+        "SIP/TCP connections of strangers that were closed to make room for newer ones of the same source."
+    ),
+    "fernamt_sip_tcp_strangers_silent_total": "SIP/TCP connections of strangers that were closed because no whole message came in time.",
+    "fernamt_sip_tcp_connections_refused_total": "SIP/TCP connections that were closed at once because there was no room for another one.",
+    # media workers
+    "fernamt_media_legs": "Parties whose audio a media worker carries.",
+    "fernamt_media_bridges": "Pairs of parties that hear each other, by media worker.",
+    "fernamt_media_recordings": "Recordings that are being written, by media worker.",
+    "fernamt_media_ports_free": "RTP port pairs that a media worker has left.",
+    "fernamt_media_packets_received_total": "RTP packets received, by media worker.",
+    "fernamt_media_packets_sent_total": "RTP packets sent, by media worker.",
+    "fernamt_media_packets_dropped_total": "RTP packets lost inside a media worker: full socket buffers and errors at sending.",
+    "fernamt_media_late_ticks_total": "20 ms ticks of a media worker that began more than 5 ms late: the machine has too much to do.",
+    "fernamt_media_cpu_seconds_total": "CPU time of a media worker, in seconds.",
+    # HTTP
+    "fernamt_http_requests_total": "HTTP requests answered, by method, route and status.",
+    "fernamt_http_request_seconds": "Seconds from the head of an HTTP request to the end of its answer.",
+    "fernamt_http_requests_refused_total": "HTTP requests refused before their body was read or a route was asked, by reason.",
+    "fernamt_http_connections": "Open HTTP and WebSocket connections.",
+    "fernamt_http_strangers": "Open HTTP connections on which nobody has logged in.",
+    "fernamt_http_connections_refused_total": (
+        "HTTP connections that were refused, or closed before their time, by reason: no room, too slow, malformed."
+    ),
+    "fernamt_websockets": "Open WebSockets, by route.",
+    # guesses
+    "fernamt_security_attempts_total": "Log-ins tried, by protocol and outcome: failed, throttled (password not looked at), succeeded.",
+    "fernamt_security_bans": "Addresses that are banned at this moment.",
+    "fernamt_security_bans_total": "Bans that were made since the start.",
+    "fernamt_security_kept": "Users, addresses and pairs of both of which something is remembered because of wrong passwords.",
+    # the process
+    "fernamt_tenants_failed": "Tenants that could not be opened and are not served; /readyz says why. Should stay 0.",
+    "fernamt_databases_away": "Databases, or servers of them, that do not answer at this moment; /readyz says which.",
+    "fernamt_up_seconds": "Seconds since the voice service of this process started.",
+    "fernamt_main_cpu_seconds_total": "CPU time of the main process, in seconds.",
+}
+"""Name of the family as it is in the text -> its sentence."""

@@ -44,31 +44,44 @@ function duration(seconds) {
 
 const percent = (share) => share === null || share === undefined ? "–" : Math.round(share * 100) + " %";
 
-/* columns: [word, value(row), isNumber]; the first column heads its row */
+/* columns: [word, value(row), isNumber]; the first column heads its row.
+   On a narrow screen board.css stacks the cells of a row, each with its column's name; what is no longer laid out as a table is
+   one for screen readers only by its roles. */
 function table(id, rows, columns, mark) {
+  $(id).setAttribute("role", "table");
   const head = document.createElement("thead");
+  head.setAttribute("role", "rowgroup");
   const titles = head.insertRow();
+  titles.setAttribute("role", "row");
   for (const [title, , number] of columns) {
     const cell = document.createElement("th");
     cell.scope = "col";
+    cell.setAttribute("role", "columnheader");
     cell.textContent = word(title);
     if (number) cell.className = "number";
     titles.append(cell);
   }
   const body = document.createElement("tbody");
+  body.setAttribute("role", "rowgroup");
   for (const row of rows) {
     const line = body.insertRow();
+    line.setAttribute("role", "row");
     if (mark && mark(row)) line.className = "waiting";
-    columns.forEach(([, value, number], index) => {
+    columns.forEach(([title, value, number], index) => {
       const cell = document.createElement(index ? "td" : "th");
       if (!index) cell.scope = "row";
+      cell.setAttribute("role", index ? "cell" : "rowheader");
+      cell.dataset.column = word(title);
       if (number) cell.className = "number";
       cell.textContent = value(row) ?? "";
       line.append(cell);
     });
   }
   if (!rows.length) {
-    const cell = body.insertRow().insertCell();
+    const line = body.insertRow();
+    line.setAttribute("role", "row");
+    const cell = line.insertCell();
+    cell.setAttribute("role", "cell");
     cell.colSpan = columns.length;
     cell.className = "empty";
     cell.textContent = word("none");
@@ -95,10 +108,11 @@ function draw(live) {
   table("agents", live.agents, [
     ["agent", (a) => a.name],
     ["state", (a) => named(a.category) + (a.category === "not_ready" && a.reason ? " (" + a.reason + ")" : "")],
-    ["since", (a) => a.since ? duration(live.at - (a.work[0] ? a.work[0].since : a.since)) : "", true],
+    ["inState", (a) => a.since ? duration(live.at - (a.work[0] ? a.work[0].since : a.since)) : "", true],
     ["call", (a) => a.work.map((w) => named(w.state) + (w.queue ? ", " + (queueNames[w.queue] ?? w.queue) : "")).join("; ")],
     ["phone", (a) => word(a.registered ? "registered" : "unregistered")],
     ["answered", (a) => a.answered_today, true],
+    ...(live.agents.some((a) => a.idle_today_s !== undefined) ? [["idleToday", (a) => duration(a.idle_today_s ?? 0), true]] : []),
   ]);
   table("calls", live.calls, [
     ["caller", (c) => c.calling ?? "–"],

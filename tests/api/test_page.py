@@ -1,0 +1,74 @@
+"""The first page in a real browser: what it says, and that it fits a phone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.api.conftest import PASSWORD, Service
+from tests.api.serving import serving
+from tests.browser import Page, page
+
+pytestmark = [pytest.mark.slow, pytest.mark.interop]
+
+PHONE = (390, 844)
+"""CSS pixels of a phone held upright."""
+WIDE = """[...document.querySelectorAll("body *")]
+  .filter((one) => one.getClientRects().length && one.getBoundingClientRect().right > innerWidth + 0.5)
+  .map((one) => one.tagName + "#" + one.id + "." + one.className + " " + one.textContent.slice(0, 30))"""
+"""What reaches beyond the right edge."""
+
+
+@pytest.fixture
+async def board(staffed: Service, tmp_path: Path) -> AsyncIterator[Page]:
+    """The supervisor's board, with a caller who waits and an agent who is rung."""
+    for agent in ("anna", "ben"):
+        await staffed.voice.register("acme", agent)
+    await staffed.call("POST", "agents/me/log-on", "anna", json={"ready": True})
+    await staffed.call("POST", "agents/me/log-on", "ben")
+    await staffed.voice.arrive("acme", "601", "+442079460600")
+    await staffed.voice.arrive("acme", "601", "+442079460601")
+    async with serving(staffed.app) as served, page(f"{served.url}/", tmp_path / "profile") as opened:
+        await opened.size(*PHONE, is_phone=True)
+        session = json.dumps({"token": await staffed.log_in("supervisor", PASSWORD)})
+        await opened.says(f"sessionStorage.setItem('session', {json.dumps(session)})")
+        await opened.do("Page.reload")
+        await opened.until("document.querySelectorAll('#calls tbody tr').length == 2")
+        yield opened
+
+
+HEADS = """[...document.querySelectorAll("#agents thead th")].map((one) => one.textContent)"""
+SAID = """Object.fromEntries([...document.querySelectorAll("#queues tbody td")].map((one) =>
+  [getComputedStyle(one, "::before").content.replaceAll('"', ""), one.textContent]))"""
+"""What stands beside what on a phone."""
+
+
+async def test_board_fits_a_phone_and_each_figure_stands_beside_its_name(board: Page) -> None:
+    assert await board.says("innerWidth") == PHONE[0]
+    assert await board.says(WIDE) == []
+    said = await board.says(SAID)
+    assert (said["Waiting"], said["Busy"], said["Logged on"]) == ("2", "1", "2")
+    await board.size(320, 568, is_phone=True)  # the narrowest there is
+    assert await board.says(WIDE) == []
+    await board.size(1280, 800)
+    assert await board.says(WIDE) == []
+    assert await board.says("getComputedStyle(document.querySelector('#queues td')).display") == "table-cell"
+
+
+async def test_who_rings_or_writes_up_is_busy_and_not_talking(board: Page) -> None:
+    await board.says("document.getElementById('language').click()")
+    assert await board.says("document.documentElement.lang") == "de"
+    heads = await board.says("[...document.querySelectorAll('#queues thead th')].map((one) => one.textContent)")
+    assert "Beschäftigt" in heads
+    assert "Im Gespräch" not in heads
+
+
+async def test_idle_time_of_the_day_is_shown_where_it_is_told(board: Page) -> None:
+    """It stands beside the time in the present state, which a conversation does not set back."""
+    assert await board.says(HEADS) == ["Name", "State", "Time in state", "Call", "Phone", "Answered"]
+    await board.says("draw({...last, agents: last.agents.map((one) => ({...one, idle_today_s: 3723}))})")
+    assert (await board.says(HEADS))[-1] == "Idle today"
+    assert await board.says("document.querySelector('#agents tbody tr td:last-child').textContent") == "1:02:03"

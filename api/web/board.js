@@ -46,22 +46,30 @@ const percent = (share) => share === null || share === undefined ? "–" : Math.
 
 /* columns: [word, value(row), isNumber]; the first column heads its row */
 function table(id, rows, columns, mark) {
+  // Roles are said in so many words: on a narrow screen rows are cards, and browsers forget that these were tables.
   const head = document.createElement("thead");
+  head.setAttribute("role", "rowgroup");
   const titles = head.insertRow();
+  titles.setAttribute("role", "row");
   for (const [title, , number] of columns) {
     const cell = document.createElement("th");
     cell.scope = "col";
+    cell.setAttribute("role", "columnheader");
     cell.textContent = word(title);
     if (number) cell.className = "number";
     titles.append(cell);
   }
   const body = document.createElement("tbody");
+  body.setAttribute("role", "rowgroup");
   for (const row of rows) {
     const line = body.insertRow();
+    line.setAttribute("role", "row");
     if (mark && mark(row)) line.className = "waiting";
-    columns.forEach(([, value, number], index) => {
+    columns.forEach(([title, value, number], index) => {
       const cell = document.createElement(index ? "td" : "th");
       if (!index) cell.scope = "row";
+      cell.setAttribute("role", index ? "cell" : "rowheader");
+      cell.dataset.title = word(title);
       if (number) cell.className = "number";
       cell.textContent = value(row) ?? "";
       line.append(cell);
@@ -73,6 +81,7 @@ function table(id, rows, columns, mark) {
     cell.className = "empty";
     cell.textContent = word("none");
   }
+  $(id).setAttribute("role", "table");
   $(id).replaceChildren(head, body);
 }
 

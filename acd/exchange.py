@@ -253,7 +253,10 @@ class Exchange:
             self.feed.restore(kept.feed)
         except (msgspec.DecodeError, OSError) as error:
             # Of an earlier version, or torn. A snapshot only saves time: the journal holds everything.
-            log.warning("! tenant %s: snapshot not usable (%s), folding the whole journal", self.tenant, error)
+            log.warning(
+                "! tenant %s: the snapshot cannot be used (%s): the whole journal is read in its place, which takes longer and loses "
+                "nothing. The first start after an update may say this once; at any other, look at the disk", self.tenant, error,
+            )  # fmt: skip
             return False
         self.engine = engine
         self._seq = kept.seq

@@ -23,6 +23,12 @@ PAGE = """<!doctype html>
   <title>Fernamt API</title>
   <link rel="icon" href="data:,">
   <link rel="stylesheet" href="/docs/swagger-ui.css">
+  <style>
+    @media (max-width: 44rem) {
+      .swagger-ui .opblock-tag { flex-wrap: wrap }
+      .swagger-ui .opblock-tag small { flex-basis: 85%; padding: 0 }
+    }
+  </style>
   <script src="/docs/swagger-ui-bundle.js" defer></script>
   <script src="/docs/begin.js" defer></script>
 </head>

@@ -173,8 +173,10 @@ async def _inherit(session: AsyncSession, tenant: TenantId, used: Wanted, now: d
         network = as_network(source)
         if is_wide(network):
             log.warning(
-                "! tenant %s: calls from %s are taken as before: so wide a network needs a grant now, or its removal", tenant, source
-            )
+                "! tenant %s: its calls come from %s, a wider network than a tenant may name by itself now. They are taken as before the "
+                "update, but whoever changes the trunk is asked for a grant: POST /api/v1/tenants/%s/sources, or let the tenant name just "
+                "the addresses it calls from", tenant, source, tenant,
+            )  # fmt: skip
         if overlaps(network, others):
             log.warning("! tenant %s: the source %s is another tenant's too: the assigned number decides whose a call is", tenant, source)
         session.add(SourceClaim(id=drawn_id(), tenant=tenant, network=source, how="inherited", at=now))

@@ -54,6 +54,11 @@ def test_begin_names_who_calls_whom_over_what(lines):
     ]
 
 
+def test_begin_of_a_call_that_an_agent_places_names_the_agent(lines):
+    begun(CallLog(TenantId("acme")), direction="outbound", agent="anna", calling="21", called="+4989111222", trunk=None)
+    assert "event=begin direction=outbound from=21 to=*222 agent=anna" in lines()[0]
+
+
 def test_full_numbers_are_a_setting(lines):
     begun(CallLog(TenantId("acme"), masks_numbers=False))
     assert "from=+493023125010" in lines()[0]

@@ -1,14 +1,16 @@
 import argparse
 import json
+import random
 
 import pytest
 
 from load.acceptance import BENCHES, Figures, read_baseline, table
 from load.command import EXIT_FAILED, EXIT_NOT_RUN, EXIT_PASSED, carry_out, command, demo_accounts, finish, scenario_of, thresholds_of
-from load.profiles import Burst, Concurrent, Poisson, Spread, offered_load
+from load.profiles import Burst, Concurrent, Poisson, Spread, offered_load, plan
 from load.records import AgentRecord, CallerRecord
 from load.report import Observed, Report, Thresholds, assemble
 from load.routing_bench import AGENTS, CALL_S, RING_S, gap_bench
+from load.scenarios import SCENARIOS
 from tests.load.tiny_service import TinyService
 
 
@@ -133,6 +135,13 @@ def test_demo_plays_everybody_but_those_left_to_real_phones(tmp_path):
 
     (clara,) = demo_accounts(Api(), tmp_path / "demo.json", frozenset({"anna"}))
     assert (clara.agent, clara.aor, clara.password) == ("clara", "sip:demo-clara@fernamt", "2")
+
+
+@pytest.mark.parametrize("scenario", ["demo", "steady", "burst", "agent_churn"])
+def test_the_first_caller_whom_anybody_sees_waits_to_be_answered(scenario):
+    seed = parsed().seed
+    first = next(plan(SCENARIOS[scenario](), random.Random(f"{seed}/0")))
+    assert first.patience_s > 10
 
 
 def test_demo_is_its_own_scenario_unless_one_is_named():

@@ -60,6 +60,16 @@ class Metrics:
             "fernamt_http_request_seconds", "Time to the end of the answer.", ("method", "route"), registry=self.registry, buckets=BUCKETS_S
         )
         self.audit_failures = Counter("fernamt_audit_failures", "Reads of personal data that could not be audited.", registry=self.registry)
+        self.recordings_played = Counter(
+            "fernamt_recordings_played", "Answers with the audio of a recording from its beginning.", ("tenant",), registry=self.registry
+        )
+        self.recordings_sent = Counter("fernamt_recordings_sent_octets", "Octets of audio sent.", ("tenant",), registry=self.registry)
+        self.recordings_deleted = Counter(
+            "fernamt_recordings_deleted",
+            "Recordings deleted, by people or because their time was over.",
+            ("tenant", "by"),
+            registry=self.registry,
+        )
         self.refused = Counter(
             "fernamt_http_requests_refused", "Requests refused before anything was read of them.", ("reason",), registry=self.registry
         )

@@ -5,10 +5,22 @@
 """
 
 from api.telephony_setup.sealed import seal_rows, sealed_values
-from api.telephony_setup.service import Author, create, general, has_agent, hold, refresh, set_device, setup_of, take_effect
+from api.telephony_setup.service import (
+    Author,
+    agents_hear_recordings,
+    create,
+    general,
+    has_agent,
+    hold,
+    refresh,
+    set_device,
+    setup_of,
+    take_effect,
+)
 
 __all__ = [
     "Author",
+    "agents_hear_recordings",
     "create",
     "general",
     "has_agent",

@@ -259,6 +259,7 @@ class RequiresAudited:
         """
         self._kind = kind
         self._requires = Requires(*roles)
+        self.roles = self._requires.roles
 
     async def __call__(self, request: Request, access: Annotated[Access, Depends(_opened, scope="function")]) -> Access:
         """Check the role.

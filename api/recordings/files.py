@@ -1,7 +1,7 @@
-"""The folder of a tenant's recordings (shell; openat(2)): everything in it by its name alone, symlinks never followed, nothing on the loop.
+"""The folder of a tenant's recordings (shell; openat(2)): every file in it by its name alone, symlinks never followed, nothing on the loop.
 
-The file is opened below the folder's own descriptor, so that a name can lead nowhere else; a folder that is itself a symlink is not
-entered: who wants recordings on another disk mounts it there.
+A file is opened below the folder's own descriptor, so that a name can lead nowhere else. Only the folder itself may be a symlink: an
+operator who has recordings on another disk made it (docs/secrets.md), and the media workers write there too.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def folder_of(settings: Settings, tenant: TenantId) -> Path:
 
 @contextmanager
 def _entered(folder: Path) -> Iterator[int]:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield descriptor
     finally:

@@ -162,14 +162,21 @@ class TestFolder:
         names = ["link.wav", "folder.wav", "pipe.wav", "../secret.wav", str(secret), "..", ".", "", "true.wav", "true.wav\0"]
         assert list(files.looks(folder, names)) == ["true.wav"]
 
-    def test_a_folder_that_is_a_link_is_not_entered(self, tmp_path: Path) -> None:
+    def test_an_operator_may_have_put_the_folder_on_another_disk(self, tmp_path: Path) -> None:
         (tmp_path / "elsewhere").mkdir()
         (tmp_path / "elsewhere" / "a.wav").write_bytes(b"x")
         (tmp_path / "recordings").symlink_to(tmp_path / "elsewhere")
-        assert files.look(tmp_path / "recordings", "a.wav") is None
-        with pytest.raises(OSError, match=r"symbolic|directory"):
-            files.erase(tmp_path / "recordings", "a.wav")
-        assert (tmp_path / "elsewhere" / "a.wav").exists()
+        assert files.look(tmp_path / "recordings", "a.wav") is not None
+        assert files.untouched(tmp_path / "recordings", datetime.now(UTC) + timedelta(days=1)) == ["a.wav"]
+        files.erase(tmp_path / "recordings", "a.wav")
+        assert not (tmp_path / "elsewhere" / "a.wav").exists()
+
+    def test_a_link_that_is_erased_leaves_what_it_leads_to(self, tmp_path: Path) -> None:
+        (tmp_path / "secret").write_bytes(b"x")
+        (tmp_path / "recordings").mkdir()
+        (tmp_path / "recordings" / "a.wav").symlink_to(tmp_path / "secret")
+        files.erase(tmp_path / "recordings", "a.wav")
+        assert [one.name for one in sorted(tmp_path.rglob("*"))] == ["recordings", "secret"]
 
     def test_what_is_erased_twice_is_gone(self, tmp_path: Path) -> None:
         (tmp_path / "a.wav").write_bytes(b"x")

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, and_, exists, or_, select, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing_cdr.store import cdr_table, party_table, recording_table
@@ -162,7 +162,7 @@ def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
 
 
 def _has_party(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
-    return exists().where(party_table.c.recording == recording_table.c.name, *conditions)
+    return recording_table.c.name.in_(select(party_table.c.recording).where(*conditions))
 
 
 async def _with_parties(conn: AsyncConnection, rows: Sequence[Any]) -> list[Kept]:

@@ -152,7 +152,9 @@ recording_table = Table(
     Column("erased_at", Instant()),
     ForeignKeyConstraint(["cdr"], ["cdr.id"], ondelete="CASCADE"),
     Index("ix_recording_cdr", "cdr"),
-    Index("ix_recording_began", "began_at", "name"),
+    # Both begin with what is null of nearly all, or of nearly none: deleted ones are never looked through for others.
+    Index("ix_recording_deleted_began", "deleted_at", "began_at", "name"),
+    Index("ix_recording_erased_deleted", "erased_at", "deleted_at"),
     **_MARIADB,
 )
 party_table = Table(
@@ -165,8 +167,8 @@ party_table = Table(
     Column("party", Label(64), nullable=False),
     Column("number", Label(64)),
     ForeignKeyConstraint(["recording"], ["recording.name"], ondelete="CASCADE"),
-    Index("ix_recording_party_party", "party"),
-    Index("ix_recording_party_number", "number"),
+    Index("ix_recording_party_party_recording", "party", "recording"),
+    Index("ix_recording_party_number_recording", "number", "recording"),
     **_MARIADB,
 )
 position_table = Table(

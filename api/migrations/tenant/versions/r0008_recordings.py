@@ -55,7 +55,8 @@ def upgrade() -> None:
         **types.BYTEWISE,
     )
     op.create_index("ix_recording_cdr", "recording", ["cdr"], unique=False, if_not_exists=True)
-    op.create_index("ix_recording_began", "recording", ["began_at", "name"], unique=False, if_not_exists=True)
+    op.create_index("ix_recording_deleted_began", "recording", ["deleted_at", "began_at", "name"], unique=False, if_not_exists=True)
+    op.create_index("ix_recording_erased_deleted", "recording", ["erased_at", "deleted_at"], unique=False, if_not_exists=True)
     op.create_table(
         "recording_party",
         sa.Column("recording", sa.String(length=191), nullable=False),
@@ -69,8 +70,8 @@ def upgrade() -> None:
         if_not_exists=True,
         **types.BYTEWISE,
     )
-    op.create_index("ix_recording_party_party", "recording_party", ["party"], unique=False, if_not_exists=True)
-    op.create_index("ix_recording_party_number", "recording_party", ["number"], unique=False, if_not_exists=True)
+    op.create_index("ix_recording_party_party_recording", "recording_party", ["party", "recording"], unique=False, if_not_exists=True)
+    op.create_index("ix_recording_party_number_recording", "recording_party", ["number", "recording"], unique=False, if_not_exists=True)
     _fill(op.get_bind())
 
 

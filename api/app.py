@@ -45,6 +45,8 @@ from api.identity.routes import router as identity_router
 from api.kit.clock import Clock, utc_now
 from api.kit.peers import is_from_here
 from api.metrics import CountRequests, Metrics
+from api.recordings import retention
+from api.recordings.routes import router as recordings_router
 from api.security.door import RefuseBanned
 from api.security.routes import router as security_router
 from api.telephony.boards import Boards
@@ -66,6 +68,7 @@ TAGS = [
     {"name": "audit", "description": "Who changed what, who came in or tried to, who read personal data; nothing changes it."},
     {"name": "telephony", "description": "The desk's commands, the live board, decision records, live events."},
     {"name": "billing", "description": "Tariffs, CDRs, charges with their trace, exports."},
+    {"name": "recordings", "description": "Listed, heard and deleted; every access is in the audit."},
     {"name": "crm", "description": "Contacts."},
     {"name": "tickets", "description": "Tickets; never deleted."},
     {"name": "calendar", "description": "Appointments."},
@@ -106,6 +109,7 @@ def create_app(
         telephony_router,
         stream_router,
         billing_router,
+        recordings_router,
         crm_router,
         tickets_router,
         calendar_router,
@@ -199,6 +203,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.demo = await demo.ensure(this, app.state.passwords) if this.settings.demo else None
         app.state.ready = True
         this.tasks.add(asyncio.create_task(keep_short(this.databases, this.settings.audit, this.clock), name="keep the audit short"))
+        keep_recordings_short = retention.keep_short(this, app.state.metrics.recordings_deleted)
+        this.tasks.add(asyncio.create_task(keep_recordings_short, name="keep recordings no longer than they may be"))
         this.tasks.add(asyncio.create_task(app.state.disk_use.keep_looking(), name="octets of tenants"))
         yield
     finally:

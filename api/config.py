@@ -398,6 +398,15 @@ class Audit(_Group):
     """Log-ins, failed ones too, and reads of personal data: personal data themselves; 0: for ever."""
 
 
+class Recordings(_Group):
+    """How long recordings are kept, and how many are heard at once (docs/recordings.md)."""
+
+    days: int = Field(default=0, ge=0, le=36_500)
+    """So many days after it began a recording is deleted; 0: never by itself."""
+    streams_per_tenant: int = Field(default=16, ge=1)
+    """Recordings of one tenant that are sent at once; beyond: 429."""
+
+
 class Log(_Group):
     """How the log looks; how much is in it says `log_level`."""
 
@@ -465,6 +474,7 @@ class Settings(BaseSettings):
     tenants: Tenants = Tenants()
     limits: Limits = Limits()
     audit: Audit = Audit()
+    recordings: Recordings = Recordings()
     log: Log = Log()
     security: Security = Security()
     operator: Operator = Operator()

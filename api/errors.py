@@ -1,8 +1,9 @@
 """Errors as RFC 9457 problem documents: the tree every slice's errors grow on, and the handlers that answer with them.
 
 - `Problem`: root; carries status, type and what the client is told
-  - `Unauthenticated` 401, `Forbidden` 403, `NotFound` 404, `NotAllowed` 405, `Conflict` 409, `Outdated` 412, `BodyTooLarge` 413,
-    `TargetTooLong` 414, `Unprocessable` 422, `TooMany` 429 (`TooManyConnections`), `HeadTooLarge` 431, `Unavailable` 503
+  - `Unauthenticated` 401, `Forbidden` 403, `NotFound` 404, `NotAllowed` 405, `Conflict` 409, `Gone` 410, `Outdated` 412,
+    `BodyTooLarge` 413, `TargetTooLong` 414, `RangeNotSatisfiable` 416, `Unprocessable` 422, `TooMany` 429 (`TooManyConnections`),
+    `HeadTooLarge` 431, `Unavailable` 503
 """
 
 from __future__ import annotations
@@ -109,6 +110,12 @@ class Conflict(Problem):
     status, kind, title = 409, "conflict", "Conflict"
 
 
+class Gone(Problem):
+    """It was there, and will not be again."""
+
+    status, kind, title = 410, "gone", "Gone"
+
+
 class Outdated(Problem):
     """If-Match names a version that is no longer the present one."""
 
@@ -131,6 +138,15 @@ class HeadTooLarge(Problem):
     """The header has too many fields or octets (RFC 6585 §5)."""
 
     status, kind, title = 431, "head-too-large", "The header is too large"
+
+
+class RangeNotSatisfiable(Problem):
+    """None of the octets that are asked for is there (RFC 9110 §15.5.17)."""
+
+    status, kind, title = 416, "range-not-satisfiable", "Range not satisfiable"
+
+    def __init__(self, octets: int) -> None:
+        super().__init__(f"There are {octets} octets.", headers={"Content-Range": f"bytes */{octets}"})
 
 
 class Unprocessable(Problem):

@@ -30,6 +30,9 @@ HELP = {
     # journal
     "fernamt_journal_entries_total": "Entries written to a tenant's journal.",
     "fernamt_journal_commits_total": "Groups of entries made durable with one fsync; entries by commits is how many share one.",
+    "fernamt_recordings_played_total": "Answers with the audio of a recording from its beginning.",
+    "fernamt_recordings_sent_octets_total": "Octets of recordings' audio that were sent.",
+    "fernamt_recordings_deleted_total": "Recordings deleted, by people or because their time was over.",
     "fernamt_audit_failures_total": (
         "Reads of personal data that were answered though their entry in the audit could not be written. Should stay 0."
     ),

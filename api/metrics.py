@@ -69,6 +69,18 @@ class Metrics:
             buckets=BUCKETS_S,
         )
         self.audit_failures = Counter("fernamt_audit_failures", HELP["fernamt_audit_failures_total"], registry=self.registry)
+        self.recordings_played = Counter(
+            "fernamt_recordings_played", HELP["fernamt_recordings_played_total"], ("tenant",), registry=self.registry
+        )
+        self.recordings_sent = Counter(
+            "fernamt_recordings_sent_octets", HELP["fernamt_recordings_sent_octets_total"], ("tenant",), registry=self.registry
+        )
+        self.recordings_deleted = Counter(
+            "fernamt_recordings_deleted",
+            HELP["fernamt_recordings_deleted_total"],
+            ("tenant", "by"),
+            registry=self.registry,
+        )
         self.refused = Counter(
             "fernamt_http_requests_refused", HELP["fernamt_http_requests_refused_total"], ("reason",), registry=self.registry
         )

@@ -3,6 +3,7 @@
 facts.py        what the exchange reports of a conversation (the input)
 assemble.py     facts fold into a record, closed only if everything adds up
 cdr.py          the record: legs, segments, recordings, durations
+recorded.py     what was recorded of it, when, and who is on which channel
 quote.py        the price before the call, in numbers and in a sentence; the refusal
 destination.py  what a dialled number is
 tariff.py       plans, their document and the limits of the law; house.py the one we ship
@@ -14,7 +15,7 @@ charge.py       the price with its proof: explain, recompute
 invoice.py      a tenant's month
 export.py       CSV and JSON lines
 money.py        exact amounts and the one rounding; instant.py whole milliseconds
-store.py        the tables (shell); columns.py their types
+store.py        the tables (shell); columns.py their types; recordings.py the list of recordings
 errors.py       the tree of errors
 """
 

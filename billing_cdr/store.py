@@ -45,6 +45,7 @@ from billing_cdr.charge import Charge
 from billing_cdr.columns import MYSQL, Amount, Instant, Label, document, key
 from billing_cdr.errors import StoreConflict
 from billing_cdr.rating import PlanBook, rate
+from billing_cdr.recorded import Recorded, recorded
 from billing_cdr.tariff import Plan
 
 metadata = MetaData(
@@ -137,6 +138,37 @@ plan_table = Table(
     Column("fingerprint", Label(64), nullable=False),
     Column("document", document(), nullable=False),
     Index("ix_tariff_plan_valid_from", "valid_from"),
+    **_MARIADB,
+)
+recording_table = Table(
+    "recording",
+    metadata,
+    Column("name", key(), primary_key=True),
+    Column("cdr", key(), nullable=False),
+    Column("began_at", Instant(), nullable=False),
+    Column("duration_ms", BigInteger, nullable=False),
+    Column("deleted_at", Instant()),
+    Column("deleted_by", Label(80)),
+    Column("erased_at", Instant()),
+    ForeignKeyConstraint(["cdr"], ["cdr.id"], ondelete="CASCADE"),
+    Index("ix_recording_cdr", "cdr"),
+    # Both begin with what is null of nearly all, or of nearly none: deleted ones are never looked through for others.
+    Index("ix_recording_deleted_began", "deleted_at", "began_at", "name"),
+    Index("ix_recording_erased_deleted", "erased_at", "deleted_at"),
+    **_MARIADB,
+)
+party_table = Table(
+    "recording_party",
+    metadata,
+    Column("recording", key(), primary_key=True),
+    Column("channel", Integer, primary_key=True, autoincrement=False),
+    Column("leg", key(64), nullable=False),
+    Column("role", Label(16), nullable=False),
+    Column("party", Label(64), nullable=False),
+    Column("number", Label(64)),
+    ForeignKeyConstraint(["recording"], ["recording.name"], ondelete="CASCADE"),
+    Index("ix_recording_party_party_recording", "party", "recording"),
+    Index("ix_recording_party_number_recording", "number", "recording"),
     **_MARIADB,
 )
 position_table = Table(
@@ -288,6 +320,9 @@ async def _save(conn: AsyncConnection, cdrs: Sequence[Cdr], charges: Sequence[Ch
     await inserts.cdr.rows(conn, [rows[cdr.id] for cdr in fresh])
     await inserts.leg.rows(conn, [_leg_row(cdr.id, leg) for cdr in fresh for leg in cdr.legs])
     await inserts.charge.rows(conn, [_charge_row(charge, 1) for charge in charges if charge.cdr not in known])
+    made = [(cdr.id, one) for cdr in fresh if cdr.recordings for one in recorded(cdr)]
+    await inserts.recording.rows(conn, [_recording_row(cdr, one) for cdr, one in made])
+    await inserts.party.rows(conn, [row for _, one in made for row in _party_rows(one)])
     await inserts.position.rows(conn, [(feed, seq)])
     differing = tuple(sorted(cdr_id for cdr_id, text in known.items() if text != rows[cdr_id][_DOCUMENT]))
     return Saved(new=len(fresh), known=len(known) - len(differing), differing=differing)
@@ -471,6 +506,8 @@ class _Inserts:
         self.cdr = _RowInsert(dialect, _insert_if_absent(dialect, cdr_table), cdr_table)
         self.leg = _RowInsert(dialect, _insert_if_absent(dialect, leg_table), leg_table)
         self.charge = _RowInsert(dialect, _insert_if_absent(dialect, charge_table), charge_table)
+        self.recording = _RowInsert(dialect, _insert_if_absent(dialect, recording_table), recording_table)
+        self.party = _RowInsert(dialect, _insert_if_absent(dialect, party_table), party_table)
         self.position = _RowInsert(dialect, _move_forward(dialect), position_table)
 
 
@@ -579,6 +616,14 @@ def _leg_row(cdr: str, leg: CdrLeg) -> tuple[Any, ...]:
         leg.cause,
         leg.sip_status,
     )
+
+
+def _recording_row(cdr: str, one: Recorded) -> tuple[Any, ...]:
+    return (one.name, cdr, one.began_at, one.duration_ms, None, None, None)
+
+
+def _party_rows(one: Recorded) -> list[tuple[Any, ...]]:
+    return [(one.name, channel, leg.leg, leg.role, leg.party, leg.number) for channel, leg in enumerate(one.legs, 1)]
 
 
 def _charge_row(charge: Charge, revision: int) -> tuple[Any, ...]:

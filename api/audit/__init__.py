@@ -8,7 +8,7 @@ Rows are only ever added: no route changes one, and what is older than the setti
 
 from api.audit.reads import IMPERSONAL, PERSONAL, SOCKETS
 from api.audit.rules import Act, By, FailedLogIns, filter_of, source_of
-from api.audit.service import record, record_failed_log_in, record_read
+from api.audit.service import record, record_failed_log_in, record_read, record_refusal
 
 __all__ = [
     "IMPERSONAL",
@@ -21,5 +21,6 @@ __all__ = [
     "record",
     "record_failed_log_in",
     "record_read",
+    "record_refusal",
     "source_of",
 ]

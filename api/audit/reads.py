@@ -19,6 +19,9 @@ PERSONAL: Mapping[str, str] = {
     "listCdrs": "cdr",
     "getCdr": "cdr",
     "exportCdrs": "cdr",
+    "listRecordings": "recording",
+    "getRecording": "recording",
+    "getRecordingAudio": "recording_audio",  # told apart: who looked it up has not heard it yet
     "getCharge": "charge",
     "exportCharges": "charge",
     "getLive": "live",

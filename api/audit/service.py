@@ -69,6 +69,12 @@ async def record_read(session: AsyncSession, now: datetime, by: By, kind: str, s
     )
 
 
+async def record_refusal(session: AsyncSession, now: datetime, by: By, kind: str, subject: str, details: Mapping[str, Any]) -> None:
+    """Add an entry for something that was not let through; the same within the minute is counted in it."""
+    key = alike_id(now, "refused", by.name, by.source, kind, subject, details)
+    await repository.count_alike(session, _rows(by), _alike(key, now, by, "refused", kind, subject, details))
+
+
 async def record_failed_log_in(
     databases: Databases, failed: FailedLogIns, tenant: TenantId | None, typed: str, source: str | None, now: datetime
 ) -> None:

@@ -70,12 +70,21 @@ class TariffWhole(TariffTold):
     document: dict[str, Any]
 
 
+class DeletedRecording(Told):
+    """One that the record names and that is there no more."""
+
+    name: str
+    deleted_at: datetime
+    deleted_by: str | None = Field(description="User, `key:<id>`, or `retention`: its time was over.")
+
+
 class CdrTold(Told):
     """A record and its price as it stands."""
 
     cdr: dict[str, Any]
     charge: dict[str, Any] | None
     revision: int
+    deleted_recordings: list[DeletedRecording] = Field(default=[], description="Those of `cdr.recordings` that were deleted.")
 
 
 class Explained(Told):

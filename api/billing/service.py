@@ -23,12 +23,12 @@ from api.audit import By, record
 from api.billing import repository
 from api.billing.errors import CdrUnknown, TariffExists, TariffUnknown, TariffWrong, Unpriced, WrongCursor
 from api.billing.models import TariffRow
-from api.billing.schemas import CdrTold, Explained, Month, Sum, TariffGiven
+from api.billing.schemas import CdrTold, DeletedRecording, Explained, Month, Sum, TariffGiven
 from api.db import UnknownTenant
 from api.house import House
 from api.kit.paging import Cut
 from api.outages import say
-from billing_cdr import export, store
+from billing_cdr import export, recordings, store
 from billing_cdr.bounds import check_document
 from billing_cdr.cdr import Cdr
 from billing_cdr.charge import explain
@@ -171,8 +171,23 @@ def shown(cdr: Cdr) -> Cdr:
     return msgspec.structs.replace(cdr, recordings=recordings)
 
 
-def _entry(entry: Entry) -> CdrTold:
-    return CdrTold(cdr=msgspec.to_builtins(shown(entry.cdr)), charge=msgspec.to_builtins(entry.charge), revision=entry.revision)
+async def _told(session: AsyncSession, entries: Sequence[Entry]) -> list[CdrTold]:
+    """Records as they leave the house, with what was deleted of them since: a record itself never changes."""
+    recorded = [entry.cdr.id for entry in entries if entry.cdr.recordings]
+    gone = await recordings.deleted(await session.connection(), recorded) if recorded else {}
+    return [
+        CdrTold(
+            cdr=msgspec.to_builtins(shown(entry.cdr)),
+            charge=msgspec.to_builtins(entry.charge),
+            revision=entry.revision,
+            deleted_recordings=[
+                DeletedRecording(name=one.name, deleted_at=one.deleted_at, deleted_by=one.deleted_by)
+                for one in gone.get(entry.cdr.id, ())
+                if one.deleted_at is not None
+            ],
+        )
+        for entry in entries
+    ]
 
 
 async def cdrs(session: AsyncSession, wanted: Filter, page: Cut) -> tuple[list[CdrTold], str | None]:
@@ -184,7 +199,7 @@ async def cdrs(session: AsyncSession, wanted: Filter, page: Cut) -> tuple[list[C
         found = await store.find(await session.connection(), wanted, Page(limit=page.limit, after=page.after))
     except ValueError as error:
         raise WrongCursor(str(error)) from error
-    return [_entry(entry) for entry in found.entries], found.next
+    return await _told(session, found.entries), found.next
 
 
 async def cdr(session: AsyncSession, key: str) -> CdrTold:
@@ -195,7 +210,7 @@ async def cdr(session: AsyncSession, key: str) -> CdrTold:
     found = await store.get(await session.connection(), key)
     if found is None:
         raise CdrUnknown(key)
-    return _entry(found)
+    return (await _told(session, [found]))[0]
 
 
 async def charge(session: AsyncSession, key: str, language: str) -> Explained:

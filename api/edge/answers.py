@@ -8,6 +8,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 """Of answers that say nothing else: the page and its parts have a Cache-Control of their own."""
 RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+BODILESS = "fernamt.bodiless"
+"""In a scope: nobody wants the body, so that what is dear to make need not be made."""
 POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
@@ -37,7 +39,7 @@ class SafeHeaders:
 
 
 class HeadAsGet:
-    """ASGI middleware: a HEAD is served as a GET whose body stays here."""
+    """ASGI middleware: a HEAD is served as a GET whose body stays here, without a range (RFC 9110 §14.2: GET alone has them)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -57,4 +59,5 @@ class HeadAsGet:
                 is_over = True
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-        await self._app({**scope, "method": "GET"}, receive, bodiless)
+        headers = [one for one in scope["headers"] if one[0] != b"range"]
+        await self._app({**scope, "method": "GET", "headers": headers, BODILESS: True}, receive, bodiless)

@@ -58,7 +58,7 @@ class Turns:
         self._most_streams = streams
         self._groups: dict[str, _Group] = {}
         self._known: OrderedDict[str, None] = OrderedDict()
-        self._streams: Counter[str] = Counter()
+        self._streams: Counter[tuple[str, str]] = Counter()
         self.waited: Counter[str] = Counter()
         """Requests that did not come at once, by tenant."""
         self.refused: Counter[tuple[str, str]] = Counter()
@@ -135,20 +135,24 @@ class Turns:
     # ---------------------------------------------------------------- streams
 
     @contextmanager
-    def stream(self, tenant: str) -> Iterator[None]:
+    def stream(self, tenant: str, what: str = "exports", most: int | None = None) -> Iterator[None]:
         """An answer that goes on for long: it is not waited for.
 
+        Args:
+            what: each kind is counted for itself.
+            most: of this kind; None: as many as exports.
         Raises: TooBusy
         """
-        if self._streams[tenant] >= self._most_streams:
-            self._refuse(tenant, "exports")
-        self._streams[tenant] += 1
+        key = (tenant, what)
+        if self._streams[key] >= (self._most_streams if most is None else most):
+            self._refuse(tenant, what)
+        self._streams[key] += 1
         try:
             yield
         finally:
-            self._streams[tenant] -= 1
-            if not self._streams[tenant]:
-                del self._streams[tenant]
+            self._streams[key] -= 1
+            if not self._streams[key]:
+                del self._streams[key]
 
     def _refuse(self, name: str, what: str) -> None:
         self.refused[_label(name), what] += 1
@@ -164,8 +168,8 @@ class Turns:
         for name in running:
             found[f'fernamt_http_tenant_requests{{tenant="{name}",state="running"}}'] = running[name]
             found[f'fernamt_http_tenant_requests{{tenant="{name}",state="waiting"}}'] = waiting[name]
-        for name, count in self._streams.items():
-            found[f'fernamt_http_tenant_streams{{tenant="{name}"}}'] = count
+        for (name, what), count in self._streams.items():
+            found[f'fernamt_http_tenant_streams{{tenant="{name}",what="{what}"}}'] = count
         for name, count in self.waited.items():
             found[f'fernamt_http_tenant_waited_total{{tenant="{name}"}}'] = count
         for (name, what), count in self.refused.items():

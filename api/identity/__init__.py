@@ -15,7 +15,9 @@ from api.identity.access import (
     ForReaders,
     ForSupervisors,
     Requires,
+    RequiresAudited,
     principal_of,
+    record_refused,
 )
 from api.identity.passwords import Passwords
 from api.identity.repository import user_of_agent
@@ -39,12 +41,14 @@ __all__ = [
     "Passwords",
     "Principal",
     "Requires",
+    "RequiresAudited",
     "Role",
     "UserGiven",
     "UserName",
     "create_user",
     "first_operator",
     "principal_of",
+    "record_refused",
     "require_strong",
     "user",
     "user_of_agent",

@@ -20,7 +20,7 @@ from starlette.requests import HTTPConnection, Request
 from acd.core.ids import TenantId
 from acd.guard import source_of as guarded_source
 from acd.outage import Unreachable
-from api.audit import PERSONAL, By, filter_of, record_read, source_of
+from api.audit import PERSONAL, By, filter_of, record_read, record_refusal, source_of
 from api.db import Unit, UnknownTenant
 from api.edge.connections import counts_for
 from api.edge.turns import Turns, of_source
@@ -196,6 +196,21 @@ async def _record_read(request: Request, access: Access) -> None:
         say(log, error, "! %s read %s %s, and the audit could not be written", access.principal.name, kind, subject)
 
 
+async def record_refused(request: Request, access: Access, kind: str) -> None:
+    """What was asked for and is going to be refused goes into the audit; whatever else the transaction did is taken back."""
+    route = request.scope.get("route")
+    details = {"operation": route.operation_id if isinstance(route, APIRoute) else None}
+    subject = "/".join(request.path_params.values())
+    await access.session.rollback()
+    try:
+        await record_refusal(access.session, access.now, access.by, kind, subject, details)
+        await access.session.commit()
+    except (SQLAlchemyError, Unreachable) as error:
+        await access.session.rollback()
+        request.app.state.metrics.audit_failures.inc()
+        say(log, error, "! %s was refused %s %s, and the audit could not be written", access.principal.name, kind, subject)
+
+
 _PARAMETERS: dict[str, frozenset[str]] = {}
 
 
@@ -226,8 +241,36 @@ class Requires:
 
         Raises: Forbidden
         """
+        self.check(access)
+        return access
+
+    def check(self, access: Access) -> None:
+        """Raises: Forbidden"""
         if access.principal.role not in self.roles:
             raise Forbidden(f"This is for {', '.join(sorted(self.roles))}; you are {access.principal.role}.")
+
+
+class RequiresAudited:
+    """The same, where whoever is refused stands in the audit."""
+
+    def __init__(self, kind: str, *roles: Role) -> None:
+        """Args:
+        kind: of the entry.
+        """
+        self._kind = kind
+        self._requires = Requires(*roles)
+        self.roles = self._requires.roles
+
+    async def __call__(self, request: Request, access: Annotated[Access, Depends(_opened, scope="function")]) -> Access:
+        """Check the role.
+
+        Raises: Forbidden
+        """
+        try:
+            self._requires.check(access)
+        except Forbidden:
+            await record_refused(request, access, self._kind)
+            raise
         return access
 
 

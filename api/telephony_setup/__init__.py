@@ -7,6 +7,7 @@
 from api.telephony_setup.sealed import seal_rows, sealed_values
 from api.telephony_setup.service import (
     Author,
+    agents_hear_recordings,
     create,
     general,
     has_agent,
@@ -20,6 +21,7 @@ from api.telephony_setup.service import (
 
 __all__ = [
     "Author",
+    "agents_hear_recordings",
     "create",
     "general",
     "has_agent",

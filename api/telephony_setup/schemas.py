@@ -485,3 +485,4 @@ class General(Given):
     language: Spoken | None = Field(default=None, description="Left out: it stays as it is.")
     recording_notice: bool = True
     """Play `recording.notice` before a recorded queue's greeting (§ 201 StGB)."""
+    agents_hear_recordings: bool = Field(default=False, description="Agents list and hear the recordings they were a party of.")

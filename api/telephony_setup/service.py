@@ -312,6 +312,12 @@ async def general(author: Author, document: dict[str, Any], if_version: int | No
     return await replace(author, GENERAL, GENERAL, document, if_version)
 
 
+async def agents_hear_recordings(session: AsyncSession) -> bool:
+    """Whether agents may list and hear what they were a party of."""
+    row = await repository.get(session, GENERAL, GENERAL)
+    return row is not None and bool(row.document.get("agents_hear_recordings", False))
+
+
 def _audit(
     author: Author, act: Act, kind: str, subject: str, version: int, before: dict[str, Any] | None, after: dict[str, Any] | None
 ) -> None:

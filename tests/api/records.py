@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime, timedelta
+from pathlib import Path
+
+import msgspec
 
 from acd.core.ids import TenantId
 from billing_cdr import facts, store
 from billing_cdr.assemble import fold
-from billing_cdr.cdr import Cdr
+from billing_cdr.cdr import Cdr, Recording
 from billing_cdr.house import house_plan
 from billing_cdr.rating import PlanBook, rate
+from media.wave_file import pcm_header
 from tests.api.conftest import ACME, Service
 
 
@@ -47,3 +52,40 @@ async def talk(service: Service, call: str, to: str, seconds: float, at: datetim
     async with service.databases.tenant(tenant).begin() as connection:
         await store.save(connection, [cdr], [charge], "test", int(cdr.began_at.timestamp()))
     return cdr
+
+
+def folder_of(service: Service, tenant: TenantId = ACME) -> Path:
+    """Where the media workers would write."""
+    folder = service.settings.data / "tenants" / tenant / "recordings"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def write(path: Path, at: datetime, seconds: float = 1.0) -> bytes:
+    """A file of two channels, of which no two octets in a row of 256 are alike; last written to at that time."""
+    audio = bytes(range(256)) * int(seconds * 125)
+    whole = pcm_header(2, len(audio)) + audio
+    path.write_bytes(whole)
+    os.utime(path, (at.timestamp(), at.timestamp()))
+    return whole
+
+
+async def recorded_talk(
+    service: Service,
+    call: str,
+    to: str = "+491711234567",
+    at: datetime | None = None,
+    *,
+    tenant: TenantId = ACME,
+    agent: str = "anna",
+    queue: str | None = None,
+) -> bytes:
+    """Such a call with its recording, `<call>-r1.wav`; returns the file."""
+    plain = outbound(call, to, 61, at or service.clock(), tenant)
+    legs = tuple(msgspec.structs.replace(leg, party=agent) if leg.role == "agent" else leg for leg in plain.legs)
+    path = folder_of(service, tenant) / f"{call}-r1.wav"
+    made = Recording(legs=tuple(leg.leg for leg in legs), path=str(path), duration_ms=1000)
+    cdr = msgspec.structs.replace(plain, legs=legs, recordings=(made,), agent=agent, queue=queue)
+    async with service.databases.tenant(tenant).begin() as connection:
+        await store.save(connection, [cdr], [], "test", int(cdr.began_at.timestamp()))
+    return write(path, cdr.ended_at)

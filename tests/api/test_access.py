@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 
 from api.app import create_app
 from api.config import Settings
-from api.identity import EVERYBODY, Requires, Role
+from api.identity import EVERYBODY, Requires, RequiresAudited, Role
 from tests.api.conftest import CHEAP, Service
 from tests.api.voice import EngineVoice
 
@@ -46,7 +46,7 @@ def _flat(found: Any) -> Iterator[APIRoute]:
 
 
 def _roles(dependant: Dependant) -> frozenset[Role] | None:
-    if isinstance(dependant.call, Requires):
+    if isinstance(dependant.call, Requires | RequiresAudited):
         return dependant.call.roles
     for inner in dependant.dependencies:
         if (roles := _roles(inner)) is not None:
@@ -81,6 +81,7 @@ async def test_nobody_gets_in_without_a_token(service: Service) -> None:
 
 @pytest.mark.parametrize("role", list(Role))
 async def test_role_gets_in_where_it_may_and_nowhere_else(staffed: Service, role: Role) -> None:
+    assert (await staffed.call("PUT", "setup", json={"agents_hear_recordings": True})).status_code == 200
     for method, path, roles in GUARDED:
         if path == "/api/v1/logout":  # it would end the token we test with
             continue

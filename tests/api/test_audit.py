@@ -16,7 +16,7 @@ from api.audit.retention import AT_ONCE, forget_old
 from api.audit.rules import NO_NAME, OTHERS, ROWS_A_DAY, filter_of, without_secrets
 from api.config import Audit, Settings
 from tests.api.conftest import ACME, CHEAP, PASSWORD, Service
-from tests.api.records import talk
+from tests.api.records import recorded_talk, talk
 from tests.api.sockets import Socket
 from tests.api.test_access import _flat
 from tests.api.voice import EngineVoice
@@ -82,7 +82,9 @@ async def _things(service: Service) -> dict[str, str]:
     appointment = {"contact": contact, "title": "Callback", "starts_at": "2026-03-03T09:00:00Z", "ends_at": "2026-03-03T10:00:00Z"}
     made = await service.made("appointments", appointment)
     await talk(service, "call-1", "+4989123456", 61)
-    return {"contact": contact, "number": str(ticket), "appointment": made["id"], "cdr": "call-1"}
+    await recorded_talk(service, "call-2")
+    things = {"contact": contact, "number": str(ticket), "appointment": made["id"], "cdr": "call-1"}
+    return things | {"recording": "call-2-r1.wav"}
 
 
 def _filled(route: APIRoute, names: dict[str, str]) -> str:

@@ -21,12 +21,15 @@ from sqlalchemy.exc import DBAPIError
 from acd.core.ids import TenantId
 from api import migrations, tables
 from api.audit.retention import forget_old
-from api.config import Database, Settings
+from api.config import Database, Recordings, Settings
 from api.db import Kind, alembic_config, control_url, drop_database, make_engine, prepare, tenant_url
+from api.house import House
 from api.kit.columns import ControlBase, TenantBase
+from api.recordings.retention import delete_old
+from billing_cdr import recordings
 from billing_cdr.store import metadata as billing
 from tests.api.conftest import ACME, Clock, Service, add_tenant, staff, started
-from tests.api.records import talk
+from tests.api.records import recorded_talk, talk
 from tests.servers import DATABASES, databases_to_test, server
 
 assert tables  # the metadata are whole once it is imported
@@ -100,7 +103,9 @@ def test_revisions_import_nothing_of_ours_but_the_types_frozen_with_them(kind: K
     files = [*versions.glob("r*.py"), *(Path(migrations.__file__).parent.glob("types_*.py"))]
     assert len(files) >= 2
     for file in files:
-        allowed = {"__future__", "alembic", "json", "sqlalchemy"} | ({"api.migrations.types"} if file.parent == versions else set())
+        allowed = {"__future__", "alembic", "datetime", "json", "sqlalchemy", "typing"} | (
+            {"api.migrations.types"} if file.parent == versions else set()
+        )
         assert _imported(file) <= allowed, file
 
 
@@ -159,6 +164,7 @@ async def test_whole_path(address: str, settings: Settings, clock: Clock, applic
             assert [one["id"] for one in (await again.got("agents"))["items"]] == ["anna", "ben"]
             assert (await again.got("agents", "other-admin"))["items"] == []
             assert len((await again.got("cdrs"))["items"]) == 1
+            await _recorded(again)
             await _audited(again)
     finally:
         for url in urls:
@@ -177,6 +183,39 @@ async def _audited(service: Service) -> None:
     assert "fernamt_audit_failures_total 0.0" in (await service.call("GET", "/metrics", None)).text
     service.clock.turn(days=366)
     assert await forget_old(service.databases, service.settings.audit, service.clock()) > 3
+
+
+async def _recorded(service: Service) -> None:
+    """Recordings are found and deleted; the revision that made the list fills it from records as `store.save` does."""
+    at = service.clock().replace(microsecond=123_000)
+    whole = await recorded_talk(service, "rec-1", "+491711234567", at, queue="support")
+    await recorded_talk(service, "rec-2", "+49301234567", at + timedelta(days=1), agent="ben")
+    before = await service.got("recordings")
+    assert [one["call"] for one in before["items"]] == ["rec-2", "rec-1"]
+    assert before["items"][1]["began_at"] == (at + timedelta(seconds=5)).isoformat().replace("+00:00", "Z")
+    for query, call in (("agent=ben", "rec-2"), ("number=%2B491711234567", "rec-1"), ("queue=support", "rec-1")):
+        assert [one["call"] for one in (await service.got(f"recordings?{query}"))["items"]] == [call]
+    page = await service.got("recordings?limit=1")
+    assert [one["call"] for one in (await service.got(f"recordings?limit=1&after={page['next']}"))["items"]] == ["rec-1"]
+    assert (await service.call("GET", "recordings/rec-1-r1.wav/audio")).content == whole
+
+    async with service.databases.tenant(ACME).begin() as connection:
+        for statement in ("DROP TABLE recording_party", "DROP TABLE recording", "UPDATE alembic_version SET version_num = '0007'"):
+            await connection.execute(text(statement))
+    await service.databases.close_tenant(ACME)
+    await service.databases.open_tenant(ACME)
+    assert await service.got("recordings") == before
+
+    assert (await service.call("DELETE", "recordings/rec-1-r1.wav")).status_code == 204
+    assert (await service.call("DELETE", "recordings/rec-1-r1.wav")).status_code == 410
+    assert (await service.got("cdrs/rec-1"))["deleted_recordings"][0]["deleted_by"] == "admin"
+    house: House = service.app.state.house
+    kept = House(house.settings.model_copy(update={"recordings": Recordings(days=7)}), house.databases, house.voice, house.clock)
+    old = at + timedelta(days=8, seconds=6)
+    assert await delete_old(kept, service.app.state.metrics.recordings_deleted, old) == 1
+    assert (await service.got("recordings"))["items"] == []
+    async with service.databases.tenant(ACME).connect() as connection:
+        assert await recordings.half_deleted(connection, 10) == []
 
 
 async def _daily_work(service: Service) -> None:

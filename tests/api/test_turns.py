@@ -135,7 +135,7 @@ class TestTurns:
         with turns.stream("acme"), turns.stream("other"), pytest.raises(TooBusy), turns.stream("acme"):
             pass
         with turns.stream("acme"):
-            assert turns.figures()['fernamt_http_tenant_streams{tenant="acme"}'] == 1
+            assert turns.figures()['fernamt_http_tenant_streams{tenant="acme",what="exports"}'] == 1
 
     def test_tokens_are_known_in_bounded_memory_and_addresses_are_no_label(self) -> None:
         turns = made()

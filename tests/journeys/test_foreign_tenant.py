@@ -192,6 +192,7 @@ def queries(of: Tenant) -> dict[str, str]:
         "direction": "inbound",
         "outcome": "answered",
         "queue": keys["queues"],
+        "call": keys["cdrs"],
         "agent": keys["agents"],
         "trunk": keys["trunks"],
         "status": "rated",
@@ -313,7 +314,7 @@ class Asker:
             self._connection.request(method.upper(), target, payload, headers)
             response = self._connection.getresponse()
         head = "\n".join(f"{name}: {value}" for name, value in response.getheaders())
-        return response.status, f"{head}\n\n{response.read().decode()}"
+        return response.status, f"{head}\n\n{response.read().decode(errors='replace')}"
 
     def close(self) -> None:
         self._connection.close()
@@ -409,6 +410,7 @@ def found_tenants(running: ServiceProcess, tenants: Iterable[Tenant]) -> str:
             "calls": f"{tenant.id}-2",
             "talked": f"{tenant.id}-3",
             "cdrs": f"{tenant.id}-1",
+            "recordings": f"{tenant.id}-1-r1.wav",
         }
         tenant.keys |= {
             "contacts": f"{tenant.id}-contact",
@@ -452,7 +454,8 @@ def set_up(running: ServiceProcess, tenant: Tenant) -> None:
     told = api.post("/api/v1/agents", agent | {"device_username": keys["device"], "device_password": secret})
     tenant.devices["anna"] = told["device"] | {"password": secret}
     queue = {"id": keys["queues"], "name": f"{word} Queue", "requirements": [{"skill": keys["skill"], "level": 1}], "after_call_work_s": 0}
-    api.post("/api/v1/queues", queue | {"announce_position": False})
+    api.post("/api/v1/queues", queue | {"announce_position": False, "record": True})
+    api.put("/api/v1/setup", {"recording_notice": False})  # nobody here waits for it
     to_queue = {"to": "queue", "queue": keys["queues"]}
     api.post("/api/v1/menus", {"id": keys["menus"], "sounds": ["menu"], "options": {"1": to_queue}})
     api.post("/api/v1/numbers", {"number": tenant.number, "target": to_queue})
@@ -504,11 +507,16 @@ async def talk(running: ServiceProcess, tenant: Tenant, stack: contextlib.AsyncE
     call = await carrier.call(tenant.number)
     await call.answered()
     await (await desk.incoming()).answered()
+    async with asyncio.timeout(10):
+        while not list(running.folder.glob(f"data/tenants/{tenant.id}/recordings/*.wav")):
+            await asyncio.sleep(0.02)
     call.hang_up()
     async with asyncio.timeout(10):
         while not (found := (await asyncio.to_thread(api.get, "/api/v1/cdrs"))["items"]):
             await asyncio.sleep(0.02)
     tenant.keys["cdrs"] = found[0]["cdr"]["id"]
+    (recording,) = found[0]["cdr"]["recordings"]
+    tenant.keys["recordings"] = recording["path"]
     for _ in range(2):
         call = await carrier.call(tenant.number)
         await call.answered()
@@ -521,7 +529,7 @@ async def talk(running: ServiceProcess, tenant: Tenant, stack: contextlib.AsyncE
     is_talked = {one["id"]: any(party["agent"] for party in one["parties"]) for one in calls}
     (tenant.keys["talked"],) = [call_id for call_id, talked in is_talked.items() if talked]
     (tenant.keys["calls"],) = [call_id for call_id, talked in is_talked.items() if not talked]
-    tenant.drawn |= {one["id"] for one in calls} | {tenant.keys["cdrs"]}
+    tenant.drawn |= {one["id"] for one in calls} | {tenant.keys["cdrs"], tenant.keys["recordings"]}
 
 
 def told_of(world: World, tenant: Tenant) -> dict[str, Any]:
@@ -811,7 +819,7 @@ async def test_the_operator_sees_nothing_inside_a_tenant(world: World) -> None:
 
 MAY: dict[str, tuple[str, ...]] = {
     "agent": (*DESK, "/api/v1/live", "/api/v1/calls", *CRM, *NAMES),
-    "supervisor": (*DESK, "/api/v1/live", "/api/v1/calls", *CRM, "/api/v1/cdrs", *SETUP),
+    "supervisor": (*DESK, "/api/v1/live", "/api/v1/calls", *CRM, "/api/v1/cdrs", "/api/v1/recordings", *SETUP),
     "billing": ("/api/v1/tariffs", *RECORDS, *NAMES, "/api/v1/quote"),
 }
 """docs/api, "Tokens and roles"; what a tenant's own people may."""

@@ -48,6 +48,11 @@ CDR_COLUMNS: Final = (
     "disposition",
     "legs",
     "recordings",
+    "wait_ms",
+    "treatment_ms",
+    "setup_ms",
+    "ended_by",
+    "transferred_by",
 )
 CHARGE_COLUMNS: Final = (
     "cdr",
@@ -88,6 +93,7 @@ def cdrs_to_csv(cdrs: Iterable[Cdr]) -> Iterator[str]:
             **{name: getattr(cdr, name) for name in CDR_COLUMNS},
             "legs": len(cdr.legs),
             "recordings": " ".join(recording.path for recording in cdr.recordings),
+            "transferred_by": " ".join(cdr.transferred_by),
         }
         yield _row(_text(values[name]) for name in CDR_COLUMNS)
 

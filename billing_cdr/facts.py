@@ -49,9 +49,9 @@ class SegmentBegan(_Fact, frozen=True, kw_only=True, tag="segment_began"):
     leg: str
     kind: SegmentKind
     party: str = ""
-    """With whom or what: agent, queue, menu, number, or the other leg."""
+    """With whom or what: an agent, `caller`, a number, a queue, a menu; never the name of a leg."""
     caused_by: str = ""
-    """Who brought the leg here: `caller`, an agent, a queue, a rule."""
+    """Its originator, in the words of docs/figures.md §5: `caller`, `party`, `agent:<id>`, `queue:<id>`, ..."""
 
 
 class SegmentEnded(_Fact, frozen=True, kw_only=True, tag="segment_ended"):
@@ -75,6 +75,18 @@ class LegBegan(_Fact, frozen=True, kw_only=True, tag="leg_began"):
     """Over the tenant's own line (its PBX), for which no carrier is paid."""
     payer: str | None = None
     """The tenant that pays for this leg, if it is another than the conversation's (it forwarded the call)."""
+    agent: str | None = None
+    """Whose phone it is."""
+    dialled: bool = False
+    """We rang it; it did not come to us."""
+    forward_reason: str | None = None
+    """Why the call was forwarded to it."""
+
+
+class LegAlerted(_Fact, frozen=True, kw_only=True, tag="leg_alerted"):
+    """Its phone rings: the first 180 or 183."""
+
+    leg: str
 
 
 class LegAnswered(_Fact, frozen=True, kw_only=True, tag="leg_answered"):
@@ -131,6 +143,10 @@ class ConversationEnded(_Fact, frozen=True, kw_only=True, tag="conversation_ende
     """Nobody is left. No fact of this conversation comes after this one."""
 
     cause: str
+    ended_by: str = ""
+    """Who ended it, as an originator."""
+    transferred_by: tuple[str, ...] = ()
+    """Who transferred it, in order."""
 
 
 Fact = (
@@ -138,6 +154,7 @@ Fact = (
     | SegmentBegan
     | SegmentEnded
     | LegBegan
+    | LegAlerted
     | LegAnswered
     | LegEnded
     | LegPriced

@@ -48,6 +48,7 @@ class _Leg(msgspec.Struct, kw_only=True):
     kind: str = ""
     party: str = ""
     by: str = ""
+    priced: bool = False
     answered: bool = False
     measured: bool = False
 
@@ -271,9 +272,12 @@ class Ledger:
             self._say(facts.LegAnswered(conversation=call, at=at, leg=leg_id))
 
     def _leg_quoted(self, event: ev.LegQuoted, _now: float, at: dt.datetime) -> None:
+        """A price that comes when the leg has answered was no promise, and there is one a leg."""
         call = self._folded.call_of.get(event.leg)
-        if call is not None:
+        leg = None if call is None else self._folded.conversations[call].legs[event.leg]
+        if call is not None and leg is not None and leg.segment is not None and not (leg.answered or leg.priced):
             quote = msgspec.convert(event.quote, Quote)
+            leg.priced = True
             self._say(facts.LegPriced(conversation=call, at=at, leg=event.leg, quote=quote))
 
     def _leg_cleared(self, event: ev.LegCleared, now: float, at: dt.datetime) -> None:

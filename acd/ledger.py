@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from acd.core import events as ev
+from acd.core.causes import CAUSES
 from acd.core.ids import RecordingId, TenantId
 from acd.core.inputs import ClockStepped, ServiceStarted
 from acd.core.replay import Entry
@@ -307,6 +308,7 @@ class Ledger:
                 cause=event.cause,
                 sip_status=event.status,
                 by="crash" if event.cause == RESTART else "remote" if event.by == "party" else "local",
+                q850=CAUSES[event.cause].q850 if event.cause in CAUSES else None,
             )
         )
 

@@ -580,6 +580,7 @@ def _cdr_leg(leg: _OpenLeg, tenant: str, end_at: datetime) -> CdrLeg:
         alerted_at=leg.alerted_at,
         alerting_ms=0 if leg.alerted_at is None else between_ms(leg.alerted_at, leg.answered_at or ended_at),
         forward_reason=began.forward_reason,
+        q850=None if ended is None else ended.q850,
     )
 
 

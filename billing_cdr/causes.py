@@ -13,7 +13,7 @@ RESTART: Final = "restart"
 """Cause of what a crash has ended, on conversations, legs and segments; records of 0.1.0 say `cut` there too."""
 # fmt: off
 OUTCOMES: Final[dict[str, Outcome]] = {  # of a conversation in which nobody talked
-    "abandoned": "abandoned", "hang_up": "abandoned", "cancelled": "abandoned", "transferred": "abandoned",
+    "abandoned": "abandoned", "hang_up": "abandoned", "cancelled": "abandoned", "exit_key": "abandoned", "transferred": "abandoned",
     "announced": "overflowed", "closed": "overflowed", "queue_removed": "overflowed",
     "busy": "busy",
     "no_answer": "no_answer", "unregistered": "no_answer", "answered_elsewhere": "no_answer",

@@ -59,6 +59,8 @@ class CdrLeg(Struct, frozen=True, kw_only=True, gc=False):
     alerting_ms: int = 0
     """From then until it answered or was gone."""
     forward_reason: str | None = None
+    q850: int | None = None
+    """The cause as ITU-T Q.850 numbers it."""
 
 
 class Segment(Struct, frozen=True, kw_only=True, gc=False):

@@ -102,6 +102,8 @@ class LegEnded(_Fact, frozen=True, kw_only=True, tag="leg_ended"):
     cause: str
     sip_status: int | None = None
     by: By = "remote"
+    q850: int | None = None
+    """The cause as ITU-T Q.850 numbers it."""
 
 
 class LegPriced(_Fact, frozen=True, kw_only=True, tag="leg_priced"):

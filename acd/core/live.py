@@ -42,8 +42,12 @@ class LiveQueue(_Value, frozen=True, kw_only=True):
     not_ready: int
     logged_on: int
     offered_today: int
+    """Arrived on this day; so did those of the counts that follow."""
     answered_today: int
     abandoned_today: int
+    answered_this_day: int
+    """The other attribution: taken on this day, whenever they arrived."""
+    abandoned_this_day: int
     short_abandoned_today: int
     overflowed_today: int
     service_level: float | None
@@ -75,6 +79,10 @@ class LiveAgent(_Value, frozen=True, kw_only=True):
     work: tuple[LiveWork, ...]
     answered_today: int
     occupancy: float | None
+    """Busy / (busy and idle) of this day until now."""
+    idle_today_s: float
+    """Ready without work, on this day until now."""
+    busy_today_s: float
 
 
 class LiveParty(_Value, frozen=True, kw_only=True):
@@ -181,6 +189,8 @@ def _queues(fold: Fold, now: float, today: bool) -> tuple[LiveQueue, ...]:
                 offered_today=tally.offered,
                 answered_today=tally.answered,
                 abandoned_today=tally.abandoned,
+                answered_this_day=tally.answered_this_day,
+                abandoned_this_day=tally.abandoned_this_day,
                 short_abandoned_today=tally.short_abandoned,
                 overflowed_today=tally.overflowed,
                 service_level=statistics.service_level(tally),
@@ -194,12 +204,12 @@ def _queues(fold: Fold, now: float, today: bool) -> tuple[LiveQueue, ...]:
     return tuple(found)
 
 
-def _agents(fold: Fold, today: bool) -> tuple[LiveAgent, ...]:
+def _agents(fold: Fold, now: float) -> tuple[LiveAgent, ...]:
     category_of = {agent: category for category, members in fold.categories.items() for agent in members}
     found = []
     for agent in fold.state.agents.values():
         configured = fold.index.agents.get(agent.id)
-        tally = (fold.state.statistics.agents.get(agent.id) if today else None) or statistics.AgentTally()
+        tally = statistics.agent_at(fold.state.statistics, agent.id, now)
         found.append(
             LiveAgent(
                 id=agent.id,
@@ -215,6 +225,8 @@ def _agents(fold: Fold, today: bool) -> tuple[LiveAgent, ...]:
                 ),
                 answered_today=tally.answered,
                 occupancy=statistics.occupancy(tally),
+                idle_today_s=tally.idle_s,
+                busy_today_s=tally.busy_s,
             )
         )
     return tuple(found)
@@ -229,7 +241,7 @@ def live(fold: Fold, now: float) -> LiveState:
     return LiveState(
         at=now,
         queues=_queues(fold, now, today),
-        agents=_agents(fold, today),
+        agents=_agents(fold, now),
         calls=tuple(
             LiveCall(
                 id=call.id,

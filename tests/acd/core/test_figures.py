@@ -7,8 +7,9 @@ import pytest
 from acd.core import events as e
 from acd.core import inputs as i
 from acd.core import statistics as f
+from acd.core.configuration import Number, ToAgent
 from acd.core.estimates import estimated_wait_s
-from tests.acd.core.shell import Phone, call, house, open_house, queue
+from tests.acd.core.shell import Phone, agent, call, house, open_house, queue
 from tests.acd.core.test_menus_and_numbers import moment
 
 TALLY = f.QueueTally(
@@ -76,6 +77,91 @@ def test_daily_figures_begin_again_at_midnight() -> None:
     assert shell.engine.live_at(shell.now).queues[0].offered_today == 0
     call(shell, name="b")
     assert shell.engine.live().queues[0].offered_today == 1
+
+
+def test_occupancy_has_the_stretch_that_is_running() -> None:
+    """10 minutes of work, then an hour ready: 600 / 4,200, though nothing has happened since."""
+    shell = open_house(house(queues=(queue(after_call_work_s=0.0),)), anna=Phone(answers_after_s=0.0, alerts=False))
+    call(shell, name="c")
+    shell.run(600)
+    shell.send(i.LegReleased(leg="c-in"))
+    shell.run(3600)
+    (anna,) = shell.engine.live_at(shell.now).agents
+    assert anna.occupancy == pytest.approx(600 / 4200, abs=1e-4)
+    assert anna.busy_today_s == pytest.approx(600.0)
+
+
+def test_who_was_ready_overnight_has_been_idle_on_this_day_since_midnight() -> None:
+    """Ready from 06:00 on the day before: 26.02 h in all at 08:01, 8.02 h of this day, whether anything happened since or not."""
+    shell = open_house(ready=False)
+    shell.run(until=moment(2025, 6, 16, 6, 0, 0))
+    shell.send(i.LogOn(agent="anna", ready=True))
+    shell.run(until=moment(2025, 6, 17, 8, 1, 0))
+    for happened in (False, True):
+        if happened:
+            shell.send(i.GoNotReady(agent="anna", reason="break"), i.GoReady(agent="anna"))
+        (anna,) = shell.engine.live_at(shell.now).agents
+        assert anna.idle_today_s == pytest.approx(8 * 3600 + 60)
+        assert anna.since == pytest.approx(moment(2025, 6, 17, 8, 1, 0) if happened else moment(2025, 6, 16, 6, 0, 0))
+
+
+def test_a_call_counts_on_the_day_it_arrived_and_beside_it_when_it_was_taken() -> None:
+    shell = open_house(house(queues=(queue(after_call_work_s=0.0),)), ready=False, anna=Phone(answers_after_s=0.0, alerts=False))
+    shell.run(until=moment(2025, 6, 15, 23, 59, 0))
+    call(shell, name="late")
+    shell.run(until=moment(2025, 6, 16, 0, 1, 0))
+    shell.send(i.LogOn(agent="anna", ready=True))
+    shell.run(60)
+    shell.send(i.LegReleased(leg="late-in"))
+    statistics = shell.engine.state.statistics
+    (of_yesterday,) = statistics.earlier.values()
+    assert (of_yesterday["support"].offered, of_yesterday["support"].answered, of_yesterday["support"].handled) == (1, 1, 1)
+    assert of_yesterday["support"].talk_s == pytest.approx(60.0)
+    (board,) = shell.engine.live().queues
+    assert (board.offered_today, board.answered_today, board.answered_this_day) == (0, 0, 1)
+    assert statistics.agents["anna"].answered == 1
+    shell.run(until=moment(2025, 6, 17, 0, 0, 1))
+    call(shell, name="next")
+    assert statistics.earlier == {}
+
+
+def test_hold_by_either_side_is_hold_for_the_agent_too() -> None:
+    shell = open_house(house(queues=(queue(after_call_work_s=0.0),)), anna=Phone(answers_after_s=0.0, alerts=False))
+    call(shell, name="c")
+    shell.run(10)
+    shell.send(i.Hold(agent="anna", call="c"))
+    shell.run(5)
+    shell.send(i.LegHeldByParty(leg="c-in"))
+    shell.run(5)
+    shell.send(i.Retrieve(agent="anna", call="c"))
+    shell.run(10)
+    shell.send(i.LegRetrievedByParty(leg="c-in"))
+    shell.run(10)
+    shell.send(i.LegReleased(leg="c-in"))
+    person = shell.engine.state.statistics.agents["anna"]
+    assert (person.talk_s, person.hold_s) == pytest.approx((20.0, 20.0))
+
+
+def test_a_transferred_call_counts_at_the_agent_who_took_it() -> None:
+    people = (agent("anna"), agent("ben", skills={}))
+    shell = open_house(house(agents=people), anna=Phone(answers_after_s=1.0), ben=Phone(answers_after_s=8.0))
+    call(shell, name="c")
+    shell.run(59)
+    shell.send(i.Transfer(agent="anna", call="c", target=ToAgent(agent="ben")))
+    shell.run(60)
+    shell.send(i.LegReleased(leg="c-in"))
+    shell.run(60)
+    tallies = shell.engine.state.statistics.agents
+    assert [(tallies[one].offered, tallies[one].answered, tallies[one].handled) for one in ("anna", "ben")] == [(1, 1, 1), (1, 1, 1)]
+    assert (tallies["anna"].talk_s, tallies["ben"].talk_s) == pytest.approx((58.0, 52.0))
+
+
+def test_a_direct_call_that_nobody_takes_is_counted_too() -> None:
+    shell = open_house(house(numbers=(Number(number="700", target=ToAgent(agent="anna")),)), anna=Phone(answers_after_s=None))
+    shell.send(i.CallArrived(call="c", leg="c-in", trunk="pbx", calling=None, called="700"))
+    shell.run(60)
+    tally = shell.engine.state.statistics.agents["anna"]
+    assert (tally.offered, tally.answered, tally.no_answer) == (1, 0, 1)
 
 
 def test_estimate_shrinks_with_the_position_and_promises_nothing_without_staff() -> None:

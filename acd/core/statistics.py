@@ -60,6 +60,8 @@ class AgentTally(_Part, kw_only=True):
     """Offers and direct calls that ended or were taken, whatever their outcome."""
     answered: int = 0
     """Contacts taken: from a queue, directly, by a transfer."""
+    head_start: float = 0.0
+    """What an agent who logs on is credited with under `fewest_calls`, so as not to be given all that the others have had before."""
     no_answer: int = 0
     declined: int = 0
     failed: int = 0
@@ -306,7 +308,17 @@ def agent_at(s: Statistics, agent: AgentId, now: float) -> AgentTally:
     return tally
 
 
+def calls_had(tally: AgentTally | None) -> float:
+    """Contacts taken today, with the head start: whoever has fewest is next under `fewest_calls`."""
+    return tally.answered + tally.head_start if tally is not None else 0.0
+
+
 def _logged_on(s: Statistics, event: e.AgentLoggedOn, now: float) -> None:
+    there = [agent for agent, clock in s.clocks.items() if clock.presence != "off" and agent != event.agent]
+    if there:
+        mean = sum([calls_had(s.agents.get(agent)) for agent in there]) / len(there)
+        tally = agent_tally(s, event.agent)
+        tally.head_start = max(tally.head_start, mean - tally.answered)
     _presence(s, event.agent, "not_ready", now)
 
 

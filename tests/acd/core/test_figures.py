@@ -180,3 +180,21 @@ def test_offers_are_counted_per_agent() -> None:
     tally = shell.engine.state.statistics.agents["anna"]
     assert (tally.offered, tally.declined, tally.no_answer) == (2, 1, 1)
     assert isinstance(shell.of(e.OfferEnded)[0], e.OfferEnded)
+
+
+def test_a_late_starter_is_given_no_more_than_a_share_under_fewest_calls() -> None:
+    """30 calls before, 30 after cleo has logged on: with the counts as they are, cleo would have had 20 in a row and 23 in all."""
+    people = tuple(agent(name) for name in ("anna", "ben", "cleo"))
+    busy = house(agents=people, queues=(queue(strategy="fewest_calls", after_call_work_s=0.0),))
+    shell = open_house(busy, ready=False, **{one.id: Phone(answers_after_s=0.0, alerts=False) for one in people})
+    shell.send(i.LogOn(agent="anna", ready=True), i.LogOn(agent="ben", ready=True))
+    for number in range(60):
+        if number == 30:
+            shell.send(i.LogOn(agent="cleo", ready=True))
+        call(shell, name=f"c{number}")
+        shell.run(20)
+        shell.send(i.LegReleased(leg=f"c{number}-in"))
+        shell.run(10)
+    tallies = shell.engine.state.statistics.agents
+    assert [tallies[one.id].answered for one in people] == [25, 25, 10]
+    assert shell.of(e.OfferMade)[-1].decision.rule == "fewest_calls/2"

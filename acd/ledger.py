@@ -25,6 +25,7 @@ from billing_cdr.causes import RESTART
 from billing_cdr.cdr import Cdr
 from billing_cdr.errors import LedgerError
 from billing_cdr.quote import Quote
+from sip.kept import call_id_of
 
 CRASH, EXCHANGE, SUPERVISOR, CALLER, PARTY = "crash", "exchange", "supervisor", "caller", "party"
 """Originators (docs/figures.md §5)."""
@@ -222,6 +223,7 @@ class Ledger:
                 agent=event.agent,
                 dialled=leg.dialled,
                 forward_reason=reason,
+                sip_call_id=call_id_of(event.dialog),
             )
         )
         if served is None:
@@ -258,19 +260,19 @@ class Ledger:
     def _leg_alerted(self, event: ev.LegAlerted, _now: float, at: dt.datetime) -> None:
         call = self._folded.call_of.get(event.leg)
         if call is not None and not self._folded.conversations[call].legs[event.leg].answered:
-            self._say(facts.LegAlerted(conversation=call, at=at, leg=event.leg))
+            self._say(facts.LegAlerted(conversation=call, at=at, leg=event.leg, sip_call_id=_first_call_id(event.dialog)))
 
     def _leg_connected(self, event: ev.LegConnected, _now: float, at: dt.datetime) -> None:
-        self._answered(event.leg, at)
+        self._answered(event.leg, at, call_id_of(event.dialog))
 
-    def _answered(self, leg_id: str, at: dt.datetime) -> None:
+    def _answered(self, leg_id: str, at: dt.datetime, sip_call_id: str | None = None) -> None:
         call = self._folded.call_of.get(leg_id)
         if call is None:
             return
         leg = self._folded.conversations[call].legs[leg_id]
         if not leg.answered and leg.segment is not None:
             leg.answered = True
-            self._say(facts.LegAnswered(conversation=call, at=at, leg=leg_id))
+            self._say(facts.LegAnswered(conversation=call, at=at, leg=leg_id, sip_call_id=sip_call_id))
 
     def _leg_quoted(self, event: ev.LegQuoted, _now: float, at: dt.datetime) -> None:
         """A price that comes when the leg has answered was no promise, and there is one a leg."""
@@ -409,6 +411,8 @@ class Ledger:
             return
         known.measured = True
         quality = event.quality
+        if isinstance(codec := quality.get("codec"), str):
+            self._say(facts.CodecUsed(conversation=event.call, at=at, leg=event.leg, codec=codec))
         received, lost = _number(quality, "packets_received"), _number(quality, "packets_lost")
         if not received:  # nothing was heard, so nothing can be said of how well
             self._finish_if_complete(conversation)
@@ -530,6 +534,11 @@ def _leg(event: ev.LegInitiated) -> _Leg:
     else:
         word, name = PARTY, event.number or ANONYMOUS
     return _Leg(word=word, name=name, agent=event.agent, dialled=not event.arrived)
+
+
+def _first_call_id(dialog: str | None) -> str | None:
+    """Of several phones that ring for a leg, the first one's: which of them answers is told with the answer."""
+    return None if dialog is None else call_id_of(dialog.partition("\n")[0])
 
 
 def _ender(conversation: _Conversation, cause: str, now: float) -> str:

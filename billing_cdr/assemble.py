@@ -19,6 +19,7 @@ from billing_cdr.causes import CUTS, RESTART, outcome_of
 from billing_cdr.cdr import Cdr, CdrLeg, Quality, Recording, Segment
 from billing_cdr.errors import LedgerError
 from billing_cdr.facts import (
+    CodecUsed,
     ConversationBegan,
     ConversationEnded,
     Disposition,
@@ -57,13 +58,16 @@ LEG: Final[dict[LegState, dict[type, LegState]]] = {  # what is missing here is 
         LegAnswered:     LegState.CONNECTED,
         LegEnded:        LegState.GONE,
         QualityMeasured: LegState.RINGING,  # early media has a quality too
+        CodecUsed:       LegState.RINGING,
     },
     LegState.CONNECTED: {
         LegEnded:        LegState.GONE,
         QualityMeasured: LegState.CONNECTED,
+        CodecUsed:       LegState.CONNECTED,
     },
     LegState.GONE: {
         QualityMeasured: LegState.GONE,  # the worker reports when the stream is closed
+        CodecUsed:       LegState.GONE,
     },
 }
 # fmt: on
@@ -79,6 +83,8 @@ class _OpenLeg(Struct, kw_only=True):
     answered_at: datetime | None = None
     ended: LegEnded | None = None
     quality: Quality | None = None
+    codec: str | None = None
+    sip_call_id: str | None = None
     priced: LegPriced | None = None
     open_segment: str | None = None
 
@@ -256,7 +262,7 @@ def _close_what_is_open(conversation: _Conversation, at: datetime) -> None:
 def _begin_leg(conversation: _Conversation, fact: LegBegan) -> None:
     if fact.leg in conversation.legs:
         raise LedgerError(fact.conversation, [f"leg_began: leg {fact.leg} has begun already"])
-    conversation.legs[fact.leg] = _OpenLeg(began=fact)
+    conversation.legs[fact.leg] = _OpenLeg(began=fact, sip_call_id=fact.sip_call_id)
 
 
 def _dispose(conversation: _Conversation, fact: Disposition) -> None:
@@ -270,7 +276,7 @@ def _leg(conversation: _Conversation, fact: Fact, leg: str) -> _OpenLeg:
     return known
 
 
-def _note_leg(conversation: _Conversation, fact: LegAlerted | LegAnswered | LegEnded | LegPriced | QualityMeasured) -> None:
+def _note_leg(conversation: _Conversation, fact: LegAlerted | LegAnswered | LegEnded | LegPriced | QualityMeasured | CodecUsed) -> None:
     leg = _leg(conversation, fact, fact.leg)
     state = LEG[leg.state].get(type(fact))
     if state is None:
@@ -278,8 +284,12 @@ def _note_leg(conversation: _Conversation, fact: LegAlerted | LegAnswered | LegE
     match fact:
         case LegAlerted():
             leg.alerted_at = leg.alerted_at or fact.at
+            leg.sip_call_id = fact.sip_call_id or leg.sip_call_id
         case LegAnswered():
             leg.answered_at = fact.at
+            leg.sip_call_id = fact.sip_call_id or leg.sip_call_id
+        case CodecUsed():
+            leg.codec = fact.codec
         case LegEnded():
             leg.ended = fact
         case LegPriced():
@@ -341,12 +351,13 @@ _NOTES: Final[dict[type, Callable[[_Conversation, Any], None]]] = {
     LegEnded: _note_leg,
     LegPriced: _note_leg,
     QualityMeasured: _note_leg,
+    CodecUsed: _note_leg,
     SegmentBegan: _begin_segment,
     SegmentEnded: _end_segment,
     RecordingMade: _note_recording,
     Disposition: _dispose,
 }
-_UNORDERED: Final = frozenset({QualityMeasured, RecordingMade})
+_UNORDERED: Final = frozenset({QualityMeasured, CodecUsed, RecordingMade})
 """These come from the media workers, whose reports may arrive in any order."""
 
 
@@ -580,6 +591,8 @@ def _cdr_leg(leg: _OpenLeg, tenant: str, end_at: datetime) -> CdrLeg:
         alerted_at=leg.alerted_at,
         alerting_ms=0 if leg.alerted_at is None else between_ms(leg.alerted_at, leg.answered_at or ended_at),
         forward_reason=began.forward_reason,
+        sip_call_id=leg.sip_call_id,
+        codec=leg.codec,
         q850=None if ended is None else ended.q850,
     )
 

@@ -59,6 +59,9 @@ class CdrLeg(Struct, frozen=True, kw_only=True, gc=False):
     alerting_ms: int = 0
     """From then until it answered or was gone."""
     forward_reason: str | None = None
+    sip_call_id: str | None = None
+    """Call-ID of its dialog (RFC 3261 §20.8), for whoever compares with a carrier or a trace."""
+    codec: str | None = None
     q850: int | None = None
     """The cause as ITU-T Q.850 numbers it."""
 

@@ -81,18 +81,21 @@ class LegBegan(_Fact, frozen=True, kw_only=True, tag="leg_began"):
     """We rang it; it did not come to us."""
     forward_reason: str | None = None
     """Why the call was forwarded to it."""
+    sip_call_id: str | None = None
 
 
 class LegAlerted(_Fact, frozen=True, kw_only=True, tag="leg_alerted"):
     """Its phone rings: the first 180 or 183."""
 
     leg: str
+    sip_call_id: str | None = None
 
 
 class LegAnswered(_Fact, frozen=True, kw_only=True, tag="leg_answered"):
     """The party answered: 2xx to its INVITE. Charging starts here."""
 
     leg: str
+    sip_call_id: str | None = None
 
 
 class LegEnded(_Fact, frozen=True, kw_only=True, tag="leg_ended"):
@@ -135,6 +138,13 @@ class QualityMeasured(_Fact, frozen=True, kw_only=True, tag="quality_measured"):
     packets_lost: int = 0
 
 
+class CodecUsed(_Fact, frozen=True, kw_only=True, tag="codec_used"):
+    """What a leg was sent and heard in."""
+
+    leg: str
+    codec: str
+
+
 class Disposition(_Fact, frozen=True, kw_only=True, tag="disposition"):
     """What the agent says the conversation was about; the last word counts."""
 
@@ -162,6 +172,7 @@ Fact = (
     | LegPriced
     | RecordingMade
     | QualityMeasured
+    | CodecUsed
     | Disposition
     | ConversationEnded
 )

@@ -355,7 +355,7 @@ class Ledger:
         conversation.pair = None
         conversation.served = b if conversation.legs[a].agent == event.by else a
         conversation.outcome = "transferred"
-        self._move_served(conversation, "ring", event.to, at)
+        self._move_served(conversation, "ring", "", at)
 
     # ------------------------------------------------------------------ the pair
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from acd.core import admission, estimates, statistics
@@ -148,8 +150,44 @@ class LiveState(_Value, frozen=True, kw_only=True):
     registrations: tuple[LiveRegistration, ...]
 
 
+def _expected_waits(fold: Fold, now: float, tallies: Mapping[QueueId, statistics.QueueTally]) -> dict[EntryId, float | None]:
+    """The wait still ahead of everybody who waits, over all queues at once: they may share agents."""
+    lines = {key: fold.index.eligibility(*key).agents for key in fold.buckets if key[0] in fold.index.queues}
+    places = sorted(place for key in lines for place in fold.buckets[key])
+    if not places:
+        return {}
+    free, serving = fold.categories[FREE], fold.categories[FREE] | fold.categories["busy"]
+    people: dict[tuple[tuple[QueueId, int], ...], list[AgentId]] = {}
+    for agent in sorted(serving):
+        able = tuple([key for key, agents in lines.items() if agent in agents])
+        if able:
+            people.setdefault(able, []).append(agent)
+    teams = [
+        estimates.Team(len(members), len(free.intersection(members)), _handle_s({queue for queue, _ in able}, tallies))
+        for able, members in people.items()
+    ]
+    teams_of = {key: tuple([at for at, able in enumerate(people) if key in able]) for key in lines}
+    entries = [fold.state.entries[place[2]] for place in places]
+    waited: dict[QueueId, float] = {}
+    for entry in entries:
+        waited[entry.queue] = waited.get(entry.queue, 0.0) + now - entry.queued_at
+    leaves = {queue: statistics.leaves_per_s(tallies.get(queue) or statistics.QueueTally(), spent) for queue, spent in waited.items()}
+    line = [estimates.Waiter(teams_of[entry.queue, entry.relaxation], leaves[entry.queue]) for entry in entries]
+    return {entry.id: wait for entry, wait in zip(entries, estimates.expected_waits_s(line, teams), strict=True)}
+
+
+def _handle_s(queues: set[QueueId], tallies: Mapping[QueueId, statistics.QueueTally]) -> float:
+    """How long people of these queues are busy with a contact, on average of what was handled today."""
+    known = [tallies[queue] for queue in sorted(queues) if queue in tallies and tallies[queue].handled]
+    handled = sum([tally.handled for tally in known])
+    if not handled:
+        return estimates.DEFAULT_HANDLE_S
+    return max(1.0, sum([tally.talk_s + tally.hold_s + tally.wrap_s for tally in known]) / handled)
+
+
 def _queues(fold: Fold, now: float, today: bool) -> tuple[LiveQueue, ...]:
     found = []
+    waits = _expected_waits(fold, now, fold.state.statistics.queues if today else {})
     for queue in fold.index.queues.values():
         fit = fold.index.eligibility(queue.id, 0).agents
         tally = (fold.state.statistics.queues.get(queue.id) if today else None) or statistics.QueueTally()
@@ -171,7 +209,7 @@ def _queues(fold: Fold, now: float, today: bool) -> tuple[LiveQueue, ...]:
                     waited_s=now - entry.queued_at,
                     state=entry.state,
                     relaxation=entry.relaxation,
-                    estimated_wait_s=estimates.estimated_wait_s(position, ready, ready + busy, handle_s),
+                    estimated_wait_s=waits.get(entry.id),
                 )
             )
         found.append(

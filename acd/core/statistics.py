@@ -170,6 +170,15 @@ def average_handle_time(tally: QueueTally | AgentTally) -> float | None:
     return _ratio(tally.talk_s + tally.hold_s + tally.wrap_s, tally.handled)
 
 
+def leaves_per_s(tally: QueueTally, waited_s: float) -> float:
+    """The rate at which callers of a queue give up: abandonments / time waited, of all who came.
+
+    Args:
+        waited_s: what those who wait now have waited.
+    """
+    return tally.abandoned / whole if (whole := tally.answer_wait_s + tally.abandon_wait_s + waited_s) > 0 else 0.0
+
+
 def occupancy(tally: AgentTally) -> float | None:
     """Time with work / (time with work + ready without work); breaks and ringing-free pauses do not count."""
     return _ratio(tally.busy_s, tally.busy_s + tally.idle_s)

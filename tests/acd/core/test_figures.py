@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from acd.core import estimates
 from acd.core import events as e
 from acd.core import inputs as i
 from acd.core import statistics as f
 from acd.core.configuration import Number, ToAgent
-from acd.core.estimates import estimated_wait_s
 from tests.acd.core.shell import Phone, agent, call, house, open_house, queue
 from tests.acd.core.test_menus_and_numbers import moment
 
@@ -164,11 +164,38 @@ def test_a_direct_call_that_nobody_takes_is_counted_too() -> None:
     assert (tally.offered, tally.answered, tally.no_answer) == (1, 0, 1)
 
 
-def test_estimate_shrinks_with_the_position_and_promises_nothing_without_staff() -> None:
-    assert estimated_wait_s(1, 0, 0, 100.0) is None
-    assert estimated_wait_s(1, 1, 1, 100.0) == 0.0
-    assert [estimated_wait_s(n, 0, 4, 120.0) for n in (3, 2, 1)] == [90.0, 60.0, 30.0]
-    assert estimated_wait_s(1, 0, 1, None) == 180.0
+TEAM = estimates.Team(staff=4, free=0, handle_s=120.0)
+
+
+def waits(count: int, *teams: estimates.Team, leaves_per_s: float = 0.0) -> list[float | None]:
+    line = [estimates.Waiter(tuple(range(len(teams))), leaves_per_s)] * count
+    return estimates.expected_waits_s(line, teams)
+
+
+def test_a_wait_grows_with_the_place_and_nothing_is_promised_without_staff() -> None:
+    assert waits(2, estimates.Team(staff=0, free=0, handle_s=100.0)) == [None, None]
+    assert waits(2, estimates.Team(staff=1, free=1, handle_s=100.0)) == [0.0, 100.0]
+    assert waits(3, TEAM) == pytest.approx([30.0, 60.0, 90.0])
+    assert waits(3, TEAM._replace(staff=1), TEAM._replace(staff=3)) == pytest.approx([30.0, 60.0, 90.0])
+
+
+def test_a_wait_behind_people_who_leave_is_that_of_erlang_a() -> None:
+    """M/M/s+M: with j ahead, sum over i = 0 ... j of 1 / (s mu + i theta)."""
+    mu, theta = 4 / 120, 1 / 60
+    exact = [sum(1 / (mu + i * theta) for i in range(j + 1)) for j in range(20)]
+    told = waits(20, TEAM, leaves_per_s=theta)
+    assert told == [pytest.approx(one, rel=0.15) for one in exact]
+    assert told[19] < waits(20, TEAM)[19] / 3
+
+
+def test_agents_that_queues_share_serve_both() -> None:
+    """Two people for both queues: who is third of all waits for three of their conversations, whatever its place in its own queue."""
+    both = estimates.Team(staff=2, free=0, handle_s=180.0)
+    line = [estimates.Waiter((0,), 0.0)] * 3
+    assert estimates.expected_waits_s(line, [both]) == pytest.approx([90.0, 180.0, 270.0])
+    own = [both._replace(staff=1), both._replace(staff=1)]
+    apart = [estimates.Waiter((0,), 0.0), estimates.Waiter((1,), 0.0), estimates.Waiter((0, 1), 0.0)]
+    assert estimates.expected_waits_s(apart, own) == pytest.approx([180.0, 180.0, 270.0])
 
 
 def test_offers_are_counted_per_agent() -> None:

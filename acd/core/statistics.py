@@ -353,7 +353,7 @@ def _reserved(s: Statistics, event: e.WorkReserved, now: float) -> None:
     s.works.setdefault(event.agent, {})[event.call] = _OpenWork(call=event.call, queue=event.queue, kind=event.kind, day=day, mark=now)
 
 
-def _change_part(work: _OpenWork, part: Literal["talk", "hold", "wrap"], now: float) -> None:
+def _change_part(work: _OpenWork, part: Literal["ring", "talk", "hold", "wrap"], now: float) -> None:
     elapsed = now - work.mark
     work.mark = now
     match work.part:
@@ -385,21 +385,31 @@ def _connected(s: Statistics, event: e.WorkConnected, now: float) -> None:
 
 
 def _established(s: Statistics, event: e.CallEstablished, now: float) -> None:
-    _part(s, event.call)
+    _part(s, event.call, now)
     s.pairs[event.call] = _Pair(a=event.a, b=event.b)
     s.paired[event.a] = s.paired[event.b] = event.call
     _regard_hold(s, event.call, now)
 
 
-def _transferred(s: Statistics, event: e.CallTransferred, _now: float) -> None:
-    _part(s, event.call)
+def _transferred(s: Statistics, event: e.CallTransferred, now: float) -> None:
+    _part(s, event.call, now)
 
 
-def _part(s: Statistics, call: CallId) -> None:
+def _part(s: Statistics, call: CallId, now: float) -> None:
+    """The pair is no more: an agent of it who stays on the line waits for the next, and neither talks nor holds."""
     pair = s.pairs.pop(call, None)
-    if pair is not None:
-        s.paired.pop(pair.a, None)
-        s.paired.pop(pair.b, None)
+    if pair is None:
+        return
+    s.paired.pop(pair.a, None)
+    s.paired.pop(pair.b, None)
+    _set_part(s, call, "ring", now)
+
+
+def _set_part(s: Statistics, call: CallId, part: Literal["ring", "talk", "hold"], now: float) -> None:
+    for agent in s.agents_on.get(call, ()):
+        work = _work_of(s, agent, call)
+        if work is not None and work.connected_at is not None and work.part not in {part, "wrap"}:
+            _change_part(work, part, now)
 
 
 def _held(s: Statistics, event: e.LegHeld, now: float) -> None:
@@ -413,11 +423,11 @@ def _retrieved(s: Statistics, event: e.LegRetrieved, now: float) -> None:
     _regard_hold(s, s.paired.get(event.leg), now)
 
 
-def _leg_cleared(s: Statistics, event: e.LegCleared, _now: float) -> None:
+def _leg_cleared(s: Statistics, event: e.LegCleared, now: float) -> None:
     _let_go(s, event.leg)
     call = s.paired.get(event.leg)
     if call is not None:
-        _part(s, call)
+        _part(s, call, now)
 
 
 def _let_go(s: Statistics, leg: LegId) -> None:
@@ -430,11 +440,7 @@ def _regard_hold(s: Statistics, call: CallId | None, now: float) -> None:
     pair = s.pairs.get(call) if call is not None else None
     if call is None or pair is None:
         return
-    part: Literal["talk", "hold"] = "hold" if pair.a in s.holding or pair.b in s.holding else "talk"
-    for agent in s.agents_on.get(call, ()):
-        work = _work_of(s, agent, call)
-        if work is not None and work.part != part and work.part in {"talk", "hold"}:
-            _change_part(work, part, now)
+    _set_part(s, call, "hold" if pair.a in s.holding or pair.b in s.holding else "talk", now)
 
 
 def _wrapping(s: Statistics, event: e.AfterCallWorkBegan, now: float) -> None:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from itertools import pairwise
 
 import pytest
 
+from acd.call_log import CallLog
+from acd.core import events as ev
 from acd.core import inputs as i
+from acd.core import statistics
 from acd.core.configuration import Forwarding, Menu, Number, ToAgent, ToAnnouncement, ToMenu, ToOutside, ToQueue, Trunk
+from acd.core.moved import move_statistics
 from acd.ledger import Ledger
 from billing_cdr.cdr import Cdr
 from tests.acd.core.shell import Phone, Shell, agent, house, open_house, queue
 from tests.acd.core.storm import Storm
+from tests.reference.stories import story
 
 OUT = Trunk(id="out", name="Carrier")
 NEVER = Phone(answers_after_s=None)
@@ -309,3 +316,72 @@ def test_the_ledger_closes_whatever_happens(seed: int) -> None:
     assert any(cdr.transferred_by for cdr in records)
     for cdr in records:
         closes(cdr)
+
+
+@pytest.mark.slow
+def test_record_log_and_board_say_the_same_talk_and_hold(caplog: pytest.LogCaptureFixture) -> None:
+    """Three places say how long was talked; of a day without midnight, all agents' talk is that of the records they are in."""
+    caplog.set_level(logging.INFO, "acd.calls")
+    log, records = CallLog("t"), []
+    for seed in range(600):
+        told = story(seed)
+        ledger = Ledger("t")
+        for entry in told.entries:
+            records += ledger.apply(entry).records
+            log.told(entry)
+        records += ledger.finish(told.call).records
+    by_log = {}
+    for line in caplog.records:
+        if getattr(line, "event", "") == "end":
+            by_log[line.call] = (getattr(line, "talk_s", 0.0), getattr(line, "hold_s", 0.0))
+    assert len(records) == len(by_log) == 600
+    for cdr in records:
+        if cdr.cause == "restart":  # the log says when the service came back
+            continue
+        talk_s, hold_s = by_log[cdr.id]
+        assert talk_s == pytest.approx(cdr.talk_ms / 1000, abs=0.06), cdr.id
+        assert hold_s == pytest.approx(cdr.hold_ms / 1000, abs=0.06), cdr.id
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
+def test_what_agents_talked_is_what_the_records_say(seed: int) -> None:
+    """The board's tallies against the records of the same storm: talk, hold, and how many each agent took."""
+    storm = Storm(seed + 20)
+    storm.keep_journal = True
+    storm.open()
+    for _ in range(2_500):
+        storm.draw()
+    for call in list(storm.engine.state.calls):
+        storm.give(i.ClearCall(call=call, by="supervisor"))
+    ledger = Ledger("storm")
+    figures = statistics.Statistics()
+    records: list[Cdr] = []
+    over: dict[str, None] = {}
+    before = 0.0
+    for entry in storm.journal:
+        figures.day_ends_at = 1e18  # one endless day
+        for event in entry.events:
+            if isinstance(event, ev.Started):  # nobody talked while the exchange was not there
+                move_statistics(figures, entry.now - before)
+            statistics.apply(figures, event, entry.now)
+        before = entry.now
+        told = ledger.apply(entry)
+        records += told.records
+        over |= dict.fromkeys(told.over)
+    for call in over:
+        records += ledger.finish(call).records
+    for who, works in figures.works.items():  # who still wraps up
+        for work in works.values():
+            tally = statistics.agent_tally(figures, who)
+            tally.talk_s, tally.hold_s = tally.talk_s + work.talk_s, tally.hold_s + work.hold_s
+    talk, hold = Counter[str](), Counter[str]()
+    for cdr in records:
+        agent_of = {leg.leg: leg.agent for leg in cdr.legs if leg.agent is not None}
+        for one in cdr.segments:
+            if one.leg in agent_of and one.kind in {"talk", "hold"}:
+                (talk if one.kind == "talk" else hold)[agent_of[one.leg]] += one.duration_ms / 1000
+    assert sum(talk.values()) > 1000
+    for who in talk | hold:
+        tally = statistics.agent_tally(figures, who)
+        assert (tally.talk_s, tally.hold_s) == pytest.approx((talk[who], hold[who]), abs=0.01 * len(records)), who

@@ -523,7 +523,7 @@ def _parts(conversation: _Conversation, segments: tuple[Segment, ...], spans: di
     before: list[Span] = []
     for spans_of_part in by_part:
         before += spans_of_part
-        lengths.append(_union_ms(before) - sum(lengths))
+        lengths.append(_union_ms(before) - sum(lengths) if spans_of_part else 0)
     talk, hold, ring, wait, treatment = lengths
     return _Parts(talk, hold, ring, wait, treatment, between_ms(conversation.began.at, end_at) - sum(lengths))
 

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 LINGER_S = 3.0
 """A worker reports a closed leg within milliseconds; after this the CDR goes without its quality."""
 FLUSH_S = 0.5
-"""CDRs are saved in batches this often: a transaction a call would cost more than the call."""
+"""CDRs are saved at most this often, and together what came meanwhile: a transaction a call would cost more than the call."""
 RETRY_LAST_S = 10.0
 """While the database is away they are tried again after twice the time, up to this."""
 BATCH = 500
@@ -64,6 +64,8 @@ class CdrFeed:
         nothing, as every record is folded from the journal again at the next start, and the exchange's own memory ends first."""
         self._flushing = asyncio.Lock()
         self._pause_s = FLUSH_S
+        self._flushed_at = -math.inf
+        """On the clock of the loop."""
         self._away_since: float | None = None
         """Since when the database is away, on the clock of the loop."""
         self._saved = 0
@@ -148,9 +150,12 @@ class CdrFeed:
             self._flusher = asyncio.ensure_future(self._flush_soon())
 
     async def _flush_soon(self) -> None:
+        """At once where nothing was saved lately: a single call's record is there when its caller has hung up."""
+        loop = asyncio.get_running_loop()
         while self._finished or self._late:
-            await asyncio.sleep(self._pause_s)
+            await asyncio.sleep(self._flushed_at + self._pause_s - loop.time())
             await self.flush()
+            self._flushed_at = loop.time()
 
     async def flush(self) -> None:
         """Save what is finished. While the database is away it is kept and tried again; what the database refuses is put aside.

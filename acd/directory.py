@@ -66,6 +66,8 @@ class Directory:
     """User parts of our Contacts at carriers."""
     _addresses: dict[tuple[TenantId, TrunkId], frozenset[str]] = field(default_factory=dict)
     """What the names of registering trunks stand for."""
+    _peers: dict[tuple[TenantId, TrunkId], frozenset[str]] = field(default_factory=dict)
+    """Addresses that a trunk's calls and registrations go to, as its names were last asked for."""
     _lines_of: dict[str, tuple[tuple[_Line, int], ...]] = field(default_factory=dict)
     """Host -> the lines it may belong to, each with the width of the network that says so; kept while nothing changes."""
 
@@ -203,8 +205,18 @@ class Directory:
         self._addresses[tenant, trunk] = frozenset(str(address) for host in hosts if (address := address_of(host)) is not None)
         self._lines_of.clear()
 
+    def learn_peers(self, tenant: TenantId, trunk: TrunkId, addresses: Iterable[str]) -> None:
+        """Calls and registrations of this trunk go to these addresses."""
+        self._peers[tenant, trunk] = frozenset(addresses)
+
+    def sends_to(self, network: str) -> frozenset[TenantId]:
+        """The tenants whose trunks' calls or registrations go to a network. Who claims it as a source cuts them off (`may_send`)."""
+        within = (network_of(network),)
+        return frozenset(tenant for (tenant, _), addresses in self._peers.items() if any(is_within(one, within) for one in addresses))
+
     def forget_line(self, tenant: TenantId, trunk: TrunkId) -> None:
-        """A registering trunk is gone, or begins anew."""
+        """A trunk is gone, or begins anew."""
+        self._peers.pop((tenant, trunk), None)
         self._contacts = {user: whose for user, whose in self._contacts.items() if whose != (tenant, trunk)}
         self._addresses.pop((tenant, trunk), None)
         self._lines_of.clear()

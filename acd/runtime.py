@@ -199,6 +199,9 @@ class Voice:
     def registered_in(self, network: str) -> frozenset[TenantId]:
         return self.phones.registered_in(network)
 
+    def sends_to(self, network: str) -> frozenset[TenantId]:
+        return self._directory.sends_to(network)
+
     def _digest_secret(self) -> bytes:
         """Nonces outlive a restart when their secret does: no phone has to be challenged twice because we were updated."""
         path = self._settings.data / "digest.secret"
@@ -524,7 +527,8 @@ class Voice:
             try:
                 statuses = await self._media.status()
             except MediaError as error:  # a worker is being replaced: its figures come again when it is there
-                log.warning("! no media figures: %s", error)
+                if not self._stopping:
+                    log.warning("! no media figures: %s", error)
                 statuses = []
             self._media_figures = {
                 f'fernamt_media_{name}{{worker="{index}"}}': float(getattr(status, field))
@@ -540,9 +544,14 @@ class Voice:
         ):
             await asyncio.sleep(0.02)
 
+    def stopping(self) -> None:
+        """`close` will come soon: what ends by itself from now on, a media worker that got the same signal, is not missed."""
+        self._stopping = True
+        self._media.stopping()
+
     async def close(self) -> None:
         """Clear all calls, let the last BYEs out, sync and save everything."""
-        self._stopping = True
+        self.stopping()
         exchanges = list(self._exchanges.values())
         for exchange in exchanges:
             exchange.tell(inputs.ServiceStopping())

@@ -83,8 +83,6 @@ class TenantSetup(msgspec.Struct, frozen=True, kw_only=True):
     configuration: TenantConfiguration
     devices: tuple[Device, ...] = ()
     trunks: tuple[TrunkLine, ...] = ()
-    domains: tuple[str, ...] = ()
-    """SIP domains of the tenant beside the installation's own address."""
     domain: str = ""
     """The tenant's telephony domain, which no other tenant has; empty: it has none, and its devices are known by bare names."""
     assigned: frozenset[str] = frozenset()
@@ -193,6 +191,9 @@ class VoiceService(Protocol):
 
     def registered_in(self, network: str) -> frozenset[TenantId]:
         """The tenants of which phones are registered from there."""
+
+    def sends_to(self, network: str) -> frozenset[TenantId]:
+        """The tenants whose trunks' calls or registrations go there, as the names of the trunks were last asked for."""
 
     def troubles(self) -> Mapping[TenantId, str]:
         """Tenants that cannot go on, and why, one sentence each with the path; nothing is decided for them."""

@@ -30,11 +30,13 @@ from api.calendar.routes import router as calendar_router
 from api.config import Settings, networks_of
 from api.crm.routes import router as crm_router
 from api.db import Databases
+from api.disk_use import DiskUse
 from api.edge.answers import PAGE_HEADERS, HeadAsGet, SafeHeaders
 from api.edge.connections import Connections
 from api.edge.contract import Contract
 from api.edge.monitoring import require_details, sees_details
 from api.edge.requests import Refusals
+from api.edge.turns import Turns
 from api.errors import Unprocessable
 from api.health import Health, Readiness
 from api.house import House
@@ -160,14 +162,21 @@ def furnish(app: FastAPI, this: House, *, owns_databases: bool) -> None:
     app.state.passwords = identity.Passwords(this.settings.login)
     app.state.failed_log_ins = audit.FailedLogIns()
     http = this.settings.http
-    connections = Connections(http.strangers_per_source, http.strangers, http.connections_per_user, networks_of(http.proxies))
+    connections = Connections(
+        http.strangers_per_source, http.strangers, http.connections_per_user, networks_of(http.proxies), http.connections_per_tenant
+    )
+    app.state.turns = Turns(http.requests_per_tenant, http.waiting_per_tenant, http.wait_s, http.streams_per_tenant)
     app.state.connections = connections
+    disk_use = app.state.disk_use = DiskUse(this)
     app.state.metrics = Metrics(
         this.voice,
         lambda: {
             "fernamt_tenants_failed": len(this.failed),
             "fernamt_databases_away": len(this.databases.outages.now()),
             **connections.figures(),
+            **app.state.turns.figures(),
+            **this.databases.quotas.figures(),
+            **disk_use.figures(),
             **this.guard.figures(),
         },
     )
@@ -189,6 +198,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.demo = await demo.ensure(this, app.state.passwords) if this.settings.demo else None
         app.state.ready = True
         this.tasks.add(asyncio.create_task(keep_short(this.databases, this.settings.audit, this.clock), name="keep the audit short"))
+        this.tasks.add(asyncio.create_task(app.state.disk_use.keep_looking(), name="octets of tenants"))
         yield
     finally:
         app.state.ready = False
@@ -228,7 +238,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         schemas.pop(leftover, None)
     reference = {errors.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
     for operations in document["paths"].values():
-        for operation in operations.values():
+        for method, operation in operations.items():
             answers = operation["responses"]
             answers["422"] = {"description": "Invalid request", "content": reference}
             if "requestBody" in operation:
@@ -236,6 +246,8 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             answers.setdefault("413", {"description": "The body is too large", "content": reference})
             answers.setdefault("414", {"description": "The address is too long", "content": reference})
             answers.setdefault("431", {"description": "The header is too large", "content": reference})
+            if "security" in operation and method in {"post", "put", "patch"}:
+                answers.setdefault("409", {"description": "A conflict, or as much is stored as may be", "content": reference})
             if "security" in operation:
                 answers.setdefault("429", {"description": "Too often, or over too many connections", "content": reference})
                 answers.setdefault("401", {"description": "Log in first", "content": reference})

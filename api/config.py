@@ -177,6 +177,17 @@ class Http(_Group):
     """Connections without a log-in from everywhere."""
     connections_per_user: int = Field(default=100, ge=1)
     """Connections of one user or API key, WebSockets among them; beyond: 429."""
+    connections_per_tenant: int = Field(default=5000, ge=1)
+    """Connections of all users and keys of one tenant, WebSockets among them; beyond: 429."""
+    requests_per_tenant: int = Field(default=3, ge=1)
+    """Requests of one tenant that are served at once; the others wait for their turn, user by user. No more than twice `database.pool`.
+    Three: one works, one waits for the database, one takes long; with more a tenant gets no more done, and others wait longer."""
+    waiting_per_tenant: int = Field(default=1000, ge=1)
+    """Requests of one tenant that wait for their turn; beyond: 429."""
+    wait_s: float = Field(default=10.0, gt=0)
+    """Whose turn does not come within so long is told to come again: 429."""
+    streams_per_tenant: int = Field(default=4, ge=1)
+    """Exports of one tenant under way at once; beyond: 429."""
     head_s: float = Field(default=10.0, gt=0)
     """A request's head is whole so long after its first octet."""
     body_s: float = Field(default=60.0, gt=0)
@@ -185,6 +196,8 @@ class Http(_Group):
     """A connection is kept so long for another request."""
     stalled_s: float = Field(default=60.0, gt=0)
     """A client that takes nothing of its answer for so long is cut off."""
+    token_in_query: bool = False
+    """Let WebSockets bring their token as `?token=`, for clients of 0.1.0 that cannot yet do otherwise: it ends in the logs of proxies."""
 
     @field_validator("proxies")
     @classmethod
@@ -343,6 +356,37 @@ class Tenants(_Group):
 
     claim_numbers: bool = False
     """Whether administrators of new tenants may take numbers that are free; else numbers are assigned by the operator."""
+    internal_trunks: bool = False
+    """Whether administrators of new tenants may call a trunk their own PBX (`internal`): calls over it have no price, show any number, and
+    those to 110 and 112 from it pass every limit; else the operator allows it, a tenant at a time."""
+
+
+Rows = Annotated[int, Field(ge=1, le=1_000_000_000)]
+
+
+class Limits(_Group):
+    """How much one tenant may store: docs/tenants.md, "Limits". The operator may say otherwise of each tenant."""
+
+    contacts: Rows = 1_000_000
+    tickets: Rows = 10_000_000
+    """They are never deleted: two thousand a working day for twenty years."""
+    appointments: Rows = 1_000_000
+    users: Rows = 100_000
+    api_keys: Rows = 10_000
+    tariffs: Rows = 2_000
+    """Versions. All of them are kept in memory, and a change of prices a month for each of sixteen carriers is as many in ten years."""
+    agents: Rows = 100_000
+    queues: Rows = 10_000
+    menus: Rows = 10_000
+    numbers: Rows = 100_000
+    schedules: Rows = 10_000
+    sites: Rows = 10_000
+    trunks: Rows = 1_000
+    """Each is asked every half minute whether it is there, and looked through for every address that calls."""
+    reasons: Rows = 10_000
+    database_mib: Rows = 20_480
+    """Of the tenant's whole database: a million contacts with a page of notes are 4 GiB, ten million CDRs 10. Beyond, nothing is added or
+    changed by people; calls and their charges are still written."""
 
 
 class Audit(_Group):
@@ -419,6 +463,7 @@ class Settings(BaseSettings):
     timers: Timers = Timers()
     login: Login = Login()
     tenants: Tenants = Tenants()
+    limits: Limits = Limits()
     audit: Audit = Audit()
     log: Log = Log()
     security: Security = Security()

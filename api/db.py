@@ -7,6 +7,7 @@ to the newest revision at the start, in a thread of its own so that the exchange
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import secrets
 import threading
@@ -29,6 +30,7 @@ from api import keyring
 from api.config import Settings
 from api.kit.sealing import Keys, Sealer
 from api.outages import DataLeft, DataMissing, Outages, place
+from api.quotas import CountedSession, Quotas
 from api.tenant_lock import OnLost, TenantLock
 
 log = logging.getLogger(__name__)
@@ -183,6 +185,8 @@ class Databases:
         self._control: AsyncEngine | None = None
         self._keys: Keys | None = None
         self.outages = Outages()
+        self.quotas = Quotas(settings.limits)
+        """How much each tenant may store."""
         self.on_lost: OnLost = _nobody_told
         """Told when another process has taken an open tenant."""
 
@@ -213,8 +217,8 @@ class Databases:
         await self.read_keys()
         url = control_url(self._settings)
         with _unreachable(url):
-            await prepare(url, "control")
-        self._control = self._engine(url)
+            await _create_database(url)
+            self._control = await self._prepared(url, "control")
 
     async def look(self, keys: Keys) -> None:
         """Open the control database as it is, beside a service that runs.
@@ -236,6 +240,19 @@ class Databases:
             if not await _database_exists(url):
                 raise DataMissing(f"{place(url)}: {what} is not there")
         return self._engine(url)
+
+    async def _prepared(self, url: URL, kind: Kind) -> AsyncEngine:
+        """Open a database that is there, at the newest revision."""
+        engine = make_engine(url, self._pool)
+        try:
+            if not await _is_at_newest(engine, kind):
+                await engine.dispose()
+                await prepare(url, kind)
+        except BaseException:
+            await engine.dispose()
+            raise
+        self.outages.watch(engine, url)
+        return engine
 
     def _engine(self, url: URL) -> AsyncEngine:
         engine = make_engine(url, self._pool)
@@ -266,7 +283,7 @@ class Databases:
                 try:
                     if new and await _has_people(url):
                         raise DataLeft(f"{place(url)} holds the data of a tenant {tenant}")
-                    await prepare(url, "tenant")
+                    self._tenants[tenant] = await self._prepared(url, "tenant")
                 except BaseException:
                     if lock is not None:
                         await lock.release()
@@ -275,7 +292,6 @@ class Databases:
                     raise
             if lock is not None:
                 self._locks[tenant] = lock
-            self._tenants[tenant] = self._engine(url)
         return self._tenants[tenant]
 
     async def _lost(self, tenant: TenantId, reason: str) -> None:
@@ -305,6 +321,7 @@ class Databases:
     async def close_tenant(self, tenant: TenantId) -> None:
         """Close the tenant's connections; the data stays."""
         engine = self._tenants.pop(tenant, None)
+        self.quotas.forget(tenant)
         if engine is not None:
             await engine.dispose()
         lock = self._locks.pop(tenant, None)
@@ -343,8 +360,9 @@ class Databases:
     async def unit(self, tenant: TenantId | None) -> AsyncIterator[Unit]:
         """One transaction in the tenant's database, or (None) in the control database."""
         engine = self.control if tenant is None else self.tenant(tenant)
-        async with AsyncExitStack() as held, AsyncSession(engine, expire_on_commit=False) as session:
+        async with AsyncExitStack() as held, AsyncSession(engine, sync_session_class=CountedSession, expire_on_commit=False) as session:
             if tenant is not None:
+                self.quotas.watch(session.sync_session, tenant)
                 session.info[_SEALER] = Sealer(self.keys, tenant, secrets.token_bytes)
             unit = Unit(session, held)
             try:
@@ -352,7 +370,9 @@ class Databases:
                     yield unit
                     unit.is_certain = False
                     await session.commit()
+                    self.quotas.settle(session.sync_session, committed=True)
                 except BaseException:
+                    self.quotas.settle(session.sync_session, committed=False)
                     await session.rollback()
                     for undo in reversed(unit._undo):  # noqa: SLF001 - one thing with the unit
                         await undo()
@@ -372,6 +392,20 @@ def alembic_config(kind: Kind) -> Config:
     config.set_main_option("script_location", str(_MIGRATIONS / kind).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config
+
+
+@functools.cache
+def _newest(kind: Kind) -> str | None:
+    """Read from the revisions' files, once a process."""
+    return ScriptDirectory.from_config(alembic_config(kind)).get_current_head()
+
+
+async def _is_at_newest(engine: AsyncEngine, kind: Kind) -> bool:
+    """Whether there is nothing to be done, as at nearly every start; where nothing is there yet, nothing is made by the question."""
+    if engine.dialect.name == "sqlite" and not Path(str(engine.url.database)).exists():  # noqa: ASYNC240 - one stat
+        return False
+    async with engine.connect() as connection:
+        return await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision()) == _newest(kind)
 
 
 async def prepare(url: URL, kind: Kind) -> None:
@@ -403,10 +437,9 @@ def _begin(connection: Connection) -> None:
 
 def upgrade(connection: Connection, kind: Kind) -> None:
     """Bring the database of an open connection to the newest revision."""
-    config = alembic_config(kind)
-    head = ScriptDirectory.from_config(config).get_current_head()
-    if MigrationContext.configure(connection).get_current_revision() == head:
+    if MigrationContext.configure(connection).get_current_revision() == _newest(kind):
         return
+    config = alembic_config(kind)
     with _ONE_AT_A_TIME:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

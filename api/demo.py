@@ -89,15 +89,27 @@ class Demo:
 
 
 async def ensure(house: House, passwords: Passwords) -> Demo:
-    """Make the demonstration where there is none yet; a second start finds it and tells the same credentials."""
+    """Make the demonstration where there is none yet; a second start finds it and tells the same credentials.
+
+    Who is cancelled meanwhile goes when it is whole, a second or two later: half of one would be taken for it by every later start.
+    """
     path = house.settings.data / FILE
     try:
         house.databases.tenant(TENANT)
     except UnknownTenant:
-        demo = await _make(house, passwords)
-        await asyncio.to_thread(_keep, path, demo)
-        return demo
+        making = asyncio.ensure_future(_make_and_keep(house, passwords, path))
+        try:
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            await making
+            raise
     return await asyncio.to_thread(_kept, path, house.settings.sip.realm)
+
+
+async def _make_and_keep(house: House, passwords: Passwords, path: Path) -> Demo:
+    demo = await _make(house, passwords)
+    await asyncio.to_thread(_keep, path, demo)
+    return demo
 
 
 def _keep(path: Path, demo: Demo) -> None:
@@ -122,7 +134,7 @@ async def _make(house: House, passwords: Passwords) -> Demo:
     given = TenantGiven(id=TENANT, name="Demo", language="de", admin=AdminGiven(password=users["admin"]))
     async with house.databases.unit(None) as control:
         await create_tenant(control, house, passwords, given, By("demo", of_platform=True), now)
-    await assignments.let_claim(house, TENANT, allowed=True)  # the numbers it shows
+    await assignments.allow(house, TENANT, claim_numbers=True)  # the numbers it shows
     async with house.databases.unit(TENANT) as unit:
         author = Author(unit, house, TENANT, "demo", now)
         for kind, key, document in _documents():

@@ -155,6 +155,13 @@ class TooManyConnections(TooMany):
         super().__init__("This user holds too many connections already; close some, or use one for several requests.", RETRY_AFTER_S)
 
 
+class TooManyOfTenant(TooMany):
+    """The users and keys of one tenant hold too many connections together."""
+
+    def __init__(self) -> None:
+        super().__init__("The users and keys of this tenant hold too many connections already.", RETRY_AFTER_S)
+
+
 class Unavailable(Problem):
     """Something that is needed is away, and will be back."""
 

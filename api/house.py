@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -41,6 +42,10 @@ class Assigned:
     """Granted, beside the numbers."""
     granted: tuple[str, ...] = ()
     """Networks, in order."""
+    may_have_internal_trunks: bool = False
+    """Without it a trunk that says it is the tenant's own PBX is a trunk like others."""
+    limits: Mapping[str, int] = field(default_factory=dict)
+    """What the operator says of this tenant otherwise than `[limits]`; kept by `Databases.quotas` too, which asks."""
 
 
 @dataclass(frozen=True, slots=True)

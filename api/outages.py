@@ -128,6 +128,8 @@ class Outages:
                 raise Unreachable(where, outage) from error
 
         def failed(context: ExceptionContext) -> None:
+            if not isinstance(context.original_exception, Exception):
+                return  # whoever asked was told to end in the middle of it: the connection goes with the question, the database is there
             # A connection that died while nobody needed it is only replaced: that is no outage yet.
             outage = None if context.is_pre_ping else outage_of(context.sqlalchemy_exception or context.original_exception)
             if outage is None and context.is_disconnect and not context.is_pre_ping:

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -48,6 +49,11 @@ ANSWER_TIMEOUT_S: Final = 5.0
 STATUS_TIMEOUT_S: Final = 2.5
 """A worker that does not say how it is for so long, twice in a row, hangs. Once may be our own stop (SIGSTOP, a machine that slept)."""
 STOP_TIMEOUT_S: Final = 8.0
+STOPPING_S: Final = 0.5
+"""A service manager tells all processes to end at once (`KillMode=control-group` of systemd.kill(5)): so long a worker that ended when it
+was asked to is not missed, since the same order may be on its way to us."""
+ENDED_S: Final = 0.1
+"""How long a process may take to be gone once its connection is."""
 GATHER_S: Final = 0.003
 """How long an order without an answer waits for company, a seventh of a packet: the end of a call is four of them."""
 MAX_UNREAD_OCTETS = 8 << 20
@@ -88,6 +94,8 @@ class _Control(asyncio.Protocol):
         self._gathering: asyncio.TimerHandle | None = None
         self.greeted: asyncio.Future[None] = self._loop.create_future()
         self.ended: asyncio.Future[None] = self._loop.create_future()
+        self.broken_by: Exception | None = None
+        """What the connection ended by, where it was not closed."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's does not derive from it
@@ -112,8 +120,7 @@ class _Control(asyncio.Protocol):
         self._on_unread()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if exc is not None:
-            log.warning("! control connection: %s", exc)
+        self.broken_by = exc
         if not self.ended.done():
             self.ended.set_result(None)
 
@@ -318,6 +325,8 @@ class MediaPlane:
     def send(self, call_key: str, order: Request) -> None:
         """Send an order that has no answer; what comes of it is reported. Dropped with a log line when no leg of the call is open."""
         worker = self._call_workers.get(call_key)
+        if worker is None and self._closing.is_set():
+            return
         if worker is None:
             log.warning("! call=%s has no worker: %s", call_key, type(order).__name__)
             return
@@ -360,12 +369,11 @@ class MediaPlane:
             raise answer
         return answer
 
-    @staticmethod
-    def _write(worker: _Worker, order: Request) -> None:
-        if worker.control is None:
-            log.warning("! worker=%d is down: %s", worker.index, type(order).__name__)
-        else:
+    def _write(self, worker: _Worker, order: Request) -> None:
+        if worker.control is not None:
             worker.control.write(order)
+        elif not self._closing.is_set():
+            log.warning("! worker=%d is down: %s", worker.index, type(order).__name__)
 
     @staticmethod
     def _hangs(worker: _Worker) -> None:
@@ -387,14 +395,19 @@ class MediaPlane:
         takeover.remove(path)  # of an earlier one that was killed: every worker that lives was taken over, or is ours and gone
         folders = [argument for folder in self._sounds for argument in ("--sounds", str(folder))]
         avoid = ["--avoid-ports", ",".join(map(str, worker.avoid))] if worker.avoid else []
-        process = await asyncio.create_subprocess_exec(
+        starting = asyncio.ensure_future(asyncio.create_subprocess_exec(
             sys.executable, "-m", "media.worker",
             "--control", str(path), "--ports", f"{worker.ports[0]}-{worker.ports[1]}",
             "--parent", str(os.getpid()), "--orphan-s", str(self._orphan_s), "--log-level", self._log_level,
             "--log-format", self._log_form, *folders, *avoid,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, env=_worker_environment(),
-        )  # fmt: skip
-        worker.process = process
+            start_new_session=True,  # a terminal's Ctrl-C is for the main process, also while the worker cannot ignore it yet
+        ))  # fmt: skip
+        try:
+            worker.process = process = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            worker.process = await starting  # it comes into being in any case, and only who knows it can end it
+            raise
         control: _Control | None = None
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
@@ -419,6 +432,9 @@ class MediaPlane:
     async def _serve(self, worker: _Worker, control: _Control) -> None:
         """Wait until the connection ends; then start another worker, unless we are closing."""
         await control.ended
+        if worker.process is not None and not self._closing.is_set() and await _ended_in_order(worker.process):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), STOPPING_S)
         self._lose(worker)
         if worker.process is not None:
             # One that lives takes us for dead and would keep its legs for whoever comes.
@@ -465,8 +481,10 @@ class MediaPlane:
 
     def _lose(self, worker: _Worker) -> None:
         """The connection is gone: whoever waits is told, and so is the exchange."""
+        broken_by = None
         if worker.control is not None:
             worker.control.close()
+            broken_by = worker.control.broken_by
         worker.control = None
         legs = tuple(sorted(worker.legs))
         worker.avoid = tuple(sorted(worker.legs.values())) or worker.avoid
@@ -478,7 +496,7 @@ class MediaPlane:
         for tell in waiting.values():
             self._answer(tell, WorkerGone(f"media worker {worker.index} ended"))
         if not self._closing.is_set():
-            log.error("! worker=%d lost with %d legs", worker.index, len(legs))
+            log.error("! worker=%d lost with %d legs%s", worker.index, len(legs), f": {broken_by}" if broken_by is not None else "")
             self._tell(WorkerLost(worker.index, legs))
 
     async def _restart(self, worker: _Worker) -> None:
@@ -503,6 +521,10 @@ class MediaPlane:
                     self._tell(WorkerRestarted(worker.index))
                 return
 
+    def stopping(self) -> None:
+        """`close` will come: a worker that ends from now on is neither missed nor replaced."""
+        self._closing.set()
+
     async def close(self) -> None:
         """End every worker: recordings are closed, reports still arrive meanwhile; whoever does not end is killed by its pid."""
         self._closing.set()
@@ -517,12 +539,15 @@ class MediaPlane:
         for task in slow:
             task.cancel()
         await asyncio.gather(*slow, return_exceptions=True)
-        for worker in self._workers:
-            if worker.process is not None:
-                await _end(worker.process)
-                takeover.remove(takeover.socket_path(self._control, worker.index))
-            if worker.control is not None:
-                worker.control.close()
+        await asyncio.gather(*(self._end_worker(worker) for worker in self._workers))
+
+    async def _end_worker(self, worker: _Worker) -> None:
+        if worker.process is not None:
+            # Who was still starting has no connection over which it could have been told.
+            await _end(worker.process, at_once=worker.task is None)
+            takeover.remove(takeover.socket_path(self._control, worker.index))
+        if worker.control is not None:
+            worker.control.close()
 
     @staticmethod
     def _write_shutdown(worker: _Worker) -> None:
@@ -531,6 +556,15 @@ class MediaPlane:
 
 
 def _nothing() -> None: ...
+
+
+async def _ended_in_order(process: asyncio.subprocess.Process) -> bool:
+    """Whether a process whose connection is gone has ended because it was asked to, not by a fault or a kill."""
+    try:
+        async with asyncio.timeout(ENDED_S):
+            return await process.wait() in {0, -signal.SIGTERM}
+    except TimeoutError:
+        return False
 
 
 async def _end(process: asyncio.subprocess.Process, *, at_once: bool = False) -> None:
@@ -552,10 +586,14 @@ async def _end(process: asyncio.subprocess.Process, *, at_once: bool = False) ->
 
 
 def _worker_environment() -> dict[str, str]:
-    """Ours, with our import path in front: the worker is the same code wherever the main process was started."""
+    """Ours, with our import path in front: the worker is the same code wherever the main process was started.
+
+    Its matrices have a few hundred numbers: OpenBLAS, which starts a thread for every core and lets it wait busily, is told to do without
+    (the start takes half the CPU time).
+    """
     path = str(Path(__file__).resolve().parent.parent)
     earlier = os.environ.get("PYTHONPATH")
-    return os.environ | {"PYTHONPATH": path if not earlier else f"{path}{os.pathsep}{earlier}"}
+    return {"OPENBLAS_NUM_THREADS": "1"} | os.environ | {"PYTHONPATH": path if not earlier else f"{path}{os.pathsep}{earlier}"}
 
 
 def divide_ports(ports: tuple[int, int], workers: int) -> list[tuple[int, int]]:

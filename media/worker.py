@@ -19,6 +19,7 @@ import logging
 import math
 import os
 import resource
+import secrets
 import select
 import signal
 import socket
@@ -699,7 +700,9 @@ def main(arguments: list[str] | None = None) -> int:
     claim_resources()
     sounds = SoundLibrary(*options.sounds, PACKAGED_SOUNDS)
     sounds.preload()
-    worker = Worker(PortPool(options.ports[0], options.ports[1], avoid=options.avoid_ports), sounds, orphan_s=options.orphan_s)
+    worker = Worker(
+        PortPool(options.ports[0], options.ports[1], avoid=options.avoid_ports, draw=secrets.randbelow), sounds, orphan_s=options.orphan_s
+    )
     signal.signal(signal.SIGTERM, lambda *_: worker.end())
     # Ctrl-C and a terminal that closes reach every process in it; the main process decides what they mean and tells us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

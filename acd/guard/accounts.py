@@ -1,6 +1,8 @@
 """Who may guess how often (pure): an attempt takes a token before anything is computed, and gets it back when the password was right.
 
-- A source where the user has got in lately is known and has a bucket of its own: nothing that happens elsewhere takes from it.
+- A source where the user has got in lately is known and has a bucket of its own: nothing that happens elsewhere takes from it. Beyond
+  one attempt in ten minutes it takes from one that all who are known there share as well, so that who has got in once behind an office's
+  address cannot guess at each of its users as if nobody else were guessed at; who has nothing wrong never needs the shared one.
 - Any other source takes from three at once: its own for this user, the one that all unknown sources of this user share, and its own
   over all users. So a thousand addresses guess no faster than the shared bucket fills.
 - An emergency call takes from buckets of the same kinds that are used for nothing else, so that no other guess keeps anybody from
@@ -34,6 +36,8 @@ class Accounts:
             return Allowance(policy.failures * factor, interval_s / factor, limit)
 
         self._at_home = Allowance(policy.failures * policy.known_factor, interval_s / policy.known_factor, policy.max_known)
+        self._fresh = Allowance(1, policy.fresh_s, policy.max_known)
+        self._home = kind(policy.home_factor)
         self._pair, self._user, self._source = kind(1), kind(policy.shared_factor), kind(policy.source_factor)
         urgent_s, factor = policy.urgent_window_s / policy.urgent, policy.urgent_shared_factor
         self._urgent_at_home = Allowance(policy.urgent, urgent_s, policy.max_known)
@@ -44,7 +48,12 @@ class Accounts:
     def buckets(self, user: str, source: str, now: float, *, is_urgent: bool = False) -> Taken:
         """What an attempt takes from."""
         if self.known.is_known(user, source, now):
-            return ((self._urgent_at_home if is_urgent else self._at_home, (user, source)),)
+            pair = (user, source)
+            if is_urgent:
+                return ((self._urgent_at_home, pair),)
+            fresh_wait_s = self._fresh.wait_s(pair, now)
+            is_fresh = not fresh_wait_s or fresh_wait_s < self._home.wait_s(source, now)
+            return ((self._at_home, pair), (self._fresh, pair) if is_fresh else (self._home, source))
         if is_urgent:
             return ((self._urgent_pair, (user, source)), (self._urgent_user, user), (self._urgent_source, source))
         return ((self._pair, (user, source)), (self._user, user), (self._source, source))
@@ -60,12 +69,12 @@ class Accounts:
         for allowance, key in taken:
             allowance.take(key, now)
 
-    @staticmethod
-    def give_back(taken: Taken, now: float) -> bool:
-        """The password was right. Returns: whether there were wrong ones before it."""
+    def give_back(self, taken: Taken, now: float) -> bool:
+        """The password was right. Returns: whether there were wrong ones of this user before it."""
         for allowance, key in taken:
             allowance.give_back(key, now)
-        return any(allowance.is_used(key, now) for allowance, key in taken[:2])
+        of_all = (self._home, self._source, self._urgent_source)
+        return any(allowance.is_used(key, now) for allowance, key in taken if allowance not in of_all)
 
     def sizes(self) -> dict[str, int]:
         """Kind -> buckets in use."""
@@ -73,5 +82,5 @@ class Accounts:
             "known": len(self.known),
             "pairs": len(self._pair),
             "users": len(self._user),
-            "sources": len(self._source),
+            "sources": len(self._source) + len(self._home),
         }

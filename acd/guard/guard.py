@@ -18,7 +18,7 @@ import msgspec
 from acd.guard.accounts import NAME_LENGTH, Accounts, Taken
 from acd.guard.bans import Ban, Bans
 from acd.guard.line import line, quoted
-from acd.guard.offenders import Offenders
+from acd.guard.offenders import Offence, Offenders
 from acd.guard.policy import GuardPolicy
 from acd.guard.source import is_within, networks, source_of
 
@@ -105,8 +105,6 @@ class Guard:
         self.accounts = Accounts(self.policy)
         self._bans = Bans(self.policy)
         self._offenders = Offenders(self.policy)
-        self.serves: Callable[[str], bool] = lambda _host: False
-        """Whether a host has a phone that is registered: such a one is not banned."""
         self.on_change: Callable[[], None] = lambda: None
         """Called when there is something to write down."""
         self.recent: deque[Seen] = deque(maxlen=RECENT)
@@ -130,6 +128,8 @@ class Guard:
         who = f"{protocol} {user}"
         taken = self.accounts.buckets(who, source_of(host), now, is_urgent=is_urgent)
         wait_s = self.accounts.wait_s(taken, now)
+        if not is_urgent:
+            wait_s = max(wait_s, self._banned_s(who, source_of(host), now))
         if wait_s > 0:
             self.note("throttled", protocol, user, host, tenant, now)
             return Attempt(self, protocol, user, host, tenant, taken, math.ceil(wait_s))
@@ -162,15 +162,17 @@ class Guard:
         """An attempt did not succeed: count it, tell it, and see whether its source has done enough to be banned."""
         self.counters[protocol, outcome] += 1
         self._tell(outcome, protocol, user, host, tenant, now)
-        source = source_of(host)
-        why = self._offenders.note(source, None if user is None else f"{protocol} {user}", now)
-        if why is None or not self.policy.ban_s or self._bans.holds(source, now) is not None:
+        source, who = source_of(host), None if user is None else f"{protocol} {user[:NAME_LENGTH]}"
+        if who is not None and self.accounts.known.is_known(who, source, now):
+            return  # what is wrong there is held by the buckets of who is known there
+        offence = self._offenders.note(source, who, now)
+        if offence is None or not self.policy.ban_s or self._bans.holds(source, now) is not None:
             return
         self._offenders.forget(source)
-        if self._is_spared(host, source, now):
-            LOG.warning(line("spared", source, why=quoted(why)))
+        if self._is_spared(host, source, offence, now):
+            LOG.warning(line("spared", source, why=quoted(offence.why)))
         else:
-            self._ban(source, why, now)
+            self._ban(source, offence.why, now)
 
     def _tell(self, outcome: Outcome, protocol: str, user: str | None, host: str, tenant: str | None, now: float) -> None:
         if user is not None and tenant is not None:  # a device is counted as `name@tenant`; the tenant stands beside it already
@@ -199,17 +201,32 @@ class Guard:
     # ---------------------------------------------------------------- bans
 
     def ban_of(self, host: str, now: float) -> Ban | None:
-        """The ban of a host at present, whatever tenants say of it; what is heard in spite of it is the door's to know."""
-        return self._bans.holds(source_of(host), now) if len(self._bans) else None
+        """The ban that keeps a host from being heard at all, whatever tenants say of it; what is heard all the same is the door's to know.
 
-    def _is_spared(self, host: str, source: str, now: float) -> bool:
-        """Those that are never banned without a person's thought: the allow list, and wherever somebody of ours is at home.
+        Where somebody of ours is at home a ban shuts no door: it is for the users who are not known there, and `attempt` says it to them.
+        """
+        if not len(self._bans):
+            return None
+        source = source_of(host)
+        return None if self.accounts.known.is_home(source, now) else self._bans.holds(source, now)
 
-        Two hundred desks behind one address lose nothing by the one that mistypes; who guesses from there is throttled and logged.
+    def _banned_s(self, who: str, source: str, now: float) -> float:
+        """How long a ban keeps this user from being judged there; one who is known there is known in spite of it."""
+        ban = self._bans.holds(source, now) if len(self._bans) else None
+        return 0.0 if ban is None or self.accounts.known.is_known(who, source, now) else ban.until - now
+
+    def spares_known(self, source: str) -> bool:
+        """Whether a ban of the source is for those only who are not known there."""
+        return self.accounts.known.is_home(source, self.now())
+
+    def _is_spared(self, host: str, source: str, offence: Offence, now: float) -> bool:
+        """Those that are never banned without a person's thought: the allow list, and a home where one goes on and on with few names.
+
+        Two hundred desks behind one address lose nothing by the one that mistypes, nor does a new one there by a mad phone beside it.
         """
         if not host:  # a local socket has no address: everybody would be meant
             return True
-        return is_within(source, self._allow) or self.accounts.known.is_home(source, now) or self.serves(host)
+        return is_within(source, self._allow) or (not offence.is_of_names and self.accounts.known.is_home(source, now))
 
     def _ban(self, source: str, why: str, now: float) -> None:
         ban = self._bans.ban(source, why, now)

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from acd.guard.policy import GuardPolicy
+
+
+class Offence(NamedTuple):
+    """Enough for a ban."""
+
+    why: str
+    """One sentence."""
+    is_of_names: bool
+    """Many user names were tried; else it is the number of attempts alone."""
 
 
 class _Record:
@@ -21,8 +32,8 @@ class Offenders:
         self._policy = policy
         self._records: dict[str, _Record] = {}
 
-    def note(self, source: str, user: str | None, now: float) -> str | None:
-        """One more attempt; `user` None: a token, which has no name. Returns: why that is enough, one sentence; None: it is not."""
+    def note(self, source: str, user: str | None, now: float) -> Offence | None:
+        """One more attempt; `user` None: a token, which has no name. Returns: None: it is not enough for a ban."""
         policy = self._policy
         record = self._records.get(source)
         if record is None or now - record.since >= policy.ban_window_s:
@@ -36,8 +47,8 @@ class Offenders:
         if user is not None and len(record.users) < policy.ban_users:
             record.users.add(user)
         if len(record.users) >= policy.ban_users:
-            return f"{len(record.users)} user names tried"
-        return f"{record.attempts} attempts" if record.attempts >= policy.ban_attempts else None
+            return Offence(f"{len(record.users)} user names tried", is_of_names=True)
+        return Offence(f"{record.attempts} attempts", is_of_names=False) if record.attempts >= policy.ban_attempts else None
 
     def _let_go(self, now: float) -> None:
         while self._records:

@@ -14,6 +14,12 @@ class GuardPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """A source where the user has got in lately has a bucket of its own, so much larger: a second phone behind the same router that
     asks every 30 s with an old password does not empty it (20 guesses, one every 15 s), nor one that answers 16 challenges in a row before
     it gives up (libre before 2024, github.com/baresip/re pull 1143)."""
+    home_factor: int = 10
+    """What the users known at one source may have wrong there together, so much larger than `failures`: ten phones with old passwords that
+    ask every 30 s, 28,800 guesses a day. It is no share of theirs: who has had no wrong one for `fresh_s` needs nothing of it."""
+    fresh_s: float = 600.0
+    """A known user has one attempt of the own in this time beside what all there have together: who is among two hundred desks with the
+    right password never meets the wrong ones of the others, and who guesses at all their names has 144 a day more for each."""
     shared_factor: int = 3
     """All other sources together have one bucket of the user beside their own, so much larger: one or two strangers cannot empty it."""
     source_factor: int = 10
@@ -41,7 +47,7 @@ class GuardPolicy(msgspec.Struct, frozen=True, kw_only=True):
     makes strangers wait, and no bucket in use is ever dropped for a newer one."""
     ban_window_s: float = 3600.0
     ban_users: int = 10
-    """Different user names tried from one source within the hour: nobody has forgotten so many."""
+    """Different user names, of users not known there, tried from one source within the hour: nobody has forgotten so many."""
     ban_attempts: int = 1000
     """Attempts from one source within the hour, throttled ones included, whatever the names: a phone with an old password makes 120."""
     ban_s: float = 600.0

@@ -30,6 +30,7 @@ from acd.wire_text import LONGEST_LINE, fit
 from sip import events as sip_events
 from sip.digest import DigestCredentials
 from sip.registration import RegistrationPlan
+from sip.source import address_of
 from sip.uri import Uri
 
 log = logging.getLogger(__name__)
@@ -142,6 +143,7 @@ class Lines:
     def _begin(self, line: _Line) -> None:
         self._lines[line.key] = self._by_name[line.name] = line
         try:
+            self._directory.learn_peers(line.tenant, line.line.id, [host for host in line.hosts if address_of(host) is not None])
             if not all(self._reach.allows_name(host) for host in line.hosts):
                 # Set up before the operator ruled it out: nothing is sent there, so nothing need be asked.
                 for host in line.hosts:
@@ -153,6 +155,8 @@ class Lines:
                 self._probe(line)
             else:
                 self._say(line, up=True, detail=None)  # nobody asks, so nothing can be known against it
+            if line.line.registration is None and any(address_of(host) is None for host in line.hosts):
+                self._spawn(self._learn_addresses(line))
         except (LookupError, ValueError) as error:
             log.warning("! trunk %s cannot be used: %s", line.key, error)
             self._say(line, up=False, detail=str(error))
@@ -187,11 +191,9 @@ class Lines:
         return "line-" + hmac.new(self._secret, what, hashlib.sha256).hexdigest()[:24]
 
     async def _learn_addresses(self, line: _Line) -> None:
-        """Where the carrier's calls may come from: every address its two names have at this moment."""
-        registration = line.line.registration
-        assert registration is not None
+        """Where its requests go and, where it registers, the carrier's calls may come from: every address its names have at this moment."""
         found: set[str] = set()
-        for host in {host_port(registration.registrar)[0], host_port(line.line.peer)[0]} - {""}:
+        for host in line.hosts:
             try:
                 answers = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_DGRAM)
             except OSError as error:
@@ -199,7 +201,9 @@ class Lines:
                 continue
             found.update(str(answer[4][0]) for answer in answers)
         if self._lines.get(line.key) is line:
-            self._directory.learn_addresses(line.tenant, line.line.id, found)
+            self._directory.learn_peers(line.tenant, line.line.id, found)
+            if line.line.registration is not None:
+                self._directory.learn_addresses(line.tenant, line.line.id, found)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -210,8 +214,7 @@ class Lines:
         del self._lines[line.key], self._by_name[line.name]
         if line.timer is not None:
             line.timer.cancel()
-        if line.line.registration is not None:
-            self._directory.forget_line(line.tenant, line.line.id)
+        self._directory.forget_line(line.tenant, line.line.id)
         if line.is_registering:
             self._leaving.add(line.name)
             self._all_gone.clear()
@@ -277,6 +280,8 @@ class Lines:
         alive = status is not None and status != 503
         line.failures = 0 if alive else line.failures + 1
         if alive:
+            if not line.up:
+                self._spawn(self._learn_addresses(line))
             self._say(line, up=True, detail=None)
         elif line.is_denied:
             line.failures = FAILURES_TO_DOWN  # no second opinion: nothing was lost on the way

@@ -15,7 +15,7 @@ from acd.core.ids import AgentId, TenantId
 from acd.core.inputs import Input
 from acd.core.state import Binding as KnownBinding
 from acd.directory import Directory, Nobodys, device_aor
-from acd.guard import Guard, SipGuard, source_of
+from acd.guard import Guard, SipGuard
 from acd.numbers import is_emergency
 from acd.switch.addresses import LocalAddresses
 from acd.switch.callers import arrival
@@ -53,7 +53,6 @@ class Phones:
         self._clock = clock
         self._report = report
         self._guard = guard
-        guard.serves = self._serves_host
         self._addresses = LocalAddresses(settings.advertised_address)
         self._shares = Shares(directory, settings.tenant_weights)
         self.hears: Mapping[type, Callable[[Any], None]] = {
@@ -168,11 +167,6 @@ class Phones:
 
     def _is_trunk(self, host: str) -> bool:
         return bool(self._directory.tenants_at(host))
-
-    def _serves_host(self, host: str) -> bool:
-        """Whether a phone is there that is registered: no machine bans it. That a tenant calls a place a trunk's spares it nothing."""
-        source = source_of(host)
-        return any(source_of(one) == source for one in self.registrar.hosts())
 
     def _canonical_aor(self, uri: Uri, authenticated_as: str | None) -> str | None:
         found = self._directory.device_at(authenticated_as or "")

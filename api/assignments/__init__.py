@@ -6,6 +6,6 @@ have one thing, whoever asks first.
 """
 
 from api.assignments.rules import wanted
-from api.assignments.service import admit, begin, claim, end, has, held, let_claim, read, with_assigned
+from api.assignments.service import admit, allow, begin, claim, end, has, held, read, with_assigned
 
-__all__ = ["admit", "begin", "claim", "end", "has", "held", "let_claim", "read", "wanted", "with_assigned"]
+__all__ = ["admit", "allow", "begin", "claim", "end", "has", "held", "read", "wanted", "with_assigned"]

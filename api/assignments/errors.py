@@ -60,6 +60,13 @@ class NeverShown(Unprocessable):
         )
 
 
+class InternalNotAllowed(Forbidden):
+    """A trunk that would be the tenant's own PBX, without price and with any caller id."""
+
+    def __init__(self) -> None:
+        super().__init__("Whether you may have internal trunks is the platform's operator to say: calls over them have no price.")
+
+
 class DomainTaken(Conflict):
     """Another tenant's telephony domain, or the realm itself."""
 

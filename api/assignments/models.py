@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Boolean, String
+from sqlalchemy import Boolean, String, true
 from sqlalchemy.orm import Mapped, mapped_column
 
-from api.kit.columns import ControlBase, UtcDateTime
+from api.kit.columns import ControlBase, Document, UtcDateTime
 
 
 class Rights(ControlBase):
-    """One row a tenant: its telephony domain, and whether its administrators may take free numbers."""
+    """One row a tenant: its telephony domain, and what its administrators may do by themselves."""
 
     __tablename__ = "tenant_rights"
 
     tenant: Mapped[str] = mapped_column(String(40), primary_key=True)
     domain: Mapped[str] = mapped_column(String(253), unique=True)
     may_claim_numbers: Mapped[bool] = mapped_column(Boolean)
+    may_have_internal_trunks: Mapped[bool] = mapped_column(Boolean, server_default=true())
+    limits: Mapped[dict[str, int] | None] = mapped_column(Document)
+    """Kind -> how many the tenant may have of it, where that differs from the settings; None: nowhere."""
 
 
 class NumberOwner(ControlBase):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import CompoundSelect, bindparam, delete, func, literal_column, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.assignments.models import CallerIdGrant, NumberOwner, Rights, SourceClaim, SourceGrant
@@ -30,8 +31,22 @@ async def owners(session: AsyncSession, numbers: Collection[str]) -> dict[str, N
     return found
 
 
-async def numbers_of(session: AsyncSession, tenant: str) -> frozenset[str]:
-    return frozenset((await session.scalars(select(NumberOwner.number).where(NumberOwner.tenant == tenant))).all())
+_HAS = {"number": NumberOwner.number, "source": SourceClaim.network, "caller_id": CallerIdGrant.number, "grant": SourceGrant.network}
+_OWN: CompoundSelect[Any] = union_all(
+    *(
+        select(literal_column(f"'{kind}'").label("kind"), column.label("what")).where(column.class_.tenant == bindparam("tenant"))
+        for kind, column in _HAS.items()
+    )
+)
+
+
+async def belongings(session: AsyncSession, tenant: str) -> dict[str, list[str]]:
+    """Numbers, sources, caller ids and granted networks of one tenant, sorted, by `number`, `source`, `caller_id`, `grant`."""
+    await session.flush()
+    found: dict[str, list[str]] = {kind: [] for kind in _HAS}
+    for kind, what in await session.execute(_OWN, {"tenant": tenant}):
+        found[kind].append(what)
+    return {kind: sorted(some) for kind, some in found.items()}
 
 
 async def count_numbers(session: AsyncSession, tenant: str) -> int:

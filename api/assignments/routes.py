@@ -25,6 +25,7 @@ from api.assignments.schemas import (
 )
 from api.audit import record
 from api.errors import Conflict, NotFound, responses
+from api.house import House
 from api.identity import Access, ForOperators, ForSupervisors
 from api.kit.paging import Page, Paged, paged
 from api.telephony_setup import refresh
@@ -39,13 +40,15 @@ def _is_wide(claim: SourceClaim) -> bool:
     return rules.is_wide(rules.network(claim.network))
 
 
-async def _told(session: AsyncSession, tenant: TenantId) -> AssignmentsOfTenantTold:
+async def _told(house: House, session: AsyncSession, tenant: TenantId) -> AssignmentsOfTenantTold:
     rights = await service.rights_of(session, tenant)
     grants, claims, shared = await service.sources(session, tenant)
     return AssignmentsOfTenantTold(
         tenant=tenant,
         domain=rights.domain,
         may_claim_numbers=rights.may_claim_numbers,
+        may_have_internal_trunks=rights.may_have_internal_trunks,
+        limits=house.databases.quotas.limits(rights.limits),
         numbers=await service.count_of_numbers(session, tenant),
         grants=[GrantTold.model_validate(one) for one in grants],
         sources=[
@@ -62,15 +65,22 @@ async def _told(session: AsyncSession, tenant: TenantId) -> AssignmentsOfTenantT
 @router.get("/tenants/{tenant}/assignments", operation_id="getAssignmentsOfTenant", responses=responses(NotFound))
 async def get_assignments_of(access: ForOperators, tenant: Tenant) -> AssignmentsOfTenantTold:
     """What a tenant has of the platform: domain, rights, sources, caller ids."""
-    return await _told(access.session, TenantId(tenant))
+    return await _told(access.house, access.session, TenantId(tenant))
 
 
 @router.put("/tenants/{tenant}/assignments", operation_id="setRightsOfTenant", responses=responses(NotFound))
 async def set_rights(access: ForOperators, tenant: Tenant, given: RightsGiven) -> AssignmentsOfTenantTold:
-    """Whether the tenant's administrators may take numbers that are free."""
-    await service.let_claim(access.house, TenantId(tenant), allowed=given.may_claim_numbers)
-    record(access.session, access.now, access.by, "changed", "tenant", tenant, details={"may_claim_numbers": given.may_claim_numbers})
-    return await _told(access.session, TenantId(tenant))
+    """What the tenant's administrators may do by themselves."""
+    await service.allow(
+        access.house,
+        TenantId(tenant),
+        claim_numbers=given.may_claim_numbers,
+        internal_trunks=given.may_have_internal_trunks,
+        limits=None if given.limits is None else given.limits.model_dump(exclude_none=True),
+    )
+    await _take_effect(access, tenant)
+    record(access.session, access.now, access.by, "changed", "tenant", tenant, details=given.model_dump(exclude_none=True))
+    return await _told(access.house, access.session, TenantId(tenant))
 
 
 @router.get("/tenants/{tenant}/numbers", operation_id="listNumbersOfTenant")
@@ -91,7 +101,7 @@ async def assign_numbers(access: ForOperators, tenant: Tenant, given: NumbersGiv
     await service.assign(access.house, TenantId(tenant), given.numbers, access.now)
     await _take_effect(access, tenant)
     record(access.session, access.now, access.by, "granted", "number", tenant, details={"numbers": given.numbers})
-    return await _told(access.session, TenantId(tenant))
+    return await _told(access.house, access.session, TenantId(tenant))
 
 
 @router.delete(
@@ -137,7 +147,7 @@ async def grant_caller_id(access: ForOperators, tenant: Tenant, given: CallerIdG
     await service.grant_caller_id(access.house, TenantId(tenant), given.number, access.now)
     await _take_effect(access, tenant)
     record(access.session, access.now, access.by, "granted", "caller_id", tenant, details={"number": given.number})
-    return await _told(access.session, TenantId(tenant))
+    return await _told(access.house, access.session, TenantId(tenant))
 
 
 @router.delete(
@@ -164,7 +174,7 @@ async def _take_effect(access: Access, tenant: str) -> None:
 async def get_assignments(access: ForSupervisors) -> AssignmentsTold:
     """What this tenant has of the platform: its telephony domain, what it may claim, its sources and caller ids."""
     async with access.house.databases.unit(None) as control:
-        told = await _told(control.session, access.tenant)
+        told = await _told(access.house, control.session, access.tenant)
     sources = [ClaimTold(**one.model_dump(exclude={"shared"})) for one in told.sources]
     return AssignmentsTold(**told.model_dump(exclude={"sources"}), sources=sources)
 

@@ -25,9 +25,8 @@ class Wanted:
     sources: frozenset[str] = frozenset()
     """Networks as text."""
     caller_ids: frozenset[str] = frozenset()
-
-    def __or__(self, other: Wanted) -> Wanted:
-        return Wanted(self.numbers | other.numbers, self.sources | other.sources, self.caller_ids | other.caller_ids)
+    is_internal: bool = False
+    """A trunk over which calls have no price and show any number."""
 
 
 def wanted(kind: str, document: Mapping[str, Any] | None) -> Wanted:
@@ -40,7 +39,8 @@ def wanted(kind: str, document: Mapping[str, Any] | None) -> Wanted:
             return Wanted(numbers=frozenset() if is_private(number) else frozenset({number}))
         case "trunk":
             shown = _shown(document.get("caller_id"), internal=bool(document.get("internal")))
-            return Wanted(sources=frozenset(document.get("sources") or ()), caller_ids=shown)
+            is_internal = bool(document.get("internal"))
+            return Wanted(sources=frozenset(document.get("sources") or ()), caller_ids=shown, is_internal=is_internal)
         case "agent":
             return Wanted(caller_ids=_shown(document.get("outbound_caller_id"), internal=False))
         case _:
@@ -57,6 +57,7 @@ def wanted_by(setup: TenantSetup) -> Wanted:
         frozenset(one.number for one in configuration.numbers if not is_private(one.number)),
         frozenset(source for line in setup.trunks for source in line.sources),
         frozenset().union(*shown),
+        is_internal=bool(internal),
     )
 
 

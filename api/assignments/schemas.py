@@ -7,14 +7,41 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from api.config import Rows
 from api.kit.numbers import E164
 from api.kit.schema import Given, Network, Short, Told
 
 
-class RightsGiven(Given):
-    """What the tenant may do by itself."""
+class LimitsGiven(Given):
+    """How much the tenant may store, where that is not what the settings say."""
 
-    may_claim_numbers: bool
+    contacts: Rows | None = None
+    tickets: Rows | None = None
+    appointments: Rows | None = None
+    users: Rows | None = None
+    api_keys: Rows | None = None
+    tariffs: Rows | None = None
+    agents: Rows | None = None
+    queues: Rows | None = None
+    menus: Rows | None = None
+    numbers: Rows | None = None
+    schedules: Rows | None = None
+    sites: Rows | None = None
+    trunks: Rows | None = None
+    reasons: Rows | None = None
+    database_mib: Rows | None = None
+
+
+class RightsGiven(Given):
+    """What the tenant may do by itself; what is left out stays as it is."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"may_claim_numbers": True, "may_have_internal_trunks": False}]})
+
+    may_claim_numbers: bool | None = None
+    may_have_internal_trunks: bool | None = Field(
+        default=None, description="Trunks that are the tenant's own PBX: calls over them have no price and show any number."
+    )
+    limits: LimitsGiven | None = Field(default=None, description="All of them: one that is left out is what the settings say.")
 
 
 class NumbersGiven(Given):
@@ -75,6 +102,8 @@ class AssignmentsTold(Told):
     tenant: str
     domain: str = Field(description="Telephony domain: phones of this tenant say `user@domain`.")
     may_claim_numbers: bool
+    may_have_internal_trunks: bool
+    limits: dict[str, int] = Field(description="How many it may have of each kind, and MiB in its database.")
     numbers: int = Field(description="How many; the list is a page of its own.")
     grants: list[GrantTold] = Field(description="Networks the operator lets it take calls from, though they are wide or shared.")
     sources: list[ClaimTold]

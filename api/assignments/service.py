@@ -7,7 +7,7 @@ the two leaves a claim without a document, which the tenant can use and the oper
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -21,6 +21,7 @@ from api.assignments import repository
 from api.assignments.errors import (
     CallerIdNotYours,
     DomainTaken,
+    InternalNotAllowed,
     NeverShown,
     NotAssigned,
     NotFree,
@@ -60,15 +61,27 @@ def held(house: House, tenant: TenantId) -> Assigned:
 
 
 def with_assigned(setup: TenantSetup, assigned: Assigned) -> TenantSetup:
-    """The setup as the voice service takes it: sources that the tenant does not have (any more) are left out."""
+    """The setup as the voice service takes it: sources that the tenant does not have (any more) are left out, and a trunk is the tenant's
+    own PBX where the operator allows that only.
+    """
     trunks = tuple(
         line
         if assigned.sources.issuperset(line.sources)
         else msgspec.structs.replace(line, sources=tuple(one for one in line.sources if one in assigned.sources))
         for line in setup.trunks
     )
+    configuration = setup.configuration
+    if not assigned.may_have_internal_trunks and any(trunk.internal for trunk in configuration.trunks):
+        common = tuple(msgspec.structs.replace(trunk, internal=False) if trunk.internal else trunk for trunk in configuration.trunks)
+        configuration = msgspec.structs.replace(configuration, trunks=common)
     return msgspec.structs.replace(
-        setup, trunks=trunks, domain=assigned.domain, assigned=assigned.numbers, caller_ids=assigned.caller_ids, granted=assigned.granted
+        setup,
+        configuration=configuration,
+        trunks=trunks,
+        domain=assigned.domain,
+        assigned=assigned.numbers,
+        caller_ids=assigned.caller_ids,
+        granted=assigned.granted,
     )
 
 
@@ -81,17 +94,17 @@ async def begin(house: House, tenant: TenantId, domain: str | None) -> None:
     Raises: DomainTaken
     """
     async with house.assignments_lock, house.databases.unit(None) as unit:
-        rights = await _begin(unit.session, house, tenant, domain, may_claim=house.settings.tenants.claim_numbers)
-        house.assigned[tenant] = await _read(unit.session, rights)
+        await _learn(house, unit.session, await _begin(unit.session, house, tenant, domain))
 
 
-async def _begin(session: AsyncSession, house: House, tenant: TenantId, domain: str | None, *, may_claim: bool) -> Rights:
+async def _begin(session: AsyncSession, house: House, tenant: TenantId, domain: str | None) -> Rights:
     realm = house.settings.sip.realm
     taken = await repository.domains(session)
     chosen = domain.lower() if domain is not None else domain_of(tenant, realm, taken)
     if chosen in taken or chosen == realm.lower():
         raise DomainTaken(chosen)
-    rights = Rights(tenant=tenant, domain=chosen, may_claim_numbers=may_claim)
+    allowed = house.settings.tenants
+    rights = Rights(tenant=tenant, domain=chosen, may_claim_numbers=allowed.claim_numbers, may_have_internal_trunks=allowed.internal_trunks)
     session.add(rights)
     await session.flush()
     return rights
@@ -115,9 +128,12 @@ async def admit(house: House, setup: TenantSetup, now: datetime) -> None:
         session = unit.session
         rights = await repository.rights(session, tenant)
         if rights is None:
-            rights = await _begin(session, house, tenant, None, may_claim=True)
-            lost = await _inherit(session, tenant, wanted_by(setup), now)
-        house.assigned[tenant] = await _read(session, rights)
+            rights = await _begin(session, house, tenant, None)
+            used = wanted_by(setup)
+            rights.may_claim_numbers = True
+            rights.may_have_internal_trunks = rights.may_have_internal_trunks or used.is_internal
+            lost = await _inherit(session, tenant, used, now)
+        await _learn(house, session, rights)
     for owner, number in lost:
         log.error("! tenant %s: the number %s is set up and is another tenant's: calls to it are not this tenant's", tenant, number)
         await note_refusal(house, tenant, OPERATOR, TenantId(owner), "number", number, now)
@@ -133,14 +149,16 @@ async def read(house: House, tenant: TenantId) -> Assigned:
 
 
 async def _read(session: AsyncSession, rights: Rights) -> Assigned:
-    tenant = rights.tenant
+    has = await repository.belongings(session, rights.tenant)
     return Assigned(
         domain=rights.domain,
         may_claim_numbers=rights.may_claim_numbers,
-        numbers=await repository.numbers_of(session, tenant),
-        sources=frozenset(claim.network for claim in await repository.claims(session) if claim.tenant == tenant),
-        caller_ids=frozenset(row.number for row in await repository.caller_ids(session, tenant)),
-        granted=tuple(grant.network for grant in await repository.grants(session) if grant.tenant == tenant),
+        numbers=frozenset(has["number"]),
+        sources=frozenset(has["source"]),
+        caller_ids=frozenset(has["caller_id"]),
+        granted=tuple(has["grant"]),
+        may_have_internal_trunks=rights.may_have_internal_trunks,
+        limits=rights.limits or {},
     )
 
 
@@ -174,9 +192,12 @@ async def _inherit(session: AsyncSession, tenant: TenantId, used: Wanted, now: d
 async def claim(unit: Unit, house: House, tenant: TenantId, by: By, before: Wanted, after: Wanted, now: datetime) -> None:
     """Take what a changed document needs more than it did; it is given back when the tenant's transaction fails.
 
-    Raises: NotAssigned, NotFree, TooWide, SourceNotFree, CallerIdNotYours, NeverShown
+    Raises: NotAssigned, NotFree, TooWide, SourceNotFree, CallerIdNotYours, NeverShown, InternalNotAllowed
     """
     assigned = held(house, tenant)
+    if after.is_internal and not assigned.may_have_internal_trunks:
+        unit.otherwise(lambda: note_refusal(house, tenant, by, None, "trunk", "internal", now))
+        raise InternalNotAllowed
     for number in sorted(after.caller_ids - before.caller_ids):
         if not may_be_shown(number):
             raise NeverShown(number)
@@ -191,8 +212,10 @@ async def claim(unit: Unit, house: House, tenant: TenantId, by: By, before: Want
 
 
 def has(house: House, tenant: TenantId, needs: Wanted) -> bool:
-    """Whether the tenant has the numbers and sources."""
+    """Whether the tenant has the numbers and sources, and the right to what else it needs."""
     assigned = held(house, tenant)
+    if needs.is_internal and not assigned.may_have_internal_trunks:
+        return False
     return needs.numbers <= assigned.numbers and needs.sources <= assigned.sources
 
 
@@ -259,7 +282,8 @@ async def _take_source(session: AsyncSession, house: House, tenant: TenantId, so
     known: list[SourceClaim | SourceGrant] = [*claims, *grants]
     others = {TenantId(one.tenant) for one in known if one.tenant != tenant and overlaps(network, [as_network(one.network)])}
     # An address of which phones of others come is theirs, as if they had named it; one that no call can come from is nobody's.
-    others |= house.voice.registered_in(source) - {tenant}
+    # So is one that their calls and registrations go to: they could go there no more, and whose account is known by our address?
+    others |= (house.voice.registered_in(source) | house.voice.sends_to(source)) - {tenant}
     if not granted and is_wide(network):
         raise _Refused(TooWide(source), "source", source, None)
     if not granted and others:
@@ -299,14 +323,24 @@ async def _give_back(house: House, tenant: TenantId, numbers: Collection[str], s
 # ---------------------------------------------------------------------- the operator
 
 
-async def let_claim(house: House, tenant: TenantId, *, allowed: bool) -> None:
-    """Whether the tenant's administrators may take numbers that are free.
+async def allow(
+    house: House,
+    tenant: TenantId,
+    *,
+    claim_numbers: bool | None = None,
+    internal_trunks: bool | None = None,
+    limits: Mapping[str, int] | None = None,
+) -> None:
+    """Whether the tenant's administrators may take numbers that are free, and have internal trunks; how much they may store where that is
+    not what the settings say. None: as it was.
 
     Raises: UnknownAssignment
     """
     async with house.assignments_lock, house.databases.unit(None) as unit:
         rights = await _rights(unit.session, tenant)
-        rights.may_claim_numbers = allowed
+        rights.may_claim_numbers = rights.may_claim_numbers if claim_numbers is None else claim_numbers
+        rights.may_have_internal_trunks = rights.may_have_internal_trunks if internal_trunks is None else internal_trunks
+        rights.limits = rights.limits if limits is None else dict(limits)
         await unit.session.flush()
         await _refresh(house, unit.session, rights)
 
@@ -366,6 +400,7 @@ async def give_source(house: House, tenant: TenantId, network: str, remark: str,
             for one in await repository.claims(unit.session)
             if one.tenant != tenant and overlaps(as_network(network), [as_network(one.network)])
         }
+    others |= house.voice.sends_to(network) - {tenant}
     await note(house, tenant, OPERATOR, "granted", "source", network, {"note": remark}, now)
     for other in sorted(others):
         await note(house, other, OPERATOR, "granted", "source", network, {"shared": True}, now)
@@ -441,7 +476,13 @@ async def _rights(session: AsyncSession, tenant: TenantId) -> Rights:
 async def _refresh(house: House, session: AsyncSession, rights: Rights) -> None:
     tenant = TenantId(rights.tenant)
     if tenant in house.assigned:
-        house.assigned[tenant] = await _read(session, rights)
+        await _learn(house, session, rights)
+
+
+async def _learn(house: House, session: AsyncSession, rights: Rights) -> None:
+    tenant = TenantId(rights.tenant)
+    house.assigned[tenant] = read = await _read(session, rights)
+    house.databases.quotas.set(tenant, read.limits)
 
 
 # ---------------------------------------------------------------------- reading

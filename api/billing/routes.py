@@ -7,10 +7,13 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, status
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
+from acd.core.ids import TenantId
 from api.audit import record
 from api.billing import service
 from api.billing.schemas import CdrTold, Explained, Language, Month, TariffGiven, TariffTold, TariffWhole
+from api.edge.turns import Turns
 from api.errors import Conflict, NotFound, responses
 from api.identity import Access, ForBilling, ForReaders
 from api.kit.ids import Slug
@@ -110,7 +113,7 @@ async def list_cdrs(access: ForReaders, wanted: Wanted, page: Paged) -> Page[Cdr
 async def export_cdrs(access: ForReaders, wanted: Wanted, format: Format = "csv") -> StreamingResponse:  # noqa: A002 - the query's name
     """All records a filter lets through, as a stream."""
     sent = _sent(access, "cdr", wanted)
-    return _download("cdrs", sent, service.export_cdrs_csv(sent) if format == "csv" else service.export_cdrs_json(sent), format)
+    return _download(access, "cdrs", sent, service.export_cdrs_csv(sent) if format == "csv" else service.export_cdrs_json(sent), format)
 
 
 @router.get("/charges/export", operation_id="exportCharges", responses=_EXPORT_CONTENT, response_class=StreamingResponse)
@@ -123,7 +126,11 @@ async def export_charges(
     """All charges a filter lets through, line by line, as a stream."""
     sent = _sent(access, "charge", wanted)
     return _download(
-        "charges", sent, service.export_charges_csv(sent, language) if format == "csv" else service.export_charges_json(sent), format
+        access,
+        "charges",
+        sent,
+        service.export_charges_csv(sent, language) if format == "csv" else service.export_charges_json(sent),
+        format,
     )
 
 
@@ -133,9 +140,23 @@ def _sent(access: Access, kind: str, wanted: Filter) -> service.Sent:
     return service.Sent(access.house, access.tenant, access.by, kind, wanted)
 
 
-def _download(name: str, sent: service.Sent, stream: AsyncIterator[bytes], kind: str) -> StreamingResponse:
+class _Export(StreamingResponse):
+    """A stream that takes one of its tenant's places for as long as it goes on, also when the client goes before it begins."""
+
+    def __init__(self, tenant: TenantId, stream: AsyncIterator[bytes], headers: dict[str, str], media_type: str) -> None:
+        super().__init__(stream, headers=headers, media_type=media_type)
+        self._tenant = tenant
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Raises: TooBusy: nothing was sent yet."""
+        turns: Turns = scope["app"].state.turns
+        with turns.stream(self._tenant):
+            await super().__call__(scope, receive, send)
+
+
+def _download(access: Access, name: str, sent: service.Sent, stream: AsyncIterator[bytes], kind: str) -> StreamingResponse:
     headers = {"Content-Disposition": f'attachment; filename="{name}.{"csv" if kind == "csv" else "jsonl"}"'}
-    return StreamingResponse(sent.watched(stream), headers=headers, media_type=_STREAMS[kind])
+    return _Export(access.tenant, sent.watched(stream), headers, _STREAMS[kind])
 
 
 @router.get("/cdrs/{cdr}", operation_id="getCdr", responses=responses(NotFound))

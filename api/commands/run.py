@@ -10,13 +10,12 @@ import gc
 import logging
 import os
 import resource
-import signal
 import socket
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -30,6 +29,7 @@ from acd.logs import Logging, set_up
 from acd.networks import LOOPBACK
 from api.app import create_app
 from api.commands.addresses import only_here, pages, phone_servers
+from api.commands.stopping import Interrupted, StopSignals
 from api.config import Settings, SettingsError, for_demo, split_address
 from api.db import Databases
 from api.demo import FILE as DEMO_FILE
@@ -39,6 +39,9 @@ from api.house import House
 from api.outages import sentence
 from api.screen import lookup_in
 from api.security import open_log, policy_of
+
+if TYPE_CHECKING:
+    from acd.runtime import Voice
 
 try:
     import uvloop
@@ -51,6 +54,8 @@ log = logging.getLogger(__name__)
 
 GRACE_S = 3
 """How long open requests and WebSockets may take at an orderly stop."""
+SELDOM = 10_000, 500, 1000
+"""When the collector looks at the young, the middle, the old (`gc.set_threshold`): from the start on, where hardly anything is dropped."""
 
 
 class Run:
@@ -76,12 +81,14 @@ class Run:
             return 2
         settings = for_demo(settings) if settings.demo or args.demo else settings
         set_up(log_settings(settings))
+        gc.freeze()  # what was loaded stays
+        gc.set_threshold(*SELDOM)
         try:
             with asyncio.Runner(loop_factory=new_event_loop) as runner:
                 return runner.run(serve(settings, plays_demo=args.demo and not args.still, accept_clock=args.accept_clock))
-        except KeyboardInterrupt:  # before the service hears signals itself
-            print("stopped before it was ready", file=sys.stderr)
-            return 130
+        except Interrupted as stop:
+            print(stop, file=sys.stderr)
+            return stop.status
         except Exception as error:
             if (told := sentence(error)) is not None:
                 print(f"cannot start: {told}", file=sys.stderr)
@@ -174,65 +181,87 @@ async def serve(settings: Settings, until: Awaitable[object] | None = None, *, p
 
     Raises: OSError: an address is taken; CannotStart, Unreachable: something outside must be mended first, in one sentence.
     """
+    with StopSignals() as signals:
+        async with contextlib.AsyncExitStack() as stack:
+            with signals.interrupt():
+                app, voice, listening = await _start(settings, stack, accept_clock=accept_clock)
+            return await _serve(settings, app, voice, listening, signals, stack, until, plays_demo=plays_demo)
+
+
+async def _start(settings: Settings, stack: contextlib.AsyncExitStack, *, accept_clock: bool) -> tuple[FastAPI, Voice, socket.socket]:
+    """Everything but the answering of requests; `stack` ends what came about, also when the rest does not."""
     from acd.runtime import Voice  # noqa: PLC0415 - SIP and media are needed by nobody who only asks for help
 
     _check_data(settings.data)
     _say(settings, "opening the databases, bringing them up to date")
     _room_for_connections()
     databases = Databases(settings)
-    async with contextlib.AsyncExitStack() as stack:
-        stack.enter_context(DataLock(settings.data))
-        stack.push_async_callback(await _shut_data(settings.data))
-        listening = _listen(settings)
-        stack.callback(listening.close)
-        await databases.open()
-        stack.push_async_callback(databases.close)
-        _say(settings, "starting the media workers and SIP")
-        guard = Guard(policy_of(settings))
-        stack.enter_context(open_log(settings.security.log))
-        voice = await Voice.start(voice_settings(settings, accept_clock=accept_clock), lookup_in(databases), guard)
-        stack.push_async_callback(voice.close)
-        app = create_app(settings, voice, databases, guard=guard)
-        is_first_demo = settings.demo and not (settings.data / DEMO_FILE).exists()
-        _say(settings, "making the demonstration, once" if is_first_demo else "opening the tenants")
+    stack.enter_context(DataLock(settings.data))
+    stack.push_async_callback(await _shut_data(settings.data))
+    listening = _listen(settings)
+    stack.callback(listening.close)
+    stack.push_async_callback(databases.close)
+    await databases.open()
+    _say(settings, "starting the media workers and SIP")
+    guard = Guard(policy_of(settings))
+    stack.enter_context(open_log(settings.security.log))
+    voice = await Voice.start(voice_settings(settings, accept_clock=accept_clock), lookup_in(databases), guard)
+    stack.push_async_callback(voice.close)
+    app = create_app(settings, voice, databases, guard=guard)
+    is_first_demo = settings.demo and not (settings.data / DEMO_FILE).exists()
+    _say(settings, "making the demonstration, once" if is_first_demo else "opening the tenants")
+    try:
         # Entered here and not by uvicorn, which answers a failure with sys.exit in the middle of the loop.
         await stack.enter_async_context(app.router.lifespan_context(app))
-        config = ServerConfig(
-            app,
-            app.state.connections,
-            patience(settings),
-            timeout_graceful_shutdown=GRACE_S,
-            forwarded_allow_ips=list(settings.http.proxies),
-        )
+    except BaseException:  # it is in the database now, and no later start can tell it
+        _say_operator(app, settings)
+        raise
+    return app, voice, listening
 
-        def started() -> None:
-            _spare_the_collector()
-            _say_started(app, settings, listening, voice.listening)
 
-        server = _Server(config, started)
-        serving = asyncio.create_task(server.serve(sockets=[listening]), name="http")
-        stopped = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stopped.set)
-            stack.callback(loop.remove_signal_handler, number)
-        waiting: set[asyncio.Future[Any]] = {asyncio.ensure_future(stopped.wait()), serving}
-        if until is not None:
-            waiting.add(asyncio.ensure_future(until))
-        if plays_demo:
-            playing = asyncio.create_task(_play(server, settings, listening), name="demo")
-            stack.push_async_callback(_stop_playing, playing)
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        log.info("> stopping")
-        server.should_exit = True
-        await serving
-        status = 0 if server.started else 1
-        for future in waiting - {serving}:
-            if future.done() and not future.cancelled() and (error := future.exception()) is not None:
-                log.critical("! %s", error)
-                status = 1
-            future.cancel()
-        await asyncio.gather(*(waiting - {serving}), return_exceptions=True)
+async def _serve(
+    settings: Settings,
+    app: FastAPI,
+    voice: Voice,
+    listening: socket.socket,
+    signals: StopSignals,
+    stack: contextlib.AsyncExitStack,
+    until: Awaitable[object] | None,
+    *,
+    plays_demo: bool,
+) -> int:
+    config = ServerConfig(
+        app,
+        app.state.connections,
+        patience(settings),
+        timeout_graceful_shutdown=GRACE_S,
+        forwarded_allow_ips=list(settings.http.proxies),
+    )
+
+    def started() -> None:
+        _spare_the_collector()
+        _say_started(app, settings, listening, voice.listening)
+
+    server = _Server(config, started)
+    serving = asyncio.create_task(server.serve(sockets=[listening]), name="http")
+    waiting: set[asyncio.Future[Any]] = {asyncio.ensure_future(signals.stopped.wait()), serving}
+    if until is not None:
+        waiting.add(asyncio.ensure_future(until))
+    if plays_demo:
+        playing = asyncio.create_task(_play(server, settings, listening, signals), name="demo")
+        stack.push_async_callback(_stop_playing, playing)
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    voice.stopping()
+    log.info("> stopping")
+    server.should_exit = True
+    await serving
+    status = 0 if server.started else 1
+    for future in waiting - {serving}:
+        if future.done() and not future.cancelled() and (error := future.exception()) is not None:
+            log.critical("! %s", error)
+            status = 1
+        future.cancel()
+    await asyncio.gather(*(waiting - {serving}), return_exceptions=True)
     return status
 
 
@@ -243,10 +272,10 @@ def _spare_the_collector() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000, 500, 1000)
+    gc.set_threshold(*SELDOM)
 
 
-async def _play(server: uvicorn.Server, settings: Settings, listening: socket.socket) -> None:
+async def _play(server: uvicorn.Server, settings: Settings, listening: socket.socket, signals: StopSignals) -> None:
     """Run `fernamt load --demo` as a process of its own: it is a client like any other, and the service must not feel its work."""
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.05)
@@ -257,7 +286,8 @@ async def _play(server: uvicorn.Server, settings: Settings, listening: socket.so
     process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL)
     try:
         status = await process.wait()
-        log.warning("! the demonstration's callers ended with status %d", status)
+        if signals.first is None:
+            log.warning("! the demonstration's callers ended with status %d", status)
     finally:
         if process.returncode is None:
             process.terminate()
@@ -360,13 +390,17 @@ def _say_started(app: FastAPI, settings: Settings, listening: socket.socket, sip
         for tenant, failure in sorted(this.failed.items()):
             print(f"tenant {tenant} is not open: {failure.reason}", file=sys.stderr)
     print(line)
-    if app.state.operator_password is not None:
-        print(f"  operator (shown this once): {settings.operator.username} {app.state.operator_password}")
+    _say_operator(app, settings)
     if app.state.demo is not None:
         print(app.state.demo.table())
         print(f"  a phone's server: {phone_servers(sip)}{', from this machine only' if only_here(sip) else ''}")
         print(f"  users and phones are kept in {settings.data / DEMO_FILE}")
     sys.stdout.flush()
+
+
+def _say_operator(app: FastAPI, settings: Settings) -> None:
+    if app.state.operator_password is not None:
+        print(f"  operator (shown this once): {settings.operator.username} {app.state.operator_password}", flush=True)
 
 
 command = Run()

@@ -5,6 +5,7 @@ A connection is a stranger's until a request on it has proved who it is, then th
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Protocol
@@ -12,7 +13,7 @@ from typing import Protocol
 from starlette.requests import HTTPConnection
 
 from acd.strangers import Network, Strangers
-from api.errors import TooManyConnections
+from api.errors import TooManyConnections, TooManyOfTenant
 
 STATE = "lease"
 """Where the server's protocols put a connection's lease into the `state` of its requests."""
@@ -37,10 +38,17 @@ class Held(Protocol):
 class Connections:
     """All connections of a server."""
 
-    def __init__(self, per_source: int, strangers: int, per_user: int, proxies: Iterable[Network] = ()) -> None:
+    def __init__(
+        self, per_source: int, strangers: int, per_user: int, proxies: Iterable[Network] = (), per_tenant: int | None = None
+    ) -> None:
+        """Args:
+        per_tenant: of all its users; None: as many as they may have.
+        """
         self.strangers: Strangers[Lease] = Strangers(per_source, strangers, proxies)
         self.per_user = per_user
+        self.per_tenant = math.inf if per_tenant is None else per_tenant
         self.open = 0
+        self.tenants: Counter[str] = Counter()
         self.users: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         """What ended connections early, by reason."""
@@ -52,6 +60,7 @@ class Connections:
         return {
             "fernamt_http_connections": self.open,
             "fernamt_http_strangers": len(self.strangers),
+            **{f'fernamt_http_tenant_connections{{tenant="{tenant}"}}': count for tenant, count in self.tenants.items() if tenant},
             **{f'fernamt_http_connections_refused_total{{reason="{reason}"}}': count for reason, count in refused.items()},
         }
 
@@ -90,16 +99,21 @@ class Lease:
     def belongs_to(self, user: str) -> None:
         """A request has proved whose it is.
 
-        Raises: TooManyConnections: of that user
+        Raises: TooManyConnections: of that user; TooManyOfTenant
         """
         if user == self.user or not self._is_open:
             return
-        users = self._connections.users
-        if users[user] >= self._connections.per_user:
-            self._connections.refused["user_is_full"] += 1
+        connections, tenant = self._connections, _tenant_of(user)
+        if connections.users[user] >= connections.per_user:
+            connections.refused["user_is_full"] += 1
             raise TooManyConnections
+        is_more = self.user is None or _tenant_of(self.user) != tenant
+        if is_more and tenant and connections.tenants[tenant] >= connections.per_tenant:
+            connections.refused["tenant_is_full"] += 1
+            raise TooManyOfTenant
         self._forget_user()
-        users[user] += 1
+        connections.users[user] += 1
+        connections.tenants[tenant] += 1
         self.user = user
         self._connections.strangers.leave(self)
 
@@ -115,11 +129,16 @@ class Lease:
     def _forget_user(self) -> None:
         if self.user is None:
             return
-        users = self._connections.users
-        users[self.user] -= 1
-        if not users[self.user]:
-            del users[self.user]
+        for counted, whose in ((self._connections.users, self.user), (self._connections.tenants, _tenant_of(self.user))):
+            counted[whose] -= 1
+            if not counted[whose]:
+                del counted[whose]
         self.user = None
+
+
+def _tenant_of(user: str) -> str:
+    """A user is told with the tenant, `acme/anna`; of the platform's operators that is empty, and they are not counted together."""
+    return user.partition("/")[0]
 
 
 def counts_for(connection: HTTPConnection, user: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated
@@ -18,10 +18,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import HTTPConnection, Request
 
 from acd.core.ids import TenantId
+from acd.guard import source_of as guarded_source
 from acd.outage import Unreachable
 from api.audit import PERSONAL, By, filter_of, record_read, source_of
 from api.db import Unit, UnknownTenant
 from api.edge.connections import counts_for
+from api.edge.turns import Turns, of_source
 from api.errors import Forbidden, Unauthenticated
 from api.house import House, house
 from api.identity import service
@@ -83,9 +85,36 @@ async def principal_of(connection: HTTPConnection, token: str) -> Principal:
     this = house(connection)
     with _counted(this, connection, token):
         tenant = _tenant_served(this, token)
-        async with this.databases.unit(tenant) as unit:
-            principal = await service.authenticate(unit.session, tenant, token, this.clock())
+    async with _turn(connection, tenant, token), this.databases.unit(tenant) as unit:
+        principal = await _authenticated(unit, this, connection, tenant, token, this.clock())
     counts_for(connection, _holder(principal))
+    return principal
+
+
+@asynccontextmanager
+async def _turn(connection: HTTPConnection, tenant: TenantId | None, token: str) -> AsyncIterator[None]:
+    """Be served inside, when it is the turn of whoever has the token; nothing is held before.
+
+    Raises: TooBusy
+    """
+    turns: Turns = connection.app.state.turns
+    digest = token_hash(token)
+    group = tenant or "" if turns.is_known(digest) else of_source(guarded_source(client_address(connection)))
+    async with turns.turn(group, digest):
+        yield
+
+
+async def _authenticated(
+    unit: Unit, this: House, connection: HTTPConnection, tenant: TenantId | None, token: str, now: datetime
+) -> Principal:
+    turns: Turns = connection.app.state.turns
+    try:
+        with _counted(this, connection, token):
+            principal = await service.authenticate(unit.session, tenant, token, now)
+    except Unauthenticated:
+        turns.unlearn(token_hash(token))
+        raise
+    turns.learn(principal.token_hash)
     return principal
 
 
@@ -139,10 +168,9 @@ async def _opened(request: Request, credentials: Annotated[HTTPAuthorizationCred
     token = credentials.credentials
     with _counted(this, request, token):
         tenant = _tenant_served(this, token)
-    async with this.databases.unit(tenant) as unit:
+    async with _turn(request, tenant, token), this.databases.unit(tenant) as unit:
         now = this.clock()
-        with _counted(this, request, token):
-            principal = await service.authenticate(unit.session, tenant, token, now)
+        principal = await _authenticated(unit, this, request, tenant, token, now)
         counts_for(request, _holder(principal))
         access = Access(principal, unit, this, now, source_of(client_address(request)))
         yield access

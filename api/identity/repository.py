@@ -11,6 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.identity.models import Operator, OperatorToken, Token, User
 from api.kit.paging import Cut, cut
 
+_AT_ONCE = 500
+"""Names in one IN clause; older SQLite takes 999."""
+
 
 async def operator(session: AsyncSession, name: str) -> Operator | None:
     return await session.get(Operator, name)
@@ -61,6 +64,14 @@ async def delete_sessions(session: AsyncSession, name: str, keep: str | None = N
     if keep is not None:
         statement = statement.where(Token.hash != keep)
     await session.execute(statement)
+
+
+async def keep_latest_sessions(session: AsyncSession, name: str, latest: str, most: int) -> None:
+    """The oldest log-ins of a user beyond so many end; the latest is that with this hash."""
+    others = select(Token.hash).where(Token.user == name, Token.kind == "session", Token.hash != latest)
+    gone = (await session.scalars(others.order_by(Token.created_at.desc(), Token.hash).offset(most - 1).limit(_AT_ONCE))).all()
+    if gone:
+        await session.execute(delete(Token).where(Token.hash.in_(gone)))
 
 
 async def delete_expired(session: AsyncSession, now: datetime) -> None:

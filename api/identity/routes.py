@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, status
 from sqlalchemy.exc import SQLAlchemyError
 
 from acd.core.ids import TenantId
+from acd.guard import source_of as guarded_source
 from api.audit import record_failed_log_in, source_of
 from api.db import UnknownTenant
+from api.edge.turns import Turns, of_source
 from api.errors import Conflict, NotFound, TooMany, Unauthenticated, Unavailable, responses
 from api.house import House, house
 from api.identity import service
@@ -85,7 +87,8 @@ async def log_in(request: Request, given: LoginGiven) -> LoginTold:
     if tenant is not None and tenant in this.failed:
         raise NotServed(tenant)
     try:
-        async with _guarded(request, this, tenant, given.username):
+        # Hashes take milliseconds of a core each, and whoever has a right password is not made to wait by the guard.
+        async with _log_in_turn(request, given.username), _guarded(request, this, tenant, given.username):
             token, principal = await _log_in(request, this, tenant, given)
     except WrongPassword:
         await _record_failure(request, tenant, given.username, source_of(client_address(request)))
@@ -99,6 +102,11 @@ async def log_in(request: Request, given: LoginGiven) -> LoginTold:
         role=principal.role,
         agent=principal.agent,
     )
+
+
+def _log_in_turn(request: Request, username: str) -> AbstractAsyncContextManager[None]:
+    turns: Turns = request.app.state.turns
+    return turns.turn(of_source(guarded_source(client_address(request))), username)
 
 
 async def _record_failure(request: Request, tenant: TenantId | None, username: str, source: str | None) -> None:

@@ -21,6 +21,10 @@ from api.identity.schemas import KeyGiven, UserChange, UserGiven
 from api.kit.ids import drawn_id, drawn_password, drawn_secret
 from api.kit.paging import Cut
 
+SESSIONS_PER_USER = 50
+"""Log-ins of one user that hold at a time, lest one who logs in again and again fills the database: some devices, and a script that
+forgets its token every quarter of an hour of a session's twelve."""
+
 # ---------------------------------------------------------------------- tokens
 
 
@@ -57,6 +61,8 @@ async def log_in(
     session.add(
         Token(hash=digest, id=drawn_id(), kind="session", name="", user=user.id, role=user.role, created_at=now, expires_at=expires_at)
     )
+    await session.flush()
+    await repository.keep_latest_sessions(session, user.id, digest, SESSIONS_PER_USER)
     record(session, now, By(user.id, source), "logged_in", "session", user.id)
     return token, Principal(tenant, user.id, Role(user.role), AgentId(user.agent) if user.agent else None, digest, expires_at)
 

@@ -34,6 +34,7 @@ async def list_bans(
             until=datetime.fromtimestamp(ban.until, UTC),
             count=ban.count,
             why=ban.why,
+            spares_known=access.house.guard.spares_known(ban.source),
         )
         for ban in found[:limit]
     ]

@@ -16,6 +16,7 @@ class BanTold(Told):
     until: datetime
     count: int = Field(description="Which ban of this source it is; each is twice as long as the one before.")
     why: str
+    spares_known: bool = Field(description="Somebody has got in from there within 30 days: the ban is for users who have not.")
 
 
 class AttemptTold(Told):

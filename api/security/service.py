@@ -82,12 +82,13 @@ class Keeper:
     async def start(self) -> None:
         """Take up what was kept."""
         house = self._house
-        await self._forget()
+        ended, seen = self._too_old()
         async with house.databases.unit(None) as unit:
-            bans = [_ban(row) for row in await repository.bans(unit.session)]
-            known = [
-                KnownRow(user=row.user, source=row.source, seen_at=row.seen_at.timestamp()) for row in await repository.known(unit.session)
-            ]
+            rows, sources = await repository.bans(unit.session), await repository.known(unit.session)
+            bans = [_ban(row) for row in rows if row.until >= ended]
+            known = [KnownRow(user=row.user, source=row.source, seen_at=row.seen_at.timestamp()) for row in sources if row.seen_at >= seen]
+            if len(bans) < len(rows) or len(known) < len(sources):
+                await repository.forget_before(unit.session, ended, seen)
         house.guard.restore(bans, known)
         house.guard.on_change = self._change
         self._task = asyncio.create_task(self._keep(), name="security")
@@ -142,11 +143,13 @@ class Keeper:
                 await repository.put_known(unit.session, KnownSource(user=one.user, source=one.source, seen_at=_moment(one.seen_at)))
 
     async def _forget(self) -> None:
-        policy, now = self._house.guard.policy, _moment(self._house.guard.epoch())
         async with self._house.databases.unit(None) as unit:
-            await repository.forget_before(
-                unit.session, now - timedelta(seconds=policy.ban_memory_s), now - timedelta(seconds=policy.known_s)
-            )
+            await repository.forget_before(unit.session, *self._too_old())
+
+    def _too_old(self) -> tuple[datetime, datetime]:
+        """Bans that ended and sources that were seen before these moments are forgotten."""
+        policy, now = self._house.guard.policy, _moment(self._house.guard.epoch())
+        return now - timedelta(seconds=policy.ban_memory_s), now - timedelta(seconds=policy.known_s)
 
 
 def _row(ban: Ban) -> BanRow:

@@ -1,7 +1,8 @@
 """WebSockets of telephony: the stream of live events, and the live board as snapshots.
 
-The token comes in the Authorization header, as a subprotocol `bearer.<token>` beside `fernamt.v1` (browsers can set no header), or as
-`?token=`. Close codes: 4401 no valid token (any more), 4403 not for this role, 4408 overrun: fetch the live state and come again,
+The token comes in the Authorization header, or as a subprotocol `bearer.<token>` beside `fernamt.v1` (browsers can set no header). In the
+address, `?token=`, proxies write it down (RFC 6750 §5.3): so it is taken from there only with `http.token_in_query`.
+Close codes: 4401 no valid token (any more), 4403 not for this role, 4408 overrun: fetch the live state and come again,
 1013 try again later (RFC 6455 registry): a database is away, the tenant is not open, or the user holds too many connections.
 """
 
@@ -60,6 +61,9 @@ async def _enter(socket: WebSocket, in_query: str | None) -> tuple[Principal, st
     """Accept the socket and find out who it is; None: it was closed."""
     token, subprotocol = _token(socket, in_query)
     await socket.accept(subprotocol)
+    if in_query is not None and not house(socket).settings.http.token_in_query:
+        await socket.close(UNAUTHENTICATED, "a token goes into the Authorization header or the subprotocol bearer.<token>, not the address")
+        return None
     try:
         principal = await principal_of(socket, token or "")
     except Unauthenticated as error:

@@ -5,7 +5,18 @@
 """
 
 from api.telephony_setup.sealed import seal_rows, sealed_values
-from api.telephony_setup.service import Author, create, general, has_agent, hold, refresh, set_device, setup_of, take_effect
+from api.telephony_setup.service import (
+    Author,
+    create,
+    general,
+    has_agent,
+    hold,
+    refresh,
+    sealed_setup_of,
+    set_device,
+    setup_of,
+    take_effect,
+)
 
 __all__ = [
     "Author",
@@ -15,6 +26,7 @@ __all__ = [
     "hold",
     "refresh",
     "seal_rows",
+    "sealed_setup_of",
     "sealed_values",
     "set_device",
     "setup_of",

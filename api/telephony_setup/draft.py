@@ -85,7 +85,6 @@ class Draft:
             ),
             devices=values[DEVICE],
             trunks=tuple(line for _, line in values["trunk"]),
-            domains=tuple(general.get("domains", ())),
             plans=self.plans[0],
             trunk_plans=self.plans[1],
         )

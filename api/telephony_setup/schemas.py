@@ -476,13 +476,9 @@ class Reason(Given):
     name: Name
 
 
-Domain = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$")]
-
-
 class General(Given):
     """What belongs to no kind."""
 
     language: Spoken = "de"
     recording_notice: bool = True
     """Play `recording.notice` before a recorded queue's greeting (§ 201 StGB)."""
-    domains: Annotated[tuple[Domain, ...], Field(max_length=20)] = ()

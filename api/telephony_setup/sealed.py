@@ -21,6 +21,7 @@ from api.db import sealer_of
 from api.kit.sealing import PREFIX, SealBroken, Sealer, SealError, is_sealed, needs_resealing, sealed_under
 from api.telephony_setup import repository
 from api.telephony_setup.models import DeviceRow, Row
+from api.telephony_setup.repository import Named
 
 Document = dict[str, Any]
 
@@ -91,6 +92,11 @@ def _opened(sealer: Sealer, key: str, kept: Document) -> str:
     return sealer.open(token, table, key, column)
 
 
+def in_clear(trunks: Sequence[Named], devices: Sequence[DeviceRow]) -> bool:
+    """Whether something of them is not sealed."""
+    return not all(is_sealed(value.kept) for value in _values(trunks, devices))
+
+
 async def seal_rows(session: AsyncSession, *, anew: bool = False) -> int:
     """Seal what stands in clear, as 0.1.0 left it. Nothing is changed unless everything that is sealed opens.
 
@@ -149,7 +155,7 @@ class _Value:
             sealer.open(self.kept, self.table, self.row, self.column)
 
 
-def _values(trunks: Sequence[Row], devices: Sequence[Any]) -> Iterator[_Value]:
+def _values(trunks: Sequence[Row | Named], devices: Sequence[Any]) -> Iterator[_Value]:
     table, column = _PASSWORD
     for trunk in trunks:
         kept = _kept("trunk", trunk.document)

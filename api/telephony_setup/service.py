@@ -24,7 +24,7 @@ from api.telephony_setup import repository, rules
 from api.telephony_setup.draft import Draft
 from api.telephony_setup.errors import Contradiction, DeviceNameTaken, Exists, NotReachable, StillInUse, Unknown, VersionPassed
 from api.telephony_setup.models import DeviceName, DeviceRow, Row
-from api.telephony_setup.sealed import open_device, open_document, seal_device, seal_document
+from api.telephony_setup.sealed import in_clear, open_device, open_document, seal_device, seal_document
 
 GENERAL = "general"
 
@@ -50,15 +50,33 @@ class Author:
 
 
 async def setup_of(session: AsyncSession, tenant: TenantId, realm: str) -> TenantSetup:
-    """The tenant's whole setup as it stands in this transaction, without what the platform says of it."""
+    """The tenant's whole setup as it stands in this transaction, without what the platform says of it.
+
+    Raises: SealError
+    """
     return (await _read(session, tenant, realm)).setup()
 
 
+async def sealed_setup_of(session: AsyncSession, tenant: TenantId, realm: str) -> TenantSetup | None:
+    """The same; None: a secret in it stands in clear (`seal_rows`).
+
+    Raises: SealError
+    """
+    documents, devices = await repository.everything(session), await repository.devices(session)
+    if in_clear(documents["trunk"], devices):
+        return None
+    return (await _draft(session, tenant, realm, documents, devices)).setup()
+
+
 async def _read(session: AsyncSession, tenant: TenantId, realm: str) -> Draft:
-    rows = await repository.everything(session)
-    documents = {kind: [open_document(session, kind, row.id, row.document) for row in some] for kind, some in rows.items()}
-    devices = [open_device(session, row) for row in await repository.devices(session)]
-    return Draft.of(tenant, documents, devices, realm, await plan_documents(session))
+    return await _draft(session, tenant, realm, await repository.everything(session), await repository.devices(session))
+
+
+async def _draft(
+    session: AsyncSession, tenant: TenantId, realm: str, rows: Mapping[str, Sequence[repository.Named]], devices: Sequence[DeviceRow]
+) -> Draft:
+    documents = {kind: [open_document(session, kind, one.id, one.document) for one in some] for kind, some in rows.items()}
+    return Draft.of(tenant, documents, [open_device(session, row) for row in devices], realm, await plan_documents(session))
 
 
 async def some(session: AsyncSession, kind: str, page: Cut) -> Sequence[Row]:

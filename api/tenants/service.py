@@ -14,6 +14,7 @@ from acd.core.engine import UnknownName
 from acd.core.ids import TenantId
 from acd.errors import CannotStart, JournalStopped
 from acd.outage import outage_of
+from acd.service import TenantSetup
 from api import assignments
 from api.audit import By, record
 from api.db import Databases, Unit, drop_database, tenant_directory, tenant_url
@@ -21,7 +22,7 @@ from api.house import Failure, House
 from api.identity import Passwords, UserGiven, create_user
 from api.kit.paging import Cut
 from api.outages import DataLeft, DataMissing, TenantInUse, place, sentence
-from api.telephony_setup import Author, create, general, seal_rows, sealed_values, setup_of
+from api.telephony_setup import Author, create, general, seal_rows, sealed_setup_of, sealed_values, setup_of
 from api.tenants import repository
 from api.tenants.errors import TenantClosed, TenantElsewhere, TenantExists, TenantLeft, TenantNotOpen, TenantOpen, TenantUnknown
 from api.tenants.models import Tenant
@@ -244,7 +245,7 @@ async def create_tenant(
         inside_by, own = By("operator", by.source), (given.id, given.name)
         _, drawn = await create_user(inside.session, passwords, admin, inside_by, now, own=own, pointer="#/admin/password")
         author = Author(inside, house, tenant, "operator", now, by.source)
-        await general(author, {"language": given.language, "recording_notice": True, "domains": []}, None)
+        await general(author, {"language": given.language, "recording_notice": True}, None)
         for code, name in FIRST_REASONS.get(given.language, FIRST_REASONS_ENGLISH).items():
             await create(author, "reason", code, {"code": code, "name": name})
     await _open_voice(house, tenant)
@@ -282,12 +283,26 @@ async def close_tenant(unit: Unit, house: House, tenant: str, by: By, now: datet
 
 
 async def _open_voice(house: House, tenant: TenantId) -> None:
-    await _seal(house.databases, tenant)
-    async with house.databases.unit(tenant) as unit:
-        setup = await setup_of(unit.session, tenant, house.settings.sip.realm)
+    setup = await _sealed_setup(house, tenant)
     await assignments.admit(house, setup, house.clock())
     setup = assignments.with_assigned(setup, assignments.held(house, tenant))
     await house.voice.open_tenant(setup, house.databases.tenant(tenant), tenant_directory(house.settings, tenant))
+
+
+async def _sealed_setup(house: House, tenant: TenantId) -> TenantSetup:
+    """Of an open tenant, once no secret of it stands in clear.
+
+    Raises: SealError
+    """
+    realm = house.settings.sip.realm
+    async with house.databases.unit(tenant) as unit:
+        setup = await sealed_setup_of(unit.session, tenant, realm)
+    if setup is not None:
+        await _scrub(house.databases, tenant)
+        return setup
+    await _seal(house.databases, tenant)
+    async with house.databases.unit(tenant) as unit:
+        return await setup_of(unit.session, tenant, realm)
 
 
 async def _seal(databases: Databases, tenant: TenantId) -> None:
@@ -299,8 +314,12 @@ async def _seal(databases: Databases, tenant: TenantId) -> None:
         sealed = await seal_rows(unit.session)
     if sealed:
         log.info("> tenant %s: %d secrets that stood in clear are sealed now", tenant, sealed)
+    await _scrub(databases, tenant, anew=sealed > 0)
+
+
+async def _scrub(databases: Databases, tenant: TenantId, *, anew: bool = False) -> None:
     try:
-        await databases.scrub(tenant, anew=sealed > 0)
+        await databases.scrub(tenant, anew=anew)
     except DBAPIError as error:
         log.error("! tenant %s: octets of secrets that stood in clear may be left in its database: %s", tenant, error.orig)  # noqa: TRY400
 

@@ -381,6 +381,28 @@ async def test_a_disposition_that_is_refused_keeps_no_other_from_being_noted():
     assert (day.feed._late, day.feed.refused) == ([], 1)
 
 
+async def test_a_single_record_is_saved_at_once_and_those_that_follow_soon_together(monkeypatch):
+    monkeypatch.setattr(cdr_feed, "FLUSH_S", 1000.0)
+    day, batches = Day(), []
+
+    async def save(cdrs, _charges, _seq) -> None:
+        batches.append([cdr.id for cdr in cdrs])
+
+    day.feed = CdrFeed(TenantId("demo"), lambda _cdr: None, save)
+
+    def record(call: str) -> None:
+        day.give(1001.0, inputs.CallArrived(call=CallId(call), leg=LegId(f"{call}.0"), trunk="callers", calling=None, called="nowhere"))
+
+    for call in ("first", "second", "third"):
+        record(call)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert batches == [["first"]]
+    await day.feed.flush()
+    assert batches == [["first"], ["second", "third"]]
+    await day.feed.close()
+
+
 async def test_who_is_never_measured_lingers_for_its_own_time_and_no_longer(monkeypatch):
     day = Day()
     for call, linger_s in (("first", 0.0), ("second", 1000.0)):

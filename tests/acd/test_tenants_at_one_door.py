@@ -1,5 +1,7 @@
 """Two tenants behind one SIP door, over real sockets: no name, number or source that one sets up takes what is the other's."""
 
+import asyncio
+
 import msgspec
 import pytest
 
@@ -107,6 +109,45 @@ async def test_no_call_of_one_tenant_goes_to_where_anothers_calls_come_from(tmp_
         # The operator's grant is what two tenants at one carrier have.
         await service.voice.configure(msgspec.structs.replace(tenant, trunks=trunks, granted=("127.200.0.0/16",)))
         assert service.voice.may_reach("127.200.0.9", TENANT)
+
+
+async def test_where_a_tenants_calls_go_is_known_though_it_names_no_source(tmp_path):
+    """So nobody can claim it and cut the tenant off; by its name too, once that was asked for; and no more when the trunk is gone."""
+    tenant = mine(MINE)
+    peers = {"carrier": "127.200.0.9:5070", "backup": "localhost:5070"}
+    trunks = tuple(msgspec.structs.replace(one, peer=peers.get(one.id, one.peer)) for one in tenant.trunks)
+    more = (*trunks, TrunkLine(id=TrunkId("backup"), peer="localhost:5070", probe_every_s=0))
+    configuration = msgspec.structs.replace(
+        tenant.configuration, trunks=(*tenant.configuration.trunks, conf.Trunk(id=TrunkId("backup"), name="Backup"))
+    )
+    async with running(tmp_path, msgspec.structs.replace(tenant, trunks=more, configuration=configuration)) as service:
+        assert service.voice.sends_to("127.200.0.0/24") == {TENANT}
+        assert service.voice.sends_to("127.201.0.0/24") == frozenset()
+        async with asyncio.timeout(10):
+            while not service.voice.sends_to("127.0.0.1/32") | service.voice.sends_to("::1/128"):
+                await asyncio.sleep(0.01)
+        await service.voice.configure(mine(MINE, trunks=tuple(one for one in trunks if one.id != "carrier")))
+        assert service.voice.sends_to("127.200.0.0/24") == frozenset()
+
+
+async def test_from_an_address_that_is_one_tenants_peer_and_anothers_source_nobody_gets_the_firsts_numbers(tmp_path):
+    """The other one has it by the operator's grant: what comes from there to the first one's number is nobody's, not the other's."""
+    tenant = mine(MINE)
+    trunks = tuple(msgspec.structs.replace(one, peer="127.200.0.9:5070") if one.id == "carrier" else one for one in tenant.trunks)
+    theirs = other(named("carl", "carl", domain="other.fernamt"), sources=("127.200.0.9/32",), numbers=(THEIRS,))
+    granted = msgspec.structs.replace(tenant, trunks=trunks, granted=("127.200.0.9/32",))
+    narrow = tuple(msgspec.structs.replace(one, sources=("127.0.0.0/24",)) if one.id == "callers" else one for one in granted.trunks)
+    async with (
+        running(tmp_path, msgspec.structs.replace(granted, trunks=narrow)) as service,
+        SyntheticPhone(service.address, user="+4989777", address="127.200.0.9") as carrier,
+    ):
+        await service.voice.open_tenant(theirs, service.database, tmp_path / "other")
+        assert service.voice.may_reach("127.200.0.9", TENANT)  # both are granted: it still calls out
+        call = await carrier.call(MINE)
+        with pytest.raises(CallFailed, match="404"):
+            await call.answered()
+        assert await service.cdrs(0) == []
+        assert service.voice.live(TENANT).calls == service.voice.live(OTHER).calls == ()
 
 
 async def test_an_own_device_at_the_trunks_address_goes_on_proving_itself(tmp_path):

@@ -157,7 +157,7 @@ async def test_the_carriers_challenge_of_our_call_is_answered_with_the_lines_cre
         theirs = await far.incoming()
         assert theirs.request.headers.get("Authorization")
         await theirs.answer()
-        await asyncio.gather(mine.hears_tone(500, 5), theirs.send_tone(500, 1.0))
+        await asyncio.gather(mine.hears_tone(500, 5), theirs.send_tone(500, 0.6))
         mine.hang_up()
         (entry,) = await service.cdrs()
         assert destinations(entry) == [("own", "hang_up")]
@@ -486,7 +486,7 @@ async def test_a_queue_call_is_offered_to_the_extension_of_a_foreign_pbx_and_cos
         assert (pop.only_agent, pop.event.number) == (ANNA, "+498955555")
         assert pop.event.contact == {"name": "who calls from +498955555"}
         await rung.answer()
-        await asyncio.gather(call.hears_tone(1000, 5), rung.hears_tone(440, 5), call.send_tone(440, 1.5), rung.send_tone(1000, 1.5))
+        await asyncio.gather(call.hears_tone(1000, 5), rung.hears_tone(440, 5), call.send_tone(440, 0.6), rung.send_tone(1000, 0.6))
         assert [party.trunk for one in service.voice.live(TENANT).calls for party in one.parties] == ["callers", "pbx"]
         call.hang_up()
         await rung.ended()
@@ -584,7 +584,7 @@ async def test_click_to_dial_from_a_pbx_extension_and_back_out_over_the_pbx_need
         await mine.answer()
         theirs = await far.incoming()
         await theirs.answer()
-        await asyncio.gather(mine.hears_tone(500, 5), theirs.send_tone(500, 1.0))
+        await asyncio.gather(mine.hears_tone(500, 5), theirs.send_tone(500, 0.6))
         mine.hang_up()
         (entry,) = await service.cdrs()
         assert [one.kind for one in entry.charge.lines] == ["own_line", "own_line"]

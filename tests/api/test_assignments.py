@@ -192,6 +192,18 @@ class TestSources:
         assert answer.status_code == 409
         await two.made("trunks", trunk("198.51.100.7"))
 
+    async def test_where_others_calls_go_is_no_source_without_a_grant(self, two: Service) -> None:
+        """Whoever named it would cut them off: no call goes to where another tenant's calls come from."""
+        two.voice.sent_to["198.51.100.7/32"] = frozenset({ACME})
+        answer = await two.call("POST", "trunks", "other-admin", json=trunk("198.51.100.7"))
+        assert says(answer) == (409, "The source 198.51.100.7/32 cannot be had without a grant of the platform's operator.")
+        assert ("refused", "source") in await audited(two, "admin", "198.51.100.7/32")
+        await two.made("trunks", trunk("198.51.100.7"))  # who calls it may have it
+        await two.call("PUT", "trunks/carrier", json=trunk())
+        await two.made("tenants/other/sources", {"network": "198.51.100.7"}, "operator")
+        await two.made("trunks", trunk("198.51.100.7"), "other-admin")
+        assert ("granted", "source") in await audited(two, "admin", "198.51.100.7/32")  # it is told that it shares
+
     @pytest.mark.parametrize("network", ["127.0.0.1", "169.254.169.254", "224.0.0.1", "fe80::1", "::ffff:127.0.0.1"])
     async def test_an_address_that_no_call_can_come_from_is_nobodys(self, two: Service, network: str) -> None:
         two.voice.reach = Reach(EVERYTHING)
@@ -223,6 +235,59 @@ class TestSources:
         assert (await two.call("POST", "numbers", json=number(called))).status_code == 403
 
 
+async def allow_internal(service: Service, tenant: str, *, allowed: bool = True) -> None:
+    answer = await service.call("PUT", f"tenants/{tenant}/assignments", "operator", json={"may_have_internal_trunks": allowed})
+    assert (answer.status_code, answer.json()["may_have_internal_trunks"]) == (200, allowed)
+
+
+class TestInternalTrunks:
+    """An internal trunk has no price, shows any number, and its calls to 110 and 112 pass every limit: no tenant says so by itself."""
+
+    @pytest.fixture
+    async def pbx(self, two: Service) -> Service:
+        """`acme` has one that the operator allows."""
+        await allow_internal(two, "acme")
+        await two.made("trunks", trunk(internal=True))
+        return two
+
+    async def test_a_trunk_is_internal_where_the_operator_allows_it(self, two: Service) -> None:
+        answer = await two.call("POST", "trunks", json=trunk(internal=True))
+        assert says(answer) == (
+            403,
+            "Whether you may have internal trunks is the platform's operator to say: calls over them have no price.",
+        )
+        assert ("refused", "trunk") in await audited(two, "admin", "internal")
+        await two.made("trunks", trunk())
+        assert (await two.call("PUT", "trunks/carrier", json=trunk(internal=True))).status_code == 403
+        await allow_internal(two, "acme")
+        assert (await two.call("PUT", "trunks/carrier", json=trunk(internal=True))).status_code == 200
+        assert [one.internal for one in two.voice.setups[ACME].configuration.trunks] == [True]
+        assert (await two.call("POST", "trunks", "other-admin", json=trunk(internal=True))).status_code == 403
+
+    async def test_what_the_operator_takes_back_is_a_trunk_like_others_at_once(self, pbx: Service) -> None:
+        await allow_internal(pbx, "acme", allowed=False)
+        assert [one.internal for one in pbx.voice.setups[ACME].configuration.trunks] == [False]
+        await pbx.made("numbers", number())  # whatever else is changed meanwhile
+        assert [one.internal for one in pbx.voice.setups[ACME].configuration.trunks] == [False]
+        assert (await pbx.call("PUT", "trunks/carrier", json=trunk(internal=True, name="PBX"))).status_code == 403
+        assert (await pbx.call("PUT", "trunks/carrier", json=trunk(name="PBX"))).status_code == 200
+
+    async def test_what_is_left_out_of_the_rights_stays(self, pbx: Service) -> None:
+        await pbx.call("PUT", "tenants/acme/assignments", "operator", json={"may_claim_numbers": False})
+        told = await pbx.got("assignments")
+        assert (told["may_claim_numbers"], told["may_have_internal_trunks"]) == (False, True)
+
+    @pytest.mark.parametrize("had", [True, False])
+    async def test_a_tenant_of_an_earlier_release_keeps_what_it_has(self, pbx: Service, had: bool) -> None:
+        house: House = pbx.app.state.house
+        if not had:
+            await pbx.call("PUT", "trunks/carrier", json=trunk())
+        await assignments.end(house, ACME, for_good=False)
+        async with house.databases.unit(ACME) as unit:
+            await assignments.admit(house, await setup_of(unit.session, ACME, house.settings.sip.realm), house.clock())
+        assert assignments.held(house, ACME).may_have_internal_trunks is had
+
+
 class TestCallerIds:
     @pytest.mark.parametrize("shown", ["110", "112", "11833", "+4911833", "0137 1234567", "0900 5 123456", "+44 909 8790001", "21"])
     async def test_numbers_that_nobody_calls_from_are_never_shown(self, two: Service, shown: str) -> None:
@@ -244,6 +309,7 @@ class TestCallerIds:
         assert two.voice.setups[ACME].caller_ids == frozenset()
 
     async def test_to_its_own_pbx_a_tenant_shows_internal_numbers(self, two: Service) -> None:
+        await allow_internal(two, "acme")
         await two.made("trunks", trunk(internal=True, caller_id="21"))
         assert (await two.call("PUT", "trunks/carrier", json=trunk(internal=False, caller_id="21"))).status_code == 422
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import re
+import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, ClassVar
 
@@ -664,3 +665,21 @@ class TestParameters:
         objects = {name for name in seen if schemas[name].get("type") == "object"}
         assert len(objects) > 20
         assert {name for name in objects if schemas[name].get("additionalProperties") is not False} == set()
+
+
+async def test_an_answer_is_sent_at_once_and_waits_for_no_acknowledgement(service: Service) -> None:
+    """RFC 896: the body, a second write, would wait 40 ms for what a client acknowledges late. asyncio sees not to it for this socket."""
+    made: list[asyncio.Transport] = []
+    begin = Lease.begin
+
+    def watched(self: Lease, holder: Any, host: str) -> bool:
+        made.append(holder.transport)
+        return begin(self, holder, host)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Lease, "begin", watched)
+        async with serving(service.app) as served:
+            wire = await served.connect()
+            await wire.request("GET", "/healthz")
+            assert (await wire.reply()).status == 200
+            assert made[0].get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -112,7 +112,7 @@ def test_port_that_is_taken(settings_file: Path, capsys: pytest.CaptureFixture[s
 
 class TestDatabase:
     @pytest.mark.parametrize("scheme", ["postgresql+asyncpg", "mysql+asyncmy"])
-    @pytest.mark.parametrize(("host", "reason"), [("127.0.0.1:1", "Connect call failed"), ("nowhere.invalid:5", "not known")])
+    @pytest.mark.parametrize(("host", "reason"), [("127.0.0.1:1", "Connection refused"), ("nowhere.invalid:5", "not known")])
     def test_is_not_there(self, settings_file: Path, capsys: pytest.CaptureFixture[str], scheme: str, host: str, reason: str) -> None:
         put(settings_file, "control", f"{scheme}://fernamt:geheim@{host}/fernamt", table="database")
         line = told(capsys, settings_file)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from acd.core.events import Started
@@ -134,7 +136,18 @@ class TestToken:
             assert socket.subprotocol == "fernamt.v1"
             assert (await socket.receive())["type"] == "live"
 
-    async def test_or_as_a_query_parameter(self, staffed: Service) -> None:
+    @pytest.mark.parametrize("path", [EVENTS, BOARD])
+    async def test_in_the_address_it_is_refused_though_it_is_right(self, staffed: Service, path: str) -> None:
+        """RFC 6750 §5.3: bearer tokens SHOULD NOT be passed in page URLs."""
+        async with Socket(staffed.app, path, query=f"token={staffed.tokens['supervisor']}") as socket:
+            with pytest.raises(Closed) as closed:
+                await socket.receive()
+        assert closed.value.code == 4401
+
+    async def test_old_clients_may_be_let_in_by_the_address_for_a_while(self, staffed: Service) -> None:
+        this = staffed.app.state.house
+        http = this.settings.http.model_copy(update={"token_in_query": True})
+        staffed.app.state.house = replace(this, settings=this.settings.model_copy(update={"http": http}))
         async with Socket(staffed.app, EVENTS, query=f"token={staffed.tokens['supervisor']}") as socket:
             assert (await socket.receive())["type"] == "live"
 

@@ -50,6 +50,7 @@ class EngineVoice:
         self.others: dict[TenantId, set[str]] = {}
         """Where calls of others come from."""
         self.registered: dict[str, frozenset[TenantId]] = {}
+        self.sent_to: dict[str, frozenset[TenantId]] = {}
         self.reach = Reach(EVERYTHING + LOOPBACK)
         self.in_trouble: dict[TenantId, str] = {}
         self.on_trouble = None
@@ -101,6 +102,9 @@ class EngineVoice:
 
     def may_reach(self, host: str, tenant: TenantId) -> bool:
         return self.reach.allows_name(host) and host not in self.others.get(tenant, ())
+
+    def sends_to(self, network: str) -> frozenset[TenantId]:
+        return self.sent_to.get(network, frozenset())
 
     def registered_in(self, network: str) -> frozenset[TenantId]:
         return self.registered.get(network, frozenset())

@@ -50,7 +50,7 @@ async def test_a_registered_line_takes_calls_from_the_carrier_and_both_hear_each
         assert rung.calling == "+498955555"
         await rung.answer()
         await call.answered()
-        await asyncio.gather(call.hears_tone(1000, 5), rung.hears_tone(440, 5), call.send_tone(440, 1.5), rung.send_tone(1000, 1.5))
+        await asyncio.gather(call.hears_tone(1000, 5), rung.hears_tone(440, 5), call.send_tone(440, 0.6), rung.send_tone(1000, 0.6))
         call.hang_up()
         await rung.ended()
         (entry,) = await service.cdrs()
@@ -70,7 +70,7 @@ async def test_a_call_over_the_carrier_answers_its_407_and_ends_cleanly_through_
         theirs = await outside.incoming()
         assert theirs.calling == DID
         await theirs.answer()
-        await asyncio.gather(mine.hears_tone(500, 5), theirs.send_tone(500, 1.0))
+        await asyncio.gather(mine.hears_tone(500, 5), theirs.send_tone(500, 0.6))
         theirs.hang_up()
         await mine.ended()
         (entry,) = await service.cdrs()
@@ -112,7 +112,7 @@ async def test_an_extension_of_the_foreign_pbx_is_an_agent(tmp_path):
         rung = await extension.incoming()
         assert rung.calling == "+498955555"
         await rung.answer()
-        await asyncio.gather(call.hears_tone(1000, 5), rung.hears_tone(440, 5), call.send_tone(440, 1.5), rung.send_tone(1000, 1.5))
+        await asyncio.gather(call.hears_tone(1000, 5), rung.hears_tone(440, 5), call.send_tone(440, 0.6), rung.send_tone(1000, 0.6))
         rung.hang_up()
         await call.ended()
         (entry,) = await service.cdrs()

@@ -21,6 +21,13 @@ def sipp() -> str:
     return found
 
 
+async def its_own(name: str) -> str:
+    """One of the scenarios that are built in."""
+    process = await asyncio.create_subprocess_exec(sipp(), "-sd", name, stdout=asyncio.subprocess.PIPE)
+    said, _ = await process.communicate()
+    return said.decode()
+
+
 async def run_sipp(house, *arguments: str, number: str = "601", calls: int = 5, here: str = HOST) -> str:
     process = await asyncio.create_subprocess_exec(
         sipp(), *arguments, "-s", number, "-m", str(calls), "-i", here, "-p", str(free_port()),
@@ -40,14 +47,17 @@ async def test_sipp_calls_the_queue_over_udp_and_tcp(tmp_path, transport):
             anna.auto_answer_s = 0.05
             await anna.register()
             await house.ready("anna")
-            await run_sipp(house, "-sn", "uac", "-d", "400", "-r", "2", "-t", transport)
+            await run_sipp(house, "-sn", "uac", "-d", "400", "-r", "10", "-t", transport)
             found = await house.cdrs(5)
     assert [one["cdr"]["queue"] for one in found] == ["support"] * 5
     assert "answered" in {one["cdr"]["outcome"] for one in found}
 
 
 async def test_sipp_with_recorded_rtp_reaches_the_agent(tmp_path):
-    """`uac_pcap`: eight seconds of recorded A-law and one telephone-event."""
+    """`uac_pcap`: recorded A-law, three of its eight seconds, and one telephone-event."""
+    scenario = await its_own("uac_pcap")
+    assert scenario.count('<pause milliseconds="8000"/>') == 1
+    (tmp_path / "uac_pcap.xml").write_text(scenario.replace('milliseconds="8000"', 'milliseconds="3000"'))
     (tmp_path / "pcap").symlink_to("/usr/share/sip-tester")  # the scenario names its recordings relative to the working directory
     async with service(tmp_path) as house:
         devices = await house.provision(("anna",))
@@ -55,7 +65,7 @@ async def test_sipp_with_recorded_rtp_reaches_the_agent(tmp_path):
             anna.auto_answer_s = 0.05
             await anna.register()
             await house.ready("anna")
-            await run_sipp(house, "-sn", "uac_pcap", calls=1)
+            await run_sipp(house, "-sf", "uac_pcap.xml", calls=1)
             (told,) = await house.cdrs(1)
     assert told["cdr"]["outcome"] == "answered"
     caller = next(leg for leg in told["cdr"]["legs"] if leg["role"] == "caller")
@@ -72,7 +82,7 @@ async def test_sipp_calls_over_ipv6(tmp_path):
             anna.auto_answer_s = 0.05
             await anna.register()
             await house.ready("anna")
-            await run_sipp(house, "-sn", "uac", "-d", "400", "-r", "2", calls=3, here="[::1]")
+            await run_sipp(house, "-sn", "uac", "-d", "400", "-r", "10", calls=3, here="[::1]")
             found = await house.cdrs(3)
     assert [one["cdr"]["queue"] for one in found] == ["support"] * 3
     assert {one["cdr"]["outcome"] for one in found} <= {"answered", "abandoned"}

@@ -27,7 +27,7 @@ async def test_from_an_empty_database_to_a_priced_cdr_and_over_a_restart(tmp_pat
                 assert offered.calling == "+4989555501"
                 await offered.answer()
                 await asyncio.gather(
-                    call.hears_tone(1000, 8), offered.hears_tone(440, 8), call.send_tone(440, 2.0), offered.send_tone(1000, 2.0)
+                    call.hears_tone(1000, 8), offered.hears_tone(440, 8), call.send_tone(440, 0.6), offered.send_tone(1000, 0.6)
                 )
                 call.hang_up()
                 await offered.ended()

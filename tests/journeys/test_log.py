@@ -5,6 +5,7 @@ import re
 
 import pytest
 from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
 from load.api_client import ApiClient, ApiError
 from sip.digest import ha1
@@ -37,8 +38,12 @@ async def a_day(house):
         async with house.phone(devices["anna"], "anna") as anna:
             await anna.register()
             await house.ready("anna")
-            stream = f"ws://127.0.0.1:{house.http}/api/v1/events?token={house.api.token}"
-            async with connect(stream), house.phone({"username": "+4989555501"}, "x") as caller:
+            stream, bearer = f"ws://127.0.0.1:{house.http}/api/v1/events", {"Authorization": f"Bearer {house.api.token}"}
+            # An old client's token in the address is refused, and does not stand in the log either.
+            async with connect(f"{stream}?token={house.api.token}") as old:
+                with pytest.raises(ConnectionClosed):
+                    await old.recv()
+            async with connect(stream, additional_headers=bearer), house.phone({"username": "+4989555501"}, "x") as caller:
                 caller.credentials = None
                 call = await caller.call("601")
                 await call.answered()

@@ -31,7 +31,7 @@ def service():
 
 def arguments(service, *more):
     server = "{}:{}".format(*service.sip)
-    return ["--server", server, "--api", service.url, "--operator-password", service.operator_password, *more]
+    return ["--server", server, "--api", service.url, f"--operator-password={service.operator_password}", *more]
 
 
 def parsed(given):

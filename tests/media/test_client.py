@@ -209,6 +209,59 @@ async def test_worker_that_cannot_start_is_an_error(tmp_path):
     assert list((tmp_path / "media").iterdir()) == []
 
 
+@pytest.mark.parametrize("after", range(3), ids=["while it comes into being", "while it starts", "once it serves"])
+async def test_start_that_is_cancelled_leaves_no_worker_and_does_not_wait_for_one(tmp_path, monkeypatch, after):
+    monkeypatch.setattr("media.client.STOP_TIMEOUT_S", 60.0)  # one that is not told to end would be waited for so long
+    reached, processes = [asyncio.Event() for _ in range(3)], []
+    create, spawn = asyncio.create_subprocess_exec, MediaPlane._spawn
+
+    async def told(*arguments, **options):
+        reached[0].set()
+        processes.append(await create(*arguments, **options))
+        reached[1].set()
+        return processes[-1]
+
+    async def spawned(plane, worker):
+        await spawn(plane, worker)
+        reached[2].set()
+        if after == 2 and worker.index == 0:
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", told)
+    monkeypatch.setattr(MediaPlane, "_spawn", spawned)
+    base = free_ports(10)
+    start = MediaPlane.start(workers=2, address="127.0.0.1", ports=(base, base + 19), on_report=lambda _: None, control=tmp_path)
+    starting = asyncio.create_task(start)
+    await reached[after].wait()
+    starting.cancel()
+    async with asyncio.timeout(20):
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+    assert processes
+    assert all(process.returncode is not None for process in processes)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_worker_that_is_told_to_end_together_with_the_service_is_neither_missed_nor_replaced(plane, reports, caplog):
+    """`KillMode=control-group` (systemd.kill(5)) signals every process; the worker may be gone before the main process has read its own."""
+    await plane.open_leg("one", "a")
+    control = plane._workers[plane.place("one")].control
+    os.kill(plane.worker_pids()[plane.place("one")], signal.SIGTERM)
+    await control.ended
+    plane.stopping()
+    await plane.close()
+    told = [reports.queue.get_nowait() for _ in range(reports.queue.qsize())]
+    assert not any(isinstance(report, WorkerLost | WorkerRestarted) for report in told)
+    assert caplog.text == ""
+
+
+async def test_worker_that_somebody_ends_while_the_service_goes_on_is_replaced(plane, reports):
+    await plane.open_leg("one", "a")
+    os.kill(plane.worker_pids()[plane.place("one")], signal.SIGTERM)
+    assert (await reports.wait_for(WorkerLost)).legs in {("a",), ()}  # it closes its legs itself
+    await reports.wait_for(WorkerRestarted)
+
+
 def test_ports_are_divided_into_whole_pairs():
     assert divide_ports((20000, 20009), 2) == [(20000, 20003), (20004, 20007)]
     assert divide_ports((20001, 20005), 2) == [(20002, 20003), (20004, 20005)]

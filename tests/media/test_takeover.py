@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import secrets
 import select
 import signal
 import socket
@@ -300,7 +301,7 @@ def test_hangup_of_the_terminal_ends_nothing(orphan_rig):
 
 
 def worker_of(**more):
-    return Worker(PortPool(20000, 20019), SoundLibrary(PACKAGED_SOUNDS), **more)
+    return Worker(PortPool(20000, 20019, draw=secrets.randbelow), SoundLibrary(PACKAGED_SOUNDS), **more)
 
 
 def test_worker_to_which_nobody_ever_connects_ends(tmp_path):

@@ -831,7 +831,7 @@ def test_port_that_somebody_else_holds_is_passed_over(tmp_path):
     holder.bind(("127.0.0.1", base + 1))
     beside = Rig(tmp_path, pairs=3, base=base)
     try:
-        assert beside.leg().target[1] == base + 2
+        assert {beside.leg().target[1], beside.leg().target[1]} == {base + 2, base + 4}
     finally:
         beside.clear()
         beside.end()

@@ -129,6 +129,28 @@ class TestOwner:
             attempts(accounts, f"nobody{newcomer}", HOME, 0.0)
         assert all(accounts.wait_s(accounts.buckets(f"desk{desk}", HOME, 0.0), 0.0) == 0 for desk in range(1, 200))
 
+    def test_who_has_got_in_once_does_not_guess_at_all_who_are_known_there(self):
+        """One malicious desk among two hundred, for a day: what it may guess is bounded for the source, and next to nothing by name."""
+        accounts, judged = Accounts(POLICY), 0
+        for desk in range(200):
+            at_home(accounts, f"desk{desk}")
+        for now in range(0, 86_400, 60):
+            judged += sum(attempts(accounts, f"desk{desk}", HOME, float(now)) for desk in range(200))
+        assert judged <= 100 + 28_800 + 200 * 145
+
+    def test_who_has_the_right_password_never_meets_what_others_have_wrong_at_the_same_address(self):
+        accounts = Accounts(POLICY)
+        for desk in range(200):
+            at_home(accounts, f"desk{desk}")
+        for now in range(0, 3600, 30):
+            for wrong in range(20):  # ten are what the address has room for
+                attempts(accounts, f"desk{wrong}", HOME, float(now))
+            for right in range(20, 200):
+                taken = accounts.buckets(f"desk{right}", HOME, float(now))
+                assert accounts.wait_s(taken, float(now)) == 0
+                accounts.take(taken, float(now))
+                assert not accounts.give_back(taken, float(now))
+
     def test_who_is_throttled_can_still_call_for_help(self):
         accounts = Accounts(POLICY)
         attempts(accounts, "anna", CAFE, 0.0)

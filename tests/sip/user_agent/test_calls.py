@@ -31,6 +31,8 @@ from sip.user_agent import UserAgentConfig
 
 from .network import ANSWER, SDP, LossyLink, answering, pair, ringing
 
+pytestmark = pytest.mark.usefixtures("only_what_is_new")
+
 A, B = "192.0.2.1", "192.0.2.2"
 
 

@@ -21,6 +21,8 @@ from tests.sip.messages.strategies import FUZZ, mutated, name_addrs, uris, vias
 from .network import ANSWER, OPEN, SDP, Network, answering, pair, ringing
 from .test_calls import assert_nothing_left
 
+pytestmark = pytest.mark.usefixtures("only_what_is_new")
+
 A, B = "192.0.2.1", "192.0.2.2"
 REASON = 'Q.850;cause=41;text="Temporary failure"'
 HEADERS = (("Retry-After", "10"), ("Reason", REASON))

@@ -22,7 +22,7 @@ import msgspec
 
 from billing_cdr.cdr import Cdr
 from billing_cdr.charge import Charge
-from billing_cdr.money import plain
+from billing_cdr.money import finished, plain
 
 CDR_COLUMNS: Final = (
     "id",
@@ -73,7 +73,11 @@ CHARGE_COLUMNS: Final = (
     "vat",
     "gross",
     "refusal",
+    "precision",
+    "rounding",
 )
+_FINISHED: Final = ("net", "vat", "gross")
+"""Amounts that have as many decimals as they were finished to."""
 _FORMULA: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "'")
 _UNFIT: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 """Controls, C0 and C1, and what else some reader takes for the end of a line."""
@@ -102,6 +106,7 @@ def charges_to_csv(charges: Iterable[Charge], language: str = "en") -> Iterator[
                 "cdr": charge.cdr,
                 "tenant": charge.tenant,
                 "status": charge.status,
+                **{name: finished(getattr(line, name)) for name in _FINISHED},
                 "destination": line.destination_de if language == "de" else line.destination_en,
                 "units": sum(step.units for step in line.steps),
             }

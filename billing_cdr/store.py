@@ -45,7 +45,7 @@ from billing_cdr.charge import Charge
 from billing_cdr.columns import MYSQL, Amount, Instant, Label, document, key
 from billing_cdr.errors import StoreConflict
 from billing_cdr.rating import PlanBook, rate
-from billing_cdr.tariff import Plan
+from billing_cdr.tariff import Plan, version_order
 
 metadata = MetaData(
     naming_convention={
@@ -367,11 +367,10 @@ async def save_plan(bind: Bind, plan: Plan, scope: Scope = HOUSE) -> None:
 
 async def plans(bind: Bind) -> tuple[StoredPlan, ...]:
     """List every plan version, by scope, id and date."""
-    query = select(plan_table.c.scope, plan_table.c.document)
-    query = query.order_by(plan_table.c.scope, plan_table.c.id, plan_table.c.valid_from, plan_table.c.version)
     async with _on(bind) as conn:
-        rows = (await conn.execute(query)).all()
-    return tuple(StoredPlan(scope=Scope.parse(row.scope), plan=msgspec.json.decode(row.document, type=Plan)) for row in rows)
+        rows = (await conn.execute(select(plan_table.c.scope, plan_table.c.document))).all()
+    found = [StoredPlan(scope=Scope.parse(row.scope), plan=msgspec.json.decode(row.document, type=Plan)) for row in rows]
+    return tuple(sorted(found, key=lambda one: (str(one.scope), one.plan.id, one.plan.valid_from, version_order(one.plan.version))))
 
 
 def book(stored: Sequence[StoredPlan]) -> PlanBook:

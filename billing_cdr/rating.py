@@ -82,7 +82,7 @@ def price(rate: Rate, schedule: Schedule, duration_ms: int, answered_ms: int, fi
         finish: that of the rate's plan.
     """
     compiled = rate.compiled
-    if rate.cut_after_ms is not None:
+    if rate.cut_after_ms:
         duration_ms = min(duration_ms, rate.cut_after_ms)
     steps = _steps(rate, schedule, duration_ms, answered_ms)
     exact = compiled.setup * MS_PER_MINUTE  # in millionths times milliseconds a minute: whole, whatever the increment
@@ -284,7 +284,7 @@ def rate_leg(leg: CdrLeg, plans: PlanBook) -> Line:
         currency=plan.currency,
         vat_rate=found.vat_rate,
         vat_included=found.vat_included,
-        cut_ms=cut_ms if cut_ms is not None and cut_ms < leg.billable_ms else None,
+        cut_ms=cut_ms if cut_ms and cut_ms < leg.billable_ms else None,
         precision=finish.precision,
         rounding=finish.rounding,
         net=from_units(priced.net, decimals),

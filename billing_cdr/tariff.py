@@ -83,6 +83,7 @@ class Rate(Struct, frozen=True, kw_only=True, dict=True, omit_defaults=True):
     cap: Decimal | None = None
     """A call costs at most this."""
     cut_after_ms: int | None = None
+    """A call is ended after so long, and costs no more; None or 0: never."""
     vat_rate: Decimal
     vat_included: bool
     free: bool = False

@@ -110,6 +110,8 @@ class Shell:
     now: float = T0
     phones: dict[str, Phone] = field(default_factory=dict)
     """By agent id, trunk id or outside number."""
+    quotes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By outside number; `QUOTE` of the others."""
     journal: list[Entry] = field(default_factory=list)
     effects: list[f.Effect] = field(default_factory=list)
     agenda: list[tuple[float, int, i.Input]] = field(default_factory=list)
@@ -225,7 +227,7 @@ class Shell:
                 self._ring(leg, self.phones.get(agent, Phone()))
             case f.OriginateToOutside(leg=leg, number=number, trunk=trunk):
                 assert leg not in self.legs
-                self.later(0.01, i.LegPriced(leg=leg, quote=QUOTE))
+                self.later(0.01, i.LegPriced(leg=leg, quote=self.quotes.get(number, QUOTE)))
                 self._ring(leg, self.phones.get(trunk) or self.phones.get(number) or Phone())
             case f.ReleaseLeg(leg=leg):
                 self._gone(leg)

@@ -6,7 +6,8 @@ the lines. So the VAT of an invoice may differ from the sum of the VAT shown wit
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -57,7 +58,7 @@ class Owed(Struct, frozen=True, kw_only=True):
 
     currency: str
     calls: int
-    """Those that are charged."""
+    """Conversations that cost something in it; those that cost nothing count in the currency of the house's plans."""
     net: Decimal
     vat: Decimal
     gross: Decimal
@@ -128,6 +129,7 @@ class Tally:
         self.payer, self.month = payer, month
         self._begins, self._ends = (epoch_ms(bound) for bound in month_bounds(month, zone))
         self._groups: dict[_Group, _Sum] = {}
+        self._calls: Counter[str] = Counter()
         self._charges = self._unrated = 0
         self._unrated_first: list[str] = []
 
@@ -142,9 +144,10 @@ class Tally:
         if any(line.kind == "unrated" for line in mine):
             self._note_unrated(charge.cdr)
             return
-        for line in mine:
-            if line.kind == "call":
-                self._add(line)
+        costly = [line for line in mine if line.kind == "call"]
+        self._calls.update({line.currency for line in costly} or {charge.totals[0].currency})
+        for line in costly:
+            self._add(line)
 
     def take_unpriced(self, cdr: str) -> None:
         """Count a conversation of the month that has no charge at all."""
@@ -161,7 +164,7 @@ class Tally:
             month=self.month,
             lines=lines,
             totals=totals,
-            sums=_owed(lines, totals),
+            sums=_owed(self._calls, totals),
             charges=self._charges,
             unrated=self._unrated,
             unrated_first=tuple(self._unrated_first),
@@ -255,16 +258,16 @@ def _totals(lines: Iterable[InvoiceLine]) -> tuple[VatTotal, ...]:
     return tuple(totals)
 
 
-def _owed(lines: tuple[InvoiceLine, ...], totals: tuple[VatTotal, ...]) -> tuple[Owed, ...]:
+def _owed(calls: Mapping[str, int], totals: tuple[VatTotal, ...]) -> tuple[Owed, ...]:
     return tuple(
         Owed(
             currency=currency,
-            calls=sum(line.calls for line in lines if line.currency == currency),
+            calls=calls[currency],
             net=sum((total.net for total in totals if total.currency == currency), _ZERO),
             vat=sum((total.vat for total in totals if total.currency == currency), _ZERO),
             gross=sum((total.gross for total in totals if total.currency == currency), _ZERO),
         )
-        for currency in sorted({line.currency for line in lines})
+        for currency in sorted(calls)
     )
 
 

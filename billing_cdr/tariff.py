@@ -230,6 +230,22 @@ def parse(document: Mapping[str, Any]) -> Plan:
     return plan
 
 
+def precision_of(document: Mapping[str, Any]) -> Precision:
+    """Say how finely a plan's document has amounts finished.
+
+    Raises: TariffError: in no way we know.
+    """
+    return _precision(_Table(document, ""))
+
+
+def rounding_of(document: Mapping[str, Any]) -> Rounding:
+    """Say how a plan's document has amounts rounded.
+
+    Raises: TariffError: in no way we know.
+    """
+    return _rounding(_Table(document, ""))
+
+
 def _precision(top: _Table) -> Precision:
     stated = top.money("precision", Decimal(Precision.CENT))
     found = next((known for known in Precision if Decimal(known) == stated), None)

@@ -90,6 +90,10 @@ async def _differences(service: Service, tenant: str, told: dict[str, Any]) -> l
     }
     for one in told["cdrs"]:  # 0.1.0 told where on its server a recording lay
         one["cdr"]["recordings"] = [{**kept, "path": Path(kept["path"]).name} for kept in one["cdr"]["recordings"]]
+    for charge in [one["charge"] for one in told["cdrs"]] + [one["charge"] for call in explained.values() for one in call.values()]:
+        for line in charge["lines"]:  # 0.1.0 had one word for it; since then plans say how, and to what precision
+            assert line["rounding"] == "half_up_cent_once"
+            line["rounding"] = "half_up"
     # The rest stands in the journal, not in the database.
     return differences({name: one for name, one in told.items() if name in found} | {"charges": explained}, found)
 

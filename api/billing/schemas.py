@@ -37,6 +37,8 @@ class TariffGiven(Given):
                         "valid_from": "2026-01-01T00:00:00+01:00",
                         "vat_rate": "0.19",
                         "vat_included": False,
+                        "precision": "0.01",
+                        "rounding": "half_up",
                         "rate": [
                             {
                                 "prefix": "49",
@@ -293,6 +295,29 @@ class Rerated(Told):
 
 class Rerating(Told):
     """What re-rating changes, or has changed."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "carried_out": False,
+                    "looked_at": 1,
+                    "changed": 1,
+                    "digest": "0" * 64,
+                    "before": [{"currency": "EUR", "net": "0.00", "vat": "0.00", "gross": "0.00"}],
+                    "after": [{"currency": "EUR", "net": "3.34", "vat": "0.64", "gross": "3.98"}],
+                    "changes": [
+                        {
+                            "cdr": "demo-1a2b3c",
+                            "revision": 2,
+                            "before": {"status": "unrated", "totals": [{"currency": "EUR", "net": "0.00", "vat": "0.00", "gross": "0.00"}]},
+                            "after": {"status": "rated", "totals": [{"currency": "EUR", "net": "3.34", "vat": "0.64", "gross": "3.98"}]},
+                        }
+                    ],
+                }
+            ]
+        }
+    )
 
     carried_out: bool
     looked_at: int

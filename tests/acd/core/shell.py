@@ -51,6 +51,8 @@ QUOTE: dict[str, Any] = {
     "cut_after_ms": None,
     "vat_rate": "0.19",
     "vat_included": False,
+    "precision": "0.01",
+    "rounding": "half_up",
 }
 """What the shell of the voice service hands over (`billing_cdr.quote.Quote` as it is read): text, numbers, truths, lists, nothing."""
 QUALITY: dict[str, float | int | str | None] = {

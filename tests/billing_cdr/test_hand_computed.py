@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from billing_cdr.charge import recompute_line
+from billing_cdr.house import house_plan
 from billing_cdr.rating import PlanBook, rate_leg
 from billing_cdr.tariff import Plan, parse_json
 from tests.billing_cdr.stories import dialled_leg
@@ -122,9 +123,13 @@ ROWS: list[tuple[str, str, int, dict[str, Any], str, str, str, str]] = [
     ("0180 6 123456", WED, 3 * H, {"setup": "0.20", **VAT}, "0.17", "0.03", "0.20", "a call, of three hours too"),
     ("0137 1 123456", WED, 0, {"setup": "0.14", **VAT}, "0.12", "0.02", "0.14", "answered is a call"),
     ("0137 2 123456", WED, 61_000, at("0.14", **VAT), "0.24", "0.04", "0.28", "2 x 0.14"),
+    ("0137 3 123456", WED, 60_001, at("0.14", **VAT), "0.24", "0.04", "0.28", "2 x 0.14"),
+    ("0137 4 123456", WED, 60_000, at("0.14", **VAT), "0.12", "0.02", "0.14", "1 x 0.14"),
+    ("0137 5 123456", WED, 1, {"setup": "0.14", **VAT}, "0.12", "0.02", "0.14", "a call"),
     ("0137 6 123456", WED, 20_000, {"setup": "0.25", **VAT}, "0.21", "0.04", "0.25", "0.25/1.19 = 0.2101"),
     ("0137 7 123456", WED, 5 * M, {"setup": "1.00", **VAT}, "0.84", "0.16", "1.00", "1/1.19 = 0.8403"),
     ("0137 8 123456", WED, 1, {"setup": "0.50", **VAT}, "0.42", "0.08", "0.50", "0.5/1.19 = 0.4202"),
+    ("0137 9 123456", WED, 2 * H, {"setup": "0.50", **VAT}, "0.42", "0.08", "0.50", "a call, of two hours too"),
     # 0900: at most 30 EUR, ended after an hour
     ("0900 0 123456", WED, 60_000, at("0.49", **PREMIUM), "0.41", "0.08", "0.49", "0.49/1.19 = 0.4118"),
     ("0900 0 123456", WED, 1 * H, at("0.49", **PREMIUM), "24.71", "4.69", "29.40", "60 x 0.49; 29.40/1.19 = 24.7059"),
@@ -132,6 +137,12 @@ ROWS: list[tuple[str, str, int, dict[str, Any], str, str, str, str]] = [
     ("0900 0 123456", WED, 90 * M, at("0.49", **PREMIUM), "24.71", "4.69", "29.40", "nor are the next thirty"),
     ("0900 0 123456", WED, 1 * H + 5, at("0.49", cap="30.00", **VAT), "25.12", "4.77", "29.89", "without an end: 61 x 0.49; 25.1176"),
     ("0900 1 123456", WED, 1 * H, at("0.69", **PREMIUM), "25.21", "4.79", "30.00", "41.40, at most 30; 30/1.19 = 25.2101"),
+    ("0900 2 123456", WED, 61_000, at("0.99", **PREMIUM), "1.66", "0.32", "1.98", "2 x 0.99; 1.98/1.19 = 1.6639"),
+    ("0900 3 123456", WED, 1, at("1.49", **PREMIUM), "1.25", "0.24", "1.49", "1.49/1.19 = 1.2521"),
+    ("0900 4 123456", WED, 3 * M, at("1.69", **PREMIUM), "4.26", "0.81", "5.07", "3 x 1.69; 5.07/1.19 = 4.2605"),
+    ("0900 6 123456", WED, 61_000, at("2.29", **PREMIUM), "3.85", "0.73", "4.58", "2 x 2.29; 4.58/1.19 = 3.8487"),
+    ("0900 7 123456", WED, 12 * M, at("2.49", **PREMIUM), "25.11", "4.77", "29.88", "12 x 2.49; 29.88/1.19 = 25.1092"),
+    ("0900 7 123456", WED, 12 * M + 1, at("2.49", **PREMIUM), "25.21", "4.79", "30.00", "32.37, at most 30"),
     ("0900 5 123456", WED, 121_000, at("1.99", **PREMIUM), "5.02", "0.95", "5.97", "3 x 1.99; 5.97/1.19 = 5.0168"),
     ("0900 8 123456", WED, 600_000, at("2.99", **PREMIUM), "25.13", "4.77", "29.90", "10 x 2.99; 25.1261"),
     ("0900 8 123456", WED, 600_001, at("2.99", **PREMIUM), "25.21", "4.79", "30.00", "32.89, at most 30"),
@@ -206,6 +217,22 @@ def test_a_call_costs_what_the_pencil_says(number, answered, duration_ms, says, 
     assert (str(line.net), str(line.vat), str(line.gross)) == (net, vat, gross), how
     assert line.kind in {"call", "free_number"}
     assert recompute_line(line).amount == Decimal(gross)
+
+
+REGULATED = [row for row in ROWS if row[0].startswith(("0180", "0137")) or (row[0].startswith("0900") and "cut_after_s" in row[3])]
+
+
+@pytest.mark.parametrize(("number", "answered", "duration_ms", "_says", "net", "vat", "gross", "how"), REGULATED)
+def test_the_house_tariff_has_the_regulated_prices(number, answered, duration_ms, _says, net, vat, gross, how):
+    """0180 since December 2021, 0137 since April 2022, 0900 since December 2024 (Vfg 72/2023): the same in all networks."""
+    line = rate_leg(dialled_leg(number, duration_ms, answered_at=local(answered)), PlanBook(house=(house_plan(),)))
+    assert (str(line.net), str(line.vat), str(line.gross)) == (net, vat, gross), how
+
+
+def test_every_regulated_kind_of_number_is_among_them():
+    assert {row[0][:6] for row in REGULATED} == {
+        *(f"0180 {n}" for n in range(1, 8)), *(f"0137 {n}" for n in range(1, 10)), *(f"0900 {n}" for n in range(9)),
+    }  # fmt: skip
 
 
 def test_there_are_a_hundred_of_them_and_none_twice():

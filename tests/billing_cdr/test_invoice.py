@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 
 import msgspec
 import pytest
@@ -169,3 +170,52 @@ def test_an_invoice_adds_up(calls):
         assert total.net + total.vat == total.gross
         by_call = sum(charge.gross.amount for charge in charges)
         assert abs(total.gross - by_call) <= Decimal("0.005") * (len(calls) + 1)
+
+
+AMOUNTS = st.tuples(
+    st.sampled_from(["EUR", "CHF"]),
+    st.sampled_from(["one", "two"]),  # destinations
+    st.sampled_from(["9", "10"]),  # versions
+    st.sampled_from(["0.19", "0.07", "0"]),
+    st.booleans(),
+    st.integers(0, 10**7).map(lambda units: Decimal(units).scaleb(-4)),
+)
+
+
+def half_up(amount: Fraction) -> Fraction:
+    """To the cent, the way it is done on paper."""
+    return Fraction((amount * 100 + Fraction(1, 2)).__floor__(), 100)
+
+
+@given(st.lists(AMOUNTS, max_size=40), st.randoms())
+def test_a_month_is_what_paper_and_fractions_make_of_it(amounts, rng):
+    """Lines rounded, VAT once for each rate on their sum, apart for prices with and without VAT; in whatever order the charges come."""
+    (template,) = charges_under(flat("0.10"), 1)
+    line = template.lines[1]
+    charges = []
+    for number, (currency, name, version, vat_rate, included, amount) in enumerate(amounts):
+        stated = {"gross": amount} if included else {"net": amount}
+        named = {"currency": currency, "destination_de": name, "destination_en": name, "plan_version": version}
+        one = msgspec.structs.replace(line, vat_rate=Decimal(vat_rate), vat_included=included, **named, **stated)
+        charges.append(msgspec.structs.replace(template, cdr=f"c{number}", lines=(one,)))
+    lines: dict[tuple, Fraction] = {}
+    for *group, amount in amounts:
+        lines[tuple(group)] = lines.get(tuple(group), Fraction(0)) + Fraction(amount)
+    owed: dict[str, list[Fraction]] = {}
+    for currency, vat_rate in {(group[0], group[3]) for group in lines}:
+        for included in (False, True):
+            of_rate = sum(
+                (half_up(sum_) for group, sum_ in lines.items() if (group[0], *group[3:]) == (currency, vat_rate, included)), Fraction(0)
+            )
+            share = Fraction(vat_rate)
+            net = half_up(of_rate / (1 + share)) if included else of_rate
+            vat = of_rate - net if included else half_up(of_rate * share)
+            sums = owed.setdefault(currency, [Fraction(0), Fraction(0)])
+            sums[0], sums[1] = sums[0] + net, sums[1] + vat
+    rng.shuffle(charges)
+    month = add_up("acme", "2026-06", charges)
+    assert {one.currency: [Fraction(one.net), Fraction(one.vat)] for one in month.sums} == owed
+    assert all(one.net + one.vat == one.gross for one in (*month.sums, *month.totals))
+    assert [one.plan_version for one in month.lines if one.currency == "EUR"] == sorted(
+        [one.plan_version for one in month.lines if one.currency == "EUR"], key=int
+    )

@@ -50,6 +50,7 @@ async def test_what_a_release_wrote_is_told_as_it_was(vector: Vector, tmp_path: 
                 # What 0.1.0 called the devices' domain was the realm; now each tenant has one of its own. The digests hold under both.
                 told["devices"] = {agent: one | {"domain": f"{tenant}.fernamt"} for agent, one in told["devices"].items()}
                 assert await _differences(service, tenant, told) == [], tenant
+                assert await _rated_otherwise(service, tenant) == [], tenant
                 has = {one.agent: (one.ha1_md5, one.ha1_sha256) for one in service.voice.setups[TenantId(tenant)].devices}
                 assert has == clear[tenant], tenant
                 sealed = await _digests(tenant_url(settings, TenantId(tenant)))
@@ -96,6 +97,16 @@ async def _differences(service: Service, tenant: str, told: dict[str, Any]) -> l
             line["rounding"] = "half_up"
     # The rest stands in the journal, not in the database.
     return differences({name: one for name, one in told.items() if name in found} | {"charges": explained}, found)
+
+
+async def _rated_otherwise(service: Service, tenant: str) -> list[Any]:
+    """Which charges of then would be others today."""
+    always = {"began_from": "2000-01-01T00:00:00Z", "began_before": "2100-01-01T00:00:00Z"}
+    answer = await service.call("POST", "billing/rerating", tenant, json=always)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["looked_at"] > 0
+    changes: list[Any] = answer.json()["changes"]
+    return changes
 
 
 async def _pages(service: Service, path: str, who: str) -> list[Any]:

@@ -20,6 +20,7 @@ PERSONAL: Mapping[str, str] = {
     "getCdr": "cdr",
     "exportCdrs": "cdr",
     "getCharge": "charge",
+    "listCharges": "charge",
     "exportCharges": "charge",
     "getLive": "live",
     "getDecisions": "decision",
@@ -37,7 +38,11 @@ IMPERSONAL: frozenset[str] = frozenset(
         "whoAmI",  # what the asker knows
         "getQuote",  # a price; the number is the asker's own
         "getMonth",  # sums
+        "getInvoice",
+        "exportInvoice",
         "listTariffs",
+        "getHouseTariff",
+        "listRates",
         "getTariff",
         "listApiKeys",
         "getSetup",

@@ -418,7 +418,7 @@ class Storm(Shell):
             if recording not in running:
                 self.give(i.RecordingEnded(recording=recording, path=f"{recording}.wav", duration_ms=1))
         elif dice < 0.995:
-            self.give(i.LegPriced(leg=self.leg(), quote=QUOTE))
+            self.give(i.LegPriced(leg=self.leg(), quote=QUOTE | {"cut_after_ms": rng.choice((None, 90_000))}))
         elif dice < 0.997:
             self.configure()
         elif dice < 0.9975:

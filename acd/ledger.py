@@ -296,6 +296,8 @@ class Ledger:
         if event.leg in conversation.holders:
             conversation.holders.remove(event.leg)
         outcome = conversation.outcome if event.leg == conversation.served and conversation.outcome else event.cause
+        if leg.kind == "queue" and event.by == "party":
+            outcome = "abandoned"  # the queue says so after the leg has gone
         self._say(facts.SegmentEnded(conversation=call, at=at, segment=leg.segment, outcome=outcome))
         leg.segment = None
         by_hand = event.by == "party" or (leg.agent is not None and event.cause in _ENDED_BY_HAND)

@@ -68,6 +68,21 @@ class _Call:
     begins: ev.CallOffered | None = None
     """Said at the end of the entry, when its first leg is known."""
     legs: list[LegId] = field(default_factory=list)
+    pair: tuple[LegId, LegId] | None = None
+    since: float = 0.0
+    """When the present talk or hold of the pair began."""
+    is_held: bool = False
+    talk_s: float = 0.0
+    hold_s: float = 0.0
+
+    def count(self, now: float) -> None:
+        """Add the stretch that ends: as in the record (docs/figures.md §3), ringing after a transfer is neither talk nor hold."""
+        if self.pair is not None:
+            if self.is_held:
+                self.hold_s += now - self.since
+            else:
+                self.talk_s += now - self.since
+        self.since = now
 
 
 class CallLog:
@@ -78,6 +93,7 @@ class CallLog:
         self._shown: Callable[[str], str] = masked if masks_numbers else str
         self._calls: dict[CallId, _Call] = {}
         self._legs: dict[LegId, _Leg] = {}
+        self._holding: set[LegId] = set()
         self._hears: dict[type, Callable[[Any, float], None]] = {
             ev.CallOffered: self._offered,
             ev.LegInitiated: self._initiated,
@@ -86,6 +102,9 @@ class CallLog:
             ev.LegCleared: self._leg_cleared,
             ev.Queued: self._queued,
             ev.CallEstablished: self._established,
+            ev.CallTransferred: self._transferred,
+            ev.LegHeld: self._hold_changed,
+            ev.LegRetrieved: self._hold_changed,
             ev.CallCleared: self._cleared,
         }
 
@@ -130,11 +149,31 @@ class CallLog:
         if (call := self._calls.get(event.call)) is not None:
             call.queue = event.queue
 
-    def _leg_cleared(self, event: ev.LegCleared, _now: float) -> None:
+    def _hold_changed(self, event: ev.LegHeld | ev.LegRetrieved, now: float) -> None:
+        if isinstance(event, ev.LegHeld):
+            self._holding.add(event.leg)
+        else:
+            self._holding.discard(event.leg)
+        leg = self._legs.get(event.leg)
+        call = self._calls.get(leg.call) if leg is not None else None
+        if call is not None and call.pair is not None:
+            call.count(now)
+            call.is_held = not self._holding.isdisjoint(call.pair)
+
+    def _transferred(self, event: ev.CallTransferred, now: float) -> None:
+        if (call := self._calls.get(event.call)) is not None:
+            call.count(now)
+            call.pair = None
+
+    def _leg_cleared(self, event: ev.LegCleared, now: float) -> None:
+        self._holding.discard(event.leg)
         leg = self._legs.get(event.leg)
         call = self._calls.get(leg.call) if leg is not None else None
         if leg is None or call is None:
             return
+        if call.pair is not None and event.leg in call.pair:
+            call.count(now)
+            call.pair = None
         if event.by == "party" and call.ended_by is None and (call.answered_at is not None or leg.role == "caller"):
             call.ended_by = leg.role
             call.leg_cause = event.cause if event.cause not in ORDINARY else None
@@ -147,6 +186,9 @@ class CallLog:
         self._begin(event.call)
         waited_s = None if call.answered_at is not None else now - call.began_at
         call.answered_at = call.answered_at or now
+        call.count(now)
+        call.pair = (event.a, event.b)
+        call.is_held = not self._holding.isdisjoint(call.pair)
         if party is not None and party.agent is not None:
             call.agent = party.agent
         self._say(
@@ -180,7 +222,8 @@ class CallLog:
             agent=call.agent,
             trunk=call.trunk,
             duration_s=now - call.began_at,
-            talk_s=now - call.answered_at if call.answered_at is not None else None,
+            talk_s=call.talk_s if call.answered_at is not None else None,
+            hold_s=call.hold_s or None,
             sip_call_id=call.sip_call_id,
         )
 

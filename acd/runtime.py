@@ -46,12 +46,12 @@ from acd.switch.phones import Phones
 from acd.switch.sip_port import SipPort
 from acd.switch.switch import Switch
 from billing_cdr import store
+from billing_cdr.book import read_book
 from billing_cdr.cdr import Cdr
 from billing_cdr.charge import Charge
-from billing_cdr.house import house_plan
 from billing_cdr.quote import Quote
 from billing_cdr.rating import PlanBook, quote, rate
-from billing_cdr.tariff import Plan, parse_json
+from billing_cdr.tariff import Plan
 from media.client import MediaPlane, PlaneReport
 from media.control import LegClosed
 from media.errors import MediaError
@@ -612,11 +612,6 @@ def _plans_by_document(setup: TenantSetup, book: PlanBook) -> dict[bytes, Plan]:
 
 
 def _plan_book(setup: TenantSetup, known: Mapping[bytes, Plan] = MappingProxyType({})) -> PlanBook:
-    tenant = setup.configuration.tenant
-
-    def read(documents: Sequence[bytes]) -> tuple[Plan, ...]:
-        return tuple(known[document] if document in known else parse_json(document) for document in documents)
-
-    own = read(setup.plans)
-    trunks = {(str(tenant), str(trunk)): read(documents) for trunk, documents in setup.trunk_plans.items()}
-    return PlanBook(house=(house_plan(),), tenants={tenant: own} if own else {}, trunks=trunks)
+    return read_book(
+        setup.configuration.tenant, setup.plans, {str(trunk): documents for trunk, documents in setup.trunk_plans.items()}, known
+    )

@@ -10,11 +10,12 @@ tariff.py       plans, their document and the limits of the law; house.py the on
 time_band.py    which part of the week an instant lies in
 increment.py    started units
 rating.py       quote(number, plan, at), rate(cdr, plans) -> charge
+book.py         plan documents read into the book that is rated by
 prepaid.py      the same price in steps
 charge.py       the price with its proof: explain, recompute
-invoice.py      a tenant's month
+invoice.py      a payer's month: its sum and its invoice, one function
 export.py       CSV and JSON lines
-money.py        exact amounts and the one rounding; instant.py whole milliseconds
+money.py        exact amounts, precision and rounding; instant.py whole milliseconds
 store.py        the tables (shell); columns.py their types; recordings.py the list of recordings
 errors.py       the tree of errors
 """

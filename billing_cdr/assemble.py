@@ -10,18 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from billing_cdr.cdr import Cdr, CdrLeg, Outcome, Quality, Recording, Segment
+from billing_cdr.causes import CUTS, RESTART, outcome_of
+from billing_cdr.cdr import Cdr, CdrLeg, Quality, Recording, Segment
 from billing_cdr.errors import LedgerError
 from billing_cdr.facts import (
+    CodecUsed,
     ConversationBegan,
     ConversationEnded,
     Disposition,
     Fact,
+    LegAlerted,
     LegAnswered,
     LegBegan,
     LegEnded,
@@ -51,44 +54,37 @@ class LegState(Enum):
 LEG: Final[dict[LegState, dict[type, LegState]]] = {  # what is missing here is refused
     LegState.RINGING: {
         LegPriced:       LegState.RINGING,
+        LegAlerted:      LegState.RINGING,
         LegAnswered:     LegState.CONNECTED,
         LegEnded:        LegState.GONE,
         QualityMeasured: LegState.RINGING,  # early media has a quality too
+        CodecUsed:       LegState.RINGING,
     },
     LegState.CONNECTED: {
         LegEnded:        LegState.GONE,
         QualityMeasured: LegState.CONNECTED,
+        CodecUsed:       LegState.CONNECTED,
     },
     LegState.GONE: {
         QualityMeasured: LegState.GONE,  # the worker reports when the stream is closed
+        CodecUsed:       LegState.GONE,
     },
-}
-OUTCOMES: Final[dict[str, Outcome]] = {  # why a conversation ended in which nobody talked
-    "abandoned": "abandoned", "caller_hung_up": "abandoned", "cancelled": "abandoned", "exit_key": "abandoned",
-    "overflow": "overflowed", "overflowed": "overflowed", "queue_full": "overflowed", "closed": "overflowed",
-    "busy": "busy",
-    "no_answer": "no_answer", "timeout": "no_answer", "unregistered": "no_answer",
-    "rejected": "rejected", "forbidden": "rejected", "bandwidth": "rejected", "price": "rejected", "declined": "rejected",
-    "cut": "cut", "crash": "cut", "restart": "cut",
-}
-_BY_STATUS: Final[dict[int, Outcome]] = {  # RFC 3261 §21
-    486: "busy", 600: "busy", 408: "no_answer", 480: "no_answer", 403: "rejected", 603: "rejected", 607: "rejected", 487: "abandoned",
 }
 # fmt: on
 CUT: Final = "cut"
-RESTART: Final = "restart"
-"""Cause of what a crash has ended, on conversations, legs and segments; records of 0.1.0 say `cut` there too."""
-CUTS: Final = frozenset(cause for cause, outcome in OUTCOMES.items() if outcome == CUT)
-"""The causes of what a crash has ended: `cut` is then the outcome, also if somebody had talked."""
-_RINGING_KINDS: Final = frozenset({"offer", "ring", "forward"})
+"""Kind of the segment that fills what a crash has left open."""
+_TREATMENTS: Final = frozenset({"menu", "announcement"})
 
 
 class _OpenLeg(Struct, kw_only=True):
     began: LegBegan
     state: LegState = LegState.RINGING
+    alerted_at: datetime | None = None
     answered_at: datetime | None = None
     ended: LegEnded | None = None
     quality: Quality | None = None
+    codec: str | None = None
+    sip_call_id: str | None = None
     priced: LegPriced | None = None
     open_segment: str | None = None
 
@@ -194,6 +190,7 @@ class Assembler:
             conversation.last_at += by
             for leg in conversation.legs.values():
                 leg.began, leg.ended, leg.priced = _moved(leg.began, by), _moved(leg.ended, by), _moved(leg.priced, by)
+                leg.alerted_at = leg.alerted_at + by if leg.alerted_at is not None else None
                 leg.answered_at = leg.answered_at + by if leg.answered_at is not None else None
             for segment in conversation.segments.values():
                 segment.began, segment.ended = _moved(segment.began, by), _moved(segment.ended, by)
@@ -265,7 +262,7 @@ def _close_what_is_open(conversation: _Conversation, at: datetime) -> None:
 def _begin_leg(conversation: _Conversation, fact: LegBegan) -> None:
     if fact.leg in conversation.legs:
         raise LedgerError(fact.conversation, [f"leg_began: leg {fact.leg} has begun already"])
-    conversation.legs[fact.leg] = _OpenLeg(began=fact)
+    conversation.legs[fact.leg] = _OpenLeg(began=fact, sip_call_id=fact.sip_call_id)
 
 
 def _dispose(conversation: _Conversation, fact: Disposition) -> None:
@@ -279,14 +276,20 @@ def _leg(conversation: _Conversation, fact: Fact, leg: str) -> _OpenLeg:
     return known
 
 
-def _note_leg(conversation: _Conversation, fact: LegAnswered | LegEnded | LegPriced | QualityMeasured) -> None:
+def _note_leg(conversation: _Conversation, fact: LegAlerted | LegAnswered | LegEnded | LegPriced | QualityMeasured | CodecUsed) -> None:
     leg = _leg(conversation, fact, fact.leg)
     state = LEG[leg.state].get(type(fact))
     if state is None:
         raise LedgerError(fact.conversation, [f"{_name(fact)}: leg {fact.leg} is {leg.state.value} already"])
     match fact:
+        case LegAlerted():
+            leg.alerted_at = leg.alerted_at or fact.at
+            leg.sip_call_id = fact.sip_call_id or leg.sip_call_id
         case LegAnswered():
             leg.answered_at = fact.at
+            leg.sip_call_id = fact.sip_call_id or leg.sip_call_id
+        case CodecUsed():
+            leg.codec = fact.codec
         case LegEnded():
             leg.ended = fact
         case LegPriced():
@@ -343,16 +346,18 @@ def _note_recording(conversation: _Conversation, fact: RecordingMade) -> None:
 
 _NOTES: Final[dict[type, Callable[[_Conversation, Any], None]]] = {
     LegBegan: _begin_leg,
+    LegAlerted: _note_leg,
     LegAnswered: _note_leg,
     LegEnded: _note_leg,
     LegPriced: _note_leg,
     QualityMeasured: _note_leg,
+    CodecUsed: _note_leg,
     SegmentBegan: _begin_segment,
     SegmentEnded: _end_segment,
     RecordingMade: _note_recording,
     Disposition: _dispose,
 }
-_UNORDERED: Final = frozenset({QualityMeasured, RecordingMade})
+_UNORDERED: Final = frozenset({QualityMeasured, CodecUsed, RecordingMade})
 """These come from the media workers, whose reports may arrive in any order."""
 
 
@@ -386,6 +391,8 @@ def _problems(conversation: _Conversation, end: ConversationEnded, spans: dict[s
             problems.append(f"leg {leg_id} never ended")
             continue
         problems += _tiling(leg_id, leg, by_leg[leg_id], spans)
+    if end.cause not in CUTS:
+        problems += _pairing(conversation, spans)
     for recording in conversation.recordings:
         longest = max(between_ms(conversation.legs[leg].began.at, end.at) for leg in recording.legs)
         # After a crash a worker records on, as long as it is left alone; the legs have ended at the last sign of life.
@@ -393,6 +400,33 @@ def _problems(conversation: _Conversation, end: ConversationEnded, spans: dict[s
         if recording.duration_ms < 0 or longer:
             problems.append(f"recording {recording.path} lasts {recording.duration_ms} ms, its legs {longest} ms")
     return problems
+
+
+def _pairing(conversation: _Conversation, spans: dict[str, Span]) -> list[str]:
+    """At any instant two legs talk, or two are on hold, or one is while two consult about it, or none; and two have the same originator."""
+    marks: dict[int, list[tuple[str, SegmentBegan]]] = {}
+    for segment_id, segment in conversation.segments.items():
+        begins, ends = spans[segment_id]
+        if segment.began.kind in _PAIRED and begins < ends:
+            marks.setdefault(begins, []).append(("+", segment.began))
+            marks.setdefault(ends, []).append(("-", segment.began))
+    now: list[SegmentBegan] = []
+    for at in sorted(marks):
+        for sign, began in marks[at]:
+            if sign == "+":
+                now.append(began)
+        for sign, began in marks[at]:
+            if sign == "-":
+                now.remove(began)
+        kinds = tuple(sorted([one.kind for one in now]))
+        if kinds not in _PAIRS or (len(now) == 2 and now[0].caused_by != now[1].caused_by):
+            told = ", ".join(f"leg {one.leg} in {one.kind} by {one.caused_by or 'nobody'}" for one in now)
+            return [f"at {at} the sides do not agree: {told}"]
+    return []
+
+
+_PAIRED: Final = frozenset({"talk", "hold", "consult"})
+_PAIRS: Final = frozenset({(), ("talk", "talk"), ("hold", "hold"), ("consult", "consult", "hold")})
 
 
 def _answered_by(leg: _OpenLeg, at: datetime) -> bool:
@@ -421,25 +455,21 @@ def _record(conversation: _Conversation, end: ConversationEnded, spans: dict[str
     began = conversation.began
     segments = tuple([_segment(segment, end.at, spans[name]) for name, segment in conversation.segments.items()])
     legs = tuple([_cdr_leg(leg, began.tenant, end.at) for leg in conversation.legs.values()])
-    main = _main_leg(conversation)
+    parts = _parts(conversation, segments, spans, end.at)
     answered: datetime | None = None
     queue: str | None = None
-    spent_ms = {"queue": 0, "talk": 0, "hold": 0}
-    for segment in segments:
-        kind = segment.kind
-        if segment.leg == main and kind in spent_ms:
-            spent_ms[kind] += segment.duration_ms
-            if kind == "queue":
-                queue = segment.party
-            elif kind == "talk" and answered is None:  # segments are in the order they began
-                answered = segment.began_at
+    for segment in segments:  # in the order they began
+        if segment.kind == "queue":
+            queue = segment.party
+        elif segment.kind in {"talk", "hold"} and answered is None:
+            answered = segment.began_at
     return Cdr(
         id=began.conversation,
         tenant=began.tenant,
         direction=began.direction,
         calling=began.calling,
         called=began.called,
-        trunk=began.trunk,
+        trunk=began.trunk or _trunk(conversation),
         did=began.did,
         language=began.language,
         queue=queue,
@@ -448,49 +478,76 @@ def _record(conversation: _Conversation, end: ConversationEnded, spans: dict[str
         answered_at=answered,
         ended_at=end.at,
         duration_ms=between_ms(began.at, end.at),
-        ring_ms=_union_ms([spans[segment.segment] for segment in segments if segment.kind in _RINGING_KINDS]),
-        queue_ms=spent_ms["queue"],
-        talk_ms=spent_ms["talk"],
-        hold_ms=spent_ms["hold"],
-        outcome=_outcome(conversation, end.cause, main, talked=answered is not None),
+        ring_ms=parts.ring,
+        queue_ms=_union_ms([spans[segment.segment] for segment in segments if segment.kind == "queue"]),
+        talk_ms=parts.talk,
+        hold_ms=parts.hold,
+        outcome=outcome_of(end.cause, talked=answered is not None),
         cause=end.cause,
         disposition=conversation.disposition,
         legs=legs,
         segments=segments,
         recordings=tuple(conversation.recordings),
         problems=tuple(problems),
+        wait_ms=parts.wait,
+        treatment_ms=parts.treatment,
+        setup_ms=parts.setup,
+        ended_by=end.ended_by,
+        transferred_by=end.transferred_by,
     )
 
 
-def _main_leg(conversation: _Conversation) -> str | None:
-    """The party the conversation is about: the caller; where nobody called in, the first destination; else whoever was first."""
-    for role in ("caller", "destination"):
-        for leg_id, leg in conversation.legs.items():
-            if leg.began.role == role:
-                return leg_id
-    return next(iter(conversation.legs), None)
+class _Parts(NamedTuple):
+    """What a conversation was in, in milliseconds; they add up to its length."""
+
+    talk: int
+    hold: int
+    ring: int
+    wait: int
+    treatment: int
+    setup: int
+
+
+def _parts(conversation: _Conversation, segments: tuple[Segment, ...], spans: dict[str, Span], end_at: datetime) -> _Parts:
+    """Each instant belongs to the first of these that is true (docs/figures.md §4)."""
+    by_part: tuple[list[Span], ...] = ([], [], [], [], [])
+    for segment in segments:
+        part = _PART_OF.get(segment.kind)
+        if part is not None:
+            by_part[part].append(spans[segment.segment])
+    for leg in conversation.legs.values():
+        if leg.began.dialled:
+            until = leg.answered_at or (end_at if leg.ended is None else leg.ended.at)
+            by_part[_RING].append((epoch_ms(leg.began.at), epoch_ms(until)))
+    lengths: list[int] = []
+    before: list[Span] = []
+    for spans_of_part in by_part:
+        before += spans_of_part
+        lengths.append(_union_ms(before) - sum(lengths) if spans_of_part else 0)
+    talk, hold, ring, wait, treatment = lengths
+    return _Parts(talk, hold, ring, wait, treatment, between_ms(conversation.began.at, end_at) - sum(lengths))
+
+
+_RING: Final = 2
+_PART_OF: Final[dict[str, int]] = {"talk": 0, "hold": 1, "queue": 3, **dict.fromkeys(_TREATMENTS, 4)}
+
+
+def _trunk(conversation: _Conversation) -> str | None:
+    """The trunk over which a call went out: of the first leg that answered, else of the last that was tried."""
+    out = [leg for leg in conversation.legs.values() if leg.began.dialled and leg.began.trunk is not None and leg.began.role != "agent"]
+    answered = [leg for leg in out if leg.answered_at is not None]
+    return answered[0].began.trunk if answered else out[-1].began.trunk if out else None
 
 
 def _first_agent(conversation: _Conversation) -> str | None:
+    """The agent who talked first; where an agent called a colleague, the colleague; where nobody talked, who dialled."""
+    first = next(iter(conversation.legs.values()), None)
+    dialler = first.began.agent if first is not None else None
     for segment in conversation.segments.values():
-        leg = conversation.legs[segment.began.leg].began
-        if segment.began.kind == "talk" and leg.role == "agent":
-            return leg.party
-    return None
-
-
-def _outcome(conversation: _Conversation, cause: str, main: str | None, *, talked: bool) -> Outcome:
-    if cause in CUTS:
-        return "cut"
-    if talked:
-        return "answered"
-    known = OUTCOMES.get(cause)
-    if known is not None:
-        return known
-    ended = conversation.legs[main].ended if main is not None else None
-    if ended is None:
-        return "failed"
-    return OUTCOMES.get(ended.cause) or _BY_STATUS.get(ended.sip_status or 0, "failed")
+        agent = conversation.legs[segment.began.leg].began.agent
+        if segment.began.kind in {"talk", "hold"} and agent is not None and agent != dialler:
+            return agent
+    return dialler
 
 
 def _segment(segment: _OpenSegment, end_at: datetime, span: Span) -> Segment:
@@ -529,6 +586,14 @@ def _cdr_leg(leg: _OpenLeg, tenant: str, end_at: datetime) -> CdrLeg:
         quality=leg.quality,
         quote=None if leg.priced is None else leg.priced.quote,
         internal=began.internal,
+        agent=began.agent,
+        dialled=began.dialled,
+        alerted_at=leg.alerted_at,
+        alerting_ms=0 if leg.alerted_at is None else between_ms(leg.alerted_at, leg.answered_at or ended_at),
+        forward_reason=began.forward_reason,
+        sip_call_id=leg.sip_call_id,
+        codec=leg.codec,
+        q850=None if ended is None else ended.q850,
     )
 
 

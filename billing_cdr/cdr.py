@@ -1,4 +1,4 @@
-"""The record of one conversation: legs, segments, recordings, and the sums that follow from them (house; U13: one ledger a conversation).
+"""The record of one conversation: legs, segments, recordings, and the sums that follow from them (docs/figures.md; U13: one ledger each).
 
 Durations are whole milliseconds between instants cut to the millisecond. Values hold no cycles: the collector need not look (`gc=False`).
 """
@@ -6,14 +6,12 @@ Durations are whole milliseconds between instants cut to the millisecond. Values
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
 
 from msgspec import Struct
 
+from billing_cdr.causes import Outcome
 from billing_cdr.facts import By, Direction, Role, SegmentKind
 from billing_cdr.quote import Quote
-
-Outcome = Literal["answered", "abandoned", "overflowed", "busy", "no_answer", "rejected", "failed", "cut"]
 
 
 class Quality(Struct, frozen=True, kw_only=True, gc=False):
@@ -52,6 +50,20 @@ class CdrLeg(Struct, frozen=True, kw_only=True, gc=False):
     """The price that was promised before dialling."""
     internal: bool = False
     """Over the tenant's own line: it has no price."""
+    agent: str | None = None
+    """Whose phone it is."""
+    dialled: bool = False
+    """We rang it; it did not come to us."""
+    alerted_at: datetime | None = None
+    """When its phone began to ring (180, 183)."""
+    alerting_ms: int = 0
+    """From then until it answered or was gone."""
+    forward_reason: str | None = None
+    sip_call_id: str | None = None
+    """Call-ID of its dialog (RFC 3261 §20.8), for whoever compares with a carrier or a trace."""
+    codec: str | None = None
+    q850: int | None = None
+    """The cause as ITU-T Q.850 numbers it."""
 
 
 class Segment(Struct, frozen=True, kw_only=True, gc=False):
@@ -98,13 +110,13 @@ class Cdr(Struct, frozen=True, kw_only=True, gc=False):
     duration_ms: int
     """From the beginning to the end."""
     ring_ms: int
-    """Time in which at least one phone rang for this conversation."""
+    """Time in which a phone that we dialled rang and nobody talked."""
     queue_ms: int
-    """Time the main leg waited in queues."""
+    """Time spent in queues, whoever's phone rang meanwhile."""
     talk_ms: int
-    """Time the main leg talked."""
+    """Time in which two parties talked: the same for both."""
     hold_ms: int
-    """Time the main leg was on hold."""
+    """Time in which two parties were connected and one held the other: the same for both."""
     outcome: Outcome
     cause: str
     disposition: str | None
@@ -113,3 +125,13 @@ class Cdr(Struct, frozen=True, kw_only=True, gc=False):
     recordings: tuple[Recording, ...]
     problems: tuple[str, ...] = ()
     """Why the ledger does not close. Such a record is kept to be looked at, and has no price."""
+    wait_ms: int | None = None
+    """Time in queues while no phone rang; with talk, hold, ring, treatment and setup it adds up to the duration. None, as the two
+    below: a record of 0.1.0."""
+    treatment_ms: int | None = None
+    """Time in menus and announcements."""
+    setup_ms: int | None = None
+    """The moments between."""
+    ended_by: str = ""
+    """Who ended it: an originator."""
+    transferred_by: tuple[str, ...] = ()

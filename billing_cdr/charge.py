@@ -5,16 +5,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
 from billing_cdr.destination import NumberClass
 from billing_cdr.errors import CurrencyMismatch
-from billing_cdr.money import Money, from_cents, plain
+from billing_cdr.money import DECIMALS, Money, Precision, Rounding, finished, from_units, plain
 
 LineKind = Literal["call", "free_number", "inbound", "own_phone", "own_line", "unanswered", "unrated"]
 Status = Literal["rated", "unrated"]
@@ -61,7 +62,10 @@ class Line(Struct, frozen=True, kw_only=True, gc=False):
     currency: str
     vat_rate: Decimal = Decimal(0)
     vat_included: bool = False
-    rounding: str = "half_up_cent_once"
+    cut_ms: int | None = None
+    """The number is cut after so long and the leg lasted longer: it is charged for no more. None: it made no difference."""
+    precision: Precision = Precision.CENT
+    rounding: Rounding = Rounding.HALF_UP
     net: Decimal = Decimal("0.00")
     vat: Decimal = Decimal("0.00")
     gross: Decimal = Decimal("0.00")
@@ -137,13 +141,22 @@ def recompute_line(line: Line) -> Money:
     exact = max(units + Fraction(line.setup), Fraction(line.minimum))
     if line.cap is not None:
         exact = min(exact, Fraction(line.cap))
-    stated = _cents(exact)
-    gross = stated if line.vat_included else stated + _cents(Fraction(stated, 100) * Fraction(line.vat_rate))
-    return Money(from_cents(gross), line.currency)
+    decimals = DECIMALS[line.precision]
+    stated = _ROUND[line.rounding](exact * 10**decimals)
+    vat = 0 if line.vat_included else _half_up(stated * Fraction(line.vat_rate))
+    return Money(from_units(stated + vat, decimals), line.currency)
 
 
-def _cents(amount: Fraction) -> int:
-    return (amount * 100 + Fraction(1, 2)).__floor__()
+def _half_up(amount: Fraction) -> int:
+    return (amount + Fraction(1, 2)).__floor__()
+
+
+_ROUND: Final[Mapping[Rounding, Callable[[Fraction], int]]] = {  # no price is below 0
+    Rounding.HALF_UP: _half_up,
+    Rounding.HALF_EVEN: round,
+    Rounding.UP: Fraction.__ceil__,
+    Rounding.DOWN: Fraction.__floor__,
+}
 
 
 def explain(charge: Charge, language: str) -> list[str]:
@@ -151,7 +164,7 @@ def explain(charge: Charge, language: str) -> list[str]:
     words = _GERMAN if language == "de" else _ENGLISH
     sentences = [sentence for line in charge.lines for sentence in _explain_line(line, words)]
     sentences += [
-        words["total"].format(net=words.amount(t.net), vat=words.amount(t.vat), gross=words.amount(t.gross), currency=t.currency)
+        words["total"].format(net=words.finished(t.net), vat=words.finished(t.vat), gross=words.finished(t.gross), currency=t.currency)
         for t in charge.totals
     ]
     return sentences
@@ -164,6 +177,9 @@ class _Words(dict[str, str]):
 
     def amount(self, amount: Decimal) -> str:
         return plain(amount).replace(".", self.comma)
+
+    def finished(self, amount: Decimal) -> str:
+        return finished(amount).replace(".", self.comma)
 
     def length(self, milliseconds: int) -> str:
         seconds, rest = divmod(milliseconds, 1000)
@@ -189,8 +205,15 @@ _ENGLISH = _Words({
     "setup": "Fee for the call: {cost} {currency}.",
     "minimum": "The minimum of {cost} {currency} applies.",
     "cap": "The price is capped at {cost} {currency} a call.",
-    "sum_net": "{amount} = {exact}, rounded commercially to the cent; with {vat_rate} % VAT {gross} {currency}.",
-    "sum_gross": "{amount} = {exact}, rounded commercially to the cent; {vat_rate} % VAT included, {net} {currency} without.",
+    "cut": "The number is cut after {length}; nothing is charged beyond.",
+    "sum_net": "{amount} = {exact}, {rounded}; with {vat_rate} % VAT {gross} {currency}.",
+    "sum_gross": "{amount} = {exact}, {rounded}; {vat_rate} % VAT included, {net} {currency} without.",
+    "half_up": "rounded commercially to {precision}",
+    "half_even": "rounded to {precision}, half to the even digit",
+    "up": "rounded up to {precision}",
+    "down": "rounded down to {precision}",
+    "0.01": "the cent",
+    "0.0001": "a hundredth of a cent",
     "total": "Total {net} {currency} net + {vat} VAT = {gross} {currency}.",
 })
 _GERMAN = _GermanWords({
@@ -207,8 +230,15 @@ _GERMAN = _GermanWords({
     "setup": "Preis je Anruf: {cost} {currency}.",
     "minimum": "Es gilt der Mindestpreis von {cost} {currency}.",
     "cap": "Der Anruf kostet höchstens {cost} {currency}.",
-    "sum_net": "{amount} = {exact}, kaufmännisch auf den Cent gerundet; mit {vat_rate} % USt. {gross} {currency}.",
-    "sum_gross": "{amount} = {exact}, kaufmännisch auf den Cent gerundet; {vat_rate} % USt. enthalten, {net} {currency} ohne.",
+    "cut": "Die Verbindung wird nach {length} getrennt; darüber hinaus wird nichts berechnet.",
+    "sum_net": "{amount} = {exact}, {rounded}; mit {vat_rate} % USt. {gross} {currency}.",
+    "sum_gross": "{amount} = {exact}, {rounded}; {vat_rate} % USt. enthalten, {net} {currency} ohne.",
+    "half_up": "kaufmännisch auf {precision} gerundet",
+    "half_even": "auf {precision} gerundet, die Hälfte zur geraden Ziffer",
+    "up": "auf {precision} aufgerundet",
+    "down": "auf {precision} abgerundet",
+    "0.01": "den Cent",
+    "0.0001": "ein Hundertstel Cent",
     "total": "Summe {net} {currency} netto + {vat} USt. = {gross} {currency}.",
 })
 # fmt: on
@@ -219,7 +249,7 @@ def _explain_line(line: Line, words: _Words) -> list[str]:
     number = "" if line.number is None else f"+{line.number}" if line.number_class is not None else line.number
     if line.kind != "call":
         text = words[line.kind]
-        amount = words.amount(line.amount)
+        amount = words.finished(line.amount)
         said = {"number": number, "destination": destination, "refusal": line.refusal}
         return [text.format(leg=line.leg, amount=amount, currency=line.currency, **said)]
     assert line.answered_at is not None
@@ -238,6 +268,8 @@ def _explain_line(line: Line, words: _Words) -> list[str]:
         told.append(words["increment"].format(increment=line.increment))
     if line.free_ms:
         told.append(words["free_s"].format(length=words.length(line.free_ms)))
+    if line.cut_ms is not None:
+        told.append(words["cut"].format(length=words.length(line.cut_ms)))
     exact, terms = Fraction(0), []
     for step in line.steps:
         if not step.per_minute:
@@ -263,11 +295,12 @@ def _explain_line(line: Line, words: _Words) -> list[str]:
         terms = [words.amount(line.cap)]
     told.append(
         words["sum_gross" if line.vat_included else "sum_net"].format(
-            amount=words.amount(line.amount),
+            amount=words.finished(line.amount),
             exact=" + ".join(terms) or "0",
+            rounded=words[line.rounding].format(precision=words[line.precision]),
             vat_rate=words.amount(line.vat_rate * 100).removesuffix("00").removesuffix(words.comma),
-            net=words.amount(line.net),
-            gross=words.amount(line.gross),
+            net=words.finished(line.net),
+            gross=words.finished(line.gross),
             currency=line.currency,
         ),
     )

@@ -22,7 +22,8 @@ import msgspec
 
 from billing_cdr.cdr import Cdr
 from billing_cdr.charge import Charge
-from billing_cdr.money import plain
+from billing_cdr.invoice import Invoice, InvoiceLine, Owed, VatTotal
+from billing_cdr.money import finished, plain
 
 CDR_COLUMNS: Final = (
     "id",
@@ -48,6 +49,11 @@ CDR_COLUMNS: Final = (
     "disposition",
     "legs",
     "recordings",
+    "wait_ms",
+    "treatment_ms",
+    "setup_ms",
+    "ended_by",
+    "transferred_by",
 )
 CHARGE_COLUMNS: Final = (
     "cdr",
@@ -73,7 +79,29 @@ CHARGE_COLUMNS: Final = (
     "vat",
     "gross",
     "refusal",
+    "precision",
+    "rounding",
 )
+INVOICE_COLUMNS: Final = (
+    "row",
+    "payer",
+    "month",
+    "destination",
+    "plan",
+    "plan_version",
+    "currency",
+    "vat_rate",
+    "vat_included",
+    "calls",
+    "duration_ms",
+    "amount",
+    "net",
+    "vat",
+    "gross",
+)
+"""`row` says what a row is: a `line`, the `vat` of one rate, or the `sum` of one currency."""
+_FINISHED: Final = ("net", "vat", "gross")
+"""Amounts that have as many decimals as they were finished to."""
 _FORMULA: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "'")
 _UNFIT: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 """Controls, C0 and C1, and what else some reader takes for the end of a line."""
@@ -88,6 +116,7 @@ def cdrs_to_csv(cdrs: Iterable[Cdr]) -> Iterator[str]:
             **{name: getattr(cdr, name) for name in CDR_COLUMNS},
             "legs": len(cdr.legs),
             "recordings": " ".join(recording.path for recording in cdr.recordings),
+            "transferred_by": " ".join(cdr.transferred_by),
         }
         yield _row(_text(values[name]) for name in CDR_COLUMNS)
 
@@ -102,10 +131,28 @@ def charges_to_csv(charges: Iterable[Charge], language: str = "en") -> Iterator[
                 "cdr": charge.cdr,
                 "tenant": charge.tenant,
                 "status": charge.status,
+                **{name: finished(getattr(line, name)) for name in _FINISHED},
                 "destination": line.destination_de if language == "de" else line.destination_en,
                 "units": sum(step.units for step in line.steps),
             }
             yield _row(_text(values[name]) for name in CHARGE_COLUMNS)
+
+
+def invoice_to_csv(bill: Invoice, language: str = "en") -> Iterator[str]:
+    """Write a payer's month as CSV: the header, its lines, its totals by VAT rate, its sums by currency."""
+    yield _row(INVOICE_COLUMNS)
+    whose = {"payer": bill.tenant, "month": bill.month}
+    for line in bill.lines:
+        destination = line.destination_de if language == "de" else line.destination_en
+        yield _cells(line, whose | {"row": "line", "destination": destination})
+    for total in bill.totals:
+        yield _cells(total, whose | {"row": "vat"})
+    for owed in bill.sums:
+        yield _cells(owed, whose | {"row": "sum"})
+
+
+def _cells(of: InvoiceLine | VatTotal | Owed, said: dict[str, str]) -> str:
+    return _row(_text(said.get(name, getattr(of, name, None))) for name in INVOICE_COLUMNS)
 
 
 def to_json_lines(things: Iterable[Cdr | Charge]) -> Iterator[bytes]:

@@ -49,9 +49,9 @@ class SegmentBegan(_Fact, frozen=True, kw_only=True, tag="segment_began"):
     leg: str
     kind: SegmentKind
     party: str = ""
-    """With whom or what: agent, queue, menu, number, or the other leg."""
+    """With whom or what: an agent, `caller`, a number, a queue, a menu; never the name of a leg."""
     caused_by: str = ""
-    """Who brought the leg here: `caller`, an agent, a queue, a rule."""
+    """Its originator, in the words of docs/figures.md §5: `caller`, `party`, `agent:<id>`, `queue:<id>`, ..."""
 
 
 class SegmentEnded(_Fact, frozen=True, kw_only=True, tag="segment_ended"):
@@ -75,12 +75,27 @@ class LegBegan(_Fact, frozen=True, kw_only=True, tag="leg_began"):
     """Over the tenant's own line (its PBX), for which no carrier is paid."""
     payer: str | None = None
     """The tenant that pays for this leg, if it is another than the conversation's (it forwarded the call)."""
+    agent: str | None = None
+    """Whose phone it is."""
+    dialled: bool = False
+    """We rang it; it did not come to us."""
+    forward_reason: str | None = None
+    """Why the call was forwarded to it."""
+    sip_call_id: str | None = None
+
+
+class LegAlerted(_Fact, frozen=True, kw_only=True, tag="leg_alerted"):
+    """Its phone rings: the first 180 or 183."""
+
+    leg: str
+    sip_call_id: str | None = None
 
 
 class LegAnswered(_Fact, frozen=True, kw_only=True, tag="leg_answered"):
     """The party answered: 2xx to its INVITE. Charging starts here."""
 
     leg: str
+    sip_call_id: str | None = None
 
 
 class LegEnded(_Fact, frozen=True, kw_only=True, tag="leg_ended"):
@@ -90,6 +105,8 @@ class LegEnded(_Fact, frozen=True, kw_only=True, tag="leg_ended"):
     cause: str
     sip_status: int | None = None
     by: By = "remote"
+    q850: int | None = None
+    """The cause as ITU-T Q.850 numbers it."""
 
 
 class LegPriced(_Fact, frozen=True, kw_only=True, tag="leg_priced"):
@@ -121,6 +138,13 @@ class QualityMeasured(_Fact, frozen=True, kw_only=True, tag="quality_measured"):
     packets_lost: int = 0
 
 
+class CodecUsed(_Fact, frozen=True, kw_only=True, tag="codec_used"):
+    """What a leg was sent and heard in."""
+
+    leg: str
+    codec: str
+
+
 class Disposition(_Fact, frozen=True, kw_only=True, tag="disposition"):
     """What the agent says the conversation was about; the last word counts."""
 
@@ -131,6 +155,10 @@ class ConversationEnded(_Fact, frozen=True, kw_only=True, tag="conversation_ende
     """Nobody is left. No fact of this conversation comes after this one."""
 
     cause: str
+    ended_by: str = ""
+    """Who ended it, as an originator."""
+    transferred_by: tuple[str, ...] = ()
+    """Who transferred it, in order."""
 
 
 Fact = (
@@ -138,11 +166,13 @@ Fact = (
     | SegmentBegan
     | SegmentEnded
     | LegBegan
+    | LegAlerted
     | LegAnswered
     | LegEnded
     | LegPriced
     | RecordingMade
     | QualityMeasured
+    | CodecUsed
     | Disposition
     | ConversationEnded
 )

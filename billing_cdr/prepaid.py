@@ -1,6 +1,7 @@
 """Prepaid: the same price, debited while the call goes on (house; answers cgrates#3018: debit = price(t2) - price(t1)).
 
-The debits telescope to the price of the whole call, so they add up to the postpaid charge to the cent, in whatever steps they were made.
+The debits telescope to the price of the whole call, so they add up to the postpaid charge to the unit of the plan's precision, in
+whatever steps they were made.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from billing_cdr.instant import epoch_ms
-from billing_cdr.money import Money, from_cents, to_cents
+from billing_cdr.money import Money, from_units
 from billing_cdr.rating import price
 from billing_cdr.tariff import Plan, Rate
 
@@ -32,8 +33,9 @@ class Meter(Struct, frozen=True, kw_only=True):
 
 def cost(meter: Meter, duration_ms: int) -> Money:
     """Say what the call costs, VAT included, if it lasts `duration_ms`."""
-    priced = price(meter.rate, meter.plan.schedule, duration_ms, epoch_ms(meter.answered_at))
-    return Money(from_cents(priced.gross), meter.plan.currency)
+    finish = meter.plan.finish
+    priced = price(meter.rate, meter.plan.schedule, duration_ms, epoch_ms(meter.answered_at), finish)
+    return Money(from_units(priced.gross, finish.decimals), meter.plan.currency)
 
 
 def debit(meter: Meter, duration_ms: int) -> tuple[Meter, Money]:
@@ -54,11 +56,10 @@ def longest(meter: Meter, balance: Money) -> int | None:
     Returns: 0 or more; None if the balance does not even pay the answer. At most a day, and never beyond the rate's forced end.
     """
     limit_ms = min(LONGEST_MS, meter.rate.cut_after_ms or LONGEST_MS)
-    ceiling = to_cents((balance + Money(meter.paid, meter.plan.currency)).amount)
-    answered_ms = epoch_ms(meter.answered_at)
+    ceiling = (balance + Money(meter.paid, meter.plan.currency)).amount
 
     def affordable(duration_ms: int) -> bool:
-        return price(meter.rate, meter.plan.schedule, duration_ms, answered_ms).gross <= ceiling
+        return cost(meter, duration_ms).amount <= ceiling
 
     low, high = max(meter.paid_ms, 0), limit_ms
     if not affordable(low):

@@ -8,7 +8,7 @@ from typing import Literal
 from msgspec import Struct
 
 from billing_cdr.destination import NumberClass
-from billing_cdr.money import plain
+from billing_cdr.money import Precision, Rounding, plain
 
 RefusalReason = Literal["not_a_number", "unknown_special_number", "no_rate", "no_plan"]
 
@@ -50,6 +50,8 @@ class Quote(Struct, frozen=True, kw_only=True, gc=False):
     """The call must be cut after this time (premium numbers: one hour)."""
     vat_rate: Decimal
     vat_included: bool
+    precision: Precision = Precision.CENT
+    rounding: Rounding = Rounding.HALF_UP
 
 
 def tell(quote: Quote, language: str) -> str:

@@ -19,9 +19,9 @@ from billing_cdr.charge import MS_PER_MINUTE, Charge, Line, LineKind, Status, St
 from billing_cdr.destination import Destination, NumberClass, locate
 from billing_cdr.errors import NumberError
 from billing_cdr.instant import epoch_ms
-from billing_cdr.money import MICROS_PER_CENT, divide_half_up, from_cents, to_cents
+from billing_cdr.money import COMMERCIAL, Finish, divide_half_up, from_units
 from billing_cdr.quote import Quote, Refusal
-from billing_cdr.tariff import BASIS_POINTS, Plan, Rate
+from billing_cdr.tariff import BASIS_POINTS, Plan, Rate, version_order
 from billing_cdr.time_band import Schedule
 
 ZERO: Final = Decimal("0.00")
@@ -29,7 +29,7 @@ _UNKNOWN_SPECIAL = "no rate is meant for {kind} numbers beginning like +{digits}
 
 
 class Priced(Struct, frozen=True, gc=False):
-    """The price of so many milliseconds: cents, and the steps that lead there."""
+    """The price of so many milliseconds: in units of the plan's precision (cents, where it says nothing), and the steps that lead there."""
 
     net: int
     vat: int
@@ -48,7 +48,8 @@ class PlanBook(Struct, frozen=True, kw_only=True):
     """The currency in which nothing is written, where no plan is needed."""
 
     def pick(self, tenant: str, trunk: str | None, at: datetime, promised: str | None = None) -> Plan | None:
-        """Choose the plan for a leg: of its trunk, else of its tenant, else of the house.
+        """Choose the plan for a leg: of its trunk, else of its tenant, else of the house; of the versions in force the latest, of two of
+        one instant the one whose version is the higher (`10` is higher than `9`).
 
         Args:
             promised: fingerprint of the version quoted before the call. It holds, if it is in that place, also when a newer one
@@ -60,20 +61,29 @@ class PlanBook(Struct, frozen=True, kw_only=True):
             for plan in versions:
                 if promised is not None and plan.fingerprint() == promised:
                     return plan
-                if plan.valid_from <= at and (best is None or (best.valid_from, best.version) < (plan.valid_from, plan.version)):
+                if plan.valid_from <= at and (best is None or _is_newer(plan, best)):
                     best = plan
             if best is not None:
                 return best
         return None
 
 
-def price(rate: Rate, schedule: Schedule, duration_ms: int, answered_ms: int) -> Priced:
-    """Price an answered call that has lasted `duration_ms`. Never falls as the duration grows.
+def _is_newer(plan: Plan, other: Plan) -> bool:
+    if plan.valid_from != other.valid_from:
+        return plan.valid_from > other.valid_from
+    return version_order(plan.version) > version_order(other.version)
+
+
+def price(rate: Rate, schedule: Schedule, duration_ms: int, answered_ms: int, finish: Finish = COMMERCIAL) -> Priced:
+    """Price an answered call that has lasted `duration_ms`. Never falls as the duration grows; beyond the forced end it stays as it is.
 
     Args:
         answered_ms: the instant of the answer, milliseconds since 1970 UTC.
+        finish: that of the rate's plan.
     """
     compiled = rate.compiled
+    if rate.cut_after_ms:
+        duration_ms = min(duration_ms, rate.cut_after_ms)
     steps = _steps(rate, schedule, duration_ms, answered_ms)
     exact = compiled.setup * MS_PER_MINUTE  # in millionths times milliseconds a minute: whole, whatever the increment
     for step in steps:
@@ -81,7 +91,7 @@ def price(rate: Rate, schedule: Schedule, duration_ms: int, answered_ms: int) ->
     exact = max(exact, compiled.minimum * MS_PER_MINUTE)
     if compiled.cap is not None:
         exact = min(exact, compiled.cap * MS_PER_MINUTE)
-    stated = divide_half_up(exact, MS_PER_MINUTE * MICROS_PER_CENT)  # the one rounding
+    stated = finish.divide(exact, MS_PER_MINUTE * finish.micros)  # the one rounding
     points = compiled.vat_basis_points
     if compiled.vat_included:
         net = divide_half_up(stated * BASIS_POINTS, BASIS_POINTS + points)
@@ -154,6 +164,8 @@ def quote(number: str, plan: Plan | None, at: datetime) -> Quote | Refusal:
         cut_after_ms=found.cut_after_ms,
         vat_rate=found.vat_rate,
         vat_included=found.vat_included,
+        precision=plan.precision,
+        rounding=plan.rounding,
     )
 
 
@@ -245,7 +257,9 @@ def rate_leg(leg: CdrLeg, plans: PlanBook) -> Line:
     if isinstance(found, Refusal):
         return _nothing(leg, "unrated", plans.currency, refusal=found.message, promised=promised)
     assert plan is not None
-    priced = price(found, plan.schedule, leg.billable_ms, epoch_ms(leg.answered_at))
+    finish, cut_ms = plan.finish, found.cut_after_ms
+    priced = price(found, plan.schedule, leg.billable_ms, epoch_ms(leg.answered_at), finish)
+    decimals = finish.decimals
     return Line(
         leg=leg.leg,
         kind="free_number" if found.free else "call",
@@ -270,9 +284,12 @@ def rate_leg(leg: CdrLeg, plans: PlanBook) -> Line:
         currency=plan.currency,
         vat_rate=found.vat_rate,
         vat_included=found.vat_included,
-        net=from_cents(priced.net),
-        vat=from_cents(priced.vat),
-        gross=from_cents(priced.gross),
+        cut_ms=cut_ms if cut_ms and cut_ms < leg.billable_ms else None,
+        precision=finish.precision,
+        rounding=finish.rounding,
+        net=from_units(priced.net, decimals),
+        vat=from_units(priced.vat, decimals),
+        gross=from_units(priced.gross, decimals),
     )
 
 
@@ -307,16 +324,14 @@ def _emergency(leg: CdrLeg, destination: Destination, currency: str) -> Line:
 
 
 def _totals(lines: tuple[Line, ...], currency: str) -> tuple[Total, ...]:
-    sums: dict[str, list[int]] = {}
+    sums: dict[str, tuple[Decimal, Decimal, Decimal]] = {}
     for line in lines:
         if line.kind == "call":
-            total = sums.setdefault(line.currency, [0, 0, 0])
-            total[0] += to_cents(line.net)
-            total[1] += to_cents(line.vat)
-            total[2] += to_cents(line.gross)
+            net, vat, gross = sums.get(line.currency, _NOTHING)
+            sums[line.currency] = (net + line.net, vat + line.vat, gross + line.gross)
     if not sums:
         return (Total(currency=currency, net=ZERO, vat=ZERO, gross=ZERO),)
-    ordered = sorted(sums.items())
-    return tuple(
-        Total(currency=code, net=from_cents(net), vat=from_cents(vat), gross=from_cents(gross)) for code, (net, vat, gross) in ordered
-    )
+    return tuple(Total(currency=code, net=net, vat=vat, gross=gross) for code, (net, vat, gross) in sorted(sums.items()))
+
+
+_NOTHING: Final = (ZERO, ZERO, ZERO)

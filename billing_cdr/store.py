@@ -46,7 +46,7 @@ from billing_cdr.columns import MYSQL, Amount, Instant, Label, document, key
 from billing_cdr.errors import StoreConflict
 from billing_cdr.rating import PlanBook, rate
 from billing_cdr.recorded import Recorded, recorded
-from billing_cdr.tariff import Plan
+from billing_cdr.tariff import Plan, version_order
 
 metadata = MetaData(
     naming_convention={
@@ -235,7 +235,7 @@ class Filter(Struct, frozen=True, kw_only=True):
     number: str | None = None
     """Calling, called, or dialled on any leg."""
     status: Literal["rated", "unrated"] | None = None
-    """Of the charge."""
+    """Of the charge; a record that has none is unrated."""
 
 
 class Page(Struct, frozen=True, kw_only=True):
@@ -402,11 +402,10 @@ async def save_plan(bind: Bind, plan: Plan, scope: Scope = HOUSE) -> None:
 
 async def plans(bind: Bind) -> tuple[StoredPlan, ...]:
     """List every plan version, by scope, id and date."""
-    query = select(plan_table.c.scope, plan_table.c.document)
-    query = query.order_by(plan_table.c.scope, plan_table.c.id, plan_table.c.valid_from, plan_table.c.version)
     async with _on(bind) as conn:
-        rows = (await conn.execute(query)).all()
-    return tuple(StoredPlan(scope=Scope.parse(row.scope), plan=msgspec.json.decode(row.document, type=Plan)) for row in rows)
+        rows = (await conn.execute(select(plan_table.c.scope, plan_table.c.document))).all()
+    found = [StoredPlan(scope=Scope.parse(row.scope), plan=msgspec.json.decode(row.document, type=Plan)) for row in rows]
+    return tuple(sorted(found, key=lambda one: (str(one.scope), one.plan.id, one.plan.valid_from, version_order(one.plan.version))))
 
 
 def book(stored: Sequence[StoredPlan]) -> PlanBook:
@@ -432,6 +431,37 @@ async def plan_book(bind: Bind) -> PlanBook:
     return book(await plans(bind))
 
 
+async def charges_of(bind: Bind, cdr: str) -> tuple[tuple[int, Charge], ...]:
+    """Every charge a record ever had, with its revision; the one that holds is the last."""
+    query = select(charge_table.c.revision, charge_table.c.document).where(charge_table.c.cdr == cdr).order_by(charge_table.c.revision)
+    async with _on(bind) as conn:
+        rows = (await conn.execute(query)).all()
+    return tuple((row.revision, msgspec.json.decode(row.document, type=Charge)) for row in rows)
+
+
+def rerated(entries: Sequence[Entry], plan_book: PlanBook) -> tuple[Change, ...]:
+    """Rate records again and say whose charge would change (pure)."""
+    changes: list[Change] = []
+    for entry in entries:
+        after = rate(entry.cdr, plan_book)
+        if after != entry.charge:
+            changes.append(Change(cdr=entry.cdr.id, before=entry.charge, after=after, revision=entry.revision + 1))
+    return tuple(changes)
+
+
+async def add_revisions(bind: Bind, changes: Sequence[Change]) -> None:
+    """Save the new charges as further revisions; the old ones stay.
+
+    Raises: sqlalchemy.exc.IntegrityError: somebody else has added a revision since the changes were worked out.
+    """
+    if not changes:
+        return
+    names = charge_table.columns.keys()
+    rows = [dict(zip(names, _charge_row(change.after, change.revision), strict=True)) for change in changes]
+    async with _on(bind) as conn:
+        await conn.execute(charge_table.insert(), rows)
+
+
 async def rerate(bind: Bind, wanted: Filter, plan_book: PlanBook, *, keep: bool = False) -> tuple[Change, ...]:
     """Rate records again and say whose charge would change; with `keep`, save the new charges as further revisions.
 
@@ -442,15 +472,10 @@ async def rerate(bind: Bind, wanted: Filter, plan_book: PlanBook, *, keep: bool 
     async with _on(bind) as conn:
         while page is not None:
             found = await find(conn, wanted, page)
-            for entry in found.entries:
-                after = rate(entry.cdr, plan_book)
-                if after != entry.charge:
-                    changes.append(Change(cdr=entry.cdr.id, before=entry.charge, after=after, revision=entry.revision + 1))
+            changes += rerated(found.entries, plan_book)
             page = None if found.next is None else Page(limit=MAX_PAGE, after=found.next)
-        if keep and changes:
-            names = charge_table.columns.keys()
-            rows = [dict(zip(names, _charge_row(change.after, change.revision), strict=True)) for change in changes]
-            await conn.execute(charge_table.insert(), rows)
+        if keep:
+            await add_revisions(conn, changes)
     return tuple(changes)
 
 
@@ -558,11 +583,13 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
         "queue": cdr_table.c.queue,
         "agent": cdr_table.c.agent,
         "trunk": cdr_table.c.trunk,
-        "status": charge_table.c.status,
     }
     conditions: list[ColumnElement[bool]] = [
         column == getattr(wanted, name) for name, column in columns.items() if getattr(wanted, name) is not None
     ]
+    if wanted.status is not None:
+        status = charge_table.c.status
+        conditions.append(status == "rated" if wanted.status == "rated" else or_(status == "unrated", status.is_(None)))
     if wanted.began_from is not None:
         conditions.append(cdr_table.c.began_at >= wanted.began_from)
     if wanted.began_before is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
@@ -23,7 +24,7 @@ from billing_cdr.bounds import check_document, check_toml
 from billing_cdr.destination import Destination, NumberClass, longest_prefix, regions_of
 from billing_cdr.errors import TariffError
 from billing_cdr.increment import Increment
-from billing_cdr.money import CURRENCIES, plain, to_micros
+from billing_cdr.money import CURRENCIES, Finish, Precision, Rounding, finish, plain, to_micros
 from billing_cdr.quote import BandPrice
 from billing_cdr.time_band import DAYS, MINUTES_PER_DAY, Band, Day, Schedule, Window
 
@@ -82,6 +83,7 @@ class Rate(Struct, frozen=True, kw_only=True, dict=True, omit_defaults=True):
     cap: Decimal | None = None
     """A call costs at most this."""
     cut_after_ms: int | None = None
+    """A call is ended after so long, and costs no more; None or 0: never."""
     vat_rate: Decimal
     vat_included: bool
     free: bool = False
@@ -118,6 +120,13 @@ class Plan(Struct, frozen=True, kw_only=True, dict=True, omit_defaults=True):
     schedule: Schedule
     rates: tuple[Rate, ...]
     """Sorted by prefix, each prefix once."""
+    precision: Precision = Precision.CENT
+    rounding: Rounding = Rounding.HALF_UP
+
+    @cached_property
+    def finish(self) -> Finish:
+        """How the price of a call is finished."""
+        return finish(self.precision, self.rounding)
 
     @cached_property
     def index(self) -> dict[str, Rate]:
@@ -214,9 +223,55 @@ def parse(document: Mapping[str, Any]) -> Plan:
         valid_from=top.instant("valid_from"),
         schedule=schedule,
         rates=tuple(rates[prefix] for prefix in sorted(rates)),
+        precision=_precision(top),
+        rounding=_rounding(top),
     )
     top.nothing_else()
     return plan
+
+
+def precision_of(document: Mapping[str, Any]) -> Precision:
+    """Say how finely a plan's document has amounts finished.
+
+    Raises: TariffError: in no way we know.
+    """
+    return _precision(_Table(document, ""))
+
+
+def rounding_of(document: Mapping[str, Any]) -> Rounding:
+    """Say how a plan's document has amounts rounded.
+
+    Raises: TariffError: in no way we know.
+    """
+    return _rounding(_Table(document, ""))
+
+
+def _precision(top: _Table) -> Precision:
+    stated = top.money("precision", Decimal(Precision.CENT))
+    found = next((known for known in Precision if Decimal(known) == stated), None)
+    if found is None:
+        raise TariffError("precision", f"{stated} is none of {', '.join(Precision)}")
+    return found
+
+
+def _rounding(top: _Table) -> Rounding:
+    stated = top.text("rounding", Rounding.HALF_UP)
+    found = next((known for known in Rounding if known == stated), None)
+    if found is None:
+        raise TariffError("rounding", f"{stated!r} is none of {', '.join(Rounding)}")
+    return found
+
+
+_RUNS: Final = re.compile(r"([^0-9]*)([0-9]*)")
+
+
+def version_order(version: str) -> tuple[tuple[str | int, ...], str]:
+    """By what versions are put in order: runs of digits compare as the numbers they are, so `10` is newer than `9`."""
+    parts: list[str | int] = []
+    for text, digits in _RUNS.findall(version):
+        bare = digits.lstrip("0")
+        parts += (text, len(bare), bare)  # of two numbers the longer one is the greater, of two as long the one that sorts later
+    return tuple(parts), version
 
 
 class _Defaults(Struct, frozen=True):

@@ -9,6 +9,7 @@ from acd.core import leg as legs
 from acd.core import state as s
 from acd.core import work as works
 from acd.core.admission import site_line, trunk_line
+from acd.core.causes import CAUSES
 from acd.core.effects import EndDialog, EndRecording, RefuseCaller, ReleaseLeg
 from acd.core.events import (
     AfterCallWorkBegan,
@@ -42,28 +43,10 @@ class Refusal(NamedTuple):
     no_bandwidth: bool = False
 
 
-REFUSALS: dict[str, Refusal] = {
-    "busy": Refusal(486, "The called party is busy."),
-    "no_answer": Refusal(480, "The called party does not answer."),
-    "rejected": Refusal(603, "The called party declined."),
-    "unregistered": Refusal(480, "The called device is not registered."),
-    "not_found": Refusal(404, "The number does not exist here."),
-    "unsupported_media": Refusal(488, "The media offered cannot be used."),
-    "no_bandwidth": Refusal(503, "There is no bandwidth left.", 10),
-    "price_refused": Refusal(403, "No price is known for the number, so it is not called."),
-    "closed": Refusal(480, "Closed."),
-    "shutdown": Refusal(503, "The exchange is shutting down.", 30),
-    "restart": Refusal(503, "The exchange has started anew.", 10),
-    "routing_loop": Refusal(482, "The configuration sends this call in circles."),
-    "not_allowed": Refusal(403, "This is not allowed."),
-    "error": Refusal(500, "The call could not be set up."),
-}
-_UNAVAILABLE = Refusal(503, "The destination cannot be reached.", 10)
-
-
 def refusal(cause: str) -> Refusal:
     """How to say `cause` to a phone that is still waiting for an answer."""
-    return REFUSALS.get(cause, _UNAVAILABLE)
+    row = CAUSES.get(cause, CAUSES["error"])
+    return Refusal(row.status, row.text, row.retry_after_s)
 
 
 def clear_leg(

@@ -184,7 +184,7 @@ class CallCleared(_Event, frozen=True, kw_only=True):
     call: CallId
     cause: str
     """`hang_up`, `abandoned`, `no_answer`, `busy`, `rejected`, `not_found`, `no_bandwidth`, `price_refused`, `closed`,
-    `restart`, `shutdown`, `supervisor`, ..."""
+    `restart`, `shutdown`, `supervisor`, `time_limit`, ..."""
 
 
 class DispositionSet(_Event, frozen=True, kw_only=True):

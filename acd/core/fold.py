@@ -650,6 +650,12 @@ class Fold:
         leg.dialog = event.dialog or leg.dialog
         if leg.offer is not None:
             self.timers.stop(name(Timer.RING, leg.offer))
+        if leg.cut_after_s is not None:
+            self.timers.start(name(Timer.TIME_LIMIT, leg.id), now + leg.cut_after_s)
+
+    def _leg_quoted(self, event: e.LegQuoted, _now: float) -> None:
+        cut_after_ms = event.quote.get("cut_after_ms")
+        self.state.legs[event.leg].cut_after_s = cut_after_ms / 1000 if isinstance(cut_after_ms, int) and cut_after_ms > 0 else None
 
     def _leg_held(self, event: e.LegHeld, now: float) -> None:
         leg = self.state.legs[event.leg]
@@ -672,6 +678,8 @@ class Fold:
         failed = event.cause in _FAILURES and legs.Input.FAILED in _LEG[leg.state]
         self._step_leg(leg, legs.Input.FAILED if failed else legs.Input.CLEARED, now)
         del state.legs[event.leg]
+        if leg.cut_after_s is not None:
+            self.timers.stop(name(Timer.TIME_LIMIT, leg.id))
         call = state.calls[leg.call]
         call.legs.remove(event.leg)
         if call.party == event.leg:

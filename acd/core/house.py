@@ -221,6 +221,13 @@ def _binding(x: Exchange, subject: str) -> None:
             x.emit(DeviceUnbound(agent=AgentId(subject), contact=binding.contact, why="expired"))
 
 
+def _time_limit(x: Exchange, subject: str) -> None:
+    """Whoever is on the line still owes nothing beyond: the whole call ends."""
+    leg = x.state.legs.get(LegId(subject))
+    if leg is not None:
+        clear_call(x, x.state.calls[leg.call], "time_limit")
+
+
 def _hours(x: Exchange, subject: str) -> None:
     keep_hours(x, QueueId(subject))
 
@@ -235,5 +242,6 @@ _ON_DEADLINE: dict[Timer, Callable[[Exchange, str], None]] = {
     Timer.WAIT: _wait,
     Timer.RETRY: _retry,
     Timer.BINDING: _binding,
+    Timer.TIME_LIMIT: _time_limit,
     Timer.HOURS: _hours,
 }

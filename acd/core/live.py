@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from acd.core import admission, estimates, statistics
@@ -42,8 +44,12 @@ class LiveQueue(_Value, frozen=True, kw_only=True):
     not_ready: int
     logged_on: int
     offered_today: int
+    """Arrived on this day; so did those of the counts that follow."""
     answered_today: int
     abandoned_today: int
+    answered_this_day: int
+    """The other attribution: taken on this day, whenever they arrived."""
+    abandoned_this_day: int
     short_abandoned_today: int
     overflowed_today: int
     service_level: float | None
@@ -75,6 +81,10 @@ class LiveAgent(_Value, frozen=True, kw_only=True):
     work: tuple[LiveWork, ...]
     answered_today: int
     occupancy: float | None
+    """Busy / (busy and idle) of this day until now."""
+    idle_today_s: float
+    """Ready without work, on this day until now."""
+    busy_today_s: float
 
 
 class LiveParty(_Value, frozen=True, kw_only=True):
@@ -140,8 +150,44 @@ class LiveState(_Value, frozen=True, kw_only=True):
     registrations: tuple[LiveRegistration, ...]
 
 
+def _expected_waits(fold: Fold, now: float, tallies: Mapping[QueueId, statistics.QueueTally]) -> dict[EntryId, float | None]:
+    """The wait still ahead of everybody who waits, over all queues at once: they may share agents."""
+    lines = {key: fold.index.eligibility(*key).agents for key in fold.buckets if key[0] in fold.index.queues}
+    places = sorted(place for key in lines for place in fold.buckets[key])
+    if not places:
+        return {}
+    free, serving = fold.categories[FREE], fold.categories[FREE] | fold.categories["busy"]
+    people: dict[tuple[tuple[QueueId, int], ...], list[AgentId]] = {}
+    for agent in sorted(serving):
+        able = tuple([key for key, agents in lines.items() if agent in agents])
+        if able:
+            people.setdefault(able, []).append(agent)
+    teams = [
+        estimates.Team(len(members), len(free.intersection(members)), _handle_s({queue for queue, _ in able}, tallies))
+        for able, members in people.items()
+    ]
+    teams_of = {key: tuple([at for at, able in enumerate(people) if key in able]) for key in lines}
+    entries = [fold.state.entries[place[2]] for place in places]
+    waited: dict[QueueId, float] = {}
+    for entry in entries:
+        waited[entry.queue] = waited.get(entry.queue, 0.0) + now - entry.queued_at
+    leaves = {queue: statistics.leaves_per_s(tallies.get(queue) or statistics.QueueTally(), spent) for queue, spent in waited.items()}
+    line = [estimates.Waiter(teams_of[entry.queue, entry.relaxation], leaves[entry.queue]) for entry in entries]
+    return {entry.id: wait for entry, wait in zip(entries, estimates.expected_waits_s(line, teams), strict=True)}
+
+
+def _handle_s(queues: set[QueueId], tallies: Mapping[QueueId, statistics.QueueTally]) -> float:
+    """How long people of these queues are busy with a contact, on average of what was handled today."""
+    known = [tallies[queue] for queue in sorted(queues) if queue in tallies and tallies[queue].handled]
+    handled = sum([tally.handled for tally in known])
+    if not handled:
+        return estimates.DEFAULT_HANDLE_S
+    return max(1.0, sum([tally.talk_s + tally.hold_s + tally.wrap_s for tally in known]) / handled)
+
+
 def _queues(fold: Fold, now: float, today: bool) -> tuple[LiveQueue, ...]:
     found = []
+    waits = _expected_waits(fold, now, fold.state.statistics.queues if today else {})
     for queue in fold.index.queues.values():
         fit = fold.index.eligibility(queue.id, 0).agents
         tally = (fold.state.statistics.queues.get(queue.id) if today else None) or statistics.QueueTally()
@@ -163,7 +209,7 @@ def _queues(fold: Fold, now: float, today: bool) -> tuple[LiveQueue, ...]:
                     waited_s=now - entry.queued_at,
                     state=entry.state,
                     relaxation=entry.relaxation,
-                    estimated_wait_s=estimates.estimated_wait_s(position, ready, ready + busy, handle_s),
+                    estimated_wait_s=waits.get(entry.id),
                 )
             )
         found.append(
@@ -181,6 +227,8 @@ def _queues(fold: Fold, now: float, today: bool) -> tuple[LiveQueue, ...]:
                 offered_today=tally.offered,
                 answered_today=tally.answered,
                 abandoned_today=tally.abandoned,
+                answered_this_day=tally.answered_this_day,
+                abandoned_this_day=tally.abandoned_this_day,
                 short_abandoned_today=tally.short_abandoned,
                 overflowed_today=tally.overflowed,
                 service_level=statistics.service_level(tally),
@@ -194,12 +242,12 @@ def _queues(fold: Fold, now: float, today: bool) -> tuple[LiveQueue, ...]:
     return tuple(found)
 
 
-def _agents(fold: Fold, today: bool) -> tuple[LiveAgent, ...]:
+def _agents(fold: Fold, now: float) -> tuple[LiveAgent, ...]:
     category_of = {agent: category for category, members in fold.categories.items() for agent in members}
     found = []
     for agent in fold.state.agents.values():
         configured = fold.index.agents.get(agent.id)
-        tally = (fold.state.statistics.agents.get(agent.id) if today else None) or statistics.AgentTally()
+        tally = statistics.agent_at(fold.state.statistics, agent.id, now)
         found.append(
             LiveAgent(
                 id=agent.id,
@@ -215,6 +263,8 @@ def _agents(fold: Fold, today: bool) -> tuple[LiveAgent, ...]:
                 ),
                 answered_today=tally.answered,
                 occupancy=statistics.occupancy(tally),
+                idle_today_s=tally.idle_s,
+                busy_today_s=tally.busy_s,
             )
         )
     return tuple(found)
@@ -229,7 +279,7 @@ def live(fold: Fold, now: float) -> LiveState:
     return LiveState(
         at=now,
         queues=_queues(fold, now, today),
-        agents=_agents(fold, today),
+        agents=_agents(fold, now),
         calls=tuple(
             LiveCall(
                 id=call.id,

@@ -50,7 +50,7 @@ def _move_agent(agent: s.Agent, by_s: float) -> None:
 
 def move_statistics(statistics: Statistics, by_s: float) -> None:
     """What is being measured began so much later."""
-    statistics.waiting = {entry: (queue, at + by_s) for entry, (queue, at) in statistics.waiting.items()}
+    statistics.waiting = {entry: (queue, at + by_s, day) for entry, (queue, at, day) in statistics.waiting.items()}
     for works in statistics.works.values():
         for work in works.values():
             work.mark += by_s

@@ -10,6 +10,7 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Mapping
 
 from acd.core import state as s
+from acd.core import statistics
 from acd.core.configuration import Strategy
 from acd.core.events import Candidate
 from acd.core.ids import AgentId
@@ -29,8 +30,7 @@ def _best_skill(state: s.State, fit: Eligibility, agent: AgentId) -> Terms:
 
 
 def _fewest_calls(state: s.State, _fit: Eligibility, agent: AgentId) -> Terms:
-    tally = state.statistics.agents.get(agent)
-    return (float(tally.answered) if tally is not None else 0.0, state.agents[agent].idle_since)
+    return (statistics.calls_had(state.statistics.agents.get(agent)), state.agents[agent].idle_since)
 
 
 def _by_name(_state: s.State, _fit: Eligibility, _agent: AgentId) -> Terms:

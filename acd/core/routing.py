@@ -20,8 +20,8 @@ from acd.core.fold import CATEGORIES, RETRY_AFTER_S, RETRY_PAUSE_S, Index, Rank
 from acd.core.ids import AgentId, EntryId, QueueId
 from acd.core.roster import FREE, Roster
 
-VERSION = 1
-"""Of the rules below; part of every decision record."""
+VERSIONS = {"fewest_calls": 2}
+"""Of the rules below, where it is not 1; part of every decision record. `fewest_calls/1` gave a late starter all the others had had."""
 FULL_CANDIDATES = 32
 """So many stand in the record with their terms; the others by name only."""
 AHEAD_SHOWN = 20
@@ -31,7 +31,7 @@ TERMS: dict[str, tuple[str, ...]] = {
     "longest_idle": ("idle_since",),
     "best_skill": ("minus_level_sum", "idle_since"),
     "round_robin": ("turns_to_go",),
-    "fewest_calls": ("answered_today", "idle_since"),
+    "fewest_calls": ("calls_had", "idle_since"),
     "ring_all": (),
 }
 """What candidates are ordered by, most significant first, smaller wins."""
@@ -170,7 +170,7 @@ def _decide(
     ahead, ahead_count = _ahead(snapshot, entry, given.places)
     waited = now - entry.queued_at
     decision = Decision(
-        rule=f"{queue.strategy}/{VERSION}",
+        rule=f"{queue.strategy}/{VERSIONS.get(queue.strategy, 1)}",
         term_names=TERMS[queue.strategy],
         entry_terms={"waited_s": waited, "priority_s": entry.priority_s, "score": waited + entry.priority_s},
         ahead=ahead,

@@ -95,6 +95,11 @@ def next_change(schedule: Schedule | None, now: float) -> float | None:
     return None
 
 
+def day_begin(timezone: str, now: float) -> float:
+    """The moment at which the civil day began that `now` lies in."""
+    return _moment(timezone, local_date(timezone, now), 0)
+
+
 def day_end(timezone: str, now: float) -> tuple[int, float]:
     """Ordinal of the civil day `now` lies in, and the moment it ends."""
     date = local_date(timezone, now)

@@ -45,6 +45,8 @@ class Leg(_Part, kw_only=True):
     plays: int = 0
     dialog: str | None = None
     """How the shell ends the leg after a crash: the newest it has told."""
+    cut_after_s: float | None = None
+    """So long after its answer the call is ended, as the quote says."""
 
 
 class Forward(_Part, kw_only=True):

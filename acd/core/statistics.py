@@ -1,7 +1,8 @@
 """Figures of queues and agents: one fold over the journal for live board and report alike, each formula once (U14, STYLE §2.5).
 
-Daily figures begin again at midnight in the tenant's zone. A stay, a conversation or a pause is counted whole on the day it ends, so
-nothing is counted twice and nothing is lost; thresholds are those configured when it ends.
+Daily figures begin again at midnight in the tenant's zone (docs/figures.md §8). What becomes of a contact is counted on the day it arrived
+in the queue; beside it stands what was answered and abandoned on a day, whenever it arrived. Presence is parted at midnight.
+Thresholds are those configured when a stay ends.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from acd.core import events as e
 from acd.core import schedule
 from acd.core.configuration import Queue, TenantConfiguration
 from acd.core.configuration_changes import touched
-from acd.core.ids import AgentId, CallId, EntryId, QueueId
+from acd.core.ids import AgentId, CallId, EntryId, LegId, QueueId
 
 
 class _Part(msgspec.Struct, kw_only=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -40,6 +41,9 @@ class QueueTally(_Part, kw_only=True):
     abandoned_in_time: int = 0
     answer_wait_s: float = 0.0
     """Sum of the waits of the answered."""
+    answered_this_day: int = 0
+    """The other attribution: taken on this day, whenever they arrived."""
+    abandoned_this_day: int = 0
     abandon_wait_s: float = 0.0
     longest_wait_s: float = 0.0
     handled: int = 0
@@ -53,8 +57,11 @@ class AgentTally(_Part, kw_only=True):
     """What an agent did today."""
 
     offered: int = 0
-    """Queue offers that ended, whatever their outcome."""
+    """Offers and direct calls that ended or were taken, whatever their outcome."""
     answered: int = 0
+    """Contacts taken: from a queue, directly, by a transfer."""
+    head_start: float = 0.0
+    """What an agent who logs on is credited with under `fewest_calls`, so as not to be given all that the others have had before."""
     no_answer: int = 0
     declined: int = 0
     failed: int = 0
@@ -76,6 +83,8 @@ class _OpenWork(_Part, kw_only=True):
     call: CallId
     queue: QueueId | None
     kind: str
+    day: int = 0
+    """On which its contact arrived."""
     connected_at: float | None = None
     mark: float = 0.0
     """Since when the present part (talk, hold, wrap) runs."""
@@ -83,6 +92,13 @@ class _OpenWork(_Part, kw_only=True):
     talk_s: float = 0.0
     hold_s: float = 0.0
     wrap_s: float = 0.0
+
+
+class _Pair(_Part, kw_only=True):
+    """Two legs in conversation."""
+
+    a: LegId
+    b: LegId
 
 
 class _Clock(_Part, kw_only=True):
@@ -100,8 +116,18 @@ class Statistics(_Part, kw_only=True):
     agents: dict[AgentId, AgentTally] = {}
     in_time_s: dict[QueueId, tuple[float, float]] = {}
     """Queue -> (service level threshold, short abandon threshold)."""
-    waiting: dict[EntryId, tuple[QueueId, float]] = {}
+    earlier: dict[str, dict[QueueId, QueueTally]] = {}
+    """Days before this one of which a contact is not settled yet, by their ordinal."""
+    waiting: dict[EntryId, tuple[QueueId, float, int]] = {}
+    """Entry -> queue, since when, day."""
+    arrived: dict[CallId, int] = {}
+    """Call -> day on which it arrived in the queue it came from last."""
     works: dict[AgentId, dict[CallId, _OpenWork]] = {}
+    agents_on: dict[CallId, list[AgentId]] = {}
+    pairs: dict[CallId, _Pair] = {}
+    paired: dict[LegId, CallId] = {}
+    holding: list[LegId] = []
+    """Legs that hold, whoever they are paired with, in the order in which they began."""
     clocks: dict[AgentId, _Clock] = {}
 
 
@@ -144,6 +170,15 @@ def average_handle_time(tally: QueueTally | AgentTally) -> float | None:
     return _ratio(tally.talk_s + tally.hold_s + tally.wrap_s, tally.handled)
 
 
+def leaves_per_s(tally: QueueTally, waited_s: float) -> float:
+    """The rate at which callers of a queue give up: abandonments / time waited, of all who came.
+
+    Args:
+        waited_s: what those who wait now have waited.
+    """
+    return tally.abandoned / whole if (whole := tally.answer_wait_s + tally.abandon_wait_s + waited_s) > 0 else 0.0
+
+
 def occupancy(tally: AgentTally) -> float | None:
     """Time with work / (time with work + ready without work); breaks and ringing-free pauses do not count."""
     return _ratio(tally.busy_s, tally.busy_s + tally.idle_s)
@@ -152,10 +187,12 @@ def occupancy(tally: AgentTally) -> float | None:
 # ---------------------------------------------------------------------- the fold
 
 
-def _queue(s: Statistics, queue: QueueId) -> QueueTally:
-    tally = s.queues.get(queue)
+def _queue(s: Statistics, queue: QueueId, day: int | None = None) -> QueueTally:
+    """Tally of a queue on a day; None: today."""
+    tallies = s.queues if day is None or day == s.day else s.earlier.setdefault(str(day), {})
+    tally = tallies.get(queue)
     if tally is None:
-        tally = s.queues[queue] = QueueTally()
+        tally = tallies[queue] = QueueTally()
     return tally
 
 
@@ -191,23 +228,26 @@ def _thresholds(queue: Queue) -> tuple[float, float]:
 
 
 def _queued(s: Statistics, event: e.Queued, now: float) -> None:
-    s.waiting[event.entry] = (event.queue, now)
+    s.waiting[event.entry] = (event.queue, now, s.day)
+    s.arrived[event.call] = s.day
     _queue(s, event.queue).offered += 1
 
 
 def _queue_left(s: Statistics, event: e.QueueLeft, now: float) -> None:
-    queue, since = s.waiting.pop(event.entry)
+    queue, since, day = s.waiting.pop(event.entry)
     waited = now - since
-    tally = _queue(s, queue)
+    tally = _queue(s, queue, day)
     in_time, short = s.in_time_s.get(queue, (0.0, 0.0))
     tally.longest_wait_s = max(tally.longest_wait_s, waited)
     match event.outcome:
         case "answered":
             tally.answered += 1
+            _queue(s, queue).answered_this_day += 1
             tally.answer_wait_s += waited
             tally.answered_in_time += waited <= in_time
         case "abandoned":
             tally.abandoned += 1
+            _queue(s, queue).abandoned_this_day += 1
             tally.abandon_wait_s += waited
             tally.abandoned_in_time += waited <= in_time
             tally.short_abandoned += waited <= short
@@ -224,7 +264,11 @@ def _queue_left(s: Statistics, event: e.QueueLeft, now: float) -> None:
 def _offer_ended(s: Statistics, event: e.OfferEnded, _now: float) -> None:
     tally = agent_tally(s, event.agent)
     tally.offered += 1
-    match event.outcome:
+    _count_outcome(tally, event.outcome)
+
+
+def _count_outcome(tally: AgentTally, outcome: str) -> None:
+    match outcome:
         case "answered":
             tally.answered += 1
         case "no_answer":
@@ -249,15 +293,41 @@ def _add_presence(s: Statistics, agent: AgentId, clock: _Clock, now: float) -> N
     """Book the time since the last change on what the agent was doing; work counts as busy whatever the wish."""
     elapsed = now - clock.since
     clock.since = now
+    _book(s, agent, clock, agent_tally(s, agent), elapsed)
+
+
+def _book(s: Statistics, agent: AgentId, clock: _Clock, tally: AgentTally, elapsed: float) -> None:
     if s.works.get(agent):
-        agent_tally(s, agent).busy_s += elapsed
+        tally.busy_s += elapsed
     elif clock.presence == "idle":
-        agent_tally(s, agent).idle_s += elapsed
+        tally.idle_s += elapsed
     elif clock.presence == "not_ready":
-        agent_tally(s, agent).not_ready_s += elapsed
+        tally.not_ready_s += elapsed
+
+
+def agent_at(s: Statistics, agent: AgentId, now: float) -> AgentTally:
+    """The tally of an agent for the day `now` lies in, with the stretch that is running."""
+    today = now < s.day_ends_at
+    known = s.agents.get(agent) if today else None
+    tally = msgspec.structs.replace(known) if known is not None else AgentTally()
+    clock = s.clocks.get(agent)
+    if clock is not None:
+        since = clock.since if today else max(clock.since, schedule.day_begin(s.zone, now))
+        _book(s, agent, clock, tally, max(0.0, now - since))
+    return tally
+
+
+def calls_had(tally: AgentTally | None) -> float:
+    """Contacts taken today, with the head start: whoever has fewest is next under `fewest_calls`."""
+    return tally.answered + tally.head_start if tally is not None else 0.0
 
 
 def _logged_on(s: Statistics, event: e.AgentLoggedOn, now: float) -> None:
+    there = [agent for agent, clock in s.clocks.items() if clock.presence != "off" and agent != event.agent]
+    if there:
+        mean = sum([calls_had(s.agents.get(agent)) for agent in there]) / len(there)
+        tally = agent_tally(s, event.agent)
+        tally.head_start = max(tally.head_start, mean - tally.answered)
     _presence(s, event.agent, "not_ready", now)
 
 
@@ -278,10 +348,12 @@ def _reserved(s: Statistics, event: e.WorkReserved, now: float) -> None:
     if clock is None:
         clock = s.clocks[event.agent] = _Clock(since=now)
     _add_presence(s, event.agent, clock, now)
-    s.works.setdefault(event.agent, {})[event.call] = _OpenWork(call=event.call, queue=event.queue, kind=event.kind, mark=now)
+    day = s.arrived.get(event.call, s.day) if event.queue is not None else s.day
+    s.agents_on.setdefault(event.call, []).append(event.agent)
+    s.works.setdefault(event.agent, {})[event.call] = _OpenWork(call=event.call, queue=event.queue, kind=event.kind, day=day, mark=now)
 
 
-def _change_part(work: _OpenWork, part: Literal["talk", "hold", "wrap"], now: float) -> None:
+def _change_part(work: _OpenWork, part: Literal["ring", "talk", "hold", "wrap"], now: float) -> None:
     elapsed = now - work.mark
     work.mark = now
     match work.part:
@@ -302,21 +374,73 @@ def _work_of(s: Statistics, agent: AgentId, call: CallId) -> _OpenWork | None:
 
 def _connected(s: Statistics, event: e.WorkConnected, now: float) -> None:
     work = _work_of(s, event.agent, event.call)
-    if work is not None:
-        work.connected_at = now
-        _change_part(work, "talk", now)
+    if work is None:
+        return
+    work.connected_at = now
+    _change_part(work, "talk", now)
+    if work.kind == "direct":
+        tally = agent_tally(s, event.agent)
+        tally.offered += 1
+        tally.answered += 1
 
 
-def _held(s: Statistics, event: e.CallHeld, now: float) -> None:
-    work = _work_of(s, event.by, event.call)
-    if work is not None:
-        _change_part(work, "hold", now)
+def _established(s: Statistics, event: e.CallEstablished, now: float) -> None:
+    _part(s, event.call, now)
+    s.pairs[event.call] = _Pair(a=event.a, b=event.b)
+    s.paired[event.a] = s.paired[event.b] = event.call
+    _regard_hold(s, event.call, now)
 
 
-def _retrieved(s: Statistics, event: e.CallRetrieved, now: float) -> None:
-    work = _work_of(s, event.by, event.call)
-    if work is not None:
-        _change_part(work, "talk", now)
+def _transferred(s: Statistics, event: e.CallTransferred, now: float) -> None:
+    _part(s, event.call, now)
+
+
+def _part(s: Statistics, call: CallId, now: float) -> None:
+    """The pair is no more: an agent of it who stays on the line waits for the next, and neither talks nor holds."""
+    pair = s.pairs.pop(call, None)
+    if pair is None:
+        return
+    s.paired.pop(pair.a, None)
+    s.paired.pop(pair.b, None)
+    _set_part(s, call, "ring", now)
+
+
+def _set_part(s: Statistics, call: CallId, part: Literal["ring", "talk", "hold"], now: float) -> None:
+    for agent in s.agents_on.get(call, ()):
+        work = _work_of(s, agent, call)
+        if work is not None and work.connected_at is not None and work.part not in {part, "wrap"}:
+            _change_part(work, part, now)
+
+
+def _held(s: Statistics, event: e.LegHeld, now: float) -> None:
+    if event.leg not in s.holding:
+        s.holding.append(event.leg)
+    _regard_hold(s, s.paired.get(event.leg), now)
+
+
+def _retrieved(s: Statistics, event: e.LegRetrieved, now: float) -> None:
+    _let_go(s, event.leg)
+    _regard_hold(s, s.paired.get(event.leg), now)
+
+
+def _leg_cleared(s: Statistics, event: e.LegCleared, now: float) -> None:
+    _let_go(s, event.leg)
+    call = s.paired.get(event.leg)
+    if call is not None:
+        _part(s, call, now)
+
+
+def _let_go(s: Statistics, leg: LegId) -> None:
+    if leg in s.holding:
+        s.holding.remove(leg)
+
+
+def _regard_hold(s: Statistics, call: CallId | None, now: float) -> None:
+    """The talk of a pair is a hold while one of the two holds: for both."""
+    pair = s.pairs.get(call) if call is not None else None
+    if call is None or pair is None:
+        return
+    _set_part(s, call, "hold" if pair.a in s.holding or pair.b in s.holding else "talk", now)
 
 
 def _wrapping(s: Statistics, event: e.AfterCallWorkBegan, now: float) -> None:
@@ -330,19 +454,33 @@ def _work_done(s: Statistics, event: e.WorkDone, now: float) -> None:
     if clock is not None:
         _add_presence(s, event.agent, clock, now)
     work = s.works.get(event.agent, {}).pop(event.call, None)
-    if work is None or work.connected_at is None:
+    if work is None:
+        return
+    on = s.agents_on[event.call]
+    on.remove(event.agent)
+    if not on:
+        del s.agents_on[event.call]
+    if work.connected_at is None:
+        if work.kind == "direct":
+            mine = agent_tally(s, event.agent)
+            mine.offered += 1
+            _count_outcome(mine, event.outcome)
         return
     _change_part(work, "wrap", now)
     person = agent_tally(s, event.agent)
     person.outbound += work.kind == "outbound"
     tallies: list[QueueTally | AgentTally] = [person]
     if work.queue is not None:
-        tallies.append(_queue(s, work.queue))
+        tallies.append(_queue(s, work.queue, work.day))
     for tally in tallies:
         tally.handled += 1
         tally.talk_s += work.talk_s
         tally.hold_s += work.hold_s
         tally.wrap_s += work.wrap_s
+
+
+def _call_cleared(s: Statistics, event: e.CallCleared, _now: float) -> None:
+    s.arrived.pop(event.call, None)
 
 
 _FOLD: dict[type, Callable[[Statistics, Any, float], None]] = {
@@ -357,8 +495,12 @@ _FOLD: dict[type, Callable[[Statistics, Any, float], None]] = {
     e.AgentNotReady: _not_ready,
     e.WorkReserved: _reserved,
     e.WorkConnected: _connected,
-    e.CallHeld: _held,
-    e.CallRetrieved: _retrieved,
+    e.CallEstablished: _established,
+    e.CallTransferred: _transferred,
+    e.LegHeld: _held,
+    e.LegRetrieved: _retrieved,
+    e.LegCleared: _leg_cleared,
+    e.CallCleared: _call_cleared,
     e.AfterCallWorkBegan: _wrapping,
     e.WorkDone: _work_done,
 }
@@ -384,6 +526,14 @@ def correct_day(s: Statistics, now: float) -> None:
 
 
 def _begin_day(s: Statistics, now: float) -> None:
+    before = s.day
     s.day, s.day_ends_at = schedule.day_end(s.zone, now)
+    if before:
+        s.earlier[str(before)] = s.queues
+    unsettled = {day for _, _, day in s.waiting.values()} | {work.day for works in s.works.values() for work in works.values()}
+    s.earlier = {str(day): s.earlier[str(day)] for day in sorted(unsettled) if str(day) in s.earlier and day != s.day}
     s.queues = {}
     s.agents = {}
+    begin = schedule.day_begin(s.zone, now)
+    for clock in s.clocks.values():
+        clock.since = max(clock.since, begin)

@@ -25,7 +25,7 @@ def send_to(x: Exchange, call: s.Call, target: Target, reason: str, by: str) -> 
         case ToQueue(queue=queue):
             distribution.enter_queue(x, call, queue)
         case ToMenu(menu=menu):
-            treatment.enter_menu(x, call, menu, reason)
+            treatment.enter_menu(x, call, menu)
         case ToAgent(agent=agent):
             reach.ring_agent(x, call, agent)
         case ToOutside(number=number):

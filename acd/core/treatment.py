@@ -29,7 +29,7 @@ def answer_party(x: Exchange, call: s.Call) -> s.Leg | None:
     return leg
 
 
-def enter_menu(x: Exchange, call: s.Call, menu_id: MenuId, reason: str) -> None:
+def enter_menu(x: Exchange, call: s.Call, menu_id: MenuId) -> None:
     """Answer, speak the menu; keys work from the first moment."""
     menu = x.fold.index.menus.get(menu_id)
     if menu is None:
@@ -40,7 +40,7 @@ def enter_menu(x: Exchange, call: s.Call, menu_id: MenuId, reason: str) -> None:
         return
     leg = answer_party(x, call)
     if leg is None:
-        clear_call(x, call, reason)
+        clear_call(x, call, "abandoned")
         return
     x.emit(MenuEntered(call=call.id, menu=menu.id))
     x.play(leg, menu.sounds, "menu")

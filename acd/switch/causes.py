@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from acd.core.causes import CAUSES
+from acd.core.clearing import refusal
 from acd.core.inputs import FailureCause
 
 BUSY = {486, 600}
@@ -39,32 +41,16 @@ def worst_of(statuses: list[int]) -> int:
     return min(statuses, key=lambda status: (status < 600, status // 100, status not in BUSY, status in NO_ANSWER, status))
 
 
-RELEASE_STATUS = {
-    "busy": 486,
-    "no_answer": 480,
-    "not_found": 404,
-    "rejected": 603,
-    "no_bandwidth": 503,
-    "congestion": 503,
-    "shutdown": 503,
-    "closed": 480,
-    "price_refused": 403,
-    "unregistered": 480,
-    "unreachable": 480,
-    "not_logged_on": 480,
-    "journal_stopped": 503,
-}
-"""Cause of a release before the answer -> final status for the caller; 480 for causes not named."""
+Q850_TEXTS = {17: "User busy", 19: "No answer from user", 26: "Call completed elsewhere", 41: "Temporary failure"}
+TOLD = frozenset({"answered_elsewhere", "busy", "no_answer", "restart", "journal_stopped"})
+"""Causes that a CANCEL, BYE or refusal names. ITU-T Q.850, class "resource unavailable", says of a restart: the network does not work as it
+should, it will not last, another attempt may succeed at once; RFC 3398 §7.2.4.1 has it for 503. RFC 4411's "Preemption" would say that
+another call took the resource, which none did."""
 
-Q850 = {
-    "answered_elsewhere": (26, "Call completed elsewhere"),
-    "busy": (17, "User busy"),
-    "no_answer": (19, "No answer from user"),
-    # ITU-T Q.850, class "resource unavailable": the network does not work as it should, it will not last, another attempt may succeed at
-    # once; RFC 3398 §7.2.4.1 has it for 503. RFC 4411's "Preemption" would say that another call took the resource, which none did.
-    "restart": (41, "Temporary failure"),
-    "journal_stopped": (41, "Temporary failure"),
-}
+
+def release_status(cause: str) -> int:
+    """The final status for a caller who was not answered and whose leg is released with this cause."""
+    return refusal(cause).status
 
 
 def reason_header(cause: str) -> str | None:
@@ -73,7 +59,7 @@ def reason_header(cause: str) -> str | None:
     """
     if cause == "answered_elsewhere":
         return 'SIP;cause=200;text="Call completed elsewhere"'
-    if cause in Q850:
-        number, text = Q850[cause]
-        return f'Q.850;cause={number};text="{text}"'
+    if cause in TOLD:
+        number = CAUSES[cause].q850
+        return f'Q.850;cause={number};text="{Q850_TEXTS[number]}"'
     return None

@@ -271,7 +271,7 @@ class Switch:
         self._gone(leg)
         for session in sessions:
             if arrived:
-                self.sip.reject(session, causes.RELEASE_STATUS.get(cause, 480), headers=refusing)
+                self.sip.reject(session, causes.release_status(cause), headers=refusing)
             else:
                 self.sip.cancel_or_bye(session, reason_header=causes.reason_header(cause))
 

@@ -23,6 +23,7 @@ PERSONAL: Mapping[str, str] = {
     "getRecording": "recording",
     "getRecordingAudio": "recording_audio",  # told apart: who looked it up has not heard it yet
     "getCharge": "charge",
+    "listCharges": "charge",
     "exportCharges": "charge",
     "getLive": "live",
     "getDecisions": "decision",
@@ -40,7 +41,11 @@ IMPERSONAL: frozenset[str] = frozenset(
         "whoAmI",  # what the asker knows
         "getQuote",  # a price; the number is the asker's own
         "getMonth",  # sums
+        "getInvoice",
+        "exportInvoice",
         "listTariffs",
+        "getHouseTariff",
+        "listRates",
         "getTariff",
         "listApiKeys",
         "getSetup",

@@ -45,3 +45,21 @@ class WrongCursor(Unprocessable):
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail, [Place(detail=detail, parameter="query.after")])
+
+
+class NotInvoiced(Conflict):
+    """A conversation of the month has no price yet; nobody is sent half an invoice."""
+
+
+class RatedOtherwise(Conflict):
+    """Since the dry run something has changed: other charges would change now."""
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(f"What would change is no longer what {digest} named: look at it again with a dry run.")
+
+
+class TooMuchChanges(Conflict):
+    """More charges would change than one request changes."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"More than {most} charges would change; choose a shorter period.")

@@ -9,6 +9,8 @@ from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from api.kit.columns import Document, TenantBase, UtcDateTime
+from billing_cdr.money import Precision, Rounding
+from billing_cdr.tariff import precision_of, rounding_of
 
 
 class TariffRow(TenantBase):
@@ -28,3 +30,13 @@ class TariffRow(TenantBase):
     document: Mapped[dict[str, Any]] = mapped_column(Document)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     created_by: Mapped[str] = mapped_column(String(80))
+
+    @property
+    def precision(self) -> Precision:
+        """As its document says it."""
+        return precision_of(self.document)
+
+    @property
+    def rounding(self) -> Rounding:
+        """As its document says it."""
+        return rounding_of(self.document)

@@ -1,14 +1,17 @@
-"""A tenant's own tariff plans for the voice service: the one thing of billing that the telephony setup needs."""
+"""A tenant's own tariff plans: for the voice service, the one thing of billing that the telephony setup needs, and as a book to rate by."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from acd.core.ids import TrunkId
+from acd.core.ids import TenantId, TrunkId
 from api.billing.models import TariffRow
+from billing_cdr.book import read_book
+from billing_cdr.rating import PlanBook
 
 
 async def plan_documents(session: AsyncSession) -> tuple[tuple[bytes, ...], dict[TrunkId, tuple[bytes, ...]]]:
@@ -22,3 +25,9 @@ async def plan_documents(session: AsyncSession) -> tuple[tuple[bytes, ...], dict
         else:
             trunks[TrunkId(row.trunk)] = (*trunks.get(TrunkId(row.trunk), ()), document)
     return tuple(own), trunks
+
+
+async def plan_book(session: AsyncSession, tenant: TenantId) -> PlanBook:
+    """The book that the voice service rates by, read beside the loop."""
+    own, trunks = await plan_documents(session)
+    return await asyncio.to_thread(read_book, tenant, own, {str(trunk): documents for trunk, documents in trunks.items()})

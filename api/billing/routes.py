@@ -6,13 +6,26 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, status
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from acd.core.ids import TenantId
 from api.audit import record
 from api.billing import service
-from api.billing.schemas import CdrTold, Explained, Language, Month, TariffGiven, TariffTold, TariffWhole
+from api.billing.schemas import (
+    CdrTold,
+    Explained,
+    HouseTariff,
+    InvoiceTold,
+    Language,
+    Month,
+    RateTold,
+    Rerating,
+    ReratingGiven,
+    TariffGiven,
+    TariffTold,
+    TariffWhole,
+)
 from api.edge.turns import Turns
 from api.errors import Conflict, NotFound, responses
 from api.identity import Access, ForBilling, ForReaders
@@ -21,12 +34,14 @@ from api.kit.numbers import Callable_
 from api.kit.paging import Page, Paged, paged
 from api.kit.schema import Moment, Text
 from api.telephony_setup import Author, hold, take_effect
+from billing_cdr import export
 from billing_cdr.store import Filter
 
 router = APIRouter(prefix="/api/v1", tags=["billing"])
 
 CdrKey = Annotated[str, Path(max_length=120, pattern=r"^[A-Za-z0-9_.:-]+$")]
 TariffKey = Annotated[Text, Path(max_length=200)]
+MonthKey = Annotated[str, Path(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$", examples=["2026-03"])]
 Word = Annotated[str | None, Query(max_length=16, pattern="^[a-z_]+$")]
 
 
@@ -69,7 +84,7 @@ _EXPORT_CONTENT: dict[int | str, dict[str, object]] = {
 
 @router.get("/tariffs", operation_id="listTariffs")
 async def list_tariffs(access: ForBilling, page: Paged) -> Page[TariffTold]:
-    """The tenant's own plan versions; without any, the house plan holds."""
+    """The tenant's own plan versions, by carrier and plan, the newest last (`10` is newer than `9`); without any, the house plan holds."""
     rows = await service.tariffs(access.session, page)
     items, following = paged([TariffTold.model_validate(row) for row in rows], [row.key for row in rows], page)
     return Page(items=items, next=following)
@@ -93,6 +108,19 @@ async def create_tariff(access: ForBilling, given: TariffGiven) -> TariffTold:
     kept = told.model_dump(mode="json", include={"trunk", "plan", "version", "currency", "valid_from", "fingerprint"})
     record(access.session, access.now, access.by, "created", "tariff", row.key, after=kept)
     return told
+
+
+@router.get("/tariffs/house", operation_id="getHouseTariff")
+async def get_house_tariff(_access: ForBilling) -> HouseTariff:
+    """The plan of the house with its document: it holds where neither the tenant nor its own carrier has a plan."""
+    return service.house_tariff()
+
+
+@router.get("/tariffs/{key}/rates", operation_id="listRates", responses=responses(NotFound))
+async def list_rates(access: ForBilling, key: TariffKey, page: Paged) -> Page[RateTold]:
+    """The rates of a plan version, by prefix; `house` is the plan of the house."""
+    items, following = await service.rates(access.session, key, page)
+    return Page(items=items, next=following)
 
 
 @router.get("/tariffs/{key}", operation_id="getTariff", responses=responses(NotFound))
@@ -171,8 +199,44 @@ async def get_charge(access: ForReaders, cdr: CdrKey, language: Annotated[Langua
     return await service.charge(access.session, cdr, language)
 
 
+@router.get("/cdrs/{cdr}/charges", operation_id="listCharges", responses=responses(NotFound))
+async def list_charges(access: ForReaders, cdr: CdrKey, language: Annotated[Language, Query()] = "en") -> Page[Explained]:
+    """Every charge the conversation ever had: re-rating adds a revision. The last one holds."""
+    items = await service.charges(access.session, cdr, language)
+    access.gave(len(items))
+    return Page(items=items)
+
+
 @router.get("/billing/months/{month}", operation_id="getMonth")
-async def get_month(access: ForBilling, month: Annotated[str, Path(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$")]) -> Month:
-    """Net, VAT and gross of the conversations that began in a month."""
-    year, number = month.split("-")
-    return await service.month(access.house.databases.tenant(access.tenant), access.tenant, int(year), int(number))
+async def get_month(access: ForBilling, month: MonthKey) -> Month:
+    """Net, VAT and gross of the conversations that began in a month, VAT worked out once for each rate."""
+    return await service.month(access.house.databases.tenant(access.tenant), access.tenant, month)
+
+
+@router.get("/billing/invoices/{month}", operation_id="getInvoice", responses=responses(Conflict))
+async def get_invoice(access: ForBilling, month: MonthKey) -> InvoiceTold:
+    """The month line by line, with totals for each VAT rate. 409 while a conversation of the month has no price."""
+    return service.told_invoice(await service.invoice(access.house.databases.tenant(access.tenant), access.tenant, month))
+
+
+@router.get(
+    "/billing/invoices/{month}/export",
+    operation_id="exportInvoice",
+    responses={200: {"description": "CSV (RFC 4180).", "content": {"text/csv": {"schema": {"type": "string"}}}}, **responses(Conflict)},
+    response_class=Response,
+)
+async def export_invoice(access: ForBilling, month: MonthKey, language: Annotated[Language, Query()] = "en") -> Response:
+    """The same as CSV: `row` is a `line`, the `vat` of one rate, or the `sum` of one currency."""
+    bill = await service.invoice(access.house.databases.tenant(access.tenant), access.tenant, month)
+    headers = {"Content-Disposition": f'attachment; filename="invoice-{month}.csv"'}
+    return Response("".join(export.invoice_to_csv(bill, language)), headers=headers, media_type=_STREAMS["csv"])
+
+
+@router.post("/billing/rerating", operation_id="rerate", responses=responses(NotFound, Conflict))
+async def rerate(access: ForBilling, given: ReratingGiven) -> Rerating:
+    """Work charges out anew: what would change, and with the `digest` of that as `carry_out` exactly these changes.
+
+    What was promised before a call holds. The old charge stays as an earlier revision.
+    """
+    engine = access.house.databases.tenant(access.tenant)
+    return await service.rerate(access.session, engine, access.tenant, given, access.by, access.now)

@@ -1,15 +1,17 @@
-"""Use cases of billing: plan versions, records and charges, exports, a month's sums."""
+"""Use cases of billing: plan versions, records and charges, exports, a month and its invoice, rating again."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import logging
-from collections.abc import AsyncIterator, Sequence
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import msgspec
 from sqlalchemy.exc import SQLAlchemyError
@@ -21,25 +23,58 @@ from acd.outage import Unreachable
 from acd.wire_text import fit
 from api.audit import By, record
 from api.billing import repository
-from api.billing.errors import CdrUnknown, TariffExists, TariffUnknown, TariffWrong, Unpriced, WrongCursor
+from api.billing.errors import (
+    CdrUnknown,
+    NotInvoiced,
+    RatedOtherwise,
+    TariffExists,
+    TariffUnknown,
+    TariffWrong,
+    TooMuchChanges,
+    Unpriced,
+    WrongCursor,
+)
 from api.billing.models import TariffRow
-from api.billing.schemas import CdrTold, DeletedRecording, Explained, Month, Sum, TariffGiven
+from api.billing.plans import plan_book
+from api.billing.schemas import (
+    BandTold,
+    CdrTold,
+    DeletedRecording,
+    Explained,
+    HouseTariff,
+    InvoiceLineTold,
+    InvoiceTold,
+    Month,
+    PriceTold,
+    RateTold,
+    Rerated,
+    Rerating,
+    ReratingGiven,
+    Sum,
+    TariffGiven,
+    Total,
+    VatSum,
+)
 from api.db import UnknownTenant
 from api.house import House
-from api.kit.paging import Cut
+from api.kit.paging import Cut, paged
 from api.outages import say
 from billing_cdr import export, recordings, store
 from billing_cdr.bounds import check_document
 from billing_cdr.cdr import Cdr
-from billing_cdr.charge import explain
-from billing_cdr.errors import BillingError
-from billing_cdr.store import Entry, Filter, Page
-from billing_cdr.tariff import Plan, parse_json, read_toml
+from billing_cdr.charge import Charge, explain
+from billing_cdr.errors import BillingError, UnratedError
+from billing_cdr.house import house_plan, house_plan_document
+from billing_cdr.invoice import Invoice, Tally, month_bounds, sendable
+from billing_cdr.rating import PlanBook
+from billing_cdr.store import Change, Entry, Filter, Page
+from billing_cdr.tariff import Plan, Rate, parse_json, read_toml, version_order
 
 log = logging.getLogger(__name__)
 
-MONTHS_IN = ZoneInfo("Europe/Berlin")
-"""A month begins at midnight of the place that is invoiced from (DESIGN.md §8)."""
+MOST_CHANGES = 10_000
+"""So many charges one re-rating changes at most: they and their audit are one transaction."""
+SHOWN_CHANGES = 100
 ROWS_AT_ONCE = 1000
 NAME_LETTERS = 64
 """What the columns of a plan's id and version hold."""
@@ -115,8 +150,82 @@ def key_of(plan: Plan, trunk: str | None) -> str:
 
 
 async def tariffs(session: AsyncSession, page: Cut) -> Sequence[TariffRow]:
-    """A page of plan versions, and one more."""
-    return await repository.tariffs(session, page)
+    """A page of plan versions, and one more: by trunk and plan, the newest last, where `10` is newer than `9`.
+
+    Raises: WrongCursor
+    """
+    known = await repository.tariff_versions(session)
+    keys = [key for key, *_ in sorted(known, key=_place)]
+    first = 0
+    if page.after is not None:
+        if page.after not in keys:
+            raise WrongCursor(f"there is no tariff {page.after}")
+        first = keys.index(page.after) + 1
+    wanted = keys[first : first + page.limit + 1]
+    rows = await repository.tariffs(session, wanted)
+    return [rows[key] for key in wanted]
+
+
+def _place(known: tuple[str, str | None, str, str, datetime]) -> tuple[str, str, datetime, tuple[object, ...]]:
+    _, trunk, plan, version, valid_from = known
+    return trunk or "", plan, valid_from, version_order(version)
+
+
+@cache
+def house_tariff() -> HouseTariff:
+    """The plan of the house with its document."""
+    plan = house_plan()
+    written = json.dumps(read_toml(house_plan_document()), default=_plain, ensure_ascii=False)
+    return HouseTariff(
+        plan=plan.id,
+        version=plan.version,
+        currency=plan.currency,
+        valid_from=plan.valid_from,
+        precision=plan.precision,
+        rounding=plan.rounding,
+        fingerprint=plan.fingerprint(),
+        document=json.loads(written),
+    )
+
+
+HOUSE_KEY = "house"
+"""How the plan of the house is named in paths; a tenant's version has colons in its key."""
+
+
+async def rates(session: AsyncSession, key: str, page: Cut) -> tuple[list[RateTold], str | None]:
+    """A page of the rows of a plan version, by prefix, and the cursor of the next.
+
+    Raises: TariffUnknown
+    """
+    plan = house_plan() if key == HOUSE_KEY else await asyncio.to_thread(_read_plan, await tariff(session, key))
+    prefixes = [rate.prefix for rate in plan.rates]
+    first = 0 if page.after is None else bisect_right(prefixes, page.after)
+    some = plan.rates[first : first + page.limit + 1]
+    return paged([_rate(rate) for rate in some], [rate.prefix for rate in some], page)
+
+
+def _read_plan(row: TariffRow) -> Plan:
+    return parse_json(json.dumps(row.document, ensure_ascii=False))
+
+
+def _rate(rate: Rate) -> RateTold:
+    return RateTold(
+        prefix=rate.prefix,
+        name_de=rate.name_de,
+        name_en=rate.name_en,
+        number_class=rate.number_class,
+        regions=list(rate.regions),
+        bands=[BandTold(band=one.band, per_minute=one.per_minute) for one in rate.bands],
+        increment=str(rate.increment),
+        free_s=rate.increment.free_ms // 1000,
+        setup=rate.setup,
+        minimum=rate.minimum,
+        cap=rate.cap,
+        cut_after_s=rate.cut_after_ms // 1000 if rate.cut_after_ms else None,
+        vat_rate=rate.vat_rate,
+        vat_included=rate.vat_included,
+        free=rate.free,
+    )
 
 
 async def tariff(session: AsyncSession, key: str) -> TariffRow:
@@ -226,6 +335,20 @@ async def charge(session: AsyncSession, key: str, language: str) -> Explained:
     return Explained(charge=msgspec.to_builtins(found.charge), revision=found.revision, sentences=explain(found.charge, language))
 
 
+async def charges(session: AsyncSession, key: str, language: str) -> list[Explained]:
+    """Every charge a conversation ever had, explained; the one that holds is the last.
+
+    Raises: CdrUnknown
+    """
+    connection = await session.connection()
+    if await store.get(connection, key) is None:
+        raise CdrUnknown(key)
+    return [
+        Explained(charge=msgspec.to_builtins(charge), revision=revision, sentences=explain(charge, language))
+        for revision, charge in await store.charges_of(connection, key)
+    ]
+
+
 async def _all(engine: AsyncEngine, wanted: Filter) -> AsyncIterator[Sequence[Entry]]:
     """Every record, a page at a time, each page in a transaction of its own: an export never holds a lock for long."""
     after: str | None = None
@@ -308,31 +431,160 @@ async def export_charges_json(sent: Sent) -> AsyncIterator[bytes]:
         yield b"".join(export.to_json_lines([entry.charge for entry in entries if entry.charge is not None]))
 
 
-def month_bounds(year: int, month: int) -> tuple[datetime, datetime]:
-    """Beginning of the month and of the next, in local time of the place that invoices."""
-    first = datetime(year, month, 1, tzinfo=MONTHS_IN)
-    following = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=MONTHS_IN)
-    return first, following
+# ---------------------------------------------------------------------- a month
 
 
-async def month(engine: AsyncEngine, tenant: TenantId, year: int, number: int) -> Month:
-    """What the conversations that began in a month add up to, by currency."""
-    first, following = month_bounds(year, number)
-    calls = unrated = 0
-    sums: dict[str, Sum] = {}
+async def _added_up(engine: AsyncEngine, tenant: TenantId, month: str) -> Invoice:
+    """A payer's month: the same function makes the month sum and the invoice."""
+    first, following = month_bounds(month)
+    tally = Tally(tenant, month)
     async for entries in _all(engine, Filter(tenant=tenant, began_from=first, began_before=following)):
         for entry in entries:
-            calls += 1
-            if entry.charge is None or entry.charge.status == "unrated":
-                unrated += 1
-                continue
-            for total in entry.charge.totals:
-                old = sums.get(total.currency) or Sum(currency=total.currency, calls=0, net=Decimal(0), vat=Decimal(0), gross=Decimal(0))
-                sums[total.currency] = Sum(
-                    currency=total.currency,
-                    calls=old.calls + 1,
-                    net=old.net + total.net,
-                    vat=old.vat + total.vat,
-                    gross=old.gross + total.gross,
-                )
-    return Month(month=f"{year:04d}-{number:02d}", calls=calls, unrated=unrated, sums=[sums[currency] for currency in sorted(sums)])
+            if entry.charge is None:
+                tally.take_unpriced(entry.cdr.id)
+            else:
+                tally.take(entry.charge)
+    return tally.invoice()
+
+
+async def month(engine: AsyncEngine, tenant: TenantId, month: str) -> Month:
+    """What the conversations that began in a month (`2026-03`) add up to."""
+    bill = await _added_up(engine, tenant, month)
+    return Month(
+        month=month,
+        payer=bill.tenant,
+        calls=bill.charges,
+        unrated=bill.unrated,
+        unrated_first=list(bill.unrated_first),
+        sums=_sums(bill),
+        by_vat_rate=_by_vat_rate(bill),
+    )
+
+
+async def invoice(engine: AsyncEngine, tenant: TenantId, month: str) -> Invoice:
+    """What is invoiced for a month.
+
+    Raises: NotInvoiced: a conversation of it has no price yet.
+    """
+    try:
+        return sendable(await _added_up(engine, tenant, month))
+    except UnratedError as error:
+        raise NotInvoiced(str(error)) from error
+
+
+def told_invoice(bill: Invoice) -> InvoiceTold:
+    """An invoice as it is answered."""
+    return InvoiceTold(
+        month=bill.month,
+        payer=bill.tenant,
+        calls=bill.charges,
+        lines=[InvoiceLineTold.model_validate(line) for line in bill.lines],
+        by_vat_rate=_by_vat_rate(bill),
+        sums=_sums(bill),
+    )
+
+
+def _sums(bill: Invoice) -> list[Sum]:
+    return [Sum.model_validate(owed) for owed in bill.sums]
+
+
+def _by_vat_rate(bill: Invoice) -> list[VatSum]:
+    return [VatSum.model_validate(total) for total in bill.totals]
+
+
+# ---------------------------------------------------------------------- rating again
+
+
+async def rerate(session: AsyncSession, engine: AsyncEngine, tenant: TenantId, wanted: ReratingGiven, by: By, now: datetime) -> Rerating:
+    """Work charges out anew, by the plans there are and by what was promised before each call: a dry run, or exactly what one has shown.
+
+    What was charged before stays as an earlier revision, and stands in the audit beside what it is now. Once carried out there is nothing
+    left to change, so that doing it again does nothing.
+    Raises: CdrUnknown, TooMuchChanges, RatedOtherwise
+    """
+    book = await plan_book(session, tenant)
+    looked_at, changes = await _changes(engine, tenant, wanted, book)
+    digest = _digest(changes)
+    carried_out = wanted.carry_out is not None
+    if carried_out and changes:
+        if digest != wanted.carry_out:
+            raise RatedOtherwise(str(wanted.carry_out))
+        await store.add_revisions(await session.connection(), changes)
+        for change in changes:
+            before, after = _price(change.before), _price(change.after)
+            record(session, now, by, "changed", "charge", change.cdr, before=before, after=after, details={"revision": change.revision})
+    return Rerating(
+        carried_out=carried_out,
+        looked_at=looked_at,
+        changed=len(changes),
+        digest=digest,
+        before=_come_to(change.before for change in changes),
+        after=_come_to(change.after for change in changes),
+        changes=[
+            Rerated(
+                cdr=change.cdr,
+                revision=change.revision,
+                before=None if change.before is None else PriceTold.model_validate(_price(change.before)),
+                after=PriceTold.model_validate(_price(change.after)),
+            )
+            for change in changes[:SHOWN_CHANGES]
+        ],
+    )
+
+
+async def _changes(engine: AsyncEngine, tenant: TenantId, wanted: ReratingGiven, book: PlanBook) -> tuple[int, list[Change]]:
+    """How many records were looked at, and whose charge would change; rated beside the loop, a page at a time."""
+    looked_at = 0
+    changes: list[Change] = []
+    async for entries in _chosen(engine, tenant, wanted):
+        looked_at += len(entries)
+        changes += await asyncio.to_thread(store.rerated, entries, book)
+        if len(changes) > MOST_CHANGES:
+            raise TooMuchChanges(MOST_CHANGES)
+    return looked_at, changes
+
+
+async def _chosen(engine: AsyncEngine, tenant: TenantId, wanted: ReratingGiven) -> AsyncIterator[Sequence[Entry]]:
+    if wanted.cdr is not None:
+        found = await store.get(engine, wanted.cdr)
+        if found is None:
+            raise CdrUnknown(wanted.cdr)
+        yield [found]
+        return
+    period = Filter(
+        tenant=tenant,
+        began_from=wanted.began_from,
+        began_before=wanted.began_before,
+        status="unrated" if wanted.unrated else None,
+    )
+    async for entries in _all(engine, period):
+        yield entries
+
+
+def _digest(changes: Sequence[Change]) -> str:
+    """Names exactly these changes."""
+    digest = hashlib.sha256()
+    for change in sorted(changes, key=lambda one: one.cdr):
+        digest.update(msgspec.json.encode((change.cdr, change.revision, change.after)))
+    return digest.hexdigest()
+
+
+def _price(charge: Charge | None) -> dict[str, Any] | None:
+    if charge is None:
+        return None
+    return {"status": charge.status, "totals": [msgspec.to_builtins(total) for total in charge.totals]}
+
+
+def _come_to(charges: Iterable[Charge | None]) -> list[Total]:
+    """What charges come to, by currency; for looking at, VAT as each of them shows it."""
+    sums: dict[str, Total] = {}
+    for charge in charges:
+        for one in charge.totals if charge is not None else ():
+            old = sums.get(one.currency)
+            sums[one.currency] = Total(
+                currency=one.currency,
+                net=one.net + (old.net if old is not None else 0),
+                vat=one.vat + (old.vat if old is not None else 0),
+                gross=one.gross + (old.gross if old is not None else 0),
+            )
+    return [sums[currency] for currency in sorted(sums)]

@@ -199,13 +199,16 @@ async def test_what_cannot_be_saved_is_kept_and_saved_later():
 
 async def test_a_price_of_another_version_costs_the_leg_its_quote_and_nothing_else():
     day = Day()
-    day.give(1001.0, inputs.CallArrived(call=CALL, leg=CALLER, trunk="callers", calling=None, called="601"))
-    day.feed.apply(Entry(99, 1001.5, inputs.TimePassed(), (ev.LegQuoted(leg=CALLER, quote={"plan": 1}),)))
+    day.give(1000.0, inputs.DeviceRegistered(agent=AgentId("anna"), contact="sip:anna@x", expires_at=9000.0))
+    day.give(1000.0, inputs.LogOn(agent=AgentId("anna"), ready=True))
+    effects = day.give(1001.0, inputs.CallArrived(call=CALL, leg=CALLER, trunk="callers", calling=None, called="601"))
+    (ring,) = [one for one in effects if type(one).__name__ == "OriginateToAgent"]
+    day.feed.apply(Entry(99, 1001.5, inputs.TimePassed(), (ev.LegQuoted(leg=ring.leg, quote={"plan": 1}),)))
     assert day.feed.stumbles == 1
     day.give(1002.0, inputs.LegReleased(leg=CALLER))
     await day.feed.close()
     (cdr,) = day.saved
-    assert [leg.quote for leg in cdr.legs] == [None]
+    assert [leg.quote for leg in cdr.legs] == [None, None]
 
 
 class Database:

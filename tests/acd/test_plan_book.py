@@ -5,8 +5,8 @@ import json
 import msgspec
 import pytest
 
-from acd import runtime
 from acd.core.ids import TrunkId
+from billing_cdr import book as book_reading
 from billing_cdr.tariff import parse_json
 from tests.acd.voice import TENANT, running, setup
 
@@ -33,7 +33,7 @@ async def test_only_new_versions_are_read(tmp_path, monkeypatch):
         read.append(document)
         return parse_json(document)
 
-    monkeypatch.setattr(runtime, "parse_json", noted)
+    monkeypatch.setattr(book_reading, "parse_json", noted)
     first = msgspec.structs.replace(setup(), plans=(plan("1"), plan("2")), trunk_plans={TrunkId("carrier"): (plan("own"),)})
     async with running(tmp_path, first) as service:
         assert read == [plan("1"), plan("2"), plan("own")]

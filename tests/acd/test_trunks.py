@@ -347,7 +347,7 @@ async def test_a_full_trunk_is_passed_over(tmp_path):
 # ---------------------------------------------------------------------- prices
 
 
-def own_plan(price: str) -> bytes:
+def own_plan(price: str, **rate: object) -> bytes:
     """The plan of a customer's own carrier: German mobile numbers at one price, by the minute."""
     return json.dumps(
         {
@@ -359,7 +359,7 @@ def own_plan(price: str) -> bytes:
             "vat_rate": "0.19",
             "vat_included": True,
             "increment": "60/60",
-            "rate": [{"prefix": "4917", "name": {"de": "Mobilfunk", "en": "mobile"}, "class": "mobile", "per_minute": price}],
+            "rate": [{"prefix": "4917", "name": {"de": "Mobilfunk", "en": "mobile"}, "class": "mobile", "per_minute": price} | rate],
         }
     ).encode()
 
@@ -392,6 +392,29 @@ async def test_each_trunk_has_its_own_plan_and_the_charge_is_that_of_the_trunk_t
         charged = {one.leg: (one.kind, one.gross) for one in entry.charge.lines}
         assert charged[legs[0].leg] == ("unanswered", 0)
         assert charged[legs[1].leg] == ("call", Decimal("0.60"))
+
+
+async def test_a_number_that_is_cut_after_a_time_is_cut_and_costs_no_more(tmp_path):
+    """One second here, an hour for 0900: both ends get a BYE, and nothing after the second is charged."""
+    port = free_port()
+    plans = {TrunkId("own"): (own_plan("0.60", cut_after_s=1, increment="1/1"),)}
+    async with (
+        carrier_at(port) as carrier,
+        running(tmp_path, house([trunk("own", own_carrier=True)], [line("own", port)], trunk_plans=plans)) as service,
+        gateway(carrier, service) as far,
+    ):
+        mine = await dial(service)
+        theirs = await far.incoming()
+        await theirs.answer()
+        assert [await one.ended() for one in (mine, theirs)] == ["remote", "remote"]
+        (entry,) = await service.cdrs()
+        assert (entry.cdr.cause, entry.cdr.outcome) == ("time_limit", "answered")
+        (leg,) = [leg for leg in entry.cdr.legs if leg.role == "destination"]
+        assert (leg.cause, leg.ended_by) == ("time_limit", "local")
+        assert leg.billable_ms >= 1000
+        line_of_it = entry.charge.lines[-1]
+        assert [step.units for step in line_of_it.steps] == [1]
+        assert line_of_it.gross == Decimal("0.01")  # one second of 0.60 a minute
 
 
 # ---------------------------------------------------------------------- probing

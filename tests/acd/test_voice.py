@@ -153,6 +153,13 @@ async def test_a_caller_hears_music_then_the_best_skilled_agent_and_the_cdr_is_p
         assert entry.charge.gross.amount == Decimal(0)
         assert all(leg.quality is not None and leg.quality.mos > 4.0 for leg in entry.cdr.legs if leg.billable_ms)
         assert ben.calls == []
+        inbound, to_anna = entry.cdr.legs
+        assert offered.request is not None
+        assert to_anna.sip_call_id == offered.request.call_id != inbound.sip_call_id
+        assert inbound.sip_call_id
+        assert (inbound.codec, to_anna.codec) == ("PCMA", "PCMA")
+        assert to_anna.alerted_at is not None
+        assert (entry.cdr.ended_by, inbound.q850) == ("caller", 16)
 
 
 async def test_the_debug_state_of_a_tenant_is_its_own(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from acd import cdr_feed, exchange
+from acd import exchange, ledger
 from acd.core import effects, events, inputs
 from acd.core.configuration import TenantConfiguration
 from acd.core.live import LiveState
@@ -37,7 +37,7 @@ WHOLES: tuple[type, ...] = (
     Statistics,
     LiveState,
     LiveEvent,
-    cdr_feed._Folded,
+    ledger._Folded,
     assemble._State,
     exchange._Kept,
     Quote,

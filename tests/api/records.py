@@ -27,7 +27,16 @@ def outbound(call: str, to: str, seconds: float, at: datetime, tenant: str = "ac
     ]
     for leg, role, party, number in ((f"{call}.1", "agent", "anna", None), (f"{call}.2", "destination", to, to)):
         told += [
-            facts.LegBegan(conversation=call, at=at, leg=leg, role=role, party=party, number=number),  # type: ignore[arg-type]
+            facts.LegBegan(
+                conversation=call,
+                at=at,
+                leg=leg,
+                role=role,
+                party=party,
+                number=number,
+                agent=party if role == "agent" else None,
+                dialled=True,
+            ),  # type: ignore[arg-type]
             facts.SegmentBegan(conversation=call, at=at, segment=f"{leg}/1", leg=leg, kind="ring", party=party),
         ]
     for leg in (f"{call}.1", f"{call}.2"):

@@ -15,14 +15,16 @@ import pytest
 
 from api.billing import service
 from api.billing.schemas import TariffGiven
-from api.billing.service import month_bounds, parsed
+from api.billing.service import parsed
 from billing_cdr import store
 from billing_cdr.cdr import Recording
-from billing_cdr.export import CDR_COLUMNS
+from billing_cdr.export import CDR_COLUMNS, INVOICE_COLUMNS
 from billing_cdr.house import house_plan
-from billing_cdr.rating import PlanBook, rate
+from billing_cdr.quote import Quote
+from billing_cdr.rating import PlanBook, quote, rate
+from billing_cdr.tariff import parse_json
 from tests.api.conftest import ACME, Service, add_tenant
-from tests.api.records import talk
+from tests.api.records import outbound, talk
 
 PLAN: dict[str, Any] = {
     "id": "acme",
@@ -139,6 +141,58 @@ class TestTariffs:
         for body in ({}, {"toml": "", "document": PLAN}):
             assert (await staffed.call("POST", "tariffs", "billing", json=body)).status_code == 422
 
+    async def test_versions_are_listed_by_date_and_number_in_pages(self, staffed: Service) -> None:
+        for version, valid_from in (("9", 2), ("10", 2), ("8", 3), ("100", 1)):
+            dated = PLAN | {"version": version, "valid_from": f"2026-0{valid_from}-01T00:00:00+01:00"}
+            await staffed.made("tariffs", {"document": dated}, "billing")
+        seen, after = [], ""
+        while True:
+            page = await staffed.got(f"tariffs?limit=3{after}", "billing")
+            seen += [one["version"] for one in page["items"]]
+            if page["next"] is None:
+                break
+            after = f"&after={page['next']}"
+        assert seen == ["100", "9", "10", "8"]
+        assert (await staffed.call("GET", "tariffs?after=none", "billing")).status_code == 422
+
+    async def test_precision_and_rounding_are_told(self, staffed: Service) -> None:
+        fine = PLAN | {"precision": "0.0001", "rounding": "down"}
+        created = await staffed.made("tariffs", {"document": fine}, "billing")
+        plain = await staffed.made("tariffs", {"document": PLAN | {"version": "2026-2"}}, "billing")
+        assert [(one["precision"], one["rounding"]) for one in (created, plain)] == [("0.0001", "down"), ("0.01", "half_up")]
+        assert [one["precision"] for one in (await staffed.got("tariffs", "billing"))["items"]] == ["0.0001", "0.01"]
+        (document, _) = staffed.voice.setups[ACME].plans
+        assert json.loads(document)["precision"] == "0.0001"
+        wrong = await staffed.call("POST", "tariffs", "billing", json={"document": PLAN | {"version": "3", "precision": "0.001"}})
+        assert wrong.status_code == 422
+        assert "precision" in wrong.json()["detail"]
+
+    async def test_house_tariff_can_be_read(self, staffed: Service) -> None:
+        told = await staffed.got("tariffs/house", "billing")
+        assert (told["plan"], told["fingerprint"], told["precision"]) == ("house", house_plan().fingerprint(), "0.01")
+        assert parse_json(json.dumps(told["document"])) == house_plan()
+
+    async def test_rates_of_any_version_are_read_in_pages(self, staffed: Service) -> None:
+        seen, after = [], ""
+        while True:
+            page = await staffed.got(f"tariffs/house/rates?limit=50{after}", "billing")
+            seen += page["items"]
+            if page["next"] is None:
+                break
+            after = f"&after={page['next']}"
+        assert [one["prefix"] for one in seen] == [rate.prefix for rate in house_plan().rates]
+        premium = next(one for one in seen if one["prefix"] == "499008")
+        assert premium == {
+            "prefix": "499008", "name_de": "Premium-Dienst 0900-8", "name_en": "Premium number 0900-8", "number_class": "premium",
+            "regions": [], "bands": [{"band": band, "per_minute": "2.99"} for band in ("day", "off-peak")],
+            "increment": "60/60", "free_s": 0, "setup": "0", "minimum": "0", "cap": "30",
+            "cut_after_s": 3600, "vat_rate": "0.19", "vat_included": True, "free": False,
+        }  # fmt: skip
+        await staffed.made("tariffs", {"document": PLAN}, "billing")
+        (own,) = (await staffed.got("tariffs/-:acme:2026-1/rates", "billing"))["items"]
+        assert (own["prefix"], own["bands"]) == ("49", [{"band": "always", "per_minute": "0.01"}])
+        assert (await staffed.call("GET", "tariffs/none/rates", "billing")).status_code == 404
+
 
 class TestRecords:
     async def test_newest_first_in_pages(self, staffed: Service) -> None:
@@ -254,13 +308,224 @@ class TestMonth:
         await talk(staffed, "call-3", "+491711234567", 61, datetime(2026, 2, 28, 23, 0, tzinfo=UTC))
         march = await staffed.got("billing/months/2026-03", "billing")
         assert (march["calls"], march["unrated"]) == (2, 0)
+        # 2 x 0.11 = 0.22; 0.22 x 0.19 = 0.0418 -> 0.04
         assert march["sums"] == [{"currency": "EUR", "calls": 2, "net": "0.22", "vat": "0.04", "gross": "0.26"}]
         assert (await staffed.got("billing/months/2026-02", "billing"))["calls"] == 1
 
-    def test_december_ends_with_the_year(self) -> None:
-        first, following = month_bounds(2026, 12)
-        assert (first.isoformat(), following.isoformat()) == ("2026-12-01T00:00:00+01:00", "2027-01-01T00:00:00+01:00")
+    async def test_december_ends_with_the_year(self, staffed: Service) -> None:
+        await talk(staffed, "call-1", "+491711234567", 61, datetime(2026, 12, 31, 22, 59, 59, tzinfo=UTC))
+        await talk(staffed, "call-2", "+491711234567", 61, datetime(2026, 12, 31, 23, tzinfo=UTC))
+        assert [(await staffed.got(f"billing/months/{month}", "billing"))["calls"] for month in ("2026-12", "2027-01")] == [1, 1]
+
+    async def test_vat_is_that_of_the_sum_and_not_the_sum_of_what_calls_show(
+        self, staffed: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Ten minutes at 0.019: 10 x 0.02 = 0.20 net, each showing VAT of 0.00; 0.20 x 0.19 = 0.038 -> 0.04."""
+        monkeypatch.setattr("api.billing.service.ROWS_AT_ONCE", 3)
+        for number in range(10):
+            await talk(staffed, f"call-{number}", "+493012345678", 60, staffed.clock() + timedelta(minutes=number))
+        march = await staffed.got("billing/months/2026-03", "billing")
+        owed = {"currency": "EUR", "net": "0.20", "vat": "0.04", "gross": "0.24"}
+        assert march["sums"] == [owed | {"calls": 10}]
+        assert march["by_vat_rate"] == [owed | {"vat_rate": "0.19"}]
+        assert march["payer"] == "acme"
+
+    async def test_invoice_is_the_month_line_by_line(self, staffed: Service) -> None:
+        """Landline 2 x 0.02 and mobile 0.11 without VAT, 0180-5 2 x 0.14 with it."""
+        for call, to in (("a", "+493012345678"), ("b", "+494012345678"), ("c", "+491711234567"), ("d", "+491805123456")):
+            await talk(staffed, call, to, 61 if to.startswith("+491") else 60)
+        bill = await staffed.got("billing/invoices/2026-03", "billing")
+        assert [(line["destination_en"], line["calls"], line["duration_ms"], line["amount"]) for line in bill["lines"]] == [
+            ("Germany landline", 2, 120_000, "0.04"),
+            ("Germany mobile", 1, 61_000, "0.11"),
+            ("Service number 0180-5", 1, 61_000, "0.28"),
+        ]
+        # 0.15 x 0.19 = 0.0285 -> 0.03; 0.28 / 1.19 = 0.2353 -> 0.24, VAT 0.04
+        assert bill["by_vat_rate"] == [{"currency": "EUR", "vat_rate": "0.19", "net": "0.39", "vat": "0.07", "gross": "0.46"}]
+        march = await staffed.got("billing/months/2026-03", "billing")
+        assert {name: march[name] for name in ("calls", "sums", "by_vat_rate")} == {
+            name: bill[name] for name in ("calls", "sums", "by_vat_rate")
+        }
+        answer = await staffed.call("GET", "billing/invoices/2026-03/export?language=de", "billing")
+        assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+        rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
+        assert tuple(rows[0]) == INVOICE_COLUMNS
+        assert [(row["row"], row["destination"], row["amount"] or row["gross"]) for row in rows] == [
+            ("line", "Deutschland Festnetz", "0.04"),
+            ("line", "Deutschland Mobilfunk", "0.11"),
+            ("line", "Service-Dienst 0180-5", "0.28"),
+            ("vat", "", "0.46"),
+            ("sum", "", "0.46"),
+        ]
+
+    async def test_month_names_what_has_no_price_and_is_no_invoice(self, staffed: Service) -> None:
+        await talk(staffed, "call-1", "+493012345678", 60)
+        await talk(staffed, "call-2", "+499009123456", 60)  # 0900-9 has no rate
+        await without_charge(staffed, "call-3")
+        march = await staffed.got("billing/months/2026-03", "billing")
+        assert (march["calls"], march["unrated"], sorted(march["unrated_first"])) == (3, 2, ["call-2", "call-3"])
+        assert [one["net"] for one in march["sums"]] == ["0.02"]
+        for path in ("billing/invoices/2026-03", "billing/invoices/2026-03/export"):
+            refused = await staffed.call("GET", path, "billing")
+            assert refused.status_code == 409
+            assert "2 conversations" in refused.json()["detail"]
+
+    async def test_a_month_without_a_call_is_an_empty_invoice(self, staffed: Service) -> None:
+        assert await staffed.got("billing/invoices/2026-03", "billing") == {
+            "month": "2026-03", "payer": "acme", "calls": 0, "lines": [], "by_vat_rate": [], "sums": [],
+        }  # fmt: skip
+
+    async def test_only_billing_sees_them(self, staffed: Service) -> None:
+        for path in (
+            "billing/months/2026-03",
+            "billing/invoices/2026-03",
+            "billing/invoices/2026-03/export",
+            "tariffs/house",
+            "tariffs/house/rates",
+        ):
+            for role in ("supervisor", "anna"):
+                assert (await staffed.call("GET", path, role)).status_code == 403
 
     async def test_month_that_is_none_is_422(self, staffed: Service) -> None:
         for month in ("2026-13", "2026-00", "march"):
-            assert (await staffed.call("GET", f"billing/months/{month}", "billing")).status_code == 422
+            for path in (f"billing/months/{month}", f"billing/invoices/{month}", f"billing/invoices/{month}/export"):
+                assert (await staffed.call("GET", path, "billing")).status_code == 422
+
+
+class TestRerating:
+    """What was charged before stays; what was promised before the call holds."""
+
+    async def test_a_call_without_a_price_gets_it_when_a_plan_has_one(self, staffed: Service) -> None:
+        await talk(staffed, "call-1", "+499009123456", 61)  # 0900-9 is in no row of the house tariff
+        await talk(staffed, "call-2", "+493012345678", 60)
+        assert (await staffed.got("billing/months/2026-03", "billing"))["unrated"] == 1
+        await staffed.made("tariffs", {"document": PLAN | {"rate": [*PLAN["rate"], PREMIUM]}}, "billing")
+
+        looked = await rerate(staffed, unrated=True)
+        assert (looked["carried_out"], looked["looked_at"], looked["changed"]) == (False, 1, 1)
+        (change,) = looked["changes"]
+        # two minutes at 1.99, VAT included: 3.98; 3.98 / 1.19 = 3.3445 -> 3.34
+        after = {"currency": "EUR", "net": "3.34", "vat": "0.64", "gross": "3.98"}
+        nothing = {"currency": "EUR", "net": "0.00", "vat": "0.00", "gross": "0.00"}
+        assert (change["cdr"], change["revision"]) == ("call-1", 2)
+        assert change["before"] == {"status": "unrated", "totals": [nothing]}
+        assert change["after"] == {"status": "rated", "totals": [after]}
+        assert (looked["before"], looked["after"]) == ([nothing], [after])
+        assert (await staffed.got("billing/months/2026-03", "billing"))["unrated"] == 1, "a dry run changes nothing"
+
+        done = await rerate(staffed, unrated=True, carry_out=looked["digest"])
+        assert done == looked | {"carried_out": True}
+        march = await staffed.got("billing/months/2026-03", "billing")
+        assert (march["unrated"], march["sums"]) == (0, [{"currency": "EUR", "calls": 2, "net": "3.36", "vat": "0.64", "gross": "4.00"}])
+        history = (await staffed.got("cdrs/call-1/charges", "billing"))["items"]
+        assert [(one["revision"], one["charge"]["status"]) for one in history] == [(1, "unrated"), (2, "rated")]
+        assert (await staffed.got("cdrs/call-1/charge", "billing"))["revision"] == 2
+
+        again = await rerate(staffed, unrated=True, carry_out=looked["digest"])
+        assert (again["carried_out"], again["changed"]) == (True, 0), "there is nothing left to be done"
+        assert len((await staffed.got("cdrs/call-1/charges", "billing"))["items"]) == 2
+
+    async def test_the_audit_holds_before_and_after(self, staffed: Service) -> None:
+        await talk(staffed, "call-1", "+493012345678", 60)
+        await staffed.made("tariffs", {"document": PLAN}, "billing")
+        looked = await rerate(staffed, cdr="call-1")
+        await rerate(staffed, cdr="call-1", carry_out=looked["digest"])
+        (entry,) = [one for one in (await staffed.got("audit?kind=charge"))["items"] if one["act"] == "changed"]
+        assert (entry["who"], entry["subject"], entry["details"]) == ("billing", "call-1", {"revision": 2})
+        assert [entry[when]["totals"][0]["net"] for when in ("before", "after")] == ["0.02", "0.01"]
+
+    async def test_a_period_is_of_what_began_in_it(self, staffed: Service) -> None:
+        began = staffed.clock()
+        for number in range(3):
+            await talk(staffed, f"call-{number}", "+493012345678", 60, began + timedelta(hours=number))
+        await staffed.made("tariffs", {"document": PLAN}, "billing")
+        bounds = {"began_from": (began + timedelta(hours=1)).isoformat(), "began_before": (began + timedelta(hours=2)).isoformat()}
+        looked = await rerate(staffed, **bounds)
+        assert [one["cdr"] for one in looked["changes"]] == ["call-1"]
+
+    async def test_the_price_that_was_promised_holds(self, staffed: Service) -> None:
+        """Version 10 of the same day comes in after the calls: who was quoted version 9 before the call pays that, who was not pays 10."""
+        nine = parse_json(json.dumps(PLAN | {"version": "9"}))
+        told = quote("+493012345678", nine, staffed.clock())
+        assert isinstance(told, Quote)
+        cdr = outbound("call-1", "+493012345678", 60, staffed.clock())
+        quoted = msgspec.structs.replace(cdr, id="call-2", legs=tuple(msgspec.structs.replace(leg, quote=told) for leg in cdr.legs))
+        async with staffed.databases.tenant(ACME).begin() as connection:
+            await store.save(connection, [cdr, quoted], [rate(one, PlanBook(house=(nine,))) for one in (cdr, quoted)], "test", 2)
+        for version, price in (("10", "0.03"), ("9", "0.01")):
+            rates = [PLAN["rate"][0] | {"per_minute": price}]
+            await staffed.made("tariffs", {"document": PLAN | {"version": version, "rate": rates}}, "billing")
+        looked = await rerate(staffed, began_from="2026-03-01T00:00:00Z", began_before="2026-04-01T00:00:00Z")
+        assert [(one["cdr"], one["after"]["totals"][0]["net"]) for one in looked["changes"]] == [("call-1", "0.03")]
+
+    async def test_what_a_dry_run_has_not_shown_is_not_carried_out(self, staffed: Service) -> None:
+        await talk(staffed, "call-1", "+493012345678", 60)
+        await staffed.made("tariffs", {"document": PLAN}, "billing")
+        looked = await rerate(staffed, unrated=True) | await rerate(staffed, cdr="call-1")
+        await staffed.made(
+            "tariffs", {"document": PLAN | {"version": "2026-2", "rate": [PLAN["rate"][0] | {"per_minute": "0.05"}]}}, "billing"
+        )
+        refused = await staffed.call("POST", "billing/rerating", "billing", json={"cdr": "call-1", "carry_out": looked["digest"]})
+        assert refused.status_code == 409
+        assert len((await staffed.got("cdrs/call-1/charges", "billing"))["items"]) == 1
+
+    async def test_more_than_one_request_changes_is_refused(self, staffed: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(service, "MOST_CHANGES", 1)
+        for number in range(2):
+            await talk(staffed, f"call-{number}", "+493012345678", 60)
+        await staffed.made("tariffs", {"document": PLAN}, "billing")
+        body = {"began_from": "2026-03-01T00:00:00Z", "began_before": "2026-04-01T00:00:00Z"}
+        refused = await staffed.call("POST", "billing/rerating", "billing", json=body)
+        assert refused.status_code == 409
+        assert "shorter period" in refused.json()["detail"]
+
+    async def test_record_without_any_charge_gets_one(self, staffed: Service) -> None:
+        await without_charge(staffed, "call-1")
+        looked = await rerate(staffed, unrated=True)
+        assert [(one["before"], one["revision"], one["after"]["status"]) for one in looked["changes"]] == [(None, 1, "rated")]
+        await rerate(staffed, unrated=True, carry_out=looked["digest"])
+        assert (await staffed.got("cdrs/call-1/charge", "billing"))["revision"] == 1
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {},
+            {"began_from": "2026-03-01T00:00:00Z"},
+            {"cdr": "call-1", "unrated": True},
+            {"unrated": True, "carry_out": "yes"},
+            {"cdr": "call 1"},
+            {"unrated": True, "dry_run": False},
+        ],
+    )
+    async def test_what_is_no_choice_is_422(self, staffed: Service, body: dict[str, Any]) -> None:
+        assert (await staffed.call("POST", "billing/rerating", "billing", json=body)).status_code == 422
+
+    async def test_unknown_record_is_404_and_who_may_not_is_403(self, staffed: Service) -> None:
+        assert (await staffed.call("POST", "billing/rerating", "billing", json={"cdr": "none"})).status_code == 404
+        assert (await staffed.call("GET", "cdrs/none/charges", "billing")).status_code == 404
+        for role in ("supervisor", "anna"):
+            assert (await staffed.call("POST", "billing/rerating", role, json={"cdr": "none"})).status_code == 403
+
+
+PREMIUM: dict[str, Any] = {
+    "prefix": "499009",
+    "name": "Premium 0900-9",
+    "class": "premium",
+    "vat_included": True,
+    "per_minute": "1.99",
+    "cap": "30.00",
+    "cut_after_s": 3600,
+}
+
+
+async def rerate(staffed: Service, **body: Any) -> dict[str, Any]:
+    answer = await staffed.call("POST", "billing/rerating", "billing", json=body)
+    assert answer.status_code == 200, answer.text
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+async def without_charge(staffed: Service, call: str) -> None:
+    """A record that was saved without its charge."""
+    async with staffed.databases.tenant(ACME).begin() as connection:
+        await store.save(connection, [outbound(call, "+493012345678", 60, staffed.clock())], [], "test", 3)

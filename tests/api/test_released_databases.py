@@ -52,6 +52,7 @@ async def test_what_a_release_wrote_is_told_as_it_was(vector: Vector, tmp_path: 
                 # It wrote down a list of domains for the setup, which meant nothing.
                 del told["configuration"]["setup"]["domains"]
                 assert await _differences(service, tenant, told) == [], tenant
+                assert await _rated_otherwise(service, tenant) == [], tenant
                 has = {one.agent: (one.ha1_md5, one.ha1_sha256) for one in service.voice.setups[TenantId(tenant)].devices}
                 assert has == clear[tenant], tenant
                 sealed = await _digests(tenant_url(settings, TenantId(tenant)))
@@ -92,8 +93,22 @@ async def _differences(service: Service, tenant: str, told: dict[str, Any]) -> l
     }
     for one in told["cdrs"]:  # 0.1.0 told where on its server a recording lay
         one["cdr"]["recordings"] = [{**kept, "path": Path(kept["path"]).name} for kept in one["cdr"]["recordings"]]
+    for charge in [one["charge"] for one in told["cdrs"]] + [one["charge"] for call in explained.values() for one in call.values()]:
+        for line in charge["lines"]:  # 0.1.0 had one word for it; since then plans say how, and to what precision
+            assert line["rounding"] == "half_up_cent_once"
+            line["rounding"] = "half_up"
     # The rest stands in the journal, not in the database.
     return differences({name: one for name, one in told.items() if name in found} | {"charges": explained}, found)
+
+
+async def _rated_otherwise(service: Service, tenant: str) -> list[Any]:
+    """Which charges of then would be others today."""
+    always = {"began_from": "2000-01-01T00:00:00Z", "began_before": "2100-01-01T00:00:00Z"}
+    answer = await service.call("POST", "billing/rerating", tenant, json=always)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["looked_at"] > 0
+    changes: list[Any] = answer.json()["changes"]
+    return changes
 
 
 async def _pages(service: Service, path: str, who: str) -> list[Any]:

@@ -41,7 +41,9 @@ class Story:
 
     def leg(self, t: int, leg: str, role: str, kind: str, *, with_: str = "", by: str = "", **fields: Any) -> Story:
         """A leg begins, in its first segment."""
-        self._say(LegBegan, t, leg=leg, role=role, party=fields.pop("party", leg), **fields)
+        party = fields.pop("party", leg)
+        fields = {"agent": party if role == "agent" else None, "dialled": role != "caller"} | fields
+        self._say(LegBegan, t, leg=leg, role=role, party=party, **fields)
         return self.moves(t, leg, kind, with_=with_, by=by)
 
     def moves(self, t: int, leg: str, kind: str, *, with_: str = "", by: str = "") -> Story:
@@ -87,10 +89,10 @@ def answered_call(conversation: str = "c1", *, at: datetime = WEDNESDAY, talk_ms
         Story(conversation, at=at, tenant=tenant)
         .leg(0, "in", "caller", "menu", with_="main", number="+4915112345678", trunk="carrier", party="+4915112345678")
         .answers(200, "in")
-        .moves(2_000, "in", "queue", with_="support", by="caller")
-        .leg(5_000, "a1", "agent", "offer", with_="in", by="support", party="anna")
-        .answers(8_000, "a1", "talk", with_="in")
-        .moves(8_000, "in", "talk", with_="a1", by="support")
+        .moves(2_000, "in", "queue", with_="support", by="menu:main")
+        .leg(5_000, "a1", "agent", "offer", with_="caller", by="queue:support", party="anna")
+        .answers(8_000, "a1", "talk", with_="caller", by="agent:anna")
+        .moves(8_000, "in", "talk", with_="anna", by="agent:anna")
         .ends(end, "in")
         .ends(end, "a1", by="local")
         .over(end)

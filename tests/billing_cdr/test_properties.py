@@ -51,6 +51,7 @@ def rates(draw) -> tuple[Rate, Schedule]:
         setup=setup,
         minimum=minimum,
         cap=cap,
+        cut_after_ms=draw(st.sampled_from([None, None, 0, 1, 45_000, 3_600_000])),
         vat_rate=vat_rate,
         vat_included=draw(st.booleans()),
     )
@@ -61,7 +62,7 @@ def naive_cents(rate: Rate, schedule: Schedule, duration_ms: int, answered_ms: i
     """The stated price in cents, unit by unit: no runs, no jumping over hours."""
     micros_ms = rate.compiled.setup * 60_000
     start, unit = rate.increment.free_ms, rate.increment.first_ms
-    while start < duration_ms:
+    while start < min(duration_ms, rate.cut_after_ms or duration_ms):
         band, _ = schedule.band_at(answered_ms + start)
         micros_ms += rate.compiled.micros[band] * unit
         start, unit = start + unit, rate.increment.next_ms
@@ -79,7 +80,7 @@ def test_price_equals_the_sum_unit_by_unit(rate_and_schedule, duration_ms, answe
     stated = priced.gross if rate.vat_included else priced.net
     assert stated == naive_cents(rate, schedule, duration_ms, epoch_ms(answered_at))
     assert priced.net + priced.vat == priced.gross
-    assert sum(step.units for step in priced.steps) == rate.increment.units(duration_ms)
+    assert sum(step.units for step in priced.steps) == rate.increment.units(min(duration_ms, rate.cut_after_ms or duration_ms))
 
 
 @given(rates(), DURATIONS, DURATIONS, INSTANTS)
@@ -120,7 +121,7 @@ def test_longest_is_the_last_millisecond_a_balance_pays(rate_and_schedule, answe
         assert cost(meter, 0).amount > balance.amount
         return
     assert cost(meter, allowed).amount <= balance.amount
-    if allowed < 24 * 3_600_000:
+    if allowed < min(24 * 3_600_000, meter.rate.cut_after_ms or 24 * 3_600_000):
         assert cost(meter, allowed + 1).amount > balance.amount
 
 

@@ -19,6 +19,7 @@ from billing_cdr import store
 from billing_cdr.columns import Instant
 from billing_cdr.errors import StoreConflict
 from billing_cdr.house import house_plan
+from billing_cdr.money import Precision
 from billing_cdr.rating import PlanBook, rate
 from billing_cdr.store import Filter, Page, Scope
 from tests.billing_cdr.stories import WEDNESDAY, answered_call, forwarded_call, outbound_call
@@ -235,8 +236,40 @@ async def test_re_rating_shows_what_changes_and_keeps_the_old_charge(engine):
         assert kept == looked
         assert await store.charge_of(conn, cdr.id) == rate(cdr, BOOK)
         assert await store.charge_of(conn, cdr.id, revision=1) == unrated
+        assert await store.charges_of(conn, cdr.id) == ((1, unrated), (2, rate(cdr, BOOK)))
         assert not (await store.find(conn, Filter(status="unrated"))).entries
         assert await store.rerate(conn, Filter(), BOOK, keep=True) == ()
+
+
+async def test_a_record_without_a_charge_is_unrated_and_gets_its_first(engine):
+    cdr = outbound_call().cdr()
+    async with engine.connect() as conn:
+        await store.save(conn, [cdr], [], "journal", 1)
+        assert [entry.revision for entry in (await store.find(conn, Filter(status="unrated"))).entries] == [0]
+        await store.rerate(conn, Filter(status="unrated"), BOOK, keep=True)
+        assert await store.charges_of(conn, cdr.id) == ((1, rate(cdr, BOOK)),)
+        assert not (await store.find(conn, Filter(status="unrated"))).entries
+
+
+async def test_a_price_in_hundredths_of_a_cent_is_kept_to_the_last_place(engine):
+    """The columns have six decimals; the document has what was finished."""
+    fine = msgspec.structs.replace(house_plan(), precision=Precision.HUNDREDTH_OF_A_CENT, version="fine")
+    cdr = outbound_call(talk_ms=60_000).cdr()
+    charge = rate(cdr, PlanBook(house=(fine,)))
+    assert str(charge.gross) == "0.0226 EUR"  # 0.019 + 0.0036
+    async with engine.connect() as conn:
+        await store.save_plan(conn, fine)
+        await store.save(conn, [cdr], [charge], "journal", 1)
+        assert await store.charge_of(conn, cdr.id) == charge
+        assert (await conn.execute(select(store.charge_table.c.gross))).scalar_one() == Decimal("0.0226")
+        assert [one.plan for one in await store.plans(conn)] == [fine]
+
+
+async def test_plan_versions_are_listed_as_they_follow_each_other(engine):
+    async with engine.connect() as conn:
+        for version in ("10", "9", "100"):
+            await store.save_plan(conn, msgspec.structs.replace(house_plan(), version=version))
+        assert [one.plan.version for one in await store.plans(conn)] == ["9", "10", "100"]
 
 
 async def test_more_records_than_one_query_asks_for_are_one_batch(engine):

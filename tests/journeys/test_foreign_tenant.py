@@ -52,7 +52,10 @@ NAMES = ("/api/v1/queues", "/api/v1/reasons")
 RECORDS = ("/api/v1/cdrs", "/api/v1/charges", "/api/v1/billing")
 SETUP = (*(f"/api/v1/{kind}" for kind in KINDS), "/api/v1/setup", "/api/v1/assignments")
 
-PATH_LESS = {"/api/v1/billing/months/{month}"}
+PATH_LESS = {
+    *("/api/v1/billing/months/{month}", "/api/v1/billing/invoices/{month}", "/api/v1/billing/invoices/{month}/export"),
+    "/api/v1/tariffs/house",
+}
 """A path parameter that names nobody's object: the answer is the own view."""
 
 MOVES = {
@@ -161,6 +164,7 @@ def bodies(of: Tenant) -> dict[str, Any]:
         "TransferGiven": {"target": {"to": "agent", "agent": keys["agents"]}},
         "DispositionGiven": {"code": keys["reasons"]},
         "TariffGiven": {"trunk": keys["trunks"], "document": plan(keys["plan"], "Taken")},
+        "ReratingGiven": {"cdr": keys["cdrs"]},
         "ContactGiven": {"name": "Taken", "numbers": [of.number]},
         "TicketGiven": {"subject": "Taken", "contact": keys["contacts"]},
         "TicketChange": {"subject": "Taken", "contact": keys["contacts"]},
@@ -407,6 +411,7 @@ def found_tenants(running: ServiceProcess, tenants: Iterable[Tenant]) -> str:
         tenant.keys |= {
             "numbers": tenant.number,
             "months": "2026-01",
+            "invoices": "2026-01",
             "calls": f"{tenant.id}-2",
             "talked": f"{tenant.id}-3",
             "cdrs": f"{tenant.id}-1",

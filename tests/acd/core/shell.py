@@ -51,6 +51,8 @@ QUOTE: dict[str, Any] = {
     "cut_after_ms": None,
     "vat_rate": "0.19",
     "vat_included": False,
+    "precision": "0.01",
+    "rounding": "half_up",
 }
 """What the shell of the voice service hands over (`billing_cdr.quote.Quote` as it is read): text, numbers, truths, lists, nothing."""
 QUALITY: dict[str, float | int | str | None] = {
@@ -110,6 +112,8 @@ class Shell:
     now: float = T0
     phones: dict[str, Phone] = field(default_factory=dict)
     """By agent id, trunk id or outside number."""
+    quotes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By outside number; `QUOTE` of the others."""
     journal: list[Entry] = field(default_factory=list)
     effects: list[f.Effect] = field(default_factory=list)
     agenda: list[tuple[float, int, i.Input]] = field(default_factory=list)
@@ -225,7 +229,7 @@ class Shell:
                 self._ring(leg, self.phones.get(agent, Phone()))
             case f.OriginateToOutside(leg=leg, number=number, trunk=trunk):
                 assert leg not in self.legs
-                self.later(0.01, i.LegPriced(leg=leg, quote=QUOTE))
+                self.later(0.01, i.LegPriced(leg=leg, quote=self.quotes.get(number, QUOTE)))
                 self._ring(leg, self.phones.get(trunk) or self.phones.get(number) or Phone())
             case f.ReleaseLeg(leg=leg):
                 self._gone(leg)

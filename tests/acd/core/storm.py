@@ -416,9 +416,9 @@ class Storm(Shell):
             running = {call.recording for call in self.engine.state.calls.values()}
             recording = rng.choice(recordings)
             if recording not in running:
-                self.give(i.RecordingEnded(recording=recording, path="x.wav", duration_ms=1))
+                self.give(i.RecordingEnded(recording=recording, path=f"{recording}.wav", duration_ms=1))
         elif dice < 0.995:
-            self.give(i.LegPriced(leg=self.leg(), quote={"per_minute": "1"}))
+            self.give(i.LegPriced(leg=self.leg(), quote=QUOTE | {"cut_after_ms": rng.choice((None, 90_000))}))
         elif dice < 0.997:
             self.configure()
         elif dice < 0.9975:

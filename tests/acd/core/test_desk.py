@@ -190,6 +190,79 @@ def test_click_to_dial_rings_the_agent_first_then_the_number() -> None:
     assert shell.of(e.WorkDone) == [e.WorkDone(agent="anna", call="d", outcome="handled")]
 
 
+CUT_AFTER_AN_HOUR = QUOTE | {"number": "499001123456", "cut_after_ms": 3_600_000}
+"""0900 is cut after 60 minutes, as the house tariff says."""
+
+
+def dialled(**quote: object) -> Shell:
+    """Anna talks to a number outside since T0 + 4 s; with a price that says `quote`."""
+    shell = open_house()
+    shell.quotes["+499001123456"] = CUT_AFTER_AN_HOUR | quote
+    shell.send(i.Dial(agent="anna", call="d", number="+499001123456", quote=QUOTE))
+    shell.run(4)
+    assert shell.bridges
+    return shell
+
+
+def test_a_number_that_is_cut_after_an_hour_is_cut_then_and_both_sides_are_released() -> None:
+    shell = dialled()
+    answered_at = next(entry.now for entry in shell.journal if e.LegConnected(leg="d.2") in entry.events)
+    shell.run(until=answered_at + 3600 - 0.001)
+    assert shell.bridges
+    shell.run(until=answered_at + 3600)
+    assert shell.of(e.CallCleared) == [e.CallCleared(call="d", cause="time_limit")]
+    assert [(one.leg, one.cause) for one in shell.of(e.LegCleared)] == [("d.1", "time_limit"), ("d.2", "time_limit")]
+    assert {one.leg for one in shell.done(f.ReleaseLeg)} == {"d.1", "d.2"}
+    assert shell.of(e.WorkDone) == [e.WorkDone(agent="anna", call="d", outcome="handled")]
+    assert not shell.engine.state.timers.keys() - {"binding anna"}
+
+
+def test_hold_does_not_lengthen_it() -> None:
+    shell = dialled(cut_after_ms=60_000)
+    shell.send(i.Hold(agent="anna", call="d"))
+    shell.run(30)
+    shell.send(i.Retrieve(agent="anna", call="d"))
+    shell.run(29)
+    assert shell.of(e.CallCleared) == []
+    shell.run(2)
+    assert [one.cause for one in shell.of(e.CallCleared)] == ["time_limit"]
+
+
+@pytest.mark.parametrize("cut_after_ms", [None, 0, "3600000"])
+def test_a_number_without_such_an_end_is_not_cut(cut_after_ms: object) -> None:
+    shell = dialled(cut_after_ms=cut_after_ms)
+    shell.run(100_000)
+    assert shell.bridges
+
+
+def test_who_hangs_up_before_takes_the_deadline_along() -> None:
+    shell = dialled()
+    shell.send(i.LegReleased(leg="d.2"))
+    assert not [timer for timer in shell.engine.state.timers if timer.startswith("time_limit")]
+
+
+def test_a_caller_who_was_forwarded_to_such_a_number_is_cut_as_well() -> None:
+    premium = Number(number="700", target=ToOutside(number="+499001123456"))
+    shell = open_house(house(numbers=(premium,)))
+    shell.quotes["+499001123456"] = CUT_AFTER_AN_HOUR
+    call(shell, "700", "c")
+    shell.run(3601)
+    assert shell.bridges
+    shell.run(3)
+    assert shell.of(e.CallCleared) == [e.CallCleared(call="c", cause="time_limit")]
+    assert not shell.legs
+
+
+def test_a_clock_that_is_set_moves_the_end_with_it() -> None:
+    shell = dialled(cut_after_ms=60_000)
+    shell.now += 3600
+    shell.send(i.ClockStepped(by_s=3600.0))
+    shell.run(55)
+    assert shell.bridges
+    shell.run(5)
+    assert [one.cause for one in shell.of(e.CallCleared)] == ["time_limit"]
+
+
 def test_dialling_a_busy_number_tells_the_agent_and_then_releases() -> None:
     shell = open_house(pbx=Phone(fails="busy"))
     shell.send(i.Dial(agent="anna", call="d", number="+4930123"))

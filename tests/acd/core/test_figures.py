@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from acd.core import estimates
 from acd.core import events as e
 from acd.core import inputs as i
 from acd.core import statistics as f
-from acd.core.estimates import estimated_wait_s
-from tests.acd.core.shell import Phone, call, house, open_house, queue
+from acd.core.configuration import Number, ToAgent
+from tests.acd.core.shell import Phone, agent, call, house, open_house, queue
 from tests.acd.core.test_menus_and_numbers import moment
 
 TALLY = f.QueueTally(
@@ -78,11 +79,123 @@ def test_daily_figures_begin_again_at_midnight() -> None:
     assert shell.engine.live().queues[0].offered_today == 1
 
 
-def test_estimate_shrinks_with_the_position_and_promises_nothing_without_staff() -> None:
-    assert estimated_wait_s(1, 0, 0, 100.0) is None
-    assert estimated_wait_s(1, 1, 1, 100.0) == 0.0
-    assert [estimated_wait_s(n, 0, 4, 120.0) for n in (3, 2, 1)] == [90.0, 60.0, 30.0]
-    assert estimated_wait_s(1, 0, 1, None) == 180.0
+def test_occupancy_has_the_stretch_that_is_running() -> None:
+    """10 minutes of work, then an hour ready: 600 / 4,200, though nothing has happened since."""
+    shell = open_house(house(queues=(queue(after_call_work_s=0.0),)), anna=Phone(answers_after_s=0.0, alerts=False))
+    call(shell, name="c")
+    shell.run(600)
+    shell.send(i.LegReleased(leg="c-in"))
+    shell.run(3600)
+    (anna,) = shell.engine.live_at(shell.now).agents
+    assert anna.occupancy == pytest.approx(600 / 4200, abs=1e-4)
+    assert anna.busy_today_s == pytest.approx(600.0)
+
+
+def test_who_was_ready_overnight_has_been_idle_on_this_day_since_midnight() -> None:
+    """Ready from 06:00 on the day before: 26.02 h in all at 08:01, 8.02 h of this day, whether anything happened since or not."""
+    shell = open_house(ready=False)
+    shell.run(until=moment(2025, 6, 16, 6, 0, 0))
+    shell.send(i.LogOn(agent="anna", ready=True))
+    shell.run(until=moment(2025, 6, 17, 8, 1, 0))
+    for happened in (False, True):
+        if happened:
+            shell.send(i.GoNotReady(agent="anna", reason="break"), i.GoReady(agent="anna"))
+        (anna,) = shell.engine.live_at(shell.now).agents
+        assert anna.idle_today_s == pytest.approx(8 * 3600 + 60)
+        assert anna.since == pytest.approx(moment(2025, 6, 17, 8, 1, 0) if happened else moment(2025, 6, 16, 6, 0, 0))
+
+
+def test_a_call_counts_on_the_day_it_arrived_and_beside_it_when_it_was_taken() -> None:
+    shell = open_house(house(queues=(queue(after_call_work_s=0.0),)), ready=False, anna=Phone(answers_after_s=0.0, alerts=False))
+    shell.run(until=moment(2025, 6, 15, 23, 59, 0))
+    call(shell, name="late")
+    shell.run(until=moment(2025, 6, 16, 0, 1, 0))
+    shell.send(i.LogOn(agent="anna", ready=True))
+    shell.run(60)
+    shell.send(i.LegReleased(leg="late-in"))
+    statistics = shell.engine.state.statistics
+    (of_yesterday,) = statistics.earlier.values()
+    assert (of_yesterday["support"].offered, of_yesterday["support"].answered, of_yesterday["support"].handled) == (1, 1, 1)
+    assert of_yesterday["support"].talk_s == pytest.approx(60.0)
+    (board,) = shell.engine.live().queues
+    assert (board.offered_today, board.answered_today, board.answered_this_day) == (0, 0, 1)
+    assert statistics.agents["anna"].answered == 1
+    shell.run(until=moment(2025, 6, 17, 0, 0, 1))
+    call(shell, name="next")
+    assert statistics.earlier == {}
+
+
+def test_hold_by_either_side_is_hold_for_the_agent_too() -> None:
+    shell = open_house(house(queues=(queue(after_call_work_s=0.0),)), anna=Phone(answers_after_s=0.0, alerts=False))
+    call(shell, name="c")
+    shell.run(10)
+    shell.send(i.Hold(agent="anna", call="c"))
+    shell.run(5)
+    shell.send(i.LegHeldByParty(leg="c-in"))
+    shell.run(5)
+    shell.send(i.Retrieve(agent="anna", call="c"))
+    shell.run(10)
+    shell.send(i.LegRetrievedByParty(leg="c-in"))
+    shell.run(10)
+    shell.send(i.LegReleased(leg="c-in"))
+    person = shell.engine.state.statistics.agents["anna"]
+    assert (person.talk_s, person.hold_s) == pytest.approx((20.0, 20.0))
+
+
+def test_a_transferred_call_counts_at_the_agent_who_took_it() -> None:
+    people = (agent("anna"), agent("ben", skills={}))
+    shell = open_house(house(agents=people), anna=Phone(answers_after_s=1.0), ben=Phone(answers_after_s=8.0))
+    call(shell, name="c")
+    shell.run(59)
+    shell.send(i.Transfer(agent="anna", call="c", target=ToAgent(agent="ben")))
+    shell.run(60)
+    shell.send(i.LegReleased(leg="c-in"))
+    shell.run(60)
+    tallies = shell.engine.state.statistics.agents
+    assert [(tallies[one].offered, tallies[one].answered, tallies[one].handled) for one in ("anna", "ben")] == [(1, 1, 1), (1, 1, 1)]
+    assert (tallies["anna"].talk_s, tallies["ben"].talk_s) == pytest.approx((58.0, 52.0))
+
+
+def test_a_direct_call_that_nobody_takes_is_counted_too() -> None:
+    shell = open_house(house(numbers=(Number(number="700", target=ToAgent(agent="anna")),)), anna=Phone(answers_after_s=None))
+    shell.send(i.CallArrived(call="c", leg="c-in", trunk="pbx", calling=None, called="700"))
+    shell.run(60)
+    tally = shell.engine.state.statistics.agents["anna"]
+    assert (tally.offered, tally.answered, tally.no_answer) == (1, 0, 1)
+
+
+TEAM = estimates.Team(staff=4, free=0, handle_s=120.0)
+
+
+def waits(count: int, *teams: estimates.Team, leaves_per_s: float = 0.0) -> list[float | None]:
+    line = [estimates.Waiter(tuple(range(len(teams))), leaves_per_s)] * count
+    return estimates.expected_waits_s(line, teams)
+
+
+def test_a_wait_grows_with_the_place_and_nothing_is_promised_without_staff() -> None:
+    assert waits(2, estimates.Team(staff=0, free=0, handle_s=100.0)) == [None, None]
+    assert waits(2, estimates.Team(staff=1, free=1, handle_s=100.0)) == [0.0, 100.0]
+    assert waits(3, TEAM) == pytest.approx([30.0, 60.0, 90.0])
+    assert waits(3, TEAM._replace(staff=1), TEAM._replace(staff=3)) == pytest.approx([30.0, 60.0, 90.0])
+
+
+def test_a_wait_behind_people_who_leave_is_that_of_erlang_a() -> None:
+    """M/M/s+M: with j ahead, sum over i = 0 ... j of 1 / (s mu + i theta)."""
+    mu, theta = 4 / 120, 1 / 60
+    exact = [sum(1 / (mu + i * theta) for i in range(j + 1)) for j in range(20)]
+    told = waits(20, TEAM, leaves_per_s=theta)
+    assert told == [pytest.approx(one, rel=0.15) for one in exact]
+    assert told[19] < waits(20, TEAM)[19] / 3
+
+
+def test_agents_that_queues_share_serve_both() -> None:
+    """Two people for both queues: who is third of all waits for three of their conversations, whatever its place in its own queue."""
+    both = estimates.Team(staff=2, free=0, handle_s=180.0)
+    line = [estimates.Waiter((0,), 0.0)] * 3
+    assert estimates.expected_waits_s(line, [both]) == pytest.approx([90.0, 180.0, 270.0])
+    own = [both._replace(staff=1), both._replace(staff=1)]
+    apart = [estimates.Waiter((0,), 0.0), estimates.Waiter((1,), 0.0), estimates.Waiter((0, 1), 0.0)]
+    assert estimates.expected_waits_s(apart, own) == pytest.approx([180.0, 180.0, 270.0])
 
 
 def test_offers_are_counted_per_agent() -> None:
@@ -94,3 +207,21 @@ def test_offers_are_counted_per_agent() -> None:
     tally = shell.engine.state.statistics.agents["anna"]
     assert (tally.offered, tally.declined, tally.no_answer) == (2, 1, 1)
     assert isinstance(shell.of(e.OfferEnded)[0], e.OfferEnded)
+
+
+def test_a_late_starter_is_given_no_more_than_a_share_under_fewest_calls() -> None:
+    """30 calls before, 30 after cleo has logged on: with the counts as they are, cleo would have had 20 in a row and 23 in all."""
+    people = tuple(agent(name) for name in ("anna", "ben", "cleo"))
+    busy = house(agents=people, queues=(queue(strategy="fewest_calls", after_call_work_s=0.0),))
+    shell = open_house(busy, ready=False, **{one.id: Phone(answers_after_s=0.0, alerts=False) for one in people})
+    shell.send(i.LogOn(agent="anna", ready=True), i.LogOn(agent="ben", ready=True))
+    for number in range(60):
+        if number == 30:
+            shell.send(i.LogOn(agent="cleo", ready=True))
+        call(shell, name=f"c{number}")
+        shell.run(20)
+        shell.send(i.LegReleased(leg=f"c{number}-in"))
+        shell.run(10)
+    tallies = shell.engine.state.statistics.agents
+    assert [tallies[one.id].answered for one in people] == [25, 25, 10]
+    assert shell.of(e.OfferMade)[-1].decision.rule == "fewest_calls/2"

@@ -1,0 +1,559 @@
+"""From the journal's events to the records of conversations: a pure fold (DESIGN.md §3; docs/figures.md §2 to §5).
+
+Every leg is always in exactly one segment, so the ledger closes by construction; a change of segment ends one and begins the next at
+the same instant. The two legs of a pair move together: whoever holds, both are on hold. A conversation that is over is complete when its
+legs are measured and its recordings closed; whoever drives the ledger decides how long to wait for that.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import msgspec
+
+from acd.core import events as ev
+from acd.core.causes import CAUSES
+from acd.core.ids import RecordingId, TenantId
+from acd.core.inputs import ClockStepped, ServiceStarted
+from acd.core.replay import Entry
+from billing_cdr import facts
+from billing_cdr.assemble import Assembler
+from billing_cdr.causes import RESTART
+from billing_cdr.cdr import Cdr
+from billing_cdr.errors import LedgerError
+from billing_cdr.quote import Quote
+from sip.kept import call_id_of
+
+CRASH, EXCHANGE, SUPERVISOR, CALLER, PARTY = "crash", "exchange", "supervisor", "caller", "party"
+"""Originators (docs/figures.md §5)."""
+ANONYMOUS = "anonymous"
+_KIND_OF_FORWARDER: dict[str, str] = {
+    "always": "agent", "busy": "agent", "no_answer": "agent", "unregistered": "agent", "transfer": "agent",
+    "overflow": "queue", "exit": "queue", "closed": "queue", "menu": "menu", "number": "number",
+}  # fmt: skip
+"""Reason of a forwarding -> what has the name that caused it."""
+_ENDED_BY_HAND = frozenset({"hang_up", "rejected", "declined"})
+_ENDED_BY_RULE = frozenset({"announced", "closed", "hang_up", "busy"})
+
+
+class _Leg(msgspec.Struct, kw_only=True):
+    word: str
+    """What it is called as an originator."""
+    name: str
+    """What it is called as somebody's party."""
+    agent: str | None = None
+    dialled: bool = False
+    segment: str | None = None
+    kind: str = ""
+    party: str = ""
+    by: str = ""
+    priced: bool = False
+    answered: bool = False
+    measured: bool = False
+
+
+class _Conversation(msgspec.Struct, kw_only=True):
+    call: str
+    opener: str
+    """Who began it: an originator."""
+    sent_by: str
+    """Who sent the served leg where it is."""
+    served: str | None = None
+    """The first leg; after a transfer, the one of the pair that stays."""
+    legs: dict[str, _Leg] = {}
+    pair: tuple[str, str] | None = None
+    holders: list[str] = []
+    """The legs that hold, in the order in which they began."""
+    offered: dict[str, str] = {}
+    """Leg of an offer -> queue."""
+    forward_reason: str | None = None
+    segments: int = 0
+    outcome: str = ""
+    """Outcome of the queue or menu just left: how the served leg's segment ends."""
+    recordings: dict[str, None] = {}
+    """Those that run, in order: a set would be written differently each time."""
+    gone_at: float = 0.0
+    """When a leg went last."""
+    gone_by: str = ""
+    """Who ended the first that went at that instant by hand: an originator."""
+    transferred_by: list[str] = []
+    over_at: float | None = None
+    cause: str = ""
+    ended_by: str = ""
+
+
+class _Folded(msgspec.Struct, kw_only=True):
+    conversations: dict[str, _Conversation] = {}
+    recordings: dict[str, tuple[str, tuple[str, ...]]] = {}
+    """Recording -> call, legs."""
+    call_of: dict[str, str] = {}
+    """Leg -> call."""
+    alive_at: float = 0.0
+    """Time of the last entry; every five seconds there is one while calls are up (`acd.exchange`)."""
+
+
+class Told(msgspec.Struct, kw_only=True):
+    """What an entry led to."""
+
+    records: list[Cdr] = []
+    """Of conversations that are complete."""
+    over: list[str] = []
+    """Conversations that are over and wait to be complete."""
+    late: list[tuple[str, str]] = []
+    """Conversation and disposition, of conversations that were over already."""
+    stumbles: list[tuple[str, Exception]] = []
+    """What did not fit, in words, and why."""
+
+
+def instant(now: float) -> dt.datetime:
+    """The civil instant of a journal time, cut to the millisecond."""
+    return dt.datetime.fromtimestamp(int(now * 1000) / 1000, dt.UTC)
+
+
+class Ledger:
+    """Fold of one tenant's journal into records."""
+
+    KEPT: ClassVar = (_Folded, *Assembler.KEPT)
+    """The types of what a snapshot holds."""
+
+    def __init__(self, tenant: TenantId) -> None:
+        self._tenant = tenant
+        self._folded = _Folded()
+        self._assembler = Assembler()
+        self._told = Told()
+
+    def snapshot(self) -> bytes:
+        """The whole state."""
+        return msgspec.msgpack.encode((self._folded, self._assembler.snapshot()))
+
+    def restore(self, kept: bytes) -> None:
+        """Take up the state of a snapshot."""
+        self._folded, assembler = msgspec.msgpack.decode(kept, type=tuple[_Folded, bytes])
+        self._assembler = Assembler.restore(assembler)
+
+    def __contains__(self, call: str) -> bool:
+        """Whether a conversation has no record yet."""
+        return call in self._folded.conversations
+
+    # ------------------------------------------------------------------ driving it
+
+    def apply(self, entry: Entry) -> Told:
+        """Fold one entry."""
+        # A crash ended its calls when it happened, not when we came back: nobody pays for the time between (the last sign of life counts).
+        folded, kind = self._folded, type(entry.input)
+        now = folded.alive_at if kind is ServiceStarted else entry.now
+        if isinstance(entry.input, ClockStepped):
+            folded.alive_at += entry.input.by_s
+        else:
+            folded.alive_at = entry.now
+        told = self._told = Told()
+        if not entry.events:
+            return told
+        at = instant(now)
+        for event in entry.events:
+            step = self._FOLD.get(type(event))
+            if step is None:
+                continue
+            try:
+                step(self, event, now, at)
+            except (LedgerError, msgspec.ValidationError) as error:  # the latter: a price of another version, which only this leg lacks
+                told.stumbles.append((f"entry {entry.seq} does not fit into the ledger", error))
+        return told
+
+    def finish(self, call: str) -> Told:
+        """Give the record of a conversation that is over as it stands: it was waited for long enough."""
+        self._told = Told()
+        conversation = self._folded.conversations.get(call)
+        if conversation is not None and conversation.over_at is not None:
+            self._finish(conversation)
+        return self._told
+
+    def _say(self, fact: facts.Fact) -> None:
+        self._assembler.apply(fact)
+
+    # ------------------------------------------------------------------ calls and legs
+
+    def _clock_corrected(self, event: ev.ClockCorrected, _now: float, _at: dt.datetime) -> None:
+        """Calls in progress have lasted as long as before; what is over and stored stays as it was written."""
+        # Whole milliseconds, rounded down as `instant` does: no fact may come to lie before the one it followed.
+        self._assembler.move(dt.timedelta(milliseconds=math.floor(event.by_s * 1000)))
+        for conversation in self._folded.conversations.values():
+            if conversation.over_at is not None:
+                conversation.over_at += event.by_s
+
+    def _call_offered(self, event: ev.CallOffered, _now: float, at: dt.datetime) -> None:
+        opener = CALLER if event.agent is None else f"agent:{event.agent}"
+        sent_by = opener if event.number is None else f"number:{event.number}"
+        self._folded.conversations[event.call] = _Conversation(call=event.call, opener=opener, sent_by=sent_by)
+        self._say(
+            facts.ConversationBegan(
+                conversation=event.call,
+                at=at,
+                tenant=self._tenant,
+                direction=event.direction,
+                calling=event.calling or ANONYMOUS,
+                called=event.called,
+                trunk=event.trunk,
+                did=event.number,
+                language=event.language,
+            )
+        )
+
+    def _leg_initiated(self, event: ev.LegInitiated, _now: float, at: dt.datetime) -> None:
+        conversation = self._folded.conversations[event.call]
+        self._folded.call_of[event.leg] = event.call
+        leg = conversation.legs[event.leg] = _leg(event)
+        served = conversation.served
+        queue = conversation.offered.get(event.leg)
+        reason = conversation.forward_reason if event.role == "forward" else None
+        self._say(
+            facts.LegBegan(
+                conversation=event.call,
+                at=at,
+                leg=event.leg,
+                role=event.role,
+                party=event.agent or event.number or ANONYMOUS,
+                number=event.number if event.role != "caller" else None,
+                trunk=event.trunk,
+                site=event.site,
+                internal=event.internal and event.role != "caller",
+                agent=event.agent,
+                dialled=leg.dialled,
+                forward_reason=reason,
+                sip_call_id=call_id_of(event.dialog),
+            )
+        )
+        if served is None:
+            conversation.served = event.leg
+            self._move(conversation, event.leg, "ring", "", conversation.opener, at)
+            return
+        kind = "offer" if queue is not None else "forward" if event.role == "forward" else "ring"
+        by = conversation.sent_by if queue is None else f"queue:{queue}"
+        party = conversation.legs[served].name if served in conversation.legs else ""
+        self._move(conversation, event.leg, kind, party, by, at)
+        if queue is None:
+            self._move_served(conversation, "forward" if event.role == "forward" else "ring", leg.name, at)
+
+    def _move(self, conversation: _Conversation, leg_id: str, kind: Any, party: str, by: str, at: dt.datetime, outcome: str = "") -> None:
+        """A leg goes on to its next segment, if that is another than the one it is in."""
+        leg = conversation.legs[leg_id]
+        if leg.segment is not None:
+            if (leg.kind, leg.party, leg.by) == (kind, party, by):
+                return
+            self._say(facts.SegmentEnded(conversation=conversation.call, at=at, segment=leg.segment, outcome=outcome))
+        conversation.segments += 1
+        leg.segment = f"{conversation.call}/s{conversation.segments}"
+        leg.kind, leg.party, leg.by = kind, party, by
+        self._say(
+            facts.SegmentBegan(conversation=conversation.call, at=at, segment=leg.segment, leg=leg_id, kind=kind, party=party, caused_by=by)
+        )
+
+    def _move_served(self, conversation: _Conversation, kind: str, party: str, at: dt.datetime) -> None:
+        served = conversation.served
+        if served is not None and served in conversation.legs and conversation.legs[served].segment is not None:
+            outcome, conversation.outcome = conversation.outcome, ""
+            self._move(conversation, served, kind, party, conversation.sent_by, at, outcome)
+
+    def _leg_alerted(self, event: ev.LegAlerted, _now: float, at: dt.datetime) -> None:
+        call = self._folded.call_of.get(event.leg)
+        if call is not None and not self._folded.conversations[call].legs[event.leg].answered:
+            self._say(facts.LegAlerted(conversation=call, at=at, leg=event.leg, sip_call_id=_first_call_id(event.dialog)))
+
+    def _leg_connected(self, event: ev.LegConnected, _now: float, at: dt.datetime) -> None:
+        self._answered(event.leg, at, call_id_of(event.dialog))
+
+    def _answered(self, leg_id: str, at: dt.datetime, sip_call_id: str | None = None) -> None:
+        call = self._folded.call_of.get(leg_id)
+        if call is None:
+            return
+        leg = self._folded.conversations[call].legs[leg_id]
+        if not leg.answered and leg.segment is not None:
+            leg.answered = True
+            self._say(facts.LegAnswered(conversation=call, at=at, leg=leg_id, sip_call_id=sip_call_id))
+
+    def _leg_quoted(self, event: ev.LegQuoted, _now: float, at: dt.datetime) -> None:
+        """A price that comes when the leg has answered was no promise, and there is one a leg."""
+        call = self._folded.call_of.get(event.leg)
+        leg = None if call is None else self._folded.conversations[call].legs[event.leg]
+        if call is not None and leg is not None and leg.segment is not None and not (leg.answered or leg.priced):
+            quote = msgspec.convert(event.quote, Quote)
+            leg.priced = True
+            self._say(facts.LegPriced(conversation=call, at=at, leg=event.leg, quote=quote))
+
+    def _leg_cleared(self, event: ev.LegCleared, now: float, at: dt.datetime) -> None:
+        call = self._folded.call_of.get(event.leg)
+        if call is None:
+            return
+        conversation = self._folded.conversations[call]
+        leg = conversation.legs[event.leg]
+        if leg.segment is None:
+            return
+        if conversation.pair is not None and event.leg in conversation.pair:
+            conversation.pair = None
+        if event.leg in conversation.holders:
+            conversation.holders.remove(event.leg)
+        outcome = conversation.outcome if event.leg == conversation.served and conversation.outcome else event.cause
+        if leg.kind == "queue" and event.by == "party":
+            outcome = "abandoned"  # the queue says so after the leg has gone
+        self._say(facts.SegmentEnded(conversation=call, at=at, segment=leg.segment, outcome=outcome))
+        leg.segment = None
+        by_hand = event.by == "party" or (leg.agent is not None and event.cause in _ENDED_BY_HAND)
+        if conversation.gone_at != now:
+            conversation.gone_at, conversation.gone_by = now, ""
+        conversation.gone_by = conversation.gone_by or (leg.word if by_hand else "")
+        self._say(
+            facts.LegEnded(
+                conversation=call,
+                at=at,
+                leg=event.leg,
+                cause=event.cause,
+                sip_status=event.status,
+                by="crash" if event.cause == RESTART else "remote" if event.by == "party" else "local",
+                q850=CAUSES[event.cause].q850 if event.cause in CAUSES else None,
+            )
+        )
+
+    # ------------------------------------------------------------------ where the served leg is
+
+    def _menu_entered(self, event: ev.MenuEntered, _now: float, at: dt.datetime) -> None:
+        self._move_served(self._folded.conversations[event.call], "menu", event.menu, at)
+
+    def _menu_left(self, event: ev.MenuLeft, _now: float, _at: dt.datetime) -> None:
+        conversation = self._folded.conversations[event.call]
+        conversation.outcome = event.digit or "fallback"
+        conversation.sent_by = f"menu:{event.menu}"
+
+    def _queued(self, event: ev.Queued, _now: float, at: dt.datetime) -> None:
+        self._move_served(self._folded.conversations[event.call], "queue", event.queue, at)
+
+    def _queue_left(self, event: ev.QueueLeft, _now: float, _at: dt.datetime) -> None:
+        conversation = self._folded.conversations[event.call]
+        conversation.outcome = event.outcome
+        conversation.sent_by = f"queue:{event.queue}"
+
+    def _offer_made(self, event: ev.OfferMade, _now: float, _at: dt.datetime) -> None:
+        self._folded.conversations[event.call].offered |= dict.fromkeys(event.legs.values(), event.queue)
+
+    def _announcement_began(self, event: ev.AnnouncementBegan, _now: float, at: dt.datetime) -> None:
+        self._move_served(self._folded.conversations[event.call], "announcement", " ".join(event.sounds), at)
+
+    def _call_forwarded(self, event: ev.CallForwarded, _now: float, at: dt.datetime) -> None:
+        conversation = self._folded.conversations[event.call]
+        conversation.sent_by = f"{_KIND_OF_FORWARDER[event.reason]}:{event.by}"
+        conversation.forward_reason = event.reason
+        self._move_served(conversation, "forward", event.number, at)
+
+    def _call_transferred(self, event: ev.CallTransferred, _now: float, at: dt.datetime) -> None:
+        """The pair is parted; the other party waits for whoever it is sent to. Ringing is neither talk nor hold."""
+        conversation = self._folded.conversations[event.call]
+        conversation.sent_by = f"agent:{event.by}"
+        conversation.transferred_by.append(conversation.sent_by)
+        if conversation.pair is None:
+            return
+        a, b = conversation.pair
+        conversation.pair = None
+        conversation.served = b if conversation.legs[a].agent == event.by else a
+        conversation.outcome = "transferred"
+        self._move_served(conversation, "ring", "", at)
+
+    # ------------------------------------------------------------------ the pair
+
+    def _call_established(self, event: ev.CallEstablished, _now: float, at: dt.datetime) -> None:
+        conversation = self._folded.conversations[event.call]
+        legs = conversation.legs
+        if any(one not in legs or legs[one].segment is None for one in (event.a, event.b)):
+            return
+        conversation.pair = (event.a, event.b)
+        for one in conversation.pair:
+            self._answered(one, at)  # our 2xx was sent, its ACK may still be under way (RFC 3261 §13.3.1.4)
+        who = event.a if event.b == conversation.served else event.b
+        outcome, conversation.outcome = conversation.outcome or "answered", ""
+        self._move_pair(conversation, legs[who].word, at, outcome)
+
+    def _move_pair(self, conversation: _Conversation, by: str, at: dt.datetime, outcome: str = "") -> None:
+        """Both sides talk, or both are on hold as long as one of them holds.
+
+        Args:
+            by: who brought the talk about, if it is one.
+        """
+        if conversation.pair is None:
+            return
+        a, b = conversation.pair
+        holder = next((one for one in conversation.holders if one in conversation.pair), None)
+        kind = "talk" if holder is None else "hold"
+        by = by if holder is None else conversation.legs[holder].word
+        for leg, other in ((a, b), (b, a)):
+            self._move(conversation, leg, kind, conversation.legs[other].name, by, at, outcome)
+
+    def _leg_held(self, event: ev.LegHeld, _now: float, at: dt.datetime) -> None:
+        conversation = self._conversation_of(event.leg)
+        if conversation is not None and event.leg not in conversation.holders:
+            conversation.holders.append(event.leg)
+            self._move_pair(conversation, "", at)
+
+    def _leg_retrieved(self, event: ev.LegRetrieved, _now: float, at: dt.datetime) -> None:
+        conversation = self._conversation_of(event.leg)
+        if conversation is not None and event.leg in conversation.holders:
+            conversation.holders.remove(event.leg)
+            self._move_pair(conversation, conversation.legs[event.leg].word, at)
+
+    def _conversation_of(self, leg: str) -> _Conversation | None:
+        call = self._folded.call_of.get(leg)
+        return None if call is None else self._folded.conversations.get(call)
+
+    # ------------------------------------------------------------------ what is told of it
+
+    def _leg_measured(self, event: ev.LegMeasured, _now: float, at: dt.datetime) -> None:
+        conversation = self._folded.conversations.get(event.call)
+        known = conversation.legs.get(event.leg) if conversation is not None else None
+        if conversation is None or known is None or known.measured:
+            return
+        known.measured = True
+        quality = event.quality
+        if isinstance(codec := quality.get("codec"), str):
+            self._say(facts.CodecUsed(conversation=event.call, at=at, leg=event.leg, codec=codec))
+        received, lost = _number(quality, "packets_received"), _number(quality, "packets_lost")
+        if not received:  # nothing was heard, so nothing can be said of how well
+            self._finish_if_complete(conversation)
+            return
+        self._say(
+            facts.QualityMeasured(
+                conversation=event.call,
+                at=at,
+                leg=event.leg,
+                mos=_number(quality, "mos"),
+                loss=lost / (received + lost) if received + lost else 0.0,
+                jitter_ms=_number(quality, "jitter_ms"),
+                round_trip_ms=None if quality.get("round_trip_ms") is None else _number(quality, "round_trip_ms"),
+                packets_received=int(received),
+                packets_sent=int(_number(quality, "packets_sent")),
+                packets_lost=int(lost),
+            )
+        )
+        self._finish_if_complete(conversation)
+
+    def _recording_began(self, event: ev.RecordingBegan, _now: float, _at: dt.datetime) -> None:
+        self._folded.recordings[event.recording] = (event.call, event.legs)
+        self._folded.conversations[event.call].recordings[event.recording] = None
+
+    def _recording_kept(self, event: ev.RecordingKept, _now: float, at: dt.datetime) -> None:
+        call, legs = self._folded.recordings.pop(event.recording, (event.call, ()))
+        conversation = self._folded.conversations.get(call)
+        if conversation is None:
+            return
+        conversation.recordings.pop(event.recording, None)
+        if legs and (event.error is None or event.duration_ms):  # one that broke off is a recording as far as it goes
+            self._say(facts.RecordingMade(conversation=call, at=at, legs=legs, path=event.path, duration_ms=event.duration_ms))
+        self._finish_if_complete(conversation)
+
+    def _disposition_set(self, event: ev.DispositionSet, _now: float, at: dt.datetime) -> None:
+        conversation = self._folded.conversations.get(event.call)
+        if conversation is not None and conversation.over_at is None:
+            self._say(facts.Disposition(conversation=event.call, at=at, code=event.code))
+        else:
+            self._told.late.append((event.call, event.code))
+
+    # ------------------------------------------------------------------ the end of a conversation
+
+    def _call_cleared(self, event: ev.CallCleared, now: float, _at: dt.datetime) -> None:
+        conversation = self._folded.conversations[event.call]
+        conversation.over_at = now
+        conversation.cause = event.cause
+        conversation.ended_by = _ender(conversation, event.cause, now)
+        if not self._finish_if_complete(conversation):
+            self._told.over.append(event.call)
+
+    def _finish_if_complete(self, conversation: _Conversation) -> bool:
+        if conversation.over_at is None:
+            return False
+        if conversation.cause != RESTART:  # what a crash has cut nobody measures any more
+            if conversation.recordings:
+                return False
+            for leg in conversation.legs.values():
+                if leg.answered and not leg.measured:
+                    return False
+        self._finish(conversation)
+        return True
+
+    def _finish(self, conversation: _Conversation) -> None:
+        if self._folded.conversations.pop(conversation.call, None) is None or conversation.over_at is None:
+            return
+        for leg in conversation.legs:
+            self._folded.call_of.pop(leg, None)
+        for recording in conversation.recordings:
+            self._folded.recordings.pop(RecordingId(recording), None)
+        end = facts.ConversationEnded(
+            conversation=conversation.call,
+            at=instant(conversation.over_at),
+            cause=conversation.cause,
+            ended_by=conversation.ended_by,
+            transferred_by=tuple(conversation.transferred_by),
+        )
+        try:
+            cdr = self._assembler.apply(end)
+        except LedgerError as error:
+            self._told.stumbles.append((f"the ledger of {conversation.call} does not close", error))
+            cdr = error.draft
+        if cdr is not None:
+            self._told.records.append(cdr)
+
+    _FOLD: ClassVar[dict[type, Callable[[Ledger, Any, float, dt.datetime], None]]] = {
+        ev.ClockCorrected: _clock_corrected,
+        ev.CallOffered: _call_offered,
+        ev.LegInitiated: _leg_initiated,
+        ev.LegAlerted: _leg_alerted,
+        ev.LegConnected: _leg_connected,
+        ev.LegCleared: _leg_cleared,
+        ev.LegQuoted: _leg_quoted,
+        ev.LegMeasured: _leg_measured,
+        ev.MenuEntered: _menu_entered,
+        ev.MenuLeft: _menu_left,
+        ev.Queued: _queued,
+        ev.QueueLeft: _queue_left,
+        ev.OfferMade: _offer_made,
+        ev.AnnouncementBegan: _announcement_began,
+        ev.CallForwarded: _call_forwarded,
+        ev.CallTransferred: _call_transferred,
+        ev.CallEstablished: _call_established,
+        ev.LegHeld: _leg_held,
+        ev.LegRetrieved: _leg_retrieved,
+        ev.RecordingBegan: _recording_began,
+        ev.RecordingKept: _recording_kept,
+        ev.DispositionSet: _disposition_set,
+        ev.CallCleared: _call_cleared,
+    }
+    """Events that are not here say nothing to a record. (Who holds is told by the legs; `CallHeld` is the agent's work.)"""
+
+
+def _leg(event: ev.LegInitiated) -> _Leg:
+    if event.agent is not None:
+        word, name = f"agent:{event.agent}", str(event.agent)
+    elif event.role == "caller":
+        word = name = CALLER
+    else:
+        word, name = PARTY, event.number or ANONYMOUS
+    return _Leg(word=word, name=name, agent=event.agent, dialled=not event.arrived)
+
+
+def _first_call_id(dialog: str | None) -> str | None:
+    """Of several phones that ring for a leg, the first one's: which of them answers is told with the answer."""
+    return None if dialog is None else call_id_of(dialog.partition("\n")[0])
+
+
+def _ender(conversation: _Conversation, cause: str, now: float) -> str:
+    """Who ended the conversation: whoever went first, by hand; else what sent the caller to its end."""
+    if cause == RESTART:
+        return CRASH
+    if cause == "supervisor":
+        return SUPERVISOR
+    if conversation.gone_at == now and conversation.gone_by:
+        return conversation.gone_by
+    return conversation.sent_by if cause in _ENDED_BY_RULE else EXCHANGE
+
+
+def _number(quality: dict[str, float | int | str | None], name: str) -> float:
+    value = quality.get(name)
+    return float(value) if isinstance(value, (int, float)) else 0.0

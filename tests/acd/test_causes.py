@@ -1,0 +1,96 @@
+"""One vocabulary: whatever core and switch can say of an end has its row in both tables (docs/figures.md §6)."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args, get_type_hints
+
+import pytest
+
+from acd.core import events as e
+from acd.core import inputs as i
+from acd.core.causes import CAUSES
+from acd.core.clearing import refusal
+from acd.switch import causes
+from billing_cdr.causes import CUTS, OUTCOMES, Outcome, outcome_of
+from tests.acd.core.storm import Storm
+
+CORE = Path(__file__).parents[2] / "acd" / "core"
+SAYS = {"clear_call": 2, "clear_leg": 2, "end_leg": 2, "turn_away": 2, "announce": 3, "failed": 3, "party_left": 3, "withdraw_offer": 3}
+"""Function -> place of the cause among its arguments."""
+
+
+def _words(node: ast.expr) -> Iterator[str]:
+    """Every text an argument may be."""
+    match node:
+        case ast.Constant(value=str(word)):
+            yield word
+        case ast.IfExp(body=body, orelse=orelse):
+            yield from _words(body)
+            yield from _words(orelse)
+        case ast.BoolOp(values=values):
+            for value in values:
+                yield from _words(value)
+        case _:
+            return
+
+
+def said_in_the_core() -> set[str]:
+    """Every cause that stands as a literal where a cause belongs."""
+    found: set[str] = set()
+    for path in CORE.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call):
+                continue
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id if isinstance(node.func, ast.Name) else ""
+            if name in SAYS and len(node.args) > SAYS[name]:
+                found |= set(_words(node.args[SAYS[name]]))
+            if name in SAYS or name in {"end_offer_part", "ReleaseLeg", "LegCleared", "CallCleared"}:
+                found |= {word for keyword in node.keywords if keyword.arg in {"cause", "leg_cause"} for word in _words(keyword.value)}
+    return found
+
+
+def test_every_word_has_its_row_in_both_tables() -> None:
+    said = said_in_the_core()
+    assert {"restart", "supervisor", "closed", "busy", "answered_elsewhere", "transferred"} <= said
+    assert said <= CAUSES.keys()
+    assert set(get_args(i.FailureCause)) <= CAUSES.keys()
+    assert set(get_args(get_type_hints(i.LegReleased)["cause"])) <= CAUSES.keys()
+    assert CAUSES.keys() == OUTCOMES.keys()
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_a_caller_is_told_the_same_status_whoever_refuses(cause: str) -> None:
+    """Core and switch had a table each, and did not agree."""
+    assert causes.release_status(cause) == refusal(cause).status == CAUSES[cause].status
+    assert 400 <= CAUSES[cause].status < 700
+    assert 1 <= CAUSES[cause].q850 <= 127
+
+
+def test_a_status_that_means_a_cause_is_a_cause() -> None:
+    assert {causes.failure_cause(status) for status in range(300, 700)} <= CAUSES.keys()
+
+
+def test_outcomes() -> None:
+    assert set(OUTCOMES.values()) | {"answered"} == set(get_args(Outcome))
+    assert {"restart"} == CUTS
+    for cause in OUTCOMES:
+        assert outcome_of(cause, talked=True) == ("cut" if cause == "restart" else "answered")
+    assert outcome_of("announced", talked=False) == "overflowed"
+    assert outcome_of("no_bandwidth", talked=False) == outcome_of("price_refused", talked=False) == "rejected"
+
+
+@pytest.mark.slow
+def test_a_storm_says_no_other_word() -> None:
+    storm = Storm(7)
+    storm.keep_journal = True
+    storm.open()
+    said: set[str] = set()
+    for _ in range(4_000):
+        storm.draw()
+        said |= {event.cause for entry in storm.journal for event in entry.events if isinstance(event, e.LegCleared | e.CallCleared)}
+        storm.journal.clear()
+    assert len(said) > 12
+    assert said <= CAUSES.keys()

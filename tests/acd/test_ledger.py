@@ -1,0 +1,387 @@
+"""docs/figures.md through the engine: what the two sides of a call were in, for how long, and who brought it about."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from itertools import pairwise
+
+import pytest
+
+from acd.call_log import CallLog
+from acd.core import events as ev
+from acd.core import inputs as i
+from acd.core import statistics
+from acd.core.configuration import Forwarding, Menu, Number, ToAgent, ToAnnouncement, ToMenu, ToOutside, ToQueue, Trunk
+from acd.core.moved import move_statistics
+from acd.ledger import Ledger
+from billing_cdr.cdr import Cdr
+from tests.acd.core.shell import Phone, Shell, agent, house, open_house, queue
+from tests.acd.core.storm import Storm
+from tests.reference.stories import story
+
+OUT = Trunk(id="out", name="Carrier")
+NEVER = Phone(answers_after_s=None)
+
+
+class Books:
+    """A shell, and the ledger behind its journal."""
+
+    def __init__(self, shell: Shell) -> None:
+        self.shell = shell
+        self.ledger = Ledger("demo")
+        self.read = 0
+        self.records: list[Cdr] = []
+
+    def close(self) -> None:
+        """Fold what is in the journal."""
+        for entry in self.shell.journal[self.read :]:
+            told = self.ledger.apply(entry)
+            assert told.stumbles == []
+            self.records += told.records
+        self.read = len(self.shell.journal)
+
+    def only(self) -> Cdr:
+        self.shell.run(60)
+        self.close()
+        (cdr,) = self.records
+        closes(cdr)
+        return cdr
+
+
+def closes(cdr: Cdr) -> None:
+    """The invariants of docs/figures.md §3 to §5."""
+    assert cdr.problems == ()
+    parts = (cdr.talk_ms, cdr.hold_ms, cdr.ring_ms, cdr.wait_ms, cdr.treatment_ms, cdr.setup_ms)
+    assert all(part is not None and part >= 0 for part in parts), parts
+    assert sum(parts) == cdr.duration_ms
+    assert cdr.queue_ms <= cdr.wait_ms + cdr.ring_ms
+    legs = {leg.leg for leg in cdr.legs}
+    for leg in cdr.legs:
+        mine = [one for one in cdr.segments if one.leg == leg.leg]
+        assert (mine[0].began_at, mine[-1].ended_at) == (leg.began_at, leg.ended_at)
+        assert all(before.ended_at == after.began_at for before, after in pairwise(mine))
+    for kind, total in (("talk", cdr.talk_ms), ("hold", cdr.hold_ms)):
+        # Each instant of talk is two legs'. So the sum over all legs is twice the conversation's.
+        assert sum(one.duration_ms for one in cdr.segments if one.kind == kind) == 2 * total
+    for one in cdr.segments:
+        assert one.caused_by.partition(":")[0] in {"caller", "party", "agent", "queue", "menu", "number", "exchange", "crash"}, one
+        assert one.party not in legs
+    assert cdr.ended_by
+
+
+def parts(cdr: Cdr) -> dict[str, float]:
+    """Seconds, without what is nothing."""
+    names = ("talk", "hold", "ring", "wait", "treatment", "setup")
+    return {name: value / 1000 for name in names if (value := getattr(cdr, f"{name}_ms"))}
+
+
+def said(cdr: Cdr, leg: int) -> list[tuple[str, float, str, str]]:
+    """The segments of a leg that lasted: kind, seconds, originator, party."""
+    name = cdr.legs[leg].leg
+    return [(s.kind, s.duration_ms / 1000, s.caused_by, s.party) for s in cdr.segments if s.leg == name and s.duration_ms]
+
+
+def arrives(shell: Shell, called: str, **more) -> None:
+    shell.send(i.CallArrived(call="c", leg="c-in", trunk="pbx", calling="+4915112345678", called=called, **more))
+
+
+def a_house(**phones: Phone) -> Books:
+    """601 leads to a queue of anna and ben, 700 straight to anna, 710 to cleo, 720 outside, 730 to a menu."""
+    configuration = house(
+        agents=(agent("anna"), agent("ben"), agent("cleo", skills={}, extension="23")),
+        queues=(queue(greeting=(), announce_position=False),),
+        trunks=(Trunk(id="pbx", name="PBX"), OUT),
+        menus=(
+            Menu(id="main", sounds=("menu.main",), options={"1": ToQueue(queue="support")}, fallback=ToAnnouncement(sounds=("closed",))),
+        ),
+        numbers=(
+            Number(number="700", target=ToAgent(agent="anna")),
+            Number(number="710", target=ToAgent(agent="cleo")),
+            Number(number="720", target=ToOutside(number="+4930123456")),
+            Number(number="730", target=ToMenu(menu="main")),
+        ),
+    )
+    return Books(open_house(configuration, **phones))
+
+
+def test_a_call_to_a_phone_rings_and_talks() -> None:
+    books = a_house(anna=Phone(answers_after_s=5.0))
+    arrives(books.shell, "700")
+    books.shell.run(65)
+    books.shell.send(i.LegReleased(leg="c-in"))
+    cdr = books.only()
+    assert parts(cdr) == {"talk": 60, "ring": 5}
+    assert said(cdr, 0) == [("ring", 5, "number:700", "anna"), ("talk", 60, "agent:anna", "anna")]
+    assert said(cdr, 1) == [("ring", 5, "number:700", "caller"), ("talk", 60, "agent:anna", "caller")]
+    assert (cdr.ended_by, cdr.agent, cdr.legs[1].alerting_ms) == ("caller", "anna", 4_950)
+
+
+def test_an_unanswered_offer_and_the_next_are_one_wait() -> None:
+    """Nobody is free for 10 s; anna does not answer in 15 s; ben answers in 5."""
+    books = a_house(anna=NEVER, ben=Phone(answers_after_s=5.0))
+    shell = books.shell
+    shell.send(i.GoNotReady(agent="anna", reason="break"), i.GoNotReady(agent="ben", reason="break"))
+    arrives(shell, "601")
+    shell.run(10)
+    shell.send(i.GoReady(agent="anna"))
+    shell.run(15)
+    shell.send(i.GoReady(agent="ben"))
+    shell.run(65)
+    shell.send(i.LegReleased(leg="c-in"))
+    cdr = books.only()
+    rang = cdr.ring_ms / 1000
+    assert parts(cdr) == {"talk": 90 - 10 - rang, "ring": rang, "wait": 10}
+    assert cdr.queue_ms == 10_000 + cdr.ring_ms
+    assert [one.caused_by for one in cdr.segments if one.kind == "offer"] == ["queue:support"] * 2
+
+
+def test_a_menu_and_a_queue() -> None:
+    books = a_house(anna=Phone(answers_after_s=3.0), ben=NEVER)
+    shell = books.shell
+    shell.send(i.GoNotReady(agent="ben", reason="break"), i.GoNotReady(agent="anna", reason="break"))
+    arrives(shell, "730")
+    shell.run(4)
+    shell.send(i.DigitPressed(leg="c-in", digit="1"))
+    shell.run(12)
+    shell.send(i.GoReady(agent="anna"))
+    shell.run(63)
+    shell.send(i.HangUp(agent="anna", call="c"))
+    cdr = books.only()
+    assert parts(cdr) == {"talk": 60, "ring": 3, "wait": 12, "treatment": 4}
+    assert said(cdr, 0) == [
+        ("menu", 4, "number:730", "main"),
+        ("queue", 15, "menu:main", "support"),
+        ("talk", 60, "agent:anna", "anna"),
+    ]
+    assert cdr.ended_by == "agent:anna"
+
+
+def test_both_hold_and_it_is_one_hold() -> None:
+    """The desk holds at 10, the caller's phone at 15; the desk is back at 20, the phone at 30; the end is at 40."""
+    books = a_house(anna=Phone(answers_after_s=0.0, alerts=False))
+    shell = books.shell
+    arrives(shell, "700")
+    shell.run(10)
+    shell.send(i.Hold(agent="anna", call="c"))
+    shell.run(5)
+    shell.send(i.LegHeldByParty(leg="c-in"))
+    shell.run(5)
+    shell.send(i.Retrieve(agent="anna", call="c"))
+    shell.run(10)
+    shell.send(i.LegRetrievedByParty(leg="c-in"))
+    shell.run(10)
+    shell.send(i.LegReleased(leg="c-in"))
+    cdr = books.only()
+    assert parts(cdr) == {"talk": 20, "hold": 20}
+    for leg, party in ((0, "anna"), (1, "caller")):
+        assert said(cdr, leg) == [
+            ("talk", 10, "agent:anna", party),
+            ("hold", 10, "agent:anna", party),
+            ("hold", 10, "caller", party),
+            ("talk", 10, "caller", party),
+        ]
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_ringing_after_a_transfer_is_neither_talk_nor_hold(held: bool) -> None:
+    """58 s with anna (18 of them on hold, if any), 8 s of cleo's phone, 52 s with cleo: 118 s, of which 110 (or 92) were spoken."""
+    books = a_house(anna=Phone(answers_after_s=0.0, alerts=False), cleo=Phone(answers_after_s=8.0))
+    shell = books.shell
+    arrives(shell, "700")
+    shell.run(40)
+    if held:
+        shell.send(i.Hold(agent="anna", call="c"))
+    shell.run(18)
+    shell.send(i.Transfer(agent="anna", call="c", target=ToAgent(agent="cleo")))
+    shell.run(60)
+    shell.send(i.LegReleased(leg="c-in"))
+    cdr = books.only()
+    assert parts(cdr) == ({"talk": 92, "hold": 18, "ring": 8} if held else {"talk": 110, "ring": 8})
+    assert said(cdr, 0)[-2:] == [("ring", 8, "agent:anna", "cleo"), ("talk", 52, "agent:cleo", "cleo")]
+    assert said(cdr, 2) == [("ring", 8, "agent:anna", "caller"), ("talk", 52, "agent:cleo", "caller")]
+    assert cdr.transferred_by == ("agent:anna",)
+
+
+def test_a_transfer_that_nobody_takes() -> None:
+    books = a_house(anna=Phone(answers_after_s=0.0, alerts=False), cleo=NEVER)
+    shell = books.shell
+    arrives(shell, "700")
+    shell.run(58)
+    shell.send(i.Transfer(agent="anna", call="c", target=ToAgent(agent="cleo")))
+    shell.run(25)
+    shell.send(i.LegReleased(leg="c-in"))
+    cdr = books.only()
+    assert parts(cdr) == {"talk": 58, "ring": 25}
+    assert cdr.outcome == "answered"
+
+
+def test_a_transfer_and_a_forwarding_outside_cost_from_the_answer() -> None:
+    books = a_house(anna=Phone(answers_after_s=0.0, alerts=False), out=Phone(answers_after_s=10.0))
+    shell = books.shell
+    arrives(shell, "700")
+    shell.run(30)
+    shell.send(i.Transfer(agent="anna", call="c", target=ToOutside(number="+4930123456")))
+    shell.run(70)
+    shell.send(i.LegReleased(leg="c-in"))
+    cdr = books.only()
+    assert parts(cdr) == {"talk": 90, "ring": 10}
+    assert (cdr.legs[2].role, cdr.legs[2].billable_ms, cdr.legs[2].forward_reason) == ("forward", 60_000, "transfer")
+    assert said(cdr, 2) == [("forward", 10, "agent:anna", "caller"), ("talk", 60, "party", "caller")]
+
+
+def test_a_number_that_leads_outside() -> None:
+    books = a_house(out=Phone(answers_after_s=6.0))
+    arrives(books.shell, "720")
+    books.shell.run(66)
+    books.shell.send(i.LegReleased(leg="c-in"))
+    cdr = books.only()
+    assert parts(cdr) == {"talk": 60, "ring": 6}
+    assert said(cdr, 0)[0] == ("forward", 6, "number:720", "+4930123456")
+    assert (cdr.legs[1].billable_ms, cdr.legs[1].forward_reason, cdr.trunk) == (60_000, "number", "pbx")
+
+
+def test_an_agents_own_forwarding_is_the_agents() -> None:
+    configuration = house(
+        agents=(agent("anna", forwarding=Forwarding(always="+4930123456")),),
+        trunks=(Trunk(id="pbx", name="PBX"), OUT),
+        numbers=(Number(number="700", target=ToAgent(agent="anna")),),
+    )
+    books = Books(open_house(configuration, out=Phone(answers_after_s=6.0)))
+    arrives(books.shell, "700")
+    books.shell.run(66)
+    books.shell.send(i.LegReleased(leg="c-in"))
+    cdr = books.only()
+    assert said(cdr, 1)[0] == ("forward", 6, "agent:anna", "caller")
+    assert cdr.legs[1].forward_reason == "always"
+
+
+def test_a_call_from_the_desk_rings_two_phones() -> None:
+    books = a_house(anna=Phone(answers_after_s=2.0), out=Phone(answers_after_s=10.0))
+    books.shell.send(i.Dial(agent="anna", call="c", number="+4930123456"))
+    books.shell.run(72)
+    books.shell.send(i.HangUp(agent="anna", call="c"))
+    cdr = books.only()
+    assert parts(cdr) == {"talk": 60, "ring": 12}
+    assert (cdr.agent, cdr.trunk, cdr.ended_by) == ("anna", "out", "agent:anna")
+    assert said(cdr, 0)[-1] == ("talk", 60, "party", "+4930123456")
+    assert said(cdr, 1) == [("ring", 10, "agent:anna", "anna"), ("talk", 60, "party", "anna")]
+
+
+def test_a_call_from_a_desk_phone_is_its_agents() -> None:
+    books = a_house(out=Phone(answers_after_s=10.0))
+    books.shell.send(i.CallArrived(call="c", leg="c-in", trunk=None, agent="anna", calling="21", called="+4930123456"))
+    books.shell.run(70)
+    books.shell.send(i.LegReleased(leg="c-in"))
+    cdr = books.only()
+    assert parts(cdr) == {"talk": 60, "ring": 10}
+    assert (cdr.agent, cdr.trunk, cdr.ended_by) == ("anna", "out", "agent:anna")
+    assert (cdr.legs[0].agent, cdr.legs[0].party) == ("anna", "anna")
+    assert said(cdr, 1)[-1] == ("talk", 60, "party", "anna")
+
+
+def test_a_fallback_to_an_announcement_is_an_overflow() -> None:
+    books = a_house()
+    arrives(books.shell, "730")
+    books.shell.run(300)
+    cdr = books.only()
+    assert (cdr.outcome, cdr.cause, cdr.ended_by) == ("overflowed", "announced", "menu:main")
+    assert set(parts(cdr)) == {"treatment"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_the_ledger_closes_whatever_happens(seed: int) -> None:
+    """Random hold, retrieve, transfer, forward, hold by phone and crash."""
+    storm = Storm(seed)
+    storm.keep_journal = True
+    ledger = Ledger("storm")
+    records: list[Cdr] = []
+    over: dict[str, None] = {}
+    storm.open()
+    for _ in range(3_000):
+        storm.draw()
+        for entry in storm.journal:
+            told = ledger.apply(entry)
+            assert told.stumbles == []
+            records += told.records
+            over |= dict.fromkeys(told.over)
+        storm.journal.clear()
+    for call in over:
+        told = ledger.finish(call)
+        assert told.stumbles == []
+        records += told.records
+    assert len(records) > 100
+    assert {"talk", "hold", "ring", "wait", "treatment"} <= {one for cdr in records for one in parts(cdr)}
+    assert any(cdr.transferred_by for cdr in records)
+    for cdr in records:
+        closes(cdr)
+
+
+@pytest.mark.slow
+def test_record_log_and_board_say_the_same_talk_and_hold(caplog: pytest.LogCaptureFixture) -> None:
+    """Three places say how long was talked; of a day without midnight, all agents' talk is that of the records they are in."""
+    caplog.set_level(logging.INFO, "acd.calls")
+    log, records = CallLog("t"), []
+    for seed in range(600):
+        told = story(seed)
+        ledger = Ledger("t")
+        for entry in told.entries:
+            records += ledger.apply(entry).records
+            log.told(entry)
+        records += ledger.finish(told.call).records
+    by_log = {}
+    for line in caplog.records:
+        if getattr(line, "event", "") == "end":
+            by_log[line.call] = (getattr(line, "talk_s", 0.0), getattr(line, "hold_s", 0.0))
+    assert len(records) == len(by_log) == 600
+    for cdr in records:
+        if cdr.cause == "restart":  # the log says when the service came back
+            continue
+        talk_s, hold_s = by_log[cdr.id]
+        assert talk_s == pytest.approx(cdr.talk_ms / 1000, abs=0.06), cdr.id
+        assert hold_s == pytest.approx(cdr.hold_ms / 1000, abs=0.06), cdr.id
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
+def test_what_agents_talked_is_what_the_records_say(seed: int) -> None:
+    """The board's tallies against the records of the same storm: talk, hold, and how many each agent took."""
+    storm = Storm(seed + 20)
+    storm.keep_journal = True
+    storm.open()
+    for _ in range(2_500):
+        storm.draw()
+    for call in list(storm.engine.state.calls):
+        storm.give(i.ClearCall(call=call, by="supervisor"))
+    ledger = Ledger("storm")
+    figures = statistics.Statistics()
+    records: list[Cdr] = []
+    over: dict[str, None] = {}
+    before = 0.0
+    for entry in storm.journal:
+        figures.day_ends_at = 1e18  # one endless day
+        for event in entry.events:
+            if isinstance(event, ev.Started):  # nobody talked while the exchange was not there
+                move_statistics(figures, entry.now - before)
+            statistics.apply(figures, event, entry.now)
+        before = entry.now
+        told = ledger.apply(entry)
+        records += told.records
+        over |= dict.fromkeys(told.over)
+    for call in over:
+        records += ledger.finish(call).records
+    for who, works in figures.works.items():  # who still wraps up
+        for work in works.values():
+            tally = statistics.agent_tally(figures, who)
+            tally.talk_s, tally.hold_s = tally.talk_s + work.talk_s, tally.hold_s + work.hold_s
+    talk, hold = Counter[str](), Counter[str]()
+    for cdr in records:
+        agent_of = {leg.leg: leg.agent for leg in cdr.legs if leg.agent is not None}
+        for one in cdr.segments:
+            if one.leg in agent_of and one.kind in {"talk", "hold"}:
+                (talk if one.kind == "talk" else hold)[agent_of[one.leg]] += one.duration_ms / 1000
+    assert sum(talk.values()) > 1000
+    for who in talk | hold:
+        tally = statistics.agent_tally(figures, who)
+        assert (tally.talk_s, tally.hold_s) == pytest.approx((talk[who], hold[who]), abs=0.01 * len(records)), who

@@ -1,0 +1,1 @@
+"""Reference programs, written from docs/figures.md alone, that the product is compared with."""

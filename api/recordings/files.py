@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from io import FileIO
@@ -82,7 +82,7 @@ def _open(folder: Path, name: str) -> FileIO:
     return FileIO(descriptor)
 
 
-async def pieces(folder: Path, name: str, span: Span) -> AsyncIterator[bytes]:
+async def pieces(folder: Path, name: str, span: Span) -> AsyncGenerator[bytes]:
     """The octets of a span, each read by a thread when the one before was taken; a file that is deleted meanwhile is sent to its end.
 
     Raises: OSError

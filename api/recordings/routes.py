@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response, status
@@ -152,8 +153,11 @@ async def _refused_to_agent(request: Request, access: Access) -> None:
 class _Audio(StreamingResponse):
     """A stream that takes one of its tenant's places for as long as it goes on, also when the client goes before it begins."""
 
-    def __init__(self, tenant: TenantId, most: int, span: Span, stream: AsyncIterator[bytes], headers: dict[str, str], status: int) -> None:
+    def __init__(
+        self, tenant: TenantId, most: int, span: Span, stream: AsyncGenerator[bytes], headers: dict[str, str], status: int
+    ) -> None:
         super().__init__(stream, status, headers, service.MEDIA_TYPE)
+        self._stream = stream
         self._tenant = tenant
         self._most = most
         self._span = span
@@ -169,10 +173,11 @@ class _Audio(StreamingResponse):
         with turns.stream(self._tenant, "recordings", self._most):
             if self._span.first == 0:
                 metrics.recordings_played.labels(self._tenant).inc()
-            self.body_iterator = self._counted(self.body_iterator, metrics)
-            await super().__call__(scope, receive, send)
+            async with aclosing(self._counted(metrics)) as self.body_iterator:  # the file is closed now, not when somebody collects it
+                await super().__call__(scope, receive, send)
 
-    async def _counted(self, stream: Any, metrics: Metrics) -> AsyncIterator[bytes]:
-        async for piece in stream:
-            yield piece
-            metrics.recordings_sent.labels(self._tenant).inc(len(piece))
+    async def _counted(self, metrics: Metrics) -> AsyncGenerator[bytes]:
+        async with aclosing(self._stream) as pieces:
+            async for piece in pieces:
+                yield piece
+                metrics.recordings_sent.labels(self._tenant).inc(len(piece))

@@ -359,6 +359,38 @@ class TestAudio:
             finally:
                 staffed.app.state.house.settings.recordings.__dict__["streams_per_tenant"] = most
 
+    async def test_a_listener_who_goes_gives_back_file_and_place(self, staffed: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(files, "PIECE", 1000)
+        await recorded_talk(staffed, "call-1")
+        gone, sent = asyncio.Event(), []
+
+        async def receive() -> dict[str, Any]:
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message["type"])
+            if message["type"] == "http.response.body":
+                gone.set()
+                await asyncio.Event().wait()  # nobody takes it any more
+
+        path = f"/api/v1/recordings/{NAME}/audio"
+        headers = [(b"host", b"test"), (b"authorization", f"Bearer {staffed.tokens['admin']}".encode())]
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "method": "GET",
+            "scheme": "http",
+        }
+        scope |= {"path": path, "raw_path": path.encode(), "query_string": b"", "headers": headers, "root_path": ""}
+        async with asyncio.timeout(10):
+            await staffed.app({**scope, "client": ("127.0.0.1", 1), "server": ("test", 80)}, receive, send)
+        assert sent == ["http.response.start", "http.response.body"]
+        open_now = [os.path.realpath(one) for one in Path("/proc/self/fd").iterdir()]  # noqa: ASYNC240 - no disk
+        assert not [one for one in open_now if one.endswith(NAME)]
+        assert not [name for name in staffed.app.state.turns.figures() if "streams" in name]
+
     async def test_what_is_still_recorded_or_whose_call_goes_on_is_409(self, staffed: Service) -> None:
         write(folder_of(staffed) / NAME, staffed.clock())
         for method, path in (("GET", f"recordings/{NAME}"), ("GET", f"recordings/{NAME}/audio"), ("DELETE", f"recordings/{NAME}")):

@@ -60,8 +60,9 @@ def calling_number(user: str | None, region: str = "DE") -> str | None:
     return normalise(user, region)
 
 
-NEVER_SHOWN = ("+49110", "+49112", "+49118", "+49137", "+49900")
-"""§ 120 (2) TKG: emergency numbers, directory enquiries, mass traffic and premium services are nobody's calling number."""
+NEVER_SHOWN = ("+49110", "+49112", "+49118", "+49137", "+49900", "+490")
+"""§ 120 (2) TKG: emergency numbers, directory enquiries, mass traffic and premium services are nobody's calling number; nor is what has the
+national prefix 0 behind the country code, which is how `0110` is written when it is taken for a number."""
 
 
 def is_private(number: str) -> bool:

@@ -76,6 +76,10 @@ HELP = {
     # SIP over TCP
     "fernamt_sip_tcp_connections": "Open SIP/TCP connections.",
     "fernamt_sip_tcp_strangers": "Open SIP/TCP connections on which nobody has proved who he is.",
+    "fernamt_sip_tcp_known_displaced_total": (
+        "Open SIP/TCP connections of registered phones or callers that made room for newer ones: their source had more than a thousand, or "
+        "had most where all places were taken."
+    ),
     "fernamt_sip_tcp_strangers_displaced_total": (
         "SIP/TCP connections of strangers that were closed to make room for newer ones of the same source."
     ),

@@ -6,10 +6,13 @@ the two leaves a claim without a document, which the tenant can use and the oper
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -290,12 +293,23 @@ async def _take_source(session: AsyncSession, house: House, tenant: TenantId, so
         raise _Refused(TooWide(source), "source", source, None)
     if not granted and others:
         raise _Refused(SourceNotFree(source), "source", source, min(others))
-    if not granted and not house.voice.may_reach(str(network.network_address), tenant):
+    if not granted and not all(house.voice.may_reach(host, tenant) for host in _hosts_of(network)):
         raise _Refused(SourceNotFree(source), "source", source, None)
     if not granted and sum(one.tenant == tenant for one in claims) >= MOST_SOURCES:
         raise _Refused(TooManyClaims("sources", MOST_SOURCES), "source", source, None)
     session.add(SourceClaim(id=drawn_id(), tenant=tenant, network=source, how="claimed", at=now))
     return others
+
+
+def _hosts_of(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> Iterator[str]:
+    """The addresses to be asked of a network: all of an IPv4 network; of IPv6 the first, and this machine's own in it."""
+    if network.version == 4 and not is_wide(network):
+        yield from map(str, network)
+        return
+    yield str(network.network_address)
+    with contextlib.suppress(OSError):  # the kernel has no IPv6
+        lines = Path("/proc/net/if_inet6").read_text(encoding="ascii").splitlines()
+        yield from (str(own) for line in lines if (own := ipaddress.IPv6Address(int(line[:32], 16))) in network)
 
 
 async def _release(unit: Unit, house: House, tenant: TenantId, gone: Wanted) -> None:

@@ -78,6 +78,11 @@ async def delete_expired(session: AsyncSession, now: datetime) -> None:
     await session.execute(delete(Token).where(Token.expires_at <= now))
 
 
+async def delete_operator_tokens(session: AsyncSession, operator_id: str, keep: str) -> None:
+    """End all log-ins of an operator but one."""
+    await session.execute(delete(OperatorToken).where(OperatorToken.operator == operator_id, OperatorToken.hash != keep))
+
+
 async def delete_expired_operator_tokens(session: AsyncSession, now: datetime) -> None:
     await session.execute(delete(OperatorToken).where(OperatorToken.expires_at <= now))
 

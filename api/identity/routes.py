@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, status
@@ -122,12 +122,15 @@ async def _record_failure(request: Request, tenant: TenantId | None, username: s
 async def _log_in(request: Request, this: House, tenant: TenantId | None, given: LoginGiven) -> tuple[str, Principal]:
     passwords, hours = _passwords(request), this.settings.login.session_hours
     source = source_of(client_address(request))
-    try:
+    # A hash is a tenth of a second of a core, and waits for others: meanwhile no connection of the tenant's database is held.
+    kept: str | None = None
+    with suppress(UnknownTenant):  # it takes as long as a wrong password
         async with this.databases.unit(tenant) as unit:
-            return await service.log_in(unit.session, passwords, tenant, given.username, given.password, this.clock(), hours, source)
-    except UnknownTenant:  # it takes as long as a wrong password
-        await passwords.matches(None, given.password)
-        raise WrongPassword from None
+            kept = await service.kept_password(unit.session, tenant, given.username)
+    if not await passwords.matches(kept, given.password) or kept is None:
+        raise WrongPassword
+    async with this.databases.unit(tenant) as unit:
+        return await service.log_in(unit.session, tenant, given.username, kept, this.clock(), hours, source)
 
 
 @router.post("/logout", operation_id="logOut", status_code=status.HTTP_204_NO_CONTENT, responses=responses(Conflict))

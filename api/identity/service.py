@@ -28,35 +28,42 @@ forgets its token every quarter of an hour of a session's twelve."""
 # ---------------------------------------------------------------------- tokens
 
 
+async def kept_password(session: AsyncSession, tenant: TenantId | None, name: str) -> str | None:
+    """The hash of somebody's password; None: there is nobody of that name who may log in."""
+    if tenant is None:
+        operator = await repository.operator(session, name)
+        return None if operator is None else operator.password_hash
+    user = await repository.user(session, name)
+    return user.password_hash if user is not None and user.active else None
+
+
 async def log_in(
     session: AsyncSession,
-    passwords: Passwords,
     tenant: TenantId | None,
     name: str,
-    password: str,
+    kept: str | None,
     now: datetime,
     hours: float,
     source: str | None = None,
 ) -> tuple[str, Principal]:
-    """Check the password and hand out a token.
+    """Hand out a token to whoever has proved to know the password of which `kept` is the hash.
 
-    Raises: WrongPassword
+    Raises: WrongPassword: it is another one by now, or the user may not log in any more.
     """
     expires_at = now + timedelta(hours=hours)
     token = write_token(tenant, drawn_secret())
     digest = token_hash(token)
+    if kept is None or await kept_password(session, tenant, name) != kept:
+        raise WrongPassword
     if tenant is None:
         operator = await repository.operator(session, name)
-        if not await passwords.matches(operator.password_hash if operator else None, password) or operator is None:
-            raise WrongPassword
+        assert operator is not None
         await repository.delete_expired_operator_tokens(session, now)
         session.add(OperatorToken(hash=digest, operator=operator.id, created_at=now, expires_at=expires_at))
         record(session, now, By(operator.id, source, of_platform=True), "logged_in", "session", operator.id)
         return token, Principal(None, operator.id, Role.OPERATOR, None, digest, expires_at)
     user = await repository.user(session, name)
-    kept = user.password_hash if user is not None and user.active else None
-    if not await passwords.matches(kept, password) or user is None:
-        raise WrongPassword
+    assert user is not None
     await repository.delete_expired(session, now)
     session.add(
         Token(hash=digest, id=drawn_id(), kind="session", name="", user=user.id, role=user.role, created_at=now, expires_at=expires_at)
@@ -123,7 +130,9 @@ async def change_password(
     await passwords.accept(new, (principal.name, name, principal.tenant), "#/new")
     person.password_hash = await passwords.hash(new)
     record(session, now, by, "password_changed", "operator" if principal.tenant is None else "user", principal.name)
-    if principal.tenant is not None:
+    if principal.tenant is None:
+        await repository.delete_operator_tokens(session, principal.name, keep=principal.token_hash)
+    else:
         await repository.delete_sessions(session, principal.name, keep=principal.token_hash)
 
 

@@ -103,10 +103,10 @@ async def _close_until_later(socket: WebSocket, error: Exception) -> None:
     await socket.close(TRY_AGAIN_LATER, problem.detail[:REASON_OCTETS])
 
 
-async def _serve(socket: WebSocket, token: str, outgoing: Outgoing) -> None:
+async def _serve(socket: WebSocket, token: str, entered: Principal, outgoing: Outgoing) -> None:
     """Send until the client goes, the token ends, or the client is too slow."""
     gone = asyncio.create_task(_until_gone(socket))
-    sending = asyncio.create_task(_send(socket, token, outgoing))
+    sending = asyncio.create_task(_send(socket, token, entered, outgoing))
     try:
         await asyncio.wait({gone, sending}, return_when=asyncio.FIRST_COMPLETED)
         if not sending.done():
@@ -115,6 +115,8 @@ async def _serve(socket: WebSocket, token: str, outgoing: Outgoing) -> None:
         await socket.close(GOING_AWAY, "the exchange closed the stream")
     except Unauthenticated as error:
         await socket.close(UNAUTHENTICATED, error.detail)
+    except RoleChanged:
+        await socket.close(FORBIDDEN, "the role has changed: come again")
     except StreamOverrun:
         await socket.close(OVERRUN, "too slow: fetch the live state and come again")
     except UnknownName as error:
@@ -129,12 +131,22 @@ async def _serve(socket: WebSocket, token: str, outgoing: Outgoing) -> None:
         await asyncio.gather(sending, gone, return_exceptions=True)
 
 
-async def _send(socket: WebSocket, token: str, outgoing: Outgoing) -> None:
+class RoleChanged(Exception):
+    """Who listens may see other things by now than when the socket opened."""
+
+
+def same_view(now: Principal, entered: Principal) -> bool:
+    """Whether somebody may still see what the socket was opened for."""
+    return (now.role, now.agent, now.tenant) == (entered.role, entered.agent, entered.tenant)
+
+
+async def _send(socket: WebSocket, token: str, entered: Principal, outgoing: Outgoing) -> None:
     looked_at = time.monotonic()
     try:
         async for message in outgoing:
             if message is None or time.monotonic() - looked_at >= HEARTBEAT_S:  # a stream that is never silent ends with its token too
-                await principal_of(socket, token)
+                if not same_view(await principal_of(socket, token), entered):
+                    raise RoleChanged
                 looked_at = time.monotonic()
             heartbeat = {"type": "heartbeat", "at": house(socket).clock().timestamp()}
             await socket.send_text(message if message is not None else encoded(heartbeat))
@@ -197,7 +209,7 @@ async def events(socket: WebSocket, token: Annotated[str | None, Query(max_lengt
         return
     principal, bearer = entered
     with socket.app.state.metrics.sockets.labels("/api/v1/events").track_inprogress():
-        await _serve(socket, bearer, _events(socket, principal))
+        await _serve(socket, bearer, principal, _events(socket, principal))
 
 
 async def _events(socket: WebSocket, principal: Principal) -> Outgoing:
@@ -242,7 +254,7 @@ async def board(socket: WebSocket, token: Annotated[str | None, Query(max_length
         return
     principal, bearer = entered
     with socket.app.state.metrics.sockets.labels("/api/v1/board").track_inprogress():
-        await _serve(socket, bearer, _boards(socket, principal))
+        await _serve(socket, bearer, principal, _boards(socket, principal))
 
 
 async def _boards(socket: WebSocket, principal: Principal) -> Outgoing:

@@ -134,6 +134,7 @@ class SipEndpoint:
             "tcp_connections": sum(len(tcp) for tcp in tables),
             "tcp_strangers": sum(len(tcp.strangers) for tcp in tables),
             "tcp_strangers_displaced_total": sum(tcp.strangers.displaced for tcp in tables),
+            "tcp_known_displaced_total": sum(tcp.known.displaced for tcp in tables),
             "tcp_strangers_silent_total": sum(tcp.silent_strangers for tcp in tables),
             "tcp_connections_refused_total": sum(tcp.refused_connections for tcp in tables),
         }

@@ -23,6 +23,10 @@ MAX_CONNECTIONS = 10_000
 # House: what two hundred phones behind one address need that all connect again after a power cut, before each has registered.
 STRANGERS_PER_SOURCE = 256
 MAX_STRANGERS = 2_000
+# Of those who have registered or called: one device can prove itself over as many connections as it likes, and must take nobody's place.
+# An office behind one address has fewer phones; what is left of all places is for connections that we open.
+KNOWN_PER_SOURCE = 1_000
+MAX_KNOWN = 7_000
 # Longer than 64*T1, so that no transaction of a stranger (an INVITE that is challenged) loses its connection.
 STRANGER_IDLE_S = 60.0
 # A peer that connects has something to say: the first message is whole after this part of a stranger's time.
@@ -142,6 +146,8 @@ class TcpConnections:
         self._idle_s = idle_s
         self._stranger_idle_s = stranger_idle_s
         self.strangers: Strangers[Connection] = Strangers(strangers_per_source, MAX_STRANGERS)
+        self.known: Strangers[Connection] = Strangers(KNOWN_PER_SOURCE, MAX_KNOWN)
+        """The same for those who are strangers no more."""
         self.silent_strangers = 0
         """Connections closed early: nobody had registered or called over them."""
         self._open: dict[HostPort, Connection] = {}
@@ -216,12 +222,19 @@ class TcpConnections:
     def let_in(self, remote: HostPort) -> None:
         """Somebody has registered, or been let in with a call, over the connection of that peer."""
         connection = self._open.get(remote)
-        if connection is not None:
-            self.strangers.leave(connection)
+        if connection is None or connection not in self.strangers:
+            return
+        self.strangers.leave(connection)
+        admitted, goes = self.known.enter(connection, connection.flow.remote[0], lambda _: True)
+        if goes is not None:
+            goes.close()
+        if not admitted:
+            connection.close()
 
     def lost(self, connection: Connection) -> None:
         """A connection is gone: what waits for answers on it must know."""
         self.strangers.leave(connection)
+        self.known.leave(connection)
         if self._open.get(connection.flow.remote) is connection:
             del self._open[connection.flow.remote]
             if not self._closed:

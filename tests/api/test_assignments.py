@@ -426,3 +426,13 @@ class TestWhoMay:
     async def test_what_is_not_there_is_404(self, two: Service, method: str, path: str, body: Any) -> None:
         answer = await two.call(method, path, "operator", **({} if body is None else {"json": body}))
         assert answer.status_code == 404, answer.text
+
+
+async def test_a_network_that_holds_an_address_of_this_machine_is_not_claimed(acme: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not its first address alone is asked: 203.0.113.0/28 holds 203.0.113.10 as 203.0.113.10/32 does."""
+    monkeypatch.setattr(type(acme.voice), "may_reach", lambda _voice, host, _tenant: host != "203.0.113.10")
+    trunk = {"id": "mine", "name": "Mine", "peer": "192.0.2.9"}
+    for source in ("203.0.113.10/32", "203.0.113.10/31", "203.0.113.0/28", "203.0.113.0/24"):
+        answer = await acme.call("POST", "trunks", json=trunk | {"sources": [source]})
+        assert answer.status_code == 409, (source, answer.text)
+    assert (await acme.call("POST", "trunks", json=trunk | {"sources": ["203.0.113.16/28"]})).status_code == 201

@@ -123,6 +123,28 @@ class TestPassword:
         assert (await staffed.call("GET", "me", "elsewhere")).status_code == 401
         assert await staffed.log_in("anna", "a new password")
 
+    async def test_change_ends_the_operators_other_logins_too(self, staffed: Service) -> None:
+        staffed.tokens["elsewhere"] = await staffed.log_in("operator", tenant=None)
+        answer = await staffed.call("POST", "me/password", "operator", json={"old": PASSWORD, "new": "a new password"})
+        assert answer.status_code == 204
+        assert (await staffed.call("GET", "tenants", "operator")).status_code == 200
+        assert (await staffed.call("GET", "tenants", "elsewhere")).status_code == 401
+
+    async def test_no_connection_is_held_while_a_hash_is_computed(self, staffed: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Strangers' log-ins at one tenant waited for a hash each with a connection of its database, and nobody else got one."""
+        passwords = staffed.app.state.passwords
+        pool = staffed.databases.tenant(ACME).sync_engine.pool
+        held: list[int] = []
+        matches = passwords.matches
+
+        async def watched(kept: str | None, password: str) -> bool:
+            held.append(pool.checkedout())
+            return bool(await matches(kept, password))
+
+        monkeypatch.setattr(passwords, "matches", watched)
+        assert await staffed.log_in("anna")
+        assert held == [0]
+
     async def test_old_one_must_be_right(self, acme: Service) -> None:
         answer = await acme.call("POST", "me/password", json={"old": "not it at all", "new": "a new password"})
         assert answer.status_code == 401

@@ -185,6 +185,18 @@ class TestToken:
         assert code == 4401
         assert set(kinds) <= {"heartbeat"}
 
+    @pytest.mark.parametrize("path", [EVENTS, BOARD])
+    async def test_a_role_that_changes_ends_the_stream_at_the_next_heartbeat(
+        self, staffed: Service, monkeypatch: pytest.MonkeyPatch, path: str
+    ) -> None:
+        """What the socket was opened for is not the new role's to see."""
+        monkeypatch.setattr(stream, "HEARTBEAT_S", 0.01)
+        async with Socket(staffed.app, path, staffed.tokens["supervisor"]) as socket:
+            await socket.receive()
+            assert (await staffed.call("PATCH", "users/supervisor", json={"role": "billing"})).status_code == 200
+            code, _ = await socket.closing()
+        assert code == 4403
+
     async def test_log_out_ends_a_stream_that_is_never_silent_too(self, staffed: Service, monkeypatch: pytest.MonkeyPatch) -> None:
         async with Socket(staffed.app, EVENTS, staffed.tokens["supervisor"]) as socket:
             await socket.receive()

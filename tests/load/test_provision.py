@@ -217,7 +217,7 @@ async def test_callers_whom_no_agent_answers_are_told_so(service):
     async with somebodys(service, "foreign5", "+493023125603", "127.0.0.52"):
         given = arguments(service, "--local-address", "127.0.0.52", "--dial", "+493023125603", *QUICK[:-5], "--drain", "0.2", "--quiet")
         done = await carry_out(parsed(given))
-        assert "the service took the calls to +493023125603, but this run plays no agents" in done.advice
+        assert "the service took the calls to +493023125603, and this run plays no agents who could see one answered" in done.advice
 
 
 async def test_callers_of_a_port_where_nobody_listens_are_told_so():

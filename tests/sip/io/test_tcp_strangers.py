@@ -7,6 +7,7 @@ import secrets
 import pytest
 
 from sip.flow import Flow
+from sip.io import tcp
 from sip.io.driver import SipEndpoint
 from sip.registrar import Registrar
 from sip.user_agent import UserAgent, UserAgentConfig
@@ -105,6 +106,20 @@ async def test_strangers_of_one_source_make_room_for_each_other_and_never_push_o
     for still_there in (phone, second, third):
         assert await still_there.is_open()
     assert endpoint.figures()["tcp_strangers_displaced_total"] == 1
+
+
+async def test_a_phone_that_registers_over_ever_more_connections_pushes_out_its_own_source_only(serving, monkeypatch):
+    """Whoever has proved himself takes no more places than an office needs, and never another's."""
+    monkeypatch.setattr(tcp, "KNOWN_PER_SOURCE", 2)
+    endpoint, connect = await serving()
+    peers = [await connect() for _ in range(3)]
+    for number, peer in enumerate(peers, 1):
+        asked = message("REGISTER", number, f"Contact: <sip:anna@127.0.0.1:{5990 + number};transport=tcp>")
+        assert (await peer.ask(asked)).startswith("SIP/2.0 200")
+    await peers[0].ended()
+    assert await peers[1].is_open()
+    assert await peers[2].is_open()
+    assert endpoint.figures()["tcp_known_displaced_total"] == 1
 
 
 async def test_who_is_refused_stays_a_stranger(serving):

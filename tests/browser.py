@@ -15,8 +15,20 @@ import pytest
 import websockets
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update"),
+)
 PORT_FILE = "DevToolsActivePort"
 """What chromium writes into its profile when it listens: the port, and the path of its WebSocket."""
+
+
+def chromium() -> str:
+    """The browser's path; without one the test is skipped."""
+    found = next((path for name in NAMES if (path := shutil.which(name)) is not None), None)
+    if found is None:
+        pytest.skip("chromium is not installed")
+    return found
 
 
 class Page:
@@ -62,18 +74,9 @@ class Page:
 @contextlib.asynccontextmanager
 async def page(url: str, profile: Path) -> AsyncIterator[Page]:
     """Open a page; without a browser the test is skipped."""
-    browser = next((found for name in NAMES if (found := shutil.which(name)) is not None), None)
-    if browser is None:
-        pytest.skip("chromium is not installed")
     process = await asyncio.create_subprocess_exec(
-        browser,
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--no-first-run",
+        chromium(),
+        *FLAGS,
         "--lang=en",
         "--remote-debugging-port=0",
         f"--user-data-dir={profile}",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,8 +12,7 @@ import pytest
 
 from tests.api.conftest import Service
 from tests.api.serving import serving
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+from tests.browser import FLAGS, chromium
 
 
 class Parts(HTMLParser):
@@ -64,20 +62,12 @@ async def test_parts_have_the_type_that_nosniff_asks_for(service: Service) -> No
 @pytest.mark.slow
 @pytest.mark.interop
 async def test_browser_shows_the_page_asks_nobody_else_and_finds_nothing_forbidden(service: Service, tmp_path: Path) -> None:
-    browser = next((found for name in BROWSERS if (found := shutil.which(name)) is not None), None)
-    if browser is None:
-        pytest.skip("chromium is not installed")
+    browser = chromium()
     log = tmp_path / "net.json"
     async with serving(service.app) as served:
         process = await asyncio.create_subprocess_exec(
             browser,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--no-first-run",
+            *FLAGS,
             "--enable-logging=stderr",
             f"--log-net-log={log}",
             f"--user-data-dir={tmp_path / 'profile'}",

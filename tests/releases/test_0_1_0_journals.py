@@ -3,7 +3,8 @@
 DIFFERENCES against 0.1.0, each with its reason:
 1. Seconds of the day's figures (talk, hold, wrap-up, waits, idle, busy, not ready): 0.1.0 counted the time from a crash to the next start
    as if everybody had gone on talking and waiting; the records never did. Now the figures end where the records end.
-2. Hold of an agent is that of the pair, whoever holds: what was talk for one side while the other held is hold for both (docs/figures.md §3).
+2. Hold of an agent is that of the pair, whoever holds: what was talk for one side while the other held is hold for both
+   (docs/figures.md §3).
 3. Direct and transferred calls are offered to and answered by an agent like those of a queue (docs/figures.md §8).
 """
 

@@ -60,6 +60,44 @@ class NumberClass(StrEnum):
     """+870, +881 and the global networks +882, +883."""
 
 
+class DialClass(StrEnum):
+    """What a person may be allowed to dial (class of restriction); emergency numbers are in none and always allowed."""
+
+    NATIONAL = "national"
+    MOBILE = "mobile"
+    INTERNATIONAL = "international"
+    PREMIUM = "premium"
+    SATELLITE = "satellite"
+
+
+_DIAL_CLASSES = {
+    NumberClass.GEOGRAPHIC: DialClass.NATIONAL,
+    NumberClass.NATIONAL: DialClass.NATIONAL,
+    NumberClass.FREEPHONE: DialClass.NATIONAL,
+    NumberClass.HARMONISED: DialClass.NATIONAL,
+    NumberClass.AUTHORITY: DialClass.NATIONAL,
+    NumberClass.SHARED_COST: DialClass.NATIONAL,  # capped by § 112 TKG
+    NumberClass.PERSONAL: DialClass.NATIONAL,
+    NumberClass.USER_GROUP: DialClass.NATIONAL,
+    NumberClass.MOBILE: DialClass.MOBILE,
+    NumberClass.INTERNATIONAL: DialClass.INTERNATIONAL,
+    NumberClass.SATELLITE: DialClass.SATELLITE,
+    # Whatever its owner earns by: 0900, 0137, 118xx, 012, pagers, and the special and unlisted ranges of other countries (toll fraud).
+    NumberClass.PREMIUM: DialClass.PREMIUM,
+    NumberClass.MASS: DialClass.PREMIUM,
+    NumberClass.DIRECTORY: DialClass.PREMIUM,
+    NumberClass.NETWORK: DialClass.PREMIUM,
+    NumberClass.PAGER: DialClass.PREMIUM,
+    NumberClass.UNASSIGNED: DialClass.PREMIUM,
+    NumberClass.INTERNATIONAL_SPECIAL: DialClass.PREMIUM,
+}
+
+
+def dial_class(number_class: NumberClass) -> DialClass | None:
+    """What one must be allowed to dial for a number of this class; None: nothing, emergency numbers are dialled by everybody."""
+    return None if number_class is NumberClass.EMERGENCY else _DIAL_CLASSES[number_class]
+
+
 class Destination(Struct, frozen=True, gc=False):
     """A number as the rating sees it: international digits without plus, its class, its region (`001`: no country)."""
 

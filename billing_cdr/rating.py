@@ -130,18 +130,37 @@ def _steps(rate: Rate, schedule: Schedule, duration_ms: int, answered_ms: int) -
     )
 
 
+class Offer(Struct, frozen=True, gc=False):
+    """A quote, and by what it was made."""
+
+    quote: Quote
+    plan: Plan | None = None
+    rate: Rate | None = None
+    """None: an emergency call, which costs nothing whatever the plan."""
+
+
 def quote(number: str, plan: Plan | None, at: datetime) -> Quote | Refusal:
     """Say what a call to `number` would cost if it were answered at `at`, or why it has no price and is not placed."""
+    found = offer(number, plan, at)
+    return found.quote if isinstance(found, Offer) else found
+
+
+def offer(number: str, plan: Plan | None, at: datetime) -> Offer | Refusal:
+    """`quote`, with the rate by which the call will be priced while it lasts."""
     try:
         destination = locate(number)
     except NumberError as error:
         return Refusal(reason="not_a_number", number=number, prefix="", message=str(error))
     if destination.number_class is NumberClass.EMERGENCY:
-        return _emergency_quote(destination, plan)
+        return Offer(_emergency_quote(destination, plan))
     found = _find(destination, plan)
     if isinstance(found, Refusal):
         return found
     assert plan is not None
+    return Offer(_quote(destination, plan, found, at), plan, found)
+
+
+def _quote(destination: Destination, plan: Plan, found: Rate, at: datetime) -> Quote:
     band, _ = plan.schedule.band_at(epoch_ms(at))
     return Quote(
         number=destination.digits,

@@ -2,6 +2,7 @@
 
 - `VoiceServiceError`: root
   - `PriceRefused`: a number without a price, or one the tariff refuses (R13); carries the reason
+  - `DialRefused`: the number is not allowed to whoever dials, or there is no budget left for it (U16); carries cause and reason
   - `StreamOverrun`: a reader of live events fell too far behind
   - `CannotStart`: something outside must be mended first
     - `DirectoryInUse`: another process works on the data directory
@@ -12,6 +13,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 
 class VoiceServiceError(Exception):
     """Root of the shell's errors."""
@@ -19,6 +22,14 @@ class VoiceServiceError(Exception):
 
 class PriceRefused(VoiceServiceError):
     """No price is known for the number, or the plan refuses it; the text says which prefix."""
+
+
+class DialRefused(VoiceServiceError):
+    """The text says what is allowed, or how the budget stands."""
+
+    def __init__(self, cause: Literal["not_allowed", "budget"], reason: str) -> None:
+        super().__init__(reason)
+        self.cause = cause
 
 
 class StreamOverrun(VoiceServiceError):

@@ -21,25 +21,28 @@ from typing import Any
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from acd.brake import Brake
 from acd.call_log import CallLog
 from acd.cdr_feed import CdrFeed, instant
 from acd.clock import Clock
 from acd.config import Listen, VoiceSettings
 from acd.core import inputs
-from acd.core.configuration import TenantConfiguration
+from acd.core.configuration import TenantConfiguration, ToOutside
 from acd.core.configuration_changes import difference, problems_after
 from acd.core.engine import UnknownName
 from acd.core.events import Event
 from acd.core.ids import AgentId, CallId, LegId, RecordingId, TenantId, TrunkId
 from acd.core.inputs import Command, Input
 from acd.core.live import LiveState
+from acd.core.replay import Entry
 from acd.directory import Directory
 from acd.door import admit, plain
-from acd.errors import CannotStart, PriceRefused
+from acd.errors import CannotStart, DialRefused, PriceRefused
 from acd.exchange import Exchange
 from acd.guard import Guard
 from acd.numbers import normalise
-from acd.service import LiveEvent, Lookup, ScreenPop, TenantSetup
+from acd.outage import outage_of
+from acd.service import LiveEvent, Lookup, ScreenPop, Spending, TenantSetup
 from acd.switch.addresses import reach
 from acd.switch.lines import Lines
 from acd.switch.phones import Phones
@@ -49,8 +52,7 @@ from billing_cdr import store
 from billing_cdr.book import read_book
 from billing_cdr.cdr import Cdr
 from billing_cdr.charge import Charge
-from billing_cdr.quote import Quote
-from billing_cdr.rating import PlanBook, quote, rate
+from billing_cdr.rating import Offer, PlanBook, offer, rate
 from billing_cdr.tariff import Plan
 from media.client import MediaPlane, PlaneReport
 from media.control import LegClosed
@@ -93,6 +95,7 @@ class Voice:
         self._exchanges: dict[TenantId, Exchange] = {}
         self._databases: dict[TenantId, AsyncEngine] = {}
         self._plans: dict[TenantId, PlanBook] = {}
+        self._brakes: dict[TenantId, Brake] = {}
         self._stopping = False
         self.on_trouble: Callable[[TenantId, str], None] | None = None
         self._started = time.monotonic()
@@ -107,7 +110,7 @@ class Voice:
             clock,
             media,
             report=self._report,
-            price=self._price,
+            fund=self._fund,
             pop=self._pop,
             lookup=lookup,
             silent=self.lines.suspect,
@@ -254,6 +257,17 @@ class Voice:
         known_seq = await store.position(database, FEED) or 0
         clock, settings = self._clock, self._settings
         calls = CallLog(tenant, masks_numbers=settings.log.masks_numbers)
+        loop = asyncio.get_running_loop()
+
+        def tell(fact: inputs.CreditEnds) -> None:
+            loop.call_soon(self._report, tenant, fact)
+
+        brake = Brake(setup.dialling, clock(), tell)
+
+        def told(entry: Entry) -> None:
+            calls.told(entry)
+            brake.heard(entry)
+
         try:
             exchange = Exchange(
                 tenant,
@@ -264,13 +278,13 @@ class Voice:
                 self._on_failure,
                 known_seq=known_seq,
                 accept_clock=settings.accept_clock,
-                on_durable=calls.told,
+                on_durable=told,
             )
         except BaseException:
             feed.abandon()
             raise
         calls.take_up(exchange.engine.state)
-        self._exchanges[tenant] = exchange
+        self._exchanges[tenant], self._brakes[tenant] = exchange, brake
         started = exchange.submit(self._service_started(exchange))
         exchange.submit(_configured(exchange.engine.state.configuration, setup.configuration))
         self.phones.restore(
@@ -281,6 +295,7 @@ class Voice:
         self.lines.setup_changed(tenant)
         if started is not None:
             await started
+        await self._count(tenant)
 
     async def _suspend(self, tenant: TenantId) -> None:
         """No exchange decides for the tenant; who it is stays known, so that callers and phones are told to come again."""
@@ -294,6 +309,7 @@ class Voice:
             log.warning("! tenant %s: %s", tenant, error)
         finally:
             self._plans.pop(tenant, None)
+            self._brakes.pop(tenant, None)
             self._databases.pop(tenant, None)
 
     def _service_started(self, exchange: Exchange) -> inputs.ServiceStarted:
@@ -323,6 +339,7 @@ class Voice:
         book = self._plans[tenant] if as_before else _plan_book(setup, _plans_by_document(before, self._plans[tenant]))
         self._directory.put(setup)
         self._plans[tenant] = book
+        self._brakes[tenant].take(setup.dialling)
         given = _configured(exchange.engine.state.configuration, setup.configuration)
         done = exchange.submit(given) if given != NOTHING_CHANGED else None
         if setup.trunks != before.trunks:
@@ -354,19 +371,26 @@ class Voice:
         exchange = self._exchange(tenant)
         if isinstance(command, inputs.Dial) and command.quote is None:
             number = normalise(command.number)
-            price = self._price_if_outside(tenant, number)
-            command = msgspec.structs.replace(command, number=number, quote=price)
+            price = self._offer_if_outside(tenant, number)
+            if price is not None:
+                self._brakes[tenant].check(price, command.agent, self._clock())
+            command = msgspec.structs.replace(command, number=number, quote=None if price is None else plain(price.quote))
+        elif isinstance(command, inputs.Transfer) and isinstance(command.target, ToOutside):
+            # Whoever is transferred must not be lost for a call that would not be placed.
+            price = self._offer_of_first(tenant, command.target.number)
+            if price is not None:
+                self._brakes[tenant].check(price, command.agent, self._clock())
         future = exchange.submit(admit(command))
         return await future if future is not None else ()
 
-    def _price_if_outside(self, tenant: TenantId, number: str) -> dict[str, Any] | None:
+    def _offer_if_outside(self, tenant: TenantId, number: str) -> Offer | None:
         configuration = self._directory.setups[tenant].configuration
         inside = {entry.number for entry in configuration.numbers} | {agent.extension for agent in configuration.agents}
         if number in inside:
             return None
-        return self._price_of_first(tenant, number)
+        return self._offer_of_first(tenant, number)
 
-    def _price_of_first(self, tenant: TenantId, number: str) -> dict[str, Any] | None:
+    def _offer_of_first(self, tenant: TenantId, number: str) -> Offer | None:
         """The price over the trunk that the call will try first: in order, one that is up, and whose plan has a price.
 
         None: it will go over a line of the tenant's own.
@@ -380,19 +404,21 @@ class Voice:
             if trunk.internal:
                 return None
             try:
-                return self._price(tenant, number, trunk.id)
+                return self._offer(tenant, number, trunk.id)
             except PriceRefused as error:
                 refusal = refusal or str(error)  # its text alone: an error that its own frame holds is a circle
         if refusal is not None:
             raise PriceRefused(refusal)
-        return self._price(tenant, number, None)
+        return self._offer(tenant, number, None)
 
     def mint_call(self) -> CallId:
         return self.switch.mint_call()
 
     async def quote(self, tenant: TenantId, number: str) -> dict[str, Any]:
         self._exchange(tenant)
-        return self._price_if_outside(tenant, normalise(number)) or {}
+        found = self._offer_if_outside(tenant, normalise(number))
+        told: dict[str, Any] = {} if found is None else plain(found.quote)
+        return told
 
     def live(self, tenant: TenantId) -> LiveState:
         return self._exchange(tenant).engine.live_at(self._clock())
@@ -415,13 +441,47 @@ class Voice:
 
     # ------------------------------------------------------------------ money
 
-    def _price(self, tenant: TenantId, number: str, trunk: TrunkId | None) -> dict[str, Any]:
+    def _offer(self, tenant: TenantId, number: str, trunk: TrunkId | None) -> Offer:
         at = instant(self._clock())
-        offer = quote(number, self._plans[tenant].pick(tenant, trunk, at), at)
-        if not isinstance(offer, Quote):
-            raise PriceRefused(offer.message)
-        told: dict[str, Any] = plain(offer)
+        found = offer(number, self._plans[tenant].pick(tenant, trunk, at), at)
+        if not isinstance(found, Offer):
+            raise PriceRefused(found.message)
+        return found
+
+    def _fund(self, tenant: TenantId, leg: LegId, number: str, trunk: TrunkId, agent: AgentId | None) -> dict[str, Any]:
+        """The price of a leg over a carrier's trunk, once what it owes as soon as it is answered has been reserved."""
+        found = self._offer(tenant, number, trunk)
+        try:
+            self._brakes[tenant].reserve(leg, found, agent, self._clock())
+        except DialRefused as refusal:
+            self.switch.counters[f"calls_refused_for_{'budget' if refusal.cause == 'budget' else 'class'}"] += 1
+            raise
+        told: dict[str, Any] = plain(found.quote)
         return told
+
+    def spending(self, tenant: TenantId) -> Spending:
+        self._exchange(tenant)
+        return self._brakes[tenant].spending(self._clock())
+
+    async def _count_again(self, tenant: TenantId, brake: Brake) -> None:
+        """Records of what a crash has cut are late; a new currency is a new purse."""
+        if not brake.is_to_be_counted(self._clock()):
+            return
+        try:
+            await self._count(tenant)
+        except Exception as error:
+            if outage_of(error) is None:
+                raise
+            return  # whoever waits for the database says so; it is asked again in a second
+        brake.counted(self._clock())
+
+    async def _count(self, tenant: TenantId) -> None:
+        """What was spent by calls that began before the exchange was opened, from their records."""
+        brake = self._brakes[tenant]
+        spent = await store.spent(
+            self._databases[tenant], tenant, brake.rules.currency, instant(self._clock()), brake.rules.since, before=instant(brake.since)
+        )
+        brake.purse.take_over(spent)
 
     def _rate(self, tenant: TenantId, cdr: Cdr) -> Charge:
         return rate(cdr, self._plans[tenant])
@@ -524,6 +584,9 @@ class Voice:
             self._follow_clock()
             for exchange in tuple(self._exchanges.values()):
                 exchange.look()
+            for tenant, brake in tuple(self._brakes.items()):
+                brake.look(self._clock())
+                await self._count_again(tenant, brake)
             try:
                 statuses = await self._media.status()
             except MediaError as error:  # a worker is being replaced: its figures come again when it is there

@@ -7,6 +7,8 @@ comes from above as values, telephony facts from below; whoever calls this never
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -77,6 +79,50 @@ class TrunkLine(msgspec.Struct, frozen=True, kw_only=True):
     codecs: tuple[Literal["PCMA", "PCMU"], ...] = ("PCMA", "PCMU")
 
 
+class AgentDialRules(msgspec.Struct, frozen=True, kw_only=True):
+    """What differs for one agent."""
+
+    classes: frozenset[str] | None = None
+    """None: the tenant's."""
+    per_hour: Decimal | None = None
+    """None: that of each agent."""
+
+
+class DialRules(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may dial what, and for how much. Amounts are with VAT."""
+
+    classes: frozenset[str] | None = None
+    """`billing_cdr.destination.DialClass`es that are allowed; None: all."""
+    currency: str = "EUR"
+    per_hour: Decimal | None = None
+    """What all calls of the tenant together may cost in sixty minutes; None: no limit."""
+    agent_per_hour: Decimal | None = None
+    """The same of each agent."""
+    agents: dict[AgentId, AgentDialRules] = {}
+    paid_in: Decimal | None = None
+    """Set: the tenant has paid so much since `since`, and its calls may cost no more in all."""
+    since: datetime | None = None
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """How a budget stands."""
+
+    account: str
+    """`tenant`, `agent:<id>`, `balance`."""
+    limit: Decimal | None
+    reserved: Decimal
+    """Used up in the last hour (of a balance: since it was opened), with what running calls and attempts have reserved."""
+    running: Decimal
+    """That part of it."""
+
+
+class Spending(msgspec.Struct, frozen=True, kw_only=True):
+    """How all budgets of a tenant stand."""
+
+    currency: str
+    accounts: tuple[Account, ...]
+
+
 class TenantSetup(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the voice service needs of one tenant."""
 
@@ -95,6 +141,7 @@ class TenantSetup(msgspec.Struct, frozen=True, kw_only=True):
     """The tenant's own tariff plan versions, JSON documents of `billing_cdr.tariff`; none: the house plan."""
     trunk_plans: dict[TrunkId, tuple[bytes, ...]] = {}
     """Plan versions of the tenant's own carriers, by trunk (R15)."""
+    dialling: DialRules = DialRules()
 
 
 class LiveEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -160,7 +207,8 @@ class VoiceService(Protocol):
     async def command(self, tenant: TenantId, command: Command) -> tuple[Event, ...]:
         """Carry out a desk command; returns its events once they are on disk.
 
-        Raises: IllegalTransition (409), UnknownName (404) of `acd.core.engine`; PriceRefused (409), JournalStopped (503) of `acd.errors`.
+        Raises: IllegalTransition (409), UnknownName (404) of `acd.core.engine`; PriceRefused (409), DialRefused (403, 409),
+        JournalStopped (503) of `acd.errors`.
         """
 
     def mint_call(self) -> CallId:
@@ -168,6 +216,9 @@ class VoiceService(Protocol):
 
     async def quote(self, tenant: TenantId, number: str) -> dict[str, Any]:
         """Price of a call to `number` from now, before it is placed; raises PriceRefused with the reason."""
+
+    def spending(self, tenant: TenantId) -> Spending:
+        """How the tenant's budgets stand at this moment."""
 
     def live(self, tenant: TenantId) -> LiveState:
         """The live board at this moment."""

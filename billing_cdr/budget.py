@@ -16,7 +16,7 @@ with VAT, in ten-thousandths of the currency, the finest precision a plan can ha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
@@ -29,6 +29,7 @@ from billing_cdr.tariff import Plan, Rate
 
 DECIMALS: Final = 4
 TENANT: Final = "tenant"
+_AGENT: Final = "agent:"
 BALANCE: Final = "balance"
 MINUTE_MS: Final = 60_000
 WINDOW_MINUTES: Final = 60
@@ -42,9 +43,13 @@ LONGEST_RING_MS: Final = 180_000
 """The price may rise (at 08:00) while it rings; no call rings longer (RFC 3261 §16.6, timer C)."""
 
 
+_FINER: Final[Mapping[int, int]] = {decimals: 10 ** (DECIMALS - decimals) for decimals in range(DECIMALS + 1)}
+"""Decimals of a plan's amounts -> how many ten-thousandths one unit of them is."""
+
+
 def agent_account(agent: str) -> str:
     """The account of an agent's own legs."""
-    return f"agent:{agent}"
+    return _AGENT + agent
 
 
 def units(amount: Decimal) -> int:
@@ -66,7 +71,8 @@ class Tariffed(Struct, frozen=True, gc=False):
     def cost(self, duration_ms: int, answered_ms: int) -> int:
         """What a call of so long comes to, with VAT."""
         priced = price(self.rate, self.plan.schedule, duration_ms, answered_ms, self.plan.finish)
-        return priced.gross * 10 ** (DECIMALS - self.plan.finish.decimals)
+        finer: int = _FINER[self.plan.finish.decimals]
+        return priced.gross * finer
 
     def end_of_unit(self, at_ms: int) -> int:
         """Where the unit ends that runs `at_ms` after the answer: what is owed for less is owed up to there."""
@@ -124,6 +130,10 @@ class _Account:
         return self.total
 
 
+def _of(book: dict[str, _Account], name: str) -> _Account:
+    return book.setdefault(name, _Account(hourly=name != BALANCE))
+
+
 @dataclass(slots=True)
 class _Leg:
     tariffed: Tariffed
@@ -155,7 +165,11 @@ class Purse:
         self.currency = currency
         self.limits: Mapping[str, int] = {}
         """Account -> limit; one that is not here has none."""
+        self.each_agent: int | None = None
+        """Limit of each agent that has none of its own."""
         self._accounts: dict[str, _Account] = {}
+        self._before: dict[str, _Account] = {}
+        """What was spent before this purse was there."""
         self._legs: dict[str, _Leg] = {}
         self.due_ms: dict[str, int] = {}
         """Leg -> when `look` is due."""
@@ -170,28 +184,31 @@ class Purse:
 
     def accounts(self) -> Iterator[str]:
         """All that have a limit or were drawn on."""
-        yield from dict.fromkeys((TENANT, *self.limits, *self._accounts))
+        yield from dict.fromkeys((TENANT, *self.limits, *self._accounts, *self._before))
+
+    def limit_of(self, account: str) -> int | None:
+        """The limit that holds for an account; None: none."""
+        limit = self.limits.get(account)
+        return self.each_agent if limit is None and account.startswith(_AGENT) else limit
 
     def reserved(self, account: str, now_ms: int) -> int:
         """What of an account's limit is used up or reserved now."""
-        found = self._accounts.get(account)
-        return found.at(now_ms) if found is not None else 0
+        return sum(found.at(now_ms) for book in (self._accounts, self._before) if (found := book.get(account)) is not None)
 
     def running_cost(self, account: str) -> int:
         """What the legs that run now have reserved, attempts included."""
         return sum(leg.reserved for leg in self._legs.values() if account in leg.accounts)
 
-    def take_over(self, account: str, at_ms: int, value: int) -> None:
-        """What was spent before this process began."""
-        self._account(account).add(at_ms // MINUTE_MS, value)
+    def take_over(self, spent: Iterable[tuple[str, int, int]]) -> None:
+        """What was spent before this purse was there, in the place of whatever was taken over earlier: account, epoch ms, amount."""
+        self._before = {}
+        for account, at_ms, value in spent:
+            _of(self._before, account).add(at_ms // MINUTE_MS, value)
 
-    def forget(self, account: str) -> None:
-        """Whatever was taken over and spent on an account, but for the legs that run."""
+    def open_anew(self, account: str) -> None:
+        """Nothing was ever spent on this account."""
         self._accounts.pop(account, None)
-        for leg in self._legs.values():
-            if account in leg.accounts:
-                for minute, value in leg.draws:
-                    self._account(account).add(minute, value)
+        self._before.pop(account, None)
 
     # ------------------------------------------------------------------ a leg
 
@@ -261,14 +278,11 @@ class Purse:
         balance = (BALANCE,) if BALANCE in self.limits else ()
         return (TENANT, agent_account(agent), *balance) if agent is not None else (TENANT, *balance)
 
-    def _account(self, name: str) -> _Account:
-        return self._accounts.setdefault(name, _Account(hourly=name != BALANCE))
-
     def _short(self, accounts: Sequence[str], currency: str, needed: int, now_ms: int) -> Shortage | None:
         if needed <= 0:
             return None
         for name in accounts:
-            limit = self.limits.get(name)
+            limit = self.limit_of(name)
             if limit is None:
                 continue
             reserved = self.reserved(name, now_ms)
@@ -296,7 +310,7 @@ class Purse:
             leg.reserved += value
             leg.draws.append((now_ms // MINUTE_MS, value))
             for name in leg.accounts:
-                self._account(name).add(now_ms // MINUTE_MS, value)
+                _of(self._accounts, name).add(now_ms // MINUTE_MS, value)
 
     def _settle(self, leg: _Leg, owed: int, now_ms: int) -> None:
         """Give back what is not owed, from the latest minute backwards: where it was taken, so that it leaves the hour with it."""
@@ -309,5 +323,5 @@ class Purse:
             if part < drawn:
                 leg.draws.append((minute, drawn - part))
             for name in leg.accounts:
-                self._account(name).give_back(minute, part)
+                _of(self._accounts, name).give_back(minute, part)
             value -= part

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final, Literal
 from weakref import WeakKeyDictionary
 
@@ -40,10 +41,12 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql.dml import Insert
 
+from billing_cdr.budget import BALANCE, TENANT, WINDOW_MINUTES, agent_account, units
 from billing_cdr.cdr import Cdr, CdrLeg
 from billing_cdr.charge import Charge
 from billing_cdr.columns import MYSQL, Amount, Instant, Label, document, key
 from billing_cdr.errors import StoreConflict
+from billing_cdr.instant import epoch_ms
 from billing_cdr.rating import PlanBook, rate
 from billing_cdr.recorded import Recorded, recorded
 from billing_cdr.tariff import Plan, version_order
@@ -333,6 +336,45 @@ async def position(bind: Bind, feed: str) -> int | None:
     async with _on(bind) as conn:
         found = await conn.scalar(select(position_table.c.seq).where(position_table.c.feed == feed))
     return None if found is None else int(found)
+
+
+async def spent(
+    bind: Bind, tenant: str, currency: str, now: datetime, since: datetime | None, *, before: datetime
+) -> list[tuple[str, int, int]]:
+    """What calls have cost, with VAT, for the accounts of `billing_cdr.budget`: those that ended in the last hour, and all since `since`.
+
+    Args:
+        since: when the prepaid balance was opened; None: there is none.
+        before: of calls that began then or later, nothing is said.
+    Returns: account, when the leg ended (epoch ms), ten-thousandths of the currency.
+    """
+    hour = now - timedelta(minutes=WINDOW_MINUTES + 1)
+    recent = and_(cdr_table.c.ended_at >= hour, cdr_table.c.began_at >= hour - timedelta(days=1))
+    mine = and_(cdr_table.c.tenant == tenant, cdr_table.c.began_at < before)
+    async with _on(bind) as conn:
+        rows = (await conn.execute(_entries().where(mine, recent, charge_table.c.gross > Decimal(0)))).all()
+        total = select(func.sum(charge_table.c.gross, type_=charge_table.c.gross.type)).select_from(_JOINED)
+        paid = None
+        if since is not None:
+            paid = await conn.scalar(total.where(mine, cdr_table.c.began_at >= since, charge_table.c.currency == currency))
+    found = [] if paid is None else [(BALANCE, epoch_ms(now), units(paid))]
+    for row in rows:
+        found.extend(_accounts(_entry(row.cdr_document, row.charge_document, row.revision), currency))
+    return found
+
+
+def _accounts(entry: Entry, currency: str) -> Iterator[tuple[str, int, int]]:
+    """Whoever had a leg rung, if a person had, pays for it from the own account too."""
+    cdr, charge = entry.cdr, entry.charge
+    legs = {leg.leg: leg for leg in cdr.legs}
+    first = {segment.leg: segment.caused_by for segment in reversed(cdr.segments)}
+    for line in charge.lines if charge is not None else ():
+        leg = legs.get(line.leg)
+        if leg is None or line.currency != currency or not line.gross:
+            continue
+        yield TENANT, epoch_ms(leg.ended_at), units(line.gross)
+        if leg.role != "agent" and first.get(leg.leg, "").startswith(agent_account("")):
+            yield first[leg.leg], epoch_ms(leg.ended_at), units(line.gross)
 
 
 async def get(bind: Bind, cdr: str) -> Entry | None:

@@ -116,7 +116,7 @@ def _may_dial(x: Exchange, call: s.Call, dialler: Agent, *, outside: bool) -> bo
     if agent.works:
         clear_call(x, call, "busy", refuse=Refusal(486, f"Agent {dialler.id} has another call."))
         return False
-    why = reason_not_to_dial(x, dialler) if outside else None
+    why = reason_not_to_dial(x, dialler, outside=outside)
     if why is not None:
         clear_call(x, call, "not_allowed", refuse=Refusal(403, why))
         return False
@@ -132,11 +132,21 @@ def end_wrap_up(x: Exchange, agent: s.Agent) -> None:
             work_done(x, agent.id, work.call, "handled")
 
 
-def reason_not_to_dial(x: Exchange, agent: Agent) -> str | None:
-    """Why this agent must not call outside now, in one sentence; None when it may (R16)."""
+def reason_not_to_dial(x: Exchange, agent: Agent, *, outside: bool) -> str | None:
+    """Why this agent must not call now, in one sentence; None when it may (R16).
+
+    The phone of somebody who went home dials nothing: inside, too, a forwarding or an overflow may lead to what costs.
+
+    Args:
+        outside: to a number that is none of ours.
+    """
+    if agent.id in x.fold.categories["logged_off"]:
+        return f"Agent {agent.id} is logged off and can dial emergency numbers only."
+    if not outside:
+        return None
     if agent.mode == "inbound":
         return f"Agent {agent.id} takes calls and makes none."
-    if agent.mode == "blended" and agent.id not in x.fold.categories["logged_off"]:
+    if agent.mode == "blended":
         waiting = waiting_for(x, agent.id)
         if waiting is not None:
             return f"A call is waiting in queue {waiting.queue} that agent {agent.id} could take."

@@ -44,6 +44,7 @@ CAUSES: Final[dict[str, Cause]] = {
     "not_allowed":        Cause(403, "This is not allowed.", 21),
     "no_bandwidth":       Cause(503, "There is no bandwidth left.", 47, 10),
     "price_refused":      Cause(403, "No price is known for the number, so it is not called.", 21),
+    "budget":             Cause(603, "The budget is used up.", 21),
     "time_limit":         Cause(480, "The call has reached its longest duration.", 16),
     # a fault
     "unsupported_media":  Cause(488, "The media offered cannot be used.", 65),

@@ -172,7 +172,7 @@ def _reason_not_to_ring(x: Exchange, agent: s.Agent, configured: Agent, command:
         return "the agent has a call already"
     if not x.fold.is_reachable(agent):
         return f"trunk {configured.trunk} is down" if configured.trunk is not None else f"the device {configured.device} is not registered"
-    return None if inside or command.number in admission.EMERGENCY else reason_not_to_dial(x, configured)
+    return None if command.number in admission.EMERGENCY else reason_not_to_dial(x, configured, outside=not inside)
 
 
 def _is_inside(x: Exchange, number: str) -> bool:

@@ -58,13 +58,17 @@ class OriginateToAgent(_Effect, frozen=True, kw_only=True):
 
 
 class OriginateToOutside(_Effect, frozen=True, kw_only=True):
-    """Call a number over a trunk. The shell prices it first and reports LegPriced, or LegFailed with `price_refused`."""
+    """Call a number over a trunk. The shell prices it first and reports LegPriced, or LegFailed with `price_refused`, `budget`,
+    `not_allowed`.
+    """
 
     leg: LegId
     call: CallId
     number: str
     trunk: TrunkId
     caller_id: str | None
+    on_account_of: AgentId | None = None
+    """Who dials, forwards or transfers; None: a rule does."""
     forwarded_from: str | None = None
     """E.164 of the caller whose call is forwarded (P-Asserted-Identity, Diversion)."""
 

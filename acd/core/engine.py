@@ -173,6 +173,7 @@ _FACTS: dict[type, Callable[[Exchange, Any], None]] = {
     i.DigitPressed: facts.digit_pressed,
     i.SoundsEnded: facts.sounds_ended,
     i.LegPriced: facts.leg_priced,
+    i.CreditEnds: facts.credit_ends,
     i.RecordingEnded: facts.recording_ended,
     i.QualityMeasured: facts.quality_measured,
     i.DeviceRegistered: house.device_registered,

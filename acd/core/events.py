@@ -136,6 +136,15 @@ class LegQuoted(_Event, frozen=True, kw_only=True):
     quote: dict[str, Any]
 
 
+class CreditLimited(_Event, frozen=True, kw_only=True):
+    """The leg's call ends at `at` for want of budget or balance, unless there is more before; `at` None: there is."""
+
+    leg: LegId
+    call: CallId
+    at: float | None
+    reason: str
+
+
 class LegMeasured(_Event, frozen=True, kw_only=True):
     """Media quality of a leg; may follow the leg's and even the call's end."""
 
@@ -516,6 +525,7 @@ Event = (
     | LegRetrieved
     | LegCleared
     | LegQuoted
+    | CreditLimited
     | LegMeasured
     | CallEstablished
     | CallHeld

@@ -9,7 +9,7 @@ from acd.core import leg as legs
 from acd.core import state as s
 from acd.core.clearing import clear_call, end_leg
 from acd.core.effects import ReleaseLeg
-from acd.core.events import LegAlerted, LegConnected, LegMeasured, LegQuoted, RecordingKept, SoundsFinished
+from acd.core.events import CreditLimited, LegAlerted, LegConnected, LegMeasured, LegQuoted, RecordingKept, SoundsFinished
 from acd.core.exchange import Exchange
 
 
@@ -132,6 +132,14 @@ def sounds_ended(x: Exchange, fact: i.SoundsEnded) -> None:
 def leg_priced(x: Exchange, fact: i.LegPriced) -> None:
     if fact.leg in x.state.legs:
         x.emit(LegQuoted(leg=fact.leg, quote=fact.quote))
+    else:
+        x.drop(fact)
+
+
+def credit_ends(x: Exchange, fact: i.CreditEnds) -> None:
+    leg = x.state.legs.get(fact.leg)
+    if leg is not None and leg.state in legs.ANSWERED and leg.credit_ends_at != fact.at:
+        x.emit(CreditLimited(leg=leg.id, call=leg.call, at=fact.at, reason=fact.reason))
     else:
         x.drop(fact)
 

@@ -657,6 +657,13 @@ class Fold:
         cut_after_ms = event.quote.get("cut_after_ms")
         self.state.legs[event.leg].cut_after_s = cut_after_ms / 1000 if isinstance(cut_after_ms, int) and cut_after_ms > 0 else None
 
+    def _credit_limited(self, event: e.CreditLimited, _now: float) -> None:
+        self.state.legs[event.leg].credit_ends_at = event.at
+        if event.at is None:
+            self.timers.stop(name(Timer.CREDIT, event.leg))
+        else:
+            self.timers.start(name(Timer.CREDIT, event.leg), event.at)
+
     def _leg_held(self, event: e.LegHeld, now: float) -> None:
         leg = self.state.legs[event.leg]
         self._step_leg(leg, legs.Input.HELD, now)
@@ -680,6 +687,8 @@ class Fold:
         del state.legs[event.leg]
         if leg.cut_after_s is not None:
             self.timers.stop(name(Timer.TIME_LIMIT, leg.id))
+        if leg.credit_ends_at is not None:
+            self.timers.stop(name(Timer.CREDIT, leg.id))
         call = state.calls[leg.call]
         call.legs.remove(event.leg)
         if call.party == event.leg:

@@ -228,6 +228,13 @@ def _time_limit(x: Exchange, subject: str) -> None:
         clear_call(x, x.state.calls[leg.call], "time_limit")
 
 
+def _credit(x: Exchange, subject: str) -> None:
+    """The next unit is paid for by nobody."""
+    leg = x.state.legs.get(LegId(subject))
+    if leg is not None:
+        clear_call(x, x.state.calls[leg.call], "budget")
+
+
 def _hours(x: Exchange, subject: str) -> None:
     keep_hours(x, QueueId(subject))
 
@@ -243,5 +250,6 @@ _ON_DEADLINE: dict[Timer, Callable[[Exchange, str], None]] = {
     Timer.RETRY: _retry,
     Timer.BINDING: _binding,
     Timer.TIME_LIMIT: _time_limit,
+    Timer.CREDIT: _credit,
     Timer.HOURS: _hours,
 }

@@ -76,6 +76,8 @@ FailureCause = Literal[
     "unreachable",
     "no_bandwidth",
     "price_refused",
+    "budget",
+    "not_allowed",
     "congestion",
     "not_found",
     "unsupported_media",
@@ -166,6 +168,19 @@ class LegPriced(_Input, frozen=True, kw_only=True):
 
     Amounts are text, rows are lists (a tuple would come back as a list: the entry read would not be the entry written).
     """
+
+
+class CreditEnds(_Input, frozen=True, kw_only=True):
+    """What a running leg may still cost is used up at an instant, and the call must end then; told anew whenever that changes.
+
+    The final units of RFC 8506 §5.6.
+    """
+
+    leg: LegId
+    at: float | None
+    """Epoch seconds; None: there is more again."""
+    reason: str
+    """One English sentence with the figures."""
 
 
 class RecordingEnded(_Input, frozen=True, kw_only=True):
@@ -324,6 +339,7 @@ Fact = (
     | DigitPressed
     | SoundsEnded
     | LegPriced
+    | CreditEnds
     | RecordingEnded
     | QualityMeasured
     | DeviceRegistered

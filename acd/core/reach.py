@@ -149,6 +149,7 @@ def call_outside(x: Exchange, call: s.Call, after: str | None = None) -> None:
                 number=number,
                 trunk=trunk.id,
                 caller_id=_caller_id(x, call),
+                on_account_of=_on_account_of(call),
                 forwarded_from=call.calling if call.forward is not None else None,
             )
         )
@@ -157,6 +158,16 @@ def call_outside(x: Exchange, call: s.Call, after: str | None = None) -> None:
         clear_call(x, call, "no_bandwidth", refuse=Refusal(503, refused.reason, 10))
     else:
         turn_away(x, call, after or ("no_bandwidth" if refused is not None else "unreachable"))
+
+
+_PERSONAL = frozenset({"always", "busy", "no_answer", "unregistered", "transfer"})
+"""Reasons of a forward for which a person answers; the others are a rule's."""
+
+
+def _on_account_of(call: s.Call) -> AgentId | None:
+    if call.forward is not None:
+        return AgentId(call.forward.by) if call.forward.reason in _PERSONAL else None
+    return call.agent
 
 
 def _caller_id(x: Exchange, call: s.Call) -> str | None:

@@ -26,7 +26,7 @@ from acd.core import inputs
 from acd.core.ids import AgentId, CallId, LegId, PlayId, RecordingId, TenantId, TrunkId
 from acd.core.inputs import Input
 from acd.directory import Directory, Nobodys, device_aor
-from acd.errors import PriceRefused
+from acd.errors import DialRefused, PriceRefused
 from acd.networks import Reach
 from acd.numbers import calling_number, is_emergency, is_private, may_be_shown, normalise
 from acd.service import Lookup, ScreenContext, ScreenPop, TrunkLine
@@ -73,7 +73,7 @@ AUTO_ANSWER = (("Call-Info", "<sip:fernamt>;answer-after=0"), ("Alert-Info", "<h
 """No RFC's, but what most desk phones heed between them."""
 
 Report = Callable[[TenantId, Input], None]
-Price = Callable[[TenantId, str, TrunkId], Mapping[str, Any]]
+Fund = Callable[[TenantId, LegId, str, TrunkId, AgentId | None], Mapping[str, Any]]
 
 
 @dataclass(slots=True)
@@ -89,7 +89,8 @@ class Switch:
 
     Args:
         report: hands a fact to the tenant's exchange; never raises.
-        price: quote for a number over a trunk, raises PriceRefused.
+        fund: reserves what a leg to a number over a trunk will owe, on the account of an agent or of nobody, and returns its quote; raises
+            PriceRefused, DialRefused.
         pop: publishes a screen pop to one agent's desks; done when they have been told.
         silent: told of a trunk whose peer answered nothing at all.
         rule: which addresses may be reached; None: as the settings say.
@@ -103,7 +104,7 @@ class Switch:
         media: MediaPlane,
         *,
         report: Report,
-        price: Price,
+        fund: Fund,
         pop: Callable[[TenantId, ScreenPop], list[asyncio.Future[None]]],
         lookup: Lookup | None,
         silent: Callable[[TenantId, TrunkId], None],
@@ -115,7 +116,7 @@ class Switch:
         self._clock = clock
         self._media = media
         self._report = report
-        self._price = price
+        self._fund = fund
         self._pop = pop
         self._lookup = lookup
         self._silent = silent
@@ -382,7 +383,7 @@ class Switch:
         self._call_over(line, leg, effect.number or "", NameAddr(Uri("sip", caller, domain), effect.calling_name or ""), headers)
 
     def _call_outside(self, leg: SwitchLeg, effect: do.OriginateToOutside) -> None:
-        line = self._priced_line(leg, effect.trunk, effect.number)
+        line = self._priced_line(leg, effect.trunk, effect.number, effect.on_account_of)
         if line is None:
             return
         caller = self._directory.caller_id(leg.tenant, line.id, effect.caller_id, line.caller_id) or "anonymous"
@@ -400,17 +401,22 @@ class Switch:
         """Whether a caller's number may stand beside one of ours: not that of another tenant, which its caller may have made up."""
         return may_be_shown(number) and not self._directory.is_anothers(tenant, number)
 
-    def _priced_line(self, leg: SwitchLeg, trunk: TrunkId, number: str) -> TrunkLine | None:
-        """The trunk, once the price of a call over it is known and told (a line of the tenant's own has none); None: the leg has failed."""
+    def _priced_line(self, leg: SwitchLeg, trunk: TrunkId, number: str, agent: AgentId | None = None) -> TrunkLine | None:
+        """The trunk, once the price of a call over it is known, reserved and told (a line of the tenant's own has none); None: the leg has
+        failed.
+        """
         line = self._directory.trunk(leg.tenant, trunk)
         if line is None:
             self._fail(leg, "unreachable", detail=f"trunk {trunk} is not set up")
             return None
         if not self._directory.is_internal(leg.tenant, trunk):
             try:
-                quote = self._price(leg.tenant, number, trunk)
+                quote = self._fund(leg.tenant, leg.leg, number, trunk, agent)
             except PriceRefused as refusal:
                 self._fail(leg, "price_refused", detail=str(refusal))
+                return None
+            except DialRefused as refusal:
+                self._fail(leg, refusal.cause, detail=str(refusal))
                 return None
             self._report(leg.tenant, inputs.LegPriced(leg=leg.leg, quote=dict(quote)))
         return line

@@ -70,7 +70,7 @@ COMMANDS: dict[str, tuple[i.Command, set[str]]] = {
     "GoReady": (i.GoReady(agent="anna"), {"not_ready", "ready", "ringing", "talking", "held", "after_call_work"}),
     "GoNotReady": (i.GoNotReady(agent="anna", reason="break"), {"not_ready", "ready", "ringing", "talking", "held", "after_call_work"}),
     "EndAfterCallWork": (i.EndAfterCallWork(agent="anna"), {"after_call_work"}),
-    "Dial": (i.Dial(agent="anna", call="d1", number="+4930123"), {"logged_off", "not_ready", "ready", "after_call_work"}),
+    "Dial": (i.Dial(agent="anna", call="d1", number="+4930123"), {"not_ready", "ready", "after_call_work"}),
     "Answer": (i.Answer(agent="anna"), {"ringing"}),
     "Decline": (i.Decline(agent="anna"), {"ringing"}),
     "Hold": (i.Hold(agent="anna", call="c"), {"talking"}),

@@ -35,7 +35,7 @@ def house(tmp_path):
         nobody,
         Plane(),
         report=lambda _tenant, fact: told.append(fact),
-        price=nobody,
+        fund=nobody,
         pop=nobody,
         lookup=None,
         silent=nobody,

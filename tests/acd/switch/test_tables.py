@@ -15,7 +15,7 @@ from sip import events
 
 def switch() -> Switch:
     told = lambda *_: None  # noqa: E731
-    return Switch(VoiceSettings(), Directory(), told, None, report=told, price=told, pop=told, lookup=None, silent=told)
+    return Switch(VoiceSettings(), Directory(), told, None, report=told, fund=told, pop=told, lookup=None, silent=told)
 
 
 def test_every_effect_is_carried_out():

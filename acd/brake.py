@@ -1,0 +1,151 @@
+"""The brake on what calls may cost: who may dial what, and how much (one tenant; docs/figures.md §9, docs/budgets.md; U16).
+
+Asked before every INVITE over a carrier's trunk, told of every answer and end, looked at every second. It decides nothing about calls
+itself: a leg that may not be placed fails with `not_allowed` or `budget`, and of one that runs the exchange is told when its money ends
+(`CreditEnds`). What emergency calls and the tenant's own lines cost is nobody's question: they never come here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from acd.core import events as ev
+from acd.core.ids import AgentId, LegId
+from acd.core.inputs import CreditEnds
+from acd.core.replay import Entry
+from acd.errors import DialRefused
+from acd.service import Account, DialRules, Spending
+from billing_cdr.budget import BALANCE, TENANT, Outlook, Purse, Tariffed, agent_account, amount, units
+from billing_cdr.destination import dial_class
+from billing_cdr.rating import Offer
+
+LATE_S = 15.0
+"""Records of what a crash has cut are written when its media worker has told what it measured, or a few seconds later (`acd.cdr_feed`)."""
+
+
+def _ms(now: float) -> int:
+    return round(now * 1000)
+
+
+class Brake:
+    """See the module.
+
+    Args:
+        since: when the exchange was opened, epoch seconds: calls that began before are counted by their records.
+        tell: hands a fact to the tenant's exchange, later.
+    """
+
+    def __init__(self, rules: DialRules, since: float, tell: Callable[[CreditEnds], None]) -> None:
+        self.since = since
+        self._tell = tell
+        self._to_count_at: float | None = since + LATE_S
+        self._ends: dict[LegId, float | None] = {}
+        """Leg -> what was told of its end."""
+        self.purse = Purse(rules.currency)
+        self.rules = rules
+        self.take(rules)
+
+    def take(self, rules: DialRules) -> None:
+        """Changed rules: they hold for the next attempt, and for running calls at the next look."""
+        if rules.currency != self.rules.currency:
+            self.purse = Purse(rules.currency)
+            self._to_count_at = self.since
+        elif rules.since != self.rules.since:
+            self.purse.open_anew(BALANCE)
+            self._to_count_at = self.since
+        self.rules = rules
+        limits = {TENANT: rules.per_hour, BALANCE: rules.paid_in}
+        limits |= {agent_account(agent): own.per_hour for agent, own in rules.agents.items()}
+        self.purse.limits = {name: units(limit) for name, limit in limits.items() if limit is not None}
+        self.purse.each_agent = None if rules.agent_per_hour is None else units(rules.agent_per_hour)
+
+    # ------------------------------------------------------------------ before a call
+
+    def check(self, offer: Offer, agent: AgentId | None, now: float) -> None:
+        """See whether a call may be placed; nothing is reserved.
+
+        Args:
+            agent: on whose account; None: a rule's.
+        Raises: DialRefused
+        """
+        self._check_class(offer, agent)
+        tariffed = _tariffed(offer)
+        short = None if tariffed is None else self.purse.would_lack(agent, tariffed, _ms(now))
+        if short is not None:
+            raise DialRefused("budget", str(short))
+
+    def reserve(self, leg: LegId, offer: Offer, agent: AgentId | None, now: float) -> None:
+        """Reserve what the leg owes as soon as it is answered.
+
+        Raises: DialRefused
+        """
+        self._check_class(offer, agent)
+        tariffed = _tariffed(offer)
+        short = None if tariffed is None else self.purse.reserve(leg, agent, tariffed, _ms(now))
+        if short is not None:
+            raise DialRefused("budget", str(short))
+
+    def _check_class(self, offer: Offer, agent: AgentId | None) -> None:
+        wanted = dial_class(offer.quote.number_class)
+        own = self.rules.agents.get(agent) if agent is not None else None
+        allowed = own.classes if own is not None and own.classes is not None else self.rules.classes
+        if wanted is not None and allowed is not None and wanted not in allowed:
+            whose = f"Agent {agent}" if agent is not None else "This tenant"
+            raise DialRefused("not_allowed", f"{whose} may not dial {wanted} numbers; allowed: {', '.join(sorted(allowed)) or 'none'}.")
+
+    # ------------------------------------------------------------------ while calls run
+
+    def heard(self, entry: Entry) -> None:
+        """An entry is on disk."""
+        for event in entry.events:
+            if isinstance(event, ev.LegConnected) and event.leg in self.purse:
+                self._look(event.leg, self.purse.answered(event.leg, _ms(entry.now)))
+            elif isinstance(event, ev.LegCleared) and event.leg in self.purse:
+                self.purse.gone(event.leg, _ms(entry.now))
+                self._ends.pop(event.leg, None)
+
+    def look(self, now: float) -> None:
+        """See to the calls whose reserved units come to an end."""
+        for leg, due_ms in list(self.purse.due_ms.items()):
+            if due_ms <= _ms(now):
+                self._look(LegId(leg), self.purse.look(leg, _ms(now)))
+
+    def _look(self, leg: LegId, outlook: Outlook | None) -> None:
+        ends = None if outlook is None or outlook.ends_ms is None else outlook.ends_ms / 1000
+        if outlook is not None and self._ends.get(leg) != ends:
+            self._ends[leg] = ends
+            self._tell(CreditEnds(leg=leg, at=ends, reason="There is more again." if ends is None else str(outlook.short_of)))
+
+    # ------------------------------------------------------------------ what was and is
+
+    def is_to_be_counted(self, now: float) -> bool:
+        """Whether the records have to be looked at (again)."""
+        return self._to_count_at is not None and now >= self._to_count_at
+
+    def counted(self, now: float) -> None:
+        """They have been."""
+        self._to_count_at = None if now >= self.since + LATE_S else self.since + LATE_S
+
+    def spending(self, now: float) -> Spending:
+        """How the accounts stand."""
+        found = []
+        for name in self.purse.accounts():
+            limit = self.purse.limit_of(name)
+            reserved, running = self.purse.reserved(name, _ms(now)), self.purse.running_cost(name)
+            if limit is not None or reserved or name == TENANT:
+                found.append(
+                    Account(
+                        account=name,
+                        limit=None if limit is None else amount(limit),
+                        reserved=amount(reserved),
+                        running=amount(running),
+                    )
+                )
+        return Spending(currency=self.purse.currency, accounts=tuple(found))
+
+
+def _tariffed(offer: Offer) -> Tariffed | None:
+    """By what the call is priced; None: it costs nothing, whatever the plan."""
+    if offer.plan is None or offer.rate is None or offer.rate.free:
+        return None
+    return Tariffed(offer.plan, offer.rate)

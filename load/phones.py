@@ -277,7 +277,8 @@ class PhoneCall:
                 if sdp is not None and self._offered is not None:
                     self._agree(read_answer(self._offered, parse_sdp(sdp)))
                 self._is_up()
-            case SessionFailed(status=status, reason=reason):
+            case SessionFailed(status=status, reason=reason, response=response):
+                self.reason_header = response.headers.get("Reason") if response is not None else None
                 self._over("failed", status, reason)
             case SessionEnded(by=by, status=status, reason_header=reason_header):
                 self.reason_header = reason_header

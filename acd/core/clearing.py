@@ -64,7 +64,7 @@ def clear_leg(
         if leg.arrived and leg.state not in legs.ANSWERED:
             how = refuse or refusal(cause)
             status = status or how.status
-            x.do(RefuseCaller(leg=leg.id, **how._asdict()))
+            x.do(RefuseCaller(leg=leg.id, cause=cause, **how._asdict()))
         else:
             x.do(ReleaseLeg(leg=leg.id, cause=cause))
     x.emit(LegCleared(leg=leg.id, cause=cause, status=status, by=by, detail=detail))

@@ -37,6 +37,8 @@ class RefuseCaller(_Effect, frozen=True, kw_only=True):
     retry_after_s: int | None = None
     no_bandwidth: bool = False
     """The channel did not fit: told with warn-code 370 (RFC 3261 §20.43)."""
+    cause: str | None = None
+    """Row of `acd.core.causes`, told in a Reason header (RFC 3326, RFC 6432)."""
 
 
 class OriginateToAgent(_Effect, frozen=True, kw_only=True):

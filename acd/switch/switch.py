@@ -259,6 +259,9 @@ class Switch:
         headers = [_warning(INSUFFICIENT_BANDWIDTH if effect.no_bandwidth else MISCELLANEOUS, effect.reason)]
         if effect.retry_after_s is not None:
             headers.append(("Retry-After", str(effect.retry_after_s)))
+        told = causes.reason_header(effect.cause) if effect.cause is not None else None
+        if told is not None:
+            headers.append(("Reason", told))
         if leg.session is not None:
             self.sip.reject(leg.session, effect.status, headers=headers)
         self._gone(leg)

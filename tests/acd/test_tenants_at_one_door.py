@@ -77,6 +77,7 @@ async def test_another_tenant_that_names_the_address_of_our_phones_as_its_source
         SyntheticPhone(service.address, user="anna", password="anna-secret", address=office) as anna,
     ):
         await anna.register()
+        await service.voice.command(TENANT, inputs.LogOn(agent=AgentId("anna")))
         theirs = other(named("carl", "carl", domain="other.fernamt"), sources=(f"{office}/32",), numbers=("600",))
         await service.voice.open_tenant(theirs, service.database, tmp_path / "other")
         assert service.voice.registered_in("127.201.0.0/24") == {TENANT}
@@ -154,6 +155,7 @@ async def test_an_own_device_at_the_trunks_address_goes_on_proving_itself(tmp_pa
     """The desk of an office whose PBX has the same address: who registered from there is an agent, not a caller over the trunk."""
     async with running(tmp_path) as service:
         anna = await service.phone("anna")
+        await service.voice.command(TENANT, inputs.LogOn(agent=AgentId("anna")))
         call = await anna.call("600")
         await call.answered()
         call.hang_up()

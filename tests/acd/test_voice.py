@@ -582,6 +582,7 @@ async def test_a_colleague_is_shown_by_extension_and_name_whatever_the_phone_say
     async with running(tmp_path) as service:
         anna = await ready(service, "anna")
         ben = await service.phone("ben")
+        await service.voice.command(TENANT, inputs.LogOn(agent=AgentId("ben")))
         ben.display_name = "The Director"
         call = await ben.call("11")
         offered = await anna.incoming()

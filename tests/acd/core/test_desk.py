@@ -7,7 +7,7 @@ import pytest
 from acd.core import effects as f
 from acd.core import events as e
 from acd.core import inputs as i
-from acd.core.configuration import Number, Reason, Site, ToAgent, ToOutside, ToQueue, Trunk
+from acd.core.configuration import Forwarding, Number, Reason, Site, ToAgent, ToOutside, ToQueue, Trunk
 from acd.core.errors import IllegalTransition, UnknownName
 from tests.acd.core.shell import QUOTE, Phone, Shell, agent, call, house, open_house, queue
 
@@ -263,6 +263,83 @@ def test_a_clock_that_is_set_moves_the_end_with_it() -> None:
     assert [one.cause for one in shell.of(e.CallCleared)] == ["time_limit"]
 
 
+NO_MONEY = "The budget is used up."
+
+
+def test_a_call_ends_when_its_money_does_and_both_sides_are_released() -> None:
+    shell = dialled(cut_after_ms=None)
+    shell.send(i.CreditEnds(leg="d.2", at=shell.now + 9, reason=NO_MONEY))
+    assert shell.of(e.CreditLimited) == [e.CreditLimited(leg="d.2", call="d", at=shell.now + 9, reason=NO_MONEY)]
+    shell.run(8.9)
+    assert shell.bridges
+    shell.run(0.2)
+    assert shell.of(e.CallCleared) == [e.CallCleared(call="d", cause="budget")]
+    assert {one.leg for one in shell.done(f.ReleaseLeg)} == {"d.1", "d.2"}
+    assert not shell.engine.state.timers.keys() - {"binding anna"}
+
+
+def test_a_call_goes_on_when_there_is_money_again() -> None:
+    shell = dialled(cut_after_ms=None)
+    shell.send(i.CreditEnds(leg="d.2", at=shell.now + 9, reason=NO_MONEY))
+    shell.run(5)
+    shell.send(i.CreditEnds(leg="d.2", at=None, reason="There is more again."))
+    shell.run(600)
+    assert shell.bridges
+    shell.send(i.CreditEnds(leg="d.2", at=shell.now + 5, reason=NO_MONEY), i.CreditEnds(leg="d.2", at=shell.now + 9, reason=NO_MONEY))
+    shell.run(8)
+    assert shell.bridges
+    shell.send(i.LegReleased(leg="d.2"))
+    assert not [timer for timer in shell.engine.state.timers if timer.startswith("credit")]
+
+
+def test_that_money_ends_is_dropped_where_it_changes_nothing() -> None:
+    shell = dialled(cut_after_ms=None)
+    shell.send(i.CreditEnds(leg="d.2", at=None, reason="There is more again."), i.CreditEnds(leg="gone", at=1.0, reason=NO_MONEY))
+    assert shell.of(e.CreditLimited) == []
+
+
+@pytest.mark.parametrize(("cause", "status"), [("budget", 603), ("not_allowed", 403)])
+def test_an_attempt_without_budget_or_permission_tries_no_other_trunk(cause: str, status: int) -> None:
+    """Another carrier would be dialled behind the back of whoever set the limit."""
+    trunks = (Trunk(id="pbx", name="A"), Trunk(id="second", name="B", order=1))
+    shell = open_house(house(trunks=trunks), pbx=Phone(fails=cause))
+    shell.send(i.CallArrived(call="d", leg="d-in", agent="anna", calling="11", called="+4930123"))
+    shell.run(3)
+    assert [one.on_account_of for one in shell.done(f.OriginateToOutside)] == ["anna"]
+    assert [one.status for one in shell.done(f.RefuseCaller)] == [status]
+    assert shell.of(e.CallCleared) == [e.CallCleared(call="d", cause=cause)]
+
+
+def test_a_call_goes_on_the_account_of_whoever_dials_or_forwards_and_of_nobody_where_a_rule_does() -> None:
+    premium = Number(number="700", target=ToOutside(number="+4930999"))
+    away = agent("ben", extension="12", forwarding=Forwarding(always="+4930998"))
+    shell = open_house(house(agents=(agent("anna", extension="11"), away), numbers=(premium,)))
+    shell.send(i.CallArrived(call="a", leg="a-in", trunk="pbx", calling="+4989", called="700"))
+    shell.send(i.CallArrived(call="b", leg="b-in", agent="anna", calling="11", called="12"))
+    assert [one.on_account_of for one in shell.done(f.OriginateToOutside)] == [None, "ben"]
+
+
+@pytest.mark.parametrize("called", ["+4930123", "601", "12"])
+def test_the_phone_of_an_agent_who_is_logged_off_dials_nothing(called: str) -> None:
+    shell = open_house(house(agents=(agent("anna", extension="11"), agent("ben", extension="12"))), ready=False)
+    shell.send(i.CallArrived(call="d", leg="d-in", agent="anna", calling="11", called=called))
+    (refused,) = shell.done(f.RefuseCaller)
+    assert (refused.status, refused.reason) == (403, "Agent anna is logged off and can dial emergency numbers only.")
+    with pytest.raises(IllegalTransition, match="logged off"):
+        shell.send(i.Dial(agent="anna", call="e", number=called))
+
+
+@pytest.mark.parametrize("called", ["110", "112"])
+def test_but_emergency_numbers(called: str) -> None:
+    shell = open_house(ready=False)
+    shell.send(i.CallArrived(call="d", leg="d-in", agent="anna", calling="11", called=called))
+    assert [one.number for one in shell.done(f.OriginateToOutside)] == [called]
+    shell.send(i.LegReleased(leg="d-in"))
+    shell.send(i.Dial(agent="anna", call="e", number=called))
+    shell.run(2.5)
+    assert [one.number for one in shell.done(f.OriginateToOutside)] == [called, called]
+
+
 def test_dialling_a_busy_number_tells_the_agent_and_then_releases() -> None:
     shell = open_house(pbx=Phone(fails="busy"))
     shell.send(i.Dial(agent="anna", call="d", number="+4930123"))
@@ -369,7 +446,7 @@ def test_supervisor_clears_a_call() -> None:
 def test_own_device_is_refused_a_second_call() -> None:
     shell = talking()
     call(shell, "+4930123", "second", trunk=None, agent="anna")
-    assert shell.done(f.RefuseCaller) == [f.RefuseCaller(leg="second-in", status=486, reason="Agent anna has another call.")]
+    assert shell.done(f.RefuseCaller) == [f.RefuseCaller(leg="second-in", status=486, reason="Agent anna has another call.", cause="busy")]
     assert shell.bridges
 
 

@@ -1,0 +1,196 @@
+"""Budgets and destination classes over SIP: who may not, or has no money, is refused before the carrier hears of it (U16)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import msgspec
+import pytest
+
+from acd.core import configuration as conf
+from acd.core import events, inputs
+from acd.core.ids import AgentId
+from acd.errors import DialRefused
+from acd.service import AgentDialRules, DialRules
+from load.phones import CallFailed, PhoneBank, SyntheticPhone
+from tests.acd.voice import HOST, TENANT, running, setup
+from tests.ports import free_port
+
+ANNA, BEN = AgentId("anna"), AgentId("ben")
+IRIDIUM, MOBILE = "+881612345678", "+491711234567"
+"""8.99 and 0.10 a started minute, net, in the house plan; a VAT of 19 % makes 10.70 of the first."""
+
+
+def with_rules(carrier_port: int, rules: DialRules):
+    return msgspec.structs.replace(setup(carrier_port), dialling=rules)
+
+
+@contextlib.asynccontextmanager
+async def numbers_at(service, port: int, *numbers: str):
+    """The carrier, where these numbers answer."""
+    bank = PhoneBank(HOST, port)
+    await bank.start()
+    try:
+        async with contextlib.AsyncExitStack() as stack:
+            yield [await stack.enter_async_context(SyntheticPhone(service.address, user=number, bank=bank)) for number in numbers]
+    finally:
+        await bank.close()
+
+
+async def on(service, *names: str) -> None:
+    for name in names:
+        await service.voice.command(TENANT, inputs.LogOn(agent=AgentId(name)))
+
+
+def account(service, name: str):
+    return next(one for one in service.voice.spending(TENANT).accounts if one.account == name)
+
+
+async def test_an_attempt_beyond_the_budget_is_declined_and_the_carrier_hears_nothing_of_it(tmp_path):
+    port = free_port()
+    rules = DialRules(per_hour=Decimal("15"))
+    async with running(tmp_path, with_rules(port, rules)) as service, numbers_at(service, port, IRIDIUM) as (carrier,):
+        anna, ben = await service.phone("anna"), await service.phone("ben")
+        await on(service, "anna", "ben")
+        first = await anna.call(IRIDIUM)
+        there = await carrier.incoming()
+        stream = service.voice.stream(TENANT)
+        following = asyncio.ensure_future(anext(stream))
+        await asyncio.sleep(0)
+        second = await ben.call(IRIDIUM)
+        with pytest.raises(CallFailed) as refused:
+            await second.answered()
+        assert refused.value.status == 603
+        assert second.reason_header == 'Q.850;cause=21;text="Call rejected"'
+        told = []
+        while not (told and isinstance(told[-1], events.CallCleared)):
+            told.append((await following).event)
+            following = asyncio.ensure_future(anext(stream))
+        following.cancel()
+        (cleared,) = [one for one in told if isinstance(one, events.LegCleared) and one.leg.endswith(".1")]
+        assert cleared.cause == "budget"
+        assert cleared.detail == "The budget is used up: 10.70 of 15.00 EUR in the last hour, and this call needs 10.70."
+        assert told[-1].cause == "budget"
+        await there.answer()
+        await first.answered()
+        first.hang_up()
+        entries = {entry.cdr.cause: entry for entry in await service.cdrs(2)}
+        assert (entries["budget"].cdr.outcome, entries["budget"].charge.gross.amount) == ("rejected", 0)
+        assert account(service, "tenant").reserved == entries["hang_up"].charge.gross.amount == Decimal("10.70")
+        assert service.voice.figures()["fernamt_switch_calls_refused_for_budget_total"] == 1
+    async with running(tmp_path, with_rules(port, rules)) as service:  # what was spent is spent after a restart too
+        assert {one.account: (one.limit, one.reserved, one.running) for one in service.voice.spending(TENANT).accounts} == {
+            "tenant": (Decimal("15"), Decimal("10.70"), 0),
+            "agent:anna": (None, Decimal("10.70"), 0),
+        }
+        with pytest.raises(DialRefused, match="used up"):
+            await service.voice.command(TENANT, inputs.Dial(agent=ANNA, call=service.voice.mint_call(), number=IRIDIUM))
+
+
+async def test_a_running_call_ends_with_the_money_and_says_why(tmp_path, monkeypatch):
+    """The first of its units lasts a minute: the clock of the test runs a minute in a second, as that of the service would."""
+    monkeypatch.setattr("acd.brake.LATE_S", 0.0)
+    port = free_port()
+    rules = DialRules(agents={ANNA: AgentDialRules(per_hour=Decimal("10.70"))})
+    async with running(tmp_path, with_rules(port, rules)) as service, numbers_at(service, port, IRIDIUM) as (carrier,):
+        anna = await service.phone("anna")
+        await on(service, "anna")
+        call = await anna.call(IRIDIUM)
+        await (await carrier.incoming()).answer()
+        await call.answered()
+        brake = service.voice._brakes[TENANT]
+        async with asyncio.timeout(5):
+            while not brake.purse.due_ms:
+                await asyncio.sleep(0.01)
+        (leg,) = brake.purse.due_ms
+        answered_ms = brake.purse._legs[leg].answered_ms
+        brake.look(answered_ms / 1000 + 50)  # as it will be in fifty seconds
+        async with asyncio.timeout(5):
+            while (found := service.voice._exchanges[TENANT].engine.state.legs[leg].credit_ends_at) is None:
+                await asyncio.sleep(0.01)
+        assert found == answered_ms / 1000 + 59
+        service.voice._report(TENANT, inputs.CreditEnds(leg=leg, at=service.voice._clock(), reason="now"))
+        assert await call.ended() == "remote"
+        assert call.reason_header == 'Q.850;cause=21;text="Call rejected"'
+        (entry,) = await service.cdrs()
+        assert (entry.cdr.cause, entry.cdr.outcome, entry.cdr.ended_by) == ("budget", "answered", "exchange")
+        assert entry.charge.gross.amount == Decimal("10.70")
+
+
+async def test_a_class_that_an_agent_may_not_dial_is_refused_for_calls_forwards_and_transfers(tmp_path):
+    port = free_port()
+    away = conf.Forwarding(always=IRIDIUM)
+    people = (setup().configuration.agents[0], msgspec.structs.replace(setup().configuration.agents[1], forwarding=away))
+    rules = DialRules(classes=frozenset({"national", "mobile", "satellite"}), agents={BEN: AgentDialRules(classes=frozenset({"mobile"}))})
+    tenant = msgspec.structs.replace(setup(port, agents=people), dialling=rules)
+    async with running(tmp_path, tenant) as service, numbers_at(service, port, MOBILE) as (carrier,):
+        anna, ben, caller = await service.phone("anna"), await service.phone("ben"), await service.caller()
+        await on(service, "anna", "ben")
+        for phone, number in ((ben, IRIDIUM), (ben, "+493012345678"), (anna, "12"), (anna, "+33142345678")):
+            with pytest.raises(CallFailed) as refused:
+                await (await phone.call(number)).answered()
+            assert refused.value.status == 403
+        with pytest.raises(DialRefused, match="Agent ben may not dial satellite numbers; allowed: mobile."):
+            await service.voice.command(TENANT, inputs.Dial(agent=BEN, call=service.voice.mint_call(), number=IRIDIUM))
+        # By rule: the menu, the number, the queue have the classes of the tenant.
+        ringing = await caller.call("602")
+        await (await carrier.incoming()).answer()
+        await ringing.answered()
+        ringing.hang_up()
+        # A transfer is asked before anybody is let go.
+        talk = await anna.call(MOBILE)
+        far = await carrier.incoming()
+        await far.answer()
+        await talk.answered()
+        (live,) = [one for one in service.voice.live(TENANT).calls if one.called == MOBILE and one.direction == "outbound"]
+        with pytest.raises(DialRefused, match="Agent anna|This tenant"):
+            await service.voice.command(
+                TENANT, inputs.Transfer(agent=ANNA, call=live.id, target=conf.ToOutside(number="+33142345678"))
+            )
+        assert [one.id for one in service.voice.live(TENANT).calls] == [live.id]
+        talk.hang_up()
+        assert service.voice.figures()["fernamt_switch_calls_refused_for_class_total"] == 4
+
+
+async def test_emergency_calls_pass_without_class_and_without_budget(tmp_path):
+    port = free_port()
+    rules = DialRules(classes=frozenset(), per_hour=Decimal(0), paid_in=Decimal(0))
+    async with running(tmp_path, with_rules(port, rules)) as service, numbers_at(service, port, "112", "110") as phones:
+        anna = await service.phone("anna")  # logged off
+        for there in phones:
+            call = await anna.call(there.user)
+            await (await there.incoming()).answer()
+            await call.answered()
+            call.hang_up()
+            await call.ended()
+        await on(service, "anna")
+        with pytest.raises(CallFailed):
+            await (await anna.call(MOBILE)).answered()
+        assert account(service, "tenant").reserved == 0
+
+
+async def test_a_prepaid_balance_is_what_was_paid_in_less_all_charges_since(tmp_path):
+    port = free_port()
+    async with running(tmp_path, with_rules(port, DialRules())) as service, numbers_at(service, port, MOBILE) as (carrier,):
+        anna = await service.phone("anna")
+        await on(service, "anna")
+        opened = service.voice._brakes[TENANT]
+        assert "balance" not in {one.account for one in service.voice.spending(TENANT).accounts}
+        since = datetime.now(UTC)
+        rules = DialRules(paid_in=Decimal("0.20"), since=since)
+        await service.voice.configure(with_rules(port, rules))
+        assert opened is service.voice._brakes[TENANT]
+        call = await anna.call(MOBILE)
+        await (await carrier.incoming()).answer()
+        await call.answered()
+        call.hang_up()
+        (entry,) = await service.cdrs()
+        cost = entry.charge.gross.amount
+        assert account(service, "balance").reserved == cost
+        with pytest.raises(DialRefused, match=f"The prepaid balance has {Decimal('0.20') - cost} EUR left"):
+            await service.voice.command(TENANT, inputs.Dial(agent=ANNA, call=service.voice.mint_call(), number=IRIDIUM))
+    async with running(tmp_path, with_rules(port, rules)) as service:
+        assert account(service, "balance").reserved == cost

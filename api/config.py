@@ -356,6 +356,8 @@ class Tenants(_Group):
 
     claim_numbers: bool = False
     """Whether administrators of new tenants may take numbers that are free; else numbers are assigned by the operator."""
+    dial_classes: tuple[Literal["national", "mobile", "international", "premium", "satellite"], ...] = ("national", "mobile")
+    """What agents and rules of new tenants may dial, until the tenant says otherwise (`PUT /api/v1/dialling`)."""
     internal_trunks: bool = False
     """Whether administrators of new tenants may call a trunk their own PBX (`internal`): calls over it have no price, show any number, and
     those to 110 and 112 from it pass every limit; else the operator allows it, a tenant at a time."""

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 
 from starlette.requests import HTTPConnection
 
@@ -44,6 +45,11 @@ class Assigned:
     """Networks, in order."""
     may_have_internal_trunks: bool = False
     """Without it a trunk that says it is the tenant's own PBX is a trunk like others."""
+    budget_per_hour: Decimal | None = None
+    """What its calls may cost within sixty minutes, whatever it says itself."""
+    paid_in: Decimal | None = None
+    """What was paid since `paid_since`; None: it is not prepaid."""
+    paid_since: datetime | None = None
     limits: Mapping[str, int] = field(default_factory=dict)
     """What the operator says of this tenant otherwise than `[limits]`; kept by `Databases.quotas` too, which asks."""
 

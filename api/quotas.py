@@ -45,6 +45,7 @@ FREE: dict[str, str] = {
     "contact_number": "a contact has twenty at most",
     "ticket_counter": "one row",
     "setup_general": "one row",
+    "setup_dialling": "one row",
     "setup_device": "an agent has one",
     "audit": "what is done is written down, also by who has reached a limit; it is forgotten by age",
 }

@@ -42,9 +42,12 @@ def worst_of(statuses: list[int]) -> int:
 
 
 Q850_TEXTS = {
-    16: "Normal call clearing", 17: "User busy", 19: "No answer from user", 21: "Call rejected", 26: "Call completed elsewhere", 41: "Temporary failure",
+    16: "Normal call clearing", 17: "User busy", 19: "No answer from user", 21: "Call rejected", 26: "Call completed elsewhere",
+    41: "Temporary failure",
 }  # fmt: skip
-TOLD = frozenset({"answered_elsewhere", "busy", "no_answer", "budget", "not_allowed", "price_refused", "time_limit", "restart", "journal_stopped"})
+TOLD = frozenset(
+    {"answered_elsewhere", "busy", "no_answer", "budget", "not_allowed", "price_refused", "time_limit", "restart", "journal_stopped"}
+)
 """Causes that a CANCEL, BYE or refusal names. ITU-T Q.850, class "resource unavailable", says of a restart: the network does not work as it
 should, it will not last, another attempt may succeed at once; RFC 3398 §7.2.4.1 has it for 503. RFC 4411's "Preemption" would say that
 another call took the resource, which none did."""

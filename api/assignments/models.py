@@ -21,6 +21,21 @@ class Rights(ControlBase):
     may_have_internal_trunks: Mapped[bool] = mapped_column(Boolean, server_default=true())
     limits: Mapped[dict[str, int] | None] = mapped_column(Document)
     """Kind -> how many the tenant may have of it, where that differs from the settings; None: nowhere."""
+    budget_per_hour: Mapped[str | None] = mapped_column(String(24))
+    """What its calls may cost within sixty minutes, with VAT; None: whatever the tenant says itself."""
+
+
+class PrepaidEntry(ControlBase):
+    """One payment, or a correction of one. What is not closed makes a tenant prepaid: its calls may cost no more than was paid in."""
+
+    __tablename__ = "prepaid_entry"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(40), index=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    amount: Mapped[str] = mapped_column(String(24))
+    note: Mapped[str] = mapped_column(String(200))
+    closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class NumberOwner(ControlBase):

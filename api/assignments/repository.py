@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import CompoundSelect, bindparam, delete, func, literal_column, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.assignments.models import CallerIdGrant, NumberOwner, Rights, SourceClaim, SourceGrant
+from api.assignments.models import CallerIdGrant, NumberOwner, PrepaidEntry, Rights, SourceClaim, SourceGrant
 from api.kit.paging import Cut, cut
 
 _AT_ONCE = 500
@@ -47,6 +47,12 @@ async def belongings(session: AsyncSession, tenant: str) -> dict[str, list[str]]
     for kind, what in await session.execute(_OWN, {"tenant": tenant}):
         found[kind].append(what)
     return {kind: sorted(some) for kind, some in found.items()}
+
+
+async def payments(session: AsyncSession, tenant: str) -> Sequence[PrepaidEntry]:
+    """Those that make the tenant prepaid, the oldest first."""
+    wanted = select(PrepaidEntry).where(PrepaidEntry.tenant == tenant, PrepaidEntry.closed_at.is_(None))
+    return (await session.scalars(wanted.order_by(PrepaidEntry.at, PrepaidEntry.id))).all()
 
 
 async def count_numbers(session: AsyncSession, tenant: str) -> int:
@@ -88,4 +94,5 @@ async def free_all(session: AsyncSession, tenant: str) -> None:
 async def forget(session: AsyncSession, tenant: str) -> None:
     """A tenant did not come about."""
     await free_all(session, tenant)
+    await session.execute(delete(PrepaidEntry).where(PrepaidEntry.tenant == tenant))
     await session.execute(delete(Rights).where(Rights.tenant == tenant))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated
 
 from fastapi import APIRouter, Path, status
@@ -9,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from acd.core.ids import TenantId
 from api.assignments import rules, service
+from api.assignments.errors import UnknownAssignment
 from api.assignments.models import SourceClaim
 from api.assignments.schemas import (
     AssignmentsOfTenantTold,
@@ -20,6 +22,9 @@ from api.assignments.schemas import (
     GrantTold,
     NumbersGiven,
     NumberTold,
+    PaymentGiven,
+    PaymentTold,
+    PrepaidTold,
     RightsGiven,
     SourceGiven,
 )
@@ -49,6 +54,7 @@ async def _told(house: House, session: AsyncSession, tenant: TenantId) -> Assign
         may_claim_numbers=rights.may_claim_numbers,
         may_have_internal_trunks=rights.may_have_internal_trunks,
         limits=house.databases.quotas.limits(rights.limits),
+        budget_per_hour=None if rights.budget_per_hour is None else Decimal(rights.budget_per_hour),
         numbers=await service.count_of_numbers(session, tenant),
         grants=[GrantTold.model_validate(one) for one in grants],
         sources=[
@@ -77,10 +83,53 @@ async def set_rights(access: ForOperators, tenant: Tenant, given: RightsGiven) -
         claim_numbers=given.may_claim_numbers,
         internal_trunks=given.may_have_internal_trunks,
         limits=None if given.limits is None else given.limits.model_dump(exclude_none=True),
+        budget=None if given.budget is None else service.Budget(given.budget.per_hour),
     )
     await _take_effect(access, tenant)
-    record(access.session, access.now, access.by, "changed", "tenant", tenant, details=given.model_dump(exclude_none=True))
+    record(access.session, access.now, access.by, "changed", "tenant", tenant, details=given.model_dump(mode="json", exclude_unset=True))
     return await _told(access.house, access.session, TenantId(tenant))
+
+
+@router.get("/tenants/{tenant}/prepaid", operation_id="getPrepaidOfTenant", responses=responses(NotFound))
+async def get_prepaid_of(access: ForOperators, tenant: Tenant) -> PrepaidTold:
+    """What a prepaid tenant has paid in, has spent and has left."""
+    return await _prepaid(access.house, access.session, TenantId(tenant))
+
+
+async def _prepaid(house: House, session: AsyncSession, tenant: TenantId) -> PrepaidTold:
+    paid = await service.payments(session, tenant)
+    if not paid:
+        raise UnknownAssignment("prepaid balance")
+    spending = house.voice.spending(tenant)
+    paid_in = sum((Decimal(one.amount) for one in paid), Decimal(0))
+    spent = next((one.reserved for one in spending.accounts if one.account == "balance"), Decimal(0))
+    return PrepaidTold(
+        currency=spending.currency,
+        since=paid[0].at,
+        paid_in=paid_in,
+        spent=spent,
+        left=paid_in - spent,
+        payments=[PaymentTold.model_validate(one) for one in paid],
+    )
+
+
+@router.post("/tenants/{tenant}/prepaid", operation_id="payIn", status_code=status.HTTP_201_CREATED, responses=responses(NotFound))
+async def pay_in(access: ForOperators, tenant: Tenant, given: PaymentGiven) -> PrepaidTold:
+    """Book what a tenant has paid. The first payment makes it prepaid: its calls may cost no more than is there, running ones are ended."""
+    await service.pay(access.house, TenantId(tenant), given.amount, given.note, access.now)
+    await _take_effect(access, tenant)
+    record(access.session, access.now, access.by, "created", "prepaid", tenant, details=given.model_dump(mode="json"))
+    return await _prepaid(access.house, access.session, TenantId(tenant))
+
+
+@router.delete(
+    "/tenants/{tenant}/prepaid", operation_id="endPrepaid", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound)
+)
+async def end_prepaid(access: ForOperators, tenant: Tenant) -> None:
+    """The tenant is prepaid no more."""
+    await service.end_prepaid(access.house, TenantId(tenant), access.now)
+    await _take_effect(access, tenant)
+    record(access.session, access.now, access.by, "closed", "prepaid", tenant)
 
 
 @router.get("/tenants/{tenant}/numbers", operation_id="listNumbersOfTenant")

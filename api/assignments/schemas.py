@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
@@ -32,6 +33,40 @@ class LimitsGiven(Given):
     database_mib: Rows | None = None
 
 
+Amount = Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=2)]
+
+
+class BudgetGiven(Given):
+    """What the tenant's calls may cost; the tenant itself can only say less."""
+
+    per_hour: Amount | None = Field(description="Within sixty minutes, with VAT, in the currency of the house; null: no limit.")
+
+
+class PaymentGiven(Given):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"amount": "100.00", "note": "transfer of 27 November"}]})
+
+    amount: Annotated[Decimal, Field(ge=-1_000_000, le=1_000_000, decimal_places=2, description="Below 0: a correction.")]
+    note: Short = ""
+
+
+class PaymentTold(Told):
+    id: str
+    at: datetime
+    amount: Decimal
+    note: str
+
+
+class PrepaidTold(Told):
+    """What was paid in, and what is left of it."""
+
+    currency: str
+    since: datetime
+    paid_in: Decimal
+    spent: Decimal = Field(description="By charges since then, and reserved by calls that run now.")
+    left: Decimal
+    payments: list[PaymentTold]
+
+
 class RightsGiven(Given):
     """What the tenant may do by itself; what is left out stays as it is."""
 
@@ -42,6 +77,7 @@ class RightsGiven(Given):
         default=None, description="Trunks that are the tenant's own PBX: calls over them have no price and show any number."
     )
     limits: LimitsGiven | None = Field(default=None, description="All of them: one that is left out is what the settings say.")
+    budget: BudgetGiven | None = None
 
 
 class NumbersGiven(Given):
@@ -104,6 +140,7 @@ class AssignmentsTold(Told):
     may_claim_numbers: bool
     may_have_internal_trunks: bool
     limits: dict[str, int] = Field(description="How many it may have of each kind, and MiB in its database.")
+    budget_per_hour: Decimal | None = Field(description="What its calls may cost within sixty minutes, whatever it says itself.")
     numbers: int = Field(description="How many; the list is a page of its own.")
     grants: list[GrantTold] = Field(description="Networks the operator lets it take calls from, though they are wide or shared.")
     sources: list[ClaimTold]

@@ -10,8 +10,9 @@ import contextlib
 import ipaddress
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
@@ -19,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from acd.core.ids import TenantId
 from acd.numbers import is_emergency, may_be_shown
-from acd.service import TenantSetup
+from acd.service import DialRules, TenantSetup
 from api.assignments import repository
 from api.assignments.errors import (
     CallerIdNotYours,
@@ -34,7 +35,7 @@ from api.assignments.errors import (
     TooWide,
     UnknownAssignment,
 )
-from api.assignments.models import CallerIdGrant, NumberOwner, Rights, SourceClaim, SourceGrant
+from api.assignments.models import CallerIdGrant, NumberOwner, PrepaidEntry, Rights, SourceClaim, SourceGrant
 from api.assignments.rules import Wanted, covers, domain_of, is_wide, overlaps, wanted_by
 from api.assignments.rules import network as as_network
 from api.assignments.trail import ANOTHER, OPERATOR, note, note_refusal
@@ -85,7 +86,15 @@ def with_assigned(setup: TenantSetup, assigned: Assigned) -> TenantSetup:
         assigned=assigned.numbers,
         caller_ids=assigned.caller_ids,
         granted=assigned.granted,
+        dialling=_with_money(setup.dialling, assigned),
     )
+
+
+def _with_money(dialling: DialRules, assigned: Assigned) -> DialRules:
+    """With what the operator says: of two limits the lower one."""
+    limits = [limit for limit in (dialling.per_hour, assigned.budget_per_hour) if limit is not None]
+    per_hour = min(limits, default=None)
+    return msgspec.structs.replace(dialling, per_hour=per_hour, paid_in=assigned.paid_in, since=assigned.paid_since)
 
 
 # ---------------------------------------------------------------------- a tenant begins and ends
@@ -153,6 +162,7 @@ async def read(house: House, tenant: TenantId) -> Assigned:
 
 async def _read(session: AsyncSession, rights: Rights) -> Assigned:
     has = await repository.belongings(session, rights.tenant)
+    paid = await repository.payments(session, rights.tenant)
     return Assigned(
         domain=rights.domain,
         may_claim_numbers=rights.may_claim_numbers,
@@ -162,6 +172,9 @@ async def _read(session: AsyncSession, rights: Rights) -> Assigned:
         granted=tuple(has["grant"]),
         may_have_internal_trunks=rights.may_have_internal_trunks,
         limits=rights.limits or {},
+        budget_per_hour=None if rights.budget_per_hour is None else Decimal(rights.budget_per_hour),
+        paid_in=sum((Decimal(one.amount) for one in paid), Decimal(0)) if paid else None,
+        paid_since=min(one.at for one in paid) if paid else None,
     )
 
 
@@ -346,6 +359,7 @@ async def allow(
     claim_numbers: bool | None = None,
     internal_trunks: bool | None = None,
     limits: Mapping[str, int] | None = None,
+    budget: Budget | None = None,
 ) -> None:
     """Whether the tenant's administrators may take numbers that are free, and have internal trunks; how much they may store where that is
     not what the settings say. None: as it was.
@@ -357,8 +371,54 @@ async def allow(
         rights.may_claim_numbers = rights.may_claim_numbers if claim_numbers is None else claim_numbers
         rights.may_have_internal_trunks = rights.may_have_internal_trunks if internal_trunks is None else internal_trunks
         rights.limits = rights.limits if limits is None else dict(limits)
+        if budget is not None:
+            rights.budget_per_hour = None if budget.per_hour is None else str(budget.per_hour)
         await unit.session.flush()
         await _refresh(house, unit.session, rights)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What the operator lets a tenant spend within sixty minutes; None: as much as it lets itself."""
+
+    per_hour: Decimal | None
+
+
+async def pay(house: House, tenant: TenantId, amount: Decimal, text: str, now: datetime) -> PrepaidEntry:
+    """Book a payment, or a correction (below 0). The first makes the tenant prepaid: from then on its calls cost what is there.
+
+    Raises: UnknownAssignment
+    """
+    async with house.assignments_lock, house.databases.unit(None) as unit:
+        rights = await _rights(unit.session, tenant)
+        entry = PrepaidEntry(id=drawn_id(), tenant=tenant, at=now, amount=str(amount), note=text, closed_at=None)
+        unit.session.add(entry)
+        await unit.session.flush()
+        await _refresh(house, unit.session, rights)
+    await note(house, tenant, OPERATOR, "created", "prepaid", str(amount), {"note": text}, now)
+    return entry
+
+
+async def end_prepaid(house: House, tenant: TenantId, now: datetime) -> None:
+    """The tenant is prepaid no more; its payments stay written down.
+
+    Raises: UnknownAssignment
+    """
+    async with house.assignments_lock, house.databases.unit(None) as unit:
+        rights = await _rights(unit.session, tenant)
+        paid = await repository.payments(unit.session, tenant)
+        if not paid:
+            raise UnknownAssignment("prepaid balance")
+        for one in paid:
+            one.closed_at = now
+        await unit.session.flush()
+        await _refresh(house, unit.session, rights)
+    await note(house, tenant, OPERATOR, "closed", "prepaid", tenant, None, now)
+
+
+async def payments(session: AsyncSession, tenant: TenantId) -> Sequence[PrepaidEntry]:
+    """What was paid in since the tenant is prepaid, the oldest first."""
+    return await repository.payments(session, tenant)
 
 
 async def assign(house: House, tenant: TenantId, numbers: Sequence[str], now: datetime) -> None:

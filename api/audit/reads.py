@@ -35,6 +35,8 @@ PERSONAL: Mapping[str, str] = {
     "listAgents": "agent",
     "getAgent": "agent",
     "getDevice": "device",
+    "getSpending": "spending",
+    "getDialling": "dialling",
 }
 IMPERSONAL: frozenset[str] = frozenset(
     {
@@ -49,6 +51,7 @@ IMPERSONAL: frozenset[str] = frozenset(
         "getTariff",
         "listApiKeys",
         "getSetup",
+        "getPrepaidOfTenant",  # what a tenant has paid
         "listQueues",
         "getQueue",
         "listMenus",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from acd.core.errors import IllegalTransition, UnknownName
-from acd.errors import PriceRefused
+from acd.errors import DialRefused, PriceRefused
 from api.errors import Conflict, Forbidden, NotFound
 
 
@@ -20,6 +20,18 @@ class NoPrice(Conflict):
     """The number has no price, or the plan refuses it."""
 
     kind, title = "price-refused", "No price for this number"
+
+
+class NotAllowedToDial(Forbidden):
+    """Numbers of this class are not dialled from here."""
+
+    kind, title = "destination-not-allowed", "This number may not be dialled"
+
+
+class NoBudget(Conflict):
+    """What the call costs at first is more than is left of a budget or a prepaid balance."""
+
+    kind, title = "budget-used-up", "The budget is used up"
 
 
 class NotYourDesk(Forbidden):
@@ -47,3 +59,5 @@ def told() -> Iterator[None]:
         raise NotFound(str(error)) from error
     except PriceRefused as error:
         raise NoPrice(str(error)) from error
+    except DialRefused as error:
+        raise (NoBudget if error.cause == "budget" else NotAllowedToDial)(str(error)) from error

@@ -11,7 +11,7 @@ import msgspec
 
 from acd.core.configuration import TenantConfiguration
 from acd.core.ids import TenantId
-from acd.service import Device, TenantSetup
+from acd.service import Device, DialRules, TenantSetup
 from api.telephony_setup import rules
 
 DEVICE = "device"
@@ -85,6 +85,7 @@ class Draft:
             ),
             devices=values[DEVICE],
             trunks=tuple(line for _, line in values["trunk"]),
+            dialling=next(iter(values["dialling"]), DialRules()),
             plans=self.plans[0],
             trunk_plans=self.plans[1],
         )

@@ -59,6 +59,12 @@ class GeneralRow(Row, TenantBase):
     __tablename__ = "setup_general"
 
 
+class DiallingRow(Row, TenantBase):
+    """One row, `dialling`: who may dial what, and for how much; without it everybody may dial everything."""
+
+    __tablename__ = "setup_dialling"
+
+
 class DeviceRow(TenantBase):
     """Digests of an agent's device, sealed; the password itself is kept nowhere."""
 

@@ -13,6 +13,7 @@ from api.telephony_setup.models import (
     AgentRow,
     DeviceName,
     DeviceRow,
+    DiallingRow,
     GeneralRow,
     MenuRow,
     NumberRow,
@@ -24,7 +25,7 @@ from api.telephony_setup.models import (
     TrunkRow,
 )
 
-AnyRow = AgentRow | QueueRow | MenuRow | NumberRow | ScheduleRow | SiteRow | TrunkRow | ReasonRow | GeneralRow
+AnyRow = AgentRow | QueueRow | MenuRow | NumberRow | ScheduleRow | SiteRow | TrunkRow | ReasonRow | GeneralRow | DiallingRow
 TABLES: dict[str, type[AnyRow]] = {
     "agent": AgentRow,
     "queue": QueueRow,
@@ -35,6 +36,7 @@ TABLES: dict[str, type[AnyRow]] = {
     "trunk": TrunkRow,
     "reason": ReasonRow,
     "general": GeneralRow,
+    "dialling": DiallingRow,
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Response, status
@@ -12,9 +13,9 @@ from pydantic import BaseModel, Field, create_model
 
 from api.assignments import held
 from api.errors import Conflict, NotFound, Outdated, Place, Unprocessable, responses
-from api.identity import EVERYBODY, Access, ForAdmins, ForSupervisors, Requires, Role, user_of_agent
+from api.identity import EVERYBODY, Access, ForAdmins, ForReaders, ForSupervisors, Requires, Role, user_of_agent
 from api.kit.paging import Page, Paged, paged
-from api.kit.schema import STORED, Given
+from api.kit.schema import STORED, Given, Told
 from api.telephony_setup import schemas, service
 from api.telephony_setup.errors import StillInUse
 from api.telephony_setup.models import DeviceRow, Row
@@ -245,6 +246,59 @@ async def set_device(access: ForAdmins, key: Key, given: schemas.DeviceGiven) ->
 
 
 # ---------------------------------------------------------------------- the rest
+
+
+class DiallingTold(schemas.Dialling):
+    version: int
+
+
+class AccountTold(Told):
+    account: str = Field(description="`tenant`, `agent:<id>`, or `balance` (prepaid).")
+    limit: Decimal | None = Field(description="A month has no limit here: this is of sixty minutes, or what was paid in.")
+    reserved: Decimal = Field(description="Spent in the last hour (of a balance: ever), and reserved by what runs.")
+    running: Decimal = Field(description="What of it running calls and attempts have reserved: they give back what they do not use.")
+
+
+class SpendingTold(Told):
+    currency: str
+    accounts: list[AccountTold]
+
+
+def _dialling_told(row: Row, response: Response) -> DiallingTold:
+    return DiallingTold(**{key: value for key, value in _told(row, response).items() if key != "changed_at"})
+
+
+@router.get("/dialling", operation_id="getDialling")
+async def get_dialling(access: ForSupervisors, response: Response) -> DiallingTold:
+    """Who may dial what, and for how much within an hour."""
+    try:
+        row = await service.one(access.session, service.DIALLING, service.DIALLING)
+    except NotFound:
+        return DiallingTold(version=0)
+    return _dialling_told(row, response)
+
+
+@router.put("/dialling", operation_id="setDialling", responses=responses(Conflict, Outdated))
+async def set_dialling(access: ForAdmins, given: schemas.Dialling, response: Response, if_match: IfMatch = None) -> DiallingTold:
+    """Change who may dial what, and for how much. It holds for the next call; a running one ends when its money does."""
+    document = given.model_dump(mode="json")
+    row = await service.dialling(author(access), _in_order(document), _version(if_match))
+    await service.take_effect(author(access))
+    return _dialling_told(row, response)
+
+
+def _in_order(document: dict[str, Any]) -> dict[str, Any]:
+    """Sets have no order, and what is kept and audited needs one."""
+    agents = {
+        name: {**own, "classes": None if own["classes"] is None else sorted(own["classes"])} for name, own in document["agents"].items()
+    }
+    return {**document, "classes": sorted(document["classes"]), "agents": agents}
+
+
+@router.get("/dialling/spending", operation_id="getSpending")
+async def get_spending(access: ForReaders) -> SpendingTold:
+    """How the budgets stand now: of the tenant, of each agent who has spent something or has a limit, and the prepaid balance."""
+    return SpendingTold.model_validate(access.house.voice.spending(access.tenant), from_attributes=True)
 
 
 class GeneralTold(schemas.General):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -27,7 +28,7 @@ from acd.core.configuration import (
 )
 from acd.core.configuration_changes import problems_after
 from acd.core.ids import AgentId, TenantId, TrunkId
-from acd.service import Device, TenantSetup, TrunkLine
+from acd.service import AgentDialRules, Device, DialRules, TenantSetup, TrunkLine
 from acd.strangers import network_of
 
 Documents = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -114,8 +115,28 @@ def value(kind: str, document: Mapping[str, Any], device: str) -> Any:
             return _schedule(document)
         case "general":
             return document
+        case "dialling":
+            return _dial_rules(document)
         case _:
             return msgspec.convert(document, _VALUES[kind])
+
+
+def _dial_rules(document: Mapping[str, Any]) -> DialRules:
+    return DialRules(
+        classes=frozenset(document["classes"]),
+        per_hour=_amount(document["per_hour"]),
+        agent_per_hour=_amount(document["agent_per_hour"]),
+        agents={
+            AgentId(name): AgentDialRules(
+                classes=None if own["classes"] is None else frozenset(own["classes"]), per_hour=_amount(own["per_hour"])
+            )
+            for name, own in document["agents"].items()
+        },
+    )
+
+
+def _amount(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
 
 
 _VALUES: Mapping[str, type[msgspec.Struct]] = {"queue": Queue, "menu": Menu, "number": Number, "site": Site, "reason": Reason}
@@ -132,6 +153,8 @@ def problems(setup: TenantSetup, before: TenantSetup | None = None, changed: Ite
     configuration = setup.configuration
     found = problems_after(before.configuration if before is not None else None, configuration)
     trunks = {trunk.id for trunk in configuration.trunks}
+    agents = {agent.id for agent in configuration.agents}
+    found.extend(f"dialling names the unknown agent {agent}" for agent in setup.dialling.agents if agent not in agents)
     found.extend(f"a tariff holds for the unknown trunk {trunk}" for trunk in setup.trunk_plans if trunk not in trunks)
     if before is None or setup.trunks != before.trunks:
         found.extend(_overlaps(setup.trunks))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 from datetime import date
+from decimal import Decimal
 from functools import cache
 from importlib import resources
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from zoneinfo import available_timezones
 
 import holidays
@@ -470,6 +471,39 @@ class Trunk(Named):
     order: Annotated[int, Field(ge=0, le=10_000)] = 0
     outbound: bool = True
     internal: bool = Field(default=False, description="The tenant's own PBX: what goes over it costs nothing and needs no price.")
+
+
+DialClass = Literal["national", "mobile", "international", "premium", "satellite"]
+Euros = Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=2, description="With VAT, in the currency of the house.")]
+
+
+class AgentDialling(Given):
+    """What differs for one agent; what is left out is the tenant's."""
+
+    classes: frozenset[DialClass] | None = None
+    per_hour: Euros | None = None
+
+
+class Dialling(Given):
+    """Who may dial what, and for how much: for calls, forwards and transfers alike. Emergency numbers are dialled by everybody."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "classes": ["national", "mobile"],
+                    "per_hour": "200.00",
+                    "agent_per_hour": "20.00",
+                    "agents": {"anna": {"classes": ["national", "mobile", "international"], "per_hour": "50.00"}},
+                }
+            ]
+        }
+    )
+
+    classes: frozenset[DialClass] = frozenset(get_args(DialClass))
+    per_hour: Euros | None = Field(default=None, description="What all calls together may cost within sixty minutes; null: no limit.")
+    agent_per_hour: Euros | None = Field(default=None, description="The same for each agent.")
+    agents: Annotated[dict[Slug, AgentDialling], Field(max_length=10_000)] = Field(default_factory=dict)
 
 
 class Reason(Given):

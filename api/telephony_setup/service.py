@@ -27,6 +27,7 @@ from api.telephony_setup.models import DeviceName, DeviceRow, Row
 from api.telephony_setup.sealed import in_clear, open_device, open_document, seal_device, seal_document
 
 GENERAL = "general"
+DIALLING = "dialling"
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +311,13 @@ async def general(author: Author, document: dict[str, Any], if_version: int | No
     if await repository.get(author.session, GENERAL, GENERAL) is None:
         return await create(author, GENERAL, GENERAL, document)
     return await replace(author, GENERAL, GENERAL, document, if_version)
+
+
+async def dialling(author: Author, document: dict[str, Any], if_version: int | None) -> Row:
+    """Change who may dial what, and for how much; the first change creates it."""
+    if await repository.get(author.session, DIALLING, DIALLING) is None:
+        return await create(author, DIALLING, DIALLING, document)
+    return await replace(author, DIALLING, DIALLING, document, if_version)
 
 
 async def agents_hear_recordings(session: AsyncSession) -> bool:

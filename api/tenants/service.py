@@ -22,7 +22,7 @@ from api.house import Failure, House
 from api.identity import Passwords, UserGiven, create_user
 from api.kit.paging import Cut
 from api.outages import DataLeft, DataMissing, TenantInUse, place, sentence
-from api.telephony_setup import Author, create, general, seal_rows, sealed_setup_of, sealed_values, setup_of
+from api.telephony_setup import Author, create, dialling, general, seal_rows, sealed_setup_of, sealed_values, setup_of
 from api.tenants import repository
 from api.tenants.errors import TenantClosed, TenantElsewhere, TenantExists, TenantLeft, TenantNotOpen, TenantOpen, TenantUnknown
 from api.tenants.models import Tenant
@@ -246,6 +246,8 @@ async def create_tenant(
         _, drawn = await create_user(inside.session, passwords, admin, inside_by, now, own=own, pointer="#/admin/password")
         author = Author(inside, house, tenant, "operator", now, by.source)
         await general(author, {"language": given.language, "recording_notice": True}, None)
+        classes = sorted(house.settings.tenants.dial_classes)
+        await dialling(author, {"classes": classes, "per_hour": None, "agent_per_hour": None, "agents": {}}, None)
         for code, name in FIRST_REASONS.get(given.language, FIRST_REASONS_ENGLISH).items():
             await create(author, "reason", code, {"code": code, "name": name})
     await _open_voice(house, tenant)
@@ -286,6 +288,12 @@ async def _open_voice(house: House, tenant: TenantId) -> None:
     setup = await _sealed_setup(house, tenant)
     await assignments.admit(house, setup, house.clock())
     setup = assignments.with_assigned(setup, assignments.held(house, tenant))
+    if setup.dialling.classes is None:
+        begin = house.settings.tenants.dial_classes
+        log.warning(
+            "! tenant %s: everybody may dial everything, premium and satellite numbers too, as before the update (new tenants begin with "
+            "%s numbers): PUT /api/v1/dialling says who may what, and for how much", tenant, " and ".join(begin),
+        )  # fmt: skip
     await house.voice.open_tenant(setup, house.databases.tenant(tenant), tenant_directory(house.settings, tenant))
 
 

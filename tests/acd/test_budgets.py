@@ -51,7 +51,7 @@ def account(service, name: str):
 
 async def test_an_attempt_beyond_the_budget_is_declined_and_the_carrier_hears_nothing_of_it(tmp_path):
     port = free_port()
-    rules = DialRules(per_hour=Decimal("15"))
+    rules = DialRules(per_hour=Decimal(15))
     async with running(tmp_path, with_rules(port, rules)) as service, numbers_at(service, port, IRIDIUM) as (carrier,):
         anna, ben = await service.phone("anna"), await service.phone("ben")
         await on(service, "anna", "ben")
@@ -83,7 +83,7 @@ async def test_an_attempt_beyond_the_budget_is_declined_and_the_carrier_hears_no
         assert service.voice.figures()["fernamt_switch_calls_refused_for_budget_total"] == 1
     async with running(tmp_path, with_rules(port, rules)) as service:  # what was spent is spent after a restart too
         assert {one.account: (one.limit, one.reserved, one.running) for one in service.voice.spending(TENANT).accounts} == {
-            "tenant": (Decimal("15"), Decimal("10.70"), 0),
+            "tenant": (Decimal(15), Decimal("10.70"), 0),
             "agent:anna": (None, Decimal("10.70"), 0),
         }
         with pytest.raises(DialRefused, match="used up"):
@@ -133,7 +133,7 @@ async def test_a_class_that_an_agent_may_not_dial_is_refused_for_calls_forwards_
             with pytest.raises(CallFailed) as refused:
                 await (await phone.call(number)).answered()
             assert refused.value.status == 403
-        with pytest.raises(DialRefused, match="Agent ben may not dial satellite numbers; allowed: mobile."):
+        with pytest.raises(DialRefused, match="Agent ben may not dial satellite numbers; allowed: mobile"):
             await service.voice.command(TENANT, inputs.Dial(agent=BEN, call=service.voice.mint_call(), number=IRIDIUM))
         # By rule: the menu, the number, the queue have the classes of the tenant.
         ringing = await caller.call("602")
@@ -146,10 +146,8 @@ async def test_a_class_that_an_agent_may_not_dial_is_refused_for_calls_forwards_
         await far.answer()
         await talk.answered()
         (live,) = [one for one in service.voice.live(TENANT).calls if one.called == MOBILE and one.direction == "outbound"]
-        with pytest.raises(DialRefused, match="Agent anna|This tenant"):
-            await service.voice.command(
-                TENANT, inputs.Transfer(agent=ANNA, call=live.id, target=conf.ToOutside(number="+33142345678"))
-            )
+        with pytest.raises(DialRefused, match="Agent anna may not dial international numbers"):
+            await service.voice.command(TENANT, inputs.Transfer(agent=ANNA, call=live.id, target=conf.ToOutside(number="+33142345678")))
         assert [one.id for one in service.voice.live(TENANT).calls] == [live.id]
         talk.hang_up()
         assert service.voice.figures()["fernamt_switch_calls_refused_for_class_total"] == 4

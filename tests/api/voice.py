@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from acd.core.inputs import Command, Input
 from acd.core.live import LiveState
 from acd.errors import PriceRefused, StreamOverrun
 from acd.networks import EVERYTHING, LOOPBACK, Reach
-from acd.service import LiveEvent, Lookup, ScreenPop, TenantSetup
+from acd.service import Account, LiveEvent, Lookup, ScreenPop, Spending, TenantSetup
 from billing_cdr.house import house_plan
 from billing_cdr.quote import Quote
 from billing_cdr.rating import quote
@@ -105,6 +106,13 @@ class EngineVoice:
 
     def sends_to(self, network: str) -> frozenset[TenantId]:
         return self.sent_to.get(network, frozenset())
+
+    def spending(self, tenant: TenantId) -> Spending:
+        dialling = self.setups[tenant].dialling
+        limits = {"tenant": dialling.per_hour, "balance": dialling.paid_in}
+        limits |= {f"agent:{agent}": own.per_hour for agent, own in dialling.agents.items()}
+        accounts = [Account(account=name, limit=limit, reserved=Decimal(0), running=Decimal(0)) for name, limit in limits.items() if limit]
+        return Spending(currency=dialling.currency, accounts=tuple(accounts))
 
     def registered_in(self, network: str) -> frozenset[TenantId]:
         return self.registered.get(network, frozenset())

@@ -76,7 +76,9 @@ def test_a_menu_that_is_reconfigured_away_does_not_strand_its_caller() -> None:
 def test_unknown_number_is_refused_with_404_and_still_written_down() -> None:
     shell = open_house()
     events = shell.send(i.CallArrived(call="c", leg="c-in", trunk="pbx", calling=None, called="+4999"))
-    assert shell.done(f.RefuseCaller) == [f.RefuseCaller(leg="c-in", status=404, reason="The number +4999 does not exist here.", cause="not_found")]
+    assert shell.done(f.RefuseCaller) == [
+        f.RefuseCaller(leg="c-in", status=404, reason="The number +4999 does not exist here.", cause="not_found")
+    ]
     assert [type(one).__name__ for one in events] == [
         "CallOffered",
         "LegInitiated",

@@ -126,6 +126,16 @@ class Brake:
         """They have been."""
         self._to_count_at = None if now >= self.since + LATE_S else self.since + LATE_S
 
+    def figures(self, now: float) -> dict[str, float]:
+        """For /metrics: the tenant's accounts; those of agents are asked for by API."""
+        purse, limit, paid_in = self.purse, self.purse.limit_of(TENANT), self.purse.limit_of(BALANCE)
+        found = {"spending_reserved": float(amount(purse.reserved(TENANT, _ms(now))))}
+        if limit is not None:
+            found["spending_limit"] = float(amount(limit))
+        if paid_in is not None:
+            found["prepaid_left"] = float(amount(paid_in - purse.reserved(BALANCE, _ms(now))))
+        return found
+
     def spending(self, now: float) -> Spending:
         """How the accounts stand."""
         found = []

@@ -68,7 +68,7 @@ DRAIN_S = 2.0
 FEED = "cdr"
 WATCH_S = 1.0
 DIGEST_SECRET_OCTETS = 32
-DENIALS = ("requests_denied", "audio_addresses_denied")
+DENIALS = ("requests_denied", "audio_addresses_denied", "calls_refused_for_budget", "calls_refused_for_class")
 """Counters that are shown before they count: an alarm is set on them beforehand."""
 MEDIA_FIGURES = {
     "legs": "legs",
@@ -542,6 +542,7 @@ class Voice:
             figures[f"fernamt_cdr_save_failures_total{label}"] = exchange.feed.save_failures
             figures[f"fernamt_cdrs_waiting{label}"] = exchange.feed.waiting
             figures[f"fernamt_cdrs_refused_total{label}"] = exchange.feed.refused
+            figures |= {f"fernamt_{name}{label}": value for name, value in self._brakes[tenant].figures(self._clock()).items()}
             for what, value in self._share_figures(tenant).items():
                 name, _, by = what.partition(" by ")
                 labels = f'tenant="{tenant}",by="{by}"' if by else f'tenant="{tenant}"'

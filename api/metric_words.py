@@ -43,6 +43,9 @@ HELP = {
     "fernamt_emergency_port_pairs": "RTP port pairs that are kept for emergency calls.",
     "fernamt_emergency_port_pairs_used": "RTP port pairs kept for emergency calls that are in use.",
     # the switch
+    "fernamt_spending_reserved": "What calls over carriers have cost in the last hour, with what running ones have reserved; gross.",
+    "fernamt_spending_limit": "What they may cost in an hour.",
+    "fernamt_prepaid_left": "What a prepaid tenant has left.",
     "fernamt_switch_legs_latched_total": (
         "Audio streams that were found to come from another address than their description said, and followed there."
     ),
@@ -69,6 +72,8 @@ HELP = {
     "fernamt_switch_facts_refused_total": (
         "Facts that could not have been read from the journal again and were left out of it. Should stay 0."
     ),
+    "fernamt_switch_calls_refused_for_budget_total": "Attempts that were not placed for want of budget or prepaid balance (603).",
+    "fernamt_switch_calls_refused_for_class_total": "Attempts that were not placed since their class of numbers is not allowed (403).",
     "fernamt_switch_requests_denied_total": "SIP requests that were not sent because [reach] does not allow their address.",
     "fernamt_switch_audio_addresses_denied_total": (
         "Stream descriptions with an address that [reach] does not allow; nothing is sent there before packets come."

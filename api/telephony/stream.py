@@ -22,7 +22,7 @@ from acd.core.errors import UnknownName
 from acd.core.live import LiveState
 from acd.errors import StreamOverrun
 from acd.outage import Unreachable
-from acd.service import LiveEvent
+from acd.service import LiveEvent, Spending
 from api.audit import SOCKETS, By, record_read, source_of
 from api.db import UnknownTenant
 from api.errors import TooMany, Unauthenticated, Unavailable, unavailable
@@ -248,7 +248,9 @@ async def _events(socket: WebSocket, principal: Principal) -> Outgoing:
 
 @router.websocket("/board")
 async def board(socket: WebSocket, token: Annotated[str | None, Query(max_length=200)] = None) -> None:
-    """The live board: a snapshot at once, then another whenever something changed, at most two a second."""
+    """The live board: a snapshot at once, then another whenever something changed, at most two a second; for supervisors with how the
+    budgets stand.
+    """
     entered = await _enter(socket, token)
     if entered is None:
         return
@@ -275,9 +277,9 @@ async def _boards(socket: WebSocket, principal: Principal) -> Outgoing:
                 changed.clear()
                 yield _live(live_for(voice.live(tenant), principal.agent))
             else:
-                yield board.snapshot(changed, lambda: _live(voice.live(tenant)))
+                yield board.snapshot(changed, lambda: _live(voice.live(tenant), voice.spending(tenant)))
             await asyncio.sleep(BOARD_EVERY_S)
 
 
-def _live(state: LiveState) -> str:
-    return encoded({"type": "live", "live": state})
+def _live(state: LiveState, spending: Spending | None = None) -> str:
+    return encoded({"type": "live", "live": state} | ({"spending": spending} if spending is not None else {}))

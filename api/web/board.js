@@ -11,6 +11,7 @@ let socket = null;
 let poll = null;
 let failures = 0;
 let last = null;
+let money = null;
 let status = null;
 
 const word = (key) => WORDS[language][key] ?? key;
@@ -130,7 +131,23 @@ function draw(live) {
     ["channels", (l) => l.reservations.length, true],
     ["state", (l) => trunks[l.line] ? word(trunks[l.line].up ? "trunkUp" : "trunkDown") : ""],
   ]);
+  drawBudgets(names);
   showStatus();
+}
+
+/* Amounts are text with four decimals: a browser's numbers are none to reckon money with, and are only asked how to write them. */
+function drawBudgets(names) {
+  const accounts = (money?.accounts ?? []).filter((account) => account.limit !== null);
+  const written = (value) => Number(value).toLocaleString(language, { style: "currency", currency: money.currency });
+  const whose = (account) => account.startsWith("agent:") ? names[account.slice(6)] ?? account.slice(6) : word("account_" + account);
+  $("budgets-part").hidden = !accounts.length;
+  table("budgets", accounts, [
+    ["account", (a) => whose(a.account)],
+    ["spent", (a) => written(a.reserved), true],
+    ["running", (a) => written(a.running), true],
+    ["limit", (a) => written(a.limit), true],
+    ["left", (a) => written(Math.max(0, a.limit - a.reserved)), true],
+  ], (a) => a.reserved >= 0.8 * a.limit);
 }
 
 async function request(path, options = {}) {
@@ -152,7 +169,7 @@ function listen() {
     failures = 0;
     stopPolling();
     status = "connected";
-    if (message.type === "live") draw(message.live);
+    if (message.type === "live") { money = message.spending ?? null; draw(message.live); }
   };
   socket.onclose = (event) => {
     socket = null;
@@ -191,6 +208,7 @@ function show() {
 function leave(reason) {
   session = null;
   last = null;
+  money = null;
   status = null;
   sessionStorage.removeItem("session");
   stopPolling();

@@ -11,6 +11,8 @@ const WORDS = {
     agent: "Name", state: "Zustand", inState: "Dauer des Zustands", idleToday: "Frei heute", since: "Dauer", call: "Gespräch", phone: "Telefon", registered: "registriert", unregistered: "nicht registriert",
     caller: "Von", called: "An", direction: "Richtung", with: "Mit",
     line: "Leitung", reserved: "Belegt (kbit/s)", upload: "Upload (kbit/s)", channels: "Kanäle", free: "unbegrenzt", trunkUp: "erreichbar", trunkDown: "gestört",
+    budgets: "Budgets", account: "Wofür", spent: "Verbraucht und reserviert", running: "davon laufend", limit: "Grenze", left: "Frei",
+    account_tenant: "Alle Gespräche, je Stunde", account_balance: "Guthaben",
     none: "keine", connected: "verbunden, Stand", polling: "ohne WebSocket, wird abgefragt, Stand", lost: "Verbindung unterbrochen", expired: "Bitte neu anmelden",
     site: "Standort", trunk: "Amtsleitung",
     states: {
@@ -29,6 +31,8 @@ const WORDS = {
     agent: "Name", state: "State", inState: "Time in state", idleToday: "Idle today", since: "Duration", call: "Call", phone: "Phone", registered: "registered", unregistered: "not registered",
     caller: "From", called: "To", direction: "Direction", with: "With",
     line: "Line", reserved: "In use (kbit/s)", upload: "Upload (kbit/s)", channels: "Channels", free: "unlimited", trunkUp: "up", trunkDown: "down",
+    budgets: "Budgets", account: "For", spent: "Spent and reserved", running: "of it running", limit: "Limit", left: "Left",
+    account_tenant: "All calls, an hour", account_balance: "Prepaid balance",
     none: "none", connected: "connected, as of", polling: "no WebSocket, polling, as of", lost: "connection lost", expired: "Please log in again",
     site: "Site", trunk: "Trunk",
     states: {

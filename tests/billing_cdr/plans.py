@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from billing_cdr.tariff import Plan, parse_toml
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+
+from billing_cdr.budget import TENANT, Purse, Tariffed, amount
+from billing_cdr.instant import epoch_ms
+from billing_cdr.tariff import Plan, Rate, parse_toml
 
 HAND_PLAN = """
 id = "hand"
@@ -90,3 +96,18 @@ setup = "1.99"
 def hand_plan() -> Plan:
     """A small plan in which every sum can be done by hand."""
     return parse_toml(HAND_PLAN)
+
+
+def reserved_in_the_end(plan: Plan, rate: Rate, answered_at: datetime, moments: Iterable[int]) -> Decimal:
+    """What a purse has reserved for a call that was looked at in these moments (ms after the answer) and ended in the last of them."""
+    purse, answered_ms = Purse(plan.currency), epoch_ms(answered_at)
+    assert purse.reserve("leg", None, Tariffed(plan, rate), answered_ms) is None
+    purse.answered("leg", answered_ms)
+    last_ms = answered_ms
+    for moment in sorted(moments):
+        last_ms = answered_ms + moment
+        before = purse.running_cost(TENANT)
+        purse.look("leg", last_ms)
+        assert purse.running_cost(TENANT) >= before
+    purse.gone("leg", last_ms)
+    return amount(purse.reserved(TENANT, answered_ms))

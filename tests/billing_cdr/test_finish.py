@@ -12,16 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from billing_cdr.budget import BALANCE, MARGIN_MS, Purse, Tariffed, units
 from billing_cdr.charge import Charge, Line, explain, recompute
 from billing_cdr.errors import TariffError
 from billing_cdr.export import charges_from_json_lines, charges_to_csv, to_json_lines
 from billing_cdr.house import house_plan
-from billing_cdr.money import Finish, Money, Precision, Rounding, finish
-from billing_cdr.prepaid import Meter, cost, debit, longest
+from billing_cdr.instant import epoch_ms
+from billing_cdr.money import Finish, Precision, Rounding, finish
 from billing_cdr.quote import Quote
 from billing_cdr.rating import PlanBook, quote, rate, rate_leg
 from billing_cdr.tariff import Plan, parse_json, parse_toml, version_order
-from tests.billing_cdr.plans import HAND_PLAN, hand_plan
+from tests.billing_cdr.plans import HAND_PLAN, hand_plan, reserved_in_the_end
 from tests.billing_cdr.stories import WEDNESDAY, dialled_leg, outbound_call
 
 FINE, CENT = Precision.HUNDREDTH_OF_A_CENT, Precision.CENT
@@ -247,22 +248,19 @@ def test_a_quote_tells_it():
 @given(st.sampled_from(FINISHES), st.lists(st.integers(0, 600_000), min_size=1, max_size=6))
 def test_prepaid_pieces_add_up_to_the_postpaid_price_in_any_precision(how: Finish, moments):
     plan = flat("0.01511", f'precision = "{how.precision}"\nrounding = "{how.rounding}"\nincrement = "1/1"')
-    meter = Meter(plan=plan, rate=plan.rates[0], answered_at=WEDNESDAY)
-    paid = Money(Decimal("0.00"), "EUR")
-    for moment in sorted(moments):
-        meter, due = debit(meter, moment)
-        assert due.amount >= 0
-        paid += due
-    assert paid.amount == charged(plan, max(moments)).gross
+    assert reserved_in_the_end(plan, plan.rates[0], WEDNESDAY, moments) == charged(plan, max(moments)).gross
 
 
 def test_a_balance_finer_than_the_plan_pays_as_long_as_it_lasts():
     plan = flat("0.01", 'precision = "0.0001"\nincrement = "1/1"')  # a second costs 0.000167 net
-    meter = Meter(plan=plan, rate=plan.rates[0], answered_at=WEDNESDAY)
-    balance = Money(Decimal("0.0119"), "EUR")  # one minute: 0.0100 + 0.0019
-    allowed = longest(meter, balance)
-    assert allowed is not None
-    assert cost(meter, allowed).amount <= balance.amount < cost(meter, allowed + 1).amount
+    purse = Purse()
+    purse.limits = {BALANCE: units(Decimal("0.0119"))}  # one minute: 0.0100 + 0.0019
+    purse.reserve("leg", None, Tariffed(plan, plan.rates[0]), epoch_ms(WEDNESDAY))
+    outlook = purse.answered("leg", epoch_ms(WEDNESDAY))
+    while outlook.ends_ms is None:
+        outlook = purse.look("leg", outlook.look_again_ms)
+    paid_ms = outlook.ends_ms + MARGIN_MS - epoch_ms(WEDNESDAY)
+    assert charged(plan, paid_ms).gross <= Decimal("0.0119") < charged(plan, paid_ms + 1).gross
 
 
 # ---------------------------------------------------------------------- the order of versions

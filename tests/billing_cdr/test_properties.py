@@ -15,13 +15,12 @@ from billing_cdr.charge import Charge, recompute, recompute_line
 from billing_cdr.house import house_plan
 from billing_cdr.increment import Increment
 from billing_cdr.instant import epoch_ms
-from billing_cdr.money import Money, divide_half_up
-from billing_cdr.prepaid import Meter, cost, debit, longest
+from billing_cdr.money import divide_half_up
 from billing_cdr.quote import BandPrice
 from billing_cdr.rating import PlanBook, price, rate, rate_leg
 from billing_cdr.tariff import Plan, Rate
 from billing_cdr.time_band import Schedule
-from tests.billing_cdr.plans import hand_plan
+from tests.billing_cdr.plans import hand_plan, reserved_in_the_end
 from tests.billing_cdr.stories import dialled_leg, forwarded_call, outbound_call
 
 PLANS = (hand_plan(), house_plan())
@@ -94,41 +93,13 @@ def test_price_never_falls_as_the_duration_grows(rate_and_schedule, one, two, an
     assert first.net <= second.net
 
 
-def meter_of(rate: Rate, schedule: Schedule, answered_at: datetime) -> Meter:
-    plan = msgspec.structs.replace(hand_plan(), schedule=schedule, rates=(rate,))
-    return Meter(plan=plan, rate=rate, answered_at=answered_at)
-
-
 @given(rates(), st.lists(DURATIONS, min_size=1, max_size=8), INSTANTS)
 @settings(max_examples=200, deadline=None)
-def test_prepaid_debits_add_up_to_the_postpaid_price(rate_and_schedule, moments, answered_at):
-    meter = meter_of(*rate_and_schedule, answered_at)
-    total = Money(Decimal("0.00"), "EUR")
-    for moment in sorted(moments):
-        meter, due = debit(meter, moment)
-        assert due.amount >= 0
-        total += due
-    assert total == cost(meter, max(moments))
-
-
-@given(rates(), INSTANTS, st.integers(0, 5000))
-@settings(max_examples=100, deadline=None)
-def test_longest_is_the_last_millisecond_a_balance_pays(rate_and_schedule, answered_at, cents):
-    meter = meter_of(*rate_and_schedule, answered_at)
-    balance = Money(Decimal(cents).scaleb(-2), "EUR")
-    allowed = longest(meter, balance)
-    if allowed is None:
-        assert cost(meter, 0).amount > balance.amount
-        return
-    assert cost(meter, allowed).amount <= balance.amount
-    if allowed < min(24 * 3_600_000, meter.rate.cut_after_ms or 24 * 3_600_000):
-        assert cost(meter, allowed + 1).amount > balance.amount
-
-
-def test_a_prepaid_call_cannot_become_shorter():
-    meter, _ = debit(Meter(plan=hand_plan(), rate=hand_plan().rates[0], answered_at=datetime(2026, 1, 1, tzinfo=UTC)), 1000)
-    with pytest.raises(ValueError, match="before"):
-        debit(meter, 999)
+def test_what_was_reserved_piece_by_piece_is_the_price(rate_and_schedule, moments, answered_at):
+    rate, schedule = rate_and_schedule
+    plan = msgspec.structs.replace(hand_plan(), schedule=schedule, rates=(rate,))
+    priced = price(rate, schedule, max(moments), epoch_ms(answered_at), plan.finish)
+    assert reserved_in_the_end(plan, rate, answered_at, moments) == Decimal(priced.gross).scaleb(-plan.finish.decimals)
 
 
 def random_number(rate: Rate, rng: random.Random) -> str:
@@ -175,11 +146,7 @@ def test_prepaid_postpaid_and_re_rated_are_equal_on_a_hundred_thousand_calls(see
             continue
         calls += 1
         units += sum(step.units for step in postpaid.steps)
-        meter = Meter(plan=plan, rate=served, answered_at=answered_at)
-        prepaid = Decimal(0)
-        for moment in sorted((rng.randrange(duration_ms + 1), duration_ms)):
-            meter, due = debit(meter, moment)
-            prepaid += due.amount
+        prepaid = reserved_in_the_end(plan, served, answered_at, (rng.randrange(duration_ms + 1), duration_ms))
         re_rated = rate_leg(leg, RE_RATING[plan.id])
         by_hand = recompute_line(postpaid).amount
         if not prepaid == postpaid.gross == by_hand or re_rated != postpaid:

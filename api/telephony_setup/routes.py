@@ -281,18 +281,9 @@ async def get_dialling(access: ForSupervisors, response: Response) -> DiallingTo
 @router.put("/dialling", operation_id="setDialling", responses=responses(Conflict, Outdated))
 async def set_dialling(access: ForAdmins, given: schemas.Dialling, response: Response, if_match: IfMatch = None) -> DiallingTold:
     """Change who may dial what, and for how much. It holds for the next call; a running one ends when its money does."""
-    document = given.model_dump(mode="json")
-    row = await service.dialling(author(access), _in_order(document), _version(if_match))
+    row = await service.dialling(author(access), given.model_dump(mode="json"), _version(if_match))
     await service.take_effect(author(access))
     return _dialling_told(row, response)
-
-
-def _in_order(document: dict[str, Any]) -> dict[str, Any]:
-    """Sets have no order, and what is kept and audited needs one."""
-    agents = {
-        name: {**own, "classes": None if own["classes"] is None else sorted(own["classes"])} for name, own in document["agents"].items()
-    }
-    return {**document, "classes": sorted(document["classes"]), "agents": agents}
 
 
 @router.get("/dialling/spending", operation_id="getSpending")

@@ -474,13 +474,21 @@ class Trunk(Named):
 
 
 DialClass = Literal["national", "mobile", "international", "premium", "satellite"]
+
+
+def _each_once(classes: tuple[DialClass, ...]) -> tuple[DialClass, ...]:
+    """In one order, so that what means the same is the same."""
+    return tuple(sorted(set(classes)))
+
+
+DialClasses = Annotated[tuple[DialClass, ...], AfterValidator(_each_once), Field(max_length=5)]
 Euros = Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=2, description="With VAT, in the currency of the house.")]
 
 
 class AgentDialling(Given):
     """What differs for one agent; what is left out is the tenant's."""
 
-    classes: frozenset[DialClass] | None = None
+    classes: DialClasses | None = None
     per_hour: Euros | None = None
 
 
@@ -500,7 +508,7 @@ class Dialling(Given):
         }
     )
 
-    classes: frozenset[DialClass] = frozenset(get_args(DialClass))
+    classes: DialClasses = tuple(sorted(get_args(DialClass)))
     per_hour: Euros | None = Field(default=None, description="What all calls together may cost within sixty minutes; null: no limit.")
     agent_per_hour: Euros | None = Field(default=None, description="The same for each agent.")
     agents: Annotated[dict[Slug, AgentDialling], Field(max_length=10_000)] = Field(default_factory=dict)

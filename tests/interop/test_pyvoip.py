@@ -84,6 +84,7 @@ async def test_a_foreign_client_goes_through_the_menu_to_the_agent(tmp_path):
         async with house.phone(devices["anna"], "anna") as anna:
             await anna.register()
             await house.ready("anna")
+            await house.call(house.api.post, "/api/v1/agents/pyvoip/log-on")
             caller = Caller(house.sip, devices["pyvoip"]["username"], "pyvoip-secret-0815", free_port(), 47000)
             await asyncio.to_thread(caller.start)
             try:

@@ -50,7 +50,7 @@ CRM = ("/api/v1/contacts", "/api/v1/tickets", "/api/v1/appointments", "/api/v1/q
 NAMES = ("/api/v1/queues", "/api/v1/reasons")
 """What calls wait in and why people are away: everybody of the tenant reads it."""
 RECORDS = ("/api/v1/cdrs", "/api/v1/charges", "/api/v1/billing")
-SETUP = (*(f"/api/v1/{kind}" for kind in KINDS), "/api/v1/setup", "/api/v1/assignments")
+SETUP = (*(f"/api/v1/{kind}" for kind in KINDS), "/api/v1/setup", "/api/v1/dialling", "/api/v1/assignments")
 
 PATH_LESS = {
     *("/api/v1/billing/months/{month}", "/api/v1/billing/invoices/{month}", "/api/v1/billing/invoices/{month}/export"),
@@ -141,6 +141,8 @@ def bodies(of: Tenant) -> dict[str, Any]:
         "NumbersGiven": {"numbers": [of.number]},
         "SourceGiven": {"network": of.source, "note": "taken"},
         "CallerIdGiven": {"number": of.second_number},
+        "PaymentGiven": {"amount": "-1000.00", "note": "taken"},
+        "Dialling": {"classes": [], "per_hour": "0.00", "agents": {keys["agents"]: {"per_hour": "0.00"}}},
         "Queue": {"id": keys["queues"], "name": "Taken", "members": [keys["agents"]], "schedule": keys["schedules"]},
         "Menu": {"id": keys["menus"], "sounds": ["menu"], "options": {"1": to_queue}, "schedule": keys["schedules"]},
         "Number": {"number": of.number, "target": to_queue},
@@ -826,7 +828,7 @@ async def test_the_operator_sees_nothing_inside_a_tenant(world: World) -> None:
 MAY: dict[str, tuple[str, ...]] = {
     "agent": (*DESK, "/api/v1/live", "/api/v1/calls", *CRM, *NAMES),
     "supervisor": (*DESK, "/api/v1/live", "/api/v1/calls", *CRM, "/api/v1/cdrs", "/api/v1/recordings", *SETUP),
-    "billing": ("/api/v1/tariffs", *RECORDS, *NAMES, "/api/v1/quote"),
+    "billing": ("/api/v1/tariffs", *RECORDS, *NAMES, "/api/v1/quote", "/api/v1/dialling/spending"),
 }
 """docs/api, "Tokens and roles"; what a tenant's own people may."""
 

@@ -36,7 +36,7 @@ _KIND_OF_FORWARDER: dict[str, str] = {
 }  # fmt: skip
 """Reason of a forwarding -> what has the name that caused it."""
 _ENDED_BY_HAND = frozenset({"hang_up", "rejected", "declined"})
-_ENDED_BY_RULE = frozenset({"announced", "closed", "hang_up", "busy"})
+_ENDED_BY_RULE = frozenset({"announced", "closed", "hang_up", "busy", "let_go"})
 
 
 class _Leg(msgspec.Struct, kw_only=True):

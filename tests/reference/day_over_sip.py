@@ -7,7 +7,8 @@ import asyncio
 import sys
 import time
 
-from load.day import KINDS, Where, day_of, read
+from load.day import Where, day_of, read
+from load.day_calls import KINDS
 from load.private_instance import private_instance
 from tests.reference.recomputed import compared, unchanged
 

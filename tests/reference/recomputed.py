@@ -17,7 +17,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from load.day import TARIFF, TENANT, Said
+from load.day import TARIFF, Said
+from load.day_calls import TENANT
 from load.wire_book import Book, Page
 from tests.reference import ledger, rater
 
@@ -27,6 +28,7 @@ TOLERANCE_MS = 150
 event loops and a write to the disk, on a machine that does other things too."""
 PARTS = ("talk_ms", "hold_ms", "ring_ms", "wait_ms", "treatment_ms", "setup_ms")
 FIGURES = (*PARTS, "duration_ms", "queue_ms")
+CELLS = (*FIGURES, "wrap_ms")
 CLASSES = {"4915": "mobile", "4917": "mobile", "4932": "national", "49800": "freephone"}
 PLAN = rater.load_plan(tomllib.loads(TARIFF))
 NAMES = {row["prefix"]: row["name"] for row in tomllib.loads(TARIFF)["rate"]}
@@ -103,6 +105,10 @@ def _page(agreement: Agreement, page: Page, cdr: dict[str, Any]) -> None:
         agreement.same("words of records", cdr[name], value, f"{name} of {where}")
     agreement.same("answered", cdr["answered_at"] is not None, known["answered_at"] is not None, where)
     legs = {leg["sip_call_id"]: leg for leg in cdr["legs"]}
+    for wrap in page.wraps:
+        told = _wrap(cdr, legs[wrap.leg]["leg"])
+        agreement.near("wrap-ups", told, wrap.ms, wrap.unsure_ms + TOLERANCE_MS, f"{wrap.leg} of {where}")
+    agreement.same("wrap-ups", sum(one["kind"] == "wrap" for one in cdr["segments"]), len(page.wraps), where)
     agreement.same("legs by Call-ID", sorted(legs), sorted(page.legs), where)
     for call_id, leg in page.legs.items():
         if call_id not in legs:
@@ -121,6 +127,7 @@ def _page(agreement: Agreement, page: Page, cdr: dict[str, Any]) -> None:
 def _record_closes(agreement: Agreement, cdr: dict[str, Any]) -> None:
     """The parts add up to the whole, the segments of each leg to the leg, and both sides talk and hold alike."""
     agreement.same("parts add up", sum(cdr[name] for name in PARTS), cdr["duration_ms"], cdr["id"])
+    agreement.same("wrap-up adds up", sum(_wrap(cdr, leg["leg"]) for leg in cdr["legs"]), cdr["wrap_ms"], cdr["id"])
     agreement.same("without problems", cdr["problems"], [], cdr["id"])
     by_leg = defaultdict(list)
     for one in cdr["segments"]:
@@ -139,7 +146,7 @@ def _csv(agreement: Agreement, said: Said) -> None:
     agreement.same("rows of the CSV", len(lines) - 2, len(said.records))
     for line, cdr in zip(lines[1:], said.records, strict=False):
         row = dict(zip(names, line.split(","), strict=False))
-        for name in FIGURES:
+        for name in CELLS:
             agreement.same("cells of the CSV", row.get(name), str(cdr[name]), f"{name} of {cdr['id']}")
 
 

@@ -364,6 +364,33 @@ def test_a_call_from_a_desk_phone_is_its_agents() -> None:
     assert said(cdr, 1)[-1] == ("talk", 60, "party", "anna")
 
 
+def test_where_one_agent_calls_another_both_are_named_and_each_side_is_dialled_or_not() -> None:
+    """docs/figures.md §2 and §5."""
+    books = a_house(cleo=Phone(answers_after_s=5.0))
+    books.shell.send(i.CallArrived(call="c", leg="c-in", trunk=None, agent="anna", calling="21", called="23"))
+    books.shell.run(65)
+    books.shell.send(i.LegReleased(leg="c-in"))
+    cdr = books.only()
+    assert said(cdr, 0) == [("ring", 5, "agent:anna", "cleo"), ("talk", 60, "agent:cleo", "cleo")]
+    assert said(cdr, 1) == [("ring", 5, "agent:anna", "anna"), ("talk", 60, "agent:cleo", "anna")]
+    assert [(leg.role, leg.agent, leg.dialled) for leg in cdr.legs] == [("caller", "anna", False), ("agent", "cleo", True)]
+    assert (cdr.agent, cdr.direction, cdr.ended_by) == ("cleo", "internal", "agent:anna")
+
+
+def test_what_rings_together_rings_once_and_the_sums_of_legs_say_so() -> None:
+    """docs/figures.md §4: at the desk anna's own phone was dialled too; INVITE to answer of all that was dialled is ring_ms or more."""
+    books = a_house(anna=Phone(answers_after_s=2.0), out=Phone(answers_after_s=10.0))
+    books.shell.send(i.Dial(agent="anna", call="c", number="+4930123456"))
+    books.shell.run(72)
+    books.shell.send(i.HangUp(agent="anna", call="c"))
+    cdr = books.only()
+    assert [leg.dialled for leg in cdr.legs] == [True, True]
+    assert sum((leg.answered_at - leg.began_at).total_seconds() for leg in cdr.legs if leg.answered_at) == 12
+    for leg in cdr.legs:
+        whole = sum(one.duration_ms for one in cdr.segments if one.leg == leg.leg and one.kind != "wrap")
+        assert whole == (leg.ended_at - leg.began_at).total_seconds() * 1000
+
+
 def test_a_fallback_to_an_announcement_is_an_overflow() -> None:
     books = a_house()
     arrives(books.shell, "730")

@@ -5,9 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 INPUTS ?= 1000000
+CALLS ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev packages run test check format journeys interop load check-service storm diagrams sounds lock clean
+.PHONY: help install install-dev packages run test check format journeys interop load check-service storm day diagrams sounds lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -61,6 +62,9 @@ storm: install-dev packages ## What does not fit into `test`: random event order
 	$(BIN)/python -m tests.acd.core.storm --inputs $(INPUTS)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m storm
 	FERNAMT_TEST_CONTRACT=all $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup tests/api/test_contract.py
+
+day: install-dev ## 2,000 calls of every kind over SIP (CALLS=2000), with a book kept at the phones; every figure compared and recomputed
+	$(BIN)/python -m tests.reference.day_over_sip --calls $(CALLS)
 
 diagrams: install-dev ## Draw the state machines again
 	$(BIN)/python -m acd.diagrams

@@ -16,7 +16,7 @@ import msgspec
 
 from acd.core.ids import TenantId
 from acd.core.replay import Entry
-from acd.ledger import Ledger, Told, instant
+from acd.ledger import Late, Ledger, Told, instant
 from acd.outage import Outage, outage_of
 from billing_cdr.cdr import Cdr
 from billing_cdr.charge import Charge
@@ -34,8 +34,8 @@ BATCH = 500
 
 Rate = Callable[[Cdr], Charge | None]
 Save = Callable[[Sequence[Cdr], Sequence[Charge], int], Awaitable[None]]
-Note = Callable[[str, str], Awaitable[None]]
-"""Notes a disposition on a record that is stored already."""
+Note = Callable[[Sequence[tuple[str, Late]]], Awaitable[None]]
+"""Notes dispositions, and wrap-ups that are done, on records that are stored already."""
 
 
 _Done = tuple[Cdr, Charge | None]
@@ -56,8 +56,8 @@ class CdrFeed:
         self._rate = rate
         self._save = save
         self._note = note
-        self._late: list[tuple[str, str]] = []
-        """Dispositions of conversations that were over, in order."""
+        self._late: list[tuple[str, Late]] = []
+        """What was told of conversations that were over, in order."""
         self._ledger = Ledger(tenant)
         self._finished: list[_Done | bytes] = []
         """Saved from the front. A record of a queue call with its charge takes 7.8 kB as objects and 2.3 kB as octets, so what comes while
@@ -199,23 +199,30 @@ class CdrFeed:
         del self._finished[: len(batch)]
 
     async def _note_late(self) -> None:
-        """Note dispositions; those whose conversation lingers wait for its record."""
-        later: list[tuple[str, str]] = []
-        while self._late:
-            call, code = self._late[0]
-            if call in self._ledger:
-                later.append((call, code))
-            elif self._note is not None:
-                try:
-                    await self._note(call, code)
-                except Exception as error:
-                    if outage_of(error) is not None:
-                        self.save_failures += 1
-                        self._late[:0] = later
-                        raise
-                    self._put_aside(f"the disposition of {call}", error)
-            del self._late[0]
-        self._late = later
+        """Note what came late, together as records are saved; of a conversation that lingers it waits for the record."""
+        later = [one for one in self._late if one[0] in self._ledger]
+        waiting = [one for one in self._late if one[0] not in self._ledger]
+        self._late = waiting + later
+        while waiting:
+            batch = waiting[:BATCH]
+            await self._note_some(batch)
+            del waiting[: len(batch)], self._late[: len(batch)]
+
+    async def _note_some(self, batch: Sequence[tuple[str, Late]]) -> None:
+        """One by one where the database refuses them together; a note made twice is made once."""
+        if self._note is None:
+            return
+        try:
+            await self._note(batch)
+        except Exception as error:
+            if outage_of(error) is not None:
+                self.save_failures += 1
+                raise
+            if len(batch) > 1:
+                for one in batch:
+                    await self._note_some([one])
+                return
+            self._put_aside(f"what came late of {batch[0][0]}", error)
 
     def _put_aside(self, what: str, error: Exception) -> None:
         # A fault of ours, or the data's: it must not keep the others from being saved. It stays in the journal, and as nothing counts as
@@ -256,7 +263,7 @@ class CdrFeed:
             await asyncio.gather(self._flusher, return_exceptions=True)
         await self.flush()
         if self.waiting or self._late or self.refused:
-            kept = f"{self.waiting} CDRs and {len(self._late)} dispositions could not be saved, {self.refused} were refused"
+            kept = f"{self.waiting} CDRs and {len(self._late)} notes on others could not be saved, {self.refused} were refused"
             raise RuntimeError(f"tenant {self._tenant}: {kept}; they stay in the journal")
 
     @property

@@ -20,9 +20,9 @@ from acd.core.ids import RecordingId, TenantId
 from acd.core.inputs import ClockStepped, ServiceStarted
 from acd.core.replay import Entry
 from billing_cdr import facts
-from billing_cdr.assemble import Assembler
+from billing_cdr.assemble import Assembler, wrap_up
 from billing_cdr.causes import RESTART
-from billing_cdr.cdr import Cdr
+from billing_cdr.cdr import Cdr, Segment
 from billing_cdr.errors import LedgerError
 from billing_cdr.quote import Quote
 from sip.kept import call_id_of
@@ -36,7 +36,7 @@ _KIND_OF_FORWARDER: dict[str, str] = {
 }  # fmt: skip
 """Reason of a forwarding -> what has the name that caused it."""
 _ENDED_BY_HAND = frozenset({"hang_up", "rejected", "declined"})
-_ENDED_BY_RULE = frozenset({"announced", "closed", "hang_up", "busy"})
+_ENDED_BY_RULE = frozenset({"announced", "closed", "hang_up", "busy", "let_go"})
 
 
 class _Leg(msgspec.Struct, kw_only=True):
@@ -71,6 +71,7 @@ class _Conversation(msgspec.Struct, kw_only=True):
     """Leg of an offer -> queue."""
     forward_reason: str | None = None
     segments: int = 0
+    wraps: int = 0
     outcome: str = ""
     """Outcome of the queue or menu just left: how the served leg's segment ends."""
     recordings: dict[str, None] = {}
@@ -85,14 +86,28 @@ class _Conversation(msgspec.Struct, kw_only=True):
     ended_by: str = ""
 
 
+class _Wrap(msgspec.Struct, kw_only=True):
+    """After-call work that goes on."""
+
+    call: str
+    segment: str
+    leg: str
+    began_at: dt.datetime
+
+
 class _Folded(msgspec.Struct, kw_only=True):
     conversations: dict[str, _Conversation] = {}
     recordings: dict[str, tuple[str, tuple[str, ...]]] = {}
     """Recording -> call, legs."""
     call_of: dict[str, str] = {}
     """Leg -> call."""
+    wraps: dict[str, dict[str, _Wrap]] = {}
+    """Agent -> call -> work; the conversation may be over and written."""
     alive_at: float = 0.0
     """Time of the last entry; every five seconds there is one while calls are up (`acd.exchange`)."""
+
+
+Late = str | Segment
 
 
 class Told(msgspec.Struct, kw_only=True):
@@ -102,8 +117,8 @@ class Told(msgspec.Struct, kw_only=True):
     """Of conversations that are complete."""
     over: list[str] = []
     """Conversations that are over and wait to be complete."""
-    late: list[tuple[str, str]] = []
-    """Conversation and disposition, of conversations that were over already."""
+    late: list[tuple[str, Late]] = []
+    """Of conversations that were over already: a disposition, or a wrap-up that is done."""
     stumbles: list[tuple[str, Exception]] = []
     """What did not fit, in words, and why."""
 
@@ -179,7 +194,11 @@ class Ledger:
     def _clock_corrected(self, event: ev.ClockCorrected, _now: float, _at: dt.datetime) -> None:
         """Calls in progress have lasted as long as before; what is over and stored stays as it was written."""
         # Whole milliseconds, rounded down as `instant` does: no fact may come to lie before the one it followed.
-        self._assembler.move(dt.timedelta(milliseconds=math.floor(event.by_s * 1000)))
+        by = dt.timedelta(milliseconds=math.floor(event.by_s * 1000))
+        self._assembler.move(by)
+        for works in self._folded.wraps.values():
+            for work in works.values():
+                work.began_at += by
         for conversation in self._folded.conversations.values():
             if conversation.over_at is not None:
                 conversation.over_at += event.by_s
@@ -456,6 +475,38 @@ class Ledger:
         else:
             self._told.late.append((event.call, event.code))
 
+    # ------------------------------------------------------------------ after-call work
+
+    def _wrap_up_began(self, event: ev.AfterCallWorkBegan, _now: float, at: dt.datetime) -> None:
+        conversation = self._folded.conversations.get(event.call)
+        mine = [leg for leg, one in conversation.legs.items() if one.agent == event.agent] if conversation is not None else []
+        if conversation is None or not mine:
+            return
+        conversation.wraps += 1
+        work = _Wrap(call=event.call, segment=f"{event.call}/w{conversation.wraps}", leg=mine[-1], began_at=at)
+        self._folded.wraps.setdefault(event.agent, {})[event.call] = work
+
+    def _work_done(self, event: ev.WorkDone, _now: float, at: dt.datetime) -> None:
+        works = self._folded.wraps.get(event.agent, {})
+        work = works.pop(event.call, None)
+        if work is None:
+            return
+        if not works:
+            del self._folded.wraps[event.agent]
+        done = facts.WrappedUp(
+            conversation=work.call,
+            at=at,
+            segment=work.segment,
+            leg=work.leg,
+            agent=event.agent,
+            began_at=work.began_at,
+            outcome=event.outcome,
+        )
+        if work.call in self._folded.conversations:
+            self._say(done)
+        else:
+            self._told.late.append((work.call, wrap_up(done)))
+
     # ------------------------------------------------------------------ the end of a conversation
 
     def _call_cleared(self, event: ev.CallCleared, now: float, _at: dt.datetime) -> None:
@@ -523,6 +574,8 @@ class Ledger:
         ev.RecordingBegan: _recording_began,
         ev.RecordingKept: _recording_kept,
         ev.DispositionSet: _disposition_set,
+        ev.AfterCallWorkBegan: _wrap_up_began,
+        ev.WorkDone: _work_done,
         ev.CallCleared: _call_cleared,
     }
     """Events that are not here say nothing to a record. (Who holds is told by the legs; `CallHeld` is the agent's work.)"""

@@ -40,6 +40,7 @@ from acd.door import admit, plain
 from acd.errors import CannotStart, DialRefused, PriceRefused
 from acd.exchange import Exchange
 from acd.guard import Guard
+from acd.ledger import Late
 from acd.numbers import normalise
 from acd.outage import outage_of
 from acd.service import LiveEvent, Lookup, ScreenPop, Spending, TenantSetup
@@ -252,7 +253,7 @@ class Voice:
             tenant,
             lambda cdr: self._rate(tenant, cdr),
             lambda cdrs, charges, seq: self._save(tenant, cdrs, charges, seq),
-            lambda call, code: self._note(tenant, call, code),
+            lambda notes: self._note(tenant, notes),
         )
         known_seq = await store.position(database, FEED) or 0
         clock, settings = self._clock, self._settings
@@ -490,9 +491,9 @@ class Voice:
         async with self._databases[tenant].begin() as connection:
             await store.save(connection, cdrs, charges, FEED, seq)
 
-    async def _note(self, tenant: TenantId, call: str, code: str) -> None:
-        if not await store.note_disposition(self._databases[tenant], call, code):
-            log.warning("! %s: disposition %s for %s, of which there is no record", tenant, code, call)
+    async def _note(self, tenant: TenantId, notes: Sequence[tuple[str, Late]]) -> None:
+        for call in await store.note(self._databases[tenant], notes):
+            log.warning("! %s: something is noted for %s, of which there is no record", tenant, call)
 
     # ------------------------------------------------------------------ inside
 

@@ -33,6 +33,7 @@ from billing_cdr.facts import (
     RecordingMade,
     SegmentBegan,
     SegmentEnded,
+    WrappedUp,
 )
 from billing_cdr.instant import between_ms, epoch_ms
 
@@ -101,6 +102,7 @@ class _Conversation(Struct, kw_only=True):
     segments: dict[str, _OpenSegment] = {}
     recordings: list[Recording] = []
     disposition: str | None = None
+    wraps: list[WrappedUp] = []
 
 
 class _State(Struct, kw_only=True):
@@ -194,6 +196,7 @@ class Assembler:
                 leg.answered_at = leg.answered_at + by if leg.answered_at is not None else None
             for segment in conversation.segments.values():
                 segment.began, segment.ended = _moved(segment.began, by), _moved(segment.ended, by)
+            conversation.wraps = [msgspec.structs.replace(one, at=one.at + by, began_at=one.began_at + by) for one in conversation.wraps]
 
     def _begin(self, fact: ConversationBegan) -> None:
         if fact.conversation in self._state.open or fact.conversation in self._state.closed:
@@ -344,6 +347,13 @@ def _note_recording(conversation: _Conversation, fact: RecordingMade) -> None:
     conversation.recordings.append(Recording(legs=fact.legs, path=fact.path, duration_ms=fact.duration_ms))
 
 
+def _note_wrap_up(conversation: _Conversation, fact: WrappedUp) -> None:
+    leg = _leg(conversation, fact, fact.leg)
+    if leg.state is not LegState.GONE:
+        raise LedgerError(fact.conversation, [f"wrapped_up: leg {fact.leg} is {leg.state.value} still"])
+    conversation.wraps.append(fact)
+
+
 _NOTES: Final[dict[type, Callable[[_Conversation, Any], None]]] = {
     LegBegan: _begin_leg,
     LegAlerted: _note_leg,
@@ -356,9 +366,10 @@ _NOTES: Final[dict[type, Callable[[_Conversation, Any], None]]] = {
     SegmentEnded: _end_segment,
     RecordingMade: _note_recording,
     Disposition: _dispose,
+    WrappedUp: _note_wrap_up,
 }
-_UNORDERED: Final = frozenset({QualityMeasured, CodecUsed, RecordingMade})
-"""These come from the media workers, whose reports may arrive in any order."""
+_UNORDERED: Final = frozenset({QualityMeasured, CodecUsed, RecordingMade, WrappedUp})
+"""The first three come from the media workers, whose reports may arrive in any order; wrap-up may go on when the conversation is over."""
 
 
 Span = tuple[int, int]
@@ -456,6 +467,7 @@ def _record(conversation: _Conversation, end: ConversationEnded, spans: dict[str
     segments = tuple([_segment(segment, end.at, spans[name]) for name, segment in conversation.segments.items()])
     legs = tuple([_cdr_leg(leg, began.tenant, end.at) for leg in conversation.legs.values()])
     parts = _parts(conversation, segments, spans, end.at)
+    wraps = tuple([wrap_up(one) for one in conversation.wraps])
     answered: datetime | None = None
     queue: str | None = None
     for segment in segments:  # in the order they began
@@ -486,7 +498,7 @@ def _record(conversation: _Conversation, end: ConversationEnded, spans: dict[str
         cause=end.cause,
         disposition=conversation.disposition,
         legs=legs,
-        segments=segments,
+        segments=segments + wraps,
         recordings=tuple(conversation.recordings),
         problems=tuple(problems),
         wait_ms=parts.wait,
@@ -494,6 +506,7 @@ def _record(conversation: _Conversation, end: ConversationEnded, spans: dict[str
         setup_ms=parts.setup,
         ended_by=end.ended_by,
         transferred_by=end.transferred_by,
+        wrap_ms=sum([one.duration_ms for one in wraps]),
     )
 
 
@@ -562,6 +575,21 @@ def _segment(segment: _OpenSegment, end_at: datetime, span: Span) -> Segment:
         ended_at=end_at if ended is None else ended.at,
         duration_ms=span[1] - span[0],
         outcome="" if ended is None else ended.outcome,
+    )
+
+
+def wrap_up(fact: WrappedUp) -> Segment:
+    """The segment that a wrap-up is."""
+    return Segment(
+        segment=fact.segment,
+        leg=fact.leg,
+        kind="wrap",
+        party="",
+        caused_by=f"agent:{fact.agent}",
+        began_at=fact.began_at,
+        ended_at=fact.at,
+        duration_ms=between_ms(fact.began_at, fact.at),
+        outcome=fact.outcome,
     )
 
 

@@ -33,10 +33,11 @@ _AGENT: Final = "agent:"
 BALANCE: Final = "balance"
 MINUTE_MS: Final = 60_000
 WINDOW_MINUTES: Final = 60
-LOOK_AHEAD_MS: Final = 20_000
+LOOK_AHEAD_MS: Final = 24_000
 """A running call has reserved the units that begin so soon."""
-LOOK_BEFORE_MS: Final = 10_000
-"""So long before the end of what is reserved it is looked whether there is more: long enough for whoever talks to hear of the end."""
+LOOK_BEFORE_MS: Final = 12_000
+"""So long before the end of what is reserved it is looked whether there is more: long enough for whoever talks to hear a
+tone ten seconds before the end."""
 MARGIN_MS: Final = 1_000
 """A call ends so long before what it has reserved ends: whoever is told to end it does not do so at that very millisecond."""
 LONGEST_RING_MS: Final = 180_000

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from billing_cdr.causes import Outcome
 from billing_cdr.facts import By, Direction, Role, SegmentKind
@@ -135,3 +135,12 @@ class Cdr(Struct, frozen=True, kw_only=True, gc=False):
     ended_by: str = ""
     """Who ended it: an originator."""
     transferred_by: tuple[str, ...] = ()
+    wrap_ms: int | None = None
+    """After-call work of all its agents, as far as it is over: it lies after their legs, and belongs to no part of the conversation."""
+
+
+def with_wrap_up(cdr: Cdr, segment: Segment) -> Cdr:
+    """The record with a wrap-up that ended after it was written; once is enough, and a record that knows of none stays as it is."""
+    if cdr.wrap_ms is None or any(one.segment == segment.segment for one in cdr.segments):
+        return cdr
+    return structs.replace(cdr, segments=(*cdr.segments, segment), wrap_ms=cdr.wrap_ms + segment.duration_ms)

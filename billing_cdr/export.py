@@ -54,6 +54,7 @@ CDR_COLUMNS: Final = (
     "setup_ms",
     "ended_by",
     "transferred_by",
+    "wrap_ms",
 )
 CHARGE_COLUMNS: Final = (
     "cdr",

@@ -15,8 +15,8 @@ from billing_cdr.quote import Quote
 
 Direction = Literal["inbound", "outbound", "internal"]
 Role = Literal["caller", "agent", "forward", "destination"]
-SegmentKind = Literal["menu", "queue", "offer", "ring", "talk", "hold", "consult", "forward", "callback", "announcement", "cut"]
-"""`cut` is never reported: it fills what a crash has left open, see `Assembler.cut`."""
+SegmentKind = Literal["menu", "queue", "offer", "ring", "talk", "hold", "consult", "forward", "callback", "announcement", "cut", "wrap"]
+"""`cut` is never reported: it fills what a crash has left open, see `Assembler.cut`. `wrap` lies behind its leg, see `WrappedUp`."""
 By = Literal["remote", "local", "timeout", "transport", "crash"]
 
 
@@ -151,6 +151,16 @@ class Disposition(_Fact, frozen=True, kw_only=True, tag="disposition"):
     code: str
 
 
+class WrappedUp(_Fact, frozen=True, kw_only=True, tag="wrapped_up"):
+    """An agent has done with the work after the talk: a segment of kind `wrap`, from the end of the agent's leg until `at`."""
+
+    segment: str
+    leg: str
+    agent: str
+    began_at: datetime
+    outcome: str = ""
+
+
 class ConversationEnded(_Fact, frozen=True, kw_only=True, tag="conversation_ended"):
     """Nobody is left. No fact of this conversation comes after this one."""
 
@@ -174,5 +184,6 @@ Fact = (
     | QualityMeasured
     | CodecUsed
     | Disposition
+    | WrappedUp
     | ConversationEnded
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from itertools import chain
 from typing import Final
 
 from msgspec import Struct
@@ -52,15 +53,17 @@ class PlanBook(Struct, frozen=True, kw_only=True):
         one instant the one whose version is the higher (`10` is higher than `9`).
 
         Args:
-            promised: fingerprint of the version quoted before the call. It holds, if it is in that place, also when a newer one
-                came into force meanwhile.
+            promised: fingerprint of the version quoted before the call. It holds wherever among these places it stands, also when a
+                newer one came into force meanwhile, or a place that goes before has one by now.
         """
         places = (self.trunks.get((tenant, trunk), ()) if trunk is not None else (), self.tenants.get(tenant, ()), self.house)
+        if promised is not None:
+            for plan in chain(*places):
+                if plan.fingerprint() == promised:
+                    return plan
         for versions in places:
             best: Plan | None = None
             for plan in versions:
-                if promised is not None and plan.fingerprint() == promised:
-                    return plan
                 if plan.valid_from <= at and (best is None or _is_newer(plan, best)):
                     best = plan
             if best is not None:

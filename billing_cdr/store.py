@@ -42,7 +42,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql.dml import Insert
 
 from billing_cdr.budget import BALANCE, TENANT, WINDOW_MINUTES, agent_account, units
-from billing_cdr.cdr import Cdr, CdrLeg
+from billing_cdr.cdr import Cdr, CdrLeg, Segment, with_wrap_up
 from billing_cdr.charge import Charge
 from billing_cdr.columns import MYSQL, Amount, Instant, Label, document, key
 from billing_cdr.errors import StoreConflict
@@ -300,19 +300,29 @@ async def save(bind: Bind, cdrs: Sequence[Cdr], charges: Sequence[Charge], feed:
         return await _save(conn, cdrs, charges, feed, seq)
 
 
-async def note_disposition(bind: Bind, cdr: str, code: str) -> bool:
-    """Note how the work ended on a record that is stored already: after-call work goes on when the call is over.
+async def note(bind: Bind, notes: Sequence[tuple[str, str | Segment]]) -> tuple[str, ...]:
+    """Note what becomes known when records are stored already, in one transaction: after-call work goes on when the call is over.
 
-    Returns: whether there is such a record. Nothing else of it changes, so a charge still proves itself.
+    Args:
+        notes: record and what is to be noted: a disposition, the last of which counts; or a wrap-up that is done, which is added once.
+    Returns: ids of which there is no record. Nothing else of a record changes, so a charge still proves itself.
     """
     async with _on(bind) as conn:
-        text = await conn.scalar(select(cdr_table.c.document).where(cdr_table.c.id == cdr))
-        if text is None:
-            return False
-        noted = msgspec.structs.replace(msgspec.json.decode(text, type=Cdr), disposition=code)
-        row = {"disposition": code, "document": msgspec.json.encode(noted).decode()}
-        await conn.execute(update(cdr_table).where(cdr_table.c.id == cdr).values(row))
-        return True
+        stored = await _documents(conn, list({cdr for cdr, _ in notes}))
+        known = {cdr: msgspec.json.decode(text, type=Cdr) for cdr, text in stored.items()}
+        noted = dict(known)
+        for cdr, what in notes:
+            if cdr in noted:
+                one = noted[cdr]
+                noted[cdr] = msgspec.structs.replace(one, disposition=what) if isinstance(what, str) else with_wrap_up(one, what)
+        rows = [
+            {"its": cdr, "said": one.disposition, "whole": msgspec.json.encode(one).decode()}
+            for cdr, one in noted.items()
+            if one != known[cdr]
+        ]
+        if rows:
+            await conn.execute(_NOTE, rows)
+        return tuple(sorted({cdr for cdr, _ in notes} - known.keys()))
 
 
 async def _save(conn: AsyncConnection, cdrs: Sequence[Cdr], charges: Sequence[Charge], feed: str, seq: int) -> Saved:
@@ -589,6 +599,9 @@ def _inserts(dialect: Dialect) -> _Inserts:
     return known
 
 
+_NOTE: Final = (
+    update(cdr_table).where(cdr_table.c.id == bindparam("its")).values(disposition=bindparam("said"), document=bindparam("whole"))
+)
 _STORED: Final = select(cdr_table.c.id, cdr_table.c.document).where(cdr_table.c.id.in_(bindparam("ids", expanding=True)))
 
 

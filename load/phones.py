@@ -81,6 +81,8 @@ class PhoneCall:
         self.is_incoming = is_incoming
         self.request = request
         """The INVITE, for a call that came in."""
+        self.call_id = request.call_id if request is not None else new_id()
+        """Call-ID of its dialog."""
         self.audio = PhoneAudio(phone.bank.address, phone.rng)
         self.negotiated: NegotiatedAudio | None = None
         self.response_status: int | None = None
@@ -247,6 +249,7 @@ class PhoneCall:
             headers=headers,
             credentials=self.phone.credentials,
             contact_user=self.phone.user,
+            call_id=self.call_id,
         )
         bank.flush()
 

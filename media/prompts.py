@@ -13,7 +13,8 @@ What the committed library holds, each in `de/` and `en/` (texts in `media/sound
 | `recording.notice` `recording.consent` `callback.offer` `callback.confirmed` `callback.greeting` | consent and callback |
 
 Without a language: `music/default` (24 s, seamless), and made on demand: `tone/ringback` (German cadence, one period), `tone/beep`,
-`tone/silence` (1 s), `tone/probe-<hz>` (1 s; for self-tests). A folder of a tenant's own sounds may stand in front of the library.
+`tone/warning` (the end of the call is near), `tone/silence` (1 s), `tone/probe-<hz>` (1 s; for self-tests). A folder of a tenant's own
+sounds may stand in front of the library.
 """
 
 from __future__ import annotations
@@ -101,6 +102,8 @@ def _made(name: str) -> bytes | None:
             return PCMA.encode(tones.ringback())
         case "tone/beep":
             return PCMA.encode(tones.tone((1000,), 0.4))
+        case "tone/warning":
+            return PCMA.encode(tones.warning())
         case "tone/silence":
             return PCMA.encode(silence(SAMPLE_RATE))
         case _:

@@ -12,6 +12,10 @@ RINGBACK_OFF_S = 4.0
 """E.180 Suppl. 2, Germany: ringing tone 425 Hz, 1.0 on, 4.0 off."""
 DTMF_LEVEL_DBFS = -12.0
 """Each of the two frequencies; together -9 dBFS, which leaves room for twist."""
+WARNING_HZ = 1000
+WARNING_S = 0.2
+WARNING_TIMES = 3
+"""3GPP TS 23.078 §4.5.7.1.2: three tones of 200 ms, 200 ms apart; the frequency is ours."""
 _RAMP_S = 0.005
 """Attack and decay: a tone that begins at full level clicks."""
 
@@ -59,6 +63,12 @@ def _envelope(samples: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
 def ringback() -> Samples:
     """One period of the German ringing tone; repeat it."""
     return np.concatenate([tone((RINGBACK_HZ,), RINGBACK_ON_S), np.zeros(round(RINGBACK_OFF_S * SAMPLE_RATE), dtype=np.int16)])
+
+
+def warning() -> Samples:
+    """The end of the call is near."""
+    burst, gap = tone((WARNING_HZ,), WARNING_S), np.zeros(round(WARNING_S * SAMPLE_RATE), dtype=np.int16)
+    return np.concatenate([burst, *[gap, burst] * (WARNING_TIMES - 1)])
 
 
 def dtmf(digit: str, duration_ms: int) -> Samples:

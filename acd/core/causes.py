@@ -39,6 +39,7 @@ CAUSES: Final[dict[str, Cause]] = {
     # a rule
     "closed":             Cause(480, "Closed.", 31),
     "announced":          Cause(480, "The call ended with an announcement.", 31),
+    "let_go":             Cause(486, "A rule ends the call.", 17),
     "queue_removed":      Cause(480, "The queue is not there any more.", 31),
     "routing_loop":       Cause(482, "The configuration sends this call in circles.", 25),
     "not_allowed":        Cause(403, "This is not allowed.", 21),

@@ -110,6 +110,15 @@ class StopSounds(_Effect, frozen=True, kw_only=True):
     leg: LegId
 
 
+class WarnLeg(_Effect, frozen=True, kw_only=True):
+    """Let one leg hear a short warning tone over whatever it hears, which goes on afterwards; no `SoundsEnded` follows.
+
+    Asked for before the end of a call that may last no longer (`acd.core.limits`).
+    """
+
+    leg: LegId
+
+
 class ConnectLegs(_Effect, frozen=True, kw_only=True):
     """Let two legs hear each other; ends what plays on either."""
 
@@ -163,6 +172,7 @@ Effect = (
     | EndDialog
     | PlaySounds
     | StopSounds
+    | WarnLeg
     | ConnectLegs
     | DisconnectLegs
     | BeginRecording

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from acd.core import call as calls
-from acd.core import conversation, desk, distribution, reach, treatment
+from acd.core import conversation, desk, distribution, limits, reach, treatment
 from acd.core import inputs as i
 from acd.core import leg as legs
 from acd.core import state as s
@@ -138,7 +138,7 @@ def leg_priced(x: Exchange, fact: i.LegPriced) -> None:
 
 def credit_ends(x: Exchange, fact: i.CreditEnds) -> None:
     leg = x.state.legs.get(fact.leg)
-    if leg is not None and leg.state in legs.ANSWERED and leg.credit_ends_at != fact.at:
+    if leg is not None and leg.state in legs.ANSWERED and leg.limits.get(limits.BUDGET) != fact.at:
         x.emit(CreditLimited(leg=leg.id, call=leg.call, at=fact.at, reason=fact.reason))
     else:
         x.drop(fact)

@@ -18,7 +18,7 @@ from acd.core import agent as agents
 from acd.core import call as calls
 from acd.core import events as e
 from acd.core import leg as legs
-from acd.core import moved, schedule, skills, statistics
+from acd.core import limits, moved, schedule, skills, statistics
 from acd.core import queue as queues
 from acd.core import queue_entry as entries
 from acd.core import state as s
@@ -27,7 +27,7 @@ from acd.core.admission import FLOOR_KBITS, site_line, trunk_line
 from acd.core.configuration import Agent, Menu, Number, Queue, Schedule, TenantConfiguration, Trunk
 from acd.core.configuration_changes import Change, Collection, applied, touched
 from acd.core.errors import BrokenHistory
-from acd.core.ids import AgentId, CallId, EntryId, MenuId, QueueId, ScheduleId, SiteId, TrunkId
+from acd.core.ids import AgentId, CallId, EntryId, LegId, MenuId, QueueId, ScheduleId, SiteId, TrunkId
 from acd.core.inputs import FailureCause
 from acd.core.roster import FREE, Roster
 from acd.core.timers import Timer, TimerTable, name
@@ -651,18 +651,37 @@ class Fold:
         if leg.offer is not None:
             self.timers.stop(name(Timer.RING, leg.offer))
         if leg.cut_after_s is not None:
-            self.timers.start(name(Timer.TIME_LIMIT, leg.id), now + leg.cut_after_s)
+            self.limit(leg, limits.TIME_LIMIT, now + leg.cut_after_s, now)
+
+    def limit(self, leg: s.Leg, cause: str, at: float | None, now: float) -> None:
+        """The call of a leg ends at an instant, with this cause, and its other party is warned before; None lifts what the cause has set.
+
+        To be called while an event is folded; whoever sets a limit again moves it.
+        """
+        if at is None:
+            leg.limits.pop(cause, None)
+        else:
+            leg.limits[cause] = at
+        end = limits.end_of(leg)
+        if end is None:
+            self.timers.stop(name(Timer.TIME_LIMIT, leg.id))
+        else:
+            self.timers.start(name(Timer.TIME_LIMIT, leg.id), end[0])
+        self._set_warning(leg, now)
+
+    def _set_warning(self, leg: s.Leg, now: float) -> None:
+        at = limits.next_warning(leg, now)
+        if at is None:
+            self.timers.stop(name(Timer.WARN, leg.id))
+        else:
+            self.timers.start(name(Timer.WARN, leg.id), at)
 
     def _leg_quoted(self, event: e.LegQuoted, _now: float) -> None:
         cut_after_ms = event.quote.get("cut_after_ms")
         self.state.legs[event.leg].cut_after_s = cut_after_ms / 1000 if isinstance(cut_after_ms, int) and cut_after_ms > 0 else None
 
-    def _credit_limited(self, event: e.CreditLimited, _now: float) -> None:
-        self.state.legs[event.leg].credit_ends_at = event.at
-        if event.at is None:
-            self.timers.stop(name(Timer.CREDIT, event.leg))
-        else:
-            self.timers.start(name(Timer.CREDIT, event.leg), event.at)
+    def _credit_limited(self, event: e.CreditLimited, now: float) -> None:
+        self.limit(self.state.legs[event.leg], limits.BUDGET, event.at, now)
 
     def _leg_held(self, event: e.LegHeld, now: float) -> None:
         leg = self.state.legs[event.leg]
@@ -685,10 +704,9 @@ class Fold:
         failed = event.cause in _FAILURES and legs.Input.FAILED in _LEG[leg.state]
         self._step_leg(leg, legs.Input.FAILED if failed else legs.Input.CLEARED, now)
         del state.legs[event.leg]
-        if leg.cut_after_s is not None:
+        if leg.limits:
             self.timers.stop(name(Timer.TIME_LIMIT, leg.id))
-        if leg.credit_ends_at is not None:
-            self.timers.stop(name(Timer.CREDIT, leg.id))
+            self.timers.stop(name(Timer.WARN, leg.id))
         call = state.calls[leg.call]
         call.legs.remove(event.leg)
         if call.party == event.leg:
@@ -1044,6 +1062,8 @@ class Fold:
         if kind == Timer.RETRY and EntryId(subject) in self.state.entries:
             self._set_retry(self.state.entries[EntryId(subject)], now)
             self.routing_needed = True
+        elif kind == Timer.WARN and LegId(subject) in self.state.legs:
+            self._set_warning(self.state.legs[LegId(subject)], now)
         elif kind == Timer.HOURS and QueueId(subject) in self.state.queues:
             self.set_next_change(self.state.queues[QueueId(subject)], now)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from acd.core import agent as agents
-from acd.core import distribution, facts, reach, schedule, statistics, treatment
+from acd.core import conversation, distribution, facts, limits, reach, schedule, statistics, treatment
 from acd.core import inputs as i
 from acd.core import queue as queues
 from acd.core.clearing import clear_call, end_dialog, work_done
 from acd.core.configuration_changes import applied, touched
+from acd.core.effects import WarnLeg
 from acd.core.events import (
     AgentLoggedOff,
     ClockCorrected,
@@ -224,15 +225,17 @@ def _binding(x: Exchange, subject: str) -> None:
 def _time_limit(x: Exchange, subject: str) -> None:
     """Whoever is on the line still owes nothing beyond: the whole call ends."""
     leg = x.state.legs.get(LegId(subject))
-    if leg is not None:
-        clear_call(x, x.state.calls[leg.call], "time_limit")
+    end = limits.end_of(leg) if leg is not None else None
+    if leg is not None and end is not None:
+        clear_call(x, x.state.calls[leg.call], end[1])
 
 
-def _credit(x: Exchange, subject: str) -> None:
-    """The next unit is paid for by nobody."""
+def _warn(x: Exchange, subject: str) -> None:
+    """The other party is ours, or a caller of ours: it hears that the end is near."""
     leg = x.state.legs.get(LegId(subject))
-    if leg is not None:
-        clear_call(x, x.state.calls[leg.call], "budget")
+    other = conversation.other_of(x, x.state.calls[leg.call], leg) if leg is not None else None
+    if other is not None:
+        x.do(WarnLeg(leg=other.id))
 
 
 def _hours(x: Exchange, subject: str) -> None:
@@ -250,6 +253,6 @@ _ON_DEADLINE: dict[Timer, Callable[[Exchange, str], None]] = {
     Timer.RETRY: _retry,
     Timer.BINDING: _binding,
     Timer.TIME_LIMIT: _time_limit,
-    Timer.CREDIT: _credit,
+    Timer.WARN: _warn,
     Timer.HOURS: _hours,
 }

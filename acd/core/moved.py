@@ -14,7 +14,7 @@ def move(state: s.State, by_s: float) -> None:
     """Move all of them."""
     for leg in state.legs.values():
         leg.since += by_s
-        leg.credit_ends_at = _moved(leg.credit_ends_at, by_s)
+        leg.limits = {cause: at + by_s for cause, at in leg.limits.items()}
     for call in state.calls.values():
         call.began_at += by_s
         call.since += by_s

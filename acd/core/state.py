@@ -47,8 +47,8 @@ class Leg(_Part, kw_only=True):
     """How the shell ends the leg after a crash: the newest it has told."""
     cut_after_s: float | None = None
     """So long after its answer the call is ended, as the quote says."""
-    credit_ends_at: float | None = None
-    """Then the call is ended for want of budget or balance."""
+    limits: dict[str, float] = {}
+    """Cause -> the instant at which the call is ended for it; see `acd.core.limits`."""
 
 
 class Forward(_Part, kw_only=True):

@@ -33,7 +33,7 @@ def send_to(x: Exchange, call: s.Call, target: Target, reason: str, by: str) -> 
         case ToAnnouncement(sounds=sounds):
             treatment.announce(x, call, sounds, "closed" if reason == "closed" else "announced")
         case ToHangUp():
-            if x.is_answered(x.party(call)):
-                clear_call(x, call, "closed" if reason == "closed" else "hang_up")
-            else:
-                clear_call(x, call, "closed" if reason == "closed" else "busy")
+            if reason == "closed":
+                clear_call(x, call, "closed")
+            else:  # who was on the line is hung up on, who was not hears that it is busy
+                clear_call(x, call, "let_go", leg_cause="hang_up" if x.is_answered(x.party(call)) else None)

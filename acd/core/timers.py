@@ -21,8 +21,8 @@ class Timer(StrEnum):
     WAIT = "wait"  # the waiting time limit of an overflow; subject: entry
     RETRY = "retry"  # an agent who did not take it may be tried again; subject: entry
     BINDING = "binding"  # the earliest registration of an agent's device runs out; subject: agent
-    TIME_LIMIT = "time_limit"  # a number that is cut after a time (0900: one hour, § 113 TKG) was talked to so long; subject: leg
-    CREDIT = "credit"  # a budget or a balance pays for no more of a leg; subject: leg
+    TIME_LIMIT = "time_limit"  # a leg may last no longer: the earliest of its limits (0900: one hour, § 113 TKG); subject: leg
+    WARN = "warn"  # the end of a leg that has a limit is near: its other party is to hear it; subject: leg
     HOURS = "hours"  # business hours of a queue begin or end; subject: queue
 
 

@@ -60,6 +60,8 @@ POP_PATIENCE_S = 0.25
 RETRY_AFTER = ("Retry-After", "30")
 """Seconds; a full disk or a failed one needs a person."""
 
+WARNING = "warning"
+"""The tone that tells that the end is near, and how its play is called."""
 NO_PORTS = "This line's share of media ports is used up."
 NOWHERE_PER_S, NOWHERE_BURST = 10.0, 200.0
 """Calls to numbers that do not exist which are written down, of all tenants together and shared fairly: what a flood of them leaves behind
@@ -155,6 +157,7 @@ class Switch:
             do.ReleaseLeg: self._release_leg,
             do.PlaySounds: self._play,
             do.StopSounds: self._stop_sounds,
+            do.WarnLeg: self._warn,
             do.DisconnectLegs: self._disconnect,
             do.AskToAnswer: self._ask_to_answer,
         }
@@ -220,6 +223,10 @@ class Switch:
     def _stop_sounds(self, leg: SwitchLeg, _effect: do.StopSounds) -> None:
         leg.playing = None
         self._order(leg, control.Stop(leg=leg.leg))
+
+    def _warn(self, leg: SwitchLeg, _effect: do.WarnLeg) -> None:
+        """What is relayed is silent meanwhile and goes on by itself; what plays goes on when the tone has ended, see `_played`."""
+        self._order(leg, control.Play(leg=leg.leg, play=f"{leg.leg}/{WARNING}", sounds=(f"tone/{WARNING}",)))
 
     def _disconnect(self, leg: SwitchLeg, _effect: do.DisconnectLegs) -> None:
         leg.part()
@@ -559,6 +566,10 @@ class Switch:
         if outcome == "stopped":
             return
         known = self._legs.get(LegId(report.leg))
+        if report.play == f"{report.leg}/{WARNING}":  # nobody in the core waits for it
+            if known is not None and known.playing is not None:
+                self._order(known, known.playing)
+            return
         if known is not None and known.playing is not None and known.playing.play == report.play:
             known.playing = None
         if outcome == "unknown_sound":

@@ -109,7 +109,7 @@ async def test_a_running_call_ends_with_the_money_and_says_why(tmp_path, monkeyp
         answered_ms = brake.purse._legs[leg].answered_ms
         brake.look(answered_ms / 1000 + 50)  # as it will be in fifty seconds
         async with asyncio.timeout(5):
-            while (found := service.voice._exchanges[TENANT].engine.state.legs[leg].credit_ends_at) is None:
+            while (found := service.voice._exchanges[TENANT].engine.state.legs[leg].limits.get("budget")) is None:
                 await asyncio.sleep(0.01)
         assert found == answered_ms / 1000 + 59
         service.voice._report(TENANT, inputs.CreditEnds(leg=leg, at=service.voice._clock(), reason="now"))

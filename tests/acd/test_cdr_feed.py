@@ -229,12 +229,12 @@ class Database:
         self.cdrs += cdrs
         self.seqs.append(seq)
 
-    async def note(self, call, code) -> None:
+    async def note(self, notes) -> None:
         if self.away is not None:
             raise self.away
-        if call in self.refuses:
+        if self.refuses & {call for call, _ in notes}:
             raise ProgrammingError("UPDATE", {}, Exception("no"))
-        self.notes.append((call, code))
+        self.notes += notes
 
 
 def fed(database: Database) -> Day:

@@ -12,10 +12,23 @@ from acd.call_log import CallLog
 from acd.core import events as ev
 from acd.core import inputs as i
 from acd.core import statistics
-from acd.core.configuration import Forwarding, Menu, Number, ToAgent, ToAnnouncement, ToMenu, ToOutside, ToQueue, Trunk
+from acd.core.configuration import (
+    Forwarding,
+    Menu,
+    Number,
+    Overflow,
+    Target,
+    ToAgent,
+    ToAnnouncement,
+    ToHangUp,
+    ToMenu,
+    ToOutside,
+    ToQueue,
+    Trunk,
+)
 from acd.core.moved import move_statistics
-from acd.ledger import Ledger
-from billing_cdr.cdr import Cdr
+from acd.ledger import Late, Ledger
+from billing_cdr.cdr import Cdr, Segment, with_wrap_up
 from tests.acd.core.shell import Phone, Shell, agent, house, open_house, queue
 from tests.acd.core.storm import Storm
 from tests.reference.stories import story
@@ -32,6 +45,7 @@ class Books:
         self.ledger = Ledger("demo")
         self.read = 0
         self.records: list[Cdr] = []
+        self.late: list[tuple[str, Late]] = []
 
     def close(self) -> None:
         """Fold what is in the journal."""
@@ -39,6 +53,7 @@ class Books:
             told = self.ledger.apply(entry)
             assert told.stumbles == []
             self.records += told.records
+            self.late += told.late
         self.read = len(self.shell.journal)
 
     def only(self) -> Cdr:
@@ -58,7 +73,7 @@ def closes(cdr: Cdr) -> None:
     assert cdr.queue_ms <= cdr.wait_ms + cdr.ring_ms
     legs = {leg.leg for leg in cdr.legs}
     for leg in cdr.legs:
-        mine = [one for one in cdr.segments if one.leg == leg.leg]
+        mine = [one for one in cdr.segments if one.leg == leg.leg and one.kind != "wrap"]
         assert (mine[0].began_at, mine[-1].ended_at) == (leg.began_at, leg.ended_at)
         assert all(before.ended_at == after.began_at for before, after in pairwise(mine))
     for kind, total in (("talk", cdr.talk_ms), ("hold", cdr.hold_ms)):
@@ -86,15 +101,14 @@ def arrives(shell: Shell, called: str, **more) -> None:
     shell.send(i.CallArrived(call="c", leg="c-in", trunk="pbx", calling="+4915112345678", called=called, **more))
 
 
-def a_house(**phones: Phone) -> Books:
+def a_house(after_call_work_s: float = 0.0, overflow: tuple[Overflow, ...] = (), **phones: Phone) -> Books:
     """601 leads to a queue of anna and ben, 700 straight to anna, 710 to cleo, 720 outside, 730 to a menu."""
+    options: dict[str, Target] = {"1": ToQueue(queue="support"), "2": ToHangUp()}
     configuration = house(
         agents=(agent("anna"), agent("ben"), agent("cleo", skills={}, extension="23")),
-        queues=(queue(greeting=(), announce_position=False),),
+        queues=(queue(greeting=(), announce_position=False, after_call_work_s=after_call_work_s, overflow=overflow),),
         trunks=(Trunk(id="pbx", name="PBX"), OUT),
-        menus=(
-            Menu(id="main", sounds=("menu.main",), options={"1": ToQueue(queue="support")}, fallback=ToAnnouncement(sounds=("closed",))),
-        ),
+        menus=(Menu(id="main", sounds=("menu.main",), options=options, fallback=ToAnnouncement(sounds=("closed",))),),
         numbers=(
             Number(number="700", target=ToAgent(agent="anna")),
             Number(number="710", target=ToAgent(agent="cleo")),
@@ -134,6 +148,76 @@ def test_an_unanswered_offer_and_the_next_are_one_wait() -> None:
     assert parts(cdr) == {"talk": 90 - 10 - rang, "ring": rang, "wait": 10}
     assert cdr.queue_ms == 10_000 + cdr.ring_ms
     assert [one.caused_by for one in cdr.segments if one.kind == "offer"] == ["queue:support"] * 2
+
+
+def test_wrap_up_of_each_agent_lies_behind_the_own_leg() -> None:
+    """docs/figures.md §3: anna's 10 s pass while ben talks, and are in the record; ben's are done when it is written, and come late."""
+    books = a_house(anna=Phone(answers_after_s=0.0), ben=Phone(answers_after_s=8.0), after_call_work_s=10.0)
+    shell = books.shell
+    arrives(shell, "601")
+    shell.run(58)
+    shell.send(i.Transfer(agent="anna", call="c", target=ToQueue(queue="support")))
+    shell.run(60)
+    shell.send(i.LegReleased(leg="c-in"))
+    shell.run(1)
+    books.close()
+    (cdr,) = books.records
+    assert parts(cdr) == {"talk": 110, "ring": 8}
+    assert said(cdr, 1)[-1] == ("wrap", 10, "agent:anna", "")
+    assert (cdr.wrap_ms, cdr.duration_ms) == (10_000, 118_000)
+    assert (cdr.legs[1].billable_ms, said(cdr, 2)[-1][0]) == (58_000, "talk")
+    shell.run(20)
+    books.close()
+    ((call, late),) = books.late
+    assert call == cdr.id
+    assert isinstance(late, Segment)
+    whole = with_wrap_up(cdr, late)
+    assert said(whole, 2)[-1] == ("wrap", 10, "agent:ben", "")
+    assert (whole.wrap_ms, late.began_at, late.outcome) == (20_000, cdr.ended_at, "handled")
+    closes(whole)
+    tallies = shell.engine.state.statistics
+    assert sum(tally.wrap_s for tally in tallies.agents.values()) * 1000 == whole.wrap_ms
+
+
+def test_wrap_up_ends_with_the_next_call_and_keeps_its_length_when_the_clock_is_set() -> None:
+    books = a_house(anna=Phone(answers_after_s=0.0), ben=NEVER, after_call_work_s=100.0)
+    shell = books.shell
+    arrives(shell, "601")
+    shell.run(30)
+    shell.send(i.LegReleased(leg="c-in"))
+    shell.run(7)
+    shell.now += 3_600
+    shell.send(i.ClockStepped(by_s=3_600.0))
+    shell.run(5)
+    shell.send(i.Dial(agent="anna", call="next", number="+4930123456"))
+    books.close()
+    ((_, late),) = books.late
+    assert isinstance(late, Segment)
+    assert late.duration_ms == 12_000
+
+
+def test_without_a_talk_or_without_a_time_for_it_there_is_no_wrap_up() -> None:
+    for after_call_work_s, answers in ((10.0, NEVER), (0.0, Phone(answers_after_s=0.0))):
+        books = a_house(anna=answers, ben=NEVER, after_call_work_s=after_call_work_s)
+        arrives(books.shell, "601")
+        books.shell.run(5)
+        books.shell.send(i.LegReleased(leg="c-in"))
+        cdr = books.only()
+        assert (cdr.wrap_ms, books.late) == (0, [])
+        assert not [one for one in cdr.segments if one.kind == "wrap"]
+
+
+def test_who_is_let_go_by_a_rule_overflowed_and_did_not_give_up() -> None:
+    """docs/figures.md §6: a queue's overflow to hanging up, and a menu's key that ends the call; it was `abandoned`."""
+    for called, presses, by in (("601", "", "queue:support"), ("730", "2", "menu:main")):
+        books = a_house(anna=NEVER, ben=NEVER, overflow=(Overflow(target=ToHangUp(), max_wait_s=20.0),))
+        arrives(books.shell, called)
+        books.shell.run(1)
+        for digit in presses:
+            books.shell.send(i.DigitPressed(leg="c-in", digit=digit))
+        cdr = books.only()
+        assert (cdr.outcome, cdr.cause, cdr.ended_by) == ("overflowed", "let_go", by)
+        assert (cdr.legs[0].cause, cdr.legs[0].q850) == ("hang_up", 16)
 
 
 def test_a_menu_and_a_queue() -> None:
@@ -278,6 +362,33 @@ def test_a_call_from_a_desk_phone_is_its_agents() -> None:
     assert (cdr.agent, cdr.trunk, cdr.ended_by) == ("anna", "out", "agent:anna")
     assert (cdr.legs[0].agent, cdr.legs[0].party) == ("anna", "anna")
     assert said(cdr, 1)[-1] == ("talk", 60, "party", "anna")
+
+
+def test_where_one_agent_calls_another_both_are_named_and_each_side_is_dialled_or_not() -> None:
+    """docs/figures.md §2 and §5."""
+    books = a_house(cleo=Phone(answers_after_s=5.0))
+    books.shell.send(i.CallArrived(call="c", leg="c-in", trunk=None, agent="anna", calling="21", called="23"))
+    books.shell.run(65)
+    books.shell.send(i.LegReleased(leg="c-in"))
+    cdr = books.only()
+    assert said(cdr, 0) == [("ring", 5, "agent:anna", "cleo"), ("talk", 60, "agent:cleo", "cleo")]
+    assert said(cdr, 1) == [("ring", 5, "agent:anna", "anna"), ("talk", 60, "agent:cleo", "anna")]
+    assert [(leg.role, leg.agent, leg.dialled) for leg in cdr.legs] == [("caller", "anna", False), ("agent", "cleo", True)]
+    assert (cdr.agent, cdr.direction, cdr.ended_by) == ("cleo", "internal", "agent:anna")
+
+
+def test_what_rings_together_rings_once_and_the_sums_of_legs_say_so() -> None:
+    """docs/figures.md §4: at the desk anna's own phone was dialled too; INVITE to answer of all that was dialled is ring_ms or more."""
+    books = a_house(anna=Phone(answers_after_s=2.0), out=Phone(answers_after_s=10.0))
+    books.shell.send(i.Dial(agent="anna", call="c", number="+4930123456"))
+    books.shell.run(72)
+    books.shell.send(i.HangUp(agent="anna", call="c"))
+    cdr = books.only()
+    assert [leg.dialled for leg in cdr.legs] == [True, True]
+    assert sum((leg.answered_at - leg.began_at).total_seconds() for leg in cdr.legs if leg.answered_at) == 12
+    for leg in cdr.legs:
+        whole = sum(one.duration_ms for one in cdr.segments if one.leg == leg.leg and one.kind != "wrap")
+        assert whole == (leg.ended_at - leg.began_at).total_seconds() * 1000
 
 
 def test_a_fallback_to_an_announcement_is_an_overflow() -> None:

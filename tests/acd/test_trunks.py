@@ -8,9 +8,10 @@ import msgspec
 import pytest
 
 from acd.core import configuration as conf
-from acd.core import inputs
+from acd.core import inputs, limits
 from acd.core.ids import AgentId, TrunkId
 from acd.service import ScreenContext, ScreenPop, TrunkLine, TrunkRegistration
+from load.hearing import has_tone
 from load.phones import CallFailed, SyntheticPhone
 from tests.acd.carrier import call_contact, carrier_at, gateway
 from tests.acd.test_voice import ready
@@ -415,6 +416,27 @@ async def test_a_number_that_is_cut_after_a_time_is_cut_and_costs_no_more(tmp_pa
         line_of_it = entry.charge.lines[-1]
         assert [step.units for step in line_of_it.steps] == [1]
         assert line_of_it.gross == Decimal("0.01")  # one second of 0.60 a minute
+
+
+async def test_who_talks_to_a_number_that_is_cut_hears_a_tone_before_and_then_the_other_again(tmp_path, monkeypatch):
+    """Two seconds here, with a warning 1.5 s before the end; the number outside hears nothing of it."""
+    monkeypatch.setattr(limits, "WARNINGS_S", (1.5,))
+    port = free_port()
+    plans = {TrunkId("own"): (own_plan("0.60", cut_after_s=2, increment="1/1"),)}
+    async with (
+        carrier_at(port) as carrier,
+        running(tmp_path, house([trunk("own", own_carrier=True)], [line("own", port)], trunk_plans=plans)) as service,
+        gateway(carrier, service) as far,
+    ):
+        mine = await dial(service)
+        theirs = await far.incoming()
+        await theirs.answer()
+        theirs.start_tone(440, 3)
+        for frequency in (440, 1000, 440):
+            await mine.audio.wait_for_tone(frequency, 5, length_s=0.1)
+        await mine.ended()
+        heard = theirs.heard()
+        assert not any(has_tone(heard[at : at + 800], 1000) for at in range(0, len(heard) - 800, 400))
 
 
 # ---------------------------------------------------------------------- probing

@@ -112,7 +112,7 @@ def test_an_endless_call_ends_before_the_unit_that_would_pass_the_budget():
     outlook = one.answered("a", NOON)
     while outlook.ends_ms is None:
         outlook = one.look("a", outlook.look_again_ms)
-    # 5 units of a minute are 49.50; it is told in the fifth, ten seconds before its end
+    # 5 units of a minute are 49.50; it is told in the fifth, twelve seconds before its end
     assert outlook.ends_ms == NOON + 5 * MINUTE - MARGIN_MS
     assert outlook.short_of.account == TENANT
     one.gone("a", outlook.ends_ms)
@@ -123,8 +123,8 @@ def test_the_first_look_says_the_end_of_a_call_that_has_money_for_one_unit():
     one = purse(tenant="10")
     one.reserve("a", None, SATELLITE, NOON)
     outlook = one.answered("a", NOON)
-    assert (outlook.ends_ms, outlook.look_again_ms) == (None, NOON + 50_000)  # for twenty seconds it has enough
-    assert one.look("a", NOON + 50_000).ends_ms == NOON + MINUTE - MARGIN_MS
+    assert (outlook.ends_ms, outlook.look_again_ms) == (None, NOON + 48_000)  # for 24 seconds it has enough
+    assert one.look("a", NOON + 48_000).ends_ms == NOON + MINUTE - MARGIN_MS
 
 
 def test_what_is_given_back_lets_a_running_call_go_on():
@@ -134,9 +134,9 @@ def test_what_is_given_back_lets_a_running_call_go_on():
     assert one.reserve("b", None, SATELLITE, NOON) is not None
     one.limits = {TENANT: units(Decimal(20))}
     assert one.reserve("b", None, SATELLITE, NOON) is None
-    assert one.look("a", NOON + 50_000).ends_ms is not None
-    one.gone("b", NOON + 51_000)  # nobody answered there
-    assert one.look("a", NOON + 51_000).ends_ms is None
+    assert one.look("a", NOON + 48_000).ends_ms is not None
+    one.gone("b", NOON + 49_000)  # nobody answered there
+    assert one.look("a", NOON + 49_000).ends_ms is None
 
 
 def test_the_budget_of_one_agent_leaves_the_others_alone():
@@ -193,7 +193,7 @@ def test_a_first_unit_in_free_seconds_reserves_what_follows_them():
     one.limits = {TENANT: units(Decimal("0.34"))}
     assert one.reserve("a", None, SERVICE, NOON) is None
     assert one.answered("a", NOON).ends_ms is None
-    assert one.look("a", NOON + 80_000).ends_ms == NOON + 90_000 - MARGIN_MS
+    assert one.look("a", NOON + 78_000).ends_ms == NOON + 90_000 - MARGIN_MS
 
 
 def test_seconds_are_reserved_as_far_as_the_money_goes():

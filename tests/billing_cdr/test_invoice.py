@@ -154,6 +154,16 @@ def test_each_currency_has_the_own_sum():
     assert [(owed.currency, owed.calls, str(owed.gross)) for owed in month.sums] == [("CHF", 1, "0.12"), ("EUR", 2, "0.48")]
 
 
+def test_a_priced_call_for_nothing_is_a_line_and_a_free_number_is_none():
+    """docs/figures.md §9: 1 min at 0.004 is 0.00, and so is a call of 0 ms; 0800 and who called in are counted, and are no line."""
+    cheap = charges_under(flat("0.004"), 2)
+    (nothing,) = charges_of(outbound_call("b", number="+493012345678", talk_ms=0))
+    month = invoice("acme", "2026-06", [*cheap, nothing, *charges_of(outbound_call("c", number="0800 1234567"), answered_call("d"))])
+    assert [(line.plan, line.calls, str(line.amount)) for line in month.lines] == [("flat", 2, "0.00"), ("house", 1, "0.00")]
+    assert month.charges == 5
+    assert [(owed.calls, str(owed.gross)) for owed in month.sums] == [(5, "0.00")]
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from(["+493012345678", "+4917112345678", "0180 5 123456", "+43664123456"]), st.integers(0, 900_000)),

@@ -99,6 +99,19 @@ def test_the_price_promised_before_the_call_holds_when_a_new_version_comes_into_
     assert what_if.promised != what_if.fingerprint
 
 
+def test_the_price_promised_before_the_call_holds_in_whichever_place_it_stands():
+    """docs/figures.md §9: quoted by the house; by the time it is rated, tenant and trunk have plans that are in force for it."""
+    house, tenant, trunk = flat("house", "0.10"), flat("acme", "0.20"), flat("carrier", "0.30")
+    promised = quote("+493012345678", house, WEDNESDAY)
+    assert isinstance(promised, Quote)
+    book = PlanBook(house=(house,), tenants={"acme": (tenant,)}, trunks={("acme", "carrier"): (trunk,)})
+    leg = msgspec.structs.replace(dialled_leg("+493012345678", 60_000), trunk="carrier")
+    assert rate_leg(leg, book).net == Decimal("0.30")
+    assert rate_leg(msgspec.structs.replace(leg, quote=promised), book).net == Decimal("0.10")
+    elsewhere = PlanBook(house=(tenant,), tenants={"other": (house,)})
+    assert rate_leg(msgspec.structs.replace(leg, quote=promised), elsewhere).net == Decimal("0.20")
+
+
 def test_before_the_first_plan_there_is_no_price():
     line = rate_leg(dialled_leg("+493012345678", 60_000, answered_at=datetime(2025, 12, 31, tzinfo=UTC)), HOUSE)
     assert line.kind == "unrated"

@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from billing_cdr import store
+from billing_cdr.cdr import Cdr, Segment
 from billing_cdr.columns import Instant
 from billing_cdr.errors import StoreConflict
 from billing_cdr.house import house_plan
@@ -312,12 +313,40 @@ async def test_a_disposition_is_noted_on_a_stored_record_and_changes_nothing_els
     """After-call work goes on when the call is over, and its record is stored."""
     cdrs = some_cdrs(2)
     await store.save(engine, cdrs, [], "cdr", 1)
-    assert await store.note_disposition(engine, cdrs[0].id, "sold")
-    assert not await store.note_disposition(engine, "nobody", "sold")
+    assert await store.note(engine, [(cdrs[0].id, "lost"), ("nobody", "sold"), (cdrs[0].id, "sold")]) == ("nobody",)
     async with engine.connect() as conn:
         noted, other = await store.get(conn, cdrs[0].id), await store.get(conn, cdrs[1].id)
     assert noted.cdr == msgspec.structs.replace(cdrs[0], disposition="sold")
     assert other.cdr == cdrs[1]
+
+
+async def test_a_wrap_up_is_added_once_to_its_stored_record(engine):
+    """A journal is folded again after a crash, and says it a second time; a record of 0.1.0 knows of no wrap-up and stays as it is."""
+    new, old = [msgspec.structs.replace(cdr, wrap_ms=known) for cdr, known in zip(some_cdrs(2), (0, None), strict=True)]
+    await store.save(engine, [new, old], [], "cdr", 1)
+    done = [wrap_up(cdr) for cdr in (new, old)]
+    for _ in range(2):
+        assert await store.note(engine, [(new.id, done[0]), (old.id, done[1]), (new.id, "sold")]) == ()
+    async with engine.connect() as conn:
+        noted, other = await store.get(conn, new.id), await store.get(conn, old.id)
+    assert noted.cdr == msgspec.structs.replace(new, segments=(*new.segments, done[0]), wrap_ms=12_000, disposition="sold")
+    assert other.cdr == old
+
+
+def wrap_up(cdr: Cdr) -> Segment:
+    """Twelve seconds after its last leg."""
+    leg = cdr.legs[-1]
+    return Segment(
+        segment=f"{cdr.id}/w1",
+        leg=leg.leg,
+        kind="wrap",
+        party="",
+        caused_by="agent:anna",
+        began_at=leg.ended_at,
+        ended_at=leg.ended_at + timedelta(seconds=12),
+        duration_ms=12_000,
+        outcome="handled",
+    )
 
 
 @given(st.datetimes(timezones=st.timezones()))

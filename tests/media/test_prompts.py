@@ -57,6 +57,10 @@ def test_generated_tones(library):
     ringing = PCMA.decode(library.encoded("tone/ringback", "PCMA"))
     assert tones.dominant_frequency(ringing[:8000]) == pytest.approx(425, abs=1)
     assert tones.dominant_frequency(PCMU.decode(library.encoded("tone/probe-750", "PCMU"))) == pytest.approx(750, abs=1)
+    warning = PCMA.decode(library.encoded("tone/warning", "PCMA"))
+    assert [tones.dominant_frequency(warning[at : at + 1600]) for at in (0, 3200, 6400)] == [pytest.approx(1000, abs=1)] * 3
+    assert [level_dbfs(warning[at : at + 1600]) < -60 for at in (1600, 4800)] == [True] * 2
+    assert len(warning) == 8000
     assert level_dbfs(PCMA.decode(library.encoded("tone/silence", "PCMA"))) < -70
 
 

@@ -175,6 +175,14 @@ class Conversation:
                     self.queue_ms += end - begin
 
 
+def wrap_ups(events: list[dict[str, Any]]) -> dict[str, Segment]:
+    """The wrap-up of each leg; section 3: behind the end of the leg, also when the conversation is over."""
+    owner = {event["leg"]: event["is"] for event in events if event["what"] == "leg"}
+    ended = {event["leg"]: event["at"] for event in events if event["what"] == "gone"}
+    done = {event["leg"]: event["at"] for event in events if event["what"] == "wrapped"}
+    return {leg: ("wrap", ended[leg], at, owner[leg], "") for leg, at in done.items()}
+
+
 def fold(events: list[dict[str, Any]]) -> dict[str, Any]:
     """The record of a conversation and of its legs; sections 3 and 4."""
     conversation = Conversation()
@@ -186,6 +194,7 @@ def fold(events: list[dict[str, Any]]) -> dict[str, Any]:
         if event["what"] == "end":
             break
         conversation.take(event)
+    wraps = wrap_ups(events)
     for leg in conversation.there.values():
         leg.ended_at = before
     return {
@@ -194,4 +203,6 @@ def fold(events: list[dict[str, Any]]) -> dict[str, Any]:
         "answered_at": conversation.answered_at,
         "legs": {name: leg.figures() for name, leg in conversation.legs.items()},
         "queue_ms": conversation.queue_ms,
+        "wraps": wraps,
+        "wrap_ms": sum(end - begin for _, begin, end, _, _ in wraps.values()),
     }

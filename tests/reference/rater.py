@@ -158,12 +158,10 @@ def pick(versions: Sequence[Plan], at_ms: int) -> Plan | None:
 
 
 def plan_for(places: Sequence[Sequence[Plan]], at_ms: int, quoted: Plan | None = None) -> Plan | None:
-    """Section 9, point 1: of the leg's trunk, else of the tenant, else of the house; what was quoted holds if that place has it."""
-    for versions in places:
-        found = pick(versions, at_ms)
-        if found:
-            return quoted if quoted in versions else found
-    return None
+    """Section 9, point 1: of the leg's trunk, else of the tenant, else of the house; what was quoted holds wherever it stands."""
+    if quoted and any(quoted in versions for versions in places):
+        return quoted
+    return next((found for versions in places if (found := pick(versions, at_ms))), None)
 
 
 def match(plan: Plan, digits: str, number_class: str, region: str | None = None) -> Rate | None:

@@ -41,6 +41,10 @@ class Story:
         self.served = ""
         self.sent_by = ""
         self.over = False
+        self.talked: set[str] = set()
+        """Legs that were in a pair."""
+        self.wrapping: dict[str, str] = {}
+        """Agents -> the leg whose wrap-up goes on."""
         self._batch: list[Event] = []
 
     # ------------------------------------------------------------------ telling
@@ -99,6 +103,7 @@ class Story:
         self.made += 1
         self.legs[leg] = agent or ("caller" if role == "caller" else number or "anonymous")
         if agent is not None:
+            self.writes(agent)
             self.agents[leg] = agent
         word = f"agent:{agent}" if agent is not None else "caller" if role == "caller" else "party"
         trunk = "out" if number is not None else None
@@ -129,6 +134,23 @@ class Story:
         self.legs.pop(leg)
         self.holding.discard(leg)
         self.happened(e.LegCleared(leg=leg, cause=cause, by=by), {"what": "gone", "leg": leg, "by": by})
+        agent = self.agents.get(leg)
+        if agent is not None and leg in self.talked and cause != "restart":
+            self.wraps_up(agent, leg)
+
+    def wraps_up(self, agent: str, leg: str) -> None:
+        """What is left to do after the talk: at some later moment it is done, mostly when the conversation is over."""
+        if self.rng.random() < 0.3:
+            self.happened(e.WorkDone(agent=agent, call=self.call, outcome="handled"))
+            return
+        self.wrapping[agent] = leg
+        self.happened(e.AfterCallWorkBegan(agent=agent, call=self.call, until=None))
+
+    def writes(self, agent: str) -> None:
+        """A wrap-up is done: nobody has two, so another call ends it."""
+        leg = self.wrapping.pop(agent, None)
+        if leg is not None:
+            self.happened(e.WorkDone(agent=agent, call=self.call, outcome="handled"), {"what": "wrapped", "leg": leg})
 
     def ends(self, cause: str, first: str | None = None) -> None:
         for leg in sorted(self.legs, key=lambda one: one != first):
@@ -269,6 +291,7 @@ class Story:
 
     def talks(self, leg: str) -> None:
         a, b = self.served, leg
+        self.talked |= {a, b}
         by = f"agent:{self.agents[leg]}" if leg in self.agents else "party"
         self.happened(
             e.CallEstablished(call=self.call, a=a, b=b),
@@ -309,4 +332,8 @@ def story(seed: int) -> Story:
     rng = Random(seed)
     told = Story(rng, f"c{seed}", 1_700_000_000 + rng.random() * 1e8)
     told.whole()
+    while told.wrapping:
+        told.passed()
+        told.writes(rng.choice(sorted(told.wrapping)))
+    told.passed()
     return told

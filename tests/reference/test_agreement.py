@@ -17,13 +17,13 @@ from typing import Any
 import pytest
 
 from acd.ledger import Ledger
-from billing_cdr.cdr import Cdr
+from billing_cdr.cdr import Cdr, Segment, with_wrap_up
 from billing_cdr.rating import price
 from billing_cdr.tariff import Rate, parse_toml
 from tests.reference import ledger, rater
 from tests.reference.stories import Story, story
 
-SUMS = ("duration_ms", "talk_ms", "hold_ms", "ring_ms", "wait_ms", "treatment_ms", "setup_ms", "queue_ms")
+SUMS = ("duration_ms", "talk_ms", "hold_ms", "ring_ms", "wait_ms", "treatment_ms", "setup_ms", "queue_ms", "wrap_ms")
 PARTS = 4
 CONVERSATIONS, CALLS = 25_000, 25_000
 """Of each part; four parts are the 100,000 that the suite compares."""
@@ -33,13 +33,19 @@ def record_of(told: Story) -> Cdr:
     """What the product makes of it."""
     product = Ledger("t")  # type: ignore[arg-type]
     records: list[Cdr] = []
+    late: list[Any] = []
     for entry in told.entries:
         done = product.apply(entry)
         assert done.stumbles == []
         records += done.records
+        late += done.late
     last = product.finish(told.call)
     assert last.stumbles == []
     (cdr,) = [*records, *last.records]
+    for call, wrap_up in late:
+        assert call == cdr.id
+        assert isinstance(wrap_up, Segment)
+        cdr = with_wrap_up(with_wrap_up(cdr, wrap_up), wrap_up)
     return cdr
 
 
@@ -73,6 +79,8 @@ def compare(seed: int) -> str:
         expected = reference["legs"][leg.leg]
         assert (leg.billable_ms, leg.alerting_ms) == (expected["billable_ms"], expected["alerting_ms"]), (seed, leg.leg)
         said = [(kind, begins, ends, by or "", party or "") for kind, begins, ends, by, party in expected["segments"]]
+        if leg.leg in reference["wraps"]:
+            said += merged([reference["wraps"][leg.leg]])
         assert merged(by_leg[leg.leg]) == said, (seed, leg.leg)
     return cdr.outcome
 

@@ -273,6 +273,7 @@ def test_plan_of_a_leg() -> None:
     assert rater.plan_for([[later], [nine, ten]], february) is ten  # none of the first place is in force yet
     assert rater.plan_for([[later], [nine, ten]], march) is later
     assert rater.plan_for([[nine, ten]], march, quoted=nine) is nine  # what was quoted holds
+    assert rater.plan_for([[later], [nine, ten]], march, quoted=nine) is nine  # also where another place has one in force
     assert rater.plan_for([[ten]], march, quoted=nine) is ten  # unless it is not there
     assert rater.plan_for([[later], []], february) is None
 

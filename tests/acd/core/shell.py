@@ -239,6 +239,8 @@ class Shell:
                 self.plays[leg] = effect
                 if not loop:
                     self.later(SOUND_S * len(sounds), i.SoundsEnded(leg=leg, play=play))
+            case f.WarnLeg(leg=leg):
+                assert self.legs[leg] == "up", leg
             case f.StopSounds(leg=leg):
                 self.plays.pop(leg, None)
             case f.ConnectLegs(a=a, b=b):

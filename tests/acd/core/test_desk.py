@@ -7,8 +7,11 @@ import pytest
 from acd.core import effects as f
 from acd.core import events as e
 from acd.core import inputs as i
+from acd.core import limits
 from acd.core.configuration import Forwarding, Number, Reason, Site, ToAgent, ToOutside, ToQueue, Trunk
 from acd.core.errors import IllegalTransition, UnknownName
+from acd.core.ids import LegId
+from acd.core.replay import restore, snapshot
 from tests.acd.core.shell import QUOTE, Phone, Shell, agent, call, house, open_house, queue
 
 NEVER = Phone(answers_after_s=None)
@@ -217,6 +220,41 @@ def test_a_number_that_is_cut_after_an_hour_is_cut_then_and_both_sides_are_relea
     assert not shell.engine.state.timers.keys() - {"binding anna"}
 
 
+def test_the_agent_is_warned_30_and_10_seconds_before_and_the_number_outside_hears_nothing_of_it() -> None:
+    shell = dialled()
+    answered_at = next(entry.now for entry in shell.journal if e.LegConnected(leg="d.2") in entry.events)
+    told: list[float] = []
+    while shell.bridges:
+        shell.effects.clear()
+        shell.run(until=shell.engine.next_timeout())
+        told += [shell.now - answered_at for one in shell.done(f.WarnLeg) if one.leg == "d.1"]
+        assert not [one for one in shell.done(f.WarnLeg) if one.leg != "d.1"]
+    assert told == [3570.0, 3590.0]
+
+
+@pytest.mark.parametrize(("cut_after_ms", "warnings"), [(9_000, 0), (10_000, 0), (10_001, 1), (30_000, 1), (30_001, 2)])
+def test_there_is_no_warning_for_which_there_is_no_time(cut_after_ms: int, warnings: int) -> None:
+    shell = dialled(cut_after_ms=cut_after_ms)
+    shell.run(60)
+    assert len(shell.done(f.WarnLeg)) == warnings
+    assert not [timer for timer in shell.engine.state.timers if timer.startswith("warn")]
+
+
+def test_of_several_ends_the_earliest_holds_and_one_that_is_lifted_is_none() -> None:
+    """What budgets and prepaid accounts set beside it: `Fold.limit`, which an event brings about."""
+    shell = dialled(cut_after_ms=60_000)
+    fold, now = restore(snapshot(shell.engine))._exchange.fold, shell.now
+    leg = fold.state.legs[LegId("d.2")]
+    end = fold.state.timers["time_limit d.2"]
+    fold.limit(leg, "budget", now + 20, now)
+    assert (limits.end_of(leg), fold.state.timers["time_limit d.2"]) == ((now + 20, "budget"), now + 20)
+    assert fold.state.timers["warn d.2"] == now + 10
+    fold.limit(leg, "budget", None, now)
+    assert (fold.state.timers["time_limit d.2"], fold.state.timers["warn d.2"]) == (end, end - 30)
+    fold.limit(leg, "time_limit", None, now)
+    assert not fold.state.timers.keys() & {"time_limit d.2", "warn d.2"}
+
+
 def test_hold_does_not_lengthen_it() -> None:
     shell = dialled(cut_after_ms=60_000)
     shell.send(i.Hold(agent="anna", call="d"))
@@ -289,7 +327,7 @@ def test_a_call_goes_on_when_there_is_money_again() -> None:
     shell.run(8)
     assert shell.bridges
     shell.send(i.LegReleased(leg="d.2"))
-    assert not [timer for timer in shell.engine.state.timers if timer.startswith("credit")]
+    assert not [timer for timer in shell.engine.state.timers if timer.startswith(("time_limit", "warn"))]
 
 
 def test_that_money_ends_is_dropped_where_it_changes_nothing() -> None:

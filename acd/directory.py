@@ -209,6 +209,14 @@ class Directory:
         """Calls and registrations of this trunk go to these addresses."""
         self._peers[tenant, trunk] = frozenset(addresses)
 
+    def peers_of(self, tenant: TenantId, trunk: TrunkId) -> frozenset[str]:
+        """Addresses that calls and registrations of this trunk go to."""
+        return self._peers.get((tenant, trunk), frozenset())
+
+    def is_source_of(self, tenant: TenantId, trunk: TrunkId, host: str) -> bool:
+        """Whether the trunk's calls may come from this address, as its `sources` say."""
+        return any(line.line.id == trunk and is_within(host, line.networks) for line in self._lines.get(tenant, ()))
+
     def sends_to(self, network: str) -> frozenset[TenantId]:
         """The tenants whose trunks' calls or registrations go to a network. Who claims it as a source cuts them off (`may_send`)."""
         within = (network_of(network),)

@@ -49,6 +49,7 @@ from sip.fair_rate import FairRate
 from sip.grammar import quote
 from sip.headers.name_addr import NameAddr, parse_name_addr
 from sip.share import Share
+from sip.source import address_of
 from sip.uri import Uri
 
 log = logging.getLogger(__name__)
@@ -519,7 +520,20 @@ class Switch:
         assert leg.plan is not None
         silence = 0.0 if leg.holding or leg.is_moving else self._settings.media_silence_s
         until_heard = not self._may_send_audio(leg, leg.plan)
-        self._media.send(leg.call, leg.plan.describe(leg.leg, silence, signals_from=leg.heard_at, until_heard=until_heard))
+        known = self._known_hosts(leg, leg.plan.audio.remote_address)
+        self._media.send(leg.call, leg.plan.describe(leg.leg, silence, signals_from=known, until_heard=until_heard))
+
+    def _known_hosts(self, leg: SwitchLeg, described: str) -> frozenset[str]:
+        """Where the far end is, whatever its packets say: where it was heard, where a trunk's calls go, and what its carrier is known to send
+        from, as far as it describes that.
+        """
+        if leg.trunk is None:
+            return leg.heard_at
+        hosts = leg.heard_at | self._directory.peers_of(leg.tenant, leg.trunk)
+        address = address_of(described)
+        if address is not None and self._directory.is_source_of(leg.tenant, leg.trunk, described):
+            hosts |= {str(address)}
+        return hosts
 
     def _may_send_audio(self, leg: SwitchLeg, plan: media_plan.MediaPlan) -> bool:
         """Whether audio may go to the address in the far end's description at once; else it goes where its packets come from.

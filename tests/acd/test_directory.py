@@ -220,3 +220,12 @@ def test_after_any_changes_the_directory_is_as_one_made_of_the_setups_anew():
             anew.put(setup)
         assert followed == anew
         assert list(followed._lines) == list(anew._lines)
+
+
+def test_what_a_trunk_is_known_by_for_audio_is_its_peers_and_its_sources(directory):
+    trunk = TrunkId("narrow-0")
+    directory.learn_peers(TenantId("narrow"), trunk, ["203.0.113.5"])
+    assert directory.peers_of(TenantId("narrow"), trunk) == {"203.0.113.5"}
+    assert directory.peers_of(TenantId("wide"), TrunkId("wide-0")) == frozenset()
+    asked = {host: directory.is_source_of(TenantId("narrow"), trunk, host) for host in ("10.1.2.9", "10.1.3.9", "a.name")}
+    assert asked == {"10.1.2.9": True, "10.1.3.9": False, "a.name": False}

@@ -9,14 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import TypeVar
 
 from acd.core.configuration import Agent, TenantConfiguration
 from acd.core.configuration_changes import middles
 from acd.core.ids import AgentId, TenantId, TrunkId
-from acd.numbers import is_private, may_be_shown
+from acd.numbers import is_emergency, is_private, may_be_shown
 from acd.service import Device, TenantSetup, TrunkLine
 from sip.source import Network, address_of, is_within, network_of
 
+T = TypeVar("T")
+
+ANONYMOUS = "anonymous"
+"""User part of who does not say a number (RFC 3323 §4.1.1.3)."""
 MAX_HOSTS = 10_000
 """Senders whose lines are remembered."""
 
@@ -45,6 +50,12 @@ def device_aor(tenant: TenantId, username: str) -> str:
     return f"{username}@{tenant}"
 
 
+def _enter(table: dict[TenantId, T], tenant: TenantId, value: T | None) -> None:
+    table.pop(tenant, None)
+    if value is not None:
+        table[tenant] = value
+
+
 @dataclass(slots=True)
 class Directory:
     """Follows the setups, a change at the price of what changed; reading it costs a dictionary look-up."""
@@ -62,6 +73,10 @@ class Directory:
     _numbers: dict[TenantId, frozenset[str]] = field(default_factory=dict)
     _agents: dict[tuple[TenantId, AgentId], Agent] = field(default_factory=dict)
     _internal: set[tuple[TenantId, TrunkId]] = field(default_factory=set)
+    _main_numbers: dict[TenantId, str] = field(default_factory=dict)
+    """The lowest number that is assigned to a tenant and may be shown, as text is ordered."""
+    _only_carriers: dict[TenantId, TrunkId] = field(default_factory=dict)
+    """The trunk over which all calls to the outside go, where a tenant has one only."""
     _contacts: dict[str, tuple[TenantId, TrunkId]] = field(default_factory=dict)
     """User parts of our Contacts at carriers."""
     _addresses: dict[tuple[TenantId, TrunkId], frozenset[str]] = field(default_factory=dict)
@@ -104,6 +119,8 @@ class Directory:
         if before is not None:
             self._follow(tenant, before, TenantSetup(configuration=TenantConfiguration(tenant=tenant)))
             del self._numbers[tenant], self._lines[tenant]
+            self._main_numbers.pop(tenant, None)
+            self._only_carriers.pop(tenant, None)
 
     def _follow(self, tenant: TenantId, before: TenantSetup, after: TenantSetup) -> None:
         """What was entered for `before` is what `after` says."""
@@ -132,6 +149,11 @@ class Directory:
         if new.trunks is not old.trunks:
             self._internal.difference_update([(tenant, trunk.id) for trunk in old.trunks])
             self._internal.update((tenant, trunk.id) for trunk in new.trunks if trunk.internal)
+            carriers = [trunk.id for trunk in new.trunks if trunk.outbound and not trunk.internal]
+            _enter(self._only_carriers, tenant, carriers[0] if len(carriers) == 1 else None)
+        if after.assigned is not before.assigned:
+            shown = (number for number in after.assigned if may_be_shown(number))
+            _enter(self._main_numbers, tenant, min(shown, default=None))
         if tenant not in self._lines or after.trunks != before.trunks:
             self._lines[tenant] = tuple(_Line(tenant, line, tuple(map(network_of, line.sources))) for line in after.trunks)
             self._lines_of.clear()
@@ -175,6 +197,19 @@ class Directory:
             if internal or setup.caller_ids is None or number in setup.assigned or number in setup.caller_ids:
                 return number
         return None
+
+    def shown(self, tenant: TenantId, trunk: TrunkId, called: str, *wishes: str | None) -> str:
+        """What a call to the outside shows: the first of the wishes that the tenant may show, else a number that is assigned to it.
+
+        Where nobody wished anything, the lowest assigned number, if it surely lies at this trunk: it is the tenant's only one, or the trunk
+        its only carrier. To 110 and 112 in any case (§ 164 TKG: no call to them hides its number).
+        """
+        chosen, main = self.caller_id(tenant, trunk, *wishes), self._main_numbers.get(tenant)
+        if chosen is None and main is not None:
+            lies_there = len(self.setups[tenant].assigned) == 1 or self._only_carriers.get(tenant) == trunk
+            if is_emergency(called) or (lies_there and not self.is_internal(tenant, trunk)):
+                chosen = main
+        return chosen or ANONYMOUS
 
     def device_of(self, tenant: TenantId, agent: AgentId) -> Device | None:
         return self._device_of_agent.get((tenant, agent))

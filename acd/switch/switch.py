@@ -375,7 +375,7 @@ class Switch:
         caller, shown = known if may_be_shown(known) or is_private(known) else "anonymous", ""
         if not self._directory.is_internal(leg.tenant, effect.trunk):
             # A carrier lets us show our own numbers; whose call it is goes beside it, as with a forwarded one.
-            caller = self._directory.caller_id(leg.tenant, line.id, line.caller_id) or "anonymous"
+            caller = self._directory.shown(leg.tenant, line.id, effect.number or "", line.caller_id)
             shown = known if self._may_assert(leg.tenant, known) else ""
         domain = self._domain(line)
         headers = [("P-Asserted-Identity", f"<sip:{shown}@{domain}>")] if shown else []
@@ -386,7 +386,7 @@ class Switch:
         line = self._priced_line(leg, effect.trunk, effect.number)
         if line is None:
             return
-        caller = self._directory.caller_id(leg.tenant, line.id, effect.caller_id, line.caller_id) or "anonymous"
+        caller = self._directory.shown(leg.tenant, line.id, effect.number, effect.caller_id, line.caller_id)
         domain = self._domain(line)
         headers = []
         if effect.forwarded_from and self._may_assert(leg.tenant, effect.forwarded_from):
@@ -524,8 +524,8 @@ class Switch:
         self._media.send(leg.call, leg.plan.describe(leg.leg, silence, signals_from=known, until_heard=until_heard))
 
     def _known_hosts(self, leg: SwitchLeg, described: str) -> frozenset[str]:
-        """Where the far end is, whatever its packets say: where it was heard, where a trunk's calls go, and what its carrier is known to send
-        from, as far as it describes that.
+        """Where the far end is, whatever its packets say: where it was heard, where a trunk's calls go, and what it describes, if its
+        carrier is known to send from there.
         """
         if leg.trunk is None:
             return leg.heard_at

@@ -9,8 +9,8 @@ cannot know is where the far end signals from, and the SSRC and sequence numbers
 |                       | another SSRC from a known host, and nothing from the old address for `SILENT_S`: the same        |
 |                       | anything else: never, until there is a new description                                          |
 
-A party that sends nothing (a muted phone without comfort noise) is one from which nothing was heard yet, for as long as the call lasts: so to
-be heard is less than to be sent to. Known hosts are the described one and those the far end signals from. What comes from a known host is
+A party that sends nothing (a muted phone without comfort noise) is one from which nothing was heard yet, for as long as the call lasts: so
+to be heard is less than to be sent to. Known hosts are the described one and those the far end signals from. What comes from a known one is
 followed (RFC 7362 §5, restricted latching), and so is a stream that was followed and goes on elsewhere. A stranger is
 
 | the described host                                                 | heard | sent to             |

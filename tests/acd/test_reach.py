@@ -148,7 +148,7 @@ async def test_audio_goes_to_an_address_of_ours_in_a_description_only_when_audio
 
 
 async def test_who_sends_nothing_hears_the_call_alone_whoever_sprays_its_port(tmp_path, monkeypatch):
-    """The caller's telephone is muted and sends no comfort noise: the first ten packets from anywhere drew the call to whoever sent them."""
+    """The caller's telephone is muted and sends no comfort noise: ten packets from anywhere drew the call to whoever sent them."""
     monkeypatch.setattr(PhoneAudio, "_send", lambda *_, **__: None)
     async with running(tmp_path) as service:
         call = await (await service.caller()).call("600")

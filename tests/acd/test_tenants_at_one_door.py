@@ -241,3 +241,24 @@ async def test_a_call_out_shows_what_is_assigned_or_granted_and_else_the_trunks_
         outside = await carrier.incoming()
         assert outside.calling == shown
         outside.decline()
+
+
+@pytest.mark.parametrize("called", ["110", "+491711234567"])
+async def test_a_call_out_of_a_trunk_without_a_number_shows_the_tenants_own(tmp_path, called):
+    """Whoever answers 110 can call back (§ 164 TKG), though nobody set a caller id up."""
+    port = free_port()
+    found = mine(MINE)
+    trunks = tuple(msgspec.structs.replace(one, peer=f"{HOST}:{port}", caller_id=None) for one in found.trunks if one.id == "carrier")
+    carriers = tuple(one for one in found.configuration.trunks if one.id == "carrier")
+    configuration = msgspec.structs.replace(found.configuration, trunks=carriers)
+    tenant = msgspec.structs.replace(found, configuration=configuration, trunks=trunks, caller_ids=frozenset())
+    async with running(tmp_path, tenant) as service, carrier_phone(service, port) as carrier:
+        phone = await service.phone("anna")
+        for command in (inputs.LogOn(agent=AgentId("anna")), inputs.GoReady(agent=AgentId("anna"))):
+            await service.voice.command(TENANT, command)
+        dial = inputs.Dial(agent=AgentId("anna"), call=service.voice.mint_call(), number=called)
+        await service.voice.command(TENANT, dial)
+        await (await phone.incoming()).answer()
+        outside = await carrier.incoming()
+        assert outside.calling == MINE
+        outside.decline()

@@ -252,7 +252,7 @@ async def test_a_call_out_of_a_trunk_without_a_number_shows_the_tenants_own(tmp_
     carriers = tuple(one for one in found.configuration.trunks if one.id == "carrier")
     configuration = msgspec.structs.replace(found.configuration, trunks=carriers)
     tenant = msgspec.structs.replace(found, configuration=configuration, trunks=trunks, caller_ids=frozenset())
-    async with running(tmp_path, tenant) as service, carrier_phone(service, port) as carrier:
+    async with running(tmp_path, tenant) as service, carrier_phone(service, port, called) as carrier:
         phone = await service.phone("anna")
         for command in (inputs.LogOn(agent=AgentId("anna")), inputs.GoReady(agent=AgentId("anna"))):
             await service.voice.command(TENANT, command)

@@ -14,8 +14,9 @@ from typing import TypeVar
 from acd.core.configuration import Agent, TenantConfiguration
 from acd.core.configuration_changes import middles
 from acd.core.ids import AgentId, TenantId, TrunkId
+from acd.networks import forms
 from acd.numbers import is_emergency, is_private, may_be_shown
-from acd.service import Device, TenantSetup, TrunkLine
+from acd.service import Device, Sighting, TenantSetup, TrunkLine
 from sip.source import Network, address_of, is_within, network_of
 
 T = TypeVar("T")
@@ -83,6 +84,10 @@ class Directory:
     """What the names of registering trunks stand for."""
     _peers: dict[tuple[TenantId, TrunkId], frozenset[str]] = field(default_factory=dict)
     """Addresses that a trunk's calls and registrations go to, as its names were last asked for."""
+    _customers: set[tuple[TenantId, str]] = field(default_factory=set)
+    """Tenant, and address of a carrier that has shown that the tenant is its customer."""
+    _sightings: dict[Sighting, None] = field(default_factory=dict)
+    """What is to be written down of lines, in order."""
     _lines_of: dict[str, tuple[tuple[_Line, int], ...]] = field(default_factory=dict)
     """Host -> the lines it may belong to, each with the width of the network that says so; kept while nothing changes."""
 
@@ -253,9 +258,48 @@ class Directory:
         return any(line.line.id == trunk and is_within(host, line.networks) for line in self._lines.get(tenant, ()))
 
     def sends_to(self, network: str) -> frozenset[TenantId]:
-        """The tenants whose trunks' calls or registrations go to a network. Who claims it as a source cuts them off (`may_send`)."""
+        """The tenants whose trunks' calls or registrations go to a network, where something shows that they are that carrier's customers:
+        to name a host proves nothing. Who claims the network as a source cuts them off (`may_send`).
+        """
         within = (network_of(network),)
-        return frozenset(tenant for (tenant, _), addresses in self._peers.items() if any(is_within(one, within) for one in addresses))
+        return frozenset(
+            tenant
+            for (tenant, _), addresses in self._peers.items()
+            if any(is_within(one, within) and (tenant, one) in self._customers for one in addresses)
+        )
+
+    def remember_customers(self, known: Iterable[tuple[TenantId, str]]) -> None:
+        """What was seen before this process began."""
+        self._customers.update(known)
+
+    def saw_answer(self, tenant: TenantId, trunk: TrunkId, host: str) -> None:
+        """A call of this trunk was answered, or its registration accepted, by this host: the tenant is a customer where it asked to be one.
+
+        An answer that comes from elsewhere proves nothing of that host.
+        """
+        address = address_of(host)
+        if address is not None and str(address) in self.peers_of(tenant, trunk):
+            self._customers.add((tenant, str(address)))
+            self._note(Sighting(tenant=tenant, address=str(address), what="answered"))
+
+    def saw_call(self, tenant: TenantId, host: str) -> None:
+        """A call came over one of the tenant's trunks from this host."""
+        address = address_of(host)
+        if address is not None:
+            self._note(Sighting(tenant=tenant, address=str(address), what="called"))
+
+    def saw_refusal(self, tenant: TenantId, host: str) -> None:
+        """A name of the tenant's stands for an address where other tenants' calls come from; nothing was sent there."""
+        self._note(Sighting(tenant=tenant, address=host, what="refused"))
+
+    def _note(self, sighting: Sighting) -> None:
+        if len(self._sightings) < MAX_HOSTS:
+            self._sightings[sighting] = None
+
+    def sightings(self) -> tuple[Sighting, ...]:
+        """What was seen since the last question."""
+        seen, self._sightings = tuple(self._sightings), {}
+        return seen
 
     def forget_line(self, tenant: TenantId, trunk: TrunkId) -> None:
         """A trunk is gone, or begins anew."""
@@ -276,10 +320,23 @@ class Directory:
         Args:
             host: an address; of a name nothing can be told.
         """
+        return not self.owners_of(tenant, host)
+
+    def owners_of(self, tenant: TenantId, host: str) -> frozenset[TenantId]:
+        """The tenants whose calls come from there, because of which nothing of this one may go there; empty: it may.
+
+        An address that a translator or tunnel makes another of (NAT64, 6to4) is that other one too.
+        """
+        address = address_of(host)
+        if address is None or tenant not in self.setups:
+            return frozenset()
+        return frozenset().union(*(self._owners_at(tenant, str(one)) for one in forms(address)))
+
+    def _owners_at(self, tenant: TenantId, host: str) -> set[TenantId]:
         claiming = {line.tenant for line, _ in self._lines_at(host) if line.networks}
-        if not claiming or tenant in claiming or tenant not in self.setups:
-            return True
-        return is_within(host, map(network_of, self.setups[tenant].granted))
+        if tenant in claiming or is_within(host, map(network_of, self.setups[tenant].granted)):
+            return set()
+        return claiming
 
     def is_anothers(self, tenant: TenantId, number: str) -> bool:
         """Whether a number is assigned to another tenant."""

@@ -772,6 +772,8 @@ class Switch:
         leg = SwitchLeg(LegId(f"{call}.0"), call, tenant, Phase.ARRIVED, peer=host, session=event.session, offer=offer)
         leg.heard_at = frozenset({host})
         leg.agent, leg.trunk = agent, trunk.id if trunk is not None else None
+        if trunk is not None:
+            self._directory.saw_call(tenant, host)
         self._new_leg(leg)
         self._by_session[event.session] = leg
         if leads_somewhere:
@@ -822,6 +824,10 @@ class Switch:
             return
         leg.session = event.session
         leg.phase = Phase.ANSWERED
+        if leg.trunk is not None:
+            if address_of(event.came_from) is not None:
+                leg.heard_at |= {event.came_from}
+            self._directory.saw_answer(leg.tenant, leg.trunk, event.came_from)
         for session in list(leg.branches):
             if session != event.session:
                 self._by_session.pop(session, None)

@@ -22,7 +22,7 @@ followed (RFC 7362 §5, restricted latching), and so is a stream that was follow
 | is no place to send to (`nowhere`)                                 | yes   | yes, nobody else is |
 
 In the last two nothing would reach the far end where it says it is; there a stranger can still take what a silent party should hear, until
-anything comes from a known host. Asterisk (`strictrtp=yes`) and rtpengine (without `strict-source`) follow whoever comes first in all five.
+anything comes from a known host. (Compare `strictrtp` of Asterisk, `endpoint-learning` of rtpengine: they learn from the first packets.)
 """
 
 from __future__ import annotations

@@ -9,14 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import TypeVar
 
 from acd.core.configuration import Agent, TenantConfiguration
 from acd.core.configuration_changes import middles
 from acd.core.ids import AgentId, TenantId, TrunkId
-from acd.numbers import is_private, may_be_shown
-from acd.service import Device, TenantSetup, TrunkLine
+from acd.networks import forms
+from acd.numbers import is_emergency, is_private, may_be_shown
+from acd.service import Device, Sighting, TenantSetup, TrunkLine
 from sip.source import Network, address_of, is_within, network_of
 
+T = TypeVar("T")
+
+ANONYMOUS = "anonymous"
+"""User part of who does not say a number (RFC 3323 §4.1.1.3)."""
 MAX_HOSTS = 10_000
 """Senders whose lines are remembered."""
 
@@ -45,6 +51,12 @@ def device_aor(tenant: TenantId, username: str) -> str:
     return f"{username}@{tenant}"
 
 
+def _enter(table: dict[TenantId, T], tenant: TenantId, value: T | None) -> None:
+    table.pop(tenant, None)
+    if value is not None:
+        table[tenant] = value
+
+
 @dataclass(slots=True)
 class Directory:
     """Follows the setups, a change at the price of what changed; reading it costs a dictionary look-up."""
@@ -62,12 +74,20 @@ class Directory:
     _numbers: dict[TenantId, frozenset[str]] = field(default_factory=dict)
     _agents: dict[tuple[TenantId, AgentId], Agent] = field(default_factory=dict)
     _internal: set[tuple[TenantId, TrunkId]] = field(default_factory=set)
+    _main_numbers: dict[TenantId, str] = field(default_factory=dict)
+    """The lowest number that is assigned to a tenant and may be shown, as text is ordered."""
+    _only_carriers: dict[TenantId, TrunkId] = field(default_factory=dict)
+    """The trunk over which all calls to the outside go, where a tenant has one only."""
     _contacts: dict[str, tuple[TenantId, TrunkId]] = field(default_factory=dict)
     """User parts of our Contacts at carriers."""
     _addresses: dict[tuple[TenantId, TrunkId], frozenset[str]] = field(default_factory=dict)
     """What the names of registering trunks stand for."""
     _peers: dict[tuple[TenantId, TrunkId], frozenset[str]] = field(default_factory=dict)
     """Addresses that a trunk's calls and registrations go to, as its names were last asked for."""
+    _customers: set[tuple[TenantId, str]] = field(default_factory=set)
+    """Tenant, and address of a carrier that has shown that the tenant is its customer."""
+    _sightings: dict[Sighting, None] = field(default_factory=dict)
+    """What is to be written down of lines, in order."""
     _lines_of: dict[str, tuple[tuple[_Line, int], ...]] = field(default_factory=dict)
     """Host -> the lines it may belong to, each with the width of the network that says so; kept while nothing changes."""
 
@@ -104,6 +124,8 @@ class Directory:
         if before is not None:
             self._follow(tenant, before, TenantSetup(configuration=TenantConfiguration(tenant=tenant)))
             del self._numbers[tenant], self._lines[tenant]
+            self._main_numbers.pop(tenant, None)
+            self._only_carriers.pop(tenant, None)
 
     def _follow(self, tenant: TenantId, before: TenantSetup, after: TenantSetup) -> None:
         """What was entered for `before` is what `after` says."""
@@ -132,6 +154,11 @@ class Directory:
         if new.trunks is not old.trunks:
             self._internal.difference_update([(tenant, trunk.id) for trunk in old.trunks])
             self._internal.update((tenant, trunk.id) for trunk in new.trunks if trunk.internal)
+            carriers = [trunk.id for trunk in new.trunks if trunk.outbound and not trunk.internal]
+            _enter(self._only_carriers, tenant, carriers[0] if len(carriers) == 1 else None)
+        if after.assigned is not before.assigned:
+            shown = (number for number in after.assigned if may_be_shown(number))
+            _enter(self._main_numbers, tenant, min(shown, default=None))
         if tenant not in self._lines or after.trunks != before.trunks:
             self._lines[tenant] = tuple(_Line(tenant, line, tuple(map(network_of, line.sources))) for line in after.trunks)
             self._lines_of.clear()
@@ -176,6 +203,19 @@ class Directory:
                 return number
         return None
 
+    def shown(self, tenant: TenantId, trunk: TrunkId, called: str, *wishes: str | None) -> str:
+        """What a call to the outside shows: the first of the wishes that the tenant may show, else a number that is assigned to it.
+
+        Where nobody wished anything, the lowest assigned number, if it surely lies at this trunk: it is the tenant's only one, or the trunk
+        its only carrier. To 110 and 112 in any case (§ 164 TKG: no call to them hides its number).
+        """
+        chosen, main = self.caller_id(tenant, trunk, *wishes), self._main_numbers.get(tenant)
+        if chosen is None and main is not None:
+            lies_there = len(self.setups[tenant].assigned) == 1 or self._only_carriers.get(tenant) == trunk
+            if is_emergency(called) or (lies_there and not self.is_internal(tenant, trunk)):
+                chosen = main
+        return chosen or ANONYMOUS
+
     def device_of(self, tenant: TenantId, agent: AgentId) -> Device | None:
         return self._device_of_agent.get((tenant, agent))
 
@@ -209,10 +249,57 @@ class Directory:
         """Calls and registrations of this trunk go to these addresses."""
         self._peers[tenant, trunk] = frozenset(addresses)
 
+    def peers_of(self, tenant: TenantId, trunk: TrunkId) -> frozenset[str]:
+        """Addresses that calls and registrations of this trunk go to."""
+        return self._peers.get((tenant, trunk), frozenset())
+
+    def is_source_of(self, tenant: TenantId, trunk: TrunkId, host: str) -> bool:
+        """Whether the trunk's calls may come from this address, as its `sources` say."""
+        return any(line.line.id == trunk and is_within(host, line.networks) for line in self._lines.get(tenant, ()))
+
     def sends_to(self, network: str) -> frozenset[TenantId]:
-        """The tenants whose trunks' calls or registrations go to a network. Who claims it as a source cuts them off (`may_send`)."""
+        """The tenants whose trunks' calls or registrations go to a network, where something shows that they are that carrier's customers:
+        to name a host proves nothing. Who claims the network as a source cuts them off (`may_send`).
+        """
         within = (network_of(network),)
-        return frozenset(tenant for (tenant, _), addresses in self._peers.items() if any(is_within(one, within) for one in addresses))
+        return frozenset(
+            tenant
+            for (tenant, _), addresses in self._peers.items()
+            if any(is_within(one, within) and (tenant, one) in self._customers for one in addresses)
+        )
+
+    def remember_customers(self, known: Iterable[tuple[TenantId, str]]) -> None:
+        """What was seen before this process began."""
+        self._customers.update(known)
+
+    def saw_answer(self, tenant: TenantId, trunk: TrunkId, host: str) -> None:
+        """A call of this trunk was answered, or its registration accepted, by this host: the tenant is a customer where it asked to be one.
+
+        An answer that comes from elsewhere proves nothing of that host.
+        """
+        address = address_of(host)
+        if address is not None and str(address) in self.peers_of(tenant, trunk):
+            self._customers.add((tenant, str(address)))
+            self._note(Sighting(tenant=tenant, address=str(address), what="answered"))
+
+    def saw_call(self, tenant: TenantId, host: str) -> None:
+        """A call came over one of the tenant's trunks from this host."""
+        address = address_of(host)
+        if address is not None:
+            self._note(Sighting(tenant=tenant, address=str(address), what="called"))
+
+    def saw_refusal(self, tenant: TenantId, host: str) -> None:
+        """A name of the tenant's stands for an address where other tenants' calls come from; nothing was sent there."""
+        self._note(Sighting(tenant=tenant, address=host, what="refused"))
+
+    def _note(self, sighting: Sighting) -> None:
+        if len(self._sightings) < MAX_HOSTS:
+            self._sightings[sighting] = None
+
+    def sightings(self) -> tuple[Sighting, ...]:
+        """What was seen since the last question."""
+        seen, self._sightings = tuple(self._sightings), {}
+        return seen
 
     def forget_line(self, tenant: TenantId, trunk: TrunkId) -> None:
         """A trunk is gone, or begins anew."""
@@ -233,10 +320,23 @@ class Directory:
         Args:
             host: an address; of a name nothing can be told.
         """
+        return not self.owners_of(tenant, host)
+
+    def owners_of(self, tenant: TenantId, host: str) -> frozenset[TenantId]:
+        """The tenants whose calls come from there, because of which nothing of this one may go there; empty: it may.
+
+        An address that a translator or tunnel makes another of (NAT64, 6to4) is that other one too.
+        """
+        address = address_of(host)
+        if address is None or tenant not in self.setups:
+            return frozenset()
+        return frozenset().union(*(self._owners_at(tenant, str(one)) for one in forms(address)))
+
+    def _owners_at(self, tenant: TenantId, host: str) -> set[TenantId]:
         claiming = {line.tenant for line, _ in self._lines_at(host) if line.networks}
-        if not claiming or tenant in claiming or tenant not in self.setups:
-            return True
-        return is_within(host, map(network_of, self.setups[tenant].granted))
+        if tenant in claiming or is_within(host, map(network_of, self.setups[tenant].granted)):
+            return set()
+        return claiming
 
     def is_anothers(self, tenant: TenantId, number: str) -> bool:
         """Whether a number is assigned to another tenant."""

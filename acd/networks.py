@@ -78,7 +78,7 @@ class Reach:
             address = ipaddress.ip_address(host)
         except ValueError:
             return False
-        return all(self._allows(one) for one in _forms(address))
+        return all(self._allows(one) for one in forms(address))
 
     def allows_name(self, host: str) -> bool:
         """The same of a host as a setting names it, as far as that can be told without asking DNS."""
@@ -87,6 +87,14 @@ class Reach:
             return any(self.allows(address) for address in ("127.0.0.1", "::1"))
         number = _as_number(name)
         return number is None or self.allows(number)
+
+    def is_own(self, host: str) -> bool:
+        """Whether packets to this IP address come to this machine, whatever is allowed."""
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            return False
+        return any(one.is_loopback or self._is_own(one) for one in forms(address))
 
     def _allows(self, address: Address) -> bool:
         allowed, denied = self._judged(address)
@@ -103,7 +111,7 @@ def _width(networks: tuple[Network, ...], address: Address) -> int:
     return max((one.prefixlen for one in networks if address in one), default=-1)
 
 
-def _forms(address: Address) -> Iterator[Address]:
+def forms(address: Address) -> Iterator[Address]:
     """The address, and the IPv4 address that a translator or tunnel makes of it (RFC 4291 §2.5.5.2, RFC 6052 §2.1, RFC 3056, RFC 4380)."""
     if isinstance(address, ipaddress.IPv4Address):
         yield address

@@ -13,7 +13,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -43,7 +43,7 @@ from acd.guard import Guard
 from acd.ledger import Late
 from acd.numbers import normalise
 from acd.outage import outage_of
-from acd.service import LiveEvent, Lookup, ScreenPop, Spending, TenantSetup
+from acd.service import LiveEvent, Lookup, ScreenPop, Sighting, Spending, TenantSetup
 from acd.switch.addresses import reach
 from acd.switch.lines import Lines
 from acd.switch.phones import Phones
@@ -192,19 +192,33 @@ class Voice:
     def _on_denied(self, flow: Flow, address: str) -> None:
         """A request was not sent, since a setting or a message names an address that the operator does not allow."""
         self.switch.counters["requests_denied"] += 1
+        if flow.behalf and self._reach.allows(address):  # so it was for another tenant's sake
+            self._directory.saw_refusal(TenantId(flow.behalf), address)
         self.lines.denied(flow.remote[0], address)
 
     def _may_send(self, address: str, behalf: str) -> bool:
         return self._reach.allows(address) and self._directory.may_send(TenantId(behalf), address)
 
-    def may_reach(self, host: str, tenant: TenantId) -> bool:
-        return self._reach.allows_name(host) and self._directory.may_send(tenant, host)
+    def may_reach(self, host: str) -> bool:
+        return self._reach.allows_name(host)
+
+    def is_own(self, host: str) -> bool:
+        return self._reach.is_own(host)
+
+    def owners_of(self, host: str, tenant: TenantId) -> frozenset[TenantId]:
+        return self._directory.owners_of(tenant, host)
 
     def registered_in(self, network: str) -> frozenset[TenantId]:
         return self.phones.registered_in(network)
 
     def sends_to(self, network: str) -> frozenset[TenantId]:
         return self._directory.sends_to(network)
+
+    def remember_customers(self, known: Iterable[tuple[TenantId, str]]) -> None:
+        self._directory.remember_customers(known)
+
+    def sightings(self) -> tuple[Sighting, ...]:
+        return self._directory.sightings()
 
     def _digest_secret(self) -> bytes:
         """Nonces outlive a restart when their secret does: no phone has to be challenged twice because we were updated."""

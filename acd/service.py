@@ -6,7 +6,7 @@ comes from above as values, telephony facts from below; whoever calls this never
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -183,6 +183,15 @@ Lookup = Callable[[TenantId, str], Awaitable[ScreenContext]]
 """Given by the API: tenant and E.164 number -> what is known. Asked when a call arrives, so that the pop itself waits for nothing."""
 
 
+class Sighting(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that was seen of a tenant's lines, for the platform to write down."""
+
+    tenant: TenantId
+    address: str
+    what: Literal["answered", "called", "refused"]
+    """A carrier there took a registration or answered a call; a call came from there; a name leads there, where others' calls come from."""
+
+
 class VoiceService(Protocol):
     """Commands go in, events come out; one per process."""
 
@@ -235,16 +244,26 @@ class VoiceService(Protocol):
     async def decisions(self, tenant: TenantId, call: CallId) -> list[dict[str, Any]]:
         """Decision records of a call, each with `offer`, `at` and the outcomes, from the journal."""
 
-    def may_reach(self, host: str, tenant: TenantId) -> bool:
-        """Whether calls of the tenant may go to this host, as far as can be told without asking DNS: the operator lets them, and it is not
-        where another tenant's calls come from.
-        """
+    def may_reach(self, host: str) -> bool:
+        """Whether the operator lets calls of tenants go to this host, as far as can be told without asking DNS."""
+
+    def is_own(self, host: str) -> bool:
+        """Whether this IP address is this machine's, whatever the operator lets tenants reach."""
+
+    def owners_of(self, host: str, tenant: TenantId) -> frozenset[TenantId]:
+        """The tenants whose calls come from this IP address, because of which no call of this tenant goes there; of a name: none."""
 
     def registered_in(self, network: str) -> frozenset[TenantId]:
         """The tenants of which phones are registered from there."""
 
     def sends_to(self, network: str) -> frozenset[TenantId]:
-        """The tenants whose trunks' calls or registrations go there, as the names of the trunks were last asked for."""
+        """The tenants whose trunks' calls or registrations go there, as the names of the trunks were last asked for, and were answered."""
+
+    def remember_customers(self, known: Iterable[tuple[TenantId, str]]) -> None:
+        """Tenants, and addresses of carriers that have answered them before this process began."""
+
+    def sightings(self) -> tuple[Sighting, ...]:
+        """What was seen since the last question."""
 
     def troubles(self) -> Mapping[TenantId, str]:
         """Tenants that cannot go on, and why, one sentence each with the path; nothing is decided for them."""

@@ -21,7 +21,7 @@ from acd.core.live import LiveState
 from acd.errors import CannotStart
 from acd.guard import Guard
 from acd.service import VoiceService
-from api import audit, demo, docs_page, errors, identity, security, tenants
+from api import assignments, audit, demo, docs_page, errors, identity, security, tenants
 from api.assignments.routes import router as assignments_router
 from api.audit.retention import keep_short
 from api.audit.routes import router as audit_router
@@ -186,6 +186,7 @@ def furnish(app: FastAPI, this: House, *, owns_databases: bool) -> None:
         },
     )
     app.state.keeper = security.Keeper(this)
+    app.state.watch = assignments.Watch(this)
     app.state.operator_password = None
 
 
@@ -196,6 +197,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await this.databases.open()
     try:
         await app.state.keeper.start()
+        await app.state.watch.start()
         await _first_operator(app, this)
         await tenants.open_all(this)
         if demo.TENANT in this.failed and this.settings.demo:
@@ -206,10 +208,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         keep_recordings_short = retention.keep_short(this, app.state.metrics.recordings_deleted)
         this.tasks.add(asyncio.create_task(keep_recordings_short, name="keep recordings no longer than they may be"))
         this.tasks.add(asyncio.create_task(app.state.disk_use.keep_looking(), name="octets of tenants"))
+        this.tasks.add(asyncio.create_task(app.state.watch.keep(), name="what is seen of trunks"))
         yield
     finally:
         app.state.ready = False
         await tenants.stop_trying(this)
+        await app.state.watch.write()
         await app.state.keeper.close()
         await app.state.health.close()
         if app.state.owns_databases:

@@ -361,6 +361,10 @@ class Tenants(_Group):
     internal_trunks: bool = False
     """Whether administrators of new tenants may call a trunk their own PBX (`internal`): calls over it have no price, show any number, and
     those to 110 and 112 from it pass every limit; else the operator allows it, a tenant at a time."""
+    claim_networks: int = Field(default=10, ge=0, le=10_000)
+    """How many networks that calls come from a tenant may claim without a grant."""
+    claim_addresses: int = Field(default=512, ge=0, le=10_000_000)
+    """How many addresses they may have together; of IPv6 a /64 is one. So two /24 or /56, or some carriers with a few addresses each."""
 
 
 Rows = Annotated[int, Field(ge=1, le=1_000_000_000)]

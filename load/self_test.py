@@ -196,6 +196,7 @@ class SelfTest:
         )
         operator.put(f"/api/v1/tenants/{TENANT}/assignments", {"may_claim_numbers": True})
         operator.post(f"/api/v1/tenants/{TENANT}/numbers", {"numbers": ["+493023125000"]})
+        operator.post(f"/api/v1/tenants/{TENANT}/sources", {"network": "127.0.0.1/32", "note": "the carrier of the self-test"})
         operator.close()
         api = self.admin
         api.log_in("boss", password, TENANT)

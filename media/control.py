@@ -60,7 +60,8 @@ class DescribeLeg(_Message, frozen=True, kw_only=True):
     silence_timeout_s: float = 0.0
     """Report `LegSilent` after so long without a packet while `receives`; 0 never."""
     signals_from: tuple[str, ...] = ()
-    """Addresses its signalling came from: audio from there is believed to be its own."""
+    """Addresses its signalling came from, and others known to be its own: audio from there is believed to be its own, and where one
+    of them is described, audio goes there whoever else sends (`media.rtp.latch`)."""
     until_heard: bool = False
     """The address is no place to send to: nothing is sent, audio or reports, until packets of the far end tell where it is."""
 

@@ -286,11 +286,15 @@ class Leg:
             return
         if address != self.latch.address:
             is_agreed = payload_type in {self.payload_type, self.telephone_event_in}
-            if not is_agreed or self._consider(address, ssrc, sequence_number, now) is Verdict.FOREIGN:
+            verdict = self._consider(address, ssrc, sequence_number, now) if is_agreed else Verdict.FOREIGN
+            if verdict is Verdict.FOREIGN:
                 self._undisputed = None  # so that the next packet of the latched address comes here and ends the count
                 self._ignore("foreign source", address)
                 return
-            self._follow(address)
+            if verdict is Verdict.LATCHED:
+                self._follow(address)
+            else:
+                log.debug("< leg=%s hears %s:%d and sends where the description says", self.name, address[0], address[1])
         else:
             self.latch.heard_latched()
         self._undisputed = address
@@ -419,7 +423,8 @@ class Leg:
 
     def _receive_reports(self, datagram: bytes, address: Address, now: float) -> None:
         known = {known[0] for known in (self.remote, self._rtcp_remote) if known is not None}
-        if address[0] not in known:
+        heard = self.latch.address
+        if address[0] not in known and (heard is None or address[0] != heard[0]):
             self._ignore("RTCP of a stranger", address)
             return
         try:
@@ -427,7 +432,8 @@ class Leg:
         except ParseError as error:
             self._ignore("RTCP", address, error)
             return
-        self._rtcp_remote = address
+        if address[0] in known:
+            self._rtcp_remote = address
         self.session.receive_reports(packets, len(datagram), now, time.time())
 
     def _schedule_report(self, now: float) -> None:
@@ -522,11 +528,13 @@ class Leg:
         if self.rtp_socket.family == socket.AF_INET6 and not order.until_heard:
             # As the kernel writes it in recvfrom: "::1", never "0:0:0:0:0:0:0:1".
             described = (str(ipaddress.ip_address(order.remote_address)), order.remote_port, 0, 0)
-        self.latch.describe(described, order.signals_from)
+        self.latch.describe(described, order.signals_from, nowhere=order.until_heard)
+        if self.latch.address is None:
+            self._undisputed = None
         self.described = order
-        if self.latch.address is None and order.until_heard:
+        if not self.latch.is_followed and order.until_heard:
             self.remote = self._rtcp_remote = None
-        elif self.latch.address is None:
+        elif not self.latch.is_followed:
             self.remote = described
             self._rtcp_remote = (order.remote_address, order.remote_rtcp_port, *described[2:])
         if order.codec != self.codec:

@@ -50,6 +50,8 @@ class SessionAccepted(msgspec.Struct, frozen=True):
     session: str
     sdp: bytes | None
     response: Response
+    came_from: str = ""
+    """Host that the response came from."""
 
 
 class SessionConfirmed(msgspec.Struct, frozen=True):
@@ -171,6 +173,8 @@ class RegistrationUp(msgspec.Struct, frozen=True):
 
     registration: str
     expires: int
+    came_from: str = ""
+    """Host that the registrar's answer came from."""
 
 
 class RegistrationDown(msgspec.Struct, frozen=True):

@@ -120,6 +120,7 @@ class Agent(Protocol):
     """What a registration needs from its user agent."""
 
     timers: TimerTable
+    answered_from: str
 
     @property
     def values(self) -> TimerValues: ...
@@ -272,7 +273,7 @@ class Registration:
         self.agent.timers.stop_all(self)
 
     def report_up(self, _now: float, _argument: Any) -> None:
-        self.agent.emit(RegistrationUp(self.id, self._granted_s))
+        self.agent.emit(RegistrationUp(self.id, self._granted_s, self.agent.answered_from))
 
     def report_down(self, _now: float, response: Response | None) -> None:
         status, reason = (408, reason_phrase(408)) if response is None else (response.status, response.reason)

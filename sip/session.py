@@ -236,6 +236,7 @@ class Agent(Protocol):
     timers: TimerTable
     values: TimerValues
     session_timer: session_timer.SessionTimerPolicy | None
+    answered_from: str
 
     def emit(self, event: Event) -> None: ...
     def count(self, what: str) -> None: ...
@@ -702,7 +703,7 @@ class Session:
 
     def report_accepted(self, _now: float, response: Response) -> None:
         self.remote_sdp = response.body if response.has_sdp else None
-        self.agent.emit(SessionAccepted(self.id, response.body if response.has_sdp else None, response))
+        self.agent.emit(SessionAccepted(self.id, response.body if response.has_sdp else None, response, self.agent.answered_from))
 
     def report_confirmed(self, _now: float, ack: Request) -> None:
         if ack.has_sdp:

@@ -114,6 +114,8 @@ class UserAgent:
         self.counters: Counter[str] = Counter()
         self.let_in: Callable[[Flow], None] = _nobody_asks
         """Told the flow of every registration and call that was let in, as proved or by its source; the shell's to set."""
+        self.answered_from = ""
+        """Host of the response that is being taken."""
         self._ids = ids
         self._stateless_secret = ids().encode()
         self._outbox: list[tuple[Flow, bytes]] = []
@@ -421,6 +423,7 @@ class UserAgent:
         missing = response.missing_headers
         if not missing:
             _read_ahead(response, response.cseq.method)
+            self.answered_from = flow.remote[0]
         if missing or len(response.vias) != 1 or not self.layer.receive_response(response, now):
             self.counters["stray_response"] += 1
             self.emit(MessageDropped(f"stray response {response.status}", flow))

@@ -190,8 +190,12 @@ class Lines:
         what = line.key.encode() + b"\0" + msgspec.json.encode(line.line)
         return "line-" + hmac.new(self._secret, what, hashlib.sha256).hexdigest()[:24]
 
-    async def _learn_addresses(self, line: _Line) -> None:
-        """Where its requests go and, where it registers, the carrier's calls may come from: every address its names have at this moment."""
+    async def _learn_addresses(self, line: _Line, registered_at: str = "") -> None:
+        """Where its requests go and, where it registers, the carrier's calls may come from: every address its names have at this moment.
+
+        Args:
+            registered_at: host that has just taken its registration.
+        """
         found: set[str] = set()
         for host in line.hosts:
             try:
@@ -202,6 +206,7 @@ class Lines:
             found.update(str(answer[4][0]) for answer in answers)
         if self._lines.get(line.key) is line:
             self._directory.learn_peers(line.tenant, line.line.id, found)
+            self._directory.saw_answer(line.tenant, line.line.id, registered_at)
             if line.line.registration is not None:
                 self._directory.learn_addresses(line.tenant, line.line.id, found)
 
@@ -262,7 +267,7 @@ class Lines:
     def _registered(self, event: sip_events.RegistrationUp) -> None:
         line = self._by_name.get(event.registration)
         if line is not None:
-            self._spawn(self._learn_addresses(line))
+            self._spawn(self._learn_addresses(line, event.came_from))
             self._say(line, up=True, detail=None)
 
     def _not_registered(self, event: sip_events.RegistrationDown) -> None:

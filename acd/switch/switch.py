@@ -49,6 +49,7 @@ from sip.fair_rate import FairRate
 from sip.grammar import quote
 from sip.headers.name_addr import NameAddr, parse_name_addr
 from sip.share import Share
+from sip.source import address_of
 from sip.uri import Uri
 
 log = logging.getLogger(__name__)
@@ -385,7 +386,7 @@ class Switch:
         caller, shown = known if may_be_shown(known) or is_private(known) else "anonymous", ""
         if not self._directory.is_internal(leg.tenant, effect.trunk):
             # A carrier lets us show our own numbers; whose call it is goes beside it, as with a forwarded one.
-            caller = self._directory.caller_id(leg.tenant, line.id, line.caller_id) or "anonymous"
+            caller = self._directory.shown(leg.tenant, line.id, effect.number or "", line.caller_id)
             shown = known if self._may_assert(leg.tenant, known) else ""
         domain = self._domain(line)
         headers = [("P-Asserted-Identity", f"<sip:{shown}@{domain}>")] if shown else []
@@ -396,7 +397,7 @@ class Switch:
         line = self._priced_line(leg, effect.trunk, effect.number, effect.on_account_of)
         if line is None:
             return
-        caller = self._directory.caller_id(leg.tenant, line.id, effect.caller_id, line.caller_id) or "anonymous"
+        caller = self._directory.shown(leg.tenant, line.id, effect.number, effect.caller_id, line.caller_id)
         domain = self._domain(line)
         headers = []
         if effect.forwarded_from and self._may_assert(leg.tenant, effect.forwarded_from):
@@ -535,7 +536,20 @@ class Switch:
         assert leg.plan is not None
         silence = 0.0 if leg.holding or leg.is_moving else self._settings.media_silence_s
         until_heard = not self._may_send_audio(leg, leg.plan)
-        self._media.send(leg.call, leg.plan.describe(leg.leg, silence, signals_from=leg.heard_at, until_heard=until_heard))
+        known = self._known_hosts(leg, leg.plan.audio.remote_address)
+        self._media.send(leg.call, leg.plan.describe(leg.leg, silence, signals_from=known, until_heard=until_heard))
+
+    def _known_hosts(self, leg: SwitchLeg, described: str) -> frozenset[str]:
+        """Where the far end is, whatever its packets say: where it was heard, where a trunk's calls go, and what it describes, if its
+        carrier is known to send from there.
+        """
+        if leg.trunk is None:
+            return leg.heard_at
+        hosts = leg.heard_at | self._directory.peers_of(leg.tenant, leg.trunk)
+        address = address_of(described)
+        if address is not None and self._directory.is_source_of(leg.tenant, leg.trunk, described):
+            hosts |= {str(address)}
+        return hosts
 
     def _may_send_audio(self, leg: SwitchLeg, plan: media_plan.MediaPlan) -> bool:
         """Whether audio may go to the address in the far end's description at once; else it goes where its packets come from.
@@ -778,6 +792,8 @@ class Switch:
         leg = SwitchLeg(LegId(f"{call}.0"), call, tenant, Phase.ARRIVED, peer=host, session=event.session, offer=offer)
         leg.heard_at = frozenset({host})
         leg.agent, leg.trunk = agent, trunk.id if trunk is not None else None
+        if trunk is not None:
+            self._directory.saw_call(tenant, host)
         self._new_leg(leg)
         self._by_session[event.session] = leg
         if leads_somewhere:
@@ -828,6 +844,10 @@ class Switch:
             return
         leg.session = event.session
         leg.phase = Phase.ANSWERED
+        if leg.trunk is not None:
+            if address_of(event.came_from) is not None:
+                leg.heard_at |= {event.came_from}
+            self._directory.saw_answer(leg.tenant, leg.trunk, event.came_from)
         for session in list(leg.branches):
             if session != event.session:
                 self._by_session.pop(session, None)

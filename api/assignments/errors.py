@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from api.assignments.rules import WIDEST
-from api.errors import Conflict, Forbidden, NotFound, Unprocessable
+from api.errors import Conflict, Forbidden, NotFound, Place, Unprocessable
 
 
 class NotAssigned(Forbidden):
@@ -35,11 +35,19 @@ class SourceNotFree(Conflict):
         super().__init__(f"The source {network} cannot be had without a grant of the platform's operator.")
 
 
+class PeerNotFree(Conflict):
+    """A host that calls would go to, and that somebody else's calls come from. Of whoever has it no more is told than of a source."""
+
+    def __init__(self, place: str, host: str) -> None:
+        text = f"The address {host} cannot be had without a grant of the platform's operator."
+        super().__init__(text, [Place(detail=text, pointer=place)])
+
+
 class TooManyClaims(Conflict):
     """A tenant that takes more than any needs."""
 
     def __init__(self, what: str, most: int) -> None:
-        super().__init__(f"You have taken {most} {what} by yourself already; more are the platform's operator to give.")
+        super().__init__(f"By yourself you can take {most} {what}; more are the platform's operator's to give.")
 
 
 class CallerIdNotYours(Forbidden):

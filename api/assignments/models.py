@@ -61,6 +61,8 @@ class SourceClaim(ControlBase):
     how: Mapped[str] = mapped_column(String(16))
     """`claimed` or `inherited`."""
     at: Mapped[datetime] = mapped_column(UtcDateTime)
+    used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When a call came from there, to within a day; None: none was seen."""
 
 
 class SourceGrant(ControlBase):
@@ -73,6 +75,17 @@ class SourceGrant(ControlBase):
     network: Mapped[str] = mapped_column(String(64))
     note: Mapped[str] = mapped_column(String(200))
     at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class CarrierCustomer(ControlBase):
+    """An address that took a registration of the tenant's, or answered a call of it: there it is a customer."""
+
+    __tablename__ = "carrier_customer"
+
+    tenant: Mapped[str] = mapped_column(String(40), primary_key=True)
+    address: Mapped[str] = mapped_column(String(45), primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    """The last time, to within a day."""
 
 
 class CallerIdGrant(ControlBase):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import CompoundSelect, bindparam, delete, func, literal_column, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.assignments.models import CallerIdGrant, NumberOwner, PrepaidEntry, Rights, SourceClaim, SourceGrant
+from api.assignments.models import CallerIdGrant, CarrierCustomer, NumberOwner, PrepaidEntry, Rights, SourceClaim, SourceGrant
 from api.kit.paging import Cut, cut
 
 _AT_ONCE = 500
@@ -71,6 +72,19 @@ async def grants(session: AsyncSession) -> Sequence[SourceGrant]:
     return (await session.scalars(select(SourceGrant).order_by(SourceGrant.tenant, SourceGrant.network, SourceGrant.id))).all()
 
 
+async def customers(session: AsyncSession) -> Sequence[CarrierCustomer]:
+    return (await session.scalars(select(CarrierCustomer))).all()
+
+
+async def customer(session: AsyncSession, tenant: str, address: str) -> CarrierCustomer | None:
+    return await session.get(CarrierCustomer, (tenant, address))
+
+
+async def forget_customers(session: AsyncSession, before: datetime) -> None:
+    """Those that no carrier answered since."""
+    await session.execute(delete(CarrierCustomer).where(CarrierCustomer.at < before))
+
+
 async def caller_ids(session: AsyncSession, tenant: str) -> Sequence[CallerIdGrant]:
     return (await session.scalars(select(CallerIdGrant).where(CallerIdGrant.tenant == tenant).order_by(CallerIdGrant.number))).all()
 
@@ -87,7 +101,7 @@ async def free(session: AsyncSession, tenant: str, numbers: Collection[str], sou
 
 async def free_all(session: AsyncSession, tenant: str) -> None:
     """A tenant is closed for good: its numbers and sources can be had by others. Its domain stays its own."""
-    for table in (NumberOwner, SourceClaim, SourceGrant, CallerIdGrant):
+    for table in (NumberOwner, SourceClaim, SourceGrant, CallerIdGrant, CarrierCustomer):
         await session.execute(delete(table).where(table.tenant == tenant))
 
 

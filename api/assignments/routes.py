@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, status
+from fastapi import APIRouter, Path, Query, status
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from acd.core.ids import TenantId
@@ -27,6 +28,7 @@ from api.assignments.schemas import (
     PrepaidTold,
     RightsGiven,
     SourceGiven,
+    SourceTold,
 )
 from api.audit import record
 from api.errors import Conflict, NotFound, responses
@@ -45,6 +47,11 @@ def _is_wide(claim: SourceClaim) -> bool:
     return rules.is_wide(rules.network(claim.network))
 
 
+def _claim(claim: SourceClaim) -> dict[str, Any]:
+    members = {"id": claim.id, "network": claim.network, "how": claim.how, "at": claim.at, "used_at": claim.used_at}
+    return {**members, "wide": _is_wide(claim)}
+
+
 async def _told(house: House, session: AsyncSession, tenant: TenantId) -> AssignmentsOfTenantTold:
     rights = await service.rights_of(session, tenant)
     grants, claims, shared = await service.sources(session, tenant)
@@ -57,10 +64,7 @@ async def _told(house: House, session: AsyncSession, tenant: TenantId) -> Assign
         budget_per_hour=None if rights.budget_per_hour is None else Decimal(rights.budget_per_hour),
         numbers=await service.count_of_numbers(session, tenant),
         grants=[GrantTold.model_validate(one) for one in grants],
-        sources=[
-            ClaimOfTenantTold(id=one.id, network=one.network, how=one.how, at=one.at, wide=_is_wide(one), shared=one.id in shared)  # type: ignore[arg-type]
-            for one in claims
-        ],
+        sources=[ClaimOfTenantTold(**_claim(one), shared=one.id in shared) for one in claims],
         caller_ids=[CallerIdTold.model_validate(one) for one in await service.caller_ids(session, tenant)],
     )
 
@@ -130,6 +134,36 @@ async def end_prepaid(access: ForOperators, tenant: Tenant) -> None:
     await service.end_prepaid(access.house, TenantId(tenant), access.now)
     await _take_effect(access, tenant)
     record(access.session, access.now, access.by, "closed", "prepaid", tenant)
+
+
+def _place(row: SourceTold) -> str:
+    return f"{row.at.isoformat()} {row.tenant} {row.network} {row.id}"
+
+
+@router.get("/sources", operation_id="listSources")
+async def list_sources(
+    access: ForOperators,
+    page: Paged,
+    unused: Annotated[bool, Query(description="Only those that no call has come from.")] = False,
+) -> Page[SourceTold]:
+    """The networks that tenants take calls from, the oldest first: what was claimed long ago and was never used keeps others out."""
+    rows = [
+        SourceTold(
+            **_claim(one),
+            shared=shared,
+            tenant=one.tenant,
+            days=(access.now - one.at).days,
+            addresses=rules.places(rules.network(one.network)),
+            granted=granted,
+        )
+        for one, shared, granted in await service.all_sources(access.session)
+        if not (unused and one.used_at is not None)
+    ]
+    rows.sort(key=_place)
+    keys = [_place(row) for row in rows]
+    first = bisect_right(keys, page.after) if page.after is not None else 0
+    items, following = paged(rows[first : first + page.limit + 1], keys[first:], page)
+    return Page(items=items, next=following)
 
 
 @router.get("/tenants/{tenant}/numbers", operation_id="listNumbersOfTenant")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from acd.core.ids import TenantId
+from acd.networks import SPECIAL
 from acd.numbers import is_private
 from acd.service import TenantSetup
 from acd.strangers import Network, network_of
@@ -74,6 +75,24 @@ def network(text: str) -> Network:
 def is_wide(network: Network) -> bool:
     """Whether it needs a grant for its width alone."""
     return network.prefixlen < WIDEST[network.version]
+
+
+_SPECIAL = tuple(map(network_of, SPECIAL))
+
+
+def is_special(network: Network) -> bool:
+    """Whether it holds addresses that no carrier has: this machine's loopback ones, link-local ones, and the like."""
+    return overlaps(network, _SPECIAL)
+
+
+def places(network: Network) -> int:
+    """How many sources it holds: IPv4 addresses, or IPv6 /64."""
+    return 1 << max(0, (32 if network.version == 4 else 64) - network.prefixlen)
+
+
+def own_claims(networks: Sequence[Network], grants: Sequence[Network]) -> list[Network]:
+    """Those of a tenant's claims that hold by no grant: they count against what it may take by itself."""
+    return [one for one in networks if not covers(one, grants)]
 
 
 def covers(network: Network, grants: Iterable[Network]) -> bool:

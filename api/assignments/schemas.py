@@ -120,11 +120,21 @@ class ClaimTold(Told):
     at: datetime
     wide: bool
     """So wide that it needs a grant."""
+    used_at: datetime | None = Field(description="When a call came from there, to within a day; null: none was seen yet.")
 
 
 class ClaimOfTenantTold(ClaimTold):
     shared: bool
     """Another tenant has it too: the assigned number decides whose a call is."""
+
+
+class SourceTold(ClaimOfTenantTold):
+    """A network of a tenant's, for the operator, who looks for what was taken and is not used."""
+
+    tenant: str
+    days: int = Field(description="For how many days the tenant has it.")
+    addresses: int = Field(description="How many sources it holds: IPv4 addresses, or IPv6 /64.")
+    granted: bool = Field(description="It holds by a grant, whatever else.")
 
 
 class CallerIdTold(Told):

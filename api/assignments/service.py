@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from acd.core.ids import TenantId
 from acd.numbers import is_emergency, may_be_shown
 from acd.service import DialRules, TenantSetup
+from acd.strangers import Network
 from api.assignments import repository
 from api.assignments.errors import (
     CallerIdNotYours,
@@ -30,13 +31,14 @@ from api.assignments.errors import (
     NotAssigned,
     NotFree,
     NumberTaken,
+    PeerNotFree,
     SourceNotFree,
     TooManyClaims,
     TooWide,
     UnknownAssignment,
 )
 from api.assignments.models import CallerIdGrant, NumberOwner, PrepaidEntry, Rights, SourceClaim, SourceGrant
-from api.assignments.rules import Wanted, covers, domain_of, is_wide, overlaps, wanted_by
+from api.assignments.rules import Wanted, covers, domain_of, is_special, is_wide, overlaps, own_claims, places, wanted_by
 from api.assignments.rules import network as as_network
 from api.assignments.trail import ANOTHER, OPERATOR, note, note_refusal
 from api.audit import By
@@ -48,9 +50,9 @@ from api.kit.paging import Cut
 
 log = logging.getLogger(__name__)
 
-MOST_SOURCES, MOST_NUMBERS = 100, 10_000
-"""What a tenant can take by itself, lest one takes the Internet in advance: more than any has carriers, and a block of ten thousand
-numbers, the largest that is given out (BNetzA, Rufnummernblöcke). The operator grants and assigns more."""
+MOST_NUMBERS = 10_000
+"""What a tenant can take by itself, lest one takes the Internet in advance: a block of ten thousand numbers, the largest that is given out
+(BNetzA, Rufnummernblöcke). The operator assigns more. Of sources: `[tenants] claim_networks`, `claim_addresses`."""
 
 
 def held(house: House, tenant: TenantId) -> Assigned:
@@ -222,9 +224,9 @@ async def claim(unit: Unit, house: House, tenant: TenantId, by: By, before: Want
         if number not in assigned.numbers | after.numbers | assigned.caller_ids:
             raise CallerIdNotYours(number)
     numbers, sources = after.numbers - assigned.numbers, after.sources - assigned.sources
-    if numbers or sources:
-        await _take(unit, house, tenant, by, numbers, sources, now)
     gone = Wanted(before.numbers - after.numbers, before.sources - after.sources)
+    if numbers or sources:
+        await _take(unit, house, tenant, by, Wanted(numbers, sources), gone, now)
     if gone.numbers or gone.sources:
         await _release(unit, house, tenant, gone)
 
@@ -237,15 +239,14 @@ def has(house: House, tenant: TenantId, needs: Wanted) -> bool:
     return needs.numbers <= assigned.numbers and needs.sources <= assigned.sources
 
 
-async def _take(
-    unit: Unit, house: House, tenant: TenantId, by: By, numbers: Collection[str], sources: Collection[str], now: datetime
-) -> None:
+async def _take(unit: Unit, house: House, tenant: TenantId, by: By, taken: Wanted, gone: Wanted, now: datetime) -> None:
+    numbers, sources = taken.numbers, taken.sources
     shared: dict[str, set[TenantId]] = {}
     try:
         async with house.assignments_lock, house.databases.unit(None) as control:
             await _take_numbers(control.session, house, tenant, numbers, now)
             for source in sorted(sources):
-                shared[source] = await _take_source(control.session, house, tenant, source, now)
+                shared[source] = await _take_source(control.session, house, tenant, source, gone.sources, now)
             await control.session.flush()
     except _Refused as refused:
         at = refused
@@ -292,8 +293,14 @@ async def _take_numbers(session: AsyncSession, house: House, tenant: TenantId, n
         session.add(NumberOwner(number=number, tenant=tenant, how="claimed", at=now))
 
 
-async def _take_source(session: AsyncSession, house: House, tenant: TenantId, source: str, now: datetime) -> set[TenantId]:
-    """Claim a network; returns the other tenants that it is shared with by the operator's grant."""
+async def _take_source(
+    session: AsyncSession, house: House, tenant: TenantId, source: str, leaving: Collection[str], now: datetime
+) -> set[TenantId]:
+    """Claim a network; returns the other tenants that it is shared with by the operator's grant.
+
+    Args:
+        leaving: networks that the same document gives back.
+    """
     network = as_network(source)
     claims, grants = await repository.claims(session), await repository.grants(session)
     granted = covers(network, [as_network(one.network) for one in grants if one.tenant == tenant])
@@ -302,19 +309,40 @@ async def _take_source(session: AsyncSession, house: House, tenant: TenantId, so
     # An address of which phones of others come is theirs, as if they had named it; one that no call can come from is nobody's.
     # So is one that their calls and registrations go to: they could go there no more, and whose account is known by our address?
     others |= (house.voice.registered_in(source) | house.voice.sends_to(source)) - {tenant}
-    if not granted and is_wide(network):
-        raise _Refused(TooWide(source), "source", source, None)
-    if not granted and others:
-        raise _Refused(SourceNotFree(source), "source", source, min(others))
-    if not granted and not all(house.voice.may_reach(host, tenant) for host in _hosts_of(network)):
-        raise _Refused(SourceNotFree(source), "source", source, None)
-    if not granted and sum(one.tenant == tenant for one in claims) >= MOST_SOURCES:
-        raise _Refused(TooManyClaims("sources", MOST_SOURCES), "source", source, None)
+    if not granted:
+        if is_wide(network):
+            raise _Refused(TooWide(source), "source", source, None)
+        if others:
+            raise _Refused(SourceNotFree(source), "source", source, min(others))
+        if _is_nobodys(house, network):
+            raise _Refused(SourceNotFree(source), "source", source, None)
+        kept = [one for one in claims if one.tenant == tenant and one.network not in leaving]
+        mine = [as_network(one.network) for one in kept if one.how == "claimed"]
+        _check_room(house, source, own_claims(mine, [as_network(one.network) for one in grants if one.tenant == tenant]))
     session.add(SourceClaim(id=drawn_id(), tenant=tenant, network=source, how="claimed", at=now))
+    await session.flush()  # the next one of the document counts it
     return others
 
 
-def _hosts_of(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> Iterator[str]:
+def _is_nobodys(house: House, network: Network) -> bool:
+    """Whether no carrier's calls come from all of it: special addresses, this machine's own, and what the operator rules out. Whether
+    tenants may call there is another question: for a demonstration the operator lets them reach loopback.
+    """
+    if is_special(network):
+        return True
+    return any(house.voice.is_own(host) or not house.voice.may_reach(host) for host in _hosts_of(network))
+
+
+def _check_room(house: House, source: str, taken: Sequence[Network]) -> None:
+    """Whether the tenant may take one more by itself."""
+    most = house.settings.tenants
+    if len(taken) >= most.claim_networks:
+        raise _Refused(TooManyClaims("networks", most.claim_networks), "source", source, None)
+    if sum(map(places, taken)) + places(as_network(source)) > most.claim_addresses:
+        raise _Refused(TooManyClaims("addresses", most.claim_addresses), "source", source, None)
+
+
+def _hosts_of(network: Network) -> Iterator[str]:
     """The addresses to be asked of a network: all of an IPv4 network; of IPv6 the first, and this machine's own in it."""
     if network.version == 4 and not is_wide(network):
         yield from map(str, network)
@@ -323,6 +351,17 @@ def _hosts_of(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> Iterato
     with contextlib.suppress(OSError):  # the kernel has no IPv6
         lines = Path("/proc/net/if_inet6").read_text(encoding="ascii").splitlines()
         yield from (str(own) for line in lines if (own := ipaddress.IPv6Address(int(line[:32], 16))) in network)
+
+
+def check_peer(unit: Unit, house: House, tenant: TenantId, by: By, place: str, host: str, now: datetime) -> None:
+    """Whether the tenant's calls may go to a host, as far as other tenants are concerned; a refusal is in the audit of both.
+
+    Raises: PeerNotFree
+    """
+    owners = house.voice.owners_of(host, tenant)
+    if owners:
+        unit.otherwise(lambda: note_refusal(house, tenant, by, min(owners), "peer", host, now))
+        raise PeerNotFree(place, host)
 
 
 async def _release(unit: Unit, house: House, tenant: TenantId, gone: Wanted) -> None:
@@ -503,7 +542,7 @@ async def withdraw_source(house: House, tenant: TenantId, key: str, now: datetim
             others = [as_network(one.network) for one in known if one.tenant != tenant]
             for one in (one for one in claims if one.tenant == tenant and covers(as_network(one.network), [as_network(found.network)])):
                 source = as_network(one.network)
-                if not covers(source, left) and (is_wide(source) or overlaps(source, others)):
+                if not covers(source, left) and (is_wide(source) or overlaps(source, others) or _is_nobodys(house, source)):
                     await session.delete(one)
         await session.flush()
         await _refresh(house, session, rights)
@@ -589,6 +628,20 @@ async def sources(session: AsyncSession, tenant: TenantId) -> tuple[list[SourceG
     own = [one for one in claims if one.tenant == tenant]
     shared = {one.id for one in own if overlaps(as_network(one.network), others)}
     return [one for one in grants if one.tenant == tenant], own, shared
+
+
+async def all_sources(session: AsyncSession) -> list[tuple[SourceClaim, bool, bool]]:
+    """The claims of all tenants; of each whether another tenant has it too, and whether a grant covers it."""
+    claims, grants = await repository.claims(session), await repository.grants(session)
+    networks = {one.id: as_network(one.network) for one in claims}
+    granted: dict[str, list[Network]] = {}
+    for grant in grants:
+        granted.setdefault(grant.tenant, []).append(as_network(grant.network))
+    told = []
+    for one in claims:
+        others = (networks[other.id] for other in claims if other.tenant != one.tenant)
+        told.append((one, overlaps(networks[one.id], others), covers(networks[one.id], granted.get(one.tenant, ()))))
+    return told
 
 
 async def caller_ids(session: AsyncSession, tenant: TenantId) -> Sequence[CallerIdGrant]:

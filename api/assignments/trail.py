@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 OPERATOR = By("operator")
 """Inside, the platform's operator is nobody in particular; who it was stands in the platform's own audit."""
 ANOTHER = By("(another tenant)")
+SERVICE = By("(service)")
+"""Nobody asked at that moment: a name has come to stand for something else."""
 AGAIN = timedelta(hours=1)
 """A refused claim stands in the owner's audit once an hour: whoever tries again and again must not fill it."""
 REMEMBERED = 10_000
@@ -30,6 +32,12 @@ async def note(
             record(unit.session, now, by, act, kind, subject, details=details)
     except UnknownTenant:
         log.info("= tenant %s is not open and was not told: %s %s %s", tenant, kind, subject, act)
+
+
+async def note_peer(house: House, tenant: TenantId, owner: TenantId, address: str, now: datetime) -> None:
+    """A name of the tenant's trunk has come to stand for an address of another's carrier; nothing was sent there. Once an hour for each."""
+    if _is_due(house.refusals_told, tenant, address, now):
+        await note_refusal(house, tenant, SERVICE, owner, "peer", address, now)
 
 
 def _is_due(told: dict[tuple[TenantId, str], datetime], owner: TenantId, subject: str, now: datetime) -> bool:

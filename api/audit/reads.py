@@ -71,6 +71,7 @@ IMPERSONAL: frozenset[str] = frozenset(
         # the platform's: companies, not people
         "getAssignmentsOfTenant",
         "listNumbersOfTenant",
+        "listSources",
         "listTenants",
         "getTenant",
         "listOperatorAudit",

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from ipaddress import IPv6Network
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -81,11 +82,23 @@ def _in_range(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
+_IPV4_WITHIN = (
+    IPv6Network("64:ff9b::/96"),  # NAT64 (RFC 6052 §2.1)
+    IPv6Network("64:ff9b:1::/48"),  # RFC 8215
+    IPv6Network("2002::/16"),  # 6to4 (RFC 3056)
+    IPv6Network("2001::/32"),  # Teredo (RFC 4380)
+)
+"""As a source they would be a second name of what another tenant may have."""
+
+
 def _network(text: str) -> str:
     try:
-        return str(network_of(text))
+        network = network_of(text)
     except ValueError:
         raise ValueError(f"{text!r} is no IP network; write one like `203.0.113.0/28`") from None
+    if isinstance(network, IPv6Network) and any(network.subnet_of(one) for one in _IPV4_WITHIN):
+        raise ValueError(f"{text!r} stands for IPv4 addresses that a translator or tunnel makes of it; write those, like `203.0.113.0/28`")
+    return str(network)
 
 
 Network = Annotated[str, StringConstraints(max_length=64), AfterValidator(_network)]

@@ -227,8 +227,12 @@ def _check_reach(author: Author, kind: str, document: Mapping[str, Any], before:
     if kind != "trunk":
         return
     for place, host in rules.hosts_of(document).items():
-        if host != rules.hosts_of(before).get(place) and not author.house.voice.may_reach(host, author.tenant):
+        if host == rules.hosts_of(before).get(place):
+            continue
+        if not author.house.voice.may_reach(host):
             raise NotReachable(place, host)
+        by = By(author.who, author.source)
+        assignments.check_peer(author.unit, author.house, author.tenant, by, place, host, author.now)
 
 
 async def delete(author: Author, kind: str, key: str, if_version: int | None) -> None:

@@ -220,3 +220,39 @@ def test_after_any_changes_the_directory_is_as_one_made_of_the_setups_anew():
             anew.put(setup)
         assert followed == anew
         assert list(followed._lines) == list(anew._lines)
+
+
+def test_what_a_trunk_is_known_by_for_audio_is_its_peers_and_its_sources(directory):
+    trunk = TrunkId("narrow-0")
+    directory.learn_peers(TenantId("narrow"), trunk, ["203.0.113.5"])
+    assert directory.peers_of(TenantId("narrow"), trunk) == {"203.0.113.5"}
+    assert directory.peers_of(TenantId("wide"), TrunkId("wide-0")) == frozenset()
+    asked = {host: directory.is_source_of(TenantId("narrow"), trunk, host) for host in ("10.1.2.9", "10.1.3.9", "a.name")}
+    assert asked == {"10.1.2.9": True, "10.1.3.9": False, "a.name": False}
+
+
+@pytest.mark.parametrize(
+    ("assigned", "carriers", "called", "wishes", "shown"),
+    [
+        (("+49302",), ("a", "b"), "+4989", ("+49302", None), "+49302"),
+        (("+49302",), ("a", "b"), "+4989", (None, "+4999"), "+49302"),  # its only number
+        (("+49302", "+49301"), ("a",), "+4989", (None, None), "+49301"),  # all of them lie at its only carrier
+        (("+49302", "+49301"), ("a", "b"), "+4989", (None, None), "anonymous"),  # which lies at which is not known
+        (("+49302", "+49301"), ("a", "b"), "110", (None, None), "+49301"),
+        (("+49302", "+49301"), ("a", "b"), "112", ("+4999", None), "+49301"),
+        (("+49302", "+49301"), ("a", "b"), "112", ("+49302", None), "+49302"),
+        (("+49302",), ("b",), "+4989", (None, None), "anonymous"),  # over the own PBX, which knows its extensions
+        (("+49302",), ("b",), "110", (None, None), "+49302"),
+        ((), ("a",), "110", (None, None), "anonymous"),  # nothing is known that could be shown
+    ],
+)
+def test_a_call_to_the_outside_shows_a_number_of_the_tenants(assigned, carriers, called, wishes, shown):
+    made = Directory()
+    trunks = tuple(conf.Trunk(id=TrunkId(one), name=one) for one in ("a", "b") if one in carriers)
+    if "a" not in carriers:
+        trunks = (conf.Trunk(id=TrunkId("a"), name="PBX", internal=True), *trunks)
+    setup = msgspec.structs.replace(tenant("acme", numbers=assigned), caller_ids=frozenset())
+    made.put(msgspec.structs.replace(setup, configuration=msgspec.structs.replace(setup.configuration, trunks=trunks)))
+    assert made.shown(TenantId("acme"), TrunkId("a"), called, *wishes) == shown
+    made.put(tenant("acme"))
+    assert made.shown(TenantId("acme"), TrunkId("a"), "110") == "anonymous"

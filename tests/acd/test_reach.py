@@ -10,9 +10,12 @@ import pytest
 from acd.core import inputs
 from acd.core.ids import AgentId
 from acd.networks import EVERYTHING, LOOPBACK
+from load.phone_audio import PhoneAudio
 from load.phones import PhoneCall
+from media.rtp.packet import RtpPacket
 from sip.sdp.offer_answer import LocalMedia, audio_offer
 from tests.acd.carrier import carrier_at
+from tests.acd.test_tenants_at_one_door import named, other
 from tests.acd.test_trunks import OUTSIDE, callers, house, line, registration, state_of, trunk, until
 from tests.acd.test_voice import ready
 from tests.acd.voice import TENANT, free_port, running
@@ -142,6 +145,63 @@ async def test_audio_goes_to_an_address_of_ours_in_a_description_only_when_audio
             assert service.voice.figures()["fernamt_switch_audio_addresses_denied_total"] == 1
             call.hang_up()
             await call.ended()
+
+
+async def test_who_sends_nothing_hears_the_call_alone_whoever_sprays_its_port(tmp_path, monkeypatch):
+    """The caller's telephone is muted and sends no comfort noise: ten packets from anywhere drew the call to whoever sent them."""
+    monkeypatch.setattr(PhoneAudio, "_send", lambda *_, **__: None)
+    async with running(tmp_path) as service:
+        call = await (await service.caller()).call("600")
+        await call.answered()
+        with listening("127.0.0.66") as stranger:
+            media = call.negotiated
+            assert media is not None
+            await call.audio.wait_for(800, 5.0)  # it is a call by now
+            for number in range(60):
+                packet = RtpPacket(media.codec.number, number, number * 160, 0xBAD, b"\xd5" * 160)
+                stranger.sendto(bytes(packet), (media.remote_address, media.remote_port))
+            await call.audio.wait_for(len(call.heard()) + 4000, 5.0)  # half a second more, after all of them
+            call.hang_up()
+            await call.ended()
+
+
+async def test_what_a_name_of_a_trunk_stands_for_is_asked_about_other_tenants_each_time(tmp_path, stands_for):
+    """DNS rebinding to another tenant's carrier: it would take our calls for theirs."""
+    port = free_port()
+    stands_for["peer.example"] = "127.0.0.1"
+    theirs = other(named("carl", "carl", domain="other.fernamt"), sources=(f"{ELSEWHERE}/32",))
+    with listening(ELSEWHERE, port):
+        peer = line("first", port, peer=f"peer.example:{port}", probe_every_s=0.05)
+        tenant = house([trunk("first")], [peer])
+        async with carrier_at(port), running(tmp_path, tenant, reach_allow=EVERYTHING + LOOPBACK) as service:
+            await service.voice.open_tenant(theirs, service.database, tmp_path / "other")
+            await until(service, "first", up=True)
+            stands_for["peer.example"] = ELSEWHERE
+            assert (await until(service, "first", up=False)).detail == DENIED
+            phone = await service.phone("anna")
+            await ready(service, "anna")
+            call = service.voice.mint_call()
+            await service.voice.command(TENANT, inputs.Dial(agent=AgentId("anna"), call=call, number=OUTSIDE))
+            mine = await phone.incoming()
+            await mine.answer()
+            await mine.ended()
+            stands_for["peer.example"] = "127.0.0.1"
+            await until(service, "first", up=True)
+
+
+async def test_a_registrar_whose_name_comes_to_mean_anothers_source_gets_no_password(tmp_path, stands_for):
+    port = free_port()
+    stands_for["registrar.example"] = ELSEWHERE
+    theirs = other(named("carl", "carl", domain="other.fernamt"), sources=(f"{ELSEWHERE}/32",))
+    with listening(ELSEWHERE, port):
+        tenant = house([], [])
+        async with running(tmp_path, tenant, reach_allow=EVERYTHING + LOOPBACK) as service:
+            await service.voice.open_tenant(theirs, service.database, tmp_path / "other")
+            own = line(
+                "own", port, peer=f"registrar.example:{port}", registration=registration(port, registrar=f"registrar.example:{port}")
+            )
+            await service.voice.configure(house([trunk("own")], [own]))
+            assert (await until(service, "own", up=False, detail=DENIED)).detail == DENIED
 
 
 async def test_with_loopback_listed_the_same_trunk_is_up(tmp_path):

@@ -1,14 +1,12 @@
 """Two tenants behind one SIP door, over real sockets: no name, number or source that one sets up takes what is the other's."""
 
-import asyncio
-
 import msgspec
 import pytest
 
 from acd.core import configuration as conf
 from acd.core import inputs
 from acd.core.ids import AgentId, TenantId, TrunkId
-from acd.service import Device, TenantSetup, TrunkLine
+from acd.service import Device, Sighting, TenantSetup, TrunkLine
 from load.phones import CallFailed, RegistrationFailed, SyntheticPhone
 from sip.digest import ha1
 from tests.acd.voice import HOST, REALM, TENANT, agent, carrier_phone, running, setup
@@ -98,8 +96,12 @@ async def test_no_call_of_one_tenant_goes_to_where_anothers_calls_come_from(tmp_
     theirs = other(named("carl", "carl", domain="other.fernamt"), sources=("127.200.0.0/16",))
     async with running(tmp_path, msgspec.structs.replace(tenant, trunks=trunks)) as service:
         await service.voice.open_tenant(theirs, service.database, tmp_path / "other")
-        assert not service.voice.may_reach("127.200.0.9", TENANT)
-        assert service.voice.may_reach("127.200.0.9", OTHER)
+        assert service.voice.owners_of("127.200.0.9", TENANT) == {OTHER}
+        # Nor by an address that a translator or a tunnel makes that one of.
+        assert [service.voice.owners_of(one, TENANT) for one in ("64:ff9b::7fc8:9", "2002:7fc8:9::1", "::ffff:127.200.0.9")] == [
+            {OTHER}
+        ] * 3
+        assert service.voice.owners_of("127.200.0.9", OTHER) == frozenset()
         await service.phone("anna")
         for command in (inputs.LogOn(agent=AgentId("anna")), inputs.GoReady(agent=AgentId("anna"))):
             await service.voice.command(TENANT, command)
@@ -107,28 +109,51 @@ async def test_no_call_of_one_tenant_goes_to_where_anothers_calls_come_from(tmp_
         with pytest.raises(CallFailed):
             await call.answered()
         assert service.voice.figures()["fernamt_switch_requests_denied_total"] >= 1
+        # The platform is told, for the audit of both: a name tells as much as an address would.
+        assert Sighting(tenant=TENANT, address="127.200.0.9", what="refused") in service.voice.sightings()
         # The operator's grant is what two tenants at one carrier have.
         await service.voice.configure(msgspec.structs.replace(tenant, trunks=trunks, granted=("127.200.0.0/16",)))
-        assert service.voice.may_reach("127.200.0.9", TENANT)
+        assert service.voice.owners_of("127.200.0.9", TENANT) == frozenset()
 
 
-async def test_where_a_tenants_calls_go_is_known_though_it_names_no_source(tmp_path):
-    """So nobody can claim it and cut the tenant off; by its name too, once that was asked for; and no more when the trunk is gone."""
+async def test_a_carrier_that_answered_a_tenants_call_is_its_though_it_names_no_source(tmp_path):
+    """So nobody can claim it and cut the tenant off; a host that was only named is nobody's; and it is no more when the trunk is gone."""
+    port = free_port()
     tenant = mine(MINE)
-    peers = {"carrier": "127.200.0.9:5070", "backup": "localhost:5070"}
-    trunks = tuple(msgspec.structs.replace(one, peer=peers.get(one.id, one.peer)) for one in tenant.trunks)
-    more = (*trunks, TrunkLine(id=TrunkId("backup"), peer="localhost:5070", probe_every_s=0))
-    configuration = msgspec.structs.replace(
-        tenant.configuration, trunks=(*tenant.configuration.trunks, conf.Trunk(id=TrunkId("backup"), name="Backup"))
-    )
-    async with running(tmp_path, msgspec.structs.replace(tenant, trunks=more, configuration=configuration)) as service:
+    trunks = tuple(msgspec.structs.replace(one, peer=f"localhost:{port}") if one.id == "carrier" else one for one in tenant.trunks)
+    seen = Sighting(tenant=TENANT, address=HOST, what="answered")
+    async with running(tmp_path, msgspec.structs.replace(tenant, trunks=trunks)) as service, carrier_phone(service, port) as carrier:
+        phone = await service.phone("anna")
+        for command in (inputs.LogOn(agent=AgentId("anna")), inputs.GoReady(agent=AgentId("anna"))):
+            await service.voice.command(TENANT, command)
+        assert service.voice.sends_to("127.0.0.1/32") == frozenset()
+        for answers in (False, True):
+            dial = inputs.Dial(agent=AgentId("anna"), call=service.voice.mint_call(), number="+491711234567")
+            await service.voice.command(TENANT, dial)
+            mine_now = await phone.incoming()
+            await mine_now.answer()
+            outside = await carrier.incoming()
+            if answers:
+                await outside.answer()
+                outside.hang_up()
+            else:
+                outside.decline()
+            await mine_now.ended()
+            assert service.voice.sends_to("127.0.0.0/24") == ({TENANT} if answers else frozenset())
+            assert (seen in service.voice.sightings()) is answers
+            await service.voice.command(TENANT, inputs.GoReady(agent=AgentId("anna")))
+        await service.voice.configure(mine(MINE, trunks=tuple(one for one in trunks if one.id != "carrier")))
+        assert service.voice.sends_to("127.0.0.1/32") == frozenset()
+
+
+async def test_what_answered_before_a_restart_is_remembered_for_the_trunks_that_still_go_there(tmp_path):
+    tenant = mine(MINE)
+    trunks = tuple(msgspec.structs.replace(one, peer="127.200.0.9:5070") if one.id == "carrier" else one for one in tenant.trunks)
+    async with running(tmp_path, msgspec.structs.replace(tenant, trunks=trunks)) as service:
+        assert service.voice.sends_to("127.200.0.0/24") == frozenset()
+        service.voice.remember_customers([(TENANT, "127.200.0.9"), (TENANT, "127.201.0.9"), (OTHER, "127.200.0.9")])
         assert service.voice.sends_to("127.200.0.0/24") == {TENANT}
         assert service.voice.sends_to("127.201.0.0/24") == frozenset()
-        async with asyncio.timeout(10):
-            while not service.voice.sends_to("127.0.0.1/32") | service.voice.sends_to("::1/128"):
-                await asyncio.sleep(0.01)
-        await service.voice.configure(mine(MINE, trunks=tuple(one for one in trunks if one.id != "carrier")))
-        assert service.voice.sends_to("127.200.0.0/24") == frozenset()
 
 
 async def test_from_an_address_that_is_one_tenants_peer_and_anothers_source_nobody_gets_the_firsts_numbers(tmp_path):
@@ -143,7 +168,7 @@ async def test_from_an_address_that_is_one_tenants_peer_and_anothers_source_nobo
         SyntheticPhone(service.address, user="+4989777", address="127.200.0.9") as carrier,
     ):
         await service.voice.open_tenant(theirs, service.database, tmp_path / "other")
-        assert service.voice.may_reach("127.200.0.9", TENANT)  # both are granted: it still calls out
+        assert service.voice.owners_of("127.200.0.9", TENANT) == frozenset()  # both are granted: it still calls out
         call = await carrier.call(MINE)
         with pytest.raises(CallFailed, match="404"):
             await call.answered()
@@ -242,4 +267,25 @@ async def test_a_call_out_shows_what_is_assigned_or_granted_and_else_the_trunks_
         await (await phone.incoming()).answer()
         outside = await carrier.incoming()
         assert outside.calling == shown
+        outside.decline()
+
+
+@pytest.mark.parametrize("called", ["110", "+491711234567"])
+async def test_a_call_out_of_a_trunk_without_a_number_shows_the_tenants_own(tmp_path, called):
+    """Whoever answers 110 can call back (§ 164 TKG), though nobody set a caller id up."""
+    port = free_port()
+    found = mine(MINE)
+    trunks = tuple(msgspec.structs.replace(one, peer=f"{HOST}:{port}", caller_id=None) for one in found.trunks if one.id == "carrier")
+    carriers = tuple(one for one in found.configuration.trunks if one.id == "carrier")
+    configuration = msgspec.structs.replace(found.configuration, trunks=carriers)
+    tenant = msgspec.structs.replace(found, configuration=configuration, trunks=trunks, caller_ids=frozenset())
+    async with running(tmp_path, tenant) as service, carrier_phone(service, port, called) as carrier:
+        phone = await service.phone("anna")
+        for command in (inputs.LogOn(agent=AgentId("anna")), inputs.GoReady(agent=AgentId("anna"))):
+            await service.voice.command(TENANT, command)
+        dial = inputs.Dial(agent=AgentId("anna"), call=service.voice.mint_call(), number=called)
+        await service.voice.command(TENANT, dial)
+        await (await phone.incoming()).answer()
+        outside = await carrier.incoming()
+        assert outside.calling == MINE
         outside.decline()

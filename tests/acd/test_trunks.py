@@ -84,6 +84,21 @@ async def test_a_trunk_registers_with_digest_and_its_line_is_up_and_taken_back_a
         assert carrier.bindings("account") == []
 
 
+async def test_a_carrier_that_takes_our_registration_is_ours_and_one_that_refuses_it_is_not(tmp_path):
+    """So no other tenant can claim its addresses as a source; whoever only names a registrar keeps nobody from anything."""
+    port = free_port()
+    own = house([trunk("own")], [line("own", port, registration=registration(port))])
+    async with carrier_at(port, {"account": "another"}) as carrier, running(tmp_path, own) as service:
+        await until(service, "own", up=False, detail="401")
+        assert service.voice.sends_to(f"{HOST}/32") == frozenset()
+        carrier.accounts["account"] = "secret"
+        await until(service, "own", up=True)
+        async with asyncio.timeout(5):
+            while not service.voice.sends_to(f"{HOST}/32"):
+                await asyncio.sleep(0.01)
+        assert service.voice.sends_to(f"{HOST}/32") == {TENANT}
+
+
 async def test_a_registration_is_refreshed_before_it_runs_out(tmp_path):
     port = free_port()
     own = line("own", port, registration=registration(port, expires_s=1))

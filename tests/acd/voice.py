@@ -166,12 +166,12 @@ async def running(directory: Path, tenant: TenantSetup | None = None, lookup: Lo
 
 
 @contextlib.asynccontextmanager
-async def carrier_phone(service: Running, port: int) -> AsyncIterator[SyntheticPhone]:
+async def carrier_phone(service: Running, port: int, user: str = "+491711234567") -> AsyncIterator[SyntheticPhone]:
     """The carrier at the far end of the outbound trunk: a phone on a port known beforehand."""
     bank = PhoneBank(HOST, port)
     await bank.start()
     try:
-        async with SyntheticPhone(service.address, user="+491711234567", bank=bank) as phone:
+        async with SyntheticPhone(service.address, user=user, bank=bank) as phone:
             yield phone
     finally:
         await bank.close()

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
 from sqlalchemy import text
 
 from acd.core.ids import TenantId
-from acd.networks import EVERYTHING, Reach
+from acd.networks import EVERYTHING, LOOPBACK, Reach
+from acd.service import Sighting
 from api import assignments
+from api.assignments import Watch
+from api.config import Tenants
 from api.house import House
 from api.telephony_setup import setup_of
 from tests.api.conftest import Service, add_tenant
 
 ACME, OTHER = TenantId("acme"), TenantId("other")
 NUMBER = "+4976188660"
+OWN = "203.0.113.77"
 CARRIER = {"id": "carrier", "name": "Carrier", "peer": "203.0.113.5", "probe_every_s": 0}
 
 
@@ -204,10 +209,26 @@ class TestSources:
         await two.made("trunks", trunk("198.51.100.7"), "other-admin")
         assert ("granted", "source") in await audited(two, "admin", "198.51.100.7/32")  # it is told that it shares
 
-    @pytest.mark.parametrize("network", ["127.0.0.1", "169.254.169.254", "224.0.0.1", "fe80::1", "::ffff:127.0.0.1"])
-    async def test_an_address_that_no_call_can_come_from_is_nobodys(self, two: Service, network: str) -> None:
-        two.voice.reach = Reach(EVERYTHING)
-        assert (await two.call("POST", "trunks", json=trunk(network))).status_code == 409
+    @pytest.mark.parametrize("allowed", [EVERYTHING, EVERYTHING + LOOPBACK])
+    @pytest.mark.parametrize(
+        "network", ["127.0.0.1", "127.9.9.0/24", "169.254.169.254", "224.0.0.1", "::1", "fe80::1", "fd00:ec2::/64", "::ffff:127.0.0.1", OWN]
+    )
+    async def test_an_address_that_no_carrier_has_needs_a_grant(self, two: Service, network: str, allowed: tuple[str, ...]) -> None:
+        """Also where the operator lets tenants call this machine: who calls from it is another question."""
+        two.voice.reach, two.voice.own = Reach(allowed), {OWN}
+        answer = await two.call("POST", "trunks", json=trunk(network))
+        assert answer.status_code == 409
+        assert "cannot be had without a grant of the platform's operator" in answer.json()["detail"]
+        grant = await two.made("tenants/acme/sources", {"network": network}, "operator")
+        await two.made("trunks", trunk(network))
+        assert (await two.call("DELETE", f"tenants/acme/sources/{grant['id']}", "operator")).status_code == 204
+        assert two.voice.setups[ACME].trunks[0].sources == ()
+
+    @pytest.mark.parametrize("network", ["64:ff9b::203.0.113.5", "64:ff9b:1::/64", "2002:cb00:7105::/48", "2001:0:cb00:7105::/64"])
+    async def test_ipv4_behind_a_translator_or_tunnel_is_no_source_of_its_own(self, two: Service, network: str) -> None:
+        answer = await two.call("POST", "trunks", json=trunk(network))
+        assert answer.status_code == 422
+        assert "stands for IPv4 addresses that a translator or tunnel makes of it" in answer.text
 
     @pytest.mark.parametrize("network", ["::ffff:203.0.113.5", "::ffff:203.0.113.0/124"])
     async def test_ipv4_written_as_ipv6_is_the_same_source(self, two: Service, network: str) -> None:
@@ -216,19 +237,99 @@ class TestSources:
         assert (await two.call("POST", "trunks", "other-admin", json=trunk("::ffff:0:0/96"))).status_code == 403
 
     async def test_nobody_takes_the_internet_in_advance(self, two: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("api.assignments.service.MOST_SOURCES", 2)
+        settings = two.app.state.house.settings
+        object.__setattr__(two.app.state.house, "settings", settings.model_copy(update={"tenants": Tenants(claim_networks=2)}))
         monkeypatch.setattr("api.assignments.service.MOST_NUMBERS", 1)
         await two.made("trunks", trunk("198.51.100.1", "198.51.100.2"))
         answer = await two.call("PUT", "trunks/carrier", json=trunk("198.51.100.1", "198.51.100.2", "198.51.100.3"))
-        assert says(answer) == (409, "You have taken 2 sources by yourself already; more are the platform's operator to give.")
+        assert says(answer) == (409, "By yourself you can take 2 networks; more are the platform's operator's to give.")
+        # One for another is no more than before, and what a grant covers does not count.
+        assert (await two.call("PUT", "trunks/carrier", json=trunk("198.51.100.1", "198.51.100.4"))).status_code == 200
+        assert (await two.call("PUT", "trunks/carrier", json=trunk("198.51.100.1", "198.51.100.2"))).status_code == 200
         await two.made("tenants/acme/sources", {"network": "198.51.100.3"}, "operator")
         assert (await two.call("PUT", "trunks/carrier", json=trunk("198.51.100.1", "198.51.100.2", "198.51.100.3"))).status_code == 200
         await two.made("numbers", number())
         assert (await two.call("POST", "numbers", json=number("+4976188661"))).status_code == 409
 
-    async def test_where_anothers_calls_come_from_is_no_peer(self, two: Service) -> None:
-        two.voice.others[OTHER] = {"203.0.113.5"}
-        assert (await two.call("POST", "trunks", "other-admin", json=trunk())).status_code == 422
+    @pytest.mark.parametrize(
+        ("sources", "taken"),
+        [
+            (("198.51.100.0/24", "192.0.2.0/24"), True),
+            (("198.51.100.0/24", "192.0.2.0/24", "203.0.113.5"), False),
+            (("2001:db8::/56", "198.51.100.0/24"), True),
+            (("2001:db8::/56", "2001:db8:1::/56", "2001:db8:2::/64"), False),
+            (("2001:db8::1", "2001:db8::2", "198.51.100.0/24"), True),
+        ],
+    )
+    async def test_addresses_are_counted_and_not_only_networks(self, two: Service, sources: tuple[str, ...], taken: bool) -> None:
+        answer = await two.call("POST", "trunks", json=trunk(*sources))
+        assert answer.status_code == (201 if taken else 409)
+        if not taken:
+            assert says(answer)[1] == "By yourself you can take 512 addresses; more are the platform's operator's to give."
+            assert (await two.got("assignments"))["sources"] == []
+
+    async def test_where_anothers_calls_come_from_is_no_peer_and_both_can_read_that_it_was_asked(self, two: Service) -> None:
+        """In its own words, which tell no more than those of a source; what the operator rules out has others."""
+        two.voice.others[OTHER] = {"203.0.113.5": frozenset({ACME})}
+        answer = await two.call("POST", "trunks", "other-admin", json=trunk())
+        assert says(answer) == (409, "The address 203.0.113.5 cannot be had without a grant of the platform's operator.")
+        assert answer.json()["errors"][0]["pointer"] == "#/peer"
+        registration = {"registrar": "203.0.113.5", "username": "other", "password": "a long secret"}
+        there = await two.call("POST", "trunks", "other-admin", json=trunk(peer="198.51.100.1", registration=registration))
+        assert (there.status_code, there.json()["errors"][0]["pointer"]) == (409, "#/registration/registrar")
+        assert await audited(two, "admin", "203.0.113.5") == [("refused", "peer")]  # once an hour
+        assert await audited(two, "other-admin", "203.0.113.5") == [("refused", "peer")] * 2
+        assert "acme" not in answer.text + there.text
+        assert "other" not in str((await two.got("audit", "admin"))["items"]).replace("another tenant", "")
+        two.voice.reach = Reach(EVERYTHING)
+        ruled_out = await two.call("POST", "trunks", "other-admin", json=trunk(peer="127.0.0.1"))
+        assert says(ruled_out) == (422, "The operator allows no calls to 127.0.0.1.")
+
+    async def test_a_name_that_came_to_mean_anothers_source_is_in_the_audit_of_both(self, two: Service) -> None:
+        two.voice.others[OTHER] = {"203.0.113.5": frozenset({ACME})}
+        for _ in range(2):
+            two.voice.seen = [Sighting(tenant=OTHER, address="203.0.113.5", what="refused")]
+            await two.app.state.watch.write()
+        for who in ("admin", "other-admin"):
+            assert await audited(two, who, "203.0.113.5") == [("refused", "peer")]
+
+    async def test_the_operator_sees_what_was_claimed_and_never_used(self, two: Service) -> None:
+        await two.made("trunks", trunk("203.0.113.0/28", "198.51.100.0/24"))
+        await two.made("tenants/other/sources", {"network": "203.0.113.0/24"}, "operator")
+        await two.made("trunks", trunk("203.0.113.5"), "other-admin")
+        two.voice.seen = [Sighting(tenant=ACME, address="203.0.113.5", what="called")]
+        await two.app.state.watch.write()
+        listed = (await two.got("sources", "operator"))["items"]
+        assert [(one["tenant"], one["network"], one["addresses"], one["shared"], one["granted"]) for one in listed] == [
+            ("acme", "198.51.100.0/24", 256, False, False),
+            ("acme", "203.0.113.0/28", 16, True, False),
+            ("other", "203.0.113.5/32", 1, True, True),
+        ]
+        assert [(one["used_at"] is not None, one["days"]) for one in listed] == [(False, 0), (True, 0), (False, 0)]
+        first = await two.got("sources?unused=true&limit=1", "operator")
+        assert [one["network"] for one in first["items"]] == ["198.51.100.0/24"]
+        rest = await two.got(f"sources?unused=true&limit=1&after={quote(first['next'])}", "operator")
+        assert ([one["network"] for one in rest["items"]], rest["next"]) == (["203.0.113.5/32"], None)
+        assert (await two.got("assignments"))["sources"][1]["used_at"] is not None
+        # Seen again within a day nothing is written; a claim that is withdrawn frees the network.
+        two.voice.seen = [Sighting(tenant=ACME, address="203.0.113.5", what="called")]
+        await two.app.state.watch.write()
+        assert (await two.got("sources", "operator"))["items"] == listed
+        unused = listed[0]["id"]
+        assert (await two.call("DELETE", f"tenants/acme/sources/{unused}", "operator")).status_code == 204
+        await two.made("tenants/other/sources", {"network": "198.51.100.0/24"}, "operator")
+
+    async def test_who_answered_a_tenant_is_remembered_over_a_restart(self, two: Service) -> None:
+        two.voice.seen = [Sighting(tenant=ACME, address="203.0.113.5", what="answered")] * 2
+        await two.app.state.watch.write()
+        await two.app.state.watch.write()
+        two.voice.customers.clear()
+        await Watch(two.app.state.house).start()
+        assert two.voice.customers == {(ACME, "203.0.113.5")}
+        assert (await two.call("DELETE", "tenants/acme", "operator")).status_code == 204
+        two.voice.customers.clear()
+        await Watch(two.app.state.house).start()
+        assert two.voice.customers == set()
 
     @pytest.mark.parametrize("called", ["110", "112"])
     async def test_emergency_numbers_are_nobodys(self, two: Service, called: str) -> None:
@@ -428,9 +529,9 @@ class TestWhoMay:
         assert answer.status_code == 404, answer.text
 
 
-async def test_a_network_that_holds_an_address_of_this_machine_is_not_claimed(acme: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_network_that_holds_an_address_of_this_machine_is_not_claimed(acme: Service) -> None:
     """Not its first address alone is asked: 203.0.113.0/28 holds 203.0.113.10 as 203.0.113.10/32 does."""
-    monkeypatch.setattr(type(acme.voice), "may_reach", lambda _voice, host, _tenant: host != "203.0.113.10")
+    acme.voice.own = {"203.0.113.10"}
     trunk = {"id": "mine", "name": "Mine", "peer": "192.0.2.9"}
     for source in ("203.0.113.10/32", "203.0.113.10/31", "203.0.113.0/28", "203.0.113.0/24"):
         answer = await acme.call("POST", "trunks", json=trunk | {"sources": [source]})

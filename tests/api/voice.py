@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -25,7 +25,7 @@ from acd.core.inputs import Command, Input
 from acd.core.live import LiveState
 from acd.errors import PriceRefused, StreamOverrun
 from acd.networks import EVERYTHING, LOOPBACK, Reach
-from acd.service import Account, LiveEvent, Lookup, ScreenPop, Spending, TenantSetup
+from acd.service import Account, LiveEvent, Lookup, ScreenPop, Sighting, Spending, TenantSetup
 from billing_cdr.house import house_plan
 from billing_cdr.quote import Quote
 from billing_cdr.rating import quote
@@ -48,8 +48,11 @@ class EngineVoice:
         self._seq = 0
         self._calls = 0
         self.refuse_opening = False
-        self.others: dict[TenantId, set[str]] = {}
-        """Where calls of others come from."""
+        self.others: dict[TenantId, dict[str, frozenset[TenantId]]] = {}
+        """Where calls of others come from, and who they are."""
+        self.own: set[str] = set()
+        self.customers: set[tuple[TenantId, str]] = set()
+        self.seen: list[Sighting] = []
         self.registered: dict[str, frozenset[TenantId]] = {}
         self.sent_to: dict[str, frozenset[TenantId]] = {}
         self.reach = Reach(EVERYTHING + LOOPBACK)
@@ -101,8 +104,21 @@ class EngineVoice:
         told: dict[str, Any] = msgspec.to_builtins(offer)
         return told
 
-    def may_reach(self, host: str, tenant: TenantId) -> bool:
-        return self.reach.allows_name(host) and host not in self.others.get(tenant, ())
+    def may_reach(self, host: str) -> bool:
+        return self.reach.allows_name(host)
+
+    def is_own(self, host: str) -> bool:
+        return host in self.own or self.reach.is_own(host)
+
+    def owners_of(self, host: str, tenant: TenantId) -> frozenset[TenantId]:
+        return self.others.get(tenant, {}).get(host, frozenset())
+
+    def remember_customers(self, known: Iterable[tuple[TenantId, str]]) -> None:
+        self.customers.update(known)
+
+    def sightings(self) -> tuple[Sighting, ...]:
+        seen, self.seen = tuple(self.seen), []
+        return seen
 
     def sends_to(self, network: str) -> frozenset[TenantId]:
         return self.sent_to.get(network, frozenset())

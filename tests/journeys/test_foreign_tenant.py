@@ -39,7 +39,7 @@ ROLES = ("agent", "supervisor", "billing", "admin")
 
 PUBLIC = ("/healthz", "/readyz", "/api/v1/login", "/api/v1/demo")
 OWN = ("/api/v1/me", "/api/v1/me/password", "/api/v1/logout")
-OPERATORS = ("/api/v1/tenants", "/api/v1/security", "/api/v1/operator", "/metrics")
+OPERATORS = ("/api/v1/tenants", "/api/v1/security", "/api/v1/operator", "/api/v1/sources", "/metrics")
 """What only the operator may, by docs/api and docs/operating.md."""
 
 DESK = tuple(
@@ -185,6 +185,7 @@ def queries(of: Tenant) -> dict[str, str]:
     keys = of.keys
     return {
         "limit": "500",
+        "unused": "true",
         "number": of.number,
         "text": keys["word"][:-2],
         "contact": keys["contacts"],
@@ -410,6 +411,7 @@ def found_tenants(running: ServiceProcess, tenants: Iterable[Tenant]) -> str:
         grant = api.post(
             f"/api/v1/tenants/{tenant.id}/sources", {"network": f"127.{tenant.source.split('.')[1]}.1.0/24", "note": f"{word} note"}
         )
+        api.post(f"/api/v1/tenants/{tenant.id}/sources", {"network": tenant.source, "note": f"{word} note"})  # loopback is nobody's else
         tenant.keys |= {"tenants": tenant.id, "sources": grant["id"], "caller-ids": f"+49{tenant.digits}09", "bans": "192.0.2.77"}
         tenant.keys |= {
             "numbers": tenant.number,

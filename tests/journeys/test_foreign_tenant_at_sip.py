@@ -214,6 +214,8 @@ def set_up(town: Town, side: Side, peer: str, stack: contextlib.AsyncExitStack) 
     admin = {"username": "admin", "password": password}
     operator.post("/api/v1/tenants", {"id": side.id, "name": side.id.title(), "telephony_domain": side.domain, "admin": admin})
     operator.post(f"/api/v1/tenants/{side.id}/numbers", {"numbers": [side.number(last) for last in (1, 2, 3)]})
+    here = {"network": f"{side.net}.0/24", "note": "a carrier on this machine"}  # loopback addresses are nobody's without a grant
+    operator.post(f"/api/v1/tenants/{side.id}/sources", here)
     side.api = api = ApiClient(town.running.api.url)
     stack.callback(api.close)
     api.log_in("admin", password, side.id)

@@ -355,6 +355,91 @@ def test_stranger_is_neither_heard_nor_followed(rig, call):
     stranger.close()
 
 
+@pytest.fixture
+def stranger():
+    """A socket at an address of its own that knows a leg's port, and nothing else."""
+    found = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    found.bind(("127.0.0.66", 0))
+    found.settimeout(10)
+    yield found
+    found.close()
+
+
+def spray(found, target, packets, payload=b"\x99" * 160, *, first=0):
+    """So many packets of one stream."""
+    for number in range(first, first + packets):
+        found.sendto(bytes(RtpPacket(8, number, number * 160, 666, payload)), target)
+
+
+def nothing_came(found):
+    found.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        found.recv(2048)
+    return True
+
+
+def test_a_silent_party_hears_its_call_where_it_said_whoever_sprays_its_port(rig, stranger):
+    """A muted phone without comfort noise never sends: ten packets from anywhere drew the call to whoever sent them."""
+    a, b = rig.leg(), rig.leg(described=False)
+    rig.describe(b, signals_from=("127.0.0.1",))
+    rig.bridge(a, b)
+    before = rig.status().packets_received
+    spray(stranger, b.target, 5 * RELATCH_AFTER)
+    rig.settle(before + 5 * RELATCH_AFTER)
+    a.drain()
+    sent = a.speak(tone(TONE_A, 5))
+    assert [packet.payload for packet in b.hear(5)] == [packet.payload for packet in sent]
+    assert nothing_came(stranger)
+    # The phone is unmuted: it has its stream at once.
+    b.speak(tone(TONE_B, 1))
+    assert rig.wait_for(LegLatched, leg=b.name).remote_port == b.port
+    assert len(a.hear(1)) == 1
+
+
+def test_a_carrier_that_sends_from_elsewhere_is_heard_and_hears_where_it_said(rig, stranger):
+    """RFC 3264 §5.1: the address is where to send to; nothing is said of where it sends from."""
+    a, b = rig.leg(), rig.leg(described=False)
+    rig.describe(b, signals_from=("127.0.0.20",))
+    rig.bridge(a, b)
+    spray(stranger, b.target, RELATCH_AFTER + 4, b"\x42" * 160)
+    assert {packet.payload for packet in a.hear(5)} == {b"\x42" * 160}
+    a.speak(tone(TONE_A, 3))
+    assert len(b.hear(3)) == 3
+    assert [report for report in rig.have(LegLatched) if report.leg == b.name] == []
+    # Its reports come from there too, and are read; ours go where it said.
+    stranger.sendto(compound(ReceiverReport(666, ())), b.rtcp_target)
+    rig.order(CloseLeg(leg=b.name))
+    assert any(isinstance(packet, Goodbye) for packet in b.reports())
+    assert nothing_came(stranger)
+
+
+def test_behind_nat_the_port_is_only_known_by_what_comes_from_it(rig, stranger):
+    a, b = rig.leg(), rig.leg(described=False)
+    rig.describe(b, remote_address="127.0.0.9", signals_from=("198.51.100.7",))  # to the latch 127/8 is as local as 10/8
+    rig.bridge(a, b)
+    spray(stranger, b.target, RELATCH_AFTER)
+    assert rig.wait_for(LegLatched, leg=b.name).remote_port == stranger.getsockname()[1]
+    a.speak(tone(TONE_A, 1))
+    assert rtp.parse(stranger.recv(2048)).payload_type == 8
+
+
+def test_after_a_new_description_the_old_address_has_to_prove_itself_again(rig, stranger):
+    a, b = rig.leg(), rig.leg(described=False)
+    rig.describe(b, remote_address="127.0.0.66", remote_port=stranger.getsockname()[1], signals_from=("127.0.0.20",))
+    rig.bridge(a, b)
+    spray(stranger, b.target, 1)
+    rig.wait_for(LegLatched, leg=b.name)
+    a.hear(1)
+    rig.describe(b, signals_from=("127.0.0.20",))
+    before = rig.status().packets_received
+    spray(stranger, b.target, RELATCH_AFTER - 1, first=1)
+    rig.settle(before + RELATCH_AFTER - 1)
+    assert a.hear_nothing()
+    a.speak(tone(TONE_A, 2))
+    assert len(b.hear(2)) == 2
+    assert nothing_came(stranger)
+
+
 def test_a_burst_from_the_far_ends_own_host_does_not_take_the_stream(rig, call):
     """Ten packets at once take no time: whoever shares the host or its NAT waits until the far end has been silent."""
     a, b = call

@@ -138,9 +138,9 @@ OURS, THEIRS = 0xA, 0xB
 class Heard:
     """A latch, and what came from the latched address: a stream of OURS whose next packet is 500."""
 
-    def __init__(self, *, signals_from: tuple[str, ...] = (), is_known: bool = True) -> None:
+    def __init__(self, *, signals_from: tuple[str, ...] = (), is_known: bool = True, described=HOME, nowhere: bool = False) -> None:
         self.latch = Latch()
-        self.latch.describe(HOME, signals_from)
+        self.latch.describe(described, signals_from, nowhere=nowhere)
         self.known = None
         if is_known:
             assert self.told(HOME) == [Verdict.LATCHED]
@@ -153,6 +153,9 @@ class Heard:
 
 
 FOLLOWED = [Verdict.FOREIGN] * (RELATCH_AFTER - 1) + [Verdict.LATCHED]
+HEARD = [Verdict.FOREIGN] * (RELATCH_AFTER - 1) + [Verdict.HEARD]
+NAT = ("198.51.100.7",)
+"""Where a phone signals from that has HOME behind its router."""
 
 
 @pytest.mark.parametrize("address", [("10.0.0.1", 9), ROAMING])
@@ -162,14 +165,63 @@ def test_first_packet_from_where_the_far_end_is_known_latches_whatever_port_the_
 
 def test_from_elsewhere_a_whole_stream_must_come_first():
     heard = Heard(is_known=False)
-    assert heard.told(STRANGER, RELATCH_AFTER) == FOLLOWED
+    assert heard.told(STRANGER, RELATCH_AFTER) == HEARD
 
 
-def test_where_the_far_end_is_known_to_be_takes_it_back_from_whoever_was_believed_before():
+@pytest.mark.parametrize(
+    ("described", "signals_from", "nowhere", "told"),
+    [
+        pytest.param(HOME, (HOME[0],), False, HEARD, id="where it signals from"),
+        pytest.param(("203.0.113.9", 4000), ("203.0.113.9",), False, HEARD, id="where it signals from, in public"),
+        pytest.param(HOME, ("203.0.113.9", HOME[0]), False, HEARD, id="known to be its own"),
+        pytest.param(("203.0.113.9", 4000), ("203.0.113.1",), False, HEARD, id="a carrier's gateway beside its proxy"),
+        pytest.param(("203.0.113.9", 4000), ("10.0.0.7",), False, HEARD, id="reached from everywhere"),
+        pytest.param(HOME, ("192.168.9.7",), False, HEARD, id="a phone of a PBX, both in one network"),
+        pytest.param(HOME, (), False, HEARD, id="nothing is known"),
+        pytest.param(HOME, NAT, False, FOLLOWED, id="NAT"),
+        pytest.param(("100.64.0.9", 4000), NAT, False, FOLLOWED, id="a carrier's NAT"),
+        pytest.param(("::ffff:10.0.0.1", 4000, 0, 0), NAT, False, FOLLOWED, id="mapped"),
+        pytest.param(("fd00::1", 4000, 0, 0), ("2001:db8::7",), False, FOLLOWED, id="unique local"),
+        pytest.param(("2001:db8::9", 4000, 0, 0), ("2001:db8::7",), False, HEARD, id="IPv6 needs no NAT"),
+        pytest.param(("127.0.0.1", 4000), ("203.0.113.1",), True, FOLLOWED, id="no place to send to"),
+        pytest.param(("a-name.example", 4000), ("10.0.0.7",), True, FOLLOWED, id="no address"),
+    ],
+)
+def test_a_stranger_is_sent_to_only_where_the_description_cannot_be_right(described, signals_from, nowhere, told):
+    """A silent party hears its call where it said, whoever finds its port."""
+    heard = Heard(signals_from=signals_from, is_known=False, described=described, nowhere=nowhere)
+    assert heard.told(STRANGER, RELATCH_AFTER) == told
+    assert heard.latch.address == STRANGER
+    assert heard.latch.is_followed is (told is FOLLOWED)
+
+
+@pytest.mark.parametrize("first", [THEIRS, OURS])
+def test_a_stranger_that_is_only_heard_is_not_followed_for_going_on_elsewhere(first):
+    """It knows its own stream; that proves nothing."""
     heard = Heard(is_known=False)
+    assert heard.told(STRANGER, RELATCH_AFTER, ssrc=first) == HEARD
+    heard.known = first, 500 + RELATCH_AFTER
+    assert heard.told(("6.6.6.7", 1), RELATCH_AFTER, ssrc=first, first=510) == HEARD
+    assert heard.told(("6.6.6.7", 2), RELATCH_AFTER, ssrc=THEIRS + OURS, silent_s=60.0) == HEARD
+    assert not heard.latch.is_followed
+
+
+@pytest.mark.parametrize("signals_from", [(), NAT])
+def test_where_the_far_end_is_known_to_be_takes_it_back_from_whoever_was_believed_before(signals_from):
+    heard = Heard(signals_from=signals_from, is_known=False)
     heard.told(STRANGER, RELATCH_AFTER)
     assert heard.latch.address == STRANGER
     assert heard.told(HOME, ssrc=THEIRS) == [Verdict.LATCHED]
+    assert heard.latch.is_followed
+
+
+def test_who_is_heard_is_followed_once_the_far_end_signals_from_there():
+    heard = Heard(is_known=False)
+    heard.told(STRANGER, RELATCH_AFTER)
+    heard.latch.describe(HOME, (ROAMING[0],))
+    assert heard.latch.address == STRANGER  # it goes on being heard
+    heard.latch.describe(HOME, (STRANGER[0],))
+    assert heard.told(STRANGER) == [Verdict.LATCHED]
 
 
 def test_while_nothing_was_heard_the_far_end_is_before_whoever_came_first():

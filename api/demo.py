@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from acd.core.ids import TenantId
+from acd.core.errors import IllegalTransition
+from acd.core.ids import AgentId, TenantId
+from acd.core.inputs import LogOn
 from api import assignments, calendar, crm, tickets
 from api.audit import By
 from api.db import UnknownTenant
@@ -18,7 +22,7 @@ from api.house import House
 from api.identity import Passwords, UserGiven, create_user
 from api.kit.ids import drawn_password
 from api.kit.schema import Given
-from api.telephony_setup import Author, create, schemas, set_device, take_effect
+from api.telephony_setup import Author, create, dialling, schemas, set_device, take_effect
 from api.tenants import AdminGiven, TenantGiven, create_tenant
 
 TENANT = TenantId("demo")
@@ -39,7 +43,7 @@ AGENTS = (
     ("jonas", "Jonas Krähe", {"support": 3, "sales": 3, "billing": 3}, ("de", "en")),
 )
 VISITOR = ("phone", "Besuch")
-"""Not on duty: the device `demo-phone` that a visitor registers to call in with."""
+"""Logged on and never ready: the device `demo-phone` that a visitor registers to call in with."""
 
 NUMBERS = (
     ("600", {"to": "menu", "menu": "main"}, "de", None),
@@ -103,11 +107,19 @@ async def ensure(house: House, passwords: Passwords) -> Demo:
         except asyncio.CancelledError:
             await making
             raise
+    await _let_the_visitor_dial(house)
     return await asyncio.to_thread(_kept, path, house.settings.sip.realm)
+
+
+async def _let_the_visitor_dial(house: House) -> None:
+    """Who is logged off dials emergency numbers only."""
+    with suppress(IllegalTransition):  # it is logged on, since an earlier start
+        await house.voice.command(TENANT, LogOn(agent=AgentId(VISITOR[0])))
 
 
 async def _make_and_keep(house: House, passwords: Passwords, path: Path) -> Demo:
     demo = await _make(house, passwords)
+    await _let_the_visitor_dial(house)
     await asyncio.to_thread(_keep, path, demo)
     return demo
 
@@ -139,6 +151,8 @@ async def _make(house: House, passwords: Passwords) -> Demo:
         await assignments.give_source(house, TENANT, network, "calls of this machine", now)
     async with house.databases.unit(TENANT) as unit:
         author = Author(unit, house, TENANT, "demo", now)
+        budgets = schemas.Dialling(classes=("national", "mobile", "international"), per_hour=Decimal(20), agent_per_hour=Decimal(5))
+        await dialling(author, budgets.model_dump(mode="json"), None)
         for kind, key, document in _documents():
             await create(author, kind, key, document)
         for agent in (*(one[0] for one in AGENTS), VISITOR[0]):

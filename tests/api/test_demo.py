@@ -111,3 +111,11 @@ async def _told(application: FastAPI, client: str, host: str, headers: dict[str,
     async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as asking:
         found: dict[str, object] = (await asking.get("/api/v1/demo", headers=headers)).json()
         return found
+
+
+async def test_the_visitors_phone_may_dial(demo: tuple[Service, Demo]) -> None:
+    """Who is logged off dials emergency numbers only; it is never ready, so that nobody is put through to it."""
+    service, _ = demo
+    (visitor,) = [agent for agent in service.voice.live(TENANT).agents if agent.id == "phone"]
+    assert visitor.state == "not_ready"
+    assert service.voice.setups[TENANT].dialling.classes == {"national", "mobile", "international"}

@@ -12,6 +12,7 @@ let poll = null;
 let failures = 0;
 let last = null;
 let money = null;
+let reasons = {};
 let status = null;
 
 const word = (key) => WORDS[language][key] ?? key;
@@ -43,6 +44,7 @@ function duration(seconds) {
   return hours ? hours + ":" + rest : rest;
 }
 
+const reasonName = (code) => WORDS[language].reasons[code] ?? reasons[code] ?? code;
 const percent = (share) => share === null || share === undefined ? "–" : Math.round(share * 100) + " %";
 
 /* columns: [word, value(row), isNumber]; the first column heads its row.
@@ -108,7 +110,7 @@ function draw(live) {
   ], (q) => q.waiting_count > 0);
   table("agents", live.agents, [
     ["agent", (a) => a.name],
-    ["state", (a) => named(a.category) + (a.category === "not_ready" && a.reason ? " (" + a.reason + ")" : "")],
+    ["state", (a) => named(a.category) + (a.category === "not_ready" && a.reason ? " (" + reasonName(a.reason) + ")" : "")],
     ["inState", (a) => a.since ? duration(live.at - (a.work[0] ? a.work[0].since : a.since)) : "", true],
     ["call", (a) => a.work.map((w) => named(w.state) + (w.queue ? ", " + (queueNames[w.queue] ?? w.queue) : "")).join("; ")],
     ["phone", (a) => word(a.registered ? "registered" : "unregistered")],
@@ -159,8 +161,18 @@ async function request(path, options = {}) {
   return answer.status === 204 ? null : answer.json();
 }
 
+/* What the tenant calls its reasons; the page can do without. */
+async function learnReasons() {
+  try {
+    const page = await request("api/v1/reasons?limit=500");
+    reasons = Object.fromEntries(page.items.map((reason) => [reason.code, reason.name]));
+    if (last) draw(last);
+  } catch { /* the codes are shown */ }
+}
+
 function listen() {
   if (!session) return;
+  if (!Object.keys(reasons).length) learnReasons();
   const address = new URL("api/v1/board", location.href);
   address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   socket = new WebSocket(address, ["fernamt.v1", "bearer." + session.token]);
@@ -209,6 +221,7 @@ function leave(reason) {
   session = null;
   last = null;
   money = null;
+  reasons = {};
   status = null;
   sessionStorage.removeItem("session");
   stopPolling();

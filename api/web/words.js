@@ -21,6 +21,7 @@ const WORDS = {
       alerting: "klingelt", established: "im Gespräch", held: "gehalten", consulting: "Rückfrage", cleared: "beendet",
       reserved: "belegt", connected: "im Gespräch", after_call_work: "Nachbearbeitung", done: "fertig",
     },
+    reasons: { logged_on: "eben angemeldet", no_answer: "nicht abgenommen", device_failed: "Telefon gestört", logging_off: "meldet sich ab" },
   },
   en: {
     demoUsers: "Demonstration: all users, phones and passwords were shown at the start and are kept in demo-credentials.json in the data folder (data).",
@@ -41,5 +42,6 @@ const WORDS = {
       alerting: "ringing", established: "talking", held: "on hold", consulting: "consulting", cleared: "over",
       reserved: "reserved", connected: "talking", after_call_work: "after-call work", done: "done",
     },
+    reasons: { logged_on: "just logged on", no_answer: "did not answer", device_failed: "phone failed", logging_off: "logging off" },
   },
 };

@@ -71,3 +71,26 @@ async def test_idle_time_of_the_day_is_shown_where_it_is_told(board: Page) -> No
     assert await board.says(HEADS) == ["Name", "State", "Time in state", "Call", "Phone", "Answered", "Idle today"]
     await board.says("draw({...last, agents: last.agents.map((one) => ({...one, idle_today_s: 3723}))})")
     assert await board.says("document.querySelector('#agents tbody tr td:last-child').textContent") == "1:02:03"
+
+
+async def test_budgets_are_shown_where_there_are_any_and_in_the_readers_own_writing(board: Page, staffed: Service) -> None:
+    assert await board.says("document.getElementById('budgets-part').hidden")
+    given = {"per_hour": "1200.50", "agents": {"anna": {"per_hour": "20"}}}
+    assert (await staffed.call("PUT", "dialling", json=given)).status_code == 200
+    await staffed.call("POST", "agents/anna/not-ready", "anna", json={"reason": "break"})  # a change that the board is told of
+    await board.until("!document.getElementById('budgets-part').hidden")
+    rows = "[...document.querySelectorAll('#budgets tbody tr')].map((row) => [...row.cells].map((cell) => cell.textContent))"
+    names = {row[0]: row[1:] for row in await board.says(rows)}
+    assert names["All calls, an hour"] == ["€0.00", "€0.00", "€1,200.50", "€1,200.50"]
+    assert names["Anna Amsel" if "Anna Amsel" in names else "Anna"][2] == "€20.00"
+    await board.says("document.getElementById('language').click()")
+    german = {row[0]: row[1:] for row in await board.says(rows)}
+    assert [cell.replace("\u00a0", " ") for cell in german["Alle Gespräche, je Stunde"]] == ["0,00 €", "0,00 €", "1.200,50 €", "1.200,50 €"]
+
+
+async def test_reasons_are_told_by_their_names(board: Page, staffed: Service) -> None:
+    states = "[...document.querySelectorAll('#agents tbody tr')].map((row) => row.cells[1].textContent).join()"
+    await board.until(f"{states}.includes('not ready (just logged on)')")
+    await staffed.call("POST", "agents/me/not-ready", "ben", json={"reason": "break"})
+    name = {one["code"]: one["name"] for one in (await staffed.got("reasons"))["items"]}["break"]
+    await board.until(f"{states}.includes('not ready ({name})')")

@@ -93,6 +93,8 @@ class _Wrap(msgspec.Struct, kw_only=True):
     segment: str
     leg: str
     began_at: dt.datetime
+    parts: int = 1
+    """It is parted wherever the service was not there."""
 
 
 class _Folded(msgspec.Struct, kw_only=True):
@@ -493,14 +495,27 @@ class Ledger:
             return
         if not works:
             del self._folded.wraps[event.agent]
+        self._wrapped_up(work, event.agent, event.outcome, at)
+
+    def _started(self, _event: ev.Started, _now: float, at: dt.datetime) -> None:
+        """Nobody wrapped up while the service was not there, as the board has it too: `at` is the last sign of life."""
+        for agent, works in self._folded.wraps.items():
+            for work in works.values():
+                self._wrapped_up(work, agent, RESTART, at)
+                work.parts += 1
+                work.began_at = instant(self._folded.alive_at)
+
+    def _wrapped_up(self, work: _Wrap, agent: str, outcome: str, at: dt.datetime) -> None:
+        if at <= work.began_at:
+            return
         done = facts.WrappedUp(
             conversation=work.call,
             at=at,
-            segment=work.segment,
+            segment=work.segment if work.parts == 1 else f"{work.segment}.{work.parts}",
             leg=work.leg,
-            agent=event.agent,
+            agent=agent,
             began_at=work.began_at,
-            outcome=event.outcome,
+            outcome=outcome,
         )
         if work.call in self._folded.conversations:
             self._say(done)
@@ -574,6 +589,7 @@ class Ledger:
         ev.RecordingBegan: _recording_began,
         ev.RecordingKept: _recording_kept,
         ev.DispositionSet: _disposition_set,
+        ev.Started: _started,
         ev.AfterCallWorkBegan: _wrap_up_began,
         ev.WorkDone: _work_done,
         ev.CallCleared: _call_cleared,

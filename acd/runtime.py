@@ -350,7 +350,7 @@ class Voice:
         tenant = setup.configuration.tenant
         exchange, before = self._exchange(tenant), self._directory.setups[tenant]
         _check(setup, before)
-        as_before = (setup.plans, setup.trunk_plans) == (before.plans, before.trunk_plans)
+        as_before = (setup.plans, setup.trunk_plans, _own_carriers(setup)) == (before.plans, before.trunk_plans, _own_carriers(before))
         book = self._plans[tenant] if as_before else _plan_book(setup, _plans_by_document(before, self._plans[tenant]))
         self._directory.put(setup)
         self._plans[tenant] = book
@@ -690,7 +690,15 @@ def _plans_by_document(setup: TenantSetup, book: PlanBook) -> dict[bytes, Plan]:
     return found
 
 
+def _own_carriers(setup: TenantSetup) -> tuple[TrunkId, ...]:
+    return tuple(trunk.id for trunk in setup.configuration.trunks if trunk.own_carrier)
+
+
 def _plan_book(setup: TenantSetup, known: Mapping[bytes, Plan] = MappingProxyType({})) -> PlanBook:
     return read_book(
-        setup.configuration.tenant, setup.plans, {str(trunk): documents for trunk, documents in setup.trunk_plans.items()}, known
+        setup.configuration.tenant,
+        setup.plans,
+        {str(trunk): documents for trunk, documents in setup.trunk_plans.items()},
+        known,
+        _own_carriers(setup),
     )

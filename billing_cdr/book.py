@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from billing_cdr.house import house_plan
@@ -15,12 +15,14 @@ def read_book(
     own: Sequence[bytes],
     trunks: Mapping[str, Sequence[bytes]],
     known: Mapping[bytes, Plan] = MappingProxyType({}),
+    own_carriers: Iterable[str] = (),
 ) -> PlanBook:
     """Read plan documents (JSON) into a book.
 
     Args:
         trunks: by the trunk to the tenant's own carrier.
         known: documents that were read already: a version never changes, and ten thousand rates are a sixth of a second.
+        own_carriers: trunks over which the house's plan prices nothing.
     Raises: TariffError: a document is no plan.
     """
 
@@ -32,4 +34,5 @@ def read_book(
         house=(house_plan(),),
         tenants={tenant: plans} if plans else {},
         trunks={(tenant, trunk): read(documents) for trunk, documents in trunks.items()},
+        own_carriers=frozenset((tenant, trunk) for trunk in own_carriers),
     )

@@ -45,12 +45,15 @@ class PlanBook(Struct, frozen=True, kw_only=True):
     tenants: Mapping[str, tuple[Plan, ...]] = {}
     trunks: Mapping[tuple[str, str], tuple[Plan, ...]] = {}
     """By tenant and trunk: the tenant's own carrier."""
+    own_carriers: frozenset[tuple[str, str]] = frozenset()
+    """Tenant and trunk: lines of the tenant's own contract, over which the house carries nothing; its plans price nothing there (R15)."""
     currency: str = "EUR"
     """The currency in which nothing is written, where no plan is needed."""
 
     def pick(self, tenant: str, trunk: str | None, at: datetime, promised: str | None = None) -> Plan | None:
-        """Choose the plan for a leg: of its trunk, else of its tenant, else of the house; of the versions in force the latest, of two of
-        one instant the one whose version is the higher (`10` is higher than `9`).
+        """Choose the plan for a leg: of its trunk, else of its tenant, else of the house, unless the carrier is the tenant's own.
+
+        Of the versions in force the latest, of two of one instant the one whose version is the higher (`10` is higher than `9`).
 
         Args:
             promised: fingerprint of the version quoted before the call. It holds wherever among these places it stands, also when a
@@ -61,7 +64,7 @@ class PlanBook(Struct, frozen=True, kw_only=True):
             for plan in chain(*places):
                 if plan.fingerprint() == promised:
                     return plan
-        for versions in places:
+        for versions in places[:2] if trunk is not None and (tenant, trunk) in self.own_carriers else places:
             best: Plan | None = None
             for plan in versions:
                 if plan.valid_from <= at and (best is None or _is_newer(plan, best)):

@@ -239,7 +239,7 @@ class Trunk(_Value, frozen=True, kw_only=True):
     """None: not limited here."""
     channel_kbits: int = 100
     own_carrier: bool = False
-    """The tenant's own contract: rated by the tenant's plan for it (R15)."""
+    """The tenant's own contract: rated by the tenant's plan for it, else by the tenant's, never by the house's (R15)."""
     order: int = 0
     """Outbound calls try trunks in ascending order."""
     outbound: bool = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterable
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -27,7 +28,8 @@ async def plan_documents(session: AsyncSession) -> tuple[tuple[bytes, ...], dict
     return tuple(own), trunks
 
 
-async def plan_book(session: AsyncSession, tenant: TenantId) -> PlanBook:
+async def plan_book(session: AsyncSession, tenant: TenantId, own_carriers: Iterable[str]) -> PlanBook:
     """The book that the voice service rates by, read beside the loop."""
     own, trunks = await plan_documents(session)
-    return await asyncio.to_thread(read_book, tenant, own, {str(trunk): documents for trunk, documents in trunks.items()})
+    by_trunk = {str(trunk): documents for trunk, documents in trunks.items()}
+    return await asyncio.to_thread(read_book, tenant, own, by_trunk, own_carriers=own_carriers)

@@ -33,7 +33,7 @@ from api.kit.ids import Slug
 from api.kit.numbers import Callable_
 from api.kit.paging import Page, Paged, paged
 from api.kit.schema import Moment, Text
-from api.telephony_setup import Author, hold, take_effect
+from api.telephony_setup import Author, hold, own_carriers, take_effect
 from billing_cdr import export
 from billing_cdr.store import Filter
 
@@ -239,4 +239,5 @@ async def rerate(access: ForBilling, given: ReratingGiven) -> Rerating:
     What was promised before a call holds. The old charge stays as an earlier revision.
     """
     engine = access.house.databases.tenant(access.tenant)
-    return await service.rerate(access.session, engine, access.tenant, given, access.by, access.now)
+    own = await own_carriers(access.session)
+    return await service.rerate(access.session, engine, access.tenant, given, access.by, access.now, own)

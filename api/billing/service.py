@@ -495,14 +495,22 @@ def _by_vat_rate(bill: Invoice) -> list[VatSum]:
 # ---------------------------------------------------------------------- rating again
 
 
-async def rerate(session: AsyncSession, engine: AsyncEngine, tenant: TenantId, wanted: ReratingGiven, by: By, now: datetime) -> Rerating:
+async def rerate(
+    session: AsyncSession,
+    engine: AsyncEngine,
+    tenant: TenantId,
+    wanted: ReratingGiven,
+    by: By,
+    now: datetime,
+    own_carriers: Iterable[str] = (),
+) -> Rerating:
     """Work charges out anew, by the plans there are and by what was promised before each call: a dry run, or exactly what one has shown.
 
     What was charged before stays as an earlier revision, and stands in the audit beside what it is now. Once carried out there is nothing
     left to change, so that doing it again does nothing.
     Raises: CdrUnknown, TooMuchChanges, RatedOtherwise
     """
-    book = await plan_book(session, tenant)
+    book = await plan_book(session, tenant, own_carriers)
     looked_at, changes = await _changes(engine, tenant, wanted, book)
     digest = _digest(changes)
     carried_out = wanted.carry_out is not None

@@ -467,7 +467,11 @@ class Trunk(Named):
     codecs: Annotated[tuple[Literal["PCMA", "PCMU"], ...], Field(min_length=1, max_length=2)] = ("PCMA", "PCMU")
     upload_kbits: Kbits | None = None
     channel_kbits: Annotated[int, Field(ge=100, le=10_000)] = 100
-    own_carrier: bool = False
+    own_carrier: bool = Field(
+        default=False,
+        description="The tenant's own contract: calls over it cost what the tenant's plan for this trunk says, else the tenant's plan, "
+        "never what the house's says. Without either they have no price, and the next trunk is tried.",
+    )
     order: Annotated[int, Field(ge=0, le=10_000)] = 0
     outbound: bool = True
     internal: bool = Field(default=False, description="The tenant's own PBX: what goes over it costs nothing and needs no price.")

@@ -69,6 +69,12 @@ async def sealed_setup_of(session: AsyncSession, tenant: TenantId, realm: str) -
     return (await _draft(session, tenant, realm, documents, devices)).setup()
 
 
+async def own_carriers(session: AsyncSession) -> frozenset[str]:
+    """Trunks that are the tenant's own contract."""
+    rows = (await repository.everything(session))["trunk"]
+    return frozenset(row.id for row in rows if row.document.get("own_carrier"))
+
+
 async def _read(session: AsyncSession, tenant: TenantId, realm: str) -> Draft:
     return await _draft(session, tenant, realm, await repository.everything(session), await repository.devices(session))
 

@@ -26,6 +26,7 @@ from acd.core.configuration import (
     ToQueue,
     Trunk,
 )
+from acd.core.ids import AgentId
 from acd.core.moved import move_statistics
 from acd.ledger import Late, Ledger
 from billing_cdr.cdr import Cdr, Segment, with_wrap_up
@@ -194,6 +195,27 @@ def test_wrap_up_ends_with_the_next_call_and_keeps_its_length_when_the_clock_is_
     ((_, late),) = books.late
     assert isinstance(late, Segment)
     assert late.duration_ms == 12_000
+
+
+@pytest.mark.parametrize(("down_s", "wrapped"), [(1_000.0, [(2, "restart")]), (60.0, [(2, "restart"), (38, "handled")])])
+def test_wrap_up_is_nobodys_time_while_the_service_is_not_there(down_s: float, wrapped: list[tuple[float, str]]) -> None:
+    """100 s of it, of which 2 s have passed when the machine stops; the board says the same."""
+    books = a_house(anna=Phone(answers_after_s=0.0), ben=NEVER, after_call_work_s=100.0)
+    shell = books.shell
+    arrives(shell, "601")
+    shell.run(30)
+    shell.send(i.LegReleased(leg="c-in"))
+    shell.run(2)
+    shell.send(i.GoNotReady(agent="ben", reason="break"))  # the last sign of life
+    shell.now += down_s
+    shell.send(i.ServiceStarted())
+    shell.run(100)
+    books.close()
+    late = [one for _, one in books.late if isinstance(one, Segment)]
+    assert [(one.duration_ms / 1000, one.outcome) for one in late] == wrapped
+    assert len({one.segment for one in late}) == len(late)
+    told = shell.engine.state.statistics.agents[AgentId("anna")].wrap_s
+    assert told == pytest.approx(sum(length for length, _ in wrapped), abs=0.001)
 
 
 def test_without_a_talk_or_without_a_time_for_it_there_is_no_wrap_up() -> None:

@@ -410,6 +410,32 @@ async def test_each_trunk_has_its_own_plan_and_the_charge_is_that_of_the_trunk_t
         assert charged[legs[1].leg] == ("call", Decimal("0.60"))
 
 
+async def test_an_own_carrier_without_a_plan_has_no_price_and_the_next_trunk_takes_the_call(tmp_path):
+    """R15: the house carries nothing over it, so its plan says nothing of it; when it is the house's line, it is called."""
+    one, two = free_port(), free_port()
+    lines = [line("mine", one), line("second", two)]
+    async with (
+        carrier_at(one) as first,
+        carrier_at(two) as second,
+        running(tmp_path, house([trunk("mine", own_carrier=True), trunk("second", 1)], lines)) as service,
+        gateway(first, service) as mine,
+        gateway(second, service) as far,
+    ):
+        anna = await ready(service, "anna")
+        call = await anna.call(OUTSIDE)
+        taken = await far.incoming()
+        call.hang_up()
+        await taken.ended()
+        (entry,) = await service.cdrs()
+        tried = destinations(entry)
+        assert (tried[0], tried[1][0]) == (("mine", "price_refused"), "second")
+        await service.voice.configure(house([trunk("mine"), trunk("second", 1)], lines))
+        call = await anna.call(OUTSIDE)
+        taken = await mine.incoming()
+        call.hang_up()
+        await taken.ended()
+
+
 async def test_a_number_that_is_cut_after_a_time_is_cut_and_costs_no_more(tmp_path):
     """One second here, an hour for 0900: both ends get a BYE, and nothing after the second is charged."""
     port = free_port()

@@ -458,6 +458,21 @@ class TestRerating:
         looked = await rerate(staffed, began_from="2026-03-01T00:00:00Z", began_before="2026-04-01T00:00:00Z")
         assert [(one["cdr"], one["after"]["totals"][0]["net"]) for one in looked["changes"]] == [("call-1", "0.03")]
 
+    async def test_over_an_own_carrier_the_house_has_no_price(self, staffed: Service) -> None:
+        """R15: neither before the call nor when it is rated again; the plan for the trunk has one."""
+        await staffed.made("trunks", {"id": "own", "name": "Own", "peer": "192.0.2.1", "own_carrier": True})
+        cdr = outbound("call-1", "+493012345678", 60, staffed.clock())
+        over = msgspec.structs.replace(
+            cdr, legs=tuple(msgspec.structs.replace(leg, trunk="own" if leg.role == "destination" else None) for leg in cdr.legs)
+        )
+        async with staffed.databases.tenant(ACME).begin() as connection:
+            await store.save(connection, [over], [rate(over, PlanBook(house=(house_plan(),)))], "test", 1)
+        looked = await rerate(staffed, cdr="call-1")
+        assert [one["after"]["status"] for one in looked["changes"]] == ["unrated"]
+        await staffed.made("tariffs", {"document": PLAN, "trunk": "own"}, "billing")
+        looked = await rerate(staffed, cdr="call-1")
+        assert [(one["after"]["status"], one["after"]["totals"][0]["net"]) for one in looked["changes"]] == [("rated", "0.01")]
+
     async def test_what_a_dry_run_has_not_shown_is_not_carried_out(self, staffed: Service) -> None:
         await talk(staffed, "call-1", "+493012345678", 60)
         await staffed.made("tariffs", {"document": PLAN}, "billing")

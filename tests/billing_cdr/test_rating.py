@@ -112,6 +112,23 @@ def test_the_price_promised_before_the_call_holds_in_whichever_place_it_stands()
     assert rate_leg(msgspec.structs.replace(leg, quote=promised), elsewhere).net == Decimal("0.20")
 
 
+def test_over_the_tenants_own_carrier_the_house_prices_nothing():
+    """R15: the plan for the trunk, else the tenant's; without either no price. What the house promised before, it keeps."""
+    house, tenant, trunk = flat("house", "0.10"), flat("acme", "0.20"), flat("carrier", "0.30")
+    own = frozenset({("acme", "carrier")})
+    leg = msgspec.structs.replace(dialled_leg("+493012345678", 60_000), trunk="carrier")
+    whole = PlanBook(house=(house,), tenants={"acme": (tenant,)}, trunks={("acme", "carrier"): (trunk,)}, own_carriers=own)
+    assert rate_leg(leg, whole).net == Decimal("0.30")
+    assert rate_leg(leg, msgspec.structs.replace(whole, trunks={})).net == Decimal("0.20")
+    bare = PlanBook(house=(house,), own_carriers=own)
+    assert rate_leg(leg, bare).kind == "unrated"
+    assert rate_leg(msgspec.structs.replace(leg, trunk="other"), bare).net == Decimal("0.10")
+    promised = quote("+493012345678", house, WEDNESDAY)
+    assert isinstance(promised, Quote)
+    assert rate_leg(msgspec.structs.replace(leg, quote=promised), bare).net == Decimal("0.10")
+    assert rate_leg(dialled_leg("112", 60_000), bare).kind == "free_number"
+
+
 def test_before_the_first_plan_there_is_no_price():
     line = rate_leg(dialled_leg("+493012345678", 60_000, answered_at=datetime(2025, 12, 31, tzinfo=UTC)), HOUSE)
     assert line.kind == "unrated"

@@ -198,7 +198,8 @@ class Cell:
             with contextlib.suppress(ApiError):  # its time was over already
                 done = await self.desk(name, "end-acw")
         told_at = await self.day.works.done(name, self.works[name])
-        page.wrap(leg, began, done or (told_at, told_at))
+        # Its time is known, and what the stream tells comes when it comes.
+        page.wrap(leg, began, done or (min(began[0] + WRAP_S, told_at), told_at))
 
     async def desk(self, name: str, what: str, body: dict[str, Any] | None = None) -> Span:
         """A command of an agent's desk: between when and when it was carried out."""

@@ -203,17 +203,33 @@ async def claim(unit: Unit, house: House, tenant: TenantId, by: By, before: Want
     if after.is_internal and not assigned.may_have_internal_trunks:
         unit.otherwise(lambda: note_refusal(house, tenant, by, None, "trunk", "internal", now))
         raise InternalNotAllowed
-    for number in sorted(after.caller_ids - before.caller_ids):
-        if not may_be_shown(number):
-            raise NeverShown(number)
-        if number not in assigned.numbers | after.numbers | assigned.caller_ids:
-            raise CallerIdNotYours(number)
+    own = assigned.numbers | after.numbers | assigned.caller_ids
+    wrong = next(((one, why) for one in sorted(after.caller_ids - before.caller_ids) if (why := _not_shown(one, own)) is not None), None)
+    if wrong is not None:
+        number, problem = wrong
+        owner = await _owner_of(house, number)
+        unit.otherwise(lambda: note_refusal(house, tenant, by, owner, "caller_id", number, now))
+        raise problem
     numbers, sources = after.numbers - assigned.numbers, after.sources - assigned.sources
     if numbers or sources:
         await _take(unit, house, tenant, by, numbers, sources, now)
     gone = Wanted(before.numbers - after.numbers, before.sources - after.sources)
     if gone.numbers or gone.sources:
         await _release(unit, house, tenant, gone)
+
+
+def _not_shown(number: str, own: Collection[str]) -> Problem | None:
+    """Why a tenant may not show a number; `own`: those it may."""
+    if not may_be_shown(number):
+        return NeverShown(number)
+    return CallerIdNotYours(number) if number not in own else None
+
+
+async def _owner_of(house: House, number: str) -> TenantId | None:
+    """Whose number it is."""
+    async with house.databases.unit(None) as control:
+        owner = (await repository.owners(control.session, [number])).get(number)
+    return TenantId(owner.tenant) if owner is not None else None
 
 
 def has(house: House, tenant: TenantId, needs: Wanted) -> bool:

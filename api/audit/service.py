@@ -17,6 +17,7 @@ from api.db import Databases, UnknownTenant
 from api.kit.ids import drawn_id
 from api.kit.paging import Cut
 
+_RECORDED = "recorded"
 _order = itertools.count()
 """Entries of one moment, of one request mostly, keep their order."""
 
@@ -44,6 +45,7 @@ def record(
         session: of the tenant's database; of the control database when `by` is of the platform.
         before: the document as it was, `after` as it is now; secrets are taken out.
     """
+    session.info[_RECORDED] = True
     session.add(
         _rows(by)(
             id=entry_id(now, f"{next(_order) % 0x1_0000:04x}{drawn_id(4)}"),
@@ -60,6 +62,11 @@ def record(
             times=1,
         )
     )
+
+
+def is_recorded(session: AsyncSession) -> bool:
+    """Whether the transaction has an entry of something that was changed."""
+    return bool(session.info.get(_RECORDED))
 
 
 async def record_read(session: AsyncSession, now: datetime, by: By, kind: str, subject: str, details: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, status
+from fastapi import APIRouter, Path, Request, Response, status
 from sqlalchemy.exc import SQLAlchemyError
 
 from acd.core.ids import TenantId
@@ -15,11 +15,12 @@ from acd.guard import source_of as guarded_source
 from api.audit import record_failed_log_in, source_of
 from api.db import UnknownTenant
 from api.edge.turns import Turns, of_source
-from api.errors import Conflict, NotFound, TooMany, Unauthenticated, Unavailable, responses
+from api.errors import Conflict, NotFound, Outdated, TooMany, Unauthenticated, Unavailable, responses
 from api.house import House, house
 from api.identity import service
 from api.identity.access import Access, ForAdmins, ForAnyone
 from api.identity.errors import NoSuchAgent, NotServed, TooManyFailures, WrongPassword
+from api.identity.models import User
 from api.identity.passwords import Passwords
 from api.identity.rules import OPERATOR_TENANT, Principal
 from api.identity.schemas import (
@@ -38,6 +39,7 @@ from api.identity.schemas import (
 from api.identity.strength import WeakPassword
 from api.kit.client import client_address
 from api.kit.paging import Page, Paged, paged
+from api.kit.preconditions import IfMatch, etag_of
 from api.outages import say
 from api.telephony_setup import Author, has_agent, hold
 
@@ -165,25 +167,33 @@ async def list_users(access: ForAdmins, page: Paged) -> Page[UserTold]:
 
 
 @router.post("/users", operation_id="createUser", status_code=status.HTTP_201_CREATED, responses=responses(Conflict))
-async def create_user(request: Request, access: ForAdmins, given: UserGiven) -> UserCreated:
+async def create_user(request: Request, access: ForAdmins, given: UserGiven, response: Response) -> UserCreated:
     """Create a user. Who is an agent at the desk is one that exists."""
     await _check_agent(access, given.agent)
     created, drawn = await service.create_user(access.session, _passwords(request), given, access.by, access.now, own=(access.tenant,))
-    return UserCreated(**UserTold.model_validate(created).model_dump(), password=drawn)
+    return UserCreated(**_told(created, response).model_dump(), password=drawn)
 
 
 @router.get("/users/{user}", operation_id="getUser", responses=responses(NotFound))
-async def get_user(access: ForAdmins, user: Key) -> UserTold:
+async def get_user(access: ForAdmins, user: Key, response: Response) -> UserTold:
     """One user."""
-    return UserTold.model_validate(await service.user(access.session, user))
+    return _told(await service.user(access.session, user), response)
 
 
-@router.patch("/users/{user}", operation_id="changeUser", responses=responses(NotFound, Conflict))
-async def change_user(request: Request, access: ForAdmins, user: Key, given: UserChange) -> UserTold:
+@router.patch("/users/{user}", operation_id="changeUser", responses=responses(NotFound, Conflict, Outdated))
+async def change_user(
+    request: Request, access: ForAdmins, user: Key, given: UserChange, response: Response, if_match: IfMatch = None
+) -> UserTold:
     """Change what is given, leave the rest."""
     await _check_agent(access, given.agent)
-    changed = await service.change_user(access.session, _passwords(request), user, given, access.by, access.now, (access.tenant,))
-    return UserTold.model_validate(changed)
+    changed = await service.change_user(access.session, _passwords(request), user, given, access.by, access.now, (access.tenant,), if_match)
+    return _told(changed, response)
+
+
+def _told(row: User, response: Response) -> UserTold:
+    told = UserTold.model_validate(row)
+    response.headers["ETag"] = etag_of(told)
+    return told
 
 
 async def _check_agent(access: Access, agent: str | None) -> None:
@@ -198,10 +208,15 @@ async def _check_agent(access: Access, agent: str | None) -> None:
         raise NoSuchAgent(agent)
 
 
-@router.delete("/users/{user}", operation_id="deleteUser", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound, Conflict))
-async def delete_user(access: ForAdmins, user: Key) -> None:
-    """Delete a user; the user's logins end."""
-    await service.delete_user(access.session, user, access.by, access.now)
+@router.delete(
+    "/users/{user}",
+    operation_id="deleteUser",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=responses(NotFound, Conflict, Outdated),
+)
+async def delete_user(access: ForAdmins, user: Key, if_match: IfMatch = None) -> None:
+    """Delete a user; the user's logins end, and the API keys that go with the user."""
+    await service.delete_user(access.session, user, access.by, access.now, if_match)
 
 
 @router.get("/api-keys", operation_id="listApiKeys")

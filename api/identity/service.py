@@ -17,9 +17,10 @@ from api.identity.errors import AgentTaken, KeyUnknown, LastAdmin, NoLogIn, Toke
 from api.identity.models import Operator, OperatorToken, Token, User
 from api.identity.passwords import Passwords
 from api.identity.rules import Principal, Role, expiry, token_hash, write_token
-from api.identity.schemas import KeyGiven, UserChange, UserGiven
+from api.identity.schemas import KeyGiven, UserChange, UserGiven, UserTold
 from api.kit.ids import drawn_id, drawn_password, drawn_secret
 from api.kit.paging import Cut
+from api.kit.preconditions import hold_row, require_match
 
 SESSIONS_PER_USER = 50
 """Log-ins of one user that hold at a time, lest one who logs in again and again fills the database: some devices, and a script that
@@ -200,12 +201,13 @@ async def change_user(
     by: By,
     now: datetime,
     own: Sequence[str | None] = (),
+    if_match: str | None = None,
 ) -> User:
     """Change what is given. A new password, and being locked, end the user's logins.
 
-    Raises: UserUnknown, AgentTaken, LastAdmin, WeakPassword
+    Raises: UserUnknown, Outdated, AgentTaken, LastAdmin, WeakPassword
     """
-    found = await user(session, name)
+    found = await _held_user(session, name, if_match)
     before = _document(found)
     loses = (change.role is not None and change.role != "admin") or change.active is False
     if found.role == Role.ADMIN and found.active and loses and not await repository.other_active_admins(session, name):
@@ -229,12 +231,21 @@ async def change_user(
     return found
 
 
-async def delete_user(session: AsyncSession, name: str, by: By, now: datetime) -> None:
+async def _held_user(session: AsyncSession, name: str, if_match: str | None) -> User:
+    """A user who is going to be changed, as the row is now: the log-in of this very request may have read it before."""
+    await hold_row(session, User.id, name)
+    found = await user(session, name)
+    await session.refresh(found)
+    require_match(if_match, UserTold.model_validate(found))
+    return found
+
+
+async def delete_user(session: AsyncSession, name: str, by: By, now: datetime, if_match: str | None = None) -> None:
     """Delete a user and the user's logins.
 
-    Raises: UserUnknown, LastAdmin
+    Raises: UserUnknown, Outdated, LastAdmin
     """
-    found = await user(session, name)
+    found = await _held_user(session, name, if_match)
     if found.role == Role.ADMIN and found.active and not await repository.other_active_admins(session, name):
         raise LastAdmin
     await repository.delete_sessions(session, name)

@@ -225,9 +225,17 @@ def _check_reach(author: Author, kind: str, document: Mapping[str, Any], before:
     """
     if kind != "trunk":
         return
+    old = rules.hosts_of(before)
     for place, host in rules.hosts_of(document).items():
-        if host != rules.hosts_of(before).get(place) and not author.house.voice.may_reach(host, author.tenant):
+        if host != old.get(place) and not author.house.voice.may_reach(host, author.tenant):
+            _refuse_address(author, host)
             raise NotReachable(place, host)
+
+
+def _refuse_address(author: Author, host: str) -> None:
+    """Whoever asks for address after address stands in the audit."""
+    by = By(author.who, author.source)
+    author.unit.otherwise(lambda: assignments.note_refusal(author.house, author.tenant, by, None, "address", host[:200], author.now))
 
 
 async def delete(author: Author, kind: str, key: str, if_version: int | None) -> None:

@@ -292,6 +292,8 @@ class TestWhereCallsMayGo:
         registrar = await acme.call("POST", "trunks", json={**EXAMPLES["trunks"], "registration": {**self.REGISTRATION, "registrar": host}})
         assert [answer.status_code for answer in (peer, registrar)] == [422, 422]
         assert peer.json()["errors"] == [{"detail": f"The operator allows no calls to {shown}.", "pointer": "#/peer"}]
+        refused = (await acme.got(f"audit?act=refused&kind=address&subject={shown}"))["items"]
+        assert {one["who"] for one in refused} == {"admin"}, "whoever asks for address after address is seen"
         assert registrar.json()["errors"][0]["pointer"] == "#/registration/registrar"
         assert (await acme.call("GET", "trunks/carrier")).status_code == 404
 

@@ -231,7 +231,7 @@ async def list_keys(access: ForAdmins, page: Paged) -> Page[KeyTold]:
 async def create_key(access: ForAdmins, given: KeyGiven) -> KeyCreated:
     """Create an API key; it is told this once."""
     login = access.house.settings.login
-    created, token = await service.create_key(access.session, access.tenant, given, login, access.by, access.now)
+    created, token = await service.create_key(access.session, access.tenant, given, login, access.principal, access.by, access.now)
     return KeyCreated(**KeyTold.model_validate(created).model_dump(), token=token)
 
 

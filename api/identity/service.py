@@ -95,6 +95,8 @@ async def authenticate(session: AsyncSession, tenant: TenantId | None, token: st
         raise Unauthenticated("The token does not hold (any more).")
     kept, user = found
     if kept.kind == "key":
+        if user is not None and not user.active:
+            raise Unauthenticated("The user whose key this is is locked.")
         return Principal(tenant, f"key:{kept.id}", Role(kept.role), None, digest, kept.expires_at)
     if user is None or not user.active:
         raise Unauthenticated("The user is locked.")
@@ -203,7 +205,8 @@ async def change_user(
     own: Sequence[str | None] = (),
     if_match: str | None = None,
 ) -> User:
-    """Change what is given. A new password, and being locked, end the user's logins.
+    """Change what is given. A new password, and being locked, end the user's logins; whoever is no administrator any more loses the API
+    keys made as one, and those of a locked user do not hold until the user is unlocked.
 
     Raises: UserUnknown, Outdated, AgentTaken, LastAdmin, WeakPassword
     """
@@ -226,6 +229,8 @@ async def change_user(
     await session.flush()
     if (after := _document(found)) != before:
         record(session, now, by, "changed", "user", name, before=before, after=after)
+    if before["role"] == Role.ADMIN and found.role != Role.ADMIN:
+        await _revoke_keys(session, name, f"{name} is no administrator any more", by, now)
     if change.password is not None:
         record(session, now, by, "password_changed", "user", name)
     return found
@@ -241,7 +246,7 @@ async def _held_user(session: AsyncSession, name: str, if_match: str | None) -> 
 
 
 async def delete_user(session: AsyncSession, name: str, by: By, now: datetime, if_match: str | None = None) -> None:
-    """Delete a user and the user's logins.
+    """Delete a user, the user's logins, and the API keys that go with the user.
 
     Raises: UserUnknown, Outdated, LastAdmin
     """
@@ -249,6 +254,7 @@ async def delete_user(session: AsyncSession, name: str, by: By, now: datetime, i
     if found.role == Role.ADMIN and found.active and not await repository.other_active_admins(session, name):
         raise LastAdmin
     await repository.delete_sessions(session, name)
+    await _revoke_keys(session, name, f"{name} was deleted", by, now)
     await session.delete(found)
     await session.flush()
     record(session, now, by, "deleted", "user", name, before=_document(found))
@@ -275,8 +281,10 @@ async def keys(session: AsyncSession, page: Cut) -> Sequence[Token]:
     return await repository.keys(session, page)
 
 
-async def create_key(session: AsyncSession, tenant: TenantId, given: KeyGiven, login: Login, by: By, now: datetime) -> tuple[Token, str]:
-    """Create an API key; the key itself is told this once.
+async def create_key(
+    session: AsyncSession, tenant: TenantId, given: KeyGiven, login: Login, principal: Principal, by: By, now: datetime
+) -> tuple[Token, str]:
+    """Create an API key; the key itself is told this once. It goes with whoever makes it, or is the tenant's where that is asked for.
 
     Raises: WrongExpiry: it has passed, or is later than the settings allow.
     """
@@ -287,7 +295,8 @@ async def create_key(session: AsyncSession, tenant: TenantId, given: KeyGiven, l
         id=drawn_id(),
         kind="key",
         name=given.name,
-        user=None,
+        user=None if given.for_tenant else await _owner(session, principal),
+        made_by=by.name,
         role=given.role,
         created_at=now,
         expires_at=expires_at,
@@ -298,9 +307,26 @@ async def create_key(session: AsyncSession, tenant: TenantId, given: KeyGiven, l
     return created, token
 
 
+async def _owner(session: AsyncSession, principal: Principal) -> str | None:
+    """With whom a key goes that this one makes; what a key makes goes with the key's own user, and nobody outlives himself that way."""
+    if not principal.is_key:
+        return principal.name
+    found = await repository.token(session, principal.token_hash)
+    return found[0].user if found is not None else None
+
+
+async def _revoke_keys(session: AsyncSession, name: str, why: str, by: By, now: datetime) -> None:
+    """The keys that go with a user end."""
+    for key in await repository.keys_of(session, name):
+        await session.delete(key)
+        record(session, now, by, "deleted", "key", key.id, before=_key_document(key), details={"because": why})
+    await session.flush()  # before the user's row goes, and the database takes the keys with it
+
+
 def _key_document(key: Token) -> dict[str, Any]:
     """A key as the audit shows it: never the key itself."""
-    return {"name": key.name, "role": key.role, "expires_at": key.expires_at.isoformat() if key.expires_at is not None else None}
+    expires_at = key.expires_at.isoformat() if key.expires_at is not None else None
+    return {"name": key.name, "role": key.role, "expires_at": expires_at, "made_by": key.made_by, "user": key.user}
 
 
 async def delete_key(session: AsyncSession, key: str, by: By, now: datetime) -> None:

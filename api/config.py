@@ -349,6 +349,9 @@ class Login(_Group):
     argon2_memory_kib: int = Field(default=19_456, ge=8)
     """OWASP password storage: 19 MiB, 2 passes, 1 lane."""
     argon2_passes: int = Field(default=2, ge=1)
+    hashes_at_once: int = Field(default=2, ge=1, le=64)
+    """Passwords that are computed at the same time, each with a core and the memory above; the others wait for their turn, those of known
+    sources first."""
 
 
 class Tenants(_Group):

@@ -83,12 +83,13 @@ async def record_refusal(session: AsyncSession, now: datetime, by: By, kind: str
 
 
 async def record_failed_log_in(
-    databases: Databases, failed: FailedLogIns, tenant: TenantId | None, typed: str, source: str | None, now: datetime
+    databases: Databases, failed: FailedLogIns, tenant: TenantId | None, typed: str, source: str | None, now: datetime, *, is_user: bool
 ) -> None:
     """Add an entry for a log-in that failed, or count it (`FailedLogIns`), in a transaction of its own.
 
     Args:
         tenant: the one that was named; None: the platform. One that is not there is the platform's to know.
+        is_user: there is somebody of that name.
     """
     name = shown_name(typed)
     try:
@@ -96,7 +97,7 @@ async def record_failed_log_in(
             databases.tenant(tenant)
     except UnknownTenant:
         name, tenant = f"{tenant}/{name}", None
-    moment, name, source = failed.place(tenant or "", name, source, now)
+    moment, name, source = failed.place(tenant or "", name, source, now, is_user=is_user)
     by = By(name[:80], source, of_platform=tenant is None)
     async with databases.unit(tenant) as unit:
         values = _alike(alike_id(moment, "refused", name, source), now, by, "refused", "session", name, None)

@@ -20,6 +20,7 @@ from api.house import House, house
 from api.identity import service
 from api.identity.access import Access, ForAdmins, ForAnyone
 from api.identity.errors import NoSuchAgent, NotServed, TooManyFailures, WrongPassword
+from api.identity.hashing import Asker
 from api.identity.models import User
 from api.identity.passwords import Passwords
 from api.identity.rules import OPERATOR_TENANT, Principal
@@ -55,6 +56,13 @@ def _passwords(request: Request) -> Passwords:
     return found
 
 
+def guarded_name(tenant: str | None, username: str) -> str:
+    """Under which name attempts are counted: lower case and without blanks, since MariaDB takes `anna ` for `anna`, and each spelling would
+    have a bucket of its own.
+    """
+    return f"{tenant or OPERATOR_TENANT}/{username.strip().lower()}"
+
+
 @asynccontextmanager
 async def _guarded(request: Request, this: House, tenant: str | None, username: str) -> AsyncIterator[None]:
     """A password is judged inside, if its user may be guessed at from there.
@@ -62,9 +70,7 @@ async def _guarded(request: Request, this: House, tenant: str | None, username: 
     Raises: TooManyFailures: nothing was computed, and the answer is the same for a right one.
     """
     guard = this.guard
-    # Lower case and without blanks: MariaDB takes `anna ` for `anna`, and each spelling would have a bucket of its own.
-    name = f"{tenant or OPERATOR_TENANT}/{username.strip().lower()}"
-    attempt = guard.attempt("web", name, client_address(request), guard.now(), tenant=tenant)
+    attempt = guard.attempt("web", guarded_name(tenant, username), client_address(request), guard.now(), tenant=tenant)
     if attempt.wait_s is not None:
         raise TooManyFailures(attempt.wait_s)
     try:
@@ -92,8 +98,8 @@ async def log_in(request: Request, given: LoginGiven) -> LoginTold:
         # Hashes take milliseconds of a core each, and whoever has a right password is not made to wait by the guard.
         async with _log_in_turn(request, given.username), _guarded(request, this, tenant, given.username):
             token, principal = await _log_in(request, this, tenant, given)
-    except WrongPassword:
-        await _record_failure(request, tenant, given.username, source_of(client_address(request)))
+    except WrongPassword as wrong:
+        await _record_failure(request, tenant, given.username, source_of(client_address(request)), is_user=wrong.is_user)
         raise
     assert principal.expires_at is not None
     return LoginTold(
@@ -111,11 +117,12 @@ def _log_in_turn(request: Request, username: str) -> AbstractAsyncContextManager
     return turns.turn(of_source(guarded_source(client_address(request))), username)
 
 
-async def _record_failure(request: Request, tenant: TenantId | None, username: str, source: str | None) -> None:
+async def _record_failure(request: Request, tenant: TenantId | None, username: str, source: str | None, *, is_user: bool) -> None:
     """Whoever guesses is told the same, also when the audit cannot be written."""
     this = house(request)
     try:
-        await record_failed_log_in(this.databases, request.app.state.failed_log_ins, tenant, username, source, this.clock())
+        failed = request.app.state.failed_log_ins
+        await record_failed_log_in(this.databases, failed, tenant, username, source, this.clock(), is_user=is_user)
     except SQLAlchemyError as error:
         request.app.state.metrics.audit_failures.inc()
         say(log, error, "! a failed log-in could not be audited")
@@ -129,8 +136,10 @@ async def _log_in(request: Request, this: House, tenant: TenantId | None, given:
     with suppress(UnknownTenant):  # it takes as long as a wrong password
         async with this.databases.unit(tenant) as unit:
             kept = await service.kept_password(unit.session, tenant, given.username)
-    if not await passwords.matches(kept, given.password) or kept is None:
-        raise WrongPassword
+    host = client_address(request)
+    asker = Asker(guarded_source(host), given.username, this.guard.is_known("web", guarded_name(tenant, given.username), host))
+    if not await passwords.matches(kept, given.password, asker) or kept is None:
+        raise WrongPassword(is_user=kept is not None)
     async with this.databases.unit(tenant) as unit:
         return await service.log_in(unit.session, tenant, given.username, kept, this.clock(), hours, source)
 

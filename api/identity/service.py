@@ -14,6 +14,7 @@ from api.config import Login
 from api.errors import Unauthenticated
 from api.identity import repository
 from api.identity.errors import AgentTaken, KeyUnknown, LastAdmin, NoLogIn, TokenUnknown, UserExists, UserUnknown, WrongPassword
+from api.identity.hashing import Asker
 from api.identity.models import Operator, OperatorToken, Token, User
 from api.identity.passwords import Passwords
 from api.identity.rules import Principal, Role, expiry, token_hash, write_token
@@ -127,16 +128,22 @@ async def change_password(
     person = (
         await repository.operator(session, principal.name) if principal.tenant is None else await repository.user(session, principal.name)
     )
-    if person is None or not await passwords.matches(person.password_hash, old):
+    asker = _asker(by)
+    if person is None or not await passwords.matches(person.password_hash, old, asker):
         raise WrongPassword
     name = person.name if isinstance(person, User) else None
     await passwords.accept(new, (principal.name, name, principal.tenant), "#/new")
-    person.password_hash = await passwords.hash(new)
+    person.password_hash = await passwords.hash(new, asker)
     record(session, now, by, "password_changed", "operator" if principal.tenant is None else "user", principal.name)
     if principal.tenant is None:
         await repository.delete_operator_tokens(session, principal.name, keep=principal.token_hash)
     else:
         await repository.delete_sessions(session, principal.name, keep=principal.token_hash)
+
+
+def _asker(by: By) -> Asker:
+    """Whoever acts with a token; turns go round these people."""
+    return Asker(by.source or "", by.name, is_known=True)
 
 
 # ---------------------------------------------------------------------- users
@@ -185,7 +192,7 @@ async def create_user(
         name=given.name,
         role=given.role,
         agent=given.agent,
-        password_hash=await passwords.hash(given.password or drawn or ""),
+        password_hash=await passwords.hash(given.password or drawn or "", _asker(by)),
         active=True,
         created_at=now,
     )
@@ -223,7 +230,7 @@ async def change_user(
     found.active = change.active if change.active is not None else found.active
     if change.password is not None:
         await passwords.accept(change.password, (found.id, found.name, found.agent, *own), "#/password")
-        found.password_hash = await passwords.hash(change.password)
+        found.password_hash = await passwords.hash(change.password, _asker(by))
     if change.password is not None or not found.active:
         await repository.delete_sessions(session, name)
     await session.flush()

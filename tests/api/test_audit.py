@@ -13,7 +13,7 @@ from sqlalchemy import text
 from api.app import create_app
 from api.audit import ANSWERED, IMPERSONAL, PERSONAL, SOCKETS, UNANSWERED, FailedLogIns
 from api.audit.retention import AT_ONCE, forget_old
-from api.audit.rules import NO_NAME, OTHERS, ROWS_A_DAY, filter_of, without_secrets
+from api.audit.rules import NO_NAME, OTHERS, ROWS_A_DAY, ROWS_A_SOURCE, filter_of, without_secrets
 from api.config import Audit, Settings
 from tests.api.conftest import ACME, CHEAP, PASSWORD, Service
 from tests.api.records import recorded_talk, talk
@@ -299,11 +299,33 @@ class TestLogIns:
 
     def test_a_flood_becomes_a_bounded_number_of_rows(self) -> None:
         failed, began = FailedLogIns(), datetime(2026, 3, 2, tzinfo=UTC)
-        places = {failed.place("acme", f"name{n}", f"2001:db8::{n:x}", began + timedelta(seconds=n * 0.8)) for n in range(100_000)}
-        assert len(places) <= ROWS_A_DAY + 24
+        places = {
+            failed.place("acme", f"name{n}", f"2001:db8::{n:x}", began + timedelta(seconds=n * 0.8), is_user=is_user)
+            for n in range(100_000)
+            for is_user in (True, False)
+        }
+        assert len(places) <= 3 * ROWS_A_DAY + 24
         assert {name for _, name, _ in places} > {OTHERS}
-        assert failed.place("acme", "anna", None, began + timedelta(days=1))[1] == "anna"
-        assert failed.place("other", "anna", None, began + timedelta(days=1))[1] == "anna"
+        assert failed.place("acme", "anna", None, began + timedelta(days=1), is_user=True)[1] == "anna"
+        assert failed.place("other", "anna", None, began + timedelta(days=1), is_user=True)[1] == "anna"
+
+    def test_a_flood_from_one_address_hides_nobody_at_another(self) -> None:
+        failed, began = FailedLogIns(), datetime(2026, 3, 2, tzinfo=UTC)
+        flood = {failed.place("acme", f"name{n}", "192.0.2.1", began, is_user=False) for n in range(10_000)}
+        assert len(flood) == ROWS_A_SOURCE + 1
+        assert (began, OTHERS, "192.0.2.1") in flood
+        for name, is_user in (("anna", True), ("nobody", False)):
+            assert failed.place("acme", name, "198.51.100.7", began, is_user=is_user) == (began, name, "198.51.100.7")
+
+    def test_nor_do_a_thousand_addresses_hide_whose_password_is_tried(self) -> None:
+        failed, began = FailedLogIns(), datetime(2026, 3, 2, tzinfo=UTC)
+        for n in range(5000):
+            failed.place("acme", f"name{n}", f"2001:db8::{n:x}", began, is_user=False)
+        late = began + timedelta(hours=3, minutes=7)
+        assert failed.place("acme", "anna", "198.51.100.7", late, is_user=True) == (late, "anna", "198.51.100.7")
+        for n in range(5000):  # they try a user, too
+            failed.place("acme", "ben", f"2001:db8::{n:x}", began, is_user=True)
+        assert failed.place("acme", "clara", "198.51.100.7", late, is_user=True) == (began + timedelta(hours=3), "clara", None)
 
 
 class TestPlatform:

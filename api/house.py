@@ -15,6 +15,7 @@ from acd.guard import Guard
 from acd.service import VoiceService
 from api.config import Settings
 from api.db import Databases
+from api.edge.turns import Lane
 from api.kit.clock import Clock, utc_now
 
 
@@ -58,6 +59,8 @@ class House:
     clock: Clock = utc_now
     guard: Guard = field(default_factory=Guard)
     """Who may guess passwords how often: the one of the voice service, where both run in one process."""
+    lane: Lane = field(default_factory=Lane)
+    """Where exports and sums over a whole month are made, a piece at a time."""
     tenants_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """One tenant is made at a time: two of one name must not cross, and the row of a tenant is written last."""
     failed: dict[TenantId, Failure] = field(default_factory=dict)

@@ -362,6 +362,9 @@ class Tenants(_Group):
     internal_trunks: bool = False
     """Whether administrators of new tenants may call a trunk their own PBX (`internal`): calls over it have no price, show any number, and
     those to 110 and 112 from it pass every limit; else the operator allows it, a tenant at a time."""
+    bare_device_names: bool = False
+    """Whether devices of new tenants that are not called `<tenant>-…` are known by their names alone, if nobody has the name; else phones
+    say the tenant's domain, and the operator allows it, a tenant at a time."""
 
 
 Rows = Annotated[int, Field(ge=1, le=1_000_000_000)]

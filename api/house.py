@@ -45,6 +45,8 @@ class Assigned:
     """Networks, in order."""
     may_have_internal_trunks: bool = False
     """Without it a trunk that says it is the tenant's own PBX is a trunk like others."""
+    may_have_bare_names: bool = False
+    """Without it only its devices called `<tenant>-…` are known by their names alone."""
     limits: Mapping[str, int] = field(default_factory=dict)
     """What the operator says of this tenant otherwise than `[limits]`; kept by `Databases.quotas` too, which asks."""
 

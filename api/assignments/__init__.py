@@ -6,7 +6,7 @@ have one thing, whoever asks first.
 """
 
 from api.assignments.rules import wanted
-from api.assignments.service import admit, allow, begin, claim, end, has, held, read, with_assigned
+from api.assignments.service import admit, allow, begin, claim, end, has, held, may_be_bare, read, with_assigned
 from api.assignments.trail import note_refusal
 
-__all__ = ["admit", "allow", "begin", "claim", "end", "has", "held", "note_refusal", "read", "wanted", "with_assigned"]
+__all__ = ["admit", "allow", "begin", "claim", "end", "has", "held", "may_be_bare", "note_refusal", "read", "wanted", "with_assigned"]

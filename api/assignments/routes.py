@@ -48,6 +48,7 @@ async def _told(house: House, session: AsyncSession, tenant: TenantId) -> Assign
         domain=rights.domain,
         may_claim_numbers=rights.may_claim_numbers,
         may_have_internal_trunks=rights.may_have_internal_trunks,
+        may_have_bare_names=rights.may_have_bare_names,
         limits=house.databases.quotas.limits(rights.limits),
         numbers=await service.count_of_numbers(session, tenant),
         grants=[GrantTold.model_validate(one) for one in grants],
@@ -76,6 +77,7 @@ async def set_rights(access: ForOperators, tenant: Tenant, given: RightsGiven) -
         TenantId(tenant),
         claim_numbers=given.may_claim_numbers,
         internal_trunks=given.may_have_internal_trunks,
+        bare_names=given.may_have_bare_names,
         limits=None if given.limits is None else given.limits.model_dump(exclude_none=True),
     )
     await _take_effect(access, tenant)

@@ -41,6 +41,9 @@ class RightsGiven(Given):
     may_have_internal_trunks: bool | None = Field(
         default=None, description="Trunks that are the tenant's own PBX: calls over them have no price and show any number."
     )
+    may_have_bare_names: bool | None = Field(
+        default=None, description="Devices that are not called `<tenant>-…` are known by their names alone too, if nobody has the name."
+    )
     limits: LimitsGiven | None = Field(default=None, description="All of them: one that is left out is what the settings say.")
 
 
@@ -103,6 +106,7 @@ class AssignmentsTold(Told):
     domain: str = Field(description="Telephony domain: phones of this tenant say `user@domain`.")
     may_claim_numbers: bool
     may_have_internal_trunks: bool
+    may_have_bare_names: bool
     limits: dict[str, int] = Field(description="How many it may have of each kind, and MiB in its database.")
     numbers: int = Field(description="How many; the list is a page of its own.")
     grants: list[GrantTold] = Field(description="Networks the operator lets it take calls from, though they are wide or shared.")

@@ -107,7 +107,13 @@ async def _begin(session: AsyncSession, house: House, tenant: TenantId, domain: 
     if chosen in taken or chosen == realm.lower():
         raise DomainTaken(chosen)
     allowed = house.settings.tenants
-    rights = Rights(tenant=tenant, domain=chosen, may_claim_numbers=allowed.claim_numbers, may_have_internal_trunks=allowed.internal_trunks)
+    rights = Rights(
+        tenant=tenant,
+        domain=chosen,
+        may_claim_numbers=allowed.claim_numbers,
+        may_have_internal_trunks=allowed.internal_trunks,
+        may_have_bare_names=allowed.bare_device_names,
+    )
     session.add(rights)
     await session.flush()
     return rights
@@ -133,7 +139,7 @@ async def admit(house: House, setup: TenantSetup, now: datetime) -> None:
         if rights is None:
             rights = await _begin(session, house, tenant, None)
             used = wanted_by(setup)
-            rights.may_claim_numbers = True
+            rights.may_claim_numbers = rights.may_have_bare_names = True
             rights.may_have_internal_trunks = rights.may_have_internal_trunks or used.is_internal
             lost = await _inherit(session, tenant, used, now)
         await _learn(house, session, rights)
@@ -161,6 +167,7 @@ async def _read(session: AsyncSession, rights: Rights) -> Assigned:
         caller_ids=frozenset(has["caller_id"]),
         granted=tuple(has["grant"]),
         may_have_internal_trunks=rights.may_have_internal_trunks,
+        may_have_bare_names=rights.may_have_bare_names,
         limits=rights.limits or {},
     )
 
@@ -238,6 +245,20 @@ def has(house: House, tenant: TenantId, needs: Wanted) -> bool:
     if needs.is_internal and not assigned.may_have_internal_trunks:
         return False
     return needs.numbers <= assigned.numbers and needs.sources <= assigned.sources
+
+
+async def may_be_bare(session: AsyncSession, house: House, tenant: TenantId, username: str) -> bool:
+    """Whether a device of the tenant may be known in the whole installation by its name alone, if nobody has the name yet.
+
+    `<tenant>-…` is that tenant's, whoever comes first; a name that begins with no tenant's takes the operator's leave, lest one tenant
+    keeps those that others will want.
+
+    Args:
+        session: of the control database.
+    """
+    parts = username.split("-")
+    whose = await repository.longest(session, ["-".join(parts[:end]) for end in range(1, len(parts))])
+    return held(house, tenant).may_have_bare_names if whose is None else whose == tenant
 
 
 async def _take(
@@ -361,10 +382,11 @@ async def allow(
     *,
     claim_numbers: bool | None = None,
     internal_trunks: bool | None = None,
+    bare_names: bool | None = None,
     limits: Mapping[str, int] | None = None,
 ) -> None:
-    """Whether the tenant's administrators may take numbers that are free, and have internal trunks; how much they may store where that is
-    not what the settings say. None: as it was.
+    """Whether the tenant's administrators may take numbers that are free, have internal trunks, give devices any bare name; how much they
+    may store where that is not what the settings say. None: as it was.
 
     Raises: UnknownAssignment
     """
@@ -372,6 +394,7 @@ async def allow(
         rights = await _rights(unit.session, tenant)
         rights.may_claim_numbers = rights.may_claim_numbers if claim_numbers is None else claim_numbers
         rights.may_have_internal_trunks = rights.may_have_internal_trunks if internal_trunks is None else internal_trunks
+        rights.may_have_bare_names = rights.may_have_bare_names if bare_names is None else bare_names
         rights.limits = rights.limits if limits is None else dict(limits)
         await unit.session.flush()
         await _refresh(house, unit.session, rights)

@@ -388,14 +388,16 @@ async def set_device(
 
 
 async def _reserve(author: Author, username: str, agent: str) -> bool:
-    """Take the bare name for the installation, in the control database, if nobody has it; it is freed again when the tenant's transaction
-    fails.
+    """Take the bare name for the installation, in the control database, if the tenant may and nobody has it; it is freed again when the
+    tenant's transaction fails.
 
     Returns: whether it is this device's; if not, the device is known by its tenant's domain, and nobody is told.
     """
     databases = author.house.databases
     try:
         async with databases.unit(None) as control:
+            if not await assignments.may_be_bare(control.session, author.house, author.tenant, username):
+                return False
             holder = await repository.device_name(control.session, username)
             if holder is not None and holder.tenant != author.tenant:
                 return False

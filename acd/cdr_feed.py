@@ -7,6 +7,7 @@ Writing is idempotent by CDR id, so a restart may fold again what was saved alre
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 from collections.abc import Awaitable, Callable, Sequence
@@ -27,6 +28,8 @@ LINGER_S = 3.0
 """A worker reports a closed leg within milliseconds; after this the CDR goes without its quality."""
 FLUSH_S = 0.5
 """CDRs are saved at most this often, and together what came meanwhile: a transaction a call would cost more than the call."""
+LAST_SAVE_S = 10.0
+"""So long a transaction that is under way may take at closing: as long as SQLite is waited for."""
 RETRY_LAST_S = 10.0
 """While the database is away they are tried again after twice the time, up to this."""
 BATCH = 500
@@ -246,8 +249,10 @@ class CdrFeed:
         """The exchange it was folded for did not come about: nothing is saved, the next one folds it again."""
         if self._linger_timer is not None:
             self._linger_timer.cancel()
-        if self._flusher is not None:
+        if self._flusher is not None and not self._flushing.locked():
             self._flusher.cancel()
+        self._finished.clear()  # a transaction that is under way comes to its end, and finds nothing more to do
+        self._late.clear()
 
     async def close(self) -> None:
         """Finish what lingers, save everything.
@@ -259,6 +264,10 @@ class CdrFeed:
         for call in list(self._lingering):
             self._finish(call)
         if self._flusher is not None:
+            # Not in the middle of a transaction: SQLite's driver goes on with it in its thread, and keeps the database locked meanwhile.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_SAVE_S), self._flushing:
+                    pass
             self._flusher.cancel()
             await asyncio.gather(self._flusher, return_exceptions=True)
         await self.flush()

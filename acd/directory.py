@@ -72,6 +72,8 @@ class Directory:
     _device_of_agent: dict[tuple[TenantId, AgentId], Device] = field(default_factory=dict)
     _lines: dict[TenantId, tuple[_Line, ...]] = field(default_factory=dict)
     _numbers: dict[TenantId, frozenset[str]] = field(default_factory=dict)
+    _assigned: dict[str, frozenset[TenantId]] = field(default_factory=dict)
+    """Number -> whose it is; one tenant's, but for the moment in which it goes from one to another."""
     _agents: dict[tuple[TenantId, AgentId], Agent] = field(default_factory=dict)
     _internal: set[tuple[TenantId, TrunkId]] = field(default_factory=set)
     _main_numbers: dict[TenantId, str] = field(default_factory=dict)
@@ -144,6 +146,8 @@ class Directory:
             self._domains.pop(before.domain.lower(), None)
             if after.domain:
                 self._domains[after.domain.lower()] = tenant
+        if before.assigned != after.assigned:
+            self._follow_assigned(tenant, before.assigned, after.assigned)
         old, new = before.configuration, after.configuration
         _, left, joined = middles(old.agents, new.agents)
         for agent in left:
@@ -162,6 +166,16 @@ class Directory:
         if tenant not in self._lines or after.trunks != before.trunks:
             self._lines[tenant] = tuple(_Line(tenant, line, tuple(map(network_of, line.sources))) for line in after.trunks)
             self._lines_of.clear()
+
+    def _follow_assigned(self, tenant: TenantId, before: frozenset[str], after: frozenset[str]) -> None:
+        for number in before - after:
+            left = self._assigned[number] - {tenant}
+            if left:
+                self._assigned[number] = left
+            else:
+                del self._assigned[number]
+        for number in after - before:
+            self._assigned[number] = self._assigned.get(number, frozenset()) | {tenant}
 
     def device_at(self, aor: str) -> tuple[TenantId, Device] | None:
         """The device behind an address of record that `device_aor` made."""
@@ -340,7 +354,7 @@ class Directory:
 
     def is_anothers(self, tenant: TenantId, number: str) -> bool:
         """Whether a number is assigned to another tenant."""
-        return any(number in setup.assigned for one, setup in self.setups.items() if one != tenant)
+        return bool(self._assigned.get(number, frozenset()) - {tenant})
 
     def tenants_at(self, host: str) -> set[TenantId]:
         """Those whose trunks `host` belongs to."""

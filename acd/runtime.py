@@ -251,7 +251,7 @@ class Voice:
         if tenant in self._exchanges:
             raise ValueError(f"tenant {tenant} is open already")
         _check(setup, None)
-        book = _plan_book(setup)
+        book = await asyncio.to_thread(_plan_book, setup)
         self._directory.put(setup)
         self._plans[tenant], self._databases[tenant] = book, database
         try:
@@ -346,12 +346,23 @@ class Voice:
         recordings += [found for one in left if (found := self.switch.recording_left_behind(exchange.tenant, one)) is not None]
         return inputs.ServiceStarted(measured=tuple(measured), recordings=tuple(recordings))
 
+    async def _book_of(self, setup: TenantSetup) -> PlanBook:
+        """The book of a changed setup; plans that are new are read beside the loop, where calls go on.
+
+        Raises: whatever `_exchange` raises
+        """
+        tenant = setup.configuration.tenant
+        self._exchange(tenant)
+        before, book = self._directory.setups[tenant], self._plans[tenant]
+        if (setup.plans, setup.trunk_plans, _own_carriers(setup)) == (before.plans, before.trunk_plans, _own_carriers(before)):
+            return book
+        return await asyncio.to_thread(_plan_book, setup, _plans_by_document(before, book))
+
     async def configure(self, setup: TenantSetup) -> None:
         tenant = setup.configuration.tenant
+        book = await self._book_of(setup)
         exchange, before = self._exchange(tenant), self._directory.setups[tenant]
         _check(setup, before)
-        as_before = (setup.plans, setup.trunk_plans, _own_carriers(setup)) == (before.plans, before.trunk_plans, _own_carriers(before))
-        book = self._plans[tenant] if as_before else _plan_book(setup, _plans_by_document(before, self._plans[tenant]))
         self._directory.put(setup)
         self._plans[tenant] = book
         self._brakes[tenant].take(setup.dialling)

@@ -180,6 +180,8 @@ def furnish(app: FastAPI, this: House, *, owns_databases: bool) -> None:
             "fernamt_databases_away": len(this.databases.outages.now()),
             **connections.figures(),
             **app.state.turns.figures(),
+            **this.lane.figures(),
+            **app.state.passwords.hashing.figures(),
             **this.databases.quotas.figures(),
             **disk_use.figures(),
             **this.guard.figures(),

@@ -349,6 +349,9 @@ class Login(_Group):
     argon2_memory_kib: int = Field(default=19_456, ge=8)
     """OWASP password storage: 19 MiB, 2 passes, 1 lane."""
     argon2_passes: int = Field(default=2, ge=1)
+    hashes_at_once: int = Field(default=2, ge=1, le=64)
+    """Passwords that are computed at the same time, each with a core and the memory above; the others wait for their turn, those of known
+    sources first."""
 
 
 class Tenants(_Group):
@@ -365,6 +368,9 @@ class Tenants(_Group):
     """How many networks that calls come from a tenant may claim without a grant."""
     claim_addresses: int = Field(default=512, ge=0, le=10_000_000)
     """How many addresses they may have together; of IPv6 a /64 is one. So two /24 or /56, or some carriers with a few addresses each."""
+    bare_device_names: bool = False
+    """Whether devices of new tenants that are not called `<tenant>-…` are known by their names alone, if nobody has the name; else phones
+    say the tenant's domain, and the operator allows it, a tenant at a time."""
 
 
 Rows = Annotated[int, Field(ge=1, le=1_000_000_000)]

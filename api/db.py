@@ -214,10 +214,12 @@ class Databases:
 
         Raises: Unreachable; CannotStart: no key of stored secrets can be read.
         """
-        await self.read_keys()
         url = control_url(self._settings)
         with _unreachable(url):
             await _create_database(url)
+        # Only now: a key that was made for a start that came to nothing would be in the way of the databases that were meant.
+        await self.read_keys()
+        with _unreachable(url):
             self._control = await self._prepared(url, "control")
 
     async def look(self, keys: Keys) -> None:

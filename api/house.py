@@ -16,6 +16,7 @@ from acd.guard import Guard
 from acd.service import VoiceService
 from api.config import Settings
 from api.db import Databases
+from api.edge.turns import Lane
 from api.kit.clock import Clock, utc_now
 
 
@@ -50,6 +51,8 @@ class Assigned:
     paid_in: Decimal | None = None
     """What was paid since `paid_since`; None: it is not prepaid."""
     paid_since: datetime | None = None
+    may_have_bare_names: bool = False
+    """Without it only its devices called `<tenant>-…` are known by their names alone."""
     limits: Mapping[str, int] = field(default_factory=dict)
     """What the operator says of this tenant otherwise than `[limits]`; kept by `Databases.quotas` too, which asks."""
 
@@ -64,6 +67,8 @@ class House:
     clock: Clock = utc_now
     guard: Guard = field(default_factory=Guard)
     """Who may guess passwords how often: the one of the voice service, where both run in one process."""
+    lane: Lane = field(default_factory=Lane)
+    """Where exports and sums over a whole month are made, a piece at a time."""
     tenants_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """One tenant is made at a time: two of one name must not cross, and the row of a tenant is written last."""
     failed: dict[TenantId, Failure] = field(default_factory=dict)

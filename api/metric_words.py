@@ -111,6 +111,9 @@ HELP = {
     ),
     "fernamt_websockets": "Open WebSockets, by route.",
     # guesses
+    "fernamt_export_seconds_total": "Seconds that a tenant's exports, months and rating again took of the main process.",
+    "fernamt_password_hashes": "Passwords that are being computed, and requests that wait for theirs.",
+    "fernamt_password_hashes_refused_total": "Log-ins that were told to come again because too many wanted to be judged at once.",
     "fernamt_security_attempts_total": "Log-ins tried, by protocol and outcome: failed, throttled (password not looked at), succeeded.",
     "fernamt_security_bans": "Addresses that are banned at this moment.",
     "fernamt_security_bans_total": "Bans that were made since the start.",

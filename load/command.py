@@ -35,6 +35,8 @@ SEED = 3
 EXIT_PASSED, EXIT_FAILED, EXIT_NOT_RUN, EXIT_INTERRUPTED = 0, 1, 2, 130
 FIND = 0
 """`--server-pid` without a number: no process has this one."""
+DEFAULT_LEAVE = frozenset({"anna", "ben"})
+"""The README's two phones."""
 DEMO_NUMBERS = "601,602,603"
 """Support, sales, billing."""
 
@@ -110,7 +112,9 @@ class LoadCommand:
         who.add_argument("--agents-file", type=Path, help="JSON list of {agent, aor, username, password}: agents that are there already")
 
         who.add_argument("--demo", type=Path, metavar="FILE", help="play the demonstration: demo-credentials.json of the data folder")
-        who.add_argument("--leave", default="anna,ben", metavar="NAMES", help="demo agents left to real phones (anna,ben)")
+        who.add_argument(
+            "--leave", default=",".join(sorted(DEFAULT_LEAVE)), metavar="NAMES", help="demo agents left to real phones (anna,ben)"
+        )
         who.add_argument("--wait", type=float, default=0.0, metavar="S", help="until the service is ready, at most (0)")
 
         result = parser.add_argument_group("result")
@@ -258,7 +262,7 @@ async def _accounts(args: argparse.Namespace, api: ApiClient | None) -> tuple[Ag
     if args.demo is not None:
         if api is None:
             raise RunFailed("--demo needs --api")
-        return await asyncio.to_thread(demo_accounts, api, args.demo, frozenset(args.leave.split(",")))
+        return await asyncio.to_thread(demo_accounts, api, args.demo, _names(args.leave))
     if args.agents_file is None:
         return ()
     if api is not None and args.admin_password:
@@ -392,6 +396,10 @@ def _signals(*, ends: bool) -> Iterator[_Signals]:
         made.close()
 
 
+def _names(listed: str) -> frozenset[str]:
+    return frozenset(name for one in listed.split(",") if (name := one.strip()))
+
+
 class _Credentials(msgspec.Struct):
     """What the service keeps of its demonstration."""
 
@@ -404,9 +412,13 @@ class _Credentials(msgspec.Struct):
 def demo_accounts(api: ApiClient, path: Path, leave: frozenset[str]) -> tuple[AgentAccount, ...]:
     """The demo agents to play; `api` is logged in as the demo's supervisor.
 
-    Raises: ApiError, OSError, msgspec.DecodeError (a ValueError): no such file, or not of that form.
+    Raises: ApiError, OSError, msgspec.DecodeError (a ValueError): no such file, or not of that form; RunFailed: one to be left is no agent.
     """
     found = msgspec.json.decode(path.read_bytes(), type=_Credentials)
+    there = {username.removeprefix(f"{found.tenant}-") for username in found.devices} & found.users.keys()
+    unknown = leave - there - DEFAULT_LEAVE  # a demonstration need not have those that are left without being asked for
+    if unknown:
+        raise RunFailed(f"--leave: the demonstration has no agent {', '.join(sorted(unknown))}; it has {', '.join(sorted(there))}")
     api.log_in("supervisor", found.users["supervisor"], found.tenant)
     accounts = []
     for username, password in found.devices.items():

@@ -136,6 +136,10 @@ class Guard:
         self.accounts.take(taken, now)
         return Attempt(self, protocol, user, host, tenant, taken, None)
 
+    def is_known(self, protocol: str, user: str, host: str) -> bool:
+        """Whether the user has got in from there lately."""
+        return self.accounts.known.is_known(f"{protocol} {user[:NAME_LENGTH]}", source_of(host), self.now())
+
     def let_in(self, protocol: str, user: str, host: str, tenant: str | None, taken: Taken, now: float) -> None:
         """An attempt succeeded: its token comes back, and its source is known from now on."""
         had_failed = self.accounts.give_back(taken, now)

@@ -7,8 +7,9 @@ have one thing, whoever asks first.
 """
 
 from api.assignments.rules import wanted
-from api.assignments.service import admit, allow, begin, check_peer, claim, end, give_source, has, held, read, with_assigned
+from api.assignments.service import admit, allow, begin, check_peer, claim, end, give_source, has, held, may_be_bare, read, with_assigned
 from api.assignments.sightings import Watch
+from api.assignments.trail import note_refusal
 
 __all__ = [
     "Watch",
@@ -21,6 +22,8 @@ __all__ = [
     "give_source",
     "has",
     "held",
+    "may_be_bare",
+    "note_refusal",
     "read",
     "wanted",
     "with_assigned",

@@ -19,6 +19,7 @@ class Rights(ControlBase):
     domain: Mapped[str] = mapped_column(String(253), unique=True)
     may_claim_numbers: Mapped[bool] = mapped_column(Boolean)
     may_have_internal_trunks: Mapped[bool] = mapped_column(Boolean, server_default=true())
+    may_have_bare_names: Mapped[bool] = mapped_column(Boolean, server_default=true())
     limits: Mapped[dict[str, int] | None] = mapped_column(Document)
     """Kind -> how many the tenant may have of it, where that differs from the settings; None: nowhere."""
     budget_per_hour: Mapped[str | None] = mapped_column(String(24))

@@ -110,3 +110,9 @@ async def forget(session: AsyncSession, tenant: str) -> None:
     await free_all(session, tenant)
     await session.execute(delete(PrepaidEntry).where(PrepaidEntry.tenant == tenant))
     await session.execute(delete(Rights).where(Rights.tenant == tenant))
+
+
+async def longest(session: AsyncSession, tenants: Sequence[str]) -> str | None:
+    """Of these names the longest that a tenant has."""
+    found = (await session.scalars(select(Rights.tenant).where(Rights.tenant.in_(tenants)))).all() if tenants else ()
+    return max(found, key=len, default=None)

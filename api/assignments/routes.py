@@ -60,6 +60,7 @@ async def _told(house: House, session: AsyncSession, tenant: TenantId) -> Assign
         domain=rights.domain,
         may_claim_numbers=rights.may_claim_numbers,
         may_have_internal_trunks=rights.may_have_internal_trunks,
+        may_have_bare_names=rights.may_have_bare_names,
         limits=house.databases.quotas.limits(rights.limits),
         budget_per_hour=None if rights.budget_per_hour is None else Decimal(rights.budget_per_hour),
         numbers=await service.count_of_numbers(session, tenant),
@@ -86,6 +87,7 @@ async def set_rights(access: ForOperators, tenant: Tenant, given: RightsGiven) -
         TenantId(tenant),
         claim_numbers=given.may_claim_numbers,
         internal_trunks=given.may_have_internal_trunks,
+        bare_names=given.may_have_bare_names,
         limits=None if given.limits is None else given.limits.model_dump(exclude_none=True),
         budget=None if given.budget is None else service.Budget(given.budget.per_hour),
     )

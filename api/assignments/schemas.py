@@ -76,6 +76,9 @@ class RightsGiven(Given):
     may_have_internal_trunks: bool | None = Field(
         default=None, description="Trunks that are the tenant's own PBX: calls over them have no price and show any number."
     )
+    may_have_bare_names: bool | None = Field(
+        default=None, description="Devices that are not called `<tenant>-…` are known by their names alone too, if nobody has the name."
+    )
     limits: LimitsGiven | None = Field(default=None, description="All of them: one that is left out is what the settings say.")
     budget: BudgetGiven | None = None
 
@@ -149,6 +152,7 @@ class AssignmentsTold(Told):
     domain: str = Field(description="Telephony domain: phones of this tenant say `user@domain`.")
     may_claim_numbers: bool
     may_have_internal_trunks: bool
+    may_have_bare_names: bool
     limits: dict[str, int] = Field(description="How many it may have of each kind, and MiB in its database.")
     budget_per_hour: Decimal | None = Field(description="What its calls may cost within sixty minutes, whatever it says itself.")
     numbers: int = Field(description="How many; the list is a page of its own.")

@@ -118,7 +118,13 @@ async def _begin(session: AsyncSession, house: House, tenant: TenantId, domain: 
     if chosen in taken or chosen == realm.lower():
         raise DomainTaken(chosen)
     allowed = house.settings.tenants
-    rights = Rights(tenant=tenant, domain=chosen, may_claim_numbers=allowed.claim_numbers, may_have_internal_trunks=allowed.internal_trunks)
+    rights = Rights(
+        tenant=tenant,
+        domain=chosen,
+        may_claim_numbers=allowed.claim_numbers,
+        may_have_internal_trunks=allowed.internal_trunks,
+        may_have_bare_names=allowed.bare_device_names,
+    )
     session.add(rights)
     await session.flush()
     return rights
@@ -144,7 +150,7 @@ async def admit(house: House, setup: TenantSetup, now: datetime) -> None:
         if rights is None:
             rights = await _begin(session, house, tenant, None)
             used = wanted_by(setup)
-            rights.may_claim_numbers = True
+            rights.may_claim_numbers = rights.may_have_bare_names = True
             rights.may_have_internal_trunks = rights.may_have_internal_trunks or used.is_internal
             lost = await _inherit(session, tenant, used, now)
         await _learn(house, session, rights)
@@ -173,6 +179,7 @@ async def _read(session: AsyncSession, rights: Rights) -> Assigned:
         caller_ids=frozenset(has["caller_id"]),
         granted=tuple(has["grant"]),
         may_have_internal_trunks=rights.may_have_internal_trunks,
+        may_have_bare_names=rights.may_have_bare_names,
         limits=rights.limits or {},
         budget_per_hour=None if rights.budget_per_hour is None else Decimal(rights.budget_per_hour),
         paid_in=sum((Decimal(one.amount) for one in paid), Decimal(0)) if paid else None,
@@ -218,11 +225,13 @@ async def claim(unit: Unit, house: House, tenant: TenantId, by: By, before: Want
     if after.is_internal and not assigned.may_have_internal_trunks:
         unit.otherwise(lambda: note_refusal(house, tenant, by, None, "trunk", "internal", now))
         raise InternalNotAllowed
-    for number in sorted(after.caller_ids - before.caller_ids):
-        if not may_be_shown(number):
-            raise NeverShown(number)
-        if number not in assigned.numbers | after.numbers | assigned.caller_ids:
-            raise CallerIdNotYours(number)
+    own = assigned.numbers | after.numbers | assigned.caller_ids
+    wrong = next(((one, why) for one in sorted(after.caller_ids - before.caller_ids) if (why := _not_shown(one, own)) is not None), None)
+    if wrong is not None:
+        number, problem = wrong
+        owner = await _owner_of(house, number)
+        unit.otherwise(lambda: note_refusal(house, tenant, by, owner, "caller_id", number, now))
+        raise problem
     numbers, sources = after.numbers - assigned.numbers, after.sources - assigned.sources
     gone = Wanted(before.numbers - after.numbers, before.sources - after.sources)
     if numbers or sources:
@@ -231,12 +240,40 @@ async def claim(unit: Unit, house: House, tenant: TenantId, by: By, before: Want
         await _release(unit, house, tenant, gone)
 
 
+def _not_shown(number: str, own: Collection[str]) -> Problem | None:
+    """Why a tenant may not show a number; `own`: those it may."""
+    if not may_be_shown(number):
+        return NeverShown(number)
+    return CallerIdNotYours(number) if number not in own else None
+
+
+async def _owner_of(house: House, number: str) -> TenantId | None:
+    """Whose number it is."""
+    async with house.databases.unit(None) as control:
+        owner = (await repository.owners(control.session, [number])).get(number)
+    return TenantId(owner.tenant) if owner is not None else None
+
+
 def has(house: House, tenant: TenantId, needs: Wanted) -> bool:
     """Whether the tenant has the numbers and sources, and the right to what else it needs."""
     assigned = held(house, tenant)
     if needs.is_internal and not assigned.may_have_internal_trunks:
         return False
     return needs.numbers <= assigned.numbers and needs.sources <= assigned.sources
+
+
+async def may_be_bare(session: AsyncSession, house: House, tenant: TenantId, username: str) -> bool:
+    """Whether a device of the tenant may be known in the whole installation by its name alone, if nobody has the name yet.
+
+    `<tenant>-…` is that tenant's, whoever comes first; a name that begins with no tenant's takes the operator's leave, lest one tenant
+    keeps those that others will want.
+
+    Args:
+        session: of the control database.
+    """
+    parts = username.split("-")
+    whose = await repository.longest(session, ["-".join(parts[:end]) for end in range(1, len(parts))])
+    return held(house, tenant).may_have_bare_names if whose is None else whose == tenant
 
 
 async def _take(unit: Unit, house: House, tenant: TenantId, by: By, taken: Wanted, gone: Wanted, now: datetime) -> None:
@@ -397,11 +434,12 @@ async def allow(
     *,
     claim_numbers: bool | None = None,
     internal_trunks: bool | None = None,
+    bare_names: bool | None = None,
     limits: Mapping[str, int] | None = None,
     budget: Budget | None = None,
 ) -> None:
-    """Whether the tenant's administrators may take numbers that are free, and have internal trunks; how much they may store where that is
-    not what the settings say. None: as it was.
+    """Whether the tenant's administrators may take numbers that are free, have internal trunks, give devices any bare name; how much they
+    may store where that is not what the settings say. None: as it was.
 
     Raises: UnknownAssignment
     """
@@ -409,6 +447,7 @@ async def allow(
         rights = await _rights(unit.session, tenant)
         rights.may_claim_numbers = rights.may_claim_numbers if claim_numbers is None else claim_numbers
         rights.may_have_internal_trunks = rights.may_have_internal_trunks if internal_trunks is None else internal_trunks
+        rights.may_have_bare_names = rights.may_have_bare_names if bare_names is None else bare_names
         rights.limits = rights.limits if limits is None else dict(limits)
         if budget is not None:
             rights.budget_per_hour = None if budget.per_hour is None else str(budget.per_hour)

@@ -6,18 +6,21 @@ Rows are only ever added: no route changes one, and what is older than the setti
 `models` · `schemas` · `routes`. Other slices use what is named here.
 """
 
-from api.audit.reads import IMPERSONAL, PERSONAL, SOCKETS
+from api.audit.reads import ANSWERED, IMPERSONAL, PERSONAL, SOCKETS, UNANSWERED
 from api.audit.rules import Act, By, FailedLogIns, filter_of, source_of
-from api.audit.service import record, record_failed_log_in, record_read, record_refusal
+from api.audit.service import is_recorded, record, record_failed_log_in, record_read, record_refusal
 
 __all__ = [
+    "ANSWERED",
     "IMPERSONAL",
     "PERSONAL",
     "SOCKETS",
+    "UNANSWERED",
     "Act",
     "By",
     "FailedLogIns",
     "filter_of",
+    "is_recorded",
     "record",
     "record_failed_log_in",
     "record_read",

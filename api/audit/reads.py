@@ -1,4 +1,5 @@
-"""Which route gives out personal data, and of what kind. Every GET stands in one of the two tables: a test walks the application's routes.
+"""Which route gives out personal data, and of what kind. Every GET stands in one of two tables, and whatever writes in one of two others: a
+test walks the application's routes.
 
 Personal is what tells of a person: callers, contacts, and the people who work here. The dependency that lets a request in records the read
 when the route has answered (`api.identity.access`), so a route cannot forget it; the WebSockets record when they are opened.
@@ -7,6 +8,8 @@ when the route has answered (`api.identity.access`), so a route cannot forget it
 from __future__ import annotations
 
 from collections.abc import Mapping
+
+_SETUP = ("Queue", "Menu", "Number", "Schedule", "Site", "Trunk", "Reason")
 
 PERSONAL: Mapping[str, str] = {
     # operation -> kind of the entry
@@ -82,6 +85,70 @@ IMPERSONAL: frozenset[str] = frozenset(
         "isReady",
         "getMetrics",
         "getDemo",
+    }
+)
+ANSWERED: Mapping[str, str] = {
+    # operation -> kind of the entry
+    "createContact": "contact",
+    "replaceContact": "contact",
+    "createTicket": "ticket",
+    "changeTicket": "ticket",
+    "createAppointment": "appointment",
+    "replaceAppointment": "appointment",
+    "createUser": "user",
+    "changeUser": "user",
+    "createAgent": "agent",
+    "replaceAgent": "agent",
+    "setDevice": "device",
+    "rerate": "charge",
+}
+"""Writes that answer with personal data. One that leaves an entry of what it changed has been recorded by that; one that changed nothing
+(an empty PATCH, a PUT of what is there, a dry run) is a read.
+"""
+UNANSWERED: frozenset[str] = frozenset(
+    {
+        # nothing is answered
+        "logOut",
+        "changePassword",
+        "deleteUser",
+        "deleteApiKey",
+        "deleteContact",
+        "deleteAppointment",
+        "deleteRecording",
+        "deleteAgent",
+        # what the asker knows, or what is no person
+        "logIn",
+        "createApiKey",
+        "createTariff",
+        "setSetup",
+        *(f"{verb}{kind}" for verb in ("create", "replace", "delete") for kind in _SETUP),
+        # events of a call at the desk that is meant, which the journal keeps with the command
+        "logOn",
+        "logOff",
+        "goReady",
+        "goNotReady",
+        "endAfterCallWork",
+        "dial",
+        "answer",
+        "decline",
+        "hold",
+        "retrieve",
+        "hangUp",
+        "transfer",
+        "setDisposition",
+        "clearCall",
+        # the platform's: companies, not people
+        "createTenant",
+        "openTenant",
+        "closeTenant",
+        "liftBan",
+        "setRightsOfTenant",
+        "assignNumbers",
+        "withdrawNumber",
+        "grantSource",
+        "withdrawSource",
+        "grantCallerId",
+        "withdrawCallerId",
     }
 )
 SOCKETS: Mapping[str, str] = {"/api/v1/events": "live", "/api/v1/board": "live"}

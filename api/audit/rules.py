@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -33,7 +34,10 @@ OTHERS = "(others)"
 NO_NAME = "(no user name)"
 """What was typed can be no user name. It is not kept: often it is the password, typed into the wrong field."""
 ROWS_A_DAY = 1000
-"""So many rows a day of failed log-ins, then one an hour: about 300 kB a day, whoever tries however often."""
+"""So many rows a day of failed log-ins, of users that there are and of names that are nobody's each: about 300 kB, whoever tries however
+often."""
+ROWS_A_SOURCE = 100
+"""So many of them for one address: it takes ten to use up those of all."""
 SHOWN = 200
 """Letters of a filter's value that are kept."""
 
@@ -89,29 +93,53 @@ def filter_of(given: Mapping[str, str], declared: frozenset[str]) -> dict[str, s
     return {name: value[:SHOWN] for name, value in sorted(given.items()) if name in declared and name not in _SECRETS}
 
 
+Place = tuple[datetime, str, str | None]
+"""Moment, name, address."""
+
+
 class FailedLogIns:
-    """How failed log-ins become rows: one a minute for a name and an address, at most `ROWS_A_DAY`, then one an hour for all others."""
+    """How failed log-ins become rows: one a minute for a name and an address, as long as there is room for it.
+
+    An address that has had its share has one an hour, whatever the names. Where all have had theirs, a user that there is has one an hour
+    without an address, and what is left one together: nobody who makes a flood of them hides that somebody else tries a user's passwords.
+    """
 
     def __init__(self) -> None:
         self._day: date | None = None
-        self._seen: dict[str, set[tuple[datetime, str, str | None]]] = {}
+        self._seen: dict[tuple[str, str], set[Place]] = {}
+        self._of_source: Counter[tuple[str, str | None]] = Counter()
 
-    def place(self, where: str, name: str, source: str | None, now: datetime) -> tuple[datetime, str, str | None]:
+    def place(self, where: str, name: str, source: str | None, now: datetime, *, is_user: bool) -> Place:
         """Moment, name and address under which a failure is counted.
 
         Args:
             where: the database it is written to.
+            is_user: there is somebody of that name.
         """
         if self._day != now.date():
             self._day = now.date()
             self._seen.clear()
-        seen = self._seen.setdefault(where, set())
-        key = (now.replace(second=0, microsecond=0), name, source)
-        if key not in seen:
-            if len(seen) >= ROWS_A_DAY:
-                return now.replace(minute=0, second=0, microsecond=0), OTHERS, None
-            seen.add(key)
-        return key
+            self._of_source.clear()
+        minute, hour = now.replace(second=0, microsecond=0), now.replace(minute=0, second=0, microsecond=0)
+        seen = self._seen.setdefault((where, "users" if is_user else "nobody"), set())
+        if (minute, name, source) in seen:
+            return minute, name, source
+        if self._of_source[where, source] >= ROWS_A_SOURCE:
+            return hour, OTHERS, source
+        if self._has_room(seen, (minute, name, source)):
+            self._of_source[where, source] += 1
+            return minute, name, source
+        by_hour = self._seen.setdefault((where, "users by hour"), set())
+        return (hour, name, None) if is_user and self._has_room(by_hour, (hour, name, None)) else (hour, OTHERS, None)
+
+    @staticmethod
+    def _has_room(seen: set[Place], place: Place) -> bool:
+        if place in seen:
+            return True
+        if len(seen) >= ROWS_A_DAY:
+            return False
+        seen.add(place)
+        return True
 
 
 def shown_name(typed: str) -> str:

@@ -17,6 +17,7 @@ from api.db import Databases, UnknownTenant
 from api.kit.ids import drawn_id
 from api.kit.paging import Cut
 
+_RECORDED = "recorded"
 _order = itertools.count()
 """Entries of one moment, of one request mostly, keep their order."""
 
@@ -44,6 +45,7 @@ def record(
         session: of the tenant's database; of the control database when `by` is of the platform.
         before: the document as it was, `after` as it is now; secrets are taken out.
     """
+    session.info[_RECORDED] = True
     session.add(
         _rows(by)(
             id=entry_id(now, f"{next(_order) % 0x1_0000:04x}{drawn_id(4)}"),
@@ -62,6 +64,11 @@ def record(
     )
 
 
+def is_recorded(session: AsyncSession) -> bool:
+    """Whether the transaction has an entry of something that was changed."""
+    return bool(session.info.get(_RECORDED))
+
+
 async def record_read(session: AsyncSession, now: datetime, by: By, kind: str, subject: str, details: Mapping[str, Any]) -> None:
     """Add an entry for a read, in one statement; the same read again within the minute is counted in it."""
     await repository.count_alike(
@@ -76,12 +83,13 @@ async def record_refusal(session: AsyncSession, now: datetime, by: By, kind: str
 
 
 async def record_failed_log_in(
-    databases: Databases, failed: FailedLogIns, tenant: TenantId | None, typed: str, source: str | None, now: datetime
+    databases: Databases, failed: FailedLogIns, tenant: TenantId | None, typed: str, source: str | None, now: datetime, *, is_user: bool
 ) -> None:
     """Add an entry for a log-in that failed, or count it (`FailedLogIns`), in a transaction of its own.
 
     Args:
         tenant: the one that was named; None: the platform. One that is not there is the platform's to know.
+        is_user: there is somebody of that name.
     """
     name = shown_name(typed)
     try:
@@ -89,7 +97,7 @@ async def record_failed_log_in(
             databases.tenant(tenant)
     except UnknownTenant:
         name, tenant = f"{tenant}/{name}", None
-    moment, name, source = failed.place(tenant or "", name, source, now)
+    moment, name, source = failed.place(tenant or "", name, source, now, is_user=is_user)
     by = By(name[:80], source, of_platform=tenant is None)
     async with databases.unit(tenant) as unit:
         values = _alike(alike_id(moment, "refused", name, source), now, by, "refused", "session", name, None)

@@ -210,13 +210,13 @@ async def list_charges(access: ForReaders, cdr: CdrKey, language: Annotated[Lang
 @router.get("/billing/months/{month}", operation_id="getMonth")
 async def get_month(access: ForBilling, month: MonthKey) -> Month:
     """Net, VAT and gross of the conversations that began in a month, VAT worked out once for each rate."""
-    return await service.month(access.house.databases.tenant(access.tenant), access.tenant, month)
+    return await service.month(access.house, access.tenant, month)
 
 
 @router.get("/billing/invoices/{month}", operation_id="getInvoice", responses=responses(Conflict))
 async def get_invoice(access: ForBilling, month: MonthKey) -> InvoiceTold:
     """The month line by line, with totals for each VAT rate. 409 while a conversation of the month has no price."""
-    return service.told_invoice(await service.invoice(access.house.databases.tenant(access.tenant), access.tenant, month))
+    return service.told_invoice(await service.invoice(access.house, access.tenant, month))
 
 
 @router.get(
@@ -227,7 +227,7 @@ async def get_invoice(access: ForBilling, month: MonthKey) -> InvoiceTold:
 )
 async def export_invoice(access: ForBilling, month: MonthKey, language: Annotated[Language, Query()] = "en") -> Response:
     """The same as CSV: `row` is a `line`, the `vat` of one rate, or the `sum` of one currency."""
-    bill = await service.invoice(access.house.databases.tenant(access.tenant), access.tenant, month)
+    bill = await service.invoice(access.house, access.tenant, month)
     headers = {"Content-Disposition": f'attachment; filename="invoice-{month}.csv"'}
     return Response("".join(export.invoice_to_csv(bill, language)), headers=headers, media_type=_STREAMS["csv"])
 
@@ -238,6 +238,5 @@ async def rerate(access: ForBilling, given: ReratingGiven) -> Rerating:
 
     What was promised before a call holds. The old charge stays as an earlier revision.
     """
-    engine = access.house.databases.tenant(access.tenant)
     own = await own_carriers(access.session)
-    return await service.rerate(access.session, engine, access.tenant, given, access.by, access.now, own)
+    return await service.rerate(access.session, access.house, access.tenant, given, access.by, access.now, own)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, status
+from fastapi import APIRouter, Path, Query, Response, status
 
 from api.audit import record
 from api.calendar import service
+from api.calendar.models import Appointment
 from api.calendar.schemas import AppointmentGiven, AppointmentTold
-from api.errors import NotFound, responses
+from api.errors import NotFound, Outdated, responses
 from api.identity import ForDesk
 from api.kit.ids import Slug
 from api.kit.paging import Page, Paged, paged
+from api.kit.preconditions import IfMatch, etag_of
 
 router = APIRouter(prefix="/api/v1/appointments", tags=["calendar"])
 Key = Annotated[str, Path(max_length=64, pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
@@ -28,29 +30,40 @@ async def list_appointments(access: ForDesk, page: Paged, contact: Annotated[Slu
 
 
 @router.post("", operation_id="createAppointment", status_code=status.HTTP_201_CREATED)
-async def create_appointment(access: ForDesk, given: AppointmentGiven) -> AppointmentTold:
+async def create_appointment(access: ForDesk, given: AppointmentGiven, response: Response) -> AppointmentTold:
     """Make an appointment."""
     created = await service.create(access.session, given, access.now)
     record(access.session, access.now, access.by, "created", "appointment", created.id)
-    return AppointmentTold.model_validate(created)
+    return _told(created, response)
 
 
 @router.get("/{appointment}", operation_id="getAppointment", responses=responses(NotFound))
-async def get_appointment(access: ForDesk, appointment: Key) -> AppointmentTold:
+async def get_appointment(access: ForDesk, appointment: Key, response: Response) -> AppointmentTold:
     """One appointment."""
-    return AppointmentTold.model_validate(await service.get(access.session, appointment))
+    return _told(await service.get(access.session, appointment), response)
 
 
-@router.put("/{appointment}", operation_id="replaceAppointment", responses=responses(NotFound))
-async def replace_appointment(access: ForDesk, appointment: Key, given: AppointmentGiven) -> AppointmentTold:
+@router.put("/{appointment}", operation_id="replaceAppointment", responses=responses(NotFound, Outdated))
+async def replace_appointment(
+    access: ForDesk, appointment: Key, given: AppointmentGiven, response: Response, if_match: IfMatch = None
+) -> AppointmentTold:
     """Change an appointment."""
-    changed = await service.replace(access.session, appointment, given)
-    record(access.session, access.now, access.by, "changed", "appointment", appointment)
-    return AppointmentTold.model_validate(changed)
+    row, is_changed = await service.replace(access.session, appointment, given, if_match)
+    if is_changed:
+        record(access.session, access.now, access.by, "changed", "appointment", appointment)
+    return _told(row, response)
 
 
-@router.delete("/{appointment}", operation_id="deleteAppointment", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound))
-async def delete_appointment(access: ForDesk, appointment: Key) -> None:
+@router.delete(
+    "/{appointment}", operation_id="deleteAppointment", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound, Outdated)
+)
+async def delete_appointment(access: ForDesk, appointment: Key, if_match: IfMatch = None) -> None:
     """Call an appointment off."""
-    await service.delete(access.session, appointment)
+    await service.delete(access.session, appointment, if_match)
     record(access.session, access.now, access.by, "deleted", "appointment", appointment)
+
+
+def _told(row: Appointment, response: Response) -> AppointmentTold:
+    told = AppointmentTold.model_validate(row)
+    response.headers["ETag"] = etag_of(told)
+    return told

@@ -10,11 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.calendar import repository
 from api.calendar.errors import AppointmentUnknown, NoSuchContact
 from api.calendar.models import Appointment
-from api.calendar.schemas import AppointmentGiven
+from api.calendar.schemas import AppointmentGiven, AppointmentTold
 from api.crm import get as get_contact
 from api.errors import NotFound
 from api.kit.ids import drawn_id
 from api.kit.paging import Cut
+from api.kit.preconditions import hold_row, require_match
 
 
 async def some(session: AsyncSession, page: Cut, contact: str | None) -> Sequence[Appointment]:
@@ -50,25 +51,38 @@ async def create(session: AsyncSession, given: AppointmentGiven, now: datetime) 
     return row
 
 
-async def replace(session: AsyncSession, appointment: str, given: AppointmentGiven) -> Appointment:
-    """Change an appointment.
+async def replace(
+    session: AsyncSession, appointment: str, given: AppointmentGiven, if_match: str | None = None
+) -> tuple[Appointment, bool]:
+    """Change an appointment; returns whether anything became otherwise.
 
-    Raises: AppointmentUnknown, NoSuchContact
+    Raises: AppointmentUnknown, NoSuchContact, Outdated
     """
-    row = await get(session, appointment)
+    row = await _held(session, appointment, if_match)
+    wanted = (given.contact, given.title, given.starts_at, given.ends_at)
+    if (row.contact, row.title, row.starts_at, row.ends_at) == wanted:
+        return row, False
     await _check(session, given.contact)
-    row.contact, row.title, row.starts_at, row.ends_at = given.contact, given.title, given.starts_at, given.ends_at
+    row.contact, row.title, row.starts_at, row.ends_at = wanted
     await session.flush()
-    return row
+    return row, True
 
 
-async def delete(session: AsyncSession, appointment: str) -> None:
+async def delete(session: AsyncSession, appointment: str, if_match: str | None = None) -> None:
     """Call an appointment off.
 
-    Raises: AppointmentUnknown
+    Raises: AppointmentUnknown, Outdated
     """
-    await session.delete(await get(session, appointment))
+    await session.delete(await _held(session, appointment, if_match))
     await session.flush()
+
+
+async def _held(session: AsyncSession, appointment: str, if_match: str | None) -> Appointment:
+    """The appointment as it is going to be changed."""
+    await hold_row(session, Appointment.id, appointment)
+    row = await get(session, appointment)
+    require_match(if_match, AppointmentTold.model_validate(row))
+    return row
 
 
 async def _check(session: AsyncSession, contact: str) -> None:

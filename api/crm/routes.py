@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, status
+from fastapi import APIRouter, Path, Query, Response, status
 
 from api.audit import Act, record
 from api.crm import known, service
 from api.crm.schemas import ContactGiven, ContactTold
-from api.errors import NotFound, responses
+from api.errors import NotFound, Outdated, responses
 from api.identity import ForDesk
 from api.identity.access import Access
 from api.kit.numbers import E164
 from api.kit.paging import Page, Paged, paged
+from api.kit.preconditions import IfMatch, etag_of
 from api.kit.schema import Text
 
 router = APIRouter(prefix="/api/v1/contacts", tags=["crm"])
@@ -35,31 +36,38 @@ async def list_contacts(
 
 
 @router.post("", operation_id="createContact", status_code=status.HTTP_201_CREATED)
-async def create_contact(access: ForDesk, given: ContactGiven) -> ContactTold:
+async def create_contact(access: ForDesk, given: ContactGiven, response: Response) -> ContactTold:
     """Add a contact."""
     created = await service.create(access.session, given, access.now)
     _changed(access, "created", created.id)
-    return created
+    return _told(created, response)
 
 
 @router.get("/{contact}", operation_id="getContact", responses=responses(NotFound))
-async def get_contact(access: ForDesk, contact: Key) -> ContactTold:
+async def get_contact(access: ForDesk, contact: Key, response: Response) -> ContactTold:
     """One contact."""
-    return await service.get(access.session, contact)
+    return _told(await service.get(access.session, contact), response)
 
 
-@router.put("/{contact}", operation_id="replaceContact", responses=responses(NotFound))
-async def replace_contact(access: ForDesk, contact: Key, given: ContactGiven) -> ContactTold:
+@router.put("/{contact}", operation_id="replaceContact", responses=responses(NotFound, Outdated))
+async def replace_contact(access: ForDesk, contact: Key, given: ContactGiven, response: Response, if_match: IfMatch = None) -> ContactTold:
     """Change a contact."""
-    _changed(access, "changed", contact)
-    return await service.replace(access.session, contact, given, access.now)
+    told, is_changed = await service.replace(access.session, contact, given, access.now, if_match)
+    if is_changed:
+        _changed(access, "changed", contact)
+    return _told(told, response)
 
 
-@router.delete("/{contact}", operation_id="deleteContact", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound))
-async def delete_contact(access: ForDesk, contact: Key) -> None:
+@router.delete("/{contact}", operation_id="deleteContact", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound, Outdated))
+async def delete_contact(access: ForDesk, contact: Key, if_match: IfMatch = None) -> None:
     """Remove a contact; its tickets stay."""
+    await service.delete(access.session, contact, if_match)
     _changed(access, "deleted", contact)
-    await service.delete(access.session, contact)
+
+
+def _told(contact: ContactTold, response: Response) -> ContactTold:
+    response.headers["ETag"] = etag_of(contact)
+    return contact
 
 
 def _changed(access: Access, act: Act, contact: str) -> None:

@@ -13,6 +13,7 @@ from api.crm.models import Contact
 from api.crm.schemas import ContactGiven, ContactTold
 from api.kit.ids import drawn_id
 from api.kit.paging import Cut
+from api.kit.preconditions import hold_row, require_match
 
 
 async def some(session: AsyncSession, page: Cut, number: str | None, text: str | None) -> list[ContactTold]:
@@ -43,23 +44,33 @@ async def create(session: AsyncSession, given: ContactGiven, now: datetime) -> C
     return await get(session, row.id)
 
 
-async def replace(session: AsyncSession, contact: str, given: ContactGiven, now: datetime) -> ContactTold:
-    """Change a contact.
+async def replace(
+    session: AsyncSession, contact: str, given: ContactGiven, now: datetime, if_match: str | None = None
+) -> tuple[ContactTold, bool]:
+    """Change a contact; returns whether anything became otherwise.
 
-    Raises: ContactUnknown
+    Raises: ContactUnknown, Outdated
     """
+    await hold_row(session, Contact.id, contact)
+    before = await get(session, contact)
+    require_match(if_match, before)
+    wanted = {**given.model_dump(), "numbers": sorted(set(given.numbers))}
+    if before.model_dump(include=set(wanted)) == wanted:
+        return before, False
     row = await _row(session, contact)
     row.name, row.company, row.email, row.note, row.changed_at = given.name, given.company, given.email, given.note, now
     await session.flush()
     await repository.set_numbers(session, contact, given.numbers)
-    return await get(session, contact)
+    return await get(session, contact), True
 
 
-async def delete(session: AsyncSession, contact: str) -> None:
+async def delete(session: AsyncSession, contact: str, if_match: str | None = None) -> None:
     """Remove a contact. Tickets of it stay, without it; appointments go.
 
-    Raises: ContactUnknown
+    Raises: ContactUnknown, Outdated
     """
+    await hold_row(session, Contact.id, contact)
+    require_match(if_match, await get(session, contact))
     row = await _row(session, contact)
     await repository.set_numbers(session, contact, ())
     await session.delete(row)

@@ -9,7 +9,7 @@ from typing import get_origin
 
 from fastapi import FastAPI
 from fastapi.dependencies.utils import get_flat_params
-from fastapi.params import Query
+from fastapi.params import Header, Query
 from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
 from starlette.routing import BaseRoute, Route
 
@@ -27,6 +27,8 @@ class Operation:
     """Query parameters, and whether one may be given several times; None: whatever comes is the route's own business."""
     body_octets: int | None
     """What the route says its bodies may have (`max_body_size`); None: what all may have."""
+    takes_if_match: bool = True
+    """Whether it looks at If-Match; True where that is the route's own business."""
 
 
 class Contract:
@@ -54,12 +56,19 @@ class Contract:
 
 def _operation(route: BaseRoute) -> Operation | None:
     if isinstance(route, APIRoute):
-        return Operation(route.path_regex, frozenset(route.methods or ()), _parameters(route), route.max_body_size)
+        return Operation(route.path_regex, frozenset(route.methods or ()), _parameters(route), route.max_body_size, _takes_if_match(route))
     if isinstance(route, APIWebSocketRoute):
         return Operation(route.path_regex, frozenset({WEBSOCKET}), _parameters(route), None)
     if isinstance(route, Route):
         return Operation(route.path_regex, frozenset(route.methods or ()), None, None)
     return None
+
+
+def _takes_if_match(route: APIRoute) -> bool:
+    """Whoever reads has the header, or looks at it himself (`api.recordings`)."""
+    if not {"PUT", "PATCH", "DELETE"} & set(route.methods or ()):
+        return True
+    return any(isinstance(field.field_info, Header) and field.alias == "If-Match" for field in get_flat_params(route.dependant))
 
 
 def _parameters(route: APIRoute | APIWebSocketRoute) -> dict[str, bool]:

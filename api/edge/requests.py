@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.edge.contract import WEBSOCKET, Contract, Operation
-from api.errors import BodyTooLarge, HeadTooLarge, NotAllowed, Place, Problem, TargetTooLong, Unprocessable, of
+from api.errors import BodyTooLarge, HeadTooLarge, NotAllowed, Outdated, Place, Problem, TargetTooLong, Unprocessable, of
 from api.kit.schema import MOST_LETTERS, nearest
 
 BODY_OCTETS = 1 << 20
@@ -55,6 +55,8 @@ class Refusals:
             operation = self._operation(scope)
             if operation is not None and operation.parameters is not None and scope["query_string"]:
                 check_parameters(scope["query_string"], operation.parameters)
+            if operation is not None and not operation.takes_if_match:
+                check_unconditional(scope)
             if scope["type"] == "http":
                 answer = _refuse_body
                 receive = await self._checked_body(scope, receive, operation)
@@ -134,6 +136,15 @@ def check_head(scope: Scope) -> None:
     headers = scope["headers"]
     if len(headers) > HEAD_FIELDS or sum(len(name) + len(value) for name, value in headers) > HEAD_OCTETS:
         raise HeadTooLarge(f"The header may have {HEAD_FIELDS} fields and {HEAD_OCTETS} octets.")
+
+
+def check_unconditional(scope: Scope) -> None:
+    """A change that was meant for one version of what has none is not made (RFC 9110 §13.1.1): whoever asks so means it.
+
+    Raises: Outdated
+    """
+    if any(name == b"if-match" for name, _ in scope["headers"]):
+        raise Outdated("This counts no versions; send the change without If-Match.")
 
 
 def check_parameters(query: bytes, known: dict[str, bool]) -> None:

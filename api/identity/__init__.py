@@ -1,7 +1,7 @@
 """Identity: operators, users, roles, bearer tokens, API keys.
 
-`access` (dependencies of routes) · `rules` (roles, tokens; pure) · `strength` (weak passwords) · `passwords` (Argon2id) · `service` ·
-`repository` · `models` · `schemas` · `errors` · `routes`. Other slices use what is named here.
+`access` (dependencies of routes) · `rules` (roles, tokens; pure) · `strength` (weak passwords) · `passwords` (Argon2id) · `hashing` (whose
+is computed next) · `service` · `repository` · `models` · `schemas` · `errors` · `routes`. Other slices use what is named here.
 """
 
 from api.identity.access import (

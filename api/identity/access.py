@@ -20,7 +20,7 @@ from starlette.requests import HTTPConnection, Request
 from acd.core.ids import TenantId
 from acd.guard import source_of as guarded_source
 from acd.outage import Unreachable
-from api.audit import PERSONAL, By, filter_of, record_read, record_refusal, source_of
+from api.audit import ANSWERED, PERSONAL, By, filter_of, is_recorded, record_read, record_refusal, source_of
 from api.db import Unit, UnknownTenant
 from api.edge.connections import counts_for
 from api.edge.turns import Turns, of_source
@@ -178,15 +178,20 @@ async def _opened(request: Request, credentials: Annotated[HTTPAuthorizationCred
 
 
 async def _record_read(request: Request, access: Access) -> None:
-    """Where the route gives out personal data, that goes into the audit. A read does not fail because that cannot be written: it is logged,
-    and counted in fernamt_audit_failures_total.
+    """Where the route gives out personal data, that goes into the audit; so does a write that changed nothing and told some. A read
+    does not fail because that cannot be written: it is logged, and counted in fernamt_audit_failures_total.
     """
     route = request.scope.get("route")
-    kind = PERSONAL.get(route.operation_id or "") if isinstance(route, APIRoute) else None
-    if kind is None or not isinstance(route, APIRoute):
+    if not isinstance(route, APIRoute):
         return
+    operation, subject = route.operation_id or "", "/".join(request.path_params.values())
     details = {"filter": filter_of(request.query_params, _parameters(route)), "rows": access.given.rows}
-    subject = "/".join(request.path_params.values())
+    written = ANSWERED.get(operation)
+    if written is not None and not is_recorded(access.session):  # one with the rest of the transaction, as every entry of a write
+        await record_read(access.session, access.now, access.by, written, subject, {**details, "operation": operation})
+    kind = PERSONAL.get(operation)
+    if kind is None:
+        return
     try:
         await record_read(access.session, access.now, access.by, kind, subject, details)
         await access.session.commit()

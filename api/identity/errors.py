@@ -10,8 +10,10 @@ class WrongPassword(Unauthenticated):
 
     kind, title = "wrong-password", "The log-in failed"
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_user: bool = False) -> None:
         super().__init__("Tenant, user name or password is wrong.")
+        self.is_user = is_user
+        """There is somebody of that name; for the audit, which nobody reads who is only guessing."""
 
 
 class TokenUnknown(Unauthenticated):

@@ -48,7 +48,10 @@ class User(TenantBase):
 
 
 class Token(TenantBase):
-    """A login (`session`, of a user, expires) or an API key (`key`, with a role of its own); only the hash is kept."""
+    """A login (`session`, of a user, expires) or an API key (`key`, with a role of its own); only the hash is kept.
+
+    A key with a user goes with that user: it holds no longer than the user is there. One without is the tenant's.
+    """
 
     __tablename__ = "access_token"
 
@@ -59,5 +62,7 @@ class Token(TenantBase):
     user: Mapped[str | None] = mapped_column("user_id", String(64), ForeignKey("user_account.id", ondelete="CASCADE"))
     role: Mapped[str] = mapped_column(String(16))
     """Of a key; a session has its user's role of the moment."""
+    made_by: Mapped[str | None] = mapped_column(String(80))
+    """Of a key: user name, or `key:<id>`; None: nobody wrote it down (before 0.2.0)."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

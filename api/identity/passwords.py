@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from api.config import Login
+from api.identity.hashing import OURSELVES, Asker, Hashing
 from api.identity.strength import require_strong
 
 _UNKNOWN = "nobody has this password"
@@ -21,6 +21,7 @@ class Passwords:
         self._hasher = PasswordHasher(time_cost=login.argon2_passes, memory_cost=login.argon2_memory_kib, parallelism=1)
         self._decoy = self._hasher.hash(_UNKNOWN)
         self._score = login.password_score
+        self.hashing = Hashing(login.hashes_at_once)
 
     async def accept(self, password: str | None, own: Iterable[str | None], pointer: str) -> None:
         """Let a new password be, if it is not too easy to guess.
@@ -32,13 +33,19 @@ class Passwords:
         """
         await require_strong(password, own, self._score, pointer)
 
-    async def hash(self, password: str) -> str:
-        """The hash to keep."""
-        return await asyncio.to_thread(self._hasher.hash, password)
+    async def hash(self, password: str, asker: Asker = OURSELVES) -> str:
+        """The hash to keep.
 
-    async def matches(self, kept: str | None, password: str) -> bool:
-        """Whether it is the password. An unknown user (None) costs the same time as a wrong password."""
-        return await asyncio.to_thread(self._matches, kept, password)
+        Raises: TooManyHashes
+        """
+        return await self.hashing.run(lambda: self._hasher.hash(password), asker)
+
+    async def matches(self, kept: str | None, password: str, asker: Asker = OURSELVES) -> bool:
+        """Whether it is the password. An unknown user (None) costs the same time as a wrong password.
+
+        Raises: TooManyHashes
+        """
+        return await self.hashing.run(lambda: self._matches(kept, password), asker)
 
     def _matches(self, kept: str | None, password: str) -> bool:
         try:

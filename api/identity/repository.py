@@ -91,5 +91,10 @@ async def keys(session: AsyncSession, page: Cut) -> Sequence[Token]:
     return (await session.scalars(cut(select(Token).where(Token.kind == "key"), Token.id, page))).all()
 
 
+async def keys_of(session: AsyncSession, name: str) -> Sequence[Token]:
+    """Keys that go with a user."""
+    return (await session.scalars(select(Token).where(Token.kind == "key", Token.user == name).order_by(Token.id))).all()
+
+
 async def key(session: AsyncSession, key_id: str) -> Token | None:
     return await session.scalar(select(Token).where(Token.kind == "key", Token.id == key_id))

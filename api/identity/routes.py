@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, status
+from fastapi import APIRouter, Path, Request, Response, status
 from sqlalchemy.exc import SQLAlchemyError
 
 from acd.core.ids import TenantId
@@ -15,11 +15,13 @@ from acd.guard import source_of as guarded_source
 from api.audit import record_failed_log_in, source_of
 from api.db import UnknownTenant
 from api.edge.turns import Turns, of_source
-from api.errors import Conflict, NotFound, TooMany, Unauthenticated, Unavailable, responses
+from api.errors import Conflict, NotFound, Outdated, TooMany, Unauthenticated, Unavailable, responses
 from api.house import House, house
 from api.identity import service
 from api.identity.access import Access, ForAdmins, ForAnyone
 from api.identity.errors import NoSuchAgent, NotServed, TooManyFailures, WrongPassword
+from api.identity.hashing import Asker
+from api.identity.models import User
 from api.identity.passwords import Passwords
 from api.identity.rules import OPERATOR_TENANT, Principal
 from api.identity.schemas import (
@@ -38,6 +40,7 @@ from api.identity.schemas import (
 from api.identity.strength import WeakPassword
 from api.kit.client import client_address
 from api.kit.paging import Page, Paged, paged
+from api.kit.preconditions import IfMatch, etag_of
 from api.outages import say
 from api.telephony_setup import Author, has_agent, hold
 
@@ -53,6 +56,13 @@ def _passwords(request: Request) -> Passwords:
     return found
 
 
+def guarded_name(tenant: str | None, username: str) -> str:
+    """Under which name attempts are counted: lower case and without blanks, since MariaDB takes `anna ` for `anna`, and each spelling would
+    have a bucket of its own.
+    """
+    return f"{tenant or OPERATOR_TENANT}/{username.strip().lower()}"
+
+
 @asynccontextmanager
 async def _guarded(request: Request, this: House, tenant: str | None, username: str) -> AsyncIterator[None]:
     """A password is judged inside, if its user may be guessed at from there.
@@ -60,9 +70,7 @@ async def _guarded(request: Request, this: House, tenant: str | None, username: 
     Raises: TooManyFailures: nothing was computed, and the answer is the same for a right one.
     """
     guard = this.guard
-    # Lower case and without blanks: MariaDB takes `anna ` for `anna`, and each spelling would have a bucket of its own.
-    name = f"{tenant or OPERATOR_TENANT}/{username.strip().lower()}"
-    attempt = guard.attempt("web", name, client_address(request), guard.now(), tenant=tenant)
+    attempt = guard.attempt("web", guarded_name(tenant, username), client_address(request), guard.now(), tenant=tenant)
     if attempt.wait_s is not None:
         raise TooManyFailures(attempt.wait_s)
     try:
@@ -90,8 +98,8 @@ async def log_in(request: Request, given: LoginGiven) -> LoginTold:
         # Hashes take milliseconds of a core each, and whoever has a right password is not made to wait by the guard.
         async with _log_in_turn(request, given.username), _guarded(request, this, tenant, given.username):
             token, principal = await _log_in(request, this, tenant, given)
-    except WrongPassword:
-        await _record_failure(request, tenant, given.username, source_of(client_address(request)))
+    except WrongPassword as wrong:
+        await _record_failure(request, tenant, given.username, source_of(client_address(request)), is_user=wrong.is_user)
         raise
     assert principal.expires_at is not None
     return LoginTold(
@@ -109,11 +117,12 @@ def _log_in_turn(request: Request, username: str) -> AbstractAsyncContextManager
     return turns.turn(of_source(guarded_source(client_address(request))), username)
 
 
-async def _record_failure(request: Request, tenant: TenantId | None, username: str, source: str | None) -> None:
+async def _record_failure(request: Request, tenant: TenantId | None, username: str, source: str | None, *, is_user: bool) -> None:
     """Whoever guesses is told the same, also when the audit cannot be written."""
     this = house(request)
     try:
-        await record_failed_log_in(this.databases, request.app.state.failed_log_ins, tenant, username, source, this.clock())
+        failed = request.app.state.failed_log_ins
+        await record_failed_log_in(this.databases, failed, tenant, username, source, this.clock(), is_user=is_user)
     except SQLAlchemyError as error:
         request.app.state.metrics.audit_failures.inc()
         say(log, error, "! a failed log-in could not be audited")
@@ -127,8 +136,10 @@ async def _log_in(request: Request, this: House, tenant: TenantId | None, given:
     with suppress(UnknownTenant):  # it takes as long as a wrong password
         async with this.databases.unit(tenant) as unit:
             kept = await service.kept_password(unit.session, tenant, given.username)
-    if not await passwords.matches(kept, given.password) or kept is None:
-        raise WrongPassword
+    host = client_address(request)
+    asker = Asker(guarded_source(host), given.username, this.guard.is_known("web", guarded_name(tenant, given.username), host))
+    if not await passwords.matches(kept, given.password, asker) or kept is None:
+        raise WrongPassword(is_user=kept is not None)
     async with this.databases.unit(tenant) as unit:
         return await service.log_in(unit.session, tenant, given.username, kept, this.clock(), hours, source)
 
@@ -165,25 +176,33 @@ async def list_users(access: ForAdmins, page: Paged) -> Page[UserTold]:
 
 
 @router.post("/users", operation_id="createUser", status_code=status.HTTP_201_CREATED, responses=responses(Conflict))
-async def create_user(request: Request, access: ForAdmins, given: UserGiven) -> UserCreated:
+async def create_user(request: Request, access: ForAdmins, given: UserGiven, response: Response) -> UserCreated:
     """Create a user. Who is an agent at the desk is one that exists."""
     await _check_agent(access, given.agent)
     created, drawn = await service.create_user(access.session, _passwords(request), given, access.by, access.now, own=(access.tenant,))
-    return UserCreated(**UserTold.model_validate(created).model_dump(), password=drawn)
+    return UserCreated(**_told(created, response).model_dump(), password=drawn)
 
 
 @router.get("/users/{user}", operation_id="getUser", responses=responses(NotFound))
-async def get_user(access: ForAdmins, user: Key) -> UserTold:
+async def get_user(access: ForAdmins, user: Key, response: Response) -> UserTold:
     """One user."""
-    return UserTold.model_validate(await service.user(access.session, user))
+    return _told(await service.user(access.session, user), response)
 
 
-@router.patch("/users/{user}", operation_id="changeUser", responses=responses(NotFound, Conflict))
-async def change_user(request: Request, access: ForAdmins, user: Key, given: UserChange) -> UserTold:
+@router.patch("/users/{user}", operation_id="changeUser", responses=responses(NotFound, Conflict, Outdated))
+async def change_user(
+    request: Request, access: ForAdmins, user: Key, given: UserChange, response: Response, if_match: IfMatch = None
+) -> UserTold:
     """Change what is given, leave the rest."""
     await _check_agent(access, given.agent)
-    changed = await service.change_user(access.session, _passwords(request), user, given, access.by, access.now, (access.tenant,))
-    return UserTold.model_validate(changed)
+    changed = await service.change_user(access.session, _passwords(request), user, given, access.by, access.now, (access.tenant,), if_match)
+    return _told(changed, response)
+
+
+def _told(row: User, response: Response) -> UserTold:
+    told = UserTold.model_validate(row)
+    response.headers["ETag"] = etag_of(told)
+    return told
 
 
 async def _check_agent(access: Access, agent: str | None) -> None:
@@ -198,10 +217,15 @@ async def _check_agent(access: Access, agent: str | None) -> None:
         raise NoSuchAgent(agent)
 
 
-@router.delete("/users/{user}", operation_id="deleteUser", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound, Conflict))
-async def delete_user(access: ForAdmins, user: Key) -> None:
-    """Delete a user; the user's logins end."""
-    await service.delete_user(access.session, user, access.by, access.now)
+@router.delete(
+    "/users/{user}",
+    operation_id="deleteUser",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=responses(NotFound, Conflict, Outdated),
+)
+async def delete_user(access: ForAdmins, user: Key, if_match: IfMatch = None) -> None:
+    """Delete a user; the user's logins end, and the API keys that go with the user."""
+    await service.delete_user(access.session, user, access.by, access.now, if_match)
 
 
 @router.get("/api-keys", operation_id="listApiKeys")
@@ -216,7 +240,7 @@ async def list_keys(access: ForAdmins, page: Paged) -> Page[KeyTold]:
 async def create_key(access: ForAdmins, given: KeyGiven) -> KeyCreated:
     """Create an API key; it is told this once."""
     login = access.house.settings.login
-    created, token = await service.create_key(access.session, access.tenant, given, login, access.by, access.now)
+    created, token = await service.create_key(access.session, access.tenant, given, login, access.principal, access.by, access.now)
     return KeyCreated(**KeyTold.model_validate(created).model_dump(), token=token)
 
 

@@ -88,6 +88,10 @@ class KeyGiven(Given):
     name: Name
     role: TenantRole
     expires_at: Moment | None = Field(default=None, description="Left out: after the days that the settings give a key (365).")
+    for_tenant: bool = Field(
+        default=False,
+        description="The key is the tenant's and stays. Else it ends when its maker is deleted or is no administrator any more.",
+    )
     never_expires: bool = Field(default=False, description="To be asked for in so many words, and where the settings allow it.")
 
 
@@ -95,6 +99,8 @@ class KeyTold(Told):
     id: str
     name: str
     role: Role
+    made_by: str | None = Field(description="User name, or `key:<id>`; null: the maker is unknown.")
+    user: str | None = Field(description="Whose key it is: it ends with this user. Null: the tenant's.")
     created_at: datetime
     expires_at: datetime | None
 

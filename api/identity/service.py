@@ -14,12 +14,14 @@ from api.config import Login
 from api.errors import Unauthenticated
 from api.identity import repository
 from api.identity.errors import AgentTaken, KeyUnknown, LastAdmin, NoLogIn, TokenUnknown, UserExists, UserUnknown, WrongPassword
+from api.identity.hashing import Asker
 from api.identity.models import Operator, OperatorToken, Token, User
 from api.identity.passwords import Passwords
 from api.identity.rules import Principal, Role, expiry, token_hash, write_token
-from api.identity.schemas import KeyGiven, UserChange, UserGiven
+from api.identity.schemas import KeyGiven, UserChange, UserGiven, UserTold
 from api.kit.ids import drawn_id, drawn_password, drawn_secret
 from api.kit.paging import Cut
+from api.kit.preconditions import hold_row, require_match
 
 SESSIONS_PER_USER = 50
 """Log-ins of one user that hold at a time, lest one who logs in again and again fills the database: some devices, and a script that
@@ -94,6 +96,8 @@ async def authenticate(session: AsyncSession, tenant: TenantId | None, token: st
         raise Unauthenticated("The token does not hold (any more).")
     kept, user = found
     if kept.kind == "key":
+        if user is not None and not user.active:
+            raise Unauthenticated("The user whose key this is is locked.")
         return Principal(tenant, f"key:{kept.id}", Role(kept.role), None, digest, kept.expires_at)
     if user is None or not user.active:
         raise Unauthenticated("The user is locked.")
@@ -124,16 +128,22 @@ async def change_password(
     person = (
         await repository.operator(session, principal.name) if principal.tenant is None else await repository.user(session, principal.name)
     )
-    if person is None or not await passwords.matches(person.password_hash, old):
+    asker = _asker(by)
+    if person is None or not await passwords.matches(person.password_hash, old, asker):
         raise WrongPassword
     name = person.name if isinstance(person, User) else None
     await passwords.accept(new, (principal.name, name, principal.tenant), "#/new")
-    person.password_hash = await passwords.hash(new)
+    person.password_hash = await passwords.hash(new, asker)
     record(session, now, by, "password_changed", "operator" if principal.tenant is None else "user", principal.name)
     if principal.tenant is None:
         await repository.delete_operator_tokens(session, principal.name, keep=principal.token_hash)
     else:
         await repository.delete_sessions(session, principal.name, keep=principal.token_hash)
+
+
+def _asker(by: By) -> Asker:
+    """Whoever acts with a token; turns go round these people."""
+    return Asker(by.source or "", by.name, is_known=True)
 
 
 # ---------------------------------------------------------------------- users
@@ -182,7 +192,7 @@ async def create_user(
         name=given.name,
         role=given.role,
         agent=given.agent,
-        password_hash=await passwords.hash(given.password or drawn or ""),
+        password_hash=await passwords.hash(given.password or drawn or "", _asker(by)),
         active=True,
         created_at=now,
     )
@@ -200,12 +210,14 @@ async def change_user(
     by: By,
     now: datetime,
     own: Sequence[str | None] = (),
+    if_match: str | None = None,
 ) -> User:
-    """Change what is given. A new password, and being locked, end the user's logins.
+    """Change what is given. A new password, and being locked, end the user's logins; whoever is no administrator any more loses the API
+    keys made as one, and those of a locked user do not hold until the user is unlocked.
 
-    Raises: UserUnknown, AgentTaken, LastAdmin, WeakPassword
+    Raises: UserUnknown, Outdated, AgentTaken, LastAdmin, WeakPassword
     """
-    found = await user(session, name)
+    found = await _held_user(session, name, if_match)
     before = _document(found)
     loses = (change.role is not None and change.role != "admin") or change.active is False
     if found.role == Role.ADMIN and found.active and loses and not await repository.other_active_admins(session, name):
@@ -218,26 +230,38 @@ async def change_user(
     found.active = change.active if change.active is not None else found.active
     if change.password is not None:
         await passwords.accept(change.password, (found.id, found.name, found.agent, *own), "#/password")
-        found.password_hash = await passwords.hash(change.password)
+        found.password_hash = await passwords.hash(change.password, _asker(by))
     if change.password is not None or not found.active:
         await repository.delete_sessions(session, name)
     await session.flush()
     if (after := _document(found)) != before:
         record(session, now, by, "changed", "user", name, before=before, after=after)
+    if before["role"] == Role.ADMIN and found.role != Role.ADMIN:
+        await _revoke_keys(session, name, f"{name} is no administrator any more", by, now)
     if change.password is not None:
         record(session, now, by, "password_changed", "user", name)
     return found
 
 
-async def delete_user(session: AsyncSession, name: str, by: By, now: datetime) -> None:
-    """Delete a user and the user's logins.
-
-    Raises: UserUnknown, LastAdmin
-    """
+async def _held_user(session: AsyncSession, name: str, if_match: str | None) -> User:
+    """A user who is going to be changed, as the row is now: the log-in of this very request may have read it before."""
+    await hold_row(session, User.id, name)
     found = await user(session, name)
+    await session.refresh(found)
+    require_match(if_match, UserTold.model_validate(found))
+    return found
+
+
+async def delete_user(session: AsyncSession, name: str, by: By, now: datetime, if_match: str | None = None) -> None:
+    """Delete a user, the user's logins, and the API keys that go with the user.
+
+    Raises: UserUnknown, Outdated, LastAdmin
+    """
+    found = await _held_user(session, name, if_match)
     if found.role == Role.ADMIN and found.active and not await repository.other_active_admins(session, name):
         raise LastAdmin
     await repository.delete_sessions(session, name)
+    await _revoke_keys(session, name, f"{name} was deleted", by, now)
     await session.delete(found)
     await session.flush()
     record(session, now, by, "deleted", "user", name, before=_document(found))
@@ -264,8 +288,10 @@ async def keys(session: AsyncSession, page: Cut) -> Sequence[Token]:
     return await repository.keys(session, page)
 
 
-async def create_key(session: AsyncSession, tenant: TenantId, given: KeyGiven, login: Login, by: By, now: datetime) -> tuple[Token, str]:
-    """Create an API key; the key itself is told this once.
+async def create_key(
+    session: AsyncSession, tenant: TenantId, given: KeyGiven, login: Login, principal: Principal, by: By, now: datetime
+) -> tuple[Token, str]:
+    """Create an API key; the key itself is told this once. It goes with whoever makes it, or is the tenant's where that is asked for.
 
     Raises: WrongExpiry: it has passed, or is later than the settings allow.
     """
@@ -276,7 +302,8 @@ async def create_key(session: AsyncSession, tenant: TenantId, given: KeyGiven, l
         id=drawn_id(),
         kind="key",
         name=given.name,
-        user=None,
+        user=None if given.for_tenant else await _owner(session, principal),
+        made_by=by.name,
         role=given.role,
         created_at=now,
         expires_at=expires_at,
@@ -287,9 +314,26 @@ async def create_key(session: AsyncSession, tenant: TenantId, given: KeyGiven, l
     return created, token
 
 
+async def _owner(session: AsyncSession, principal: Principal) -> str | None:
+    """With whom a key goes that this one makes; what a key makes goes with the key's own user, and nobody outlives himself that way."""
+    if not principal.is_key:
+        return principal.name
+    found = await repository.token(session, principal.token_hash)
+    return found[0].user if found is not None else None
+
+
+async def _revoke_keys(session: AsyncSession, name: str, why: str, by: By, now: datetime) -> None:
+    """The keys that go with a user end."""
+    for key in await repository.keys_of(session, name):
+        await session.delete(key)
+        record(session, now, by, "deleted", "key", key.id, before=_key_document(key), details={"because": why})
+    await session.flush()  # before the user's row goes, and the database takes the keys with it
+
+
 def _key_document(key: Token) -> dict[str, Any]:
     """A key as the audit shows it: never the key itself."""
-    return {"name": key.name, "role": key.role, "expires_at": key.expires_at.isoformat() if key.expires_at is not None else None}
+    expires_at = key.expires_at.isoformat() if key.expires_at is not None else None
+    return {"name": key.name, "role": key.role, "expires_at": expires_at, "made_by": key.made_by, "user": key.user}
 
 
 async def delete_key(session: AsyncSession, key: str, by: By, now: datetime) -> None:

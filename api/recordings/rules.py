@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from api.errors import Outdated, RangeNotSatisfiable
+from api.kit.preconditions import is_matched, tags
 
 HEADER_OCTETS = 44
 """RIFF, one format chunk, the head of the data (`media.wave_file`)."""
@@ -21,7 +22,6 @@ _DIGITS = 18
 """A file has fewer octets than that; a longer number is as far behind its end."""
 _RANGE = re.compile(r"bytes=[ \t]*(\d*)-(\d*)[ \t]*", re.IGNORECASE | re.ASCII)
 # RFC 9110 §8.8.3: entity-tag = [ weak ] opaque-tag; opaque-tag = DQUOTE *etagc DQUOTE
-_TAG = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +74,10 @@ def is_unchanged(headers: Mapping[str, str], etag: str) -> bool:
     Raises: Outdated: it wants another one (412).
     """
     wanted = headers.get("if-match")
-    if wanted is not None and wanted.strip() != "*" and etag not in _tags(wanted, strong=True):
+    if wanted is not None and not is_matched(wanted, etag):
         raise Outdated("The recording is not the one that If-Match names.")
     known = headers.get("if-none-match")
-    return known is not None and (known.strip() == "*" or etag in _tags(known, strong=False))
-
-
-def _tags(listed: str, *, strong: bool) -> list[str]:
-    return [found[2] for found in _TAG.finditer(listed) if not (strong and found[1])]
+    return known is not None and (known.strip() == "*" or etag in tags(known, strong=False))
 
 
 def span(headers: Mapping[str, str], etag: str, octets: int) -> Span | None:

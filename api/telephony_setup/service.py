@@ -232,13 +232,21 @@ def _check_reach(author: Author, kind: str, document: Mapping[str, Any], before:
     """
     if kind != "trunk":
         return
+    old = rules.hosts_of(before)
     for place, host in rules.hosts_of(document).items():
-        if host == rules.hosts_of(before).get(place):
+        if host == old.get(place):
             continue
         if not author.house.voice.may_reach(host):
+            _refuse_address(author, host)
             raise NotReachable(place, host)
         by = By(author.who, author.source)
         assignments.check_peer(author.unit, author.house, author.tenant, by, place, host, author.now)
+
+
+def _refuse_address(author: Author, host: str) -> None:
+    """Whoever asks for address after address stands in the audit."""
+    by = By(author.who, author.source)
+    author.unit.otherwise(lambda: assignments.note_refusal(author.house, author.tenant, by, None, "address", host[:200], author.now))
 
 
 async def delete(author: Author, kind: str, key: str, if_version: int | None) -> None:
@@ -398,14 +406,16 @@ async def set_device(
 
 
 async def _reserve(author: Author, username: str, agent: str) -> bool:
-    """Take the bare name for the installation, in the control database, if nobody has it; it is freed again when the tenant's transaction
-    fails.
+    """Take the bare name for the installation, in the control database, if the tenant may and nobody has it; it is freed again when the
+    tenant's transaction fails.
 
     Returns: whether it is this device's; if not, the device is known by its tenant's domain, and nobody is told.
     """
     databases = author.house.databases
     try:
         async with databases.unit(None) as control:
+            if not await assignments.may_be_bare(control.session, author.house, author.tenant, username):
+                return False
             holder = await repository.device_name(control.session, username)
             if holder is not None and holder.tenant != author.tenant:
                 return False

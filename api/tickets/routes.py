@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, status
+from fastapi import APIRouter, Path, Query, Response, status
 
 from api.audit import record
-from api.errors import NotFound, responses
+from api.errors import NotFound, Outdated, responses
 from api.identity import ForDesk
 from api.kit.ids import Slug
 from api.kit.paging import Page
+from api.kit.preconditions import IfMatch, etag_of
 from api.kit.schema import Limit
 from api.tickets import service
+from api.tickets.models import Ticket
 from api.tickets.schemas import State, TicketChange, TicketGiven, TicketTold
 
 router = APIRouter(prefix="/api/v1/tickets", tags=["tickets"])
@@ -35,22 +37,29 @@ async def list_tickets(
 
 
 @router.post("", operation_id="createTicket", status_code=status.HTTP_201_CREATED)
-async def create_ticket(access: ForDesk, given: TicketGiven) -> TicketTold:
+async def create_ticket(access: ForDesk, given: TicketGiven, response: Response) -> TicketTold:
     """Open a ticket; its number is the next one, without a gap."""
     created = await service.create(access.session, given, access.principal.name, access.now)
     record(access.session, access.now, access.by, "created", "ticket", str(created.number))
-    return TicketTold.model_validate(created)
+    return _told(created, response)
 
 
 @router.get("/{number}", operation_id="getTicket", responses=responses(NotFound))
-async def get_ticket(access: ForDesk, number: Number) -> TicketTold:
+async def get_ticket(access: ForDesk, number: Number, response: Response) -> TicketTold:
     """One ticket."""
-    return TicketTold.model_validate(await service.get(access.session, number))
+    return _told(await service.get(access.session, number), response)
 
 
-@router.patch("/{number}", operation_id="changeTicket", responses=responses(NotFound))
-async def change_ticket(access: ForDesk, number: Number, given: TicketChange) -> TicketTold:
+@router.patch("/{number}", operation_id="changeTicket", responses=responses(NotFound, Outdated))
+async def change_ticket(access: ForDesk, number: Number, given: TicketChange, response: Response, if_match: IfMatch = None) -> TicketTold:
     """Change what is given. Tickets cannot be deleted."""
-    changed = await service.change(access.session, number, given, access.now)
-    record(access.session, access.now, access.by, "changed", "ticket", str(number))
-    return TicketTold.model_validate(changed)
+    row, is_changed = await service.change(access.session, number, given, access.now, if_match)
+    if is_changed:
+        record(access.session, access.now, access.by, "changed", "ticket", str(number))
+    return _told(row, response)
+
+
+def _told(row: Ticket, response: Response) -> TicketTold:
+    told = TicketTold.model_validate(row)
+    response.headers["ETag"] = etag_of(told)
+    return told

@@ -9,10 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.crm import get as get_contact
 from api.errors import NotFound
+from api.kit.preconditions import hold_row, require_match
 from api.tickets import repository
 from api.tickets.errors import NoSuchContact, TicketUnknown
 from api.tickets.models import Ticket
-from api.tickets.schemas import TicketChange, TicketGiven
+from api.tickets.schemas import TicketChange, TicketGiven, TicketTold
 
 
 async def some(session: AsyncSession, limit: int, before: int | None, state: str | None, contact: str | None) -> Sequence[Ticket]:
@@ -58,21 +59,28 @@ async def create(session: AsyncSession, given: TicketGiven, who: str, now: datet
     return row
 
 
-async def change(session: AsyncSession, number: int, given: TicketChange, now: datetime) -> Ticket:
-    """Change what is given.
+async def change(
+    session: AsyncSession, number: int, given: TicketChange, now: datetime, if_match: str | None = None
+) -> tuple[Ticket, bool]:
+    """Change what is given; returns whether anything became otherwise.
 
-    Raises: TicketUnknown, NoSuchContact
+    Raises: TicketUnknown, NoSuchContact, Outdated
     """
+    await hold_row(session, Ticket.number, number)
     row = await get(session, number)
-    if "contact" in given.model_fields_set:
+    require_match(if_match, TicketTold.model_validate(row))
+    before = (row.contact, row.subject, row.text, row.state)
+    if "contact" in given.model_fields_set and given.contact != row.contact:
         await _check(session, given.contact)
         row.contact = given.contact
     row.subject = given.subject if given.subject is not None else row.subject
     row.text = given.text if given.text is not None else row.text
     row.state = given.state if given.state is not None else row.state
+    if (row.contact, row.subject, row.text, row.state) == before:
+        return row, False
     row.changed_at = now
     await session.flush()
-    return row
+    return row, True
 
 
 async def _check(session: AsyncSession, contact: str | None) -> None:

@@ -349,10 +349,76 @@ async def test_a_stop_in_the_middle_of_saving_loses_nothing():
     call_over(day, "c0")
     flushing = asyncio.ensure_future(day.feed.flush())
     await saving.wait()
+    day.feed._save = database.save
     flushing.cancel()
     await asyncio.gather(flushing, return_exceptions=True)
-    day.feed._save = database.save
     await day.feed.close()
+    assert [cdr.id for cdr in database.cdrs] == ["c0"]
+
+
+async def test_closing_cancels_no_transaction_that_is_under_way():
+    """SQLite's driver would go on with it in its thread: the database stays locked, and what closing itself saves does not fit in."""
+    database = Database()
+    day = fed(database)
+    saving, goes_on, outcomes = asyncio.Event(), asyncio.Event(), []
+
+    async def slow(cdrs, charges, seq) -> None:
+        saving.set()
+        try:
+            await goes_on.wait()
+        except asyncio.CancelledError:
+            outcomes.append("cancelled")
+            raise
+        await database.save(cdrs, charges, seq)
+        outcomes.append("saved")
+
+    day.feed._save = slow
+    call_over(day, "c0")
+    await saving.wait()
+    call_over(day, "c1")
+    closing = asyncio.ensure_future(day.feed.close())
+    await asyncio.sleep(0)
+    goes_on.set()
+    await closing
+    assert outcomes == ["saved", "saved"]
+    assert [cdr.id for cdr in database.cdrs] == ["c0", "c1"]
+
+
+async def test_closing_waits_for_no_transaction_that_hangs(monkeypatch):
+    monkeypatch.setattr(cdr_feed, "LAST_SAVE_S", 0)
+    database = Database()
+    day = fed(database)
+    saving, never = asyncio.Event(), asyncio.Event()
+
+    async def stuck(_cdrs, _charges, _seq) -> None:
+        day.feed._save = database.save
+        saving.set()
+        await never.wait()
+
+    day.feed._save = stuck
+    call_over(day, "c0")
+    await saving.wait()
+    await day.feed.close()
+    assert [cdr.id for cdr in database.cdrs] == ["c0"]
+
+
+async def test_what_comes_to_nothing_ends_the_transaction_that_is_under_way_and_begins_no_other():
+    database = Database()
+    day = fed(database)
+    saving, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(cdrs, charges, seq) -> None:
+        saving.set()
+        await goes_on.wait()
+        await database.save(cdrs, charges, seq)
+
+    day.feed._save = slow
+    call_over(day, "c0")
+    await saving.wait()
+    call_over(day, "c1")
+    day.feed.abandon()
+    goes_on.set()
+    await day.feed._flusher
     assert [cdr.id for cdr in database.cdrs] == ["c0"]
 
 

@@ -256,3 +256,20 @@ def test_a_call_to_the_outside_shows_a_number_of_the_tenants(assigned, carriers,
     assert made.shown(TenantId("acme"), TrunkId("a"), called, *wishes) == shown
     made.put(tenant("acme"))
     assert made.shown(TenantId("acme"), TrunkId("a"), "110") == "anonymous"
+
+
+def test_whose_a_number_is_is_known_without_asking_every_tenant():
+    """The index says what a look through all set-ups says, however numbers come, go and change hands."""
+    rng, made = random.Random(7), Directory()
+    numbers = [f"+4930{n}" for n in range(6)]
+    names = [f"t{n}" for n in range(5)]
+    for _ in range(300):
+        name = rng.choice(names)
+        if rng.random() < 0.2:
+            made.drop(TenantId(name))
+        else:
+            made.put(tenant(name, numbers=tuple(rng.sample(numbers, rng.randrange(4)))))
+        for number in numbers:
+            for asking in names:
+                others = [setup for one, setup in made.setups.items() if one != asking]
+                assert made.is_anothers(TenantId(asking), number) == any(number in setup.assigned for setup in others)

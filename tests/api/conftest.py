@@ -30,6 +30,7 @@ from tests.api.voice import EngineVoice
 
 ACME = TenantId("acme")
 PASSWORD = "correct horse battery"
+ALLOWED = Tenants(claim_numbers=True, bare_device_names=True)
 CHEAP = Login(argon2_memory_kib=8, argon2_passes=1)
 
 
@@ -149,7 +150,7 @@ def with_staff(application: FastAPI, with_acme: Prepared, tmp_path_factory: pyte
 
 def _settings(data: Path) -> Settings:
     """Tenants of these tests take the numbers they use; those that must not say so (`test_assignments`)."""
-    return Settings(data=data, login=CHEAP, operator=Operator(password=SecretStr(PASSWORD)), tenants=Tenants(claim_numbers=True))
+    return Settings(data=data, login=CHEAP, operator=Operator(password=SecretStr(PASSWORD)), tenants=ALLOWED)
 
 
 @pytest.fixture

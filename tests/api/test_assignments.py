@@ -409,6 +409,15 @@ class TestCallerIds:
         assert (await two.call("DELETE", "tenants/acme/caller-ids/+442079460600", "operator")).status_code == 204
         assert two.voice.setups[ACME].caller_ids == frozenset()
 
+    async def test_one_that_was_refused_stands_in_the_audit_of_who_asked_and_of_whose_it_is(self, two: Service) -> None:
+        await two.made("numbers", number())
+        trunks = [await two.call("POST", "trunks", "other-admin", json=trunk(caller_id=shown)) for shown in ("110", NUMBER)]
+        agent = await two.call("POST", "agents", "other-admin", json={"id": "eve", "name": "Eve", "outbound_caller_id": NUMBER})
+        assert [one.status_code for one in (*trunks, agent)] == [422, 403, 403]
+        assert await audited(two, "other-admin", "110") == [("refused", "caller_id")]
+        assert await audited(two, "other-admin", NUMBER) == [("refused", "caller_id")] * 2
+        assert await audited(two, "admin", NUMBER) == [("created", "number"), ("refused", "caller_id")]
+
     async def test_to_its_own_pbx_a_tenant_shows_internal_numbers(self, two: Service) -> None:
         await allow_internal(two, "acme")
         await two.made("trunks", trunk(internal=True, caller_id="21"))

@@ -11,9 +11,9 @@ from fastapi.routing import APIRoute
 from sqlalchemy import text
 
 from api.app import create_app
-from api.audit import IMPERSONAL, PERSONAL, SOCKETS, FailedLogIns
+from api.audit import ANSWERED, IMPERSONAL, PERSONAL, SOCKETS, UNANSWERED, FailedLogIns
 from api.audit.retention import AT_ONCE, forget_old
-from api.audit.rules import NO_NAME, OTHERS, ROWS_A_DAY, filter_of, without_secrets
+from api.audit.rules import NO_NAME, OTHERS, ROWS_A_DAY, ROWS_A_SOURCE, filter_of, without_secrets
 from api.config import Audit, Settings
 from tests.api.conftest import ACME, CHEAP, PASSWORD, Service
 from tests.api.records import recorded_talk, talk
@@ -39,6 +39,13 @@ class TestEveryRoute:
         operations = {route.operation_id for route in _flat(app.routes) if "GET" in (route.methods or ()) and route.include_in_schema}
         assert operations == set(PERSONAL) | IMPERSONAL
         assert not set(PERSONAL) & IMPERSONAL
+
+    def test_every_write_says_whether_it_answers_with_personal_data(self) -> None:
+        """The same for whoever adds a route that changes something: an empty change must be no way to read without a trace."""
+        app = create_app(Settings(login=CHEAP), EngineVoice(lambda: 0.0))
+        operations = {route.operation_id for route in _flat(app.routes) if {"POST", "PUT", "PATCH", "DELETE"} & set(route.methods or ())}
+        assert operations == set(ANSWERED) | UNANSWERED
+        assert not set(ANSWERED) & UNANSWERED
 
     def test_every_websocket_does_too(self) -> None:
         app = create_app(Settings(login=CHEAP), EngineVoice(lambda: 0.0))
@@ -160,6 +167,53 @@ class TestReads:
             assert await connection.scalar(text("SELECT count(*) FROM contact")) == 0
 
 
+class TestWritesThatChangeNothing:
+    """They answer with the document, so they are reads."""
+
+    async def test_are_reads_of_contacts_tickets_and_appointments(self, staffed: Service) -> None:
+        things = await _things(staffed)
+        contact, appointment = f"contacts/{things['contact']}", f"appointments/{things['appointment']}"
+        same = {"name": "Erika Muster", "numbers": ["089 123456", "+4989123456"]}
+        assert (await staffed.call("PUT", contact, "ben", json=same)).status_code == 200
+        times = {"starts_at": "2026-03-03T10:00:00+01:00", "ends_at": "2026-03-03T10:00:00Z"}
+        body = {"contact": things["contact"], "title": "Callback", **times}
+        assert (await staffed.call("PUT", appointment, "ben", json=body)).status_code == 200
+        assert (await staffed.call("PATCH", f"tickets/{things['number']}", "ben", json={})).status_code == 200
+        entries = [one for one in await trail(staffed, "&who=ben") if one["kind"] != "session"]
+        assert {(one["kind"], one["subject"], one["act"], one["details"]["operation"]) for one in entries} == {
+            ("ticket", things["number"], "read", "changeTicket"),
+            ("appointment", things["appointment"], "read", "replaceAppointment"),
+            ("contact", things["contact"], "read", "replaceContact"),
+        }
+
+    async def test_are_reads_of_users_and_agents(self, staffed: Service) -> None:
+        assert (await staffed.call("PATCH", "users/anna", json={})).status_code == 200
+        agent = {name: value for name, value in (await staffed.got("agents/anna")).items() if name not in {"version", "changed_at"}}
+        assert (await staffed.call("PUT", "agents/anna", json=agent)).status_code == 200
+        entries = [one for one in await trail(staffed, "&act=read") if "operation" in (one["details"] or {})]
+        assert {(one["kind"], one["subject"], one["details"]["operation"]) for one in entries} == {
+            ("agent", "anna", "replaceAgent"),
+            ("user", "anna", "changeUser"),
+        }
+
+    async def test_a_dry_run_of_rating_again_reads_charges(self, staffed: Service) -> None:
+        await talk(staffed, "call-1", "+4989123456", 61)
+        answer = await staffed.call("POST", "billing/rerating", "billing", json={"cdr": "call-1"})
+        assert answer.status_code == 200, answer.text
+        assert ("billing", "read", "charge", "") in told(await trail(staffed, "&act=read"))
+
+    async def test_one_that_cannot_be_recorded_answers_nothing(self, staffed: Service) -> None:
+        ticket = (await staffed.made("tickets", {"subject": "No dial tone"}))["number"]
+        async with staffed.databases.tenant(ACME).begin() as connection:
+            await connection.execute(text("ALTER TABLE audit RENAME TO audit_away"))
+        assert "dial tone" not in (await staffed.call("PATCH", f"tickets/{ticket}", "ben", json={})).text
+
+    async def test_a_change_is_no_read_besides(self, staffed: Service) -> None:
+        ticket = (await staffed.made("tickets", {"subject": "No dial tone"}))["number"]
+        await staffed.call("PATCH", f"tickets/{ticket}", "ben", json={"state": "solved"})
+        assert [one["act"] for one in await trail(staffed, "&who=ben&kind=ticket")] == ["changed"]
+
+
 class TestChanges:
     async def test_users(self, acme: Service) -> None:
         await acme.made("users", {"id": "carl", "name": "Carl", "role": "agent", "password": PASSWORD})
@@ -194,9 +248,9 @@ class TestChanges:
 
     async def test_contacts_tickets_and_appointments_without_what_is_in_them(self, staffed: Service) -> None:
         things = await _things(staffed)
-        await staffed.call("PATCH", f"tickets/{things['number']}", "ben", json={})
+        await staffed.call("PATCH", f"tickets/{things['number']}", "ben", json={"state": "solved"})
         entries = await trail(staffed, "&about=changes")
-        assert ("ben", "changed", "ticket", things["number"]) in told(entries)  # it answered with the ticket: reading by writing
+        assert ("ben", "changed", "ticket", things["number"]) in told(entries)
         assert ("admin", "created", "contact", things["contact"]) in told(entries)
         assert "Muster" not in json.dumps([one for one in entries if one["kind"] in {"contact", "ticket", "appointment"}])
 
@@ -245,11 +299,33 @@ class TestLogIns:
 
     def test_a_flood_becomes_a_bounded_number_of_rows(self) -> None:
         failed, began = FailedLogIns(), datetime(2026, 3, 2, tzinfo=UTC)
-        places = {failed.place("acme", f"name{n}", f"2001:db8::{n:x}", began + timedelta(seconds=n * 0.8)) for n in range(100_000)}
-        assert len(places) <= ROWS_A_DAY + 24
+        places = {
+            failed.place("acme", f"name{n}", f"2001:db8::{n:x}", began + timedelta(seconds=n * 0.8), is_user=is_user)
+            for n in range(100_000)
+            for is_user in (True, False)
+        }
+        assert len(places) <= 3 * ROWS_A_DAY + 24
         assert {name for _, name, _ in places} > {OTHERS}
-        assert failed.place("acme", "anna", None, began + timedelta(days=1))[1] == "anna"
-        assert failed.place("other", "anna", None, began + timedelta(days=1))[1] == "anna"
+        assert failed.place("acme", "anna", None, began + timedelta(days=1), is_user=True)[1] == "anna"
+        assert failed.place("other", "anna", None, began + timedelta(days=1), is_user=True)[1] == "anna"
+
+    def test_a_flood_from_one_address_hides_nobody_at_another(self) -> None:
+        failed, began = FailedLogIns(), datetime(2026, 3, 2, tzinfo=UTC)
+        flood = {failed.place("acme", f"name{n}", "192.0.2.1", began, is_user=False) for n in range(10_000)}
+        assert len(flood) == ROWS_A_SOURCE + 1
+        assert (began, OTHERS, "192.0.2.1") in flood
+        for name, is_user in (("anna", True), ("nobody", False)):
+            assert failed.place("acme", name, "198.51.100.7", began, is_user=is_user) == (began, name, "198.51.100.7")
+
+    def test_nor_do_a_thousand_addresses_hide_whose_password_is_tried(self) -> None:
+        failed, began = FailedLogIns(), datetime(2026, 3, 2, tzinfo=UTC)
+        for n in range(5000):
+            failed.place("acme", f"name{n}", f"2001:db8::{n:x}", began, is_user=False)
+        late = began + timedelta(hours=3, minutes=7)
+        assert failed.place("acme", "anna", "198.51.100.7", late, is_user=True) == (late, "anna", "198.51.100.7")
+        for n in range(5000):  # they try a user, too
+            failed.place("acme", "ben", f"2001:db8::{n:x}", began, is_user=True)
+        assert failed.place("acme", "clara", "198.51.100.7", late, is_user=True) == (began + timedelta(hours=3), "clara", None)
 
 
 class TestPlatform:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -137,9 +138,9 @@ class TestPassword:
         held: list[int] = []
         matches = passwords.matches
 
-        async def watched(kept: str | None, password: str) -> bool:
+        async def watched(*given: Any) -> bool:
             held.append(pool.checkedout())
-            return bool(await matches(kept, password))
+            return bool(await matches(*given))
 
         monkeypatch.setattr(passwords, "matches", watched)
         assert await staffed.log_in("anna")
@@ -172,6 +173,42 @@ class TestKeys:
         page = await acme.got("api-keys")
         assert [key["id"] for key in page["items"]] == [created["id"]]
         assert created["token"] not in str(page)
+
+    async def test_key_goes_with_its_maker_and_one_of_the_tenant_stays(self, acme: Service) -> None:
+        await acme.made("users", {"id": "carl", "name": "Carl", "role": "admin", "password": PASSWORD})
+        acme.tokens["carl"] = await acme.log_in("carl")
+        own = await acme.made("api-keys", {"name": "Carl's script", "role": "admin"}, "carl")
+        tenants = await acme.made("api-keys", {"name": "CRM", "role": "supervisor", "for_tenant": True}, "carl")
+        acme.tokens |= {"own": own["token"], "crm": tenants["token"]}
+        daughter = await acme.made("api-keys", {"name": "What the script made", "role": "agent"}, "own")
+        acme.tokens["daughter"] = daughter["token"]
+        listed = {one["id"]: (one["made_by"], one["user"]) for one in (await acme.got("api-keys"))["items"]}
+        assert listed == {own["id"]: ("carl", "carl"), tenants["id"]: ("carl", None), daughter["id"]: (f"key:{own['id']}", "carl")}
+        assert (await acme.call("DELETE", "users/carl")).status_code == 204
+        answers = [(await acme.call("GET", "me", who)).status_code for who in ("own", "daughter", "crm")]
+        assert answers == [401, 401, 200]
+        revoked = (await acme.got("audit?kind=key&act=deleted"))["items"]
+        assert {one["subject"] for one in revoked} == {own["id"], daughter["id"]}
+        assert {one["details"]["because"] for one in revoked} == {"carl was deleted"}
+
+    async def test_key_rests_while_its_maker_is_locked_and_ends_with_the_role(self, acme: Service) -> None:
+        await acme.made("users", {"id": "carl", "name": "Carl", "role": "admin", "password": PASSWORD})
+        acme.tokens["carl"] = await acme.log_in("carl")
+        acme.tokens["own"] = (await acme.made("api-keys", {"name": "Script", "role": "billing"}, "carl"))["token"]
+        for change, status in (({"active": False}, 401), ({"active": True}, 200), ({"name": "C."}, 200), ({"role": "supervisor"}, 401)):
+            assert (await acme.call("PATCH", "users/carl", json=change)).status_code == 200
+            assert (await acme.call("GET", "me", "own")).status_code == status, change
+        assert (await acme.call("PATCH", "users/carl", json={"role": "admin"})).status_code == 200
+        assert (await acme.call("GET", "me", "own")).status_code == 401, "what was revoked does not come back"
+
+    async def test_key_of_before_goes_on_and_its_maker_is_unknown(self, acme: Service) -> None:
+        key = await acme.made("api-keys", {"name": "CRM", "role": "billing"})
+        async with acme.databases.tenant(ACME).begin() as connection:  # as revision 0008 left it
+            await connection.execute(text("UPDATE access_token SET user_id = NULL, made_by = NULL WHERE kind = 'key'"))
+        (listed,) = (await acme.got("api-keys"))["items"]
+        assert (listed["made_by"], listed["user"]) == (None, None)
+        acme.tokens["key"] = key["token"]
+        assert (await acme.call("GET", "me", "key")).status_code == 200
 
     async def test_key_that_logs_out_goes_on(self, acme: Service) -> None:
         """A program that ends its day with a log-out is not to lose what an administrator gave it."""

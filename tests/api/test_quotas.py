@@ -150,7 +150,7 @@ class TestOctets:
         await allow(acme, database_mib=10)
         contact = (await acme.made("contacts", CONTACT))["id"]
         size[0] = 12
-        await acme.made("contacts", CONTACT)  # it is looked up every ten seconds
+        await acme.made("contacts", CONTACT)  # it is looked up every ten seconds, or when enough was written
         now[0] += 10
         for method, path in (("POST", "contacts"), ("PUT", f"contacts/{contact}")):
             answer = await acme.call(method, path, json={**CONTACT, "note": "longer"})
@@ -162,6 +162,22 @@ class TestOctets:
         figures = ledger.figures()
         assert figures['fernamt_tenant_limit_refusals_total{tenant="acme",kind="database_mib"}'] == 2
         assert figures['fernamt_tenant_rows{tenant="acme",kind="contacts"}'] == 1
+
+    async def test_who_writes_fast_has_no_more_beyond_the_limit_than_who_writes_slowly(
+        self, acme: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """No second passes between the first contact and the one that is refused."""
+        monkeypatch.setattr(acme.databases.quotas, "_now", lambda: 0.0)
+        await allow(acme, database_mib=4)
+        statuses = []
+        for _ in range(400):
+            statuses.append((await acme.call("POST", "contacts", json={**CONTACT, "note": "ü" * 20_000})).status_code)
+            if statuses[-1] != 201:
+                break
+        async with acme.databases.tenant(ACME).connect() as connection:
+            there = await connection.run_sync(quotas.octets_of)
+        assert statuses[-1] == 409
+        assert 3 * MIB < there < 4 * MIB + quotas.OCTETS_UNSEEN
 
     async def test_octets_are_those_of_the_database_without_what_is_free(self, acme: Service) -> None:
         async def octets() -> int:

@@ -8,6 +8,7 @@ import json
 import logging
 import re
 import shutil
+import socket
 import sqlite3
 import stat
 from contextlib import closing
@@ -20,6 +21,7 @@ from fastapi import FastAPI
 from sqlalchemy.exc import OperationalError
 
 from acd.errors import CannotStart
+from acd.outage import Unreachable
 from acd.service import Device, TrunkLine
 from api import __main__ as entry
 from api import keyring, lost_key
@@ -310,6 +312,16 @@ class TestWhereTheKeyIs:
         assert keyring.load(settings, {}) == keys
         assert len(caplog.records) == 1
         assert keys.first.line not in caplog.text
+
+    async def test_none_is_made_for_a_database_that_does_not_answer(self, settings: Settings) -> None:
+        """It would be in the way of the databases that were meant, whose secrets another key has sealed."""
+        with socket.socket() as nobody:  # bound, and not listening: whoever connects is refused
+            nobody.bind(("127.0.0.1", 0))
+            away = f"postgresql+asyncpg://u:p@127.0.0.1:{nobody.getsockname()[1]}/fernamt"
+            databases = Databases(settings.model_copy(update={"database": settings.database.model_copy(update={"control": away})}))
+            with pytest.raises(Unreachable):
+                await databases.open()
+        assert keyring.is_to_be_made(settings, {})
 
     def test_a_credential_of_systemd_comes_before_our_own_and_the_setting_before_both(
         self, settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture

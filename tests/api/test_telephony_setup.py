@@ -244,6 +244,34 @@ class TestDevices:
         await acme.call("PUT", "agents/anna/device", "other-admin", json={"username": "phone1"})
         assert acme.voice.setups[other].devices[0].bare
 
+    async def test_a_name_that_begins_with_a_tenants_is_bare_for_that_tenant_alone(self, acme: Service) -> None:
+        """Another one would have it for ever, and the tenant's own phone would have to say the domain."""
+        for name in ("other", "other-two"):
+            await add_tenant(acme, name)
+        squatted = {"acme": "other-zoe", "other": "other-two-zoe"}
+        for tenant, who in (("acme", "admin"), ("other", "other-admin")):
+            await acme.made("agents", {"id": "eve", "name": "Eve", "device_username": squatted[tenant]}, who)
+        for who in ("other-admin", "other-two-admin"):
+            await acme.made("agents", {"id": "zoe", "name": "Zoe"}, who)
+        bare = {(str(tenant), one.username): one.bare for tenant, setup in acme.voice.setups.items() for one in setup.devices}
+        assert bare == {
+            ("acme", "other-zoe"): False,
+            ("other", "other-two-zoe"): False,
+            ("other", "other-zoe"): True,
+            ("other-two", "other-two-zoe"): True,
+        }
+
+    async def test_any_other_bare_name_takes_the_operators_leave_and_what_is_there_stays(self, acme: Service) -> None:
+        await acme.made("agents", {"id": "anna", "name": "Anna", "device_username": "phone1"})
+        told = await acme.call("PUT", "tenants/acme/assignments", "operator", json={"may_have_bare_names": False})
+        assert told.json()["may_have_bare_names"] is False
+        await acme.made("agents", {"id": "ben", "name": "Ben", "device_username": "phone2"})
+        await acme.made("agents", {"id": "carl", "name": "Carl"})
+        await acme.call("PUT", "agents/anna/device", json={})  # a new password
+        bare = {one.username: one.bare for one in acme.voice.setups[ACME].devices}
+        assert bare == {"phone1": True, "phone2": False, "acme-carl": True}
+        assert (await acme.got("agents/ben/device"))["login"] == "phone2@acme.fernamt"
+
     async def test_change_that_fails_gives_the_name_back(self, acme: Service) -> None:
         body = {"id": "anna", "name": "Anna", "site": "moon", "device_username": "phone1"}
         assert (await acme.call("POST", "agents", json=body)).status_code == 422
@@ -292,6 +320,8 @@ class TestWhereCallsMayGo:
         registrar = await acme.call("POST", "trunks", json={**EXAMPLES["trunks"], "registration": {**self.REGISTRATION, "registrar": host}})
         assert [answer.status_code for answer in (peer, registrar)] == [422, 422]
         assert peer.json()["errors"] == [{"detail": f"The operator allows no calls to {shown}.", "pointer": "#/peer"}]
+        refused = (await acme.got(f"audit?act=refused&kind=address&subject={shown}"))["items"]
+        assert {one["who"] for one in refused} == {"admin"}, "whoever asks for address after address is seen"
         assert registrar.json()["errors"][0]["pointer"] == "#/registration/registrar"
         assert (await acme.call("GET", "trunks/carrier")).status_code == 404
 

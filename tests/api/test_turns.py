@@ -10,7 +10,7 @@ import pytest
 
 from api.billing import service as billing
 from api.edge.connections import Connections, Lease
-from api.edge.turns import KNOWN_TOKENS, TooBusy, Turns, of_source
+from api.edge.turns import KNOWN_TOKENS, Lane, TooBusy, Turns, of_source
 from api.errors import TooManyConnections, TooManyOfTenant
 from tests.api.conftest import PASSWORD, Service, add_tenant
 from tests.api.serving import serving
@@ -48,6 +48,48 @@ class Asking:
 async def settled() -> None:
     for _ in range(5):
         await asyncio.sleep(0)
+
+
+class TestLane:
+    async def test_the_turn_goes_round_the_tenants_a_piece_at_a_time(self) -> None:
+        lane, order, at_work = Lane(lambda: 0.0), [], [0]
+
+        async def export(tenant: str, pieces: int) -> None:
+            for _ in range(pieces):
+                async with lane.piece(tenant):
+                    at_work[0] += 1
+                    await asyncio.sleep(0)
+                    assert at_work[0] == 1
+                    order.append(tenant)
+                    at_work[0] -= 1
+
+        await asyncio.gather(*(export("greedy", 4) for _ in range(3)), export("modest", 3))
+        assert order.index("modest") <= 2
+        # It waits for two pieces of the others each time, however many exports they have: that which ran, and that which was next.
+        assert [at for at, tenant in enumerate(order) if tenant == "modest"][-1] <= 8
+
+    async def test_it_rests_as_long_as_a_piece_took_and_says_whose_it_was(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        times, rested = iter([10.0, 10.008, 20.0, 20.004]), []
+
+        async def rest(seconds: float) -> None:
+            rested.append(round(seconds, 6))
+
+        lane = Lane(lambda: next(times))
+        monkeypatch.setattr("api.edge.turns.asyncio.sleep", rest)
+        for _ in range(2):
+            async with lane.piece("acme"):
+                pass
+        assert rested == [0.008, 0.004]
+        (spent,) = lane.figures().values()
+        assert round(spent, 6) == 0.012
+
+    async def test_who_goes_in_the_middle_of_a_piece_keeps_nobody_waiting(self) -> None:
+        lane = Lane()
+        with pytest.raises(RuntimeError):
+            async with lane.piece("acme"):
+                raise RuntimeError
+        async with lane.piece("other"):
+            pass
 
 
 class TestTurns:

@@ -213,6 +213,7 @@ def set_up(town: Town, side: Side, peer: str, stack: contextlib.AsyncExitStack) 
     operator, password = town.operator, side.password
     admin = {"username": "admin", "password": password}
     operator.post("/api/v1/tenants", {"id": side.id, "name": side.id.title(), "telephony_domain": side.domain, "admin": admin})
+    operator.put(f"/api/v1/tenants/{side.id}/assignments", {"may_have_bare_names": True})  # both want `anna`
     operator.post(f"/api/v1/tenants/{side.id}/numbers", {"numbers": [side.number(last) for last in (1, 2, 3)]})
     here = {"network": f"{side.net}.0/24", "note": "a carrier on this machine"}  # loopback addresses are nobody's without a grant
     operator.post(f"/api/v1/tenants/{side.id}/sources", here)

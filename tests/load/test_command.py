@@ -10,6 +10,7 @@ from load.profiles import Burst, Concurrent, Poisson, Spread, offered_load, plan
 from load.records import AgentRecord, CallerRecord
 from load.report import Observed, Report, Thresholds, assemble
 from load.routing_bench import AGENTS, CALL_S, RING_S, gap_bench
+from load.runner import RunFailed
 from load.scenarios import SCENARIOS
 from tests.load.tiny_service import TinyService
 
@@ -135,6 +136,21 @@ def test_demo_plays_everybody_but_those_left_to_real_phones(tmp_path):
 
     (clara,) = demo_accounts(Api(), tmp_path / "demo.json", frozenset({"anna"}))
     assert (clara.agent, clara.aor, clara.password) == ("clara", "sip:demo-clara@fernamt", "2")
+
+
+def test_a_name_that_the_demonstration_does_not_have_cannot_be_left_and_the_answer_names_those_it_has(tmp_path):
+    """`--leave Anna` would have played anna beside the person who sits at her phone."""
+    credentials = {"tenant": "demo", "realm": "fernamt", "users": {"supervisor": "s", "anna": "x", "clara": "y"}}
+    (tmp_path / "demo.json").write_text(json.dumps({**credentials, "devices": {"demo-anna": "1", "demo-clara": "2", "demo-phone": "3"}}))
+
+    class Api:
+        token = "t"
+
+        def log_in(self, *_given):
+            raise AssertionError("refused before anything is asked of the service")
+
+    with pytest.raises(RunFailed, match=r"no agent Anna, phone; it has anna, clara"):
+        demo_accounts(Api(), tmp_path / "demo.json", frozenset({"Anna", "phone", "clara"}))
 
 
 @pytest.mark.parametrize("scenario", ["demo", "steady", "burst", "agent_churn"])

@@ -101,6 +101,7 @@ ANSWERED: Mapping[str, str] = {
     "replaceAgent": "agent",
     "setDevice": "device",
     "rerate": "charge",
+    "setDialling": "dialling",
 }
 """Writes that answer with personal data. One that leaves an entry of what it changed has been recorded by that; one that changed nothing
 (an empty PATCH, a PUT of what is there, a dry run) is a read.
@@ -149,6 +150,8 @@ UNANSWERED: frozenset[str] = frozenset(
         "withdrawSource",
         "grantCallerId",
         "withdrawCallerId",
+        "payIn",
+        "endPrepaid",
     }
 )
 SOCKETS: Mapping[str, str] = {"/api/v1/events": "live", "/api/v1/board": "live"}

@@ -7,6 +7,7 @@ itself: a leg that may not be placed fails with `not_allowed` or `budget`, and o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from acd.core import events as ev
@@ -24,7 +25,7 @@ LATE_S = 15.0
 
 
 def _ms(now: float) -> int:
-    return round(now * 1000)
+    return int(now * 1000)  # as the records have it
 
 
 class Brake:
@@ -103,6 +104,9 @@ class Brake:
             elif isinstance(event, ev.LegCleared) and event.leg in self.purse:
                 self.purse.gone(event.leg, _ms(entry.now))
                 self._ends.pop(event.leg, None)
+            elif isinstance(event, ev.ClockCorrected):
+                self.purse.move(math.floor(event.by_s * 1000))
+                self._ends = {leg: None if at is None else at + event.by_s for leg, at in self._ends.items()}
 
     def look(self, now: float) -> None:
         """See to the calls whose reserved units come to an end."""

@@ -206,6 +206,18 @@ class Purse:
         for account, at_ms, value in spent:
             _of(self._before, account).add(at_ms // MINUTE_MS, value)
 
+    def move(self, by_ms: int) -> None:
+        """The clock was set: what runs began so much later, and an hour that has not passed has not passed for what was spent in it."""
+        minutes = round(by_ms / MINUTE_MS)
+        for book in (self._accounts, self._before):
+            for account in book.values():
+                account.by_minute = {minute + minutes: value for minute, value in account.by_minute.items()}
+        for leg in self._legs.values():
+            leg.answered_ms = None if leg.answered_ms is None else leg.answered_ms + by_ms
+            leg.ends_ms = None if leg.ends_ms is None else leg.ends_ms + by_ms
+            leg.draws = [(minute + minutes, value) for minute, value in leg.draws]
+        self.due_ms = {leg: due + by_ms for leg, due in self.due_ms.items()}
+
     def open_anew(self, account: str) -> None:
         """Nothing was ever spent on this account."""
         self._accounts.pop(account, None)

@@ -165,6 +165,17 @@ def test_two_hundred_attempts_and_an_endless_call_stay_under_the_budget_and_nobo
     assert [cdr.outcome for cdr in answered] == ["answered"] * 12
 
 
+def test_a_clock_that_is_set_moves_the_end_and_costs_nobody_a_unit() -> None:
+    shell = opened(DialRules(agents={"zoe": AgentDialRules(per_hour=Decimal(20))}))
+    shell.send(i.CallArrived(call="endless", leg="endless-in", agent="zoe", calling="20", called=DEAR))
+    shell.minutes(1)
+    shell.now += 7200
+    shell.send(i.ClockStepped(by_s=7200.0))
+    shell.minutes(2)
+    (cdr, charge) = charges(shell)["endless"]
+    assert (cdr.cause, charge.gross.amount) == ("budget", Decimal("19.80"))  # two minutes, as before the clock was set
+
+
 def test_without_a_budget_the_same_hour_costs_a_fortune() -> None:
     """So that the test above means something."""
     shell = opened(DialRules())

@@ -15,6 +15,21 @@ const WORDS = {
     account_tenant: "Alle Gespräche, je Stunde", account_balance: "Guthaben",
     none: "keine", connected: "verbunden, Stand", polling: "ohne WebSocket, wird abgefragt, Stand", lost: "Verbindung unterbrochen", expired: "Bitte neu anmelden",
     site: "Standort", trunk: "Amtsleitung",
+    tenantHint: "Leer lassen: Betreiber der Plattform.",
+    noBoard: "Kein Leitstand für diese Rolle", toDocs: "Beschreibung der API",
+    roles: {
+      billing: "Sie sind mit der Rolle „billing“ (Abrechnung) angemeldet. Sie liest Einzelverbindungsnachweise, Entgelte, Tarife und Rechnungen, und zwar über die API; den Leitstand sehen Agenten, Supervisoren und Administratoren des Mandanten.",
+      operator: "Sie sind als Betreiber der Plattform angemeldet. Er legt Mandanten an und teilt ihnen Rufnummern und Adressen zu, und zwar über die API; der Leitstand gehört den Mandanten.",
+    },
+    roleOther: "Diese Rolle hat keinen Leitstand; sie arbeitet mit der API.",
+    problems: {
+      "wrong-password": "Mandant, Benutzer oder Passwort ist falsch.",
+      "too-many-requests": "Zu viele Versuche von hier; bitte in {wait} s noch einmal.",
+      unavailable: "Das ist im Moment nicht möglich; bitte etwas später noch einmal.",
+      invalid: "So kann es nicht stimmen: Bitte Mandant, Benutzer und Passwort prüfen.",
+      internal: "Im Dienst ist etwas schiefgegangen; das Protokoll weiß mehr.",
+      unreachable: "Der Dienst ist nicht erreichbar.",
+    },
     states: {
       free: "bereit", busy: "beschäftigt", not_ready: "nicht bereit", logged_off: "abgemeldet", unregistered: "Telefon fehlt",
       inbound: "eingehend", outbound: "ausgehend", internal: "intern", offered: "angekommen", treatment: "Ansage", queued: "wartet",
@@ -36,6 +51,21 @@ const WORDS = {
     account_tenant: "All calls, an hour", account_balance: "Prepaid balance",
     none: "none", connected: "connected, as of", polling: "no WebSocket, polling, as of", lost: "connection lost", expired: "Please log in again",
     site: "Site", trunk: "Trunk",
+    tenantHint: "Leave empty: the platform's operator.",
+    noBoard: "No board for this role", toDocs: "Documentation of the API",
+    roles: {
+      billing: "You are logged in with the role billing. It reads call records, charges, price plans and invoices, and does so through the API; the board is for the tenant's agents, supervisors and administrators.",
+      operator: "You are logged in as the platform's operator, who makes tenants and assigns numbers and addresses to them, and does so through the API; the board belongs to the tenants.",
+    },
+    roleOther: "This role has no board; it works with the API.",
+    problems: {
+      "wrong-password": "Tenant, user name or password is wrong.",
+      "too-many-requests": "Too many attempts from here; try again in {wait} s.",
+      unavailable: "This is not possible at the moment; try again a little later.",
+      invalid: "This cannot be right: check tenant, user name and password.",
+      internal: "Something went wrong in the service; its log knows more.",
+      unreachable: "The service cannot be reached.",
+    },
     states: {
       free: "ready", busy: "busy", not_ready: "not ready", logged_off: "logged off", unregistered: "no phone",
       inbound: "inbound", outbound: "outbound", internal: "internal", offered: "arrived", treatment: "announcement", queued: "waiting",

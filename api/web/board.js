@@ -127,7 +127,7 @@ function draw(live) {
   table("agents", live.agents, [
     ["agent", (a) => a.name],
     ["state", (a) => named(a.category) + (a.category === "not_ready" && a.reason ? " (" + reasonName(a.reason) + ")" : "")],
-    ["inState", (a) => a.since ? duration(live.at - (a.work[0] ? a.work[0].since : a.since)) : "", true],
+    ["inState", (a) => a.category_since ? duration(live.at - a.category_since) : "", true],
     ["call", (a) => a.work.map((w) => named(w.state) + (w.queue ? ", " + (queueNames[w.queue] ?? w.queue) : "")).join("; ")],
     ["phone", (a) => word(a.registered ? "registered" : "unregistered")],
     ["answered", (a) => a.answered_today, true],

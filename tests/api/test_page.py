@@ -174,3 +174,12 @@ async def test_ring_is_around_what_can_be_pressed_and_not_around_the_board(door:
     assert await door.says(focused) == ["main", "none"]
     await door.do("Input.dispatchKeyEvent", type="keyDown", key="Tab", code="Tab", windowsVirtualKeyCode=9)
     assert await door.says(focused) == ["scroll", "solid"]
+
+
+async def test_time_in_state_of_who_is_free_begins_with_the_end_of_the_last_work(board: Page) -> None:
+    shown = "document.querySelector('#agents tbody tr').cells[2].textContent"
+    of = "draw({...last, agents: [{...last.agents[0], work: [], category: %s, since: last.at - 900, category_since: %s}]})"
+    await board.says(of % ("'free'", "last.at - 42"))
+    assert await board.says(shown) == "0:42"
+    await board.says(of % ("'unregistered'", "null"))
+    assert await board.says(shown) == ""

@@ -147,6 +147,33 @@ async def test_audio_goes_to_an_address_of_ours_in_a_description_only_when_audio
             await call.ended()
 
 
+@pytest.mark.parametrize(
+    ("described", "ours", "waits"),
+    [
+        ("192.0.2.2", ["192.0.2.2"], None),  # a phone on this machine that writes the machine's address in the network
+        ("127.0.0.9", [], logging.INFO),
+        ("169.254.169.254", [], logging.WARNING),
+    ],
+)
+async def test_address_that_a_phone_on_this_machine_describes_is_used_waited_for_or_warned_of(
+    tmp_path, monkeypatch, caplog, described, ours, waits
+):
+    monkeypatch.setattr("acd.switch.addresses.OwnAddresses.__contains__", lambda _, address: str(address) in ours)
+    monkeypatch.setattr(
+        PhoneCall, "_offer", lambda call: audio_offer(LocalMedia(described, 40_000), session_id=7, capabilities=call.phone.capabilities)
+    )
+    with caplog.at_level(logging.INFO):
+        async with running(tmp_path, reach_allow=EVERYTHING) as service:
+            call = await (await service.caller()).call("600")
+            await call.answered()
+            call.hang_up()
+            await call.ended()
+            counted = service.voice.figures()["fernamt_switch_audio_addresses_denied_total"]
+    told = [(record.levelno, record.getMessage()) for record in caplog.records if "audio begins when" in record.getMessage()]
+    assert (counted, [level for level, _ in told]) == ((0, []) if waits is None else (1, [waits]))
+    assert all(f"names {described}, which is not sent to unasked; it signals from 127.0.0.1" in text for _, text in told)
+
+
 async def test_who_sends_nothing_hears_the_call_alone_whoever_sprays_its_port(tmp_path, monkeypatch):
     """The caller's telephone is muted and sends no comfort noise: ten packets from anywhere drew the call to whoever sent them."""
     monkeypatch.setattr(PhoneAudio, "_send", lambda *_, **__: None)

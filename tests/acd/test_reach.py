@@ -178,7 +178,8 @@ async def test_name_without_an_address_is_what_the_trunk_says_and_the_log_says_i
     assert "gaierror" not in caplog.text
 
 
-async def test_registrar_without_an_address_is_said_in_the_same_words(tmp_path, stands_for, caplog):
+@pytest.mark.usefixtures("stands_for")
+async def test_registrar_without_an_address_is_said_in_the_same_words(tmp_path, caplog):
     port = free_port()
     given = registration(port, registrar=f"sip.example.net:{port}")
     peer = line("first", port, peer=f"sip.example.net:{port}", registration=given)

@@ -31,19 +31,23 @@ from sip.kept import call_id_of
 
 log = logging.getLogger("acd.calls")
 SHOWN = 3
-"""Digits of a telephone number that are written: enough to tell two calls apart, too few to call back."""
+"""Digits of a telephone number, characters of a name, that are written: enough to tell two calls apart, too few to call back."""
 SHORT = 4
 """A number this short is an extension or a service, and nobody's."""
 ORDINARY = frozenset({"hang_up", "cancelled"})
 LONGEST = 128
 """Octets of a value; a Call-ID of the wire may be as long as its sender likes."""
+_NUMBER = re.compile(r"[+0-9*#().\-\s]*[0-9][+0-9*#().\-\s]*")
+"""What people dial, with the marks they write between its digits (RFC 3966 §5.1.1)."""
 _PLAIN = re.compile(r"[!#-<>-\[\]-~]+")
 """A value that needs no quotes: printable ASCII without space, quote, equals sign and backslash."""
 
 
-def masked(number: str) -> str:
-    """`+493023125010` -> `*010`; what is short stays."""
-    return number if len(number) <= SHORT else f"*{number[-SHOWN:]}"
+def masked(party: str) -> str:
+    """`+493023125010` -> `*010`, a name, `erika.muster`, by its beginning, `eri*`; what is short stays."""
+    if len(party) <= SHORT:
+        return party
+    return f"*{party[-SHOWN:]}" if _NUMBER.fullmatch(party) else f"{party[:SHOWN]}*"
 
 
 @dataclass(slots=True)

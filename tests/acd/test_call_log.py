@@ -41,9 +41,20 @@ def lines(caplog):
 
 @pytest.mark.parametrize(
     ("number", "shown"),
-    [("+493023125010", "*010"), ("600", "600"), ("8123", "8123"), ("12345", "*345"), ("erika.muster", "*ter"), ("", "")],
+    [
+        ("+493023125010", "*010"),
+        ("600", "600"),
+        ("8123", "8123"),
+        ("12345", "*345"),
+        ("+49 (30) 2312-5010", "*010"),
+        ("erika.muster", "eri*"),
+        ("caller", "cal*"),
+        ("0049erika", "004*"),
+        ("anna", "anna"),
+        ("", ""),
+    ],
 )
-def test_of_a_number_three_digits_are_shown_and_short_ones_stay(number, shown):
+def test_of_a_number_the_last_three_digits_are_shown_of_a_name_the_first_and_what_is_short_stays(number, shown):
     assert masked(number) == shown
 
 

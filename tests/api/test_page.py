@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from api.errors import Problem
 from tests.api.conftest import PASSWORD, Service
 from tests.api.serving import serving
 from tests.browser import Page, page
@@ -183,3 +184,17 @@ async def test_time_in_state_of_who_is_free_begins_with_the_end_of_the_last_work
     assert await board.says(shown) == "0:42"
     await board.says(of % ("'unregistered'", "null"))
     assert await board.says(shown) == ""
+
+
+async def test_both_languages_have_words_for_the_same_things(door: Page) -> None:
+    keys = """(words) => Object.entries(words).flatMap(
+      ([key, value]) => typeof value === "object" ? Object.keys(value).map((one) => key + "." + one) : [key])"""
+    german, english = await door.says(f"[WORDS.de, WORDS.en].map({keys})")
+    assert sorted(german) == sorted(english)
+    spoken = {key.removeprefix("problems.") for key in english if key.startswith("problems.")} - {"unreachable"}  # that is no answer
+    assert spoken <= {one.kind for one in (Problem, *of_all(Problem))}
+    assert not await door.says("[...document.querySelectorAll('[data-word]')].filter((one) => !WORDS.en[one.dataset.word]).length")
+
+
+def of_all(kind: type[Problem]) -> list[type[Problem]]:
+    return [one for below in kind.__subclasses__() for one in (below, *of_all(below))]

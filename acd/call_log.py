@@ -4,6 +4,10 @@
     = call=0f3c…-1 tenant=demo event=answer queue=support agent=anna trunk=demo waited_s=8.2 sip_call_id=5f0e…
     x call=0f3c…-1 tenant=demo event=end cause=hang_up by=caller queue=support agent=anna trunk=demo duration_s=71.0 talk_s=62.8 sip_…
 
+and one more, for an agent whom the service makes not ready because a call was not answered:
+
+    = call=0f3c…-1 tenant=demo event=not_ready queue=support agent=anna reason=no_answer
+
 Names and their order are kept for whoever reads them with a program; what is not known is left out. `sip_call_id` is that of the caller's
 dialog (`answer`: of the party that answered), so that its messages can be found in the trace. No key a caller pressed is ever written.
 """
@@ -19,26 +23,31 @@ from typing import Any
 import msgspec
 
 from acd.core import events as ev
-from acd.core.ids import CallId, LegId, TenantId
+from acd.core.clearing import NOT_READY_REASON
+from acd.core.ids import AgentId, CallId, LegId, TenantId
 from acd.core.replay import Entry
 from acd.core.state import State
 from sip.kept import call_id_of
 
 log = logging.getLogger("acd.calls")
 SHOWN = 3
-"""Digits of a telephone number that are written: enough to tell two calls apart, too few to call back."""
+"""Digits of a telephone number, characters of a name, that are written: enough to tell two calls apart, too few to call back."""
 SHORT = 4
 """A number this short is an extension or a service, and nobody's."""
 ORDINARY = frozenset({"hang_up", "cancelled"})
 LONGEST = 128
 """Octets of a value; a Call-ID of the wire may be as long as its sender likes."""
+_NUMBER = re.compile(r"[+0-9*#().\-\s]*[0-9][+0-9*#().\-\s]*")
+"""What people dial, with the marks they write between its digits (RFC 3966 §5.1.1)."""
 _PLAIN = re.compile(r"[!#-<>-\[\]-~]+")
 """A value that needs no quotes: printable ASCII without space, quote, equals sign and backslash."""
 
 
-def masked(number: str) -> str:
-    """`+493023125010` -> `*010`; what is short stays."""
-    return number if len(number) <= SHORT else f"*{number[-SHOWN:]}"
+def masked(party: str) -> str:
+    """`+493023125010` -> `*010`, a name, `erika.muster`, by its beginning, `eri*`; what is short stays."""
+    if len(party) <= SHORT:
+        return party
+    return f"*{party[-SHOWN:]}" if _NUMBER.fullmatch(party) else f"{party[:SHOWN]}*"
 
 
 @dataclass(slots=True)
@@ -94,6 +103,8 @@ class CallLog:
         self._calls: dict[CallId, _Call] = {}
         self._legs: dict[LegId, _Leg] = {}
         self._holding: set[LegId] = set()
+        self._missed: dict[AgentId, CallId] = {}
+        """Of one entry: who did not take which call."""
         self._hears: dict[type, Callable[[Any, float], None]] = {
             ev.CallOffered: self._offered,
             ev.LegInitiated: self._initiated,
@@ -106,6 +117,8 @@ class CallLog:
             ev.LegHeld: self._hold_changed,
             ev.LegRetrieved: self._hold_changed,
             ev.CallCleared: self._cleared,
+            ev.WorkDone: self._work_done,
+            ev.AgentNotReady: self._made_not_ready,
         }
 
     def take_up(self, state: State) -> None:
@@ -121,6 +134,7 @@ class CallLog:
             hears = self._hears.get(type(event))
             if hears is not None:
                 hears(event, entry.now)
+        self._missed.clear()
         for event in entry.events:
             if type(event) is ev.CallOffered:
                 self._begin(event.call)
@@ -226,6 +240,18 @@ class CallLog:
             hold_s=call.hold_s or None,
             sip_call_id=call.sip_call_id,
         )
+
+    def _work_done(self, event: ev.WorkDone, _now: float) -> None:
+        if event.outcome in NOT_READY_REASON:
+            self._missed[event.agent] = event.call
+
+    def _made_not_ready(self, event: ev.AgentNotReady, _now: float) -> None:
+        """Only where a missed call is why: what people say of themselves is on the board, and no fault."""
+        missed = self._missed.get(event.agent)
+        if missed is None:
+            return
+        call = self._calls.get(missed)
+        self._say("=", missed, "not_ready", queue=call.queue if call is not None else None, agent=event.agent, reason=event.reason)
 
     # ------------------------------------------------------------------ lines
 

@@ -96,6 +96,17 @@ class Reach:
             return False
         return any(one.is_loopback or self._is_own(one) for one in forms(address))
 
+    def allows_from_here(self, host: str) -> bool:
+        """Whether a process on this machine may have audio sent there: to an address of ours that is no loopback address, as if it were not
+        ours. It could send there by itself, and so can the neighbours in the network; what listens on loopback alone relies on neither.
+        """
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            return False
+        allowed, denied = self._judged(address)
+        return not address.is_loopback and self._is_own(address) and allowed >= 0 and allowed >= denied
+
     def _allows(self, address: Address) -> bool:
         allowed, denied = self._judged(address)
         # Loopback addresses are this machine's too; whoever lists their network means them.

@@ -172,6 +172,7 @@ class Voice:
             on_event=self._on_sip,
             may_reach=self._may_send,
             on_denied=self._on_denied,
+            on_unresolved=self._on_unresolved,
             tcp_strangers_per_source=self._settings.tcp_strangers_per_source,
             tcp_stranger_idle_s=self._settings.tcp_stranger_idle_s,
         )
@@ -188,6 +189,9 @@ class Voice:
     def listening(self) -> tuple[tuple[str, str, int], ...]:
         """Transport, host and port of every SIP socket that is open."""
         return tuple(self._endpoint.addresses)
+
+    def _on_unresolved(self, flow: Flow, error: OSError) -> None:
+        self.lines.unresolved(flow.remote[0], error)
 
     def _on_denied(self, flow: Flow, address: str) -> None:
         """A request was not sent, since a setting or a message names an address that the operator does not allow."""

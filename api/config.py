@@ -425,7 +425,8 @@ class Log(_Group):
     format: Literal["text", "json"] = "text"
     """Lines for people, or an object a line for machines."""
     numbers: Literal["masked", "full"] = "masked"
-    """Telephone numbers in the lines of calls: the last three digits, or all. SIP messages at DEBUG are whole either way."""
+    """Telephone numbers in the lines of calls: the last three digits (of a name the first three characters), or all. SIP messages at DEBUG
+    are whole either way."""
 
 
 class Secrets(_Group):

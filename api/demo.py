@@ -31,25 +31,25 @@ LOOPBACK = ("127.0.0.1/32", "::1/128")
 """Where callers on this machine come from who say nothing else; `fernamt load` has an address of its own."""
 
 AGENTS = (
-    ("anna", "Anna Amsel", {"support": 9, "billing": 4}, ("de", "en")),
+    ("anna", "Anna Amsel", {"support": 9, "accounting": 4}, ("de", "en")),
     ("ben", "Ben Birke", {"support": 7, "sales": 3}, ("de", "en")),
     ("clara", "Clara Dohle", {"support": 6}, ("de",)),
-    ("dmitri", "Dmitri Falk", {"support": 5, "sales": 5, "billing": 5}, ("de", "en")),
+    ("dmitri", "Dmitri Falk", {"support": 5, "sales": 5, "accounting": 5}, ("de", "en")),
     ("elif", "Elif Erle", {"sales": 9}, ("de", "en")),
     ("felix", "Felix Fink", {"sales": 6, "support": 3}, ("de",)),
-    ("greta", "Greta Gans", {"billing": 9}, ("de", "en")),
+    ("greta", "Greta Gans", {"accounting": 9}, ("de", "en")),
     ("henry", "Henry Heron", {"support": 8, "sales": 8}, ("en",)),
-    ("ida", "Ida Igel", {"billing": 6, "support": 4}, ("de",)),
-    ("jonas", "Jonas Krähe", {"support": 3, "sales": 3, "billing": 3}, ("de", "en")),
+    ("ida", "Ida Igel", {"accounting": 6, "support": 4}, ("de",)),
+    ("jonas", "Jonas Krähe", {"support": 3, "sales": 3, "accounting": 3}, ("de", "en")),
 )
-VISITOR = ("phone", "Besuch")
+VISITOR = ("phone", "Visitor")
 """Logged on and never ready: the device `demo-phone` that a visitor registers to call in with."""
 
 NUMBERS = (
     ("600", {"to": "menu", "menu": "main"}, "de", None),
     ("601", {"to": "queue", "queue": "support"}, "de", None),
     ("602", {"to": "queue", "queue": "sales"}, "de", None),
-    ("603", {"to": "queue", "queue": "billing"}, "de", None),
+    ("603", {"to": "queue", "queue": "accounting"}, "de", None),
     # One queue, six countries (R23). Numbers set aside for fiction, where the country has such.
     ("+493023125600", {"to": "queue", "queue": "support"}, "de", "DE"),
     ("+4312052600", {"to": "queue", "queue": "support"}, "de", "AT"),
@@ -60,8 +60,8 @@ NUMBERS = (
 )
 QUEUES: tuple[tuple[str, str, list[dict[str, Any]], int], ...] = (
     ("support", "Support", [{"after_s": 30, "requirements": [{"skill": "support", "level": 1}]}], 5),
-    ("sales", "Vertrieb", [], 1),
-    ("billing", "Buchhaltung", [], 1),
+    ("sales", "Sales", [], 1),
+    ("accounting", "Accounting", [], 1),
 )
 CALLERS = (
     ("Erika Muster", "Muster AG", "+493023125010", "Kein Freizeichen im Lager"),
@@ -88,7 +88,7 @@ class Demo:
         lines += [f"    {name:<12} {password}" for name, password in self.users.items()]
         lines += [f"  phones, domain {self.realm}:"]
         lines += [f"    {name:<12} {password}" for name, password in self.devices.items()]
-        lines += ["  dial 600 for the menu, 601 support, 602 sales, 603 billing; calls from 127.0.0.1 need no registration"]
+        lines += [f"  demo-{VISITOR[0]} is for dialling in: its agent is logged on already and never ready, so no queue rings it"]
         return "\n".join(lines)
 
 

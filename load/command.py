@@ -149,7 +149,8 @@ class LoadCommand:
             print(f"fernamt load: {fault}", file=sys.stderr)
             return EXIT_NOT_RUN
         except (KeyboardInterrupt, asyncio.CancelledError):
-            print("fernamt load: interrupted, no report", file=sys.stderr)
+            if not args.quiet:
+                print("fernamt load: interrupted, no report", file=sys.stderr)
             return EXIT_INTERRUPTED
         return finish(done.report, args.report, args.plot, done.advice)
 

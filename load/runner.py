@@ -97,6 +97,7 @@ class Runner:
         self._readers: list[asyncio.Task[None]] = []
         self._changed = asyncio.Condition()
         self._agent_process: dict[str, int] = {}
+        self._is_ending = False
         self.callers: list[CallerRecord] = []
         self.offers: list[AgentRecord] = []
         self.snapshots: list[Snapshot] = []
@@ -165,6 +166,7 @@ class Runner:
 
     def end_now(self) -> None:
         """No more calls: hang up, and report what there is."""
+        self._is_ending = True
         for child in self._children:
             child.tell(EndNow())
 
@@ -293,7 +295,8 @@ class Runner:
         try:
             return await asyncio.to_thread(self._api.metrics)
         except (ApiError, ValueError) as fault:
-            LOG.warning("! no metrics: %s", fault)
+            # Ctrl-C in a terminal ends the service as well, and it may be gone before us.
+            LOG.log(logging.DEBUG if self._is_ending else logging.WARNING, "! no metrics: %s", fault)
             return None
 
     async def _tick(self, watch: CpuWatch | None) -> None:

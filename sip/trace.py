@@ -47,6 +47,16 @@ def trouble(flow: Flow, what: str) -> None:
     LOG.info("! %s %s", flow, what, extra={"flow": str(flow)})
 
 
+def unresolved(flow: Flow, error: OSError) -> None:
+    """A name has no address at the moment; whose it is says so to people, once."""
+    LOG.debug("! %s: %s has no address: %s", flow, flow.remote[0], words(error), extra={"flow": str(flow)})
+
+
+def words(error: OSError) -> str:
+    """What the system says, without the notation of Python."""
+    return error.strerror or str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)
+
+
 def unread(flow: Flow, error: ParseError) -> None:
     """What came on a stream is no message; where it broke is told, not what stood there."""
     LOG.debug("! %s no message: %s", flow, error.where, extra={"flow": str(flow)})

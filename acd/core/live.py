@@ -10,6 +10,7 @@ from acd.core import admission, estimates, statistics
 from acd.core.fold import Fold
 from acd.core.ids import AgentId, CallId, EntryId, LegId, QueueId, TrunkId
 from acd.core.roster import FREE
+from acd.core.state import Agent
 
 
 class _Value(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -75,8 +76,12 @@ class LiveAgent(_Value, frozen=True, kw_only=True):
     state: str
     reason: str | None
     since: float
+    """Since when the wish, `state`, is what it is."""
     category: str
     """logged_off, not_ready, busy, unregistered or free."""
+    category_since: float | None
+    """With work: since it is in its state; else since the last work ended or the wish changed, whichever is later. None for who is
+    unregistered: when the phone went is not kept."""
     registered: bool
     work: tuple[LiveWork, ...]
     answered_today: int
@@ -242,12 +247,22 @@ def _queues(fold: Fold, now: float, today: bool) -> tuple[LiveQueue, ...]:
     return tuple(found)
 
 
+def _category_since(agent: Agent, category: str) -> float | None:
+    if agent.works:
+        return max([work.since for work in agent.works.values()])
+    if category == "unregistered":
+        return None
+    # Who says again to be ready stays free: that sets `since`, and not the idle clock.
+    return agent.idle_since if category == FREE else max(agent.since, agent.idle_since)
+
+
 def _agents(fold: Fold, now: float) -> tuple[LiveAgent, ...]:
     category_of = {agent: category for category, members in fold.categories.items() for agent in members}
     found = []
     for agent in fold.state.agents.values():
         configured = fold.index.agents.get(agent.id)
         tally = statistics.agent_at(fold.state.statistics, agent.id, now)
+        category = category_of.get(agent.id, "busy" if agent.works else "logged_off")
         found.append(
             LiveAgent(
                 id=agent.id,
@@ -255,7 +270,8 @@ def _agents(fold: Fold, now: float) -> tuple[LiveAgent, ...]:
                 state=agent.state,
                 reason=agent.reason,
                 since=agent.since,
-                category=category_of.get(agent.id, "busy" if agent.works else "logged_off"),
+                category=category,
+                category_since=_category_since(agent, category),
                 registered=fold.is_reachable(agent),
                 work=tuple(
                     LiveWork(call=one.call, kind=one.kind, queue=one.queue, state=one.state, since=one.since, until=one.until)

@@ -64,6 +64,10 @@ class _Line:
     failures: int = 0
     is_denied: bool = False
     """What was asked last went to an address that the operator does not allow."""
+    unresolved: str = ""
+    """The host that had no address when it was asked last."""
+    nameless: str = ""
+    """The same, as the log was told: once when it begins, once when it is over."""
     is_registering: bool = False
     """The SIP engine has it, and will tell of its end."""
     timer: asyncio.TimerHandle | None = None
@@ -81,6 +85,13 @@ class _Line:
     @property
     def is_probed(self) -> bool:
         return self.line.registration is None and self.line.probe_every_s > 0 and bool(self.line.peer)
+
+
+def _why(line: _Line) -> str | None:
+    """Why nothing was sent; None: it was."""
+    if line.is_denied:
+        return NOT_ALLOWED
+    return fit(f"{line.unresolved} has no address", LONGEST_LINE) if line.unresolved else None
 
 
 class Lines:
@@ -201,7 +212,8 @@ class Lines:
             try:
                 answers = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_DGRAM)
             except OSError as error:
-                log.warning("! trunk %s: %s has no address: %s", line.key, host, error)
+                if self._lines.get(line.key) is line:
+                    self._miss(line, host, error)
                 continue
             found.update(str(answer[4][0]) for answer in answers)
         if self._lines.get(line.key) is line:
@@ -242,6 +254,24 @@ class Lines:
         if not lines:
             self._log_denied("", host, address)
 
+    def unresolved(self, host: str, error: OSError) -> None:
+        """A request to this host was not sent, since it has no address at the moment."""
+        for line in self._lines.values():
+            if host in line.hosts:
+                self._miss(line, host, error)
+
+    def _miss(self, line: _Line, host: str, error: OSError) -> None:
+        line.unresolved = host
+        if line.nameless != host:
+            line.nameless = host
+            log.warning("! trunk %s: %s has no address: %s", line.key, host, error.strerror or error)
+
+    def _regard_name(self, line: _Line) -> None:
+        """After an attempt: whether a name that had no address has one again."""
+        if line.nameless and not line.unresolved:
+            log.info("= trunk %s: %s has an address again", line.key, line.nameless)
+            line.nameless = ""
+
     def _log_denied(self, trunk: str, host: str, address: str) -> None:
         """Once for each trunk and address, not for each packet."""
         if (trunk, address) in self._denied:
@@ -255,6 +285,7 @@ class Lines:
     def _probe(self, line: _Line) -> None:
         line.timer = None
         line.is_denied = False
+        line.unresolved = ""
         host, port = host_port(line.line.peer)
         flow = self._sip.flow_to(line.line.transport, (host, port or 5060), line.tenant)
         self._sip.options(line.name, Uri("sip", None, host, port), flow, patience_s=line.line.answer_within_s)
@@ -267,15 +298,18 @@ class Lines:
     def _registered(self, event: sip_events.RegistrationUp) -> None:
         line = self._by_name.get(event.registration)
         if line is not None:
+            line.unresolved = ""
+            self._regard_name(line)
             self._spawn(self._learn_addresses(line, event.came_from))
             self._say(line, up=True, detail=None)
 
     def _not_registered(self, event: sip_events.RegistrationDown) -> None:
         line = self._by_name.get(event.registration)
         if line is not None:
-            told = NOT_ALLOWED if line.is_denied else fit(f"registration: {event.status} {event.reason}", LONGEST_LINE)
+            self._regard_name(line)
+            self._say(line, up=False, detail=_why(line) or fit(f"registration: {event.status} {event.reason}", LONGEST_LINE))
             line.is_denied = False
-            self._say(line, up=False, detail=told)
+            line.unresolved = ""
         self._leaving.discard(event.registration)
         if not self._leaving:
             self._all_gone.set()
@@ -283,6 +317,7 @@ class Lines:
     def _probed(self, line: _Line, status: int | None) -> None:
         # Any answer is a sign of life (RFC 3261 §11: even 405 comes from somebody), except that nobody can take calls.
         alive = status is not None and status != 503
+        self._regard_name(line)
         line.failures = 0 if alive else line.failures + 1
         if alive:
             if not line.up:
@@ -292,7 +327,7 @@ class Lines:
             line.failures = FAILURES_TO_DOWN  # no second opinion: nothing was lost on the way
             self._say(line, up=False, detail=NOT_ALLOWED)
         elif line.failures >= FAILURES_TO_DOWN:
-            self._say(line, up=False, detail="no answer to OPTIONS" if status is None else f"OPTIONS answered {status}")
+            self._say(line, up=False, detail=_why(line) or ("no answer to OPTIONS" if status is None else f"OPTIONS answered {status}"))
         # The second opinion is asked for at once.
         wait = 0.0 if 0 < line.failures < FAILURES_TO_DOWN else line.line.probe_every_s
         line.timer = asyncio.get_running_loop().call_later(wait, self._probe, line)

@@ -63,6 +63,10 @@ RETRY_AFTER = ("Retry-After", "30")
 
 WARNING = "warning"
 """The tone that tells that the end is near, and how its play is called."""
+AUDIO_WAITS = (
+    "= %s: audio begins when some comes from the far end: its description names %s, which is not sent to unasked; it signals from %s"
+    " (docs/operating.md, Where calls of tenants may go)"
+)
 NO_PORTS = "This line's share of media ports is used up."
 NOWHERE_PER_S, NOWHERE_BURST = 10.0, 200.0
 """Calls to numbers that do not exist which are written down, of all tenants together and shared fairly: what a flood of them leaves behind
@@ -560,10 +564,15 @@ class Switch:
         address = plan.audio.remote_address
         if plan.is_hold or address in leg.heard_at or self._reach.allows(address):
             return True
+        # A phone on this machine that writes the machine's address in the network.
+        if leg.heard_at and all(map(self._reach.is_own, leg.heard_at)) and self._reach.allows_from_here(address):
+            return True
         if leg.denied_audio != address:
             leg.denied_audio = address
             self.counters["audio_addresses_denied"] += 1
-            log.warning("! %s: no audio to %s, where the operator allows none, before any comes from there", leg.leg, address)
+            # Common and harmless where it is an address of ours: one that is written behind a NAT or a tunnel, or a loopback address.
+            level = logging.INFO if self._reach.is_own(address) else logging.WARNING
+            log.log(level, AUDIO_WAITS, leg.leg, address, ", ".join(sorted(leg.heard_at)))
         return False
 
     def on_media(self, report: PlaneReport) -> None:

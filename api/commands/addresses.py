@@ -9,6 +9,9 @@ from collections.abc import Iterable
 ELSEWHERE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
 """Addresses nobody has (RFC 5737, RFC 3849): the way there is the default route. Nothing is sent to them."""
 
+SIP_PORT = 5060
+"""Need not be written in a URI (RFC 3261 §19.1.2)."""
+
 
 def own_address(family: socket.AddressFamily) -> str | None:
     """The address of this machine as others see it: the one that packets leave from; None: there is no way out."""
@@ -51,6 +54,35 @@ def phone_servers(listening: Iterable[tuple[str, str, int]]) -> str:
         ]  # a phone knows no other localhost than itself
         told += [f"{one}:{port} ({' or '.join(names)})" for one in hosts]
     return ", ".join(dict.fromkeys(told))
+
+
+def to_dial(number: str, listening: Iterable[tuple[str, str, int]]) -> str | None:
+    """What a phone on this machine dials unregistered: `sip:601@127.0.0.1:5070`; None: nothing listens where it would be let in.
+
+    Calls come from the loopback address, for which the demonstration has a grant, only when they go to it.
+    """
+    for _, host, port in listening:
+        address = ipaddress.ip_address(host)
+        if address.is_loopback or address.is_unspecified:
+            near = "[::1]" if address.version == 6 else "127.0.0.1"
+            return f"sip:{number}@{near}{'' if port == SIP_PORT else f':{port}'}"
+    return None
+
+
+def how_to_call(listening: Iterable[tuple[str, str, int]]) -> list[str]:
+    """The demonstration's numbers, the quickest first, and who has to register."""
+    sockets = tuple(listening)
+    support, menu = to_dial("601", sockets), to_dial("600", sockets)
+    told = [
+        f"dial {support or '601'} for support, the quickest; 602 is sales, 603 accounting; {menu or '600'} is the menu: press 1 for support"
+    ]
+    if support is None:
+        told += ["phones must register"]
+    elif only_here(sockets):
+        told += ["a phone on this machine need not register for that"]
+    else:
+        told += ["a phone on this machine need not register for that; phones elsewhere in the network must"]
+    return told
 
 
 def only_here(listening: Iterable[tuple[str, str, int]]) -> bool:

@@ -29,7 +29,7 @@ from acd.logs import Logging, set_up
 from acd.networks import LOOPBACK
 from api import lost_key
 from api.app import create_app
-from api.commands.addresses import only_here, pages, phone_servers
+from api.commands.addresses import how_to_call, only_here, pages, phone_servers
 from api.commands.stopping import Interrupted, StopSignals
 from api.config import Settings, SettingsError, for_demo, split_address
 from api.db import Databases
@@ -430,17 +430,23 @@ def _say_started(app: FastAPI, settings: Settings, listening: socket.socket, sip
         for tenant, failure in sorted(this.failed.items()):
             print(f"tenant {tenant} is not open: {failure.reason}", file=sys.stderr)
     print(line)
-    _say_operator(app, settings)
     if app.state.demo is not None:
         print(app.state.demo.table())
         print(f"  a phone's server: {phone_servers(sip)}{', from this machine only' if only_here(sip) else ''}")
+        for hint in how_to_call(sip):
+            print(f"  {hint}")
         print(f"  users and phones are kept in {settings.data / DEMO_FILE}")
+    _say_operator(app, settings)
     sys.stdout.flush()
 
 
 def _say_operator(app: FastAPI, settings: Settings) -> None:
+    """Last, and apart from what a file keeps: this one is in none."""
     if app.state.operator_password is not None:
-        print(f"  operator (shown this once): {settings.operator.username} {app.state.operator_password}", flush=True)
+        password = app.state.operator_password
+        print(
+            f"  operator (shown this once): {settings.operator.username} {password} (logs in without a tenant; kept in no file)", flush=True
+        )
 
 
 command = Run()

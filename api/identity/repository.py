@@ -78,8 +78,8 @@ async def delete_expired(session: AsyncSession, now: datetime) -> None:
     await session.execute(delete(Token).where(Token.expires_at <= now))
 
 
-async def delete_operator_tokens(session: AsyncSession, operator_id: str, keep: str) -> None:
-    """End all log-ins of an operator but one."""
+async def delete_operator_tokens(session: AsyncSession, operator_id: str, keep: str = "") -> None:
+    """End all log-ins of an operator but one, or all."""
     await session.execute(delete(OperatorToken).where(OperatorToken.operator == operator_id, OperatorToken.hash != keep))
 
 

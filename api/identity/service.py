@@ -355,7 +355,8 @@ async def delete_key(session: AsyncSession, key: str, by: By, now: datetime) -> 
 async def first_operator(session: AsyncSession, passwords: Passwords, name: str, password: str | None, now: datetime) -> str | None:
     """At the first start: create the operator; returns the password when it was drawn here, to be printed once.
 
-    A password in the settings is the operator's from then on, also when it changes there.
+    A password in the settings is the operator's from then on, also when it changes there: so a lost one is set anew. Whoever is logged in
+    with the former is so no longer.
     """
     found = await repository.operator(session, name)
     if password is not None:
@@ -363,6 +364,8 @@ async def first_operator(session: AsyncSession, passwords: Passwords, name: str,
             session.add(Operator(id=name, password_hash=await passwords.hash(password), created_at=now))
         elif not await passwords.matches(found.password_hash, password):
             found.password_hash = await passwords.hash(password)
+            await repository.delete_operator_tokens(session, name)
+            record(session, now, By("settings", of_platform=True), "password_changed", "operator", name)
         return None
     if await repository.any_operator(session):
         return None

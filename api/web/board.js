@@ -3,6 +3,9 @@
 
 const POLL_MS = 2000;
 const RETRY_MS = [500, 1000, 2000, 5000];
+const NO_TOKEN = 4401;
+const NOT_FOR_THIS_ROLE = 4403;
+const WITH_BOARD = ["agent", "supervisor", "admin"];
 
 const $ = (id) => document.getElementById(id);
 let language = localStorage.getItem("language") || (navigator.language.startsWith("de") ? "de" : "en");
@@ -14,6 +17,7 @@ let last = null;
 let money = null;
 let reasons = {};
 let status = null;
+let trouble = null;  // what the log-in form has to say: a function, as it is said anew in the other language
 
 const word = (key) => WORDS[language][key] ?? key;
 const named = (state) => WORDS[language].states[String(state).toLowerCase()] ?? state;
@@ -23,8 +27,20 @@ function speak() {
   for (const element of document.querySelectorAll("[data-word]")) element.textContent = word(element.dataset.word);
   $("language").textContent = language === "de" ? "English" : "Deutsch";
   $("language").lang = language === "de" ? "en" : "de";
+  showTrouble();
+  showNoBoard();
   showStatus();
   if (last) draw(last);
+}
+
+function showTrouble() { $("login-error").textContent = trouble ? trouble() : ""; }
+
+const hasBoard = () => Boolean(session) && !session.boardless && (!session.role || WITH_BOARD.includes(session.role));
+
+/* Who is logged in and has no board is told so: logging in again would bring nobody further. */
+function showNoBoard() {
+  const known = session ? WORDS[language].roles[session.role] : null;
+  $("no-board-role").textContent = session ? known ?? word("roleOther") : "";
 }
 
 function showStatus() {
@@ -111,7 +127,7 @@ function draw(live) {
   table("agents", live.agents, [
     ["agent", (a) => a.name],
     ["state", (a) => named(a.category) + (a.category === "not_ready" && a.reason ? " (" + reasonName(a.reason) + ")" : "")],
-    ["inState", (a) => a.since ? duration(live.at - (a.work[0] ? a.work[0].since : a.since)) : "", true],
+    ["inState", (a) => a.category_since ? duration(live.at - a.category_since) : "", true],
     ["call", (a) => a.work.map((w) => named(w.state) + (w.queue ? ", " + (queueNames[w.queue] ?? w.queue) : "")).join("; ")],
     ["phone", (a) => word(a.registered ? "registered" : "unregistered")],
     ["answered", (a) => a.answered_today, true],
@@ -157,8 +173,24 @@ async function request(path, options = {}) {
   if (session) headers.Authorization = "Bearer " + session.token;
   const answer = await fetch(path, { ...options, headers });
   if (answer.status === 401 && session) { leave("expired"); throw new Error("401"); }
-  if (!answer.ok) throw new Error((await answer.json().catch(() => ({}))).detail ?? answer.statusText);
+  if (!answer.ok) throw new Refusal(answer, await answer.json().catch(() => ({})));
   return answer.status === 204 ? null : answer.json();
+}
+
+/* An answer that is a problem document (RFC 9457), or should have been one. */
+class Refusal extends Error {
+  constructor(answer, problem) {
+    super(problem.detail ?? answer.statusText);
+    this.kind = String(problem.type ?? "").split(":").pop();
+    this.wait = answer.headers.get("Retry-After");
+  }
+}
+
+/* In the reader's language where the page has words for it, else as the API says it. */
+function spelled(error) {
+  const kind = error instanceof TypeError ? "unreachable" : error.kind;  // fetch: the request came nowhere
+  const words = WORDS[language].problems[kind];
+  return words ? words.replace("{wait}", error.wait ?? "60") : error.message;
 }
 
 /* What the tenant calls its reasons; the page can do without. */
@@ -171,7 +203,7 @@ async function learnReasons() {
 }
 
 function listen() {
-  if (!session) return;
+  if (!hasBoard()) return;
   if (!Object.keys(reasons).length) learnReasons();
   const address = new URL("api/v1/board", location.href);
   address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
@@ -186,13 +218,26 @@ function listen() {
   socket.onclose = (event) => {
     socket = null;
     if (!session) return;
-    if (event.code === 4401 || event.code === 4403) { leave("expired"); return; }
+    if (event.code === NO_TOKEN) { leave("expired"); return; }
+    if (event.code === NOT_FOR_THIS_ROLE) { goWithoutBoard(); return; }
     failures += 1;
     status = "lost";
     showStatus();
     startPolling();
     setTimeout(listen, RETRY_MS[Math.min(failures, RETRY_MS.length) - 1]);
   };
+}
+
+/* The role has become another since the log-in, or was not known: the service has the last word. */
+async function goWithoutBoard() {
+  const role = (await request("api/v1/me").catch(() => null))?.role;
+  if (!session) return;
+  session = { ...session, role, boardless: true };
+  last = null;
+  status = null;
+  stopPolling();
+  show();
+  showStatus();
 }
 
 function startPolling() {
@@ -212,7 +257,9 @@ function stopPolling() {
 
 function show() {
   $("login").hidden = Boolean(session);
-  $("board").hidden = !session;
+  $("board").hidden = !hasBoard();
+  $("no-board").hidden = !session || hasBoard();
+  showNoBoard();
   $("logout").hidden = !session;
   if (!session) $("login").elements.tenant.focus();
 }
@@ -228,24 +275,28 @@ function leave(reason) {
   if (socket) { socket.onclose = null; socket.close(); socket = null; }
   show();
   showStatus();
-  $("login-error").textContent = reason ? word(reason) : "";
+  $("login").elements.password.value = "";
+  trouble = reason ? () => word(reason) : null;
+  showTrouble();
 }
 
 $("login").addEventListener("submit", async (event) => {
   event.preventDefault();
   const form = event.target.elements;
   try {
-    const body = { tenant: form.tenant.value.trim(), username: form.username.value.trim(), password: form.password.value };
+    const body = { tenant: form.tenant.value.trim() || null, username: form.username.value.trim(), password: form.password.value };
     session = await request("api/v1/login", { method: "POST", body: JSON.stringify(body) });
     sessionStorage.setItem("session", JSON.stringify(session));
-    $("login-error").textContent = "";
+    form.password.value = "";
+    trouble = null;
     failures = 0;
     show();
     $("main").focus();
     listen();
   } catch (error) {
-    $("login-error").textContent = error.message;
+    trouble = () => spelled(error);
   }
+  showTrouble();
 });
 
 $("logout").addEventListener("click", async () => {

@@ -43,6 +43,7 @@ class SipEndpoint:
         tcp_idle_s: float = 600.0,
         may_reach: Callable[[str, str], bool] | None = None,
         on_denied: Callable[[Flow, str], None] | None = None,
+        on_unresolved: Callable[[Flow, OSError], None] | None = None,
         tcp_strangers_per_source: int = STRANGERS_PER_SOURCE,
         tcp_stranger_idle_s: float = STRANGER_IDLE_S,
     ) -> None:
@@ -52,6 +53,7 @@ class SipEndpoint:
         may_reach: whether requests may go to an IP address that is only said (`Flow.said`), and for whom; asked at each of them about the
             address that the name has at that moment; None: to every one. What it denies fails as what cannot be sent does, at once.
         on_denied: told of a request that was not sent for that reason, before the user agent hears that its flow failed.
+        on_unresolved: told of a message that was not sent since its host has no address, before the user agent hears of it too.
         """
         self.user_agent = user_agent
         self._listen = list(listen)
@@ -61,6 +63,7 @@ class SipEndpoint:
         self._tcp_idle_s = tcp_idle_s
         self._may_reach = may_reach
         self._on_denied = on_denied
+        self._on_unresolved = on_unresolved
         self._tcp_strangers_per_source = tcp_strangers_per_source
         self._tcp_stranger_idle_s = tcp_stranger_idle_s
         user_agent.let_in = self._let_in
@@ -301,14 +304,16 @@ class SipEndpoint:
         try:
             sender.send(octets, remote, flow)
         except OSError as error:
-            trace.trouble(flow, f"cannot send: {error!r}")
+            trace.trouble(flow, f"cannot send: {trace.words(error)}")
             self._loop.call_soon(self._flow_failed, flow)
 
     async def _resolve_and_send(self, sender: UdpSocket | TcpConnections, flow: Flow, octets: bytes, family: int) -> None:
         try:
             addresses = await self._resolver.resolve(flow.remote[0], family)
         except OSError as error:
-            trace.trouble(flow, f"cannot resolve: {error!r}")
+            trace.unresolved(flow, error)
+            if self._on_unresolved is not None:
+                self._on_unresolved(flow, error)
             self._flow_failed(flow)
             return
         self._send_allowed(sender, flow, octets, addresses)

@@ -194,7 +194,7 @@ class TcpConnections:
                 _, connection = await self._loop.create_connection(lambda: Connection(self, self.address, self._limits, remote), *remote)
         except OSError as error:  # TimeoutError is one
             for flow in {flow for _, flow in self._opening.pop(remote, ())}:
-                trace.trouble(flow, f"cannot connect: {error!r}")
+                trace.trouble(flow, f"cannot connect: {trace.words(error)}")
                 if not self._closed:
                     self._on_lost(flow)
             return

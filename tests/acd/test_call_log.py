@@ -41,9 +41,20 @@ def lines(caplog):
 
 @pytest.mark.parametrize(
     ("number", "shown"),
-    [("+493023125010", "*010"), ("600", "600"), ("8123", "8123"), ("12345", "*345"), ("erika.muster", "*ter"), ("", "")],
+    [
+        ("+493023125010", "*010"),
+        ("600", "600"),
+        ("8123", "8123"),
+        ("12345", "*345"),
+        ("+49 (30) 2312-5010", "*010"),
+        ("erika.muster", "eri*"),
+        ("caller", "cal*"),
+        ("0049erika", "004*"),
+        ("anna", "anna"),
+        ("", ""),
+    ],
 )
-def test_of_a_number_three_digits_are_shown_and_short_ones_stay(number, shown):
+def test_of_a_number_the_last_three_digits_are_shown_of_a_name_the_first_and_what_is_short_stays(number, shown):
     assert masked(number) == shown
 
 
@@ -108,6 +119,43 @@ def test_nothing_is_kept_of_calls_that_are_over(lines):
     log.told(entry(2, 101.0, ev.CallCleared(call=CallId("c1"), cause="not_found")))
     assert (log._calls, log._legs) == ({}, {})
     assert len(lines()) == 2
+
+
+def missed(outcome, reason):
+    done = ev.WorkDone(agent=AgentId("anna"), call=CallId("c1"), outcome=outcome)
+    return done, ev.AgentNotReady(agent=AgentId("anna"), reason=reason)
+
+
+@pytest.mark.parametrize(("outcome", "reason"), [("no_answer", "no_answer"), ("failed", "device_failed")])
+def test_agent_made_not_ready_by_a_call_that_was_not_taken_is_named_with_it(lines, outcome, reason):
+    log = CallLog(TenantId("acme"))
+    begun(log)
+    log.told(entry(2, 101.0, ev.Queued(call=CallId("c1"), entry="e1", queue="support", position=1)))
+    log.told(entry(3, 121.0, *missed(outcome, reason)))
+    assert lines()[1:] == [f"= call=c1 tenant=acme event=not_ready queue=support agent=anna reason={reason}"]
+
+
+def test_agent_who_asks_not_to_be_ready_is_in_no_line(lines):
+    log = CallLog(TenantId("acme"))
+    log.told(entry(1, 100.0, *missed("no_answer", "no_answer")))
+    log.told(entry(2, 101.0, ev.AgentNotReady(agent=AgentId("anna"), reason="no_answer")))
+    log.told(entry(3, 102.0, *missed("handled", "break")))
+    assert len(lines()) == 1
+
+
+@pytest.mark.slow
+async def test_missed_ring_of_a_real_call_is_said_once(lines, tmp_path):
+    async with running(tmp_path) as service:
+        phone = await service.phone("anna")
+        await service.voice.command(TENANT, LogOn(agent=AgentId("anna"), ready=True))
+        call = await (await service.caller("+493023125010")).call("601")
+        offer = await phone.incoming()
+        offer.decline(408)
+        call.hang_up()
+        await service.cdrs(1)
+    assert [line.split(" ", 3)[3] for line in lines() if "event=not_ready" in line] == [
+        "event=not_ready queue=support agent=anna reason=no_answer"
+    ]
 
 
 @pytest.mark.slow

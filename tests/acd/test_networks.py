@@ -123,3 +123,22 @@ def test_every_address_is_judged_as_its_mapped_form(address):
 def test_a_network_that_is_none_is_named():
     with pytest.raises(ValueError, match=r"'10\.0\.0\.0/33' is no IP network"):
         network("10.0.0.0/33")
+
+
+@pytest.mark.parametrize(
+    ("address", "deny", "may"),
+    [
+        ("192.168.1.5", (), True),
+        ("2001:db8::5", (), True),
+        ("192.168.1.6", (), False),  # a neighbour's: the general rule decides
+        ("127.0.0.1", (), False),
+        ("169.254.7.7", (), False),
+        ("192.168.1.5", ("192.168.0.0/16",), False),
+        ("phone.example", (), False),
+    ],
+)
+def test_phone_on_this_machine_may_name_an_address_of_the_machine_but_none_that_only_it_reaches(address, deny, may):
+    ours = {ipaddress.ip_address(one) for one in ("192.168.1.5", "2001:db8::5", "127.0.0.1", "169.254.7.7")}
+    reach = Reach(EVERYTHING, deny, ours.__contains__)
+    assert reach.allows_from_here(address) is may
+    assert may is False or not reach.allows(address)

@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import logging
 import socket
+from itertools import count
 
 import pytest
 
 from acd.core import inputs
 from acd.core.ids import AgentId
 from acd.networks import EVERYTHING, LOOPBACK
+from acd.switch.lines import Lines
 from load.phone_audio import PhoneAudio
 from load.phones import PhoneCall
 from media.rtp.packet import RtpPacket
@@ -145,6 +147,72 @@ async def test_audio_goes_to_an_address_of_ours_in_a_description_only_when_audio
             assert service.voice.figures()["fernamt_switch_audio_addresses_denied_total"] == 1
             call.hang_up()
             await call.ended()
+
+
+BEGINS = "! trunk demo/first: sip.example.net has no address: Name or service not known"
+IS_OVER = "= trunk demo/first: sip.example.net has an address again"
+
+
+async def test_name_without_an_address_is_what_the_trunk_says_and_the_log_says_it_once_and_when_it_is_over(
+    tmp_path, monkeypatch, stands_for, caplog
+):
+    port = free_port()
+    peer = line("first", port, peer=f"sip.example.net:{port}", probe_every_s=0.05)
+    missed, tell, many = count(1), Lines.unresolved, asyncio.Event()
+
+    def unresolved(lines, host, error):
+        tell(lines, host, error)
+        if next(missed) == 5:
+            many.set()
+
+    monkeypatch.setattr(Lines, "unresolved", unresolved)
+    with caplog.at_level(logging.INFO):
+        async with running(tmp_path, house([trunk("first")], [peer]), reach_allow=(*EVERYTHING, "127.0.0.1")) as service:
+            await until(service, "first", up=False, detail="sip.example.net has no address")
+            async with asyncio.timeout(5):
+                await many.wait()
+            async with carrier_at(port):
+                stands_for["sip.example.net"] = "127.0.0.1"
+                await until(service, "first", up=True)
+    assert [record.getMessage() for record in caplog.records if "address" in record.getMessage()] == [BEGINS, IS_OVER]
+    assert "gaierror" not in caplog.text
+
+
+@pytest.mark.usefixtures("stands_for")
+async def test_registrar_without_an_address_is_said_in_the_same_words(tmp_path, caplog):
+    port = free_port()
+    given = registration(port, registrar=f"sip.example.net:{port}")
+    peer = line("first", port, peer=f"sip.example.net:{port}", registration=given)
+    async with running(tmp_path, house([trunk("first")], [peer]), reach_allow=EVERYTHING) as service:
+        await until(service, "first", up=False, detail="sip.example.net has no address")
+    assert [record.getMessage() for record in caplog.records if "no address" in record.getMessage()] == [BEGINS]
+
+
+@pytest.mark.parametrize(
+    ("described", "ours", "waits"),
+    [
+        ("192.0.2.2", ["192.0.2.2"], None),  # a phone on this machine that writes the machine's address in the network
+        ("127.0.0.9", [], logging.INFO),
+        ("169.254.169.254", [], logging.WARNING),
+    ],
+)
+async def test_address_that_a_phone_on_this_machine_describes_is_used_waited_for_or_warned_of(
+    tmp_path, monkeypatch, caplog, described, ours, waits
+):
+    monkeypatch.setattr("acd.switch.addresses.OwnAddresses.__contains__", lambda _, address: str(address) in ours)
+    monkeypatch.setattr(
+        PhoneCall, "_offer", lambda call: audio_offer(LocalMedia(described, 40_000), session_id=7, capabilities=call.phone.capabilities)
+    )
+    with caplog.at_level(logging.INFO):
+        async with running(tmp_path, reach_allow=EVERYTHING) as service:
+            call = await (await service.caller()).call("600")
+            await call.answered()
+            call.hang_up()
+            await call.ended()
+            counted = service.voice.figures()["fernamt_switch_audio_addresses_denied_total"]
+    told = [(record.levelno, record.getMessage()) for record in caplog.records if "audio begins when" in record.getMessage()]
+    assert (counted, [level for level, _ in told]) == ((0, []) if waits is None else (1, [waits]))
+    assert all(f"names {described}, which is not sent to unasked; it signals from 127.0.0.1" in text for _, text in told)
 
 
 async def test_who_sends_nothing_hears_the_call_alone_whoever_sprays_its_port(tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from api.commands import addresses
-from api.commands.addresses import only_here, pages, phone_servers
+from api.commands.addresses import how_to_call, only_here, pages, phone_servers
 
 
 @pytest.fixture(autouse=True)
@@ -42,3 +42,21 @@ def test_phone_is_told_host_port_and_transport() -> None:
 def test_whether_others_can_call() -> None:
     assert only_here([("udp", "127.0.0.1", 5060), ("tcp", "::1", 5060)])
     assert not only_here([("udp", "127.0.0.1", 5060), ("udp", "0.0.0.0", 5060)])
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "dialled", "registers"),
+    [
+        ("127.0.0.1", 5060, "sip:601@127.0.0.1 ", "a phone on this machine need not register for that"),
+        ("127.0.0.1", 5070, "sip:601@127.0.0.1:5070 ", "a phone on this machine need not register for that"),
+        ("::1", 5070, "sip:601@[::1]:5070 ", "a phone on this machine need not register for that"),
+        ("0.0.0.0", 5060, "sip:601@127.0.0.1 ", "a phone on this machine need not register for that; phones elsewhere in the network must"),
+        ("192.0.2.9", 5060, "601 ", "phones must register"),
+    ],
+)
+def test_hint_names_the_port_that_is_listened_on_and_who_has_to_register(host: str, port: int, dialled: str, registers: str) -> None:
+    numbers, told = how_to_call([("udp", host, port), ("tcp", host, port)])
+    assert numbers.startswith(f"dial {dialled}for support, the quickest")
+    assert "600" in numbers
+    assert "press 1" in numbers
+    assert told == registers

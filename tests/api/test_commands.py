@@ -151,7 +151,7 @@ async def test_run_starts_stops_on_sigterm_and_starts_again_with_the_same_creden
             body = {name: demo[name] for name in ("tenant", "username", "password")}
             token = (await client.post("/api/v1/login", json=body)).json()["token"]
             live = (await client.get("/api/v1/live", headers={"Authorization": f"Bearer {token}"})).json()
-            assert {queue["id"] for queue in live["queues"]} == {"support", "sales", "billing"}
+            assert {queue["id"] for queue in live["queues"]} == {"support", "sales", "accounting"}
         process.send_signal(signal.SIGTERM)
         _, errors = await asyncio.wait_for(process.communicate(), 30)
         assert process.returncode == 0, errors.decode()

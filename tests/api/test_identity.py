@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from pydantic import SecretStr
 from sqlalchemy import text
 
 from api.app import create_app
-from api.config import Operator
+from api.config import Operator, Settings
 from api.db import Databases
 from api.identity.errors import WrongExpiry
 from api.identity.rules import expiry, tenant_of, token_hash, write_token
@@ -291,6 +292,25 @@ class TestOperator:
             assert drawn[1] is None
         finally:
             await databases.close()
+
+    async def test_lost_password_is_set_anew_by_the_settings_and_ends_who_is_logged_in(
+        self, acme: Service, settings: Settings, clock: Clock, application: FastAPI
+    ) -> None:
+        async with started(settings.model_copy(update={"operator": Operator()}), clock, application) as kept:
+            await kept.log_in("operator", tenant=None)  # without one in the settings it stays as it was
+        anew = settings.model_copy(update={"operator": Operator(password=SecretStr("another horse battery"))})
+        async with started(anew, clock, application) as service:
+            service.tokens.update(acme.tokens)
+            assert application.state.operator_password is None
+            assert (await service.call("GET", "tenants", "operator")).status_code == 401
+            body = {"username": "operator", "password": PASSWORD}
+            assert (await service.call("POST", "login", None, json=body)).status_code == 401
+            service.tokens["operator"] = await service.log_in("operator", "another horse battery", tenant=None)
+            entries = (await service.got("operator/audit", "operator"))["items"]
+            assert [(one["act"], one["who"]) for one in entries if one["act"] == "password_changed"] == [("password_changed", "settings")]
+        async with started(anew, clock, application) as again:  # the same once more ends nobody's
+            again.tokens["operator"] = service.tokens["operator"]
+            assert (await again.call("GET", "tenants", "operator")).status_code == 200
 
     async def test_operator_sees_nothing_inside_a_tenant(self, acme: Service) -> None:
         for path in ("users", "agents", "cdrs", "contacts", "live"):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from api.errors import Problem
 from tests.api.conftest import PASSWORD, Service
 from tests.api.serving import serving
 from tests.browser import Page, page
@@ -94,3 +95,106 @@ async def test_reasons_are_told_by_their_names(board: Page, staffed: Service) ->
     await staffed.call("POST", "agents/me/not-ready", "ben", json={"reason": "break"})
     name = {one["code"]: one["name"] for one in (await staffed.got("reasons"))["items"]}["break"]
     await board.until(f"{states}.includes('not ready ({name})')")
+
+
+@pytest.fixture
+async def door(staffed: Service, tmp_path: Path) -> AsyncIterator[Page]:
+    """The log-in form."""
+    async with serving(staffed.app) as served, page(f"{served.url}/", tmp_path / "profile") as opened:
+        await opened.size(1280, 800)
+        await opened.until("!document.getElementById('login').hidden")
+        yield opened
+
+
+async def enter(door: Page, tenant: str, username: str, password: str = PASSWORD) -> None:
+    """Fill in the form and press its button."""
+    given = json.dumps({"tenant": tenant, "username": username, "password": password})
+    await door.says(f"for (const [name, value] of Object.entries({given})) document.getElementById('login').elements[name].value = value")
+    await door.says("document.querySelector('#login button').click()")
+
+
+SHOWN = """["login", "no-board", "board"].filter((id) => !document.getElementById(id).hidden).join()"""
+ERROR = "document.getElementById('login-error').textContent"
+
+
+@pytest.mark.parametrize(
+    ("tenant", "username", "english", "german"),
+    [("acme", "billing", "call records", "Rechnungen"), ("", "operator", "makes tenants", "Mandanten")],
+)
+async def test_role_without_board_is_told_what_it_may_and_is_not_logged_out(
+    door: Page, tenant: str, username: str, english: str, german: str
+) -> None:
+    await enter(door, tenant, username)
+    await door.until(f"{SHOWN} === 'no-board'")
+    said = "document.getElementById('no-board').innerText"
+    assert english in await door.says(said)
+    assert await door.says("document.querySelector('#no-board a').pathname") == "/docs"
+    await door.says("document.getElementById('language').click()")
+    assert german in await door.says(said)
+    await door.do("Page.reload")
+    await door.until(f"document.readyState === 'complete' && {SHOWN} === 'no-board'")
+    await door.says("document.getElementById('logout').click()")
+    await door.until(f"{SHOWN} === 'login'")
+    assert await door.says(ERROR) == ""
+
+
+async def test_board_that_is_refused_for_a_role_says_so_and_asks_for_no_other_log_in(door: Page, staffed: Service) -> None:
+    """A session of which the page does not know the role, as after a change of it: close code 4403."""
+    session = json.dumps({"token": staffed.tokens["billing"]})
+    await door.says(f"sessionStorage.setItem('session', {json.dumps(session)})")
+    await door.do("Page.reload")
+    await door.until(f"document.readyState === 'complete' && {SHOWN} === 'no-board'")
+    assert "billing" in await door.says("document.getElementById('no-board-role').textContent")
+    assert await door.says("sessionStorage.getItem('session')") is not None
+
+
+async def test_password_does_not_stay_in_the_form(door: Page) -> None:
+    password = "document.getElementById('login').elements.password.value"
+    await enter(door, "acme", "supervisor")
+    await door.until(f"{SHOWN} === 'board'")
+    assert await door.says(password) == ""
+    await door.says(f"{password} = 'filled in by the browser'; document.getElementById('logout').click()")
+    await door.until(f"{SHOWN} === 'login'")
+    assert await door.says(password) == ""
+
+
+async def test_refused_log_in_is_told_in_the_language_of_the_page(door: Page) -> None:
+    await enter(door, "acme", "supervisor", "wrong")
+    await door.until(ERROR)
+    assert await door.says(ERROR) == "Tenant, user name or password is wrong."
+    await door.says("document.getElementById('language').click()")
+    assert await door.says(ERROR) == "Mandant, Benutzer oder Passwort ist falsch."
+    await enter(door, "ACME!", "supervisor")
+    await door.until(f"{ERROR}.startsWith('So kann es nicht stimmen')")
+
+
+async def test_ring_is_around_what_can_be_pressed_and_not_around_the_board(door: Page) -> None:
+    await enter(door, "acme", "supervisor")
+    await door.until(f"{SHOWN} === 'board'")
+    focused = "[document.activeElement.id || document.activeElement.className, getComputedStyle(document.activeElement).outlineStyle]"
+    assert await door.says(focused) == ["main", "none"]
+    await door.do("Input.dispatchKeyEvent", type="keyDown", key="Tab", code="Tab", windowsVirtualKeyCode=9)
+    assert await door.says(focused) == ["scroll", "solid"]
+
+
+async def test_time_in_state_of_who_is_free_begins_with_the_end_of_the_last_work(board: Page) -> None:
+    shown = "document.querySelector('#agents tbody tr').cells[2].textContent"
+    of = "draw({...last, agents: [{...last.agents[0], work: [], category: %s, since: last.at - 900, category_since: %s}]})"
+    await board.says(of % ("'free'", "last.at - 42"))
+    assert await board.says(shown) == "0:42"
+    await board.says(of % ("'unregistered'", "null"))
+    assert await board.says(shown) == ""
+
+
+async def test_both_languages_have_words_for_the_same_things(door: Page) -> None:
+    keys = """(words) => Object.entries(words).flatMap(
+      ([key, value]) => typeof value === "object" ? Object.keys(value).map((one) => key + "." + one) : [key])"""
+    german, english = await door.says(f"[WORDS.de, WORDS.en].map({keys})")
+    assert sorted(german) == sorted(english)
+    spoken = {key.removeprefix("problems.") for key in english if key.startswith("problems.")} - {"unreachable"}  # that is no answer
+    assert spoken <= {one.kind for one in (Problem, *of_all(Problem))}
+    assert not await door.says("[...document.querySelectorAll('[data-word]')].filter((one) => !WORDS.en[one.dataset.word]).length")
+
+
+def of_all(kind: type[Problem]) -> list[type[Problem]]:
+    return [one for below in kind.__subclasses__() for one in (below, *of_all(below))]

@@ -2,6 +2,7 @@
 
 import pytest
 
+from load.api_client import ApiClient
 from load.profiles import AgentProfile, Burst, CallerProfile, Concurrent, Poisson, Scenario, Spread
 from load.records import AgentAccount
 from load.report import Thresholds
@@ -132,3 +133,15 @@ async def test_run_that_is_ended_early_hangs_up_and_reports():
         report = await runner.run()
         assert service.calls == {}
     assert (report.calls, report.answered, report.stuck) == (3, 3, 0)
+
+
+@pytest.mark.parametrize("is_ended", [False, True])
+async def test_service_that_is_gone_is_worth_a_line_only_when_nobody_wanted_the_end(caplog, is_ended):
+    """Ctrl-C in a terminal reaches the service and its synthetic callers at once."""
+    nobody = ApiClient("http://127.0.0.1:1")
+    runner = Runner(Run(scenario=scenario(), server=("127.0.0.1", 9), dial=("601",), agents=()), nobody)
+    if is_ended:
+        runner.end_now()
+    with caplog.at_level("INFO", "load.runner"):
+        assert await runner._metrics() is None
+    assert ("no metrics" in caplog.text) is not is_ended

@@ -105,6 +105,56 @@ def test_who_was_ready_overnight_has_been_idle_on_this_day_since_midnight() -> N
         assert anna.since == pytest.approx(moment(2025, 6, 17, 8, 1, 0) if happened else moment(2025, 6, 16, 6, 0, 0))
 
 
+def test_time_in_state_is_that_of_the_state_the_board_shows() -> None:
+    """Free since the last work ended or since ready, whichever is later; with work, since the work is where it is."""
+    shell = open_house(house(queues=(queue(after_call_work_s=30.0),)), ready=False, anna=Phone(answers_after_s=5.0))
+
+    def shown() -> tuple[str, float]:
+        (anna,) = shell.engine.live_at(shell.now).agents
+        assert anna.category_since is not None
+        return anna.category, round(shell.now - anna.category_since, 3)
+
+    shell.send(i.LogOn(agent="anna"))
+    shell.run(100)
+    assert shown() == ("not_ready", 100.0)
+    shell.send(i.GoReady(agent="anna"))
+    shell.run(50)
+    shell.send(i.GoReady(agent="anna"))
+    shell.run(10)
+    assert shown() == ("free", 60.0)
+    call(shell, name="c")
+    shell.run(65)
+    assert shown() == ("busy", 60.0)
+    shell.send(i.LegReleased(leg="c-in"))
+    shell.run(10)
+    assert shown() == ("busy", 10.0)  # after-call work
+    shell.run(27)
+    assert shown() == ("free", 7.0)
+    shell.send(i.GoNotReady(agent="anna", reason="break"))
+    shell.run(3)
+    assert shown() == ("not_ready", 3.0)
+
+
+def test_who_asks_for_a_break_during_a_call_is_in_it_since_the_call_is_over() -> None:
+    shell = open_house(house(queues=(queue(after_call_work_s=0.0),)), anna=Phone(answers_after_s=1.0))
+    call(shell, name="c")
+    shell.run(10)
+    shell.send(i.GoNotReady(agent="anna", reason="break"))
+    shell.run(20)
+    shell.send(i.LegReleased(leg="c-in"))
+    shell.run(5)
+    (anna,) = shell.engine.live_at(shell.now).agents
+    assert (anna.category, anna.reason) == ("not_ready", "break")
+    assert shell.now - anna.category_since == pytest.approx(5.0)
+
+
+def test_since_when_a_phone_is_missing_is_not_told() -> None:
+    shell = open_house(house())
+    shell.send(i.DeviceUnregistered(agent="anna", contact=next(iter(shell.engine.state.agents["anna"].bindings))))
+    (anna,) = shell.engine.live_at(shell.now).agents
+    assert (anna.category, anna.category_since) == ("unregistered", None)
+
+
 def test_a_call_counts_on_the_day_it_arrived_and_beside_it_when_it_was_taken() -> None:
     shell = open_house(house(queues=(queue(after_call_work_s=0.0),)), ready=False, anna=Phone(answers_after_s=0.0, alerts=False))
     shell.run(until=moment(2025, 6, 15, 23, 59, 0))

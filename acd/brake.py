@@ -24,6 +24,10 @@ LATE_S = 15.0
 """Records of what a crash has cut are written when its media worker has told what it measured, or a few seconds later (`acd.cdr_feed`)."""
 
 
+_GIVEN_UP = frozenset({"no_answer", "unreachable", "timeout", "congestion"})
+"""Causes of legs that nobody refused: an answer may come yet."""
+
+
 def _ms(now: float) -> int:
     return int(now * 1000)  # as the records have it
 
@@ -102,14 +106,17 @@ class Brake:
             if isinstance(event, ev.LegConnected) and event.leg in self.purse:
                 self._look(event.leg, self.purse.answered(event.leg, _ms(entry.now)))
             elif isinstance(event, ev.LegCleared) and event.leg in self.purse:
-                self.purse.gone(event.leg, _ms(entry.now))
+                self.purse.gone(event.leg, _ms(entry.now), taken_back=event.by == "exchange" or event.cause in _GIVEN_UP)
                 self._ends.pop(event.leg, None)
+            elif isinstance(event, ev.LegAnsweredLate):
+                self.purse.answered_late(event.leg, _ms(entry.now))
             elif isinstance(event, ev.ClockCorrected):
                 self.purse.move(math.floor(event.by_s * 1000))
                 self._ends = {leg: None if at is None else at + event.by_s for leg, at in self._ends.items()}
 
     def look(self, now: float) -> None:
-        """See to the calls whose reserved units come to an end."""
+        """See to the calls whose reserved units come to an end, and to those of which nobody knows whether they came about."""
+        self.purse.let_go(_ms(now))
         for leg, due_ms in list(self.purse.due_ms.items()):
             if due_ms <= _ms(now):
                 self._look(LegId(leg), self.purse.look(leg, _ms(now)))

@@ -22,7 +22,7 @@ from acd.core.replay import Entry
 from billing_cdr import facts
 from billing_cdr.assemble import Assembler, wrap_up
 from billing_cdr.causes import RESTART
-from billing_cdr.cdr import Cdr, Segment
+from billing_cdr.cdr import Cdr, LateAnswer, Segment
 from billing_cdr.errors import LedgerError
 from billing_cdr.quote import Quote
 from sip.kept import call_id_of
@@ -109,7 +109,7 @@ class _Folded(msgspec.Struct, kw_only=True):
     """Time of the last entry; every five seconds there is one while calls are up (`acd.exchange`)."""
 
 
-Late = str | Segment
+Late = str | Segment | LateAnswer
 
 
 class Told(msgspec.Struct, kw_only=True):
@@ -294,6 +294,9 @@ class Ledger:
         if not leg.answered and leg.segment is not None:
             leg.answered = True
             self._say(facts.LegAnswered(conversation=call, at=at, leg=leg_id, sip_call_id=sip_call_id))
+
+    def _answered_late(self, event: ev.LegAnsweredLate, _now: float, at: dt.datetime) -> None:
+        self._told.late.append((event.call, LateAnswer(leg=event.leg, at=at)))
 
     def _leg_quoted(self, event: ev.LegQuoted, _now: float, at: dt.datetime) -> None:
         """A price that comes when the leg has answered was no promise, and there is one a leg."""
@@ -574,6 +577,7 @@ class Ledger:
         ev.LegConnected: _leg_connected,
         ev.LegCleared: _leg_cleared,
         ev.LegQuoted: _leg_quoted,
+        ev.LegAnsweredLate: _answered_late,
         ev.LegMeasured: _leg_measured,
         ev.MenuEntered: _menu_entered,
         ev.MenuLeft: _menu_left,

@@ -521,7 +521,7 @@ class Voice:
             await store.save(connection, cdrs, charges, FEED, seq)
 
     async def _note(self, tenant: TenantId, notes: Sequence[tuple[str, Late]]) -> None:
-        for call in await store.note(self._databases[tenant], notes):
+        for call in await store.note(self._databases[tenant], notes, lambda cdr: self._rate(tenant, cdr)):
             log.warning("! %s: something is noted for %s, of which there is no record", tenant, call)
 
     # ------------------------------------------------------------------ inside

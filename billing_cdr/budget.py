@@ -40,6 +40,10 @@ LOOK_BEFORE_MS: Final = 12_000
 tone ten seconds before the end."""
 MARGIN_MS: Final = 1_000
 """A call ends so long before what it has reserved ends: whoever is told to end it does not do so at that very millisecond."""
+DOUBTFUL_MS: Final = 5_000
+"""A CANCEL is answered within a round trip; whoever takes longer gets an attempt in advance."""
+LATEST_MS: Final = 40_000
+"""After 64 T1 no answer is waited for (RFC 3261 §9.1)."""
 LONGEST_RING_MS: Final = 180_000
 """The price may rise (at 08:00) while it rings; no call rings longer (RFC 3261 §16.6, timer C)."""
 
@@ -147,6 +151,8 @@ class _Leg:
     """Minute and amount of what it has reserved."""
     ends_ms: int | None = None
     """Epoch; set: there is no money beyond."""
+    doubtful_until_ms: int | None = None
+    """Epoch; set: it was taken back, and nobody knows yet whether in time."""
 
 
 class Outlook(Struct, frozen=True, gc=False):
@@ -172,6 +178,8 @@ class Purse:
         self._before: dict[str, _Account] = {}
         """What was spent before this purse was there."""
         self._legs: dict[str, _Leg] = {}
+        self._released: dict[str, _Leg] = {}
+        """Taken back, and given up waiting for."""
         self.due_ms: dict[str, int] = {}
         """Leg -> when `look` is due."""
 
@@ -274,9 +282,18 @@ class Purse:
         self.due_ms[leg] = again_ms
         return Outlook(found.ends_ms, again_ms, short)
 
-    def gone(self, leg: str, now_ms: int) -> None:
-        """The leg costs no more: what it reserved beyond its price is free."""
-        found = self._legs.pop(leg, None)
+    def gone(self, leg: str, now_ms: int, *, taken_back: bool = False) -> None:
+        """The leg costs no more: what it reserved beyond its price is free.
+
+        Args:
+            taken_back: we have ended it before it was answered, and an answer may be on its way (RFC 3261 §9.1): for a while what it
+                reserved stays so, and `answered_late` is heard.
+        """
+        found = self._legs.get(leg)
+        if found is not None and found.answered_ms is None and taken_back:
+            found.doubtful_until_ms = now_ms + DOUBTFUL_MS
+            return
+        self._legs.pop(leg, None)
         self.due_ms.pop(leg, None)
         if found is None:
             return
@@ -284,6 +301,23 @@ class Purse:
         if found.answered_ms is not None:
             owed = found.tariffed.cost(max(now_ms - found.answered_ms, 0), found.answered_ms)
         self._settle(found, owed, now_ms)
+
+    def answered_late(self, leg: str, now_ms: int) -> None:
+        """A leg that was over was answered all the same, for a moment: it owes what the answer costs, also beyond a limit."""
+        found = self._legs.pop(leg, None) or self._released.pop(leg, None)
+        if found is not None:
+            self._settle(found, found.tariffed.cost(1, now_ms), now_ms)
+
+    def let_go(self, now_ms: int) -> None:
+        """Legs whose answer has not come by now give back what they have reserved; they are known for some time more."""
+        for leg, found in list(self._legs.items()):
+            if found.doubtful_until_ms is not None and found.doubtful_until_ms <= now_ms:
+                del self._legs[leg]
+                self._settle(found, 0, now_ms)
+                self._released[leg] = found
+        for leg, found in list(self._released.items()):
+            if (found.doubtful_until_ms or 0) + LATEST_MS <= now_ms:
+                del self._released[leg]
 
     # ------------------------------------------------------------------ inside
 

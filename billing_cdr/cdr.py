@@ -5,7 +5,7 @@ Durations are whole milliseconds between instants cut to the millisecond. Values
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from msgspec import Struct, structs
 
@@ -88,6 +88,13 @@ class Recording(Struct, frozen=True, kw_only=True, gc=False):
     duration_ms: int
 
 
+class LateAnswer(Struct, frozen=True, kw_only=True, gc=False):
+    """A leg was answered when it was over here: the 2xx crossed the CANCEL, and BYE followed at once."""
+
+    leg: str
+    at: datetime
+
+
 class Cdr(Struct, frozen=True, kw_only=True, gc=False):
     """A conversation that is over."""
 
@@ -144,3 +151,18 @@ def with_wrap_up(cdr: Cdr, segment: Segment) -> Cdr:
     if cdr.wrap_ms is None or any(one.segment == segment.segment for one in cdr.segments):
         return cdr
     return structs.replace(cdr, segments=(*cdr.segments, segment), wrap_ms=cdr.wrap_ms + segment.duration_ms)
+
+
+ANSWERED_LATE_MS = 1
+"""How long such a leg lasted: whoever was answered owes the first unit (docs/figures.md §9)."""
+
+
+def with_late_answer(cdr: Cdr, late: LateAnswer) -> Cdr:
+    """The record in which the leg was answered; one in which it was already is as it was."""
+    legs = tuple(
+        structs.replace(leg, answered_at=late.at, ended_at=late.at + timedelta(milliseconds=ANSWERED_LATE_MS), billable_ms=ANSWERED_LATE_MS)
+        if leg.leg == late.leg and leg.answered_at is None
+        else leg
+        for leg in cdr.legs
+    )
+    return structs.replace(cdr, legs=legs)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -42,7 +42,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql.dml import Insert
 
 from billing_cdr.budget import BALANCE, TENANT, WINDOW_MINUTES, agent_account, units
-from billing_cdr.cdr import Cdr, CdrLeg, Segment, with_wrap_up
+from billing_cdr.cdr import Cdr, CdrLeg, LateAnswer, Segment, with_late_answer, with_wrap_up
 from billing_cdr.charge import Charge
 from billing_cdr.columns import MYSQL, Amount, Instant, Label, document, key
 from billing_cdr.errors import StoreConflict
@@ -300,11 +300,15 @@ async def save(bind: Bind, cdrs: Sequence[Cdr], charges: Sequence[Charge], feed:
         return await _save(conn, cdrs, charges, feed, seq)
 
 
-async def note(bind: Bind, notes: Sequence[tuple[str, str | Segment]]) -> tuple[str, ...]:
+async def note(
+    bind: Bind, notes: Sequence[tuple[str, str | Segment | LateAnswer]], rate_one: Callable[[Cdr], Charge] | None = None
+) -> tuple[str, ...]:
     """Note what becomes known when records are stored already, in one transaction: after-call work goes on when the call is over.
 
     Args:
-        notes: record and what is to be noted: a disposition, the last of which counts; or a wrap-up that is done, which is added once.
+        notes: record and what is to be noted: a disposition, the last of which counts; a wrap-up that is done, which is added once; a leg
+            that was answered when it was over, which is charged anew, as a further revision.
+        rate_one: how; None: such a record has no new charge.
     Returns: ids of which there is no record. Nothing else of a record changes, so a charge still proves itself.
     """
     async with _on(bind) as conn:
@@ -314,7 +318,7 @@ async def note(bind: Bind, notes: Sequence[tuple[str, str | Segment]]) -> tuple[
         for cdr, what in notes:
             if cdr in noted:
                 one = noted[cdr]
-                noted[cdr] = msgspec.structs.replace(one, disposition=what) if isinstance(what, str) else with_wrap_up(one, what)
+                noted[cdr] = _noted(one, what)
         rows = [
             {"its": cdr, "said": one.disposition, "whole": msgspec.json.encode(one).decode()}
             for cdr, one in noted.items()
@@ -322,7 +326,28 @@ async def note(bind: Bind, notes: Sequence[tuple[str, str | Segment]]) -> tuple[
         ]
         if rows:
             await conn.execute(_NOTE, rows)
+        owed = [one for cdr, one in noted.items() if one.legs != known[cdr].legs]
+        if owed:
+            await _owe(conn, owed, rate_one)
         return tuple(sorted({cdr for cdr, _ in notes} - known.keys()))
+
+
+def _noted(cdr: Cdr, what: str | Segment | LateAnswer) -> Cdr:
+    if isinstance(what, str):
+        return msgspec.structs.replace(cdr, disposition=what)
+    return with_late_answer(cdr, what) if isinstance(what, LateAnswer) else with_wrap_up(cdr, what)
+
+
+async def _owe(conn: AsyncConnection, cdrs: Sequence[Cdr], rate_one: Callable[[Cdr], Charge] | None) -> None:
+    """Legs that turned out to have been answered: in the table of legs, and charged."""
+    for cdr in cdrs:
+        for leg in cdr.legs:
+            of_leg = update(leg_table).where(leg_table.c.cdr == cdr.id, leg_table.c.leg == leg.leg)
+            await conn.execute(of_leg.values(answered_at=leg.answered_at, billable_ms=leg.billable_ms))
+        if rate_one is None:
+            continue
+        last = await conn.scalar(select(func.max(charge_table.c.revision)).where(charge_table.c.cdr == cdr.id))
+        await add_revisions(conn, [Change(cdr=cdr.id, before=None, after=rate_one(cdr), revision=(last or 0) + 1)])
 
 
 async def _save(conn: AsyncConnection, cdrs: Sequence[Cdr], charges: Sequence[Charge], feed: str, seq: int) -> Saved:

@@ -73,6 +73,14 @@ class SessionEnded(msgspec.Struct, frozen=True):
     """The peer's Reason header (RFC 3326), verbatim."""
 
 
+class AnsweredLate(msgspec.Struct, frozen=True):
+    """A callee answered although we had taken the INVITE back or given it up (RFC 3261 §9.1: the 2xx crossed the CANCEL), or a second one
+    of a forked INVITE did (§13.2.2.4). It was thanked and let go at once (ACK, BYE); for whoever bills, it was a call.
+    """
+
+    session: str
+
+
 class EndingFailed(msgspec.Struct, frozen=True):
     """What was to end a restored session (BYE, CANCEL, refusal) was refused, not answered, or could not be sent; once a session."""
 
@@ -208,6 +216,7 @@ Event = (
     | SessionAccepted
     | SessionConfirmed
     | SessionEnded
+    | AnsweredLate
     | EndingFailed
     | SessionFailed
     | ReInviteReceived

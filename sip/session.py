@@ -12,7 +12,7 @@ from sip import dialog as dialogs
 from sip import reinvite, session_timer
 from sip.dialog import Dialog, uac_dialog, uas_dialog
 from sip.digest import ClientDigest
-from sip.events import Event, InfoAnswered, SessionAccepted, SessionConfirmed, SessionEnded, SessionFailed, SessionProgress
+from sip.events import AnsweredLate, Event, InfoAnswered, SessionAccepted, SessionConfirmed, SessionEnded, SessionFailed, SessionProgress
 from sip.flow import Flow
 from sip.machine import Edge, bind, to
 from sip.message import Headers, Request, Response
@@ -108,6 +108,7 @@ class Do(StrEnum):
     REPORT_UNANSWERED = auto()
     REPORT_UNREACHABLE = auto()
     REPORT_ENDED_HERE = auto()
+    REPORT_ANSWERED_LATE = auto()
     REPORT_ENDED_THERE = auto()
     REPORT_ENDED_BY_TIMEOUT = auto()
     REPORT_ENDED_BY_TRANSPORT = auto()
@@ -137,7 +138,7 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
     },
     State.CANCEL_PENDING: {
         Input.RESPONSE_1XX:     to(State.CANCELLING, Do.SEND_CANCEL),
-        Input.RESPONSE_2XX:     to(State.ENDING, Do.CONFIRM, Do.SEND_ACK, Do.SEND_BYE, Do.REPORT_ENDED_HERE),
+        Input.RESPONSE_2XX:     to(State.ENDING, Do.CONFIRM, Do.SEND_ACK, Do.SEND_BYE, Do.REPORT_ANSWERED_LATE, Do.REPORT_ENDED_HERE),
         Input.RESPONSE_300_699: to(State.ENDED, Do.RELEASE, Do.REPORT_ENDED_HERE),
         Input.CHALLENGE:        to(State.ENDED, Do.RELEASE, Do.REPORT_ENDED_HERE),
         Input.TOO_BRIEF:        to(State.ENDED, Do.RELEASE, Do.REPORT_ENDED_HERE),
@@ -147,7 +148,7 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
     },
     State.CANCELLING: {
         # The CANCEL crossed the 2xx: what was not wanted is taken down at once.
-        Input.RESPONSE_2XX:     to(State.ENDING, Do.CONFIRM, Do.SEND_ACK, Do.SEND_BYE, Do.REPORT_ENDED_HERE),
+        Input.RESPONSE_2XX:     to(State.ENDING, Do.CONFIRM, Do.SEND_ACK, Do.SEND_BYE, Do.REPORT_ANSWERED_LATE, Do.REPORT_ENDED_HERE),
         Input.RESPONSE_300_699: to(State.ENDED, Do.RELEASE, Do.REPORT_ENDED_HERE),
         Input.CHALLENGE:        to(State.ENDED, Do.RELEASE, Do.REPORT_ENDED_HERE),
         Input.TOO_BRIEF:        to(State.ENDED, Do.RELEASE, Do.REPORT_ENDED_HERE),
@@ -157,7 +158,7 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
     },
     State.GIVEN_UP: {
         Input.RESPONSE_1XX:     to(State.TAKEN_BACK, Do.SEND_CANCEL),
-        Input.RESPONSE_2XX:     to(State.ENDING, Do.CONFIRM, Do.SEND_ACK, Do.SEND_BYE),
+        Input.RESPONSE_2XX:     to(State.ENDING, Do.CONFIRM, Do.SEND_ACK, Do.SEND_BYE, Do.REPORT_ANSWERED_LATE),
         Input.RESPONSE_300_699: to(State.ENDED, Do.RELEASE),
         Input.CHALLENGE:        to(State.ENDED, Do.RELEASE),
         Input.TOO_BRIEF:        to(State.ENDED, Do.RELEASE),
@@ -166,7 +167,7 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
     },
     State.TAKEN_BACK: {
         Input.RESPONSE_1XX:     to(State.TAKEN_BACK),
-        Input.RESPONSE_2XX:     to(State.ENDING, Do.CONFIRM, Do.SEND_ACK, Do.SEND_BYE),
+        Input.RESPONSE_2XX:     to(State.ENDING, Do.CONFIRM, Do.SEND_ACK, Do.SEND_BYE, Do.REPORT_ANSWERED_LATE),
         Input.RESPONSE_300_699: to(State.ENDED, Do.RELEASE),
         Input.CHALLENGE:        to(State.ENDED, Do.RELEASE),
         Input.TOO_BRIEF:        to(State.ENDED, Do.RELEASE),
@@ -538,6 +539,7 @@ class Session:
             self.forks[fork.remote_tag] = fork
             bye = fork.request("BYE", self.agent.via(fork.send_flow), self.agent.plain_headers)
             self.agent.request(bye, fork.send_flow, NOBODY, now)
+            self.report_answered_late(now, response)
 
     def retry_with_credentials(self, now: float, _response: Response) -> None:
         self._call_again(self.invite.headers.copy(), now)
@@ -723,6 +725,9 @@ class Session:
 
     def report_ended_here(self, _now: float, _argument: Any) -> None:
         self.agent.emit(SessionEnded(self.id, "local", self.final_status, None))
+
+    def report_answered_late(self, _now: float, _response: Response) -> None:
+        self.agent.emit(AnsweredLate(self.id))
 
     def report_ended_there(self, _now: float, by: ServerTransaction) -> None:
         self.agent.emit(SessionEnded(self.id, "remote", self.final_status, by.request.headers.get("Reason")))

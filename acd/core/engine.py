@@ -174,6 +174,7 @@ _FACTS: dict[type, Callable[[Exchange, Any], None]] = {
     i.SoundsEnded: facts.sounds_ended,
     i.LegPriced: facts.leg_priced,
     i.CreditEnds: facts.credit_ends,
+    i.LegAnsweredLate: facts.leg_answered_late,
     i.RecordingEnded: facts.recording_ended,
     i.QualityMeasured: facts.quality_measured,
     i.DeviceRegistered: house.device_registered,

@@ -145,6 +145,13 @@ class CreditLimited(_Event, frozen=True, kw_only=True):
     reason: str
 
 
+class LegAnsweredLate(_Event, frozen=True, kw_only=True):
+    """A leg that was over when its far end answered; follows the leg's and maybe the call's end."""
+
+    leg: LegId
+    call: CallId
+
+
 class LegMeasured(_Event, frozen=True, kw_only=True):
     """Media quality of a leg; may follow the leg's and even the call's end."""
 
@@ -526,6 +533,7 @@ Event = (
     | LegCleared
     | LegQuoted
     | CreditLimited
+    | LegAnsweredLate
     | LegMeasured
     | CallEstablished
     | CallHeld

@@ -9,7 +9,7 @@ from acd.core import leg as legs
 from acd.core import state as s
 from acd.core.clearing import clear_call, end_leg
 from acd.core.effects import ReleaseLeg
-from acd.core.events import CreditLimited, LegAlerted, LegConnected, LegMeasured, LegQuoted, RecordingKept, SoundsFinished
+from acd.core.events import CreditLimited, LegAlerted, LegAnsweredLate, LegConnected, LegMeasured, LegQuoted, RecordingKept, SoundsFinished
 from acd.core.exchange import Exchange
 
 
@@ -142,6 +142,13 @@ def credit_ends(x: Exchange, fact: i.CreditEnds) -> None:
         x.emit(CreditLimited(leg=leg.id, call=leg.call, at=fact.at, reason=fact.reason))
     else:
         x.drop(fact)
+
+
+def leg_answered_late(x: Exchange, fact: i.LegAnsweredLate) -> None:
+    if fact.leg in x.state.legs:
+        x.drop(fact)
+    else:
+        x.emit(LegAnsweredLate(leg=fact.leg, call=fact.call))
 
 
 def recording_ended(x: Exchange, fact: i.RecordingEnded) -> None:

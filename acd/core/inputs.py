@@ -129,6 +129,13 @@ class LegFailed(_Input, frozen=True, kw_only=True):
     detail: str | None = None
 
 
+class LegAnsweredLate(_Input, frozen=True, kw_only=True):
+    """The far end answered a leg that was over here: the 2xx crossed our CANCEL. It was ended at once, and is owed all the same."""
+
+    leg: LegId
+    call: CallId
+
+
 class LegReleased(_Input, frozen=True, kw_only=True):
     """The far end hung up (BYE, or CANCEL before the answer), or the leg died (session timeout, media silence)."""
 
@@ -333,6 +340,7 @@ Fact = (
     | LegAlerting
     | LegAnswered
     | LegFailed
+    | LegAnsweredLate
     | LegReleased
     | LegHeldByParty
     | LegRetrievedByParty

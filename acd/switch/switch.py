@@ -76,6 +76,9 @@ would be 39 GB a day, so it is 3.3.
 MOST_TURNED_AWAY = 1000
 """Calls without ports whose late effects are told from others': each is remembered for a few milliseconds, a flood for longer."""
 
+MOST_GIVEN_UP = 10_000
+"""Each is remembered for a round trip; a carrier that answers no CANCEL for half a minute."""
+
 AUTO_ANSWER = (("Call-Info", "<sip:fernamt>;answer-after=0"), ("Alert-Info", "<http://localhost>;info=alert-autoanswer"))
 """No RFC's, but what most desk phones heed between them."""
 
@@ -134,6 +137,8 @@ class Switch:
         self._calls: Counter[CallId] = Counter()
         self._recordings: dict[str, Recording] = {}
         self._measuring: dict[str, SwitchLeg] = {}
+        self._given_up: dict[str, tuple[TenantId, LegId, CallId]] = {}
+        """Sessions of legs that cost something, which were taken back and have not ended yet."""
         self._screens: dict[CallId, _Screen] = {}
         self._gates: dict[CallId, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -183,6 +188,7 @@ class Switch:
             sip_events.SessionConfirmed: self._confirmed,
             sip_events.SessionFailed: self._failed,
             sip_events.SessionEnded: self._ended,
+            sip_events.AnsweredLate: self._answered_late,
             sip_events.ReInviteReceived: self._reinvited,
             sip_events.ReInviteAnswered: self._refreshed,
             sip_events.ReInviteCancelled: self._taken_back,
@@ -898,7 +904,20 @@ class Switch:
                 return
             self._fail(leg, causes.failure_cause(status), status=status, detail=fit_or_none(event.reason, LONGEST_LINE))
 
+    def _answered_late(self, event: sip_events.AnsweredLate) -> None:
+        """Whoever bills us for it is right: the record says so too."""
+        found = self._given_up.pop(event.session, None)
+        if found is None:
+            self.counters["forks_answered"] += 1
+            log.warning("! %s: a second callee has answered, and was let go; its carrier may bill it", event.session)
+            return
+        tenant, leg, call = found
+        self.counters["legs_answered_late"] += 1
+        log.warning("! %s: it was answered when it had been taken back; it is charged as what it is", leg)
+        self._report(tenant, inputs.LegAnsweredLate(leg=leg, call=call))
+
     def _ended(self, event: sip_events.SessionEnded) -> None:
+        self._given_up.pop(event.session, None)
         leg = self._by_session.pop(event.session, None)
         if leg is None or leg.is_gone:
             return
@@ -1014,6 +1033,10 @@ class Switch:
             self._by_session.pop(leg.session, None)
         for session in leg.branches:
             self._by_session.pop(session, None)
+            if leg.phase is Phase.ORIGINATING and leg.trunk is not None and not self._directory.is_internal(leg.tenant, leg.trunk):
+                self._given_up[session] = leg.tenant, leg.leg, leg.call
+        while len(self._given_up) > MOST_GIVEN_UP:
+            del self._given_up[next(iter(self._given_up))]
         self._legs.pop(leg.leg, None)
         if leg.takes_ports:
             self.ports.leg_gone(leg.call, monotonic())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import msgspec
@@ -16,6 +16,8 @@ from acd.core.ids import AgentId
 from acd.errors import DialRefused
 from acd.service import AgentDialRules, DialRules
 from load.phones import CallFailed, PhoneBank, SyntheticPhone
+from sip.message import Request
+from sip.parser import parse_datagram
 from tests.acd.voice import HOST, TENANT, running, setup
 from tests.ports import free_port
 
@@ -192,3 +194,72 @@ async def test_a_prepaid_balance_is_what_was_paid_in_less_all_charges_since(tmp_
             await service.voice.command(TENANT, inputs.Dial(agent=ANNA, call=service.voice.mint_call(), number=IRIDIUM))
     async with running(tmp_path, with_rules(port, rules)) as service:
         assert account(service, "balance").reserved == cost
+
+
+class LateCarrier(asyncio.DatagramProtocol):
+    """Rings, and answers an INVITE when it is asked to take it back: the 2xx crosses the CANCEL, by accident or for the money."""
+
+    def __init__(self) -> None:
+        self.invites: dict[str, Request] = {}
+        self.heard: list[str] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def datagram_received(self, octets: bytes, source: tuple[str, int]) -> None:
+        message = parse_datagram(octets)
+        if not isinstance(message, Request):
+            return
+        self.heard.append(message.method)
+        if message.method == "INVITE":
+            self.invites[message.call_id] = message
+            self._answer(message, "180 Ringing", source)
+        elif message.method == "CANCEL":
+            self._answer(message, "200 OK", source)
+            self._answer(self.invites[message.call_id], "200 OK", source, SDP)
+        elif message.method == "BYE":
+            self._answer(message, "200 OK", source)
+
+    def _answer(self, request: Request, status: str, source: tuple[str, int], sdp: str = "") -> None:
+        lines = [f"SIP/2.0 {status}", *(f"Via: {via}" for via in request.headers.get_all("Via"))]
+        lines += [f"{name}: {request.headers.get(name)}" for name in ("From", "Call-ID", "CSeq")]
+        lines += [f"To: {request.headers.get('To')};tag=late" if request.to_tag is None else f"To: {request.headers.get('To')}"]
+        lines += ["Contact: <sip:late@127.0.0.1:{}>".format(self._transport.get_extra_info("sockname")[1])]
+        lines += ["Content-Type: application/sdp"] * bool(sdp) + [f"Content-Length: {len(sdp)}", "", sdp]
+        self._transport.sendto("\r\n".join(lines).encode(), source)  # type: ignore[attr-defined]
+
+
+SDP = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 8\r\n"
+
+
+async def test_a_call_that_is_answered_while_it_is_taken_back_is_owed_and_counted(tmp_path):
+    """A carrier that answers whatever is cancelled would be paid by nobody, and no budget would ever end."""
+    port = free_port()
+    rules = DialRules(per_hour=Decimal(15))
+    loop = asyncio.get_running_loop()
+    transport, carrier = await loop.create_datagram_endpoint(LateCarrier, (HOST, port))
+    try:
+        async with running(tmp_path, with_rules(port, rules)) as service:
+            anna = await service.phone("anna")
+            await on(service, "anna")
+            call = await anna.call(IRIDIUM)
+            await call.ringing()
+            call.hang_up()
+            await call.ended()
+            async with asyncio.timeout(8):
+                while not ((found := await service.cdrs()) and found[0].charge.gross.amount):
+                    await asyncio.sleep(0.02)
+            (entry,) = found
+            leg = entry.cdr.legs[-1]
+            assert (entry.cdr.outcome, entry.cdr.talk_ms, leg.billable_ms, entry.revision) == ("abandoned", 0, 1, 2)
+            assert leg.ended_at - leg.answered_at == timedelta(milliseconds=1)
+            assert entry.charge.gross.amount == account(service, "tenant").reserved == Decimal("10.70")
+            assert carrier.heard[-2:] == ["ACK", "BYE"]
+            with pytest.raises(CallFailed) as refused:
+                await (await anna.call(IRIDIUM)).answered()
+            assert refused.value.status == 603
+        async with running(tmp_path, with_rules(port, rules)) as service:  # and nothing is noted twice
+            assert entry in await service.cdrs(2)
+            assert account(service, "tenant").reserved == Decimal("10.70")
+    finally:
+        transport.close()

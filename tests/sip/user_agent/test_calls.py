@@ -7,6 +7,7 @@ import pytest
 from sip.digest import DigestCredentials
 from sip.errors import LocalMisuse
 from sip.events import (
+    AnsweredLate,
     IncomingInvite,
     InfoAnswered,
     InfoReceived,
@@ -195,6 +196,7 @@ def test_cancel_that_crosses_the_2xx_is_followed_by_ack_and_bye():
     network.run(2)
     assert network.ladder()[2:] == [(A, "CANCEL"), (B, "200"), (B, "200"), (A, "ACK"), (A, "BYE"), (B, "200")]
     assert a.of(SessionAccepted) == []
+    assert a.one(AnsweredLate)
     assert a.one(SessionEnded).by == "local"
     assert b.one(SessionEnded).by == "remote"
     assert_nothing_left(network)
@@ -437,7 +439,7 @@ def test_what_comes_after_patience_ran_out_is_taken_back_and_rings_for_nobody(la
     (ringing if late == "rings" else answering)(b)
     a.call(b, patience_s=4.0)
     network.run(40)
-    assert [type(event) for event in a.events] == [SessionFailed]
+    assert [type(event) for event in a.events] == [SessionFailed, *[AnsweredLate] * (late == "answers")]  # whoever bills has to know
     assert b.one(SessionEnded).by == "remote"
     assert network.sent("CANCEL")
     assert_nothing_left(network)

@@ -8,7 +8,7 @@ itself: a leg that may not be placed fails with `not_allowed` or `budget`, and o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from acd.core import events as ev
 from acd.core.ids import AgentId, LegId
@@ -19,10 +19,6 @@ from acd.service import Account, DialRules, Spending
 from billing_cdr.budget import BALANCE, TENANT, Outlook, Purse, Tariffed, agent_account, amount, units
 from billing_cdr.destination import dial_class
 from billing_cdr.rating import Offer
-
-LATE_S = 15.0
-"""Records of what a crash has cut are written when its media worker has told what it measured, or a few seconds later (`acd.cdr_feed`)."""
-
 
 _GIVEN_UP = frozenset({"no_answer", "unreachable", "timeout", "congestion"})
 """Causes of legs that nobody refused: an answer may come yet."""
@@ -43,7 +39,10 @@ class Brake:
     def __init__(self, rules: DialRules, since: float, tell: Callable[[CreditEnds], None]) -> None:
         self.since = since
         self._tell = tell
-        self._to_count_at: float | None = since + LATE_S
+        self.is_counted = False
+        """Whether what was spent before is in the purse."""
+        self.unsettled: frozenset[str] = frozenset()
+        """Calls that a crash has cut and whose records are not written yet: a moment after the start."""
         self._ends: dict[LegId, float | None] = {}
         """Leg -> what was told of its end."""
         self.purse = Purse(rules.currency)
@@ -54,10 +53,10 @@ class Brake:
         """Changed rules: they hold for the next attempt, and for running calls at the next look."""
         if rules.currency != self.rules.currency:
             self.purse = Purse(rules.currency)
-            self._to_count_at = self.since
+            self.is_counted = False
         elif rules.since != self.rules.since:
             self.purse.open_anew(BALANCE)
-            self._to_count_at = self.since
+            self.is_counted = False
         self.rules = rules
         limits = {TENANT: rules.per_hour, BALANCE: rules.paid_in}
         limits |= {agent_account(agent): own.per_hour for agent, own in rules.agents.items()}
@@ -74,7 +73,7 @@ class Brake:
         Raises: DialRefused
         """
         self._check_class(offer, agent)
-        tariffed = _tariffed(offer)
+        tariffed = self._tariffed(offer, agent)
         short = None if tariffed is None else self.purse.would_lack(agent, tariffed, _ms(now))
         if short is not None:
             raise DialRefused("budget", str(short))
@@ -85,10 +84,18 @@ class Brake:
         Raises: DialRefused
         """
         self._check_class(offer, agent)
-        tariffed = _tariffed(offer)
+        tariffed = self._tariffed(offer, agent)
         short = None if tariffed is None else self.purse.reserve(leg, agent, tariffed, _ms(now))
         if short is not None:
             raise DialRefused("budget", str(short))
+
+    def _tariffed(self, offer: Offer, agent: AgentId | None) -> Tariffed | None:
+        """By what the call is priced; None: it costs nothing, whatever the plan."""
+        if offer.plan is None or offer.rate is None or offer.rate.free:
+            return None
+        if self.unsettled and self.purse.is_limited(agent):
+            raise DialRefused("budget", "What was spent before the restart is being added up; try again in a few seconds.")
+        return Tariffed(offer.plan, offer.rate)
 
     def _check_class(self, offer: Offer, agent: AgentId | None) -> None:
         wanted = dial_class(offer.quote.number_class)
@@ -129,13 +136,16 @@ class Brake:
 
     # ------------------------------------------------------------------ what was and is
 
-    def is_to_be_counted(self, now: float) -> bool:
-        """Whether the records have to be looked at (again)."""
-        return self._to_count_at is not None and now >= self._to_count_at
+    def count_all(self, spent: Iterable[tuple[str, int, int]], now: float) -> None:
+        """Charges were changed: whatever has ended by now is as the records say."""
+        self.purse.forget_ended()
+        self.since = now
+        self.count(spent)
 
-    def counted(self, now: float) -> None:
-        """They have been."""
-        self._to_count_at = None if now >= self.since + LATE_S else self.since + LATE_S
+    def count(self, spent: Iterable[tuple[str, int, int]]) -> None:
+        """What was spent before, from the records: account, epoch milliseconds, ten-thousandths."""
+        self.purse.take_over(spent)
+        self.is_counted, self.unsettled = True, frozenset()
 
     def figures(self, now: float) -> dict[str, float]:
         """For /metrics: the tenant's accounts; those of agents are asked for by API."""
@@ -163,10 +173,3 @@ class Brake:
                     )
                 )
         return Spending(currency=self.purse.currency, accounts=tuple(found))
-
-
-def _tariffed(offer: Offer) -> Tariffed | None:
-    """By what the call is priced; None: it costs nothing, whatever the plan."""
-    if offer.plan is None or offer.rate is None or offer.rate.free:
-        return None
-    return Tariffed(offer.plan, offer.rate)

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import ClassVar
 
 import msgspec
@@ -290,6 +290,15 @@ class CdrFeed:
     def waiting(self) -> int:
         """CDRs that are finished and not saved."""
         return len(self._finished)
+
+    @property
+    def lingering_calls(self) -> frozenset[str]:
+        """Conversations that are over, and whose records wait for what is still to come."""
+        return frozenset(self._lingering)
+
+    def lingers(self, calls: Iterable[str]) -> bool:
+        """Whether any of these does."""
+        return any(call in self._lingering for call in calls)
 
     @property
     def lingering(self) -> int:

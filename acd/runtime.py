@@ -68,6 +68,7 @@ DRAIN_S = 2.0
 """How long the last BYEs may take at an orderly stop."""
 FEED = "cdr"
 WATCH_S = 1.0
+RECOUNT_S = 0.05
 DIGEST_SECRET_OCTETS = 32
 DENIALS = ("requests_denied", "audio_addresses_denied", "calls_refused_for_budget", "calls_refused_for_class")
 """Counters that are shown before they count: an alarm is set on them beforehand."""
@@ -314,7 +315,8 @@ class Voice:
         self.lines.setup_changed(tenant)
         if started is not None:
             await started
-        await self._count(tenant)
+        await self._count(tenant, brake)
+        brake.unsettled = exchange.feed.lingering_calls
 
     async def _suspend(self, tenant: TenantId) -> None:
         """No exchange decides for the tenant; who it is stays known, so that callers and phones are told to come again."""
@@ -494,24 +496,34 @@ class Voice:
         return self._brakes[tenant].spending(self._clock())
 
     async def _count_again(self, tenant: TenantId, brake: Brake) -> None:
-        """Records of what a crash has cut are late; a new currency is a new purse."""
-        if not brake.is_to_be_counted(self._clock()):
+        """Records of what a crash has cut are a moment late; another balance is another count."""
+        exchange = self._exchanges.get(tenant)
+        if exchange is None or (brake.is_counted and not brake.unsettled) or exchange.feed.lingers(brake.unsettled):
             return
         try:
-            await self._count(tenant)
+            await exchange.feed.flush()
+            if not exchange.feed.waiting:
+                await self._count(tenant, brake)
         except Exception as error:
             if outage_of(error) is None:
                 raise
-            return  # whoever waits for the database says so; it is asked again in a second
-        brake.counted(self._clock())
+            # Whoever waits for the database says so; it is asked again in a second.
 
-    async def _count(self, tenant: TenantId) -> None:
+    async def recount(self, tenant: TenantId) -> None:
+        exchange, brake = self._exchange(tenant), self._brakes[tenant]
+        over = exchange.feed.lingering_calls
+        while exchange.feed.lingers(over):  # noqa: ASYNC110 - a few seconds at most: their records are to be counted too
+            await asyncio.sleep(RECOUNT_S)
+        await exchange.feed.flush()
+        now = self._clock()
+        at = instant(now)
+        spent = await store.spent(self._databases[tenant], tenant, brake.rules.currency, at, brake.rules.since, before=at)
+        brake.count_all(spent, now)
+
+    async def _count(self, tenant: TenantId, brake: Brake) -> None:
         """What was spent by calls that began before the exchange was opened, from their records."""
-        brake = self._brakes[tenant]
-        spent = await store.spent(
-            self._databases[tenant], tenant, brake.rules.currency, instant(self._clock()), brake.rules.since, before=instant(brake.since)
-        )
-        brake.purse.take_over(spent)
+        now, since = instant(self._clock()), brake.rules.since
+        brake.count(await store.spent(self._databases[tenant], tenant, brake.rules.currency, now, since, before=instant(brake.since)))
 
     def _rate(self, tenant: TenantId, cdr: Cdr) -> Charge:
         return rate(cdr, self._plans[tenant])

@@ -229,6 +229,9 @@ class VoiceService(Protocol):
     def spending(self, tenant: TenantId) -> Spending:
         """How the tenant's budgets stand at this moment."""
 
+    async def recount(self, tenant: TenantId) -> None:
+        """Charges were changed: what was spent is added up again from the records."""
+
     def live(self, tenant: TenantId) -> LiveState:
         """The live board at this moment."""
 

@@ -44,6 +44,8 @@ class Assigned:
     """Granted, beside the numbers."""
     granted: tuple[str, ...] = ()
     """Networks, in order."""
+    may_have_bare_names: bool = False
+    """Without it only its devices called `<tenant>-…` are known by their names alone."""
     may_have_internal_trunks: bool = False
     """Without it a trunk that says it is the tenant's own PBX is a trunk like others."""
     budget_per_hour: Decimal | None = None
@@ -51,10 +53,15 @@ class Assigned:
     paid_in: Decimal | None = None
     """What was paid since `paid_since`; None: it is not prepaid."""
     paid_since: datetime | None = None
-    may_have_bare_names: bool = False
-    """Without it only its devices called `<tenant>-…` are known by their names alone."""
+    own_prices: bool = False
+    """Its own tariffs hold although the operator limits what it spends."""
     limits: Mapping[str, int] = field(default_factory=dict)
     """What the operator says of this tenant otherwise than `[limits]`; kept by `Databases.quotas` too, which asks."""
+
+    @property
+    def prices_itself(self) -> bool:
+        """Whether its own tariffs hold. Whoever says the prices says what a limit in money is worth: the operator's is in the house's."""
+        return self.own_prices or (self.budget_per_hour is None and self.paid_in is None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,6 +135,12 @@ class _Account:
         return self.total
 
 
+def _first_ms(tariffed: Tariffed) -> int:
+    """How long a call must be able to last, to be begun: into its first unit, and beyond the margin of its end."""
+    increment = tariffed.rate.increment
+    return increment.free_ms + (1 if increment.free_ms + increment.first_ms > MARGIN_MS else MARGIN_MS + 1)
+
+
 def _of(book: dict[str, _Account], name: str) -> _Account:
     return book.setdefault(name, _Account(hourly=name != BALANCE))
 
@@ -200,6 +206,10 @@ class Purse:
         limit = self.limits.get(account)
         return self.each_agent if limit is None and account.startswith(_AGENT) else limit
 
+    def is_limited(self, agent: str | None) -> bool:
+        """Whether any account that a leg of this agent's draws on has a limit."""
+        return any(self.limit_of(name) is not None for name in self._drawn_on(agent))
+
     def reserved(self, account: str, now_ms: int) -> int:
         """What of an account's limit is used up or reserved now."""
         return sum(found.at(now_ms) for book in (self._accounts, self._before) if (found := book.get(account)) is not None)
@@ -226,6 +236,14 @@ class Purse:
             leg.draws = [(minute + minutes, value) for minute, value in leg.draws]
         self.due_ms = {leg: due + by_ms for leg, due in self.due_ms.items()}
 
+    def forget_ended(self) -> None:
+        """What has ended is told by its records: `take_over` follows. What runs keeps what it has reserved."""
+        self._accounts = {}
+        for leg in self._legs.values():
+            for minute, value in leg.draws:
+                for name in leg.accounts:
+                    _of(self._accounts, name).add(minute, value)
+
     def open_anew(self, account: str) -> None:
         """Nothing was ever spent on this account."""
         self._accounts.pop(account, None)
@@ -234,8 +252,10 @@ class Purse:
     # ------------------------------------------------------------------ a leg
 
     def first_cost(self, tariffed: Tariffed, now_ms: int) -> int:
-        """What an attempt owes as soon as it is answered, at the dearest instant at which that can be."""
-        first_ms = tariffed.rate.increment.free_ms + 1
+        """What an attempt owes as soon as it is answered, at the dearest instant at which that can be; one that would have to end with the
+        answer is none.
+        """
+        first_ms = _first_ms(tariffed)
         return max(tariffed.cost(first_ms, now_ms), tariffed.cost(first_ms, now_ms + LONGEST_RING_MS))
 
     def would_lack(self, agent: str | None, tariffed: Tariffed, now_ms: int) -> Shortage | None:
@@ -252,7 +272,7 @@ class Purse:
         needed = self.first_cost(tariffed, now_ms)
         short = self._short(accounts, tariffed.plan.currency, needed, now_ms)
         if short is None and tariffed.plan.currency == self.currency:
-            self._legs[leg] = _Leg(tariffed, accounts, tariffed.end_of_unit(0))
+            self._legs[leg] = _Leg(tariffed, accounts, tariffed.end_of_unit(_first_ms(tariffed) - 1))
             self._draw(self._legs[leg], needed, now_ms)
         return short
 

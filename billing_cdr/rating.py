@@ -50,6 +50,11 @@ class PlanBook(Struct, frozen=True, kw_only=True):
     currency: str = "EUR"
     """The currency in which nothing is written, where no plan is needed."""
 
+    def fingerprints(self) -> frozenset[str]:
+        """Of all plan versions there are."""
+        places = (self.house, *self.tenants.values(), *self.trunks.values())
+        return frozenset(plan.fingerprint() for versions in places for plan in versions)
+
     def pick(self, tenant: str, trunk: str | None, at: datetime, promised: str | None = None) -> Plan | None:
         """Choose the plan for a leg: of its trunk, else of its tenant, else of the house, unless the carrier is the tenant's own.
 

@@ -517,9 +517,15 @@ async def charges_of(bind: Bind, cdr: str) -> tuple[tuple[int, Charge], ...]:
 
 
 def rerated(entries: Sequence[Entry], plan_book: PlanBook) -> tuple[Change, ...]:
-    """Rate records again and say whose charge would change (pure)."""
+    """Rate records again and say whose charge would change (pure).
+
+    What was promised by a plan that is gone (of the house, after an update) stays: nobody can say any more what it was to cost.
+    """
+    known = plan_book.fingerprints()
     changes: list[Change] = []
     for entry in entries:
+        if entry.charge is not None and any(line.fingerprint and line.fingerprint not in known for line in entry.charge.lines):
+            continue
         after = rate(entry.cdr, plan_book)
         if after != entry.charge:
             changes.append(Change(cdr=entry.cdr.id, before=entry.charge, after=after, revision=entry.revision + 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Boolean, String, true
+from sqlalchemy import Boolean, String, false, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from api.kit.columns import ControlBase, Document, UtcDateTime
@@ -24,6 +24,8 @@ class Rights(ControlBase):
     """Kind -> how many the tenant may have of it, where that differs from the settings; None: nowhere."""
     budget_per_hour: Mapped[str | None] = mapped_column(String(24))
     """What its calls may cost within sixty minutes, with VAT; None: whatever the tenant says itself."""
+    own_prices: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    """Its own tariffs hold although the operator limits what it spends."""
 
 
 class PrepaidEntry(ControlBase):

@@ -63,6 +63,7 @@ async def _told(house: House, session: AsyncSession, tenant: TenantId) -> Assign
         may_have_bare_names=rights.may_have_bare_names,
         limits=house.databases.quotas.limits(rights.limits),
         budget_per_hour=None if rights.budget_per_hour is None else Decimal(rights.budget_per_hour),
+        own_prices=rights.own_prices,
         numbers=await service.count_of_numbers(session, tenant),
         grants=[GrantTold.model_validate(one) for one in grants],
         sources=[ClaimOfTenantTold(**_claim(one), shared=one.id in shared) for one in claims],
@@ -89,7 +90,7 @@ async def set_rights(access: ForOperators, tenant: Tenant, given: RightsGiven) -
         internal_trunks=given.may_have_internal_trunks,
         bare_names=given.may_have_bare_names,
         limits=None if given.limits is None else given.limits.model_dump(exclude_none=True),
-        budget=None if given.budget is None else service.Budget(given.budget.per_hour),
+        budget=None if given.budget is None else service.Budget(given.budget.per_hour, given.budget.own_prices),
     )
     await _take_effect(access, tenant)
     record(access.session, access.now, access.by, "changed", "tenant", tenant, details=given.model_dump(mode="json", exclude_unset=True))

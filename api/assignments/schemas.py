@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from api.config import Rows
 from api.kit.numbers import E164
@@ -40,12 +40,25 @@ class BudgetGiven(Given):
     """What the tenant's calls may cost; the tenant itself can only say less."""
 
     per_hour: Amount | None = Field(description="Within sixty minutes, with VAT, in the currency of the house; null: no limit.")
+    own_prices: bool | None = Field(
+        default=None, description="The tenant's own tariffs hold although it has a budget or is prepaid. Left out: as it was, at first not."
+    )
+
+
+def _payment(amount: Decimal) -> Decimal:
+    if not amount:
+        raise ValueError("nothing is paid")
+    return amount.quantize(Decimal("0.01"))  # `1e2` is 100.00
 
 
 class PaymentGiven(Given):
     model_config = ConfigDict(json_schema_extra={"examples": [{"amount": "100.00", "note": "transfer of 27 November"}]})
 
-    amount: Annotated[Decimal, Field(ge=-1_000_000, le=1_000_000, decimal_places=2, description="Below 0: a correction.")]
+    amount: Annotated[
+        Decimal,
+        Field(ge=-1_000_000, le=1_000_000, decimal_places=2, description="Below 0: a correction."),
+        AfterValidator(_payment),
+    ]
     note: Short = ""
 
 
@@ -155,6 +168,7 @@ class AssignmentsTold(Told):
     may_have_bare_names: bool
     limits: dict[str, int] = Field(description="How many it may have of each kind, and MiB in its database.")
     budget_per_hour: Decimal | None = Field(description="What its calls may cost within sixty minutes, whatever it says itself.")
+    own_prices: bool = Field(description="Its own tariffs hold, also under the operator's limits.")
     numbers: int = Field(description="How many; the list is a page of its own.")
     grants: list[GrantTold] = Field(description="Networks the operator lets it take calls from, though they are wide or shared.")
     sources: list[ClaimTold]

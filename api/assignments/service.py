@@ -80,6 +80,10 @@ def with_assigned(setup: TenantSetup, assigned: Assigned) -> TenantSetup:
     if not assigned.may_have_internal_trunks and any(trunk.internal for trunk in configuration.trunks):
         common = tuple(msgspec.structs.replace(trunk, internal=False) if trunk.internal else trunk for trunk in configuration.trunks)
         configuration = msgspec.structs.replace(configuration, trunks=common)
+    if not assigned.prices_itself:
+        house = tuple(msgspec.structs.replace(trunk, own_carrier=False) if trunk.own_carrier else trunk for trunk in configuration.trunks)
+        configuration = msgspec.structs.replace(configuration, trunks=house)
+        setup = msgspec.structs.replace(setup, plans=(), trunk_plans={})
     return msgspec.structs.replace(
         setup,
         configuration=configuration,
@@ -184,6 +188,7 @@ async def _read(session: AsyncSession, rights: Rights) -> Assigned:
         budget_per_hour=None if rights.budget_per_hour is None else Decimal(rights.budget_per_hour),
         paid_in=sum((Decimal(one.amount) for one in paid), Decimal(0)) if paid else None,
         paid_since=min(one.at for one in paid) if paid else None,
+        own_prices=rights.own_prices,
     )
 
 
@@ -450,6 +455,7 @@ async def allow(
         rights.may_have_bare_names = rights.may_have_bare_names if bare_names is None else bare_names
         rights.limits = rights.limits if limits is None else dict(limits)
         if budget is not None:
+            rights.own_prices = rights.own_prices if budget.own_prices is None else budget.own_prices
             rights.budget_per_hour = None if budget.per_hour is None else str(budget.per_hour)
         await unit.session.flush()
         await _refresh(house, unit.session, rights)
@@ -460,6 +466,8 @@ class Budget:
     """What the operator lets a tenant spend within sixty minutes; None: as much as it lets itself."""
 
     per_hour: Decimal | None
+    own_prices: bool | None = None
+    """Whether the tenant's own tariffs hold all the same; None: as it was."""
 
 
 async def pay(house: House, tenant: TenantId, amount: Decimal, text: str, now: datetime) -> PrepaidEntry:

@@ -5,6 +5,17 @@ from __future__ import annotations
 from api.errors import Conflict, NotFound, Place, Unprocessable
 
 
+class PricesOfTheHouse(Conflict):
+    """Whoever says the prices says what a limit in money is worth."""
+
+    kind, title = "prices-of-the-house", "The prices of the house hold"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The platform's operator limits what this tenant spends, in the prices of the house: own tariffs are not in force."
+        )
+
+
 class CdrUnknown(NotFound):
     """No such record."""
 

@@ -10,8 +10,10 @@ from fastapi.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from acd.core.ids import TenantId
+from api.assignments import held
 from api.audit import record
 from api.billing import service
+from api.billing.errors import PricesOfTheHouse
 from api.billing.schemas import (
     CdrTold,
     Explained,
@@ -99,6 +101,8 @@ async def list_tariffs(access: ForBilling, page: Paged) -> Page[TariffTold]:
 )
 async def create_tariff(access: ForBilling, given: TariffGiven) -> TariffTold:
     """Add a plan version; a version never changes. It holds for calls that begin at its `valid_from` or later."""
+    if not held(access.house, access.tenant).prices_itself:
+        raise PricesOfTheHouse
     plan, document = await service.read(given)  # before anything is held
     by = Author(access.unit, access.house, access.tenant, access.principal.name, access.now, access.source)
     await hold(by)
@@ -239,4 +243,7 @@ async def rerate(access: ForBilling, given: ReratingGiven) -> Rerating:
     What was promised before a call holds. The old charge stays as an earlier revision.
     """
     own = await own_carriers(access.session)
-    return await service.rerate(access.session, access.house, access.tenant, given, access.by, access.now, own)
+    found = await service.rerate(access.session, access.house, access.tenant, given, access.by, access.now, own)
+    if found.carried_out:
+        access.unit.then(lambda: access.house.voice.recount(access.tenant))
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -23,11 +23,13 @@ from acd.core.configuration import (
     Target,
     TenantConfiguration,
     ToMenu,
+    ToOutside,
     ToQueue,
     Trunk,
 )
 from acd.core.configuration_changes import problems_after
 from acd.core.ids import AgentId, TenantId, TrunkId
+from acd.numbers import is_emergency
 from acd.service import AgentDialRules, Device, DialRules, TenantSetup, TrunkLine
 from acd.strangers import network_of
 
@@ -158,8 +160,35 @@ def problems(setup: TenantSetup, before: TenantSetup | None = None, changed: Ite
     found.extend(f"a tariff holds for the unknown trunk {trunk}" for trunk in setup.trunk_plans if trunk not in trunks)
     if before is None or setup.trunks != before.trunks:
         found.extend(_overlaps(setup.trunks))
+    changed = frozenset(changed)
     found.extend(circles(configuration, [node for node in changed if node[0] in {"menu", "queue"}]))
+    found.extend(_rules_that_ring_for_help(configuration, changed))
     return found
+
+
+def _rules_that_ring_for_help(configuration: TenantConfiguration, changed: Collection[tuple[str, str]]) -> Iterator[str]:
+    """110 and 112 are dialled by somebody in need, and transferred to by somebody who heard of it: no rule sends strangers there, past
+    every limit and with our number (§ 164 TKG).
+    """
+    for (kind, name), numbers in _sent_outside(configuration):
+        if (kind, name) in changed and any(is_emergency(number) for number in numbers):
+            yield f"{kind} {name} leads to an emergency number, which people dial and no rule does"
+
+
+def _sent_outside(configuration: TenantConfiguration) -> Iterator[tuple[tuple[str, str], list[str]]]:
+    def outside(*targets: Target | None) -> list[str]:
+        return [target.number for target in targets if isinstance(target, ToOutside)]
+
+    for number in configuration.numbers:
+        yield ("number", number.number), outside(number.target)
+    for menu in configuration.menus:
+        yield ("menu", menu.id), outside(*menu.options.values(), menu.fallback, menu.closed)
+    for queue in configuration.queues:
+        yield ("queue", queue.id), outside(*(one.target for one in queue.overflow), queue.closed, queue.exit_target)
+    for agent in configuration.agents:
+        forwarding = agent.forwarding
+        ways = (forwarding.always, forwarding.busy, forwarding.no_answer, forwarding.unregistered, agent.reached_at)
+        yield ("agent", agent.id), [way for way in ways if way]
 
 
 Node = tuple[str, str]

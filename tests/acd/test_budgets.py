@@ -92,9 +92,8 @@ async def test_an_attempt_beyond_the_budget_is_declined_and_the_carrier_hears_no
             await service.voice.command(TENANT, inputs.Dial(agent=ANNA, call=service.voice.mint_call(), number=IRIDIUM))
 
 
-async def test_a_running_call_ends_with_the_money_and_says_why(tmp_path, monkeypatch):
+async def test_a_running_call_ends_with_the_money_and_says_why(tmp_path):
     """The first of its units lasts a minute: the clock of the test runs a minute in a second, as that of the service would."""
-    monkeypatch.setattr("acd.brake.LATE_S", 0.0)
     port = free_port()
     rules = DialRules(agents={ANNA: AgentDialRules(per_hour=Decimal("10.70"))})
     async with running(tmp_path, with_rules(port, rules)) as service, numbers_at(service, port, IRIDIUM) as (carrier,):

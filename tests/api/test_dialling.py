@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from decimal import Decimal
 from typing import Any
 
@@ -134,3 +135,59 @@ class TestOperator:
     async def test_a_payment_to_nobody_is_404(self, acme: Service) -> None:
         answer = await acme.call("POST", "tenants/nobody/prepaid", "operator", json={"amount": "100.00"})
         assert answer.status_code == 404
+
+    async def test_own_tariffs_are_out_of_force_while_the_operator_limits_what_is_spent(self, acme: Service) -> None:
+        """Else whoever says the prices says what a limit is worth: a tariff with satellite calls at 0.0001 a minute."""
+        plan = tomllib.loads(TARIFF)
+        assert (await acme.call("POST", "tariffs", json={"document": plan})).status_code == 201
+        assert len(acme.voice.setups[ACME].plans) == 1
+        await self.set_budget(acme, "50.00")
+        assert acme.voice.setups[ACME].plans == ()
+        refused = await acme.call("POST", "tariffs", json={"document": {**plan, "version": "2"}})
+        assert (refused.status_code, refused.json()["type"].rpartition(":")[2]) == (409, "prices-of-the-house")
+        allowed = {"budget": {"per_hour": "50.00", "own_prices": True}}
+        told = await acme.call("PUT", "tenants/acme/assignments", "operator", json=allowed)
+        assert told.json()["own_prices"] is True
+        assert len(acme.voice.setups[ACME].plans) == 1
+        await acme.call("PUT", "tenants/acme/assignments", "operator", json={"budget": {"per_hour": None, "own_prices": False}})
+        await acme.call("POST", "tenants/acme/prepaid", "operator", json={"amount": "10"})
+        assert acme.voice.setups[ACME].plans == ()
+        await acme.call("DELETE", "tenants/acme/prepaid", "operator")
+        assert len(acme.voice.setups[ACME].plans) == 1
+
+    @pytest.mark.parametrize(("amount", "status"), [("1e2", 201), ("0", 422), ("0.00", 422), ("0.001", 422)])
+    async def test_amounts_are_money(self, acme: Service, amount: str, status: int) -> None:
+        paid = await acme.call("POST", "tenants/acme/prepaid", "operator", json={"amount": amount})
+        assert paid.status_code == status
+        if status == 201:
+            assert paid.json()["paid_in"] == "100.00"
+
+
+TARIFF = """
+id = "own"
+version = "1"
+currency = "EUR"
+valid_from = "2026-01-01T00:00:00+01:00"
+vat_rate = "0.19"
+vat_included = false
+
+[[rate]]
+prefix = "881"
+name = "Satellite"
+class = "satellite"
+per_minute = "0.0001"
+"""
+
+
+@pytest.mark.parametrize("number", ["112", "110"])
+async def test_no_rule_leads_to_an_emergency_number(acme: Service, number: str) -> None:
+    """Strangers would ring for help with the tenant's number, past every limit."""
+    outside = {"to": "outside", "number": number}
+    for path, body in (
+        ("numbers", {"number": "700", "target": outside}),
+        ("menus", {"id": "m", "sounds": ["menu"], "options": {"1": outside}}),
+        ("queues", {"id": "q", "name": "Q", "overflow": [{"target": outside, "max_wait_s": 5}]}),
+        ("agents", {"id": "a", "name": "A", "forwarding": {"always": number}}),
+    ):
+        answer = await acme.call("POST", path, json=body)
+        assert (answer.status_code, "leads to an emergency number" in answer.text) == (422, True), (path, answer.text)

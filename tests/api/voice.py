@@ -55,6 +55,7 @@ class EngineVoice:
         self.seen: list[Sighting] = []
         self.registered: dict[str, frozenset[TenantId]] = {}
         self.sent_to: dict[str, frozenset[TenantId]] = {}
+        self.recounted: list[TenantId] = []
         self.reach = Reach(EVERYTHING + LOOPBACK)
         self.in_trouble: dict[TenantId, str] = {}
         self.on_trouble = None
@@ -129,6 +130,9 @@ class EngineVoice:
         limits |= {f"agent:{agent}": own.per_hour for agent, own in dialling.agents.items()}
         accounts = [Account(account=name, limit=limit, reserved=Decimal(0), running=Decimal(0)) for name, limit in limits.items() if limit]
         return Spending(currency=dialling.currency, accounts=tuple(accounts))
+
+    async def recount(self, tenant: TenantId) -> None:
+        self.recounted.append(tenant)
 
     def registered_in(self, network: str) -> frozenset[TenantId]:
         return self.registered.get(network, frozenset())

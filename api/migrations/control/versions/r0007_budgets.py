@@ -18,6 +18,8 @@ def upgrade() -> None:
     there = {column["name"] for column in sa.inspect(op.get_bind()).get_columns("tenant_rights")}
     if "budget_per_hour" not in there:
         op.add_column("tenant_rights", sa.Column("budget_per_hour", sa.String(length=24), nullable=True))
+    if "own_prices" not in there:
+        op.add_column("tenant_rights", sa.Column("own_prices", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.create_table(
         "prepaid_entry",
         sa.Column("id", sa.String(length=32), nullable=False),

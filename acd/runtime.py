@@ -315,8 +315,10 @@ class Voice:
         self.lines.setup_changed(tenant)
         if started is not None:
             await started
+        unsettled = exchange.feed.lingering_calls
+        await exchange.feed.flush()  # what a crash has cut is written by now, or waits for what its media workers have to say
         await self._count(tenant, brake)
-        brake.unsettled = exchange.feed.lingering_calls
+        brake.unsettled = unsettled
 
     async def _suspend(self, tenant: TenantId) -> None:
         """No exchange decides for the tenant; who it is stays known, so that callers and phones are told to come again."""

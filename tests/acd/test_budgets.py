@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -262,3 +263,33 @@ async def test_a_call_that_is_answered_while_it_is_taken_back_is_owed_and_counte
             assert account(service, "tenant").reserved == Decimal("10.70")
     finally:
         transport.close()
+
+
+async def test_what_a_crash_has_cut_counts_from_the_first_call_after_it(tmp_path):
+    """The machine as it stood in mid-call: journal and database are copied while the call is up, and opened as after kill -9."""
+    port = free_port()
+    rules = DialRules(per_hour=Decimal(15))
+    before, after = tmp_path / "before", tmp_path / "after"
+    before.mkdir()
+    async with running(before, with_rules(port, rules)) as service, numbers_at(service, port, IRIDIUM) as (carrier,):
+        anna = await service.phone("anna")
+        await on(service, "anna")
+        call = await anna.call(IRIDIUM)
+        await (await carrier.incoming()).answer()
+        await call.answered()
+        async with asyncio.timeout(5):
+            while account(service, "tenant").running != Decimal("10.70"):
+                await asyncio.sleep(0.01)
+        after.mkdir()
+        for name in ("journal", "tenant.sqlite", "tenant.sqlite-wal"):
+            found = before / name
+            if found.is_dir():
+                shutil.copytree(found, after / name)
+            elif found.exists():
+                shutil.copy(found, after / name)
+    async with running(after, with_rules(port, rules)) as service:
+        assert account(service, "tenant").reserved == Decimal("10.70")
+        with pytest.raises(DialRefused, match="used up|added up"):
+            await service.voice.command(TENANT, inputs.Dial(agent=ANNA, call=service.voice.mint_call(), number=IRIDIUM))
+        (entry,) = await service.cdrs()
+        assert (entry.cdr.cause, entry.charge.gross.amount) == ("restart", Decimal("10.70"))

@@ -97,6 +97,7 @@ def test_ledger_and_reference_agree(part: int) -> None:
 
 
 @pytest.mark.storm
+@pytest.mark.timeout(3600)
 def test_ledger_and_reference_agree_on_a_million() -> None:
     assert conversations(10_000_000, 1_000_000).total() == 1_000_000
 
@@ -183,5 +184,6 @@ def test_rater_and_reference_agree(part: int) -> None:
 
 
 @pytest.mark.storm
+@pytest.mark.timeout(3600)
 def test_rater_and_reference_agree_on_a_million() -> None:
     assert sum(prices(1_000_000 + plan, 1_000) for plan in range(1_000)) > 300_000

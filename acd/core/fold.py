@@ -341,7 +341,7 @@ class Fold:
                 known = None
         if known is None:
             fit = self.index.eligibility(queue, relaxation)
-            known = self._rosters[queue, relaxation] = Roster(state, self.index.queues[queue].strategy, fit, self.categories)
+            known = self._rosters[queue, relaxation] = Roster(state, queue, self.index.queues[queue].strategy, fit, self.categories)
         known.seen = len(changed)
         return known
 
@@ -970,6 +970,19 @@ class Fold:
         agent = self.state.agents[event.agent]
         self._step_agent(agent, agents.Input.LOG_ON, now)
         agent.reason = "logged_on"
+        statistics.give_head_starts(self.state.statistics, agent.id, self._teams_of(agent.id), now)
+
+    def _teams_of(self, agent_id: AgentId) -> dict[QueueId, list[AgentId]]:
+        """Queues of `fewest_calls` that the agent shares with others who are logged on, and these: as little being asked for as lets it in."""
+        away, found = self.categories["logged_off"], {}
+        for queue in self.index.queues.values():
+            if queue.strategy != "fewest_calls":
+                continue
+            teams = (self.index.eligibility(queue.id, level).agents for level in range(len(queue.relaxations) + 1))
+            team = next((one for one in teams if agent_id in one), frozenset[AgentId]())
+            if others := sorted(team - away - {agent_id}):
+                found[queue.id] = others
+        return found
 
     def _agent_logged_off(self, event: e.AgentLoggedOff, now: float) -> None:
         agent = self.state.agents[event.agent]

@@ -60,8 +60,8 @@ class AgentTally(_Part, kw_only=True):
     """Offers and direct calls that ended or were taken, whatever their outcome."""
     answered: int = 0
     """Contacts taken: from a queue, directly, by a transfer."""
-    head_start: float = 0.0
-    """What an agent who logs on is credited with under `fewest_calls`, so as not to be given all that the others have had before."""
+    head_starts: dict[QueueId, float] = {}
+    """What an agent who logged on is credited with in a queue of `fewest_calls`, so as not to be given all that its others have had before."""
     no_answer: int = 0
     declined: int = 0
     failed: int = 0
@@ -317,17 +317,32 @@ def agent_at(s: Statistics, agent: AgentId, now: float) -> AgentTally:
     return tally
 
 
-def calls_had(tally: AgentTally | None) -> float:
-    """Contacts taken today, with the head start: whoever has fewest is next under `fewest_calls`."""
-    return tally.answered + tally.head_start if tally is not None else 0.0
+def credit(tally: AgentTally | None, queue: QueueId) -> float:
+    """The head start in this queue."""
+    return tally.head_starts.get(queue, 0.0) if tally is not None else 0.0
+
+
+def calls_had(tally: AgentTally | None, queue: QueueId) -> float:
+    """Contacts taken today, with the head start in this queue: whoever has fewest is next there under `fewest_calls`."""
+    return tally.answered + credit(tally, queue) if tally is not None else 0.0
+
+
+def give_head_starts(s: Statistics, agent: AgentId, teams: dict[QueueId, list[AgentId]], now: float) -> None:
+    """Whoever joins others is credited with what they have had on average, in each of these queues.
+
+    Args:
+        teams: the others who are there and could take a contact of the queue, in a fixed order: they are added up.
+    """
+    if now >= s.day_ends_at:
+        _begin_day(s, now)
+    for queue, others in teams.items():
+        mine = agent_tally(s, agent)
+        mean = sum([calls_had(s.agents.get(one), queue) for one in others]) / len(others)
+        if mean - mine.answered > credit(mine, queue):
+            mine.head_starts[queue] = mean - mine.answered
 
 
 def _logged_on(s: Statistics, event: e.AgentLoggedOn, now: float) -> None:
-    there = [agent for agent, clock in s.clocks.items() if clock.presence != "off" and agent != event.agent]
-    if there:
-        mean = sum([calls_had(s.agents.get(agent)) for agent in there]) / len(there)
-        tally = agent_tally(s, event.agent)
-        tally.head_start = max(tally.head_start, mean - tally.answered)
     _presence(s, event.agent, "not_ready", now)
 
 

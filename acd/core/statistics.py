@@ -61,7 +61,7 @@ class AgentTally(_Part, kw_only=True):
     answered: int = 0
     """Contacts taken: from a queue, directly, by a transfer."""
     head_starts: dict[QueueId, float] = {}
-    """What an agent who logged on is credited with in a queue of `fewest_calls`, so as not to be given all that its others have had before."""
+    """By queue of `fewest_calls`: what who logged on is credited with there, so as not to be given all that the others have had before."""
     no_answer: int = 0
     declined: int = 0
     failed: int = 0
@@ -434,6 +434,8 @@ def _held(s: Statistics, event: e.LegHeld, now: float) -> None:
 
 
 def _retrieved(s: Statistics, event: e.LegRetrieved, now: float) -> None:
+    if event.still_held:
+        return
     _let_go(s, event.leg)
     _regard_hold(s, s.paired.get(event.leg), now)
 

@@ -631,6 +631,8 @@ def _ender(conversation: _Conversation, cause: str, now: float) -> str:
         return CRASH
     if cause == "supervisor":
         return SUPERVISOR
+    if cause == "exit_key" and conversation.served is not None:
+        return conversation.legs[conversation.served].word
     if conversation.gone_at == now and conversation.gone_by:
         return conversation.gone_by
     return conversation.sent_by if cause in _ENDED_BY_RULE else EXCHANGE

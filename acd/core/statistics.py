@@ -144,10 +144,11 @@ def average_speed_of_answer(tally: QueueTally) -> float | None:
 
 
 def service_level(tally: QueueTally) -> float | None:
-    """Answered in time / (offered - short abandons - closed): every caller who came and meant it counts. The house figure."""
-    return _ratio(
-        tally.answered_in_time, tally.answered + tally.abandoned - tally.short_abandoned + tally.overflowed + tally.exited + tally.withdrawn
-    )
+    """Answered in time / (answered + abandoned - short abandons + overflowed + exited): every caller who came and meant it counts.
+
+    Who was withdrawn is not in it: that is the house's doing and says nothing of how fast it answers. The house figure.
+    """
+    return _ratio(tally.answered_in_time, tally.answered + tally.abandoned - tally.short_abandoned + tally.overflowed + tally.exited)
 
 
 def service_level_of_answered(tally: QueueTally) -> float | None:
@@ -290,13 +291,15 @@ def _presence(s: Statistics, agent: AgentId, presence: Presence, now: float) -> 
 
 
 def _add_presence(s: Statistics, agent: AgentId, clock: _Clock, now: float) -> None:
-    """Book the time since the last change on what the agent was doing; work counts as busy whatever the wish."""
+    """Book the time since the last change on what the agent was doing; work counts as busy, ready or not, but not before the shift."""
     elapsed = now - clock.since
     clock.since = now
     _book(s, agent, clock, agent_tally(s, agent), elapsed)
 
 
 def _book(s: Statistics, agent: AgentId, clock: _Clock, tally: AgentTally, elapsed: float) -> None:
+    if clock.presence == "off":
+        return
     if s.works.get(agent):
         tally.busy_s += elapsed
     elif clock.presence == "idle":

@@ -289,6 +289,19 @@ def test_both_hold_and_it_is_one_hold() -> None:
         ]
 
 
+def test_who_leaves_by_the_exit_key_to_nowhere_gave_up_and_is_on_the_board() -> None:
+    line = queue(greeting=(), announce_position=False, exit_key="9", exit_target=ToHangUp())
+    books = Books(open_house(house(queues=(line,)), ready=False))
+    shell = books.shell
+    arrives(shell, "601")
+    shell.run(10)
+    shell.send(i.DigitPressed(leg="c-in", digit="9"))
+    cdr = books.only()
+    assert (cdr.outcome, cdr.cause, cdr.ended_by) == ("abandoned", "exit_key", "caller")
+    (board,) = shell.engine.live().queues
+    assert (board.offered_today, board.exited_today, board.abandoned_today, board.overflowed_today) == (1, 1, 0, 0)
+
+
 @pytest.mark.parametrize("held", ["desk", "phone"])
 def test_the_desk_and_the_phone_of_an_agent_hold_apart(held: str) -> None:
     """One of them holds at 10, the other at 15; the first is back at 20, the second at 30; the end is at 40."""

@@ -304,3 +304,28 @@ def test_a_late_starter_is_credited_with_those_of_the_same_queue_and_nobody_else
     assert (decision.rule, decision.term_names) == ("fewest_calls/3", ("calls_had", "idle_since", "credit"))
     terms = {candidate.agent: candidate.terms for candidate in decision.candidates}
     assert [(name, terms[name][0], terms[name][2]) for name in ("ida", "jon")] == [("ida", 5.0, 0.0), ("jon", 4.0, 1.0)]
+
+
+def test_a_phone_that_is_rung_outside_the_shift_makes_nobody_busy() -> None:
+    numbers = (Number(number="700", target=ToAgent(agent="anna")),)
+    shell = open_house(house(numbers=numbers), ready=False, anna=Phone(answers_after_s=5.0))
+    shell.send(i.CallArrived(call="c", leg="c-in", trunk="pbx", calling=None, called="700"))
+    shell.run(60)
+    (anna,) = shell.engine.live_at(shell.now).agents
+    assert (anna.busy_today_s, anna.occupancy) == (0.0, None)
+    shell.send(i.LogOn(agent="anna"))
+    shell.run(30)
+    shell.send(i.LegReleased(leg="c-in"))
+    (anna,) = shell.engine.live_at(shell.now).agents
+    assert anna.busy_today_s == pytest.approx(30.0)
+
+
+def test_who_is_taken_out_by_the_house_is_not_in_the_service_level() -> None:
+    shell = open_house(house(queues=(queue(after_call_work_s=0.0),)), anna=Phone(answers_after_s=1.0))
+    call(shell, name="served")
+    shell.run(5)
+    call(shell, name="cleared")
+    shell.run(5)
+    shell.send(i.ClearCall(call="cleared", by="eva"))
+    (board,) = shell.engine.live().queues
+    assert (board.offered_today, board.answered_today, board.withdrawn_today, board.service_level) == (2, 1, 1, 1.0)

@@ -166,7 +166,7 @@ class CallLog:
     def _hold_changed(self, event: ev.LegHeld | ev.LegRetrieved, now: float) -> None:
         if isinstance(event, ev.LegHeld):
             self._holding.add(event.leg)
-        else:
+        elif not event.still_held:
             self._holding.discard(event.leg)
         leg = self._legs.get(event.leg)
         call = self._calls.get(leg.call) if leg is not None else None

@@ -55,6 +55,13 @@ class _Leg(msgspec.Struct, kw_only=True):
     measured: bool = False
 
 
+class _Holder(msgspec.Struct, kw_only=True):
+    leg: str
+    at_desk: bool
+    by: str
+    """An originator."""
+
+
 class _Conversation(msgspec.Struct, kw_only=True):
     call: str
     opener: str
@@ -65,8 +72,8 @@ class _Conversation(msgspec.Struct, kw_only=True):
     """The first leg; after a transfer, the one of the pair that stays."""
     legs: dict[str, _Leg] = {}
     pair: tuple[str, str] | None = None
-    holders: list[str] = []
-    """The legs that hold, in the order in which they began."""
+    holders: list[_Holder] = []
+    """Who holds, in the order in which they began; a leg is held at the desk and by the phone apart."""
     offered: dict[str, str] = {}
     """Leg of an offer -> queue."""
     forward_reason: str | None = None
@@ -317,8 +324,7 @@ class Ledger:
             return
         if conversation.pair is not None and event.leg in conversation.pair:
             conversation.pair = None
-        if event.leg in conversation.holders:
-            conversation.holders.remove(event.leg)
+        conversation.holders = [one for one in conversation.holders if one.leg != event.leg]
         outcome = conversation.outcome if event.leg == conversation.served and conversation.outcome else event.cause
         if leg.kind == "queue" and event.by == "party":
             outcome = "abandoned"  # the queue says so after the leg has gone
@@ -406,23 +412,30 @@ class Ledger:
         if conversation.pair is None:
             return
         a, b = conversation.pair
-        holder = next((one for one in conversation.holders if one in conversation.pair), None)
+        holder = next((one for one in conversation.holders if one.leg in conversation.pair), None)
         kind = "talk" if holder is None else "hold"
-        by = by if holder is None else conversation.legs[holder].word
+        by = by if holder is None else holder.by
         for leg, other in ((a, b), (b, a)):
             self._move(conversation, leg, kind, conversation.legs[other].name, by, at, outcome)
 
     def _leg_held(self, event: ev.LegHeld, _now: float, at: dt.datetime) -> None:
         conversation = self._conversation_of(event.leg)
-        if conversation is not None and event.leg not in conversation.holders:
-            conversation.holders.append(event.leg)
+        if conversation is None:
+            return
+        holders, at_desk = conversation.holders, event.by is not None
+        if not any(one.leg == event.leg and one.at_desk == at_desk for one in holders):
+            holders.append(_Holder(leg=event.leg, at_desk=at_desk, by=conversation.legs[event.leg].word))
             self._move_pair(conversation, "", at)
 
     def _leg_retrieved(self, event: ev.LegRetrieved, _now: float, at: dt.datetime) -> None:
         conversation = self._conversation_of(event.leg)
-        if conversation is not None and event.leg in conversation.holders:
-            conversation.holders.remove(event.leg)
-            self._move_pair(conversation, conversation.legs[event.leg].word, at)
+        if conversation is None or not any(one.leg == event.leg for one in conversation.holders):
+            return
+        at_desk = event.by is not None
+        conversation.holders = [
+            one for one in conversation.holders if one.leg != event.leg or (event.still_held and one.at_desk != at_desk)
+        ]
+        self._move_pair(conversation, conversation.legs[event.leg].word, at)
 
     def _conversation_of(self, leg: str) -> _Conversation | None:
         call = self._folded.call_of.get(leg)
@@ -622,6 +635,8 @@ def _ender(conversation: _Conversation, cause: str, now: float) -> str:
         return CRASH
     if cause == "supervisor":
         return SUPERVISOR
+    if cause == "exit_key" and conversation.served is not None:
+        return conversation.legs[conversation.served].word
     if conversation.gone_at == now and conversation.gone_by:
         return conversation.gone_by
     return conversation.sent_by if cause in _ENDED_BY_RULE else EXCHANGE

@@ -48,7 +48,7 @@ def establish(x: Exchange, call: s.Call, a: s.Leg, b: s.Leg) -> None:
 
 
 def _is_held(leg: s.Leg) -> bool:
-    return legs.Input.RETRIEVED in legs.TRANSITIONS[leg.state]
+    return leg.state in legs.ON_HOLD
 
 
 def record(x: Exchange, call: s.Call, a: s.Leg, b: s.Leg) -> None:
@@ -72,22 +72,28 @@ def _music(x: Exchange, call: s.Call) -> tuple[str, ...]:
 
 
 def hold(x: Exchange, call: s.Call, leg: s.Leg, by: AgentId | None) -> None:
-    """One party holds the other, by its desk or by its phone: the other hears music."""
+    """One party holds the other, at its desk (`by`) or by its phone: the other hears music, once."""
+    was_held = _is_held(leg)
     x.emit(LegHeld(leg=leg.id, by=by))
     other = other_of(x, call, leg)
     if other is None:
         return
     if leg.agent is not None and _work_allows(x, call, leg, works.Input.HELD):
         x.emit(CallHeld(call=call.id, by=leg.agent))
-    x.do(DisconnectLegs(leg=leg.id))
-    x.play(other, _music(x, call), "hold", loop=True)
+    if not was_held:
+        x.do(DisconnectLegs(leg=leg.id))
+        x.play(other, _music(x, call), "hold", loop=True)
 
 
-def retrieve(x: Exchange, call: s.Call, leg: s.Leg) -> None:
-    """The party is back; the two are connected unless the other holds as well."""
-    x.emit(LegRetrieved(leg=leg.id))
+def retrieve(x: Exchange, call: s.Call, leg: s.Leg, by: AgentId | None) -> None:
+    """The hold of the desk (`by`) or of the phone is over: with the second of them the party is back.
+
+    The two are connected unless the other party holds as well.
+    """
+    still_held = leg.state is legs.State.HELD_BY_BOTH
+    x.emit(LegRetrieved(leg=leg.id, by=by, still_held=still_held))
     other = other_of(x, call, leg)
-    if other is None:
+    if other is None or still_held:
         return
     if leg.agent is not None and _work_allows(x, call, leg, works.Input.RETRIEVED):
         x.emit(CallRetrieved(call=call.id, by=leg.agent))

@@ -51,16 +51,6 @@ def _wish(agent: s.Agent, step: agents.Input, command: str) -> None:
         raise IllegalTransition(f"agent {agent.id}", agent.state, command)
 
 
-def _work(agent: s.Agent, call_id: CallId, step: works.Input, command: str) -> s.Work:
-    """The agent's part of the call, if the table of work lets this step be taken."""
-    work = agent.works.get(call_id)
-    if work is None:
-        raise IllegalTransition(f"agent {agent.id}", "without part", command, f"call {call_id} is not at this agent")
-    if step not in works.TRANSITIONS[work.state]:
-        raise IllegalTransition(f"work of {agent.id} on {call_id}", work.state, command)
-    return work
-
-
 def _own_leg(x: Exchange, agent: s.Agent, call: s.Call, command: str) -> s.Leg:
     """The agent's leg in an established conversation."""
     for leg_id in call.pair or ():
@@ -218,7 +208,6 @@ def decline(x: Exchange, command: i.Decline) -> None:
 def hold(x: Exchange, command: i.Hold) -> None:
     agent = _agent(x, command.agent)
     call = _call(x, command.call)
-    _work(agent, call.id, works.Input.HELD, "Hold")
     leg = _own_leg(x, agent, call, "Hold")
     if legs.Input.HELD not in legs.TRANSITIONS[leg.state]:
         raise IllegalTransition(f"leg {leg.id}", leg.state, "Hold")
@@ -226,10 +215,14 @@ def hold(x: Exchange, command: i.Hold) -> None:
 
 
 def retrieve(x: Exchange, command: i.Retrieve) -> None:
+    """The desk's own hold ends; that of the phone ends at the phone alone, or both sides would be said to talk while nothing is heard."""
     agent = _agent(x, command.agent)
     call = _call(x, command.call)
-    _work(agent, call.id, works.Input.RETRIEVED, "Retrieve")
-    conversation.retrieve(x, call, _own_leg(x, agent, call, "Retrieve"))
+    leg = _own_leg(x, agent, call, "Retrieve")
+    if legs.Input.RETRIEVED not in legs.TRANSITIONS[leg.state]:
+        by_phone = leg.state is legs.State.HELD_BY_PHONE
+        raise IllegalTransition(f"leg {leg.id}", leg.state, "Retrieve", "the phone holds: retrieve the call there" if by_phone else None)
+    conversation.retrieve(x, call, leg, agent.id)
 
 
 def hang_up(x: Exchange, command: i.HangUp) -> None:

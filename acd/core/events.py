@@ -118,7 +118,12 @@ class LegHeld(_Event, frozen=True, kw_only=True):
 
 
 class LegRetrieved(_Event, frozen=True, kw_only=True):
+    """A hold of this leg is over: `by` is the agent at whose desk it was, or None for that of the phone (in words of version 1: either)."""
+
     leg: LegId
+    by: AgentId | None = None
+    still_held: bool = False
+    """The other of the two, desk and phone, goes on holding."""
 
 
 class LegCleared(_Event, frozen=True, kw_only=True):

@@ -89,7 +89,7 @@ _WENT = frozenset({"hang_up", "cancelled"})
 
 def leg_held(x: Exchange, fact: i.LegHeldByParty) -> None:
     leg = x.state.legs.get(fact.leg)
-    if leg is None or legs.Input.HELD not in legs.TRANSITIONS[leg.state]:
+    if leg is None or legs.Input.HELD_BY_PHONE not in legs.TRANSITIONS[leg.state]:
         x.drop(fact)
         return
     conversation.hold(x, x.state.calls[leg.call], leg, None)
@@ -97,10 +97,10 @@ def leg_held(x: Exchange, fact: i.LegHeldByParty) -> None:
 
 def leg_retrieved(x: Exchange, fact: i.LegRetrievedByParty) -> None:
     leg = x.state.legs.get(fact.leg)
-    if leg is None or legs.Input.RETRIEVED not in legs.TRANSITIONS[leg.state]:
+    if leg is None or legs.Input.RETRIEVED_BY_PHONE not in legs.TRANSITIONS[leg.state]:
         x.drop(fact)
         return
-    conversation.retrieve(x, x.state.calls[leg.call], leg)
+    conversation.retrieve(x, x.state.calls[leg.call], leg, None)
 
 
 def digit_pressed(x: Exchange, fact: i.DigitPressed) -> None:

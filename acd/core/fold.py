@@ -341,7 +341,7 @@ class Fold:
                 known = None
         if known is None:
             fit = self.index.eligibility(queue, relaxation)
-            known = self._rosters[queue, relaxation] = Roster(state, self.index.queues[queue].strategy, fit, self.categories)
+            known = self._rosters[queue, relaxation] = Roster(state, queue, self.index.queues[queue].strategy, fit, self.categories)
         known.seen = len(changed)
         return known
 
@@ -685,16 +685,18 @@ class Fold:
 
     def _leg_held(self, event: e.LegHeld, now: float) -> None:
         leg = self.state.legs[event.leg]
-        self._step_leg(leg, legs.Input.HELD, now)
+        self._step_leg(leg, legs.Input.HELD_BY_PHONE if event.by is None else legs.Input.HELD, now)
         call = self.state.calls[leg.call]
         if call.state in calls.TALKING:
             self._step_call(call, calls.Input.HELD, now)
 
     def _leg_retrieved(self, event: e.LegRetrieved, now: float) -> None:
         leg = self.state.legs[event.leg]
-        self._step_leg(leg, legs.Input.RETRIEVED, now)
+        # Words of version 1 do not say whose hold is over, and knew one hold at a time.
+        at_desk = event.by is not None or leg.state is legs.State.HELD
+        self._step_leg(leg, legs.Input.RETRIEVED if at_desk else legs.Input.RETRIEVED_BY_PHONE, now)
         call = self.state.calls[leg.call]
-        still_held = any(legs.Input.RETRIEVED in _LEG[self.state.legs[one].state] for one in call.legs)
+        still_held = any(self.state.legs[one].state in legs.ON_HOLD for one in call.legs)
         if calls.Input.RETRIEVED in _CALL[call.state] and not still_held:
             self._step_call(call, calls.Input.RETRIEVED, now)
 
@@ -725,7 +727,7 @@ class Fold:
         for one in call.pair:
             leg = self.state.legs[one]
             leg.play = leg.purpose = None
-        if any(legs.Input.RETRIEVED in _LEG[self.state.legs[one].state] for one in call.pair):
+        if any(self.state.legs[one].state in legs.ON_HOLD for one in call.pair):
             self._step_call(call, calls.Input.HELD, now)
 
     def _call_held(self, event: e.CallHeld, now: float) -> None:
@@ -970,6 +972,19 @@ class Fold:
         agent = self.state.agents[event.agent]
         self._step_agent(agent, agents.Input.LOG_ON, now)
         agent.reason = "logged_on"
+        statistics.give_head_starts(self.state.statistics, agent.id, self._teams_of(agent.id), now)
+
+    def _teams_of(self, agent_id: AgentId) -> dict[QueueId, list[AgentId]]:
+        """Queues of `fewest_calls` that the agent shares with others who are logged on, and these, at the relaxation that lets it in."""
+        away, found = self.categories["logged_off"], {}
+        for queue in self.index.queues.values():
+            if queue.strategy != "fewest_calls":
+                continue
+            teams = (self.index.eligibility(queue.id, level).agents for level in range(len(queue.relaxations) + 1))
+            team = next((one for one in teams if agent_id in one), frozenset[AgentId]())
+            if others := sorted(team - away - {agent_id}):
+                found[queue.id] = others
+        return found
 
     def _agent_logged_off(self, event: e.AgentLoggedOff, now: float) -> None:
         agent = self.state.agents[event.agent]

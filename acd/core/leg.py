@@ -15,6 +15,9 @@ class State(StrEnum):
     ALERTING = "alerting"
     CONNECTED = "connected"
     HELD = "held"
+    """By its person at the desk."""
+    HELD_BY_PHONE = "held_by_phone"
+    HELD_BY_BOTH = "held_by_both"
     FAILED = "failed"
     CLEARED = "cleared"
 
@@ -24,6 +27,8 @@ class Input(StrEnum):
     CONNECTED = "connected"
     HELD = "held"
     RETRIEVED = "retrieved"
+    HELD_BY_PHONE = "held_by_phone"
+    RETRIEVED_BY_PHONE = "retrieved_by_phone"
     FAILED = "failed"
     CLEARED = "cleared"
 
@@ -46,17 +51,31 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
         Input.CLEARED:   to(State.CLEARED, Do.STOP_ANSWER_TIMER),
     },
     State.CONNECTED: {
-        Input.HELD:      to(State.HELD),
-        Input.CLEARED:   to(State.CLEARED),
+        Input.HELD:               to(State.HELD),
+        Input.HELD_BY_PHONE:      to(State.HELD_BY_PHONE),
+        Input.CLEARED:            to(State.CLEARED),
     },
     State.HELD: {
-        Input.RETRIEVED: to(State.CONNECTED),
-        Input.CLEARED:   to(State.CLEARED),
+        Input.RETRIEVED:          to(State.CONNECTED),
+        Input.HELD_BY_PHONE:      to(State.HELD_BY_BOTH),
+        Input.CLEARED:            to(State.CLEARED),
+    },
+    State.HELD_BY_PHONE: {
+        Input.HELD:               to(State.HELD_BY_BOTH),
+        Input.RETRIEVED_BY_PHONE: to(State.CONNECTED),
+        Input.CLEARED:            to(State.CLEARED),
+    },
+    State.HELD_BY_BOTH: {
+        Input.RETRIEVED:          to(State.HELD_BY_PHONE),
+        Input.RETRIEVED_BY_PHONE: to(State.HELD),
+        Input.CLEARED:            to(State.CLEARED),
     },
     State.FAILED: {},
     State.CLEARED: {},
 }
 # fmt: on
 
-ANSWERED = frozenset({State.CONNECTED, State.HELD})
+ON_HOLD = frozenset({State.HELD, State.HELD_BY_PHONE, State.HELD_BY_BOTH})
+"""The party holds, at the desk or by its phone: it is not there until both are over."""
+ANSWERED = ON_HOLD | {State.CONNECTED}
 """The party is on the line."""

@@ -53,6 +53,12 @@ class LiveQueue(_Value, frozen=True, kw_only=True):
     abandoned_this_day: int
     short_abandoned_today: int
     overflowed_today: int
+    exited_today: int
+    """Left by the exit key."""
+    closed_today: int
+    """Came outside the hours."""
+    withdrawn_today: int
+    """Taken out by the house: a supervisor, a stop or a crash, a queue that was removed."""
     service_level: float | None
     service_level_of_answered: float | None
     service_level_with_abandons: float | None
@@ -236,6 +242,9 @@ def _queues(fold: Fold, now: float, today: bool) -> tuple[LiveQueue, ...]:
                 abandoned_this_day=tally.abandoned_this_day,
                 short_abandoned_today=tally.short_abandoned,
                 overflowed_today=tally.overflowed,
+                exited_today=tally.exited,
+                closed_today=tally.closed,
+                withdrawn_today=tally.withdrawn,
                 service_level=statistics.service_level(tally),
                 service_level_of_answered=statistics.service_level_of_answered(tally),
                 service_level_with_abandons=statistics.service_level_with_abandons(tally),

@@ -13,7 +13,7 @@ from acd.core import state as s
 from acd.core import statistics
 from acd.core.configuration import Strategy
 from acd.core.events import Candidate
-from acd.core.ids import AgentId
+from acd.core.ids import AgentId, QueueId
 from acd.core.skills import Eligibility
 
 FREE = "free"
@@ -21,23 +21,25 @@ FREE = "free"
 Terms = tuple[float, ...]
 
 
-def _longest_idle(state: s.State, _fit: Eligibility, agent: AgentId) -> Terms:
+def _longest_idle(state: s.State, _queue: QueueId, _fit: Eligibility, agent: AgentId) -> Terms:
     return (state.agents[agent].idle_since,)
 
 
-def _best_skill(state: s.State, fit: Eligibility, agent: AgentId) -> Terms:
+def _best_skill(state: s.State, _queue: QueueId, fit: Eligibility, agent: AgentId) -> Terms:
     return (-float(fit.levels[agent]), state.agents[agent].idle_since)
 
 
-def _fewest_calls(state: s.State, _fit: Eligibility, agent: AgentId) -> Terms:
-    return (statistics.calls_had(state.statistics.agents.get(agent)), state.agents[agent].idle_since)
+def _fewest_calls(state: s.State, queue: QueueId, _fit: Eligibility, agent: AgentId) -> Terms:
+    tally = state.statistics.agents.get(agent)
+    # The last one is part of the first, and told so that a record says how it came about.
+    return (statistics.calls_had(tally, queue), state.agents[agent].idle_since, statistics.credit(tally, queue))
 
 
-def _by_name(_state: s.State, _fit: Eligibility, _agent: AgentId) -> Terms:
+def _by_name(_state: s.State, _queue: QueueId, _fit: Eligibility, _agent: AgentId) -> Terms:
     return ()
 
 
-_TERMS: dict[Strategy, Callable[[s.State, Eligibility, AgentId], Terms]] = {
+_TERMS: dict[Strategy, Callable[[s.State, QueueId, Eligibility, AgentId], Terms]] = {
     "longest_idle": _longest_idle,
     "best_skill": _best_skill,
     "fewest_calls": _fewest_calls,
@@ -49,19 +51,22 @@ _TERMS: dict[Strategy, Callable[[s.State, Eligibility, AgentId], Terms]] = {
 class Roster:
     """The agents of one line, as of the last `update`."""
 
-    __slots__ = ("_category", "_keys", "_order", "_out", "_state", "_told", "candidates", "fit", "names", "seen", "strategy")
+    __slots__ = ("_category", "_keys", "_order", "_out", "_queue", "_state", "_told", "candidates", "fit", "names", "seen", "strategy")
 
-    def __init__(self, state: s.State, strategy: Strategy, fit: Eligibility, categories: Mapping[str, set[AgentId]]) -> None:
+    def __init__(
+        self, state: s.State, queue: QueueId, strategy: Strategy, fit: Eligibility, categories: Mapping[str, set[AgentId]]
+    ) -> None:
         self.fit = fit
         self.strategy = strategy
         self.seen = 0
         """How many changes of the fold's list are in here already."""
         self._state = state
+        self._queue = queue
         self._order = _TERMS[strategy]
         self._category = {agent: category for category, members in categories.items() for agent in fit.agents & members}
         self._out = {category: sorted(fit.agents & members) for category, members in categories.items() if category != FREE}
         self._told: dict[str, tuple[AgentId, ...]] = {}
-        self._keys = sorted((self._order(state, fit, agent), agent) for agent in fit.agents & categories[FREE])
+        self._keys = sorted((self._order(state, queue, fit, agent), agent) for agent in fit.agents & categories[FREE])
         self.names = [agent for _, agent in self._keys]
         """Who is free, best first; equal terms in order of name."""
         self.candidates = {agent: Candidate(agent=agent, terms=terms) for terms, agent in self._keys}
@@ -104,7 +109,7 @@ class Roster:
     def _put_in(self, agent: AgentId, category: str) -> None:
         self._category[agent] = category
         if category == FREE:
-            terms = self._order(self._state, self.fit, agent)
+            terms = self._order(self._state, self._queue, self.fit, agent)
             key = (terms, agent)
             at = bisect_left(self._keys, key)
             self._keys.insert(at, key)

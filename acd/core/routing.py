@@ -20,8 +20,11 @@ from acd.core.fold import CATEGORIES, RETRY_AFTER_S, RETRY_PAUSE_S, Index, Rank
 from acd.core.ids import AgentId, EntryId, QueueId
 from acd.core.roster import FREE, Roster
 
-VERSIONS = {"fewest_calls": 2}
-"""Of the rules below, where it is not 1; part of every decision record. `fewest_calls/1` gave a late starter all the others had had."""
+VERSIONS = {"fewest_calls": 3}
+"""Of the rules below, where it is not 1; part of every decision record.
+
+`fewest_calls/1` gave a late starter all that the others had had; 2 credited it with the mean of everybody there, whatever their queues.
+"""
 FULL_CANDIDATES = 32
 """So many stand in the record with their terms; the others by name only."""
 AHEAD_SHOWN = 20
@@ -31,7 +34,7 @@ TERMS: dict[str, tuple[str, ...]] = {
     "longest_idle": ("idle_since",),
     "best_skill": ("minus_level_sum", "idle_since"),
     "round_robin": ("turns_to_go",),
-    "fewest_calls": ("calls_had", "idle_since"),
+    "fewest_calls": ("calls_had", "idle_since", "credit"),
     "ring_all": (),
 }
 """What candidates are ordered by, most significant first, smaller wins."""

@@ -60,8 +60,8 @@ class AgentTally(_Part, kw_only=True):
     """Offers and direct calls that ended or were taken, whatever their outcome."""
     answered: int = 0
     """Contacts taken: from a queue, directly, by a transfer."""
-    head_start: float = 0.0
-    """What an agent who logs on is credited with under `fewest_calls`, so as not to be given all that the others have had before."""
+    head_starts: dict[QueueId, float] = {}
+    """By queue of `fewest_calls`: what who logged on is credited with there, so as not to be given all that the others have had before."""
     no_answer: int = 0
     declined: int = 0
     failed: int = 0
@@ -144,10 +144,11 @@ def average_speed_of_answer(tally: QueueTally) -> float | None:
 
 
 def service_level(tally: QueueTally) -> float | None:
-    """Answered in time / (offered - short abandons - closed): every caller who came and meant it counts. The house figure."""
-    return _ratio(
-        tally.answered_in_time, tally.answered + tally.abandoned - tally.short_abandoned + tally.overflowed + tally.exited + tally.withdrawn
-    )
+    """Answered in time / (answered + abandoned - short abandons + overflowed + exited): every caller who came and meant it counts.
+
+    Who was withdrawn is not in it: that is the house's doing and says nothing of how fast it answers. The house figure.
+    """
+    return _ratio(tally.answered_in_time, tally.answered + tally.abandoned - tally.short_abandoned + tally.overflowed + tally.exited)
 
 
 def service_level_of_answered(tally: QueueTally) -> float | None:
@@ -290,13 +291,15 @@ def _presence(s: Statistics, agent: AgentId, presence: Presence, now: float) -> 
 
 
 def _add_presence(s: Statistics, agent: AgentId, clock: _Clock, now: float) -> None:
-    """Book the time since the last change on what the agent was doing; work counts as busy whatever the wish."""
+    """Book the time since the last change on what the agent was doing; work counts as busy, ready or not, but not before the shift."""
     elapsed = now - clock.since
     clock.since = now
     _book(s, agent, clock, agent_tally(s, agent), elapsed)
 
 
 def _book(s: Statistics, agent: AgentId, clock: _Clock, tally: AgentTally, elapsed: float) -> None:
+    if clock.presence == "off":
+        return
     if s.works.get(agent):
         tally.busy_s += elapsed
     elif clock.presence == "idle":
@@ -317,17 +320,32 @@ def agent_at(s: Statistics, agent: AgentId, now: float) -> AgentTally:
     return tally
 
 
-def calls_had(tally: AgentTally | None) -> float:
-    """Contacts taken today, with the head start: whoever has fewest is next under `fewest_calls`."""
-    return tally.answered + tally.head_start if tally is not None else 0.0
+def credit(tally: AgentTally | None, queue: QueueId) -> float:
+    """The head start in this queue."""
+    return tally.head_starts.get(queue, 0.0) if tally is not None else 0.0
+
+
+def calls_had(tally: AgentTally | None, queue: QueueId) -> float:
+    """Contacts taken today, with the head start in this queue: whoever has fewest is next there under `fewest_calls`."""
+    return tally.answered + credit(tally, queue) if tally is not None else 0.0
+
+
+def give_head_starts(s: Statistics, agent: AgentId, teams: dict[QueueId, list[AgentId]], now: float) -> None:
+    """Whoever joins others is credited with what they have had on average, in each of these queues.
+
+    Args:
+        teams: the others who are there and could take a contact of the queue, in a fixed order: they are added up.
+    """
+    if now >= s.day_ends_at:
+        _begin_day(s, now)
+    for queue, others in teams.items():
+        mine = agent_tally(s, agent)
+        mean = sum([calls_had(s.agents.get(one), queue) for one in others]) / len(others)
+        if mean - mine.answered > credit(mine, queue):
+            mine.head_starts[queue] = mean - mine.answered
 
 
 def _logged_on(s: Statistics, event: e.AgentLoggedOn, now: float) -> None:
-    there = [agent for agent, clock in s.clocks.items() if clock.presence != "off" and agent != event.agent]
-    if there:
-        mean = sum([calls_had(s.agents.get(agent)) for agent in there]) / len(there)
-        tally = agent_tally(s, event.agent)
-        tally.head_start = max(tally.head_start, mean - tally.answered)
     _presence(s, event.agent, "not_ready", now)
 
 
@@ -419,6 +437,8 @@ def _held(s: Statistics, event: e.LegHeld, now: float) -> None:
 
 
 def _retrieved(s: Statistics, event: e.LegRetrieved, now: float) -> None:
+    if event.still_held:
+        return
     _let_go(s, event.leg)
     _regard_hold(s, s.paired.get(event.leg), now)
 

@@ -35,5 +35,7 @@ def send_to(x: Exchange, call: s.Call, target: Target, reason: str, by: str) -> 
         case ToHangUp():
             if reason == "closed":
                 clear_call(x, call, "closed")
+            elif reason == "exit":  # the caller's own doing: it pressed the key that leads out
+                clear_call(x, call, "exit_key", leg_cause="hang_up")
             else:  # who was on the line is hung up on, who was not hears that it is busy
                 clear_call(x, call, "let_go", leg_cause="hang_up" if x.is_answered(x.party(call)) else None)

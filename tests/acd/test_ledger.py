@@ -289,6 +289,39 @@ def test_both_hold_and_it_is_one_hold() -> None:
         ]
 
 
+def test_who_leaves_by_the_exit_key_to_nowhere_gave_up_and_is_on_the_board() -> None:
+    line = queue(greeting=(), announce_position=False, exit_key="9", exit_target=ToHangUp())
+    books = Books(open_house(house(queues=(line,)), ready=False))
+    shell = books.shell
+    arrives(shell, "601")
+    shell.run(10)
+    shell.send(i.DigitPressed(leg="c-in", digit="9"))
+    cdr = books.only()
+    assert (cdr.outcome, cdr.cause, cdr.ended_by) == ("abandoned", "exit_key", "caller")
+    (board,) = shell.engine.live().queues
+    assert (board.offered_today, board.exited_today, board.abandoned_today, board.overflowed_today) == (1, 1, 0, 0)
+
+
+@pytest.mark.parametrize("held", ["desk", "phone"])
+def test_the_desk_and_the_phone_of_an_agent_hold_apart(held: str) -> None:
+    """One of them holds at 10, the other at 15; the first is back at 20, the second at 30; the end is at 40."""
+    books = a_house(anna=Phone(answers_after_s=0.0, alerts=False))
+    shell = books.shell
+    arrives(shell, "700")
+    shell.run(10)
+    desk = i.Hold(agent="anna", call="c"), i.Retrieve(agent="anna", call="c")
+    phone = i.LegHeldByParty(leg="c.1"), i.LegRetrievedByParty(leg="c.1")
+    first, second = (desk, phone) if held == "desk" else (phone, desk)
+    for after_s, given in ((5, first[0]), (5, second[0]), (10, first[1]), (10, second[1])):
+        shell.send(given)
+        shell.run(after_s)
+    shell.send(i.LegReleased(leg="c-in"))
+    cdr = books.only()
+    assert parts(cdr) == {"talk": 20, "hold": 20}
+    for leg, party in ((0, "anna"), (1, "caller")):
+        assert said(cdr, leg) == [("talk", 10, "agent:anna", party), ("hold", 20, "agent:anna", party), ("talk", 10, "agent:anna", party)]
+
+
 @pytest.mark.parametrize("held", [False, True])
 def test_ringing_after_a_transfer_is_neither_talk_nor_hold(held: bool) -> None:
     """58 s with anna (18 of them on hold, if any), 8 s of cleo's phone, 52 s with cleo: 118 s, of which 110 (or 92) were spoken."""

@@ -80,7 +80,7 @@ class Conversation:
         self.there: dict[str, Leg] = {}  # those that have not ended
         self.served: Leg | None = None
         self.pair: Pair | None = None
-        self.holding: dict[str, Leg] = {}  # who began to hold first stands first
+        self.holding: dict[tuple[str, str], Leg] = {}  # leg, and where it holds: desk or phone; the first to begin stands first
         self.answered_at: int | None = None
         self.length = dict.fromkeys(PARTS, 0)
         self.queue_ms = 0
@@ -96,7 +96,7 @@ class Conversation:
         elif what == "pair":
             self._pair(event)
         elif event.get("leg") in self.there:
-            self._of_leg(what, self.there[event["leg"]], event["at"])
+            self._of_leg(what, self.there[event["leg"]], event["at"], event.get("where", "phone"))
 
     def _leg(self, event: dict[str, Any]) -> None:
         """Section 2: the first leg of the conversation is the served leg."""
@@ -110,23 +110,24 @@ class Conversation:
         if self.answered_at is None:
             self.answered_at = event["at"]
 
-    def _of_leg(self, what: str, leg: Leg, at: int) -> None:
-        """What happens to one leg that is there. Holding what is held, and retrieving what is not, changes nothing (section 3)."""
+    def _of_leg(self, what: str, leg: Leg, at: int, where: str) -> None:
+        """What happens to one leg that is there. Holding what is held there, and retrieving what is not, changes nothing (section 3)."""
         if what == "alert" and leg.alerted_at is None:
             leg.alerted_at = at
         elif what == "answer" and leg.answered_at is None:
             leg.answered_at = at
         elif what == "holds":
-            self.holding.setdefault(leg.name, leg)
+            self.holding.setdefault((leg.name, where), leg)
         elif what == "retrieves":
-            if self.holding.pop(leg.name, None) and self.pair and leg in (self.pair.a, self.pair.b):
+            if self.holding.pop((leg.name, where), None) and self.pair and leg in (self.pair.a, self.pair.b):
                 self.pair.by = leg.own
         elif what == "transfer":
             self._transfer(leg)
         elif what == "gone":
             leg.ended_at = at
             del self.there[leg.name]
-            self.holding.pop(leg.name, None)
+            for place in [place for place in self.holding if place[0] == leg.name]:
+                del self.holding[place]
             self._part(leg)
 
     def _transfer(self, leg: Leg) -> None:

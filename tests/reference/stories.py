@@ -37,7 +37,7 @@ class Story:
         """Leg -> agent."""
         self.made = 0
         self.answered: set[str] = set()
-        self.holding: set[str] = set()
+        self.holding: set[tuple[str, str]] = set()
         self.served = ""
         self.sent_by = ""
         self.over = False
@@ -132,7 +132,7 @@ class Story:
 
     def goes(self, leg: str, cause: str, by: Any = "exchange") -> None:
         self.legs.pop(leg)
-        self.holding.discard(leg)
+        self.holding -= {(leg, "desk"), (leg, "phone")}
         self.happened(e.LegCleared(leg=leg, cause=cause, by=by), {"what": "gone", "leg": leg, "by": by})
         agent = self.agents.get(leg)
         if agent is not None and leg in self.talked and cause != "restart":
@@ -311,12 +311,15 @@ class Story:
             self.ends("hang_up", self.rng.choice((a, b)))
 
     def holds_or_retrieves(self, leg: str) -> None:
-        if leg in self.holding:
-            self.holding.remove(leg)
-            self.happened(e.LegRetrieved(leg=leg), {"what": "retrieves", "leg": leg})
+        agent = self.agents.get(leg) if leg != self.served and self.rng.random() < 0.5 else None
+        hold = leg, "phone" if agent is None else "desk"
+        if hold in self.holding:
+            self.holding.remove(hold)
+            still = any(one == leg for one, _ in self.holding)
+            self.happened(e.LegRetrieved(leg=leg, by=agent, still_held=still), {"what": "retrieves", "leg": leg, "where": hold[1]})
         else:
-            self.holding.add(leg)
-            self.happened(e.LegHeld(leg=leg), {"what": "holds", "leg": leg})
+            self.holding.add(hold)
+            self.happened(e.LegHeld(leg=leg, by=agent), {"what": "holds", "leg": leg, "where": hold[1]})
 
     def transfers(self, leg: str) -> None:
         agent = self.agents[leg]

@@ -700,6 +700,18 @@ def test_holds() -> None:
     assert spoken(record, "A")[1:] == [("hold", 10, 20, CALLER, B), ("hold", 20, 25, B, B), ("talk", 25, 30, B, B)]
 
 
+def test_the_desk_and_the_phone_of_one_leg_hold_apart() -> None:
+    at_desk = {"where": "desk"}
+    events = [*AT_ONCE, one(10, "holds", "B"), one(15, "holds", "B") | at_desk, one(20, "retrieves", "B") | at_desk]
+    record = folded([*events, one(25, "retrieves", "B") | at_desk, one(30, "retrieves", "B"), *over(40, "A", "B")])
+    assert (record["talk_ms"], record["hold_ms"]) == (20_000, 20_000)
+    assert spoken(record, "A") == [("talk", 0, 10, B, B), ("hold", 10, 30, B, B), ("talk", 30, 40, B, B)]
+    # A's phone holds from 12 to 35: the hold is B's as long as the desk or the phone of B goes on
+    events = [*AT_ONCE, one(10, "holds", "B") | at_desk, one(12, "holds", "A"), one(15, "holds", "B"), one(20, "retrieves", "B") | at_desk]
+    record = folded([*events, one(30, "retrieves", "B"), one(35, "retrieves", "A"), *over(40, "A", "B")])
+    assert spoken(record, "A")[1:3] == [("hold", 10, 20, B, B), ("hold", 20, 35, CALLER, B)]
+
+
 def test_without_a_pair() -> None:
     # abandoned in the queue after 10 s, and a caller for whom nothing was decided for 3 s before the menu
     record = folded(QUEUED + over(10, "A"))

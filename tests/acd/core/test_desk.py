@@ -98,6 +98,52 @@ def test_hold_by_the_phone_and_by_both_sides() -> None:
     assert shell.engine.state.calls["c"].state == "established"
 
 
+def test_what_the_phone_holds_is_not_retrieved_at_the_desk() -> None:
+    shell = talking()
+    shell.send(i.LegHeldByParty(leg="c.1"))
+    with pytest.raises(IllegalTransition, match="the phone holds: retrieve the call there"):
+        shell.send(i.Retrieve(agent="anna", call="c"))
+    assert not shell.bridges
+    shell.send(i.LegRetrievedByParty(leg="c.1"))
+    assert shell.bridges
+
+
+@pytest.mark.parametrize("desk_first", [True, False])
+@pytest.mark.parametrize("desk_back_first", [True, False])
+def test_who_holds_at_the_desk_and_by_the_phone_is_back_when_both_are_over(desk_first: bool, desk_back_first: bool) -> None:
+    shell = talking()
+    holds: list[i.Input] = [i.Hold(agent="anna", call="c"), i.LegHeldByParty(leg="c.1")]
+    over: list[i.Input] = [i.Retrieve(agent="anna", call="c"), i.LegRetrievedByParty(leg="c.1")]
+    shell.send(*(holds if desk_first else holds[::-1]))
+    assert shell.engine.state.legs["c.1"].state == "held_by_both"
+    first, last = over if desk_back_first else over[::-1]
+    shell.run(5)
+    shell.send(first)
+    (anna,) = shell.engine.live().agents
+    assert (anna.work[0].state, shell.engine.state.calls["c"].state, shell.bridges) == ("held", "held", set())
+    assert shell.plays.keys() == {"c-in"}
+    shell.run(5)
+    shell.send(last)
+    assert shell.bridges == {frozenset(("c-in", "c.1"))}
+    assert not shell.plays
+    (anna,) = shell.engine.live().agents
+    assert (anna.work[0].state, shell.engine.state.calls["c"].state) == ("connected", "established")
+    shell.run(5)
+    shell.send(i.LegReleased(leg="c-in"))
+    shell.run(60)
+    assert shell.engine.state.statistics.agents["anna"].hold_s == pytest.approx(10.0)
+
+
+def test_a_hold_that_0_1_0_wrote_is_ended_by_whichever_retrieve_it_wrote() -> None:
+    """Its `LegRetrieved` does not say whose hold is over."""
+    for by in (None, "anna"):
+        shell = talking()
+        engine = restore(snapshot(shell.engine))
+        engine.apply(e.LegHeld(leg="c.1", by=by), shell.now)
+        engine.apply(e.LegRetrieved(leg="c.1"), shell.now)
+        assert engine.state.legs["c.1"].state == "connected"
+
+
 def test_who_waits_with_the_phone_on_hold_is_connected_when_it_comes_back() -> None:
     """Found by the storm: the two were bridged although one of them, or both, were not there."""
     shell = open_house(house(queues=(queue(record=True),)), anna=Phone(answers_after_s=0.5))

@@ -274,4 +274,58 @@ def test_a_late_starter_is_given_no_more_than_a_share_under_fewest_calls() -> No
         shell.run(10)
     tallies = shell.engine.state.statistics.agents
     assert [tallies[one.id].answered for one in people] == [25, 25, 10]
-    assert shell.of(e.OfferMade)[-1].decision.rule == "fewest_calls/2"
+    assert shell.of(e.OfferMade)[-1].decision.rule == "fewest_calls/3"
+
+
+def test_a_late_starter_is_credited_with_those_of_the_same_queue_and_nobody_else() -> None:
+    """ida has had one call of `fair`, anna 16 of another queue: jon, who comes then, is one behind ida and not 8.5."""
+    people = (agent("ida", skills={}), agent("jon", skills={}), agent("anna"))
+    fair = queue("fair", strategy="fewest_calls", requirements=(), members=("ida", "jon"), after_call_work_s=0.0)
+    busy = house(agents=people, queues=(queue(strategy="fewest_calls", members=("anna",), after_call_work_s=0.0), fair))
+    shell = open_house(busy, ready=False, **{one.id: Phone(answers_after_s=0.0, alerts=False) for one in people})
+    shell.send(i.LogOn(agent="ida", ready=True), i.LogOn(agent="anna", ready=True))
+
+    def one(called: str, name: str) -> None:
+        call(shell, called=called, name=name)
+        shell.run(20)
+        shell.send(i.LegReleased(leg=f"{name}-in"))
+        shell.run(10)
+
+    for number in range(16):
+        one("601", f"a{number}")
+    one("602", "first")
+    shell.send(i.LogOn(agent="jon", ready=True))
+    for number in range(8):
+        one("602", f"f{number}")
+    tallies = shell.engine.state.statistics.agents
+    assert [tallies[name].answered for name in ("ida", "jon", "anna")] == [5, 4, 16]
+    assert tallies["jon"].head_starts == {"fair": 1.0}
+    decision = shell.of(e.OfferMade)[-1].decision
+    assert (decision.rule, decision.term_names) == ("fewest_calls/3", ("calls_had", "idle_since", "credit"))
+    terms = {candidate.agent: candidate.terms for candidate in decision.candidates}
+    assert [(name, terms[name][0], terms[name][2]) for name in ("ida", "jon")] == [("ida", 5.0, 0.0), ("jon", 4.0, 1.0)]
+
+
+def test_a_phone_that_is_rung_outside_the_shift_makes_nobody_busy() -> None:
+    numbers = (Number(number="700", target=ToAgent(agent="anna")),)
+    shell = open_house(house(numbers=numbers), ready=False, anna=Phone(answers_after_s=5.0))
+    shell.send(i.CallArrived(call="c", leg="c-in", trunk="pbx", calling=None, called="700"))
+    shell.run(60)
+    (anna,) = shell.engine.live_at(shell.now).agents
+    assert (anna.busy_today_s, anna.occupancy) == (0.0, None)
+    shell.send(i.LogOn(agent="anna"))
+    shell.run(30)
+    shell.send(i.LegReleased(leg="c-in"))
+    (anna,) = shell.engine.live_at(shell.now).agents
+    assert anna.busy_today_s == pytest.approx(30.0)
+
+
+def test_who_is_taken_out_by_the_house_is_not_in_the_service_level() -> None:
+    shell = open_house(house(queues=(queue(after_call_work_s=0.0),)), anna=Phone(answers_after_s=1.0))
+    call(shell, name="served")
+    shell.run(5)
+    call(shell, name="cleared")
+    shell.run(5)
+    shell.send(i.ClearCall(call="cleared", by="eva"))
+    (board,) = shell.engine.live().queues
+    assert (board.offered_today, board.answered_today, board.withdrawn_today, board.service_level) == (2, 1, 1, 1.0)

@@ -36,18 +36,18 @@ def test_a_roster_kept_is_the_roster_computed_anew(strategy, changes):
     fit = skills.eligibility(queue(requirements=(SkillRequirement(skill="support", level=2),)), 0, PEOPLE)
     category_of: dict[str, str] = {}
     categories: dict[str, set[str]] = {category: set() for category in CATEGORIES}
-    kept = Roster(state, strategy, fit, categories)
+    kept = Roster(state, "support", strategy, fit, categories)
     for name, category, idle_since, answered in changes:
         if name in state.agents:
             state.agents[name].idle_since = float(idle_since)
-            state.statistics.agents[name] = AgentTally(answered=answered)
+            state.statistics.agents[name] = AgentTally(answered=answered, head_starts={"support": answered / 2, "sales": 9.0})
         if name in category_of:
             categories[category_of.pop(name)].discard(name)
         if category is not None:
             category_of[name] = category
             categories[category].add(name)
         kept.update(fit.agents & {name}, category_of)
-        anew = Roster(state, strategy, fit, categories)
+        anew = Roster(state, "support", strategy, fit, categories)
         assert (kept.names, kept.candidates) == (anew.names, anew.candidates)
         for out in routing.UNAVAILABLE:
             assert kept.out(out) == anew.out(out) == tuple(sorted(fit.agents & categories[out]))

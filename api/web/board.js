@@ -3,6 +3,9 @@
 
 const POLL_MS = 2000;
 const RETRY_MS = [500, 1000, 2000, 5000];
+const TICK_MS = 250;  // often enough that no second is passed over
+const SILENCE_MS = 45000;  // three of the service's heartbeats: a cable that was pulled closes no socket
+const STEP_MS = 2000;  // the server's clock was set, or this machine has slept: no delay of the network is so long
 const NO_TOKEN = 4401;
 const NOT_FOR_THIS_ROLE = 4403;
 const WITH_BOARD = ["agent", "supervisor", "admin"];
@@ -17,6 +20,10 @@ let last = null;
 let money = null;
 let reasons = {};
 let status = null;
+let ahead = null;  // the server's clock less this page's `performance.now()`, ms: of the messages so far the one that came quickest
+let heardAt = 0;  // when the socket said something last, by `performance.now()`
+let stoppedAt = null;  // the server's time, s, at which the connection was lost
+const clocks = {};  // table -> [cell, its text]: what counts on by itself
 let trouble = null;  // what the log-in form has to say: a function, as it is said anew in the other language
 
 const word = (key) => WORDS[language][key] ?? key;
@@ -43,14 +50,43 @@ function showNoBoard() {
   $("no-board-role").textContent = session ? known ?? word("roleOther") : "";
 }
 
+/* The time of what is shown, s, by the server's clock. It goes on by itself only while the socket is there. */
+function shownAt() {
+  if (status === "connected" && ahead !== null) return Math.max(last.at, (performance.now() + ahead) / 1000);
+  return stoppedAt ?? last.at;
+}
+
+/* A message that took longer than another would set the clocks back. */
+function setClock(at) {
+  const found = at * 1000 - performance.now();
+  ahead = ahead === null || Math.abs(found - ahead) > STEP_MS ? found : Math.max(found, ahead);
+  stoppedAt = null;
+}
+
+function stopClocks() {
+  if (status === "connected" && last) stoppedAt = shownAt();
+  ahead = null;
+}
+
+/* Only cells that say something else are written: what somebody has marked stays marked. No table is a live region. */
+function tick() {
+  if (status !== "connected" || !last) return;
+  if (performance.now() - heardAt > SILENCE_MS) { lose(); return; }
+  for (const [cell, text] of Object.values(clocks).flat()) {
+    const now = text();
+    if (cell.textContent !== now) cell.textContent = now;
+  }
+  showStatus();
+}
+
 function showStatus() {
   if (!status) { $("connection").textContent = ""; return; }
-  const time = last ? " " + new Date(last.at * 1000).toLocaleTimeString(language) : "";
-  const text = word(status) + (status === "lost" ? "" : time);
+  const time = last ? " " + new Date(shownAt() * 1000).toLocaleTimeString(language) : "";
+  const text = word(status) + (status === "lost" && time ? ", " + word("stopped") : "") + time;
   // A screen reader is told of a change of the connection, not of every second.
   $("connection").setAttribute("aria-live", $("connection").dataset.status === status ? "off" : "polite");
   $("connection").dataset.status = status;
-  $("connection").textContent = text;
+  if ($("connection").textContent !== text) $("connection").textContent = text;
 }
 
 function duration(seconds) {
@@ -63,36 +99,41 @@ function duration(seconds) {
 const reasonName = (code) => WORDS[language].reasons[code] ?? reasons[code] ?? code;
 const percent = (share) => share === null || share === undefined ? "–" : Math.round(share * 100) + " %";
 
-/* columns: [word, value(row), isNumber]; the first column heads its row.
+/* columns: [word, value(row), kind]; the first column heads its row. A kind is nothing, NUMBER, or CLOCK: a number that counts on.
    On a narrow screen board.css stacks the cells of a row, each with its column's name; what is no longer laid out as a table is
    one for screen readers only by its roles. */
+const NUMBER = "number";
+const CLOCK = "clock";
+
 function table(id, rows, columns, mark) {
   $(id).setAttribute("role", "table");
   const head = document.createElement("thead");
   head.setAttribute("role", "rowgroup");
   const titles = head.insertRow();
   titles.setAttribute("role", "row");
-  for (const [title, , number] of columns) {
+  for (const [title, , kind] of columns) {
     const cell = document.createElement("th");
     cell.scope = "col";
     cell.setAttribute("role", "columnheader");
     cell.textContent = word(title);
-    if (number) cell.className = "number";
+    if (kind) cell.className = "number";
     titles.append(cell);
   }
   const body = document.createElement("tbody");
+  clocks[id] = [];
   body.setAttribute("role", "rowgroup");
   for (const row of rows) {
     const line = body.insertRow();
     line.setAttribute("role", "row");
     if (mark && mark(row)) line.className = "waiting";
-    columns.forEach(([title, value, number], index) => {
+    columns.forEach(([title, value, kind], index) => {
       const cell = document.createElement(index ? "td" : "th");
       if (!index) cell.scope = "row";
       cell.setAttribute("role", index ? "cell" : "rowheader");
       cell.dataset.column = word(title);
-      if (number) cell.className = "number";
+      if (kind) cell.className = "number";
       cell.textContent = value(row) ?? "";
+      if (kind === CLOCK) clocks[id].push([cell, () => value(row) ?? ""]);
       line.append(cell);
     });
   }
@@ -108,6 +149,12 @@ function table(id, rows, columns, mark) {
   $(id).replaceChildren(head, body);
 }
 
+const since = (at) => shownAt() - at;
+const isIdle = (agent) => agent.state === "ready" && !agent.work.length;
+
+/* With whom who called talks or is to talk; a number outside is somebody too. Phones of ours that ring have their agent's name. */
+const partners = (call) => call.parties.filter((p) => p.agent || (p.role !== "caller" && p.number));
+
 function draw(live) {
   last = live;
   const names = Object.fromEntries(live.agents.map((agent) => [agent.id, agent.name]));
@@ -115,23 +162,23 @@ function draw(live) {
   const trunks = Object.fromEntries(live.trunks.map((trunk) => ["trunk:" + trunk.id, trunk]));
   table("queues", live.queues, [
     ["queue", (q) => q.name],
-    ["waiting", (q) => q.waiting_count, true],
-    ["longest", (q) => duration(q.longest_wait_s), true],
-    ["ready", (q) => q.ready, true],
-    ["busy", (q) => q.busy, true],
-    ["loggedOn", (q) => q.logged_on, true],
-    ["answered", (q) => q.answered_today, true],
-    ["abandoned", (q) => q.abandoned_today, true],
-    ["level", (q) => percent(q.service_level), true],
+    ["waiting", (q) => q.waiting_count, NUMBER],
+    ["longest", (q) => duration(q.waiting_count ? q.longest_wait_s + since(live.at) : 0), CLOCK],
+    ["ready", (q) => q.ready, NUMBER],
+    ["busy", (q) => q.busy, NUMBER],
+    ["loggedOn", (q) => q.logged_on, NUMBER],
+    ["answered", (q) => q.answered_today, NUMBER],
+    ["abandoned", (q) => q.abandoned_today, NUMBER],
+    ["level", (q) => percent(q.service_level), NUMBER],
   ], (q) => q.waiting_count > 0);
   table("agents", live.agents, [
     ["agent", (a) => a.name],
     ["state", (a) => named(a.category) + (a.category === "not_ready" && a.reason ? " (" + reasonName(a.reason) + ")" : "")],
-    ["inState", (a) => a.category_since ? duration(live.at - a.category_since) : "", true],
+    ["inState", (a) => a.category_since ? duration(since(a.category_since)) : "", CLOCK],
     ["call", (a) => a.work.map((w) => named(w.state) + (w.queue ? ", " + (queueNames[w.queue] ?? w.queue) : "")).join("; ")],
     ["phone", (a) => word(a.registered ? "registered" : "unregistered")],
-    ["answered", (a) => a.answered_today, true],
-    ...(live.agents.some((a) => a.idle_today_s !== undefined) ? [["idleToday", (a) => duration(a.idle_today_s ?? 0), true]] : []),
+    ["answered", (a) => a.answered_today, NUMBER],
+    ...(live.agents.some((a) => a.idle_today_s !== undefined) ? [["idleToday", (a) => duration((a.idle_today_s ?? 0) + (isIdle(a) ? since(live.at) : 0)), CLOCK]] : []),
   ]);
   table("calls", live.calls, [
     ["caller", (c) => c.calling ?? "–"],
@@ -139,14 +186,14 @@ function draw(live) {
     ["direction", (c) => named(c.direction)],
     ["state", (c) => named(c.state)],
     ["queue", (c) => c.queue ? queueNames[c.queue] ?? c.queue : ""],
-    ["with", (c) => c.parties.filter((p) => p.agent).map((p) => names[p.agent] ?? p.agent).join(", ")],
-    ["since", (c) => duration(live.at - c.began_at), true],
+    ["with", (c) => partners(c).map((p) => p.agent ? names[p.agent] ?? p.agent : p.number).join(", ")],
+    ["since", (c) => duration(since(c.began_at)), CLOCK],
   ]);
   table("lines", live.lines, [
     ["line", (l) => { const [kind, id] = l.line.split(/:(.*)/); return word(kind) + " " + (trunks[l.line]?.name ?? id); }],
-    ["reserved", (l) => l.reserved_kbits, true],
-    ["upload", (l) => l.upload_kbits ?? word("free"), true],
-    ["channels", (l) => l.reservations.length, true],
+    ["reserved", (l) => l.reserved_kbits, NUMBER],
+    ["upload", (l) => l.upload_kbits ?? word("free"), NUMBER],
+    ["channels", (l) => l.reservations.length, NUMBER],
     ["state", (l) => trunks[l.line] ? word(trunks[l.line].up ? "trunkUp" : "trunkDown") : ""],
   ]);
   drawBudgets(names);
@@ -161,10 +208,10 @@ function drawBudgets(names) {
   $("budgets-part").hidden = !accounts.length;
   table("budgets", accounts, [
     ["account", (a) => whose(a.account)],
-    ["spent", (a) => written(a.reserved), true],
-    ["running", (a) => written(a.running), true],
-    ["limit", (a) => written(a.limit), true],
-    ["left", (a) => written(Math.max(0, a.limit - a.reserved)), true],
+    ["spent", (a) => written(a.reserved), NUMBER],
+    ["running", (a) => written(a.running), NUMBER],
+    ["limit", (a) => written(a.limit), NUMBER],
+    ["left", (a) => written(Math.max(0, a.limit - a.reserved)), NUMBER],
   ], (a) => a.reserved >= 0.8 * a.limit);
 }
 
@@ -211,21 +258,29 @@ function listen() {
   socket.onmessage = (event) => {
     const message = JSON.parse(event.data);
     failures = 0;
+    heardAt = performance.now();
     stopPolling();
     status = "connected";
-    if (message.type === "live") { money = message.spending ?? null; draw(message.live); }
+    if (message.type === "live") { setClock(message.live.at); money = message.spending ?? null; draw(message.live); }
   };
   socket.onclose = (event) => {
     socket = null;
     if (!session) return;
     if (event.code === NO_TOKEN) { leave("expired"); return; }
     if (event.code === NOT_FOR_THIS_ROLE) { goWithoutBoard(); return; }
-    failures += 1;
-    status = "lost";
-    showStatus();
-    startPolling();
-    setTimeout(listen, RETRY_MS[Math.min(failures, RETRY_MS.length) - 1]);
+    lose();
   };
+}
+
+/* The clocks stand from now on; the state is asked for until there is a socket again. */
+function lose() {
+  if (socket) { socket.onmessage = socket.onclose = null; socket.close(); socket = null; }
+  failures += 1;
+  stopClocks();
+  status = "lost";
+  showStatus();
+  startPolling();
+  setTimeout(listen, RETRY_MS[Math.min(failures, RETRY_MS.length) - 1]);
 }
 
 /* The role has become another since the log-in, or was not known: the service has the last word. */
@@ -244,9 +299,15 @@ function startPolling() {
   poll ??= setInterval(async () => {
     try {
       const live = await request("api/v1/live");
+      if (socket && status === "connected") return;  // a socket came meanwhile
       status = "polling";
+      stoppedAt = null;
       draw(live);
-    } catch { status = session ? "lost" : null; showStatus(); }
+    } catch {
+      if (session && last && status === "polling") stoppedAt = last.at;
+      status = session ? "lost" : null;
+      showStatus();
+    }
   }, POLL_MS);
 }
 
@@ -271,6 +332,7 @@ function leave(reason) {
   reasons = {};
   status = null;
   sessionStorage.removeItem("session");
+  ahead = stoppedAt = null;
   stopPolling();
   if (socket) { socket.onclose = null; socket.close(); socket = null; }
   show();
@@ -311,6 +373,7 @@ $("language").addEventListener("click", () => {
 });
 
 async function start() {
+  setInterval(tick, TICK_MS);
   speak();
   show();
   if (session) { listen(); return; }

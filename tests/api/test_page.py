@@ -186,6 +186,66 @@ async def test_time_in_state_of_who_is_free_begins_with_the_end_of_the_last_work
     assert await board.says(shown) == ""
 
 
+CLOCKS = """({
+  longest: document.querySelector("#queues tbody tr.waiting").cells[2].textContent,
+  call: document.querySelector("#calls tbody tr").cells[6].textContent,
+  state: document.querySelector("#agents tbody tr").cells[2].textContent,
+  idle: [...document.querySelectorAll("#agents tbody tr")].map((row) => row.lastElementChild.textContent),
+  connection: document.getElementById("connection").textContent})"""
+DRAWN = """draw({...last,
+  queues: last.queues.map((one) => ({...one, longest_wait_s: one.waiting_count ? 10 : 0})),
+  calls: last.calls.map((one) => ({...one, began_at: last.at - 20})),
+  agents: last.agents.slice(0, 2).map((one, at) => ({...one, work: [], category_since: last.at - 30, idle_today_s: 40,
+    state: at ? "not_ready" : "ready"}))})"""
+STILL = "socket.onmessage = null; performance.now = ((at) => () => at)(performance.now()); heardAt = performance.now(); ahead = null"
+LATER = "performance.now = ((then, add) => () => then() + add)(performance.now.bind(performance), %d)"
+
+
+async def test_clocks_go_on_between_messages_and_stand_when_the_connection_is_lost(board: Page) -> None:
+    """Only what grows grows: who is not ready gets no idle time. The page's clock is held still, and set on by hand."""
+    await board.says(
+        "socket.onmessage = null; performance.now = ((at) => () => at)(performance.now()); setClock(last.at); heardAt = performance.now()"
+    )
+    await board.says(DRAWN)
+    assert await board.says(CLOCKS) | {"connection": ""} == {
+        "longest": "0:10", "call": "0:20", "state": "0:30", "idle": ["0:40", "0:40"], "connection": "",
+    }  # fmt: skip
+    await board.says(LATER % 24_000)
+    await board.until("document.querySelector('#calls tbody tr').cells[6].textContent === '0:44'")
+    went_on = {"longest": "0:34", "call": "0:44", "state": "0:54", "idle": ["1:04", "0:40"]}
+    assert await board.says(CLOCKS) | went_on == await board.says(CLOCKS)
+    live = "document.querySelectorAll('#board [aria-live], #board [role=status], #board [role=timer]').length"
+    assert await board.says(live) == 0
+    assert await board.says("document.getElementById('connection').getAttribute('aria-live')") == "off"
+
+    await board.says("request = () => new Promise(() => 0); listen = () => 0; socket.onclose({code: 1006})")
+    await board.says(LATER % 7_000)
+    await board.says("tick()")
+    stopped = await board.says(CLOCKS)
+    assert stopped | went_on == stopped
+    assert stopped["connection"].startswith("connection lost, the clocks stand at")
+
+
+async def test_next_state_sets_no_clock_back_and_a_silent_socket_is_a_lost_one(board: Page) -> None:
+    call = "document.querySelector('#calls tbody tr').cells[6].textContent"
+    await board.says(STILL)
+    await board.says(f"{DRAWN}; setClock(last.at)")
+    await board.says(LATER % 5_000)
+    await board.says("last = {...last, at: last.at + 4.5}; setClock(last.at); draw(last)")  # it was half a second under way
+    assert await board.says(call) == "0:25"
+    await board.says("request = () => new Promise(() => 0); listen = () => 0")
+    await board.says(LATER % 46_000)
+    await board.until("document.getElementById('connection').dataset.status === 'lost'")
+    assert await board.says("socket") is None
+
+
+async def test_who_talks_with_a_number_outside_is_shown_with_it(board: Page) -> None:
+    parties = """[["caller", "+442079460600"], ["forward", "+4930111222"]].map(([role, number]) =>
+      ({leg: role, role, state: "connected", agent: null, number, trunk: "berlin", since: last.at}))"""
+    await board.says(f"draw({{...last, calls: [{{...last.calls[0], parties: {parties}}}]}})")
+    assert await board.says("document.querySelector('#calls tbody tr').cells[5].textContent") == "+4930111222"
+
+
 async def test_both_languages_have_words_for_the_same_things(door: Page) -> None:
     keys = """(words) => Object.entries(words).flatMap(
       ([key, value]) => typeof value === "object" ? Object.keys(value).map((one) => key + "." + one) : [key])"""

@@ -103,6 +103,8 @@ class Voice:
         self._started = time.monotonic()
         self._media_figures: dict[str, float] = {}
         self._watching: asyncio.Task[None] | None = None
+        self._braking: asyncio.Task[None] | None = None
+        self._counting: dict[TenantId, asyncio.Task[None]] = {}
         self.phones = Phones(settings, self._directory, clock, self._report, guard)
         self._reach = reach(settings)
         self.lines = Lines(settings, self._directory, self._report, self._digest_secret(), self._reach)
@@ -149,6 +151,7 @@ class Voice:
             await media.close()
             raise
         voice._watching = asyncio.create_task(voice._watch(), name="watch")
+        voice._braking = asyncio.create_task(voice._look_after_money(), name="money")
         return voice
 
     @staticmethod
@@ -285,8 +288,8 @@ class Voice:
         brake = Brake(setup.dialling, clock(), tell)
 
         def told(entry: Entry) -> None:
+            brake.heard(entry)  # first: what the log stumbles over must not cost money
             calls.told(entry)
-            brake.heard(entry)
 
         try:
             exchange = Exchange(
@@ -497,19 +500,31 @@ class Voice:
         self._exchange(tenant)
         return self._brakes[tenant].spending(self._clock())
 
+    async def _look_after_money(self) -> None:
+        """Once a second, whatever else is slow: nobody's database keeps another's call from its end."""
+        while True:
+            for tenant, brake in tuple(self._brakes.items()):
+                try:
+                    brake.look(self._clock())
+                except Exception:
+                    log.exception("! tenant %s: what its running calls cost could not be looked at", tenant)
+                if (not brake.is_counted or brake.unsettled) and tenant not in self._counting:
+                    self._counting[tenant] = asyncio.create_task(self._count_again(tenant, brake), name=f"count {tenant}")
+            await asyncio.sleep(WATCH_S)
+
     async def _count_again(self, tenant: TenantId, brake: Brake) -> None:
         """Records of what a crash has cut are a moment late; another balance is another count."""
         exchange = self._exchanges.get(tenant)
-        if exchange is None or (brake.is_counted and not brake.unsettled) or exchange.feed.lingers(brake.unsettled):
-            return
         try:
-            await exchange.feed.flush()
-            if not exchange.feed.waiting:
-                await self._count(tenant, brake)
+            if exchange is not None and not exchange.feed.lingers(brake.unsettled):
+                await exchange.feed.flush()
+                if not exchange.feed.waiting and self._brakes.get(tenant) is brake:
+                    await self._count(tenant, brake)
         except Exception as error:
-            if outage_of(error) is None:
-                raise
-            # Whoever waits for the database says so; it is asked again in a second.
+            if outage_of(error) is None:  # whoever waits for the database says so; it is asked again in a second
+                log.exception("! tenant %s: what was spent could not be added up", tenant)
+        finally:
+            del self._counting[tenant]
 
     async def recount(self, tenant: TenantId) -> None:
         exchange, brake = self._exchange(tenant), self._brakes[tenant]
@@ -629,9 +644,6 @@ class Voice:
             self._follow_clock()
             for exchange in tuple(self._exchanges.values()):
                 exchange.look()
-            for tenant, brake in tuple(self._brakes.items()):
-                brake.look(self._clock())
-                await self._count_again(tenant, brake)
             try:
                 statuses = await self._media.status()
             except MediaError as error:  # a worker is being replaced: its figures come again when it is there
@@ -668,9 +680,10 @@ class Voice:
         await self.lines.close()
         errors = await asyncio.gather(*(exchange.close() for exchange in exchanges), return_exceptions=True)
         await self._endpoint.close()
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
+        beside = [task for task in (self._watching, self._braking, *self._counting.values()) if task is not None]
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
         await self._media.close()
         self._exchanges.clear()
         for error in errors:

@@ -234,6 +234,8 @@ class Purse:
             leg.answered_ms = None if leg.answered_ms is None else leg.answered_ms + by_ms
             leg.ends_ms = None if leg.ends_ms is None else leg.ends_ms + by_ms
             leg.draws = [(minute + minutes, value) for minute, value in leg.draws]
+        for leg in (*self._legs.values(), *self._released.values()):
+            leg.doubtful_until_ms = None if leg.doubtful_until_ms is None else leg.doubtful_until_ms + by_ms
         self.due_ms = {leg: due + by_ms for leg, due in self.due_ms.items()}
 
     def forget_ended(self) -> None:

@@ -16,6 +16,7 @@ from acd.core import events, inputs
 from acd.core.ids import AgentId
 from acd.errors import DialRefused
 from acd.service import AgentDialRules, DialRules
+from billing_cdr import store
 from load.phones import CallFailed, PhoneBank, SyntheticPhone
 from sip.message import Request
 from sip.parser import parse_datagram
@@ -294,3 +295,26 @@ async def test_what_a_crash_has_cut_counts_from_the_first_call_after_it(tmp_path
         assert (entry.cdr.cause, entry.charge.gross.amount) == ("restart", Decimal("10.70"))
         with pytest.raises(DialRefused, match=r"is used up: 10\.70 of 15\.00"):
             await service.voice.command(TENANT, inputs.Dial(agent=ANNA, call=service.voice.mint_call(), number=IRIDIUM))
+
+
+async def test_a_count_that_fails_is_tried_again_and_keeps_no_call_from_its_end(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("acd.runtime.WATCH_S", 0.02)
+    looked: list[float] = []
+    async with running(tmp_path, with_rules(free_port(), DialRules(per_hour=Decimal(15)))) as service:
+        brake = service.voice._brakes[TENANT]
+        monkeypatch.setattr(brake, "look", looked.append)
+        real = store.spent
+
+        async def fails(*_args: object, **_more: object) -> None:
+            raise KeyError("no such thing")
+
+        monkeypatch.setattr("billing_cdr.store.spent", fails)
+        brake.is_counted = False
+        async with asyncio.timeout(5):
+            while "could not be added up" not in caplog.text:
+                await asyncio.sleep(0.01)
+        before = len(looked)
+        monkeypatch.setattr("billing_cdr.store.spent", real)
+        async with asyncio.timeout(5):
+            while not brake.is_counted or len(looked) < before + 3:
+                await asyncio.sleep(0.01)

@@ -224,6 +224,12 @@ def test_an_answer_that_crosses_the_end_of_an_attempt_is_owed_whenever_it_comes(
     one.answered_late("1", NOON + 30_000)
     assert amount(one.reserved(TENANT, NOON)) == Decimal("19.80")
     one.let_go(NOON + 60_000)
+    one.reserve("y", None, SATELLITE, NOON + 60_000)
+    one.gone("y", NOON + 60_000, taken_back=True)
+    one.move(-3_600_000)  # a clock that is set back must not keep it reserved for an hour
+    one.let_go(NOON + 65_000 - 3_600_000)
+    assert one.running == 0
+    one.move(3_600_000)
     one.answered_late("2", NOON + 60_001)  # RFC 3261 §9.1: nobody waits any more
     assert amount(one.reserved(TENANT, NOON)) == Decimal("19.80")
 

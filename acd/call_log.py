@@ -8,6 +8,10 @@ and one more, for an agent whom the service makes not ready because a call was n
 
     = call=0f3c…-1 tenant=demo event=not_ready queue=support agent=anna reason=no_answer
 
+and for a forward that leads back here outside, once a loop, however many rounds it made:
+
+    ! call=0f3c…-1 tenant=demo event=loop number=*567 by=+4930555100 reason=number rounds=10
+
 Names and their order are kept for whoever reads them with a program; what is not known is left out. `sip_call_id` is that of the caller's
 dialog (`answer`: of the party that answered), so that its messages can be found in the trace. No key a caller pressed is ever written.
 """
@@ -119,6 +123,7 @@ class CallLog:
             ev.CallCleared: self._cleared,
             ev.WorkDone: self._work_done,
             ev.AgentNotReady: self._made_not_ready,
+            ev.ForwardLoopFound: self._loop_found,
         }
 
     def take_up(self, state: State) -> None:
@@ -252,6 +257,10 @@ class CallLog:
             return
         call = self._calls.get(missed)
         self._say("=", missed, "not_ready", queue=call.queue if call is not None else None, agent=event.agent, reason=event.reason)
+
+    def _loop_found(self, event: ev.ForwardLoopFound, _now: float) -> None:
+        self._begin(event.call)
+        self._say("!", event.call, "loop", number=event.number, by=event.by, reason=event.reason, rounds=len(event.rounds))
 
     # ------------------------------------------------------------------ lines
 

@@ -40,7 +40,7 @@ from sip.events import (
 )
 from sip.flow import HostPort, TransportName
 from sip.headers.name_addr import NameAddr
-from sip.message import Request
+from sip.message import MAX_FORWARDS, Request
 from sip.registration import RegistrationPlan
 from sip.sdp.description import Direction, SessionDescription
 from sip.sdp.offer_answer import G711, Answered, Capabilities, NegotiatedAudio, answer, audio_offer, read_answer, reoffer
@@ -250,6 +250,7 @@ class PhoneCall:
             credentials=self.phone.credentials,
             contact_user=self.phone.user,
             call_id=self.call_id,
+            max_forwards=self.phone.max_forwards,
         )
         bank.flush()
 
@@ -393,6 +394,8 @@ class SyntheticPhone:
         """Called in the very moment of an INVITE, before any of its responses is out."""
         self.refuses_changes_with: int | None = None
         """A status for every re-INVITE it gets; None: it agrees to what it can."""
+        self.max_forwards = MAX_FORWARDS
+        """Hops its calls may take."""
         self._takes_all = takes_all
         self._owns_bank = bank is None
         self._incoming: asyncio.Queue[PhoneCall] = asyncio.Queue()

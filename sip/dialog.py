@@ -10,7 +10,7 @@ from enum import StrEnum, auto
 from sip.flow import Flow, TransportName
 from sip.headers.name_addr import NameAddr
 from sip.machine import Edge, to
-from sip.message import Request, Response
+from sip.message import MAX_FORWARDS, Request, Response
 from sip.uri import Uri
 
 DialogKey = tuple[str, str, str]
@@ -120,7 +120,7 @@ class Dialog:
             sequence_number = self.local_sequence_number
         fields = [
             ("Via", via),
-            ("Max-Forwards", "70"),
+            ("Max-Forwards", str(MAX_FORWARDS)),
             ("From", self.local),
             ("To", self.remote),
             ("Call-ID", self.call_id),

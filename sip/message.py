@@ -44,6 +44,8 @@ KNOWN_METHODS: Final = frozenset(
 MANDATORY_HEADERS: Final = ("Via", "From", "To", "Call-ID", "CSeq")
 """RFC 3261 §8.1.1 without Max-Forwards, which RFC 2543 did not know (RFC 4475 §3.4.1)."""
 
+MAX_FORWARDS: Final = 70
+"""RFC 3261 §8.1.1.6: what a request begins with."""
 MAX_MAX_FORWARDS: Final = 255
 """RFC 3261 §20.22: "an integer in the range 0-255"."""
 

@@ -13,7 +13,7 @@ from sip.events import Event, RegistrationDown, RegistrationUp
 from sip.flow import Flow
 from sip.headers.contact import contact_expires_s
 from sip.machine import Edge, bind, to
-from sip.message import Request, Response
+from sip.message import MAX_FORWARDS, Request, Response
 from sip.status import reason_phrase
 from sip.timers import Timer, TimerTable, TimerValues
 from sip.transaction.base import ClientUser, Transaction
@@ -225,7 +225,7 @@ class Registration:
         contact = self.agent.contact(plan.flow, plan.contact_user or plan.aor.user)
         fields = [
             ("Via", self.agent.via(plan.flow)),
-            ("Max-Forwards", "70"),
+            ("Max-Forwards", str(MAX_FORWARDS)),
             ("From", f"<{plan.aor}>;tag={self._tag}"),
             ("To", f"<{plan.aor}>"),
             ("Call-ID", self._call_id),

@@ -15,7 +15,7 @@ from sip.digest import ClientDigest
 from sip.events import AnsweredLate, Event, InfoAnswered, SessionAccepted, SessionConfirmed, SessionEnded, SessionFailed, SessionProgress
 from sip.flow import Flow
 from sip.machine import Edge, bind, to
-from sip.message import Headers, Request, Response
+from sip.message import MAX_FORWARDS, Headers, Request, Response
 from sip.status import reason_phrase
 from sip.timers import Timer, TimerTable, TimerValues
 from sip.transaction.base import NOBODY, ClientUser, Transaction
@@ -572,7 +572,7 @@ class Session:
         invite = self.invite
         fields = [
             ("Via", str(invite.top_via)),
-            ("Max-Forwards", "70"),
+            ("Max-Forwards", str(MAX_FORWARDS)),
             ("From", invite.headers.get("From") or ""),
             ("To", invite.headers.get("To") or ""),
             ("Call-ID", invite.call_id),

@@ -23,7 +23,7 @@ from sip.guard import Guard
 from sip.headers.cseq import CSeq
 from sip.headers.name_addr import NameAddr
 from sip.headers.via import parse_vias
-from sip.message import KNOWN_METHODS, Headers, Request, Response, answer_to_malformed
+from sip.message import KNOWN_METHODS, MAX_FORWARDS, Headers, Request, Response, answer_to_malformed
 from sip.overload import Overload, OverloadPolicy, Verdict
 from sip.parser import DEFAULT_LIMITS, Limits, is_keep_alive, parse_datagram
 from sip.registrar import Registrar
@@ -241,7 +241,7 @@ class UserAgent:
         headers: Fields = (),
         credentials: DigestCredentials | None = None,
         route: Sequence[Uri] = (),
-        max_forwards: int = 70,
+        max_forwards: int = MAX_FORWARDS,
         call_id: str | None = None,
         contact_user: str | None = None,
         patience_s: float | None = None,
@@ -369,7 +369,7 @@ class UserAgent:
         ours = self.contact(flow)
         fields = [
             ("Via", self.via(flow)),
-            ("Max-Forwards", "70"),
+            ("Max-Forwards", str(MAX_FORWARDS)),
             ("From", f"{ours};tag={self._ids()}"),
             ("To", f"<{target}>"),
             ("Call-ID", self._ids()),

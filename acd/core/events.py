@@ -190,13 +190,24 @@ class CallTransferred(_Event, frozen=True, kw_only=True):
 
 
 class CallForwarded(_Event, frozen=True, kw_only=True):
-    """The call goes to a number outside on somebody's account (CSTA Diverted)."""
+    """The call goes to a number on somebody's account (CSTA Diverted): outside, or to one of our own, which no leg is dialled for."""
 
     call: CallId
     number: str
     reason: Literal["always", "busy", "no_answer", "unregistered", "overflow", "menu", "number", "transfer", "closed", "exit"]
     by: str
     """Agent, queue, menu or number that forwards."""
+
+
+class ForwardLoopFound(_Event, frozen=True, kw_only=True):
+    """The call is not forwarded: the number outside leads back here, and has led the same caller round already (`acd.core.loops`)."""
+
+    call: CallId
+    number: str
+    reason: Literal["always", "busy", "no_answer", "unregistered", "overflow", "menu", "number", "transfer", "closed", "exit"]
+    by: str
+    rounds: tuple[CallId, ...]
+    """The calls of the rounds before; they try no other trunk."""
 
 
 class CallCleared(_Event, frozen=True, kw_only=True):
@@ -545,6 +556,7 @@ Event = (
     | CallRetrieved
     | CallTransferred
     | CallForwarded
+    | ForwardLoopFound
     | CallCleared
     | DispositionSet
     | MenuEntered

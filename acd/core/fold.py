@@ -723,6 +723,7 @@ class Fold:
         self._step_call(call, calls.Input.ESTABLISHED, now)
         call.pair = (event.a, event.b)
         call.forward = None
+        call.looping = False
         call.hops = 0
         for one in call.pair:
             leg = self.state.legs[one]
@@ -755,6 +756,11 @@ class Fold:
         call.forward = s.Forward(number=event.number, reason=event.reason, by=event.by)
         call.trunks_tried = []
         call.hops += 1
+
+    def _forward_loop_found(self, event: e.ForwardLoopFound, _now: float) -> None:
+        for one in event.rounds:
+            if (call := self.state.calls.get(one)) is not None:
+                call.looping = True
 
     def _call_cleared(self, event: e.CallCleared, now: float) -> None:
         state = self.state

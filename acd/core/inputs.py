@@ -81,6 +81,7 @@ FailureCause = Literal[
     "congestion",
     "not_found",
     "unsupported_media",
+    "routing_loop",
     "error",
 ]
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from acd.core import admission, device
+from acd.core import admission, device, loops
 from acd.core import state as s
 from acd.core.clearing import Refusal, clear_call, end_leg, refusal
-from acd.core.configuration import Agent, Forwarding
+from acd.core.configuration import Agent, Forwarding, Target, ToAgent
 from acd.core.conversation import establish
 from acd.core.effects import OriginateToOutside, PopScreen, RingCaller
-from acd.core.events import CallForwarded, ChannelRefused, LegInitiated, WorkReserved
+from acd.core.events import CallForwarded, ChannelRefused, ForwardLoopFound, LegInitiated, WorkReserved
 from acd.core.exchange import Exchange
 from acd.core.ids import AgentId, LegId
 from acd.core.treatment import RINGBACK, announce, answer_party, turn_away
@@ -110,9 +110,26 @@ def forwarding_number(forwarding: Forwarding, reason: Literal["busy", "no_answer
 
 
 def forward(x: Exchange, call: s.Call, number: str, reason: ForwardReason, by: str) -> None:
-    """The call goes to a number outside on the account of whoever caused it."""
+    """The call goes to a number on the account of whoever caused it; to one of our own it stays inside, where it costs nothing."""
+    inside = _own_target(x, number)
+    rounds = loops.rounds_of(x, call, number) if inside is None else None
+    if rounds is not None:
+        x.emit(ForwardLoopFound(call=call.id, number=number, reason=reason, by=by, rounds=tuple(one.id for one in rounds)))
+        turn_away(x, call, "routing_loop")
+        return
     x.emit(CallForwarded(call=call.id, number=number, reason=reason, by=by))
-    call_outside(x, call)
+    if inside is not None:
+        x.send_to(x, call, inside, "number", number)
+    else:
+        call_outside(x, call)
+
+
+def _own_target(x: Exchange, number: str) -> Target | None:
+    """Where one of our own numbers or extensions leads; None for every other number, and for emergencies always."""
+    if number in admission.EMERGENCY:
+        return None
+    own, colleague = x.fold.index.numbers.get(number), x.fold.index.extensions.get(number)
+    return own.target if own is not None else ToAgent(agent=colleague) if colleague is not None else None
 
 
 def call_outside(x: Exchange, call: s.Call, after: str | None = None) -> None:
@@ -197,6 +214,8 @@ def failed(
 ) -> None:
     """A phone outside an offer could not be reached, or did not answer. `ours`: we gave up, it still rings there."""
     role, agent_id, was_party = leg.role, leg.agent, leg.id == call.party
+    if call.looping and role == "forward":
+        cause = "routing_loop"  # whatever a carrier made of our 482 on the way back
     work: Literal["no_answer", "declined", "failed"] = (
         "no_answer" if cause == "no_answer" else "declined" if cause in {"busy", "rejected"} else "failed"
     )

@@ -97,6 +97,8 @@ class Call(_Part, kw_only=True):
     """It is told something and then cleared with this cause."""
     forward: Forward | None = None
     trunks_tried: list[TrunkId] = []
+    looping: bool = False
+    """Its forward was seen to lead back here: no other trunk is tried for it."""
     recording: RecordingId | None = None
 
 

@@ -13,6 +13,8 @@ NOT_FOUND = {404, 410, 484, 485, 604, 416}
 CONGESTION = {500, 503, 580}
 UNSUPPORTED_MEDIA = {415, 488, 606}
 UNREACHABLE = {502, 504, 513}
+LOOP = {482, 483}
+"""RFC 3261 §21.4.19, .20: another trunk would be one more way round."""
 
 _TABLE: tuple[tuple[set[int], FailureCause], ...] = (
     (BUSY, "busy"),
@@ -22,6 +24,7 @@ _TABLE: tuple[tuple[set[int], FailureCause], ...] = (
     (CONGESTION, "congestion"),
     (UNSUPPORTED_MEDIA, "unsupported_media"),
     (UNREACHABLE, "unreachable"),
+    (LOOP, "routing_loop"),
 )
 
 

@@ -33,6 +33,8 @@ class SwitchLeg:
     """Hosts that messages of the far end really came from; its audio may always go there."""
     denied_audio: str | None = None
     """The address in its description that audio was not sent to at once."""
+    max_forwards: int | None = None
+    """Hops its INVITE had left when it came (RFC 3261 §20.22); None: it did not say, or we called."""
     agent: AgentId | None = None
     trunk: TrunkId | None = None
     session: str | None = None

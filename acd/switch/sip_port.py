@@ -10,6 +10,7 @@ from sip.digest import DigestCredentials
 from sip.flow import Flow, TransportName
 from sip.headers.name_addr import NameAddr
 from sip.io.driver import SipEndpoint
+from sip.message import MAX_FORWARDS
 from sip.registrar import Binding
 from sip.registration import RegistrationPlan
 from sip.uri import Uri
@@ -49,6 +50,7 @@ class SipPort:
         sdp: bytes,
         headers: Fields = (),
         credentials: DigestCredentials | None = None,
+        max_forwards: int = MAX_FORWARDS,
         patience_s: float | None = None,
     ) -> None:
         self.user_agent.invite(
@@ -61,6 +63,7 @@ class SipPort:
             now=self._now(),
             headers=tuple(headers),
             credentials=credentials,
+            max_forwards=max_forwards,
             patience_s=patience_s,
         )
         self._endpoint.flush()

@@ -48,6 +48,7 @@ from sip.errors import ParseError
 from sip.fair_rate import FairRate
 from sip.grammar import quote
 from sip.headers.name_addr import NameAddr, parse_name_addr
+from sip.message import MAX_FORWARDS
 from sip.share import Share
 from sip.source import address_of
 from sip.uri import Uri
@@ -378,6 +379,7 @@ class Switch:
                     to=NameAddr(Uri("sip", binding.contact.user, local)),
                     sdp=offer,
                     headers=headers,
+                    max_forwards=self._max_forwards(leg),
                 )
 
         if self._open_media(leg, self.shares.of_phones(leg.tenant, urgent=is_emergency(effect.called))):
@@ -470,6 +472,7 @@ class Switch:
                 sdp=self._offer(leg, line),
                 headers=headers,
                 credentials=credentials(line),
+                max_forwards=self._max_forwards(leg),
                 patience_s=line.answer_within_s,
             )
 
@@ -481,6 +484,14 @@ class Switch:
         codecs = self._codecs(leg) if line is None else tuple(sorted(line.codecs, key=lambda codec: codec != self._spoken(leg)))
         leg.local = media_plan.offer(leg.media, codecs, leg.sdp_session)
         return leg.local.to_bytes()
+
+    def _max_forwards(self, leg: SwitchLeg) -> int:
+        """What a leg is sent with: one less than the call that it is originated for came with, so that a loop through others ends
+        (RFC 7332 §5).
+        """
+        first = self._legs.get(LegId(f"{leg.call}.0"))
+        left = first.max_forwards if first is not None else None
+        return MAX_FORWARDS if left is None else min(left - 1, MAX_FORWARDS)
 
     def _spoken(self, leg: SwitchLeg) -> control.Codec | None:
         """What the first party of this call speaks already."""
@@ -807,6 +818,7 @@ class Switch:
         leg = SwitchLeg(LegId(f"{call}.0"), call, tenant, Phase.ARRIVED, peer=host, session=event.session, offer=offer)
         leg.heard_at = frozenset({host})
         leg.agent, leg.trunk = agent, trunk.id if trunk is not None else None
+        leg.max_forwards = request.max_forwards
         if trunk is not None:
             self._directory.saw_call(tenant, host)
         self._new_leg(leg)

@@ -22,6 +22,7 @@ from acd.core.configuration import (
     Site,
     Target,
     TenantConfiguration,
+    ToAgent,
     ToMenu,
     ToOutside,
     ToQueue,
@@ -161,7 +162,7 @@ def problems(setup: TenantSetup, before: TenantSetup | None = None, changed: Ite
     if before is None or setup.trunks != before.trunks:
         found.extend(_overlaps(setup.trunks))
     changed = frozenset(changed)
-    found.extend(circles(configuration, [node for node in changed if node[0] in {"menu", "queue"}]))
+    found.extend(circles(configuration, [node for node in changed if node[0] in _ROUTED]))
     found.extend(_rules_that_ring_for_help(configuration, changed))
     return found
 
@@ -192,40 +193,50 @@ def _sent_outside(configuration: TenantConfiguration) -> Iterator[tuple[tuple[st
 
 
 Node = tuple[str, str]
-"""Kind and id of a menu or a queue."""
+"""Kind and id of a number, an agent, a menu or a queue."""
+_ROUTED = frozenset({"number", "agent", "menu", "queue"})
+_CONDITIONS = ("busy", "no_answer", "unregistered")
+"""Of a forwarding. Two that forward to each other when busy are a circle; by different conditions, as head and deputy do, they are none."""
 
 
 def circles(configuration: TenantConfiguration, changed: Iterable[Node]) -> list[str]:
-    """Where a caller who does nothing is led back to where it was: by fallback, closed hours and overflow, never by a key that was pressed.
+    """Where a caller who does nothing is led back to where it was: by target, forwarding, fallback, closed hours and overflow, never by a
+    key that was pressed.
 
     The exchange ends such a call after a number of steps; whoever writes it down means something else. A key that leads back is none:
-    "press * to hear this again".
+    "press * to hear this again". A number "outside" that is one of ours stays inside, and so its target is looked at.
 
     Args:
         changed: what a circle is reported for; one that was there before is no reason to refuse another change.
     """
-    ways = _ways_without_a_key(configuration)
+    changed = tuple(changed)
     found: dict[frozenset[Node], str] = {}
-    for start in changed:
-        circle = _way_back(ways, start)
-        if circle is not None:
-            found.setdefault(frozenset(node for node, _ in circle), _told(circle))
+    for condition in _CONDITIONS:
+        ways = _ways_without_a_key(configuration, condition)
+        for start in changed:
+            circle = _way_back(ways, start)
+            if circle is not None:
+                found.setdefault(frozenset(node for node, _ in circle), _told(circle))
     return list(found.values())
 
 
-def _ways_without_a_key(configuration: TenantConfiguration) -> dict[Node, list[tuple[str, Node]]]:
-    """From each menu and queue: by what, and to which."""
+def _ways_without_a_key(configuration: TenantConfiguration, condition: str) -> dict[Node, list[tuple[str, Node]]]:
+    """From each number, agent, menu and queue: by what, and to which; agents forward always, and under this condition."""
     ways: dict[Node, list[tuple[str, Node]]] = {}
+    own: dict[str, Node] = {agent.extension: ("agent", agent.id) for agent in configuration.agents if agent.extension}
+    own |= {number.number: ("number", number.number) for number in configuration.numbers}
 
     def add(start: Node, by: str, target: Target) -> None:
-        match target:
-            case ToQueue(queue=queue):
-                ways.setdefault(start, []).append((by, ("queue", queue)))
-            case ToMenu(menu=menu):
-                ways.setdefault(start, []).append((by, ("menu", menu)))
-            case _:
-                pass
+        node = _node_of(target, own)
+        if node is not None:
+            ways.setdefault(start, []).append((by, node))
 
+    for number in configuration.numbers:
+        add(("number", number.number), "target", number.target)
+    for agent in configuration.agents:
+        for by in ("always", condition):
+            if forwarded := getattr(agent.forwarding, by):
+                add(("agent", agent.id), f"forwarding {by}", ToOutside(number=forwarded))
     for menu in configuration.menus:
         add(("menu", menu.id), "fallback", menu.fallback)
         if menu.schedule is not None:
@@ -236,6 +247,20 @@ def _ways_without_a_key(configuration: TenantConfiguration) -> dict[Node, list[t
         if queue.schedule is not None:
             add(("queue", queue.id), "closed", queue.closed)
     return ways
+
+
+def _node_of(target: Target, own: Mapping[str, Node]) -> Node | None:
+    match target:
+        case ToQueue(queue=queue):
+            return "queue", queue
+        case ToMenu(menu=menu):
+            return "menu", menu
+        case ToAgent(agent=agent):
+            return "agent", agent
+        case ToOutside(number=number):
+            return own.get(number)
+        case _:
+            return None
 
 
 def _way_back(ways: Mapping[Node, Sequence[tuple[str, Node]]], start: Node) -> list[tuple[Node, str]] | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sip.flow import Flow
 from sip.machine import Edge, bind, to
-from sip.message import Request, Response
+from sip.message import MAX_FORWARDS, Request, Response
 from sip.timers import Timer
 from sip.transaction.base import ClientUser, Host, Transaction
 
@@ -174,7 +174,7 @@ def ack_to_refusal(invite: Request, response: Response) -> Request:
     """
     headers = [
         ("Via", str(invite.top_via)),
-        ("Max-Forwards", "70"),
+        ("Max-Forwards", str(MAX_FORWARDS)),
         ("From", invite.headers.get("From") or ""),
         ("To", response.headers.get("To") or ""),
         ("Call-ID", invite.call_id),

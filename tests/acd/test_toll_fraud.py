@@ -127,7 +127,7 @@ def busy_hour(shell: Braked, *, fraud: bool) -> None:
         shell.send(i.CallArrived(call="endless", leg="endless-in", agent="zoe", calling="20", called=DEAR))
     for turn in range(12):
         for at in range((40 if turn else 200) if fraud else 0):
-            call(shell, "700", f"f{turn}-{at}", trunk="in")
+            call(shell, "700", f"f{turn}-{at}", trunk="in", calling=f"+4989{turn:03}{at:04.0f}")
         for at in range(4):
             call(shell, "601", f"q{turn}-{at}", trunk="in")
         shell.send(i.CallArrived(call=f"d{turn}", leg=f"d{turn}-in", agent="a4", calling="34", called=MOBILE))

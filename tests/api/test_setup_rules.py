@@ -9,8 +9,20 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from acd.core.configuration import Menu, Overflow, Queue, TenantConfiguration, ToMenu, ToQueue
-from acd.core.ids import MenuId, QueueId, ScheduleId, TenantId
+from acd.core.configuration import (
+    Agent,
+    Forwarding,
+    Menu,
+    Number,
+    Overflow,
+    Queue,
+    TenantConfiguration,
+    ToAgent,
+    ToMenu,
+    ToOutside,
+    ToQueue,
+)
+from acd.core.ids import AgentId, MenuId, QueueId, ScheduleId, TenantId
 from api.kit.numbers import not_geographic
 from api.telephony_setup.rules import circles
 from api.telephony_setup.schemas import _countries
@@ -101,6 +113,30 @@ class TestCircles:
         assert circles(TenantConfiguration(tenant=TenantId("t"), menus=(menu,), queues=(kept,)), [("queue", "q")]) == [
             "a caller who presses nothing goes in a circle: queue q by closed, menu m by fallback, and is at queue q again"
         ]
+
+    def test_number_that_is_forwarded_to_itself_outside_is_refused(self) -> None:
+        number = Number(number="+4930555100", target=ToOutside(number="+4930555100"))
+        assert circles(TenantConfiguration(tenant=TenantId("t"), numbers=(number,)), [("number", "+4930555100")]) == [
+            "a caller who presses nothing goes in a circle: number +4930555100 by target, and is at number +4930555100 again"
+        ]
+
+    @pytest.mark.parametrize("reason", ["always", "busy", "no_answer", "unregistered"])
+    def test_colleagues_who_forward_to_each_other_for_one_reason_are_refused(self, reason: str) -> None:
+        anna = Agent(id=AgentId("anna"), name="Anna", device="anna@x", extension="21", forwarding=Forwarding(**{reason: "+4930555102"}))
+        ben = Agent(id=AgentId("ben"), name="Ben", device="ben@x", forwarding=Forwarding(**{reason: "21"}))
+        number = Number(number="+4930555102", target=ToAgent(agent=AgentId("ben")))
+        assert circles(TenantConfiguration(tenant=TenantId("t"), agents=(anna, ben), numbers=(number,)), [("agent", "ben")]) == [
+            (
+                f"a caller who presses nothing goes in a circle: agent ben by forwarding {reason}, agent anna by forwarding {reason}, "
+                f"number {number.number} by target, and is at agent ben again"
+            )
+        ]
+
+    def test_head_and_deputy_who_stand_in_for_each_other_for_different_reasons_may(self) -> None:
+        head = Agent(id=AgentId("head"), name="H", device="h@x", extension="21", forwarding=Forwarding(busy="22"))
+        deputy = Agent(id=AgentId("deputy"), name="D", device="d@x", extension="22", forwarding=Forwarding(no_answer="21"))
+        configuration = TenantConfiguration(tenant=TenantId("t"), agents=(head, deputy))
+        assert circles(configuration, [("agent", "head"), ("agent", "deputy")]) == []
 
     def test_a_circle_elsewhere_is_not_reported_for_what_only_leads_to_it_and_a_long_one_once(self) -> None:
         count = 200

@@ -26,6 +26,9 @@ MAX_DIGITS: Final = 15
 LONGEST_GERMAN: Final = 11
 """Digits behind +49 of a geographic number (BNetzA, Nummernplan Ortsnetzrufnummern; older ones are shorter)."""
 _USUAL_GERMAN: Final = 7
+_SATELLITES: Final = frozenset({"870", "881", "882", "883"})
+_SHORTEST_SATELLITE: Final = 7
+"""The library's lengths of satellite numbers are behind what operators hand out."""
 
 Format = Literal["auto", "plus", "e164", "00", "national"]
 """How a peer writes numbers: `+4989…`, `4989…`, `004989…`, `089…` (others' with 00); auto: read by what stands there, written with plus."""
@@ -270,7 +273,7 @@ def _international(digits: str, text: str, *, brackets: bool) -> str:
     if code == HOME:
         return _german(national, text)
     number = f"+{code}{national}"
-    if len(number) > MAX_DIGITS + 1 or not _is_possible(number):
+    if len(number) > MAX_DIGITS + 1 or not ((code in _SATELLITES and len(national) >= _SHORTEST_SATELLITE) or _is_possible(number)):
         raise NumberError(f"{text!r} has a length no number of country code {code} has")
     return number
 

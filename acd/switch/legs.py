@@ -35,6 +35,8 @@ class SwitchLeg:
     """The address in its description that audio was not sent to at once."""
     agent: AgentId | None = None
     trunk: TrunkId | None = None
+    withheld: str | None = None
+    """Number of a caller who shows it to nobody: passed on inside the trust domain alone."""
     session: str | None = None
     """The SIP session that carries the leg: the one that arrived, or the branch that answered."""
     branches: dict[str, bool] = field(default_factory=dict)

@@ -1,0 +1,116 @@
+"""Numbers and identities as carriers send them, seen at the agent's phone, on the board, in the pop and in the record."""
+
+import msgspec
+import pytest
+
+from acd.core import configuration as conf
+from acd.core.ids import QueueId
+from tests.acd.voice import setup
+from tests.field.stories import DID, Seen, desk, invite, kept
+
+pytestmark = pytest.mark.slow
+CALLER = "+491711234567"
+SUPPORT = conf.ToQueue(queue=QueueId("support"))
+
+
+def house(*numbers: str, **line):
+    """The small tenant, with these numbers leading to its queue; callers come over a trunk like this."""
+    made = setup(numbers=tuple(conf.Number(number=number, target=SUPPORT, language="de", country="DE") for number in (DID, *numbers)))
+    callers, carrier = made.trunks
+    return msgspec.structs.replace(made, trunks=(msgspec.structs.replace(callers, **line), carrier))
+
+
+def is_seen(seen: Seen, number: str = CALLER, name: str = "", called: str = DID) -> None:
+    """Everywhere the same caller, and its customer; the same number called."""
+    assert (seen.phone, seen.name) == (number, name)
+    assert set(seen.board) == {number}
+    assert {(pop.number, pop.called, pop.contact["name"]) for pop in seen.pops} == {(number, called, f"Customer {number}")}
+    assert (seen.record.calling, seen.record.called) == (number, called)
+
+
+@pytest.mark.parametrize(
+    ("case", "name", "called"),
+    [
+        ("f02-pai-tel.sip", "", DID),
+        ("f03-pai-two-values.sip", "Muster, Max", DID),
+        ("f04-npdi.sip", "", DID),
+        ("f04d-phone-context.sip", "", "+4930555101"),
+        ("f05-e164-without-plus.sip", "", DID),
+        ("f06-tel-ruri.sip", "", DID),
+    ],
+)
+async def test_kept_cases_show_who_calls_whom(tmp_path, case, name, called):
+    message = kept(case)
+    async with desk(tmp_path, house("+4930555101")) as anna:
+        is_seen(await anna.takes(message), name=name, called=called)
+
+
+ACCOUNT = "<sip:acct77@carrier.example>"
+CALLERS = {
+    "tel in From": (invite(from_="<tel:+49-171-1234567>"), ""),
+    "00": (invite(from_='"Max" <sip:00491711234567@carrier.example;user=phone>'), "Max"),
+    "bare E.164": (invite(from_="<sip:491711234567@carrier.example>"), ""),
+    "verstat and cpc": (invite(from_="<sip:+491711234567;verstat=TN-Validation-Passed;cpc=ordinary@carrier.example>"), ""),
+    "phone-context": (invite(from_="<sip:01711234567;phone-context=+49@carrier.example>"), ""),
+    "tel in PAI": (invite("sip:{DID}@{SERVER}", "P-Asserted-Identity: <tel:+491711234567>", from_=ACCOUNT), ""),
+    "local tel in PAI": (invite("sip:{DID}@{SERVER}", "P-Asserted-Identity: <tel:0171-1234567;phone-context=+49>", from_=ACCOUNT), ""),
+    "two values in PAI": (
+        invite("sip:{DID}@{SERVER}", 'P-Asserted-Identity: "Muster, Max" <sip:acct77@c.example>, <tel:+491711234567>', from_=ACCOUNT),
+        "Muster, Max",
+    ),
+    "two PAI lines": (
+        invite("sip:{DID}@{SERVER}", "P-Asserted-Identity: <sip:acct77@c.example>", "P-Asserted-Identity: <tel:+491711234567>"),
+        "",
+    ),
+    "broken PAI": (invite("sip:{DID}@{SERVER}", "P-Asserted-Identity: <<", from_=f'"Max" <sip:{CALLER}@c.example>'), "Max"),
+    "RPID": (
+        invite("sip:{DID}@{SERVER}", 'Remote-Party-ID: "Max" <sip:491711234567@c.example>;party=calling;screen=yes', from_=ACCOUNT),
+        "Max",
+    ),
+    "RPID of the called": (invite("sip:{DID}@{SERVER}", "Remote-Party-ID: <sip:+4930999@c.example>;party=called"), ""),
+    "RPID that hides the name": (
+        invite("sip:{DID}@{SERVER}", 'Remote-Party-ID: "Max" <sip:+491711234567@c.example>;privacy=name', from_=ACCOUNT),
+        "",
+    ),
+}
+
+
+async def test_who_calls_is_read_from_any_header_in_any_notation(tmp_path):
+    async with desk(tmp_path, house()) as anna:
+        for message, name in CALLERS.values():
+            is_seen(await anna.takes(message), name=name)
+
+
+CALLED = {
+    "tel": invite("tel:{DID}", to="<tel:{DID}>"),
+    "local tel": invite("tel:089-123456;phone-context=+49", to="<tel:089-123456;phone-context=+49>"),
+    "bare E.164": invite("sip:4989123456@{SERVER}"),
+    "npdi": invite("sip:004989123456;npdi;rn=+4930000@{SERVER};user=phone"),
+    "account": invite("sip:acct77@{SERVER}"),
+    "no user": invite("sip:{SERVER}"),
+    "number of the account, DID in To": invite("sip:+4930999999@{SERVER}"),
+    "P-Called-Party-ID": invite("sip:acct77@{SERVER}", "P-Called-Party-ID: <tel:+49-89-123456>", to="<sip:acct77@{SERVER}>"),
+    "tel in To": invite("sip:acct77@{SERVER}", to="<tel:089123456;phone-context=+49>"),
+}
+
+
+async def test_the_number_called_is_read_from_wherever_the_carrier_has_it(tmp_path):
+    async with desk(tmp_path, house()) as anna:
+        for message in CALLED.values():
+            is_seen(await anna.takes(message))
+
+
+async def test_an_account_with_a_single_number_is_called_by_any_name(tmp_path):
+    async with desk(tmp_path, house(default_number=DID)) as anna:
+        is_seen(await anna.takes(invite("sip:acct77@{SERVER}", to="<sip:acct77@{SERVER}>")))
+        is_seen(await anna.takes(invite("sip:+4930999999@{SERVER}", to="<sip:+4930999999@{SERVER}>")))
+
+
+@pytest.mark.parametrize(
+    ("form", "called", "calling", "caller"),
+    [("national", "89123456", "1711234567", CALLER), ("e164", "4989123456", "41446681800", "+41446681800")],
+)
+async def test_bare_digits_are_what_the_format_of_the_trunk_says(tmp_path, form, called, calling, caller):
+    async with desk(tmp_path, house(numbers_in=form)) as anna:
+        uri = f"sip:{called}@{{SERVER}}"
+        is_seen(await anna.takes(invite(uri, from_=f"<sip:{calling}@carrier.example>", to=f"<{uri}>")), caller)

@@ -5,6 +5,7 @@ import pytest
 
 from acd.core import configuration as conf
 from acd.core.ids import QueueId
+from load.phones import CallFailed
 from tests.acd.voice import setup
 from tests.field.stories import DID, Seen, desk, invite, kept
 
@@ -114,3 +115,13 @@ async def test_bare_digits_are_what_the_format_of_the_trunk_says(tmp_path, form,
     async with desk(tmp_path, house(numbers_in=form)) as anna:
         uri = f"sip:{called}@{{SERVER}}"
         is_seen(await anna.takes(invite(uri, from_=f"<sip:{calling}@carrier.example>", to=f"<{uri}>")), caller)
+
+
+async def test_an_extension_that_nobody_has_does_not_exist(tmp_path):
+    """It was 403 for want of a price; a number of the public's without a price is 403 still."""
+    async with desk(tmp_path, house()) as anna:
+        for number, status in (("19", 404), ("4711", 404), ("+4910012345", 403)):
+            call = await anna.phone.call(number)
+            with pytest.raises(CallFailed) as refused:
+                await call.answered()
+            assert refused.value.status == status

@@ -28,7 +28,7 @@ from acd.core.inputs import Input
 from acd.directory import Directory, Nobodys, device_aor
 from acd.errors import DialRefused, PriceRefused
 from acd.networks import Reach
-from acd.numbers import is_emergency, is_private, may_be_shown
+from acd.numbers import hears_who_calls, is_emergency, is_private, may_be_shown
 from acd.service import Lookup, ScreenContext, ScreenPop, TrunkLine
 from acd.switch import causes, media_plan
 from acd.switch.addresses import LocalAddresses, host_port, reach
@@ -400,7 +400,7 @@ class Switch:
             # A carrier lets us show our own numbers; whose call it is goes beside it, as with a forwarded one.
             caller = self._directory.shown(leg.tenant, line.id, effect.number or "", line.caller_id)
             shown = known if self._may_assert(leg.tenant, known) else ""
-        headers = [*self._asserts(leg, line, shown), *(AUTO_ANSWER if effect.auto_answer else ())]
+        headers = [*self._asserts(leg, line, effect.number or "", shown), *(AUTO_ANSWER if effect.auto_answer else ())]
         self._call_over(line, leg, effect.number or "", caller, effect.calling_name or "", headers)
 
     def _call_outside(self, leg: SwitchLeg, effect: do.OriginateToOutside) -> None:
@@ -410,20 +410,26 @@ class Switch:
         caller = self._directory.shown(leg.tenant, line.id, effect.number, effect.caller_id, line.caller_id)
         # § 120 TKG: a forwarded call may show its caller; RFC 5806 says for whom it was meant.
         source = effect.forwarded_from or ""
-        headers = self._asserts(leg, line, source if self._may_assert(leg.tenant, source) else "")
+        headers = self._asserts(leg, line, effect.number, source if self._may_assert(leg.tenant, source) else "")
         if headers:
             headers.append(("Diversion", f"<sip:{write(caller, line.numbers_out)}@{self._domain(line)}>;reason=unconditional"))
         self._call_over(line, leg, effect.number, caller, "", headers)
 
-    def _asserts(self, leg: SwitchLeg, line: TrunkLine, number: str) -> list[tuple[str, str]]:
+    def _asserts(self, leg: SwitchLeg, line: TrunkLine, called: str, number: str) -> list[tuple[str, str]]:
         """Who calls, beside the number of ours that From shows. A number that is withheld is told inside the trust domain alone, with
-        the Privacy that came with it (RFC 3325 §5, §7).
+        the Privacy that came with it (RFC 3325 §5, §7), and to emergency services, whom nobody hides from (§ 15 TDDDG).
         """
         first = self._legs.get(LegId(f"{leg.call}.0"))
-        withheld = first.withheld if first is not None and line.trusted else None
+        withheld = first.withheld if first is not None else None
         if withheld is not None and self._may_assert(leg.tenant, withheld):
-            return [("P-Asserted-Identity", f"<sip:{write(withheld, line.numbers_out)}@{self._domain(line)}>"), ("Privacy", "id")]
-        return [("P-Asserted-Identity", f"<sip:{write(number, line.numbers_out)}@{self._domain(line)}>")] if number else []
+            hides = not hears_who_calls(called)
+            number = withheld if line.trusted or not hides else ""
+        else:
+            hides = False
+        if not number:
+            return []
+        identity = ("P-Asserted-Identity", f"<sip:{write(number, line.numbers_out)}@{self._domain(line)}>")
+        return [identity, ("Privacy", "id")] if hides else [identity]
 
     def _may_assert(self, tenant: TenantId, number: str) -> bool:
         """Whether a caller's number may stand beside one of ours: not that of another tenant, which its caller may have made up."""

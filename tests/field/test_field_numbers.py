@@ -5,11 +5,16 @@ import pytest
 
 from acd.core import configuration as conf
 from acd.core.ids import QueueId
+from acd.directory import Directory
+from acd.switch.callers import Arrival, arrival
+from acd.switch.identities import Caller, who_calls
 from load.phones import CallFailed
+from sip.flow import Flow
+from sip.message import Request
+from sip.parser import parse_datagram
 from tests.acd.voice import setup
-from tests.field.stories import DID, Seen, desk, invite, kept
+from tests.field.stories import DID, Seen, desk, filled, invite, kept
 
-pytestmark = pytest.mark.slow
 CALLER = "+491711234567"
 SUPPORT = conf.ToQueue(queue=QueueId("support"))
 
@@ -21,6 +26,13 @@ def house(*numbers: str, **line):
     return msgspec.structs.replace(made, trunks=(msgspec.structs.replace(callers, **line), carrier))
 
 
+def request(message: str) -> Request:
+    """The message as a service on loopback would get it."""
+    found = parse_datagram(filled(message, SERVER="127.0.0.1:5060", IP="127.0.0.1", PORT=5099, RTP=40000, DID=DID))
+    assert isinstance(found, Request)
+    return found
+
+
 def is_seen(seen: Seen, number: str = CALLER, name: str = "", called: str = DID) -> None:
     """Everywhere the same caller, and its customer; the same number called."""
     assert (seen.phone, seen.name) == (number, name)
@@ -29,21 +41,22 @@ def is_seen(seen: Seen, number: str = CALLER, name: str = "", called: str = DID)
     assert (seen.record.calling, seen.record.called) == (number, called)
 
 
-@pytest.mark.parametrize(
-    ("case", "name", "called"),
-    [
-        ("f02-pai-tel.sip", "", DID),
-        ("f03-pai-two-values.sip", "Muster, Max", DID),
-        ("f04-npdi.sip", "", DID),
-        ("f04d-phone-context.sip", "", "+4930555101"),
-        ("f05-e164-without-plus.sip", "", DID),
-        ("f06-tel-ruri.sip", "", DID),
-    ],
-)
-async def test_kept_cases_show_who_calls_whom(tmp_path, case, name, called):
-    message = kept(case)
+KEPT = {
+    "f02-pai-tel.sip": ("", DID),
+    "f03-pai-two-values.sip": ("Muster, Max", DID),
+    "f04-npdi.sip": ("", DID),
+    "f04d-phone-context.sip": ("", "+4930555101"),
+    "f05-e164-without-plus.sip": ("", DID),
+    "f06-tel-ruri.sip": ("", DID),
+}
+
+
+@pytest.mark.slow
+async def test_kept_cases_show_who_calls_whom(tmp_path):
+    messages = {case: kept(case) for case in KEPT}
     async with desk(tmp_path, house("+4930555101")) as anna:
-        is_seen(await anna.takes(message), name=name, called=called)
+        for case, (name, called) in KEPT.items():
+            is_seen(await anna.takes(messages[case]), name=name, called=called)
 
 
 ACCOUNT = "<sip:acct77@carrier.example>"
@@ -76,10 +89,10 @@ CALLERS = {
 }
 
 
-async def test_who_calls_is_read_from_any_header_in_any_notation(tmp_path):
-    async with desk(tmp_path, house()) as anna:
-        for message, name in CALLERS.values():
-            is_seen(await anna.takes(message), name=name)
+@pytest.mark.parametrize("written", CALLERS)
+def test_who_calls_is_read_from_any_header_in_any_notation(written):
+    message, name = CALLERS[written]
+    assert who_calls(request(message)) == Caller(CALLER, name or None)
 
 
 CALLED = {
@@ -95,12 +108,54 @@ CALLED = {
 }
 
 
-async def test_the_number_called_is_read_from_wherever_the_carrier_has_it(tmp_path):
+@pytest.mark.parametrize("written", CALLED)
+def test_the_number_called_is_read_from_wherever_the_carrier_has_it(written):
+    known = Directory()
+    known.put(house())
+    found = arrival(known, request(CALLED[written]), Flow("udp", ("127.0.0.1", 5060), ("127.0.0.1", 5099)))
+    assert isinstance(found, Arrival)
+    assert found.called == DID
+
+
+SIDE_BY_SIDE = {
+    "tel: everywhere": (invite("tel:{DID}", "P-Asserted-Identity: <tel:+491711234567>", from_=ACCOUNT, to="<tel:{DID}>"), ""),
+    "npdi, two values": (
+        invite(
+            "sip:{DID};npdi;rn=+4930000@{SERVER};user=phone",
+            'P-Asserted-Identity: "Muster, Max" <sip:+491711234567@c.example>, <tel:+491711234567>',
+            from_=ACCOUNT,
+        ),
+        "Muster, Max",
+    ),
+    "phone-context, RPID": (
+        invite(
+            "sip:089123456;phone-context=+49@{SERVER};user=phone",
+            'Remote-Party-ID: "Max" <sip:491711234567@c.example>;party=calling;screen=yes',
+            from_=ACCOUNT,
+        ),
+        "Max",
+    ),
+    "DID in P-Called-Party-ID, verstat and cpc": (
+        invite(
+            "sip:acct77@{SERVER}",
+            "P-Called-Party-ID: <tel:+49-89-123456>",
+            from_="<sip:+491711234567;verstat=TN-Validation-Passed;cpc=ordinary@carrier.example>",
+            to="<sip:acct77@{SERVER}>",
+        ),
+        "",
+    ),
+    "DID in To, E.164 without plus": (invite("sip:acct77@{SERVER}", from_="<sip:491711234567@carrier.example>"), ""),
+}
+
+
+@pytest.mark.slow
+async def test_every_kind_of_identity_is_seen_by_everybody_alike(tmp_path):
     async with desk(tmp_path, house()) as anna:
-        for message in CALLED.values():
-            is_seen(await anna.takes(message))
+        for message, name in SIDE_BY_SIDE.values():
+            is_seen(await anna.takes(message), name=name)
 
 
+@pytest.mark.slow
 async def test_an_account_with_a_single_number_is_called_by_any_name(tmp_path):
     async with desk(tmp_path, house(default_number=DID)) as anna:
         is_seen(await anna.takes(invite("sip:acct77@{SERVER}", to="<sip:acct77@{SERVER}>")))
@@ -111,12 +166,14 @@ async def test_an_account_with_a_single_number_is_called_by_any_name(tmp_path):
     ("form", "called", "calling", "caller"),
     [("national", "89123456", "1711234567", CALLER), ("e164", "4989123456", "41446681800", "+41446681800")],
 )
+@pytest.mark.slow
 async def test_bare_digits_are_what_the_format_of_the_trunk_says(tmp_path, form, called, calling, caller):
     async with desk(tmp_path, house(numbers_in=form)) as anna:
         uri = f"sip:{called}@{{SERVER}}"
         is_seen(await anna.takes(invite(uri, from_=f"<sip:{calling}@carrier.example>", to=f"<{uri}>")), caller)
 
 
+@pytest.mark.slow
 async def test_an_extension_that_nobody_has_does_not_exist(tmp_path):
     """It was 403 for want of a price; a number of the public's without a price is 403 still."""
     async with desk(tmp_path, house()) as anna:

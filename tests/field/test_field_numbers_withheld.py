@@ -9,12 +9,13 @@ import pytest
 from acd.core import configuration as conf
 from acd.core.inputs import CallArrived
 from acd.journal import care, read
+from acd.switch.identities import Caller, who_calls
 from sip import trace
 from sip.flow import Flow
 from tests.acd.carrier import carrier_at, gateway
 from tests.acd.voice import free_port, running, setup
 from tests.field.stories import DID, Seen, desk, invite, kept, peer
-from tests.field.test_field_numbers import house
+from tests.field.test_field_numbers import house, request
 
 pytestmark = pytest.mark.slow
 DIGITS = "1719999999"
@@ -65,37 +66,40 @@ async def test_the_kept_case_of_a_withheld_number_shows_nobody(tmp_path):
     assert journalled(tmp_path) == [NUMBER]
 
 
-async def test_whatever_asks_for_it_the_number_is_shown_to_nobody_and_stays_in_the_journal(tmp_path, caplog):
+@pytest.mark.parametrize("asked", WITHHELD)
+def test_whatever_asks_for_it_number_and_name_are_withheld(asked):
+    assert who_calls(request(WITHHELD[asked])) == Caller(None, None, NUMBER)
+
+
+async def test_a_withheld_number_is_shown_to_nobody_and_stays_in_the_journal(tmp_path, caplog):
     caplog.set_level(logging.DEBUG)
+    asked = ("Privacy: id, number in From", "Privacy: header", "anonymous.invalid alone", "Remote-Party-ID")
     async with desk(tmp_path, house()) as anna:
-        for message in WITHHELD.values():
-            is_nobody(await anna.takes(message))
-    assert journalled(tmp_path) == [NUMBER] * len(WITHHELD)
+        for one in asked:
+            is_nobody(await anna.takes(WITHHELD[one]))
+    assert journalled(tmp_path) == [NUMBER] * len(asked)
     exported = [json.dumps(document) for document in care.export(tmp_path / "journal")]
-    assert sum('"withheld": "***"' in line for line in exported) == len(WITHHELD)
+    assert sum('"withheld": "***"' in line for line in exported) == len(asked)
     for line in (*exported, *caplog.messages):
         assert DIGITS not in line
         assert "Muster" not in line
 
 
-async def test_who_withholds_nothing_is_shown(tmp_path):
-    async with desk(tmp_path, house()) as anna:
-        for privacy in ("Privacy: none", "Privacy: history"):
-            seen = await anna.takes(asks(f"P-Asserted-Identity: <sip:{NUMBER}@c.example>", privacy, from_="<sip:acct77@c.example>"))
-            assert seen.phone == NUMBER
-
-
-def forwarding(port: int, **line):
+def forwarding(port: int, target: str, **line):
     """DID leads to a number outside over the carrier; its trunk is as given."""
-    made = setup(port, numbers=(conf.Number(number=DID, target=conf.ToOutside(number="+4930555101")),))
+    made = setup(port, numbers=(conf.Number(number=DID, target=conf.ToOutside(number=target)),))
     callers, carrier = made.trunks
     return msgspec.structs.replace(made, trunks=(callers, msgspec.structs.replace(carrier, **line)))
 
 
-async def forwarded(tmp_path, message: str, **line):
+async def forwarded(tmp_path, message: str, target: str = "+4930555101", **line):
     """The INVITE that the carrier gets of a call that is forwarded outside."""
     port = free_port()
-    async with carrier_at(port) as carrier, running(tmp_path, forwarding(port, **line)) as service, gateway(carrier, service) as far:
+    async with (
+        carrier_at(port) as carrier,
+        running(tmp_path, forwarding(port, target, **line)) as service,
+        gateway(carrier, service) as far,
+    ):
         async with peer(service.address) as (here, rtp):
             here.play(message, rtp)
             there = await far.incoming()
@@ -109,34 +113,39 @@ PLAIN = asks(f"P-Asserted-Identity: <sip:{NUMBER}@c.example>", from_="<sip:acct7
 
 
 async def test_a_forward_tells_a_withheld_number_to_no_carrier_outside_the_trust_domain(tmp_path):
-    request = await forwarded(tmp_path, WITHHELD["Privacy: id"])
-    assert DIGITS not in request.to_bytes().decode()
-    assert request.headers.get("P-Asserted-Identity") is None
+    asked = await forwarded(tmp_path, WITHHELD["Privacy: id"])
+    assert DIGITS not in asked.to_bytes().decode()
+    assert asked.headers.get("P-Asserted-Identity") is None
 
 
 async def test_inside_the_trust_domain_it_goes_on_with_its_privacy(tmp_path):
-    request = await forwarded(tmp_path, WITHHELD["Privacy: user"], trusted=True)
-    (identity,) = request.asserted_identities
+    asked = await forwarded(tmp_path, WITHHELD["Privacy: user"], trusted=True)
+    (identity,) = asked.asserted_identities
     assert identity.uri.user == NUMBER
-    assert request.headers.get("Privacy") == "id"
-    assert DIGITS not in (request.headers.get("From") or "") + (request.headers.get("Diversion") or "")
+    assert asked.headers.get("Privacy") == "id"
+    assert DIGITS not in (asked.headers.get("From") or "") + (asked.headers.get("Diversion") or "")
+
+
+async def test_emergency_services_are_told_whoever_hides(tmp_path):
+    """§ 15 TDDDG: nobody's number is kept from 110 and 112, whatever the trunk."""
+    asked = await forwarded(tmp_path, WITHHELD["Privacy: id"], "112")
+    assert [identity.uri.user for identity in asked.asserted_identities] == [NUMBER]
+    assert asked.headers.get("Privacy") is None
 
 
 @pytest.mark.parametrize(
     ("form", "dialled", "shown", "caller"),
     [
-        ("auto", "+4930555101", DID, NUMBER),
         ("e164", "4930555101", DID[1:], NUMBER[1:]),
-        ("00", "004930555101", "00" + DID[1:], "00" + NUMBER[1:]),
         ("national", "030555101", "089123456", "0" + DIGITS),
     ],
 )
 async def test_a_carrier_is_sent_all_numbers_in_the_format_of_its_trunk(tmp_path, form, dialled, shown, caller):
-    request = await forwarded(tmp_path, PLAIN, numbers_out=form)
-    assert (request.uri.user, request.to.uri.user, request.from_.uri.user) == (dialled, dialled, shown)
-    assert [identity.uri.user for identity in request.asserted_identities] == [caller]
-    assert f"<sip:{shown}@" in (request.headers.get("Diversion") or "")
-    assert request.headers.get("Privacy") is None
+    asked = await forwarded(tmp_path, PLAIN, numbers_out=form)
+    assert (asked.uri.user, asked.to.uri.user, asked.from_.uri.user) == (dialled, dialled, shown)
+    assert [identity.uri.user for identity in asked.asserted_identities] == [caller]
+    assert f"<sip:{shown}@" in (asked.headers.get("Diversion") or "")
+    assert asked.headers.get("Privacy") is None
 
 
 def test_the_trace_tells_nothing_of_who_withholds_a_number_in_later_messages_either(caplog):

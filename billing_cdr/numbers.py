@@ -45,6 +45,7 @@ _ADDRESS: Final = re.compile(r"[^<>]*<([^<>]+)>[^<>]*")
 _SEPARATORS: Final = "-./()[]\u00b7\u2022\u2212\u2215\u2044"
 # `,` and `p` pause, `;` and `w` wait, then digits are sent in the call (3GPP TS 27.007 `DS`, RFC 2806 post-dial).
 _POST_DIAL: Final = re.compile(r"[,;pPwW][0-9*#,;pPwW ]*")
+_BLANKS: Final = re.compile(r"\s+")
 _LATER: Final = re.compile(r"(?<=[0-9)\] ])[,pPwW][0-9*#,;pPwW ]*$")
 _DIRECT: Final = re.compile(r"(?:durchwahl|dw)[.:]?\s*(?:-\s*)?([0-9]{1,8})", re.IGNORECASE)
 _EXTENSION: Final = re.compile(r"(?:extension|ext|apparat|app|nst|nebenstelle|x|#)[.:]?\s*([0-9]{1,8})", re.IGNORECASE)
@@ -160,12 +161,16 @@ def _user(plain: str, text: str) -> str:
         raise NumberError(f"{text!r} names no user")
     elif scheme is not None:
         inner = inner.partition("?")[0]
-    return unquote(inner) if "%" in inner else inner
+    inner = unquote(inner) if "%" in inner else inner
+    if any(character < " " and character != "\t" for character in inner):
+        raise NumberError(f"{text!r} is more than one line")
+    return inner
 
 
 def _without_additions(user: str) -> tuple[str, str | None, str | None, str | None]:
     """Number, phone-context, extension, digits to be sent later."""
     context = extension = post_dial = None
+    user = _BLANKS.sub(" ", user)  # one each: the patterns below would try every way to divide a row of them
     written, semicolon, rest = user.partition(";")
     if semicolon:
         for part in rest.split(";"):

@@ -1,5 +1,6 @@
 """A number is read in one way wherever it comes in, and never guessed at: the corpus, and what holds for any text."""
 
+import contextlib
 import re
 
 import pytest
@@ -70,7 +71,16 @@ def test_any_text_is_an_e164_number_a_short_one_or_an_error(text):
     assert number_of(number) == number
 
 
-def test_a_text_of_any_length_is_answered_at_once():
+def test_a_text_that_is_longer_than_any_number_is_not_looked_at():
     with pytest.raises(NumberError, match="too long"):
         number_of("0" * 1_000_000)
-    assert len("x" * numbers.LONGEST_TEXT) == numbers.LONGEST_TEXT
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("filling", [" ", "\t", "%20", "-", "(", ",", "p", ";", "x1", "ext ", "<", '"', "+", "a=", ";a", "dw"])
+def test_no_filling_makes_the_reader_try_every_way_to_divide_it(filling):
+    """Strangers write them: hundreds of the longest texts, each of another ending, so that none is remembered."""
+    text = "1" + filling * (numbers.LONGEST_TEXT // len(filling) - 1)
+    for number in range(100):
+        with contextlib.suppress(NumberError):
+            assert len(number_of(f"{text[:-4]}{number:03d}a")) <= numbers.MAX_DIGITS + 1

@@ -15,7 +15,7 @@ from acd.core.configuration import Agent, TenantConfiguration
 from acd.core.configuration_changes import middles
 from acd.core.ids import AgentId, TenantId, TrunkId
 from acd.networks import forms
-from acd.numbers import is_emergency, is_private, may_be_shown
+from acd.numbers import hears_who_calls, is_private, may_be_shown
 from acd.service import Device, Sighting, TenantSetup, TrunkLine
 from sip.source import Network, address_of, is_within, network_of
 
@@ -221,12 +221,12 @@ class Directory:
         """What a call to the outside shows: the first of the wishes that the tenant may show, else a number that is assigned to it.
 
         Where nobody wished anything, the lowest assigned number, if it surely lies at this trunk: it is the tenant's only one, or the trunk
-        its only carrier. To 110 and 112 in any case (§ 164 TKG: no call to them hides its number).
+        its only carrier. To emergency services in any case (§ 15 TDDDG, § 164 TKG: no call to them hides its number).
         """
         chosen, main = self.caller_id(tenant, trunk, *wishes), self._main_numbers.get(tenant)
         if chosen is None and main is not None:
             lies_there = len(self.setups[tenant].assigned) == 1 or self._only_carriers.get(tenant) == trunk
-            if is_emergency(called) or (lies_there and not self.is_internal(tenant, trunk)):
+            if hears_who_calls(called) or (lies_there and not self.is_internal(tenant, trunk)):
                 chosen = main
         return chosen or ANONYMOUS
 

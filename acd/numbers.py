@@ -1,4 +1,4 @@
-"""Phone numbers as they come from SIP, made one: E.164 with `+` (ITU-T E.164) through Google's metadata."""
+"""Phone numbers as they come from SIP: read by `billing_cdr.numbers`, and what the exchange may do with them."""
 
 from __future__ import annotations
 
@@ -7,57 +7,52 @@ from functools import lru_cache
 import phonenumbers
 
 from acd.wire_text import LONGEST_NUMBER, fit
+from billing_cdr.errors import NumberError
+from billing_cdr.numbers import SHORT, Format, number_of
 
-SHORT = 6
-"""Up to so many digits without a leading zero is an internal or service number (110, 11833, 600) and stays as dialled."""
-
+SHORTEST = 3
+"""Digits of 110."""
 EMERGENCY = frozenset({"110", "112", "+49110", "+49112"})
-"""Police and fire brigade (TKG §164, NotrufV §1), as dialled and as `normalise` may be given them."""
+"""Police and fire brigade (TKG §164, NotrufV §1), as dialled, and with the country code as a journal of before may hold them."""
+HEARS_WHO_CALLS = EMERGENCY | {"116117", "124124"}
 
 
 def is_emergency(number: str) -> bool:
-    """Whether somebody calls for help.
+    """Whether somebody calls for help, in whatever spelling.
 
-    >>> is_emergency("112"), is_emergency("+49110"), is_emergency("1120")
-    (True, True, False)
+    >>> is_emergency("112"), is_emergency("+49110"), is_emergency("0112"), is_emergency("1120")
+    (True, True, True, False)
     """
-    return number in EMERGENCY
+    return number in EMERGENCY or (len(number) > SHORTEST and normalise(number) in EMERGENCY)
 
 
-def normalise(number: str, region: str = "DE") -> str:
-    """E.164 of a number as dialled in `region`; what is no phone number (a name, a short code) comes back unchanged, but bounded and
-    without what nobody can see (`wire_text`): a stranger wrote it.
+def hears_who_calls(number: str) -> bool:
+    """Whether a call there never hides its number: police, fire brigade, medical standby, telephone counselling (§ 15 (1) TDDDG)."""
+    return number in HEARS_WHO_CALLS
+
+
+def normalise(number: str, form: Format = "auto") -> str:
+    """The number of the house for what a peer or a person wrote (`billing_cdr.numbers`); what is no number (a name, a service code) comes
+    back unchanged, but bounded and without what nobody can see (`wire_text`): a stranger wrote it.
 
     >>> normalise("0761 8866-0"), normalise("0041 44 668 18 00"), normalise("601"), normalise("anna")
     ('+4976188660', '+41446681800', '601', 'anna')
     """
-    return _normalise(number, region) if len(number) <= LONGEST_NUMBER else fit(number, LONGEST_NUMBER)
-
-
-@lru_cache(maxsize=20_000)
-def _normalise(number: str, region: str) -> str:
-    dialled = "".join(character for character in number if character not in " -./()")
-    digits = dialled.removeprefix("+")
-    if not digits.isascii() or not digits.isdigit():
-        return fit(number, LONGEST_NUMBER)
-    if dialled == digits and len(digits) <= SHORT and not digits.startswith("0"):
-        return digits
-    if dialled.startswith("+") and digits[:1] != "0" and 7 <= len(digits) <= 15:
-        return dialled  # E.164 already, which is what carriers send; the library costs more than the rest of the call's numbers
     try:
-        parsed = phonenumbers.parse(dialled, region)
-    except phonenumbers.NumberParseException:
-        return dialled
-    if not phonenumbers.is_possible_number(parsed):
-        return dialled
-    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+        return number_of(number, form)
+    except NumberError:
+        return fit(number, LONGEST_NUMBER)
 
 
-def calling_number(user: str | None, region: str = "DE") -> str | None:
-    """The caller's number from the user part of From or P-Asserted-Identity; None when withheld (RFC 3323: anonymous)."""
-    if not user or user.lower() in {"anonymous", "unavailable", "unknown", "restricted"}:
+WITHHELD = frozenset({"anonymous", "unavailable", "unknown", "restricted", "private", "withheld"})
+"""User parts of who does not say a number (RFC 3323 §4.1.1.3), and what networks put there that were told none."""
+
+
+def calling_number(user: str | None, form: Format = "auto") -> str | None:
+    """The caller's number from what an identity header has for it; None when there is none (RFC 3323: anonymous)."""
+    if not user or user.lower() in WITHHELD:
         return None
-    return normalise(user, region)
+    return normalise(user, form)
 
 
 NEVER_SHOWN = ("+49110", "+49112", "+49118", "+49137", "+49900", "+490")

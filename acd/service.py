@@ -20,6 +20,7 @@ from acd.core.events import Event
 from acd.core.ids import AgentId, CallId, TenantId, TrunkId
 from acd.core.inputs import Command
 from acd.core.live import LiveState
+from billing_cdr.numbers import Format
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +78,14 @@ class TrunkLine(msgspec.Struct, frozen=True, kw_only=True):
     patience (timers B and F, 32 s) is longer than that of any caller."""
     caller_id: str | None = None
     codecs: tuple[Literal["PCMA", "PCMU"], ...] = ("PCMA", "PCMU")
+    numbers_in: Format = "auto"
+    """How the peer writes numbers of calls to us; it decides about digits with neither `+` nor 0 in front."""
+    numbers_out: Format = "auto"
+    """How it wants them in calls from us: Request-URI, To, From, P-Asserted-Identity, Diversion."""
+    trusted: bool = False
+    """Of our trust domain (RFC 3325 §3): it is told the number of callers who withhold it, with the Privacy that binds it."""
+    default_number: str | None = None
+    """The number of ours that a call means which names none of ours: of an account with a single number."""
 
 
 class AgentDialRules(msgspec.Struct, frozen=True, kw_only=True):

@@ -181,6 +181,8 @@ def _documents() -> list[tuple[str, str, dict[str, Any]]]:
         "sources": list(LOOPBACK),
         "probe_every_s": 0,
         "caller_id": "+493023125600",
+        "numbers_in": "auto",
+        "numbers_out": "plus",
     }
     menu = {
         "id": "main",

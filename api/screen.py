@@ -23,10 +23,13 @@ def lookup_in(databases: Databases, clock: Clock = utc_now) -> Lookup:
             return ScreenContext()
 
     async def known(tenant: TenantId, number: str) -> ScreenContext:
+        lines: list[str] = []
         if not await crm.is_known(databases, tenant, number):
-            return ScreenContext()
+            lines = await crm.known_lines(databases, tenant, number)
+            if not lines:
+                return ScreenContext()
         async with databases.unit(tenant) as unit:
-            contact = await crm.by_number(unit.session, number)
+            contact = await (crm.by_line(unit.session, lines) if lines else crm.by_number(unit.session, number))
             if contact is None:
                 return ScreenContext()
             unsolved = await tickets.unsolved_of(unit.session, contact.id)

@@ -5,6 +5,7 @@ assemble.py     facts fold into a record, closed only if everything adds up
 cdr.py          the record: legs, segments, recordings, durations
 recorded.py     what was recorded of it, when, and who is on which channel
 quote.py        the price before the call, in numbers and in a sentence; the refusal
+numbers.py      what people and carriers write for a number, read once for all
 destination.py  what a dialled number is
 tariff.py       plans, their document and the limits of the law; house.py the one we ship
 time_band.py    which part of the week an instant lies in

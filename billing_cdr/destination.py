@@ -15,6 +15,7 @@ from msgspec import Struct
 from phonenumbers import PhoneNumberType
 
 from billing_cdr.errors import NumberError
+from billing_cdr.numbers import HOME, is_short_code, number_of
 
 
 class NumberClass(StrEnum):
@@ -106,11 +107,6 @@ class Destination(Struct, frozen=True, gc=False):
     region: str
 
 
-HOME = "49"
-_SHORT_CODE = re.compile(r"110|112|115|116[0-9]{3}|118[0-9]{2,3}")
-_SEPARATORS = str.maketrans("", "", " -/().\u00a0")
-MAX_DIGITS = 15  # E.164 §6.2.1
-
 # fmt: off
 _GERMAN: tuple[tuple[str, NumberClass], ...] = (  # (first digits of the national number, class); the longest match decides
     ("110", NumberClass.UNASSIGNED), ("112", NumberClass.UNASSIGNED), ("115", NumberClass.UNASSIGNED), ("116", NumberClass.UNASSIGNED),
@@ -149,11 +145,6 @@ _ORDINARY = frozenset(
 )
 
 
-def is_short_code(digits: str) -> bool:
-    """Whether it is a German number that is dialled without an area code: 110, 112, 115, 116xxx, 118xx."""
-    return _SHORT_CODE.fullmatch(digits) is not None
-
-
 def normalise(number: str) -> str:
     """Turn what was dialled in Germany into international digits without plus.
 
@@ -161,25 +152,12 @@ def normalise(number: str) -> str:
         number: E.164 (`+49 30 …`), with 00 or 0, or a German short code (110, 112, 115, 116xxx, 118xx).
     Raises: NumberError: anything else; a local number without its area code is not guessed at.
     """
-    text = number.translate(_SEPARATORS)
-    international = text.startswith(("+", "00"))
-    digits = text.removeprefix("+")
-    if not digits.isascii() or not digits.isdigit():
-        raise NumberError(f"{number!r} is not a telephone number")
-    if not text.startswith("+"):
-        if _SHORT_CODE.fullmatch(digits):
-            return HOME + digits
-        if digits.startswith("00"):
-            digits = digits[2:]
-        elif digits.startswith("0"):
-            digits = HOME + digits[1:]
-        else:
-            raise NumberError(f"{number!r} names neither country nor area")
-    if digits.startswith(HOME + "0") and international:
-        raise NumberError(f"{number!r} has a 0 between country and area")
-    if not digits or digits[0] == "0" or digits == HOME or len(digits) > MAX_DIGITS:
-        raise NumberError(f"{number!r} is not an E.164 number")
-    return digits
+    found = number_of(number)
+    if found.startswith("+"):
+        return found[1:]
+    if not is_short_code(found):
+        raise NumberError(f"{number!r} names neither country nor area")
+    return HOME + found
 
 
 def locate(number: str) -> Destination:

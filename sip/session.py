@@ -860,7 +860,7 @@ class Session:
             "reinvite": self.modification.state.value,
             "call_id": self.invite.call_id,
             "dialog": None if self.dialog is None else self.dialog.state.value,
-            "remote_target": None if self.dialog is None else str(self.dialog.remote_target),
+            "remote_target": None if self.dialog is None else self.dialog.remote_target.host_port,  # its user may be a withheld number
             "early_dialogs": len(self.forks),
             "flow": str(self.flow if self.dialog is None else self.dialog.send_flow),
             "timers": self.agent.timers.running(self, now),

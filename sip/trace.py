@@ -3,6 +3,7 @@
 What a password could be guessed from is left out (`without_secrets`): of Authorization and its kin everything but the names that tell who
 wants what (RFC 7616 §3.4; a response with its nonces can be guessed at offline), keys of media (RFC 4568 §9.1), and pressed keys, which
 are PINs and card numbers. Headers of a message are of whoever sent it, so what is not known to be harmless is left out, not the reverse.
+Who calls is left out where the caller shows it to nobody (`without_caller`).
 """
 
 import logging
@@ -28,6 +29,19 @@ _USERINFO = re.compile(r"(?i)(?P<kept>\bsips?:[^:@\s<>\"]{0,255}):[^@\s<>\"]{0,2
 _MEDIA_KEY = re.compile(r"(?im)^(?P<kept>a=crypto:\S+ \S+|a=ice-pwd:|a=key-mgmt:\S*|k=[a-z0-9]*:?)[^\r\n]*")
 _PRESSED = re.compile(r"(?im)(?P<kept>^[ \t]*(?:signal|digit|d)[ \t]*=[ \t]*|\bdigits=\"|;postd=)(?P<keys>[^\r\n\";>]*)")
 """`application/dtmf-relay` (`Signal=5`), KPML's `digits="5"` (RFC 4730 §5), RFC 2806's `;postd=`."""
+_HIDES_CALLER = re.compile(
+    r"(?im)^privacy[ \t]*:[^\r\n]*\b(?:id|user|header)\b|^(?:from|f)[ \t]*:[^\r\n]*(?:anonymous\.invalid|:anonymous@)"
+    r"|^remote-party-id[ \t]*:[^\r\n]*privacy=\"?(?:full|uri)",
+)
+"""RFC 3323 §4.2, RFC 3325 §9.3, draft-ietf-sip-privacy-04: the caller shows itself to nobody (§ 15 TDDDG)."""
+_IDENTITY = re.compile(
+    r"(?im)^(?P<name>p-asserted-identity|p-preferred-identity|remote-party-id|from|f|contact|m|identity|diversion|history-info)"
+    r"(?P<colon>[ \t]*:[ \t]*)(?P<value>[^\r\n]*(?:\r?\n[ \t]+[^\r\n]*)*)"
+)
+_TAG = re.compile(r";tag=[A-Za-z0-9\-.!%*_+`'~]+")
+MOST_HIDDEN = 4096
+"""Dialogs remembered as those of somebody who shows no number: their later messages say it in From alone."""
+_hidden: dict[str, None] = {}
 _INFO = re.compile(r"INFO\s", re.IGNORECASE)
 _KEYS_IN_BODY = re.compile(r"(?im)^(?:content-type|c)[ \t]*:[^\r\n]*(?:dtmf|multipart)")
 
@@ -87,14 +101,39 @@ def _harmless(field: re.Match[str]) -> str:
     return f"{field['name']}{field['colon']}{' '.join([*kept, ', '.join([*params, HIDDEN])])}"
 
 
+def without_caller(message: str) -> str:
+    """The text of a message without what its caller could be known by: in identity headers only the tag of the dialog is left."""
+
+    def hidden(field: re.Match[str]) -> str:
+        tag = _TAG.search(field["value"])
+        return f"{field['name']}{field['colon']}{HIDDEN}{tag[0] if tag is not None else ''}"
+
+    return _IDENTITY.sub(hidden, message)
+
+
+def _shows_nobody(message: str, call_id: str) -> bool:
+    """Whether the message is of a caller that shows no number, or of a dialog that one began."""
+    if call_id in _hidden:
+        return True
+    if _HIDES_CALLER.search(message.partition("\r\n\r\n")[0]) is None:
+        return False
+    _hidden[call_id] = None
+    if len(_hidden) > MOST_HIDDEN:
+        del _hidden[next(iter(_hidden))]
+    return True
+
+
 def _log(glyph: str, flow: Flow, octets: bytes) -> None:
     call_id = _field(octets, (b"\r\nCall-ID:", b"\r\ni:"))
+    told = without_secrets(octets.decode("utf-8", "backslashreplace"))
+    if _shows_nobody(told, call_id):
+        told = without_caller(told)
     cseq = _field(octets, (b"\r\nCSeq:",))
     LOG.debug(
         "%s %s\n%s",
         glyph,
         flow,
-        without_secrets(octets.decode("utf-8", "backslashreplace")).rstrip("\r\n"),
+        told.rstrip("\r\n"),
         extra={"call_id": call_id, "flow": str(flow), "direction": glyph, "cseq": cseq},
     )
 

@@ -73,6 +73,11 @@ def _one_share(_request: Request, _flow: Flow, _authenticated_as: str | None) ->
     return EVERYBODY
 
 
+def _can_be_called(uri: Uri) -> bool:
+    """A SIP URI, a telephone number (RFC 3966; carriers with IMS send them), or a call for help (RFC 5031)."""
+    return uri.is_sip or uri.scheme == "tel" or (uri.scheme == "urn" and (uri.opaque or "").lower().startswith("service:"))
+
+
 class UserAgentConfig(msgspec.Struct, frozen=True):
     """Everything a user agent is told about its surroundings."""
 
@@ -644,7 +649,7 @@ class UserAgent:
         transaction = self.layer.serve_invite(request, flow, None, now)
         if merged:
             self._answer(transaction, 482, now)
-        elif not request.uri.is_sip:
+        elif not _can_be_called(request.uri):
             self._answer(transaction, 416, now)
         elif self._is_unsupported(transaction, now) or self._is_unreadable(transaction, now):
             return

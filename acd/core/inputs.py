@@ -98,6 +98,9 @@ class CallArrived(_Input, frozen=True, kw_only=True):
     calling: str | None = None
     """Caller's number, E.164 with `+` where it could be normalised; None withheld."""
     calling_name: str | None = None
+    withheld: str | None = None
+    """The number of a caller who shows it to nobody (§ 15 TDDDG): for lists of blocked callers alone. It stands in no event, so that what
+    is made of events cannot show it."""
     called: str
     """Number that was dialled: E.164 with `+`, or as dialled when it is short."""
     channel_kbits: int | None = None

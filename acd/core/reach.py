@@ -5,6 +5,7 @@ Whoever is served (`call.party`) waits: with ring-back from its own exchange whi
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from acd.core import admission, device, loops
@@ -174,7 +175,17 @@ def call_outside(x: Exchange, call: s.Call, after: str | None = None) -> None:
     if refused is not None and not x.is_answered(x.party(call)):
         clear_call(x, call, "no_bandwidth", refuse=Refusal(503, refused.reason, 10))
     else:
-        turn_away(x, call, after or ("no_bandwidth" if refused is not None else "unreachable"))
+        cause = after or ("no_bandwidth" if refused is not None else "unreachable")
+        # What has no price because it is no number of the public's is an extension that nobody here has.
+        turn_away(x, call, "not_found" if cause == "price_refused" and _is_of_the_own_plan(number) else cause)
+
+
+_SERVICE = re.compile(r"11[025]|116[0-9]{3}|118[0-9]{2,3}")
+"""Short numbers of the public's (BNetzA, Nummernplan), as `billing_cdr.numbers` has them."""
+
+
+def _is_of_the_own_plan(number: str) -> bool:
+    return re.fullmatch(r"[1-9][0-9]{0,5}", number) is not None and _SERVICE.fullmatch(number) is None
 
 
 _PERSONAL = frozenset({"always", "busy", "no_answer", "unregistered", "transfer"})

@@ -27,6 +27,8 @@ from acd.journal.framing import Gap, Kind, Record, batch, file_head, scan
 from acd.journal.reading import MANIFEST, Reading, Trouble, calls_in, first_of, missing, named, segments
 from acd.journal.writing import name_segments, replace, set_aside, sync_directory, unused
 
+HIDDEN = "***"
+"""Stands for a number that its caller withholds."""
 Range = tuple[int, int]
 """First and last number, both included."""
 
@@ -331,7 +333,10 @@ def _put_away(path: Path, suffix: str = ".before-repair") -> Path | None:
 
 
 def export(directory: Path, call: str | None = None, first: int = 1, last: int | None = None) -> Iterator[dict[str, Any]]:
-    """Entries as JSON documents, in order; a document with `trouble` where something cannot be read."""
+    """Entries as JSON documents, in order; a document with `trouble` where something cannot be read.
+
+    Without what ends a dialog, in which its caller's From stands too, and without numbers that callers withhold (§ 15 TDDDG).
+    """
     for found in Reading(directory).walk():
         if isinstance(found, Trouble):
             yield {"trouble": found.sentence(), "torn": found.torn}
@@ -339,9 +344,17 @@ def export(directory: Path, call: str | None = None, first: int = 1, last: int |
             yield {
                 "seq": found.seq,
                 "now": found.now,
-                "input": msgspec.to_builtins(found.input),
-                "events": msgspec.to_builtins(found.events),
+                "input": _told(found.input),
+                "events": [_told(event) for event in found.events],
             }
+
+
+def _told(word: object) -> dict[str, Any]:
+    told: dict[str, Any] = msgspec.to_builtins(word)
+    told.pop("dialog", None)
+    if "withheld" in told:
+        told["withheld"] = HIDDEN
+    return told
 
 
 def _is_about(entry: Entry, call: str) -> bool:

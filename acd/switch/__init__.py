@@ -9,6 +9,7 @@ lines        trunks: registration at a carrier, probes, up or down
 shares       which share of the common resources a call takes from
 port_shares  who may have RTP port pairs
 callers      which trunk a call came over, and which number it means
+identities   who calls and whom a URI means, of every header that says so
 causes       SIP statuses <-> the core's causes
 addresses    which of our addresses a peer sees
 sip_port     commands of the SIP engine with the time filled in

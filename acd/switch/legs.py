@@ -37,6 +37,8 @@ class SwitchLeg:
     """Hops its INVITE had left when it came (RFC 3261 §20.22); None: it did not say, or we called."""
     agent: AgentId | None = None
     trunk: TrunkId | None = None
+    withheld: str | None = None
+    """Number of a caller who shows it to nobody: passed on inside the trust domain alone."""
     session: str | None = None
     """The SIP session that carries the leg: the one that arrived, or the branch that answered."""
     branches: dict[str, bool] = field(default_factory=dict)

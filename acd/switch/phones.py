@@ -19,6 +19,7 @@ from acd.guard import Guard, SipGuard
 from acd.numbers import is_emergency
 from acd.switch.addresses import LocalAddresses
 from acd.switch.callers import arrival
+from acd.switch.identities import written
 from acd.switch.shares import Shares
 from acd.switch.sip_port import SipPort
 from acd.wire_text import LONGEST_LINE, fit_or_none
@@ -78,7 +79,7 @@ class Phones:
             classify=self._classify,
             authenticator=Authenticator(settings.realm, self._account, digest_secret, guard=guard),
             guard=guard,
-            is_emergency=lambda request: is_emergency(request.uri.user or ""),
+            is_emergency=lambda request: is_emergency(written(request.uri)),
             registrar=self.registrar,
             serves=self._serves,
             session_timer=SessionTimerPolicy(settings.session_refresh_s) if settings.session_refresh_s else None,
@@ -140,7 +141,7 @@ class Phones:
             found = self._directory.device_at(authenticated_as)
             if found is None:
                 return None
-            urgent = request.method == "INVITE" and is_emergency(request.uri.user or "")
+            urgent = request.method == "INVITE" and is_emergency(written(request.uri))
             return self._shares.of_phone(found[0], found[1].username, urgent=urgent)
         came = arrival(self._directory, request, flow)
         if came is None or isinstance(came, Nobodys):

@@ -28,18 +28,20 @@ from acd.core.inputs import Input
 from acd.directory import Directory, Nobodys, device_aor
 from acd.errors import DialRefused, PriceRefused
 from acd.networks import Reach
-from acd.numbers import calling_number, is_emergency, is_private, may_be_shown, normalise
+from acd.numbers import hears_who_calls, is_emergency, is_private, may_be_shown
 from acd.service import Lookup, ScreenContext, ScreenPop, TrunkLine
 from acd.switch import causes, media_plan
 from acd.switch.addresses import LocalAddresses, host_port, reach
 from acd.switch.callers import arrival
+from acd.switch.identities import number_in, who_calls
 from acd.switch.legs import Phase, Recording, SwitchLeg
 from acd.switch.lines import credentials
 from acd.switch.port_shares import PortShares
 from acd.switch.relocation import Relocation
 from acd.switch.shares import Shares
 from acd.switch.sip_port import SipPort
-from acd.wire_text import LONGEST_LINE, LONGEST_NAME, fit_or_none
+from acd.wire_text import LONGEST_LINE, fit_or_none
+from billing_cdr.numbers import write
 from media import control
 from media.client import MediaPlane, PlaneReport, WorkerLost, WorkerRestarted, count_pairs
 from media.recorder import salvage
@@ -47,7 +49,7 @@ from sip import events as sip_events
 from sip.errors import ParseError
 from sip.fair_rate import FairRate
 from sip.grammar import quote
-from sip.headers.name_addr import NameAddr, parse_name_addr
+from sip.headers.name_addr import NameAddr
 from sip.message import MAX_FORWARDS
 from sip.share import Share
 from sip.source import address_of
@@ -400,25 +402,36 @@ class Switch:
             # A carrier lets us show our own numbers; whose call it is goes beside it, as with a forwarded one.
             caller = self._directory.shown(leg.tenant, line.id, effect.number or "", line.caller_id)
             shown = known if self._may_assert(leg.tenant, known) else ""
-        domain = self._domain(line)
-        headers = [("P-Asserted-Identity", f"<sip:{shown}@{domain}>")] if shown else []
-        headers += AUTO_ANSWER if effect.auto_answer else ()
-        self._call_over(line, leg, effect.number or "", NameAddr(Uri("sip", caller, domain), effect.calling_name or ""), headers)
+        headers = [*self._asserts(leg, line, effect.number or "", shown), *(AUTO_ANSWER if effect.auto_answer else ())]
+        self._call_over(line, leg, effect.number or "", caller, effect.calling_name or "", headers)
 
     def _call_outside(self, leg: SwitchLeg, effect: do.OriginateToOutside) -> None:
         line = self._priced_line(leg, effect.trunk, effect.number, effect.on_account_of)
         if line is None:
             return
         caller = self._directory.shown(leg.tenant, line.id, effect.number, effect.caller_id, line.caller_id)
-        domain = self._domain(line)
-        headers = []
-        if effect.forwarded_from and self._may_assert(leg.tenant, effect.forwarded_from):
-            # § 120 TKG: a forwarded call may show its caller; RFC 5806 says for whom it was meant.
-            headers = [
-                ("P-Asserted-Identity", f"<sip:{effect.forwarded_from}@{domain}>"),
-                ("Diversion", f"<sip:{caller}@{domain}>;reason=unconditional"),
-            ]
-        self._call_over(line, leg, effect.number, NameAddr(Uri("sip", caller, domain)), headers)
+        # § 120 TKG: a forwarded call may show its caller; RFC 5806 says for whom it was meant.
+        source = effect.forwarded_from or ""
+        headers = self._asserts(leg, line, effect.number, source if self._may_assert(leg.tenant, source) else "")
+        if headers:
+            headers.append(("Diversion", f"<sip:{write(caller, line.numbers_out)}@{self._domain(line)}>;reason=unconditional"))
+        self._call_over(line, leg, effect.number, caller, "", headers)
+
+    def _asserts(self, leg: SwitchLeg, line: TrunkLine, called: str, number: str) -> list[tuple[str, str]]:
+        """Who calls, beside the number of ours that From shows. A number that is withheld is told inside the trust domain alone, with
+        the Privacy that came with it (RFC 3325 §5, §7), and to emergency services, whom nobody hides from (§ 15 TDDDG).
+        """
+        first = self._legs.get(LegId(f"{leg.call}.0"))
+        withheld = first.withheld if first is not None else None
+        if withheld is not None and self._may_assert(leg.tenant, withheld):
+            hides = not hears_who_calls(called)
+            number = withheld if line.trusted or not hides else ""
+        else:
+            hides = False
+        if not number:
+            return []
+        identity = ("P-Asserted-Identity", f"<sip:{write(number, line.numbers_out)}@{self._domain(line)}>")
+        return [identity, ("Privacy", "id")] if hides else [identity]
 
     def _may_assert(self, tenant: TenantId, number: str) -> bool:
         """Whether a caller's number may stand beside one of ours: not that of another tenant, which its caller may have made up."""
@@ -450,8 +463,15 @@ class Switch:
             return host_port(line.registration.registrar)[0]
         return self._addresses.reaching(host_port(line.peer)[0])
 
-    def _call_over(self, line: TrunkLine, leg: SwitchLeg, number: str, from_: NameAddr, headers: Sequence[tuple[str, str]]) -> None:
+    def _call_over(self, line: TrunkLine, leg: SwitchLeg, number: str, caller: str, name: str, headers: Sequence[tuple[str, str]]) -> None:
+        """Send the INVITE, with all numbers as the peer wants them written.
+
+        Args:
+            caller: of ours, or `anonymous`.
+        """
         host, port = host_port(line.peer)
+        from_ = NameAddr(Uri("sip", write(caller, line.numbers_out), self._domain(line)), name)
+        dialled = write(number, line.numbers_out)
         leg.peer = host
         try:
             flow = self.sip.flow_to(line.transport, (host, port or 5060), leg.tenant)
@@ -465,10 +485,10 @@ class Switch:
             leg.branches[session] = False
             self.sip.invite(
                 session=session,
-                target=Uri("sip", number, host, port),
+                target=Uri("sip", dialled, host, port),
                 flow=flow,
                 from_=from_,
-                to=NameAddr(Uri("sip", number, host)),
+                to=NameAddr(Uri("sip", dialled, host)),
                 sdp=self._offer(leg, line),
                 headers=headers,
                 credentials=credentials(line),
@@ -779,7 +799,7 @@ class Switch:
     def _incoming(self, event: sip_events.IncomingInvite) -> None:
         request = event.request
         host = event.flow.remote[0]
-        called = normalise(request.uri.user or "")
+        called = number_in(request.uri)
         call = self.mint_call()
         source: tuple[TenantId, TrunkLine | None, AgentId | None] | None = None
         if event.authenticated_as is not None:
@@ -825,15 +845,13 @@ class Switch:
         self._by_session[event.session] = leg
         if leads_somewhere:
             self._takes_ports(leg, share)
-        asserted = request.headers.get("P-Asserted-Identity") if trunk is not None else None
-        party = _name_addr(asserted) or request.from_
-        calling, name = calling_number(party.uri.user), fit_or_none(party.display_name, LONGEST_NAME)
+        calling, name, leg.withheld = who_calls(request, trunk.numbers_in if trunk is not None else "auto", is_trusted=trunk is not None)
         if agent is None:
             if leg.takes_ports:
                 self._ask_who(tenant, call, calling)
         elif (person := self._directory.agent(tenant, agent)) is not None:
             # Who was proved by digest is known better than what the phone writes into From.
-            calling, name = person.extension or calling, person.name
+            calling, name, leg.withheld = person.extension or calling, person.name, None
         self._report(
             tenant,
             inputs.CallArrived(
@@ -843,6 +861,7 @@ class Switch:
                 agent=agent,
                 calling=calling,
                 calling_name=name,
+                withheld=leg.withheld,
                 called=called,
                 channel_kbits=media_plan.offered_kbits(offer) if offer is not None else None,
                 dialog=self.sip.kept(event.session),
@@ -1096,12 +1115,3 @@ def _warning(code: int, text: str) -> tuple[str, str]:
 async def _within(seconds: float, futures: list[asyncio.Future[None]]) -> None:
     if futures:
         await asyncio.wait(futures, timeout=seconds)
-
-
-def _name_addr(text: str | None) -> NameAddr | None:
-    if text is None:
-        return None
-    try:
-        return parse_name_addr(text)
-    except ParseError:
-        return None

@@ -28,6 +28,36 @@ class _Known:
 _known: WeakKeyDictionary[Databases, _Known] = WeakKeyDictionary()
 
 
+LONGEST_DIRECT_DIAL = 4
+"""Digits behind a trunk number; with more of them a German number would be longer than eleven (BNetzA, Nummernplan Ortsnetzrufnummern)."""
+_OPEN_PLANS = ("+49", "+43")
+"""Countries where a direct dial follows the number of a line, so that a number which begins like another is one behind it."""
+
+
+def trunk_numbers(number: str) -> tuple[str, ...]:
+    """The numbers a company's line may have of which this is a direct dial, the longest first: what it begins with, or that with the 0 of
+    the switchboard in place of two digits and more (DIN 5008).
+
+    >>> trunk_numbers("+498912341234")[:3]
+    ('+49891234123', '+4989123412', '+49891234120')
+    """
+    if not number.startswith(_OPEN_PLANS):
+        return ()
+    found: list[str] = []
+    for length in range(1, LONGEST_DIRECT_DIAL + 1):
+        line = number[:-length]
+        found += [line] if length == 1 else [line, f"{line}0"]
+    return tuple(line for line in found if len(line) >= SHORTEST_LINE)
+
+
+SHORTEST_LINE = len("+49301234")
+
+
+async def known_lines(databases: Databases, tenant: TenantId, number: str) -> list[str]:
+    """Of the lines that this may be a direct dial of, those that some contact has."""
+    return [line for line in trunk_numbers(number) if await is_known(databases, tenant, line)]
+
+
 async def is_known(databases: Databases, tenant: TenantId, number: str) -> bool:
     """Whether some contact has the E.164 number; reads them all at the first question after a change."""
     known = _known.setdefault(databases, _Known())

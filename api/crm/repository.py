@@ -30,6 +30,13 @@ async def by_number(session: AsyncSession, number: str) -> Contact | None:
     return await session.scalar(query.order_by(Contact.changed_at.desc(), Contact.id).limit(1))
 
 
+async def company_with(session: AsyncSession, number: str) -> Contact | None:
+    """The contact of a company changed last, of those who have the number."""
+    query = select(Contact).join(ContactNumber, ContactNumber.contact == Contact.id).where(ContactNumber.number == number)
+    named = query.where(Contact.company.is_not(None), Contact.company != "")
+    return await session.scalar(named.order_by(Contact.changed_at.desc(), Contact.id).limit(1))
+
+
 async def numbers(session: AsyncSession, contacts: Sequence[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {contact: [] for contact in contacts}
     query = select(ContactNumber).where(ContactNumber.contact.in_(contacts)).order_by(ContactNumber.number)

@@ -35,6 +35,15 @@ async def by_number(session: AsyncSession, number: str) -> ContactTold | None:
     return None if found is None else (await _told(session, [found]))[0]
 
 
+async def by_line(session: AsyncSession, lines: Sequence[str]) -> ContactTold | None:
+    """The company one of whose lines a caller's number is a direct dial of: that of the first line that a company has."""
+    for line in lines:
+        found = await repository.company_with(session, line)
+        if found is not None:
+            return (await _told(session, [found]))[0]
+    return None
+
+
 async def create(session: AsyncSession, given: ContactGiven, now: datetime) -> ContactTold:
     """Add a contact."""
     row = Contact(id=drawn_id(), name=given.name, company=given.company, email=given.email, note=given.note, created_at=now, changed_at=now)

@@ -1,4 +1,4 @@
-"""Telephone numbers: E.164 through `phonenumbers` (DESIGN.md §5), short internal numbers and German short codes as they are."""
+"""Telephone numbers: read by `billing_cdr.numbers`; E.164, short internal numbers and German short codes as they are."""
 
 from __future__ import annotations
 
@@ -7,27 +7,26 @@ from typing import Annotated
 
 import phonenumbers
 from phonenumbers import PhoneNumberType
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, StringConstraints, ValidationInfo
 
-from billing_cdr.destination import NumberClass, classify, is_short_code, locate
+from api.kit.schema import is_stored
+from billing_cdr.destination import NumberClass, classify, locate
+from billing_cdr.errors import NumberError
+from billing_cdr.numbers import LONGEST_TEXT, Reading, is_short_code, number_of, read
 
 SHORT = re.compile(r"^[1-9][0-9]{1,5}$")
 """Internal numbers and service numbers (110, 112, 115, 116117, 11833): dialled as they are, as `acd.numbers` takes them."""
-HOME = "DE"
-LONGEST = 16
-"""ITU-T E.164 §6: fifteen digits, and the plus."""
 
 
-def e164(text: str, region: str = HOME) -> str | None:
-    """`089 / 123 45-67` -> `+49891234567`; None when it is no number that can exist."""
+def e164(text: str) -> str | None:
+    """`089 / 123 45-67` -> `+49891234567`; None when it is no number of the outside world, or cannot be read for certain."""
     try:
-        parsed = phonenumbers.parse(text, region)
-    except phonenumbers.NumberParseException:
+        number = number_of(text)
+    except NumberError:
         return None
-    if phonenumbers.is_possible_number_with_reason(parsed) != phonenumbers.ValidationResult.IS_POSSIBLE:
-        return None  # "possible" to others includes what can only be dialled locally: 600 is not +49 600
-    number = str(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164))
-    return number if len(number) <= LONGEST else None
+    if number.startswith("+"):
+        return number
+    return None
 
 
 _NO_PLACE = {
@@ -63,27 +62,42 @@ def not_geographic(text: str) -> str | None:
     return None if number_class is NumberClass.GEOGRAPHIC else number_class.value
 
 
-def _callable(text: str) -> str:
-    if SHORT.fullmatch(text):
+def _read(text: str) -> Reading:
+    try:
+        return read(text)
+    except NumberError as error:
+        raise ValueError(f"{error}; write it in E.164 like `+49891234567`") from error
+
+
+def _callable(text: str, info: ValidationInfo) -> str:
+    if is_stored(info):
+        return text  # a tenant opens with what it has
+    found = _read(text)
+    if found.extension or found.post_dial:
+        raise ValueError(f"{text!r} has digits to be dialled in the call, which nobody here would send; leave them out")
+    return found.number
+
+
+def _dialled_now(text: str) -> str:
+    return _read(text).number
+
+
+def _e164(text: str, info: ValidationInfo) -> str:
+    if is_stored(info):
         return text
-    number = e164(text)
-    if number is None:
-        raise ValueError(f"{text!r} is no telephone number; write it in E.164 like `+49891234567`")
-    return number
+    found = _read(text)
+    if not found.number.startswith("+"):
+        raise ValueError(f"{text!r} is no telephone number of the outside world; write it in E.164 like `+49891234567`")
+    return found.number
 
 
-def _e164(text: str) -> str:
-    number = e164(text)
-    if number is None:
-        raise ValueError(f"{text!r} is no telephone number; write it in E.164 like `+49891234567`")
-    return number
-
-
-_Raw = Annotated[str, StringConstraints(strip_whitespace=True, min_length=2, max_length=32, pattern=r"^[0-9+()/ .*#-]+$")]
+_Raw = Annotated[str, StringConstraints(strip_whitespace=True, min_length=2, max_length=LONGEST_TEXT)]
 
 Callable_ = Annotated[_Raw, AfterValidator(_callable)]
 """E.164, or a short internal number."""
 Dialled = Annotated[_Raw, AfterValidator(_callable)]
-"""What somebody dials: E.164, a short internal number, or a short code (`112`, `11833`)."""
+"""What a rule dials: E.164, a short internal number, or a short code (`112`, `11833`)."""
+DialledNow = Annotated[_Raw, AfterValidator(_dialled_now)]
+"""What somebody dials who is there: as pasted. Of an extension beside the number nothing is dialled; the person does that in the call."""
 E164 = Annotated[_Raw, AfterValidator(_e164)]
-"""A number of the outside world."""
+"""A number of the outside world, with or without an extension beside it, which is left out."""

@@ -13,9 +13,9 @@ from acd.core.events import shown
 from acd.core.ids import AgentId, CallId
 from acd.core.inputs import Command
 from acd.core.live import LiveState
-from acd.numbers import normalise
 from api.errors import Conflict, NotFound, responses
 from api.identity import Access, ForAll, ForDesk, ForSupervisors, Role
+from api.kit.numbers import DialledNow
 from api.telephony.errors import NoDesk, NotYourDesk, told
 from api.telephony.rules import live_for
 from api.telephony.schemas import (
@@ -92,7 +92,7 @@ async def end_after_call_work(access: ForDesk, agent: AgentKey) -> Done:
 async def dial(access: ForDesk, agent: AgentKey, given: DialGiven) -> Done:
     """Click-to-dial: the agent's phone rings first, then the number. Outside numbers are priced before they are placed."""
     call = access.house.voice.mint_call()
-    return await _do(access, inputs.Dial(agent=desk_of(access, agent), call=call, number=normalise(given.number)), call)
+    return await _do(access, inputs.Dial(agent=desk_of(access, agent), call=call, number=given.number), call)
 
 
 @router.post("/agents/{agent}/answer", operation_id="answer", responses=REFUSALS)
@@ -179,9 +179,8 @@ async def why_waiting(access: ForDesk, call: CallKey) -> WhyWaiting:
 
 
 @router.get("/quote", operation_id="getQuote", responses=responses(Conflict))
-async def quote(access: ForAll, number: Annotated[str, Query(min_length=1, max_length=40, pattern=r"^[0-9+()/ .*#-]+$")]) -> QuoteTold:
+async def quote(access: ForAll, number: Annotated[DialledNow, Query()]) -> QuoteTold:
     """The price of a call to a number from now, before it is placed."""
-    dialled = normalise(number)
     with told():
-        found = await access.house.voice.quote(access.tenant, dialled)
-    return QuoteTold(number=dialled, quote=msgspec.to_builtins(found, str_keys=True))
+        found = await access.house.voice.quote(access.tenant, number)
+    return QuoteTold(number=number, quote=msgspec.to_builtins(found, str_keys=True))

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, StringConstraints
 
 from api.kit.ids import Slug
-from api.kit.schema import Given, Short, Told
+from api.kit.numbers import DialledNow
+from api.kit.schema import Given, Told
 from api.telephony_setup.schemas import Target
 
 CallName = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"^[A-Za-z0-9_.:-]+$")]
@@ -27,7 +28,8 @@ class NotReadyGiven(Given):
 class DialGiven(Given):
     model_config = ConfigDict(json_schema_extra={"examples": [{"number": "+4989123456"}]})
 
-    number: Annotated[Short, StringConstraints(min_length=1, max_length=40, pattern=r"^[0-9+()/ .*#-]+$")]
+    number: DialledNow
+    """In any notation, also pasted as `tel:` or `sip:`. Digits for after the answer (`,,12`, `ext. 12`) are left to who talks."""
 
 
 class TransferGiven(Given):

@@ -161,6 +161,12 @@ def problems(setup: TenantSetup, before: TenantSetup | None = None, changed: Ite
     found.extend(f"a tariff holds for the unknown trunk {trunk}" for trunk in setup.trunk_plans if trunk not in trunks)
     if before is None or setup.trunks != before.trunks:
         found.extend(_overlaps(setup.trunks))
+    numbers = {number.number for number in configuration.numbers}
+    found.extend(
+        f"trunk {line.id} leads to the unknown number {line.default_number}"
+        for line in setup.trunks
+        if line.default_number is not None and line.default_number not in numbers
+    )
     changed = frozenset(changed)
     found.extend(circles(configuration, [node for node in changed if node[0] in _ROUTED]))
     found.extend(_rules_that_ring_for_help(configuration, changed))

@@ -19,6 +19,7 @@ from acd import sounds
 from api.kit.ids import Slug, slug
 from api.kit.numbers import Callable_, Dialled, not_geographic
 from api.kit.schema import Given, Name, Network, Short, Text, Told, is_stored
+from billing_cdr.numbers import Format
 
 Skill = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,39}$")]
 Level = Annotated[int, Field(ge=1, le=10)]
@@ -465,6 +466,22 @@ class Trunk(Named):
     )
     caller_id: Callable_ | None = None
     codecs: Annotated[tuple[Literal["PCMA", "PCMU"], ...], Field(min_length=1, max_length=2)] = ("PCMA", "PCMU")
+    numbers_in: Format = Field(
+        default="auto",
+        description="How the peer writes numbers of calls to us: `plus` +4989…, `e164` 4989…, `00` 004989…, `national` 089… (without the 0 "
+        "too). `auto` reads all that can be told apart; `e164` and `national` say what bare digits are.",
+    )
+    numbers_out: Format = Field(
+        default="auto", description="How it wants numbers in calls from us, called and shown ones alike; `auto`: with plus."
+    )
+    trusted: bool = Field(
+        default=False,
+        description="Of our trust domain (RFC 3325): numbers that callers withhold are passed on to it, marked `Privacy: id`. Others never "
+        "see them.",
+    )
+    default_number: Callable_ | None = Field(
+        default=None, description="The number of ours that a call means which names none of ours: for an account with a single number."
+    )
     upload_kbits: Kbits | None = None
     channel_kbits: Annotated[int, Field(ge=100, le=10_000)] = 100
     own_carrier: bool = Field(

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acd import numbers
 from acd.numbers import calling_number, is_emergency, is_private, may_be_shown, normalise
 from acd.wire_text import fit
+from billing_cdr import numbers
+from tests.spellings import SPELLINGS
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,11 @@ from acd.wire_text import fit
 )
 def test_a_number_as_dialled_in_germany_is_normalised(dialled, expected):
     assert normalise(dialled) == expected
+
+
+@pytest.mark.parametrize(("written", "number"), SPELLINGS)
+def test_the_exchange_reads_the_whole_corpus_right_and_leaves_alone_what_is_no_number(written, number):
+    assert normalise(written) == (number or fit(written, 40))
 
 
 @pytest.mark.parametrize("user", [None, "", "anonymous", "Anonymous", "unavailable"])
@@ -82,10 +88,10 @@ def test_110_112_118_0137_0900_and_premium_numbers_anywhere_are_never_shown(numb
 
 
 def test_what_is_too_long_for_a_number_is_cut_and_never_remembered():
-    before = numbers._normalise.cache_info().currsize
+    before = numbers._read.cache_info().currsize
     assert normalise("9" * 3000) == "9" * 39 + "\u2026"
     assert calling_number("+" + "9" * 60_000) == "+" + "9" * 38 + "\u2026"
-    assert numbers._normalise.cache_info().currsize == before
+    assert numbers._read.cache_info().currsize == before
 
 
 def test_what_nobody_can_see_is_no_part_of_a_number_and_is_not_left_out_either():
@@ -108,11 +114,11 @@ def test_names_of_people_stay_as_they_are(kept):
     assert fit(kept, 80) == kept
 
 
-@pytest.mark.parametrize("number", ["110", "112", "+49110", "+49112"])
+@pytest.mark.parametrize("number", ["110", "112", "+49110", "+49112", "0112", "0110", "+49 112", "tel:112", "urn:service:sos"])
 def test_police_and_fire_brigade_are_emergency_numbers(number):
     assert is_emergency(number)
 
 
-@pytest.mark.parametrize("number", ["", "11", "1120", "115", "116117", "+491122", "0112"])
+@pytest.mark.parametrize("number", ["", "11", "1120", "115", "116117", "+491122", "00112", "1 12 0"])
 def test_no_other_number_is(number):
     assert not is_emergency(number)

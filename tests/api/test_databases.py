@@ -103,7 +103,7 @@ def test_revisions_import_nothing_of_ours_but_the_types_frozen_with_them(kind: K
     files = [*versions.glob("r*.py"), *(Path(migrations.__file__).parent.glob("types_*.py"))]
     assert len(files) >= 2
     for file in files:
-        allowed = {"__future__", "alembic", "datetime", "json", "sqlalchemy", "typing"} | (
+        allowed = {"__future__", "alembic", "datetime", "json", "re", "sqlalchemy", "typing"} | (
             {"api.migrations.types"} if file.parent == versions else set()
         )
         assert _imported(file) <= allowed, file
@@ -141,6 +141,36 @@ async def test_a_migration_that_fails_can_be_done_again(address: str) -> None:
         await prepare(url, "tenant")
         async with engine.connect() as connection:
             assert await connection.run_sync(_differences, [ControlBase.metadata, TenantBase.metadata, billing]) == []
+    finally:
+        await engine.dispose()
+        await drop_database(url)
+
+
+async def test_numbers_with_the_country_code_twice_are_put_right_and_no_others(address: str) -> None:
+    """`491711234567` was stored as +49491711234567; a landline of Leer (0491) or of Norden (04931) is none of these."""
+    url = make_url(address)
+    await prepare(url, "tenant")
+    engine = make_engine(url, 1)
+    stored = {
+        "spoilt": {"+49491711234567": "+491711234567", "+494915112345678": "+4915112345678"},
+        "both": {"+49491601234567": "+491601234567", "+491601234567": "+491601234567"},
+        "sound": {"+494917112345": "+494917112345", "+49493112345": "+49493112345", "+4930123": "+4930123"},
+    }
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(text("UPDATE alembic_version SET version_num = '0010'"))
+            for contact, numbers in stored.items():
+                made = "INSERT INTO contact (id, name, note, created_at, changed_at) VALUES (:id, 'x', '', '2026-01-01', '2026-01-01')"
+                await connection.execute(text(made), {"id": contact})
+                for number in numbers:
+                    await connection.execute(text("INSERT INTO contact_number VALUES (:id, :number)"), {"id": contact, "number": number})
+        for _ in range(2):
+            await prepare(url, "tenant")
+            async with engine.connect() as connection:
+                found = (await connection.execute(text("SELECT contact_id, number FROM contact_number"))).all()
+            assert sorted(map(tuple, found)) == sorted(
+                {(contact, right) for contact, numbers in stored.items() for right in numbers.values()}
+            )
     finally:
         await engine.dispose()
         await drop_database(url)

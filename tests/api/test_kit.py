@@ -16,8 +16,10 @@ from sqlalchemy.exc import StatementError
 
 from api.crm.models import Contact
 from api.kit.ids import SLUG, drawn_password, slug
-from api.kit.numbers import E164, Callable_, e164
+from api.kit.numbers import E164, Callable_, DialledNow, e164
+from billing_cdr.numbers import read
 from tests.api.conftest import ACME, Service
+from tests.spellings import SPELLINGS
 
 WEB = Path(__file__).parents[2] / "api" / "web"
 
@@ -55,6 +57,23 @@ class TestNumbers:
     )
     def test_e164(self, text: str, expected: str | None) -> None:
         assert e164(text) == expected
+
+    @pytest.mark.parametrize(("written", "number"), SPELLINGS)
+    def test_what_is_typed_is_kept_as_the_corpus_says_or_refused(self, written: str, number: str) -> None:
+        for kind, kept in ((Callable_, number), (DialledNow, number), (E164, number if number.startswith("+") else "")):
+            try:
+                found = TypeAdapter(kind).validate_python(written)
+            except ValidationError:
+                found = ""
+            assert found == kept or (kind is Callable_ and not found and any(read(written)[1:])), (kind, written)
+
+    @pytest.mark.parametrize("written", ["+12125551234 ext. 9", "+4930555101,,45#"])
+    def test_a_rule_that_would_lose_digits_is_refused(self, written: str) -> None:
+        with pytest.raises(ValidationError, match="digits to be dialled in the call"):
+            TypeAdapter(Callable_).validate_python(written)
+
+    def test_what_is_stored_is_told_as_it_is(self) -> None:
+        assert TypeAdapter(Callable_).validate_python("+49491711234567", context={"stored": True}) == "+49491711234567"
 
     def test_short_numbers_stay_as_they_are_where_they_may_stand(self) -> None:
         assert TypeAdapter(Callable_).validate_python("600") == "600"

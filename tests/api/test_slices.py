@@ -134,5 +134,25 @@ class TestScreen:
             await asyncio.gather(acme.made("contacts", body), *(lookup(ACME, dialled) for _ in range(3)))
             assert (await lookup(ACME, dialled)).contact is not None
 
+    async def test_direct_dial_of_a_company_is_that_company(self, acme: Service) -> None:
+        """Behind its line, or in place of the switchboard's 0; a person's number has nothing behind it, and its neighbour is a stranger."""
+        await acme.made("contacts", {"name": "Zentrale", "company": "Muster AG", "numbers": ["089 123456-0"]})
+        await acme.made("contacts", {"name": "Empfang", "company": "Beispiel KG", "numbers": ["+43 1 20520"]})
+        await acme.made("contacts", {"name": "Erika", "numbers": ["0761 88660"]})
+        lookup = lookup_in(acme.databases, acme.clock)
+        for number, company in (
+            ("+49891234560", "Muster AG"),
+            ("+498912345612", "Muster AG"),
+            ("+4989123456789", "Muster AG"),
+            ("+498912345601", "Muster AG"),
+            ("+4312052067", "Beispiel KG"),
+            ("+49891234561", None),
+            ("+498912345", None),
+            ("+497618866012", None),
+            ("+441205206712", None),
+        ):
+            contact = (await lookup(ACME, number)).contact
+            assert (contact["company"] if contact is not None else None) == company, number
+
     async def test_unknown_number_tells_nothing(self, acme: Service) -> None:
         assert await lookup_in(acme.databases, acme.clock)(ACME, "+49891234567") == ScreenContext()

@@ -285,6 +285,43 @@ class TestDevices:
         await acme.made("agents", {"id": "ben", "name": "Ben", "device_username": "phone1"})
 
 
+class TestNumbersOfTrunks:
+    async def test_format_trust_and_the_number_of_an_account_reach_the_voice_service(self, acme: Service) -> None:
+        await acme.made("numbers", {"number": "089 123456", "target": {"to": "hang_up"}})
+        made = {"id": "own", "name": "Own", "peer": "192.0.2.5"}
+        told = await acme.made("trunks", made)
+        assert (told["numbers_in"], told["numbers_out"], told["trusted"], told["default_number"]) == ("auto", "auto", False, None)
+        wanted = {"numbers_in": "e164", "numbers_out": "national", "trusted": True, "default_number": "089 / 12 34 56"}
+        assert (await acme.call("PUT", "trunks/own", json=made | wanted)).status_code == 200
+        (line,) = acme.voice.setups[ACME].trunks
+        assert (line.numbers_in, line.numbers_out, line.trusted, line.default_number) == ("e164", "national", True, "+4989123456")
+        gone = await acme.call("DELETE", "numbers/+4989123456")
+        assert gone.status_code == 409
+        assert "trunk own leads to the unknown number +4989123456" in gone.text
+
+    @pytest.mark.parametrize(
+        ("written", "kept"),
+        [("+49 (0)881 12345", "+4988112345"), ("0881 12345", "+4988112345"), ("tel:+49-881-12345", "+4988112345")],
+    )
+    async def test_target_of_a_forwarding_is_kept_and_told_as_the_number_that_was_meant(
+        self, acme: Service, written: str, kept: str
+    ) -> None:
+        agent = {"id": "anna", "name": "Anna", "forwarding": {"always": written}}
+        assert (await acme.made("agents", agent))["forwarding"]["always"] == kept
+
+    @pytest.mark.parametrize("written", ["+49 0881 12345", "0049 0881 12345", "+49491711234567", "88112345", "0881 12345,,12#"])
+    async def test_target_of_a_forwarding_that_cannot_be_read_for_certain_is_refused(self, acme: Service, written: str) -> None:
+        answer = await acme.call("POST", "agents", json={"id": "anna", "name": "Anna", "forwarding": {"always": written}})
+        assert answer.status_code == 422
+        assert "always" in answer.text
+
+    @pytest.mark.parametrize("written", ["0112", "+49112", "tel:110", "urn:service:sos"])
+    async def test_no_rule_leads_to_an_emergency_number_in_any_spelling(self, acme: Service, written: str) -> None:
+        answer = await acme.call("POST", "agents", json={"id": "anna", "name": "Anna", "forwarding": {"always": written}})
+        assert answer.status_code in {409, 422}
+        assert "emergency" in answer.text
+
+
 class TestPhonesBehindTrunks:
     async def test_extension_and_number_reach_the_voice_service_and_the_trunk_cannot_go_before_them(self, acme: Service) -> None:
         await acme.call("PUT", "tenants/acme/assignments", "operator", json={"may_have_internal_trunks": True})

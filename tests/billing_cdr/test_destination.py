@@ -13,9 +13,11 @@ from phonenumbers import PhoneNumberType
 from billing_cdr.destination import NumberClass, locate, longest_prefix, normalise
 from billing_cdr.errors import NumberError
 from billing_cdr.house import house_plan
+from billing_cdr.numbers import is_short_code
 from billing_cdr.quote import Quote, Refusal
 from billing_cdr.rating import quote
 from tests.billing_cdr.stories import WEDNESDAY
+from tests.spellings import SPELLINGS
 
 
 @pytest.mark.parametrize(
@@ -149,6 +151,15 @@ ISLANDS = ["+1 876 5551234", "+1 809 5551234", "+1 268 4601234", "+7 701 1234567
 def test_islands_behind_a_shared_country_code_do_not_get_the_price_of_the_mainland(number):
     """Jamaica is +1 and Jersey +44; fraud lives on the difference."""
     assert isinstance(quote(number, house_plan(), WEDNESDAY), Refusal)
+
+
+@pytest.mark.parametrize(("written", "number"), SPELLINGS)
+def test_what_the_corpus_calls_a_number_has_the_class_of_that_number_and_the_rest_has_none(written, number):
+    if number.startswith("+") or is_short_code(number):
+        assert locate(written) == locate(number)
+    else:
+        with pytest.raises(NumberError):
+            locate(written)
 
 
 @given(st.text(max_size=20))

@@ -82,7 +82,7 @@ def accepted(agent):
         (request("SUBSCRIBE"), 405, "Allow"),
         (request("REGISTER"), 405, "Allow"),
         (request("PEEL"), 501, "Allow"),
-        (request(uri="tel:+4930123"), 416, None),
+        (request(uri="urn:isbn:0451450523"), 416, None),
         (request("OPTIONS", uri="nobody:knows"), 416, None),
         (request(Require="100rel"), 420, "Unsupported"),
         (request("OPTIONS", Require="a, b"), 420, "Unsupported"),
@@ -105,6 +105,13 @@ def test_a_request_we_cannot_serve_is_answered_with_its_reason(agent, message, s
     assert got.to_tag
     assert header is None or header in got.headers
     assert agent.live_sessions == 0
+
+
+@pytest.mark.parametrize("uri", ["tel:+4930123", "tel:112;phone-context=+49", "urn:service:sos", "URN:service:sos.police"])
+def test_a_telephone_number_and_a_call_for_help_can_be_called(agent, uri):
+    """RFC 3966, RFC 5031."""
+    assert answers(agent, request(uri=uri, to=f"<{uri}>")) == []
+    assert session(agent)
 
 
 def test_an_optional_body_of_unknown_type_is_ignored(agent):

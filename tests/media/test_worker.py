@@ -38,7 +38,8 @@ from media.rtp import packet as rtp
 from media.rtp.latch import RELATCH_AFTER
 from media.rtp.packet import HeaderExtension, RtpPacket
 from media.rtp.rtcp import Goodbye, ReceiverReport, ReportBlock, SdesItem, SenderReport, SourceDescription, compound
-from tests.media.rig import Rig, free_ports
+from media.rtp.rtcp import parse as parse_rtcp
+from tests.media.rig import DEADLINE_S, Rig, free_ports
 
 pytestmark = pytest.mark.interop
 
@@ -438,6 +439,60 @@ def test_after_a_new_description_the_old_address_has_to_prove_itself_again(rig, 
     a.speak(tone(TONE_A, 2))
     assert len(b.hear(2)) == 2
     assert nothing_came(stranger)
+
+
+def test_a_description_that_names_another_port_is_followed_although_the_old_one_goes_on(rig, call):
+    """RFC 3264 §8.3.1: the offerer "MUST be prepared to receive media on both the old and new ports"; it is sent to the new one."""
+    a, b = call
+    a.speak(tone(TONE_A, 2))
+    b.speak(tone(TONE_B, 2))
+    a.hear(2)
+    b.hear(2)
+    moved = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    moved.bind(("127.0.0.1", 0))
+    moved.settimeout(DEADLINE_S)
+    rig.describe(a, remote_port=moved.getsockname()[1], signals_from=("127.0.0.1",))
+    rig.status()
+    a.speak(tone(TONE_A, 2 * RELATCH_AFTER))  # from the old port still
+    assert len(b.hear(2 * RELATCH_AFTER)) == 2 * RELATCH_AFTER  # and it is heard
+    b.speak(tone(TONE_B, 3))
+    assert [rtp.parse(moved.recv(2048)).payload_type for _ in range(3)] == [8] * 3
+    rig.status()
+    assert a.hear_nothing()
+    moved.close()
+
+
+def test_after_the_new_port_was_heard_the_old_one_is_a_stranger(rig, call):
+    a, b = call
+    a.speak(tone(TONE_A, 2))
+    b.hear(2)
+    old, a.rtp = a.rtp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    a.rtp.bind(("127.0.0.1", 0))
+    a.rtp.settimeout(DEADLINE_S)
+    rig.describe(a, signals_from=("127.0.0.1",))
+    rig.status()
+    a.speak(tone(TONE_A, 2))
+    b.hear(2)
+    before = rig.status().packets_received
+    spray(old, a.target, 2 * RELATCH_AFTER)
+    rig.settle(before + 2 * RELATCH_AFTER)
+    assert b.hear_nothing()
+    b.speak(tone(TONE_B, 2))
+    assert len(a.hear(2)) == 2
+    old.close()
+
+
+def test_reports_go_to_the_port_that_a_new_description_names(rig):
+    a = rig.leg()
+    a.speak(silence(2))
+    rig.wait_for(LegLatched, leg=a.name)
+    other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    other.bind(("127.0.0.1", 0))
+    other.settimeout(DEADLINE_S)
+    rig.describe(a, remote_rtcp_port=other.getsockname()[1])
+    rig.close_leg(a)  # which says goodbye there
+    assert parse_rtcp(other.recv(2048))
+    other.close()
 
 
 def test_a_burst_from_the_far_ends_own_host_does_not_take_the_stream(rig, call):
@@ -850,12 +905,50 @@ def test_reports_multiplexed_on_the_rtp_port_are_understood(rig):
 
 
 @pytest.mark.slow
-def test_silent_leg_is_reported_once(rig):
+def test_silent_leg_is_reported_after_once_and_twice_and_four_times_its_limit(rig):
     a = rig.leg(silence_timeout_s=0.1)
-    assert rig.wait_for(LegSilent, leg=a.name).seconds >= 0.1
-    b = rig.leg(silence_timeout_s=0.3)
-    rig.wait_for(LegSilent, leg=b.name)
+    said = [rig.wait_for(LegSilent, leg=a.name).seconds for _ in range(3)]
+    assert [seconds // 0.1 >= times for seconds, times in zip(said, (1, 2, 4), strict=True)] == [True] * 3
+    assert said[2] - said[1] >= 0.19
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sign", ["comfort noise", "RTCP", "RTCP from its own host", "another payload type"])
+def test_whoever_gives_a_sign_of_life_is_not_silent(rig, sign):
+    """A party that suppresses silence sends comfort noise (RFC 3389) at most, a muted one RTCP at most."""
+    limit = 0.4
+    a = rig.leg(silence_timeout_s=limit)
+    quiet = rig.leg(silence_timeout_s=limit)
+    other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    other.bind(("127.0.0.1", 0))
+    a.speak(silence(1))
+    for _ in range(2):  # as long as the one that says nothing is not twice silent
+        while not rig.have(LegSilent, leg=quiet.name):
+            match sign:
+                case "comfort noise":
+                    a.send(a.packet(b"\x40", payload_type=13))
+                case "another payload type":
+                    a.send(a.packet(b"?", payload_type=121))
+                case _:
+                    sender = a.rtcp if sign == "RTCP" else other
+                    sender.sendto(compound(ReceiverReport(a.ssrc)), a.rtcp_target)
+            rig.status()
+        rig.wait_for(LegSilent, leg=quiet.name)
+    other.close()
     assert rig.have(LegSilent, leg=a.name) == []
+
+
+def test_comfort_noise_is_received_and_not_lost_and_leaves_no_gap_for_the_other_side(rig, call):
+    a, b = call
+    a.speak(tone(TONE_A, 2))
+    a.send(a.packet(b"\x40", payload_type=13, advance=8000))
+    a.speak(tone(TONE_A, 1))
+    heard = b.hear(3)
+    assert [(one.sequence_number - heard[0].sequence_number) & 0xFFFF for one in heard] == [0, 1, 2]
+    assert (heard[2].timestamp - heard[1].timestamp) & 0xFFFFFFFF == 160 + 8000
+    assert len({one.payload_type for one in heard}) == 1
+    quality = rig.close_leg(a)
+    assert (quality.packets_received, quality.packets_lost) == (4, 0)
 
 
 # ------------------------------------------------------------------ ports, status, life and death

@@ -303,7 +303,7 @@ class LegLatched(_Message, frozen=True, kw_only=True):
 
 
 class LegSilent(_Message, frozen=True, kw_only=True):
-    """Neither RTP (comfort noise and key presses are RTP) nor RTCP for `silence_timeout_s`, and again after 2, 4, 8, 16, 24, … times that."""
+    """Neither RTP (comfort noise and keys are RTP) nor RTCP for `silence_timeout_s`, and again after 2, 4, 8, 16, 24, … times that."""
 
     leg: str
     seconds: float

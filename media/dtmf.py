@@ -74,7 +74,7 @@ class EventReceiver:
     | anything else                                                           | a new press                     |
     """
 
-    __slots__ = ("_before", "_code", "_duration", "_ended", "_heard_at", "_number", "_reported", "_timestamp", "press")
+    __slots__ = ("_before", "_code", "_duration", "_ended", "_number", "_reported", "_timestamp", "heard_at", "press")
 
     QUIET_S = 0.2
     """All three end packets lost: ten intervals of 20 ms without an update mean that the key is up (house)."""
@@ -87,7 +87,8 @@ class EventReceiver:
         self._before = 0  # duration of the segments before this one
         self._duration = 0
         self._number = -1
-        self._heard_at = 0.0
+        self.heard_at = 0.0
+        """When its last packet came."""
         self._ended = True
         self._reported = True
 
@@ -111,9 +112,10 @@ class EventReceiver:
         """The sequence number of the newest packet that was taken."""
         return self._number
 
-    def new_source(self) -> None:
-        """Numbers and timestamps begin anew."""
+    def new_source(self) -> tuple[Digit, ...]:
+        """Numbers and timestamps begin anew; the digit that is over by that."""
         self._number = -1
+        return self._close()
 
     def receive(self, timestamp: int, event: TelephoneEvent, now: float, *, number: int, marker: bool) -> tuple[Digit, ...]:
         """Take in one packet with its RTP timestamp, sequence number and marker; the digits that are over now."""
@@ -133,7 +135,7 @@ class EventReceiver:
             self._timestamp, self._code, self._before, self._duration = timestamp, event.code, 0, 0
             self._ended = self._reported = False
         self._duration = max(self._duration, event.duration)
-        self._heard_at = now
+        self.heard_at = now
         self._ended = self._ended or event.is_end
         return digits + self._close() if event.is_end else digits
 
@@ -152,7 +154,7 @@ class EventReceiver:
 
     def expire(self, now: float) -> tuple[Digit, ...]:
         """What has gone quiet without an end."""
-        return self._close() if now - self._heard_at >= self.QUIET_S else ()
+        return self._close() if now - self.heard_at >= self.QUIET_S else ()
 
     def _close(self) -> tuple[Digit, ...]:
         if self._reported:

@@ -46,11 +46,13 @@ _RESTARTED = Arrival.RESTARTED
 _STATIC_CODECS: dict[int, Codec] = {0: "PCMU", 8: "PCMA"}
 """RFC 3551 table 4."""
 _COMFORT_NOISE = frozenset({13, 19})
-"""RFC 3389 §4 (13), and the number it had in drafts, which gateways still send (RFC 3551 §6: 19 reserved). Sent unasked by phones that suppress
-silence: it counts as heard and as received, and is nothing to pass on to who has not offered it.
+"""RFC 3389 §4 (13), and the number it had in drafts, which gateways still send (RFC 3551 §6: 19 reserved). Sent unasked by phones that
+suppress silence: it counts as heard and as received, and is nothing to pass on to who has not offered it.
 """
 MOST_PATIENCE = 8
 """A silence is reported after 1, 2, 4, 8, 16, 24, … times its limit."""
+_AFTER_KEY_S = 0.06
+"""A tone beneath an event ends by so much later than that: Q.24 lets a receiver take 40 ms of it for a key."""
 _MOST_PACED = 4
 """Packets cut from longer ones that wait for their time; beyond, they go out at once: 80 ms of 20 ms packets are enough to be behind."""
 _RELAYED_DIGIT_MS = 100
@@ -324,7 +326,7 @@ class Leg:
         if source is None or ssrc != self._source_ssrc:
             source = self._source = self.session.new_source(ssrc, sequence_number)
             self._source_ssrc = ssrc
-            self._events.new_source()
+            self._report_digits(self._events.new_source(), "event")
             self._fit_relay()
             if self.partner is not None:
                 self.partner._outgoing.break_off()  # noqa: SLF001 - what was not received meanwhile is no loss to the partner
@@ -372,7 +374,7 @@ class Leg:
 
     def _change(self, partner: Leg, octets: int, now: float) -> bool:
         """Do to the audio in the buffer what must be done before it is passed on; False: it is not, or was in other packets."""
-        if self._events.is_open:
+        if self._events.is_open or now - self._events.heard_at < _AFTER_KEY_S:
             # The key is passed on for what it is; a tone of it, which some devices send as well, would be a second press.
             partner._outgoing.leave_out()
             return False

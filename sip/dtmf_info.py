@@ -1,4 +1,4 @@
-"""Keys in SIP INFO: `application/dtmf-relay` and `application/dtmf`, which no RFC describes and most phones can send (RFC 6086 §2 names them).
+"""Keys in SIP INFO: `application/dtmf-relay` and `application/dtmf`, which no RFC describes and most phones can send.
 
 | body                               | key                                                                                   |
 |------------------------------------|---------------------------------------------------------------------------------------|

@@ -1,4 +1,4 @@
-"""One press, one digit: the ways in which one party may tell of the same key (RFC 4733, INFO, a tone in band), and what its partner understands.
+"""One press, one digit: the ways in which a party may tell of a key (RFC 4733, INFO, a tone in band), and what its partner understands.
 
 What a party presses is told by the media worker (events and tones: when a key goes down, and when it is up) and by SIP (INFO: once).
 

@@ -1,4 +1,4 @@
-"""When things are due: a heap of absolute monotonic deadlines and the staggered clock of what we send (house). No clock in here: `now` is given.
+"""When things are due: a heap of absolute monotonic deadlines and the staggered clock of what we send (house). `now` is given.
 
 A tick is due at `start + n * 5 ms`, whatever happened before: a late one does not make the next late. `PHASES` of them are a round, of
 which a leg has every second for packets of 10 ms, every fourth for 20, every twelfth for 60. Legs that play are spread over the phases,

@@ -139,8 +139,11 @@ PUBLIC = {
     "the key twice under one timestamp": (press(1, 8000, UPDATES) + press(20, 8000, UPDATES), 2),
     "the shortest press twice": ([(1, 8000, 160, True, True), (2, 8000, 160, True, False), (5, 8640, 160, True, True)], 2),
     "held for 20 s: three segments (RFC 4733, 2.5.1.3)": (
-        [(1, 8000, 800, False, True), (2, 8000, 65535, False, False), (3, 73535, 800, False, False), (4, 73535, 65535, False, False)]
-        + [(5, 139070, 800, False, False), (6, 139070, 28930, True, False), (7, 139070, 28930, True, False)],
+        [
+            *((1, 8000, 800, False, True), (2, 8000, 65535, False, False)),
+            *((3, 73535, 800, False, False), (4, 73535, 65535, False, False)),
+            *((5, 139070, 800, False, False), (6, 139070, 28930, True, False), (7, 139070, 28930, True, False)),
+        ],
         1,
     ),
     "an update overtaken by the end": (sorted(press(1, 8000, UPDATES), key=lambda one: 7 if one[0] == 4 else one[0]), 1),

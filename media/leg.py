@@ -381,13 +381,14 @@ class Leg:
         buffer = self._worker.buffer
         if self._conversion is not None:
             buffer[_HEADER_OCTETS:octets] = buffer[_HEADER_OCTETS:octets].translate(self._conversion)
-        if self._cutter is None and partner.takes(octets - _HEADER_OCTETS):
+        if partner.takes(octets - _HEADER_OCTETS) and (self._cutter is None or (self._cutter.is_empty and not self._paced)):
+            self._cutter = None  # one packet of another length, at the end of a talk-spurt, say, changes nothing for those that follow
             if self._conversion is None:
                 self._plain_octets = octets
             return True
         if self._cutter is None:
             self._cutter = Repacketiser(partner.frame_samples, CODECS[partner.codec].silence)
-            self._plain_octets = -1
+        self._plain_octets = -1
         _, _, _, timestamp, ssrc = _UNPACK(buffer)
         self._paced.extend((cut, ssrc) for cut in self._cutter.put(timestamp, bytes(buffer[_HEADER_OCTETS:octets])))
         if self._pacing is None:

@@ -83,7 +83,7 @@ class MediaPlan:
             receive_telephone_event=audio.receive_telephone_event,
             sends=audio.direction.sends,
             receives=audio.direction.receives,
-            silence_timeout_s=silence_timeout_s if audio.direction.receives else 0.0,
+            silence_timeout_s=silence_timeout_s,
             signals_from=tuple(sorted(signals_from)),
             until_heard=until_heard,
         )

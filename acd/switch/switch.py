@@ -39,6 +39,7 @@ from acd.switch.lines import credentials
 from acd.switch.port_shares import PortShares
 from acd.switch.relocation import Relocation
 from acd.switch.shares import Shares
+from acd.switch.silence import cause_of_end, watched_s
 from acd.switch.sip_port import SipPort
 from acd.wire_text import LONGEST_LINE, LONGEST_NAME, fit_or_none
 from media import control
@@ -81,9 +82,6 @@ MOST_TURNED_AWAY = 1000
 
 MOST_GIVEN_UP = 10_000
 """Each is remembered for a round trip; a carrier that answers no CANCEL for half a minute."""
-
-ANSWER_WITHIN_S = 40.0
-"""A question is answered within 64*T1 = 32 s (RFC 3261 §17.1.1.2, timer B), or not at all; and a round of the loop."""
 
 AUTO_ANSWER = (("Call-Info", "<sip:fernamt>;answer-after=0"), ("Alert-Info", "<http://localhost>;info=alert-autoanswer"))
 """No RFC's, but what most desk phones heed between them."""
@@ -552,7 +550,8 @@ class Switch:
         if leg.media is None:
             return
         assert leg.plan is not None
-        silence = 0.0 if leg.holding or leg.is_moving else self._settings.media_silence_s
+        receives = leg.plan.audio.direction.receives
+        silence = watched_s(self._settings.media_silence_s, receives=receives, holding=leg.holding, is_moving=leg.is_moving)
         until_heard = not self._may_send_audio(leg, leg.plan)
         known = self._known_hosts(leg, leg.plan.audio.remote_address)
         by_info = self._takes_info(leg)
@@ -951,9 +950,7 @@ class Switch:
             return
         before_answer = leg.phase is Phase.ARRIVED
         self._gone(leg)
-        cause: Any = {"timeout": "timeout", "transport": "transport"}.get(event.by, "cancelled" if before_answer else "hang_up")
-        if cause == "timeout" and leg.asked_at is not None and monotonic() - leg.asked_at <= ANSWER_WITHIN_S:
-            cause = "media_silent"
+        cause: Any = cause_of_end(event.by, leg.asked_at, monotonic()) or ("cancelled" if before_answer else "hang_up")
         self._report(leg.tenant, inputs.LegReleased(leg=leg.leg, cause=cause))
 
     def _reinvited(self, event: sip_events.ReInviteReceived) -> None:

@@ -26,6 +26,11 @@ class Repacketiser:
         self._rest = b""
         self._begins = True
 
+    @property
+    def is_empty(self) -> bool:
+        """Nothing waits for more: the next packet could pass as it is."""
+        return not self._rest
+
     def put(self, timestamp: int, payload: bytes) -> list[Cut]:
         """Take in one packet; what is whole now."""
         cuts: list[Cut] = []

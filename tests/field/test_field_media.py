@@ -1,4 +1,4 @@
-"""Audio as phones and carriers have it: who is silent and there, who is gone, packet times, RTCP ports, re-INVITEs that name another port."""
+"""Audio as it comes in the field: who is silent and there, who is gone, packet times, RTCP ports, re-INVITEs that name another port."""
 
 import itertools
 import random

@@ -951,6 +951,49 @@ def test_comfort_noise_is_received_and_not_lost_and_leaves_no_gap_for_the_other_
     assert (quality.packets_received, quality.packets_lost) == (4, 0)
 
 
+# ------------------------------------------------------------------ packets of another length
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [(60, 20), (20, 60), (30, 20), (20, 30), (20, 10), (10, 40)])
+def test_relayed_audio_is_cut_to_what_the_receiver_asks_for(rig, theirs, ours):
+    a, b = rig.leg(), rig.leg(ptime_ms=ours, asks_ptime=True)
+    rig.bridge(a, b)
+    audio = PCMA.encode(tone(TONE_A, 12))  # 240 ms
+    for at in range(0, len(audio), theirs * 8):
+        a.send(a.packet(audio[at : at + theirs * 8], advance=theirs * 8))
+    heard = b.hear(240 // ours)
+    assert b"".join(packet.payload for packet in heard) == audio
+    assert {len(packet.payload) for packet in heard} == {ours * 8}
+    assert [packet.marker for packet in heard] == [True] + [False] * (len(heard) - 1)
+    steps = [
+        (later.sequence_number - earlier.sequence_number & 0xFFFF, later.timestamp - earlier.timestamp & 0xFFFFFFFF)
+        for earlier, later in itertools.pairwise(heard)
+    ]
+    assert set(steps) == {(1, ours * 8)}
+
+
+@pytest.mark.parametrize(
+    ("fields", "sent"), [({"ptime_ms": 30}, 20), ({"maxptime_ms": 40, "ptime_ms": 40}, 20), ({"maxptime_ms": 10, "ptime_ms": 10}, 10)]
+)
+def test_relayed_audio_is_left_as_it_is_unless_the_receiver_asked_or_takes_no_such_length(rig, fields, sent):
+    a, b = rig.leg(), rig.leg(**fields)
+    rig.bridge(a, b)
+    a.speak(tone(TONE_A, 4))
+    assert {len(packet.payload) // 8 for packet in b.hear(4)} == {sent}
+
+
+def test_one_short_packet_at_the_end_of_a_talk_spurt_changes_nothing_for_the_next(rig):
+    a, b = rig.leg(), rig.leg(ptime_ms=20, asks_ptime=True)
+    rig.bridge(a, b)
+    a.speak(tone(TONE_A, 2))
+    a.send(a.packet(PCMA.encode(silence(1))[:80], advance=8000))
+    a.speak(tone(TONE_A, 3))
+    heard = b.hear(6)
+    assert {len(packet.payload) for packet in heard} == {160}
+    assert [later.sequence_number - earlier.sequence_number & 0xFFFF for earlier, later in itertools.pairwise(heard)] == [1] * 5
+    assert [later.timestamp - earlier.timestamp & 0xFFFFFFFF for earlier, later in itertools.pairwise(heard)] == [160, 160, 8000, 160, 160]
+
+
 # ------------------------------------------------------------------ ports, status, life and death
 
 

@@ -361,7 +361,8 @@ class Leg:
         payload_type = partner.payload_type
         if is_event:
             if partner.telephone_event is None:
-                return  # `_receive_event` sends a tone instead
+                partner._outgoing.leave_out()  # noqa: SLF001 - two legs of one bridge
+                return  # `_begin_event` sends a tone instead, or the key is told by signalling
             payload_type = partner.telephone_event
             if sequence_number == self._events.newest:
                 timestamp = self._events.began  # which some devices move, and others count as another press

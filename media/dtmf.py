@@ -107,6 +107,10 @@ class EventReceiver:
         """The timestamp that all packets of the newest press, or of its segment, should have."""
         return self._timestamp
 
+    def covers(self, timestamp: int) -> bool:
+        """Whether the newest press lasted at that time."""
+        return (timestamp - self._timestamp) & 0xFFFFFFFF < self._duration
+
     @property
     def newest(self) -> int:
         """The sequence number of the newest packet that was taken."""
@@ -115,7 +119,9 @@ class EventReceiver:
     def new_source(self) -> tuple[Digit, ...]:
         """Numbers and timestamps begin anew; the digit that is over by that."""
         self._number = -1
-        return self._close()
+        digits = self._close()
+        self._duration = 0
+        return digits
 
     def receive(self, timestamp: int, event: TelephoneEvent, now: float, *, number: int, marker: bool) -> tuple[Digit, ...]:
         """Take in one packet with its RTP timestamp, sequence number and marker; the digits that are over now."""

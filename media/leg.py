@@ -51,8 +51,6 @@ suppress silence: it counts as heard and as received, and is nothing to pass on 
 """
 MOST_PATIENCE = 8
 """A silence is reported after 1, 2, 4, 8, 16, 24, … times its limit."""
-_AFTER_KEY_S = 0.06
-"""A tone beneath an event ends by so much later than that: Q.24 lets a receiver take 40 ms of it for a key."""
 _MOST_PACED = 4
 """Packets cut from longer ones that wait for their time; beyond, they go out at once: 80 ms of 20 ms packets are enough to be behind."""
 _RELAYED_DIGIT_MS = 100
@@ -375,7 +373,9 @@ class Leg:
 
     def _change(self, partner: Leg, octets: int, now: float) -> bool:
         """Do to the audio in the buffer what must be done before it is passed on; False: it is not, or was in other packets."""
-        if self._events.is_open or now - self._events.heard_at < _AFTER_KEY_S:
+        events = self._events
+        timestamp, ssrc = _UNPACK(self._worker.buffer)[3:]
+        if events.is_open or (now - events.heard_at < events.QUIET_S and events.covers(timestamp)):
             # The key is passed on for what it is; a tone of it, which some devices send as well, would be a second press.
             partner._outgoing.leave_out()
             return False
@@ -390,7 +390,6 @@ class Leg:
         if self._cutter is None:
             self._cutter = Repacketiser(partner.frame_samples, CODECS[partner.codec].silence)
         self._plain_octets = -1
-        _, _, _, timestamp, ssrc = _UNPACK(buffer)
         self._paced.extend((cut, ssrc) for cut in self._cutter.put(timestamp, bytes(buffer[_HEADER_OCTETS:octets])))
         if self._pacing is None:
             self._send_cut(now)

@@ -11,6 +11,8 @@ import msgspec
 from acd import networks
 from acd.logs import Logging
 
+InfoDigits = Literal["allowed", "shown", "never"]
+
 
 class Listen(msgspec.Struct, frozen=True, kw_only=True):
     """One SIP socket."""
@@ -60,7 +62,10 @@ class VoiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     session_refresh_s: int = 1800
     """Session timers (RFC 4028): a peer that vanished is noticed within this time; 0 off, else at least 90."""
     media_silence_s: float = 60.0
-    """A connected leg without a packet for so long is cleared; 0 never."""
+    """A connected leg without RTP and RTCP for so long is asked by SIP whether it is there, and cleared if it does not answer; 0 never."""
+    media_info_digits: InfoDigits = "allowed"
+    """To whom keys of the other party are told by SIP INFO, where it takes no RFC 4733: who lists INFO among its methods, only who has
+    told of keys by INFO itself, or nobody: then it is a tone."""
     accept_clock: bool = False
     """Open journals that are more than a day ahead of the clock, and go on from the present time."""
     media_orphan_s: float = 60.0

@@ -235,7 +235,9 @@ class Media(_Group):
     workers: int | None = Field(default=None, ge=1, le=256)
     """Worker processes; None: one for every two cores."""
     silence_s: float = Field(default=60.0, ge=0)
-    """A connected leg without a packet for so long is cleared; 0 never."""
+    """A connected leg without RTP and RTCP for so long is asked by SIP whether it is there, and cleared if it does not answer; 0 never."""
+    info_digits: Literal["allowed", "shown", "never"] = "allowed"
+    """To whom keys are told by SIP INFO, where it takes no RFC 4733: who allows INFO, only who has shown it, or nobody (a tone)."""
     orphan_s: float = Field(default=60.0, ge=0, le=3600)
     """How long audio and recordings go on when the main process is gone; 0 not at all."""
 

@@ -49,6 +49,11 @@ HELP = {
     "fernamt_switch_legs_latched_total": (
         "Audio streams that were found to come from another address than their description said, and followed there."
     ),
+    "fernamt_switch_silent_legs_asked_total": (
+        "Parties of which neither RTP nor RTCP was heard for media.silence_s, and that were asked by SIP whether they are there."
+    ),
+    "fernamt_switch_digits_carried_total": "Keys of one party that were told to the other in another way than they came.",
+    "fernamt_switch_digits_told_twice_total": "Keys that a party told of in more than one way: they counted once.",
     "fernamt_switch_legs_moved_total": "Parties whose audio was moved to another media worker after theirs had ended.",
     "fernamt_switch_legs_move_failed_total": (
         "Parties whose audio could not be moved after their media worker had ended: they were cut or stay silent."

@@ -230,7 +230,14 @@ class PhoneAudio:
         if packet.payload_type == event:
             source.receive_untimed(packet.sequence_number)
             self.digits += "".join(
-                one.digit for one in self._keys.receive(packet.timestamp, parse_event(packet.payload), self._loop.time())
+                one.digit
+                for one in self._keys.receive(
+                    packet.timestamp,
+                    parse_event(packet.payload),
+                    self._loop.time(),
+                    number=packet.sequence_number,
+                    marker=packet.marker,
+                )
             )
             return
         source.receive(packet.sequence_number, packet.timestamp, self._loop.time())

@@ -16,7 +16,7 @@ from typing import Literal
 
 import msgspec
 
-VERSION = 2
+VERSION = 3
 """Of the words below."""
 
 Codec = Literal["PCMA", "PCMU"]
@@ -49,6 +49,13 @@ class DescribeLeg(_Message, frozen=True, kw_only=True):
     codec: Codec
     payload_type: int
     ptime_ms: int = 20
+    """Of what we make ourselves, one of `media.frame.PTIMES_MS`; and of what is relayed, if the far end asked for it or bears no more."""
+    asks_ptime: bool = False
+    """It said so itself; else it takes packets of whatever length they have."""
+    maxptime_ms: int | None = None
+    """The longest packets it takes."""
+    digits_by_info: bool = False
+    """Keys of its partner are told to it by signalling: where it has no `telephone_event` nothing is sent in band."""
     telephone_event: int | None = None
     """Payload type of RFC 4733 events the far end accepts; None: send digits in band."""
     receive_telephone_event: int | None = None
@@ -58,7 +65,7 @@ class DescribeLeg(_Message, frozen=True, kw_only=True):
     receives: bool = True
     """We accept packets from the far end."""
     silence_timeout_s: float = 0.0
-    """Report `LegSilent` after so long without a packet while `receives`; 0 never."""
+    """Report `LegSilent` after so long without RTP of any kind and without RTCP, while `receives`; 0 never."""
     signals_from: tuple[str, ...] = ()
     """Addresses its signalling came from, and others known to be its own: audio from there is believed to be its own, and where one
     of them is described, audio goes there whoever else sends (`media.rtp.latch`)."""
@@ -250,12 +257,24 @@ class TakenOver(_Message, frozen=True, kw_only=True):
 Reply = LegOpened | Refused | Status | TakenOver
 
 
+DigitMeans = Literal["event", "tone"]
+
+
+class DigitBegan(_Message, frozen=True, kw_only=True):
+    """A key went down at the far end of `leg`; its `DigitReceived` follows."""
+
+    leg: str
+    digit: str
+    means: DigitMeans
+
+
 class DigitReceived(_Message, frozen=True, kw_only=True):
-    """One DTMF digit from the far end of `leg` (RFC 4733 event, reported once, at its end or after its first packet's duration)."""
+    """One DTMF digit from the far end of `leg`, when it is over: an RFC 4733 event, or a tone in band where none were agreed on."""
 
     leg: str
     digit: str
     duration_ms: int
+    means: DigitMeans = "event"
 
 
 class PlayEnded(_Message, frozen=True, kw_only=True):
@@ -284,7 +303,7 @@ class LegLatched(_Message, frozen=True, kw_only=True):
 
 
 class LegSilent(_Message, frozen=True, kw_only=True):
-    """No packet for `silence_timeout_s`."""
+    """Neither RTP (comfort noise and keys are RTP) nor RTCP for `silence_timeout_s`, and again after 2, 4, 8, 16, 24, … times that."""
 
     leg: str
     seconds: float
@@ -297,6 +316,6 @@ class LegClosed(_Message, frozen=True, kw_only=True):
     quality: Quality
 
 
-Report = DigitReceived | PlayEnded | RecordingEnded | LegLatched | LegSilent | LegClosed
+Report = DigitBegan | DigitReceived | PlayEnded | RecordingEnded | LegLatched | LegSilent | LegClosed
 
 FromWorker = Greeting | Reply | Report

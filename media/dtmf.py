@@ -55,18 +55,41 @@ class Digit:
 
 
 class EventReceiver:
-    """Packets of telephone-event to digits, each reported once: at its end, when the next begins, or when `expire` finds it gone quiet."""
+    """Packets of telephone-event to digits, one a key press: at its end, when the next begins, or when `expire` finds it gone quiet.
 
-    __slots__ = ("_code", "_duration", "_heard_at", "_reported", "_timestamp")
+    RFC 4733 §2.5.1.1 tells presses apart by their timestamp. What devices make of that, and what counts:
+
+    | what comes                                                              | is                              |
+    |-------------------------------------------------------------------------|---------------------------------|
+    | same timestamp and code: updates, the end three times, duplicates       | the same press                  |
+    | another code; the same code with the marker, or as of the last row      | a new press                     |
+    | end packets right behind an end, the timestamp moved, no shorter        | the same press                  |
+    | updates and ends right behind, the timestamp moved, the duration grows  | the same press                  |
+    | no end yet, and the timestamp is where the duration had come to         | the same press: §2.5.1.3, a key |
+    |                                                                         | held for longer than 8 s        |
+    | no packet for `QUIET_S`: all ends were lost                             | the end; what comes later of it |
+    |                                                                         | counts no more                  |
+    | a number below the newest: it was overtaken                             | nothing, its press is known     |
+    | the timestamp of a press that has ended, with the marker, begun anew    | a new press                     |
+    | anything else                                                           | a new press                     |
+    """
+
+    __slots__ = ("_before", "_code", "_duration", "_ended", "_number", "_reported", "_timestamp", "heard_at", "press")
 
     QUIET_S = 0.2
     """All three end packets lost: ten intervals of 20 ms without an update mean that the key is up (house)."""
 
     def __init__(self) -> None:
+        self.press = 0
+        """How many there were, with the newest."""
         self._timestamp = -1
         self._code = -1
+        self._before = 0  # duration of the segments before this one
         self._duration = 0
-        self._heard_at = 0.0
+        self._number = -1
+        self.heard_at = 0.0
+        """When its last packet came."""
+        self._ended = True
         self._reported = True
 
     @property
@@ -75,36 +98,75 @@ class EventReceiver:
         return not self._reported
 
     @property
-    def key(self) -> tuple[int, int]:
-        """Which key press this is about; changes with every new one."""
-        return self._timestamp, self._code
-
-    @property
     def digit(self) -> str:
         """The digit of the newest key press; empty before the first."""
         return DIGITS[self._code] if self._code >= 0 else ""
 
-    def receive(self, timestamp: int, event: TelephoneEvent, now: float) -> tuple[Digit, ...]:
-        """Take in one packet; the digits that are over now."""
+    @property
+    def began(self) -> int:
+        """The timestamp that all packets of the newest press, or of its segment, should have."""
+        return self._timestamp
+
+    def covers(self, timestamp: int) -> bool:
+        """Whether the newest press lasted at that time."""
+        return (timestamp - self._timestamp) & 0xFFFFFFFF < self._duration
+
+    @property
+    def newest(self) -> int:
+        """The sequence number of the newest packet that was taken."""
+        return self._number
+
+    def new_source(self) -> tuple[Digit, ...]:
+        """Numbers and timestamps begin anew; the digit that is over by that."""
+        self._number = -1
+        digits = self._close()
+        self._duration = 0
+        return digits
+
+    def receive(self, timestamp: int, event: TelephoneEvent, now: float, *, number: int, marker: bool) -> tuple[Digit, ...]:
+        """Take in one packet with its RTP timestamp, sequence number and marker; the digits that are over now."""
+        if event.code >= len(DIGITS):
+            return ()  # hook flash, fax and modem signals (§3.2, RFC 4734) are no digits
+        ahead = (number - self._number) & 0xFFFF if self._number >= 0 else 1
+        if ahead == 0 or ahead >= 0x8000:
+            return ()
+        self._number = number
         digits: tuple[Digit, ...] = ()
-        if timestamp != self._timestamp or event.code != self._code:
-            if event.code >= len(DIGITS):
-                return ()  # hook flash, fax and modem signals (§3.2, RFC 4734) are no digits
+        if self._goes_on(timestamp, event, ahead, marker=marker):
+            if not self._ended and event.duration < self._duration and timestamp != self._timestamp:
+                self._timestamp, self._before, self._duration = timestamp, self._before + self._duration, 0
+        else:
             digits = self._close()
-            self._timestamp, self._code, self._duration, self._reported = timestamp, event.code, 0, False
+            self.press += 1
+            self._timestamp, self._code, self._before, self._duration = timestamp, event.code, 0, 0
+            self._ended = self._reported = False
         self._duration = max(self._duration, event.duration)
-        self._heard_at = now
+        self.heard_at = now
+        self._ended = self._ended or event.is_end
         return digits + self._close() if event.is_end else digits
+
+    def _goes_on(self, timestamp: int, event: TelephoneEvent, ahead: int, *, marker: bool) -> bool:
+        """Whether it is a packet of the newest press."""
+        if event.code != self._code:
+            return False
+        if timestamp == self._timestamp:
+            return not (self._ended and marker and not event.is_end and event.duration < self._duration)
+        if marker:
+            return False
+        if event.duration >= self._duration and ahead <= END_REPEATS and (event.is_end or not self._ended):
+            return True
+        late = (timestamp - self._timestamp - self._duration) & 0xFFFFFFFF
+        return not self._ended and min(late, 0x100000000 - late) <= FRAME_SAMPLES
 
     def expire(self, now: float) -> tuple[Digit, ...]:
         """What has gone quiet without an end."""
-        return self._close() if now - self._heard_at >= self.QUIET_S else ()
+        return self._close() if now - self.heard_at >= self.QUIET_S else ()
 
     def _close(self) -> tuple[Digit, ...]:
         if self._reported:
             return ()
         self._reported = True
-        return (Digit(DIGITS[self._code], round(self._duration * 1000 / SAMPLE_RATE)),)
+        return (Digit(DIGITS[self._code], round((self._before + self._duration) * 1000 / SAMPLE_RATE)),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,20 +177,21 @@ class EventPacket:
     marker: bool
 
 
-def event_packets(digit: str, duration_ms: int) -> tuple[EventPacket, ...]:
-    """The packets of one digit, one a 20 ms tick.
+def event_packets(digit: str, duration_ms: int, ptime_ms: int = PTIME_MS) -> tuple[EventPacket, ...]:
+    """The packets of one digit, one every `ptime_ms`.
 
     Raises: ValueError: not one of 0-9 A-D * #.
     """
     code = DIGITS.find(digit) if len(digit) == 1 else -1
     if code < 0:
         raise ValueError(f"{digit!r} is no DTMF digit")
-    updates = max(1, round(duration_ms / PTIME_MS))
+    updates = max(1, round(duration_ms / ptime_ms))
+    step = ptime_ms * SAMPLE_RATE // 1000
     packets = [
-        EventPacket(bytes(TelephoneEvent(code, is_end=False, volume=VOLUME, duration=min(0xFFFF, update * FRAME_SAMPLES))), update == 1)
+        EventPacket(bytes(TelephoneEvent(code, is_end=False, volume=VOLUME, duration=min(0xFFFF, update * step))), update == 1)
         for update in range(1, updates)
     ]
-    end = bytes(TelephoneEvent(code, is_end=True, volume=VOLUME, duration=min(0xFFFF, updates * FRAME_SAMPLES)))
+    end = bytes(TelephoneEvent(code, is_end=True, volume=VOLUME, duration=min(0xFFFF, updates * step)))
     packets += [EventPacket(end, updates == 1 and repeat == 0) for repeat in range(END_REPEATS)]
     return tuple(packets)
 

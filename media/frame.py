@@ -9,11 +9,18 @@ SAMPLE_RATE = 8000
 """Samples a second, which is also the RTP clock of G.711 and of telephone-event (RFC 3551 table 4, RFC 4733 §2.5.1)."""
 PTIME_MS = 20
 """RFC 3551 §4.2: 'the default packetization interval SHOULD have a duration of 20 ms'."""
+PTIMES_MS = (10, 20, 30, 40, 60)
+"""Packet times that we send: the usual ones, of which each divides the round of the clock (`media.io.pacer`)."""
 FRAME_SAMPLES = SAMPLE_RATE * PTIME_MS // 1000
 FRAME_S = PTIME_MS / 1000
 
 Samples = NDArray[np.int16]
 """Audio: shape (samples,), int16."""
+
+
+def sent_ptime(asked_ms: int) -> int:
+    """The longest packet time of ours that is no longer than what was asked for; the shortest where that is too long still."""
+    return max((ptime for ptime in PTIMES_MS if ptime <= asked_ms), default=PTIMES_MS[0])
 
 
 def silence(samples: int = FRAME_SAMPLES) -> Samples:

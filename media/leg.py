@@ -17,15 +17,16 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from media import dtmf, quality, tones
 from media.codecs.registry import CODECS, CONVERSIONS
-from media.control import Codec, DescribeLeg, DigitReceived, LegClosed, LegLatched, LegSilent, PlayEnded, Quality
+from media.control import Codec, DescribeLeg, DigitBegan, DigitMeans, DigitReceived, LegClosed, LegLatched, LegSilent, PlayEnded, Quality
 from media.errors import ParseError
-from media.frame import FRAME_SAMPLES
+from media.frame import FRAME_SAMPLES, PTIME_MS, SAMPLE_RATE
 from media.io.udp import MTU_OCTETS, kernel_drops
 from media.rtp import packet as rtp
 from media.rtp import rtcp
 from media.rtp.latch import Address, Latch, Verdict
 from media.rtp.outgoing import OutgoingStream
 from media.rtp.packet import DatagramKind
+from media.rtp.repacketiser import Cut, Repacketiser
 from media.rtp.session import RtpSession
 from media.rtp.source import Arrival, Source
 
@@ -42,9 +43,16 @@ _HEADER_OCTETS = rtp.HEADER_OCTETS
 _IN_ORDER = Arrival.IN_ORDER
 _LATE = Arrival.LATE
 _RESTARTED = Arrival.RESTARTED
-_FRAME_END = _HEADER_OCTETS + FRAME_SAMPLES
 _STATIC_CODECS: dict[int, Codec] = {0: "PCMU", 8: "PCMA"}
 """RFC 3551 table 4."""
+_COMFORT_NOISE = frozenset({13, 19})
+"""RFC 3389 §4 (13), and the number it had in drafts, which gateways still send (RFC 3551 §6: 19 reserved). Sent unasked by phones that
+suppress silence: it counts as heard and as received, and is nothing to pass on to who has not offered it.
+"""
+MOST_PATIENCE = 8
+"""A silence is reported after 1, 2, 4, 8, 16, 24, … times its limit."""
+_MOST_PACED = 4
+"""Packets cut from longer ones that wait for their time; beyond, they go out at once: 80 ms of 20 ms packets are enough to be behind."""
 _RELAYED_DIGIT_MS = 100
 """A digit passed on in band: its true length is not known when it begins."""
 
@@ -64,20 +72,20 @@ class Playback:
         self._loop = loop and bool(audio)
         self._position = 0
 
-    def next_frame(self, silence: int) -> bytes | None:
-        """The next 160 octets, the last ones filled up with silence; None at the end."""
+    def next_frame(self, silence: int, samples: int = FRAME_SAMPLES) -> bytes | None:
+        """The next octets, one a sample, the last ones filled up with silence; None at the end."""
         start = self._position
-        end = start + FRAME_SAMPLES
+        end = start + samples
         frame = self._audio[start:end]
         self._position = end
-        if len(frame) == FRAME_SAMPLES:
+        if len(frame) == samples:
             return frame
         if self._loop:
-            while len(frame) < FRAME_SAMPLES:
-                self._position = FRAME_SAMPLES - len(frame)
+            while len(frame) < samples:
+                self._position = samples - len(frame)
                 frame += self._audio[: self._position]
             return frame
-        return frame.ljust(FRAME_SAMPLES, bytes((silence,))) if frame else None
+        return frame.ljust(samples, bytes((silence,))) if frame else None
 
     def translate(self, table: bytes) -> None:
         """The leg's codec changed in the middle."""
@@ -85,7 +93,7 @@ class Playback:
 
 
 class Interjection:
-    """One 20 ms step of digits we send: an event packet, a frame of tone, or the gap between two digits."""
+    """One packet's time of digits we send: an event packet, a frame of tone, or the gap between two digits."""
 
     __slots__ = ("begins", "payload", "tone")
 
@@ -99,8 +107,10 @@ class Leg:
     """State of one leg; owned by the worker's loop."""
 
     __slots__ = (
+        "_alive_at",
         "_begins",
         "_conversion",
+        "_cutter",
         "_detector",
         "_event_timer",
         "_event_timestamp",
@@ -108,12 +118,15 @@ class Leg:
         "_interjections",
         "_last_heard_at",
         "_outgoing",
+        "_paced",
+        "_pacing",
+        "_plain_octets",
         "_receive",
         "_report_timer",
         "_rtcp_remote",
         "_send",
-        "_silence_reported",
         "_silence_timer",
+        "_silence_to_report",
         "_source",
         "_source_ssrc",
         "_undisputed",
@@ -131,6 +144,7 @@ class Leg:
         "payload_type",
         "playback",
         "port",
+        "ptime_ms",
         "remote",
         "rtcp_socket",
         "rtp_socket",
@@ -169,6 +183,11 @@ class Leg:
         self.sends = False
         self.partner: Leg | None = None
         self._conversion: bytes | None = None
+        self._plain_octets = -1  # a packet of this length is relayed as it is; every other one is looked at, see `_change`
+        self._cutter: Repacketiser | None = None
+        self._paced: deque[tuple[Cut, int]] = deque()
+        self._pacing: Timer | None = None
+        self.ptime_ms = PTIME_MS
         self._source: Source | None = None
         self._source_ssrc = -1
         self.playback: Playback | None = None
@@ -182,8 +201,9 @@ class Leg:
         self.channels: tuple[Channel, ...] = ()
         self._report_timer: Timer | None = None
         self._silence_timer: Timer | None = None
-        self._silence_reported = False
+        self._silence_to_report = 0.0
         self._last_heard_at = 0.0
+        self._alive_at = 0.0
         self.ignored = 0
         self.drops = 0
 
@@ -223,9 +243,8 @@ class Leg:
         partner = self.partner
         if partner is None or partner.speaks or not partner.sends or (remote := partner.remote) is None:
             return
-        conversion = self._conversion
-        if conversion is not None:
-            buffer[_HEADER_OCTETS:octets] = buffer[_HEADER_OCTETS:octets].translate(conversion)
+        if octets != self._plain_octets and not self._change(partner, octets, now):
+            return
         outgoing = partner._outgoing  # noqa: SLF001 - two legs of one bridge; a property would cost a call for every packet
         second = second & 0x80 | partner.payload_type
         if outgoing.relay(buffer, second, sequence_number, timestamp, ssrc, octets - _HEADER_OCTETS, now):
@@ -280,12 +299,15 @@ class Leg:
             self._ignore("not wanted now", address)
             return
         is_event = payload_type == self.telephone_event_in
+        is_noise = payload_type in _COMFORT_NOISE and not is_event
         codec = self.codec if payload_type == self.payload_type else _STATIC_CODECS.get(payload_type)
-        if codec is None and not is_event:
+        if codec is None and not is_event and not is_noise:
+            if address == self.latch.address:
+                self._alive_at = now  # of no use to us, but somebody is there
             self._ignore(f"payload type {payload_type}", address)
             return
         if address != self.latch.address:
-            is_agreed = payload_type in {self.payload_type, self.telephone_event_in}
+            is_agreed = payload_type in {self.payload_type, self.telephone_event_in, *_COMFORT_NOISE}
             verdict = self._consider(address, ssrc, sequence_number, now) if is_agreed else Verdict.FOREIGN
             if verdict is Verdict.FOREIGN:
                 self._undisputed = None  # so that the next packet of the latched address comes here and ends the count
@@ -302,11 +324,17 @@ class Leg:
         if source is None or ssrc != self._source_ssrc:
             source = self._source = self.session.new_source(ssrc, sequence_number)
             self._source_ssrc = ssrc
+            self._report_digits(self._events.new_source(), "event")
+            self._fit_relay()
             if self.partner is not None:
                 self.partner._outgoing.break_off()  # noqa: SLF001 - what was not received meanwhile is no loss to the partner
         self._last_heard_at = now
         arrival = source.receive_untimed(sequence_number) if is_event else source.receive(sequence_number, timestamp, now)
         if arrival is not _IN_ORDER and not self._take_out_of_order(arrival):
+            return
+        if is_noise:
+            if self.partner is not None:
+                self.partner._outgoing.leave_out()  # noqa: SLF001 - two legs of one bridge
             return
         if is_event:
             self._receive_event(buffer, octets, timestamp, now)
@@ -331,14 +359,78 @@ class Leg:
         payload_type = partner.payload_type
         if is_event:
             if partner.telephone_event is None:
-                return  # `_receive_event` sends a tone instead
+                partner._outgoing.leave_out()  # noqa: SLF001 - two legs of one bridge
+                return  # `_begin_event` sends a tone instead, or the key is told by signalling
             payload_type = partner.telephone_event
-        elif self._conversion is not None:
-            buffer[_HEADER_OCTETS:octets] = buffer[_HEADER_OCTETS:octets].translate(self._conversion)
+            if sequence_number == self._events.newest:
+                timestamp = self._events.began  # which some devices move, and others count as another press
+        elif not self._change(partner, octets, now):
+            return
         if partner._outgoing.relay(  # noqa: SLF001 - two legs of one bridge
             buffer, second & 0x80 | payload_type, sequence_number, timestamp, ssrc, octets - _HEADER_OCTETS, now
         ):
             partner.send(octets)
+
+    def _change(self, partner: Leg, octets: int, now: float) -> bool:
+        """Do to the audio in the buffer what must be done before it is passed on; False: it is not, or was in other packets."""
+        events = self._events
+        timestamp, ssrc = _UNPACK(self._worker.buffer)[3:]
+        if events.is_open or (now - events.heard_at < events.QUIET_S and events.covers(timestamp)):
+            # The key is passed on for what it is; a tone of it, which some devices send as well, would be a second press.
+            partner._outgoing.leave_out()
+            return False
+        buffer = self._worker.buffer
+        if self._conversion is not None:
+            buffer[_HEADER_OCTETS:octets] = buffer[_HEADER_OCTETS:octets].translate(self._conversion)
+        if partner.takes(octets - _HEADER_OCTETS) and (self._cutter is None or (self._cutter.is_empty and not self._paced)):
+            self._cutter = None  # one packet of another length, at the end of a talk-spurt, say, changes nothing for those that follow
+            if self._conversion is None:
+                self._plain_octets = octets
+            return True
+        if self._cutter is None:
+            self._cutter = Repacketiser(partner.frame_samples, CODECS[partner.codec].silence)
+        self._plain_octets = -1
+        self._paced.extend((cut, ssrc) for cut in self._cutter.put(timestamp, bytes(buffer[_HEADER_OCTETS:octets])))
+        if self._pacing is None:
+            self._send_cut(now)
+        return False
+
+    def takes(self, samples: int) -> bool:
+        """Whether a relayed packet of that length is what the far end takes."""
+        described = self.described
+        if described is None or described.asks_ptime:
+            return samples == self.frame_samples
+        return described.maxptime_ms is None or samples * 1000 <= described.maxptime_ms * SAMPLE_RATE
+
+    @property
+    def frame_samples(self) -> int:
+        """Samples in the packets that the far end gets."""
+        return self.ptime_ms * SAMPLE_RATE // 1000
+
+    def _send_cut(self, now: float) -> None:
+        """What was cut from longer packets goes out in its time, not in a burst."""
+        self._pacing = None
+        while self._paced:
+            (timestamp, payload, begins), ssrc = self._paced.popleft()
+            partner = self.partner
+            if partner is None:
+                self._paced.clear()
+                return
+            if partner.sends and not partner.speaks:
+                buffer, end = self._worker.buffer, _HEADER_OCTETS + len(payload)
+                partner._outgoing.relay_cut(  # noqa: SLF001 - two legs of one bridge
+                    buffer, partner.payload_type, timestamp, ssrc, len(payload), now, begins=begins
+                )
+                buffer[_HEADER_OCTETS:end] = payload
+                partner.send(end)
+            if 0 < len(self._paced) <= _MOST_PACED:
+                self._pacing = self._worker.timers.at(now + len(payload) / SAMPLE_RATE, self._send_cut)
+                return
+
+    def _fit_relay(self) -> None:
+        """What is relayed from here is looked at anew."""
+        self._plain_octets = -1
+        self._cutter = None
 
     def _receive_event(self, buffer: bytearray, octets: int, timestamp: int, now: float) -> None:
         """RFC 4733 packet: stop a prompt at once, report the digit when it is over."""
@@ -347,24 +439,32 @@ class Leg:
         except ParseError as error:
             self._ignore("telephone-event", self.remote, error)
             return
-        was_open = self._events.is_open
-        before = self._events.key
-        digits = self._events.receive(timestamp, event, now)
-        is_new = self._events.key != before
-        if is_new and self.playback is not None and self.playback.stop_on_digit:
-            self.stop("stopped")
-        if is_new and self.partner is not None and self.partner.telephone_event is None and self._events.digit:
-            self.partner.send_digits(self._events.digit, _RELAYED_DIGIT_MS, 0)
-        self._report_digits(digits)
-        if self._events.is_open and not was_open:
+        events = self._events
+        was_open, before = events.is_open, events.press
+        _, second, number, _, _ = _UNPACK(buffer)
+        digits = events.receive(timestamp, event, now, number=number, marker=second >= 0x80)
+        if events.press != before:
+            self._begin_event()
+        self._report_digits(digits, "event")
+        if events.is_open and not was_open:
             self._watch_event(now)
+
+    def _begin_event(self) -> None:
+        digit = self._events.digit
+        self._plain_octets = -1
+        self._worker.report(DigitBegan(leg=self.name, digit=digit, means="event"))
+        if self.playback is not None and self.playback.stop_on_digit:
+            self.stop("stopped")
+        partner = self.partner
+        if partner is not None and partner.telephone_event is None and not (partner.described and partner.described.digits_by_info):
+            partner.send_digits(digit, _RELAYED_DIGIT_MS, 0)
 
     def _watch_event(self, now: float) -> None:
         """Look again when the event might have gone quiet without an end."""
 
         def look(at: float) -> None:
             self._event_timer = None
-            self._report_digits(self._events.expire(at))
+            self._report_digits(self._events.expire(at), "event")
             if self._events.is_open:
                 self._watch_event(at)
 
@@ -377,14 +477,17 @@ class Leg:
             return
         was = self._detector.sounding
         digits = self._detector.receive(CODECS[self.codec].decode(payload))
-        if self._detector.sounding and not was and self.playback is not None and self.playback.stop_on_digit:
-            self.stop("stopped")
-        self._report_digits(digits)
+        sounding = self._detector.sounding
+        if sounding and not was:
+            self._worker.report(DigitBegan(leg=self.name, digit=sounding, means="tone"))
+            if self.playback is not None and self.playback.stop_on_digit:
+                self.stop("stopped")
+        self._report_digits(digits, "tone")
 
-    def _report_digits(self, digits: tuple[dtmf.Digit, ...]) -> None:
+    def _report_digits(self, digits: tuple[dtmf.Digit, ...], means: DigitMeans) -> None:
         for digit in digits:
             log.debug("< leg=%s a key for %d ms", self.name, digit.duration_ms)  # which one is nobody's business: PINs are typed
-            self._worker.report(DigitReceived(leg=self.name, digit=digit.digit, duration_ms=digit.duration_ms))
+            self._worker.report(DigitReceived(leg=self.name, digit=digit.digit, duration_ms=digit.duration_ms, means=means))
 
     def _consider(self, address: Address, ssrc: int, sequence_number: int, now: float) -> Verdict:
         source = self._source
@@ -419,12 +522,15 @@ class Leg:
         except OSError as error:
             log.debug("! leg=%s RTCP receive: %s", self.name, error)
             return
-        self._receive_reports(datagram, address, time.monotonic())
+        self._receive_reports(datagram, address, time.monotonic(), at_rtcp_port=True)
 
-    def _receive_reports(self, datagram: bytes, address: Address, now: float) -> None:
-        known = {known[0] for known in (self.remote, self._rtcp_remote) if known is not None}
+    def _receive_reports(self, datagram: bytes, address: Address, now: float, *, at_rtcp_port: bool = False) -> None:
+        # At the RTP port they say who is alive and how it hears us, but not where reports are expected: nobody has agreed on rtcp-mux.
         heard = self.latch.address
-        if address[0] not in known and (heard is None or address[0] != heard[0]):
+        is_known = address[0] in {known[0] for known in (self.remote, self._rtcp_remote) if known is not None} or self.latch.knows(
+            address[0]
+        )
+        if not is_known and (heard is None or address[0] != heard[0]):
             self._ignore("RTCP of a stranger", address)
             return
         try:
@@ -432,8 +538,10 @@ class Leg:
         except ParseError as error:
             self._ignore("RTCP", address, error)
             return
-        if address[0] in known:
+        if is_known and at_rtcp_port:
             self._rtcp_remote = address
+        if not any(isinstance(packet, rtcp.Goodbye) for packet in packets):
+            self._alive_at = now
         self.session.receive_reports(packets, len(datagram), now, time.time())
 
     def _schedule_report(self, now: float) -> None:
@@ -472,12 +580,12 @@ class Leg:
         self.drops += 1
 
     def tick(self, now: float) -> bool:
-        """20 ms of what we make ourselves; False when there is nothing more and the ticks may stop."""
+        """One packet of what we make ourselves; False when there is nothing more and the ticks may stop."""
         interjections = self._interjections
         if interjections and self.remote is not None:
             self._interject(interjections.popleft(), now)
             if self.playback is not None:
-                self.playback.next_frame(0)  # its time goes on beneath the digit
+                self.playback.next_frame(0, self.frame_samples)  # its time goes on beneath the digit
             self._begins = True
             self._update_speaks()
             return True
@@ -486,7 +594,7 @@ class Leg:
             return playback is not None or bool(interjections)  # nobody said yet where to send it: it waits
         if playback is None:
             return False
-        frame = playback.next_frame(CODECS[self.codec].silence)
+        frame = playback.next_frame(CODECS[self.codec].silence, self.frame_samples)
         if frame is None:
             self.stop("finished")
             return False
@@ -494,10 +602,11 @@ class Leg:
             self._begins = True
             return True
         worker = self._worker
-        self._outgoing.audio(worker.buffer, self.payload_type, FRAME_SAMPLES, now, begins=self._begins)
+        end = _HEADER_OCTETS + len(frame)
+        self._outgoing.audio(worker.buffer, self.payload_type, len(frame), now, begins=self._begins)
         self._begins = False
-        worker.buffer[_HEADER_OCTETS:_FRAME_END] = frame
-        self.send(_FRAME_END)
+        worker.buffer[_HEADER_OCTETS:end] = frame
+        self.send(end)
         return True
 
     def _interject(self, step: Interjection, now: float) -> None:
@@ -506,7 +615,7 @@ class Leg:
         worker, outgoing = self._worker, self._outgoing
         end = _HEADER_OCTETS + len(step.payload)
         if step.tone:
-            outgoing.audio(worker.buffer, self.payload_type, FRAME_SAMPLES, now, begins=step.begins)
+            outgoing.audio(worker.buffer, self.payload_type, len(step.payload), now, begins=step.begins)
         elif self.telephone_event is not None:
             if step.begins:
                 self._event_timestamp = outgoing.begin_event(now)
@@ -523,7 +632,7 @@ class Leg:
 
     def describe(self, order: DescribeLeg, now: float) -> None:
         """Where the far end is and what it understands."""
-        first = self.described is None
+        before = self.described
         described: Address = (order.remote_address, order.remote_port)
         if self.rtp_socket.family == socket.AF_INET6 and not order.until_heard:
             # As the kernel writes it in recvfrom: "::1", never "0:0:0:0:0:0:0:1".
@@ -536,9 +645,14 @@ class Leg:
             self.remote = self._rtcp_remote = None
         elif not self.latch.is_followed:
             self.remote = described
-            self._rtcp_remote = (order.remote_address, order.remote_rtcp_port, *described[2:])
+            self._rtcp_remote = (described[0], order.remote_rtcp_port, *described[2:])
+        elif before is not None and before.remote_rtcp_port != order.remote_rtcp_port and self.remote == described:
+            self._rtcp_remote = (described[0], order.remote_rtcp_port, *described[2:])
         if order.codec != self.codec:
             self._change_codec(order.codec)
+        if order.ptime_ms != self.ptime_ms:
+            self.ptime_ms = order.ptime_ms
+            self._worker.tick_anew(self, now)
         self.payload_type = order.payload_type
         self.telephone_event = self.telephone_event_in = order.telephone_event
         if order.receive_telephone_event is not None:
@@ -554,7 +668,7 @@ class Leg:
         if not order.receives:
             self._source_ssrc = -1  # every packet takes the seldom path, which refuses it
         self._fit_conversions()
-        if first:
+        if before is None:
             self._schedule_report(now)
         self._watch_silence(now)
 
@@ -571,13 +685,17 @@ class Leg:
         if partner is not None:
             self._conversion = CONVERSIONS[self.codec, partner.codec]
             partner._conversion = CONVERSIONS[partner.codec, self.codec]  # noqa: SLF001 - two legs of one bridge
+            partner._fit_relay()  # noqa: SLF001 - as above
+        self._fit_relay()
 
     def bridge(self, partner: Leg) -> None:
         """Relay between this leg and another; both are free of partners and playback by now."""
         self.partner, partner.partner = partner, self
         self._fit_conversions()
+        now = time.monotonic()
         for leg in (self, partner):
             leg._outgoing.break_off()  # noqa: SLF001 - two legs of one bridge
+            leg._watch_silence(now)  # noqa: SLF001 - from now on somebody listens to it
 
     def unbridge(self) -> None:
         """Both sides hear nothing from each other."""
@@ -587,6 +705,7 @@ class Leg:
             for leg in (self, partner):
                 leg._outgoing.break_off()  # noqa: SLF001 - two legs of one bridge
                 leg._begins = True  # noqa: SLF001 - as above
+                leg._paced.clear()  # noqa: SLF001 - as above
 
     def play(self, playback: Playback, now: float) -> None:
         """Begin at the next tick; what played is cut."""
@@ -607,7 +726,8 @@ class Leg:
     def send_digits(self, digits: str, duration_ms: int, gap_ms: int) -> None:
         """Queue digits; letters that are none are left out."""
         steps = self._interjections
-        gap = [Interjection(None)] * max(0, round(gap_ms / 20))
+        ptime_ms, frame = self.ptime_ms, self.frame_samples
+        gap = [Interjection(None)] * max(0, round(gap_ms / ptime_ms))
         for digit in digits.upper():
             if digit not in dtmf.DIGITS:
                 log.warning("! leg=%s was to press what is no DTMF digit", self.name)
@@ -615,12 +735,14 @@ class Leg:
             if steps:
                 steps.extend(gap)
             if self.telephone_event is not None:
-                steps.extend(Interjection(packet.payload, begins=packet.marker) for packet in dtmf.event_packets(digit, duration_ms))
+                steps.extend(
+                    Interjection(packet.payload, begins=packet.marker) for packet in dtmf.event_packets(digit, duration_ms, ptime_ms)
+                )
             else:
-                frames = max(1, round(duration_ms / 20))
-                encoded = CODECS[self.codec].encode(tones.dtmf(digit, frames * 20))
-                cuts = range(0, len(encoded), FRAME_SAMPLES)
-                steps.extend(Interjection(encoded[at : at + FRAME_SAMPLES], tone=True, begins=at == 0) for at in cuts)
+                frames = max(1, round(duration_ms / ptime_ms))
+                encoded = CODECS[self.codec].encode(tones.dtmf(digit, frames * ptime_ms))
+                cuts = range(0, len(encoded), frame)
+                steps.extend(Interjection(encoded[at : at + frame], tone=True, begins=at == 0) for at in cuts)
         if steps:
             self._update_speaks()
             self._worker.want_ticks(self, time.monotonic())
@@ -633,20 +755,20 @@ class Leg:
         if described is None or not described.receives or described.silence_timeout_s <= 0:
             return
         limit = described.silence_timeout_s
-        self._last_heard_at = now  # waiting begins with the description
-        self._silence_reported = False
+        self._alive_at = now  # waiting begins with the description
+        self._silence_to_report = limit
 
         def look(at: float) -> None:
-            quiet = at - self._last_heard_at
+            last = max(self._last_heard_at, self._alive_at)
+            quiet = at - last
             if quiet < limit:
-                self._silence_reported = False
-            elif not self._silence_reported:
-                self._silence_reported = True
-                log.warning("- leg=%s silent for %.1f s", self.name, quiet)
+                self._silence_to_report = limit
+            elif quiet >= self._silence_to_report:
+                log.info("- leg=%s silent for %.1f s", self.name, quiet)
                 self._worker.report(LegSilent(leg=self.name, seconds=round(quiet, 3)))
-            # Reported once a silence: afterwards look now and then whether it is over.
-            following = self._last_heard_at + limit if quiet < limit else at + limit
-            self._silence_timer = self._worker.timers.at(following, look)
+                # Who was asked and is there need not say so all the time.
+                self._silence_to_report += limit * min(MOST_PATIENCE, self._silence_to_report / limit)
+            self._silence_timer = self._worker.timers.at(last + self._silence_to_report, look)
 
         self._silence_timer = self._worker.timers.at(now + limit, look)
 
@@ -654,10 +776,10 @@ class Leg:
         """Say goodbye, close both sockets; what was measured."""
         self.stop("stopped")
         self.unbridge()
-        for timer in (self._report_timer, self._silence_timer, self._event_timer):
+        for timer in (self._report_timer, self._silence_timer, self._event_timer, self._pacing):
             if timer is not None:
                 timer.cancel()
-        self._report_digits(self._events.expire(float("inf")))
+        self._report_digits(self._events.expire(float("inf")), "event")
         if self.described is not None:
             self._send_rtcp(self.session.goodbye(now, time.time()))
         closed = LegClosed(leg=self.name, quality=self.measured())

@@ -65,7 +65,7 @@ from media.errors import ParseError, PortsExhausted, UnknownSound
 from media.frame import SAMPLE_RATE
 from media.io.control_socket import listening
 from media.io.descriptors import close_inherited
-from media.io.pacer import PAUSE_S, PHASES, Moderation, Ticks, Timer, TimerHeap
+from media.io.pacer import PAUSE_S, PHASES, Moderation, Ticks, Timer, TimerHeap, phases_of
 from media.io.udp import MTU_OCTETS, ip_version, open_pair
 from media.leg import Leg, Playback
 from media.log_lines import Form, write_to_stderr
@@ -220,15 +220,29 @@ class Worker:
                 self._failed(f"leg={leg.name} tick", error)
                 goes_on = False
             if not goes_on:
-                ticking.pop(leg, None)
+                self._end_ticking(leg)
         if not any(self._ticking):
             self._ticks.rest()
 
     def want_ticks(self, leg: Leg, now: float) -> None:
         """`leg` has something to play."""
-        if not any(leg in ticking for ticking in self._ticking):
-            self._ticking[next(self._phase_of) % PHASES][leg] = None
+        if not self._is_ticking(leg):
+            for phase in phases_of(leg.ptime_ms, next(self._phase_of)):
+                self._ticking[phase][leg] = None
         self._ticks.resume(now)
+
+    def _is_ticking(self, leg: Leg) -> bool:
+        return any(leg in ticking for ticking in self._ticking)
+
+    def tick_anew(self, leg: Leg, now: float) -> None:
+        """The packet time of `leg` is another."""
+        if self._is_ticking(leg):
+            self._end_ticking(leg)
+            self.want_ticks(leg, now)
+
+    def _end_ticking(self, leg: Leg) -> None:
+        for ticking in self._ticking:
+            ticking.pop(leg, None)
 
     def _watch(self, descriptor: int, handler: Callable[[], None]) -> None:
         self._handlers[descriptor] = handler
@@ -506,8 +520,7 @@ class Worker:
     def _close_leg(self, leg: Leg, now: float) -> None:
         self._unwatch(leg.rtp_socket.fileno())
         self._unwatch(leg.rtcp_socket.fileno())
-        for ticking in self._ticking:
-            ticking.pop(leg, None)
+        self._end_ticking(leg)
         for recording in list(self._recordings.values()):
             recording.release(leg)
             if not any(recording.legs):

@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from sip.dtmf_info import InfoKey
 from sip.flow import Flow
 from sip.message import Request, Response
 from sip.uri import Uri
@@ -136,6 +137,8 @@ class InfoReceived(msgspec.Struct, frozen=True):
     session: str
     content_type: str
     body: bytes
+    pressed: InfoKey | None = None
+    """The key it tells of."""
 
 
 class InfoAnswered(msgspec.Struct, frozen=True):

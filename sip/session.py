@@ -836,6 +836,14 @@ class Session:
         else:
             self.start(Timer.SESSION_REFRESH, now + REFRESH_AGAIN_S)
 
+    def ask_whether_there(self, now: float) -> None:
+        """The same at any time, for an answer: a peer that gives none, or knows of no dialog, has lost it (RFC 3261 §14.1, RFC 5057 §5.1).
+
+        Nothing is sent while a change of the session is under way, which asks as much.
+        """
+        if self.state is State.ESTABLISHED and self.modification.state is reinvite.State.IDLE and self.local_sdp is not None:
+            self.refresh(now)
+
     def receive_ack(self, ack: Request, now: float) -> None:
         """An ACK in our dialog: for the first 2xx or for that of a re-INVITE."""
         uas = None if self._modification is None else self._modification.uas

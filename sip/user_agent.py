@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from sip import dtmf_info, reinvite
 from sip import kept as keeping
-from sip import reinvite
 from sip.dialog import Dialog, DialogKey
 from sip.digest import Authenticator, ClientDigest, DigestCredentials, Outcome
 from sip.errors import LocalMisuse, ParseError
@@ -48,7 +48,7 @@ METHODS = frozenset(ALLOW.split(", "))
 UNSERVED_RETRY_S = "30"
 # What a banned source sends needs reading only where it can belong to a call that was let in.
 NEVER_WITHIN = (b"REGISTER ", b"OPTIONS ")
-INFO_TYPES = frozenset({"application/dtmf-relay", "application/dtmf"})
+INFO_TYPES = dtmf_info.TYPES
 # RFC 3261 §8.2.2.3: option tags we understand when a request requires them: RFC 4028's. 100rel (RFC 3262) is answered 420.
 SUPPORTED: frozenset[str] = frozenset({"timer"})
 
@@ -343,6 +343,12 @@ class UserAgent:
         if found is not None:
             found.send_talk(now)
 
+    def ask_whether_there(self, session: str, now: float) -> None:
+        """Offer again what is in force; SessionEnded follows when the peer does not answer, ReInviteAnswered only when it answers anew."""
+        found = self._find(session)
+        if found is not None:
+            found.ask_whether_there(now)
+
     # --- over a restart
 
     def kept(self, session: str) -> str | None:
@@ -595,9 +601,17 @@ class UserAgent:
         if request.body and essence not in self.config.info_types:
             self._answer(transaction, 415, now, [("Accept", ", ".join(sorted(self.config.info_types)))])
             return
+        pressed: dtmf_info.InfoKey | None = None
+        if request.body and essence in dtmf_info.TYPES:
+            try:
+                pressed = dtmf_info.read(request.body)
+            except ParseError as error:
+                self.counters["info_unreadable"] += 1
+                self._answer(transaction, 400, now, [("Warning", f'399 {self.config.agent_name} "{error}"')])
+                return
         self._answer(transaction, 200, now)
         if request.body:
-            self.emit(InfoReceived(session.id, essence, request.body))
+            self.emit(InfoReceived(session.id, essence, request.body, pressed))
 
     # --- outside of dialogs: §8.2
 

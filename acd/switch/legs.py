@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
 from acd.core.ids import AgentId, CallId, LegId, RecordingId, TenantId, TrunkId
+from acd.switch.digits import Presses
 from acd.switch.media_plan import MediaPlan
 from media.control import LegOpened, Play
+from sip.dtmf_info import InfoKey
 from sip.events import ReInviteReceived
 from sip.sdp.description import SessionDescription
 
@@ -70,6 +73,18 @@ class SwitchLeg:
     """The far end's re-INVITE that we have not answered."""
     offered: SessionDescription | None = None
     """Our re-INVITE that is not answered."""
+    asked_at: float | None = None
+    """When it was asked last whether it is there, because nothing was heard of it."""
+    presses: Presses = field(default_factory=Presses)
+    """What keys it pressed lately."""
+    allows_info: bool = False
+    """It lists INFO among its methods."""
+    shows_info: bool = False
+    """It told of a key by INFO itself."""
+    refuses_info: bool = False
+    """It did not take a key of ours by INFO."""
+    info_keys: deque[InfoKey] = field(default_factory=deque)
+    """Keys that were sent to it by INFO and are not answered."""
     losses: list[float] = field(default_factory=list)
     """When its workers ended, lately."""
     is_gone: bool = False

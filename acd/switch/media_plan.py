@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from media.control import Codec, DescribeLeg, LegOpened
+from media.frame import sent_ptime
 from media.wire_cost import ChannelShape, IpVersion, channel_kbits
 from sip.errors import OfferRefused, ParseError
 from sip.sdp.description import Direction, SessionDescription
@@ -26,7 +27,6 @@ from sip.sdp.offer_answer import answer as answer_offer
 from sip.sdp.parser import parse_sdp
 
 _PAYLOAD_TYPES = {"PCMA": PCMA, "PCMU": PCMU}
-DTMF_RELAY = "application/dtmf-relay"
 
 
 class NoCommonMedia(Exception):
@@ -53,7 +53,20 @@ class MediaPlan:
         """The far end put us on hold (RFC 3264 §8.4)."""
         return self.audio.is_held_by_remote
 
-    def describe(self, leg: str, silence_timeout_s: float, *, signals_from: Iterable[str] = (), until_heard: bool = False) -> DescribeLeg:
+    @property
+    def takes_events(self) -> bool:
+        """The far end takes keys as RFC 4733 events."""
+        return self.audio.telephone_event is not None
+
+    def describe(
+        self,
+        leg: str,
+        silence_timeout_s: float,
+        *,
+        signals_from: Iterable[str] = (),
+        until_heard: bool = False,
+        digits_by_info: bool = False,
+    ) -> DescribeLeg:
         audio = self.audio
         return DescribeLeg(
             leg=leg,
@@ -62,12 +75,15 @@ class MediaPlan:
             remote_rtcp_port=audio.remote_rtcp_port,
             codec=self.codec,
             payload_type=audio.codec.number,
-            ptime_ms=audio.ptime_ms,
+            ptime_ms=sent_ptime(audio.ptime_ms),
+            asks_ptime=audio.asks_ptime,
+            maxptime_ms=audio.maxptime_ms,
+            digits_by_info=digits_by_info,
             telephone_event=audio.telephone_event,
             receive_telephone_event=audio.receive_telephone_event,
             sends=audio.direction.sends,
             receives=audio.direction.receives,
-            silence_timeout_s=silence_timeout_s if audio.direction.receives else 0.0,
+            silence_timeout_s=silence_timeout_s,
             signals_from=tuple(sorted(signals_from)),
             until_heard=until_heard,
         )
@@ -162,14 +178,3 @@ def offered_kbits(offered: SessionDescription) -> int:
     connection = offered.connection_of(audio)
     version = IpVersion.V6 if connection is not None and connection.address_type == "IP6" else IpVersion.V4
     return channel_kbits(ChannelShape(ptime_ms=audio.ptime or DEFAULT_PTIME_MS, ip=version))
-
-
-def dtmf_relay_digit(content_type: str, body: bytes) -> str | None:
-    """The key of a SIP INFO `application/dtmf-relay` (`Signal=5`), as Cisco introduced it and most phones can send it."""
-    if content_type.partition(";")[0].strip().lower() != DTMF_RELAY:
-        return None
-    for line in body.decode("ascii", "replace").splitlines():
-        name, _, value = line.partition("=")
-        if name.strip().lower() == "signal" and value.strip() in set("0123456789*#ABCD"):
-            return value.strip()
-    return None

@@ -101,6 +101,16 @@ class SipPort:
         self.user_agent.talk(session, self._now())
         self._endpoint.flush()
 
+    def info(self, session: str, content_type: str, body: bytes) -> None:
+        """An INFO; `InfoAnswered` follows."""
+        self.user_agent.info(session, content_type, body, self._now())
+        self._endpoint.flush()
+
+    def ask_whether_there(self, session: str) -> None:
+        """A re-INVITE that changes nothing; the session ends when nobody answers it."""
+        self.user_agent.ask_whether_there(session, self._now())
+        self._endpoint.flush()
+
     def options(self, probe: str, target: Uri, flow: Flow, *, patience_s: float | None = None) -> None:
         self.user_agent.options(probe, target, flow, self._now(), patience_s=patience_s)
         self._endpoint.flush()

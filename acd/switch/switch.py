@@ -33,24 +33,27 @@ from acd.service import Lookup, ScreenContext, ScreenPop, TrunkLine
 from acd.switch import causes, media_plan
 from acd.switch.addresses import LocalAddresses, host_port, reach
 from acd.switch.callers import arrival
+from acd.switch.digits import CARRY_AFTER_S, Press
 from acd.switch.identities import number_in, who_calls
 from acd.switch.legs import Phase, Recording, SwitchLeg
 from acd.switch.lines import credentials
 from acd.switch.port_shares import PortShares
 from acd.switch.relocation import Relocation
 from acd.switch.shares import Shares
+from acd.switch.silence import cause_of_end, watched_s
 from acd.switch.sip_port import SipPort
 from acd.wire_text import LONGEST_LINE, fit_or_none
 from billing_cdr.numbers import write
 from media import control
 from media.client import MediaPlane, PlaneReport, WorkerLost, WorkerRestarted, count_pairs
 from media.recorder import salvage
+from sip import dtmf_info
 from sip import events as sip_events
 from sip.errors import ParseError
 from sip.fair_rate import FairRate
 from sip.grammar import quote
 from sip.headers.name_addr import NameAddr
-from sip.message import MAX_FORWARDS
+from sip.message import MAX_FORWARDS, Request, Response
 from sip.share import Share
 from sip.source import address_of
 from sip.uri import Uri
@@ -175,6 +178,7 @@ class Switch:
             do.AskToAnswer: self._ask_to_answer,
         }
         self._of_media: Mapping[type, Callable[[Any], None]] = {
+            control.DigitBegan: self._digit_began,
             control.DigitReceived: self._digit,
             control.PlayEnded: self._played,
             control.LegClosed: self._measured,
@@ -196,6 +200,7 @@ class Switch:
             sip_events.ReInviteAnswered: self._refreshed,
             sip_events.ReInviteCancelled: self._taken_back,
             sip_events.InfoReceived: self._info,
+            sip_events.InfoAnswered: self._info_answered,
             sip_events.EndingFailed: self._not_ended,
         }
         """What of the SIP engine's events is ours."""
@@ -575,10 +580,12 @@ class Switch:
         if leg.media is None:
             return
         assert leg.plan is not None
-        silence = 0.0 if leg.holding or leg.is_moving else self._settings.media_silence_s
+        receives = leg.plan.audio.direction.receives
+        silence = watched_s(self._settings.media_silence_s, receives=receives, holding=leg.holding, is_moving=leg.is_moving)
         until_heard = not self._may_send_audio(leg, leg.plan)
         known = self._known_hosts(leg, leg.plan.audio.remote_address)
-        self._media.send(leg.call, leg.plan.describe(leg.leg, silence, signals_from=known, until_heard=until_heard))
+        by_info = self._takes_info(leg)
+        self._media.send(leg.call, leg.plan.describe(leg.leg, silence, signals_from=known, until_heard=until_heard, digits_by_info=by_info))
 
     def _known_hosts(self, leg: SwitchLeg, described: str) -> frozenset[str]:
         """Where the far end is, whatever its packets say: where it was heard, where a trunk's calls go, and what it describes, if its
@@ -619,7 +626,13 @@ class Switch:
             act(report)
 
     def _digit(self, report: control.DigitReceived) -> None:
-        self._with(report.leg, lambda leg: self._report(leg.tenant, inputs.DigitPressed(leg=leg.leg, digit=report.digit)))
+        self._with(report.leg, lambda leg: self._key_up(leg, report))
+
+    def _digit_began(self, report: control.DigitBegan) -> None:
+        def down(leg: SwitchLeg) -> None:
+            leg.presses.down(report.digit, report.means, monotonic())
+
+        self._with(report.leg, down)
 
     def _played(self, report: control.PlayEnded) -> None:
         outcome = report.outcome
@@ -644,7 +657,15 @@ class Switch:
             self._report(leg.tenant, inputs.QualityMeasured(leg=leg.leg, quality=msgspec.structs.asdict(report.quality)))
 
     def _silent_leg(self, report: control.LegSilent) -> None:
-        self._with(report.leg, lambda leg: self.lose(leg, "media_silent"))
+        self._with(report.leg, self._ask_whether_there)
+
+    def _ask_whether_there(self, leg: SwitchLeg) -> None:
+        """Silence proves nothing: who waits, is muted or suppresses silence sends no packet. Who does not answer is gone."""
+        if leg.session is None or not leg.is_confirmed or leg.is_moving:
+            return  # what is under way finds it out as well
+        leg.asked_at = monotonic()
+        self.counters["silent_legs_asked"] += 1
+        self.sip.ask_whether_there(leg.session)
 
     def _recorded(self, report: control.RecordingEnded) -> None:
         recording = self._recordings.pop(report.recording, None)
@@ -837,6 +858,7 @@ class Switch:
             return
         leg = SwitchLeg(LegId(f"{call}.0"), call, tenant, Phase.ARRIVED, peer=host, session=event.session, offer=offer)
         leg.heard_at = frozenset({host})
+        leg.allows_info = _allows_info(request)
         leg.agent, leg.trunk = agent, trunk.id if trunk is not None else None
         leg.max_forwards = request.max_forwards
         if trunk is not None:
@@ -890,6 +912,7 @@ class Switch:
             return
         leg.session = event.session
         leg.phase = Phase.ANSWERED
+        leg.allows_info = _allows_info(event.response)
         if leg.trunk is not None:
             if address_of(event.came_from) is not None:
                 leg.heard_at |= {event.came_from}
@@ -957,7 +980,7 @@ class Switch:
             return
         before_answer = leg.phase is Phase.ARRIVED
         self._gone(leg)
-        cause: Any = {"timeout": "timeout", "transport": "transport"}.get(event.by, "cancelled" if before_answer else "hang_up")
+        cause: Any = cause_of_end(event.by, leg.asked_at, monotonic()) or ("cancelled" if before_answer else "hang_up")
         self._report(leg.tenant, inputs.LegReleased(leg=leg.leg, cause=cause))
 
     def _reinvited(self, event: sip_events.ReInviteReceived) -> None:
@@ -1020,13 +1043,75 @@ class Switch:
             return
         self.adopt(leg, plan)
 
+    # ------------------------------------------------------------------ keys
+
+    def _key_up(self, leg: SwitchLeg, report: control.DigitReceived) -> None:
+        press = leg.presses.up(report.digit, report.means, monotonic())
+        self._pressed(leg, press)
+        partner = leg.partner
+        if partner is not None and report.means == "event" and self._takes_info(partner) and not press.is_carried:
+            self._carry(partner, press, report.duration_ms)
+
     def _info(self, event: sip_events.InfoReceived) -> None:
         leg = self._by_session.get(event.session)
-        if leg is None or leg.is_gone:
+        if leg is None or leg.is_gone or event.pressed is None:
             return
-        digit = media_plan.dtmf_relay_digit(event.content_type, event.body)
-        if digit is not None:
-            self._report(leg.tenant, inputs.DigitPressed(leg=leg.leg, digit=digit))
+        if not leg.shows_info:
+            leg.shows_info = True
+            if leg.plan is not None and not leg.plan.takes_events:
+                self.describe_media(leg)
+        press = leg.presses.info(event.pressed.key, monotonic())
+        self._pressed(leg, press)
+        if leg.partner is not None:
+            asyncio.get_running_loop().call_later(CARRY_AFTER_S, self._carry_info, leg, leg.partner, press, event.pressed.duration_ms)
+
+    def _pressed(self, leg: SwitchLeg, press: Press) -> None:
+        if press.tell():
+            self._report(leg.tenant, inputs.DigitPressed(leg=leg.leg, digit=press.key))
+        else:
+            self.counters["digits_told_twice"] += 1
+
+    def _carry_info(self, leg: SwitchLeg, partner: SwitchLeg, press: Press, duration_ms: int) -> None:
+        """A key that came by INFO goes on, unless the worker has heard it too: then it passes, as a packet or as what it sounds like."""
+        if leg.partner is not partner or partner.is_gone or partner.plan is None or press.is_carried or "event" in press.means:
+            return
+        if "tone" not in press.means or partner.plan.takes_events:
+            self._carry(partner, press, duration_ms)
+
+    def _carry(self, leg: SwitchLeg, press: Press, duration_ms: int) -> None:
+        """Tell a party of its partner's key, in the way it understands."""
+        press.is_carried = True
+        self.counters["digits_carried"] += 1
+        key = dtmf_info.InfoKey(press.key, duration_ms)
+        if leg.session is not None and self._takes_info(leg):
+            leg.info_keys.append(key)
+            self.sip.info(leg.session, *dtmf_info.write(key.key, key.duration_ms))
+        else:
+            self._press_for(leg, key)
+
+    def _press_for(self, leg: SwitchLeg, key: dtmf_info.InfoKey) -> None:
+        self._order(leg, control.SendDigits(leg=leg.leg, digits=key.key, duration_ms=key.duration_ms))
+
+    def _takes_info(self, leg: SwitchLeg) -> bool:
+        """Whether keys are told to it by INFO."""
+        if leg.plan is None or leg.plan.takes_events or leg.refuses_info:
+            return False
+        rule = self._settings.media_info_digits
+        return rule != "never" and (leg.shows_info or (rule == "allowed" and leg.allows_info))
+
+    def _info_answered(self, event: sip_events.InfoAnswered) -> None:
+        """Who lists INFO may still know nothing of keys (415): it gets the tone, from now on always."""
+        leg = self._by_session.get(event.session)
+        if leg is None or leg.is_gone or not leg.info_keys:
+            return
+        key = leg.info_keys.popleft()
+        if event.status < 300 or leg.plan is None:
+            return
+        if not leg.refuses_info:
+            log.info("= %s: takes no keys by INFO (%d), and gets tones", leg.leg, event.status)
+            leg.refuses_info = True
+            self.describe_media(leg)
+        self._press_for(leg, key)
 
     # ------------------------------------------------------------------ a tenant whose exchange stopped
 
@@ -1115,3 +1200,11 @@ def _warning(code: int, text: str) -> tuple[str, str]:
 async def _within(seconds: float, futures: list[asyncio.Future[None]]) -> None:
     if futures:
         await asyncio.wait(futures, timeout=seconds)
+
+
+def _allows_info(message: Request | Response) -> bool:
+    """Whether its sender lists INFO among its methods (RFC 3261 §20.5)."""
+    try:
+        return "INFO" in message.allow
+    except ParseError:
+        return False

@@ -1,7 +1,8 @@
-"""When things are due: a heap of absolute monotonic deadlines and the staggered 20 ms tick (house). No clock in here: `now` is given.
+"""When things are due: a heap of absolute monotonic deadlines and the staggered clock of what we send (house). `now` is given.
 
-A tick is due at `start + n * 20 ms`, whatever happened before: a late one does not make the next late. Legs that play are spread over
-four phases of 5 ms, so that relayed packets never wait behind a burst to every leg at once.
+A tick is due at `start + n * 5 ms`, whatever happened before: a late one does not make the next late. `PHASES` of them are a round, of
+which a leg has every second for packets of 10 ms, every fourth for 20, every twelfth for 60. Legs that play are spread over the phases,
+so that relayed packets never wait behind a burst to every leg at once.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from itertools import count
 
 from media.frame import FRAME_S
 
-PHASES = 4
-PHASE_S = FRAME_S / PHASES
+PHASE_S = FRAME_S / 4
+PHASES = 24
+"""120 ms, the least that every one of `PTIMES_MS` divides."""
 LATE_S = 0.005
 MAX_CATCH_UP = 5
 """Ticks made up for after a stall (100 ms: what a jitter buffer takes); beyond that the schedule starts over."""
@@ -71,8 +73,14 @@ class TimerHeap:
         return actions
 
 
+def phases_of(ptime_ms: int, place: int) -> range:
+    """The phases in which packets of that time are due, for the leg that comes in this place."""
+    step = round(ptime_ms / (PHASE_S * 1000))
+    return range(place % step, PHASES, step)
+
+
 class Ticks:
-    """The 20 ms clock in four phases; runs only while somebody plays (`resume`, `rest`)."""
+    """The clock in its phases; runs only while somebody plays (`resume`, `rest`)."""
 
     def __init__(self) -> None:
         self._begin: float | None = None

@@ -8,6 +8,9 @@ cannot know is where the far end signals from, and the SSRC and sequence numbers
 | the stream is known   | its SSRC goes on elsewhere (Wi-Fi to mobile): `RELATCH_AFTER` packets on end                     |
 |                       | another SSRC from a known host, and nothing from the old address for `SILENT_S`: the same        |
 |                       | anything else: never, until there is a new description                                          |
+| a new description     | it is sent to at once, wherever packets come from; those of the old place are heard until some  |
+| names another place   | come from elsewhere, and followed (`RELATCH_AFTER`) only where it cannot be right, or the one    |
+|                       | before was not: a NAT had made another port of it                                                |
 
 A party that sends nothing (a muted phone without comfort noise) is one from which nothing was heard yet, for as long as the call lasts: so
 to be heard is less than to be sent to. Known hosts are the described one and those the far end signals from. What comes from a known one is
@@ -70,7 +73,20 @@ class Verdict(Enum):
 class Latch:
     """Where one leg's far end is. Every packet of the latched address that comes after one of another must be told by `heard_latched`."""
 
-    __slots__ = ("_candidate", "_consecutive", "_follows_strangers", "_hosts", "_next", "address", "described", "is_followed")
+    __slots__ = (
+        "_candidate",
+        "_consecutive",
+        "_follows_strangers",
+        "_hosts",
+        "_left",
+        "_named",
+        "_next",
+        "_place",
+        "_stays_left",
+        "address",
+        "described",
+        "is_followed",
+    )
 
     def __init__(self) -> None:
         self.address: Address | None = None
@@ -83,6 +99,10 @@ class Latch:
         self._candidate: tuple[Address, int] | None = None
         self._next = 0
         self._consecutive = 0
+        self._named: Address | None = None  # the newest description that names a place; 0.0.0.0 (a hold, RFC 3264 §8.4) names none
+        self._place: Address | None = None  # where packets came from under it
+        self._left: Address | None = None  # where they came from under the one before
+        self._stays_left = False  # the new one is believed: that one was right
 
     def describe(self, address: Address, signals_from: Iterable[str] = (), *, nowhere: bool = False) -> None:
         """A new description begins anew when the address it names is new; a re-INVITE that changes nothing keeps the latch.
@@ -97,8 +117,16 @@ class Latch:
         is_new = address != self.described
         if is_new or (self.address is not None and not self.is_followed and self._may_follow(self.address)):
             self.address, self.is_followed = None, False
+        if address != self._named and not _is_unspecified(address[0]):
+            self._left = self._place if self._place != address else None
+            self._stays_left = self._left == self._named
+            self._named, self._place = address, None
         self.described = address
         self.heard_latched()
+
+    def knows(self, host: str) -> bool:
+        """Whether the far end is known to send from there."""
+        return host in self._hosts
 
     def heard_latched(self) -> None:
         """A packet came from where it should: candidates start over."""
@@ -112,7 +140,10 @@ class Latch:
             known: SSRC and next sequence number of the latched stream; None: none was heard.
             silent_s: for how long nothing has come from the latched address.
         """
-        if address[0] in self._hosts and (self.address is None or self.address[0] not in self._hosts):
+        if address == self._left:
+            if self.address is None and self._stays_left and not self._follows_strangers and address[0] in self._hosts:
+                return self._latch(address, follow=False)  # what is still on its way; the description says where it is sent to
+        elif address[0] in self._hosts and (self.address in {None, self._left} or self.address[0] not in self._hosts):
             return self._latch(address, follow=True)  # whoever was believed for want of better is not any more
         if not self._may_be(address, ssrc, sequence_number, known, silent_s):
             return Verdict.FOREIGN
@@ -130,13 +161,15 @@ class Latch:
             return True
         if known is not None and ssrc == known[0]:
             return (sequence_number - known[1]) & 0xFFFF <= AHEAD
-        return silent_s >= SILENT_S and address[0] in {*self._hosts, self.address[0]}
+        return silent_s >= SILENT_S and address[0] in {*self._hosts, self.address[0]} and address != self._left
 
     def _may_follow(self, address: Address) -> bool:
         return self._follows_strangers or address[0] in self._hosts
 
     def _latch(self, address: Address, *, follow: bool) -> Verdict:
         self.address, self.is_followed = address, follow
+        if address != self._left or follow:
+            self._place = address
         self.heard_latched()
         return Verdict.LATCHED if follow else Verdict.HEARD
 
@@ -144,6 +177,13 @@ class Latch:
 def _cannot_be_right(host: str, signals_from: frozenset[str]) -> bool:
     """Whether who signals from there is surely not reached at the host it describes."""
     return bool(signals_from) and _is_local(host) and not any(map(_is_local, signals_from))
+
+
+def _is_unspecified(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_unspecified
+    except ValueError:
+        return False
 
 
 def _is_local(host: str) -> bool:

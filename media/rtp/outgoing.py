@@ -22,6 +22,7 @@ class OutgoingStream:
         "_last_at",
         "_numbered_ssrc",
         "_relay_first",
+        "_samples",
         "_sequence_offset",
         "_timed_ssrc",
         "_timestamp_offset",
@@ -44,6 +45,7 @@ class OutgoingStream:
         self._numbered_ssrc = -1  # whose sequence numbers the offset fits; -1 after packets of our own
         self._timed_ssrc = -1  # whose timestamps the offset fits; survives events put in between
         self._relay_first = 0
+        self._samples = FRAME_SAMPLES  # of the newest audio of ours
         self._sequence_offset = 0
         self._timestamp_offset = 0
 
@@ -86,11 +88,11 @@ class OutgoingStream:
         return True
 
     def _timestamp_at(self, now: float) -> int:
-        """The timestamp due at `now`: the clock went on while nothing was sent, in whole frames, at least one."""
+        """The timestamp due at `now`: the clock went on while nothing was sent, in whole frames, at least what was sent last."""
         if self._last_at is None:
             return self.timestamp
-        frames = max(1, round((now - self._last_at) * SAMPLE_RATE / FRAME_SAMPLES))
-        return (self.timestamp + frames * FRAME_SAMPLES) & 0xFFFFFFFF
+        frames = round((now - self._last_at) * SAMPLE_RATE / FRAME_SAMPLES)
+        return (self.timestamp + max(self._samples, frames * FRAME_SAMPLES)) & 0xFFFFFFFF
 
     def audio(self, buffer: bytearray, payload_type: int, samples: int, now: float, *, begins: bool) -> None:
         """Header for audio of our own; `begins` a talk-spurt: marker, and a timestamp fitted to the clock; else it counts on."""
@@ -100,7 +102,19 @@ class OutgoingStream:
         else:
             self.timestamp = (self.timestamp + samples) & 0xFFFFFFFF
         self._last_at = now
+        self._samples = samples
         self._number(buffer, payload_type, self.timestamp, samples)
+
+    def relay_cut(self, buffer: bytearray, payload_type: int, timestamp: int, ssrc: int, samples: int, now: float, *, begins: bool) -> None:
+        """Header for audio of a source that was cut into other packets: its time goes on, its numbers do not."""
+        if ssrc != self._timed_ssrc:
+            self._timestamp_offset = (self._timestamp_at(now) - timestamp) & 0xFFFFFFFF
+            self._timed_ssrc = ssrc
+            begins = True
+        self.timestamp = (timestamp + self._timestamp_offset) & 0xFFFFFFFF
+        self._last_at = now
+        self._samples = samples
+        self._number(buffer, payload_type | _MARKER if begins else payload_type, self.timestamp, samples)
 
     def begin_event(self, now: float) -> int:
         """The timestamp of an event that begins now, which all its packets carry (RFC 4733 §2.5.1.1)."""
@@ -118,6 +132,10 @@ class OutgoingStream:
         _PACK_INTO(buffer, 0, _FIRST_OCTET, second, self.sequence_number, timestamp, self.ssrc)
         self.packets_sent += 1
         self.octets_sent += payload_octets
+
+    def leave_out(self) -> None:
+        """A packet of the source is not passed on: that is no loss to the far end, whose numbers go on without a step."""
+        self._numbered_ssrc = -1
 
     def break_off(self) -> None:
         """The source of this stream changes: fit the next packet to the clock, whatever it is."""

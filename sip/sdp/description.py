@@ -302,9 +302,14 @@ class MediaDescription(msgspec.Struct, frozen=True):
     def rtcp(self) -> tuple[int, str | None]:
         """The RTCP port and, if it differs, its address (RFC 3605 §2.1); without the attribute the port above RTP (RFC 3550 §11)."""
         said = self._said
-        if said.rtcp_mux:
-            return self.port, None
-        if not said.rtcp_port:
+        return (self.port, None) if said.rtcp_mux else self.rtcp_apart
+
+    @property
+    def rtcp_apart(self) -> tuple[int, str | None]:
+        """The same where `rtcp-mux` is not in force: offered, but not answered, it binds nobody (RFC 5761 §5.1.1)."""
+        said = self._said
+        # The RTP port itself is what an offerer of rtcp-mux writes here (RFC 5761 §5.1.3); apart from RTP it means the usual one.
+        if not said.rtcp_port or said.rtcp_port == self.port:
             return (self.port + 1 if 0 < self.port < 65535 else 0), None
         return said.rtcp_port, said.rtcp_address
 

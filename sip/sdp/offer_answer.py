@@ -92,6 +92,8 @@ class NegotiatedAudio(msgspec.Struct, frozen=True):
         telephone_event: the number for the events we send; None when the peer takes none.
         receive_telephone_event: the number of the events we get.
         ptime_ms: milliseconds in the packets we send: what the peer asks for.
+        asks_ptime: it said so itself; else it is the default.
+        maxptime_ms: the longest packets it takes, if it says so.
         remote_address, remote_port, remote_rtcp_address, remote_rtcp_port: where the peer receives; after latching only a first guess.
         rtcp_mux: RTCP goes to the RTP port.
         direction: what we do: SENDONLY means that we send and do not receive.
@@ -108,6 +110,8 @@ class NegotiatedAudio(msgspec.Struct, frozen=True):
     remote_rtcp_port: int
     rtcp_mux: bool
     direction: Direction
+    asks_ptime: bool = False
+    maxptime_ms: int | None = None
 
     @property
     def is_held_by_remote(self) -> bool:
@@ -365,7 +369,7 @@ def _negotiated(
     *,
     mux: bool,
 ) -> NegotiatedAudio:
-    rtcp_port, rtcp_address = (theirs.port, None) if mux else theirs.rtcp
+    rtcp_port, rtcp_address = (theirs.port, None) if mux else theirs.rtcp_apart
     address = remote.address.partition("/")[0]
     return NegotiatedAudio(
         codec=codec,
@@ -379,6 +383,8 @@ def _negotiated(
         remote_rtcp_port=rtcp_port,
         rtcp_mux=mux,
         direction=direction,
+        asks_ptime=theirs.ptime is not None,
+        maxptime_ms=theirs.maxptime,
     )
 
 

@@ -59,7 +59,9 @@ def receive(receiver, digit, timestamp, duration_ms=100, lose=(), now=0.0):
     digits = []
     for index, packet in enumerate(event_packets(digit, duration_ms)):
         if index not in lose:
-            digits += receiver.receive(timestamp, parse_event(packet.payload), now + index * 0.02)
+            number = timestamp // 160 + index & 0xFFFF  # numbers go on with time, as they do between two audio packets
+            event = parse_event(packet.payload)
+            digits += receiver.receive(timestamp, event, now + index * 0.02, number=number, marker=packet.marker)
     return digits
 
 
@@ -91,21 +93,93 @@ def test_events_that_are_no_digits_are_no_digits():
     """RFC 4733 §3.2: 16 is hook flash; RFC 4734: 36 is the fax CNG tone."""
     receiver = EventReceiver()
     for code in (16, 36, 255):
-        assert receiver.receive(1, TelephoneEvent(code, is_end=True, volume=0, duration=800), 0.0) == ()
+        assert receiver.receive(1, TelephoneEvent(code, is_end=True, volume=0, duration=800), 0.0, number=code, marker=True) == ()
 
 
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 20), st.booleans(), st.integers(0, 0xFFFF))))
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 20), st.booleans(), st.integers(0, 0xFFFF), st.booleans())))
 def test_receiver_never_reports_more_digits_than_key_presses(packets):
     receiver = EventReceiver()
     reported = 0
     changes = 0
     key = None
-    for timestamp, code, is_end, duration in packets:
-        if code < 16 and (timestamp, code) != key:
+    for number, (timestamp, code, is_end, duration, marker) in enumerate(packets):
+        if code < 16 and ((timestamp, code) != key or marker):
             key, changes = (timestamp, code), changes + 1
-        reported += len(receiver.receive(timestamp, TelephoneEvent(code, is_end=is_end, volume=0, duration=duration), 0.0))
+        event = TelephoneEvent(code, is_end=is_end, volume=0, duration=duration)
+        reported += len(receiver.receive(timestamp, event, 0.0, number=number, marker=marker))
     reported += len(receiver.expire(10.0))
     assert reported <= changes
+
+
+def press(first, begins, durations, *, ends=3, moves=0, moves_all=False, marker=True):
+    """(number, timestamp, duration, end, marker) of a press: updates with these durations, the last of them in the end packets."""
+    packets = [
+        (first + at, begins + (moves * at if moves_all else 0), length, False, marker and at == 0) for at, length in enumerate(durations)
+    ]
+    moved = moves * len(durations) if moves_all else 0
+    return packets + [(first + len(durations) + at, begins + moved + moves * at, durations[-1] + 160, True, False) for at in range(ends)]
+
+
+UPDATES = (160, 320, 480, 640)
+PUBLIC = {
+    "right": (press(1, 8000, UPDATES), 1),
+    "duplicated packets": ([one for one in press(1, 8000, UPDATES) for _ in range(2)], 1),
+    "end packets with new timestamps": (press(1, 8000, UPDATES, moves=160), 1),
+    "every packet with a new timestamp": (press(1, 8000, UPDATES, moves=160, moves_all=True), 1),
+    "new timestamps, and the second end lost": ([one for one in press(1, 8000, UPDATES, moves=160) if one[0] != 6], 1),
+    "new timestamps, and the first end lost": ([one for one in press(1, 8000, UPDATES, moves=160) if one[0] != 5], 1),
+    "no end": (press(1, 8000, UPDATES, ends=0), 1),
+    "no end, then the key again": (press(1, 8000, UPDATES, ends=0) + press(8, 9120, UPDATES), 2),
+    "no end and no marker, then the key again": (press(1, 8000, UPDATES, ends=0, marker=False) + press(8, 9600, UPDATES, marker=False), 2),
+    "only one end": (press(1, 8000, UPDATES, ends=1), 1),
+    "five ends": (press(1, 8000, UPDATES, ends=5), 1),
+    "the key twice, quickly": (press(1, 8000, UPDATES) + press(8, 9280, UPDATES), 2),
+    "the key twice, quickly, with new timestamps of the ends": (press(1, 8000, UPDATES, moves=160) + press(8, 9280, UPDATES, moves=160), 2),
+    "the key twice, quickly, without audio or marker between": (press(1, 8000, UPDATES) + press(8, 9280, UPDATES, marker=False), 2),
+    "the key twice under one timestamp": (press(1, 8000, UPDATES) + press(20, 8000, UPDATES), 2),
+    "the shortest press twice": ([(1, 8000, 160, True, True), (2, 8000, 160, True, False), (5, 8640, 160, True, True)], 2),
+    "held for 20 s: three segments (RFC 4733, 2.5.1.3)": (
+        [
+            *((1, 8000, 800, False, True), (2, 8000, 65535, False, False)),
+            *((3, 73535, 800, False, False), (4, 73535, 65535, False, False)),
+            *((5, 139070, 800, False, False), (6, 139070, 28930, True, False), (7, 139070, 28930, True, False)),
+        ],
+        1,
+    ),
+    "an update overtaken by the end": (sorted(press(1, 8000, UPDATES), key=lambda one: 7 if one[0] == 4 else one[0]), 1),
+    "updates without the marker": (press(1, 8000, UPDATES, marker=False), 1),
+    "all but one end lost": (press(1, 8000, UPDATES)[-1:], 1),
+}
+
+
+@pytest.mark.parametrize("seen", PUBLIC)
+def test_one_press_is_one_digit_whatever_devices_make_of_it(seen):
+    packets, digits = PUBLIC[seen]
+    receiver = EventReceiver()
+    found = []
+    for at, (number, timestamp, duration, is_end, marker) in enumerate(packets):
+        event = TelephoneEvent(2, is_end=is_end, volume=10, duration=duration)
+        found += receiver.receive(timestamp, event, at * 0.02, number=number, marker=marker)
+    found += receiver.expire(60.0)
+    assert [one.digit for one in found] == ["2"] * digits
+
+
+def test_an_end_that_was_overtaken_by_the_next_key_is_no_third_press():
+    receiver = EventReceiver()
+    found = []
+    for code, number, timestamp, is_end in ((1, 1, 0, False), (1, 2, 0, True), (2, 4, 800, False), (1, 3, 0, True), (2, 5, 800, True)):
+        event = TelephoneEvent(code, is_end=is_end, volume=10, duration=160 * number)
+        found += receiver.receive(timestamp, event, number * 0.02, number=number, marker=False)
+    assert [one.digit for one in found] == ["1", "2"]
+
+
+def test_a_long_press_has_its_whole_length():
+    receiver = EventReceiver()
+    found = []
+    for number, timestamp, duration, is_end, marker in PUBLIC["held for 20 s: three segments (RFC 4733, 2.5.1.3)"][0]:
+        event = TelephoneEvent(2, is_end=is_end, volume=10, duration=duration)
+        found += receiver.receive(timestamp, event, 0.0, number=number, marker=marker)
+    assert found == [Digit("2", 20_000)]
 
 
 @pytest.mark.parametrize("digit", DIGITS)

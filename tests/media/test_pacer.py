@@ -1,10 +1,12 @@
 """Deadlines and ticks, in virtual time."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.frame import FRAME_S
+from media.frame import FRAME_S, PTIMES_MS
 from media.io.pacer import (
     BUSY_PACKETS_A_S,
     FULL_ROUND,
@@ -16,6 +18,7 @@ from media.io.pacer import (
     Moderation,
     Ticks,
     TimerHeap,
+    phases_of,
 )
 
 
@@ -47,13 +50,17 @@ def test_no_tick_before_somebody_plays():
     assert ticks.due(2.0) == []
 
 
-def test_each_phase_comes_every_20_ms_whatever_the_delays():
-    """Calls that are up to 4 ms late each do not add up: after one second every phase had its 50 ticks."""
+def test_each_leg_has_its_turn_whatever_the_delays():
+    """Calls that are up to 4 ms late each do not add up: after 1.2 seconds a leg of any packet time had its ticks."""
     ticks = Ticks()
     ticks.resume(0.0)
-    phases = [phase for step in range(200) for phase in ticks.due(step * PHASE_S + 0.004 * (step % 3) / 2)]
-    assert [phases.count(phase) for phase in range(PHASES)] == [50] * PHASES
-    assert phases == [index % PHASES for index in range(200)]
+    phases = [phase for step in range(240) for phase in ticks.due(step * PHASE_S + 0.004 * (step % 3) / 2)]
+    assert phases == [index % PHASES for index in range(240)]
+    for ptime_ms in PTIMES_MS:
+        for place in range(PHASES):
+            at = [index * PHASE_S for index, phase in enumerate(phases) if phase in phases_of(ptime_ms, place)]
+            assert len(at) == 1200 // ptime_ms
+            assert {round(later - earlier, 6) for earlier, later in itertools.pairwise(at)} == {ptime_ms / 1000}
     assert ticks.late == 0
 
 

@@ -38,7 +38,8 @@ from media.rtp import packet as rtp
 from media.rtp.latch import RELATCH_AFTER
 from media.rtp.packet import HeaderExtension, RtpPacket
 from media.rtp.rtcp import Goodbye, ReceiverReport, ReportBlock, SdesItem, SenderReport, SourceDescription, compound
-from tests.media.rig import Rig, free_ports
+from media.rtp.rtcp import parse as parse_rtcp
+from tests.media.rig import DEADLINE_S, Rig, free_ports
 
 pytestmark = pytest.mark.interop
 
@@ -438,6 +439,60 @@ def test_after_a_new_description_the_old_address_has_to_prove_itself_again(rig, 
     a.speak(tone(TONE_A, 2))
     assert len(b.hear(2)) == 2
     assert nothing_came(stranger)
+
+
+def test_a_description_that_names_another_port_is_followed_although_the_old_one_goes_on(rig, call):
+    """RFC 3264 §8.3.1: the offerer "MUST be prepared to receive media on both the old and new ports"; it is sent to the new one."""
+    a, b = call
+    a.speak(tone(TONE_A, 2))
+    b.speak(tone(TONE_B, 2))
+    a.hear(2)
+    b.hear(2)
+    moved = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    moved.bind(("127.0.0.1", 0))
+    moved.settimeout(DEADLINE_S)
+    rig.describe(a, remote_port=moved.getsockname()[1], signals_from=("127.0.0.1",))
+    rig.status()
+    a.speak(tone(TONE_A, 2 * RELATCH_AFTER))  # from the old port still
+    assert len(b.hear(2 * RELATCH_AFTER)) == 2 * RELATCH_AFTER  # and it is heard
+    b.speak(tone(TONE_B, 3))
+    assert [rtp.parse(moved.recv(2048)).payload_type for _ in range(3)] == [8] * 3
+    rig.status()
+    assert a.hear_nothing()
+    moved.close()
+
+
+def test_after_the_new_port_was_heard_the_old_one_is_a_stranger(rig, call):
+    a, b = call
+    a.speak(tone(TONE_A, 2))
+    b.hear(2)
+    old, a.rtp = a.rtp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    a.rtp.bind(("127.0.0.1", 0))
+    a.rtp.settimeout(DEADLINE_S)
+    rig.describe(a, signals_from=("127.0.0.1",))
+    rig.status()
+    a.speak(tone(TONE_A, 2))
+    b.hear(2)
+    before = rig.status().packets_received
+    spray(old, a.target, 2 * RELATCH_AFTER)
+    rig.settle(before + 2 * RELATCH_AFTER)
+    assert b.hear_nothing()
+    b.speak(tone(TONE_B, 2))
+    assert len(a.hear(2)) == 2
+    old.close()
+
+
+def test_reports_go_to_the_port_that_a_new_description_names(rig):
+    a = rig.leg()
+    a.speak(silence(2))
+    rig.wait_for(LegLatched, leg=a.name)
+    other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    other.bind(("127.0.0.1", 0))
+    other.settimeout(DEADLINE_S)
+    rig.describe(a, remote_rtcp_port=other.getsockname()[1])
+    rig.close_leg(a)  # which says goodbye there
+    assert parse_rtcp(other.recv(2048))
+    other.close()
 
 
 def test_a_burst_from_the_far_ends_own_host_does_not_take_the_stream(rig, call):
@@ -850,12 +905,93 @@ def test_reports_multiplexed_on_the_rtp_port_are_understood(rig):
 
 
 @pytest.mark.slow
-def test_silent_leg_is_reported_once(rig):
+def test_silent_leg_is_reported_after_once_and_twice_and_four_times_its_limit(rig):
     a = rig.leg(silence_timeout_s=0.1)
-    assert rig.wait_for(LegSilent, leg=a.name).seconds >= 0.1
-    b = rig.leg(silence_timeout_s=0.3)
-    rig.wait_for(LegSilent, leg=b.name)
+    said = [rig.wait_for(LegSilent, leg=a.name).seconds for _ in range(3)]
+    assert [seconds // 0.1 >= times for seconds, times in zip(said, (1, 2, 4), strict=True)] == [True] * 3
+    assert said[2] - said[1] >= 0.19
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sign", ["comfort noise", "RTCP", "RTCP from its own host", "another payload type"])
+def test_whoever_gives_a_sign_of_life_is_not_silent(rig, sign):
+    """A party that suppresses silence sends comfort noise (RFC 3389) at most, a muted one RTCP at most."""
+    limit = 0.4
+    a = rig.leg(silence_timeout_s=limit)
+    quiet = rig.leg(silence_timeout_s=limit)
+    other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    other.bind(("127.0.0.1", 0))
+    a.speak(silence(1))
+    for _ in range(2):  # as long as the one that says nothing is not twice silent
+        while not rig.have(LegSilent, leg=quiet.name):
+            match sign:
+                case "comfort noise":
+                    a.send(a.packet(b"\x40", payload_type=13))
+                case "another payload type":
+                    a.send(a.packet(b"?", payload_type=121))
+                case _:
+                    sender = a.rtcp if sign == "RTCP" else other
+                    sender.sendto(compound(ReceiverReport(a.ssrc)), a.rtcp_target)
+            rig.status()
+        rig.wait_for(LegSilent, leg=quiet.name)
+    other.close()
     assert rig.have(LegSilent, leg=a.name) == []
+
+
+def test_comfort_noise_is_received_and_not_lost_and_leaves_no_gap_for_the_other_side(rig, call):
+    a, b = call
+    a.speak(tone(TONE_A, 2))
+    a.send(a.packet(b"\x40", payload_type=13, advance=8000))
+    a.speak(tone(TONE_A, 1))
+    heard = b.hear(3)
+    assert [(one.sequence_number - heard[0].sequence_number) & 0xFFFF for one in heard] == [0, 1, 2]
+    assert (heard[2].timestamp - heard[1].timestamp) & 0xFFFFFFFF == 160 + 8000
+    assert len({one.payload_type for one in heard}) == 1
+    quality = rig.close_leg(a)
+    assert (quality.packets_received, quality.packets_lost) == (4, 0)
+
+
+# ------------------------------------------------------------------ packets of another length
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [(60, 20), (20, 60), (30, 20), (20, 30), (20, 10), (10, 40)])
+def test_relayed_audio_is_cut_to_what_the_receiver_asks_for(rig, theirs, ours):
+    a, b = rig.leg(), rig.leg(ptime_ms=ours, asks_ptime=True)
+    rig.bridge(a, b)
+    audio = PCMA.encode(tone(TONE_A, 12))  # 240 ms
+    for at in range(0, len(audio), theirs * 8):
+        a.send(a.packet(audio[at : at + theirs * 8], advance=theirs * 8))
+    heard = b.hear(240 // ours)
+    assert b"".join(packet.payload for packet in heard) == audio
+    assert {len(packet.payload) for packet in heard} == {ours * 8}
+    assert [packet.marker for packet in heard] == [True] + [False] * (len(heard) - 1)
+    steps = [
+        (later.sequence_number - earlier.sequence_number & 0xFFFF, later.timestamp - earlier.timestamp & 0xFFFFFFFF)
+        for earlier, later in itertools.pairwise(heard)
+    ]
+    assert set(steps) == {(1, ours * 8)}
+
+
+@pytest.mark.parametrize(
+    ("fields", "sent"), [({"ptime_ms": 30}, 20), ({"maxptime_ms": 40, "ptime_ms": 40}, 20), ({"maxptime_ms": 10, "ptime_ms": 10}, 10)]
+)
+def test_relayed_audio_is_left_as_it_is_unless_the_receiver_asked_or_takes_no_such_length(rig, fields, sent):
+    a, b = rig.leg(), rig.leg(**fields)
+    rig.bridge(a, b)
+    a.speak(tone(TONE_A, 4))
+    assert {len(packet.payload) // 8 for packet in b.hear(4)} == {sent}
+
+
+def test_one_short_packet_at_the_end_of_a_talk_spurt_changes_nothing_for_the_next(rig):
+    a, b = rig.leg(), rig.leg(ptime_ms=20, asks_ptime=True)
+    rig.bridge(a, b)
+    a.speak(tone(TONE_A, 2))
+    a.send(a.packet(PCMA.encode(silence(1))[:80], advance=8000))
+    a.speak(tone(TONE_A, 3))
+    heard = b.hear(6)
+    assert {len(packet.payload) for packet in heard} == {160}
+    assert [later.sequence_number - earlier.sequence_number & 0xFFFF for earlier, later in itertools.pairwise(heard)] == [1] * 5
+    assert [later.timestamp - earlier.timestamp & 0xFFFFFFFF for earlier, later in itertools.pairwise(heard)] == [160, 160, 8000, 160, 160]
 
 
 # ------------------------------------------------------------------ ports, status, life and death

@@ -81,17 +81,3 @@ def test_the_next_description_of_a_leg_has_the_next_version():
     second, plan = media_plan.answer(described("a=sendonly"), OURS, ("PCMA", "PCMU"), 7, first)
     assert second.origin.session_version == first.origin.session_version + 1
     assert plan.is_hold
-
-
-@pytest.mark.parametrize(
-    ("content_type", "body", "digit"),
-    [
-        ("application/dtmf-relay", b"Signal=5\r\nDuration=160\r\n", "5"),
-        ("application/dtmf-relay; charset=utf-8", b"Signal= #", "#"),
-        ("application/dtmf-relay", b"Signal=55", None),
-        ("application/dtmf-relay", b"\xff\xfe", None),
-        ("application/broadsoft", b"Signal=5", None),
-    ],
-)
-def test_dtmf_in_info(content_type, body, digit):
-    assert media_plan.dtmf_relay_digit(content_type, body) == digit

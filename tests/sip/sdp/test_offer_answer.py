@@ -343,3 +343,22 @@ def test_whatever_is_offered_the_answer_fits_it(codecs, count, direction, port):
     assert audio.codec.encoding == next(codec.encoding for codec in able.codecs if codec.encoding in {"PCMA", "PCMU"})
     assert audio.direction is answered.audio.direction.reversed
     assert len(answered.description.media) == len(offer.media)
+
+
+@pytest.mark.parametrize(
+    ("lines", "port"),
+    [
+        ("a=rtcp-mux\n", 4001),
+        ("a=rtcp-mux\na=rtcp:4000\n", 4001),
+        ("a=rtcp-mux\na=rtcp:5000\n", 5000),
+        ("a=rtcp:5000 IN IP4 192.0.2.9\n", 5000),
+        ("", 4001),
+    ],
+)
+def test_reports_have_a_port_of_their_own_where_mux_was_offered_and_not_answered(lines, port):
+    """RFC 5761 §5.1.1: "if the answer does not contain an "a=rtcp-mux" attribute, the offerer MUST NOT multiplex"."""
+    text = "v=0\no=- 1 1 IN IP4 192.0.2.1\ns=-\nc=IN IP4 192.0.2.1\nt=0 0\nm=audio 4000 RTP/AVP 8\n" + lines
+    answered = answer(parse_sdp(text.replace("\n", "\r\n").encode()), LocalMedia("192.0.2.2", 6000), session_id=1)
+    assert answered.audio.remote_rtcp_port == port
+    assert not answered.audio.rtcp_mux
+    assert "rtcp-mux" not in answered.description.to_bytes().decode()

@@ -813,3 +813,44 @@ def test_a_challenge_to_a_request_in_an_early_dialog_does_no_harm():
     network.run(0.5)
     a.agent.cancel_or_bye("call", a.now)
     assert_nothing_left(network)
+
+
+# --- is it there?
+
+
+def test_a_peer_that_answers_the_question_is_there_and_nothing_is_said_of_it():
+    network, a, _ = established()
+    a.agent.ask_whether_there("call", a.now)
+    network.run(40)
+    assert a.of(ReInviteAnswered) == []
+    assert a.of(SessionEnded) == []
+
+
+def test_a_peer_that_does_not_answer_is_gone_after_64_t1():
+    network, a, _ = established()
+    network.drop = lambda _data: True
+    a.agent.ask_whether_there("call", a.now)
+    network.run(31.9)
+    assert a.of(SessionEnded) == []
+    network.run(0.2)
+    assert a.one(SessionEnded).by == "timeout"
+
+
+def test_nothing_is_asked_while_a_change_is_under_way():
+    network, a, b = established()
+    a.agent.reinvite("call", HOLD, a.now)
+    a.agent.ask_whether_there("call", a.now)
+    network.run(0.1)
+    assert len(b.of(ReInviteReceived)) == 1
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"), [("application/dtmf-relay", b"Signal=16"), ("application/dtmf", b"!"), ("application/dtmf", b"12345")]
+)
+def test_info_that_holds_no_key_is_refused(content_type, body):
+    network, a, b = established()
+    a.agent.info("call", content_type, body, a.now)
+    network.run(0.3)
+    assert a.one(InfoAnswered).status == 400
+    assert b.of(InfoReceived) == []
+    assert b.agent.counters["info_unreadable"] == 1

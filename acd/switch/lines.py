@@ -211,9 +211,9 @@ class Lines:
         for host in line.hosts:
             try:
                 answers = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_DGRAM)
-            except OSError as error:
+            except (OSError, UnicodeError) as error:  # the second: a label is empty or longer than 63 octets
                 if self._lines.get(line.key) is line:
-                    self._miss(line, host, error)
+                    self._miss(line, host, error if isinstance(error, OSError) else OSError(str(error)))
                 continue
             found.update(str(answer[4][0]) for answer in answers)
         if self._lines.get(line.key) is line:

@@ -198,7 +198,7 @@ def failed(
     """A phone outside an offer could not be reached, or did not answer. `ours`: we gave up, it still rings there."""
     role, agent_id, was_party = leg.role, leg.agent, leg.id == call.party
     work: Literal["no_answer", "declined", "failed"] = (
-        "no_answer" if cause == "no_answer" else "declined" if cause in {"busy", "rejected"} else "failed"
+        "no_answer" if cause == "no_answer" else "declined" if cause in {"busy", "rejected", "forwarded"} else "failed"
     )
     end_leg(x, leg, cause, work, by="exchange" if ours else "party", status=status, detail=detail)
     if was_party:

@@ -11,6 +11,7 @@ from acd.switch.media_plan import MediaPlan
 from media.control import LegOpened, Play
 from sip.events import ReInviteReceived
 from sip.sdp.description import SessionDescription
+from sip.uri import Uri
 
 
 class Phase(Enum):
@@ -40,7 +41,9 @@ class SwitchLeg:
     branches: dict[str, bool] = field(default_factory=dict)
     """Sessions still trying, for a leg that rings several contacts -> whether it rang."""
     failures: list[int] = field(default_factory=list)
-    """Final statuses of branches that failed."""
+    """Final statuses of branches that failed; those that answered nothing are not among them."""
+    contacts: dict[str, tuple[str, Uri]] = field(default_factory=dict)
+    """Branch -> the address of record and the contact that it rings."""
     takes_ports: bool = False
     """A pair is counted for it among its tenant's."""
     media: LegOpened | None = None

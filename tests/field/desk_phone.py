@@ -58,6 +58,10 @@ class DeskPhone:
         self.server, self.user, self.transport, self._wanted = server, user, transport, port
         self.invited: tuple[int, ...] = (180,)
         self.asked: int | None = 200
+        self.is_carrier = False
+        """It waits for others, and answers where they are."""
+        self.registrar: Callable[[Request], tuple[int, tuple[tuple[str, str], ...]]] | None = None
+        """What it says to a REGISTER; None: nothing."""
         self.heard: list[Request] = []
         self.answers: list[Response] = []
         self.contact_host = HOST
@@ -81,7 +85,7 @@ class DeskPhone:
 
             class Datagrams(asyncio.DatagramProtocol):
                 def datagram_received(self, data: bytes, addr: Any) -> None:
-                    del addr
+                    phone.server = addr if phone.is_carrier else phone.server
                     phone._take(parse_datagram(data))
 
             transport, _ = await loop.create_datagram_endpoint(Datagrams, local_addr=(HOST, self._wanted))
@@ -133,6 +137,10 @@ class DeskPhone:
                 return
             case "BYE" | "INFO" | "NOTIFY":
                 statuses = (200,)
+            case "REGISTER" if self.registrar is not None:
+                status, headers = self.registrar(request)
+                self._write(request.response(status, to_tag=self._tag, headers=headers).to_bytes())
+                return
             case _:
                 return
         for status in statuses:

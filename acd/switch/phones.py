@@ -36,7 +36,7 @@ from sip.uri import Uri
 from sip.user_agent import UserAgent, UserAgentConfig
 
 
-class _Way(msgspec.Struct, frozen=True):
+class _Way(msgspec.Struct, frozen=True, omit_defaults=True):
     """How a registered contact is reached: what the core keeps for us as text."""
 
     flow: Flow
@@ -191,12 +191,14 @@ class Phones:
         found = self._directory.device_at(authenticated_as or "")
         return found is None or found[0] not in self._directory.suspended
 
-    def _forces_rport(self, request: Request, _flow: Flow) -> bool:
+    def _forces_rport(self, request: Request, flow: Flow) -> bool:
         """As the site says at which the device that is spoken of stands. Nobody has proved anything yet, and nobody need have: an answer
         that goes back to where its request came from harms nobody.
         """
         spoken_of = (request.to if request.method == "REGISTER" else request.from_).uri
         found = self._directory.account(spoken_of.user or "", spoken_of.host or "")
+        if found is None and self._is_trunk(flow.remote[0]):
+            return False  # a carrier is answered as its Via says
         site = self._directory.site_of(found[0], found[1].agent) if found is not None else None
         own = site.force_rport if site is not None else None
         return self._settings.force_rport if own is None else own
@@ -213,7 +215,7 @@ class Phones:
                 user_agent=fit_or_none(event.user_agent, LONGEST_LINE),
             )
             self._report(found[0], fact)
-            self.probes.registered(event.aor, event.contact)
+            self.probes.registered(event.aor, event.contact, is_new=not event.refreshed)
 
     def _unregistered(self, event: sip_events.Unregistered) -> None:
         self.probes.unregistered(event.aor, event.contact)

@@ -82,8 +82,12 @@ class Probes:
 
     # ------------------------------------------------------------------ what happens to phones
 
-    def registered(self, aor: str, contact: Uri, *, is_unreachable: bool = False) -> None:
-        """A contact was bound, or bound again: somebody is there, unless it is what the journal knows of an earlier run."""
+    def registered(self, aor: str, contact: Uri, *, is_new: bool = False, is_unreachable: bool = False) -> None:
+        """A contact was bound, or bound again: somebody is there, unless it is what the journal knows of an earlier run.
+
+        Args:
+            is_new: it was not bound before, so that it may be another one started anew.
+        """
         found = self._directory.device_at(aor)
         if found is None:
             return
@@ -96,7 +100,7 @@ class Probes:
         if is_unreachable:
             self._sip.mark(aor, contact, is_unreachable=True)
         self._regard(phone)
-        for twin in self._sip.possible_twins(aor, contact):
+        for twin in self._sip.possible_twins(aor, contact) if is_new else ():
             other = self._phones.get((aor, str(twin)))
             if other is not None:
                 other.may_be_twin = True

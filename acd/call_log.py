@@ -247,13 +247,13 @@ class CallLog:
         )
 
     def _work_done(self, event: ev.WorkDone, _now: float) -> None:
-        if event.outcome in NOT_READY_REASON:
+        if event.outcome in {"no_answer", "declined", "failed"}:
             self._missed[event.agent] = event.call
 
     def _made_not_ready(self, event: ev.AgentNotReady, _now: float) -> None:
         """Only where a missed call is why: what people say of themselves is on the board, and no fault."""
         missed = self._missed.get(event.agent)
-        if missed is None:
+        if missed is None or event.reason not in NOT_READY_REASON.values():
             return
         call = self._calls.get(missed)
         self._say("=", missed, "not_ready", queue=call.queue if call is not None else None, agent=event.agent, reason=event.reason)

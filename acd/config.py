@@ -55,6 +55,17 @@ class VoiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     emergency_pairs: int = 8
     """RTP port pairs, of the range above, that only emergency calls get: four calls when nothing else is free."""
     probe_trunks: bool = True
+    phone_answer_within_s: float = 2.5
+    """A registered phone that gives no answer at all for so long, not even 100, is unreachable, and its caller goes on. A phone answers
+    within milliseconds, and in this time the request has gone out three times (RFC 3261 §17.1.1.2)."""
+    probe_phones_every_s: float = 60.0
+    """How often registered phones are asked whether they are there; 0 never. A site may say otherwise."""
+    probe_phone_misses: int = 2
+    """So many probes without any answer, one at once after the other, and a phone is not rung. A site may say otherwise."""
+    force_rport: bool = False
+    """Phones that ask for no `rport` (RFC 3581 §3) are answered and reached at the port they send from. A site may say otherwise."""
+    contacts_per_device: int = 10
+    """Contacts that one device may have bound; one more replaces the one that would expire first."""
     tcp_strangers_per_source: int = 256
     """TCP connections from one address on which nobody has registered or called yet."""
     tcp_stranger_idle_s: float = 60.0

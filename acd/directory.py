@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import TypeVar
 
-from acd.core.configuration import Agent, TenantConfiguration
+from acd.core.configuration import Agent, Site, TenantConfiguration
 from acd.core.configuration_changes import middles
-from acd.core.ids import AgentId, TenantId, TrunkId
+from acd.core.ids import AgentId, SiteId, TenantId, TrunkId
 from acd.networks import forms
 from acd.numbers import hears_who_calls, is_private, may_be_shown
 from acd.service import Device, Sighting, TenantSetup, TrunkLine
@@ -239,6 +239,15 @@ class Directory:
 
     def agent(self, tenant: TenantId, agent: AgentId) -> Agent | None:
         return self._agents.get((tenant, agent))
+
+    def site(self, tenant: TenantId, site: SiteId) -> Site | None:
+        setup = self.setups.get(tenant)
+        return next((one for one in setup.configuration.sites if one.id == site), None) if setup is not None else None
+
+    def site_of(self, tenant: TenantId, agent: AgentId) -> Site | None:
+        """Where a person sits."""
+        person = self.agent(tenant, agent)
+        return self.site(tenant, person.site) if person is not None and person.site is not None else None
 
     def trunk(self, tenant: TenantId, trunk: TrunkId) -> TrunkLine | None:
         setup = self.setups.get(tenant)

@@ -107,7 +107,7 @@ class Voice:
         self._counting: dict[TenantId, asyncio.Task[None]] = {}
         self.phones = Phones(settings, self._directory, clock, self._report, guard)
         self._reach = reach(settings)
-        self.lines = Lines(settings, self._directory, self._report, self._digest_secret(), self._reach)
+        self.lines = Lines(settings, self._directory, self._report, self._digest_secret(), self._reach, self.phones.probes.answered)
         self.switch = Switch(
             settings,
             self._directory,
@@ -118,6 +118,8 @@ class Voice:
             pop=self._pop,
             lookup=lookup,
             silent=self.lines.suspect,
+            silent_phone=self.phones.probes.silent,
+            route=self.lines.route,
             rule=self._reach,
         )
         self._hears = {**self.phones.hears, **self.lines.hears, **self.switch.hears}
@@ -188,6 +190,7 @@ class Voice:
         self.sip = SipPort(user_agent, self._endpoint)
         self.switch.attach(self.sip)
         self.lines.attach(self.sip)
+        self.phones.probes.attach(self.sip)
 
     @property
     def listening(self) -> tuple[tuple[str, str, int], ...]:
@@ -381,6 +384,7 @@ class Voice:
         done = exchange.submit(given) if given != NOTHING_CHANGED else None
         if setup.trunks != before.trunks:
             self.lines.setup_changed(tenant)  # after it: a fact about a trunk that the core does not know yet would be dropped
+            self.phones.probes.setup_changed(tenant)
         if done is not None:
             await done
 
@@ -587,6 +591,8 @@ class Voice:
         counters = dict.fromkeys(DENIALS, 0) | self.switch.counters
         figures: dict[str, float] = {f"fernamt_switch_{name}_total": count for name, count in counters.items()}
         figures["fernamt_legs"] = self.switch.live_legs
+        figures["fernamt_phones_unreachable"] = self.phones.probes.unreachable
+        figures["fernamt_phone_probes_total"] = self.phones.probes.sent
         figures["fernamt_up_seconds"] = time.monotonic() - self._started
         cpu = os.times()
         figures["fernamt_main_cpu_seconds_total"] = cpu.user + cpu.system
@@ -678,6 +684,7 @@ class Voice:
         await asyncio.sleep(0.05)
         await self._drain(exchanges)
         await self.lines.close()
+        self.phones.probes.close()
         errors = await asyncio.gather(*(exchange.close() for exchange in exchanges), return_exceptions=True)
         await self._endpoint.close()
         beside = [task for task in (self._watching, self._braking, *self._counting.values()) if task is not None]

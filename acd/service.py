@@ -51,6 +51,12 @@ class TrunkRegistration(msgspec.Struct, frozen=True, kw_only=True):
     username: str
     password: str
     auth_username: str | None = None
+    outbound_proxy: str | None = None
+    """`host` or `host:port` that REGISTER and calls are sent to first (RFC 3261 §8.1.2); a Service-Route follows behind it."""
+    from_user: str | None = None
+    """User part of From in calls, where the carrier wants its account there; the number shown then stands in P-Preferred-Identity."""
+    from_domain: str | None = None
+    """Domain of our address of record and of From in calls; None: the registrar's host."""
     expires_s: int = 300
     retry_s: float = 30.0
     """After a refusal or silence it is tried again so much later, then in doubled steps up to ten minutes (RFC 5626 §4.5)."""

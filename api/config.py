@@ -149,6 +149,16 @@ class Sip(_Group):
 
     probe_trunks: bool = True
     """Send OPTIONS to trunks that ask for it."""
+    probe_phones_every_s: float = Field(default=60.0, ge=0, le=3600, allow_inf_nan=False)
+    """How often registered phones are asked whether they are there (OPTIONS); 0 never. A site may say otherwise."""
+    probe_phone_misses: int = Field(default=2, ge=1, le=20)
+    """So many probes without any answer, and a phone is shown unreachable and not rung, until it answers or registers again."""
+    phone_answer_within_s: float = Field(default=2.5, ge=0.5, le=32, allow_inf_nan=False)
+    """A phone that gives no answer at all to a call or a probe for so long, not even 100, is unreachable."""
+    force_rport: bool = False
+    """Phones that ask for no `rport` (RFC 3581) are answered and reached at the port they send from. A site may say otherwise."""
+    contacts_per_device: int = Field(default=10, ge=1, le=100)
+    """Contacts that one device may have registered; one more replaces the one that would expire first."""
     strangers_per_source: int = Field(default=256, ge=1)
     """TCP connections from one IPv4 address or IPv6 /64 on which nobody has registered or called yet; beyond, the oldest makes room."""
     stranger_idle_s: float = Field(default=60.0, ge=1)

@@ -17,6 +17,8 @@ HELP = {
         "SIP requests other than INVITE of a tenant's trunks and phones (REGISTER, OPTIONS) refused: too many."
     ),
     "fernamt_strangers_refused_total": "SIP requests of senders nobody knows that were not served because there were too many of them.",
+    "fernamt_phones_unreachable": "Registered contacts that answer nothing at this moment; they are not rung.",
+    "fernamt_phone_probes_total": "OPTIONS sent to registered phones.",
     "fernamt_legs": "Parties of calls that are up, ringing or being set up at this moment; a connected call has two.",
     "fernamt_cdrs_total": "CDRs made since the start.",
     "fernamt_cdrs_waiting": "CDRs that are not in the database yet; rises while it is away.",

@@ -15,7 +15,7 @@ RESTART: Final = "restart"
 OUTCOMES: Final[dict[str, Outcome]] = {  # of a conversation in which nobody talked
     "abandoned": "abandoned", "hang_up": "abandoned", "cancelled": "abandoned", "exit_key": "abandoned", "transferred": "abandoned",
     "announced": "overflowed", "closed": "overflowed", "let_go": "overflowed", "queue_removed": "overflowed",
-    "busy": "busy",
+    "busy": "busy", "forwarded": "no_answer",
     "no_answer": "no_answer", "unregistered": "no_answer", "answered_elsewhere": "no_answer",
     "rejected": "rejected", "declined": "rejected", "not_allowed": "rejected", "no_bandwidth": "rejected", "price_refused": "rejected",
     "budget": "rejected",

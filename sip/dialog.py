@@ -167,6 +167,17 @@ class Dialog:
             self.send_flow = self._choose_flow()
         self.refresh_target(response)
 
+    def move(self, before: Flow, after: Flow) -> bool:
+        """The peer is reached over another flow now: requests that went over the one go over the other (RFC 5626 §5.3, RFC 5923 §8).
+
+        The remote target stays: who reads the Request-URI is the peer, which knows its dialog by Call-ID and tags.
+        Returns: whether that concerns this dialog; one with a route set goes by its first route.
+        """
+        if self.route_set or before.way not in {self.send_flow.way, self.flow.way}:
+            return False
+        self.flow = self.send_flow = after
+        return True
+
     def _choose_flow(self) -> Flow:
         """Where requests of this dialog go: the first route, else the remote target, else (NAT, connections) back over the flow."""
         if self.route_set:

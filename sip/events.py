@@ -169,6 +169,10 @@ class Registered(msgspec.Struct, frozen=True):
     q: float
     refreshed: bool
     """True when the same contact was bound already."""
+    instance: str | None = None
+    reg_id: int | None = None
+    path: tuple[str, ...] = ()
+    """URIs of the proxies on the way to it, nearest first (RFC 3327)."""
 
 
 class Unregistered(msgspec.Struct, frozen=True):

@@ -207,6 +207,16 @@ class _TypedHeaders:
     def record_routes(self) -> tuple[NameAddr, ...]:
         return self._routes("Record-Route")
 
+    @property
+    def path(self) -> tuple[NameAddr, ...]:
+        """The proxies between a registering phone and us, nearest to us first (RFC 3327)."""
+        return self._routes("Path")
+
+    @property
+    def service_routes(self) -> tuple[NameAddr, ...]:
+        """What a registrar wants new requests to pass (RFC 3608)."""
+        return self._routes("Service-Route")
+
     def _routes(self, name: str) -> tuple[NameAddr, ...]:
         headers = self.headers
         if name not in headers.index().first:

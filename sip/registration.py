@@ -1,4 +1,7 @@
-"""Our own registration at a carrier: RFC 3261 §10.2 (constructing, refreshing, removing), §22.2 (digest), §21.4.17 (423).
+"""Our own registration at a carrier: RFC 3261 §10.2 (constructing, refreshing, removing), §22.2 (digest), §21.4.17 (423); RFC 3608.
+
+A registrar that cannot take a refresh at the moment (5xx) has taken nothing back: what it granted holds until its time is over, and the
+refresh is tried again when the registrar says (Retry-After, RFC 3261 §20.33), else soon enough to come before the end.
 
 A pair (state, input) missing from the table is dropped and counted.
 """
@@ -9,9 +12,11 @@ from typing import Any, Protocol
 import msgspec
 
 from sip.digest import ClientDigest, DigestCredentials
+from sip.errors import ParseError
 from sip.events import Event, RegistrationDown, RegistrationUp
 from sip.flow import Flow
 from sip.headers.contact import contact_expires_s
+from sip.headers.retry_after import parse_retry_after
 from sip.machine import Edge, bind, to
 from sip.message import MAX_FORWARDS, Request, Response
 from sip.status import reason_phrase
@@ -37,6 +42,8 @@ class RegistrationPlan(msgspec.Struct, frozen=True):
     refresh_share: float = 0.9  # of what was granted; the carrier's clock and one retransmission fit into the rest
     backoff_s: float = 30.0  # RFC 5626 §4.5's base time
     max_backoff_s: float = 600.0
+    route: tuple[Uri, ...] = ()
+    """An outbound proxy: REGISTER is sent along it (§8.1.2), top first."""
     patience_s: float | None = None  # how long a REGISTER may stay without answer; None: timer F, 32 s
 
 
@@ -46,6 +53,7 @@ class State(StrEnum):
     REGISTERING = auto()
     REGISTERED = auto()
     REFRESHING = auto()
+    HOLDING = auto()  # a refresh could not be taken, and what was granted before still holds
     BACKING_OFF = auto()
     UNREGISTERING = auto()
     GONE = auto()
@@ -57,9 +65,11 @@ class Input(StrEnum):
     GRANTED = auto()
     CHALLENGE = auto()
     TOO_BRIEF = auto()  # 423
+    NOT_NOW = auto()  # 5xx: the registrar's trouble, not ours
     REFUSED = auto()
     UNANSWERED = auto()
     DUE = auto()
+    LAPSED = auto()  # the granted time is over
     STOP = auto()
 
 
@@ -71,6 +81,8 @@ class Do(StrEnum):
     RAISE_EXPIRES = auto()
     START_REFRESH = auto()
     START_BACKOFF = auto()
+    START_RETRY = auto()
+    STOP_LAPSE = auto()
     STOP_TIMER = auto()
     REPORT_UP = auto()
     REPORT_DOWN = auto()
@@ -84,6 +96,7 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
         Input.GRANTED:    to(State.REGISTERED, Do.START_REFRESH, Do.REPORT_UP),
         Input.CHALLENGE:  to(State.REGISTERING, Do.SEND),
         Input.TOO_BRIEF:  to(State.REGISTERING, Do.RAISE_EXPIRES, Do.SEND),
+        Input.NOT_NOW:    to(State.BACKING_OFF, Do.START_BACKOFF, Do.REPORT_DOWN),
         Input.REFUSED:    to(State.BACKING_OFF, Do.START_BACKOFF, Do.REPORT_DOWN),
         Input.UNANSWERED: to(State.BACKING_OFF, Do.START_BACKOFF, Do.REPORT_DOWN),
         Input.STOP:       to(State.UNREGISTERING, Do.SEND_REMOVAL),
@@ -96,9 +109,16 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
         Input.GRANTED:    to(State.REGISTERED, Do.START_REFRESH),
         Input.CHALLENGE:  to(State.REFRESHING, Do.SEND),
         Input.TOO_BRIEF:  to(State.REFRESHING, Do.RAISE_EXPIRES, Do.SEND),
-        Input.REFUSED:    to(State.BACKING_OFF, Do.START_BACKOFF, Do.REPORT_DOWN),
-        Input.UNANSWERED: to(State.BACKING_OFF, Do.START_BACKOFF, Do.REPORT_DOWN),
-        Input.STOP:       to(State.UNREGISTERING, Do.SEND_REMOVAL),
+        Input.NOT_NOW:    to(State.HOLDING, Do.START_RETRY),
+        Input.REFUSED:    to(State.BACKING_OFF, Do.STOP_LAPSE, Do.START_BACKOFF, Do.REPORT_DOWN),
+        Input.UNANSWERED: to(State.BACKING_OFF, Do.STOP_LAPSE, Do.START_BACKOFF, Do.REPORT_DOWN),
+        Input.LAPSED:     to(State.REGISTERING, Do.REPORT_DOWN),
+        Input.STOP:       to(State.UNREGISTERING, Do.STOP_LAPSE, Do.SEND_REMOVAL),
+    },
+    State.HOLDING: {
+        Input.DUE:        to(State.REFRESHING, Do.SEND),
+        Input.LAPSED:     to(State.BACKING_OFF, Do.REPORT_DOWN),  # it is tried again when it would have been
+        Input.STOP:       to(State.UNREGISTERING, Do.STOP_TIMER, Do.SEND_REMOVAL),
     },
     State.BACKING_OFF: {
         Input.DUE:        to(State.REGISTERING, Do.SEND),
@@ -108,6 +128,7 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
         Input.GRANTED:    to(State.GONE, Do.REPORT_REMOVED, Do.RELEASE),
         Input.CHALLENGE:  to(State.UNREGISTERING, Do.SEND_REMOVAL),
         Input.TOO_BRIEF:  to(State.GONE, Do.REPORT_REMOVED, Do.RELEASE),
+        Input.NOT_NOW:    to(State.GONE, Do.REPORT_REMOVED, Do.RELEASE),
         Input.REFUSED:    to(State.GONE, Do.REPORT_REMOVED, Do.RELEASE),
         Input.UNANSWERED: to(State.GONE, Do.REPORT_REMOVED, Do.RELEASE),
     },
@@ -154,7 +175,14 @@ class Registration:
         self._sequence_number = 0
         self._expires_s = plan.expires_s
         self._failures = 0
+        self._backoff_s = plan.backoff_s
+        self._granted_s = 0
+        self._lapses_at = 0.0
+        self._refused: Response | None = None
+        """What the registrar said when it last took no refresh."""
         self._transaction: Transaction | None = None
+        self.service_route: tuple[Uri, ...] = ()
+        """What new requests to this carrier have to pass, behind the outbound proxy (RFC 3608 §5); each 200 says it anew."""
 
     def begin(self, now: float) -> None:
         """Send the first REGISTER."""
@@ -174,9 +202,12 @@ class Registration:
         for act in edge[1]:
             act(self, now, argument)
 
-    def on_timer(self, _timer: Timer, now: float) -> None:
-        """Refresh or retry is due."""
-        self.fire(Input.DUE, now)
+    def on_timer(self, timer: Timer, now: float) -> None:
+        """Refresh or retry is due, or what was granted is over."""
+        if timer is Timer.BINDING:
+            self.fire(Input.LAPSED, now, self._refused)
+        else:
+            self.fire(Input.DUE, now)
 
     # --- what the transactions say
 
@@ -186,6 +217,7 @@ class Registration:
             return
         if response.status < 300:
             self._rounds = 0
+            self.service_route = tuple([route.uri for route in response.service_routes if route.uri.is_sip])
             self.fire(Input.GRANTED, now, response)
         elif (
             response.status in {401, 407}
@@ -199,7 +231,8 @@ class Registration:
             self.fire(Input.TOO_BRIEF, now, response)
         else:
             self._rounds = 0
-            self.fire(Input.REFUSED, now, response)
+            self._refused = response
+            self.fire(Input.NOT_NOW if 500 <= response.status < 600 else Input.REFUSED, now, response)
 
     def on_timeout(self, transaction: Transaction, now: float) -> None:
         """Nothing came back within 64*T1, or the plan's patience."""
@@ -225,6 +258,7 @@ class Registration:
         contact = self.agent.contact(plan.flow, plan.contact_user or plan.aor.user)
         fields = [
             ("Via", self.agent.via(plan.flow)),
+            *[("Route", f"<{uri}>") for uri in plan.route],
             ("Max-Forwards", str(MAX_FORWARDS)),
             ("From", f"<{plan.aor}>;tag={self._tag}"),
             ("To", f"<{plan.aor}>"),
@@ -232,6 +266,7 @@ class Registration:
             ("CSeq", f"{self._sequence_number} REGISTER"),
             ("Contact", f"{contact};expires={expires_s}"),
             ("Expires", str(expires_s)),
+            ("Supported", "path"),  # RFC 3327 §5.1: proxies on the way may ask to stay in it
             *self.agent.plain_headers,
         ]
         if self._digest is not None:
@@ -248,13 +283,22 @@ class Registration:
         return min(int(value), 86_400) if value.isascii() and value.isdecimal() and len(value) < 10 else 0
 
     def _granted(self, response: Response) -> int:
-        """§10.2.4: the response lists all bindings; ours tells what we were granted, else the Expires header, else what we asked for."""
+        """§10.2.4: the response lists all bindings; ours tells what we were granted, else the Expires header, else what we asked for.
+
+        A NAT or the registrar may have written another address into our Contact: then its user part tells which is ours. Of several the one
+        that ends first holds, so that a stale one can only make us come sooner; one with 0 is gone already.
+        """
         ours = Uri.parse(self.agent.contact(self.plan.flow, self.plan.contact_user or self.plan.aor.user).strip("<>"))
+        rewritten: list[int] = []
         for contact in response.contacts:
-            if (contact.uri.user, contact.uri.host, contact.uri.port) == (ours.user, ours.host, ours.port) or equivalent(contact.uri, ours):
-                seconds = contact_expires_s(contact)
-                if seconds is not None:
-                    return seconds
+            seconds = contact_expires_s(contact)
+            if not seconds or contact.uri.user != ours.user:
+                continue
+            if (contact.uri.host, contact.uri.port) == (ours.host, ours.port) or equivalent(contact.uri, ours):
+                return seconds
+            rewritten.append(seconds)
+        if rewritten:
+            return min(rewritten)
         return self._expires_s if response.expires is None else response.expires
 
     def start_refresh(self, now: float, response: Response) -> None:
@@ -263,11 +307,23 @@ class Registration:
         # A little earlier each time, by chance: a thousand trunks restarted together must not refresh together.
         wait = self._granted_s * (self.plan.refresh_share - 0.1 * self.agent.random_share())
         self.agent.timers.start(self, Timer.REFRESH, now + wait)
+        self._refused = None
+        self._lapses_at = now + self._granted_s
+        self.agent.timers.start(self, Timer.BINDING, self._lapses_at)
 
-    def start_backoff(self, now: float, _argument: Any) -> None:
-        self._backoff_s = min(self.plan.max_backoff_s, self.plan.backoff_s * 2**self._failures)
+    def start_backoff(self, now: float, response: Response | None) -> None:
+        self._backoff_s = max(_retry_after_s(response, self.plan), min(self.plan.max_backoff_s, self.plan.backoff_s * 2**self._failures))
         self._failures = min(self._failures + 1, 16)
         self.agent.timers.start(self, Timer.REFRESH, now + self._backoff_s)
+
+    def start_retry(self, now: float, response: Response) -> None:
+        # As it asks; where it does not say, so that there is time for another attempt before the end.
+        left = max(0.0, self._lapses_at - now)
+        self._backoff_s = _retry_after_s(response, self.plan) or min(self.plan.backoff_s, max(1.0, left / 2))
+        self.agent.timers.start(self, Timer.REFRESH, now + self._backoff_s)
+
+    def stop_lapse(self, _now: float, _argument: Any) -> None:
+        self.agent.timers.stop(self, Timer.BINDING)
 
     def stop_timer(self, _now: float, _argument: Any) -> None:
         self.agent.timers.stop_all(self)
@@ -295,6 +351,15 @@ class Registration:
             "failures": self._failures,
             "timers": self.agent.timers.running(self, now),
         }
+
+
+def _retry_after_s(response: Response | None, plan: RegistrationPlan) -> float:
+    """When the registrar wants us back, within what we would wait at most; 0: it does not say."""
+    value = response.headers.get("Retry-After") if response is not None else None
+    try:
+        return min(float(parse_retry_after(value).seconds), plan.max_backoff_s) if value else 0.0
+    except ParseError:
+        return 0.0
 
 
 EDGES = bind(TRANSITIONS, Registration)

@@ -193,9 +193,9 @@ class ReInvite:
         if self.ack is not None and response.cseq.number == self.sequence_number:
             self.session.agent.send(*self.ack)
 
-    def report_answer(self, _now: float, response: Response | None) -> None:
-        status = 408 if response is None else response.status
-        sdp = response.body if response is not None and status < 300 and response.has_sdp else None
+    def report_answer(self, _now: float, response: Response | int | None) -> None:
+        status = 408 if response is None else response if isinstance(response, int) else response.status
+        sdp = response.body if isinstance(response, Response) and status < 300 and response.has_sdp else None
         was_refresh, self.is_refresh = self.is_refresh, False
         if was_refresh and sdp == (self.session.remote_sdp if status < 300 else None):
             return  # a refresh (RFC 4028) that changed nothing is nobody's news

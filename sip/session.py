@@ -270,6 +270,7 @@ class Session:
         "_modification",
         "_room",
         "_room_at",
+        "account",
         "ack",
         "agent",
         "agreement",
@@ -290,6 +291,7 @@ class Session:
         "local_sdp",
         "local_tag",
         "ok",
+        "owes_bye",
         "patience_s",
         "provisional",
         "remote_sdp",
@@ -330,6 +332,10 @@ class Session:
         self.local_sdp: bytes | None = None
         self.remote_sdp: bytes | None = None
         self.is_over = False
+        self.account: str | None = None
+        """The address of record of the phone at the far end, where it is one of ours."""
+        self.owes_bye = False
+        """The connection was gone when the phone was to hear that its call is over; it may come back."""
         self._modification: reinvite.ReInvite | None = None
 
     def has_room(self, now: float) -> bool:
@@ -369,6 +375,8 @@ class Session:
             self.fire(Input.TIMER_CANCEL, now)
         elif timer is Timer.PATIENCE:
             self.fire(Input.OUT_OF_PATIENCE, now)
+        elif timer is Timer.COMES_BACK:
+            self.fire(Input.BYE_DONE, now)
         elif timer is Timer.SESSION_REFRESH:
             self.refresh(now)
         elif timer is Timer.SESSION_EXPIRES:
@@ -435,10 +443,43 @@ class Session:
 
     def on_transport_error(self, transaction: Transaction, now: float) -> None:
         """The request could not be sent."""
-        if transaction.request.method == "INVITE" and transaction is self.transaction:
+        method = transaction.request.method
+        if method == "INVITE" and transaction is self.transaction:
             self.fire(Input.TRANSPORT_ERROR, now)
+        elif self.account is not None and transaction.flow.is_reliable and method in {"BYE", "INVITE"} and not self.owes_bye:
+            self._await_phone(method, now)
         else:
             self.on_timeout(transaction, now)  # §8.1.3.1: inside the dialog, no transport and no answer come to the same
+
+    def _await_phone(self, method: str, now: float) -> None:
+        """Its connection is lost, and the phone may register over another: §8.1.3.1 has 503 for that, which ends no dialog (§12.2.1.2)."""
+        if method == "BYE":
+            self.owes_bye = True
+            self.start(Timer.COMES_BACK, now + self.agent.values.give_up)
+            return
+        if self.modification.is_refresh:
+            self.start(Timer.SESSION_REFRESH, now + REFRESH_AGAIN_S)
+        self.modification.fire(reinvite.Input.RESPONSE_300_699, now, 503)
+
+    def move(self, before: Flow, after: Flow, now: float) -> bool:
+        """The far end is reached over another flow now. Returns: whether that concerned this session."""
+        dialogs = [one for one in (self.dialog, *self.forks.values()) if one is not None and one.move(before, after)]
+        if not dialogs:
+            return False
+        if self.ack is not None:  # the ACK is repeated where the 2xx now comes from
+            self.ack = (after, self.ack[1])
+        if self._modification is not None and self._modification.ack is not None:
+            self._modification.ack = (after, self._modification.ack[1])
+        if self.owes_bye:
+            self.stop(Timer.COMES_BACK)
+            self._send_within("BYE", now)
+        return True
+
+    def heard_over(self, flow: Flow, now: float) -> None:
+        """A request within the dialog came over this flow: over another connection than before, that is where the far end is now."""
+        dialog = self.dialog
+        if dialog is not None and flow.is_reliable and dialog.send_flow.is_reliable and flow.way != dialog.send_flow.way:
+            self.move(dialog.send_flow, flow, now)
 
     def on_server_timeout(self, _transaction: Transaction, _now: float) -> None:
         """No ACK for our refusal: the session is over already."""

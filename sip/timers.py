@@ -46,6 +46,7 @@ class Timer(StrEnum):
     RESEND_2XX = "resend_2xx"  # §13.3.1.4: 2xx retransmission by the session
     ACK = "ack"  # §13.3.1.4: no ACK for the 2xx within 64*T1
     PATIENCE = "patience"  # nothing at all was heard of our INVITE for as long as the caller cares to wait
+    COMES_BACK = "comes_back"  # a phone whose connection was lost has not registered again, and never hears that its call is over
     CANCELLED = "cancelled"  # §9.1: no final response 64*T1 after CANCEL
     REINVITE_RESEND_2XX = "reinvite_resend_2xx"  # as RESEND_2XX, for a re-INVITE
     REINVITE_ACK = "reinvite_ack"  # as ACK, for a re-INVITE

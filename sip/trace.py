@@ -66,9 +66,11 @@ def unresolved(flow: Flow, error: OSError) -> None:
     LOG.debug("! %s: %s has no address: %s", flow, flow.remote[0], words(error), extra={"flow": str(flow)})
 
 
-def words(error: OSError) -> str:
+def words(error: OSError | ValueError) -> str:
     """What the system says, without the notation of Python."""
-    return error.strerror or str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)
+    return (
+        getattr(error, "strerror", None) or str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)
+    )
 
 
 def unread(flow: Flow, error: ParseError) -> None:

@@ -65,6 +65,10 @@ def _never(_request: Request) -> bool:
     return False
 
 
+def _never_over(_request: Request, _flow: Flow) -> bool:
+    return False
+
+
 def _everybody(_authenticated_as: str | None) -> bool:
     return True
 
@@ -100,6 +104,9 @@ class UserAgentConfig(msgspec.Struct, frozen=True):
     """Whether an account can be served at the moment; if not, REGISTER is answered 503 with Retry-After."""
     share: ShareOf = _one_share
     """For fairness among those who have nothing to do with each other."""
+    forces_rport: Callable[[Request, Flow], bool] = _never_over
+    """Whether a sender that asks for no `rport` (RFC 3581 §3) is answered and reached at the port it sends from all the same: behind a NAT
+    a phone that leaves it out would never get an answer at the port it names. Asked only where the two ports differ."""
     overload: OverloadPolicy = OverloadPolicy()
     limits: Limits = DEFAULT_LIMITS
     info_types: frozenset[str] = INFO_TYPES
@@ -133,8 +140,10 @@ class UserAgent:
         self._supported = ", ".join(sorted(SUPPORTED)) if config.session_timer else ""
         self.invite_headers: Fields = (("Allow", ALLOW), ("Supported", self._supported), ("User-Agent", config.agent_name))
         self.plain_headers: list[tuple[str, str]] = [("User-Agent", config.agent_name)]
+        self._of_account: dict[str, dict[Session, None]] = {}
+        """Sessions of who has proved himself, or is called at an address of record."""
         if config.registrar is not None:
-            config.registrar.attach(self.timers, self.emit)
+            config.registrar.attach(self.timers, self.emit, self._phone_moved)
 
     # --- the five methods, and the sixth for bad news
 
@@ -250,6 +259,7 @@ class UserAgent:
         call_id: str | None = None,
         contact_user: str | None = None,
         patience_s: float | None = None,
+        account: str | None = None,
     ) -> None:
         """Call `target` over `flow`.
 
@@ -260,6 +270,7 @@ class UserAgent:
             max_forwards: for a back-to-back user agent, one less than what came in, so that loops end.
             patience_s: how long there may be no answer at all, not even 100; None: timer B, 32 s. SessionFailed 408 follows, and whatever
                 is heard later is cancelled or hung up without another word.
+            account: the address of record that is called: when its phone registers over another connection, the dialog goes on over that.
         """
         if session in self._sessions:
             raise LocalMisuse(f"session id {session} is in use")
@@ -293,6 +304,7 @@ class UserAgent:
         if credentials is not None:
             call.digest = ClientDigest(credentials)
         self._sessions[session] = call
+        self._belongs_to(call, account)
         call.call(now)
 
     def acknowledge(self, session: str, sdp: bytes, now: float) -> None:
@@ -375,11 +387,14 @@ class UserAgent:
             raise LocalMisuse(f"session id {session} is in use")
         self._sessions[session] = keeping.restore(self, session, kept, now, credentials=credentials, answered=answered)
 
-    def options(self, probe: str, target: Uri, flow: Flow, now: float, *, patience_s: float | None = None) -> None:
+    def options(
+        self, probe: str, target: Uri, flow: Flow, now: float, *, patience_s: float | None = None, route: Sequence[Uri] = ()
+    ) -> None:
         """Ask whether a peer is alive; OptionsAnswered follows, always exactly one (after `patience_s` without answer; None: 32 s)."""
         ours = self.contact(flow)
         fields = [
             ("Via", self.via(flow)),
+            *[("Route", f"<{uri}>") for uri in route],
             ("Max-Forwards", str(MAX_FORWARDS)),
             ("From", f"{ours};tag={self._ids()}"),
             ("To", f"<{target}>"),
@@ -403,6 +418,11 @@ class UserAgent:
         found = self._registrations.get(registration)
         if found is not None:
             found.stop(now)
+
+    def service_route(self, registration: str) -> tuple[Uri, ...]:
+        """What the registrar said that new requests have to pass, as of its last 200 (RFC 3608)."""
+        found = self._registrations.get(registration)
+        return () if found is None else found.service_route
 
     @property
     def live_sessions(self) -> int:
@@ -482,8 +502,7 @@ class UserAgent:
         self.counters["banned"] += 1
         return True
 
-    @staticmethod
-    def reply_flow(request: Request, flow: Flow) -> Flow:
+    def reply_flow(self, request: Request, flow: Flow) -> Flow:
         """§18.2.1 and RFC 3581 §4: note in the top Via where the request came from. Returns: the flow for the responses (§18.2.2)."""
         via = request.top_via
         host, port = flow.remote
@@ -497,7 +516,7 @@ class UserAgent:
                 headers.stamp_top_via(", ".join([str(stamped), *map(str, vias[1:in_line])]))
         if flow.transport == "udp" and not via.wants_rport:
             reply_port = via.port or 5060
-            if reply_port != port:
+            if reply_port != port and not self.config.forces_rport(request, flow):
                 return Flow(flow.transport, flow.local, (host, reply_port))
         return flow
 
@@ -550,7 +569,9 @@ class UserAgent:
         dialog = self._dialog_of(session, request)
         if not dialog.takes(request):
             self._answer(transaction, 500, now)
-        elif method == "NOTIFY" and (request.headers.get("Event") or "").strip().lower() == "talk":
+            return
+        session.heard_over(flow, now)
+        if method == "NOTIFY" and (request.headers.get("Event") or "").strip().lower() == "talk":
             self._answer(transaction, 200, now)
             self.emit(TalkRequested(session.id))
         elif method not in METHODS:
@@ -585,9 +606,11 @@ class UserAgent:
         transaction = self.layer.serve_invite(request, flow, session, now)
         if not self._dialog_of(session, request).takes(request):
             self._answer(transaction, 500, now)
-        elif self._is_unsupported(transaction, now) or self._is_unreadable(transaction, now):
             return
-        elif session.state is State.ESTABLISHED:
+        session.heard_over(flow, now)
+        if self._is_unsupported(transaction, now) or self._is_unreadable(transaction, now):
+            return
+        if session.state is State.ESTABLISHED:
             session.modification.fire(reinvite.Input.INVITE, now, transaction)
         elif session.state in {State.ENDING, State.ENDED, State.HANG_UP_PENDING}:
             self._answer(transaction, 481, now)
@@ -675,6 +698,7 @@ class UserAgent:
             transaction.user = session
             session.be_offered(transaction, self._ids())
             self._sessions[session.id] = session
+            self._belongs_to(session, authenticated_as)
             self.overload.began(session.id, share)
             self.let_in(source)
             offer = request.body if request.has_sdp else None
@@ -699,7 +723,8 @@ class UserAgent:
             return
         if self._is_unsupported(transaction, now):
             return
-        response = config.registrar.register(request, authenticated_as, source, now)
+        is_forced = flow.transport == "udp" and not request.top_via.wants_rport and config.forces_rport(request, source)
+        response = config.registrar.register(request, authenticated_as, source, now, keeps_flow=is_forced)
         if response.status < 300:
             self.let_in(source)
         headers = response.headers
@@ -862,7 +887,22 @@ class UserAgent:
     def release(self, session: Session) -> None:
         """A session is over; what retransmits still knows it."""
         self._sessions.pop(session.id, None)
+        if session.account is not None and (own := self._of_account.get(session.account)) is not None:
+            own.pop(session, None)
+            if not own:
+                del self._of_account[session.account]
         self.overload.ended(session.id)
+
+    def _belongs_to(self, session: Session, account: str | None) -> None:
+        session.account = account
+        if account is not None:
+            self._of_account.setdefault(account, {})[session] = None
+
+    def _phone_moved(self, aor: str, before: Flow, after: Flow, now: float) -> None:
+        """A phone has registered over another flow: its calls go on there."""
+        for session in list(self._of_account.get(aor, ())):
+            if session.move(before, after, now):
+                self.counters["dialogs_moved"] += 1
 
     def release_registration(self, registration: Registration) -> None:
         """A registration is gone."""
@@ -893,6 +933,10 @@ def _read_ahead(message: Request | Response, method: str) -> None:
             _ = message.contacts
         if "Record-Route" in first:
             _ = message.record_routes
+        if "Path" in first:
+            _ = message.path
+        if "Service-Route" in first:
+            _ = message.service_routes
         if "Content-Type" in first:
             _ = message.content_type
     if isinstance(message, Request):

@@ -34,6 +34,7 @@ CAUSES: Final[dict[str, Cause]] = {
     "rejected":           Cause(603, "The called party declined.", 21),
     "declined":           Cause(603, "The called party declined.", 21),
     "answered_elsewhere": Cause(480, "Somebody else answered.", 26),
+    "forwarded":          Cause(480, "The called device sends its calls elsewhere.", 23),
     "unregistered":       Cause(480, "The called device is not registered.", 20),
     "not_found":          Cause(404, "The number does not exist here.", 1),
     # a rule

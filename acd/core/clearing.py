@@ -19,6 +19,7 @@ from acd.core.events import (
     ChannelReleased,
     LegCleared,
     MenuLeft,
+    MissReason,
     OfferEnded,
     OfferOutcome,
     QueueLeft,
@@ -30,8 +31,26 @@ from acd.core.ids import AgentId, CallId
 
 WorkOutcome = Literal["handled", "no_answer", "declined", "failed", "answered_elsewhere", "abandoned", "withdrawn"]
 
-NOT_READY_REASON: dict[str, str] = {"no_answer": "no_answer", "failed": "device_failed"}
+NOT_READY_REASON: dict[MissReason, str] = {
+    "no_answer": "no_answer",
+    "unreachable": "unreachable",
+    "failed": "device_failed",
+    "busy": "busy",
+    "declined": "declined",
+    "forwarded": "forwarded",
+}
 """What a desk shows an agent who was made not ready."""
+_MISS_OF_CAUSE: dict[str, MissReason] = {
+    "no_answer": "no_answer",
+    "unreachable": "unreachable",
+    "unregistered": "unreachable",
+    "busy": "busy",
+    "rejected": "declined",
+    "forwarded": "forwarded",
+}
+_MISS_OF_OUTCOME: dict[str, MissReason] = {"no_answer": "no_answer", "declined": "declined", "failed": "failed"}
+_ABSENT = frozenset({"no_answer", "unreachable", "failed"})
+"""What `redirect_on_no_answer` speaks of."""
 
 
 class Refusal(NamedTuple):
@@ -159,7 +178,8 @@ def end_offer_part(
     """
     leg = x.state.legs.get(offer.open[agent])
     call = offer.call
-    x.emit(OfferEnded(offer=offer.id, call=call, agent=agent, outcome=outcome))
+    reason = _MISS_OF_CAUSE.get(cause, _MISS_OF_OUTCOME[outcome]) if outcome in _MISS_OF_OUTCOME and cause != "no_bandwidth" else None
+    x.emit(OfferEnded(offer=offer.id, call=call, agent=agent, outcome=outcome, reason=reason))
     if leg is not None:
         clear_leg(x, leg, cause, by="party" if gone else "exchange", status=status)
     # Work of an offer ends as the offer does, even if the phone had answered and nobody was connected yet.
@@ -168,11 +188,18 @@ def end_offer_part(
         work_done(x, agent, call, done)
 
 
-def make_not_ready(x: Exchange, agent_id: AgentId, outcome: str) -> None:
-    """Redirect on no answer: whoever is not there is not asked again, if the queue wants it so."""
+def regard_miss(x: Exchange, offer: s.Offer, agent_id: AgentId) -> None:
+    """Redirect on no answer: whoever is not there, or does not want to, is not asked again once the queue's limit for that is reached."""
     agent = x.state.agents.get(agent_id)
-    if agent is not None and agent.state in agents.WILLING:
-        x.emit(AgentNotReady(agent=agent_id, reason=NOT_READY_REASON[outcome]))
+    queue = x.fold.index.queues.get(offer.queue)
+    # Where all ring together, not having been the first is no sign of absence.
+    if agent is None or queue is None or offer.width > 1 or agent.state not in agents.WILLING:
+        return
+    for reason, misses in agent.misses.items():
+        limit = getattr(queue.miss_limits, reason)
+        if limit and misses >= limit and not (reason in _ABSENT and queue.redirect_on_no_answer == "stay_ready"):
+            x.emit(AgentNotReady(agent=agent_id, reason=NOT_READY_REASON[reason]))
+            return
 
 
 def withdraw_offer(x: Exchange, call: s.Call, outcome: OfferOutcome, cause: str) -> None:

@@ -97,6 +97,12 @@ class Site(_Value, frozen=True, kw_only=True):
     id: SiteId
     upload_kbits: int
     """Guaranteed upload in kbit/s."""
+    probe_phones_every_s: float | None = None
+    """How often its registered phones are asked whether they are there (OPTIONS); 0 never, None as the installation does."""
+    probe_misses: int | None = None
+    """So many of these without any answer, one at once after the other, and a phone is not rung; None as the installation does."""
+    force_rport: bool | None = None
+    """Phones that ask for no `rport` (RFC 3581) are answered and reached at the port they send from; None as the installation does."""
 
 
 class Forwarding(_Value, frozen=True, kw_only=True):
@@ -171,6 +177,26 @@ class Overflow(_Value, frozen=True, kw_only=True):
     """Also when nobody who could ever take the call is logged on."""
 
 
+class MissLimits(_Value, frozen=True, kw_only=True):
+    """After how many offers in a row that came to nothing, by what became of them, an agent is set not ready; 0: never.
+
+    The count begins anew when the agent takes an offer, or says to be ready. Where several phones ring together nobody is counted.
+    """
+
+    no_answer: int = 1
+    """It rang, and nobody took it."""
+    unreachable: int = 1
+    """The phone gave no sign of life, or is not registered any more."""
+    failed: int = 1
+    """The phone cannot take calls of this kind, or there is no price for it."""
+    busy: int = 0
+    """486: there is another call at the phone that the exchange knows nothing of."""
+    declined: int = 0
+    """603, or declined at the desk."""
+    forwarded: int = 0
+    """3xx: the phone sends its calls elsewhere."""
+
+
 class Queue(_Value, frozen=True, kw_only=True):
     id: QueueId
     name: str
@@ -186,7 +212,8 @@ class Queue(_Value, frozen=True, kw_only=True):
     ring_timeout_s: float = 20.0
     """Redirect on no answer (RONA)."""
     redirect_on_no_answer: Literal["not_ready", "stay_ready"] = "not_ready"
-    """What becomes of the agent who did not answer."""
+    """What becomes of the agent who did not answer; `stay_ready`: no `no_answer`, `unreachable` or `failed` counts, however many."""
+    miss_limits: MissLimits = MissLimits()
     after_call_work_s: float = 10.0
     short_abandon_s: float = 5.0
     service_level_s: float = 20.0
@@ -392,6 +419,7 @@ def _queue_problems(queue: Queue) -> list[str]:
             ("priority_s", queue.priority_s),
             ("priority_cap_s", queue.priority_cap_s),
             ("after_call_work_s", queue.after_call_work_s),
+            *((f"miss_limits.{name}", getattr(queue.miss_limits, name)) for name in MissLimits.__struct_fields__),
         )
         if value < 0
     )

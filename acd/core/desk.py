@@ -10,7 +10,7 @@ from acd.core import leg as legs
 from acd.core import state as s
 from acd.core import work as works
 from acd.core.arrival import reason_not_to_dial
-from acd.core.clearing import clear_call, end_leg, end_offer_part, work_done
+from acd.core.clearing import NOT_READY_REASON, clear_call, end_leg, end_offer_part, regard_miss, work_done
 from acd.core.configuration import Agent, Target, ToAgent, ToMenu, ToQueue
 from acd.core.effects import AskToAnswer
 from acd.core.errors import IllegalTransition, UnknownName
@@ -25,7 +25,7 @@ from acd.core.events import (
 from acd.core.exchange import Exchange
 from acd.core.ids import AgentId, CallId
 
-BUILT_IN_REASONS = frozenset({"logged_on", "no_answer", "device_failed", "logging_off"})
+BUILT_IN_REASONS = frozenset({"logged_on", "logging_off", *NOT_READY_REASON.values()})
 LEAVING = "logging_off"
 
 
@@ -201,6 +201,7 @@ def decline(x: Exchange, command: i.Decline) -> None:
     offer = x.state.offers.get(leg.offer) if leg.offer is not None else None
     if offer is not None:
         end_offer_part(x, offer, agent.id, "declined", cause="declined")
+        regard_miss(x, offer, agent.id)
     else:
         reach.failed(x, x.state.calls[work.call], leg, "rejected", ours=True)
 
@@ -239,6 +240,7 @@ def hang_up(x: Exchange, command: i.HangUp) -> None:
         # Taken, but the caller still hears the recording notice: it must not lose its place.
         offer = x.state.offers[leg.offer]
         end_offer_part(x, offer, agent.id, "declined", cause="hang_up")
+        regard_miss(x, offer, agent.id)
         return
     talking = call.state in calls.TALKING
     end_leg(x, leg, "hang_up", "withdrawn")

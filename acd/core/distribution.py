@@ -14,7 +14,7 @@ from acd.core import leg as legs
 from acd.core import queue as queues
 from acd.core import queue_entry as entries
 from acd.core import state as s
-from acd.core.clearing import clear_call, end_offer_part, leave_queue, make_not_ready, withdraw_offer
+from acd.core.clearing import clear_call, end_offer_part, leave_queue, regard_miss, withdraw_offer
 from acd.core.configuration import Overflow, Queue
 from acd.core.conversation import establish, record
 from acd.core.effects import PopScreen
@@ -294,41 +294,29 @@ def _connect(x: Exchange, call: s.Call, offer: s.Offer, leg: s.Leg) -> None:
 
 def rang_out(x: Exchange, offer: s.Offer) -> None:
     """Redirect on no answer: the caller keeps its place and is offered on, the agents are treated as the queue says."""
-    queue = x.fold.index.queues.get(offer.queue)
-    alone = offer.width == 1
     for agent in sorted(offer.open):
         end_offer_part(x, offer, agent, "no_answer", cause="no_answer")
-        # Where all ring together, not having been the first is no sign of absence.
-        if alone and queue is not None and queue.redirect_on_no_answer == "not_ready":
-            make_not_ready(x, agent, "no_answer")
+        regard_miss(x, offer, agent)
 
 
 def failed(x: Exchange, offer: s.Offer, agent: AgentId, cause: str, status: int | None) -> None:
     """A phone of an offer refused or could not be reached."""
-    queue = x.fold.index.queues.get(offer.queue)
     outcome: Literal["no_answer", "declined", "failed"]
     if cause == "no_answer":
         outcome = "no_answer"
-    elif cause in {"busy", "rejected"}:
+    elif cause in {"busy", "rejected", "forwarded"}:
         outcome = "declined"
     else:
         outcome = "failed"
-    width = offer.width
     end_offer_part(x, offer, agent, outcome, cause=cause, gone=True, status=status)
-    if (
-        outcome != "declined"
-        and width == 1
-        and queue is not None
-        and queue.redirect_on_no_answer == "not_ready"
-        and cause != "no_bandwidth"
-    ):
-        make_not_ready(x, agent, outcome)
+    regard_miss(x, offer, agent)
 
 
 def agent_left_before_connection(x: Exchange, offer: s.Offer, leg: s.Leg, cause: str) -> None:
     """The agent took the call and hung up while the caller still heard the recording notice: the caller keeps its place."""
     if leg.agent is not None:
         end_offer_part(x, offer, leg.agent, "declined", cause=cause, gone=True)
+        regard_miss(x, offer, leg.agent)
     call = x.state.calls[leg.call]
     party = x.party(call)
     if party is not None and party.play is None:

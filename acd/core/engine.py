@@ -179,6 +179,7 @@ _FACTS: dict[type, Callable[[Exchange, Any], None]] = {
     i.QualityMeasured: facts.quality_measured,
     i.DeviceRegistered: house.device_registered,
     i.DeviceUnregistered: house.device_unregistered,
+    i.DeviceProbed: house.device_probed,
     i.TrunkChanged: house.trunk_changed,
 }
 _ACT = _COMMANDS | _FACTS

@@ -17,6 +17,8 @@ from acd.core.ids import AgentId, CallId, EntryId, LegId, MenuId, OfferId, PlayI
 Direction = Literal["inbound", "outbound", "internal"]
 LegRole = Literal["caller", "agent", "forward", "destination"]
 OfferOutcome = Literal["answered", "no_answer", "declined", "failed", "answered_elsewhere", "abandoned", "withdrawn"]
+MissReason = Literal["no_answer", "unreachable", "failed", "busy", "declined", "forwarded"]
+"""Why an agent who was offered a contact did not take it: a limit each (`acd.core.configuration.MissLimits`)."""
 Purpose = Literal["menu", "notice", "greeting", "position", "music", "ringback", "hold", "announcement"]
 """Why something plays; what follows when it was heard depends on it."""
 QueueOutcome = Literal["answered", "abandoned", "overflowed", "exited", "closed", "withdrawn"]
@@ -381,6 +383,8 @@ class OfferEnded(_Event, frozen=True, kw_only=True):
     agent: AgentId
     outcome: OfferOutcome
     detail: str | None = None
+    reason: MissReason | None = None
+    """Of `no_answer`, `declined` and `failed`: what the phone, or the person, made of it."""
 
 
 # ---------------------------------------------------------------------- agents
@@ -477,6 +481,19 @@ class DeviceUnbound(_Event, frozen=True, kw_only=True):
     agent: AgentId
     contact: str
     why: str
+
+
+class DeviceUnreachable(_Event, frozen=True, kw_only=True):
+    """A registered contact gives no sign of life: it is not rung until DeviceReachable or DeviceBound."""
+
+    agent: AgentId
+    contact: str
+    detail: str | None = None
+
+
+class DeviceReachable(_Event, frozen=True, kw_only=True):
+    agent: AgentId
+    contact: str
 
 
 class DeadlinePassed(_Event, frozen=True, kw_only=True):
@@ -588,6 +605,8 @@ Event = (
     | ChannelRefused
     | DeviceBound
     | DeviceUnbound
+    | DeviceUnreachable
+    | DeviceReachable
     | DeadlinePassed
     | TrunkUp
     | TrunkDown

@@ -349,7 +349,7 @@ class Fold:
         """Whether the agent's phone can be rung: a device of ours is registered, one behind a trunk is there as long as the trunk is up."""
         configured = self.index.agents.get(agent.id)
         if configured is None or configured.trunk is None:
-            return bool(agent.bindings)
+            return any(one.unreachable_since is None for one in agent.bindings.values())
         known = self.state.trunks.get(configured.trunk)
         return configured.trunk in self.index.trunks and (known is None or known.up)
 
@@ -926,9 +926,14 @@ class Fold:
         del offer.open[event.agent]
         entry = state.entries[offer.entry]
         if event.outcome in _NOT_TAKEN:
+            if event.reason is not None and offer.width == 1:  # older words do not say
+                misses = state.agents[event.agent].misses
+                misses[event.reason] = misses.get(event.reason, 0) + 1
             entry.tried[event.agent] = now
             self.tried_entries.add(entry.id)
             self._set_retry(entry, now)
+        elif event.outcome == "answered":
+            state.agents[event.agent].misses.clear()
         if offer.open:
             return
         del state.offers[event.offer]
@@ -1002,6 +1007,7 @@ class Fold:
         agent = self.state.agents[event.agent]
         self._step_agent(agent, agents.Input.GO_READY, now)
         agent.reason = None
+        agent.misses.clear()
         # Who says again to be ready may be asked again by those it has not answered.
         for entry_id in [one for one in self.tried_entries if event.agent in self.state.entries[one].tried]:
             entry = self.state.entries[entry_id]
@@ -1069,6 +1075,18 @@ class Fold:
         agent = self.state.agents[event.agent]
         del agent.bindings[event.contact]
         self._set_binding_timer(agent)
+
+    def _device_unreachable(self, event: e.DeviceUnreachable, now: float) -> None:
+        agent = self.state.agents[event.agent]
+        binding = agent.bindings[event.contact]
+        binding.unreachable_since, binding.detail = now, event.detail
+        self._categorise(agent)
+
+    def _device_reachable(self, event: e.DeviceReachable, _now: float) -> None:
+        agent = self.state.agents[event.agent]
+        binding = agent.bindings[event.contact]
+        binding.unreachable_since = binding.detail = None
+        self._categorise(agent)
 
     def _set_binding_timer(self, agent: s.Agent) -> None:
         if agent.bindings:

@@ -18,7 +18,9 @@ from acd.core.events import (
     ConfigurationChanged,
     DeadlinePassed,
     DeviceBound,
+    DeviceReachable,
     DeviceUnbound,
+    DeviceUnreachable,
     QueueClosed,
     QueueOpened,
     SignOfLifeGiven,
@@ -143,6 +145,17 @@ def device_unregistered(x: Exchange, fact: i.DeviceUnregistered) -> None:
         x.drop(fact)
         return
     x.emit(DeviceUnbound(agent=fact.agent, contact=fact.contact, why=fact.why))
+
+
+def device_probed(x: Exchange, fact: i.DeviceProbed) -> None:
+    agent = x.state.agents.get(fact.agent)
+    binding = agent.bindings.get(fact.contact) if agent is not None else None
+    if binding is None or (binding.unreachable_since is None) is fact.answers:
+        x.drop(fact)
+    elif fact.answers:
+        x.emit(DeviceReachable(agent=fact.agent, contact=fact.contact))
+    else:
+        x.emit(DeviceUnreachable(agent=fact.agent, contact=fact.contact, detail=fact.detail))
 
 
 def trunk_changed(x: Exchange, fact: i.TrunkChanged) -> None:

@@ -82,6 +82,7 @@ FailureCause = Literal[
     "not_found",
     "unsupported_media",
     "routing_loop",
+    "forwarded",
     "error",
 ]
 
@@ -227,6 +228,15 @@ class DeviceUnregistered(_Input, frozen=True, kw_only=True):
     why: Literal["removed", "expired"] = "removed"
 
 
+class DeviceProbed(_Input, frozen=True, kw_only=True):
+    """A registered contact answers, or does not answer any more; told when it changes."""
+
+    agent: AgentId
+    contact: str
+    answers: bool
+    detail: str | None = None
+
+
 class TrunkChanged(_Input, frozen=True, kw_only=True):
     """A trunk answers its probes or its registration holds, or not."""
 
@@ -356,6 +366,7 @@ Fact = (
     | QualityMeasured
     | DeviceRegistered
     | DeviceUnregistered
+    | DeviceProbed
     | TrunkChanged
 )
 Command = (

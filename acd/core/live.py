@@ -89,6 +89,7 @@ class LiveAgent(_Value, frozen=True, kw_only=True):
     """With work: since it is in its state; else since the last work ended or the wish changed, whichever is later. None for who is
     unregistered: when the phone went is not kept."""
     registered: bool
+    """Its phone can be rung."""
     work: tuple[LiveWork, ...]
     answered_today: int
     occupancy: float | None
@@ -96,6 +97,8 @@ class LiveAgent(_Value, frozen=True, kw_only=True):
     idle_today_s: float
     """Ready without work, on this day until now."""
     busy_today_s: float
+    unreachable: bool = False
+    """Its phone is registered and gives no sign of life; the category is `unregistered` then too, since nothing rings there."""
 
 
 class LiveParty(_Value, frozen=True, kw_only=True):
@@ -149,6 +152,9 @@ class LiveRegistration(_Value, frozen=True, kw_only=True):
     expires_at: float
     flow: str
     user_agent: str | None
+    unreachable_since: float | None = None
+    """Since when nobody answers there; None: as far as is known, somebody does."""
+    detail: str | None = None
 
 
 class LiveState(_Value, frozen=True, kw_only=True):
@@ -290,6 +296,7 @@ def _agents(fold: Fold, now: float) -> tuple[LiveAgent, ...]:
                 occupancy=statistics.occupancy(tally),
                 idle_today_s=tally.idle_s,
                 busy_today_s=tally.busy_s,
+                unreachable=bool(agent.bindings) and not fold.is_reachable(agent) and (configured is None or configured.trunk is None),
             )
         )
     return tuple(found)
@@ -352,7 +359,15 @@ def live(fold: Fold, now: float) -> LiveState:
             for trunk in fold.index.trunks.values()
         ),
         registrations=tuple(
-            LiveRegistration(agent=agent.id, contact=one.contact, expires_at=one.expires_at, flow=one.flow, user_agent=one.user_agent)
+            LiveRegistration(
+                agent=agent.id,
+                contact=one.contact,
+                expires_at=one.expires_at,
+                flow=one.flow,
+                user_agent=one.user_agent,
+                unreachable_since=one.unreachable_since,
+                detail=one.detail,
+            )
             for agent in state.agents.values()
             for one in agent.bindings.values()
         ),

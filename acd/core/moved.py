@@ -47,6 +47,7 @@ def _move_agent(agent: s.Agent, by_s: float) -> None:
         work.until = _moved(work.until, by_s)
     for binding in agent.bindings.values():
         binding.expires_at += by_s
+        binding.unreachable_since = _moved(binding.unreachable_since, by_s)
 
 
 def move_statistics(statistics: Statistics, by_s: float) -> None:

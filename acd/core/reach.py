@@ -228,7 +228,7 @@ def failed(
     if call.looping and role == "forward":
         cause = "routing_loop"  # whatever a carrier made of our 482 on the way back
     work: Literal["no_answer", "declined", "failed"] = (
-        "no_answer" if cause == "no_answer" else "declined" if cause in {"busy", "rejected"} else "failed"
+        "no_answer" if cause == "no_answer" else "declined" if cause in {"busy", "rejected", "forwarded"} else "failed"
     )
     end_leg(x, leg, cause, work, by="exchange" if ours else "party", status=status, detail=detail)
     if was_party:

@@ -14,7 +14,7 @@ from acd.core import queue as queues
 from acd.core import queue_entry as entries
 from acd.core import work as works
 from acd.core.configuration import TenantConfiguration
-from acd.core.events import Direction, LegRole, Purpose
+from acd.core.events import Direction, LegRole, MissReason, Purpose
 from acd.core.ids import AgentId, CallId, EntryId, LegId, MenuId, OfferId, PlayId, QueueId, RecordingId, SiteId, TenantId, TrunkId
 from acd.core.statistics import Statistics
 
@@ -152,6 +152,9 @@ class Binding(_Part, kw_only=True):
     expires_at: float
     flow: str = ""
     user_agent: str | None = None
+    unreachable_since: float | None = None
+    """Since when nobody answers there."""
+    detail: str | None = None
 
 
 class Agent(_Part, kw_only=True):
@@ -165,6 +168,8 @@ class Agent(_Part, kw_only=True):
     idle_since: float = 0.0
     works: dict[CallId, Work] = {}
     bindings: dict[str, Binding] = {}
+    misses: dict[MissReason, int] = {}
+    """Offers in a row that came to nothing, by why."""
 
 
 class Queue(_Part, kw_only=True):

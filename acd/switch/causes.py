@@ -5,6 +5,7 @@ from __future__ import annotations
 from acd.core.causes import CAUSES
 from acd.core.clearing import refusal
 from acd.core.inputs import FailureCause
+from sip.grammar import quote
 
 BUSY = {486, 600}
 REJECTED = {403, 603, 607, 608, 433}
@@ -36,6 +37,11 @@ def failure_cause(status: int) -> FailureCause:
     return "error"
 
 
+def device_cause(status: int) -> FailureCause:
+    """The same for a phone: one that redirects sends its calls elsewhere, by somebody's wish."""
+    return "forwarded" if 300 <= status < 400 else failure_cause(status)
+
+
 def worst_of(statuses: list[int]) -> int:
     """The status that speaks for a leg whose every contact failed: the best response of RFC 3261 §16.7 step 6.
 
@@ -59,6 +65,11 @@ another call took the resource, which none did."""
 def release_status(cause: str) -> int:
     """The final status for a caller who was not answered and whose leg is released with this cause."""
     return refusal(cause).status
+
+
+def ended_all(status: int, text: str) -> str:
+    """The Reason for a phone that stops ringing since another of the same person has refused for all (RFC 3326 §2)."""
+    return f"SIP;cause={status};text={quote(text)}"
 
 
 def reason_header(cause: str) -> str | None:

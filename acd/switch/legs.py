@@ -14,6 +14,7 @@ from media.control import LegOpened, Play
 from sip.dtmf_info import InfoKey
 from sip.events import ReInviteReceived
 from sip.sdp.description import SessionDescription
+from sip.uri import Uri
 
 
 class Phase(Enum):
@@ -47,7 +48,9 @@ class SwitchLeg:
     branches: dict[str, bool] = field(default_factory=dict)
     """Sessions still trying, for a leg that rings several contacts -> whether it rang."""
     failures: list[int] = field(default_factory=list)
-    """Final statuses of branches that failed."""
+    """Final statuses of branches that failed; those that answered nothing are not among them."""
+    contacts: dict[str, tuple[str, Uri]] = field(default_factory=dict)
+    """Branch -> the address of record and the contact that it rings."""
     takes_ports: bool = False
     """A pair is counted for it among its tenant's."""
     media: LegOpened | None = None

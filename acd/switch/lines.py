@@ -53,6 +53,15 @@ def credentials(line: TrunkLine) -> DigestCredentials | None:
     return DigestCredentials(registration.auth_username or registration.username, registration.password)
 
 
+def _proxy(line: TrunkLine) -> tuple[Uri, ...]:
+    """The way over the outbound proxy of a registration, where it has one."""
+    if line.registration is None or not line.registration.outbound_proxy:
+        return ()
+    host, port = host_port(line.registration.outbound_proxy)
+    transport = (("transport", "tcp"),) if line.transport == "tcp" else ()
+    return (Uri("sip", None, host, port, params=(*transport, ("lr", None))),)
+
+
 @dataclass(slots=True)
 class _Line:
     tenant: TenantId
@@ -79,8 +88,9 @@ class _Line:
     @property
     def hosts(self) -> set[str]:
         """Where its requests go, as configured."""
-        registrar = self.line.registration.registrar if self.line.registration is not None else ""
-        return {host_port(text)[0] for text in (self.line.peer, registrar) if text}
+        registration = self.line.registration
+        ours = (registration.registrar, registration.outbound_proxy) if registration is not None else ()
+        return {host_port(text)[0] for text in (self.line.peer, *ours) if text}
 
     @property
     def is_probed(self) -> bool:
@@ -100,6 +110,7 @@ class Lines:
     Args:
         report: hands a fact to the tenant's exchange; never raises.
         rule: which addresses may be reached; None: as the settings say.
+        of_phone: told of probes that came back and are not ours.
         secret: of this installation; our Contacts at carriers are made from it, the same after a restart.
     """
 
@@ -110,8 +121,10 @@ class Lines:
         report: Callable[[TenantId, Input], None],
         secret: bytes,
         rule: Reach | None = None,
+        of_phone: Callable[[sip_events.OptionsAnswered], None] = lambda _event: None,
     ) -> None:
         self._settings = settings
+        self._of_phone = of_phone
         self._reach = rule or reach(settings)
         self._denied: set[tuple[str, str]] = set()
         self._directory = directory
@@ -177,7 +190,9 @@ class Lines:
         assert registration is not None
         self._say(line, up=False, detail="not registered yet")  # until the carrier has said yes
         host, port = host_port(registration.registrar)
-        flow = self._sip.flow_to(line.line.transport, (host, port or 5060), line.tenant)
+        route = _proxy(line.line)
+        next_hop = (route[0].host, route[0].port or 5060) if route else (host, port or 5060)
+        flow = self._sip.flow_to(line.line.transport, next_hop, line.tenant)
         contact_user = self._contact_user(line)
         self._directory.learn_contact(contact_user, line.tenant, line.line.id)
         self._spawn(self._learn_addresses(line))
@@ -185,9 +200,10 @@ class Lines:
         self._sip.register(
             line.name,
             RegistrationPlan(
-                aor=Uri("sip", registration.username, host),
+                aor=Uri("sip", registration.username, registration.from_domain or host),
                 registrar=Uri("sip", None, host, port),
                 flow=flow,
+                route=route,
                 credentials=credentials(line.line),
                 contact_user=contact_user,
                 expires_s=registration.expires_s,
@@ -211,9 +227,9 @@ class Lines:
         for host in line.hosts:
             try:
                 answers = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_DGRAM)
-            except OSError as error:
+            except (OSError, UnicodeError) as error:  # the second: a label is empty or longer than 63 octets
                 if self._lines.get(line.key) is line:
-                    self._miss(line, host, error)
+                    self._miss(line, host, error if isinstance(error, OSError) else OSError(str(error)))
                 continue
             found.update(str(answer[4][0]) for answer in answers)
         if self._lines.get(line.key) is line:
@@ -244,6 +260,17 @@ class Lines:
             line.timer.cancel()
             line.timer = None
             self._probe(line)
+
+    def route(self, tenant: TenantId, trunk: TrunkId) -> tuple[Uri, ...]:
+        """What a call over this trunk has to pass, nearest first: its outbound proxy, then what its registrar wants (RFC 3608 §6.1)."""
+        line = self._lines.get(f"{tenant}/{trunk}")
+        if line is None or line.line.registration is None:
+            return ()
+        proxy = _proxy(line.line)
+        wanted = self._sip.service_route(line.name) if line.is_registering else ()
+        if proxy and wanted and (wanted[0].host, wanted[0].port or 5060) == (proxy[0].host, proxy[0].port or 5060):
+            return wanted  # it names the proxy itself
+        return (*proxy, *wanted)
 
     def denied(self, host: str, address: str) -> None:
         """A request to this host was not sent, since the address it has at the moment is not allowed."""
@@ -294,6 +321,8 @@ class Lines:
         line = self._by_name.get(event.probe)
         if line is not None:
             self._probed(line, event.status)
+        else:
+            self._of_phone(event)
 
     def _registered(self, event: sip_events.RegistrationUp) -> None:
         line = self._by_name.get(event.registration)

@@ -20,6 +20,7 @@ from acd.numbers import is_emergency
 from acd.switch.addresses import LocalAddresses
 from acd.switch.callers import arrival
 from acd.switch.identities import written
+from acd.switch.probes import Probes
 from acd.switch.shares import Shares
 from acd.switch.sip_port import SipPort
 from acd.wire_text import LONGEST_LINE, fit_or_none
@@ -36,13 +37,16 @@ from sip.uri import Uri
 from sip.user_agent import UserAgent, UserAgentConfig
 
 
-class _Way(msgspec.Struct, frozen=True):
+class _Way(msgspec.Struct, frozen=True, omit_defaults=True):
     """How a registered contact is reached: what the core keeps for us as text."""
 
     flow: Flow
     call_id: str
     cseq: int
     q: float
+    instance: str | None = None
+    reg_id: int | None = None
+    path: tuple[str, ...] = ()
 
 
 class Phones:
@@ -56,6 +60,7 @@ class Phones:
         self._guard = guard
         self._addresses = LocalAddresses(settings.advertised_address)
         self._shares = Shares(directory, settings.tenant_weights)
+        self.probes = Probes(settings, directory, report)
         self.hears: Mapping[type, Callable[[Any], None]] = {
             sip_events.Registered: self._registered,
             sip_events.Unregistered: self._unregistered,
@@ -71,6 +76,7 @@ class Phones:
                 min_expires=settings.registration_min_s,
                 max_expires=settings.registration_max_s,
                 default_expires=settings.registration_max_s,
+                max_contacts=settings.contacts_per_device,
             ),
         )
         guard = SipGuard(self._guard, self._tenant_of, self._is_trunk)
@@ -82,6 +88,7 @@ class Phones:
             is_emergency=lambda request: is_emergency(written(request.uri)),
             registrar=self.registrar,
             serves=self._serves,
+            forces_rport=self._forces_rport,
             session_timer=SessionTimerPolicy(settings.session_refresh_s) if settings.session_refresh_s else None,
             share=self._share,
             overload=OverloadPolicy(
@@ -185,10 +192,22 @@ class Phones:
         found = self._directory.device_at(authenticated_as or "")
         return found is None or found[0] not in self._directory.suspended
 
+    def _forces_rport(self, request: Request, flow: Flow) -> bool:
+        """As the site says at which the device that is spoken of stands. Nobody has proved anything yet, and nobody need have: an answer
+        that goes back to where its request came from harms nobody.
+        """
+        spoken_of = (request.to if request.method == "REGISTER" else request.from_).uri
+        found = self._directory.account(spoken_of.user or "", spoken_of.host or "")
+        if found is None and self._is_trunk(flow.remote[0]):
+            return False  # a carrier is answered as its Via says
+        site = self._directory.site_of(found[0], found[1].agent) if found is not None else None
+        own = site.force_rport if site is not None else None
+        return self._settings.force_rport if own is None else own
+
     def _registered(self, event: sip_events.Registered) -> None:
         found = self._directory.device_at(event.aor)
         if found is not None:
-            way = _Way(event.flow, event.call_id, event.cseq, event.q)
+            way = _Way(event.flow, event.call_id, event.cseq, event.q, event.instance, event.reg_id, event.path)
             fact = inputs.DeviceRegistered(
                 agent=found[1].agent,
                 contact=str(event.contact),
@@ -197,8 +216,10 @@ class Phones:
                 user_agent=fit_or_none(event.user_agent, LONGEST_LINE),
             )
             self._report(found[0], fact)
+            self.probes.registered(event.aor, event.contact, is_new=not event.refreshed)
 
     def _unregistered(self, event: sip_events.Unregistered) -> None:
+        self.probes.unregistered(event.aor, event.contact)
         found = self._directory.device_at(event.aor)
         if found is not None:
             why: Literal["expired", "removed"] = "expired" if event.why == "expired" else "removed"
@@ -206,7 +227,8 @@ class Phones:
 
     def restore(self, port: SipPort, tenant: TenantId, known: Iterable[tuple[AgentId, KnownBinding]]) -> int:
         """Give the registrar back what the journal knows; returns how many contacts live on."""
-        restored = []
+        restored: list[Binding] = []
+        away: set[str] = set()
         for agent, binding in list(known):
             device = self._directory.device_of(tenant, agent)
             if device is None or not binding.flow:
@@ -216,6 +238,8 @@ class Phones:
                 # Its connection died with the process: nobody is offered a call there until the phone has noticed and registers again.
                 self._report(tenant, inputs.DeviceUnregistered(agent=agent, contact=binding.contact, why="expired"))
                 continue
+            if binding.unreachable_since is not None:
+                away.add(binding.contact)
             restored.append(
                 Binding(
                     device_aor(tenant, device.username),
@@ -226,7 +250,12 @@ class Phones:
                     way.call_id,
                     way.cseq,
                     binding.user_agent,
+                    way.instance,
+                    way.reg_id,
+                    way.path,
                 )
             )
         port.restore_bindings(restored)
+        for one in restored:
+            self.probes.registered(one.aor, one.contact, is_unreachable=str(one.contact) in away)
         return len(restored)

@@ -11,7 +11,7 @@ from sip.flow import Flow, TransportName
 from sip.headers.name_addr import NameAddr
 from sip.io.driver import SipEndpoint
 from sip.message import MAX_FORWARDS
-from sip.registrar import Binding
+from sip.registrar import Binding, Registrar
 from sip.registration import RegistrationPlan
 from sip.uri import Uri
 from sip.user_agent import UserAgent
@@ -52,6 +52,8 @@ class SipPort:
         credentials: DigestCredentials | None = None,
         max_forwards: int = MAX_FORWARDS,
         patience_s: float | None = None,
+        route: Sequence[Uri] = (),
+        account: str | None = None,
     ) -> None:
         self.user_agent.invite(
             session=session,
@@ -65,6 +67,8 @@ class SipPort:
             credentials=credentials,
             max_forwards=max_forwards,
             patience_s=patience_s,
+            route=route,
+            account=account,
         )
         self._endpoint.flush()
 
@@ -111,8 +115,8 @@ class SipPort:
         self.user_agent.ask_whether_there(session, self._now())
         self._endpoint.flush()
 
-    def options(self, probe: str, target: Uri, flow: Flow, *, patience_s: float | None = None) -> None:
-        self.user_agent.options(probe, target, flow, self._now(), patience_s=patience_s)
+    def options(self, probe: str, target: Uri, flow: Flow, *, patience_s: float | None = None, route: Sequence[Uri] = ()) -> None:
+        self.user_agent.options(probe, target, flow, self._now(), patience_s=patience_s, route=route)
         self._endpoint.flush()
 
     def register(self, registration: str, plan: RegistrationPlan) -> None:
@@ -123,9 +127,38 @@ class SipPort:
         self.user_agent.unregister(registration, self._now())
         self._endpoint.flush()
 
-    def bindings(self, aor: str) -> list[Binding]:
+    def service_route(self, registration: str) -> tuple[Uri, ...]:
+        """What new requests to this carrier have to pass, as its registrar said last (RFC 3608)."""
+        return self.user_agent.service_route(registration)
+
+    @property
+    def _registrar(self) -> Registrar:
         registrar = self.user_agent.config.registrar
-        return registrar.lookup(aor, self._now()) if registrar is not None else []
+        assert registrar is not None, "the exchange is a registrar"
+        return registrar
+
+    def bindings(self, aor: str) -> list[Binding]:
+        """Every contact of an address of record."""
+        return self._registrar.lookup(aor, self._now())
+
+    def to_ring(self, aor: str) -> list[Binding]:
+        """Where a call to it goes: one contact of each phone, of those that give a sign of life."""
+        return self._registrar.to_ring(aor, self._now())
+
+    def binding(self, aor: str, contact: Uri) -> Binding | None:
+        return next((one for one in self.bindings(aor) if str(one.contact) == str(contact)), None)
+
+    def mark(self, aor: str, contact: Uri, *, is_unreachable: bool) -> None:
+        """Whether a contact is left out of `to_ring`, until it registers again."""
+        self._registrar.mark(aor, contact, is_unreachable=is_unreachable)
+
+    def possible_twins(self, aor: str, contact: Uri) -> list[Uri]:
+        return [one.contact for one in self._registrar.possible_twins(aor, contact)]
+
+    def forget_contact(self, aor: str, contact: Uri) -> None:
+        """It was a phone before it started anew; `Unregistered` follows."""
+        self._registrar.forget_contact(aor, contact)
+        self._endpoint.flush()
 
     def restore_bindings(self, bindings: Sequence[Binding]) -> None:
         registrar = self.user_agent.config.registrar

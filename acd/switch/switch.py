@@ -34,7 +34,7 @@ from acd.switch import causes, media_plan
 from acd.switch.addresses import LocalAddresses, host_port, reach
 from acd.switch.callers import arrival
 from acd.switch.digits import CARRY_AFTER_S, Press
-from acd.switch.identities import number_in, who_calls
+from acd.switch.identities import ANONYMOUS, number_in, who_calls
 from acd.switch.legs import Phase, Recording, SwitchLeg
 from acd.switch.lines import credentials
 from acd.switch.port_shares import PortShares
@@ -109,6 +109,8 @@ class Switch:
             PriceRefused, DialRefused.
         pop: publishes a screen pop to one agent's desks; done when they have been told.
         silent: told of a trunk whose peer answered nothing at all.
+        silent_phone: the same of a registered contact, by address of record and URI.
+        route: what requests over a trunk have to pass, nearest first: an outbound proxy, a Service-Route.
         rule: which addresses may be reached; None: as the settings say.
     """
 
@@ -124,6 +126,8 @@ class Switch:
         pop: Callable[[TenantId, ScreenPop], list[asyncio.Future[None]]],
         lookup: Lookup | None,
         silent: Callable[[TenantId, TrunkId], None],
+        silent_phone: Callable[[str, Uri], None] = lambda _aor, _contact: None,
+        route: Callable[[TenantId, TrunkId], tuple[Uri, ...]] = lambda _tenant, _trunk: (),
         rule: Reach | None = None,
     ) -> None:
         self._settings = settings
@@ -136,6 +140,8 @@ class Switch:
         self._pop = pop
         self._lookup = lookup
         self._silent = silent
+        self._silent_phone = silent_phone
+        self._route = route
         self._sip: SipPort | None = None
         self._addresses = LocalAddresses(settings.advertised_address)
         self._legs: dict[LegId, SwitchLeg] = {}
@@ -362,9 +368,13 @@ class Switch:
         if leg.is_gone:
             return
         device = self._directory.device_of(leg.tenant, effect.agent)
-        bindings = self.sip.bindings(device_aor(leg.tenant, device.username)) if device is not None else []
+        aor = device_aor(leg.tenant, device.username) if device is not None else ""
+        bindings = self.sip.to_ring(aor)
         if not bindings:
-            self._fail(leg, "unregistered", detail=f"{effect.device} has no contact registered")
+            if self.sip.bindings(aor):
+                self._fail(leg, "unreachable", detail=f"{effect.device} gives no sign of life")
+            else:
+                self._fail(leg, "unregistered", detail=f"{effect.device} has no contact registered")
             return
         leg.peer = bindings[0].flow.remote[0]
         leg.heard_at = frozenset(binding.flow.remote[0] for binding in bindings)
@@ -378,15 +388,19 @@ class Switch:
                 session = f"{leg.leg}/{index}"
                 self._by_session[session] = leg
                 leg.branches[session] = False
+                leg.contacts[session] = aor, binding.contact
                 self.sip.invite(
                     session=session,
                     target=binding.contact,
                     flow=binding.flow,
-                    from_=NameAddr(Uri("sip", effect.calling or "anonymous", local), effect.calling_name or ""),
+                    from_=NameAddr(Uri("sip", effect.calling or ANONYMOUS, local), effect.calling_name or ""),
                     to=NameAddr(Uri("sip", binding.contact.user, local)),
                     sdp=offer,
                     headers=headers,
                     max_forwards=self._max_forwards(leg),
+                    patience_s=self._settings.phone_answer_within_s,
+                    route=binding.routes,
+                    account=aor,
                 )
 
         if self._open_media(leg, self.shares.of_phones(leg.tenant, urgent=is_emergency(effect.called))):
@@ -402,7 +416,7 @@ class Switch:
             return
         # A phone on the own PBX shows who calls; what no caller can be (110) is nobody there either.
         known = effect.calling or ""
-        caller, shown = known if may_be_shown(known) or is_private(known) else "anonymous", ""
+        caller, shown = known if may_be_shown(known) or is_private(known) else ANONYMOUS, ""
         if not self._directory.is_internal(leg.tenant, effect.trunk):
             # A carrier lets us show our own numbers; whose call it is goes beside it, as with a forwarded one.
             caller = self._directory.shown(leg.tenant, line.id, effect.number or "", line.caller_id)
@@ -465,7 +479,7 @@ class Switch:
     def _domain(self, line: TrunkLine) -> str:
         """Whose numbers ours are at this peer: the carrier's where we have an account, else our own."""
         if line.registration is not None:
-            return host_port(line.registration.registrar)[0]
+            return line.registration.from_domain or host_port(line.registration.registrar)[0]
         return self._addresses.reaching(host_port(line.peer)[0])
 
     def _call_over(self, line: TrunkLine, leg: SwitchLeg, number: str, caller: str, name: str, headers: Sequence[tuple[str, str]]) -> None:
@@ -477,9 +491,17 @@ class Switch:
         host, port = host_port(line.peer)
         from_ = NameAddr(Uri("sip", write(caller, line.numbers_out), self._domain(line)), name)
         dialled = write(number, line.numbers_out)
-        leg.peer = host
+        route = self._route(leg.tenant, line.id)
+        next_hop = (route[0].host, route[0].port) if route else (host, port)
+        leg.peer = next_hop[0]
+        if line.registration is not None and line.registration.from_user is not None:
+            # The carrier knows its customer by From; whose number is shown stands beside it (RFC 3325 §9.2).
+            is_told = caller == ANONYMOUS or any(field == "P-Asserted-Identity" for field, _ in headers)
+            if from_.uri.user != line.registration.from_user and not is_told:
+                headers = [*headers, ("P-Preferred-Identity", f"<{from_.uri}>")]
+            from_ = NameAddr(from_.uri.replaced(user=line.registration.from_user), from_.display_name)
         try:
-            flow = self.sip.flow_to(line.transport, (host, port or 5060), leg.tenant)
+            flow = self.sip.flow_to(line.transport, (next_hop[0], next_hop[1] or 5060), leg.tenant)
         except LookupError as error:
             self._fail(leg, "unreachable", detail=str(error))
             return
@@ -499,6 +521,7 @@ class Switch:
                 credentials=credentials(line),
                 max_forwards=self._max_forwards(leg),
                 patience_s=line.answer_within_s,
+                route=route,
             )
 
         if self._open_media(leg, self.shares.of_phones(leg.tenant, urgent=is_emergency(number))):
@@ -948,15 +971,28 @@ class Switch:
         if leg is None or leg.is_gone:
             return
         leg.branches.pop(event.session, None)
-        leg.failures.append(event.status)
-        if not leg.branches and leg.session is None:
-            status = causes.worst_of(leg.failures)
-            if leg.trunk is not None and event.response is None:
-                # Nobody there (RFC 3261 §8.1.3.1), which is the trunk's fault and says nothing about the number.
+        if event.response is not None:
+            leg.failures.append(event.status)
+        elif event.session in leg.contacts:
+            self._silent_phone(*leg.contacts[event.session])
+        if event.status >= 600 and leg.session is None:
+            # RFC 3261 §16.7 step 5: "If any 6xx response is received [...] it SHOULD cancel all pending client transactions".
+            for session in list(leg.branches):
+                self._by_session.pop(session, None)
+                self.sip.cancel_or_bye(session, reason_header=causes.ended_all(event.status, event.reason))
+            leg.branches.clear()
+        if leg.branches or leg.session is not None:
+            return
+        if not leg.failures:
+            # Nobody there (RFC 3261 §8.1.3.1): a fault of the trunk or the phone, which says nothing about the number or the person.
+            if leg.trunk is not None:
                 self._silent(leg.tenant, leg.trunk)
-                self._fail(leg, "unreachable", status=status, detail="the trunk gave no answer")
-                return
-            self._fail(leg, causes.failure_cause(status), status=status, detail=fit_or_none(event.reason, LONGEST_LINE))
+            detail = "the trunk gave no answer" if leg.trunk is not None else "the phone gave no answer"
+            self._fail(leg, "unreachable", status=event.status, detail=detail)
+            return
+        status = causes.worst_of(leg.failures)
+        cause = causes.device_cause(status) if leg.agent is not None else causes.failure_cause(status)
+        self._fail(leg, cause, status=status, detail=fit_or_none(event.reason, LONGEST_LINE))
 
     def _answered_late(self, event: sip_events.AnsweredLate) -> None:
         """Whoever bills us for it is right: the record says so too."""

@@ -71,7 +71,11 @@ def _schedule(document: Mapping[str, Any]) -> Schedule:
 def hosts_of(trunk: Mapping[str, Any]) -> dict[str, str]:
     """Place -> host, of every address in a trunk's document that requests are sent to."""
     registration = trunk.get("registration") or {}
-    named = {"#/peer": trunk.get("peer"), "#/registration/registrar": registration.get("registrar")}
+    named = {
+        "#/peer": trunk.get("peer"),
+        "#/registration/registrar": registration.get("registrar"),
+        "#/registration/outbound_proxy": registration.get("outbound_proxy"),
+    }
     return {place: _host_only(text) for place, text in named.items() if text}
 
 

@@ -203,6 +203,17 @@ class Site(Given):
 
     id: Slug
     upload_kbits: Kbits
+    probe_phones_every_s: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)] | None = Field(
+        default=None,
+        description="How often its registered phones are asked whether they are there (OPTIONS); 0 never, null as the installation.",
+    )
+    probe_misses: Annotated[int, Field(ge=1, le=20)] | None = Field(
+        default=None, description="So many of these without any answer, and a phone is not rung; null as the installation."
+    )
+    force_rport: bool | None = Field(
+        default=None,
+        description="Phones that ask for no `rport` (RFC 3581) are reached at the port they send from; null as the installation.",
+    )
 
 
 class Forwarding(Given):
@@ -321,6 +332,20 @@ class Overflow(Given):
         return self
 
 
+Misses = Annotated[int, Field(ge=0, le=100)]
+
+
+class MissLimits(Given):
+    """After how many offers in a row that came to nothing, by what became of them, an agent is set not ready; 0 never."""
+
+    no_answer: Misses = Field(default=1, description="It rang, and nobody took it.")
+    unreachable: Misses = Field(default=1, description="The phone gave no sign of life.")
+    failed: Misses = Field(default=1, description="The phone cannot take such calls, or they have no price.")
+    busy: Misses = Field(default=0, description="486.")
+    declined: Misses = Field(default=0, description="603, or declined at the desk.")
+    forwarded: Misses = Field(default=0, description="3xx: the phone sends its calls elsewhere.")
+
+
 class Queue(Named):
     model_config = ConfigDict(
         json_schema_extra={
@@ -343,7 +368,11 @@ class Queue(Named):
     priority_s: Seconds = 0.0
     priority_cap_s: Seconds = 300.0
     ring_timeout_s: Annotated[float, Field(ge=1, le=300, allow_inf_nan=False)] = 20.0
-    redirect_on_no_answer: Literal["not_ready", "stay_ready"] = "not_ready"
+    redirect_on_no_answer: Literal["not_ready", "stay_ready"] = Field(
+        default="not_ready",
+        description="`stay_ready`: `no_answer`, `unreachable` and `failed` set nobody not ready, whatever `miss_limits` say.",
+    )
+    miss_limits: MissLimits = MissLimits()
     after_call_work_s: Seconds = 10.0
     short_abandon_s: Seconds = 5.0
     service_level_s: Seconds = 20.0
@@ -436,8 +465,24 @@ Host = Annotated[
 ]
 
 
+def _no_port(text: str) -> str:
+    if text.rpartition("]")[2].count(":") or (not text.endswith("]") and ":" in text):
+        raise ValueError("a domain has no port")
+    return text
+
+
 class TrunkRegistration(Given):
     registrar: Host
+    outbound_proxy: Host | None = Field(
+        default=None, description="What REGISTER and calls are sent to first; a Service-Route of the registrar follows behind it."
+    )
+    from_user: Annotated[Text, StringConstraints(min_length=1, max_length=128)] | None = Field(
+        default=None,
+        description="User part of From in calls, where a carrier wants its account there; the number stands in P-Preferred-Identity then.",
+    )
+    from_domain: Annotated[Host, AfterValidator(_no_port)] | None = Field(
+        default=None, description="Domain of the account and of From in calls; null: the registrar's host."
+    )
     username: Annotated[Text, StringConstraints(min_length=1, max_length=128)]
     password: Annotated[Text, StringConstraints(max_length=128)] | None = None
     """Written, never read: answers leave it out; without it a change keeps the old one."""

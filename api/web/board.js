@@ -176,7 +176,7 @@ function draw(live) {
     ["state", (a) => named(a.category) + (a.category === "not_ready" && a.reason ? " (" + reasonName(a.reason) + ")" : "")],
     ["inState", (a) => a.category_since ? duration(since(a.category_since)) : "", CLOCK],
     ["call", (a) => a.work.map((w) => named(w.state) + (w.queue ? ", " + (queueNames[w.queue] ?? w.queue) : "")).join("; ")],
-    ["phone", (a) => word(a.registered ? "registered" : "unregistered")],
+    ["phone", (a) => word(a.unreachable ? "unreachable" : a.registered ? "registered" : "unregistered")],
     ["answered", (a) => a.answered_today, NUMBER],
     ...(live.agents.some((a) => a.idle_today_s !== undefined) ? [["idleToday", (a) => duration((a.idle_today_s ?? 0) + (isIdle(a) ? since(live.at) : 0)), CLOCK]] : []),
   ]);

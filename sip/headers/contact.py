@@ -15,6 +15,12 @@ MALFORMED_EXPIRES_S: Final = 3600
 MAX_EXPIRES_S: Final = 2**32 - 1
 """RFC 3261 §20.19: "The value of this field is an integral number of seconds (in decimal) between 0 and (2**32)-1"."""
 
+MAX_REG_ID: Final = 2**31 - 1
+"""RFC 5626 §11: "reg-id [...] 1 to (2^31 - 1)"."""
+
+MAX_INSTANCE: Final = 256
+"""Octets of an instance that are told apart and kept; a URN of RFC 5626 §4.1 has 45."""
+
 
 def parse_contacts(values: list[str]) -> tuple[tuple[NameAddr, ...], bool]:
     """All Contact fields of a message.
@@ -52,3 +58,19 @@ def contact_q(contact: NameAddr) -> float:
     if not value or len(value) > 5 or not value.isascii() or not value.replace(".", "", 1).isdigit():
         return 1.0
     return min(float(value), 1.0)
+
+
+def contact_instance(contact: NameAddr) -> str | None:
+    """The `+sip.instance` of a contact, without its quotes: which phone it is, whatever its address (RFC 5626 §4.1)."""
+    # c-p-instance   =  "+sip.instance" EQUAL DQUOTE "<" instance-val ">" DQUOTE
+    value = contact.param("+sip.instance")
+    return value[:MAX_INSTANCE] if value else None
+
+
+def contact_reg_id(contact: NameAddr) -> int | None:
+    """The `reg-id` of a contact, 1 to 2**31 - 1 (RFC 5626 §4.2); None where it is missing, malformed or without an instance."""
+    # c-p-reg        =  "reg-id" EQUAL 1*DIGIT ; 1 to (2^31 - 1)
+    value = contact.param("reg-id")
+    if not value or contact_instance(contact) is None:
+        return None
+    return saturated_number(value, MAX_REG_ID) or None

@@ -257,6 +257,14 @@ class SipEndpoint:
         self._timer = self._loop.call_later(max(0.0, deadline - self._now()), self._timeout)
 
     def _send(self, flow: Flow, octets: bytes) -> None:
+        """Send; what cannot be sent, whatever the address of a peer's making, is told to whoever waits for an answer (§8.1.3.1: as 503)."""
+        try:
+            self._send_or_raise(flow, octets)
+        except (OSError, ValueError) as error:
+            trace.trouble(flow, f"cannot send: {trace.words(error)}")
+            self._loop.call_soon(self._flow_failed, flow)
+
+    def _send_or_raise(self, flow: Flow, octets: bytes) -> None:
         transport: TransportName = flow.transport
         if (
             transport == "udp"
@@ -303,7 +311,7 @@ class SipEndpoint:
     def _send_to(self, sender: UdpSocket | TcpConnections, flow: Flow, octets: bytes, remote: HostPort) -> None:
         try:
             sender.send(octets, remote, flow)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             trace.trouble(flow, f"cannot send: {trace.words(error)}")
             self._loop.call_soon(self._flow_failed, flow)
 

@@ -41,7 +41,11 @@ class Resolver:
 
         Raises: OSError: there is no such name, or no address of that family.
         """
-        found = await self._loop.getaddrinfo(host, None, family=family, type=socket.SOCK_DGRAM)
+        try:
+            found = await self._loop.getaddrinfo(host, None, family=family, type=socket.SOCK_DGRAM)
+        except ValueError as error:
+            # No name at all (UnicodeError: RFC 1035 §2.3.4, a label has 1 to 63 octets; "a..b" in a Contact, a NUL in maddr).
+            raise socket.gaierror(socket.EAI_NONAME, f"{host[:80]!r} is no name: {error}") from error
         if not found:
             raise OSError(f"no address for {host}")
         addresses = tuple(dict.fromkeys(str(one[4][0]) for one in found))

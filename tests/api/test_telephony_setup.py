@@ -355,7 +355,10 @@ class TestWhereCallsMayGo:
         shown = host.strip("[]") if host.endswith("]") else host.rpartition(":")[0].strip("[]") or host
         peer = await acme.call("POST", "trunks", json={**EXAMPLES["trunks"], "peer": host})
         registrar = await acme.call("POST", "trunks", json={**EXAMPLES["trunks"], "registration": {**self.REGISTRATION, "registrar": host}})
-        assert [answer.status_code for answer in (peer, registrar)] == [422, 422]
+        by_proxy = {**self.REGISTRATION, "outbound_proxy": host}
+        proxy = await acme.call("POST", "trunks", json={**EXAMPLES["trunks"], "registration": by_proxy})
+        assert [answer.status_code for answer in (peer, registrar, proxy)] == [422, 422, 422]
+        assert proxy.json()["errors"][0]["pointer"] == "#/registration/outbound_proxy"
         assert peer.json()["errors"] == [{"detail": f"The operator allows no calls to {shown}.", "pointer": "#/peer"}]
         refused = (await acme.got(f"audit?act=refused&kind=address&subject={shown}"))["items"]
         assert {one["who"] for one in refused} == {"admin"}, "whoever asks for address after address is seen"
@@ -379,6 +382,33 @@ class TestWhereCallsMayGo:
         acme.voice.reach = Reach(EVERYTHING)
         assert (await acme.call("PUT", "trunks/carrier", json={**body, "name": "Renamed"})).status_code == 200
         assert (await acme.call("PUT", "trunks/carrier", json={**body, "peer": "127.0.0.2"})).status_code == 422
+
+
+class TestWhatCarriersAndSitesWant:
+    """Fields that reach the voice service as they were written, and are left out where nobody wrote them."""
+
+    async def test_of_a_registration(self, acme: Service) -> None:
+        account = {"registrar": "sip.example.net", "username": "u", "password": "geheim-geheim"}
+        wanted = {"outbound_proxy": "proxy.example.net:5080", "from_user": "account-77", "from_domain": "ims.example.net"}
+        await acme.made("trunks", {**EXAMPLES["trunks"], "registration": {**account, **wanted}})
+        line = acme.voice.setups[ACME].trunks[0]
+        assert line.registration is not None
+        assert {name: getattr(line.registration, name) for name in wanted} == wanted
+        plain = await acme.made("trunks", {**EXAMPLES["trunks"], "id": "plain", "sources": [], "registration": account})
+        assert {name: plain["registration"][name] for name in wanted} == dict.fromkeys(wanted)
+        for wrong in ({"from_domain": "ims.example.net:5060"}, {"outbound_proxy": "proxy.example.net:0"}, {"from_user": ""}):
+            body = {**EXAMPLES["trunks"], "id": "wrong", "registration": {**account, **wrong}}
+            assert (await acme.call("POST", "trunks", json=body)).status_code == 422
+
+    async def test_of_a_site_and_a_queue(self, acme: Service) -> None:
+        site = await acme.made("sites", {"id": "main", "upload_kbits": 1000})
+        assert [site[name] for name in ("probe_phones_every_s", "probe_misses", "force_rport")] == [None] * 3
+        await acme.made("sites", {"id": "home", "upload_kbits": 1000, "probe_phones_every_s": 0, "probe_misses": 3, "force_rport": True})
+        home = next(one for one in acme.voice.setups[ACME].configuration.sites if one.id == "home")
+        assert (home.probe_phones_every_s, home.probe_misses, home.force_rport) == (0, 3, True)
+        queue = await acme.made("queues", {"name": "Support", "miss_limits": {"declined": 3}})
+        assert queue["miss_limits"] == {"no_answer": 1, "unreachable": 1, "failed": 1, "busy": 0, "declined": 3, "forwarded": 0}
+        assert acme.voice.setups[ACME].configuration.queues[0].miss_limits.declined == 3
 
 
 class TestTrunkPassword:

@@ -128,7 +128,10 @@ def test_declining_keeps_the_caller_s_place() -> None:
     [
         ("busy", "declined", None),
         ("rejected", "declined", None),
-        ("unreachable", "failed", "device_failed"),
+        ("unreachable", "failed", "unreachable"),
+        ("unregistered", "failed", "unreachable"),
+        ("unsupported_media", "failed", "device_failed"),
+        ("forwarded", "declined", None),
         ("no_answer", "no_answer", "no_answer"),
     ],
 )

@@ -493,3 +493,23 @@ async def test_a_registered_phone_is_called_where_its_registration_came_from(pho
         assert gate.denied == []
     finally:
         await server.endpoint.close()
+
+
+NO_NAMES = ("a..b", ".", "x" * 64 + ".example", "xn--" + "a" * 60, "nul\0byte", "fe80::1%nowhere")
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+@pytest.mark.parametrize("host", NO_NAMES, ids=range(len(NO_NAMES)))
+async def test_what_is_sent_to_a_host_that_can_be_no_name_fails_at_once(phones, transport, host):
+    """RFC 1035 §2.3.4: labels of 1 to 63 octets. A peer's Contact may hold anything; RFC 3261 §8.1.3.1: as if 503 had come."""
+    a = await phones(transport, "127.0.0.1")
+    local = a.endpoint.addresses[0][1:]
+    flow = Flow(transport, local, (host, 5060), said=True)
+    a.agent.options("probe", Uri("sip", None, "nowhere.example"), flow, a.endpoint.now())
+    a.endpoint.flush()
+    assert (await a.wait(OptionsAnswered)).status is None
+    whom = NameAddr(Uri("sip", "x", "nowhere.example"))
+    a.agent.invite(session="call", target=whom.uri, flow=flow, from_=whom, to=whom, sdp=SDP, now=a.endpoint.now())
+    a.endpoint.flush()
+    assert (await a.wait(SessionFailed)).status == 503
+    assert a.endpoint.failures == 0

@@ -318,3 +318,139 @@ def test_a_challenged_invite_is_repeated_with_credentials_and_bye_carries_them_t
     trunk.network.run(1)
     assert "nc=00000002" in parse_datagram(trunk.network.sent("BYE")[0][1]).headers.get("Authorization")
     assert trunk.carrier.endings[0].by == "remote"
+
+
+# ---------------------------------------------------------------------- which phone it is: RFC 5626 §6
+
+
+def instance(number, reg_id=None):
+    return f';+sip.instance="<urn:uuid:{number}>"' + (f";reg-id={reg_id}" if reg_id is not None else "")
+
+
+def test_a_phone_that_boots_replaces_its_own_binding(agent, registrar):
+    """RFC 5626 §6: same instance-id and reg-id, whatever the contact and the Call-ID."""
+    Phone(agent, "before").register(f"<sip:anna@192.0.2.1:5070>{instance(1, 1)}")
+    ok = Phone(agent, "after").register(f"<sip:anna@192.0.2.1:5075>{instance(1, 1)}", now=10.0)
+    assert contacts(registrar) == ["sip:anna@192.0.2.1:5075"]
+    [told] = ok.contacts
+    assert (told.param("+sip.instance"), told.param("reg-id")) == ("<urn:uuid:1>", "1")
+    first, again, gone = agent.events()
+    assert (first.refreshed, again.refreshed, again.instance) == (False, True, "<urn:uuid:1>")
+    assert isinstance(gone, Unregistered)
+    assert (str(gone.contact), gone.why) == ("sip:anna@192.0.2.1:5070", "replaced")
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, None), (None, 1), (1, None)])
+def test_the_same_instance_without_outbound_is_the_same_phone(agent, registrar, before, after):
+    Phone(agent, "before").register(f"<sip:anna@192.0.2.1:5070>{instance(1, before)}")
+    Phone(agent, "after").register(f"<sip:anna@192.0.2.1:5075>{instance(1, after)}")
+    assert contacts(registrar) == ["sip:anna@192.0.2.1:5075"]
+
+
+def test_flows_of_one_phone_stay_beside_each_other_and_one_of_them_is_rung(agent, registrar):
+    """RFC 5626 §5.3: never two contacts of one instance in a target set."""
+    Phone(agent, "a").register(f"<sip:anna@192.0.2.1:5070>{instance(1, 1)}")
+    Phone(agent, "b").register(f"<sip:anna@192.0.2.1:5071>{instance(1, 2)}", now=1.0)
+    Phone(agent, "c").register(f"<sip:anna@192.0.2.1:5072>{instance(2, 1)}", now=2.0)
+    assert len(contacts(registrar)) == 3
+    assert [str(one.contact) for one in registrar.to_ring("anna@house", 3.0)] == ["sip:anna@192.0.2.1:5072", "sip:anna@192.0.2.1:5071"]
+
+
+def test_a_reg_id_without_an_instance_means_nothing(agent, registrar):
+    Phone(agent, "a").register("<sip:anna@192.0.2.1:5070>;reg-id=1")
+    Phone(agent, "b").register("<sip:anna@192.0.2.9:5071>;reg-id=1")
+    assert len(contacts(registrar)) == 2
+
+
+def test_a_contact_written_otherwise_at_each_refresh_is_bound_once_and_the_old_spelling_is_told_gone(phone, registrar, agent):
+    """A fresh `rinstance` at each boot: whoever keeps bindings by their text must not keep both."""
+    phone.register("<sip:anna@192.0.2.1:5070;rinstance=abc>")
+    phone.register("<sip:anna@192.0.2.1:5070>")
+    assert contacts(registrar) == ["sip:anna@192.0.2.1:5070"]
+    *_, gone = agent.events()
+    assert (str(gone.contact), gone.why) == ("sip:anna@192.0.2.1:5070;rinstance=abc", "replaced")
+
+
+def test_star_of_a_phone_that_boots_removes_what_it_had_before(agent, registrar):
+    Phone(agent, "before").register("<sip:anna@192.0.2.1:5070>")
+    booted = Phone(agent, "after")
+    assert booted.register("*", expires=0).status == 200
+    booted.register("<sip:anna@192.0.2.1:5075>")
+    assert contacts(registrar) == ["sip:anna@192.0.2.1:5075"]
+
+
+def test_a_twin_is_suspected_by_host_user_and_another_call_id_only(agent, registrar):
+    old, new = Uri.parse("sip:anna@192.0.2.1:5070"), Uri.parse("sip:anna@192.0.2.1:5075")
+    Phone(agent, "before").register(f"<{old}>")
+    Phone(agent, "elsewhere").register("<sip:anna@192.0.2.9:5070>", flow=Flow("udp", FLOW.local, ("192.0.2.9", 5070)))
+    Phone(agent, "after").register(f"<{new}>", now=1.0)
+    assert [one.contact for one in registrar.possible_twins("anna@house", new)] == [old]
+    registrar.forget_contact("anna@house", old)
+    assert contacts(registrar) == ["sip:anna@192.0.2.1:5075", "sip:anna@192.0.2.9:5070"]
+
+
+def test_where_there_are_too_many_a_contact_of_the_same_host_goes_first(agent, registrar):
+    far = Flow("udp", FLOW.local, ("192.0.2.9", 5060))
+    Phone(agent, "far").register("<sip:anna@192.0.2.9>", expires=60, flow=far)
+    for index, port in enumerate((5070, 5071, 5072)):
+        Phone(agent, f"near{index}").register(f"<sip:anna@192.0.2.1:{port}>", now=float(index))
+    assert set(contacts(registrar)) == {"sip:anna@192.0.2.9", "sip:anna@192.0.2.1:5071", "sip:anna@192.0.2.1:5072"}
+
+
+def test_what_answers_nothing_is_not_rung_until_it_registers_again(phone, registrar):
+    contact = Uri.parse("sip:anna@192.0.2.1:5070")
+    phone.register(f"<{contact}>")
+    assert registrar.mark("anna@house", contact, is_unreachable=True)
+    assert not registrar.mark("anna@house", contact, is_unreachable=True)
+    assert registrar.to_ring("anna@house", 1.0) == []
+    phone.register(f"<{contact}>", now=2.0)
+    assert len(registrar.to_ring("anna@house", 3.0)) == 1
+
+
+# ---------------------------------------------------------------------- Path: RFC 3327
+
+
+def test_path_is_kept_told_and_routed_along(agent, registrar):
+    fields = [
+        ("Via", "SIP/2.0/UDP 192.0.2.50:5060;branch=z9hG4bKedge"),
+        ("From", "<sip:anna@house>;tag=f"),
+        ("To", "<sip:anna@house>"),
+        ("Call-ID", "behind"),
+        ("CSeq", "1 REGISTER"),
+        ("Supported", "path"),
+        ("Path", "<sip:edge.example;lr>, <sip:inner.example;lr>"),
+        ("Contact", "<sip:anna@10.0.0.9>"),
+    ]
+    edge = Flow("udp", FLOW.local, ("192.0.2.50", 5060))
+    agent.receive(Request.build("REGISTER", Uri.parse("sip:house"), fields).to_bytes(), edge, 0.0)
+    [(_, data)] = agent.datagrams_to_send()
+    ok = parse_datagram(data)
+    assert (ok.status, ok.headers.get("Path")) == (200, "<sip:edge.example;lr>, <sip:inner.example;lr>")
+    [binding] = registrar.lookup("anna@house", 0.0)
+    assert [str(one) for one in binding.routes] == ["sip:edge.example;lr", "sip:inner.example;lr"]
+    assert binding.flow == edge
+
+
+# ---------------------------------------------------------------------- force-rport: RFC 3581
+
+
+@pytest.mark.parametrize("is_forced", [False, True])
+def test_a_phone_that_leaves_rport_out_is_answered_where_it_sends_from_if_the_site_says_so(is_forced):
+    registrar = Registrar(canonical)
+    config = UserAgentConfig(registrar=registrar, forces_rport=lambda _request, _flow: is_forced)
+    serial = iter(range(10**6))
+    agent = UserAgent(config, lambda: f"token{next(serial):06d}")
+    behind_nat = Flow("udp", FLOW.local, ("192.0.2.1", 40000))
+    fields = [
+        ("Via", "SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKnat"),
+        ("From", "<sip:anna@house>;tag=f"),
+        ("To", "<sip:anna@house>"),
+        ("Call-ID", "behind"),
+        ("CSeq", "1 REGISTER"),
+        ("Contact", "<sip:anna@192.0.2.1:5060>"),
+    ]
+    agent.receive(Request.build("REGISTER", Uri.parse("sip:house"), fields).to_bytes(), behind_nat, 0.0)
+    [(flow, _)] = agent.datagrams_to_send()
+    [binding] = registrar.lookup("anna@house", 0.0)
+    port = 40000 if is_forced else 5060
+    assert (flow.remote[1], binding.flow.remote[1]) == (port, port)

@@ -42,7 +42,10 @@ class ConfigurationAltered(_Event, frozen=True, kw_only=True):
 
 
 class Started(_Event, frozen=True, kw_only=True):
-    pass
+    """The service runs (again); what the time before is to what lasts: `acd.core.moved`."""
+
+    down_s: float = 0.0
+    """So long after the last sign of life; after-call work is due so much later. Programs that let it run out meanwhile said nothing."""
 
 
 class Stopping(_Event, frozen=True, kw_only=True):
@@ -50,7 +53,7 @@ class Stopping(_Event, frozen=True, kw_only=True):
 
 
 class SignOfLifeGiven(_Event, frozen=True, kw_only=True):
-    """Calls are up. What a crash cuts has lasted until the last event before it."""
+    """Calls are up, or somebody does after-call work. What a crash cuts has lasted until the last event before it."""
 
 
 class ClockCorrected(_Event, frozen=True, kw_only=True):

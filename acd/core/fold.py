@@ -353,6 +353,11 @@ class Fold:
         known = self.state.trunks.get(configured.trunk)
         return configured.trunk in self.index.trunks and (known is None or known.up)
 
+    @property
+    def is_at_work(self) -> bool:
+        """Calls are up, or somebody does after-call work: what a crash would cut or interrupt."""
+        return bool(self.state.calls) or any(agent.works for agent in self.state.agents.values())
+
     def waiting(self, queue: QueueId) -> int:
         """How many stand in a queue, those being offered too."""
         return len(self.order.get(queue, ()))
@@ -570,8 +575,15 @@ class Fold:
             self.categories[category].discard(agent.id)
             self._changed.append(agent.id)
 
-    def _started(self, _event: e.Started, _now: float) -> None:
+    def _started(self, event: e.Started, now: float) -> None:
         self.state.stopping = False
+        if not event.down_s:
+            return
+        for agent in self.state.agents.values():
+            for work in agent.works.values():
+                if work.state in works.WRAPPING:
+                    moved.move_work(work, event.down_s)
+            self.start_after_call_work(agent, now)
 
     def _stopping(self, _event: e.Stopping, _now: float) -> None:
         self.state.stopping = True

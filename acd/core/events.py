@@ -336,7 +336,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     entry_terms: dict[str, float]
     """Order of the contact among those waiting: waited_s, priority_s, capped score ..."""
     ahead: tuple[EntryId, ...] = ()
-    """Contacts with a better score that no free agent could take: the best twenty of `ahead_count`."""
+    """Contacts with a better score that no free agent could take, or that hear the recording notice: the best twenty of `ahead_count`."""
     ahead_count: int = 0
     requirements: tuple[tuple[str, int], ...]
     """Skills and levels asked for at this moment (after relaxation)."""

@@ -826,6 +826,7 @@ class Fold:
                 self.timers.start(name(Timer.MENU, call.id), now + (menu.timeout_s if menu is not None else 0.0))
             case "notice":
                 call.notice_heard = event.outcome == "finished"
+                self.routing_needed = True  # it may be offered now
             case _:
                 pass
 

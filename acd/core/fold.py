@@ -68,6 +68,8 @@ _ENTRY_INPUT: Final = {
     "withdrawn": entries.Input.EXPIRED,
 }
 
+_Teams = dict[QueueId, list[frozenset[AgentId]]]
+
 Rank = tuple[float, float, EntryId]
 """Arrival less advantage, arrival, name: smaller is next. It never changes while the contact waits, so lines stay sorted by themselves."""
 
@@ -452,7 +454,7 @@ class Fold:
     # ------------------------------------------------------------------ configuration, house
 
     def _configuration_changed(self, event: e.ConfigurationChanged, now: float) -> None:
-        state, configuration = self.state, event.configuration
+        state, configuration, teams = self.state, event.configuration, self._fair_teams()
         state.configuration = configuration
         for one in configuration.agents:
             if one.id not in state.agents:
@@ -478,6 +480,7 @@ class Fold:
                 entry.relaxation = sum(entry.queued_at + one.after_s <= now for one in waits_for.relaxations)
                 self._set_entry_timers(entry, waits_for)
         self.rebuild()
+        self._credit_joiners(teams, now)
 
     def _configuration_altered(self, event: e.ConfigurationAltered, now: float) -> None:
         """What `_configuration_changed` would come to, at the price of what changed."""
@@ -487,6 +490,7 @@ class Fold:
         except ValueError as wrong:
             raise BrokenHistory(f"a change does not fit the configuration: {wrong}") from wrong
         keep_hours = self.hours_touched(event.changes)
+        teams = self._fair_teams() if changed["agents"] or changed["queues"] else None
         reached = self.index.alter(state.configuration, changed)
         for agent_id in changed["agents"]:
             self._take_in_agent(agent_id, now)
@@ -502,6 +506,8 @@ class Fold:
             if queue_id in state.queues:
                 self.set_next_change(state.queues[queue_id], now)
         self._refit_rosters(reached)
+        if teams is not None:
+            self._credit_joiners(teams, now)
         self.routing_needed = True
 
     def hours_touched(self, changes: tuple[Change, ...]) -> set[QueueId]:
@@ -985,19 +991,46 @@ class Fold:
         agent = self.state.agents[event.agent]
         self._step_agent(agent, agents.Input.LOG_ON, now)
         agent.reason = "logged_on"
-        statistics.give_head_starts(self.state.statistics, agent.id, self._teams_of(agent.id), now)
+        for queue, others in self._teams_of(agent.id).items():
+            statistics.give_head_starts(self.state.statistics, queue, [agent.id], others, now)
 
     def _teams_of(self, agent_id: AgentId) -> dict[QueueId, list[AgentId]]:
         """Queues of `fewest_calls` that the agent shares with others who are logged on, and these, at the relaxation that lets it in."""
         away, found = self.categories["logged_off"], {}
-        for queue in self.index.queues.values():
-            if queue.strategy != "fewest_calls":
-                continue
-            teams = (self.index.eligibility(queue.id, level).agents for level in range(len(queue.relaxations) + 1))
+        for queue, teams in self._fair_teams().items():
             team = next((one for one in teams if agent_id in one), frozenset[AgentId]())
             if others := sorted(team - away - {agent_id}):
-                found[queue.id] = others
+                found[queue] = others
         return found
+
+    def _fair_teams(self) -> _Teams:
+        """Who could take a contact of each queue of `fewest_calls`, by relaxation."""
+        return {
+            queue.id: [self.index.eligibility(queue.id, level).agents for level in range(len(queue.relaxations) + 1)]
+            for queue in self.index.queues.values()
+            if queue.strategy == "fewest_calls"
+        }
+
+    def _credit_joiners(self, before: _Teams, now: float) -> None:
+        """The configuration let people who are logged on into queues of `fewest_calls`, or made queues such ones: as with a log-on, what
+        the others have had by now is not made up for.
+
+        Args:
+            before: `_fair_teams` of the configuration before.
+        """
+        away = self.categories["logged_off"]
+        for queue, teams in self._fair_teams().items():
+            former = before.get(queue, [])
+            if teams == former:
+                continue
+            for level, team in enumerate(teams):
+                let_in_before = frozenset[AgentId]().union(*teams[:level], *former[: level + 1])
+                joining = sorted(team - away - let_in_before)
+                there = sorted(team & former[level] - away) if level < len(former) else []
+                if joining:
+                    others = there or sorted(team - away)
+                    statistics.give_head_starts(self.state.statistics, queue, joining, others, now, even=not there)
+                    self._changed.extend(joining)
 
     def _agent_logged_off(self, event: e.AgentLoggedOff, now: float) -> None:
         agent = self.state.agents[event.agent]

@@ -308,6 +308,11 @@ def _book(s: Statistics, agent: AgentId, clock: _Clock, tally: AgentTally, elaps
         tally.not_ready_s += elapsed
 
 
+def day_ends_at(s: Statistics, now: float) -> float:
+    """When the day is over that `now` lies in, whether anything has happened on it yet or not."""
+    return s.day_ends_at if now < s.day_ends_at else schedule.day_end(s.zone, now)[1]
+
+
 def agent_at(s: Statistics, agent: AgentId, now: float) -> AgentTally:
     """The tally of an agent for the day `now` lies in, with the stretch that is running."""
     today = now < s.day_ends_at

@@ -86,6 +86,15 @@ def test_daily_figures_begin_again_at_midnight() -> None:
     assert shell.engine.live().queues[0].offered_today == 1
 
 
+def test_a_board_says_when_its_day_is_over() -> None:
+    """Midnight in Berlin, also when nothing has happened since: who shows the figures must know when they begin anew."""
+    shell = open_house(ready=False)
+    for day in (16, 17):
+        shell.run(until=moment(2025, 6, day, 8, 1, 0))
+        assert shell.engine.live_at(shell.now).day_ends_at == moment(2025, 6, day + 1, 0, 0, 0)
+    assert shell.engine.live_at(moment(2025, 6, 18, 0, 0, 0)).day_ends_at == moment(2025, 6, 19, 0, 0, 0)
+
+
 def test_occupancy_has_the_stretch_that_is_running() -> None:
     """10 minutes of work, then an hour ready: 600 / 4,200, though nothing has happened since."""
     shell = open_house(house(queues=(queue(after_call_work_s=0.0),)), anna=Phone(answers_after_s=0.0, alerts=False))

@@ -315,9 +315,9 @@ class Exchange:
         self._seq, self._last_now = entry.seq, entry.now
 
     def _show_life(self) -> None:
-        """An entry `LIFE_S` after the last one, while calls are up."""
+        """An entry `LIFE_S` after the last one, while calls are up or somebody does after-call work."""
         now = self._clock()
-        due_in = life_due_in(self._last_now, now) if self.engine.state.calls else LIFE_S
+        due_in = life_due_in(self._last_now, now) if self.engine.is_at_work else LIFE_S
         if due_in <= 0:
             due_in = LIFE_S
             self.tell(inputs.SignOfLife())

@@ -113,7 +113,7 @@ class _Folded(msgspec.Struct, kw_only=True):
     wraps: dict[str, dict[str, _Wrap]] = {}
     """Agent -> call -> work; the conversation may be over and written."""
     alive_at: float = 0.0
-    """Time of the last entry; every five seconds there is one while calls are up (`acd.exchange`)."""
+    """Time of the last entry; every five seconds there is one while calls are up or are written up (`acd.exchange`)."""
 
 
 Late = str | Segment | LateAnswer

@@ -234,14 +234,8 @@ def hang_up(x: Exchange, command: i.HangUp) -> None:
     if work is None or work.state not in works.ON_THE_LINE:
         raise IllegalTransition(f"agent {agent.id}", "without part", "HangUp", f"call {call.id} is not at this agent")
     leg = x.state.legs.get(work.leg)
-    if leg is None or (work.kind != "outbound" and work.state in works.RINGING and leg.state not in legs.ANSWERED):
+    if leg is None or (work.kind != "outbound" and work.state in works.RINGING):
         raise IllegalTransition(f"work of {agent.id} on {call.id}", work.state, "HangUp", "decline what rings")
-    if leg.offer is not None and leg.offer in x.state.offers:
-        # Taken, but the caller still hears the recording notice: it must not lose its place.
-        offer = x.state.offers[leg.offer]
-        end_offer_part(x, offer, agent.id, "declined", cause="hang_up")
-        regard_miss(x, offer, agent.id)
-        return
     talking = call.state in calls.TALKING
     end_leg(x, leg, "hang_up", "withdrawn")
     clear_call(x, call, "hang_up" if talking else "abandoned", leg_cause="hang_up", outcome="abandoned")

@@ -10,7 +10,6 @@ from bisect import bisect_right
 from typing import Literal
 
 from acd.core import device, routing
-from acd.core import leg as legs
 from acd.core import queue as queues
 from acd.core import queue_entry as entries
 from acd.core import state as s
@@ -67,6 +66,7 @@ def enter_queue(x: Exchange, call: s.Call, queue_id: QueueId) -> None:
     x.emit(Queued(call=call.id, entry=entry_id, queue=queue.id, position=_place_of_newcomer(x, queue)))
     fill_or_drain(x, queue)
     if queue.record and x.state.configuration is not None and x.state.configuration.recording_notice and not call.notice_heard:
+        # Until it was heard the contact is offered to nobody (`routing.hears_notice`), and waits like any other.
         x.play(leg, NOTICE, "notice")
     else:
         _greet(x, call, leg, queue)
@@ -205,12 +205,7 @@ def heard(x: Exchange, call: s.Call, leg: s.Leg, purpose: str) -> None:
         return
     match purpose:
         case "notice":
-            offer = x.state.offers.get(entry.offer) if entry.offer is not None else None
-            taken = _taken(x, offer) if offer is not None else None
-            if offer is not None and taken is not None:
-                _connect(x, call, offer, taken)
-            else:
-                _greet(x, call, leg, queue)
+            _greet(x, call, leg, queue)
         case "greeting":
             tell_position(x, call, leg)
         case "position":
@@ -257,29 +252,12 @@ def _ring(x: Exchange, call: s.Call, entry: s.Entry, offer: OfferId, agent_id: A
     device.ring(x, call, leg, agent, shown=call.calling, shown_name=call.calling_name, offer=offer, queue=entry.queue)
 
 
-def _taken(x: Exchange, offer: s.Offer) -> s.Leg | None:
-    """The leg of the agent who took the offer and waits to be connected."""
-    for leg_id in offer.open.values():
-        leg = x.state.legs.get(leg_id)
-        if leg is not None and leg.state in legs.ANSWERED:
-            return leg
-    return None
-
-
 def answered(x: Exchange, call: s.Call, offer: s.Offer, leg: s.Leg, dialog: str | None) -> None:
     """The first phone that is taken wins; the others stop in the same step and count no missed call."""
     x.emit(LegConnected(leg=leg.id, dialog=dialog))
     for agent in sorted(offer.open):
         if offer.open[agent] != leg.id:
             end_offer_part(x, offer, agent, "answered_elsewhere", cause="answered_elsewhere")
-    party = x.party(call)
-    if party is not None and party.purpose == "notice":
-        # § 201 StGB: who is recorded must have been told first. The agent waits for the rest of the notice.
-        return
-    _connect(x, call, offer, leg)
-
-
-def _connect(x: Exchange, call: s.Call, offer: s.Offer, leg: s.Leg) -> None:
     party = x.party(call)
     queue = x.fold.index.queues.get(offer.queue)
     if party is None or leg.agent is None:
@@ -288,7 +266,7 @@ def _connect(x: Exchange, call: s.Call, offer: s.Offer, leg: s.Leg) -> None:
     leave_queue(x, call, "answered", leg.agent)
     establish(x, call, party, leg)
     noticed = call.notice_heard or x.state.configuration is None or not x.state.configuration.recording_notice
-    if queue is not None and queue.record and noticed:
+    if queue is not None and queue.record and noticed:  # § 201 StGB: who is recorded must have been told first
         record(x, call, party, leg)
 
 
@@ -312,12 +290,8 @@ def failed(x: Exchange, offer: s.Offer, agent: AgentId, cause: str, status: int 
     regard_miss(x, offer, agent)
 
 
-def agent_left_before_connection(x: Exchange, offer: s.Offer, leg: s.Leg, cause: str) -> None:
-    """The agent took the call and hung up while the caller still heard the recording notice: the caller keeps its place."""
+def phone_is_gone(x: Exchange, offer: s.Offer, leg: s.Leg, cause: str) -> None:
+    """A phone of an offer ended its leg without having been taken: the caller keeps its place."""
     if leg.agent is not None:
         end_offer_part(x, offer, leg.agent, "declined", cause=cause, gone=True)
         regard_miss(x, offer, leg.agent)
-    call = x.state.calls[leg.call]
-    party = x.party(call)
-    if party is not None and party.play is None:
-        tell_position(x, call, party)

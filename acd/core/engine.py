@@ -77,6 +77,11 @@ class Engine:
         """The state; to be read only."""
         return self._exchange.state
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether a crash now would cut or interrupt something: a sign of life is worth an entry."""
+        return self._exchange.fold.is_at_work
+
     def state_hash(self) -> str:
         """Sha256 over the canonical encoding of the whole state, timers included: the same in every process."""
         return self._exchange.fold.digest()

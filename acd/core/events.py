@@ -44,7 +44,10 @@ class ConfigurationAltered(_Event, frozen=True, kw_only=True):
 
 
 class Started(_Event, frozen=True, kw_only=True):
-    pass
+    """The service runs (again); what the time before is to what lasts: `acd.core.moved`."""
+
+    down_s: float = 0.0
+    """So long after the last sign of life; after-call work is due so much later. Programs that let it run out meanwhile said nothing."""
 
 
 class Stopping(_Event, frozen=True, kw_only=True):
@@ -52,7 +55,7 @@ class Stopping(_Event, frozen=True, kw_only=True):
 
 
 class SignOfLifeGiven(_Event, frozen=True, kw_only=True):
-    """Calls are up. What a crash cuts has lasted until the last event before it."""
+    """Calls are up, or somebody does after-call work. What a crash cuts has lasted until the last event before it."""
 
 
 class ClockCorrected(_Event, frozen=True, kw_only=True):
@@ -346,7 +349,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     entry_terms: dict[str, float]
     """Order of the contact among those waiting: waited_s, priority_s, capped score ..."""
     ahead: tuple[EntryId, ...] = ()
-    """Contacts with a better score that no free agent could take: the best twenty of `ahead_count`."""
+    """Contacts with a better score that no free agent could take, or that hear the recording notice: the best twenty of `ahead_count`."""
     ahead_count: int = 0
     requirements: tuple[tuple[str, int], ...]
     """Skills and levels asked for at this moment (after relaxation)."""

@@ -73,7 +73,7 @@ def leg_released(x: Exchange, fact: i.LegReleased) -> None:
     call = x.state.calls[leg.call]
     offer = _offer(x, leg)
     if offer is not None:
-        distribution.agent_left_before_connection(x, offer, leg, fact.cause)
+        distribution.phone_is_gone(x, offer, leg, fact.cause)
     elif call.state in calls.TALKING and call.pair is not None and leg.id in call.pair:
         conversation.party_left(x, call, leg, fact.cause)
     elif leg.id == call.party:

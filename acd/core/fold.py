@@ -68,6 +68,8 @@ _ENTRY_INPUT: Final = {
     "withdrawn": entries.Input.EXPIRED,
 }
 
+_Teams = dict[QueueId, list[frozenset[AgentId]]]
+
 Rank = tuple[float, float, EntryId]
 """Arrival less advantage, arrival, name: smaller is next. It never changes while the contact waits, so lines stay sorted by themselves."""
 
@@ -353,6 +355,11 @@ class Fold:
         known = self.state.trunks.get(configured.trunk)
         return configured.trunk in self.index.trunks and (known is None or known.up)
 
+    @property
+    def is_at_work(self) -> bool:
+        """Calls are up, or somebody does after-call work: what a crash would cut or interrupt."""
+        return bool(self.state.calls) or any(agent.works for agent in self.state.agents.values())
+
     def waiting(self, queue: QueueId) -> int:
         """How many stand in a queue, those being offered too."""
         return len(self.order.get(queue, ()))
@@ -447,7 +454,7 @@ class Fold:
     # ------------------------------------------------------------------ configuration, house
 
     def _configuration_changed(self, event: e.ConfigurationChanged, now: float) -> None:
-        state, configuration = self.state, event.configuration
+        state, configuration, teams = self.state, event.configuration, self._fair_teams()
         state.configuration = configuration
         for one in configuration.agents:
             if one.id not in state.agents:
@@ -473,6 +480,7 @@ class Fold:
                 entry.relaxation = sum(entry.queued_at + one.after_s <= now for one in waits_for.relaxations)
                 self._set_entry_timers(entry, waits_for)
         self.rebuild()
+        self._credit_joiners(teams, now)
 
     def _configuration_altered(self, event: e.ConfigurationAltered, now: float) -> None:
         """What `_configuration_changed` would come to, at the price of what changed."""
@@ -482,6 +490,7 @@ class Fold:
         except ValueError as wrong:
             raise BrokenHistory(f"a change does not fit the configuration: {wrong}") from wrong
         keep_hours = self.hours_touched(event.changes)
+        teams = self._fair_teams() if changed["agents"] or changed["queues"] else None
         reached = self.index.alter(state.configuration, changed)
         for agent_id in changed["agents"]:
             self._take_in_agent(agent_id, now)
@@ -497,6 +506,8 @@ class Fold:
             if queue_id in state.queues:
                 self.set_next_change(state.queues[queue_id], now)
         self._refit_rosters(reached)
+        if teams is not None:
+            self._credit_joiners(teams, now)
         self.routing_needed = True
 
     def hours_touched(self, changes: tuple[Change, ...]) -> set[QueueId]:
@@ -570,8 +581,15 @@ class Fold:
             self.categories[category].discard(agent.id)
             self._changed.append(agent.id)
 
-    def _started(self, _event: e.Started, _now: float) -> None:
+    def _started(self, event: e.Started, now: float) -> None:
         self.state.stopping = False
+        if not event.down_s:
+            return
+        for agent in self.state.agents.values():
+            for work in agent.works.values():
+                if work.state in works.WRAPPING:
+                    moved.move_work(work, event.down_s)
+            self.start_after_call_work(agent, now)
 
     def _stopping(self, _event: e.Stopping, _now: float) -> None:
         self.state.stopping = True
@@ -820,6 +838,7 @@ class Fold:
                 self.timers.start(name(Timer.MENU, call.id), now + (menu.timeout_s if menu is not None else 0.0))
             case "notice":
                 call.notice_heard = event.outcome == "finished"
+                self.routing_needed = True  # it may be offered now
             case _:
                 pass
 
@@ -983,19 +1002,46 @@ class Fold:
         agent = self.state.agents[event.agent]
         self._step_agent(agent, agents.Input.LOG_ON, now)
         agent.reason = "logged_on"
-        statistics.give_head_starts(self.state.statistics, agent.id, self._teams_of(agent.id), now)
+        for queue, others in self._teams_of(agent.id).items():
+            statistics.give_head_starts(self.state.statistics, queue, [agent.id], others, now)
 
     def _teams_of(self, agent_id: AgentId) -> dict[QueueId, list[AgentId]]:
         """Queues of `fewest_calls` that the agent shares with others who are logged on, and these, at the relaxation that lets it in."""
         away, found = self.categories["logged_off"], {}
-        for queue in self.index.queues.values():
-            if queue.strategy != "fewest_calls":
-                continue
-            teams = (self.index.eligibility(queue.id, level).agents for level in range(len(queue.relaxations) + 1))
+        for queue, teams in self._fair_teams().items():
             team = next((one for one in teams if agent_id in one), frozenset[AgentId]())
             if others := sorted(team - away - {agent_id}):
-                found[queue.id] = others
+                found[queue] = others
         return found
+
+    def _fair_teams(self) -> _Teams:
+        """Who could take a contact of each queue of `fewest_calls`, by relaxation."""
+        return {
+            queue.id: [self.index.eligibility(queue.id, level).agents for level in range(len(queue.relaxations) + 1)]
+            for queue in self.index.queues.values()
+            if queue.strategy == "fewest_calls"
+        }
+
+    def _credit_joiners(self, before: _Teams, now: float) -> None:
+        """The configuration let people who are logged on into queues of `fewest_calls`, or made queues such ones: as with a log-on, what
+        the others have had by now is not made up for.
+
+        Args:
+            before: `_fair_teams` of the configuration before.
+        """
+        away = self.categories["logged_off"]
+        for queue, teams in self._fair_teams().items():
+            former = before.get(queue, [])
+            if teams == former:
+                continue
+            for level, team in enumerate(teams):
+                let_in_before = frozenset[AgentId]().union(*teams[:level], *former[: level + 1])
+                joining = sorted(team - away - let_in_before)
+                there = sorted(team & former[level] - away) if level < len(former) else []
+                if joining:
+                    others = there or sorted(team - away)
+                    statistics.give_head_starts(self.state.statistics, queue, joining, others, now, even=not there)
+                    self._changed.extend(joining)
 
     def _agent_logged_off(self, event: e.AgentLoggedOff, now: float) -> None:
         agent = self.state.agents[event.agent]

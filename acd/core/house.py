@@ -96,7 +96,7 @@ def keep_hours(x: Exchange, queue_id: QueueId) -> None:
 
 def started(x: Exchange, fact: i.ServiceStarted) -> None:
     """Whatever the journal shows as up was cut: it is written off, its parties are told. Nothing else is left to act on."""
-    x.emit(Started())
+    x.emit(Started(down_s=max(0.0, x.now - x.state.clock) if x.state.clock else 0.0))
     for leg in x.state.legs.values():
         end_dialog(x, leg, "restart")
     x.silent = True
@@ -117,7 +117,7 @@ def stopping(x: Exchange, _fact: i.ServiceStopping) -> None:
 
 
 def sign_of_life(x: Exchange, fact: i.SignOfLife) -> None:
-    if x.state.calls:
+    if x.fold.is_at_work:
         x.emit(SignOfLifeGiven())
     else:
         x.drop(fact)

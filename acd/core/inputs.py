@@ -56,7 +56,9 @@ class TimePassed(_Input, frozen=True, kw_only=True):
 
 
 class SignOfLife(_Input, frozen=True, kw_only=True):
-    """Calls are up and nothing has happened for a while: what is said after a crash to have been alive ends here, not at the last event."""
+    """Something goes on (`Fold.is_at_work`) and nothing has happened for a while: what is said after a crash to have been alive ends here,
+    not at the last event.
+    """
 
 
 class ClockStepped(_Input, frozen=True, kw_only=True):

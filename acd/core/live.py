@@ -159,6 +159,8 @@ class LiveRegistration(_Value, frozen=True, kw_only=True):
 
 class LiveState(_Value, frozen=True, kw_only=True):
     at: float
+    day_ends_at: float
+    """Epoch seconds of the next midnight of the tenant: from then on what is told here of a day is of the day before."""
     queues: tuple[LiveQueue, ...]
     agents: tuple[LiveAgent, ...]
     calls: tuple[LiveCall, ...]
@@ -310,6 +312,7 @@ def live(fold: Fold, now: float) -> LiveState:
     lines += [line for line in state.lines if line not in lines]
     return LiveState(
         at=now,
+        day_ends_at=statistics.day_ends_at(state.statistics, now),
         queues=_queues(fold, now, today),
         agents=_agents(fold, now),
         calls=tuple(

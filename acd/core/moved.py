@@ -2,6 +2,19 @@
 
 Durations stay, and what is civil (business hours, the day of the figures) is computed again by whoever calls.
 `tests/acd/core/test_clock_steps.py` walks the types of the state, so that no instant is forgotten.
+
+A start after the service was not there moves less (docs/figures.md, 1 and 3): the clock went on rightly, only nobody worked by it.
+
+| instants and deadlines | at a start |
+|---|---|
+| calls, legs, entries, offers and the deadlines of theirs (RING to RETRY, TIME_LIMIT, WARN) | gone: calls end with the last sign of life |
+| after-call work: `since`, `until`, AFTER_CALL_WORK | move: what is left of it is due after the start |
+| what the figures measure (`move_statistics`) | moves: nobody talked, wrapped up or was idle |
+| an agent's `since`, `idle_since` | stay: a wish and a place among the idle are as old as they are, and all wait alike |
+| bindings, BINDING | stay: a phone counts its registration by its own clock |
+| HOURS, `day_ends_at` | stay: civil |
+| trunks' `since` | stay, until the trunk is looked at again |
+| `recordings`, `ended_legs` | stay: they say how old a thing is that is to be forgotten |
 """
 
 from __future__ import annotations
@@ -43,11 +56,16 @@ def _move_agent(agent: s.Agent, by_s: float) -> None:
     agent.since += by_s
     agent.idle_since += by_s
     for work in agent.works.values():
-        work.since += by_s
-        work.until = _moved(work.until, by_s)
+        move_work(work, by_s)
     for binding in agent.bindings.values():
         binding.expires_at += by_s
         binding.unreachable_since = _moved(binding.unreachable_since, by_s)
+
+
+def move_work(work: s.Work, by_s: float) -> None:
+    """Of one piece of work; its deadline is set anew by whoever calls."""
+    work.since += by_s
+    work.until = _moved(work.until, by_s)
 
 
 def move_statistics(statistics: Statistics, by_s: float) -> None:

@@ -59,6 +59,13 @@ class Assignment(NamedTuple):
     decision: Decision
 
 
+def hears_notice(state: s.State, entry: s.Entry) -> bool:
+    """Whether the caller is still being told that the conversation is recorded: an agent who answered now would wait for the rest of it."""
+    party = state.calls[entry.call].party
+    leg = state.legs.get(party) if party is not None else None
+    return leg is not None and leg.purpose == "notice"
+
+
 def may_be_tried(entry: s.Entry, agent: AgentId, roster: Roster, now: float) -> bool:
     """An agent who did not take this contact is left alone for a moment, and longer while there are others to try."""
     at = entry.tried.get(agent)
@@ -129,6 +136,8 @@ def pick(snapshot: Snapshot, now: float) -> list[Assignment]:
         if at + 1 < len(line):
             heapq.heappush(heads, (line[at + 1], key, at + 1))
         entry = snapshot.state.entries[place[2]]
+        if hears_notice(snapshot.state, entry):
+            continue
         chosen_from = with_room if not entry.tried else [one for one in with_room if may_be_tried(entry, one, roster, now)]
         if not chosen_from:
             continue
@@ -228,6 +237,8 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """As in Decision."""
     ahead_count: int
     """Contacts with a better score, in all queues."""
+    hears_notice: bool = False
+    """It is offered to nobody before the recording notice was heard to its end."""
 
 
 def explain(snapshot: Snapshot, entry: s.Entry, now: float) -> Waiting:
@@ -252,11 +263,12 @@ def explain(snapshot: Snapshot, entry: s.Entry, now: float) -> Waiting:
         next_relaxation_at=entry.queued_at + eased[0].after_s if eased else None,
         removed=removed,
         ahead_count=_ahead(snapshot, entry, [])[1],
+        hears_notice=hears_notice(snapshot.state, entry),
     )
 
 
 def _ahead(snapshot: Snapshot, entry: s.Entry, given: list[Rank]) -> tuple[tuple[EntryId, ...], int]:
-    """Contacts with a better score that wait on: nobody who is free could take them."""
+    """Contacts with a better score that wait on: nobody who is free could take them, or they still hear the recording notice."""
     place = (entry.queued_at - entry.priority_s, entry.queued_at, entry.id)
     better = 0
     heads = [line for line in snapshot.buckets.values() if line[0] < place]

@@ -61,7 +61,7 @@ class AgentTally(_Part, kw_only=True):
     answered: int = 0
     """Contacts taken: from a queue, directly, by a transfer."""
     head_starts: dict[QueueId, float] = {}
-    """By queue of `fewest_calls`: what who logged on is credited with there, so as not to be given all that the others have had before."""
+    """By queue of `fewest_calls`: what who joined it is credited with there, so as not to be given all that the others have had before."""
     no_answer: int = 0
     declined: int = 0
     failed: int = 0
@@ -308,6 +308,11 @@ def _book(s: Statistics, agent: AgentId, clock: _Clock, tally: AgentTally, elaps
         tally.not_ready_s += elapsed
 
 
+def day_ends_at(s: Statistics, now: float) -> float:
+    """When the day is over that `now` lies in, whether anything has happened on it yet or not."""
+    return s.day_ends_at if now < s.day_ends_at else schedule.day_end(s.zone, now)[1]
+
+
 def agent_at(s: Statistics, agent: AgentId, now: float) -> AgentTally:
     """The tally of an agent for the day `now` lies in, with the stretch that is running."""
     today = now < s.day_ends_at
@@ -330,19 +335,24 @@ def calls_had(tally: AgentTally | None, queue: QueueId) -> float:
     return tally.answered + credit(tally, queue) if tally is not None else 0.0
 
 
-def give_head_starts(s: Statistics, agent: AgentId, teams: dict[QueueId, list[AgentId]], now: float) -> None:
-    """Whoever joins others is credited with what they have had on average, in each of these queues.
+def give_head_starts(
+    s: Statistics, queue: QueueId, joining: list[AgentId], others: list[AgentId], now: float, *, even: bool = False
+) -> None:
+    """Whoever joins others is credited with what they have had on average, in this queue.
 
     Args:
-        teams: the others who are there and could take a contact of the queue, in a fixed order: they are added up.
+        others: who is there and could take a contact of the queue, in a fixed order: they are added up. Not empty.
+        even: nobody was there before, these come together (the queue has become one of `fewest_calls`): all are credited up to whoever of
+            them has had most, since they were not kept even until now.
     """
     if now >= s.day_ends_at:
         _begin_day(s, now)
-    for queue, others in teams.items():
+    had = [calls_had(s.agents.get(one), queue) for one in others]
+    level = max(had) if even else sum(had) / len(had)
+    for agent in joining:
         mine = agent_tally(s, agent)
-        mean = sum([calls_had(s.agents.get(one), queue) for one in others]) / len(others)
-        if mean - mine.answered > credit(mine, queue):
-            mine.head_starts[queue] = mean - mine.answered
+        if level - mine.answered > credit(mine, queue):
+            mine.head_starts[queue] = level - mine.answered
 
 
 def _logged_on(s: Statistics, event: e.AgentLoggedOn, now: float) -> None:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from acd.core.ids import TenantId
+from acd.core.live import LiveState
 from acd.errors import StreamOverrun
 from acd.service import VoiceService
 
@@ -26,6 +27,7 @@ class Board:
         self._text: tuple[int, float, str] | None = None
         self.viewers: set[asyncio.Event] = set()
         self.ended = False
+        self._midnight: asyncio.TimerHandle | None = None
         self._watching = asyncio.create_task(self._watch(), name=f"board of {tenant}")
 
     async def _watch(self) -> None:
@@ -52,6 +54,14 @@ class Board:
         for viewer in self.viewers:
             viewer.set()
 
+    def live(self) -> LiveState:
+        """The state; at the end of its day there is something to see again, though nothing may have happened."""
+        state = self._voice.live(self._tenant)
+        if self._midnight is not None:
+            self._midnight.cancel()
+        self._midnight = asyncio.get_running_loop().call_later(state.day_ends_at - state.at, self._changed)
+        return state
+
     def snapshot(self, viewer: asyncio.Event, write: Callable[[], str]) -> str:
         """What everybody may see; leaves the viewer's flag up when it lacks the newest event."""
         now = time.monotonic()
@@ -63,6 +73,8 @@ class Board:
 
     async def close(self) -> None:
         """Nobody looks any more."""
+        if self._midnight is not None:
+            self._midnight.cancel()
         self._watching.cancel()
         with suppress(asyncio.CancelledError):
             await self._watching

@@ -68,6 +68,8 @@ class WhyWaiting(Told):
     """Filter -> the agents it takes out."""
     ahead_count: int
     """Callers with a better score."""
+    hears_notice: bool
+    """The caller is still told that the conversation is recorded; it is offered to nobody before."""
 
 
 class Decisions(Told):

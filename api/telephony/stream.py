@@ -248,8 +248,8 @@ async def _events(socket: WebSocket, principal: Principal) -> Outgoing:
 
 @router.websocket("/board")
 async def board(socket: WebSocket, token: Annotated[str | None, Query(max_length=200)] = None) -> None:
-    """The live board: a snapshot at once, then another whenever something changed, at most two a second; for supervisors with how the
-    budgets stand.
+    """The live board: a snapshot at once, then another whenever something changed, at most two a second, and when a day of the tenant
+    begins; for supervisors with how the budgets stand.
     """
     entered = await _enter(socket, token)
     if entered is None:
@@ -275,9 +275,9 @@ async def _boards(socket: WebSocket, principal: Principal) -> Outgoing:
                 continue
             if principal.role == Role.AGENT:
                 changed.clear()
-                yield _live(live_for(voice.live(tenant), principal.agent))
+                yield _live(live_for(board.live(), principal.agent))
             else:
-                yield board.snapshot(changed, lambda: _live(voice.live(tenant), voice.spending(tenant)))
+                yield board.snapshot(changed, lambda: _live(board.live(), voice.spending(tenant)))
             await asyncio.sleep(BOARD_EVERY_S)
 
 

@@ -99,7 +99,8 @@ function duration(seconds) {
 const reasonName = (code) => WORDS[language].reasons[code] ?? reasons[code] ?? code;
 const percent = (share) => share === null || share === undefined ? "–" : Math.round(share * 100) + " %";
 
-/* columns: [word, value(row), kind]; the first column heads its row. A kind is nothing, NUMBER, or CLOCK: a number that counts on.
+/* columns: [word, value(row), kind]; the first column heads its row. A kind is nothing, NUMBER, or CLOCK: a number that counts on, or
+   begins anew at midnight.
    On a narrow screen board.css stacks the cells of a row, each with its column's name; what is no longer laid out as a table is
    one for screen readers only by its roles. */
 const NUMBER = "number";
@@ -150,6 +151,9 @@ function table(id, rows, columns, mark) {
 }
 
 const since = (at) => shownAt() - at;
+/* Of the day that is shown: after midnight what was told is of the day before, until the next message. */
+const ofDay = (told, anew) => shownAt() < last.day_ends_at ? told : anew;
+const idleToday = (agent) => ofDay(agent.idle_today_s ?? 0, 0) + (isIdle(agent) ? since(ofDay(last.at, last.day_ends_at)) : 0);
 const isIdle = (agent) => agent.state === "ready" && !agent.work.length;
 
 /* With whom who called talks or is to talk; a number outside is somebody too. Phones of ours that ring have their agent's name. */
@@ -167,9 +171,13 @@ function draw(live) {
     ["ready", (q) => q.ready, NUMBER],
     ["busy", (q) => q.busy, NUMBER],
     ["loggedOn", (q) => q.logged_on, NUMBER],
-    ["answered", (q) => q.answered_today, NUMBER],
-    ["abandoned", (q) => q.abandoned_today, NUMBER],
-    ["level", (q) => percent(q.service_level), NUMBER],
+    ["answered", (q) => ofDay(q.answered_today, 0), CLOCK],
+    ["abandoned", (q) => ofDay(q.abandoned_today, 0), CLOCK],
+    ["overflowed", (q) => ofDay(q.overflowed_today, 0), CLOCK],
+    ["exited", (q) => ofDay(q.exited_today, 0), CLOCK],
+    ["closed", (q) => ofDay(q.closed_today, 0), CLOCK],
+    ["withdrawn", (q) => ofDay(q.withdrawn_today, 0), CLOCK],
+    ["level", (q) => percent(ofDay(q.service_level, null)), CLOCK],
   ], (q) => q.waiting_count > 0);
   table("agents", live.agents, [
     ["agent", (a) => a.name],
@@ -177,8 +185,8 @@ function draw(live) {
     ["inState", (a) => a.category_since ? duration(since(a.category_since)) : "", CLOCK],
     ["call", (a) => a.work.map((w) => named(w.state) + (w.queue ? ", " + (queueNames[w.queue] ?? w.queue) : "")).join("; ")],
     ["phone", (a) => word(a.unreachable ? "unreachable" : a.registered ? "registered" : "unregistered")],
-    ["answered", (a) => a.answered_today, NUMBER],
-    ...(live.agents.some((a) => a.idle_today_s !== undefined) ? [["idleToday", (a) => duration((a.idle_today_s ?? 0) + (isIdle(a) ? since(live.at) : 0)), CLOCK]] : []),
+    ["answered", (a) => ofDay(a.answered_today, 0), CLOCK],
+    ...(live.agents.some((a) => a.idle_today_s !== undefined) ? [["idleToday", (a) => duration(idleToday(a)), CLOCK]] : []),
   ]);
   table("calls", live.calls, [
     ["caller", (c) => c.calling ?? "–"],

@@ -180,6 +180,7 @@ async def test_ring_is_around_what_can_be_pressed_and_not_around_the_board(door:
 async def test_time_in_state_of_who_is_free_begins_with_the_end_of_the_last_work(board: Page) -> None:
     shown = "document.querySelector('#agents tbody tr').cells[2].textContent"
     of = "draw({...last, agents: [{...last.agents[0], work: [], category: %s, since: last.at - 900, category_since: %s}]})"
+    await board.says(f"{STILL}; setClock(last.at)")
     await board.says(of % ("'free'", "last.at - 42"))
     assert await board.says(shown) == "0:42"
     await board.says(of % ("'unregistered'", "null"))
@@ -224,6 +225,50 @@ async def test_clocks_go_on_between_messages_and_stand_when_the_connection_is_lo
     stopped = await board.says(CLOCKS)
     assert stopped | went_on == stopped
     assert stopped["connection"].startswith("connection lost, the clocks stand at")
+
+
+async def test_at_midnight_the_figures_of_the_day_begin_anew_without_a_message(board: Page) -> None:
+    """Left open overnight: at 00:01 who is idle has been so for a minute of this day, and nobody else at all; what waits waits on."""
+    answered = "[...document.querySelectorAll('#agents tbody tr')].map((row) => row.cells[5].textContent)"
+    of_the_day = "[...document.querySelector('#queues tbody tr').cells].slice(6).map((cell) => cell.textContent)"
+    await board.says(
+        "socket.onmessage = null; performance.now = ((at) => () => at)(performance.now()); setClock(last.at); heardAt = performance.now()"
+    )
+    await board.says(DRAWN)
+    await board.says(
+        """draw({...last, day_ends_at: last.at + 10, agents: last.agents.map((one) => ({...one, answered_today: 7})),
+          queues: last.queues.map((one) => ({...one, answered_today: 6, abandoned_today: 5, overflowed_today: 4, exited_today: 3,
+            closed_today: 2, withdrawn_today: 1, service_level: 0.5}))})"""
+    )
+    assert await board.says(of_the_day) == ["6", "5", "4", "3", "2", "1", "50 %"]
+    await board.says(f"{LATER % 9_000}; tick()")
+    clocks = await board.says(CLOCKS)
+    assert (clocks["idle"], clocks["longest"], await board.says(answered)) == (["0:49", "0:40"], "0:19", ["7", "7"])
+    await board.says(f"heardAt = performance.now(); {LATER % 40_000}; tick(); heardAt = performance.now(); {LATER % 21_000}; tick()")
+    clocks = await board.says(CLOCKS)
+    assert (clocks["idle"], clocks["longest"], clocks["call"]) == (["1:00", "0:00"], "1:20", "1:30")
+    assert await board.says(answered) == ["0", "0"]
+    assert await board.says(of_the_day) == ["0"] * 6 + ["\u2013"]
+
+
+async def test_everybody_who_came_is_accounted_for_in_both_languages(board: Page) -> None:
+    heads = "[...document.querySelectorAll('#queues thead th')].slice(6).map((one) => one.textContent)"
+    english = ["Answered", "Abandoned", "Overflowed", "Left by key", "Outside hours", "Withdrawn", "Service level today"]
+    assert await board.says(heads) == english
+    await board.size(1280, 800)
+    assert await board.says(WIDE) == []
+    await board.says("document.getElementById('language').click()")
+    assert await board.says(WIDE) == []
+    german = [
+        "Angenommen",
+        "Verloren",
+        "Überlauf",
+        "Per Taste verlassen",
+        "Außerhalb der Zeiten",
+        "Vom Haus beendet",
+        "Service-Level heute",
+    ]
+    assert await board.says(heads) == german
 
 
 async def test_next_state_sets_no_clock_back_and_a_silent_socket_is_a_lost_one(board: Page) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -130,6 +131,22 @@ class TestBoard:
                 while (await socket.receive())["live"]["queues"][0]["ready"] != 2:
                     pass
         assert staffed.voice.readers(ACME) == 0
+
+    @pytest.mark.parametrize("who", ["supervisor", "anna"])
+    async def test_the_new_day_is_told_though_nothing_happens(self, staffed: Service, monkeypatch: pytest.MonkeyPatch, who: str) -> None:
+        """A wall that hangs there overnight shows the figures of its day: in Berlin it begins at 23:00 UTC."""
+        monkeypatch.setattr(stream, "BOARD_EVERY_S", 0.01)
+        await ready(staffed, "anna")
+        staffed.clock.now = datetime(2026, 3, 2, 22, 59, 59, 990_000, tzinfo=UTC)
+        midnight = datetime(2026, 3, 2, 23, tzinfo=UTC).timestamp()
+        async with Socket(staffed.app, BOARD, await staffed.log_in(who, PASSWORD)) as socket:
+            before = (await socket.receive())["live"]
+            assert (before["day_ends_at"], before["agents"][0]["idle_today_s"] > 10_000) == (midnight, True)
+            staffed.clock.turn(milliseconds=30)
+            while (live := (await socket.receive())["live"])["at"] < midnight:
+                pass
+            assert live["day_ends_at"] == midnight + 86_400
+            assert live["agents"][0]["idle_today_s"] == pytest.approx(0.02, abs=0.001)
 
     async def test_heartbeat_in_silence(self, staffed: Service, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(stream, "HEARTBEAT_S", 0.01)

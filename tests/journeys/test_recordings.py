@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,15 @@ from tests.journeys.service import TENANT, ServiceProcess, service
 pytestmark = pytest.mark.journey
 
 CALLER_HZ, AGENT_HZ = 440.0, 1000.0
+NOTICE = timedelta(seconds=3)
+"""`recording.notice` lasts longer in any language."""
 
 
 async def test_a_recorded_call_is_listed_heard_in_ranges_deleted_and_gone_for_good(tmp_path: Path) -> None:
     async with service(tmp_path) as house:
         await talk_in_a_recorded_queue(house)
         (told,) = await house.cdrs(1)
+        offered_at_once(told["cdr"])
         (found,) = (await house.call(house.api.get, "/api/v1/recordings"))["items"]
         assert (found["call"], found["queue"], found["calling"]) == (told["cdr"]["id"], "support", "+491711234567")
         name = found["name"]
@@ -80,6 +84,16 @@ async def talk_in_a_recorded_queue(house: ServiceProcess) -> None:
         )
         call.hang_up()
         await offered.ended()
+
+
+def offered_at_once(cdr: dict[str, Any]) -> None:
+    """The caller waited through the notice before a phone rang, and who took the call talked in that instant."""
+    (agent,) = [leg for leg in cdr["legs"] if leg["role"] == "agent"]
+    (waited,) = [segment for segment in cdr["segments"] if segment["kind"] == "queue"]
+    talked = [segment for segment in cdr["segments"] if segment["kind"] == "talk"]
+    entered, rang = (datetime.fromisoformat(at) for at in (waited["began_at"], agent["began_at"]))
+    assert rang - entered >= NOTICE
+    assert {segment["began_at"] for segment in talked} == {agent["answered_at"]}
 
 
 def channel_of(octets: bytes, channel: int) -> Samples:

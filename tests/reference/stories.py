@@ -247,7 +247,7 @@ class Story:
         if taken is None:
             self.passed()
             return False
-        if self.rng.random() < 0.3:  # the caller still hears the recording notice
+        if self.rng.random() < 0.3:  # the caller still heard the recording notice: journals of 0.1.0 have it
             self.passed()
         self.happened(e.QueueLeft(call=self.call, entry="q", queue=queue, outcome="answered"))
         self.talks(taken)

@@ -246,6 +246,7 @@ class Storm(Shell):
         for event in entry.events:
             if isinstance(event, e.OfferMade):
                 self._nobody_overtaken(event)
+                self._has_been_told(event)
         if self.inputs % 10 == 0:
             assert routing.pick(fold, self.now) == [], "somebody free is left while somebody waits for them"
             for bridge in self.bridges:
@@ -267,7 +268,13 @@ class Storm(Shell):
         for place in fold.buckets.get((event.queue, offered.relaxation), ()):
             if place >= folding.rank(offered):
                 break
-            assert fold.state.entries[place[2]].tried, f"{place[2]} was overtaken by {event.entry}"
+            better = fold.state.entries[place[2]]
+            assert better.tried or routing.hears_notice(fold.state, better), f"{place[2]} was overtaken by {event.entry}"
+
+    def _has_been_told(self, event: e.OfferMade) -> None:
+        """No phone rings for who hears the recording notice."""
+        party = self.engine.state.calls[event.call].party if event.call in self.engine.state.calls else None
+        assert party is None or self.engine.state.legs[party].purpose != "notice", event
 
     @staticmethod
     def _indexes_can_be_computed(fold: folding.Fold) -> None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from acd.core import estimates
 from acd.core import events as e
 from acd.core import inputs as i
 from acd.core import statistics as f
-from acd.core.configuration import Number, ToAgent
-from tests.acd.core.shell import Phone, agent, call, house, open_house, queue
+from acd.core.configuration import Number, Relaxation, SkillRequirement, TenantConfiguration, ToAgent
+from acd.core.configuration_changes import difference
+from acd.core.engine import Engine
+from tests.acd.core.shell import T0, Phone, Shell, agent, call, house, open_house, queue
 from tests.acd.core.test_menus_and_numbers import moment
 
 TALLY = f.QueueTally(
@@ -77,6 +84,15 @@ def test_daily_figures_begin_again_at_midnight() -> None:
     assert shell.engine.live_at(shell.now).queues[0].offered_today == 0
     call(shell, name="b")
     assert shell.engine.live().queues[0].offered_today == 1
+
+
+def test_a_board_says_when_its_day_is_over() -> None:
+    """Midnight in Berlin, also when nothing has happened since: who shows the figures must know when they begin anew."""
+    shell = open_house(ready=False)
+    for day in (16, 17):
+        shell.run(until=moment(2025, 6, day, 8, 1, 0))
+        assert shell.engine.live_at(shell.now).day_ends_at == moment(2025, 6, day + 1, 0, 0, 0)
+    assert shell.engine.live_at(moment(2025, 6, 18, 0, 0, 0)).day_ends_at == moment(2025, 6, 19, 0, 0, 0)
 
 
 def test_occupancy_has_the_stretch_that_is_running() -> None:
@@ -304,6 +320,101 @@ def test_a_late_starter_is_credited_with_those_of_the_same_queue_and_nobody_else
     assert (decision.rule, decision.term_names) == ("fewest_calls/3", ("calls_had", "idle_since", "credit"))
     terms = {candidate.agent: candidate.terms for candidate in decision.candidates}
     assert [(name, terms[name][0], terms[name][2]) for name in ("ida", "jon")] == [("ida", 5.0, 0.0), ("jon", 4.0, 1.0)]
+
+
+FAIR = ("anna", "ben", "cleo")
+
+
+def thirty_calls(shell: Shell, first: int) -> None:
+    for number in range(first, first + 30):
+        call(shell, name=f"c{number}")
+        shell.run(20)
+        shell.send(i.LegReleased(leg=f"c{number}-in"))
+        shell.run(10)
+
+
+def changed_to(shell: Shell, told_whole: bool, **more: Any) -> None:
+    now = shell.engine.state.configuration
+    made = msgspec.structs.replace(now, **more)
+    shell.send(i.Configured(configuration=made) if told_whole else i.Reconfigured(changes=difference(now, made)))
+
+
+@pytest.mark.parametrize("told_whole", [True, False])
+def test_who_learns_what_a_queue_asks_for_is_given_no_more_than_a_share(told_whole: bool) -> None:
+    """cleo has been there all day and could take nothing: as for who logs on, 30 calls of the two others are not made up for."""
+    people = tuple(agent(name) for name in FAIR)
+    learner = (*people[:2], agent("cleo", skills={}))
+    busy = house(agents=learner, queues=(queue(strategy="fewest_calls", after_call_work_s=0.0),))
+    shell = open_house(busy, **dict.fromkeys(FAIR, Phone(answers_after_s=0.0, alerts=False)))
+    thirty_calls(shell, 0)
+    changed_to(shell, told_whole, agents=people)
+    thirty_calls(shell, 30)
+    tallies = shell.engine.state.statistics.agents
+    assert [tallies[one].answered for one in FAIR] == [25, 25, 10]
+    # Who loses it and learns it again is not credited once more.
+    changed_to(shell, told_whole, agents=learner)
+    changed_to(shell, told_whole, agents=people)
+    assert tallies["cleo"].head_starts == {"support": 15.0}
+
+
+@pytest.mark.parametrize("told_whole", [True, False])
+def test_a_queue_that_comes_to_fewest_calls_during_the_day_begins_even(told_whole: bool) -> None:
+    """cleo came when the others had had 15 each: all calls of the next hour were cleo's."""
+    people = tuple(agent(name) for name in FAIR)
+    usual = queue(strategy="longest_idle", after_call_work_s=0.0)
+    shell = open_house(house(agents=people, queues=(usual,)), ready=False, **dict.fromkeys(FAIR, Phone(answers_after_s=0.0, alerts=False)))
+    shell.send(i.LogOn(agent="anna", ready=True), i.LogOn(agent="ben", ready=True))
+    thirty_calls(shell, 0)
+    shell.send(i.LogOn(agent="cleo", ready=True))
+    assert shell.engine.state.statistics.agents["cleo"].head_starts == {}
+    changed_to(shell, told_whole, queues=(msgspec.structs.replace(usual, strategy="fewest_calls"),))
+    thirty_calls(shell, 30)
+    assert [shell.engine.state.statistics.agents[one].answered for one in FAIR] == [25, 25, 10]
+
+
+LEVELS = st.sampled_from([0, 1, 5])
+PERSON = st.fixed_dictionaries({"on": st.booleans(), "had": st.integers(0, 9), "before": LEVELS, "after": LEVELS})
+
+
+@given(people=st.lists(PERSON, min_size=1, max_size=6), strategy=st.sampled_from(["longest_idle", "fewest_calls"]))
+@settings(deadline=None, derandomize=True, max_examples=200)
+def test_whoever_joins_a_queue_of_fewest_calls_stands_with_those_who_are_there(people: list[dict[str, Any]], strategy: str) -> None:
+    """Level 5 lets in at once, 1 after a minute. Told as changes or as a whole, the same people are credited with the same."""
+    named = {f"a{at}": one for at, one in enumerate(people)}
+    eased = (Relaxation(after_s=60.0, requirements=(SkillRequirement(skill="support"),)),)
+    asked = (SkillRequirement(skill="support", level=5),)
+
+    def made(when: str, rule: str) -> TenantConfiguration:
+        staff = tuple(agent(name, skills={"support": one[when]} if one[when] else {}) for name, one in named.items())
+        return house(agents=staff, queues=(queue(strategy=rule, requirements=asked, relaxations=eased),))
+
+    old, new = made("before", strategy), made("after", "fewest_calls")
+    engines = [Engine("demo"), Engine("demo")]
+    for engine, change in zip(engines, (i.Configured(configuration=new), i.Reconfigured(changes=difference(old, new))), strict=True):
+        engine.handle(i.Configured(configuration=old), T0)
+        for name, one in named.items():
+            if one["on"]:
+                engine.handle(i.LogOn(agent=name, ready=True), T0)
+        for name, one in named.items():
+            f.agent_tally(engine.state.statistics, name).answered = one["had"]
+        engine.handle(change, T0)
+    assert engines[0].state_hash() == engines[1].state_hash()
+
+    def let_in_at(name: str, when: str) -> int:
+        """Relaxations it takes; 2: it is not there, or the queue is of another kind."""
+        of_this_kind = when == "after" or strategy == "fewest_calls"
+        return {0: 2, 1: 1, 5: 0}[named[name][when]] if named[name]["on"] and of_this_kind else 2
+
+    for name, one in named.items():
+        tally = engines[0].state.statistics.agents[name]
+        now = let_in_at(name, "after")
+        if let_in_at(name, "before") <= now:
+            assert tally.head_starts == {}
+            continue
+        team = [other for other in named if let_in_at(other, "after") <= now]
+        there = [named[other]["had"] for other in team if let_in_at(other, "before") <= now]
+        stands = sum(there) / len(there) if there else max(named[other]["had"] for other in team)
+        assert f.calls_had(tally, "support") == pytest.approx(max(one["had"], stands))
 
 
 def test_a_phone_that_is_rung_outside_the_shift_makes_nobody_busy() -> None:

@@ -223,3 +223,34 @@ def test_legs_whose_quality_never_came_are_forgotten() -> None:
     shell.now += 121
     call(shell, "none", name="x")
     assert set(shell.engine.state.ended_legs) == {"x-in"}
+
+
+def wrapping_up() -> Shell:
+    """anna has 100 s to write up a call that is over."""
+    shell = open_house(house(queues=(queue(after_call_work_s=100.0),)), anna=Phone(answers_after_s=0.0))
+    call(shell, name="c")
+    shell.run(10)
+    shell.send(i.LegReleased(leg="c-in"))
+    return shell
+
+
+def test_who_writes_up_a_call_is_a_sign_of_life_though_no_call_is_up() -> None:
+    shell = wrapping_up()
+    shell.run(50)
+    assert not shell.engine.state.calls
+    assert shell.send(i.SignOfLife()) == [e.SignOfLifeGiven()]
+    shell.send(i.EndAfterCallWork(agent="anna"))
+    assert shell.send(i.SignOfLife()) == []
+
+
+def test_a_start_that_says_nothing_of_the_time_before_leaves_after_call_work_as_it_was_due() -> None:
+    """As programs wrote it that let the work run out meanwhile."""
+    shell = wrapping_up()
+    engine, end = fold(shell.journal, "demo"), shell.now
+    engine.apply(e.Started(), end + 60)
+    (work,) = engine.state.agents["anna"].works.values()
+    assert (work.since, work.until) == (end, end + 100)
+    assert engine.next_timeout() == end + 100
+    engine.apply(e.Started(down_s=60.0), end + 120)
+    assert (work.since, work.until) == (end + 60, end + 160)
+    assert engine.next_timeout() == end + 160

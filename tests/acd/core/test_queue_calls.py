@@ -340,35 +340,80 @@ def test_a_circle_of_targets_ends() -> None:
     assert shell.done(f.RefuseCaller)[0].status == 482
 
 
-def test_recording_notice_is_heard_whole_before_the_two_are_connected() -> None:
-    shell = open_house(house(queues=(queue(record=True),)), anna=Phone(answers_after_s=0.5))
+def test_no_phone_rings_for_who_still_hears_the_recording_notice() -> None:
+    """docs/figures.md §8: the notice lasts 2 s; nobody takes a call and waits for its rest."""
+    shell = open_house(house(queues=(queue(record=True, service_level_s=2.4),)), anna=Phone(answers_after_s=0.5))
     call(shell, name="c")
     shell.run(1.9)
-    assert not shell.bridges
+    assert shell.of(e.OfferMade) == []
+    (line,) = shell.engine.live_at(shell.now).queues
+    assert [(one.state, one.waited_s) for one in line.waiting] == [("waiting", pytest.approx(1.9))]
+    assert shell.engine.why_waiting("c", shell.now).hears_notice
     shell.run(0.2)
+    assert [one.call for one in shell.of(e.OfferMade)] == ["c"]
+    assert not shell.engine.why_waiting("c", shell.now).hears_notice
+    shell.run(0.5)
     assert shell.bridges
     assert [type(one).__name__ for one in shell.effects[-2:]] == ["ConnectLegs", "BeginRecording"]
     shell.send(i.LegReleased(leg="c-in"))
     shell.run(1)
     assert shell.of(e.RecordingKept)[0].call == "c"
+    # The caller has waited from entering the queue, whatever was to be heard: 2.5 s, and not in time.
+    tally = shell.engine.state.statistics.queues["support"]
+    assert (tally.answer_wait_s, tally.answered_in_time) == (pytest.approx(2.5), 0)
+
+
+def test_who_has_heard_the_notice_does_not_wait_for_those_who_are_still_told() -> None:
+    """The one before is offered when it has heard it, at its old place."""
+    plain = queue("plain", requirements=())
+    shell = open_house(house(queues=(queue(record=True), plain)), anna=Phone(answers_after_s=0.5))
+    call(shell, name="told")
+    shell.run(1)
+    call(shell, "602", name="plain")
+    assert [one.call for one in shell.of(e.OfferMade)] == ["plain"]
+    shell.run(1)
+    call(shell, "602", name="behind")
+    shell.send(i.LegReleased(leg="plain-in"))
+    shell.send(i.EndAfterCallWork(agent="anna"))
+    assert [one.call for one in shell.of(e.OfferMade)] == ["plain", "told"]
+
+
+def test_who_leaves_during_the_notice_has_cost_nobody_anything() -> None:
+    shell = open_house(house(queues=(queue(record=True),)))
+    call(shell, name="c")
+    shell.run(1.5)
+    shell.send(i.LegReleased(leg="c-in"))
+    shell.run(10)
+    assert (shell.of(e.OfferMade), shell.of(e.RecordingBegan)) == ([], [])
+    assert [one.outcome for one in shell.of(e.QueueLeft)] == ["abandoned"]
+
+
+def test_the_limit_of_a_wait_holds_during_the_notice() -> None:
+    shell = open_house(house(queues=(queue(record=True, overflow=(Overflow(target=ToHangUp(), max_wait_s=1.0),)),)))
+    call(shell, name="c")
+    shell.run(3)
+    assert shell.of(e.OfferMade) == []
+    assert [one.outcome for one in shell.of(e.QueueLeft)] == ["overflowed"]
 
 
 def test_a_notice_that_cannot_be_played_means_no_recording() -> None:
     shell = open_house(house(queues=(queue(record=True),)))
     call(shell, name="c")
     shell.send(i.SoundsEnded(leg="c-in", play="c-in/p1", outcome="unknown_sound"))
+    assert [one.call for one in shell.of(e.OfferMade)] == ["c"]
     shell.run(5)
     assert shell.bridges
     assert shell.done(f.BeginRecording) == []
 
 
-def test_agent_who_hangs_up_during_the_notice_does_not_lose_the_caller() -> None:
-    shell = open_house(house(queues=(queue(record=True),)), anna=Phone(answers_after_s=0.5))
+def test_a_phone_that_is_gone_while_it_rings_does_not_lose_the_caller() -> None:
+    shell = open_house(anna=Phone(answers_after_s=None))
     call(shell, name="c")
     shell.run(1)
     shell.send(i.LegReleased(leg="c.1"))
     assert "c" in shell.engine.state.calls
     assert shell.of(e.OfferEnded)[0].outcome == "declined"
+    shell.phones["anna"] = Phone(answers_after_s=0.5)
     shell.run(7)
     assert shell.bridges == {frozenset(("c-in", "c.2"))}
 
@@ -412,15 +457,6 @@ def test_unknown_menu_target_never_strands_a_caller() -> None:
     call(shell, "700", "c")
     shell.run(5)
     assert shell.of(e.CallCleared) == [e.CallCleared(call="c", cause="not_found")]
-
-
-def test_who_took_the_call_is_not_redirected_while_the_caller_hears_the_notice() -> None:
-    shell = open_house(house(queues=(queue(record=True, ring_timeout_s=1.0),)), anna=Phone(answers_after_s=0.5))
-    call(shell, name="c")
-    shell.run(1.9)
-    assert shell.of(e.OfferEnded) == []
-    shell.run(0.2)
-    assert [one.outcome for one in shell.of(e.OfferEnded)] == ["answered"]
 
 
 def test_longest_idle_counts_from_the_end_of_the_last_work() -> None:

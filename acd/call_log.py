@@ -14,6 +14,8 @@ and for a forward that leads back here outside, once a loop, however many rounds
 
 Names and their order are kept for whoever reads them with a program; what is not known is left out. `sip_call_id` is that of the caller's
 dialog (`answer`: of the party that answered), so that its messages can be found in the trace. No key a caller pressed is ever written.
+
+Queue, agent, talk and length of the end are those of the record (docs/figures.md §4), queue and wait of an answer those of its talk.
 """
 
 from __future__ import annotations
@@ -27,10 +29,12 @@ from typing import Any
 import msgspec
 
 from acd.core import events as ev
+from acd.core import leg as legs
 from acd.core.clearing import NOT_READY_REASON
 from acd.core.ids import AgentId, CallId, LegId, TenantId
 from acd.core.replay import Entry
-from acd.core.state import State
+from acd.core.state import Call, State
+from acd.ledger import Ledger, happened
 from sip.kept import call_id_of
 
 log = logging.getLogger("acd.calls")
@@ -72,6 +76,11 @@ class _Call:
     trunk: str | None = None
     agent: str | None = None
     queue: str | None = None
+    """Both of the first talk; before it, who began the call and where it waited last."""
+    waited_in: str | None = None
+    """The queue of the talk that comes: where it waited last since the one before."""
+    queued_at: float | None = None
+    """As long as an agent of that queue may answer."""
     sip_call_id: str | None = None
     answered_at: float | None = None
     ended_by: str | None = None
@@ -97,6 +106,13 @@ class _Call:
                 self.talk_s += now - self.since
         self.since = now
 
+    def move(self, by_s: float) -> None:
+        """The clock was set: what lasts has lasted as long as before."""
+        self.began_at += by_s
+        self.since += by_s
+        self.queued_at = None if self.queued_at is None else self.queued_at + by_s
+        self.answered_at = None if self.answered_at is None else self.answered_at + by_s
+
 
 class CallLog:
     """Of one tenant; `told` is called with each entry that is on disk."""
@@ -107,15 +123,18 @@ class CallLog:
         self._calls: dict[CallId, _Call] = {}
         self._legs: dict[LegId, _Leg] = {}
         self._holding: set[LegId] = set()
+        self._alive_at = 0.0
         self._missed: dict[AgentId, CallId] = {}
         """Of one entry: who did not take which call."""
         self._hears: dict[type, Callable[[Any, float], None]] = {
+            ev.ClockCorrected: self._clock_corrected,
             ev.CallOffered: self._offered,
             ev.LegInitiated: self._initiated,
             ev.LegAlerted: self._dialog_known,
             ev.LegConnected: self._dialog_known,
             ev.LegCleared: self._leg_cleared,
             ev.Queued: self._queued,
+            ev.QueueLeft: self._queue_left,
             ev.CallEstablished: self._established,
             ev.CallTransferred: self._transferred,
             ev.LegHeld: self._hold_changed,
@@ -126,25 +145,60 @@ class CallLog:
             ev.ForwardLoopFound: self._loop_found,
         }
 
-    def take_up(self, state: State) -> None:
-        """Know the calls that a restart finds: their ends are said too."""
+    def take_up(self, state: State, ledger: Ledger) -> None:
+        """Know the calls that a restart finds: their ends are said too.
+
+        Args:
+            ledger: of the same journal up to the same entry. What was talked by whom is in no state of the core.
+        """
+        self._alive_at = ledger.alive_at
+        self._holding.update([leg.id for leg in state.legs.values() if leg.state in legs.ON_HOLD])
+        for leg in state.legs.values():
+            self._legs[leg.id] = _Leg(leg.call, leg.role, leg.agent, leg.trunk, leg.number, call_id_of(leg.dialog))
         for call in state.calls.values():
-            self._calls[call.id] = _Call(began_at=call.began_at, trunk=call.trunk, agent=call.agent, queue=call.queue)
+            self._calls[call.id] = self._taken_up(state, call, ledger)
+
+    def _taken_up(self, state: State, call: Call, ledger: Ledger) -> _Call:
+        entry = state.entries.get(call.entry) if call.entry is not None else None
+        known = _Call(
+            began_at=call.began_at,
+            trunk=call.trunk,
+            agent=call.agent,
+            queue=call.queue,
+            waited_in=entry.queue if entry is not None else None,
+            queued_at=entry.queued_at if entry is not None else None,
+            sip_call_id=next((self._legs[leg].sip_call_id for leg in call.legs if state.legs[leg].arrived), None),
+            legs=list(call.legs),
+            pair=call.pair,
+            since=ledger.alive_at,
+            is_held=call.pair is not None and not self._holding.isdisjoint(call.pair),
+        )
+        if (so_far := ledger.so_far(call.id)) is not None:
+            known.agent, known.queue = so_far.agent, so_far.queue
+            known.answered_at = so_far.answered_at.timestamp() if so_far.answered_at is not None else None
+            known.sip_call_id = known.sip_call_id or next((leg.sip_call_id for leg in so_far.legs if not leg.dialled), None)
+            known.talk_s, known.hold_s = so_far.talk_ms / 1000, so_far.hold_ms / 1000
+        return known
 
     def told(self, entry: Entry) -> None:
         """Say what this entry means for calls."""
+        now, self._alive_at = happened(entry, self._alive_at)
         if not log.isEnabledFor(logging.INFO):
             return
         for event in entry.events:
             hears = self._hears.get(type(event))
             if hears is not None:
-                hears(event, entry.now)
+                hears(event, now)
         self._missed.clear()
         for event in entry.events:
             if type(event) is ev.CallOffered:
                 self._begin(event.call)
 
     # ------------------------------------------------------------------ events
+
+    def _clock_corrected(self, event: ev.ClockCorrected, _now: float) -> None:
+        for call in self._calls.values():
+            call.move(event.by_s)
 
     def _offered(self, event: ev.CallOffered, now: float) -> None:
         self._calls[event.call] = _Call(began_at=now, trunk=event.trunk, agent=event.agent, begins=event)
@@ -164,9 +218,16 @@ class CallLog:
         if leg is not None and event.dialog is not None:
             leg.sip_call_id = call_id_of(event.dialog) or leg.sip_call_id
 
-    def _queued(self, event: ev.Queued, _now: float) -> None:
+    def _queued(self, event: ev.Queued, now: float) -> None:
         if (call := self._calls.get(event.call)) is not None:
-            call.queue = event.queue
+            call.waited_in, call.queued_at = event.queue, now
+            if call.answered_at is None:
+                call.queue = event.queue
+
+    def _queue_left(self, event: ev.QueueLeft, _now: float) -> None:
+        """Whoever answers after that is not of this queue."""
+        if event.outcome != "answered" and (call := self._calls.get(event.call)) is not None:
+            call.queued_at = None
 
     def _hold_changed(self, event: ev.LegHeld | ev.LegRetrieved, now: float) -> None:
         if isinstance(event, ev.LegHeld):
@@ -203,22 +264,24 @@ class CallLog:
         if call is None:
             return
         self._begin(event.call)
-        waited_s = None if call.answered_at is not None else now - call.began_at
-        call.answered_at = call.answered_at or now
+        queue, queued_at = call.waited_in, call.queued_at
+        call.waited_in = call.queued_at = None
         call.count(now)
         call.pair = (event.a, event.b)
         call.is_held = not self._holding.isdisjoint(call.pair)
-        if party is not None and party.agent is not None:
-            call.agent = party.agent
+        if call.answered_at is None:
+            call.answered_at = now
+            call.queue = queue
+            call.agent = party.agent if party is not None and party.agent is not None else call.agent
         self._say(
             "=",
             event.call,
             "answer",
-            queue=call.queue,
+            queue=queue,
             agent=party.agent if party is not None else None,
             trunk=party.trunk if party is not None else None,
             number=party.number if party is not None and party.agent is None else None,
-            waited_s=waited_s,
+            waited_s=now - queued_at if queued_at is not None else None,
             sip_call_id=party.sip_call_id if party is not None else None,
         )
 
@@ -256,7 +319,7 @@ class CallLog:
         if missed is None or event.reason not in NOT_READY_REASON.values():
             return
         call = self._calls.get(missed)
-        self._say("=", missed, "not_ready", queue=call.queue if call is not None else None, agent=event.agent, reason=event.reason)
+        self._say("=", missed, "not_ready", queue=call.waited_in if call is not None else None, agent=event.agent, reason=event.reason)
 
     def _loop_found(self, event: ev.ForwardLoopFound, _now: float) -> None:
         self._begin(event.call)

@@ -61,7 +61,7 @@ class CdrFeed:
         self._note = note
         self._late: list[tuple[str, Late]] = []
         """What was told of conversations that were over, in order."""
-        self._ledger = Ledger(tenant)
+        self.ledger = Ledger(tenant)
         self._finished: list[_Done | bytes] = []
         """Saved from the front. A record of a queue call with its charge takes 7.8 kB as objects and 2.3 kB as octets, so what comes while
         the database is away is kept as octets: an hour of 10 calls a second is 83 MB. There is no bound: dropping any would save
@@ -91,17 +91,17 @@ class CdrFeed:
     """The types of what a snapshot holds."""
 
     def snapshot(self) -> bytes:
-        return self._ledger.snapshot()
+        return self.ledger.snapshot()
 
     def restore(self, kept: bytes) -> None:
-        self._ledger.restore(kept)
+        self.ledger.restore(kept)
 
     # ------------------------------------------------------------------ the fold
 
     def apply(self, entry: Entry) -> None:
         """Fold one entry; what is complete is rated and saved, what is over lingers."""
         self._seq = entry.seq
-        told = self._ledger.apply(entry)
+        told = self.ledger.apply(entry)
         if told.over:
             self._linger(told.over)
         self._take(told)
@@ -134,7 +134,7 @@ class CdrFeed:
 
     def _finish(self, call: str) -> None:
         self._lingering.pop(call, None)
-        self._take(self._ledger.finish(call))
+        self._take(self.ledger.finish(call))
 
     def _rated(self, cdr: Cdr) -> None:
         try:
@@ -203,8 +203,8 @@ class CdrFeed:
 
     async def _note_late(self) -> None:
         """Note what came late, together as records are saved; of a conversation that lingers it waits for the record."""
-        later = [one for one in self._late if one[0] in self._ledger]
-        waiting = [one for one in self._late if one[0] not in self._ledger]
+        later = [one for one in self._late if one[0] in self.ledger]
+        waiting = [one for one in self._late if one[0] not in self.ledger]
         self._late = waiting + later
         while waiting:
             batch = waiting[:BATCH]

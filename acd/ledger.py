@@ -137,6 +137,18 @@ def instant(now: float) -> dt.datetime:
     return dt.datetime.fromtimestamp(int(now * 1000) / 1000, dt.UTC)
 
 
+def happened(entry: Entry, alive_at: float) -> tuple[float, float]:
+    """When the events of an entry happened, and the last sign of life from then on.
+
+    A crash ended its calls when it happened, not when we came back: nobody talks, waits or pays in the time between.
+
+    Args:
+        alive_at: the sign of life before.
+    """
+    now = alive_at if type(entry.input) is ServiceStarted else entry.now
+    return now, alive_at + entry.input.by_s if isinstance(entry.input, ClockStepped) else entry.now
+
+
 class Ledger:
     """Fold of one tenant's journal into records."""
 
@@ -162,17 +174,20 @@ class Ledger:
         """Whether a conversation has no record yet."""
         return call in self._folded.conversations
 
+    @property
+    def alive_at(self) -> float:
+        """The last sign of life."""
+        return self._folded.alive_at
+
+    def so_far(self, call: str) -> Cdr | None:
+        """The record that a conversation would have if the last sign of life had been its last; None: there is no such conversation."""
+        return self._assembler.so_far(call, instant(self._folded.alive_at))
+
     # ------------------------------------------------------------------ driving it
 
     def apply(self, entry: Entry) -> Told:
         """Fold one entry."""
-        # A crash ended its calls when it happened, not when we came back: nobody pays for the time between (the last sign of life counts).
-        folded, kind = self._folded, type(entry.input)
-        now = folded.alive_at if kind is ServiceStarted else entry.now
-        if isinstance(entry.input, ClockStepped):
-            folded.alive_at += entry.input.by_s
-        else:
-            folded.alive_at = entry.now
+        now, self._folded.alive_at = happened(entry, self._folded.alive_at)
         told = self._told = Told()
         if not entry.events:
             return told

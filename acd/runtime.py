@@ -309,7 +309,7 @@ class Voice:
         except BaseException:
             feed.abandon()
             raise
-        calls.take_up(exchange.engine.state)
+        calls.take_up(exchange.engine.state, feed.ledger)
         self._exchanges[tenant], self._brakes[tenant] = exchange, brake
         started = exchange.submit(self._service_started(exchange))
         exchange.submit(_configured(exchange.engine.state.configuration, setup.configuration))

@@ -72,6 +72,8 @@ LEG: Final[dict[LegState, dict[type, LegState]]] = {  # what is missing here is 
     },
 }
 # fmt: on
+CONNECTED: Final = frozenset({"talk", "hold"})
+"""Kinds of segments of a leg that is in a pair."""
 CUT: Final = "cut"
 """Kind of the segment that fills what a crash has left open."""
 _TREATMENTS: Final = frozenset({"menu", "announcement"})
@@ -184,6 +186,16 @@ class Assembler:
         cdr = self.apply(ConversationEnded(conversation=conversation, at=at, cause=RESTART))
         assert cdr is not None
         return cdr
+
+    def so_far(self, conversation: str, at: datetime) -> Cdr | None:
+        """The record that `cut` would give, while the conversation goes on; None: it is not open."""
+        known = self._state.open.get(conversation)
+        if known is None:
+            return None
+        draft = msgspec.msgpack.decode(msgspec.msgpack.encode(known), type=_Conversation)
+        _close_what_is_open(draft, at)
+        end = ConversationEnded(conversation=conversation, at=at, cause=RESTART)
+        return _record(draft, end, {name: _span(segment, at) for name, segment in draft.segments.items()}, [])
 
     def move(self, by: timedelta) -> None:
         """Move every instant of what is open: the clock was set, and a call in progress has lasted as long as before."""
@@ -471,9 +483,11 @@ def _record(conversation: _Conversation, end: ConversationEnded, spans: dict[str
     answered: datetime | None = None
     queue: str | None = None
     for segment in segments:  # in the order they began
+        if answered is not None:
+            break
         if segment.kind == "queue":
             queue = segment.party
-        elif segment.kind in {"talk", "hold"} and answered is None:
+        elif segment.kind in CONNECTED:
             answered = segment.began_at
     return Cdr(
         id=began.conversation,
@@ -485,7 +499,7 @@ def _record(conversation: _Conversation, end: ConversationEnded, spans: dict[str
         did=began.did,
         language=began.language,
         queue=queue,
-        agent=_first_agent(conversation),
+        agent=_agent(conversation),
         began_at=began.at,
         answered_at=answered,
         ended_at=end.at,
@@ -552,15 +566,13 @@ def _trunk(conversation: _Conversation) -> str | None:
     return answered[0].began.trunk if answered else out[-1].began.trunk if out else None
 
 
-def _first_agent(conversation: _Conversation) -> str | None:
-    """The agent who talked first; where an agent called a colleague, the colleague; where nobody talked, who dialled."""
+def _agent(conversation: _Conversation) -> str | None:
+    """Of the first pair the agent who was reached; where that is nobody of ours, or nobody talked, who began it (docs/figures.md §4)."""
     first = next(iter(conversation.legs.values()), None)
-    dialler = first.began.agent if first is not None else None
-    for segment in conversation.segments.values():
-        agent = conversation.legs[segment.began.leg].began.agent
-        if segment.began.kind in {"talk", "hold"} and agent is not None and agent != dialler:
-            return agent
-    return dialler
+    connected = [one.began.leg for one in conversation.segments.values() if one.began.kind in CONNECTED]
+    reached = [conversation.legs[leg] for leg in connected[:2]]  # the two of a pair begin at once
+    agents = [leg.began.agent for leg in reached if leg is not first and leg.began.agent is not None]
+    return agents[0] if agents else first.began.agent if first is not None else None
 
 
 def _segment(segment: _OpenSegment, end_at: datetime, span: Span) -> Segment:

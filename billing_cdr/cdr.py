@@ -107,9 +107,9 @@ class Cdr(Struct, frozen=True, kw_only=True, gc=False):
     did: str | None
     language: str
     queue: str | None
-    """The queue the caller waited in last."""
+    """The queue of the first talk; where nobody talked, the one waited in last (docs/figures.md §4)."""
     agent: str | None
-    """The agent who talked first."""
+    """The agent of the first talk; where nobody talked, the agent who began it."""
     began_at: datetime
     answered_at: datetime | None
     """When the first talk with a person began; a menu or music is no answer."""

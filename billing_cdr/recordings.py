@@ -54,6 +54,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     agents: tuple[str, ...] = ()
     """Each was a party of it."""
     queue: str | None = None
+    """Of the talk it recorded."""
     number: str | None = None
     """Calling, called, or that of a party."""
     call: str | None = None
@@ -69,7 +70,7 @@ _COLUMNS = (
     cdr_table.c.direction,
     cdr_table.c.calling,
     cdr_table.c.called,
-    cdr_table.c.queue,
+    recording_table.c.queue,
 )
 
 
@@ -151,7 +152,7 @@ def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
     if wanted.began_before is not None:
         conditions.append(table.began_at < wanted.began_before)
     if wanted.queue is not None:
-        conditions.append(cdr.queue == wanted.queue)
+        conditions.append(table.queue == wanted.queue)
     if wanted.call is not None:
         conditions.append(table.cdr == wanted.call)
     conditions += [_has_party(party_table.c.role == "agent", party_table.c.party == agent) for agent in wanted.agents]

@@ -107,9 +107,11 @@ leg_table = Table(
     Column("billable_ms", BigInteger, nullable=False),
     Column("cause", Label(64), nullable=False),
     Column("sip_status", SmallInteger),
+    Column("agent", Label(64)),
     ForeignKeyConstraint(["cdr"], ["cdr.id"], ondelete="CASCADE"),
     Index("ix_cdr_leg_number", "number"),
     Index("ix_cdr_leg_trunk_began", "trunk", "began_at"),
+    Index("ix_cdr_leg_agent_began", "agent", "began_at"),
     **_MARIADB,
 )
 charge_table = Table(
@@ -153,11 +155,13 @@ recording_table = Table(
     Column("deleted_at", Instant()),
     Column("deleted_by", Label(80)),
     Column("erased_at", Instant()),
+    Column("queue", Label(64)),
     ForeignKeyConstraint(["cdr"], ["cdr.id"], ondelete="CASCADE"),
     Index("ix_recording_cdr", "cdr"),
     # Both begin with what is null of nearly all, or of nearly none: deleted ones are never looked through for others.
     Index("ix_recording_deleted_began", "deleted_at", "began_at", "name"),
     Index("ix_recording_erased_deleted", "erased_at", "deleted_at"),
+    Index("ix_recording_queue_began", "queue", "began_at"),
     **_MARIADB,
 )
 party_table = Table(
@@ -233,7 +237,9 @@ class Filter(Struct, frozen=True, kw_only=True):
     direction: str | None = None
     outcome: str | None = None
     queue: str | None = None
+    """Of the record: that of the first talk."""
     agent: str | None = None
+    """Had a leg in it."""
     trunk: str | None = None
     number: str | None = None
     """Calling, called, or dialled on any leg."""
@@ -667,7 +673,6 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
         "direction": cdr_table.c.direction,
         "outcome": cdr_table.c.outcome,
         "queue": cdr_table.c.queue,
-        "agent": cdr_table.c.agent,
         "trunk": cdr_table.c.trunk,
     }
     conditions: list[ColumnElement[bool]] = [
@@ -680,12 +685,20 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
         conditions.append(cdr_table.c.began_at >= wanted.began_from)
     if wanted.began_before is not None:
         conditions.append(cdr_table.c.began_at < wanted.began_before)
+    if wanted.agent is not None:
+        conditions.append(cdr_table.c.id.in_(_with_leg_of(wanted.agent, wanted.began_from)))
     if wanted.number is not None:
         on_a_leg = select(leg_table.c.cdr).where(leg_table.c.number == wanted.number)
         conditions.append(
             or_(cdr_table.c.calling == wanted.number, cdr_table.c.called == wanted.number, cdr_table.c.id.in_(on_a_leg)),
         )
     return conditions
+
+
+def _with_leg_of(agent: str, began_from: datetime | None) -> Select[Any]:
+    """Conversations in which the agent had a leg; none begins before its conversation, so old ones need not be looked through."""
+    legs = select(leg_table.c.cdr).where(leg_table.c.agent == agent)
+    return legs if began_from is None else legs.where(leg_table.c.began_at >= began_from)
 
 
 def _cdr_row(cdr: Cdr) -> tuple[Any, ...]:
@@ -728,11 +741,12 @@ def _leg_row(cdr: str, leg: CdrLeg) -> tuple[Any, ...]:
         leg.billable_ms,
         leg.cause,
         leg.sip_status,
+        leg.agent,
     )
 
 
 def _recording_row(cdr: str, one: Recorded) -> tuple[Any, ...]:
-    return (one.name, cdr, one.began_at, one.duration_ms, None, None, None)
+    return (one.name, cdr, one.began_at, one.duration_ms, None, None, None, one.queue)
 
 
 def _party_rows(one: Recorded) -> list[tuple[Any, ...]]:

@@ -63,7 +63,7 @@ def _wanted(
     began_from: Annotated[Moment | None, Query(description="Began then or later.")] = None,
     began_before: Annotated[Moment | None, Query()] = None,
     agent: Annotated[Slug | None, Query(description="Was a party of it.")] = None,
-    queue: Annotated[Slug | None, Query(description="The caller waited in last.")] = None,
+    queue: Annotated[Slug | None, Query(description="Of the talk that it recorded.")] = None,
     number: Annotated[Callable_ | None, Query(description="Calling, called, or that of a party; in any notation.")] = None,
     call: CallKey = None,
 ) -> Wanted:

@@ -10,7 +10,8 @@ from acd.core import inputs
 from acd.core.ids import AgentId, CallId, LegId, TenantId
 from acd.core.inputs import LogOn
 from acd.core.replay import Entry
-from tests.acd.voice import TENANT, running
+from tests.acd.test_restart import another_run, until
+from tests.acd.voice import TENANT, running, setup
 
 DIALOG = '["offered",["udp","192.0.2.1",5060,"192.0.2.9",5060],"a b\\"@x",1,"sip:600@x",[],"<sip:a@b>","<sip:600@x>","tag",""]'
 
@@ -181,16 +182,26 @@ async def test_real_call_leaves_three_lines_with_its_ids(lines, tmp_path):
 
 
 @pytest.mark.slow
-async def test_call_cut_by_a_crash_is_said_to_have_ended(lines, tmp_path):
-    """The journal holds a call that no process knows any more: the start that ends it says so, with the times of the journal."""
-    async with running(tmp_path) as service:
+async def test_call_cut_by_a_crash_is_said_by_the_next_run_as_its_record_has_it(lines, tmp_path):
+    """The journal holds a call that no process knows any more: the start that ends it says so, with the people and times of the journal."""
+    tenant = setup()
+    (tmp_path / "before").mkdir()
+    async with running(tmp_path / "before", tenant) as service:
+        phone = await service.phone("anna")
+        await service.voice.command(TENANT, LogOn(agent=AgentId("anna"), ready=True))
         call = await (await service.caller()).call("601")
+        offer = await phone.incoming()
+        await offer.answer()
         await call.answered()
-        exchange = service.voice._exchanges[TENANT]
-        log = CallLog(TENANT)
-        log.take_up(exchange.engine.state)
-        (name,) = exchange.engine.state.calls
-        log.told(entry(9, exchange.engine.state.calls[name].began_at + 5, ev.CallCleared(call=name, cause="restart")))
-        call.hang_up()
-        await call.ended()
-    assert any("event=end cause=restart queue=support trunk=callers duration_s=5.0" in line for line in lines())
+        await until(lambda: any("event=answer" in line for line in lines()))
+        async with another_run(service, tenant, tmp_path):
+            await call.ended()
+            (entry,) = await service.cdrs(1)
+    (begin, end) = (next(line for line in lines() if f"event={event} " in line) for event in ("begin", "end"))
+    cdr = entry.cdr
+    assert (cdr.cause, cdr.agent, cdr.queue, cdr.trunk) == ("restart", "anna", "support", "callers")
+    assert "event=end cause=restart queue=support agent=anna trunk=callers duration_s=" in end
+    said = dict(pair.split("=", 1) for pair in end.split(" ")[1:])
+    assert float(said["duration_s"]) == pytest.approx(cdr.duration_ms / 1000, abs=0.052)
+    assert float(said["talk_s"]) == pytest.approx(cdr.talk_ms / 1000, abs=0.052)
+    assert end.rpartition(" ")[2] == begin.rpartition(" ")[2] == f"sip_call_id={cdr.legs[0].sip_call_id}"

@@ -128,9 +128,9 @@ def what_was_written_is_read(exchange: Exchange) -> None:
     assert fold(read(exchange.directory, after=kept.seq), engine=restore(kept.engine)).state_hash() == ended
     feed = CdrFeed(exchange.tenant, exchange.feed._rate, exchange.feed._save)
     feed.restore(kept.feed)
-    same_when_read(feed._ledger._folded)
-    assert feed._ledger._folded == exchange.feed._ledger._folded
-    assert same_when_read(feed._ledger._assembler._state) == exchange.feed._ledger._assembler._state
+    same_when_read(feed.ledger._folded)
+    assert feed.ledger._folded == exchange.feed.ledger._folded
+    assert same_when_read(feed.ledger._assembler._state) == exchange.feed.ledger._assembler._state
 
 
 @contextlib.asynccontextmanager

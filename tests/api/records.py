@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -11,11 +11,12 @@ import msgspec
 from acd.core.ids import TenantId
 from billing_cdr import facts, store
 from billing_cdr.assemble import fold
-from billing_cdr.cdr import Cdr, Recording
+from billing_cdr.cdr import Cdr, Recording, Segment
 from billing_cdr.house import house_plan
 from billing_cdr.rating import PlanBook, rate
 from media.wave_file import pcm_header
 from tests.api.conftest import ACME, Service
+from tests.billing_cdr.stories import Story
 
 
 def outbound(call: str, to: str, seconds: float, at: datetime, tenant: str = "acme") -> Cdr:
@@ -63,6 +64,20 @@ async def talk(service: Service, call: str, to: str, seconds: float, at: datetim
     return cdr
 
 
+def twice_recorded(call: str, at: datetime = datetime(2026, 3, 2, 9, tzinfo=UTC)) -> Cdr:
+    """Anna takes a caller from `support` and sends her to `sales`, where ben takes her; both talks are recorded."""
+    told = Story(call, at=at).leg(0, "c", "caller", "queue", with_="support").answers(0, "c")
+    for start, leg, agent in ((0, "a1", "anna"), (60_000, "a2", "ben")):
+        told.leg(start + 1_000, leg, "agent", "offer", with_="caller", party=agent)
+        told.answers(start + 5_000, leg, "talk", with_="caller").moves(start + 5_000, "c", "talk", with_=agent)
+        if leg == "a1":
+            told.ends(50_000, leg, "transferred").moves(50_000, "c", "ring").moves(50_000, "c", "queue", with_="sales")
+    told.ends(99_000, "c").ends(99_000, "a2")
+    for number, leg in enumerate(("a1", "a2"), 1):
+        told.tells(99_000, facts.RecordingMade, legs=("c", leg), path=f"/somewhere/{call}-{number}.wav", duration_ms=30_000)
+    return told.over(99_000).cdr()
+
+
 def folder_of(service: Service, tenant: TenantId = ACME) -> Path:
     """Where the media workers would write."""
     folder = service.settings.data / "tenants" / tenant / "recordings"
@@ -79,6 +94,16 @@ def write(path: Path, at: datetime, seconds: float = 1.0) -> bytes:
     return whole
 
 
+def _waited(cdr: Cdr, queue: str | None) -> tuple[Segment, ...]:
+    """Its segments, the last leg's ringing turned into a stay in the queue."""
+    return tuple(
+        [
+            msgspec.structs.replace(one, kind="queue", party=queue) if queue is not None and one.segment == f"{cdr.id}.2/1" else one
+            for one in cdr.segments
+        ]
+    )
+
+
 async def recorded_talk(
     service: Service,
     call: str,
@@ -91,10 +116,10 @@ async def recorded_talk(
 ) -> bytes:
     """Such a call with its recording, `<call>-r1.wav`; returns the file."""
     plain = outbound(call, to, 61, at or service.clock(), tenant)
-    legs = tuple(msgspec.structs.replace(leg, party=agent) if leg.role == "agent" else leg for leg in plain.legs)
+    legs = tuple(msgspec.structs.replace(leg, party=agent, agent=agent) if leg.role == "agent" else leg for leg in plain.legs)
     path = folder_of(service, tenant) / f"{call}-r1.wav"
     made = Recording(legs=tuple(leg.leg for leg in legs), path=str(path), duration_ms=1000)
-    cdr = msgspec.structs.replace(plain, legs=legs, recordings=(made,), agent=agent, queue=queue)
+    cdr = msgspec.structs.replace(plain, legs=legs, segments=_waited(plain, queue), recordings=(made,), agent=agent, queue=queue)
     async with service.databases.tenant(tenant).begin() as connection:
         await store.save(connection, [cdr], [], "test", int(cdr.began_at.timestamp()))
     return write(path, cdr.ended_at)

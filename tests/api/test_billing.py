@@ -24,7 +24,7 @@ from billing_cdr.quote import Quote
 from billing_cdr.rating import PlanBook, quote, rate
 from billing_cdr.tariff import parse_json
 from tests.api.conftest import ACME, Service, add_tenant
-from tests.api.records import outbound, talk
+from tests.api.records import outbound, talk, twice_recorded
 
 PLAN: dict[str, Any] = {
     "id": "acme",
@@ -226,6 +226,13 @@ class TestRecords:
         answer = await staffed.call("GET", "cdrs", "billing", params=query)
         assert answer.status_code == 200, answer.text
         assert len(answer.json()["items"]) == count
+
+    async def test_a_transferred_call_is_found_by_each_of_its_agents_and_under_the_queue_of_the_first_talk(self, staffed: Service) -> None:
+        async with staffed.databases.tenant(ACME).begin() as connection:
+            await store.save(connection, [twice_recorded("call-1")], [], "test", 1)
+        for query, calls in (("agent=anna", 1), ("agent=ben", 1), ("agent=nobody", 0), ("queue=support", 1), ("queue=sales", 0)):
+            found = (await staffed.got(f"cdrs?{query}", "supervisor"))["items"]
+            assert [(one["cdr"]["agent"], one["cdr"]["queue"]) for one in found] == [("anna", "support")] * calls, query
 
     async def test_wrong_cursor_is_422(self, staffed: Service) -> None:
         for after in ("x", "MjAyNi0wMy0wMnxh", "é", "AAAA"):

@@ -10,13 +10,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from fastapi import FastAPI
-from sqlalchemy import Connection, MetaData, make_url, text
+from sqlalchemy import Connection, MetaData, make_url, select, text, update
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.schema import DropIndex
 
 from acd.core.ids import TenantId
 from api import migrations, tables
@@ -26,10 +29,10 @@ from api.db import Kind, alembic_config, control_url, drop_database, make_engine
 from api.house import House
 from api.kit.columns import ControlBase, TenantBase
 from api.recordings.retention import delete_old
-from billing_cdr import recordings
+from billing_cdr import recordings, store
 from billing_cdr.store import metadata as billing
 from tests.api.conftest import ACME, Clock, Service, add_tenant, staff, started
-from tests.api.records import recorded_talk, talk
+from tests.api.records import recorded_talk, talk, twice_recorded
 from tests.servers import DATABASES, databases_to_test, server
 
 assert tables  # the metadata are whole once it is imported
@@ -174,6 +177,51 @@ async def test_numbers_with_the_country_code_twice_are_put_right_and_no_others(a
     finally:
         await engine.dispose()
         await drop_database(url)
+
+
+@pytest.mark.slow
+async def test_revision_0011_fills_who_was_in_a_call_and_the_queue_of_a_recording_as_they_are_saved_today(address: str) -> None:
+    """From the documents: of a call that anna took from one queue and ben from another, and of one as 0.1.0 wrote it."""
+    url = make_url(address)
+    await prepare(url, "tenant")
+    engine = make_engine(url, 1)
+    cdrs = [twice_recorded("new"), twice_recorded("old")]
+    try:
+        await store.save(engine, cdrs, [], "test", 1)
+        filled = await _who_and_where(engine)
+        assert filled == {
+            ("new", "c"): None, ("new", "a1"): "anna", ("new", "a2"): "ben", "new-1.wav": "support", "new-2.wav": "sales",
+            ("old", "c"): None, ("old", "a1"): "anna", ("old", "a2"): "ben", "old-1.wav": "support", "old-2.wav": "sales",
+        }  # fmt: skip
+        async with engine.begin() as connection:
+            for index in (one for table in (store.leg_table, store.recording_table) for one in table.indexes if one.name in _OF_0011):
+                await connection.execute(DropIndex(index))
+            document = msgspec.json.decode(msgspec.json.encode(cdrs[1]))
+            for leg in document["legs"]:  # 0.1.0 did not write whose phone it was
+                del leg["agent"]
+            whole = {"document": msgspec.json.encode(document).decode()}
+            await connection.execute(update(store.cdr_table).where(store.cdr_table.c.id == "old").values(whole))
+            for statement in ("ALTER TABLE cdr_leg DROP COLUMN agent", "ALTER TABLE recording DROP COLUMN queue"):
+                await connection.execute(text(statement))
+            await connection.execute(text("UPDATE alembic_version SET version_num = '0010'"))
+        await engine.dispose()
+        await prepare(url, "tenant")
+        assert await _who_and_where(engine) == filled
+        async with engine.connect() as connection:
+            assert await connection.run_sync(_differences, [TenantBase.metadata, billing]) == []
+    finally:
+        await engine.dispose()
+        await drop_database(url)
+
+
+_OF_0011 = ("ix_cdr_leg_agent_began", "ix_recording_queue_began")
+
+
+async def _who_and_where(engine: AsyncEngine) -> dict[Any, str | None]:
+    async with engine.connect() as connection:
+        legs = (await connection.execute(select(store.leg_table.c.cdr, store.leg_table.c.leg, store.leg_table.c.agent))).all()
+        kept = (await connection.execute(select(store.recording_table.c.name, store.recording_table.c.queue))).all()
+    return {(cdr, leg): agent for cdr, leg, agent in legs} | {one.name: one.queue for one in kept}
 
 
 @pytest.mark.slow

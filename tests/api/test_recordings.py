@@ -22,11 +22,11 @@ from api.house import House
 from api.recordings import files, rules
 from api.recordings.retention import delete_old
 from api.recordings.rules import Span, cursor, disposition, is_unchanged, place, span
-from billing_cdr import recordings
+from billing_cdr import recordings, store
 from billing_cdr.cdr import Recording
 from billing_cdr.recorded import recorded
 from tests.api.conftest import ACME, Service, add_tenant
-from tests.api.records import folder_of, outbound, recorded_talk, write
+from tests.api.records import folder_of, outbound, recorded_talk, twice_recorded, write
 
 ETAG = '"40-1"'
 NAME = "call-1-r1.wav"
@@ -267,6 +267,13 @@ class TestList:
         await recorded_talk(staffed, "call-1", "+491711234567", queue="support")
         await recorded_talk(staffed, "call-2", "+49301234567", staffed.clock() + timedelta(minutes=10), agent="ben")
         assert [one["call"] for one in (await staffed.got(f"recordings?{query}"))["items"]] == calls
+
+    async def test_a_recording_of_a_transferred_call_is_listed_under_the_queue_of_its_own_talk(self, staffed: Service) -> None:
+        async with staffed.databases.tenant(ACME).begin() as connection:
+            await store.save(connection, [twice_recorded("call-1")], [], "test", 1)
+        for query, name in (("queue=support", "call-1-1.wav"), ("queue=sales", "call-1-2.wav"), ("agent=ben", "call-1-2.wav")):
+            (found,) = (await staffed.got(f"recordings?{query}", "supervisor"))["items"]
+            assert (found["name"], found["queue"]) == (name, "support" if name == "call-1-1.wav" else "sales")
 
     async def test_a_cursor_that_is_none_is_422(self, staffed: Service) -> None:
         assert (await staffed.call("GET", "recordings?after=x")).status_code == 422

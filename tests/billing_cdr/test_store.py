@@ -24,6 +24,7 @@ from billing_cdr.money import Precision
 from billing_cdr.rating import PlanBook, rate
 from billing_cdr.store import Filter, Page, Scope
 from tests.billing_cdr.stories import WEDNESDAY, answered_call, forwarded_call, outbound_call
+from tests.billing_cdr.test_assemble import attended_transfer, re_offered
 
 pytestmark = pytest.mark.slow
 
@@ -167,6 +168,8 @@ async def test_pages_follow_each_other_without_loss(engine):
         (Filter(tenant="nobody"), set()),
         (Filter(queue="support"), {"call-0", "call-3", "call-6"}),
         (Filter(agent="anna", direction="outbound"), {"call-2", "call-5"}),
+        (Filter(agent="anna", began_from=WEDNESDAY + timedelta(minutes=4)), {"call-5", "call-6"}),
+        (Filter(agent="nobody"), set()),
         (Filter(number="+4917112345678"), {"call-1", "call-4"}),
         (
             Filter(began_from=WEDNESDAY + timedelta(minutes=3), began_before=WEDNESDAY + timedelta(minutes=4, seconds=30)),
@@ -285,8 +288,22 @@ async def test_more_records_than_one_query_asks_for_are_one_batch(engine):
 
 async def test_every_table_has_its_indexes(engine):
     async with engine.connect() as conn:
-        names = await conn.run_sync(lambda sync: {index["name"] for index in inspect(sync).get_indexes("cdr")})
-    assert {"ix_cdr_tenant_began", "ix_cdr_queue_began", "ix_cdr_agent_began"} <= names
+        names = await conn.run_sync(
+            lambda sync: {index["name"] for table in ("cdr", "cdr_leg", "recording") for index in inspect(sync).get_indexes(table)}
+        )
+    assert {"ix_cdr_tenant_began", "ix_cdr_queue_began", "ix_cdr_leg_agent_began", "ix_recording_queue_began"} <= names
+
+
+async def test_a_call_is_found_by_every_agent_who_had_a_leg_in_it(engine):
+    """Who took it by transfer, and whose phone only rang, as well as who talked first."""
+    transferred, offered_again = attended_transfer().cdr(), re_offered().cdr()
+    assert (transferred.agent, offered_again.agent) == ("anna", "bert")
+    await store.save(engine, [transferred, offered_again], [], "journal", 1)
+    async with engine.connect() as conn:
+        for agent in ("anna", "bert"):
+            found = await store.find(conn, Filter(agent=agent))
+            assert {entry.cdr.id for entry in found.entries} == {"attended", "rona"}
+            assert await store.count(conn, Filter(agent=agent)) == 2
 
 
 async def test_what_comes_over_the_wire_does_not_break_the_batch(engine):

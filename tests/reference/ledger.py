@@ -84,6 +84,8 @@ class Conversation:
         self.answered_at: int | None = None
         self.length = dict.fromkeys(PARTS, 0)
         self.queue_ms = 0
+        self.agent: str | None = None
+        self.queue: str | None = None
 
     def take(self, event: dict[str, Any]) -> None:
         """What an event changes."""
@@ -93,6 +95,8 @@ class Conversation:
         elif what == "sent":
             if self.served:
                 self.served.alone = event["kind"], event["by"], event["party"]
+            if event["kind"] == "queue" and self.answered_at is None:
+                self.queue = event["party"]
         elif what == "pair":
             self._pair(event)
         elif event.get("leg") in self.there:
@@ -102,13 +106,17 @@ class Conversation:
         """Section 2: the first leg of the conversation is the served leg."""
         leg = Leg(event["leg"], event["is"], bool(event["dialled"]), (event["as"], event["by"], event["party"]))
         self.legs[leg.name] = self.there[leg.name] = leg
-        self.served = self.served or leg
+        if self.served is None:
+            self.served = leg
+            self.agent = agent_in(leg.own)
 
     def _pair(self, event: dict[str, Any]) -> None:
-        """Section 4: `answered_at` of the record is the beginning of the first pair."""
+        """Section 4: `answered_at` of the record is the beginning of the first pair; its agent is the one who was reached."""
         self.pair = Pair(self.legs[event["a"]], self.legs[event["b"]], event["by"], event["a_party"], event["b_party"])
         if self.answered_at is None:
             self.answered_at = event["at"]
+            reached = self.pair.b if self.pair.a is self.served else self.pair.a
+            self.agent = agent_in(reached.own) or self.agent
 
     def _of_leg(self, what: str, leg: Leg, at: int, where: str) -> None:
         """What happens to one leg that is there. Holding what is held there, and retrieving what is not, changes nothing (section 3)."""
@@ -176,6 +184,12 @@ class Conversation:
                     self.queue_ms += end - begin
 
 
+def agent_in(word: str) -> str | None:
+    """Section 5: `agent:<id>` is an agent."""
+    kind, _, name = word.partition(":")
+    return name if kind == "agent" else None
+
+
 def wrap_ups(events: list[dict[str, Any]]) -> dict[str, Segment]:
     """The wrap-up of each leg; section 3: behind the end of the leg, also when the conversation is over."""
     owner = {event["leg"]: event["is"] for event in events if event["what"] == "leg"}
@@ -204,6 +218,8 @@ def fold(events: list[dict[str, Any]]) -> dict[str, Any]:
         "answered_at": conversation.answered_at,
         "legs": {name: leg.figures() for name, leg in conversation.legs.items()},
         "queue_ms": conversation.queue_ms,
+        "agent": conversation.agent,
+        "queue": conversation.queue,
         "wraps": wraps,
         "wrap_ms": sum(end - begin for _, begin, end, _, _ in wraps.values()),
     }

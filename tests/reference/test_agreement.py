@@ -24,6 +24,7 @@ from tests.reference import ledger, rater
 from tests.reference.stories import Story, story
 
 SUMS = ("duration_ms", "talk_ms", "hold_ms", "ring_ms", "wait_ms", "treatment_ms", "setup_ms", "queue_ms", "wrap_ms")
+WHOSE = ("agent", "queue")
 PARTS = 4
 CONVERSATIONS, CALLS = 25_000, 25_000
 """Of each part; four parts are the 100,000 that the suite compares."""
@@ -71,6 +72,7 @@ def compare(seed: int) -> str:
     told = story(seed)
     cdr, reference = record_of(told), ledger.fold(told.told)
     assert {name: getattr(cdr, name) for name in SUMS} == {name: reference[name] for name in SUMS}, seed
+    assert {name: getattr(cdr, name) for name in WHOSE} == {name: reference[name] for name in WHOSE}, seed
     by_leg: dict[str, list[tuple[str, int, int, str, str]]] = {leg.leg: [] for leg in cdr.legs}
     for one in cdr.segments:
         by_leg[one.leg].append((one.kind, ms(one.began_at), ms(one.ended_at), one.caused_by, one.party))

@@ -416,7 +416,7 @@ class Voice:
             # Whoever is transferred must not be lost for a call that would not be placed.
             price = self._offer_of_first(tenant, command.target.number)
             if price is not None:
-                self._brakes[tenant].check(price, command.agent, self._clock())
+                self._brakes[tenant].check(price, command.agent if command.by is None else None, self._clock())
         future = exchange.submit(admit(command))
         return await future if future is not None else ()
 

@@ -149,7 +149,15 @@ def after_call_work_s(x: Exchange, agent_id: AgentId, work: s.Work) -> float:
 
 
 def end_offer_part(
-    x: Exchange, offer: s.Offer, agent: AgentId, outcome: OfferOutcome, *, cause: str, gone: bool = False, status: int | None = None
+    x: Exchange,
+    offer: s.Offer,
+    agent: AgentId,
+    outcome: OfferOutcome,
+    *,
+    cause: str,
+    gone: bool = False,
+    status: int | None = None,
+    detail: str | None = None,
 ) -> None:
     """One agent's part of an offer ended without a conversation: leg, channel, reservation and all.
 
@@ -159,7 +167,7 @@ def end_offer_part(
     """
     leg = x.state.legs.get(offer.open[agent])
     call = offer.call
-    x.emit(OfferEnded(offer=offer.id, call=call, agent=agent, outcome=outcome))
+    x.emit(OfferEnded(offer=offer.id, call=call, agent=agent, outcome=outcome, detail=detail))
     if leg is not None:
         clear_leg(x, leg, cause, by="party" if gone else "exchange", status=status)
     # Work of an offer ends as the offer does, even if the phone had answered and nobody was connected yet.

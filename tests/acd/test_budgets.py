@@ -152,6 +152,10 @@ async def test_a_class_that_an_agent_may_not_dial_is_refused_for_calls_forwards_
         with pytest.raises(DialRefused, match="Agent anna may not dial international numbers"):
             await service.voice.command(TENANT, inputs.Transfer(agent=ANNA, call=live.id, target=conf.ToOutside(number="+33142345678")))
         assert [one.id for one in service.voice.live(TENANT).calls] == [live.id]
+        # So is one of a supervisor's at the same desk: by what the tenant may.
+        given = inputs.Transfer(agent=ANNA, call=live.id, target=conf.ToOutside(number="+33142345678"), by="sophie")
+        with pytest.raises(DialRefused, match="This tenant may not dial international numbers"):
+            await service.voice.command(TENANT, given)
         talk.hang_up()
         assert service.voice.figures()["fernamt_switch_calls_refused_for_class_total"] == 4
 

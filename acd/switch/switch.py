@@ -918,7 +918,7 @@ class Switch:
         """Whoever bills us for it is right: the record says so too."""
         found = self._given_up.pop(event.session, None)
         if found is None and event.session not in self._billed:
-            log.info("= %s: it was answered when it had been taken back, and was let go; it is no carrier's", event.session)
+            log.info("= %s: a callee has answered too late, and was let go; no carrier bills it", event.session)
             return
         if found is None:
             self.counters["forks_answered"] += 1

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable
 
 from acd.core import events as ev
-from acd.core.ids import AgentId, LegId
+from acd.core.ids import AgentId, CallId, LegId
 from acd.core.inputs import CreditEnds
 from acd.core.replay import Entry
 from acd.errors import DialRefused
@@ -22,6 +22,8 @@ from billing_cdr.rating import Offer
 
 _GIVEN_UP = frozenset({"no_answer", "unreachable", "timeout", "congestion"})
 """Causes of legs that nobody refused: an answer may come yet."""
+SETTLED_MS = 1_000
+"""A count of the records begins within this of the instant it is made for (house)."""
 
 
 def _ms(now: float) -> int:
@@ -32,7 +34,7 @@ class Brake:
     """See the module.
 
     Args:
-        since: when the exchange was opened, epoch seconds: calls that began before are counted by their records.
+        since: when the exchange was opened, epoch seconds: calls that were over before are counted by their records.
         tell: hands a fact to the tenant's exchange, later.
     """
 
@@ -45,6 +47,12 @@ class Brake:
         """Calls that a crash has cut and whose records are not written yet: a moment after the start."""
         self._ends: dict[LegId, float | None] = {}
         """Leg -> what was told of its end."""
+        self._legs: dict[CallId, list[LegId]] = {}
+        """Legs over trunks of the calls that go on, or were over a moment ago."""
+        self._over: dict[CallId, int] = {}
+        """When those were over, epoch milliseconds."""
+        self.is_counting = False
+        """What was spent is being added up: nothing is forgotten before that is done."""
         self.purse = Purse(rules.currency)
         self.rules = rules
         self.take(rules)
@@ -110,20 +118,30 @@ class Brake:
     def heard(self, entry: Entry) -> None:
         """An entry is on disk."""
         for event in entry.events:
-            if isinstance(event, ev.LegConnected) and event.leg in self.purse:
+            if isinstance(event, ev.LegInitiated) and event.trunk is not None:
+                self._legs.setdefault(event.call, []).append(event.leg)
+            elif isinstance(event, ev.CallCleared) and event.call in self._legs:
+                self._over[event.call] = _ms(entry.now)
+            elif isinstance(event, ev.LegConnected) and event.leg in self.purse:
                 self._look(event.leg, self.purse.answered(event.leg, _ms(entry.now)))
             elif isinstance(event, ev.LegCleared) and event.leg in self.purse:
                 self.purse.gone(event.leg, _ms(entry.now), taken_back=event.by == "exchange" or event.cause in _GIVEN_UP)
                 self._ends.pop(event.leg, None)
             elif isinstance(event, ev.LegAnsweredLate):
                 self.purse.answered_late(event.leg, _ms(entry.now))
+                self._legs.setdefault(event.call, []).append(event.leg)
+                self._over[event.call] = _ms(entry.now)
             elif isinstance(event, ev.ClockCorrected):
-                self.purse.move(math.floor(event.by_s * 1000))
+                by_ms = math.floor(event.by_s * 1000)
+                self.purse.move(by_ms)
+                self._over = {call: at_ms + by_ms for call, at_ms in self._over.items()}
                 self._ends = {leg: None if at is None else at + event.by_s for leg, at in self._ends.items()}
 
     def look(self, now: float) -> None:
         """See to the calls whose reserved units come to an end, and to those of which nobody knows whether they came about."""
         self.purse.let_go(_ms(now))
+        if not self.is_counting:
+            self._settle(_ms(now) - SETTLED_MS)
         for leg, due_ms in list(self.purse.due_ms.items()):
             if due_ms <= _ms(now):
                 self._look(LegId(leg), self.purse.look(leg, _ms(now)))
@@ -136,11 +154,21 @@ class Brake:
 
     # ------------------------------------------------------------------ what was and is
 
-    def count_all(self, spent: Iterable[tuple[str, int, int]], now: float) -> None:
-        """Charges were changed: whatever has ended by now is as the records say."""
+    def count_all(self, spent: Iterable[tuple[str, int, int]], since: float) -> None:
+        """Charges were changed: what calls have cost that were over before `since` is as their records say, and of those alone.
+
+        A leg that is gone, of a call that goes on or was over later, has no record among them: what it owes is known here.
+        """
+        self._settle(_ms(since))
         self.purse.forget_ended()
-        self.since = now
+        self.since = since
         self.count(spent)
+
+    def _settle(self, before_ms: int) -> None:
+        """Calls that were over before have their records."""
+        for call in [call for call, at_ms in self._over.items() if at_ms < before_ms]:
+            del self._over[call]
+            self.purse.settled(self._legs.pop(call, ()))
 
     def count(self, spent: Iterable[tuple[str, int, int]]) -> None:
         """What was spent before, from the records: account, epoch milliseconds, ten-thousandths."""

@@ -39,6 +39,8 @@ STREAM_DEPTH = 10_000
 """Events a reader may be behind: about ten seconds of a very busy tenant."""
 SNAPSHOT_EVERY = 50_000
 """Entries between two snapshots, about 5 000 calls: folding so many takes a second or two after a crash."""
+SETTLE_S = 0.01
+"""How often a count of what is written looks whether it is."""
 LIFE_S = 5.0
 """While calls are up there is an entry at least this often: what a crash can cost in talk time, either way."""
 REMEMBERED_OCTETS = 64 << 20
@@ -171,6 +173,8 @@ class Exchange:
         """Whoever waits for an entry to be on disk."""
         self._by_call = CallIndex(directory)
         reading = self._recover(known_seq)
+        self._told_seq = self._seq
+        """The last entry that is on disk and was told."""
         ahead = self._last_now - clock()
         if ahead > REFUSED_S and not accept_clock:
             raise JournalAhead(
@@ -295,6 +299,12 @@ class Exchange:
             with contextlib.suppress(JournalStopped):  # `on_failure` was told
                 self._decide(fact, None)
 
+    async def settle(self) -> None:
+        """Wait until what is decided by now is on disk, and was told: at most until the journal has failed."""
+        decided = self._seq
+        while self._told_seq < decided and self.trouble is None:  # noqa: ASYNC110 - a write of the disk; it comes in any order with others
+            await asyncio.sleep(SETTLE_S)
+
     def _decide(self, given: Input, waiting: asyncio.Future[tuple[Event, ...]] | None) -> bool:
         now = self._clock()
         step = self.engine.handle(given, now)
@@ -352,6 +362,7 @@ class Exchange:
         self._remember(entry.now, entry.events)
         self._feed(entry)
         self._tell_observer(entry)
+        self._told_seq = entry.seq
         if self._subscribers:
             for event in entry.events:
                 self.publish(LiveEvent(tenant=self.tenant, seq=entry.seq, at=entry.now, event=shown(event)))

@@ -19,6 +19,7 @@ from acd.core.causes import CAUSES
 from acd.core.ids import RecordingId, TenantId
 from acd.core.inputs import ClockStepped, ServiceStarted
 from acd.core.replay import Entry
+from acd.enders import ENDED_BY, REFUSALS, Ender
 from billing_cdr import facts
 from billing_cdr.assemble import Assembler, wrap_up
 from billing_cdr.causes import RESTART
@@ -28,7 +29,7 @@ from billing_cdr.quote import Quote
 from sip.kept import call_id_of
 
 CRASH, EXCHANGE, SUPERVISOR, CALLER, PARTY = "crash", "exchange", "supervisor", "caller", "party"
-"""Originators (docs/figures.md §5)."""
+"""Originators (docs/figures.md §5). A leg that a supervisor ended has the word `supervisor` as its cause."""
 ANONYMOUS = "anonymous"
 _KIND_OF_FORWARDER: dict[str, str] = {
     "always": "agent", "busy": "agent", "no_answer": "agent", "unregistered": "agent", "transfer": "agent",
@@ -36,7 +37,6 @@ _KIND_OF_FORWARDER: dict[str, str] = {
 }  # fmt: skip
 """Reason of a forwarding -> what has the name that caused it."""
 _ENDED_BY_HAND = frozenset({"hang_up", "rejected", "declined"})
-_ENDED_BY_RULE = frozenset({"announced", "closed", "hang_up", "busy", "let_go"})
 
 
 class _Leg(msgspec.Struct, kw_only=True):
@@ -87,6 +87,8 @@ class _Conversation(msgspec.Struct, kw_only=True):
     """When a leg went last."""
     gone_by: str = ""
     """Who ended the first that went at that instant by hand: an originator."""
+    refused_by: str = ""
+    """Who refused where the served leg was sent last: an originator."""
     transferred_by: list[str] = []
     over_at: float | None = None
     cause: str = ""
@@ -228,8 +230,9 @@ class Ledger:
                 conversation.over_at += event.by_s
 
     def _call_offered(self, event: ev.CallOffered, _now: float, at: dt.datetime) -> None:
-        opener = CALLER if event.agent is None else f"agent:{event.agent}"
-        sent_by = opener if event.number is None else f"number:{event.number}"
+        who = CALLER if event.agent is None else f"agent:{event.agent}"
+        opener = _acting(event.supervisor, who)
+        sent_by = who if event.number is None else f"number:{event.number}"  # the number is called when the agent has taken the phone
         self._folded.conversations[event.call] = _Conversation(call=event.call, opener=opener, sent_by=sent_by)
         self._say(
             facts.ConversationBegan(
@@ -249,6 +252,7 @@ class Ledger:
         conversation = self._folded.conversations[event.call]
         self._folded.call_of[event.leg] = event.call
         leg = conversation.legs[event.leg] = _leg(event)
+        conversation.refused_by = ""
         served = conversation.served
         queue = conversation.offered.get(event.leg)
         reason = conversation.forward_reason if event.role == "forward" else None
@@ -349,6 +353,8 @@ class Ledger:
         if conversation.gone_at != now:
             conversation.gone_at, conversation.gone_by = now, ""
         conversation.gone_by = conversation.gone_by or (leg.word if by_hand else "")
+        if event.cause == SUPERVISOR or (by_hand and event.cause in REFUSALS):
+            conversation.refused_by = conversation.refused_by or _acting(event.cause == SUPERVISOR, leg.word)
         self._say(
             facts.LegEnded(
                 conversation=call,
@@ -369,7 +375,7 @@ class Ledger:
     def _menu_left(self, event: ev.MenuLeft, _now: float, _at: dt.datetime) -> None:
         conversation = self._folded.conversations[event.call]
         conversation.outcome = event.digit or "fallback"
-        conversation.sent_by = f"menu:{event.menu}"
+        _sent(conversation, f"menu:{event.menu}")
 
     def _queued(self, event: ev.Queued, _now: float, at: dt.datetime) -> None:
         self._move_served(self._folded.conversations[event.call], "queue", event.queue, at)
@@ -377,7 +383,7 @@ class Ledger:
     def _queue_left(self, event: ev.QueueLeft, _now: float, _at: dt.datetime) -> None:
         conversation = self._folded.conversations[event.call]
         conversation.outcome = event.outcome
-        conversation.sent_by = f"queue:{event.queue}"
+        _sent(conversation, f"queue:{event.queue}")
 
     def _offer_made(self, event: ev.OfferMade, _now: float, _at: dt.datetime) -> None:
         self._folded.conversations[event.call].offered |= dict.fromkeys(event.legs.values(), event.queue)
@@ -387,14 +393,14 @@ class Ledger:
 
     def _call_forwarded(self, event: ev.CallForwarded, _now: float, at: dt.datetime) -> None:
         conversation = self._folded.conversations[event.call]
-        conversation.sent_by = f"{_KIND_OF_FORWARDER[event.reason]}:{event.by}"
+        _sent(conversation, _acting(event.supervisor, f"{_KIND_OF_FORWARDER[event.reason]}:{event.by}"))
         conversation.forward_reason = event.reason
         self._move_served(conversation, "forward", event.number, at)
 
     def _call_transferred(self, event: ev.CallTransferred, _now: float, at: dt.datetime) -> None:
         """The pair is parted; the other party waits for whoever it is sent to. Ringing is neither talk nor hold."""
         conversation = self._folded.conversations[event.call]
-        conversation.sent_by = f"agent:{event.by}"
+        _sent(conversation, _acting(event.supervisor, f"agent:{event.by}"))
         conversation.transferred_by.append(conversation.sent_by)
         if conversation.pair is None:
             return
@@ -439,7 +445,7 @@ class Ledger:
             return
         holders, at_desk = conversation.holders, event.by is not None
         if not any(one.leg == event.leg and one.at_desk == at_desk for one in holders):
-            holders.append(_Holder(leg=event.leg, at_desk=at_desk, by=conversation.legs[event.leg].word))
+            holders.append(_Holder(leg=event.leg, at_desk=at_desk, by=_acting(event.supervisor, conversation.legs[event.leg].word)))
             self._move_pair(conversation, "", at)
 
     def _leg_retrieved(self, event: ev.LegRetrieved, _now: float, at: dt.datetime) -> None:
@@ -450,7 +456,7 @@ class Ledger:
         conversation.holders = [
             one for one in conversation.holders if one.leg != event.leg or (event.still_held and one.at_desk != at_desk)
         ]
-        self._move_pair(conversation, conversation.legs[event.leg].word, at)
+        self._move_pair(conversation, _acting(event.supervisor, conversation.legs[event.leg].word), at)
 
     def _conversation_of(self, leg: str) -> _Conversation | None:
         call = self._folded.call_of.get(leg)
@@ -639,22 +645,41 @@ def _leg(event: ev.LegInitiated) -> _Leg:
     return _Leg(word=word, name=name, agent=event.agent, dialled=not event.arrived)
 
 
+def _acting(supervisor: object, otherwise: str) -> str:
+    """Whoever acted at an agent's desk, if that was not the agent: an originator."""
+    return SUPERVISOR if supervisor else otherwise
+
+
+def _sent(conversation: _Conversation, by: str) -> None:
+    """The served leg is sent on: whoever refused it before has no part in what follows."""
+    conversation.sent_by, conversation.refused_by = by, ""
+
+
 def _first_call_id(dialog: str | None) -> str | None:
     """Of several phones that ring for a leg, the first one's: which of them answers is told with the answer."""
     return None if dialog is None else call_id_of(dialog.partition("\n")[0])
 
 
 def _ender(conversation: _Conversation, cause: str, now: float) -> str:
-    """Who ended the conversation: whoever went first, by hand; else what sent the caller to its end."""
-    if cause == RESTART:
-        return CRASH
-    if cause == "supervisor":
-        return SUPERVISOR
-    if cause == "exit_key" and conversation.served is not None:
-        return conversation.legs[conversation.served].word
-    if conversation.gone_at == now and conversation.gone_by:
-        return conversation.gone_by
-    return conversation.sent_by if cause in _ENDED_BY_RULE else EXCHANGE
+    """Who ended the conversation; see `acd.enders`."""
+    went = conversation.gone_by if conversation.gone_at == now else ""
+    match ENDED_BY.get(cause, Ender.EXCHANGE):
+        case Ender.CRASH:
+            return CRASH
+        case Ender.SUPERVISOR:
+            return SUPERVISOR
+        case Ender.SERVED:
+            return conversation.legs[conversation.served].word if conversation.served in conversation.legs else EXCHANGE
+        case Ender.WENT_FIRST:
+            return went or EXCHANGE
+        case Ender.HUNG_UP:
+            return went or conversation.sent_by
+        case Ender.REFUSED:
+            return conversation.refused_by or EXCHANGE
+        case Ender.RULE:
+            return conversation.sent_by
+        case Ender.EXCHANGE:
+            return EXCHANGE
 
 
 def _number(quality: dict[str, float | int | str | None], name: str) -> float:

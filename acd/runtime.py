@@ -13,6 +13,7 @@ import os
 import secrets
 import socket
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -105,6 +106,8 @@ class Voice:
         self._watching: asyncio.Task[None] | None = None
         self._braking: asyncio.Task[None] | None = None
         self._counting: dict[TenantId, asyncio.Task[None]] = {}
+        self._adding_up: dict[TenantId, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """One count at a time: what the later one leaves to the records, an earlier one must not be told to leave out."""
         self.phones = Phones(settings, self._directory, clock, self._report, guard)
         self._reach = reach(settings)
         self.lines = Lines(settings, self._directory, self._report, self._digest_secret(), self._reach, self.phones.probes.answered)
@@ -340,6 +343,7 @@ class Voice:
             self._plans.pop(tenant, None)
             self._brakes.pop(tenant, None)
             self._databases.pop(tenant, None)
+            self._adding_up.pop(tenant, None)
 
     def _service_started(self, exchange: Exchange) -> inputs.ServiceStarted:
         """That we run again, with what outlived workers tell of this tenant's calls, and the recordings nobody is left to tell of."""
@@ -420,7 +424,7 @@ class Voice:
             # Whoever is transferred must not be lost for a call that would not be placed.
             price = self._offer_of_first(tenant, command.target.number)
             if price is not None:
-                self._brakes[tenant].check(price, command.agent, self._clock())
+                self._brakes[tenant].check(price, command.agent if command.by is None else None, self._clock())
         future = exchange.submit(admit(command))
         return await future if future is not None else ()
 
@@ -532,19 +536,27 @@ class Voice:
 
     async def recount(self, tenant: TenantId) -> None:
         exchange, brake = self._exchange(tenant), self._brakes[tenant]
-        over = exchange.feed.lingering_calls
-        while exchange.feed.lingers(over):  # noqa: ASYNC110 - a few seconds at most: their records are to be counted too
-            await asyncio.sleep(RECOUNT_S)
-        await exchange.feed.flush()
-        now = self._clock()
-        at = instant(now)
-        spent = await store.spent(self._databases[tenant], tenant, brake.rules.currency, at, brake.rules.since, before=at)
-        brake.count_all(spent, now)
+        async with self._adding_up[tenant]:
+            now = self._clock()
+            brake.is_counting = True  # who ends from here on is in the purse, whether or not its record is written meanwhile
+            try:
+                await exchange.settle()
+                over = exchange.feed.lingering_calls
+                while exchange.feed.lingers(over):  # noqa: ASYNC110 - a few seconds at most: their records are to be counted too
+                    await asyncio.sleep(RECOUNT_S)
+                await exchange.feed.flush()
+                brake.count_all(await self._spent(tenant, brake, now), now)
+            finally:
+                brake.is_counting = False
 
     async def _count(self, tenant: TenantId, brake: Brake) -> None:
-        """What was spent by calls that began before the exchange was opened, from their records."""
-        now, since = instant(self._clock()), brake.rules.since
-        brake.count(await store.spent(self._databases[tenant], tenant, brake.rules.currency, now, since, before=instant(brake.since)))
+        """What was spent by calls that were over before the exchange was opened, from their records."""
+        async with self._adding_up[tenant]:
+            brake.count(await self._spent(tenant, brake, brake.since))
+
+    async def _spent(self, tenant: TenantId, brake: Brake, before: float) -> list[tuple[str, int, int]]:
+        rules, database = brake.rules, self._databases[tenant]
+        return await store.spent(database, tenant, rules.currency, instant(self._clock()), rules.since, before=instant(before))
 
     def _rate(self, tenant: TenantId, cdr: Cdr) -> Charge:
         return rate(cdr, self._plans[tenant])

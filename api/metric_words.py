@@ -82,7 +82,7 @@ HELP = {
     "fernamt_switch_calls_refused_for_budget_total": "Attempts that were not placed for want of budget or prepaid balance (603).",
     "fernamt_switch_calls_refused_for_class_total": "Attempts that were not placed since their class of numbers is not allowed (403).",
     "fernamt_switch_legs_answered_late_total": "Calls that a carrier answered when they had been taken back: they are charged.",
-    "fernamt_switch_forks_answered_total": "Second answers to a call that forked at a carrier: let go, and not charged here.",
+    "fernamt_switch_forks_answered_total": "Second answers to calls that forked at a carrier: let go, and not charged here.",
     "fernamt_switch_requests_denied_total": "SIP requests that were not sent because [reach] does not allow their address.",
     "fernamt_switch_audio_addresses_denied_total": (
         "Stream descriptions with an address that [reach] does not allow; nothing is sent there before packets come."

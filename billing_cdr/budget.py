@@ -186,6 +186,8 @@ class Purse:
         self._legs: dict[str, _Leg] = {}
         self._released: dict[str, _Leg] = {}
         """Taken back, and given up waiting for."""
+        self._ended: dict[str, _Leg] = {}
+        """Those that are gone and owe something, until `settled`: their records may not be written yet."""
         self.due_ms: dict[str, int] = {}
         """Leg -> when `look` is due."""
 
@@ -230,7 +232,7 @@ class Purse:
         for book in (self._accounts, self._before):
             for account in book.values():
                 account.by_minute = {minute + minutes: value for minute, value in account.by_minute.items()}
-        for leg in self._legs.values():
+        for leg in (*self._legs.values(), *self._ended.values()):
             leg.answered_ms = None if leg.answered_ms is None else leg.answered_ms + by_ms
             leg.ends_ms = None if leg.ends_ms is None else leg.ends_ms + by_ms
             leg.draws = [(minute + minutes, value) for minute, value in leg.draws]
@@ -238,10 +240,15 @@ class Purse:
             leg.doubtful_until_ms = None if leg.doubtful_until_ms is None else leg.doubtful_until_ms + by_ms
         self.due_ms = {leg: due + by_ms for leg, due in self.due_ms.items()}
 
+    def settled(self, legs: Iterable[str]) -> None:
+        """What these owe is told by records from now on, whenever it is added up again."""
+        for leg in legs:
+            self._ended.pop(leg, None)
+
     def forget_ended(self) -> None:
-        """What has ended is told by its records: `take_over` follows. What runs keeps what it has reserved."""
+        """What was `settled` is told by its records: `take_over` follows. What runs, and what is not settled, keeps what it has drawn."""
         self._accounts = {}
-        for leg in self._legs.values():
+        for leg in (*self._legs.values(), *self._ended.values()):
             for minute, value in leg.draws:
                 for name in leg.accounts:
                     _of(self._accounts, name).add(minute, value)
@@ -322,13 +329,13 @@ class Purse:
         owed = 0
         if found.answered_ms is not None:
             owed = found.tariffed.cost(max(now_ms - found.answered_ms, 0), found.answered_ms)
-        self._settle(found, owed, now_ms)
+        self._end(leg, found, owed, now_ms)
 
     def answered_late(self, leg: str, now_ms: int) -> None:
         """A leg that was over was answered all the same, for a moment: it owes what the answer costs, also beyond a limit."""
         found = self._legs.pop(leg, None) or self._released.pop(leg, None)
         if found is not None:
-            self._settle(found, found.tariffed.cost(1, now_ms), now_ms)
+            self._end(leg, found, found.tariffed.cost(1, now_ms), now_ms)
 
     def let_go(self, now_ms: int) -> None:
         """Legs whose answer has not come by now give back what they have reserved; they are known for some time more."""
@@ -342,6 +349,11 @@ class Purse:
                 del self._released[leg]
 
     # ------------------------------------------------------------------ inside
+
+    def _end(self, name: str, leg: _Leg, owed: int, now_ms: int) -> None:
+        self._settle(leg, owed, now_ms)
+        if leg.draws:
+            self._ended[name] = leg
 
     def _drawn_on(self, agent: str | None) -> tuple[str, ...]:
         balance = (BALANCE,) if BALANCE in self.limits else ()

@@ -10,6 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Final, Literal
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
@@ -51,6 +52,8 @@ class Line(Struct, frozen=True, kw_only=True, gc=False):
     """The fingerprint of the plan version in the quote that was given before the call."""
     refusal: str = ""
     """Why there is no price, in a line of kind `unrated`."""
+    zone: str = ""
+    """Of the plan's clock, by which its bands are read; none: no plan, or of a charge of 0.1.0."""
     answered_at: datetime | None = None
     duration_ms: int = 0
     increment: str = ""
@@ -259,7 +262,7 @@ def _explain_line(line: Line, words: _Words) -> list[str]:
         destination=destination,
         prefix=line.prefix,
         length=words.length(line.duration_ms),
-        answered=line.answered_at.isoformat(timespec="seconds"),
+        answered=_by_the_plan(line, line.answered_at),
         plan=line.plan,
         version=line.plan_version,
     )
@@ -305,6 +308,15 @@ def _explain_line(line: Line, words: _Words) -> list[str]:
         ),
     )
     return told
+
+
+def _by_the_plan(line: Line, at: datetime) -> str:
+    """An instant as the plan's clock shows it, as the windows of its bands are written; the hour that comes twice is told by its offset."""
+    return (
+        f"{at.astimezone(ZoneInfo(line.zone)).isoformat(timespec='seconds')} ({line.zone})"
+        if line.zone
+        else at.isoformat(timespec="seconds")
+    )
 
 
 def _exact(amount: Fraction, words: _Words) -> str:

@@ -82,7 +82,17 @@ CHARGE_COLUMNS: Final = (
     "refusal",
     "precision",
     "rounding",
+    "number_class",
+    "promised",
+    "free_ms",
+    "cut_ms",
+    "setup",
+    "minimum",
+    "cap",
+    "zone",
+    "steps",
 )
+"""All that a line of a charge follows from: the amount can be worked out from its row. `steps` is JSON, as in the JSON lines."""
 INVOICE_COLUMNS: Final = (
     "row",
     "payer",
@@ -135,6 +145,7 @@ def charges_to_csv(charges: Iterable[Charge], language: str = "en") -> Iterator[
                 **{name: finished(getattr(line, name)) for name in _FINISHED},
                 "destination": line.destination_de if language == "de" else line.destination_en,
                 "units": sum(step.units for step in line.steps),
+                "steps": msgspec.json.encode(line.steps).decode() if line.steps else "",
             }
             yield _row(_text(values[name]) for name in CHARGE_COLUMNS)
 

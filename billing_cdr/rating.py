@@ -303,6 +303,7 @@ def rate_leg(leg: CdrLeg, plans: PlanBook) -> Line:
         plan_version=plan.version,
         fingerprint=plan.fingerprint(),
         promised=promised,
+        zone=plan.schedule.zone,
         answered_at=leg.answered_at,
         duration_ms=leg.billable_ms,
         increment=str(found.increment),

@@ -386,12 +386,12 @@ async def spent(
 
     Args:
         since: when the prepaid balance was opened; None: there is none.
-        before: of calls that began then or later, nothing is said.
+        before: of conversations that were over then or later, nothing is said.
     Returns: account, when the leg ended (epoch ms), ten-thousandths of the currency.
     """
     hour = now - timedelta(minutes=WINDOW_MINUTES + 1)
     recent = and_(cdr_table.c.ended_at >= hour, cdr_table.c.began_at >= hour - timedelta(days=1))
-    mine = and_(cdr_table.c.tenant == tenant, cdr_table.c.began_at < before)
+    mine = and_(cdr_table.c.tenant == tenant, cdr_table.c.ended_at < before)
     async with _on(bind) as conn:
         rows = (await conn.execute(_entries().where(mine, recent, charge_table.c.gross > Decimal(0)))).all()
         total = select(func.sum(charge_table.c.gross, type_=charge_table.c.gross.type)).select_from(_JOINED)
@@ -533,9 +533,14 @@ def rerated(entries: Sequence[Entry], plan_book: PlanBook) -> tuple[Change, ...]
         if entry.charge is not None and any(line.fingerprint and line.fingerprint not in known for line in entry.charge.lines):
             continue
         after = rate(entry.cdr, plan_book)
-        if after != entry.charge:
+        if entry.charge not in (after, _without_zone(after)):
             changes.append(Change(cdr=entry.cdr.id, before=entry.charge, after=after, revision=entry.revision + 1))
     return tuple(changes)
+
+
+def _without_zone(charge: Charge) -> Charge:
+    """As 0.1.0 wrote it: what only tells more of the same price is no change."""
+    return msgspec.structs.replace(charge, lines=tuple(msgspec.structs.replace(line, zone="") for line in charge.lines))
 
 
 async def add_revisions(bind: Bind, changes: Sequence[Change]) -> None:

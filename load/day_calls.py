@@ -369,26 +369,26 @@ class Cell:
         first = await self.calls(other, 7)
         name, rung = await self.comes_in(other, first, since)
         await self.takes(other, first, rung, name)
-        await self._is_refused(page, 7, "busy", f"number:{self.called(7)}")
+        await self._is_refused(page, 7, "busy")
         await self.ends(other, first, rung, "caller")
         other.says |= {"agent": name, "queue": None}
 
-    async def _is_refused(self, page: Page, digit: int, outcome: str, by: str) -> None:
+    async def _is_refused(self, page: Page, digit: int, outcome: str) -> None:
         since = self.clock()
         caller = await self.calls(page, digit)
         await caller.ended(WAIT_S)
         page.leg(caller, "caller", since, caller.ended_at)
         page.of_leg("gone", caller, since, caller.ended_at)
         page.end(since, caller.ended_at)
-        page.says |= {"outcome": outcome, "agent": None, "ended_by": by}
+        page.says |= {"outcome": outcome, "agent": None, "ended_by": "exchange"}
 
     async def unregistered(self, page: Page) -> None:
         """An agent's own number, and there is no phone."""
-        await self._is_refused(page, 8, "no_answer", "exchange")
+        await self._is_refused(page, 8, "no_answer")
 
     async def not_found(self, page: Page) -> None:
         """A number that is nobody's."""
-        await self._is_refused(page, 0, "failed", "exchange")
+        await self._is_refused(page, 0, "failed")
 
     async def forwarded(self, page: Page) -> None:
         """A number that leads outside."""

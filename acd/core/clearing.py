@@ -49,6 +49,8 @@ _MISS_OF_CAUSE: dict[str, MissReason] = {
     "forwarded": "forwarded",
 }
 _MISS_OF_OUTCOME: dict[str, MissReason] = {"no_answer": "no_answer", "declined": "declined", "failed": "failed"}
+_NOBODYS_MISS = frozenset({"no_bandwidth", "supervisor"})
+"""Causes that say nothing of the agent or its phone."""
 _ABSENT = frozenset({"no_answer", "unreachable", "failed"})
 """What `redirect_on_no_answer` speaks of."""
 
@@ -168,7 +170,15 @@ def after_call_work_s(x: Exchange, agent_id: AgentId, work: s.Work) -> float:
 
 
 def end_offer_part(
-    x: Exchange, offer: s.Offer, agent: AgentId, outcome: OfferOutcome, *, cause: str, gone: bool = False, status: int | None = None
+    x: Exchange,
+    offer: s.Offer,
+    agent: AgentId,
+    outcome: OfferOutcome,
+    *,
+    cause: str,
+    gone: bool = False,
+    status: int | None = None,
+    detail: str | None = None,
 ) -> None:
     """One agent's part of an offer ended without a conversation: leg, channel, reservation and all.
 
@@ -178,8 +188,8 @@ def end_offer_part(
     """
     leg = x.state.legs.get(offer.open[agent])
     call = offer.call
-    reason = _MISS_OF_CAUSE.get(cause, _MISS_OF_OUTCOME[outcome]) if outcome in _MISS_OF_OUTCOME and cause != "no_bandwidth" else None
-    x.emit(OfferEnded(offer=offer.id, call=call, agent=agent, outcome=outcome, reason=reason))
+    reason = _MISS_OF_CAUSE.get(cause, _MISS_OF_OUTCOME[outcome]) if outcome in _MISS_OF_OUTCOME and cause not in _NOBODYS_MISS else None
+    x.emit(OfferEnded(offer=offer.id, call=call, agent=agent, outcome=outcome, reason=reason, detail=detail))
     if leg is not None:
         clear_leg(x, leg, cause, by="party" if gone else "exchange", status=status)
     # Work of an offer ends as the offer does, even if the phone had answered and nobody was connected yet.

@@ -71,10 +71,14 @@ def _music(x: Exchange, call: s.Call) -> tuple[str, ...]:
     return (queue.music if queue is not None else HOLD_MUSIC,)
 
 
-def hold(x: Exchange, call: s.Call, leg: s.Leg, by: AgentId | None) -> None:
-    """One party holds the other, at its desk (`by`) or by its phone: the other hears music, once."""
+def hold(x: Exchange, call: s.Call, leg: s.Leg, by: AgentId | None, supervisor: str | None = None) -> None:
+    """One party holds the other, at its desk (`by`) or by its phone: the other hears music, once.
+
+    Args:
+        supervisor: who acted at that desk, where it was not the agent; so too in what follows.
+    """
     was_held = _is_held(leg)
-    x.emit(LegHeld(leg=leg.id, by=by))
+    x.emit(LegHeld(leg=leg.id, by=by, supervisor=supervisor))
     other = other_of(x, call, leg)
     if other is None:
         return
@@ -85,13 +89,13 @@ def hold(x: Exchange, call: s.Call, leg: s.Leg, by: AgentId | None) -> None:
         x.play(other, _music(x, call), "hold", loop=True)
 
 
-def retrieve(x: Exchange, call: s.Call, leg: s.Leg, by: AgentId | None) -> None:
+def retrieve(x: Exchange, call: s.Call, leg: s.Leg, by: AgentId | None, supervisor: str | None = None) -> None:
     """The hold of the desk (`by`) or of the phone is over: with the second of them the party is back.
 
     The two are connected unless the other party holds as well.
     """
     still_held = leg.state is legs.State.HELD_BY_BOTH
-    x.emit(LegRetrieved(leg=leg.id, by=by, still_held=still_held))
+    x.emit(LegRetrieved(leg=leg.id, by=by, still_held=still_held, supervisor=supervisor))
     other = other_of(x, call, leg)
     if other is None or still_held:
         return
@@ -127,16 +131,16 @@ def describe(target: Target) -> str:
             return "hang_up"
 
 
-def transfer(x: Exchange, call: s.Call, leg: s.Leg, by: AgentId, target: Target) -> None:
+def transfer(x: Exchange, call: s.Call, leg: s.Leg, by: AgentId, target: Target, supervisor: str | None = None) -> None:
     """Blind transfer: this agent's part ends, the other party is sent on."""
     if call.recording is not None:
         x.do(EndRecording(recording=call.recording))
-    x.emit(CallTransferred(call=call.id, by=by, to=describe(target)))
+    x.emit(CallTransferred(call=call.id, by=by, to=describe(target), supervisor=supervisor))
     end_leg(x, leg, "transferred", "handled")
     party = x.party(call)
     if party is not None:
         x.silence(party)
-    x.send_to(x, call, target, "transfer", by)
+    x.send_to(x, call, target, "transfer", by, supervisor)
 
 
 def party_left(x: Exchange, call: s.Call, leg: s.Leg, cause: str) -> None:

@@ -147,6 +147,7 @@ def dial(x: Exchange, command: i.Dial) -> None:
             country=None,
             language=configured.languages[0] if configured.languages else x.fold.index.language,
             quote=command.quote,
+            supervisor=command.by,
         )
     )
     call = x.state.calls[command.call]
@@ -200,10 +201,18 @@ def decline(x: Exchange, command: i.Decline) -> None:
     work, leg = ringing
     offer = x.state.offers.get(leg.offer) if leg.offer is not None else None
     if offer is not None:
+        _decline_offer(x, offer, agent, command.by)
+    else:
+        reach.failed(x, x.state.calls[work.call], leg, "rejected", ours=True, by_supervisor=command.by is not None)
+
+
+def _decline_offer(x: Exchange, offer: s.Offer, agent: s.Agent, by: str | None) -> None:
+    """The agent is asked again later, and the caller keeps its place; what somebody else declined is not the agent's refusal."""
+    if by is None:
         end_offer_part(x, offer, agent.id, "declined", cause="declined")
         regard_miss(x, offer, agent.id)
     else:
-        reach.failed(x, x.state.calls[work.call], leg, "rejected", ours=True)
+        end_offer_part(x, offer, agent.id, "declined", cause="supervisor", detail="supervisor")
 
 
 def hold(x: Exchange, command: i.Hold) -> None:
@@ -212,7 +221,7 @@ def hold(x: Exchange, command: i.Hold) -> None:
     leg = _own_leg(x, agent, call, "Hold")
     if legs.Input.HELD not in legs.TRANSITIONS[leg.state]:
         raise IllegalTransition(f"leg {leg.id}", leg.state, "Hold")
-    conversation.hold(x, call, leg, agent.id)
+    conversation.hold(x, call, leg, agent.id, command.by)
 
 
 def retrieve(x: Exchange, command: i.Retrieve) -> None:
@@ -223,7 +232,7 @@ def retrieve(x: Exchange, command: i.Retrieve) -> None:
     if legs.Input.RETRIEVED not in legs.TRANSITIONS[leg.state]:
         by_phone = leg.state is legs.State.HELD_BY_PHONE
         raise IllegalTransition(f"leg {leg.id}", leg.state, "Retrieve", "the phone holds: retrieve the call there" if by_phone else None)
-    conversation.retrieve(x, call, leg, agent.id)
+    conversation.retrieve(x, call, leg, agent.id, command.by)
 
 
 def hang_up(x: Exchange, command: i.HangUp) -> None:
@@ -236,6 +245,9 @@ def hang_up(x: Exchange, command: i.HangUp) -> None:
     leg = x.state.legs.get(work.leg)
     if leg is None or (work.kind != "outbound" and work.state in works.RINGING):
         raise IllegalTransition(f"work of {agent.id} on {call.id}", work.state, "HangUp", "decline what rings")
+    if command.by is not None:
+        clear_call(x, call, "supervisor")
+        return
     talking = call.state in calls.TALKING
     end_leg(x, leg, "hang_up", "withdrawn")
     clear_call(x, call, "hang_up" if talking else "abandoned", leg_cause="hang_up", outcome="abandoned")
@@ -248,7 +260,7 @@ def transfer(x: Exchange, command: i.Transfer) -> None:
         raise IllegalTransition(f"call {call.id}", call.state, "Transfer")
     leg = _own_leg(x, agent, call, "Transfer")
     _must_exist(x, command.target)
-    conversation.transfer(x, call, leg, agent.id, command.target)
+    conversation.transfer(x, call, leg, agent.id, command.target, command.by)
 
 
 def _must_exist(x: Exchange, target: Target) -> None:

@@ -84,6 +84,8 @@ class CallOffered(_Event, frozen=True, kw_only=True):
     language: str
     quote: dict[str, Any] | None = None
     """The price the agent was told before dialling, as `acd.core.inputs.Dial` brought it."""
+    supervisor: str | None = None
+    """Who had the agent's phone dial, where it was not the agent."""
 
 
 class LegInitiated(_Event, frozen=True, kw_only=True):
@@ -116,10 +118,12 @@ class LegConnected(_Event, frozen=True, kw_only=True):
 
 
 class LegHeld(_Event, frozen=True, kw_only=True):
-    """The connection of this leg is held; `by` is the agent who asked, or None when the party's own phone did."""
+    """The connection of this leg is held; `by` is the agent at whose desk, or None when the party's own phone did."""
 
     leg: LegId
     by: AgentId | None = None
+    supervisor: str | None = None
+    """Who acted at this agent's desk, where it was not the agent."""
 
 
 class LegRetrieved(_Event, frozen=True, kw_only=True):
@@ -129,6 +133,8 @@ class LegRetrieved(_Event, frozen=True, kw_only=True):
     by: AgentId | None = None
     still_held: bool = False
     """The other of the two, desk and phone, goes on holding."""
+    supervisor: str | None = None
+    """Who acted at this agent's desk, where it was not the agent."""
 
 
 class LegCleared(_Event, frozen=True, kw_only=True):
@@ -189,9 +195,13 @@ class CallRetrieved(_Event, frozen=True, kw_only=True):
 
 
 class CallTransferred(_Event, frozen=True, kw_only=True):
+    """The part of the agent `by` is over, the other party is sent on."""
+
     call: CallId
     by: AgentId
     to: str
+    supervisor: str | None = None
+    """Who acted at this agent's desk, where it was not the agent."""
 
 
 class CallForwarded(_Event, frozen=True, kw_only=True):
@@ -202,6 +212,8 @@ class CallForwarded(_Event, frozen=True, kw_only=True):
     reason: Literal["always", "busy", "no_answer", "unregistered", "overflow", "menu", "number", "transfer", "closed", "exit"]
     by: str
     """Agent, queue, menu or number that forwards."""
+    supervisor: str | None = None
+    """Who transferred it at the agent's desk, where it was not the agent: it is not on the agent's account then."""
 
 
 class ForwardLoopFound(_Event, frozen=True, kw_only=True):

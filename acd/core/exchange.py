@@ -7,7 +7,7 @@ treatment, conversation, reach, distribution, targets, then arrival, desk and ho
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from typing import Protocol
 
 from acd.core import leg as legs
 from acd.core import state as s
@@ -20,10 +20,16 @@ from acd.core.ids import LegId, PlayId, TenantId
 from acd.core.inputs import Input
 
 
+class SendTo(Protocol):
+    """Where a call goes next; see `acd.core.targets`."""
+
+    def __call__(self, x: Exchange, call: s.Call, target: Target, reason: str, by: str, supervisor: str | None = None) -> None: ...
+
+
 class Exchange:
     """One tenant's exchange at one moment."""
 
-    def __init__(self, tenant: TenantId, state: s.State, send_to: Callable[[Exchange, s.Call, Target, str, str], None]) -> None:
+    def __init__(self, tenant: TenantId, state: s.State, send_to: SendTo) -> None:
         self.tenant = tenant
         self.fold = Fold(state)
         self.state = state
@@ -35,7 +41,6 @@ class Exchange:
         self.dropped: Counter[str] = Counter()
         """Facts that came too late or for nothing, by kind; not part of the state."""
         self.send_to = send_to
-        """(exchange, call, target, reason, by): where the call goes next."""
 
     def emit(self, event: Event) -> None:
         """Something became true."""

@@ -771,7 +771,7 @@ class Fold:
 
     def _call_forwarded(self, event: e.CallForwarded, _now: float) -> None:
         call = self.state.calls[event.call]
-        call.forward = s.Forward(number=event.number, reason=event.reason, by=event.by)
+        call.forward = s.Forward(number=event.number, reason=event.reason, by=event.by, supervisor=event.supervisor)
         call.trunks_tried = []
         call.hops += 1
 

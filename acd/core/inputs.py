@@ -250,81 +250,77 @@ class TrunkChanged(_Input, frozen=True, kw_only=True):
 # ---------------------------------------------------------------------- the desk
 
 
-class LogOn(_Input, frozen=True, kw_only=True):
-    """The agent's shift begins: NOT_READY with reason `logged_on`, unless `ready`."""
+class _AtDesk(_Input, frozen=True, kw_only=True):
+    """Base of what is done at an agent's desk."""
 
     agent: AgentId
+    by: str | None = None
+    """Who acted, where it was not the agent: a supervisor's name, or that of a program's key."""
+
+
+class LogOn(_AtDesk, frozen=True, kw_only=True):
+    """The agent's shift begins: NOT_READY with reason `logged_on`, unless `ready`."""
+
     ready: bool = False
 
 
-class LogOff(_Input, frozen=True, kw_only=True):
-    agent: AgentId
+class LogOff(_AtDesk, frozen=True, kw_only=True):
+    pass
 
 
-class GoReady(_Input, frozen=True, kw_only=True):
-    agent: AgentId
+class GoReady(_AtDesk, frozen=True, kw_only=True):
+    pass
 
 
-class GoNotReady(_Input, frozen=True, kw_only=True):
+class GoNotReady(_AtDesk, frozen=True, kw_only=True):
     """May be given during a call: it holds after it."""
 
-    agent: AgentId
     reason: str
 
 
-class EndAfterCallWork(_Input, frozen=True, kw_only=True):
-    agent: AgentId
+class EndAfterCallWork(_AtDesk, frozen=True, kw_only=True):
+    pass
 
 
-class Dial(_Input, frozen=True, kw_only=True):
+class Dial(_AtDesk, frozen=True, kw_only=True):
     """Click-to-dial: the agent's device rings first, then the destination (R2). `call` is minted by the shell."""
 
-    agent: AgentId
     call: CallId
     number: str
     quote: dict[str, Any] | None = None
     """The price told to the agent, as in `LegPriced`; None for numbers inside the house."""
 
 
-class Answer(_Input, frozen=True, kw_only=True):
+class Answer(_AtDesk, frozen=True, kw_only=True):
     """Have the agent's device take the offered call (RFC-less `talk` event)."""
 
-    agent: AgentId
 
-
-class Decline(_Input, frozen=True, kw_only=True):
+class Decline(_AtDesk, frozen=True, kw_only=True):
     """The agent does not want the offered call; the caller keeps its place."""
 
-    agent: AgentId
 
-
-class Hold(_Input, frozen=True, kw_only=True):
-    agent: AgentId
+class Hold(_AtDesk, frozen=True, kw_only=True):
     call: CallId
 
 
-class Retrieve(_Input, frozen=True, kw_only=True):
-    agent: AgentId
+class Retrieve(_AtDesk, frozen=True, kw_only=True):
     call: CallId
 
 
-class HangUp(_Input, frozen=True, kw_only=True):
-    agent: AgentId
+class HangUp(_AtDesk, frozen=True, kw_only=True):
     call: CallId
 
 
-class Transfer(_Input, frozen=True, kw_only=True):
+class Transfer(_AtDesk, frozen=True, kw_only=True):
     """Blind transfer: the agent's part ends, the other party goes to the target."""
 
-    agent: AgentId
     call: CallId
     target: Target
 
 
-class SetDisposition(_Input, frozen=True, kw_only=True):
+class SetDisposition(_AtDesk, frozen=True, kw_only=True):
     """How the work ended, in the tenant's own codes; during the call or in after-call work."""
 
-    agent: AgentId
     call: CallId
     code: str
 

@@ -110,7 +110,7 @@ def forwarding_number(forwarding: Forwarding, reason: Literal["busy", "no_answer
             return forwarding.unregistered
 
 
-def forward(x: Exchange, call: s.Call, number: str, reason: ForwardReason, by: str) -> None:
+def forward(x: Exchange, call: s.Call, number: str, reason: ForwardReason, by: str, supervisor: str | None = None) -> None:
     """The call goes to a number on the account of whoever caused it; to one of our own it stays inside, where it costs nothing."""
     inside = _own_target(x, number)
     rounds = loops.rounds_of(x, call, number) if inside is None else None
@@ -118,7 +118,7 @@ def forward(x: Exchange, call: s.Call, number: str, reason: ForwardReason, by: s
         x.emit(ForwardLoopFound(call=call.id, number=number, reason=reason, by=by, rounds=tuple(one.id for one in rounds)))
         turn_away(x, call, "routing_loop")
         return
-    x.emit(CallForwarded(call=call.id, number=number, reason=reason, by=by))
+    x.emit(CallForwarded(call=call.id, number=number, reason=reason, by=by, supervisor=supervisor))
     if inside is not None:
         x.send_to(x, call, inside, "number", number)
     else:
@@ -147,7 +147,7 @@ def call_outside(x: Exchange, call: s.Call, after: str | None = None) -> None:
             refuse_channel(x, call, leg, verdict)
             refused = verdict
             continue
-        by = call.forward.by if call.forward is not None else None
+        by = (call.forward.supervisor or call.forward.by) if call.forward is not None else None
         x.emit(
             LegInitiated(
                 leg=leg,
@@ -193,8 +193,9 @@ _PERSONAL = frozenset({"always", "busy", "no_answer", "unregistered", "transfer"
 
 
 def _on_account_of(call: s.Call) -> AgentId | None:
+    """Whose account the call outside is on; None: the tenant's alone, as where a rule or a supervisor sends it (docs/budgets.md)."""
     if call.forward is not None:
-        return AgentId(call.forward.by) if call.forward.reason in _PERSONAL else None
+        return AgentId(call.forward.by) if call.forward.reason in _PERSONAL and call.forward.supervisor is None else None
     return call.agent
 
 
@@ -221,16 +222,31 @@ def answered(x: Exchange, call: s.Call, leg: s.Leg) -> None:
 
 
 def failed(
-    x: Exchange, call: s.Call, leg: s.Leg, cause: str, *, status: int | None = None, detail: str | None = None, ours: bool = False
+    x: Exchange,
+    call: s.Call,
+    leg: s.Leg,
+    cause: str,
+    *,
+    status: int | None = None,
+    detail: str | None = None,
+    ours: bool = False,
+    by_supervisor: bool = False,
 ) -> None:
-    """A phone outside an offer could not be reached, or did not answer. `ours`: we gave up, it still rings there."""
+    """A phone outside an offer could not be reached, or did not answer. `ours`: we gave up, it still rings there.
+
+    Args:
+        by_supervisor: its person had no part in that; the call goes on as `cause` says all the same.
+    """
     role, agent_id, was_party = leg.role, leg.agent, leg.id == call.party
     if call.looping and role == "forward":
         cause = "routing_loop"  # whatever a carrier made of our 482 on the way back
     work: Literal["no_answer", "declined", "failed"] = (
         "no_answer" if cause == "no_answer" else "declined" if cause in {"busy", "rejected", "forwarded"} else "failed"
     )
-    end_leg(x, leg, cause, work, by="exchange" if ours else "party", status=status, detail=detail)
+    if by_supervisor:
+        end_leg(x, leg, "supervisor", "withdrawn")
+    else:
+        end_leg(x, leg, cause, work, by="exchange" if ours else "party", status=status, detail=detail)
     if was_party:
         clear_call(x, call, cause)
     elif role == "agent" and agent_id is not None:

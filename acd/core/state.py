@@ -57,6 +57,8 @@ class Forward(_Part, kw_only=True):
     number: str
     reason: str
     by: str
+    supervisor: str | None = None
+    """Who acted at the desk of the agent `by`."""
 
 
 class Call(_Part, kw_only=True):

@@ -265,7 +265,8 @@ def _queue_left(s: Statistics, event: e.QueueLeft, now: float) -> None:
 def _offer_ended(s: Statistics, event: e.OfferEnded, _now: float) -> None:
     tally = agent_tally(s, event.agent)
     tally.offered += 1
-    _count_outcome(tally, event.outcome)
+    if event.detail != "supervisor":  # who declined was not the agent
+        _count_outcome(tally, event.outcome)
 
 
 def _count_outcome(tally: AgentTally, outcome: str) -> None:

@@ -11,12 +11,13 @@ from acd.core.configuration import Target, ToAgent, ToAnnouncement, ToHangUp, To
 from acd.core.exchange import Exchange
 
 
-def send_to(x: Exchange, call: s.Call, target: Target, reason: str, by: str) -> None:
+def send_to(x: Exchange, call: s.Call, target: Target, reason: str, by: str, supervisor: str | None = None) -> None:
     """Send the party of a call to a target.
 
     Args:
         reason: as in CallForwarded: number, menu, overflow, closed, exit, transfer ...
         by: the number, menu, queue or agent that sends it.
+        supervisor: who does, at the desk of the agent `by`; None: the agent.
     """
     if call.hops > treatment.MAX_HOPS:
         treatment.turn_away(x, call, "routing_loop")
@@ -29,7 +30,7 @@ def send_to(x: Exchange, call: s.Call, target: Target, reason: str, by: str) -> 
         case ToAgent(agent=agent):
             reach.ring_agent(x, call, agent)
         case ToOutside(number=number):
-            reach.forward(x, call, number, cast("reach.ForwardReason", reason), by)
+            reach.forward(x, call, number, cast("reach.ForwardReason", reason), by, supervisor)
         case ToAnnouncement(sounds=sounds):
             treatment.announce(x, call, sounds, "closed" if reason == "closed" else "announced")
         case ToHangUp():

@@ -7,7 +7,7 @@ optional fields need a version too: an older program then says that it is too ol
 | version | written by | what changed |
 |---|---|---|
 | 1 | 0.1.0 | |
-| 2 | 0.2.0 | configuration by changes, dialogs of legs, signs of life, more of what a start knows, clock steps; nothing was renamed |
+| 2 | 0.2.0 | configuration by changes, dialogs of legs, signs of life, what a start knows, clocks, who acts at desks; no renaming |
 """
 
 from __future__ import annotations

@@ -151,6 +151,8 @@ class Switch:
         self._measuring: dict[str, SwitchLeg] = {}
         self._given_up: dict[str, tuple[TenantId, LegId, CallId]] = {}
         """Sessions of legs that cost something, which were taken back and have not ended yet."""
+        self._billed: dict[str, None] = {}
+        """Sessions that went out over a carrier's trunk, the latest `MOST_GIVEN_UP`: a second callee of theirs may cost."""
         self._screens: dict[CallId, _Screen] = {}
         self._gates: dict[CallId, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -476,6 +478,10 @@ class Switch:
             self._report(leg.tenant, inputs.LegPriced(leg=leg.leg, quote=dict(quote)))
         return line
 
+    def _costs(self, leg: SwitchLeg) -> bool:
+        """Whether a carrier may bill it: it is over a trunk that is not the tenant's own."""
+        return leg.trunk is not None and not self._directory.is_internal(leg.tenant, leg.trunk)
+
     def _domain(self, line: TrunkLine) -> str:
         """Whose numbers ours are at this peer: the carrier's where we have an account, else our own."""
         if line.registration is not None:
@@ -510,6 +516,10 @@ class Switch:
             session = f"{leg.leg}/1"
             self._by_session[session] = leg
             leg.branches[session] = False
+            if self._costs(leg):
+                self._billed[session] = None
+                if len(self._billed) > MOST_GIVEN_UP:
+                    del self._billed[next(iter(self._billed))]
             self.sip.invite(
                 session=session,
                 target=Uri("sip", dialled, host, port),
@@ -997,6 +1007,9 @@ class Switch:
     def _answered_late(self, event: sip_events.AnsweredLate) -> None:
         """Whoever bills us for it is right: the record says so too."""
         found = self._given_up.pop(event.session, None)
+        if found is None and event.session not in self._billed:
+            log.info("= %s: a callee has answered too late, and was let go; no carrier bills it", event.session)
+            return
         if found is None:
             self.counters["forks_answered"] += 1
             log.warning("! %s: a second callee has answered, and was let go; its carrier may bill it", event.session)
@@ -1185,7 +1198,7 @@ class Switch:
             self._by_session.pop(leg.session, None)
         for session in leg.branches:
             self._by_session.pop(session, None)
-            if leg.phase is Phase.ORIGINATING and leg.trunk is not None and not self._directory.is_internal(leg.tenant, leg.trunk):
+            if leg.phase is Phase.ORIGINATING and self._costs(leg):
                 self._given_up[session] = leg.tenant, leg.leg, leg.call
         while len(self._given_up) > MOST_GIVEN_UP:
             del self._given_up[next(iter(self._given_up))]

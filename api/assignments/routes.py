@@ -105,17 +105,17 @@ async def get_prepaid_of(access: ForOperators, tenant: Tenant) -> PrepaidTold:
 
 async def _prepaid(house: House, session: AsyncSession, tenant: TenantId) -> PrepaidTold:
     paid = await service.payments(session, tenant)
-    if not paid:
+    balance = rules.prepaid(paid)
+    if balance is None:
         raise UnknownAssignment("prepaid balance")
     spending = house.voice.spending(tenant)
-    paid_in = sum((Decimal(one.amount) for one in paid), Decimal(0))
     spent = next((one.reserved for one in spending.accounts if one.account == "balance"), Decimal(0))
     return PrepaidTold(
         currency=spending.currency,
-        since=paid[0].at,
-        paid_in=paid_in,
+        since=balance.since,
+        paid_in=balance.paid_in,
         spent=spent,
-        left=paid_in - spent,
+        left=balance.paid_in - spent,
         payments=[PaymentTold.model_validate(one) for one in paid],
     )
 

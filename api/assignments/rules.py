@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple, Protocol
 
 from acd.core.ids import TenantId
 from acd.networks import SPECIAL
@@ -15,6 +17,29 @@ from acd.strangers import Network, network_of
 
 WIDEST = {4: 24, 6: 56}
 """Prefix lengths. A carrier's gateways fit into a /24, a customer's line has a /56 (RIPE-690 §4.2.2); what is wider is many people's."""
+
+
+class Payment(Protocol):
+    """What was paid in, or taken back (below 0)."""
+
+    @property
+    def amount(self) -> str: ...
+    @property
+    def at(self) -> datetime: ...
+
+
+class Prepaid(NamedTuple):
+    """What the payments of a prepaid tenant come to."""
+
+    paid_in: Decimal
+    since: datetime
+    """The first of them: charges of conversations since then are paid from it."""
+
+
+def prepaid(payments: Iterable[Payment]) -> Prepaid | None:
+    """Add up what was paid in since a tenant is prepaid, in any order; None: it is not."""
+    known = list(payments)
+    return Prepaid(sum((Decimal(one.amount) for one in known), Decimal(0)), min(one.at for one in known)) if known else None
 
 
 @dataclass(frozen=True, slots=True)

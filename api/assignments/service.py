@@ -38,7 +38,7 @@ from api.assignments.errors import (
     UnknownAssignment,
 )
 from api.assignments.models import CallerIdGrant, NumberOwner, PrepaidEntry, Rights, SourceClaim, SourceGrant
-from api.assignments.rules import Wanted, covers, domain_of, is_special, is_wide, overlaps, own_claims, places, wanted_by
+from api.assignments.rules import Wanted, covers, domain_of, is_special, is_wide, overlaps, own_claims, places, prepaid, wanted_by
 from api.assignments.rules import network as as_network
 from api.assignments.trail import ANOTHER, OPERATOR, note, note_refusal
 from api.audit import By
@@ -174,7 +174,7 @@ async def read(house: House, tenant: TenantId) -> Assigned:
 
 async def _read(session: AsyncSession, rights: Rights) -> Assigned:
     has = await repository.belongings(session, rights.tenant)
-    paid = await repository.payments(session, rights.tenant)
+    balance = prepaid(await repository.payments(session, rights.tenant))
     return Assigned(
         domain=rights.domain,
         may_claim_numbers=rights.may_claim_numbers,
@@ -186,8 +186,8 @@ async def _read(session: AsyncSession, rights: Rights) -> Assigned:
         may_have_bare_names=rights.may_have_bare_names,
         limits=rights.limits or {},
         budget_per_hour=None if rights.budget_per_hour is None else Decimal(rights.budget_per_hour),
-        paid_in=sum((Decimal(one.amount) for one in paid), Decimal(0)) if paid else None,
-        paid_since=min(one.at for one in paid) if paid else None,
+        paid_in=None if balance is None else balance.paid_in,
+        paid_since=None if balance is None else balance.since,
         own_prices=rights.own_prices,
     )
 

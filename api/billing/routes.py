@@ -34,7 +34,8 @@ from api.identity import Access, ForBilling, ForReaders
 from api.kit.ids import Slug
 from api.kit.numbers import Callable_
 from api.kit.paging import Page, Paged, paged
-from api.kit.schema import Moment, Text
+from api.kit.period import Period
+from api.kit.schema import Text
 from api.telephony_setup import Author, hold, own_carriers, take_effect
 from billing_cdr import export
 from billing_cdr.store import Filter
@@ -48,8 +49,7 @@ Word = Annotated[str | None, Query(max_length=16, pattern="^[a-z_]+$")]
 
 
 def _wanted(
-    began_from: Annotated[Moment | None, Query(description="Began then or later.")] = None,
-    began_before: Annotated[Moment | None, Query()] = None,
+    began: Period,
     direction: Annotated[Literal["inbound", "outbound", "internal"] | None, Query()] = None,
     outcome: Word = None,
     queue: Annotated[Slug | None, Query(description="Of the first talk; where nobody talked, waited in last.")] = None,
@@ -59,8 +59,8 @@ def _wanted(
     status: Annotated[Literal["rated", "unrated"] | None, Query()] = None,
 ) -> Filter:
     return Filter(
-        began_from=began_from,
-        began_before=began_before,
+        began_from=began.first,
+        began_before=began.before,
         direction=direction,
         outcome=outcome,
         queue=queue,

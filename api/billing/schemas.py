@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from api.kit.ids import Slug
+from api.kit.period import require_order
 from api.kit.schema import Given, Lines, Moment, Told
 from billing_cdr.destination import NumberClass
 from billing_cdr.money import Precision, Rounding
@@ -282,6 +283,9 @@ class ReratingGiven(Given):
         period = self.began_from is not None and self.began_before is not None
         if (self.cdr is None) == (not (period or self.unrated)):
             raise ValueError("name one record by `cdr`, or a period by `began_from` and `began_before`, or ask for the `unrated` ones")
+        if self.cdr is not None and (self.began_from is not None or self.began_before is not None):
+            raise ValueError("`cdr` names one record: `began_from` and `began_before` mean nothing beside it")
+        require_order(self.began_from, self.began_before, ("began_from", "began_before"))
         return self
 
 

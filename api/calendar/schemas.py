@@ -7,6 +7,7 @@ from datetime import datetime
 from pydantic import ConfigDict, model_validator
 
 from api.kit.ids import Slug
+from api.kit.period import require_order
 from api.kit.schema import Given, Moment, Name, Told
 
 
@@ -31,8 +32,7 @@ class AppointmentGiven(Given):
 
     @model_validator(mode="after")
     def _order(self) -> AppointmentGiven:
-        if self.ends_at <= self.starts_at:
-            raise ValueError("an appointment ends after it starts")
+        require_order(self.starts_at, self.ends_at, ("starts_at", "ends_at"))
         return self
 
 

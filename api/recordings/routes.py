@@ -18,7 +18,7 @@ from api.identity import Access, RequiresAudited, Role, record_refused
 from api.kit.ids import Slug
 from api.kit.numbers import Callable_
 from api.kit.paging import Page, Paged
-from api.kit.schema import Moment
+from api.kit.period import Period
 from api.metrics import Metrics
 from api.recordings import files, rules, service
 from api.recordings.errors import NotForAgents, RecordingUnknown
@@ -60,8 +60,7 @@ ForHearers = Annotated[Access, Depends(_hearer, scope="function")]
 
 def _wanted(
     access: ForHearers,
-    began_from: Annotated[Moment | None, Query(description="Began then or later.")] = None,
-    began_before: Annotated[Moment | None, Query()] = None,
+    began: Period,
     agent: Annotated[Slug | None, Query(description="Was a party of it.")] = None,
     queue: Annotated[Slug | None, Query(description="Of the talk that it recorded.")] = None,
     number: Annotated[Callable_ | None, Query(description="Calling, called, or that of a party; in any notation.")] = None,
@@ -69,7 +68,7 @@ def _wanted(
 ) -> Wanted:
     own = access.principal.agent if access.principal.role is Role.AGENT else None
     agents = tuple(one for one in (agent, own) if one is not None)
-    return Wanted(began_from=began_from, began_before=began_before, agents=agents, queue=queue, number=number, call=call)
+    return Wanted(began_from=began.first, began_before=began.before, agents=agents, queue=queue, number=number, call=call)
 
 
 @router.get("", operation_id="listRecordings")

@@ -52,6 +52,15 @@ def desk_of(access: Access, agent: str) -> AgentId:
     return AgentId(agent)
 
 
+def _at(access: Access, agent: str) -> dict[str, Any]:
+    """The desk that is meant, and who acts there if that is not its agent: what every command at a desk begins with.
+
+    Raises: NoDesk, NotYourDesk
+    """
+    whose = desk_of(access, agent)
+    return {"agent": whose, "by": None if whose == access.principal.agent else access.principal.name}
+
+
 async def _do(access: Access, command: Command, call: str | None = None) -> Done:
     with told():
         events = await access.house.voice.command(access.tenant, command)
@@ -61,81 +70,81 @@ async def _do(access: Access, command: Command, call: str | None = None) -> Done
 @router.post("/agents/{agent}/log-on", operation_id="logOn", responses=REFUSALS)
 async def log_on(access: ForDesk, agent: AgentKey, given: LogOnGiven = LogOnGiven()) -> Done:  # noqa: B008 - frozen by use
     """Begin the shift."""
-    return await _do(access, inputs.LogOn(agent=desk_of(access, agent), ready=given.ready))
+    return await _do(access, inputs.LogOn(**_at(access, agent), ready=given.ready))
 
 
 @router.post("/agents/{agent}/log-off", operation_id="logOff", responses=REFUSALS)
 async def log_off(access: ForDesk, agent: AgentKey) -> Done:
     """End the shift; during a call it holds after it."""
-    return await _do(access, inputs.LogOff(agent=desk_of(access, agent)))
+    return await _do(access, inputs.LogOff(**_at(access, agent)))
 
 
 @router.post("/agents/{agent}/ready", operation_id="goReady", responses=REFUSALS)
 async def ready(access: ForDesk, agent: AgentKey) -> Done:
     """Take calls from now on."""
-    return await _do(access, inputs.GoReady(agent=desk_of(access, agent)))
+    return await _do(access, inputs.GoReady(**_at(access, agent)))
 
 
 @router.post("/agents/{agent}/not-ready", operation_id="goNotReady", responses=REFUSALS)
 async def not_ready(access: ForDesk, agent: AgentKey, given: NotReadyGiven) -> Done:
     """Take no calls from now on; during a call it holds after it."""
-    return await _do(access, inputs.GoNotReady(agent=desk_of(access, agent), reason=given.reason))
+    return await _do(access, inputs.GoNotReady(**_at(access, agent), reason=given.reason))
 
 
 @router.post("/agents/{agent}/end-acw", operation_id="endAfterCallWork", responses=REFUSALS)
 async def end_after_call_work(access: ForDesk, agent: AgentKey) -> Done:
     """End the after-call work before its time."""
-    return await _do(access, inputs.EndAfterCallWork(agent=desk_of(access, agent)))
+    return await _do(access, inputs.EndAfterCallWork(**_at(access, agent)))
 
 
 @router.post("/agents/{agent}/dial", operation_id="dial", responses=REFUSALS)
 async def dial(access: ForDesk, agent: AgentKey, given: DialGiven) -> Done:
     """Click-to-dial: the agent's phone rings first, then the number. Outside numbers are priced before they are placed."""
     call = access.house.voice.mint_call()
-    return await _do(access, inputs.Dial(agent=desk_of(access, agent), call=call, number=given.number), call)
+    return await _do(access, inputs.Dial(**_at(access, agent), call=call, number=given.number), call)
 
 
 @router.post("/agents/{agent}/answer", operation_id="answer", responses=REFUSALS)
 async def answer(access: ForDesk, agent: AgentKey) -> Done:
     """Have the agent's phone take the offered call."""
-    return await _do(access, inputs.Answer(agent=desk_of(access, agent)))
+    return await _do(access, inputs.Answer(**_at(access, agent)))
 
 
 @router.post("/agents/{agent}/decline", operation_id="decline", responses=REFUSALS)
 async def decline(access: ForDesk, agent: AgentKey) -> Done:
     """Do not take the offered call; the caller keeps the place in the queue."""
-    return await _do(access, inputs.Decline(agent=desk_of(access, agent)))
+    return await _do(access, inputs.Decline(**_at(access, agent)))
 
 
 @router.post("/agents/{agent}/calls/{call}/hold", operation_id="hold", responses=REFUSALS)
 async def hold(access: ForDesk, agent: AgentKey, call: CallKey) -> Done:
     """Put the other party on hold."""
-    return await _do(access, inputs.Hold(agent=desk_of(access, agent), call=CallId(call)))
+    return await _do(access, inputs.Hold(**_at(access, agent), call=CallId(call)))
 
 
 @router.post("/agents/{agent}/calls/{call}/retrieve", operation_id="retrieve", responses=REFUSALS)
 async def retrieve(access: ForDesk, agent: AgentKey, call: CallKey) -> Done:
     """Speak with the held party again."""
-    return await _do(access, inputs.Retrieve(agent=desk_of(access, agent), call=CallId(call)))
+    return await _do(access, inputs.Retrieve(**_at(access, agent), call=CallId(call)))
 
 
 @router.post("/agents/{agent}/calls/{call}/hang-up", operation_id="hangUp", responses=REFUSALS)
 async def hang_up(access: ForDesk, agent: AgentKey, call: CallKey) -> Done:
     """End the call."""
-    return await _do(access, inputs.HangUp(agent=desk_of(access, agent), call=CallId(call)))
+    return await _do(access, inputs.HangUp(**_at(access, agent), call=CallId(call)))
 
 
 @router.post("/agents/{agent}/calls/{call}/transfer", operation_id="transfer", responses=REFUSALS)
 async def transfer(access: ForDesk, agent: AgentKey, call: CallKey, given: TransferGiven) -> Done:
     """Blind transfer: the agent's part ends, the other party goes to the target."""
     target = msgspec.convert(given.target.model_dump(mode="json"), Target)
-    return await _do(access, inputs.Transfer(agent=desk_of(access, agent), call=CallId(call), target=target))
+    return await _do(access, inputs.Transfer(**_at(access, agent), call=CallId(call), target=target))
 
 
 @router.post("/agents/{agent}/calls/{call}/disposition", operation_id="setDisposition", responses=REFUSALS)
 async def disposition(access: ForDesk, agent: AgentKey, call: CallKey, given: DispositionGiven) -> Done:
     """How the work ended, in the tenant's own codes."""
-    return await _do(access, inputs.SetDisposition(agent=desk_of(access, agent), call=CallId(call), code=given.code))
+    return await _do(access, inputs.SetDisposition(**_at(access, agent), call=CallId(call), code=given.code))
 
 
 @router.delete("/calls/{call}", operation_id="clearCall", responses=REFUSALS)

@@ -11,12 +11,17 @@ from decimal import Decimal
 import msgspec
 import pytest
 
+from acd.brake import Brake
 from acd.core import configuration as conf
 from acd.core import events, inputs
 from acd.core.ids import AgentId
+from acd.core.replay import Entry
 from acd.errors import DialRefused
 from acd.service import AgentDialRules, DialRules
 from billing_cdr import store
+from billing_cdr.budget import units
+from billing_cdr.house import house_plan
+from billing_cdr.rating import Offer, offer
 from load.phones import CallFailed, PhoneBank, SyntheticPhone
 from sip.message import Request
 from sip.parser import parse_datagram
@@ -152,6 +157,10 @@ async def test_a_class_that_an_agent_may_not_dial_is_refused_for_calls_forwards_
         with pytest.raises(DialRefused, match="Agent anna may not dial international numbers"):
             await service.voice.command(TENANT, inputs.Transfer(agent=ANNA, call=live.id, target=conf.ToOutside(number="+33142345678")))
         assert [one.id for one in service.voice.live(TENANT).calls] == [live.id]
+        # So is one of a supervisor's at the same desk: by what the tenant may.
+        given = inputs.Transfer(agent=ANNA, call=live.id, target=conf.ToOutside(number="+33142345678"), by="sophie")
+        with pytest.raises(DialRefused, match="This tenant may not dial international numbers"):
+            await service.voice.command(TENANT, given)
         talk.hang_up()
         assert service.voice.figures()["fernamt_switch_calls_refused_for_class_total"] == 4
 
@@ -197,6 +206,63 @@ async def test_a_prepaid_balance_is_what_was_paid_in_less_all_charges_since(tmp_
         assert account(service, "balance").reserved == cost
 
 
+@pytest.mark.parametrize("record", ["after", "before"])
+async def test_a_call_that_ends_while_charges_are_added_up_again_is_counted_once(tmp_path, monkeypatch, record):
+    """Its record is written behind the back of the count, or just before it: neither is it missed nor counted twice."""
+    port = free_port()
+    rules = DialRules(per_hour=Decimal(50), paid_in=Decimal(50), since=datetime(2020, 1, 1, tzinfo=UTC))
+    async with running(tmp_path, with_rules(port, rules)) as service, numbers_at(service, port, IRIDIUM) as (carrier,):
+        anna = await service.phone("anna")
+        await on(service, "anna")
+        call = await anna.call(IRIDIUM)
+        await (await carrier.incoming()).answer()
+        await call.answered()
+        added_up = store.spent
+
+        async def ends_meanwhile(*given, **bounds):
+            found = await added_up(*given, **bounds) if record == "after" else None
+            call.hang_up()
+            await service.cdrs()
+            return await added_up(*given, **bounds) if found is None else found
+
+        monkeypatch.setattr(store, "spent", ends_meanwhile)
+        await service.voice.recount(TENANT)
+        monkeypatch.undo()
+        for _ in range(2):
+            for name in ("tenant", "agent:anna", "balance"):
+                assert account(service, name).reserved == Decimal("10.70"), name
+            await asyncio.sleep(0)
+            await service.voice.recount(TENANT)
+
+
+def test_what_a_leg_has_cost_counts_while_its_call_goes_on_and_has_no_record() -> None:
+    """After a transfer the line outside is gone, and the conversation is not over."""
+    found = offer(IRIDIUM, house_plan(), datetime(2026, 3, 2, 10, tzinfo=UTC))
+    assert isinstance(found, Offer)
+    brake = Brake(DialRules(), 1_000.0, lambda _: None)
+    begins = events.LegInitiated(leg="c.1", call="c", role="destination", number=IRIDIUM, trunk="carrier")
+    brake.heard(Entry(1, 1_000.0, inputs.TimePassed(), (begins,)))
+    brake.reserve("c.1", found, ANNA, 1_000.0)
+    brake.heard(Entry(2, 1_002.0, inputs.TimePassed(), (events.LegConnected(leg="c.1"),)))
+    brake.heard(Entry(3, 1_010.0, inputs.TimePassed(), (events.LegCleared(leg="c.1", cause="transferred"),)))
+
+    def reserved() -> Decimal:
+        return next(one.reserved for one in brake.spending(1_100.0).accounts if one.account == "agent:anna")
+
+    for now in (1_020.0, 1_030.0):
+        brake.look(now)
+        brake.count_all([], now)
+        assert reserved() == Decimal("10.70")
+    brake.heard(Entry(4, 1_040.0, inputs.TimePassed(), (events.CallCleared(call="c", cause="hang_up"),)))
+    brake.count_all([], 1_040.0)  # it was over at that instant, not before
+    assert reserved() == Decimal("10.70")
+    brake.count_all([("agent:anna", 1_010_000, units(Decimal("10.70")))], 1_041.0)
+    assert reserved() == Decimal("10.70")
+    assert not brake._legs
+    assert not brake._over
+    assert not brake.purse._ended
+
+
 class LateCarrier(asyncio.DatagramProtocol):
     """Rings, and answers an INVITE when it is asked to take it back: the 2xx crosses the CANCEL, by accident or for the money."""
 
@@ -221,10 +287,10 @@ class LateCarrier(asyncio.DatagramProtocol):
         elif message.method == "BYE":
             self._answer(message, "200 OK", source)
 
-    def _answer(self, request: Request, status: str, source: tuple[str, int], sdp: str = "") -> None:
+    def _answer(self, request: Request, status: str, source: tuple[str, int], sdp: str = "", tag: str = "late") -> None:
         lines = [f"SIP/2.0 {status}", *(f"Via: {via}" for via in request.headers.get_all("Via"))]
         lines += [f"{name}: {request.headers.get(name)}" for name in ("From", "Call-ID", "CSeq")]
-        lines += [f"To: {request.headers.get('To')};tag=late" if request.to_tag is None else f"To: {request.headers.get('To')}"]
+        lines += [f"To: {request.headers.get('To')};tag={tag}" if request.to_tag is None else f"To: {request.headers.get('To')}"]
         lines += ["Contact: <sip:late@127.0.0.1:{}>".format(self._transport.get_extra_info("sockname")[1])]
         lines += ["Content-Type: application/sdp"] * bool(sdp) + [f"Content-Length: {len(sdp)}", "", sdp]
         self._transport.sendto("\r\n".join(lines).encode(), source)  # type: ignore[attr-defined]
@@ -262,6 +328,45 @@ async def test_a_call_that_is_answered_while_it_is_taken_back_is_owed_and_counte
         async with running(tmp_path, with_rules(port, rules)) as service:  # and nothing is noted twice
             assert entry in await service.cdrs(2)
             assert account(service, "tenant").reserved == Decimal("10.70")
+    finally:
+        transport.close()
+
+
+class Forking(LateCarrier):
+    """Two callees take the same INVITE, as behind a proxy that forks without heeding the first 2xx (RFC 3261 §13.2.2.4)."""
+
+    def datagram_received(self, octets: bytes, source: tuple[str, int]) -> None:
+        message = parse_datagram(octets)
+        if isinstance(message, Request) and message.method == "INVITE":
+            self.heard.append(message.method)
+            for tag in ("one", "two"):
+                self._answer(message, "200 OK", source, SDP, tag)
+        else:
+            super().datagram_received(octets, source)
+
+
+@pytest.mark.parametrize(("internal", "kind", "counted"), [(False, Forking, 1), (True, Forking, 0), (True, LateCarrier, 0)])
+async def test_only_what_a_carrier_may_bill_is_counted_as_a_fork(tmp_path, internal, kind, counted):
+    """A colleague's phone that answers while it is taken back, on the own PBX or our own, was called a fork that its carrier may bill."""
+    port = free_port()
+    transport, there = await asyncio.get_running_loop().create_datagram_endpoint(kind, (HOST, port))
+    trunks = (conf.Trunk(id="callers", name="Callers", outbound=False), conf.Trunk(id="carrier", name="There", internal=internal))
+    try:
+        async with running(tmp_path, setup(port, trunks=trunks)) as service:
+            anna = await service.phone("anna")
+            await on(service, "anna")
+            call = await anna.call(MOBILE)
+            if kind is Forking:
+                await call.answered()
+            else:
+                await call.ringing()
+            call.hang_up()
+            await call.ended()
+            async with asyncio.timeout(8):
+                while "BYE" not in there.heard or there.heard.count("BYE") < (2 if kind is Forking else 1):
+                    await asyncio.sleep(0.02)
+            assert service.voice.figures().get("fernamt_switch_forks_answered_total", 0) == counted
+            assert "fernamt_switch_legs_answered_late_total" not in service.voice.figures()
     finally:
         transport.close()
 

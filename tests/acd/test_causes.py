@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args, get_type_hints
@@ -13,6 +14,7 @@ from acd.core import events as e
 from acd.core import inputs as i
 from acd.core.causes import CAUSES
 from acd.core.clearing import refusal
+from acd.enders import ENDED_BY, Ender
 from acd.switch import causes
 from billing_cdr.causes import CUTS, OUTCOMES, Outcome, outcome_of
 from tests.acd.core.storm import Storm
@@ -59,6 +61,17 @@ def test_every_word_has_its_row_in_both_tables() -> None:
     assert set(get_args(i.FailureCause)) <= CAUSES.keys()
     assert set(get_args(get_type_hints(i.LegReleased)["cause"])) <= CAUSES.keys()
     assert CAUSES.keys() == OUTCOMES.keys()
+
+
+def test_every_word_says_who_ended_the_conversation_and_the_page_says_it_too() -> None:
+    """docs/figures.md §5: one table, of every cause, and it is the one of the code."""
+    assert CAUSES.keys() == ENDED_BY.keys()
+    page = (CORE.parents[1] / "docs" / "figures.md").read_text()
+    (table,) = re.findall(r"\| Cause of the conversation \| Who ended it \|\n\|---\|---\|\n((?:\|.*\n)+)", page)
+    told: list[set[str]] = [set(re.findall(r"`(\w+)`", row.split("|")[1])) for row in table.splitlines()]
+    assert sum(map(len, told)) == len(ENDED_BY)
+    rows = [{cause for cause, one in ENDED_BY.items() if one is ender} for ender in Ender]
+    assert sorted(told, key=sorted) == sorted(rows, key=sorted)
 
 
 @pytest.mark.parametrize("cause", CAUSES)

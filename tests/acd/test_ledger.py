@@ -81,7 +81,9 @@ def closes(cdr: Cdr) -> None:
         # Each instant of talk is two legs'. So the sum over all legs is twice the conversation's.
         assert sum(one.duration_ms for one in cdr.segments if one.kind == kind) == 2 * total
     for one in cdr.segments:
-        assert one.caused_by.partition(":")[0] in {"caller", "party", "agent", "queue", "menu", "number", "exchange", "crash"}, one
+        assert one.caused_by.partition(":")[0] in {
+            *("caller", "party", "agent", "queue", "menu", "number", "supervisor", "exchange", "crash")
+        }, one
         assert one.party not in legs
     assert cdr.ended_by
 
@@ -343,6 +345,153 @@ def test_ringing_after_a_transfer_is_neither_talk_nor_hold(held: bool) -> None:
     assert said(cdr, 0)[-2:] == [("ring", 8, "agent:anna", "cleo"), ("talk", 52, "agent:cleo", "cleo")]
     assert said(cdr, 2) == [("ring", 8, "agent:anna", "caller"), ("talk", 52, "agent:cleo", "caller")]
     assert cdr.transferred_by == ("agent:anna",)
+
+
+def test_what_a_supervisor_does_at_the_desk_is_not_the_agents() -> None:
+    """docs/figures.md §5: held at 10, back at 20, transferred at 30 to cleo, whose phone is hung up on at 50."""
+    books = a_house(anna=Phone(answers_after_s=0.0, alerts=False), cleo=Phone(answers_after_s=8.0))
+    shell = books.shell
+    arrives(shell, "700")
+    for given in (
+        i.Hold(agent="anna", call="c", by="sophie"),
+        i.Retrieve(agent="anna", call="c", by="sophie"),
+        i.Transfer(agent="anna", call="c", target=ToAgent(agent="cleo"), by="sophie"),
+    ):
+        shell.run(10)
+        shell.send(given)
+    shell.run(20)
+    shell.send(i.HangUp(agent="cleo", call="c", by="sophie"))
+    cdr = books.only()
+    assert said(cdr, 0) == [
+        ("talk", 10, "agent:anna", "anna"),
+        ("hold", 10, "supervisor", "anna"),
+        ("talk", 10, "supervisor", "anna"),
+        ("ring", 8, "supervisor", "cleo"),
+        ("talk", 12, "agent:cleo", "cleo"),
+    ]
+    assert (cdr.ended_by, cdr.cause, cdr.transferred_by, cdr.outcome) == ("supervisor", "supervisor", ("supervisor",), "answered")
+    assert {leg.cause for leg in cdr.legs} == {"transferred", "supervisor"}
+    assert [(one.by, one.supervisor) for one in shell.of(ev.LegHeld)] == [("anna", "sophie")]
+    assert [(one.by, one.supervisor) for one in shell.of(ev.LegRetrieved)] == [("anna", "sophie")]
+    assert [(one.by, one.supervisor) for one in shell.of(ev.CallTransferred)] == [("anna", "sophie")]
+
+
+def test_what_a_supervisor_holds_the_agent_retrieves() -> None:
+    books = a_house(anna=Phone(answers_after_s=0.0, alerts=False))
+    shell = books.shell
+    arrives(shell, "700")
+    shell.run(10)
+    shell.send(i.Hold(agent="anna", call="c", by="sophie"))
+    shell.run(10)
+    shell.send(i.Retrieve(agent="anna", call="c"))
+    shell.run(10)
+    shell.send(i.LegReleased(leg="c-in"))
+    cdr = books.only()
+    assert said(cdr, 0)[1:] == [("hold", 10, "supervisor", "anna"), ("talk", 10, "agent:anna", "anna")]
+
+
+def test_who_has_an_agents_phone_dial_rang_it_and_the_agent_who_takes_it_calls() -> None:
+    books = a_house(anna=Phone(answers_after_s=2.0), out=Phone(answers_after_s=10.0))
+    books.shell.send(i.Dial(agent="anna", call="c", number="+4930123456", by="key:crm"))
+    books.shell.run(72)
+    books.shell.send(i.HangUp(agent="anna", call="c"))
+    cdr = books.only()
+    assert said(cdr, 0)[0] == ("ring", 2, "supervisor", "")
+    assert said(cdr, 1)[0] == ("ring", 10, "agent:anna", "anna")
+    assert (cdr.agent, cdr.ended_by) == ("anna", "agent:anna")
+
+
+@pytest.mark.parametrize(("by", "ended_by", "declined"), [(None, "agent:anna", 1), ("sophie", "supervisor", 0)])
+def test_a_direct_call_that_is_declined_is_refused_by_who_declined_it(by: str | None, ended_by: str, declined: int) -> None:
+    books = a_house(anna=NEVER)
+    arrives(books.shell, "700")
+    books.shell.run(3)
+    books.shell.send(i.Decline(agent="anna", by=by))
+    cdr = books.only()
+    assert (cdr.cause, cdr.outcome, cdr.ended_by) == ("rejected", "rejected", ended_by)
+    assert books.shell.engine.state.statistics.agents[AgentId("anna")].declined == declined
+
+
+@pytest.mark.parametrize(("by", "declined"), [(None, 1), ("sophie", 0)])
+def test_an_offer_that_a_supervisor_declines_goes_on_and_is_no_refusal_of_the_agents(by: str | None, declined: int) -> None:
+    books = a_house(anna=NEVER, ben=Phone(answers_after_s=2.0))
+    shell = books.shell
+    arrives(shell, "601")
+    shell.run(1)
+    (first,) = shell.of(ev.OfferMade)
+    shell.send(i.Decline(agent=next(iter(first.legs)), by=by))
+    tallies = shell.engine.state.statistics.agents
+    assert [tallies[one].declined for one in first.legs] == [declined]
+    assert len(shell.of(ev.OfferMade)) == 2
+
+
+def test_who_ended_a_transfer_that_failed_is_who_refused_it_or_nobody() -> None:
+    """docs/figures.md §5. It said `agent:anna` where cleo was busy and `exchange` where cleo was not there; anna had done neither."""
+    cases = (
+        ("cleo", Phone(fails="busy"), "busy", "agent:cleo"),
+        ("cleo", Phone(fails="rejected"), "rejected", "agent:cleo"),
+        ("cleo", Phone(fails="no_answer"), "no_answer", "exchange"),
+        ("cleo", NEVER, "no_answer", "exchange"),
+        ("out", Phone(fails="busy"), "busy", "party"),
+        ("out", Phone(fails="not_found"), "not_found", "exchange"),
+        ("out", Phone(fails="congestion"), "congestion", "exchange"),
+        ("out", NEVER, "no_answer", "exchange"),
+    )
+    for at, phone, cause, ended_by in cases:
+        books = a_house(**{"anna": Phone(answers_after_s=0.0, alerts=False), at: phone, "pbx": phone})
+        shell = books.shell
+        arrives(shell, "700")
+        shell.run(30)
+        target = ToAgent(agent="cleo") if at == "cleo" else ToOutside(number="+4930123456")
+        shell.send(i.Transfer(agent="anna", call="c", target=target))
+        shell.run(120)
+        cdr = books.only()
+        assert (cdr.cause, cdr.ended_by, cdr.transferred_by) == (cause, ended_by, ("agent:anna",)), (at, phone)
+
+
+def test_who_is_known_to_be_busy_is_not_rung_and_has_refused_nothing() -> None:
+    """Answered or not, at the first attempt or after a transfer: the same word."""
+    for transferred in (False, True):
+        books = a_house(anna=Phone(answers_after_s=0.0), cleo=Phone(answers_after_s=0.0))
+        shell = books.shell
+        shell.send(i.CallArrived(call="other", leg="other-in", trunk="pbx", calling="+4915112345679", called="710"))
+        shell.run(5)
+        arrives(shell, "700" if transferred else "710")
+        shell.run(5)
+        if transferred:
+            shell.send(i.Transfer(agent="anna", call="c", target=ToAgent(agent="cleo")))
+        shell.run(60)
+        books.close()
+        (cdr,) = books.records
+        assert (cdr.cause, cdr.ended_by) == ("busy", "exchange")
+
+
+def test_a_busy_number_is_refused_by_its_party_at_the_phone_and_at_the_desk_alike() -> None:
+    """At the phone the caller is refused at once; at the desk the agent hears an announcement first."""
+    for dialled in (
+        i.Dial(agent="anna", call="c", number="+4930123456"),
+        i.CallArrived(call="c", leg="c-in", trunk=None, agent="anna", calling="21", called="+4930123456"),
+    ):
+        books = a_house(anna=Phone(answers_after_s=1.0), out=Phone(fails="busy"))
+        books.shell.send(dialled)
+        books.shell.run(60)
+        assert (books.only().ended_by, books.records[0].cause) == ("party", "busy")
+
+
+def test_who_declined_an_offer_has_not_refused_what_the_queue_does_then() -> None:
+    busy = Overflow(target=ToAgent(agent="cleo"), max_wait_s=20.0)
+    books = a_house(anna=NEVER, ben=NEVER, cleo=Phone(answers_after_s=0.0), overflow=(busy,))
+    shell = books.shell
+    shell.send(i.CallArrived(call="other", leg="other-in", trunk="pbx", calling="+4915112345679", called="710"))
+    shell.run(5)
+    arrives(shell, "601")
+    shell.run(1)
+    for agent_id in ("anna", "ben"):
+        shell.send(i.Decline(agent=agent_id))
+    shell.run(120)
+    books.close()
+    (cdr,) = books.records
+    assert (cdr.cause, cdr.ended_by) == ("busy", "exchange")
 
 
 def test_a_transfer_that_nobody_takes() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
@@ -13,7 +15,8 @@ from acd.core.ids import TenantId
 from acd.networks import EVERYTHING, LOOPBACK, Reach
 from acd.service import Sighting
 from api import assignments
-from api.assignments import Watch
+from api.assignments import Watch, rules
+from api.assignments.models import PrepaidEntry
 from api.config import Tenants
 from api.house import House
 from api.telephony_setup import setup_of
@@ -546,3 +549,13 @@ async def test_a_network_that_holds_an_address_of_this_machine_is_not_claimed(ac
         answer = await acme.call("POST", "trunks", json=trunk | {"sources": [source]})
         assert answer.status_code == 409, (source, answer.text)
     assert (await acme.call("POST", "trunks", json=trunk | {"sources": ["203.0.113.16/28"]})).status_code == 201
+
+
+def test_what_was_paid_in_is_added_up_in_one_place_in_any_order() -> None:
+    """The limit and what the operator is told of it came from two sums."""
+    first, second = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC)
+    payments = [PrepaidEntry(id=name, tenant="t", at=at, amount=amount, note="", closed_at=None) for name, at, amount in (
+        ("b", second, "-0.15"), ("a", first, "100.10"),
+    )]  # fmt: skip
+    assert rules.prepaid(payments) == rules.Prepaid(Decimal("99.95"), first)
+    assert rules.prepaid([]) is None

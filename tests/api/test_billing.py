@@ -514,6 +514,7 @@ class TestRerating:
             {},
             {"began_from": "2026-03-01T00:00:00Z"},
             {"cdr": "call-1", "unrated": True},
+            {"cdr": "call-1", "began_from": "2026-03-01T00:00:00Z"},
             {"unrated": True, "carry_out": "yes"},
             {"cdr": "call 1"},
             {"unrated": True, "dry_run": False},
@@ -521,6 +522,19 @@ class TestRerating:
     )
     async def test_what_is_no_choice_is_422(self, staffed: Service, body: dict[str, Any]) -> None:
         assert (await staffed.call("POST", "billing/rerating", "billing", json=body)).status_code == 422
+
+    @pytest.mark.parametrize("path", ["cdrs", "cdrs/export", "recordings"])
+    async def test_a_period_that_ends_before_it_begins_is_422_and_says_so(self, staffed: Service, path: str) -> None:
+        bounds = {"began_from": "2026-04-01T00:00:00Z", "began_before": "2026-03-01T00:00:00Z"}
+        said = "`began_from` (2026-04-01T00:00:00+00:00) is not before `began_before` (2026-03-01T00:00:00+00:00): nothing can lie between"
+        answer = await staffed.call("GET", path, "admin", params=bounds)
+        assert (answer.status_code, answer.json()["errors"][0]) == (422, {"detail": said, "parameter": "began_before"})
+        answer = await staffed.call("POST", "billing/rerating", "billing", json=bounds)
+        assert answer.status_code == 422
+        assert said in answer.json()["detail"]
+        same = dict.fromkeys(bounds, "2026-03-01T00:00:00Z")
+        assert (await staffed.call("GET", path, "admin", params=same)).status_code == 422
+        assert (await staffed.call("GET", path, "admin", params={"began_from": bounds["began_from"]})).status_code == 200
 
     async def test_unknown_record_is_404_and_who_may_not_is_403(self, staffed: Service) -> None:
         assert (await staffed.call("POST", "billing/rerating", "billing", json={"cdr": "none"})).status_code == 404

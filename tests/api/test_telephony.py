@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from acd.core import effects as ef
+from acd.core import inputs
+from acd.core.events import Event
+from acd.core.ids import TenantId
 from tests.api.conftest import ACME, Service
 
 
@@ -81,6 +86,40 @@ class TestQueueCall:
         call = await self._offered(staffed)
         answer = await staffed.call("DELETE", f"calls/{call}", "supervisor")
         assert "CallCleared" in {event["type"] for event in answer.json()["events"]}
+
+    async def test_what_a_supervisor_does_at_a_desk_bears_the_supervisors_name(self, staffed: Service) -> None:
+        call = await self._offered(staffed)
+        await staffed.voice.answer_agent(ACME, "anna")
+        told = []
+        for who in ("supervisor", "anna"):
+            for verb in ("hold", "retrieve"):
+                done = await staffed.made(f"agents/anna/calls/{call}/{verb}", {}, who)
+                told += [event.get("supervisor") for event in done["events"] if event["type"] in {"LegHeld", "LegRetrieved"}]
+        assert told == ["supervisor", "supervisor", None, None]
+        done = await staffed.made(f"agents/anna/calls/{call}/hang-up", {}, "supervisor")
+        assert [event["cause"] for event in done["events"] if event["type"] == "CallCleared"] == ["supervisor"]
+
+    async def test_every_desk_command_says_who_acted_if_it_was_not_the_agent(self, staffed: Service) -> None:
+        given: list[inputs.Command] = []
+
+        async def taken(_tenant: TenantId, command: inputs.Command) -> tuple[Event, ...]:
+            given.append(command)
+            return ()
+
+        staffed.voice.command = taken  # type: ignore[method-assign]
+        bodies = {"not-ready": {"reason": "break"}, "dial": {"number": "601"}, "disposition": {"code": "sold"}, "log-on": {}}
+        bodies["transfer"] = {"target": {"to": "hang_up"}}
+        verbs = ["log-on", "log-off", "ready", "not-ready", "end-acw", "dial", "answer", "decline"]
+        verbs += [f"calls/c/{verb}" for verb in ("hold", "retrieve", "hang-up", "transfer", "disposition")]
+        for verb in verbs:
+            body = bodies.get(verb.rpartition("/")[2])
+            for who in ("supervisor", "anna"):
+                answer = await staffed.call("POST", f"agents/anna/{verb}", who, json=body)
+                assert answer.status_code == 200, answer.text
+        desk = {one for one in get_args(inputs.Command) if one is not inputs.ClearCall}
+        assert {type(one) for one in given} == desk
+        assert {getattr(one, "by") for one in given[::2]} == {"supervisor"}  # noqa: B009 - of a union
+        assert {getattr(one, "by") for one in given[1::2]} == {None}  # noqa: B009
 
     async def test_decisions_of_an_unknown_call_are_404(self, staffed: Service) -> None:
         assert (await staffed.call("GET", "calls/none/decisions", "supervisor")).status_code == 404

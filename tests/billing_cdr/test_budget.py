@@ -241,6 +241,10 @@ def test_what_has_ended_is_told_by_the_records_and_what_runs_keeps_its_own():
         one.answered(leg, NOON)
     one.gone("a", NOON + 1_000)
     one.forget_ended()
+    one.take_over([])  # its record is not written yet
+    assert amount(one.reserved(TENANT, NOON)) == Decimal("19.80")
+    one.settled(["a", "unknown"])
+    one.forget_ended()
     one.take_over([(TENANT, NOON, units(Decimal("1.00")))])  # it was rated again
     assert amount(one.reserved(TENANT, NOON)) == Decimal("10.90")
     assert amount(one.reserved("agent:zoe", NOON)) == Decimal("9.90")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+from fractions import Fraction
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from billing_cdr.charge import Line
 from billing_cdr.export import (
     CDR_COLUMNS,
     CHARGE_COLUMNS,
@@ -24,6 +26,7 @@ from billing_cdr.export import (
 )
 from billing_cdr.house import house_plan
 from billing_cdr.rating import PlanBook, rate
+from billing_cdr.tariff import parse_toml
 from tests.billing_cdr.stories import answered_call, forwarded_call, outbound_call
 
 CDRS = [answered_call().cdr(), forwarded_call().cdr(), outbound_call(number="0900 9 123456").cdr()]
@@ -58,6 +61,38 @@ def test_every_line_of_a_charge_is_a_row():
     assert forward["fingerprint"] == house_plan().fingerprint()
     assert rows[5]["kind"] == "unrated"
     assert "premium" in rows[5]["refusal"]
+
+
+def test_a_row_of_a_charge_holds_all_that_its_line_follows_from():
+    """Whoever gets the CSV can work the price out again: it has each member of a line, the destination in one language."""
+    assert set(Line.__struct_fields__) - {"destination_de", "destination_en"} <= set(CHARGE_COLUMNS)
+    plan = parse_toml("""
+id = "p"
+version = "1"
+currency = "EUR"
+valid_from = 2020-01-01T00:00:00+01:00
+vat_rate = "0.19"
+vat_included = false
+[[rate]]
+prefix = "4917"
+name = "Mobile"
+class = "mobile"
+per_minute = "0.10"
+increment = "60/30"
+setup = "0.05"
+minimum = "0.40"
+cap = "1.25"
+free_s = 10
+""")
+    charge = rate(outbound_call(number="+4917112345678", talk_ms=181_000).cdr(), PlanBook(house=(plan,)))
+    (row,) = [one for one in read_csv("".join(charges_to_csv([charge]))) if one["kind"] == "call"]
+    steps = msgspec.json.decode(row["steps"])
+    units = sum(Fraction(one["per_minute"]) * one["units"] * one["unit_ms"] / 60_000 for one in steps)
+    exact = min(max(units + Fraction(row["setup"]), Fraction(row["minimum"])), Fraction(row["cap"]))
+    assert (row["setup"], row["minimum"], row["cap"], row["free_ms"]) == ("0.05", "0.40", "1.25", "10000")
+    assert Fraction(row["net"]) == exact
+    assert row["units"] == str(sum(one["units"] for one in steps))
+    assert (row["zone"], row["number_class"]) == ("Europe/Berlin", "mobile")
 
 
 @pytest.mark.parametrize("evil", ["=1+1", "+1+1", "-1", "@SUM(A1)", "\uff1d1", "'=1", "=cmd|' /C calc'!A0", "+49+1", "+" + "4" * 16])

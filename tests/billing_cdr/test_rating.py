@@ -8,6 +8,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
+from billing_cdr import store
 from billing_cdr.assemble import fold
 from billing_cdr.charge import explain, recompute
 from billing_cdr.errors import CurrencyMismatch, LedgerError
@@ -279,6 +280,33 @@ def test_a_forged_trace_does_not_recompute():
     line = charge.lines[1]
     forged = msgspec.structs.replace(line, steps=(msgspec.structs.replace(line.steps[0], units=line.steps[0].units + 5),))
     assert recompute(msgspec.structs.replace(charge, lines=(charge.lines[0], forged))) != charge.gross
+
+
+@pytest.mark.parametrize(
+    ("answered_at", "told"),
+    [
+        (datetime(2026, 6, 10, 15, 59, 30, tzinfo=UTC), "2026-06-10T17:59:30+02:00 (Europe/Berlin)"),
+        (datetime(2026, 10, 25, 0, 30, tzinfo=UTC), "2026-10-25T02:30:00+02:00 (Europe/Berlin)"),  # the hour that comes twice
+        (datetime(2026, 10, 25, 1, 30, tzinfo=UTC), "2026-10-25T02:30:00+01:00 (Europe/Berlin)"),
+    ],
+)
+def test_an_explanation_tells_its_instants_by_the_clock_of_the_plan(answered_at, told):
+    """The clerk reads the bands in local time: 15:59:30 UTC looked like the day's price in the evening's hour."""
+    charge = rate(outbound_call(at=answered_at).cdr(), HOUSE)
+    assert charge.lines[1].zone == "Europe/Berlin"
+    for language, before in (("en", "from"), ("de", "ab")):
+        assert f"{before} {told}" in " ".join(explain(charge, language))
+
+
+def test_a_charge_of_0_1_0_is_told_in_utc_and_is_not_changed_by_the_zone_alone():
+    cdr = outbound_call().cdr()
+    charge = rate(cdr, HOUSE)
+    old = msgspec.structs.replace(charge, lines=tuple(msgspec.structs.replace(line, zone="") for line in charge.lines))
+    assert "from 2026-06-10T08:00:00+00:00, tariff" in " ".join(explain(old, "en"))
+    assert store.rerated([store.Entry(cdr=cdr, charge=old, revision=1)], HOUSE) == ()
+    assert store.rerated([store.Entry(cdr=cdr, charge=charge, revision=1)], HOUSE) == ()
+    other = msgspec.structs.replace(old, lines=(old.lines[0], msgspec.structs.replace(old.lines[1], duration_ms=1)))
+    assert len(store.rerated([store.Entry(cdr=cdr, charge=other, revision=1)], HOUSE)) == 1
 
 
 # fmt: off

@@ -455,6 +455,7 @@ class Storm(Shell):
         rng = self.rng
         agent_id, call = self.busy_agent()
         anyone = self.agent()
+        by = "boss" if self.inputs % 4 == 0 else None
         self.give(
             rng.choice(
                 (
@@ -467,13 +468,15 @@ class Storm(Shell):
                     lambda: i.LogOn(agent=f"a{rng.randint(0, 7):02}", ready=True),
                     lambda: i.GoNotReady(agent=anyone, reason="break") if rng.random() < 0.5 else i.GoReady(agent=anyone),
                     lambda: i.EndAfterCallWork(agent=agent_id),
-                    lambda: i.Dial(agent=anyone, call=f"d{self.inputs}", number=rng.choice(("+4930123", "600", "203", "606")), quote=QUOTE),
+                    lambda: i.Dial(
+                        agent=anyone, call=f"d{self.inputs}", number=rng.choice(("+4930123", "600", "203", "606")), quote=QUOTE, by=by
+                    ),
                     lambda: i.Answer(agent=agent_id),
-                    lambda: i.Decline(agent=agent_id),
-                    lambda: i.Hold(agent=agent_id, call=call),
-                    lambda: i.Retrieve(agent=agent_id, call=call),
-                    lambda: i.HangUp(agent=agent_id, call=call),
-                    lambda: i.Transfer(agent=agent_id, call=call, target=self.target()),
+                    lambda: i.Decline(agent=agent_id, by=by),
+                    lambda: i.Hold(agent=agent_id, call=call, by=by),
+                    lambda: i.Retrieve(agent=agent_id, call=call, by=by),
+                    lambda: i.HangUp(agent=agent_id, call=call, by=by),
+                    lambda: i.Transfer(agent=agent_id, call=call, target=self.target(), by=by),
                     lambda: i.SetDisposition(agent=agent_id, call=call, code="sold"),
                 )
             )()

@@ -405,6 +405,27 @@ def test_a_call_goes_on_the_account_of_whoever_dials_or_forwards_and_of_nobody_w
     assert [one.on_account_of for one in shell.done(f.OriginateToOutside)] == [None, "ben"]
 
 
+@pytest.mark.parametrize(("by", "account"), [(None, "anna"), ("sophie", None)])
+def test_a_transfer_outside_is_on_the_account_of_whoever_transfers(by: str | None, account: str | None) -> None:
+    """docs/budgets.md: a supervisor's is on the tenant's alone, on every trunk that is tried; a call that was dialled is the agent's."""
+    trunks = (Trunk(id="pbx", name="A"), Trunk(id="second", name="B", order=1))
+    direct = Number(number="700", target=ToAgent(agent="anna"))
+    shell = open_house(house(trunks=trunks, numbers=(direct,)), anna=Phone(answers_after_s=0.0), pbx=Phone(fails="congestion"))
+    shell.send(i.CallArrived(call="a", leg="a-in", trunk="pbx", calling="+4989", called="700"))
+    shell.run(5)
+    shell.send(i.Transfer(agent="anna", call="a", target=ToOutside(number="+4930999"), by=by))
+    shell.run(5)
+    assert [(one.trunk, one.on_account_of) for one in shell.done(f.OriginateToOutside)] == [("pbx", account), ("second", account)]
+    assert {one.forwarded_by for one in shell.of(e.LegInitiated) if one.role == "forward"} == {by or "anna"}
+
+
+def test_a_call_that_somebody_has_an_agents_phone_dial_is_the_agents_who_takes_it() -> None:
+    shell = open_house(anna=Phone(answers_after_s=1.0))
+    shell.send(i.Dial(agent="anna", call="d", number="+4930123", by="key:crm"))
+    shell.run(3)
+    assert [one.on_account_of for one in shell.done(f.OriginateToOutside)] == ["anna"]
+
+
 @pytest.mark.parametrize("called", ["+4930123", "601", "12"])
 def test_the_phone_of_an_agent_who_is_logged_off_dials_nothing(called: str) -> None:
     shell = open_house(house(agents=(agent("anna", extension="11"), agent("ben", extension="12"))), ready=False)

@@ -148,9 +148,10 @@ class PhoneCall:
     def take(self) -> None:
         """Take the call; `answered` tells when the caller has confirmed it. An offer with nothing in common is refused with 488."""
         bank = self.phone.bank
-        if self.request is not None and self.request.has_sdp:
+        offer = self.request.sdp if self.request is not None else None
+        if offer is not None:
             try:
-                agreed = self._answer(self.request.body)
+                agreed = self._answer(offer)
             except (ParseError, OfferRefused):
                 self.decline(488)
                 return

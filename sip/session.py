@@ -30,6 +30,9 @@ SDP_TYPE = "application/sdp"
 # need two rounds, the rest is patience).
 MAX_CHALLENGE_ROUNDS = 3
 
+# A forked INVITE has as many early dialogs as phones ring: more descriptions than this are a flood.
+MOST_EARLY_ANSWERS = 32
+
 # When a re-INVITE is under way as a refresh falls due: that one refreshes too; this is for the case that it does not succeed.
 REFRESH_AGAIN_S = 10.0
 
@@ -278,6 +281,7 @@ class Session:
         "delayed_offer",
         "dialog",
         "digest",
+        "early_answers",
         "final_status",
         "flow",
         "forks",
@@ -312,6 +316,8 @@ class Session:
         self.timers: dict[Timer, list[Any]] = {}
         self.dialog: Dialog | None = None
         self.forks: dict[str, Dialog] = {}
+        self.early_answers: dict[str, bytes] = {}
+        """The description that came last before the 2xx, by the To tag it came with; last heard, last in order."""
         self.transaction: Transaction | None = None
         self.uas: InviteServer | None = None
         self.digest: ClientDigest | None = None
@@ -495,7 +501,10 @@ class Session:
         if tag not in self.forks:
             self.forks[tag] = early = uac_dialog(self.invite, response, self.flow)
             self.agent.enter_dialog(early, self)
-        sdp = response.body if response.has_sdp else None
+        sdp = response.sdp
+        if sdp is not None and (tag in self.early_answers or len(self.early_answers) < MOST_EARLY_ANSWERS):
+            self.early_answers.pop(tag, None)
+            self.early_answers[tag] = sdp
         self.agent.emit(SessionProgress(self.id, response.status, sdp, response, tag))
 
     def confirm(self, now: float, response: Response) -> None:
@@ -556,6 +565,7 @@ class Session:
     def _call_again(self, headers: Headers, now: float) -> None:
         """The same INVITE in a new transaction (§8.1.3.5): new branch, next CSeq, credentials where we have been asked for some."""
         self._leave_forks()
+        self.early_answers.clear()
         self.sequence_number += 1
         headers.set("CSeq", f"{self.sequence_number} INVITE")
         headers.replace_first("Via", self.agent.via(self.flow))
@@ -614,7 +624,7 @@ class Session:
         """The 200 to an INVITE or re-INVITE, with what it agrees to about refreshing."""
         self.local_sdp = sdp
         if request.has_sdp:
-            self.remote_sdp = request.body
+            self.remote_sdp = request.sdp
         policy = self.agent.session_timer
         if policy is None:
             return self.response(request, 200, sdp=sdp, headers=headers)
@@ -704,13 +714,28 @@ class Session:
     # --- reports
 
     def report_accepted(self, _now: float, response: Response) -> None:
-        self.remote_sdp = response.body if response.has_sdp else None
-        self.agent.emit(SessionAccepted(self.id, response.body if response.has_sdp else None, response, self.agent.answered_from))
+        self.remote_sdp = self._answer_in(response)
+        self.agent.emit(SessionAccepted(self.id, self.remote_sdp, response, self.agent.answered_from))
+
+    def _answer_in(self, response: Response) -> bytes | None:
+        """The answer to our offer: that of the 2xx, else the one that came before it.
+
+        §13.2.1: the answer of the 2xx "MAY also be placed in any provisional responses sent prior to the answer", and a 2xx behind one
+        need not repeat it. Deviation: of two that differ the later holds, though the first should: a gateway that played its announcement
+        from elsewhere means where the callee is now. Deviation: a 2xx without one under a new tag takes what was heard last: there are
+        back-to-back user agents that answer under another tag than they rang.
+        """
+        early = self.early_answers
+        found = response.sdp
+        if found is None and early and not self.delayed_offer:
+            found = early.get(response.to_tag or "") or next(reversed(early.values()))
+        early.clear()
+        return found
 
     def report_confirmed(self, _now: float, ack: Request) -> None:
         if ack.has_sdp:
-            self.remote_sdp = ack.body
-        self.agent.emit(SessionConfirmed(self.id, ack.body if ack.has_sdp else None))
+            self.remote_sdp = ack.sdp
+        self.agent.emit(SessionConfirmed(self.id, ack.sdp))
 
     def report_refused(self, _now: float, response: Response) -> None:
         contacts = tuple(contact.uri for contact in response.contacts) if 300 <= response.status < 400 else ()

@@ -89,8 +89,8 @@ class SipPort:
         self.user_agent.accept_reinvite(session, sdp, self._now())
         self._endpoint.flush()
 
-    def reject_reinvite(self, session: str, status: int) -> None:
-        self.user_agent.reject_reinvite(session, status, self._now())
+    def reject_reinvite(self, session: str, status: int, *, headers: Fields = ()) -> None:
+        self.user_agent.reject_reinvite(session, status, self._now(), headers=tuple(headers))
         self._endpoint.flush()
 
     def ask_to_answer(self, session: str) -> None:

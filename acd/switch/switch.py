@@ -190,6 +190,7 @@ class Switch:
             sip_events.SessionEnded: self._ended,
             sip_events.AnsweredLate: self._answered_late,
             sip_events.ReInviteReceived: self._reinvited,
+            sip_events.ReInviteConfirmed: self._change_confirmed,
             sip_events.ReInviteAnswered: self._refreshed,
             sip_events.ReInviteCancelled: self._taken_back,
             sip_events.InfoReceived: self._info,
@@ -799,7 +800,7 @@ class Switch:
             self.sip.reject(event.session, 404, headers=[_warning(MISCELLANEOUS, "The number does not exist here.")])
             return
         try:
-            offer = media_plan.read(event.offer) if event.offer is not None else None
+            offer = media_plan.read(event.offer, self._addresses.reaching(host)) if event.offer is not None else None
         except media_plan.NoCommonMedia as error:
             self.counters["unsupported_media"] += 1
             self.sip.reject(event.session, 488, headers=[_warning(error.warning, str(error))])
@@ -947,20 +948,33 @@ class Switch:
             return
         leg.asked = None
         assert leg.media is not None
-        if event.sdp is None:  # a refresh or an offerless re-INVITE: our offer goes back unchanged
+        if event.sdp is None:  # our offer goes back; its answer comes with the ACK: `_change_confirmed`
             leg.local = media_plan.offer(leg.media, self._codecs(leg), leg.sdp_session, leg.local)
             self.sip.accept_reinvite(event.session, leg.local.to_bytes())
             self._relocation.settle(leg)
             return
         try:
-            leg.local, plan = media_plan.answer(media_plan.read(event.sdp), leg.media, self._codecs(leg), leg.sdp_session, leg.local)
+            offered = media_plan.read(event.sdp, leg.media.address)
+            leg.local, plan = media_plan.answer(offered, leg.media, self._codecs(leg), leg.sdp_session, leg.local)
         except media_plan.NoCommonMedia as error:
-            self.sip.reject_reinvite(event.session, 488)
+            self.sip.reject_reinvite(event.session, 488, headers=[_warning(error.warning, str(error))])
             log.info("= %s: re-INVITE without common media: %s", leg.leg, error)
             return
         self.sip.accept_reinvite(event.session, leg.local.to_bytes())
         self.adopt(leg, plan)
         self._relocation.settle(leg)
+
+    def _change_confirmed(self, event: sip_events.ReInviteConfirmed) -> None:
+        """The ACK to our answer, or to our offer when they had none: then it has theirs (RFC 3261 §14.2, RFC 3264 §8)."""
+        leg = self._by_session.get(event.session)
+        if leg is None or leg.is_gone or leg.local is None or event.sdp is None:
+            return
+        try:
+            plan = media_plan.agreed(leg.local, event.sdp)
+        except media_plan.NoCommonMedia as error:
+            log.warning("! %s: the answer in the ACK cannot be used, media stay as they are: %s", leg.leg, error)
+            return
+        self.adopt(leg, plan)
 
     def adopt(self, leg: SwitchLeg, plan: media_plan.MediaPlan) -> None:
         """A change of the session was agreed on, whoever offered it: the media follow, and the core hears of a hold."""

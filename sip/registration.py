@@ -186,6 +186,8 @@ class Registration:
             return
         if response.status < 300:
             self._rounds = 0
+            if self._digest is not None:
+                self._digest.heard(response)
             self.fire(Input.GRANTED, now, response)
         elif (
             response.status in {401, 407}

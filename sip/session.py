@@ -33,6 +33,9 @@ MAX_CHALLENGE_ROUNDS = 3
 # A forked INVITE has as many early dialogs as phones ring: more descriptions than this are a flood.
 MOST_EARLY_ANSWERS = 32
 
+# A far end that is busy with another change is done with it in a round trip or two; one that never is must not keep a caller.
+MAX_PENDING_ROUNDS = 2
+
 # When a re-INVITE is under way as a refresh falls due: that one refreshes too; this is for the case that it does not succeed.
 REFRESH_AGAIN_S = 10.0
 
@@ -42,6 +45,7 @@ class State(StrEnum):
 
     CALLING = auto()  # INVITE sent, nothing heard
     PROCEEDING = auto()  # a provisional response was heard
+    RETRY_WAIT = auto()  # 491: the far end was busy with a change of its own; waiting for a random while
     CANCEL_PENDING = auto()  # hang-up wanted, but §9.1: no CANCEL before a provisional response
     CANCELLING = auto()  # CANCEL sent, the INVITE's final response awaited
     GIVEN_UP = auto()  # reported as failed, since nothing was heard; what comes late must not ring for nobody
@@ -64,6 +68,8 @@ class Input(StrEnum):
     RESPONSE_300_699 = auto()
     CHALLENGE = auto()  # a 401 or 407 that we can answer
     TOO_BRIEF = auto()  # a 422: the session interval we proposed
+    PENDING = auto()  # a 491
+    TIMER_RETRY = auto()
     INVITE_TIMEOUT = auto()
     OUT_OF_PATIENCE = auto()
     TRANSPORT_ERROR = auto()
@@ -91,6 +97,9 @@ class Do(StrEnum):
     HANG_UP_FORK = auto()
     RETRY_WITH_CREDENTIALS = auto()
     RETRY_WITH_LONGER_INTERVAL = auto()
+    WAIT_FOR_RETRY = auto()
+    STOP_RETRY_TIMER = auto()
+    RETRY = auto()
     SEND_CANCEL = auto()
     ABANDON_INVITE = auto()
     STOP_RESENDING = auto()
@@ -125,6 +134,7 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
         Input.RESPONSE_300_699: to(State.ENDED, Do.RELEASE, Do.REPORT_REFUSED),
         Input.CHALLENGE:        to(State.CALLING, Do.RETRY_WITH_CREDENTIALS),
         Input.TOO_BRIEF:        to(State.CALLING, Do.RETRY_WITH_LONGER_INTERVAL),
+        Input.PENDING:          to(State.RETRY_WAIT, Do.WAIT_FOR_RETRY),
         Input.INVITE_TIMEOUT:   to(State.ENDED, Do.RELEASE, Do.REPORT_UNANSWERED),
         Input.TRANSPORT_ERROR:  to(State.ENDED, Do.RELEASE, Do.REPORT_UNREACHABLE),
         Input.OUT_OF_PATIENCE:  to(State.GIVEN_UP, Do.STOP_RESENDING, Do.REPORT_UNANSWERED),
@@ -136,8 +146,13 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
         Input.RESPONSE_300_699: to(State.ENDED, Do.RELEASE, Do.REPORT_REFUSED),
         Input.CHALLENGE:        to(State.CALLING, Do.RETRY_WITH_CREDENTIALS),
         Input.TOO_BRIEF:        to(State.CALLING, Do.RETRY_WITH_LONGER_INTERVAL),
+        Input.PENDING:          to(State.RETRY_WAIT, Do.WAIT_FOR_RETRY),
         Input.TRANSPORT_ERROR:  to(State.ENDED, Do.RELEASE, Do.REPORT_UNREACHABLE),
         Input.HANG_UP:          to(State.CANCELLING, Do.SEND_CANCEL),
+    },
+    State.RETRY_WAIT: {
+        Input.TIMER_RETRY:      to(State.CALLING, Do.RETRY),
+        Input.HANG_UP:          to(State.ENDED, Do.STOP_RETRY_TIMER, Do.RELEASE, Do.REPORT_ENDED_HERE),
     },
     State.CANCEL_PENDING: {
         Input.RESPONSE_1XX:     to(State.CANCELLING, Do.SEND_CANCEL),
@@ -295,6 +310,7 @@ class Session:
         "local_tag",
         "ok",
         "patience_s",
+        "pending_rounds",
         "provisional",
         "remote_sdp",
         "sequence_number",
@@ -332,6 +348,7 @@ class Session:
         self.final_status: int | None = None
         self.delayed_offer = False
         self.is_interval_raised = False
+        self.pending_rounds = 0
         self.agreement: session_timer.Agreement | None = None
         self.local_sdp: bytes | None = None
         self.remote_sdp: bytes | None = None
@@ -375,6 +392,8 @@ class Session:
             self.fire(Input.TIMER_CANCEL, now)
         elif timer is Timer.PATIENCE:
             self.fire(Input.OUT_OF_PATIENCE, now)
+        elif timer is Timer.INVITE_RETRY:
+            self.fire(Input.TIMER_RETRY, now)
         elif timer is Timer.SESSION_REFRESH:
             self.refresh(now)
         elif timer is Timer.SESSION_EXPIRES:
@@ -476,6 +495,9 @@ class Session:
             self.fire(Input.CHALLENGE, now, response)
         elif status == 422 and self.agent.session_timer is not None and not self.is_interval_raised:
             self.fire(Input.TOO_BRIEF, now, response)
+        elif status == 491 and self.pending_rounds < MAX_PENDING_ROUNDS and self.state in {State.CALLING, State.PROCEEDING}:
+            self.pending_rounds += 1
+            self.fire(Input.PENDING, now, response)
         else:
             self.final_status = status
             self.fire(Input.RESPONSE_300_699, now, response)
@@ -517,6 +539,8 @@ class Session:
         else:
             early.confirm(response)
             self.dialog = early
+        if self.digest is not None:
+            self.digest.heard(response)
         self.renew(session_timer.agree_as_uac(response), now)
         self.final_status = response.status
 
@@ -562,6 +586,18 @@ class Session:
             headers.set(name, value)
         self._call_again(headers, now)
 
+    def wait_for_retry(self, now: float, _response: Response) -> None:
+        # A 491 belongs to re-INVITEs, but back-to-back user agents pass it on from their other side. §14.1, of the owner of the Call-ID,
+        # which we are: "a randomly chosen value between 2.1 and 4 seconds in units of 10 ms".
+        self._leave_forks()
+        self.start(Timer.INVITE_RETRY, now + round(2.1 + 1.9 * self.agent.random_share(), 2))
+
+    def stop_retry_timer(self, _now: float, _argument: Any) -> None:
+        self.stop(Timer.INVITE_RETRY)
+
+    def retry(self, now: float, _argument: None) -> None:
+        self._call_again(self.invite.headers.copy(), now)
+
     def _call_again(self, headers: Headers, now: float) -> None:
         """The same INVITE in a new transaction (§8.1.3.5): new branch, next CSeq, credentials where we have been asked for some."""
         self._leave_forks()
@@ -572,7 +608,7 @@ class Session:
         if self.digest is not None:
             headers.remove("Authorization")
             headers.remove("Proxy-Authorization")
-            for name, value in self.digest.headers("INVITE", self.invite.uri, self.agent.new_token()):
+            for name, value in self.digest.headers("INVITE", self.invite.uri, self.agent.new_token(), self.invite.body):
                 headers.add(name, value)
         self.invite = self.invite.with_headers(headers)
         self.call(now)
@@ -835,7 +871,7 @@ class Session:
         if method == "BYE" and self.bye_reason:
             headers.append(("Reason", self.bye_reason))
         if self.digest is not None:
-            headers += self.digest.headers(method, dialog.remote_target, self.agent.new_token())
+            headers += self.digest.headers(method, dialog.remote_target, self.agent.new_token(), body)
         request = dialog.request(method, self.agent.via(dialog.send_flow), headers, body, content_type)
         return self.agent.request(request, dialog.send_flow, self, now)
 

@@ -1,8 +1,10 @@
 """What phones and carriers in the field do inside the standard, or nearly: one test a kind, at the SIP layer."""
 
+from itertools import pairwise
+
 import pytest
 
-from sip.events import IncomingInvite, ReInviteConfirmed, SessionAccepted, SessionProgress
+from sip.events import IncomingInvite, ReInviteConfirmed, SessionAccepted, SessionFailed, SessionProgress
 from sip.flow import Flow
 from sip.headers.warning import parse_warnings
 from sip.message import Request
@@ -217,3 +219,50 @@ def test_requests_stay_requests():
     """What the tests above send is otherwise right."""
     assert isinstance(parse_datagram(invite()), Request)
     assert OPEN.agent_name
+
+
+# ---------------------------------------------------------------------- §14.1: 491
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_invite_answered_491_is_tried_again_after_two_to_four_seconds(times):
+    """ "T is set to a randomly chosen value between 2.1 and 4 seconds" for the owner of the Call-ID."""
+    network, a, b = pair()
+    left = iter([491] * times)
+
+    def react(event):
+        if isinstance(event, IncomingInvite):
+            status = next(left, None)
+            if status is None:
+                b.agent.accept(event.session, ANSWER, b.now)
+            else:
+                b.agent.reject(event.session, status, b.now)
+
+    b.react = react
+    a.call(b)
+    network.run(10.0)
+    assert a.one(SessionAccepted).sdp == ANSWER
+    invites = network.sent("INVITE")
+    assert [parse_datagram(data).cseq.number for _, data in invites] == list(range(1, times + 2))
+    for (before, _), (after, _) in pairwise(invites):
+        assert 2.1 <= after - before <= 4.1
+
+
+def test_a_far_end_that_is_always_busy_with_itself_is_believed_at_last():
+    network, a, b = pair()
+    b.react = lambda event: b.agent.reject(event.session, 491, b.now) if isinstance(event, IncomingInvite) else None
+    a.call(b)
+    network.run(20.0)
+    assert a.one(SessionFailed).status == 491
+    assert len(network.sent("INVITE")) == 3
+
+
+def test_who_hangs_up_between_two_tries_is_not_called_again():
+    network, a, b = pair()
+    b.react = lambda event: b.agent.reject(event.session, 491, b.now) if isinstance(event, IncomingInvite) else None
+    a.call(b)
+    network.run(1.0)
+    a.agent.cancel_or_bye("call", a.now)
+    network.run(10.0)
+    assert [event.by for event in a.endings] == ["local"]
+    assert len(network.sent("INVITE")) == 1

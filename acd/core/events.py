@@ -194,9 +194,9 @@ class CallForwarded(_Event, frozen=True, kw_only=True):
 
     call: CallId
     number: str
-    reason: Literal["always", "busy", "no_answer", "unregistered", "overflow", "menu", "number", "transfer", "closed", "exit"]
+    reason: Literal["always", "busy", "no_answer", "unregistered", "overflow", "menu", "number", "transfer", "closed", "exit", "redirected"]
     by: str
-    """Agent, queue, menu or number that forwards."""
+    """Agent, queue, menu or number that forwards; or the trunk whose carrier does (3xx), on the account of who sent the call there."""
 
 
 class CallCleared(_Event, frozen=True, kw_only=True):

@@ -62,7 +62,7 @@ def leg_failed(x: Exchange, fact: i.LegFailed) -> None:
     if offer is not None and leg.agent is not None:
         distribution.failed(x, offer, leg.agent, fact.cause, fact.status)
     else:
-        reach.failed(x, x.state.calls[leg.call], leg, fact.cause, status=fact.status, detail=fact.detail)
+        reach.failed(x, x.state.calls[leg.call], leg, fact.cause, status=fact.status, detail=fact.detail, moved_to=fact.moved_to)
 
 
 def leg_released(x: Exchange, fact: i.LegReleased) -> None:

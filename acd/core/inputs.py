@@ -80,6 +80,9 @@ FailureCause = Literal[
     "not_allowed",
     "congestion",
     "not_found",
+    "incomplete",
+    "forbidden",
+    "redirected",
     "unsupported_media",
     "error",
 ]
@@ -127,6 +130,8 @@ class LegFailed(_Input, frozen=True, kw_only=True):
     status: int | None = None
     """SIP status, when there was one."""
     detail: str | None = None
+    moved_to: str | None = None
+    """The number that a `redirected` party is at now, E.164 with `+`; None: it is told as something else, or not at all."""
 
 
 class LegAnsweredLate(_Input, frozen=True, kw_only=True):

@@ -97,6 +97,8 @@ class Call(_Part, kw_only=True):
     """It is told something and then cleared with this cause."""
     forward: Forward | None = None
     trunks_tried: list[TrunkId] = []
+    redirects: int = 0
+    """How often a carrier has sent it on."""
     recording: RecordingId | None = None
 
 

@@ -39,8 +39,8 @@ class SwitchLeg:
     """The SIP session that carries the leg: the one that arrived, or the branch that answered."""
     branches: dict[str, bool] = field(default_factory=dict)
     """Sessions still trying, for a leg that rings several contacts -> whether it rang."""
-    failures: list[int] = field(default_factory=list)
-    """Final statuses of branches that failed."""
+    failures: dict[int, int] = field(default_factory=dict)
+    """Of branches that failed: what their final status means -> the status itself."""
     takes_ports: bool = False
     """A pair is counted for it among its tenant's."""
     media: LegOpened | None = None

@@ -278,7 +278,7 @@ class Switch:
         headers = [_warning(INSUFFICIENT_BANDWIDTH if effect.no_bandwidth else MISCELLANEOUS, effect.reason)]
         if effect.retry_after_s is not None:
             headers.append(("Retry-After", str(effect.retry_after_s)))
-        told = causes.reason_header(effect.cause) if effect.cause is not None else None
+        told = causes.refusal_reason(effect.cause) if effect.cause is not None else None
         if told is not None:
             headers.append(("Reason", told))
         if leg.session is not None:
@@ -294,7 +294,9 @@ class Switch:
         self._gone(leg)
         for session in sessions:
             if arrived:
-                self.sip.reject(session, causes.release_status(cause), headers=refusing)
+                told = causes.refusal_reason(cause)
+                headers = [*refusing, *([("Reason", told)] if told is not None else [])]
+                self.sip.reject(session, causes.release_status(cause), headers=headers)
             else:
                 self.sip.cancel_or_bye(session, reason_header=causes.reason_header(cause))
 
@@ -308,7 +310,8 @@ class Switch:
         """What a crash has left up is ended by what was told of it: BYE, CANCEL of every phone that rings, or a refusal."""
         line = self._directory.trunk(tenant, effect.trunk) if effect.trunk is not None else None
         proof = credentials(line) if line is not None else None
-        reason = causes.reason_header(effect.cause)
+        waits = effect.status is not None
+        reason = causes.refusal_reason(effect.cause) if waits else causes.reason_header(effect.cause)
         for index, kept in enumerate(effect.dialog.split("\n"), 1):
             session = f"{effect.leg}/{effect.cause}{index}"
             try:
@@ -492,9 +495,17 @@ class Switch:
         """Our codecs in order of preference: the one a party of this call already speaks first, so that nothing is converted."""
         return ("PCMU", "PCMA") if self._spoken(leg) == "PCMU" else ("PCMA", "PCMU")
 
-    def _fail(self, leg: SwitchLeg, cause: inputs.FailureCause, *, status: int | None = None, detail: str | None = None) -> None:
+    def _fail(
+        self,
+        leg: SwitchLeg,
+        cause: inputs.FailureCause,
+        *,
+        status: int | None = None,
+        detail: str | None = None,
+        moved_to: str | None = None,
+    ) -> None:
         self._gone(leg)
-        self._report(leg.tenant, inputs.LegFailed(leg=leg.leg, cause=cause, status=status, detail=detail))
+        self._report(leg.tenant, inputs.LegFailed(leg=leg.leg, cause=cause, status=status, detail=detail, moved_to=moved_to))
 
     # ------------------------------------------------------------------ media
 
@@ -537,7 +548,7 @@ class Switch:
             self._report(leg.tenant, inputs.LegReleased(leg=leg.leg, cause="error"))
         else:
             for session in list(leg.branches):
-                self.sip.cancel_or_bye(session)
+                self.sip.cancel_or_bye(session, reason_header=causes.reason_header("congestion"))
             self._fail(leg, "congestion", detail=reason)
 
     def describe_media(self, leg: SwitchLeg) -> None:
@@ -855,7 +866,7 @@ class Switch:
             assert leg.local is not None
             leg.plan = media_plan.agreed(leg.local, event.sdp)
         except media_plan.NoCommonMedia as error:
-            self.sip.cancel_or_bye(event.session)
+            self.sip.cancel_or_bye(event.session, reason_header=causes.reason_header("unsupported_media"))
             self._fail(leg, "unsupported_media", status=488, detail=str(error))
             return
         leg.session = event.session
@@ -895,15 +906,19 @@ class Switch:
         if leg is None or leg.is_gone:
             return
         leg.branches.pop(event.session, None)
-        leg.failures.append(event.status)
+        told = event.response.headers.get_all("Reason") if event.response is not None else []
+        leg.failures.setdefault(causes.meant_by(event.status, told), event.status)
         if not leg.branches and leg.session is None:
-            status = causes.worst_of(leg.failures)
+            meant = causes.worst_of(list(leg.failures))
+            status = leg.failures[meant]
             if leg.trunk is not None and event.response is None:
                 # Nobody there (RFC 3261 §8.1.3.1), which is the trunk's fault and says nothing about the number.
                 self._silent(leg.tenant, leg.trunk)
                 self._fail(leg, "unreachable", status=status, detail="the trunk gave no answer")
                 return
-            self._fail(leg, causes.failure_cause(status), status=status, detail=fit_or_none(event.reason, LONGEST_LINE))
+            cause = causes.failure_cause(meant, of_phone=leg.agent is not None)
+            detail = fit_or_none(", ".join([event.reason, *told]), LONGEST_LINE)
+            self._fail(leg, cause, status=status, detail=detail, moved_to=_moved_to(event) if cause == "redirected" else None)
 
     def _answered_late(self, event: sip_events.AnsweredLate) -> None:
         """Whoever bills us for it is right: the record says so too."""
@@ -1093,6 +1108,16 @@ class Switch:
 def _warning(code: int, text: str) -> tuple[str, str]:
     """A Warning header (RFC 3261 §20.43); the text may hold what a peer wrote, so it is quoted as the grammar has it."""
     return "Warning", f"{code} fernamt {quote(text)}"
+
+
+def _moved_to(event: sip_events.SessionFailed) -> str | None:
+    """The number that a 3xx points at, best first (RFC 3261 §8.1.3.4). Only its user part counts: it is called over our own trunks."""
+    for contact in event.contacts:
+        user = contact.user if contact.is_sip else contact.opaque
+        number = normalise((user or "").partition(";")[0])
+        if number.startswith("+") and number[1:].isdigit():
+            return number
+    return None
 
 
 async def _within(seconds: float, futures: list[asyncio.Future[None]]) -> None:

@@ -77,6 +77,8 @@ class TrunkLine(msgspec.Struct, frozen=True, kw_only=True):
     patience (timers B and F, 32 s) is longer than that of any caller."""
     caller_id: str | None = None
     codecs: tuple[Literal["PCMA", "PCMU"], ...] = ("PCMA", "PCMU")
+    early_media: Literal["pass", "ringback"] = "pass"
+    """What the carrier says before a call is answered (183 with a description): heard by the caller, or replaced by our own ring-back."""
 
 
 class AgentDialRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -216,8 +218,10 @@ class VoiceService(Protocol):
     async def command(self, tenant: TenantId, command: Command) -> tuple[Event, ...]:
         """Carry out a desk command; returns its events once they are on disk.
 
-        Raises: IllegalTransition (409), UnknownName (404) of `acd.core.engine`; PriceRefused (409), DialRefused (403, 409),
-        JournalStopped (503) of `acd.errors`.
+        `Answer` returns when the phone has taken the call.
+
+        Raises: IllegalTransition (409), UnknownName (404) of `acd.core.engine`; PriceRefused (409), DialRefused (403, 409), PhoneRefused
+        (409), JournalStopped (503) of `acd.errors`.
         """
 
     def mint_call(self) -> CallId:

@@ -12,7 +12,17 @@ from sip import dialog as dialogs
 from sip import reinvite, session_timer
 from sip.dialog import Dialog, uac_dialog, uas_dialog
 from sip.digest import ClientDigest
-from sip.events import AnsweredLate, Event, InfoAnswered, SessionAccepted, SessionConfirmed, SessionEnded, SessionFailed, SessionProgress
+from sip.events import (
+    AnsweredLate,
+    Event,
+    InfoAnswered,
+    SessionAccepted,
+    SessionConfirmed,
+    SessionEnded,
+    SessionFailed,
+    SessionProgress,
+    TalkAnswered,
+)
 from sip.flow import Flow
 from sip.machine import Edge, bind, to
 from sip.message import Headers, Request, Response
@@ -444,6 +454,8 @@ class Session:
             self.fire(BYE_DONE, now)
         elif method == "INFO":
             self._on_info_response(response.status, now)
+        elif method == "NOTIFY":
+            self.agent.emit(TalkAnswered(self.id, response.status))
 
     def on_timeout(self, transaction: Transaction, now: float) -> None:
         """No final response within 64*T1."""
@@ -457,6 +469,8 @@ class Session:
             self.fire(Input.BYE_DONE, now)
         elif method == "INFO":
             self._on_info_response(408, now)
+        elif method == "NOTIFY":
+            self.agent.emit(TalkAnswered(self.id, 408))
 
     def on_transport_error(self, transaction: Transaction, now: float) -> None:
         """The request could not be sent."""
@@ -527,7 +541,7 @@ class Session:
         if sdp is not None and (tag in self.early_answers or len(self.early_answers) < MOST_EARLY_ANSWERS):
             self.early_answers.pop(tag, None)
             self.early_answers[tag] = sdp
-        self.agent.emit(SessionProgress(self.id, response.status, sdp, response, tag))
+        self.agent.emit(SessionProgress(self.id, response.status, sdp, response, tag, self.agent.answered_from))
 
     def confirm(self, now: float, response: Response) -> None:
         # §13.2.2.4: an early dialog's state is transformed, its route set "MUST be recomputed based on the 2xx"; others are done with.
@@ -844,8 +858,9 @@ class Session:
 
         Deviation: RFC 6665 §3.2 wants a subscription first; desk phones (Polycom, Snom, Yealink, Grandstream) take this one without.
         """
-        if self.state is not State.PROCEEDING:
+        if self.state is not State.PROCEEDING or not self.forks:
             self.agent.count("session.talk.unexpected")
+            self.agent.emit(TalkAnswered(self.id, None))
             return
         for early in self.forks.values():
             headers = [

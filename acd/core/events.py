@@ -105,6 +105,13 @@ class LegAlerted(_Event, frozen=True, kw_only=True):
     dialog: str | None = None
 
 
+class EarlyMediaPassed(_Event, frozen=True, kw_only=True):
+    """The party that waits hears what the far end of this leg says before it answers: a carrier's announcement or its ring-back."""
+
+    leg: LegId
+    call: CallId
+
+
 class LegConnected(_Event, frozen=True, kw_only=True):
     leg: LegId
     dialog: str | None = None
@@ -532,6 +539,7 @@ Event = (
     | CallOffered
     | LegInitiated
     | LegAlerted
+    | EarlyMediaPassed
     | LegConnected
     | LegHeld
     | LegRetrieved

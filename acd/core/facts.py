@@ -28,6 +28,18 @@ def leg_alerting(x: Exchange, fact: i.LegAlerting) -> None:
         reach.alerted(x, x.state.calls[leg.call], leg)
 
 
+def early_media_arrived(x: Exchange, fact: i.EarlyMediaArrived) -> None:
+    leg = x.state.legs.get(fact.leg)
+    if leg is None or leg.arrived or leg.state in legs.ANSWERED:
+        x.drop(fact)
+        return
+    if legs.Input.ALERTED in legs.TRANSITIONS[leg.state]:
+        x.emit(LegAlerted(leg=leg.id, dialog=fact.dialog))
+    call = x.state.calls[leg.call]
+    if _offer(x, leg) is None and leg.id != call.party:  # a queue has its own music, and a phone that is rung first has nobody yet
+        reach.spoke_early(x, call, leg)
+
+
 def leg_answered(x: Exchange, fact: i.LegAnswered) -> None:
     leg = x.state.legs.get(fact.leg)
     if leg is None:

@@ -115,6 +115,16 @@ class LegAlerting(_Input, frozen=True, kw_only=True):
     dialog: str | None = None
 
 
+class EarlyMediaArrived(_Input, frozen=True, kw_only=True):
+    """The far end of a leg over a trunk speaks before it answers (183 with a description), and its trunk lets that through; it alerts too.
+
+    Told once a leg; that another branch of it speaks now (a forked INVITE) is the shell's affair.
+    """
+
+    leg: LegId
+    dialog: str | None = None
+
+
 class LegAnswered(_Input, frozen=True, kw_only=True):
     """The far end answered (2xx), or our answer to an arrived call was confirmed (ACK)."""
 
@@ -325,7 +335,7 @@ class ClearCall(_Input, frozen=True, kw_only=True):
     by: str
 
 
-_HAS_DIALOG = frozenset((CallArrived, LegAlerting, LegAnswered))
+_HAS_DIALOG = frozenset((CallArrived, LegAlerting, EarlyMediaArrived, LegAnswered))
 
 
 def to_journal(given: Input) -> Input:
@@ -343,6 +353,7 @@ Fact = (
     | ClockStepped
     | CallArrived
     | LegAlerting
+    | EarlyMediaArrived
     | LegAnswered
     | LegFailed
     | LegAnsweredLate

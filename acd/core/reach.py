@@ -12,8 +12,8 @@ from acd.core import state as s
 from acd.core.clearing import Refusal, clear_call, end_leg, refusal
 from acd.core.configuration import Agent, Forwarding
 from acd.core.conversation import establish
-from acd.core.effects import OriginateToOutside, PopScreen, RingCaller
-from acd.core.events import CallForwarded, ChannelRefused, LegInitiated, WorkReserved
+from acd.core.effects import OriginateToOutside, PassEarlyMedia, PopScreen, RingCaller
+from acd.core.events import CallForwarded, ChannelRefused, EarlyMediaPassed, LegInitiated, WorkReserved
 from acd.core.exchange import Exchange
 from acd.core.ids import AgentId, LegId, TrunkId
 from acd.core.treatment import RINGBACK, announce, answer_party, turn_away
@@ -189,6 +189,16 @@ def alerted(x: Exchange, call: s.Call, leg: s.Leg) -> None:
     """A phone outside an offer rings."""
     if leg.id != call.party:
         _ring_party(x, call)
+
+
+def spoke_early(x: Exchange, call: s.Call, leg: s.Leg) -> None:
+    """The far end says something before it answers: the party hears that in the place of a ring-back."""
+    party = x.party(call)
+    if party is None or not (party.arrived or x.is_answered(party)):
+        return
+    x.silence(party)
+    x.emit(EarlyMediaPassed(leg=leg.id, call=call.id))
+    x.do(PassEarlyMedia(party=party.id, leg=leg.id))
 
 
 def answered(x: Exchange, call: s.Call, leg: s.Leg) -> None:

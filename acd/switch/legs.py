@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -58,6 +59,10 @@ class SwitchLeg:
     """What it is to hear: the last order of the core that has not ended."""
     partner: SwitchLeg | None = None
     """The leg it is to be bridged with."""
+    speaks_early: bool = False
+    """It was heard before it answered (or, of a leg that arrived, was told what it hears before it is answered)."""
+    asked_to_answer: asyncio.Future[str | None] | None = None
+    """Who waits to hear whether the phone took the call as it was asked to: None when it did, else what stood in the way."""
     is_confirmed: bool = False
     """The session stands (RFC 3261 §13.2.2.4): a change of it can be offered."""
     is_moving: bool = False

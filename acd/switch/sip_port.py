@@ -26,8 +26,8 @@ class SipPort:
         self._endpoint = endpoint
         self._now = asyncio.get_running_loop().time
 
-    def ring(self, session: str) -> None:
-        self.user_agent.ring(session, self._now())
+    def ring(self, session: str, *, status: int = 180, sdp: bytes | None = None) -> None:
+        self.user_agent.ring(session, self._now(), status=status, sdp=sdp)
         self._endpoint.flush()
 
     def accept(self, session: str, sdp: bytes) -> None:

@@ -26,7 +26,7 @@ from acd.core import inputs
 from acd.core.ids import AgentId, CallId, LegId, PlayId, RecordingId, TenantId, TrunkId
 from acd.core.inputs import Input
 from acd.directory import Directory, Nobodys, device_aor
-from acd.errors import DialRefused, PriceRefused
+from acd.errors import DialRefused, PhoneRefused, PriceRefused
 from acd.networks import Reach
 from acd.numbers import calling_number, is_emergency, is_private, may_be_shown, normalise
 from acd.service import Lookup, ScreenContext, ScreenPop, TrunkLine
@@ -39,7 +39,7 @@ from acd.switch.port_shares import PortShares
 from acd.switch.relocation import Relocation
 from acd.switch.shares import Shares
 from acd.switch.sip_port import SipPort
-from acd.wire_text import LONGEST_LINE, LONGEST_NAME, fit_or_none
+from acd.wire_text import LONGEST_LINE, LONGEST_NAME, fit, fit_or_none
 from media import control
 from media.client import MediaPlane, PlaneReport, WorkerLost, WorkerRestarted, count_pairs
 from media.recorder import salvage
@@ -50,6 +50,7 @@ from sip.grammar import quote
 from sip.headers.name_addr import NameAddr, parse_name_addr
 from sip.share import Share
 from sip.source import address_of
+from sip.status import reason_phrase
 from sip.uri import Uri
 
 log = logging.getLogger(__name__)
@@ -78,6 +79,9 @@ MOST_TURNED_AWAY = 1000
 
 MOST_GIVEN_UP = 10_000
 """Each is remembered for a round trip; a carrier that answers no CANCEL for half a minute."""
+
+SEPARATORS = " ·-|/:,"
+"""Left over in a display name where nothing is known to stand beside them."""
 
 AUTO_ANSWER = (("Call-Info", "<sip:fernamt>;answer-after=0"), ("Alert-Info", "<http://localhost>;info=alert-autoanswer"))
 """No RFC's, but what most desk phones heed between them."""
@@ -156,6 +160,7 @@ class Switch:
             do.OriginateToOutside: self._originate,
             do.PopScreen: self._pop_screen,
             do.ConnectLegs: self._connect,
+            do.PassEarlyMedia: self._pass_early_media,
             do.BeginRecording: self._begin_recording,
             do.EndRecording: self._end_recording,
             do.EndDialog: self._end_dialog,
@@ -194,6 +199,7 @@ class Switch:
             sip_events.ReInviteAnswered: self._refreshed,
             sip_events.ReInviteCancelled: self._taken_back,
             sip_events.InfoReceived: self._info,
+            sip_events.TalkAnswered: self._talk_answered,
             sip_events.EndingFailed: self._not_ended,
         }
         """What of the SIP engine's events is ours."""
@@ -219,8 +225,8 @@ class Switch:
             self._of_leg[type(effect)](leg, effect)
 
     def _ring(self, leg: SwitchLeg, _effect: do.RingCaller) -> None:
-        if leg.session is not None and leg.phase is Phase.ARRIVED:
-            self.sip.ring(leg.session)
+        if leg.session is not None and leg.phase is Phase.ARRIVED and not leg.speaks_early:
+            self.sip.ring(leg.session)  # behind a 183, a 180 would have some phones ring back over what they hear
 
     def _answer_caller(self, leg: SwitchLeg, _effect: do.AnswerCaller) -> None:
         if not leg.takes_ports:  # the directory knew nothing of the number, but a change was under way
@@ -253,6 +259,9 @@ class Switch:
         a, b = self._legs.get(effect.a), self._legs.get(effect.b)
         if a is None or b is None or a.is_gone or b.is_gone:
             return
+        self._bridge(a, b)
+
+    def _bridge(self, a: SwitchLeg, b: SwitchLeg) -> None:
         a.join(b)
         if b.media is not None:
             self._order(a, control.Bridge(a=a.leg, b=b.leg))
@@ -262,17 +271,81 @@ class Switch:
             return
         if leg.offer is None:  # the caller wants our offer in the 2xx; its answer comes with the ACK
             leg.local = media_plan.offer(leg.media, self._codecs(leg), leg.sdp_session)
-        else:
-            try:
-                leg.local, leg.plan = media_plan.answer(leg.offer, leg.media, self._codecs(leg), leg.sdp_session)
-            except media_plan.NoCommonMedia as error:
-                self.sip.reject(leg.session, 488, headers=[_warning(error.warning, str(error))])
-                self._gone(leg)
-                self._report(leg.tenant, inputs.LegReleased(leg=leg.leg, cause="error"))
-                return
-            self.describe_media(leg)
+        elif not self._agree_with_caller(leg):
+            return
         leg.phase = Phase.ANSWERED
+        if leg.plan is not None:
+            self.describe_media(leg)
+        assert leg.local is not None
         self.sip.accept(leg.session, leg.local.to_bytes())
+
+    def _agree_with_caller(self, leg: SwitchLeg) -> bool:
+        """Our answer to the caller's offer; what a 183 said already is said again (RFC 3261 §13.2.1: "that same exact answer").
+
+        Returns: False: it cannot be answered, and the leg is over.
+        """
+        assert leg.session is not None
+        assert leg.offer is not None
+        assert leg.media is not None
+        if leg.local is not None and media_plan.names(leg.local, leg.media):
+            return True
+        try:
+            leg.local, leg.plan = media_plan.answer(leg.offer, leg.media, self._codecs(leg), leg.sdp_session, leg.local)
+        except media_plan.NoCommonMedia as error:
+            self.sip.reject(leg.session, 488, headers=[_warning(error.warning, str(error))])
+            self._gone(leg)
+            self._report(leg.tenant, inputs.LegReleased(leg=leg.leg, cause="error"))
+            return False
+        return True
+
+    # ------------------------------------------------------------------ early media: RFC 3960 §2, RFC 3261 §13.2.1
+
+    def _pass_early_media(self, _tenant: TenantId, effect: do.PassEarlyMedia) -> None:
+        party, leg = self._legs.get(effect.party), self._legs.get(effect.leg)
+        if party is None or leg is None or party.is_gone or leg.is_gone:
+            return
+        if party.phase is not Phase.ARRIVED:
+            self._bridge(party, leg)
+            return
+        if not party.takes_ports:
+            self._open_media(party, self._arrived_share(party.tenant, party.trunk))
+        party.when_media_is_open(lambda: self._let_hear(party, leg))
+
+    def _let_hear(self, party: SwitchLeg, leg: SwitchLeg) -> None:
+        """A caller that was not answered hears the far end; what it says goes there too, since who asks for digits before the answer wants
+        them.
+        """
+        if party.phase is not Phase.ARRIVED or party.session is None or leg.is_gone:
+            return
+        if party.offer is None:
+            self.sip.ring(party.session)  # our offer may not go out in a response that is not acknowledged (RFC 3262 §5)
+            return
+        if not self._agree_with_caller(party):
+            return
+        assert party.local is not None
+        self.describe_media(party)
+        self.sip.ring(party.session, status=183, sdp=party.local.to_bytes())
+        party.speaks_early = True
+        self._bridge(party, leg)
+
+    def _speaks_early(self, leg: SwitchLeg, event: sip_events.SessionProgress) -> bool:
+        """The far end of a leg over a trunk describes where it speaks before it answers. Of the branches of a forked INVITE the last one
+        is heard; a 180 without a description behind it changes nothing.
+
+        Returns: whether its trunk lets that through, and it can be used.
+        """
+        line = self._directory.trunk(leg.tenant, leg.trunk) if leg.trunk is not None else None
+        if event.sdp is None or line is None or line.early_media != "pass" or leg.local is None:
+            return False
+        try:
+            leg.plan = media_plan.agreed(leg.local, event.sdp)
+        except media_plan.NoCommonMedia as error:
+            log.info("= %s: early media cannot be used: %s", leg.leg, error)
+            return False
+        if address_of(event.came_from) is not None:
+            leg.heard_at |= {event.came_from}
+        self.describe_media(leg)
+        return True
 
     def _refuse(self, leg: SwitchLeg, effect: do.RefuseCaller) -> None:
         headers = [_warning(INSUFFICIENT_BANDWIDTH if effect.no_bandwidth else MISCELLANEOUS, effect.reason)]
@@ -301,8 +374,47 @@ class Switch:
                 self.sip.cancel_or_bye(session, reason_header=causes.reason_header(cause))
 
     def _ask_to_answer(self, leg: SwitchLeg, _effect: do.AskToAnswer) -> None:
+        if leg.asked_to_answer is None or leg.asked_to_answer.done():
+            leg.asked_to_answer = asyncio.get_running_loop().create_future()
         for session in leg.branches:
             self.sip.ask_to_answer(session)
+
+    def _talk_answered(self, event: sip_events.TalkAnswered) -> None:
+        leg = self._by_session.get(event.session)
+        if leg is None or (event.status is not None and event.status < 300):
+            return  # it has understood: now it answers, or does not
+        if event.status is None:
+            self._tell_asker(leg, "the phone has not said yet that it rings")
+        elif event.status == 408:
+            self._tell_asker(leg, "the phone said nothing")
+        else:
+            self._tell_asker(leg, f"the phone refused: {event.status} {reason_phrase(event.status)}")
+
+    @staticmethod
+    def _tell_asker(leg: SwitchLeg, why: str | None) -> None:
+        if leg.asked_to_answer is not None and not leg.asked_to_answer.done():
+            leg.asked_to_answer.set_result(why)
+
+    async def until_taken(self, tenant: TenantId, agent: AgentId) -> None:
+        """Until the agent's phone has taken the call that it was asked to take.
+
+        Raises: PhoneRefused: it said that it does not, the call ended, or nothing came of it in `answer_within_s`.
+        """
+        asked = [
+            leg.asked_to_answer
+            for leg in self._legs.values()
+            if leg.tenant == tenant and leg.agent == agent and leg.asked_to_answer is not None and leg.phase is not Phase.ARRIVED
+        ]
+        if not asked:
+            return
+        try:
+            async with asyncio.timeout(self._settings.answer_within_s):
+                why = await asyncio.shield(asked[-1])
+        except TimeoutError:
+            why = f"it rings on: the phone did not take the call within {self._settings.answer_within_s:g} s"
+        if why is not None:
+            self.counters["phones_refused_to_answer"] += 1
+            raise PhoneRefused(why)
 
     # ------------------------------------------------------------------ legs of an earlier run
 
@@ -365,6 +477,7 @@ class Switch:
         leg.peer = bindings[0].flow.remote[0]
         leg.heard_at = frozenset(binding.flow.remote[0] for binding in bindings)
         headers = AUTO_ANSWER if effect.auto_answer else ()
+        shown = self._shown_at_phone(leg.tenant, effect)
 
         def invite() -> None:
             assert leg.media is not None
@@ -378,14 +491,26 @@ class Switch:
                     session=session,
                     target=binding.contact,
                     flow=binding.flow,
-                    from_=NameAddr(Uri("sip", effect.calling or "anonymous", local), effect.calling_name or ""),
+                    from_=NameAddr(Uri("sip", effect.calling or "anonymous", local), shown),
                     to=NameAddr(Uri("sip", binding.contact.user, local)),
                     sdp=offer,
-                    headers=headers,
+                    # RFC 7315 §4.2: which of the numbers of this phone was called.
+                    headers=(*headers, ("P-Called-Party-ID", str(NameAddr(Uri("sip", effect.called, local))))),
                 )
 
         if self._open_media(leg, self.shares.of_phones(leg.tenant, urgent=is_emergency(effect.called))):
             leg.when_media_is_open(invite)
+
+    def _shown_at_phone(self, tenant: TenantId, effect: do.OriginateToAgent) -> str:
+        """The display name of a call: the queue it waits in, and who calls. What most desk phones show is the name in From, and nothing
+        else; the dialplans of other exchanges put the queue's name in front of it likewise.
+        """
+        queues = self._directory.setups[tenant].configuration.queues if effect.queue is not None else ()
+        queue = next((one.name for one in queues if one.id == effect.queue), "")
+        if not queue:
+            return effect.calling_name or ""
+        shown = self._settings.phone_shows.format(queue=queue, caller=effect.calling_name or "", called=effect.called)
+        return fit(shown.strip(SEPARATORS), LONGEST_NAME)
 
     def _ring_behind_trunk(self, leg: SwitchLeg, effect: do.OriginateToAgent) -> None:
         """The agent's phone is a number behind a trunk: an extension of a foreign PBX, or a number outside (R1)."""
@@ -556,7 +681,8 @@ class Switch:
         if leg.media is None:
             return
         assert leg.plan is not None
-        silence = 0.0 if leg.holding or leg.is_moving else self._settings.media_silence_s
+        # Before the answer nobody owes audio: a caller need not send any, and a carrier says what it likes.
+        silence = 0.0 if leg.holding or leg.is_moving or leg.phase is not Phase.ANSWERED else self._settings.media_silence_s
         until_heard = not self._may_send_audio(leg, leg.plan)
         known = self._known_hosts(leg, leg.plan.audio.remote_address)
         self._media.send(leg.call, leg.plan.describe(leg.leg, silence, signals_from=known, until_heard=until_heard))
@@ -853,7 +979,15 @@ class Switch:
 
     def _progress(self, event: sip_events.SessionProgress) -> None:
         leg = self._by_session.get(event.session)
-        if leg is not None and event.session in leg.branches and event.status in {180, 183} and not any(leg.branches.values()):
+        if leg is None or leg.is_gone or event.session not in leg.branches:
+            return
+        if self._speaks_early(leg, event):
+            leg.branches[event.session] = True
+            if not leg.speaks_early:
+                leg.speaks_early = True
+                self.counters["legs_heard_early"] += 1
+                self._report(leg.tenant, inputs.EarlyMediaArrived(leg=leg.leg, dialog=self._kept(leg)))
+        elif event.status in {180, 183} and not any(leg.branches.values()):
             leg.branches[event.session] = True
             self._report(leg.tenant, inputs.LegAlerting(leg=leg.leg, dialog=self._kept(leg)))
 
@@ -871,6 +1005,7 @@ class Switch:
             return
         leg.session = event.session
         leg.phase = Phase.ANSWERED
+        self._tell_asker(leg, None)
         if leg.trunk is not None:
             if address_of(event.came_from) is not None:
                 leg.heard_at |= {event.came_from}
@@ -1054,6 +1189,7 @@ class Switch:
         if leg.is_gone:
             return
         leg.is_gone = True
+        self._tell_asker(leg, "the call is over")
         leg.part()
         if leg.media is not None:
             self._measuring[leg.leg] = leg

@@ -321,7 +321,7 @@ class Phones(_Group):
     """What agents' phones are told, and asked for."""
 
     shows: str = Field(default="{queue} · {caller}", max_length=60)
-    """Display name of a call that rings: `{queue}`, `{called}` (the number that was dialled), `{caller}` (a name). What is not known is left
+    """Display name of a call that rings: `{queue}`, `{called}` (the number dialled), `{caller}` (a name). What is not known is left
     out, with the signs around it; the caller's number stands beside it in any case."""
     answer_within_s: float = Field(default=5.0, ge=0.5, le=30)
     """How long `POST …/answer` waits for what the phone does; it is refused with 409 then."""

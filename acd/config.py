@@ -70,6 +70,10 @@ class VoiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """TCP connections from one address on which nobody has registered or called yet."""
     tcp_stranger_idle_s: float = 60.0
     """Such a connection is closed after so long without a message."""
+    phone_shows: str = "{queue} · {caller}"
+    """Display name in calls to agents' phones: `{queue}`, `{caller}` (a name, not the number, which stands beside it), `{called}`."""
+    answer_within_s: float = 5.0
+    """How long a desk waits for the phone that it has asked to take a call."""
     session_refresh_s: int = 1800
     """Session timers (RFC 4028): a peer that vanished is noticed within this time; 0 off, else at least 90."""
     media_silence_s: float = 60.0

@@ -3,6 +3,7 @@
 - `VoiceServiceError`: root
   - `PriceRefused`: a number without a price, or one the tariff refuses (R13); carries the reason
   - `DialRefused`: the number is not allowed to whoever dials, or there is no budget left for it (U16); carries cause and reason
+  - `PhoneRefused`: the phone that was to take a call did not (U8); carries what it said
   - `StreamOverrun`: a reader of live events fell too far behind
   - `CannotStart`: something outside must be mended first
     - `DirectoryInUse`: another process works on the data directory
@@ -30,6 +31,10 @@ class DialRefused(VoiceServiceError):
     def __init__(self, cause: Literal["not_allowed", "budget"], reason: str) -> None:
         super().__init__(reason)
         self.cause = cause
+
+
+class PhoneRefused(VoiceServiceError):
+    """The text says what the phone answered, or that it did not."""
 
 
 class StreamOverrun(VoiceServiceError):

@@ -393,7 +393,8 @@ class Ledger:
 
     def _call_forwarded(self, event: ev.CallForwarded, _now: float, at: dt.datetime) -> None:
         conversation = self._folded.conversations[event.call]
-        _sent(conversation, _acting(event.supervisor, f"{_KIND_OF_FORWARDER[event.reason]}:{event.by}"))
+        if event.reason != "redirected":  # a carrier says where the party is; who sent the call there, and pays, is who did before
+            _sent(conversation, _acting(event.supervisor, f"{_KIND_OF_FORWARDER[event.reason]}:{event.by}"))
         conversation.forward_reason = event.reason
         self._move_served(conversation, "forward", event.number, at)
 

@@ -426,7 +426,10 @@ class Voice:
             if price is not None:
                 self._brakes[tenant].check(price, command.agent if command.by is None else None, self._clock())
         future = exchange.submit(admit(command))
-        return await future if future is not None else ()
+        events = await future if future is not None else ()
+        if isinstance(command, inputs.Answer):
+            await self.switch.until_taken(tenant, command.agent)
+        return events
 
     def _offer_if_outside(self, tenant: TenantId, number: str) -> Offer | None:
         configuration = self._directory.setups[tenant].configuration

@@ -92,6 +92,8 @@ class TrunkLine(msgspec.Struct, frozen=True, kw_only=True):
     """Of our trust domain (RFC 3325 §3): it is told the number of callers who withhold it, with the Privacy that binds it."""
     default_number: str | None = None
     """The number of ours that a call means which names none of ours: of an account with a single number."""
+    early_media: Literal["pass", "ringback"] = "pass"
+    """What the carrier says before a call is answered (183 with a description): heard by the caller, or replaced by our own ring-back."""
 
 
 class AgentDialRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -231,8 +233,10 @@ class VoiceService(Protocol):
     async def command(self, tenant: TenantId, command: Command) -> tuple[Event, ...]:
         """Carry out a desk command; returns its events once they are on disk.
 
-        Raises: IllegalTransition (409), UnknownName (404) of `acd.core.engine`; PriceRefused (409), DialRefused (403, 409),
-        JournalStopped (503) of `acd.errors`.
+        `Answer` returns when the phone has taken the call.
+
+        Raises: IllegalTransition (409), UnknownName (404) of `acd.core.engine`; PriceRefused (409), DialRefused (403, 409), PhoneRefused
+        (409), JournalStopped (503) of `acd.errors`.
         """
 
     def mint_call(self) -> CallId:

@@ -13,6 +13,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from string import Formatter
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
@@ -328,6 +329,24 @@ class Reach(_Group):
         return tuple(str(networks.network(one)) for one in value)
 
 
+class Phones(_Group):
+    """What agents' phones are told, and asked for."""
+
+    shows: str = Field(default="{queue} · {caller}", max_length=60)
+    """Display name of a call that rings: `{queue}`, `{called}` (the number dialled), `{caller}` (a name). What is not known is left
+    out, with the signs around it; the caller's number stands beside it in any case."""
+    answer_within_s: float = Field(default=5.0, ge=0.5, le=30)
+    """How long `POST …/answer` waits for what the phone does; it is refused with 409 then."""
+
+    @field_validator("shows")
+    @classmethod
+    def _places(cls, value: str) -> str:
+        places = {name for _, name, _, _ in Formatter().parse(value) if name is not None}
+        if not places <= {"queue", "caller", "called"}:
+            raise ValueError("only {queue}, {caller} and {called} can be shown")
+        return value
+
+
 class Timers(_Group):
     """Registrations (RFC 3261 §10) and sessions (RFC 4028)."""
 
@@ -494,6 +513,7 @@ class Settings(BaseSettings):
     overload: Overload = Overload()
     fairness: Fairness = Fairness()
     reach: Reach = Reach()
+    phones: Phones = Phones()
     timers: Timers = Timers()
     login: Login = Login()
     tenants: Tenants = Tenants()

@@ -82,6 +82,8 @@ HELP = {
     "fernamt_switch_calls_refused_for_budget_total": "Attempts that were not placed for want of budget or prepaid balance (603).",
     "fernamt_switch_calls_refused_for_class_total": "Attempts that were not placed since their class of numbers is not allowed (403).",
     "fernamt_switch_legs_answered_late_total": "Calls that a carrier answered when they had been taken back: they are charged.",
+    "fernamt_switch_legs_heard_early_total": "Calls over trunks whose carrier was heard before it answered (183 with a description).",
+    "fernamt_switch_phones_refused_to_answer_total": "Calls that a phone did not take although its desk asked it to (409).",
     "fernamt_switch_forks_answered_total": "Second answers to calls that forked at a carrier: let go, and not charged here.",
     "fernamt_switch_requests_denied_total": "SIP requests that were not sent because [reach] does not allow their address.",
     "fernamt_switch_audio_addresses_denied_total": (

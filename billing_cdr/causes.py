@@ -18,9 +18,11 @@ OUTCOMES: Final[dict[str, Outcome]] = {  # of a conversation in which nobody tal
     "busy": "busy", "forwarded": "no_answer",
     "no_answer": "no_answer", "unregistered": "no_answer", "answered_elsewhere": "no_answer",
     "rejected": "rejected", "declined": "rejected", "not_allowed": "rejected", "no_bandwidth": "rejected", "price_refused": "rejected",
-    "budget": "rejected",
+    "budget": "rejected", "forbidden": "rejected",
     "supervisor": "rejected", "time_limit": "rejected", "shutdown": "rejected",
-    "not_found": "failed", "unreachable": "failed", "congestion": "failed", "unsupported_media": "failed", "routing_loop": "failed",
+    "redirected": "no_answer",
+    "not_found": "failed", "incomplete": "failed",
+    "unreachable": "failed", "congestion": "failed", "unsupported_media": "failed", "routing_loop": "failed",
     "timeout": "failed", "media_silent": "failed", "transport": "failed", "error": "failed", "journal_stopped": "failed",
     "restart": "cut",
 }

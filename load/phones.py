@@ -140,6 +140,15 @@ class PhoneCall:
         self.phone.bank.user_agent.ring(self.session, self.phone.bank.now(), status=status)
         self.phone.bank.flush()
 
+    def speak_early(self) -> None:
+        """Say 183 with a description: what is said from now on can be heard before the call is taken."""
+        assert self.request is not None
+        agreed = self._answer(self.request.sdp or b"")
+        self._agree(agreed.audio)
+        bank = self.phone.bank
+        bank.user_agent.ring(self.session, bank.now(), status=183, sdp=agreed.description.to_bytes())
+        bank.flush()
+
     async def answer(self, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
         """Take the call and wait until it is up."""
         self.take()
@@ -148,9 +157,10 @@ class PhoneCall:
     def take(self) -> None:
         """Take the call; `answered` tells when the caller has confirmed it. An offer with nothing in common is refused with 488."""
         bank = self.phone.bank
-        if self.request is not None and self.request.has_sdp:
+        offer = self.request.sdp if self.request is not None else None
+        if offer is not None:
             try:
-                agreed = self._answer(self.request.body)
+                agreed = self._answer(offer)
             except (ParseError, OfferRefused):
                 self.decline(488)
                 return
@@ -271,8 +281,10 @@ class PhoneCall:
     def on_event(self, event: Event) -> None:
         """What the engine says of this session."""
         match event:
-            case SessionProgress(status=status):
+            case SessionProgress(status=status, sdp=sdp):
                 self.response_status = status
+                if sdp is not None and self._local is not None:  # early media
+                    self._agree(read_answer(self._local, parse_sdp(sdp)))
                 self.ringing_at = self.ringing_at or self.phone.bank.clock()
                 _settle(self._ringing)
             case SessionAccepted(sdp=sdp):

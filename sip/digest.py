@@ -21,7 +21,7 @@ import msgspec
 from sip.errors import ParseError
 from sip.grammar import quote
 from sip.guard import Guard
-from sip.headers.auth import Challenge, Credentials, parse_challenge, parse_credentials
+from sip.headers.auth import Challenge, Credentials, parse_authentication_info, parse_challenge, parse_credentials
 from sip.message import Request, Response
 from sip.uri import Uri
 
@@ -301,77 +301,126 @@ class DigestCredentials(msgspec.Struct, frozen=True):
         return f"DigestCredentials({self.username!r}, realm={self.realm!r})"
 
 
+CLIENT_ALGORITHMS = ("SHA-256", "SHA-256-SESS", "MD5", "MD5-SESS")
+"""Hash functions and their session variants (RFC 7616 §3.3), best first. Whoever challenges chooses; ours offer `ALGORITHMS` alone."""
+CLIENT_QOPS = ("auth", "auth-int")
+MOST_REALMS = 4
+"""One proxy after the other may ask; more are no telephone network."""
+
+
+def session_key(ha1_hex: str, nonce: str, cnonce: str, algorithm: str) -> str:
+    """A1 of a session variant, hashed: H(H(username:realm:password):nonce:cnonce) (RFC 7616 §3.4.2)."""
+    return _hash(algorithm, f"{ha1_hex}:{nonce}:{cnonce}")
+
+
 class _Held:
     """A challenge that we keep answering, and how often we have."""
 
-    __slots__ = ("algorithm", "challenge", "count")
+    __slots__ = ("algorithm", "challenge", "cnonce", "count", "is_session", "name", "nonce", "qop", "rank")
 
-    def __init__(self, challenge: Challenge, algorithm: str) -> None:
+    def __init__(self, challenge: Challenge, name: str, qop: str | None) -> None:
         self.challenge = challenge
-        self.algorithm = algorithm
+        self.name = name
+        self.algorithm, self.is_session = name.removesuffix("-SESS"), name.endswith("-SESS")
+        self.qop = qop
+        self.nonce = challenge.nonce
+        self.rank = CLIENT_ALGORITHMS.index(name)
         self.count = 0
+        self.cnonce = ""
+        """Of the first answer: a session key is made once of it (RFC 7616 §3.4.2), so that all answers name it."""
+
+    def renew(self, nonce: str) -> None:
+        """The server wants the next answers under another nonce (RFC 7616 §3.5)."""
+        self.nonce, self.count, self.cnonce = nonce, 0, ""
 
 
 class ClientDigest:
-    """Answers the challenges of a peer and of the proxy before it, and keeps doing so unasked while a nonce lasts (RFC 7616 §3.6)."""
+    """Answers the challenges of a peer and of the proxies before it, and keeps doing so unasked while a nonce lasts (RFC 7616 §3.6)."""
 
     def __init__(self, credentials: DigestCredentials) -> None:
         self.credentials = credentials
-        self._held: dict[str, _Held] = {}
+        self._held: dict[tuple[str, str], _Held] = {}
+        """By the header that answers, and the realm: each proxy on the way may have its own (RFC 3261 §22.3)."""
 
     def learn(self, response: Response) -> bool:
-        """Take the challenge of a 401 or 407.
+        """Take the challenges of a 401 or 407, the best of each realm.
 
         Returns: whether another attempt makes sense: there is a challenge we can answer, and it is not the rejection of a first answer
         (RFC 3261 §22.2: the UAC "MUST NOT re-attempt requests with the credentials that have just been rejected").
         """
         header, answer = ("WWW-Authenticate", "Authorization") if response.status == 401 else ("Proxy-Authenticate", "Proxy-Authorization")
-        best = self._best(response.headers.get_all(header))
-        if best is None:
-            return False
-        held = self._held.get(answer)
-        # A nonce that has served may run out without "stale" being said; one that failed at its first use means a wrong password.
-        if held is not None and held.count == 1 and not best.challenge.stale and held.challenge.realm == best.challenge.realm:
-            return False
-        self._held[answer] = best
-        return True
+        makes_sense = False
+        for best in self._best(response.headers.get_all(header)):
+            key = answer, best.challenge.realm
+            held = self._held.get(key)
+            # A nonce that has served may run out without "stale" being said; one that failed at its first use means a wrong password.
+            if held is not None and held.count == 1 and not best.challenge.stale:
+                continue
+            if held is None and len(self._held) >= MOST_REALMS:
+                continue
+            self._held[key] = best
+            makes_sense = True
+        return makes_sense
 
-    def _best(self, values: list[str]) -> _Held | None:
-        best: _Held | None = None
+    def _best(self, values: list[str]) -> list[_Held]:
+        best: dict[str, _Held] = {}
         for value in values:
             try:
                 challenge = parse_challenge(value)
             except ParseError:
                 continue
             algorithm = (challenge.get("algorithm") or "MD5").upper()
-            if challenge.scheme.lower() != "digest" or algorithm not in ALGORITHMS or not challenge.nonce:
+            if challenge.scheme.lower() != "digest" or algorithm not in CLIENT_ALGORITHMS or not challenge.nonce:
                 continue
-            if self.credentials.realm not in {None, challenge.realm} or (challenge.qop and "auth" not in challenge.qop):
+            qop = next((qop for qop in CLIENT_QOPS if qop in challenge.qop), None)
+            if self.credentials.realm not in {None, challenge.realm} or (challenge.qop and qop is None):
                 continue
-            if best is None or (algorithm == "SHA-256" and best.algorithm != "SHA-256"):
-                best = _Held(challenge, algorithm)
-        return best
+            made = _Held(challenge, algorithm, qop)
+            known = best.get(challenge.realm)
+            if known is None or made.rank < known.rank:
+                best[challenge.realm] = made
+        return list(best.values())
 
-    def headers(self, method: str, uri: Uri, cnonce: str) -> list[tuple[str, str]]:
+    def heard(self, response: Response) -> None:
+        """Take what a 2xx says of the answers to come: its next nonce (RFC 7616 §3.5)."""
+        for header, answer in (("Authentication-Info", "Authorization"), ("Proxy-Authentication-Info", "Proxy-Authorization")):
+            value = response.headers.get(header)
+            if value is None:
+                continue
+            try:
+                nonce = parse_authentication_info(value).nextnonce
+            except ParseError:
+                continue
+            asking = [held for key, held in self._held.items() if key[0] == answer]
+            if nonce and len(asking) == 1:  # it names no realm
+                asking[0].renew(nonce)
+
+    def headers(self, method: str, uri: Uri, cnonce: str, body: bytes = b"") -> list[tuple[str, str]]:
         """The credentials for one request; empty while nobody has asked."""
-        return [(header, self._answer(held, method, str(uri), cnonce)) for header, held in self._held.items()]
+        return [(header, self._answer(held, method, str(uri), cnonce, body)) for (header, _), held in self._held.items()]
 
-    def _answer(self, held: _Held, method: str, uri: str, cnonce: str) -> str:
+    def _answer(self, held: _Held, method: str, uri: str, cnonce: str, body: bytes) -> str:
         held.count += 1
-        challenge, algorithm, nc = held.challenge, held.algorithm, f"{held.count:08x}"
+        challenge, algorithm, nc, qop = held.challenge, held.algorithm, f"{held.count:08x}", held.qop
+        if held.is_session:
+            cnonce = held.cnonce = held.cnonce or cnonce
         username, realm = self.credentials.username, challenge.realm
         secret = _hash(algorithm, f"{username}:{realm}:{self.credentials.password}")
-        qop = "auth" if challenge.qop else None
-        response = digest_response(secret, method, uri, challenge.nonce, algorithm, qop=qop, nc=nc, cnonce=cnonce)
+        if held.is_session:
+            secret = session_key(secret, held.nonce, cnonce, algorithm)
+        response = digest_response(secret, method, uri, held.nonce, algorithm, qop=qop, nc=nc, cnonce=cnonce, body=body)
         parts = [
-            f"username={quote(username)}, realm={quote(realm)}, nonce={quote(challenge.nonce)}, uri={quote(uri)}",
+            f"username={quote(username)}, realm={quote(realm)}, nonce={quote(held.nonce)}, uri={quote(uri)}",
             f'response="{response}"',
         ]
         # RFC 7616 §3.4: algorithm and opaque go back exactly when they came.
-        if challenge.get("algorithm") is not None:
-            parts.append(f"algorithm={algorithm}")
+        named = challenge.get("algorithm")
+        if named is not None:
+            parts.append(f"algorithm={held.name.replace('-SESS', '-sess')}")
         if challenge.opaque is not None:
             parts.append(f"opaque={quote(challenge.opaque)}")
         if qop:
-            parts.append(f'qop=auth, nc={nc}, cnonce="{cnonce}"')
+            parts.append(f'qop={qop}, nc={nc}, cnonce="{cnonce}"')
+        elif held.is_session:
+            parts.append(f'cnonce="{cnonce}"')  # without it nobody could make the key
         return "Digest " + ", ".join(parts)

@@ -43,6 +43,8 @@ class SessionProgress(msgspec.Struct, frozen=True):
     response: Response
     fork: str
     """The To tag: which branch of a forked INVITE this is."""
+    came_from: str = ""
+    """Host that the response came from."""
 
 
 class SessionAccepted(msgspec.Struct, frozen=True):
@@ -148,6 +150,14 @@ class InfoAnswered(msgspec.Struct, frozen=True):
     status: int
 
 
+class TalkAnswered(msgspec.Struct, frozen=True):
+    """What the phone said to our wish that it takes the call (NOTIFY, Event: talk)."""
+
+    session: str
+    status: int | None
+    """408 when it said nothing; None: it could not be asked, since it has not said that it rings."""
+
+
 class TalkRequested(msgspec.Struct, frozen=True):
     """The peer asks us to take its call (NOTIFY, Event: talk), or to resume a held one."""
 
@@ -232,6 +242,7 @@ Event = (
     | ReInviteCancelled
     | InfoReceived
     | InfoAnswered
+    | TalkAnswered
     | TalkRequested
     | Registered
     | Unregistered

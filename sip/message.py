@@ -18,6 +18,7 @@ from sip.headers.media_type import MediaType, parse_media_type
 from sip.headers.name_addr import NameAddr, parse_name_addr, parse_name_addrs
 from sip.headers.route import parse_routes
 from sip.headers.via import Via, parse_vias
+from sip.multipart import SDP, Found, description_in, is_optional
 from sip.status import reason_phrase
 from sip.uri import Uri
 
@@ -284,12 +285,39 @@ class _TypedHeaders:
 
     @property
     def has_sdp(self) -> bool:
-        """True when the body is a session description."""
-        return bool(self.body) and self.headers.typed("has sdp", lambda _: self._names_sdp())
+        """True when the body is a session description, or has one among its parts."""
+        return self.sdp is not None
 
-    def _names_sdp(self) -> bool:
+    @property
+    def sdp(self) -> bytes | None:
+        """The session description: the body, or the part of a multipart body (RFC 5621) that is one; None where there is none.
+
+        A multipart body that cannot be read has none either: `described` says what is wrong with it.
+        """
+        if not self.body:
+            return None
+        try:
+            return self.described.sdp
+        except ParseError:
+            return None
+
+    @property
+    def described(self) -> Found:
+        """What the body holds for a call.
+
+        Raises: ParseError: it has several parts that cannot be read.
+        """
+        return self.headers.typed("described", lambda _: self._description())
+
+    def _description(self) -> Found:
         content_type = self.content_type
-        return content_type is not None and content_type.essence == "application/sdp"
+        if not self.body or content_type is None:
+            return Found(None, None)
+        if content_type.essence == SDP:
+            return Found(self.body, None)
+        if content_type.type == "multipart":
+            return description_in(content_type, self.body)
+        return Found(None, None if is_optional(self.headers.get("Content-Disposition"), content_type.essence) else content_type)
 
     @property
     def missing_headers(self) -> tuple[str, ...]:
@@ -492,7 +520,7 @@ def _echo(headers: Headers, status: int, to_tag: str | None) -> list[tuple[str, 
     return fields
 
 
-def answer_to_malformed(error: ParseError, to_tag: str | None = None) -> Response | None:
+def answer_to_malformed(error: ParseError, to_tag: str | None = None, headers: Iterable[tuple[str, Value]] = ()) -> Response | None:
     """The stateless answer to a request that could not be read, or None where none may be given.
 
     None for responses, for ACK (RFC 3261 §17: an ACK is never answered) and where Via, From, To, Call-ID or CSeq was not there to be
@@ -513,7 +541,7 @@ def answer_to_malformed(error: ParseError, to_tag: str | None = None) -> Respons
         if name == "Via" or name not in seen:  # RFC 4475 §3.3.8: the first of a header that must be single
             fields.append((name, value))
         seen.add(name)
-    return Response.build(error.status_hint, None, fields)
+    return Response.build(error.status_hint, None, [*fields, *headers])
 
 
 __all__ = [

@@ -11,6 +11,7 @@ import enum
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from sip.errors import ParseError
@@ -92,7 +93,11 @@ def _read_head(head: bytes, limits: Limits) -> _Head:
 
 
 def _any_head(head: bytes, limits: Limits) -> _Head:
-    start_line, lines = _head_lines(head, limits)
+    try:
+        start_line, lines = _head_lines(head, limits)
+    except ParseError as error:
+        _find_whom_to_answer(error, head, limits)
+        raise
     headers, fault = _fields(lines)
     return _Head(start_line, headers, fault)
 
@@ -154,6 +159,37 @@ def _complete(error: ParseError, method: str | None, headers: Headers) -> None:
     error.method = method
     if method is not None and all(name in headers for name in MANDATORY_HEADERS):
         error.partial = headers
+
+
+_TOO_LARGE: Final = frozenset((413, 414, 513))
+_MANDATORY_NAMES: Final = frozenset(MANDATORY_HEADERS)
+
+
+def _find_whom_to_answer(error: ParseError, head: bytes, limits: Limits) -> None:
+    """Put into the error what an answer needs, of a head that is too large to be read as a whole: its sender must learn why nothing comes.
+
+    Only what fits the limits itself is looked at. What is folded, or has a line break of its own, is left out: it goes back to the sender.
+    """
+    if error.status_hint not in _TOO_LARGE:
+        return
+    lines = head[: limits.header_octets].split(b"\r\n", 2 * limits.header_count)
+    if len(head) > limits.header_octets or len(lines) > 2 * limits.header_count:
+        lines.pop()  # cut off, or the rest
+    if not lines:
+        return
+    method = _decode_line(lines[0][: limits.start_line_octets]).partition(" ")[0]
+    fields: list[tuple[str, str]] = []
+    for line, following in pairwise([*lines[1:], b""]):
+        if len(line) > limits.line_octets or following[:1] in {b" ", b"\t"}:
+            continue
+        try:
+            name, value = _plain_field(_decode_line(line))
+        except ParseError:
+            continue
+        if name in _MANDATORY_NAMES:
+            fields.append((name, value))
+    if IS_TOKEN(method):
+        _complete(error, method, Headers.from_wire(fields))
 
 
 def _head_lines(head: bytes, limits: Limits) -> tuple[str, list[str]]:
@@ -338,7 +374,9 @@ class StreamParser:
             if end < 0:
                 self._searched = len(buffer)
                 if len(buffer) > self._limits.header_octets:
-                    raise ParseError("header section too large", 513, "stream", fatal=True)
+                    error = ParseError("header section too large", 513, "stream", fatal=True)
+                    _find_whom_to_answer(error, bytes(buffer), self._limits)
+                    raise error
                 return None
             self._head = self._framed(bytes(buffer[:end]), end + 4)
             del buffer[: end + 4]

@@ -218,6 +218,8 @@ class Registration:
         if response.status < 300:
             self._rounds = 0
             self.service_route = tuple([route.uri for route in response.service_routes if route.uri.is_sip])
+            if self._digest is not None:
+                self._digest.heard(response)
             self.fire(Input.GRANTED, now, response)
         elif (
             response.status in {401, 407}

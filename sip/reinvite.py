@@ -3,6 +3,7 @@
 The machine lives inside an established session. A pair (state, input) missing from the table is dropped and counted.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum, auto
 from typing import TYPE_CHECKING, Any
 from weakref import ref
@@ -195,7 +196,7 @@ class ReInvite:
 
     def report_answer(self, _now: float, response: Response | int | None) -> None:
         status = 408 if response is None else response if isinstance(response, int) else response.status
-        sdp = response.body if isinstance(response, Response) and status < 300 and response.has_sdp else None
+        sdp = response.sdp if isinstance(response, Response) and status < 300 else None
         was_refresh, self.is_refresh = self.is_refresh, False
         if was_refresh and sdp == (self.session.remote_sdp if status < 300 else None):
             return  # a refresh (RFC 4028) that changed nothing is nobody's news
@@ -228,7 +229,7 @@ class ReInvite:
         self.uas = uas
         request = uas.request
         self.session.dialog_now.refresh_target(request)
-        self.session.agent.emit(ReInviteReceived(self.session.id, request.body if request.has_sdp else None, request))
+        self.session.agent.emit(ReInviteReceived(self.session.id, request.sdp, request))
 
     def send_2xx(self, now: float, sdp: bytes) -> None:
         assert self.uas is not None
@@ -251,10 +252,13 @@ class ReInvite:
         self.session.stop(Timer.REINVITE_ACK)
 
     def report_confirmed(self, _now: float, ack: Request) -> None:
-        self.session.agent.emit(ReInviteConfirmed(self.session.id, ack.body if ack.has_sdp else None))
+        if self.uas is not None and not self.uas.request.has_sdp and ack.has_sdp:  # ours was the offer (RFC 3264 §4)
+            self.session.remote_sdp = ack.sdp
+        self.session.agent.emit(ReInviteConfirmed(self.session.id, ack.sdp))
 
-    def send_refusal(self, now: float, status: int) -> None:
-        self._refuse(self.uas, status, now)
+    def send_refusal(self, now: float, argument: tuple[int, Sequence[tuple[str, str]]]) -> None:
+        status, headers = argument
+        self._refuse(self.uas, status, now, headers)
 
     def send_487(self, now: float, _argument: Any) -> None:
         self._refuse(self.uas, 487, now)
@@ -270,9 +274,9 @@ class ReInvite:
         retry_after = round(10 * self.session.agent.random_share())
         uas.respond(self.session.response(uas.request, 500, headers=[("Retry-After", str(retry_after))]), now)
 
-    def _refuse(self, uas: InviteServer | None, status: int, now: float) -> None:
+    def _refuse(self, uas: InviteServer | None, status: int, now: float, headers: Sequence[tuple[str, str]] = ()) -> None:
         if uas is not None:
-            uas.respond(self.session.response(uas.request, status), now)
+            uas.respond(self.session.response(uas.request, status, headers=headers), now)
 
     def give_up_session(self, now: float, _argument: Any) -> None:
         self.session.give_up(now)

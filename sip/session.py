@@ -12,7 +12,17 @@ from sip import dialog as dialogs
 from sip import reinvite, session_timer
 from sip.dialog import Dialog, uac_dialog, uas_dialog
 from sip.digest import ClientDigest
-from sip.events import AnsweredLate, Event, InfoAnswered, SessionAccepted, SessionConfirmed, SessionEnded, SessionFailed, SessionProgress
+from sip.events import (
+    AnsweredLate,
+    Event,
+    InfoAnswered,
+    SessionAccepted,
+    SessionConfirmed,
+    SessionEnded,
+    SessionFailed,
+    SessionProgress,
+    TalkAnswered,
+)
 from sip.flow import Flow
 from sip.machine import Edge, bind, to
 from sip.message import MAX_FORWARDS, Headers, Request, Response
@@ -30,6 +40,12 @@ SDP_TYPE = "application/sdp"
 # need two rounds, the rest is patience).
 MAX_CHALLENGE_ROUNDS = 3
 
+# A forked INVITE has as many early dialogs as phones ring: more descriptions than this are a flood.
+MOST_EARLY_ANSWERS = 32
+
+# A far end that is busy with another change is done with it in a round trip or two; one that never is must not keep a caller.
+MAX_PENDING_ROUNDS = 2
+
 # When a re-INVITE is under way as a refresh falls due: that one refreshes too; this is for the case that it does not succeed.
 REFRESH_AGAIN_S = 10.0
 
@@ -39,6 +55,7 @@ class State(StrEnum):
 
     CALLING = auto()  # INVITE sent, nothing heard
     PROCEEDING = auto()  # a provisional response was heard
+    RETRY_WAIT = auto()  # 491: the far end was busy with a change of its own; waiting for a random while
     CANCEL_PENDING = auto()  # hang-up wanted, but §9.1: no CANCEL before a provisional response
     CANCELLING = auto()  # CANCEL sent, the INVITE's final response awaited
     GIVEN_UP = auto()  # reported as failed, since nothing was heard; what comes late must not ring for nobody
@@ -61,6 +78,8 @@ class Input(StrEnum):
     RESPONSE_300_699 = auto()
     CHALLENGE = auto()  # a 401 or 407 that we can answer
     TOO_BRIEF = auto()  # a 422: the session interval we proposed
+    PENDING = auto()  # a 491
+    TIMER_RETRY = auto()
     INVITE_TIMEOUT = auto()
     OUT_OF_PATIENCE = auto()
     TRANSPORT_ERROR = auto()
@@ -88,6 +107,9 @@ class Do(StrEnum):
     HANG_UP_FORK = auto()
     RETRY_WITH_CREDENTIALS = auto()
     RETRY_WITH_LONGER_INTERVAL = auto()
+    WAIT_FOR_RETRY = auto()
+    STOP_RETRY_TIMER = auto()
+    RETRY = auto()
     SEND_CANCEL = auto()
     ABANDON_INVITE = auto()
     STOP_RESENDING = auto()
@@ -122,6 +144,7 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
         Input.RESPONSE_300_699: to(State.ENDED, Do.RELEASE, Do.REPORT_REFUSED),
         Input.CHALLENGE:        to(State.CALLING, Do.RETRY_WITH_CREDENTIALS),
         Input.TOO_BRIEF:        to(State.CALLING, Do.RETRY_WITH_LONGER_INTERVAL),
+        Input.PENDING:          to(State.RETRY_WAIT, Do.WAIT_FOR_RETRY),
         Input.INVITE_TIMEOUT:   to(State.ENDED, Do.RELEASE, Do.REPORT_UNANSWERED),
         Input.TRANSPORT_ERROR:  to(State.ENDED, Do.RELEASE, Do.REPORT_UNREACHABLE),
         Input.OUT_OF_PATIENCE:  to(State.GIVEN_UP, Do.STOP_RESENDING, Do.REPORT_UNANSWERED),
@@ -133,8 +156,13 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
         Input.RESPONSE_300_699: to(State.ENDED, Do.RELEASE, Do.REPORT_REFUSED),
         Input.CHALLENGE:        to(State.CALLING, Do.RETRY_WITH_CREDENTIALS),
         Input.TOO_BRIEF:        to(State.CALLING, Do.RETRY_WITH_LONGER_INTERVAL),
+        Input.PENDING:          to(State.RETRY_WAIT, Do.WAIT_FOR_RETRY),
         Input.TRANSPORT_ERROR:  to(State.ENDED, Do.RELEASE, Do.REPORT_UNREACHABLE),
         Input.HANG_UP:          to(State.CANCELLING, Do.SEND_CANCEL),
+    },
+    State.RETRY_WAIT: {
+        Input.TIMER_RETRY:      to(State.CALLING, Do.RETRY),
+        Input.HANG_UP:          to(State.ENDED, Do.STOP_RETRY_TIMER, Do.RELEASE, Do.REPORT_ENDED_HERE),
     },
     State.CANCEL_PENDING: {
         Input.RESPONSE_1XX:     to(State.CANCELLING, Do.SEND_CANCEL),
@@ -279,6 +307,7 @@ class Session:
         "delayed_offer",
         "dialog",
         "digest",
+        "early_answers",
         "final_status",
         "flow",
         "forks",
@@ -293,6 +322,7 @@ class Session:
         "ok",
         "owes_bye",
         "patience_s",
+        "pending_rounds",
         "provisional",
         "remote_sdp",
         "sequence_number",
@@ -314,6 +344,8 @@ class Session:
         self.timers: dict[Timer, list[Any]] = {}
         self.dialog: Dialog | None = None
         self.forks: dict[str, Dialog] = {}
+        self.early_answers: dict[str, bytes] = {}
+        """The description that came last before the 2xx, by the To tag it came with; last heard, last in order."""
         self.transaction: Transaction | None = None
         self.uas: InviteServer | None = None
         self.digest: ClientDigest | None = None
@@ -328,6 +360,7 @@ class Session:
         self.final_status: int | None = None
         self.delayed_offer = False
         self.is_interval_raised = False
+        self.pending_rounds = 0
         self.agreement: session_timer.Agreement | None = None
         self.local_sdp: bytes | None = None
         self.remote_sdp: bytes | None = None
@@ -377,6 +410,8 @@ class Session:
             self.fire(Input.OUT_OF_PATIENCE, now)
         elif timer is Timer.COMES_BACK:
             self.fire(Input.BYE_DONE, now)
+        elif timer is Timer.INVITE_RETRY:
+            self.fire(Input.TIMER_RETRY, now)
         elif timer is Timer.SESSION_REFRESH:
             self.refresh(now)
         elif timer is Timer.SESSION_EXPIRES:
@@ -427,6 +462,8 @@ class Session:
             self.fire(BYE_DONE, now)
         elif method == "INFO":
             self._on_info_response(response.status, now)
+        elif method == "NOTIFY":
+            self.agent.emit(TalkAnswered(self.id, response.status))
 
     def on_timeout(self, transaction: Transaction, now: float) -> None:
         """No final response within 64*T1."""
@@ -440,6 +477,8 @@ class Session:
             self.fire(Input.BYE_DONE, now)
         elif method == "INFO":
             self._on_info_response(408, now)
+        elif method == "NOTIFY":
+            self.agent.emit(TalkAnswered(self.id, 408))
 
     def on_transport_error(self, transaction: Transaction, now: float) -> None:
         """The request could not be sent."""
@@ -511,6 +550,9 @@ class Session:
             self.fire(Input.CHALLENGE, now, response)
         elif status == 422 and self.agent.session_timer is not None and not self.is_interval_raised:
             self.fire(Input.TOO_BRIEF, now, response)
+        elif status == 491 and self.pending_rounds < MAX_PENDING_ROUNDS and self.state in {State.CALLING, State.PROCEEDING}:
+            self.pending_rounds += 1
+            self.fire(Input.PENDING, now, response)
         else:
             self.final_status = status
             self.fire(Input.RESPONSE_300_699, now, response)
@@ -536,8 +578,11 @@ class Session:
         if tag not in self.forks:
             self.forks[tag] = early = uac_dialog(self.invite, response, self.flow)
             self.agent.enter_dialog(early, self)
-        sdp = response.body if response.has_sdp else None
-        self.agent.emit(SessionProgress(self.id, response.status, sdp, response, tag))
+        sdp = response.sdp
+        if sdp is not None and (tag in self.early_answers or len(self.early_answers) < MOST_EARLY_ANSWERS):
+            self.early_answers.pop(tag, None)
+            self.early_answers[tag] = sdp
+        self.agent.emit(SessionProgress(self.id, response.status, sdp, response, tag, self.agent.answered_from))
 
     def confirm(self, now: float, response: Response) -> None:
         # §13.2.2.4: an early dialog's state is transformed, its route set "MUST be recomputed based on the 2xx"; others are done with.
@@ -549,6 +594,8 @@ class Session:
         else:
             early.confirm(response)
             self.dialog = early
+        if self.digest is not None:
+            self.digest.heard(response)
         self.renew(session_timer.agree_as_uac(response), now)
         self.final_status = response.status
 
@@ -594,16 +641,29 @@ class Session:
             headers.set(name, value)
         self._call_again(headers, now)
 
+    def wait_for_retry(self, now: float, _response: Response) -> None:
+        # A 491 belongs to re-INVITEs, but back-to-back user agents pass it on from their other side. §14.1, of the owner of the Call-ID,
+        # which we are: "a randomly chosen value between 2.1 and 4 seconds in units of 10 ms".
+        self._leave_forks()
+        self.start(Timer.INVITE_RETRY, now + round(2.1 + 1.9 * self.agent.random_share(), 2))
+
+    def stop_retry_timer(self, _now: float, _argument: Any) -> None:
+        self.stop(Timer.INVITE_RETRY)
+
+    def retry(self, now: float, _argument: None) -> None:
+        self._call_again(self.invite.headers.copy(), now)
+
     def _call_again(self, headers: Headers, now: float) -> None:
         """The same INVITE in a new transaction (§8.1.3.5): new branch, next CSeq, credentials where we have been asked for some."""
         self._leave_forks()
+        self.early_answers.clear()
         self.sequence_number += 1
         headers.set("CSeq", f"{self.sequence_number} INVITE")
         headers.replace_first("Via", self.agent.via(self.flow))
         if self.digest is not None:
             headers.remove("Authorization")
             headers.remove("Proxy-Authorization")
-            for name, value in self.digest.headers("INVITE", self.invite.uri, self.agent.new_token()):
+            for name, value in self.digest.headers("INVITE", self.invite.uri, self.agent.new_token(), self.invite.body):
                 headers.add(name, value)
         self.invite = self.invite.with_headers(headers)
         self.call(now)
@@ -655,7 +715,7 @@ class Session:
         """The 200 to an INVITE or re-INVITE, with what it agrees to about refreshing."""
         self.local_sdp = sdp
         if request.has_sdp:
-            self.remote_sdp = request.body
+            self.remote_sdp = request.sdp
         policy = self.agent.session_timer
         if policy is None:
             return self.response(request, 200, sdp=sdp, headers=headers)
@@ -745,13 +805,28 @@ class Session:
     # --- reports
 
     def report_accepted(self, _now: float, response: Response) -> None:
-        self.remote_sdp = response.body if response.has_sdp else None
-        self.agent.emit(SessionAccepted(self.id, response.body if response.has_sdp else None, response, self.agent.answered_from))
+        self.remote_sdp = self._answer_in(response)
+        self.agent.emit(SessionAccepted(self.id, self.remote_sdp, response, self.agent.answered_from))
+
+    def _answer_in(self, response: Response) -> bytes | None:
+        """The answer to our offer: that of the 2xx, else the one that came before it.
+
+        §13.2.1: the answer of the 2xx "MAY also be placed in any provisional responses sent prior to the answer", and a 2xx behind one
+        need not repeat it. Deviation: of two that differ the later holds, though the first should: a gateway that played its announcement
+        from elsewhere means where the callee is now. Deviation: a 2xx without one under a new tag takes what was heard last: there are
+        back-to-back user agents that answer under another tag than they rang.
+        """
+        early = self.early_answers
+        found = response.sdp
+        if found is None and early and not self.delayed_offer:
+            found = early.get(response.to_tag or "") or next(reversed(early.values()))
+        early.clear()
+        return found
 
     def report_confirmed(self, _now: float, ack: Request) -> None:
         if ack.has_sdp:
-            self.remote_sdp = ack.body
-        self.agent.emit(SessionConfirmed(self.id, ack.body if ack.has_sdp else None))
+            self.remote_sdp = ack.sdp
+        self.agent.emit(SessionConfirmed(self.id, ack.sdp))
 
     def report_refused(self, _now: float, response: Response) -> None:
         contacts = tuple(contact.uri for contact in response.contacts) if 300 <= response.status < 400 else ()
@@ -824,8 +899,9 @@ class Session:
 
         Deviation: RFC 6665 §3.2 wants a subscription first; desk phones (Polycom, Snom, Yealink, Grandstream) take this one without.
         """
-        if self.state is not State.PROCEEDING:
+        if self.state is not State.PROCEEDING or not self.forks:
             self.agent.count("session.talk.unexpected")
+            self.agent.emit(TalkAnswered(self.id, None))
             return
         for early in self.forks.values():
             headers = [
@@ -851,7 +927,7 @@ class Session:
         if method == "BYE" and self.bye_reason:
             headers.append(("Reason", self.bye_reason))
         if self.digest is not None:
-            headers += self.digest.headers(method, dialog.remote_target, self.agent.new_token())
+            headers += self.digest.headers(method, dialog.remote_target, self.agent.new_token(), body)
         request = dialog.request(method, self.agent.via(dialog.send_flow), headers, body, content_type)
         return self.agent.request(request, dialog.send_flow, self, now)
 

@@ -48,6 +48,7 @@ class Timer(StrEnum):
     PATIENCE = "patience"  # nothing at all was heard of our INVITE for as long as the caller cares to wait
     COMES_BACK = "comes_back"  # a phone whose connection was lost has not registered again, and never hears that its call is over
     CANCELLED = "cancelled"  # §9.1: no final response 64*T1 after CANCEL
+    INVITE_RETRY = "invite_retry"  # §14.1: try again after 491, for the first INVITE
     REINVITE_RESEND_2XX = "reinvite_resend_2xx"  # as RESEND_2XX, for a re-INVITE
     REINVITE_ACK = "reinvite_ack"  # as ACK, for a re-INVITE
     REINVITE_RETRY = "reinvite_retry"  # §14.1: try again after 491

@@ -23,7 +23,9 @@ from sip.guard import Guard
 from sip.headers.cseq import CSeq
 from sip.headers.name_addr import NameAddr
 from sip.headers.via import parse_vias
+from sip.headers.warning import Warning as WarningValue
 from sip.message import KNOWN_METHODS, MAX_FORWARDS, Headers, Request, Response, answer_to_malformed
+from sip.multipart import ACCEPTED
 from sip.overload import Overload, OverloadPolicy, Verdict
 from sip.parser import DEFAULT_LIMITS, Limits, is_keep_alive, parse_datagram
 from sip.registrar import Registrar
@@ -46,6 +48,7 @@ ShareOf = Callable[[Request, Flow, str | None], Share | None]
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, REGISTER"
 METHODS = frozenset(ALLOW.split(", "))
 UNSERVED_RETRY_S = "30"
+MISCELLANEOUS = 399
 # What a banned source sends needs reading only where it can belong to a call that was let in.
 NEVER_WITHIN = (b"REGISTER ", b"OPTIONS ")
 INFO_TYPES = dtmf_info.TYPES
@@ -187,7 +190,7 @@ class UserAgent:
         self.counters["malformed"] += 1
         if self._is_banned(flow, now, error.method == "REGISTER"):
             return
-        response = answer_to_malformed(error, self._stateless_tag(error.partial))
+        response = answer_to_malformed(error, self._stateless_tag(error.partial), [self._warning(str(error))])
         if response is None or not self.overload.serve(None, flow.remote[0], now):
             self.emit(MessageDropped(f"malformed: {error}"[:200], flow))
         else:
@@ -337,11 +340,11 @@ class UserAgent:
         if found is not None:
             found.modification.fire(reinvite.Input.ACCEPT, now, sdp)
 
-    def reject_reinvite(self, session: str, status: int, now: float) -> None:
+    def reject_reinvite(self, session: str, status: int, now: float, *, headers: Fields = ()) -> None:
         """Refuse the peer's change (488 as a rule); the session goes on unchanged."""
         found = self._find(session)
         if found is not None:
-            found.modification.fire(reinvite.Input.REJECT, now, status)
+            found.modification.fire(reinvite.Input.REJECT, now, (status, headers))
 
     def info(self, session: str, content_type: str, body: bytes, now: float) -> None:
         """Send an INFO inside the session; InfoAnswered follows."""
@@ -679,8 +682,8 @@ class UserAgent:
         verdict = self.overload.admit(share, len(self._sessions), now)
         if verdict is not Verdict.ADMITTED:
             self.counters["overloaded"] += 1
-            warning = f'399 {config.agent_name} "{verdict.reason}"'  # §20.43: miscellaneous
-            self._answer_stateless(request, 503, flow, [("Retry-After", str(config.overload.retry_after_s)), ("Warning", warning)])
+            warning = self._warning(verdict.reason)
+            self._answer_stateless(request, 503, flow, [("Retry-After", str(config.overload.retry_after_s)), warning])
             return
         merged = self.layer.is_merged(request)
         transaction = self.layer.serve_invite(request, flow, None, now)
@@ -690,6 +693,8 @@ class UserAgent:
             self._answer(transaction, 416, now)
         elif self._is_unsupported(transaction, now) or self._is_unreadable(transaction, now):
             return
+        elif not _has_target(request):
+            self._answer(transaction, 400, now, [self._warning("header Contact: no SIP URI to reach the caller at")])
         elif request.max_forwards == 0:
             # We would call on: a back-to-back user agent ends loops as a proxy does (§16.3 step 3, RFC 7332 §2).
             self._answer(transaction, 483, now)
@@ -701,7 +706,7 @@ class UserAgent:
             self._belongs_to(session, authenticated_as)
             self.overload.began(session.id, share)
             self.let_in(source)
-            offer = request.body if request.has_sdp else None
+            offer = request.sdp
             self.emit(IncomingInvite(session.id, request, source, offer, authenticated_as, kind))
 
     def _receive_register(self, request: Request, source: Flow, flow: Flow, now: float) -> None:
@@ -781,14 +786,16 @@ class UserAgent:
     def _is_unreadable(self, transaction: ServerTransaction, now: float) -> bool:
         """An INVITE with a body we cannot use (415), a session interval we do not bear (422), or no wish for the answer we give (406)."""
         request = transaction.request
-        content_type = request.content_type
-        if request.body and (content_type is None or content_type.essence != SDP_TYPE):
-            disposition = (request.headers.get("Content-Disposition") or "").lower()
-            if "handling=optional" not in disposition.replace(" ", ""):
-                self._answer(transaction, 415, now, [("Accept", SDP_TYPE)])
-                return True
+        try:
+            is_understood = not request.body or (request.content_type is not None and request.described.not_understood is None)
+        except ParseError as error:
+            self._answer(transaction, error.status_hint, now, [self._warning(str(error))])
+            return True
+        if not is_understood:
+            self._answer(transaction, 415, now, [("Accept", ACCEPTED)])
+            return True
         if request.headers.get("Content-Encoding") not in {None, "", "identity"}:
-            self._answer(transaction, 415, now, [("Accept", SDP_TYPE), ("Accept-Encoding", "identity")])
+            self._answer(transaction, 415, now, [("Accept", ACCEPTED), ("Accept-Encoding", "identity")])
             return True
         if self.session_timer is not None and is_too_brief(request, self.session_timer):
             self._answer(transaction, 422, now, [("Min-SE", str(self.session_timer.min_se_s))])
@@ -800,6 +807,11 @@ class UserAgent:
         return False
 
     # --- answers
+
+    def _warning(self, text: str) -> tuple[str, str]:
+        """Why, in words (§20.43: 399 is the miscellaneous warning)."""
+        # warn-agent  =  hostport / pseudonym, which is a token
+        return "Warning", str(WarningValue(MISCELLANEOUS, self.config.agent_name.replace(" ", "-"), text[:200]))
 
     def _answer(self, transaction: ServerTransaction, status: int, now: float, headers: Fields = ()) -> None:
         """A final response of the core itself, with a To tag of its own where the request had none."""
@@ -814,7 +826,7 @@ class UserAgent:
         # §11.2: Allow, Accept, Accept-Encoding, Accept-Language and Supported SHOULD be present; no SDP, since we answer for nobody yet.
         fields = [
             ("Allow", ALLOW),
-            ("Accept", SDP_TYPE),
+            ("Accept", ACCEPTED),
             ("Accept-Encoding", "identity"),
             ("Accept-Language", "en, de"),
             ("Supported", self._supported),
@@ -918,6 +930,16 @@ class UserAgent:
         found = self._find(session)
         if found is not None:
             found.fire(event, now, argument)
+
+
+def _has_target(invite: Request) -> bool:
+    """Whether requests in the dialog find their way. §8.1.1.8: "The Contact header field MUST be present and contain exactly one SIP or
+    SIPS URI". An RFC 2543 caller, known by its branch without the cookie, may leave it out, and is then where From says (RFC 4475 §3.4.1).
+    """
+    contact = invite.contact
+    if contact is None:
+        return not invite.has_star_contact and not invite.top_via.has_rfc3261_branch
+    return contact.uri.is_sip
 
 
 def _read_ahead(message: Request | Response, method: str) -> None:

@@ -37,6 +37,9 @@ CAUSES: Final[dict[str, Cause]] = {
     "forwarded":          Cause(480, "The called device sends its calls elsewhere.", 23),
     "unregistered":       Cause(480, "The called device is not registered.", 20),
     "not_found":          Cause(404, "The number does not exist here.", 1),
+    "incomplete":         Cause(484, "The number is not complete.", 28),
+    "forbidden":          Cause(403, "The far end does not allow this call.", 21),
+    "redirected":         Cause(480, "The called party is elsewhere.", 31),
     # a rule
     "closed":             Cause(480, "Closed.", 31),
     "announced":          Cause(480, "The call ended with an announcement.", 31),

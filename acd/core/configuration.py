@@ -272,6 +272,8 @@ class Trunk(_Value, frozen=True, kw_only=True):
     outbound: bool = True
     internal: bool = False
     """The tenant's own PBX: what goes over it costs nothing here and needs no price."""
+    redirects: int = 0
+    """How often one call is sent on because this carrier says that its party is elsewhere (3xx); 0: it has not been reached then."""
 
 
 class Reason(_Value, frozen=True, kw_only=True):

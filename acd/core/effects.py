@@ -126,6 +126,13 @@ class ConnectLegs(_Effect, frozen=True, kw_only=True):
     b: LegId
 
 
+class PassEarlyMedia(_Effect, frozen=True, kw_only=True):
+    """Let `party` and a `leg` that has not answered yet hear each other; one that was not answered is told so with 183 (RFC 3960 §2)."""
+
+    party: LegId
+    leg: LegId
+
+
 class DisconnectLegs(_Effect, frozen=True, kw_only=True):
     """End the connection of `leg`; both sides hear nothing until something plays or connects."""
 
@@ -174,6 +181,7 @@ Effect = (
     | StopSounds
     | WarnLeg
     | ConnectLegs
+    | PassEarlyMedia
     | DisconnectLegs
     | BeginRecording
     | EndRecording

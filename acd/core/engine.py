@@ -170,6 +170,7 @@ _FACTS: dict[type, Callable[[Exchange, Any], None]] = {
     i.ClockStepped: house.clock_stepped,
     i.CallArrived: arrival.arrived,
     i.LegAlerting: facts.leg_alerting,
+    i.EarlyMediaArrived: facts.early_media_arrived,
     i.LegAnswered: facts.leg_answered,
     i.LegFailed: facts.leg_failed,
     i.LegReleased: facts.leg_released,

@@ -112,6 +112,13 @@ class LegAlerted(_Event, frozen=True, kw_only=True):
     dialog: str | None = None
 
 
+class EarlyMediaPassed(_Event, frozen=True, kw_only=True):
+    """The party that waits hears what the far end of this leg says before it answers: a carrier's announcement or its ring-back."""
+
+    leg: LegId
+    call: CallId
+
+
 class LegConnected(_Event, frozen=True, kw_only=True):
     leg: LegId
     dialog: str | None = None
@@ -209,9 +216,9 @@ class CallForwarded(_Event, frozen=True, kw_only=True):
 
     call: CallId
     number: str
-    reason: Literal["always", "busy", "no_answer", "unregistered", "overflow", "menu", "number", "transfer", "closed", "exit"]
+    reason: Literal["always", "busy", "no_answer", "unregistered", "overflow", "menu", "number", "transfer", "closed", "exit", "redirected"]
     by: str
-    """Agent, queue, menu or number that forwards."""
+    """Agent, queue, menu or number that forwards; or the trunk whose carrier does (3xx), on the account of who sent the call there."""
     supervisor: str | None = None
     """Who transferred it at the agent's desk, where it was not the agent: it is not on the agent's account then."""
 
@@ -221,7 +228,7 @@ class ForwardLoopFound(_Event, frozen=True, kw_only=True):
 
     call: CallId
     number: str
-    reason: Literal["always", "busy", "no_answer", "unregistered", "overflow", "menu", "number", "transfer", "closed", "exit"]
+    reason: Literal["always", "busy", "no_answer", "unregistered", "overflow", "menu", "number", "transfer", "closed", "exit", "redirected"]
     by: str
     rounds: tuple[CallId, ...]
     """The calls of the rounds before; they try no other trunk."""
@@ -575,6 +582,7 @@ Event = (
     | CallOffered
     | LegInitiated
     | LegAlerted
+    | EarlyMediaPassed
     | LegConnected
     | LegHeld
     | LegRetrieved

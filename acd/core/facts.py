@@ -28,6 +28,18 @@ def leg_alerting(x: Exchange, fact: i.LegAlerting) -> None:
         reach.alerted(x, x.state.calls[leg.call], leg)
 
 
+def early_media_arrived(x: Exchange, fact: i.EarlyMediaArrived) -> None:
+    leg = x.state.legs.get(fact.leg)
+    if leg is None or leg.arrived or leg.state in legs.ANSWERED:
+        x.drop(fact)
+        return
+    if legs.Input.ALERTED in legs.TRANSITIONS[leg.state]:
+        x.emit(LegAlerted(leg=leg.id, dialog=fact.dialog))
+    call = x.state.calls[leg.call]
+    if _offer(x, leg) is None and leg.id != call.party:  # a queue has its own music, and a phone that is rung first has nobody yet
+        reach.spoke_early(x, call, leg)
+
+
 def leg_answered(x: Exchange, fact: i.LegAnswered) -> None:
     leg = x.state.legs.get(fact.leg)
     if leg is None:
@@ -62,7 +74,7 @@ def leg_failed(x: Exchange, fact: i.LegFailed) -> None:
     if offer is not None and leg.agent is not None:
         distribution.failed(x, offer, leg.agent, fact.cause, fact.status)
     else:
-        reach.failed(x, x.state.calls[leg.call], leg, fact.cause, status=fact.status, detail=fact.detail)
+        reach.failed(x, x.state.calls[leg.call], leg, fact.cause, status=fact.status, detail=fact.detail, moved_to=fact.moved_to)
 
 
 def leg_released(x: Exchange, fact: i.LegReleased) -> None:

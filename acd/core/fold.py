@@ -771,7 +771,17 @@ class Fold:
 
     def _call_forwarded(self, event: e.CallForwarded, _now: float) -> None:
         call = self.state.calls[event.call]
-        call.forward = s.Forward(number=event.number, reason=event.reason, by=event.by, supervisor=event.supervisor)
+        if event.reason == "redirected":
+            call.redirects += 1
+            before = call.forward
+            call.forward = s.Forward(
+                number=event.number,
+                reason=before.reason if before else event.reason,
+                by=before.by if before else event.by,
+                supervisor=before.supervisor if before else None,
+            )
+        else:
+            call.forward = s.Forward(number=event.number, reason=event.reason, by=event.by, supervisor=event.supervisor)
         call.trunks_tried = []
         call.hops += 1
 

@@ -82,6 +82,9 @@ FailureCause = Literal[
     "not_allowed",
     "congestion",
     "not_found",
+    "incomplete",
+    "forbidden",
+    "redirected",
     "unsupported_media",
     "routing_loop",
     "forwarded",
@@ -119,6 +122,16 @@ class LegAlerting(_Input, frozen=True, kw_only=True):
     dialog: str | None = None
 
 
+class EarlyMediaArrived(_Input, frozen=True, kw_only=True):
+    """The far end of a leg over a trunk speaks before it answers (183 with a description), and its trunk lets that through; it alerts too.
+
+    Told once a leg; that another branch of it speaks now (a forked INVITE) is the shell's affair.
+    """
+
+    leg: LegId
+    dialog: str | None = None
+
+
 class LegAnswered(_Input, frozen=True, kw_only=True):
     """The far end answered (2xx), or our answer to an arrived call was confirmed (ACK)."""
 
@@ -134,6 +147,8 @@ class LegFailed(_Input, frozen=True, kw_only=True):
     status: int | None = None
     """SIP status, when there was one."""
     detail: str | None = None
+    moved_to: str | None = None
+    """The number that a `redirected` party is at now, E.164 with `+`; None: it is told as something else, or not at all."""
 
 
 class LegAnsweredLate(_Input, frozen=True, kw_only=True):
@@ -332,7 +347,7 @@ class ClearCall(_Input, frozen=True, kw_only=True):
     by: str
 
 
-_HAS_DIALOG = frozenset((CallArrived, LegAlerting, LegAnswered))
+_HAS_DIALOG = frozenset((CallArrived, LegAlerting, EarlyMediaArrived, LegAnswered))
 
 
 def to_journal(given: Input) -> Input:
@@ -350,6 +365,7 @@ Fact = (
     | ClockStepped
     | CallArrived
     | LegAlerting
+    | EarlyMediaArrived
     | LegAnswered
     | LegFailed
     | LegAnsweredLate

@@ -13,16 +13,18 @@ from acd.core import state as s
 from acd.core.clearing import Refusal, clear_call, end_leg, refusal
 from acd.core.configuration import Agent, Forwarding, Target, ToAgent
 from acd.core.conversation import establish
-from acd.core.effects import OriginateToOutside, PopScreen, RingCaller
-from acd.core.events import CallForwarded, ChannelRefused, ForwardLoopFound, LegInitiated, WorkReserved
+from acd.core.effects import OriginateToOutside, PassEarlyMedia, PopScreen, RingCaller
+from acd.core.events import CallForwarded, ChannelRefused, EarlyMediaPassed, ForwardLoopFound, LegInitiated, WorkReserved
 from acd.core.exchange import Exchange
-from acd.core.ids import AgentId, LegId
+from acd.core.ids import AgentId, LegId, TrunkId
 from acd.core.treatment import RINGBACK, announce, answer_party, turn_away
 
 NEXT_TRUNK = frozenset({"congestion", "unreachable", "error", "no_bandwidth", "price_refused"})
 """Causes that speak of the trunk, not of the number: the next trunk is tried. A price is a matter of the trunk's own plan (R15)."""
 
-ForwardReason = Literal["always", "busy", "no_answer", "unregistered", "overflow", "menu", "number", "transfer", "closed", "exit"]
+ForwardReason = Literal[
+    "always", "busy", "no_answer", "unregistered", "overflow", "menu", "number", "transfer", "closed", "exit", "redirected"
+]
 
 
 def ring_agent(x: Exchange, call: s.Call, agent_id: AgentId) -> None:
@@ -147,12 +149,13 @@ def call_outside(x: Exchange, call: s.Call, after: str | None = None) -> None:
             refuse_channel(x, call, leg, verdict)
             refused = verdict
             continue
-        by = (call.forward.supervisor or call.forward.by) if call.forward is not None else None
+        forwarded = _is_forwarded(call)
+        by = (call.forward.supervisor or call.forward.by) if call.forward is not None and forwarded else None
         x.emit(
             LegInitiated(
                 leg=leg,
                 call=call.id,
-                role="forward" if call.forward is not None else "destination",
+                role="forward" if forwarded else "destination",
                 number=number,
                 trunk=trunk.id,
                 forwarded_by=by,
@@ -168,7 +171,7 @@ def call_outside(x: Exchange, call: s.Call, after: str | None = None) -> None:
                 trunk=trunk.id,
                 caller_id=_caller_id(x, call),
                 on_account_of=_on_account_of(call),
-                forwarded_from=call.calling if call.forward is not None else None,
+                forwarded_from=call.calling if forwarded else None,
             )
         )
         return
@@ -192,15 +195,20 @@ _PERSONAL = frozenset({"always", "busy", "no_answer", "unregistered", "transfer"
 """Reasons of a forward for which a person answers; the others are a rule's."""
 
 
+def _is_forwarded(call: s.Call) -> bool:
+    """Somebody of ours sent it on; a number that was dialled and is elsewhere now is still dialled."""
+    return call.forward is not None and call.forward.reason != "redirected"
+
+
 def _on_account_of(call: s.Call) -> AgentId | None:
     """Whose account the call outside is on; None: the tenant's alone, as where a rule or a supervisor sends it (docs/budgets.md)."""
-    if call.forward is not None:
+    if call.forward is not None and _is_forwarded(call):
         return AgentId(call.forward.by) if call.forward.reason in _PERSONAL and call.forward.supervisor is None else None
     return call.agent
 
 
 def _caller_id(x: Exchange, call: s.Call) -> str | None:
-    if call.forward is not None:
+    if _is_forwarded(call):
         return call.number
     agent = x.fold.index.agents.get(call.agent) if call.agent is not None else None
     return agent.outbound_caller_id if agent is not None else None
@@ -210,6 +218,16 @@ def alerted(x: Exchange, call: s.Call, leg: s.Leg) -> None:
     """A phone outside an offer rings."""
     if leg.id != call.party:
         _ring_party(x, call)
+
+
+def spoke_early(x: Exchange, call: s.Call, leg: s.Leg) -> None:
+    """The far end says something before it answers: the party hears that in the place of a ring-back."""
+    party = x.party(call)
+    if party is None or not (party.arrived or x.is_answered(party)):
+        return
+    x.silence(party)
+    x.emit(EarlyMediaPassed(leg=leg.id, call=call.id))
+    x.do(PassEarlyMedia(party=party.id, leg=leg.id))
 
 
 def answered(x: Exchange, call: s.Call, leg: s.Leg) -> None:
@@ -231,6 +249,7 @@ def failed(
     detail: str | None = None,
     ours: bool = False,
     by_supervisor: bool = False,
+    moved_to: str | None = None,
 ) -> None:
     """A phone outside an offer could not be reached, or did not answer. `ours`: we gave up, it still rings there.
 
@@ -256,12 +275,21 @@ def failed(
             _forward_or(x, call, agent, reason, cause)
         else:
             turn_away(x, call, cause)
+    elif moved_to is not None and leg.trunk is not None and not call.looping and _may_follow(x, call, leg.trunk, moved_to):
+        forward(x, call, moved_to, "redirected", leg.trunk)
     elif cause in NEXT_TRUNK:
         call_outside(x, call, cause)
     elif x.is_answered(x.party(call)):
         announce(x, call, ("unavailable",), cause)
     else:
         clear_call(x, call, cause, refuse=refusal(cause))
+
+
+def _may_follow(x: Exchange, call: s.Call, trunk: TrunkId, number: str) -> bool:
+    """Whether a call goes where its carrier says that the called party is: as often as the trunk allows, and never for help."""
+    configured = x.fold.index.trunks.get(trunk)
+    now_at = call.forward.number if call.forward is not None else call.called
+    return configured is not None and call.redirects < configured.redirects and number != now_at and number not in admission.EMERGENCY
 
 
 _FORWARD_ON: dict[str, Literal["busy", "no_answer", "unregistered"]] = {

@@ -101,6 +101,8 @@ class Call(_Part, kw_only=True):
     trunks_tried: list[TrunkId] = []
     looping: bool = False
     """Its forward was seen to lead back here: no other trunk is tried for it."""
+    redirects: int = 0
+    """How often a carrier has sent it on."""
     recording: RecordingId | None = None
 
 

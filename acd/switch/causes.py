@@ -1,45 +1,97 @@
-"""SIP statuses and the words of the core for the same thing: RFC 3261 §21, RFC 3326 (Reason), after RFC 3398 §8 for causes."""
+"""SIP statuses, Q.850 causes and the words of the core for the same thing: RFC 3261 §21, RFC 3326 and RFC 6432 (Reason), RFC 3398."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
 
 from acd.core.causes import CAUSES
 from acd.core.clearing import refusal
 from acd.core.inputs import FailureCause
+from sip.errors import ParseError
 from sip.grammar import quote
+from sip.headers.reason import Reason, parse_reasons
+from sip.status import reason_phrase
 
 BUSY = {486, 600}
-REJECTED = {403, 603, 607, 608, 433}
+REJECTED = {603, 607, 608, 433}
+FORBIDDEN = {403}
 NO_ANSWER = {408, 480, 487}
-NOT_FOUND = {404, 410, 484, 485, 604, 416}
+NOT_FOUND = {404, 410, 485, 604, 416}
+INCOMPLETE = {484}
 CONGESTION = {500, 503, 580}
 UNSUPPORTED_MEDIA = {415, 488, 606}
 UNREACHABLE = {502, 504, 513}
 LOOP = {482, 483}
 """RFC 3261 §21.4.19, .20: another trunk would be one more way round."""
+REDIRECTED = set(range(300, 400))
 
 _TABLE: tuple[tuple[set[int], FailureCause], ...] = (
     (BUSY, "busy"),
     (REJECTED, "rejected"),
+    (FORBIDDEN, "forbidden"),
     (NO_ANSWER, "no_answer"),
     (NOT_FOUND, "not_found"),
+    (INCOMPLETE, "incomplete"),
     (CONGESTION, "congestion"),
     (UNSUPPORTED_MEDIA, "unsupported_media"),
     (UNREACHABLE, "unreachable"),
     (LOOP, "routing_loop"),
+    (REDIRECTED, "redirected"),
 )
 
+_OF_PHONES: Final[dict[FailureCause, FailureCause]] = {"forbidden": "rejected", "redirected": "forwarded"}
+# fmt: off
+STATUS_OF_Q850: Final[dict[int, int]] = {
+    1: 404, 2: 404, 3: 404,                                  # unallocated number, no route to network, no route to destination
+    17: 486, 18: 408, 19: 480, 20: 480, 21: 403, 22: 410, 23: 410, 26: 404, 27: 502, 28: 484, 29: 501, 31: 480,
+    34: 503, 38: 503, 41: 503, 42: 503, 47: 503,             # class "resource unavailable"
+    55: 403, 57: 403, 58: 503,                               # class "service or option not available"
+    65: 488, 70: 488, 79: 501, 87: 403, 88: 503, 102: 504, 111: 500, 127: 500,
+}
+"""RFC 3398 §7.2.4.1: the status that stands for a cause of ITU-T Q.850. 16, normal clearing, is a BYE and says nothing of a refusal."""
+VAGUE: Final = frozenset({400, 480, 487, 500, 502, 503, 504, 580})
+"""Statuses that say less than a cause from the telephone network behind them does (RFC 6432 §1): many gateways answer 500 or 503 to all."""
+Q850_TEXTS: Final[dict[int, str]] = {
+    1: "Unallocated number", 16: "Normal call clearing", 17: "User busy", 19: "No answer from user", 20: "Subscriber absent",
+    21: "Call rejected", 25: "Exchange routing error", 26: "Non-selected user clearing", 27: "Destination out of order",
+    28: "Invalid number format", 31: "Normal, unspecified", 38: "Network out of order", 41: "Temporary failure",
+    42: "Switching equipment congestion", 47: "Resource unavailable", 65: "Bearer capability not implemented",
+    102: "Recovery on timer expiry",
+}
+"""What ITU-T Q.850 calls the numbers of `acd.core.causes`."""
+# fmt: on
 
-def failure_cause(status: int) -> FailureCause:
-    """What a final status of our INVITE means for the core; `error` for the rest."""
+
+def failure_cause(status: int, *, of_phone: bool = False) -> FailureCause:
+    """What a final status of our INVITE means for the core; `error` for the rest.
+
+    Args:
+        of_phone: an agent's phone says it. It does not judge who may call, as a carrier's 403 does: it declines; and one that redirects
+            sends its calls elsewhere, by its person's wish.
+    """
     for statuses, cause in _TABLE:
         if status in statuses:
-            return cause
+            return _OF_PHONES.get(cause, cause) if of_phone else cause
     return "error"
 
 
-def device_cause(status: int) -> FailureCause:
-    """The same for a phone: one that redirects sends its calls elsewhere, by somebody's wish."""
-    return "forwarded" if 300 <= status < 400 else failure_cause(status)
+def meant_by(status: int, reasons: Sequence[str]) -> int:
+    """The status that a refusal amounts to, with what its Reason header says of the network behind (RFC 6432, RFC 3398 §7.2.4.1).
+
+    Args:
+        reasons: the values of its Reason headers.
+    """
+    if status not in VAGUE:
+        return status
+    try:
+        told = parse_reasons(list(reasons))
+    except ParseError:
+        return status
+    for reason in told:
+        if reason.protocol.upper() == "Q.850" and reason.cause in STATUS_OF_Q850:
+            return STATUS_OF_Q850[reason.cause]
+    return status
 
 
 def worst_of(statuses: list[int]) -> int:
@@ -48,18 +100,6 @@ def worst_of(statuses: list[int]) -> int:
     6xx before all, then the lowest class, in it the one that says most (busy before timeout).
     """
     return min(statuses, key=lambda status: (status < 600, status // 100, status not in BUSY, status in NO_ANSWER, status))
-
-
-Q850_TEXTS = {
-    16: "Normal call clearing", 17: "User busy", 19: "No answer from user", 21: "Call rejected", 26: "Call completed elsewhere",
-    41: "Temporary failure",
-}  # fmt: skip
-TOLD = frozenset(
-    {"answered_elsewhere", "busy", "no_answer", "budget", "not_allowed", "price_refused", "time_limit", "restart", "journal_stopped"}
-)
-"""Causes that a CANCEL, BYE or refusal names. ITU-T Q.850, class "resource unavailable", says of a restart: the network does not work as it
-should, it will not last, another attempt may succeed at once; RFC 3398 §7.2.4.1 has it for 503. RFC 4411's "Preemption" would say that
-another call took the resource, which none did."""
 
 
 def release_status(cause: str) -> int:
@@ -72,13 +112,28 @@ def ended_all(status: int, text: str) -> str:
     return f"SIP;cause={status};text={quote(text)}"
 
 
+def refusal_reason(cause: str) -> str | None:
+    """The Reason header of a refusal: of a response RFC 6432 §2 has the cause of Q.850 alone."""
+    row = CAUSES.get(cause)
+    return None if row is None else str(Reason("Q.850", row.q850, Q850_TEXTS[row.q850]))
+
+
 def reason_header(cause: str) -> str | None:
-    """A Reason header for CANCEL and BYE (RFC 3326 §2) and for a refusal (RFC 6432), so that a phone shows no missed call when a
-    colleague took it, and a carrier knows a restart from a hang-up.
+    """The Reason header of a CANCEL or BYE (RFC 3326 §2): a status and a cause of Q.850, from the one table there is.
+
+    So a phone shows no missed call when a colleague took it, and a carrier knows a restart from a hang-up. What was cleared normally has
+    no status: none of a final response fits it.
     """
+    row = CAUSES.get(cause)
+    if row is None:
+        return None
+    told = [Reason("Q.850", row.q850, Q850_TEXTS[row.q850])]
     if cause == "answered_elsewhere":
-        return 'SIP;cause=200;text="Call completed elsewhere"'
-    if cause in TOLD:
-        number = CAUSES[cause].q850
-        return f'Q.850;cause={number};text="{Q850_TEXTS[number]}"'
-    return None
+        # RFC 3326 §3.1: 200, though the row has what a caller is told.
+        told.insert(0, Reason("SIP", 200, "Call completed elsewhere"))
+    elif row.q850 != NORMAL_CLEARING:
+        told.insert(0, Reason("SIP", row.status, reason_phrase(row.status)))
+    return ", ".join(map(str, told))
+
+
+NORMAL_CLEARING: Final = 16

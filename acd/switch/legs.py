@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -47,8 +48,8 @@ class SwitchLeg:
     """The SIP session that carries the leg: the one that arrived, or the branch that answered."""
     branches: dict[str, bool] = field(default_factory=dict)
     """Sessions still trying, for a leg that rings several contacts -> whether it rang."""
-    failures: list[int] = field(default_factory=list)
-    """Final statuses of branches that failed; those that answered nothing are not among them."""
+    failures: dict[int, int] = field(default_factory=dict)
+    """Of branches that failed: what their final status means -> the status itself."""
     contacts: dict[str, tuple[str, Uri]] = field(default_factory=dict)
     """Branch -> the address of record and the contact that it rings."""
     takes_ports: bool = False
@@ -68,6 +69,10 @@ class SwitchLeg:
     """What it is to hear: the last order of the core that has not ended."""
     partner: SwitchLeg | None = None
     """The leg it is to be bridged with."""
+    speaks_early: bool = False
+    """It was heard before it answered (or, of a leg that arrived, was told what it hears before it is answered)."""
+    asked_to_answer: asyncio.Future[str | None] | None = None
+    """Who waits to hear whether the phone took the call as it was asked to: None when it did, else what stood in the way."""
     is_confirmed: bool = False
     """The session stands (RFC 3261 §13.2.2.4): a change of it can be offered."""
     is_moving: bool = False

@@ -20,6 +20,7 @@ from sip.sdp.offer_answer import (
     NegotiatedAudio,
     audio_offer,
     audio_slot,
+    check_offer,
     read_answer,
     reoffer,
 )
@@ -152,24 +153,19 @@ def agreed(ours: SessionDescription, answered: bytes | None) -> MediaPlan:
         raise NoCommonMedia(str(error), getattr(error, "warning_code", 399)) from error
 
 
-def read(offered: bytes) -> SessionDescription:
-    """The far end's offer, with a codec of ours in it: known before ports are taken for it.
+def read(offered: bytes, address: str) -> SessionDescription:
+    """The far end's offer, which we can answer from this address of ours: known before ports are taken for it.
 
-    Raises: NoCommonMedia: it cannot be read, or there is no audio stream that we can carry.
+    Raises: NoCommonMedia: it cannot be read, there is no audio stream that we can carry, or nothing of ours gets to where it is.
     """
     try:
         description = parse_sdp(offered)
+        check_offer(description, address)
     except ParseError as error:
         raise NoCommonMedia(str(error), 399) from error
-    carried = False
-    for media in description.media:
-        if media.media == "audio" and media.port:
-            carried = True
-            if any(ours.same_format(theirs) for theirs in media.payload_types for ours in _PAYLOAD_TYPES.values()):
-                return description
-    if carried:
-        raise NoCommonMedia("Incompatible media format", 305)
-    raise NoCommonMedia("Media type not available", 304)
+    except OfferRefused as error:
+        raise NoCommonMedia(str(error), error.warning_code) from error
+    return description
 
 
 def offered_kbits(offered: SessionDescription) -> int:

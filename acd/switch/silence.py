@@ -2,6 +2,7 @@
 
 | the party                                           | must send                                    | after `media.silence_s` without  |
 |-----------------------------------------------------|----------------------------------------------|----------------------------------|
+| is not answered yet, early media or not             | nothing                                      | nothing                          |
 | said that it sends nothing (`recvonly`, `inactive`) | nothing                                      | nothing                          |
 | has put us on hold (`sendonly`, `c=0.0.0.0`)        | nothing                                      | nothing                          |
 | is being moved to another media worker              | nothing                                      | nothing, until it has moved      |
@@ -25,9 +26,9 @@ ANSWER_WITHIN_S = 40.0
 """A question is answered within 64*T1 = 32 s (RFC 3261 §17.1.1.2, timer B), or not at all; and a round of the loop."""
 
 
-def watched_s(limit_s: float, *, receives: bool, holding: bool, is_moving: bool) -> float:
+def watched_s(limit_s: float, *, is_answered: bool = True, receives: bool, holding: bool, is_moving: bool) -> float:
     """After how many seconds without a sign of life its media worker shall speak up; 0: never."""
-    return limit_s if receives and not holding and not is_moving else 0.0
+    return limit_s if is_answered and receives and not holding and not is_moving else 0.0
 
 
 def cause_of_end(by: str, asked_at: float | None, now: float) -> str | None:

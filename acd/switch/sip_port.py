@@ -27,8 +27,8 @@ class SipPort:
         self._endpoint = endpoint
         self._now = asyncio.get_running_loop().time
 
-    def ring(self, session: str) -> None:
-        self.user_agent.ring(session, self._now())
+    def ring(self, session: str, *, status: int = 180, sdp: bytes | None = None) -> None:
+        self.user_agent.ring(session, self._now(), status=status, sdp=sdp)
         self._endpoint.flush()
 
     def accept(self, session: str, sdp: bytes) -> None:
@@ -96,8 +96,8 @@ class SipPort:
         self.user_agent.accept_reinvite(session, sdp, self._now())
         self._endpoint.flush()
 
-    def reject_reinvite(self, session: str, status: int) -> None:
-        self.user_agent.reject_reinvite(session, status, self._now())
+    def reject_reinvite(self, session: str, status: int, *, headers: Fields = ()) -> None:
+        self.user_agent.reject_reinvite(session, status, self._now(), headers=tuple(headers))
         self._endpoint.flush()
 
     def ask_to_answer(self, session: str) -> None:

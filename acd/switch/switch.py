@@ -26,7 +26,7 @@ from acd.core import inputs
 from acd.core.ids import AgentId, CallId, LegId, PlayId, RecordingId, TenantId, TrunkId
 from acd.core.inputs import Input
 from acd.directory import Directory, Nobodys, device_aor
-from acd.errors import DialRefused, PriceRefused
+from acd.errors import DialRefused, PhoneRefused, PriceRefused
 from acd.networks import Reach
 from acd.numbers import hears_who_calls, is_emergency, is_private, may_be_shown
 from acd.service import Lookup, ScreenContext, ScreenPop, TrunkLine
@@ -42,8 +42,8 @@ from acd.switch.relocation import Relocation
 from acd.switch.shares import Shares
 from acd.switch.silence import cause_of_end, watched_s
 from acd.switch.sip_port import SipPort
-from acd.wire_text import LONGEST_LINE, fit_or_none
-from billing_cdr.numbers import write
+from acd.wire_text import LONGEST_LINE, LONGEST_NAME, fit, fit_or_none
+from billing_cdr.numbers import Format, write
 from media import control
 from media.client import MediaPlane, PlaneReport, WorkerLost, WorkerRestarted, count_pairs
 from media.recorder import salvage
@@ -56,6 +56,7 @@ from sip.headers.name_addr import NameAddr
 from sip.message import MAX_FORWARDS, Request, Response
 from sip.share import Share
 from sip.source import address_of
+from sip.status import reason_phrase
 from sip.uri import Uri
 
 log = logging.getLogger(__name__)
@@ -84,6 +85,9 @@ MOST_TURNED_AWAY = 1000
 
 MOST_GIVEN_UP = 10_000
 """Each is remembered for a round trip; a carrier that answers no CANCEL for half a minute."""
+
+SEPARATORS = " ·-|/:,"
+"""Left over in a display name where nothing is known to stand beside them."""
 
 AUTO_ANSWER = (("Call-Info", "<sip:fernamt>;answer-after=0"), ("Alert-Info", "<http://localhost>;info=alert-autoanswer"))
 """No RFC's, but what most desk phones heed between them."""
@@ -170,6 +174,7 @@ class Switch:
             do.OriginateToOutside: self._originate,
             do.PopScreen: self._pop_screen,
             do.ConnectLegs: self._connect,
+            do.PassEarlyMedia: self._pass_early_media,
             do.BeginRecording: self._begin_recording,
             do.EndRecording: self._end_recording,
             do.EndDialog: self._end_dialog,
@@ -205,10 +210,12 @@ class Switch:
             sip_events.SessionEnded: self._ended,
             sip_events.AnsweredLate: self._answered_late,
             sip_events.ReInviteReceived: self._reinvited,
+            sip_events.ReInviteConfirmed: self._change_confirmed,
             sip_events.ReInviteAnswered: self._refreshed,
             sip_events.ReInviteCancelled: self._taken_back,
             sip_events.InfoReceived: self._info,
             sip_events.InfoAnswered: self._info_answered,
+            sip_events.TalkAnswered: self._talk_answered,
             sip_events.EndingFailed: self._not_ended,
         }
         """What of the SIP engine's events is ours."""
@@ -234,8 +241,8 @@ class Switch:
             self._of_leg[type(effect)](leg, effect)
 
     def _ring(self, leg: SwitchLeg, _effect: do.RingCaller) -> None:
-        if leg.session is not None and leg.phase is Phase.ARRIVED:
-            self.sip.ring(leg.session)
+        if leg.session is not None and leg.phase is Phase.ARRIVED and not leg.speaks_early:
+            self.sip.ring(leg.session)  # behind a 183, a 180 would have some phones ring back over what they hear
 
     def _answer_caller(self, leg: SwitchLeg, _effect: do.AnswerCaller) -> None:
         if not leg.takes_ports:  # the directory knew nothing of the number, but a change was under way
@@ -268,6 +275,9 @@ class Switch:
         a, b = self._legs.get(effect.a), self._legs.get(effect.b)
         if a is None or b is None or a.is_gone or b.is_gone:
             return
+        self._bridge(a, b)
+
+    def _bridge(self, a: SwitchLeg, b: SwitchLeg) -> None:
         a.join(b)
         if b.media is not None:
             self._order(a, control.Bridge(a=a.leg, b=b.leg))
@@ -277,23 +287,87 @@ class Switch:
             return
         if leg.offer is None:  # the caller wants our offer in the 2xx; its answer comes with the ACK
             leg.local = media_plan.offer(leg.media, self._codecs(leg), leg.sdp_session)
-        else:
-            try:
-                leg.local, leg.plan = media_plan.answer(leg.offer, leg.media, self._codecs(leg), leg.sdp_session)
-            except media_plan.NoCommonMedia as error:
-                self.sip.reject(leg.session, 488, headers=[_warning(error.warning, str(error))])
-                self._gone(leg)
-                self._report(leg.tenant, inputs.LegReleased(leg=leg.leg, cause="error"))
-                return
-            self.describe_media(leg)
+        elif not self._agree_with_caller(leg):
+            return
         leg.phase = Phase.ANSWERED
+        if leg.plan is not None:
+            self.describe_media(leg)
+        assert leg.local is not None
         self.sip.accept(leg.session, leg.local.to_bytes())
+
+    def _agree_with_caller(self, leg: SwitchLeg) -> bool:
+        """Our answer to the caller's offer; what a 183 said already is said again (RFC 3261 §13.2.1: "that same exact answer").
+
+        Returns: False: it cannot be answered, and the leg is over.
+        """
+        assert leg.session is not None
+        assert leg.offer is not None
+        assert leg.media is not None
+        if leg.local is not None and media_plan.names(leg.local, leg.media):
+            return True
+        try:
+            leg.local, leg.plan = media_plan.answer(leg.offer, leg.media, self._codecs(leg), leg.sdp_session, leg.local)
+        except media_plan.NoCommonMedia as error:
+            self.sip.reject(leg.session, 488, headers=[_warning(error.warning, str(error))])
+            self._gone(leg)
+            self._report(leg.tenant, inputs.LegReleased(leg=leg.leg, cause="error"))
+            return False
+        return True
+
+    # ------------------------------------------------------------------ early media: RFC 3960 §2, RFC 3261 §13.2.1
+
+    def _pass_early_media(self, _tenant: TenantId, effect: do.PassEarlyMedia) -> None:
+        party, leg = self._legs.get(effect.party), self._legs.get(effect.leg)
+        if party is None or leg is None or party.is_gone or leg.is_gone:
+            return
+        if party.phase is not Phase.ARRIVED:
+            self._bridge(party, leg)
+            return
+        if not party.takes_ports:
+            self._open_media(party, self._arrived_share(party.tenant, party.trunk))
+        party.when_media_is_open(lambda: self._let_hear(party, leg))
+
+    def _let_hear(self, party: SwitchLeg, leg: SwitchLeg) -> None:
+        """A caller that was not answered hears the far end; what it says goes there too, since who asks for digits before the answer wants
+        them.
+        """
+        if party.phase is not Phase.ARRIVED or party.session is None or leg.is_gone:
+            return
+        if party.offer is None:
+            self.sip.ring(party.session)  # our offer may not go out in a response that is not acknowledged (RFC 3262 §5)
+            return
+        if not self._agree_with_caller(party):
+            return
+        assert party.local is not None
+        self.describe_media(party)
+        self.sip.ring(party.session, status=183, sdp=party.local.to_bytes())
+        party.speaks_early = True
+        self._bridge(party, leg)
+
+    def _speaks_early(self, leg: SwitchLeg, event: sip_events.SessionProgress) -> bool:
+        """The far end of a leg over a trunk describes where it speaks before it answers. Of the branches of a forked INVITE the last one
+        is heard; a 180 without a description behind it changes nothing.
+
+        Returns: whether its trunk lets that through, and it can be used.
+        """
+        line = self._directory.trunk(leg.tenant, leg.trunk) if leg.trunk is not None else None
+        if event.sdp is None or line is None or line.early_media != "pass" or leg.local is None:
+            return False
+        try:
+            leg.plan = media_plan.agreed(leg.local, event.sdp)
+        except media_plan.NoCommonMedia as error:
+            log.info("= %s: early media cannot be used: %s", leg.leg, error)
+            return False
+        if address_of(event.came_from) is not None:
+            leg.heard_at |= {event.came_from}
+        self.describe_media(leg)
+        return True
 
     def _refuse(self, leg: SwitchLeg, effect: do.RefuseCaller) -> None:
         headers = [_warning(INSUFFICIENT_BANDWIDTH if effect.no_bandwidth else MISCELLANEOUS, effect.reason)]
         if effect.retry_after_s is not None:
             headers.append(("Retry-After", str(effect.retry_after_s)))
-        told = causes.reason_header(effect.cause) if effect.cause is not None else None
+        told = causes.refusal_reason(effect.cause) if effect.cause is not None else None
         if told is not None:
             headers.append(("Reason", told))
         if leg.session is not None:
@@ -309,13 +383,54 @@ class Switch:
         self._gone(leg)
         for session in sessions:
             if arrived:
-                self.sip.reject(session, causes.release_status(cause), headers=refusing)
+                told = causes.refusal_reason(cause)
+                headers = [*refusing, *([("Reason", told)] if told is not None else [])]
+                self.sip.reject(session, causes.release_status(cause), headers=headers)
             else:
                 self.sip.cancel_or_bye(session, reason_header=causes.reason_header(cause))
 
     def _ask_to_answer(self, leg: SwitchLeg, _effect: do.AskToAnswer) -> None:
+        if leg.asked_to_answer is None or leg.asked_to_answer.done():
+            leg.asked_to_answer = asyncio.get_running_loop().create_future()
         for session in leg.branches:
             self.sip.ask_to_answer(session)
+
+    def _talk_answered(self, event: sip_events.TalkAnswered) -> None:
+        leg = self._by_session.get(event.session)
+        if leg is None or (event.status is not None and event.status < 300):
+            return  # it has understood: now it answers, or does not
+        if event.status is None:
+            self._tell_asker(leg, "the phone has not said yet that it rings")
+        elif event.status == 408:
+            self._tell_asker(leg, "the phone said nothing")
+        else:
+            self._tell_asker(leg, f"the phone refused: {event.status} {reason_phrase(event.status)}")
+
+    @staticmethod
+    def _tell_asker(leg: SwitchLeg, why: str | None) -> None:
+        if leg.asked_to_answer is not None and not leg.asked_to_answer.done():
+            leg.asked_to_answer.set_result(why)
+
+    async def until_taken(self, tenant: TenantId, agent: AgentId) -> None:
+        """Until the agent's phone has taken the call that it was asked to take.
+
+        Raises: PhoneRefused: it said that it does not, the call ended, or nothing came of it in `answer_within_s`.
+        """
+        asked = [
+            leg.asked_to_answer
+            for leg in self._legs.values()
+            if leg.tenant == tenant and leg.agent == agent and leg.asked_to_answer is not None and leg.phase is not Phase.ARRIVED
+        ]
+        if not asked:
+            return
+        try:
+            async with asyncio.timeout(self._settings.answer_within_s):
+                why = await asyncio.shield(asked[-1])
+        except TimeoutError:
+            why = f"it rings on: the phone did not take the call within {self._settings.answer_within_s:g} s"
+        if why is not None:
+            self.counters["phones_refused_to_answer"] += 1
+            raise PhoneRefused(why)
 
     # ------------------------------------------------------------------ legs of an earlier run
 
@@ -323,7 +438,8 @@ class Switch:
         """What a crash has left up is ended by what was told of it: BYE, CANCEL of every phone that rings, or a refusal."""
         line = self._directory.trunk(tenant, effect.trunk) if effect.trunk is not None else None
         proof = credentials(line) if line is not None else None
-        reason = causes.reason_header(effect.cause)
+        waits = effect.status is not None
+        reason = causes.refusal_reason(effect.cause) if waits else causes.reason_header(effect.cause)
         for index, kept in enumerate(effect.dialog.split("\n"), 1):
             session = f"{effect.leg}/{effect.cause}{index}"
             try:
@@ -381,6 +497,7 @@ class Switch:
         leg.peer = bindings[0].flow.remote[0]
         leg.heard_at = frozenset(binding.flow.remote[0] for binding in bindings)
         headers = AUTO_ANSWER if effect.auto_answer else ()
+        shown = self._shown_at_phone(leg.tenant, effect)
 
         def invite() -> None:
             assert leg.media is not None
@@ -395,10 +512,11 @@ class Switch:
                     session=session,
                     target=binding.contact,
                     flow=binding.flow,
-                    from_=NameAddr(Uri("sip", effect.calling or ANONYMOUS, local), effect.calling_name or ""),
+                    from_=NameAddr(Uri("sip", effect.calling or ANONYMOUS, local), shown),
                     to=NameAddr(Uri("sip", binding.contact.user, local)),
                     sdp=offer,
-                    headers=headers,
+                    # RFC 7315 §4.2: which of the numbers of this phone was called.
+                    headers=(*headers, ("P-Called-Party-ID", str(NameAddr(Uri("sip", effect.called, local))))),
                     max_forwards=self._max_forwards(leg),
                     patience_s=self._settings.phone_answer_within_s,
                     route=binding.routes,
@@ -407,6 +525,17 @@ class Switch:
 
         if self._open_media(leg, self.shares.of_phones(leg.tenant, urgent=is_emergency(effect.called))):
             leg.when_media_is_open(invite)
+
+    def _shown_at_phone(self, tenant: TenantId, effect: do.OriginateToAgent) -> str:
+        """The display name of a call: the queue it waits in, and who calls. What most desk phones show is the name in From, and nothing
+        else; the dialplans of other exchanges put the queue's name in front of it likewise.
+        """
+        queues = self._directory.setups[tenant].configuration.queues if effect.queue is not None else ()
+        queue = next((one.name for one in queues if one.id == effect.queue), "")
+        if not queue:
+            return effect.calling_name or ""
+        shown = self._settings.phone_shows.format(queue=queue, caller=effect.calling_name or "", called=effect.called)
+        return fit(shown.strip(SEPARATORS), LONGEST_NAME)
 
     def _ring_behind_trunk(self, leg: SwitchLeg, effect: do.OriginateToAgent) -> None:
         """The agent's phone is a number behind a trunk: an extension of a foreign PBX, or a number outside (R1)."""
@@ -560,9 +689,17 @@ class Switch:
         """Our codecs in order of preference: the one a party of this call already speaks first, so that nothing is converted."""
         return ("PCMU", "PCMA") if self._spoken(leg) == "PCMU" else ("PCMA", "PCMU")
 
-    def _fail(self, leg: SwitchLeg, cause: inputs.FailureCause, *, status: int | None = None, detail: str | None = None) -> None:
+    def _fail(
+        self,
+        leg: SwitchLeg,
+        cause: inputs.FailureCause,
+        *,
+        status: int | None = None,
+        detail: str | None = None,
+        moved_to: str | None = None,
+    ) -> None:
         self._gone(leg)
-        self._report(leg.tenant, inputs.LegFailed(leg=leg.leg, cause=cause, status=status, detail=detail))
+        self._report(leg.tenant, inputs.LegFailed(leg=leg.leg, cause=cause, status=status, detail=detail, moved_to=moved_to))
 
     # ------------------------------------------------------------------ media
 
@@ -605,7 +742,7 @@ class Switch:
             self._report(leg.tenant, inputs.LegReleased(leg=leg.leg, cause="error"))
         else:
             for session in list(leg.branches):
-                self.sip.cancel_or_bye(session)
+                self.sip.cancel_or_bye(session, reason_header=causes.reason_header("congestion"))
             self._fail(leg, "congestion", detail=reason)
 
     def describe_media(self, leg: SwitchLeg) -> None:
@@ -613,8 +750,13 @@ class Switch:
         if leg.media is None:
             return
         assert leg.plan is not None
-        receives = leg.plan.audio.direction.receives
-        silence = watched_s(self._settings.media_silence_s, receives=receives, holding=leg.holding, is_moving=leg.is_moving)
+        silence = watched_s(
+            self._settings.media_silence_s,
+            is_answered=leg.phase is Phase.ANSWERED,
+            receives=leg.plan.audio.direction.receives,
+            holding=leg.holding,
+            is_moving=leg.is_moving,
+        )
         until_heard = not self._may_send_audio(leg, leg.plan)
         known = self._known_hosts(leg, leg.plan.audio.remote_address)
         by_info = self._takes_info(leg)
@@ -884,7 +1026,7 @@ class Switch:
             self.sip.reject(event.session, 404, headers=[_warning(MISCELLANEOUS, "The number does not exist here.")])
             return
         try:
-            offer = media_plan.read(event.offer) if event.offer is not None else None
+            offer = media_plan.read(event.offer, self._addresses.reaching(host)) if event.offer is not None else None
         except media_plan.NoCommonMedia as error:
             self.counters["unsupported_media"] += 1
             self.sip.reject(event.session, 488, headers=[_warning(error.warning, str(error))])
@@ -927,7 +1069,15 @@ class Switch:
 
     def _progress(self, event: sip_events.SessionProgress) -> None:
         leg = self._by_session.get(event.session)
-        if leg is not None and event.session in leg.branches and event.status in {180, 183} and not any(leg.branches.values()):
+        if leg is None or leg.is_gone or event.session not in leg.branches:
+            return
+        if self._speaks_early(leg, event):
+            leg.branches[event.session] = True
+            if not leg.speaks_early:
+                leg.speaks_early = True
+                self.counters["legs_heard_early"] += 1
+                self._report(leg.tenant, inputs.EarlyMediaArrived(leg=leg.leg, dialog=self._kept(leg)))
+        elif event.status in {180, 183} and not any(leg.branches.values()):
             leg.branches[event.session] = True
             self._report(leg.tenant, inputs.LegAlerting(leg=leg.leg, dialog=self._kept(leg)))
 
@@ -940,12 +1090,13 @@ class Switch:
             assert leg.local is not None
             leg.plan = media_plan.agreed(leg.local, event.sdp)
         except media_plan.NoCommonMedia as error:
-            self.sip.cancel_or_bye(event.session)
+            self.sip.cancel_or_bye(event.session, reason_header=causes.reason_header("unsupported_media"))
             self._fail(leg, "unsupported_media", status=488, detail=str(error))
             return
         leg.session = event.session
         leg.phase = Phase.ANSWERED
         leg.allows_info = _allows_info(event.response)
+        self._tell_asker(leg, None)
         if leg.trunk is not None:
             if address_of(event.came_from) is not None:
                 leg.heard_at |= {event.came_from}
@@ -981,8 +1132,9 @@ class Switch:
         if leg is None or leg.is_gone:
             return
         leg.branches.pop(event.session, None)
+        told = event.response.headers.get_all("Reason") if event.response is not None else []
         if event.response is not None:
-            leg.failures.append(event.status)
+            leg.failures.setdefault(causes.meant_by(event.status, told), event.status)
         elif event.session in leg.contacts:
             self._silent_phone(*leg.contacts[event.session])
         if event.status >= 600 and leg.session is None:
@@ -1000,9 +1152,12 @@ class Switch:
             detail = "the trunk gave no answer" if leg.trunk is not None else "the phone gave no answer"
             self._fail(leg, "unreachable", status=event.status, detail=detail)
             return
-        status = causes.worst_of(leg.failures)
-        cause = causes.device_cause(status) if leg.agent is not None else causes.failure_cause(status)
-        self._fail(leg, cause, status=status, detail=fit_or_none(event.reason, LONGEST_LINE))
+        meant = causes.worst_of(list(leg.failures))
+        cause = causes.failure_cause(meant, of_phone=leg.agent is not None)
+        line = self._directory.trunk(leg.tenant, leg.trunk) if leg.trunk is not None else None
+        moved_to = _moved_to(event, line.numbers_in if line is not None else "auto") if cause == "redirected" else None
+        said = fit_or_none(", ".join([event.reason, *told]), LONGEST_LINE)
+        self._fail(leg, cause, status=leg.failures[meant], detail=said, moved_to=moved_to)
 
     def _answered_late(self, event: sip_events.AnsweredLate) -> None:
         """Whoever bills us for it is right: the record says so too."""
@@ -1050,20 +1205,33 @@ class Switch:
             return
         leg.asked = None
         assert leg.media is not None
-        if event.sdp is None:  # a refresh or an offerless re-INVITE: our offer goes back unchanged
+        if event.sdp is None:  # our offer goes back; its answer comes with the ACK: `_change_confirmed`
             leg.local = media_plan.offer(leg.media, self._codecs(leg), leg.sdp_session, leg.local)
             self.sip.accept_reinvite(event.session, leg.local.to_bytes())
             self._relocation.settle(leg)
             return
         try:
-            leg.local, plan = media_plan.answer(media_plan.read(event.sdp), leg.media, self._codecs(leg), leg.sdp_session, leg.local)
+            offered = media_plan.read(event.sdp, leg.media.address)
+            leg.local, plan = media_plan.answer(offered, leg.media, self._codecs(leg), leg.sdp_session, leg.local)
         except media_plan.NoCommonMedia as error:
-            self.sip.reject_reinvite(event.session, 488)
+            self.sip.reject_reinvite(event.session, 488, headers=[_warning(error.warning, str(error))])
             log.info("= %s: re-INVITE without common media: %s", leg.leg, error)
             return
         self.sip.accept_reinvite(event.session, leg.local.to_bytes())
         self.adopt(leg, plan)
         self._relocation.settle(leg)
+
+    def _change_confirmed(self, event: sip_events.ReInviteConfirmed) -> None:
+        """The ACK to our answer, or to our offer when they had none: then it has theirs (RFC 3261 §14.2, RFC 3264 §8)."""
+        leg = self._by_session.get(event.session)
+        if leg is None or leg.is_gone or leg.local is None or event.sdp is None:
+            return
+        try:
+            plan = media_plan.agreed(leg.local, event.sdp)
+        except media_plan.NoCommonMedia as error:
+            log.warning("! %s: the answer in the ACK cannot be used, media stay as they are: %s", leg.leg, error)
+            return
+        self.adopt(leg, plan)
 
     def adopt(self, leg: SwitchLeg, plan: media_plan.MediaPlan) -> None:
         """A change of the session was agreed on, whoever offered it: the media follow, and the core hears of a hold."""
@@ -1190,6 +1358,7 @@ class Switch:
         if leg.is_gone:
             return
         leg.is_gone = True
+        self._tell_asker(leg, "the call is over")
         leg.part()
         if leg.media is not None:
             self._measuring[leg.leg] = leg
@@ -1244,6 +1413,15 @@ class Switch:
 def _warning(code: int, text: str) -> tuple[str, str]:
     """A Warning header (RFC 3261 §20.43); the text may hold what a peer wrote, so it is quoted as the grammar has it."""
     return "Warning", f"{code} fernamt {quote(text)}"
+
+
+def _moved_to(event: sip_events.SessionFailed, form: Format) -> str | None:
+    """The number that a 3xx points at, best first (RFC 3261 §8.1.3.4). Only its user part counts: it is called over our own trunks."""
+    for contact in event.contacts:
+        number = number_in(contact, form)
+        if number.startswith("+") and number[1:].isdigit():
+            return number
+    return None
 
 
 async def _within(seconds: float, futures: list[asyncio.Future[None]]) -> None:

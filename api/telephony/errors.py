@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from acd.core.errors import IllegalTransition, UnknownName
-from acd.errors import DialRefused, PriceRefused
+from acd.errors import DialRefused, PhoneRefused, PriceRefused
 from api.errors import Conflict, Forbidden, NotFound
 
 
@@ -34,6 +34,12 @@ class NoBudget(Conflict):
     kind, title = "budget-used-up", "The budget is used up"
 
 
+class PhoneDidNot(Conflict):
+    """The phone was asked to take the call, and did not; it goes on ringing where the detail does not say otherwise."""
+
+    kind, title = "phone-refused", "The phone did not take the call"
+
+
 class NotYourDesk(Forbidden):
     """An agent acts for another."""
 
@@ -57,6 +63,8 @@ def told() -> Iterator[None]:
         raise DoesNotFit(str(error)) from error
     except UnknownName as error:
         raise NotFound(str(error)) from error
+    except PhoneRefused as error:
+        raise PhoneDidNot(str(error)) from error
     except PriceRefused as error:
         raise NoPrice(str(error)) from error
     except DialRefused as error:

@@ -106,7 +106,7 @@ async def dial(access: ForDesk, agent: AgentKey, given: DialGiven) -> Done:
 
 @router.post("/agents/{agent}/answer", operation_id="answer", responses=REFUSALS)
 async def answer(access: ForDesk, agent: AgentKey) -> Done:
-    """Have the agent's phone take the offered call."""
+    """Have the agent's phone take the offered call; answered when it has. 409 `phone-refused` says what the phone said in its place."""
     return await _do(access, inputs.Answer(**_at(access, agent)))
 
 

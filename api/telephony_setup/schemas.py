@@ -527,6 +527,15 @@ class Trunk(Named):
     default_number: Callable_ | None = Field(
         default=None, description="The number of ours that a call means which names none of ours: for an account with a single number."
     )
+    early_media: Literal["pass", "ringback"] = Field(
+        default="pass",
+        description="What the carrier says before a call is answered (183 with a description): the caller hears it, or our own ring-back.",
+    )
+    redirects: Annotated[int, Field(ge=0, le=5)] = Field(
+        default=0,
+        description="How often one call goes on to where this carrier says that its party is (3xx), priced anew each time; 0: the caller "
+        "is told that nobody is there (480).",
+    )
     upload_kbits: Kbits | None = None
     channel_kbits: Annotated[int, Field(ge=100, le=10_000)] = 100
     own_carrier: bool = Field(

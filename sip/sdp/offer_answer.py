@@ -13,6 +13,7 @@ refused with the status in `REFUSALS` when it came from the peer, and is our own
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable
 from enum import StrEnum
 from functools import lru_cache
@@ -49,10 +50,34 @@ DEFAULT_PTIME_MS: Final = 20
 SUPPORTED_PROTOS: Final = frozenset(("RTP/AVP", "RTP/AVPF"))
 """RFC 4585 §4: an AVPF offer can be answered without using any feedback message."""
 
-WARNING_MEDIA_TYPE: Final = 304
-WARNING_MEDIA_FORMAT: Final = 305
+# RFC 3261 §20.43, the warn-codes that speak of a session description.
+WARNING_NETWORK_PROTOCOL: Final = 300
 WARNING_NETWORK_ADDRESS: Final = 301
 WARNING_TRANSPORT: Final = 302
+WARNING_BANDWIDTH_UNITS: Final = 303
+WARNING_MEDIA_TYPE: Final = 304
+WARNING_MEDIA_FORMAT: Final = 305
+WARNING_ATTRIBUTE: Final = 306
+WARNING_PARAMETER: Final = 307
+WARNING_MULTICAST: Final = 330
+WARNING_UNICAST: Final = 331
+WARNING_BANDWIDTH: Final = 370
+WARNING_MISCELLANEOUS: Final = 399
+WARNINGS: Final[dict[int, str]] = {
+    WARNING_NETWORK_PROTOCOL: "Incompatible network protocol",
+    WARNING_NETWORK_ADDRESS: "Incompatible network address formats",
+    WARNING_TRANSPORT: "Incompatible transport protocol",
+    WARNING_BANDWIDTH_UNITS: "Incompatible bandwidth units",
+    WARNING_MEDIA_TYPE: "Media type not available",
+    WARNING_MEDIA_FORMAT: "Incompatible media format",
+    WARNING_ATTRIBUTE: "Attribute not understood",
+    WARNING_PARAMETER: "Session description parameter not understood",
+    WARNING_MULTICAST: "Multicast not available",
+    WARNING_UNICAST: "Unicast not available",
+    WARNING_BANDWIDTH: "Insufficient bandwidth",
+    WARNING_MISCELLANEOUS: "Miscellaneous warning",
+}
+"""Warn-code -> what the standard calls it."""
 
 
 class Capabilities(msgspec.Struct, frozen=True, cache_hash=True):
@@ -230,35 +255,90 @@ def _telephone_event(offered: tuple[PayloadType, ...], clock_rate: int) -> Paylo
     return None
 
 
-def _remote(description: SessionDescription, media: MediaDescription) -> tuple[Connection, Direction]:
-    """Where the peer receives, and its direction with the old hold understood (RFC 3264 §8.4: c=0.0.0.0 says "do not send to me")."""
+_ADDRESS_VERSIONS: Final = {"IP4": 4, "IP6": 6}
+
+
+def _refused(code: int, what: str) -> OfferRefused:
+    return OfferRefused(f"{WARNINGS[code]}: {what}", code)
+
+
+@lru_cache(maxsize=1024)
+def _check_reachable(connection: Connection, ours: str) -> None:
+    """Whether packets can go from the socket with our address to where the peer says it receives.
+
+    Raises: OfferRefused: 300 it is not of the internet, 330 a group, 301 a name (nobody asks DNS for media), an address of the other IP
+        version, or one that no host has.
+    """
+    if connection.network_type != "IN":
+        raise _refused(WARNING_NETWORK_PROTOCOL, f"network type {connection.network_type[:20]}")
+    version = _ADDRESS_VERSIONS.get(connection.address_type)
+    if version is None:
+        raise _refused(WARNING_NETWORK_ADDRESS, f"address type {connection.address_type[:20]}")
+    text = connection.address.partition("/")[0]
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        raise _refused(WARNING_NETWORK_ADDRESS, f"{text[:60]} is no literal address") from None
+    if address.is_multicast:
+        raise _refused(WARNING_MULTICAST, text)
+    if connection.is_null:
+        return  # hold (RFC 3264 §8.4), in whichever version
+    if address.version != version or address.version != ipaddress.ip_address(ours).version:
+        raise _refused(WARNING_NETWORK_ADDRESS, f"{text} cannot be reached from {ours}")
+    # RFC 1122 §3.2.1.3: 0/8 and 240/4, the limited broadcast with it; RFC 4291 §2.5.6: a link-local one needs a zone, which SDP has not.
+    if text.startswith("0.") or (address.is_reserved if version == 4 else address.is_link_local):
+        raise _refused(WARNING_NETWORK_ADDRESS, f"{text} is the address of no host")
+
+
+def _remote(description: SessionDescription, media: MediaDescription, ours: str) -> tuple[Connection, Direction]:
+    """Where the peer receives, and its direction with the old hold understood (RFC 3264 §8.4: c=0.0.0.0 says "do not send to me").
+
+    Args:
+        ours: the address our packets come from.
+    """
     connection = description.connection_of(media)
-    if connection is None or connection.network_type != "IN" or connection.address_type not in {"IP4", "IP6"}:
-        raise OfferRefused("no usable connection address", WARNING_NETWORK_ADDRESS)
+    if connection is None:
+        raise _refused(WARNING_NETWORK_ADDRESS, "no connection address")
+    _check_reachable(connection, ours)
     direction = description.direction_of(media)
     if connection.is_null:
         direction = direction_of(sends=direction.sends, receives=False)
     return connection, direction
 
 
-def _select(offer: SessionDescription, able: Capabilities) -> tuple[int, PayloadType]:
-    """The stream to accept and its codec.
+def check_offer(offer: SessionDescription, address: str, *, capabilities: Capabilities | None = None) -> int:
+    """The index of the stream that `answer` would accept from a socket with this address: known before ports are taken for it.
 
-    Raises: OfferRefused: 304 no audio stream is offered, 302 none over plain RTP, 305 none with a codec of ours.
+    Raises: OfferRefused: as `answer`.
     """
-    warning, reason = WARNING_MEDIA_TYPE, "Media type not available"
+    return _select(offer, capabilities or Capabilities(), address)[0]
+
+
+def _select(offer: SessionDescription, able: Capabilities, ours: str) -> tuple[int, PayloadType]:
+    """The stream to accept and its codec. One over each IP version may be offered (RFC 5118 §4.9): the first that we reach is taken.
+
+    Raises: OfferRefused: 304 no audio stream is offered, 302 none over plain RTP, 305 none with a codec of ours, or as `_check_reachable`.
+    """
+    warning = WARNING_MEDIA_TYPE
+    unreachable: OfferRefused | None = None
     for index, media in enumerate(offer.media):
         if media.media != "audio" or not media.port:
             continue
         if media.proto not in SUPPORTED_PROTOS:
             if warning == WARNING_MEDIA_TYPE:
-                warning, reason = WARNING_TRANSPORT, "Incompatible transport protocol"
+                warning = WARNING_TRANSPORT
             continue
-        warning, reason = WARNING_MEDIA_FORMAT, "Incompatible media format"
+        warning = WARNING_MEDIA_FORMAT
         pair = _common(media.payload_types, able)
-        if pair is not None:
+        if pair is None:
+            continue
+        try:
+            _remote(offer, media, ours)
+        except OfferRefused as refusal:
+            unreachable = unreachable or refusal
+        else:
             return index, pair[0]
-    raise OfferRefused(reason, warning)
+    raise unreachable or OfferRefused(WARNINGS[warning], warning)
 
 
 def answer(
@@ -276,12 +356,12 @@ def answer(
     Args:
         previous: our own last description in this session, whose origin goes on (§8).
         direction: what we would like to do; what the offer does not allow is taken off.
-    Raises: OfferRefused: nothing in common: 488 with Warning 301, 302, 304 or 305.
+    Raises: OfferRefused: nothing in common: 488 with one of `WARNINGS`.
     """
     able = capabilities or Capabilities()
-    slot, codec = _select(offer, able)
+    slot, codec = _select(offer, able, local.address)
     offered = offer.media[slot]
-    remote, remote_direction = _remote(offer, offered)
+    remote, remote_direction = _remote(offer, offered, local.address)
     ours = direction_of(
         sends=direction.sends and remote_direction.receives,
         receives=direction.receives and remote_direction.sends,
@@ -331,7 +411,8 @@ def read_answer(offer: SessionDescription, answered: SessionDescription) -> Nego
     ours, theirs = offer.media[slot], answered.media[slot]
     if theirs.media != "audio" or not theirs.port:
         raise OfferRefused("audio refused", WARNING_MEDIA_TYPE)
-    remote, remote_direction = _remote(answered, theirs)
+    own = offer.connection_of(ours)
+    remote, remote_direction = _remote(answered, theirs, own.address if own is not None else offer.origin.address)
     offered = ours.payload_types
     chosen = _chosen(offered, theirs.payload_types)
     if chosen is None:

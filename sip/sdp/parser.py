@@ -45,10 +45,13 @@ def _are_words(value: str, words: list[str]) -> bool:
 
 
 def _origin(value: str, where: str) -> Origin:
+    # Deviation: the user name MUST NOT contain spaces, but is the name of a person at some soft phones, and nothing at others: the last
+    # five words are what counts, and nobody looks at the first.
     words = value.split()
-    if len(words) != 6 or not _are_words(value, words):
+    if len(words) < 5 or not _are_words(value, words):
         raise ParseError("o= has not six words", where=where)
-    return Origin(words[0], _number(words[1], where, "sess-id"), _number(words[2], where, "sess-version"), words[3], words[4], words[5])
+    *name, number, version, network, kind, address = words
+    return Origin(" ".join(name) or "-", _number(number, where, "sess-id"), _number(version, where, "sess-version"), network, kind, address)
 
 
 def _connection(value: str, where: str) -> Connection:

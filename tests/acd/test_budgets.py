@@ -122,7 +122,7 @@ async def test_a_running_call_ends_with_the_money_and_says_why(tmp_path):
         assert found == answered_ms / 1000 + 59
         service.voice._report(TENANT, inputs.CreditEnds(leg=leg, at=service.voice._clock(), reason="now"))
         assert await call.ended() == "remote"
-        assert call.reason_header == 'Q.850;cause=21;text="Call rejected"'
+        assert call.reason_header == 'SIP;cause=603;text="Decline", Q.850;cause=21;text="Call rejected"'
         (entry,) = await service.cdrs()
         assert (entry.cdr.cause, entry.cdr.outcome, entry.cdr.ended_by) == ("budget", "answered", "exchange")
         assert entry.charge.gross.amount == Decimal("10.70")

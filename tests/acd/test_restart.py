@@ -23,6 +23,8 @@ from tests.acd.voice import TENANT, carrier_phone, running, setup
 from tests.ports import free_port, rtp_range
 
 REASON = 'Q.850;cause=41;text="Temporary failure"'
+ENDED = f'SIP;cause=503;text="Service Unavailable", {REASON}'
+"""Of a BYE or CANCEL, which may name a status too (RFC 3326); of a response it is Q.850 alone (RFC 6432)."""
 
 
 def noting(call: PhoneCall) -> list:
@@ -113,7 +115,7 @@ async def test_every_party_of_every_call_is_told(tmp_path):
                 "talking": talking, "anna": at_anna, "waiting": waiting, "ben": at_ben, "carrier": at_carrier, "over tcp": over_tcp,
             }  # fmt: skip
             assert {name: await call.ended() for name, call in ends.items()} == dict.fromkeys(ends, "remote")
-            assert {name: call.reason_header for name, call in ends.items()} == dict.fromkeys(ends, REASON)
+            assert {name: call.reason_header for name, call in ends.items()} == dict.fromkeys(ends, ENDED)
             # Ringing phones were cancelled, not hung up.
             assert (at_ben.response_status, at_carrier.response_status) == (487, 487)
 
@@ -170,8 +172,8 @@ def test_a_trunk_that_challenges_gets_its_credentials_and_what_cannot_be_read_is
     proof = DigestCredentials("4989", "geheim")
     assert port.asked == [
         ("restore", "c.1/restart1", "one\x85", proof, True),
-        ("end", "c.1/restart1", REASON),
+        ("end", "c.1/restart1", ENDED),
         ("restore", "c.1/restart3", "three", proof, True),
-        ("end", "c.1/restart3", REASON),
+        ("end", "c.1/restart3", ENDED),
     ]
     assert switch.counters == {"dialogs_ended_after_restart": 2, "dialogs_ended_after_restart_failed": 1}

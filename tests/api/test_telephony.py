@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import get_args
 
+import pytest
+
 from acd.core import effects as ef
 from acd.core import inputs
 from acd.core.events import Event
 from acd.core.ids import TenantId
+from acd.errors import PhoneRefused
 from tests.api.conftest import ACME, Service
 
 
@@ -40,6 +43,18 @@ class TestAvailability:
         assert answer.status_code == 409
         assert answer.json()["type"] == "urn:fernamt:problem:illegal-transition"
         assert staffed.voice.engines[ACME].state_hash() == before
+
+    async def test_a_phone_that_does_not_take_the_call_is_409_with_what_it_said(
+        self, staffed: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def refused(*_: object) -> None:
+            raise PhoneRefused("the phone refused: 489 Bad Event")
+
+        monkeypatch.setattr(staffed.voice, "command", refused)
+        answer = await staffed.call("POST", "agents/me/answer", "anna")
+        assert (answer.status_code, answer.headers["content-type"]) == (409, "application/problem+json")
+        told = answer.json()
+        assert (told["type"], told["detail"]) == ("urn:fernamt:problem:phone-refused", "the phone refused: 489 Bad Event")
 
     async def test_unknown_agent_is_404(self, staffed: Service) -> None:
         assert (await staffed.call("POST", "agents/nobody/ready", "supervisor")).status_code == 404

@@ -19,7 +19,7 @@ from tests.ports import HOST, free_port
 
 pytestmark = [pytest.mark.journey, pytest.mark.slow]
 
-REASON = 'Q.850;cause=41;text="Temporary failure"'
+REASON = 'SIP;cause=503;text="Service Unavailable", Q.850;cause=41;text="Temporary failure"'
 AGENTS = tuple(f"agent{number:02}" for number in range(16))
 OUTSIDE = "+4917139200001"
 

@@ -53,7 +53,7 @@ async def test_a_volume_that_runs_full_under_calls_and_has_room_again(tmp_path):
                         await call.answered(timeout_s=3)
                         answered += 1
                 await asyncio.gather(talking.ended(), offered.ended())
-                assert talking.reason_header == 'Q.850;cause=41;text="Temporary failure"'
+                assert talking.reason_header == 'SIP;cause=503;text="Service Unavailable", Q.850;cause=41;text="Temporary failure"'
                 status, told, retry_after = await readiness(house)
                 assert (status, retry_after is not None) == (503, True)
                 assert str(disk) in told["failed"][TENANT]

@@ -42,7 +42,7 @@ async def test_every_call_has_its_cdr_also_those_cut_by_the_kill(tmp_path, datab
             # Nobody stays in a dead call: both sides of the conversation and all who wait are told, and why.
             for call in (talking, at_anna, *waiting):
                 assert await call.ended() == "remote"
-                assert call.reason_header == 'Q.850;cause=41;text="Temporary failure"'
+                assert call.reason_header == 'SIP;cause=503;text="Service Unavailable", Q.850;cause=41;text="Temporary failure"'
             await house.log_in()
             found = await house.cdrs(7)
             assert len(found) == 7

@@ -2,7 +2,9 @@
 
 import pytest
 
-from acd.switch.causes import failure_cause, reason_header, worst_of
+from acd.core.causes import CAUSES
+from acd.switch.causes import Q850_TEXTS, STATUS_OF_Q850, failure_cause, meant_by, reason_header, refusal_reason, worst_of
+from sip.headers.reason import parse_reasons
 
 
 @pytest.mark.parametrize(
@@ -35,4 +37,59 @@ def test_the_best_response_speaks_for_all_contacts(statuses, speaks):
 
 def test_a_phone_is_told_that_a_colleague_answered():
     """RFC 3326 §3.1: no missed call is shown."""
-    assert reason_header("answered_elsewhere") == 'SIP;cause=200;text="Call completed elsewhere"'
+    sip, q850 = parse_reasons([reason_header("answered_elsewhere")])
+    assert (sip.protocol, sip.cause, sip.text) == ("SIP", 200, "Call completed elsewhere")
+    assert (q850.protocol, q850.cause) == ("Q.850", 26)
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_every_bye_and_cancel_says_why_in_both_languages(cause):
+    """RFC 3326 §2; the status is the one a caller would be refused with, and none where a call was cleared normally."""
+    told = parse_reasons([reason_header(cause)])
+    row = CAUSES[cause]
+    assert (told[-1].protocol, told[-1].cause, told[-1].text) == ("Q.850", row.q850, Q850_TEXTS[row.q850])
+    wanted = [] if row.q850 == 16 else [200 if cause == "answered_elsewhere" else row.status]
+    assert [one.cause for one in told[:-1]] == wanted
+    assert parse_reasons([refusal_reason(cause)]) == told[-1:]  # RFC 6432: of a response Q.850 alone
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "cause"),
+    [
+        (500, "Q.850;cause=17", "busy"),
+        (503, 'SIP;cause=503, Q.850;cause=17;text="User busy"', "busy"),
+        (480, "q.850 ;cause=17", "busy"),
+        (500, "Q.850;cause=34", "congestion"),
+        (480, 'Q.850;cause=34;text="No circuit available"', "congestion"),
+        (500, "Q.850;cause=1", "not_found"),
+        (500, "Q.850;cause=28", "incomplete"),
+        (503, "Q.850;cause=19", "no_answer"),
+        (500, "Q.850;cause=55", "forbidden"),
+        (500, "Q.850;cause=88", "congestion"),
+        (480, "Q.850;cause=16", "no_answer"),
+        (486, "Q.850;cause=34", "busy"),
+        (603, "Q.850;cause=17", "rejected"),
+        (500, "SIP;cause=486", "congestion"),
+        (500, "Q.850;cause=999", "congestion"),
+        (500, ";;", "congestion"),
+    ],
+)
+def test_a_status_that_says_little_means_what_the_network_behind_it_says(status, reason, cause):
+    """RFC 6432, RFC 3398 §7.2.4.1; what the gateway said for certain stays."""
+    assert failure_cause(meant_by(status, [reason])) == cause
+
+
+def test_every_status_of_a_q_850_cause_is_a_refusal():
+    assert all(400 <= status < 700 for status in STATUS_OF_Q850.values())
+    assert all(1 <= cause <= 127 for cause in STATUS_OF_Q850)
+    assert 16 not in STATUS_OF_Q850
+
+
+@pytest.mark.parametrize(("status", "told"), [(484, 484), (403, 403), (487, 480), (302, 480), (486, 486), (404, 404)])
+def test_what_a_carrier_refuses_with_is_what_our_caller_is_told(status, told):
+    assert CAUSES[failure_cause(status)].status == told
+
+
+def test_a_phone_that_forbids_declines():
+    """A carrier's 403 is of the call; a phone has nothing to forbid its person."""
+    assert failure_cause(403, of_phone=True) == "rejected"

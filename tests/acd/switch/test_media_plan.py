@@ -8,13 +8,16 @@ from media.control import LegOpened
 OURS = LegOpened(request=1, leg="l", address="127.0.0.1", rtp_port=30000, rtcp_port=30001)
 
 
+HERE = OURS.address
+
+
 def sdp(*lines: str, connection: str = "127.0.0.9", media: str = "audio 40000 RTP/AVP 0 8 96") -> bytes:
     head = ["v=0", "o=- 1 1 IN IP4 127.0.0.9", "s=-", f"c=IN IP4 {connection}", "t=0 0", f"m={media}"]
     return ("\r\n".join([*head, *lines]) + "\r\n").encode()
 
 
 def described(*lines: str, **changes: str):
-    return media_plan.read(sdp(*lines, **changes))
+    return media_plan.read(sdp(*lines, **changes), HERE)
 
 
 def test_the_offerers_first_codec_is_taken_and_its_event_number_kept():
@@ -47,18 +50,18 @@ def test_hold_old_and_new_is_understood(hold):
 def test_a_channel_costs_what_its_packets_cost_on_the_wire(lines, connection, kbits):
     """R9: G.711 at 20 ms over IPv4 is 99.96 kbit/s with RTCP; shorter packets and longer headers cost more."""
     text = sdp(*lines).replace(b"IP4 127.0.0.9\r\nt=", connection.encode() + b"\r\nt=")
-    assert media_plan.offered_kbits(media_plan.read(text)) == kbits
+    assert media_plan.offered_kbits(media_plan.read(text, "::1" if "IP6" in connection else HERE)) == kbits
 
 
 def test_an_offer_without_a_codec_of_ours_has_warning_305():
     with pytest.raises(media_plan.NoCommonMedia) as refused:
-        media_plan.read(sdp("a=rtpmap:97 opus/48000/2", media="audio 40000 RTP/AVP 97"))
+        media_plan.read(sdp("a=rtpmap:97 opus/48000/2", media="audio 40000 RTP/AVP 97"), HERE)
     assert refused.value.warning == 305
 
 
 def test_noise_instead_of_sdp_is_refused_not_raised_through():
     with pytest.raises(media_plan.NoCommonMedia):
-        media_plan.read(b"\x00\xff nonsense")
+        media_plan.read(b"\x00\xff nonsense", HERE)
 
 
 def test_our_offer_and_the_answer_to_it_amount_to_a_plan():

@@ -1,8 +1,11 @@
 """Digest on both sides: RFC 7616 (with its own examples), RFC 8760, RFC 3261 §22."""
 
+import hashlib
+
 import pytest
 
 from sip.digest import Account, Authenticator, ClientDigest, DigestCredentials, Outcome, digest_response, ha1
+from sip.headers.auth import parse_credentials
 from sip.message import Request
 from sip.uri import Uri
 
@@ -203,7 +206,7 @@ def test_the_client_answers_a_proxy_and_a_registrar_together(authenticator):
     "value",
     [
         'Digest realm="house", nonce="n", algorithm=SHA-512-256',
-        'Digest realm="house", nonce="n", qop="auth-int"',
+        'Digest realm="house", nonce="n", qop="auth-conf"',
         'Basic realm="house"',
         "Digest",
     ],
@@ -235,3 +238,112 @@ def test_an_answer_without_qop_is_taken_once_for_its_nonce(authenticator):
     header = f'Digest username="anna",realm="house",nonce="{nonce}",uri="sip:house",response="{response}",algorithm=MD5'
     assert authenticator.verify(request([("Authorization", header)]), 101.0, source=HERE).outcome is Outcome.ACCEPTED
     assert authenticator.verify(request([("Authorization", header)]), 101.0, source=HERE).outcome is Outcome.STALE
+
+
+# ---------------------------------------------------------------------- challenges as carriers make them
+
+
+BODY = b"v=0 and so on"
+
+
+def learned(*values, status=401):
+    digest = ClientDigest(DigestCredentials("anna", "geheim"))
+    header = "WWW-Authenticate" if status == 401 else "Proxy-Authenticate"
+    assert digest.learn(request().response(status, headers=[(header, value) for value in values]))
+    return digest
+
+
+def answers(digest, cnonce="c", body=BODY):
+    """(header, credentials) of the next INVITE."""
+    return [(name, parse_credentials(value)) for name, value in digest.headers("INVITE", Uri.parse("sip:house"), cnonce, body)]
+
+
+def as_the_server_computes(credentials, nonce="n", body=BODY):
+    """RFC 7616 §3.4.1 and §3.4.2, with nothing of the client's but what it sent."""
+    name = credentials.algorithm.upper()
+    algorithm = name.removesuffix("-SESS")
+    secret = ha1("anna", credentials.realm, "geheim", algorithm)
+    if name.endswith("-SESS"):
+        secret = hashlib.new(algorithm.replace("-", "").lower(), f"{secret}:{nonce}:{credentials.cnonce}".encode()).hexdigest()
+    return digest_response(
+        secret,
+        "INVITE",
+        credentials.uri,
+        nonce,
+        algorithm,
+        qop=credentials.qop,
+        nc=credentials.nc or "",
+        cnonce=credentials.cnonce or "",
+        body=body,
+    )
+
+
+@pytest.mark.parametrize("algorithm", ["MD5", "MD5-sess", "md5-SESS", "SHA-256", "SHA-256-sess"])
+@pytest.mark.parametrize("qop", [', qop="auth"', ', qop="auth-int"', ', qop="auth-int,auth"', ""])
+def test_every_algorithm_and_quality_of_rfc_7616_is_answered(algorithm, qop):
+    digest = learned(f'Digest realm="house", nonce="n", algorithm={algorithm}{qop}')
+    for count, cnonce in enumerate(("first", "second"), 1):
+        [(_, credentials)] = answers(digest, cnonce)
+        assert credentials.response == as_the_server_computes(credentials)
+        assert credentials.algorithm.lower() == algorithm.lower()
+        assert credentials.qop == (None if not qop else "auth-int" if 'int"' in qop else "auth")
+        assert credentials.nonce_count == (count if qop else None)
+
+
+def test_a_session_key_is_made_once_and_all_answers_name_its_cnonce():
+    """RFC 7616 §3.4.2: "the first request by the client following receipt of a WWW-Authenticate challenge"."""
+    digest = learned('Digest realm="house", nonce="n", algorithm=MD5-sess, qop="auth"')
+    assert [answers(digest, cnonce)[0][1].cnonce for cnonce in ("first", "second")] == ["first", "first"]
+
+
+def test_the_body_is_what_auth_int_protects():
+    digest = learned('Digest realm="house", nonce="n", qop="auth-int"')
+    [(_, credentials)] = answers(digest)
+    assert credentials.response != as_the_server_computes(credentials, body=b"another")
+
+
+def test_of_several_challenges_the_strongest_is_answered_once_a_realm():
+    """RFC 8760 §2.4, RFC 3261 §22.3."""
+    digest = learned(
+        'Digest realm="house", nonce="n", algorithm=MD5',
+        'Digest realm="house", nonce="n", algorithm=SHA-256-sess, qop="auth"',
+        'Digest realm="house", nonce="n", algorithm=SHA-512-256, qop="auth"',
+        'Digest realm="proxy", nonce="n", algorithm=MD5, qop="auth"',
+        status=407,
+    )
+    found = answers(digest)
+    assert [name for name, _ in found] == ["Proxy-Authorization"] * 2
+    assert {(one.realm, one.algorithm) for _, one in found} == {("house", "SHA-256-sess"), ("proxy", "MD5")}
+
+
+def test_the_next_nonce_is_taken_and_counted_from_one():
+    """RFC 7616 §3.5."""
+    digest = learned('Digest realm="house", nonce="n", qop="auth"')
+    answers(digest)
+    digest.heard(request().response(200, headers=[("Authentication-Info", 'nextnonce="m"')]))
+    [(_, credentials)] = answers(digest)
+    assert (credentials.nonce, credentials.nonce_count) == ("m", 1)
+    assert credentials.response == as_the_server_computes(credentials, "m")
+
+
+def test_a_stale_nonce_is_answered_anew_and_a_wrong_password_is_not():
+    digest = learned('Digest realm="house", nonce="n", qop="auth"')
+    answers(digest)
+    assert digest.learn(request().response(401, headers=[("WWW-Authenticate", 'Digest realm="house", nonce="m", stale=TRUE, qop="auth"')]))
+    [(_, credentials)] = answers(digest)
+    assert (credentials.nonce, credentials.nonce_count) == ("m", 1)
+    assert not digest.learn(request().response(401, headers=[("WWW-Authenticate", 'Digest realm="house", nonce="o", qop="auth"')]))
+
+
+@pytest.mark.parametrize("new", ["algorithm=MD5-sess", "qop=auth-int,"])
+def test_the_server_takes_what_it_has_offered_and_nothing_else(authenticator, new):
+    digest = ClientDigest(DigestCredentials("anna", "geheim"))
+    [md5] = [value for _, value in authenticator.challenge_headers(request(), 100.0, source=HERE) if "MD5" in value]
+    assert digest.learn(
+        request().response(
+            401, headers=[("WWW-Authenticate", md5.replace("algorithm=MD5", new) if "sess" in new else md5.replace('"auth"', '"auth-int"'))]
+        )
+    )
+    answer = answered(digest)
+    assert new.rstrip(",") in (answer.headers.get("Authorization") or "")
+    assert authenticator.verify(answer, 101.0, source=HERE).outcome is Outcome.REFUSED

@@ -14,6 +14,7 @@ from sip.sdp.offer_answer import (
     PCMU,
     REFUSALS,
     TRANSITIONS,
+    WARNINGS,
     Capabilities,
     Input,
     LocalMedia,
@@ -29,7 +30,7 @@ from sip.sdp.parser import parse_sdp
 from tests.sip.messages.strategies import FUZZ
 
 HERE = LocalMedia("192.0.2.1", 4000)
-THERE = LocalMedia("2001:db8::9", 5000, 5005)
+THERE = LocalMedia("198.51.100.9", 5000, 5005)
 WISHES = list(Direction)
 
 
@@ -70,8 +71,8 @@ def test_both_sides_see_the_same_session():
     assert offerer.codec.same_format(answerer.codec)
     assert (offerer.codec.number, offerer.telephone_event, offerer.ptime_ms) == (8, 101, 20)
     assert (answerer.remote_address, answerer.remote_port, answerer.remote_rtcp_port) == ("192.0.2.1", 4000, 4001)
-    assert (offerer.remote_address, offerer.remote_port, offerer.remote_rtcp_port) == ("2001:db8::9", 5000, 5005)
-    assert answered.description.connection.address_type == "IP6"
+    assert (offerer.remote_address, offerer.remote_port, offerer.remote_rtcp_port) == ("198.51.100.9", 5000, 5005)
+    assert answered.description.connection.address_type == "IP4"
     assert answered.description.timings == offer.timings
 
 
@@ -194,7 +195,7 @@ class TestStreams:
 
     def test_address_of_the_stream_goes_before_that_of_the_session(self):
         offer = parse_sdp(offer_of("m=audio 4000 RTP/AVP 8", "c=IN IP6 2001:db8::5", "a=rtcp:4009 IN IP6 2001:db8::6"))
-        audio = answer(offer, HERE, session_id=1).audio
+        audio = answer(offer, LocalMedia("2001:db8::9", 5000), session_id=1).audio
         assert (audio.remote_address, audio.remote_rtcp_address, audio.remote_rtcp_port) == ("2001:db8::5", "2001:db8::6", 4009)
 
     def test_rtcp_mux_only_when_both_want_it(self):
@@ -362,3 +363,51 @@ def test_reports_have_a_port_of_their_own_where_mux_was_offered_and_not_answered
     assert answered.audio.remote_rtcp_port == port
     assert not answered.audio.rtcp_mux
     assert "rtcp-mux" not in answered.description.to_bytes().decode()
+
+
+@pytest.mark.parametrize(
+    ("connection", "warning"),
+    [
+        ("IN IP6 2001:db8::5", 301),
+        ("IN IP4 phone.example.de", 301),
+        ("IN IP4 2001:db8::5", 301),
+        ("IN IP4 0.1.2.3", 301),
+        ("IN IP4 255.255.255.255", 301),
+        ("IN IP5 192.0.2.9", 301),
+        ("IN IP4 239.1.2.3/127", 330),
+        ("ATM NSAP 47.0005", 300),
+    ],
+)
+def test_where_no_packet_gets_to_is_488_with_what_is_wrong(connection, warning):
+    """RFC 3261 §20.43. They were answered 200, and nobody heard anything."""
+    offer = parse_sdp(offer_of("m=audio 4000 RTP/AVP 8", f"c={connection}"))
+    with pytest.raises(OfferRefused) as caught:
+        answer(offer, HERE, session_id=1)
+    assert (caught.value.status_hint, caught.value.warning_code) == (488, warning)
+    assert str(caught.value).startswith(WARNINGS[warning])
+    ours = audio_offer(HERE, session_id=1)
+    with pytest.raises(OfferRefused):
+        read_answer(ours, offer)
+
+
+@pytest.mark.parametrize("connection", ["IN IP4 0.0.0.0", "IN IP6 ::"])
+def test_the_null_address_is_a_hold_and_nothing_unreachable(connection):
+    """RFC 3264 §8.4, in either version."""
+    offer = parse_sdp(offer_of("m=audio 4000 RTP/AVP 8", f"c={connection}"))
+    assert answer(offer, HERE, session_id=1).audio.is_held_by_remote
+
+
+def test_of_two_streams_the_one_that_we_reach_is_taken():
+    """RFC 5118 §4.9: one stream over IPv6, one over IPv4."""
+    offer = parse_sdp(offer_of("m=audio 4000 RTP/AVP 8", "c=IN IP6 2001:db8::5", "m=audio 4002 RTP/AVP 8", "c=IN IP4 198.51.100.7"))
+    answered = answer(offer, HERE, session_id=1)
+    assert [media.port for media in answered.description.media] == [0, HERE.port]
+    assert (answered.audio.remote_address, answered.audio.remote_port) == ("198.51.100.7", 4002)
+
+
+@pytest.mark.parametrize(
+    ("line", "name"), [("o=Anna Maria Muster 1 2 IN IP4 h", "Anna Maria Muster"), ("o= 1 2 IN IP4 h", "-"), ("o=-  1  2 IN IP4 h ", "-")]
+)
+def test_blanks_in_the_origin_are_the_name_of_a_person(line, name):
+    origin = parse_sdp(offer_of("m=audio 4000 RTP/AVP 8").replace("o=- 1 1 IN IP4 198.51.100.7", line)).origin
+    assert (origin.username, origin.session_id, origin.session_version, origin.address) == (name, 1, 2, "h")

@@ -85,7 +85,7 @@ def test_bext01_names_every_extension_it_does_not_support(source):
 @pytest.mark.parametrize("source", SOURCES)
 def test_invut_says_what_would_be_accepted(source):
     _, [answer], _ = judge("invut", source)
-    assert parse_datagram(answer).headers.get("Accept") == "application/sdp"
+    assert parse_datagram(answer).headers.get("Accept") == "application/sdp, multipart/mixed"
 
 
 @pytest.mark.parametrize(("source", "parameter"), list(zip(SOURCES, ["mood", "unknownparam"], strict=False)))

@@ -54,9 +54,9 @@ VAGUE: Final = frozenset({400, 480, 487, 500, 502, 503, 504, 580})
 """Statuses that say less than a cause from the telephone network behind them does (RFC 6432 §1): many gateways answer 500 or 503 to all."""
 Q850_TEXTS: Final[dict[int, str]] = {
     1: "Unallocated number", 16: "Normal call clearing", 17: "User busy", 19: "No answer from user", 20: "Subscriber absent",
-    21: "Call rejected", 25: "Exchange routing error", 26: "Non-selected user clearing", 27: "Destination out of order",
-    28: "Invalid number format", 31: "Normal, unspecified", 38: "Network out of order", 41: "Temporary failure",
-    42: "Switching equipment congestion", 47: "Resource unavailable", 65: "Bearer capability not implemented",
+    21: "Call rejected", 23: "Redirection to new destination", 25: "Exchange routing error", 26: "Non-selected user clearing",
+    27: "Destination out of order", 28: "Invalid number format", 31: "Normal, unspecified", 38: "Network out of order",
+    41: "Temporary failure", 42: "Switching equipment congestion", 47: "Resource unavailable", 65: "Bearer capability not implemented",
     102: "Recovery on timer expiry",
 }
 """What ITU-T Q.850 calls the numbers of `acd.core.causes`."""

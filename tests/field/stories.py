@@ -240,7 +240,7 @@ class Desk:
 async def desk(directory: Path, setup: TenantSetup, **settings: Any) -> AsyncIterator[Desk]:
     """A whole service for this tenant, and Anna ready at her phone."""
     lookups = Lookups()
-    async with running(directory, setup, lookup=lookups, **settings) as service:
+    async with running(directory, setup, lookup=lookups, **{"phone_shows": "{caller}"} | settings) as service:
         anna = await service.phone("anna")
         await service.voice.command(TENANT, inputs.LogOn(agent=AgentId("anna"), ready=True))
         made = Desk(service, lookups, anna)

@@ -118,6 +118,7 @@ class Voice:
             pop=self._pop,
             lookup=lookup,
             silent=self.lines.suspect,
+            may_transfer=self._may_transfer,
             rule=self._reach,
         )
         self._hears = {**self.phones.hears, **self.lines.hears, **self.switch.hears}
@@ -419,6 +420,15 @@ class Voice:
                 self._brakes[tenant].check(price, command.agent, self._clock())
         future = exchange.submit(admit(command))
         return await future if future is not None else ()
+
+    def _may_transfer(self, tenant: TenantId, agent: AgentId, number: str) -> None:
+        """Look at what a transfer would cost: whoever is transferred must not be lost for a call that would not be placed.
+
+        Raises: PriceRefused, DialRefused.
+        """
+        price = self._offer_if_outside(tenant, number)
+        if price is not None:
+            self._brakes[tenant].check(price, agent, self._clock())
 
     def _offer_if_outside(self, tenant: TenantId, number: str) -> Offer | None:
         configuration = self._directory.setups[tenant].configuration

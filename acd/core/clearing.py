@@ -10,7 +10,7 @@ from acd.core import state as s
 from acd.core import work as works
 from acd.core.admission import site_line, trunk_line
 from acd.core.causes import CAUSES
-from acd.core.effects import EndDialog, EndRecording, RefuseCaller, ReleaseLeg
+from acd.core.effects import EndDialog, EndRecording, NotifyReferrer, RefuseCaller, ReleaseLeg
 from acd.core.events import (
     AfterCallWorkBegan,
     AgentLoggedOff,
@@ -216,6 +216,8 @@ def clear_call(
         x.emit(MenuLeft(call=call.id, menu=call.menu, digit=None))
     if call.recording is not None:
         x.do(EndRecording(recording=call.recording))
+    if call.referral is not None:
+        x.do(NotifyReferrer(leg=call.referral.leg, status=refusal(cause).status, final=True))
     for leg_id in list(call.legs):
         end_leg(x, x.state.legs[leg_id], leg_cause or cause, outcome, refuse=refuse)
     x.emit(CallCleared(call=call.id, cause=cause))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from acd.core import admission, conversation, device, reach
+from acd.core import admission, conversation, device, reach, referral
 from acd.core import agent as agents
 from acd.core import call as calls
 from acd.core import inputs as i
@@ -239,6 +239,9 @@ def hang_up(x: Exchange, command: i.HangUp) -> None:
         # Taken, but the caller still hears the recording notice: it must not lose its place.
         offer = x.state.offers[leg.offer]
         end_offer_part(x, offer, agent.id, "declined", cause="hang_up")
+        return
+    if call.referral is not None and call.referral.leg == leg.id:
+        referral.left(x, call, leg, by="exchange")  # the other party is on its way to somebody else
         return
     talking = call.state in calls.TALKING
     end_leg(x, leg, "hang_up", "withdrawn")

@@ -59,6 +59,18 @@ class Forward(_Part, kw_only=True):
     by: str
 
 
+class Referral(_Part, kw_only=True):
+    """A transfer that an agent's phone has asked for, and that nothing has come of yet (`acd.core.referral`)."""
+
+    leg: LegId
+    """The phone's, which waits for what comes of it."""
+    by: AgentId
+    to: str
+    queue: QueueId | None = None
+    """The queue that the call was answered from: it is so again if the phone gets it back."""
+    recorded: bool = False
+
+
 class Call(_Part, kw_only=True):
     """One conversation while it lives."""
 
@@ -100,6 +112,7 @@ class Call(_Part, kw_only=True):
     looping: bool = False
     """Its forward was seen to lead back here: no other trunk is tried for it."""
     recording: RecordingId | None = None
+    referral: Referral | None = None
 
 
 class Entry(_Part, kw_only=True):

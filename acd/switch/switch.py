@@ -36,6 +36,7 @@ from acd.switch.callers import arrival
 from acd.switch.legs import Phase, Recording, SwitchLeg
 from acd.switch.lines import credentials
 from acd.switch.port_shares import PortShares
+from acd.switch.referrals import MayTransfer, Referrals
 from acd.switch.relocation import Relocation
 from acd.switch.shares import Shares
 from acd.switch.sip_port import SipPort
@@ -104,6 +105,7 @@ class Switch:
             PriceRefused, DialRefused.
         pop: publishes a screen pop to one agent's desks; done when they have been told.
         silent: told of a trunk whose peer answered nothing at all.
+        may_transfer: looks at what a transfer by a phone would cost, as at one by the desk; raises PriceRefused, DialRefused.
         rule: which addresses may be reached; None: as the settings say.
     """
 
@@ -119,6 +121,7 @@ class Switch:
         pop: Callable[[TenantId, ScreenPop], list[asyncio.Future[None]]],
         lookup: Lookup | None,
         silent: Callable[[TenantId, TrunkId], None],
+        may_transfer: MayTransfer,
         rule: Reach | None = None,
     ) -> None:
         self._settings = settings
@@ -144,6 +147,7 @@ class Switch:
         self._gates: dict[CallId, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.counters: Counter[str] = Counter()
+        self._referrals = Referrals(report, may_transfer, self.counters)
         self._relocation = Relocation(media, self._addresses, self.counters, self)
         self.shares = Shares(directory, settings.tenant_weights)
         self.ports = PortShares(count_pairs(settings.media_ports, settings.media_workers), settings.emergency_pairs, settings.guaranteed)
@@ -171,6 +175,8 @@ class Switch:
             do.WarnLeg: self._warn,
             do.DisconnectLegs: self._disconnect,
             do.AskToAnswer: self._ask_to_answer,
+            do.AnswerReferrer: lambda leg, effect: self._referrals.answer(self.sip, leg, effect),
+            do.NotifyReferrer: lambda leg, effect: self._referrals.notify(self.sip, leg, effect),
         }
         self._of_media: Mapping[type, Callable[[Any], None]] = {
             control.DigitReceived: self._digit,
@@ -194,6 +200,7 @@ class Switch:
             sip_events.ReInviteAnswered: self._refreshed,
             sip_events.ReInviteCancelled: self._taken_back,
             sip_events.InfoReceived: self._info,
+            sip_events.ReferReceived: lambda event: self._referrals.received(self.sip, self._by_session.get(event.session), event),
             sip_events.EndingFailed: self._not_ended,
         }
         """What of the SIP engine's events is ours."""

@@ -28,6 +28,8 @@ from acd.core.events import (
 from acd.core.exchange import Exchange
 from acd.core.ids import AgentId, CallId
 
+LEAVING = "logging_off"
+
 WorkOutcome = Literal["handled", "no_answer", "declined", "failed", "answered_elsewhere", "abandoned", "withdrawn"]
 
 NOT_READY_REASON: dict[str, str] = {"no_answer": "no_answer", "failed": "device_failed"}
@@ -121,6 +123,23 @@ def work_done(x: Exchange, agent_id: AgentId, call: CallId, outcome: WorkOutcome
     agent = x.state.agents.get(agent_id)
     if agent is not None and agent.leaving and not agent.works and agents.Input.LOG_OFF in agents.TRANSITIONS[agent.state]:
         x.emit(AgentLoggedOff(agent=agent_id))
+
+
+def end_wrap_up(x: Exchange, agent: s.Agent) -> None:
+    """Who begins a new call has done with the one before."""
+    for work in list(agent.works.values()):
+        if work.state in works.WRAPPING:
+            work_done(x, agent.id, work.call, "handled")
+
+
+def log_off(x: Exchange, agent: s.Agent) -> None:
+    """Somebody who is logged on leaves, at once or after the call; after-call work ends with it."""
+    end_wrap_up(x, agent)
+    if agent.works:
+        x.emit(AgentNotReady(agent=agent.id, reason=LEAVING, leaving=True))
+    elif agents.Input.LOG_OFF in agents.TRANSITIONS[agent.state]:
+        # Unless the end of the after-call work was what a log-off asked for earlier had been waiting for.
+        x.emit(AgentLoggedOff(agent=agent.id))
 
 
 def end_work(x: Exchange, agent_id: AgentId, call: CallId, otherwise: WorkOutcome) -> None:

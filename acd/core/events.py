@@ -435,7 +435,7 @@ class WorkReserved(_Event, frozen=True, kw_only=True):
     agent: AgentId
     call: CallId
     leg: LegId
-    kind: Literal["queue", "direct", "outbound"]
+    kind: Literal["queue", "direct", "outbound", "feature_code"]
     queue: QueueId | None = None
 
 

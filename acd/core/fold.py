@@ -1048,6 +1048,7 @@ class Fold:
     def _work_connected(self, event: e.WorkConnected, now: float) -> None:
         agent = self.state.agents[event.agent]
         self._step_work(agent, agent.works[event.call], works.Input.CONNECTED, now)
+        agent.last_call = event.call
 
     def _after_call_work_began(self, event: e.AfterCallWorkBegan, now: float) -> None:
         agent = self.state.agents[event.agent]

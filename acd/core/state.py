@@ -178,6 +178,8 @@ class Agent(_Part, kw_only=True):
     idle_since: float = 0.0
     works: dict[CallId, Work] = {}
     bindings: dict[str, Binding] = {}
+    last_call: CallId | None = None
+    """The last one it talked in."""
 
 
 class Queue(_Part, kw_only=True):

@@ -137,6 +137,7 @@ class CallLog:
             ev.QueueLeft: self._queue_left,
             ev.CallEstablished: self._established,
             ev.CallTransferred: self._transferred,
+            ev.CallReferred: self._transferred,
             ev.LegHeld: self._hold_changed,
             ev.LegRetrieved: self._hold_changed,
             ev.CallCleared: self._cleared,
@@ -240,7 +241,7 @@ class CallLog:
             call.count(now)
             call.is_held = not self._holding.isdisjoint(call.pair)
 
-    def _transferred(self, event: ev.CallTransferred, now: float) -> None:
+    def _transferred(self, event: ev.CallTransferred | ev.CallReferred, now: float) -> None:
         if (call := self._calls.get(event.call)) is not None:
             call.count(now)
             call.pair = None

@@ -36,7 +36,7 @@ ENDED_BY: Final[dict[str, Ender]] = {
     "hang_up": Ender.HUNG_UP,
     **dict.fromkeys(("abandoned", "cancelled", "timeout", "media_silent", "transport"), Ender.WENT_FIRST),
     **dict.fromkeys(("busy", "rejected", "declined", "forbidden", "forwarded", "redirected"), Ender.REFUSED),
-    **dict.fromkeys(("announced", "closed", "let_go"), Ender.RULE),
+    **dict.fromkeys(("announced", "closed", "let_go", "feature_code"), Ender.RULE),
     **dict.fromkeys(("no_answer", "unregistered", "not_found", "incomplete"), Ender.EXCHANGE),
     **dict.fromkeys(("queue_removed", "routing_loop", "not_allowed", "no_bandwidth", "price_refused", "budget", "time_limit"),
                     Ender.EXCHANGE),

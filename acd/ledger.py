@@ -403,11 +403,24 @@ class Ledger:
         conversation = self._folded.conversations[event.call]
         _sent(conversation, _acting(event.supervisor, f"agent:{event.by}"))
         conversation.transferred_by.append(conversation.sent_by)
+        self._part_pair(conversation, event.by, at)
+
+    def _call_referred(self, event: ev.CallReferred, _now: float, at: dt.datetime) -> None:
+        """As above, but that the phone which asked waits on its line for what comes of it; it has transferred when it has done so."""
+        conversation = self._folded.conversations[event.call]
+        conversation.sent_by = f"agent:{event.by}"
+        self._part_pair(conversation, event.by, at)
+        self._move(conversation, event.leg, "ring", "", conversation.sent_by, at, "transferred")
+
+    def _referral_failed(self, event: ev.ReferralFailed, _now: float, _at: dt.datetime) -> None:
+        self._folded.conversations[event.call].outcome = event.cause
+
+    def _part_pair(self, conversation: _Conversation, by: str, at: dt.datetime) -> None:
         if conversation.pair is None:
             return
         a, b = conversation.pair
         conversation.pair = None
-        conversation.served = b if conversation.legs[a].agent == event.by else a
+        conversation.served = b if conversation.legs[a].agent == by else a
         conversation.outcome = "transferred"
         self._move_served(conversation, "ring", "", at)
 
@@ -622,6 +635,8 @@ class Ledger:
         ev.AnnouncementBegan: _announcement_began,
         ev.CallForwarded: _call_forwarded,
         ev.CallTransferred: _call_transferred,
+        ev.CallReferred: _call_referred,
+        ev.ReferralFailed: _referral_failed,
         ev.CallEstablished: _call_established,
         ev.LegHeld: _leg_held,
         ev.LegRetrieved: _leg_retrieved,

@@ -123,6 +123,7 @@ class Voice:
             silent=self.lines.suspect,
             silent_phone=self.phones.probes.silent,
             route=self.lines.route,
+            may_transfer=self._may_transfer,
             rule=self._reach,
         )
         self._hears = {**self.phones.hears, **self.lines.hears, **self.switch.hears}
@@ -430,6 +431,15 @@ class Voice:
         if isinstance(command, inputs.Answer):
             await self.switch.until_taken(tenant, command.agent)
         return events
+
+    def _may_transfer(self, tenant: TenantId, agent: AgentId, number: str) -> None:
+        """Look at what a transfer would cost: whoever is transferred must not be lost for a call that would not be placed.
+
+        Raises: PriceRefused, DialRefused.
+        """
+        price = self._offer_if_outside(tenant, number)
+        if price is not None:
+            self._brakes[tenant].check(price, agent, self._clock())
 
     def _offer_if_outside(self, tenant: TenantId, number: str) -> Offer | None:
         configuration = self._directory.setups[tenant].configuration

@@ -61,6 +61,10 @@ HELP = {
         "Parties whose audio could not be moved after their media worker had ended: they were cut or stay silent."
     ),
     "fernamt_switch_workers_lost_total": "Media workers that ended by themselves and were replaced. Should stay 0.",
+    "fernamt_switch_transfers_by_phone_total": "Blind transfers that agents' phones asked for (REFER) and that were begun.",
+    "fernamt_switch_transfers_by_phone_refused_total": (
+        "REFERs that were refused: from carriers, attended, to no number, over budget; their calls went on."
+    ),
     "fernamt_switch_media_refused_total": "Parties for whom no media worker had ports or answered.",
     "fernamt_switch_unknown_sounds_total": "Announcements that could not be played because a media worker does not have the sound.",
     "fernamt_switch_unsupported_media_total": "Stream descriptions in which no codec of ours was offered or answered (488).",

@@ -14,6 +14,7 @@ RESTART: Final = "restart"
 # fmt: off
 OUTCOMES: Final[dict[str, Outcome]] = {  # of a conversation in which nobody talked
     "abandoned": "abandoned", "hang_up": "abandoned", "cancelled": "abandoned", "exit_key": "abandoned", "transferred": "abandoned",
+    "feature_code": "overflowed",  # as a number that leads to an announcement
     "announced": "overflowed", "closed": "overflowed", "let_go": "overflowed", "queue_removed": "overflowed",
     "busy": "busy", "forwarded": "no_answer",
     "no_answer": "no_answer", "unregistered": "no_answer", "answered_elsewhere": "no_answer",

@@ -27,6 +27,8 @@ from sip.errors import OfferRefused, ParseError
 from sip.events import (
     Event,
     IncomingInvite,
+    ReferAnswered,
+    ReferProgress,
     RegistrationDown,
     RegistrationUp,
     ReInviteAnswered,
@@ -98,6 +100,12 @@ class PhoneCall:
         loop = asyncio.get_running_loop()
         self._ringing, self._answered, self._ended = loop.create_future(), loop.create_future(), loop.create_future()
         self._modified: asyncio.Future[int] | None = None
+        self._referred: asyncio.Future[int] | None = None
+        self.told: list[tuple[int, str]] = []
+        """Of a transfer that we have asked for: status and Subscription-State of each NOTIFY."""
+        self.on_told: Callable[[int, str], None] | None = None
+        """Called with each."""
+        self._news: asyncio.Future[None] | None = None
         for future in (self._ringing, self._answered):
             future.add_done_callback(_retrieve)
 
@@ -185,6 +193,30 @@ class PhoneCall:
     async def hold(self, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
         """Put the other side on hold by re-INVITE (RFC 3264 §8.4)."""
         await self._modify(Direction.SENDONLY, timeout_s)
+
+    async def refer(self, number: str, timeout_s: float = DEFAULT_TIMEOUT_S, *, headers: tuple[tuple[str, str], ...] = ()) -> int:
+        """Ask for a blind transfer (RFC 5589 §6.1); the final status of the REFER. What becomes of it is in `told`.
+
+        Args:
+            number: `12`, or a whole Refer-To.
+        """
+        server = self.phone.server
+        target = number if ":" in number else str(NameAddr(Uri("sip", number, server[0], server[1])))
+        self._referred = asyncio.get_running_loop().create_future()
+        self.phone.bank.user_agent.refer(self.session, target, self.phone.bank.now(), headers=headers)
+        self.phone.bank.flush()
+        async with asyncio.timeout(timeout_s):
+            return await self._referred
+
+    async def was_told(self, status: int, timeout_s: float = DEFAULT_TIMEOUT_S) -> str:
+        """Until a NOTIFY says this of the transfer; its Subscription-State."""
+        async with asyncio.timeout(timeout_s):
+            while True:
+                for told, state in self.told:
+                    if told == status:
+                        return state
+                self._news = asyncio.get_running_loop().create_future()
+                await self._news
 
     async def retrieve(self, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
         """Take it back."""
@@ -301,6 +333,15 @@ class PhoneCall:
                 self._over(by, status or 487, f"ended by {by}")
             case ReInviteReceived(sdp=sdp):
                 self._reinvited(sdp)
+            case ReferAnswered(status=status):
+                if self._referred is not None:
+                    _settle(self._referred, status)
+            case ReferProgress(status=status, subscription_state=state):
+                self.told.append((status, state))
+                if self._news is not None:
+                    _settle(self._news)
+                if self.on_told is not None:
+                    self.on_told(status, state)
             case TalkRequested() if self.is_incoming and not self.is_up:
                 self.take()
             case ReInviteAnswered(sdp=sdp, status=status):

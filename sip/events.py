@@ -158,6 +158,32 @@ class TalkAnswered(msgspec.Struct, frozen=True):
     """408 when it said nothing; None: it could not be asked, since it has not said that it rings."""
 
 
+class ReferReceived(msgspec.Struct, frozen=True):
+    """The peer asks us to call somebody (REFER, blind); answer with `answer_refer`, then tell how it goes with `notify_referrer`."""
+
+    session: str
+    target: Uri
+    """Refer-To: sip, sips or tel."""
+    referred_by: str | None
+    """RFC 3892, verbatim; nothing is proved of it."""
+
+
+class ReferAnswered(msgspec.Struct, frozen=True):
+    """Our REFER was answered (408 when it was not)."""
+
+    session: str
+    status: int
+
+
+class ReferProgress(msgspec.Struct, frozen=True):
+    """How it goes with what we have asked the peer to call (NOTIFY, Event: refer)."""
+
+    session: str
+    status: int
+    subscription_state: str
+    """`active;expires=60`, `terminated;reason=noresource`."""
+
+
 class TalkRequested(msgspec.Struct, frozen=True):
     """The peer asks us to take its call (NOTIFY, Event: talk), or to resume a held one."""
 
@@ -243,6 +269,9 @@ Event = (
     | InfoReceived
     | InfoAnswered
     | TalkAnswered
+    | ReferReceived
+    | ReferAnswered
+    | ReferProgress
     | TalkRequested
     | Registered
     | Unregistered

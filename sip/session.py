@@ -277,7 +277,7 @@ class Agent(Protocol):
     def request(self, request: Request, flow: Flow, user: ClientUser, now: float) -> ClientTransaction: ...
     def enter_dialog(self, dialog: Dialog, session: "Session") -> None: ...
     def leave_dialog(self, dialog: Dialog) -> None: ...
-    def release(self, session: "Session") -> None: ...
+    def release(self, session: "Session", now: float) -> None: ...
 
     @property
     def invite_headers(self) -> Fields: ...
@@ -787,13 +787,13 @@ class Session:
         if self._modification is not None:
             self._modification.fire(reinvite.Input.SESSION_ENDED, now)
 
-    def release(self, _now: float, _argument: Any) -> None:
+    def release(self, now: float, _argument: Any) -> None:
         self.agent.timers.stop_all(self)
         self._leave_forks()
         if self.dialog is not None:
             self.dialog.fire(dialogs.Input.BYE)
             self.agent.leave_dialog(self.dialog)
-        self.agent.release(self)
+        self.agent.release(self, now)
         # For 32 s more its transactions know it, which may have to be told of a late 2xx: that takes none of these.
         self.ok = self.provisional = self.local_sdp = self.remote_sdp = None
 

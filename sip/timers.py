@@ -55,6 +55,7 @@ class Timer(StrEnum):
     BINDING = "binding"  # §10.3: a registration runs out
     REFRESH = "refresh"  # §10.2.4: our own registration is due, first time or again
     SESSION_REFRESH = "session_refresh"  # RFC 4028 §10: half of the session interval has gone
+    SUBSCRIPTION = "subscription"  # RFC 6665 §4.2.1: a subscription that a REFER has made runs out
     SESSION_EXPIRES = "session_expires"  # RFC 4028 §10: the peer has not refreshed
 
 

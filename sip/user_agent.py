@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from sip import dtmf_info, reinvite
+from sip import dtmf_info, refer, reinvite
 from sip import kept as keeping
 from sip.dialog import Dialog, DialogKey
 from sip.digest import Authenticator, ClientDigest, DigestCredentials, Outcome
@@ -45,15 +45,17 @@ Classify = Callable[[Request, Flow], Literal["trunk", "challenge", "reject"]]
 ShareOf = Callable[[Request, Flow, str | None], Share | None]
 """Whose a request is when room is short, with user@realm of whoever has proved himself; None: a stranger's."""
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, REGISTER"
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, REGISTER, REFER"
+ALLOW_EVENTS = ("Allow-Events", refer.EVENT)
 METHODS = frozenset(ALLOW.split(", "))
 UNSERVED_RETRY_S = "30"
 MISCELLANEOUS = 399
 # What a banned source sends needs reading only where it can belong to a call that was let in.
 NEVER_WITHIN = (b"REGISTER ", b"OPTIONS ")
 INFO_TYPES = dtmf_info.TYPES
-# RFC 3261 §8.2.2.3: option tags we understand when a request requires them: RFC 4028's. 100rel (RFC 3262) is answered 420.
-SUPPORTED: frozenset[str] = frozenset({"timer"})
+# RFC 3261 §8.2.2.3: option tags we understand when a request requires them: RFC 4028's and 4488's. 100rel (RFC 3262) is answered 420.
+TIMER = "timer"
+SUPPORTED: frozenset[str] = frozenset({TIMER, refer.OPTION_TAG})
 
 
 def _challenge_everybody(_request: Request, _flow: Flow) -> Literal["trunk", "challenge", "reject"]:
@@ -140,8 +142,13 @@ class UserAgent:
         self._registrations: dict[str, Registration] = {}
         self._advertised: dict[Flow, tuple[str, str]] = {}
         self.session_timer = config.session_timer
-        self._supported = ", ".join(sorted(SUPPORTED)) if config.session_timer else ""
-        self.invite_headers: Fields = (("Allow", ALLOW), ("Supported", self._supported), ("User-Agent", config.agent_name))
+        self._supports = SUPPORTED if config.session_timer else SUPPORTED - {TIMER}
+        self._supported = ", ".join(sorted(self._supports))
+        self.referrals: dict[str, refer.Referral] = {}
+        """Session -> the last REFER it has brought."""
+        self.referring: set[str] = set()
+        """Sessions in which we have sent one."""
+        self.invite_headers: Fields = (("Allow", ALLOW), ALLOW_EVENTS, ("Supported", self._supported), ("User-Agent", config.agent_name))
         self.plain_headers: list[tuple[str, str]] = [("User-Agent", config.agent_name)]
         self._of_account: dict[str, dict[Session, None]] = {}
         """Sessions of who has proved himself, or is called at an address of record."""
@@ -364,6 +371,24 @@ class UserAgent:
         if found is not None:
             found.ask_whether_there(now)
 
+    def answer_refer(self, session: str, status: int, now: float, *, reason: str = "") -> None:
+        """Accept the peer's REFER (below 300), or refuse it with a sentence; after a refusal the session is as it was."""
+        found = self.referrals.get(session)
+        if found is not None:
+            found.answer(status, reason, now)
+
+    def notify_referrer(self, session: str, status: int, now: float, *, final: bool = False) -> None:
+        """Tell the peer whose REFER was accepted how its target fares; `final`: for the last time."""
+        found = self.referrals.get(session)
+        if found is not None:
+            found.notify(status, now, final=final)
+
+    def refer(self, session: str, refer_to: NameAddr | str, now: float, *, headers: Fields = ()) -> None:
+        """Ask the peer to call somebody; ReferAnswered follows, then ReferProgress."""
+        found = self._find(session)
+        if found is not None:
+            refer.send(self, found, refer_to, now, headers)
+
     # --- over a restart
 
     def kept(self, session: str) -> str | None:
@@ -577,10 +602,14 @@ class UserAgent:
         if method == "NOTIFY" and (request.headers.get("Event") or "").strip().lower() == "talk":
             self._answer(transaction, 200, now)
             self.emit(TalkRequested(session.id))
+        elif method == "NOTIFY" and (request.headers.get("Event") or "").partition(";")[0].strip().lower() == refer.EVENT:
+            refer.notified(self, session, transaction, now)
         elif method not in METHODS:
             self._answer_unknown_method(transaction, now)
         elif self._is_unsupported(transaction, now):
             return
+        elif method == "REFER":
+            refer.receive(self, session, transaction, now)
         elif method == "BYE":
             if session.dialog is dialog:
                 session.fire(Input.BYE, now, transaction)
@@ -657,6 +686,8 @@ class UserAgent:
             return
         elif method == "OPTIONS":
             self._answer_options(transaction, now)
+        elif method == "REFER":
+            self._answer(transaction, 403, now)  # whom nobody talks to has nobody to transfer; a click-to-dial is the desk's
         else:
             self._answer(transaction, 481, now)  # BYE, INFO: only inside a dialog
 
@@ -778,7 +809,7 @@ class UserAgent:
     def _is_unsupported(self, transaction: ServerTransaction, now: float) -> bool:
         request = transaction.request
         # Proxy-Require is none of a UAS's business (§20.29; RFC 4475 §3.3.5 wants only the tags of Require back).
-        wanted = [tag for tag in request.require if tag not in SUPPORTED or not self._supported]
+        wanted = [tag for tag in request.require if tag not in self._supports]
         if wanted:
             self._answer(transaction, 420, now, [("Unsupported", ", ".join(wanted))])
         return bool(wanted)
@@ -826,6 +857,7 @@ class UserAgent:
         # §11.2: Allow, Accept, Accept-Encoding, Accept-Language and Supported SHOULD be present; no SDP, since we answer for nobody yet.
         fields = [
             ("Allow", ALLOW),
+            ALLOW_EVENTS,
             ("Accept", ACCEPTED),
             ("Accept-Encoding", "identity"),
             ("Accept-Language", "en, de"),
@@ -896,7 +928,7 @@ class UserAgent:
         """No more."""
         self._dialogs.pop(dialog.key, None)
 
-    def release(self, session: Session) -> None:
+    def release(self, session: Session, now: float) -> None:
         """A session is over; what retransmits still knows it."""
         self._sessions.pop(session.id, None)
         if session.account is not None and (own := self._of_account.get(session.account)) is not None:
@@ -904,6 +936,10 @@ class UserAgent:
             if not own:
                 del self._of_account[session.account]
         self.overload.ended(session.id)
+        self.referring.discard(session.id)
+        referral = self.referrals.pop(session.id, None)
+        if referral is not None:
+            referral.fire(refer.Input.SESSION_ENDED, now)
 
     def _belongs_to(self, session: Session, account: str | None) -> None:
         session.account = account

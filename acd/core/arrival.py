@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from acd.core import admission, reach
 from acd.core import state as s
-from acd.core import work as works
-from acd.core.clearing import Refusal, clear_call, work_done
+from acd.core.clearing import Refusal, clear_call, end_wrap_up
 from acd.core.configuration import Agent, ToAgent
 from acd.core.effects import RefuseCaller
 from acd.core.events import CallOffered, Direction, LegInitiated, WorkReserved
 from acd.core.exchange import Exchange
+from acd.core.feature_codes import carry_out
+from acd.core.feature_codes import find as feature_code
 from acd.core.ids import AgentId
 from acd.core.inputs import CallArrived
 
@@ -31,7 +32,9 @@ def arrived(x: Exchange, fact: CallArrived) -> None:
     emergency = dialler is not None and fact.called in admission.EMERGENCY
     number = index.numbers.get(fact.called) if not emergency else None
     colleague = index.extensions.get(fact.called) if fact.agent is not None and not emergency else None
-    direction: Direction = "inbound" if fact.agent is None else "internal" if number is not None or colleague is not None else "outbound"
+    code = feature_code(state.configuration.feature_codes, fact.called) if dialler is not None else None
+    inside = number is not None or colleague is not None or code is not None
+    direction: Direction = "inbound" if fact.agent is None else "internal" if inside else "outbound"
     x.emit(
         CallOffered(
             call=fact.call,
@@ -67,6 +70,9 @@ def arrived(x: Exchange, fact: CallArrived) -> None:
         _let_emergency_pass(x, call, fact, dialler)
         return
     if not _admitted(x, call, fact, dialler):
+        return
+    if code is not None and dialler is not None:
+        carry_out(x, call, state.agents[dialler.id], *code)
         return
     if dialler is not None and not _may_dial(x, call, dialler, outside=direction == "outbound"):
         return
@@ -123,13 +129,6 @@ def _may_dial(x: Exchange, call: s.Call, dialler: Agent, *, outside: bool) -> bo
     if call.party is not None:
         x.emit(WorkReserved(agent=dialler.id, call=call.id, leg=call.party, kind="outbound"))
     return True
-
-
-def end_wrap_up(x: Exchange, agent: s.Agent) -> None:
-    """Who begins a new call has done with the one before."""
-    for work in list(agent.works.values()):
-        if work.state in works.WRAPPING:
-            work_done(x, agent.id, work.call, "handled")
 
 
 def reason_not_to_dial(x: Exchange, agent: Agent, *, outside: bool) -> str | None:

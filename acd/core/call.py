@@ -47,6 +47,7 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
         Input.TREATED:     to(State.TREATMENT),
         Input.QUEUED:      to(State.QUEUED),
         Input.DELIVERED:   to(State.ALERTING),
+        Input.ESTABLISHED: to(State.ESTABLISHED),  # back at the phone that asked for a transfer, whose target was busy at once
         Input.CLEARED:     to(State.CLEARED),
     },
     State.TREATMENT: {
@@ -59,6 +60,7 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
         Input.TREATED:     to(State.TREATMENT, Do.STOP_QUEUE_SOUNDS),
         Input.QUEUED:      to(State.QUEUED, Do.STOP_QUEUE_SOUNDS),
         Input.DELIVERED:   to(State.ALERTING),
+        Input.ESTABLISHED: to(State.ESTABLISHED, Do.STOP_QUEUE_SOUNDS),  # as above: the queue is closed and sends nobody anywhere
         Input.CLEARED:     to(State.CLEARED, Do.STOP_QUEUE_SOUNDS),
     },
     State.ALERTING: {

@@ -26,6 +26,7 @@ CAUSES: Final[dict[str, Cause]] = {
     "abandoned":          Cause(487, "The caller hung up.", 16),
     "cancelled":          Cause(487, "The caller hung up.", 16),
     "transferred":        Cause(480, "The call was transferred.", 16),
+    "feature_code":       Cause(480, "What the code is for was done.", 16),
     "exit_key":           Cause(480, "The caller left the queue.", 16),
     "supervisor":         Cause(480, "The call was ended by a supervisor.", 16),
     # the called party

@@ -10,7 +10,7 @@ from acd.core import state as s
 from acd.core import work as works
 from acd.core.admission import site_line, trunk_line
 from acd.core.causes import CAUSES
-from acd.core.effects import EndDialog, EndRecording, RefuseCaller, ReleaseLeg
+from acd.core.effects import EndDialog, EndRecording, NotifyReferrer, RefuseCaller, ReleaseLeg
 from acd.core.events import (
     AfterCallWorkBegan,
     AgentLoggedOff,
@@ -28,6 +28,8 @@ from acd.core.events import (
 )
 from acd.core.exchange import Exchange
 from acd.core.ids import AgentId, CallId
+
+LEAVING = "logging_off"
 
 WorkOutcome = Literal["handled", "no_answer", "declined", "failed", "answered_elsewhere", "abandoned", "withdrawn"]
 
@@ -144,6 +146,23 @@ def work_done(x: Exchange, agent_id: AgentId, call: CallId, outcome: WorkOutcome
         x.emit(AgentLoggedOff(agent=agent_id))
 
 
+def end_wrap_up(x: Exchange, agent: s.Agent) -> None:
+    """Who begins a new call has done with the one before."""
+    for work in list(agent.works.values()):
+        if work.state in works.WRAPPING:
+            work_done(x, agent.id, work.call, "handled")
+
+
+def log_off(x: Exchange, agent: s.Agent) -> None:
+    """Somebody who is logged on leaves, at once or after the call; after-call work ends with it."""
+    end_wrap_up(x, agent)
+    if agent.works:
+        x.emit(AgentNotReady(agent=agent.id, reason=LEAVING, leaving=True))
+    elif agents.Input.LOG_OFF in agents.TRANSITIONS[agent.state]:
+        # Unless the end of the after-call work was what a log-off asked for earlier had been waiting for.
+        x.emit(AgentLoggedOff(agent=agent.id))
+
+
 def end_work(x: Exchange, agent_id: AgentId, call: CallId, otherwise: WorkOutcome) -> None:
     """An agent's part of the call is over: after-call work if there was a conversation, else done with `otherwise`."""
     agent = x.state.agents.get(agent_id)
@@ -253,6 +272,8 @@ def clear_call(
         x.emit(MenuLeft(call=call.id, menu=call.menu, digit=None))
     if call.recording is not None:
         x.do(EndRecording(recording=call.recording))
+    if call.referral is not None:
+        x.do(NotifyReferrer(leg=call.referral.leg, status=refusal(cause).status, final=True))
     for leg_id in list(call.legs):
         end_leg(x, x.state.legs[leg_id], leg_cause or cause, outcome, refuse=refuse)
     x.emit(CallCleared(call=call.id, cause=cause))

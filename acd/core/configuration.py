@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import cache
 from operator import attrgetter
-from typing import Literal
+from typing import ClassVar, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import holidays
@@ -283,6 +283,29 @@ class Reason(_Value, frozen=True, kw_only=True):
     name: str
 
 
+class FeatureCodes(_Value, frozen=True, kw_only=True):
+    """What an agent's phone dials for what a desk has buttons for (`acd.core.feature_codes`); empty: there is no such code.
+
+    A star and two digits, as most systems have it; each has them otherwise. Digits may follow where something is chosen.
+    """
+
+    WITH_DIGITS: ClassVar = frozenset({"not_ready", "tag"})
+
+    ready: str = "*20"
+    """Logged on if need be, after-call work is over."""
+    not_ready: str = "*21"
+    """With the code of a reason, or its place in the list."""
+    log_on_or_off: str = "*22"
+    tag: str = "*23"
+    """With a disposition code, for the call that is going on or was the last."""
+    waiting: str = "*24"
+    """Hear how many wait, and how long."""
+
+    def dialled(self) -> dict[str, str]:
+        """Name -> code, of those that there are."""
+        return {name: code for name in self.__struct_fields__ if (code := getattr(self, name))}
+
+
 class TenantConfiguration(_Value, frozen=True, kw_only=True):
     tenant: TenantId
     agents: tuple[Agent, ...] = ()
@@ -296,6 +319,7 @@ class TenantConfiguration(_Value, frozen=True, kw_only=True):
     language: str = "de"
     recording_notice: bool = True
     """Play `recording.notice` before a recorded queue's greeting (§ 201 StGB)."""
+    feature_codes: FeatureCodes = FeatureCodes()
 
     def problems(self, people: tuple[Agent, ...] | None = None) -> list[str]:
         """Every reference that leads nowhere and every figure out of range, one sentence each; empty when all is well.
@@ -345,6 +369,7 @@ def _problems(configuration: TenantConfiguration, people: tuple[Agent, ...]) -> 
             problems.extend(f"queue {line.id} has the unknown member {member}" for member in line.members if member not in agents)
     problems.extend(problems_of_people(configuration, people))
     problems.extend(problems_of_names(configuration))
+    problems.extend(feature_code_problems(configuration))
     problems.extend(problem for line in configuration.queues for problem in _queue_problems(line))
     problems.extend(problem for schedule in configuration.schedules for problem in _schedule_problems(schedule))
     problems.extend(
@@ -405,6 +430,22 @@ def problems_of_names(configuration: TenantConfiguration) -> list[str]:
             for agent in configuration.agents
             if agent.extension in numbers
         )
+    return problems
+
+
+def feature_code_problems(configuration: TenantConfiguration) -> list[str]:
+    """What is wrong with the feature codes, by themselves and beside numbers and extensions."""
+    codes = configuration.feature_codes.dialled()
+    taken = {one.number for one in configuration.numbers} | {one.extension for one in configuration.agents}
+    problems = [
+        f"the feature code {name} is {code}; codes begin with * or # and have 1 to 7 digits"
+        for name, code in codes.items()
+        if not (code[0] in "*#" and 2 <= len(code) <= 8 and code[1:].isascii() and code[1:].isdigit())
+    ]
+    problems += [
+        f"the feature code {name} is {code}, which is also a number or an extension" for name, code in codes.items() if code in taken
+    ]
+    problems += [f"the feature code {code} is there twice" for code, times in sorted(Counter(codes.values()).items()) if times > 1]
     return problems
 
 

@@ -15,6 +15,7 @@ import msgspec
 
 from acd.core.configuration import (
     Agent,
+    FeatureCodes,
     Menu,
     Number,
     Queue,
@@ -23,6 +24,7 @@ from acd.core.configuration import (
     Site,
     TenantConfiguration,
     Trunk,
+    feature_code_problems,
     problems_of_names,
     problems_of_people,
 )
@@ -41,6 +43,7 @@ class SettingsPut(_Change, frozen=True, kw_only=True):
     tenant: TenantId | None = None
     language: str | None = None
     recording_notice: bool | None = None
+    feature_codes: FeatureCodes | None = None
 
 
 class _Put(_Change, frozen=True, kw_only=True):
@@ -107,7 +110,7 @@ _PUTS: Final[dict[Collection, Any]] = {
 _COLLECTION_OF: Final[dict[type, Collection]] = {put: collection for collection, put in _PUTS.items()}
 _KEY_OF: Final = {collection: attrgetter({"numbers": "number", "reasons": "code"}.get(collection, "id")) for collection in _PUTS}
 """Collection -> name of one of its values."""
-_SETTINGS: Final = ("tenant", "language", "recording_notice")
+_SETTINGS: Final = ("tenant", "language", "recording_notice", "feature_codes")
 
 
 # ---------------------------------------------------------------------- finding
@@ -252,6 +255,8 @@ def problems_after(old: TenantConfiguration | None, new: TenantConfiguration) ->
     wrong = problems_of_people(new, after)
     if _called(before) != _called(after):
         wrong += problems_of_names(new)
+    if _called(before) != _called(after) or old.feature_codes != new.feature_codes:
+        wrong += feature_code_problems(new)
     return wrong
 
 

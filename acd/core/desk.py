@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from acd.core import admission, conversation, device, reach
+from acd.core import admission, clearing, conversation, device, reach, referral
 from acd.core import agent as agents
 from acd.core import call as calls
 from acd.core import inputs as i
@@ -15,7 +15,6 @@ from acd.core.configuration import Agent, Target, ToAgent, ToMenu, ToQueue
 from acd.core.effects import AskToAnswer
 from acd.core.errors import IllegalTransition, UnknownName
 from acd.core.events import (
-    AgentLoggedOff,
     AgentLoggedOn,
     AgentNotReady,
     AgentReady,
@@ -25,8 +24,7 @@ from acd.core.events import (
 from acd.core.exchange import Exchange
 from acd.core.ids import AgentId, CallId
 
-BUILT_IN_REASONS = frozenset({"logged_on", "logging_off", *NOT_READY_REASON.values()})
-LEAVING = "logging_off"
+BUILT_IN_REASONS = frozenset({"logged_on", clearing.LEAVING, *NOT_READY_REASON.values()})
 
 
 # ---------------------------------------------------------------------- looking things up
@@ -84,14 +82,7 @@ def log_off(x: Exchange, command: i.LogOff) -> None:
     """At once, or after the call; after-call work ends with it."""
     agent = _agent(x, command.agent)
     _wish(agent, agents.Input.LOG_OFF, "LogOff")
-    for work in list(agent.works.values()):
-        if work.state in works.WRAPPING:
-            work_done(x, agent.id, work.call, "handled")
-    if agent.works:
-        x.emit(AgentNotReady(agent=agent.id, reason=LEAVING, leaving=True))
-    elif agents.Input.LOG_OFF in agents.TRANSITIONS[agent.state]:
-        # Unless the end of the after-call work was what a log-off asked for earlier had been waiting for.
-        x.emit(AgentLoggedOff(agent=agent.id))
+    clearing.log_off(x, agent)
 
 
 def go_ready(x: Exchange, command: i.GoReady) -> None:
@@ -245,6 +236,9 @@ def hang_up(x: Exchange, command: i.HangUp) -> None:
     leg = x.state.legs.get(work.leg)
     if leg is None or (work.kind != "outbound" and work.state in works.RINGING):
         raise IllegalTransition(f"work of {agent.id} on {call.id}", work.state, "HangUp", "decline what rings")
+    if call.referral is not None and call.referral.leg == leg.id:
+        referral.left(x, call, leg, by="exchange")  # the other party is on its way to somebody else
+        return
     if command.by is not None:
         clear_call(x, call, "supervisor")
         return

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import Literal
 
-from acd.core import device, routing
+from acd.core import device, referral, routing
 from acd.core import queue as queues
 from acd.core import queue_entry as entries
 from acd.core import state as s
@@ -31,7 +31,7 @@ from acd.core.events import (
 )
 from acd.core.exchange import Exchange
 from acd.core.ids import AgentId, EntryId, LegId, OfferId, QueueId
-from acd.core.treatment import UNAVAILABLE, announce, answer_party
+from acd.core.treatment import UNAVAILABLE, announce, answer_party, unavailable
 
 NOTICE = ("recording.notice",)
 POSITION = "queue.position"
@@ -46,7 +46,7 @@ def enter_queue(x: Exchange, call: s.Call, queue_id: QueueId) -> None:
     """Stand in line, or go where the queue sends those it does not take."""
     queue = x.fold.index.queues.get(queue_id)
     if queue is None:
-        announce(x, call, UNAVAILABLE, "not_found")
+        unavailable(x, call, "not_found")
         return
     entry_id = EntryId(f"{call.id}/q{call.entries_made + 1}")
     if x.state.queues[queue_id].state in queues.SHUT:
@@ -63,6 +63,7 @@ def enter_queue(x: Exchange, call: s.Call, queue_id: QueueId) -> None:
     if leg is None:
         clear_call(x, call, "abandoned")
         return
+    referral.reached(x, call)
     x.emit(Queued(call=call.id, entry=entry_id, queue=queue.id, position=_place_of_newcomer(x, queue)))
     fill_or_drain(x, queue)
     if queue.record and x.state.configuration is not None and x.state.configuration.recording_notice and not call.notice_heard:

@@ -157,6 +157,23 @@ class AskToAnswer(_Effect, frozen=True, kw_only=True):
     leg: LegId
 
 
+class AnswerReferrer(_Effect, frozen=True, kw_only=True):
+    """Answer the REFER of a leg's phone; below 300 `NotifyReferrer` follows. A refusal leaves the call as it is."""
+
+    leg: LegId
+    status: int
+    reason: str = ""
+    """One English sentence, sent in a Warning header."""
+
+
+class NotifyReferrer(_Effect, frozen=True, kw_only=True):
+    """Tell the phone whose REFER was accepted how it goes with its target (NOTIFY, message/sipfrag); `final`: nothing more will follow."""
+
+    leg: LegId
+    status: int
+    final: bool = False
+
+
 class PopScreen(_Effect, frozen=True, kw_only=True):
     """Show the caller to this agent, and to nobody else, before the phone rings: always directly before its OriginateToAgent."""
 
@@ -186,6 +203,8 @@ Effect = (
     | BeginRecording
     | EndRecording
     | AskToAnswer
+    | AnswerReferrer
+    | NotifyReferrer
     | PopScreen
 )
 

@@ -176,6 +176,7 @@ _FACTS: dict[type, Callable[[Exchange, Any], None]] = {
     i.LegReleased: facts.leg_released,
     i.LegHeldByParty: facts.leg_held,
     i.LegRetrievedByParty: facts.leg_retrieved,
+    i.LegReferred: facts.leg_referred,
     i.DigitPressed: facts.digit_pressed,
     i.SoundsEnded: facts.sounds_ended,
     i.LegPriced: facts.leg_priced,

@@ -211,6 +211,30 @@ class CallTransferred(_Event, frozen=True, kw_only=True):
     """Who acted at this agent's desk, where it was not the agent."""
 
 
+class CallReferred(_Event, frozen=True, kw_only=True):
+    """An agent's phone has asked for a blind transfer (REFER): the pair is parted, the other party is sent on, the phone waits on its line.
+
+    Either CallTransferred follows, when the target has the call or the phone has hung up, or ReferralFailed, or the end of the call.
+    """
+
+    call: CallId
+    leg: LegId
+    """The phone's."""
+    by: AgentId
+    to: str
+    """As in CallTransferred."""
+
+
+class ReferralFailed(_Event, frozen=True, kw_only=True):
+    """The target of CallReferred could not be had; the phone that asked has the other party back (CallEstablished follows)."""
+
+    call: CallId
+    leg: LegId
+    by: AgentId
+    cause: str
+    """A row of `acd.core.causes`."""
+
+
 class CallForwarded(_Event, frozen=True, kw_only=True):
     """The call goes to a number on somebody's account (CSTA Diverted): outside, or to one of our own, which no leg is dialled for."""
 
@@ -437,7 +461,7 @@ class WorkReserved(_Event, frozen=True, kw_only=True):
     agent: AgentId
     call: CallId
     leg: LegId
-    kind: Literal["queue", "direct", "outbound"]
+    kind: Literal["queue", "direct", "outbound", "feature_code"]
     queue: QueueId | None = None
 
 
@@ -595,6 +619,8 @@ Event = (
     | CallHeld
     | CallRetrieved
     | CallTransferred
+    | CallReferred
+    | ReferralFailed
     | CallForwarded
     | ForwardLoopFound
     | CallCleared

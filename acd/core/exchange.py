@@ -1,7 +1,8 @@
 """What every room of the exchange works with while one input is decided: the state, the events so far, the effects so far (house).
 
 Decide, emit, go on deciding on the new state: `emit` folds an event at once. Rooms depend on each other only downwards (clearing,
-treatment, conversation, reach, distribution, targets, then arrival, desk and house); the one way back up, `send_to`, is a hook here.
+conversation, referral, treatment, reach, distribution, targets, then arrival, desk and house); the one way back up, `send_to`, is a
+hook here.
 """
 
 from __future__ import annotations

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from acd.core import call as calls
-from acd.core import conversation, desk, distribution, limits, reach, treatment
+from acd.core import conversation, desk, distribution, limits, reach, referral, treatment
 from acd.core import inputs as i
 from acd.core import leg as legs
 from acd.core import state as s
 from acd.core.clearing import clear_call, end_leg
-from acd.core.effects import ReleaseLeg
+from acd.core.configuration import Target, ToOutside
+from acd.core.effects import AnswerReferrer, ReleaseLeg
 from acd.core.events import CreditLimited, LegAlerted, LegAnsweredLate, LegConnected, LegMeasured, LegQuoted, RecordingKept, SoundsFinished
 from acd.core.exchange import Exchange
 
@@ -88,6 +89,8 @@ def leg_released(x: Exchange, fact: i.LegReleased) -> None:
         distribution.phone_is_gone(x, offer, leg, fact.cause)
     elif call.state in calls.TALKING and call.pair is not None and leg.id in call.pair:
         conversation.party_left(x, call, leg, fact.cause)
+    elif call.referral is not None and leg.id == call.referral.leg:
+        referral.left(x, call, leg, by="party")
     elif leg.id == call.party:
         cause = call.ending or ("abandoned" if fact.cause in _WENT else fact.cause)
         end_leg(x, leg, fact.cause, "abandoned", by="party")
@@ -113,6 +116,25 @@ def leg_retrieved(x: Exchange, fact: i.LegRetrievedByParty) -> None:
         x.drop(fact)
         return
     conversation.retrieve(x, x.state.calls[leg.call], leg, None)
+
+
+def leg_referred(x: Exchange, fact: i.LegReferred) -> None:
+    """A blind transfer by the phone of an agent in conversation; every other one is refused, and the call stays as it is."""
+    leg = x.state.legs.get(fact.leg)
+    if leg is None:
+        x.drop(fact)
+        return
+    call = x.state.calls[leg.call]
+    if leg.agent is None:
+        x.do(AnswerReferrer(leg=leg.id, status=403, reason="Only an agent's phone may transfer a call."))
+    elif call.referral is not None:
+        x.do(AnswerReferrer(leg=leg.id, status=491, reason="Another transfer of this call is under way."))
+    elif call.state not in calls.TALKING or call.pair is None or leg.id not in call.pair:
+        x.do(AnswerReferrer(leg=leg.id, status=403, reason="There is nobody on the line to be transferred."))
+    else:
+        target: Target = reach.own_target(x, fact.number) or ToOutside(number=fact.number)
+        referral.begin(x, call, leg, leg.agent, conversation.describe(target))
+        x.send_to(x, call, target, "transfer", leg.agent)
 
 
 def digit_pressed(x: Exchange, fact: i.DigitPressed) -> None:

@@ -757,12 +757,33 @@ class Fold:
         agent = self.state.agents[event.by]
         self._step_work(agent, agent.works[event.call], works.Input.RETRIEVED, now)
 
+    def _call_referred(self, event: e.CallReferred, now: float) -> None:
+        call = self.state.calls[event.call]
+        referral = s.Referral(leg=event.leg, by=event.by, to=event.to, queue=call.queue, recorded=call.recording is not None)
+        self._part_pair(call, event.by, now)
+        call.referral = referral
+
+    def _referral_failed(self, event: e.ReferralFailed, _now: float) -> None:
+        call = self.state.calls[event.call]
+        if call.referral is None:
+            raise BrokenHistory(f"call {call.id} was not referred: its referral cannot fail")
+        call.queue = call.referral.queue
+        call.forward = call.referral = None
+        call.looping = False
+
     def _call_transferred(self, event: e.CallTransferred, now: float) -> None:
         call = self.state.calls[event.call]
+        if call.referral is not None:  # parted long ago; the call is where it is
+            call.referral = None
+        else:
+            self._part_pair(call, event.by, now)
+
+    def _part_pair(self, call: s.Call, by: AgentId, now: float) -> None:
+        """The party that is not this agent's is the one to be served from now on."""
         self._step_call(call, calls.Input.TRANSFERRED, now)
         if call.pair is not None:
             a, b = call.pair
-            call.party = b if self.state.legs[a].agent == event.by else a
+            call.party = b if self.state.legs[a].agent == by else a
         call.pair = None
         call.forward = None
         call.queue = None
@@ -1089,6 +1110,7 @@ class Fold:
     def _work_connected(self, event: e.WorkConnected, now: float) -> None:
         agent = self.state.agents[event.agent]
         self._step_work(agent, agent.works[event.call], works.Input.CONNECTED, now)
+        agent.last_call = event.call
 
     def _after_call_work_began(self, event: e.AfterCallWorkBegan, now: float) -> None:
         agent = self.state.agents[event.agent]

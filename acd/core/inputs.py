@@ -175,6 +175,14 @@ class LegRetrievedByParty(_Input, frozen=True, kw_only=True):
     leg: LegId
 
 
+class LegReferred(_Input, frozen=True, kw_only=True):
+    """The party's phone asks us to send the other party elsewhere (REFER within the dialog, RFC 3515). Answered by `AnswerReferrer`."""
+
+    leg: LegId
+    number: str
+    """Where to, as `CallArrived.called`; its price was looked at, as for `Transfer`."""
+
+
 class DigitPressed(_Input, frozen=True, kw_only=True):
     leg: LegId
     digit: str
@@ -372,6 +380,7 @@ Fact = (
     | LegReleased
     | LegHeldByParty
     | LegRetrievedByParty
+    | LegReferred
     | DigitPressed
     | SoundsEnded
     | LegPriced

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from acd.core import admission, device, loops
+from acd.core import admission, device, loops, referral
 from acd.core import state as s
 from acd.core.clearing import Refusal, clear_call, end_leg, refusal
 from acd.core.configuration import Agent, Forwarding, Target, ToAgent
@@ -17,7 +17,7 @@ from acd.core.effects import OriginateToOutside, PassEarlyMedia, PopScreen, Ring
 from acd.core.events import CallForwarded, ChannelRefused, EarlyMediaPassed, ForwardLoopFound, LegInitiated, WorkReserved
 from acd.core.exchange import Exchange
 from acd.core.ids import AgentId, LegId, TrunkId
-from acd.core.treatment import RINGBACK, announce, answer_party, turn_away
+from acd.core.treatment import RINGBACK, answer_party, turn_away, unavailable
 
 NEXT_TRUNK = frozenset({"congestion", "unreachable", "error", "no_bandwidth", "price_refused"})
 """Causes that speak of the trunk, not of the number: the next trunk is tried. A price is a matter of the trunk's own plan (R15)."""
@@ -114,7 +114,7 @@ def forwarding_number(forwarding: Forwarding, reason: Literal["busy", "no_answer
 
 def forward(x: Exchange, call: s.Call, number: str, reason: ForwardReason, by: str, supervisor: str | None = None) -> None:
     """The call goes to a number on the account of whoever caused it; to one of our own it stays inside, where it costs nothing."""
-    inside = _own_target(x, number)
+    inside = own_target(x, number)
     rounds = loops.rounds_of(x, call, number) if inside is None else None
     if rounds is not None:
         x.emit(ForwardLoopFound(call=call.id, number=number, reason=reason, by=by, rounds=tuple(one.id for one in rounds)))
@@ -127,7 +127,7 @@ def forward(x: Exchange, call: s.Call, number: str, reason: ForwardReason, by: s
         call_outside(x, call)
 
 
-def _own_target(x: Exchange, number: str) -> Target | None:
+def own_target(x: Exchange, number: str) -> Target | None:
     """Where one of our own numbers or extensions leads; None for every other number, and for emergencies always."""
     if number in admission.EMERGENCY:
         return None
@@ -217,6 +217,7 @@ def _caller_id(x: Exchange, call: s.Call) -> str | None:
 def alerted(x: Exchange, call: s.Call, leg: s.Leg) -> None:
     """A phone outside an offer rings."""
     if leg.id != call.party:
+        referral.rings(x, call)
         _ring_party(x, call)
 
 
@@ -236,6 +237,7 @@ def answered(x: Exchange, call: s.Call, leg: s.Leg) -> None:
     if party is None:
         clear_call(x, call, "hang_up")
         return
+    referral.reached(x, call)
     establish(x, call, party, leg)
 
 
@@ -280,7 +282,7 @@ def failed(
     elif cause in NEXT_TRUNK:
         call_outside(x, call, cause)
     elif x.is_answered(x.party(call)):
-        announce(x, call, ("unavailable",), cause)
+        unavailable(x, call, cause)
     else:
         clear_call(x, call, cause, refuse=refusal(cause))
 

@@ -61,6 +61,18 @@ class Forward(_Part, kw_only=True):
     """Who acted at the desk of the agent `by`."""
 
 
+class Referral(_Part, kw_only=True):
+    """A transfer that an agent's phone has asked for, and that nothing has come of yet (`acd.core.referral`)."""
+
+    leg: LegId
+    """The phone's, which waits for what comes of it."""
+    by: AgentId
+    to: str
+    queue: QueueId | None = None
+    """The queue that the call was answered from: it is so again if the phone gets it back."""
+    recorded: bool = False
+
+
 class Call(_Part, kw_only=True):
     """One conversation while it lives."""
 
@@ -104,6 +116,7 @@ class Call(_Part, kw_only=True):
     redirects: int = 0
     """How often a carrier has sent it on."""
     recording: RecordingId | None = None
+    referral: Referral | None = None
 
 
 class Entry(_Part, kw_only=True):
@@ -174,6 +187,8 @@ class Agent(_Part, kw_only=True):
     bindings: dict[str, Binding] = {}
     misses: dict[MissReason, int] = {}
     """Offers in a row that came to nothing, by why."""
+    last_call: CallId | None = None
+    """The last one it talked in."""
 
 
 class Queue(_Part, kw_only=True):

@@ -420,7 +420,7 @@ def _established(s: Statistics, event: e.CallEstablished, now: float) -> None:
     _regard_hold(s, event.call, now)
 
 
-def _transferred(s: Statistics, event: e.CallTransferred, now: float) -> None:
+def _transferred(s: Statistics, event: e.CallTransferred | e.CallReferred, now: float) -> None:
     _part(s, event.call, now)
 
 
@@ -528,6 +528,7 @@ _FOLD: dict[type, Callable[[Statistics, Any, float], None]] = {
     e.WorkConnected: _connected,
     e.CallEstablished: _established,
     e.CallTransferred: _transferred,
+    e.CallReferred: _transferred,
     e.LegHeld: _held,
     e.LegRetrieved: _retrieved,
     e.LegCleared: _leg_cleared,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from acd.core import distribution, reach, treatment
+from acd.core import distribution, reach, referral, treatment
 from acd.core import state as s
 from acd.core.clearing import clear_call
 from acd.core.configuration import Target, ToAgent, ToAnnouncement, ToHangUp, ToMenu, ToOutside, ToQueue
@@ -34,6 +34,8 @@ def send_to(x: Exchange, call: s.Call, target: Target, reason: str, by: str, sup
         case ToAnnouncement(sounds=sounds):
             treatment.announce(x, call, sounds, "closed" if reason == "closed" else "announced")
         case ToHangUp():
+            if referral.returned(x, call, "let_go"):  # nobody is hung up on because a phone asked for a transfer
+                return
             if reason == "closed":
                 clear_call(x, call, "closed")
             elif reason == "exit":  # the caller's own doing: it pressed the key that leads out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from acd.core import schedule
+from acd.core import referral, schedule
 from acd.core import state as s
 from acd.core.clearing import clear_call
 from acd.core.configuration import Menu
@@ -33,7 +33,7 @@ def enter_menu(x: Exchange, call: s.Call, menu_id: MenuId) -> None:
     """Answer, speak the menu; keys work from the first moment."""
     menu = x.fold.index.menus.get(menu_id)
     if menu is None:
-        announce(x, call, UNAVAILABLE, "not_found")
+        unavailable(x, call, "not_found")
         return
     if not schedule.is_open(x.fold.index.schedule_of(menu), x.now):
         x.send_to(x, call, menu.closed, "closed", menu.id)
@@ -42,6 +42,7 @@ def enter_menu(x: Exchange, call: s.Call, menu_id: MenuId) -> None:
     if leg is None:
         clear_call(x, call, "abandoned")
         return
+    referral.reached(x, call)
     x.emit(MenuEntered(call=call.id, menu=menu.id))
     x.play(leg, menu.sounds, "menu")
 
@@ -54,12 +55,24 @@ def announce(x: Exchange, call: s.Call, sounds: tuple[str, ...], cause: str) -> 
         return
     if call.menu is not None:
         x.emit(MenuLeft(call=call.id, menu=call.menu, digit=None))
+    referral.reached(x, call)
     x.emit(AnnouncementBegan(call=call.id, sounds=sounds, cause=cause))
     x.play(leg, sounds, "announcement")
 
 
+def unavailable(x: Exchange, call: s.Call, cause: str) -> None:
+    """Say so and end the call, unless the phone that has sent it here is there to take it back."""
+    if not referral.returned(x, call, cause):
+        announce(x, call, UNAVAILABLE, cause)
+
+
 def turn_away(x: Exchange, call: s.Call, cause: str) -> None:
-    """The call goes nowhere: a caller not answered yet is refused with a status, one who is on the line is told."""
+    """The call goes nowhere: a caller not answered yet is refused with a status, one who is on the line is told.
+
+    One that was sent here by a phone goes back to it.
+    """
+    if referral.returned(x, call, cause):
+        return
     if x.is_answered(x.party(call)):
         announce(x, call, UNAVAILABLE, cause)
     else:

@@ -105,6 +105,16 @@ class SipPort:
         self.user_agent.talk(session, self._now())
         self._endpoint.flush()
 
+    def answer_refer(self, session: str, status: int, *, reason: str = "") -> None:
+        """Accept the REFER of a phone (below 300), or refuse it."""
+        self.user_agent.answer_refer(session, status, self._now(), reason=reason)
+        self._endpoint.flush()
+
+    def notify_referrer(self, session: str, status: int, *, final: bool) -> None:
+        """Tell a phone whose REFER was accepted how it goes."""
+        self.user_agent.notify_referrer(session, status, self._now(), final=final)
+        self._endpoint.flush()
+
     def info(self, session: str, content_type: str, body: bytes) -> None:
         """An INFO; `InfoAnswered` follows."""
         self.user_agent.info(session, content_type, body, self._now())

@@ -38,6 +38,7 @@ from acd.switch.identities import ANONYMOUS, number_in, who_calls
 from acd.switch.legs import Phase, Recording, SwitchLeg
 from acd.switch.lines import credentials
 from acd.switch.port_shares import PortShares
+from acd.switch.referrals import MayTransfer, Referrals
 from acd.switch.relocation import Relocation
 from acd.switch.shares import Shares
 from acd.switch.silence import cause_of_end, watched_s
@@ -115,6 +116,7 @@ class Switch:
         silent: told of a trunk whose peer answered nothing at all.
         silent_phone: the same of a registered contact, by address of record and URI.
         route: what requests over a trunk have to pass, nearest first: an outbound proxy, a Service-Route.
+        may_transfer: looks at what a transfer by a phone would cost, as at one by the desk; raises PriceRefused, DialRefused.
         rule: which addresses may be reached; None: as the settings say.
     """
 
@@ -132,6 +134,7 @@ class Switch:
         silent: Callable[[TenantId, TrunkId], None],
         silent_phone: Callable[[str, Uri], None] = lambda _aor, _contact: None,
         route: Callable[[TenantId, TrunkId], tuple[Uri, ...]] = lambda _tenant, _trunk: (),
+        may_transfer: MayTransfer,
         rule: Reach | None = None,
     ) -> None:
         self._settings = settings
@@ -161,6 +164,7 @@ class Switch:
         self._gates: dict[CallId, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.counters: Counter[str] = Counter()
+        self._referrals = Referrals(report, may_transfer, self.counters)
         self._relocation = Relocation(media, self._addresses, self.counters, self)
         self.shares = Shares(directory, settings.tenant_weights)
         self.ports = PortShares(count_pairs(settings.media_ports, settings.media_workers), settings.emergency_pairs, settings.guaranteed)
@@ -189,6 +193,8 @@ class Switch:
             do.WarnLeg: self._warn,
             do.DisconnectLegs: self._disconnect,
             do.AskToAnswer: self._ask_to_answer,
+            do.AnswerReferrer: lambda leg, effect: self._referrals.answer(self.sip, leg, effect),
+            do.NotifyReferrer: lambda leg, effect: self._referrals.notify(self.sip, leg, effect),
         }
         self._of_media: Mapping[type, Callable[[Any], None]] = {
             control.DigitBegan: self._digit_began,
@@ -216,6 +222,7 @@ class Switch:
             sip_events.InfoReceived: self._info,
             sip_events.InfoAnswered: self._info_answered,
             sip_events.TalkAnswered: self._talk_answered,
+            sip_events.ReferReceived: lambda event: self._referrals.received(self.sip, self._by_session.get(event.session), event),
             sip_events.EndingFailed: self._not_ended,
         }
         """What of the SIP engine's events is ours."""

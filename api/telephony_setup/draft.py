@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from acd.core.configuration import TenantConfiguration
+from acd.core.configuration import FeatureCodes, TenantConfiguration
 from acd.core.ids import TenantId
 from acd.service import Device, DialRules, TenantSetup
 from api.telephony_setup import rules
@@ -82,6 +82,7 @@ class Draft:
                 reasons=values["reason"],
                 language=general.get("language", rules.FIRST_LANGUAGE),
                 recording_notice=general.get("recording_notice", True),
+                feature_codes=msgspec.convert(general.get("feature_codes", {}), FeatureCodes),
             ),
             devices=values[DEVICE],
             trunks=tuple(line for _, line in values["trunk"]),

@@ -596,6 +596,21 @@ class Reason(Given):
     name: Name
 
 
+Code = Annotated[str, StringConstraints(pattern=r"^([*#][0-9]{1,7})?$")]
+
+
+class FeatureCodes(Given):
+    """What agents' phones dial for what a desk has buttons for; a code left empty is not there."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"ready": "*20", "not_ready": "*21", "waiting": ""}]})
+
+    ready: Code = Field(default="*20", description="Ready; logs on if need be and ends after-call work.")
+    not_ready: Code = Field(default="*21", description="Not ready; the code of a reason may follow, or its place in the list.")
+    log_on_or_off: Code = "*22"
+    tag: Code = Field(default="*23", description="Followed by the digits of a disposition, for the present or the last call.")
+    waiting: Code = Field(default="*24", description="Hear how many callers wait, and how many minutes the first has waited.")
+
+
 class General(Given):
     """What belongs to no kind."""
 
@@ -603,3 +618,4 @@ class General(Given):
     recording_notice: bool = True
     """Play `recording.notice` before a recorded queue's greeting (§ 201 StGB)."""
     agents_hear_recordings: bool = Field(default=False, description="Agents list and hear the recordings they were a party of.")
+    feature_codes: FeatureCodes = Field(default_factory=FeatureCodes)

@@ -494,6 +494,41 @@ def test_who_declined_an_offer_has_not_refused_what_the_queue_does_then() -> Non
     assert (cdr.cause, cdr.ended_by) == ("busy", "exchange")
 
 
+@pytest.mark.parametrize("stays", [True, False])
+def test_a_phone_that_waits_for_its_transfer_talks_to_nobody_and_rings_for_nobody(stays: bool) -> None:
+    """40 s with anna, 8 s of cleo's phone (which anna's waits through, unless it hangs up after 2), 52 s with cleo."""
+    books = a_house(anna=Phone(answers_after_s=0.0, alerts=False), cleo=Phone(answers_after_s=8.0))
+    shell = books.shell
+    arrives(shell, "700")
+    shell.run(40)
+    shell.send(i.LegReferred(leg="c.1", number="23"))
+    shell.run(2)
+    if not stays:
+        shell.send(i.LegReleased(leg="c.1"))
+    shell.run(58)
+    shell.send(i.LegReleased(leg="c-in"))
+    cdr = books.only()
+    assert parts(cdr) == {"talk": 92, "ring": 8}
+    assert said(cdr, 0)[-2:] == [("ring", 8, "agent:anna", "cleo"), ("talk", 52, "agent:cleo", "cleo")]
+    assert said(cdr, 1)[-1] == ("ring", 8 if stays else 2, "agent:anna", "")
+    assert cdr.transferred_by == ("agent:anna",)
+
+
+def test_a_caller_who_comes_back_was_transferred_to_nobody() -> None:
+    """40 s with anna, 25 s of cleo's phone, 20 s with anna again."""
+    books = a_house(anna=Phone(answers_after_s=0.0, alerts=False), cleo=NEVER)
+    shell = books.shell
+    arrives(shell, "700")
+    shell.run(40)
+    shell.send(i.LegReferred(leg="c.1", number="23"))
+    shell.run(45)
+    shell.send(i.LegReleased(leg="c-in"))
+    cdr = books.only()
+    assert parts(cdr) == {"talk": 60, "ring": 25}
+    assert said(cdr, 0)[-2:] == [("ring", 25, "agent:anna", "cleo"), ("talk", 20, "agent:anna", "anna")]
+    assert (cdr.transferred_by, cdr.outcome, cdr.ended_by) == ((), "answered", "caller")
+
+
 def test_a_transfer_that_nobody_takes() -> None:
     books = a_house(anna=Phone(answers_after_s=0.0, alerts=False), cleo=NEVER)
     shell = books.shell

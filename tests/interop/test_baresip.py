@@ -84,3 +84,31 @@ async def test_two_baresips_hear_each_other_again_when_the_media_worker_was_kill
             await agent.event("CALL_CLOSED")
             (entry,) = await house.cdrs()
     assert entry.cdr.cause == "hang_up"
+
+
+async def test_a_blind_transfer_by_baresip_keeps_the_caller(tmp_path):
+    needs_baresip()
+    async with running(tmp_path) as house:
+        port = house.address[1]
+        account = f"<sip:anna@{HOST}:{port}>;auth_user=anna;auth_pass=anna-secret;regint=60;answermode=auto"
+        async with Baresip(tmp_path / "agent", *ports(), account, 1000) as agent:
+            async with asyncio.timeout(20):
+                while not house.voice.sip.bindings("anna@demo"):
+                    await asyncio.sleep(0.05)
+            await house.voice.command(TENANT, inputs.LogOn(agent=AgentId("anna"), ready=True))
+            ben = await house.phone("ben")
+            caller = await house.caller("+498912345")
+            call = await caller.call("601")
+            await agent.event("CALL_ESTABLISHED")
+            await call.hears_tone(1000)
+            await agent.do("transfer", f"sip:12@{HOST}:{port}")
+            at_ben = await ben.incoming()
+            await at_ben.answer()
+            await agent.event("CALL_CLOSED")
+            call.start_tone(440, 2.0)
+            at_ben.start_tone(700, 2.0)
+            await asyncio.gather(call.hears_tone(700), at_ben.hears_tone(440))
+            call.hang_up()
+            await at_ben.ended()
+            (entry,) = await house.cdrs()
+    assert entry.cdr.transferred_by == ("agent:anna",)

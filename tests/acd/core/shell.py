@@ -259,6 +259,10 @@ class Shell:
                 self.later(0.1, i.RecordingEnded(recording=recording, path=f"{recording}.wav", duration_ms=1000))
             case f.AskToAnswer(leg=leg):
                 self.later(0.05, i.LegAnswered(leg=leg))
+            case f.AnswerReferrer(leg=leg):
+                assert leg in self.legs, leg
+            case f.NotifyReferrer(leg=leg):
+                assert self.legs[leg] == "up", leg
             case f.PopScreen():
                 pass
 

@@ -51,6 +51,8 @@ from tests.acd.core.shell import QUALITY, QUOTE, T0, Phone, Shell, agent
 from tests.words import same_when_read
 
 CAUSES = FailureCause.__args__  # type: ignore[attr-defined]
+REFERRED_TO = ("200", "201", "205", "600", "601", "604", "606", "609", "610", "+49895", "nowhere")
+"""Extensions, numbers that lead to queues, the menu, a person, outside and to a hang-up, and what is none of ours."""
 
 
 def configuration(rng: random.Random, version: int = 0) -> TenantConfiguration:
@@ -400,8 +402,10 @@ class Storm(Shell):
             self.give(i.LegFailed(leg=self.unanswered(), cause=rng.choice(CAUSES)))
         elif dice < 0.51:
             self.give(i.LegReleased(leg=self.leg(), cause=rng.choice(("hang_up", "timeout", "media_silent"))))
-        elif dice < 0.55:
+        elif dice < 0.54:
             self.give(rng.choice((i.LegHeldByParty, i.LegRetrievedByParty))(leg=self.leg()))
+        elif dice < 0.56:
+            self.give(i.LegReferred(leg=self.leg(), number=rng.choice(REFERRED_TO)))
         elif dice < 0.65:
             self.give(i.DigitPressed(leg=self.leg(), digit=rng.choice("1239*#")))
         elif dice < 0.75:

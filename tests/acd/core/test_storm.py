@@ -15,7 +15,7 @@ from acd.core import events as e
 from acd.core import inputs as i
 from acd.core.replay import redrive
 from tests.acd.core.ledger import Ledger
-from tests.acd.core.storm import Storm, digest, run
+from tests.acd.core.storm import REFERRED_TO, Storm, digest, run
 
 FULL = 10
 EACH = 10_000
@@ -85,6 +85,12 @@ class Interleavings(RuleBasedStateMachine):
         leg = self._leg(at, "up")
         if leg is not None:
             self.storm.give(i.LegHeldByParty(leg=leg) if held else i.LegRetrievedByParty(leg=leg))
+
+    @rule(at=st.integers(0, 50), number=st.sampled_from(REFERRED_TO))
+    def refer(self, at: int, number: str) -> None:
+        leg = self._leg(at, "up")
+        if leg is not None:
+            self.storm.give(i.LegReferred(leg=leg, number=number))
 
     @rule(at=st.integers(0, 50))
     def heard(self, at: int) -> None:

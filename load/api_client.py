@@ -52,13 +52,13 @@ class ApiClient:
         return found
 
     def request(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> bytes:
-        """One request, raw answer.
+        """One request, raw answer; `headers` go before those of this client, its token too.
 
         Raises: ApiError: a status of 400 or above, or no answer.
         """
         sent = {"Accept": "application/json", **(headers or {})}
         if self.token is not None:
-            sent["Authorization"] = f"Bearer {self.token}"
+            sent.setdefault("Authorization", f"Bearer {self.token}")
         payload = None
         if body is not None:
             payload, sent["Content-Type"] = msgspec.json.encode(body), "application/json"

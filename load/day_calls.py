@@ -52,6 +52,8 @@ class Cell:
         self.offers: asyncio.Queue[tuple[str, PhoneCall]] = asyncio.Queue()
         self.works: Counter[str] = Counter()
         """Pieces of work each agent was given."""
+        self.tokens: dict[str, str] = {}
+        """Of the agents' desks."""
 
     # ------------------------------------------------------------------ set-up
 
@@ -67,6 +69,7 @@ class Cell:
         for name in (self.a, self.b):
             document = {"id": name, "name": name.title(), "extension": self.extensions[name], "outbound_caller_id": CALLER_ID}
             device = api.post("/api/v1/agents", document | {"device_password": f"{name}-secret-0815"})["device"]
+            self.tokens[name] = self.day.desk_of(name)
             phone = self.phones[name]
             assert device["username"] == phone.user
             phone.domain = device["domain"]
@@ -204,7 +207,8 @@ class Cell:
     async def desk(self, name: str, what: str, body: dict[str, Any] | None = None) -> Span:
         """A command of an agent's desk: between when and when it was carried out."""
         since = self.clock()
-        await asyncio.to_thread(self.day.api.post, f"/api/v1/agents/{name}/{what}", body)
+        own = {"Authorization": f"Bearer {self.tokens[name]}"}  # what somebody else did there would be the supervisor's
+        await asyncio.to_thread(self.day.api.request, "POST", f"/api/v1/agents/{name}/{what}", {} if body is None else body, own)
         return since, self.clock()
 
     async def at_call(self, name: str, what: str, body: dict[str, Any] | None = None) -> Span:
@@ -427,7 +431,8 @@ class Cell:
         for one in (reached, served):
             page.of_leg("gone", one, since, served.ended_at)
         page.end(since, served.ended_at)
-        page.says |= {"outcome": outcome, "ended_by": "party"}
+        # docs/figures.md §5: who is busy has refused; that nobody answers, the network says, and no party did anything.
+        page.says |= {"outcome": outcome, "ended_by": "party" if outcome == "busy" else "exchange"}
 
     # ------------------------------------------------------------------ transfers
 

@@ -134,7 +134,7 @@ class Switch:
         silent: Callable[[TenantId, TrunkId], None],
         silent_phone: Callable[[str, Uri], None] = lambda _aor, _contact: None,
         route: Callable[[TenantId, TrunkId], tuple[Uri, ...]] = lambda _tenant, _trunk: (),
-        may_transfer: MayTransfer,
+        may_transfer: MayTransfer = lambda _tenant, _agent, _number: None,
         rule: Reach | None = None,
     ) -> None:
         self._settings = settings

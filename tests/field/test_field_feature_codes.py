@@ -87,5 +87,6 @@ async def test_the_administrator_sets_codes_of_the_house_s_own(tmp_path):
         async with house.phone(devices["anna"], "anna") as phone:
             await phone.register()
             assert await dial(phone, "*45")
+            await house.cdrs(1)
             (anna,) = (await house.call(house.api.get, "/api/v1/live"))["agents"]
             assert anna["state"] == "ready"

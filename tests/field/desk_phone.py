@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import re
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any, Self
 
 from load.phone_bank import new_id
@@ -19,17 +17,11 @@ from sip.flow import HostPort
 from sip.message import Request, Response
 from sip.parser import DEFAULT_LIMITS, StreamParser, parse_datagram
 from sip.uri import Uri
+from tests.field.cases import story
 from tests.ports import HOST
 
-STORIES = Path(__file__).parents[2].parent / "shared" / "cases" / "telephony"
 SDP = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n"
 WAIT_S = 8.0
-
-
-def story(name: str) -> dict[str, Any] | None:
-    """A story of the cases, where they are."""
-    path = STORIES / f"{name}.json"
-    return json.loads(path.read_text()) if path.is_file() else None
 
 
 def contact_params(name: str, step: int, otherwise: str) -> str:

@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import json
-from pathlib import Path
 
 import msgspec
 
@@ -18,17 +16,8 @@ from media.rtp.packet import DatagramKind, kind_of
 from sip.events import InfoAnswered, InfoReceived
 from tests.acd.voice import TENANT, running, setup
 
-CASES = Path(__file__).resolve().parents[3] / "shared" / "cases" / "telephony"
-"""Cases that lie beside the repository on some machines; each kind has one of its own here."""
-
 PAUSE_S = 0.01
 PATIENCE_S = 10.0
-
-
-def story(name):
-    """A case from outside; None: it is not on this machine."""
-    path = CASES / f"{name}.json"
-    return json.loads(path.read_text()) if path.exists() else None
 
 
 async def until(holds, *, within_s=PATIENCE_S):

@@ -1,7 +1,7 @@
 """Plays messages as they were sent, octet for octet, from a bare socket, and gathers what everybody then sees.
 
 A message is a text with placeholders: `{SERVER}` the service, `{IP}:{PORT}` the sender, `{RTP}` its RTP port, `{DID}` the number called,
-`{RANDOM}` a fresh token at each place, `{LENGTH}` the octets of the body. `kept` reads one from the cases beside the checkout.
+`{RANDOM}` a fresh token at each place, `{LENGTH}` the octets of the body. `cases.message` reads one from outside.
 """
 
 import asyncio
@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from acd.core import inputs
 from acd.core.ids import AgentId
 from acd.service import ScreenContext, ScreenPop, TenantSetup
@@ -24,7 +22,6 @@ from sip.message import Message, Request, Response
 from sip.parser import parse_datagram
 from tests.acd.voice import HOST, TENANT, Running, running
 
-CASES = Path(__file__).parents[3] / "shared" / "cases" / "telephony"
 DID = "+4989123456"
 
 SDP = """v=0
@@ -39,14 +36,6 @@ a=fmtp:101 0-16
 a=ptime:20
 a=sendrecv
 """
-
-
-def kept(name: str) -> str:
-    """A case, without its first line, which says what is expected; skipped where the cases do not lie beside the checkout."""
-    path = CASES / name
-    if not path.is_file():
-        pytest.skip(f"{name} is not there")
-    return path.read_text(encoding="utf-8").partition("\n")[2]
 
 
 def invite(

@@ -8,7 +8,6 @@ import asyncio
 import random
 import re
 import socket
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -31,9 +30,9 @@ from tests.acd.carrier import carrier_at, gateway
 from tests.acd.test_trunks import OUTSIDE, callers, destinations, house, line, trunk
 from tests.acd.test_voice import ready
 from tests.acd.voice import TENANT, free_port, running
+from tests.field.cases import message
 
 pytestmark = pytest.mark.slow
-CASES = Path(__file__).resolve().parents[3] / "shared" / "cases" / "telephony"
 HIGH, LOW = 1000, 440
 
 OWN_MULTIPART = """\
@@ -117,12 +116,6 @@ class Wire:
     def heard(self) -> RtpPacket:
         """The next packet at the RTP port."""
         return parse(self.rtp.recv(2048))
-
-
-def case(name: str) -> str | None:
-    """The message of a shared case without its first line; None: it is not there."""
-    path = CASES / name
-    return path.read_text().partition("\n")[2] if path.is_file() else None
 
 
 def rewriting(bank, start: bytes, change) -> None:
@@ -256,11 +249,9 @@ async def test_an_answer_before_the_200_is_the_answer(tmp_path):
 # ---------------------------------------------------------------------- what is offered
 
 
-@pytest.mark.parametrize("text", [OWN_MULTIPART, case("f09-multipart.sip")])
+@pytest.mark.parametrize("text", [OWN_MULTIPART, *filter(None, [message("f09-multipart")])])
 async def test_a_call_with_isup_beside_its_description_is_taken_and_heard(tmp_path, text):
     """f09: RFC 5621; `play` waits for a packet at the port that the part describes."""
-    if text is None:
-        pytest.skip("../shared/cases is not here")
     async with running(tmp_path) as service:
         with Wire(service.address) as wire:
             response = await asyncio.to_thread(wire.play, text, "600")

@@ -8,7 +8,8 @@ import pytest
 
 from media import tones
 from tests.acd.voice import running
-from tests.field.parties import NO_EVENTS, Far, pressed, story, talk, until, with_menu
+from tests.field.cases import story
+from tests.field.parties import NO_EVENTS, Far, pressed, talk, until, with_menu
 
 pytestmark = pytest.mark.slow
 

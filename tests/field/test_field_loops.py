@@ -11,6 +11,8 @@ from acd.core.loops import SAME_FORWARDS
 from load.phones import CallFailed, PhoneCall, SyntheticPhone
 from tests.acd.test_voice import ready
 from tests.acd.voice import carrier_phone, free_port, running, setup
+from tests.field.cases import message
+from tests.field.stories import DID, invite, peer
 
 pytestmark = pytest.mark.slow
 FORWARDED, OUTSIDE = "602", "+491711234567"
@@ -73,6 +75,22 @@ async def test_what_is_forwarded_has_one_hop_less_than_what_came(tmp_path, came,
         call.hang_up()
         await call.ended()
         await service.cdrs()
+
+
+async def test_the_case_of_five_hops(tmp_path):
+    """f15, and the same of our own: what came with 5 goes out with 4, to a number that leads outside."""
+    port = free_port()
+    tenant = setup(port, numbers=(conf.Number(number=DID, target=conf.ToOutside(number=OUTSIDE)),))
+    async with running(tmp_path, tenant) as service, carrier_phone(service, port) as carrier:
+        for told in (message("f15-max-forwards"), invite().replace("Max-Forwards: 70", "Max-Forwards: 5")):
+            if told is None:
+                continue
+            async with peer(service.address) as (gateway, rtp):
+                gateway.play(told, rtp, DID)
+                forwarded = await carrier.incoming()
+                assert forwarded.request.max_forwards == 4
+                gateway.give_up()
+                await forwarded.ended()
 
 
 async def test_at_the_last_hop_the_next_exchange_refuses_and_nothing_else_is_tried(tmp_path):

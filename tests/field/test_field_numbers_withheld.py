@@ -14,7 +14,8 @@ from sip import trace
 from sip.flow import Flow
 from tests.acd.carrier import carrier_at, gateway
 from tests.acd.voice import free_port, running, setup
-from tests.field.stories import DID, Seen, desk, invite, kept, peer
+from tests.field.cases import message
+from tests.field.stories import DID, Seen, desk, invite, peer
 from tests.field.test_field_numbers import house, request
 
 pytestmark = pytest.mark.slow
@@ -59,10 +60,10 @@ def journalled(directory) -> list[str | None]:
     return [entry.input.withheld for entry in read(directory / "journal") if isinstance(entry.input, CallArrived)]
 
 
-async def test_the_kept_case_of_a_withheld_number_shows_nobody(tmp_path):
-    message = kept("f01-clir-shown.sip")
+@pytest.mark.parametrize("told", [WITHHELD["Privacy: id"], *filter(None, [message("f01-clir-shown")])])
+async def test_a_caller_who_hides_behind_the_carrier_is_nobody(tmp_path, told):
     async with desk(tmp_path, house()) as anna:
-        is_nobody(await anna.takes(message))
+        is_nobody(await anna.takes(told))
     assert journalled(tmp_path) == [NUMBER]
 
 

@@ -11,7 +11,8 @@ from acd.core.ids import AgentId, TrunkId
 from acd.service import TrunkRegistration
 from tests.acd.test_trunks import DID, OUTSIDE, callers, house, line, state_of, trunk
 from tests.acd.voice import TENANT, running
-from tests.field.desk_phone import DeskPhone, desk_phone, story, until
+from tests.field.cases import story
+from tests.field.desk_phone import DeskPhone, desk_phone, until
 from tests.ports import HOST, free_port
 
 

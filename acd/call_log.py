@@ -252,10 +252,12 @@ class CallLog:
         call = self._calls.get(leg.call) if leg is not None else None
         if leg is None or call is None:
             return
-        if call.pair is not None and event.leg in call.pair:
+        was_talking = call.pair is not None and event.leg in call.pair
+        if was_talking:
             call.count(now)
             call.pair = None
-        if event.by == "party" and call.ended_by is None and (call.answered_at is not None or leg.role == "caller"):
+        # An attempt that failed on the way (a trunk that was full, a phone that declined) has ended nothing.
+        if event.by == "party" and call.ended_by is None and (was_talking or leg.role == "caller"):
             call.ended_by = leg.role
             call.leg_cause = event.cause if event.cause not in ORDINARY else None
         call.status = event.status or call.status

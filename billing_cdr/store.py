@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -530,12 +530,22 @@ def rerated(entries: Sequence[Entry], plan_book: PlanBook) -> tuple[Change, ...]
     known = plan_book.fingerprints()
     changes: list[Change] = []
     for entry in entries:
-        if entry.charge is not None and any(line.fingerprint and line.fingerprint not in known for line in entry.charge.lines):
+        if _is_of_a_lost_plan(entry, known):
             continue
         after = rate(entry.cdr, plan_book)
         if entry.charge not in (after, _without_zone(after)):
             changes.append(Change(cdr=entry.cdr.id, before=entry.charge, after=after, revision=entry.revision + 1))
     return tuple(changes)
+
+
+def of_lost_plans(entries: Sequence[Entry], plan_book: PlanBook) -> int:
+    """How many of these charges stay whatever the plans say now, since one they were made by is gone."""
+    known = plan_book.fingerprints()
+    return sum(_is_of_a_lost_plan(entry, known) for entry in entries)
+
+
+def _is_of_a_lost_plan(entry: Entry, known: Container[str]) -> bool:
+    return entry.charge is not None and any(line.fingerprint and line.fingerprint not in known for line in entry.charge.lines)
 
 
 def _without_zone(charge: Charge) -> Charge:

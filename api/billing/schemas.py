@@ -315,6 +315,7 @@ class Rerating(Told):
                 {
                     "carried_out": False,
                     "looked_at": 1,
+                    "of_lost_plans": 0,
                     "changed": 1,
                     "digest": "0" * 64,
                     "before": [{"currency": "EUR", "net": "0.00", "vat": "0.00", "gross": "0.00"}],
@@ -334,6 +335,10 @@ class Rerating(Told):
 
     carried_out: bool
     looked_at: int
+    of_lost_plans: int = Field(
+        description="Charges that stay as they are, since a plan they were made by is gone (the house's, after an update): nobody can say "
+        "any more what was promised."
+    )
     changed: int
     digest: str
     """Names exactly these changes; give it as `carry_out`."""

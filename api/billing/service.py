@@ -524,7 +524,7 @@ async def rerate(
     Raises: CdrUnknown, TooMuchChanges, RatedOtherwise
     """
     book = await plan_book(session, tenant, own_carriers)
-    looked_at, changes = await _changes(house, tenant, wanted, book)
+    looked_at, of_lost_plans, changes = await _changes(house, tenant, wanted, book)
     digest = _digest(changes)
     carried_out = wanted.carry_out is not None
     if carried_out and changes:
@@ -537,6 +537,7 @@ async def rerate(
     return Rerating(
         carried_out=carried_out,
         looked_at=looked_at,
+        of_lost_plans=of_lost_plans,
         changed=len(changes),
         digest=digest,
         before=_come_to(change.before for change in changes),
@@ -553,16 +554,19 @@ async def rerate(
     )
 
 
-async def _changes(house: House, tenant: TenantId, wanted: ReratingGiven, book: PlanBook) -> tuple[int, list[Change]]:
-    """How many records were looked at, and whose charge would change; rated beside the loop, a page at a time."""
-    looked_at = 0
+async def _changes(house: House, tenant: TenantId, wanted: ReratingGiven, book: PlanBook) -> tuple[int, int, list[Change]]:
+    """How many records were looked at, how many of them stay as they are for want of their plan, and whose charge would change; rated
+    beside the loop, a page at a time.
+    """
+    looked_at = of_lost_plans = 0
     changes: list[Change] = []
     async for entries in _chosen(house, tenant, wanted):
         looked_at += len(entries)
+        of_lost_plans += store.of_lost_plans(entries, book)
         changes += await asyncio.to_thread(store.rerated, entries, book)
         if len(changes) > MOST_CHANGES:
             raise TooMuchChanges(MOST_CHANGES)
-    return looked_at, changes
+    return looked_at, of_lost_plans, changes
 
 
 async def _chosen(house: House, tenant: TenantId, wanted: ReratingGiven) -> AsyncIterator[Sequence[Entry]]:

@@ -107,6 +107,41 @@ def test_call_that_died_of_silence_says_so(lines):
     assert "cause=hang_up by=caller leg_cause=media_silent" in lines()[1]
 
 
+def test_an_attempt_that_was_refused_on_the_way_has_ended_nothing(lines):
+    """Anna sends a call outside, one trunk is full, the next answers, the caller hangs up: it said `by=forward leg_cause=congestion`."""
+    log = CallLog(TenantId("acme"))
+    begun(log)
+    call, caller, anna, full, out = CallId("c1"), LegId("c1.0"), LegId("c1.1"), LegId("c1.2"), LegId("c1.3")
+    log.told(
+        entry(2, 101.0, ev.LegInitiated(leg=anna, call=call, role="agent", agent="anna"), ev.CallEstablished(call=call, a=caller, b=anna))
+    )
+    log.told(
+        entry(
+            3,
+            110.0,
+            ev.CallTransferred(call=call, by="anna", to="+4930123"),
+            ev.LegCleared(leg=anna, cause="transferred", by="exchange"),
+            ev.LegInitiated(leg=full, call=call, role="forward", number="+4930123"),
+        )
+    )
+    log.told(entry(4, 111.0, ev.LegCleared(leg=full, cause="congestion", by="party", status=503)))
+    log.told(
+        entry(
+            5, 112.0, ev.LegInitiated(leg=out, call=call, role="forward", number="+4930123"), ev.CallEstablished(call=call, a=caller, b=out)
+        )
+    )
+    log.told(
+        entry(
+            6,
+            120.0,
+            ev.LegCleared(leg=caller, cause="hang_up", by="party"),
+            ev.LegCleared(leg=out, cause="hang_up", by="exchange"),
+            ev.CallCleared(call=call, cause="hang_up"),
+        )
+    )
+    assert "event=end cause=hang_up by=caller status=503 agent=anna" in lines()[-1]
+
+
 def test_pressed_key_is_in_no_line(lines):
     log = CallLog(TenantId("acme"))
     begun(log)

@@ -298,6 +298,15 @@ def test_an_explanation_tells_its_instants_by_the_clock_of_the_plan(answered_at,
         assert f"{before} {told}" in " ".join(explain(charge, language))
 
 
+def test_a_charge_of_a_plan_that_is_gone_stays_and_is_counted():
+    cdr = outbound_call().cdr()
+    charge = rate(cdr, HOUSE)
+    lost = msgspec.structs.replace(charge, lines=tuple(msgspec.structs.replace(line, fingerprint="0" * 64) for line in charge.lines))
+    entries = [store.Entry(cdr=cdr, charge=one, revision=1) for one in (lost, charge)]
+    assert store.rerated(entries, HOUSE) == ()
+    assert store.of_lost_plans(entries, HOUSE) == 1
+
+
 def test_a_charge_of_0_1_0_is_told_in_utc_and_is_not_changed_by_the_zone_alone():
     cdr = outbound_call().cdr()
     charge = rate(cdr, HOUSE)

@@ -84,7 +84,7 @@ class LiveAgent(_Value, frozen=True, kw_only=True):
     since: float
     """Since when the wish, `state`, is what it is."""
     category: str
-    """logged_off, not_ready, busy, unregistered or free."""
+    """logged_off, not_ready, busy, unregistered or free; with work always busy, whatever the agent wishes to be afterwards (`state`)."""
     category_since: float | None
     """With work: since it is in its state; else since the last work ended or the wish changed, whichever is later. None for who is
     unregistered: when the phone went is not kept."""
@@ -211,8 +211,9 @@ def _queues(fold: Fold, now: float, today: bool) -> tuple[LiveQueue, ...]:
         fit = fold.index.eligibility(queue.id, 0).agents
         tally = (fold.state.statistics.queues.get(queue.id) if today else None) or statistics.QueueTally()
         ready = len(fit & fold.categories[FREE])
-        busy = len(fit & fold.categories["busy"])
-        not_ready = len(fit & fold.categories["not_ready"])
+        occupied = sum(bool(fold.state.agents[agent].works) for agent in fit & fold.categories["not_ready"])
+        busy = len(fit & fold.categories["busy"]) + occupied
+        not_ready = len(fit & fold.categories["not_ready"]) - occupied
         unregistered = len(fit & fold.categories["unregistered"])
         handle_s = statistics.average_handle_time(tally)
         waiting = []
@@ -279,7 +280,8 @@ def _agents(fold: Fold, now: float) -> tuple[LiveAgent, ...]:
     for agent in fold.state.agents.values():
         configured = fold.index.agents.get(agent.id)
         tally = statistics.agent_at(fold.state.statistics, agent.id, now)
-        category = category_of.get(agent.id, "busy" if agent.works else "logged_off")
+        # A wish to be not ready, or to leave, holds after the call: whoever has work is busy.
+        category = "busy" if agent.works else category_of.get(agent.id, "logged_off")
         found.append(
             LiveAgent(
                 id=agent.id,

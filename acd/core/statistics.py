@@ -321,7 +321,7 @@ def agent_at(s: Statistics, agent: AgentId, now: float) -> AgentTally:
     tally = msgspec.structs.replace(known) if known is not None else AgentTally()
     clock = s.clocks.get(agent)
     if clock is not None:
-        since = clock.since if today else max(clock.since, schedule.day_begin(s.zone, now))
+        since = clock.since if today else max(clock.since, _day_began(s, now))
         _book(s, agent, clock, tally, max(0.0, now - since))
     return tally
 
@@ -557,8 +557,15 @@ def correct_day(s: Statistics, now: float) -> None:
         _begin_day(s, now)
 
 
+def _day_began(s: Statistics, now: float) -> float:
+    """When the day began that `now` lies in and nothing has happened on yet: at midnight, and never before the last one was over, which
+    another zone's midnight may have been.
+    """
+    return max(schedule.day_begin(s.zone, now), s.day_ends_at)
+
+
 def _begin_day(s: Statistics, now: float) -> None:
-    before = s.day
+    before, begin = s.day, _day_began(s, now)
     s.day, s.day_ends_at = schedule.day_end(s.zone, now)
     if before:
         s.earlier[str(before)] = s.queues
@@ -566,6 +573,5 @@ def _begin_day(s: Statistics, now: float) -> None:
     s.earlier = {str(day): s.earlier[str(day)] for day in sorted(unsettled) if str(day) in s.earlier and day != s.day}
     s.queues = {}
     s.agents = {}
-    begin = schedule.day_begin(s.zone, now)
     for clock in s.clocks.values():
         clock.since = max(clock.since, begin)

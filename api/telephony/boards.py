@@ -65,7 +65,7 @@ class Board:
     def snapshot(self, viewer: asyncio.Event, write: Callable[[], str]) -> str:
         """What everybody may see; leaves the viewer's flag up when it lacks the newest event."""
         now = time.monotonic()
-        if self._text is None or (self._text[0] != self._version and now - self._text[1] > FRESH_S):
+        if self._text is None or now - self._text[1] > FRESH_S:  # also where nothing has happened: clocks are told as of now
             self._text = (self._version, now, write())
         if self._text[0] == self._version:
             viewer.clear()

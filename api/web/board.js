@@ -159,6 +159,10 @@ const isIdle = (agent) => agent.state === "ready" && !agent.work.length;
 /* With whom who called talks or is to talk; a number outside is somebody too. Phones of ours that ring have their agent's name. */
 const partners = (call) => call.parties.filter((p) => p.agent || (p.role !== "caller" && p.number));
 
+/* Why somebody is not ready, or will be when the present work is done. */
+const wish = (agent) => agent.state !== "not_ready" || !agent.reason || !["not_ready", "busy"].includes(agent.category) ? ""
+  : " (" + (agent.category === "busy" ? word("then") + " " : "") + reasonName(agent.reason) + ")";
+
 function draw(live) {
   last = live;
   const names = Object.fromEntries(live.agents.map((agent) => [agent.id, agent.name]));
@@ -171,6 +175,7 @@ function draw(live) {
     ["ready", (q) => q.ready, NUMBER],
     ["busy", (q) => q.busy, NUMBER],
     ["loggedOn", (q) => q.logged_on, NUMBER],
+    ["offered", (q) => ofDay(q.offered_today, 0), CLOCK],
     ["answered", (q) => ofDay(q.answered_today, 0), CLOCK],
     ["abandoned", (q) => ofDay(q.abandoned_today, 0), CLOCK],
     ["overflowed", (q) => ofDay(q.overflowed_today, 0), CLOCK],
@@ -181,7 +186,7 @@ function draw(live) {
   ], (q) => q.waiting_count > 0);
   table("agents", live.agents, [
     ["agent", (a) => a.name],
-    ["state", (a) => named(a.category) + (a.category === "not_ready" && a.reason ? " (" + reasonName(a.reason) + ")" : "")],
+    ["state", (a) => named(a.category) + wish(a)],
     ["inState", (a) => a.category_since ? duration(since(a.category_since)) : "", CLOCK],
     ["call", (a) => a.work.map((w) => named(w.state) + (w.queue ? ", " + (queueNames[w.queue] ?? w.queue) : "")).join("; ")],
     ["phone", (a) => word(a.unreachable ? "unreachable" : a.registered ? "registered" : "unregistered")],

@@ -237,10 +237,10 @@ async def test_at_midnight_the_figures_of_the_day_begin_anew_without_a_message(b
     await board.says(DRAWN)
     await board.says(
         """draw({...last, day_ends_at: last.at + 10, agents: last.agents.map((one) => ({...one, answered_today: 7})),
-          queues: last.queues.map((one) => ({...one, answered_today: 6, abandoned_today: 5, overflowed_today: 4, exited_today: 3,
-            closed_today: 2, withdrawn_today: 1, service_level: 0.5}))})"""
+          queues: last.queues.map((one) => ({...one, offered_today: 21, answered_today: 6, abandoned_today: 5, overflowed_today: 4,
+            exited_today: 3, closed_today: 2, withdrawn_today: 1, service_level: 0.5}))})"""
     )
-    assert await board.says(of_the_day) == ["6", "5", "4", "3", "2", "1", "50 %"]
+    assert await board.says(of_the_day) == ["21", "6", "5", "4", "3", "2", "1", "50 %"]
     await board.says(f"{LATER % 9_000}; tick()")
     clocks = await board.says(CLOCKS)
     assert (clocks["idle"], clocks["longest"], await board.says(answered)) == (["0:49", "0:40"], "0:19", ["7", "7"])
@@ -248,27 +248,37 @@ async def test_at_midnight_the_figures_of_the_day_begin_anew_without_a_message(b
     clocks = await board.says(CLOCKS)
     assert (clocks["idle"], clocks["longest"], clocks["call"]) == (["1:00", "0:00"], "1:20", "1:30")
     assert await board.says(answered) == ["0", "0"]
-    assert await board.says(of_the_day) == ["0"] * 6 + ["\u2013"]
+    assert await board.says(of_the_day) == ["0"] * 7 + ["\u2013"]
 
 
 async def test_everybody_who_came_is_accounted_for_in_both_languages(board: Page) -> None:
     heads = "[...document.querySelectorAll('#queues thead th')].slice(6).map((one) => one.textContent)"
-    english = ["Answered", "Abandoned", "Overflowed", "Left by key", "Outside hours", "Withdrawn", "Service level today"]
+    english = ["Offered", "Answered", "Abandoned", "Overflowed", "Left by key", "Outside hours", "Withdrawn", "Service level today"]
     assert await board.says(heads) == english
     await board.size(1280, 800)
     assert await board.says(WIDE) == []
     await board.says("document.getElementById('language').click()")
     assert await board.says(WIDE) == []
     german = [
+        "Gesamt",
         "Angenommen",
         "Verloren",
         "Überlauf",
         "Per Taste verlassen",
-        "Außerhalb der Zeiten",
+        "Geschlossen",
         "Vom Haus beendet",
         "Service-Level heute",
     ]
     assert await board.says(heads) == german
+
+
+async def test_who_talks_and_has_asked_for_a_break_is_busy_and_the_page_says_what_follows(board: Page) -> None:
+    states = "[...document.querySelectorAll('#agents tbody tr')].map((row) => row.cells[1].textContent)[0]"
+    anna = '{...last.agents[0], state: "not_ready", reason: "logging_off", category: "%s"}'
+    await board.says(f"draw({{...last, agents: [{anna % 'busy'}]}})")
+    assert await board.says(states) == "busy (then logging off)"
+    await board.says(f"draw({{...last, agents: [{anna % 'not_ready'}]}})")
+    assert await board.says(states) == "not ready (logging off)"
 
 
 async def test_next_state_sets_no_clock_back_and_a_silent_socket_is_a_lost_one(board: Page) -> None:

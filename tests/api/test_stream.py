@@ -11,7 +11,7 @@ from acd.core.events import Started
 from acd.core.ids import CallId
 from acd.core.inputs import ClearCall
 from acd.service import LiveEvent
-from api.telephony import stream
+from api.telephony import boards, stream
 from tests.api.conftest import ACME, PASSWORD, Service, add_tenant
 from tests.api.sockets import Closed, Socket
 from tests.api.voice import DEPTH
@@ -84,6 +84,23 @@ class TestScreenPop:
             left, before = await events.until("QueueLeft")
             told += [left, *before]
         assert "1111110" not in str(told)
+
+
+class TestBoards:
+    async def test_a_second_viewer_is_told_the_clocks_of_now_and_not_of_the_last_change(
+        self, staffed: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A wall that stays open, and a minute later a supervisor who opens the page: it was told an idle time a minute old."""
+        await ready(staffed, "anna")
+        token = staffed.tokens["supervisor"]
+        async with Socket(staffed.app, BOARD, token) as wall:
+            await wall.receive()
+            staffed.clock.turn(seconds=60)
+            passed = boards.time.monotonic() + 60
+            monkeypatch.setattr(boards.time, "monotonic", lambda: passed)
+            async with Socket(staffed.app, BOARD, token) as page:
+                first = await page.receive()
+        assert first["live"]["at"] == (await staffed.got("live"))["at"]
 
 
 def _hang_up(call: str) -> ClearCall:

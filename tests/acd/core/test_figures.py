@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,9 +15,10 @@ from acd.core import estimates
 from acd.core import events as e
 from acd.core import inputs as i
 from acd.core import statistics as f
-from acd.core.configuration import Number, Relaxation, SkillRequirement, TenantConfiguration, ToAgent
+from acd.core.configuration import Number, Relaxation, Schedule, SkillRequirement, TenantConfiguration, ToAgent
 from acd.core.configuration_changes import difference
 from acd.core.engine import Engine
+from media.wave_file import read_as_alaw
 from tests.acd.core.shell import T0, Phone, Shell, agent, call, house, open_house, queue
 from tests.acd.core.test_menus_and_numbers import moment
 
@@ -95,6 +98,34 @@ def test_a_board_says_when_its_day_is_over() -> None:
     assert shell.engine.live_at(moment(2025, 6, 18, 0, 0, 0)).day_ends_at == moment(2025, 6, 19, 0, 0, 0)
 
 
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York"])
+def test_a_day_ends_as_it_was_told_to_though_the_zone_was_changed_on_it(zone: str) -> None:
+    """Berlin's midnight is the end of it; what was idle before is of that day, whatever the new zone's midnight."""
+    before = Schedule(id="s", timezone="Europe/Berlin")
+    shell = open_house(house(schedules=(before,)))
+    shell.run(until=moment(2025, 6, 16, 12, 0, 0))
+    shell.send(i.Configured(configuration=house(schedules=(msgspec.structs.replace(before, timezone=zone),))))
+    shell.run(until=moment(2025, 6, 17, 0, 0, 30))
+    (anna,) = shell.engine.live_at(shell.now).agents
+    assert anna.idle_today_s == pytest.approx(30.0)
+    shell.send(i.GoNotReady(agent="anna", reason="break"), i.GoReady(agent="anna"))
+    (anna,) = shell.engine.live_at(shell.now).agents
+    assert anna.idle_today_s == pytest.approx(30.0)
+
+
+def test_how_long_the_notice_is_stands_in_the_page_as_it_is() -> None:
+    """docs/figures.md §8 says what it leaves of a threshold of 20 s."""
+    root = Path(__file__).resolve().parents[3]
+    page = (root / "docs" / "figures.md").read_text()
+    figure = r"([\d.]+)"
+    (told,) = re.findall(
+        rf"leaves {figure} with the German notice as delivered \({figure} s\), {figure} with the\s+English one \({figure} s\)", page
+    )
+    sounds = [root / "media" / "sounds" / language / "recording.notice.wav" for language in ("de", "en")]
+    seconds = [len(read_as_alaw(sound.read_bytes())) / 8000 for sound in sounds]
+    assert [float(one) for one in told] == [one for length in seconds for one in (round(20 - length, 1), round(length, 1))]
+
+
 def test_occupancy_has_the_stretch_that_is_running() -> None:
     """10 minutes of work, then an hour ready: 600 / 4,200, though nothing has happened since."""
     shell = open_house(house(queues=(queue(after_call_work_s=0.0),)), anna=Phone(answers_after_s=0.0, alerts=False))
@@ -157,6 +188,9 @@ def test_who_asks_for_a_break_during_a_call_is_in_it_since_the_call_is_over() ->
     shell.run(10)
     shell.send(i.GoNotReady(agent="anna", reason="break"))
     shell.run(20)
+    state = shell.engine.live_at(shell.now)
+    assert (state.agents[0].category, state.agents[0].state) == ("busy", "not_ready")
+    assert (state.queues[0].busy, state.queues[0].not_ready, state.queues[0].logged_on) == (1, 0, 1)
     shell.send(i.LegReleased(leg="c-in"))
     shell.run(5)
     (anna,) = shell.engine.live_at(shell.now).agents

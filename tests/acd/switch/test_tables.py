@@ -15,7 +15,7 @@ from sip import events
 
 def switch() -> Switch:
     told = lambda *_: None  # noqa: E731
-    return Switch(VoiceSettings(), Directory(), told, None, report=told, fund=told, pop=told, lookup=None, silent=told)
+    return Switch(VoiceSettings(), Directory(), told, None, report=told, fund=told, pop=told, lookup=None, silent=told, may_transfer=told)
 
 
 def test_every_effect_is_carried_out():
@@ -42,4 +42,5 @@ def test_every_sip_event_has_one_taker_at_most():
     kinds = [kind for taker in takers for kind in taker]
     assert len(kinds) == len(set(kinds))
     untaken = set(get_args(events.Event)) - set(kinds)
-    assert untaken == {events.ReInviteConfirmed, events.InfoAnswered, events.TalkRequested, events.MessageDropped}
+    asked_by_us = {events.ReferAnswered, events.ReferProgress}  # the exchange transfers; it asks nobody to
+    assert untaken == {events.ReInviteConfirmed, events.InfoAnswered, events.TalkRequested, events.MessageDropped} | asked_by_us

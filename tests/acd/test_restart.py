@@ -165,7 +165,7 @@ def test_a_trunk_that_challenges_gets_its_credentials_and_what_cannot_be_read_is
     tenant = setup()
     line = TrunkLine(id=tenant.trunks[1].id, peer="carrier.example", registration=registration)
     directory.put(type(tenant)(configuration=tenant.configuration, devices=tenant.devices, trunks=(tenant.trunks[0], line)))
-    switch = Switch(VoiceSettings(), directory, told, None, report=told, fund=told, pop=told, lookup=None, silent=told)
+    switch = Switch(VoiceSettings(), directory, told, None, report=told, fund=told, pop=told, lookup=None, silent=told, may_transfer=told)
     port = _Port()
     switch.attach(port)
     switch.carry_out(TENANT, do.EndDialog(leg="c.1", dialog="one\x85\nnoise\nthree", cause="restart", trunk=line.id, status=None))

@@ -75,6 +75,8 @@ class Wire:
         self.became: Counter[str] = Counter()
         self.dialogs: dict[tuple[str, str], bytes] = {}
         """Call-ID and our tag of INVITEs of ours that were answered 2xx -> the answer."""
+        self.refused: set[str] = set()
+        """Call-IDs that were answered 503."""
         self.rings: list[bytes] = []
         """INVITEs to the phone."""
         self.undecided: list[tuple[ServerTransaction, bytes]] = []
@@ -87,6 +89,8 @@ class Wire:
         if octets.startswith(b"SIP/2.0 2") and b" INVITE\r\n" in octets:
             answer = parse_datagram(octets)
             self.dialogs[answer.call_id, answer.from_tag or ""] = octets
+        elif octets.startswith(b"SIP/2.0 503"):
+            self.refused.add(parse_datagram(octets).call_id)
         elif octets.startswith(b"INVITE "):
             self.rings.append(octets)
 
@@ -173,18 +177,23 @@ class Wire:
         read = parse_datagram(answer)
         return self.request("BYE", read.call_id, read.from_tag or "", to=f";tag={read.to_tag}", cseq=cseq)
 
-    async def to_tag(self, call_id: str, tag: str) -> str:
-        async with asyncio.timeout(5):
-            while (call_id, tag) not in self.dialogs:
-                await asyncio.sleep(0.001)
-        return parse_datagram(self.dialogs[call_id, tag]).to_tag or ""
+    async def calls(self) -> tuple[str, str, str]:
+        """A caller who waits in the queue: Call-ID, tag, and To with ours. Ports of calls that are over rest: it may have to try again."""
+        async with asyncio.timeout(20):
+            while True:
+                call_id, tag = self.token(), self.token()
+                self.give(self.request("INVITE", call_id, tag))
+                while (call_id, tag) not in self.dialogs and call_id not in self.refused:
+                    await asyncio.sleep(0.001)
+                if call_id not in self.refused:
+                    return call_id, tag, f";tag={parse_datagram(self.dialogs[call_id, tag]).to_tag}"
+                await asyncio.sleep(0.05)
 
 
 async def a_round(wire: Wire, messages: list[bytes]) -> None:
     """A caller waits in a queue, a phone is rung, and both lines garble what is sent; then the caller hangs up."""
-    rng, call_id, tag = wire.rng, wire.token(), wire.token()
-    wire.give(wire.request("INVITE", call_id, tag))
-    to = f";tag={await wire.to_tag(call_id, tag)}"
+    rng = wire.rng
+    call_id, tag, to = await wire.calls()
     if rng.random() < 0.8:
         wire.give(wire.request("ACK", call_id, tag, to=to))
     for step in range(8):

@@ -39,6 +39,7 @@ def house(tmp_path):
         pop=nobody,
         lookup=None,
         silent=nobody,
+        may_transfer=nobody,
     )
     for name in LEGS:
         made._new_leg(SwitchLeg(name, CallId("c"), TENANT, Phase.ANSWERED, peer="127.0.0.1"))

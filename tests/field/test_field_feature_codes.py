@@ -89,3 +89,5 @@ async def test_the_administrator_sets_codes_of_the_house_s_own(tmp_path):
             assert await dial(phone, "*45")
             (anna,) = (await house.call(house.api.get, "/api/v1/live"))["agents"]
             assert anna["state"] == "ready"
+            (record,) = await house.cdrs(1)
+    assert (record["cdr"]["cause"], record["cdr"]["outcome"]) == ("feature_code", "overflowed")

@@ -90,3 +90,5 @@ async def test_the_administrator_sets_codes_of_the_house_s_own(tmp_path):
             await house.cdrs(1)
             (anna,) = (await house.call(house.api.get, "/api/v1/live"))["agents"]
             assert anna["state"] == "ready"
+            (record,) = await house.cdrs(1)
+    assert (record["cdr"]["cause"], record["cdr"]["outcome"]) == ("feature_code", "overflowed")

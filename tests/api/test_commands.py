@@ -30,6 +30,7 @@ from load.server_process import descendants
 from media.log_lines import LineFormatter
 from sip.user_agent import UserAgentConfig
 from tests.api.voice import EngineVoice
+from tests.ports import free_port, rtp_range
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -101,21 +102,15 @@ def test_tokens_never_reach_the_log() -> None:
     assert LineFormatter("text", without_secrets).format(record).endswith(' - "WebSocket /api/v1/events?token=***&x=1"')
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def written(folder: Path) -> tuple[Path, str]:
     http = free_port()
-    first = 20_000 + os.getpid() % 4_000 * 4 // 2 * 2
+    first, last = rtp_range()
     path = folder / "fernamt.toml"
     path.write_text(
         f'data = "{folder / "data"}"\n'
         f'[sip]\nlisten = ["127.0.0.1:{free_port()}"]\n'
         f'[http]\nhost = "127.0.0.1"\nport = {http}\n'
-        f"[media]\nworkers = 1\nfirst_port = {first}\nlast_port = {first + 98}\n"
+        f"[media]\nworkers = 1\nfirst_port = {first}\nlast_port = {last}\n"
         "[login]\nargon2_memory_kib = 8\nargon2_passes = 1\n"
     )
     return path, f"http://127.0.0.1:{http}"

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import wave
 from pathlib import Path
 from typing import Self
 
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 
 from load.hearing import dominant_hz
+from tests.interop.tones import tone_file
 
 MODULES = "/usr/lib/baresip/modules"
 CONFIG = """\
@@ -53,15 +53,6 @@ def needs_baresip() -> None:
         pytest.skip("baresip is not installed")
 
 
-def _tone(path: Path, frequency: float, seconds: int = 60) -> None:
-    samples = (12000 * np.sin(2 * np.pi * frequency * np.arange(8000 * seconds) / 8000)).astype("<i2")
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(8000)
-        file.writeframes(samples.tobytes())
-
-
 class Baresip:
     """One running baresip; `async with` it."""
 
@@ -70,7 +61,7 @@ class Baresip:
         folder.mkdir(parents=True)
         self.folder = folder
         self._control = control
-        _tone(folder / "tone.wav", frequency)
+        tone_file(folder / "tone.wav", frequency)
         (folder / "config").write_text(CONFIG.format(sip=sip, control=control, folder=folder, modules=MODULES))
         (folder / "accounts").write_text(account + "\n")
         (folder / "contacts").write_text("")

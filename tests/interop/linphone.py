@@ -1,0 +1,91 @@
+"""Debian's linphonec as a phone: a configuration of its own, led by its own command line, speaking a file and writing what it hears."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from tests.interop.tones import tone_file
+
+CONFIG = """\
+[sip]
+sip_port={sip}
+sip_tcp_port={sip}
+sip_tls_port=-1
+guess_hostname=0
+media_encryption=none
+[rtp]
+audio_rtp_port={rtp}
+[net]
+firewall_policy=none
+stun_server=
+[video]
+enabled=0
+capture=0
+display=0
+"""
+SAYS_REGISTERED = "registered, identity="
+
+
+def needs_linphone() -> None:
+    if shutil.which("linphonec") is None:
+        if os.environ.get("CI"):
+            pytest.fail("linphonec is not installed, and in CI nothing is skipped")
+        pytest.skip("linphonec is not installed")
+
+
+class Linphone:
+    """One running linphonec that takes calls by itself; `async with` it."""
+
+    def __init__(self, folder: Path, sip: int, rtp: int, frequency: float) -> None:
+        needs_linphone()
+        (folder / ".local" / "share" / "linphone").mkdir(parents=True)
+        self.folder = folder
+        tone_file(folder / "tone.wav", frequency)
+        (folder / "rc").write_text(CONFIG.format(sip=sip, rtp=rtp))
+        self.said = ""
+        self._heard = asyncio.Condition()
+
+    async def __aenter__(self) -> Self:
+        self._process = await asyncio.create_subprocess_exec(
+            *("linphonec", "-a", "-c", str(self.folder / "rc"), "-d", "0"),
+            env=os.environ | {"HOME": str(self.folder)},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        self._listener = asyncio.create_task(self._listen())
+        await self.says("linphonec> ")
+        await self.do("soundcard use files")
+        await self.do(f"play {self.folder / 'tone.wav'}")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._listener.cancel()
+        await asyncio.gather(self._listener, return_exceptions=True)
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGKILL)  # at SIGTERM it waits for its console
+        await self._process.wait()
+
+    async def _listen(self) -> None:
+        assert self._process.stdout is not None
+        while text := await self._process.stdout.read(4096):
+            async with self._heard:
+                self.said += text.decode(errors="replace")
+                self._heard.notify_all()
+
+    async def do(self, command: str) -> None:
+        """One line at its console."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(command.encode() + b"\n")
+        await self._process.stdin.drain()
+
+    async def says(self, words: str, timeout_s: float = 20.0) -> None:
+        """Until its console has said so."""
+        async with asyncio.timeout(timeout_s), self._heard:
+            await self._heard.wait_for(lambda: words in self.said)

@@ -81,6 +81,7 @@ MEDIA_FIGURES = {
     "packets_received_total": "packets_received",
     "packets_sent_total": "packets_sent",
     "packets_dropped_total": "packets_dropped",
+    "packets_of_unknown_type_total": "packets_of_unknown_type",
     "late_ticks_total": "late_ticks",
     "cpu_seconds_total": "cpu_s",
 }

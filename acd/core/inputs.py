@@ -149,6 +149,8 @@ class LegFailed(_Input, frozen=True, kw_only=True):
     detail: str | None = None
     moved_to: str | None = None
     """The number that a `redirected` party is at now, E.164 with `+`; None: it is told as something else, or not at all."""
+    q850: int | None = None
+    """As `LegReleased.q850`."""
 
 
 class LegAnsweredLate(_Input, frozen=True, kw_only=True):
@@ -163,6 +165,8 @@ class LegReleased(_Input, frozen=True, kw_only=True):
 
     leg: LegId
     cause: Literal["hang_up", "cancelled", "timeout", "media_silent", "transport", "error"] = "hang_up"
+    q850: int | None = None
+    """The cause of ITU-T Q.850, 1..127, that the far end gave (Reason, RFC 3326); None: it gave none."""
 
 
 class LegHeldByParty(_Input, frozen=True, kw_only=True):

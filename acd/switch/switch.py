@@ -382,9 +382,9 @@ class Switch:
         self._gone(leg)
 
     def _release_leg(self, leg: SwitchLeg, effect: do.ReleaseLeg) -> None:
-        self._release(leg, effect.cause)
+        self._release(leg, effect.cause, q850=effect.q850)
 
-    def _release(self, leg: SwitchLeg, cause: str, *, refusing: Sequence[tuple[str, str]] = ()) -> None:
+    def _release(self, leg: SwitchLeg, cause: str, *, q850: int | None = None, refusing: Sequence[tuple[str, str]] = ()) -> None:
         sessions = [leg.session] if leg.session is not None else list(leg.branches)
         arrived = leg.phase is Phase.ARRIVED
         self._gone(leg)
@@ -394,7 +394,7 @@ class Switch:
                 headers = [*refusing, *([("Reason", told)] if told is not None else [])]
                 self.sip.reject(session, causes.release_status(cause), headers=headers)
             else:
-                self.sip.cancel_or_bye(session, reason_header=causes.reason_header(cause))
+                self.sip.cancel_or_bye(session, reason_header=causes.reason_header(cause, q850))
 
     def _ask_to_answer(self, leg: SwitchLeg, _effect: do.AskToAnswer) -> None:
         if leg.asked_to_answer is None or leg.asked_to_answer.done():
@@ -704,9 +704,11 @@ class Switch:
         status: int | None = None,
         detail: str | None = None,
         moved_to: str | None = None,
+        q850: int | None = None,
     ) -> None:
         self._gone(leg)
-        self._report(leg.tenant, inputs.LegFailed(leg=leg.leg, cause=cause, status=status, detail=detail, moved_to=moved_to))
+        fact = inputs.LegFailed(leg=leg.leg, cause=cause, status=status, detail=detail, moved_to=moved_to, q850=q850)
+        self._report(leg.tenant, fact)
 
     # ------------------------------------------------------------------ media
 
@@ -1164,7 +1166,8 @@ class Switch:
         line = self._directory.trunk(leg.tenant, leg.trunk) if leg.trunk is not None else None
         moved_to = _moved_to(event, line.numbers_in if line is not None else "auto") if cause == "redirected" else None
         said = fit_or_none(", ".join([event.reason, *told]), LONGEST_LINE)
-        self._fail(leg, cause, status=leg.failures[meant], detail=said, moved_to=moved_to)
+        q850 = causes.q850_told(told) if leg.trunk is not None else None  # a phone rings at several places, and has no network behind it
+        self._fail(leg, cause, status=leg.failures[meant], detail=said, moved_to=moved_to, q850=q850)
 
     def _answered_late(self, event: sip_events.AnsweredLate) -> None:
         """Whoever bills us for it is right: the record says so too."""
@@ -1192,7 +1195,8 @@ class Switch:
         before_answer = leg.phase is Phase.ARRIVED
         self._gone(leg)
         cause: Any = cause_of_end(event.by, leg.asked_at, monotonic()) or ("cancelled" if before_answer else "hang_up")
-        self._report(leg.tenant, inputs.LegReleased(leg=leg.leg, cause=cause))
+        q850 = causes.q850_told([event.reason_header]) if event.reason_header is not None else None
+        self._report(leg.tenant, inputs.LegReleased(leg=leg.leg, cause=cause, q850=q850))
 
     def _reinvited(self, event: sip_events.ReInviteReceived) -> None:
         leg = self._by_session.get(event.session)

@@ -165,15 +165,6 @@ def read(request: Request) -> Asked:
     return Asked(target, request.headers.get("Referred-By"), refer_sub != "false")
 
 
-def dialled(target: Uri) -> str:
-    """What is dialled by a Refer-To, as it stands there: the user part, or the number of a tel URI; without parameters (RFC 3966 §5).
-
-    >>> dialled(Uri.parse("sip:0761%208866;phone-context=+49@pbx;user=phone")), dialled(Uri.parse("tel:+49-761-8866;ext=1"))
-    ('0761 8866', '+49-761-8866')
-    """
-    return ((target.user if target.is_sip else target.opaque) or "").partition(";")[0].strip()
-
-
 class Referral:
     """One REFER that was received, and the subscription that it makes."""
 

@@ -8,7 +8,7 @@ from acd.core import inputs as i
 from acd.core import leg as legs
 from acd.core import state as s
 from acd.core.clearing import clear_call, end_leg
-from acd.core.configuration import Target, ToOutside
+from acd.core.configuration import Target, ToAgent, ToOutside
 from acd.core.effects import AnswerReferrer, ReleaseLeg
 from acd.core.events import CreditLimited, LegAlerted, LegAnsweredLate, LegConnected, LegMeasured, LegQuoted, RecordingKept, SoundsFinished
 from acd.core.exchange import Exchange
@@ -134,7 +134,9 @@ def leg_referred(x: Exchange, fact: i.LegReferred) -> None:
     elif call.state not in calls.TALKING or call.pair is None or leg.id not in call.pair:
         x.do(AnswerReferrer(leg=leg.id, status=403, reason="There is nobody on the line to be transferred."))
     else:
-        target: Target = reach.own_target(x, fact.number) or ToOutside(number=fact.number)
+        known = fact.colleague if fact.colleague in x.fold.index.agents else None
+        own = ToAgent(agent=known) if known is not None else reach.own_target(x, fact.number)
+        target: Target = own or ToOutside(number=fact.number)
         referral.begin(x, call, leg, leg.agent, conversation.describe(target))
         x.send_to(x, call, target, "transfer", leg.agent)
 

@@ -92,6 +92,10 @@ FailureCause = Literal[
 ]
 
 
+UnknownAddress = Literal["nobody", "elsewhere"]
+"""A name at our own domain that is nobody's, or any at another one."""
+
+
 class CallArrived(_Input, frozen=True, kw_only=True):
     """A new call stands at the door; its leg is not answered yet."""
 
@@ -109,6 +113,10 @@ class CallArrived(_Input, frozen=True, kw_only=True):
     is made of events cannot show it."""
     called: str
     """Number that was dialled: E.164 with `+`, or as dialled when it is short."""
+    colleague: AgentId | None = None
+    """The address of this agent's phone was dialled; `called` is its extension, or the name where it has none."""
+    unknown: UnknownAddress | None = None
+    """What was dialled is no number but a name, and reaches nobody."""
     channel_kbits: int | None = None
     """Wire cost of the channel as offered, where it is above the configured one (IPv6, short packets); None: as configured."""
     dialog: str | None = None
@@ -185,6 +193,8 @@ class LegReferred(_Input, frozen=True, kw_only=True):
     leg: LegId
     number: str
     """Where to, as `CallArrived.called`; its price was looked at, as for `Transfer`."""
+    colleague: AgentId | None = None
+    """As `CallArrived.colleague`."""
 
 
 class DigitPressed(_Input, frozen=True, kw_only=True):

@@ -33,6 +33,7 @@ from acd.service import Lookup, ScreenContext, ScreenPop, TrunkLine
 from acd.switch import causes, media_plan
 from acd.switch.addresses import LocalAddresses, host_port, reach
 from acd.switch.callers import arrival
+from acd.switch.dialled import Dialled, Dialling
 from acd.switch.digits import CARRY_AFTER_S, Press
 from acd.switch.identities import ANONYMOUS, number_in, who_calls
 from acd.switch.legs import Phase, Recording, SwitchLeg
@@ -164,7 +165,8 @@ class Switch:
         self._gates: dict[CallId, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.counters: Counter[str] = Counter()
-        self._referrals = Referrals(report, may_transfer, self.counters)
+        self._dialling = Dialling(directory, settings.realm, self._reach.is_own)
+        self._referrals = Referrals(report, self._dialling, may_transfer, self.counters)
         self._relocation = Relocation(media, self._addresses, self.counters, self)
         self.shares = Shares(directory, settings.tenant_weights)
         self.ports = PortShares(count_pairs(settings.media_ports, settings.media_workers), settings.emergency_pairs, settings.guaranteed)
@@ -1004,13 +1006,14 @@ class Switch:
     def _incoming(self, event: sip_events.IncomingInvite) -> None:
         request = event.request
         host = event.flow.remote[0]
-        called = number_in(request.uri)
+        meant = Dialled(number_in(request.uri))
         call = self.mint_call()
         source: tuple[TenantId, TrunkLine | None, AgentId | None] | None = None
         if event.authenticated_as is not None:
             found = self._directory.device_at(event.authenticated_as)
             if found is not None:
                 source = (found[0], None, found[1].agent)
+                meant = self._dialling.meant(found[0], request.uri, at_home=request.from_.uri.host)
         else:
             came = arrival(self._directory, request, event.flow)
             if isinstance(came, Nobodys):
@@ -1018,11 +1021,11 @@ class Switch:
                 self.sip.reject(event.session, 404)
                 return
             if came is not None:
-                source, called = (came.tenant, came.line, None), came.called
+                source, meant = (came.tenant, came.line, None), Dialled(came.called)
         if source is None:
             self.sip.reject(event.session, 403)
             return
-        tenant, trunk, agent = source
+        (tenant, trunk, agent), called = source, meant.number
         if tenant in self._directory.suspended:
             self.counters["invites_refused_without_journal"] += 1
             self.sip.reject(event.session, 503, headers=[_warning(MISCELLANEOUS, "The exchange cannot take calls."), RETRY_AFTER])
@@ -1069,6 +1072,8 @@ class Switch:
                 calling_name=name,
                 withheld=leg.withheld,
                 called=called,
+                colleague=meant.colleague,
+                unknown=meant.unknown,
                 channel_kbits=media_plan.offered_kbits(offer) if offer is not None else None,
                 dialog=self.sip.kept(event.session),
             ),

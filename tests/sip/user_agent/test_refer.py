@@ -5,9 +5,8 @@ import pytest
 from sip import refer
 from sip.errors import ParseError
 from sip.events import IncomingInvite, ReferAnswered, ReferProgress, ReferReceived, SessionEnded
-from sip.refer import EXPIRES_S, LAST_NOTIFY_S, Input, State, dialled, status_of
+from sip.refer import EXPIRES_S, LAST_NOTIFY_S, Input, State, status_of
 from sip.timers import Timer
-from sip.uri import Uri
 from tests.sip.user_agent.network import ANSWER, Network
 
 EXCHANGE, PHONE = "192.0.2.1", "192.0.2.2"
@@ -290,21 +289,6 @@ def test_every_pair_of_the_table_does_as_it_says_and_every_other_is_counted(stat
         assert (Timer.LAST_NOTIFY in referral.timers) == (refer.Do.START_LAST_TIMER in edge.actions)
         network.drain()
         assert [one.by for one in exchange.of(SessionEnded)] == (["local"] if refer.Do.HANG_UP in edge.actions else [])
-
-
-@pytest.mark.parametrize(
-    ("target", "number"),
-    [
-        ("sip:12@h", "12"),
-        ("sip:+49%20761%208866@h;user=phone", "+49 761 8866"),
-        ("sip:0761;phone-context=+49@h", "0761"),
-        ("tel:+49-761-8866;ext=12", "+49-761-8866"),
-        ("sip:h", ""),
-        ("sips:*20@h", "*20"),
-    ],
-)
-def test_what_a_target_dials(target, number):
-    assert dialled(Uri.parse(target)) == number
 
 
 @pytest.mark.parametrize("octets", [b"", b"SIP/2.0", b"HTTP/1.1 200 OK", b"SIP/2.0 2000 OK", b"SIP/2.0 abc OK"])

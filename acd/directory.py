@@ -183,6 +183,23 @@ class Directory:
         device = self._devices.get((TenantId(tenant), username))
         return None if device is None else (TenantId(tenant), device)
 
+    def device_named(self, tenant: TenantId, name: str) -> Device | None:
+        """The tenant's device of this user name, `anna` or `anna@acme.example` with the tenant's telephony domain."""
+        username, at, domain = name.rpartition("@")
+        if at and self._domains.get(domain.lower()) != tenant:
+            return None
+        return self._devices.get((tenant, username if at else name))
+
+    def has_extension(self, tenant: TenantId, number: str) -> bool:
+        """Whether somebody has it; looks through all agents."""
+        setup = self.setups.get(tenant)
+        return setup is not None and any(agent.extension == number for agent in setup.configuration.agents)
+
+    def has_own_line(self, tenant: TenantId) -> bool:
+        """Whether calls go out over a line of the tenant's own too, a PBX say."""
+        setup = self.setups.get(tenant)
+        return setup is not None and any(trunk.internal and trunk.outbound for trunk in setup.configuration.trunks)
+
     def account(self, login: str, domain: str) -> tuple[TenantId, Device, bool] | None:
         """Whose device proves itself.
 

@@ -2,6 +2,7 @@
 
 - `VoiceServiceError`: root
   - `PriceRefused`: a number without a price, or one the tariff refuses (R13); carries the reason
+  - `NoSuchNumber`: a number of the tenant's own plan that leads nowhere
   - `DialRefused`: the number is not allowed to whoever dials, or there is no budget left for it (U16); carries cause and reason
   - `PhoneRefused`: the phone that was to take a call did not (U8); carries what it said
   - `StreamOverrun`: a reader of live events fell too far behind
@@ -23,6 +24,13 @@ class VoiceServiceError(Exception):
 
 class PriceRefused(VoiceServiceError):
     """No price is known for the number, or the plan refuses it; the text says which prefix."""
+
+
+class NoSuchNumber(VoiceServiceError):
+    """An extension, as it looks, that nobody and nothing of the tenant has."""
+
+    def __init__(self, number: str) -> None:
+        super().__init__(f"The number {number} does not exist here.")
 
 
 class DialRefused(VoiceServiceError):

@@ -363,7 +363,7 @@ class Ledger:
                 cause=event.cause,
                 sip_status=event.status,
                 by="crash" if event.cause == RESTART else "remote" if event.by == "party" else "local",
-                q850=CAUSES[event.cause].q850 if event.cause in CAUSES else None,
+                q850=event.q850 or (CAUSES[event.cause].q850 if event.cause in CAUSES else None),
             )
         )
 

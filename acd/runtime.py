@@ -38,11 +38,11 @@ from acd.core.live import LiveState
 from acd.core.replay import Entry
 from acd.directory import Directory
 from acd.door import admit, plain
-from acd.errors import CannotStart, DialRefused, PriceRefused
+from acd.errors import CannotStart, DialRefused, NoSuchNumber, PriceRefused
 from acd.exchange import Exchange
 from acd.guard import Guard
 from acd.ledger import Late
-from acd.numbers import normalise
+from acd.numbers import is_private, normalise
 from acd.outage import outage_of
 from acd.service import LiveEvent, Lookup, ScreenPop, Sighting, Spending, TenantSetup
 from acd.switch.addresses import reach
@@ -81,6 +81,7 @@ MEDIA_FIGURES = {
     "packets_received_total": "packets_received",
     "packets_sent_total": "packets_sent",
     "packets_dropped_total": "packets_dropped",
+    "packets_of_unknown_type_total": "packets_of_unknown_type",
     "late_ticks_total": "late_ticks",
     "cpu_seconds_total": "cpu_s",
 }
@@ -435,7 +436,7 @@ class Voice:
     def _may_transfer(self, tenant: TenantId, agent: AgentId, number: str) -> None:
         """Look at what a transfer would cost: whoever is transferred must not be lost for a call that would not be placed.
 
-        Raises: PriceRefused, DialRefused.
+        Raises: NoSuchNumber, PriceRefused, DialRefused.
         """
         price = self._offer_if_outside(tenant, number)
         if price is not None:
@@ -452,6 +453,8 @@ class Voice:
         """The price over the trunk that the call will try first: in order, one that is up, and whose plan has a price.
 
         None: it will go over a line of the tenant's own.
+
+        Raises: NoSuchNumber, PriceRefused.
         """
         known = self._exchange(tenant).engine.state.trunks
         configured = self._directory.setups[tenant].configuration.trunks
@@ -465,6 +468,8 @@ class Voice:
                 return self._offer(tenant, number, trunk.id)
             except PriceRefused as error:
                 refusal = refusal or str(error)  # its text alone: an error that its own frame holds is a circle
+        if is_private(number):  # it has no price because it is no number of the public's
+            raise NoSuchNumber(number)
         if refusal is not None:
             raise PriceRefused(refusal)
         return self._offer(tenant, number, None)

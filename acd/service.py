@@ -235,15 +235,15 @@ class VoiceService(Protocol):
 
         `Answer` returns when the phone has taken the call.
 
-        Raises: IllegalTransition (409), UnknownName (404) of `acd.core.engine`; PriceRefused (409), DialRefused (403, 409), PhoneRefused
-        (409), JournalStopped (503) of `acd.errors`.
+        Raises: IllegalTransition (409), UnknownName (404) of `acd.core.engine`; NoSuchNumber (404), PriceRefused (409), DialRefused (403,
+        409), PhoneRefused (409), JournalStopped (503) of `acd.errors`.
         """
 
     def mint_call(self) -> CallId:
         """A fresh conversation id, for `Dial`."""
 
     async def quote(self, tenant: TenantId, number: str) -> dict[str, Any]:
-        """Price of a call to `number` from now, before it is placed; raises PriceRefused with the reason."""
+        """Price of a call to `number` from now, before it is placed; raises NoSuchNumber, or PriceRefused with the reason."""
 
     def spending(self, tenant: TenantId) -> Spending:
         """How the tenant's budgets stand at this moment."""

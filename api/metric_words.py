@@ -113,6 +113,9 @@ HELP = {
     "fernamt_media_packets_received_total": "RTP packets received, by media worker.",
     "fernamt_media_packets_sent_total": "RTP packets sent, by media worker.",
     "fernamt_media_packets_dropped_total": "RTP packets lost inside a media worker: full socket buffers and errors at sending.",
+    "fernamt_media_packets_of_unknown_type_total": (
+        "RTP packets dropped because their payload type was not agreed on; the log names the party and the type, once a party."
+    ),
     "fernamt_media_late_ticks_total": "20 ms ticks of a media worker that began more than 5 ms late: the machine has too much to do.",
     "fernamt_media_cpu_seconds_total": "CPU time of a media worker, in seconds.",
     # HTTP

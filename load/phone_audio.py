@@ -241,7 +241,8 @@ class PhoneAudio:
             )
             return
         source.receive(packet.sequence_number, packet.timestamp, self._loop.time())
-        codec = next((one for one in CODECS.values() if one.payload_type == packet.payload_type), None)
+        is_agreed = self._audio is not None and packet.payload_type == self._audio.receive_payload_type
+        codec = self._codec if is_agreed else next((one for one in CODECS.values() if one.payload_type == packet.payload_type), None)
         if codec is None:
             return
         samples = codec.decode(packet.payload)

@@ -185,9 +185,9 @@ class PhoneCall:
         self.phone.bank.user_agent.reject(self.session, status, self.phone.bank.now())
         self.phone.bank.flush()
 
-    def hang_up(self) -> None:
-        """End it in whatever state it is: CANCEL, BYE or refusal."""
-        self.phone.bank.user_agent.cancel_or_bye(self.session, self.phone.bank.now())
+    def hang_up(self, reason: str | None = None) -> None:
+        """End it in whatever state it is: CANCEL, BYE or refusal; with this Reason header (RFC 3326)."""
+        self.phone.bank.user_agent.cancel_or_bye(self.session, self.phone.bank.now(), reason_header=reason)
         self.phone.bank.flush()
 
     async def hold(self, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:

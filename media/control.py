@@ -60,6 +60,8 @@ class DescribeLeg(_Message, frozen=True, kw_only=True):
     """Payload type of RFC 4733 events the far end accepts; None: send digits in band."""
     receive_telephone_event: int | None = None
     """Payload type of the events it sends, which is the number in our description (RFC 3264 §5.1); None: the same."""
+    renumbered_telephone_event: int | None = None
+    """Another payload type of the events it sends: its own number, which some devices send by although the one above is right."""
     sends: bool = True
     """We may send to the far end (its direction is sendrecv or recvonly)."""
     receives: bool = True
@@ -240,6 +242,8 @@ class Status(_Message, frozen=True, kw_only=True):
     """20 ms ticks that began more than 5 ms late."""
     cpu_s: float
     ports_free: int
+    packets_of_unknown_type: int = 0
+    """RTP packets that were dropped because their payload type was not agreed on."""
 
 
 class TakenOver(_Message, frozen=True, kw_only=True):

@@ -116,6 +116,7 @@ class Leg:
         "_event_timestamp",
         "_events",
         "_interjections",
+        "_is_unknown_type_told",
         "_last_heard_at",
         "_outgoing",
         "_paced",
@@ -152,7 +153,7 @@ class Leg:
         "session",
         "speaks",
         "telephone_event",
-        "telephone_event_in",
+        "telephone_events_in",
     )
 
     def __init__(
@@ -179,7 +180,7 @@ class Leg:
         self.codec: Codec = "PCMA"
         self.payload_type = -1
         self.telephone_event: int | None = None
-        self.telephone_event_in: int | None = None
+        self.telephone_events_in: frozenset[int] = frozenset()
         self.sends = False
         self.partner: Leg | None = None
         self._conversion: bytes | None = None
@@ -204,6 +205,7 @@ class Leg:
         self._silence_to_report = 0.0
         self._last_heard_at = 0.0
         self._alive_at = 0.0
+        self._is_unknown_type_told = False
         self.ignored = 0
         self.drops = 0
 
@@ -298,16 +300,16 @@ class Leg:
         if described is None or not described.receives:
             self._ignore("not wanted now", address)
             return
-        is_event = payload_type == self.telephone_event_in
+        is_event = payload_type in self.telephone_events_in
         is_noise = payload_type in _COMFORT_NOISE and not is_event
         codec = self.codec if payload_type == self.payload_type else _STATIC_CODECS.get(payload_type)
         if codec is None and not is_event and not is_noise:
             if address == self.latch.address:
                 self._alive_at = now  # of no use to us, but somebody is there
-            self._ignore(f"payload type {payload_type}", address)
+            self._ignore_type(payload_type, address)
             return
         if address != self.latch.address:
-            is_agreed = payload_type in {self.payload_type, self.telephone_event_in, *_COMFORT_NOISE}
+            is_agreed = payload_type in {self.payload_type, *self.telephone_events_in, *_COMFORT_NOISE}
             verdict = self._consider(address, ssrc, sequence_number, now) if is_agreed else Verdict.FOREIGN
             if verdict is Verdict.FOREIGN:
                 self._undisputed = None  # so that the next packet of the latched address comes here and ends the count
@@ -511,6 +513,15 @@ class Leg:
         self.ignored += 1
         log.debug("! leg=%s %s from %s ignored %s", self.name, what, address, error or "")
 
+    def _ignore_type(self, payload_type: int, address: Address) -> None:
+        self._worker.packets_of_unknown_type += 1
+        if not self._is_unknown_type_told:
+            self._is_unknown_type_told = True
+            log.info(
+                "= leg=%s packets of payload type %d from %s:%d are dropped: it was not agreed on", self.name, payload_type, *address[:2]
+            )
+        self._ignore(f"payload type {payload_type}", address)
+
     # ---------------------------------------------------------------- RTCP
 
     def receive_rtcp(self) -> None:
@@ -654,9 +665,9 @@ class Leg:
             self.ptime_ms = order.ptime_ms
             self._worker.tick_anew(self, now)
         self.payload_type = order.payload_type
-        self.telephone_event = self.telephone_event_in = order.telephone_event
-        if order.receive_telephone_event is not None:
-            self.telephone_event_in = order.receive_telephone_event
+        self.telephone_event = order.telephone_event
+        received = order.telephone_event if order.receive_telephone_event is None else order.receive_telephone_event
+        self.telephone_events_in = frozenset(one for one in (received, order.renumbered_telephone_event) if one is not None)
         # RFC 3264 §8.4: an older far end holds with the address 0.0.0.0; the kernel would send that to ourselves.
         is_nowhere = order.remote_port == 0 or (not order.until_heard and _is_unspecified(described))
         sends = order.sends and not is_nowhere
@@ -664,7 +675,7 @@ class Leg:
             self._outgoing.break_off()  # what was not sent meanwhile is no loss to the far end
             self._begins = True
         self.sends = sends
-        self._detector = dtmf.ToneDetector() if self.telephone_event_in is None and order.receives else None
+        self._detector = dtmf.ToneDetector() if not self.telephone_events_in and order.receives else None
         if not order.receives:
             self._source_ssrc = -1  # every packet takes the seldom path, which refuses it
         self._fit_conversions()

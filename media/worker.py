@@ -130,6 +130,7 @@ class Worker:
         self.view = memoryview(self.buffer)
         self.timers = TimerHeap()
         self.packets_received = 0
+        self.packets_of_unknown_type = 0
         self.packets_sent = 0
         self._ports = ports
         self._sounds = sounds
@@ -547,6 +548,7 @@ class Worker:
             late_ticks=self._ticks.late,
             cpu_s=round(time.process_time(), 6),
             ports_free=self._ports.free(now),
+            packets_of_unknown_type=self.packets_of_unknown_type,
         )
 
     # ---------------------------------------------------------------- recordings

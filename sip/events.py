@@ -73,7 +73,7 @@ class SessionEnded(msgspec.Struct, frozen=True):
     status: int | None
     """The final status of the INVITE when it never was established."""
     reason_header: str | None
-    """The peer's Reason header (RFC 3326), verbatim."""
+    """The peer's Reason header (RFC 3326), verbatim; several as one list."""
 
 
 class AnsweredLate(msgspec.Struct, frozen=True):

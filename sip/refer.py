@@ -2,7 +2,8 @@
 
 We carry out blind transfers (RFC 5589 §6) and refuse what we do not do: after a refusal a phone has its call as before. One machine is one
 REFER that was received; a pair (state, input) missing from the table is dropped and counted. The subscription outlives no session: with its
-end the phone is told how far things had come.
+end the phone is told how far things had come. Our own BYE waits until the last NOTIFY is answered: a phone that ends its dialog first would
+answer 481 and never learn what became of its transfer.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from sip.grammar import quote
 from sip.headers.name_addr import NameAddr, parse_name_addrs
 from sip.machine import Edge, bind, to
 from sip.message import Request, Response
+from sip.session import Input as SessionInput
 from sip.session import Session
 from sip.session import State as SessionState
 from sip.status import reason_phrase
@@ -33,6 +35,8 @@ OPTION_TAG: Final = "norefersub"
 SIPFRAG: Final = "message/sipfrag;version=2.0"
 EXPIRES_S: Final = 180
 """How long a phone is told how it goes: longer than a target rings, and a forwarding of it after that."""
+LAST_NOTIFY_S: Final = 2.0
+"""The longest that a BYE of ours waits for the answer to the last NOTIFY (house): two lost packets (0.5 s and 1 s, RFC 3261 §17.1.2.2)."""
 
 
 class State(StrEnum):
@@ -40,6 +44,8 @@ class State(StrEnum):
 
     ASKED = auto()  # it has come; the application says yes or no
     ACTIVE = auto()  # accepted: its sender is told how it goes
+    LAST_TOLD = auto()  # the last NOTIFY is on its way
+    LEAVING = auto()  # so it is, and we want to hang up behind it
     TERMINATED = auto()
 
 
@@ -51,6 +57,8 @@ class Input(StrEnum):
     REJECT = auto()
     NOTIFY = auto()
     NOTIFY_LAST = auto()
+    LAST_ANSWERED = auto()
+    HANG_UP = auto()  # we want to end its session
     SUBSCRIBER_GONE = auto()  # a NOTIFY was refused, or nobody answered it
     TIMER_EXPIRES = auto()
     SESSION_ENDED = auto()
@@ -64,12 +72,14 @@ class Do(StrEnum):
     SEND_REFUSAL = auto()
     SEND_481 = auto()
     START_TIMER = auto()
+    START_LAST_TIMER = auto()
     STOP_TIMER = auto()
     SEND_NOTIFY = auto()
     SEND_TRYING = auto()
     SEND_LAST_NOTIFY = auto()
     SEND_TIMED_OUT = auto()
     SEND_LEFT = auto()
+    HANG_UP = auto()
 
 
 # fmt: off
@@ -83,14 +93,34 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
     },
     State.ACTIVE: {
         Input.NOTIFY:          to(State.ACTIVE, Do.SEND_NOTIFY),
-        Input.NOTIFY_LAST:     to(State.TERMINATED, Do.STOP_TIMER, Do.SEND_LAST_NOTIFY),
+        Input.NOTIFY_LAST:     to(State.LAST_TOLD, Do.STOP_TIMER, Do.SEND_LAST_NOTIFY, Do.START_LAST_TIMER),
         Input.SUBSCRIBER_GONE: to(State.TERMINATED, Do.STOP_TIMER),
-        Input.TIMER_EXPIRES:   to(State.TERMINATED, Do.SEND_TIMED_OUT),
+        Input.TIMER_EXPIRES:   to(State.LAST_TOLD, Do.SEND_TIMED_OUT, Do.START_LAST_TIMER),
+        Input.HANG_UP:         to(State.LEAVING, Do.STOP_TIMER, Do.SEND_LEFT, Do.START_LAST_TIMER),
         Input.SESSION_ENDED:   to(State.TERMINATED, Do.STOP_TIMER, Do.SEND_LEFT),
+    },
+    State.LAST_TOLD: {
+        Input.NOTIFY:          to(State.LAST_TOLD),
+        Input.NOTIFY_LAST:     to(State.LAST_TOLD),
+        Input.LAST_ANSWERED:   to(State.TERMINATED, Do.STOP_TIMER),
+        Input.SUBSCRIBER_GONE: to(State.TERMINATED, Do.STOP_TIMER),
+        Input.TIMER_EXPIRES:   to(State.TERMINATED),
+        Input.HANG_UP:         to(State.LEAVING),
+        Input.SESSION_ENDED:   to(State.TERMINATED, Do.STOP_TIMER),
+    },
+    State.LEAVING: {
+        Input.NOTIFY:          to(State.LEAVING),
+        Input.NOTIFY_LAST:     to(State.LEAVING),
+        Input.LAST_ANSWERED:   to(State.TERMINATED, Do.STOP_TIMER, Do.HANG_UP),
+        Input.SUBSCRIBER_GONE: to(State.TERMINATED, Do.STOP_TIMER, Do.HANG_UP),
+        Input.TIMER_EXPIRES:   to(State.TERMINATED, Do.HANG_UP),
+        Input.HANG_UP:         to(State.LEAVING),
+        Input.SESSION_ENDED:   to(State.TERMINATED, Do.STOP_TIMER),  # the phone's own BYE was first
     },
     State.TERMINATED: {
         Input.NOTIFY:          to(State.TERMINATED),  # nobody wants to know any more
         Input.NOTIFY_LAST:     to(State.TERMINATED),
+        Input.LAST_ANSWERED:   to(State.TERMINATED),  # later than we wait
         Input.SUBSCRIBER_GONE: to(State.TERMINATED),  # the answer to a NOTIFY before the last
         Input.SESSION_ENDED:   to(State.TERMINATED),
     },
@@ -135,19 +165,10 @@ def read(request: Request) -> Asked:
     return Asked(target, request.headers.get("Referred-By"), refer_sub != "false")
 
 
-def dialled(target: Uri) -> str:
-    """What is dialled by a Refer-To, as it stands there: the user part, or the number of a tel URI; without parameters (RFC 3966 §5).
-
-    >>> dialled(Uri.parse("sip:0761%208866;phone-context=+49@pbx;user=phone")), dialled(Uri.parse("tel:+49-761-8866;ext=1"))
-    ('0761 8866', '+49-761-8866')
-    """
-    return ((target.user if target.is_sip else target.opaque) or "").partition(";")[0].strip()
-
-
 class Referral:
     """One REFER that was received, and the subscription that it makes."""
 
-    __slots__ = ("_agent", "_dialog", "_event", "_told", "_wants_to_know", "answer_to", "session", "state", "timers")
+    __slots__ = ("_agent", "_dialog", "_event", "_last", "_told", "_wants_to_know", "answer_to", "session", "state", "timers")
 
     def __init__(
         self, agent: "UserAgent", session: Session, transaction: ServerTransaction, *, wants_to_know: bool, is_first: bool
@@ -159,6 +180,7 @@ class Referral:
         # know one REFER a call do not know it.
         self._event = EVENT if is_first else f"{EVENT};id={transaction.request.cseq.number}"
         self._told = 100
+        self._last: Transaction | None = None
         self.session = session
         self.answer_to = transaction
         self.state = State.ASKED
@@ -167,7 +189,12 @@ class Referral:
     @property
     def is_pending(self) -> bool:
         """Nothing has become of it yet."""
-        return self.state is not State.TERMINATED
+        return self.state in {State.ASKED, State.ACTIVE}
+
+    @property
+    def is_leaving(self) -> bool:
+        """Its session is over for us but for the BYE."""
+        return self.state is State.LEAVING
 
     def fire(self, event: Input, now: float, argument: Any = None) -> None:
         """Take one input."""
@@ -193,15 +220,24 @@ class Referral:
         if final or status != self._told:
             self.fire(Input.NOTIFY_LAST if final else Input.NOTIFY, now, status)
 
+    def holds_back_bye(self, now: float) -> bool:
+        """Whether the session's BYE has to wait for the last NOTIFY to be answered; it follows by itself then."""
+        if Input.HANG_UP not in TRANSITIONS[self.state]:
+            return False
+        self.fire(Input.HANG_UP, now)
+        return True
+
     # --- what the transactions and timers say
 
     def on_timer(self, _timer: Timer, now: float) -> None:
         self.fire(Input.TIMER_EXPIRES, now)
 
-    def on_response(self, _transaction: Transaction, response: Response, now: float) -> None:
+    def on_response(self, transaction: Transaction, response: Response, now: float) -> None:
         """RFC 6665 §4.2.2: a NOTIFY that is refused ends the subscription; RFC 5057 §5.1: the call has no part in that."""
         if response.status >= 300:
             self.fire(Input.SUBSCRIBER_GONE, now)
+        elif response.status >= 200 and transaction is self._last:
+            self.fire(Input.LAST_ANSWERED, now)
 
     def on_timeout(self, _transaction: Transaction, now: float) -> None:
         self.fire(Input.SUBSCRIBER_GONE, now)
@@ -232,6 +268,12 @@ class Referral:
     def start_timer(self, now: float, _argument: None) -> None:
         self._agent.timers.start(self, Timer.SUBSCRIPTION, now + EXPIRES_S)
 
+    def start_last_timer(self, now: float, _argument: Any) -> None:
+        self._agent.timers.start(self, Timer.LAST_NOTIFY, now + LAST_NOTIFY_S)
+
+    def hang_up(self, now: float, _argument: Any) -> None:
+        self.session.fire(SessionInput.HANG_UP, now)
+
     def stop_timer(self, _now: float, _argument: Any) -> None:
         self._agent.timers.stop_all(self)
 
@@ -244,16 +286,16 @@ class Referral:
 
     def send_last_notify(self, now: float, status: int) -> None:
         # §4.1.3: the resource (what became of the target) "no longer exists", which is what RFC 3515 §2.4.7 has here.
-        self._send(status, "terminated;reason=noresource", now)
+        self._last = self._send(status, "terminated;reason=noresource", now)
 
     def send_timed_out(self, now: float, _argument: None) -> None:
-        self._send(self._told, "terminated;reason=timeout", now)
+        self._last = self._send(self._told, "terminated;reason=timeout", now)
 
     def send_left(self, now: float, _argument: None) -> None:
-        # Its sender, or we, have ended the call that it was about; what becomes of the target is told to nobody.
-        self._send(self._told, "terminated;reason=noresource", now)
+        # Its sender has ended, or we end, the call that it was about; what becomes of the target is told to nobody.
+        self._last = self._send(self._told, "terminated;reason=noresource", now)
 
-    def _send(self, status: int, state: str, now: float) -> None:
+    def _send(self, status: int, state: str, now: float) -> Transaction:
         dialog, agent = self._dialog, self._agent
         headers = [
             ("Contact", agent.contact(dialog.send_flow)),
@@ -263,7 +305,7 @@ class Referral:
         ]
         body = f"SIP/2.0 {status} {reason_phrase(status)}\r\n".encode()
         notify = dialog.request("NOTIFY", agent.via(dialog.send_flow), headers, body, SIPFRAG)
-        agent.request(notify, dialog.send_flow, self, now)
+        return agent.request(notify, dialog.send_flow, self, now)
 
 
 EDGES = bind(TRANSITIONS, Referral)
@@ -277,7 +319,8 @@ def receive(agent: "UserAgent", session: Session, transaction: ServerTransaction
     """A REFER in the session's dialog: answered here if it cannot be carried out, else ReferReceived asks the application."""
     known = agent.referrals.get(session.id)
     try:
-        if session.state in {SessionState.ENDING, SessionState.ENDED, SessionState.HANG_UP_PENDING}:
+        is_over = session.state in {SessionState.ENDING, SessionState.ENDED, SessionState.HANG_UP_PENDING}
+        if is_over or (known is not None and known.is_leaving):
             raise Refused(481, "The call is over.")
         if session.state is not SessionState.ESTABLISHED:
             raise Refused(403, "There is nobody on the line to be transferred.")

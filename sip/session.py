@@ -846,7 +846,7 @@ class Session:
         self.agent.emit(AnsweredLate(self.id))
 
     def report_ended_there(self, _now: float, by: ServerTransaction) -> None:
-        self.agent.emit(SessionEnded(self.id, "remote", self.final_status, by.request.headers.get("Reason")))
+        self.agent.emit(SessionEnded(self.id, "remote", self.final_status, ", ".join(by.request.headers.get_all("Reason")) or None))
 
     def report_ended_by_timeout(self, _now: float, _argument: Any) -> None:
         self.agent.emit(SessionEnded(self.id, "timeout", self.final_status, None))

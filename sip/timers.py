@@ -56,6 +56,7 @@ class Timer(StrEnum):
     REFRESH = "refresh"  # §10.2.4: our own registration is due, first time or again
     SESSION_REFRESH = "session_refresh"  # RFC 4028 §10: half of the session interval has gone
     SUBSCRIPTION = "subscription"  # RFC 6665 §4.2.1: a subscription that a REFER has made runs out
+    LAST_NOTIFY = "last_notify"  # the last NOTIFY of a REFER's subscription has had time enough to be answered
     SESSION_EXPIRES = "session_expires"  # RFC 4028 §10: the peer has not refreshed
 
 

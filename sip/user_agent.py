@@ -325,11 +325,23 @@ class UserAgent:
             found.acknowledge(sdp)
 
     def cancel_or_bye(self, session: str, now: float, *, reason_header: str | None = None) -> None:
-        """End a session in whatever state it is: CANCEL, BYE, or refusal with 480; races are the engine's affair."""
+        """End a session in whatever state it is: CANCEL, BYE, or refusal with 480; races are the engine's affair.
+
+        Behind the last NOTIFY of a REFER the BYE waits for its answer, `sip.refer.LAST_NOTIFY_S` at most.
+        """
         found = self._find(session)
-        if found is not None:
-            found.bye_reason = reason_header
-            found.fire(Input.HANG_UP, now)
+        if found is None:
+            return
+        found.bye_reason = reason_header
+        referral = self.referrals.get(session)
+        if found.state is State.ESTABLISHED and referral is not None and referral.holds_back_bye(now):
+            return
+        found.fire(Input.HANG_UP, now)
+
+    def wait_no_longer(self, now: float) -> None:
+        """End now what was to be ended and waits for an answer alone: the sockets are about to be closed."""
+        for referral in [one for one in self.referrals.values() if one.is_leaving]:
+            referral.fire(refer.Input.SUBSCRIBER_GONE, now)
 
     # --- commands: both sides
 

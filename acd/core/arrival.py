@@ -12,9 +12,13 @@ from acd.core.exchange import Exchange
 from acd.core.feature_codes import carry_out
 from acd.core.feature_codes import find as feature_code
 from acd.core.ids import AgentId
-from acd.core.inputs import CallArrived
+from acd.core.inputs import CallArrived, UnknownAddress
 
 SHUTTING_DOWN = Refusal(503, "The exchange is shutting down.", 30)
+UNKNOWN: dict[UnknownAddress, tuple[str, Refusal]] = {
+    "nobody": ("not_found", Refusal(404, "The address is nobody's here.")),
+    "elsewhere": ("not_allowed", Refusal(403, "Addresses at other domains are not called.")),
+}
 NOT_READY_YET = Refusal(503, "The exchange is not configured yet.", 10)
 
 
@@ -31,7 +35,7 @@ def arrived(x: Exchange, fact: CallArrived) -> None:
     dialler = index.agents.get(fact.agent) if fact.agent is not None else None
     emergency = dialler is not None and fact.called in admission.EMERGENCY
     number = index.numbers.get(fact.called) if not emergency else None
-    colleague = index.extensions.get(fact.called) if fact.agent is not None and not emergency else None
+    colleague = _colleague(x, fact) if fact.agent is not None and not emergency else None
     code = feature_code(state.configuration.feature_codes, fact.called) if dialler is not None else None
     inside = number is not None or colleague is not None or code is not None
     direction: Direction = "inbound" if fact.agent is None else "internal" if inside else "outbound"
@@ -80,10 +84,20 @@ def arrived(x: Exchange, fact: CallArrived) -> None:
         x.send_to(x, call, number.target, "number", number.number)
     elif colleague is not None:
         x.send_to(x, call, ToAgent(agent=colleague), "number", fact.called)
+    elif dialler is not None and fact.unknown is not None:
+        cause, refused = UNKNOWN[fact.unknown]
+        clear_call(x, call, cause, refuse=refused)
     elif dialler is not None:
         reach.call_outside(x, call)
     else:
         clear_call(x, call, "not_found", refuse=Refusal(404, f"The number {fact.called} does not exist here."))
+
+
+def _colleague(x: Exchange, fact: CallArrived) -> AgentId | None:
+    """Whom an agent's phone has dialled: by extension, or by the address of the other's phone."""
+    if fact.colleague is not None:
+        return fact.colleague if fact.colleague in x.fold.index.agents else None
+    return x.fold.index.extensions.get(fact.called)
 
 
 def _let_emergency_pass(x: Exchange, call: s.Call, fact: CallArrived, dialler: Agent | None) -> None:

@@ -57,6 +57,10 @@ _ABSENT = frozenset({"no_answer", "unreachable", "failed"})
 """What `redirect_on_no_answer` speaks of."""
 
 
+NORMAL = frozenset({16, 31})
+"""ITU-T Q.850: normal call clearing, and normal, unspecified."""
+
+
 class Refusal(NamedTuple):
     """How a call that was not answered yet is turned away (RFC 3261 §21)."""
 
@@ -81,16 +85,21 @@ def clear_leg(
     status: int | None = None,
     detail: str | None = None,
     refuse: Refusal | None = None,
+    q850: int | None = None,
 ) -> None:
-    """End one leg and give its channel back. `by` party: it is gone already, there is nothing to release."""
+    """End one leg and give its channel back. `by` party: it is gone already, there is nothing to release.
+
+    Args:
+        q850: what the party's network said, or the other party's that is passed on; None: nothing that the cause does not say.
+    """
     if by == "exchange":
         if leg.arrived and leg.state not in legs.ANSWERED:
             how = refuse or refusal(cause)
             status = status or how.status
             x.do(RefuseCaller(leg=leg.id, cause=cause, **how._asdict()))
         else:
-            x.do(ReleaseLeg(leg=leg.id, cause=cause))
-    x.emit(LegCleared(leg=leg.id, cause=cause, status=status, by=by, detail=detail))
+            x.do(ReleaseLeg(leg=leg.id, cause=cause, q850=q850))
+    x.emit(LegCleared(leg=leg.id, cause=cause, status=status, by=by, detail=detail, q850=q850))
     for line in _lines_of(leg):
         ledger = x.state.lines.get(line)
         if ledger is not None and leg.id in ledger.channels:
@@ -131,9 +140,10 @@ def end_leg(
     status: int | None = None,
     detail: str | None = None,
     refuse: Refusal | None = None,
+    q850: int | None = None,
 ) -> None:
     """End a leg and, if an agent was on it, the agent's work: with after-call work if there was a conversation, else with `otherwise`."""
-    clear_leg(x, leg, cause, by=by, status=status, detail=detail, refuse=refuse)
+    clear_leg(x, leg, cause, by=by, status=status, detail=detail, refuse=refuse, q850=q850)
     if leg.agent is not None:
         end_work(x, leg.agent, leg.call, otherwise)
 
@@ -257,6 +267,7 @@ def clear_call(
     refuse: Refusal | None = None,
     leg_cause: str | None = None,
     outcome: Literal["abandoned", "withdrawn"] = "withdrawn",
+    q850: int | None = None,
 ) -> None:
     """End the conversation and whatever belongs to it, in the same step.
 
@@ -265,6 +276,7 @@ def clear_call(
         refuse: how a caller that was never answered is turned away; None: as `cause` says.
         leg_cause: told to the phones that are released; None: `cause`.
         outcome: of a stay in a queue and of offers: `abandoned` when the caller went.
+        q850: what the network of who went has said: it is passed on, unless it says that all is well (RFC 3326).
     """
     withdraw_offer(x, call, outcome, leg_cause or cause)
     leave_queue(x, call, outcome, None if outcome == "abandoned" else cause)
@@ -274,6 +286,7 @@ def clear_call(
         x.do(EndRecording(recording=call.recording))
     if call.referral is not None:
         x.do(NotifyReferrer(leg=call.referral.leg, status=refusal(cause).status, final=True))
+    passed_on = None if q850 in NORMAL else q850
     for leg_id in list(call.legs):
-        end_leg(x, x.state.legs[leg_id], leg_cause or cause, outcome, refuse=refuse)
+        end_leg(x, x.state.legs[leg_id], leg_cause or cause, outcome, refuse=refuse, q850=passed_on)
     x.emit(CallCleared(call=call.id, cause=cause))

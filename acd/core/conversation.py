@@ -143,7 +143,7 @@ def transfer(x: Exchange, call: s.Call, leg: s.Leg, by: AgentId, target: Target,
     x.send_to(x, call, target, "transfer", by, supervisor)
 
 
-def party_left(x: Exchange, call: s.Call, leg: s.Leg, cause: str) -> None:
-    """One of the two is gone: the other is released with it."""
-    end_leg(x, leg, cause, "handled", by="party")
-    clear_call(x, call, cause, leg_cause="hang_up")
+def party_left(x: Exchange, call: s.Call, leg: s.Leg, cause: str, q850: int | None = None) -> None:
+    """One of the two is gone: the other is released with it, and told what the network of the first said."""
+    end_leg(x, leg, cause, "handled", by="party", q850=q850)
+    clear_call(x, call, cause, leg_cause="hang_up", q850=q850)

@@ -81,6 +81,8 @@ class ReleaseLeg(_Effect, frozen=True, kw_only=True):
     leg: LegId
     cause: str
     """`answered_elsewhere` is told to the phone in a Reason header (RFC 3326), so that it counts no missed call."""
+    q850: int | None = None
+    """What the other party's network said, to be passed on in place of the cause's own number; None: nothing."""
 
 
 class EndDialog(_Effect, frozen=True, kw_only=True):

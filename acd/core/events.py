@@ -150,6 +150,8 @@ class LegCleared(_Event, frozen=True, kw_only=True):
     status: int | None = None
     by: Literal["party", "exchange"] = "exchange"
     detail: str | None = None
+    q850: int | None = None
+    """The cause of ITU-T Q.850 that the far end gave, or that was passed on to it; None: the one that `cause` has."""
 
 
 class LegQuoted(_Event, frozen=True, kw_only=True):

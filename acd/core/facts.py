@@ -8,7 +8,7 @@ from acd.core import inputs as i
 from acd.core import leg as legs
 from acd.core import state as s
 from acd.core.clearing import clear_call, end_leg
-from acd.core.configuration import Target, ToOutside
+from acd.core.configuration import Target, ToAgent, ToOutside
 from acd.core.effects import AnswerReferrer, ReleaseLeg
 from acd.core.events import CreditLimited, LegAlerted, LegAnsweredLate, LegConnected, LegMeasured, LegQuoted, RecordingKept, SoundsFinished
 from acd.core.exchange import Exchange
@@ -75,7 +75,9 @@ def leg_failed(x: Exchange, fact: i.LegFailed) -> None:
     if offer is not None and leg.agent is not None:
         distribution.failed(x, offer, leg.agent, fact.cause, fact.status)
     else:
-        reach.failed(x, x.state.calls[leg.call], leg, fact.cause, status=fact.status, detail=fact.detail, moved_to=fact.moved_to)
+        reach.failed(
+            x, x.state.calls[leg.call], leg, fact.cause, status=fact.status, detail=fact.detail, moved_to=fact.moved_to, q850=fact.q850
+        )
 
 
 def leg_released(x: Exchange, fact: i.LegReleased) -> None:
@@ -88,15 +90,15 @@ def leg_released(x: Exchange, fact: i.LegReleased) -> None:
     if offer is not None:
         distribution.phone_is_gone(x, offer, leg, fact.cause)
     elif call.state in calls.TALKING and call.pair is not None and leg.id in call.pair:
-        conversation.party_left(x, call, leg, fact.cause)
+        conversation.party_left(x, call, leg, fact.cause, fact.q850)
     elif call.referral is not None and leg.id == call.referral.leg:
-        referral.left(x, call, leg, by="party")
+        referral.left(x, call, leg, by="party", q850=fact.q850)
     elif leg.id == call.party:
         cause = call.ending or ("abandoned" if fact.cause in _WENT else fact.cause)
-        end_leg(x, leg, fact.cause, "abandoned", by="party")
-        clear_call(x, call, cause, leg_cause="hang_up", outcome="abandoned")
+        end_leg(x, leg, fact.cause, "abandoned", by="party", q850=fact.q850)
+        clear_call(x, call, cause, leg_cause="hang_up", outcome="abandoned", q850=fact.q850)
     else:
-        reach.failed(x, call, leg, "error", detail=fact.cause)
+        reach.failed(x, call, leg, "error", detail=fact.cause, q850=fact.q850)
 
 
 _WENT = frozenset({"hang_up", "cancelled"})
@@ -132,7 +134,9 @@ def leg_referred(x: Exchange, fact: i.LegReferred) -> None:
     elif call.state not in calls.TALKING or call.pair is None or leg.id not in call.pair:
         x.do(AnswerReferrer(leg=leg.id, status=403, reason="There is nobody on the line to be transferred."))
     else:
-        target: Target = reach.own_target(x, fact.number) or ToOutside(number=fact.number)
+        known = fact.colleague if fact.colleague in x.fold.index.agents else None
+        own = ToAgent(agent=known) if known is not None else reach.own_target(x, fact.number)
+        target: Target = own or ToOutside(number=fact.number)
         referral.begin(x, call, leg, leg.agent, conversation.describe(target))
         x.send_to(x, call, target, "transfer", leg.agent)
 

@@ -92,6 +92,10 @@ FailureCause = Literal[
 ]
 
 
+UnknownAddress = Literal["nobody", "elsewhere"]
+"""A name at our own domain that is nobody's, or any at another one."""
+
+
 class CallArrived(_Input, frozen=True, kw_only=True):
     """A new call stands at the door; its leg is not answered yet."""
 
@@ -109,6 +113,10 @@ class CallArrived(_Input, frozen=True, kw_only=True):
     is made of events cannot show it."""
     called: str
     """Number that was dialled: E.164 with `+`, or as dialled when it is short."""
+    colleague: AgentId | None = None
+    """The address of this agent's phone was dialled; `called` is its extension, or the name where it has none."""
+    unknown: UnknownAddress | None = None
+    """What was dialled is no number but a name, and reaches nobody."""
     channel_kbits: int | None = None
     """Wire cost of the channel as offered, where it is above the configured one (IPv6, short packets); None: as configured."""
     dialog: str | None = None
@@ -149,6 +157,8 @@ class LegFailed(_Input, frozen=True, kw_only=True):
     detail: str | None = None
     moved_to: str | None = None
     """The number that a `redirected` party is at now, E.164 with `+`; None: it is told as something else, or not at all."""
+    q850: int | None = None
+    """As `LegReleased.q850`."""
 
 
 class LegAnsweredLate(_Input, frozen=True, kw_only=True):
@@ -163,6 +173,8 @@ class LegReleased(_Input, frozen=True, kw_only=True):
 
     leg: LegId
     cause: Literal["hang_up", "cancelled", "timeout", "media_silent", "transport", "error"] = "hang_up"
+    q850: int | None = None
+    """The cause of ITU-T Q.850, 1..127, that the far end gave (Reason, RFC 3326); None: it gave none."""
 
 
 class LegHeldByParty(_Input, frozen=True, kw_only=True):
@@ -181,6 +193,8 @@ class LegReferred(_Input, frozen=True, kw_only=True):
     leg: LegId
     number: str
     """Where to, as `CallArrived.called`; its price was looked at, as for `Transfer`."""
+    colleague: AgentId | None = None
+    """As `CallArrived.colleague`."""
 
 
 class DigitPressed(_Input, frozen=True, kw_only=True):

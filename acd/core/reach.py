@@ -252,6 +252,7 @@ def failed(
     ours: bool = False,
     by_supervisor: bool = False,
     moved_to: str | None = None,
+    q850: int | None = None,
 ) -> None:
     """A phone outside an offer could not be reached, or did not answer. `ours`: we gave up, it still rings there.
 
@@ -267,7 +268,7 @@ def failed(
     if by_supervisor:
         end_leg(x, leg, "supervisor", "withdrawn")
     else:
-        end_leg(x, leg, cause, work, by="exchange" if ours else "party", status=status, detail=detail)
+        end_leg(x, leg, cause, work, by="exchange" if ours else "party", status=status, detail=detail, q850=q850)
     if was_party:
         clear_call(x, call, cause)
     elif role == "agent" and agent_id is not None:

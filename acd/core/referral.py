@@ -52,11 +52,11 @@ def reached(x: Exchange, call: s.Call) -> None:
         left(x, call, x.state.legs[call.referral.leg], by="exchange")
 
 
-def left(x: Exchange, call: s.Call, leg: s.Leg, *, by: Literal["party", "exchange"]) -> None:
+def left(x: Exchange, call: s.Call, leg: s.Leg, *, by: Literal["party", "exchange"], q850: int | None = None) -> None:
     """The phone that sent the call is off the line. `by` party: it has hung up itself; the call goes on to its target without it."""
     assert call.referral is not None
     x.emit(CallTransferred(call=call.id, by=call.referral.by, to=call.referral.to))
-    end_leg(x, leg, "transferred", "handled", by=by)
+    end_leg(x, leg, "transferred", "handled", by=by, q850=q850)
 
 
 def returned(x: Exchange, call: s.Call, cause: str) -> bool:

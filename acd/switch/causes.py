@@ -94,6 +94,15 @@ def meant_by(status: int, reasons: Sequence[str]) -> int:
     return status
 
 
+def q850_told(reasons: Sequence[str]) -> int | None:
+    """The first cause of ITU-T Q.850 (1 to 127) in Reason headers, which is what the telephone network says (RFC 3326 §2); None: none."""
+    try:
+        told = parse_reasons(list(reasons))
+    except ParseError:
+        return None
+    return next((one.cause for one in told if one.protocol.upper() == "Q.850" and one.cause is not None and 1 <= one.cause <= 127), None)
+
+
 def worst_of(statuses: list[int]) -> int:
     """The status that speaks for a leg whose every contact failed: the best response of RFC 3261 §16.7 step 6.
 
@@ -118,12 +127,17 @@ def refusal_reason(cause: str) -> str | None:
     return None if row is None else str(Reason("Q.850", row.q850, Q850_TEXTS[row.q850]))
 
 
-def reason_header(cause: str) -> str | None:
+def reason_header(cause: str, q850: int | None = None) -> str | None:
     """The Reason header of a CANCEL or BYE (RFC 3326 §2): a status and a cause of Q.850, from the one table there is.
 
     So a phone shows no missed call when a colleague took it, and a carrier knows a restart from a hang-up. What was cleared normally has
     no status: none of a final response fits it.
+
+    Args:
+        q850: what the telephone network behind the other party said; it is passed on by itself.
     """
+    if q850 is not None:
+        return str(Reason("Q.850", q850, Q850_TEXTS.get(q850, "")))
     row = CAUSES.get(cause)
     if row is None:
         return None

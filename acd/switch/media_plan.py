@@ -82,6 +82,7 @@ class MediaPlan:
             digits_by_info=digits_by_info,
             telephone_event=audio.telephone_event,
             receive_telephone_event=audio.receive_telephone_event,
+            renumbered_telephone_event=audio.renumbered_telephone_event,
             sends=audio.direction.sends,
             receives=audio.direction.receives,
             silence_timeout_s=silence_timeout_s,

@@ -13,15 +13,22 @@ from acd.core import inputs
 from acd.core.clearing import refusal
 from acd.core.ids import AgentId, TenantId
 from acd.core.inputs import Input
-from acd.errors import DialRefused, PriceRefused
-from acd.numbers import is_private, normalise
+from acd.errors import DialRefused, NoSuchNumber, PriceRefused
+from acd.switch.dialled import WHY_REFUSED, Dialling
 from acd.switch.legs import SwitchLeg
 from acd.switch.sip_port import SipPort
 from sip.events import ReferReceived
-from sip.refer import dialled
 
 MayTransfer = Callable[[TenantId, AgentId, str], None]
-"""Looks at the price, the budget and the classes of a transfer to a number; raises PriceRefused, DialRefused."""
+"""Looks at the price, the budget and the classes of a transfer to a number; raises NoSuchNumber, PriceRefused, DialRefused."""
+
+
+class _Refused(Exception):
+    """The text says why."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
 
 
 class Referrals:
@@ -29,41 +36,56 @@ class Referrals:
 
     Args:
         report: hands a fact to the tenant's exchange.
+        dialling: reads addresses as where they are dialled.
         may_transfer: as for the desk's transfer.
         counters: the switch's.
     """
 
-    def __init__(self, report: Callable[[TenantId, Input], None], may_transfer: MayTransfer, counters: Counter[str]) -> None:
+    def __init__(
+        self, report: Callable[[TenantId, Input], None], dialling: Dialling, may_transfer: MayTransfer, counters: Counter[str]
+    ) -> None:
+        self._dialling = dialling
         self._report = report
         self._may_transfer = may_transfer
         self._counters = counters
 
     def received(self, sip: SipPort, leg: SwitchLeg | None, event: ReferReceived) -> None:
         """Ask the core, or refuse at once."""
-        refused = self._reason_to_refuse(leg, event)
-        if refused is not None:
-            self._counters["transfers_by_phone_refused"] += 1
-            status, reason = refused
-            sip.answer_refer(event.session, status, reason=reason)
-            return
-        assert leg is not None
-        self._report(leg.tenant, inputs.LegReferred(leg=leg.leg, number=normalise(dialled(event.target))))
-
-    def _reason_to_refuse(self, leg: SwitchLeg | None, event: ReferReceived) -> tuple[int, str] | None:
-        if leg is None or leg.is_gone:
-            return 481, "The call is over."
-        if leg.agent is None or leg.trunk is not None:  # a carrier, or a PBX of the tenant's own, sends nobody anywhere on our account
-            return 403, "Only an agent's phone may transfer a call."
-        number = normalise(dialled(event.target))
-        if not number:
-            return 404, "The address names no number."
         try:
-            self._may_transfer(leg.tenant, leg.agent, number)
+            tenant, fact = self._asked(leg, event)
+        except _Refused as refused:
+            self._counters["transfers_by_phone_refused"] += 1
+            sip.answer_refer(event.session, refused.status, reason=str(refused))
+            return
+        self._report(tenant, fact)
+
+    def _asked(self, leg: SwitchLeg | None, event: ReferReceived) -> tuple[TenantId, inputs.LegReferred]:
+        """What the core is told.
+
+        Raises: _Refused: nothing.
+        """
+        if leg is None or leg.is_gone:
+            raise _Refused(481, "The call is over.")
+        if leg.agent is None or leg.trunk is not None:  # a carrier, or a PBX of the tenant's own, sends nobody anywhere on our account
+            raise _Refused(403, "Only an agent's phone may transfer a call.")
+        meant = self._dialling.meant(leg.tenant, event.target)
+        if not meant.number:
+            raise _Refused(404, "The address names no number.")
+        if meant.unknown is not None:
+            raise _Refused(*WHY_REFUSED[meant.unknown])
+        if meant.colleague is None:
+            self._check_price(leg.tenant, leg.agent, meant.number)
+        return leg.tenant, inputs.LegReferred(leg=leg.leg, number=meant.number, colleague=meant.colleague)
+
+    def _check_price(self, tenant: TenantId, agent: AgentId, number: str) -> None:
+        try:
+            self._may_transfer(tenant, agent, number)
+        except NoSuchNumber as error:
+            raise _Refused(404, str(error)) from error
         except PriceRefused as error:
-            return (404, "The number does not exist here.") if is_private(number) else (403, str(error))
+            raise _Refused(403, str(error)) from error
         except DialRefused as error:
-            return refusal(error.cause).status, str(error)
-        return None
+            raise _Refused(refusal(error.cause).status, str(error)) from error
 
     def answer(self, sip: SipPort, leg: SwitchLeg, effect: do.AnswerReferrer) -> None:
         """What the core says to it."""

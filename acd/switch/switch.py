@@ -33,6 +33,7 @@ from acd.service import Lookup, ScreenContext, ScreenPop, TrunkLine
 from acd.switch import causes, media_plan
 from acd.switch.addresses import LocalAddresses, host_port, reach
 from acd.switch.callers import arrival
+from acd.switch.dialled import Dialled, Dialling
 from acd.switch.digits import CARRY_AFTER_S, Press
 from acd.switch.identities import ANONYMOUS, number_in, who_calls
 from acd.switch.legs import Phase, Recording, SwitchLeg
@@ -164,7 +165,8 @@ class Switch:
         self._gates: dict[CallId, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.counters: Counter[str] = Counter()
-        self._referrals = Referrals(report, may_transfer, self.counters)
+        self._dialling = Dialling(directory, settings.realm, self._reach.is_own)
+        self._referrals = Referrals(report, self._dialling, may_transfer, self.counters)
         self._relocation = Relocation(media, self._addresses, self.counters, self)
         self.shares = Shares(directory, settings.tenant_weights)
         self.ports = PortShares(count_pairs(settings.media_ports, settings.media_workers), settings.emergency_pairs, settings.guaranteed)
@@ -382,9 +384,9 @@ class Switch:
         self._gone(leg)
 
     def _release_leg(self, leg: SwitchLeg, effect: do.ReleaseLeg) -> None:
-        self._release(leg, effect.cause)
+        self._release(leg, effect.cause, q850=effect.q850)
 
-    def _release(self, leg: SwitchLeg, cause: str, *, refusing: Sequence[tuple[str, str]] = ()) -> None:
+    def _release(self, leg: SwitchLeg, cause: str, *, q850: int | None = None, refusing: Sequence[tuple[str, str]] = ()) -> None:
         sessions = [leg.session] if leg.session is not None else list(leg.branches)
         arrived = leg.phase is Phase.ARRIVED
         self._gone(leg)
@@ -394,7 +396,7 @@ class Switch:
                 headers = [*refusing, *([("Reason", told)] if told is not None else [])]
                 self.sip.reject(session, causes.release_status(cause), headers=headers)
             else:
-                self.sip.cancel_or_bye(session, reason_header=causes.reason_header(cause))
+                self.sip.cancel_or_bye(session, reason_header=causes.reason_header(cause, q850))
 
     def _ask_to_answer(self, leg: SwitchLeg, _effect: do.AskToAnswer) -> None:
         if leg.asked_to_answer is None or leg.asked_to_answer.done():
@@ -704,9 +706,11 @@ class Switch:
         status: int | None = None,
         detail: str | None = None,
         moved_to: str | None = None,
+        q850: int | None = None,
     ) -> None:
         self._gone(leg)
-        self._report(leg.tenant, inputs.LegFailed(leg=leg.leg, cause=cause, status=status, detail=detail, moved_to=moved_to))
+        fact = inputs.LegFailed(leg=leg.leg, cause=cause, status=status, detail=detail, moved_to=moved_to, q850=q850)
+        self._report(leg.tenant, fact)
 
     # ------------------------------------------------------------------ media
 
@@ -1002,13 +1006,14 @@ class Switch:
     def _incoming(self, event: sip_events.IncomingInvite) -> None:
         request = event.request
         host = event.flow.remote[0]
-        called = number_in(request.uri)
+        meant = Dialled(number_in(request.uri))
         call = self.mint_call()
         source: tuple[TenantId, TrunkLine | None, AgentId | None] | None = None
         if event.authenticated_as is not None:
             found = self._directory.device_at(event.authenticated_as)
             if found is not None:
                 source = (found[0], None, found[1].agent)
+                meant = self._dialling.meant(found[0], request.uri, at_home=request.from_.uri.host)
         else:
             came = arrival(self._directory, request, event.flow)
             if isinstance(came, Nobodys):
@@ -1016,11 +1021,11 @@ class Switch:
                 self.sip.reject(event.session, 404)
                 return
             if came is not None:
-                source, called = (came.tenant, came.line, None), came.called
+                source, meant = (came.tenant, came.line, None), Dialled(came.called)
         if source is None:
             self.sip.reject(event.session, 403)
             return
-        tenant, trunk, agent = source
+        (tenant, trunk, agent), called = source, meant.number
         if tenant in self._directory.suspended:
             self.counters["invites_refused_without_journal"] += 1
             self.sip.reject(event.session, 503, headers=[_warning(MISCELLANEOUS, "The exchange cannot take calls."), RETRY_AFTER])
@@ -1067,6 +1072,8 @@ class Switch:
                 calling_name=name,
                 withheld=leg.withheld,
                 called=called,
+                colleague=meant.colleague,
+                unknown=meant.unknown,
                 channel_kbits=media_plan.offered_kbits(offer) if offer is not None else None,
                 dialog=self.sip.kept(event.session),
             ),
@@ -1164,7 +1171,8 @@ class Switch:
         line = self._directory.trunk(leg.tenant, leg.trunk) if leg.trunk is not None else None
         moved_to = _moved_to(event, line.numbers_in if line is not None else "auto") if cause == "redirected" else None
         said = fit_or_none(", ".join([event.reason, *told]), LONGEST_LINE)
-        self._fail(leg, cause, status=leg.failures[meant], detail=said, moved_to=moved_to)
+        q850 = causes.q850_told(told) if leg.trunk is not None else None  # a phone rings at several places, and has no network behind it
+        self._fail(leg, cause, status=leg.failures[meant], detail=said, moved_to=moved_to, q850=q850)
 
     def _answered_late(self, event: sip_events.AnsweredLate) -> None:
         """Whoever bills us for it is right: the record says so too."""
@@ -1192,7 +1200,8 @@ class Switch:
         before_answer = leg.phase is Phase.ARRIVED
         self._gone(leg)
         cause: Any = cause_of_end(event.by, leg.asked_at, monotonic()) or ("cancelled" if before_answer else "hang_up")
-        self._report(leg.tenant, inputs.LegReleased(leg=leg.leg, cause=cause))
+        q850 = causes.q850_told([event.reason_header]) if event.reason_header is not None else None
+        self._report(leg.tenant, inputs.LegReleased(leg=leg.leg, cause=cause, q850=q850))
 
     def _reinvited(self, event: sip_events.ReInviteReceived) -> None:
         leg = self._by_session.get(event.session)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from acd.core.errors import IllegalTransition, UnknownName
-from acd.errors import DialRefused, PhoneRefused, PriceRefused
+from acd.errors import DialRefused, NoSuchNumber, PhoneRefused, PriceRefused
 from api.errors import Conflict, Forbidden, NotFound
 
 
@@ -62,6 +62,8 @@ def told() -> Iterator[None]:
     except IllegalTransition as error:
         raise DoesNotFit(str(error)) from error
     except UnknownName as error:
+        raise NotFound(str(error)) from error
+    except NoSuchNumber as error:
         raise NotFound(str(error)) from error
     except PhoneRefused as error:
         raise PhoneDidNot(str(error)) from error

@@ -187,7 +187,7 @@ async def why_waiting(access: ForDesk, call: CallKey) -> WhyWaiting:
     return WhyWaiting(call=call, **found)
 
 
-@router.get("/quote", operation_id="getQuote", responses=responses(Conflict))
+@router.get("/quote", operation_id="getQuote", responses=REFUSALS)
 async def quote(access: ForAll, number: Annotated[DialledNow, Query()]) -> QuoteTold:
     """The price of a call to a number from now, before it is placed."""
     with told():

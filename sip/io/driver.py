@@ -113,6 +113,7 @@ class SipEndpoint:
     async def close(self) -> None:
         """Send what is waiting, then close every socket. Sessions are not ended: that is the application's to decide beforehand."""
         if not self._is_closed:
+            self.user_agent.wait_no_longer(self.now())
             self.flush()
         self._is_closed = True
         if self._timer is not None:

@@ -42,6 +42,9 @@ G711: Final = (PCMA, PCMU)
 TELEPHONE_EVENT: Final = PayloadType(101, "telephone-event", 8000, fmtp="0-16")
 """101 is what nearly every device uses; 0-16 are the keys and the hook flash (RFC 4733 §3.2)."""
 
+FIRST_DYNAMIC: Final = 96
+"""RFC 3551 §6: payload types from here to 127 mean what a description says."""
+
 _SENDRECV: Final = Direction.SENDRECV
 
 DEFAULT_PTIME_MS: Final = 20
@@ -116,6 +119,8 @@ class NegotiatedAudio(msgspec.Struct, frozen=True):
         receive_payload_type: the number in the packets we get; differs when the answerer chose another number for its direction (§6.1).
         telephone_event: the number for the events we send; None when the peer takes none.
         receive_telephone_event: the number of the events we get.
+        renumbered_telephone_event: the peer's own number for events, where ours is another and its own means nothing else: by RFC 3264 §5.1
+            and §6.1 it sends by ours, and there are devices that do not.
         ptime_ms: milliseconds in the packets we send: what the peer asks for.
         asks_ptime: it said so itself; else it is the default.
         maxptime_ms: the longest packets it takes, if it says so.
@@ -137,6 +142,7 @@ class NegotiatedAudio(msgspec.Struct, frozen=True):
     direction: Direction
     asks_ptime: bool = False
     maxptime_ms: int | None = None
+    renumbered_telephone_event: int | None = None
 
     @property
     def is_held_by_remote(self) -> bool:
@@ -425,7 +431,7 @@ def read_answer(offer: SessionDescription, answered: SessionDescription) -> Nego
     )
     own_event = _telephone_event(offered, send.clock_rate)
     their_event = _telephone_event(theirs.payload_types, send.clock_rate) if own_event else None
-    return _negotiated(
+    audio = _negotiated(
         theirs,
         remote,
         direction,
@@ -436,6 +442,14 @@ def read_answer(offer: SessionDescription, answered: SessionDescription) -> Nego
         theirs.ptime or ours.ptime or DEFAULT_PTIME_MS,
         mux=theirs.rtcp_mux and ours.rtcp_mux,
     )
+    if their_event is None or not _is_free(their_event.number, offered):
+        return audio
+    return msgspec.structs.replace(audio, renumbered_telephone_event=their_event.number)
+
+
+def _is_free(number: int, described: tuple[PayloadType, ...]) -> bool:
+    """Whether a payload type means nothing by itself (RFC 3551 §6: 96-127 are dynamic), and nothing in this description."""
+    return number >= FIRST_DYNAMIC and all(one.number != number for one in described)
 
 
 def _negotiated(

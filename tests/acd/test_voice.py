@@ -18,7 +18,7 @@ from acd.core.engine import UnknownName
 from acd.core.events import CallOffered, Decision, LegQuoted, OfferMade
 from acd.core.ids import AgentId, TenantId, TrunkId
 from acd.directory import device_aor
-from acd.errors import JournalDamaged, PriceRefused
+from acd.errors import JournalDamaged, NoSuchNumber, PriceRefused
 from acd.journal import read
 from acd.service import ScreenContext, ScreenPop
 from acd.switch.phones import _Way
@@ -338,6 +338,18 @@ async def test_a_number_without_a_price_is_refused_before_anything_rings(tmp_pat
         await ready(service, "anna")
         with pytest.raises(PriceRefused):
             await service.voice.command(TENANT, inputs.Dial(agent=ANNA, call=service.voice.mint_call(), number="0199123456"))
+        assert not service.voice.live(TENANT).calls
+
+
+async def test_a_number_that_nobody_here_has_is_said_to_be_none_whoever_asks(tmp_path):
+    async with running(tmp_path) as service:
+        await ready(service, "anna")
+        for ask in (
+            lambda: service.voice.command(TENANT, inputs.Dial(agent=ANNA, call=service.voice.mint_call(), number="77")),
+            lambda: service.voice.quote(TENANT, "77"),
+        ):
+            with pytest.raises(NoSuchNumber, match=r"The number 77 does not exist here\."):
+                await ask()
         assert not service.voice.live(TENANT).calls
 
 

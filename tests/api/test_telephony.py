@@ -153,6 +153,15 @@ class TestDial:
         assert answer.status_code == 409
         assert answer.json()["type"] == "urn:fernamt:problem:price-refused"
 
+    async def test_an_extension_that_nobody_has_is_not_found_and_rings_nothing(self, staffed: Service) -> None:
+        for answer in (
+            await staffed.call("POST", "agents/me/dial", "anna", json={"number": "77"}),
+            await staffed.call("GET", "quote?number=77", "anna"),
+        ):
+            assert (answer.status_code, answer.json()["type"]) == (404, "urn:fernamt:problem:not-found")
+            assert answer.json()["detail"] == "The number 77 does not exist here."
+        assert not any(isinstance(effect, ef.OriginateToAgent) for effect in staffed.voice.effects[ACME])
+
 
 class TestQuote:
     async def test_german_mobile(self, staffed: Service) -> None:

@@ -23,8 +23,9 @@ from acd.core.events import Event
 from acd.core.ids import AgentId, CallId, LegId, TenantId, TrunkId
 from acd.core.inputs import Command, Input
 from acd.core.live import LiveState
-from acd.errors import PriceRefused, StreamOverrun
+from acd.errors import NoSuchNumber, PriceRefused, StreamOverrun
 from acd.networks import EVERYTHING, LOOPBACK, Reach
+from acd.numbers import is_private
 from acd.service import Account, LiveEvent, Lookup, ScreenPop, Sighting, Spending, TenantSetup
 from billing_cdr.house import house_plan
 from billing_cdr.quote import Quote
@@ -96,8 +97,10 @@ class EngineVoice:
         return CallId(f"call-{self._calls}")
 
     async def quote(self, tenant: TenantId, number: str) -> dict[str, Any]:
-        del tenant  # the house plan is everybody's here
-        if len(number) <= 4 and number != "110":
+        if is_private(number):
+            configuration = self.setups[tenant].configuration
+            if number not in {one.number for one in configuration.numbers} | {one.extension for one in configuration.agents}:
+                raise NoSuchNumber(number)
             return {}
         offer = quote(number, house_plan(), _instant(self._now()))
         if not isinstance(offer, Quote):

@@ -71,6 +71,32 @@ async def test_every_habit_of_phones_brings_customer_and_colleague_together(tmp_
     assert (record.cdr.outcome, record.cdr.cause) == ("answered", "hang_up")
 
 
+async def test_the_line_is_ended_when_the_phone_has_answered_how_its_transfer_went(tmp_path):
+    """A phone that hears our BYE first has no dialog to take the NOTIFY in: it shows a transfer that failed."""
+    async with running(tmp_path) as service:
+        _call, at_anna, ben = await in_conversation(service)
+        heard = []
+        at_anna.on_told = lambda status, _state: heard.append((status, at_anna.is_up))
+        answered = []
+        user_agent = at_anna.phone.bank.user_agent
+        outgoing = user_agent.datagrams_to_send
+
+        def watched():
+            for flow, octets in outgoing():
+                if octets.startswith(b"SIP/2.0 200") and b" NOTIFY\r\n" in octets:
+                    answered.append(octets)
+                    if len(answered) == 3:
+                        continue  # lost: the NOTIFY comes again
+                yield flow, octets
+
+        user_agent.datagrams_to_send = lambda: list(watched())
+        assert await at_anna.refer("12") == 202
+        await (await ben.incoming()).answer()
+        await at_anna.ended()
+        assert heard == [(100, True), (180, True), (200, True)]
+        assert len(answered) == 4
+
+
 @pytest.mark.parametrize("status", [486, 603])
 async def test_a_colleague_who_does_not_want_it_gives_the_customer_back(tmp_path, status):
     async with running(tmp_path) as service:

@@ -134,6 +134,7 @@ def test_every_field_of_the_answers_survives():
         late_ticks=0,
         cpu_s=1.5,
         ports_free=7,
+        packets_of_unknown_type=2,
     )
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(quality), type=Quality) == quality
     assert framing.report_reader().feed(framing.encode(status) + framing.encode(Refused(request=1, reason="no"))) == [

@@ -683,6 +683,33 @@ def test_each_side_sends_events_under_the_number_that_the_other_gave(rig):
     assert {packet.payload_type for packet in a.hear(7)} == {96}
 
 
+def test_events_under_the_senders_own_number_are_taken_too_where_it_is_told(rig):
+    a, b = rig.leg(event=96, receive_telephone_event=101, renumbered_telephone_event=96), rig.leg()
+    rig.bridge(a, b)
+    for key, number in (("7", 96), ("5", 101)):
+        press(a, key, event=number)
+        assert rig.wait_for(DigitReceived, leg=a.name, digit=key)
+        assert {packet.payload_type for packet in b.hear(7)} == {101}
+
+
+def test_audio_under_either_number_of_a_codec_is_heard(rig):
+    """An answer may give PCMA another number (RFC 3264 §6.1): packets come under ours by right, under theirs by habit."""
+    a, b = rig.leg(payload_type=97), rig.leg()
+    rig.bridge(a, b)
+    for number in (97, 8):
+        a.payload_type = number
+        a.speak(tone(TONE_A, 3))
+        assert {packet.payload_type for packet in b.hear(3)} == {8}
+
+
+def test_packets_of_a_type_nobody_agreed_on_are_counted_and_said_once_a_leg(rig):
+    before = rig.status().packets_of_unknown_type
+    a = rig.leg()
+    a.payload_type = 110
+    a.speak(tone(TONE_A, 4))
+    assert rig.status().packets_of_unknown_type == before + 4
+
+
 def test_digit_for_a_partner_without_events_becomes_a_tone(rig):
     a, b = rig.leg(), rig.leg(event=None)
     rig.bridge(a, b)

@@ -3,7 +3,7 @@
 import pytest
 
 from acd.core.causes import CAUSES
-from acd.switch.causes import Q850_TEXTS, STATUS_OF_Q850, failure_cause, meant_by, reason_header, refusal_reason, worst_of
+from acd.switch.causes import Q850_TEXTS, STATUS_OF_Q850, failure_cause, meant_by, q850_told, reason_header, refusal_reason, worst_of
 from sip.headers.reason import parse_reasons
 
 
@@ -93,3 +93,27 @@ def test_what_a_carrier_refuses_with_is_what_our_caller_is_told(status, told):
 def test_a_phone_that_forbids_declines():
     """A carrier's 403 is of the call; a phone has nothing to forbid its person."""
     assert failure_cause(403, of_phone=True) == "rejected"
+
+
+@pytest.mark.parametrize(
+    ("told", "cause"),
+    [
+        ('Q.850;cause=38;text="Network out of order"', 38),
+        ("q.850 ; cause=41", 41),
+        ('SIP;cause=503;text="x, y", Q.850;cause=47', 47),
+        ("Q.850;cause=16", 16),
+        ("Q.850;cause=0", None),
+        ("Q.850;cause=128", None),
+        ("Q.850;cause=x", None),
+        ("Q.850", None),
+        ("SIP;cause=38", None),
+        ("\x80", None),
+    ],
+)
+def test_what_the_network_says_is_a_number_of_q850_or_nothing(told, cause):
+    assert q850_told([told]) == cause
+
+
+@pytest.mark.parametrize(("number", "header"), [(38, 'Q.850;cause=38;text="Network out of order"'), (99, "Q.850;cause=99"), (None, None)])
+def test_what_one_network_said_is_said_to_the_other_without_a_status(number, header):
+    assert reason_header("hang_up", number) == (header or reason_header("hang_up"))

@@ -76,7 +76,7 @@ def test_an_answer_with_another_number_for_events_leaves_ours_for_what_we_get():
     ours = media_plan.offer(OURS, ("PCMA", "PCMU"), 7)
     plan = media_plan.agreed(ours, sdp("a=rtpmap:96 telephone-event/8000", media="audio 40000 RTP/AVP 8 96"))
     told = plan.describe("l", 0.0)
-    assert (told.telephone_event, told.receive_telephone_event) == (96, 101)
+    assert (told.telephone_event, told.receive_telephone_event, told.renumbered_telephone_event) == (96, 101, 96)
 
 
 def test_the_next_description_of_a_leg_has_the_next_version():

@@ -134,6 +134,27 @@ class TestCodecs:
         assert (audio.telephone_event, audio.receive_telephone_event) == (110, 101)
         assert audio.ptime_ms == 20  # never above what the peer can take
 
+    @pytest.mark.parametrize(
+        ("lines", "taken"),
+        [
+            (("m=audio 9000 RTP/AVP 8 96", "a=rtpmap:96 telephone-event/8000"), 96),
+            (("m=audio 9000 RTP/AVP 8 101", "a=rtpmap:101 telephone-event/8000"), None),  # it is ours anyway
+            (("m=audio 9000 RTP/AVP 8 0", "a=rtpmap:0 telephone-event/8000"), None),  # G.711 in our offer
+            (("m=audio 9000 RTP/AVP 8 13", "a=rtpmap:13 telephone-event/8000"), None),  # comfort noise, whoever says something else
+            (("m=audio 9000 RTP/AVP 8 96", "a=rtpmap:96 telephone-event/16000"), None),
+            (("m=audio 9000 RTP/AVP 8 96 97", "a=rtpmap:96 telephone-event/16000", "a=rtpmap:97 telephone-event/8000"), 97),
+            (("m=audio 9000 RTP/AVP 8",), None),
+        ],
+    )
+    def test_the_peers_own_number_for_events_is_known_where_it_means_nothing_else(self, lines, taken):
+        audio = read_answer(audio_offer(HERE, session_id=1), parse_sdp(offer_of(*lines)))
+        assert audio.renumbered_telephone_event == taken
+
+    def test_an_answer_of_ours_leaves_one_number_for_both(self):
+        offer = parse_sdp(offer_of("m=audio 4000 RTP/AVP 8 96", "a=rtpmap:96 telephone-event/8000"))
+        audio = answer(offer, HERE, session_id=1).audio
+        assert (audio.receive_telephone_event, audio.renumbered_telephone_event) == (96, None)
+
     def test_events_are_never_taken_for_the_codec(self):
         answered = parse_sdp(offer_of("m=audio 9000 RTP/AVP 101 8", "a=rtpmap:101 telephone-event/8000"))
         audio = read_answer(audio_offer(HERE, session_id=1), answered)

@@ -5,9 +5,8 @@ import pytest
 from sip import refer
 from sip.errors import ParseError
 from sip.events import IncomingInvite, ReferAnswered, ReferProgress, ReferReceived, SessionEnded
-from sip.refer import EXPIRES_S, Input, State, dialled, status_of
+from sip.refer import EXPIRES_S, LAST_NOTIFY_S, Input, State, status_of
 from sip.timers import Timer
-from sip.uri import Uri
 from tests.sip.user_agent.network import ANSWER, Network
 
 EXCHANGE, PHONE = "192.0.2.1", "192.0.2.2"
@@ -125,6 +124,86 @@ def test_the_subscription_ends_with_the_call_and_says_how_far_it_had_come(by):
     assert exchange.agent.referrals == {}
 
 
+def leaves(network, exchange, phone, status=200):
+    """The transfer has worked: the exchange tells it and hangs up in the same breath."""
+    accepted(network, exchange, phone)
+    exchange.agent.notify_referrer("call", status, exchange.now, final=True)
+    exchange.agent.cancel_or_bye("call", exchange.now, reason_header="Q.850;cause=16")
+
+
+def test_our_bye_waits_until_the_last_notify_is_answered():
+    network, exchange, phone = talking()
+    leaves(network, exchange, phone)
+    sent_at = exchange.now
+    network.run(10)
+    ((answered_at, _),) = [one for one in network.sent("SIP/2.0 200", PHONE) if b" NOTIFY\r\n" in one[1] and one[0] >= sent_at]
+    ((bye_at, bye),) = network.sent("BYE", EXCHANGE)
+    assert sent_at < answered_at < bye_at < sent_at + 1
+    assert b"Reason: Q.850;cause=16\r\n" in bye
+    assert told(phone)[-1] == (200, "terminated;reason=noresource")
+    assert (exchange.one(SessionEnded).by, phone.one(SessionEnded).by) == ("local", "remote")
+
+
+def test_a_last_notify_that_nobody_answers_holds_the_bye_back_no_longer_than_two_seconds():
+    network, exchange, phone = talking()
+    network.drop = lambda data: data.startswith(b"NOTIFY ") and b"terminated" in data
+    leaves(network, exchange, phone)
+    asked_at = exchange.now
+    network.run(60)
+    assert [at - asked_at for at, _ in network.sent("BYE", EXCHANGE)] == [pytest.approx(LAST_NOTIFY_S)]
+    assert exchange.one(SessionEnded).by == "local"
+
+
+def test_a_last_notify_that_is_refused_lets_the_bye_go():
+    network, exchange, phone = talking()
+    accepted(network, exchange, phone)
+    phone.agent.referring.clear()
+    exchange.agent.notify_referrer("call", 200, exchange.now, final=True)
+    exchange.agent.cancel_or_bye("call", exchange.now)
+    network.run(1)
+    assert len(network.sent("BYE", EXCHANGE)) == 1
+
+
+def test_the_phones_own_bye_ends_the_waiting():
+    network, exchange, phone = talking()
+    network.drop = lambda data: data.startswith(b"NOTIFY ") and b"terminated" in data
+    leaves(network, exchange, phone)
+    phone.agent.cancel_or_bye(phone.session, phone.now)
+    network.run(60)
+    assert network.sent("BYE", EXCHANGE) == []
+    assert len(network.sent("BYE", PHONE)) == 1
+    assert (len(exchange.endings), exchange.agent.referrals) == (1, {})
+
+
+def test_asked_twice_to_end_it_sends_one_bye_and_a_refer_meanwhile_is_too_late():
+    network, exchange, phone = talking()
+    network.drop = lambda data: data.startswith(b"NOTIFY ") and b"terminated" in data
+    leaves(network, exchange, phone)
+    exchange.agent.cancel_or_bye("call", exchange.now)
+    ask(phone)
+    network.run(60)
+    assert len(network.sent("BYE", EXCHANGE)) == 1
+    assert [one.status for one in phone.of(ReferAnswered)] == [202, 481]
+
+
+def test_whoever_got_its_party_back_may_ask_again_before_it_has_answered():
+    network, exchange, phone = talking()
+    network.drop = lambda data: data.startswith(b"NOTIFY ") and b"terminated" in data
+    accepted(network, exchange, phone)
+    exchange.agent.notify_referrer("call", 486, exchange.now, final=True)
+    ask(phone)
+    network.run(1)
+    assert len(exchange.of(ReferReceived)) == 2
+
+
+def test_sockets_that_are_closed_wait_for_no_answer():
+    network, exchange, phone = talking()
+    leaves(network, exchange, phone)
+    exchange.agent.wait_no_longer(exchange.now)
+    network.drain()
+    assert [at for at, _ in network.sent("BYE", EXCHANGE)] == [exchange.now]
+
+
 def test_a_call_that_ends_before_the_answer_owes_481():
     network, _exchange, phone = talking()
     ask(phone)
@@ -201,28 +280,15 @@ def test_every_pair_of_the_table_does_as_it_says_and_every_other_is_counted(stat
     argument = (403, "no") if event is Input.REJECT else 180
     edge = refer.TRANSITIONS[state].get(event)
     referral.fire(event, exchange.now, argument)
-    network.run(0.1)
     if edge is None:
         assert referral.state is state
         assert exchange.agent.counters[f"refer.{state.value}.{event.value}"] == 1
     else:
         assert referral.state is edge.state
-        assert (Timer.SUBSCRIPTION in referral.timers) == (edge.state is State.ACTIVE and refer.Do.START_TIMER in edge.actions)
-
-
-@pytest.mark.parametrize(
-    ("target", "number"),
-    [
-        ("sip:12@h", "12"),
-        ("sip:+49%20761%208866@h;user=phone", "+49 761 8866"),
-        ("sip:0761;phone-context=+49@h", "0761"),
-        ("tel:+49-761-8866;ext=12", "+49-761-8866"),
-        ("sip:h", ""),
-        ("sips:*20@h", "*20"),
-    ],
-)
-def test_what_a_target_dials(target, number):
-    assert dialled(Uri.parse(target)) == number
+        assert (Timer.SUBSCRIPTION in referral.timers) == (refer.Do.START_TIMER in edge.actions)
+        assert (Timer.LAST_NOTIFY in referral.timers) == (refer.Do.START_LAST_TIMER in edge.actions)
+        network.drain()
+        assert [one.by for one in exchange.of(SessionEnded)] == (["local"] if refer.Do.HANG_UP in edge.actions else [])
 
 
 @pytest.mark.parametrize("octets", [b"", b"SIP/2.0", b"HTTP/1.1 200 OK", b"SIP/2.0 2000 OK", b"SIP/2.0 abc OK"])

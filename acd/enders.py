@@ -25,7 +25,7 @@ class Ender(StrEnum):
     RULE = "rule"
     """What sent the served leg to its end."""
     EXCHANGE = "exchange"
-    """We ourselves: nobody was there, there was no way on, or a limit was reached."""
+    """We ourselves: a line was found dead, nobody was there, there was no way on, or a limit was reached."""
 
 
 # fmt: off

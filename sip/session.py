@@ -536,7 +536,7 @@ class Session:
             self.second_tries.add(self._send_within(request.method, now, request).request.cseq.number)
         else:
             return False
-        self.agent.count("requests_sent_another_way")
+        self.agent.count("requests_sent_anew")
         return True
 
     def lose_connection(self, gone: Flow) -> None:
@@ -1061,7 +1061,7 @@ class Session:
             left_s = max(0.0, expires[0] - now) if expires is not None else 0.0
             wait_s = session_timer.ask_again_after_s(self.refusals, left_s, retry_after_s(response))
             self.start(SESSION_REFRESH, now + wait_s)
-            self.agent.count("session.refresh_refused")
+            self.agent.count("session_refreshes_refused")
 
     def expire(self, now: float) -> None:
         """The interval is over without a refresh. §10 ends the session, since the peer may be gone; one that refuses is not, and is asked
@@ -1071,7 +1071,7 @@ class Session:
         if not self.refusals or agreement is None or not agreement.we_refresh:
             self.fire(Input.LOST, now)
             return
-        self.agent.count("session.kept_unrefreshed")
+        self.agent.count("sessions_kept_unrefreshed")
         self.start(SESSION_EXPIRES, now + agreement.expire_after_s)
         if SESSION_REFRESH not in self.timers and self.modification.state is reinvite.State.IDLE:
             self.refresh(now)

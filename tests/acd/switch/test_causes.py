@@ -3,7 +3,17 @@
 import pytest
 
 from acd.core.causes import CAUSES
-from acd.switch.causes import Q850_TEXTS, STATUS_OF_Q850, failure_cause, meant_by, reason_header, refusal_reason, worst_of
+from acd.switch.causes import (
+    FORKED,
+    Q850_TEXTS,
+    STATUS_OF_Q850,
+    TIMED_OUT,
+    failure_cause,
+    meant_by,
+    reason_header,
+    refusal_reason,
+    worst_of,
+)
 from sip.headers.reason import parse_reasons
 
 
@@ -93,3 +103,8 @@ def test_what_a_carrier_refuses_with_is_what_our_caller_is_told(status, told):
 def test_a_phone_that_forbids_declines():
     """A carrier's 403 is of the call; a phone has nothing to forbid its person."""
     assert failure_cause(403, of_phone=True) == "rejected"
+
+
+def test_what_the_sip_engine_ends_by_itself_says_why_in_the_words_of_the_same_table():
+    assert parse_reasons([TIMED_OUT])[-1].cause == CAUSES["timeout"].q850 == 102
+    assert parse_reasons([FORKED])[0].text == "Call completed elsewhere"

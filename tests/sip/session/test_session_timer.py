@@ -355,7 +355,7 @@ def test_glare_that_never_ends_is_no_silence():
     there.stop(Timer.SESSION_EXPIRES)
     network.run(120)
     assert a.endings == []
-    assert a.agent.counters["session.kept_unrefreshed"] == 2
+    assert a.agent.counters["sessions_kept_unrefreshed"] == 2
 
 
 def test_a_change_of_theirs_that_was_in_the_way_and_refused_refreshes_nothing():

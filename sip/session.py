@@ -524,7 +524,7 @@ class Session:
         if number in self.second_tries:
             self.second_tries.discard(number)
             return False
-        if dialog is None or not transaction.flow.is_reliable or request.to_tag != dialog.remote_tag or not dialog.remote_target.is_sip:
+        if dialog is None or not transaction.flow.is_reliable or (request.to_tag or "") != dialog.remote_tag:
             return False
         if dialog.send_flow.way == transaction.flow.way:
             dialog.leave_connection()

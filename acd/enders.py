@@ -25,7 +25,7 @@ class Ender(StrEnum):
     RULE = "rule"
     """What sent the served leg to its end."""
     EXCHANGE = "exchange"
-    """We ourselves: nobody was there, there was no way on, or a limit was reached."""
+    """We ourselves: a line was found dead, nobody was there, there was no way on, or a limit was reached."""
 
 
 # fmt: off
@@ -34,7 +34,8 @@ ENDED_BY: Final[dict[str, Ender]] = {
     "supervisor": Ender.SUPERVISOR,
     "exit_key": Ender.SERVED,
     "hang_up": Ender.HUNG_UP,
-    **dict.fromkeys(("abandoned", "cancelled", "timeout", "media_silent", "transport"), Ender.WENT_FIRST),
+    **dict.fromkeys(("abandoned", "cancelled"), Ender.WENT_FIRST),
+    **dict.fromkeys(("timeout", "media_silent", "transport"), Ender.EXCHANGE),  # nobody hung up: we did, since a line was dead
     **dict.fromkeys(("busy", "rejected", "declined", "forbidden", "forwarded", "redirected"), Ender.REFUSED),
     **dict.fromkeys(("announced", "closed", "let_go", "feature_code"), Ender.RULE),
     **dict.fromkeys(("no_answer", "unregistered", "not_found", "incomplete"), Ender.EXCHANGE),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -362,7 +362,7 @@ class Ledger:
                 leg=event.leg,
                 cause=event.cause,
                 sip_status=event.status,
-                by="crash" if event.cause == RESTART else "remote" if event.by == "party" else "local",
+                by=_who_ended(event),
                 q850=event.q850 or (CAUSES[event.cause].q850 if event.cause in CAUSES else None),
             )
         )
@@ -674,6 +674,17 @@ def _sent(conversation: _Conversation, by: str) -> None:
 def _first_call_id(dialog: str | None) -> str | None:
     """Of several phones that ring for a leg, the first one's: which of them answers is told with the answer."""
     return None if dialog is None else call_id_of(dialog.partition("\n")[0])
+
+
+def _who_ended(event: ev.LegCleared) -> facts.By:
+    """Who ended a leg; the other ones of its call we release."""
+    if event.cause == RESTART:
+        return "crash"
+    return _BY_ITSELF.get(event.cause, "remote") if event.by == "party" else "local"
+
+
+_BY_ITSELF: Final[dict[str, facts.By]] = {"timeout": "timeout", "media_silent": "timeout", "transport": "transport"}
+"""Causes of a leg that was found dead -> by what: nobody at its far end did anything."""
 
 
 def _ender(conversation: _Conversation, cause: str, now: float) -> str:

@@ -71,6 +71,7 @@ FEED = "cdr"
 WATCH_S = 1.0
 RECOUNT_S = 0.05
 DIGEST_SECRET_OCTETS = 32
+SIP_COUNTERS = ("requests_sent_anew", "session_refreshes_refused", "sessions_kept_unrefreshed")
 DENIALS = ("requests_denied", "audio_addresses_denied", "calls_refused_for_budget", "calls_refused_for_class")
 """Counters that are shown before they count: an alarm is set on them beforehand."""
 MEDIA_FIGURES = {
@@ -628,6 +629,7 @@ class Voice:
         figures["fernamt_main_cpu_seconds_total"] = cpu.user + cpu.system
         figures |= self._media_figures
         figures |= {f"fernamt_sip_{name}": value for name, value in self._endpoint.figures().items()}
+        figures |= {f"fernamt_sip_{name}_total": self.sip.user_agent.counters[name] for name in SIP_COUNTERS}
         for tenant, exchange in self._exchanges.items():
             label = f'{{tenant="{tenant}"}}'
             for name, value in exchange.figures().items():

@@ -93,6 +93,14 @@ HELP = {
     "fernamt_switch_audio_addresses_denied_total": (
         "Stream descriptions with an address that [reach] does not allow; nothing is sent there before packets come."
     ),
+    # SIP dialogs
+    "fernamt_sip_requests_sent_anew_total": (
+        "BYE, re-INVITE and INFO that a lost connection has failed and that were sent once more where the dialog says."
+    ),
+    "fernamt_sip_session_refreshes_refused_total": "Session refreshes (RFC 4028) of ours that a far end refused; they were tried again.",
+    "fernamt_sip_sessions_kept_unrefreshed_total": (
+        "Session intervals that ended without a refresh in calls that went on, since the far end had answered with a refusal."
+    ),
     # SIP over TCP
     "fernamt_sip_tcp_connections": "Open SIP/TCP connections.",
     "fernamt_sip_tcp_strangers": "Open SIP/TCP connections on which nobody has proved who he is.",

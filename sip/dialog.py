@@ -56,8 +56,8 @@ class Dialog:
     """One dialog as this side sees it."""
 
     __slots__ = (
-        "call_id", "flow", "is_nat", "local", "local_sequence_number", "local_tag", "remote", "remote_sequence_number", "remote_tag",
-        "remote_target", "route_set", "send_flow", "state",
+        "call_id", "flow", "has_lost_connection", "is_nat", "is_opened_here", "local", "local_sequence_number", "local_tag", "remote",
+        "remote_sequence_number", "remote_tag", "remote_target", "route_set", "send_flow", "state",
     )  # fmt: skip
 
     def __init__(
@@ -73,7 +73,11 @@ class Dialog:
         flow: Flow,
         is_nat: bool,
         state: State,
+        is_opened_here: bool = False,
     ) -> None:
+        """Args:
+        is_opened_here: where the flow leads somebody listens, since we called there: a connection that is gone is opened once more.
+        """
         self.call_id = call_id
         self.local = str(local)
         self.local_tag = local.tag or ""
@@ -86,6 +90,9 @@ class Dialog:
         self.flow = flow
         self.is_nat = is_nat
         self.state = state
+        self.is_opened_here = is_opened_here
+        self.has_lost_connection = False
+        """The connection that the peer opened is gone: nobody listens at the port it came from."""
         self.send_flow = self._choose_flow()
 
     @property
@@ -176,13 +183,32 @@ class Dialog:
         if self.route_set or before.way not in {self.send_flow.way, self.flow.way}:
             return False
         self.flow = self.send_flow = after
+        self.is_opened_here = self.has_lost_connection = False
         return True
 
+    def lose_connection(self, gone: Flow) -> bool:
+        """The connection is closed. One that the peer opened cannot be opened from here: requests go where the dialog says from now on,
+        to the first route or the remote target (§12.2.1.1, §18.1.1), over a new one.
+
+        Returns: whether that concerned this dialog.
+        """
+        if self.is_opened_here or self.has_lost_connection or not gone.is_reliable or gone.way != self.flow.way:
+            return False
+        self.leave_connection()
+        return True
+
+    def leave_connection(self) -> None:
+        """A request could not be sent over it, whoever opened it: the next goes where the dialog says."""
+        self.is_opened_here = False
+        self.has_lost_connection = True
+        self.send_flow = self._choose_flow()
+
     def _choose_flow(self) -> Flow:
-        """Where requests of this dialog go: the first route, else the remote target, else (NAT, connections) back over the flow."""
+        """Where requests of this dialog go: the first route, else the remote target, else (NAT, living connections) back over the flow."""
         if self.route_set:
             return flow_to(self.route_set[0].uri, self.flow)
-        if self.is_nat or self.flow.is_reliable or not self.remote_target.is_sip:
+        goes_back = not self.has_lost_connection if self.flow.is_reliable else self.is_nat
+        if goes_back or not self.remote_target.is_sip:
             return self.flow
         return flow_to(self.remote_target, self.flow)
 
@@ -267,4 +293,5 @@ def uac_dialog(request: Request, response: Response, flow: Flow) -> Dialog:
         # A contact that we reached over a flow leading elsewhere (a phone's registration) is reached that way again.
         is_nat=target.host != flow.remote[0] and (target.host, target.port) == (request.uri.host, request.uri.port) and not request.routes,
         state=CONFIRMED if response.status >= 200 else EARLY,
+        is_opened_here=True,
     )

@@ -192,7 +192,8 @@ class RestoredSession(Session):
 
     def on_transport_error(self, transaction: Transaction, now: float) -> None:
         super().on_transport_error(transaction, now)
-        self._fail(f"{transaction.request.method} could not be sent")
+        if not self.second_tries:
+            self._fail(f"{transaction.request.method} could not be sent")
 
     def on_server_timeout(self, transaction: Transaction, now: float) -> None:
         super().on_server_timeout(transaction, now)
@@ -292,6 +293,7 @@ def _in_dialog(agent: "UserAgent", session: str, kept: KeptDialog) -> RestoredSe
         flow=_reached_anew(_flow(kept.flow, said=kept.is_caller), target),
         is_nat=kept.is_nat,
         state=DialogState.CONFIRMED,
+        is_opened_here=True,
     )
     caller, callee = (kept.local, kept.remote) if kept.is_caller else (kept.remote, kept.local)
     invite = _invite(target, kept, [("From", caller), ("To", callee)])

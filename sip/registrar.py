@@ -317,6 +317,14 @@ class Registrar:
         """Whether something is bound that is reached at this address."""
         return host in self._at
 
+    def may_come_back(self, aor: str) -> bool:
+        """Whether a phone of this address of record is registered, or was until its connection was lost."""
+        return aor in self._slots or aor in self._left
+
+    def connections(self) -> Iterator[Flow]:
+        """The connections over which somebody is registered."""
+        return iter(self._on_connection)
+
     def restore(self, bindings: Iterable[Binding], now: float) -> None:
         """Take bindings back after a restart; those past their time are left out, nothing is emitted."""
         for binding in bindings:

@@ -36,6 +36,7 @@ class Input(StrEnum):
 
     SEND = auto()
     RESPONSE_2XX = auto()
+    RESPONSE_422 = auto()  # the session interval is to be longer, and we can do that
     RESPONSE_491 = auto()
     RESPONSE_300_699 = auto()
     RESPONSE_GONE = auto()  # 408 or 481, or no response at all (§12.2.1.2, §14.1)
@@ -55,6 +56,7 @@ class Do(StrEnum):
 
     SEND_INVITE = auto()
     SEND_AGAIN = auto()
+    NOTE_REFUSAL = auto()
     SEND_ACK = auto()
     RESEND_ACK = auto()
     REPORT_ANSWER = auto()
@@ -87,8 +89,9 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
         Input.SEND:             to(State.SENT, Do.REPORT_REQUEST_PENDING),
         Input.INVITE:           to(State.SENT, Do.SEND_491),  # §14.2: "MUST return a 491"
         Input.RESPONSE_2XX:     to(State.IDLE, Do.SEND_ACK, Do.REPORT_ANSWER),
-        Input.RESPONSE_491:     to(State.RETRY_WAIT, Do.START_RETRY_TIMER),
-        Input.RESPONSE_300_699: to(State.IDLE, Do.REPORT_ANSWER),
+        Input.RESPONSE_422:     to(State.SENT, Do.SEND_AGAIN),  # RFC 4028 §7.4
+        Input.RESPONSE_491:     to(State.RETRY_WAIT, Do.NOTE_REFUSAL, Do.START_RETRY_TIMER),
+        Input.RESPONSE_300_699: to(State.IDLE, Do.NOTE_REFUSAL, Do.REPORT_ANSWER),
         Input.RESPONSE_GONE:    to(State.IDLE, Do.REPORT_ANSWER, Do.GIVE_UP_SESSION),
         Input.SESSION_ENDED:    to(State.CLOSED),
     },
@@ -120,6 +123,9 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
     },
 }
 # fmt: on
+
+
+IDLE = State.IDLE
 
 
 class ReInvite:
@@ -163,6 +169,8 @@ class ReInvite:
             return
         if status < 300:
             event = Input.RESPONSE_2XX
+        elif status == 422 and self.session.raise_interval(response):
+            event = Input.RESPONSE_422
         elif status == 491:
             event = Input.RESPONSE_491
         elif status in {408, 481}:
@@ -194,6 +202,10 @@ class ReInvite:
         if self.ack is not None and response.cseq.number == self.sequence_number:
             self.session.agent.send(*self.ack)
 
+    def note_refusal(self, now: float, answer: Response | int) -> None:
+        # A number is a status of our own: the peer was not reached, and has said nothing.
+        self.session.note_refusal(answer if isinstance(answer, Response) else None, now, asks_again=self.is_refresh and self.state is IDLE)
+
     def report_answer(self, _now: float, response: Response | int | None) -> None:
         status = 408 if response is None else response if isinstance(response, int) else response.status
         sdp = response.sdp if isinstance(response, Response) and status < 300 else None
@@ -204,9 +216,10 @@ class ReInvite:
             self.session.remote_sdp = sdp
         self.session.agent.emit(ReInviteAnswered(self.session.id, sdp, status))
 
-    def report_glare(self, _now: float, _argument: Any) -> None:
+    def report_glare(self, now: float, _argument: Any) -> None:
         if self.is_refresh:
-            self.is_refresh = False  # the re-INVITE in its way refreshes as well
+            self.is_refresh = False  # the re-INVITE in its way refreshes as well, if it is accepted
+            self.session.refresh_later(now)
             return
         self.session.agent.emit(ReInviteAnswered(self.session.id, None, 491))
 

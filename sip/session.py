@@ -12,6 +12,7 @@ from sip import dialog as dialogs
 from sip import reinvite, session_timer
 from sip.dialog import Dialog, uac_dialog, uas_dialog
 from sip.digest import ClientDigest
+from sip.errors import ParseError
 from sip.events import (
     AnsweredLate,
     Event,
@@ -24,6 +25,7 @@ from sip.events import (
     TalkAnswered,
 )
 from sip.flow import Flow
+from sip.headers.retry_after import parse_retry_after
 from sip.machine import Edge, bind, to
 from sip.message import MAX_FORWARDS, Headers, Request, Response
 from sip.status import reason_phrase
@@ -45,6 +47,9 @@ MOST_EARLY_ANSWERS = 32
 
 # A far end that is busy with another change is done with it in a round trip or two; one that never is must not keep a caller.
 MAX_PENDING_ROUNDS = 2
+
+# RFC 4028 §7.4: each proxy on the way may want a longer interval than the one before.
+MAX_RAISES = 3
 
 # When a re-INVITE is under way as a refresh falls due: that one refreshes too; this is for the case that it does not succeed.
 REFRESH_AGAIN_S = 10.0
@@ -121,6 +126,7 @@ class Do(StrEnum):
     SEND_480 = auto()
     SEND_487 = auto()
     SEND_BYE = auto()
+    SAY_TIMED_OUT = auto()
     ANSWER_BYE = auto()
     CLOSE_REINVITE = auto()
     RELEASE = auto()
@@ -147,7 +153,7 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
         Input.PENDING:          to(State.RETRY_WAIT, Do.WAIT_FOR_RETRY),
         Input.INVITE_TIMEOUT:   to(State.ENDED, Do.RELEASE, Do.REPORT_UNANSWERED),
         Input.TRANSPORT_ERROR:  to(State.ENDED, Do.RELEASE, Do.REPORT_UNREACHABLE),
-        Input.OUT_OF_PATIENCE:  to(State.GIVEN_UP, Do.STOP_RESENDING, Do.REPORT_UNANSWERED),
+        Input.OUT_OF_PATIENCE:  to(State.GIVEN_UP, Do.STOP_RESENDING, Do.SAY_TIMED_OUT, Do.REPORT_UNANSWERED),
         Input.HANG_UP:          to(State.CANCEL_PENDING),
     },
     State.PROCEEDING: {
@@ -217,7 +223,7 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
         Input.TIMER_2XX:        to(State.ANSWERED, Do.RESEND_2XX),
         # §13.3.1.4: "If the server retransmits the 2xx response for 64*T1 seconds without receiving an ACK, the dialog is confirmed, but
         # the session SHOULD be terminated. This is accomplished with a BYE".
-        Input.TIMER_ACK:        to(State.ENDING, Do.STOP_2XX_TIMERS, Do.SEND_BYE, Do.REPORT_ENDED_BY_TIMEOUT),
+        Input.TIMER_ACK:        to(State.ENDING, Do.STOP_2XX_TIMERS, Do.SAY_TIMED_OUT, Do.SEND_BYE, Do.REPORT_ENDED_BY_TIMEOUT),
         Input.HANG_UP:          to(State.HANG_UP_PENDING, Do.REPORT_ENDED_HERE),
         Input.BYE:              to(State.ENDED, Do.STOP_2XX_TIMERS, Do.ANSWER_BYE, Do.RELEASE, Do.REPORT_ENDED_THERE),
     },
@@ -233,7 +239,7 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
         Input.ACK:              to(State.ESTABLISHED),  # a repetition
         Input.HANG_UP:          to(State.ENDING, Do.CLOSE_REINVITE, Do.SEND_BYE, Do.REPORT_ENDED_HERE),
         Input.BYE:              to(State.ENDED, Do.ANSWER_BYE, Do.CLOSE_REINVITE, Do.RELEASE, Do.REPORT_ENDED_THERE),
-        Input.LOST:             to(State.ENDING, Do.CLOSE_REINVITE, Do.SEND_BYE, Do.REPORT_ENDED_BY_TIMEOUT),
+        Input.LOST:             to(State.ENDING, Do.CLOSE_REINVITE, Do.SAY_TIMED_OUT, Do.SEND_BYE, Do.REPORT_ENDED_BY_TIMEOUT),
     },
     State.ENDING: {
         Input.REPEATED_2XX:     to(State.ENDING, Do.RESEND_ACK),
@@ -266,6 +272,8 @@ class Agent(Protocol):
     values: TimerValues
     session_timer: session_timer.SessionTimerPolicy | None
     answered_from: str
+    timed_out_reason: str
+    forked_reason: str
 
     def emit(self, event: Event) -> None: ...
     def count(self, what: str) -> None: ...
@@ -277,6 +285,7 @@ class Agent(Protocol):
     def request(self, request: Request, flow: Flow, user: ClientUser, now: float) -> ClientTransaction: ...
     def enter_dialog(self, dialog: Dialog, session: "Session") -> None: ...
     def leave_dialog(self, dialog: Dialog) -> None: ...
+    def may_come_back(self, account: str | None) -> bool: ...
     def release(self, session: "Session", now: float) -> None: ...
 
     @property
@@ -319,12 +328,16 @@ class Session:
         "is_over",
         "local_sdp",
         "local_tag",
+        "min_se_s",
         "ok",
         "owes_bye",
         "patience_s",
         "pending_rounds",
         "provisional",
+        "raises",
+        "refusals",
         "remote_sdp",
+        "second_tries",
         "sequence_number",
         "state",
         "timers",
@@ -362,6 +375,12 @@ class Session:
         self.is_interval_raised = False
         self.pending_rounds = 0
         self.agreement: session_timer.Agreement | None = None
+        self.min_se_s: int | None = None
+        """The longest Min-SE that a 422 has asked for."""
+        self.raises = 0
+        """How often the interval was raised since the last 2xx."""
+        self.refusals = 0
+        """Answers in a row that were neither 2xx nor those of a peer that knows of no session: it is there."""
         self.local_sdp: bytes | None = None
         self.remote_sdp: bytes | None = None
         self.is_over = False
@@ -369,6 +388,8 @@ class Session:
         """The address of record of the phone at the far end, where it is one of ours."""
         self.owes_bye = False
         """The connection was gone when the phone was to hear that its call is over; it may come back."""
+        self.second_tries: set[int] = set()
+        """CSeq of requests that go another way than one that could not be sent."""
         self._modification: reinvite.ReInvite | None = None
 
     def has_room(self, now: float) -> bool:
@@ -415,7 +436,7 @@ class Session:
         elif timer is Timer.SESSION_REFRESH:
             self.refresh(now)
         elif timer is Timer.SESSION_EXPIRES:
-            self.fire(Input.LOST, now)
+            self.expire(now)
         elif timer is Timer.REINVITE_RESEND_2XX:
             self.modification.fire(reinvite.Input.TIMER_2XX, now)
         elif timer is Timer.REINVITE_ACK:
@@ -485,10 +506,54 @@ class Session:
         method = transaction.request.method
         if method == "INVITE" and transaction is self.transaction:
             self.fire(Input.TRANSPORT_ERROR, now)
-        elif self.account is not None and transaction.flow.is_reliable and method in {"BYE", "INVITE"} and not self.owes_bye:
-            self._await_phone(method, now)
-        else:
+        elif self.agent.may_come_back(self.account):
+            if transaction.flow.is_reliable and method in {"BYE", "INVITE"} and not self.owes_bye:
+                self._await_phone(method, now)
+            else:
+                self.on_timeout(transaction, now)
+        elif not self._goes_another_way(transaction, now):
             self.on_timeout(transaction, now)  # §8.1.3.1: inside the dialog, no transport and no answer come to the same
+
+    def _goes_another_way(self, transaction: Transaction, now: float) -> bool:
+        """The connection failed a request in the dialog: where the dialog says it is tried once more, before it has failed.
+
+        §12.2.1.1 and §18.1.1 send it there in any case: that it goes over a connection known already is RFC 5923's shortcut.
+        """
+        request, dialog = transaction.request, self.dialog
+        number = request.cseq.number
+        if number in self.second_tries:
+            self.second_tries.discard(number)
+            return False
+        if dialog is None or not transaction.flow.is_reliable or (request.to_tag or "") != dialog.remote_tag:
+            return False
+        if dialog.send_flow.way == transaction.flow.way:
+            dialog.leave_connection()
+        changes = self._modification
+        if changes is not None and transaction is changes.transaction:
+            changes.send_again(now, None)
+            self.second_tries.add(changes.sequence_number)
+        elif request.method in {"BYE", "INFO"}:
+            self.second_tries.add(self._send_within(request.method, now, request).request.cseq.number)
+        else:
+            return False
+        self.agent.count("requests_sent_anew")
+        return True
+
+    def lose_connection(self, gone: Flow) -> None:
+        """A connection of its dialogs is closed. A phone comes back by registering; any other peer is reached where its dialog says."""
+        if self.agent.may_come_back(self.account):
+            return
+        dialog = self.dialog
+        for one in {dialog, *self.forks.values()} - {None}:
+            assert one is not None
+            if one.lose_connection(gone) and one is dialog:
+                self._repeat_acks_over(one.send_flow)
+
+    def _repeat_acks_over(self, flow: Flow) -> None:
+        if self.ack is not None:  # the ACK is repeated where the 2xx now comes from
+            self.ack = (flow, self.ack[1])
+        if self._modification is not None and self._modification.ack is not None:
+            self._modification.ack = (flow, self._modification.ack[1])
 
     def _await_phone(self, method: str, now: float) -> None:
         """Its connection is lost, and the phone may register over another: §8.1.3.1 has 503 for that, which ends no dialog (§12.2.1.2)."""
@@ -502,23 +567,28 @@ class Session:
 
     def move(self, before: Flow, after: Flow, now: float) -> bool:
         """The far end is reached over another flow now. Returns: whether that concerned this session."""
-        dialogs = [one for one in (self.dialog, *self.forks.values()) if one is not None and one.move(before, after)]
-        if not dialogs:
+        has_moved = False
+        for one in [one for one in (self.dialog, *self.forks.values()) if one is not None]:
+            self.agent.leave_dialog(one)
+            has_moved = one.move(before, after) or has_moved
+            self.agent.enter_dialog(one, self)
+        if not has_moved:
             return False
-        if self.ack is not None:  # the ACK is repeated where the 2xx now comes from
-            self.ack = (after, self.ack[1])
-        if self._modification is not None and self._modification.ack is not None:
-            self._modification.ack = (after, self._modification.ack[1])
+        self._repeat_acks_over(after)
         if self.owes_bye:
             self.stop(Timer.COMES_BACK)
             self._send_within("BYE", now)
         return True
 
-    def heard_over(self, flow: Flow, now: float) -> None:
-        """A request within the dialog came over this flow: over another connection than before, that is where the far end is now."""
+    def heard_over(self, flow: Flow, now: float) -> bool:
+        """A request within the dialog came over this flow: over another connection than before, that is where the far end is now.
+
+        Returns: whether that is new.
+        """
         dialog = self.dialog
-        if dialog is not None and flow.is_reliable and dialog.send_flow.is_reliable and flow.way != dialog.send_flow.way:
-            self.move(dialog.send_flow, flow, now)
+        if dialog is None or not flow.is_reliable or flow.way == dialog.send_flow.way:
+            return False
+        return (dialog.send_flow.is_reliable or dialog.has_lost_connection) and self.move(dialog.send_flow, flow, now)
 
     def on_server_timeout(self, _transaction: Transaction, _now: float) -> None:
         """No ACK for our refusal: the session is over already."""
@@ -625,7 +695,8 @@ class Session:
         self.agent.send(fork.send_flow, ack.to_bytes())
         if fork.remote_tag not in self.forks:
             self.forks[fork.remote_tag] = fork
-            bye = fork.request("BYE", self.agent.via(fork.send_flow), self.agent.plain_headers)
+            reason = ("Reason", self.agent.forked_reason)
+            bye = fork.request("BYE", self.agent.via(fork.send_flow), [*self.agent.plain_headers, reason])
             self.agent.request(bye, fork.send_flow, NOBODY, now)
             self.report_answered_late(now, response)
 
@@ -637,7 +708,8 @@ class Session:
         assert self.agent.session_timer is not None
         self.is_interval_raised = True
         headers = self.invite.headers.copy()
-        for name, value in session_timer.headers_of_request(self.agent.session_timer, None, session_timer.min_se(response)):
+        self.min_se_s = session_timer.min_se(response)
+        for name, value in session_timer.headers_of_request(self.agent.session_timer, None, self.min_se_s):
             headers.set(name, value)
         self._call_again(headers, now)
 
@@ -776,6 +848,10 @@ class Session:
 
     def send_bye(self, now: float, _argument: Any) -> None:
         self._send_within("BYE", now)
+
+    def say_timed_out(self, _now: float, _argument: Any) -> None:
+        # Nobody asked for this end: the BYE or CANCEL says itself why it comes (RFC 3326 §2).
+        self.bye_reason = self.agent.timed_out_reason
 
     def answer_bye(self, now: float, bye: ServerTransaction) -> None:
         bye.respond(self.response(bye.request, 200), now)
@@ -923,7 +999,7 @@ class Session:
         if method == "INVITE":
             headers = [("Contact", self.agent.contact(dialog.send_flow)), *self.agent.invite_headers]
             if self.agent.session_timer is not None and self.agreement is not None:
-                headers += session_timer.headers_of_request(self.agent.session_timer, self.agreement)
+                headers += session_timer.headers_of_request(self.agent.session_timer, self.agreement, self.min_se_s)
         if method == "BYE" and self.bye_reason:
             headers.append(("Reason", self.bye_reason))
         if self.digest is not None:
@@ -939,6 +1015,7 @@ class Session:
         self.stop(SESSION_EXPIRES)
         if self.agent.session_timer is None:
             return
+        self.refusals = self.raises = 0
         self.agreement = agreement
         if agreement is not None:
             self.start(Timer.SESSION_EXPIRES, now + agreement.expire_after_s)
@@ -951,7 +1028,53 @@ class Session:
             self.modification.is_refresh = True
             self.modification.fire(reinvite.Input.SEND, now, self.local_sdp)
         else:
-            self.start(Timer.SESSION_REFRESH, now + REFRESH_AGAIN_S)
+            self.refresh_later(now)
+
+    def refresh_later(self, now: float) -> None:
+        """Something is in the way of the refresh: if that does not refresh as well, it is for another time."""
+        if self.agreement is not None and self.agreement.we_refresh:
+            self.start(SESSION_REFRESH, now + REFRESH_AGAIN_S)
+
+    def raise_interval(self, response: Response) -> bool:
+        """A 422 to a re-INVITE: §7.4 has it sent again with the Min-SE that it names. Returns: whether that is to be done."""
+        agreement, wanted = self.agreement, session_timer.min_se(response)
+        if self.agent.session_timer is None or agreement is None or wanted <= agreement.interval_s or self.raises >= MAX_RAISES:
+            return False
+        self.raises += 1
+        self.min_se_s = max(wanted, self.min_se_s or 0)
+        self.agreement = session_timer.Agreement(wanted, agreement.we_refresh)
+        return True
+
+    def note_refusal(self, response: Response | None, now: float, *, asks_again: bool) -> None:
+        """A re-INVITE of ours was refused: the peer is there, and the session as it was (RFC 3261 §14.1).
+
+        Args:
+            response: None: it could not be sent, which says nothing of the peer.
+            asks_again: it was a refresh that is over with this.
+        """
+        if response is None:
+            self.refusals = 0
+            return
+        self.refusals += 1
+        if asks_again and self.agreement is not None and self.agreement.we_refresh and SESSION_REFRESH not in self.timers:
+            expires = self.timers.get(SESSION_EXPIRES)
+            left_s = max(0.0, expires[0] - now) if expires is not None else 0.0
+            wait_s = session_timer.ask_again_after_s(self.refusals, left_s, retry_after_s(response))
+            self.start(SESSION_REFRESH, now + wait_s)
+            self.agent.count("session_refreshes_refused")
+
+    def expire(self, now: float) -> None:
+        """The interval is over without a refresh. §10 ends the session, since the peer may be gone; one that refuses is not, and is asked
+        on for another interval.
+        """
+        agreement = self.agreement
+        if not self.refusals or agreement is None or not agreement.we_refresh:
+            self.fire(Input.LOST, now)
+            return
+        self.agent.count("sessions_kept_unrefreshed")
+        self.start(SESSION_EXPIRES, now + agreement.expire_after_s)
+        if SESSION_REFRESH not in self.timers and self.modification.state is reinvite.State.IDLE:
+            self.refresh(now)
 
     def ask_whether_there(self, now: float) -> None:
         """The same at any time, for an answer: a peer that gives none, or knows of no dialog, has lost it (RFC 3261 §14.1, RFC 5057 §5.1).
@@ -990,6 +1113,15 @@ class Session:
             "flow": str(self.flow if self.dialog is None else self.dialog.send_flow),
             "timers": self.agent.timers.running(self, now),
         }
+
+
+def retry_after_s(response: Response) -> float | None:
+    """When a refused request may come again, in the peer's words; None: it says nothing, or nothing that can be read."""
+    value = response.headers.get("Retry-After")
+    try:
+        return None if value is None else float(parse_retry_after(value).seconds)
+    except ParseError:
+        return None
 
 
 EDGES = bind(TRANSITIONS, Session)

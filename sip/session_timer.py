@@ -16,6 +16,8 @@ Refresher = Literal["uac", "uas"]
 ABSOLUTE_MIN_SE_S = 90
 # More than a day is no supervision; a peer asking for it is given this.
 MAX_INTERVAL_S = 86_400
+# A refusal comes within a round trip: less than this apart, asking again would be a flood.
+SOONEST_AGAIN_S = 2.0
 
 
 class SessionTimerPolicy(msgspec.Struct, frozen=True):
@@ -40,6 +42,20 @@ class Agreement(msgspec.Struct, frozen=True):
     def expire_after_s(self) -> float:
         """§10: BYE is sent "slightly before expiration": the minimum of 32 seconds and one third of the session interval."""
         return self.interval_s - min(32.0, self.interval_s / 3)
+
+
+def ask_again_after_s(refusals: int, left_s: float, retry_after_s: float | None) -> float:
+    """How long after a refusal the session is refreshed again.
+
+    §10 leaves it to us: what the peer asks for (Retry-After), else 2, 4, 8, ... seconds; in any case after half of the time that is left,
+    so that there are some more attempts in it.
+
+    Args:
+        refusals: how many there were in a row, this one included.
+        left_s: until the session would be ended.
+    """
+    wanted = 2.0 ** min(refusals, 16) if retry_after_s is None else retry_after_s
+    return max(SOONEST_AGAIN_S, min(wanted, left_s / 2))
 
 
 def session_expires(message: Request | Response) -> tuple[int, Refresher | None] | None:
@@ -105,7 +121,11 @@ def headers_of_2xx(agreement: Agreement | None, request: Request) -> list[tuple[
 
 
 def headers_of_request(policy: SessionTimerPolicy, agreement: Agreement | None, interval_s: int | None = None) -> list[tuple[str, str]]:
-    """§7.1 for a first INVITE (the callee chooses who refreshes), §7.4 for a refresh (roles stay as they are)."""
+    """§7.1 for a first INVITE (the callee chooses who refreshes), §7.4 for a refresh (roles stay as they are).
+
+    Args:
+        interval_s: the longest Min-SE of a 422 to this INVITE or an earlier one of the dialog (§7.4: "MUST" be repeated).
+    """
     if agreement is None:
         value = str(interval_s or policy.interval_s)
     else:

@@ -18,10 +18,11 @@ from sip.dialog import Dialog, DialogKey
 from sip.digest import Authenticator, ClientDigest, DigestCredentials, Outcome
 from sip.errors import LocalMisuse, ParseError
 from sip.events import Event, IncomingInvite, InfoReceived, MessageDropped, OptionsAnswered, TalkRequested
-from sip.flow import Flow, HostPort, IdSource, format_host_port
+from sip.flow import Flow, HostPort, IdSource, Way, format_host_port
 from sip.guard import Guard
 from sip.headers.cseq import CSeq
 from sip.headers.name_addr import NameAddr
+from sip.headers.reason import Reason
 from sip.headers.via import parse_vias
 from sip.headers.warning import Warning as WarningValue
 from sip.message import KNOWN_METHODS, MAX_FORWARDS, Headers, Request, Response, answer_to_malformed
@@ -117,6 +118,10 @@ class UserAgentConfig(msgspec.Struct, frozen=True):
     info_types: frozenset[str] = INFO_TYPES
     session_timer: SessionTimerPolicy | None = SessionTimerPolicy()
     """RFC 4028: how sessions are kept refreshed, so that a peer that vanished is noticed; None: not at all."""
+    timed_out_reason: str = str(Reason("Q.850", 102, "Recovery on timer expiry"))
+    """Reason (RFC 3326) of a BYE or CANCEL that nobody asked for: no ACK, no refresh, no answer, or the peer has lost the dialog."""
+    forked_reason: str = str(Reason("SIP", 200, "Call completed elsewhere"))
+    """The same towards a second callee that has answered (RFC 3261 §13.2.2.4, RFC 3326 §3.1)."""
 
 
 class UserAgent:
@@ -139,9 +144,12 @@ class UserAgent:
         self._events: list[Event] = []
         self._sessions: dict[str, Session] = {}
         self._dialogs: dict[DialogKey, Session] = {}
+        self._on_connection: dict[Way, dict[DialogKey, Session]] = {}
+        """The dialogs of each connection: thousands may be lost at once, and each concerns its own only."""
         self._registrations: dict[str, Registration] = {}
         self._advertised: dict[Flow, tuple[str, str]] = {}
         self.session_timer = config.session_timer
+        self.timed_out_reason, self.forked_reason = config.timed_out_reason, config.forked_reason
         self._supports = SUPPORTED if config.session_timer else SUPPORTED - {TIMER}
         self._supported = ", ".join(sorted(self._supports))
         self.referrals: dict[str, refer.Referral] = {}
@@ -228,6 +236,9 @@ class UserAgent:
     def transport_failed(self, flow: Flow, now: float) -> None:
         """A message could not be sent on this flow (ICMP, connection refused or lost, name not found)."""
         self.counters["transport_failed"] += 1
+        if flow.is_reliable:
+            for session in {id(one): one for one in self._on_connection.get(flow.way, {}).values()}.values():
+                session.lose_connection(flow)
         self.layer.transport_failed(flow, now)
         if flow.is_reliable and self.config.registrar is not None:
             self.config.registrar.flow_failed(flow)
@@ -610,7 +621,8 @@ class UserAgent:
         if not dialog.takes(request):
             self._answer(transaction, 500, now)
             return
-        session.heard_over(flow, now)
+        if session.heard_over(flow, now):
+            self.let_in(flow)
         if method == "NOTIFY" and (request.headers.get("Event") or "").strip().lower() == "talk":
             self._answer(transaction, 200, now)
             self.emit(TalkRequested(session.id))
@@ -651,7 +663,8 @@ class UserAgent:
         if not self._dialog_of(session, request).takes(request):
             self._answer(transaction, 500, now)
             return
-        session.heard_over(flow, now)
+        if session.heard_over(flow, now):
+            self.let_in(flow)
         if self._is_unsupported(transaction, now) or self._is_unreadable(transaction, now):
             return
         if session.state is State.ESTABLISHED:
@@ -935,10 +948,32 @@ class UserAgent:
     def enter_dialog(self, dialog: Dialog, session: Session) -> None:
         """Requests of this dialog belong to that session."""
         self._dialogs[dialog.key] = session
+        if dialog.flow.is_reliable:
+            self._on_connection.setdefault(dialog.flow.way, {})[dialog.key] = session
 
     def leave_dialog(self, dialog: Dialog) -> None:
         """No more."""
         self._dialogs.pop(dialog.key, None)
+        if (beside := self._on_connection.get(dialog.flow.way)) is not None:
+            beside.pop(dialog.key, None)
+            if not beside:
+                del self._on_connection[dialog.flow.way]
+
+    def may_come_back(self, account: str | None) -> bool:
+        """Whether that is a phone of ours, which registers again when its connection is lost."""
+        return account is not None and self.config.registrar is not None and self.config.registrar.may_come_back(account)
+
+    def connections_in_use(self) -> set[HostPort]:
+        """The far ends of all connections that a call, a phone's registration here, or ours at a carrier goes by; names as they were given.
+
+        It walks through all of them: to be asked now and then.
+        """
+        flows: list[Flow] = [one.plan.flow for one in self._registrations.values()]
+        for session in self._sessions.values():
+            flows += [session.flow] if session.dialog is None else [session.dialog.flow, session.dialog.send_flow]
+        if self.config.registrar is not None:
+            flows += self.config.registrar.connections()
+        return {flow.remote for flow in flows if flow.is_reliable}
 
     def release(self, session: Session, now: float) -> None:
         """A session is over; what retransmits still knows it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from acd.core import agent as agents
 from acd.core import leg as legs
@@ -257,6 +257,16 @@ def leave_queue(x: Exchange, call: s.Call, outcome: QueueOutcome, detail: str | 
         return
     entry = x.state.entries[call.entry]
     x.emit(QueueLeft(call=call.id, entry=entry.id, queue=entry.queue, outcome=outcome, detail=detail))
+
+
+def told_of_end(cause: str) -> str:
+    """Cause of the legs that are released since one of their call went with this cause: an end by a person is a hang-up to all others, a
+    fault is what it is (RFC 3326 §2).
+    """
+    return cause if cause in _FAULTS else "hang_up"
+
+
+_FAULTS: Final = frozenset({"timeout", "media_silent", "transport", "error"})
 
 
 def clear_call(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from acd.core import leg as legs
 from acd.core import state as s
 from acd.core import work as works
-from acd.core.clearing import clear_call, end_leg
+from acd.core.clearing import clear_call, end_leg, told_of_end
 from acd.core.configuration import Target, ToAgent, ToAnnouncement, ToHangUp, ToMenu, ToOutside, ToQueue
 from acd.core.effects import BeginRecording, ConnectLegs, DisconnectLegs, EndRecording
 from acd.core.events import (
@@ -144,6 +144,6 @@ def transfer(x: Exchange, call: s.Call, leg: s.Leg, by: AgentId, target: Target,
 
 
 def party_left(x: Exchange, call: s.Call, leg: s.Leg, cause: str, q850: int | None = None) -> None:
-    """One of the two is gone: the other is released with it, and told what the network of the first said."""
+    """One of the two is gone: the other is released with it, and told why where nobody hung up, or what the network of the first said."""
     end_leg(x, leg, cause, "handled", by="party", q850=q850)
-    clear_call(x, call, cause, leg_cause="hang_up", q850=q850)
+    clear_call(x, call, cause, leg_cause=told_of_end(cause), q850=q850)

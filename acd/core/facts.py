@@ -7,7 +7,7 @@ from acd.core import conversation, desk, distribution, limits, reach, referral, 
 from acd.core import inputs as i
 from acd.core import leg as legs
 from acd.core import state as s
-from acd.core.clearing import clear_call, end_leg
+from acd.core.clearing import clear_call, end_leg, told_of_end
 from acd.core.configuration import Target, ToAgent, ToOutside
 from acd.core.effects import AnswerReferrer, ReleaseLeg
 from acd.core.events import CreditLimited, LegAlerted, LegAnsweredLate, LegConnected, LegMeasured, LegQuoted, RecordingKept, SoundsFinished
@@ -96,7 +96,7 @@ def leg_released(x: Exchange, fact: i.LegReleased) -> None:
     elif leg.id == call.party:
         cause = call.ending or ("abandoned" if fact.cause in _WENT else fact.cause)
         end_leg(x, leg, fact.cause, "abandoned", by="party", q850=fact.q850)
-        clear_call(x, call, cause, leg_cause="hang_up", outcome="abandoned", q850=fact.q850)
+        clear_call(x, call, cause, leg_cause=told_of_end(fact.cause), outcome="abandoned", q850=fact.q850)
     else:
         reach.failed(x, call, leg, "error", detail=fact.cause, q850=fact.q850)
 

@@ -151,3 +151,7 @@ def reason_header(cause: str, q850: int | None = None) -> str | None:
 
 
 NORMAL_CLEARING: Final = 16
+TIMED_OUT: Final = reason_header("timeout") or ""
+"""Of a BYE or CANCEL by which the SIP engine ends what gives no sign of life: no ACK, no refresh, no answer."""
+FORKED: Final = reason_header("answered_elsewhere") or ""
+"""Of its BYE to a second callee that has answered."""

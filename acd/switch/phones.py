@@ -19,6 +19,7 @@ from acd.guard import Guard, SipGuard
 from acd.numbers import is_emergency
 from acd.switch.addresses import LocalAddresses
 from acd.switch.callers import arrival
+from acd.switch.causes import FORKED, TIMED_OUT
 from acd.switch.identities import written
 from acd.switch.probes import Probes
 from acd.switch.shares import Shares
@@ -90,6 +91,8 @@ class Phones:
             serves=self._serves,
             forces_rport=self._forces_rport,
             session_timer=SessionTimerPolicy(settings.session_refresh_s) if settings.session_refresh_s else None,
+            timed_out_reason=TIMED_OUT,
+            forked_reason=FORKED,
             share=self._share,
             overload=OverloadPolicy(
                 invites_per_s=settings.calls_per_second,

@@ -103,6 +103,7 @@ class SipEndpoint:
                         self._tcp_idle_s,
                         self._tcp_strangers_per_source,
                         self._tcp_stranger_idle_s,
+                        self.user_agent.connections_in_use,
                     )
                     await tcp.listen((host, port))
                     self._tcp[tcp.address] = tcp

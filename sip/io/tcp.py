@@ -1,11 +1,13 @@
 """SIP over TCP: connections taken and opened, framed, reused, closed when idle (RFC 3261 §18.2.1, §18.3; RFC 5923; RFC 5626 §3.5.1).
 
 Whoever connects is a stranger until somebody has registered or been let in with a call over the connection: strangers' connections are
-closed sooner, and are counted by source. Connections opened from here, and those of phones and trunks, are closed when idle only.
+closed sooner, and are counted by source. Connections opened from here, and those of phones and trunks, are closed when idle only; what a
+call or a registration goes by is not, however long nothing is said on it.
 """
 
 import asyncio
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from typing import cast
 
 from sip import trace
@@ -35,10 +37,13 @@ FIRST_MESSAGE_PART = 1 / 6
 MAX_UNSENT_OCTETS = 1024 * 1024
 # What is kept for a connection not yet open.
 MAX_WAITING = 64
+# House: the names a peer goes by are those of its trunks and of the Contacts in its calls.
+MAX_NAMES = 64
 
 OnMessage = Callable[[Request | Response, Flow], None]
 OnMalformed = Callable[[ParseError, Flow], None]
 OnLost = Callable[[Flow], None]
+InUse = Callable[[], AbstractSet[HostPort]]
 
 
 class Connection(asyncio.Protocol):
@@ -54,6 +59,8 @@ class Connection(asyncio.Protocol):
         self.last_used = owner.now()
         self.has_spoken = False
         """Whether a whole message has come: keep-alives are none, and a stranger lives by messages."""
+        self.called: set[HostPort] = set()
+        """What the far end is called by who sends over it: by name, say."""
 
     @property
     def is_ours(self) -> bool:
@@ -100,6 +107,16 @@ class Connection(asyncio.Protocol):
         """Whether it can be written to."""
         return self._transport is not None and not self._transport.is_closing()
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether it is open and the peer takes what is sent."""
+        return self._transport is not None and self.is_open and not self._transport.get_write_buffer_size()
+
+    def is_called(self, name: HostPort) -> None:
+        """Note what the sender calls it; a peer that has a thousand names is known by the first ones."""
+        if name != self.flow.remote and len(self.called) < MAX_NAMES:
+            self.called.add(name)
+
     def write(self, octets: bytes) -> None:
         """Send; a peer that stopped reading is cut off."""
         if self._transport is None:
@@ -136,7 +153,11 @@ class TcpConnections:
         idle_s: float = IDLE_S,
         strangers_per_source: int = STRANGERS_PER_SOURCE,
         stranger_idle_s: float = STRANGER_IDLE_S,
+        in_use: InUse = frozenset,
     ) -> None:
+        """Args:
+        in_use: the far ends of connections that calls and registrations go by: these are never idle. Asked when one would be closed.
+        """
         self._loop = loop
         self.now = clock
         self.on_message = on_message
@@ -145,6 +166,7 @@ class TcpConnections:
         self._limits = limits
         self._idle_s = idle_s
         self._stranger_idle_s = stranger_idle_s
+        self._in_use = in_use
         self.strangers: Strangers[Connection] = Strangers(strangers_per_source, MAX_STRANGERS)
         self.known: Strangers[Connection] = Strangers(KNOWN_PER_SOURCE, MAX_KNOWN)
         """The same for those who are strangers no more."""
@@ -176,6 +198,7 @@ class TcpConnections:
         """
         connection = self._open.get(remote)
         if connection is not None and connection.is_open:
+            connection.is_called(flow.remote)
             connection.write(octets)
             return
         waiting = self._opening.get(remote)
@@ -198,7 +221,8 @@ class TcpConnections:
                 if not self._closed:
                     self._on_lost(flow)
             return
-        for octets, _ in self._opening.pop(remote, ()):
+        for octets, flow in self._opening.pop(remote, ()):
+            connection.is_called(flow.remote)
             connection.write(octets)
 
     def opened(self, connection: Connection) -> None:
@@ -242,8 +266,13 @@ class TcpConnections:
 
     def _close_idle(self) -> None:
         now = self.now()
+        used: AbstractSet[HostPort] | None = None
         for connection in list(self._open.values()):
             if now - connection.last_used <= self._patience_s(connection):
+                continue
+            used = self._in_use() if used is None else used
+            if connection.is_heard and (connection.flow.remote in used or not used.isdisjoint(connection.called)):
+                connection.last_used = now  # nothing need be said on it for hours: a call or registration goes by it
                 continue
             if not connection.is_open:  # it was closed before, and its peer does not take what is unsent
                 connection.abort()

@@ -134,6 +134,28 @@ def test_a_call_to_a_phone_rings_and_talks() -> None:
     assert (cdr.ended_by, cdr.agent, cdr.legs[1].alerting_ms) == ("caller", "anna", 4_950)
 
 
+@pytest.mark.parametrize("dead", [0, 1], ids=["the caller's line", "the agent's"])
+@pytest.mark.parametrize(("cause", "by"), [("timeout", "timeout"), ("media_silent", "timeout"), ("transport", "transport")])
+def test_a_line_that_was_found_dead_was_hung_up_by_nobody(cause: str, by: str, dead: int) -> None:
+    books = a_house(anna=Phone(answers_after_s=5.0))
+    arrives(books.shell, "700")
+    books.shell.run(65)
+    legs = list(books.shell.engine.state.calls["c"].legs)
+    books.shell.send(i.LegReleased(leg=legs[dead], cause=cause))
+    cdr = books.only()
+    assert (cdr.outcome, cdr.cause, cdr.ended_by) == ("answered", cause, "exchange")
+    assert [(leg.cause, leg.ended_by) for leg in cdr.legs] == [(cause, by if at == dead else "local") for at in (0, 1)]
+
+
+def test_a_caller_whose_line_dies_while_waiting_has_not_hung_up() -> None:
+    books = a_house()
+    arrives(books.shell, "601")
+    books.shell.run(10)
+    books.shell.send(i.LegReleased(leg="c-in", cause="timeout"))
+    cdr = books.only()
+    assert (cdr.cause, cdr.ended_by, cdr.legs[0].ended_by) == ("timeout", "exchange", "timeout")
+
+
 def test_an_unanswered_offer_and_the_next_are_one_wait() -> None:
     """Nobody is free for 10 s; anna does not answer in 15 s; ben answers in 5."""
     books = a_house(anna=NEVER, ben=Phone(answers_after_s=5.0))

@@ -3,7 +3,18 @@
 import pytest
 
 from acd.core.causes import CAUSES
-from acd.switch.causes import Q850_TEXTS, STATUS_OF_Q850, failure_cause, meant_by, q850_told, reason_header, refusal_reason, worst_of
+from acd.switch.causes import (
+    FORKED,
+    Q850_TEXTS,
+    STATUS_OF_Q850,
+    TIMED_OUT,
+    failure_cause,
+    meant_by,
+    q850_told,
+    reason_header,
+    refusal_reason,
+    worst_of,
+)
 from sip.headers.reason import parse_reasons
 
 
@@ -117,3 +128,8 @@ def test_what_the_network_says_is_a_number_of_q850_or_nothing(told, cause):
 @pytest.mark.parametrize(("number", "header"), [(38, 'Q.850;cause=38;text="Network out of order"'), (99, "Q.850;cause=99"), (None, None)])
 def test_what_one_network_said_is_said_to_the_other_without_a_status(number, header):
     assert reason_header("hang_up", number) == (header or reason_header("hang_up"))
+
+
+def test_what_the_sip_engine_ends_by_itself_says_why_in_the_words_of_the_same_table():
+    assert parse_reasons([TIMED_OUT])[-1].cause == CAUSES["timeout"].q850 == 102
+    assert parse_reasons([FORKED])[0].text == "Call completed elsewhere"

@@ -160,3 +160,40 @@ async def test_closing_does_not_wait_for_ever_for_a_peer_that_does_not_read(serv
     async with asyncio.timeout(5):
         while endpoint.figures()["tcp_connections"]:
             await asyncio.sleep(0.01)
+
+
+async def test_a_connection_that_a_registration_or_call_goes_by_is_never_idle(serving):
+    """Nothing need be said on it for hours; without it nobody could be reached who listens at no port (RFC 5626 §4.4.1, RFC 5923 §8)."""
+    endpoint, connect = await serving(tcp_idle_s=0.05)
+    phone = await connect()
+    assert (await phone.ask(message("REGISTER", 1, "Contact: <sip:anna@127.0.0.1:5999;transport=tcp>"))).startswith("SIP/2.0 200")
+    [table] = endpoint._tcp.values()
+    [connection] = table._open.values()
+    for _ in range(3):  # three sweeps after its time
+        before = connection.last_used
+        async with asyncio.timeout(5):
+            while connection.last_used == before:
+                await asyncio.sleep(0.01)
+    assert await phone.is_open()
+    endpoint.user_agent.config.registrar.remove("anna@127.0.0.1")
+    await phone.ended()
+
+
+async def test_one_that_was_opened_by_a_name_is_known_by_it(serving):
+    other, _ = await serving()
+    endpoint, _ = await serving(tcp_idle_s=0.05)
+    (_, own_host, own_port), (_, host, port) = endpoint.addresses[0], other.addresses[0]
+    used = {("localhost", port)}
+    [table] = endpoint._tcp.values()
+    table._in_use = lambda: used
+    endpoint._send_to(table, Flow("tcp", (own_host, own_port), ("localhost", port)), message("OPTIONS", 1), (host, port))
+    async with asyncio.timeout(5):
+        while not (found := list(table._open.values())) or found[0].last_used < endpoint.now() - 0.02:
+            await asyncio.sleep(0.01)
+        before = found[0].last_used
+        while found[0].last_used == before:
+            await asyncio.sleep(0.01)
+        assert found[0].is_open
+        used.clear()
+        while endpoint.figures()["tcp_connections"]:
+            await asyncio.sleep(0.01)

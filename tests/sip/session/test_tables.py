@@ -135,7 +135,7 @@ def test_every_pair_of_the_reinvite_follows_its_table_or_is_dropped_and_counted(
     machine.sequence_number = 1
     arguments = {
         "send": SDP, "accept": ANSWER, "reject": (488, ()), "invite": uas, "ack": request("ACK"), "response_2xx": bench.ok("b"),
-        "response_491": bench.ok("b", 491), "response_300_699": bench.ok("b", 488),
+        "response_422": bench.ok("b", 422), "response_491": bench.ok("b", 491), "response_300_699": bench.ok("b", 488),
     }  # fmt: skip
     edge = reinvite.TRANSITIONS[state].get(event)
     machine.fire(event, 1.0, arguments.get(event.value))

@@ -443,6 +443,9 @@ def test_over_tcp_the_peer_is_reached_where_it_listens_and_a_lost_connection_is_
     assert data.startswith(b"BYE")
     assert flow == Flow("tcp", (B, 5060), (A, 5060))
     b.agent.transport_failed(flow, b.now)
+    assert [(again, sent.split()[0]) for again, sent in b.agent.datagrams_to_send()] == [(flow, b"BYE")]  # over a connection of its own
+    assert [event for event in b.agent.events() if isinstance(event, EndingFailed)] == []
+    b.agent.transport_failed(flow, b.now)
     assert [event for event in b.agent.events() if isinstance(event, EndingFailed)]
     assert b.agent.live_sessions == 0
 

@@ -10,8 +10,8 @@ from acd.core.hot_desk import UNKNOWN
 from acd.core.ids import AgentId, TenantId
 from acd.service import PinVerdict
 
-SHORTEST, LONGEST = 4, 8
-"""Digits of a PIN (ISO 9564-1 §6.2 has 4 to 12; eight are keyed without looking)."""
+LONGEST = 8
+"""Digits of a PIN: as many as cards have (ISO 9564-1), up to what is keyed without looking."""
 _DIALLED: Final = re.compile(r"([0-9]*)(?:\*([0-9]*)#?)?")
 
 

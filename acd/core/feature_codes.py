@@ -51,9 +51,9 @@ def carry_out(x: Exchange, call: s.Call, agent: s.Agent, code: str, digits: str)
 
 
 def _ready(x: Exchange, agent: s.Agent, _digits: str) -> tuple[str, ...]:
+    end_wrap_up(x, agent)  # first: who had asked to leave after the work leaves by that
     if agents.Input.GO_READY not in agents.TRANSITIONS[agent.state]:
         x.emit(AgentLoggedOn(agent=agent.id))
-    end_wrap_up(x, agent)
     x.emit(AgentReady(agent=agent.id))
     return ("agent.ready",)
 

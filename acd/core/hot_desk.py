@@ -102,8 +102,10 @@ def _sit(x: Exchange, call: s.Call, leg: s.Leg, agent: s.Agent, at: AgentId, use
     """The phone goes from `user` to `agent`, and with it the call that asked for that: who has the phone in hand is busy."""
     for one in (agent, user):
         end_wrap_up(x, one)
-    if call.id in user.works and user is not agent:
-        work_done(x, user.id, call.id, "handled")
+    # Who had the phone when the code was dialled may have lost it since: the shift ended with the after-call work.
+    holder = x.state.agents.get(leg.agent) if leg.agent is not None else None
+    if holder is not None and holder is not agent and call.id in holder.works:
+        work_done(x, holder.id, call.id, "handled")
     if user is not agent and user.at == at:
         x.emit(HotDeskEnded(agent=user.id, at=at, why="taken"))
     if agents.Input.LOG_ON in agents.TRANSITIONS[agent.state]:

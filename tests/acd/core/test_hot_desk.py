@@ -234,3 +234,17 @@ def test_a_restart_keeps_it():
     sit(shell, "anna", "12", "ben")
     shell.send(i.ServiceStarted())
     assert (at(shell, "ben"), board(shell, "ben").registered) == ("anna", True)
+
+
+def test_whose_shift_ended_with_the_code_s_call_is_not_busy_for_ever():
+    shell = office(queues=(queue(after_call_work_s=60.0),))
+    sit(shell, "anna", "12", "ben")
+    shell.send(i.GoReady(agent="ben"))
+    call(shell, name="c")
+    shell.run(4)
+    shell.send(i.LogOff(agent="ben"), i.LegReleased(leg="c-in"))  # asked for during the call; after-call work goes on
+    dial(shell, "anna", "*2512", "again")
+    assert (at(shell, "ben"), board(shell, "ben").state) == (None, "logged_off")
+    judge(shell, "right", name="again")
+    shell.run(20)
+    assert (at(shell, "ben"), shell.engine.state.agents["ben"].works, shell.engine.state.agents["anna"].works) == ("anna", {}, {})

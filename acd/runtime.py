@@ -44,10 +44,11 @@ from acd.guard import Guard
 from acd.ledger import Late
 from acd.numbers import is_private, normalise
 from acd.outage import outage_of
-from acd.service import LiveEvent, Lookup, ScreenPop, Sighting, Spending, TenantSetup
+from acd.service import LiveEvent, Lookup, PinCheck, PinVerdict, ScreenPop, Sighting, Spending, TenantSetup
 from acd.switch.addresses import reach
 from acd.switch.lines import Lines
 from acd.switch.phones import Phones
+from acd.switch.pins import nobodys_pin
 from acd.switch.sip_port import SipPort
 from acd.switch.switch import Switch
 from billing_cdr import store
@@ -72,7 +73,7 @@ WATCH_S = 1.0
 RECOUNT_S = 0.05
 DIGEST_SECRET_OCTETS = 32
 SIP_COUNTERS = ("requests_sent_anew", "session_refreshes_refused", "sessions_kept_unrefreshed")
-DENIALS = ("requests_denied", "audio_addresses_denied", "calls_refused_for_budget", "calls_refused_for_class")
+DENIALS = ("requests_denied", "audio_addresses_denied", "calls_refused_for_budget", "calls_refused_for_class", "pins_refused")
 """Counters that are shown before they count: an alarm is set on them beforehand."""
 MEDIA_FIGURES = {
     "legs": "legs",
@@ -102,6 +103,8 @@ class Voice:
         self._plans: dict[TenantId, PlanBook] = {}
         self._brakes: dict[TenantId, Brake] = {}
         self._stopping = False
+        self.check_pin: PinCheck = nobodys_pin
+        """Judges a PIN; given by the API once it is there."""
         self.on_trouble: Callable[[TenantId, str], None] | None = None
         self._started = time.monotonic()
         self._media_figures: dict[str, float] = {}
@@ -126,6 +129,8 @@ class Voice:
             silent_phone=self.phones.probes.silent,
             route=self.lines.route,
             may_transfer=self._may_transfer,
+            user_of=self._user_of_phone,
+            check_pin=self._check_pin,
             rule=self._reach,
         )
         self._hears = {**self.phones.hears, **self.lines.hears, **self.switch.hears}
@@ -433,6 +438,13 @@ class Voice:
         if isinstance(command, inputs.Answer):
             await self.switch.until_taken(tenant, command.agent)
         return events
+
+    def _user_of_phone(self, tenant: TenantId, owner: AgentId) -> AgentId:
+        exchange = self._exchanges.get(tenant)
+        return exchange.engine.user_of_phone(owner) if exchange is not None else owner
+
+    async def _check_pin(self, tenant: TenantId, agent: AgentId, at: AgentId, pin: str) -> PinVerdict:
+        return await self.check_pin(tenant, agent, at, pin)
 
     def _may_transfer(self, tenant: TenantId, agent: AgentId, number: str) -> None:
         """Look at what a transfer would cost: whoever is transferred must not be lost for a call that would not be placed.

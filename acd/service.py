@@ -200,6 +200,11 @@ Lookup = Callable[[TenantId, str], Awaitable[ScreenContext]]
 """Given by the API: tenant and E.164 number -> what is known. Asked when a call arrives, so that the pop itself waits for nothing."""
 
 
+PinVerdict = Literal["right", "wrong", "wait", "failed"]
+PinCheck = Callable[[TenantId, AgentId, AgentId, str], Awaitable[PinVerdict]]
+"""Given by the API: tenant, agent, whose phone it was keyed on, PIN -> what became of it (`acd.core.inputs.PinJudged`)."""
+
+
 class Sighting(msgspec.Struct, frozen=True, kw_only=True):
     """Something that was seen of a tenant's lines, for the platform to write down."""
 

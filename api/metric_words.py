@@ -56,6 +56,7 @@ HELP = {
     ),
     "fernamt_switch_digits_carried_total": "Keys of one party that were told to the other in another way than they came.",
     "fernamt_switch_digits_told_twice_total": "Keys that a party told of in more than one way: they counted once.",
+    "fernamt_switch_pins_refused_total": "PINs keyed or dialled at phones (hot desk) that were wrong, or came after too many wrong ones.",
     "fernamt_switch_legs_moved_total": "Parties whose audio was moved to another media worker after theirs had ended.",
     "fernamt_switch_legs_move_failed_total": (
         "Parties whose audio could not be moved after their media worker had ended: they were cut or stay silent."

@@ -47,6 +47,7 @@ FREE: dict[str, str] = {
     "setup_general": "one row",
     "setup_dialling": "one row",
     "setup_device": "an agent has one",
+    "setup_pin": "an agent has one",
     "audit": "what is done is written down, also by who has reached a limit; it is forgotten by age",
 }
 """Tables of which nobody is refused a row, and why. A table that stands in neither is found by a test."""

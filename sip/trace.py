@@ -29,6 +29,8 @@ _USERINFO = re.compile(r"(?i)(?P<kept>\bsips?:[^:@\s<>\"]{0,255}):[^@\s<>\"]{0,2
 _MEDIA_KEY = re.compile(r"(?im)^(?P<kept>a=crypto:\S+ \S+|a=ice-pwd:|a=key-mgmt:\S*|k=[a-z0-9]*:?)[^\r\n]*")
 _PRESSED = re.compile(r"(?im)(?P<kept>^[ \t]*(?:signal|digit|d)[ \t]*=[ \t]*|\bdigits=\"|;postd=)(?P<keys>[^\r\n\";>]*)")
 """`application/dtmf-relay` (`Signal=5`), KPML's `digits="5"` (RFC 4730 §5), RFC 2806's `;postd=`."""
+_STAR_CODE = re.compile(r"(?i)(?P<kept>\b(?:sips?|tel):(?:[*#]|%2a|%23)[0-9]{0,2})(?=[0-9*#%])(?:[0-9*#]|%2a|%23){1,64}")
+"""What a phone dials behind a star code: a PIN may be among it."""
 _HIDES_CALLER = re.compile(
     r"(?im)^privacy[ \t]*:[^\r\n]*\b(?:id|user|header)\b|^(?:from|f)[ \t]*:[^\r\n]*(?:anonymous\.invalid|:anonymous@)"
     r"|^remote-party-id[ \t]*:[^\r\n]*privacy=\"?(?:full|uri)",
@@ -89,6 +91,7 @@ def without_secrets(message: str) -> str:
     told = _USERINFO.sub(rf"\g<kept>:{HIDDEN}@", told)
     told = _MEDIA_KEY.sub(rf"\g<kept> {HIDDEN}", told)
     told = _PRESSED.sub(rf"\g<kept>{HIDDEN}", told)
+    told = _STAR_CODE.sub(rf"\g<kept>{HIDDEN}", told)
     head, blank, body = told.partition("\r\n\r\n")
     if body.strip() and _INFO.match(head) and _KEYS_IN_BODY.search(head):
         return f"{head}{blank}{HIDDEN}"  # `application/dtmf`: the body is the key

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from acd.core import admission, reach
+from acd.core import admission, device, hot_desk, reach
 from acd.core import state as s
 from acd.core.clearing import Refusal, clear_call, end_wrap_up
 from acd.core.configuration import Agent, ToAgent
@@ -32,7 +32,9 @@ def arrived(x: Exchange, fact: CallArrived) -> None:
         # Nothing is known of this tenant yet, so there is nothing the call could be written down against.
         x.do(RefuseCaller(leg=fact.leg, status=503, reason=NOT_READY_YET.reason, retry_after_s=NOT_READY_YET.retry_after_s))
         return
-    dialler = index.agents.get(fact.agent) if fact.agent is not None else None
+    owner = index.agents.get(fact.agent) if fact.agent is not None else None
+    dialler = index.agents.get(index.user_of(owner.id)) if owner is not None else None
+    is_guest = dialler is not None and dialler is not owner
     emergency = dialler is not None and fact.called in admission.EMERGENCY
     number = index.numbers.get(fact.called) if not emergency else None
     colleague = _colleague(x, fact) if fact.agent is not None and not emergency else None
@@ -43,11 +45,11 @@ def arrived(x: Exchange, fact: CallArrived) -> None:
         CallOffered(
             call=fact.call,
             direction=direction,
-            calling=fact.calling,
-            calling_name=fact.calling_name,
+            calling=(dialler.extension or fact.calling) if dialler is not None and is_guest else fact.calling,
+            calling_name=dialler.name if dialler is not None and is_guest else fact.calling_name,
             called=fact.called,
             trunk=fact.trunk,
-            agent=fact.agent,
+            agent=dialler.id if dialler is not None else fact.agent,
             number=number.number if number is not None else None,
             country=number.country if number is not None else None,
             language=number.language if number is not None else index.language,
@@ -61,7 +63,7 @@ def arrived(x: Exchange, fact: CallArrived) -> None:
             agent=dialler.id if dialler is not None else None,
             number=fact.calling,
             trunk=fact.trunk,
-            site=dialler.site if dialler is not None else None,
+            site=owner.site if owner is not None else None,
             arrived=True,
             dialog=fact.dialog,
         )
@@ -73,10 +75,13 @@ def arrived(x: Exchange, fact: CallArrived) -> None:
     if emergency:
         _let_emergency_pass(x, call, fact, dialler)
         return
-    if not _admitted(x, call, fact, dialler):
+    if not _admitted(x, call, fact, owner):
         return
-    if code is not None and dialler is not None:
-        carry_out(x, call, state.agents[dialler.id], *code)
+    if code is not None and dialler is not None and owner is not None:
+        if code[0] == "hot_desk":
+            hot_desk.carry_out(x, call, state.agents[dialler.id], owner, code[1], has_pin=fact.has_pin)
+        else:
+            carry_out(x, call, state.agents[dialler.id], *code)
         return
     if dialler is not None and not _may_dial(x, call, dialler, outside=direction == "outbound"):
         return
@@ -103,7 +108,7 @@ def _colleague(x: Exchange, fact: CallArrived) -> AgentId | None:
 def _let_emergency_pass(x: Exchange, call: s.Call, fact: CallArrived, dialler: Agent | None) -> None:
     """110 and 112: the channel is written down whatever it does to the ledger, and another call of the agent is no obstacle."""
     if dialler is not None:
-        x.reserve(fact.leg, admission.at_site(x.state, x.fold.index.sites, dialler, fact.channel_kbits))
+        x.reserve(fact.leg, admission.at_site(x.state, x.fold.index.sites, device.phone_of(x, dialler), fact.channel_kbits))
         agent = x.state.agents[dialler.id]
         end_wrap_up(x, agent)
         if not agent.works:
@@ -111,14 +116,14 @@ def _let_emergency_pass(x: Exchange, call: s.Call, fact: CallArrived, dialler: A
     reach.call_outside(x, call)
 
 
-def _admitted(x: Exchange, call: s.Call, fact: CallArrived, dialler: Agent | None) -> bool:
+def _admitted(x: Exchange, call: s.Call, fact: CallArrived, phone: Agent | None) -> bool:
     """Reserve the caller's channel, or refuse the call with the figures."""
     verdict: admission.Verdict | None = None
     trunk = x.fold.index.trunks.get(fact.trunk) if fact.trunk is not None else None
     if trunk is not None:
         verdict = admission.on_trunk(x.state, trunk, fact.channel_kbits)
-    elif dialler is not None:
-        verdict = admission.at_site(x.state, x.fold.index.sites, dialler, fact.channel_kbits)
+    elif phone is not None:
+        verdict = admission.at_site(x.state, x.fold.index.sites, phone, fact.channel_kbits)
     if verdict is None:
         return True
     if verdict.fits:

@@ -289,7 +289,7 @@ class FeatureCodes(_Value, frozen=True, kw_only=True):
     A star and two digits, as most systems have it; each has them otherwise. Digits may follow where something is chosen.
     """
 
-    WITH_DIGITS: ClassVar = frozenset({"not_ready", "tag"})
+    WITH_DIGITS: ClassVar = frozenset({"not_ready", "tag", "hot_desk"})
 
     ready: str = "*20"
     """Logged on if need be, after-call work is over."""
@@ -300,6 +300,8 @@ class FeatureCodes(_Value, frozen=True, kw_only=True):
     """With a disposition code, for the call that is going on or was the last."""
     waiting: str = "*24"
     """Hear how many wait, and how long."""
+    hot_desk: str = "*25"
+    """With one's own extension: this phone is mine from now on (`acd.core.hot_desk`); alone: who has come to this phone leaves it."""
 
     def dialled(self) -> dict[str, str]:
         """Name -> code, of those that there are."""

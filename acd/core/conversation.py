@@ -30,11 +30,12 @@ def establish(x: Exchange, call: s.Call, a: s.Leg, b: s.Leg) -> None:
     A party that put us on hold while it waited is not there yet: the other hears music, and they are connected when it is back.
     """
     for leg in (a, b):
-        if leg.agent is None:
+        agent = x.state.agents.get(leg.agent) if leg.agent is not None else None
+        if agent is None:  # or one that was removed during a call for help, which is no work beside another
             continue
-        work = x.state.agents[leg.agent].works.get(call.id)
+        work = agent.works.get(call.id)
         if work is not None and works.Input.CONNECTED in works.TRANSITIONS[work.state]:
-            x.emit(WorkConnected(agent=leg.agent, call=call.id))
+            x.emit(WorkConnected(agent=agent.id, call=call.id))
     if not (_is_held(a) or _is_held(b)):
         x.emit(CallEstablished(call=call.id, a=a.id, b=b.id))
         x.do(ConnectLegs(a=a.id, b=b.id))
@@ -110,7 +111,8 @@ def retrieve(x: Exchange, call: s.Call, leg: s.Leg, by: AgentId | None, supervis
 
 
 def _work_allows(x: Exchange, call: s.Call, leg: s.Leg, step: works.Input) -> bool:
-    work = x.state.agents[leg.agent].works.get(call.id) if leg.agent is not None else None
+    agent = x.state.agents.get(leg.agent) if leg.agent is not None else None
+    work = agent.works.get(call.id) if agent is not None else None
     return work is not None and step in works.TRANSITIONS[work.state]
 
 

@@ -153,7 +153,10 @@ def _reason_not_to_ring(x: Exchange, agent: s.Agent, configured: Agent, command:
     if any(work.state not in works.WRAPPING for work in agent.works.values()):
         return "the agent has a call already"
     if not x.fold.is_reachable(agent):
-        return f"trunk {configured.trunk} is down" if configured.trunk is not None else f"the device {configured.device} is not registered"
+        phone = x.fold.index.phone_of(configured)
+        if phone is None:
+            return f"agent {x.fold.index.guests[agent.id]} sits at the phone"
+        return f"trunk {phone.trunk} is down" if phone.trunk is not None else f"the device {phone.device} is not registered"
     return None if command.number in admission.EMERGENCY else reason_not_to_dial(x, configured, outside=not inside)
 
 

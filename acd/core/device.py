@@ -11,23 +11,29 @@ from acd.core.exchange import Exchange
 from acd.core.ids import LegId, OfferId, QueueId
 
 
+def phone_of(x: Exchange, agent: Agent) -> Agent:
+    """Whose device the agent is reached at: the own, or that of the one at whose phone it sits."""
+    return x.fold.index.phone_of(agent) or agent
+
+
 def channel(x: Exchange, agent: Agent) -> admission.Verdict | None:
-    """What the ledger says to a channel to this phone."""
-    return admission.to_agent(x.state, x.fold.index.sites, x.fold.index.trunks, agent)
+    """What the ledger says to a channel to this agent's phone."""
+    return admission.to_agent(x.state, x.fold.index.sites, x.fold.index.trunks, phone_of(x, agent))
 
 
 def begin_leg(x: Exchange, call: s.Call, leg: LegId, agent: Agent) -> None:
     """Write the leg down. A phone behind a trunk is on that line, wherever the person sits."""
-    trunk = x.fold.index.trunks.get(agent.trunk) if agent.trunk is not None else None
+    phone = phone_of(x, agent)
+    trunk = x.fold.index.trunks.get(phone.trunk) if phone.trunk is not None else None
     x.emit(
         LegInitiated(
             leg=leg,
             call=call.id,
             role="agent",
             agent=agent.id,
-            number=agent.number_behind_trunk,
-            trunk=agent.trunk,
-            site=agent.site if agent.trunk is None else None,
+            number=phone.number_behind_trunk,
+            trunk=phone.trunk,
+            site=phone.site if phone.trunk is None else None,
             internal=trunk is not None and trunk.internal,
         )
     )
@@ -45,19 +51,21 @@ def ring(
     queue: QueueId | None = None,
 ) -> None:
     """Have it rung; `shown` is the number on its display."""
+    phone = phone_of(x, agent)
     x.do(
         OriginateToAgent(
             leg=leg,
             call=call.id,
             agent=agent.id,
-            device=agent.device,
+            device=phone.device,
             offer=offer,
             queue=queue,
             calling=shown,
             calling_name=shown_name,
             called=call.called,
             auto_answer=agent.auto_answer,
-            trunk=agent.trunk,
-            number=agent.number_behind_trunk,
+            trunk=phone.trunk,
+            number=phone.number_behind_trunk,
+            at=phone.id if phone is not agent else None,
         )
     )

@@ -57,6 +57,8 @@ class OriginateToAgent(_Effect, frozen=True, kw_only=True):
     trunk: TrunkId | None = None
     """Set: the phone is behind this trunk and is called by `number`; unless the trunk is internal, priced as `OriginateToOutside` is."""
     number: str | None = None
+    at: AgentId | None = None
+    """Set: it sits at the phone of this agent, and that is rung."""
 
 
 class OriginateToOutside(_Effect, frozen=True, kw_only=True):
@@ -106,6 +108,17 @@ class PlaySounds(_Effect, frozen=True, kw_only=True):
     sounds: tuple[str, ...]
     language: str
     loop: bool = False
+
+
+class JudgePin(_Effect, frozen=True, kw_only=True):
+    """Have the PIN of `agent` judged: the one dialled behind the code, else what is keyed on this leg from now on, which is told to nobody.
+    `PinJudged` follows.
+    """
+
+    leg: LegId
+    agent: AgentId
+    at: AgentId
+    """Whose phone it is keyed on."""
 
 
 class StopSounds(_Effect, frozen=True, kw_only=True):
@@ -197,6 +210,7 @@ Effect = (
     | ReleaseLeg
     | EndDialog
     | PlaySounds
+    | JudgePin
     | StopSounds
     | WarnLeg
     | ConnectLegs

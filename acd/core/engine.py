@@ -13,14 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from acd.core import arrival, desk, distribution, facts, house, targets
+from acd.core import arrival, desk, distribution, facts, hot_desk, house, targets
 from acd.core import inputs as i
 from acd.core import state as s
 from acd.core.effects import Effect
 from acd.core.errors import BrokenHistory, CoreError, IllegalTransition, UnknownName
 from acd.core.events import AgentLoggedOff, ClockCorrected, Event
 from acd.core.exchange import Exchange
-from acd.core.ids import CallId, TenantId
+from acd.core.ids import AgentId, CallId, TenantId
 from acd.core.inputs import Input
 from acd.core.live import LiveState, live
 from acd.core.routing import Waiting, explain
@@ -85,6 +85,10 @@ class Engine:
     def state_hash(self) -> str:
         """Sha256 over the canonical encoding of the whole state, timers included: the same in every process."""
         return self._exchange.fold.digest()
+
+    def user_of_phone(self, owner: AgentId) -> AgentId:
+        """Who uses an agent's phone: who has come to it (hot desk), else the agent."""
+        return self._exchange.fold.index.user_of(owner)
 
     def live(self) -> LiveState:
         """The live board as of the last input."""
@@ -178,6 +182,7 @@ _FACTS: dict[type, Callable[[Exchange, Any], None]] = {
     i.LegRetrievedByParty: facts.leg_retrieved,
     i.LegReferred: facts.leg_referred,
     i.DigitPressed: facts.digit_pressed,
+    i.PinJudged: hot_desk.judged,
     i.SoundsEnded: facts.sounds_ended,
     i.LegPriced: facts.leg_priced,
     i.CreditEnds: facts.credit_ends,

@@ -19,7 +19,7 @@ LegRole = Literal["caller", "agent", "forward", "destination"]
 OfferOutcome = Literal["answered", "no_answer", "declined", "failed", "answered_elsewhere", "abandoned", "withdrawn"]
 MissReason = Literal["no_answer", "unreachable", "failed", "busy", "declined", "forwarded"]
 """Why an agent who was offered a contact did not take it: a limit each (`acd.core.configuration.MissLimits`)."""
-Purpose = Literal["menu", "notice", "greeting", "position", "music", "ringback", "hold", "announcement"]
+Purpose = Literal["menu", "notice", "greeting", "position", "music", "ringback", "hold", "announcement", "pin"]
 """Why something plays; what follows when it was heard depends on it."""
 QueueOutcome = Literal["answered", "abandoned", "overflowed", "exited", "closed", "withdrawn"]
 
@@ -443,7 +443,48 @@ class AgentLoggedOn(_Event, frozen=True, kw_only=True):
 
 
 class AgentLoggedOff(_Event, frozen=True, kw_only=True):
+    """The shift is over; the phone of another at which the agent sat is that one's again."""
+
     agent: AgentId
+
+
+class PinAwaited(_Event, frozen=True, kw_only=True):
+    """Somebody at the phone of `at` says to be `agent`, and is to prove it by `until` (epoch seconds)."""
+
+    call: CallId
+    leg: LegId
+    agent: AgentId
+    at: AgentId
+    until: float
+
+
+class HotDeskRefused(_Event, frozen=True, kw_only=True):
+    """The phone stays whose it was."""
+
+    call: CallId
+    agent: AgentId
+    at: AgentId
+    why: Literal["wrong", "wait", "failed", "no_pin", "busy"]
+    """As in `PinJudged`; `no_pin`: none came; `busy`: agent or phone was in a call by then."""
+
+
+class HotDeskBegan(_Event, frozen=True, kw_only=True):
+    """The phone of `at` is that of `agent` until it logs off, logs on at another phone, or HotDeskEnded; of its own phone: it is back."""
+
+    agent: AgentId
+    at: AgentId
+    call: CallId
+    leg: LegId
+    """The phone's, which is the agent's from now on."""
+
+
+class HotDeskEnded(_Event, frozen=True, kw_only=True):
+    """The agent stays logged on and has its own phone again, if nobody sits there."""
+
+    agent: AgentId
+    at: AgentId
+    why: Literal["taken", "removed"]
+    """Another agent has logged on at this phone; or the phone's regular agent is configured no more."""
 
 
 class AgentReady(_Event, frozen=True, kw_only=True):
@@ -645,6 +686,10 @@ Event = (
     | OfferEnded
     | AgentLoggedOn
     | AgentLoggedOff
+    | PinAwaited
+    | HotDeskRefused
+    | HotDeskBegan
+    | HotDeskEnded
     | AgentReady
     | AgentNotReady
     | WorkReserved

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from acd.core import agent as agents
+from acd.core import hot_desk, treatment
 from acd.core import state as s
-from acd.core import treatment
 from acd.core import work as works
 from acd.core.clearing import end_wrap_up, log_off
 from acd.core.configuration import FeatureCodes
@@ -27,14 +27,18 @@ LONGEST_SPOKEN_MIN = 999
 def find(codes: FeatureCodes, called: str) -> tuple[str, str] | None:
     """Which code was dialled, and the digits behind it; None: none.
 
-    The longest code that fits is meant; digits may follow `not_ready` and `tag` alone.
+    The longest code that fits is meant; digits may follow `not_ready`, `tag` and `hot_desk` alone.
     """
     best: tuple[str, str] | None = None
+    hidden = called.endswith(hot_desk.UNKNOWN)  # what stood there may have been a PIN
+    called = called.removesuffix(hot_desk.UNKNOWN)
     for name, code in codes.dialled().items():
         rest = called.removeprefix(code)
         fits = called.startswith(code) and (rest == "" or (name in codes.WITH_DIGITS and rest.isascii() and rest.isdigit()))
         if fits and (best is None or len(rest) < len(best[1])):
             best = name, rest
+    if best is not None and hidden:
+        return (best[0], hot_desk.UNKNOWN) if best[0] == "hot_desk" else None
     return best
 
 
@@ -47,9 +51,9 @@ def carry_out(x: Exchange, call: s.Call, agent: s.Agent, code: str, digits: str)
 
 
 def _ready(x: Exchange, agent: s.Agent, _digits: str) -> tuple[str, ...]:
+    end_wrap_up(x, agent)  # first: who had asked to leave after the work leaves by that
     if agents.Input.GO_READY not in agents.TRANSITIONS[agent.state]:
         x.emit(AgentLoggedOn(agent=agent.id))
-    end_wrap_up(x, agent)
     x.emit(AgentReady(agent=agent.id))
     return ("agent.ready",)
 

@@ -88,8 +88,13 @@ class Index:
         self.sites: dict[SiteId, int] = {}
         self.trunks: dict[TrunkId, Trunk] = {}
         self.outbound_trunks: list[Trunk] = []
+        self.sits_at: dict[AgentId, AgentId] = {one.id: one.at for one in state.agents.values() if one.at is not None}
+        """Who sits at another's phone, and whose (hot desk)."""
+        self.guests: dict[AgentId, AgentId] = {at: agent for agent, at in self.sits_at.items()}
+        """The same the other way round."""
         self.behind: dict[TrunkId, list[AgentId]] = {}
-        """Whose phones stand behind a trunk."""
+        """Who is reached at a phone behind a trunk."""
+        self._behind: dict[AgentId, TrunkId] = {}
         self.limits: dict[str, int] = {}
         """Upload of the lines that agents' phones are on, where it is limited."""
         self.channel_of: dict[AgentId, tuple[str, int]] = {}
@@ -117,15 +122,49 @@ class Index:
         self.reasons = frozenset(one.code for one in configuration.reasons)
         self.language = configuration.language
 
+    def phone_of(self, agent: Agent) -> Agent | None:
+        """Whose phone the agent is reached at; None: another agent sits at the own."""
+        at = self.sits_at.get(agent.id)
+        if at is not None:
+            return self.agents.get(at)
+        return agent if agent.id not in self.guests else None
+
+    def user_of(self, owner: AgentId) -> AgentId:
+        """Who uses an agent's phone: who has come to it, else its regular agent, even one that sits elsewhere."""
+        return self.guests.get(owner, owner)
+
+    def seat(self, agent: AgentId, at: AgentId | None) -> list[AgentId]:
+        """The agent sits at another's phone from now on; None: at its own.
+
+        Returns: whose phone is another by that.
+        """
+        before = self.sits_at.get(agent)
+        moved = [one for one in dict.fromkeys((agent, before, at)) if one is not None]
+        for one in moved:
+            if one in self.agents:
+                self._displace(self.agents[one])
+        if before is not None:
+            del self.sits_at[agent], self.guests[before]
+        if at is not None:
+            self.sits_at[agent], self.guests[at] = at, agent
+        for one in moved:
+            if one in self.agents:
+                self._place(self.agents[one])
+        return moved
+
     def _place(self, agent: Agent) -> None:
-        if agent.trunk is not None:
-            trunk = self.trunks.get(agent.trunk)
+        phone = self.phone_of(agent)
+        if phone is None:
+            return
+        if phone.trunk is not None:
+            trunk = self.trunks.get(phone.trunk)
             if trunk is None:
                 return
             self.behind.setdefault(trunk.id, []).append(agent.id)
+            self._behind[agent.id] = trunk.id
             line, upload, kbits = trunk_line(trunk.id), trunk.upload_kbits, trunk.channel_kbits
-        elif agent.site is not None and agent.site in self.sites:
-            line, upload, kbits = site_line(agent.site), self.sites[agent.site], agent.channel_kbits
+        elif phone.site is not None and phone.site in self.sites:
+            line, upload, kbits = site_line(phone.site), self.sites[phone.site], phone.channel_kbits
         else:
             return
         if upload is not None:
@@ -137,10 +176,11 @@ class Index:
 
     def _displace(self, agent: Agent) -> None:
         """What `_place` entered is taken out."""
-        if agent.trunk is not None and agent.trunk in self.behind:
-            self.behind[agent.trunk].remove(agent.id)
-            if not self.behind[agent.trunk]:
-                del self.behind[agent.trunk]
+        behind = self._behind.pop(agent.id, None)
+        if behind is not None:
+            self.behind[behind].remove(agent.id)
+            if not self.behind[behind]:
+                del self.behind[behind]
         line, channel = self.channel_of.pop(agent.id, (None, 0))
         if line is None:
             return
@@ -158,7 +198,8 @@ class Index:
         """
         people, lines = changed["agents"], changed["queues"]
         carried = self._whose_line_changed(changed)
-        reached = dict.fromkeys((*people, *carried))
+        guests = [self.guests[one] for one in people if one in self.guests]
+        reached = dict.fromkeys((*people, *guests, *carried))
         for agent_id in reached:
             if agent_id in self.agents:
                 self._displace(self.agents[agent_id])
@@ -208,7 +249,8 @@ class Index:
         }
         if not sites and not trunks:
             return []
-        return [agent.id for agent in self.agents.values() if agent.site in sites or agent.trunk in trunks]
+        phones = ((agent.id, self.phone_of(agent)) for agent in self.agents.values())
+        return [agent for agent, phone in phones if phone is not None and (phone.site in sites or phone.trunk in trunks)]
 
     def _asks_else(self, queue: Queue) -> bool:
         """Whether others than before could take its contacts."""
@@ -348,12 +390,22 @@ class Fold:
         return known
 
     def is_reachable(self, agent: s.Agent) -> bool:
-        """Whether the agent's phone can be rung: a device of ours is registered, one behind a trunk is there as long as the trunk is up."""
+        """Whether the agent's phone can be rung: a device of ours is registered, one behind a trunk is there as long as the trunk is up.
+        Its own while another sits there is not its phone.
+        """
         configured = self.index.agents.get(agent.id)
-        if configured is None or configured.trunk is None:
-            return any(one.unreachable_since is None for one in agent.bindings.values())
-        known = self.state.trunks.get(configured.trunk)
-        return configured.trunk in self.index.trunks and (known is None or known.up)
+        phone = self.index.phone_of(configured) if configured is not None else None
+        if phone is None or phone.trunk is None:
+            return any(one.unreachable_since is None for one in self.bindings_of(agent).values())
+        known = self.state.trunks.get(phone.trunk)
+        return phone.trunk in self.index.trunks and (known is None or known.up)
+
+    def bindings_of(self, agent: s.Agent) -> dict[str, s.Binding]:
+        """What is registered of the device that the agent is reached at."""
+        if agent.at is None:
+            return agent.bindings if agent.id not in self.index.guests else {}
+        owner = self.state.agents.get(agent.at)
+        return owner.bindings if owner is not None else {}
 
     @property
     def is_at_work(self) -> bool:
@@ -818,6 +870,7 @@ class Fold:
         if call.legs:
             raise BrokenHistory(f"call {call.id} is cleared with legs left: {call.legs}")
         self.timers.stop(name(Timer.MENU, call.id))
+        self.timers.stop(name(Timer.PIN, call.id))
         del state.calls[event.call]
         _prune(state.ended_legs, now - KEEP_ENDED_LEGS_S)
         _prune(state.recordings, now - KEEP_RECORDINGS_S)
@@ -1036,6 +1089,41 @@ class Fold:
         for queue, others in self._teams_of(agent.id).items():
             statistics.give_head_starts(self.state.statistics, queue, [agent.id], others, now)
 
+    # ------------------------------------------------------------------ hot desk
+
+    def _pin_awaited(self, event: e.PinAwaited, _now: float) -> None:
+        self.state.calls[event.call].desk_log_in = s.DeskLogIn(agent=event.agent, at=event.at)
+        self.timers.start(name(Timer.PIN, event.call), event.until)
+
+    def _hot_desk_refused(self, event: e.HotDeskRefused, _now: float) -> None:
+        self._stop_waiting_for_pin(self.state.calls[event.call])
+
+    def _hot_desk_began(self, event: e.HotDeskBegan, _now: float) -> None:
+        self._stop_waiting_for_pin(self.state.calls[event.call])
+        self.state.legs[event.leg].agent = event.agent
+        self._seat(self.state.agents[event.agent], event.at if event.at != event.agent else None)
+
+    def _hot_desk_ended(self, event: e.HotDeskEnded, _now: float) -> None:
+        self._seat(self.state.agents[event.agent], None)
+
+    def _stop_waiting_for_pin(self, call: s.Call) -> None:
+        call.desk_log_in = None
+        self.timers.stop(name(Timer.PIN, call.id))
+
+    def _seat(self, agent: s.Agent, at: AgentId | None) -> None:
+        agent.at = at
+        for one in self.index.seat(agent.id, at):
+            if one in self.state.agents:
+                self._categorise(self.state.agents[one])
+        self.routing_needed = True
+
+    def _categorise_users(self, owner: s.Agent) -> None:
+        """Of this one's phone: the regular agent, and who has come to it."""
+        self._categorise(owner)
+        guest = self.index.guests.get(owner.id)
+        if guest is not None and guest in self.state.agents:
+            self._categorise(self.state.agents[guest])
+
     def _teams_of(self, agent_id: AgentId) -> dict[QueueId, list[AgentId]]:
         """Queues of `fewest_calls` that the agent shares with others who are logged on, and these, at the relaxation that lets it in."""
         away, found = self.categories["logged_off"], {}
@@ -1078,6 +1166,8 @@ class Fold:
         agent = self.state.agents[event.agent]
         self._step_agent(agent, agents.Input.LOG_OFF, now)
         agent.reason = None
+        if agent.at is not None:
+            self._seat(agent, None)
         self._forget_if_removed(agent, self.index.agents)
 
     def _agent_ready(self, event: e.AgentReady, now: float) -> None:
@@ -1158,20 +1248,20 @@ class Fold:
         agent = self.state.agents[event.agent]
         binding = agent.bindings[event.contact]
         binding.unreachable_since, binding.detail = now, event.detail
-        self._categorise(agent)
+        self._categorise_users(agent)
 
     def _device_reachable(self, event: e.DeviceReachable, _now: float) -> None:
         agent = self.state.agents[event.agent]
         binding = agent.bindings[event.contact]
         binding.unreachable_since = binding.detail = None
-        self._categorise(agent)
+        self._categorise_users(agent)
 
     def _set_binding_timer(self, agent: s.Agent) -> None:
         if agent.bindings:
             self.timers.start(name(Timer.BINDING, agent.id), min(one.expires_at for one in agent.bindings.values()))
         else:
             self.timers.stop(name(Timer.BINDING, agent.id))
-        self._categorise(agent)
+        self._categorise_users(agent)
 
     def _deadline_passed(self, event: e.DeadlinePassed, now: float) -> None:
         self.timers.stop(event.timer)

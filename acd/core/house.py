@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from acd.core import agent as agents
-from acd.core import conversation, distribution, facts, limits, reach, schedule, statistics, treatment
+from acd.core import conversation, distribution, facts, hot_desk, limits, reach, schedule, statistics, treatment
 from acd.core import inputs as i
 from acd.core import queue as queues
 from acd.core.clearing import clear_call, end_dialog, work_done
@@ -21,6 +21,7 @@ from acd.core.events import (
     DeviceReachable,
     DeviceUnbound,
     DeviceUnreachable,
+    HotDeskEnded,
     QueueClosed,
     QueueOpened,
     SignOfLifeGiven,
@@ -40,6 +41,7 @@ def configured(x: Exchange, fact: i.Configured) -> None:
     for agent in list(x.state.agents.values()):
         if agent.id not in names and not agent.works and agents.Input.LOG_OFF in agents.TRANSITIONS[agent.state]:
             x.emit(AgentLoggedOff(agent=agent.id))
+    _leave_removed_phones(x, {agent.id for agent in x.state.agents.values()} - names)
     x.emit(ConfigurationChanged(configuration=fact.configuration))
     _take_effect(x, set(x.state.queues), removed=True)
 
@@ -60,9 +62,17 @@ def reconfigured(x: Exchange, fact: i.Reconfigured) -> None:
         agent = x.state.agents[agent_id]
         if not agent.works and agents.Input.LOG_OFF in agents.TRANSITIONS[agent.state]:
             x.emit(AgentLoggedOff(agent=agent_id))
+    _leave_removed_phones(x, set(gone))
     zone = statistics.zone_of(after)
     x.emit(ConfigurationAltered(changes=fact.changes, zone=zone if zone != statistics.zone_of(before) else None))
     _take_effect(x, hours, removed=None in changed["queues"].values())
+
+
+def _leave_removed_phones(x: Exchange, gone: set[AgentId]) -> None:
+    """Who sits at the phone of somebody who is removed has its own again."""
+    for agent in list(x.state.agents.values()):
+        if agent.at is not None and agent.at in gone:
+            x.emit(HotDeskEnded(agent=agent.id, at=agent.at, why="removed"))
 
 
 def _take_effect(x: Exchange, hours: set[QueueId], *, removed: bool) -> None:
@@ -251,6 +261,12 @@ def _warn(x: Exchange, subject: str) -> None:
         x.do(WarnLeg(leg=other.id))
 
 
+def _pin(x: Exchange, subject: str) -> None:
+    call = x.state.calls.get(CallId(subject))
+    if call is not None:
+        hot_desk.nothing_keyed(x, call)
+
+
 def _hours(x: Exchange, subject: str) -> None:
     keep_hours(x, QueueId(subject))
 
@@ -267,5 +283,6 @@ _ON_DEADLINE: dict[Timer, Callable[[Exchange, str], None]] = {
     Timer.BINDING: _binding,
     Timer.TIME_LIMIT: _time_limit,
     Timer.WARN: _warn,
+    Timer.PIN: _pin,
     Timer.HOURS: _hours,
 }

@@ -121,6 +121,8 @@ class CallArrived(_Input, frozen=True, kw_only=True):
     """Wire cost of the channel as offered, where it is above the configured one (IPv6, short packets); None: as configured."""
     dialog: str | None = None
     """What it takes to end the leg after a crash, in the shell's own notation; without secrets. So too in the facts below."""
+    has_pin: bool = False
+    """A PIN was dialled behind what stands in `called`; the shell has it and tells it to nobody but who judges it."""
 
 
 class LegAlerting(_Input, frozen=True, kw_only=True):
@@ -200,6 +202,15 @@ class LegReferred(_Input, frozen=True, kw_only=True):
 class DigitPressed(_Input, frozen=True, kw_only=True):
     leg: LegId
     digit: str
+
+
+class PinJudged(_Input, frozen=True, kw_only=True):
+    """What became of the PIN that `JudgePin` asked for; the PIN itself stands nowhere."""
+
+    leg: LegId
+    agent: AgentId
+    outcome: Literal["right", "wrong", "wait", "failed"]
+    """`wait`: too many wrong ones came before, so it was not looked at; `failed`: nobody could tell, a database is away."""
 
 
 class SoundsEnded(_Input, frozen=True, kw_only=True):
@@ -396,6 +407,7 @@ Fact = (
     | LegRetrievedByParty
     | LegReferred
     | DigitPressed
+    | PinJudged
     | SoundsEnded
     | LegPriced
     | CreditEnds

@@ -99,6 +99,8 @@ class LiveAgent(_Value, frozen=True, kw_only=True):
     busy_today_s: float
     unreachable: bool = False
     """Its phone is registered and gives no sign of life; the category is `unregistered` then too, since nothing rings there."""
+    at: AgentId | None = None
+    """It sits at the phone of this agent (hot desk); None: at its own."""
 
 
 class LiveParty(_Value, frozen=True, kw_only=True):
@@ -274,6 +276,13 @@ def _category_since(agent: Agent, category: str) -> float | None:
     return agent.idle_since if category == FREE else max(agent.since, agent.idle_since)
 
 
+def _is_silent(fold: Fold, agent: Agent) -> bool:
+    """The device it is reached at is registered, and gives no sign of life."""
+    configured = fold.index.agents.get(agent.id)
+    phone = fold.index.phone_of(configured) if configured is not None else None
+    return bool(fold.bindings_of(agent)) and not fold.is_reachable(agent) and (phone is None or phone.trunk is None)
+
+
 def _agents(fold: Fold, now: float) -> tuple[LiveAgent, ...]:
     category_of = {agent: category for category, members in fold.categories.items() for agent in members}
     found = []
@@ -300,7 +309,8 @@ def _agents(fold: Fold, now: float) -> tuple[LiveAgent, ...]:
                 occupancy=statistics.occupancy(tally),
                 idle_today_s=tally.idle_s,
                 busy_today_s=tally.busy_s,
-                unreachable=bool(agent.bindings) and not fold.is_reachable(agent) and (configured is None or configured.trunk is None),
+                unreachable=_is_silent(fold, agent),
+                at=agent.at,
             )
         )
     return tuple(found)

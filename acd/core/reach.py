@@ -211,6 +211,8 @@ def _caller_id(x: Exchange, call: s.Call) -> str | None:
     if _is_forwarded(call):
         return call.number
     agent = x.fold.index.agents.get(call.agent) if call.agent is not None else None
+    if agent is not None and call.called in admission.EMERGENCY:
+        agent = device.phone_of(x, agent)  # its number says where it stands
     return agent.outbound_caller_id if agent is not None else None
 
 

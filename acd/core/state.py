@@ -73,6 +73,14 @@ class Referral(_Part, kw_only=True):
     recorded: bool = False
 
 
+class DeskLogIn(_Part, kw_only=True):
+    """Somebody at a phone says to be an agent and has not proved it yet."""
+
+    agent: AgentId
+    at: AgentId
+    """Whose phone it is."""
+
+
 class Call(_Part, kw_only=True):
     """One conversation while it lives."""
 
@@ -117,6 +125,7 @@ class Call(_Part, kw_only=True):
     """How often a carrier has sent it on."""
     recording: RecordingId | None = None
     referral: Referral | None = None
+    desk_log_in: DeskLogIn | None = None
 
 
 class Entry(_Part, kw_only=True):
@@ -189,6 +198,8 @@ class Agent(_Part, kw_only=True):
     """Offers in a row that came to nothing, by why."""
     last_call: CallId | None = None
     """The last one it talked in."""
+    at: AgentId | None = None
+    """It sits at the phone of this one (hot desk); None: at its own."""
 
 
 class Queue(_Part, kw_only=True):

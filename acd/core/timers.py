@@ -23,6 +23,7 @@ class Timer(StrEnum):
     BINDING = "binding"  # the earliest registration of an agent's device runs out; subject: agent
     TIME_LIMIT = "time_limit"  # a leg may last no longer: the earliest of its limits (0900: one hour, § 113 TKG); subject: leg
     WARN = "warn"  # the end of a leg that has a limit is near: its other party is to hear it; subject: leg
+    PIN = "pin"  # who says to be an agent at another's phone has not proved it; subject: call
     HOURS = "hours"  # business hours of a queue begin or end; subject: queue
 
 

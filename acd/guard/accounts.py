@@ -40,6 +40,8 @@ class Accounts:
         self._home = kind(policy.home_factor)
         self._pair, self._user, self._source = kind(1), kind(policy.shared_factor), kind(policy.source_factor)
         urgent_s, factor = policy.urgent_window_s / policy.urgent, policy.urgent_shared_factor
+        pin_s = policy.pin_window_s / policy.pins
+        self._pin_of, self._pin_at = Allowance(policy.pins, pin_s, limit), Allowance(policy.pins, pin_s, limit)
         self._urgent_at_home = Allowance(policy.urgent, urgent_s, policy.max_known)
         self._urgent_pair = Allowance(policy.urgent, urgent_s, limit)
         self._urgent_user = Allowance(policy.urgent * factor, urgent_s / factor, limit)
@@ -57,6 +59,10 @@ class Accounts:
         if is_urgent:
             return ((self._urgent_pair, (user, source)), (self._urgent_user, user), (self._urgent_source, source))
         return ((self._pair, (user, source)), (self._user, user), (self._source, source))
+
+    def pin_buckets(self, agent: str, phone: str) -> Taken:
+        """What a PIN keyed at a phone takes from: that of the agent, at whichever phones, and that of the phone, for whichever agents."""
+        return ((self._pin_of, agent), (self._pin_at, phone))
 
     @staticmethod
     def wait_s(taken: Taken, now: float) -> float:

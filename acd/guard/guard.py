@@ -91,6 +91,30 @@ class Attempt:
         self._guard.let_in(self._protocol, self._user, self._host, self._tenant, self._taken, now)
 
 
+class PinAttempt:
+    """One PIN, keyed at a phone that has proved itself: nobody is banned for it, and no source becomes known by it."""
+
+    __slots__ = ("_agent", "_guard", "_taken", "_tenant", "wait_s")
+
+    def __init__(self, guard: Guard, agent: str, tenant: str, taken: Taken, wait_s: int | None) -> None:
+        self._guard, self._agent, self._tenant, self._taken = guard, agent, tenant, taken
+        self.wait_s = wait_s
+        """Seconds, when it must not be judged."""
+
+    def failed(self, now: float) -> None:
+        """It was wrong, or the agent has none."""
+        self._guard.note_pin("failed", self._agent, self._tenant, now)
+
+    def abandoned(self, now: float) -> None:
+        """Nobody could tell."""
+        self._guard.accounts.give_back(self._taken, now)
+
+    def succeeded(self, now: float) -> None:
+        """It was right."""
+        self._guard.accounts.give_back(self._taken, now)
+        self._guard.counters["pin", "succeeded"] += 1
+
+
 class Guard:
     """One of a process."""
 
@@ -135,6 +159,21 @@ class Guard:
             return Attempt(self, protocol, user, host, tenant, taken, math.ceil(wait_s))
         self.accounts.take(taken, now)
         return Attempt(self, protocol, user, host, tenant, taken, None)
+
+    def pin_attempt(self, tenant: str, agent: str, at: str, now: float) -> PinAttempt:
+        """Somebody at the phone of `at` wants to prove to be `agent`."""
+        taken = self.accounts.pin_buckets(f"{agent}@{tenant}", f"{at}@{tenant}")
+        wait_s = self.accounts.wait_s(taken, now)
+        if wait_s > 0:
+            self.note_pin("throttled", agent, tenant, now)
+            return PinAttempt(self, agent, tenant, taken, math.ceil(wait_s))
+        self.accounts.take(taken, now)
+        return PinAttempt(self, agent, tenant, taken, None)
+
+    def note_pin(self, outcome: Outcome, agent: str, tenant: str, now: float) -> None:
+        """A PIN did not open anything: count it and tell it. It has no address: programs that read this log must shut no phone out."""
+        self.counters["pin", outcome] += 1
+        self._tell(outcome, "pin", agent, "-", tenant, now)
 
     def is_known(self, protocol: str, user: str, host: str) -> bool:
         """Whether the user has got in from there lately."""

@@ -36,6 +36,10 @@ class GuardPolicy(msgspec.Struct, frozen=True, kw_only=True):
     a list of names. Ten phones with wrong passwords at one new address; right ones take nothing."""
     urgent_source_interval_s: float = 30.0
     """One of these is given back so often: 2,880 guesses a day, a tenth of what an address has for its other attempts."""
+    pins: int = 5
+    """Wrong PINs of one agent, and on one phone, at once: a person who mistypes, or thinks of another card's. As many are given back over
+    `pin_window_s`, so 120 guesses a day find one of 10,000 PINs in six weeks on average; each stands in the log and in the figures."""
+    pin_window_s: float = 3600.0
     known_s: float = 30 * 86_400.0
     """How long a source is known after the last success: a holiday of four weeks. At most; then the owner is as at a new address."""
     known_per_user: int = 16

@@ -11,6 +11,7 @@ from enum import Enum
 from acd.core.ids import AgentId, CallId, LegId, RecordingId, TenantId, TrunkId
 from acd.switch.digits import Presses
 from acd.switch.media_plan import MediaPlan
+from acd.switch.pins import PinEntry
 from media.control import LegOpened, Play
 from sip.dtmf_info import InfoKey
 from sip.events import ReInviteReceived
@@ -85,6 +86,8 @@ class SwitchLeg:
     """When it was asked last whether it is there, because nothing was heard of it."""
     presses: Presses = field(default_factory=Presses)
     """What keys it pressed lately."""
+    pin: PinEntry | None = None
+    """Set: what is keyed here is a PIN, and goes nowhere but to who judges it."""
     allows_info: bool = False
     """It lists INFO among its methods."""
     shows_info: bool = False

@@ -29,7 +29,7 @@ from acd.directory import Directory, Nobodys, device_aor
 from acd.errors import DialRefused, PhoneRefused, PriceRefused
 from acd.networks import Reach
 from acd.numbers import hears_who_calls, is_emergency, is_private, may_be_shown
-from acd.service import Lookup, ScreenContext, ScreenPop, TrunkLine
+from acd.service import Lookup, PinCheck, PinVerdict, ScreenContext, ScreenPop, TrunkLine
 from acd.switch import causes, media_plan
 from acd.switch.addresses import LocalAddresses, host_port, reach
 from acd.switch.callers import arrival
@@ -38,6 +38,7 @@ from acd.switch.digits import CARRY_AFTER_S, Press
 from acd.switch.identities import ANONYMOUS, number_in, who_calls
 from acd.switch.legs import Phase, Recording, SwitchLeg
 from acd.switch.lines import credentials
+from acd.switch.pins import PinEntry, nobodys_pin, parted
 from acd.switch.port_shares import PortShares
 from acd.switch.referrals import MayTransfer, Referrals
 from acd.switch.relocation import Relocation
@@ -117,6 +118,8 @@ class Switch:
         silent: told of a trunk whose peer answered nothing at all.
         silent_phone: the same of a registered contact, by address of record and URI.
         route: what requests over a trunk have to pass, nearest first: an outbound proxy, a Service-Route.
+        user_of: who uses an agent's phone at the moment (hot desk).
+        check_pin: judges a PIN.
         may_transfer: looks at what a transfer by a phone would cost, as at one by the desk; raises PriceRefused, DialRefused.
         rule: which addresses may be reached; None: as the settings say.
     """
@@ -136,6 +139,8 @@ class Switch:
         silent_phone: Callable[[str, Uri], None] = lambda _aor, _contact: None,
         route: Callable[[TenantId, TrunkId], tuple[Uri, ...]] = lambda _tenant, _trunk: (),
         may_transfer: MayTransfer = lambda _tenant, _agent, _number: None,
+        user_of: Callable[[TenantId, AgentId], AgentId] = lambda _tenant, agent: agent,
+        check_pin: PinCheck = nobodys_pin,
         rule: Reach | None = None,
     ) -> None:
         self._settings = settings
@@ -150,6 +155,8 @@ class Switch:
         self._silent = silent
         self._silent_phone = silent_phone
         self._route = route
+        self._user_of = user_of
+        self._check_pin = check_pin
         self._sip: SipPort | None = None
         self._addresses = LocalAddresses(settings.advertised_address)
         self._legs: dict[LegId, SwitchLeg] = {}
@@ -192,6 +199,7 @@ class Switch:
             do.ReleaseLeg: self._release_leg,
             do.PlaySounds: self._play,
             do.StopSounds: self._stop_sounds,
+            do.JudgePin: self._judge_pin,
             do.WarnLeg: self._warn,
             do.DisconnectLegs: self._disconnect,
             do.AskToAnswer: self._ask_to_answer,
@@ -494,7 +502,7 @@ class Switch:
     def _ring_agent(self, leg: SwitchLeg, effect: do.OriginateToAgent) -> None:
         if leg.is_gone:
             return
-        device = self._directory.device_of(leg.tenant, effect.agent)
+        device = self._directory.device_of(leg.tenant, effect.at or effect.agent)
         aor = device_aor(leg.tenant, device.username) if device is not None else ""
         bindings = self.sip.to_ring(aor)
         if not bindings:
@@ -1043,10 +1051,15 @@ class Switch:
             self.counters["unsupported_media"] += 1
             self.sip.reject(event.session, 488, headers=[_warning(error.warning, str(error))])
             return
+        pin: str | None = None
+        if agent is not None:
+            called, pin = parted(self._directory.setups[tenant].configuration, called)
         leg = SwitchLeg(LegId(f"{call}.0"), call, tenant, Phase.ARRIVED, peer=host, session=event.session, offer=offer)
+        leg.pin = PinEntry(pin) if pin is not None else None
         leg.heard_at = frozenset({host})
         leg.allows_info = _allows_info(request)
-        leg.agent, leg.trunk = agent, trunk.id if trunk is not None else None
+        leg.agent = self._user_of(tenant, agent) if agent is not None else None
+        leg.trunk = trunk.id if trunk is not None else None
         leg.max_forwards = request.max_forwards
         if trunk is not None:
             self._directory.saw_call(tenant, host)
@@ -1075,7 +1088,9 @@ class Switch:
                 colleague=meant.colleague,
                 unknown=meant.unknown,
                 channel_kbits=media_plan.offered_kbits(offer) if offer is not None else None,
-                dialog=self.sip.kept(event.session),
+                # It holds what was dialled; who has a PIN in there hangs up by itself if we are gone.
+                dialog=self.sip.kept(event.session) if pin is None else None,
+                has_pin=bool(pin),
             ),
         )
         if leads_somewhere and not leg.takes_ports:
@@ -1299,10 +1314,29 @@ class Switch:
             asyncio.get_running_loop().call_later(CARRY_AFTER_S, self._carry_info, leg, leg.partner, press, event.pressed.duration_ms)
 
     def _pressed(self, leg: SwitchLeg, press: Press) -> None:
-        if press.tell():
-            self._report(leg.tenant, inputs.DigitPressed(leg=leg.leg, digit=press.key))
-        else:
+        if not press.tell():
             self.counters["digits_told_twice"] += 1
+        elif leg.pin is None:
+            self._report(leg.tenant, inputs.DigitPressed(leg=leg.leg, digit=press.key))
+        elif (pin := leg.pin.pressed(press.key)) is not None:
+            self._spawn(self._ask_about_pin(leg, leg.pin, pin))
+
+    def _judge_pin(self, leg: SwitchLeg, effect: do.JudgePin) -> None:
+        leg.pin = leg.pin or PinEntry()
+        if (pin := leg.pin.wanted_of(effect.agent, effect.at)) is not None:
+            self._spawn(self._ask_about_pin(leg, leg.pin, pin))
+
+    async def _ask_about_pin(self, leg: SwitchLeg, entry: PinEntry, pin: str) -> None:
+        assert entry.of is not None
+        agent, at = entry.of
+        outcome: PinVerdict = "failed"
+        try:
+            outcome = await self._check_pin(leg.tenant, agent, at, pin)
+        except Exception:
+            log.exception("! %s: a PIN could not be judged", leg.leg)
+        if outcome in {"wrong", "wait"}:
+            self.counters["pins_refused"] += 1
+        self._report(leg.tenant, inputs.PinJudged(leg=leg.leg, agent=agent, outcome=outcome))
 
     def _carry_info(self, leg: SwitchLeg, partner: SwitchLeg, press: Press, duration_ms: int) -> None:
         """A key that came by INFO goes on, unless the worker has heard it too: then it passes, as a packet or as what it sounds like."""

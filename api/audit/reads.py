@@ -117,6 +117,8 @@ UNANSWERED: frozenset[str] = frozenset(
         "deleteAppointment",
         "deleteRecording",
         "deleteAgent",
+        "setPin",
+        "deletePin",
         # what the asker knows, or what is no person
         "logIn",
         "createApiKey",

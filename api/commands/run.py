@@ -40,6 +40,7 @@ from api.house import House
 from api.outages import sentence
 from api.screen import lookup_in
 from api.security import open_log, policy_of
+from api.telephony_setup import pins_of
 
 if TYPE_CHECKING:
     from acd.runtime import Voice
@@ -222,6 +223,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack, *, accept
     voice = await Voice.start(voice_wanted, lookup_in(databases), guard)
     stack.push_async_callback(voice.close)
     app = create_app(settings, voice, databases, guard=guard)
+    voice.check_pin = pins_of(app)
     is_first_demo = settings.demo and not (settings.data / DEMO_FILE).exists()
     _say(settings, "making the demonstration, once" if is_first_demo else "opening the tenants")
     try:

@@ -19,6 +19,7 @@ from api.identity.access import (
     principal_of,
     record_refused,
 )
+from api.identity.hashing import Asker, TooManyHashes
 from api.identity.passwords import Passwords
 from api.identity.repository import user_of_agent
 from api.identity.rules import EVERYBODY, Principal, Role
@@ -29,6 +30,7 @@ from api.identity.strength import require_strong
 __all__ = [
     "EVERYBODY",
     "Access",
+    "Asker",
     "ForAdmins",
     "ForAll",
     "ForAnyone",
@@ -43,6 +45,7 @@ __all__ = [
     "Requires",
     "RequiresAudited",
     "Role",
+    "TooManyHashes",
     "UserGiven",
     "UserName",
     "create_user",

@@ -1,9 +1,10 @@
 """Telephony setup: agents and devices, queues, menus, numbers, schedules, sites, trunks, reasons; effective at the next event.
 
-`rules` (documents -> values, digests; pure) · `draft` (the values of one transaction -> `TenantSetup`; pure) · `service` · `repository` ·
-`models` · `schemas` · `errors` · `routes`.
+`rules` (documents -> values, digests; pure) · `draft` (the values of one transaction -> `TenantSetup`; pure) · `service` ·
+`pins` (hot desk) · `repository` · `models` · `schemas` · `errors` · `routes`.
 """
 
+from api.telephony_setup.pins import pins_of
 from api.telephony_setup.sealed import seal_rows, sealed_values
 from api.telephony_setup.service import (
     Author,
@@ -30,6 +31,7 @@ __all__ = [
     "has_agent",
     "hold",
     "own_carriers",
+    "pins_of",
     "refresh",
     "seal_rows",
     "sealed_setup_of",

@@ -85,6 +85,16 @@ class DeviceRow(TenantBase):
     changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class PinRow(TenantBase):
+    """The PIN by which an agent logs on at another's phone, as passwords are kept (Argon2id); none: it cannot."""
+
+    __tablename__ = "setup_pin"
+
+    agent: Mapped[str] = mapped_column(String(64), primary_key=True)
+    pin_hash: Mapped[str] = mapped_column(String(255))
+    changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class DeviceName(ControlBase):
     """Device user names that need no domain: the first device of a name has it bare."""
 

@@ -17,6 +17,7 @@ from api.telephony_setup.models import (
     GeneralRow,
     MenuRow,
     NumberRow,
+    PinRow,
     QueueRow,
     ReasonRow,
     Row,
@@ -76,6 +77,10 @@ async def rows(session: AsyncSession, kind: str) -> Sequence[Row]:
 
 async def device(session: AsyncSession, agent: str) -> DeviceRow | None:
     return await session.get(DeviceRow, agent)
+
+
+async def pin(session: AsyncSession, agent: str) -> PinRow | None:
+    return await session.get(PinRow, agent)
 
 
 async def devices(session: AsyncSession) -> Sequence[DeviceRow]:

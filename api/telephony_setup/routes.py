@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Response, status
+from fastapi import APIRouter, Depends, Header, Path, Request, Response, status
 from pydantic import BaseModel, Field, create_model
 
 from api.assignments import held
@@ -16,7 +16,7 @@ from api.errors import Conflict, NotFound, Outdated, Place, Unprocessable, respo
 from api.identity import EVERYBODY, Access, ForAdmins, ForReaders, ForSupervisors, Requires, Role, user_of_agent
 from api.kit.paging import Page, Paged, paged
 from api.kit.schema import STORED, Given, Told
-from api.telephony_setup import schemas, service
+from api.telephony_setup import pins, schemas, service
 from api.telephony_setup.errors import StillInUse
 from api.telephony_setup.models import DeviceRow, Row
 from api.telephony_setup.rules import FIRST_LANGUAGE, long_name
@@ -243,6 +243,18 @@ async def set_device(access: ForAdmins, key: Key, given: schemas.DeviceGiven) ->
     device, password = await service.set_device(by, key, given.username, given.password)
     await service.take_effect(by)
     return _told_device(access, device, password)
+
+
+@router.put("/agents/{key}/pin", operation_id="setPin", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound))
+async def set_pin(access: ForAdmins, key: Key, given: schemas.PinGiven, request: Request) -> None:
+    """The PIN by which the agent logs on at another's phone (hot desk). It is kept as passwords are and told to nobody."""
+    await pins.set_pin(author(access), request.app.state.passwords, key, given.pin)
+
+
+@router.delete("/agents/{key}/pin", operation_id="deletePin", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound))
+async def delete_pin(access: ForAdmins, key: Key) -> None:
+    """The agent logs on at no other phone any more; where it sits, it stays until it logs off."""
+    await pins.delete_pin(author(access), key)
 
 
 # ---------------------------------------------------------------------- the rest

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, get_args
 from zoneinfo import available_timezones
 
 import holidays
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, ValidationInfo, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
 from acd import sounds
 from api.kit.ids import Slug, slug
@@ -287,6 +287,20 @@ class DeviceGiven(Given):
 
     username: Slug | None = None
     password: Annotated[Text, StringConstraints(min_length=8, max_length=128)] | None = None
+
+
+class PinGiven(Given):
+    """A PIN, which is told to nobody again."""
+
+    pin: Annotated[str, StringConstraints(pattern=r"^[0-9]{4,8}$")] = Field(description="4 to 8 digits; not one digit, nor a row of them.")
+
+    @field_validator("pin")
+    @classmethod
+    def _guessable(cls, pin: str) -> str:
+        steps = {int(after) - int(before) for before, after in pairwise(pin)}
+        if steps in ({0}, {1}, {-1}):
+            raise ValueError("one digit again and again, or digits in a row, are what is guessed first")
+        return pin
 
 
 class DeviceTold(Told):
@@ -609,6 +623,9 @@ class FeatureCodes(Given):
     log_on_or_off: Code = "*22"
     tag: Code = Field(default="*23", description="Followed by the digits of a disposition, for the present or the last call.")
     waiting: Code = Field(default="*24", description="Hear how many callers wait, and how many minutes the first has waited.")
+    hot_desk: Code = Field(
+        default="*25", description="Followed by one's extension, and a PIN: this phone is mine until I log off; alone: leave it."
+    )
 
 
 class General(Given):

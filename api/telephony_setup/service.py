@@ -266,6 +266,9 @@ async def delete(author: Author, kind: str, key: str, if_version: int | None) ->
             await author.session.delete(device)
             username = device.username
             author.unit.then(lambda: _free(author.house.databases, username, author.tenant))
+        pin = await repository.pin(author.session, key)
+        if pin is not None:
+            await author.session.delete(pin)
     await author.session.flush()
     _change(author, kind, key, lambda known: known.drop(kind, key))
     _audit(author, "deleted", kind, key, row.version, row.document, None)

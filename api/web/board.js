@@ -189,7 +189,8 @@ function draw(live) {
     ["state", (a) => named(a.category) + wish(a)],
     ["inState", (a) => a.category_since ? duration(since(a.category_since)) : "", CLOCK],
     ["call", (a) => a.work.map((w) => named(w.state) + (w.queue ? ", " + (queueNames[w.queue] ?? w.queue) : "")).join("; ")],
-    ["phone", (a) => word(a.unreachable ? "unreachable" : a.registered ? "registered" : "unregistered")],
+    ["phone", (a) => word(a.unreachable ? "unreachable" : a.registered ? "registered" : "unregistered")
+      + (a.at ? ", " + word("at") + " " + (names[a.at] ?? a.at) : "")],
     ["answered", (a) => ofDay(a.answered_today, 0), CLOCK],
     ...(live.agents.some((a) => a.idle_today_s !== undefined) ? [["idleToday", (a) => duration(idleToday(a)), CLOCK]] : []),
   ]);

@@ -60,6 +60,9 @@ TEXTS: dict[str, dict[str, str]] = {
         "agent.tagged": "Der Anruf ist gekennzeichnet mit",
         "agent.waiting": "Anzahl der wartenden Anrufer:",
         "agent.longest_wait": "Längste Wartezeit in Minuten:",
+        "agent.pin": "Bitte geben Sie Ihre Geheimzahl ein, und danach die Rautetaste.",
+        "agent.pin_wrong": "Diese Geheimzahl ist nicht richtig.",
+        "agent.pin_wait": "Es waren zu viele falsche Geheimzahlen. Bitte versuchen Sie es später noch einmal.",
         "error": "Es ist ein technischer Fehler aufgetreten.",
     },
     "en": {
@@ -98,6 +101,9 @@ TEXTS: dict[str, dict[str, str]] = {
         "agent.tagged": "The call is tagged with",
         "agent.waiting": "Number of callers waiting:",
         "agent.longest_wait": "Longest wait in minutes:",
+        "agent.pin": "Please enter your PIN, and then the hash key.",
+        "agent.pin_wrong": "This PIN is not right.",
+        "agent.pin_wait": "There were too many wrong PINs. Please try again later.",
         "error": "A technical error has occurred.",
     },
 }

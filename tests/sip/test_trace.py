@@ -71,3 +71,17 @@ def test_whatever_stands_around_it_a_response_is_not_told(name, params, quoted, 
 @given(st.text(max_size=300))
 def test_any_text_can_be_looked_at(text):
     without_secrets(text)
+
+
+@pytest.mark.parametrize("dialled", ["*2512*8305172", "*258305172", "%2A2512%2a8305172", "#2512#8305172"])
+def test_what_is_dialled_behind_a_star_code_is_not_told(dialled):
+    told = without_secrets(
+        f"INVITE sip:{dialled}@192.0.2.1 SIP/2.0\r\nTo: <sip:{dialled}@192.0.2.1;user=phone>\r\n"
+        f'Authorization: Digest username="anna", uri="sip:{dialled}@192.0.2.1", response="0a"\r\n\r\n'
+    )
+    assert "8305172" not in told
+    assert told.count("25***@192.0.2.1") == 3
+
+
+def test_a_number_without_a_star_is_told_as_it_is():
+    assert without_secrets("INVITE sip:258305172@192.0.2.1 SIP/2.0\r\n\r\n") == "INVITE sip:258305172@192.0.2.1 SIP/2.0\r\n\r\n"

@@ -174,3 +174,25 @@ def test_changed_codes_hold_for_the_next_call():
 
     shell.send(i.Reconfigured(changes=difference(shell.engine.state.configuration, changed)))
     assert handset(shell, "*50") == ("agent.ready",)
+
+
+def test_who_was_about_to_leave_is_ready_again():
+    shell = small(queues=(queue(after_call_work_s=60.0),))
+    call(shell, name="c")
+    shell.run(4)
+    shell.send(i.LogOff(agent="anna"), i.LegReleased(leg="c-in"))
+    assert handset(shell, "*20") == ("agent.ready",)
+    assert anna(shell).state == "ready"
+
+
+def test_a_call_for_help_beside_another_survives_the_removal_of_who_made_it():
+    shell = open_house(house(agents=(agent("anna", extension="11"), agent("ben", extension="12"))))
+    held = i.CallArrived(call="c", leg="c-in", agent="anna", calling="11", called="+4930999")
+    help_ = i.CallArrived(call="help", leg="help-in", agent="anna", calling="11", called="112")
+    shell.send(held, help_)
+    before = shell.engine.state.configuration
+    after = msgspec.structs.replace(before, agents=tuple(one for one in before.agents if one.id == "ben"))
+    shell.send(i.Reconfigured(changes=difference(before, after)), i.LegReleased(leg="c-in"), i.LogOff(agent="ben"))
+    assert "anna" not in shell.engine.state.agents
+    shell.run(10)
+    assert [one.call for one in shell.of(e.CallEstablished)] == ["help"]

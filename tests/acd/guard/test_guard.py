@@ -253,3 +253,24 @@ class TestLines:
         figures = guard.figures()
         assert figures['fernamt_security_attempts_total{protocol="sip",outcome="failed"}'] == 10
         assert (figures["fernamt_security_bans"], figures["fernamt_security_bans_total"]) == (1, 1)
+
+
+def test_pins_come_back_with_time_and_ban_nobody(guard, clock):
+    for _ in range(5):
+        guard.pin_attempt("acme", "ben", "anna", clock()).failed(clock())
+    held = guard.pin_attempt("acme", "ben", "cem", clock())
+    assert held.wait_s == 720
+    assert guard.pin_attempt("other", "ben", "anna", clock()).wait_s is None
+    clock.now += 720
+    again = guard.pin_attempt("acme", "ben", "cem", clock())
+    assert again.wait_s is None
+    again.abandoned(clock())  # nobody could tell: it may be tried again
+    right = guard.pin_attempt("acme", "ben", "cem", clock())
+    assert right.wait_s is None
+    right.succeeded(clock())
+    assert guard.bans() == []
+    assert {outcome: count for (protocol, outcome), count in guard.counters.items() if protocol == "pin"} == {
+        "failed": 5,
+        "throttled": 1,
+        "succeeded": 1,
+    }

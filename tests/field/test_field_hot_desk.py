@@ -82,10 +82,13 @@ def nowhere(folder: Path, *secrets: str) -> None:
             assert secret.encode() not in octets, path
 
 
-async def dial(phone: SyntheticPhone, code: str, keys: str = "") -> None:
-    """Dial, key something when it is answered, and hear it out."""
+async def dial(phone: SyntheticPhone, code: str, keys: str = "", *, whole: bool = True) -> None:
+    """Dial, key something when it is answered, and hear it out; `whole` False: hang up as soon as it speaks."""
     call = await phone.call(code)
     await call.answered()
+    if not whole:
+        await call.audio.wait_for(2_000, 10)
+        call.hang_up()
     if keys:
         await call.audio.wait_for(4_000, 5)  # the prompt speaks
         await call.press(keys)
@@ -148,13 +151,13 @@ async def test_five_wrong_pins_are_stopped_at_whichever_phone(tmp_path):
     async with house(tmp_path) as this:
         anna, bens = await this.phone("anna"), await this.phone("ben")
         for attempt in range(5):
-            await dial(anna if attempt % 2 else bens, f"*2512*{WRONG}")
-        await this.refused(5)
-        await dial(anna, f"*2512*{PIN}")  # right, and too late
+            await dial(anna if attempt % 2 else bens, f"*2512*{WRONG}", whole=False)
+            await this.refused(attempt + 1)
+        await dial(anna, f"*2512*{PIN}", whole=False)  # right, and too late
         await this.refused(6)
         assert (await this.agent("ben"))["at"] is None
-        await dial(anna, f"*2599*{PIN}")  # nobody's extension
-        await dial(anna, f"*25{PIN}")
+        await dial(anna, f"*2599*{PIN}", whole=False)  # nobody's extension
+        await dial(anna, f"*25{PIN}", whole=False)
         records = await this.running.cdrs(8)
         with pytest.raises(ApiError, match="422"):
             await this.put("/api/v1/agents/ben/pin", {"pin": "1234"})

@@ -186,9 +186,19 @@ async def test_sipp_cancels_a_ringing_call(tmp_path):
         assert app.agent.live_sessions == 0
 
 
+def is_listening(port):
+    """Asked of the kernel: a connection on trial would be a call's to sipp."""
+    states = [line.split()[1:4:2] for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return [f"0100007F:{port:04X}", "0A"] in states  # 127.0.0.1, TCP_LISTEN
+
+
 async def listening(port, kind):
-    """Wait until sipp has bound its port: a bind of our own fails from then on."""
+    """Wait until sipp has bound its port: a bind of our own fails from then on. A TCP port that is bound does not listen yet."""
     async with asyncio.timeout(10):
+        while kind is socket.SOCK_STREAM:
+            if is_listening(port):
+                return
+            await asyncio.sleep(0.01)
         while True:
             with socket.socket(socket.AF_INET, kind or socket.SOCK_DGRAM) as probe:
                 try:

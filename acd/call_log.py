@@ -29,11 +29,11 @@ from typing import Any
 import msgspec
 
 from acd.core import events as ev
-from acd.core import leg as legs
-from acd.core.clearing import NOT_READY_REASON
 from acd.core.ids import AgentId, CallId, LegId, TenantId
+from acd.core.machines import leg as legs
 from acd.core.replay import Entry
-from acd.core.state import Call, State
+from acd.core.state.values import Call, State
+from acd.core.steps.clearing import NOT_READY_REASON
 from acd.ledger import Ledger, happened
 from sip.kept import call_id_of
 

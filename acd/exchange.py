@@ -22,12 +22,12 @@ from acd.cdr_feed import CdrFeed
 from acd.clock import REFUSED_S, SAID_S, Clock
 from acd.core import inputs
 from acd.core.effects import Effect
-from acd.core.engine import BrokenHistory, Engine, Step
+from acd.core.engine import BrokenHistory, Engine, Outcome
 from acd.core.events import ConfigurationChanged, Event, OfferEnded, OfferMade, shown
 from acd.core.ids import AgentId, CallId, TenantId
 from acd.core.inputs import Input
 from acd.core.replay import Entry, restore, snapshot
-from acd.core.state import State
+from acd.core.state.values import State
 from acd.errors import JournalAhead, JournalDamaged, JournalStopped, StreamOverrun
 from acd.journal import CallIndex, Journal, Reading, segments
 from acd.service import LiveEvent, ScreenPop
@@ -122,7 +122,7 @@ SHAPE = fingerprint(_Kept, State, *CdrFeed.KEPT)
 """Of everything in it."""
 
 
-class Exchange:
+class TenantExchange:
     """See the module.
 
     Args:
@@ -314,7 +314,7 @@ class Exchange:
         self._arm()
         return something
 
-    def _write(self, entry: Entry, step: Step, waiting: asyncio.Future[tuple[Event, ...]] | None) -> None:
+    def _write(self, entry: Entry, step: Outcome, waiting: asyncio.Future[tuple[Event, ...]] | None) -> None:
         try:
             awaited = bool(step.effects) or waiting is not None
             self._journal.append(entry, lambda: self._on_durable(entry, step, waiting), awaited=awaited)
@@ -358,7 +358,7 @@ class Exchange:
         self._waiting.clear()
         self._on_failure(self.tenant, self.trouble)
 
-    def _on_durable(self, entry: Entry, step: Step, waiting: asyncio.Future[tuple[Event, ...]] | None) -> None:
+    def _on_durable(self, entry: Entry, step: Outcome, waiting: asyncio.Future[tuple[Event, ...]] | None) -> None:
         self._remember(entry.now, entry.events)
         self._feed(entry)
         self._tell_observer(entry)

@@ -39,7 +39,7 @@ from acd.core.replay import Entry
 from acd.directory import Directory
 from acd.door import admit, plain
 from acd.errors import CannotStart, DialRefused, NoSuchNumber, PriceRefused
-from acd.exchange import Exchange
+from acd.exchange import TenantExchange
 from acd.guard import Guard
 from acd.ledger import Late
 from acd.numbers import is_private, normalise
@@ -98,7 +98,7 @@ class Voice:
         self._clock = clock
         self._media = media
         self._directory = Directory()
-        self._exchanges: dict[TenantId, Exchange] = {}
+        self._exchanges: dict[TenantId, TenantExchange] = {}
         self._databases: dict[TenantId, AsyncEngine] = {}
         self._plans: dict[TenantId, PlanBook] = {}
         self._brakes: dict[TenantId, Brake] = {}
@@ -306,7 +306,7 @@ class Voice:
             calls.told(entry)
 
         try:
-            exchange = Exchange(
+            exchange = TenantExchange(
                 tenant,
                 directory,
                 clock,
@@ -353,7 +353,7 @@ class Voice:
             self._databases.pop(tenant, None)
             self._adding_up.pop(tenant, None)
 
-    def _service_started(self, exchange: Exchange) -> inputs.ServiceStarted:
+    def _service_started(self, exchange: TenantExchange) -> inputs.ServiceStarted:
         """That we run again, with what outlived workers tell of this tenant's calls, and the recordings nobody is left to tell of."""
         state = exchange.engine.state
         measured, recordings, told = [], [], set()
@@ -412,7 +412,7 @@ class Voice:
             self._directory.drop(tenant)
             self.lines.setup_changed(tenant)
 
-    def _exchange(self, tenant: TenantId) -> Exchange:
+    def _exchange(self, tenant: TenantId) -> TenantExchange:
         exchange = self._exchanges.get(tenant)
         if exchange is None:
             raise UnknownName("tenant", tenant)
@@ -707,7 +707,7 @@ class Voice:
             }
             await asyncio.sleep(WATCH_S)
 
-    async def _drain(self, exchanges: list[Exchange]) -> None:
+    async def _drain(self, exchanges: list[TenantExchange]) -> None:
         deadline = time.monotonic() + DRAIN_S
         while time.monotonic() < deadline and (  # noqa: ASYNC110 - two rooms empty out by many small events; asking now and then is plainer
             self.switch.live_legs or any(exchange.feed.lingering for exchange in exchanges)

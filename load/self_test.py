@@ -21,8 +21,8 @@ from typing import Any
 import msgspec
 import websockets
 
-from acd.core.decision import winner
 from acd.core.events import Decision
+from acd.core.routing.decision import winner
 from billing_cdr.charge import Charge, recompute
 from load.api_client import ApiClient, ApiError
 from load.hearing import has_sound

@@ -284,7 +284,7 @@ class Reason(_Value, frozen=True, kw_only=True):
 
 
 class FeatureCodes(_Value, frozen=True, kw_only=True):
-    """What an agent's phone dials for what a desk has buttons for (`acd.core.feature_codes`); empty: there is no such code.
+    """What an agent's phone dials for what a desk has buttons for (`acd.core.steps.feature_codes`); empty: there is no such code.
 
     A star and two digits, as most systems have it; each has them otherwise. Digits may follow where something is chosen.
     """
@@ -301,7 +301,7 @@ class FeatureCodes(_Value, frozen=True, kw_only=True):
     waiting: str = "*24"
     """Hear how many wait, and how long."""
     hot_desk: str = "*25"
-    """With one's own extension: this phone is mine from now on (`acd.core.hot_desk`); alone: who has come to this phone leaves it."""
+    """With one's own extension: this phone is mine from now on (`acd.core.steps.hot_desk`); alone: who has come to this phone leaves it."""
 
     def dialled(self) -> dict[str, str]:
         """Name -> code, of those that there are."""

@@ -128,7 +128,7 @@ class StopSounds(_Effect, frozen=True, kw_only=True):
 class WarnLeg(_Effect, frozen=True, kw_only=True):
     """Let one leg hear a short warning tone over whatever it hears, which goes on afterwards; no `SoundsEnded` follows.
 
-    Asked for before the end of a call that may last no longer (`acd.core.limits`).
+    Asked for before the end of a call that may last no longer (`acd.core.state.limits`).
     """
 
     leg: LegId

@@ -13,22 +13,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from acd.core import arrival, desk, distribution, facts, hot_desk, house, targets
 from acd.core import inputs as i
-from acd.core import state as s
 from acd.core.effects import Effect
 from acd.core.errors import BrokenHistory, CoreError, IllegalTransition, UnknownName
 from acd.core.events import AgentLoggedOff, ClockCorrected, Event
-from acd.core.exchange import Exchange
 from acd.core.ids import AgentId, CallId, TenantId
 from acd.core.inputs import Input
+from acd.core.intake import arrival, desk, facts
+from acd.core.intake import deadlines as house
 from acd.core.live import LiveState, live
-from acd.core.routing import Waiting, explain
-from acd.core.state import State
-from acd.core.statistics import Statistics
+from acd.core.routing.pick import Waiting, explain
+from acd.core.state import values as s
+from acd.core.state.statistics import Statistics
+from acd.core.state.values import State
+from acd.core.steps import hot_desk, targets
+from acd.core.steps import queueing as distribution
+from acd.core.steps.step import Step
 
 
-class Step(NamedTuple):
+class Outcome(NamedTuple):
     """What one input led to."""
 
     events: list[Event]
@@ -40,11 +43,11 @@ class Engine:
 
     def __init__(self, tenant: TenantId, state: State | None = None) -> None:
         self.tenant = tenant
-        self._exchange = Exchange(tenant, state if state is not None else s.State(tenant=tenant, statistics=Statistics()), targets.send_to)
+        self._exchange = Step(tenant, state if state is not None else s.State(tenant=tenant, statistics=Statistics()), targets.send_to)
 
     # ------------------------------------------------------------------ the five methods
 
-    def handle(self, input: Input, now: float) -> Step:  # noqa: A002 - the brief's word for what comes in
+    def handle(self, input: Input, now: float) -> Outcome:  # noqa: A002 - the brief's word for what comes in
         """Decide one input.
 
         Raises: IllegalTransition, UnknownName: a desk command that does not fit; nothing changed. Facts never raise.
@@ -58,7 +61,7 @@ class Engine:
             self._meet_deadlines()
         act(x, input)
         self._settle()
-        return Step(x.events, x.effects)
+        return Outcome(x.events, x.effects)
 
     def next_timeout(self) -> float | None:
         """Epoch seconds at which `TimePassed` is due; None when nothing is awaited."""
@@ -144,11 +147,11 @@ class Engine:
             self._meet_deadlines()
 
 
-def _nothing(_x: Exchange, _input: Input) -> None:
+def _nothing(_x: Step, _input: Input) -> None:
     """That it came is all there is to it."""
 
 
-_COMMANDS: dict[type, Callable[[Exchange, Any], None]] = {
+_COMMANDS: dict[type, Callable[[Step, Any], None]] = {
     i.LogOn: desk.log_on,
     i.LogOff: desk.log_off,
     i.GoReady: desk.go_ready,
@@ -164,7 +167,7 @@ _COMMANDS: dict[type, Callable[[Exchange, Any], None]] = {
     i.SetDisposition: desk.set_disposition,
     i.ClearCall: desk.clear,
 }
-_FACTS: dict[type, Callable[[Exchange, Any], None]] = {
+_FACTS: dict[type, Callable[[Step, Any], None]] = {
     i.Configured: house.configured,
     i.Reconfigured: house.reconfigured,
     i.ServiceStarted: house.started,
@@ -197,4 +200,4 @@ _FACTS: dict[type, Callable[[Exchange, Any], None]] = {
 _ACT = _COMMANDS | _FACTS
 _BEFORE_DEADLINES = frozenset({*_COMMANDS, i.ServiceStarted, i.ClockStepped})
 
-__all__ = ["BrokenHistory", "CoreError", "Engine", "IllegalTransition", "State", "Step", "UnknownName"]
+__all__ = ["BrokenHistory", "CoreError", "Engine", "IllegalTransition", "Outcome", "State", "UnknownName"]

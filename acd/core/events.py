@@ -44,7 +44,7 @@ class ConfigurationAltered(_Event, frozen=True, kw_only=True):
 
 
 class Started(_Event, frozen=True, kw_only=True):
-    """The service runs (again); what the time before is to what lasts: `acd.core.moved`."""
+    """The service runs (again); what the time before is to what lasts: `acd.core.state.moved`."""
 
     down_s: float = 0.0
     """So long after the last sign of life; after-call work is due so much later. Programs that let it run out meanwhile said nothing."""
@@ -250,7 +250,7 @@ class CallForwarded(_Event, frozen=True, kw_only=True):
 
 
 class ForwardLoopFound(_Event, frozen=True, kw_only=True):
-    """The call is not forwarded: the number outside leads back here, and has led the same caller round already (`acd.core.loops`)."""
+    """The call is not forwarded: the number outside leads back here, and has led the same caller round already (`acd.core.steps.loops`)."""
 
     call: CallId
     number: str

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 import msgspec
 
-from acd.core import admission, estimates, statistics
-from acd.core.fold import Fold
 from acd.core.ids import AgentId, CallId, EntryId, LegId, QueueId, TrunkId
-from acd.core.roster import FREE
-from acd.core.state import Agent
+from acd.core.routing import admission, estimates
+from acd.core.routing.rosters import FREE
+from acd.core.state import statistics
+from acd.core.state.fold import Fold
+from acd.core.state.values import Agent
 
 
 class _Value(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -12,7 +12,7 @@ from acd.core.errors import IllegalTransition, UnknownName
 from acd.core.events import Event, without_dialog
 from acd.core.ids import TenantId
 from acd.core.inputs import Input
-from acd.core.state import State
+from acd.core.state.values import State
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):

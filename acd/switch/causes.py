@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from acd.core.causes import CAUSES
-from acd.core.clearing import refusal
 from acd.core.inputs import FailureCause
+from acd.core.steps.clearing import refusal
 from sip.errors import ParseError
 from sip.grammar import quote
 from sip.headers.reason import Reason, parse_reasons

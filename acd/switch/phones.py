@@ -13,7 +13,7 @@ from acd.config import VoiceSettings
 from acd.core import inputs
 from acd.core.ids import AgentId, TenantId
 from acd.core.inputs import Input
-from acd.core.state import Binding as KnownBinding
+from acd.core.state.values import Binding as KnownBinding
 from acd.directory import Directory, Nobodys, device_aor
 from acd.guard import Guard, SipGuard
 from acd.numbers import is_emergency

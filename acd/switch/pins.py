@@ -6,8 +6,8 @@ import re
 from typing import Final
 
 from acd.core.configuration import TenantConfiguration
-from acd.core.hot_desk import UNKNOWN
 from acd.core.ids import AgentId, TenantId
+from acd.core.steps.hot_desk import UNKNOWN
 from acd.service import PinVerdict
 
 LONGEST = 8

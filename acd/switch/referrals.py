@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 from acd.core import effects as do
 from acd.core import inputs
-from acd.core.clearing import refusal
 from acd.core.ids import AgentId, TenantId
 from acd.core.inputs import Input
+from acd.core.steps.clearing import refusal
 from acd.errors import DialRefused, NoSuchNumber, PriceRefused
 from acd.switch.dialled import WHY_REFUSED, Dialling
 from acd.switch.legs import SwitchLeg

@@ -13,7 +13,7 @@ import pytest
 from acd.core import events as e
 from acd.core import inputs as i
 from acd.core.causes import CAUSES
-from acd.core.clearing import refusal
+from acd.core.steps.clearing import refusal
 from acd.enders import ENDED_BY, Ender
 from acd.switch import causes
 from billing_cdr.causes import CUTS, OUTCOMES, Outcome, outcome_of

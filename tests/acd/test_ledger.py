@@ -11,7 +11,6 @@ import pytest
 from acd.call_log import CallLog
 from acd.core import events as ev
 from acd.core import inputs as i
-from acd.core import statistics
 from acd.core.configuration import (
     Forwarding,
     Menu,
@@ -27,7 +26,8 @@ from acd.core.configuration import (
     Trunk,
 )
 from acd.core.ids import AgentId
-from acd.core.moved import move_statistics
+from acd.core.state import statistics
+from acd.core.state.moved import move_statistics
 from acd.ledger import Late, Ledger
 from billing_cdr.cdr import Cdr, Segment, with_wrap_up
 from tests.acd.core.shell import Phone, Shell, agent, house, open_house, queue

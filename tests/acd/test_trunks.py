@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from acd.core import configuration as conf
-from acd.core import inputs, limits
+from acd.core import inputs
 from acd.core.ids import AgentId, TrunkId
+from acd.core.state import limits
 from acd.service import ScreenContext, ScreenPop, TrunkLine, TrunkRegistration
 from load.hearing import has_tone
 from load.phones import CallFailed, SyntheticPhone

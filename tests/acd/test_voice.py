@@ -13,10 +13,10 @@ import pytest
 from acd.core import configuration as conf
 from acd.core import events, inputs
 from acd.core.configuration_changes import AgentPut
-from acd.core.decision import winner
 from acd.core.engine import UnknownName
 from acd.core.events import CallOffered, Decision, LegQuoted, OfferMade
 from acd.core.ids import AgentId, TenantId, TrunkId
+from acd.core.routing.decision import winner
 from acd.directory import device_aor
 from acd.errors import JournalDamaged, NoSuchNumber, PriceRefused
 from acd.journal import read

@@ -15,8 +15,8 @@ from acd.core import effects, events, inputs
 from acd.core.configuration import TenantConfiguration
 from acd.core.live import LiveState
 from acd.core.replay import Entry, decode, encode
-from acd.core.state import State
-from acd.core.statistics import Statistics
+from acd.core.state.statistics import Statistics
+from acd.core.state.values import State
 from acd.service import LiveEvent
 from billing_cdr import assemble, facts
 from billing_cdr.cdr import Cdr

@@ -16,7 +16,7 @@ from acd.config import Listen, VoiceSettings
 from acd.core import configuration as conf
 from acd.core.ids import AgentId, MenuId, QueueId, SiteId, TenantId, TrunkId
 from acd.core.replay import fold, restore
-from acd.exchange import Exchange, _Kept
+from acd.exchange import TenantExchange, _Kept
 from acd.journal import read
 from acd.networks import EVERYTHING, LOOPBACK
 from acd.runtime import Voice
@@ -117,7 +117,7 @@ class Running:
                 await asyncio.sleep(0.05)
 
 
-def what_was_written_is_read(exchange: Exchange) -> None:
+def what_was_written_is_read(exchange: TenantExchange) -> None:
     """Open what a closed exchange left behind: the journal from its first entry, and the snapshot with what follows it."""
     entries = list(read(exchange.directory))
     for entry in entries:

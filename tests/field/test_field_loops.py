@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from acd.core import configuration as conf
-from acd.core.loops import SAME_FORWARDS
+from acd.core.steps.loops import SAME_FORWARDS
 from load.phones import CallFailed, PhoneCall, SyntheticPhone
 from tests.acd.test_voice import ready
 from tests.acd.voice import carrier_phone, free_port, running, setup

@@ -14,8 +14,9 @@ from collections import Counter
 
 import pytest
 
-from acd.core import fold, inputs
+from acd.core import inputs
 from acd.core.ids import AgentId
+from acd.core.state import fold
 from sip.flow import Flow
 from sip.message import Request, Response
 from sip.parser import is_keep_alive, parse_datagram

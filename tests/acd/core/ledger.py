@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from acd.core import events as e
-from acd.core.decision import winner
+from acd.core.routing.decision import winner
 
 AFTER_THE_END = (e.LegMeasured, e.RecordingKept, e.WorkDone, e.DispositionSet)
 """May speak of a call that is cleared."""

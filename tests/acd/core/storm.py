@@ -16,10 +16,7 @@ from typing import Any
 import msgspec
 
 from acd.core import events as e
-from acd.core import fold as folding
 from acd.core import inputs as i
-from acd.core import queue_entry as entries
-from acd.core import routing
 from acd.core.configuration import (
     Forwarding,
     Menu,
@@ -44,7 +41,10 @@ from acd.core.configuration_changes import applied, difference
 from acd.core.engine import Engine, Step
 from acd.core.errors import IllegalTransition, UnknownName
 from acd.core.inputs import FailureCause
+from acd.core.machines import queue_entry as entries
 from acd.core.replay import Entry, encode, redrive, restore, snapshot
+from acd.core.routing import pick as routing
+from acd.core.state import fold as folding
 from acd.door import admit
 from tests.acd.core.ledger import Ledger
 from tests.acd.core.shell import QUALITY, QUOTE, T0, Phone, Shell, agent

@@ -6,13 +6,13 @@ import msgspec
 import pytest
 
 from acd.core import inputs as i
-from acd.core import state as s
-from acd.core import statistics
 from acd.core.configuration import Opening, Schedule, TenantConfiguration
 from acd.core.engine import Engine
 from acd.core.ids import ScheduleId, TenantId
-from acd.core.moved import move
 from acd.core.replay import fold, redrive
+from acd.core.state import statistics
+from acd.core.state import values as s
+from acd.core.state.moved import move
 from tests.acd.core.shell import T0, Shell, call, house, open_house, queue
 
 DURATIONS = {

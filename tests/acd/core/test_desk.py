@@ -7,11 +7,11 @@ import pytest
 from acd.core import effects as f
 from acd.core import events as e
 from acd.core import inputs as i
-from acd.core import limits
 from acd.core.configuration import Forwarding, Number, Reason, Site, ToAgent, ToOutside, ToQueue, Trunk
 from acd.core.errors import IllegalTransition, UnknownName
 from acd.core.ids import LegId
 from acd.core.replay import restore, snapshot
+from acd.core.state import limits
 from tests.acd.core.shell import QUOTE, Phone, Shell, agent, call, house, open_house, queue
 
 NEVER = Phone(answers_after_s=None)

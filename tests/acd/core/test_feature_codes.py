@@ -10,7 +10,7 @@ from acd.core import events as e
 from acd.core import inputs as i
 from acd.core.configuration import FeatureCodes, Number, Reason, ToQueue
 from acd.core.configuration_changes import difference
-from acd.core.feature_codes import find
+from acd.core.steps.feature_codes import find
 from tests.acd.core.shell import Shell, agent, call, house, open_house, queue
 
 

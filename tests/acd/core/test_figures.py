@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from acd.core import estimates
 from acd.core import events as e
 from acd.core import inputs as i
-from acd.core import statistics as f
 from acd.core.configuration import Number, Relaxation, Schedule, SkillRequirement, TenantConfiguration, ToAgent
 from acd.core.configuration_changes import difference
 from acd.core.engine import Engine
+from acd.core.routing import estimates
+from acd.core.state import statistics as f
 from media.wave_file import read_as_alaw
 from tests.acd.core.shell import T0, Phone, Shell, agent, call, house, open_house, queue
 from tests.acd.core.test_menus_and_numbers import moment

@@ -10,7 +10,7 @@ from acd.core import events as e
 from acd.core import inputs as i
 from acd.core.configuration import Number, Site, ToAgent
 from acd.core.configuration_changes import difference
-from acd.core.hot_desk import PATIENCE_S
+from acd.core.steps.hot_desk import PATIENCE_S
 from tests.acd.core.shell import Shell, agent, call, house, open_house, queue
 
 

@@ -1,4 +1,4 @@
-"""Forwards that lead back: to our own numbers they stay inside, through a carrier they end after a few rounds (`acd.core.loops`)."""
+"""Forwards that lead back: to our own numbers they stay inside, through a carrier they end after a few rounds (`acd.core.steps.loops`)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from acd.core import effects as f
 from acd.core import events as e
 from acd.core import inputs as i
 from acd.core.configuration import Forwarding, Number, ToAgent, ToOutside, Trunk
-from acd.core.loops import SAME_FORWARDS, WITHHELD_FORWARDS
+from acd.core.steps.loops import SAME_FORWARDS, WITHHELD_FORWARDS
 from tests.acd.core.shell import Phone, Shell, agent, call, house, open_house
 
 MAIN, OUTSIDE = "+4930555100", "+491701234567"

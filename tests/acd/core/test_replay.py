@@ -9,8 +9,8 @@ import pytest
 
 from acd.core import events as e
 from acd.core import inputs as i
-from acd.core.decision import winner
 from acd.core.replay import Entry, decode, encode, fold, redrive, replay, restore, snapshot
+from acd.core.routing.decision import winner
 from tests.acd.core.day import Callers, elsewhere, hashes, live_hashes, write
 from tests.acd.core.ledger import Ledger
 from tests.acd.core.shell import Shell, call, house, open_house, queue
@@ -119,7 +119,7 @@ def test_hashes_differ_as_soon_as_one_event_does() -> None:
 
 def test_live_figures_equal_the_report_folded_from_the_journal(day: Shell) -> None:
     """U14: one fold for both, so equality and not nearly."""
-    from acd.core import statistics
+    from acd.core.state import statistics
 
     report = statistics.Statistics()
     for entry in day.journal:

@@ -7,14 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acd.core import events as e
-from acd.core import fold as folding
 from acd.core import inputs as i
-from acd.core import routing, skills
-from acd.core import state as s
 from acd.core.configuration import SkillRequirement
-from acd.core.fold import CATEGORIES
-from acd.core.roster import FREE, Roster
-from acd.core.statistics import AgentTally, Statistics
+from acd.core.routing import pick as routing
+from acd.core.routing.rosters import FREE, Roster
+from acd.core.state import fold as folding
+from acd.core.state import skills
+from acd.core.state import values as s
+from acd.core.state.fold import CATEGORIES
+from acd.core.state.statistics import AgentTally, Statistics
 from tests.acd.core.shell import Phone, agent, call, house, open_house, queue
 
 PEOPLE = tuple(agent(f"a{n}", skills={"support": n % 4 + 1}) for n in range(8))

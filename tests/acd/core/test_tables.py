@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from acd.core import agent, call, leg, queue, queue_entry, work
-from acd.core import fold as folding
 from acd.core import inputs as i
-from acd.core import state as s
 from acd.core.engine import Engine
 from acd.core.errors import BrokenHistory, CoreError, IllegalTransition
 from acd.core.events import AgentReady, LegAlerted
-from acd.core.machine import allows
-from acd.core.statistics import Statistics
+from acd.core.machines import agent, call, leg, queue, queue_entry, work
+from acd.core.machines.kit import allows
+from acd.core.state import fold as folding
+from acd.core.state import values as s
+from acd.core.state.statistics import Statistics
 from tests.acd.core.shell import Phone, house, open_house
 from tests.acd.core.shell import agent as person
 from tests.acd.core.shell import call as caller

@@ -1,0 +1,286 @@
+"""The requests of agents and supervisors; what does not fit the state is refused with its name and changes nothing (HTTP 409, 404)."""
+
+from __future__ import annotations
+
+from acd.core import inputs as i
+from acd.core.configuration import Agent, Target, ToAgent, ToMenu, ToQueue
+from acd.core.effects import AskToAnswer
+from acd.core.errors import IllegalTransition, UnknownName
+from acd.core.events import (
+    AgentLoggedOn,
+    AgentNotReady,
+    AgentReady,
+    CallOffered,
+    DispositionSet,
+)
+from acd.core.ids import AgentId, CallId
+from acd.core.intake.arrival import reason_not_to_dial
+from acd.core.machines import agent as agents
+from acd.core.machines import call as calls
+from acd.core.machines import leg as legs
+from acd.core.machines import work as works
+from acd.core.routing import admission
+from acd.core.state import values as s
+from acd.core.steps import clearing, conversation, device, reach, referral
+from acd.core.steps.clearing import NOT_READY_REASON, clear_call, end_leg, end_offer_part, regard_miss, work_done
+from acd.core.steps.step import Step
+
+BUILT_IN_REASONS = frozenset({"logged_on", clearing.LEAVING, *NOT_READY_REASON.values()})
+
+
+# ---------------------------------------------------------------------- looking things up
+
+
+def _agent(x: Step, agent_id: AgentId) -> s.Agent:
+    agent = x.state.agents.get(agent_id)
+    if agent is None or agent_id not in x.fold.index.agents:
+        raise UnknownName("agent", agent_id)
+    return agent
+
+
+def _call(x: Step, call_id: CallId) -> s.Call:
+    call = x.state.calls.get(call_id)
+    if call is None:
+        raise UnknownName("call", call_id)
+    return call
+
+
+def _wish(agent: s.Agent, step: agents.Input, command: str) -> None:
+    if step not in agents.TRANSITIONS[agent.state]:
+        raise IllegalTransition(f"agent {agent.id}", agent.state, command)
+
+
+def _own_leg(x: Step, agent: s.Agent, call: s.Call, command: str) -> s.Leg:
+    """The agent's leg in an established conversation."""
+    for leg_id in call.pair or ():
+        leg = x.state.legs.get(leg_id)
+        if leg is not None and leg.agent == agent.id:
+            return leg
+    raise IllegalTransition(f"call {call.id}", call.state, command, f"agent {agent.id} is in no conversation there")
+
+
+def _ringing_offer(x: Step, agent: s.Agent) -> tuple[s.Work, s.Leg] | None:
+    """The call that rings at the agent, with its leg."""
+    for work in agent.works.values():
+        leg = x.state.legs.get(work.leg)
+        if work.state in works.RINGING and leg is not None and not leg.arrived and leg.state not in legs.ANSWERED:
+            return work, leg
+    return None
+
+
+# ---------------------------------------------------------------------- availability
+
+
+def log_on(x: Step, command: i.LogOn) -> None:
+    agent = _agent(x, command.agent)
+    _wish(agent, agents.Input.LOG_ON, "LogOn")
+    x.emit(AgentLoggedOn(agent=agent.id))
+    if command.ready:
+        x.emit(AgentReady(agent=agent.id))
+
+
+def log_off(x: Step, command: i.LogOff) -> None:
+    """At once, or after the call; after-call work ends with it."""
+    agent = _agent(x, command.agent)
+    _wish(agent, agents.Input.LOG_OFF, "LogOff")
+    clearing.log_off(x, agent)
+
+
+def go_ready(x: Step, command: i.GoReady) -> None:
+    agent = _agent(x, command.agent)
+    _wish(agent, agents.Input.GO_READY, "GoReady")
+    x.emit(AgentReady(agent=agent.id))
+
+
+def go_not_ready(x: Step, command: i.GoNotReady) -> None:
+    agent = _agent(x, command.agent)
+    _wish(agent, agents.Input.GO_NOT_READY, "GoNotReady")
+    known = x.fold.index.reasons
+    if known and command.reason not in known and command.reason not in BUILT_IN_REASONS:
+        raise UnknownName("not-ready reason", command.reason)
+    x.emit(AgentNotReady(agent=agent.id, reason=command.reason))
+
+
+def end_after_call_work(x: Step, command: i.EndAfterCallWork) -> None:
+    agent = _agent(x, command.agent)
+    wrapping = [work for work in agent.works.values() if work.state in works.WRAPPING]
+    if not wrapping:
+        raise IllegalTransition(f"agent {agent.id}", agent.state, "EndAfterCallWork", "there is no after-call work")
+    for work in wrapping:
+        work_done(x, agent.id, work.call, "handled")
+
+
+# ---------------------------------------------------------------------- calls
+
+
+def dial(x: Step, command: i.Dial) -> None:
+    """Click-to-dial: everything is looked at before the agent's phone rings, so that it does not ring for nothing."""
+    agent = _agent(x, command.agent)
+    configured = x.fold.index.agents[agent.id]
+    inside = _is_inside(x, command.number)
+    why = _reason_not_to_ring(x, agent, configured, command, inside=inside)
+    if why is not None:
+        raise IllegalTransition(f"agent {agent.id}", agent.state, "Dial", why)
+    verdict = device.channel(x, configured)
+    if verdict is not None and not verdict.fits and command.number not in admission.EMERGENCY:
+        raise IllegalTransition(f"agent {agent.id}", agent.state, "Dial", verdict.reason)
+    for work in list(agent.works.values()):
+        work_done(x, agent.id, work.call, "handled")
+    x.emit(
+        CallOffered(
+            call=command.call,
+            direction="internal" if inside else "outbound",
+            calling=configured.outbound_caller_id or configured.extension,
+            calling_name=configured.name,
+            called=command.number,
+            trunk=None,
+            agent=agent.id,
+            number=command.number if inside and command.number in x.fold.index.numbers else None,
+            country=None,
+            language=configured.languages[0] if configured.languages else x.fold.index.language,
+            quote=command.quote,
+            supervisor=command.by,
+        )
+    )
+    call = x.state.calls[command.call]
+    reach.ring_device(x, call, configured, x.next_leg(call), verdict, "outbound")
+
+
+def _reason_not_to_ring(x: Step, agent: s.Agent, configured: Agent, command: i.Dial, *, inside: bool) -> str | None:
+    if x.state.stopping:
+        return "the exchange is shutting down"
+    if command.call in x.state.calls:
+        return f"call {command.call} is there already"
+    if any(work.state not in works.WRAPPING for work in agent.works.values()):
+        return "the agent has a call already"
+    if not x.fold.is_reachable(agent):
+        phone = x.fold.index.phone_of(configured)
+        if phone is None:
+            return f"agent {x.fold.index.guests[agent.id]} sits at the phone"
+        return f"trunk {phone.trunk} is down" if phone.trunk is not None else f"the device {phone.device} is not registered"
+    return None if command.number in admission.EMERGENCY else reason_not_to_dial(x, configured, outside=not inside)
+
+
+def _is_inside(x: Step, number: str) -> bool:
+    """One of our own numbers or extensions; an emergency number never is."""
+    return number not in admission.EMERGENCY and (number in x.fold.index.numbers or number in x.fold.index.extensions)
+
+
+def dialled_agent_answered(x: Step, call: s.Call) -> None:
+    """The agent's phone was taken: now the number it dialled."""
+    inside = _is_inside(x, call.called)
+    number = x.fold.index.numbers.get(call.called) if inside else None
+    colleague = x.fold.index.extensions.get(call.called) if inside else None
+    if number is not None:
+        x.send_to(x, call, number.target, "number", number.number)
+    elif colleague is not None:
+        x.send_to(x, call, ToAgent(agent=colleague), "number", call.called)
+    else:
+        reach.call_outside(x, call)
+
+
+def answer(x: Step, command: i.Answer) -> None:
+    agent = _agent(x, command.agent)
+    ringing = _ringing_offer(x, agent)
+    if ringing is None:
+        raise IllegalTransition(f"agent {agent.id}", agent.state, "Answer", "nothing rings there")
+    x.do(AskToAnswer(leg=ringing[1].id))
+
+
+def decline(x: Step, command: i.Decline) -> None:
+    """An offered caller keeps its place; a direct one is treated as the phone's own reject key would."""
+    agent = _agent(x, command.agent)
+    ringing = _ringing_offer(x, agent)
+    if ringing is None:
+        raise IllegalTransition(f"agent {agent.id}", agent.state, "Decline", "nothing rings there")
+    work, leg = ringing
+    offer = x.state.offers.get(leg.offer) if leg.offer is not None else None
+    if offer is not None:
+        _decline_offer(x, offer, agent, command.by)
+    else:
+        reach.failed(x, x.state.calls[work.call], leg, "rejected", ours=True, by_supervisor=command.by is not None)
+
+
+def _decline_offer(x: Step, offer: s.Offer, agent: s.Agent, by: str | None) -> None:
+    """The agent is asked again later, and the caller keeps its place; what somebody else declined is not the agent's refusal."""
+    if by is None:
+        end_offer_part(x, offer, agent.id, "declined", cause="declined")
+        regard_miss(x, offer, agent.id)
+    else:
+        end_offer_part(x, offer, agent.id, "declined", cause="supervisor", detail="supervisor")
+
+
+def hold(x: Step, command: i.Hold) -> None:
+    agent = _agent(x, command.agent)
+    call = _call(x, command.call)
+    leg = _own_leg(x, agent, call, "Hold")
+    if legs.Input.HELD not in legs.TRANSITIONS[leg.state]:
+        raise IllegalTransition(f"leg {leg.id}", leg.state, "Hold")
+    conversation.hold(x, call, leg, agent.id, command.by)
+
+
+def retrieve(x: Step, command: i.Retrieve) -> None:
+    """The desk's own hold ends; that of the phone ends at the phone alone, or both sides would be said to talk while nothing is heard."""
+    agent = _agent(x, command.agent)
+    call = _call(x, command.call)
+    leg = _own_leg(x, agent, call, "Retrieve")
+    if legs.Input.RETRIEVED not in legs.TRANSITIONS[leg.state]:
+        by_phone = leg.state is legs.State.HELD_BY_PHONE
+        raise IllegalTransition(f"leg {leg.id}", leg.state, "Retrieve", "the phone holds: retrieve the call there" if by_phone else None)
+    conversation.retrieve(x, call, leg, agent.id, command.by)
+
+
+def hang_up(x: Step, command: i.HangUp) -> None:
+    """The agent ends the call; one that only rings is not ended but declined."""
+    agent = _agent(x, command.agent)
+    call = _call(x, command.call)
+    work = agent.works.get(call.id)
+    if work is None or work.state not in works.ON_THE_LINE:
+        raise IllegalTransition(f"agent {agent.id}", "without part", "HangUp", f"call {call.id} is not at this agent")
+    leg = x.state.legs.get(work.leg)
+    if leg is None or (work.kind != "outbound" and work.state in works.RINGING):
+        raise IllegalTransition(f"work of {agent.id} on {call.id}", work.state, "HangUp", "decline what rings")
+    if call.referral is not None and call.referral.leg == leg.id:
+        referral.left(x, call, leg, by="exchange")  # the other party is on its way to somebody else
+        return
+    if command.by is not None:
+        clear_call(x, call, "supervisor")
+        return
+    talking = call.state in calls.TALKING
+    end_leg(x, leg, "hang_up", "withdrawn")
+    clear_call(x, call, "hang_up" if talking else "abandoned", leg_cause="hang_up", outcome="abandoned")
+
+
+def transfer(x: Step, command: i.Transfer) -> None:
+    agent = _agent(x, command.agent)
+    call = _call(x, command.call)
+    if calls.Input.TRANSFERRED not in calls.TRANSITIONS[call.state]:
+        raise IllegalTransition(f"call {call.id}", call.state, "Transfer")
+    leg = _own_leg(x, agent, call, "Transfer")
+    _must_exist(x, command.target)
+    conversation.transfer(x, call, leg, agent.id, command.target, command.by)
+
+
+def _must_exist(x: Step, target: Target) -> None:
+    index = x.fold.index
+    match target:
+        case ToQueue(queue=queue) if queue not in index.queues:
+            raise UnknownName("queue", queue)
+        case ToMenu(menu=menu) if menu not in index.menus:
+            raise UnknownName("menu", menu)
+        case ToAgent(agent=agent) if agent not in index.agents:
+            raise UnknownName("agent", agent)
+        case _:
+            pass
+
+
+def set_disposition(x: Step, command: i.SetDisposition) -> None:
+    agent = _agent(x, command.agent)
+    work = agent.works.get(command.call)
+    if work is None or work.state in works.RINGING:
+        raise IllegalTransition(f"agent {agent.id}", "without part", "SetDisposition", f"call {command.call} is not at this agent")
+    x.emit(DispositionSet(call=command.call, agent=agent.id, code=command.code))
+
+
+def clear(x: Step, command: i.ClearCall) -> None:
+    clear_call(x, _call(x, command.call), "supervisor")

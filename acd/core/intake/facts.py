@@ -1,0 +1,214 @@
+"""What the lines report: each fact finds its leg, and what it means depends on what the leg is for. Stale facts are dropped and counted."""
+
+from __future__ import annotations
+
+from acd.core import inputs as i
+from acd.core.configuration import Target, ToAgent, ToOutside
+from acd.core.effects import AnswerReferrer, ReleaseLeg
+from acd.core.events import CreditLimited, LegAlerted, LegAnsweredLate, LegConnected, LegMeasured, LegQuoted, RecordingKept, SoundsFinished
+from acd.core.intake import desk
+from acd.core.machines import call as calls
+from acd.core.machines import leg as legs
+from acd.core.state import limits
+from acd.core.state import values as s
+from acd.core.steps import conversation, reach, referral, treatment
+from acd.core.steps import queueing as distribution
+from acd.core.steps.clearing import clear_call, end_leg, told_of_end
+from acd.core.steps.step import Step
+
+
+def _offer(x: Step, leg: s.Leg) -> s.Offer | None:
+    """The offer this leg rings for, while it is open."""
+    return x.state.offers.get(leg.offer) if leg.offer is not None else None
+
+
+def leg_alerting(x: Step, fact: i.LegAlerting) -> None:
+    leg = x.state.legs.get(fact.leg)
+    if leg is None or leg.arrived or legs.Input.ALERTED not in legs.TRANSITIONS[leg.state]:
+        x.drop(fact)
+        return
+    x.emit(LegAlerted(leg=leg.id, dialog=fact.dialog))
+    if _offer(x, leg) is None:
+        reach.alerted(x, x.state.calls[leg.call], leg)
+
+
+def early_media_arrived(x: Step, fact: i.EarlyMediaArrived) -> None:
+    leg = x.state.legs.get(fact.leg)
+    if leg is None or leg.arrived or leg.state in legs.ANSWERED:
+        x.drop(fact)
+        return
+    if legs.Input.ALERTED in legs.TRANSITIONS[leg.state]:
+        x.emit(LegAlerted(leg=leg.id, dialog=fact.dialog))
+    call = x.state.calls[leg.call]
+    if _offer(x, leg) is None and leg.id != call.party:  # a queue has its own music, and a phone that is rung first has nobody yet
+        reach.spoke_early(x, call, leg)
+
+
+def leg_answered(x: Step, fact: i.LegAnswered) -> None:
+    leg = x.state.legs.get(fact.leg)
+    if leg is None:
+        # The answer crossed our CANCEL (RFC 3261 §9.1): nobody waits for this party any more.
+        x.drop(fact)
+        x.do(ReleaseLeg(leg=fact.leg, cause="answered_elsewhere"))
+        return
+    if leg.arrived:
+        # Our own answer is confirmed; it counted from the moment it was given.
+        return
+    if legs.Input.CONNECTED not in legs.TRANSITIONS[leg.state]:
+        x.drop(fact)
+        return
+    call = x.state.calls[leg.call]
+    offer = _offer(x, leg)
+    if offer is not None:
+        distribution.answered(x, call, offer, leg, fact.dialog)
+        return
+    x.emit(LegConnected(leg=leg.id, dialog=fact.dialog))
+    if leg.id == call.party:
+        desk.dialled_agent_answered(x, call)
+    else:
+        reach.answered(x, call, leg)
+
+
+def leg_failed(x: Step, fact: i.LegFailed) -> None:
+    leg = x.state.legs.get(fact.leg)
+    if leg is None or leg.arrived or legs.Input.FAILED not in legs.TRANSITIONS[leg.state]:
+        x.drop(fact)
+        return
+    offer = _offer(x, leg)
+    if offer is not None and leg.agent is not None:
+        distribution.failed(x, offer, leg.agent, fact.cause, fact.status)
+    else:
+        reach.failed(
+            x, x.state.calls[leg.call], leg, fact.cause, status=fact.status, detail=fact.detail, moved_to=fact.moved_to, q850=fact.q850
+        )
+
+
+def leg_released(x: Step, fact: i.LegReleased) -> None:
+    leg = x.state.legs.get(fact.leg)
+    if leg is None:
+        x.drop(fact)
+        return
+    call = x.state.calls[leg.call]
+    offer = _offer(x, leg)
+    if offer is not None:
+        distribution.phone_is_gone(x, offer, leg, fact.cause)
+    elif call.state in calls.TALKING and call.pair is not None and leg.id in call.pair:
+        conversation.party_left(x, call, leg, fact.cause, fact.q850)
+    elif call.referral is not None and leg.id == call.referral.leg:
+        referral.left(x, call, leg, by="party", q850=fact.q850)
+    elif leg.id == call.party:
+        cause = call.ending or ("abandoned" if fact.cause in _WENT else fact.cause)
+        end_leg(x, leg, fact.cause, "abandoned", by="party", q850=fact.q850)
+        clear_call(x, call, cause, leg_cause=told_of_end(fact.cause), outcome="abandoned", q850=fact.q850)
+    else:
+        reach.failed(x, call, leg, "error", detail=fact.cause, q850=fact.q850)
+
+
+_WENT = frozenset({"hang_up", "cancelled"})
+
+
+def leg_held(x: Step, fact: i.LegHeldByParty) -> None:
+    leg = x.state.legs.get(fact.leg)
+    if leg is None or legs.Input.HELD_BY_PHONE not in legs.TRANSITIONS[leg.state]:
+        x.drop(fact)
+        return
+    conversation.hold(x, x.state.calls[leg.call], leg, None)
+
+
+def leg_retrieved(x: Step, fact: i.LegRetrievedByParty) -> None:
+    leg = x.state.legs.get(fact.leg)
+    if leg is None or legs.Input.RETRIEVED_BY_PHONE not in legs.TRANSITIONS[leg.state]:
+        x.drop(fact)
+        return
+    conversation.retrieve(x, x.state.calls[leg.call], leg, None)
+
+
+def leg_referred(x: Step, fact: i.LegReferred) -> None:
+    """A blind transfer by the phone of an agent in conversation; every other one is refused, and the call stays as it is."""
+    leg = x.state.legs.get(fact.leg)
+    if leg is None:
+        x.drop(fact)
+        return
+    call = x.state.calls[leg.call]
+    if leg.agent is None:
+        x.do(AnswerReferrer(leg=leg.id, status=403, reason="Only an agent's phone may transfer a call."))
+    elif call.referral is not None:
+        x.do(AnswerReferrer(leg=leg.id, status=491, reason="Another transfer of this call is under way."))
+    elif call.state not in calls.TALKING or call.pair is None or leg.id not in call.pair:
+        x.do(AnswerReferrer(leg=leg.id, status=403, reason="There is nobody on the line to be transferred."))
+    else:
+        known = fact.colleague if fact.colleague in x.fold.index.agents else None
+        own = ToAgent(agent=known) if known is not None else reach.own_target(x, fact.number)
+        target: Target = own or ToOutside(number=fact.number)
+        referral.begin(x, call, leg, leg.agent, conversation.describe(target))
+        x.send_to(x, call, target, "transfer", leg.agent)
+
+
+def digit_pressed(x: Step, fact: i.DigitPressed) -> None:
+    """Keys count in menus and queues; in a conversation they are the parties' own (card numbers!) and are not kept."""
+    leg = x.state.legs.get(fact.leg)
+    call = x.state.calls.get(leg.call) if leg is not None else None
+    if leg is None or call is None or leg.id != call.party:
+        x.drop(fact)
+    elif call.menu is not None:
+        treatment.digit(x, call, leg, fact.digit)
+    elif call.entry is not None:
+        distribution.exit_key(x, call, leg, fact.digit)
+
+
+def sounds_ended(x: Step, fact: i.SoundsEnded) -> None:
+    leg = x.state.legs.get(fact.leg)
+    if leg is None or leg.play != fact.play:
+        x.drop(fact)
+        return
+    purpose = leg.purpose
+    x.emit(SoundsFinished(leg=leg.id, play=fact.play, outcome=fact.outcome))
+    call = x.state.calls[leg.call]
+    if purpose == "announcement":
+        clear_call(x, call, call.ending or "announced")
+    elif purpose is not None:
+        distribution.heard(x, call, leg, purpose)
+
+
+def leg_priced(x: Step, fact: i.LegPriced) -> None:
+    if fact.leg in x.state.legs:
+        x.emit(LegQuoted(leg=fact.leg, quote=fact.quote))
+    else:
+        x.drop(fact)
+
+
+def credit_ends(x: Step, fact: i.CreditEnds) -> None:
+    leg = x.state.legs.get(fact.leg)
+    if leg is not None and leg.state in legs.ANSWERED and leg.limits.get(limits.BUDGET) != fact.at:
+        x.emit(CreditLimited(leg=leg.id, call=leg.call, at=fact.at, reason=fact.reason))
+    else:
+        x.drop(fact)
+
+
+def leg_answered_late(x: Step, fact: i.LegAnsweredLate) -> None:
+    if fact.leg in x.state.legs:
+        x.drop(fact)
+    else:
+        x.emit(LegAnsweredLate(leg=fact.leg, call=fact.call))
+
+
+def recording_ended(x: Step, fact: i.RecordingEnded) -> None:
+    known = x.state.recordings.get(fact.recording)
+    if known is None:
+        x.drop(fact)
+        return
+    x.emit(RecordingKept(recording=fact.recording, call=known[0], path=fact.path, duration_ms=fact.duration_ms, error=fact.error))
+    call = x.state.calls.get(known[0])
+    if fact.broke_off and call is not None and call.recording == fact.recording and call.pair is not None:
+        a, b = call.pair
+        conversation.record(x, call, x.state.legs[a], x.state.legs[b])
+
+
+def quality_measured(x: Step, fact: i.QualityMeasured) -> None:
+    leg = x.state.legs.get(fact.leg)
+    ended = x.state.ended_legs.get(fact.leg)
+    call = leg.call if leg is not None else ended[0] if ended is not None else None
+    if call is None:
+        x.drop(fact)
+        return
+    x.emit(LegMeasured(leg=fact.leg, call=call, quality=fact.quality))

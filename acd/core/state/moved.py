@@ -1,0 +1,79 @@
+"""Every instant of the state moved by the same number of seconds: what a stepped clock means to what is going on (house; pure).
+
+Durations stay, and what is civil (business hours, the day of the figures) is computed again by whoever calls.
+`tests/acd/core/test_clock_steps.py` walks the types of the state, so that no instant is forgotten.
+
+A start after the service was not there moves less (docs/figures.md, 1 and 3): the clock went on rightly, only nobody worked by it.
+
+| instants and deadlines | at a start |
+|---|---|
+| calls, legs, entries, offers and the deadlines of theirs (RING to RETRY, TIME_LIMIT, WARN) | gone: calls end with the last sign of life |
+| after-call work: `since`, `until`, AFTER_CALL_WORK | move: what is left of it is due after the start |
+| what the figures measure (`move_statistics`) | moves: nobody talked, wrapped up or was idle |
+| an agent's `since`, `idle_since` | stay: a wish and a place among the idle are as old as they are, and all wait alike |
+| bindings, BINDING | stay: a phone counts its registration by its own clock |
+| HOURS, `day_ends_at` | stay: civil |
+| trunks' `since` | stay, until the trunk is looked at again |
+| `recordings`, `ended_legs` | stay: they say how old a thing is that is to be forgotten |
+"""
+
+from __future__ import annotations
+
+from acd.core.state import values as s
+from acd.core.state.statistics import Statistics
+
+
+def move(state: s.State, by_s: float) -> None:
+    """Move all of them."""
+    for leg in state.legs.values():
+        leg.since += by_s
+        leg.limits = {cause: at + by_s for cause, at in leg.limits.items()}
+    for call in state.calls.values():
+        call.began_at += by_s
+        call.since += by_s
+    for entry in state.entries.values():
+        entry.queued_at += by_s
+        entry.wait_limit_at = _moved(entry.wait_limit_at, by_s)
+        entry.tried = {agent: at + by_s for agent, at in entry.tried.items()}
+    for offer in state.offers.values():
+        offer.made_at += by_s
+    for agent in state.agents.values():
+        _move_agent(agent, by_s)
+    for trunk in state.trunks.values():
+        trunk.since += by_s
+    state.recordings = {name: (call, at + by_s) for name, (call, at) in state.recordings.items()}
+    state.ended_legs = {name: (call, at + by_s) for name, (call, at) in state.ended_legs.items()}
+    for timer in state.timers:
+        state.timers[timer] += by_s
+    move_statistics(state.statistics, by_s)
+
+
+def _moved(instant: float | None, by_s: float) -> float | None:
+    return None if instant is None else instant + by_s
+
+
+def _move_agent(agent: s.Agent, by_s: float) -> None:
+    agent.since += by_s
+    agent.idle_since += by_s
+    for work in agent.works.values():
+        move_work(work, by_s)
+    for binding in agent.bindings.values():
+        binding.expires_at += by_s
+        binding.unreachable_since = _moved(binding.unreachable_since, by_s)
+
+
+def move_work(work: s.Work, by_s: float) -> None:
+    """Of one piece of work; its deadline is set anew by whoever calls."""
+    work.since += by_s
+    work.until = _moved(work.until, by_s)
+
+
+def move_statistics(statistics: Statistics, by_s: float) -> None:
+    """What is being measured began so much later."""
+    statistics.waiting = {entry: (queue, at + by_s, day) for entry, (queue, at, day) in statistics.waiting.items()}
+    for works in statistics.works.values():
+        for work in works.values():
+            work.mark += by_s
+            work.connected_at = _moved(work.connected_at, by_s)
+    for clock in statistics.clocks.values():
+        clock.since += by_s

@@ -1,0 +1,249 @@
+"""The whole state of one tenant's exchange as values that msgspec can write and read: a fold over the journal (DESIGN.md §3).
+
+Only `acd.core.state.fold` changes it. What can be computed from it (who is free, who stands where) is an index of the fold and not in here.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from acd.core.configuration import TenantConfiguration
+from acd.core.events import Direction, LegRole, MissReason, Purpose
+from acd.core.ids import AgentId, CallId, EntryId, LegId, MenuId, OfferId, PlayId, QueueId, RecordingId, SiteId, TenantId, TrunkId
+from acd.core.machines import agent as agents
+from acd.core.machines import call as calls
+from acd.core.machines import leg as legs
+from acd.core.machines import queue as queues
+from acd.core.machines import queue_entry as entries
+from acd.core.machines import work as works
+from acd.core.state.statistics import Statistics
+
+
+class _Part(msgspec.Struct, kw_only=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """Base of the parts of the state: mutable, by keyword; written as arrays, every field always, so that equal states are equal octets.
+
+    Names stand for other parts, so there are no cycles and the collector need not look (`gc=False`).
+    """
+
+
+class Leg(_Part, kw_only=True):
+    """One party's connection."""
+
+    id: LegId
+    call: CallId
+    role: LegRole
+    since: float
+    state: legs.State = legs.State.INITIATED
+    arrived: bool = False
+    agent: AgentId | None = None
+    number: str | None = None
+    trunk: TrunkId | None = None
+    site: SiteId | None = None
+    offer: OfferId | None = None
+    play: PlayId | None = None
+    purpose: Purpose | None = None
+    plays: int = 0
+    dialog: str | None = None
+    """How the shell ends the leg after a crash: the newest it has told."""
+    cut_after_s: float | None = None
+    """So long after its answer the call is ended, as the quote says."""
+    limits: dict[str, float] = {}
+    """Cause -> the instant at which the call is ended for it; see `acd.core.state.limits`."""
+
+
+class Forward(_Part, kw_only=True):
+    """The call goes outside on somebody's account."""
+
+    number: str
+    reason: str
+    by: str
+    supervisor: str | None = None
+    """Who acted at the desk of the agent `by`."""
+
+
+class Referral(_Part, kw_only=True):
+    """A transfer that an agent's phone has asked for, and that nothing has come of yet (`acd.core.steps.referral`)."""
+
+    leg: LegId
+    """The phone's, which waits for what comes of it."""
+    by: AgentId
+    to: str
+    queue: QueueId | None = None
+    """The queue that the call was answered from: it is so again if the phone gets it back."""
+    recorded: bool = False
+
+
+class DeskLogIn(_Part, kw_only=True):
+    """Somebody at a phone says to be an agent and has not proved it yet."""
+
+    agent: AgentId
+    at: AgentId
+    """Whose phone it is."""
+
+
+class Call(_Part, kw_only=True):
+    """One conversation while it lives."""
+
+    id: CallId
+    direction: Direction
+    began_at: float
+    since: float
+    state: calls.State = calls.State.OFFERED
+    calling: str | None = None
+    calling_name: str | None = None
+    called: str
+    trunk: TrunkId | None = None
+    agent: AgentId | None = None
+    number: str | None = None
+    country: str | None = None
+    language: str
+    party: LegId | None = None
+    """The leg that is being served: it hears the menu, waits in the queue, is forwarded."""
+    legs: list[LegId] = []
+    pair: tuple[LegId, LegId] | None = None
+    """The two in conversation."""
+    legs_made: int = 0
+    entries_made: int = 0
+    offers_made: int = 0
+    recordings_made: int = 0
+    hops: int = 0
+    """Targets visited without a sign of life from the caller: ends circles in the configuration."""
+    menu: MenuId | None = None
+    menu_plays: int = 0
+    entry: EntryId | None = None
+    queue: QueueId | None = None
+    """The queue it waits in or was answered from."""
+    notice_heard: bool = False
+    """The recording notice was heard to its end (§ 201 StGB)."""
+    ending: str | None = None
+    """It is told something and then cleared with this cause."""
+    forward: Forward | None = None
+    trunks_tried: list[TrunkId] = []
+    looping: bool = False
+    """Its forward was seen to lead back here: no other trunk is tried for it."""
+    redirects: int = 0
+    """How often a carrier has sent it on."""
+    recording: RecordingId | None = None
+    referral: Referral | None = None
+    desk_log_in: DeskLogIn | None = None
+
+
+class Entry(_Part, kw_only=True):
+    """One stay in one queue."""
+
+    id: EntryId
+    call: CallId
+    queue: QueueId
+    queued_at: float
+    priority_s: float
+    """The seconds of advantage it entered with, after the cap."""
+    state: entries.State = entries.State.WAITING
+    relaxation: int = 0
+    wait_limit_at: float | None = None
+    tried: dict[AgentId, float] = {}
+    """Who did not take it, and when."""
+    offer: OfferId | None = None
+
+
+class Offer(_Part, kw_only=True):
+    """One offer in flight."""
+
+    id: OfferId
+    call: CallId
+    entry: EntryId
+    queue: QueueId
+    made_at: float
+    open: dict[AgentId, LegId]
+    """Whose part has not ended."""
+    width: int
+    """How many were asked."""
+
+
+class Work(_Part, kw_only=True):
+    """One contact at one agent."""
+
+    call: CallId
+    leg: LegId
+    kind: str
+    queue: QueueId | None = None
+    since: float
+    state: works.State = works.State.RESERVED
+    until: float | None = None
+
+
+class Binding(_Part, kw_only=True):
+    """A registered contact of a device."""
+
+    contact: str
+    expires_at: float
+    flow: str = ""
+    user_agent: str | None = None
+    unreachable_since: float | None = None
+    """Since when nobody answers there."""
+    detail: str | None = None
+
+
+class Agent(_Part, kw_only=True):
+    """A person as the exchange sees it."""
+
+    id: AgentId
+    state: agents.State = agents.State.LOGGED_OFF
+    since: float = 0.0
+    reason: str | None = None
+    leaving: bool = False
+    idle_since: float = 0.0
+    works: dict[CallId, Work] = {}
+    bindings: dict[str, Binding] = {}
+    misses: dict[MissReason, int] = {}
+    """Offers in a row that came to nothing, by why."""
+    last_call: CallId | None = None
+    """The last one it talked in."""
+    at: AgentId | None = None
+    """It sits at the phone of this one (hot desk); None: at its own."""
+
+
+class Queue(_Part, kw_only=True):
+    """A queue as it runs."""
+
+    id: QueueId
+    state: queues.State = queues.State.OPEN
+    last_agent: AgentId | None = None
+    """Round robin goes on after this one."""
+
+
+class Line(_Part, kw_only=True):
+    """The ledger of a site's or trunk's upload (R9)."""
+
+    reserved_kbits: int = 0
+    channels: dict[LegId, int] = {}
+
+
+class Trunk(_Part, kw_only=True):
+    """Whether a trunk answers."""
+
+    up: bool = True
+    since: float = 0.0
+    detail: str | None = None
+
+
+class State(_Part, kw_only=True):
+    """Everything."""
+
+    tenant: TenantId
+    configuration: TenantConfiguration | None = None
+    clock: float = 0.0
+    stopping: bool = False
+    calls: dict[CallId, Call] = {}
+    legs: dict[LegId, Leg] = {}
+    entries: dict[EntryId, Entry] = {}
+    offers: dict[OfferId, Offer] = {}
+    agents: dict[AgentId, Agent] = {}
+    queues: dict[QueueId, Queue] = {}
+    lines: dict[str, Line] = {}
+    trunks: dict[TrunkId, Trunk] = {}
+    recordings: dict[RecordingId, tuple[CallId, float]] = {}
+    """Begun and not yet kept."""
+    ended_legs: dict[LegId, tuple[CallId, float]] = {}
+    """Legs that ended a short while ago: their quality still comes in."""
+    timers: dict[str, float] = {}
+    statistics: Statistics

@@ -1,0 +1,71 @@
+"""An agent's phone, our own device or one behind a trunk: the leg that rings it, the same in an offer and outside one (R1)."""
+
+from __future__ import annotations
+
+from acd.core.configuration import Agent
+from acd.core.effects import OriginateToAgent
+from acd.core.events import LegInitiated
+from acd.core.ids import LegId, OfferId, QueueId
+from acd.core.routing import admission
+from acd.core.state import values as s
+from acd.core.steps.step import Step
+
+
+def phone_of(x: Step, agent: Agent) -> Agent:
+    """Whose device the agent is reached at: the own, or that of the one at whose phone it sits."""
+    return x.fold.index.phone_of(agent) or agent
+
+
+def channel(x: Step, agent: Agent) -> admission.Verdict | None:
+    """What the ledger says to a channel to this agent's phone."""
+    return admission.to_agent(x.state, x.fold.index.sites, x.fold.index.trunks, phone_of(x, agent))
+
+
+def begin_leg(x: Step, call: s.Call, leg: LegId, agent: Agent) -> None:
+    """Write the leg down. A phone behind a trunk is on that line, wherever the person sits."""
+    phone = phone_of(x, agent)
+    trunk = x.fold.index.trunks.get(phone.trunk) if phone.trunk is not None else None
+    x.emit(
+        LegInitiated(
+            leg=leg,
+            call=call.id,
+            role="agent",
+            agent=agent.id,
+            number=phone.number_behind_trunk,
+            trunk=phone.trunk,
+            site=phone.site if phone.trunk is None else None,
+            internal=trunk is not None and trunk.internal,
+        )
+    )
+
+
+def ring(
+    x: Step,
+    call: s.Call,
+    leg: LegId,
+    agent: Agent,
+    *,
+    shown: str | None,
+    shown_name: str | None,
+    offer: OfferId | None = None,
+    queue: QueueId | None = None,
+) -> None:
+    """Have it rung; `shown` is the number on its display."""
+    phone = phone_of(x, agent)
+    x.do(
+        OriginateToAgent(
+            leg=leg,
+            call=call.id,
+            agent=agent.id,
+            device=phone.device,
+            offer=offer,
+            queue=queue,
+            calling=shown,
+            calling_name=shown_name,
+            called=call.called,
+            auto_answer=agent.auto_answer,
+            trunk=phone.trunk,
+            number=phone.number_behind_trunk,
+            at=phone.id if phone is not agent else None,
+        )
+    )

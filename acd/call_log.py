@@ -29,11 +29,11 @@ from typing import Any
 import msgspec
 
 from acd.core import events as ev
-from acd.core.ids import AgentId, CallId, LegId, TenantId
+from acd.core.ids import VOICE, AgentId, CallId, ContactId, LegId, TenantId, channel_of
 from acd.core.machines import leg as legs
 from acd.core.replay import Entry
 from acd.core.state.values import Call, State
-from acd.core.steps.clearing import NOT_READY_REASON
+from acd.core.steps.queueing import NOT_READY_REASON
 from acd.ledger import Ledger, happened
 from sip.kept import call_id_of
 
@@ -160,12 +160,13 @@ class CallLog:
             self._calls[call.id] = self._taken_up(state, call, ledger)
 
     def _taken_up(self, state: State, call: Call, ledger: Ledger) -> _Call:
-        entry = state.entries.get(call.entry) if call.entry is not None else None
+        contact = state.contacts[call.id]
+        entry = state.entries.get(contact.entry) if contact.entry is not None else None
         known = _Call(
             began_at=call.began_at,
             trunk=call.trunk,
             agent=call.agent,
-            queue=call.queue,
+            queue=contact.queue,
             waited_in=entry.queue if entry is not None else None,
             queued_at=entry.queued_at if entry is not None else None,
             sip_call_id=next((self._legs[leg].sip_call_id for leg in call.legs if state.legs[leg].arrived), None),
@@ -219,15 +220,18 @@ class CallLog:
         if leg is not None and event.dialog is not None:
             leg.sip_call_id = call_id_of(event.dialog) or leg.sip_call_id
 
+    def _call_of(self, contact: ContactId) -> _Call | None:
+        return self._calls.get(CallId(contact))
+
     def _queued(self, event: ev.Queued, now: float) -> None:
-        if (call := self._calls.get(event.call)) is not None:
+        if (call := self._call_of(event.contact)) is not None:
             call.waited_in, call.queued_at = event.queue, now
             if call.answered_at is None:
                 call.queue = event.queue
 
     def _queue_left(self, event: ev.QueueLeft, _now: float) -> None:
         """Whoever answers after that is not of this queue."""
-        if event.outcome != "answered" and (call := self._calls.get(event.call)) is not None:
+        if event.outcome != "answered" and (call := self._call_of(event.contact)) is not None:
             call.queued_at = None
 
     def _hold_changed(self, event: ev.LegHeld | ev.LegRetrieved, now: float) -> None:
@@ -313,8 +317,8 @@ class CallLog:
         )
 
     def _work_done(self, event: ev.WorkDone, _now: float) -> None:
-        if event.outcome in {"no_answer", "declined", "failed"}:
-            self._missed[event.agent] = event.call
+        if event.outcome in {"no_answer", "declined", "failed"} and channel_of(event.contact) == VOICE:
+            self._missed[event.agent] = CallId(event.contact)
 
     def _made_not_ready(self, event: ev.AgentNotReady, _now: float) -> None:
         """Only where a missed call is why: what people say of themselves is on the board, and no fault."""

@@ -24,7 +24,7 @@ from acd.core import inputs
 from acd.core.effects import Effect
 from acd.core.engine import BrokenHistory, Engine, Outcome
 from acd.core.events import ConfigurationChanged, Event, OfferEnded, OfferMade, shown
-from acd.core.ids import AgentId, CallId, TenantId
+from acd.core.ids import AgentId, ContactId, TenantId
 from acd.core.inputs import Input
 from acd.core.replay import Entry, restore, snapshot
 from acd.core.state.values import State
@@ -163,9 +163,9 @@ class TenantExchange:
         self._kept_seq = 0
         self._last_now = 0.0
         self._subscribers: set[Subscriber] = set()
-        self._decisions: OrderedDict[CallId, list[tuple[float, bytes]]] = OrderedDict()
+        self._decisions: OrderedDict[ContactId, list[tuple[float, bytes]]] = OrderedDict()
         self._decision_octets = 0
-        self._unremembered: set[CallId] = set()
+        self._unremembered: set[ContactId] = set()
         """Calls that live on, and of which memory holds no more than a part."""
         self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -450,11 +450,11 @@ class TenantExchange:
         for event in events:
             if type(event) in _OFFERS:
                 assert isinstance(event, OfferMade | OfferEnded)
-                if event.call in self._unremembered:
+                if event.contact in self._unremembered:
                     continue
                 # Kept as octets: ten thousand decision records as objects would be millions for the collector to walk.
                 octets = _ENCODER.encode(event)
-                self._decisions.setdefault(event.call, []).append((now, octets))
+                self._decisions.setdefault(event.contact, []).append((now, octets))
                 self._decision_octets += len(octets)
                 if self._decision_octets > REMEMBERED_OCTETS:
                     self._forget_decisions()
@@ -464,26 +464,26 @@ class TenantExchange:
             call, oldest = self._decisions.popitem(last=False)
             self._decision_octets -= sum(len(octets) for _, octets in oldest)
             self._unremembered.add(call)
-        self._unremembered &= self.engine.state.calls.keys()
+        self._unremembered &= self.engine.state.contacts.keys()
 
-    def why_waiting(self, call: CallId) -> dict[str, Any]:
-        """What stands between a waiting caller and every single agent, at this moment.
+    def why_waiting(self, contact: ContactId) -> dict[str, Any]:
+        """What stands between a waiting contact and every single agent, at this moment.
 
-        Raises: UnknownName: the call waits in no queue.
+        Raises: UnknownName: it waits in no queue.
         """
-        told: dict[str, Any] = msgspec.to_builtins(self.engine.why_waiting(call, self._clock()))
+        told: dict[str, Any] = msgspec.to_builtins(self.engine.why_waiting(contact, self._clock()))
         return told
 
-    async def decisions(self, call: CallId) -> list[dict[str, Any]]:
-        """Decision records of a call in order, each with the outcomes of its offer.
+    async def decisions(self, contact: ContactId) -> list[dict[str, Any]]:
+        """Decision records of a contact in order, each with the outcomes of its offer.
 
-        Those of an old call are read from the journal, beside the loop.
+        Those of an old one are read from the journal, beside the loop.
         """
-        kept = self._decisions.get(call)
+        kept = self._decisions.get(contact)
         if kept is not None:
             told = [(now, _OFFER_EVENTS.decode(octets)) for now, octets in kept]
         else:
-            told = await asyncio.to_thread(self._read_decisions, call)
+            told = await asyncio.to_thread(self._read_decisions, contact)
         records: dict[str, dict[str, Any]] = {}
         for now, event in told:
             if isinstance(event, OfferMade):
@@ -492,12 +492,12 @@ class TenantExchange:
                 records[event.offer]["outcomes"].append({**msgspec.to_builtins(event), "at": now})
         return list(records.values())
 
-    def _read_decisions(self, call: CallId) -> list[tuple[float, OfferMade | OfferEnded]]:
+    def _read_decisions(self, contact: ContactId) -> list[tuple[float, OfferMade | OfferEnded]]:
         return [
             (entry.now, event)
-            for entry in self._by_call.entries(call)
+            for entry in self._by_call.entries(contact)
             for event in entry.events
-            if isinstance(event, OfferMade | OfferEnded) and event.call == call
+            if isinstance(event, OfferMade | OfferEnded) and event.contact == contact
         ]
 
     # ------------------------------------------------------------------ end

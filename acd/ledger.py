@@ -16,7 +16,7 @@ import msgspec
 
 from acd.core import events as ev
 from acd.core.causes import CAUSES
-from acd.core.ids import RecordingId, TenantId
+from acd.core.ids import VOICE, RecordingId, TenantId, channel_of
 from acd.core.inputs import ClockStepped, ServiceStarted
 from acd.core.replay import Entry
 from acd.enders import ENDED_BY, REFUSALS, Ender
@@ -254,7 +254,7 @@ class Ledger:
         leg = conversation.legs[event.leg] = _leg(event)
         conversation.refused_by = ""
         served = conversation.served
-        queue = conversation.offered.get(event.leg)
+        queue = conversation.offered.get(event.offer) if event.offer is not None else None
         reason = conversation.forward_reason if event.role == "forward" else None
         self._say(
             facts.LegBegan(
@@ -378,15 +378,19 @@ class Ledger:
         _sent(conversation, f"menu:{event.menu}")
 
     def _queued(self, event: ev.Queued, _now: float, at: dt.datetime) -> None:
-        self._move_served(self._folded.conversations[event.call], "queue", event.queue, at)
+        if (conversation := self._folded.conversations.get(event.contact)) is not None:
+            self._move_served(conversation, "queue", event.queue, at)
 
     def _queue_left(self, event: ev.QueueLeft, _now: float, _at: dt.datetime) -> None:
-        conversation = self._folded.conversations[event.call]
+        conversation = self._folded.conversations.get(event.contact)
+        if conversation is None:  # no call: there is no record of it here
+            return
         conversation.outcome = event.outcome
         _sent(conversation, f"queue:{event.queue}")
 
     def _offer_made(self, event: ev.OfferMade, _now: float, _at: dt.datetime) -> None:
-        self._folded.conversations[event.call].offered |= dict.fromkeys(event.legs.values(), event.queue)
+        if (conversation := self._folded.conversations.get(event.contact)) is not None:
+            conversation.offered[event.offer] = event.queue
 
     def _announcement_began(self, event: ev.AnnouncementBegan, _now: float, at: dt.datetime) -> None:
         self._move_served(self._folded.conversations[event.call], "announcement", " ".join(event.sounds), at)
@@ -522,26 +526,26 @@ class Ledger:
         self._finish_if_complete(conversation)
 
     def _disposition_set(self, event: ev.DispositionSet, _now: float, at: dt.datetime) -> None:
-        conversation = self._folded.conversations.get(event.call)
+        conversation = self._folded.conversations.get(event.contact)
         if conversation is not None and conversation.over_at is None:
-            self._say(facts.Disposition(conversation=event.call, at=at, code=event.code))
-        else:
-            self._told.late.append((event.call, event.code))
+            self._say(facts.Disposition(conversation=event.contact, at=at, code=event.code))
+        elif channel_of(event.contact) == VOICE:
+            self._told.late.append((event.contact, event.code))
 
     # ------------------------------------------------------------------ after-call work
 
     def _wrap_up_began(self, event: ev.AfterCallWorkBegan, _now: float, at: dt.datetime) -> None:
-        conversation = self._folded.conversations.get(event.call)
+        conversation = self._folded.conversations.get(event.contact)
         mine = [leg for leg, one in conversation.legs.items() if one.agent == event.agent] if conversation is not None else []
         if conversation is None or not mine:
             return
         conversation.wraps += 1
-        work = _Wrap(call=event.call, segment=f"{event.call}/w{conversation.wraps}", leg=mine[-1], began_at=at)
-        self._folded.wraps.setdefault(event.agent, {})[event.call] = work
+        work = _Wrap(call=event.contact, segment=f"{event.contact}/w{conversation.wraps}", leg=mine[-1], began_at=at)
+        self._folded.wraps.setdefault(event.agent, {})[event.contact] = work
 
     def _work_done(self, event: ev.WorkDone, _now: float, at: dt.datetime) -> None:
         works = self._folded.wraps.get(event.agent, {})
-        work = works.pop(event.call, None)
+        work = works.pop(event.contact, None)
         if work is None:
             return
         if not works:

@@ -31,11 +31,12 @@ from acd.core import inputs
 from acd.core.configuration import TenantConfiguration, ToOutside
 from acd.core.configuration_changes import difference, problems_after
 from acd.core.engine import UnknownName
-from acd.core.events import Event
-from acd.core.ids import AgentId, CallId, LegId, RecordingId, TenantId, TrunkId
+from acd.core.events import Event, WorkConnected
+from acd.core.ids import AgentId, CallId, ContactId, LegId, RecordingId, TenantId, TrunkId
 from acd.core.inputs import Command, Input
 from acd.core.live import LiveState
 from acd.core.replay import Entry
+from acd.core.state.values import Contact
 from acd.directory import Directory
 from acd.door import admit, plain
 from acd.errors import CannotStart, DialRefused, NoSuchNumber, PriceRefused
@@ -435,7 +436,7 @@ class Voice:
                 self._brakes[tenant].check(price, command.agent if command.by is None else None, self._clock())
         future = exchange.submit(admit(command))
         events = await future if future is not None else ()
-        if isinstance(command, inputs.Answer):
+        if isinstance(command, inputs.Answer) and not any(isinstance(event, WorkConnected) for event in events):
             await self.switch.until_taken(tenant, command.agent)
         return events
 
@@ -490,6 +491,15 @@ class Voice:
     def mint_call(self) -> CallId:
         return self.switch.mint_call()
 
+    def mint_contact(self, channel: str) -> ContactId:
+        return ContactId(f"{channel}:{self.switch.mint_call()}")
+
+    def contact(self, tenant: TenantId, contact: ContactId) -> Contact:
+        known = self._exchange(tenant).engine.state.contacts.get(contact)
+        if known is None:
+            raise UnknownName("contact", contact)
+        return msgspec.structs.replace(known)
+
     async def quote(self, tenant: TenantId, number: str) -> dict[str, Any]:
         self._exchange(tenant)
         found = self._offer_if_outside(tenant, normalise(number))
@@ -509,11 +519,11 @@ class Voice:
     def stream(self, tenant: TenantId, *, agent: AgentId | None = None) -> AsyncIterator[LiveEvent]:
         return self._exchange(tenant).stream(agent)
 
-    def why_waiting(self, tenant: TenantId, call: CallId) -> dict[str, Any]:
-        return self._exchange(tenant).why_waiting(call)
+    def why_waiting(self, tenant: TenantId, contact: ContactId) -> dict[str, Any]:
+        return self._exchange(tenant).why_waiting(contact)
 
-    async def decisions(self, tenant: TenantId, call: CallId) -> list[dict[str, Any]]:
-        return await self._exchange(tenant).decisions(call)
+    async def decisions(self, tenant: TenantId, contact: ContactId) -> list[dict[str, Any]]:
+        return await self._exchange(tenant).decisions(contact)
 
     # ------------------------------------------------------------------ money
 

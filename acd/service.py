@@ -17,9 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from acd.core.configuration import TenantConfiguration
 from acd.core.events import Event
-from acd.core.ids import AgentId, CallId, TenantId, TrunkId
+from acd.core.ids import VOICE, AgentId, CallId, ContactId, TenantId, TrunkId
 from acd.core.inputs import Command
 from acd.core.live import LiveState
+from acd.core.state.values import Contact
 from billing_cdr.numbers import Format
 
 
@@ -174,10 +175,12 @@ class LiveEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ScreenPop(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
-    """Who is calling, for the one agent about to be rung (U25)."""
+    """Who it is, for the one agent about to be rung or offered a message (U25)."""
 
     agent: AgentId
-    call: CallId
+    call: ContactId
+    """The call, or the contact of another channel; `contact` is whom the platform knows under the number."""
+    channel: str = VOICE
     queue: str | None
     number: str | None
     """Caller in E.164; None withheld."""
@@ -247,6 +250,12 @@ class VoiceService(Protocol):
     def mint_call(self) -> CallId:
         """A fresh conversation id, for `Dial`."""
 
+    def mint_contact(self, channel: str) -> ContactId:
+        """A fresh id for `OpenContact`."""
+
+    def contact(self, tenant: TenantId, contact: ContactId) -> Contact:
+        """A contact that is open; raises UnknownName."""
+
     async def quote(self, tenant: TenantId, number: str) -> dict[str, Any]:
         """Price of a call to `number` from now, before it is placed; raises NoSuchNumber, or PriceRefused with the reason."""
 
@@ -265,11 +274,11 @@ class VoiceService(Protocol):
     def stream(self, tenant: TenantId, *, agent: AgentId | None = None) -> AsyncIterator[LiveEvent]:
         """Live events from now on; with `agent`, that agent's private events too. A reader 10 000 events behind gets `StreamOverrun`."""
 
-    def why_waiting(self, tenant: TenantId, call: CallId) -> dict[str, Any]:
-        """Why a caller still waits: what stands between it and every agent now; raises UnknownName when it waits in no queue."""
+    def why_waiting(self, tenant: TenantId, contact: ContactId) -> dict[str, Any]:
+        """Why somebody still waits: what stands between it and every agent now; raises UnknownName when it waits in no queue."""
 
-    async def decisions(self, tenant: TenantId, call: CallId) -> list[dict[str, Any]]:
-        """Decision records of a call, each with `offer`, `at` and the outcomes, from the journal."""
+    async def decisions(self, tenant: TenantId, contact: ContactId) -> list[dict[str, Any]]:
+        """Decision records of a call or another contact, each with `offer`, `at` and the outcomes, from the journal."""
 
     def may_reach(self, host: str) -> bool:
         """Whether the operator lets calls of tenants go to this host, as far as can be told without asking DNS."""

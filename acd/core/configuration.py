@@ -18,7 +18,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import holidays
 import msgspec
 
+from acd.core.channel_kinds import CHANNELS
 from acd.core.ids import AgentId, MenuId, QueueId, ScheduleId, SiteId, TenantId, TrunkId
+from acd.core.strategies import STRATEGIES
 
 
 class _Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
@@ -114,8 +116,23 @@ class Forwarding(_Value, frozen=True, kw_only=True):
     unregistered: str | None = None
 
 
+class ChannelCapacity(_Value, frozen=True, kw_only=True):
+    """How much work of a channel an agent can have, and beside what."""
+
+    channel: str
+    """One of `acd.core.channel_kinds`."""
+    at_once: int
+    """0: the agent is offered none of it."""
+    not_during: tuple[str, ...] | None = None
+    """Whoever has work of one of these channels, after-call work too, is offered none of this one; None: of any other channel.
+
+    No chat during a call, and a mail waits until the call is over: `not_during` of chat and mail has `voice`. That calls come in while
+    mails are open: `not_during` of voice does not have `mail`.
+    """
+
+
 class Agent(_Value, frozen=True, kw_only=True):
-    """A person who takes calls."""
+    """A person who takes calls, and contacts of other channels."""
 
     id: AgentId
     name: str
@@ -141,6 +158,10 @@ class Agent(_Value, frozen=True, kw_only=True):
     auto_answer: bool = False
     forwarding: Forwarding = Forwarding()
     outbound_caller_id: str | None = None
+    capacity: tuple[ChannelCapacity, ...] = ()
+    """Of channels that are otherwise than the tenant's for this agent."""
+    may_pick: bool = False
+    """May take a waiting contact out of its turn, of those that the agent's skills and membership allow."""
 
     @property
     def number_behind_trunk(self) -> str | None:
@@ -161,9 +182,8 @@ class Relaxation(_Value, frozen=True, kw_only=True):
 
     after_s: float
     requirements: tuple[SkillRequirement, ...]
-
-
-Strategy = Literal["longest_idle", "best_skill", "round_robin", "fewest_calls", "ring_all"]
+    any_language: bool = False
+    """From then on the language does not matter any more (`Queue.languages`)."""
 
 
 class Overflow(_Value, frozen=True, kw_only=True):
@@ -205,7 +225,8 @@ class Queue(_Value, frozen=True, kw_only=True):
     requirements: tuple[SkillRequirement, ...] = ()
     relaxations: tuple[Relaxation, ...] = ()
     """In order of `after_s`."""
-    strategy: Strategy = "longest_idle"
+    strategy: str = "longest_idle"
+    """A row of `acd.core.strategies`."""
     priority_s: float = 0.0
     """A caller here counts as having waited so many seconds longer; capped by `priority_cap_s` so that nobody starves."""
     priority_cap_s: float = 300.0
@@ -229,6 +250,8 @@ class Queue(_Value, frozen=True, kw_only=True):
     record: bool = False
     country_languages: bool = True
     """Speak the language of the number that was called (R23)."""
+    languages: Literal["ignored", "preferred", "required"] = "ignored"
+    """What the contact's language means for who gets it: nothing; who speaks it comes first; who does not speak it is not asked."""
 
 
 class Menu(_Value, frozen=True, kw_only=True):
@@ -244,6 +267,8 @@ class Menu(_Value, frozen=True, kw_only=True):
     """After the last repeat without a valid choice."""
     schedule: ScheduleId | None = None
     closed: Target = ToAnnouncement(sounds=("closed",))
+    languages: dict[str, str] = {}
+    """Key -> the language that a caller who presses it speaks (`en`): it is spoken to in it, and takes part in routing by it."""
 
 
 class Number(_Value, frozen=True, kw_only=True):
@@ -303,6 +328,9 @@ class FeatureCodes(_Value, frozen=True, kw_only=True):
     hot_desk: str = "*25"
     """With one's own extension: this phone is mine from now on (`acd.core.steps.hot_desk`); alone: who has come to this phone leaves it."""
 
+    pick: str = "*26"
+    """Have the first of those who wait and whom the agent could take, whoever's turn it is."""
+
     def dialled(self) -> dict[str, str]:
         """Name -> code, of those that there are."""
         return {name: code for name in self.__struct_fields__ if (code := getattr(self, name))}
@@ -322,6 +350,8 @@ class TenantConfiguration(_Value, frozen=True, kw_only=True):
     recording_notice: bool = True
     """Play `recording.notice` before a recorded queue's greeting (§ 201 StGB)."""
     feature_codes: FeatureCodes = FeatureCodes()
+    capacity: tuple[ChannelCapacity, ...] = ()
+    """Of channels that are otherwise than `acd.core.channel_kinds` has them."""
 
     def problems(self, people: tuple[Agent, ...] | None = None) -> list[str]:
         """Every reference that leads nowhere and every figure out of range, one sentence each; empty when all is well.
@@ -369,6 +399,7 @@ def _problems(configuration: TenantConfiguration, people: tuple[Agent, ...]) -> 
     for line in configuration.queues:
         if line.members and not agents.issuperset(line.members):
             problems.extend(f"queue {line.id} has the unknown member {member}" for member in line.members if member not in agents)
+    problems.extend(problem for one in configuration.capacity for problem in _capacity_problems("the tenant", one))
     problems.extend(problems_of_people(configuration, people))
     problems.extend(problems_of_names(configuration))
     problems.extend(feature_code_problems(configuration))
@@ -379,6 +410,12 @@ def _problems(configuration: TenantConfiguration, people: tuple[Agent, ...]) -> 
         for menu in configuration.menus
         for key in menu.options
         if len(key) != 1 or key not in "0123456789*#"
+    )
+    problems.extend(
+        f"menu {menu.id} has a language for the key {key}, which it has not"
+        for menu in configuration.menus
+        for key in menu.languages
+        if key not in menu.options
     )
     return problems
 
@@ -402,7 +439,16 @@ def problems_of_people(configuration: TenantConfiguration, people: Iterable[Agen
             for skill, level in person.skills.items()
             if not 1 <= level <= 10
         )
+        problems.extend(problem for one in person.capacity for problem in _capacity_problems(f"agent {person.id}", one))
     return problems
+
+
+def _capacity_problems(whose: str, capacity: ChannelCapacity) -> Iterable[str]:
+    for channel in (capacity.channel, *(capacity.not_during or ())):
+        if channel not in CHANNELS:
+            yield f"{whose} has a capacity for the unknown channel {channel}"
+    if capacity.at_once < 0:
+        yield f"{whose} has the capacity {capacity.at_once} for {capacity.channel}; it cannot be less than nothing"
 
 
 def problems_of_names(configuration: TenantConfiguration) -> list[str]:
@@ -455,6 +501,8 @@ def _queue_problems(queue: Queue) -> list[str]:
     problems = []
     if (queue.exit_key is None) != (queue.exit_target is None):
         problems.append(f"queue {queue.id} has an exit key without a target or a target without a key")
+    if queue.strategy not in STRATEGIES:
+        problems.append(f"queue {queue.id} has the unknown strategy {queue.strategy}")
     moments = [relaxation.after_s for relaxation in queue.relaxations]
     if moments != sorted(moments) or any(moment < 0 for moment in moments):
         problems.append(f"queue {queue.id} has relaxations that are not in order of after_s")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from acd.core.ids import AgentId, CallId, LegId, OfferId, PlayId, QueueId, RecordingId, TrunkId
+from acd.core.ids import AgentId, CallId, ContactId, LegId, OfferId, PlayId, QueueId, RecordingId, TrunkId
 from acd.core.inputs import FailureCause
 
 
@@ -190,14 +190,16 @@ class NotifyReferrer(_Effect, frozen=True, kw_only=True):
 
 
 class PopScreen(_Effect, frozen=True, kw_only=True):
-    """Show the caller to this agent, and to nobody else, before the phone rings: always directly before its OriginateToAgent."""
+    """Show who it is to this agent, and to nobody else, before the phone rings: of a call always directly before its OriginateToAgent."""
 
     agent: AgentId
-    call: CallId
+    contact: ContactId
     offer: OfferId | None
     queue: QueueId | None
     calling: str | None
+    """The customer: E.164 of a caller, what else a customer can be reached at; None: unknown or withheld."""
     called: str
+    """What was dialled; of other channels the subject."""
     waited_s: float
 
 

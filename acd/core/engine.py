@@ -13,21 +13,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from acd.core import channels
 from acd.core import inputs as i
 from acd.core.effects import Effect
 from acd.core.errors import BrokenHistory, CoreError, IllegalTransition, UnknownName
 from acd.core.events import AgentLoggedOff, ClockCorrected, Event
-from acd.core.ids import AgentId, CallId, TenantId
+from acd.core.ids import VOICE, AgentId, ContactId, TenantId, channel_of
 from acd.core.inputs import Input
-from acd.core.intake import arrival, desk, facts
-from acd.core.intake import deadlines as house
+from acd.core.intake import arrival, deadlines, desk, facts
 from acd.core.live import LiveState, live
 from acd.core.routing.pick import Waiting, explain
 from acd.core.state import values as s
 from acd.core.state.statistics import Statistics
 from acd.core.state.values import State
-from acd.core.steps import hot_desk, targets
-from acd.core.steps import queueing as distribution
+from acd.core.steps import hot_desk, queueing, targets
 from acd.core.steps.step import Step
 
 
@@ -43,7 +42,8 @@ class Engine:
 
     def __init__(self, tenant: TenantId, state: State | None = None) -> None:
         self.tenant = tenant
-        self._exchange = Step(tenant, state if state is not None else s.State(tenant=tenant, statistics=Statistics()), targets.send_to)
+        began = state if state is not None else s.State(tenant=tenant, statistics=Statistics())
+        self._step = Step(tenant, began, targets.send_to, channels.BY_NAME)
 
     # ------------------------------------------------------------------ the five methods
 
@@ -52,7 +52,7 @@ class Engine:
 
         Raises: IllegalTransition, UnknownName: a desk command that does not fit; nothing changed. Facts never raise.
         """
-        x, kind = self._exchange, type(input)
+        x, kind = self._step, type(input)
         if now > x.now or kind is i.ClockStepped:
             x.now = float(now)
         x.events, x.effects = [], []
@@ -65,11 +65,11 @@ class Engine:
 
     def next_timeout(self) -> float | None:
         """Epoch seconds at which `TimePassed` is due; None when nothing is awaited."""
-        return self._exchange.fold.timers.next_timeout()
+        return self._step.fold.timers.next_timeout()
 
     def apply(self, event: Event, now: float) -> None:
         """Fold an event of the journal: recovery and replay. `handle` does so by itself with its own."""
-        x = self._exchange
+        x = self._step
         x.now = float(now) if type(event) is ClockCorrected else max(float(now), x.now)
         x.fold.apply(event, x.now)
 
@@ -78,72 +78,74 @@ class Engine:
     @property
     def state(self) -> State:
         """The state; to be read only."""
-        return self._exchange.state
+        return self._step.state
 
     @property
     def is_at_work(self) -> bool:
         """Whether a crash now would cut or interrupt something: a sign of life is worth an entry."""
-        return self._exchange.fold.is_at_work
+        return self._step.fold.is_at_work
 
     def state_hash(self) -> str:
         """Sha256 over the canonical encoding of the whole state, timers included: the same in every process."""
-        return self._exchange.fold.digest()
+        return self._step.fold.digest()
 
     def user_of_phone(self, owner: AgentId) -> AgentId:
         """Who uses an agent's phone: who has come to it (hot desk), else the agent."""
-        return self._exchange.fold.index.user_of(owner)
+        return self._step.fold.index.user_of(owner)
 
     def live(self) -> LiveState:
         """The live board as of the last input."""
-        return live(self._exchange.fold, self._exchange.now)
+        return live(self._step.fold, self._step.now)
 
     def live_at(self, now: float) -> LiveState:
         """The live board at `now`: waiting times run on between inputs."""
-        return live(self._exchange.fold, max(float(now), self._exchange.now))
+        return live(self._step.fold, max(float(now), self._step.now))
 
-    def why_waiting(self, call: CallId, now: float) -> Waiting:
+    def why_waiting(self, contact: ContactId, now: float) -> Waiting:
         """What stands between a waiting contact and every single agent.
 
-        Raises: UnknownName: the call waits in no queue.
+        Raises: UnknownName: the contact waits in no queue.
         """
-        known = self.state.calls.get(call)
+        known = self.state.contacts.get(contact)
         entry = self.state.entries.get(known.entry) if known is not None and known.entry is not None else None
-        if entry is None or entry.queue not in self._exchange.fold.index.queues:
-            raise UnknownName("waiting call", call)
-        return explain(self._exchange.fold, entry, max(float(now), self._exchange.now))
+        if entry is None or entry.queue not in self._step.fold.index.queues:
+            raise UnknownName("waiting call" if channel_of(contact) == VOICE else "waiting contact", contact)
+        return explain(self._step.rosters, entry, max(float(now), self._step.now))
 
     def describe(self) -> dict[str, Any]:
         """Counts, deadlines and dropped facts, for /debug/state."""
-        state, fold = self.state, self._exchange.fold
+        state, fold = self.state, self._step.fold
         return {
             "tenant": self.tenant,
-            "clock": self._exchange.now,
+            "clock": self._step.now,
             "calls": {call.id: {"state": call.state.value, "since": call.since, "legs": list(call.legs)} for call in state.calls.values()},
             "waiting": {queue: len(line) for queue, line in fold.order.items()},
             "offers": len(state.offers),
             "agents": {category: len(members) for category, members in fold.categories.items()},
             "timers": dict(sorted(state.timers.items(), key=lambda one: (one[1], one[0]))),
             "next_timeout": self.next_timeout(),
-            "dropped": dict(self._exchange.dropped),
+            "dropped": dict(self._step.dropped),
             "state_hash": self.state_hash(),
         }
 
     # ------------------------------------------------------------------ inside
 
     def _meet_deadlines(self) -> None:
-        x = self._exchange
+        x = self._step
         while (timer := x.fold.timers.due(x.now)) is not None:
-            house.deadline(x, timer)
+            deadlines.deadline(x, timer)
 
     def _settle(self) -> None:
         """Until nothing is left to be done at this moment: deadlines that are due, queues that drained, contacts for free agents."""
-        x = self._exchange
+        x = self._step
         self._meet_deadlines()
         if AgentLoggedOff in map(type, x.events):
-            distribution.overflow_unstaffed(x)
-        distribution.settle_queues(x)
+            queueing.overflow_unstaffed(x)
+        queueing.settle_queues(x)
+        if x.fold.pickers:
+            queueing.serve_pickers(x)
         while x.fold.routing_needed:
-            distribution.distribute(x)
+            queueing.distribute(x)
             self._meet_deadlines()
 
 
@@ -166,15 +168,23 @@ _COMMANDS: dict[type, Callable[[Step, Any], None]] = {
     i.Transfer: desk.transfer,
     i.SetDisposition: desk.set_disposition,
     i.ClearCall: desk.clear,
+    i.OpenContact: desk.open_contact,
+    i.WithdrawContact: desk.withdraw_contact,
+    i.CloseContact: desk.close_contact,
+    i.Pick: desk.pick,
+    i.MoveContact: desk.move_contact,
+    i.PrioritiseContact: desk.prioritise_contact,
+    i.ReskillContact: desk.reskill_contact,
+    i.AssignContact: desk.assign_contact,
 }
 _FACTS: dict[type, Callable[[Step, Any], None]] = {
-    i.Configured: house.configured,
-    i.Reconfigured: house.reconfigured,
-    i.ServiceStarted: house.started,
-    i.ServiceStopping: house.stopping,
+    i.Configured: deadlines.configured,
+    i.Reconfigured: deadlines.reconfigured,
+    i.ServiceStarted: deadlines.started,
+    i.ServiceStopping: deadlines.stopping,
     i.TimePassed: _nothing,
-    i.SignOfLife: house.sign_of_life,
-    i.ClockStepped: house.clock_stepped,
+    i.SignOfLife: deadlines.sign_of_life,
+    i.ClockStepped: deadlines.clock_stepped,
     i.CallArrived: arrival.arrived,
     i.LegAlerting: facts.leg_alerting,
     i.EarlyMediaArrived: facts.early_media_arrived,
@@ -192,10 +202,10 @@ _FACTS: dict[type, Callable[[Step, Any], None]] = {
     i.LegAnsweredLate: facts.leg_answered_late,
     i.RecordingEnded: facts.recording_ended,
     i.QualityMeasured: facts.quality_measured,
-    i.DeviceRegistered: house.device_registered,
-    i.DeviceUnregistered: house.device_unregistered,
-    i.DeviceProbed: house.device_probed,
-    i.TrunkChanged: house.trunk_changed,
+    i.DeviceRegistered: deadlines.device_registered,
+    i.DeviceUnregistered: deadlines.device_unregistered,
+    i.DeviceProbed: deadlines.device_probed,
+    i.TrunkChanged: deadlines.trunk_changed,
 }
 _ACT = _COMMANDS | _FACTS
 _BEFORE_DEADLINES = frozenset({*_COMMANDS, i.ServiceStarted, i.ClockStepped})

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from acd.core.configuration import TenantConfiguration
+from acd.core.configuration import SkillRequirement, TenantConfiguration
 from acd.core.configuration_changes import Change
-from acd.core.ids import AgentId, CallId, EntryId, LegId, MenuId, OfferId, PlayId, QueueId, RecordingId, SiteId, TrunkId
+from acd.core.ids import AgentId, CallId, ContactId, EntryId, LegId, MenuId, OfferId, PlayId, QueueId, RecordingId, SiteId, TrunkId
 
 Direction = Literal["inbound", "outbound", "internal"]
 LegRole = Literal["caller", "agent", "forward", "destination"]
@@ -103,6 +103,8 @@ class LegInitiated(_Event, frozen=True, kw_only=True):
     """It came to us; all others were originated."""
     internal: bool = False
     """Over the tenant's own line, which costs nothing."""
+    offer: OfferId | None = None
+    """The offer it rings for."""
     dialog: str | None = None
     """How the shell ends the leg after a crash; the newest one holds."""
 
@@ -270,7 +272,7 @@ class CallCleared(_Event, frozen=True, kw_only=True):
 
 
 class DispositionSet(_Event, frozen=True, kw_only=True):
-    call: CallId
+    contact: ContactId
     agent: AgentId
     code: str
 
@@ -288,6 +290,8 @@ class MenuLeft(_Event, frozen=True, kw_only=True):
     menu: MenuId
     digit: str | None
     """The key that chose; None: fallback, closed or hang-up."""
+    language: str | None = None
+    """The caller speaks it from now on, as the key says."""
 
 
 class DigitReceived(_Event, frozen=True, kw_only=True):
@@ -326,21 +330,88 @@ class AnnouncementBegan(_Event, frozen=True, kw_only=True):
     """What `CallCleared` will say when they were heard."""
 
 
+# ---------------------------------------------------------------------- contacts of other channels than voice
+
+
+class ContactOpened(_Event, frozen=True, kw_only=True):
+    """Somebody's concern has come by another channel than a call (that of a call begins with CallOffered)."""
+
+    contact: ContactId
+    channel: str
+    """One of `acd.core.channel_kinds`."""
+    customer: str | None
+    """Where the customer can be answered: a number, an address, a name."""
+    language: str
+    subject: str | None = None
+    text: str | None = None
+    personal: AgentId | None = None
+    """The agent whose customer it is: asked first."""
+    priority_s: float | None = None
+    """Instead of the queue's, below the queue's cap."""
+
+
+class ContactClosed(_Event, frozen=True, kw_only=True):
+    """It is done with: `handled` by an agent, `withdrawn` by its source, or ended by a `supervisor`."""
+
+    contact: ContactId
+    cause: Literal["handled", "withdrawn", "supervisor"]
+    by: str | None = None
+    """Who closed or withdrew it, where it was not the agent who had it."""
+
+
+class ContactMoved(_Event, frozen=True, kw_only=True):
+    """It is taken out of its queue, or from its agent, and goes to another queue (Queued follows)."""
+
+    contact: ContactId
+    queue: QueueId
+    by: str
+
+
+class ContactPrioritised(_Event, frozen=True, kw_only=True):
+    """It counts as having waited so many seconds longer, instead of what its queue says; the queue's cap holds."""
+
+    contact: ContactId
+    priority_s: float
+    by: str
+
+
+class ContactReskilled(_Event, frozen=True, kw_only=True):
+    """These skills are asked for instead of its queue's, whatever it has waited; None: its queue's again."""
+
+    contact: ContactId
+    requirements: tuple[SkillRequirement, ...] | None
+    by: str
+
+
+class PickRequested(_Event, frozen=True, kw_only=True):
+    """The agent has dialled the code to pick: it gets the first contact that it could take when its line is free again."""
+
+    agent: AgentId
+
+
+class PickEnded(_Event, frozen=True, kw_only=True):
+    """Its line is free, or its shift is over: the wish is fulfilled if anybody waits (OfferMade follows), and forgotten if not."""
+
+    agent: AgentId
+
+
 # ---------------------------------------------------------------------- queues and offers
 
 
 class Queued(_Event, frozen=True, kw_only=True):
     """The contact stands in the queue (CSTA Queued)."""
 
-    call: CallId
+    contact: ContactId
     entry: EntryId
     queue: QueueId
     position: int
     """1 is next."""
+    since: float | None = None
+    """It stands in line as if it had come at that instant (epoch seconds): a place that was kept; None: now."""
 
 
 class QueueLeft(_Event, frozen=True, kw_only=True):
-    call: CallId
+    contact: ContactId
     entry: EntryId
     queue: QueueId
     outcome: QueueOutcome
@@ -405,21 +476,23 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     ranked_lower: tuple[AgentId, ...] = ()
     """Candidates beyond those, best first."""
     removed: dict[str, tuple[AgentId, ...]]
-    """Filter -> agents it removed, in the order of the filters: not_member, skill, mode, then logged_off, not_ready, busy, unregistered,
-    already_tried, no_bandwidth. What can never change stands first: who lacks the skill is told so, logged on or not."""
+    """Filter -> agents it removed, in the order of the filters: not_member, skill, language, mode, then logged_off, not_ready, busy,
+    unregistered, already_tried, awaited (kept free for a better contact of another channel), no_bandwidth. What can never change stands
+    first: who lacks the skill is told so, logged on or not."""
     tie_break: str
     chosen: tuple[AgentId, ...]
     """One agent; several with ring_all."""
+    by: str | None = None
+    """Whoever chose, where no rule did: an agent who picked the contact (`agent:anna`), or the supervisor who gave it away."""
 
 
 class OfferMade(_Event, frozen=True, kw_only=True):
-    """A queued contact is offered (CSTA Delivered follows with LegAlerted)."""
+    """A queued contact is offered to the agents that the decision has chosen."""
 
     offer: OfferId
-    call: CallId
+    contact: ContactId
     entry: EntryId
     queue: QueueId
-    legs: dict[AgentId, LegId]
     decision: Decision
 
 
@@ -427,7 +500,7 @@ class OfferEnded(_Event, frozen=True, kw_only=True):
     """One agent's part of an offer ended."""
 
     offer: OfferId
-    call: CallId
+    contact: ContactId
     agent: AgentId
     outcome: OfferOutcome
     detail: str | None = None
@@ -502,27 +575,26 @@ class WorkReserved(_Event, frozen=True, kw_only=True):
     """A piece of work is at the agent: from now on the agent is busy."""
 
     agent: AgentId
-    call: CallId
-    leg: LegId
+    contact: ContactId
     kind: Literal["queue", "direct", "outbound", "feature_code"]
     queue: QueueId | None = None
 
 
 class WorkConnected(_Event, frozen=True, kw_only=True):
     agent: AgentId
-    call: CallId
+    contact: ContactId
 
 
 class AfterCallWorkBegan(_Event, frozen=True, kw_only=True):
     agent: AgentId
-    call: CallId
+    contact: ContactId
     until: float | None
     """Epoch seconds; None: until the agent ends it."""
 
 
 class WorkDone(_Event, frozen=True, kw_only=True):
     agent: AgentId
-    call: CallId
+    contact: ContactId
     outcome: Literal["handled", "no_answer", "declined", "failed", "answered_elsewhere", "abandoned", "withdrawn"]
 
 
@@ -675,6 +747,13 @@ Event = (
     | SoundsFinished
     | SoundsStopped
     | AnnouncementBegan
+    | ContactOpened
+    | ContactClosed
+    | ContactMoved
+    | ContactPrioritised
+    | ContactReskilled
+    | PickRequested
+    | PickEnded
     | Queued
     | QueueLeft
     | RequirementsRelaxed

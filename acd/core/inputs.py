@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from acd.core.configuration import Target, TenantConfiguration
+from acd.core.configuration import SkillRequirement, Target, TenantConfiguration
 from acd.core.configuration_changes import Change
-from acd.core.ids import AgentId, CallId, LegId, OfferId, PlayId, RecordingId, TrunkId
+from acd.core.ids import AgentId, CallId, ContactId, LegId, OfferId, PlayId, QueueId, RecordingId, TrunkId
 
 
 class _Input(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
@@ -327,7 +327,8 @@ class GoNotReady(_AtDesk, frozen=True, kw_only=True):
 
 
 class EndAfterCallWork(_AtDesk, frozen=True, kw_only=True):
-    pass
+    contact: ContactId | None = None
+    """The work it follows; None: all that there is."""
 
 
 class Dial(_AtDesk, frozen=True, kw_only=True):
@@ -340,11 +341,17 @@ class Dial(_AtDesk, frozen=True, kw_only=True):
 
 
 class Answer(_AtDesk, frozen=True, kw_only=True):
-    """Have the agent's device take the offered call (RFC-less `talk` event)."""
+    """Take what is offered: a call has the agent's device asked to answer (RFC-less `talk` event), a message is taken at once."""
+
+    contact: ContactId | None = None
+    """Which, where several are offered; None: the first."""
 
 
 class Decline(_AtDesk, frozen=True, kw_only=True):
     """The agent does not want the offered call; the caller keeps its place."""
+
+    contact: ContactId | None = None
+    """Which, where several are offered; None: the first."""
 
 
 class Hold(_AtDesk, frozen=True, kw_only=True):
@@ -367,10 +374,76 @@ class Transfer(_AtDesk, frozen=True, kw_only=True):
 
 
 class SetDisposition(_AtDesk, frozen=True, kw_only=True):
-    """How the work ended, in the tenant's own codes; during the call or in after-call work."""
+    """How the work ended, in the tenant's own codes; while it is worked on or in after-call work."""
 
-    call: CallId
+    contact: ContactId
     code: str
+
+
+class CloseContact(_AtDesk, frozen=True, kw_only=True):
+    """The agent has done with a contact that is no call; after-call work follows as its queue says."""
+
+    contact: ContactId
+
+
+class Pick(_AtDesk, frozen=True, kw_only=True):
+    """Take a waiting contact out of its turn, by an agent who may (`Agent.may_pick`)."""
+
+    contact: ContactId | None = None
+    """None: the first of those that the agent could take."""
+
+
+class OpenContact(_Input, frozen=True, kw_only=True):
+    """A contact that is no call has come in, and goes to a queue. `contact` is minted by the shell: `<channel>:...`."""
+
+    contact: ContactId
+    channel: str
+    queue: QueueId
+    customer: str | None = None
+    language: str | None = None
+    """None: the tenant's."""
+    subject: str | None = None
+    text: str | None = None
+    personal: AgentId | None = None
+    priority_s: float | None = None
+    since: float | None = None
+    """It has kept a place since that instant: nobody who came later is before it. None: it comes now."""
+
+
+class WithdrawContact(_Input, frozen=True, kw_only=True):
+    """The customer does not want it any more, or a supervisor (`by`) ends it: a contact that is no call."""
+
+    contact: ContactId
+    by: str | None = None
+
+
+class _BySupervisor(_Input, frozen=True, kw_only=True):
+    """Base of what a supervisor does with a contact that waits; `by` is the supervisor."""
+
+    contact: ContactId
+    by: str
+
+
+class MoveContact(_BySupervisor, frozen=True, kw_only=True):
+    """To another queue, where it stands as if it had come there when it came. Contacts that are no calls go from their agent, too."""
+
+    queue: QueueId
+
+
+class PrioritiseContact(_BySupervisor, frozen=True, kw_only=True):
+    priority_s: float
+    """It counts as having waited so many seconds longer, instead of what its queue says; the queue's cap holds."""
+
+
+class ReskillContact(_BySupervisor, frozen=True, kw_only=True):
+    requirements: tuple[SkillRequirement, ...] | None
+    """Asked for from now on, whatever it has waited; None: what its queue asks for."""
+
+
+class AssignContact(_BySupervisor, frozen=True, kw_only=True):
+    """It is offered to this agent now, out of its turn, whatever its skills; the agent must be free for it."""
+
+    agent: AgentId
 
 
 class ClearCall(_Input, frozen=True, kw_only=True):
@@ -433,6 +506,14 @@ Command = (
     | Transfer
     | SetDisposition
     | ClearCall
+    | OpenContact
+    | WithdrawContact
+    | CloseContact
+    | Pick
+    | MoveContact
+    | PrioritiseContact
+    | ReskillContact
+    | AssignContact
 )
 Input = Fact | Command
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from acd.core.ids import AgentId, CallId, EntryId, LegId, QueueId, TrunkId
-from acd.core.routing import admission, estimates
-from acd.core.routing.rosters import FREE
-from acd.core.state import statistics
+from acd.core.ids import VOICE, AgentId, CallId, ContactId, EntryId, LegId, QueueId, TrunkId, channel_of
+from acd.core.routing import estimates
+from acd.core.state import bandwidth, statistics
 from acd.core.state.fold import Fold
-from acd.core.state.values import Agent
+from acd.core.state.fold.kit import FREE
+from acd.core.state.line import Line, line_of
+from acd.core.state.values import Agent, Work
 
 
 class _Value(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -22,8 +23,12 @@ class LiveEntry(_Value, frozen=True, kw_only=True):
     """Somebody in a queue."""
 
     entry: EntryId
-    call: CallId
+    contact: ContactId
+    channel: str
+    call: CallId | None
+    """None: it is no call."""
     calling: str | None
+    """The caller's number, or what else the customer can be reached at."""
     position: int
     since: float
     """Epoch seconds of entering."""
@@ -41,7 +46,7 @@ class LiveQueue(_Value, frozen=True, kw_only=True):
     waiting_count: int
     longest_wait_s: float
     ready: int
-    """Free this moment, of those who could ever take a contact from here."""
+    """Free this moment for a call, or for what waits here, of those who could ever take a contact from here."""
     busy: int
     not_ready: int
     logged_on: int
@@ -69,7 +74,10 @@ class LiveQueue(_Value, frozen=True, kw_only=True):
 
 
 class LiveWork(_Value, frozen=True, kw_only=True):
-    call: CallId
+    contact: ContactId
+    channel: str
+    call: CallId | None
+    """None: it is no call."""
     kind: str
     queue: QueueId | None
     state: str
@@ -126,6 +134,23 @@ class LiveCall(_Value, frozen=True, kw_only=True):
     parties: tuple[LiveParty, ...]
 
 
+class LiveContact(_Value, frozen=True, kw_only=True):
+    """A contact that is no call, while it is open."""
+
+    id: ContactId
+    channel: str
+    customer: str | None
+    subject: str | None
+    language: str
+    queue: QueueId | None
+    """The queue it waits in or was taken from; None: it was left without one, and waits for a supervisor to move it."""
+    agents: tuple[AgentId, ...]
+    """Who is offered it, or has it."""
+    state: str
+    """waiting, offered, taken; open: it is in no queue."""
+    began_at: float
+
+
 class LiveReservation(_Value, frozen=True, kw_only=True):
     leg: LegId
     kbits: int
@@ -167,6 +192,8 @@ class LiveState(_Value, frozen=True, kw_only=True):
     queues: tuple[LiveQueue, ...]
     agents: tuple[LiveAgent, ...]
     calls: tuple[LiveCall, ...]
+    contacts: tuple[LiveContact, ...]
+    """Of all channels but calls."""
     lines: tuple[LiveLine, ...]
     trunks: tuple[LiveTrunk, ...]
     registrations: tuple[LiveRegistration, ...]
@@ -174,18 +201,19 @@ class LiveState(_Value, frozen=True, kw_only=True):
 
 def _expected_waits(fold: Fold, now: float, tallies: Mapping[QueueId, statistics.QueueTally]) -> dict[EntryId, float | None]:
     """The wait still ahead of everybody who waits, over all queues at once: they may share agents."""
-    lines = {key: fold.index.eligibility(*key).agents for key in fold.buckets if key[0] in fold.index.queues}
+    lines = {key: fold.index.eligibility(key).agents for key in fold.buckets if key.queue in fold.index.queues}
     places = sorted(place for key in lines for place in fold.buckets[key])
     if not places:
         return {}
-    free, serving = fold.categories[FREE], fold.categories[FREE] | fold.categories["busy"]
-    people: dict[tuple[tuple[QueueId, int], ...], list[AgentId]] = {}
+    free = _free(fold, fold.availability)
+    serving = free | fold.categories["busy"]
+    people: dict[tuple[Line, ...], list[AgentId]] = {}
     for agent in sorted(serving):
         able = tuple([key for key, agents in lines.items() if agent in agents])
         if able:
             people.setdefault(able, []).append(agent)
     teams = [
-        estimates.Team(len(members), len(free.intersection(members)), _handle_s({queue for queue, _ in able}, tallies))
+        estimates.Team(len(members), len(free.intersection(members)), _handle_s({line.queue for line in able}, tallies))
         for able, members in people.items()
     ]
     teams_of = {key: tuple([at for at, able in enumerate(people) if key in able]) for key in lines}
@@ -194,8 +222,13 @@ def _expected_waits(fold: Fold, now: float, tallies: Mapping[QueueId, statistics
     for entry in entries:
         waited[entry.queue] = waited.get(entry.queue, 0.0) + now - entry.queued_at
     leaves = {queue: statistics.leaves_per_s(tallies.get(queue) or statistics.QueueTally(), spent) for queue, spent in waited.items()}
-    line = [estimates.Waiter(teams_of[entry.queue, entry.relaxation], leaves[entry.queue]) for entry in entries]
+    line = [estimates.Waiter(teams_of[line_of(entry)], leaves[entry.queue]) for entry in entries]
     return {entry.id: wait for entry, wait in zip(entries, estimates.expected_waits_s(line, teams), strict=True)}
+
+
+def _free(fold: Fold, channels: Iterable[str]) -> set[AgentId]:
+    """Who could be given something now by one of these channels."""
+    return set[AgentId]().union(*(fold.free_for(channel) for channel in channels))
 
 
 def _handle_s(queues: set[QueueId], tallies: Mapping[QueueId, statistics.QueueTally]) -> float:
@@ -210,14 +243,18 @@ def _handle_s(queues: set[QueueId], tallies: Mapping[QueueId, statistics.QueueTa
 def _queues(fold: Fold, now: float, today: bool) -> tuple[LiveQueue, ...]:
     found = []
     waits = _expected_waits(fold, now, fold.state.statistics.queues if today else {})
+    channels: dict[QueueId, set[str]] = {}
+    for line in fold.buckets:
+        channels.setdefault(line.queue, {VOICE}).add(line.channel)
     for queue in fold.index.queues.values():
-        fit = fold.index.eligibility(queue.id, 0).agents
+        fit = fold.index.eligibility(Line(queue.id)).agents
         tally = (fold.state.statistics.queues.get(queue.id) if today else None) or statistics.QueueTally()
-        ready = len(fit & fold.categories[FREE])
+        free = _free(fold, channels.get(queue.id, {VOICE}))
+        ready = len(fit & free)
         occupied = sum(bool(fold.state.agents[agent].works) for agent in fit & fold.categories["not_ready"])
-        busy = len(fit & fold.categories["busy"]) + occupied
+        busy = len(fit & fold.categories["busy"] - free) + occupied
         not_ready = len(fit & fold.categories["not_ready"]) - occupied
-        unregistered = len(fit & fold.categories["unregistered"])
+        unregistered = len(fit & fold.categories["unregistered"] - free)
         handle_s = statistics.average_handle_time(tally)
         waiting = []
         for position, place in enumerate(fold.order.get(queue.id, ()), 1):
@@ -225,8 +262,10 @@ def _queues(fold: Fold, now: float, today: bool) -> tuple[LiveQueue, ...]:
             waiting.append(
                 LiveEntry(
                     entry=entry.id,
-                    call=entry.call,
-                    calling=fold.state.calls[entry.call].calling,
+                    contact=entry.contact,
+                    channel=entry.channel,
+                    call=_call_of(entry.contact),
+                    calling=fold.state.contacts[entry.contact].customer,
                     position=position,
                     since=entry.queued_at,
                     waited_s=now - entry.queued_at,
@@ -268,6 +307,23 @@ def _queues(fold: Fold, now: float, today: bool) -> tuple[LiveQueue, ...]:
     return tuple(found)
 
 
+def _call_of(contact: ContactId) -> CallId | None:
+    return CallId(contact) if channel_of(contact) == VOICE else None
+
+
+def _work(work: Work) -> LiveWork:
+    return LiveWork(
+        contact=work.contact,
+        channel=work.channel,
+        call=_call_of(work.contact),
+        kind=work.kind,
+        queue=work.queue,
+        state=work.state,
+        since=work.since,
+        until=work.until,
+    )
+
+
 def _category_since(agent: Agent, category: str) -> float | None:
     if agent.works:
         return max([work.since for work in agent.works.values()])
@@ -302,10 +358,7 @@ def _agents(fold: Fold, now: float) -> tuple[LiveAgent, ...]:
                 category=category,
                 category_since=_category_since(agent, category),
                 registered=fold.is_reachable(agent),
-                work=tuple(
-                    LiveWork(call=one.call, kind=one.kind, queue=one.queue, state=one.state, since=one.since, until=one.until)
-                    for one in agent.works.values()
-                ),
+                work=tuple(_work(one) for one in agent.works.values()),
                 answered_today=tally.answered,
                 occupancy=statistics.occupancy(tally),
                 idle_today_s=tally.idle_s,
@@ -317,11 +370,38 @@ def _agents(fold: Fold, now: float) -> tuple[LiveAgent, ...]:
     return tuple(found)
 
 
+def _contacts(fold: Fold) -> tuple[LiveContact, ...]:
+    state, found = fold.state, []
+    at: dict[ContactId, list[AgentId]] = {}
+    for agent in state.agents.values():
+        for contact in agent.works:
+            at.setdefault(contact, []).append(agent.id)
+    for one in state.contacts.values():
+        if one.channel == VOICE:
+            continue
+        agents = tuple(sorted(at.get(one.id, ())))
+        entry = state.entries.get(one.entry) if one.entry is not None else None
+        found.append(
+            LiveContact(
+                id=one.id,
+                channel=one.channel,
+                customer=one.customer,
+                subject=one.subject,
+                language=one.language,
+                queue=one.queue,
+                agents=agents,
+                state=entry.state if entry is not None else "taken" if agents else "open",
+                began_at=one.began_at,
+            )
+        )
+    return tuple(found)
+
+
 def live(fold: Fold, now: float) -> LiveState:
     """The board at `now`."""
     state = fold.state
     today = now < state.statistics.day_ends_at
-    lines = [admission.site_line(site) for site in fold.index.sites] + [admission.trunk_line(trunk) for trunk in fold.index.trunks]
+    lines = [bandwidth.site_line(site) for site in fold.index.sites] + [bandwidth.trunk_line(trunk) for trunk in fold.index.trunks]
     lines += [line for line in state.lines if line not in lines]
     return LiveState(
         at=now,
@@ -335,7 +415,7 @@ def live(fold: Fold, now: float) -> LiveState:
                 state=call.state,
                 calling=call.calling,
                 called=call.called,
-                queue=call.queue,
+                queue=state.contacts[call.id].queue,
                 began_at=call.began_at,
                 since=call.since,
                 parties=tuple(
@@ -353,10 +433,11 @@ def live(fold: Fold, now: float) -> LiveState:
             )
             for call in state.calls.values()
         ),
+        contacts=_contacts(fold),
         lines=tuple(
             LiveLine(
                 line=line,
-                upload_kbits=admission.upload_of(state.configuration, line),
+                upload_kbits=bandwidth.upload_of(state.configuration, line),
                 reserved_kbits=state.lines[line].reserved_kbits if line in state.lines else 0,
                 reservations=tuple(LiveReservation(leg=leg, kbits=kbits) for leg, kbits in state.lines[line].channels.items())
                 if line in state.lines

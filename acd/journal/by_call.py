@@ -20,13 +20,14 @@ from acd.journal import words
 from acd.journal.framing import FILE_OCTETS, FORMAT, Flaw, Gap, Record, format_of, scan
 from acd.journal.reading import segments
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 
 class _Names(msgspec.Struct, gc=False):
-    """What an event calls its call, or something whose name begins with the call's."""
+    """What an event calls its call or contact, or something whose name begins with theirs."""
 
     call: str = ""
+    contact: str = ""
     leg: str = ""
     entry: str = ""
     offer: str = ""
@@ -37,10 +38,10 @@ _NAMES = msgspec.msgpack.Decoder(tuple[int, float, msgspec.Raw, list[_Names]])
 
 
 def calls_of(payload: bytes) -> set[str]:
-    """The calls that an entry's events are about. The names of legs, stays, offers and recordings begin with their call's."""
+    """The calls and other contacts that an entry's events are about. Names of legs, stays, offers and recordings begin with theirs."""
     found = set()
     for one in _NAMES.decode(payload)[3]:
-        name = one.call or one.leg or one.entry or one.offer or one.recording
+        name = one.call or one.contact or one.leg or one.entry or one.offer or one.recording
         if name:
             found.add(name.partition("/")[0].partition(".")[0])
     return found

@@ -242,8 +242,9 @@ def _fold(entries: list[_Kept], tenant: TenantId) -> tuple[Engine | None, set[in
 def _breaks(engine: Engine) -> set[str]:
     """The calls that keep the next start from ending what was up; they are spoken of and not there, or the other way round."""
     state = engine.state
-    known = state.calls.keys()
-    lost = {one.call for some in (state.legs, state.entries, state.offers) for one in some.values()} - known
+    known = state.contacts.keys()
+    spoken_of = {leg.call for leg in state.legs.values()} | {one.contact for some in (state.entries, state.offers) for one in some.values()}
+    lost = spoken_of - known
     try:
         restore(snapshot(engine)).handle(ServiceStarted(), state.clock + 86_400.0)
     except (BrokenHistory, KeyError) as error:

@@ -23,7 +23,7 @@ from acd.clock import Clock
 from acd.config import VoiceSettings
 from acd.core import effects as do
 from acd.core import inputs
-from acd.core.ids import AgentId, CallId, LegId, PlayId, RecordingId, TenantId, TrunkId
+from acd.core.ids import VOICE, AgentId, CallId, ContactId, LegId, PlayId, RecordingId, TenantId, TrunkId, channel_of
 from acd.core.inputs import Input
 from acd.directory import Directory, Nobodys, device_aor
 from acd.errors import DialRefused, PhoneRefused, PriceRefused
@@ -973,16 +973,20 @@ class Switch:
         screen.asking = self._spawn(ask())
 
     def _pop_screen(self, tenant: TenantId, effect: do.PopScreen) -> None:
-        """Tell the desk first; the phone is rung when it has been told, or after `POP_PATIENCE_S`."""
-        if effect.call in self._turned_away:
+        """Tell the desk first; the phone, if one is to ring, is rung when it has been told, or after `POP_PATIENCE_S`."""
+        if channel_of(effect.contact) != VOICE:
+            self._spawn(self._show_when_known(tenant, effect))
             return
-        if effect.call not in self._screens:
-            self._ask_who(tenant, effect.call, effect.calling)
-        screen = self._screens.get(effect.call)
+        call = CallId(effect.contact)
+        if call in self._turned_away:
+            return
+        if call not in self._screens:
+            self._ask_who(tenant, call, effect.calling)
+        screen = self._screens.get(call)
         if screen is None or screen.asking is None or screen.asking.done():
             desks = self._show(tenant, effect, screen)
             if desks:
-                self._gates[effect.call] = self._spawn(_within(POP_PATIENCE_S, desks))
+                self._gates[call] = self._spawn(_within(POP_PATIENCE_S, desks))
             return
         asking = screen.asking
 
@@ -990,7 +994,18 @@ class Switch:
             await asyncio.wait([asking], timeout=POP_PATIENCE_S)
             await _within(POP_PATIENCE_S, self._show(tenant, effect, screen))
 
-        self._gates[effect.call] = self._spawn(ask_and_show())
+        self._gates[call] = self._spawn(ask_and_show())
+
+    async def _show_when_known(self, tenant: TenantId, effect: do.PopScreen) -> None:
+        """Of a contact that no phone rings for: the screen waits for nothing but the answer to who it is."""
+        screen = _Screen()
+        if self._lookup is not None and effect.calling is not None:
+            try:
+                screen.context = await asyncio.wait_for(self._lookup(tenant, effect.calling), POP_PATIENCE_S)
+            except Exception:
+                self.counters["lookups_failed"] += 1
+                log.exception("! %s: looking up the customer failed", effect.contact)
+        self._show(tenant, effect, screen)
 
     def _show(self, tenant: TenantId, effect: do.PopScreen, screen: _Screen | None) -> list[asyncio.Future[None]]:
         context = (screen.context if screen is not None else None) or ScreenContext()
@@ -998,7 +1013,8 @@ class Switch:
             tenant,
             ScreenPop(
                 agent=effect.agent,
-                call=effect.call,
+                call=effect.contact,
+                channel=channel_of(effect.contact),
                 queue=effect.queue,
                 number=effect.calling,
                 called=effect.called,
@@ -1394,7 +1410,7 @@ class Switch:
 
     def mint_call(self) -> CallId:
         """A conversation id: sortable by time (seconds, 8 hexadecimal digits), unguessable behind it."""
-        return CallId(f"{int(self._clock()):08x}-{secrets.token_hex(6)}")
+        return CallId(ContactId(f"{int(self._clock()):08x}-{secrets.token_hex(6)}"))
 
     def _new_leg(self, leg: SwitchLeg) -> SwitchLeg:
         self._ids += 1

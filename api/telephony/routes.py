@@ -33,7 +33,7 @@ from api.telephony.schemas import (
 router = APIRouter(prefix="/api/v1", tags=["telephony"])
 
 AgentKey = Annotated[str, Path(max_length=64, pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$", description="An agent, or `me`.")]
-CallKey = Annotated[str, Path(max_length=120, pattern=r"^[A-Za-z0-9_.:-]+$")]
+CallKey = Annotated[CallId, Path(max_length=120, pattern=r"^[A-Za-z0-9_.:-]+$")]
 REFUSALS = responses(NotFound, Conflict)
 
 
@@ -119,38 +119,38 @@ async def decline(access: ForDesk, agent: AgentKey) -> Done:
 @router.post("/agents/{agent}/calls/{call}/hold", operation_id="hold", responses=REFUSALS)
 async def hold(access: ForDesk, agent: AgentKey, call: CallKey) -> Done:
     """Put the other party on hold."""
-    return await _do(access, inputs.Hold(**_at(access, agent), call=CallId(call)))
+    return await _do(access, inputs.Hold(**_at(access, agent), call=call))
 
 
 @router.post("/agents/{agent}/calls/{call}/retrieve", operation_id="retrieve", responses=REFUSALS)
 async def retrieve(access: ForDesk, agent: AgentKey, call: CallKey) -> Done:
     """Speak with the held party again."""
-    return await _do(access, inputs.Retrieve(**_at(access, agent), call=CallId(call)))
+    return await _do(access, inputs.Retrieve(**_at(access, agent), call=call))
 
 
 @router.post("/agents/{agent}/calls/{call}/hang-up", operation_id="hangUp", responses=REFUSALS)
 async def hang_up(access: ForDesk, agent: AgentKey, call: CallKey) -> Done:
     """End the call."""
-    return await _do(access, inputs.HangUp(**_at(access, agent), call=CallId(call)))
+    return await _do(access, inputs.HangUp(**_at(access, agent), call=call))
 
 
 @router.post("/agents/{agent}/calls/{call}/transfer", operation_id="transfer", responses=REFUSALS)
 async def transfer(access: ForDesk, agent: AgentKey, call: CallKey, given: TransferGiven) -> Done:
     """Blind transfer: the agent's part ends, the other party goes to the target."""
     target = msgspec.convert(given.target.model_dump(mode="json"), Target)
-    return await _do(access, inputs.Transfer(**_at(access, agent), call=CallId(call), target=target))
+    return await _do(access, inputs.Transfer(**_at(access, agent), call=call, target=target))
 
 
 @router.post("/agents/{agent}/calls/{call}/disposition", operation_id="setDisposition", responses=REFUSALS)
 async def disposition(access: ForDesk, agent: AgentKey, call: CallKey, given: DispositionGiven) -> Done:
     """How the work ended, in the tenant's own codes."""
-    return await _do(access, inputs.SetDisposition(**_at(access, agent), call=CallId(call), code=given.code))
+    return await _do(access, inputs.SetDisposition(**_at(access, agent), contact=call, code=given.code))
 
 
 @router.delete("/calls/{call}", operation_id="clearCall", responses=REFUSALS)
 async def clear_call(access: ForSupervisors, call: CallKey) -> Done:
     """A supervisor ends a call."""
-    return await _do(access, inputs.ClearCall(call=CallId(call), by=access.principal.name))
+    return await _do(access, inputs.ClearCall(call=call, by=access.principal.name))
 
 
 _LIVE_SCHEMA: dict[int | str, dict[str, Any]] = {
@@ -173,7 +173,7 @@ async def live(access: ForDesk) -> Response:
 async def decisions(access: ForDesk, call: CallKey) -> Decisions:
     """Why each offer of the call went to whom it went: candidates, filters, terms, tie-break."""
     with told():
-        found = await access.house.voice.decisions(access.tenant, CallId(call))
+        found = await access.house.voice.decisions(access.tenant, call)
     if not found:
         raise NotFound(f"No offer of a call {call} is known.")
     return Decisions(call=call, decisions=msgspec.to_builtins(found))
@@ -183,7 +183,7 @@ async def decisions(access: ForDesk, call: CallKey) -> Decisions:
 async def why_waiting(access: ForDesk, call: CallKey) -> WhyWaiting:
     """What stands between a waiting caller and every agent at this moment; 404 when the call waits in no queue."""
     with told():
-        found = access.house.voice.why_waiting(access.tenant, CallId(call))
+        found = access.house.voice.why_waiting(access.tenant, call)
     return WhyWaiting(call=call, **found)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from acd.core import events as ev
-from acd.core.ids import AgentId, CallId
+from acd.core.ids import AgentId, CallId, ContactId
 from acd.core.live import LiveState
 from acd.service import LiveEvent, ScreenPop
 
@@ -70,15 +70,15 @@ def encoded(message: Any) -> str:
 
 def live_for(state: LiveState, agent: AgentId | None) -> LiveState:
     """The board as an agent may see it: numbers of the own calls only, registrations of the own device only."""
-    own: set[CallId] = set()
+    own: set[ContactId] = set()
     if agent is not None:  # parties outside have no agent either
         own = {call.id for call in state.calls if any(party.agent == agent for party in call.parties)}
-        own |= {work.call for one in state.agents if one.id == agent for work in one.work}
+        own |= {work.contact for one in state.agents if one.id == agent for work in one.work}
     replace = msgspec.structs.replace
     return replace(
         state,
         queues=tuple(
-            replace(queue, waiting=tuple(entry if entry.call in own else replace(entry, calling=None) for entry in queue.waiting))
+            replace(queue, waiting=tuple(entry if entry.contact in own else replace(entry, calling=None) for entry in queue.waiting))
             for queue in state.queues
         ),
         calls=tuple(

@@ -85,7 +85,7 @@ def test_what_a_stranger_sends_stays_one_value_of_one_line(lines):
 def test_caller_who_gives_up_is_named_with_cause_and_times(lines):
     log = CallLog(TenantId("acme"))
     begun(log)
-    log.told(entry(2, 101.0, ev.Queued(call=CallId("c1"), entry="e", queue="support", position=1)))
+    log.told(entry(2, 101.0, ev.Queued(contact=CallId("c1"), entry="e", queue="support", position=1)))
     log.told(
         entry(
             3, 108.26, ev.LegCleared(leg=LegId("c1.0"), cause="hang_up", by="party"), ev.CallCleared(call=CallId("c1"), cause="abandoned")
@@ -158,7 +158,7 @@ def test_nothing_is_kept_of_calls_that_are_over(lines):
 
 
 def missed(outcome, reason):
-    done = ev.WorkDone(agent=AgentId("anna"), call=CallId("c1"), outcome=outcome)
+    done = ev.WorkDone(agent=AgentId("anna"), contact=CallId("c1"), outcome=outcome)
     return done, ev.AgentNotReady(agent=AgentId("anna"), reason=reason)
 
 
@@ -166,7 +166,7 @@ def missed(outcome, reason):
 def test_agent_made_not_ready_by_a_call_that_was_not_taken_is_named_with_it(lines, outcome, reason):
     log = CallLog(TenantId("acme"))
     begun(log)
-    log.told(entry(2, 101.0, ev.Queued(call=CallId("c1"), entry="e1", queue="support", position=1)))
+    log.told(entry(2, 101.0, ev.Queued(contact=CallId("c1"), entry="e1", queue="support", position=1)))
     log.told(entry(3, 121.0, *missed(outcome, reason)))
     assert lines()[1:] == [f"= call=c1 tenant=acme event=not_ready queue=support agent=anna reason={reason}"]
 

@@ -614,7 +614,7 @@ async def test_a_disposition_given_in_after_call_work_reaches_the_record_that_is
         call.hang_up()
         (entry,) = await service.cdrs()
         assert entry.cdr.disposition is None
-        await service.voice.command(TENANT, inputs.SetDisposition(agent=ANNA, call=entry.cdr.id, code="sold"))
+        await service.voice.command(TENANT, inputs.SetDisposition(agent=ANNA, contact=entry.cdr.id, code="sold"))
         async with asyncio.timeout(5):
             while (await service.cdrs())[0].cdr.disposition != "sold":
                 await asyncio.sleep(0.05)

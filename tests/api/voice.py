@@ -19,10 +19,12 @@ from acd.core import inputs
 from acd.core.configuration_changes import difference
 from acd.core.effects import Effect
 from acd.core.engine import Engine
+from acd.core.errors import UnknownName
 from acd.core.events import Event
-from acd.core.ids import AgentId, CallId, LegId, TenantId, TrunkId
+from acd.core.ids import AgentId, CallId, ContactId, LegId, TenantId, TrunkId, channel_of
 from acd.core.inputs import Command, Input
 from acd.core.live import LiveState
+from acd.core.state.values import Contact
 from acd.errors import NoSuchNumber, PriceRefused, StreamOverrun
 from acd.networks import EVERYTHING, LOOPBACK, Reach
 from acd.numbers import is_private
@@ -45,7 +47,7 @@ class EngineVoice:
         self.directories: dict[TenantId, Path] = {}
         self.effects: dict[TenantId, list[Effect]] = defaultdict(list)
         self._readers: dict[TenantId, list[tuple[AgentId | None, asyncio.Queue[LiveEvent | None]]]] = defaultdict(list)
-        self._decisions: dict[tuple[TenantId, CallId], list[dict[str, Any]]] = defaultdict(list)
+        self._decisions: dict[tuple[TenantId, ContactId], list[dict[str, Any]]] = defaultdict(list)
         self._seq = 0
         self._calls = 0
         self.refuse_opening = False
@@ -94,7 +96,17 @@ class EngineVoice:
 
     def mint_call(self) -> CallId:
         self._calls += 1
-        return CallId(f"call-{self._calls}")
+        return CallId(ContactId(f"call-{self._calls}"))
+
+    def mint_contact(self, channel: str) -> ContactId:
+        self._calls += 1
+        return ContactId(f"{channel}:{self._calls}")
+
+    def contact(self, tenant: TenantId, contact: ContactId) -> Contact:
+        known = self.engines[tenant].state.contacts.get(contact)
+        if known is None:
+            raise UnknownName("contact", contact)
+        return known
 
     async def quote(self, tenant: TenantId, number: str) -> dict[str, Any]:
         if is_private(number):
@@ -162,11 +174,11 @@ class EngineVoice:
     def readers(self, tenant: TenantId) -> int:
         return len(self._readers[tenant])
 
-    def why_waiting(self, tenant: TenantId, call: CallId) -> dict[str, Any]:
-        return msgspec.to_builtins(self.engines[tenant].why_waiting(call, self._now()))
+    def why_waiting(self, tenant: TenantId, contact: ContactId) -> dict[str, Any]:
+        return msgspec.to_builtins(self.engines[tenant].why_waiting(contact, self._now()))
 
-    async def decisions(self, tenant: TenantId, call: CallId) -> list[dict[str, Any]]:
-        return self._decisions[tenant, call]
+    async def decisions(self, tenant: TenantId, contact: ContactId) -> list[dict[str, Any]]:
+        return self._decisions[tenant, contact]
 
     def troubles(self) -> Mapping[TenantId, str]:
         return self.in_trouble
@@ -184,7 +196,7 @@ class EngineVoice:
         for event in step.events:
             if isinstance(event, ev.OfferMade):
                 record = {"offer": event.offer, "at": now, "decision": msgspec.to_builtins(event.decision), "outcomes": []}
-                self._decisions[tenant, event.call].append(record)
+                self._decisions[tenant, event.contact].append(record)
             self._publish(LiveEvent(tenant=tenant, seq=self._seq, at=now, event=event))
         for effect in step.effects:
             self.effects[tenant].append(effect)
@@ -196,7 +208,8 @@ class EngineVoice:
         context = await self.lookup(tenant, effect.calling) if self.lookup and effect.calling else None
         screen = ScreenPop(
             agent=effect.agent,
-            call=effect.call,
+            call=effect.contact,
+            channel=channel_of(effect.contact),
             queue=effect.queue,
             number=effect.calling,
             called=effect.called,

@@ -141,16 +141,16 @@ class Story:
     def wraps_up(self, agent: str, leg: str) -> None:
         """What is left to do after the talk: at some later moment it is done, mostly when the conversation is over."""
         if self.rng.random() < 0.3:
-            self.happened(e.WorkDone(agent=agent, call=self.call, outcome="handled"))
+            self.happened(e.WorkDone(agent=agent, contact=self.call, outcome="handled"))
             return
         self.wrapping[agent] = leg
-        self.happened(e.AfterCallWorkBegan(agent=agent, call=self.call, until=None))
+        self.happened(e.AfterCallWorkBegan(agent=agent, contact=self.call, until=None))
 
     def writes(self, agent: str) -> None:
         """A wrap-up is done: nobody has two, so another call ends it."""
         leg = self.wrapping.pop(agent, None)
         if leg is not None:
-            self.happened(e.WorkDone(agent=agent, call=self.call, outcome="handled"), {"what": "wrapped", "leg": leg})
+            self.happened(e.WorkDone(agent=agent, contact=self.call, outcome="handled"), {"what": "wrapped", "leg": leg})
 
     def ends(self, cause: str, first: str | None = None) -> None:
         for leg in sorted(self.legs, key=lambda one: one != first):
@@ -214,23 +214,23 @@ class Story:
     def queue(self) -> None:
         name = self.rng.choice(("support", "sales"))
         self.answers(self.served)
-        self.happened(e.Queued(call=self.call, entry="q", queue=name, position=1), self.sent("queue", name))
+        self.happened(e.Queued(contact=self.call, entry="q", queue=name, position=1), self.sent("queue", name))
         self.passed()
         for at in range(self.rng.randint(0, 2)):
             if self.offered(name, at):
                 return
         if self.rng.random() < 0.1:
-            self.happened(e.QueueLeft(call=self.call, entry="q", queue=name, outcome="abandoned"))
+            self.happened(e.QueueLeft(contact=self.call, entry="q", queue=name, outcome="abandoned"))
             self.ends("abandoned", self.served)
             return
-        self.happened(e.QueueLeft(call=self.call, entry="q", queue=name, outcome="overflowed"))
+        self.happened(e.QueueLeft(contact=self.call, entry="q", queue=name, outcome="overflowed"))
         self.sent_by = f"queue:{name}"
 
     def offered(self, queue: str, at: int) -> bool:
         """Some phones ring for the contact; one of them is taken, or none."""
         chosen = self.rng.sample([one for one in AGENTS if one not in self.legs.values()], self.rng.randint(1, 2))
         legs = {agent: f"{self.call}.{self.made + number}" for number, agent in enumerate(chosen)}
-        self.happened(e.OfferMade(offer=f"o{at}", call=self.call, entry="q", queue=queue, legs=legs, decision=DECISION))  # type: ignore[arg-type]
+        self.happened(e.OfferMade(offer=f"o{at}", contact=self.call, entry="q", queue=queue, legs=legs, decision=DECISION))  # type: ignore[arg-type]
         by, party = f"queue:{queue}", self.legs[self.served]
         made = [self.begins("agent", agent, None, by, kind="offer", party=party) for agent in chosen]
         for leg in made:
@@ -249,7 +249,7 @@ class Story:
             return False
         if self.rng.random() < 0.3:  # the caller still heard the recording notice: journals of 0.1.0 have it
             self.passed()
-        self.happened(e.QueueLeft(call=self.call, entry="q", queue=queue, outcome="answered"))
+        self.happened(e.QueueLeft(contact=self.call, entry="q", queue=queue, outcome="answered"))
         self.talks(taken)
         return True
 

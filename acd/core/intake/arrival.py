@@ -5,15 +5,16 @@ from __future__ import annotations
 from acd.core.configuration import Agent, ToAgent
 from acd.core.effects import RefuseCaller
 from acd.core.events import CallOffered, Direction, LegInitiated, WorkReserved
-from acd.core.ids import AgentId
+from acd.core.ids import VOICE, AgentId
 from acd.core.inputs import CallArrived, UnknownAddress
 from acd.core.routing import admission
 from acd.core.state import values as s
 from acd.core.steps import device, hot_desk, reach
-from acd.core.steps.clearing import Refusal, clear_call, end_wrap_up
+from acd.core.steps.clearing import Refusal, clear_call
 from acd.core.steps.feature_codes import carry_out
 from acd.core.steps.feature_codes import find as feature_code
 from acd.core.steps.step import Step
+from acd.core.steps.working import calls_at, end_wrap_up
 
 SHUTTING_DOWN = Refusal(503, "The exchange is shutting down.", 30)
 UNKNOWN: dict[UnknownAddress, tuple[str, Refusal]] = {
@@ -112,8 +113,8 @@ def _let_emergency_pass(x: Step, call: s.Call, fact: CallArrived, dialler: Agent
         x.reserve(fact.leg, admission.at_site(x.state, x.fold.index.sites, device.phone_of(x, dialler), fact.channel_kbits))
         agent = x.state.agents[dialler.id]
         end_wrap_up(x, agent)
-        if not agent.works:
-            x.emit(WorkReserved(agent=dialler.id, call=call.id, leg=fact.leg, kind="outbound"))
+        if not calls_at(agent):
+            x.emit(WorkReserved(agent=dialler.id, contact=call.id, kind="outbound"))
     reach.call_outside(x, call)
 
 
@@ -139,7 +140,7 @@ def _may_dial(x: Step, call: s.Call, dialler: Agent, *, outside: bool) -> bool:
     """An agent dials from its own phone: it must have no other call, and the mode must allow it."""
     agent = x.state.agents[dialler.id]
     end_wrap_up(x, agent)
-    if agent.works:
+    if calls_at(agent):
         clear_call(x, call, "busy", refuse=Refusal(486, f"Agent {dialler.id} has another call."))
         return False
     why = reason_not_to_dial(x, dialler, outside=outside)
@@ -147,7 +148,7 @@ def _may_dial(x: Step, call: s.Call, dialler: Agent, *, outside: bool) -> bool:
         clear_call(x, call, "not_allowed", refuse=Refusal(403, why))
         return False
     if call.party is not None:
-        x.emit(WorkReserved(agent=dialler.id, call=call.id, leg=call.party, kind="outbound"))
+        x.emit(WorkReserved(agent=dialler.id, contact=call.id, kind="outbound"))
     return True
 
 
@@ -173,13 +174,14 @@ def reason_not_to_dial(x: Step, agent: Agent, *, outside: bool) -> str | None:
 
 
 def waiting_for(x: Step, agent: AgentId) -> s.Entry | None:
-    """The first contact in line that this agent could take by skill and membership."""
+    """The first call in line that this agent could take by skill and membership."""
     best = None
-    for (queue, relaxation), line in x.fold.buckets.items():
+    for line, waiting in x.fold.buckets.items():
         if (
-            queue in x.fold.index.queues
-            and agent in x.fold.index.eligibility(queue, relaxation).agents
-            and (best is None or line[0] < best)
+            line.channel == VOICE
+            and line.queue in x.fold.index.queues
+            and agent in x.fold.index.eligibility(line).agents
+            and (best is None or waiting[0] < best)
         ):
-            best = line[0]
+            best = waiting[0]
     return x.state.entries[best[2]] if best is not None else None

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from acd.core import inputs as i
 from acd.core import schedule
+from acd.core.channels import voice
 from acd.core.configuration_changes import applied, touched
 from acd.core.effects import WarnLeg
 from acd.core.events import (
@@ -27,16 +28,16 @@ from acd.core.events import (
     TrunkDown,
     TrunkUp,
 )
-from acd.core.ids import AgentId, CallId, EntryId, LegId, OfferId, QueueId
+from acd.core.ids import AgentId, CallId, ContactId, EntryId, LegId, OfferId, QueueId
 from acd.core.intake import facts
 from acd.core.machines import agent as agents
 from acd.core.machines import queue as queues
 from acd.core.state import limits, statistics
 from acd.core.state.timers import Timer
-from acd.core.steps import conversation, hot_desk, reach, treatment
-from acd.core.steps import queueing as distribution
-from acd.core.steps.clearing import clear_call, end_dialog, work_done
+from acd.core.steps import conversation, hot_desk, queueing, reach, treatment
+from acd.core.steps.clearing import clear_call, end_dialog
 from acd.core.steps.step import Step
+from acd.core.steps.working import work_done
 
 
 def configured(x: Step, fact: i.Configured) -> None:
@@ -90,10 +91,10 @@ def _take_effect(x: Step, hours: set[QueueId], *, removed: bool) -> None:
         keep_hours(x, queue_id)
     for entry in list(x.state.entries.values()) if removed else ():
         if entry.queue not in x.fold.index.queues:
-            distribution.evict(x, entry)
+            queueing.evict(x, entry)
     for queue in x.fold.index.queues.values():
-        distribution.fill_or_drain(x, queue)
-    distribution.overflow_unstaffed(x)
+        queueing.fill_or_drain(x, queue)
+    queueing.overflow_unstaffed(x)
 
 
 def keep_hours(x: Step, queue_id: QueueId) -> None:
@@ -197,7 +198,7 @@ def deadline(x: Step, timer: str) -> None:
 def _ring(x: Step, subject: str) -> None:
     offer = x.state.offers.get(OfferId(subject))
     if offer is not None:
-        distribution.rang_out(x, offer)
+        queueing.rang_out(x, offer)
 
 
 def _answer(x: Step, subject: str) -> None:
@@ -207,35 +208,36 @@ def _answer(x: Step, subject: str) -> None:
 
 
 def _after_call_work(x: Step, subject: str) -> None:
-    agent = x.state.agents.get(AgentId(subject))
-    for work in list(agent.works.values()) if agent is not None else []:
-        if work.until is not None and work.until <= x.now:
-            work_done(x, AgentId(subject), work.call, "handled")
+    contact, _, agent_id = subject.partition(" ")
+    agent = x.state.agents.get(AgentId(agent_id))
+    work = agent.works.get(ContactId(contact)) if agent is not None else None
+    if work is not None and work.until is not None and work.until <= x.now:
+        work_done(x, AgentId(agent_id), work.contact, "handled")
 
 
 def _menu(x: Step, subject: str) -> None:
-    call = x.state.calls.get(CallId(subject))
+    call = x.state.calls.get(CallId(ContactId(subject)))
     if call is not None:
         treatment.silence(x, call)
 
 
 def _announce(x: Step, subject: str) -> None:
-    call = x.state.calls.get(CallId(subject))
+    call = x.state.calls.get(CallId(ContactId(subject)))
     party = x.party(call) if call is not None else None
-    if call is not None and party is not None and call.entry is not None:
-        distribution.tell_position(x, call, party)
+    if call is not None and party is not None and x.contact(call).entry is not None:
+        voice.tell_position(x, call, party)
 
 
 def _relax(x: Step, subject: str) -> None:
     entry = x.state.entries.get(EntryId(subject))
     if entry is not None and entry.queue in x.fold.index.queues:
-        distribution.relax(x, entry)
+        queueing.relax(x, entry)
 
 
 def _wait(x: Step, subject: str) -> None:
     entry = x.state.entries.get(EntryId(subject))
     if entry is not None:
-        distribution.waited_too_long(x, entry)
+        queueing.waited_too_long(x, entry)
 
 
 def _retry(_x: Step, _subject: str) -> None:
@@ -266,7 +268,7 @@ def _warn(x: Step, subject: str) -> None:
 
 
 def _pin(x: Step, subject: str) -> None:
-    call = x.state.calls.get(CallId(subject))
+    call = x.state.calls.get(CallId(ContactId(subject)))
     if call is not None:
         hot_desk.nothing_keyed(x, call)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from acd.core import inputs as i
+from acd.core.channels import voice
 from acd.core.configuration import Target, ToAgent, ToOutside
 from acd.core.effects import AnswerReferrer, ReleaseLeg
 from acd.core.events import CreditLimited, LegAlerted, LegAnsweredLate, LegConnected, LegMeasured, LegQuoted, RecordingKept, SoundsFinished
@@ -12,7 +13,6 @@ from acd.core.machines import leg as legs
 from acd.core.state import limits
 from acd.core.state import values as s
 from acd.core.steps import conversation, reach, referral, treatment
-from acd.core.steps import queueing as distribution
 from acd.core.steps.clearing import clear_call, end_leg, told_of_end
 from acd.core.steps.step import Step
 
@@ -60,7 +60,7 @@ def leg_answered(x: Step, fact: i.LegAnswered) -> None:
     call = x.state.calls[leg.call]
     offer = _offer(x, leg)
     if offer is not None:
-        distribution.answered(x, call, offer, leg, fact.dialog)
+        voice.phone_taken(x, call, offer, leg, fact.dialog)
         return
     x.emit(LegConnected(leg=leg.id, dialog=fact.dialog))
     if leg.id == call.party:
@@ -76,7 +76,7 @@ def leg_failed(x: Step, fact: i.LegFailed) -> None:
         return
     offer = _offer(x, leg)
     if offer is not None and leg.agent is not None:
-        distribution.failed(x, offer, leg.agent, fact.cause, fact.status)
+        voice.phone_failed(x, offer, leg.agent, fact.cause, fact.status)
     else:
         reach.failed(
             x, x.state.calls[leg.call], leg, fact.cause, status=fact.status, detail=fact.detail, moved_to=fact.moved_to, q850=fact.q850
@@ -91,7 +91,7 @@ def leg_released(x: Step, fact: i.LegReleased) -> None:
     call = x.state.calls[leg.call]
     offer = _offer(x, leg)
     if offer is not None:
-        distribution.phone_is_gone(x, offer, leg, fact.cause)
+        voice.phone_is_gone(x, offer, leg, fact.cause)
     elif call.state in calls.TALKING and call.pair is not None and leg.id in call.pair:
         conversation.party_left(x, call, leg, fact.cause, fact.q850)
     elif call.referral is not None and leg.id == call.referral.leg:
@@ -152,8 +152,8 @@ def digit_pressed(x: Step, fact: i.DigitPressed) -> None:
         x.drop(fact)
     elif call.menu is not None:
         treatment.digit(x, call, leg, fact.digit)
-    elif call.entry is not None:
-        distribution.exit_key(x, call, leg, fact.digit)
+    elif x.contact(call).entry is not None:
+        voice.exit_key(x, call, leg, fact.digit)
 
 
 def sounds_ended(x: Step, fact: i.SoundsEnded) -> None:
@@ -167,7 +167,7 @@ def sounds_ended(x: Step, fact: i.SoundsEnded) -> None:
     if purpose == "announcement":
         clear_call(x, call, call.ending or "announced")
     elif purpose is not None:
-        distribution.heard(x, call, leg, purpose)
+        voice.heard(x, call, leg, purpose)
 
 
 def leg_priced(x: Step, fact: i.LegPriced) -> None:

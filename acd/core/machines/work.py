@@ -1,4 +1,4 @@
-"""Work, one contact at one agent: after OpenACD's `agent_channel`; an agent is busy while one is not DONE.
+"""Work, one contact at one agent: after OpenACD's `agent_channel`. How much of it an agent can have at once: `acd.core.state.capacity`.
 
 A pair that is not in the table: a desk command raises IllegalTransition.
 """
@@ -8,9 +8,6 @@ from __future__ import annotations
 from enum import StrEnum
 
 from acd.core.machines.kit import Edge, to
-
-CAPACITY = {"voice": 1}
-"""Pieces of work of a channel an agent can have at once. One voice: a person has one mouth; other channels get figures of their own."""
 
 
 class State(StrEnum):

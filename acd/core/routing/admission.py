@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from acd.core.configuration import Agent, TenantConfiguration, Trunk
+from acd.core.configuration import Agent, Trunk
 from acd.core.ids import SiteId, TrunkId
+from acd.core.state.bandwidth import FLOOR_KBITS, site_line, trunk_line
 from acd.core.state.values import State
-
-FLOOR_KBITS = 100
-"""Never reserve less for a channel: G.711 at 20 ms with Ethernet, preamble and RTCP is 99.96 kbit/s on the wire (DESIGN.md §4)."""
-
 
 EMERGENCY = frozenset({"110", "112"})
 """Emergency numbers (§ 164 TKG): never refused for want of bandwidth, mode or a second call."""
@@ -36,14 +33,6 @@ class Verdict(NamedTuple):
         return f"{kind} {name}: {self.reserved_kbits} of {self.upload_kbits} kbit/s reserved, {self.kbits} needed"
 
 
-def site_line(site: SiteId) -> str:
-    return f"site:{site}"
-
-
-def trunk_line(trunk: TrunkId) -> str:
-    return f"trunk:{trunk}"
-
-
 def _verdict(state: State, line: str, kbits: int, upload_kbits: int | None) -> Verdict:
     ledger = state.lines.get(line)
     return Verdict(line, max(kbits, FLOOR_KBITS), ledger.reserved_kbits if ledger else 0, upload_kbits)
@@ -67,13 +56,3 @@ def to_agent(state: State, sites: dict[SiteId, int], trunks: dict[TrunkId, Trunk
 def on_trunk(state: State, trunk: Trunk, kbits: int | None = None) -> Verdict:
     """One more channel on a trunk."""
     return _verdict(state, trunk_line(trunk.id), max(kbits or 0, trunk.channel_kbits), trunk.upload_kbits)
-
-
-def upload_of(configuration: TenantConfiguration | None, line: str) -> int | None:
-    """What a line has, None when it is not limited or not configured any more."""
-    if configuration is None:
-        return None
-    kind, _, name = line.partition(":")
-    if kind == "site":
-        return next((site.upload_kbits for site in configuration.sites if site.id == SiteId(name)), None)
-    return next((trunk.upload_kbits for trunk in configuration.trunks if trunk.id == TrunkId(name)), None)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from acd.core.events import Decision
 from acd.core.ids import AgentId
-
-_RING_TOGETHER = frozenset({"ring_all"})
+from acd.core.strategies import STRATEGIES
 
 
 def winner(decision: Decision) -> tuple[AgentId, ...]:
@@ -24,6 +23,6 @@ def winner(decision: Decision) -> tuple[AgentId, ...]:
     if not ordered:
         raise ValueError("nobody could be chosen")
     rule, _, _version = decision.rule.partition("/")
-    if rule in _RING_TOGETHER:
+    if rule in STRATEGIES and STRATEGIES[rule].order == "together":
         return (*(one.agent for one in ordered), *decision.ranked_lower)
     return (ordered[0].agent,)

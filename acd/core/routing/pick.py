@@ -1,7 +1,7 @@
-"""Who gets whom: `pick(snapshot, now)`, a pure function with a total order, so that a replay chooses the same (U1, U2).
+"""Who gets whom: `pick(rosters, now)`, a pure function with a total order, so that a replay chooses the same (U1, U2).
 
 Contacts are taken in order of score (waited + capped priority; ties by arrival, then name), and each takes the best of the free agents
-it can have. Within a line (one queue at one relaxation) everybody asks for the same, so when its first contact finds nobody the whole
+it can have. Within a line everybody asks for the same, so when its first contact finds nobody the whole
 line is passed over: the cost is that of the lines, not of the contacts times the agents.
 """
 
@@ -9,46 +9,27 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_left, bisect_right
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 import msgspec
 
 from acd.core.configuration import Queue
 from acd.core.events import Candidate, Decision
-from acd.core.ids import AgentId, EntryId, QueueId
-from acd.core.routing.rosters import FREE, Roster
+from acd.core.ids import VOICE, AgentId, EntryId, QueueId
+from acd.core.routing.rosters import Roster, Rosters
 from acd.core.state import values as s
-from acd.core.state.fold import CATEGORIES, RETRY_AFTER_S, RETRY_PAUSE_S, Index, Rank
+from acd.core.state.fold import Fold
+from acd.core.state.fold.kit import CATEGORIES, FREE, RETRY_AFTER_S, RETRY_PAUSE_S
+from acd.core.state.line import line_of
+from acd.core.state.score import Rank, rank, terms
+from acd.core.strategies import STRATEGIES
 
-VERSIONS = {"fewest_calls": 3}
-"""Of the rules below, where it is not 1; part of every decision record.
-
-`fewest_calls/1` gave a late starter all that the others had had; 2 credited it with the mean of everybody there, whatever their queues.
-"""
-FULL_CANDIDATES = 32
+FULL_CANDIDATES: Final = 32
 """So many stand in the record with their terms; the others by name only."""
-AHEAD_SHOWN = 20
-UNAVAILABLE = tuple(category for category in CATEGORIES if category != FREE)
-
-TERMS: dict[str, tuple[str, ...]] = {
-    "longest_idle": ("idle_since",),
-    "best_skill": ("minus_level_sum", "idle_since"),
-    "round_robin": ("turns_to_go",),
-    "fewest_calls": ("calls_had", "idle_since", "credit"),
-    "ring_all": (),
-}
-"""What candidates are ordered by, most significant first, smaller wins."""
-
-
-class Snapshot(Protocol):
-    """What a decision may look at: `acd.core.state.fold.Fold` has it."""
-
-    state: s.State
-    index: Index
-    categories: dict[str, set[AgentId]]
-    buckets: dict[tuple[QueueId, int], list[Rank]]
-
-    def roster(self, queue: QueueId, relaxation: int) -> Roster: ...
+AHEAD_SHOWN: Final = 20
+UNAVAILABLE: Final = tuple(category for category in CATEGORIES if category != FREE)
+NOT_PERSONAL: Final = "not_personal"
+"""Name of the term that comes first where the contact has an agent of its own: 0 for that one, else 1."""
 
 
 class Assignment(NamedTuple):
@@ -57,13 +38,6 @@ class Assignment(NamedTuple):
     entry: EntryId
     agents: tuple[AgentId, ...]
     decision: Decision
-
-
-def hears_notice(state: s.State, entry: s.Entry) -> bool:
-    """Whether the caller is still being told that the conversation is recorded: an agent who answered now would wait for the rest of it."""
-    party = state.calls[entry.call].party
-    leg = state.legs.get(party) if party is not None else None
-    return leg is not None and leg.purpose == "notice"
 
 
 def may_be_tried(entry: s.Entry, agent: AgentId, roster: Roster, now: float) -> bool:
@@ -79,123 +53,213 @@ def may_be_tried(entry: s.Entry, agent: AgentId, roster: Roster, now: float) -> 
 class _Round:
     """What one round has given away: agents, and upload of the lines their phones are on."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._index = snapshot.index
+    def __init__(self, fold: Fold) -> None:
+        self._index = fold.index
         self.places: list[Rank] = []
         self.agents: set[AgentId] = set()
-        lines = snapshot.state.lines
-        self._left = {line: upload - (lines[line].reserved_kbits if line in lines else 0) for line, upload in snapshot.index.limits.items()}
-        self._scarce = any(self._left[line] < kbits for line, kbits in snapshot.index.widest.items())
+        self._agents = fold.state.agents
+        self._awaited: dict[AgentId, str] = {}
+        """Who has work that keeps it from a contact that waits, and the channel of that: it is given nothing more that would keep it, or
+        who has chats all day would never be given the call that has waited longest."""
+        self._mixed = len({line.channel for line in fold.buckets}) > 1
+        lines = fold.state.lines
+        self._left = {line: upload - (lines[line].reserved_kbits if line in lines else 0) for line, upload in fold.index.limits.items()}
+        self._scarce = any(self._left[line] < kbits for line, kbits in fold.index.widest.items())
 
     def not_given(self, agents: list[AgentId]) -> list[AgentId]:
         return [one for one in agents if one not in self.agents] if self.agents else agents
 
-    def with_room(self, agents: list[AgentId]) -> list[AgentId]:
-        """Those to whose phones a channel still fits."""
-        return [one for one in agents if self.has_room(one)] if self._scarce else agents
+    def not_awaited(self, agents: list[AgentId], channel: str) -> list[AgentId]:
+        """Those whom work of this channel would not keep from a better contact of another."""
+        if not self._awaited:
+            return agents
+        return [one for one in agents if channel not in self._keeps_from(one)]
 
-    def has_room(self, agent: AgentId) -> bool:
-        channel = self._index.channel_of.get(agent)
-        return channel is None or self._left[channel[0]] >= channel[1]
+    def _keeps_from(self, agent: AgentId) -> frozenset[str]:
+        awaited_for = self._awaited.get(agent)
+        return self._index.room(agent, awaited_for).not_during if awaited_for is not None else frozenset()
 
-    def give(self, agent: AgentId) -> None:
+    def await_one(self, roster: Roster, channel: str) -> bool:
+        """Nobody is free for a contact of this channel: of those who are busy with others, the one with least to do is awaited.
+
+        Returns: whether there was one; never where only one channel waits.
+        """
+        if not self._mixed:
+            return False
+        busy = [one for one in roster.out("busy") if one not in self._awaited and self._is_kept_by_others(one, channel)]
+        if not busy:
+            return False
+        self._awaited[min(busy, key=lambda one: (len(self._agents[one].works), one))] = channel
+        return True
+
+    def _is_kept_by_others(self, agent: AgentId, channel: str) -> bool:
+        room = self._index.room(agent, channel)
+        return room.at_once > 0 and any(work.channel in room.not_during for work in self._agents[agent].works.values())
+
+    def with_room(self, agents: list[AgentId], channel: str) -> list[AgentId]:
+        """Those to whose phones a speech channel still fits, where one is needed."""
+        return [one for one in agents if self.has_room(one, channel)] if self._scarce else agents
+
+    def has_room(self, agent: AgentId, channel: str) -> bool:
+        takes = self._index.channel_of.get(agent) if channel == VOICE else None
+        return takes is None or self._left[takes[0]] >= takes[1]
+
+    def give(self, agent: AgentId, channel: str) -> None:
         self.agents.add(agent)
-        channel = self._index.channel_of.get(agent)
-        if channel is not None:
-            line = channel[0]
-            self._left[line] -= channel[1]
+        takes = self._index.channel_of.get(agent) if channel == VOICE else None
+        if takes is not None:
+            line = takes[0]
+            self._left[line] -= takes[1]
             self._scarce = self._scarce or self._left[line] < self._index.widest[line]
 
 
-def pick(snapshot: Snapshot, now: float) -> list[Assignment]:
+def pick(rosters: Rosters, now: float) -> list[Assignment]:
     """Every assignment that can be made at this moment, best contact first.
 
+    An agent is given one contact in a round, whatever it has room for: the next round finds what is left.
+
     Args:
-        snapshot: state with indexes; only read.
+        rosters: with the state they are of; only read.
         now: epoch seconds.
     Returns: assignments that do not touch each other: no agent and no contact twice, no line over its upload.
     """
-    free = len(snapshot.categories[FREE])
-    if not free or not snapshot.buckets:
+    if not _free(rosters.fold) or rosters.fold.state.stopping:
         return []
-    heads = [(line[0], key, 0) for key, line in snapshot.buckets.items()]
+    return _walk(rosters, now, None)[0]
+
+
+def _walk(rosters: Rosters, now: float, until: EntryId | None) -> tuple[list[Assignment], _Round]:
+    """All that wait, best first, as far as anybody is left; to the contact `until`, which is not looked at."""
+    fold = rosters.fold
+    free = _free(fold)
+    heads = [(line[0], key, 0) for key, line in fold.buckets.items()]
     heapq.heapify(heads)
-    given = _Round(snapshot)
+    given = _Round(fold)
     assignments: list[Assignment] = []
     while heads and len(given.agents) < free:
         place, key, at = heapq.heappop(heads)
-        queue = snapshot.index.queues.get(key[0])
+        queue = fold.index.queues.get(key.queue)
+        if place[2] == until:
+            break
         if queue is None:
             continue
-        roster = snapshot.roster(key[0], key[1])
+        roster = rosters.of(key)
         able = given.not_given(roster.names)
-        with_room = given.with_room(able)
-        if not with_room:
+        unasked = given.not_awaited(able, key.channel)
+        with_room = given.with_room(unasked, key.channel)
+        if not with_room and not given.await_one(roster, key.channel):
             continue
-        line = snapshot.buckets[key]
+        line = fold.buckets[key]
         if at + 1 < len(line):
             heapq.heappush(heads, (line[at + 1], key, at + 1))
-        entry = snapshot.state.entries[place[2]]
-        if hears_notice(snapshot.state, entry):
+        if not with_room:
+            continue
+        entry = fold.state.entries[place[2]]
+        contact = fold.state.contacts[entry.contact]
+        if contact.not_yet:
             continue
         chosen_from = with_room if not entry.tried else [one for one in with_room if may_be_tried(entry, one, roster, now)]
         if not chosen_from:
             continue
-        assignments.append(_decide(snapshot, queue, entry, roster, able, with_room, chosen_from, given, now))
+        assignments.append(_decide(fold, queue, contact, entry, roster, able, unasked, with_room, chosen_from, given, now))
         given.places.append(place)
-    return assignments
+    return assignments, given
+
+
+def _free(fold: Fold) -> int:
+    """How many agents are free for something that somebody waits in, at most."""
+    channels = {line.channel for line in fold.buckets}
+    if len(channels) == 1:
+        return len(fold.free_for(channels.pop()))
+    return len(set[AgentId]().union(*(fold.free_for(channel) for channel in channels)))
 
 
 def _decide(
-    snapshot: Snapshot,
+    fold: Fold,
     queue: Queue,
+    contact: s.Contact,
     entry: s.Entry,
     roster: Roster,
     able: list[AgentId],
+    unasked: list[AgentId],
     with_room: list[AgentId],
     chosen_from: list[AgentId],
     given: _Round,
     now: float,
 ) -> Assignment:
-    ranked = chosen_from if queue.strategy != "round_robin" else _in_turn(snapshot.state.queues[queue.id], chosen_from)
+    strategy = STRATEGIES[queue.strategy]
+    ranked = chosen_from if strategy.order != "in_turn" else _in_turn(fold.state.queues[queue.id], roster, chosen_from)
+    has_personal = contact.personal is not None and strategy.order != "together" and contact.personal in ranked
+    if has_personal:
+        ranked = sorted(ranked, key=lambda one: one != contact.personal)
     crowded: set[AgentId] = set()
-    if queue.strategy == "ring_all":
+    if strategy.order == "together":
         chosen: list[AgentId] = []
         for agent in ranked:
             # Each phone that rings has a channel reserved, so a small line rings as many as it can carry.
-            if given.has_room(agent):
-                given.give(agent)
+            if given.has_room(agent, entry.channel):
+                given.give(agent, entry.channel)
                 chosen.append(agent)
         crowded = set(ranked).difference(chosen)
         ranked = chosen
     else:
         chosen = ranked[:1]
-        given.give(chosen[0])
+        given.give(chosen[0], entry.channel)
     removed = _removed(roster)
     if len(able) < len(roster.names):
         # Free when the round began, given to a better contact since.
         removed["busy"] = tuple(sorted({*roster.names, *removed.get("busy", ())}.difference(able)))
     if len(chosen_from) < len(with_room):
         removed["already_tried"] = tuple(sorted(set(with_room).difference(chosen_from)))
-    if crowded or len(with_room) < len(able):
-        removed["no_bandwidth"] = tuple(sorted(set(able).difference(with_room) | crowded))
-    ahead, ahead_count = _ahead(snapshot, entry, given.places)
-    waited = now - entry.queued_at
+    if len(unasked) < len(able):
+        removed["awaited"] = tuple(sorted(set(able).difference(unasked)))
+    if crowded or len(with_room) < len(unasked):
+        removed["no_bandwidth"] = tuple(sorted(set(unasked).difference(with_room) | crowded))
+    ahead, ahead_count = _ahead(fold, entry, given.places)
+    candidates, term_names = _candidates(fold, queue, roster, ranked[:FULL_CANDIDATES]), roster.term_names
+    if has_personal:
+        term_names = (NOT_PERSONAL, *term_names)
+        candidates = tuple([Candidate(agent=one.agent, terms=(float(one.agent != contact.personal), *one.terms)) for one in candidates])
     decision = Decision(
-        rule=f"{queue.strategy}/{VERSIONS.get(queue.strategy, 1)}",
-        term_names=TERMS[queue.strategy],
-        entry_terms={"waited_s": waited, "priority_s": entry.priority_s, "score": waited + entry.priority_s},
+        rule=f"{queue.strategy}/{strategy.version}",
+        term_names=term_names,
+        entry_terms=terms(entry, now),
         ahead=ahead,
         ahead_count=ahead_count,
         requirements=roster.fit.requirements,
         relaxation=entry.relaxation,
-        candidates=_candidates(snapshot, queue, roster, ranked[:FULL_CANDIDATES]),
+        candidates=candidates,
         ranked_lower=tuple(ranked[FULL_CANDIDATES:]),
         removed=removed,
         tie_break="agent",
         chosen=tuple(chosen),
     )
     return Assignment(entry.id, tuple(chosen), decision)
+
+
+PICKED: Final = "picked/1"
+ASSIGNED: Final = "assigned/1"
+
+
+def out_of_turn(rosters: Rosters, entry: s.Entry, agent: AgentId, rule: str, by: str, now: float) -> Assignment:
+    """The record of a choice that a person made: nobody else was looked at."""
+    roster = rosters.of(line_of(entry))
+    ahead, ahead_count = _ahead(rosters.fold, entry, [])
+    decision = Decision(
+        rule=rule,
+        term_names=(),
+        entry_terms=terms(entry, now),
+        ahead=ahead,
+        ahead_count=ahead_count,
+        requirements=roster.fit.requirements,
+        relaxation=entry.relaxation,
+        candidates=(Candidate(agent=agent, terms=()),),
+        removed={},
+        tie_break="agent",
+        chosen=(agent,),
+        by=by,
+    )
+    return Assignment(entry.id, (agent,), decision)
 
 
 def _removed(roster: Roster) -> dict[str, tuple[AgentId, ...]]:
@@ -208,19 +272,28 @@ def _removed(roster: Roster) -> dict[str, tuple[AgentId, ...]]:
     return removed
 
 
-def _in_turn(queue: s.Queue, agents: list[AgentId]) -> list[AgentId]:
-    """Who stands directly behind the last one in order of name is next."""
-    start = bisect_right(agents, queue.last_agent) if queue.last_agent is not None else 0
-    return agents[start:] + agents[:start]
+def _in_turn(queue: s.Queue, roster: Roster, agents: list[AgentId]) -> list[AgentId]:
+    """Who stands directly behind the last one in order of name is next; who speaks a preferred language before all others."""
+    speakers = roster.fit.speakers
+    names = agents if speakers is None else sorted(agents)
+    start = bisect_right(names, queue.last_agent) if queue.last_agent is not None else 0
+    turned = names[start:] + names[:start]
+    return turned if speakers is None else sorted(turned, key=lambda one: one not in speakers)
 
 
-def _candidates(snapshot: Snapshot, queue: Queue, roster: Roster, ranked: list[AgentId]) -> tuple[Candidate, ...]:
-    if queue.strategy != "round_robin":
+def _candidates(fold: Fold, queue: Queue, roster: Roster, ranked: list[AgentId]) -> tuple[Candidate, ...]:
+    if STRATEGIES[queue.strategy].order != "in_turn":
         return tuple(map(roster.candidates.__getitem__, ranked))
-    last = snapshot.state.queues[queue.id].last_agent
+    last = fold.state.queues[queue.id].last_agent
     turn = list(roster.fit.levels)
     start = bisect_right(turn, last) if last is not None else 0
-    return tuple([Candidate(agent=one, terms=(float((bisect_left(turn, one) - start) % len(turn)),)) for one in ranked])
+    speaks = [roster.candidates[one].terms for one in ranked]  # empty but for the language
+    return tuple(
+        [
+            Candidate(agent=one, terms=(*before, float((bisect_left(turn, one) - start) % len(turn))))
+            for one, before in zip(ranked, speaks, strict=True)
+        ]
+    )
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
@@ -241,16 +314,21 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """It is offered to nobody before the recording notice was heard to its end."""
 
 
-def explain(snapshot: Snapshot, entry: s.Entry, now: float) -> Waiting:
+def explain(rosters: Rosters, entry: s.Entry, now: float) -> Waiting:
     """The record of an offer that could not be made."""
-    queue = snapshot.index.queues[entry.queue]
-    roster = snapshot.roster(entry.queue, entry.relaxation)
+    fold = rosters.fold
+    queue = fold.index.queues[entry.queue]
+    roster = rosters.of(line_of(entry))
     removed = _removed(roster)
-    with_room = _Round(snapshot).with_room(roster.names)
-    crowded = set(roster.names).difference(with_room)
+    given = _walk(rosters, now, entry.id)[1]
+    unasked = given.not_awaited(roster.names, entry.channel)
+    with_room = given.with_room(unasked, entry.channel)
+    crowded = set(unasked).difference(with_room)
     tried = [agent for agent in with_room if not may_be_tried(entry, agent, roster, now)]
     if tried:
         removed["already_tried"] = tuple(sorted(tried))
+    if len(unasked) < len(roster.names):
+        removed["awaited"] = tuple(sorted(set(roster.names).difference(unasked)))
     if crowded:
         removed["no_bandwidth"] = tuple(sorted(crowded))
     eased = queue.relaxations[entry.relaxation :]
@@ -262,16 +340,16 @@ def explain(snapshot: Snapshot, entry: s.Entry, now: float) -> Waiting:
         relaxation=entry.relaxation,
         next_relaxation_at=entry.queued_at + eased[0].after_s if eased else None,
         removed=removed,
-        ahead_count=_ahead(snapshot, entry, [])[1],
-        hears_notice=hears_notice(snapshot.state, entry),
+        ahead_count=_ahead(fold, entry, [])[1],
+        hears_notice=fold.state.contacts[entry.contact].not_yet,
     )
 
 
-def _ahead(snapshot: Snapshot, entry: s.Entry, given: list[Rank]) -> tuple[tuple[EntryId, ...], int]:
-    """Contacts with a better score that wait on: nobody who is free could take them, or they still hear the recording notice."""
-    place = (entry.queued_at - entry.priority_s, entry.queued_at, entry.id)
+def _ahead(fold: Fold, entry: s.Entry, given: list[Rank]) -> tuple[tuple[EntryId, ...], int]:
+    """Contacts with a better score that wait on: nobody who is free could take them, or they cannot be offered yet."""
+    place = rank(entry)
     better = 0
-    heads = [line for line in snapshot.buckets.values() if line[0] < place]
+    heads = [line for line in fold.buckets.values() if line[0] < place]
     if not heads:
         return (), 0
     shown: list[Rank] = []

@@ -1,76 +1,92 @@
-"""Who could take a contact of one line (a queue at one relaxation): the free ones best first, the others by what is in their way (house).
+"""Who could take a contact of one line: the free ones best first, the others by what is in their way (house).
 
-Kept in order from offer to offer, because a team changes by one or two between them. Nothing in here is part of the state: a
-roster can be computed from it at any time, and is brought up to date when it is asked for (`acd.core.state.fold.Fold.roster`).
+Kept in order from offer to offer, because a team changes by one or two between them. Nothing in here is part of the state: a roster can be
+computed from it at any time, and is brought up to date when it is asked for (`Rosters.of`).
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from typing import Final
 
-from acd.core.configuration import Strategy
 from acd.core.events import Candidate
 from acd.core.ids import AgentId, QueueId
 from acd.core.state import statistics
 from acd.core.state import values as s
+from acd.core.state.fold import Fold
+from acd.core.state.fold.kit import FREE, Categories
+from acd.core.state.line import Line
 from acd.core.state.skills import Eligibility
+from acd.core.strategies import STRATEGIES, Terms
 
-FREE = "free"
-
-Terms = tuple[float, ...]
-
-
-def _longest_idle(state: s.State, _queue: QueueId, _fit: Eligibility, agent: AgentId) -> Terms:
-    return (state.agents[agent].idle_since,)
+MOVE_COSTS: Final = 4
+"""To move one agent in a roster costs about as much as to enter so many in a new one."""
+OTHER_LANGUAGE: Final = "other_language"
+"""Name of the term that comes before those of the strategy where a language is preferred: 0 for who speaks it, else 1."""
 
 
-def _best_skill(state: s.State, _queue: QueueId, fit: Eligibility, agent: AgentId) -> Terms:
-    return (-float(fit.levels[agent]), state.agents[agent].idle_since)
+class Known:
+    """What a strategy may ask of the agents of one queue (`acd.core.strategies.Standing`)."""
 
+    __slots__ = ("_queue", "_state", "fit")
 
-def _fewest_calls(state: s.State, queue: QueueId, _fit: Eligibility, agent: AgentId) -> Terms:
-    tally = state.statistics.agents.get(agent)
-    # The last one is part of the first, and told so that a record says how it came about.
-    return (statistics.calls_had(tally, queue), state.agents[agent].idle_since, statistics.credit(tally, queue))
+    def __init__(self, state: s.State, queue: QueueId, fit: Eligibility) -> None:
+        self._state = state
+        self._queue = queue
+        self.fit = fit
 
+    def idle_since(self, agent: AgentId) -> float:
+        """Epoch seconds."""
+        return self._state.agents[agent].idle_since
 
-def _by_name(_state: s.State, _queue: QueueId, _fit: Eligibility, _agent: AgentId) -> Terms:
-    return ()
+    def level(self, agent: AgentId) -> float:
+        """Sum of its levels in the skills asked for."""
+        return float(self.fit.levels[agent])
 
+    def contacts_had(self, agent: AgentId) -> float:
+        """Taken today, with the head start it has in this queue."""
+        return statistics.contacts_had(self._state.statistics.agents.get(agent), self._queue)
 
-_TERMS: dict[Strategy, Callable[[s.State, QueueId, Eligibility, AgentId], Terms]] = {
-    "longest_idle": _longest_idle,
-    "best_skill": _best_skill,
-    "fewest_calls": _fewest_calls,
-    "round_robin": _by_name,  # whose turn it is changes with every offer: the order of names is only turned (`acd.core.routing.pick`)
-    "ring_all": _by_name,
-}
+    def credit(self, agent: AgentId) -> float:
+        """That head start."""
+        return statistics.credit(self._state.statistics.agents.get(agent), self._queue)
 
 
 class Roster:
     """The agents of one line, as of the last `update`."""
 
-    __slots__ = ("_category", "_keys", "_order", "_out", "_queue", "_state", "_told", "candidates", "fit", "names", "seen", "strategy")
+    __slots__ = ("_category", "_keys", "_known", "_out", "_strategy", "_told", "candidates", "names", "seen", "strategy")
 
-    def __init__(
-        self, state: s.State, queue: QueueId, strategy: Strategy, fit: Eligibility, categories: Mapping[str, set[AgentId]]
-    ) -> None:
-        self.fit = fit
+    def __init__(self, state: s.State, queue: QueueId, strategy: str, fit: Eligibility, categories: Mapping[str, set[AgentId]]) -> None:
         self.strategy = strategy
         self.seen = 0
         """How many changes of the fold's list are in here already."""
-        self._state = state
-        self._queue = queue
-        self._order = _TERMS[strategy]
+        self._strategy = STRATEGIES[strategy]
+        self._known = Known(state, queue, fit)
         self._category = {agent: category for category, members in categories.items() for agent in fit.agents & members}
         self._out = {category: sorted(fit.agents & members) for category, members in categories.items() if category != FREE}
         self._told: dict[str, tuple[AgentId, ...]] = {}
-        self._keys = sorted((self._order(state, queue, fit, agent), agent) for agent in fit.agents & categories[FREE])
+        self._keys = sorted((self._terms(agent), agent) for agent in fit.agents & categories[FREE])
         self.names = [agent for _, agent in self._keys]
         """Who is free, best first; equal terms in order of name."""
         self.candidates = {agent: Candidate(agent=agent, terms=terms) for terms, agent in self._keys}
         """The same with what they are ordered by."""
+
+    @property
+    def fit(self) -> Eligibility:
+        """Who could ever take a contact of this line."""
+        return self._known.fit
+
+    @property
+    def term_names(self) -> tuple[str, ...]:
+        """What the candidates are ordered by, most significant first."""
+        return self._strategy.term_names if self.fit.speakers is None else (OTHER_LANGUAGE, *self._strategy.term_names)
+
+    def _terms(self, agent: AgentId) -> Terms:
+        terms = self._strategy.terms(self._known, agent)
+        speakers = self._known.fit.speakers
+        return terms if speakers is None else (float(agent not in speakers), *terms)
 
     def out(self, category: str) -> tuple[AgentId, ...]:
         """Who could take a contact but for this category, in order of name."""
@@ -89,7 +105,7 @@ class Roster:
 
     def refit(self, fit: Eligibility, people: Iterable[AgentId], category_of: Mapping[AgentId, str]) -> None:
         """Go on with another eligibility, which differs in these people only."""
-        self.fit = fit
+        self._known.fit = fit
         for agent in people:
             self._take_out(agent)
             after = category_of.get(agent)
@@ -109,7 +125,7 @@ class Roster:
     def _put_in(self, agent: AgentId, category: str) -> None:
         self._category[agent] = category
         if category == FREE:
-            terms = self._order(self._state, self._queue, self.fit, agent)
+            terms = self._terms(agent)
             key = (terms, agent)
             at = bisect_left(self._keys, key)
             self._keys.insert(at, key)
@@ -118,3 +134,43 @@ class Roster:
         else:
             insort(self._out[category], agent)
             self._told.pop(category, None)
+
+
+class Rosters:
+    """The rosters of one exchange, kept up with its fold."""
+
+    def __init__(self, fold: Fold) -> None:
+        self.fold = fold
+        self._of: dict[Line, Roster] = {}
+        self._epoch = fold.epoch
+        self._day = fold.state.statistics.day
+
+    def of(self, line: Line) -> Roster:
+        """Who could take a contact of this line now."""
+        fold = self.fold
+        if self._epoch != fold.epoch or self._day != fold.state.statistics.day:
+            # Midnight sets the day's figures, which some are ordered by, to nothing.
+            self._of, self._epoch, self._day = {}, fold.epoch, fold.state.statistics.day
+        queue, fit = fold.index.queues[line.queue], fold.index.eligibility(line)
+        categories = fold.availability.get(line.channel) or Categories()
+        known = self._of.get(line)
+        if known is None or known.strategy != queue.strategy or not _keeps_up(known, fit, fold.changed, categories.of):
+            known = self._of[line] = Roster(fold.state, line.queue, queue.strategy, fit, categories.members)
+        known.seen = len(fold.changed)
+        return known
+
+
+def _keeps_up(roster: Roster, fit: Eligibility, changed: list[AgentId], category_of: Mapping[AgentId, str]) -> bool:
+    """Bring it up to date with what has changed since it was asked for last; False: a new one costs less."""
+    if fit is not roster.fit:
+        if fit.asked != roster.fit.asked:
+            return False
+        roster.refit(fit, dict.fromkeys(changed[roster.seen :]), category_of)
+        return True
+    if roster.seen == len(changed):
+        return True
+    moved = fit.agents.intersection(changed[roster.seen :])
+    if len(moved) * MOVE_COSTS > len(fit.agents):
+        return False
+    roster.update(moved, category_of)
+    return True

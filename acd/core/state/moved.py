@@ -7,7 +7,9 @@ A start after the service was not there moves less (docs/figures.md, 1 and 3): t
 
 | instants and deadlines | at a start |
 |---|---|
-| calls, legs, entries, offers and the deadlines of theirs (RING to RETRY, TIME_LIMIT, WARN) | gone: calls end with the last sign of life |
+| calls, legs, their entries and offers, and the deadlines of theirs (RING to RETRY, TIME_LIMIT, WARN) | gone: calls end with the last sign of life |
+| contacts of other channels, their entries: when they came, WAIT, RELAX | stay: the customer has waited all the while |
+| offers of those: RING; work at them: `since` | move: nobody could take them, nobody worked at them |
 | after-call work: `since`, `until`, AFTER_CALL_WORK | move: what is left of it is due after the start |
 | what the figures measure (`move_statistics`) | moves: nobody talked, wrapped up or was idle |
 | an agent's `since`, `idle_since` | stay: a wish and a place among the idle are as old as they are, and all wait alike |
@@ -28,6 +30,8 @@ def move(state: s.State, by_s: float) -> None:
     for leg in state.legs.values():
         leg.since += by_s
         leg.limits = {cause: at + by_s for cause, at in leg.limits.items()}
+    for contact in state.contacts.values():
+        contact.began_at += by_s
     for call in state.calls.values():
         call.began_at += by_s
         call.since += by_s

@@ -12,11 +12,11 @@ from typing import Any, Literal
 
 import msgspec
 
-from acd.core import events as e
+from acd.core import events as ev
 from acd.core import schedule
 from acd.core.configuration import Queue, TenantConfiguration
 from acd.core.configuration_changes import touched
-from acd.core.ids import AgentId, CallId, EntryId, LegId, QueueId
+from acd.core.ids import AgentId, CallId, ContactId, EntryId, LegId, QueueId
 
 
 class _Part(msgspec.Struct, kw_only=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -80,7 +80,7 @@ Presence = Literal["off", "not_ready", "idle"]
 
 
 class _OpenWork(_Part, kw_only=True):
-    call: CallId
+    contact: ContactId
     queue: QueueId | None
     kind: str
     day: int = 0
@@ -120,10 +120,10 @@ class Statistics(_Part, kw_only=True):
     """Days before this one of which a contact is not settled yet, by their ordinal."""
     waiting: dict[EntryId, tuple[QueueId, float, int]] = {}
     """Entry -> queue, since when, day."""
-    arrived: dict[CallId, int] = {}
-    """Call -> day on which it arrived in the queue it came from last."""
-    works: dict[AgentId, dict[CallId, _OpenWork]] = {}
-    agents_on: dict[CallId, list[AgentId]] = {}
+    arrived: dict[ContactId, int] = {}
+    """Contact -> day on which it arrived in the queue it came from last."""
+    works: dict[AgentId, dict[ContactId, _OpenWork]] = {}
+    agents_on: dict[ContactId, list[AgentId]] = {}
     pairs: dict[CallId, _Pair] = {}
     paired: dict[LegId, CallId] = {}
     holding: list[LegId] = []
@@ -205,12 +205,12 @@ def agent_tally(s: Statistics, agent: AgentId) -> AgentTally:
     return tally
 
 
-def _configured(s: Statistics, event: e.ConfigurationChanged, _now: float) -> None:
+def _configured(s: Statistics, event: ev.ConfigurationChanged, _now: float) -> None:
     s.zone = zone_of(event.configuration)
     s.in_time_s = {queue.id: _thresholds(queue) for queue in event.configuration.queues}
 
 
-def _altered(s: Statistics, event: e.ConfigurationAltered, _now: float) -> None:
+def _altered(s: Statistics, event: ev.ConfigurationAltered, _now: float) -> None:
     s.zone = event.zone or s.zone
     for queue_id, queue in touched(event.changes)["queues"].items():
         if queue is None:
@@ -228,13 +228,13 @@ def _thresholds(queue: Queue) -> tuple[float, float]:
     return float(queue.service_level_s), float(queue.short_abandon_s)
 
 
-def _queued(s: Statistics, event: e.Queued, now: float) -> None:
+def _queued(s: Statistics, event: ev.Queued, now: float) -> None:
     s.waiting[event.entry] = (event.queue, now, s.day)
-    s.arrived[event.call] = s.day
+    s.arrived[event.contact] = s.day
     _queue(s, event.queue).offered += 1
 
 
-def _queue_left(s: Statistics, event: e.QueueLeft, now: float) -> None:
+def _queue_left(s: Statistics, event: ev.QueueLeft, now: float) -> None:
     queue, since, day = s.waiting.pop(event.entry)
     waited = now - since
     tally = _queue(s, queue, day)
@@ -262,7 +262,7 @@ def _queue_left(s: Statistics, event: e.QueueLeft, now: float) -> None:
             tally.withdrawn += 1
 
 
-def _offer_ended(s: Statistics, event: e.OfferEnded, _now: float) -> None:
+def _offer_ended(s: Statistics, event: ev.OfferEnded, _now: float) -> None:
     tally = agent_tally(s, event.agent)
     tally.offered += 1
     if event.detail != "supervisor":  # who declined was not the agent
@@ -331,7 +331,7 @@ def credit(tally: AgentTally | None, queue: QueueId) -> float:
     return tally.head_starts.get(queue, 0.0) if tally is not None else 0.0
 
 
-def calls_had(tally: AgentTally | None, queue: QueueId) -> float:
+def contacts_had(tally: AgentTally | None, queue: QueueId) -> float:
     """Contacts taken today, with the head start in this queue: whoever has fewest is next there under `fewest_calls`."""
     return tally.answered + credit(tally, queue) if tally is not None else 0.0
 
@@ -348,7 +348,7 @@ def give_head_starts(
     """
     if now >= s.day_ends_at:
         _begin_day(s, now)
-    had = [calls_had(s.agents.get(one), queue) for one in others]
+    had = [contacts_had(s.agents.get(one), queue) for one in others]
     level = max(had) if even else sum(had) / len(had)
     for agent in joining:
         mine = agent_tally(s, agent)
@@ -356,30 +356,32 @@ def give_head_starts(
             mine.head_starts[queue] = level - mine.answered
 
 
-def _logged_on(s: Statistics, event: e.AgentLoggedOn, now: float) -> None:
+def _logged_on(s: Statistics, event: ev.AgentLoggedOn, now: float) -> None:
     _presence(s, event.agent, "not_ready", now)
 
 
-def _logged_off(s: Statistics, event: e.AgentLoggedOff, now: float) -> None:
+def _logged_off(s: Statistics, event: ev.AgentLoggedOff, now: float) -> None:
     _presence(s, event.agent, "off", now)
 
 
-def _ready(s: Statistics, event: e.AgentReady, now: float) -> None:
+def _ready(s: Statistics, event: ev.AgentReady, now: float) -> None:
     _presence(s, event.agent, "idle", now)
 
 
-def _not_ready(s: Statistics, event: e.AgentNotReady, now: float) -> None:
+def _not_ready(s: Statistics, event: ev.AgentNotReady, now: float) -> None:
     _presence(s, event.agent, "not_ready", now)
 
 
-def _reserved(s: Statistics, event: e.WorkReserved, now: float) -> None:
+def _reserved(s: Statistics, event: ev.WorkReserved, now: float) -> None:
     clock = s.clocks.get(event.agent)
     if clock is None:
         clock = s.clocks[event.agent] = _Clock(since=now)
     _add_presence(s, event.agent, clock, now)
-    day = s.arrived.get(event.call, s.day) if event.queue is not None else s.day
-    s.agents_on.setdefault(event.call, []).append(event.agent)
-    s.works.setdefault(event.agent, {})[event.call] = _OpenWork(call=event.call, queue=event.queue, kind=event.kind, day=day, mark=now)
+    day = s.arrived.get(event.contact, s.day) if event.queue is not None else s.day
+    s.agents_on.setdefault(event.contact, []).append(event.agent)
+    s.works.setdefault(event.agent, {})[event.contact] = _OpenWork(
+        contact=event.contact, queue=event.queue, kind=event.kind, day=day, mark=now
+    )
 
 
 def _change_part(work: _OpenWork, part: Literal["ring", "talk", "hold", "wrap"], now: float) -> None:
@@ -397,12 +399,12 @@ def _change_part(work: _OpenWork, part: Literal["ring", "talk", "hold", "wrap"],
     work.part = part
 
 
-def _work_of(s: Statistics, agent: AgentId, call: CallId) -> _OpenWork | None:
-    return s.works.get(agent, {}).get(call)
+def _work_of(s: Statistics, agent: AgentId, contact: ContactId) -> _OpenWork | None:
+    return s.works.get(agent, {}).get(contact)
 
 
-def _connected(s: Statistics, event: e.WorkConnected, now: float) -> None:
-    work = _work_of(s, event.agent, event.call)
+def _connected(s: Statistics, event: ev.WorkConnected, now: float) -> None:
+    work = _work_of(s, event.agent, event.contact)
     if work is None:
         return
     work.connected_at = now
@@ -413,14 +415,14 @@ def _connected(s: Statistics, event: e.WorkConnected, now: float) -> None:
         tally.answered += 1
 
 
-def _established(s: Statistics, event: e.CallEstablished, now: float) -> None:
+def _established(s: Statistics, event: ev.CallEstablished, now: float) -> None:
     _part(s, event.call, now)
     s.pairs[event.call] = _Pair(a=event.a, b=event.b)
     s.paired[event.a] = s.paired[event.b] = event.call
     _regard_hold(s, event.call, now)
 
 
-def _transferred(s: Statistics, event: e.CallTransferred | e.CallReferred, now: float) -> None:
+def _transferred(s: Statistics, event: ev.CallTransferred | ev.CallReferred, now: float) -> None:
     _part(s, event.call, now)
 
 
@@ -441,20 +443,20 @@ def _set_part(s: Statistics, call: CallId, part: Literal["ring", "talk", "hold"]
             _change_part(work, part, now)
 
 
-def _held(s: Statistics, event: e.LegHeld, now: float) -> None:
+def _held(s: Statistics, event: ev.LegHeld, now: float) -> None:
     if event.leg not in s.holding:
         s.holding.append(event.leg)
     _regard_hold(s, s.paired.get(event.leg), now)
 
 
-def _retrieved(s: Statistics, event: e.LegRetrieved, now: float) -> None:
+def _retrieved(s: Statistics, event: ev.LegRetrieved, now: float) -> None:
     if event.still_held:
         return
     _let_go(s, event.leg)
     _regard_hold(s, s.paired.get(event.leg), now)
 
 
-def _leg_cleared(s: Statistics, event: e.LegCleared, now: float) -> None:
+def _leg_cleared(s: Statistics, event: ev.LegCleared, now: float) -> None:
     _let_go(s, event.leg)
     call = s.paired.get(event.leg)
     if call is not None:
@@ -474,23 +476,23 @@ def _regard_hold(s: Statistics, call: CallId | None, now: float) -> None:
     _set_part(s, call, "hold" if pair.a in s.holding or pair.b in s.holding else "talk", now)
 
 
-def _wrapping(s: Statistics, event: e.AfterCallWorkBegan, now: float) -> None:
-    work = _work_of(s, event.agent, event.call)
+def _wrapping(s: Statistics, event: ev.AfterCallWorkBegan, now: float) -> None:
+    work = _work_of(s, event.agent, event.contact)
     if work is not None:
         _change_part(work, "wrap", now)
 
 
-def _work_done(s: Statistics, event: e.WorkDone, now: float) -> None:
+def _work_done(s: Statistics, event: ev.WorkDone, now: float) -> None:
     clock = s.clocks.get(event.agent)
     if clock is not None:
         _add_presence(s, event.agent, clock, now)
-    work = s.works.get(event.agent, {}).pop(event.call, None)
+    work = s.works.get(event.agent, {}).pop(event.contact, None)
     if work is None:
         return
-    on = s.agents_on[event.call]
+    on = s.agents_on[event.contact]
     on.remove(event.agent)
     if not on:
-        del s.agents_on[event.call]
+        del s.agents_on[event.contact]
     if work.connected_at is None:
         if work.kind == "direct":
             mine = agent_tally(s, event.agent)
@@ -510,37 +512,42 @@ def _work_done(s: Statistics, event: e.WorkDone, now: float) -> None:
         tally.wrap_s += work.wrap_s
 
 
-def _call_cleared(s: Statistics, event: e.CallCleared, _now: float) -> None:
+def _call_cleared(s: Statistics, event: ev.CallCleared, _now: float) -> None:
     s.arrived.pop(event.call, None)
 
 
+def _contact_closed(s: Statistics, event: ev.ContactClosed, _now: float) -> None:
+    s.arrived.pop(event.contact, None)
+
+
 _FOLD: dict[type, Callable[[Statistics, Any, float], None]] = {
-    e.ConfigurationChanged: _configured,
-    e.ConfigurationAltered: _altered,
-    e.Queued: _queued,
-    e.QueueLeft: _queue_left,
-    e.OfferEnded: _offer_ended,
-    e.AgentLoggedOn: _logged_on,
-    e.AgentLoggedOff: _logged_off,
-    e.AgentReady: _ready,
-    e.AgentNotReady: _not_ready,
-    e.WorkReserved: _reserved,
-    e.WorkConnected: _connected,
-    e.CallEstablished: _established,
-    e.CallTransferred: _transferred,
-    e.CallReferred: _transferred,
-    e.LegHeld: _held,
-    e.LegRetrieved: _retrieved,
-    e.LegCleared: _leg_cleared,
-    e.CallCleared: _call_cleared,
-    e.AfterCallWorkBegan: _wrapping,
-    e.WorkDone: _work_done,
+    ev.ConfigurationChanged: _configured,
+    ev.ConfigurationAltered: _altered,
+    ev.Queued: _queued,
+    ev.QueueLeft: _queue_left,
+    ev.OfferEnded: _offer_ended,
+    ev.AgentLoggedOn: _logged_on,
+    ev.AgentLoggedOff: _logged_off,
+    ev.AgentReady: _ready,
+    ev.AgentNotReady: _not_ready,
+    ev.WorkReserved: _reserved,
+    ev.WorkConnected: _connected,
+    ev.CallEstablished: _established,
+    ev.CallTransferred: _transferred,
+    ev.CallReferred: _transferred,
+    ev.LegHeld: _held,
+    ev.LegRetrieved: _retrieved,
+    ev.LegCleared: _leg_cleared,
+    ev.CallCleared: _call_cleared,
+    ev.ContactClosed: _contact_closed,
+    ev.AfterCallWorkBegan: _wrapping,
+    ev.WorkDone: _work_done,
 }
 COUNTED = frozenset(_FOLD)
 """Kinds of events that change a figure."""
 
 
-def apply(s: Statistics, event: e.Event, now: float) -> None:
+def apply(s: Statistics, event: ev.Event, now: float) -> None:
     """Fold one event into the figures."""
     step = _FOLD.get(type(event))
     if step is None:

@@ -7,9 +7,23 @@ from __future__ import annotations
 
 import msgspec
 
-from acd.core.configuration import TenantConfiguration
+from acd.core.configuration import SkillRequirement, TenantConfiguration
 from acd.core.events import Direction, LegRole, MissReason, Purpose
-from acd.core.ids import AgentId, CallId, EntryId, LegId, MenuId, OfferId, PlayId, QueueId, RecordingId, SiteId, TenantId, TrunkId
+from acd.core.ids import (
+    AgentId,
+    CallId,
+    ContactId,
+    EntryId,
+    LegId,
+    MenuId,
+    OfferId,
+    PlayId,
+    QueueId,
+    RecordingId,
+    SiteId,
+    TenantId,
+    TrunkId,
+)
 from acd.core.machines import agent as agents
 from acd.core.machines import call as calls
 from acd.core.machines import leg as legs
@@ -81,8 +95,36 @@ class DeskLogIn(_Part, kw_only=True):
     """Whose phone it is."""
 
 
+class Contact(_Part, kw_only=True):
+    """Somebody's concern while it is open: what router, queues, offers and work know of it, whatever it came by."""
+
+    id: ContactId
+    channel: str
+    customer: str | None
+    """Where the customer can be answered; of a call the caller's number, None where it is withheld."""
+    language: str
+    began_at: float
+    personal: AgentId | None = None
+    """The agent whose customer it is."""
+    priority_s: float | None = None
+    """Its own, instead of the queue's."""
+    requirements: tuple[SkillRequirement, ...] | None = None
+    """Its own, instead of the queue's and its relaxations."""
+    entry: EntryId | None = None
+    queue: QueueId | None = None
+    """The queue it waits in or was taken from."""
+    entries_made: int = 0
+    offers_made: int = 0
+    hops: int = 0
+    """Targets visited without a sign of life from the customer: ends circles in the configuration."""
+    not_yet: bool = False
+    """It cannot be offered at this moment: the customer is being told something that must come first (§ 201 StGB)."""
+    subject: str | None = None
+    text: str | None = None
+
+
 class Call(_Part, kw_only=True):
-    """One conversation while it lives."""
+    """One conversation while it lives: what a voice contact has beside."""
 
     id: CallId
     direction: Direction
@@ -96,23 +138,15 @@ class Call(_Part, kw_only=True):
     agent: AgentId | None = None
     number: str | None = None
     country: str | None = None
-    language: str
     party: LegId | None = None
     """The leg that is being served: it hears the menu, waits in the queue, is forwarded."""
     legs: list[LegId] = []
     pair: tuple[LegId, LegId] | None = None
     """The two in conversation."""
     legs_made: int = 0
-    entries_made: int = 0
-    offers_made: int = 0
     recordings_made: int = 0
-    hops: int = 0
-    """Targets visited without a sign of life from the caller: ends circles in the configuration."""
     menu: MenuId | None = None
     menu_plays: int = 0
-    entry: EntryId | None = None
-    queue: QueueId | None = None
-    """The queue it waits in or was answered from."""
     notice_heard: bool = False
     """The recording notice was heard to its end (§ 201 StGB)."""
     ending: str | None = None
@@ -132,11 +166,16 @@ class Entry(_Part, kw_only=True):
     """One stay in one queue."""
 
     id: EntryId
-    call: CallId
+    contact: ContactId
+    channel: str
     queue: QueueId
     queued_at: float
     priority_s: float
-    """The seconds of advantage it entered with, after the cap."""
+    """The seconds of advantage it has, after the cap."""
+    language: str | None = None
+    """The one that its agent is to speak, or should; None: any."""
+    skills: tuple[tuple[str, int], ...] | None = None
+    """Asked for instead of what its queue says; None: that."""
     state: entries.State = entries.State.WAITING
     relaxation: int = 0
     wait_limit_at: float | None = None
@@ -149,11 +188,11 @@ class Offer(_Part, kw_only=True):
     """One offer in flight."""
 
     id: OfferId
-    call: CallId
+    contact: ContactId
     entry: EntryId
     queue: QueueId
     made_at: float
-    open: dict[AgentId, LegId]
+    open: list[AgentId]
     """Whose part has not ended."""
     width: int
     """How many were asked."""
@@ -162,8 +201,8 @@ class Offer(_Part, kw_only=True):
 class Work(_Part, kw_only=True):
     """One contact at one agent."""
 
-    call: CallId
-    leg: LegId
+    contact: ContactId
+    channel: str
     kind: str
     queue: QueueId | None = None
     since: float
@@ -192,12 +231,14 @@ class Agent(_Part, kw_only=True):
     reason: str | None = None
     leaving: bool = False
     idle_since: float = 0.0
-    works: dict[CallId, Work] = {}
+    works: dict[ContactId, Work] = {}
     bindings: dict[str, Binding] = {}
     misses: dict[MissReason, int] = {}
     """Offers in a row that came to nothing, by why."""
-    last_call: CallId | None = None
-    """The last one it talked in."""
+    last_contact: ContactId | None = None
+    """The last one it had taken."""
+    wants_to_pick: bool = False
+    """It has dialled the code for that, and its line is not free yet."""
     at: AgentId | None = None
     """It sits at the phone of this one (hot desk); None: at its own."""
 
@@ -233,6 +274,7 @@ class State(_Part, kw_only=True):
     configuration: TenantConfiguration | None = None
     clock: float = 0.0
     stopping: bool = False
+    contacts: dict[ContactId, Contact] = {}
     calls: dict[CallId, Call] = {}
     legs: dict[LegId, Leg] = {}
     entries: dict[EntryId, Entry] = {}

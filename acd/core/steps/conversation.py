@@ -35,7 +35,7 @@ def establish(x: Step, call: s.Call, a: s.Leg, b: s.Leg) -> None:
             continue
         work = agent.works.get(call.id)
         if work is not None and works.Input.CONNECTED in works.TRANSITIONS[work.state]:
-            x.emit(WorkConnected(agent=agent.id, call=call.id))
+            x.emit(WorkConnected(agent=agent.id, contact=call.id))
     if not (_is_held(a) or _is_held(b)):
         x.emit(CallEstablished(call=call.id, a=a.id, b=b.id))
         x.do(ConnectLegs(a=a.id, b=b.id))
@@ -68,7 +68,8 @@ def other_of(x: Step, call: s.Call, leg: s.Leg) -> s.Leg | None:
 
 
 def _music(x: Step, call: s.Call) -> tuple[str, ...]:
-    queue = x.fold.index.queues.get(call.queue) if call.queue is not None else None
+    contact = x.contact(call)
+    queue = x.fold.index.queues.get(contact.queue) if contact.queue is not None else None
     return (queue.music if queue is not None else HOLD_MUSIC,)
 
 

@@ -21,7 +21,7 @@ def channel(x: Step, agent: Agent) -> admission.Verdict | None:
     return admission.to_agent(x.state, x.fold.index.sites, x.fold.index.trunks, phone_of(x, agent))
 
 
-def begin_leg(x: Step, call: s.Call, leg: LegId, agent: Agent) -> None:
+def begin_leg(x: Step, call: s.Call, leg: LegId, agent: Agent, offer: OfferId | None = None) -> None:
     """Write the leg down. A phone behind a trunk is on that line, wherever the person sits."""
     phone = phone_of(x, agent)
     trunk = x.fold.index.trunks.get(phone.trunk) if phone.trunk is not None else None
@@ -35,6 +35,7 @@ def begin_leg(x: Step, call: s.Call, leg: LegId, agent: Agent) -> None:
             trunk=phone.trunk,
             site=phone.site if phone.trunk is None else None,
             internal=trunk is not None and trunk.internal,
+            offer=offer,
         )
     )
 

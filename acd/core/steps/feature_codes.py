@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from acd.core.configuration import FeatureCodes
-from acd.core.events import AgentLoggedOn, AgentNotReady, AgentReady, DispositionSet, WorkReserved
+from acd.core.events import AgentLoggedOn, AgentNotReady, AgentReady, DispositionSet, PickRequested, WorkReserved
 from acd.core.machines import agent as agents
 from acd.core.machines import work as works
 from acd.core.state import values as s
-from acd.core.steps import hot_desk, treatment
-from acd.core.steps.clearing import end_wrap_up, log_off
+from acd.core.steps import hot_desk, queueing, treatment
 from acd.core.steps.step import Step
+from acd.core.steps.working import calls_at, end_wrap_up, log_off
 
 CAUSE = "feature_code"
 REFUSED = ("invalid_choice",)
@@ -45,8 +45,8 @@ def find(codes: FeatureCodes, called: str) -> tuple[str, str] | None:
 def carry_out(x: Step, call: s.Call, agent: s.Agent, code: str, digits: str) -> None:
     """Do what the code says, say so, and end the call."""
     sounds = _DO[code](x, agent, digits)
-    if not agent.works and call.party is not None:
-        x.emit(WorkReserved(agent=agent.id, call=call.id, leg=call.party, kind="feature_code"))
+    if not calls_at(agent) and call.party is not None:
+        x.emit(WorkReserved(agent=agent.id, contact=call.id, kind="feature_code"))
     treatment.announce(x, call, sounds, CAUSE)
 
 
@@ -88,11 +88,11 @@ def _log(x: Step, agent: s.Agent, _digits: str) -> tuple[str, ...]:
 
 def _tag(x: Step, agent: s.Agent, digits: str) -> tuple[str, ...]:
     """The call the agent talks in, else the last one it talked in."""
-    talking = next((work.call for work in agent.works.values() if work.state not in works.RINGING), None)
-    call = talking or agent.last_call
-    if call is None or not digits:
+    going_on = next((work.contact for work in agent.works.values() if work.state not in works.RINGING), None)
+    contact = going_on or agent.last_contact
+    if contact is None or not digits:
         return REFUSED
-    x.emit(DispositionSet(call=call, agent=agent.id, code=digits))
+    x.emit(DispositionSet(contact=contact, agent=agent.id, code=digits))
     return ("agent.tagged", *(f"number.{digit}" for digit in digits[:12]))
 
 
@@ -101,8 +101,7 @@ def _waiting(x: Step, agent: s.Agent, _digits: str) -> tuple[str, ...]:
     since = [
         x.state.entries[place[2]].queued_at
         for queue, line in x.fold.order.items()
-        if (found := x.fold.index.queues.get(queue)) is not None
-        and any(agent.id in x.fold.index.eligibility(queue, level).agents for level in range(len(found.relaxations) + 1))
+        if (found := x.fold.index.queues.get(queue)) is not None and any(agent.id in team for team in x.fold.index.team(found.id))
         for place in line
     ]
     if not since:
@@ -111,10 +110,20 @@ def _waiting(x: Step, agent: s.Agent, _digits: str) -> tuple[str, ...]:
     return ("agent.waiting", f"number.{len(since)}", "agent.longest_wait", f"number.{minutes}")
 
 
+def _pick(x: Step, agent: s.Agent, _digits: str) -> tuple[str, ...]:
+    """Its phone rings with the contact when this call is over."""
+    configured = x.fold.index.agents[agent.id]
+    if not configured.may_pick or agent.state not in agents.LOGGED_ON or queueing.first_to_pick(x, agent) is None:
+        return REFUSED
+    x.emit(PickRequested(agent=agent.id))
+    return ("agent.picked",)
+
+
 _DO: dict[str, Callable[[Step, s.Agent, str], tuple[str, ...]]] = {
     "ready": _ready,
     "not_ready": _not_ready,
     "log_on_or_off": _log,
     "tag": _tag,
     "waiting": _waiting,
+    "pick": _pick,
 }

@@ -23,8 +23,8 @@ from acd.core.machines import agent as agents
 from acd.core.machines import work as works
 from acd.core.state import values as s
 from acd.core.steps import treatment
-from acd.core.steps.clearing import end_wrap_up, log_off, work_done
 from acd.core.steps.step import Step
+from acd.core.steps.working import calls_at, end_wrap_up, log_off, work_done
 
 CAUSE = "feature_code"
 REFUSED = ("invalid_choice",)
@@ -47,7 +47,7 @@ def carry_out(x: Step, call: s.Call, user: s.Agent, owner: Agent, extension: str
         treatment.announce(x, call, REFUSED, CAUSE)
         return
     end_wrap_up(x, user)
-    x.emit(WorkReserved(agent=user.id, call=call.id, leg=party.id, kind="feature_code"))
+    x.emit(WorkReserved(agent=user.id, contact=call.id, kind="feature_code"))
     x.emit(PinAwaited(call=call.id, leg=party.id, agent=wanted, at=owner.id, until=x.now + PATIENCE_S))
     if not has_pin:
         x.play(party, ("agent.pin",), "pin")
@@ -63,7 +63,7 @@ def _leave(x: Step, call: s.Call, user: s.Agent, owner: Agent) -> None:
 
 
 def _in_a_call(agent: s.Agent, besides: s.Call | None = None) -> bool:
-    return any(work.state not in works.WRAPPING for work in agent.works.values() if besides is None or work.call != besides.id)
+    return any(work.state not in works.WRAPPING for work in calls_at(agent) if besides is None or work.contact != besides.id)
 
 
 def judged(x: Step, fact: PinJudged) -> None:
@@ -111,5 +111,5 @@ def _sit(x: Step, call: s.Call, leg: s.Leg, agent: s.Agent, at: AgentId, user: s
     if agents.Input.LOG_ON in agents.TRANSITIONS[agent.state]:
         x.emit(AgentLoggedOn(agent=agent.id))
     x.emit(HotDeskBegan(agent=agent.id, at=at, call=call.id, leg=leg.id))
-    if not agent.works:
-        x.emit(WorkReserved(agent=agent.id, call=call.id, leg=leg.id, kind="feature_code"))
+    if not calls_at(agent):
+        x.emit(WorkReserved(agent=agent.id, contact=call.id, kind="feature_code"))

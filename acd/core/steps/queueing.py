@@ -1,88 +1,112 @@
-"""Queues at work: entering, waiting with sounds, offers to agents, their outcomes, overflow (R6, R23, U1, U2).
+"""Queues at work: entering, offers to agents and their outcomes, overflow, what people decide out of turn (R6, R23, U1, U2).
 
 Event driven: whoever becomes free or begins to wait is looked at in the same step (`distribute`, called by the engine last). A contact
-keeps its place while it is offered, and the clock of its limits stands still then.
+keeps its place while it is offered, and the clock of its limits stands still then. What waiting, reached, withdrawn and taken mean is
+the channel's affair (`acd.core.steps.step.Channel`).
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import Literal
+from typing import Final, Literal
 
 from acd.core.configuration import Overflow, Queue
-from acd.core.effects import PopScreen
 from acd.core.events import (
-    DigitReceived,
-    LegConnected,
+    AgentNotReady,
+    MissReason,
     OfferEnded,
     OfferMade,
+    OfferOutcome,
+    PickEnded,
     Queued,
     QueueDrained,
     QueueFilled,
     QueueLeft,
+    QueueOutcome,
     RequirementsRelaxed,
     WorkReserved,
 )
-from acd.core.ids import AgentId, EntryId, LegId, OfferId, QueueId
+from acd.core.ids import AgentId, EntryId, OfferId, QueueId
+from acd.core.machines import agent as agents
 from acd.core.machines import queue as queues
 from acd.core.machines import queue_entry as entries
-from acd.core.routing import pick as routing
+from acd.core.routing.pick import PICKED, Assignment, out_of_turn, pick
+from acd.core.state import capacity
 from acd.core.state import values as s
-from acd.core.steps import device, referral
-from acd.core.steps.clearing import clear_call, end_offer_part, leave_queue, regard_miss, withdraw_offer
-from acd.core.steps.conversation import establish, record
-from acd.core.steps.step import Step
-from acd.core.steps.treatment import UNAVAILABLE, announce, answer_party, unavailable
+from acd.core.state.line import Line
+from acd.core.state.score import newcomers_rank
+from acd.core.steps.step import Ending, Step
+from acd.core.steps.working import WorkOutcome, work_done
 
-NOTICE = ("recording.notice",)
-POSITION = "queue.position"
-HIGHEST_NUMBER = 99
-"""Numbers are spoken up to here; who stands further back is told nothing yet."""
+NOT_READY_REASON: Final[dict[MissReason, str]] = {
+    "no_answer": "no_answer",
+    "unreachable": "unreachable",
+    "failed": "device_failed",
+    "busy": "busy",
+    "declined": "declined",
+    "forwarded": "forwarded",
+}
+"""What a desk shows an agent who was made not ready."""
+_MISS_OF_CAUSE: Final[dict[str, MissReason]] = {
+    "no_answer": "no_answer",
+    "unreachable": "unreachable",
+    "unregistered": "unreachable",
+    "busy": "busy",
+    "rejected": "declined",
+    "forwarded": "forwarded",
+}
+_MISS_OF_OUTCOME: Final[dict[str, MissReason]] = {"no_answer": "no_answer", "declined": "declined", "failed": "failed"}
+_NOBODYS_MISS: Final = frozenset({"no_bandwidth", "supervisor"})
+"""Causes that say nothing of the agent, or of what the agent is reached by."""
+_ABSENT: Final = frozenset({"no_answer", "unreachable", "failed"})
+"""What `redirect_on_no_answer` speaks of."""
+
+MAX_HOPS: Final = 25
+"""Targets a contact may visit without a sign of life from the customer: more is a circle in the configuration."""
 
 
 # ---------------------------------------------------------------------- entering and leaving
 
 
-def enter_queue(x: Step, call: s.Call, queue_id: QueueId) -> None:
-    """Stand in line, or go where the queue sends those it does not take."""
-    queue = x.fold.index.queues.get(queue_id)
+def enter(x: Step, contact: s.Contact, queue_id: QueueId, since: float | None = None) -> None:
+    """Stand in line, or go where the queue sends those it does not take.
+
+    Args:
+        since: it stands there as if it had come at this instant; None: now.
+    """
+    queue, channel = x.fold.index.queues.get(queue_id), x.channel(contact)
     if queue is None:
-        unavailable(x, call, "not_found")
+        channel.turn_away(x, contact, "not_found")
         return
-    entry_id = EntryId(f"{call.id}/q{call.entries_made + 1}")
-    if x.state.queues[queue_id].state in queues.SHUT:
-        _pass_by(x, call, queue, entry_id, "closed", None)
-        x.send_to(x, call, queue.closed, "closed", queue.id)
+    entry_id = EntryId(f"{contact.id}/q{contact.entries_made + 1}")
+    if x.state.queues[queue_id].state in queues.SHUT and not channel.waits_when_closed:
+        _pass_by(x, contact, queue, entry_id, "closed", None)
+        channel.send(x, contact, queue.closed, "closed", queue.id)
         return
     rule = _overflow_at_entry(x, queue)
-    if rule is not None:
+    if rule is not None and channel.can_be_sent(x, contact, rule[0].target):
         overflow, why = rule
-        _pass_by(x, call, queue, entry_id, "overflowed", why)
-        x.send_to(x, call, overflow.target, "overflow", queue.id)
+        _pass_by(x, contact, queue, entry_id, "overflowed", why)
+        channel.send(x, contact, overflow.target, "overflow", queue.id)
         return
-    leg = answer_party(x, call)
-    if leg is None:
-        clear_call(x, call, "abandoned")
+    if not channel.may_wait(x, contact):
         return
-    referral.reached(x, call)
-    x.emit(Queued(call=call.id, entry=entry_id, queue=queue.id, position=_place_of_newcomer(x, queue)))
+    x.emit(Queued(contact=contact.id, entry=entry_id, queue=queue.id, position=_place_of_newcomer(x, queue, since), since=since))
     fill_or_drain(x, queue)
-    if queue.record and x.state.configuration is not None and x.state.configuration.recording_notice and not call.notice_heard:
-        # Until it was heard the contact is offered to nobody (`routing.hears_notice`), and waits like any other.
-        x.play(leg, NOTICE, "notice")
-    else:
-        _greet(x, call, leg, queue)
+    channel.waits(x, contact, queue)
 
 
-def _pass_by(x: Step, call: s.Call, queue: Queue, entry: EntryId, outcome: Literal["closed", "overflowed"], detail: str | None) -> None:
+def _pass_by(
+    x: Step, contact: s.Contact, queue: Queue, entry: EntryId, outcome: Literal["closed", "overflowed"], detail: str | None
+) -> None:
     """Counted at the queue, though it never waited."""
-    x.emit(Queued(call=call.id, entry=entry, queue=queue.id, position=_place_of_newcomer(x, queue)))
-    x.emit(QueueLeft(call=call.id, entry=entry, queue=queue.id, outcome=outcome, detail=detail))
+    x.emit(Queued(contact=contact.id, entry=entry, queue=queue.id, position=_place_of_newcomer(x, queue, None)))
+    x.emit(QueueLeft(contact=contact.id, entry=entry, queue=queue.id, outcome=outcome, detail=detail))
 
 
-def _place_of_newcomer(x: Step, queue: Queue) -> int:
-    """1 is next. Everybody of a queue has the same advantage (unless it was changed meanwhile), so who comes last stands last."""
-    mine = x.now - min(queue.priority_s, queue.priority_cap_s)
+def _place_of_newcomer(x: Step, queue: Queue, since: float | None) -> int:
+    """1 is next. Who comes last and has no more advantage than the others stands last."""
+    mine = newcomers_rank(queue, x.now if since is None else since)
     return bisect_right(x.fold.order.get(queue.id, ()), mine, key=lambda place: place[0]) + 1
 
 
@@ -96,14 +120,22 @@ def _overflow_at_entry(x: Step, queue: Queue) -> tuple[Overflow, str] | None:
     return None
 
 
+def leave_queue(x: Step, contact: s.Contact, outcome: QueueOutcome, detail: str | None = None) -> None:
+    """The contact steps out of its queue; the limit of the queue may be free again."""
+    if contact.entry is None:
+        return
+    entry = x.state.entries[contact.entry]
+    x.emit(QueueLeft(contact=contact.id, entry=entry.id, queue=entry.queue, outcome=outcome, detail=detail))
+
+
 def is_staffed(x: Step, queue: Queue) -> bool:
     """Whether anybody who could ever take a contact of this queue, relaxed or not, is logged on."""
     away = x.fold.categories["logged_off"]
-    return any(x.fold.index.eligibility(queue.id, level).agents - away for level in range(len(queue.relaxations) + 1))
+    return any(team - away for team in x.fold.index.team(queue.id))
 
 
 def fill_or_drain(x: Step, queue: Queue) -> None:
-    """Whether the next caller would overflow by length."""
+    """Whether the next one would overflow by length."""
     limits = [rule.max_length for rule in queue.overflow if rule.max_length is not None]
     running = x.state.queues.get(queue.id)
     if running is None:
@@ -134,17 +166,7 @@ def overflow_unstaffed(x: Step) -> None:
         for place in list(x.fold.order[queue.id]):
             entry = x.state.entries.get(place[2])
             if entry is not None and entries.Input.OVERFLOWED in entries.TRANSITIONS[entry.state]:
-                call = x.state.calls[entry.call]
-                leave_queue(x, call, "overflowed", "no_agents")
-                x.send_to(x, call, rule.target, "overflow", queue.id)
-
-
-def evict(x: Step, entry: s.Entry) -> None:
-    """Its queue was taken out of the configuration."""
-    call = x.state.calls[entry.call]
-    withdraw_offer(x, call, "withdrawn", "queue_removed")
-    leave_queue(x, call, "withdrawn", "queue_removed")
-    announce(x, call, UNAVAILABLE, "not_found")
+                _overflow(x, entry, queue, rule, "no_agents")
 
 
 def waited_too_long(x: Step, entry: s.Entry) -> None:
@@ -154,67 +176,29 @@ def waited_too_long(x: Step, entry: s.Entry) -> None:
     if queue is None or not rules:
         return
     rule = min(rules, key=lambda one: one.max_wait_s or 0.0)
-    call = x.state.calls[entry.call]
-    leave_queue(x, call, "overflowed", f"max_wait_s {rule.max_wait_s:g}")
-    x.send_to(x, call, rule.target, "overflow", queue.id)
+    _overflow(x, entry, queue, rule, f"max_wait_s {rule.max_wait_s:g}")
+
+
+def _overflow(x: Step, entry: s.Entry, queue: Queue, rule: Overflow, why: str) -> None:
+    contact = x.state.contacts[entry.contact]
+    channel = x.channel(contact)
+    if not channel.can_be_sent(x, contact, rule.target):
+        return
+    leave_queue(x, contact, "overflowed", why)
+    channel.send(x, contact, rule.target, "overflow", queue.id)
+
+
+def evict(x: Step, entry: s.Entry) -> None:
+    """Its queue was taken out of the configuration."""
+    contact = x.state.contacts[entry.contact]
+    withdraw_offer(x, contact, "withdrawn", "queue_removed")
+    leave_queue(x, contact, "withdrawn", "queue_removed")
+    x.channel(contact).turn_away(x, contact, "not_found")
 
 
 def relax(x: Step, entry: s.Entry) -> None:
     """The next relaxation of what is asked for comes into force."""
     x.emit(RequirementsRelaxed(entry=entry.id, relaxation=entry.relaxation + 1))
-
-
-def exit_key(x: Step, call: s.Call, leg: s.Leg, key: str) -> None:
-    """A key while waiting: the way out, if it is the queue's exit key; others mean nothing here and are not kept."""
-    entry = x.state.entries[call.entry] if call.entry is not None else None
-    queue = x.fold.index.queues.get(entry.queue) if entry is not None else None
-    if queue is None or queue.exit_target is None or key != queue.exit_key:
-        return
-    x.emit(DigitReceived(call=call.id, leg=leg.id, digit=key))
-    withdraw_offer(x, call, "withdrawn", "exit_key")
-    leave_queue(x, call, "exited", key)
-    x.send_to(x, call, queue.exit_target, "exit", queue.id)
-
-
-# ---------------------------------------------------------------------- what is heard while waiting
-
-
-def _greet(x: Step, call: s.Call, leg: s.Leg, queue: Queue) -> None:
-    if queue.greeting:
-        x.play(leg, queue.greeting, "greeting")
-    else:
-        tell_position(x, call, leg)
-
-
-def tell_position(x: Step, call: s.Call, leg: s.Leg) -> None:
-    """`You are caller number n`, then music; only music where positions are not announced or the number is too high to be spoken."""
-    entry = x.state.entries[call.entry] if call.entry is not None else None
-    queue = x.fold.index.queues.get(entry.queue) if entry is not None else None
-    if entry is None or queue is None:
-        return
-    position = x.fold.position(entry)
-    if queue.announce_position and position <= HIGHEST_NUMBER:
-        x.play(leg, (POSITION, f"number.{position}"), "position")
-    else:
-        x.play(leg, (queue.music,), "music", loop=True)
-
-
-def heard(x: Step, call: s.Call, leg: s.Leg, purpose: str) -> None:
-    """Something the queue played was heard to its end: what comes next."""
-    entry = x.state.entries[call.entry] if call.entry is not None else None
-    queue = x.fold.index.queues.get(entry.queue) if entry is not None else None
-    if entry is None or queue is None:
-        return
-    match purpose:
-        case "notice":
-            _greet(x, call, leg, queue)
-        case "greeting":
-            tell_position(x, call, leg)
-        case "position":
-            x.play(leg, (queue.music,), "music", loop=True)
-        case _:
-            # Music loops; if it cannot be played there is silence, not a loop of attempts.
-            pass
 
 
 # ---------------------------------------------------------------------- offers
@@ -223,77 +207,134 @@ def heard(x: Step, call: s.Call, leg: s.Leg, purpose: str) -> None:
 def distribute(x: Step) -> None:
     """Give waiting contacts to free agents, as far as both are there."""
     x.fold.routing_needed = False
-    for assignment in routing.pick(x.fold, x.now):
-        entry = x.state.entries[assignment.entry]
-        call = x.state.calls[entry.call]
-        offer = OfferId(f"{call.id}/o{call.offers_made + 1}")
-        ringing: dict[AgentId, LegId] = {agent: x.next_leg(call, at) for at, agent in enumerate(assignment.agents)}
-        x.emit(
-            OfferMade(offer=offer, call=call.id, entry=entry.id, queue=entry.queue, legs=ringing, decision=assignment.decision),
-        )
-        for agent, leg in ringing.items():
-            _ring(x, call, entry, offer, agent, leg)
+    for assignment in pick(x.rosters, x.now):
+        make_offer(x, assignment)
 
 
-def _ring(x: Step, call: s.Call, entry: s.Entry, offer: OfferId, agent_id: AgentId, leg: LegId) -> None:
-    agent = x.fold.index.agents[agent_id]
-    device.begin_leg(x, call, leg, agent)
-    x.reserve(leg, device.channel(x, agent))
-    x.emit(WorkReserved(agent=agent_id, call=call.id, leg=leg, kind="queue", queue=entry.queue))
-    x.do(
-        PopScreen(
-            agent=agent_id,
-            call=call.id,
-            offer=offer,
-            queue=entry.queue,
-            calling=call.calling,
-            called=call.called,
-            waited_s=x.now - entry.queued_at,
-        )
-    )
-    device.ring(x, call, leg, agent, shown=call.calling, shown_name=call.calling_name, offer=offer, queue=entry.queue)
+def make_offer(x: Step, assignment: Assignment) -> None:
+    """Let those who were chosen know of the contact, and keep them for it."""
+    entry = x.state.entries[assignment.entry]
+    contact = x.state.contacts[entry.contact]
+    offer_id = OfferId(f"{contact.id}/o{contact.offers_made + 1}")
+    x.emit(OfferMade(offer=offer_id, contact=contact.id, entry=entry.id, queue=entry.queue, decision=assignment.decision))
+    offer, channel = x.state.offers[offer_id], x.channel(contact)
+    for agent in assignment.agents:
+        channel.reach(x, contact, offer, x.fold.index.agents[agent], x.now - entry.queued_at)
+        x.emit(WorkReserved(agent=agent, contact=contact.id, kind="queue", queue=entry.queue))
 
 
-def answered(x: Step, call: s.Call, offer: s.Offer, leg: s.Leg, dialog: str | None) -> None:
-    """The first phone that is taken wins; the others stop in the same step and count no missed call."""
-    x.emit(LegConnected(leg=leg.id, dialog=dialog))
-    for agent in sorted(offer.open):
-        if offer.open[agent] != leg.id:
-            end_offer_part(x, offer, agent, "answered_elsewhere", cause="answered_elsewhere")
-    party = x.party(call)
+def taken(x: Step, contact: s.Contact, offer: s.Offer, agent: AgentId) -> None:
+    """The first who takes it has it; for the others it ends in the same step, and they count no missed one."""
+    for other in sorted(offer.open):
+        if other != agent:
+            end_offer_part(x, offer, other, Ending("answered_elsewhere", "answered_elsewhere"))
     queue = x.fold.index.queues.get(offer.queue)
-    if party is None or leg.agent is None:
-        return
-    x.emit(OfferEnded(offer=offer.id, call=call.id, agent=leg.agent, outcome="answered"))
-    leave_queue(x, call, "answered", leg.agent)
-    establish(x, call, party, leg)
-    noticed = call.notice_heard or x.state.configuration is None or not x.state.configuration.recording_notice
-    if queue is not None and queue.record and noticed:  # § 201 StGB: who is recorded must have been told first
-        record(x, call, party, leg)
+    x.emit(OfferEnded(offer=offer.id, contact=contact.id, agent=agent, outcome="answered"))
+    leave_queue(x, contact, "answered", agent)
+    x.channel(contact).taken(x, contact, agent, queue)
 
 
 def rang_out(x: Step, offer: s.Offer) -> None:
-    """Redirect on no answer: the caller keeps its place and is offered on, the agents are treated as the queue says."""
+    """Redirect on no answer: the contact keeps its place and is offered on, the agents are treated as the queue says."""
     for agent in sorted(offer.open):
-        end_offer_part(x, offer, agent, "no_answer", cause="no_answer")
+        end_offer_part(x, offer, agent, Ending("no_answer", "no_answer"))
         regard_miss(x, offer, agent)
 
 
-def failed(x: Step, offer: s.Offer, agent: AgentId, cause: str, status: int | None) -> None:
-    """A phone of an offer refused or could not be reached."""
-    outcome: Literal["no_answer", "declined", "failed"]
-    if cause == "no_answer":
-        outcome = "no_answer"
-    elif cause in {"busy", "rejected", "forwarded"}:
-        outcome = "declined"
-    else:
-        outcome = "failed"
-    end_offer_part(x, offer, agent, outcome, cause=cause, gone=True, status=status)
+def not_taken(x: Step, offer: s.Offer, agent: AgentId, ending: Ending) -> None:
+    """An agent, or what the agent is reached by, did not take an offer: the contact keeps its place."""
+    end_offer_part(x, offer, agent, ending)
     regard_miss(x, offer, agent)
 
 
-def phone_is_gone(x: Step, offer: s.Offer, leg: s.Leg, cause: str) -> None:
-    """A phone of an offer ended its leg without having been taken: the caller keeps its place."""
-    if leg.agent is not None:
-        end_offer_part(x, offer, leg.agent, "declined", cause=cause, gone=True)
-        regard_miss(x, offer, leg.agent)
+def end_offer_part(x: Step, offer: s.Offer, agent: AgentId, ending: Ending, *, detail: str | None = None) -> None:
+    """One agent's part of an offer ended without its having been taken: reservation and all."""
+    contact, outcome, cause = x.state.contacts[offer.contact], ending.outcome, ending.cause
+    reason = _MISS_OF_CAUSE.get(cause, _MISS_OF_OUTCOME[outcome]) if outcome in _MISS_OF_OUTCOME and cause not in _NOBODYS_MISS else None
+    x.emit(OfferEnded(offer=offer.id, contact=contact.id, agent=agent, outcome=outcome, reason=reason, detail=detail))
+    x.channel(contact).withdraw(x, contact, offer, agent, ending)
+    # Work of an offer ends as the offer does, even if it had been taken and nobody was connected yet.
+    done: WorkOutcome = "withdrawn" if outcome == "answered" else outcome
+    if contact.id in x.state.agents[agent].works:
+        work_done(x, agent, contact.id, done)
+
+
+def regard_miss(x: Step, offer: s.Offer, agent_id: AgentId) -> None:
+    """Redirect on no answer: whoever is not there, or does not want to, is not asked again once the queue's limit for that is reached."""
+    agent = x.state.agents.get(agent_id)
+    queue = x.fold.index.queues.get(offer.queue)
+    # Where all are asked together, not having been the first is no sign of absence.
+    if agent is None or queue is None or offer.width > 1 or agent.state not in agents.WILLING:
+        return
+    for reason, misses in agent.misses.items():
+        limit = getattr(queue.miss_limits, reason)
+        if limit and misses >= limit and not (reason in _ABSENT and queue.redirect_on_no_answer == "stay_ready"):
+            x.emit(AgentNotReady(agent=agent_id, reason=NOT_READY_REASON[reason]))
+            return
+
+
+def offer_of(x: Step, contact: s.Contact) -> s.Offer | None:
+    """The offer that the contact is in."""
+    entry = x.state.entries.get(contact.entry) if contact.entry is not None else None
+    return x.state.offers.get(entry.offer) if entry is not None and entry.offer is not None else None
+
+
+def withdraw_offer(x: Step, contact: s.Contact, outcome: OfferOutcome, cause: str) -> None:
+    """Nobody is offered the contact any more."""
+    offer = offer_of(x, contact)
+    if offer is None:
+        return
+    for agent in sorted(offer.open):
+        end_offer_part(x, offer, agent, Ending(outcome, cause))
+
+
+# ---------------------------------------------------------------------- out of turn
+
+
+def could_take(x: Step, agent: AgentId, entry: s.Entry) -> bool:
+    """Whether skills and membership allow it, at whatever relaxation."""
+    if entry.queue not in x.fold.index.queues:
+        return False
+    if entry.skills is not None:
+        return agent in x.fold.index.eligibility(Line(entry.queue, skills=entry.skills)).agents
+    return any(agent in team for team in x.fold.index.team(entry.queue))
+
+
+def is_free_for(x: Step, agent: s.Agent, channel: str) -> bool:
+    """Whether the agent has room for one more; ready or not."""
+    return capacity.has_room(x.fold.index.room(agent.id, channel), agent.works.values(), channel)
+
+
+def first_to_pick(x: Step, agent: s.Agent) -> s.Entry | None:
+    """The first of those who wait and are not being offered, that the agent could take and can be reached for."""
+    best = None
+    for line in x.fold.buckets.values():
+        for place in line:
+            entry = x.state.entries[place[2]]
+            if x.state.contacts[entry.contact].not_yet or not could_take(x, agent.id, entry) or not can_be_given(x, agent, entry):
+                continue
+            best = place if best is None else min(best, place)
+            break
+    return x.state.entries[best[2]] if best is not None else None
+
+
+def can_be_given(x: Step, agent: s.Agent, entry: s.Entry) -> bool:
+    """Whether the agent can be reached for it and has room: what no order of a person changes."""
+    return x.channels[entry.channel].can_reach(x, agent) and is_free_for(x, agent, entry.channel)
+
+
+def give(x: Step, entry: s.Entry, agent: AgentId, rule: str, by: str) -> None:
+    """Offer it to this agent, whoever's turn it is."""
+    make_offer(x, out_of_turn(x.rosters, entry, agent, rule, by, x.now))
+
+
+def serve_pickers(x: Step) -> None:
+    """Who has asked to pick by its phone gets the first contact once its line is free again."""
+    for agent_id in sorted(x.fold.pickers):
+        agent = x.state.agents[agent_id]
+        if any(work.kind == "feature_code" for work in agent.works.values()):
+            continue
+        entry = first_to_pick(x, agent) if agent.state in agents.LOGGED_ON else None
+        x.emit(PickEnded(agent=agent_id))
+        if entry is not None:
+            give(x, entry, agent_id, PICKED, f"agent:{agent_id}")

@@ -11,8 +11,9 @@ from typing import Literal
 from acd.core.configuration import Agent, Forwarding, Target, ToAgent
 from acd.core.effects import OriginateToOutside, PassEarlyMedia, PopScreen, RingCaller
 from acd.core.events import CallForwarded, ChannelRefused, EarlyMediaPassed, ForwardLoopFound, LegInitiated, WorkReserved
-from acd.core.ids import AgentId, LegId, TrunkId
+from acd.core.ids import VOICE, AgentId, LegId, TrunkId
 from acd.core.routing import admission
+from acd.core.state import capacity
 from acd.core.state import values as s
 from acd.core.steps import device, loops, referral
 from acd.core.steps.clearing import Refusal, clear_call, end_leg, refusal
@@ -37,7 +38,7 @@ def ring_agent(x: Step, call: s.Call, agent_id: AgentId) -> None:
         return
     if configured.forwarding.always:
         forward(x, call, configured.forwarding.always, "always", agent_id)
-    elif agent.works:
+    elif capacity.is_kept(x.fold.index.room(agent_id, VOICE), agent.works.values(), VOICE):
         _forward_or(x, call, configured, "busy", "busy")
     elif not x.fold.is_reachable(agent):
         _forward_or(x, call, configured, "unregistered", "unregistered")
@@ -62,8 +63,12 @@ def ring_device(
     shown = call.called if kind == "outbound" else call.calling
     device.begin_leg(x, call, leg, agent)
     x.reserve(leg, verdict)
-    x.emit(WorkReserved(agent=agent.id, call=call.id, leg=leg, kind=kind))
-    x.do(PopScreen(agent=agent.id, call=call.id, offer=None, queue=None, calling=shown, called=call.called, waited_s=x.now - call.began_at))
+    x.emit(WorkReserved(agent=agent.id, contact=call.id, kind=kind))
+    x.do(
+        PopScreen(
+            agent=agent.id, contact=call.id, offer=None, queue=None, calling=shown, called=call.called, waited_s=x.now - call.began_at
+        )
+    )
     device.ring(x, call, leg, agent, shown=shown, shown_name=None if kind == "outbound" else call.calling_name)
 
 

@@ -1,24 +1,75 @@
-"""What every room of the exchange works with while one input is decided: the state, the events so far, the effects so far (house).
+"""The context of one decision: the state, the events so far, the effects so far, while one input is decided (house).
 
-Decide, emit, go on deciding on the new state: `emit` folds an event at once. Rooms depend on each other only downwards (clearing,
-conversation, referral, treatment, reach, distribution, targets, then arrival, desk and house); the one way back up, `send_to`, is a
-hook here.
+Decide, emit, go on deciding on the new state: `emit` folds an event at once. Rooms depend on each other only downwards (working,
+queueing, clearing, conversation, referral, treatment, reach, targets, then channels, then intake); the two ways back up are hooks here:
+`send_to`, and how a contact's channel behaves.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Protocol
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
 
-from acd.core.configuration import Target
+from acd.core.configuration import Agent, Queue, Target
 from acd.core.effects import Effect, PlaySounds, StopSounds
-from acd.core.events import ChannelReserved, Event, Purpose, SoundsStarted, SoundsStopped
-from acd.core.ids import LegId, PlayId, TenantId
+from acd.core.events import ChannelReserved, Event, OfferOutcome, Purpose, SoundsStarted, SoundsStopped
+from acd.core.ids import AgentId, LegId, PlayId, TenantId
 from acd.core.inputs import Input
 from acd.core.machines import leg as legs
 from acd.core.routing.admission import Verdict
+from acd.core.routing.rosters import Rosters
 from acd.core.state import values as s
 from acd.core.state.fold import Fold
+
+
+class Channel(Protocol):
+    """What waiting, reached, withdrawn and taken mean for the contacts of a channel (`acd.core.channels`); queues know no more of it."""
+
+    waits_when_closed: bool
+    """It is let in outside the hours, and waits for them."""
+
+    def can_reach(self, x: Step, agent: s.Agent) -> bool:
+        """Whether there is a way to the agent, who may have work."""
+
+    def may_wait(self, x: Step, contact: s.Contact) -> bool:
+        """Make it ready to stand in line; False: it is gone, and was seen to."""
+
+    def waits(self, x: Step, contact: s.Contact, queue: Queue) -> None:
+        """It stands in line from now on."""
+
+    def reach(self, x: Step, contact: s.Contact, offer: s.Offer, agent: Agent, waited_s: float) -> None:
+        """Let the agent know of the offer."""
+
+    def withdraw(self, x: Step, contact: s.Contact, offer: s.Offer, agent: AgentId, ending: Ending) -> None:
+        """The agent's part of the offer is over without its having been taken: nothing of it is left."""
+
+    def taken(self, x: Step, contact: s.Contact, agent: AgentId, queue: Queue | None) -> None:
+        """The agent has it; it has left its queue."""
+
+    def accept(self, x: Step, contact: s.Contact, offer: s.Offer | None, agent: AgentId) -> None:
+        """The agent has said at the desk that it takes what it is offered."""
+
+    def can_be_sent(self, x: Step, contact: s.Contact, target: Target) -> bool:
+        """Whether its queue can send it there."""
+
+    def send(self, x: Step, contact: s.Contact, target: Target, reason: str, by: str) -> None:
+        """Its queue sends it elsewhere."""
+
+    def turn_away(self, x: Step, contact: s.Contact, cause: str) -> None:
+        """Its queue is not there."""
+
+
+class Ending(NamedTuple):
+    """How an agent's part of an offer ended."""
+
+    outcome: OfferOutcome
+    cause: str
+    """A row of `acd.core.causes`, or `supervisor`: told to the agent's side."""
+    is_gone: bool = False
+    """The agent's side has ended it: nothing is left to be told there."""
+    status: int | None = None
+    """What that side said, if it has such a thing."""
 
 
 class SendTo(Protocol):
@@ -30,9 +81,11 @@ class SendTo(Protocol):
 class Step:
     """One tenant's exchange at one moment."""
 
-    def __init__(self, tenant: TenantId, state: s.State, send_to: SendTo) -> None:
+    def __init__(self, tenant: TenantId, state: s.State, send_to: SendTo, channels: Mapping[str, Channel]) -> None:
         self.tenant = tenant
         self.fold = Fold(state)
+        self.rosters = Rosters(self.fold)
+        self.channels = channels
         self.state = state
         self.now = state.clock
         self.events: list[Event] = []
@@ -59,6 +112,14 @@ class Step:
 
     # ------------------------------------------------------------------ small questions
 
+    def contact(self, call: s.Call) -> s.Contact:
+        """The contact that the call is a part of."""
+        return self.state.contacts[call.id]
+
+    def channel(self, contact: s.Contact) -> Channel:
+        """How the contact's channel behaves."""
+        return self.channels[contact.channel]
+
     def party(self, call: s.Call) -> s.Leg | None:
         """The leg that is being served."""
         return self.state.legs.get(call.party) if call.party is not None else None
@@ -80,9 +141,10 @@ class Step:
         self.do(PlaySounds(leg=leg.id, play=play, sounds=sounds, language=self.language(self.state.calls[leg.call]), loop=loop))
 
     def language(self, call: s.Call) -> str:
-        """That of the number that was called (R23), unless the queue the call is in speaks the tenant's own."""
-        queue = self.fold.index.queues.get(call.queue) if call.queue is not None else None
-        return call.language if queue is None or queue.country_languages else self.fold.index.language
+        """That of the number that was called (R23) or of a key in a menu, unless the queue the call is in speaks the tenant's own."""
+        contact = self.state.contacts[call.id]
+        queue = self.fold.index.queues.get(contact.queue) if contact.queue is not None else None
+        return contact.language if queue is None or queue.country_languages else self.fold.index.language
 
     def silence(self, leg: s.Leg) -> None:
         """End what plays to the leg, if anything does."""

@@ -6,8 +6,7 @@ from typing import cast
 
 from acd.core.configuration import Target, ToAgent, ToAnnouncement, ToHangUp, ToMenu, ToOutside, ToQueue
 from acd.core.state import values as s
-from acd.core.steps import queueing as distribution
-from acd.core.steps import reach, referral, treatment
+from acd.core.steps import queueing, reach, referral, treatment
 from acd.core.steps.clearing import clear_call
 from acd.core.steps.step import Step
 
@@ -20,12 +19,12 @@ def send_to(x: Step, call: s.Call, target: Target, reason: str, by: str, supervi
         by: the number, menu, queue or agent that sends it.
         supervisor: who does, at the desk of the agent `by`; None: the agent.
     """
-    if call.hops > treatment.MAX_HOPS:
+    if x.contact(call).hops > queueing.MAX_HOPS:
         treatment.turn_away(x, call, "routing_loop")
         return
     match target:
         case ToQueue(queue=queue):
-            distribution.enter_queue(x, call, queue)
+            queueing.enter(x, x.contact(call), queue)
         case ToMenu(menu=menu):
             treatment.enter_menu(x, call, menu)
         case ToAgent(agent=agent):

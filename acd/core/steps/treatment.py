@@ -12,8 +12,6 @@ from acd.core.steps import referral
 from acd.core.steps.clearing import clear_call
 from acd.core.steps.step import Step
 
-MAX_HOPS = 25
-"""Targets a call may visit without a key pressed or a conversation: more is a circle in the configuration."""
 RINGBACK = ("tone/ringback",)
 UNAVAILABLE = ("unavailable",)
 
@@ -88,7 +86,7 @@ def digit(x: Step, call: s.Call, leg: s.Leg, key: str) -> None:
     x.emit(DigitReceived(call=call.id, leg=leg.id, digit=key))
     target = menu.options.get(key)
     if target is not None:
-        x.emit(MenuLeft(call=call.id, menu=menu.id, digit=key))
+        x.emit(MenuLeft(call=call.id, menu=menu.id, digit=key, language=menu.languages.get(key)))
         x.send_to(x, call, target, "menu", menu.id)
     else:
         _again(x, call, leg, menu, (*menu.invalid_sounds, *menu.sounds))

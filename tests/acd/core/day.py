@@ -114,7 +114,7 @@ def hashes(entries: Iterable[Entry]) -> tuple[int, str]:
 def live_hashes(entries: Iterable[Entry]) -> tuple[int, str]:
     """The same over a live engine that is given the inputs, hashed as each event is emitted."""
     engine = Engine("demo")
-    exchange = engine._exchange
+    exchange = engine._step
     digest, count = hashlib.sha256(), 0
     plain = exchange.emit
     at = 0

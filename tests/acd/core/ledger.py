@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from acd.core import events as e
+from acd.core.ids import VOICE, channel_of
 from acd.core.routing.decision import winner
 
 AFTER_THE_END = (e.LegMeasured, e.RecordingKept, e.WorkDone, e.DispositionSet)
@@ -21,7 +22,9 @@ class Ledger:
     entries: dict[str, str] = field(default_factory=dict)
     menus: dict[str, str] = field(default_factory=dict)
     offers: dict[str, set[str]] = field(default_factory=dict)
-    works: dict[str, str] = field(default_factory=dict)
+    contacts: set[str] = field(default_factory=set)
+    """Open ones that are no calls."""
+    works: dict[str, set[str]] = field(default_factory=dict)
     channels: dict[tuple[str, str], int] = field(default_factory=dict)
     recordings: dict[str, str] = field(default_factory=dict)
     established: Counter[str] = field(default_factory=Counter)
@@ -54,31 +57,46 @@ class Ledger:
                 self.menus[event.call] = event.menu
             case e.MenuLeft():
                 assert self.menus.pop(event.call) == event.menu
+            case e.ContactOpened():
+                assert event.contact not in self.contacts
+                assert event.contact not in self.ended
+                self.contacts.add(event.contact)
+            case e.ContactClosed():
+                self.contacts.remove(event.contact)
+                self.ended[event.contact] += 1
+                assert event.contact not in self.entries
+                assert not any(offer.startswith(f"{event.contact}/") for offer in self.offers)
             case e.Queued():
                 assert event.position >= 1
-                assert event.call not in self.entries
-                self.entries[event.call] = event.entry
+                assert event.contact in self.calls | self.contacts
+                assert event.contact not in self.entries
+                self.entries[event.contact] = event.entry
             case e.QueueLeft():
-                assert self.entries.pop(event.call) == event.entry
+                assert self.entries.pop(event.contact) == event.entry
                 self.outcomes[event.outcome] += 1
             case e.OfferMade():
                 assert winner(event.decision) == event.decision.chosen
-                assert set(event.legs) == set(event.decision.chosen)
-                assert self.entries[event.call] == event.entry
-                assert not any(offer.startswith(f"{event.call}/") for offer in self.offers if self.offers[offer]), "two offers at once"
-                self.offers[event.offer] = set(event.legs)
+                assert self.entries[event.contact] == event.entry
+                assert not any(offer.startswith(f"{event.contact}/") for offer in self.offers if self.offers[offer]), "two offers at once"
+                self.offers[event.offer] = set(event.decision.chosen)
             case e.OfferEnded():
                 self.offers[event.offer].remove(event.agent)
                 if not self.offers[event.offer]:
                     del self.offers[event.offer]
                 self.outcomes[f"offer {event.outcome}"] += 1
             case e.WorkReserved():
-                assert event.agent not in self.works, f"{event.agent} over capacity"
-                self.works[event.agent] = event.call
+                mine = self.works.setdefault(event.agent, set())
+                assert event.contact not in mine, f"{event.agent} has {event.contact} twice"
+                assert channel_of(event.contact) != VOICE or not any(channel_of(one) == VOICE for one in mine), (
+                    f"{event.agent} has two calls"
+                )
+                mine.add(event.contact)
             case e.WorkConnected() | e.AfterCallWorkBegan():
-                assert self.works[event.agent] == event.call
+                assert event.contact in self.works[event.agent]
             case e.WorkDone():
-                assert self.works.pop(event.agent) == event.call
+                self.works[event.agent].remove(event.contact)
+                if not self.works[event.agent]:
+                    del self.works[event.agent]
             case e.ChannelReserved():
                 assert (event.leg, event.line) not in self.channels
                 assert event.upload_kbits == 0 or event.reserved_kbits <= event.upload_kbits
@@ -107,5 +125,6 @@ class Ledger:
         assert not self.menus
         assert not self.offers
         assert not self.works
+        assert not self.contacts
         assert not self.channels
         assert set(self.ended.values()) <= {1}

@@ -24,7 +24,7 @@ from acd.core.configuration import (
     ToQueue,
     Trunk,
 )
-from acd.core.engine import Engine, Step
+from acd.core.engine import Engine, Outcome
 from acd.core.replay import Entry, decode, encode, restore, snapshot
 from acd.door import admit
 
@@ -188,7 +188,7 @@ class Shell:
 
     # -------------------------------------------------------------- carrying out
 
-    def carry_out(self, given: i.Input, step: Step) -> None:
+    def carry_out(self, given: i.Input, step: Outcome) -> None:
         match given:
             case i.LegReleased(leg=leg):
                 self._gone(leg)
@@ -209,7 +209,7 @@ class Shell:
             if isinstance(effect, f.OriginateToAgent):
                 pop = step.effects[at - 1]
                 assert isinstance(pop, f.PopScreen)
-                assert (pop.agent, pop.call) == (effect.agent, effect.call)
+                assert (pop.agent, pop.contact) == (effect.agent, effect.call)
             self._do(effect)
         self.effects.extend(step.effects)
 

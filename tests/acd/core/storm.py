@@ -38,13 +38,16 @@ from acd.core.configuration import (
     Trunk,
 )
 from acd.core.configuration_changes import applied, difference
-from acd.core.engine import Engine, Step
+from acd.core.engine import Engine, Outcome
 from acd.core.errors import IllegalTransition, UnknownName
 from acd.core.inputs import FailureCause
 from acd.core.machines import queue_entry as entries
 from acd.core.replay import Entry, encode, redrive, restore, snapshot
 from acd.core.routing import pick as routing
-from acd.core.state import fold as folding
+from acd.core.routing.rosters import Rosters
+from acd.core.state.fold import Fold
+from acd.core.state.line import Line, line_of
+from acd.core.state.score import rank
 from acd.door import admit
 from tests.acd.core.ledger import Ledger
 from tests.acd.core.shell import QUALITY, QUOTE, T0, Phone, Shell, agent
@@ -203,7 +206,7 @@ class Storm(Shell):
         self.alterations = 0
         self.restless = 0.0
         """How often the configuration is changed beside what a storm does anyway."""
-        self.last_step = Step([], [])
+        self.last_step = Outcome([], [])
         self.keep_journal = False
         self.last: list[Entry] = []
 
@@ -228,7 +231,7 @@ class Storm(Shell):
             self.refused += 1
             return
         entry = self.write(Entry(self.inputs, self.now, one, tuple(step.events)))
-        self.last_step = Step(list(step.events), list(step.effects))
+        self.last_step = Outcome(list(step.events), list(step.effects))
         if self.keep_journal:
             self.journal.append(entry)
         for event in step.events:
@@ -240,7 +243,7 @@ class Storm(Shell):
     # ------------------------------------------------------------------ what must always hold
 
     def check(self, entry: Entry) -> None:
-        state, fold = self.engine.state, self.engine._exchange.fold
+        state, fold = self.engine.state, self.engine._step.fold
         assert self.legs.keys() == state.legs.keys()
         playing = {leg.id: leg.play for leg in state.legs.values() if leg.play is not None}
         assert playing == {leg: play.play for leg, play in self.plays.items()}
@@ -250,7 +253,7 @@ class Storm(Shell):
                 self._nobody_overtaken(event)
                 self._has_been_told(event)
         if self.inputs % 10 == 0:
-            assert routing.pick(fold, self.now) == [], "somebody free is left while somebody waits for them"
+            assert routing.pick(Rosters(fold), self.now) == [], "somebody free is left while somebody waits for them"
             for bridge in self.bridges:
                 assert any(call.pair is not None and set(call.pair) == bridge for call in state.calls.values())
             for line in state.lines.values():
@@ -263,27 +266,30 @@ class Storm(Shell):
             assert restore(snapshot(self.engine)).next_timeout() == self.engine.next_timeout()
 
     def _nobody_overtaken(self, event: e.OfferMade) -> None:
-        fold = self.engine._exchange.fold
+        fold = self.engine._step.fold
         offered = fold.state.entries.get(event.entry)
         if offered is None:
             return
-        for place in fold.buckets.get((event.queue, offered.relaxation), ()):
-            if place >= folding.rank(offered):
+        for place in fold.buckets.get(line_of(offered), ()):
+            if place >= rank(offered):
                 break
             better = fold.state.entries[place[2]]
-            assert better.tried or routing.hears_notice(fold.state, better), f"{place[2]} was overtaken by {event.entry}"
+            assert better.tried or fold.state.contacts[better.contact].not_yet, f"{place[2]} was overtaken by {event.entry}"
 
     def _has_been_told(self, event: e.OfferMade) -> None:
         """No phone rings for who hears the recording notice."""
-        party = self.engine.state.calls[event.call].party if event.call in self.engine.state.calls else None
+        call = self.engine.state.calls.get(event.contact)
+        party = call.party if call is not None else None
         assert party is None or self.engine.state.legs[party].purpose != "notice", event
 
-    @staticmethod
-    def _indexes_can_be_computed(fold: folding.Fold) -> None:
-        fresh = folding.Fold(fold.state)
+    def _indexes_can_be_computed(self, fold: Fold) -> None:
+        fresh = Fold(fold.state)
         assert fresh.buckets == fold.buckets
         assert {queue: line for queue, line in fold.order.items() if line} == fresh.order
-        assert fresh.categories == fold.categories
+        assert {one: known.members for one, known in fresh.availability.items()} == {
+            one: fold.availability[one].members for one in fresh.availability
+        }
+        assert fresh.pickers == fold.pickers
         assert fresh.tried_entries == fold.tried_entries
         assert fresh.overflowing == fold.overflowing
         assert fresh.timers.next_timeout() == fold.timers.next_timeout()
@@ -294,12 +300,12 @@ class Storm(Shell):
         for known in index.keys() - {"behind", "_eligibility"}:
             assert index[known] == anew[known], known
         assert list(index["queues"]) == list(anew["queues"])
-        for (queue_id, relaxation), fit in index["_eligibility"].items():
-            assert fit == fresh.index.eligibility(queue_id, relaxation)
+        for (queue_id, relaxation, language, own), fit in index["_eligibility"].items():
+            assert fit == fresh.index.eligibility(Line(queue_id, relaxation, "", language, own))
             assert list(fit.levels) == sorted(fit.levels)
         for queue in fold.index.queues.values():
             for relaxation in range(len(queue.relaxations) + 1):
-                kept, anew = fold.roster(queue.id, relaxation), fresh.roster(queue.id, relaxation)
+                kept, anew = self.engine._step.rosters.of(Line(queue.id, relaxation)), Rosters(fresh).of(Line(queue.id, relaxation))
                 assert (kept.names, kept.candidates) == (anew.names, anew.candidates)
                 assert all(kept.out(category) == anew.out(category) for category in routing.UNAVAILABLE)
         for entry in fold.state.entries.values():
@@ -340,7 +346,7 @@ class Storm(Shell):
             ]
             assert self.last_step.effects == expected.effects
             assert self.engine.state_hash() == whole.state_hash()
-        self._indexes_can_be_computed(self.engine._exchange.fold)
+        self._indexes_can_be_computed(self.engine._step.fold)
         self.alterations += 1
 
     def leg(self) -> str:
@@ -481,7 +487,7 @@ class Storm(Shell):
                     lambda: i.Retrieve(agent=agent_id, call=call, by=by),
                     lambda: i.HangUp(agent=agent_id, call=call, by=by),
                     lambda: i.Transfer(agent=agent_id, call=call, target=self.target(), by=by),
-                    lambda: i.SetDisposition(agent=agent_id, call=call, code="sold"),
+                    lambda: i.SetDisposition(agent=agent_id, contact=call, code="sold"),
                 )
             )()
         )

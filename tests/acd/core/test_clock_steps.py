@@ -16,6 +16,7 @@ from acd.core.state.moved import move
 from tests.acd.core.shell import T0, Shell, call, house, open_house, queue
 
 DURATIONS = {
+    "Contact.priority_s",
     "Entry.priority_s",
     "Leg.cut_after_s",
     "_OpenWork.talk_s",

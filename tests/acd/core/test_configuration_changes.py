@@ -182,7 +182,7 @@ def test_without_changes_nothing_is_written_unless_hours_are_known_better() -> N
     timers = shell.engine.state.timers
     right = timers["hours support"]
     # As a journal has it that was written when a public holiday was not known yet.
-    shell.engine._exchange.fold.timers.start("hours support", right + 86_400)
+    shell.engine._step.fold.timers.start("hours support", right + 86_400)
     assert shell.send(i.Reconfigured(changes=())) == [e.ConfigurationAltered(changes=())]
     assert timers["hours support"] == right
 

@@ -33,7 +33,7 @@ def test_not_ready_asked_during_a_call_holds_after_it() -> None:
     shell.run(20)
     call(shell, name="next")
     shell.run(5)
-    assert [one.call for one in shell.of(e.OfferMade)] == ["c"]
+    assert [one.contact for one in shell.of(e.OfferMade)] == ["c"]
 
 
 def test_logging_off_during_a_call_happens_after_it() -> None:
@@ -56,8 +56,8 @@ def test_logging_off_again_in_after_call_work_ends_it_at_once() -> None:
 
 def test_after_call_work_ends_by_itself_or_by_the_agent() -> None:
     shell = talking()
-    shell.send(i.LegReleased(leg="c-in"), i.SetDisposition(agent="anna", call="c", code="sold"))
-    assert shell.of(e.DispositionSet) == [e.DispositionSet(call="c", agent="anna", code="sold")]
+    shell.send(i.LegReleased(leg="c-in"), i.SetDisposition(agent="anna", contact="c", code="sold"))
+    assert shell.of(e.DispositionSet) == [e.DispositionSet(contact="c", agent="anna", code="sold")]
     call(shell, name="next")
     assert len(shell.of(e.OfferMade)) == 1
     events = shell.send(i.EndAfterCallWork(agent="anna"))
@@ -238,7 +238,7 @@ def test_click_to_dial_rings_the_agent_first_then_the_number() -> None:
     shell.run(2)
     assert shell.bridges == {frozenset(("d.1", "d.2"))}
     shell.send(i.LegReleased(leg="d.2"))
-    assert shell.of(e.WorkDone) == [e.WorkDone(agent="anna", call="d", outcome="handled")]
+    assert shell.of(e.WorkDone) == [e.WorkDone(agent="anna", contact="d", outcome="handled")]
 
 
 CUT_AFTER_AN_HOUR = QUOTE | {"number": "499001123456", "cut_after_ms": 3_600_000}
@@ -264,7 +264,7 @@ def test_a_number_that_is_cut_after_an_hour_is_cut_then_and_both_sides_are_relea
     assert shell.of(e.CallCleared) == [e.CallCleared(call="d", cause="time_limit")]
     assert [(one.leg, one.cause) for one in shell.of(e.LegCleared)] == [("d.1", "time_limit"), ("d.2", "time_limit")]
     assert {one.leg for one in shell.done(f.ReleaseLeg)} == {"d.1", "d.2"}
-    assert shell.of(e.WorkDone) == [e.WorkDone(agent="anna", call="d", outcome="handled")]
+    assert shell.of(e.WorkDone) == [e.WorkDone(agent="anna", contact="d", outcome="handled")]
     assert not shell.engine.state.timers.keys() - {"binding anna"}
 
 
@@ -291,7 +291,7 @@ def test_there_is_no_warning_for_which_there_is_no_time(cut_after_ms: int, warni
 def test_of_several_ends_the_earliest_holds_and_one_that_is_lifted_is_none() -> None:
     """What budgets and prepaid accounts set beside it: `Fold.limit`, which an event brings about."""
     shell = dialled(cut_after_ms=60_000)
-    fold, now = restore(snapshot(shell.engine))._exchange.fold, shell.now
+    fold, now = restore(snapshot(shell.engine))._step.fold, shell.now
     leg = fold.state.legs[LegId("d.2")]
     end = fold.state.timers["time_limit d.2"]
     fold.limit(leg, "budget", now + 20, now)
@@ -562,7 +562,7 @@ def test_dialling_from_the_own_device_ends_the_after_call_work() -> None:
     shell.send(i.LegReleased(leg="c-in"))
     call(shell, "+4930123", "next", trunk=None, agent="anna")
     shell.run(5)
-    assert shell.of(e.WorkDone) == [e.WorkDone(agent="anna", call="c", outcome="handled")]
+    assert shell.of(e.WorkDone) == [e.WorkDone(agent="anna", contact="c", outcome="handled")]
     assert shell.bridges
 
 

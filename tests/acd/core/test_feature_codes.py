@@ -39,7 +39,7 @@ def test_ready_logs_on_if_need_be_and_the_waiting_caller_comes_when_the_code_s_c
     assert anna(shell).state == "ready"
     assert shell.of(e.OfferMade) == []  # her phone is off the hook
     shell.run(10)
-    assert [one.call for one in shell.of(e.OfferMade)] == [waiting]
+    assert [one.contact for one in shell.of(e.OfferMade)] == [waiting]
     assert [one.cause for one in shell.of(e.CallCleared) if one.call == "code"] == ["feature_code"]
 
 
@@ -50,7 +50,7 @@ def test_ready_ends_after_call_work():
     shell.send(i.LegReleased(leg="c-in"))
     assert anna(shell).works["c"].state == "after_call_work"
     assert handset(shell, "*20") == ("agent.ready",)
-    assert [one.outcome for one in shell.of(e.WorkDone) if one.call == "c"] == ["handled"]
+    assert [one.outcome for one in shell.of(e.WorkDone) if one.contact == "c"] == ["handled"]
 
 
 @pytest.mark.parametrize(("dialled", "reason"), [("*21", "break"), ("*212", "lunch"), ("*2133", "33"), ("*219", None), ("*210", None)])
@@ -84,7 +84,7 @@ def test_the_last_call_is_tagged_and_who_had_none_is_told():
     shell.send(i.LegReleased(leg="c-in"))
     assert handset(shell, "*23", "bare") == ("invalid_choice",)
     assert handset(shell, "*2342", "tag") == ("agent.tagged", "number.4", "number.2")
-    assert shell.of(e.DispositionSet) == [e.DispositionSet(call="c", agent="anna", code="42")]
+    assert shell.of(e.DispositionSet) == [e.DispositionSet(contact="c", agent="anna", code="42")]
 
 
 def test_how_many_wait_and_how_long_of_the_queues_that_are_ones_own():

@@ -448,7 +448,7 @@ def test_whoever_joins_a_queue_of_fewest_calls_stands_with_those_who_are_there(p
         team = [other for other in named if let_in_at(other, "after") <= now]
         there = [named[other]["had"] for other in team if let_in_at(other, "before") <= now]
         stands = sum(there) / len(there) if there else max(named[other]["had"] for other in team)
-        assert f.calls_had(tally, "support") == pytest.approx(max(one["had"], stands))
+        assert f.contacts_had(tally, "support") == pytest.approx(max(one["had"], stands))
 
 
 def test_a_phone_that_is_rung_outside_the_shift_makes_nobody_busy() -> None:

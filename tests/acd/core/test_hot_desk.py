@@ -60,7 +60,7 @@ def test_a_queue_s_call_for_ben_rings_at_anna_s_phone_and_at_no_other():
     shell.send(i.GoReady(agent="ben"))
     call(shell, name="c")
     (rung,) = shell.done(f.OriginateToAgent)
-    assert (rung.agent, rung.at, rung.device) == ("ben", "anna", shell.engine._exchange.fold.index.agents["anna"].device)
+    assert (rung.agent, rung.at, rung.device) == ("ben", "anna", shell.engine._step.fold.index.agents["anna"].device)
 
 
 def test_his_own_phone_counts_for_nothing_meanwhile_and_anna_s_does():
@@ -225,7 +225,7 @@ def test_the_line_of_the_phone_s_site_is_what_a_call_takes():
     shell.send(i.GoReady(agent="ben"))
     call(shell, name="c")
     assert [one.line for one in shell.of(e.ChannelReserved)][-1] == "site:here"
-    fold = shell.engine._exchange.fold
+    fold = shell.engine._step.fold
     assert (fold.index.channel_of["ben"][0], "anna" in fold.index.channel_of) == ("site:here", False)
 
 

@@ -110,7 +110,7 @@ def test_new_skills_count_at_once_for_those_who_wait() -> None:
     call(shell, name="c")
     assert shell.of(e.OfferMade) == []
     events = shell.send(i.Configured(configuration=house(agents=(agent("anna"),))))
-    assert [one.call for one in events if isinstance(one, e.OfferMade)] == ["c"]
+    assert [one.contact for one in events if isinstance(one, e.OfferMade)] == ["c"]
 
 
 def test_changed_requirements_hold_for_those_who_wait() -> None:

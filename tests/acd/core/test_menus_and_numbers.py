@@ -166,7 +166,7 @@ def test_queue_opens_and_closes_by_its_hours(when: tuple[int, ...], is_open: boo
     closed = queue(schedule="office", closed=ToAnnouncement(sounds=("closed",)))
     shell.send(i.Configured(configuration=house(queues=(closed,), schedules=(OFFICE,))))
     call(shell, name="c")
-    assert shell.of(e.QueueLeft) == ([] if is_open else [e.QueueLeft(call="c", entry="c/q1", queue="support", outcome="closed")])
+    assert shell.of(e.QueueLeft) == ([] if is_open else [e.QueueLeft(contact="c", entry="c/q1", queue="support", outcome="closed")])
 
 
 def test_hours_are_a_deadline_and_who_waits_at_closing_time_is_still_served() -> None:

@@ -89,7 +89,7 @@ def test_two_rung_together_do_not_overbook_the_trunk() -> None:
     shell.send(i.LogOn(agent="anna", ready=True), i.LogOn(agent="ben", ready=True))
     call(shell)
     (made,) = shell.of(e.OfferMade)
-    assert len(made.legs) == 1
+    assert len(made.decision.chosen) == 1
     assert len(made.decision.removed["no_bandwidth"]) == 1
 
 

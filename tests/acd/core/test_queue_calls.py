@@ -31,7 +31,7 @@ def test_caller_reaches_the_free_agent_and_everything_is_given_back() -> None:
     ]  # fmt: skip
     assert shell.of(e.CallCleared) == [e.CallCleared(call="c", cause="hang_up")]
     shell.run(10)
-    assert shell.of(e.WorkDone) == [e.WorkDone(agent="anna", call="c", outcome="handled")]
+    assert shell.of(e.WorkDone) == [e.WorkDone(agent="anna", contact="c", outcome="handled")]
     assert not any((shell.engine.state.calls, shell.engine.state.lines))
 
 
@@ -61,7 +61,7 @@ def test_a_freed_agent_gets_the_next_caller_in_the_same_step() -> None:
     shell.run(3)
     call(shell, name="c2")
     events = shell.send(i.LegReleased(leg="c1-in"))
-    assert [one.call for one in events if isinstance(one, e.OfferMade)] == ["c2"]
+    assert [one.contact for one in events if isinstance(one, e.OfferMade)] == ["c2"]
 
 
 def test_caller_who_hangs_up_while_agent_rings_is_counted_abandoned() -> None:
@@ -119,7 +119,7 @@ def test_declining_keeps_the_caller_s_place() -> None:
     shell.send(i.Decline(agent="anna"))
     # Anna is left in peace by c1 and gets c2; whoever comes next gets c1, who is still first.
     shell.send(i.LogOn(agent="ben", ready=True))
-    assert [(one.call, one.decision.chosen) for one in shell.of(e.OfferMade)] == [("c1", ("anna",)), ("c2", ("anna",)), ("c1", ("ben",))]
+    assert [(one.contact, one.decision.chosen) for one in shell.of(e.OfferMade)] == [("c1", ("anna",)), ("c2", ("anna",)), ("c1", ("ben",))]
     assert [one.position for one in shell.engine.live().queues[0].waiting] == [1, 2]
 
 
@@ -166,7 +166,7 @@ def test_priority_is_worth_seconds_and_is_capped() -> None:
     call(shell, "601", "new")
     shell.send(i.LogOn(agent="anna", ready=True))
     for expected in ("old", "huge", "vip", "new"):
-        assert shell.of(e.OfferMade)[-1].call == expected
+        assert shell.of(e.OfferMade)[-1].contact == expected
         shell.send(i.LegReleased(leg=f"{expected}-in"))
 
 
@@ -281,7 +281,7 @@ def test_overflow_by_length_takes_only_the_newcomer() -> None:
     call(shell, "601", "c1")
     assert shell.engine.state.queues["small"].state == "overflowing"
     call(shell, "601", "c2")
-    assert [(one.call, one.queue) for one in shell.of(e.Queued)] == [("c1", "small"), ("c2", "small"), ("c2", "big")]
+    assert [(one.contact, one.queue) for one in shell.of(e.Queued)] == [("c1", "small"), ("c2", "small"), ("c2", "big")]
     assert shell.of(e.QueueLeft)[0].detail == "max_length 1"
     shell.send(i.LegReleased(leg="c1-in"))
     assert shell.engine.state.queues["small"].state == "open"
@@ -310,7 +310,7 @@ def test_nobody_logged_on_overflows_at_the_door_and_when_the_last_one_leaves() -
     call(shell, name="c2")
     assert len(shell.of(e.QueueLeft)) == 1
     shell.send(i.LogOff(agent="anna"))
-    assert [one.call for one in shell.of(e.QueueLeft)] == ["c1", "c2"]
+    assert [one.contact for one in shell.of(e.QueueLeft)] == ["c1", "c2"]
 
 
 def test_exit_key_leaves_the_queue_and_stops_the_phone_that_rings() -> None:
@@ -350,7 +350,7 @@ def test_no_phone_rings_for_who_still_hears_the_recording_notice() -> None:
     assert [(one.state, one.waited_s) for one in line.waiting] == [("waiting", pytest.approx(1.9))]
     assert shell.engine.why_waiting("c", shell.now).hears_notice
     shell.run(0.2)
-    assert [one.call for one in shell.of(e.OfferMade)] == ["c"]
+    assert [one.contact for one in shell.of(e.OfferMade)] == ["c"]
     assert not shell.engine.why_waiting("c", shell.now).hears_notice
     shell.run(0.5)
     assert shell.bridges
@@ -370,12 +370,12 @@ def test_who_has_heard_the_notice_does_not_wait_for_those_who_are_still_told() -
     call(shell, name="told")
     shell.run(1)
     call(shell, "602", name="plain")
-    assert [one.call for one in shell.of(e.OfferMade)] == ["plain"]
+    assert [one.contact for one in shell.of(e.OfferMade)] == ["plain"]
     shell.run(1)
     call(shell, "602", name="behind")
     shell.send(i.LegReleased(leg="plain-in"))
     shell.send(i.EndAfterCallWork(agent="anna"))
-    assert [one.call for one in shell.of(e.OfferMade)] == ["plain", "told"]
+    assert [one.contact for one in shell.of(e.OfferMade)] == ["plain", "told"]
 
 
 def test_who_leaves_during_the_notice_has_cost_nobody_anything() -> None:
@@ -400,7 +400,7 @@ def test_a_notice_that_cannot_be_played_means_no_recording() -> None:
     shell = open_house(house(queues=(queue(record=True),)))
     call(shell, name="c")
     shell.send(i.SoundsEnded(leg="c-in", play="c-in/p1", outcome="unknown_sound"))
-    assert [one.call for one in shell.of(e.OfferMade)] == ["c"]
+    assert [one.contact for one in shell.of(e.OfferMade)] == ["c"]
     shell.run(5)
     assert shell.bridges
     assert shell.done(f.BeginRecording) == []
@@ -428,7 +428,7 @@ def test_the_eleventh_channel_of_a_site_is_not_offered() -> None:
     shell.run(3)
     events = shell.send(i.LegReleased(leg="c0-in"))
     # Its channel is free again, so the eleventh caller is offered in the same step.
-    assert [one.call for one in events if isinstance(one, e.OfferMade)] == ["c10"]
+    assert [one.contact for one in events if isinstance(one, e.OfferMade)] == ["c10"]
 
 
 def test_a_site_with_999_kbits_carries_nine() -> None:

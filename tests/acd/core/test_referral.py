@@ -102,7 +102,7 @@ def test_a_target_that_cannot_be_had_gives_the_caller_back(number, cause, status
     assert shell.bridges == {frozenset(("c-in", "c.1"))}
     assert work_of(shell, "anna") == "connected"
     assert shell.of(e.CallTransferred) == []
-    assert shell.engine.state.calls["c"].queue == "support"
+    assert shell.engine.state.contacts["c"].queue == "support"
     shell.send(i.LegReleased(leg="c-in"))
     assert [one.cause for one in shell.of(e.CallCleared)] == ["hang_up"]
 
@@ -136,7 +136,7 @@ def test_the_forwarding_of_the_target_is_followed_and_the_phone_hears_of_it():
     refer(shell, "12")
     shell.run(2)
     assert told(shell) == [(200, True)]
-    assert shell.engine.state.calls["c"].queue == "sales"
+    assert shell.engine.state.contacts["c"].queue == "sales"
 
 
 @pytest.mark.parametrize("cause", ["busy", "no_answer"])

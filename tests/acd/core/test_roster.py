@@ -10,12 +10,14 @@ from acd.core import events as e
 from acd.core import inputs as i
 from acd.core.configuration import SkillRequirement
 from acd.core.routing import pick as routing
-from acd.core.routing.rosters import FREE, Roster
-from acd.core.state import fold as folding
+from acd.core.routing.rosters import Roster
 from acd.core.state import skills
 from acd.core.state import values as s
-from acd.core.state.fold import CATEGORIES
+from acd.core.state.fold import kit
+from acd.core.state.fold.kit import CATEGORIES, FREE
+from acd.core.state.line import Line
 from acd.core.state.statistics import AgentTally, Statistics
+from acd.core.strategies import STRATEGIES
 from tests.acd.core.shell import Phone, agent, call, house, open_house, queue
 
 PEOPLE = tuple(agent(f"a{n}", skills={"support": n % 4 + 1}) for n in range(8))
@@ -30,11 +32,12 @@ CHANGES = st.lists(
 )
 
 
-@pytest.mark.parametrize("strategy", sorted(routing.TERMS))
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
 @given(changes=CHANGES)
 def test_a_roster_kept_is_the_roster_computed_anew(strategy, changes):
     state = s.State(tenant="t", statistics=Statistics(), agents={one.id: s.Agent(id=one.id) for one in PEOPLE})
-    fit = skills.eligibility(queue(requirements=(SkillRequirement(skill="support", level=2),)), 0, PEOPLE)
+    asked = skills.asked(queue(requirements=(SkillRequirement(skill="support", level=2),)), Line("support"))
+    fit = skills.eligibility(asked, PEOPLE)
     category_of: dict[str, str] = {}
     categories: dict[str, set[str]] = {category: set() for category in CATEGORIES}
     kept = Roster(state, "support", strategy, fit, categories)
@@ -72,7 +75,7 @@ def team(strategy: str):
 @pytest.mark.parametrize("strategy", ["longest_idle", "fewest_calls", "round_robin"])
 def test_a_list_of_changes_that_was_cut_changes_no_decision(strategy, monkeypatch):
     usual = chosen_in_turn(team(strategy), "stuvwxyz")
-    monkeypatch.setattr(folding, "CHANGES_KEPT", 2)
+    monkeypatch.setattr(kit, "CHANGES_KEPT", 2)
     assert chosen_in_turn(team(strategy), "stuvwxyz") == usual == "abcabcab"
 
 

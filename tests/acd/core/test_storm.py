@@ -162,7 +162,7 @@ def _note_all(ledger: Ledger, events: tuple[e.Event, ...]) -> None:
 def test_the_ledger_would_notice() -> None:
     """A test that cannot fail proves nothing: a call given twice, an agent over capacity and a lost leg are all seen."""
     broken = (
-        (e.WorkReserved(agent="x", call="c", leg="c.1", kind="queue"), e.WorkReserved(agent="x", call="c", leg="c.2", kind="queue")),
+        (e.WorkReserved(agent="x", contact="c", kind="queue"), e.WorkReserved(agent="x", contact="c", kind="queue")),
         (e.CallCleared(call="c", cause="hang_up"), e.CallCleared(call="c", cause="hang_up")),
         (e.LegInitiated(leg="c.9", call="c", role="agent"), e.CallCleared(call="c", cause="hang_up")),
     )

@@ -9,11 +9,12 @@ import pytest
 from acd.core import inputs as i
 from acd.core.engine import Engine
 from acd.core.errors import BrokenHistory, CoreError, IllegalTransition
-from acd.core.events import AgentReady, LegAlerted
+from acd.core.events import AgentReady, Event, LegAlerted
 from acd.core.machines import agent, call, leg, queue, queue_entry, work
 from acd.core.machines.kit import allows
-from acd.core.state import fold as folding
 from acd.core.state import values as s
+from acd.core.state.fold import agents, calls, configuration, contacts, kit, lines, queues
+from acd.core.state.fold.table import HANDLERS, LEAVE_THE_STATE
 from acd.core.state.statistics import Statistics
 from tests.acd.core.shell import Phone, house, open_house
 from tests.acd.core.shell import agent as person
@@ -26,7 +27,7 @@ PAIRS = [(name, state, step) for name, machine in MACHINES.items() for state in 
 @pytest.mark.parametrize(("name", "state", "step"), PAIRS, ids=str)
 def test_every_pair_leads_to_a_state_of_the_machine_or_is_refused(name: str, state: Any, step: Any) -> None:
     machine = MACHINES[name]
-    table = getattr(folding, {"queue_entry": "_ENTRY"}.get(name, f"_{name.upper()}"))
+    table = getattr(kit, {"queue_entry": "ENTRY"}.get(name, name.upper()))
     edge = machine.TRANSITIONS[state].get(step)
     bound = table[state].get(step)
     assert allows(machine.TRANSITIONS, state, step) == (edge is not None)
@@ -64,6 +65,15 @@ def test_an_event_that_does_not_fit_is_a_broken_history() -> None:
         shell.engine.apply(AgentReady(agent="anna"), shell.now)
 
 
+def test_every_event_has_its_handler_or_its_reason_for_none() -> None:
+    events = set(Event.__args__)  # type: ignore[attr-defined]
+    assert HANDLERS.keys() | LEAVE_THE_STATE == events
+    assert not HANDLERS.keys() & LEAVE_THE_STATE
+    for module in (configuration, contacts, calls, queues, agents, lines):
+        assert module.HANDLERS.items() <= HANDLERS.items()
+
+
+SITUATIONS = ("logged_off", "not_ready", "ready", "ringing", "talking", "held", "after_call_work")
 COMMANDS: dict[str, tuple[i.Command, set[str]]] = {
     "LogOn": (i.LogOn(agent="anna"), {"logged_off"}),
     "LogOff": (i.LogOff(agent="anna"), {"not_ready", "ready", "ringing", "talking", "held", "after_call_work"}),
@@ -77,10 +87,17 @@ COMMANDS: dict[str, tuple[i.Command, set[str]]] = {
     "Retrieve": (i.Retrieve(agent="anna", call="c"), {"held"}),
     "HangUp": (i.HangUp(agent="anna", call="c"), {"talking", "held"}),
     "Transfer": (i.Transfer(agent="anna", call="c", target=house().numbers[0].target), {"talking", "held"}),
-    "SetDisposition": (i.SetDisposition(agent="anna", call="c", code="ok"), {"talking", "held", "after_call_work"}),
+    "SetDisposition": (i.SetDisposition(agent="anna", contact="c", code="ok"), {"talking", "held", "after_call_work"}),
     "ClearCall": (i.ClearCall(call="c", by="boss"), {"ringing", "talking", "held"}),
+    "OpenContact": (i.OpenContact(contact="mail:1", channel="mail", queue="support"), set(SITUATIONS)),
+    "WithdrawContact": (i.WithdrawContact(contact="c", by="boss"), set()),
+    "CloseContact": (i.CloseContact(agent="anna", contact="c"), set()),
+    "Pick": (i.Pick(agent="anna"), set()),
+    "MoveContact": (i.MoveContact(contact="c", queue="support", by="boss"), set()),
+    "PrioritiseContact": (i.PrioritiseContact(contact="c", priority_s=9.0, by="boss"), {"ringing", "talking", "held"}),
+    "ReskillContact": (i.ReskillContact(contact="c", requirements=None, by="boss"), {"ringing", "talking", "held"}),
+    "AssignContact": (i.AssignContact(contact="c", agent="anna", by="boss"), set()),
 }
-SITUATIONS = ("logged_off", "not_ready", "ready", "ringing", "talking", "held", "after_call_work")
 
 
 def situation(name: str) -> Any:

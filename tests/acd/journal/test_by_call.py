@@ -32,7 +32,7 @@ def about(seq: int, call: CallId) -> Entry:
         e.LegConnected(leg=LegId(f"{CALLS[1]}.2")),
         e.SoundsStopped(leg=LegId(f"{CALLS[1]}.0"), play=PlayId(f"{CALLS[1]}.0/p1")),
         e.RequirementsRelaxed(entry=EntryId(f"{CALLS[1]}/q1"), relaxation=1),
-        e.OfferEnded(offer=OfferId(f"{CALLS[1]}/o1"), call=CALLS[1], agent="anna", outcome="declined"),
+        e.OfferEnded(offer=OfferId(f"{CALLS[1]}/o1"), contact=CALLS[1], agent="anna", outcome="declined"),
         e.RecordingKept(recording=RecordingId(f"{CALLS[1]}/r1"), call=CALLS[1], path="x", duration_ms=1),
     ],
 )

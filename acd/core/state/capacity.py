@@ -1,0 +1,61 @@
+"""How much an agent can do at once: so many contacts of a channel, and none beside work that stands in its way (house).
+
+| the rule                           | with the default                                                    |
+|------------------------------------|---------------------------------------------------------------------|
+| `at_once` of a channel             | one call, or three chats, or five mails                             |
+| `not_during`: what stands in its way | work of any other channel; after-call work is work                |
+
+The configuration says otherwise for the tenant, or for an agent (`acd.core.configuration.ChannelCapacity`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from acd.core.channel_kinds import CHANNELS
+from acd.core.configuration import ChannelCapacity
+from acd.core.state import values as s
+
+
+class Room(NamedTuple):
+    """The rule of one channel for one agent."""
+
+    at_once: int
+    not_during: frozenset[str]
+
+
+Rooms = Mapping[str, Room]
+"""Channel -> its rule."""
+
+
+def _others(channel: str) -> frozenset[str]:
+    return frozenset(CHANNELS.keys() - {channel})
+
+
+DEFAULT: Rooms = {channel: Room(kind.at_once, _others(channel)) for channel, kind in CHANNELS.items()}
+
+
+def rooms(configured: Iterable[ChannelCapacity], otherwise: Rooms = DEFAULT) -> Rooms:
+    """The rules of everybody, or of one agent over those of everybody."""
+    changed = {
+        one.channel: Room(one.at_once, _others(one.channel) if one.not_during is None else frozenset(one.not_during) - {one.channel})
+        for one in configured
+    }
+    return {**otherwise, **changed} if changed else otherwise
+
+
+def is_kept(room: Room, works: Iterable[s.Work], channel: str) -> bool:
+    """Whether these works keep an agent from a contact of the channel that means it in person."""
+    return any(work.channel == channel or work.channel in room.not_during for work in works)
+
+
+def has_room(room: Room, works: Iterable[s.Work], channel: str) -> bool:
+    """Whether an agent with these works can have one more of the channel."""
+    left = room.at_once
+    for work in works:
+        if work.channel == channel:
+            left -= 1
+        elif work.channel in room.not_during:
+            return False
+    return left > 0

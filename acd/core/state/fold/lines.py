@@ -1,0 +1,106 @@
+"""Lines, phones and trunks, recordings, and deadlines that were met."""
+
+from __future__ import annotations
+
+from acd.core import events as ev
+from acd.core.ids import EntryId, LegId, QueueId, TrunkId
+from acd.core.state import values as s
+from acd.core.state.fold.kit import Handlers, Indexes
+from acd.core.state.timers import Timer
+
+
+def channel_reserved(fold: Indexes, event: ev.ChannelReserved, _now: float) -> None:
+    line = fold.state.lines.get(event.line)
+    if line is None:
+        line = fold.state.lines[event.line] = s.Line()
+    line.channels[event.leg] = event.kbits
+    line.reserved_kbits += event.kbits
+
+
+def channel_released(fold: Indexes, event: ev.ChannelReleased, _now: float) -> None:
+    line = fold.state.lines[event.line]
+    line.reserved_kbits -= line.channels.pop(event.leg)
+    if not line.channels:
+        del fold.state.lines[event.line]
+    fold.routing_needed = True
+
+
+def device_bound(fold: Indexes, event: ev.DeviceBound, _now: float) -> None:
+    agent = fold.state.agents[event.agent]
+    agent.bindings[event.contact] = s.Binding(
+        contact=event.contact, expires_at=float(event.expires_at), flow=event.flow, user_agent=event.user_agent
+    )
+    fold.set_binding_timer(agent)
+
+
+def device_unbound(fold: Indexes, event: ev.DeviceUnbound, _now: float) -> None:
+    agent = fold.state.agents[event.agent]
+    del agent.bindings[event.contact]
+    fold.set_binding_timer(agent)
+
+
+def device_unreachable(fold: Indexes, event: ev.DeviceUnreachable, now: float) -> None:
+    agent = fold.state.agents[event.agent]
+    binding = agent.bindings[event.contact]
+    binding.unreachable_since, binding.detail = now, event.detail
+    fold.categorise_users(agent)
+
+
+def device_reachable(fold: Indexes, event: ev.DeviceReachable, _now: float) -> None:
+    agent = fold.state.agents[event.agent]
+    binding = agent.bindings[event.contact]
+    binding.unreachable_since = binding.detail = None
+    fold.categorise_users(agent)
+
+
+def deadline_passed(fold: Indexes, event: ev.DeadlinePassed, now: float) -> None:
+    fold.timers.stop(event.timer)
+    kind, _, subject = event.timer.partition(" ")
+    if kind == Timer.RETRY and EntryId(subject) in fold.state.entries:
+        fold.set_retry(fold.state.entries[EntryId(subject)], now)
+        fold.routing_needed = True
+    elif kind == Timer.WARN and LegId(subject) in fold.state.legs:
+        fold.set_warning(fold.state.legs[LegId(subject)], now)
+    elif kind == Timer.HOURS and QueueId(subject) in fold.state.queues:
+        fold.set_next_change(fold.state.queues[QueueId(subject)], now)
+
+
+def trunk_up(fold: Indexes, event: ev.TrunkUp, now: float) -> None:
+    fold.state.trunks[event.trunk] = s.Trunk(up=True, since=now)
+    _categorise_behind(fold, event.trunk)
+
+
+def trunk_down(fold: Indexes, event: ev.TrunkDown, now: float) -> None:
+    fold.state.trunks[event.trunk] = s.Trunk(up=False, since=now, detail=event.detail)
+    _categorise_behind(fold, event.trunk)
+
+
+def _categorise_behind(fold: Indexes, trunk: TrunkId) -> None:
+    for agent in fold.index.behind.get(trunk, ()):
+        fold.categorise(fold.state.agents[agent])
+
+
+def recording_began(fold: Indexes, event: ev.RecordingBegan, now: float) -> None:
+    call = fold.state.calls[event.call]
+    call.recording = event.recording
+    call.recordings_made += 1
+    fold.state.recordings[event.recording] = (event.call, now)
+
+
+def recording_kept(fold: Indexes, event: ev.RecordingKept, _now: float) -> None:
+    del fold.state.recordings[event.recording]
+
+
+HANDLERS: Handlers = {
+    ev.ChannelReserved: channel_reserved,
+    ev.ChannelReleased: channel_released,
+    ev.DeviceBound: device_bound,
+    ev.DeviceUnbound: device_unbound,
+    ev.DeviceUnreachable: device_unreachable,
+    ev.DeviceReachable: device_reachable,
+    ev.DeadlinePassed: deadline_passed,
+    ev.TrunkUp: trunk_up,
+    ev.TrunkDown: trunk_down,
+    ev.RecordingBegan: recording_began,
+    ev.RecordingKept: recording_kept,
+}

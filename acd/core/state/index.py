@@ -1,0 +1,263 @@
+"""What the configuration says, by name, and who could ever take what: computed from it, and kept up with every change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from acd.core.configuration import Agent, ChannelCapacity, Menu, Number, Queue, Schedule, TenantConfiguration, Trunk
+from acd.core.configuration_changes import Collection
+from acd.core.ids import AgentId, MenuId, QueueId, ScheduleId, SiteId, TrunkId
+from acd.core.state import capacity, skills
+from acd.core.state import values as s
+from acd.core.state.bandwidth import FLOOR_KBITS, site_line, trunk_line
+from acd.core.state.line import Line
+
+_FITNESS = ("skills", "mode", "languages")
+"""What decides who could take what."""
+_Asks = tuple[QueueId, int, str | None, tuple[tuple[str, int], ...] | None]
+"""A line without its channel."""
+
+
+class Index:
+    """What the configuration says, by name."""
+
+    def __init__(self, state: s.State) -> None:
+        configuration = state.configuration
+        self.agents: dict[AgentId, Agent] = {}
+        self.queues: dict[QueueId, Queue] = {}
+        self.menus: dict[MenuId, Menu] = {}
+        self.numbers: dict[str, Number] = {}
+        self.extensions: dict[str, AgentId] = {}
+        self.schedules: dict[ScheduleId, Schedule] = {}
+        self.sites: dict[SiteId, int] = {}
+        self.trunks: dict[TrunkId, Trunk] = {}
+        self.outbound_trunks: list[Trunk] = []
+        self.sits_at: dict[AgentId, AgentId] = {one.id: one.at for one in state.agents.values() if one.at is not None}
+        """Who sits at another's phone, and whose (hot desk)."""
+        self.guests: dict[AgentId, AgentId] = {at: agent for agent, at in self.sits_at.items()}
+        """The same the other way round."""
+        self.behind: dict[TrunkId, list[AgentId]] = {}
+        """Who is reached at a phone behind a trunk."""
+        self._behind: dict[AgentId, TrunkId] = {}
+        self.limits: dict[str, int] = {}
+        """Upload of the lines that agents' phones are on, where it is limited."""
+        self.channel_of: dict[AgentId, tuple[str, int]] = {}
+        """Such a line, and what a channel to the agent takes of it."""
+        self.widest: dict[str, int] = {}
+        """What the widest of the channels on such a line takes."""
+        self._channels: dict[str, dict[AgentId, int]] = {}
+        """Such a line, and who is on it with how wide a channel."""
+        self.reasons: frozenset[str] = frozenset()
+        self.language = "de"
+        self._eligibility: dict[_Asks, skills.Eligibility] = {}
+        self._capacity: tuple[ChannelCapacity, ...] = ()
+        self._rooms: capacity.Rooms = capacity.DEFAULT
+        self._own_rooms: dict[AgentId, capacity.Rooms] = {}
+        """Of agents who have others than everybody."""
+        if configuration is None:
+            return
+        self.agents = {one.id: one for one in configuration.agents}
+        self.queues = {one.id: one for one in configuration.queues}
+        self.menus = {one.id: one for one in configuration.menus}
+        self.numbers = {one.number: one for one in configuration.numbers}
+        self.extensions = {one.extension: one.id for one in configuration.agents if one.extension}
+        self.schedules = {one.id: one for one in configuration.schedules}
+        self.sites = {one.id: one.upload_kbits for one in configuration.sites}
+        self.trunks = {one.id: one for one in configuration.trunks}
+        self.outbound_trunks = _outbound(configuration)
+        for agent in configuration.agents:
+            self._place(agent)
+        self.reasons = frozenset(one.code for one in configuration.reasons)
+        self.language = configuration.language
+        self._make_room(configuration)
+
+    def _make_room(self, configuration: TenantConfiguration) -> None:
+        self._capacity = configuration.capacity
+        self._rooms = capacity.rooms(configuration.capacity)
+        self._own_rooms = {one.id: capacity.rooms(one.capacity, self._rooms) for one in configuration.agents if one.capacity}
+
+    def _alter_rooms(self, configuration: TenantConfiguration, people: dict[AgentId, Agent | None]) -> bool:
+        """Returns: whether they are others for everybody."""
+        if configuration.capacity != self._capacity:
+            self._make_room(configuration)
+            return True
+        for agent_id, agent in people.items():
+            if agent is not None and agent.capacity:
+                self._own_rooms[agent_id] = capacity.rooms(agent.capacity, self._rooms)
+            else:
+                self._own_rooms.pop(agent_id, None)
+        return False
+
+    def room(self, agent: AgentId, channel: str) -> capacity.Room:
+        """How much of a channel the agent can have, and beside what."""
+        return self._own_rooms.get(agent, self._rooms)[channel]
+
+    def phone_of(self, agent: Agent) -> Agent | None:
+        """Whose phone the agent is reached at; None: another agent sits at the own."""
+        at = self.sits_at.get(agent.id)
+        if at is not None:
+            return self.agents.get(at)
+        return agent if agent.id not in self.guests else None
+
+    def user_of(self, owner: AgentId) -> AgentId:
+        """Who uses an agent's phone: who has come to it, else its regular agent, even one that sits elsewhere."""
+        return self.guests.get(owner, owner)
+
+    def seat(self, agent: AgentId, at: AgentId | None) -> list[AgentId]:
+        """The agent sits at another's phone from now on; None: at its own.
+
+        Returns: whose phone is another by that.
+        """
+        before = self.sits_at.get(agent)
+        moved = [one for one in dict.fromkeys((agent, before, at)) if one is not None]
+        for one in moved:
+            if one in self.agents:
+                self._displace(self.agents[one])
+        if before is not None:
+            del self.sits_at[agent], self.guests[before]
+        if at is not None:
+            self.sits_at[agent], self.guests[at] = at, agent
+        for one in moved:
+            if one in self.agents:
+                self._place(self.agents[one])
+        return moved
+
+    def _place(self, agent: Agent) -> None:
+        phone = self.phone_of(agent)
+        if phone is None:
+            return
+        if phone.trunk is not None:
+            trunk = self.trunks.get(phone.trunk)
+            if trunk is None:
+                return
+            self.behind.setdefault(trunk.id, []).append(agent.id)
+            self._behind[agent.id] = trunk.id
+            line, upload, kbits = trunk_line(trunk.id), trunk.upload_kbits, trunk.channel_kbits
+        elif phone.site is not None and phone.site in self.sites:
+            line, upload, kbits = site_line(phone.site), self.sites[phone.site], phone.channel_kbits
+        else:
+            return
+        if upload is not None:
+            channel = max(kbits, FLOOR_KBITS)
+            self.limits[line] = upload
+            self.channel_of[agent.id] = (line, channel)
+            self.widest[line] = max(channel, self.widest.get(line, 0))
+            self._channels.setdefault(line, {})[agent.id] = channel
+
+    def _displace(self, agent: Agent) -> None:
+        """What `_place` entered is taken out."""
+        behind = self._behind.pop(agent.id, None)
+        if behind is not None:
+            self.behind[behind].remove(agent.id)
+            if not self.behind[behind]:
+                del self.behind[behind]
+        line, channel = self.channel_of.pop(agent.id, (None, 0))
+        if line is None:
+            return
+        others = self._channels[line]
+        del others[agent.id]
+        if not others:
+            del self._channels[line], self.limits[line], self.widest[line]
+        elif channel == self.widest[line]:
+            self.widest[line] = max(others.values())
+
+    def alter(self, configuration: TenantConfiguration, changed: dict[Collection, dict[Any, Any]]) -> list[AgentId]:
+        """Take in what `changed`, as `touched` tells it; `configuration` is the whole that came of it.
+
+        Returns: whose reachability it may change.
+        """
+        people, lines = changed["agents"], changed["queues"]
+        carried = self._whose_line_changed(changed)
+        guests = [self.guests[one] for one in people if one in self.guests]
+        reached = dict.fromkeys((*people, *guests, *carried))
+        for agent_id in reached:
+            if agent_id in self.agents:
+                self._displace(self.agents[agent_id])
+        for agent_id in people:
+            old = self.agents.get(agent_id)
+            if old is not None and old.extension and self.extensions.get(old.extension) == agent_id:
+                del self.extensions[old.extension]
+        fit = {
+            agent: new
+            for agent, new in people.items()
+            if (old := self.agents.get(agent)) is None or new is None or _differ(old, new, _FITNESS)
+        }
+        self._forget_eligibility({one for one, new in lines.items() if one not in self.queues or new is None or self._asks_else(new)})
+        _take_over(self.agents, people)
+        _take_over(self.numbers, changed["numbers"])
+        _take_over(self.menus, changed["menus"])
+        _take_over(self.schedules, changed["schedules"])
+        # The board and what is decided for several queues at once go by the order of the configuration.
+        if lines:
+            self.queues = {one.id: one for one in configuration.queues}
+        if changed["sites"]:
+            self.sites = {one.id: one.upload_kbits for one in configuration.sites}
+        if changed["trunks"]:
+            self.trunks = {one.id: one for one in configuration.trunks}
+            self.outbound_trunks = _outbound(configuration)
+        if changed["reasons"]:
+            self.reasons = frozenset(one.code for one in configuration.reasons)
+        self.language = configuration.language
+        for new in people.values():
+            if new is not None and new.extension:
+                self.extensions[new.extension] = new.id
+        for agent_id in reached:
+            if agent_id in self.agents:
+                self._place(self.agents[agent_id])
+        if fit:
+            for asks, known in self._eligibility.items():
+                self._eligibility[asks] = skills.readjusted(known, fit)
+        return list(self.agents) if self._alter_rooms(configuration, people) else list(reached)
+
+    def _whose_line_changed(self, changed: dict[Collection, dict[Any, Any]]) -> list[AgentId]:
+        """Agents on sites and behind trunks that are limited otherwise than before."""
+        sites = {one for one, new in changed["sites"].items() if self.sites.get(one) != (new.upload_kbits if new is not None else None)}
+        trunks = {
+            one
+            for one, new in changed["trunks"].items()
+            if (old := self.trunks.get(one)) is None or new is None or _differ(old, new, ("upload_kbits", "channel_kbits"))
+        }
+        if not sites and not trunks:
+            return []
+        phones = ((agent.id, self.phone_of(agent)) for agent in self.agents.values())
+        return [agent for agent, phone in phones if phone is not None and (phone.site in sites or phone.trunk in trunks)]
+
+    def _asks_else(self, queue: Queue) -> bool:
+        """Whether others than before could take its contacts."""
+        return _differ(self.queues[queue.id], queue, ("members", "requirements", "relaxations", "languages"))
+
+    def _forget_eligibility(self, of: set[QueueId]) -> None:
+        if of:
+            self._eligibility = {asks: known for asks, known in self._eligibility.items() if asks[0] not in of}
+
+    def schedule_of(self, holder: Queue | Menu) -> Schedule | None:
+        """Business hours of a queue or menu; None: always open."""
+        return self.schedules.get(holder.schedule) if holder.schedule is not None else None
+
+    def eligibility(self, line: Line) -> skills.Eligibility:
+        """Who could ever take a contact of this line, whatever its channel."""
+        asks = (line.queue, line.relaxation, line.language, line.skills)
+        known = self._eligibility.get(asks)
+        if known is None:
+            known = self._eligibility[asks] = skills.eligibility(skills.asked(self.queues[line.queue], line), self.agents.values())
+        return known
+
+    def team(self, queue: QueueId) -> list[frozenset[AgentId]]:
+        """Who could take an ordinary contact of the queue, by relaxation."""
+        return [self.eligibility(Line(queue, level)).agents for level in range(len(self.queues[queue].relaxations) + 1)]
+
+
+def _outbound(configuration: TenantConfiguration) -> list[Trunk]:
+    return sorted((one for one in configuration.trunks if one.outbound), key=lambda one: (one.order, one.id))
+
+
+def _differ(old: Any, new: Any, fields: tuple[str, ...]) -> bool:
+    return any(getattr(old, field) != getattr(new, field) for field in fields)
+
+
+def _take_over(known: dict[Any, Any], changed: dict[Any, Any]) -> None:
+    for name_, new in changed.items():
+        if new is None:
+            known.pop(name_, None)
+        else:
+            known[name_] = new

@@ -1,10 +1,11 @@
 """Makes the vectors of a release by running it: real processes, real phones, real databases (see README.md beside it).
 
     git worktree add ../released v0.2.0
-    python tests/vectors/releases/make_release.py --release ../released --out tests/vectors/releases/0.2.0
+    python tests/vectors/releases/make_release.py --release ../released --out tests/vectors/releases/0.3.0
 
 `--release` is a checkout of the release: its code and the tools of its tests are what runs, with the interpreter this is started with; this
-folder only tells them what to play. `--only sqlite` makes one kind of database. What exists is replaced.
+folder only tells them what to play. `--only sqlite` makes one kind of database, `--journals-only` leaves the databases out. What exists is
+replaced.
 """
 
 from __future__ import annotations
@@ -26,9 +27,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-HOUSES = ("orderly", "killed")
+import msgspec
+
+HOUSES = ("orderly", "killed", "given")
+PRESET = 9 | lzma.PRESET_EXTREME
 LEFT_OUT = (".wav", ".sqlite-wal", ".sqlite-shm", ".sqlite")
 """Recordings are sounds; SQLite files go in by `VACUUM INTO`, which takes the write-ahead log with it."""
+JOURNAL = ("journal", "snapshot")
 READABLE = """
 import sys
 from pathlib import Path
@@ -45,11 +50,13 @@ def main() -> None:
     parser.add_argument("--release", type=Path, required=True, help="a checkout of the release")
     parser.add_argument("--out", type=Path, required=True, help="the folder of its vectors")
     parser.add_argument("--only", nargs="*", default=["sqlite", "postgresql", "mariadb"], help="kinds of databases")
+    parser.add_argument("--journals-only", action="store_true", help="leave out the databases and what belongs to them")
     parser.add_argument("--houses", nargs="*", default=list(HOUSES), help="which of the houses")
     given = parser.parse_args()
     release = given.release.resolve()
     if os.environ.get("PYTHONPATH") != str(release):  # the release's code and nothing else: begin again with it
         words = ["--release", str(release), "--out", str(given.out.resolve()), "--only", *given.only, "--houses", *given.houses]
+        words += ["--journals-only"] if given.journals_only else []
         environment = os.environ | {"PYTHONPATH": str(release)}
         sys.exit(
             subprocess.run([sys.executable, str(Path(__file__).resolve()), *words], env=environment, cwd=release, check=False).returncode
@@ -58,7 +65,7 @@ def main() -> None:
     for kind in given.only:
         for house in given.houses:
             with tempfile.TemporaryDirectory(prefix="fernamt-vector-") as folder:
-                _make(kind, house, Path(folder), given.out)
+                _make(kind, house, Path(folder), given.out, journals_only=given.journals_only)
 
 
 def _correct_the_quote() -> None:
@@ -78,7 +85,7 @@ def _correct_the_quote() -> None:
     exec(compile(source.replace(QUOTE_AS_DECLARED, QUOTE_AS_WRITTEN), spec.origin, "exec"), module.__dict__)
 
 
-def _make(kind: str, house: str, folder: Path, out: Path) -> None:
+def _make(kind: str, house: str, folder: Path, out: Path, *, journals_only: bool) -> None:
     from scenario import played
 
     settings: dict[str, str] = {}
@@ -104,9 +111,9 @@ def _make(kind: str, house: str, folder: Path, out: Path) -> None:
         databases = {name: _dumped(kind, f"{house}_{name}") for name in ["control", *tenants]}
     target = out / kind
     target.mkdir(parents=True, exist_ok=True)
-    _pack(target / f"{house}.tar.xz", data, databases)
+    _pack(target / f"{house}.tar.xz", data, databases, journals_only=journals_only)
     document = told | {"database": kind, "journals": journals}
-    (target / f"{house}.json.xz").write_bytes(lzma.compress(json.dumps(document, indent=1, ensure_ascii=False).encode(), preset=9))
+    (target / f"{house}.json.xz").write_bytes(lzma.compress(json.dumps(document, indent=1, ensure_ascii=False).encode(), preset=PRESET))
     for tenant in tenants:
         cdrs = len(told["said"][tenant]["cdrs"]) if tenant in told["said"] else "-"
         journal = journals[tenant]
@@ -132,11 +139,35 @@ def _folded(directory: Path, tenant: str) -> dict[str, Any]:
         "last_now": entries[-1].now,
         "inputs": dict(sorted(inputs.items())),
         "events": dict(sorted(events.items())),
+        "words": _words(entries),
         "snapshot": any(directory.rglob("snapshot")),
         "read_by_the_release": readable.returncode == 0,
         "why_not": None if readable.returncode == 0 else readable.stderr.strip().splitlines()[-1].replace(str(place), "journal"),
         "state": public_state(fold(entries, TenantId(tenant)).state),
     }
+
+
+def _words(entries: list[Any]) -> dict[str, list[str]]:
+    """Every kind of value that was written, and which of its fields held something else than their default at least once."""
+    found: dict[str, set[str]] = {}
+    defaults: dict[type, dict[str, Any]] = {}
+
+    def walk(value: Any) -> None:
+        if isinstance(value, msgspec.Struct):
+            kind = type(value)
+            if kind not in defaults:
+                defaults[kind] = {one.name: one.default for one in msgspec.structs.fields(kind)}
+            told = {name: getattr(value, name) for name in defaults[kind]}
+            found.setdefault(kind.__name__, set()).update(name for name, one in told.items() if one != defaults[kind][name])
+            for one in told.values():
+                walk(one)
+        elif isinstance(value, dict | list | tuple):
+            for one in value.values() if isinstance(value, dict) else value:
+                walk(one)
+
+    for entry in entries:
+        walk((entry.input, entry.events))
+    return {name: sorted(fields) for name, fields in sorted(found.items())}
 
 
 def _dumped(kind: str, database: str) -> str:
@@ -165,16 +196,18 @@ def _dumped(kind: str, database: str) -> str:
     return "".join(line for line in lines if not line.startswith(("\\", "/*M!999999", "-- ", "--\n", "SET transaction_timeout")))
 
 
-def _pack(path: Path, data: Path, databases: dict[str, str]) -> None:
-    """The data folder as `data/`, the dumps as `sql/<name>.sql`."""
-    with lzma.open(path, "wb", preset=9) as packed, tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
+def _pack(path: Path, data: Path, databases: dict[str, str], *, journals_only: bool) -> None:
+    """The data folder as `data/`, the dumps as `sql/<name>.sql`; or of it all only the tenants' journals and snapshots."""
+    with lzma.open(path, "wb", preset=PRESET) as packed, tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for file in sorted(one for one in data.rglob("*") if one.is_file()):
+            if journals_only and not file.name.startswith(JOURNAL):
+                continue
             name = f"data/{file.relative_to(data)}"
             if file.suffix == ".sqlite":
                 _add(archive, name, _vacuumed(file))
             elif not file.name.endswith(LEFT_OUT):
                 _add(archive, name, file.read_bytes())
-        for database, text in sorted(databases.items()):
+        for database, text in () if journals_only else sorted(databases.items()):
             _add(archive, f"sql/{database}.sql", text.encode())
 
 

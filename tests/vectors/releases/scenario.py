@@ -14,6 +14,8 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import given
+
 from load.api_client import ApiClient, ApiError
 from load.phone_bank import PhoneBank
 from load.phones import CallFailed, PhoneCall, SyntheticPhone
@@ -22,6 +24,7 @@ from tests.ports import HOST, free_port
 
 DEVICE = "device-secret-0815"
 USER = "user-secret-0815"
+PIN = "4719"
 LIMIT_S = 20.0
 BERLIN = "+493023125"
 MOBILE = "+4917139200"
@@ -73,6 +76,12 @@ class Stage:
     async def tenant(self, name: str, title: str, language: str = "de") -> Desk:
         given = {"id": name, "name": title, "language": language, "admin": {"username": "admin", "name": "Adele Admin", "password": ADMIN}}
         await self.service.call(self.service.api.post, "/api/v1/tenants", given)
+        # What an operator gives: numbers to claim, lines of the tenant's own, calls from all of this machine, numbers that calls show.
+        place = f"/api/v1/tenants/{name}"
+        await self.service.call(self.service.api.put, f"{place}/assignments", {"may_claim_numbers": True, "may_have_internal_trunks": True})
+        await self.service.call(self.service.api.post, f"{place}/sources", {"network": "127.0.0.0/8", "note": "this machine"})
+        for shown in (f"{BERLIN}100", f"{BERLIN}122", f"{BERLIN}200"):
+            await self.service.call(self.service.api.post, f"{place}/caller-ids", {"number": shown})
         desk = self.desks[name] = Desk(self, name)
         await desk.log_in()
         return desk
@@ -168,7 +177,7 @@ class Desk:
 
     async def lines(self, **own: Any) -> None:
         """The network the callers come from, and the carrier."""
-        from_outside = {"peer": "127.0.0.1:9", "sources": ["127.0.0.0/8"], "probe_every_s": 0, "outbound": False}
+        from_outside = {"peer": "127.0.0.1:9", "sources": ["127.0.0.0/8"], "probe_every_s": 0, "outbound": False, "trusted": True}
         await self.add("trunks", id="callers", name="Anrufer", order=9, **from_outside)
         carrier = {"peer": f"{HOST}:{self.stage.carrier_port}", "probe_every_s": 0, "caller_id": f"{BERLIN}100", "order": 2}
         await self.add("trunks", id="carrier", name="Netzbetreiber", **carrier | own)
@@ -292,6 +301,16 @@ class Desk:
         await self.do(agent, "dial", number=number)
         return await self.takes(self.phones[agent])
 
+    async def dials_code(self, agent: str, code: str, keys: str = "") -> None:
+        """A call to the exchange itself: it says something and is over."""
+        self.calls += 1
+        call = await self.phones[agent].call(code)
+        await call.answered()
+        if keys:
+            await call.press(keys)
+        await call.ended()
+        await self.quiet()
+
 
 async def talk(one: PhoneCall, other: PhoneCall, seconds: float = 0.3) -> None:
     """Both say something; over when it is out."""
@@ -329,10 +348,11 @@ async def orderly(stage: Stage) -> None:
     laden.api.close()
     await _killed_in_mid_call(muster, stage)
     await _werbung(await stage.tenant("werbung", "Werbung & Umfrage"), stage)
+    await _werkstatt(await stage.tenant("werkstatt", "Werkstatt am Apparat"), stage)
 
 
 async def _provision_muster(desk: Desk, stage: Stage) -> None:
-    await desk.put("setup", {"language": "de", "recording_notice": True, "domains": ["muster.example"]})
+    await desk.put("setup", {"language": "de", "recording_notice": True})
     await desk.add("sites", id="office", upload_kbits=10_000)
     await desk.add("sites", id="attic", upload_kbits=100)
     await desk.add("schedules", id="always", openings=ALWAYS)
@@ -705,6 +725,101 @@ async def _werbung(desk: Desk, stage: Stage) -> None:
     await desk.conversation(f"{BERLIN}501", "klara", f"{BERLIN}701")
 
 
+async def _werkstatt(desk: Desk, stage: Stage) -> None:
+    """What came with 0.2.0: codes and hot desks at phones, transfers by REFER, early media, redirects, loops, phones that are away."""
+    await desk.lines(redirects=1)
+    await desk.add("sites", id="hall", upload_kbits=10_000)
+    await desk.add("sites", id="yard", upload_kbits=10_000, probe_phones_every_s=0.3, probe_misses=1)
+    for code, title in (("errand", "Botengang"), ("parcel", "Paketannahme")):
+        await desk.add("reasons", code=code, name=title)
+    await desk.agent("udo", "Udo Umlauf", "51", site="hall")
+    await desk.agent("vroni", "Vroni Ventil", "52", site="hall")
+    await desk.agent("willi", "Willi Werkbank", "53", site="yard")
+    await desk.put("agents/vroni/pin", {"pin": PIN})
+    await desk.queue("annahme", "udo", after_call_work_s=1)
+    await desk.add("menus", id="main", sounds=["tone/beep"], options={"1": {"to": "queue", "queue": "annahme"}}, timeout_s=60)
+    await desk.number(f"{BERLIN}510", "queue", "annahme")
+    await desk.number(f"{BERLIN}511", "outside", f"{MOBILE}51")
+    await desk.number("620", "menu", "main")
+    await desk.people()
+    await desk.at_work("udo", "vroni", "willi")
+    await _phone_away(desk)
+    await _codes_and_desks(desk)
+    await _referred(desk)
+    await _carrier_says(desk, stage)
+
+
+async def _phone_away(desk: Desk) -> None:
+    """Willi's phone does not answer any more, and does again."""
+    phone = desk.phones["willi"]
+    port = phone.bank.port
+    await phone.close()
+    await desk.until(lambda live: any(one["id"] == "willi" and one["unreachable"] for one in live["agents"]))
+    again = PhoneBank(HOST, port)
+    await again.start()
+    await desk.until(lambda live: any(one["id"] == "willi" and not one["unreachable"] for one in live["agents"]))
+    await again.close()
+
+
+async def _codes_and_desks(desk: Desk) -> None:
+    """Vroni logs on at Udo's phone, Udo takes it back."""
+    await desk.put("agents/udo/pin", {"pin": PIN})
+    for code in ("*21", "*212", "*20", "*231", "*24", "*22"):
+        await desk.dials_code("vroni", code)
+    await desk.dials_code("udo", "*2552", keys="1379#")
+    await desk.dials_code("udo", "*2552", keys=f"{PIN}#")
+    await desk.dials_code("udo", f"*2551*{PIN}")
+    await desk.back("udo")
+
+
+async def _referred(desk: Desk) -> None:
+    """By Udo's phone to Vroni, who takes it; who does not; to a machine."""
+    await desk.back("vroni")
+    _, mine = await desk.connected(f"{BERLIN}510", "udo")
+    await mine.refer("52")
+    theirs = await desk.takes(desk.phones["vroni"])
+    await mine.was_told(200)
+    await talk(theirs, theirs, 0.2)
+    theirs.hang_up()
+    await desk.quiet()
+    call, mine = await desk.connected(f"{BERLIN}510", "udo")
+    await mine.refer("52")
+    (await desk.phones["vroni"].incoming()).decline(486)
+    await mine.was_told(486)
+    await mine.refer("620")
+    await mine.was_told(200)
+    call.hang_up()
+    await desk.quiet()
+
+
+async def _carrier_says(desk: Desk, stage: Stage) -> None:
+    """The carrier speaks before it answers, says that a number is elsewhere, and leads calls round."""
+    withheld = (("P-Asserted-Identity", f"<sip:{BERLIN}703@{HOST}>"), ("Privacy", "id"))
+    desk.calls += 1
+    call = await (await stage.caller("anonymous")).call(f"{BERLIN}511", headers=withheld)
+    far = await stage.far.incoming()
+    far.speak_early()
+    await far.send_tone(440, 0.3)
+    await far.answer()
+    await call.answered()
+    call.hang_up()
+    await desk.quiet()
+    call = await desk.rings(f"{BERLIN}511")
+    far = await stage.far.incoming()
+    moved = (("Contact", f"<sip:{MOBILE}52@{HOST}>"),)
+    far.phone.bank.user_agent.reject(far.session, 302, far.phone.bank.now(), headers=moved)
+    far.phone.bank.flush()
+    await desk.outside(call)
+    caller = await stage.caller()
+    rounds = [await caller.call(f"{BERLIN}511") for _ in range(11)]
+    desk.calls += len(rounds)
+    await desk.until(lambda live: len(live["calls"]) == len(rounds) - 1)
+    for one in rounds:
+        if one.ended_at is None:
+            one.hang_up()
+    await desk.quiet()
+
+
 # ---------------------------------------------------------------------- the house that was killed
 
 
@@ -815,6 +930,10 @@ async def said(desk: Desk) -> dict[str, Any]:
 @contextlib.asynccontextmanager
 async def played(house: str, folder: Path, settings: dict[str, str]) -> AsyncIterator[dict[str, Any]]:
     """Play a house; gives what the service says while it still runs, then ends it as the house does."""
+    if house == "given":
+        await given.written(folder / "data" / "tenants" / given.TENANT)
+        yield {"house": house, "operator": None, "tenants": [{"id": given.TENANT}], "said": {}}
+        return
     more = settings | {"FERNAMT_TIMERS__REGISTRATION_MIN_S": "1"}
     service = ServiceProcess(folder, FERNAMT_LOGIN__ARGON2_MEMORY_KIB="64", FERNAMT_LOGIN__ARGON2_PASSES="1", **more)
     await service.start()

@@ -29,7 +29,7 @@ from acd.clock import Clock
 from acd.config import Listen, VoiceSettings
 from acd.core import inputs
 from acd.core.configuration import TenantConfiguration, ToOutside
-from acd.core.configuration_changes import difference, problems_after
+from acd.core.configuration_changes import difference
 from acd.core.engine import UnknownName
 from acd.core.events import Event
 from acd.core.ids import AgentId, CallId, LegId, RecordingId, TenantId, TrunkId
@@ -44,6 +44,7 @@ from acd.guard import Guard
 from acd.ledger import Late
 from acd.numbers import is_private, normalise
 from acd.outage import outage_of
+from acd.resolve import problems_after, reaches, resolved
 from acd.service import LiveEvent, Lookup, PinCheck, PinVerdict, ScreenPop, Sighting, Spending, TenantSetup
 from acd.switch.addresses import reach
 from acd.switch.lines import Lines
@@ -323,7 +324,7 @@ class Voice:
         calls.take_up(exchange.engine.state, feed.ledger)
         self._exchanges[tenant], self._brakes[tenant] = exchange, brake
         started = exchange.submit(self._service_started(exchange))
-        exchange.submit(_configured(exchange.engine.state.configuration, setup.configuration))
+        self._tell_configuration(exchange, setup.configuration)
         self.phones.restore(
             self.sip,
             tenant,
@@ -392,13 +393,21 @@ class Voice:
         self._directory.put(setup)
         self._plans[tenant] = book
         self._brakes[tenant].take(setup.dialling)
-        given = _configured(exchange.engine.state.configuration, setup.configuration)
-        done = exchange.submit(given) if given != NOTHING_CHANGED else None
+        done = self._tell_configuration(exchange, setup.configuration)
         if setup.trunks != before.trunks:
             self.lines.setup_changed(tenant)  # after it: a fact about a trunk that the core does not know yet would be dropped
             self.phones.probes.setup_changed(tenant)
         if done is not None:
             await done
+
+    def _tell_configuration(self, exchange: TenantExchange, wanted: TenantConfiguration) -> asyncio.Future[tuple[Event, ...]] | None:
+        """What differs from the configuration that the exchange has, with the dates it is decided by (ADR 0015); None: nothing did."""
+        known = exchange.engine.state.configuration
+        wanted = resolved(wanted, self._clock(), known)
+        if known is None:  # the first goes to the exchange whole, every later one as what differs (ADR 0007)
+            return exchange.submit(inputs.Configured(configuration=wanted))
+        changes = difference(known, wanted)
+        return exchange.submit(inputs.Reconfigured(changes=changes)) if changes else None
 
     async def close_tenant(self, tenant: TenantId, *, for_good: bool = True) -> None:
         exchange = self._exchanges.get(tenant)
@@ -694,6 +703,7 @@ class Voice:
             self._follow_clock()
             for exchange in tuple(self._exchanges.values()):
                 exchange.look()
+            self._resolve_ahead()
             try:
                 statuses = await self._media.status()
             except MediaError as error:  # a worker is being replaced: its figures come again when it is there
@@ -706,6 +716,14 @@ class Voice:
                 for name, field in MEDIA_FIGURES.items()
             }
             await asyncio.sleep(WATCH_S)
+
+    def _resolve_ahead(self) -> None:
+        """A service that runs for years is told of time zones and public holidays before it needs them."""
+        for tenant, exchange in tuple(self._exchanges.items()):
+            known = exchange.engine.state.configuration
+            if known is not None and exchange.trouble is None and not reaches(known, self._clock()):
+                self._tell_configuration(exchange, self._directory.setups[tenant].configuration)
+                log.info("= tenant %s: time zones and public holidays are resolved for the years to come", tenant)
 
     async def _drain(self, exchanges: list[TenantExchange]) -> None:
         deadline = time.monotonic() + DRAIN_S
@@ -740,16 +758,6 @@ class Voice:
         for error in errors:
             if isinstance(error, BaseException):
                 log.error("! closing: %s", error)
-
-
-NOTHING_CHANGED = inputs.Reconfigured(changes=())
-
-
-def _configured(known: TenantConfiguration | None, wanted: TenantConfiguration) -> inputs.Configured | inputs.Reconfigured:
-    """The first configuration goes to the exchange whole, every later one as what differs (ADR 0007)."""
-    if known is None:
-        return inputs.Configured(configuration=wanted)
-    return inputs.Reconfigured(changes=difference(known, wanted))
 
 
 def check_addresses(listen: Sequence[Listen]) -> None:

@@ -38,7 +38,7 @@ from acd.core.configuration import (
     Trunk,
 )
 from acd.core.configuration_changes import applied, difference
-from acd.core.engine import Engine, Step
+from acd.core.engine import Engine, Outcome
 from acd.core.errors import IllegalTransition, UnknownName
 from acd.core.inputs import FailureCause
 from acd.core.machines import queue_entry as entries
@@ -46,6 +46,7 @@ from acd.core.replay import Entry, encode, redrive, restore, snapshot
 from acd.core.routing import pick as routing
 from acd.core.state import fold as folding
 from acd.door import admit
+from acd.resolve import problems, resolved
 from tests.acd.core.ledger import Ledger
 from tests.acd.core.shell import QUALITY, QUOTE, T0, Phone, Shell, agent
 from tests.words import same_when_read
@@ -203,7 +204,7 @@ class Storm(Shell):
         self.alterations = 0
         self.restless = 0.0
         """How often the configuration is changed beside what a storm does anyway."""
-        self.last_step = Step([], [])
+        self.last_step = Outcome([], [])
         self.keep_journal = False
         self.last: list[Entry] = []
 
@@ -228,7 +229,7 @@ class Storm(Shell):
             self.refused += 1
             return
         entry = self.write(Entry(self.inputs, self.now, one, tuple(step.events)))
-        self.last_step = Step(list(step.events), list(step.effects))
+        self.last_step = Outcome(list(step.events), list(step.effects))
         if self.keep_journal:
             self.journal.append(entry)
         for event in step.events:
@@ -323,7 +324,8 @@ class Storm(Shell):
         else:
             made = configuration(self.rng, self.versions)
             self.versions += 1
-        assert made.problems() == []
+        assert problems(made) == []
+        made = resolved(made, self.now, old)
         if old is None or self.rng.random() < 0.2:
             self.give(i.Configured(configuration=made))
             return

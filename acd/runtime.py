@@ -324,7 +324,9 @@ class Voice:
         calls.take_up(exchange.engine.state, feed.ledger)
         self._exchanges[tenant], self._brakes[tenant] = exchange, brake
         started = exchange.submit(self._service_started(exchange))
-        self._tell_configuration(exchange, setup.configuration)
+        given = self._configuring(exchange, setup.configuration)
+        if given is not None:
+            exchange.submit(given)
         self.phones.restore(
             self.sip,
             tenant,
@@ -393,21 +395,22 @@ class Voice:
         self._directory.put(setup)
         self._plans[tenant] = book
         self._brakes[tenant].take(setup.dialling)
-        done = self._tell_configuration(exchange, setup.configuration)
+        given = self._configuring(exchange, setup.configuration)
+        done = exchange.submit(given) if given is not None else None
         if setup.trunks != before.trunks:
             self.lines.setup_changed(tenant)  # after it: a fact about a trunk that the core does not know yet would be dropped
             self.phones.probes.setup_changed(tenant)
         if done is not None:
             await done
 
-    def _tell_configuration(self, exchange: TenantExchange, wanted: TenantConfiguration) -> asyncio.Future[tuple[Event, ...]] | None:
-        """What differs from the configuration that the exchange has, with the dates it is decided by (ADR 0015); None: nothing did."""
+    def _configuring(self, exchange: TenantExchange, wanted: TenantConfiguration) -> inputs.Configured | inputs.Reconfigured | None:
+        """What tells the exchange of a configuration, with the dates it is decided by (ADR 0015); None: it knows."""
         known = exchange.engine.state.configuration
         wanted = resolved(wanted, self._clock(), known)
         if known is None:  # the first goes to the exchange whole, every later one as what differs (ADR 0007)
-            return exchange.submit(inputs.Configured(configuration=wanted))
+            return inputs.Configured(configuration=wanted)
         changes = difference(known, wanted)
-        return exchange.submit(inputs.Reconfigured(changes=changes)) if changes else None
+        return inputs.Reconfigured(changes=changes) if changes else None
 
     async def close_tenant(self, tenant: TenantId, *, for_good: bool = True) -> None:
         exchange = self._exchanges.get(tenant)
@@ -721,8 +724,11 @@ class Voice:
         """A service that runs for years is told of time zones and public holidays before it needs them."""
         for tenant, exchange in tuple(self._exchanges.items()):
             known = exchange.engine.state.configuration
-            if known is not None and exchange.trouble is None and not reaches(known, self._clock()):
-                self._tell_configuration(exchange, self._directory.setups[tenant].configuration)
+            if known is None or exchange.trouble is not None or reaches(known, self._clock()):
+                continue
+            given = self._configuring(exchange, self._directory.setups[tenant].configuration)
+            if given is not None:
+                exchange.tell(given)
                 log.info("= tenant %s: time zones and public holidays are resolved for the years to come", tenant)
 
     async def _drain(self, exchanges: list[TenantExchange]) -> None:

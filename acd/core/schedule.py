@@ -65,7 +65,11 @@ def _moment(zone: Zone, date: dt.date, minute: int) -> float:
 
 def local_date(zone: Zone, now: float) -> dt.date:
     """Civil date in a zone."""
-    offset = next((offset for at, offset in reversed(zone.offsets) if at <= now), zone.offsets[0][1])
+    offset = zone.offsets[0][1]
+    for at, following in zone.offsets:
+        if at > now:
+            break
+        offset = following
     return dt.date.fromordinal(EPOCH_DAY + int((now + offset) // DAY_S))
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import logging
+import time
 
 import msgspec
 import pytest
@@ -12,6 +13,7 @@ from acd.core.configuration import Opening, Schedule, TenantConfiguration
 from acd.core.configuration_changes import SchedulePut, SettingsPut, difference
 from acd.core.ids import ScheduleId, TenantId
 from acd.journal import read
+from acd.journal.framing import batch, file_head
 from acd.resolve import AHEAD_S, problems, problems_after, public_holidays, reaches, resolved, zone
 from tests.acd.voice import TENANT, running, setup
 
@@ -157,6 +159,19 @@ async def test_a_service_that_runs_for_years_is_told_of_those_to_come_before_it_
     assert all([type(one) for one in event.changes] == [SettingsPut, SchedulePut] for event in altered)
     assert altered[0].changes[0].zone.until > first.zone.until
     assert sum("are resolved for the years to come" in one.message for one in caplog.records) == len(altered)
+
+
+async def test_the_first_start_after_an_update_writes_the_dates_into_a_journal_that_has_none(tmp_path):
+    """As 0.2 left it: from then on the journal says by itself when it is open, whatever libraries read it."""
+    told, now = msgspec.to_builtins(with_hours().configuration), time.time() - 3600
+    entry = [1, now, {"type": "Configured", "configuration": told}, [{"type": "ConfigurationChanged", "configuration": told}]]
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "journal" / "journal-000000000001.log").write_bytes(file_head(1) + batch(1, [msgspec.msgpack.encode(entry)], 2))
+    for _ in range(2):
+        async with running(tmp_path, with_hours()) as service:
+            assert service.voice._exchanges[TENANT].engine.state.configuration == resolved(with_hours().configuration, time.time())
+    _, altered = configurations(tmp_path)
+    assert [type(one) for one in altered.changes] == [SettingsPut, SchedulePut]
 
 
 async def test_the_clockwork_of_the_service_looks_ahead(tmp_path, monkeypatch):

@@ -6,6 +6,8 @@ DIFFERENCES against 0.1.0, each with its reason:
 2. Hold of an agent is that of the pair, whoever holds: what was talk for one side while the other held is hold for both
    (docs/figures.md §3).
 3. Direct and transferred calls are offered to and answered by an agent like those of a queue (docs/figures.md §8).
+4. The first day of the figures ends at midnight of the first schedule's zone, where 0.1.0 ended it at Berlin's whatever the zone. No vector
+   has a first schedule elsewhere.
 """
 
 import pytest

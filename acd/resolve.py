@@ -26,6 +26,8 @@ YEARS: Final = 4
 AHEAD_S: Final = (HORIZON_DAYS + 30) * DAY_S
 """With less left, more is resolved: the core looks for the next opening so many days ahead, and a month for whoever is switched off."""
 
+_EARLIEST: Final = dt.datetime(dt.MINYEAR + 2, 1, 1, tzinfo=dt.UTC).timestamp()
+_LATEST: Final = dt.datetime(dt.MAXYEAR - 2 * YEARS, 1, 1, tzinfo=dt.UTC).timestamp()
 Years = tuple[int, int]
 """The first year, and the first that is not resolved any more."""
 
@@ -72,8 +74,8 @@ def _years(now: float, known: TenantConfiguration | None) -> Years:
 
 
 def year_of(now: float) -> int:
-    """The year in UTC, kept to those that a calendar has on both sides."""
-    return min(max(dt.datetime.fromtimestamp(now, tz=dt.UTC).year, dt.MINYEAR + 2), dt.MAXYEAR - 2 * YEARS)
+    """The year in UTC; of a moment that no calendar has, one at that end of it which has years on both sides."""
+    return dt.datetime.fromtimestamp(min(max(now, _EARLIEST), _LATEST), tz=dt.UTC).year
 
 
 def _seconds(years: Years) -> tuple[int, int]:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
-
-from acd.core.configuration import Schedule
-from acd.resolve import DEFAULT_ZONE, YEARS, Years, hours_for_years, year_of, zone
+from acd.resolve import YEARS, Years, public_holidays, year_of, zone
 
 Raw = list[Any]
 """As in `acd.journal.words`."""
 
+_BERLIN: Final = "Europe/Berlin"
+"""The zone of schedules that named none, and of the figures of tenants without schedules."""
 _WHOLE: Final = frozenset({"Configured", "ConfigurationChanged"})
 _CHANGES: Final = frozenset({"Reconfigured", "ConfigurationAltered"})
 
@@ -43,8 +42,7 @@ def resolve_dates(entry: Raw) -> Raw:
 
 def _resolve_whole(configuration: dict[str, Any], years: Years) -> None:
     schedules = configuration.get("schedules", ())
-    first = schedules[0].get("timezone", DEFAULT_ZONE) if schedules else DEFAULT_ZONE
-    configuration["zone"] = msgspec.to_builtins(zone(first, years))
+    configuration["zone"] = _resolve_zone(schedules[0].get("timezone", _BERLIN) if schedules else _BERLIN, years)
     if schedules:
         configuration["schedules"] = [_resolve_hours(one, years) for one in schedules]
 
@@ -54,8 +52,13 @@ def _resolve_change(change: dict[str, Any], years: Years) -> dict[str, Any]:
 
 
 def _resolve_hours(raw: dict[str, Any], years: Years) -> dict[str, Any]:
-    told: dict[str, Any] = msgspec.to_builtins(hours_for_years(msgspec.convert(raw, Schedule), years))
-    return told
+    days = [day.isoformat() for day in public_holidays(raw.get("holiday_region"), years)]
+    return {**raw, "zone": _resolve_zone(raw.get("timezone", _BERLIN), years), "holidays": days}
+
+
+def _resolve_zone(name: str, years: Years) -> dict[str, Any]:
+    found = zone(name, years)
+    return {"name": name, "offsets": found.offsets, "until": found.until}
 
 
 def _with_zone(changes: list[dict[str, Any]], moved: str | None, years: Years) -> list[dict[str, Any]]:
@@ -63,6 +66,6 @@ def _with_zone(changes: list[dict[str, Any]], moved: str | None, years: Years) -
     begins = any(one["type"] == "SettingsPut" and "tenant" in one for one in changes)
     if moved is None and not begins:
         return changes
-    found = msgspec.to_builtins(zone(moved or DEFAULT_ZONE, years))
+    found = _resolve_zone(moved or _BERLIN, years)
     settings = [one for one in changes if one["type"] == "SettingsPut"] or [{"type": "SettingsPut"}]
     return [{**settings[0], "zone": found}, *(one for one in changes if one["type"] != "SettingsPut")]

@@ -87,6 +87,12 @@ def test_an_observed_holiday_is_one_of_its_own_year():
     assert all(day.year < 2028 for day in public_holidays("US", (2025, 2028)))
 
 
+@pytest.mark.parametrize("now", [-1e300, -1.0, 0.0, 1e18, 1e300])
+def test_whatever_the_clock_says_there_are_dates(now):
+    found = resolved(tenant(OFFICE), now)
+    assert resolved(tenant(OFFICE), now, found) == found
+
+
 WRONG = [
     (msgspec.structs.replace(OFFICE, timezone="Mars/Olympus"), "schedule office is in the unknown time zone Mars/Olympus"),
     (msgspec.structs.replace(OFFICE, timezone="Europe"), "schedule office is in the unknown time zone Europe"),

@@ -29,7 +29,7 @@ from acd.clock import Clock
 from acd.config import Listen, VoiceSettings
 from acd.core import inputs
 from acd.core.configuration import TenantConfiguration, ToOutside
-from acd.core.configuration_changes import difference, problems_after
+from acd.core.configuration_changes import difference
 from acd.core.engine import UnknownName
 from acd.core.events import Event, WorkConnected
 from acd.core.ids import AgentId, CallId, ContactId, LegId, RecordingId, TenantId, TrunkId
@@ -45,6 +45,7 @@ from acd.guard import Guard
 from acd.ledger import Late
 from acd.numbers import is_private, normalise
 from acd.outage import outage_of
+from acd.resolve import problems_after, reaches, resolved
 from acd.service import LiveEvent, Lookup, PinCheck, PinVerdict, ScreenPop, Sighting, Spending, TenantSetup
 from acd.switch.addresses import reach
 from acd.switch.lines import Lines
@@ -324,7 +325,9 @@ class Voice:
         calls.take_up(exchange.engine.state, feed.ledger)
         self._exchanges[tenant], self._brakes[tenant] = exchange, brake
         started = exchange.submit(self._service_started(exchange))
-        exchange.submit(_configured(exchange.engine.state.configuration, setup.configuration))
+        given = self._configuring(exchange, setup.configuration)
+        if given is not None:
+            exchange.submit(given)
         self.phones.restore(
             self.sip,
             tenant,
@@ -393,13 +396,22 @@ class Voice:
         self._directory.put(setup)
         self._plans[tenant] = book
         self._brakes[tenant].take(setup.dialling)
-        given = _configured(exchange.engine.state.configuration, setup.configuration)
-        done = exchange.submit(given) if given != NOTHING_CHANGED else None
+        given = self._configuring(exchange, setup.configuration)
+        done = exchange.submit(given) if given is not None else None
         if setup.trunks != before.trunks:
             self.lines.setup_changed(tenant)  # after it: a fact about a trunk that the core does not know yet would be dropped
             self.phones.probes.setup_changed(tenant)
         if done is not None:
             await done
+
+    def _configuring(self, exchange: TenantExchange, wanted: TenantConfiguration) -> inputs.Configured | inputs.Reconfigured | None:
+        """What tells the exchange of a configuration, with the dates it is decided by (ADR 0015); None: it knows."""
+        known = exchange.engine.state.configuration
+        wanted = resolved(wanted, self._clock(), known)
+        if known is None:  # the first goes to the exchange whole, every later one as what differs (ADR 0007)
+            return inputs.Configured(configuration=wanted)
+        changes = difference(known, wanted)
+        return inputs.Reconfigured(changes=changes) if changes else None
 
     async def close_tenant(self, tenant: TenantId, *, for_good: bool = True) -> None:
         exchange = self._exchanges.get(tenant)
@@ -704,6 +716,7 @@ class Voice:
             self._follow_clock()
             for exchange in tuple(self._exchanges.values()):
                 exchange.look()
+            self._resolve_ahead()
             try:
                 statuses = await self._media.status()
             except MediaError as error:  # a worker is being replaced: its figures come again when it is there
@@ -716,6 +729,17 @@ class Voice:
                 for name, field in MEDIA_FIGURES.items()
             }
             await asyncio.sleep(WATCH_S)
+
+    def _resolve_ahead(self) -> None:
+        """A service that runs for years is told of time zones and public holidays before it needs them."""
+        for tenant, exchange in tuple(self._exchanges.items()):
+            known = exchange.engine.state.configuration
+            if known is None or exchange.trouble is not None or reaches(known, self._clock()):
+                continue
+            given = self._configuring(exchange, self._directory.setups[tenant].configuration)
+            if given is not None:
+                exchange.tell(given)
+                log.info("= tenant %s: time zones and public holidays are resolved for the years to come", tenant)
 
     async def _drain(self, exchanges: list[TenantExchange]) -> None:
         deadline = time.monotonic() + DRAIN_S
@@ -750,16 +774,6 @@ class Voice:
         for error in errors:
             if isinstance(error, BaseException):
                 log.error("! closing: %s", error)
-
-
-NOTHING_CHANGED = inputs.Reconfigured(changes=())
-
-
-def _configured(known: TenantConfiguration | None, wanted: TenantConfiguration) -> inputs.Configured | inputs.Reconfigured:
-    """The first configuration goes to the exchange whole, every later one as what differs (ADR 0007)."""
-    if known is None:
-        return inputs.Configured(configuration=wanted)
-    return inputs.Reconfigured(changes=difference(known, wanted))
 
 
 def check_addresses(listen: Sequence[Listen]) -> None:

@@ -226,7 +226,7 @@ class VoiceService(Protocol):
     async def configure(self, setup: TenantSetup) -> None:
         """Let a changed setup take effect at the next event.
 
-        Raises: ValueError: `configuration.problems()` is not empty; the text holds them all, one a line.
+        Raises: ValueError: `acd.resolve.problems` of the configuration is not empty; the text holds them all, one a line.
         """
 
     on_trouble: Callable[[TenantId, str], None] | None

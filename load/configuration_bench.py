@@ -23,6 +23,7 @@ from acd.core.configuration_changes import difference
 from acd.core.engine import Engine
 from acd.core.ids import AgentId, QueueId, TenantId
 from acd.core.replay import Entry, encode
+from acd.resolve import resolved
 from load.api_client import ApiClient, ApiError
 from load.command import EXIT_FAILED, EXIT_NOT_RUN, EXIT_PASSED
 from load.private_instance import InstanceFailed, PrivateInstance, private_instance
@@ -62,6 +63,7 @@ def core_cost(agents: int) -> Cost:
     queue = Queue(id=QueueId("support"), name="Support", requirements=(SkillRequirement(skill="support"),))
     now = TenantConfiguration(tenant=TenantId(TENANT), agents=people, queues=(queue,))
     engine = Engine(TenantId(TENANT))
+    now = resolved(now, 1.0)
     engine.handle(inputs.Configured(configuration=now), 1.0)
     engine.live()  # somebody looks at the board: who can serve the queue is known, and has to stay so
     octets, spent = 0, 0.0

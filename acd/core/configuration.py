@@ -1,8 +1,8 @@
 """What a tenant's exchange is set up to do, as one frozen value: an input of the core like any other (DESIGN.md §3).
 
-The shell reads it from the database, resolves everything that needs a library (E.164, wire cost of a channel) and hands it over
-whole; it takes effect at the next event. Identifiers refer to each other inside one `TenantConfiguration`; `problems()` names
-every reference that leads nowhere.
+The shell reads it from the database, resolves everything that needs a library (E.164, wire cost of a channel, time zones and public
+holidays: `acd.resolve`) and hands it over whole; it takes effect at the next event. Identifiers refer to each other inside one
+`TenantConfiguration`; `problems()` names every reference that leads nowhere.
 """
 
 from __future__ import annotations
@@ -10,12 +10,9 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterable
-from functools import cache
 from operator import attrgetter
 from typing import ClassVar, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import holidays
 import msgspec
 
 from acd.core.channel_kinds import CHANNELS
@@ -79,8 +76,27 @@ class Exception_(_Value, frozen=True, kw_only=True):  # noqa: N801 - "Exception"
     openings: tuple[tuple[int, int], ...] = ()
 
 
-class Schedule(_Value, frozen=True, kw_only=True):
-    """Business hours in local time, DST and public holidays included (DESIGN.md §8). A holiday counts as closed."""
+class Zone(_Value, frozen=True, kw_only=True):
+    """A time zone as the shell resolved it (`acd.resolve`, ADR 0015): a replay needs no time zone database. Unresolved, it is UTC."""
+
+    name: str = "UTC"
+    """As the time zone database names it."""
+    offsets: tuple[tuple[int, int], ...] = ((0, 0),)
+    """(Seconds since the epoch from which it holds, seconds east of UTC), in order; the first holds before that too, the last goes on."""
+    until: int = 0
+    """What is said holds up to here, seconds since the epoch; the shell says more in time."""
+
+    @property
+    def since(self) -> int:
+        """From when on it was resolved, seconds since the epoch."""
+        return self.offsets[0][0]
+
+
+class Schedule(_Value, frozen=True, kw_only=True, cache_hash=True):
+    """Business hours in local time, DST and public holidays included (DESIGN.md §8). A holiday counts as closed.
+
+    What is decided by are `zone` and `holidays`; `timezone` and `holiday_region` are what the shell resolves them from.
+    """
 
     id: ScheduleId
     timezone: str = "Europe/Berlin"
@@ -88,6 +104,10 @@ class Schedule(_Value, frozen=True, kw_only=True):
     holiday_region: str | None = None
     """As `holidays` names it: country or country-subdivision (`DE-BY`); None: no holidays."""
     exceptions: tuple[Exception_, ...] = ()
+    zone: Zone = Zone()
+    """What `timezone` comes to."""
+    holidays: tuple[dt.date, ...] = ()
+    """The public holidays of the region in order, for as long as `zone` is resolved."""
 
 
 # ---------------------------------------------------------------------- people and places
@@ -352,9 +372,13 @@ class TenantConfiguration(_Value, frozen=True, kw_only=True):
     feature_codes: FeatureCodes = FeatureCodes()
     capacity: tuple[ChannelCapacity, ...] = ()
     """Of channels that are otherwise than `acd.core.channel_kinds` has them."""
+    zone: Zone = Zone()
+    """Its midnights divide the figures of the days."""
 
     def problems(self, people: tuple[Agent, ...] | None = None) -> list[str]:
         """Every reference that leads nowhere and every figure out of range, one sentence each; empty when all is well.
+
+        Whether time zones and regions are known is for the shell to say: `acd.resolve`.
 
         Args:
             people: the agents whose own particulars are looked at; None: all.
@@ -524,31 +548,15 @@ def _queue_problems(queue: Queue) -> list[str]:
 
 
 def _schedule_problems(schedule: Schedule) -> list[str]:
-    problems = []
-    try:
-        ZoneInfo(schedule.timezone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        problems.append(f"schedule {schedule.id} is in the unknown time zone {schedule.timezone}")
-    if schedule.holiday_region is not None:
-        country, _, subdivision = schedule.holiday_region.partition("-")
-        known = _holiday_regions().get(country)
-        if known is None or (subdivision and subdivision not in known):
-            problems.append(f"schedule {schedule.id} keeps the holidays of the unknown region {schedule.holiday_region}")
     spans = [(one.opens, one.closes) for one in schedule.openings] + [span for one in schedule.exceptions for span in one.openings]
-    problems.extend(
+    problems = [
         f"schedule {schedule.id} opens from minute {opens} to {closes}; a day has 0 to 1440"
         for opens, closes in spans
         if not 0 <= opens < closes <= 1440
-    )
+    ]
     problems.extend(
         f"schedule {schedule.id} opens on weekday {one.weekday}; 0 is Monday, 6 Sunday"
         for one in schedule.openings
         if not 0 <= one.weekday <= 6
     )
     return problems
-
-
-@cache
-def _holiday_regions() -> dict[str, list[str]]:
-    """Country -> subdivisions whose public holidays are known."""
-    return dict(holidays.list_supported_countries())

@@ -25,6 +25,7 @@ from acd.core.configuration import (
     Site,
     TenantConfiguration,
     Trunk,
+    Zone,
     feature_code_problems,
     problems_of_names,
     problems_of_people,
@@ -46,6 +47,7 @@ class SettingsPut(_Change, frozen=True, kw_only=True):
     recording_notice: bool | None = None
     feature_codes: FeatureCodes | None = None
     capacity: tuple[ChannelCapacity, ...] | None = None
+    zone: Zone | None = None
 
 
 class _Put(_Change, frozen=True, kw_only=True):
@@ -112,7 +114,7 @@ _PUTS: Final[dict[Collection, Any]] = {
 _COLLECTION_OF: Final[dict[type, Collection]] = {put: collection for collection, put in _PUTS.items()}
 _KEY_OF: Final = {collection: attrgetter({"numbers": "number", "reasons": "code"}.get(collection, "id")) for collection in _PUTS}
 """Collection -> name of one of its values."""
-_SETTINGS: Final = ("tenant", "language", "recording_notice", "feature_codes", "capacity")
+_SETTINGS: Final = ("tenant", "language", "recording_notice", "feature_codes", "zone", "capacity")
 
 
 # ---------------------------------------------------------------------- finding

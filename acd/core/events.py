@@ -39,8 +39,6 @@ class ConfigurationAltered(_Event, frozen=True, kw_only=True):
     """As ConfigurationChanged, told as what differs from the configuration before (ADR 0007)."""
 
     changes: tuple[Change, ...]
-    zone: str | None = None
-    """The time zone whose midnights divide the figures, where it is another one now."""
 
 
 class Started(_Event, frozen=True, kw_only=True):

@@ -31,7 +31,8 @@ class Configured(_Input, frozen=True, kw_only=True):
 class Reconfigured(_Input, frozen=True, kw_only=True):
     """The configuration that holds is changed so far: as `Configured` with the whole one (ADR 0007).
 
-    Without changes: business hours are looked at again, since public holidays and time zones may be known better after a restart.
+    Without changes: business hours are looked at again. Programs did so after a restart, since they decided by the public holidays and time
+    zones they knew then; today's are told of them as of any other change.
     """
 
     changes: tuple[Change, ...]

@@ -28,9 +28,9 @@ from acd.core.configuration import (
     ToQueue,
     Trunk,
 )
-from acd.core.configuration_changes import problems_after
 from acd.core.ids import AgentId, TenantId, TrunkId
 from acd.numbers import is_emergency
+from acd.resolve import problems_after
 from acd.service import AgentDialRules, Device, DialRules, TenantSetup, TrunkLine
 from acd.strangers import network_of
 
@@ -150,7 +150,7 @@ _VALUES: Mapping[str, type[msgspec.Struct]] = {"queue": Queue, "menu": Menu, "nu
 
 
 def problems(setup: TenantSetup, before: TenantSetup | None = None, changed: Iterable[tuple[str, str]] = ()) -> list[str]:
-    """What would not hold: the core's own problems, then what only the whole setup shows.
+    """What would not hold: the core's own problems and unknown dates, then what only the whole setup shows.
 
     Args:
         before: a setup that is known to have none; what is as it is there is not looked at again.

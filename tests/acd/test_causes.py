@@ -42,7 +42,7 @@ def _words(node: ast.expr) -> Iterator[str]:
 def said_in_the_core() -> set[str]:
     """Every cause that stands as a literal where a cause belongs."""
     found: set[str] = set()
-    for path in CORE.glob("*.py"):
+    for path in CORE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Call):
                 continue

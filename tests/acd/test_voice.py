@@ -20,6 +20,7 @@ from acd.core.routing.decision import winner
 from acd.directory import device_aor
 from acd.errors import JournalDamaged, NoSuchNumber, PriceRefused
 from acd.journal import read
+from acd.resolve import resolved
 from acd.service import ScreenContext, ScreenPop
 from acd.switch.phones import _Way
 from load.phones import CallFailed, SyntheticPhone
@@ -402,7 +403,7 @@ async def test_a_change_is_journalled_as_a_change_and_a_restart_writes_no_config
     heard = [event for entry in read(tmp_path / "journal") for event in entry.events]
     anna = changed.configuration.agents[0]
     assert [event for event in heard if isinstance(event, events.ConfigurationChanged | events.ConfigurationAltered)] == [
-        events.ConfigurationChanged(configuration=setup().configuration),
+        events.ConfigurationChanged(configuration=resolved(setup().configuration, time.time())),
         events.ConfigurationAltered(changes=(AgentPut(at=0, value=anna),)),
     ]
 

@@ -28,6 +28,7 @@ from acd.core.state.values import Contact
 from acd.errors import NoSuchNumber, PriceRefused, StreamOverrun
 from acd.networks import EVERYTHING, LOOPBACK, Reach
 from acd.numbers import is_private
+from acd.resolve import problems, resolved
 from acd.service import Account, LiveEvent, Lookup, ScreenPop, Sighting, Spending, TenantSetup
 from billing_cdr.house import house_plan
 from billing_cdr.quote import Quote
@@ -74,14 +75,16 @@ class EngineVoice:
         await self.configure(setup)
 
     async def configure(self, setup: TenantSetup) -> None:
-        assert setup.configuration.problems() == []
-        self.setups[setup.configuration.tenant] = setup
-        known = self.engines[setup.configuration.tenant].state.configuration
+        assert problems(setup.configuration) == []
+        tenant = setup.configuration.tenant
+        self.setups[tenant] = setup
+        known = self.engines[tenant].state.configuration
+        wanted = resolved(setup.configuration, self._now(), known)
         if known is None:
-            await self.fact(setup.configuration.tenant, inputs.Configured(configuration=setup.configuration))
+            await self.fact(tenant, inputs.Configured(configuration=wanted))
         else:
-            await self.fact(setup.configuration.tenant, inputs.Reconfigured(changes=difference(known, setup.configuration)))
-        assert self.engines[setup.configuration.tenant].state.configuration == setup.configuration
+            await self.fact(tenant, inputs.Reconfigured(changes=difference(known, wanted)))
+        assert self.engines[tenant].state.configuration == wanted
 
     async def close_tenant(self, tenant: TenantId, *, for_good: bool = True) -> None:
         del for_good  # without SIP nobody asks meanwhile

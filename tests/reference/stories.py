@@ -97,7 +97,16 @@ class Story:
             self.goes_on()
 
     def begins(
-        self, role: Any, agent: str | None, number: str | None, by: str, *, arrived: bool = False, kind: str = "ring", party: str = ""
+        self,
+        role: Any,
+        agent: str | None,
+        number: str | None,
+        by: str,
+        *,
+        arrived: bool = False,
+        kind: str = "ring",
+        party: str = "",
+        offer: str | None = None,
     ) -> str:
         leg = f"{self.call}.{self.made}"
         self.made += 1
@@ -108,7 +117,7 @@ class Story:
         word = f"agent:{agent}" if agent is not None else "caller" if role == "caller" else "party"
         trunk = "out" if number is not None else None
         self.happened(
-            e.LegInitiated(leg=leg, call=self.call, role=role, agent=agent, number=number, trunk=trunk, arrived=arrived),
+            e.LegInitiated(leg=leg, call=self.call, role=role, agent=agent, number=number, trunk=trunk, arrived=arrived, offer=offer),  # type: ignore[arg-type]
             {"what": "leg", "leg": leg, "role": role, "dialled": not arrived, "as": kind, "by": by, "party": party, "is": word},
         )
         return leg
@@ -229,10 +238,9 @@ class Story:
     def offered(self, queue: str, at: int) -> bool:
         """Some phones ring for the contact; one of them is taken, or none."""
         chosen = self.rng.sample([one for one in AGENTS if one not in self.legs.values()], self.rng.randint(1, 2))
-        legs = {agent: f"{self.call}.{self.made + number}" for number, agent in enumerate(chosen)}
-        self.happened(e.OfferMade(offer=f"o{at}", contact=self.call, entry="q", queue=queue, legs=legs, decision=DECISION))  # type: ignore[arg-type]
+        self.happened(e.OfferMade(offer=f"o{at}", contact=self.call, entry="q", queue=queue, decision=DECISION))  # type: ignore[arg-type]
         by, party = f"queue:{queue}", self.legs[self.served]
-        made = [self.begins("agent", agent, None, by, kind="offer", party=party) for agent in chosen]
+        made = [self.begins("agent", agent, None, by, kind="offer", party=party, offer=f"o{at}") for agent in chosen]
         for leg in made:
             if self.rng.random() < 0.8:
                 self.passed()

@@ -6,16 +6,18 @@ DIFFERENCES against 0.1.0, each with its reason:
 2. Hold of an agent is that of the pair, whoever holds: what was talk for one side while the other held is hold for both
    (docs/figures.md §3).
 3. Direct and transferred calls are offered to and answered by an agent like those of a queue (docs/figures.md §8).
+4. The first day of the figures ends at midnight of the first schedule's zone, where 0.1.0 ended it at Berlin's whatever the zone. No vector
+   has a first schedule elsewhere.
 
 And what is decided otherwise now, given the same input in the same state (DECIDED_OTHERWISE below has the events):
-4. Whom a rule lets go (a number, a menu's key that leads to hanging up) is told so: `let_go`, which was `busy` or `hang_up`
+5. Whom a rule lets go (a number, a menu's key that leads to hanging up) is told so: `let_go`, which was `busy` or `hang_up`
    (docs/upgrading.md).
-5. No phone rings before the recording notice was heard (docs/figures.md): the caller who hears it is offered to nobody; 0.1.0 rang at once.
-6. Whose phone rang all the same and was taken during the notice talks at once and unrecorded (§ 201 StGB); 0.1.0 left both waiting for the
+6. No phone rings before the recording notice was heard (docs/figures.md): the caller who hears it is offered to nobody; 0.1.0 rang at once.
+7. Whose phone rang all the same and was taken during the notice talks at once and unrecorded (§ 201 StGB); 0.1.0 left both waiting for the
    end of the notice, connected them then and recorded. Now that end leads on to what a waiting caller hears.
-7. An offer that was not taken says why (`reason` of OfferEnded): a queue has a limit for each.
-8. The end of a hold says whose it was, the desk's or the phone's.
-9. A start says how long nothing had run before it.
+8. An offer that was not taken says why (`reason` of OfferEnded): a queue has a limit for each.
+9. The end of a hold says whose it was, the desk's or the phone's.
+10. A start says how long nothing had run before it.
 """
 
 from collections import Counter
@@ -32,19 +34,19 @@ from tests.servers import DATABASES
 _OFFERED = ("OfferMade", "LegInitiated", "ChannelReserved", "WorkReserved")
 _TAKEN = ("OfferEnded", "QueueLeft", "WorkConnected", "CallEstablished")
 DECIDED_OTHERWISE = {
-    4: {
+    5: {
         **{Kind("CallArrived", word, word): 3 for word in ("LegCleared", "CallCleared")},
         Kind("DigitPressed", "CallCleared", "CallCleared"): 1,
     },
-    5: {Kind("CallArrived", word, None): 1 for word in _OFFERED},
-    6: {
+    6: {Kind("CallArrived", word, None): 1 for word in _OFFERED},
+    7: {
         **{Kind("LegAnswered", None, word): 1 for word in _TAKEN},
         **{Kind("SoundsEnded", word, None): 1 for word in (*_TAKEN, "RecordingBegan")},
         Kind("SoundsEnded", None, "SoundsStarted"): 1,
     },
-    7: {Kind(word, "OfferEnded", "OfferEnded"): 1 for word in ("Decline", "TimePassed")},
-    8: {Kind("Retrieve", "LegRetrieved", "LegRetrieved"): 1},
-    9: {Kind("ServiceStarted", "Started", "Started"): 6},
+    8: {Kind(word, "OfferEnded", "OfferEnded"): 1 for word in ("Decline", "TimePassed")},
+    9: {Kind("Retrieve", "LegRetrieved", "LegRetrieved"): 1},
+    10: {Kind("ServiceStarted", "Started", "Started"): 6},
 }
 """Number of the difference above -> what it looks like, and how often it is there in the houses of one database."""
 

@@ -32,7 +32,7 @@ from acd.core.ids import AgentId, CallId, ContactId, EntryId, LegId, OfferId, Qu
 from acd.core.intake import facts
 from acd.core.machines import agent as agents
 from acd.core.machines import queue as queues
-from acd.core.state import limits, statistics
+from acd.core.state import limits
 from acd.core.state.timers import Timer
 from acd.core.steps import conversation, hot_desk, queueing, reach, treatment
 from acd.core.steps.clearing import clear_call, end_dialog
@@ -53,9 +53,9 @@ def configured(x: Step, fact: i.Configured) -> None:
 
 def reconfigured(x: Step, fact: i.Reconfigured) -> None:
     """As `configured`, told as what differs; changes that do not fit the present configuration are dropped as a whole."""
-    before, hours = x.state.configuration, x.fold.hours_touched(fact.changes)
+    hours = x.fold.hours_touched(fact.changes)
     try:
-        after = applied(before, fact.changes)
+        applied(x.state.configuration, fact.changes)
     except ValueError:
         x.drop(fact)
         return
@@ -68,8 +68,7 @@ def reconfigured(x: Step, fact: i.Reconfigured) -> None:
         if not agent.works and agents.Input.LOG_OFF in agents.TRANSITIONS[agent.state]:
             x.emit(AgentLoggedOff(agent=agent_id))
     _leave_removed_phones(x, set(gone))
-    zone = statistics.zone_of(after)
-    x.emit(ConfigurationAltered(changes=fact.changes, zone=zone if zone != statistics.zone_of(before) else None))
+    x.emit(ConfigurationAltered(changes=fact.changes))
     _take_effect(x, hours, removed=None in changed["queues"].values())
 
 

@@ -7,7 +7,7 @@ A start after the service was not there moves less (docs/figures.md, 1 and 3): t
 
 | instants and deadlines | at a start |
 |---|---|
-| calls, legs, their entries and offers, and the deadlines of theirs (RING to RETRY, TIME_LIMIT, WARN) | gone: calls end with the last sign of life |
+| calls, legs, their entries and offers, and deadlines (RING to RETRY, TIME_LIMIT, WARN) | gone: calls end with the last sign of life |
 | contacts of other channels, their entries: when they came, WAIT, RELAX | stay: the customer has waited all the while |
 | offers of those: RING; work at them: `since` | move: nobody could take them, nobody worked at them |
 | after-call work: `since`, `until`, AFTER_CALL_WORK | move: what is left of it is due after the start |

@@ -14,8 +14,8 @@ import msgspec
 
 from acd.core import events as ev
 from acd.core import schedule
-from acd.core.configuration import Queue, TenantConfiguration
-from acd.core.configuration_changes import touched
+from acd.core.configuration import Queue, Zone
+from acd.core.configuration_changes import SettingsPut, touched
 from acd.core.ids import AgentId, CallId, ContactId, EntryId, LegId, QueueId
 
 
@@ -109,7 +109,7 @@ class _Clock(_Part, kw_only=True):
 class Statistics(_Part, kw_only=True):
     """The state of this fold."""
 
-    zone: str = schedule.DEFAULT_ZONE
+    zone: Zone = Zone()
     day: int = 0
     day_ends_at: float = 0.0
     queues: dict[QueueId, QueueTally] = {}
@@ -206,22 +206,19 @@ def agent_tally(s: Statistics, agent: AgentId) -> AgentTally:
 
 
 def _configured(s: Statistics, event: ev.ConfigurationChanged, _now: float) -> None:
-    s.zone = zone_of(event.configuration)
+    s.zone = event.configuration.zone
     s.in_time_s = {queue.id: _thresholds(queue) for queue in event.configuration.queues}
 
 
 def _altered(s: Statistics, event: ev.ConfigurationAltered, _now: float) -> None:
-    s.zone = event.zone or s.zone
+    for change in event.changes:
+        if isinstance(change, SettingsPut) and change.zone is not None:
+            s.zone = change.zone
     for queue_id, queue in touched(event.changes)["queues"].items():
         if queue is None:
             s.in_time_s.pop(queue_id, None)
         else:
             s.in_time_s[queue_id] = _thresholds(queue)
-
-
-def zone_of(configuration: TenantConfiguration | None) -> str:
-    """Where the tenant's days begin: at the midnights of its first schedule."""
-    return configuration.schedules[0].timezone if configuration is not None and configuration.schedules else schedule.DEFAULT_ZONE
 
 
 def _thresholds(queue: Queue) -> tuple[float, float]:
@@ -543,6 +540,7 @@ _FOLD: dict[type, Callable[[Statistics, Any, float], None]] = {
     ev.AfterCallWorkBegan: _wrapping,
     ev.WorkDone: _work_done,
 }
+_TELLS_THE_ZONE = frozenset({ev.ConfigurationChanged, ev.ConfigurationAltered})
 COUNTED = frozenset(_FOLD)
 """Kinds of events that change a figure."""
 
@@ -553,6 +551,8 @@ def apply(s: Statistics, event: ev.Event, now: float) -> None:
     if step is None:
         return
     if now >= s.day_ends_at:
+        if not s.day and type(event) in _TELLS_THE_ZONE:
+            step(s, event, now)  # whose midnight ends the first day; what is said twice is the same
         _begin_day(s, now)
     step(s, event, now)
 

@@ -27,6 +27,7 @@ from acd.core.configuration import (
 from acd.core.engine import Engine, Outcome
 from acd.core.replay import Entry, decode, encode, restore, snapshot
 from acd.door import admit
+from acd.resolve import problems, resolved
 
 T0 = 1_750_000_000.0  # 2025-06-15 15:06:40 UTC, a Sunday
 SOUND_S = 2.0
@@ -324,8 +325,8 @@ def house(
     more.setdefault("trunks", (Trunk(id="pbx", name="PBX"),))
     more["numbers"] = (*numbers, *more.pop("numbers", ()))
     configuration = TenantConfiguration(tenant="demo", agents=agents or (agent("anna"),), queues=queues, menus=menus, **more)
-    assert configuration.problems() == []
-    return configuration
+    assert problems(configuration) == []
+    return resolved(configuration, T0)
 
 
 def open_house(configuration: TenantConfiguration | None = None, *, ready: bool = True, **phones: Phone) -> Shell:

@@ -49,6 +49,7 @@ from acd.core.state.fold import Fold
 from acd.core.state.line import Line, line_of
 from acd.core.state.score import rank
 from acd.door import admit
+from acd.resolve import problems, resolved
 from tests.acd.core.ledger import Ledger
 from tests.acd.core.shell import QUALITY, QUOTE, T0, Phone, Shell, agent
 from tests.words import same_when_read
@@ -329,7 +330,8 @@ class Storm(Shell):
         else:
             made = configuration(self.rng, self.versions)
             self.versions += 1
-        assert made.problems() == []
+        assert problems(made) == []
+        made = resolved(made, self.now, old)
         if old is None or self.rng.random() < 0.2:
             self.give(i.Configured(configuration=made))
             return

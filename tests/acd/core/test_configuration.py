@@ -48,8 +48,6 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "extension 1 of agent a is also a number",
     ),
     ({"menus": (Menu(id="m", sounds=(), options={"x": ToHangUp()}),)}, "menu m has the key x; keys are 0 to 9, * and #"),
-    ({"schedules": (Schedule(id="s", timezone="Mars/Olympus"),)}, "schedule s is in the unknown time zone Mars/Olympus"),
-    ({"schedules": (Schedule(id="s", holiday_region="DE-XX"),)}, "schedule s keeps the holidays of the unknown region DE-XX"),
     (
         {"schedules": (Schedule(id="s", openings=(Opening(weekday=0, opens=600, closes=500),)),)},
         "schedule s opens from minute 600 to 500; a day has 0 to 1440",

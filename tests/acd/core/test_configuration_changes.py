@@ -29,6 +29,7 @@ from acd.core.configuration_changes import AgentPut, Change, Collection, Removed
 from acd.core.engine import Engine
 from acd.core.errors import BrokenHistory
 from acd.core.replay import Entry, decode, encode, fold, redrive
+from acd.resolve import resolved
 from tests.acd.core.shell import T0, Shell, agent, call, house, open_house, queue
 from tests.acd.core.storm import run
 
@@ -175,7 +176,7 @@ def test_who_moves_only_is_taken_out_and_put_again_and_keeps_calls_and_state() -
     assert shell.engine.state.configuration == moved
 
 
-def test_without_changes_nothing_is_written_unless_hours_are_known_better() -> None:
+def test_without_changes_nothing_is_written_unless_hours_are_otherwise() -> None:
     office = Schedule(id="office", openings=tuple(Opening(weekday=day, opens=0, closes=1440) for day in range(5)))
     shell = open_house(house(queues=(queue(schedule="office"),), schedules=(office,)))
     assert shell.send(i.Reconfigured(changes=())) == []
@@ -192,9 +193,9 @@ def test_figures_follow_the_zone_of_the_first_schedule_by_events_alone() -> None
     shell = open_house(house(schedules=(berlin, tokyo)))
     old = shell.engine.state.configuration
     assert old is not None
-    changes = difference(old, msgspec.structs.replace(old, schedules=(tokyo,)))
-    assert shell.send(i.Reconfigured(changes=changes)) == [e.ConfigurationAltered(changes=changes, zone="Asia/Tokyo")]
-    assert shell.engine.state.statistics.zone == "Asia/Tokyo"
+    changes = difference(old, resolved(msgspec.structs.replace(old, schedules=(tokyo,)), T0, old))
+    assert shell.send(i.Reconfigured(changes=changes)) == [e.ConfigurationAltered(changes=changes)]
+    assert shell.engine.state.statistics.zone.name == "Asia/Tokyo"
     assert fold(shell.journal, "demo").state_hash() == shell.engine.state_hash()
     assert redrive(shell.journal, "demo") is None
 

@@ -16,6 +16,7 @@ from acd.core import inputs as i
 from acd.core.configuration import Number, Relaxation, Schedule, SkillRequirement, TenantConfiguration, ToAgent
 from acd.core.configuration_changes import difference
 from acd.core.engine import Engine
+from acd.core.replay import fold
 from acd.core.routing import estimates
 from acd.core.state import statistics as f
 from media.wave_file import read_as_alaw
@@ -96,6 +97,13 @@ def test_a_board_says_when_its_day_is_over() -> None:
         shell.run(until=moment(2025, 6, day, 8, 1, 0))
         assert shell.engine.live_at(shell.now).day_ends_at == moment(2025, 6, day + 1, 0, 0, 0)
     assert shell.engine.live_at(moment(2025, 6, 18, 0, 0, 0)).day_ends_at == moment(2025, 6, 19, 0, 0, 0)
+
+
+def test_the_first_day_ends_at_midnight_of_the_first_schedule() -> None:
+    """It is Monday there already, and Monday's end is 17:00 of Monday in Berlin."""
+    shell = open_house(house(schedules=(Schedule(id="s", timezone="Asia/Tokyo"),)))
+    assert shell.engine.state.statistics.day_ends_at == moment(2025, 6, 16, 17, 0, 0)
+    assert fold(shell.journal, "demo").state_hash() == shell.engine.state_hash()
 
 
 @pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York"])

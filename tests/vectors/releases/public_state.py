@@ -18,23 +18,21 @@ CALL = [
     "agent",
     "number",
     "country",
-    "language",
     "party",
     "pair",
     "menu",
-    "entry",
-    "queue",
     "ending",
     "recording",
     "notice_heard",
     "began_at",
     "since",
 ]
+CONTACT = ["language", "entry", "queue"]
 LEG = ["call", "role", "state", "agent", "number", "trunk", "site", "offer", "purpose", "arrived", "since"]
-ENTRY = ["call", "queue", "state", "queued_at", "priority_s", "relaxation", "wait_limit_at", "tried", "offer"]
-OFFER = ["call", "entry", "queue", "made_at", "open", "width"]
+ENTRY = ["queue", "state", "queued_at", "priority_s", "relaxation", "wait_limit_at", "tried", "offer"]
+OFFER = ["entry", "queue", "made_at", "width"]
 AGENT = ["state", "reason", "leaving", "since", "idle_since"]
-WORK = ["leg", "kind", "queue", "state", "since", "until"]
+WORK = ["kind", "queue", "state", "since", "until"]
 BINDING = ["expires_at", "flow", "user_agent"]
 QUEUE = ["state", "last_agent"]
 LINE = ["reserved_kbits", "channels"]
@@ -83,24 +81,33 @@ def public_state(state: Any) -> dict[str, Any]:
     Returns: strings, numbers, booleans, None, lists and dictionaries with string keys; as it comes back from JSON.
     """
     agents = {
-        name: _told(one, AGENT) | {"works": _all(one.works, WORK), "bindings": _all(one.bindings, BINDING)}
+        name: _told(one, AGENT)
+        | {
+            "works": {
+                str(contact): _told(work, WORK) | {"leg": _leg_of(state, name, contact, work)} for contact, work in one.works.items()
+            },
+                str(contact): _told(work, WORK) | {"leg": _leg_of(state, name, contact, work)} for contact, work in one.works.items()
+            },
+            "bindings": _all(one.bindings, BINDING),
+        }
         for name, one in state.agents.items()
     }
     return {
         "tenant": str(state.tenant),
         "stopping": state.stopping,
         "calls": {
-            name: _told(one, CALL) | {"legs": _plain(one.legs), "forward": _forward(one.forward)} for name, one in state.calls.items()
+            name: _told(one, CALL) | _told(_contact_of(state, one), CONTACT) | {"legs": _plain(one.legs), "forward": _forward(one.forward)}
+            for name, one in state.calls.items()
         },
         "legs": _all(state.legs, LEG),
-        "entries": _all(state.entries, ENTRY),
-        "offers": _all(state.offers, OFFER),
+        "entries": {str(name): _told(one, ENTRY) | {"call": _call_of(one)} for name, one in state.entries.items()},
+        "offers": {str(name): _told(one, OFFER) | {"call": _call_of(one), "open": _open(state, one)} for name, one in state.offers.items()},
         "agents": agents,
         "queues": _all(state.queues, QUEUE),
         "lines": _all(state.lines, LINE),
         "trunks": _all(state.trunks, TRUNK),
         "recordings": _plain(state.recordings),
-        "timers": _plain(state.timers),
+        "timers": {_timer(name): at for name, at in state.timers.items()},
         "statistics": {
             "day_ends_at": state.statistics.day_ends_at,
             "queues": _all(state.statistics.queues, QUEUE_TALLY),
@@ -108,6 +115,41 @@ def public_state(state: Any) -> dict[str, Any]:
         },
         "configured": _configured(state.configuration),
     }
+
+
+# What the state has named otherwise since a release is translated here.
+
+
+def _contact_of(state: Any, call: Any) -> Any:
+    """What is a contact's own since words of version 3 was its call's."""
+    return state.contacts[call.id] if hasattr(state, "contacts") else call
+
+
+def _call_of(part: Any) -> str:
+    return str(part.contact if hasattr(part, "contact") else part.call)
+
+
+def _leg_of(state: Any, agent: str, call: str, work: Any) -> str | None:
+    """The agent's leg in a call that is up; after-call work is told without."""
+    if work.state == "after_call_work":
+        return None
+    if hasattr(work, "leg"):
+        return str(work.leg)
+    return next((str(one.id) for one in state.legs.values() if one.call == call and one.agent == agent), None)
+
+
+def _open(state: Any, offer: Any) -> Any:
+    """Whose part of an offer has not ended, with the leg that rings."""
+    if isinstance(offer.open, dict):
+        return _plain(offer.open)
+    rings = {one.agent: str(one.id) for one in state.legs.values() if one.offer == offer.id}
+    return {str(agent): rings.get(agent) for agent in offer.open}
+
+
+def _timer(name: str) -> str:
+    """After-call work was timed by agent."""
+    kind, _, subject = name.partition(" ")
+    return f"{kind} {subject.rpartition(' ')[2]}" if kind == "after_call_work" else name
 
 
 def _configured(configuration: Any) -> dict[str, list[str]] | None:

@@ -12,9 +12,11 @@ from typing import Any
 
 import msgspec
 
+from acd.core.personal import marks
+
 
 def shapes(*roots: Any) -> dict[str, dict[str, dict[str, Any]]]:
-    """Name of every struct that can be reached from the roots -> its fields in order: type, and whether it must be there."""
+    """Name of every struct that can be reached from the roots -> its fields in order: type, whether it must be there, whose data it is."""
     kinds: dict[str, type] = {}
 
     def walk(kind: Any) -> None:
@@ -36,8 +38,12 @@ def fingerprint(*roots: Any) -> str:
 
 
 def _fields(kind: type[msgspec.Struct]) -> dict[str, dict[str, Any]]:
-    hints = typing.get_type_hints(kind)
-    return {one.name: {"type": _name(hints[one.name]), "required": one.required} for one in msgspec.structs.fields(kind)}
+    hints, personal = typing.get_type_hints(kind), marks(kind)
+    return {
+        one.name: {"type": _name(hints[one.name]), "required": one.required}
+        | ({"personal": personal[one.name].whose} if one.name in personal else {})
+        for one in msgspec.structs.fields(kind)
+    }
 
 
 def _name(hint: Any) -> str:

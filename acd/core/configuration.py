@@ -17,6 +17,7 @@ import msgspec
 
 from acd.core.channel_kinds import CHANNELS
 from acd.core.ids import AgentId, MenuId, QueueId, ScheduleId, SiteId, TenantId, TrunkId
+from acd.core.personal import StaffText
 from acd.core.strategies import STRATEGIES
 
 
@@ -130,10 +131,10 @@ class Site(_Value, frozen=True, kw_only=True):
 class Forwarding(_Value, frozen=True, kw_only=True):
     """Where calls to an agent go instead, by reason; a number outside each."""
 
-    always: str | None = None
-    busy: str | None = None
-    no_answer: str | None = None
-    unregistered: str | None = None
+    always: StaffText | None = None
+    busy: StaffText | None = None
+    no_answer: StaffText | None = None
+    unregistered: StaffText | None = None
 
 
 class ChannelCapacity(_Value, frozen=True, kw_only=True):
@@ -155,7 +156,7 @@ class Agent(_Value, frozen=True, kw_only=True):
     """A person who takes calls, and contacts of other channels."""
 
     id: AgentId
-    name: str
+    name: StaffText
     extension: str | None = None
     """Internal number of the person, dialled by colleagues and reachable by `ToAgent`."""
     device: str
@@ -163,7 +164,7 @@ class Agent(_Value, frozen=True, kw_only=True):
     trunk: TrunkId | None = None
     """The phone is no device of ours but stands behind this trunk: an extension of a foreign PBX, or a number outside. It never registers
     and can be rung while the trunk is up; its channel counts against the trunk's upload instead of the site's."""
-    reached_at: str | None = None
+    reached_at: StaffText | None = None
     """What is dialled on that trunk; None: the extension."""
     skills: dict[str, int] = {}
     """Skill -> level 1 (beginner) .. 10 (expert)."""

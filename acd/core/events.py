@@ -6,13 +6,14 @@ all a fold needs that an earlier event of the same call has not told already. Th
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from acd.core.configuration import SkillRequirement, TenantConfiguration
 from acd.core.configuration_changes import Change
 from acd.core.ids import AgentId, CallId, ContactId, EntryId, LegId, MenuId, OfferId, PlayId, QueueId, RecordingId, SiteId, TrunkId
+from acd.core.personal import CustomerQuote, CustomerText, StaffText
 
 Direction = Literal["inbound", "outbound", "internal"]
 LegRole = Literal["caller", "agent", "forward", "destination"]
@@ -70,9 +71,9 @@ class CallOffered(_Event, frozen=True, kw_only=True):
 
     call: CallId
     direction: Direction
-    calling: str | None
-    calling_name: str | None
-    called: str
+    calling: CustomerText | None
+    calling_name: CustomerText | None
+    called: CustomerText
     trunk: TrunkId | None
     agent: AgentId | None
     """The agent who dials, for outbound and internal calls."""
@@ -80,9 +81,9 @@ class CallOffered(_Event, frozen=True, kw_only=True):
     """Our configured number that was reached."""
     country: str | None
     language: str
-    quote: dict[str, Any] | None = None
+    quote: CustomerQuote | None = None
     """The price the agent was told before dialling, as `acd.core.inputs.Dial` brought it."""
-    supervisor: str | None = None
+    supervisor: StaffText | None = None
     """Who had the agent's phone dial, where it was not the agent."""
 
 
@@ -91,7 +92,7 @@ class LegInitiated(_Event, frozen=True, kw_only=True):
     call: CallId
     role: LegRole
     agent: AgentId | None = None
-    number: str | None = None
+    number: CustomerText | None = None
     """E.164 or short number of a party outside, or of an agent's phone behind a trunk."""
     trunk: TrunkId | None = None
     site: SiteId | None = None
@@ -103,13 +104,13 @@ class LegInitiated(_Event, frozen=True, kw_only=True):
     """Over the tenant's own line, which costs nothing."""
     offer: OfferId | None = None
     """The offer it rings for."""
-    dialog: str | None = None
+    dialog: CustomerText | None = None
     """How the shell ends the leg after a crash; the newest one holds."""
 
 
 class LegAlerted(_Event, frozen=True, kw_only=True):
     leg: LegId
-    dialog: str | None = None
+    dialog: CustomerText | None = None
 
 
 class EarlyMediaPassed(_Event, frozen=True, kw_only=True):
@@ -121,7 +122,7 @@ class EarlyMediaPassed(_Event, frozen=True, kw_only=True):
 
 class LegConnected(_Event, frozen=True, kw_only=True):
     leg: LegId
-    dialog: str | None = None
+    dialog: CustomerText | None = None
 
 
 class LegHeld(_Event, frozen=True, kw_only=True):
@@ -129,7 +130,7 @@ class LegHeld(_Event, frozen=True, kw_only=True):
 
     leg: LegId
     by: AgentId | None = None
-    supervisor: str | None = None
+    supervisor: StaffText | None = None
     """Who acted at this agent's desk, where it was not the agent."""
 
 
@@ -140,7 +141,7 @@ class LegRetrieved(_Event, frozen=True, kw_only=True):
     by: AgentId | None = None
     still_held: bool = False
     """The other of the two, desk and phone, goes on holding."""
-    supervisor: str | None = None
+    supervisor: StaffText | None = None
     """Who acted at this agent's desk, where it was not the agent."""
 
 
@@ -149,7 +150,7 @@ class LegCleared(_Event, frozen=True, kw_only=True):
     cause: str
     status: int | None = None
     by: Literal["party", "exchange"] = "exchange"
-    detail: str | None = None
+    detail: CustomerText | None = None
     q850: int | None = None
     """The cause of ITU-T Q.850 that the far end gave, or that was passed on to it; None: the one that `cause` has."""
 
@@ -158,7 +159,7 @@ class LegQuoted(_Event, frozen=True, kw_only=True):
     """The price was known before the leg was placed; `quote` as `acd.core.inputs.LegPriced` brought it."""
 
     leg: LegId
-    quote: dict[str, Any]
+    quote: CustomerQuote
 
 
 class CreditLimited(_Event, frozen=True, kw_only=True):
@@ -208,8 +209,8 @@ class CallTransferred(_Event, frozen=True, kw_only=True):
 
     call: CallId
     by: AgentId
-    to: str
-    supervisor: str | None = None
+    to: CustomerText
+    supervisor: StaffText | None = None
     """Who acted at this agent's desk, where it was not the agent."""
 
 
@@ -223,7 +224,7 @@ class CallReferred(_Event, frozen=True, kw_only=True):
     leg: LegId
     """The phone's."""
     by: AgentId
-    to: str
+    to: CustomerText
     """As in CallTransferred."""
 
 
@@ -241,11 +242,11 @@ class CallForwarded(_Event, frozen=True, kw_only=True):
     """The call goes to a number on somebody's account (CSTA Diverted): outside, or to one of our own, which no leg is dialled for."""
 
     call: CallId
-    number: str
+    number: CustomerText
     reason: Literal["always", "busy", "no_answer", "unregistered", "overflow", "menu", "number", "transfer", "closed", "exit", "redirected"]
     by: str
     """Agent, queue, menu or number that forwards; or the trunk whose carrier does (3xx), on the account of who sent the call there."""
-    supervisor: str | None = None
+    supervisor: StaffText | None = None
     """Who transferred it at the agent's desk, where it was not the agent: it is not on the agent's account then."""
 
 
@@ -253,7 +254,7 @@ class ForwardLoopFound(_Event, frozen=True, kw_only=True):
     """The call is not forwarded: the number outside leads back here, and has led the same caller round already (`acd.core.steps.loops`)."""
 
     call: CallId
-    number: str
+    number: CustomerText
     reason: Literal["always", "busy", "no_answer", "unregistered", "overflow", "menu", "number", "transfer", "closed", "exit", "redirected"]
     by: str
     rounds: tuple[CallId, ...]
@@ -286,7 +287,7 @@ class MenuEntered(_Event, frozen=True, kw_only=True):
 class MenuLeft(_Event, frozen=True, kw_only=True):
     call: CallId
     menu: MenuId
-    digit: str | None
+    digit: CustomerText | None
     """The key that chose; None: fallback, closed or hang-up."""
     language: str | None = None
     """The caller speaks it from now on, as the key says."""
@@ -295,7 +296,7 @@ class MenuLeft(_Event, frozen=True, kw_only=True):
 class DigitReceived(_Event, frozen=True, kw_only=True):
     call: CallId
     leg: LegId
-    digit: str
+    digit: CustomerText
 
 
 class SoundsStarted(_Event, frozen=True, kw_only=True):
@@ -337,11 +338,11 @@ class ContactOpened(_Event, frozen=True, kw_only=True):
     contact: ContactId
     channel: str
     """One of `acd.core.channel_kinds`."""
-    customer: str | None
+    customer: CustomerText | None
     """Where the customer can be answered: a number, an address, a name."""
     language: str
-    subject: str | None = None
-    text: str | None = None
+    subject: CustomerText | None = None
+    text: CustomerText | None = None
     personal: AgentId | None = None
     """The agent whose customer it is: asked first."""
     priority_s: float | None = None
@@ -353,7 +354,7 @@ class ContactClosed(_Event, frozen=True, kw_only=True):
 
     contact: ContactId
     cause: Literal["handled", "withdrawn", "supervisor"]
-    by: str | None = None
+    by: StaffText | None = None
     """Who closed or withdrew it, where it was not the agent who had it."""
 
 
@@ -362,7 +363,7 @@ class ContactMoved(_Event, frozen=True, kw_only=True):
 
     contact: ContactId
     queue: QueueId
-    by: str
+    by: StaffText
 
 
 class ContactPrioritised(_Event, frozen=True, kw_only=True):
@@ -370,7 +371,7 @@ class ContactPrioritised(_Event, frozen=True, kw_only=True):
 
     contact: ContactId
     priority_s: float
-    by: str
+    by: StaffText
 
 
 class ContactReskilled(_Event, frozen=True, kw_only=True):
@@ -378,7 +379,7 @@ class ContactReskilled(_Event, frozen=True, kw_only=True):
 
     contact: ContactId
     requirements: tuple[SkillRequirement, ...] | None
-    by: str
+    by: StaffText
 
 
 class PickRequested(_Event, frozen=True, kw_only=True):
@@ -630,15 +631,15 @@ class ChannelRefused(_Event, frozen=True, kw_only=True):
 
 class DeviceBound(_Event, frozen=True, kw_only=True):
     agent: AgentId
-    contact: str
+    contact: StaffText
     expires_at: float
-    flow: str
-    user_agent: str | None = None
+    flow: StaffText
+    user_agent: StaffText | None = None
 
 
 class DeviceUnbound(_Event, frozen=True, kw_only=True):
     agent: AgentId
-    contact: str
+    contact: StaffText
     why: str
 
 
@@ -646,13 +647,13 @@ class DeviceUnreachable(_Event, frozen=True, kw_only=True):
     """A registered contact gives no sign of life: it is not rung until DeviceReachable or DeviceBound."""
 
     agent: AgentId
-    contact: str
-    detail: str | None = None
+    contact: StaffText
+    detail: StaffText | None = None
 
 
 class DeviceReachable(_Event, frozen=True, kw_only=True):
     agent: AgentId
-    contact: str
+    contact: StaffText
 
 
 class DeadlinePassed(_Event, frozen=True, kw_only=True):

@@ -6,13 +6,14 @@ then `Engine.handle` returns its events and effects. Inputs are journaled with t
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from acd.core.configuration import SkillRequirement, Target, TenantConfiguration
 from acd.core.configuration_changes import Change
 from acd.core.ids import AgentId, CallId, ContactId, LegId, OfferId, PlayId, QueueId, RecordingId, TrunkId
+from acd.core.personal import CustomerQuote, CustomerText, StaffText
 
 
 class _Input(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
@@ -106,13 +107,13 @@ class CallArrived(_Input, frozen=True, kw_only=True):
     """It came over this trunk ..."""
     agent: AgentId | None = None
     """... or from this agent's own device."""
-    calling: str | None = None
+    calling: CustomerText | None = None
     """Caller's number, E.164 with `+` where it could be normalised; None withheld."""
-    calling_name: str | None = None
-    withheld: str | None = None
+    calling_name: CustomerText | None = None
+    withheld: CustomerText | None = None
     """The number of a caller who shows it to nobody (§ 15 TDDDG): for lists of blocked callers alone. It stands in no event, so that what
     is made of events cannot show it."""
-    called: str
+    called: CustomerText
     """Number that was dialled: E.164 with `+`, or as dialled when it is short."""
     colleague: AgentId | None = None
     """The address of this agent's phone was dialled; `called` is its extension, or the name where it has none."""
@@ -120,7 +121,7 @@ class CallArrived(_Input, frozen=True, kw_only=True):
     """What was dialled is no number but a name, and reaches nobody."""
     channel_kbits: int | None = None
     """Wire cost of the channel as offered, where it is above the configured one (IPv6, short packets); None: as configured."""
-    dialog: str | None = None
+    dialog: CustomerText | None = None
     """What it takes to end the leg after a crash, in the shell's own notation; without secrets. So too in the facts below."""
     has_pin: bool = False
     """A PIN was dialled behind what stands in `called`; the shell has it and tells it to nobody but who judges it."""
@@ -130,7 +131,7 @@ class LegAlerting(_Input, frozen=True, kw_only=True):
     """The far end of an originated leg rings (180/183)."""
 
     leg: LegId
-    dialog: str | None = None
+    dialog: CustomerText | None = None
 
 
 class EarlyMediaArrived(_Input, frozen=True, kw_only=True):
@@ -140,14 +141,14 @@ class EarlyMediaArrived(_Input, frozen=True, kw_only=True):
     """
 
     leg: LegId
-    dialog: str | None = None
+    dialog: CustomerText | None = None
 
 
 class LegAnswered(_Input, frozen=True, kw_only=True):
     """The far end answered (2xx), or our answer to an arrived call was confirmed (ACK)."""
 
     leg: LegId
-    dialog: str | None = None
+    dialog: CustomerText | None = None
 
 
 class LegFailed(_Input, frozen=True, kw_only=True):
@@ -157,8 +158,8 @@ class LegFailed(_Input, frozen=True, kw_only=True):
     cause: FailureCause
     status: int | None = None
     """SIP status, when there was one."""
-    detail: str | None = None
-    moved_to: str | None = None
+    detail: CustomerText | None = None
+    moved_to: CustomerText | None = None
     """The number that a `redirected` party is at now, E.164 with `+`; None: it is told as something else, or not at all."""
     q850: int | None = None
     """As `LegReleased.q850`."""
@@ -194,7 +195,7 @@ class LegReferred(_Input, frozen=True, kw_only=True):
     """The party's phone asks us to send the other party elsewhere (REFER within the dialog, RFC 3515). Answered by `AnswerReferrer`."""
 
     leg: LegId
-    number: str
+    number: CustomerText
     """Where to, as `CallArrived.called`; its price was looked at, as for `Transfer`."""
     colleague: AgentId | None = None
     """As `CallArrived.colleague`."""
@@ -202,7 +203,7 @@ class LegReferred(_Input, frozen=True, kw_only=True):
 
 class DigitPressed(_Input, frozen=True, kw_only=True):
     leg: LegId
-    digit: str
+    digit: CustomerText
 
 
 class PinJudged(_Input, frozen=True, kw_only=True):
@@ -226,7 +227,7 @@ class LegPriced(_Input, frozen=True, kw_only=True):
     """The price of an outside leg, known before it is placed."""
 
     leg: LegId
-    quote: dict[str, Any]
+    quote: CustomerQuote
     """A `billing_cdr.quote.Quote` as MessagePack reads it: tariff, version, prefix, destination, price a minute, set-up fee, currency.
 
     Amounts are text, rows are lists (a tuple would come back as a list: the entry read would not be the entry written).
@@ -266,16 +267,16 @@ class DeviceRegistered(_Input, frozen=True, kw_only=True):
     """A contact of the agent's device is registered until `expires_at` (epoch seconds)."""
 
     agent: AgentId
-    contact: str
+    contact: StaffText
     expires_at: float
-    flow: str = ""
+    flow: StaffText = ""
     """Where requests to this contact are sent, in the shell's own notation: kept so that registrations survive a restart."""
-    user_agent: str | None = None
+    user_agent: StaffText | None = None
 
 
 class DeviceUnregistered(_Input, frozen=True, kw_only=True):
     agent: AgentId
-    contact: str
+    contact: StaffText
     why: Literal["removed", "expired"] = "removed"
 
 
@@ -283,9 +284,9 @@ class DeviceProbed(_Input, frozen=True, kw_only=True):
     """A registered contact answers, or does not answer any more; told when it changes."""
 
     agent: AgentId
-    contact: str
+    contact: StaffText
     answers: bool
-    detail: str | None = None
+    detail: StaffText | None = None
 
 
 class TrunkChanged(_Input, frozen=True, kw_only=True):
@@ -303,7 +304,7 @@ class _AtDesk(_Input, frozen=True, kw_only=True):
     """Base of what is done at an agent's desk."""
 
     agent: AgentId
-    by: str | None = None
+    by: StaffText | None = None
     """Who acted, where it was not the agent: a supervisor's name, or that of a program's key."""
 
 
@@ -336,8 +337,8 @@ class Dial(_AtDesk, frozen=True, kw_only=True):
     """Click-to-dial: the agent's device rings first, then the destination (R2). `call` is minted by the shell."""
 
     call: CallId
-    number: str
-    quote: dict[str, Any] | None = None
+    number: CustomerText
+    quote: CustomerQuote | None = None
     """The price told to the agent, as in `LegPriced`; None for numbers inside the house."""
 
 
@@ -400,11 +401,11 @@ class OpenContact(_Input, frozen=True, kw_only=True):
     contact: ContactId
     channel: str
     queue: QueueId
-    customer: str | None = None
+    customer: CustomerText | None = None
     language: str | None = None
     """None: the tenant's."""
-    subject: str | None = None
-    text: str | None = None
+    subject: CustomerText | None = None
+    text: CustomerText | None = None
     personal: AgentId | None = None
     priority_s: float | None = None
     since: float | None = None
@@ -415,14 +416,14 @@ class WithdrawContact(_Input, frozen=True, kw_only=True):
     """The customer does not want it any more, or a supervisor (`by`) ends it: a contact that is no call."""
 
     contact: ContactId
-    by: str | None = None
+    by: StaffText | None = None
 
 
 class _BySupervisor(_Input, frozen=True, kw_only=True):
     """Base of what a supervisor does with a contact that waits; `by` is the supervisor."""
 
     contact: ContactId
-    by: str
+    by: StaffText
 
 
 class MoveContact(_BySupervisor, frozen=True, kw_only=True):
@@ -451,7 +452,7 @@ class ClearCall(_Input, frozen=True, kw_only=True):
     """A supervisor ends a call."""
 
     call: CallId
-    by: str
+    by: StaffText
 
 
 _HAS_DIALOG = frozenset((CallArrived, LegAlerting, EarlyMediaArrived, LegAnswered))

@@ -25,7 +25,7 @@ from billing_cdr.assemble import Assembler, fold
 from billing_cdr.cdr import Cdr, CdrLeg, Segment
 from billing_cdr.charge import Charge, Line, explain, recompute
 from billing_cdr.errors import BillingError, LedgerError, NumberError, StoreConflict, TariffError, UnratedError
-from billing_cdr.house import house_plan
+from billing_cdr.house_plan import house_plan
 from billing_cdr.money import Money
 from billing_cdr.quote import Quote, Refusal, tell
 from billing_cdr.rating import PlanBook, quote, rate

@@ -20,7 +20,7 @@ from acd.core.errors import BrokenHistory, CoreError, IllegalTransition, Unknown
 from acd.core.events import AgentLoggedOff, ClockCorrected, Event
 from acd.core.ids import VOICE, AgentId, ContactId, TenantId, channel_of
 from acd.core.inputs import Input
-from acd.core.intake import arrival, deadlines, desk, facts
+from acd.core.intake import arrival, deadlines, desk, facts, operation
 from acd.core.live import LiveState, live
 from acd.core.routing.pick import Waiting, explain
 from acd.core.state import values as s
@@ -178,13 +178,13 @@ _COMMANDS: dict[type, Callable[[Step, Any], None]] = {
     i.AssignContact: desk.assign_contact,
 }
 _FACTS: dict[type, Callable[[Step, Any], None]] = {
-    i.Configured: deadlines.configured,
-    i.Reconfigured: deadlines.reconfigured,
-    i.ServiceStarted: deadlines.started,
-    i.ServiceStopping: deadlines.stopping,
+    i.Configured: operation.configured,
+    i.Reconfigured: operation.reconfigured,
+    i.ServiceStarted: operation.started,
+    i.ServiceStopping: operation.stopping,
     i.TimePassed: _nothing,
-    i.SignOfLife: deadlines.sign_of_life,
-    i.ClockStepped: deadlines.clock_stepped,
+    i.SignOfLife: operation.sign_of_life,
+    i.ClockStepped: operation.clock_stepped,
     i.CallArrived: arrival.arrived,
     i.LegAlerting: facts.leg_alerting,
     i.EarlyMediaArrived: facts.early_media_arrived,
@@ -202,10 +202,10 @@ _FACTS: dict[type, Callable[[Step, Any], None]] = {
     i.LegAnsweredLate: facts.leg_answered_late,
     i.RecordingEnded: facts.recording_ended,
     i.QualityMeasured: facts.quality_measured,
-    i.DeviceRegistered: deadlines.device_registered,
-    i.DeviceUnregistered: deadlines.device_unregistered,
-    i.DeviceProbed: deadlines.device_probed,
-    i.TrunkChanged: deadlines.trunk_changed,
+    i.DeviceRegistered: operation.device_registered,
+    i.DeviceUnregistered: operation.device_unregistered,
+    i.DeviceProbed: operation.device_probed,
+    i.TrunkChanged: operation.trunk_changed,
 }
 _ACT = _COMMANDS | _FACTS
 _BEFORE_DEADLINES = frozenset({*_COMMANDS, i.ServiceStarted, i.ClockStepped})

@@ -65,7 +65,7 @@ from billing_cdr.bounds import check_document
 from billing_cdr.cdr import Cdr
 from billing_cdr.charge import Charge, explain
 from billing_cdr.errors import BillingError, UnratedError
-from billing_cdr.house import house_plan, house_plan_document
+from billing_cdr.house_plan import house_plan, house_plan_document
 from billing_cdr.invoice import Invoice, Tally, month_bounds, sendable
 from billing_cdr.rating import PlanBook
 from billing_cdr.store import Change, Entry, Filter, Page

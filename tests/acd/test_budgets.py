@@ -20,7 +20,7 @@ from acd.errors import DialRefused
 from acd.service import AgentDialRules, DialRules
 from billing_cdr import store
 from billing_cdr.budget import units
-from billing_cdr.house import house_plan
+from billing_cdr.house_plan import house_plan
 from billing_cdr.rating import Offer, offer
 from load.phones import CallFailed, PhoneBank, SyntheticPhone
 from sip.message import Request

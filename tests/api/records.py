@@ -12,7 +12,7 @@ from acd.core.ids import TenantId
 from billing_cdr import facts, store
 from billing_cdr.assemble import fold
 from billing_cdr.cdr import Cdr, Recording, Segment
-from billing_cdr.house import house_plan
+from billing_cdr.house_plan import house_plan
 from billing_cdr.rating import PlanBook, rate
 from media.wave_file import pcm_header
 from tests.api.conftest import ACME, Service

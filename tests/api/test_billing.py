@@ -19,7 +19,7 @@ from api.billing.service import parsed
 from billing_cdr import store
 from billing_cdr.cdr import Recording
 from billing_cdr.export import CDR_COLUMNS, INVOICE_COLUMNS
-from billing_cdr.house import house_plan
+from billing_cdr.house_plan import house_plan
 from billing_cdr.quote import Quote
 from billing_cdr.rating import PlanBook, quote, rate
 from billing_cdr.tariff import parse_json

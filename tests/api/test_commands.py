@@ -35,6 +35,10 @@ from tests.ports import free_port, rtp_range
 ROOT = Path(__file__).resolve().parents[2]
 
 
+FROZEN = {"0.2.0"}
+"""Words that were frozen before their release (tests/vectors/releases/README.md)."""
+
+
 class TestMain:
     def test_run_is_there_without_an_installed_distribution(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(entry, "entry_points", lambda **_: ())
@@ -67,7 +71,7 @@ class TestMain:
         headings = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
         released = {folder.name for folder in (ROOT / "tests/vectors/releases").iterdir() if folder.is_dir() and folder.name[0].isdigit()}
         assert Version(VERSION).is_devrelease == (headings[0] == "Unreleased")
-        assert all(Version(one) < Version(VERSION) for one in released)
+        assert all(Version(one) < Version(VERSION) for one in released - FROZEN)
 
     def test_sip_names_the_product_and_not_its_version(self) -> None:
         """RFC 3261 §20.35: revealing the version lets known holes be looked for."""

@@ -30,7 +30,7 @@ from acd.networks import EVERYTHING, LOOPBACK, Reach
 from acd.numbers import is_private
 from acd.resolve import problems, resolved
 from acd.service import Account, LiveEvent, Lookup, ScreenPop, Sighting, Spending, TenantSetup
-from billing_cdr.house import house_plan
+from billing_cdr.house_plan import house_plan
 from billing_cdr.quote import Quote
 from billing_cdr.rating import quote
 

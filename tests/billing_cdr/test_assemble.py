@@ -28,7 +28,7 @@ from billing_cdr.facts import (
     SegmentBegan,
     SegmentEnded,
 )
-from billing_cdr.house import house_plan
+from billing_cdr.house_plan import house_plan
 from billing_cdr.instant import between_ms
 from billing_cdr.quote import Quote
 from billing_cdr.rating import PlanBook, quote, rate

@@ -22,7 +22,7 @@ from billing_cdr.bounds import (
     check_toml,
 )
 from billing_cdr.errors import TariffError
-from billing_cdr.house import house_plan_document
+from billing_cdr.house_plan import house_plan_document
 from billing_cdr.tariff import parse_json, read_toml
 
 

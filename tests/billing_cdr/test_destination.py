@@ -12,7 +12,7 @@ from phonenumbers import PhoneNumberType
 
 from billing_cdr.destination import NumberClass, locate, longest_prefix, normalise
 from billing_cdr.errors import NumberError
-from billing_cdr.house import house_plan
+from billing_cdr.house_plan import house_plan
 from billing_cdr.numbers import is_short_code
 from billing_cdr.quote import Quote, Refusal
 from billing_cdr.rating import quote

@@ -24,7 +24,7 @@ from billing_cdr.export import (
     to_json_lines,
     unguarded,
 )
-from billing_cdr.house import house_plan
+from billing_cdr.house_plan import house_plan
 from billing_cdr.rating import PlanBook, rate
 from billing_cdr.tariff import parse_toml
 from tests.billing_cdr.stories import answered_call, forwarded_call, outbound_call

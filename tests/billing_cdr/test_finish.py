@@ -16,7 +16,7 @@ from billing_cdr.budget import BALANCE, MARGIN_MS, Purse, Tariffed, units
 from billing_cdr.charge import Charge, Line, explain, recompute
 from billing_cdr.errors import TariffError
 from billing_cdr.export import charges_from_json_lines, charges_to_csv, to_json_lines
-from billing_cdr.house import house_plan
+from billing_cdr.house_plan import house_plan
 from billing_cdr.instant import epoch_ms
 from billing_cdr.money import Finish, Precision, Rounding, finish
 from billing_cdr.quote import Quote

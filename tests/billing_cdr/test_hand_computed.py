@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from billing_cdr.charge import recompute_line
-from billing_cdr.house import house_plan
+from billing_cdr.house_plan import house_plan
 from billing_cdr.rating import PlanBook, rate_leg
 from billing_cdr.tariff import Plan, parse_json
 from tests.billing_cdr.stories import dialled_leg

@@ -11,7 +11,7 @@ from decimal import Decimal
 import pytest
 
 from billing_cdr.charge import recompute_line
-from billing_cdr.house import house_plan
+from billing_cdr.house_plan import house_plan
 from billing_cdr.rating import PlanBook, rate_leg
 from tests.billing_cdr.plans import hand_plan
 from tests.billing_cdr.stories import dialled_leg

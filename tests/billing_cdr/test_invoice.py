@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from billing_cdr.charge import Charge
 from billing_cdr.errors import UnratedError
-from billing_cdr.house import house_plan
+from billing_cdr.house_plan import house_plan
 from billing_cdr.invoice import Owed, Tally, add_up, invoice, month_bounds, month_of
 from billing_cdr.rating import PlanBook, rate
 from billing_cdr.tariff import Plan, parse_toml

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from billing_cdr.charge import Charge, recompute, recompute_line
-from billing_cdr.house import house_plan
+from billing_cdr.house_plan import house_plan
 from billing_cdr.increment import Increment
 from billing_cdr.instant import epoch_ms
 from billing_cdr.money import divide_half_up

@@ -13,7 +13,7 @@ from billing_cdr.assemble import fold
 from billing_cdr.charge import explain, recompute
 from billing_cdr.errors import CurrencyMismatch, LedgerError
 from billing_cdr.facts import LegEnded
-from billing_cdr.house import house_plan
+from billing_cdr.house_plan import house_plan
 from billing_cdr.quote import Quote, Refusal, tell
 from billing_cdr.rating import PlanBook, quote, rate, rate_leg
 from billing_cdr.tariff import Plan, parse_toml

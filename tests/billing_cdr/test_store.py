@@ -19,7 +19,7 @@ from billing_cdr import store
 from billing_cdr.cdr import Cdr, Segment
 from billing_cdr.columns import Instant
 from billing_cdr.errors import StoreConflict
-from billing_cdr.house import house_plan
+from billing_cdr.house_plan import house_plan
 from billing_cdr.money import Precision
 from billing_cdr.rating import PlanBook, rate
 from billing_cdr.store import Filter, Page, Scope

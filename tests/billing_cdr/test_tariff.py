@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from billing_cdr.errors import TariffError
-from billing_cdr.house import house_plan, house_plan_document
+from billing_cdr.house_plan import house_plan, house_plan_document
 from billing_cdr.tariff import LIMITS, Plan, parse_json, parse_toml
 from tests.billing_cdr.plans import HAND_PLAN, hand_plan
 

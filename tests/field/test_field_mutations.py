@@ -16,7 +16,7 @@ import pytest
 
 from acd.core import inputs
 from acd.core.ids import AgentId
-from acd.core.state import fold
+from acd.core.state.fold import calls
 from sip.flow import Flow
 from sip.message import Request, Response
 from sip.parser import is_keep_alive, parse_datagram
@@ -233,7 +233,7 @@ async def come_to_rest(service: Running, wire: Wire) -> None:
 
 async def garble(tmp_path, caplog, monkeypatch, *, count: int, seed: int) -> Counter[str]:
     for ringing in ("AGENT_RING_S", "OUTSIDE_RING_S"):  # the only waits of the exchange that end by its own clock
-        monkeypatch.setattr(fold, ringing, 1.0)
+        monkeypatch.setattr(calls, ringing, 1.0)
     messages = corpus()
     assert len(messages) > 10
     with caplog.at_level(logging.ERROR):

@@ -17,7 +17,7 @@ import pytest
 from acd.ledger import Ledger
 from billing_cdr.charge import Charge
 from billing_cdr.export import cdrs_to_csv, read_csv, to_json_lines
-from billing_cdr.house import house_plan
+from billing_cdr.house_plan import house_plan
 from billing_cdr.invoice import add_up, invoice
 from billing_cdr.rating import PlanBook, rate
 from tests.acd.test_ledger import closes

@@ -33,7 +33,7 @@ from acd.core.configuration import (
 from acd.core.errors import IllegalTransition, UnknownName
 from acd.core.live import LiveState
 from acd.core.replay import Entry
-from billing_cdr.house import house_plan
+from billing_cdr.house_plan import house_plan
 from billing_cdr.instant import from_epoch_ms
 from billing_cdr.quote import Quote
 from billing_cdr.rating import quote

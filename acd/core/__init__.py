@@ -1,10 +1,16 @@
-"""The pure, event-sourced exchange: decides, never acts (DESIGN.md §3).
+"""The pure, event-sourced exchange: decides, never acts (DESIGN.md §3). Its rooms, lowest first; each imports only what stands before it.
 
-Words: `ids`, `configuration`, `configuration_changes`, `inputs`, `events`, `effects`, `errors`.
-Machines, a table each: `call`, `leg`, `agent`, `work`, `queue`, `queue_entry`; the kit is `machine`, the deadlines `timers`.
-State: `state` (values), `fold` (state + event -> state, the only place that changes it), `replay` (journal entries, snapshots).
-Deciding, lowest first: `exchange`, `clearing`, `treatment`, `conversation`, `reach`, `distribution`, `targets`, then by who speaks:
-`arrival` (callers), `facts` (lines), `desk` (people), `house` (configuration and time); `engine` composes them.
-Rules: `skills`, `roster` (who could), `routing` (who gets whom), `decision` (proof of it), `schedule`, `estimates`, `statistics`,
-`admission`; board: `live`.
+- words, the modules of this folder: `ids`, `configuration`, `configuration_changes`, `inputs`, `events`, `effects`, `errors`; the tables
+  `causes`, `channel_kinds`, `strategies`; `personal` (marks), `schedule`
+- `machines`: call, leg, agent, work, queue, queue entry: one machine, one table; `kit`
+- `state`: `values`, the `fold` (state + event -> state), `index`, `timers`, `statistics`; and what decides a value of it: `skills`,
+  `capacity` (how much an agent can do at once), `score` (who is before whom), `line`, `bandwidth`, `limits`, `moved`
+- `routing`, pure choice: `rosters` (who could), `pick` (who gets whom), `decision` (the proof), `admission` (the bandwidth rule), `estimates`
+- `steps`, what a decision is made of: `step` (its context), `working` (after-call work), `queueing`, `clearing`, `conversation`,
+  `treatment`, `reach`, `targets`, `device`, `referral`, `loops`, `feature_codes`, `hot_desk`
+- `channels`, what waiting, reached, withdrawn and taken mean: `voice`, `message`, `callback`
+- `intake`, by who speaks: `arrival` (callers), `facts` (lines), `desk` (people), `operation` (ourselves), `deadlines`
+- `live` (the board), `engine` (the one way in), `replay` (the journal's way in)
+
+ADR 0017 says why; the linter's contracts prove it.
 """

@@ -38,9 +38,10 @@ def configured(x: Step, fact: i.Configured) -> None:
     for agent in list(x.state.agents.values()):
         if agent.id not in names and not agent.works and agents.Input.LOG_OFF in agents.TRANSITIONS[agent.state]:
             x.emit(AgentLoggedOff(agent=agent.id))
-    _leave_removed_phones(x, {agent.id for agent in x.state.agents.values()} - names)
+    gone = {agent.id for agent in x.state.agents.values()} - names
+    _leave_removed_phones(x, gone)
     x.emit(ConfigurationChanged(configuration=fact.configuration))
-    _take_effect(x, set(x.state.queues), removed=True)
+    _take_effect(x, set(x.state.queues), gone, removed=True)
 
 
 def reconfigured(x: Step, fact: i.Reconfigured) -> None:
@@ -61,7 +62,7 @@ def reconfigured(x: Step, fact: i.Reconfigured) -> None:
             x.emit(AgentLoggedOff(agent=agent_id))
     _leave_removed_phones(x, set(gone))
     x.emit(ConfigurationAltered(changes=fact.changes))
-    _take_effect(x, hours, removed=None in changed["queues"].values())
+    _take_effect(x, hours, set(gone), removed=None in changed["queues"].values())
 
 
 def _leave_removed_phones(x: Step, gone: set[AgentId]) -> None:
@@ -71,11 +72,12 @@ def _leave_removed_phones(x: Step, gone: set[AgentId]) -> None:
             x.emit(HotDeskEnded(agent=agent.id, at=agent.at, why="removed"))
 
 
-def _take_effect(x: Step, hours: set[QueueId], *, removed: bool) -> None:
+def _take_effect(x: Step, hours: set[QueueId], gone: set[AgentId], *, removed: bool) -> None:
     """What follows from a configuration for those who are there.
 
     Args:
         hours: the queues whose business hours may be others.
+        gone: agents who were removed.
         removed: whether queues may have gone.
     """
     for queue_id in [one for one in x.state.queues if one in hours]:
@@ -83,6 +85,8 @@ def _take_effect(x: Step, hours: set[QueueId], *, removed: bool) -> None:
     for entry in list(x.state.entries.values()) if removed else ():
         if entry.queue not in x.fold.index.queues:
             queueing.evict(x, entry)
+    for agent_id in sorted(gone & x.state.agents.keys()):
+        queueing.give_back(x, x.state.agents[agent_id])
     for queue in x.fold.index.queues.values():
         queueing.fill_or_drain(x, queue)
     queueing.overflow_unstaffed(x)

@@ -24,9 +24,9 @@ def rank(entry: s.Entry) -> Rank:
     return (entry.queued_at - entry.priority_s, entry.queued_at, entry.id)
 
 
-def newcomers_rank(queue: Queue, now: float) -> float:
-    """The first part of the rank of somebody who enters the queue now."""
-    return now - advantage_s(queue)
+def newcomers_rank(queue: Queue, own_s: float | None, at: float) -> float:
+    """The first part of the rank of somebody who enters the queue as having come at this instant."""
+    return at - advantage_s(queue, own_s)
 
 
 def terms(entry: s.Entry, now: float) -> dict[str, float]:

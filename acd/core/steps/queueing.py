@@ -13,6 +13,7 @@ from typing import Final, Literal
 from acd.core.configuration import Overflow, Queue
 from acd.core.events import (
     AgentNotReady,
+    ContactMoved,
     MissReason,
     OfferEnded,
     OfferMade,
@@ -26,10 +27,11 @@ from acd.core.events import (
     RequirementsRelaxed,
     WorkReserved,
 )
-from acd.core.ids import AgentId, EntryId, OfferId, QueueId
+from acd.core.ids import VOICE, AgentId, EntryId, OfferId, QueueId
 from acd.core.machines import agent as agents
 from acd.core.machines import queue as queues
 from acd.core.machines import queue_entry as entries
+from acd.core.machines import work as works
 from acd.core.routing.pick import PICKED, Assignment, out_of_turn, pick
 from acd.core.state import capacity
 from acd.core.state import values as s
@@ -91,7 +93,7 @@ def enter(x: Step, contact: s.Contact, queue_id: QueueId, since: float | None = 
         return
     if not channel.may_wait(x, contact):
         return
-    x.emit(Queued(contact=contact.id, entry=entry_id, queue=queue.id, position=_place_of_newcomer(x, queue, since), since=since))
+    x.emit(Queued(contact=contact.id, entry=entry_id, queue=queue.id, position=_place_of_newcomer(x, contact, queue, since), since=since))
     fill_or_drain(x, queue)
     channel.waits(x, contact, queue)
 
@@ -100,13 +102,13 @@ def _pass_by(
     x: Step, contact: s.Contact, queue: Queue, entry: EntryId, outcome: Literal["closed", "overflowed"], detail: str | None
 ) -> None:
     """Counted at the queue, though it never waited."""
-    x.emit(Queued(contact=contact.id, entry=entry, queue=queue.id, position=_place_of_newcomer(x, queue, None)))
+    x.emit(Queued(contact=contact.id, entry=entry, queue=queue.id, position=_place_of_newcomer(x, contact, queue, None)))
     x.emit(QueueLeft(contact=contact.id, entry=entry, queue=queue.id, outcome=outcome, detail=detail))
 
 
-def _place_of_newcomer(x: Step, queue: Queue, since: float | None) -> int:
+def _place_of_newcomer(x: Step, contact: s.Contact, queue: Queue, since: float | None) -> int:
     """1 is next. Who comes last and has no more advantage than the others stands last."""
-    mine = newcomers_rank(queue, x.now if since is None else since)
+    mine = newcomers_rank(queue, contact.priority_s, x.now if since is None else since)
     return bisect_right(x.fold.order.get(queue.id, ()), mine, key=lambda place: place[0]) + 1
 
 
@@ -286,6 +288,20 @@ def withdraw_offer(x: Step, contact: s.Contact, outcome: OfferOutcome, cause: st
         return
     for agent in sorted(offer.open):
         end_offer_part(x, offer, agent, Ending(outcome, cause))
+
+
+def give_back(x: Step, agent: s.Agent) -> None:
+    """The agent is there no more: what it has of other channels than calls goes back to where it came from, with its place by age."""
+    for work in [one for one in agent.works.values() if one.channel != VOICE and one.state in works.TALKING]:
+        contact = x.state.contacts[work.contact]
+        work_done(x, agent.id, work.contact, "withdrawn")
+        if contact.queue is not None and contact.queue in x.fold.index.queues:
+            x.emit(ContactMoved(contact=contact.id, queue=contact.queue, by=GONE))
+            enter(x, contact, contact.queue, contact.began_at)
+
+
+GONE: Final = "removed"
+"""Stands for who has moved a contact whose agent was removed."""
 
 
 # ---------------------------------------------------------------------- out of turn

@@ -150,8 +150,11 @@ class Indexes:
 
     @property
     def is_at_work(self) -> bool:
-        """Calls are up, or somebody has work: what a crash would cut or interrupt."""
-        return bool(self.state.calls) or any(agent.works for agent in self.state.agents.values())
+        """Calls are up, or somebody has work: what a crash would cut or interrupt. Mails of who only waits to leave are no reason."""
+        if self.state.calls:
+            return True
+        works = ((agent, work) for agent in self.state.agents.values() for work in agent.works.values())
+        return any(work.channel == VOICE or not agent.leaving for agent, work in works)
 
     def waiting(self, queue: QueueId) -> int:
         """How many stand in a queue, those being offered too."""

@@ -5,7 +5,7 @@
 - `machines`: call, leg, agent, work, queue, queue entry: one machine, one table; `kit`
 - `state`: `values`, the `fold` (state + event -> state), `index`, `timers`, `statistics`; and what decides a value of it: `skills`,
   `capacity` (how much an agent can do at once), `score` (who is before whom), `line`, `bandwidth`, `limits`, `moved`
-- `routing`, pure choice: `rosters` (who could), `pick` (who gets whom), `decision` (the proof), `estimates`; `admission`, the bandwidth rule
+- `routing`, pure choice: `rosters` (who could), `pick` (who gets whom), `decision` (the proof), `estimates`; `admission` (bandwidth)
 - `steps`, what a decision is made of: `step` (its context), `working` (after-call work), `queueing`, `clearing`, `conversation`,
   `treatment`, `reach`, `targets`, `device`, `referral`, `loops`, `feature_codes`, `hot_desk`
 - `channels`, what waiting, reached, withdrawn and taken mean: `voice`, `message`, `callback`

@@ -19,6 +19,7 @@ from acd import sounds
 from acd.core.channel_kinds import CHANNELS
 from acd.core.strategies import STRATEGIES
 from api.kit.ids import Slug, slug
+from api.kit.languages import Language, Spoken
 from api.kit.numbers import Callable_, Dialled, not_geographic
 from api.kit.schema import Given, Name, Network, Short, Text, Told, is_stored, nearest
 from billing_cdr.numbers import Format
@@ -27,7 +28,6 @@ Skill = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,39}$")
 Level = Annotated[int, Field(ge=1, le=10)]
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 Sound = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]{0,119}$")]
-Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
 Kbits = Annotated[int, Field(ge=0, le=100_000_000)]
 Extension = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{1,5}$")]
 Key = Annotated[str, StringConstraints(pattern=r"^[0-9*#]$")]
@@ -38,15 +38,6 @@ def _is_there(name: str) -> str:
     if missing:
         raise ValueError(f"there is no sound {' and no sound '.join(missing)}")
     return name
-
-
-def _is_spoken(language: str) -> str:
-    if language not in sounds.LANGUAGES:
-        raise ValueError(f"announcements are spoken in {', '.join(sounds.LANGUAGES)}")
-    return language
-
-
-Spoken = Annotated[Language, AfterValidator(_is_spoken)]
 
 
 def _row_of(table: Iterable[str], what: str) -> tuple[AfterValidator, WithJsonSchema]:

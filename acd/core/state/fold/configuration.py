@@ -105,6 +105,7 @@ def _take_in_queue(fold: Indexes, queue_id: QueueId, queue: Queue | None, now: f
 def started(fold: Indexes, event: ev.Started, _now: float) -> None:
     """What nobody worked at while the service was not there goes on from where it was (`acd.core.state.moved`)."""
     fold.state.stopping = False
+    fold.routing_needed = True  # messages waited meanwhile, for agents who may be free
     if not event.down_s:
         return
     for agent in fold.state.agents.values():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -295,6 +298,30 @@ class TestNamesOfTheCore:
         capacity = schemas["ChannelCapacity"]["properties"]
         assert capacity["channel"]["enum"] == list(CHANNELS)
         assert capacity["not_during"]["anyOf"][0]["items"]["enum"] == list(CHANNELS)
+
+    def test_the_tables_of_the_documentation_name_them_with_what_holds_by_default(self) -> None:
+        """Kept by hand, since each row says more than the table of the core does."""
+        text = (Path(__file__).parents[2] / "docs" / "tenants.md").read_text(encoding="utf-8")
+        section = text[text.index("| channel | at once |") : text.index("So it is one call")]
+        rows = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in section.splitlines()[2:] if line]
+        channels = {name: (most, phone) for name, most, phone, _ in rows}
+        assert channels == {
+            name: (f"{kind.at_once}{', never more' if kind.most == kind.at_once else ''}", "must ring" if kind.needs_phone else "need not")
+            for name, kind in CHANNELS.items()
+        }
+        section = text[text.index("## Strategies") : text.index("## Picking")]
+        assert set(re.findall(r"^\| `(\w+)`", section, re.MULTILINE)) == STRATEGIES.keys()
+
+    @pytest.mark.parametrize("row", range(4))
+    async def test_what_the_documentation_says_can_be_set(self, staffed: Service, row: int) -> None:
+        text = (Path(__file__).parents[2] / "docs" / "tenants.md").read_text(encoding="utf-8")
+        section = text[text.index("| wanted | said |") : text.index("The rule is `not_during`")]
+        said = [line.split("|")[2].split("`")[-2] for line in section.splitlines()[2:] if line.startswith("|")]
+        assert len(said) == 4
+        capacity = json.loads(said[row])
+        assert [one["channel"] for one in (await put(staffed, "setup", {"capacity": capacity}))["capacity"]] == [
+            one["channel"] for one in capacity
+        ]
 
     async def test_a_strategy_nobody_knows_is_refused_with_what_may_be_meant(self, acme: Service) -> None:
         answer = await acme.call("POST", "queues", json={"id": "x", "name": "X", "strategy": "ring_al"})

@@ -28,10 +28,11 @@ from acd.core.events import (
     TrunkDown,
     TrunkUp,
 )
-from acd.core.ids import AgentId, CallId, ContactId, EntryId, LegId, OfferId, QueueId
+from acd.core.ids import VOICE, AgentId, CallId, ContactId, EntryId, LegId, OfferId, QueueId
 from acd.core.intake import facts
 from acd.core.machines import agent as agents
 from acd.core.machines import queue as queues
+from acd.core.machines import work as works
 from acd.core.state import limits
 from acd.core.state.timers import Timer
 from acd.core.steps import conversation, hot_desk, queueing, reach, treatment
@@ -46,9 +47,11 @@ def configured(x: Step, fact: i.Configured) -> None:
     for agent in list(x.state.agents.values()):
         if agent.id not in names and not agent.works and agents.Input.LOG_OFF in agents.TRANSITIONS[agent.state]:
             x.emit(AgentLoggedOff(agent=agent.id))
-    _leave_removed_phones(x, {agent.id for agent in x.state.agents.values()} - names)
+    gone = {agent.id for agent in x.state.agents.values()} - names
+    _leave_removed_phones(x, gone)
     x.emit(ConfigurationChanged(configuration=fact.configuration))
     _take_effect(x, set(x.state.queues), removed=True)
+    _give_back(x, sorted(gone))
 
 
 def reconfigured(x: Step, fact: i.Reconfigured) -> None:
@@ -70,6 +73,7 @@ def reconfigured(x: Step, fact: i.Reconfigured) -> None:
     _leave_removed_phones(x, set(gone))
     x.emit(ConfigurationAltered(changes=fact.changes))
     _take_effect(x, hours, removed=None in changed["queues"].values())
+    _give_back(x, sorted(gone))
 
 
 def _leave_removed_phones(x: Step, gone: set[AgentId]) -> None:
@@ -77,6 +81,18 @@ def _leave_removed_phones(x: Step, gone: set[AgentId]) -> None:
     for agent in list(x.state.agents.values()):
         if agent.at is not None and agent.at in gone:
             x.emit(HotDeskEnded(agent=agent.id, at=agent.at, why="removed"))
+
+
+def _give_back(x: Step, gone: list[AgentId]) -> None:
+    """Contacts that are no calls would stay with who is removed, and cannot close them, for ever: they wait again, with their place."""
+    for agent_id in gone:
+        agent = x.state.agents.get(agent_id)
+        for work in list(agent.works.values()) if agent is not None else ():
+            if work.channel != VOICE and work.state in works.TALKING:
+                contact = x.state.contacts[work.contact]
+                work_done(x, agent_id, contact.id, "withdrawn")
+                if work.queue is not None:
+                    queueing.enter(x, contact, work.queue, contact.began_at)
 
 
 def _take_effect(x: Step, hours: set[QueueId], *, removed: bool) -> None:

@@ -72,8 +72,7 @@ def offered(shell: Shell) -> list[tuple[str, str]]:
 def last(shell: Shell) -> e.Decision:
     """The record of the last offer; its winner is computed again from it alone."""
     decision: e.Decision = shell.of(e.OfferMade)[-1].decision
-    if decision.candidates[0].terms:
-        assert winner(decision) == decision.chosen
+    assert winner(decision) == decision.chosen
     return decision
 
 
@@ -612,6 +611,37 @@ def test_a_queue_that_is_removed_leaves_its_messages_open_without_a_queue_and_it
     assert works(shell) == {mail: "reserved"}
     entry = shell.engine.state.entries[shell.engine.state.contacts[mail].entry]  # type: ignore[index]
     assert entry.queued_at == T0  # when it came
+
+
+@pytest.mark.parametrize("as_a_whole", [True, False])
+def test_what_a_removed_agent_had_in_work_waits_again_with_its_place(as_a_whole: bool) -> None:
+    shell = open_house(house(agents=(agent("anna"), agent("ben"))))
+    shell.send(i.GoNotReady(agent="ben", reason="break"))
+    mail, done = taken(shell), taken(shell)
+    shell.send(i.CloseContact(agent="anna", contact=done))
+    shell.run(5)
+    later = come(shell, "chat")
+    shell.run(1)
+    if as_a_whole:
+        shell.send(i.Configured(configuration=house(agents=(agent("ben"),))))
+    else:
+        change(shell, agents=(agent("ben"),))
+    assert works(shell) == {done: "after_call_work"}
+    shell.run(10)
+    assert "anna" not in shell.engine.state.agents
+    shell.send(i.GoReady(agent="ben"))
+    assert works(shell, "ben") == {mail: "reserved"}  # before the chat that came after it
+    assert later in shell.engine.state.contacts
+
+
+def test_a_queue_that_comes_to_ask_for_the_language_does_so_of_who_waits_already() -> None:
+    shell = open_house(house(agents=(agent("anna"), agent("ben", languages=("en",)))), ready=False)
+    chat = come(shell, "chat", language="en")
+    change(shell, queues=(queue(languages="required"),))
+    shell.send(i.LogOn(agent="anna", ready=True))
+    assert offered(shell) == []
+    change(shell, queues=(queue(languages="preferred"),))
+    assert offered(shell) == [(chat, "anna")]
 
 
 def test_a_message_that_overflows_goes_to_the_other_queue_and_stays_where_nothing_can_be_played_to_it() -> None:

@@ -200,6 +200,7 @@ def _documents() -> list[tuple[str, str, dict[str, Any]]]:
     given.append(("agent", schemas.Agent, {"id": VISITOR[0], "name": VISITOR[1], "extension": "20", "mode": "outbound"}))
     for queue, name, relaxations, level in QUEUES:
         document: dict[str, Any] = {"id": queue, "name": name, "schedule": "always", "relaxations": relaxations}
+        document["languages"] = "preferred" if queue == "support" else "ignored"  # it has the numbers of six countries
         given.append(("queue", schemas.Queue, {**document, "requirements": [{"skill": queue, "level": level}]}))
     given.append(("menu", schemas.Menu, menu))
     for called, target, language, country in NUMBERS:

@@ -19,10 +19,12 @@ class ChannelKind(NamedTuple):
     a few."""
     needs_phone: bool = False
     """Nobody is offered one whose phone cannot be rung."""
+    most: int | None = None
+    """No configuration says more; None: as many as it says."""
 
 
 CHANNELS: Final[dict[str, ChannelKind]] = {
-    "voice": ChannelKind("voice", at_once=1, needs_phone=True),
+    "voice": ChannelKind("voice", at_once=1, needs_phone=True, most=1),  # a phone is off the hook once
     "callback": ChannelKind("callback", at_once=1, needs_phone=True),
     "message": ChannelKind("message", at_once=3),
     "chat": ChannelKind("message", at_once=3),

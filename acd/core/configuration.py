@@ -424,7 +424,7 @@ def _problems(configuration: TenantConfiguration, people: tuple[Agent, ...]) -> 
     for line in configuration.queues:
         if line.members and not agents.issuperset(line.members):
             problems.extend(f"queue {line.id} has the unknown member {member}" for member in line.members if member not in agents)
-    problems.extend(problem for one in configuration.capacity for problem in _capacity_problems("the tenant", one))
+    problems.extend(capacity_problems("the tenant", configuration.capacity))
     problems.extend(problems_of_people(configuration, people))
     problems.extend(problems_of_names(configuration))
     problems.extend(feature_code_problems(configuration))
@@ -464,16 +464,28 @@ def problems_of_people(configuration: TenantConfiguration, people: Iterable[Agen
             for skill, level in person.skills.items()
             if not 1 <= level <= 10
         )
-        problems.extend(problem for one in person.capacity for problem in _capacity_problems(f"agent {person.id}", one))
+        if person.capacity:  # few have one, and thousands are looked at
+            problems.extend(capacity_problems(f"agent {person.id}", person.capacity))
     return problems
 
 
-def _capacity_problems(whose: str, capacity: ChannelCapacity) -> Iterable[str]:
-    for channel in (capacity.channel, *(capacity.not_during or ())):
-        if channel not in CHANNELS:
-            yield f"{whose} has a capacity for the unknown channel {channel}"
-    if capacity.at_once < 0:
-        yield f"{whose} has the capacity {capacity.at_once} for {capacity.channel}; it cannot be less than nothing"
+def capacity_problems(whose: str, capacity: tuple[ChannelCapacity, ...]) -> list[str]:
+    """What is wrong with how much the tenant's agents, or one of them, can have at once."""
+    problems: list[str] = []
+    for one in capacity:
+        problems.extend(
+            f"{whose} has a capacity for the unknown channel {channel}"
+            for channel in (one.channel, *(one.not_during or ()))
+            if channel not in CHANNELS
+        )
+        if one.at_once < 0:
+            problems.append(f"{whose} has the capacity {one.at_once} for {one.channel}; it cannot be less than nothing")
+        most = CHANNELS[one.channel].most if one.channel in CHANNELS else None
+        if most is not None and one.at_once > most:
+            problems.append(f"{whose} has the capacity {one.at_once} for {one.channel}; nobody has more than {most} at once")
+    times = Counter(one.channel for one in capacity)
+    problems.extend(f"{whose} has two capacities for {channel}" for channel, found in sorted(times.items()) if found > 1)
+    return problems
 
 
 def problems_of_names(configuration: TenantConfiguration) -> list[str]:

@@ -26,6 +26,7 @@ from acd.core.configuration import (
     TenantConfiguration,
     Trunk,
     Zone,
+    capacity_problems,
     feature_code_problems,
     problems_of_names,
     problems_of_people,
@@ -261,6 +262,8 @@ def problems_after(old: TenantConfiguration | None, new: TenantConfiguration) ->
         wrong += problems_of_names(new)
     if _called(before) != _called(after) or old.feature_codes != new.feature_codes:
         wrong += feature_code_problems(new)
+    if old.capacity != new.capacity:
+        wrong += capacity_problems("the tenant", new.capacity)
     return wrong
 
 

@@ -30,6 +30,7 @@ from acd.errors import DialRefused, PhoneRefused, PriceRefused
 from acd.networks import Reach
 from acd.numbers import hears_who_calls, is_emergency, is_private, may_be_shown
 from acd.service import Lookup, PinCheck, PinVerdict, ScreenContext, ScreenPop, TrunkLine
+from acd.sounds import spoken
 from acd.switch import causes, media_plan
 from acd.switch.addresses import LocalAddresses, host_port, reach
 from acd.switch.callers import arrival
@@ -267,7 +268,9 @@ class Switch:
         leg.when_media_is_open(lambda: self._answer(leg))
 
     def _play(self, leg: SwitchLeg, effect: do.PlaySounds) -> None:
-        sounds = tuple([name if "/" in name else f"{effect.language}/{name}" for name in effect.sounds])
+        # An agent's first language, or that of a key in a menu, may be one that nothing is spoken in.
+        language = spoken(effect.language, self._directory.setups[leg.tenant].configuration.language)
+        sounds = tuple([name if "/" in name else f"{language}/{name}" for name in effect.sounds])
         leg.playing = control.Play(leg=leg.leg, play=effect.play, sounds=sounds, loop=effect.loop)
         self._order(leg, leg.playing)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from acd.core.configuration import FeatureCodes, TenantConfiguration
+from acd.core.configuration import ChannelCapacity, FeatureCodes, TenantConfiguration
 from acd.core.ids import TenantId
 from acd.service import Device, DialRules, TenantSetup
 from api.telephony_setup import rules
@@ -83,6 +83,7 @@ class Draft:
                 language=general.get("language", rules.FIRST_LANGUAGE),
                 recording_notice=general.get("recording_notice", True),
                 feature_codes=msgspec.convert(general.get("feature_codes", {}), FeatureCodes),
+                capacity=msgspec.convert(general.get("capacity", ()), tuple[ChannelCapacity, ...]),
             ),
             devices=values[DEVICE],
             trunks=tuple(line for _, line in values["trunk"]),

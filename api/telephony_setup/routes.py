@@ -308,19 +308,24 @@ class GeneralTold(schemas.General):
     version: int
 
 
-@router.get("/setup", operation_id="getSetup")
-async def get_general(access: ForSupervisors, response: Response) -> GeneralTold:
+def _general_told(row: Row) -> Response:
+    told = {key: value for key, value in _plain(row).items() if key != "changed_at"}
+    return _stored(GeneralTold, told, headers={"ETag": f'"{row.version}"'})
+
+
+@router.get("/setup", operation_id="getSetup", response_model=GeneralTold)
+async def get_general(access: ForSupervisors) -> Response:
     """What belongs to no kind."""
     try:
         row = await service.one(access.session, service.GENERAL, service.GENERAL)
     except NotFound:
-        return GeneralTold(language=FIRST_LANGUAGE, version=0)
-    return GeneralTold(**{key: value for key, value in _told(row, response).items() if key != "changed_at"})
+        return _stored(GeneralTold, {"language": FIRST_LANGUAGE, "version": 0})
+    return _general_told(row)
 
 
-@router.put("/setup", operation_id="setSetup", responses=responses(Outdated))
-async def set_general(access: ForAdmins, given: schemas.General, response: Response, if_match: IfMatch = None) -> GeneralTold:
+@router.put("/setup", operation_id="setSetup", response_model=GeneralTold, responses=responses(Outdated))
+async def set_general(access: ForAdmins, given: schemas.General, if_match: IfMatch = None) -> Response:
     """Change what belongs to no kind."""
     row = await service.general(author(access), given.model_dump(mode="json"), _version(if_match))
     await service.take_effect(author(access))
-    return GeneralTold(**{key: value for key, value in _told(row, response).items() if key != "changed_at"})
+    return _general_told(row)

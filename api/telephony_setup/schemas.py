@@ -13,21 +13,24 @@ from typing import Annotated, Any, Literal, get_args
 from zoneinfo import available_timezones
 
 import holidays
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, ValidationInfo, WithJsonSchema, field_validator, model_validator
 
 from acd import sounds
+from acd.core.channel_kinds import CHANNELS
+from acd.core.strategies import STRATEGIES
 from api.kit.ids import Slug, slug
+from api.kit.languages import Language, Spoken
 from api.kit.numbers import Callable_, Dialled, not_geographic
-from api.kit.schema import Given, Name, Network, Short, Text, Told, is_stored
+from api.kit.schema import Given, Name, Network, Short, Text, Told, is_stored, nearest
 from billing_cdr.numbers import Format
 
 Skill = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,39}$")]
 Level = Annotated[int, Field(ge=1, le=10)]
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 Sound = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]{0,119}$")]
-Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
 Kbits = Annotated[int, Field(ge=0, le=100_000_000)]
 Extension = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{1,5}$")]
+Key = Annotated[str, StringConstraints(pattern=r"^[0-9*#]$")]
 
 
 def _is_there(name: str) -> str:
@@ -37,13 +40,20 @@ def _is_there(name: str) -> str:
     return name
 
 
-def _is_spoken(language: str) -> str:
-    if language not in sounds.LANGUAGES:
-        raise ValueError(f"announcements are spoken in {', '.join(sounds.LANGUAGES)}")
-    return language
+def _row_of(table: Iterable[str], what: str) -> tuple[AfterValidator, WithJsonSchema]:
+    """One of the names of a table of the core, which the contract lists: who adds a row there has nothing to do here."""
+    known = tuple(table)
+
+    def check(name: str) -> str:
+        if name not in known:
+            raise ValueError(f"there is no {what} {name[:40]!r}; {nearest(name, known)}")
+        return name
+
+    return AfterValidator(check), WithJsonSchema({"type": "string", "enum": list(known)})
 
 
-Spoken = Annotated[Language, AfterValidator(_is_spoken)]
+Strategy = Annotated[str, *_row_of(STRATEGIES, "strategy")]
+Channel = Annotated[str, *_row_of(CHANNELS, "channel")]
 Sounds = Annotated[tuple[Annotated[Sound, AfterValidator(_is_there)], ...], Field(max_length=20)]
 
 # ---------------------------------------------------------------------- where a call can go
@@ -223,6 +233,41 @@ class Forwarding(Given):
     unregistered: Dialled | None = None
 
 
+class ChannelCapacity(Given):
+    """How much of a channel an agent can have, and beside what. A channel that is not named is as the table in docs/tenants.md says."""
+
+    channel: Channel
+    at_once: Annotated[int, Field(ge=0, le=100)] = Field(description="So many contacts; 0: the agent is offered none.")
+    not_during: Annotated[tuple[Channel, ...], Field(max_length=20)] | None = Field(
+        default=None,
+        description="Work of these channels, after-call work too, keeps the agent from this one; null: of every other channel.",
+    )
+
+    @model_validator(mode="after")
+    def _possible(self) -> ChannelCapacity:
+        most = CHANNELS[self.channel].most
+        if most is not None and self.at_once > most:
+            raise ValueError(f"at_once: of {self.channel} an agent has {most} at once, or none")
+        beside = self.not_during or ()
+        if self.channel in beside:
+            raise ValueError(f"not_during names {self.channel} itself; how many there are beside each other is at_once")
+        if len(set(beside)) < len(beside):
+            twice = next(one for one in beside if beside.count(one) > 1)
+            raise ValueError(f"not_during names {twice} twice")
+        return self
+
+
+def _each_channel_once(given: tuple[ChannelCapacity, ...]) -> tuple[ChannelCapacity, ...]:
+    channels = [one.channel for one in given]
+    for one in channels:
+        if channels.count(one) > 1:
+            raise ValueError(f"the channel {one} is there twice; say all of it in one")
+    return given
+
+
+Capacity = Annotated[tuple[ChannelCapacity, ...], Field(max_length=20), AfterValidator(_each_channel_once)]
+
+
 class Named(Given):
     """A thing with an id that may be left to us: the name as a slug."""
 
@@ -263,6 +308,10 @@ class Agent(Named):
     auto_answer: bool = False
     forwarding: Forwarding = Forwarding()
     outbound_caller_id: Callable_ | None = None
+    capacity: Capacity = Field(default=(), description="Channels that are otherwise for this agent than for the tenant.")
+    may_pick: bool = Field(
+        default=False, description="May take a waiting contact out of its turn, of those that its skills and membership allow."
+    )
 
     @model_validator(mode="after")
     def _reached_somehow(self) -> Agent:
@@ -331,6 +380,7 @@ class SkillRequirement(Given):
 class Relaxation(Given):
     after_s: Seconds
     requirements: Annotated[tuple[SkillRequirement, ...], Field(max_length=20)]
+    any_language: bool = Field(default=False, description="From then on the language does not matter any more.")
 
 
 class Overflow(Given):
@@ -378,7 +428,7 @@ class Queue(Named):
     members: Annotated[tuple[Slug, ...], Field(max_length=5000)] | None = None
     requirements: Annotated[tuple[SkillRequirement, ...], Field(max_length=20)] = ()
     relaxations: Annotated[tuple[Relaxation, ...], Field(max_length=20)] = ()
-    strategy: Literal["longest_idle", "best_skill", "round_robin", "fewest_calls", "ring_all"] = "longest_idle"
+    strategy: Strategy = "longest_idle"
     priority_s: Seconds = 0.0
     priority_cap_s: Seconds = 300.0
     ring_timeout_s: Annotated[float, Field(ge=1, le=300, allow_inf_nan=False)] = 20.0
@@ -397,10 +447,14 @@ class Queue(Named):
     music: Annotated[Sound, AfterValidator(_is_there)] = "music/default"
     announce_position: bool = True
     announce_every_s: Annotated[float, Field(ge=5, le=3600, allow_inf_nan=False)] = 30.0
-    exit_key: Annotated[str, StringConstraints(pattern=r"^[0-9*#]$")] | None = None
+    exit_key: Key | None = None
     exit_target: Target | None = None
     record: bool = False
     country_languages: bool = True
+    languages: Literal["ignored", "preferred", "required"] = Field(
+        default="ignored",
+        description="What the language of who waits means for who gets it: nothing; who speaks it comes first; nobody else is asked.",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Queue:
@@ -414,18 +468,38 @@ class Queue(Named):
 
 class Menu(Given):
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"id": "main", "sounds": ["menu"], "options": {"1": {"to": "queue", "queue": "support"}}}]}
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "main",
+                    "sounds": ["menu"],
+                    "options": {"1": {"to": "queue", "queue": "support"}, "2": {"to": "queue", "queue": "support"}},
+                    "languages": {"2": "en"},
+                }
+            ]
+        }
     )
 
     id: Slug
     sounds: Sounds
-    options: Annotated[dict[Annotated[str, StringConstraints(pattern=r"^[0-9*#]$")], Target], Field(max_length=12)]
+    options: Annotated[dict[Key, Target], Field(max_length=12)]
     timeout_s: Annotated[float, Field(ge=0.5, le=120, allow_inf_nan=False)] = 6.0
     repeats: Annotated[int, Field(ge=0, le=20)] = 2
     invalid_sounds: Sounds = ("invalid_choice",)
     fallback: Target = Field(default_factory=lambda: ToHangUp(to="hang_up"))
     schedule: Slug | None = None
     closed: Target = Field(default_factory=_closed)
+    languages: Annotated[dict[Key, Language], Field(max_length=12)] = Field(
+        default_factory=dict,
+        description="Key -> the language of who presses it. Announcements follow it where they are spoken in it, queues as they say.",
+    )
+
+    @model_validator(mode="after")
+    def _languages_of_its_keys(self) -> Menu:
+        for key in self.languages:
+            if key not in self.options:
+                raise ValueError(f"languages: {key} is no key of the menu")
+        return self
 
 
 class Number(Given):
@@ -626,13 +700,30 @@ class FeatureCodes(Given):
     hot_desk: Code = Field(
         default="*25", description="Followed by one's extension, and a PIN: this phone is mine until I log off; alone: leave it."
     )
+    pick: Code = Field(default="*26", description="Of an agent who `may_pick`: have the first of those who wait and whom it could take.")
 
 
 class General(Given):
     """What belongs to no kind."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "language": "de",
+                    "capacity": [
+                        {"channel": "voice", "at_once": 1, "not_during": ["chat", "message"]},
+                        {"channel": "chat", "at_once": 3, "not_during": ["voice", "callback", "mail"]},
+                        {"channel": "mail", "at_once": 5, "not_during": ["voice"]},
+                    ],
+                }
+            ]
+        }
+    )
 
     language: Spoken | None = Field(default=None, description="Left out: it stays as it is.")
     recording_notice: bool = True
     """Play `recording.notice` before a recorded queue's greeting (§ 201 StGB)."""
     agents_hear_recordings: bool = Field(default=False, description="Agents list and hear the recordings they were a party of.")
     feature_codes: FeatureCodes = Field(default_factory=FeatureCodes)
+    capacity: Capacity = Field(default=(), description="Channels of which agents can have more or less than what holds otherwise.")

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, StringConstraints
 
 from api.identity import Password, UserName
+from api.kit.languages import Spoken
 from api.kit.schema import Given, Name, Told
 
 TenantName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
@@ -36,7 +37,7 @@ class TenantGiven(Given):
 
     id: TenantName
     name: Name
-    language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")] = "de"
+    language: Spoken = "de"
     telephony_domain: TelephonyDomain | None = Field(
         default=None, description="What phones of this tenant say behind the `@`; null: its name under the realm. It cannot be changed."
     )

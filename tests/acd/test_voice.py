@@ -24,6 +24,8 @@ from acd.resolve import resolved
 from acd.service import ScreenContext, ScreenPop
 from acd.switch.phones import _Way
 from load.phones import CallFailed, SyntheticPhone
+from media import control
+from media.client import MediaPlane
 from sip.events import Registered
 from sip.message import Request, Response
 from sip.parser import parse_datagram
@@ -198,6 +200,24 @@ async def test_the_menu_takes_a_digit_while_it_speaks(tmp_path):
         call.hang_up()
         (entry,) = await service.cdrs()
         assert [segment.kind for segment in entry.cdr.segments if segment.leg.endswith(".0")][-3:] == ["menu", "queue", "talk"]
+
+
+async def test_a_language_that_nothing_is_spoken_in_is_spoken_to_in_the_tenants(tmp_path, monkeypatch):
+    """The key says that the caller speaks Turkish, and there are agents who do; but the announcements are German and English."""
+    played, send = [], MediaPlane.send
+
+    def watched(plane, call, order):
+        played.extend(order.sounds if isinstance(order, control.Play) else ())
+        send(plane, call, order)
+
+    monkeypatch.setattr(MediaPlane, "send", watched)
+    menu = conf.Menu(id="main", sounds=("menu",), options={"1": conf.ToAnnouncement(sounds=("closed",))}, languages={"1": "tr"})
+    async with running(tmp_path, setup(menus=(menu,), language="en")) as service:
+        call = await (await service.caller()).call("600")
+        await call.answered()
+        await call.press("1")
+        await call.ended()
+        assert played == ["de/menu", "en/closed"]
 
 
 async def test_a_caller_who_hangs_up_while_the_agent_rings_is_abandoned_and_the_phone_stops(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import itertools
+import json
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -174,6 +175,42 @@ async def test_numbers_with_the_country_code_twice_are_put_right_and_no_others(a
             assert sorted(map(tuple, found)) == sorted(
                 {(contact, right) for contact, numbers in stored.items() for right in numbers.values()}
             )
+    finally:
+        await engine.dispose()
+        await drop_database(url)
+
+
+async def test_a_tenant_whose_own_codes_have_26_gets_no_code_to_pick(address: str) -> None:
+    """It would not open: a code would be there twice. A row for each case, since the revision looks at them one by one."""
+    cases: dict[str, tuple[dict[str, str] | None, str | None]] = {
+        "its own": ({"waiting": "*26"}, ""),
+        "a 6 behind it is a disposition": ({"tag": "*2", "ready": "*10"}, ""),
+        "neither is dialled by *26": ({"ready": "*2", "tag": "*261", "hot_desk": ""}, None),
+        "says it already": ({"pick": "*99", "tag": "*2"}, "*99"),
+        "never set": (None, None),
+    }
+    documents = {name: {"language": "de", **({} if codes is None else {"feature_codes": codes})} for name, (codes, _) in cases.items()}
+    url = make_url(address)
+    await prepare(url, "tenant")
+    engine = make_engine(url, 1)
+    made = text("INSERT INTO setup_general (id, version, document, changed_at) VALUES (:id, 3, :document, '2026-01-01')")
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(text("UPDATE alembic_version SET version_num = '0013'"))
+            for name, document in documents.items():
+                await connection.execute(made, {"id": name, "document": json.dumps(document)})
+        for _ in range(2):
+            await prepare(url, "tenant")
+            async with engine.connect() as connection:
+                rows = (await connection.execute(text("SELECT id, document FROM setup_general"))).all()
+            found = {name: json.loads(document) for name, document in rows}
+            assert {name: one.get("feature_codes", {}).get("pick") for name, one in found.items()} == {
+                name: pick for name, (_, pick) in cases.items()
+            }
+            for name, (codes, pick) in cases.items():
+                assert found[name] == documents[name] | (
+                    {} if codes is None or pick is None else {"feature_codes": {**codes, "pick": pick}}
+                )
     finally:
         await engine.dispose()
         await drop_database(url)

@@ -10,7 +10,8 @@ from fastapi import FastAPI
 
 from acd.core import effects as ef
 from acd.core.configuration import ToMenu, ToQueue
-from acd.core.ids import TenantId
+from acd.core.ids import AgentId, TenantId
+from acd.core.inputs import LogOn
 from api.demo import FILE, TENANT, Demo
 from tests.api.conftest import CHEAP, Clock, Service, started
 
@@ -65,6 +66,19 @@ async def test_six_countries_reach_one_queue_with_their_language(demo: tuple[Ser
     }
     assert {number.target for number in numbers} == {ToQueue(queue=service.voice.setups[TENANT].configuration.queues[2].id)}
     assert all(number.geographic for number in numbers)
+
+
+async def test_a_caller_from_london_gets_who_speaks_english_first(demo: tuple[Service, Demo]) -> None:
+    """clara, who speaks German alone, has been idle longer."""
+    service, _ = demo
+    for agent in ("clara", "dmitri"):
+        await service.voice.register(DEMO, agent)
+        await service.voice.command(DEMO, LogOn(agent=AgentId(agent), ready=True))
+        service.clock.turn(seconds=1)
+    call = await service.voice.arrive(DEMO, "+442079460600", None, "demo")
+    (record,) = await service.voice.decisions(DEMO, call)
+    assert record["decision"]["term_names"][0] == "other_language"
+    assert [one["agent"] for one in record["decision"]["candidates"]] == ["dmitri", "clara"]
 
 
 async def test_600_is_the_menu_and_601_the_support_queue(demo: tuple[Service, Demo]) -> None:

@@ -51,6 +51,21 @@ class TestCreate:
         service.tokens["admin"] = await service.log_in("admin")
         assert [reason["name"] for reason in (await service.got("reasons"))["items"]] == ["Break", "Paperwork", "Training"]
 
+    async def test_language_that_nothing_is_spoken_in_is_refused_and_a_stored_one_told(
+        self, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        body = {"id": "acme", "name": "ACME", "language": "fr", "admin": {"password": PASSWORD}}
+        answer = await service.call("POST", "tenants", "operator", json=body)
+        assert (answer.status_code, answer.json()["detail"]) == (422, "#/language: announcements are spoken in de, en")
+        with monkeypatch.context() as then:
+            then.setattr("acd.sounds.LANGUAGES", ("de", "en", "fr"))
+            await service.made("tenants", body, "operator")
+        service.tokens["admin"] = await service.log_in("admin")
+        assert (await service.got("setup"))["language"] == "fr"
+        number = await service.made("numbers", {"number": "600", "target": {"to": "hang_up"}})
+        assert number["language"] == "fr"  # left out: the tenant's
+        assert (await service.call("PUT", "setup", json={"recording_notice": False})).json()["language"] == "fr"
+
     async def test_name_is_taken(self, acme: Service) -> None:
         assert (await acme.call("POST", "tenants", "operator", json={"id": "acme", "name": "Again"})).status_code == 409
 

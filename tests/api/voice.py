@@ -228,6 +228,12 @@ class EngineVoice:
             if event.only_agent is None or event.only_agent == agent:
                 reader.put_nowait(event)
 
+    async def time_passed(self, tenant: TenantId) -> None:
+        """What is due by now is done."""
+        engine = self.engines[tenant]
+        while (deadline := engine.next_timeout()) is not None and deadline <= self._now():
+            await self.fact(tenant, inputs.TimePassed())
+
     async def arrive(self, tenant: TenantId, called: str, calling: str | None, trunk: str | None = None) -> CallId:
         """A call arrives and is answered where the core answers it."""
         call = self.mint_call()

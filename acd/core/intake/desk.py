@@ -385,8 +385,7 @@ def pick(x: Step, command: i.Pick) -> None:
     agent = _agent(x, command.agent)
     if command.by is None and not x.fold.index.agents[agent.id].may_pick:
         raise IllegalTransition(f"agent {agent.id}", agent.state, "Pick", "the agent may not pick")
-    if agent.state not in agents.LOGGED_ON:
-        raise IllegalTransition(f"agent {agent.id}", agent.state, "Pick")
+    _must_be_there(x, agent, "Pick")
     entry = queueing.first_to_pick(x, agent) if command.contact is None else _waiting(x, command.contact, "Pick")
     if entry is None:
         raise IllegalTransition(f"agent {agent.id}", agent.state, "Pick", "nobody waits whom the agent could take now")
@@ -408,6 +407,13 @@ def _waiting(x: Step, contact_id: ContactId, command: str) -> s.Entry:
     return entry
 
 
+def _must_be_there(x: Step, agent: s.Agent, command: str) -> None:
+    if x.state.stopping:
+        raise IllegalTransition(f"agent {agent.id}", agent.state, command, "the exchange is shutting down")
+    if agent.state not in agents.LOGGED_ON:
+        raise IllegalTransition(f"agent {agent.id}", agent.state, command)
+
+
 def _must_be_free(x: Step, agent: s.Agent, entry: s.Entry, command: str) -> None:
     if not queueing.is_free_for(x, agent, entry.channel):
         raise IllegalTransition(f"agent {agent.id}", "busy", command, f"the agent has no room for one more by {entry.channel}")
@@ -418,8 +424,7 @@ def _must_be_free(x: Step, agent: s.Agent, entry: s.Entry, command: str) -> None
 def assign_contact(x: Step, command: i.AssignContact) -> None:
     """A supervisor gives it to somebody, whatever skills are asked for."""
     agent, entry = _agent(x, command.agent), _waiting(x, command.contact, "AssignContact")
-    if agent.state not in agents.LOGGED_ON:
-        raise IllegalTransition(f"agent {agent.id}", agent.state, "AssignContact")
+    _must_be_there(x, agent, "AssignContact")
     _must_be_free(x, agent, entry, "AssignContact")
     queueing.give(x, entry, agent.id, ASSIGNED, command.by)
 

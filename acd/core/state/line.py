@@ -26,6 +26,18 @@ def line_of(entry: s.Entry) -> Line:
     return Line(entry.queue, entry.relaxation, entry.channel, entry.language, entry.skills)
 
 
+def own_skills(contact: s.Contact) -> tuple[tuple[str, int], ...] | None:
+    """What the contact asks for itself; None: what its queue says."""
+    return None if contact.requirements is None else tuple((one.skill, one.level) for one in contact.requirements)
+
+
+def lines_ever(queue: Queue, contact: s.Contact) -> tuple[Line, ...]:
+    """Where the contact comes to stand in this queue, as what is asked for is relaxed."""
+    own = own_skills(contact)
+    levels = range(len(queue.relaxations) + 1)
+    return tuple([Line(queue.id, level, contact.channel, language_asked(queue, level, contact.language), own) for level in levels])
+
+
 def language_asked(queue: Queue, relaxation: int, language: str) -> str | None:
     """The language that matters for a contact of this queue, without its region (`de` of `de-AT`); None: none does."""
     if queue.languages == "ignored" or any(one.any_language for one in queue.relaxations[:relaxation]):

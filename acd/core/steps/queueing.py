@@ -35,7 +35,7 @@ from acd.core.machines import work as works
 from acd.core.routing.pick import PICKED, Assignment, out_of_turn, pick
 from acd.core.state import capacity
 from acd.core.state import values as s
-from acd.core.state.line import Line
+from acd.core.state.line import Line, lines_ever
 from acd.core.state.score import newcomers_rank
 from acd.core.steps.step import Ending, Step
 from acd.core.steps.working import WorkOutcome, work_done
@@ -85,7 +85,7 @@ def enter(x: Step, contact: s.Contact, queue_id: QueueId, since: float | None = 
         _pass_by(x, contact, queue, entry_id, "closed", None)
         channel.send(x, contact, queue.closed, "closed", queue.id)
         return
-    rule = _overflow_at_entry(x, queue)
+    rule = _overflow_at_entry(x, queue, contact)
     if rule is not None and channel.can_be_sent(x, contact, rule[0].target):
         overflow, why = rule
         _pass_by(x, contact, queue, entry_id, "overflowed", why)
@@ -112,12 +112,12 @@ def _place_of_newcomer(x: Step, contact: s.Contact, queue: Queue, since: float |
     return bisect_right(x.fold.order.get(queue.id, ()), mine, key=lambda place: place[0]) + 1
 
 
-def _overflow_at_entry(x: Step, queue: Queue) -> tuple[Overflow, str] | None:
+def _overflow_at_entry(x: Step, queue: Queue, contact: s.Contact) -> tuple[Overflow, str] | None:
     """The first rule that turns a newcomer away, and why."""
     for rule in queue.overflow:
         if rule.max_length is not None and x.fold.waiting(queue.id) >= rule.max_length:
             return rule, f"max_length {rule.max_length}"
-        if rule.no_agents and not is_staffed(x, queue):
+        if rule.no_agents and not is_staffed(x, lines_ever(queue, contact)):
             return rule, "no_agents"
     return None
 
@@ -130,10 +130,10 @@ def leave_queue(x: Step, contact: s.Contact, outcome: QueueOutcome, detail: str 
     x.emit(QueueLeft(contact=contact.id, entry=entry.id, queue=entry.queue, outcome=outcome, detail=detail))
 
 
-def is_staffed(x: Step, queue: Queue) -> bool:
-    """Whether anybody who could ever take a contact of this queue, relaxed or not, is logged on."""
+def is_staffed(x: Step, lines: tuple[Line, ...]) -> bool:
+    """Whether anybody who could ever take a contact of these lines (`lines_ever`) is logged on."""
     away = x.fold.categories["logged_off"]
-    return any(team - away for team in x.fold.index.team(queue.id))
+    return any(x.fold.index.eligibility(line).agents - away for line in lines)
 
 
 def fill_or_drain(x: Step, queue: Queue) -> None:
@@ -163,11 +163,17 @@ def overflow_unstaffed(x: Step) -> None:
     """The last who could have served left: those who wait under a no-agents rule go where it says."""
     for queue in x.fold.index.queues.values():
         rule = next((one for one in queue.overflow if one.no_agents), None)
-        if rule is None or not x.fold.order.get(queue.id) or is_staffed(x, queue):
+        if rule is None or not x.fold.order.get(queue.id):
             continue
+        found: dict[tuple[Line, ...], bool] = {}
         for place in list(x.fold.order[queue.id]):
             entry = x.state.entries.get(place[2])
-            if entry is not None and entries.Input.OVERFLOWED in entries.TRANSITIONS[entry.state]:
+            if entry is None or entries.Input.OVERFLOWED not in entries.TRANSITIONS[entry.state]:
+                continue
+            lines = lines_ever(queue, x.state.contacts[entry.contact])
+            if lines not in found:
+                found[lines] = is_staffed(x, lines)
+            if not found[lines]:
                 _overflow(x, entry, queue, rule, "no_agents")
 
 
@@ -209,8 +215,12 @@ def relax(x: Step, entry: s.Entry) -> None:
 def distribute(x: Step) -> None:
     """Give waiting contacts to free agents, as far as both are there."""
     x.fold.routing_needed = False
-    for assignment in pick(x.rosters, x.now):
+    assignments = pick(x.rosters, x.now)
+    for assignment in assignments:
         make_offer(x, assignment)
+    # One contact in a round: who has room for more is looked at again.
+    if any(x.fold.is_free(agent) for assignment in assignments for agent in assignment.agents):
+        x.fold.routing_needed = True
 
 
 def make_offer(x: Step, assignment: Assignment) -> None:
@@ -325,12 +335,12 @@ def first_to_pick(x: Step, agent: s.Agent) -> s.Entry | None:
     """The first of those who wait and are not being offered, that the agent could take and can be reached for."""
     best = None
     for line in x.fold.buckets.values():
-        for place in line:
-            entry = x.state.entries[place[2]]
-            if x.state.contacts[entry.contact].not_yet or not could_take(x, agent.id, entry) or not can_be_given(x, agent, entry):
-                continue
+        first = x.state.entries[line[0][2]]
+        if not could_take(x, agent.id, first) or not can_be_given(x, agent, first):
+            continue  # all of it ask for the same
+        place = next((one for one in line if not x.state.contacts[x.state.entries[one[2]].contact].not_yet), None)
+        if place is not None:
             best = place if best is None else min(best, place)
-            break
     return x.state.entries[best[2]] if best is not None else None
 
 
@@ -350,7 +360,7 @@ def serve_pickers(x: Step) -> None:
         agent = x.state.agents[agent_id]
         if any(work.kind == "feature_code" for work in agent.works.values()):
             continue
-        entry = first_to_pick(x, agent) if agent.state in agents.LOGGED_ON else None
+        entry = first_to_pick(x, agent) if agent.state in agents.LOGGED_ON and not x.state.stopping else None
         x.emit(PickEnded(agent=agent_id))
         if entry is not None:
             give(x, entry, agent_id, PICKED, f"agent:{agent_id}")

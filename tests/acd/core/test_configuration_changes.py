@@ -13,6 +13,7 @@ from acd.core import events as e
 from acd.core import inputs as i
 from acd.core.configuration import (
     Agent,
+    ChannelCapacity,
     Menu,
     Number,
     Opening,
@@ -90,6 +91,26 @@ def test_everything_that_a_configuration_has_can_be_told_as_a_change() -> None:
     assert {*Collection.__args__, *SettingsPut.__struct_fields__} == whole
     nothing = TenantConfiguration(tenant="demo")
     assert {type(getattr(nothing, collection)) for collection in Collection.__args__} == {tuple}
+
+
+def test_a_capacity_that_is_wrong_is_found_where_nothing_else_has_changed() -> None:
+    old = TenantConfiguration(tenant="demo", agents=(agent("anna"),))
+    wrong = (
+        ChannelCapacity(channel="fax", at_once=-1, not_during=("voice", "telex")),
+        ChannelCapacity(channel="voice", at_once=2),
+        ChannelCapacity(channel="mail", at_once=5),
+        ChannelCapacity(channel="mail", at_once=6),
+    )
+    sentences = [
+        "the tenant has a capacity for the unknown channel fax",
+        "the tenant has a capacity for the unknown channel telex",
+        "the tenant has the capacity -1 for fax; it cannot be less than nothing",
+        "the tenant has the capacity 2 for voice; nobody has more than 1 at once",
+        "the tenant has two capacities for mail",
+    ]
+    assert problems_after(old, msgspec.structs.replace(old, capacity=wrong)) == sentences
+    own = msgspec.structs.replace(old, agents=(agent("anna", capacity=wrong),))
+    assert problems_after(old, own) == [one.replace("the tenant", "agent anna") for one in sentences]
 
 
 def test_a_site_that_goes_is_missed_by_agents_that_stayed_as_they_were() -> None:

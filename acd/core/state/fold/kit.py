@@ -29,7 +29,7 @@ from acd.core.machines import work as works
 from acd.core.state import capacity, limits, score
 from acd.core.state import values as s
 from acd.core.state.index import Index
-from acd.core.state.line import Line, language_asked, line_of
+from acd.core.state.line import Line, language_asked, line_of, own_skills
 from acd.core.state.score import Rank, rank
 from acd.core.state.timers import Timer, TimerTable, name
 
@@ -246,6 +246,8 @@ class Indexes:
             self.timers.stop(name(kind, entry.id))
         del self.state.entries[entry.id]
         self.state.contacts[entry.contact].entry = None
+        if len(self.availability) > 1:
+            self.routing_needed = True  # somebody may have been kept for it who is free for others (`acd.core.routing.pick`)
 
     def enter_line(self, entry: s.Entry, now: float) -> None:
         """It stands in its queue, and in the line of those who ask for the same."""
@@ -256,7 +258,7 @@ class Indexes:
     def ask_otherwise(self, entry: s.Entry, queue: Queue, relaxation: int, now: float) -> None:
         """What the contact asks for is what its queue, its own skills and its language come to at this relaxation."""
         contact = self.state.contacts[entry.contact]
-        own = None if contact.requirements is None else tuple((one.skill, one.level) for one in contact.requirements)
+        own = own_skills(contact)
         language = language_asked(queue, relaxation, contact.language)
         if (relaxation, language, own) == (entry.relaxation, entry.language, entry.skills):
             return
@@ -368,6 +370,10 @@ class Indexes:
         """Who could be given a contact of the channel now."""
         known = self.availability.get(channel)
         return known.members[FREE] if known is not None else set()
+
+    def is_free(self, agent: AgentId) -> bool:
+        """Whether the agent could be given anything that somebody waits in, or has waited in."""
+        return any(agent in known.members[FREE] for known in self.availability.values())
 
     def _know_channel(self, channel: str) -> None:
         """Somebody waits in it: from now on it is known who is free for it."""

@@ -10,7 +10,7 @@ from acd.core.machines import queue as queues
 from acd.core.machines import queue_entry as entries
 from acd.core.state import values as s
 from acd.core.state.fold.kit import ENTRY, Handlers, Indexes
-from acd.core.state.line import language_asked, relaxation_at
+from acd.core.state.line import language_asked, own_skills, relaxation_at
 from acd.core.state.score import advantage_s
 from acd.core.state.timers import Timer, name
 
@@ -44,7 +44,7 @@ def queued(fold: Indexes, event: ev.Queued, now: float) -> None:
         priority_s=advantage_s(queue, contact.priority_s),
         relaxation=relaxation,
         language=language_asked(queue, relaxation, contact.language),
-        skills=None if contact.requirements is None else tuple((one.skill, one.level) for one in contact.requirements),
+        skills=own_skills(contact),
     )
     if event.since is not None:
         entry.relaxation = relaxation_at(queue, entry, now)

@@ -21,7 +21,7 @@ from acd.core.events import AgentLoggedOff, ClockCorrected, Event
 from acd.core.ids import VOICE, AgentId, ContactId, TenantId, channel_of
 from acd.core.inputs import Input
 from acd.core.intake import arrival, deadlines, desk, facts
-from acd.core.live import LiveState, live
+from acd.core.live import LiveState, WholeContact, live, whole_contact
 from acd.core.routing.pick import Waiting, explain
 from acd.core.state import values as s
 from acd.core.state.statistics import Statistics
@@ -100,6 +100,16 @@ class Engine:
     def live_at(self, now: float) -> LiveState:
         """The live board at `now`: waiting times run on between inputs."""
         return live(self._step.fold, max(float(now), self._step.now))
+
+    def contact(self, contact: ContactId) -> WholeContact:
+        """A contact that is open.
+
+        Raises: UnknownName
+        """
+        known = self.state.contacts.get(contact)
+        if known is None:
+            raise UnknownName("contact", contact)
+        return whole_contact(self._step.fold, known)
 
     def why_waiting(self, contact: ContactId, now: float) -> Waiting:
         """What stands between a waiting contact and every single agent.

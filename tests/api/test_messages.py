@@ -9,7 +9,6 @@ import msgspec
 import pytest
 
 from acd.core import events as ev
-from acd.core import inputs
 from acd.core.channel_kinds import CHANNELS
 from acd.core.ids import AgentId, CallId, ContactId, EntryId, OfferId, QueueId, TenantId
 from acd.core.live import LiveContact
@@ -58,8 +57,8 @@ class TestMessages:
         assert (await staffed.got(f"waiting/{call}/why", "anna"))["removed"]["busy"] == ["anna"]  # no call during a message
         await staffed.made(f"agents/me/contacts/{contact}/disposition", {"code": "sold"}, "anna")
         done = await staffed.made(f"agents/me/contacts/{contact}/close", {}, "anna")
-        assert kinds(done)[:2] == ["ContactClosed", "WorkDone"]
-        assert "OfferMade" in kinds(done)  # the call
+        assert kinds(done) == ["ContactClosed", "AfterCallWorkBegan"]
+        assert kinds(await staffed.made("agents/me/end-after-call-work", {}, "anna"))[:2] == ["WorkDone", "OfferMade"]  # of the call
         assert (await staffed.call("GET", f"messages/{contact}", "anna")).status_code == 404
         assert (await staffed.got(f"waiting/{contact}/decisions", "supervisor"))["decisions"][0]["outcomes"][0]["outcome"] == "answered"
 
@@ -74,8 +73,6 @@ class TestMessages:
         assert (answer.status_code, answer.json()["detail"].endswith("message:none is not offered")) == (409, True)
 
     async def test_after_call_work_of_one_message_ends_and_that_of_the_other_goes_on(self, staffed: Service) -> None:
-        queue = await staffed.got("queues/support")
-        assert (await staffed.call("PUT", "queues/support", json=queue | {"after_call_work_s": 60})).status_code == 200
         await ready(staffed, "anna")
         contacts = [await posted(staffed), await posted(staffed)]
         for contact in contacts:
@@ -99,9 +96,9 @@ class TestMessages:
             assert "message, chat, mail" in answer.text
 
     async def test_what_cannot_be_seen_is_replaced_and_what_is_too_long_is_refused(self, staffed: Service) -> None:
-        contact = await posted(staffed, subject="in\u202evoice\x07", text="one\r\ntwo\x00\tthree", customer=" Erika\u2028 ")
+        contact = await posted(staffed, subject="in\u202evoice\x07", text="one\r\ntwo\x00\tthree", customer=" Erika\u200e\u202e ")
         told = await staffed.got(f"messages/{contact}", "supervisor")
-        assert (told["subject"], told["text"], told["customer"]) == ("in\ufffdvoice\ufffd", "one\ntwo\ufffd\tthree", "Erika\ufffd")
+        assert (told["subject"], told["text"], told["customer"]) == ("in\ufffdvoice\ufffd", "one\ntwo\ufffd\tthree", "Erika\u200e\ufffd")
         for wrong in ({"text": "x" * 4001}, {"subject": "x" * 201}, {"customer": ""}, {"priority_s": -1}, {"language": "german"}):
             assert (await staffed.call("POST", "messages", "supervisor", json=MESSAGE | wrong)).status_code == 422, wrong
 
@@ -222,7 +219,7 @@ class TestWhoReadsWhat:
             Socket(staffed.app, EVENTS, ben) as others,
             Socket(staffed.app, EVENTS, staffed.tokens["supervisor"]) as supervisor,
         ):
-            told = [await socket.receive() for socket in (own, others, supervisor)][1:2]
+            _, *told, _ = [await socket.receive() for socket in (own, others, supervisor)]
             contact = await posted(staffed)
             pop, before = await own.until("ScreenPop")
             assert (pop["event"]["channel"], pop["event"]["call"]) == ("message", contact)
@@ -233,8 +230,9 @@ class TestWhoReadsWhat:
             assert opened["event"]["text"] == MESSAGE["text"]
             await staffed.made("agents/me/answer", {}, "anna")
             await staffed.made(f"agents/me/contacts/{contact}/close", {}, "anna")
+            await staffed.made("agents/me/end-after-call-work", {}, "anna")
             _, seen = await own.until("WorkDone")
-            assert seen == ["OfferEnded", "QueueLeft", "WorkConnected", "ContactClosed"]
+            assert seen == ["OfferEnded", "QueueLeft", "WorkConnected", "ContactClosed", "AfterCallWorkBegan"]
             second = await posted(staffed)
             await staffed.call("DELETE", f"messages/{second}", "supervisor")
             for _ in range(4):  # Queued and QueueLeft of both
@@ -303,7 +301,3 @@ class TestAgentView:
         assert [view.admits(live_event(event)) for event in (reserved, ended, done)] == [True, True, True]
         later = ev.ContactReskilled(contact=WRITTEN, requirements=None, by="supervisor")
         assert not view.admits(live_event(later))
-
-    def test_every_command_that_opens_a_contact_is_a_shell_s_own_id(self) -> None:
-        """`contact` of OpenContact is minted: two who post the same have two messages."""
-        assert "contact" in inputs.OpenContact.__struct_fields__

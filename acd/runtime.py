@@ -664,6 +664,7 @@ class Voice:
             label = f'{{tenant="{tenant}"}}'
             for name, value in exchange.figures().items():
                 figures[f"fernamt_{name}_total{label}"] = value
+            figures |= {f'fernamt_{name}{{tenant="{tenant}",channel="{channel}"}}': value for name, channel, value in exchange.contacts()}
             figures[f"fernamt_cdrs_total{label}"] = exchange.feed.cdrs
             figures[f"fernamt_cdr_feed_stumbles_total{label}"] = exchange.feed.stumbles
             figures[f"fernamt_cdr_save_failures_total{label}"] = exchange.feed.save_failures

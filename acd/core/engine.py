@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from acd.core import channels
 from acd.core import inputs as i
+from acd.core.channel_kinds import CHANNELS
 from acd.core.effects import Effect
 from acd.core.errors import BrokenHistory, CoreError, IllegalTransition, UnknownName
 from acd.core.events import AgentLoggedOff, ClockCorrected, Event
@@ -110,6 +111,13 @@ class Engine:
         if known is None:
             raise UnknownName("contact", contact)
         return whole_contact(self._step.fold, known)
+
+    def waiting_by_channel(self) -> dict[str, int]:
+        """How many stand in queues, offered or not, by what they came by."""
+        found = dict.fromkeys(CHANNELS, 0)
+        for entry in self.state.entries.values():
+            found[entry.channel] += 1
+        return found
 
     def why_waiting(self, contact: ContactId, now: float) -> Waiting:
         """What stands between a waiting contact and every single agent.

@@ -10,12 +10,12 @@ from fastapi import APIRouter, Query, Response, status
 from acd.core import inputs
 from acd.core.channel_kinds import CHANNELS
 from acd.core.configuration import SkillRequirement
+from acd.core.errors import UnknownName
 from acd.core.ids import AgentId, ContactId, QueueId, channel_of
 from acd.core.live import WholeContact
 from api.errors import NotFound, responses
 from api.identity import Access, ForDesk, ForSupervisors, Role
 from api.telephony.desk import REFUSALS, AgentKey, ContactKey, at_desk, carry_out, decisions_of, why_of
-from api.telephony.errors import told
 from api.telephony.schemas import (
     AssignGiven,
     CallbackGiven,
@@ -57,8 +57,10 @@ def _found(access: Access, contact: ContactId, behaviour: str) -> WholeContact:
     nothing = NotFound(f"There is no {behaviour} {contact}, or it is done with.")
     if kind is None or kind.behaviour != behaviour:
         raise nothing
-    with told():
+    try:
         found = access.house.voice.contact(access.tenant, contact)
+    except UnknownName:
+        raise nothing from None
     if access.principal.role == Role.AGENT and access.principal.agent not in found.contact.agents:
         raise nothing
     return found

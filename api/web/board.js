@@ -163,7 +163,7 @@ const partners = (call) => call.parties.filter((p) => p.agent || (p.role !== "ca
 const wish = (agent) => agent.state !== "not_ready" || !agent.reason || !["not_ready", "busy"].includes(agent.category) ? ""
   : " (" + (agent.category === "busy" ? word("then") + " " : "") + reasonName(agent.reason) + ")";
 
-const channelName = (channel) => WORDS[language].channels[channel] ?? channel;
+const channelName = (channel) => WORDS[language].channelNames[channel] ?? channel;
 /* Nobody talks with what has been written. */
 const stateBy = (channel, state) => channel === "voice" ? named(state) : WORDS[language].deskStates[state] ?? named(state);
 
@@ -171,7 +171,7 @@ const stateBy = (channel, state) => channel === "voice" ? named(state) : WORDS[l
 function written(queue) {
   const counts = {};
   for (const one of queue.waiting) if (one.channel !== "voice") counts[one.channel] = (counts[one.channel] ?? 0) + 1;
-  return Object.entries(counts).map(([channel, count]) => channelName(channel) + " " + count).join(", ");
+  return Object.entries(counts).map(([channel, count]) => channelName(channel) + "\u00a0" + count).join(", ");
 }
 
 function draw(live) {

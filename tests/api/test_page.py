@@ -320,12 +320,13 @@ async def test_messages_and_callbacks_are_shown_where_they_wait_with_whom_they_a
         ["Message", "message@example.com", "of old", "in no queue", "", ""],
     ]
     waiting = "document.querySelector('#queues tbody tr').cells[1].textContent"
-    assert await board.says(waiting) == "4 (Mail 1, Message 1)"
+    assert await board.says(waiting) == "4 (Mail\u00a01, Message\u00a01)"
     for size in (PHONE, (1280, 800)):
         await board.size(*size)
         assert await board.says(WIDE) == []
+    assert "[object" not in await board.says("document.getElementById('board').innerText")
     await board.says("document.getElementById('language').click()")
-    assert await board.says(waiting) == "4 (E-Mail 1, Nachricht 1)"
+    assert await board.says(waiting) == "4 (E-Mail\u00a01, Nachricht\u00a01)"
     work = "draw({...last, agents: [{...last.agents[0], work: [{...last.agents[0].work[0], channel: '%s', state: '%s'}]}]})"
     shown = "document.querySelector('#agents tbody tr').cells[3].textContent"
     for channel, state, says in (

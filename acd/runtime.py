@@ -508,6 +508,9 @@ class Voice:
     def contact(self, tenant: TenantId, contact: ContactId) -> WholeContact:
         return self._exchange(tenant).engine.contact(contact)
 
+    def open_contacts(self, tenant: TenantId) -> int:
+        return self._exchange(tenant).engine.open_contacts
+
     async def quote(self, tenant: TenantId, number: str) -> dict[str, Any]:
         self._exchange(tenant)
         found = self._offer_if_outside(tenant, normalise(number))

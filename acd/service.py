@@ -293,6 +293,9 @@ class VoiceService(Protocol):
     def contact(self, tenant: TenantId, contact: ContactId) -> WholeContact:
         """A contact that is open, with what was written; raises UnknownName."""
 
+    def open_contacts(self, tenant: TenantId) -> int:
+        """How many contacts are open that are no calls."""
+
     async def quote(self, tenant: TenantId, number: str) -> dict[str, Any]:
         """Price of a call to `number` from now, before it is placed; raises NoSuchNumber, or PriceRefused with the reason."""
 

@@ -112,6 +112,11 @@ class Engine:
             raise UnknownName("contact", contact)
         return whole_contact(self._step.fold, known)
 
+    @property
+    def open_contacts(self) -> int:
+        """How many contacts are open that are no calls; every call is one, too."""
+        return len(self.state.contacts) - len(self.state.calls)
+
     def waiting_by_channel(self) -> dict[str, int]:
         """How many stand in queues, offered or not, by what they came by."""
         found = dict.fromkeys(CHANNELS, 0)

@@ -42,7 +42,9 @@ ForCustomer = Annotated[bool, Query(description="The customer takes it back: it 
 
 async def _open(access: Access, response: Response, path: str, channel: str, **given: Any) -> Done:
     """Let it stand in its queue; the answer says where it can be read from now on."""
-    contact = access.house.voice.mint_contact(channel)
+    voice = access.house.voice
+    access.house.databases.quotas.ask_open(access.tenant, voice.open_contacts(access.tenant))
+    contact = voice.mint_contact(channel)
     done = await carry_out(access, inputs.OpenContact(contact=contact, channel=channel, **given), contact=contact)
     response.headers["Location"] = f"/api/v1/{path}/{contact}"
     return done

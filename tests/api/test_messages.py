@@ -102,6 +102,17 @@ class TestMessages:
         for wrong in ({"text": "x" * 4001}, {"subject": "x" * 201}, {"customer": ""}, {"priority_s": -1}, {"language": "german"}):
             assert (await staffed.call("POST", "messages", "supervisor", json=MESSAGE | wrong)).status_code == 422, wrong
 
+    async def test_no_more_are_open_at_once_than_the_operator_allows(self, staffed: Service) -> None:
+        limits = {"limits": {"open_contacts": 2}}
+        assert (await staffed.call("PUT", "tenants/acme/assignments", "operator", json=limits)).status_code == 200
+        await staffed.voice.arrive(ACME, "601", "+4930111111")  # a call is none of them
+        first, _ = await posted(staffed), await posted(staffed)
+        answer = await staffed.call("POST", "callbacks", "supervisor", json={"queue": "support", "number": "089 123456"})
+        assert (answer.status_code, answer.json()["type"]) == (409, "urn:fernamt:problem:limit-reached")
+        assert answer.json()["detail"].startswith("This tenant may have 2 open contacts, and there are 2.")
+        await staffed.call("DELETE", f"messages/{first}", "supervisor")
+        await posted(staffed)
+
     async def test_unknown_queue_and_agent_are_404(self, staffed: Service) -> None:
         for wrong in ({"queue": "nowhere"}, {"personal": "nobody"}):
             assert (await staffed.call("POST", "messages", "supervisor", json=MESSAGE | wrong)).status_code == 404

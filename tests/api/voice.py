@@ -106,6 +106,9 @@ class EngineVoice:
     def contact(self, tenant: TenantId, contact: ContactId) -> WholeContact:
         return self.engines[tenant].contact(contact)
 
+    def open_contacts(self, tenant: TenantId) -> int:
+        return self.engines[tenant].open_contacts
+
     async def quote(self, tenant: TenantId, number: str) -> dict[str, Any]:
         if is_private(number):
             configuration = self.setups[tenant].configuration

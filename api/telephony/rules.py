@@ -28,6 +28,8 @@ _PUBLIC = (
 )
 
 
+_BEGINNINGS = (ev.CallOffered, ev.LegInitiated, ev.OfferMade, ev.WorkReserved)
+"""By which an agent comes to have a part in a contact; after-call work tells of it when it may be over."""
 _OF_CONTACTS = frozenset(kind for kind in get_args(ev.Event) if get_type_hints(kind).get("contact") is ContactId)
 """Events that say whom they are about in `contact`; that of a phone's registration is a SIP address."""
 
@@ -58,12 +60,12 @@ class AgentView:
         if isinstance(event, ev.LegInitiated):
             self._legs[event.leg] = event.call
         contact = self._about(event)
-        mine = self._is_own(event)
-        if mine and contact is not None:
+        is_own = self._is_own(event)
+        if is_own and contact is not None and isinstance(event, _BEGINNINGS):
             self._contacts.add(contact)
-        mine = mine or contact in self._contacts
+        is_mine = is_own or contact in self._contacts
         self._forget(event)
-        return mine or isinstance(event, _PUBLIC)
+        return is_mine or isinstance(event, _PUBLIC)
 
     def _about(self, event: ev.Event) -> ContactId | None:
         """The contact that the event is about."""

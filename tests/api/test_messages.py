@@ -10,7 +10,7 @@ import pytest
 
 from acd.core import events as ev
 from acd.core.channel_kinds import CHANNELS
-from acd.core.ids import AgentId, CallId, ContactId, EntryId, OfferId, QueueId, TenantId
+from acd.core.ids import AgentId, CallId, ContactId, EntryId, LegId, OfferId, QueueId, TenantId
 from acd.core.live import LiveContact
 from acd.service import LiveEvent
 from api.telephony.rules import AgentView, told_decision, told_event, told_live
@@ -312,3 +312,21 @@ class TestAgentView:
         assert [view.admits(live_event(event)) for event in (reserved, ended, done)] == [True, True, True]
         later = ev.ContactReskilled(contact=WRITTEN, requirements=None, by="supervisor")
         assert not view.admits(live_event(later))
+
+    def test_nothing_is_kept_of_what_is_over(self) -> None:
+        """A stream stays open for a shift, and after-call work ends when the call has long been over."""
+        view, anna = AgentView(AgentId("anna")), AgentId("anna")
+        for contact in (CALL, WRITTEN):
+            closed: ev.Event = ev.ContactClosed(contact=contact, cause="handled")
+            if contact == CALL:
+                assert view.admits(live_event(ev.LegInitiated(leg=LegId("l1"), call=CALL, role="agent", agent=anna)))
+                closed = ev.CallCleared(call=CALL, cause="hang_up")
+            for event in (
+                ev.WorkReserved(agent=anna, contact=contact, kind="queue"),
+                closed,
+                ev.AfterCallWorkBegan(agent=anna, contact=contact, until=None),
+                ev.DispositionSet(agent=anna, contact=contact, code="sold"),
+                ev.WorkDone(agent=anna, contact=contact, outcome="handled"),
+            ):
+                assert view.admits(live_event(event)), event
+        assert (view._contacts, view._legs) == (set(), {})

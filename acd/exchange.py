@@ -11,8 +11,8 @@ import contextlib
 import datetime as dt
 import logging
 import zlib
-from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import Counter, OrderedDict, deque
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,21 @@ import msgspec
 from acd.cdr_feed import CdrFeed
 from acd.clock import REFUSED_S, SAID_S, Clock
 from acd.core import inputs
+from acd.core.channel_kinds import CHANNELS
 from acd.core.effects import Effect
 from acd.core.engine import BrokenHistory, Engine, Outcome
-from acd.core.events import ConfigurationChanged, Event, OfferEnded, OfferMade, shown
-from acd.core.ids import AgentId, ContactId, TenantId
+from acd.core.events import (
+    CallCleared,
+    CallOffered,
+    ConfigurationChanged,
+    ContactClosed,
+    ContactOpened,
+    Event,
+    OfferEnded,
+    OfferMade,
+    shown,
+)
+from acd.core.ids import AgentId, ContactId, TenantId, channel_of
 from acd.core.inputs import Input
 from acd.core.replay import Entry, restore, snapshot
 from acd.core.state.values import State
@@ -165,6 +176,9 @@ class TenantExchange:
         self._subscribers: set[Subscriber] = set()
         self._decisions: OrderedDict[ContactId, list[tuple[float, bytes]]] = OrderedDict()
         self._decision_octets = 0
+        self._opened: Counter[str] = Counter()
+        self._closed: Counter[str] = Counter()
+        """Contacts since the start, by channel."""
         self._unremembered: set[ContactId] = set()
         """Calls that live on, and of which memory holds no more than a part."""
         self._deadline: float | None = None
@@ -360,6 +374,7 @@ class TenantExchange:
 
     def _on_durable(self, entry: Entry, step: Outcome, waiting: asyncio.Future[tuple[Event, ...]] | None) -> None:
         self._remember(entry.now, entry.events)
+        self._count(entry.events)
         self._feed(entry)
         self._tell_observer(entry)
         self._told_seq = entry.seq
@@ -459,6 +474,16 @@ class TenantExchange:
                 if self._decision_octets > REMEMBERED_OCTETS:
                     self._forget_decisions()
 
+    def _count(self, events: Sequence[Event]) -> None:
+        for event in events:
+            match event:
+                case CallOffered(call=contact) | ContactOpened(contact=contact):
+                    self._opened[channel_of(contact)] += 1
+                case CallCleared(call=contact) | ContactClosed(contact=contact):
+                    self._closed[channel_of(contact)] += 1
+                case _:
+                    pass
+
     def _forget_decisions(self) -> None:
         while self._decision_octets > REMEMBERED_OCTETS:
             call, oldest = self._decisions.popitem(last=False)
@@ -522,6 +547,14 @@ class TenantExchange:
 
     def figures(self) -> dict[str, float]:
         return {"journal_entries": self._journal.entries, "journal_commits": self._journal.commits}
+
+    def contacts(self) -> Iterator[tuple[str, str, float]]:
+        """Figure, channel, value: opened and closed since the start, and how many wait."""
+        waiting = self.engine.waiting_by_channel()
+        for channel in CHANNELS:
+            yield "contacts_opened_total", channel, self._opened[channel]
+            yield "contacts_closed_total", channel, self._closed[channel]
+            yield "contacts_waiting", channel, waiting[channel]
 
 
 def life_due_in(last: float, now: float) -> float:

@@ -34,9 +34,8 @@ from acd.core.engine import UnknownName
 from acd.core.events import Event, WorkConnected
 from acd.core.ids import AgentId, CallId, ContactId, LegId, RecordingId, TenantId, TrunkId
 from acd.core.inputs import Command, Input
-from acd.core.live import LiveState
+from acd.core.live import LiveState, WholeContact
 from acd.core.replay import Entry
-from acd.core.state.values import Contact
 from acd.directory import Directory
 from acd.door import admit, plain
 from acd.errors import CannotStart, DialRefused, NoSuchNumber, PriceRefused
@@ -506,11 +505,11 @@ class Voice:
     def mint_contact(self, channel: str) -> ContactId:
         return ContactId(f"{channel}:{self.switch.mint_call()}")
 
-    def contact(self, tenant: TenantId, contact: ContactId) -> Contact:
-        known = self._exchange(tenant).engine.state.contacts.get(contact)
-        if known is None:
-            raise UnknownName("contact", contact)
-        return msgspec.structs.replace(known)
+    def contact(self, tenant: TenantId, contact: ContactId) -> WholeContact:
+        return self._exchange(tenant).engine.contact(contact)
+
+    def open_contacts(self, tenant: TenantId) -> int:
+        return self._exchange(tenant).engine.open_contacts
 
     async def quote(self, tenant: TenantId, number: str) -> dict[str, Any]:
         self._exchange(tenant)
@@ -668,6 +667,7 @@ class Voice:
             label = f'{{tenant="{tenant}"}}'
             for name, value in exchange.figures().items():
                 figures[f"fernamt_{name}_total{label}"] = value
+            figures |= {f'fernamt_{name}{{tenant="{tenant}",channel="{channel}"}}': value for name, channel, value in exchange.contacts()}
             figures[f"fernamt_cdrs_total{label}"] = exchange.feed.cdrs
             figures[f"fernamt_cdr_feed_stumbles_total{label}"] = exchange.feed.stumbles
             figures[f"fernamt_cdr_save_failures_total{label}"] = exchange.feed.save_failures

@@ -6,21 +6,22 @@ comes from above as values, telephony facts from below; whoever calls this never
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, Self
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from acd.core.configuration import TenantConfiguration
+from acd.core.effects import PopScreen
 from acd.core.events import Event
-from acd.core.ids import VOICE, AgentId, CallId, ContactId, TenantId, TrunkId
+from acd.core.ids import VOICE, AgentId, CallId, ContactId, TenantId, TrunkId, channel_of
 from acd.core.inputs import Command
-from acd.core.live import LiveState
-from acd.core.state.values import Contact
+from acd.core.live import LiveState, WholeContact
 from billing_cdr.numbers import Format
 
 
@@ -174,6 +175,14 @@ class LiveEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Set: for this agent's desk and nobody else's."""
 
 
+class ScreenContext(msgspec.Struct, frozen=True, kw_only=True):
+    """What the platform knows of a number."""
+
+    contact: dict[str, Any] | None = None
+    tickets: tuple[dict[str, Any], ...] = ()
+    appointment: dict[str, Any] | None = None
+
+
 class ScreenPop(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
     """Who it is, for the one agent about to be rung or offered a message (U25)."""
 
@@ -183,20 +192,48 @@ class ScreenPop(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaul
     channel: str = VOICE
     queue: str | None
     number: str | None
-    """Caller in E.164; None withheld."""
+    """Caller in E.164; None withheld, or the customer is known by something else than a number."""
+    customer: str | None = None
+    """Of what is no call: where the customer can be answered."""
+    subject: str | None = None
+    """Of what is no call."""
     called: str
+    """Of what is no call: nothing."""
     waited_s: float
     contact: dict[str, Any] | None = None
     tickets: tuple[dict[str, Any], ...] = ()
     appointment: dict[str, Any] | None = None
 
+    @classmethod
+    def of(cls, effect: PopScreen, known: ScreenContext) -> Self:
+        """What the desk is told of an offer."""
+        channel = channel_of(effect.contact)
+        is_call = channel == VOICE
+        return cls(
+            agent=effect.agent,
+            call=effect.contact,
+            channel=channel,
+            queue=effect.queue,
+            number=number_to_look_up(effect),
+            customer=None if is_call else effect.calling,
+            subject=None if is_call else effect.called or None,
+            called=effect.called if is_call else "",
+            waited_s=effect.waited_s,
+            contact=known.contact,
+            tickets=known.tickets,
+            appointment=known.appointment,
+        )
 
-class ScreenContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What the platform knows of a number."""
 
-    contact: dict[str, Any] | None = None
-    tickets: tuple[dict[str, Any], ...] = ()
-    appointment: dict[str, Any] | None = None
+_NUMBER = re.compile(r"\+?[0-9]{2,15}")
+
+
+def number_to_look_up(effect: PopScreen) -> str | None:
+    """The number that a caller, or a customer of another channel, is known by; None: by none."""
+    customer = effect.calling
+    if customer is None or channel_of(effect.contact) == VOICE:
+        return customer
+    return customer if _NUMBER.fullmatch(customer) else None
 
 
 Lookup = Callable[[TenantId, str], Awaitable[ScreenContext]]
@@ -253,8 +290,11 @@ class VoiceService(Protocol):
     def mint_contact(self, channel: str) -> ContactId:
         """A fresh id for `OpenContact`."""
 
-    def contact(self, tenant: TenantId, contact: ContactId) -> Contact:
-        """A contact that is open; raises UnknownName."""
+    def contact(self, tenant: TenantId, contact: ContactId) -> WholeContact:
+        """A contact that is open, with what was written; raises UnknownName."""
+
+    def open_contacts(self, tenant: TenantId) -> int:
+        """How many contacts are open that are no calls."""
 
     async def quote(self, tenant: TenantId, number: str) -> dict[str, Any]:
         """Price of a call to `number` from now, before it is placed; raises NoSuchNumber, or PriceRefused with the reason."""

@@ -12,7 +12,9 @@ LONGEST_NUMBER = 40
 """Fifteen digits (ITU-T E.164 §6.2.1), a prefix and the separators people write; what is longer is no number that can be called."""
 LONGEST_NAME = 80
 LONGEST_LINE = 200
-"""What a device or a peer says of itself."""
+"""What a device or a peer says of itself, or a customer as subject."""
+LONGEST_TEXT = 4000
+"""What a customer writes: some fifty lines; it lies in the memory and the journal until it is done with."""
 
 UNFIT = (
     r"\x00-\x1f\x7f-\x9f"  # controls, C0 and C1: line ends, tabs and escapes among them
@@ -24,6 +26,7 @@ UNFIT = (
 """Characters of no text that is shown in a line, as a regular expression's class has them. Joiners and marks that scripts need are none."""
 
 _UNFIT = re.compile(f"[{UNFIT}]")
+_UNFIT_IN_LINES = re.compile(rf"(?![\t\n])[{UNFIT}]")
 
 
 def fit(text: str, longest: int) -> str:
@@ -35,6 +38,14 @@ def fit(text: str, longest: int) -> str:
     if len(text) > longest:
         text = text[: longest - 1] + "…"
     return _UNFIT.sub("\ufffd", text)
+
+
+def fit_lines(text: str, longest: int) -> str:
+    """The same for text of many lines: line ends, as LF, and tabs stay."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if len(text) > longest:
+        text = text[: longest - 1] + "…"
+    return _UNFIT_IN_LINES.sub("\ufffd", text)
 
 
 def fit_or_none(text: str | None, longest: int) -> str | None:

@@ -50,6 +50,7 @@ from api.recordings.routes import router as recordings_router
 from api.security.door import RefuseBanned
 from api.security.routes import router as security_router
 from api.telephony.boards import Boards
+from api.telephony.contacts import router as contacts_router
 from api.telephony.routes import router as telephony_router
 from api.telephony.stream import router as stream_router
 from api.telephony_setup.routes import router as setup_router
@@ -107,6 +108,7 @@ def create_app(
         setup_router,
         audit_router,
         telephony_router,
+        contacts_router,
         stream_router,
         billing_router,
         recordings_router,

@@ -427,6 +427,8 @@ class Limits(_Group):
     trunks: Rows = 1_000
     """Each is asked every half minute whether it is there, and looked through for every address that calls."""
     reasons: Rows = 10_000
+    open_contacts: Rows = 10_000
+    """Messages and callbacks that are not done with: up to some 20 KiB each in memory, and they are many who wait for one team."""
     database_mib: Rows = 20_480
     """Of the tenant's whole database: a million contacts with a page of notes are 4 GiB, ten million CDRs 10. Beyond, nothing is added or
     changed by people; calls and their charges are still written."""

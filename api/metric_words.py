@@ -29,6 +29,10 @@ HELP = {
     "fernamt_cdr_feed_stumbles_total": (
         "Events or facts of the journal of which no CDR or price could be made; the log says which. Should stay 0."
     ),
+    # contacts
+    "fernamt_contacts_opened_total": "Contacts of a tenant that began since the start, by channel: calls of all directions, messages, ...",
+    "fernamt_contacts_closed_total": "Contacts of a tenant that were over since the start, by channel; opened less closed are open.",
+    "fernamt_contacts_waiting": "Contacts in a tenant's queues at this moment, by channel; those that are being offered, too.",
     # journal
     "fernamt_journal_entries_total": "Entries written to a tenant's journal.",
     "fernamt_journal_commits_total": "Groups of entries made durable with one fsync; entries by commits is how many share one.",

@@ -54,6 +54,8 @@ FREE: dict[str, str] = {
 SESSIONS = "session"
 """Log-ins lie among the API keys, and a user has few at most (`api.identity`)."""
 
+OPEN_CONTACTS = "open_contacts"
+"""No rows: they stand in the exchange until they are done with, and are asked for by `ask_open`."""
 DATABASE = "database_mib"
 MIB = 1 << 20
 RECOUNT_S = 60.0
@@ -114,7 +116,7 @@ class Quotas:
     """Those of all open tenants in this process."""
 
     def __init__(self, settings: Limits, now: Callable[[], float] = monotonic) -> None:
-        self._settings = {name: int(getattr(settings, name)) for name in (*KINDS.values(), DATABASE)}
+        self._settings = {name: int(getattr(settings, name)) for name in (*KINDS.values(), OPEN_CONTACTS, DATABASE)}
         self._now = now
         self._tenants: dict[TenantId, Quota] = {}
 
@@ -135,6 +137,17 @@ class Quotas:
         if found is None:
             found = self._tenants[tenant] = Quota(self.limits(None))
         return found
+
+    def ask_open(self, tenant: TenantId, there: int) -> None:
+        """Before another contact that is no call is opened, beside `there`.
+
+        Raises: LimitReached
+        """
+        quota = self._of(tenant)
+        limit = quota.limits[OPEN_CONTACTS]
+        if there >= limit:
+            quota.refused[OPEN_CONTACTS] += 1
+            raise LimitReached(OPEN_CONTACTS, limit, there)
 
     def watch(self, session: Session, tenant: TenantId) -> None:
         """Ask of every flush of this session, which `settle` ends."""

@@ -11,6 +11,7 @@ What the committed library holds, each in `de/` and `en/` (texts in `media/sound
 | `closed` `holiday` `all_busy` `unavailable` `unknown_number` `error` | why nobody answers |
 | `hold.thanks` `thanks` `goodbye` `agent.whisper` `voicemail.greeting` | around the talk |
 | `agent.ready` `agent.not_ready` `agent.logged_on` `agent.logged_off` `agent.tagged` `agent.waiting` `agent.longest_wait` | feature codes |
+| `agent.picked` | the feature code to pick |
 | `agent.pin` `agent.pin_wrong` `agent.pin_wait` | hot desk |
 | `recording.notice` `recording.consent` `callback.offer` `callback.confirmed` `callback.greeting` | consent and callback |
 

@@ -15,13 +15,14 @@ from typing import Any, NamedTuple
 
 from acd.core import channels
 from acd.core import inputs as i
+from acd.core.channel_kinds import CHANNELS
 from acd.core.effects import Effect
 from acd.core.errors import BrokenHistory, CoreError, IllegalTransition, UnknownName
 from acd.core.events import AgentLoggedOff, ClockCorrected, Event
 from acd.core.ids import VOICE, AgentId, ContactId, TenantId, channel_of
 from acd.core.inputs import Input
 from acd.core.intake import arrival, deadlines, desk, facts, operation
-from acd.core.live import LiveState, live
+from acd.core.live import LiveState, WholeContact, live, whole_contact
 from acd.core.routing.pick import Waiting, explain
 from acd.core.state import values as s
 from acd.core.state.statistics import Statistics
@@ -100,6 +101,28 @@ class Engine:
     def live_at(self, now: float) -> LiveState:
         """The live board at `now`: waiting times run on between inputs."""
         return live(self._step.fold, max(float(now), self._step.now))
+
+    def contact(self, contact: ContactId) -> WholeContact:
+        """A contact that is open.
+
+        Raises: UnknownName
+        """
+        known = self.state.contacts.get(contact)
+        if known is None:
+            raise UnknownName("contact", contact)
+        return whole_contact(self._step.fold, known)
+
+    @property
+    def open_contacts(self) -> int:
+        """How many contacts are open that are no calls; every call is one, too."""
+        return len(self.state.contacts) - len(self.state.calls)
+
+    def waiting_by_channel(self) -> dict[str, int]:
+        """How many stand in queues, offered or not, by what they came by."""
+        found = dict.fromkeys(CHANNELS, 0)
+        for entry in self.state.entries.values():
+            found[entry.channel] += 1
+        return found
 
     def why_waiting(self, contact: ContactId, now: float) -> Waiting:
         """What stands between a waiting contact and every single agent.

@@ -12,7 +12,7 @@ from acd.core.state import bandwidth, statistics
 from acd.core.state.fold import Fold
 from acd.core.state.fold.kit import FREE
 from acd.core.state.line import Line, line_of
-from acd.core.state.values import Agent, Work
+from acd.core.state.values import Agent, Contact, Work
 
 
 class _Value(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -149,6 +149,18 @@ class LiveContact(_Value, frozen=True, kw_only=True):
     state: str
     """waiting, offered, taken; open: it is in no queue."""
     began_at: float
+
+
+class WholeContact(_Value, frozen=True, kw_only=True):
+    """All there is to know of one open contact, for who may read it."""
+
+    contact: LiveContact
+    text: str | None
+    """What the customer has written."""
+    personal: AgentId | None
+    """The agent whose customer it is."""
+    priority_s: float | None
+    """Its own advantage; None: its queue's."""
 
 
 class LiveReservation(_Value, frozen=True, kw_only=True):
@@ -371,30 +383,33 @@ def _agents(fold: Fold, now: float) -> tuple[LiveAgent, ...]:
 
 
 def _contacts(fold: Fold) -> tuple[LiveContact, ...]:
-    state, found = fold.state, []
     at: dict[ContactId, list[AgentId]] = {}
-    for agent in state.agents.values():
+    for agent in fold.state.agents.values():
         for contact in agent.works:
             at.setdefault(contact, []).append(agent.id)
-    for one in state.contacts.values():
-        if one.channel == VOICE:
-            continue
-        agents = tuple(sorted(at.get(one.id, ())))
-        entry = state.entries.get(one.entry) if one.entry is not None else None
-        found.append(
-            LiveContact(
-                id=one.id,
-                channel=one.channel,
-                customer=one.customer,
-                subject=one.subject,
-                language=one.language,
-                queue=one.queue,
-                agents=agents,
-                state=entry.state if entry is not None else "taken" if agents else "open",
-                began_at=one.began_at,
-            )
-        )
-    return tuple(found)
+    return tuple([_contact(fold, one, at.get(one.id, ())) for one in fold.state.contacts.values() if one.channel != VOICE])
+
+
+def _contact(fold: Fold, contact: Contact, agents: Iterable[AgentId]) -> LiveContact:
+    at = tuple(sorted(agents))
+    entry = fold.state.entries.get(contact.entry) if contact.entry is not None else None
+    return LiveContact(
+        id=contact.id,
+        channel=contact.channel,
+        customer=contact.customer,
+        subject=contact.subject,
+        language=contact.language,
+        queue=contact.queue,
+        agents=at,
+        state=entry.state if entry is not None else "taken" if at else "open",
+        began_at=contact.began_at,
+    )
+
+
+def whole_contact(fold: Fold, contact: Contact) -> WholeContact:
+    """One contact with what was written."""
+    at = [agent.id for agent in fold.state.agents.values() if contact.id in agent.works]
+    return WholeContact(contact=_contact(fold, contact, at), text=contact.text, personal=contact.personal, priority_s=contact.priority_s)
 
 
 def live(fold: Fold, now: float) -> LiveState:

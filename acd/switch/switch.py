@@ -29,7 +29,7 @@ from acd.directory import Directory, Nobodys, device_aor
 from acd.errors import DialRefused, PhoneRefused, PriceRefused
 from acd.networks import Reach
 from acd.numbers import hears_who_calls, is_emergency, is_private, may_be_shown
-from acd.service import Lookup, PinCheck, PinVerdict, ScreenContext, ScreenPop, TrunkLine
+from acd.service import Lookup, PinCheck, PinVerdict, ScreenContext, ScreenPop, TrunkLine, number_to_look_up
 from acd.sounds import spoken
 from acd.switch import causes, media_plan
 from acd.switch.addresses import LocalAddresses, host_port, reach
@@ -1001,10 +1001,10 @@ class Switch:
 
     async def _show_when_known(self, tenant: TenantId, effect: do.PopScreen) -> None:
         """Of a contact that no phone rings for: the screen waits for nothing but the answer to who it is."""
-        screen = _Screen()
-        if self._lookup is not None and effect.calling is not None:
+        screen, number = _Screen(), number_to_look_up(effect)
+        if self._lookup is not None and number is not None:
             try:
-                screen.context = await asyncio.wait_for(self._lookup(tenant, effect.calling), POP_PATIENCE_S)
+                screen.context = await asyncio.wait_for(self._lookup(tenant, number), POP_PATIENCE_S)
             except Exception:
                 self.counters["lookups_failed"] += 1
                 log.exception("! %s: looking up the customer failed", effect.contact)
@@ -1012,21 +1012,7 @@ class Switch:
 
     def _show(self, tenant: TenantId, effect: do.PopScreen, screen: _Screen | None) -> list[asyncio.Future[None]]:
         context = (screen.context if screen is not None else None) or ScreenContext()
-        return self._pop(
-            tenant,
-            ScreenPop(
-                agent=effect.agent,
-                call=effect.contact,
-                channel=channel_of(effect.contact),
-                queue=effect.queue,
-                number=effect.calling,
-                called=effect.called,
-                waited_s=effect.waited_s,
-                contact=context.contact,
-                tickets=context.tickets,
-                appointment=context.appointment,
-            ),
-        )
+        return self._pop(tenant, ScreenPop.of(effect, context))
 
     # ------------------------------------------------------------------ SIP events
 

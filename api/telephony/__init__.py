@@ -1,5 +1,5 @@
 """Telephony: the desk and the wall.
 
-`rules` (who sees which event; pure) · `routes` (commands, live, quotes) · `stream` (WebSockets) · `boards` (one watcher for all walls) ·
-`schemas` · `errors`.
+`rules` (who sees which event, and how it is told; pure) · `desk` (what every command has in common) · `routes` (commands, live, quotes) ·
+`contacts` (messages, callbacks, who waits) · `stream` (WebSockets) · `boards` (one watcher for all walls) · `schemas` · `errors`.
 """

@@ -5,18 +5,16 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Path, Query, Response, status
+from fastapi import APIRouter, Query, Response, status
 
 from acd.core import inputs
 from acd.core.configuration import Target
-from acd.core.events import shown
-from acd.core.ids import AgentId, CallId
-from acd.core.inputs import Command
 from acd.core.live import LiveState
-from api.errors import Conflict, NotFound, responses
-from api.identity import Access, ForAll, ForDesk, ForSupervisors, Role
+from api.errors import NotFound, responses
+from api.identity import ForAll, ForDesk, ForSupervisors, Role
 from api.kit.numbers import DialledNow
-from api.telephony.errors import NoDesk, NotYourDesk, told
+from api.telephony.desk import REFUSALS, AgentKey, CallKey, at_desk, carry_out, decisions_of, why_of
+from api.telephony.errors import told
 from api.telephony.rules import live_for
 from api.telephony.schemas import (
     Decisions,
@@ -25,6 +23,7 @@ from api.telephony.schemas import (
     Done,
     LogOnGiven,
     NotReadyGiven,
+    OfContact,
     QuoteTold,
     TransferGiven,
     WhyWaiting,
@@ -32,125 +31,99 @@ from api.telephony.schemas import (
 
 router = APIRouter(prefix="/api/v1", tags=["telephony"])
 
-AgentKey = Annotated[str, Path(max_length=64, pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$", description="An agent, or `me`.")]
-CallKey = Annotated[CallId, Path(max_length=120, pattern=r"^[A-Za-z0-9_.:-]+$")]
-REFUSALS = responses(NotFound, Conflict)
-
-
-def desk_of(access: Access, agent: str) -> AgentId:
-    """The agent who is meant.
-
-    Raises: NoDesk, NotYourDesk
-    """
-    own = access.principal.agent
-    if agent == "me":
-        if own is None:
-            raise NoDesk
-        return own
-    if access.principal.role == Role.AGENT and agent != own:
-        raise NotYourDesk(agent)
-    return AgentId(agent)
-
-
-def _at(access: Access, agent: str) -> dict[str, Any]:
-    """The desk that is meant, and who acts there if that is not its agent: what every command at a desk begins with.
-
-    Raises: NoDesk, NotYourDesk
-    """
-    whose = desk_of(access, agent)
-    return {"agent": whose, "by": None if whose == access.principal.agent else access.principal.name}
-
-
-async def _do(access: Access, command: Command, call: str | None = None) -> Done:
-    with told():
-        events = await access.house.voice.command(access.tenant, command)
-    return Done(events=[msgspec.to_builtins(shown(event)) for event in events], call=call)
-
 
 @router.post("/agents/{agent}/log-on", operation_id="logOn", responses=REFUSALS)
 async def log_on(access: ForDesk, agent: AgentKey, given: LogOnGiven = LogOnGiven()) -> Done:  # noqa: B008 - frozen by use
     """Begin the shift."""
-    return await _do(access, inputs.LogOn(**_at(access, agent), ready=given.ready))
+    return await carry_out(access, inputs.LogOn(**at_desk(access, agent), ready=given.ready))
 
 
 @router.post("/agents/{agent}/log-off", operation_id="logOff", responses=REFUSALS)
 async def log_off(access: ForDesk, agent: AgentKey) -> Done:
     """End the shift; during a call it holds after it."""
-    return await _do(access, inputs.LogOff(**_at(access, agent)))
+    return await carry_out(access, inputs.LogOff(**at_desk(access, agent)))
 
 
 @router.post("/agents/{agent}/ready", operation_id="goReady", responses=REFUSALS)
 async def ready(access: ForDesk, agent: AgentKey) -> Done:
     """Take calls from now on."""
-    return await _do(access, inputs.GoReady(**_at(access, agent)))
+    return await carry_out(access, inputs.GoReady(**at_desk(access, agent)))
 
 
 @router.post("/agents/{agent}/not-ready", operation_id="goNotReady", responses=REFUSALS)
 async def not_ready(access: ForDesk, agent: AgentKey, given: NotReadyGiven) -> Done:
     """Take no calls from now on; during a call it holds after it."""
-    return await _do(access, inputs.GoNotReady(**_at(access, agent), reason=given.reason))
+    return await carry_out(access, inputs.GoNotReady(**at_desk(access, agent), reason=given.reason))
 
 
-@router.post("/agents/{agent}/end-acw", operation_id="endAfterCallWork", responses=REFUSALS)
-async def end_after_call_work(access: ForDesk, agent: AgentKey) -> Done:
-    """End the after-call work before its time."""
-    return await _do(access, inputs.EndAfterCallWork(**_at(access, agent)))
+@router.post("/agents/{agent}/end-after-call-work", operation_id="endAfterCallWork", responses=REFUSALS)
+async def end_after_call_work(access: ForDesk, agent: AgentKey, given: OfContact = OfContact()) -> Done:  # noqa: B008 - frozen by use
+    """End after-call work before its time: that of one contact, or all there is."""
+    return await carry_out(access, inputs.EndAfterCallWork(**at_desk(access, agent), contact=given.meant))
+
+
+@router.post("/agents/{agent}/end-acw", operation_id="endAcw", responses=REFUSALS, deprecated=True)
+async def end_acw(access: ForDesk, agent: AgentKey) -> Done:
+    """The older name of `end-after-call-work`."""
+    return await carry_out(access, inputs.EndAfterCallWork(**at_desk(access, agent)))
 
 
 @router.post("/agents/{agent}/dial", operation_id="dial", responses=REFUSALS)
 async def dial(access: ForDesk, agent: AgentKey, given: DialGiven) -> Done:
     """Click-to-dial: the agent's phone rings first, then the number. Outside numbers are priced before they are placed."""
     call = access.house.voice.mint_call()
-    return await _do(access, inputs.Dial(**_at(access, agent), call=call, number=given.number), call)
+    return await carry_out(access, inputs.Dial(**at_desk(access, agent), call=call, number=given.number), call=call)
 
 
 @router.post("/agents/{agent}/answer", operation_id="answer", responses=REFUSALS)
-async def answer(access: ForDesk, agent: AgentKey) -> Done:
-    """Have the agent's phone take the offered call; answered when it has. 409 `phone-refused` says what the phone said in its place."""
-    return await _do(access, inputs.Answer(**_at(access, agent)))
+async def answer(access: ForDesk, agent: AgentKey, given: OfContact = OfContact()) -> Done:  # noqa: B008 - frozen by use
+    """Take what is offered: `contact`, or the first. A message or callback is the agent's at once. Of a call the agent's phone is asked to
+    take it; answered when it has. 409 `phone-refused` says what the phone said in its place.
+    """
+    return await carry_out(access, inputs.Answer(**at_desk(access, agent), contact=given.meant))
 
 
 @router.post("/agents/{agent}/decline", operation_id="decline", responses=REFUSALS)
-async def decline(access: ForDesk, agent: AgentKey) -> Done:
-    """Do not take the offered call; the caller keeps the place in the queue."""
-    return await _do(access, inputs.Decline(**_at(access, agent)))
+async def decline(access: ForDesk, agent: AgentKey, given: OfContact = OfContact()) -> Done:  # noqa: B008 - frozen by use
+    """Do not take what is offered: `contact`, or the first; the customer keeps the place in the queue."""
+    return await carry_out(access, inputs.Decline(**at_desk(access, agent), contact=given.meant))
 
 
 @router.post("/agents/{agent}/calls/{call}/hold", operation_id="hold", responses=REFUSALS)
 async def hold(access: ForDesk, agent: AgentKey, call: CallKey) -> Done:
     """Put the other party on hold."""
-    return await _do(access, inputs.Hold(**_at(access, agent), call=call))
+    return await carry_out(access, inputs.Hold(**at_desk(access, agent), call=call))
 
 
 @router.post("/agents/{agent}/calls/{call}/retrieve", operation_id="retrieve", responses=REFUSALS)
 async def retrieve(access: ForDesk, agent: AgentKey, call: CallKey) -> Done:
     """Speak with the held party again."""
-    return await _do(access, inputs.Retrieve(**_at(access, agent), call=call))
+    return await carry_out(access, inputs.Retrieve(**at_desk(access, agent), call=call))
 
 
 @router.post("/agents/{agent}/calls/{call}/hang-up", operation_id="hangUp", responses=REFUSALS)
 async def hang_up(access: ForDesk, agent: AgentKey, call: CallKey) -> Done:
     """End the call."""
-    return await _do(access, inputs.HangUp(**_at(access, agent), call=call))
+    return await carry_out(access, inputs.HangUp(**at_desk(access, agent), call=call))
 
 
 @router.post("/agents/{agent}/calls/{call}/transfer", operation_id="transfer", responses=REFUSALS)
 async def transfer(access: ForDesk, agent: AgentKey, call: CallKey, given: TransferGiven) -> Done:
     """Blind transfer: the agent's part ends, the other party goes to the target."""
     target = msgspec.convert(given.target.model_dump(mode="json"), Target)
-    return await _do(access, inputs.Transfer(**_at(access, agent), call=call, target=target))
+    return await carry_out(access, inputs.Transfer(**at_desk(access, agent), call=call, target=target))
 
 
 @router.post("/agents/{agent}/calls/{call}/disposition", operation_id="setDisposition", responses=REFUSALS)
 async def disposition(access: ForDesk, agent: AgentKey, call: CallKey, given: DispositionGiven) -> Done:
     """How the work ended, in the tenant's own codes."""
-    return await _do(access, inputs.SetDisposition(**_at(access, agent), contact=call, code=given.code))
+    return await carry_out(access, inputs.SetDisposition(**at_desk(access, agent), contact=call, code=given.code))
 
 
 @router.delete("/calls/{call}", operation_id="clearCall", responses=REFUSALS)
 async def clear_call(access: ForSupervisors, call: CallKey) -> Done:
     """A supervisor ends a call."""
-    return await _do(access, inputs.ClearCall(call=call, by=access.principal.name))
+    return await carry_out(access, inputs.ClearCall(call=call, by=access.principal.name))
 
 
 _LIVE_SCHEMA: dict[int | str, dict[str, Any]] = {
@@ -172,19 +145,13 @@ async def live(access: ForDesk) -> Response:
 @router.get("/calls/{call}/decisions", operation_id="getDecisions", responses=responses(NotFound))
 async def decisions(access: ForDesk, call: CallKey) -> Decisions:
     """Why each offer of the call went to whom it went: candidates, filters, terms, tie-break."""
-    with told():
-        found = await access.house.voice.decisions(access.tenant, call)
-    if not found:
-        raise NotFound(f"No offer of a call {call} is known.")
-    return Decisions(call=call, decisions=msgspec.to_builtins(found))
+    return await decisions_of(access, call)
 
 
 @router.get("/calls/{call}/why-waiting", operation_id="getWhyWaiting", responses=responses(NotFound))
 async def why_waiting(access: ForDesk, call: CallKey) -> WhyWaiting:
     """What stands between a waiting caller and every agent at this moment; 404 when the call waits in no queue."""
-    with told():
-        found = access.house.voice.why_waiting(access.tenant, call)
-    return WhyWaiting(call=call, **found)
+    return why_of(access, call)
 
 
 @router.get("/quote", operation_id="getQuote", responses=REFUSALS)

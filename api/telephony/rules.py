@@ -1,18 +1,18 @@
 """Which live events a person may see. Pure; a fold over the events themselves.
 
 Supervisors and admins see everything of their tenant except screen pops meant for others. An agent sees agents' states, queue
-movements without numbers, and the calls the agent has a part in. Who has the role of an agent and is none (an API key, a user without an
-agent) has a part in no call.
+movements without numbers, the calls the agent has a part in, and the messages and callbacks that it is offered or has. Who has the role of
+an agent and is none (an API key, a user without an agent) has a part in none.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 
 from acd.core import events as ev
-from acd.core.ids import AgentId, CallId, ContactId
+from acd.core.ids import VOICE, AgentId, CallId, ContactId, channel_of
 from acd.core.live import LiveState
 from acd.service import LiveEvent, ScreenPop
 
@@ -28,13 +28,27 @@ _PUBLIC = (
 )
 
 
+_BEGINNINGS = (ev.CallOffered, ev.LegInitiated, ev.OfferMade, ev.WorkReserved)
+"""By which an agent comes to have a part in a contact; after-call work tells of it when it may be over."""
+_OF_CONTACTS = frozenset(kind for kind in get_args(ev.Event) if get_type_hints(kind).get("contact") is ContactId)
+"""Events that say whom they are about in `contact`; that of a phone's registration is a SIP address."""
+
+
 class AgentView:
     """What of the stream one agent may see."""
 
     def __init__(self, agent: AgentId | None) -> None:
         self._agent = agent
-        self._calls: set[CallId] = set()
+        self._contacts: set[ContactId] = set()
+        """Those that the agent is offered or has; of calls those it had before, too, until they are over."""
         self._legs: dict[str, CallId] = {}
+
+    def begins_at(self, state: LiveState) -> None:
+        """What the agent is in the middle of when its stream begins: what comes of it is its own."""
+        for one in state.agents:
+            if one.id == self._agent:
+                self._contacts |= {work.contact for work in one.work}
+        self._legs |= {party.leg: call.id for call in state.calls for party in call.parties}
 
     def admits(self, live: LiveEvent) -> bool:
         """Whether the agent may see it; call it with every event, in order."""
@@ -45,17 +59,38 @@ class AgentView:
             return live.only_agent == self._agent
         if isinstance(event, ev.LegInitiated):
             self._legs[event.leg] = event.call
-        call = getattr(event, "call", None) or self._legs.get(getattr(event, "leg", ""))
-        if getattr(event, "agent", None) == self._agent:
-            if call is not None:
-                self._calls.add(call)
-            return True
-        if isinstance(event, ev.CallCleared):
-            self._legs = {leg: of for leg, of in self._legs.items() if of != event.call}
-            mine = event.call in self._calls
-            self._calls.discard(event.call)
-            return mine
-        return isinstance(event, _PUBLIC) or call in self._calls
+        contact = self._about(event)
+        is_own = self._is_own(event)
+        if is_own and contact is not None and isinstance(event, _BEGINNINGS):
+            self._contacts.add(contact)
+        is_mine = is_own or contact in self._contacts
+        self._forget(event)
+        return is_mine or isinstance(event, _PUBLIC)
+
+    def _about(self, event: ev.Event) -> ContactId | None:
+        """The contact that the event is about."""
+        if type(event) in _OF_CONTACTS:
+            found: ContactId = getattr(event, "contact")  # noqa: B009 - of a union
+            return found
+        return getattr(event, "call", None) or self._legs.get(getattr(event, "leg", ""))
+
+    def _is_own(self, event: ev.Event) -> bool:
+        if isinstance(event, ev.OfferMade):
+            return self._agent in event.decision.chosen
+        return getattr(event, "agent", None) == self._agent
+
+    def _forget(self, event: ev.Event) -> None:
+        """What is over, and a message that has gone on to somebody else, which is no more this agent's to read."""
+        match event:
+            case ev.CallCleared(call=call):
+                self._legs = {leg: of for leg, of in self._legs.items() if of != call}
+                self._contacts.discard(call)
+            case ev.ContactClosed(contact=contact):
+                self._contacts.discard(contact)
+            case ev.WorkDone(contact=contact, agent=self._agent) if call_of(contact) is None:
+                self._contacts.discard(contact)
+            case _:
+                pass
 
 
 def for_everybody(live: LiveEvent) -> bool:
@@ -63,13 +98,48 @@ def for_everybody(live: LiveEvent) -> bool:
     return live.only_agent is None and not isinstance(live.event, (ScreenPop, ev.ConfigurationChanged, ev.ConfigurationAltered))
 
 
+# ---------------------------------------------------------------------- as it is told
+
+
+def call_of(contact: str) -> CallId | None:
+    """The call that a contact is; None: it came by another channel."""
+    return CallId(ContactId(contact)) if channel_of(ContactId(contact)) == VOICE else None
+
+
+def told_event(event: ev.Event) -> dict[str, Any]:
+    """An event as it leaves the API: of a call it says `call` beside `contact`, which was its name until 0.2."""
+    told: dict[str, Any] = msgspec.to_builtins(ev.shown(event))
+    return with_call(told) if type(event) in _OF_CONTACTS else told
+
+
+def with_call(told: dict[str, Any]) -> dict[str, Any]:
+    """What tells of a contact, with `call` where that is a call."""
+    call = call_of(told["contact"])
+    return told if call is None else {**told, "call": call}
+
+
+def told_decision(record: dict[str, Any]) -> dict[str, Any]:
+    """A decision record and its outcomes, told as their events are."""
+    return with_call(record) | {"outcomes": [with_call(one) for one in record["outcomes"]]}
+
+
+def told_live(live: LiveEvent) -> str:
+    """An event as the WebSocket sends it."""
+    if isinstance(live.event, ScreenPop) or type(live.event) not in _OF_CONTACTS:
+        return encoded(live)
+    return encoded({**msgspec.to_builtins(live), "event": told_event(live.event)})
+
+
 def encoded(message: Any) -> str:
     """JSON as the WebSocket sends it."""
     return msgspec.json.encode(message).decode()
 
 
+# ---------------------------------------------------------------------- the board
+
+
 def live_for(state: LiveState, agent: AgentId | None) -> LiveState:
-    """The board as an agent may see it: numbers of the own calls only, registrations of the own device only."""
+    """The board as an agent may see it: customers of the own calls and contacts only, registrations of the own device only."""
     own: set[ContactId] = set()
     if agent is not None:  # parties outside have no agent either
         own = {call.id for call in state.calls if any(party.agent == agent for party in call.parties)}
@@ -92,5 +162,6 @@ def live_for(state: LiveState, agent: AgentId | None) -> LiveState:
             )
             for call in state.calls
         ),
+        contacts=tuple(one if one.id in own else replace(one, customer=None, subject=None) for one in state.contacts),
         registrations=tuple(one for one in state.registrations if one.agent == agent),
     )

@@ -4,14 +4,50 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
+from acd.core.channel_kinds import CHANNELS
+from acd.core.ids import ContactId
+from acd.numbers import is_emergency
+from acd.wire_text import LONGEST_LINE, LONGEST_TEXT, fit, fit_lines
 from api.kit.ids import Slug
+from api.kit.languages import Language
 from api.kit.numbers import DialledNow
-from api.kit.schema import Given, Told
-from api.telephony_setup.schemas import Target
+from api.kit.schema import Given, Moment, Told
+from api.telephony_setup.schemas import Seconds, SkillRequirement, Target
 
-CallName = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"^[A-Za-z0-9_.:-]+$")]
+ContactName = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"^[A-Za-z0-9_.:-]+$")]
+
+WRITTEN = tuple(name for name, kind in CHANNELS.items() if kind.behaviour == "message")
+"""Channels by which somebody writes."""
+
+
+def _written(channel: str) -> str:
+    if channel not in WRITTEN:
+        raise ValueError(f"a message comes by {', '.join(WRITTEN)}")
+    return channel
+
+
+WrittenChannel = Annotated[str, AfterValidator(_written), Field(json_schema_extra={"enum": list(WRITTEN)})]
+
+
+def _fit(text: str) -> str:
+    return fit(text, LONGEST_LINE)
+
+
+def _fit_lines(text: str) -> str:
+    return fit_lines(text, LONGEST_TEXT)
+
+
+StrangersLine = Annotated[str, StringConstraints(strip_whitespace=True, max_length=LONGEST_LINE), AfterValidator(_fit)]
+"""What customers write is not refused for what cannot be seen in it, since they are not there to be told: U+FFFD stands for it."""
+StrangersText = Annotated[str, StringConstraints(max_length=LONGEST_TEXT), AfterValidator(_fit_lines)]
+
+
+def _no_emergency(number: str) -> str:
+    if is_emergency(number):
+        raise ValueError("an emergency number is nobody's to be called back at")
+    return number
 
 
 class LogOnGiven(Given):
@@ -44,18 +80,128 @@ class DispositionGiven(Given):
     code: Slug
 
 
+class OfContact(Given):
+    """Which one is meant, where there are several."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"contact": "message:demo-1"}]})
+
+    contact: ContactName | None = Field(default=None, description="Left out: the first; of after-call work, all.")
+
+    @property
+    def meant(self) -> ContactId | None:
+        """As the exchange takes it."""
+        return ContactId(self.contact) if self.contact is not None else None
+
+
+class MessageGiven(Given):
+    """Somebody has written, and waits in a queue until an agent answers."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"queue": "support", "customer": "erika@example.com", "subject": "My order", "text": "Where is it?"}]
+        }
+    )
+
+    queue: Slug
+    channel: WrittenChannel = "message"
+    customer: Annotated[StrangersLine, Field(min_length=1)] = Field(
+        description="Where the customer can be answered: an address, a number, a name."
+    )
+    language: Language | None = Field(default=None, description="Two letters, ISO 639-1. Left out: that of the tenant.")
+    subject: StrangersLine | None = None
+    text: StrangersText | None = None
+    personal: Slug | None = Field(default=None, description="The agent whose customer it is: asked first.")
+    priority_s: Seconds | None = Field(
+        default=None, description="It counts as having waited so many seconds longer, below the queue's cap. Left out: what the queue says."
+    )
+
+
+class CallbackGiven(Given):
+    """Somebody wants to be called instead of waiting by the telephone, and keeps the place in the queue."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"queue": "support", "number": "+4989123456"}]})
+
+    queue: Slug
+    number: Annotated[DialledNow, AfterValidator(_no_emergency)]
+    """In any notation; normalised as numbers are that agents dial."""
+    language: Language | None = Field(default=None, description="Two letters, ISO 639-1. Left out: that of the tenant.")
+    subject: StrangersLine | None = None
+    personal: Slug | None = Field(default=None, description="The agent whose customer it is: asked first.")
+    since: Moment | None = Field(
+        default=None, description="It has kept a place since then: nobody who came later is before it. Left out: now."
+    )
+
+
+class MoveGiven(Given):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"queue": "sales"}]})
+
+    queue: Slug
+
+
+class PrioritiseGiven(Given):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"priority_s": 300}]})
+
+    priority_s: Seconds
+    """It counts as having waited so many seconds longer, instead of what its queue says; the queue's cap holds."""
+
+
+class ReskillGiven(Given):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"requirements": [{"skill": "billing", "level": 3}]}]})
+
+    requirements: Annotated[tuple[SkillRequirement, ...], Field(max_length=20)] | None
+    """Asked for from now on, whatever it has waited; null: what its queue asks for."""
+
+
+class AssignGiven(Given):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"agent": "anna"}]})
+
+    agent: Slug
+
+
 class Done(Told):
     """What the command made true; each event carries its `type`."""
 
-    events: list[dict[str, Any]] = Field(description="Events of the exchange, on disk when this answers.")
+    events: list[dict[str, Any]] = Field(
+        description="Events of the exchange, on disk when this answers. `call` is the older name of a `contact` that is one."
+    )
     call: str | None = None
     """The conversation, for `dial`."""
+    contact: str | None = None
+    """What was opened, for `messages` and `callbacks`."""
+
+
+class ContactStanding(Told):
+    """A message or callback that is not done with, and where it stands."""
+
+    contact: str
+    channel: str
+    customer: str | None
+    subject: str | None
+    language: str
+    queue: str | None
+    """The one it waits in or was taken from; null: it was left without one, and waits for a supervisor to move it."""
+    personal: str | None
+    priority_s: float | None
+    state: str
+    """waiting, offered, taken; open: it is in no queue."""
+    agents: list[str]
+    """Who is offered it, or has it."""
+    opened_at: float
+    """Epoch seconds."""
+
+
+class MessageStanding(ContactStanding):
+    """A message, with what was written."""
+
+    text: str | None
 
 
 class WhyWaiting(Told):
-    """Why a caller still waits."""
+    """Why somebody still waits."""
 
-    call: str
+    contact: str
+    call: str | None
+    """The same, of a call; else null."""
     entry: str
     queue: str
     waited_s: float
@@ -67,15 +213,17 @@ class WhyWaiting(Told):
     removed: dict[str, list[str]]
     """Filter -> the agents it takes out."""
     ahead_count: int
-    """Callers with a better score."""
+    """Contacts with a better score, in all queues."""
     hears_notice: bool
     """The caller is still told that the conversation is recorded; it is offered to nobody before."""
 
 
 class Decisions(Told):
-    """Why each offer of a call went where it went."""
+    """Why each offer of a contact went where it went."""
 
-    call: str
+    contact: str
+    call: str | None
+    """The same, of a call; else null."""
     decisions: list[dict[str, Any]]
 
 

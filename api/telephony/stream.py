@@ -30,7 +30,7 @@ from api.house import house
 from api.identity import Principal, Role, principal_of
 from api.outages import say
 from api.telephony.boards import Boards
-from api.telephony.rules import AgentView, encoded, for_everybody, live_for
+from api.telephony.rules import AgentView, encoded, for_everybody, live_for, told_live
 
 log = logging.getLogger(__name__)
 router = APIRouter(prefix="/api/v1", tags=["telephony"])
@@ -215,26 +215,21 @@ async def events(socket: WebSocket, token: Annotated[str | None, Query(max_lengt
 async def _events(socket: WebSocket, principal: Principal) -> Outgoing:
     voice, tenant = house(socket).voice, principal.tenant
     assert tenant is not None
-    admits = AgentView(principal.agent).admits if principal.role == Role.AGENT else for_everybody
-    if principal.role != Role.AGENT and principal.agent is not None:  # a supervisor who takes calls gets the own pops too
-        own = AgentView(principal.agent).admits
-
-        def admits_both(live: LiveEvent) -> bool:
-            return own(live) or for_everybody(live)
-
-        admits = admits_both
+    own = AgentView(principal.agent)
+    is_agent = principal.role == Role.AGENT
     source = _with_silences(voice.stream(tenant, agent=principal.agent), HEARTBEAT_S)
     first = asyncio.ensure_future(anext(source))
     try:
         await asyncio.sleep(0)  # the stream is subscribed now: nothing falls between the state and the first event
         state = voice.live(tenant)
-        yield _live(live_for(state, principal.agent) if principal.role == Role.AGENT else state)
+        own.begins_at(state)
+        yield _live(live_for(state, principal.agent) if is_agent else state)
         event = await first
         while True:
             if event is None:
                 yield None
-            elif admits(event):
-                yield encoded(event)
+            elif own.admits(event) or (not is_agent and for_everybody(event)):  # a supervisor who takes calls gets the own pops too
+                yield told_live(event)
             event = await anext(source)
     except StopAsyncIteration:
         return

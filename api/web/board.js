@@ -163,6 +163,17 @@ const partners = (call) => call.parties.filter((p) => p.agent || (p.role !== "ca
 const wish = (agent) => agent.state !== "not_ready" || !agent.reason || !["not_ready", "busy"].includes(agent.category) ? ""
   : " (" + (agent.category === "busy" ? word("then") + " " : "") + reasonName(agent.reason) + ")";
 
+const channelName = (channel) => WORDS[language].channelNames[channel] ?? channel;
+/* Nobody talks with what has been written. */
+const stateBy = (channel, state) => channel === "voice" ? named(state) : WORDS[language].deskStates[state] ?? named(state);
+
+/* Who waits otherwise than on the telephone: how many, by channel. */
+function written(queue) {
+  const counts = {};
+  for (const one of queue.waiting) if (one.channel !== "voice") counts[one.channel] = (counts[one.channel] ?? 0) + 1;
+  return Object.entries(counts).map(([channel, count]) => channelName(channel) + "\u00a0" + count).join(", ");
+}
+
 function draw(live) {
   last = live;
   const names = Object.fromEntries(live.agents.map((agent) => [agent.id, agent.name]));
@@ -170,7 +181,7 @@ function draw(live) {
   const trunks = Object.fromEntries(live.trunks.map((trunk) => ["trunk:" + trunk.id, trunk]));
   table("queues", live.queues, [
     ["queue", (q) => q.name],
-    ["waiting", (q) => q.waiting_count, NUMBER],
+    ["waiting", (q) => q.waiting_count + (written(q) ? " (" + written(q) + ")" : ""), NUMBER],
     ["longest", (q) => duration(q.waiting_count ? q.longest_wait_s + since(live.at) : 0), CLOCK],
     ["ready", (q) => q.ready, NUMBER],
     ["busy", (q) => q.busy, NUMBER],
@@ -188,7 +199,8 @@ function draw(live) {
     ["agent", (a) => a.name],
     ["state", (a) => named(a.category) + wish(a)],
     ["inState", (a) => a.category_since ? duration(since(a.category_since)) : "", CLOCK],
-    ["call", (a) => a.work.map((w) => named(w.state) + (w.queue ? ", " + (queueNames[w.queue] ?? w.queue) : "")).join("; ")],
+    ["work", (a) => a.work.map((w) => (w.channel === "voice" ? "" : channelName(w.channel) + " ") + stateBy(w.channel, w.state)
+      + (w.queue ? ", " + (queueNames[w.queue] ?? w.queue) : "")).join("; ")],
     ["phone", (a) => word(a.unreachable ? "unreachable" : a.registered ? "registered" : "unregistered")
       + (a.at ? ", " + word("at") + " " + (names[a.at] ?? a.at) : "")],
     ["answered", (a) => ofDay(a.answered_today, 0), CLOCK],
@@ -203,6 +215,16 @@ function draw(live) {
     ["with", (c) => partners(c).map((p) => p.agent ? names[p.agent] ?? p.agent : p.number).join(", ")],
     ["since", (c) => duration(since(c.began_at)), CLOCK],
   ]);
+  $("contacts-part").hidden = !live.contacts.length;
+  table("contacts", live.contacts, [
+    ["channel", (c) => channelName(c.channel)],
+    ["caller", (c) => c.customer ?? "–"],
+    ["subject", (c) => c.subject],
+    ["state", (c) => stateBy(c.channel, c.state)],
+    ["queue", (c) => c.queue ? queueNames[c.queue] ?? c.queue : ""],
+    ["with", (c) => c.agents.map((id) => names[id] ?? id).join(", ")],
+    ["since", (c) => duration(since(c.began_at)), CLOCK],
+  ], (c) => c.state === "open");
   table("lines", live.lines, [
     ["line", (l) => { const [kind, id] = l.line.split(/:(.*)/); return word(kind) + " " + (trunks[l.line]?.name ?? id); }],
     ["reserved", (l) => l.reserved_kbits, NUMBER],

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acd.numbers import calling_number, is_emergency, is_private, may_be_shown, normalise
-from acd.wire_text import fit
+from acd.wire_text import fit, fit_lines
 from billing_cdr import numbers
 from tests.spellings import SPELLINGS
 
@@ -107,6 +107,20 @@ def test_fit_text_is_a_line_of_bounded_length_that_can_be_written_as_utf_8(text,
     assert len(found.splitlines()) <= 1
     found.encode()
     assert fit(found, longest) == found
+
+
+@given(st.text(), st.integers(1, 100))
+def test_what_a_customer_writes_keeps_its_lines_and_can_be_written_as_utf_8(text, longest):
+    found = fit_lines(text, longest)
+    assert len(found) <= longest
+    found.encode()
+    assert fit_lines(found, longest) == found
+    assert found.count("\n") <= len(text.replace("\r\n", "\n").replace("\r", "\n").split("\n")) - 1
+    assert [fit(line, longest) for line in found.replace("\t", " ").split("\n")] == found.replace("\t", " ").split("\n")
+
+
+def test_line_ends_of_every_system_are_one_and_tabs_stay():
+    assert fit_lines("a\r\nb\rc\n\td\x07", 80) == "a\nb\nc\n\td\ufffd"
 
 
 @pytest.mark.parametrize("kept", ["Erika Müller", "د. سارة", "नमस्ते", "👩\u200d💻", "O'Neill & Söhne"])

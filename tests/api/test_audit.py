@@ -61,10 +61,11 @@ class TestEveryRoute:
     async def test_what_is_declared_personal_is_recorded_when_it_was_read(self, staffed: Service, operation: str) -> None:
         route = next(one for one in _flat(staffed.app.routes) if one.operation_id == operation)
         names = await _things(staffed)
-        if operation == "getDecisions":
+        if operation.startswith("getDecisions"):
             await staffed.voice.register(ACME, "anna")
             await staffed.made("agents/anna/log-on", {"ready": True}, "supervisor")
         names["call"] = await staffed.voice.arrive(ACME, "601", "+4989123456")
+        names["contact"] = await _waiting(staffed, operation, names)
         before = len(await trail(staffed, f"&act=read&kind={PERSONAL[operation]}"))
         answer = await staffed.call("GET", _filled(route, names))
         assert answer.status_code == 200, answer.text
@@ -92,6 +93,19 @@ async def _things(service: Service) -> dict[str, str]:
     await recorded_talk(service, "call-2")
     things = {"contact": contact, "number": str(ticket), "appointment": made["id"], "cdr": "call-1"}
     return things | {"recording": "call-2-r1.wav"}
+
+
+async def _waiting(service: Service, operation: str, names: dict[str, str]) -> str:
+    """The contact that the route is asked for: of the CRM, or one that waits."""
+    match operation:
+        case "getMessage":
+            return str((await service.made("messages", {"queue": "support", "customer": "erika@example.com"}))["contact"])
+        case "getCallback":
+            return str((await service.made("callbacks", {"queue": "support", "number": "089 123456"}))["contact"])
+        case "getDecisionsOfContact" | "getWhyContactWaits":
+            return names["call"]
+        case _:
+            return names["contact"]
 
 
 def _filled(route: APIRoute, names: dict[str, str]) -> str:

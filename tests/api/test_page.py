@@ -69,7 +69,7 @@ async def test_who_rings_or_writes_up_is_busy_and_not_talking(board: Page) -> No
 
 async def test_idle_time_of_the_day_is_shown_where_it_is_told(board: Page) -> None:
     """It stands beside the time in the present state, which a conversation does not set back."""
-    assert await board.says(HEADS) == ["Name", "State", "Time in state", "Call", "Phone", "Answered", "Idle today"]
+    assert await board.says(HEADS) == ["Name", "State", "Time in state", "Work", "Phone", "Answered", "Idle today"]
     await board.says("draw({...last, agents: last.agents.map((one) => ({...one, idle_today_s: 3723}))})")
     assert await board.says("document.querySelector('#agents tbody tr td:last-child').textContent") == "1:02:03"
 
@@ -299,6 +299,43 @@ async def test_who_talks_with_a_number_outside_is_shown_with_it(board: Page) -> 
       ({leg: role, role, state: "connected", agent: null, number, trunk: "berlin", since: last.at}))"""
     await board.says(f"draw({{...last, calls: [{{...last.calls[0], parties: {parties}}}]}})")
     assert await board.says("document.querySelector('#calls tbody tr').cells[5].textContent") == "+4930111222"
+
+
+async def test_messages_and_callbacks_are_shown_where_they_wait_with_whom_they_are_and_without_a_queue(
+    board: Page, staffed: Service
+) -> None:
+    assert await board.says("document.getElementById('contacts-part').hidden")
+    for agent in ("anna", "ben"):
+        await staffed.made(f"agents/{agent}/ready", {}, "supervisor")  # ben is rung, too: nobody is free
+    await staffed.made("queues", {"id": "old", "name": "Old"})
+    for queue, channel in (("support", "mail"), ("support", "message"), ("old", "message")):
+        body = {"queue": queue, "channel": channel, "customer": f"{channel}@example.com", "subject": f"of {queue}"}
+        await staffed.made("messages", body, "supervisor")
+    await staffed.call("DELETE", "queues/old")
+    await board.until("document.querySelector('#contacts tr.waiting') !== null")
+    rows = "[...document.querySelectorAll('#contacts tbody tr')].map((row) => [...row.cells].slice(0, 6).map((cell) => cell.textContent))"
+    assert await board.says(rows) == [
+        ["Mail", "mail@example.com", "of support", "waiting", "Support", ""],
+        ["Message", "message@example.com", "of support", "waiting", "Support", ""],
+        ["Message", "message@example.com", "of old", "in no queue", "", ""],
+    ]
+    waiting = "document.querySelector('#queues tbody tr').cells[1].textContent"
+    assert await board.says(waiting) == "4 (Mail\u00a01, Message\u00a01)"
+    for size in (PHONE, (1280, 800)):
+        await board.size(*size)
+        assert await board.says(WIDE) == []
+    assert "[object" not in await board.says("document.getElementById('board').innerText")
+    await board.says("document.getElementById('language').click()")
+    assert await board.says(waiting) == "4 (E-Mail\u00a01, Nachricht\u00a01)"
+    work = "draw({...last, agents: [{...last.agents[0], work: [{...last.agents[0].work[0], channel: '%s', state: '%s'}]}]})"
+    shown = "document.querySelector('#agents tbody tr').cells[3].textContent"
+    for channel, state, says in (
+        ("voice", "connected", "im Gespräch"),
+        ("mail", "connected", "E-Mail in Arbeit"),
+        ("pigeon", "reserved", "pigeon angeboten"),
+    ):
+        await board.says(work % (channel, state))
+        assert await board.says(shown) == f"{says}, Support"
 
 
 async def test_both_languages_have_words_for_the_same_things(door: Page) -> None:

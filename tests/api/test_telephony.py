@@ -124,14 +124,15 @@ class TestQueueCall:
         staffed.voice.command = taken  # type: ignore[method-assign]
         bodies = {"not-ready": {"reason": "break"}, "dial": {"number": "601"}, "disposition": {"code": "sold"}, "log-on": {}}
         bodies["transfer"] = {"target": {"to": "hang_up"}}
-        verbs = ["log-on", "log-off", "ready", "not-ready", "end-acw", "dial", "answer", "decline"]
+        verbs = ["log-on", "log-off", "ready", "not-ready", "end-acw", "end-after-call-work", "dial", "answer", "decline", "pick"]
         verbs += [f"calls/c/{verb}" for verb in ("hold", "retrieve", "hang-up", "transfer", "disposition")]
+        verbs += [f"contacts/message:1/{verb}" for verb in ("close", "disposition")]
         for verb in verbs:
             body = bodies.get(verb.rpartition("/")[2])
             for who in ("supervisor", "anna"):
                 answer = await staffed.call("POST", f"agents/anna/{verb}", who, json=body)
                 assert answer.status_code == 200, answer.text
-        desk = {one for one in get_args(inputs.Command) if one is not inputs.ClearCall}
+        desk = {one for one in get_args(inputs.Command) if issubclass(one, inputs._AtDesk)}
         assert {type(one) for one in given} == desk
         assert {getattr(one, "by") for one in given[::2]} == {"supervisor"}  # noqa: B009 - of a union
         assert {getattr(one, "by") for one in given[1::2]} == {None}  # noqa: B009

@@ -19,17 +19,15 @@ from acd.core import inputs
 from acd.core.configuration_changes import difference
 from acd.core.effects import Effect
 from acd.core.engine import Engine
-from acd.core.errors import UnknownName
 from acd.core.events import Event
-from acd.core.ids import AgentId, CallId, ContactId, LegId, TenantId, TrunkId, channel_of
+from acd.core.ids import AgentId, CallId, ContactId, LegId, TenantId, TrunkId
 from acd.core.inputs import Command, Input
-from acd.core.live import LiveState
-from acd.core.state.values import Contact
+from acd.core.live import LiveState, WholeContact
 from acd.errors import NoSuchNumber, PriceRefused, StreamOverrun
 from acd.networks import EVERYTHING, LOOPBACK, Reach
 from acd.numbers import is_private
 from acd.resolve import problems, resolved
-from acd.service import Account, LiveEvent, Lookup, ScreenPop, Sighting, Spending, TenantSetup
+from acd.service import Account, LiveEvent, Lookup, ScreenContext, ScreenPop, Sighting, Spending, TenantSetup, number_to_look_up
 from billing_cdr.house_plan import house_plan
 from billing_cdr.quote import Quote
 from billing_cdr.rating import quote
@@ -105,11 +103,11 @@ class EngineVoice:
         self._calls += 1
         return ContactId(f"{channel}:{self._calls}")
 
-    def contact(self, tenant: TenantId, contact: ContactId) -> Contact:
-        known = self.engines[tenant].state.contacts.get(contact)
-        if known is None:
-            raise UnknownName("contact", contact)
-        return known
+    def contact(self, tenant: TenantId, contact: ContactId) -> WholeContact:
+        return self.engines[tenant].contact(contact)
+
+    def open_contacts(self, tenant: TenantId) -> int:
+        return self.engines[tenant].open_contacts
 
     async def quote(self, tenant: TenantId, number: str) -> dict[str, Any]:
         if is_private(number):
@@ -198,8 +196,10 @@ class EngineVoice:
         self._seq += 1
         for event in step.events:
             if isinstance(event, ev.OfferMade):
-                record = {"offer": event.offer, "at": now, "decision": msgspec.to_builtins(event.decision), "outcomes": []}
-                self._decisions[tenant, event.contact].append(record)
+                self._decisions[tenant, event.contact].append({**msgspec.to_builtins(event), "at": now, "outcomes": []})
+            elif isinstance(event, ev.OfferEnded):
+                (record,) = [one for one in self._decisions[tenant, event.contact] if one["offer"] == event.offer]
+                record["outcomes"].append({**msgspec.to_builtins(event), "at": now})
             self._publish(LiveEvent(tenant=tenant, seq=self._seq, at=now, event=event))
         for effect in step.effects:
             self.effects[tenant].append(effect)
@@ -208,19 +208,9 @@ class EngineVoice:
         return tuple(step.events)
 
     async def _pop(self, tenant: TenantId, effect: ef.PopScreen) -> None:
-        context = await self.lookup(tenant, effect.calling) if self.lookup and effect.calling else None
-        screen = ScreenPop(
-            agent=effect.agent,
-            call=effect.contact,
-            channel=channel_of(effect.contact),
-            queue=effect.queue,
-            number=effect.calling,
-            called=effect.called,
-            waited_s=effect.waited_s,
-            contact=context.contact if context else None,
-            tickets=context.tickets if context else (),
-            appointment=context.appointment if context else None,
-        )
+        number = number_to_look_up(effect)
+        context = await self.lookup(tenant, number) if self.lookup and number else ScreenContext()
+        screen = ScreenPop.of(effect, context)
         self._publish(LiveEvent(tenant=tenant, seq=self._seq, at=self._now(), event=screen, only_agent=effect.agent))
 
     def _publish(self, event: LiveEvent) -> None:

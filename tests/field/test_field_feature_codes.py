@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from acd.core import configuration as conf
@@ -70,6 +71,36 @@ async def test_an_agent_without_a_desk_works_a_day_by_handset(tmp_path):
     assert [one.cdr.cause for one in codes] == ["feature_code"] * 5
     assert {(one.cdr.direction, one.cdr.talk_ms) for one in codes} == {("internal", 0)}
     assert [one.charge for one in codes if one.charge is not None and one.charge.net.amount] == []
+
+
+async def test_who_picks_by_handset_is_rung_with_the_first_who_waits_though_it_is_not_ready(tmp_path):
+    """Once the agent hangs up at the first syllable, or the exchange ends the call."""
+    tenant = setup()
+    pickers = tuple(msgspec.structs.replace(one, may_pick=one.id == "anna") for one in tenant.configuration.agents)
+    tenant = msgspec.structs.replace(tenant, configuration=msgspec.structs.replace(tenant.configuration, agents=pickers))
+    async with running(tmp_path, tenant) as service:
+        anna, ben = await service.phone("anna"), await service.phone("ben")
+        for agent in ("anna", "ben"):
+            await service.voice.command(TENANT, inputs.LogOn(agent=AgentId(agent)))
+        waiting = []
+        for number in ("+498912345", "+498912346"):
+            waiting.append(await (await service.caller(number)).call("601"))
+            await waiting[-1].answered()
+
+        def board():
+            live = service.voice.live(TENANT)
+            (queue,) = live.queues
+            return [one.calling for one in queue.waiting], {one.id: (one.state, [work.kind for work in one.work]) for one in live.agents}
+
+        assert await dial(ben, "*26", whole=False)  # who may not is told so
+        for whole, left in ((False, ["+498912346"]), (True, [])):
+            assert await dial(anna, "*26", whole=whole)
+            rung = await anna.incoming()
+            await rung.answer()
+            assert rung.calling == ("+498912346" if whole else "+498912345")
+            assert board() == (left, {"anna": ("not_ready", ["queue"]), "ben": ("not_ready", [])})
+            rung.hang_up()
+            await waiting.pop(0).ended()
 
 
 async def test_a_trunk_s_star_code_is_no_number(tmp_path):

@@ -44,7 +44,10 @@ OPERATORS = ("/api/v1/tenants", "/api/v1/security", "/api/v1/operator", "/api/v1
 
 DESK = tuple(
     f"/api/v1/agents/{{agent}}/{what}"
-    for what in ("log-on", "log-off", "ready", "not-ready", "end-acw", "dial", "answer", "decline", "calls")
+    for what in (
+        *("log-on", "log-off", "ready", "not-ready", "end-acw", "end-after-call-work", "dial", "answer", "decline", "pick"),
+        *("calls", "contacts"),
+    )
 )
 CRM = ("/api/v1/contacts", "/api/v1/tickets", "/api/v1/appointments", "/api/v1/quote")
 NAMES = ("/api/v1/queues", "/api/v1/reasons")
@@ -167,6 +170,13 @@ def bodies(of: Tenant) -> dict[str, Any]:
         "DialGiven": {"number": of.number},
         "TransferGiven": {"target": {"to": "agent", "agent": keys["agents"]}},
         "DispositionGiven": {"code": keys["reasons"]},
+        "OfContact": {"contact": keys["messages"]},
+        "MessageGiven": {"queue": keys["queues"], "customer": of.number, "personal": keys["agents"], "text": "Taken"},
+        "CallbackGiven": {"queue": keys["queues"], "number": of.number, "personal": keys["agents"]},
+        "MoveGiven": {"queue": keys["queues"]},
+        "PrioritiseGiven": {"priority_s": 1},
+        "ReskillGiven": {"requirements": [{"skill": keys["skill"], "level": 1}]},
+        "AssignGiven": {"agent": keys["agents"]},
         "TariffGiven": {"trunk": keys["trunks"], "document": plan(keys["plan"], "Taken")},
         "ReratingGiven": {"cdr": keys["cdrs"]},
         "ContactGiven": {"name": "Taken", "numbers": [of.number]},
@@ -207,6 +217,7 @@ def queries(of: Tenant) -> dict[str, str]:
         "status": "rated",
         "format": "json",
         "language": "de",
+        "for_customer": "true",
     }
 
 
@@ -257,8 +268,12 @@ class Operation:
 
     def key(self, of: Tenant, segment: str) -> str:
         """Of a call there are three kinds: one is offered and over, one is talked at the desk that the path names, one waits."""
-        if segment == "calls" and self.path.endswith("/decisions"):
+        if segment in {"calls", "waiting"} and self.path.endswith("/decisions"):
             segment = "cdrs"
+        elif segment == "waiting":
+            segment = "calls"
+        elif segment == "contacts" and "agents" in self.segments:
+            segment = "messages"
         elif segment == "calls" and "agents" in self.segments:
             segment = "talked"
         assert segment in of.keys, f"{self.name}: the walk has no object of /{segment}; teach it one"
@@ -422,6 +437,8 @@ def found_tenants(running: ServiceProcess, tenants: Iterable[Tenant]) -> str:
             "talked": f"{tenant.id}-3",
             "cdrs": f"{tenant.id}-1",
             "recordings": f"{tenant.id}-1-r1.wav",
+            "messages": f"message:{tenant.id}-1",
+            "callbacks": f"callback:{tenant.id}-1",
         }
         tenant.keys |= {
             "contacts": f"{tenant.id}-contact",
@@ -541,6 +558,11 @@ async def talk(running: ServiceProcess, tenant: Tenant, stack: contextlib.AsyncE
     (tenant.keys["talked"],) = [call_id for call_id, talked in is_talked.items() if talked]
     (tenant.keys["calls"],) = [call_id for call_id, talked in is_talked.items() if not talked]
     tenant.drawn |= {one["id"] for one in calls} | {tenant.keys["cdrs"], tenant.keys["recordings"]}
+    waiting = {"queue": tenant.keys["queues"], "subject": f"{tenant.word} subject"}
+    message = waiting | {"customer": f"+49{tenant.digits}57", "text": f"{tenant.word} text"}
+    for kind, body in (("messages", message), ("callbacks", waiting | {"number": f"+49{tenant.digits}58"})):
+        tenant.keys[kind] = (await asyncio.to_thread(api.post, f"/api/v1/{kind}", body))["contact"]
+        tenant.drawn.add(tenant.keys[kind])
 
 
 def told_of(world: World, tenant: Tenant) -> dict[str, Any]:
@@ -828,9 +850,12 @@ async def test_the_operator_sees_nothing_inside_a_tenant(world: World) -> None:
     assert await asyncio.to_thread(told_of, world, world.zirbelhof) == before
 
 
+WAITING = ("/api/v1/live", "/api/v1/calls", "/api/v1/waiting")
+WRITTEN = ("/api/v1/messages", "/api/v1/callbacks")
+"""An agent reads those that it is offered or has; here it has none."""
 MAY: dict[str, tuple[str, ...]] = {
-    "agent": (*DESK, "/api/v1/live", "/api/v1/calls", *CRM, *NAMES),
-    "supervisor": (*DESK, "/api/v1/live", "/api/v1/calls", *CRM, "/api/v1/cdrs", "/api/v1/recordings", *SETUP),
+    "agent": (*DESK, *WAITING, *CRM, *NAMES),
+    "supervisor": (*DESK, *WAITING, *WRITTEN, *CRM, "/api/v1/cdrs", "/api/v1/recordings", *SETUP),
     "billing": ("/api/v1/tariffs", *RECORDS, *NAMES, "/api/v1/quote", "/api/v1/dialling/spending"),
 }
 """docs/api, "Tokens and roles"; what a tenant's own people may."""
@@ -852,7 +877,7 @@ async def test_a_role_of_the_tenant_itself_reaches_what_the_table_says(world: Wo
             may = operation.under(MAY[role]) and not (is_setup and operation.method != "get")
             if operation.path.endswith(("/device", "/pin")) or (role == "agent" and operation.under(DESK)):
                 may = False  # credentials are no configuration to be read; it is another agent's desk
-            if role == "agent" and operation.method == "delete" and operation.under(["/api/v1/calls"]):
+            if role == "agent" and operation.method != "get" and operation.under(WAITING):
                 may = False
             if may and operation.method != "get":
                 continue

@@ -60,9 +60,13 @@ async def test_a_tenant_from_nothing_can_be_called(tmp_path):
 async def test_examples_on_the_demonstration_are_answered_and_a_queue_of_one_s_own_is_made(tmp_path):
     async with service(tmp_path, "--demo", "--still") as house:
         users = json.loads((tmp_path / "data" / "demo-credentials.json").read_text())["users"]
-        text = commands("docs/api/README.md", "Tokens and roles").replace("http://localhost:8080", f"http://127.0.0.1:{house.http}")
-        (answer,) = await pasted(f"FERNAMT_PASSWORD={users['supervisor']}\n" + text)
+        texts = [commands("docs/api/README.md", heading) for heading in ("Tokens and roles", "Messages and callbacks")]
+        text = "".join(texts).replace("http://localhost:8080", f"http://127.0.0.1:{house.http}")
+        answer, _, message, taken, closed, *_, why, withdrawn = await pasted(f"FERNAMT_PASSWORD={users['supervisor']}\n" + text)
         assert answer == {"items": [], "next": None}
+        assert (message["state"], message["agents"], message["text"]) == ("offered", ["anna"], "Where is it?")
+        assert [done["events"][at]["type"] for done, at in ((taken, -1), (closed, 0))] == ["WorkConnected", "ContactClosed"]
+        assert (why["queue"], withdrawn["events"][-1]["cause"]) == ("support", "withdrawn")
         await house.call(house.api.log_in, "admin", users["admin"], "demo")
         assert house.api.token is not None
         text = commands("README.md", "A queue of your own").replace("localhost:8080", f"127.0.0.1:{house.http}")

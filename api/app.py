@@ -39,7 +39,6 @@ from api.edge.requests import Refusals
 from api.edge.turns import Turns
 from api.errors import Unprocessable
 from api.health import Health, Readiness
-from api.house import House
 from api.identity import ForAdmins, principal_of
 from api.identity.routes import router as identity_router
 from api.kit.clock import Clock, utc_now
@@ -49,6 +48,7 @@ from api.recordings import retention
 from api.recordings.routes import router as recordings_router
 from api.security.door import RefuseBanned
 from api.security.routes import router as security_router
+from api.services import Services
 from api.telephony.boards import Boards
 from api.telephony.contacts import router as contacts_router
 from api.telephony.routes import router as telephony_router
@@ -99,7 +99,7 @@ def create_app(
         redoc_url=None,
     )
     guard = guard or Guard(security.policy_of(settings))
-    furnish(app, House(settings, databases or Databases(settings), voice, clock, guard), owns_databases=databases is None)
+    furnish(app, Services(settings, databases or Databases(settings), voice, clock, guard), owns_databases=databases is None)
     errors.install(app)
     for router in (
         identity_router,
@@ -158,9 +158,9 @@ class _Page(StaticFiles):
         return response
 
 
-def furnish(app: FastAPI, this: House, *, owns_databases: bool) -> None:
+def furnish(app: FastAPI, this: Services, *, owns_databases: bool) -> None:
     """Put everything that has a state into the application; its routes have none."""
-    app.state.house = this
+    app.state.services = this
     app.state.owns_databases = owns_databases
     app.state.ready = False
     app.state.boards = Boards()
@@ -196,7 +196,7 @@ def furnish(app: FastAPI, this: House, *, owns_databases: bool) -> None:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    this: House = app.state.house
+    this: Services = app.state.services
     if app.state.owns_databases:
         await this.databases.open()
     try:
@@ -224,7 +224,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await this.databases.close()
 
 
-async def _first_operator(app: FastAPI, this: House) -> None:
+async def _first_operator(app: FastAPI, this: Services) -> None:
     operator = this.settings.operator
     password = operator.password.get_secret_value() if operator.password is not None else None
     try:
@@ -316,7 +316,7 @@ async def metrics(request: Request) -> Response:
 @service_router.get("/debug/state", operation_id="getState")
 async def state(access: ForAdmins) -> Response:
     """Everything the voice service knows of this tenant, for people who look for a fault."""
-    described = access.house.voice.describe(access.tenant)
+    described = access.services.voice.describe(access.tenant)
     return Response(msgspec.json.encode(described), media_type="application/json")
 
 

@@ -18,10 +18,10 @@ from acd.core.inputs import LogOn
 from api import assignments, calendar, crm, tickets
 from api.audit import By
 from api.db import UnknownTenant
-from api.house import House
 from api.identity import Passwords, UserGiven, create_user
 from api.kit.ids import drawn_password
 from api.kit.schema import Given
+from api.services import Services
 from api.telephony_setup import Author, create, dialling, schemas, set_device, take_effect
 from api.tenants import AdminGiven, TenantGiven, create_tenant
 
@@ -92,34 +92,34 @@ class Demo:
         return "\n".join(lines)
 
 
-async def ensure(house: House, passwords: Passwords) -> Demo:
+async def ensure(services: Services, passwords: Passwords) -> Demo:
     """Make the demonstration where there is none yet; a second start finds it and tells the same credentials.
 
     Who is cancelled meanwhile goes when it is whole, a second or two later: half of one would be taken for it by every later start.
     """
-    path = house.settings.data / FILE
+    path = services.settings.data / FILE
     try:
-        house.databases.tenant(TENANT)
+        services.databases.tenant(TENANT)
     except UnknownTenant:
-        making = asyncio.ensure_future(_make_and_keep(house, passwords, path))
+        making = asyncio.ensure_future(_make_and_keep(services, passwords, path))
         try:
             return await asyncio.shield(making)
         except asyncio.CancelledError:
             await making
             raise
-    await _let_the_visitor_dial(house)
-    return await asyncio.to_thread(_kept, path, house.settings.sip.realm)
+    await _let_the_visitor_dial(services)
+    return await asyncio.to_thread(_kept, path, services.settings.sip.realm)
 
 
-async def _let_the_visitor_dial(house: House) -> None:
+async def _let_the_visitor_dial(services: Services) -> None:
     """Who is logged off dials emergency numbers only."""
     with suppress(IllegalTransition):  # it is logged on, since an earlier start
-        await house.voice.command(TENANT, LogOn(agent=AgentId(VISITOR[0])))
+        await services.voice.command(TENANT, LogOn(agent=AgentId(VISITOR[0])))
 
 
-async def _make_and_keep(house: House, passwords: Passwords, path: Path) -> Demo:
-    demo = await _make(house, passwords)
-    await _let_the_visitor_dial(house)
+async def _make_and_keep(services: Services, passwords: Passwords, path: Path) -> Demo:
+    demo = await _make(services, passwords)
+    await _let_the_visitor_dial(services)
     await asyncio.to_thread(_keep, path, demo)
     return demo
 
@@ -138,19 +138,19 @@ def _kept(path: Path, realm: str) -> Demo:
     return Demo(found["tenant"], found["users"], found["devices"], found["realm"])
 
 
-async def _make(house: House, passwords: Passwords) -> Demo:
-    now = house.clock()
+async def _make(services: Services, passwords: Passwords) -> Demo:
+    now = services.clock()
     users = {"admin": drawn_password(), "supervisor": drawn_password(), "billing": drawn_password()}
     users |= {agent: drawn_password() for agent, *_ in AGENTS}
     devices: dict[str, str] = {}
     given = TenantGiven(id=TENANT, name="Demo", language="de", admin=AdminGiven(password=users["admin"]))
-    async with house.databases.unit(None) as control:
-        await create_tenant(control, house, passwords, given, By("demo", of_platform=True), now)
-    await assignments.allow(house, TENANT, claim_numbers=True)  # the numbers it shows
+    async with services.databases.unit(None) as control:
+        await create_tenant(control, services, passwords, given, By("demo", of_platform=True), now)
+    await assignments.allow(services, TENANT, claim_numbers=True)  # the numbers it shows
     for network in LOOPBACK:  # what comes from this machine is nobody's without a grant
-        await assignments.give_source(house, TENANT, network, "calls of this machine", now)
-    async with house.databases.unit(TENANT) as unit:
-        author = Author(unit, house, TENANT, "demo", now)
+        await assignments.give_source(services, TENANT, network, "calls of this machine", now)
+    async with services.databases.unit(TENANT) as unit:
+        author = Author(unit, services, TENANT, "demo", now)
         budgets = schemas.Dialling(classes=("national", "mobile", "international"), per_hour=Decimal(20), agent_per_hour=Decimal(5))
         await dialling(author, budgets.model_dump(mode="json"), None)
         for kind, key, document in _documents():
@@ -168,7 +168,7 @@ async def _make(house: House, passwords: Passwords) -> Demo:
             person = UserGiven.model_validate({"id": user, "name": name, "role": role, "agent": agent_id, "password": users[user]})
             await create_user(unit.session, passwords, person, By("demo"), now)
         await _callers(unit.session, now)
-    return Demo(TENANT, users, devices, house.settings.sip.realm)
+    return Demo(TENANT, users, devices, services.settings.sip.realm)
 
 
 def _documents() -> list[tuple[str, str, dict[str, Any]]]:

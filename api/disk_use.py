@@ -16,9 +16,9 @@ from pathlib import Path
 from acd.core.ids import TenantId
 from acd.data_modes import RECORDINGS
 from api.db import UnknownTenant, tenant_directory
-from api.house import House
 from api.outages import say
 from api.quotas import octets_of
+from api.services import Services
 
 log = logging.getLogger(__name__)
 
@@ -58,16 +58,16 @@ def _files(directory: str) -> Iterator[tuple[str, int]]:
 class DiskUse:
     """As it was last looked up."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, services: Services) -> None:
+        self._services = services
         self._found: dict[TenantId, Counter[str]] = {}
 
     async def look(self) -> None:
         """Ask of every open tenant, one after the other."""
-        databases = self._house.databases
+        databases = self._services.databases
         found: dict[TenantId, Counter[str]] = {}
         for tenant in databases.opened:
-            octets = await asyncio.to_thread(octets_in, tenant_directory(self._house.settings, tenant))
+            octets = await asyncio.to_thread(octets_in, tenant_directory(self._services.settings, tenant))
             try:
                 if "database" not in octets:
                     async with databases.tenant(tenant).connect() as connection:

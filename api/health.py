@@ -19,8 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from acd.core.ids import TenantId
 from api.db import control_url, tenant_directory, tenant_url
-from api.house import House
 from api.outages import place, sentence
+from api.services import Services
 
 PATIENCE_S = 2.0
 LEAST_FREE_OCTETS = 1 << 20
@@ -43,25 +43,25 @@ class Readiness(BaseModel):
 class Health:
     """Asks, and remembers what is still being asked."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, services: Services) -> None:
+        self._services = services
         self._asked: dict[str, asyncio.Task[str | None]] = {}
 
     async def look(self) -> Readiness:
         """Ask everything at once; done within `PATIENCE_S` and a little."""
-        house = self._house
-        tenants = house.databases.opened
-        data = house.settings.data
+        services = self._services
+        tenants = services.databases.opened
+        data = services.settings.data
         questions = {
-            "control": self._ask("control", lambda: _answers(house.databases.control, place(control_url(house.settings)))),
+            "control": self._ask("control", lambda: _answers(services.databases.control, place(control_url(services.settings)))),
             "data": self._ask("data", lambda: asyncio.to_thread(disk_trouble, data)),
         }
         for tenant in tenants:
             questions[f"tenant {tenant}"] = self._ask(f"tenant {tenant}", partial(self._tenant, tenant))
         answers = dict(zip(questions, await asyncio.gather(*questions.values()), strict=True))
         failed = {str(tenant): found for tenant in tenants if (found := answers[f"tenant {tenant}"]) is not None}
-        failed |= {str(tenant): failure.reason for tenant, failure in house.failed.items()}
-        failed |= {str(tenant): reason for tenant, reason in house.voice.troubles().items()}
+        failed |= {str(tenant): failure.reason for tenant, failure in services.failed.items()}
+        failed |= {str(tenant): reason for tenant, reason in services.voice.troubles().items()}
         troubles = [found for name in ("control", "data") if (found := answers[name]) is not None]
         if not failed and not troubles:
             return Readiness(status="ready")
@@ -75,14 +75,14 @@ class Health:
         await asyncio.gather(*self._asked.values(), return_exceptions=True)
 
     async def _tenant(self, tenant: TenantId) -> str | None:
-        house = self._house
-        url = tenant_url(house.settings, tenant)
+        services = self._services
+        url = tenant_url(services.settings, tenant)
         try:
-            engine = house.databases.tenant(tenant)
+            engine = services.databases.tenant(tenant)
         except LookupError:  # it was closed while we asked
             return None
-        found = await _answers(engine, place(url)) or await asyncio.to_thread(disk_trouble, tenant_directory(house.settings, tenant))
-        refused = house.databases.outages.reason(url)
+        found = await _answers(engine, place(url)) or await asyncio.to_thread(disk_trouble, tenant_directory(services.settings, tenant))
+        refused = services.databases.outages.reason(url)
         return found or (None if refused is None else f"{place(url)}: {refused}")
 
     async def _ask(self, name: str, question: Callable[[], Coroutine[None, None, str | None]]) -> str | None:

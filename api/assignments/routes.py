@@ -32,9 +32,9 @@ from api.assignments.schemas import (
 )
 from api.audit import record
 from api.errors import Conflict, NotFound, responses
-from api.house import House
 from api.identity import Access, ForOperators, ForSupervisors
 from api.kit.paging import Page, Paged, paged
+from api.services import Services
 from api.telephony_setup import refresh
 
 router = APIRouter(prefix="/api/v1", tags=["assignments"])
@@ -52,7 +52,7 @@ def _claim(claim: SourceClaim) -> dict[str, Any]:
     return {**members, "wide": _is_wide(claim)}
 
 
-async def _told(house: House, session: AsyncSession, tenant: TenantId) -> AssignmentsOfTenantTold:
+async def _told(services: Services, session: AsyncSession, tenant: TenantId) -> AssignmentsOfTenantTold:
     rights = await service.rights_of(session, tenant)
     grants, claims, shared = await service.sources(session, tenant)
     return AssignmentsOfTenantTold(
@@ -61,7 +61,7 @@ async def _told(house: House, session: AsyncSession, tenant: TenantId) -> Assign
         may_claim_numbers=rights.may_claim_numbers,
         may_have_internal_trunks=rights.may_have_internal_trunks,
         may_have_bare_names=rights.may_have_bare_names,
-        limits=house.databases.quotas.limits(rights.limits),
+        limits=services.databases.quotas.limits(rights.limits),
         budget_per_hour=None if rights.budget_per_hour is None else Decimal(rights.budget_per_hour),
         own_prices=rights.own_prices,
         numbers=await service.count_of_numbers(session, tenant),
@@ -77,14 +77,14 @@ async def _told(house: House, session: AsyncSession, tenant: TenantId) -> Assign
 @router.get("/tenants/{tenant}/assignments", operation_id="getAssignmentsOfTenant", responses=responses(NotFound))
 async def get_assignments_of(access: ForOperators, tenant: Tenant) -> AssignmentsOfTenantTold:
     """What a tenant has of the platform: domain, rights, sources, caller ids."""
-    return await _told(access.house, access.session, TenantId(tenant))
+    return await _told(access.services, access.session, TenantId(tenant))
 
 
 @router.put("/tenants/{tenant}/assignments", operation_id="setRightsOfTenant", responses=responses(NotFound))
 async def set_rights(access: ForOperators, tenant: Tenant, given: RightsGiven) -> AssignmentsOfTenantTold:
     """What the tenant's administrators may do by themselves."""
     await service.allow(
-        access.house,
+        access.services,
         TenantId(tenant),
         claim_numbers=given.may_claim_numbers,
         internal_trunks=given.may_have_internal_trunks,
@@ -94,21 +94,21 @@ async def set_rights(access: ForOperators, tenant: Tenant, given: RightsGiven) -
     )
     await _take_effect(access, tenant)
     record(access.session, access.now, access.by, "changed", "tenant", tenant, details=given.model_dump(mode="json", exclude_unset=True))
-    return await _told(access.house, access.session, TenantId(tenant))
+    return await _told(access.services, access.session, TenantId(tenant))
 
 
 @router.get("/tenants/{tenant}/prepaid", operation_id="getPrepaidOfTenant", responses=responses(NotFound))
 async def get_prepaid_of(access: ForOperators, tenant: Tenant) -> PrepaidTold:
     """What a prepaid tenant has paid in, has spent and has left."""
-    return await _prepaid(access.house, access.session, TenantId(tenant))
+    return await _prepaid(access.services, access.session, TenantId(tenant))
 
 
-async def _prepaid(house: House, session: AsyncSession, tenant: TenantId) -> PrepaidTold:
+async def _prepaid(services: Services, session: AsyncSession, tenant: TenantId) -> PrepaidTold:
     paid = await service.payments(session, tenant)
     balance = rules.prepaid(paid)
     if balance is None:
         raise UnknownAssignment("prepaid balance")
-    spending = house.voice.spending(tenant)
+    spending = services.voice.spending(tenant)
     spent = next((one.reserved for one in spending.accounts if one.account == "balance"), Decimal(0))
     return PrepaidTold(
         currency=spending.currency,
@@ -123,10 +123,10 @@ async def _prepaid(house: House, session: AsyncSession, tenant: TenantId) -> Pre
 @router.post("/tenants/{tenant}/prepaid", operation_id="payIn", status_code=status.HTTP_201_CREATED, responses=responses(NotFound))
 async def pay_in(access: ForOperators, tenant: Tenant, given: PaymentGiven) -> PrepaidTold:
     """Book what a tenant has paid. The first payment makes it prepaid: its calls may cost no more than is there, running ones are ended."""
-    await service.pay(access.house, TenantId(tenant), given.amount, given.note, access.now)
+    await service.pay(access.services, TenantId(tenant), given.amount, given.note, access.now)
     await _take_effect(access, tenant)
     record(access.session, access.now, access.by, "created", "prepaid", tenant, details=given.model_dump(mode="json"))
-    return await _prepaid(access.house, access.session, TenantId(tenant))
+    return await _prepaid(access.services, access.session, TenantId(tenant))
 
 
 @router.delete(
@@ -134,7 +134,7 @@ async def pay_in(access: ForOperators, tenant: Tenant, given: PaymentGiven) -> P
 )
 async def end_prepaid(access: ForOperators, tenant: Tenant) -> None:
     """The tenant is prepaid no more."""
-    await service.end_prepaid(access.house, TenantId(tenant), access.now)
+    await service.end_prepaid(access.services, TenantId(tenant), access.now)
     await _take_effect(access, tenant)
     record(access.session, access.now, access.by, "closed", "prepaid", tenant)
 
@@ -184,10 +184,10 @@ async def _numbers(session: AsyncSession, tenant: TenantId, page: Paged) -> Page
 @router.post("/tenants/{tenant}/numbers", operation_id="assignNumbers", responses=responses(NotFound, Conflict))
 async def assign_numbers(access: ForOperators, tenant: Tenant, given: NumbersGiven) -> AssignmentsOfTenantTold:
     """Assign numbers to a tenant: all of them, or none when another tenant has one."""
-    await service.assign(access.house, TenantId(tenant), given.numbers, access.now)
+    await service.assign(access.services, TenantId(tenant), given.numbers, access.now)
     await _take_effect(access, tenant)
     record(access.session, access.now, access.by, "granted", "number", tenant, details={"numbers": given.numbers})
-    return await _told(access.house, access.session, TenantId(tenant))
+    return await _told(access.services, access.session, TenantId(tenant))
 
 
 @router.delete(
@@ -198,7 +198,7 @@ async def assign_numbers(access: ForOperators, tenant: Tenant, given: NumbersGiv
 )
 async def withdraw_number(access: ForOperators, tenant: Tenant, number: Number) -> None:
     """Take a number from a tenant."""
-    await service.withdraw_number(access.house, TenantId(tenant), number, access.now)
+    await service.withdraw_number(access.services, TenantId(tenant), number, access.now)
     await _take_effect(access, tenant)
     record(access.session, access.now, access.by, "deleted", "number", tenant, details={"number": number})
 
@@ -206,7 +206,7 @@ async def withdraw_number(access: ForOperators, tenant: Tenant, number: Number) 
 @router.post("/tenants/{tenant}/sources", operation_id="grantSource", status_code=status.HTTP_201_CREATED, responses=responses(NotFound))
 async def grant_source(access: ForOperators, tenant: Tenant, given: SourceGiven) -> GrantTold:
     """Let a tenant's trunks take calls from a network, though it is wide, or another tenant's too."""
-    grant = await service.give_source(access.house, TenantId(tenant), given.network, given.note, access.now)
+    grant = await service.give_source(access.services, TenantId(tenant), given.network, given.note, access.now)
     await _take_effect(access, tenant)
     record(access.session, access.now, access.by, "granted", "source", tenant, details={"network": given.network, "note": given.note})
     return GrantTold.model_validate(grant)
@@ -220,7 +220,7 @@ async def grant_source(access: ForOperators, tenant: Tenant, given: SourceGiven)
 )
 async def withdraw_source(access: ForOperators, tenant: Tenant, key: Key) -> None:
     """Take a grant from a tenant, with the claims that do not hold without it; or take a claim."""
-    await service.withdraw_source(access.house, TenantId(tenant), key, access.now)
+    await service.withdraw_source(access.services, TenantId(tenant), key, access.now)
     await _take_effect(access, tenant)
     record(access.session, access.now, access.by, "deleted", "source", tenant, details={"id": key})
 
@@ -230,10 +230,10 @@ async def withdraw_source(access: ForOperators, tenant: Tenant, key: Key) -> Non
 )
 async def grant_caller_id(access: ForOperators, tenant: Tenant, given: CallerIdGiven) -> AssignmentsOfTenantTold:
     """Let a tenant show a number that is not assigned to it."""
-    await service.grant_caller_id(access.house, TenantId(tenant), given.number, access.now)
+    await service.grant_caller_id(access.services, TenantId(tenant), given.number, access.now)
     await _take_effect(access, tenant)
     record(access.session, access.now, access.by, "granted", "caller_id", tenant, details={"number": given.number})
-    return await _told(access.house, access.session, TenantId(tenant))
+    return await _told(access.services, access.session, TenantId(tenant))
 
 
 @router.delete(
@@ -244,13 +244,13 @@ async def grant_caller_id(access: ForOperators, tenant: Tenant, given: CallerIdG
 )
 async def withdraw_caller_id(access: ForOperators, tenant: Tenant, number: Number) -> None:
     """Take a caller id back; calls show the trunk's, or none."""
-    await service.withdraw_caller_id(access.house, TenantId(tenant), number, access.now)
+    await service.withdraw_caller_id(access.services, TenantId(tenant), number, access.now)
     await _take_effect(access, tenant)
     record(access.session, access.now, access.by, "deleted", "caller_id", tenant, details={"number": number})
 
 
 async def _take_effect(access: Access, tenant: str) -> None:
-    await refresh(access.house, TenantId(tenant), access.now)
+    await refresh(access.services, TenantId(tenant), access.now)
 
 
 # ---------------------------------------------------------------------- a tenant's own
@@ -259,8 +259,8 @@ async def _take_effect(access: Access, tenant: str) -> None:
 @router.get("/assignments", operation_id="getAssignments")
 async def get_assignments(access: ForSupervisors) -> AssignmentsTold:
     """What this tenant has of the platform: its telephony domain, what it may claim, its sources and caller ids."""
-    async with access.house.databases.unit(None) as control:
-        told = await _told(access.house, control.session, access.tenant)
+    async with access.services.databases.unit(None) as control:
+        told = await _told(access.services, control.session, access.tenant)
     sources = [ClaimTold(**one.model_dump(exclude={"shared"})) for one in told.sources]
     return AssignmentsTold(**told.model_dump(exclude={"sources"}), sources=sources)
 
@@ -268,5 +268,5 @@ async def get_assignments(access: ForSupervisors) -> AssignmentsTold:
 @router.get("/assignments/numbers", operation_id="listAssignedNumbers")
 async def list_assigned_numbers(access: ForSupervisors, page: Paged) -> Page[NumberTold]:
     """The numbers that are this tenant's and no other's."""
-    async with access.house.databases.unit(None) as control:
+    async with access.services.databases.unit(None) as control:
         return await _numbers(control.session, access.tenant, page)

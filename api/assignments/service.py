@@ -44,9 +44,9 @@ from api.assignments.trail import ANOTHER, OPERATOR, note, note_refusal
 from api.audit import By
 from api.db import Unit, UnknownTenant
 from api.errors import Problem
-from api.house import Assigned, House
 from api.kit.ids import drawn_id
 from api.kit.paging import Cut
+from api.services import Assigned, Services
 
 log = logging.getLogger(__name__)
 
@@ -55,13 +55,13 @@ MOST_NUMBERS = 10_000
 (BNetzA, Rufnummernblöcke). The operator assigns more. Of sources: `[tenants] claim_networks`, `claim_addresses`."""
 
 
-def held(house: House, tenant: TenantId) -> Assigned:
+def held(services: Services, tenant: TenantId) -> Assigned:
     """What an open tenant has.
 
     Raises: UnknownTenant
     """
     try:
-        return house.assigned[tenant]
+        return services.assigned[tenant]
     except KeyError:
         raise UnknownTenant(tenant) from None
 
@@ -81,8 +81,10 @@ def with_assigned(setup: TenantSetup, assigned: Assigned) -> TenantSetup:
         common = tuple(msgspec.structs.replace(trunk, internal=False) if trunk.internal else trunk for trunk in configuration.trunks)
         configuration = msgspec.structs.replace(configuration, trunks=common)
     if not assigned.prices_itself:
-        house = tuple(msgspec.structs.replace(trunk, own_carrier=False) if trunk.own_carrier else trunk for trunk in configuration.trunks)
-        configuration = msgspec.structs.replace(configuration, trunks=house)
+        services = tuple(
+            msgspec.structs.replace(trunk, own_carrier=False) if trunk.own_carrier else trunk for trunk in configuration.trunks
+        )
+        configuration = msgspec.structs.replace(configuration, trunks=services)
         setup = msgspec.structs.replace(setup, plans=(), trunk_plans={})
     return msgspec.structs.replace(
         setup,
@@ -106,22 +108,22 @@ def _with_money(dialling: DialRules, assigned: Assigned) -> DialRules:
 # ---------------------------------------------------------------------- a tenant begins and ends
 
 
-async def begin(house: House, tenant: TenantId, domain: str | None) -> None:
+async def begin(services: Services, tenant: TenantId, domain: str | None) -> None:
     """Give a new tenant its telephony domain and its rights.
 
     Raises: DomainTaken
     """
-    async with house.assignments_lock, house.databases.unit(None) as unit:
-        await _learn(house, unit.session, await _begin(unit.session, house, tenant, domain))
+    async with services.assignments_lock, services.databases.unit(None) as unit:
+        await _learn(services, unit.session, await _begin(unit.session, services, tenant, domain))
 
 
-async def _begin(session: AsyncSession, house: House, tenant: TenantId, domain: str | None) -> Rights:
-    realm = house.settings.sip.realm
+async def _begin(session: AsyncSession, services: Services, tenant: TenantId, domain: str | None) -> Rights:
+    realm = services.settings.sip.realm
     taken = await repository.domains(session)
     chosen = domain.lower() if domain is not None else domain_of(tenant, realm, taken)
     if chosen in taken or chosen == realm.lower():
         raise DomainTaken(chosen)
-    allowed = house.settings.tenants
+    allowed = services.settings.tenants
     rights = Rights(
         tenant=tenant,
         domain=chosen,
@@ -134,41 +136,41 @@ async def _begin(session: AsyncSession, house: House, tenant: TenantId, domain: 
     return rights
 
 
-async def end(house: House, tenant: TenantId, *, for_good: bool) -> None:
+async def end(services: Services, tenant: TenantId, *, for_good: bool) -> None:
     """A tenant was closed: what it had can be had by others; not `for_good`: it did not come about, and leaves nothing."""
-    house.assigned.pop(tenant, None)
-    async with house.assignments_lock, house.databases.unit(None) as unit:
+    services.assigned.pop(tenant, None)
+    async with services.assignments_lock, services.databases.unit(None) as unit:
         if for_good:
             await repository.free_all(unit.session, tenant)
         else:
             await repository.forget(unit.session, tenant)
 
 
-async def admit(house: House, setup: TenantSetup, now: datetime) -> None:
+async def admit(services: Services, setup: TenantSetup, now: datetime) -> None:
     """A tenant opens: know what it has. One of a release that knew no owners keeps what it used, as far as nobody had it before."""
     tenant = setup.configuration.tenant
     lost: list[tuple[str, str]] = []
-    async with house.assignments_lock, house.databases.unit(None) as unit:
+    async with services.assignments_lock, services.databases.unit(None) as unit:
         session = unit.session
         rights = await repository.rights(session, tenant)
         if rights is None:
-            rights = await _begin(session, house, tenant, None)
+            rights = await _begin(session, services, tenant, None)
             used = wanted_by(setup)
             rights.may_claim_numbers = rights.may_have_bare_names = True
             rights.may_have_internal_trunks = rights.may_have_internal_trunks or used.is_internal
             lost = await _inherit(session, tenant, used, now)
-        await _learn(house, session, rights)
+        await _learn(services, session, rights)
     for owner, number in lost:
         log.error("! tenant %s: the number %s is set up and is another tenant's: calls to it are not this tenant's", tenant, number)
-        await note_refusal(house, tenant, OPERATOR, TenantId(owner), "number", number, now)
+        await note_refusal(services, tenant, OPERATOR, TenantId(owner), "number", number, now)
 
 
-async def read(house: House, tenant: TenantId) -> Assigned:
+async def read(services: Services, tenant: TenantId) -> Assigned:
     """What a tenant has, as the control database says.
 
     Raises: UnknownAssignment
     """
-    async with house.databases.unit(None) as unit:
+    async with services.databases.unit(None) as unit:
         return await _read(unit.session, await _rights(unit.session, tenant))
 
 
@@ -221,28 +223,28 @@ async def _inherit(session: AsyncSession, tenant: TenantId, used: Wanted, now: d
 # ---------------------------------------------------------------------- a tenant takes and gives back
 
 
-async def claim(unit: Unit, house: House, tenant: TenantId, by: By, before: Wanted, after: Wanted, now: datetime) -> None:
+async def claim(unit: Unit, services: Services, tenant: TenantId, by: By, before: Wanted, after: Wanted, now: datetime) -> None:
     """Take what a changed document needs more than it did; it is given back when the tenant's transaction fails.
 
     Raises: NotAssigned, NotFree, TooWide, SourceNotFree, CallerIdNotYours, NeverShown, InternalNotAllowed
     """
-    assigned = held(house, tenant)
+    assigned = held(services, tenant)
     if after.is_internal and not assigned.may_have_internal_trunks:
-        unit.otherwise(lambda: note_refusal(house, tenant, by, None, "trunk", "internal", now))
+        unit.otherwise(lambda: note_refusal(services, tenant, by, None, "trunk", "internal", now))
         raise InternalNotAllowed
     own = assigned.numbers | after.numbers | assigned.caller_ids
     wrong = next(((one, why) for one in sorted(after.caller_ids - before.caller_ids) if (why := _not_shown(one, own)) is not None), None)
     if wrong is not None:
         number, problem = wrong
-        owner = await _owner_of(house, number)
-        unit.otherwise(lambda: note_refusal(house, tenant, by, owner, "caller_id", number, now))
+        owner = await _owner_of(services, number)
+        unit.otherwise(lambda: note_refusal(services, tenant, by, owner, "caller_id", number, now))
         raise problem
     numbers, sources = after.numbers - assigned.numbers, after.sources - assigned.sources
     gone = Wanted(before.numbers - after.numbers, before.sources - after.sources)
     if numbers or sources:
-        await _take(unit, house, tenant, by, Wanted(numbers, sources), gone, now)
+        await _take(unit, services, tenant, by, Wanted(numbers, sources), gone, now)
     if gone.numbers or gone.sources:
-        await _release(unit, house, tenant, gone)
+        await _release(unit, services, tenant, gone)
 
 
 def _not_shown(number: str, own: Collection[str]) -> Problem | None:
@@ -252,22 +254,22 @@ def _not_shown(number: str, own: Collection[str]) -> Problem | None:
     return CallerIdNotYours(number) if number not in own else None
 
 
-async def _owner_of(house: House, number: str) -> TenantId | None:
+async def _owner_of(services: Services, number: str) -> TenantId | None:
     """Whose number it is."""
-    async with house.databases.unit(None) as control:
+    async with services.databases.unit(None) as control:
         owner = (await repository.owners(control.session, [number])).get(number)
     return TenantId(owner.tenant) if owner is not None else None
 
 
-def has(house: House, tenant: TenantId, needs: Wanted) -> bool:
+def has(services: Services, tenant: TenantId, needs: Wanted) -> bool:
     """Whether the tenant has the numbers and sources, and the right to what else it needs."""
-    assigned = held(house, tenant)
+    assigned = held(services, tenant)
     if needs.is_internal and not assigned.may_have_internal_trunks:
         return False
     return needs.numbers <= assigned.numbers and needs.sources <= assigned.sources
 
 
-async def may_be_bare(session: AsyncSession, house: House, tenant: TenantId, username: str) -> bool:
+async def may_be_bare(session: AsyncSession, services: Services, tenant: TenantId, username: str) -> bool:
     """Whether a device of the tenant may be known in the whole installation by its name alone, if nobody has the name yet.
 
     `<tenant>-…` is that tenant's, whoever comes first; a name that begins with no tenant's takes the operator's leave, lest one tenant
@@ -278,32 +280,32 @@ async def may_be_bare(session: AsyncSession, house: House, tenant: TenantId, use
     """
     parts = username.split("-")
     whose = await repository.longest(session, ["-".join(parts[:end]) for end in range(1, len(parts))])
-    return held(house, tenant).may_have_bare_names if whose is None else whose == tenant
+    return held(services, tenant).may_have_bare_names if whose is None else whose == tenant
 
 
-async def _take(unit: Unit, house: House, tenant: TenantId, by: By, taken: Wanted, gone: Wanted, now: datetime) -> None:
+async def _take(unit: Unit, services: Services, tenant: TenantId, by: By, taken: Wanted, gone: Wanted, now: datetime) -> None:
     numbers, sources = taken.numbers, taken.sources
     shared: dict[str, set[TenantId]] = {}
     try:
-        async with house.assignments_lock, house.databases.unit(None) as control:
-            await _take_numbers(control.session, house, tenant, numbers, now)
+        async with services.assignments_lock, services.databases.unit(None) as control:
+            await _take_numbers(control.session, services, tenant, numbers, now)
             for source in sorted(sources):
-                shared[source] = await _take_source(control.session, house, tenant, source, gone.sources, now)
+                shared[source] = await _take_source(control.session, services, tenant, source, gone.sources, now)
             await control.session.flush()
     except _Refused as refused:
         at = refused
-        unit.otherwise(lambda: note_refusal(house, tenant, by, at.owner, at.kind, at.subject, now))
+        unit.otherwise(lambda: note_refusal(services, tenant, by, at.owner, at.kind, at.subject, now))
         raise at.problem from None
-    before = house.assigned[tenant]
-    house.assigned[tenant] = replace(before, numbers=before.numbers | set(numbers), sources=before.sources | set(sources))
+    before = services.assigned[tenant]
+    services.assigned[tenant] = replace(before, numbers=before.numbers | set(numbers), sources=before.sources | set(sources))
 
     async def give_back() -> None:
-        await _give_back(house, tenant, numbers, sources)
+        await _give_back(services, tenant, numbers, sources)
 
     async def tell() -> None:
         for source, others in shared.items():
             for other in (tenant, *sorted(others)) if others else ():
-                await note(house, other, by if other == tenant else ANOTHER, "claimed", "source", source, {"shared": True}, now)
+                await note(services, other, by if other == tenant else ANOTHER, "claimed", "source", source, {"shared": True}, now)
 
     unit.otherwise(give_back)
     unit.then(tell)
@@ -317,7 +319,7 @@ class _Refused(Exception):
         self.problem, self.kind, self.subject, self.owner = problem, kind, subject, owner
 
 
-async def _take_numbers(session: AsyncSession, house: House, tenant: TenantId, numbers: Collection[str], now: datetime) -> None:
+async def _take_numbers(session: AsyncSession, services: Services, tenant: TenantId, numbers: Collection[str], now: datetime) -> None:
     owners = await repository.owners(session, numbers)
     left = MOST_NUMBERS - await repository.count_numbers(session, tenant)
     for number in sorted(numbers):
@@ -326,7 +328,7 @@ async def _take_numbers(session: AsyncSession, house: House, tenant: TenantId, n
             continue
         if is_emergency(number):
             raise _Refused(NotAssigned(number), "number", number, None)
-        if not house.assigned[tenant].may_claim_numbers:
+        if not services.assigned[tenant].may_claim_numbers:
             raise _Refused(NotAssigned(number), "number", number, TenantId(owner.tenant) if owner is not None else None)
         if owner is not None:
             raise _Refused(NotFree(number), "number", number, TenantId(owner.tenant))
@@ -336,7 +338,7 @@ async def _take_numbers(session: AsyncSession, house: House, tenant: TenantId, n
 
 
 async def _take_source(
-    session: AsyncSession, house: House, tenant: TenantId, source: str, leaving: Collection[str], now: datetime
+    session: AsyncSession, services: Services, tenant: TenantId, source: str, leaving: Collection[str], now: datetime
 ) -> set[TenantId]:
     """Claim a network; returns the other tenants that it is shared with by the operator's grant.
 
@@ -350,34 +352,34 @@ async def _take_source(
     others = {TenantId(one.tenant) for one in known if one.tenant != tenant and overlaps(network, [as_network(one.network)])}
     # An address of which phones of others come is theirs, as if they had named it; one that no call can come from is nobody's.
     # So is one that their calls and registrations go to: they could go there no more, and whose account is known by our address?
-    others |= (house.voice.registered_in(source) | house.voice.sends_to(source)) - {tenant}
+    others |= (services.voice.registered_in(source) | services.voice.sends_to(source)) - {tenant}
     if not granted:
         if is_wide(network):
             raise _Refused(TooWide(source), "source", source, None)
         if others:
             raise _Refused(SourceNotFree(source), "source", source, min(others))
-        if _is_nobodys(house, network):
+        if _is_nobodys(services, network):
             raise _Refused(SourceNotFree(source), "source", source, None)
         kept = [one for one in claims if one.tenant == tenant and one.network not in leaving]
         mine = [as_network(one.network) for one in kept if one.how == "claimed"]
-        _check_room(house, source, own_claims(mine, [as_network(one.network) for one in grants if one.tenant == tenant]))
+        _check_room(services, source, own_claims(mine, [as_network(one.network) for one in grants if one.tenant == tenant]))
     session.add(SourceClaim(id=drawn_id(), tenant=tenant, network=source, how="claimed", at=now))
     await session.flush()  # the next one of the document counts it
     return others
 
 
-def _is_nobodys(house: House, network: Network) -> bool:
+def _is_nobodys(services: Services, network: Network) -> bool:
     """Whether no carrier's calls come from all of it: special addresses, this machine's own, and what the operator rules out. Whether
     tenants may call there is another question: for a demonstration the operator lets them reach loopback.
     """
     if is_special(network):
         return True
-    return any(house.voice.is_own(host) or not house.voice.may_reach(host) for host in _hosts_of(network))
+    return any(services.voice.is_own(host) or not services.voice.may_reach(host) for host in _hosts_of(network))
 
 
-def _check_room(house: House, source: str, taken: Sequence[Network]) -> None:
+def _check_room(services: Services, source: str, taken: Sequence[Network]) -> None:
     """Whether the tenant may take one more by itself."""
-    most = house.settings.tenants
+    most = services.settings.tenants
     if len(taken) >= most.claim_networks:
         raise _Refused(TooManyClaims("networks", most.claim_networks), "source", source, None)
     if sum(map(places, taken)) + places(as_network(source)) > most.claim_addresses:
@@ -395,46 +397,46 @@ def _hosts_of(network: Network) -> Iterator[str]:
         yield from (str(own) for line in lines if (own := ipaddress.IPv6Address(int(line[:32], 16))) in network)
 
 
-def check_peer(unit: Unit, house: House, tenant: TenantId, by: By, place: str, host: str, now: datetime) -> None:
+def check_peer(unit: Unit, services: Services, tenant: TenantId, by: By, place: str, host: str, now: datetime) -> None:
     """Whether the tenant's calls may go to a host, as far as other tenants are concerned; a refusal is in the audit of both.
 
     Raises: PeerNotFree
     """
-    owners = house.voice.owners_of(host, tenant)
+    owners = services.voice.owners_of(host, tenant)
     if owners:
-        unit.otherwise(lambda: note_refusal(house, tenant, by, min(owners), "peer", host, now))
+        unit.otherwise(lambda: note_refusal(services, tenant, by, min(owners), "peer", host, now))
         raise PeerNotFree(place, host)
 
 
-async def _release(unit: Unit, house: House, tenant: TenantId, gone: Wanted) -> None:
+async def _release(unit: Unit, services: Services, tenant: TenantId, gone: Wanted) -> None:
     """Give back what a document that is gone needed, once the tenant's transaction is done."""
-    before = house.assigned[tenant]
-    async with house.databases.unit(None) as control:
+    before = services.assigned[tenant]
+    async with services.databases.unit(None) as control:
         owners = await repository.owners(control.session, gone.numbers)
     numbers = {number for number, owner in owners.items() if owner.tenant == tenant and owner.how != "assigned"}
-    house.assigned[tenant] = replace(before, numbers=before.numbers - numbers, sources=before.sources - gone.sources)
+    services.assigned[tenant] = replace(before, numbers=before.numbers - numbers, sources=before.sources - gone.sources)
 
     async def take_back() -> None:
-        now = house.assigned[tenant]
+        now = services.assigned[tenant]
         kept = Wanted(before.numbers & numbers, before.sources & gone.sources)
-        house.assigned[tenant] = replace(now, numbers=now.numbers | kept.numbers, sources=now.sources | kept.sources)
+        services.assigned[tenant] = replace(now, numbers=now.numbers | kept.numbers, sources=now.sources | kept.sources)
 
     unit.otherwise(take_back)
-    unit.then(lambda: _give_back(house, tenant, numbers, gone.sources))
+    unit.then(lambda: _give_back(services, tenant, numbers, gone.sources))
 
 
-async def _give_back(house: House, tenant: TenantId, numbers: Collection[str], sources: Collection[str]) -> None:
+async def _give_back(services: Services, tenant: TenantId, numbers: Collection[str], sources: Collection[str]) -> None:
     """Free what a tenant took itself; what the operator changed meanwhile is read again."""
-    async with house.assignments_lock, house.databases.unit(None) as control:
+    async with services.assignments_lock, services.databases.unit(None) as control:
         await repository.free(control.session, tenant, numbers, sources)
-        await _refresh(house, control.session, await _rights(control.session, tenant))
+        await _refresh(services, control.session, await _rights(control.session, tenant))
 
 
 # ---------------------------------------------------------------------- the operator
 
 
 async def allow(
-    house: House,
+    services: Services,
     tenant: TenantId,
     *,
     claim_numbers: bool | None = None,
@@ -448,7 +450,7 @@ async def allow(
 
     Raises: UnknownAssignment
     """
-    async with house.assignments_lock, house.databases.unit(None) as unit:
+    async with services.assignments_lock, services.databases.unit(None) as unit:
         rights = await _rights(unit.session, tenant)
         rights.may_claim_numbers = rights.may_claim_numbers if claim_numbers is None else claim_numbers
         rights.may_have_internal_trunks = rights.may_have_internal_trunks if internal_trunks is None else internal_trunks
@@ -458,7 +460,7 @@ async def allow(
             rights.own_prices = rights.own_prices if budget.own_prices is None else budget.own_prices
             rights.budget_per_hour = None if budget.per_hour is None else str(budget.per_hour)
         await unit.session.flush()
-        await _refresh(house, unit.session, rights)
+        await _refresh(services, unit.session, rights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -470,27 +472,27 @@ class Budget:
     """Whether the tenant's own tariffs hold all the same; None: as it was."""
 
 
-async def pay(house: House, tenant: TenantId, amount: Decimal, text: str, now: datetime) -> PrepaidEntry:
+async def pay(services: Services, tenant: TenantId, amount: Decimal, text: str, now: datetime) -> PrepaidEntry:
     """Book a payment, or a correction (below 0). The first makes the tenant prepaid: from then on its calls cost what is there.
 
     Raises: UnknownAssignment
     """
-    async with house.assignments_lock, house.databases.unit(None) as unit:
+    async with services.assignments_lock, services.databases.unit(None) as unit:
         rights = await _rights(unit.session, tenant)
         entry = PrepaidEntry(id=drawn_id(), tenant=tenant, at=now, amount=str(amount), note=text, closed_at=None)
         unit.session.add(entry)
         await unit.session.flush()
-        await _refresh(house, unit.session, rights)
-    await note(house, tenant, OPERATOR, "created", "prepaid", str(amount), {"note": text}, now)
+        await _refresh(services, unit.session, rights)
+    await note(services, tenant, OPERATOR, "created", "prepaid", str(amount), {"note": text}, now)
     return entry
 
 
-async def end_prepaid(house: House, tenant: TenantId, now: datetime) -> None:
+async def end_prepaid(services: Services, tenant: TenantId, now: datetime) -> None:
     """The tenant is prepaid no more; its payments stay written down.
 
     Raises: UnknownAssignment
     """
-    async with house.assignments_lock, house.databases.unit(None) as unit:
+    async with services.assignments_lock, services.databases.unit(None) as unit:
         rights = await _rights(unit.session, tenant)
         paid = await repository.payments(unit.session, tenant)
         if not paid:
@@ -498,8 +500,8 @@ async def end_prepaid(house: House, tenant: TenantId, now: datetime) -> None:
         for one in paid:
             one.closed_at = now
         await unit.session.flush()
-        await _refresh(house, unit.session, rights)
-    await note(house, tenant, OPERATOR, "closed", "prepaid", tenant, None, now)
+        await _refresh(services, unit.session, rights)
+    await note(services, tenant, OPERATOR, "closed", "prepaid", tenant, None, now)
 
 
 async def payments(session: AsyncSession, tenant: TenantId) -> Sequence[PrepaidEntry]:
@@ -507,12 +509,12 @@ async def payments(session: AsyncSession, tenant: TenantId) -> Sequence[PrepaidE
     return await repository.payments(session, tenant)
 
 
-async def assign(house: House, tenant: TenantId, numbers: Sequence[str], now: datetime) -> None:
+async def assign(services: Services, tenant: TenantId, numbers: Sequence[str], now: datetime) -> None:
     """Assign numbers to a tenant; those it has already become the operator's to take away.
 
     Raises: NumberTaken: the first that another tenant has; none is assigned then.
     """
-    async with house.assignments_lock, house.databases.unit(None) as unit:
+    async with services.assignments_lock, services.databases.unit(None) as unit:
         rights = await _rights(unit.session, tenant)
         owners = await repository.owners(unit.session, numbers)
         for number in dict.fromkeys(numbers):
@@ -524,30 +526,30 @@ async def assign(house: House, tenant: TenantId, numbers: Sequence[str], now: da
             else:
                 raise NumberTaken(number, owner.tenant)
         await unit.session.flush()
-        await _refresh(house, unit.session, rights)
+        await _refresh(services, unit.session, rights)
     for number in numbers:
-        await note(house, tenant, OPERATOR, "granted", "number", number, None, now)
+        await note(services, tenant, OPERATOR, "granted", "number", number, None, now)
 
 
-async def withdraw_number(house: House, tenant: TenantId, number: str, now: datetime) -> None:
+async def withdraw_number(services: Services, tenant: TenantId, number: str, now: datetime) -> None:
     """Take a number from a tenant. What the tenant has set up for it stays, and means nothing where the source is shared.
 
     Raises: UnknownAssignment
     """
-    async with house.assignments_lock, house.databases.unit(None) as unit:
+    async with services.assignments_lock, services.databases.unit(None) as unit:
         rights = await _rights(unit.session, tenant)
         owner = (await repository.owners(unit.session, [number])).get(number)
         if owner is None or owner.tenant != tenant:
             raise UnknownAssignment(f"number {number}")
         await unit.session.delete(owner)
         await unit.session.flush()
-        await _refresh(house, unit.session, rights)
-    await note(house, tenant, OPERATOR, "deleted", "number", number, None, now)
+        await _refresh(services, unit.session, rights)
+    await note(services, tenant, OPERATOR, "deleted", "number", number, None, now)
 
 
-async def give_source(house: House, tenant: TenantId, network: str, remark: str, now: datetime) -> SourceGrant:
+async def give_source(services: Services, tenant: TenantId, network: str, remark: str, now: datetime) -> SourceGrant:
     """Let a tenant's trunks take calls from a network, though it is wide, or another tenant's too."""
-    async with house.assignments_lock, house.databases.unit(None) as unit:
+    async with services.assignments_lock, services.databases.unit(None) as unit:
         rights = await _rights(unit.session, tenant)
         found = next((one for one in await repository.grants(unit.session) if (one.tenant, one.network) == (tenant, network)), None)
         if found is not None:
@@ -556,25 +558,25 @@ async def give_source(house: House, tenant: TenantId, network: str, remark: str,
         grant = SourceGrant(id=drawn_id(), tenant=tenant, network=network, note=remark, at=now)
         unit.session.add(grant)
         await unit.session.flush()
-        await _refresh(house, unit.session, rights)
+        await _refresh(services, unit.session, rights)
         others = {
             TenantId(one.tenant)
             for one in await repository.claims(unit.session)
             if one.tenant != tenant and overlaps(as_network(network), [as_network(one.network)])
         }
-    others |= house.voice.sends_to(network) - {tenant}
-    await note(house, tenant, OPERATOR, "granted", "source", network, {"note": remark}, now)
+    others |= services.voice.sends_to(network) - {tenant}
+    await note(services, tenant, OPERATOR, "granted", "source", network, {"note": remark}, now)
     for other in sorted(others):
-        await note(house, other, OPERATOR, "granted", "source", network, {"shared": True}, now)
+        await note(services, other, OPERATOR, "granted", "source", network, {"shared": True}, now)
     return grant
 
 
-async def withdraw_source(house: House, tenant: TenantId, key: str, now: datetime) -> None:
+async def withdraw_source(services: Services, tenant: TenantId, key: str, now: datetime) -> None:
     """Take a grant from a tenant, and with it every claim that does not hold without; or take a claim.
 
     Raises: UnknownAssignment
     """
-    async with house.assignments_lock, house.databases.unit(None) as unit:
+    async with services.assignments_lock, services.databases.unit(None) as unit:
         session = unit.session
         rights = await _rights(session, tenant)
         claims, grants = await repository.claims(session), await repository.grants(session)
@@ -589,43 +591,43 @@ async def withdraw_source(house: House, tenant: TenantId, key: str, now: datetim
             others = [as_network(one.network) for one in known if one.tenant != tenant]
             for one in (one for one in claims if one.tenant == tenant and covers(as_network(one.network), [as_network(found.network)])):
                 source = as_network(one.network)
-                if not covers(source, left) and (is_wide(source) or overlaps(source, others) or _is_nobodys(house, source)):
+                if not covers(source, left) and (is_wide(source) or overlaps(source, others) or _is_nobodys(services, source)):
                     await session.delete(one)
         await session.flush()
-        await _refresh(house, session, rights)
-    await note(house, tenant, OPERATOR, "deleted", "source", network, None, now)
+        await _refresh(services, session, rights)
+    await note(services, tenant, OPERATOR, "deleted", "source", network, None, now)
 
 
-async def grant_caller_id(house: House, tenant: TenantId, number: str, now: datetime) -> None:
+async def grant_caller_id(services: Services, tenant: TenantId, number: str, now: datetime) -> None:
     """Let a tenant show a number that is not assigned to it.
 
     Raises: NeverShown
     """
     if not may_be_shown(number):
         raise NeverShown(number)
-    async with house.assignments_lock, house.databases.unit(None) as unit:
+    async with services.assignments_lock, services.databases.unit(None) as unit:
         rights = await _rights(unit.session, tenant)
         if all(row.number != number for row in await repository.caller_ids(unit.session, tenant)):
             unit.session.add(CallerIdGrant(tenant=tenant, number=number, at=now))
             await unit.session.flush()
-        await _refresh(house, unit.session, rights)
-    await note(house, tenant, OPERATOR, "granted", "caller_id", number, None, now)
+        await _refresh(services, unit.session, rights)
+    await note(services, tenant, OPERATOR, "granted", "caller_id", number, None, now)
 
 
-async def withdraw_caller_id(house: House, tenant: TenantId, number: str, now: datetime) -> None:
+async def withdraw_caller_id(services: Services, tenant: TenantId, number: str, now: datetime) -> None:
     """Take a caller id back; calls show the trunk's, or none.
 
     Raises: UnknownAssignment
     """
-    async with house.assignments_lock, house.databases.unit(None) as unit:
+    async with services.assignments_lock, services.databases.unit(None) as unit:
         rights = await _rights(unit.session, tenant)
         found = next((row for row in await repository.caller_ids(unit.session, tenant) if row.number == number), None)
         if found is None:
             raise UnknownAssignment(f"caller id {number}")
         await unit.session.delete(found)
         await unit.session.flush()
-        await _refresh(house, unit.session, rights)
-    await note(house, tenant, OPERATOR, "deleted", "caller_id", number, None, now)
+        await _refresh(services, unit.session, rights)
+    await note(services, tenant, OPERATOR, "deleted", "caller_id", number, None, now)
 
 
 async def _rights(session: AsyncSession, tenant: TenantId) -> Rights:
@@ -635,16 +637,16 @@ async def _rights(session: AsyncSession, tenant: TenantId) -> Rights:
     return found
 
 
-async def _refresh(house: House, session: AsyncSession, rights: Rights) -> None:
+async def _refresh(services: Services, session: AsyncSession, rights: Rights) -> None:
     tenant = TenantId(rights.tenant)
-    if tenant in house.assigned:
-        await _learn(house, session, rights)
+    if tenant in services.assigned:
+        await _learn(services, session, rights)
 
 
-async def _learn(house: House, session: AsyncSession, rights: Rights) -> None:
+async def _learn(services: Services, session: AsyncSession, rights: Rights) -> None:
     tenant = TenantId(rights.tenant)
-    house.assigned[tenant] = read = await _read(session, rights)
-    house.databases.quotas.set(tenant, read.limits)
+    services.assigned[tenant] = read = await _read(session, rights)
+    services.databases.quotas.set(tenant, read.limits)
 
 
 # ---------------------------------------------------------------------- reading

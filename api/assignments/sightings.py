@@ -19,8 +19,8 @@ from api.assignments import repository
 from api.assignments.models import CarrierCustomer
 from api.assignments.rules import network as as_network
 from api.assignments.trail import note_peer
-from api.house import House
 from api.outages import sentence
+from api.services import Services
 
 log = logging.getLogger(__name__)
 
@@ -34,17 +34,17 @@ KEPT = timedelta(days=365)
 class Watch:
     """Writes down what is seen of tenants' lines."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, services: Services) -> None:
+        self._services = services
         self._seen: dict[Sighting, None] = {}
 
     async def start(self) -> None:
         """Tell the voice service what was seen before."""
-        house = self._house
-        async with house.databases.unit(None) as unit:
-            await repository.forget_customers(unit.session, house.clock() - KEPT)
+        services = self._services
+        async with services.databases.unit(None) as unit:
+            await repository.forget_customers(unit.session, services.clock() - KEPT)
             known = await repository.customers(unit.session)
-        house.voice.remember_customers([(TenantId(one.tenant), one.address) for one in known])
+        services.voice.remember_customers([(TenantId(one.tenant), one.address) for one in known])
 
     async def keep(self) -> None:
         """Write it down from time to time, until cancelled."""
@@ -54,13 +54,13 @@ class Watch:
 
     async def write(self) -> None:
         """Write down what was seen; what cannot be written is kept for the next time."""
-        house, now = self._house, self._house.clock()
-        self._seen |= dict.fromkeys(house.voice.sightings())
+        services, now = self._services, self._services.clock()
+        self._seen |= dict.fromkeys(services.voice.sightings())
         if not self._seen:
             return
         seen = tuple(self._seen)
         try:
-            async with house.assignments_lock, house.databases.unit(None) as unit:
+            async with services.assignments_lock, services.databases.unit(None) as unit:
                 await _put(unit.session, seen, now)
         except Exception as error:
             if sentence(error) is None:  # an outage is told by `api.outages`
@@ -69,8 +69,8 @@ class Watch:
         self._seen.clear()
         for one in seen:
             if one.what == "refused":
-                for owner in sorted(house.voice.owners_of(one.address, one.tenant))[:1]:
-                    await note_peer(house, one.tenant, owner, one.address, now)
+                for owner in sorted(services.voice.owners_of(one.address, one.tenant))[:1]:
+                    await note_peer(services, one.tenant, owner, one.address, now)
 
 
 async def _put(session: AsyncSession, seen: tuple[Sighting, ...], now: datetime) -> None:

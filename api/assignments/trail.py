@@ -9,7 +9,7 @@ from typing import Any
 from acd.core.ids import TenantId
 from api.audit import Act, By, record
 from api.db import UnknownTenant
-from api.house import House
+from api.services import Services
 
 log = logging.getLogger(__name__)
 
@@ -24,20 +24,20 @@ REMEMBERED = 10_000
 
 
 async def note(
-    house: House, tenant: TenantId, by: By, act: Act, kind: str, subject: str, details: dict[str, Any] | None, now: datetime
+    services: Services, tenant: TenantId, by: By, act: Act, kind: str, subject: str, details: dict[str, Any] | None, now: datetime
 ) -> None:
     """Write one entry into a tenant's audit; one that is not open is told by the log alone."""
     try:
-        async with house.databases.unit(tenant) as unit:
+        async with services.databases.unit(tenant) as unit:
             record(unit.session, now, by, act, kind, subject, details=details)
     except UnknownTenant:
         log.info("= tenant %s is not open and was not told: %s %s %s", tenant, kind, subject, act)
 
 
-async def note_peer(house: House, tenant: TenantId, owner: TenantId, address: str, now: datetime) -> None:
+async def note_peer(services: Services, tenant: TenantId, owner: TenantId, address: str, now: datetime) -> None:
     """A name of the tenant's trunk has come to stand for an address of another's carrier; nothing was sent there. Once an hour for each."""
-    if _is_due(house.refusals_told, tenant, address, now):
-        await note_refusal(house, tenant, SERVICE, owner, "peer", address, now)
+    if _is_due(services.refusals_told, tenant, address, now):
+        await note_refusal(services, tenant, SERVICE, owner, "peer", address, now)
 
 
 def _is_due(told: dict[tuple[TenantId, str], datetime], owner: TenantId, subject: str, now: datetime) -> bool:
@@ -50,9 +50,11 @@ def _is_due(told: dict[tuple[TenantId, str], datetime], owner: TenantId, subject
     return due
 
 
-async def note_refusal(house: House, tenant: TenantId, by: By, owner: TenantId | None, kind: str, subject: str, now: datetime) -> None:
+async def note_refusal(
+    services: Services, tenant: TenantId, by: By, owner: TenantId | None, kind: str, subject: str, now: datetime
+) -> None:
     """A claim was refused: it stands in the audit of who asked, and of who has it."""
-    await note(house, tenant, by, "refused", kind, subject, None, now)
+    await note(services, tenant, by, "refused", kind, subject, None, now)
     log.warning("! tenant %s asked for the %s %s, which it cannot have", tenant, kind, subject)
-    if owner is not None and _is_due(house.refusals_told, owner, subject, now):
-        await note(house, owner, ANOTHER, "refused", kind, subject, None, now)
+    if owner is not None and _is_due(services.refusals_told, owner, subject, now):
+        await note(services, owner, ANOTHER, "refused", kind, subject, None, now)

@@ -101,10 +101,10 @@ async def list_tariffs(access: ForBilling, page: Paged) -> Page[TariffTold]:
 )
 async def create_tariff(access: ForBilling, given: TariffGiven) -> TariffTold:
     """Add a plan version; a version never changes. It holds for calls that begin at its `valid_from` or later."""
-    if not held(access.house, access.tenant).prices_itself:
+    if not held(access.services, access.tenant).prices_itself:
         raise PricesOfTheHouse
     plan, document = await service.read(given)  # before anything is held
-    by = Author(access.unit, access.house, access.tenant, access.principal.name, access.now, access.source)
+    by = Author(access.unit, access.services, access.tenant, access.principal.name, access.now, access.source)
     await hold(by)
     row = await service.add_tariff(access.session, plan, document, given.trunk, access.principal.name, access.now)
     await take_effect(by, tariffs=True)
@@ -169,7 +169,7 @@ async def export_charges(
 def _sent(access: Access, kind: str, wanted: Filter) -> service.Sent:
     """An export that begins: how far it came is known only when the request is long over."""
     access.gave(0)
-    return service.Sent(access.house, access.tenant, access.by, kind, wanted)
+    return service.Sent(access.services, access.tenant, access.by, kind, wanted)
 
 
 class _Export(StreamingResponse):
@@ -214,13 +214,13 @@ async def list_charges(access: ForReaders, cdr: CdrKey, language: Annotated[Lang
 @router.get("/billing/months/{month}", operation_id="getMonth")
 async def get_month(access: ForBilling, month: MonthKey) -> Month:
     """Net, VAT and gross of the conversations that began in a month, VAT worked out once for each rate."""
-    return await service.month(access.house, access.tenant, month)
+    return await service.month(access.services, access.tenant, month)
 
 
 @router.get("/billing/invoices/{month}", operation_id="getInvoice", responses=responses(Conflict))
 async def get_invoice(access: ForBilling, month: MonthKey) -> InvoiceTold:
     """The month line by line, with totals for each VAT rate. 409 while a conversation of the month has no price."""
-    return service.told_invoice(await service.invoice(access.house, access.tenant, month))
+    return service.told_invoice(await service.invoice(access.services, access.tenant, month))
 
 
 @router.get(
@@ -231,7 +231,7 @@ async def get_invoice(access: ForBilling, month: MonthKey) -> InvoiceTold:
 )
 async def export_invoice(access: ForBilling, month: MonthKey, language: Annotated[Language, Query()] = "en") -> Response:
     """The same as CSV: `row` is a `line`, the `vat` of one rate, or the `sum` of one currency."""
-    bill = await service.invoice(access.house, access.tenant, month)
+    bill = await service.invoice(access.services, access.tenant, month)
     headers = {"Content-Disposition": f'attachment; filename="invoice-{month}.csv"'}
     return Response("".join(export.invoice_to_csv(bill, language)), headers=headers, media_type=_STREAMS["csv"])
 
@@ -243,7 +243,7 @@ async def rerate(access: ForBilling, given: ReratingGiven) -> Rerating:
     What was promised before a call holds. The old charge stays as an earlier revision.
     """
     own = await own_carriers(access.session)
-    found = await service.rerate(access.session, access.house, access.tenant, given, access.by, access.now, own)
+    found = await service.rerate(access.session, access.services, access.tenant, given, access.by, access.now, own)
     if found.carried_out:
-        access.unit.then(lambda: access.house.voice.recount(access.tenant))
+        access.unit.then(lambda: access.services.voice.recount(access.tenant))
     return found

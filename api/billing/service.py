@@ -57,9 +57,9 @@ from api.billing.schemas import (
 )
 from api.db import UnknownTenant
 from api.edge.turns import Lane
-from api.house import House
 from api.kit.paging import Cut, paged
 from api.outages import say
+from api.services import Services
 from billing_cdr import export, recordings, store
 from billing_cdr.bounds import check_document
 from billing_cdr.cdr import Cdr
@@ -370,14 +370,14 @@ async def _all(lane: Lane, tenant: TenantId, engine: AsyncEngine, wanted: Filter
 class Sent:
     """An export under way, for the audit: that it was asked for stands there already; at the end, how many records went out."""
 
-    def __init__(self, house: House, tenant: TenantId, by: By, kind: str, wanted: Filter) -> None:
-        self._house, self._tenant, self._by, self._kind, self._wanted = house, tenant, by, kind, wanted
+    def __init__(self, services: Services, tenant: TenantId, by: By, kind: str, wanted: Filter) -> None:
+        self._services, self._tenant, self._by, self._kind, self._wanted = services, tenant, by, kind, wanted
         self._rows = 0
 
     async def pages(self, write: Callable[[Sequence[Entry]], bytes]) -> AsyncIterator[bytes]:
         """Every record the filter lets through as it is written, counted as it goes."""
-        engine = self._house.databases.tenant(self._tenant)
-        async for rows, octets in _all(self._house.lane, self._tenant, engine, self._wanted, lambda some: (len(some), write(some))):
+        engine = self._services.databases.tenant(self._tenant)
+        async for rows, octets in _all(self._services.lane, self._tenant, engine, self._wanted, lambda some: (len(some), write(some))):
             self._rows += rows
             yield octets
 
@@ -390,15 +390,15 @@ class Sent:
             whole = True
         finally:
             ended = asyncio.create_task(self._record(whole=whole))
-            self._house.tasks.add(ended)
-            ended.add_done_callback(self._house.tasks.discard)
+            self._services.tasks.add(ended)
+            ended.add_done_callback(self._services.tasks.discard)
         await ended
 
     async def _record(self, *, whole: bool) -> None:
         try:
-            async with self._house.databases.unit(self._tenant) as unit:
+            async with self._services.databases.unit(self._tenant) as unit:
                 details = {"rows": self._rows, "whole": whole}
-                record(unit.session, self._house.clock(), self._by, "sent", self._kind, "", details=details)
+                record(unit.session, self._services.clock(), self._by, "sent", self._kind, "", details=details)
         except (SQLAlchemyError, UnknownTenant, Unreachable) as error:
             say(log, error, "! %s was sent %d records, and the audit could not be written", self._by.name, self._rows)
 
@@ -441,7 +441,7 @@ async def export_charges_json(sent: Sent) -> AsyncIterator[bytes]:
 # ---------------------------------------------------------------------- a month
 
 
-async def _added_up(house: House, tenant: TenantId, month: str) -> Invoice:
+async def _added_up(services: Services, tenant: TenantId, month: str) -> Invoice:
     """A payer's month: the same function makes the month sum and the invoice."""
     first, following = month_bounds(month)
     tally = Tally(tenant, month)
@@ -455,14 +455,14 @@ async def _added_up(house: House, tenant: TenantId, month: str) -> Invoice:
         return True
 
     wanted = Filter(tenant=tenant, began_from=first, began_before=following)
-    async for _ in _all(house.lane, tenant, house.databases.tenant(tenant), wanted, take):
+    async for _ in _all(services.lane, tenant, services.databases.tenant(tenant), wanted, take):
         pass
     return tally.invoice()
 
 
-async def month(house: House, tenant: TenantId, month: str) -> Month:
+async def month(services: Services, tenant: TenantId, month: str) -> Month:
     """What the conversations that began in a month (`2026-03`) add up to."""
-    bill = await _added_up(house, tenant, month)
+    bill = await _added_up(services, tenant, month)
     return Month(
         month=month,
         payer=bill.tenant,
@@ -474,13 +474,13 @@ async def month(house: House, tenant: TenantId, month: str) -> Month:
     )
 
 
-async def invoice(house: House, tenant: TenantId, month: str) -> Invoice:
+async def invoice(services: Services, tenant: TenantId, month: str) -> Invoice:
     """What is invoiced for a month.
 
     Raises: NotInvoiced: a conversation of it has no price yet.
     """
     try:
-        return sendable(await _added_up(house, tenant, month))
+        return sendable(await _added_up(services, tenant, month))
     except UnratedError as error:
         raise NotInvoiced(str(error)) from error
 
@@ -510,7 +510,7 @@ def _by_vat_rate(bill: Invoice) -> list[VatSum]:
 
 async def rerate(
     session: AsyncSession,
-    house: House,
+    services: Services,
     tenant: TenantId,
     wanted: ReratingGiven,
     by: By,
@@ -524,7 +524,7 @@ async def rerate(
     Raises: CdrUnknown, TooMuchChanges, RatedOtherwise
     """
     book = await plan_book(session, tenant, own_carriers)
-    looked_at, of_lost_plans, changes = await _changes(house, tenant, wanted, book)
+    looked_at, of_lost_plans, changes = await _changes(services, tenant, wanted, book)
     digest = _digest(changes)
     carried_out = wanted.carry_out is not None
     if carried_out and changes:
@@ -554,13 +554,13 @@ async def rerate(
     )
 
 
-async def _changes(house: House, tenant: TenantId, wanted: ReratingGiven, book: PlanBook) -> tuple[int, int, list[Change]]:
+async def _changes(services: Services, tenant: TenantId, wanted: ReratingGiven, book: PlanBook) -> tuple[int, int, list[Change]]:
     """How many records were looked at, how many of them stay as they are for want of their plan, and whose charge would change; rated
     beside the loop, a page at a time.
     """
     looked_at = of_lost_plans = 0
     changes: list[Change] = []
-    async for entries in _chosen(house, tenant, wanted):
+    async for entries in _chosen(services, tenant, wanted):
         looked_at += len(entries)
         of_lost_plans += store.of_lost_plans(entries, book)
         changes += await asyncio.to_thread(store.rerated, entries, book)
@@ -569,8 +569,8 @@ async def _changes(house: House, tenant: TenantId, wanted: ReratingGiven, book: 
     return looked_at, of_lost_plans, changes
 
 
-async def _chosen(house: House, tenant: TenantId, wanted: ReratingGiven) -> AsyncIterator[Sequence[Entry]]:
-    engine = house.databases.tenant(tenant)
+async def _chosen(services: Services, tenant: TenantId, wanted: ReratingGiven) -> AsyncIterator[Sequence[Entry]]:
+    engine = services.databases.tenant(tenant)
     if wanted.cdr is not None:
         found = await store.get(engine, wanted.cdr)
         if found is None:
@@ -583,7 +583,7 @@ async def _chosen(house: House, tenant: TenantId, wanted: ReratingGiven) -> Asyn
         began_before=wanted.began_before,
         status="unrated" if wanted.unrated else None,
     )
-    async for entries in _all(house.lane, tenant, engine, period, lambda some: some):
+    async for entries in _all(services.lane, tenant, engine, period, lambda some: some):
         yield entries
 
 

@@ -36,10 +36,10 @@ from api.db import Databases
 from api.demo import FILE as DEMO_FILE
 from api.edge.protocol import Patience, ServerConfig
 from api.health import disk_trouble
-from api.house import House
 from api.outages import sentence
 from api.screen import lookup_in
 from api.security import open_log, policy_of
+from api.services import Services
 from api.telephony_setup import pins_of
 
 if TYPE_CHECKING:
@@ -430,8 +430,8 @@ def _say(settings: Settings, what: str) -> None:
 
 def _say_started(app: FastAPI, settings: Settings, listening: socket.socket, sip: tuple[tuple[str, str, int], ...]) -> None:
     host, port = listening.getsockname()[:2]
-    this = app.state.house
-    assert isinstance(this, House)
+    this = app.state.services
+    assert isinstance(this, Services)
     line = f"fernamt is ready: {pages(host, port)} and SIP on {phone_servers(sip)}"
     if this.failed:
         closed = "; ".join(f"{tenant} is not: {failure.reason}" for tenant, failure in sorted(this.failed.items()))

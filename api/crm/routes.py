@@ -73,4 +73,4 @@ def _told(contact: ContactTold, response: Response) -> ContactTold:
 def _changed(access: Access, act: Act, contact: str) -> None:
     """It is audited, without what is in it; once it is committed, callers are looked for anew."""
     record(access.session, access.now, access.by, act, "contact", contact)
-    access.unit.then(lambda: known.forget(access.house.databases, access.tenant))
+    access.unit.then(lambda: known.forget(access.services.databases, access.tenant))

@@ -8,8 +8,8 @@ from starlette.requests import Request
 
 from acd.strangers import is_within
 from api.errors import Problem, Unauthenticated, unavailable
-from api.house import house
 from api.identity import Role, principal_of
+from api.services import services
 
 FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 """A request that was passed on is judged by its token alone: who it really comes from is a header's word."""
@@ -17,7 +17,7 @@ FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
 async def sees_details(request: Request) -> bool:
     """Whether a request comes from a network of `monitoring.sources`, bears `monitoring.token`, or is the operator's."""
-    monitoring = house(request).settings.monitoring
+    monitoring = services(request).settings.monitoring
     is_forwarded = any(name in request.headers for name in FORWARDED)
     if not is_forwarded and request.client is not None and is_within(request.client.host, monitoring.networks):
         return True

@@ -25,12 +25,12 @@ from api.db import Unit, UnknownTenant
 from api.edge.connections import counts_for
 from api.edge.turns import Turns, of_source
 from api.errors import Forbidden, Unauthenticated
-from api.house import House, house
 from api.identity import service
 from api.identity.errors import NotServed, TokenUnknown
 from api.identity.rules import EVERYBODY, Principal, Role, tenant_of, token_hash
 from api.kit.client import client_address
 from api.outages import say
+from api.services import Services, services
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Access:
 
     principal: Principal
     unit: Unit
-    house: House
+    services: Services
     now: datetime
     source: str | None = None
     """Address the request came from."""
@@ -82,7 +82,7 @@ async def principal_of(connection: HTTPConnection, token: str) -> Principal:
 
     Raises: Unauthenticated, NotServed, TooManyConnections
     """
-    this = house(connection)
+    this = services(connection)
     with _counted(this, connection, token):
         tenant = _tenant_served(this, token)
     async with _turn(connection, tenant, token), this.databases.unit(tenant) as unit:
@@ -105,7 +105,7 @@ async def _turn(connection: HTTPConnection, tenant: TenantId | None, token: str)
 
 
 async def _authenticated(
-    unit: Unit, this: House, connection: HTTPConnection, tenant: TenantId | None, token: str, now: datetime
+    unit: Unit, this: Services, connection: HTTPConnection, tenant: TenantId | None, token: str, now: datetime
 ) -> Principal:
     turns: Turns = connection.app.state.turns
     try:
@@ -119,7 +119,7 @@ async def _authenticated(
 
 
 @contextmanager
-def _counted(this: House, connection: HTTPConnection, token: str) -> Iterator[None]:
+def _counted(this: Services, connection: HTTPConnection, token: str) -> Iterator[None]:
     """A token that is nobody's is an attempt of its source."""
     try:
         yield
@@ -128,7 +128,7 @@ def _counted(this: House, connection: HTTPConnection, token: str) -> Iterator[No
         raise
 
 
-def _tenant_served(this: House, token: str) -> TenantId | None:
+def _tenant_served(this: Services, token: str) -> TenantId | None:
     """The tenant that a token names, if it is open.
 
     Raises: TokenUnknown, NotServed
@@ -145,7 +145,7 @@ def _holder(principal: Principal) -> str:
     return f"{principal.tenant or ''}/{principal.name}"
 
 
-def _check_served(this: House, tenant: TenantId | None) -> None:
+def _check_served(this: Services, tenant: TenantId | None) -> None:
     """A token of a tenant that is not open is not looked at: its database may be away, or open before its calls are.
 
     Raises: NotServed; TokenUnknown: there is no such tenant (any more)
@@ -164,7 +164,7 @@ async def _opened(request: Request, credentials: Annotated[HTTPAuthorizationCred
     """One transaction for the request, committed when the route function has returned and before the client is answered."""
     if credentials is None:
         raise Unauthenticated("This needs a bearer token: log in at /api/v1/login.")
-    this = house(request)
+    this = services(request)
     token = credentials.credentials
     with _counted(this, request, token):
         tenant = _tenant_served(this, token)

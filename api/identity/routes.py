@@ -16,7 +16,6 @@ from api.audit import record_failed_log_in, source_of
 from api.db import UnknownTenant
 from api.edge.turns import Turns, of_source
 from api.errors import Conflict, NotFound, Outdated, TooMany, Unauthenticated, Unavailable, responses
-from api.house import House, house
 from api.identity import service
 from api.identity.access import Access, ForAdmins, ForAnyone
 from api.identity.errors import NoSuchAgent, NotServed, TooManyFailures, WrongPassword
@@ -42,6 +41,7 @@ from api.kit.client import client_address
 from api.kit.paging import Page, Paged, paged
 from api.kit.preconditions import IfMatch, etag_of
 from api.outages import say
+from api.services import Services, services
 from api.telephony_setup import Author, has_agent, hold
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def guarded_name(tenant: str | None, username: str) -> str:
 
 
 @asynccontextmanager
-async def _guarded(request: Request, this: House, tenant: str | None, username: str) -> AsyncIterator[None]:
+async def _guarded(request: Request, this: Services, tenant: str | None, username: str) -> AsyncIterator[None]:
     """A password is judged inside, if its user may be guessed at from there.
 
     Raises: TooManyFailures: nothing was computed, and the answer is the same for a right one.
@@ -90,7 +90,7 @@ async def _guarded(request: Request, this: House, tenant: str | None, username: 
 @router.post("/login", operation_id="logIn", responses=responses(Unauthenticated, TooMany, Unavailable))
 async def log_in(request: Request, given: LoginGiven) -> LoginTold:
     """Log in; the answer holds the bearer token for everything else."""
-    this = house(request)
+    this = services(request)
     tenant = TenantId(given.tenant) if given.tenant is not None else None
     if tenant is not None and tenant in this.failed:
         raise NotServed(tenant)
@@ -119,7 +119,7 @@ def _log_in_turn(request: Request, username: str) -> AbstractAsyncContextManager
 
 async def _record_failure(request: Request, tenant: TenantId | None, username: str, source: str | None, *, is_user: bool) -> None:
     """Whoever guesses is told the same, also when the audit cannot be written."""
-    this = house(request)
+    this = services(request)
     try:
         failed = request.app.state.failed_log_ins
         await record_failed_log_in(this.databases, failed, tenant, username, source, this.clock(), is_user=is_user)
@@ -128,7 +128,7 @@ async def _record_failure(request: Request, tenant: TenantId | None, username: s
         say(log, error, "! a failed log-in could not be audited")
 
 
-async def _log_in(request: Request, this: House, tenant: TenantId | None, given: LoginGiven) -> tuple[str, Principal]:
+async def _log_in(request: Request, this: Services, tenant: TenantId | None, given: LoginGiven) -> tuple[str, Principal]:
     passwords, hours = _passwords(request), this.settings.login.session_hours
     source = source_of(client_address(request))
     # A hash is a tenth of a second of a core, and waits for others: meanwhile no connection of the tenant's database is held.
@@ -162,7 +162,7 @@ async def who_am_i(access: ForAnyone) -> Me:
 )
 async def change_password(request: Request, access: ForAnyone, given: PasswordChange) -> None:
     """Change the own password; all other logins end."""
-    async with _guarded(request, access.house, access.principal.tenant, access.principal.name):
+    async with _guarded(request, access.services, access.principal.tenant, access.principal.name):
         await service.change_password(access.session, _passwords(request), access.principal, given.old, given.new, access.by, access.now)
 
 
@@ -212,7 +212,7 @@ async def _check_agent(access: Access, agent: str | None) -> None:
     """
     if agent is None:
         return
-    await hold(Author(access.unit, access.house, access.tenant, access.principal.name, access.now, access.source))
+    await hold(Author(access.unit, access.services, access.tenant, access.principal.name, access.now, access.source))
     if not await has_agent(access.session, agent):
         raise NoSuchAgent(agent)
 
@@ -239,7 +239,7 @@ async def list_keys(access: ForAdmins, page: Paged) -> Page[KeyTold]:
 @router.post("/api-keys", operation_id="createApiKey", status_code=status.HTTP_201_CREATED)
 async def create_key(access: ForAdmins, given: KeyGiven) -> KeyCreated:
     """Create an API key; it is told this once."""
-    login = access.house.settings.login
+    login = access.services.settings.login
     created, token = await service.create_key(access.session, access.tenant, given, login, access.principal, access.by, access.now)
     return KeyCreated(**KeyTold.model_validate(created).model_dump(), token=token)
 

@@ -15,10 +15,10 @@ from prometheus_client import Counter
 from acd.core.ids import TenantId
 from api.audit import By, record
 from api.db import UnknownTenant
-from api.house import House
 from api.outages import say
 from api.recordings import files, rules
 from api.recordings.service import KIND, details, erase
+from api.services import Services
 from billing_cdr import recordings
 
 log = logging.getLogger(__name__)
@@ -33,83 +33,83 @@ BY = By("retention")
 """Who did it, in the audit and in the list."""
 
 
-async def delete_old(house: House, deleted: Counter, now: datetime) -> int:
+async def delete_old(services: Services, deleted: Counter, now: datetime) -> int:
     """Delete what is too old, of every open tenant; returns how many went. One tenant in trouble keeps no other waiting."""
     gone = 0
-    for tenant in house.databases.opened:
+    for tenant in services.databases.opened:
         try:
-            await _finish(house, tenant, now)
-            some = await _delete_old_of(house, tenant, now) if house.settings.recordings.days else 0
+            await _finish(services, tenant, now)
+            some = await _delete_old_of(services, tenant, now) if services.settings.recordings.days else 0
         except UnknownTenant:  # closed meanwhile
             continue
         except Exception as error:
             say(log, error, "! old recordings of tenant %s could not be deleted", tenant)
             continue
         if some:
-            log.info("> %d recordings of tenant %s are gone: they were older than %d days", some, tenant, house.settings.recordings.days)
+            log.info("> %d recordings of tenant %s are gone: they were older than %d days", some, tenant, services.settings.recordings.days)
             deleted.labels(tenant, "retention").inc(some)
         gone += some
     return gone
 
 
-async def _delete_old_of(house: House, tenant: TenantId, now: datetime) -> int:
-    before = now - timedelta(days=house.settings.recordings.days)
+async def _delete_old_of(services: Services, tenant: TenantId, now: datetime) -> int:
+    before = now - timedelta(days=services.settings.recordings.days)
     gone = 0
     while gone < MOST:
-        async with house.databases.unit(tenant) as unit:
+        async with services.databases.unit(tenant) as unit:
             due = await recordings.due(await unit.session.connection(), before, AT_ONCE)
-        await _delete(house, tenant, due, now)
+        await _delete(services, tenant, due, now)
         gone += len(due)
         if len(due) < AT_ONCE:
             break
-    left = await _without_record(house, tenant, min(before, now - rules.ABANDONED_AFTER))
-    await _delete(house, tenant, left, now)
+    left = await _without_record(services, tenant, min(before, now - rules.ABANDONED_AFTER))
+    await _delete(services, tenant, left, now)
     return gone + len(left)
 
 
-async def _delete(house: House, tenant: TenantId, names: Sequence[str], now: datetime) -> None:
+async def _delete(services: Services, tenant: TenantId, names: Sequence[str], now: datetime) -> None:
     """First it is written down, then the files go."""
     if not names:
         return
-    sounds = await asyncio.to_thread(files.looks, files.folder_of(house.settings, tenant), names)
-    async with house.databases.unit(tenant) as unit:
+    sounds = await asyncio.to_thread(files.looks, files.folder_of(services.settings, tenant), names)
+    async with services.databases.unit(tenant) as unit:
         conn = await unit.session.connection()
         for name in names:
             found = await recordings.get(conn, name)
             if found is not None and not await recordings.mark_deleted(conn, name, BY.name, now):
                 continue  # somebody was quicker
             octets = sounds[name].octets if name in sounds else None
-            told = details(found, octets) | {"days": house.settings.recordings.days}
+            told = details(found, octets) | {"days": services.settings.recordings.days}
             record(unit.session, now, BY, "deleted", KIND, name, details=told)
-    await _erase(house, tenant, names, now)
+    await _erase(services, tenant, names, now)
 
 
-async def _without_record(house: House, tenant: TenantId, before: datetime) -> list[str]:
+async def _without_record(services: Services, tenant: TenantId, before: datetime) -> list[str]:
     """Files of lost calls: no record names them, so the list has none of them."""
-    untouched = await asyncio.to_thread(files.untouched, files.folder_of(house.settings, tenant), before)
-    async with house.databases.unit(tenant) as unit:
+    untouched = await asyncio.to_thread(files.untouched, files.folder_of(services.settings, tenant), before)
+    async with services.databases.unit(tenant) as unit:
         known = await recordings.known(await unit.session.connection(), untouched)
     return [name for name in untouched if name not in known][:AT_ONCE]
 
 
-async def _finish(house: House, tenant: TenantId, now: datetime) -> None:
-    async with house.databases.unit(tenant) as unit:
+async def _finish(services: Services, tenant: TenantId, now: datetime) -> None:
+    async with services.databases.unit(tenant) as unit:
         left = await recordings.half_deleted(await unit.session.connection(), AT_ONCE)
-    await _erase(house, tenant, left, now)
+    await _erase(services, tenant, left, now)
 
 
-async def _erase(house: House, tenant: TenantId, names: Sequence[str], now: datetime) -> None:
+async def _erase(services: Services, tenant: TenantId, names: Sequence[str], now: datetime) -> None:
     for name in names:
         try:
-            await erase(house, tenant, name, now)
+            await erase(services, tenant, name, now)
         except OSError as error:  # it is tried again at the next turn
             log.error("! %s: the file of %s, which was deleted, stays for now: %s", tenant, name, error.strerror)  # noqa: TRY400
 
 
-async def keep_short(house: House, deleted: Counter) -> None:
+async def keep_short(services: Services, deleted: Counter) -> None:
     """Do so for ever."""
     wait_s = FIRST_S
     while True:
         await asyncio.sleep(wait_s)
         wait_s = EVERY_S
-        await delete_old(house, deleted, house.clock())
+        await delete_old(services, deleted, services.clock())

@@ -120,7 +120,7 @@ async def get_recording_audio(
     headers["Content-Length"] = str(span.octets)
     if part is not None:
         headers["Content-Range"] = f"bytes {part.first}-{part.last}/{sound.octets}"
-    most = access.house.settings.recordings.streams_per_tenant
+    most = access.services.settings.recordings.streams_per_tenant
     return _Audio(
         access.tenant, most, span, files.pieces(audio.folder, audio.name, span), headers, status.HTTP_206_PARTIAL_CONTENT if part else 200
     )

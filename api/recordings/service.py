@@ -12,13 +12,13 @@ from typing import Any
 
 from acd.core.ids import TenantId
 from api.audit import record
-from api.house import House
 from api.identity import Access, Role
 from api.kit.paging import Cut
 from api.recordings import files, rules
 from api.recordings.errors import Deleted, FileGone, NotErased, NotForAgents, NotYet, RecordingUnknown, WrongCursor
 from api.recordings.rules import Sound
 from api.recordings.schemas import PartyTold, RecordingTold
+from api.services import Services
 from api.telephony_setup import agents_hear_recordings
 from billing_cdr import recordings
 from billing_cdr.recordings import Kept, Wanted
@@ -100,7 +100,7 @@ async def delete(access: Access, name: str) -> None:
     if found is not None and not await recordings.mark_deleted(conn, name, access.principal.name, access.now):
         raise _deleted(await recordings.get(conn, name) or found)
     record(access.session, access.now, access.by, "deleted", KIND, name, details=details(found, octets))
-    access.unit.then(lambda: _erase(access.house, access.tenant, name, access.now))
+    access.unit.then(lambda: _erase(access.services, access.tenant, name, access.now))
 
 
 def details(found: Kept | None, octets: int | None) -> dict[str, Any]:
@@ -110,21 +110,21 @@ def details(found: Kept | None, octets: int | None) -> dict[str, Any]:
     return {"octets": octets, "call": found.cdr, "began_at": found.began_at.isoformat(), "duration_ms": found.duration_ms}
 
 
-async def _erase(house: House, tenant: TenantId, name: str, now: datetime) -> None:
+async def _erase(services: Services, tenant: TenantId, name: str, now: datetime) -> None:
     try:
-        await erase(house, tenant, name, now)
+        await erase(services, tenant, name, now)
     except OSError as error:
         log.error("! %s: the file of %s, which was deleted, stays for now: %s", tenant, name, error.strerror)  # noqa: TRY400
         raise NotErased(name) from error
 
 
-async def erase(house: House, tenant: TenantId, name: str, now: datetime) -> None:
+async def erase(services: Services, tenant: TenantId, name: str, now: datetime) -> None:
     """Remove the file of one that is marked as deleted, and note that it is gone.
 
     Raises: OSError
     """
-    await asyncio.to_thread(files.erase, files.folder_of(house.settings, tenant), name)
-    async with house.databases.unit(tenant) as unit:
+    await asyncio.to_thread(files.erase, files.folder_of(services.settings, tenant), name)
+    async with services.databases.unit(tenant) as unit:
         await recordings.mark_erased(await unit.session.connection(), name, now)
 
 
@@ -151,7 +151,7 @@ def _deleted(found: Kept) -> Deleted:
 
 
 def _folder(access: Access) -> Path:
-    return files.folder_of(access.house.settings, access.tenant)
+    return files.folder_of(access.services.settings, access.tenant)
 
 
 async def _told(access: Access, some: Sequence[Kept]) -> list[RecordingTold]:

@@ -8,8 +8,8 @@ from starlette.requests import HTTPConnection, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.errors import TooMany, of, spell_wait
-from api.house import house
 from api.kit.client import client_address
+from api.services import services
 
 TRY_AGAIN_LATER = 1013
 """Close code of a WebSocket (RFC 6455 registry)."""
@@ -27,7 +27,7 @@ class RefuseBanned:
             await self._app(scope, receive, send)
             return
         connection = HTTPConnection(scope)
-        guard = house(connection).guard
+        guard = services(connection).guard
         now = guard.now()
         ban = guard.ban_of(client_address(connection), now)
         if ban is None:

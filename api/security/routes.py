@@ -26,7 +26,7 @@ async def list_bans(
     access: ForOperators, limit: Annotated[Limit, Query()] = 50, after: Annotated[Source | None, Query()] = None
 ) -> Page[BanTold]:
     """The sources that are not heard at present."""
-    found = [ban for ban in access.house.guard.bans() if after is None or ban.source > after]
+    found = [ban for ban in access.services.guard.bans() if after is None or ban.source > after]
     items = [
         BanTold(
             source=ban.source,
@@ -34,7 +34,7 @@ async def list_bans(
             until=datetime.fromtimestamp(ban.until, UTC),
             count=ban.count,
             why=ban.why,
-            spares_known=access.house.guard.spares_known(ban.source),
+            spares_known=access.services.guard.spares_known(ban.source),
         )
         for ban in found[:limit]
     ]
@@ -44,7 +44,7 @@ async def list_bans(
 @router.delete("/bans/{source:path}", operation_id="liftBan", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound))
 async def lift_ban(access: ForOperators, source: Source) -> None:
     """Hear a source again at once; its next ban is a first one."""
-    if not access.house.guard.lift(source, by=access.principal.name):
+    if not access.services.guard.lift(source, by=access.principal.name):
         raise NotBanned(source_of(source.removesuffix("/64")))
     record(access.session, access.now, access.by, "deleted", "ban", source)
 
@@ -52,7 +52,7 @@ async def lift_ban(access: ForOperators, source: Source) -> None:
 @router.get("/attempts", operation_id="listAttempts")
 async def list_attempts(access: ForOperators, limit: Annotated[Limit, Query()] = 50, after: Before = None) -> Page[AttemptTold]:
     """The latest attempts that were wrong, made to wait, or right after wrong ones; newest first. The security log has them all."""
-    found = [seen for seen in reversed(access.house.guard.recent) if after is None or seen.serial < after]
+    found = [seen for seen in reversed(access.services.guard.recent) if after is None or seen.serial < after]
     items = [
         AttemptTold.model_validate(
             {

@@ -15,10 +15,10 @@ from acd.errors import CannotStart
 from acd.guard import Ban, GuardPolicy, KnownRow
 from acd.guard.guard import LOG, Changes
 from api.config import Settings
-from api.house import House
 from api.outages import sentence
 from api.security import repository
 from api.security.models import BanRow, KnownSource
+from api.services import Services
 
 log = logging.getLogger(__name__)
 
@@ -73,24 +73,24 @@ def _moment(epoch: float) -> datetime:
 class Keeper:
     """Writes bans and known sources down a moment after they came about, beside the requests; reads them at the start."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, services: Services) -> None:
+        self._services = services
         self._stopping = asyncio.Event()
         self._is_due = False
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Take up what was kept."""
-        house = self._house
+        services = self._services
         ended, seen = self._too_old()
-        async with house.databases.unit(None) as unit:
+        async with services.databases.unit(None) as unit:
             rows, sources = await repository.bans(unit.session), await repository.known(unit.session)
             bans = [_ban(row) for row in rows if row.until >= ended]
             known = [KnownRow(user=row.user, source=row.source, seen_at=row.seen_at.timestamp()) for row in sources if row.seen_at >= seen]
             if len(bans) < len(rows) or len(known) < len(sources):
                 await repository.forget_before(unit.session, ended, seen)
-        house.guard.restore(bans, known)
-        house.guard.on_change = self._change
+        services.guard.restore(bans, known)
+        services.guard.on_change = self._change
         self._task = asyncio.create_task(self._keep(), name="security")
 
     def _change(self) -> None:
@@ -104,7 +104,7 @@ class Keeper:
         await self._task
         if self._is_due:
             await self._write()
-        self._house.guard.tell_sums()
+        self._services.guard.tell_sums()
 
     async def _keep(self) -> None:
         """Not to be cancelled: it ends between two writings."""
@@ -114,7 +114,7 @@ class Keeper:
             with suppress(TimeoutError):
                 async with asyncio.timeout(WRITE_EVERY_S):
                     await self._stopping.wait()
-            self._house.guard.tell_sums()
+            self._services.guard.tell_sums()
             if self._is_due:
                 await self._write()
             if loop.time() - forgotten_at > FORGET_EVERY_S:
@@ -124,17 +124,17 @@ class Keeper:
 
     async def _write(self) -> None:
         self._is_due = False
-        changes = self._house.guard.changes()
+        changes = self._services.guard.changes()
         try:
             await self._put(changes)
         except Exception as error:
-            self._house.guard.unwritten(changes)
+            self._services.guard.unwritten(changes)
             self._is_due = True
             if sentence(error) is None:  # an outage is told by `api.outages`
                 log.exception("! bans could not be written")
 
     async def _put(self, changes: Changes) -> None:
-        async with self._house.databases.unit(None) as unit:
+        async with self._services.databases.unit(None) as unit:
             for ban in changes.bans:
                 await repository.put_ban(unit.session, _row(ban))
             for source in changes.lifted:
@@ -143,12 +143,12 @@ class Keeper:
                 await repository.put_known(unit.session, KnownSource(user=one.user, source=one.source, seen_at=_moment(one.seen_at)))
 
     async def _forget(self) -> None:
-        async with self._house.databases.unit(None) as unit:
+        async with self._services.databases.unit(None) as unit:
             await repository.forget_before(unit.session, *self._too_old())
 
     def _too_old(self) -> tuple[datetime, datetime]:
         """Bans that ended and sources that were seen before these moments are forgotten."""
-        policy, now = self._house.guard.policy, _moment(self._house.guard.epoch())
+        policy, now = self._services.guard.policy, _moment(self._services.guard.epoch())
         return now - timedelta(seconds=policy.ban_memory_s), now - timedelta(seconds=policy.known_s)
 
 

@@ -42,8 +42,8 @@ ForCustomer = Annotated[bool, Query(description="The customer takes it back: it 
 
 async def _open(access: Access, response: Response, path: str, channel: str, **given: Any) -> Done:
     """Let it stand in its queue; the answer says where it can be read from now on."""
-    voice = access.house.voice
-    access.house.databases.quotas.ask_open(access.tenant, voice.open_contacts(access.tenant))
+    voice = access.services.voice
+    access.services.databases.quotas.ask_open(access.tenant, voice.open_contacts(access.tenant))
     contact = voice.mint_contact(channel)
     done = await carry_out(access, inputs.OpenContact(contact=contact, channel=channel, **given), contact=contact)
     response.headers["Location"] = f"/api/v1/{path}/{contact}"
@@ -60,7 +60,7 @@ def _found(access: Access, contact: ContactId, behaviour: str) -> WholeContact:
     if kind is None or kind.behaviour != behaviour:
         raise nothing
     try:
-        found = access.house.voice.contact(access.tenant, contact)
+        found = access.services.voice.contact(access.tenant, contact)
     except UnknownName:
         raise nothing from None
     if access.principal.role == Role.AGENT and access.principal.agent not in found.contact.agents:

@@ -53,7 +53,7 @@ async def carry_out(access: Access, command: Command, *, call: str | None = None
     Raises: the problems of `api.telephony.errors`
     """
     with told():
-        events = await access.house.voice.command(access.tenant, command)
+        events = await access.services.voice.command(access.tenant, command)
     return Done(events=[told_event(event) for event in events], call=call, contact=contact)
 
 
@@ -63,7 +63,7 @@ async def decisions_of(access: Access, contact: ContactId) -> Decisions:
     Raises: NotFound: none is known.
     """
     with told():
-        found = await access.house.voice.decisions(access.tenant, contact)
+        found = await access.services.voice.decisions(access.tenant, contact)
     if not found:
         raise NotFound(f"No offer of a {_kind(contact)} {contact} is known.")
     return Decisions(contact=contact, call=call_of(contact), decisions=[told_decision(one) for one in msgspec.to_builtins(found)])
@@ -75,7 +75,7 @@ def why_of(access: Access, contact: ContactId) -> WhyWaiting:
     Raises: NotFound: it waits in no queue.
     """
     with told():
-        found = access.house.voice.why_waiting(access.tenant, contact)
+        found = access.services.voice.why_waiting(access.tenant, contact)
     return WhyWaiting(contact=contact, call=call_of(contact), **found)
 
 

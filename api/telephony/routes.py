@@ -71,7 +71,7 @@ async def end_acw(access: ForDesk, agent: AgentKey) -> Done:
 @router.post("/agents/{agent}/dial", operation_id="dial", responses=REFUSALS)
 async def dial(access: ForDesk, agent: AgentKey, given: DialGiven) -> Done:
     """Click-to-dial: the agent's phone rings first, then the number. Outside numbers are priced before they are placed."""
-    call = access.house.voice.mint_call()
+    call = access.services.voice.mint_call()
     return await carry_out(access, inputs.Dial(**at_desk(access, agent), call=call, number=given.number), call=call)
 
 
@@ -137,7 +137,7 @@ _LIVE_SCHEMA: dict[int | str, dict[str, Any]] = {
 @router.get("/live", operation_id="getLive", responses=_LIVE_SCHEMA, response_class=Response)
 async def live(access: ForDesk) -> Response:
     """The live board. Agents see the numbers of their own calls only."""
-    state: LiveState = access.house.voice.live(access.tenant)
+    state: LiveState = access.services.voice.live(access.tenant)
     shown = live_for(state, access.principal.agent) if access.principal.role == Role.AGENT else state
     return Response(msgspec.json.encode(shown), media_type="application/json")
 
@@ -158,5 +158,5 @@ async def why_waiting(access: ForDesk, call: CallKey) -> WhyWaiting:
 async def quote(access: ForAll, number: Annotated[DialledNow, Query()]) -> QuoteTold:
     """The price of a call to a number from now, before it is placed."""
     with told():
-        found = await access.house.voice.quote(access.tenant, number)
+        found = await access.services.voice.quote(access.tenant, number)
     return QuoteTold(number=number, quote=msgspec.to_builtins(found, str_keys=True))

@@ -26,9 +26,9 @@ from acd.service import LiveEvent, Spending
 from api.audit import SOCKETS, By, record_read, source_of
 from api.db import UnknownTenant
 from api.errors import TooMany, Unauthenticated, Unavailable, unavailable
-from api.house import house
 from api.identity import Principal, Role, principal_of
 from api.outages import say
+from api.services import services
 from api.telephony.boards import Boards
 from api.telephony.rules import AgentView, encoded, for_everybody, live_for, told_live
 
@@ -61,7 +61,7 @@ async def _enter(socket: WebSocket, in_query: str | None) -> tuple[Principal, st
     """Accept the socket and find out who it is; None: it was closed."""
     token, subprotocol = _token(socket, in_query)
     await socket.accept(subprotocol)
-    if in_query is not None and not house(socket).settings.http.token_in_query:
+    if in_query is not None and not services(socket).settings.http.token_in_query:
         await socket.close(UNAUTHENTICATED, "a token goes into the Authorization header or the subprotocol bearer.<token>, not the address")
         return None
     try:
@@ -81,7 +81,7 @@ async def _enter(socket: WebSocket, in_query: str | None) -> tuple[Principal, st
 
 async def _record_opened(socket: WebSocket, principal: Principal) -> None:
     """Whoever looks at calls live stands in the audit once, from when the socket opens; it is served also when that cannot be written."""
-    this, path = house(socket), socket.url.path
+    this, path = services(socket), socket.url.path
     by = By(principal.name, source_of(socket.client.host if socket.client else None))
     try:
         async with this.databases.unit(principal.tenant) as unit:
@@ -148,7 +148,7 @@ async def _send(socket: WebSocket, token: str, entered: Principal, outgoing: Out
                 if not same_view(await principal_of(socket, token), entered):
                     raise RoleChanged
                 looked_at = time.monotonic()
-            heartbeat = {"type": "heartbeat", "at": house(socket).clock().timestamp()}
+            heartbeat = {"type": "heartbeat", "at": services(socket).clock().timestamp()}
             await socket.send_text(message if message is not None else encoded(heartbeat))
     finally:
         await outgoing.aclose()
@@ -213,7 +213,7 @@ async def events(socket: WebSocket, token: Annotated[str | None, Query(max_lengt
 
 
 async def _events(socket: WebSocket, principal: Principal) -> Outgoing:
-    voice, tenant = house(socket).voice, principal.tenant
+    voice, tenant = services(socket).voice, principal.tenant
     assert tenant is not None
     own = AgentView(principal.agent)
     is_agent = principal.role == Role.AGENT
@@ -255,7 +255,7 @@ async def board(socket: WebSocket, token: Annotated[str | None, Query(max_length
 
 
 async def _boards(socket: WebSocket, principal: Principal) -> Outgoing:
-    voice, tenant = house(socket).voice, principal.tenant
+    voice, tenant = services(socket).voice, principal.tenant
     assert tenant is not None
     boards: Boards = socket.app.state.boards
     async with boards.look(voice, tenant) as (board, changed):

@@ -10,8 +10,8 @@ from acd.core.ids import AgentId, TenantId
 from acd.outage import outage_of
 from acd.service import PinCheck, PinVerdict
 from api.audit import By, record, record_refusal
-from api.house import House
 from api.identity import Asker, Passwords, TooManyHashes
+from api.services import Services
 from api.telephony_setup import repository, service
 from api.telephony_setup.errors import Unknown
 from api.telephony_setup.models import PinRow
@@ -52,15 +52,15 @@ async def delete_pin(author: service.Author, agent: str) -> None:
 
 def pins_of(app: FastAPI) -> PinCheck:
     """Judges PINs for the voice service; asked for each, so that a new one holds at once."""
-    house: House = app.state.house
+    services: Services = app.state.services
 
     async def check(tenant: TenantId, agent: AgentId, at: AgentId, pin: str) -> PinVerdict:
-        guard = house.guard
+        guard = services.guard
         guess = guard.pin_attempt(tenant, agent, at, guard.now())
         if guess.wait_s is not None:
             return "wait"
         try:
-            is_right = await _judge(house, app.state.passwords, tenant, agent, at, pin)
+            is_right = await _judge(services, app.state.passwords, tenant, agent, at, pin)
         except Exception as error:
             guess.abandoned(guard.now())
             if not isinstance(error, TooManyHashes) and outage_of(error) is None:
@@ -72,16 +72,16 @@ def pins_of(app: FastAPI) -> PinCheck:
     return check
 
 
-async def _judge(house: House, passwords: Passwords, tenant: TenantId, agent: AgentId, at: AgentId, pin: str) -> bool:
+async def _judge(services: Services, passwords: Passwords, tenant: TenantId, agent: AgentId, at: AgentId, pin: str) -> bool:
     """Whether it is the PIN; either stands in the audit. Who has none is refused after the same time."""
-    async with house.databases.unit(tenant) as unit:
+    async with services.databases.unit(tenant) as unit:
         row = await repository.pin(unit.session, agent)
         kept = row.pin_hash if row is not None else None
     is_right = await passwords.matches(kept, pin, Asker(f"phones of {tenant}", at))
-    async with house.databases.unit(tenant) as unit:
+    async with services.databases.unit(tenant) as unit:
         details = {"phone_of": at}
         if is_right:
-            record(unit.session, house.clock(), By(agent), "logged_in", "hot_desk", agent, details=details)
+            record(unit.session, services.clock(), By(agent), "logged_in", "hot_desk", agent, details=details)
         else:
-            await record_refusal(unit.session, house.clock(), By(agent), "hot_desk", agent, details)
+            await record_refusal(unit.session, services.clock(), By(agent), "hot_desk", agent, details)
     return is_right

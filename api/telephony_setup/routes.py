@@ -54,7 +54,7 @@ KINDS = (
 
 def author(access: Access) -> service.Author:
     """Who changes the configuration through this request."""
-    return service.Author(access.unit, access.house, access.tenant, access.principal.name, access.now, access.source)
+    return service.Author(access.unit, access.services, access.tenant, access.principal.name, access.now, access.source)
 
 
 def _version(if_match: str | None) -> int | None:
@@ -222,7 +222,7 @@ async def create_agent(access: ForAdmins, given: schemas.AgentGiven, response: R
 
 
 def _told_device(access: Access, device: DeviceRow, password: str | None = None) -> schemas.DeviceTold:
-    domain = held(access.house, access.tenant).domain
+    domain = held(access.services, access.tenant).domain
     login = long_name(device.username, domain) if device.long_md5 is not None else device.username
     return schemas.DeviceTold(
         agent=device.agent, username=device.username, login=login, realm=device.realm, domain=domain, password=password
@@ -301,7 +301,7 @@ async def set_dialling(access: ForAdmins, given: schemas.Dialling, response: Res
 @router.get("/dialling/spending", operation_id="getSpending")
 async def get_spending(access: ForReaders) -> SpendingTold:
     """How the budgets stand now: of the tenant, of each agent who has spent something or has a limit, and the prepaid balance."""
-    return SpendingTold.model_validate(access.house.voice.spending(access.tenant), from_attributes=True)
+    return SpendingTold.model_validate(access.services.voice.spending(access.tenant), from_attributes=True)
 
 
 class GeneralTold(schemas.General):

@@ -16,10 +16,10 @@ from api import assignments
 from api.audit import Act, By, record
 from api.billing import plan_documents
 from api.db import Databases, Unit
-from api.house import House
 from api.identity import require_strong
 from api.kit.ids import drawn_password
 from api.kit.paging import Cut
+from api.services import Services
 from api.telephony_setup import repository, rules
 from api.telephony_setup.draft import Draft
 from api.telephony_setup.errors import Contradiction, DeviceNameTaken, Exists, NotReachable, StillInUse, Unknown, VersionPassed
@@ -35,7 +35,7 @@ class Author:
     """Who changes what, in which transaction."""
 
     unit: Unit
-    house: House
+    services: Services
     tenant: TenantId
     who: str
     now: datetime
@@ -118,8 +118,8 @@ async def hold(author: Author) -> None:
     What is known of the rows is taken out of the house for so long. It comes back as it was when the transaction is rolled back, changed
     when it is committed and was checked, and not at all when nobody can say what became of it: then the rows are read again.
     """
-    unit, known = author.unit, author.house.known_setups
-    if not await unit.hold_once(author.house.setup_locks[author.tenant]):
+    unit, known = author.unit, author.services.known_setups
+    if not await unit.hold_once(author.services.setup_locks[author.tenant]):
         return
     before = unit.draft = known.pop(author.tenant, None)
 
@@ -236,17 +236,17 @@ def _check_reach(author: Author, kind: str, document: Mapping[str, Any], before:
     for place, host in rules.hosts_of(document).items():
         if host == old.get(place):
             continue
-        if not author.house.voice.may_reach(host):
+        if not author.services.voice.may_reach(host):
             _refuse_address(author, host)
             raise NotReachable(place, host)
         by = By(author.who, author.source)
-        assignments.check_peer(author.unit, author.house, author.tenant, by, place, host, author.now)
+        assignments.check_peer(author.unit, author.services, author.tenant, by, place, host, author.now)
 
 
 def _refuse_address(author: Author, host: str) -> None:
     """Whoever asks for address after address stands in the audit."""
     by = By(author.who, author.source)
-    author.unit.otherwise(lambda: assignments.note_refusal(author.house, author.tenant, by, None, "address", host[:200], author.now))
+    author.unit.otherwise(lambda: assignments.note_refusal(author.services, author.tenant, by, None, "address", host[:200], author.now))
 
 
 async def delete(author: Author, kind: str, key: str, if_version: int | None) -> None:
@@ -265,7 +265,7 @@ async def delete(author: Author, kind: str, key: str, if_version: int | None) ->
         if device is not None:
             await author.session.delete(device)
             username = device.username
-            author.unit.then(lambda: _free(author.house.databases, username, author.tenant))
+            author.unit.then(lambda: _free(author.services.databases, username, author.tenant))
         pin = await repository.pin(author.session, key)
         if pin is not None:
             await author.session.delete(pin)
@@ -277,9 +277,9 @@ async def delete(author: Author, kind: str, key: str, if_version: int | None) ->
 async def _claim(author: Author, kind: str, before: dict[str, Any] | None, after: dict[str, Any] | None) -> None:
     """Take of the platform what the document needs, and give back what it needs no more."""
     needed, needs = assignments.wanted(kind, before), assignments.wanted(kind, after)
-    if needed != needs or not assignments.has(author.house, author.tenant, needs):  # what was withdrawn is asked for again
+    if needed != needs or not assignments.has(author.services, author.tenant, needs):  # what was withdrawn is asked for again
         by = By(author.who, author.source)
-        await assignments.claim(author.unit, author.house, author.tenant, by, needed, needs, author.now)
+        await assignments.claim(author.unit, author.services, author.tenant, by, needed, needs, author.now)
 
 
 async def take_effect(author: Author, *, deleting: bool = False, tariffs: bool = False) -> None:
@@ -299,7 +299,7 @@ async def take_effect(author: Author, *, deleting: bool = False, tariffs: bool =
         draft, before, changed = known.draft, known.before, known.changed
     else:
         changed = known.changed if isinstance(known, _Unread) else changed
-        draft = await _read(author.session, author.tenant, author.house.settings.sip.realm)
+        draft = await _read(author.session, author.tenant, author.services.settings.sip.realm)
     if tariffs:
         draft = draft.with_plans(await plan_documents(author.session))
     setup = _with_assigned(author, draft)
@@ -307,24 +307,24 @@ async def take_effect(author: Author, *, deleting: bool = False, tariffs: bool =
     if problems:
         raise StillInUse(problems) if deleting else Contradiction(problems)
     author.unit.draft = _Checked(draft, setup)
-    author.unit.then(lambda: author.house.voice.configure(setup))
+    author.unit.then(lambda: author.services.voice.configure(setup))
 
 
 def _with_assigned(author: Author, draft: Draft) -> TenantSetup:
-    return assignments.with_assigned(draft.setup(), assignments.held(author.house, author.tenant))
+    return assignments.with_assigned(draft.setup(), assignments.held(author.services, author.tenant))
 
 
-async def refresh(house: House, tenant: TenantId, now: datetime) -> None:
+async def refresh(services: Services, tenant: TenantId, now: datetime) -> None:
     """What the platform says of an open tenant was changed: let it take effect, whatever else may be wrong with the configuration."""
-    if tenant not in house.assigned:
+    if tenant not in services.assigned:
         return
-    async with house.databases.unit(tenant) as unit:
-        author = Author(unit, house, tenant, "operator", now)
+    async with services.databases.unit(tenant) as unit:
+        author = Author(unit, services, tenant, "operator", now)
         await hold(author)
-        draft = unit.draft.draft if isinstance(unit.draft, _Checked) else await _read(unit.session, tenant, house.settings.sip.realm)
+        draft = unit.draft.draft if isinstance(unit.draft, _Checked) else await _read(unit.session, tenant, services.settings.sip.realm)
         setup = _with_assigned(author, draft)
         unit.draft = _Checked(draft, setup)
-        unit.then(lambda: house.voice.configure(setup))
+        unit.then(lambda: services.voice.configure(setup))
 
 
 async def general(author: Author, document: dict[str, Any], if_version: int | None) -> Row:
@@ -384,15 +384,15 @@ async def set_device(
     old = row.username if row is not None else None
     username = username or old or rules.default_name(author.tenant, agent)
     own = (agent, person.document.get("name"), username, author.tenant)
-    await require_strong(password, own, author.house.settings.login.password_score, pointer)
+    await require_strong(password, own, author.services.settings.login.password_score, pointer)
     password = password or drawn_password()
-    realm, domain = author.house.settings.sip.realm, assignments.held(author.house, author.tenant).domain
+    realm, domain = author.services.settings.sip.realm, assignments.held(author.services, author.tenant).domain
     namesake = await repository.device_of_name(author.session, username)
     if namesake is not None and namesake.agent != agent:
         raise DeviceNameTaken(username)
     bare = row.bare if row is not None and username == old else await _reserve(author, username, agent)
     if old is not None and username != old:
-        author.unit.then(lambda: _free(author.house.databases, old, author.tenant))
+        author.unit.then(lambda: _free(author.services.databases, old, author.tenant))
     values = rules.digests(AgentId(agent), username, realm, password, domain, bare=bare)
     if row is None:
         row = DeviceRow(agent=agent)
@@ -414,10 +414,10 @@ async def _reserve(author: Author, username: str, agent: str) -> bool:
 
     Returns: whether it is this device's; if not, the device is known by its tenant's domain, and nobody is told.
     """
-    databases = author.house.databases
+    databases = author.services.databases
     try:
         async with databases.unit(None) as control:
-            if not await assignments.may_be_bare(control.session, author.house, author.tenant, username):
+            if not await assignments.may_be_bare(control.session, author.services, author.tenant, username):
                 return False
             holder = await repository.device_name(control.session, username)
             if holder is not None and holder.tenant != author.tenant:

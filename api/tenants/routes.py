@@ -9,9 +9,9 @@ from fastapi import APIRouter, Path, Request, status
 from acd.core.ids import TenantId
 from api.assignments import held
 from api.errors import Conflict, NotFound, Unavailable, responses
-from api.house import House
 from api.identity import ForOperators, Passwords
 from api.kit.paging import Page, Paged, paged
+from api.services import Services
 from api.tenants import service
 from api.tenants.models import Tenant
 from api.tenants.schemas import AdminTold, TenantCreated, TenantGiven, TenantTold
@@ -20,8 +20,8 @@ router = APIRouter(prefix="/api/v1/tenants", tags=["tenants"])
 Key = Annotated[str, Path(max_length=40, pattern=r"^[a-z][a-z0-9_-]*$")]
 
 
-def _told(row: Tenant, house: House) -> TenantTold:
-    failure = house.failed.get(TenantId(row.id))
+def _told(row: Tenant, services: Services) -> TenantTold:
+    failure = services.failed.get(TenantId(row.id))
     return TenantTold.model_validate(row).model_copy(update={"trouble": None if failure is None else failure.reason})
 
 
@@ -29,7 +29,7 @@ def _told(row: Tenant, house: House) -> TenantTold:
 async def list_tenants(access: ForOperators, page: Paged) -> Page[TenantTold]:
     """The tenants of the platform."""
     rows = await service.some(access.session, page)
-    items, following = paged([_told(row, access.house) for row in rows], [row.id for row in rows], page)
+    items, following = paged([_told(row, access.services) for row in rows], [row.id for row in rows], page)
     return Page(items=items, next=following)
 
 
@@ -38,25 +38,25 @@ async def create_tenant(request: Request, access: ForOperators, given: TenantGiv
     """Create a tenant; it is usable when this answers."""
     passwords = request.app.state.passwords
     assert isinstance(passwords, Passwords)
-    created, drawn = await service.create_tenant(access.unit, access.house, passwords, given, access.by, access.now)
+    created, drawn = await service.create_tenant(access.unit, access.services, passwords, given, access.by, access.now)
     admin = AdminTold(username=given.admin.username, password=drawn)
-    domain = held(access.house, TenantId(created.id)).domain
+    domain = held(access.services, TenantId(created.id)).domain
     return TenantCreated(**TenantTold.model_validate(created).model_dump(), telephony_domain=domain, admin=admin)
 
 
 @router.get("/{tenant}", operation_id="getTenant", responses=responses(NotFound))
 async def get_tenant(access: ForOperators, tenant: Key) -> TenantTold:
     """One tenant."""
-    return _told(await service.get(access.session, tenant), access.house)
+    return _told(await service.get(access.session, tenant), access.services)
 
 
 @router.post("/{tenant}/open", operation_id="openTenant", responses=responses(NotFound, Conflict, Unavailable))
 async def open_tenant(access: ForOperators, tenant: Key) -> TenantTold:
     """Try a tenant again that could not be opened, after a repair; 503 says why it still cannot be. Others are not touched."""
-    return _told(await service.open_again(access.session, access.house, tenant, access.by, access.now), access.house)
+    return _told(await service.open_again(access.session, access.services, tenant, access.by, access.now), access.services)
 
 
 @router.delete("/{tenant}", operation_id="closeTenant", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound, Conflict))
 async def close_tenant(access: ForOperators, tenant: Key) -> None:
     """Close a tenant: its calls are cleared, nobody of it gets in. Its data stays."""
-    await service.close_tenant(access.unit, access.house, tenant, access.by, access.now)
+    await service.close_tenant(access.unit, access.services, tenant, access.by, access.now)

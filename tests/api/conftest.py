@@ -23,8 +23,8 @@ from api import assignments
 from api.app import create_app, furnish
 from api.config import Login, Operator, Settings, Tenants
 from api.db import Databases, prepare
-from api.house import House
 from api.screen import lookup_in
+from api.services import Services
 from api.telephony_setup import setup_of
 from tests.api.voice import EngineVoice
 
@@ -170,7 +170,7 @@ async def started(settings: Settings, clock: Clock, application: FastAPI) -> Asy
     await databases.open()
     voice = EngineVoice(lambda: clock().timestamp())
     voice.lookup = lookup_in(databases, clock)
-    furnish(application, House(settings, databases, voice, clock), owns_databases=False)
+    furnish(application, Services(settings, databases, voice, clock), owns_databases=False)
     try:
         async with (
             application.router.lifespan_context(application),
@@ -192,17 +192,17 @@ async def _copied(prepared: Prepared, settings: Settings, clock: Clock, applicat
 
 async def _what_is_known_is_what_the_rows_say(service: Service) -> None:
     """After whatever a test did: what the next change of a setup goes by is what the database holds, and the voice service has it too."""
-    house: House = service.app.state.house
-    if house.voice is not service.voice:  # the test started the application anew
+    services: Services = service.app.state.services
+    if services.voice is not service.voice:  # the test started the application anew
         return
     for tenant, told in service.voice.setups.items():
-        async with house.databases.unit(tenant) as unit:
-            rows = await setup_of(unit.session, tenant, house.settings.sip.realm)
-        if tenant in house.assigned:
-            assigned = await assignments.read(house, tenant)
-            assert house.assigned[tenant] == assigned
+        async with services.databases.unit(tenant) as unit:
+            rows = await setup_of(unit.session, tenant, services.settings.sip.realm)
+        if tenant in services.assigned:
+            assigned = await assignments.read(services, tenant)
+            assert services.assigned[tenant] == assigned
             rows = assignments.with_assigned(rows, assigned)
-        known: Any = house.known_setups.get(tenant)
+        known: Any = services.known_setups.get(tenant)
         assert known is None or known.setup == rows
         assert told == rows
 

@@ -18,7 +18,7 @@ from api import assignments
 from api.assignments import Watch, rules
 from api.assignments.models import PrepaidEntry
 from api.config import Tenants
-from api.house import House
+from api.services import Services
 from api.telephony_setup import setup_of
 from tests.api.conftest import Service, add_tenant
 
@@ -240,8 +240,8 @@ class TestSources:
         assert (await two.call("POST", "trunks", "other-admin", json=trunk("::ffff:0:0/96"))).status_code == 403
 
     async def test_nobody_takes_the_internet_in_advance(self, two: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-        settings = two.app.state.house.settings
-        object.__setattr__(two.app.state.house, "settings", settings.model_copy(update={"tenants": Tenants(claim_networks=2)}))
+        settings = two.app.state.services.settings
+        object.__setattr__(two.app.state.services, "settings", settings.model_copy(update={"tenants": Tenants(claim_networks=2)}))
         monkeypatch.setattr("api.assignments.service.MOST_NUMBERS", 1)
         await two.made("trunks", trunk("198.51.100.1", "198.51.100.2"))
         answer = await two.call("PUT", "trunks/carrier", json=trunk("198.51.100.1", "198.51.100.2", "198.51.100.3"))
@@ -327,11 +327,11 @@ class TestSources:
         await two.app.state.watch.write()
         await two.app.state.watch.write()
         two.voice.customers.clear()
-        await Watch(two.app.state.house).start()
+        await Watch(two.app.state.services).start()
         assert two.voice.customers == {(ACME, "203.0.113.5")}
         assert (await two.call("DELETE", "tenants/acme", "operator")).status_code == 204
         two.voice.customers.clear()
-        await Watch(two.app.state.house).start()
+        await Watch(two.app.state.services).start()
         assert two.voice.customers == set()
 
     @pytest.mark.parametrize("called", ["110", "112"])
@@ -383,13 +383,13 @@ class TestInternalTrunks:
 
     @pytest.mark.parametrize("had", [True, False])
     async def test_a_tenant_of_an_earlier_release_keeps_what_it_has(self, pbx: Service, had: bool) -> None:
-        house: House = pbx.app.state.house
+        services: Services = pbx.app.state.services
         if not had:
             await pbx.call("PUT", "trunks/carrier", json=trunk())
-        await assignments.end(house, ACME, for_good=False)
-        async with house.databases.unit(ACME) as unit:
-            await assignments.admit(house, await setup_of(unit.session, ACME, house.settings.sip.realm), house.clock())
-        assert assignments.held(house, ACME).may_have_internal_trunks is had
+        await assignments.end(services, ACME, for_good=False)
+        async with services.databases.unit(ACME) as unit:
+            await assignments.admit(services, await setup_of(unit.session, ACME, services.settings.sip.realm), services.clock())
+        assert assignments.held(services, ACME).may_have_internal_trunks is had
 
 
 class TestCallerIds:
@@ -459,14 +459,14 @@ class TestInheritance:
     """A database of a release that knew no owners: what its tenants use stays theirs, as far as an older one does not have it."""
 
     async def _as_before(self, service: Service) -> None:
-        house: House = service.app.state.house
+        services: Services = service.app.state.services
 
-        async with house.databases.unit(None) as unit:
+        async with services.databases.unit(None) as unit:
             for table in ("tenant_rights", "number_owner", "source_claim", "source_grant", "caller_id_grant"):
                 await unit.session.execute(text(f"DELETE FROM {table}"))
 
     async def test_the_older_tenant_keeps_what_both_use(self, two: Service) -> None:
-        house: House = two.app.state.house
+        services: Services = two.app.state.services
         await two.made("trunks", trunk("203.0.113.0/28"))
         await two.made("tenants/other/sources", {"network": "203.0.0.0/16"}, "operator")
         await two.made("trunks", trunk("203.0.0.0/16"), "other-admin")
@@ -480,13 +480,13 @@ class TestInheritance:
         tenants = {}
         for tenant in (ACME, OTHER):
             setup = two.voice.setups[tenant]
-            house.assigned.pop(tenant)
+            services.assigned.pop(tenant)
 
-            async with house.databases.unit(tenant) as unit:
-                rows = await setup_of(unit.session, tenant, house.settings.sip.realm)
-            await assignments.admit(house, rows, two.clock())
-            house.known_setups.pop(tenant, None)
-            tenants[tenant] = assignments.with_assigned(rows, assignments.held(house, tenant))
+            async with services.databases.unit(tenant) as unit:
+                rows = await setup_of(unit.session, tenant, services.settings.sip.realm)
+            await assignments.admit(services, rows, two.clock())
+            services.known_setups.pop(tenant, None)
+            tenants[tenant] = assignments.with_assigned(rows, assignments.held(services, tenant))
             await two.voice.configure(tenants[tenant])
             assert tenants[tenant].trunks == setup.trunks  # whoever was heard is heard
         assert (tenants[ACME].assigned, tenants[OTHER].assigned) == ({NUMBER}, frozenset())

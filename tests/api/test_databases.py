@@ -27,9 +27,9 @@ from api import migrations, tables
 from api.audit.retention import forget_old
 from api.config import Database, Recordings, Settings
 from api.db import Kind, alembic_config, control_url, drop_database, make_engine, prepare, tenant_url
-from api.house import House
 from api.kit.columns import ControlBase, TenantBase
 from api.recordings.retention import delete_old
+from api.services import Services
 from billing_cdr import recordings, store
 from billing_cdr.store import metadata as billing
 from tests.api.conftest import ACME, Clock, Service, add_tenant, staff, started
@@ -324,8 +324,10 @@ async def _recorded(service: Service) -> None:
     assert (await service.call("DELETE", "recordings/rec-1-r1.wav")).status_code == 204
     assert (await service.call("DELETE", "recordings/rec-1-r1.wav")).status_code == 410
     assert (await service.got("cdrs/rec-1"))["deleted_recordings"][0]["deleted_by"] == "admin"
-    house: House = service.app.state.house
-    kept = House(house.settings.model_copy(update={"recordings": Recordings(days=7)}), house.databases, house.voice, house.clock)
+    services: Services = service.app.state.services
+    kept = Services(
+        services.settings.model_copy(update={"recordings": Recordings(days=7)}), services.databases, services.voice, services.clock
+    )
     old = at + timedelta(days=8, seconds=6)
     assert await delete_old(kept, service.app.state.metrics.recordings_deleted, old) == 1
     assert (await service.got("recordings"))["items"] == []

@@ -11,15 +11,15 @@ from fastapi import FastAPI
 from pydantic import SecretStr, ValidationError
 
 from api.config import Monitoring, Settings
-from api.house import House
+from api.services import Services
 from tests.api.conftest import Service
 
 TOKEN = "a token for the monitoring"
 
 
 def monitored(service: Service, monitoring: Monitoring) -> None:
-    house: House = service.app.state.house
-    service.app.state.house = replace(house, settings=house.settings.model_copy(update={"monitoring": monitoring}))
+    services: Services = service.app.state.services
+    service.app.state.services = replace(services, settings=services.settings.model_copy(update={"monitoring": monitoring}))
 
 
 async def ask(app: FastAPI, path: str, host: str, **headers: str) -> httpx.Response:

@@ -18,10 +18,10 @@ from acd.core.ids import TenantId
 from api.config import Recordings
 from api.edge.turns import Turns
 from api.errors import Outdated, RangeNotSatisfiable
-from api.house import House
 from api.recordings import files, rules
 from api.recordings.retention import delete_old
 from api.recordings.rules import Span, cursor, disposition, is_unchanged, place, span
+from api.services import Services
 from billing_cdr import recordings, store
 from billing_cdr.cdr import Recording
 from billing_cdr.recorded import recorded
@@ -358,13 +358,13 @@ class TestAudio:
         most = staffed.settings.recordings.streams_per_tenant
         assert most == 16
         with turns.stream(ACME, "recordings", 1):  # exports have places of their own
-            staffed.app.state.house.settings.recordings.__dict__["streams_per_tenant"] = 1
+            staffed.app.state.services.settings.recordings.__dict__["streams_per_tenant"] = 1
             try:
                 answer = await staffed.call("GET", f"recordings/{NAME}/audio")
                 assert (answer.status_code, "Retry-After" in answer.headers) == (429, True)
                 assert (await staffed.call("GET", "cdrs/export")).status_code == 200
             finally:
-                staffed.app.state.house.settings.recordings.__dict__["streams_per_tenant"] = most
+                staffed.app.state.services.settings.recordings.__dict__["streams_per_tenant"] = most
 
     async def test_a_listener_who_goes_gives_back_file_and_place(self, staffed: Service, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(files, "PIECE", 1000)
@@ -533,7 +533,7 @@ class TestDeletion:
         self, staffed: Service, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         await recorded_talk(staffed, "call-1")
-        house: House = staffed.app.state.house
+        services: Services = staffed.app.state.services
         metrics = staffed.app.state.metrics
 
         def refuses(*_: object, **__: object) -> None:
@@ -545,9 +545,9 @@ class TestDeletion:
             assert (answer.status_code, str(staffed.settings.data) in answer.text) == (503, False)
             assert (await staffed.call("GET", f"recordings/{NAME}/audio")).status_code == 410
             assert (await staffed.got("recordings"))["items"] == []
-            await delete_old(house, metrics.recordings_deleted, staffed.clock())
+            await delete_old(services, metrics.recordings_deleted, staffed.clock())
             assert (folder_of(staffed) / NAME).exists()
-        await delete_old(house, metrics.recordings_deleted, staffed.clock())
+        await delete_old(services, metrics.recordings_deleted, staffed.clock())
         assert not (folder_of(staffed) / NAME).exists()
         async with staffed.databases.tenant(ACME).connect() as connection:
             assert await recordings.half_deleted(connection, 10) == []
@@ -565,9 +565,9 @@ class TestDeletion:
 class TestRetention:
     @staticmethod
     async def turn(service: Service, days: int) -> int:
-        house: House = service.app.state.house
-        settings = house.settings.model_copy(update={"recordings": Recordings(days=days)})
-        kept = House(settings, house.databases, house.voice, house.clock)
+        services: Services = service.app.state.services
+        settings = services.settings.model_copy(update={"recordings": Recordings(days=days)})
+        kept = Services(settings, services.databases, services.voice, services.clock)
         return await delete_old(kept, service.app.state.metrics.recordings_deleted, service.clock())
 
     async def test_by_itself_nothing_is_deleted(self, staffed: Service) -> None:

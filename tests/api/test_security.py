@@ -23,8 +23,8 @@ from acd.switch.phones import Phones
 from api.app import create_app
 from api.config import Operator
 from api.db import Databases
-from api.house import House
 from api.security import open_log
+from api.services import Services
 from tests.api.conftest import ACME, PASSWORD, Clock, Service
 
 STRANGER, OWNER = "203.0.113.9", "192.0.2.1"
@@ -43,7 +43,7 @@ async def log_in(client: httpx.AsyncClient, username: str = "admin", password: s
 
 
 def guard_of(service: Service) -> Guard:
-    found = service.app.state.house.guard
+    found = service.app.state.services.guard
     assert isinstance(found, Guard)
     return found
 
@@ -224,11 +224,11 @@ async def _again(acme: Service) -> AsyncIterator[Guard]:
 
     databases = Databases(acme.settings)
     await databases.open()
-    house = House(acme.settings, databases, acme.voice, Clock())
-    keeper = Keeper(house)
+    services = Services(acme.settings, databases, acme.voice, Clock())
+    keeper = Keeper(services)
     try:
         await keeper.start()
-        yield house.guard
+        yield services.guard
         await keeper.close()
     finally:
         await databases.close()

@@ -15,8 +15,8 @@ from acd.errors import JournalDamaged
 from acd.service import TenantSetup
 from api.config import Database, Settings
 from api.db import drop_database, tenant_url
-from api.house import House
 from api.outages import TenantInUse, place
+from api.services import Services
 from api.tenant_lock import TenantLock
 from api.tenants import service as tenants_service
 from tests.api.conftest import ACME, PASSWORD, Clock, Service, add_tenant, started
@@ -324,7 +324,7 @@ class TestNotOpen:
         assert file.exists()
 
 
-def house_of(running: Service) -> House:
-    found = running.app.state.house
-    assert isinstance(found, House)
+def house_of(running: Service) -> Services:
+    found = running.app.state.services
+    assert isinstance(found, Services)
     return found

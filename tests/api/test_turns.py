@@ -328,6 +328,6 @@ async def test_a_hundred_connections_of_one_tenant_do_not_reorder_who_asks_alone
                     most = max(most, int(turns.figures().get('fernamt_http_tenant_requests{tenant="acme",state="running"}', 0)))
             ends.set()
             await asyncio.gather(*asking)
-    assert 0 < most <= staffed.app.state.house.settings.http.requests_per_tenant
+    assert 0 < most <= staffed.app.state.services.settings.http.requests_per_tenant
     assert turns.waited["acme"] > 0
     assert turns.waited["other"] == 0

@@ -65,7 +65,7 @@ class Assigned:
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class Services:
     """Made once by the composition root; found by routes through `house(connection)`."""
 
     settings: Settings
@@ -98,8 +98,8 @@ class House:
     """Owner and thing -> when the owner was last told that somebody else had asked for it."""
 
 
-def house(connection: HTTPConnection) -> House:
+def services(connection: HTTPConnection) -> Services:
     """The house of this application."""
-    found = connection.app.state.house
-    assert isinstance(found, House)
+    found = connection.app.state.services
+    assert isinstance(found, Services)
     return found

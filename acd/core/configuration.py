@@ -16,7 +16,7 @@ from typing import ClassVar, Literal
 import msgspec
 
 from acd.core.channel_kinds import CHANNELS
-from acd.core.ids import AgentId, MenuId, QueueId, ScheduleId, SiteId, TenantId, TrunkId
+from acd.core.ids import VOICE, AgentId, MenuId, QueueId, ScheduleId, SiteId, TenantId, TrunkId
 from acd.core.strategies import STRATEGIES
 
 
@@ -142,7 +142,7 @@ class ChannelCapacity(_Value, frozen=True, kw_only=True):
     channel: str
     """One of `acd.core.channel_kinds`."""
     at_once: int
-    """0: the agent is offered none of it."""
+    """0: the agent is offered none of it. Of voice never more than 1: a phone is in one call at a time."""
     not_during: tuple[str, ...] | None = None
     """Whoever has work of one of these channels, after-call work too, is offered none of this one; None: of any other channel.
 
@@ -473,6 +473,8 @@ def _capacity_problems(whose: str, capacity: ChannelCapacity) -> Iterable[str]:
             yield f"{whose} has a capacity for the unknown channel {channel}"
     if capacity.at_once < 0:
         yield f"{whose} has the capacity {capacity.at_once} for {capacity.channel}; it cannot be less than nothing"
+    if capacity.channel == VOICE and capacity.at_once > 1:
+        yield f"{whose} has the capacity {capacity.at_once} for {VOICE}; a phone is in one call at a time"
 
 
 def problems_of_names(configuration: TenantConfiguration) -> list[str]:

@@ -207,7 +207,7 @@ class Index:
         if fit:
             for asks, known in self._eligibility.items():
                 self._eligibility[asks] = skills.readjusted(known, fit)
-        return list(self.agents) if self._alter_rooms(configuration, people) else list(reached)
+        return list(dict.fromkeys((*reached, *self.agents)) if self._alter_rooms(configuration, people) else reached)
 
     def _whose_line_changed(self, changed: dict[Collection, dict[Any, Any]]) -> list[AgentId]:
         """Agents on sites and behind trunks that are limited otherwise than before."""

@@ -86,8 +86,6 @@ def public_state(state: Any) -> dict[str, Any]:
             "works": {
                 str(contact): _told(work, WORK) | {"leg": _leg_of(state, name, contact, work)} for contact, work in one.works.items()
             },
-                str(contact): _told(work, WORK) | {"leg": _leg_of(state, name, contact, work)} for contact, work in one.works.items()
-            },
             "bindings": _all(one.bindings, BINDING),
         }
         for name, one in state.agents.items()

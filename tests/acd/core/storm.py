@@ -708,8 +708,9 @@ class Storm(Shell):
         self.read_back()
 
 
-def run(inputs: int, seed: int, *, keep_journal: bool = False, restless: float = 0.0) -> Storm:
+def run(inputs: int, seed: int, *, keep_journal: bool = False, restless: float = 0.0, compare_every: int = 20) -> Storm:
     storm = Storm(seed)
+    storm.compare_every = compare_every
     storm.restless = restless
     storm.keep_journal = keep_journal
     storm.go_on(inputs)
@@ -732,6 +733,7 @@ def main() -> int:
     parser.add_argument("--inputs", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--each", type=int, default=50_000, help="inputs per fresh exchange, each with a seed of its own")
+    parser.add_argument("--compare", type=int, default=4, help="every so many inputs the reference router is asked, too")
     parser.add_argument("--digest", action="store_true", help="print one digest of journal and state, nothing else")
     arguments = parser.parse_args()
     if arguments.digest:
@@ -739,7 +741,7 @@ def main() -> int:
         return 0
     began, done, seed, total = time.perf_counter(), 0, arguments.seed, Counter[str]()
     while done < arguments.inputs:
-        storm = run(min(arguments.each, arguments.inputs - done), seed, keep_journal=seed % 10 == 0)
+        storm = run(min(arguments.each, arguments.inputs - done), seed, keep_journal=seed % 10 == 0, compare_every=arguments.compare)
         if storm.journal:
             assert redrive(storm.journal, "storm") is None
         done += storm.inputs

@@ -67,8 +67,8 @@ class _Round:
         self._awaited: dict[AgentId, str] = {}
         """Who has work that keeps it from a contact that waits, and the channel of that: it is given nothing more that would keep it, or
         who has chats all day would never be given the call that has waited longest."""
-        self._could_be_awaited: dict[Line, list[AgentId]] = {}
-        """By line, whoever has least to do last."""
+        self._busy: dict[Line, list[tuple[int, AgentId]]] = {}
+        """Who of a line was not looked at yet, as a heap by how much there is to do."""
         self.mixed = len({line.channel for line in fold.buckets}) > 1
         lines = fold.state.lines
         self._left = {line: upload - (lines[line].reserved_kbits if line in lines else 0) for line, upload in fold.index.limits.items()}
@@ -95,13 +95,14 @@ class _Round:
         """
         if not self.mixed:
             return False
-        known = self._could_be_awaited.get(line)
+        known = self._busy.get(line)
         if known is None:
-            busy = [one for one in roster.out("busy") if self._is_kept_by_others(one, line.channel)]
-            known = self._could_be_awaited[line] = sorted(busy, key=lambda one: (len(self._agents[one].works), one), reverse=True)
+            agents = self._agents
+            known = self._busy[line] = [(len(agents[one].works), one) for one in roster.out("busy")]
+            heapq.heapify(known)
         while known:
-            agent = known.pop()
-            if agent not in self._awaited:
+            agent = heapq.heappop(known)[1]
+            if agent not in self._awaited and self._is_kept_by_others(agent, line.channel):
                 self._awaited[agent] = line.channel
                 return True
         return False

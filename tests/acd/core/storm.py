@@ -370,8 +370,9 @@ class Storm(Shell):
         assert {trunk: sorted(people) for trunk, people in index["behind"].items()} == {
             trunk: sorted(people) for trunk, people in anew["behind"].items()
         }
-        for known in index.keys() - {"behind", "_eligibility"}:
+        for known in index.keys() - {"behind", "_eligibility", "_shared"}:
             assert index[known] == anew[known], known
+        assert all(fresh.index.is_shared(channel) == known for channel, known in index["_shared"].items())
         assert list(index["queues"]) == list(anew["queues"])
         for (queue_id, relaxation, language, own), fit in index["_eligibility"].items():
             assert fit == fresh.index.eligibility(Line(queue_id, relaxation, "", language, own))
@@ -460,7 +461,7 @@ class Storm(Shell):
         dice = rng.random()
         if self.restless and rng.random() < self.restless:
             self.configure()
-        elif rng.random() < 0.25:
+        elif rng.random() < 0.2:
             self.contacts()
         elif dice < 0.12:
             if len(self.engine.state.calls) < self.most_calls:
@@ -483,7 +484,7 @@ class Storm(Shell):
             self.give(i.LegFailed(leg=self.unanswered(), cause=rng.choice(CAUSES)))
         elif dice < 0.51:
             self.give(i.LegReleased(leg=self.leg(), cause=rng.choice(("hang_up", "timeout", "media_silent"))))
-        elif dice < 0.54:
+        elif dice < 0.48:
             self.give(rng.choice((i.LegHeldByParty, i.LegRetrievedByParty))(leg=self.leg()))
         elif dice < 0.56:
             self.give(i.LegReferred(leg=self.leg(), number=rng.choice(REFERRED_TO)))
@@ -553,7 +554,7 @@ class Storm(Shell):
 
     def open_contact(self) -> None:
         rng = self.rng
-        if len(self.engine.state.contacts) - len(self.engine.state.calls) > self.most_calls // 2:
+        if len(self.engine.state.contacts) - len(self.engine.state.calls) > self.most_calls // 5:
             self.give(i.WithdrawContact(contact=self.contact(call=False), by=rng.choice((None, "boss"))))
             return
         channel = rng.choice(CHANNELS)
@@ -578,9 +579,9 @@ class Storm(Shell):
         rng = self.rng
         dice = rng.random()
         by = rng.choice((None, "boss"))
-        if dice < 0.3:
+        if dice < 0.24:
             self.open_contact()
-        elif dice < 0.5:
+        elif dice < 0.44:
             agent_id, contact = self.at_desk("reserved")
             self.give(i.Answer(agent=agent_id, contact=contact))
         elif dice < 0.54:

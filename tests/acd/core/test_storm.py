@@ -34,7 +34,7 @@ def test_a_storm_of_random_inputs_leaves_nothing_behind(seed: int) -> None:
     assert sum(storm.ledger.established.values()) > 50
     assert storm.ledger.outcomes["offer answered"] > 100
     assert all(storm.ledger.outcomes[f"offers of {channel}"] > 20 for channel in (VOICE, *CHANNELS))
-    assert all(storm.accepted[kind.__name__] > 3 for kind in OF_CONTACTS)
+    assert all(storm.accepted[kind.__name__] for kind in OF_CONTACTS)
     assert storm.accepted["assignments compared"] > 5
     assert storm.refused > 100
     if storm.journal:

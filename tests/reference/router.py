@@ -153,16 +153,17 @@ class Reference:
         if queue.strategy != "ring_all":  # all are asked first
             first.insert(0, contact.personal != person.id)
         agent = self.state.agents[person.id]
+        at_hand = len(agent.works)
         tally = self.state.statistics.agents.get(person.id)
         credit = tally.head_starts.get(queue.id, 0.0) if tally is not None else 0.0
         last = self.state.queues[queue.id].last_agent
         match queue.strategy:
             case "longest_idle":
-                first += [agent.idle_since]
+                first += [at_hand, agent.idle_since]
             case "best_skill":
-                first += [-sum(person.skills.get(skill, 0) for skill, _ in self.asked(entry, queue)), agent.idle_since]
+                first += [-sum(person.skills.get(skill, 0) for skill, _ in self.asked(entry, queue)), at_hand, agent.idle_since]
             case "fewest_calls":
-                first += [(tally.answered if tally is not None else 0) + credit, agent.idle_since, credit]
+                first += [(tally.answered if tally is not None else 0) + credit, at_hand, agent.idle_since, credit]
             case "round_robin":
                 first += [last is not None and person.id <= last]
             case _:

@@ -312,3 +312,31 @@ def test_a_phone_is_in_one_call_at_a_time() -> None:
     twice = (ChannelCapacity(channel="voice", at_once=2),)
     assert replace(house(), capacity=twice).problems() == ["the tenant has the capacity 2 for voice; a phone is in one call at a time"]
     assert replace(house(), capacity=(ChannelCapacity(channel="voice", at_once=0),)).problems() == []
+
+
+@pytest.mark.parametrize("strategy", ["longest_idle", "best_skill", "fewest_calls"])
+def test_chats_are_spread_over_those_who_are_equally_good(strategy: str) -> None:
+    """Whoever is idle is before whoever has a chat, however long that one was idle before it."""
+    people = tuple(agent(name) for name in ("anna", "ben", "carl"))
+    shell = open_house(house(agents=people, queues=(plain(strategy=strategy),)))
+    for number in range(6):
+        opened(shell, f"chat:{number}")
+    assert [chosen for _, (chosen,) in offers(shell)] == ["anna", "ben", "carl"] * 2
+    first, last = shell.of(e.OfferMade)[0].decision, shell.of(e.OfferMade)[3].decision
+    assert "at_hand" in first.term_names
+    at = first.term_names.index("at_hand")
+    assert [[one.terms[at] for one in decision.candidates] for decision in (first, last)] == [[0.0] * 3, [1.0] * 3]
+
+
+def test_a_call_goes_to_who_has_no_mail_open_and_where_calls_stand_alone_nothing_is_said_of_it() -> None:
+    people = (agent("anna"), agent("ben"))
+    beside = open_house(house(agents=people, queues=(plain(),), capacity=MAILS_BESIDE_CALLS))
+    opened(beside, "mail:1")
+    call(beside, name="c")
+    assert [chosen for _, (chosen,) in offers(beside)] == ["anna", "ben"]
+    alone = open_house(house(agents=people, queues=(plain(),)))
+    call(alone, name="c")
+    assert alone.of(e.OfferMade)[0].decision.term_names == ("idle_since",)
+    alone.send(i.Configured(configuration=replace(beside.engine.state.configuration, capacity=MAILS_BESIDE_CALLS)))
+    call(alone, name="d")
+    assert alone.of(e.OfferMade)[1].decision.term_names == ("at_hand", "idle_since")

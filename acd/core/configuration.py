@@ -310,6 +310,7 @@ class Trunk(_Value, frozen=True, kw_only=True):
     upload_kbits: int | None = None
     """None: not limited here."""
     channel_kbits: int = 100
+    """Wire cost of one channel over it, to an agent's phone behind it too (not the agent's own), never below the floor of 100 kbit/s."""
     own_carrier: bool = False
     """The tenant's own contract: rated by the tenant's plan for it, else by the tenant's, never by the house's (R15)."""
     order: int = 0

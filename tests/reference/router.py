@@ -85,20 +85,22 @@ class Reference:
 
     def fits(self, person: Agent, channel: str) -> bool:
         """A speech channel is admitted against the upload of the trunk that the phone is behind, else of the agent's site."""
-        line, upload = self.line_of(person)
-        if channel != "voice" or line is None or upload is None:
+        line, upload, kbits = self.line_of(person)
+        if channel != "voice" or upload is None:
             return True
         known = self.state.lines.get(line)
         taken = (known.reserved_kbits if known is not None else 0) + self.upload.get(line, 0.0)
-        return taken + max(person.channel_kbits, FLOOR_KBITS) <= upload
+        return taken + kbits <= upload
 
-    def line_of(self, person: Agent) -> tuple[str | None, float | None]:
-        """Its name, and what it has; None: no limit."""
-        if person.trunk is not None:
-            return f"trunk:{person.trunk}", next(one.upload_kbits for one in self.configuration.trunks if one.id == person.trunk)
-        if person.site is not None:
-            return f"site:{person.site}", next(one.upload_kbits for one in self.configuration.sites if one.id == person.site)
-        return None, None
+    def line_of(self, person: Agent) -> tuple[str, float | None, float]:
+        """Its name, what it has (None: no limit), and what a channel to this phone takes."""
+        for trunk in self.configuration.trunks:
+            if trunk.id == person.trunk:
+                return f"trunk:{trunk.id}", trunk.upload_kbits, max(trunk.channel_kbits, FLOOR_KBITS)
+        for site in self.configuration.sites:
+            if site.id == person.site:
+                return f"site:{site.id}", site.upload_kbits, max(person.channel_kbits, FLOOR_KBITS)
+        return "", None, 0.0
 
     # ------------------------------------------------------------------ who could take a contact
 
@@ -199,9 +201,9 @@ class Reference:
     def give(self, person: Agent, channel: str) -> None:
         """Nothing more in this round, and its part of the line."""
         self.given.add(person.id)
-        line, _ = self.line_of(person)
-        if channel == "voice" and line is not None:
-            self.upload[line] = self.upload.get(line, 0.0) + max(person.channel_kbits, FLOOR_KBITS)
+        if channel == "voice":
+            line, _, kbits = self.line_of(person)
+            self.upload[line] = self.upload.get(line, 0.0) + kbits
 
     def wait_for_one(self, entry: s.Entry, able: list[Agent]) -> None:
         """Nobody is free, not even one who has not taken it: of those whom work of other channels keeps from it, the one with least to do

@@ -243,6 +243,8 @@ class Storm(Shell):
         self.old_legs: list[str] = ["never"]
         self.refused = 0
         self.inputs = 0
+        self.mixed = 0.2
+        """How much of it is about contacts of other channels than calls; 0: calls alone."""
         self.compare_every = 20
         """How often the reference router is asked, too."""
         self.arrivals = 0
@@ -461,7 +463,7 @@ class Storm(Shell):
         dice = rng.random()
         if self.restless and rng.random() < self.restless:
             self.configure()
-        elif rng.random() < 0.2:
+        elif rng.random() < self.mixed:
             self.contacts()
         elif dice < 0.12:
             if len(self.engine.state.calls) < self.most_calls:

@@ -369,18 +369,12 @@ def withdraw_contact(x: Step, command: i.WithdrawContact) -> None:
 
 
 def _take_back(x: Step, contact: s.Contact, cause: Literal["abandoned", "supervisor", "moved"], detail: str | None = None) -> None:
-    """Out of its queue, or from the agent who has it.
-
-    After-call work follows what is over, not a contact that goes on elsewhere, and may come back to the same agent.
-    """
+    """Out of its queue, or from the agent who has it."""
     outcome: Literal["abandoned", "withdrawn"] = "abandoned" if cause == "abandoned" else "withdrawn"
     queueing.withdraw_offer(x, contact, outcome, "supervisor" if cause == "moved" else cause)
     queueing.leave_queue(x, contact, outcome, None if cause == "abandoned" else detail or cause)
     for agent in [one for one in x.state.agents.values() if contact.id in one.works]:
-        if cause == "moved" and agent.works[contact.id].state in works.TALKING:
-            work_done(x, agent.id, contact.id, "handled")
-        else:
-            end_work(x, agent.id, contact.id, "withdrawn")
+        end_work(x, agent.id, contact.id, "withdrawn")
 
 
 # ---------------------------------------------------------------------- out of turn

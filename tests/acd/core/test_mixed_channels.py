@@ -246,14 +246,16 @@ def test_nobody_is_awaited_for_who_hears_the_recording_notice() -> None:
 
 
 def test_what_is_moved_from_an_agent_may_come_back_to_the_same() -> None:
-    """The contact goes on, so no after-call work on it stands in the way of having it again."""
+    """What was left to do on it is over when it is there again."""
     queues = (plain(after_call_work_s=10.0), plain("sales", requirements=(SkillRequirement(skill="support"),)))
     shell = open_house(house(queues=queues))
     opened(shell, "chat:1")
     shell.send(i.Answer(agent="anna"), i.MoveContact(contact="chat:1", queue="sales", by="boss"))
     assert offers(shell) == [("chat:1", ("anna",)), ("chat:1", ("anna",))]
-    assert [one.outcome for one in shell.of(e.WorkDone)] == ["handled"]
-    assert shell.of(e.AfterCallWorkBegan) == []
+    assert shell.of(e.WorkDone) == [e.WorkDone(agent="anna", contact="chat:1", outcome="handled")]
+    shell.send(i.Answer(agent="anna"))
+    shell.run(11)  # the time of the after-call work that is no more
+    assert [work.state for work in shell.engine.state.agents["anna"].works.values()] == ["connected"]
 
 
 def test_fewest_calls_counts_what_who_goes_on_being_free_has_taken() -> None:

@@ -143,7 +143,7 @@ class ChannelCapacity(_Value, frozen=True, kw_only=True):
     channel: str
     """One of `acd.core.channel_kinds`."""
     at_once: int
-    """0: the agent is offered none of it."""
+    """0: the agent is offered none of it. Of voice never more than 1: a phone is in one call at a time."""
     not_during: tuple[str, ...] | None = None
     """Whoever has work of one of these channels, after-call work too, is offered none of this one; None: of any other channel.
 
@@ -311,6 +311,7 @@ class Trunk(_Value, frozen=True, kw_only=True):
     upload_kbits: int | None = None
     """None: not limited here."""
     channel_kbits: int = 100
+    """Wire cost of one channel over it, to an agent's phone behind it too (not the agent's own), never below the floor of 100 kbit/s."""
     own_carrier: bool = False
     """The tenant's own contract: rated by the tenant's plan for it, else by the tenant's, never by the house's (R15)."""
     order: int = 0

@@ -344,7 +344,7 @@ class ContactOpened(_Event, frozen=True, kw_only=True):
     subject: CustomerText | None = None
     text: CustomerText | None = None
     personal: AgentId | None = None
-    """The agent whose customer it is: asked first."""
+    """The agent whose customer it is: asked first, before language and strategy; where all are asked together it makes no difference."""
     priority_s: float | None = None
     """Instead of the queue's, below the queue's cap."""
 

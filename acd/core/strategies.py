@@ -35,6 +35,9 @@ class Strategy(NamedTuple):
     terms: Callable[[Standing, AgentId], Terms]
     """What an agent is ordered by, most significant first; smaller wins, the agent's name decides between equals."""
     term_names: tuple[str, ...]
+    at_hand: int | None = None
+    """Place among its terms of how many contacts an agent has at hand, for channels that leave room for several or beside others (there
+    is no such term elsewhere, nobody who is free has any); None: it does not matter."""
     version: int = 1
     """Part of every decision record: raised when the same name comes to mean something else."""
     order: Literal["best_first", "in_turn", "together"] = "best_first"
@@ -61,10 +64,10 @@ def _by_name(_of: Standing, _agent: AgentId) -> Terms:
 
 
 STRATEGIES: Final[dict[str, Strategy]] = {
-    "longest_idle": Strategy(_longest_idle, ("idle_since",)),
-    "best_skill": Strategy(_best_skill, ("minus_level_sum", "idle_since")),
+    "longest_idle": Strategy(_longest_idle, ("idle_since",), at_hand=0),
+    "best_skill": Strategy(_best_skill, ("minus_level_sum", "idle_since"), at_hand=1),
     # 1 gave a late starter all that the others had had; 2 credited it with the mean of everybody there, whatever their queues.
-    "fewest_calls": Strategy(_fewest_calls, ("calls_had", "idle_since", "credit"), version=3, keeps_even=True),
+    "fewest_calls": Strategy(_fewest_calls, ("calls_had", "idle_since", "credit"), at_hand=1, version=3, keeps_even=True),
     # Whose turn it is changes with every offer: the order of names is only turned.
     "round_robin": Strategy(_by_name, ("turns_to_go",), order="in_turn"),
     "ring_all": Strategy(_by_name, (), order="together"),

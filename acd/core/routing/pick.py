@@ -3,6 +3,10 @@
 Contacts are taken in order of score (waited + capped priority; ties by arrival, then name), and each takes the best of the free agents
 it can have. Within a line everybody asks for the same, so when its first contact finds nobody the whole
 line is passed over: the cost is that of the lines, not of the contacts times the agents.
+
+Where several channels wait nobody may starve: who has chats all day would never be given the call that has waited longest. So a contact
+for which nobody is free, not even one who has not taken it, has one agent awaited (`_Round.await_one`); whoever is behind it in the order
+gets nothing from that agent that would keep it from the contact.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from acd.core.channel_kinds import CHANNELS
 from acd.core.configuration import Queue
 from acd.core.events import Candidate, Decision
 from acd.core.ids import VOICE, AgentId, EntryId, QueueId
@@ -20,7 +25,7 @@ from acd.core.routing.rosters import Roster, Rosters
 from acd.core.state import values as s
 from acd.core.state.fold import Fold
 from acd.core.state.fold.kit import CATEGORIES, FREE, RETRY_AFTER_S, RETRY_PAUSE_S
-from acd.core.state.line import line_of
+from acd.core.state.line import Line, line_of
 from acd.core.state.score import Rank, rank, terms
 from acd.core.strategies import STRATEGIES
 
@@ -57,11 +62,14 @@ class _Round:
         self._index = fold.index
         self.places: list[Rank] = []
         self.agents: set[AgentId] = set()
+        self._fold = fold
         self._agents = fold.state.agents
         self._awaited: dict[AgentId, str] = {}
         """Who has work that keeps it from a contact that waits, and the channel of that: it is given nothing more that would keep it, or
         who has chats all day would never be given the call that has waited longest."""
-        self._mixed = len({line.channel for line in fold.buckets}) > 1
+        self._busy: dict[Line, list[tuple[int, AgentId]]] = {}
+        """Who of a line was not looked at yet, as a heap by how much there is to do."""
+        self.mixed = len({line.channel for line in fold.buckets}) > 1
         lines = fold.state.lines
         self._left = {line: upload - (lines[line].reserved_kbits if line in lines else 0) for line, upload in fold.index.limits.items()}
         self._scarce = any(self._left[line] < kbits for line, kbits in fold.index.widest.items())
@@ -79,22 +87,33 @@ class _Round:
         awaited_for = self._awaited.get(agent)
         return self._index.room(agent, awaited_for).not_during if awaited_for is not None else frozenset()
 
-    def await_one(self, roster: Roster, channel: str) -> bool:
-        """Nobody is free for a contact of this channel: of those who are busy with others, the one with least to do is awaited.
+    def await_one(self, line: Line, roster: Roster) -> bool:
+        """Nobody is free for a contact of this line: of those who are busy with work of other channels, and could be reached, the one with
+        least to do is awaited.
 
         Returns: whether there was one; never where only one channel waits.
         """
-        if not self._mixed:
+        if not self.mixed:
             return False
-        busy = [one for one in roster.out("busy") if one not in self._awaited and self._is_kept_by_others(one, channel)]
-        if not busy:
-            return False
-        self._awaited[min(busy, key=lambda one: (len(self._agents[one].works), one))] = channel
-        return True
+        known = self._busy.get(line)
+        if known is None:
+            agents = self._agents
+            known = self._busy[line] = [(len(agents[one].works), one) for one in roster.out("busy")]
+            heapq.heapify(known)
+        while known:
+            agent = heapq.heappop(known)[1]
+            if agent not in self._awaited and self._is_kept_by_others(agent, line.channel):
+                self._awaited[agent] = line.channel
+                return True
+        return False
 
     def _is_kept_by_others(self, agent: AgentId, channel: str) -> bool:
-        room = self._index.room(agent, channel)
-        return room.at_once > 0 and any(work.channel in room.not_during for work in self._agents[agent].works.values())
+        room, known = self._index.room(agent, channel), self._agents[agent]
+        return (
+            room.at_once > 0
+            and any(work.channel in room.not_during for work in known.works.values())
+            and (not CHANNELS[channel].needs_phone or self._fold.is_reachable(known))
+        )
 
     def with_room(self, agents: list[AgentId], channel: str) -> list[AgentId]:
         """Those to whose phones a speech channel still fits, where one is needed."""
@@ -147,16 +166,17 @@ def _walk(rosters: Rosters, now: float, until: EntryId | None) -> tuple[list[Ass
         able = given.not_given(roster.names)
         unasked = given.not_awaited(able, key.channel)
         with_room = given.with_room(unasked, key.channel)
-        if not with_room and not given.await_one(roster, key.channel):
+        if not with_room and not given.mixed:
+            continue
+        entry = fold.state.entries[place[2]]
+        contact = fold.state.contacts[entry.contact]
+        # Nobody is passed over for who hears the recording notice; who stands behind may need one.
+        if not with_room and not contact.not_yet and not given.await_one(key, roster):
             continue
         line = fold.buckets[key]
         if at + 1 < len(line):
             heapq.heappush(heads, (line[at + 1], key, at + 1))
-        if not with_room:
-            continue
-        entry = fold.state.entries[place[2]]
-        contact = fold.state.contacts[entry.contact]
-        if contact.not_yet:
+        if contact.not_yet or not with_room:
             continue
         chosen_from = with_room if not entry.tried else [one for one in with_room if may_be_tried(entry, one, roster, now)]
         if not chosen_from:

@@ -25,6 +25,9 @@ MOVE_COSTS: Final = 4
 OTHER_LANGUAGE: Final = "other_language"
 """Name of the term that comes before those of the strategy where a language is preferred: 0 for who speaks it, else 1."""
 
+AT_HAND: Final = "at_hand"
+"""Name of the term that a strategy has where an agent may have several contacts at once: how many it has (`Strategy.at_hand`)."""
+
 
 class Known:
     """What a strategy may ask of the agents of one queue (`acd.core.strategies.Standing`)."""
@@ -48,6 +51,10 @@ class Known:
         """Taken today, with the head start it has in this queue."""
         return statistics.contacts_had(self._state.statistics.agents.get(agent), self._queue)
 
+    def at_hand(self, agent: AgentId) -> float:
+        """Contacts it is offered, has, or does after-call work on."""
+        return float(len(self._state.agents[agent].works))
+
     def credit(self, agent: AgentId) -> float:
         """That head start."""
         return statistics.credit(self._state.statistics.agents.get(agent), self._queue)
@@ -56,10 +63,35 @@ class Known:
 class Roster:
     """The agents of one line, as of the last `update`."""
 
-    __slots__ = ("_category", "_keys", "_known", "_out", "_strategy", "_told", "candidates", "names", "seen", "strategy")
+    __slots__ = (
+        "_at_hand",
+        "_category",
+        "_keys",
+        "_known",
+        "_out",
+        "_strategy",
+        "_told",
+        "candidates",
+        "names",
+        "seen",
+        "shared",
+        "strategy",
+    )
 
-    def __init__(self, state: s.State, queue: QueueId, strategy: str, fit: Eligibility, categories: Mapping[str, set[AgentId]]) -> None:
+    def __init__(
+        self,
+        state: s.State,
+        queue: QueueId,
+        strategy: str,
+        fit: Eligibility,
+        categories: Mapping[str, set[AgentId]],
+        *,
+        shared: bool = False,
+    ) -> None:
         self.strategy = strategy
+        self.shared = shared
+        """Agents may have work and be given more."""
+        self._at_hand = STRATEGIES[strategy].at_hand if shared else None
         self.seen = 0
         """How many changes of the fold's list are in here already."""
         self._strategy = STRATEGIES[strategy]
@@ -81,10 +113,15 @@ class Roster:
     @property
     def term_names(self) -> tuple[str, ...]:
         """What the candidates are ordered by, most significant first."""
-        return self._strategy.term_names if self.fit.speakers is None else (OTHER_LANGUAGE, *self._strategy.term_names)
+        names = self._strategy.term_names
+        if self._at_hand is not None:
+            names = (*names[: self._at_hand], AT_HAND, *names[self._at_hand :])
+        return names if self.fit.speakers is None else (OTHER_LANGUAGE, *names)
 
     def _terms(self, agent: AgentId) -> Terms:
         terms = self._strategy.terms(self._known, agent)
+        if self._at_hand is not None:
+            terms = (*terms[: self._at_hand], self._known.at_hand(agent), *terms[self._at_hand :])
         speakers = self._known.fit.speakers
         return terms if speakers is None else (float(agent not in speakers), *terms)
 
@@ -153,9 +190,13 @@ class Rosters:
             self._of, self._epoch, self._day = {}, fold.epoch, fold.state.statistics.day
         queue, fit = fold.index.queues[line.queue], fold.index.eligibility(line)
         categories = fold.availability.get(line.channel) or Categories()
-        known = self._of.get(line)
-        if known is None or known.strategy != queue.strategy or not _keeps_up(known, fit, fold.changed, categories.of):
-            known = self._of[line] = Roster(fold.state, line.queue, queue.strategy, fit, categories.members)
+        known, shared = self._of.get(line), fold.index.is_shared(line.channel)
+        if (
+            known is None
+            or (known.strategy, known.shared) != (queue.strategy, shared)
+            or not _keeps_up(known, fit, fold.changed, categories.of)
+        ):
+            known = self._of[line] = Roster(fold.state, line.queue, queue.strategy, fit, categories.members, shared=shared)
         known.seen = len(fold.changed)
         return known
 

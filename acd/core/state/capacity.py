@@ -45,6 +45,11 @@ def rooms(configured: Iterable[ChannelCapacity], otherwise: Rooms = DEFAULT) -> 
     return {**otherwise, **changed} if changed else otherwise
 
 
+def is_shared(room: Room, channel: str) -> bool:
+    """Whether it leaves room beside other work, of this channel or another."""
+    return room.at_once > 1 or not room.not_during >= _others(channel)
+
+
 def is_kept(room: Room, works: Iterable[s.Work], channel: str) -> bool:
     """Whether these works keep an agent from a contact of the channel that means it in person."""
     return any(work.channel == channel or work.channel in room.not_during for work in works)

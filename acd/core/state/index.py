@@ -53,6 +53,7 @@ class Index:
         self._capacity: tuple[ChannelCapacity, ...] = ()
         self._rooms: capacity.Rooms = capacity.DEFAULT
         self._own_rooms: dict[AgentId, capacity.Rooms] = {}
+        self._shared: dict[str, bool] = {}
         """Of agents who have others than everybody."""
         if configuration is None:
             return
@@ -73,6 +74,7 @@ class Index:
 
     def _make_room(self, configuration: TenantConfiguration) -> None:
         self._capacity = configuration.capacity
+        self._shared.clear()
         self._rooms = capacity.rooms(configuration.capacity)
         self._own_rooms = {one.id: capacity.rooms(one.capacity, self._rooms) for one in configuration.agents if one.capacity}
 
@@ -82,11 +84,20 @@ class Index:
             self._make_room(configuration)
             return True
         for agent_id, agent in people.items():
+            before = self._own_rooms.pop(agent_id, None)
             if agent is not None and agent.capacity:
                 self._own_rooms[agent_id] = capacity.rooms(agent.capacity, self._rooms)
-            else:
-                self._own_rooms.pop(agent_id, None)
+            if before != self._own_rooms.get(agent_id):
+                self._shared.clear()
         return False
+
+    def is_shared(self, channel: str) -> bool:
+        """Whether anybody may be given a contact of this channel while having work."""
+        known = self._shared.get(channel)
+        if known is None:
+            all_rooms = (self._rooms, *self._own_rooms.values())
+            known = self._shared[channel] = any(capacity.is_shared(rooms[channel], channel) for rooms in all_rooms)
+        return known
 
     def room(self, agent: AgentId, channel: str) -> capacity.Room:
         """How much of a channel the agent can have, and beside what."""
@@ -207,7 +218,7 @@ class Index:
         if fit:
             for asks, known in self._eligibility.items():
                 self._eligibility[asks] = skills.readjusted(known, fit)
-        return list(self.agents) if self._alter_rooms(configuration, people) else list(reached)
+        return list(dict.fromkeys((*reached, *self.agents)) if self._alter_rooms(configuration, people) else reached)
 
     def _whose_line_changed(self, changed: dict[Collection, dict[Any, Any]]) -> list[AgentId]:
         """Agents on sites and behind trunks that are limited otherwise than before."""

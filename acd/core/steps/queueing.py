@@ -25,6 +25,7 @@ from acd.core.events import (
     QueueLeft,
     QueueOutcome,
     RequirementsRelaxed,
+    WorkDone,
     WorkReserved,
 )
 from acd.core.ids import VOICE, AgentId, EntryId, OfferId, QueueId
@@ -231,6 +232,9 @@ def make_offer(x: Step, assignment: Assignment) -> None:
     x.emit(OfferMade(offer=offer_id, contact=contact.id, entry=entry.id, queue=entry.queue, decision=assignment.decision))
     offer, channel = x.state.offers[offer_id], x.channel(contact)
     for agent in assignment.agents:
+        if contact.id in x.state.agents[agent].works:
+            # It was moved from this agent before and comes back: what is left to do on it is part of having it again.
+            x.emit(WorkDone(agent=agent, contact=contact.id, outcome="handled"))
         channel.reach(x, contact, offer, x.fold.index.agents[agent], x.now - entry.queued_at)
         x.emit(WorkReserved(agent=agent, contact=contact.id, kind="queue", queue=entry.queue))
 

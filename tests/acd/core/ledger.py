@@ -6,8 +6,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from acd.core import events as e
+from acd.core.configuration import TenantConfiguration
 from acd.core.ids import VOICE, channel_of
 from acd.core.routing.decision import winner
+from tests.reference.router import has_room
 
 AFTER_THE_END = (e.LegMeasured, e.RecordingKept, e.WorkDone, e.DispositionSet)
 """May speak of a call that is cleared."""
@@ -24,12 +26,18 @@ class Ledger:
     offers: dict[str, set[str]] = field(default_factory=dict)
     contacts: set[str] = field(default_factory=set)
     """Open ones that are no calls."""
+    taken: dict[str, str] = field(default_factory=dict)
+    """Those of them that an agent works at."""
+    without_queue: set[str] = field(default_factory=set)
+    """Those of them whose queue was removed."""
     works: dict[str, set[str]] = field(default_factory=dict)
     channels: dict[tuple[str, str], int] = field(default_factory=dict)
     recordings: dict[str, str] = field(default_factory=dict)
     established: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
     count: int = 0
+    configuration: TenantConfiguration | None = None
+    """That holds for what is noted."""
 
     def note(self, event: e.Event) -> None:
         self.count += 1
@@ -63,6 +71,8 @@ class Ledger:
                 self.contacts.add(event.contact)
             case e.ContactClosed():
                 self.contacts.remove(event.contact)
+                self.taken.pop(event.contact, None)
+                self.without_queue.discard(event.contact)
                 self.ended[event.contact] += 1
                 assert event.contact not in self.entries
                 assert not any(offer.startswith(f"{event.contact}/") for offer in self.offers)
@@ -71,14 +81,21 @@ class Ledger:
                 assert event.contact in self.calls | self.contacts
                 assert event.contact not in self.entries
                 self.entries[event.contact] = event.entry
+                self.without_queue.discard(event.contact)
             case e.QueueLeft():
                 assert self.entries.pop(event.contact) == event.entry
                 self.outcomes[event.outcome] += 1
+                if event.detail == "queue_removed" and event.contact in self.contacts:
+                    self.without_queue.add(event.contact)
             case e.OfferMade():
                 assert winner(event.decision) == event.decision.chosen
                 assert self.entries[event.contact] == event.entry
                 assert not any(offer.startswith(f"{event.contact}/") for offer in self.offers if self.offers[offer]), "two offers at once"
                 self.offers[event.offer] = set(event.decision.chosen)
+                self.outcomes[f"by {event.decision.rule}"] += 1
+                self.outcomes[f"offers of {channel_of(event.contact)}"] += 1
+                for agent in event.decision.chosen:
+                    self.has_room(agent, channel_of(event.contact))
             case e.OfferEnded():
                 self.offers[event.offer].remove(event.agent)
                 if not self.offers[event.offer]:
@@ -93,8 +110,15 @@ class Ledger:
                 mine.add(event.contact)
             case e.WorkConnected() | e.AfterCallWorkBegan():
                 assert event.contact in self.works[event.agent]
+                if isinstance(event, e.WorkConnected) and event.contact in self.contacts:
+                    assert event.contact not in self.taken, f"{event.contact} is given twice"
+                    self.taken[event.contact] = event.agent
+                if isinstance(event, e.AfterCallWorkBegan):
+                    self.taken.pop(event.contact, None)
             case e.WorkDone():
                 self.works[event.agent].remove(event.contact)
+                if self.taken.get(event.contact) == event.agent:
+                    del self.taken[event.contact]
                 if not self.works[event.agent]:
                     del self.works[event.agent]
             case e.ChannelReserved():
@@ -116,6 +140,17 @@ class Ledger:
                 assert not any(offer.startswith(f"{event.call}/") for offer in self.offers)
             case _:
                 pass
+
+    def has_room(self, agent: str, channel: str) -> None:
+        """Nobody is offered more than the agent can do, whoever chose."""
+        if self.configuration is not None:
+            person = next(one for one in self.configuration.agents if one.id == agent)
+            works = [channel_of(one) for one in self.works.get(agent, ())]
+            assert has_room(self.configuration, person, channel, works), f"{agent} is offered a {channel} beside {works}"
+
+    def lost(self) -> set[str]:
+        """Open contacts that are no calls and neither in a queue nor at an agent, though no queue was taken from them."""
+        return self.contacts - self.entries.keys() - self.taken.keys() - self.without_queue
 
     def closed(self) -> None:
         """At the end of the day nothing is open."""

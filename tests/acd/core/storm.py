@@ -11,6 +11,9 @@ import hashlib
 import random
 import sys
 import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -18,6 +21,7 @@ import msgspec
 from acd.core import events as e
 from acd.core import inputs as i
 from acd.core.configuration import (
+    ChannelCapacity,
     Forwarding,
     Menu,
     Number,
@@ -40,6 +44,7 @@ from acd.core.configuration import (
 from acd.core.configuration_changes import applied, difference
 from acd.core.engine import Engine, Outcome
 from acd.core.errors import IllegalTransition, UnknownName
+from acd.core.ids import VOICE, channel_of
 from acd.core.inputs import FailureCause
 from acd.core.machines import queue_entry as entries
 from acd.core.replay import Entry, encode, redrive, restore, snapshot
@@ -48,12 +53,29 @@ from acd.core.routing.rosters import Rosters
 from acd.core.state.fold import Fold
 from acd.core.state.line import Line, line_of
 from acd.core.state.score import rank
+from acd.core.steps import queueing
 from acd.door import admit
 from acd.resolve import problems, resolved
 from tests.acd.core.ledger import Ledger
 from tests.acd.core.shell import QUALITY, QUOTE, T0, Phone, Shell, agent
+from tests.reference.router import Given, must_get
 from tests.words import same_when_read
 
+CHANNELS = ("message", "chat", "mail", "callback")
+"""Those that are no calls."""
+LANGUAGES = (("de",), ("de",), ("de", "en"), ("en-GB",), ("fr", "de-AT"))
+CAPACITIES: tuple[tuple[ChannelCapacity, ...], ...] = (
+    (),
+    (ChannelCapacity(channel="voice", at_once=1, not_during=("message", "chat", "callback")),),
+    (
+        ChannelCapacity(channel="voice", at_once=1, not_during=("callback",)),
+        ChannelCapacity(channel="mail", at_once=2, not_during=("voice",)),
+        ChannelCapacity(channel="chat", at_once=2, not_during=("voice", "mail")),
+    ),
+    (ChannelCapacity(channel="mail", at_once=0), ChannelCapacity(channel="callback", at_once=2, not_during=())),
+)
+"""Of a tenant, or of an agent: as the table has it; mails beside calls; anything beside anything but calls; no mails at all."""
+USES = ("ignored", "preferred", "required")
 CAUSES = FailureCause.__args__  # type: ignore[attr-defined]
 REFERRED_TO = ("200", "201", "205", "600", "601", "604", "606", "609", "610", "+49895", "nowhere")
 """Extensions, numbers that lead to queues, the menu, a person, outside and to a hang-up, and what is none of ours."""
@@ -72,6 +94,9 @@ def configuration(rng: random.Random, version: int = 0) -> TenantConfiguration:
             mode=modes[n % 4] if n % 3 == 0 else "blended",
             after_call_work_s=rng.choice((None, None, 0.0, 5.0)),
             auto_answer=n % 5 == 0,
+            languages=rng.choice(LANGUAGES),
+            capacity=rng.choice(CAPACITIES) if n % 4 == 1 else (),
+            may_pick=n % 2 == 0,
             forwarding=rng.choice(
                 (
                     Forwarding(),
@@ -89,14 +114,23 @@ def configuration(rng: random.Random, version: int = 0) -> TenantConfiguration:
             id="support",
             name="Support",
             requirements=(support, english),
-            relaxations=(Relaxation(after_s=15.0, requirements=(support,)), Relaxation(after_s=40.0, requirements=())),
+            relaxations=(Relaxation(after_s=15.0, requirements=(support,)), Relaxation(after_s=40.0, requirements=(), any_language=True)),
+            languages="required",
             overflow=(Overflow(target=ToQueue(queue="sales"), max_wait_s=120.0), Overflow(target=ToHangUp(), max_length=30)),
             exit_key="9",
             exit_target=ToMenu(menu="main"),
         ),
-        Queue(id="sales", name="Sales", requirements=(sales,), strategy="best_skill", record=True, priority_s=60.0),
+        Queue(id="sales", name="Sales", requirements=(sales,), strategy="best_skill", record=True, priority_s=60.0, languages="preferred"),
         Queue(id="ring", name="Ring", strategy="ring_all", members=tuple(one.id for one in people[:4]), redirect_on_no_answer="stay_ready"),
-        Queue(id="turn", name="Turn", strategy="round_robin", greeting=(), announce_position=False, record=version % 2 == 1),
+        Queue(
+            id="turn",
+            name="Turn",
+            strategy="round_robin",
+            greeting=(),
+            announce_position=False,
+            record=version % 2 == 1,
+            languages="preferred",
+        ),
         Queue(
             id="few",
             name="Few",
@@ -117,6 +151,7 @@ def configuration(rng: random.Random, version: int = 0) -> TenantConfiguration:
         sounds=("menu.main",),
         options={"1": ToQueue(queue="support"), "2": ToQueue(queue="sales"), "3": ToOutside(number="+4930999"), "*": ToMenu(menu="main")},
         fallback=ToQueue(queue="turn"),
+        languages={"1": "en", "2": "fr"},
     )
     targets: list[Any] = [ToQueue(queue=one.id) for one in queues]
     targets += [
@@ -134,6 +169,7 @@ def configuration(rng: random.Random, version: int = 0) -> TenantConfiguration:
         numbers=tuple(Number(number=str(600 + n), target=target) for n, target in enumerate(targets)),
         schedules=(Schedule(id="hours", openings=tuple(Opening(weekday=day, opens=480, closes=1080) for day in range(7))),),
         sites=(Site(id="main", upload_kbits=500),),
+        capacity=CAPACITIES[version % len(CAPACITIES)],
         trunks=(
             Trunk(id="pbx", name="PBX", upload_kbits=3000),
             Trunk(id="own", name="Own", order=1, upload_kbits=200, internal=version % 2 == 0),
@@ -165,6 +201,10 @@ def _otherwise(rng: random.Random, made: TenantConfiguration) -> dict[str, Any]:
             lambda: {"agents": (*people[:at], replace(person, site=rng.choice((None, "main")), trunk=None), *people[at + 1 :])},
             lambda: {"agents": (*people[:at], replace(person, trunk=rng.choice(("pbx", "own"))), *people[at + 1 :])},
             lambda: {"agents": (*people[:at], replace(person, channel_kbits=rng.choice((100, 200))), *people[at + 1 :])},
+            lambda: {"agents": (*people[:at], replace(person, capacity=rng.choice(CAPACITIES)), *people[at + 1 :])},
+            lambda: {"agents": (*people[:at], replace(person, languages=rng.choice(LANGUAGES)), *people[at + 1 :])},
+            lambda: {"agents": (*people[:at], replace(person, may_pick=rng.random() < 0.5), *people[at + 1 :])},
+            lambda: {"capacity": rng.choice(CAPACITIES)},
             lambda: {"agents": (*people[:at], *people[at + 1 :])},
             lambda: {"agents": (*people[:at], *people[at + 1 :], person)},
             lambda: {"agents": tuple(rng.sample(people, len(people)))},
@@ -173,6 +213,7 @@ def _otherwise(rng: random.Random, made: TenantConfiguration) -> dict[str, Any]:
             lambda: {"queues": (*queues[:line], replace(queue, strategy=rng.choice(("best_skill", "ring_all"))), *queues[line + 1 :])},
             lambda: {"queues": (*queues[:line], replace(queue, relaxations=queue.relaxations[1:]), *queues[line + 1 :])},
             lambda: {"queues": (*queues[:line], replace(queue, schedule=rng.choice((None, "hours"))), *queues[line + 1 :])},
+            lambda: {"queues": (*queues[:line], replace(queue, languages=rng.choice(USES)), *queues[line + 1 :])},
             lambda: {"queues": (*queues[:line], replace(queue, overflow=()), *queues[line + 1 :])},
             lambda: {"queues": (*queues[:line], replace(queue, service_level_s=rng.choice((5.0, 30.0))), *queues[line + 1 :])},
             lambda: {"queues": (*(one for one in queues if one.id != "extra"),), "numbers": made.numbers[:5]},
@@ -202,7 +243,14 @@ class Storm(Shell):
         self.old_legs: list[str] = ["never"]
         self.refused = 0
         self.inputs = 0
+        self.mixed = 0.2
+        """How much of it is about contacts of other channels than calls; 0: calls alone."""
+        self.compare_every = 20
+        """How often the reference router is asked, too."""
         self.arrivals = 0
+        self.opened = 0
+        self.accepted: Counter[str] = Counter()
+        """Inputs that were not refused, by kind; contacts by channel, offers out of turn by rule, comparisons with the reference router."""
         self.versions = 0
         self.alterations = 0
         self.restless = 0.0
@@ -225,7 +273,8 @@ class Storm(Shell):
         before = self.engine.state.clock
         one = admit(one)
         try:
-            step = self.engine.handle(one, self.now)
+            with self.compared():
+                step = self.engine.handle(one, self.now)
         except (IllegalTransition, UnknownName):
             assert not isinstance(one, i.Fact), one
             assert self.engine.state.clock == before
@@ -233,13 +282,37 @@ class Storm(Shell):
             return
         entry = self.write(Entry(self.inputs, self.now, one, tuple(step.events)))
         self.last_step = Outcome(list(step.events), list(step.effects))
+        self.accepted[type(one).__name__] += 1
         if self.keep_journal:
             self.journal.append(entry)
+        self.ledger.configuration = self.engine.state.configuration
         for event in step.events:
             self.ledger.note(event)
+        assert self.ledger.lost() == set()
         self.carry_out(one, step)
         self.effects.clear()
         self.check(entry)
+
+    @contextmanager
+    def compared(self) -> Iterator[None]:
+        """Now and then every round of this step is decided by the reference router, too."""
+        if self.inputs % self.compare_every:
+            yield
+            return
+
+        def both(rosters: Rosters, now: float) -> list[routing.Assignment]:
+            made = routing.pick(rosters, now)
+            expected = must_get(rosters.fold.state, now)
+            assert [Given(one.entry, one.agents) for one in made] == expected, (made, expected)
+            self.accepted["rounds compared"] += 1
+            self.accepted["assignments compared"] += len(made)
+            return made
+
+        vars(queueing)["pick"] = both
+        try:
+            yield
+        finally:
+            vars(queueing)["pick"] = routing.pick
 
     # ------------------------------------------------------------------ what must always hold
 
@@ -251,7 +324,8 @@ class Storm(Shell):
         assert not fold.routing_needed
         for event in entry.events:
             if isinstance(event, e.OfferMade):
-                self._nobody_overtaken(event)
+                if event.decision.by is None:
+                    self._nobody_overtaken(event)
                 self._has_been_told(event)
         if self.inputs % 10 == 0:
             assert routing.pick(Rosters(fold), self.now) == [], "somebody free is left while somebody waits for them"
@@ -298,8 +372,9 @@ class Storm(Shell):
         assert {trunk: sorted(people) for trunk, people in index["behind"].items()} == {
             trunk: sorted(people) for trunk, people in anew["behind"].items()
         }
-        for known in index.keys() - {"behind", "_eligibility"}:
+        for known in index.keys() - {"behind", "_eligibility", "_shared"}:
             assert index[known] == anew[known], known
+        assert all(fresh.index.is_shared(channel) == known for channel, known in index["_shared"].items())
         assert list(index["queues"]) == list(anew["queues"])
         for (queue_id, relaxation, language, own), fit in index["_eligibility"].items():
             assert fit == fresh.index.eligibility(Line(queue_id, relaxation, "", language, own))
@@ -343,9 +418,8 @@ class Storm(Shell):
         self.give(i.Reconfigured(changes=changes))
         if changes:
             assert not self.keep_journal or len(self.journal) == before + 1
-            assert [one for one in self.last_step.events if not isinstance(one, e.ConfigurationAltered)] == [
-                one for one in expected.events if not isinstance(one, e.ConfigurationChanged)
-            ]
+            done = [one for one in self.last_step.events if not isinstance(one, e.ConfigurationAltered)]
+            assert done == [one for one in expected.events if not isinstance(one, e.ConfigurationChanged)]
             assert self.last_step.effects == expected.effects
             assert self.engine.state_hash() == whole.state_hash()
         self._indexes_can_be_computed(self.engine._step.fold)
@@ -389,6 +463,8 @@ class Storm(Shell):
         dice = rng.random()
         if self.restless and rng.random() < self.restless:
             self.configure()
+        elif rng.random() < self.mixed:
+            self.contacts()
         elif dice < 0.12:
             if len(self.engine.state.calls) < self.most_calls:
                 self.arrive()
@@ -410,7 +486,7 @@ class Storm(Shell):
             self.give(i.LegFailed(leg=self.unanswered(), cause=rng.choice(CAUSES)))
         elif dice < 0.51:
             self.give(i.LegReleased(leg=self.leg(), cause=rng.choice(("hang_up", "timeout", "media_silent"))))
-        elif dice < 0.54:
+        elif dice < 0.48:
             self.give(rng.choice((i.LegHeldByParty, i.LegRetrievedByParty))(leg=self.leg()))
         elif dice < 0.56:
             self.give(i.LegReferred(leg=self.leg(), number=rng.choice(REFERRED_TO)))
@@ -441,9 +517,126 @@ class Storm(Shell):
         elif dice < 0.997:
             self.configure()
         elif dice < 0.9975:
-            self.give(i.ServiceStarted())
+            self.restart()
+        elif dice < 0.998:
+            by_s = rng.choice((-20.0, -0.5, 3.0, 90.0))
+            self.now += by_s
+            self.give(i.ClockStepped(by_s=by_s))
         else:
             self.give(i.ClearCall(call=self.call(), by="boss"))
+
+    # ------------------------------------------------------------------ contacts of whatever channel
+
+    def contact(self, *, call: bool = True) -> str:
+        """One that is open, most of the time; any channel's, or one that is no call."""
+        open_ones = [one.id for one in self.engine.state.contacts.values() if call or one.channel != VOICE]
+        return self.rng.choice(open_ones) if open_ones and self.rng.random() < 0.95 else f"{self.rng.choice(CHANNELS)}:1"
+
+    def waiting(self) -> str:
+        """One that nobody has, most of the time."""
+        alone = [one.contact for one in self.engine.state.entries.values() if one.offer is None]
+        return self.rng.choice(alone) if alone and self.rng.random() < 0.9 else self.contact()
+
+    def at_desk(self, state: str) -> tuple[str, str]:
+        """An agent and a contact that is no call and at this stage with it, most of the time."""
+        pairs = [
+            (one.id, work.contact)
+            for one in self.engine.state.agents.values()
+            for work in one.works.values()
+            if work.channel != VOICE and work.state == state
+        ]
+        return self.rng.choice(pairs) if pairs and self.rng.random() < 0.95 else (self.agent(), self.contact(call=False))
+
+    def queue(self) -> str:
+        return self.rng.choice([one.id for one in self.engine.state.configuration.queues] * 9 + ["none"])
+
+    def requirements(self) -> tuple[SkillRequirement, ...] | None:
+        own = (SkillRequirement(skill=self.rng.choice(("support", "sales")), level=self.rng.randint(1, 8)),)
+        return self.rng.choice((None, (), own))
+
+    def open_contact(self) -> None:
+        rng = self.rng
+        if len(self.engine.state.contacts) - len(self.engine.state.calls) > self.most_calls // 5:
+            self.give(i.WithdrawContact(contact=self.contact(call=False), by=rng.choice((None, "boss"))))
+            return
+        channel = rng.choice(CHANNELS)
+        self.opened += 1
+        before = self.accepted["OpenContact"]
+        self.give(
+            i.OpenContact(
+                contact=f"{channel}:{self.opened}",
+                channel=channel,
+                queue=self.queue(),
+                customer="+49171" if channel == "callback" else "anna@example.test",
+                language=rng.choice((None, "de", "de-CH", "en", "fr")),
+                personal=self.agent() if rng.random() < 0.2 else None,
+                priority_s=rng.choice((None, None, None, 0.0, 100.0, 9000.0)),
+                since=self.now - rng.choice((-5.0, 10.0, 100.0)) if rng.random() < 0.2 else None,
+            )
+        )
+        self.accepted[channel] += self.accepted["OpenContact"] - before
+
+    def contacts(self) -> None:
+        """What is done with contacts, most of it with those that are no calls."""
+        rng = self.rng
+        dice = rng.random()
+        by = rng.choice((None, "boss"))
+        if dice < 0.24:
+            self.open_contact()
+        elif dice < 0.44:
+            agent_id, contact = self.at_desk("reserved")
+            self.give(i.Answer(agent=agent_id, contact=contact))
+        elif dice < 0.54:
+            agent_id, contact = self.at_desk("reserved")
+            self.give(i.Decline(agent=agent_id, contact=contact, by=by))
+        elif dice < 0.72:
+            agent_id, contact = self.at_desk("connected")
+            self.give(i.CloseContact(agent=agent_id, contact=contact, by=by))
+        elif dice < 0.77:
+            agent_id, contact = self.at_desk("after_call_work")
+            self.give(i.EndAfterCallWork(agent=agent_id, contact=contact))
+        elif dice < 0.78:
+            agent_id, contact = self.at_desk("connected")
+            self.give(i.SetDisposition(agent=agent_id, contact=contact, code="sold"))
+        elif dice < 0.80:
+            self.give(i.WithdrawContact(contact=self.contact(), by=by))
+        elif dice < 0.85:
+            self.give(i.Pick(agent=self.agent(), contact=rng.choice((None, self.waiting())), by=by))
+        elif dice < 0.87:
+            self.dial_to_pick()
+        elif dice < 0.90:
+            self.give(i.MoveContact(contact=self.contact(), queue=self.queue(), by="boss"))
+        elif dice < 0.93:
+            self.give(i.PrioritiseContact(contact=self.contact(), priority_s=rng.choice((0.0, 50.0, 1000.0, -1.0)), by="boss"))
+        elif dice < 0.96:
+            self.give(i.ReskillContact(contact=self.contact(), requirements=self.requirements(), by="boss"))
+        else:
+            self.give(i.AssignContact(contact=self.waiting(), agent=self.agent(), by="boss"))
+
+    def dial_to_pick(self) -> None:
+        """The code on the phone; what it is answered with is drawn like any other."""
+        self.arrivals += 1
+        name = f"c{self.arrivals}"
+        self.give(i.CallArrived(call=name, leg=f"{name}-in", agent=self.agent(), calling="200", called="*26"))
+        self.old_legs.append(f"{name}-in")
+        if f"{name}-in" in self.legs:
+            self.give(i.LegReleased(leg=f"{name}-in"))
+
+    def restart(self) -> None:
+        """In order or not, and what came by no line of ours is there as before."""
+        if self.rng.random() < 0.4:
+            self.give(i.ServiceStopping())
+            for _ in range(self.rng.randint(0, 3)):
+                self.contacts()
+        before = {one.id: one.entry for one in self.engine.state.contacts.values() if one.channel != VOICE}
+        offers = {one.id for one in self.engine.state.offers.values() if channel_of(one.contact) != VOICE}
+        self.give(i.ServiceStarted())
+        state = self.engine.state
+        rung_out = {one.offer for one in self.last_step.events if isinstance(one, e.OfferEnded) and one.outcome == "no_answer"}
+        assert offers <= state.offers.keys() | rung_out
+        assert before.keys() == state.contacts.keys()
+        moved = {one.contact for one in self.last_step.events if isinstance(one, e.QueueLeft) and one.outcome == "overflowed"}
+        assert all(state.contacts[one].entry == entry for one, entry in before.items() if one not in moved)
 
     def unanswered(self) -> str:
         ringing = [leg for leg, how in self.legs.items() if how == "ringing" and not leg.endswith("-in")]
@@ -494,15 +687,23 @@ class Storm(Shell):
             )()
         )
 
+    def go_on(self, inputs: int) -> None:
+        """From the beginning of the day up to so many inputs."""
+        self.open()
+        while self.inputs < inputs:
+            self.draw()
+
     def close(self) -> None:
         """Everybody hangs up, all deadlines are met: nothing may be left."""
         for call in list(self.engine.state.calls):
             self.give(i.ClearCall(call=call, by="end"))
+        for contact in list(self.engine.state.contacts):
+            self.give(i.WithdrawContact(contact=contact))
         self.now += 600
         self.give(i.TimePassed())
         state = self.engine.state
         self.ledger.closed()
-        assert not any((state.calls, state.legs, state.entries, state.offers, state.lines))
+        assert not any((state.calls, state.contacts, state.legs, state.entries, state.offers, state.lines))
         assert not any((self.legs, self.plays, self.bridges, self.recordings))
         assert all(not one.works for one in state.agents.values())
         kinds = {timer.partition(" ")[0] for timer in state.timers}
@@ -510,13 +711,12 @@ class Storm(Shell):
         self.read_back()
 
 
-def run(inputs: int, seed: int, *, keep_journal: bool = False, restless: float = 0.0) -> Storm:
+def run(inputs: int, seed: int, *, keep_journal: bool = False, restless: float = 0.0, compare_every: int = 20) -> Storm:
     storm = Storm(seed)
+    storm.compare_every = compare_every
     storm.restless = restless
     storm.keep_journal = keep_journal
-    storm.open()
-    while storm.inputs < inputs:
-        storm.draw()
+    storm.go_on(inputs)
     storm.close()
     return storm
 
@@ -536,24 +736,27 @@ def main() -> int:
     parser.add_argument("--inputs", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--each", type=int, default=50_000, help="inputs per fresh exchange, each with a seed of its own")
+    parser.add_argument("--compare", type=int, default=4, help="every so many inputs the reference router is asked, too")
     parser.add_argument("--digest", action="store_true", help="print one digest of journal and state, nothing else")
     arguments = parser.parse_args()
     if arguments.digest:
         sys.stdout.write(digest(arguments.inputs, arguments.seed) + "\n")
         return 0
-    began, done, seed = time.perf_counter(), 0, arguments.seed
+    began, done, seed, total = time.perf_counter(), 0, arguments.seed, Counter[str]()
     while done < arguments.inputs:
-        storm = run(min(arguments.each, arguments.inputs - done), seed, keep_journal=seed % 10 == 0)
+        storm = run(min(arguments.each, arguments.inputs - done), seed, keep_journal=seed % 10 == 0, compare_every=arguments.compare)
         if storm.journal:
             assert redrive(storm.journal, "storm") is None
         done += storm.inputs
         sys.stdout.write(
-            f"seed {seed}: {done} inputs, {storm.ledger.count} events, {len(storm.ledger.ended)} calls, "
+            f"seed {seed}: {done} inputs, {storm.ledger.count} events, {len(storm.ledger.ended)} calls and contacts, "
             f"{sum(storm.ledger.established.values())} conversations, {storm.refused} commands refused, "
             f"{(time.perf_counter() - began) / done * 1e6:.0f} us/input\n"
         )
         sys.stdout.flush()
+        total += storm.accepted + storm.ledger.outcomes
         seed += 1
+    sys.stdout.write("".join(f"{name}: {total[name]}\n" for name in sorted(total)))
     return 0
 
 

@@ -294,14 +294,14 @@ def test_a_personal_agent_comes_first_where_free_and_the_record_says_why() -> No
     shell = open_house(house(agents=(agent("anna"), agent("ben"))))
     come(shell, personal="ben")
     decision = last(shell)
-    assert (decision.chosen, decision.term_names) == (("ben",), ("not_personal", "idle_since"))
+    assert (decision.chosen, decision.term_names) == (("ben",), ("not_personal", "at_hand", "idle_since"))
     assert [(one.agent, one.terms[0]) for one in decision.candidates] == [("ben", 0.0), ("anna", 1.0)]
     talk(shell, "c")
     shell.send(i.GoNotReady(agent="ben", reason="break"))
     shell.send(i.LegReleased(leg="c-in"), i.EndAfterCallWork(agent="anna"))
     come(shell, personal="ben")
     assert last(shell).chosen == ("anna",)
-    assert last(shell).term_names == ("idle_since",)
+    assert last(shell).term_names == ("at_hand", "idle_since")
 
 
 def test_a_contact_with_a_place_it_has_kept_is_before_who_came_later() -> None:

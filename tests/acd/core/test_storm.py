@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -13,12 +15,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from acd.core import events as e
 from acd.core import inputs as i
+from acd.core.ids import VOICE
 from acd.core.replay import redrive
+from acd.core.routing import pick as routing
 from tests.acd.core.ledger import Ledger
-from tests.acd.core.storm import REFERRED_TO, Storm, digest, run
+from tests.acd.core.shell import OPEN, house
+from tests.acd.core.storm import CHANNELS, REFERRED_TO, Storm, digest, run
 
 FULL = 10
-EACH = 10_000
+EACH = 7_000
 
 
 @pytest.mark.slow
@@ -26,8 +31,11 @@ EACH = 10_000
 def test_a_storm_of_random_inputs_leaves_nothing_behind(seed: int) -> None:
     storm = run(EACH, seed, keep_journal=seed == 0)
     assert storm.inputs >= EACH
-    assert sum(storm.ledger.established.values()) > 100
-    assert storm.ledger.outcomes["offer answered"] > 30
+    assert sum(storm.ledger.established.values()) > 50
+    assert storm.ledger.outcomes["offer answered"] > 100
+    assert all(storm.ledger.outcomes[f"offers of {channel}"] > 20 for channel in (VOICE, *CHANNELS))
+    assert all(storm.accepted[kind.__name__] for kind in OF_CONTACTS)
+    assert storm.accepted["assignments compared"] > 5
     assert storm.refused > 100
     if storm.journal:
         assert redrive(storm.journal, "storm") is None
@@ -39,6 +47,20 @@ def test_decisions_do_not_depend_on_the_order_of_sets() -> None:
     command = [sys.executable, "-m", "tests.acd.core.storm", "--digest", "--inputs", "3000", "--seed", "4"]
     ran = subprocess.run(command, check=True, capture_output=True, text=True, env={"PYTHONHASHSEED": "4711"})
     assert ran.stdout.strip() == digest(3000, 4)
+
+
+OF_CONTACTS: dict[type, Callable[[str, str], i.Input]] = {
+    i.Answer: lambda contact, agent: i.Answer(agent=agent, contact=contact),
+    i.Decline: lambda contact, agent: i.Decline(agent=agent, contact=contact),
+    i.CloseContact: lambda contact, agent: i.CloseContact(agent=agent, contact=contact),
+    i.WithdrawContact: lambda contact, _: i.WithdrawContact(contact=contact),
+    i.Pick: lambda contact, agent: i.Pick(agent=agent, contact=contact, by="boss"),
+    i.MoveContact: lambda contact, agent: i.MoveContact(contact=contact, queue="turn" if agent < "a06" else "sales", by="boss"),
+    i.PrioritiseContact: lambda contact, agent: i.PrioritiseContact(contact=contact, priority_s=9.0 * int(agent[1:]), by="boss"),
+    i.ReskillContact: lambda contact, agent: i.ReskillContact(contact=contact, requirements=() if agent < "a06" else None, by="boss"),
+    i.AssignContact: lambda contact, agent: i.AssignContact(contact=contact, agent=agent, by="boss"),
+}
+"""What can be done with a contact: made of its name and an agent's."""
 
 
 class Interleavings(RuleBasedStateMachine):
@@ -124,6 +146,19 @@ class Interleavings(RuleBasedStateMachine):
             agent, call = pairs[at % len(pairs)]
             self.storm.give(i.Transfer(agent=agent, call=call, target=numbers[to % len(numbers)].target))
 
+    @rule(channel=st.sampled_from(CHANNELS), queue=st.sampled_from(("support", "sales", "ring", "turn", "few")), who=st.integers(-9, 12))
+    def open_contact(self, channel: str, queue: str, who: int) -> None:
+        self.storm.opened += 1
+        personal = f"a{who:02}" if who >= 0 else None
+        self.storm.give(i.OpenContact(contact=f"{channel}:{self.storm.opened}", channel=channel, queue=queue, personal=personal))
+
+    @rule(at=st.integers(0, 50), who=st.integers(0, 12), what=st.sampled_from(tuple(OF_CONTACTS)))
+    def contact(self, at: int, who: int, what: type) -> None:
+        contacts = list(self.storm.engine.state.contacts)
+        if contacts:
+            contact, agent = contacts[at % len(contacts)], f"a{who:02}"
+            self.storm.give(OF_CONTACTS[what](contact, agent))
+
     @rule(seconds=st.sampled_from((0.0, 1.0, 6.0, 21.0, 130.0)))
     def wait(self, seconds: float) -> None:
         self.storm.now += seconds
@@ -135,7 +170,7 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule()
     def crash(self) -> None:
-        self.storm.give(i.ServiceStarted())
+        self.storm.restart()
         assert not self.storm.engine.state.calls
 
     @invariant()
@@ -154,14 +189,36 @@ Interleavings.TestCase.settings = settings(
 TestInterleavings = pytest.mark.slow(Interleavings.TestCase)
 
 
+@pytest.mark.parametrize(
+    ("part", "wrong"),
+    [
+        ("await_one", lambda *_: False),
+        ("not_awaited", lambda _, agents, _channel: agents),
+        ("not_given", lambda given, agents: [one for one in agents if one not in given.agents][::-1]),
+    ],
+)
+def test_the_reference_router_would_notice(part: str, wrong: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A router that awaits nobody, does not keep to it, or takes the worst one does not agree with it."""
+    monkeypatch.setattr(routing._Round, part, wrong)
+    storm = Storm(3)
+    storm.compare_every = 1
+    with pytest.raises(AssertionError, match="Assignment"):
+        storm.go_on(EACH)
+    OPEN.remove(storm)
+
+
 def _note_all(ledger: Ledger, events: tuple[e.Event, ...]) -> None:
     for event in events:
         ledger.note(event)
 
 
+def _connected(*agents: str) -> tuple[e.Event, ...]:
+    return tuple(e.WorkConnected(agent=one, contact="chat:1") for one in agents)
+
+
 def test_the_ledger_would_notice() -> None:
     """A test that cannot fail proves nothing: a call given twice, an agent over capacity and a lost leg are all seen."""
-    broken = (
+    broken: tuple[tuple[e.Event, ...], ...] = (
         (e.WorkReserved(agent="x", contact="c", kind="queue"), e.WorkReserved(agent="x", contact="c", kind="queue")),
         (e.CallCleared(call="c", cause="hang_up"), e.CallCleared(call="c", cause="hang_up")),
         (e.LegInitiated(leg="c.9", call="c", role="agent"), e.CallCleared(call="c", cause="hang_up")),
@@ -178,8 +235,27 @@ def test_the_ledger_would_notice() -> None:
         country=None,
         language="de",
     )
+    again = e.ContactOpened(contact="chat:1", channel="chat", customer=None, language="de")
+    broken += (
+        (again, again),
+        (again, *(e.WorkReserved(agent=one, contact="chat:1", kind="queue") for one in "xy"), *_connected("x", "y")),
+    )
     for events in broken:
         ledger = Ledger()
         ledger.note(offered)
         with pytest.raises((AssertionError, KeyError)):
             _note_all(ledger, events)
+
+
+def test_the_ledger_would_notice_what_is_lost_and_what_is_too_much() -> None:
+    ledger = Ledger()
+    _note_all(ledger, (e.ContactOpened(contact="chat:1", channel="chat", customer=None, language="de"),))
+    assert ledger.lost() == {"chat:1"}
+    _note_all(ledger, (e.Queued(contact="chat:1", entry="chat:1/q1", queue="q", position=1),))
+    assert ledger.lost() == set()
+    ledger.configuration = house()
+    ledger.has_room("anna", "voice")
+    _note_all(ledger, (e.WorkReserved(agent="anna", contact="chat:1", kind="queue"),))
+    ledger.has_room("anna", "chat")
+    with pytest.raises(AssertionError, match="is offered a voice beside"):
+        ledger.has_room("anna", "voice")

@@ -109,6 +109,8 @@ def work_connected(fold: Indexes, event: ev.WorkConnected, now: float) -> None:
     agent = fold.state.agents[event.agent]
     fold.step_work(agent, agent.works[event.contact], works.Input.CONNECTED, now)
     agent.last_contact = event.contact
+    if len(fold.availability) > 1:
+        fold.note_change(agent.id)  # who goes on being free for other channels has had one more (`fewest_calls`)
 
 
 def after_call_work_began(fold: Indexes, event: ev.AfterCallWorkBegan, now: float) -> None:

@@ -19,6 +19,7 @@ from acd.core.state.timers import Timer, name
 
 def configuration_changed(fold: Indexes, event: ev.ConfigurationChanged, now: float) -> None:
     state, configuration, teams = fold.state, event.configuration, fair_teams(fold)
+    before = {one.id: one for one in state.configuration.queues} if state.configuration is not None else {}
     state.configuration = configuration
     for one in configuration.agents:
         if one.id not in state.agents:
@@ -40,7 +41,8 @@ def configuration_changed(fold: Indexes, event: ev.ConfigurationChanged, now: fl
         del state.trunks[trunk_id]
     for entry in state.entries.values():
         waits_for = fold.index.queues.get(entry.queue)
-        if waits_for is not None:
+        if waits_for is not None and waits_for != before.get(entry.queue):
+            # As it was before, a limit that has passed without effect is not met again.
             fold.ask_otherwise(entry, waits_for, relaxation_at(waits_for, entry, now), now)
             fold.set_entry_timers(entry, waits_for)
     fold.rebuild()
@@ -56,6 +58,7 @@ def configuration_altered(fold: Indexes, event: ev.ConfigurationAltered, now: fl
         raise BrokenHistory(f"a change does not fit the configuration: {wrong}") from wrong
     keep_hours = fold.hours_touched(event.changes)
     teams = fair_teams(fold) if changed["agents"] or changed["queues"] else None
+    queues_before = fold.index.queues
     reached = fold.index.alter(state.configuration, changed)
     for agent_id in changed["agents"]:
         _take_in_agent(fold, agent_id, now)
@@ -66,7 +69,8 @@ def configuration_altered(fold: Indexes, event: ev.ConfigurationAltered, now: fl
         if agent_id in state.agents:
             fold.categorise(state.agents[agent_id])
     for queue_id, queue in changed["queues"].items():
-        _take_in_queue(fold, queue_id, queue, now)
+        if queue is None or queue != queues_before.get(queue_id):  # it may only stand elsewhere in the list
+            _take_in_queue(fold, queue_id, queue, now)
     for queue_id in keep_hours:
         if queue_id in state.queues:
             fold.set_next_change(state.queues[queue_id], now)

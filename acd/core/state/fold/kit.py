@@ -238,6 +238,9 @@ class Indexes:
 
     def step_out_of_line(self, entry: s.Entry, _now: float) -> None:
         _take_out(self.buckets, line_of(entry), rank(entry))
+        if len(self.availability) > 1 and self.buckets:
+            # Who was awaited for it is free for others, and who was given it may have room for more.
+            self.routing_needed = True
 
     def leave(self, entry: s.Entry, _now: float) -> None:
         _take_out(self.order, entry.queue, rank(entry))
@@ -409,6 +412,9 @@ class Indexes:
             if after == FREE or (before in _COULD_BE_TRIED and after not in _COULD_BE_TRIED and self.tried_entries):
                 # The second: with the last untried one gone, those who have been tried may be tried again.
                 self.routing_needed = True
+        if len(self.availability) > 1 and len({line.channel for line in self.buckets}) > 1:
+            # Somebody else may be awaited now (`acd.core.routing.pick`): it goes by how much everybody has to do.
+            self.routing_needed = True
 
     def note_change(self, agent: AgentId) -> None:
         """The agent's place among the others may be another."""

@@ -56,12 +56,14 @@ class Known:
 class Roster:
     """The agents of one line, as of the last `update`."""
 
-    __slots__ = ("_category", "_keys", "_known", "_out", "_strategy", "_told", "candidates", "names", "seen", "strategy")
+    __slots__ = ("_category", "_keys", "_known", "_out", "_strategy", "_told", "candidates", "fit", "names", "seen", "strategy")
 
     def __init__(self, state: s.State, queue: QueueId, strategy: str, fit: Eligibility, categories: Mapping[str, set[AgentId]]) -> None:
         self.strategy = strategy
         self.seen = 0
         """How many changes of the fold's list are in here already."""
+        self.fit = fit
+        """Who could ever take a contact of this line."""
         self._strategy = STRATEGIES[strategy]
         self._known = Known(state, queue, fit)
         self._category = {agent: category for category, members in categories.items() for agent in fit.agents & members}
@@ -74,18 +76,13 @@ class Roster:
         """The same with what they are ordered by."""
 
     @property
-    def fit(self) -> Eligibility:
-        """Who could ever take a contact of this line."""
-        return self._known.fit
-
-    @property
     def term_names(self) -> tuple[str, ...]:
         """What the candidates are ordered by, most significant first."""
         return self._strategy.term_names if self.fit.speakers is None else (OTHER_LANGUAGE, *self._strategy.term_names)
 
     def _terms(self, agent: AgentId) -> Terms:
         terms = self._strategy.terms(self._known, agent)
-        speakers = self._known.fit.speakers
+        speakers = self.fit.speakers
         return terms if speakers is None else (float(agent not in speakers), *terms)
 
     def out(self, category: str) -> tuple[AgentId, ...]:
@@ -105,7 +102,7 @@ class Roster:
 
     def refit(self, fit: Eligibility, people: Iterable[AgentId], category_of: Mapping[AgentId, str]) -> None:
         """Go on with another eligibility, which differs in these people only."""
-        self._known.fit = fit
+        self.fit = self._known.fit = fit
         for agent in people:
             self._take_out(agent)
             after = category_of.get(agent)

@@ -60,18 +60,13 @@ class Categories:
         self.members: dict[str, set[AgentId]] = {category: set() for category in CATEGORIES}
         self.of: dict[AgentId, str] = {}
 
-    def put(self, agent: AgentId, category: str | None) -> str | None:
-        """Returns: what it was in before."""
-        before = self.of.get(agent)
-        if category == before:
-            return before
+    def put(self, agent: AgentId, category: str | None) -> None:
+        before = self.of.pop(agent, None)
         if before is not None:
             self.members[before].discard(agent)
-            del self.of[agent]
         if category is not None:
             self.members[category].add(agent)
             self.of[agent] = category
-        return before
 
 
 class Indexes:
@@ -82,6 +77,8 @@ class Indexes:
         self.epoch = 0
         self.routing_needed = False
         """Somebody became free or began to wait since the distribution was last looked at."""
+        self.somebody_left = False
+        """An agent logged off in this step."""
         self.rebuild()
 
     def rebuild(self) -> None:
@@ -393,10 +390,10 @@ class Indexes:
         """Look anew at what the agent could be given."""
         self.note_change(agent.id)  # the idle clock of who goes on being free may have been set anew
         for channel, known in self.availability.items():
-            after = self._category(agent, channel)
-            before = known.put(agent.id, after)
+            before, after = known.of.get(agent.id), self._category(agent, channel)
             if after == before:
                 continue
+            known.put(agent.id, after)
             if after == FREE or (before in _COULD_BE_TRIED and after not in _COULD_BE_TRIED and self.tried_entries):
                 # The second: with the last untried one gone, those who have been tried may be tried again.
                 self.routing_needed = True

@@ -53,8 +53,7 @@ class TimerTable:
     def start(self, timer: str, deadline: float) -> None:
         """Set a deadline; one already running under that name is replaced."""
         self.deadlines[timer] = deadline
-        if deadline < self.soonest:
-            self.soonest = deadline
+        self.soonest = min(self.soonest, deadline)
         heapq.heappush(self._heap, (deadline, timer))
         if len(self._heap) > self.SWEEP_FLOOR + 2 * len(self.deadlines):
             self._heap = [(at, one) for one, at in self.deadlines.items()]

@@ -220,7 +220,8 @@ class Indexes:
             self.timers.start(name(Timer.HOURS, queue.id), change)
 
     def stop_wait_limit(self, entry: s.Entry, _now: float) -> None:
-        self.timers.stop(name(Timer.WAIT, entry.id))
+        if entry.wait_limit_at is not None:
+            self.timers.stop(name(Timer.WAIT, entry.id))
 
     def resume_wait_limit(self, entry: s.Entry, _now: float) -> None:
         if entry.wait_limit_at is not None:
@@ -233,11 +234,13 @@ class Indexes:
     def step_out_of_line(self, entry: s.Entry, _now: float) -> None:
         _take_out(self.buckets, line_of(entry), rank(entry))
 
-    def leave(self, entry: s.Entry, _now: float) -> None:
+    def leave(self, entry: s.Entry, now: float) -> None:
         _take_out(self.order, entry.queue, rank(entry))
         self.tried_entries.discard(entry.id)
-        for kind in (Timer.RELAX, Timer.WAIT, Timer.RETRY):
-            self.timers.stop(name(kind, entry.id))
+        self.timers.stop(name(Timer.RELAX, entry.id))
+        self.stop_wait_limit(entry, now)
+        if entry.tried:
+            self.timers.stop(name(Timer.RETRY, entry.id))
         del self.state.entries[entry.id]
         self.state.contacts[entry.contact].entry = None
 

@@ -60,7 +60,15 @@ REMEMBERED_OCTETS = 64 << 20
 
 _OFFERS = frozenset((OfferMade, OfferEnded))
 _ENCODER = msgspec.msgpack.Encoder()
-_OFFER_EVENTS = msgspec.msgpack.Decoder(OfferMade | OfferEnded)
+_OFFER_EVENTS = msgspec.msgpack.Decoder(list[tuple[float, OfferMade | OfferEnded]])
+_EMPTY = b"\xdd\0\0\0\0"
+"""An `array 32` of MessagePack without elements: its kind, and how many there are."""
+
+
+def _and(array: bytes, element: bytes) -> bytes:
+    """The array with one element more."""
+    count = int.from_bytes(array[1:5], "big") + 1
+    return array[:1] + count.to_bytes(4, "big") + array[5:] + element
 
 
 class Subscriber:
@@ -174,7 +182,8 @@ class TenantExchange:
         self._kept_seq = 0
         self._last_now = 0.0
         self._subscribers: set[Subscriber] = set()
-        self._decisions: OrderedDict[ContactId, list[tuple[float, bytes]]] = OrderedDict()
+        self._decisions: OrderedDict[ContactId, bytes] = OrderedDict()
+        """Octets of `_OFFER_EVENTS`: one object for each contact, and none that the collector would have to walk."""
         self._decision_octets = 0
         self._opened: Counter[str] = Counter()
         self._closed: Counter[str] = Counter()
@@ -467,10 +476,9 @@ class TenantExchange:
                 assert isinstance(event, OfferMade | OfferEnded)
                 if event.contact in self._unremembered:
                     continue
-                # Kept as octets: ten thousand decision records as objects would be millions for the collector to walk.
-                octets = _ENCODER.encode(event)
-                self._decisions.setdefault(event.contact, []).append((now, octets))
-                self._decision_octets += len(octets)
+                kept = self._decisions.get(event.contact, _EMPTY)
+                more = self._decisions[event.contact] = _and(kept, _ENCODER.encode((now, event)))
+                self._decision_octets += len(more) - (len(kept) if kept is not _EMPTY else 0)
                 if self._decision_octets > REMEMBERED_OCTETS:
                     self._forget_decisions()
 
@@ -487,7 +495,7 @@ class TenantExchange:
     def _forget_decisions(self) -> None:
         while self._decision_octets > REMEMBERED_OCTETS:
             call, oldest = self._decisions.popitem(last=False)
-            self._decision_octets -= sum(len(octets) for _, octets in oldest)
+            self._decision_octets -= len(oldest)
             self._unremembered.add(call)
         self._unremembered &= self.engine.state.contacts.keys()
 
@@ -506,7 +514,7 @@ class TenantExchange:
         """
         kept = self._decisions.get(contact)
         if kept is not None:
-            told = [(now, _OFFER_EVENTS.decode(octets)) for now, octets in kept]
+            told = _OFFER_EVENTS.decode(kept)
         else:
             told = await asyncio.to_thread(self._read_decisions, contact)
         records: dict[str, dict[str, Any]] = {}

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 from urllib.parse import unquote
 
 import phonenumbers
+from msgspec import Struct
 
 from billing_cdr.errors import NumberError
 
@@ -52,8 +53,8 @@ _EXTENSION: Final = re.compile(r"(?:extension|ext|apparat|app|nst|nebenstelle|x|
 _PARAMETER: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]*(?:=[^;]*)?")
 
 
-class Reading(NamedTuple):
-    """What was written."""
+class Reading(Struct, frozen=True, gc=False):
+    """What was written. Twenty thousand are kept: none for the collector to walk."""
 
     number: str
     """E.164 with `+`, or as dialled where it is short."""

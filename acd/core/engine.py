@@ -11,14 +11,16 @@ does `ServiceStarted`, because the deadlines of calls that a crash has cut must 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from acd.core import channels
 from acd.core import inputs as i
 from acd.core.channel_kinds import CHANNELS
 from acd.core.effects import Effect
 from acd.core.errors import BrokenHistory, CoreError, IllegalTransition, UnknownName
-from acd.core.events import AgentLoggedOff, ClockCorrected, Event
+from acd.core.events import ClockCorrected, Event
 from acd.core.ids import VOICE, AgentId, ContactId, TenantId, channel_of
 from acd.core.inputs import Input
 from acd.core.intake import arrival, deadlines, desk, facts, operation
@@ -31,7 +33,7 @@ from acd.core.steps import hot_desk, queueing, targets
 from acd.core.steps.step import Step
 
 
-class Outcome(NamedTuple):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What one input led to."""
 
     events: list[Event]
@@ -56,7 +58,7 @@ class Engine:
         x, kind = self._step, type(input)
         if now > x.now or kind is i.ClockStepped:
             x.now = float(now)
-        x.events, x.effects = [], []
+        x.events, x.effects, x.fold.somebody_left = [], [], False
         act = _ACT[kind]
         if kind not in _BEFORE_DEADLINES:
             self._meet_deadlines()
@@ -155,19 +157,20 @@ class Engine:
 
     def _meet_deadlines(self) -> None:
         x = self._step
-        while (timer := x.fold.timers.due(x.now)) is not None:
+        while x.fold.timers.soonest <= x.now and (timer := x.fold.timers.due(x.now)) is not None:
             deadlines.deadline(x, timer)
 
     def _settle(self) -> None:
         """Until nothing is left to be done at this moment: deadlines that are due, queues that drained, contacts for free agents."""
-        x = self._step
+        x, fold = self._step, self._step.fold
         self._meet_deadlines()
-        if AgentLoggedOff in map(type, x.events):
+        if fold.somebody_left:
             queueing.overflow_unstaffed(x)
-        queueing.settle_queues(x)
-        if x.fold.pickers:
+        if fold.overflowing:
+            queueing.settle_queues(x)
+        if fold.pickers:
             queueing.serve_pickers(x)
-        while x.fold.routing_needed:
+        while fold.routing_needed:
             queueing.distribute(x)
             self._meet_deadlines()
 

@@ -58,8 +58,11 @@ DEMO_SEED = 3
 """Of the demonstration's callers: the first comes at once and waits to be answered. With 1 a visitor first sees a call given up."""
 GRACE_S = 3
 """How long open requests and WebSockets may take at an orderly stop."""
-SELDOM = 10_000, 500, 1000
-"""When the collector looks at the young, the middle, the old (`gc.set_threshold`): from the start on, where hardly anything is dropped."""
+SELDOM = 2_000, 2_500, 1000
+"""When the collector looks at the young, the middle, the old (`gc.set_threshold`): from the start on, where hardly anything is dropped.
+
+A look at the young takes a microsecond for each of them, in which nobody is served: a few at a time (load/README.md).
+"""
 
 
 class Run:

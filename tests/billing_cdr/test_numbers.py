@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from billing_cdr import numbers
 from billing_cdr.errors import NumberError
-from billing_cdr.numbers import number_of, read, write
+from billing_cdr.numbers import Reading, number_of, read, write
 from tests.spellings import READABLE, SOURCES, SPELLINGS
 
 
@@ -56,9 +56,9 @@ def test_bare_digits_mean_what_the_form_of_the_peer_says():
 
 
 def test_an_extension_and_digits_for_later_are_told_beside_the_number():
-    assert read("+1 212 555 1234 ext. 99") == ("+12125551234", "99", None)
-    assert read("tel:+49891234567;ext=12") == ("+49891234567", "12", None)
-    assert read("+4930555101,,45#") == ("+4930555101", None, ",,45#")
+    assert read("+1 212 555 1234 ext. 99") == Reading("+12125551234", "99")
+    assert read("tel:+49891234567;ext=12") == Reading("+49891234567", "12")
+    assert read("+4930555101,,45#") == Reading("+4930555101", None, ",,45#")
 
 
 @given(st.text(alphabet="0123456789+()/ .*#-,;pwx:@<>=\u00a0\uff11\u202a%", max_size=40))

@@ -61,7 +61,7 @@ class Voice:
         if queue.record and x.state.configuration is not None and x.state.configuration.recording_notice and not call.notice_heard:
             x.play(leg, NOTICE, "notice")
         else:
-            _greet(x, call, leg, queue)
+            _greet(x, contact, leg, queue)
 
     def reach(self, x: Step, contact: s.Contact, offer: s.Offer, agent: Agent, waited_s: float) -> None:
         """The phone rings, and the screen says who it is."""
@@ -146,27 +146,29 @@ def phone_is_gone(x: Step, offer: s.Offer, leg: s.Leg, cause: str) -> None:
 # ---------------------------------------------------------------------- what is heard and pressed while waiting
 
 
-def _greet(x: Step, call: s.Call, leg: s.Leg, queue: Queue) -> None:
+def _greet(x: Step, contact: s.Contact, leg: s.Leg, queue: Queue) -> None:
     if queue.greeting:
         x.play(leg, queue.greeting, "greeting")
     else:
-        tell_position(x, call, leg)
+        _tell_position(x, contact, leg, queue)
 
 
-def _waiting(x: Step, call: s.Call) -> tuple[s.Entry, Queue] | None:
-    entry_id = x.contact(call).entry
-    entry = x.state.entries[entry_id] if entry_id is not None else None
-    queue = x.fold.index.queues.get(entry.queue) if entry is not None else None
-    return (entry, queue) if entry is not None and queue is not None else None
+def _queue_of(x: Step, contact: s.Contact) -> Queue | None:
+    """The queue it waits in."""
+    return x.fold.index.queues.get(x.state.entries[contact.entry].queue) if contact.entry is not None else None
 
 
 def tell_position(x: Step, call: s.Call, leg: s.Leg) -> None:
     """`You are caller number n`, then music; only music where positions are not announced or the number is too high to be spoken."""
-    waiting = _waiting(x, call)
-    if waiting is None:
-        return
-    entry, queue = waiting
-    position = x.fold.position(entry)
+    contact = x.contact(call)
+    queue = _queue_of(x, contact)
+    if queue is not None:
+        _tell_position(x, contact, leg, queue)
+
+
+def _tell_position(x: Step, contact: s.Contact, leg: s.Leg, queue: Queue) -> None:
+    assert contact.entry is not None
+    position = x.fold.position(x.state.entries[contact.entry])
     if queue.announce_position and position <= HIGHEST_NUMBER:
         x.play(leg, (POSITION, f"number.{position}"), "position")
     else:
@@ -175,16 +177,17 @@ def tell_position(x: Step, call: s.Call, leg: s.Leg) -> None:
 
 def heard(x: Step, call: s.Call, leg: s.Leg, purpose: str) -> None:
     """Something the queue played was heard to its end: what comes next."""
-    waiting = _waiting(x, call)
-    if waiting is None:
+    contact = x.contact(call)
+    queue = _queue_of(x, contact)
+    if queue is None:
         return
     match purpose:
         case "notice":
-            _greet(x, call, leg, waiting[1])
+            _greet(x, contact, leg, queue)
         case "greeting":
-            tell_position(x, call, leg)
+            _tell_position(x, contact, leg, queue)
         case "position":
-            x.play(leg, (waiting[1].music,), "music", loop=True)
+            x.play(leg, (queue.music,), "music", loop=True)
         case _:
             # Music loops; if it cannot be played there is silence, not a loop of attempts.
             pass
@@ -192,12 +195,11 @@ def heard(x: Step, call: s.Call, leg: s.Leg, purpose: str) -> None:
 
 def exit_key(x: Step, call: s.Call, leg: s.Leg, key: str) -> None:
     """A key while waiting: the way out, if it is the queue's exit key; others mean nothing here and are not kept."""
-    waiting = _waiting(x, call)
-    if waiting is None or waiting[1].exit_target is None or key != waiting[1].exit_key:
+    contact = x.contact(call)
+    queue = _queue_of(x, contact)
+    if queue is None or queue.exit_target is None or key != queue.exit_key:
         return
-    queue, contact = waiting[1], x.contact(call)
     x.emit(DigitReceived(call=call.id, leg=leg.id, digit=key))
     queueing.withdraw_offer(x, contact, "withdrawn", "exit_key")
     queueing.leave_queue(x, contact, "exited", key)
-    assert queue.exit_target is not None
     x.send_to(x, call, queue.exit_target, "exit", queue.id)

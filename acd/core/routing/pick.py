@@ -69,7 +69,7 @@ class _Round:
         who has chats all day would never be given the call that has waited longest."""
         self._busy: dict[Line, list[tuple[int, AgentId]]] = {}
         """Who of a line was not looked at yet, as a heap by how much there is to do."""
-        self.mixed = len({line.channel for line in fold.buckets}) > 1
+        self.mixed = len(fold.buckets) > 1 and len({line.channel for line in fold.buckets}) > 1
         lines = fold.state.lines
         self._left = {line: upload - (lines[line].reserved_kbits if line in lines else 0) for line, upload in fold.index.limits.items()}
         self._scarce = any(self._left[line] < kbits for line, kbits in fold.index.widest.items())
@@ -142,15 +142,16 @@ def pick(rosters: Rosters, now: float) -> list[Assignment]:
         now: epoch seconds.
     Returns: assignments that do not touch each other: no agent and no contact twice, no line over its upload.
     """
-    if not _free(rosters.fold) or rosters.fold.state.stopping:
-        return []
-    return _walk(rosters, now, None)[0]
-
-
-def _walk(rosters: Rosters, now: float, until: EntryId | None) -> tuple[list[Assignment], _Round]:
-    """All that wait, best first, as far as anybody is left; to the contact `until`, which is not looked at."""
     fold = rosters.fold
+    if not fold.buckets or fold.state.stopping:
+        return []
     free = _free(fold)
+    return _walk(rosters, now, free, None)[0] if free else []
+
+
+def _walk(rosters: Rosters, now: float, free: int, until: EntryId | None) -> tuple[list[Assignment], _Round]:
+    """All that wait, best first, as far as anybody of the `free` is left; to the contact `until`, which is not looked at."""
+    fold = rosters.fold
     heads = [(line[0], key, 0) for key, line in fold.buckets.items()]
     heapq.heapify(heads)
     given = _Round(fold)
@@ -190,8 +191,8 @@ def _free(fold: Fold) -> int:
     """How many agents are free for something that somebody waits in, at most."""
     channels = {line.channel for line in fold.buckets}
     if len(channels) == 1:
-        return len(fold.free_for(channels.pop()))
-    return len(set[AgentId]().union(*(fold.free_for(channel) for channel in channels)))
+        return len(fold.free_for(*channels))
+    return len(set[AgentId]().union(*map(fold.free_for, channels)))
 
 
 def _decide(
@@ -340,7 +341,7 @@ def explain(rosters: Rosters, entry: s.Entry, now: float) -> Waiting:
     queue = fold.index.queues[entry.queue]
     roster = rosters.of(line_of(entry))
     removed = _removed(roster)
-    given = _walk(rosters, now, entry.id)[1]
+    given = _walk(rosters, now, _free(fold), entry.id)[1]
     unasked = given.not_awaited(roster.names, entry.channel)
     with_room = given.with_room(unasked, entry.channel)
     crowded = set(unasked).difference(with_room)

@@ -72,6 +72,7 @@ class Roster:
         "_strategy",
         "_told",
         "candidates",
+        "fit",
         "names",
         "seen",
         "shared",
@@ -94,6 +95,8 @@ class Roster:
         self._at_hand = STRATEGIES[strategy].at_hand if shared else None
         self.seen = 0
         """How many changes of the fold's list are in here already."""
+        self.fit = fit
+        """Who could ever take a contact of this line."""
         self._strategy = STRATEGIES[strategy]
         self._known = Known(state, queue, fit)
         self._category = {agent: category for category, members in categories.items() for agent in fit.agents & members}
@@ -104,11 +107,6 @@ class Roster:
         """Who is free, best first; equal terms in order of name."""
         self.candidates = {agent: Candidate(agent=agent, terms=terms) for terms, agent in self._keys}
         """The same with what they are ordered by."""
-
-    @property
-    def fit(self) -> Eligibility:
-        """Who could ever take a contact of this line."""
-        return self._known.fit
 
     @property
     def term_names(self) -> tuple[str, ...]:
@@ -122,7 +120,7 @@ class Roster:
         terms = self._strategy.terms(self._known, agent)
         if self._at_hand is not None:
             terms = (*terms[: self._at_hand], self._known.at_hand(agent), *terms[self._at_hand :])
-        speakers = self._known.fit.speakers
+        speakers = self.fit.speakers
         return terms if speakers is None else (float(agent not in speakers), *terms)
 
     def out(self, category: str) -> tuple[AgentId, ...]:
@@ -142,7 +140,7 @@ class Roster:
 
     def refit(self, fit: Eligibility, people: Iterable[AgentId], category_of: Mapping[AgentId, str]) -> None:
         """Go on with another eligibility, which differs in these people only."""
-        self._known.fit = fit
+        self.fit = self._known.fit = fit
         for agent in people:
             self._take_out(agent)
             after = category_of.get(agent)

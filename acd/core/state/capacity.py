@@ -11,14 +11,15 @@ The configuration says otherwise for the tenant, or for an agent (`acd.core.conf
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+
+import msgspec
 
 from acd.core.channel_kinds import CHANNELS
 from acd.core.configuration import ChannelCapacity
 from acd.core.state import values as s
 
 
-class Room(NamedTuple):
+class Room(msgspec.Struct, frozen=True):
     """The rule of one channel for one agent."""
 
     at_once: int

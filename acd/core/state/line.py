@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
 
 from acd.core.configuration import Queue
 from acd.core.ids import VOICE, QueueId
 from acd.core.state import values as s
 
 
-class Line(NamedTuple):
+class Line(msgspec.Struct, frozen=True, gc=False):
     """One queue at one relaxation for one channel; language and skills where they are the contact's own."""
 
     queue: QueueId

@@ -6,6 +6,8 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+import msgspec
+
 from acd.core.configuration import Agent, Queue, SkillRequirement
 from acd.core.ids import AgentId
 from acd.core.state.line import Line
@@ -22,7 +24,7 @@ class Asked(NamedTuple):
     """Who speaks it comes first; None: nobody does."""
 
 
-class Eligibility(NamedTuple):
+class Eligibility(msgspec.Struct, frozen=True):
     """The part of a decision that no event between two configurations can change."""
 
     asked: Asked

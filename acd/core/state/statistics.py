@@ -8,7 +8,7 @@ Thresholds are those configured when a stay ends.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -517,7 +517,7 @@ def _contact_closed(s: Statistics, event: ev.ContactClosed, _now: float) -> None
     s.arrived.pop(event.contact, None)
 
 
-_FOLD: dict[type, Callable[[Statistics, Any, float], None]] = {
+COUNTED: Final[dict[type, Callable[[Statistics, Any, float], None]]] = {
     ev.ConfigurationChanged: _configured,
     ev.ConfigurationAltered: _altered,
     ev.Queued: _queued,
@@ -540,21 +540,24 @@ _FOLD: dict[type, Callable[[Statistics, Any, float], None]] = {
     ev.AfterCallWorkBegan: _wrapping,
     ev.WorkDone: _work_done,
 }
+"""What an event does to the figures, for those that change one."""
 _TELLS_THE_ZONE = frozenset({ev.ConfigurationChanged, ev.ConfigurationAltered})
-COUNTED = frozenset(_FOLD)
-"""Kinds of events that change a figure."""
 
 
 def apply(s: Statistics, event: ev.Event, now: float) -> None:
     """Fold one event into the figures."""
-    step = _FOLD.get(type(event))
-    if step is None:
-        return
-    if now >= s.day_ends_at:
-        if not s.day and type(event) in _TELLS_THE_ZONE:
-            step(s, event, now)  # whose midnight ends the first day; what is said twice is the same
-        _begin_day(s, now)
-    step(s, event, now)
+    count = COUNTED.get(type(event))
+    if count is not None:
+        if now >= s.day_ends_at:
+            turn_day(s, event, now)
+        count(s, event, now)
+
+
+def turn_day(s: Statistics, event: ev.Event, now: float) -> None:
+    """The day is over before this event is counted."""
+    if not s.day and type(event) in _TELLS_THE_ZONE:
+        COUNTED[type(event)](s, event, now)  # whose midnight ends the first day; what is said twice is the same
+    _begin_day(s, now)
 
 
 def correct_day(s: Statistics, now: float) -> None:

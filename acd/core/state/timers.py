@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import heapq
 from enum import StrEnum
+from math import inf
+from typing import Final
 
 
 class Timer(StrEnum):
@@ -27,9 +29,12 @@ class Timer(StrEnum):
     HOURS = "hours"  # business hours of a queue begin or end; subject: queue
 
 
+_PREFIX: Final = {kind: f"{kind} " for kind in Timer}
+
+
 def name(kind: Timer, subject: str) -> str:
     """Name of the timer of `kind` for `subject`."""
-    return kind + " " + subject
+    return _PREFIX[kind] + subject
 
 
 class TimerTable:
@@ -42,10 +47,13 @@ class TimerTable:
         self.deadlines = deadlines
         self._heap = [(deadline, timer) for timer, deadline in deadlines.items()]
         heapq.heapify(self._heap)
+        self.soonest = self._heap[0][0] if self._heap else inf
+        """Nothing is due before this instant; to be compared before `due` is asked, which most steps need not."""
 
     def start(self, timer: str, deadline: float) -> None:
         """Set a deadline; one already running under that name is replaced."""
         self.deadlines[timer] = deadline
+        self.soonest = min(self.soonest, deadline)
         heapq.heappush(self._heap, (deadline, timer))
         if len(self._heap) > self.SWEEP_FLOOR + 2 * len(self.deadlines):
             self._heap = [(at, one) for one, at in self.deadlines.items()]
@@ -73,4 +81,5 @@ class TimerTable:
             if self.deadlines.get(timer) == deadline:
                 return timer
             heapq.heappop(heap)
+        self.soonest = heap[0][0] if heap else inf
         return None

@@ -152,8 +152,6 @@ def fill_or_drain(x: Step, queue: Queue) -> None:
 
 def settle_queues(x: Step) -> None:
     """After all else: queues that are no longer full say so."""
-    if not x.fold.overflowing:
-        return
     for queue_id in [one for one in x.state.queues if one in x.fold.overflowing]:
         queue = x.fold.index.queues.get(queue_id)
         if queue is not None:

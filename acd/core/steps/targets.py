@@ -19,12 +19,13 @@ def send_to(x: Step, call: s.Call, target: Target, reason: str, by: str, supervi
         by: the number, menu, queue or agent that sends it.
         supervisor: who does, at the desk of the agent `by`; None: the agent.
     """
-    if x.contact(call).hops > queueing.MAX_HOPS:
+    contact = x.contact(call)
+    if contact.hops > queueing.MAX_HOPS:
         treatment.turn_away(x, call, "routing_loop")
         return
     match target:
         case ToQueue(queue=queue):
-            queueing.enter(x, x.contact(call), queue)
+            queueing.enter(x, contact, queue)
         case ToMenu(menu=menu):
             treatment.enter_menu(x, call, menu)
         case ToAgent(agent=agent):

@@ -1,7 +1,12 @@
-"""What a call costs in the core alone: `python -m tests.acd.core.bench` (no shell, no sockets; figures for load/README.md)."""
+"""What a call costs in the core alone: `python -m tests.acd.core.bench` (no shell, no sockets; figures for load/README.md).
+
+CPU time of the process, the least of five parts of a run, so that other work on the machine is no part of it. `--sizes`: calls by number
+of agents alone, which `load.alternate` compares between two checkouts.
+"""
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 
@@ -52,21 +57,39 @@ def one_call(engine: Engine, n: int, now: float, journal: list[Entry] | None = N
     return inputs, events
 
 
+PARTS = 5
+CALLS = 400
+"""Of a part."""
+SIZES = (50, 200, 1000, 5000)
+
+
+def calls_of(agents: int, ready: int) -> str:
+    """Measure calls one after the other, and say so in a line."""
+    engine, made, parts, journal = engine_with(agents, ready), 0, list[float](), list[Entry]()
+    for _ in range(1 + PARTS):  # the first fills what is kept
+        began = time.process_time()
+        for n in range(made, made + CALLS):
+            inputs, events = one_call(engine, n, T0 + 100 * (n + 1))
+        made += CALLS
+        parts.append((time.process_time() - began) / CALLS)
+    spent = min(parts[1:])
+    one_call(engine, made, T0 + 100 * (made + 1), journal)
+    size = sum(len(encode(entry)) for entry in journal)
+    return (
+        f"{agents} agents, {ready} ready: {spent * 1e6:.1f} us per call ({inputs} inputs, {events} events, "
+        f"{events / spent:.0f} events/s), journal {size} octets per call\n"
+    )
+
+
 def main() -> int:
-    for agents, ready in ((20, 20), (200, 200), (200, 10)):
-        engine = engine_with(agents, ready)
-        calls, inputs, events, journal = 2000, 0, 0, list[Entry]()
-        began = time.perf_counter()
-        for n in range(calls):
-            got = one_call(engine, n, T0 + 100 * (n + 1))
-            inputs, events = inputs + got[0], events + got[1]
-        spent = time.perf_counter() - began
-        one_call(engine, calls, T0 + 100 * (calls + 1), journal)
-        size = sum(len(encode(entry)) for entry in journal)
-        sys.stdout.write(
-            f"{agents} agents, {ready} ready: {spent / calls * 1e6:.0f} us per call ({inputs // calls} inputs, {events // calls} events, "
-            f"{events / spent:.0f} events/s), journal {size} octets per call\n"
-        )
+    parser = argparse.ArgumentParser(prog="python -m tests.acd.core.bench")
+    parser.add_argument("--sizes", action="store_true", help="calls only, by number of agents")
+    if parser.parse_args().sizes:
+        for size in SIZES:
+            sys.stdout.write(calls_of(size, size))
+        return 0
+    for agents, ready in ((20, 20), (200, 200), (200, 10), *((size, size) for size in SIZES if size > 200)):
+        sys.stdout.write(calls_of(agents, ready))
     engine = engine_with(200, 0)
     for n in range(1000):
         engine.handle(i.CallArrived(call=f"w{n}", leg=f"w{n}-in", trunk="pbx", called="601"), T0 + 10 + n * 1e-3)

@@ -438,6 +438,7 @@ class TestOutOfTurn:
     def test_picked_without_a_name_is_the_first(self, channel: str) -> None:
         shell = waiting_house()
         first = _contact(shell, channel)
+        shell.run(1)
         _contact(shell, channel)
         shell.send(i.Pick(agent="anna", by="supervisor:sophie"))
         assert works(shell) == {first: "reserved"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from acd.core import events as ev
 from acd.core.errors import BrokenHistory
-from acd.core.ids import VOICE, AgentId, channel_of
+from acd.core.ids import VOICE, AgentId, ContactId, channel_of
 from acd.core.machines import agent as agents
 from acd.core.machines import work as works
 from acd.core.state import statistics
@@ -57,6 +57,7 @@ def _seat(fold: Indexes, agent: s.Agent, at: AgentId | None) -> None:
 def agent_logged_off(fold: Indexes, event: ev.AgentLoggedOff, now: float) -> None:
     agent = fold.state.agents[event.agent]
     fold.step_agent(agent, agents.Input.LOG_OFF, now)
+    fold.somebody_left = True
     agent.reason = None
     if agent.at is not None:
         _seat(fold, agent, None)
@@ -97,12 +98,17 @@ def pick_ended(fold: Indexes, event: ev.PickEnded, _now: float) -> None:
 
 def work_reserved(fold: Indexes, event: ev.WorkReserved, now: float) -> None:
     agent, channel = fold.state.agents[event.agent], channel_of(event.contact)
-    if event.contact in agent.works:
-        raise BrokenHistory(f"agent {agent.id} has work on {event.contact} already")
-    if channel == VOICE and any(work.channel == VOICE for work in agent.works.values()):
-        raise BrokenHistory(f"agent {agent.id} has a call already: {sorted(agent.works)}, and would get {event.contact}")
+    if agent.works:
+        _check_beside(agent, event.contact, channel)
     agent.works[event.contact] = s.Work(contact=event.contact, channel=channel, kind=event.kind, queue=event.queue, since=now)
     fold.categorise(agent)
+
+
+def _check_beside(agent: s.Agent, contact: ContactId, channel: str) -> None:
+    if contact in agent.works:
+        raise BrokenHistory(f"agent {agent.id} has work on {contact} already")
+    if channel == VOICE and any(work.channel == VOICE for work in agent.works.values()):
+        raise BrokenHistory(f"agent {agent.id} has a call already: {sorted(agent.works)}, and would get {contact}")
 
 
 def work_connected(fold: Indexes, event: ev.WorkConnected, now: float) -> None:

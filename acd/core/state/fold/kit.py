@@ -60,18 +60,13 @@ class Categories:
         self.members: dict[str, set[AgentId]] = {category: set() for category in CATEGORIES}
         self.of: dict[AgentId, str] = {}
 
-    def put(self, agent: AgentId, category: str | None) -> str | None:
-        """Returns: what it was in before."""
-        before = self.of.get(agent)
-        if category == before:
-            return before
+    def put(self, agent: AgentId, category: str | None) -> None:
+        before = self.of.pop(agent, None)
         if before is not None:
             self.members[before].discard(agent)
-            del self.of[agent]
         if category is not None:
             self.members[category].add(agent)
             self.of[agent] = category
-        return before
 
 
 class Indexes:
@@ -82,6 +77,8 @@ class Indexes:
         self.epoch = 0
         self.routing_needed = False
         """Somebody became free or began to wait since the distribution was last looked at."""
+        self.somebody_left = False
+        """An agent logged off in this step."""
         self.rebuild()
 
     def rebuild(self) -> None:
@@ -226,7 +223,8 @@ class Indexes:
             self.timers.start(name(Timer.HOURS, queue.id), change)
 
     def stop_wait_limit(self, entry: s.Entry, _now: float) -> None:
-        self.timers.stop(name(Timer.WAIT, entry.id))
+        if entry.wait_limit_at is not None:
+            self.timers.stop(name(Timer.WAIT, entry.id))
 
     def resume_wait_limit(self, entry: s.Entry, _now: float) -> None:
         if entry.wait_limit_at is not None:
@@ -242,11 +240,13 @@ class Indexes:
             # Who was awaited for it is free for others, and who was given it may have room for more.
             self.routing_needed = True
 
-    def leave(self, entry: s.Entry, _now: float) -> None:
+    def leave(self, entry: s.Entry, now: float) -> None:
         _take_out(self.order, entry.queue, rank(entry))
         self.tried_entries.discard(entry.id)
-        for kind in (Timer.RELAX, Timer.WAIT, Timer.RETRY):
-            self.timers.stop(name(kind, entry.id))
+        self.timers.stop(name(Timer.RELAX, entry.id))
+        self.stop_wait_limit(entry, now)
+        if entry.tried:
+            self.timers.stop(name(Timer.RETRY, entry.id))
         del self.state.entries[entry.id]
         self.state.contacts[entry.contact].entry = None
         if len(self.availability) > 1:
@@ -405,10 +405,10 @@ class Indexes:
         """Look anew at what the agent could be given."""
         self.note_change(agent.id)  # the idle clock of who goes on being free may have been set anew
         for channel, known in self.availability.items():
-            after = self._category(agent, channel)
-            before = known.put(agent.id, after)
+            before, after = known.of.get(agent.id), self._category(agent, channel)
             if after == before:
                 continue
+            known.put(agent.id, after)
             if after == FREE or (before in _COULD_BE_TRIED and after not in _COULD_BE_TRIED and self.tried_entries):
                 # The second: with the last untried one gone, those who have been tried may be tried again.
                 self.routing_needed = True

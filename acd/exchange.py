@@ -20,7 +20,7 @@ import msgspec
 
 from acd.cdr_feed import CdrFeed
 from acd.clock import REFUSED_S, SAID_S, Clock
-from acd.core import inputs
+from acd.core import inputs as inp
 from acd.core.channel_kinds import CHANNELS
 from acd.core.effects import Effect
 from acd.core.engine import BrokenHistory, Engine, Outcome
@@ -253,7 +253,7 @@ class TenantExchange:
                 "clock, and everything it holds was moved by as much. Records of that time keep their dates",
                 self.tenant, _civil(self._last_now), ahead,
             )  # fmt: skip
-        self.tell(inputs.ClockStepped(by_s=-round(ahead, 3)))
+        self.tell(inp.ClockStepped(by_s=-round(ahead, 3)))
 
     def _take_snapshot(self, known_seq: int) -> bool:
         """Begin where the last orderly stop left off, if its snapshot can be read, and the database has not lost anything since."""
@@ -333,7 +333,7 @@ class TenantExchange:
         step = self.engine.handle(given, now)
         something = bool(step.events or step.effects)
         if something:
-            self._write(Entry(seq=self._seq + 1, now=now, input=inputs.to_journal(given), events=tuple(step.events)), step, waiting)
+            self._write(Entry(seq=self._seq + 1, now=now, input=inp.to_journal(given), events=tuple(step.events)), step, waiting)
         self._arm()
         return something
 
@@ -353,7 +353,7 @@ class TenantExchange:
         due_in = life_due_in(self._last_now, now) if self.engine.is_at_work else LIFE_S
         if due_in <= 0:
             due_in = LIFE_S
-            self.tell(inputs.SignOfLife())
+            self.tell(inp.SignOfLife())
         if self.trouble is None:
             self._life = self._loop.call_later(due_in, self._show_life)
 
@@ -414,7 +414,7 @@ class TenantExchange:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._deadline = None
-        self.tell(inputs.ClockStepped(by_s=by_s))
+        self.tell(inp.ClockStepped(by_s=by_s))
         self._last_now = self._clock()
 
     def _tell_observer(self, entry: Entry) -> None:
@@ -446,7 +446,7 @@ class TenantExchange:
         self._timer = self._deadline = None
         deadline = self.engine.next_timeout()
         if deadline is not None and deadline <= self._clock():
-            self.tell(inputs.TimePassed())
+            self.tell(inp.TimePassed())
         else:
             self._arm()
 

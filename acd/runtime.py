@@ -27,7 +27,7 @@ from acd.call_log import CallLog
 from acd.cdr_feed import CdrFeed, instant
 from acd.clock import Clock
 from acd.config import Listen, VoiceSettings
-from acd.core import inputs
+from acd.core import inputs as inp
 from acd.core.configuration import TenantConfiguration, ToOutside
 from acd.core.configuration_changes import difference
 from acd.core.engine import UnknownName
@@ -297,7 +297,7 @@ class Voice:
         calls = CallLog(tenant, masks_numbers=settings.log.masks_numbers)
         loop = asyncio.get_running_loop()
 
-        def tell(fact: inputs.CreditEnds) -> None:
+        def tell(fact: inp.CreditEnds) -> None:
             loop.call_soon(self._report, tenant, fact)
 
         brake = Brake(setup.dialling, clock(), tell)
@@ -356,24 +356,24 @@ class Voice:
             self._databases.pop(tenant, None)
             self._adding_up.pop(tenant, None)
 
-    def _service_started(self, exchange: TenantExchange) -> inputs.ServiceStarted:
+    def _service_started(self, exchange: TenantExchange) -> inp.ServiceStarted:
         """That we run again, with what outlived workers tell of this tenant's calls, and the recordings nobody is left to tell of."""
         state = exchange.engine.state
         measured, recordings, told = [], [], set()
         for report in self._media.taken_over:
             if isinstance(report, LegClosed):
                 if report.leg in state.legs or report.leg in state.ended_legs:
-                    measured.append(inputs.QualityMeasured(leg=LegId(report.leg), quality=msgspec.structs.asdict(report.quality)))
+                    measured.append(inp.QualityMeasured(leg=LegId(report.leg), quality=msgspec.structs.asdict(report.quality)))
             elif report.recording in state.recordings:
                 told.add(report.recording)
                 recordings.append(
-                    inputs.RecordingEnded(
+                    inp.RecordingEnded(
                         recording=RecordingId(report.recording), path=report.path, duration_ms=report.duration_ms, error=report.error
                     )
                 )
         left = [one for one in state.recordings if one not in told]
         recordings += [found for one in left if (found := self.switch.recording_left_behind(exchange.tenant, one)) is not None]
-        return inputs.ServiceStarted(measured=tuple(measured), recordings=tuple(recordings))
+        return inp.ServiceStarted(measured=tuple(measured), recordings=tuple(recordings))
 
     async def _book_of(self, setup: TenantSetup) -> PlanBook:
         """The book of a changed setup; plans that are new are read beside the loop, where calls go on.
@@ -403,21 +403,21 @@ class Voice:
         if done is not None:
             await done
 
-    def _configuring(self, exchange: TenantExchange, wanted: TenantConfiguration) -> inputs.Configured | inputs.Reconfigured | None:
+    def _configuring(self, exchange: TenantExchange, wanted: TenantConfiguration) -> inp.Configured | inp.Reconfigured | None:
         """What tells the exchange of a configuration, with the dates it is decided by (ADR 0015); None: it knows."""
         known = exchange.engine.state.configuration
         wanted = resolved(wanted, self._clock(), known)
         if known is None:  # the first goes to the exchange whole, every later one as what differs (ADR 0007)
-            return inputs.Configured(configuration=wanted)
+            return inp.Configured(configuration=wanted)
         changes = difference(known, wanted)
-        return inputs.Reconfigured(changes=changes) if changes else None
+        return inp.Reconfigured(changes=changes) if changes else None
 
     async def close_tenant(self, tenant: TenantId, *, for_good: bool = True) -> None:
         exchange = self._exchanges.get(tenant)
         if exchange is None and tenant not in self._directory.suspended:
             raise UnknownName("tenant", tenant)
         if exchange is not None:
-            exchange.tell(inputs.ServiceStopping())
+            exchange.tell(inp.ServiceStopping())
             await self._drain([exchange])
         await self._suspend(tenant)
         if for_good:
@@ -434,20 +434,20 @@ class Voice:
 
     async def command(self, tenant: TenantId, command: Command) -> tuple[Event, ...]:
         exchange = self._exchange(tenant)
-        if isinstance(command, inputs.Dial) and command.quote is None:
+        if isinstance(command, inp.Dial) and command.quote is None:
             number = normalise(command.number)
             price = self._offer_if_outside(tenant, number)
             if price is not None:
                 self._brakes[tenant].check(price, command.agent, self._clock())
             command = msgspec.structs.replace(command, number=number, quote=None if price is None else plain(price.quote))
-        elif isinstance(command, inputs.Transfer) and isinstance(command.target, ToOutside):
+        elif isinstance(command, inp.Transfer) and isinstance(command.target, ToOutside):
             # Whoever is transferred must not be lost for a call that would not be placed.
             price = self._offer_of_first(tenant, command.target.number)
             if price is not None:
                 self._brakes[tenant].check(price, command.agent if command.by is None else None, self._clock())
         future = exchange.submit(admit(command))
         events = await future if future is not None else ()
-        if isinstance(command, inputs.Answer) and not any(isinstance(event, WorkConnected) for event in events):
+        if isinstance(command, inp.Answer) and not any(isinstance(event, WorkConnected) for event in events):
             await self.switch.until_taken(tenant, command.agent)
         return events
 
@@ -758,7 +758,7 @@ class Voice:
         self.stopping()
         exchanges = list(self._exchanges.values())
         for exchange in exchanges:
-            exchange.tell(inputs.ServiceStopping())
+            exchange.tell(inp.ServiceStopping())
         await asyncio.sleep(0.05)
         await self._drain(exchanges)
         await self.lines.close()

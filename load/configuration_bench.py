@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from acd.core import inputs
+from acd.core import inputs as inp
 from acd.core.configuration import Agent, Queue, SkillRequirement, TenantConfiguration
 from acd.core.configuration_changes import difference
 from acd.core.engine import Engine
@@ -64,7 +64,7 @@ def core_cost(agents: int) -> Cost:
     now = TenantConfiguration(tenant=TenantId(TENANT), agents=people, queues=(queue,))
     engine = Engine(TenantId(TENANT))
     now = resolved(now, 1.0)
-    engine.handle(inputs.Configured(configuration=now), 1.0)
+    engine.handle(inp.Configured(configuration=now), 1.0)
     engine.live()  # somebody looks at the board: who can serve the queue is known, and has to stay so
     octets, spent = 0, 0.0
     for turn in range(CORE_CHANGES):
@@ -72,7 +72,7 @@ def core_cost(agents: int) -> Cost:
         renamed = msgspec.structs.replace(now.agents[at], name=f"Named {turn:04}")
         wanted = msgspec.structs.replace(now, agents=(*now.agents[:at], renamed, *now.agents[at + 1 :]))
         began = time.perf_counter()
-        given = inputs.Reconfigured(changes=difference(now, wanted))
+        given = inp.Reconfigured(changes=difference(now, wanted))
         step = engine.handle(given, 2.0 + turn)
         spent += time.perf_counter() - began
         octets += len(encode(Entry(turn, 2.0 + turn, given, tuple(step.events))))

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from acd.core import channels
-from acd.core import inputs as i
+from acd.core import inputs as inp
 from acd.core.channel_kinds import CHANNELS
 from acd.core.effects import Effect
 from acd.core.errors import BrokenHistory, CoreError, IllegalTransition, UnknownName
@@ -56,7 +56,7 @@ class Engine:
         Raises: IllegalTransition, UnknownName: a desk command that does not fit; nothing changed. Facts never raise.
         """
         x, kind = self._step, type(input)
-        if now > x.now or kind is i.ClockStepped:
+        if now > x.now or kind is inp.ClockStepped:
             x.now = float(now)
         x.events, x.effects, x.fold.somebody_left = [], [], False
         act = _ACT[kind]
@@ -180,60 +180,60 @@ def _nothing(_x: Step, _input: Input) -> None:
 
 
 _COMMANDS: dict[type, Callable[[Step, Any], None]] = {
-    i.LogOn: desk.log_on,
-    i.LogOff: desk.log_off,
-    i.GoReady: desk.go_ready,
-    i.GoNotReady: desk.go_not_ready,
-    i.EndAfterCallWork: desk.end_after_call_work,
-    i.Dial: desk.dial,
-    i.Answer: desk.answer,
-    i.Decline: desk.decline,
-    i.Hold: desk.hold,
-    i.Retrieve: desk.retrieve,
-    i.HangUp: desk.hang_up,
-    i.Transfer: desk.transfer,
-    i.SetDisposition: desk.set_disposition,
-    i.ClearCall: desk.clear,
-    i.OpenContact: desk.open_contact,
-    i.WithdrawContact: desk.withdraw_contact,
-    i.CloseContact: desk.close_contact,
-    i.Pick: desk.pick,
-    i.MoveContact: desk.move_contact,
-    i.PrioritiseContact: desk.prioritise_contact,
-    i.ReskillContact: desk.reskill_contact,
-    i.AssignContact: desk.assign_contact,
+    inp.LogOn: desk.log_on,
+    inp.LogOff: desk.log_off,
+    inp.GoReady: desk.go_ready,
+    inp.GoNotReady: desk.go_not_ready,
+    inp.EndAfterCallWork: desk.end_after_call_work,
+    inp.Dial: desk.dial,
+    inp.Answer: desk.answer,
+    inp.Decline: desk.decline,
+    inp.Hold: desk.hold,
+    inp.Retrieve: desk.retrieve,
+    inp.HangUp: desk.hang_up,
+    inp.Transfer: desk.transfer,
+    inp.SetDisposition: desk.set_disposition,
+    inp.ClearCall: desk.clear,
+    inp.OpenContact: desk.open_contact,
+    inp.WithdrawContact: desk.withdraw_contact,
+    inp.CloseContact: desk.close_contact,
+    inp.Pick: desk.pick,
+    inp.MoveContact: desk.move_contact,
+    inp.PrioritiseContact: desk.prioritise_contact,
+    inp.ReskillContact: desk.reskill_contact,
+    inp.AssignContact: desk.assign_contact,
 }
 _FACTS: dict[type, Callable[[Step, Any], None]] = {
-    i.Configured: operation.configured,
-    i.Reconfigured: operation.reconfigured,
-    i.ServiceStarted: operation.started,
-    i.ServiceStopping: operation.stopping,
-    i.TimePassed: _nothing,
-    i.SignOfLife: operation.sign_of_life,
-    i.ClockStepped: operation.clock_stepped,
-    i.CallArrived: arrival.arrived,
-    i.LegAlerting: facts.leg_alerting,
-    i.EarlyMediaArrived: facts.early_media_arrived,
-    i.LegAnswered: facts.leg_answered,
-    i.LegFailed: facts.leg_failed,
-    i.LegReleased: facts.leg_released,
-    i.LegHeldByParty: facts.leg_held,
-    i.LegRetrievedByParty: facts.leg_retrieved,
-    i.LegReferred: facts.leg_referred,
-    i.DigitPressed: facts.digit_pressed,
-    i.PinJudged: hot_desk.judged,
-    i.SoundsEnded: facts.sounds_ended,
-    i.LegPriced: facts.leg_priced,
-    i.CreditEnds: facts.credit_ends,
-    i.LegAnsweredLate: facts.leg_answered_late,
-    i.RecordingEnded: facts.recording_ended,
-    i.QualityMeasured: facts.quality_measured,
-    i.DeviceRegistered: operation.device_registered,
-    i.DeviceUnregistered: operation.device_unregistered,
-    i.DeviceProbed: operation.device_probed,
-    i.TrunkChanged: operation.trunk_changed,
+    inp.Configured: operation.configured,
+    inp.Reconfigured: operation.reconfigured,
+    inp.ServiceStarted: operation.started,
+    inp.ServiceStopping: operation.stopping,
+    inp.TimePassed: _nothing,
+    inp.SignOfLife: operation.sign_of_life,
+    inp.ClockStepped: operation.clock_stepped,
+    inp.CallArrived: arrival.arrived,
+    inp.LegAlerting: facts.leg_alerting,
+    inp.EarlyMediaArrived: facts.early_media_arrived,
+    inp.LegAnswered: facts.leg_answered,
+    inp.LegFailed: facts.leg_failed,
+    inp.LegReleased: facts.leg_released,
+    inp.LegHeldByParty: facts.leg_held,
+    inp.LegRetrievedByParty: facts.leg_retrieved,
+    inp.LegReferred: facts.leg_referred,
+    inp.DigitPressed: facts.digit_pressed,
+    inp.PinJudged: hot_desk.judged,
+    inp.SoundsEnded: facts.sounds_ended,
+    inp.LegPriced: facts.leg_priced,
+    inp.CreditEnds: facts.credit_ends,
+    inp.LegAnsweredLate: facts.leg_answered_late,
+    inp.RecordingEnded: facts.recording_ended,
+    inp.QualityMeasured: facts.quality_measured,
+    inp.DeviceRegistered: operation.device_registered,
+    inp.DeviceUnregistered: operation.device_unregistered,
+    inp.DeviceProbed: operation.device_probed,
+    inp.TrunkChanged: operation.trunk_changed,
 }
 _ACT = _COMMANDS | _FACTS
-_BEFORE_DEADLINES = frozenset({*_COMMANDS, i.ServiceStarted, i.ClockStepped})
+_BEFORE_DEADLINES = frozenset({*_COMMANDS, inp.ServiceStarted, inp.ClockStepped})
 
 __all__ = ["BrokenHistory", "CoreError", "Engine", "IllegalTransition", "Outcome", "State", "UnknownName"]

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from acd.config import VoiceSettings
-from acd.core import inputs
+from acd.core import inputs as inp
 from acd.core.ids import TenantId, TrunkId
 from acd.core.inputs import Input
 from acd.directory import Directory
@@ -364,7 +364,7 @@ class Lines:
     def _say(self, line: _Line, *, up: bool, detail: str | None) -> None:
         if up != line.up or not up:
             line.up = up
-            self._report(line.tenant, inputs.TrunkChanged(trunk=TrunkId(line.line.id), up=up, detail=detail))
+            self._report(line.tenant, inp.TrunkChanged(trunk=TrunkId(line.line.id), up=up, detail=detail))
 
     async def close(self) -> None:
         """Take the registrations back and stop probing."""

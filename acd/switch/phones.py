@@ -10,7 +10,7 @@ import msgspec
 
 from acd.clock import Clock
 from acd.config import VoiceSettings
-from acd.core import inputs
+from acd.core import inputs as inp
 from acd.core.ids import AgentId, TenantId
 from acd.core.inputs import Input
 from acd.core.state.values import Binding as KnownBinding
@@ -211,7 +211,7 @@ class Phones:
         found = self._directory.device_at(event.aor)
         if found is not None:
             way = _Way(event.flow, event.call_id, event.cseq, event.q, event.instance, event.reg_id, event.path)
-            fact = inputs.DeviceRegistered(
+            fact = inp.DeviceRegistered(
                 agent=found[1].agent,
                 contact=str(event.contact),
                 expires_at=self._clock() + event.expires,
@@ -226,7 +226,7 @@ class Phones:
         found = self._directory.device_at(event.aor)
         if found is not None:
             why: Literal["expired", "removed"] = "expired" if event.why == "expired" else "removed"
-            self._report(found[0], inputs.DeviceUnregistered(agent=found[1].agent, contact=str(event.contact), why=why))
+            self._report(found[0], inp.DeviceUnregistered(agent=found[1].agent, contact=str(event.contact), why=why))
 
     def restore(self, port: SipPort, tenant: TenantId, known: Iterable[tuple[AgentId, KnownBinding]]) -> int:
         """Give the registrar back what the journal knows; returns how many contacts live on."""
@@ -239,7 +239,7 @@ class Phones:
             way = msgspec.json.decode(binding.flow, type=_Way)
             if way.flow.is_reliable:
                 # Its connection died with the process: nobody is offered a call there until the phone has noticed and registers again.
-                self._report(tenant, inputs.DeviceUnregistered(agent=agent, contact=binding.contact, why="expired"))
+                self._report(tenant, inp.DeviceUnregistered(agent=agent, contact=binding.contact, why="expired"))
                 continue
             if binding.unreachable_since is not None:
                 away.add(binding.contact)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from acd.config import VoiceSettings
-from acd.core import inputs
+from acd.core import inputs as inp
 from acd.core.ids import AgentId, TenantId
 from acd.core.inputs import Input
 from acd.directory import Directory
@@ -198,7 +198,7 @@ class Probes:
         phone.is_unreachable = not answers
         self._sip.mark(phone.aor, phone.contact, is_unreachable=not answers)
         detail = None if answers else NO_ANSWER
-        self._report(phone.tenant, inputs.DeviceProbed(agent=phone.agent, contact=str(phone.contact), answers=answers, detail=detail))
+        self._report(phone.tenant, inp.DeviceProbed(agent=phone.agent, contact=str(phone.contact), answers=answers, detail=detail))
 
     def close(self) -> None:
         """Ask nobody any more."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from acd.core import effects as do
-from acd.core import inputs
+from acd.core import effects as ef
+from acd.core import inputs as inp
 from acd.core.ids import AgentId, TenantId
 from acd.core.inputs import Input
 from acd.core.steps.clearing import refusal
@@ -59,7 +59,7 @@ class Referrals:
             return
         self._report(tenant, fact)
 
-    def _asked(self, leg: SwitchLeg | None, event: ReferReceived) -> tuple[TenantId, inputs.LegReferred]:
+    def _asked(self, leg: SwitchLeg | None, event: ReferReceived) -> tuple[TenantId, inp.LegReferred]:
         """What the core is told.
 
         Raises: _Refused: nothing.
@@ -75,7 +75,7 @@ class Referrals:
             raise _Refused(*WHY_REFUSED[meant.unknown])
         if meant.colleague is None:
             self._check_price(leg.tenant, leg.agent, meant.number)
-        return leg.tenant, inputs.LegReferred(leg=leg.leg, number=meant.number, colleague=meant.colleague)
+        return leg.tenant, inp.LegReferred(leg=leg.leg, number=meant.number, colleague=meant.colleague)
 
     def _check_price(self, tenant: TenantId, agent: AgentId, number: str) -> None:
         try:
@@ -87,13 +87,13 @@ class Referrals:
         except DialRefused as error:
             raise _Refused(refusal(error.cause).status, str(error)) from error
 
-    def answer(self, sip: SipPort, leg: SwitchLeg, effect: do.AnswerReferrer) -> None:
+    def answer(self, sip: SipPort, leg: SwitchLeg, effect: ef.AnswerReferrer) -> None:
         """What the core says to it."""
         self._counters["transfers_by_phone" if effect.status < 300 else "transfers_by_phone_refused"] += 1
         if leg.session is not None:
             sip.answer_refer(leg.session, effect.status, reason=effect.reason)
 
-    def notify(self, sip: SipPort, leg: SwitchLeg, effect: do.NotifyReferrer) -> None:
+    def notify(self, sip: SipPort, leg: SwitchLeg, effect: ef.NotifyReferrer) -> None:
         """How it goes."""
         if leg.session is not None:
             sip.notify_referrer(leg.session, effect.status, final=effect.final)

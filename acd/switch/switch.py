@@ -21,8 +21,8 @@ import msgspec
 
 from acd.clock import Clock
 from acd.config import VoiceSettings
-from acd.core import effects as do
-from acd.core import inputs
+from acd.core import effects as ef
+from acd.core import inputs as inp
 from acd.core.ids import VOICE, AgentId, CallId, ContactId, LegId, PlayId, RecordingId, TenantId, TrunkId, channel_of
 from acd.core.inputs import Input
 from acd.directory import Directory, Nobodys, device_aor
@@ -184,28 +184,28 @@ class Switch:
         """Calls to nowhere that were refused without a record."""
         self._ids = 0
         self._of_tenant: Mapping[type, Callable[[TenantId, Any], None]] = {
-            do.OriginateToAgent: self._originate,
-            do.OriginateToOutside: self._originate,
-            do.PopScreen: self._pop_screen,
-            do.ConnectLegs: self._connect,
-            do.PassEarlyMedia: self._pass_early_media,
-            do.BeginRecording: self._begin_recording,
-            do.EndRecording: self._end_recording,
-            do.EndDialog: self._end_dialog,
+            ef.OriginateToAgent: self._originate,
+            ef.OriginateToOutside: self._originate,
+            ef.PopScreen: self._pop_screen,
+            ef.ConnectLegs: self._connect,
+            ef.PassEarlyMedia: self._pass_early_media,
+            ef.BeginRecording: self._begin_recording,
+            ef.EndRecording: self._end_recording,
+            ef.EndDialog: self._end_dialog,
         }
         self._of_leg: Mapping[type, Callable[[SwitchLeg, Any], None]] = {
-            do.RingCaller: self._ring,
-            do.AnswerCaller: self._answer_caller,
-            do.RefuseCaller: self._refuse,
-            do.ReleaseLeg: self._release_leg,
-            do.PlaySounds: self._play,
-            do.StopSounds: self._stop_sounds,
-            do.JudgePin: self._judge_pin,
-            do.WarnLeg: self._warn,
-            do.DisconnectLegs: self._disconnect,
-            do.AskToAnswer: self._ask_to_answer,
-            do.AnswerReferrer: lambda leg, effect: self._referrals.answer(self.sip, leg, effect),
-            do.NotifyReferrer: lambda leg, effect: self._referrals.notify(self.sip, leg, effect),
+            ef.RingCaller: self._ring,
+            ef.AnswerCaller: self._answer_caller,
+            ef.RefuseCaller: self._refuse,
+            ef.ReleaseLeg: self._release_leg,
+            ef.PlaySounds: self._play,
+            ef.StopSounds: self._stop_sounds,
+            ef.JudgePin: self._judge_pin,
+            ef.WarnLeg: self._warn,
+            ef.DisconnectLegs: self._disconnect,
+            ef.AskToAnswer: self._ask_to_answer,
+            ef.AnswerReferrer: lambda leg, effect: self._referrals.answer(self.sip, leg, effect),
+            ef.NotifyReferrer: lambda leg, effect: self._referrals.notify(self.sip, leg, effect),
         }
         self._of_media: Mapping[type, Callable[[Any], None]] = {
             control.DigitBegan: self._digit_began,
@@ -248,7 +248,7 @@ class Switch:
 
     # ------------------------------------------------------------------ effects of the core
 
-    def carry_out(self, tenant: TenantId, effect: do.Effect) -> None:
+    def carry_out(self, tenant: TenantId, effect: ef.Effect) -> None:
         """One effect. An effect for a leg that is gone does nothing: the fact that it went is on its way."""
         act = self._of_tenant.get(type(effect))
         if act is not None:
@@ -258,31 +258,31 @@ class Switch:
         if leg is not None and not leg.is_gone:
             self._of_leg[type(effect)](leg, effect)
 
-    def _ring(self, leg: SwitchLeg, _effect: do.RingCaller) -> None:
+    def _ring(self, leg: SwitchLeg, _effect: ef.RingCaller) -> None:
         if leg.session is not None and leg.phase is Phase.ARRIVED and not leg.speaks_early:
             self.sip.ring(leg.session)  # behind a 183, a 180 would have some phones ring back over what they hear
 
-    def _answer_caller(self, leg: SwitchLeg, _effect: do.AnswerCaller) -> None:
+    def _answer_caller(self, leg: SwitchLeg, _effect: ef.AnswerCaller) -> None:
         if not leg.takes_ports:  # the directory knew nothing of the number, but a change was under way
             self._open_media(leg, self._arrived_share(leg.tenant, leg.trunk))
         leg.when_media_is_open(lambda: self._answer(leg))
 
-    def _play(self, leg: SwitchLeg, effect: do.PlaySounds) -> None:
+    def _play(self, leg: SwitchLeg, effect: ef.PlaySounds) -> None:
         # An agent's first language, or that of a key in a menu, may be one that nothing is spoken in.
         language = spoken(effect.language, self._directory.setups[leg.tenant].configuration.language)
         sounds = tuple([name if "/" in name else f"{language}/{name}" for name in effect.sounds])
         leg.playing = control.Play(leg=leg.leg, play=effect.play, sounds=sounds, loop=effect.loop)
         self._order(leg, leg.playing)
 
-    def _stop_sounds(self, leg: SwitchLeg, _effect: do.StopSounds) -> None:
+    def _stop_sounds(self, leg: SwitchLeg, _effect: ef.StopSounds) -> None:
         leg.playing = None
         self._order(leg, control.Stop(leg=leg.leg))
 
-    def _warn(self, leg: SwitchLeg, _effect: do.WarnLeg) -> None:
+    def _warn(self, leg: SwitchLeg, _effect: ef.WarnLeg) -> None:
         """What is relayed is silent meanwhile and goes on by itself; what plays goes on when the tone has ended, see `_played`."""
         self._order(leg, control.Play(leg=leg.leg, play=f"{leg.leg}/{WARNING}", sounds=(f"tone/{WARNING}",)))
 
-    def _disconnect(self, leg: SwitchLeg, _effect: do.DisconnectLegs) -> None:
+    def _disconnect(self, leg: SwitchLeg, _effect: ef.DisconnectLegs) -> None:
         leg.part()
         self._order(leg, control.Unbridge(leg=leg.leg))
 
@@ -291,7 +291,7 @@ class Switch:
         if leg.media is not None:
             self._media.send(leg.call, order)
 
-    def _connect(self, _tenant: TenantId, effect: do.ConnectLegs) -> None:
+    def _connect(self, _tenant: TenantId, effect: ef.ConnectLegs) -> None:
         a, b = self._legs.get(effect.a), self._legs.get(effect.b)
         if a is None or b is None or a.is_gone or b.is_gone:
             return
@@ -330,13 +330,13 @@ class Switch:
         except media_plan.NoCommonMedia as error:
             self.sip.reject(leg.session, 488, headers=[_warning(error.warning, str(error))])
             self._gone(leg)
-            self._report(leg.tenant, inputs.LegReleased(leg=leg.leg, cause="error"))
+            self._report(leg.tenant, inp.LegReleased(leg=leg.leg, cause="error"))
             return False
         return True
 
     # ------------------------------------------------------------------ early media: RFC 3960 §2, RFC 3261 §13.2.1
 
-    def _pass_early_media(self, _tenant: TenantId, effect: do.PassEarlyMedia) -> None:
+    def _pass_early_media(self, _tenant: TenantId, effect: ef.PassEarlyMedia) -> None:
         party, leg = self._legs.get(effect.party), self._legs.get(effect.leg)
         if party is None or leg is None or party.is_gone or leg.is_gone:
             return
@@ -383,7 +383,7 @@ class Switch:
         self.describe_media(leg)
         return True
 
-    def _refuse(self, leg: SwitchLeg, effect: do.RefuseCaller) -> None:
+    def _refuse(self, leg: SwitchLeg, effect: ef.RefuseCaller) -> None:
         headers = [_warning(INSUFFICIENT_BANDWIDTH if effect.no_bandwidth else MISCELLANEOUS, effect.reason)]
         if effect.retry_after_s is not None:
             headers.append(("Retry-After", str(effect.retry_after_s)))
@@ -394,7 +394,7 @@ class Switch:
             self.sip.reject(leg.session, effect.status, headers=headers)
         self._gone(leg)
 
-    def _release_leg(self, leg: SwitchLeg, effect: do.ReleaseLeg) -> None:
+    def _release_leg(self, leg: SwitchLeg, effect: ef.ReleaseLeg) -> None:
         self._release(leg, effect.cause, q850=effect.q850)
 
     def _release(self, leg: SwitchLeg, cause: str, *, q850: int | None = None, refusing: Sequence[tuple[str, str]] = ()) -> None:
@@ -409,7 +409,7 @@ class Switch:
             else:
                 self.sip.cancel_or_bye(session, reason_header=causes.reason_header(cause, q850))
 
-    def _ask_to_answer(self, leg: SwitchLeg, _effect: do.AskToAnswer) -> None:
+    def _ask_to_answer(self, leg: SwitchLeg, _effect: ef.AskToAnswer) -> None:
         if leg.asked_to_answer is None or leg.asked_to_answer.done():
             leg.asked_to_answer = asyncio.get_running_loop().create_future()
         for session in leg.branches:
@@ -454,7 +454,7 @@ class Switch:
 
     # ------------------------------------------------------------------ legs of an earlier run
 
-    def _end_dialog(self, tenant: TenantId, effect: do.EndDialog) -> None:
+    def _end_dialog(self, tenant: TenantId, effect: ef.EndDialog) -> None:
         """What a crash has left up is ended by what was told of it: BYE, CANCEL of every phone that rings, or a refusal."""
         line = self._directory.trunk(tenant, effect.trunk) if effect.trunk is not None else None
         proof = credentials(line) if line is not None else None
@@ -486,11 +486,11 @@ class Switch:
 
     # ------------------------------------------------------------------ legs we call
 
-    def _originate(self, tenant: TenantId, effect: do.OriginateToAgent | do.OriginateToOutside) -> None:
+    def _originate(self, tenant: TenantId, effect: ef.OriginateToAgent | ef.OriginateToOutside) -> None:
         if effect.call in self._turned_away:
             return  # the fact that it is over is on its way
         leg = self._new_leg(SwitchLeg(effect.leg, effect.call, tenant, Phase.ORIGINATING, peer=""))
-        if isinstance(effect, do.OriginateToOutside):
+        if isinstance(effect, ef.OriginateToOutside):
             leg.trunk = effect.trunk
             self._call_outside(leg, effect)
             return
@@ -502,7 +502,7 @@ class Switch:
         else:
             gate.add_done_callback(lambda _: ring(leg, effect))
 
-    def _ring_agent(self, leg: SwitchLeg, effect: do.OriginateToAgent) -> None:
+    def _ring_agent(self, leg: SwitchLeg, effect: ef.OriginateToAgent) -> None:
         if leg.is_gone:
             return
         device = self._directory.device_of(leg.tenant, effect.at or effect.agent)
@@ -546,7 +546,7 @@ class Switch:
         if self._open_media(leg, self.shares.of_phones(leg.tenant, urgent=is_emergency(effect.called))):
             leg.when_media_is_open(invite)
 
-    def _shown_at_phone(self, tenant: TenantId, effect: do.OriginateToAgent) -> str:
+    def _shown_at_phone(self, tenant: TenantId, effect: ef.OriginateToAgent) -> str:
         """The display name of a call: the queue it waits in, and who calls. What most desk phones show is the name in From, and nothing
         else; the dialplans of other exchanges put the queue's name in front of it likewise.
         """
@@ -557,7 +557,7 @@ class Switch:
         shown = self._settings.phone_shows.format(queue=queue, caller=effect.calling_name or "", called=effect.called)
         return fit(shown.strip(SEPARATORS), LONGEST_NAME)
 
-    def _ring_behind_trunk(self, leg: SwitchLeg, effect: do.OriginateToAgent) -> None:
+    def _ring_behind_trunk(self, leg: SwitchLeg, effect: ef.OriginateToAgent) -> None:
         """The agent's phone is a number behind a trunk: an extension of a foreign PBX, or a number outside (R1)."""
         assert effect.trunk is not None
         if leg.is_gone:
@@ -575,7 +575,7 @@ class Switch:
         headers = [*self._asserts(leg, line, effect.number or "", shown), *(AUTO_ANSWER if effect.auto_answer else ())]
         self._call_over(line, leg, effect.number or "", caller, effect.calling_name or "", headers)
 
-    def _call_outside(self, leg: SwitchLeg, effect: do.OriginateToOutside) -> None:
+    def _call_outside(self, leg: SwitchLeg, effect: ef.OriginateToOutside) -> None:
         line = self._priced_line(leg, effect.trunk, effect.number, effect.on_account_of)
         if line is None:
             return
@@ -624,7 +624,7 @@ class Switch:
             except DialRefused as refusal:
                 self._fail(leg, refusal.cause, detail=str(refusal))
                 return None
-            self._report(leg.tenant, inputs.LegPriced(leg=leg.leg, quote=dict(quote)))
+            self._report(leg.tenant, inp.LegPriced(leg=leg.leg, quote=dict(quote)))
         return line
 
     def _costs(self, leg: SwitchLeg) -> bool:
@@ -712,7 +712,7 @@ class Switch:
     def _fail(
         self,
         leg: SwitchLeg,
-        cause: inputs.FailureCause,
+        cause: inp.FailureCause,
         *,
         status: int | None = None,
         detail: str | None = None,
@@ -720,7 +720,7 @@ class Switch:
         q850: int | None = None,
     ) -> None:
         self._gone(leg)
-        fact = inputs.LegFailed(leg=leg.leg, cause=cause, status=status, detail=detail, moved_to=moved_to, q850=q850)
+        fact = inp.LegFailed(leg=leg.leg, cause=cause, status=status, detail=detail, moved_to=moved_to, q850=q850)
         self._report(leg.tenant, fact)
 
     # ------------------------------------------------------------------ media
@@ -761,7 +761,7 @@ class Switch:
         elif leg.phase is Phase.ARRIVED and leg.session is not None:
             self.sip.reject(leg.session, 503, headers=[_warning(MISCELLANEOUS, reason), ("Retry-After", "10")])
             self._gone(leg)
-            self._report(leg.tenant, inputs.LegReleased(leg=leg.leg, cause="error"))
+            self._report(leg.tenant, inp.LegReleased(leg=leg.leg, cause="error"))
         else:
             for session in list(leg.branches):
                 self.sip.cancel_or_bye(session, reason_header=causes.reason_header("congestion"))
@@ -845,13 +845,13 @@ class Switch:
         if outcome == "unknown_sound":
             self.counters["unknown_sounds"] += 1
             log.warning("! %s: a sound of play %s is not there", report.leg, report.play)
-        ended = inputs.SoundsEnded(leg=LegId(report.leg), play=PlayId(report.play), outcome=outcome)
+        ended = inp.SoundsEnded(leg=LegId(report.leg), play=PlayId(report.play), outcome=outcome)
         self._with(report.leg, lambda leg: self._report(leg.tenant, ended))
 
     def _measured(self, report: control.LegClosed) -> None:
         leg = self._measuring.pop(report.leg, None)
         if leg is not None:
-            self._report(leg.tenant, inputs.QualityMeasured(leg=leg.leg, quality=msgspec.structs.asdict(report.quality)))
+            self._report(leg.tenant, inp.QualityMeasured(leg=leg.leg, quality=msgspec.structs.asdict(report.quality)))
 
     def _silent_leg(self, report: control.LegSilent) -> None:
         self._with(report.leg, self._ask_whether_there)
@@ -867,9 +867,7 @@ class Switch:
     def _recorded(self, report: control.RecordingEnded) -> None:
         recording = self._recordings.pop(report.recording, None)
         if recording is not None:
-            ended = inputs.RecordingEnded(
-                recording=recording.recording, path=report.path, duration_ms=report.duration_ms, error=report.error
-            )
+            ended = inp.RecordingEnded(recording=recording.recording, path=report.path, duration_ms=report.duration_ms, error=report.error)
             self._report(recording.tenant, ended)
 
     def _latched(self, _report: control.LegLatched) -> None:
@@ -898,9 +896,7 @@ class Switch:
         except OSError as fault:
             error = f"{error}, and the file cannot be read: {fault}"
         log.warning("! %s: recording %s broke off after %d ms: %s", recording.call, recording.recording, duration_ms, error)
-        ended = inputs.RecordingEnded(
-            recording=recording.recording, path=recording.path, duration_ms=duration_ms, error=error, broke_off=True
-        )
+        ended = inp.RecordingEnded(recording=recording.recording, path=recording.path, duration_ms=duration_ms, error=error, broke_off=True)
         self._report(recording.tenant, ended)
 
     def _with(self, name: str, act: Callable[[SwitchLeg], None]) -> None:
@@ -911,12 +907,12 @@ class Switch:
     def lose(self, leg: SwitchLeg, cause: str) -> None:
         """End a leg from here because its media died, and say so to the core."""
         self._release(leg, cause)
-        self._report(leg.tenant, inputs.LegReleased(leg=leg.leg, cause="media_silent" if cause == "media_silent" else "error"))
+        self._report(leg.tenant, inp.LegReleased(leg=leg.leg, cause="media_silent" if cause == "media_silent" else "error"))
 
     def _recording_path(self, tenant: TenantId, recording: RecordingId) -> Path:
         return (self._settings.data / "tenants" / tenant / "recordings" / f"{recording.replace('/', '-')}.wav").resolve()
 
-    def recording_left_behind(self, tenant: TenantId, recording: RecordingId) -> inputs.RecordingEnded | None:
+    def recording_left_behind(self, tenant: TenantId, recording: RecordingId) -> inp.RecordingEnded | None:
         """What an earlier run left of a recording whose end nobody reported; None: there is no file."""
         path = self._recording_path(tenant, recording)
         try:
@@ -924,11 +920,11 @@ class Switch:
         except FileNotFoundError:
             return None
         except OSError as fault:
-            return inputs.RecordingEnded(recording=recording, path=str(path), duration_ms=0, error=f"the file cannot be read: {fault}")
+            return inp.RecordingEnded(recording=recording, path=str(path), duration_ms=0, error=f"the file cannot be read: {fault}")
         error = "the exchange was gone when it ended"
-        return inputs.RecordingEnded(recording=recording, path=str(path), duration_ms=duration_ms, error=error)
+        return inp.RecordingEnded(recording=recording, path=str(path), duration_ms=duration_ms, error=error)
 
-    def _begin_recording(self, tenant: TenantId, effect: do.BeginRecording) -> None:
+    def _begin_recording(self, tenant: TenantId, effect: ef.BeginRecording) -> None:
         recording_path = self._recording_path(tenant, effect.recording)
         recording_path.parent.mkdir(parents=True, exist_ok=True)
         path = str(recording_path)
@@ -947,7 +943,7 @@ class Switch:
     def _when_open(self, name: LegId, act: Callable[[], None]) -> None:
         self._with(name, lambda leg: leg.when_media_is_open(act))
 
-    def _end_recording(self, _tenant: TenantId, effect: do.EndRecording) -> None:
+    def _end_recording(self, _tenant: TenantId, effect: ef.EndRecording) -> None:
         recording = self._recordings.get(effect.recording)
         if recording is None:
             return
@@ -955,7 +951,7 @@ class Switch:
             self._media.send(recording.call, control.StopRecording(recording=effect.recording))
             return
         del self._recordings[effect.recording]
-        never = inputs.RecordingEnded(recording=effect.recording, path=recording.path, duration_ms=0, error="its legs never had ports")
+        never = inp.RecordingEnded(recording=effect.recording, path=recording.path, duration_ms=0, error="its legs never had ports")
         self._report(recording.tenant, never)
 
     # ------------------------------------------------------------------ screen pop
@@ -975,7 +971,7 @@ class Switch:
 
         screen.asking = self._spawn(ask())
 
-    def _pop_screen(self, tenant: TenantId, effect: do.PopScreen) -> None:
+    def _pop_screen(self, tenant: TenantId, effect: ef.PopScreen) -> None:
         """Tell the desk first; the phone, if one is to ring, is rung when it has been told, or after `POP_PATIENCE_S`."""
         if channel_of(effect.contact) != VOICE:
             self._spawn(self._show_when_known(tenant, effect))
@@ -999,7 +995,7 @@ class Switch:
 
         self._gates[call] = self._spawn(ask_and_show())
 
-    async def _show_when_known(self, tenant: TenantId, effect: do.PopScreen) -> None:
+    async def _show_when_known(self, tenant: TenantId, effect: ef.PopScreen) -> None:
         """Of a contact that no phone rings for: the screen waits for nothing but the answer to who it is."""
         screen, number = _Screen(), number_to_look_up(effect)
         if self._lookup is not None and number is not None:
@@ -1010,7 +1006,7 @@ class Switch:
                 log.exception("! %s: looking up the customer failed", effect.contact)
         self._show(tenant, effect, screen)
 
-    def _show(self, tenant: TenantId, effect: do.PopScreen, screen: _Screen | None) -> list[asyncio.Future[None]]:
+    def _show(self, tenant: TenantId, effect: ef.PopScreen, screen: _Screen | None) -> list[asyncio.Future[None]]:
         context = (screen.context if screen is not None else None) or ScreenContext()
         return self._pop(tenant, ScreenPop.of(effect, context))
 
@@ -1081,7 +1077,7 @@ class Switch:
             calling, name, leg.withheld = person.extension or calling, person.name, None
         self._report(
             tenant,
-            inputs.CallArrived(
+            inp.CallArrived(
                 call=call,
                 leg=leg.leg,
                 trunk=leg.trunk,
@@ -1110,10 +1106,10 @@ class Switch:
             if not leg.speaks_early:
                 leg.speaks_early = True
                 self.counters["legs_heard_early"] += 1
-                self._report(leg.tenant, inputs.EarlyMediaArrived(leg=leg.leg, dialog=self._kept(leg)))
+                self._report(leg.tenant, inp.EarlyMediaArrived(leg=leg.leg, dialog=self._kept(leg)))
         elif event.status in {180, 183} and not any(leg.branches.values()):
             leg.branches[event.session] = True
-            self._report(leg.tenant, inputs.LegAlerting(leg=leg.leg, dialog=self._kept(leg)))
+            self._report(leg.tenant, inp.LegAlerting(leg=leg.leg, dialog=self._kept(leg)))
 
     def _accepted(self, event: sip_events.SessionAccepted) -> None:
         leg = self._by_session.get(event.session)
@@ -1142,7 +1138,7 @@ class Switch:
         leg.branches.clear()
         leg.is_confirmed = True
         self.describe_media(leg)
-        self._report(leg.tenant, inputs.LegAnswered(leg=leg.leg, dialog=self.sip.kept(event.session)))
+        self._report(leg.tenant, inp.LegAnswered(leg=leg.leg, dialog=self.sip.kept(event.session)))
         self._relocation.settle(leg)
 
     def _confirmed(self, event: sip_events.SessionConfirmed) -> None:
@@ -1158,7 +1154,7 @@ class Switch:
                 return
             self.describe_media(leg)
         leg.is_confirmed = True
-        self._report(leg.tenant, inputs.LegAnswered(leg=leg.leg))
+        self._report(leg.tenant, inp.LegAnswered(leg=leg.leg))
         self._relocation.settle(leg)
 
     def _failed(self, event: sip_events.SessionFailed) -> None:
@@ -1207,7 +1203,7 @@ class Switch:
         tenant, leg, call = found
         self.counters["legs_answered_late"] += 1
         log.warning("! %s: it was answered when it had been taken back; it is charged as what it is", leg)
-        self._report(tenant, inputs.LegAnsweredLate(leg=leg, call=call))
+        self._report(tenant, inp.LegAnsweredLate(leg=leg, call=call))
 
     def _ended(self, event: sip_events.SessionEnded) -> None:
         self._given_up.pop(event.session, None)
@@ -1221,7 +1217,7 @@ class Switch:
         self._gone(leg)
         cause: Any = cause_of_end(event.by, leg.asked_at, monotonic()) or ("cancelled" if before_answer else "hang_up")
         q850 = causes.q850_told([event.reason_header]) if event.reason_header is not None else None
-        self._report(leg.tenant, inputs.LegReleased(leg=leg.leg, cause=cause, q850=q850))
+        self._report(leg.tenant, inp.LegReleased(leg=leg.leg, cause=cause, q850=q850))
 
     def _reinvited(self, event: sip_events.ReInviteReceived) -> None:
         leg = self._by_session.get(event.session)
@@ -1277,9 +1273,9 @@ class Switch:
             leg.holding = plan.is_hold
         self.describe_media(leg)
         if leg.holding and not was_held:
-            self._report(leg.tenant, inputs.LegHeldByParty(leg=leg.leg))
+            self._report(leg.tenant, inp.LegHeldByParty(leg=leg.leg))
         elif was_held and not leg.holding:
-            self._report(leg.tenant, inputs.LegRetrievedByParty(leg=leg.leg))
+            self._report(leg.tenant, inp.LegRetrievedByParty(leg=leg.leg))
 
     def _refreshed(self, event: sip_events.ReInviteAnswered) -> None:
         """Our session refresh was answered with another description than before (RFC 4028 §7.4): the media may have moved."""
@@ -1322,11 +1318,11 @@ class Switch:
         if not press.tell():
             self.counters["digits_told_twice"] += 1
         elif leg.pin is None:
-            self._report(leg.tenant, inputs.DigitPressed(leg=leg.leg, digit=press.key))
+            self._report(leg.tenant, inp.DigitPressed(leg=leg.leg, digit=press.key))
         elif (pin := leg.pin.pressed(press.key)) is not None:
             self._spawn(self._ask_about_pin(leg, leg.pin, pin))
 
-    def _judge_pin(self, leg: SwitchLeg, effect: do.JudgePin) -> None:
+    def _judge_pin(self, leg: SwitchLeg, effect: ef.JudgePin) -> None:
         leg.pin = leg.pin or PinEntry()
         if (pin := leg.pin.wanted_of(effect.agent, effect.at)) is not None:
             self._spawn(self._ask_about_pin(leg, leg.pin, pin))
@@ -1341,7 +1337,7 @@ class Switch:
             log.exception("! %s: a PIN could not be judged", leg.leg)
         if outcome in {"wrong", "wait"}:
             self.counters["pins_refused"] += 1
-        self._report(leg.tenant, inputs.PinJudged(leg=leg.leg, agent=agent, outcome=outcome))
+        self._report(leg.tenant, inp.PinJudged(leg=leg.leg, agent=agent, outcome=outcome))
 
     def _carry_info(self, leg: SwitchLeg, partner: SwitchLeg, press: Press, duration_ms: int) -> None:
         """A key that came by INFO goes on, unless the worker has heard it too: then it passes, as a packet or as what it sounds like."""

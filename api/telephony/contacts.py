@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Query, Response, status
 
-from acd.core import inputs
+from acd.core import inputs as inp
 from acd.core.channel_kinds import CHANNELS
 from acd.core.configuration import SkillRequirement
 from acd.core.errors import UnknownName
@@ -45,7 +45,7 @@ async def _open(access: Access, response: Response, path: str, channel: str, **g
     voice = access.services.voice
     access.services.databases.quotas.ask_open(access.tenant, voice.open_contacts(access.tenant))
     contact = voice.mint_contact(channel)
-    done = await carry_out(access, inputs.OpenContact(contact=contact, channel=channel, **given), contact=contact)
+    done = await carry_out(access, inp.OpenContact(contact=contact, channel=channel, **given), contact=contact)
     response.headers["Location"] = f"/api/v1/{path}/{contact}"
     return done
 
@@ -88,7 +88,7 @@ def _standing(whole: WholeContact) -> dict[str, Any]:
 async def _withdraw(access: Access, contact: ContactId, behaviour: str, *, for_customer: bool) -> Done:
     _found(access, contact, behaviour)
     by = None if for_customer else access.principal.name
-    return await carry_out(access, inputs.WithdrawContact(contact=contact, by=by))
+    return await carry_out(access, inp.WithdrawContact(contact=contact, by=by))
 
 
 @router.post("/messages", operation_id="createMessage", status_code=status.HTTP_201_CREATED, responses=REFUSALS)
@@ -159,13 +159,13 @@ async def delete_callback(access: ForSupervisors, contact: ContactKey, for_custo
 @router.post("/agents/{agent}/contacts/{contact}/close", operation_id="closeContact", responses=REFUSALS)
 async def close_contact(access: ForDesk, agent: AgentKey, contact: ContactKey) -> Done:
     """The agent has done with a contact that is no call; after-call work follows as its queue says."""
-    return await carry_out(access, inputs.CloseContact(**at_desk(access, agent), contact=contact))
+    return await carry_out(access, inp.CloseContact(**at_desk(access, agent), contact=contact))
 
 
 @router.post("/agents/{agent}/contacts/{contact}/disposition", operation_id="setDispositionOfContact", responses=REFUSALS)
 async def disposition_of_contact(access: ForDesk, agent: AgentKey, contact: ContactKey, given: DispositionGiven) -> Done:
     """How the work ended, in the tenant's own codes; of a call or any other contact."""
-    return await carry_out(access, inputs.SetDisposition(**at_desk(access, agent), contact=contact, code=given.code))
+    return await carry_out(access, inp.SetDisposition(**at_desk(access, agent), contact=contact, code=given.code))
 
 
 @router.post("/agents/{agent}/pick", operation_id="pick", responses=REFUSALS)
@@ -173,7 +173,7 @@ async def pick(access: ForDesk, agent: AgentKey, given: OfContact = OfContact())
     """Take a waiting contact out of its turn: `contact`, or the first that the agent could take; by an agent who may (`may_pick`), or by a
     supervisor at its desk.
     """
-    return await carry_out(access, inputs.Pick(**at_desk(access, agent), contact=given.meant))
+    return await carry_out(access, inp.Pick(**at_desk(access, agent), contact=given.meant))
 
 
 # ---------------------------------------------------------------------- who waits
@@ -194,13 +194,13 @@ async def decisions_of_contact(access: ForDesk, contact: ContactKey) -> Decision
 @router.post("/waiting/{contact}/move", operation_id="moveContact", responses=REFUSALS)
 async def move_contact(access: ForSupervisors, contact: ContactKey, given: MoveGiven) -> Done:
     """To another queue, where it stands as if it had come there when it came. Messages and callbacks go from their agent, too."""
-    return await carry_out(access, inputs.MoveContact(contact=contact, by=access.principal.name, queue=QueueId(given.queue)))
+    return await carry_out(access, inp.MoveContact(contact=contact, by=access.principal.name, queue=QueueId(given.queue)))
 
 
 @router.post("/waiting/{contact}/prioritise", operation_id="prioritiseContact", responses=REFUSALS)
 async def prioritise_contact(access: ForSupervisors, contact: ContactKey, given: PrioritiseGiven) -> Done:
     """Let it count as having waited longer, instead of what its queue says; the queue's cap holds."""
-    return await carry_out(access, inputs.PrioritiseContact(contact=contact, by=access.principal.name, priority_s=given.priority_s))
+    return await carry_out(access, inp.PrioritiseContact(contact=contact, by=access.principal.name, priority_s=given.priority_s))
 
 
 @router.post("/waiting/{contact}/reskill", operation_id="reskillContact", responses=REFUSALS)
@@ -209,10 +209,10 @@ async def reskill_contact(access: ForSupervisors, contact: ContactKey, given: Re
     requirements = None
     if given.requirements is not None:
         requirements = msgspec.convert([one.model_dump() for one in given.requirements], tuple[SkillRequirement, ...])
-    return await carry_out(access, inputs.ReskillContact(contact=contact, by=access.principal.name, requirements=requirements))
+    return await carry_out(access, inp.ReskillContact(contact=contact, by=access.principal.name, requirements=requirements))
 
 
 @router.post("/waiting/{contact}/assign", operation_id="assignContact", responses=REFUSALS)
 async def assign_contact(access: ForSupervisors, contact: ContactKey, given: AssignGiven) -> Done:
     """Offer it to this agent now, out of its turn, whatever its skills; the agent must be logged on and have room for it."""
-    return await carry_out(access, inputs.AssignContact(contact=contact, by=access.principal.name, agent=AgentId(given.agent)))
+    return await carry_out(access, inp.AssignContact(contact=contact, by=access.principal.name, agent=AgentId(given.agent)))

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Query, Response, status
 
-from acd.core import inputs
+from acd.core import inputs as inp
 from acd.core.configuration import Target
 from acd.core.live import LiveState
 from api.errors import NotFound, responses
@@ -35,44 +35,44 @@ router = APIRouter(prefix="/api/v1", tags=["telephony"])
 @router.post("/agents/{agent}/log-on", operation_id="logOn", responses=REFUSALS)
 async def log_on(access: ForDesk, agent: AgentKey, given: LogOnGiven = LogOnGiven()) -> Done:  # noqa: B008 - frozen by use
     """Begin the shift."""
-    return await carry_out(access, inputs.LogOn(**at_desk(access, agent), ready=given.ready))
+    return await carry_out(access, inp.LogOn(**at_desk(access, agent), ready=given.ready))
 
 
 @router.post("/agents/{agent}/log-off", operation_id="logOff", responses=REFUSALS)
 async def log_off(access: ForDesk, agent: AgentKey) -> Done:
     """End the shift; during a call it holds after it."""
-    return await carry_out(access, inputs.LogOff(**at_desk(access, agent)))
+    return await carry_out(access, inp.LogOff(**at_desk(access, agent)))
 
 
 @router.post("/agents/{agent}/ready", operation_id="goReady", responses=REFUSALS)
 async def ready(access: ForDesk, agent: AgentKey) -> Done:
     """Take calls from now on."""
-    return await carry_out(access, inputs.GoReady(**at_desk(access, agent)))
+    return await carry_out(access, inp.GoReady(**at_desk(access, agent)))
 
 
 @router.post("/agents/{agent}/not-ready", operation_id="goNotReady", responses=REFUSALS)
 async def not_ready(access: ForDesk, agent: AgentKey, given: NotReadyGiven) -> Done:
     """Take no calls from now on; during a call it holds after it."""
-    return await carry_out(access, inputs.GoNotReady(**at_desk(access, agent), reason=given.reason))
+    return await carry_out(access, inp.GoNotReady(**at_desk(access, agent), reason=given.reason))
 
 
 @router.post("/agents/{agent}/end-after-call-work", operation_id="endAfterCallWork", responses=REFUSALS)
 async def end_after_call_work(access: ForDesk, agent: AgentKey, given: OfContact = OfContact()) -> Done:  # noqa: B008 - frozen by use
     """End after-call work before its time: that of one contact, or all there is."""
-    return await carry_out(access, inputs.EndAfterCallWork(**at_desk(access, agent), contact=given.meant))
+    return await carry_out(access, inp.EndAfterCallWork(**at_desk(access, agent), contact=given.meant))
 
 
 @router.post("/agents/{agent}/end-acw", operation_id="endAcw", responses=REFUSALS, deprecated=True)
 async def end_acw(access: ForDesk, agent: AgentKey) -> Done:
     """The older name of `end-after-call-work`."""
-    return await carry_out(access, inputs.EndAfterCallWork(**at_desk(access, agent)))
+    return await carry_out(access, inp.EndAfterCallWork(**at_desk(access, agent)))
 
 
 @router.post("/agents/{agent}/dial", operation_id="dial", responses=REFUSALS)
 async def dial(access: ForDesk, agent: AgentKey, given: DialGiven) -> Done:
     """Click-to-dial: the agent's phone rings first, then the number. Outside numbers are priced before they are placed."""
     call = access.services.voice.mint_call()
-    return await carry_out(access, inputs.Dial(**at_desk(access, agent), call=call, number=given.number), call=call)
+    return await carry_out(access, inp.Dial(**at_desk(access, agent), call=call, number=given.number), call=call)
 
 
 @router.post("/agents/{agent}/answer", operation_id="answer", responses=REFUSALS)
@@ -80,50 +80,50 @@ async def answer(access: ForDesk, agent: AgentKey, given: OfContact = OfContact(
     """Take what is offered: `contact`, or the first. A message or callback is the agent's at once. Of a call the agent's phone is asked to
     take it; answered when it has. 409 `phone-refused` says what the phone said in its place.
     """
-    return await carry_out(access, inputs.Answer(**at_desk(access, agent), contact=given.meant))
+    return await carry_out(access, inp.Answer(**at_desk(access, agent), contact=given.meant))
 
 
 @router.post("/agents/{agent}/decline", operation_id="decline", responses=REFUSALS)
 async def decline(access: ForDesk, agent: AgentKey, given: OfContact = OfContact()) -> Done:  # noqa: B008 - frozen by use
     """Do not take what is offered: `contact`, or the first; the customer keeps the place in the queue."""
-    return await carry_out(access, inputs.Decline(**at_desk(access, agent), contact=given.meant))
+    return await carry_out(access, inp.Decline(**at_desk(access, agent), contact=given.meant))
 
 
 @router.post("/agents/{agent}/calls/{call}/hold", operation_id="hold", responses=REFUSALS)
 async def hold(access: ForDesk, agent: AgentKey, call: CallKey) -> Done:
     """Put the other party on hold."""
-    return await carry_out(access, inputs.Hold(**at_desk(access, agent), call=call))
+    return await carry_out(access, inp.Hold(**at_desk(access, agent), call=call))
 
 
 @router.post("/agents/{agent}/calls/{call}/retrieve", operation_id="retrieve", responses=REFUSALS)
 async def retrieve(access: ForDesk, agent: AgentKey, call: CallKey) -> Done:
     """Speak with the held party again."""
-    return await carry_out(access, inputs.Retrieve(**at_desk(access, agent), call=call))
+    return await carry_out(access, inp.Retrieve(**at_desk(access, agent), call=call))
 
 
 @router.post("/agents/{agent}/calls/{call}/hang-up", operation_id="hangUp", responses=REFUSALS)
 async def hang_up(access: ForDesk, agent: AgentKey, call: CallKey) -> Done:
     """End the call."""
-    return await carry_out(access, inputs.HangUp(**at_desk(access, agent), call=call))
+    return await carry_out(access, inp.HangUp(**at_desk(access, agent), call=call))
 
 
 @router.post("/agents/{agent}/calls/{call}/transfer", operation_id="transfer", responses=REFUSALS)
 async def transfer(access: ForDesk, agent: AgentKey, call: CallKey, given: TransferGiven) -> Done:
     """Blind transfer: the agent's part ends, the other party goes to the target."""
     target = msgspec.convert(given.target.model_dump(mode="json"), Target)
-    return await carry_out(access, inputs.Transfer(**at_desk(access, agent), call=call, target=target))
+    return await carry_out(access, inp.Transfer(**at_desk(access, agent), call=call, target=target))
 
 
 @router.post("/agents/{agent}/calls/{call}/disposition", operation_id="setDisposition", responses=REFUSALS)
 async def disposition(access: ForDesk, agent: AgentKey, call: CallKey, given: DispositionGiven) -> Done:
     """How the work ended, in the tenant's own codes."""
-    return await carry_out(access, inputs.SetDisposition(**at_desk(access, agent), contact=call, code=given.code))
+    return await carry_out(access, inp.SetDisposition(**at_desk(access, agent), contact=call, code=given.code))
 
 
 @router.delete("/calls/{call}", operation_id="clearCall", responses=REFUSALS)
 async def clear_call(access: ForSupervisors, call: CallKey) -> Done:
     """A supervisor ends a call."""
-    return await carry_out(access, inputs.ClearCall(call=call, by=access.principal.name))
+    return await carry_out(access, inp.ClearCall(call=call, by=access.principal.name))
 
 
 _LIVE_SCHEMA: dict[int | str, dict[str, Any]] = {

@@ -13,7 +13,8 @@ import pytest
 
 from acd.brake import Brake
 from acd.core import configuration as conf
-from acd.core import events, inputs
+from acd.core import events as ev
+from acd.core import inputs as inp
 from acd.core.ids import AgentId
 from acd.core.replay import Entry
 from acd.errors import DialRefused
@@ -51,7 +52,7 @@ async def numbers_at(service, port: int, *numbers: str):
 
 async def on(service, *names: str) -> None:
     for name in names:
-        await service.voice.command(TENANT, inputs.LogOn(agent=AgentId(name)))
+        await service.voice.command(TENANT, inp.LogOn(agent=AgentId(name)))
 
 
 def account(service, name: str):
@@ -75,11 +76,11 @@ async def test_an_attempt_beyond_the_budget_is_declined_and_the_carrier_hears_no
         assert refused.value.status == 603
         assert second.reason_header == 'Q.850;cause=21;text="Call rejected"'
         told = []
-        while not (told and isinstance(told[-1], events.CallCleared)):
+        while not (told and isinstance(told[-1], ev.CallCleared)):
             told.append((await following).event)
             following = asyncio.ensure_future(anext(stream))
         following.cancel()
-        (cleared,) = [one for one in told if isinstance(one, events.LegCleared) and one.leg.endswith(".1")]
+        (cleared,) = [one for one in told if isinstance(one, ev.LegCleared) and one.leg.endswith(".1")]
         assert cleared.cause == "budget"
         assert cleared.detail == "The budget is used up: 10.70 of 15.00 EUR in the last hour, and this call needs 10.70."
         assert told[-1].cause == "budget"
@@ -96,7 +97,7 @@ async def test_an_attempt_beyond_the_budget_is_declined_and_the_carrier_hears_no
             "agent:anna": (None, Decimal("10.70"), 0),
         }
         with pytest.raises(DialRefused, match="used up"):
-            await service.voice.command(TENANT, inputs.Dial(agent=ANNA, call=service.voice.mint_call(), number=IRIDIUM))
+            await service.voice.command(TENANT, inp.Dial(agent=ANNA, call=service.voice.mint_call(), number=IRIDIUM))
 
 
 async def test_a_running_call_ends_with_the_money_and_says_why(tmp_path):
@@ -120,7 +121,7 @@ async def test_a_running_call_ends_with_the_money_and_says_why(tmp_path):
             while (found := service.voice._exchanges[TENANT].engine.state.legs[leg].limits.get("budget")) is None:
                 await asyncio.sleep(0.01)
         assert found == answered_ms / 1000 + 59
-        service.voice._report(TENANT, inputs.CreditEnds(leg=leg, at=service.voice._clock(), reason="now"))
+        service.voice._report(TENANT, inp.CreditEnds(leg=leg, at=service.voice._clock(), reason="now"))
         assert await call.ended() == "remote"
         assert call.reason_header == 'SIP;cause=603;text="Decline", Q.850;cause=21;text="Call rejected"'
         (entry,) = await service.cdrs()
@@ -142,7 +143,7 @@ async def test_a_class_that_an_agent_may_not_dial_is_refused_for_calls_forwards_
                 await (await phone.call(number)).answered()
             assert refused.value.status == 403
         with pytest.raises(DialRefused, match="Agent ben may not dial satellite numbers; allowed: mobile"):
-            await service.voice.command(TENANT, inputs.Dial(agent=BEN, call=service.voice.mint_call(), number=IRIDIUM))
+            await service.voice.command(TENANT, inp.Dial(agent=BEN, call=service.voice.mint_call(), number=IRIDIUM))
         # By rule: the menu, the number, the queue have the classes of the tenant.
         ringing = await caller.call("602")
         await (await carrier.incoming()).answer()
@@ -155,10 +156,10 @@ async def test_a_class_that_an_agent_may_not_dial_is_refused_for_calls_forwards_
         await talk.answered()
         (live,) = [one for one in service.voice.live(TENANT).calls if one.called == MOBILE and one.direction == "outbound"]
         with pytest.raises(DialRefused, match="Agent anna may not dial international numbers"):
-            await service.voice.command(TENANT, inputs.Transfer(agent=ANNA, call=live.id, target=conf.ToOutside(number="+33142345678")))
+            await service.voice.command(TENANT, inp.Transfer(agent=ANNA, call=live.id, target=conf.ToOutside(number="+33142345678")))
         assert [one.id for one in service.voice.live(TENANT).calls] == [live.id]
         # So is one of a supervisor's at the same desk: by what the tenant may.
-        given = inputs.Transfer(agent=ANNA, call=live.id, target=conf.ToOutside(number="+33142345678"), by="sophie")
+        given = inp.Transfer(agent=ANNA, call=live.id, target=conf.ToOutside(number="+33142345678"), by="sophie")
         with pytest.raises(DialRefused, match="This tenant may not dial international numbers"):
             await service.voice.command(TENANT, given)
         talk.hang_up()
@@ -201,7 +202,7 @@ async def test_a_prepaid_balance_is_what_was_paid_in_less_all_charges_since(tmp_
         cost = entry.charge.gross.amount
         assert account(service, "balance").reserved == cost
         with pytest.raises(DialRefused, match=f"The prepaid balance has {Decimal('0.20') - cost} EUR left"):
-            await service.voice.command(TENANT, inputs.Dial(agent=ANNA, call=service.voice.mint_call(), number=IRIDIUM))
+            await service.voice.command(TENANT, inp.Dial(agent=ANNA, call=service.voice.mint_call(), number=IRIDIUM))
     async with running(tmp_path, with_rules(port, rules)) as service:
         assert account(service, "balance").reserved == cost
 
@@ -240,11 +241,11 @@ def test_what_a_leg_has_cost_counts_while_its_call_goes_on_and_has_no_record() -
     found = offer(IRIDIUM, house_plan(), datetime(2026, 3, 2, 10, tzinfo=UTC))
     assert isinstance(found, Offer)
     brake = Brake(DialRules(), 1_000.0, lambda _: None)
-    begins = events.LegInitiated(leg="c.1", call="c", role="destination", number=IRIDIUM, trunk="carrier")
-    brake.heard(Entry(1, 1_000.0, inputs.TimePassed(), (begins,)))
+    begins = ev.LegInitiated(leg="c.1", call="c", role="destination", number=IRIDIUM, trunk="carrier")
+    brake.heard(Entry(1, 1_000.0, inp.TimePassed(), (begins,)))
     brake.reserve("c.1", found, ANNA, 1_000.0)
-    brake.heard(Entry(2, 1_002.0, inputs.TimePassed(), (events.LegConnected(leg="c.1"),)))
-    brake.heard(Entry(3, 1_010.0, inputs.TimePassed(), (events.LegCleared(leg="c.1", cause="transferred"),)))
+    brake.heard(Entry(2, 1_002.0, inp.TimePassed(), (ev.LegConnected(leg="c.1"),)))
+    brake.heard(Entry(3, 1_010.0, inp.TimePassed(), (ev.LegCleared(leg="c.1", cause="transferred"),)))
 
     def reserved() -> Decimal:
         return next(one.reserved for one in brake.spending(1_100.0).accounts if one.account == "agent:anna")
@@ -253,7 +254,7 @@ def test_what_a_leg_has_cost_counts_while_its_call_goes_on_and_has_no_record() -
         brake.look(now)
         brake.count_all([], now)
         assert reserved() == Decimal("10.70")
-    brake.heard(Entry(4, 1_040.0, inputs.TimePassed(), (events.CallCleared(call="c", cause="hang_up"),)))
+    brake.heard(Entry(4, 1_040.0, inp.TimePassed(), (ev.CallCleared(call="c", cause="hang_up"),)))
     brake.count_all([], 1_040.0)  # it was over at that instant, not before
     assert reserved() == Decimal("10.70")
     brake.count_all([("agent:anna", 1_010_000, units(Decimal("10.70")))], 1_041.0)
@@ -399,7 +400,7 @@ async def test_what_a_crash_has_cut_counts_from_the_first_call_after_it(tmp_path
         (entry,) = await service.cdrs()
         assert (entry.cdr.cause, entry.charge.gross.amount) == ("restart", Decimal("10.70"))
         with pytest.raises(DialRefused, match=r"is used up: 10\.70 of 15\.00"):
-            await service.voice.command(TENANT, inputs.Dial(agent=ANNA, call=service.voice.mint_call(), number=IRIDIUM))
+            await service.voice.command(TENANT, inp.Dial(agent=ANNA, call=service.voice.mint_call(), number=IRIDIUM))
 
 
 async def test_a_count_that_fails_is_tried_again_and_keeps_no_call_from_its_end(tmp_path, monkeypatch, caplog):

@@ -6,7 +6,7 @@ import pytest
 
 from acd.call_log import CallLog, masked
 from acd.core import events as ev
-from acd.core import inputs
+from acd.core import inputs as inp
 from acd.core.ids import AgentId, CallId, LegId, TenantId
 from acd.core.inputs import LogOn
 from acd.core.replay import Entry
@@ -17,7 +17,7 @@ DIALOG = '["offered",["udp","192.0.2.1",5060,"192.0.2.9",5060],"a b\\"@x",1,"sip
 
 
 def entry(seq, now, *events):
-    return Entry(seq=seq, now=now, input=inputs.TimePassed(), events=events)
+    return Entry(seq=seq, now=now, input=inp.TimePassed(), events=events)
 
 
 def offered(**more):

@@ -10,8 +10,8 @@ from typing import get_args, get_type_hints
 
 import pytest
 
-from acd.core import events as e
-from acd.core import inputs as i
+from acd.core import events as ev
+from acd.core import inputs as inp
 from acd.core.causes import CAUSES
 from acd.core.steps.clearing import refusal
 from acd.enders import ENDED_BY, Ender
@@ -58,8 +58,8 @@ def test_every_word_has_its_row_in_both_tables() -> None:
     said = said_in_the_core()
     assert {"restart", "supervisor", "closed", "busy", "answered_elsewhere", "transferred"} <= said
     assert said <= CAUSES.keys()
-    assert set(get_args(i.FailureCause)) <= CAUSES.keys()
-    assert set(get_args(get_type_hints(i.LegReleased)["cause"])) <= CAUSES.keys()
+    assert set(get_args(inp.FailureCause)) <= CAUSES.keys()
+    assert set(get_args(get_type_hints(inp.LegReleased)["cause"])) <= CAUSES.keys()
     assert CAUSES.keys() == OUTCOMES.keys()
 
 
@@ -103,7 +103,7 @@ def test_a_storm_says_no_other_word() -> None:
     said: set[str] = set()
     for _ in range(4_000):
         storm.draw()
-        said |= {event.cause for entry in storm.journal for event in entry.events if isinstance(event, e.LegCleared | e.CallCleared)}
+        said |= {event.cause for entry in storm.journal for event in entry.events if isinstance(event, ev.LegCleared | ev.CallCleared)}
         storm.journal.clear()
     assert len(said) > 12
     assert said <= CAUSES.keys()

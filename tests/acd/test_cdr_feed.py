@@ -15,7 +15,7 @@ from acd import cdr_feed
 from acd.cdr_feed import CdrFeed, instant
 from acd.core import configuration as conf
 from acd.core import events as ev
-from acd.core import inputs
+from acd.core import inputs as inp
 from acd.core.engine import Engine
 from acd.core.events import CallCleared
 from acd.core.ids import AgentId, CallId, LegId, TenantId
@@ -39,7 +39,7 @@ class Day:
 
         self.feed = CdrFeed(TenantId("demo"), lambda _cdr: None, save)
         self.seq = 0
-        self.give(1000.0, inputs.Configured(configuration=setup().configuration))
+        self.give(1000.0, inp.Configured(configuration=setup().configuration))
 
     def give(self, now: float, given) -> list:
         step = self.engine.handle(given, now)
@@ -49,21 +49,21 @@ class Day:
 
     def talking(self) -> LegId:
         """A caller talks with anna since 1004.0; returns her leg."""
-        self.give(1000.0, inputs.DeviceRegistered(agent=AgentId("anna"), contact="sip:anna@x", expires_at=9000.0))
-        self.give(1000.0, inputs.LogOn(agent=AgentId("anna"), ready=True))
-        effects = self.give(1001.0, inputs.CallArrived(call=CALL, leg=CALLER, trunk="callers", calling="+4989", called="601"))
-        self.give(1001.5, inputs.LegAnswered(leg=CALLER))
+        self.give(1000.0, inp.DeviceRegistered(agent=AgentId("anna"), contact="sip:anna@x", expires_at=9000.0))
+        self.give(1000.0, inp.LogOn(agent=AgentId("anna"), ready=True))
+        effects = self.give(1001.0, inp.CallArrived(call=CALL, leg=CALLER, trunk="callers", calling="+4989", called="601"))
+        self.give(1001.5, inp.LegAnswered(leg=CALLER))
         (ring,) = [one for one in effects if type(one).__name__ == "OriginateToAgent"]
-        self.give(1002.0, inputs.LegAlerting(leg=ring.leg))
-        self.give(1004.0, inputs.LegAnswered(leg=ring.leg))
+        self.give(1002.0, inp.LegAlerting(leg=ring.leg))
+        self.give(1004.0, inp.LegAnswered(leg=ring.leg))
         return ring.leg
 
 
 async def test_a_call_that_a_crash_cut_ends_at_the_last_sign_of_life():
     day = Day()
     day.talking()
-    day.give(1020.0, inputs.GoNotReady(agent=AgentId("anna"), reason="break"))
-    day.give(5000.0, inputs.ServiceStarted())
+    day.give(1020.0, inp.GoNotReady(agent=AgentId("anna"), reason="break"))
+    day.give(5000.0, inp.ServiceStarted())
     await day.feed.flush()
     (cdr,) = day.saved
     assert (cdr.cause, cdr.outcome) == ("restart", "cut")
@@ -77,8 +77,8 @@ async def test_a_sign_of_life_counts_what_was_talked_until_then():
     day = Day()
     day.talking()
     for at in range(1009, 1055, 5):
-        day.give(float(at), inputs.SignOfLife())
-    day.give(5000.0, inputs.ServiceStarted())
+        day.give(float(at), inp.SignOfLife())
+    day.give(5000.0, inp.ServiceStarted())
     await day.feed.flush()
     (cdr,) = day.saved
     assert (cdr.talk_ms, cdr.outcome) == (50_000, "cut")
@@ -90,9 +90,9 @@ async def test_a_sign_of_life_counts_what_was_talked_until_then():
 async def test_what_outlived_workers_tell_is_in_the_record_of_a_call_that_was_cut():
     day = Day()
     leg = day.talking()
-    day.give(1014.0, inputs.SignOfLife())
-    figures = inputs.QualityMeasured(leg=leg, quality=QUALITY)
-    day.give(5000.0, inputs.ServiceStarted(measured=(figures,)))
+    day.give(1014.0, inp.SignOfLife())
+    figures = inp.QualityMeasured(leg=leg, quality=QUALITY)
+    day.give(5000.0, inp.ServiceStarted(measured=(figures,)))
     await day.feed.flush()
     (cdr,) = day.saved
     assert cdr.talk_ms == 10_000
@@ -106,9 +106,9 @@ def test_a_clock_that_is_set_in_mid_call_changes_no_duration(by_s, hung_up):
     async def story() -> None:
         day = Day()
         day.talking()
-        day.give(1014.0 + by_s, inputs.ClockStepped(by_s=by_s))
-        day.give(1024.0 + by_s, inputs.LegReleased(leg=CALLER) if hung_up else inputs.SignOfLife())
-        day.give(9000.0 + by_s, inputs.ServiceStarted())
+        day.give(1014.0 + by_s, inp.ClockStepped(by_s=by_s))
+        day.give(1024.0 + by_s, inp.LegReleased(leg=CALLER) if hung_up else inp.SignOfLife())
+        day.give(9000.0 + by_s, inp.ServiceStarted())
         await day.feed.close()
         (cdr,) = day.saved
         assert abs(cdr.talk_ms - 20_000) <= 1  # both ends are cut to their millisecond
@@ -121,9 +121,9 @@ async def test_the_operators_manual_calls_the_cut_what_events_and_cdrs_call_it()
     [(cause, outcome)] = re.findall(r"end with cause `(\w+)` and the outcome `(\w+)`", OPERATING.read_text())
     day = Day()
     day.talking()
-    step = day.engine.handle(inputs.ServiceStarted(), 1010.0)
+    step = day.engine.handle(inp.ServiceStarted(), 1010.0)
     assert [event.cause for event in step.events if isinstance(event, CallCleared)] == [cause]
-    day.feed.apply(Entry(seq=day.seq + 1, now=1010.0, input=inputs.ServiceStarted(), events=tuple(step.events)))
+    day.feed.apply(Entry(seq=day.seq + 1, now=1010.0, input=inp.ServiceStarted(), events=tuple(step.events)))
     await day.feed.flush()
     (cdr,) = day.saved
     assert (cdr.cause, cdr.outcome) == (cause, outcome)
@@ -132,11 +132,11 @@ async def test_the_operators_manual_calls_the_cut_what_events_and_cdrs_call_it()
 async def test_a_cdr_waits_for_the_quality_of_its_legs_and_then_goes_at_once():
     day = Day()
     agent_leg = day.talking()
-    day.give(1070.0, inputs.LegReleased(leg=CALLER))
+    day.give(1070.0, inp.LegReleased(leg=CALLER))
     await day.feed.flush()
     assert day.saved == []
-    day.give(1070.1, inputs.QualityMeasured(leg=CALLER, quality=QUALITY))
-    day.give(1070.1, inputs.QualityMeasured(leg=agent_leg, quality=QUALITY))
+    day.give(1070.1, inp.QualityMeasured(leg=CALLER, quality=QUALITY))
+    day.give(1070.1, inp.QualityMeasured(leg=agent_leg, quality=QUALITY))
     await day.feed.flush()
     (cdr,) = day.saved
     assert [leg.quality.mos for leg in cdr.legs] == [4.4, 4.4]
@@ -152,9 +152,9 @@ async def test_a_restart_in_the_middle_of_the_fold_gives_the_same_cdr():
             kept = one.feed.snapshot()
             one.feed = CdrFeed(TENANT, lambda _cdr: None, one.feed._save)
             one.feed.restore(kept)
-        one.give(1070.0, inputs.LegReleased(leg=CALLER))
-        one.give(1070.1, inputs.QualityMeasured(leg=CALLER, quality=QUALITY))
-        one.give(1070.1, inputs.QualityMeasured(leg=leg, quality=QUALITY))
+        one.give(1070.0, inp.LegReleased(leg=CALLER))
+        one.give(1070.1, inp.QualityMeasured(leg=CALLER, quality=QUALITY))
+        one.give(1070.1, inp.QualityMeasured(leg=leg, quality=QUALITY))
         await one.feed.flush()
     assert day.saved == other.saved
 
@@ -163,15 +163,15 @@ async def test_a_recording_that_broke_off_is_in_the_cdr_as_far_as_it_goes():
     day = Day()
     (queue,) = setup().configuration.queues
     recorded = setup(queues=(msgspec.structs.replace(queue, record=True),), recording_notice=False)
-    day.give(1000.0, inputs.Configured(configuration=recorded.configuration))
+    day.give(1000.0, inp.Configured(configuration=recorded.configuration))
     agent_leg = day.talking()
     lost = {"error": "its media worker ended", "broke_off": True}
-    day.give(1010.0, inputs.RecordingEnded(recording="c1/r1", path="1.wav", duration_ms=5_500, **lost))
-    day.give(1011.0, inputs.RecordingEnded(recording="c1/r2", path="2.wav", duration_ms=0, **lost))  # it died before a second had passed
-    day.give(1070.0, inputs.LegReleased(leg=CALLER))
-    day.give(1070.1, inputs.RecordingEnded(recording="c1/r3", path="3.wav", duration_ms=59_000))
+    day.give(1010.0, inp.RecordingEnded(recording="c1/r1", path="1.wav", duration_ms=5_500, **lost))
+    day.give(1011.0, inp.RecordingEnded(recording="c1/r2", path="2.wav", duration_ms=0, **lost))  # it died before a second had passed
+    day.give(1070.0, inp.LegReleased(leg=CALLER))
+    day.give(1070.1, inp.RecordingEnded(recording="c1/r3", path="3.wav", duration_ms=59_000))
     for leg in (CALLER, agent_leg):
-        day.give(1070.1, inputs.QualityMeasured(leg=leg, quality=QUALITY))
+        day.give(1070.1, inp.QualityMeasured(leg=leg, quality=QUALITY))
     await day.feed.flush()
     (cdr,) = day.saved
     assert [(one.path, one.duration_ms) for one in cdr.recordings] == [("1.wav", 5_500), ("3.wav", 59_000)]
@@ -187,7 +187,7 @@ async def test_what_cannot_be_saved_is_kept_and_saved_later():
         day.saved.extend(cdrs)
 
     day.feed = CdrFeed(TENANT, lambda _cdr: None, save)
-    day.give(1001.0, inputs.CallArrived(call=CALL, leg=CALLER, trunk="callers", calling=None, called="699"))
+    day.give(1001.0, inp.CallArrived(call=CALL, leg=CALLER, trunk="callers", calling=None, called="699"))
     await day.feed.flush()
     assert (day.saved, day.feed.save_failures) == ([], 1)
     fails = False
@@ -199,13 +199,13 @@ async def test_what_cannot_be_saved_is_kept_and_saved_later():
 
 async def test_a_price_of_another_version_costs_the_leg_its_quote_and_nothing_else():
     day = Day()
-    day.give(1000.0, inputs.DeviceRegistered(agent=AgentId("anna"), contact="sip:anna@x", expires_at=9000.0))
-    day.give(1000.0, inputs.LogOn(agent=AgentId("anna"), ready=True))
-    effects = day.give(1001.0, inputs.CallArrived(call=CALL, leg=CALLER, trunk="callers", calling=None, called="601"))
+    day.give(1000.0, inp.DeviceRegistered(agent=AgentId("anna"), contact="sip:anna@x", expires_at=9000.0))
+    day.give(1000.0, inp.LogOn(agent=AgentId("anna"), ready=True))
+    effects = day.give(1001.0, inp.CallArrived(call=CALL, leg=CALLER, trunk="callers", calling=None, called="601"))
     (ring,) = [one for one in effects if type(one).__name__ == "OriginateToAgent"]
-    day.feed.apply(Entry(99, 1001.5, inputs.TimePassed(), (ev.LegQuoted(leg=ring.leg, quote={"plan": 1}),)))
+    day.feed.apply(Entry(99, 1001.5, inp.TimePassed(), (ev.LegQuoted(leg=ring.leg, quote={"plan": 1}),)))
     assert day.feed.stumbles == 1
-    day.give(1002.0, inputs.LegReleased(leg=CALLER))
+    day.give(1002.0, inp.LegReleased(leg=CALLER))
     await day.feed.close()
     (cdr,) = day.saved
     assert [leg.quote for leg in cdr.legs] == [None, None]
@@ -245,7 +245,7 @@ def fed(database: Database) -> Day:
 
 def call_over(day: Day, call: str) -> None:
     """Nobody is at 699: over before it began."""
-    day.give(1001.0, inputs.CallArrived(call=CallId(call), leg=LegId(f"{call}.0"), trunk="callers", calling=None, called="699"))
+    day.give(1001.0, inp.CallArrived(call=CallId(call), leg=LegId(f"{call}.0"), trunk="callers", calling=None, called="699"))
 
 
 AWAY = OperationalError("INSERT", {}, ConnectionRefusedError(111, "Connect call failed"), connection_invalidated=True)
@@ -283,9 +283,9 @@ async def test_what_is_kept_as_octets_during_an_outage_is_what_it_was():
         call_over(day, "first")
         await day.feed.flush()
         leg = day.talking()
-        day.give(1070.0, inputs.LegReleased(leg=CALLER))
+        day.give(1070.0, inp.LegReleased(leg=CALLER))
         for one in (CALLER, leg):
-            day.give(1070.1, inputs.QualityMeasured(leg=one, quality=QUALITY))
+            day.give(1070.1, inp.QualityMeasured(leg=one, quality=QUALITY))
     database.away = None
     for day in (away, other):
         await day.feed.close()
@@ -457,7 +457,7 @@ async def test_a_single_record_is_saved_at_once_and_those_that_follow_soon_toget
     day.feed = CdrFeed(TenantId("demo"), lambda _cdr: None, save)
 
     def record(call: str) -> None:
-        day.give(1001.0, inputs.CallArrived(call=CallId(call), leg=LegId(f"{call}.0"), trunk="callers", calling=None, called="nowhere"))
+        day.give(1001.0, inp.CallArrived(call=CallId(call), leg=LegId(f"{call}.0"), trunk="callers", calling=None, called="nowhere"))
 
     for call in ("first", "second", "third"):
         record(call)
@@ -473,8 +473,8 @@ async def test_who_is_never_measured_lingers_for_its_own_time_and_no_longer(monk
     day = Day()
     for call, linger_s in (("first", 0.0), ("second", 1000.0)):
         monkeypatch.setattr(cdr_feed, "LINGER_S", linger_s)
-        day.give(1001.0, inputs.CallArrived(call=CallId(call), leg=LegId(f"{call}.0"), trunk="callers", calling=None, called="601"))
-        day.give(1002.0, inputs.LegReleased(leg=LegId(f"{call}.0")))
+        day.give(1001.0, inp.CallArrived(call=CallId(call), leg=LegId(f"{call}.0"), trunk="callers", calling=None, called="601"))
+        day.give(1002.0, inp.LegReleased(leg=LegId(f"{call}.0")))
     assert day.feed.lingering == 2
     while day.feed.lingering > 1:
         await asyncio.sleep(0)

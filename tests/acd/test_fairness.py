@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from acd.core import configuration as conf
-from acd.core import inputs
+from acd.core import inputs as inp
 from acd.core.ids import AgentId, QueueId, TenantId, TrunkId
 from acd.service import Device, TenantSetup, TrunkLine
 from billing_cdr import store
@@ -81,7 +81,7 @@ async def test_a_flood_to_nowhere_and_a_full_queue_leave_a_third_tenants_calls_u
     ):
         voice = service.voice
         worker = await service.phone("ccc-agent")
-        await voice.command(TenantId("ccc"), inputs.LogOn(agent=AgentId("ccc-agent"), ready=True))
+        await voice.command(TenantId("ccc"), inp.LogOn(agent=AgentId("ccc-agent"), ready=True))
         nowhere = await Flood.open(service.address, "999", SOURCES["aaa"])
         waiting = await Flood.open(service.address, "601", SOURCES["bbb"])
         stack.callback(nowhere.close)
@@ -143,7 +143,7 @@ async def test_who_is_let_in_to_wait_is_connected_and_who_is_not_rings_nobody_an
         assert (entry.cdr.outcome, entry.cdr.agent) == ("failed", None)
         assert [call.state for call in service.voice.live(tenant).calls] == ["queued", "queued"]
         phone = await service.phone(worker)
-        await service.voice.command(tenant, inputs.LogOn(agent=worker, ready=True))
+        await service.voice.command(tenant, inp.LogOn(agent=worker, ready=True))
         offered = await phone.incoming()
         await callers.calls(1)
         assert callers.statuses == {200: 2, 503: 2}

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from acd.core import configuration as conf
-from acd.core import inputs
+from acd.core import inputs as inp
 from acd.core.ids import AgentId, TenantId, TrunkId
 from acd.core.replay import Entry, encode
 from acd.errors import JournalAhead, JournalDamaged, JournalStopped
@@ -54,8 +54,8 @@ async def other_database(folder):
 
 async def come_and_go_for_ever(service) -> None:
     while True:
-        await service.voice.command(TENANT, inputs.GoNotReady(agent=AgentId("anna"), reason="break"))
-        await service.voice.command(TENANT, inputs.GoReady(agent=AgentId("anna")))
+        await service.voice.command(TENANT, inp.GoNotReady(agent=AgentId("anna"), reason="break"))
+        await service.voice.command(TENANT, inp.GoReady(agent=AgentId("anna")))
 
 
 async def test_a_full_disk_ends_the_calls_of_its_tenant_and_nobody_elses(tmp_path, caplog):
@@ -96,7 +96,7 @@ async def test_a_full_disk_ends_the_calls_of_its_tenant_and_nobody_elses(tmp_pat
             await service.voice.open_tenant(setup(), service.database, disk)
             assert service.voice.troubles() == {}
             assert [entry.cdr.outcome for entry in await service.cdrs(2)] == ["cut", "cut"]
-            await service.voice.command(TENANT, inputs.GoReady(agent=AgentId("anna")))
+            await service.voice.command(TENANT, inp.GoReady(agent=AgentId("anna")))
             call = await caller.call("601")
             await (await anna.incoming()).answer()
             call.hang_up()
@@ -123,7 +123,7 @@ async def test_what_cannot_be_encoded_stops_the_tenant_and_is_named(tmp_path):
     async with running(tmp_path) as service:
         await ready(service, "anna")
         with pytest.raises(JournalStopped, match=r"entry \d+ \(GoNotReady\) cannot be written"):
-            service.voice._exchanges[TENANT].submit(inputs.GoNotReady(agent=AgentId("anna"), reason="\udcff"))
+            service.voice._exchanges[TENANT].submit(inp.GoNotReady(agent=AgentId("anna"), reason="\udcff"))
         assert service.voice.troubles().keys() == {TENANT}
         await service.voice.close_tenant(TENANT)
         await service.voice.open_tenant(setup(), service.database, tmp_path / "journal")
@@ -136,11 +136,11 @@ async def test_a_sign_of_life_is_written_while_calls_are_up_and_only_then(tmp_pa
     async with running(tmp_path) as service:
         anna = await ready(service, "anna")
         journal = tmp_path / "journal"
-        assert not any(isinstance(entry.input, inputs.SignOfLife) for entry in read(journal))
+        assert not any(isinstance(entry.input, inp.SignOfLife) for entry in read(journal))
         call = await (await service.caller()).call("601")
         await (await anna.incoming()).answer()
         async with asyncio.timeout(5):
-            while sum(isinstance(entry.input, inputs.SignOfLife) for entry in read(journal)) < 3:
+            while sum(isinstance(entry.input, inp.SignOfLife) for entry in read(journal)) < 3:
                 await asyncio.sleep(0.02)
         call.hang_up()
         await service.cdrs()
@@ -172,12 +172,12 @@ async def test_a_journal_whose_end_is_missing_is_refused_by_what_the_database_kn
 def written_at(directory, now: float) -> None:
     """A journal whose only entry is of that moment."""
     directory.mkdir()
-    given = inputs.Configured(configuration=setup().configuration)
+    given = inp.Configured(configuration=setup().configuration)
     from acd.core.engine import Engine
 
     engine = Engine(TENANT)
     entries = [Entry(1, now, given, tuple(engine.handle(given, now).events))]
-    bound = inputs.DeviceRegistered(agent=AgentId("anna"), contact="sip:anna@127.0.0.1:9", expires_at=now + 600)
+    bound = inp.DeviceRegistered(agent=AgentId("anna"), contact="sip:anna@127.0.0.1:9", expires_at=now + 600)
     entries.append(Entry(2, now + 1, bound, tuple(engine.handle(bound, now + 1).events)))
     octets = file_head(1) + b"".join(batch(one.seq, [encode(one)], WORDS) for one in entries)
     (directory / "journal-000000000001.log").write_bytes(octets)

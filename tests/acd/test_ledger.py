@@ -10,7 +10,7 @@ import pytest
 
 from acd.call_log import CallLog
 from acd.core import events as ev
-from acd.core import inputs as i
+from acd.core import inputs as inp
 from acd.core.configuration import (
     Forwarding,
     Menu,
@@ -101,7 +101,7 @@ def said(cdr: Cdr, leg: int) -> list[tuple[str, float, str, str]]:
 
 
 def arrives(shell: Shell, called: str, **more) -> None:
-    shell.send(i.CallArrived(call="c", leg="c-in", trunk="pbx", calling="+4915112345678", called=called, **more))
+    shell.send(inp.CallArrived(call="c", leg="c-in", trunk="pbx", calling="+4915112345678", called=called, **more))
 
 
 def a_house(after_call_work_s: float = 0.0, overflow: tuple[Overflow, ...] = (), **phones: Phone) -> Books:
@@ -126,7 +126,7 @@ def test_a_call_to_a_phone_rings_and_talks() -> None:
     books = a_house(anna=Phone(answers_after_s=5.0))
     arrives(books.shell, "700")
     books.shell.run(65)
-    books.shell.send(i.LegReleased(leg="c-in"))
+    books.shell.send(inp.LegReleased(leg="c-in"))
     cdr = books.only()
     assert parts(cdr) == {"talk": 60, "ring": 5}
     assert said(cdr, 0) == [("ring", 5, "number:700", "anna"), ("talk", 60, "agent:anna", "anna")]
@@ -141,7 +141,7 @@ def test_a_line_that_was_found_dead_was_hung_up_by_nobody(cause: str, by: str, d
     arrives(books.shell, "700")
     books.shell.run(65)
     legs = list(books.shell.engine.state.calls["c"].legs)
-    books.shell.send(i.LegReleased(leg=legs[dead], cause=cause))
+    books.shell.send(inp.LegReleased(leg=legs[dead], cause=cause))
     cdr = books.only()
     assert (cdr.outcome, cdr.cause, cdr.ended_by) == ("answered", cause, "exchange")
     assert [(leg.cause, leg.ended_by) for leg in cdr.legs] == [(cause, by if at == dead else "local") for at in (0, 1)]
@@ -151,7 +151,7 @@ def test_a_caller_whose_line_dies_while_waiting_has_not_hung_up() -> None:
     books = a_house()
     arrives(books.shell, "601")
     books.shell.run(10)
-    books.shell.send(i.LegReleased(leg="c-in", cause="timeout"))
+    books.shell.send(inp.LegReleased(leg="c-in", cause="timeout"))
     cdr = books.only()
     assert (cdr.cause, cdr.ended_by, cdr.legs[0].ended_by) == ("timeout", "exchange", "timeout")
 
@@ -160,14 +160,14 @@ def test_an_unanswered_offer_and_the_next_are_one_wait() -> None:
     """Nobody is free for 10 s; anna does not answer in 15 s; ben answers in 5."""
     books = a_house(anna=NEVER, ben=Phone(answers_after_s=5.0))
     shell = books.shell
-    shell.send(i.GoNotReady(agent="anna", reason="break"), i.GoNotReady(agent="ben", reason="break"))
+    shell.send(inp.GoNotReady(agent="anna", reason="break"), inp.GoNotReady(agent="ben", reason="break"))
     arrives(shell, "601")
     shell.run(10)
-    shell.send(i.GoReady(agent="anna"))
+    shell.send(inp.GoReady(agent="anna"))
     shell.run(15)
-    shell.send(i.GoReady(agent="ben"))
+    shell.send(inp.GoReady(agent="ben"))
     shell.run(65)
-    shell.send(i.LegReleased(leg="c-in"))
+    shell.send(inp.LegReleased(leg="c-in"))
     cdr = books.only()
     rang = cdr.ring_ms / 1000
     assert parts(cdr) == {"talk": 90 - 10 - rang, "ring": rang, "wait": 10}
@@ -181,9 +181,9 @@ def test_wrap_up_of_each_agent_lies_behind_the_own_leg() -> None:
     shell = books.shell
     arrives(shell, "601")
     shell.run(58)
-    shell.send(i.Transfer(agent="anna", call="c", target=ToQueue(queue="support")))
+    shell.send(inp.Transfer(agent="anna", call="c", target=ToQueue(queue="support")))
     shell.run(60)
-    shell.send(i.LegReleased(leg="c-in"))
+    shell.send(inp.LegReleased(leg="c-in"))
     shell.run(1)
     books.close()
     (cdr,) = books.records
@@ -209,12 +209,12 @@ def test_wrap_up_ends_with_the_next_call_and_keeps_its_length_when_the_clock_is_
     shell = books.shell
     arrives(shell, "601")
     shell.run(30)
-    shell.send(i.LegReleased(leg="c-in"))
+    shell.send(inp.LegReleased(leg="c-in"))
     shell.run(7)
     shell.now += 3_600
-    shell.send(i.ClockStepped(by_s=3_600.0))
+    shell.send(inp.ClockStepped(by_s=3_600.0))
     shell.run(5)
-    shell.send(i.Dial(agent="anna", call="next", number="+4930123456"))
+    shell.send(inp.Dial(agent="anna", call="next", number="+4930123456"))
     books.close()
     ((_, late),) = books.late
     assert isinstance(late, Segment)
@@ -229,11 +229,11 @@ def test_wrap_up_is_nobodys_time_while_the_service_is_not_there(down_s: float) -
     shell = books.shell
     arrives(shell, "601")
     shell.run(30)
-    shell.send(i.LegReleased(leg="c-in"))
+    shell.send(inp.LegReleased(leg="c-in"))
     shell.run(2)
-    shell.send(i.GoNotReady(agent="ben", reason="break"))  # the last sign of life
+    shell.send(inp.GoNotReady(agent="ben", reason="break"))  # the last sign of life
     shell.now += down_s
-    shell.send(i.ServiceStarted())
+    shell.send(inp.ServiceStarted())
     (work,) = shell.engine.live_at(shell.now).agents[0].work
     assert (shell.now - work.since, work.until and work.until - shell.now) == pytest.approx((2.0, 98.0))
     shell.run(100)
@@ -250,7 +250,7 @@ def test_without_a_talk_or_without_a_time_for_it_there_is_no_wrap_up() -> None:
         books = a_house(anna=answers, ben=NEVER, after_call_work_s=after_call_work_s)
         arrives(books.shell, "601")
         books.shell.run(5)
-        books.shell.send(i.LegReleased(leg="c-in"))
+        books.shell.send(inp.LegReleased(leg="c-in"))
         cdr = books.only()
         assert (cdr.wrap_ms, books.late) == (0, [])
         assert not [one for one in cdr.segments if one.kind == "wrap"]
@@ -263,7 +263,7 @@ def test_who_is_let_go_by_a_rule_overflowed_and_did_not_give_up() -> None:
         arrives(books.shell, called)
         books.shell.run(1)
         for digit in presses:
-            books.shell.send(i.DigitPressed(leg="c-in", digit=digit))
+            books.shell.send(inp.DigitPressed(leg="c-in", digit=digit))
         cdr = books.only()
         assert (cdr.outcome, cdr.cause, cdr.ended_by) == ("overflowed", "let_go", by)
         assert (cdr.legs[0].cause, cdr.legs[0].q850) == ("hang_up", 16)
@@ -272,14 +272,14 @@ def test_who_is_let_go_by_a_rule_overflowed_and_did_not_give_up() -> None:
 def test_a_menu_and_a_queue() -> None:
     books = a_house(anna=Phone(answers_after_s=3.0), ben=NEVER)
     shell = books.shell
-    shell.send(i.GoNotReady(agent="ben", reason="break"), i.GoNotReady(agent="anna", reason="break"))
+    shell.send(inp.GoNotReady(agent="ben", reason="break"), inp.GoNotReady(agent="anna", reason="break"))
     arrives(shell, "730")
     shell.run(4)
-    shell.send(i.DigitPressed(leg="c-in", digit="1"))
+    shell.send(inp.DigitPressed(leg="c-in", digit="1"))
     shell.run(12)
-    shell.send(i.GoReady(agent="anna"))
+    shell.send(inp.GoReady(agent="anna"))
     shell.run(63)
-    shell.send(i.HangUp(agent="anna", call="c"))
+    shell.send(inp.HangUp(agent="anna", call="c"))
     cdr = books.only()
     assert parts(cdr) == {"talk": 60, "ring": 3, "wait": 12, "treatment": 4}
     assert said(cdr, 0) == [
@@ -296,15 +296,15 @@ def test_both_hold_and_it_is_one_hold() -> None:
     shell = books.shell
     arrives(shell, "700")
     shell.run(10)
-    shell.send(i.Hold(agent="anna", call="c"))
+    shell.send(inp.Hold(agent="anna", call="c"))
     shell.run(5)
-    shell.send(i.LegHeldByParty(leg="c-in"))
+    shell.send(inp.LegHeldByParty(leg="c-in"))
     shell.run(5)
-    shell.send(i.Retrieve(agent="anna", call="c"))
+    shell.send(inp.Retrieve(agent="anna", call="c"))
     shell.run(10)
-    shell.send(i.LegRetrievedByParty(leg="c-in"))
+    shell.send(inp.LegRetrievedByParty(leg="c-in"))
     shell.run(10)
-    shell.send(i.LegReleased(leg="c-in"))
+    shell.send(inp.LegReleased(leg="c-in"))
     cdr = books.only()
     assert parts(cdr) == {"talk": 20, "hold": 20}
     for leg, party in ((0, "anna"), (1, "caller")):
@@ -322,7 +322,7 @@ def test_who_leaves_by_the_exit_key_to_nowhere_gave_up_and_is_on_the_board() -> 
     shell = books.shell
     arrives(shell, "601")
     shell.run(10)
-    shell.send(i.DigitPressed(leg="c-in", digit="9"))
+    shell.send(inp.DigitPressed(leg="c-in", digit="9"))
     cdr = books.only()
     assert (cdr.outcome, cdr.cause, cdr.ended_by) == ("abandoned", "exit_key", "caller")
     (board,) = shell.engine.live().queues
@@ -336,13 +336,13 @@ def test_the_desk_and_the_phone_of_an_agent_hold_apart(held: str) -> None:
     shell = books.shell
     arrives(shell, "700")
     shell.run(10)
-    desk = i.Hold(agent="anna", call="c"), i.Retrieve(agent="anna", call="c")
-    phone = i.LegHeldByParty(leg="c.1"), i.LegRetrievedByParty(leg="c.1")
+    desk = inp.Hold(agent="anna", call="c"), inp.Retrieve(agent="anna", call="c")
+    phone = inp.LegHeldByParty(leg="c.1"), inp.LegRetrievedByParty(leg="c.1")
     first, second = (desk, phone) if held == "desk" else (phone, desk)
     for after_s, given in ((5, first[0]), (5, second[0]), (10, first[1]), (10, second[1])):
         shell.send(given)
         shell.run(after_s)
-    shell.send(i.LegReleased(leg="c-in"))
+    shell.send(inp.LegReleased(leg="c-in"))
     cdr = books.only()
     assert parts(cdr) == {"talk": 20, "hold": 20}
     for leg, party in ((0, "anna"), (1, "caller")):
@@ -357,11 +357,11 @@ def test_ringing_after_a_transfer_is_neither_talk_nor_hold(held: bool) -> None:
     arrives(shell, "700")
     shell.run(40)
     if held:
-        shell.send(i.Hold(agent="anna", call="c"))
+        shell.send(inp.Hold(agent="anna", call="c"))
     shell.run(18)
-    shell.send(i.Transfer(agent="anna", call="c", target=ToAgent(agent="cleo")))
+    shell.send(inp.Transfer(agent="anna", call="c", target=ToAgent(agent="cleo")))
     shell.run(60)
-    shell.send(i.LegReleased(leg="c-in"))
+    shell.send(inp.LegReleased(leg="c-in"))
     cdr = books.only()
     assert parts(cdr) == ({"talk": 92, "hold": 18, "ring": 8} if held else {"talk": 110, "ring": 8})
     assert said(cdr, 0)[-2:] == [("ring", 8, "agent:anna", "cleo"), ("talk", 52, "agent:cleo", "cleo")]
@@ -375,14 +375,14 @@ def test_what_a_supervisor_does_at_the_desk_is_not_the_agents() -> None:
     shell = books.shell
     arrives(shell, "700")
     for given in (
-        i.Hold(agent="anna", call="c", by="sophie"),
-        i.Retrieve(agent="anna", call="c", by="sophie"),
-        i.Transfer(agent="anna", call="c", target=ToAgent(agent="cleo"), by="sophie"),
+        inp.Hold(agent="anna", call="c", by="sophie"),
+        inp.Retrieve(agent="anna", call="c", by="sophie"),
+        inp.Transfer(agent="anna", call="c", target=ToAgent(agent="cleo"), by="sophie"),
     ):
         shell.run(10)
         shell.send(given)
     shell.run(20)
-    shell.send(i.HangUp(agent="cleo", call="c", by="sophie"))
+    shell.send(inp.HangUp(agent="cleo", call="c", by="sophie"))
     cdr = books.only()
     assert said(cdr, 0) == [
         ("talk", 10, "agent:anna", "anna"),
@@ -403,20 +403,20 @@ def test_what_a_supervisor_holds_the_agent_retrieves() -> None:
     shell = books.shell
     arrives(shell, "700")
     shell.run(10)
-    shell.send(i.Hold(agent="anna", call="c", by="sophie"))
+    shell.send(inp.Hold(agent="anna", call="c", by="sophie"))
     shell.run(10)
-    shell.send(i.Retrieve(agent="anna", call="c"))
+    shell.send(inp.Retrieve(agent="anna", call="c"))
     shell.run(10)
-    shell.send(i.LegReleased(leg="c-in"))
+    shell.send(inp.LegReleased(leg="c-in"))
     cdr = books.only()
     assert said(cdr, 0)[1:] == [("hold", 10, "supervisor", "anna"), ("talk", 10, "agent:anna", "anna")]
 
 
 def test_who_has_an_agents_phone_dial_rang_it_and_the_agent_who_takes_it_calls() -> None:
     books = a_house(anna=Phone(answers_after_s=2.0), out=Phone(answers_after_s=10.0))
-    books.shell.send(i.Dial(agent="anna", call="c", number="+4930123456", by="key:crm"))
+    books.shell.send(inp.Dial(agent="anna", call="c", number="+4930123456", by="key:crm"))
     books.shell.run(72)
-    books.shell.send(i.HangUp(agent="anna", call="c"))
+    books.shell.send(inp.HangUp(agent="anna", call="c"))
     cdr = books.only()
     assert said(cdr, 0)[0] == ("ring", 2, "supervisor", "")
     assert said(cdr, 1)[0] == ("ring", 10, "agent:anna", "anna")
@@ -428,7 +428,7 @@ def test_a_direct_call_that_is_declined_is_refused_by_who_declined_it(by: str | 
     books = a_house(anna=NEVER)
     arrives(books.shell, "700")
     books.shell.run(3)
-    books.shell.send(i.Decline(agent="anna", by=by))
+    books.shell.send(inp.Decline(agent="anna", by=by))
     cdr = books.only()
     assert (cdr.cause, cdr.outcome, cdr.ended_by) == ("rejected", "rejected", ended_by)
     assert books.shell.engine.state.statistics.agents[AgentId("anna")].declined == declined
@@ -442,7 +442,7 @@ def test_an_offer_that_a_supervisor_declines_goes_on_and_is_no_refusal_of_the_ag
     shell.run(1)
     (first,) = shell.of(ev.OfferMade)
     (asked,) = first.decision.chosen
-    shell.send(i.Decline(agent=asked, by=by))
+    shell.send(inp.Decline(agent=asked, by=by))
     assert shell.engine.state.statistics.agents[asked].declined == declined
     assert len(shell.of(ev.OfferMade)) == 2
 
@@ -465,7 +465,7 @@ def test_who_ended_a_transfer_that_failed_is_who_refused_it_or_nobody() -> None:
         arrives(shell, "700")
         shell.run(30)
         target = ToAgent(agent="cleo") if at == "cleo" else ToOutside(number="+4930123456")
-        shell.send(i.Transfer(agent="anna", call="c", target=target))
+        shell.send(inp.Transfer(agent="anna", call="c", target=target))
         shell.run(120)
         cdr = books.only()
         assert (cdr.cause, cdr.ended_by, cdr.transferred_by) == (cause, ended_by, ("agent:anna",)), (at, phone)
@@ -476,12 +476,12 @@ def test_who_is_known_to_be_busy_is_not_rung_and_has_refused_nothing() -> None:
     for transferred in (False, True):
         books = a_house(anna=Phone(answers_after_s=0.0), cleo=Phone(answers_after_s=0.0))
         shell = books.shell
-        shell.send(i.CallArrived(call="other", leg="other-in", trunk="pbx", calling="+4915112345679", called="710"))
+        shell.send(inp.CallArrived(call="other", leg="other-in", trunk="pbx", calling="+4915112345679", called="710"))
         shell.run(5)
         arrives(shell, "700" if transferred else "710")
         shell.run(5)
         if transferred:
-            shell.send(i.Transfer(agent="anna", call="c", target=ToAgent(agent="cleo")))
+            shell.send(inp.Transfer(agent="anna", call="c", target=ToAgent(agent="cleo")))
         shell.run(60)
         books.close()
         (cdr,) = books.records
@@ -491,8 +491,8 @@ def test_who_is_known_to_be_busy_is_not_rung_and_has_refused_nothing() -> None:
 def test_a_busy_number_is_refused_by_its_party_at_the_phone_and_at_the_desk_alike() -> None:
     """At the phone the caller is refused at once; at the desk the agent hears an announcement first."""
     for dialled in (
-        i.Dial(agent="anna", call="c", number="+4930123456"),
-        i.CallArrived(call="c", leg="c-in", trunk=None, agent="anna", calling="21", called="+4930123456"),
+        inp.Dial(agent="anna", call="c", number="+4930123456"),
+        inp.CallArrived(call="c", leg="c-in", trunk=None, agent="anna", calling="21", called="+4930123456"),
     ):
         books = a_house(anna=Phone(answers_after_s=1.0), out=Phone(fails="busy"))
         books.shell.send(dialled)
@@ -504,12 +504,12 @@ def test_who_declined_an_offer_has_not_refused_what_the_queue_does_then() -> Non
     busy = Overflow(target=ToAgent(agent="cleo"), max_wait_s=20.0)
     books = a_house(anna=NEVER, ben=NEVER, cleo=Phone(answers_after_s=0.0), overflow=(busy,))
     shell = books.shell
-    shell.send(i.CallArrived(call="other", leg="other-in", trunk="pbx", calling="+4915112345679", called="710"))
+    shell.send(inp.CallArrived(call="other", leg="other-in", trunk="pbx", calling="+4915112345679", called="710"))
     shell.run(5)
     arrives(shell, "601")
     shell.run(1)
     for agent_id in ("anna", "ben"):
-        shell.send(i.Decline(agent=agent_id))
+        shell.send(inp.Decline(agent=agent_id))
     shell.run(120)
     books.close()
     (cdr,) = books.records
@@ -523,12 +523,12 @@ def test_a_phone_that_waits_for_its_transfer_talks_to_nobody_and_rings_for_nobod
     shell = books.shell
     arrives(shell, "700")
     shell.run(40)
-    shell.send(i.LegReferred(leg="c.1", number="23"))
+    shell.send(inp.LegReferred(leg="c.1", number="23"))
     shell.run(2)
     if not stays:
-        shell.send(i.LegReleased(leg="c.1"))
+        shell.send(inp.LegReleased(leg="c.1"))
     shell.run(58)
-    shell.send(i.LegReleased(leg="c-in"))
+    shell.send(inp.LegReleased(leg="c-in"))
     cdr = books.only()
     assert parts(cdr) == {"talk": 92, "ring": 8}
     assert said(cdr, 0)[-2:] == [("ring", 8, "agent:anna", "cleo"), ("talk", 52, "agent:cleo", "cleo")]
@@ -542,9 +542,9 @@ def test_a_caller_who_comes_back_was_transferred_to_nobody() -> None:
     shell = books.shell
     arrives(shell, "700")
     shell.run(40)
-    shell.send(i.LegReferred(leg="c.1", number="23"))
+    shell.send(inp.LegReferred(leg="c.1", number="23"))
     shell.run(45)
-    shell.send(i.LegReleased(leg="c-in"))
+    shell.send(inp.LegReleased(leg="c-in"))
     cdr = books.only()
     assert parts(cdr) == {"talk": 60, "ring": 25}
     assert said(cdr, 0)[-2:] == [("ring", 25, "agent:anna", "cleo"), ("talk", 20, "agent:anna", "anna")]
@@ -556,9 +556,9 @@ def test_a_transfer_that_nobody_takes() -> None:
     shell = books.shell
     arrives(shell, "700")
     shell.run(58)
-    shell.send(i.Transfer(agent="anna", call="c", target=ToAgent(agent="cleo")))
+    shell.send(inp.Transfer(agent="anna", call="c", target=ToAgent(agent="cleo")))
     shell.run(25)
-    shell.send(i.LegReleased(leg="c-in"))
+    shell.send(inp.LegReleased(leg="c-in"))
     cdr = books.only()
     assert parts(cdr) == {"talk": 58, "ring": 25}
     assert cdr.outcome == "answered"
@@ -569,9 +569,9 @@ def test_a_transfer_and_a_forwarding_outside_cost_from_the_answer() -> None:
     shell = books.shell
     arrives(shell, "700")
     shell.run(30)
-    shell.send(i.Transfer(agent="anna", call="c", target=ToOutside(number="+4930123456")))
+    shell.send(inp.Transfer(agent="anna", call="c", target=ToOutside(number="+4930123456")))
     shell.run(70)
-    shell.send(i.LegReleased(leg="c-in"))
+    shell.send(inp.LegReleased(leg="c-in"))
     cdr = books.only()
     assert parts(cdr) == {"talk": 90, "ring": 10}
     assert (cdr.legs[2].role, cdr.legs[2].billable_ms, cdr.legs[2].forward_reason) == ("forward", 60_000, "transfer")
@@ -582,7 +582,7 @@ def test_a_number_that_leads_outside() -> None:
     books = a_house(out=Phone(answers_after_s=6.0))
     arrives(books.shell, "720")
     books.shell.run(66)
-    books.shell.send(i.LegReleased(leg="c-in"))
+    books.shell.send(inp.LegReleased(leg="c-in"))
     cdr = books.only()
     assert parts(cdr) == {"talk": 60, "ring": 6}
     assert said(cdr, 0)[0] == ("forward", 6, "number:720", "+4930123456")
@@ -598,7 +598,7 @@ def test_an_agents_own_forwarding_is_the_agents() -> None:
     books = Books(open_house(configuration, out=Phone(answers_after_s=6.0)))
     arrives(books.shell, "700")
     books.shell.run(66)
-    books.shell.send(i.LegReleased(leg="c-in"))
+    books.shell.send(inp.LegReleased(leg="c-in"))
     cdr = books.only()
     assert said(cdr, 1)[0] == ("forward", 6, "agent:anna", "caller")
     assert cdr.legs[1].forward_reason == "always"
@@ -606,9 +606,9 @@ def test_an_agents_own_forwarding_is_the_agents() -> None:
 
 def test_a_call_from_the_desk_rings_two_phones() -> None:
     books = a_house(anna=Phone(answers_after_s=2.0), out=Phone(answers_after_s=10.0))
-    books.shell.send(i.Dial(agent="anna", call="c", number="+4930123456"))
+    books.shell.send(inp.Dial(agent="anna", call="c", number="+4930123456"))
     books.shell.run(72)
-    books.shell.send(i.HangUp(agent="anna", call="c"))
+    books.shell.send(inp.HangUp(agent="anna", call="c"))
     cdr = books.only()
     assert parts(cdr) == {"talk": 60, "ring": 12}
     assert (cdr.agent, cdr.trunk, cdr.ended_by) == ("anna", "out", "agent:anna")
@@ -618,9 +618,9 @@ def test_a_call_from_the_desk_rings_two_phones() -> None:
 
 def test_a_call_from_a_desk_phone_is_its_agents() -> None:
     books = a_house(out=Phone(answers_after_s=10.0))
-    books.shell.send(i.CallArrived(call="c", leg="c-in", trunk=None, agent="anna", calling="21", called="+4930123456"))
+    books.shell.send(inp.CallArrived(call="c", leg="c-in", trunk=None, agent="anna", calling="21", called="+4930123456"))
     books.shell.run(70)
-    books.shell.send(i.LegReleased(leg="c-in"))
+    books.shell.send(inp.LegReleased(leg="c-in"))
     cdr = books.only()
     assert parts(cdr) == {"talk": 60, "ring": 10}
     assert (cdr.agent, cdr.trunk, cdr.ended_by) == ("anna", "out", "agent:anna")
@@ -631,9 +631,9 @@ def test_a_call_from_a_desk_phone_is_its_agents() -> None:
 def test_where_one_agent_calls_another_both_are_named_and_each_side_is_dialled_or_not() -> None:
     """docs/figures.md §2 and §5."""
     books = a_house(cleo=Phone(answers_after_s=5.0))
-    books.shell.send(i.CallArrived(call="c", leg="c-in", trunk=None, agent="anna", calling="21", called="23"))
+    books.shell.send(inp.CallArrived(call="c", leg="c-in", trunk=None, agent="anna", calling="21", called="23"))
     books.shell.run(65)
-    books.shell.send(i.LegReleased(leg="c-in"))
+    books.shell.send(inp.LegReleased(leg="c-in"))
     cdr = books.only()
     assert said(cdr, 0) == [("ring", 5, "agent:anna", "cleo"), ("talk", 60, "agent:cleo", "cleo")]
     assert said(cdr, 1) == [("ring", 5, "agent:anna", "anna"), ("talk", 60, "agent:cleo", "anna")]
@@ -644,9 +644,9 @@ def test_where_one_agent_calls_another_both_are_named_and_each_side_is_dialled_o
 def test_what_rings_together_rings_once_and_the_sums_of_legs_say_so() -> None:
     """docs/figures.md §4: at the desk anna's own phone was dialled too; INVITE to answer of all that was dialled is ring_ms or more."""
     books = a_house(anna=Phone(answers_after_s=2.0), out=Phone(answers_after_s=10.0))
-    books.shell.send(i.Dial(agent="anna", call="c", number="+4930123456"))
+    books.shell.send(inp.Dial(agent="anna", call="c", number="+4930123456"))
     books.shell.run(72)
-    books.shell.send(i.HangUp(agent="anna", call="c"))
+    books.shell.send(inp.HangUp(agent="anna", call="c"))
     cdr = books.only()
     assert [leg.dialled for leg in cdr.legs] == [True, True]
     assert sum((leg.answered_at - leg.began_at).total_seconds() for leg in cdr.legs if leg.answered_at) == 12
@@ -727,7 +727,7 @@ def test_what_agents_talked_is_what_the_records_say(seed: int) -> None:
     for _ in range(2_500):
         storm.draw()
     for call in list(storm.engine.state.calls):
-        storm.give(i.ClearCall(call=call, by="supervisor"))
+        storm.give(inp.ClearCall(call=call, by="supervisor"))
     ledger = Ledger("storm")
     figures = statistics.Statistics()
     records: list[Cdr] = []

@@ -8,7 +8,7 @@ from itertools import count
 
 import pytest
 
-from acd.core import inputs
+from acd.core import inputs as inp
 from acd.core.ids import AgentId
 from acd.networks import EVERYTHING, LOOPBACK
 from acd.switch.lines import Lines
@@ -81,7 +81,7 @@ async def test_a_call_over_a_trunk_to_ourselves_fails_without_a_packet(tmp_path)
             phone = await service.phone("anna")
             await ready(service, "anna")
             call = service.voice.mint_call()
-            await service.voice.command(TENANT, inputs.Dial(agent=AgentId("anna"), call=call, number=OUTSIDE))
+            await service.voice.command(TENANT, inp.Dial(agent=AgentId("anna"), call=call, number=OUTSIDE))
             mine = await phone.incoming()
             await mine.answer()
             await mine.ended()
@@ -249,7 +249,7 @@ async def test_what_a_name_of_a_trunk_stands_for_is_asked_about_other_tenants_ea
             phone = await service.phone("anna")
             await ready(service, "anna")
             call = service.voice.mint_call()
-            await service.voice.command(TENANT, inputs.Dial(agent=AgentId("anna"), call=call, number=OUTSIDE))
+            await service.voice.command(TENANT, inp.Dial(agent=AgentId("anna"), call=call, number=OUTSIDE))
             mine = await phone.incoming()
             await mine.answer()
             await mine.ended()

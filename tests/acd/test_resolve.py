@@ -8,7 +8,7 @@ import time
 import msgspec
 import pytest
 
-from acd.core import events
+from acd.core import events as ev
 from acd.core.configuration import Opening, Schedule, TenantConfiguration
 from acd.core.configuration_changes import SchedulePut, SettingsPut, difference
 from acd.core.ids import ScheduleId, TenantId
@@ -128,7 +128,7 @@ def with_hours():
 
 def configurations(folder):
     heard = [event for entry in read(folder / "journal") for event in entry.events]
-    return [event for event in heard if isinstance(event, events.ConfigurationChanged | events.ConfigurationAltered)]
+    return [event for event in heard if isinstance(event, ev.ConfigurationChanged | ev.ConfigurationAltered)]
 
 
 async def test_a_restart_and_a_day_that_goes_by_write_no_dates(tmp_path):

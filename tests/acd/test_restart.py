@@ -5,8 +5,8 @@ import contextlib
 import shutil
 
 from acd.config import Listen, VoiceSettings
-from acd.core import effects as do
-from acd.core import inputs
+from acd.core import effects as ef
+from acd.core import inputs as inp
 from acd.core.ids import AgentId
 from acd.core.replay import encode, redrive
 from acd.directory import Directory
@@ -87,7 +87,7 @@ async def test_every_party_of_every_call_is_told(tmp_path):
     ):
         anna, ben = await service.phone("anna"), await service.phone("ben")
         for name in ("anna", "ben"):
-            await service.voice.command(TENANT, inputs.LogOn(agent=AgentId(name), ready=True))
+            await service.voice.command(TENANT, inp.LogOn(agent=AgentId(name), ready=True))
         callers = [await service.caller(f"+49895555{number}") for number in range(3)]
         by_tcp, gone = [
             await stack.enter_async_context(SyntheticPhone(service.address, user=f"+49896666{number}", transport="tcp"))
@@ -168,7 +168,7 @@ def test_a_trunk_that_challenges_gets_its_credentials_and_what_cannot_be_read_is
     switch = Switch(VoiceSettings(), directory, told, None, report=told, fund=told, pop=told, lookup=None, silent=told, may_transfer=told)
     port = _Port()
     switch.attach(port)
-    switch.carry_out(TENANT, do.EndDialog(leg="c.1", dialog="one\x85\nnoise\nthree", cause="restart", trunk=line.id, status=None))
+    switch.carry_out(TENANT, ef.EndDialog(leg="c.1", dialog="one\x85\nnoise\nthree", cause="restart", trunk=line.id, status=None))
     proof = DigestCredentials("4989", "geheim")
     assert port.asked == [
         ("restore", "c.1/restart1", "one\x85", proof, True),

@@ -9,8 +9,8 @@ import gc
 from pathlib import Path
 
 from acd.cdr_feed import CdrFeed
-from acd.core import effects as f
-from acd.core import inputs as i
+from acd.core import effects as ef
+from acd.core import inputs as inp
 from acd.core.ids import CallId, ContactId, LegId, TenantId, TrunkId
 from acd.exchange import TenantExchange
 from tests.acd.core.shell import T0, agent, house, queue
@@ -28,19 +28,19 @@ class Exchange:
         feed = CdrFeed(TENANT, lambda _cdr: None, self._save)
         self.exchange = TenantExchange(TENANT, directory, lambda: self.now, self._carry_out, feed, lambda _tenant, _why: None)
         people = tuple(agent(f"a{n}") for n in range(10))
-        self.tell(0, i.Configured(configuration=house(agents=people, queues=(queue(after_call_work_s=1.0),))))
+        self.tell(0, inp.Configured(configuration=house(agents=people, queues=(queue(after_call_work_s=1.0),))))
         for one in people:
-            self.tell(0, i.DeviceRegistered(agent=one.id, contact="sip:x", expires_at=T0 + 1e8))
-            self.tell(0, i.LogOn(agent=one.id, ready=True))
+            self.tell(0, inp.DeviceRegistered(agent=one.id, contact="sip:x", expires_at=T0 + 1e8))
+            self.tell(0, inp.LogOn(agent=one.id, ready=True))
 
     async def _save(self, *_rows: object) -> None:
         """The database takes everything."""
 
-    def _carry_out(self, _tenant: TenantId, effect: f.Effect) -> None:
-        if isinstance(effect, f.OriginateToAgent):
+    def _carry_out(self, _tenant: TenantId, effect: ef.Effect) -> None:
+        if isinstance(effect, ef.OriginateToAgent):
             self.ringing = effect.leg
 
-    def tell(self, after: float, given: i.Input) -> None:
+    def tell(self, after: float, given: inp.Input) -> None:
         self.now += after
         self.exchange.tell(given)
 
@@ -48,12 +48,12 @@ class Exchange:
         """From its arrival to the end of its after-call work."""
         call = CallId(ContactId(f"c{number}"))
         leg, phone = LegId(f"{call}-in"), LegId(f"{call}.1")
-        self.tell(10, i.CallArrived(call=call, leg=leg, trunk=TrunkId("pbx"), calling="+49891234", called="601"))
-        self.tell(1, i.LegAnswered(leg=phone))
-        self.tell(60, i.LegReleased(leg=leg))
+        self.tell(10, inp.CallArrived(call=call, leg=leg, trunk=TrunkId("pbx"), calling="+49891234", called="601"))
+        self.tell(1, inp.LegAnswered(leg=phone))
+        self.tell(60, inp.LegReleased(leg=leg))
         for one in (leg, phone):
-            self.tell(0, i.QualityMeasured(leg=one, quality={"mos": 4.4}))
-        self.tell(2, i.TimePassed())
+            self.tell(0, inp.QualityMeasured(leg=one, quality={"mos": 4.4}))
+        self.tell(2, inp.TimePassed())
 
     async def tracked_after(self, calls: range) -> int:
         """Objects that the collector walks when these calls are over."""
@@ -76,10 +76,10 @@ async def test_a_call_that_is_over_leaves_nothing_for_the_collector_to_walk(tmp_
 async def test_offers_are_remembered_in_order_with_their_instants(tmp_path: Path) -> None:
     one = Exchange(tmp_path)
     call = CallId(ContactId("c0"))
-    one.tell(10, i.CallArrived(call=call, leg=LegId("c0-in"), trunk=TrunkId("pbx"), calling="+49891234", called="601"))
+    one.tell(10, inp.CallArrived(call=call, leg=LegId("c0-in"), trunk=TrunkId("pbx"), calling="+49891234", called="601"))
     await one.exchange.settle()
     assert one.ringing is not None
-    one.tell(1, i.LegFailed(leg=one.ringing, cause="rejected", status=603))
+    one.tell(1, inp.LegFailed(leg=one.ringing, cause="rejected", status=603))
     await one.exchange.settle()
     records = await one.exchange.decisions(call)
     await one.exchange.close()

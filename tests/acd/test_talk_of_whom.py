@@ -11,7 +11,7 @@ import pytest
 
 from acd.call_log import CallLog
 from acd.core import events as ev
-from acd.core import inputs as i
+from acd.core import inputs as inp
 from acd.core.configuration import Number as Dialled
 from acd.core.configuration import Overflow, ToAgent, ToOutside, ToQueue, Trunk
 from acd.core.replay import Entry, restore, snapshot
@@ -77,9 +77,9 @@ def transferred(called: str, to: Any = ToQueue(queue="sales")) -> Books:  # noqa
     books = two_queues(anna=Phone(answers_after_s=5.0), ben=Phone(answers_after_s=9.0), cleo=Phone(answers_after_s=9.0))
     arrives(books.shell, called, dialog=DIALOG)
     books.shell.run(25)
-    books.shell.send(i.Transfer(agent="anna", call="c", target=to))
+    books.shell.send(inp.Transfer(agent="anna", call="c", target=to))
     books.shell.run(39)
-    books.shell.send(i.LegReleased(leg="c-in"))
+    books.shell.send(inp.LegReleased(leg="c-in"))
     return books
 
 
@@ -121,11 +121,11 @@ def test_a_talk_after_a_transfer_to_a_colleague_has_no_queue(said: Lines) -> Non
 def test_who_dialled_out_and_sent_the_other_on_is_the_agent_of_the_first_talk(said: Lines) -> None:
     """It said ben, who came later."""
     books = two_queues(anna=Phone(answers_after_s=2.0), ben=Phone(answers_after_s=9.0), out=Phone(answers_after_s=4.0))
-    books.shell.send(i.Dial(agent="anna", call="c", number="+4930123456"))
+    books.shell.send(inp.Dial(agent="anna", call="c", number="+4930123456"))
     books.shell.run(30)
-    books.shell.send(i.Transfer(agent="anna", call="c", target=ToQueue(queue="sales")))
+    books.shell.send(inp.Transfer(agent="anna", call="c", target=ToQueue(queue="sales")))
     books.shell.run(40)
-    books.shell.send(i.HangUp(agent="ben", call="c"))
+    books.shell.send(inp.HangUp(agent="ben", call="c"))
     cdr = books.only()
     logged(books)
     assert (cdr.agent, cdr.queue) == ("anna", None)
@@ -136,10 +136,10 @@ def test_who_dialled_out_and_sent_the_other_on_is_the_agent_of_the_first_talk(sa
 
 def test_a_talk_that_an_overflow_led_to_has_the_queue_and_no_wait_for_an_answer(said: Lines) -> None:
     books = two_queues(anna=Phone(answers_after_s=None), cleo=Phone(answers_after_s=3.0))
-    books.shell.send(i.GoNotReady(agent="anna", reason="break"))
+    books.shell.send(inp.GoNotReady(agent="anna", reason="break"))
     arrives(books.shell, "601")
     books.shell.run(60)
-    books.shell.send(i.LegReleased(leg="c-in"))
+    books.shell.send(inp.LegReleased(leg="c-in"))
     cdr = books.only()
     logged(books)
     assert (cdr.agent, cdr.queue, cdr.queue_ms) == ("cleo", "support", 40_000)
@@ -150,7 +150,7 @@ def test_where_nobody_talked_the_queue_is_the_one_waited_in_last(said: Lines) ->
     books = two_queues(anna=Phone(answers_after_s=None), cleo=Phone(answers_after_s=None))
     arrives(books.shell, "601")
     books.shell.run(30)
-    books.shell.send(i.LegReleased(leg="c-in"))
+    books.shell.send(inp.LegReleased(leg="c-in"))
     cdr = books.only()
     logged(books)
     assert (cdr.agent, cdr.queue) == (None, "support")
@@ -165,9 +165,9 @@ def test_a_clock_that_is_set_moves_no_length_of_the_log(said: Lines) -> None:
         books.shell.run(4)
         books.shell.now += 3_600
         books.shell.agenda = [(at + 3_600, ticket, fact) for at, ticket, fact in books.shell.agenda]
-        books.shell.send(i.ClockStepped(by_s=3_600.0))
+        books.shell.send(inp.ClockStepped(by_s=3_600.0))
         books.shell.run(6)
-    books.shell.send(i.LegReleased(leg="c-in"))
+    books.shell.send(inp.LegReleased(leg="c-in"))
     cdr = books.only()
     logged(books)
     assert (cdr.duration_ms, cdr.queue_ms, cdr.talk_ms) == (20_000, 5_000, 15_000)
@@ -194,9 +194,9 @@ def test_after_a_crash_the_log_says_what_the_record_says(said: Lines, from_snaps
     shell = books.shell
     arrives(shell, "601", dialog=DIALOG)
     shell.run(25)
-    shell.send(i.Transfer(agent="anna", call="c", target=ToQueue(queue="sales")))
+    shell.send(inp.Transfer(agent="anna", call="c", target=ToQueue(queue="sales")))
     shell.run(30)
-    shell.send(i.SignOfLife())
+    shell.send(inp.SignOfLife())
     books.close()
     log = CallLog("t")  # type: ignore[arg-type]
     if from_snapshot:
@@ -208,7 +208,7 @@ def test_after_a_crash_the_log_says_what_the_record_says(said: Lines, from_snaps
             log.told(entry)
     read = len(shell.journal)
     shell.now += 1_000
-    shell.send(i.ServiceStarted())
+    shell.send(inp.ServiceStarted())
     for entry in shell.journal[read:]:
         log.told(entry)
     books.close()
@@ -223,18 +223,18 @@ def test_a_hold_that_a_crash_ends_and_a_caller_who_has_gone_are_known_to_the_nex
     """Ben's phone calls anna, ben sends her to cleo: the leg that called is gone when the crash comes. Cleo holds."""
     books = two_queues(anna=Phone(answers_after_s=5.0), cleo=Phone(answers_after_s=9.0))
     shell = books.shell
-    shell.send(i.CallArrived(call="c", leg="c-in", trunk=None, agent="ben", calling="22", called="700", dialog=DIALOG))
+    shell.send(inp.CallArrived(call="c", leg="c-in", trunk=None, agent="ben", calling="22", called="700", dialog=DIALOG))
     shell.run(10)
-    shell.send(i.Transfer(agent="ben", call="c", target=ToAgent(agent="cleo")))
+    shell.send(inp.Transfer(agent="ben", call="c", target=ToAgent(agent="cleo")))
     shell.run(10)
-    shell.send(i.Hold(agent="cleo", call="c"))
+    shell.send(inp.Hold(agent="cleo", call="c"))
     shell.run(7)
-    shell.send(i.SignOfLife())
+    shell.send(inp.SignOfLife())
     books.close()
     log = CallLog("t")  # type: ignore[arg-type]
     log.take_up(shell.engine.state, books.ledger)
     shell.now += 50
-    shell.send(i.ServiceStarted())
+    shell.send(inp.ServiceStarted())
     log.told(shell.journal[-1])
     books.close()
     (cdr,) = books.records
@@ -312,7 +312,7 @@ def test_whenever_the_machine_stops_the_next_process_says_what_the_records_say(s
         said.forget()
         up = set(storm.engine.state.calls)
         storm.now += 500
-        storm.give(i.ServiceStarted())
+        storm.give(inp.ServiceStarted())
         for entry in storm.journal:
             log.told(entry)
         fold(storm.journal)
@@ -335,7 +335,7 @@ def test_what_lies_before_a_crash_is_no_part_of_the_next_ones_answer() -> None:
     assert (so_far.agent, so_far.talk_ms, so_far.ended_at) == ("anna", 0, so_far.answered_at)
     assert books.ledger.so_far("none") is None
     books.shell.run(10)
-    books.shell.send(i.LegReleased(leg="c-in"))
+    books.shell.send(inp.LegReleased(leg="c-in"))
     cdr = books.only()
     assert (cdr.cause, cdr.talk_ms, cdr.ended_at - cdr.began_at) == ("hang_up", 30_000, dt.timedelta(seconds=35))
 
@@ -350,7 +350,7 @@ def test_forwarded_outside_by_its_queue_a_call_is_the_queues(said: Lines) -> Non
     books = Books(open_house(configuration, ready=False, out=Phone(answers_after_s=4.0)))
     arrives(books.shell, "601")
     books.shell.run(40)
-    books.shell.send(i.LegReleased(leg="c-in"))
+    books.shell.send(inp.LegReleased(leg="c-in"))
     cdr = books.only()
     logged(books)
     assert (cdr.agent, cdr.queue, cdr.outcome) == (None, "support", "answered")

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from acd.core import configuration as conf
-from acd.core import inputs
+from acd.core import inputs as inp
 from acd.core.ids import AgentId, TenantId, TrunkId
 from acd.service import Device, Sighting, TenantSetup, TrunkLine
 from load.phones import CallFailed, RegistrationFailed, SyntheticPhone
@@ -75,7 +75,7 @@ async def test_another_tenant_that_names_the_address_of_our_phones_as_its_source
         SyntheticPhone(service.address, user="anna", password="anna-secret", address=office) as anna,
     ):
         await anna.register()
-        await service.voice.command(TENANT, inputs.LogOn(agent=AgentId("anna")))
+        await service.voice.command(TENANT, inp.LogOn(agent=AgentId("anna")))
         theirs = other(named("carl", "carl", domain="other.fernamt"), sources=(f"{office}/32",), numbers=("600",))
         await service.voice.open_tenant(theirs, service.database, tmp_path / "other")
         assert service.voice.registered_in("127.201.0.0/24") == {TENANT}
@@ -103,7 +103,7 @@ async def test_no_call_of_one_tenant_goes_to_where_anothers_calls_come_from(tmp_
         ] * 3
         assert service.voice.owners_of("127.200.0.9", OTHER) == frozenset()
         await service.phone("anna")
-        for command in (inputs.LogOn(agent=AgentId("anna")), inputs.GoReady(agent=AgentId("anna"))):
+        for command in (inp.LogOn(agent=AgentId("anna")), inp.GoReady(agent=AgentId("anna"))):
             await service.voice.command(TENANT, command)
         call = await (await service.caller()).call("602")  # forwarded outside
         with pytest.raises(CallFailed):
@@ -124,11 +124,11 @@ async def test_a_carrier_that_answered_a_tenants_call_is_its_though_it_names_no_
     seen = Sighting(tenant=TENANT, address=HOST, what="answered")
     async with running(tmp_path, msgspec.structs.replace(tenant, trunks=trunks)) as service, carrier_phone(service, port) as carrier:
         phone = await service.phone("anna")
-        for command in (inputs.LogOn(agent=AgentId("anna")), inputs.GoReady(agent=AgentId("anna"))):
+        for command in (inp.LogOn(agent=AgentId("anna")), inp.GoReady(agent=AgentId("anna"))):
             await service.voice.command(TENANT, command)
         assert service.voice.sends_to("127.0.0.1/32") == frozenset()
         for answers in (False, True):
-            dial = inputs.Dial(agent=AgentId("anna"), call=service.voice.mint_call(), number="+491711234567")
+            dial = inp.Dial(agent=AgentId("anna"), call=service.voice.mint_call(), number="+491711234567")
             await service.voice.command(TENANT, dial)
             mine_now = await phone.incoming()
             await mine_now.answer()
@@ -141,7 +141,7 @@ async def test_a_carrier_that_answered_a_tenants_call_is_its_though_it_names_no_
             await mine_now.ended()
             assert service.voice.sends_to("127.0.0.0/24") == ({TENANT} if answers else frozenset())
             assert (seen in service.voice.sightings()) is answers
-            await service.voice.command(TENANT, inputs.GoReady(agent=AgentId("anna")))
+            await service.voice.command(TENANT, inp.GoReady(agent=AgentId("anna")))
         await service.voice.configure(mine(MINE, trunks=tuple(one for one in trunks if one.id != "carrier")))
         assert service.voice.sends_to("127.0.0.1/32") == frozenset()
 
@@ -180,7 +180,7 @@ async def test_an_own_device_at_the_trunks_address_goes_on_proving_itself(tmp_pa
     """The desk of an office whose PBX has the same address: who registered from there is an agent, not a caller over the trunk."""
     async with running(tmp_path) as service:
         anna = await service.phone("anna")
-        await service.voice.command(TENANT, inputs.LogOn(agent=AgentId("anna")))
+        await service.voice.command(TENANT, inp.LogOn(agent=AgentId("anna")))
         call = await anna.call("600")
         await call.answered()
         call.hang_up()
@@ -260,9 +260,9 @@ async def test_a_call_out_shows_what_is_assigned_or_granted_and_else_the_trunks_
     tenant = msgspec.structs.replace(found, configuration=configuration, trunks=trunks, caller_ids=allowed)
     async with running(tmp_path, tenant) as service, carrier_phone(service, port) as carrier:
         phone = await service.phone("anna")
-        for command in (inputs.LogOn(agent=AgentId("anna")), inputs.GoReady(agent=AgentId("anna"))):
+        for command in (inp.LogOn(agent=AgentId("anna")), inp.GoReady(agent=AgentId("anna"))):
             await service.voice.command(TENANT, command)
-        dial = inputs.Dial(agent=AgentId("anna"), call=service.voice.mint_call(), number="+491711234567")
+        dial = inp.Dial(agent=AgentId("anna"), call=service.voice.mint_call(), number="+491711234567")
         await service.voice.command(TENANT, dial)
         await (await phone.incoming()).answer()
         outside = await carrier.incoming()
@@ -281,9 +281,9 @@ async def test_a_call_out_of_a_trunk_without_a_number_shows_the_tenants_own(tmp_
     tenant = msgspec.structs.replace(found, configuration=configuration, trunks=trunks, caller_ids=frozenset())
     async with running(tmp_path, tenant) as service, carrier_phone(service, port, called) as carrier:
         phone = await service.phone("anna")
-        for command in (inputs.LogOn(agent=AgentId("anna")), inputs.GoReady(agent=AgentId("anna"))):
+        for command in (inp.LogOn(agent=AgentId("anna")), inp.GoReady(agent=AgentId("anna"))):
             await service.voice.command(TENANT, command)
-        dial = inputs.Dial(agent=AgentId("anna"), call=service.voice.mint_call(), number=called)
+        dial = inp.Dial(agent=AgentId("anna"), call=service.voice.mint_call(), number=called)
         await service.voice.command(TENANT, dial)
         await (await phone.incoming()).answer()
         outside = await carrier.incoming()

@@ -11,9 +11,9 @@ from decimal import Decimal
 from typing import Any
 
 from acd.brake import Brake
-from acd.core import effects as f
-from acd.core import events as e
-from acd.core import inputs as i
+from acd.core import effects as ef
+from acd.core import events as ev
+from acd.core import inputs as inp
 from acd.core.configuration import Forwarding, Number, ToAgent, Trunk
 from acd.core.engine import Engine
 from acd.core.replay import Entry
@@ -67,8 +67,8 @@ class Braked(Shell):
             self.brake.heard(read)
         return read
 
-    def _do(self, effect: f.Effect) -> None:
-        if not isinstance(effect, f.OriginateToOutside) or self.brake is None:
+    def _do(self, effect: ef.Effect) -> None:
+        if not isinstance(effect, ef.OriginateToOutside) or self.brake is None:
             super()._do(effect)
             return
         found = offer(effect.number, PLAN, from_epoch_ms(round(self.now * 1000)))
@@ -77,7 +77,7 @@ class Braked(Shell):
             self.brake.reserve(effect.leg, found, effect.on_account_of, self.now)
         except DialRefused as refusal:
             self.legs[effect.leg] = "ringing"
-            self.later(0.0, i.LegFailed(leg=effect.leg, cause=refusal.cause, detail=str(refusal)))
+            self.later(0.0, inp.LegFailed(leg=effect.leg, cause=refusal.cause, detail=str(refusal)))
             return
         self.quotes[effect.number] = plain(found.quote)
         super()._do(effect)
@@ -98,10 +98,10 @@ def opened(rules: DialRules) -> Braked:
     to_zoe = Number(number="700", target=ToAgent(agent="zoe"))
     configuration = house(agents=people, queues=(queue("support"),), trunks=trunks, numbers=(to_zoe,))
     shell = Braked(Engine("demo"), phones={DEAR: Phone(answers_after_s=3.0), MOBILE: Phone(answers_after_s=3.0)})
-    shell.send(i.ServiceStarted(), i.Configured(configuration=configuration))
+    shell.send(inp.ServiceStarted(), inp.Configured(configuration=configuration))
     for one in configuration.agents:
         contact = f"sip:{one.id}@10.0.0.1"
-        shell.send(i.DeviceRegistered(agent=one.id, contact=contact, expires_at=shell.now + 9e6), i.LogOn(agent=one.id, ready=True))
+        shell.send(inp.DeviceRegistered(agent=one.id, contact=contact, expires_at=shell.now + 9e6), inp.LogOn(agent=one.id, ready=True))
     shell.brake_with(rules)
     return shell
 
@@ -124,24 +124,24 @@ def spent(found: dict[str, tuple[Any, Charge]], number: str) -> Decimal:
 def busy_hour(shell: Braked, *, fraud: bool) -> None:
     """Twelve times five minutes: callers for the queue, agents who dial, 112; and the fraud."""
     if fraud:
-        shell.send(i.CallArrived(call="endless", leg="endless-in", agent="zoe", calling="20", called=DEAR))
+        shell.send(inp.CallArrived(call="endless", leg="endless-in", agent="zoe", calling="20", called=DEAR))
     for turn in range(12):
         for at in range((40 if turn else 200) if fraud else 0):
             call(shell, "700", f"f{turn}-{at}", trunk="in", calling=f"+4989{turn:03}{at:04.0f}")
         for at in range(4):
             call(shell, "601", f"q{turn}-{at}", trunk="in")
-        shell.send(i.CallArrived(call=f"d{turn}", leg=f"d{turn}-in", agent="a4", calling="34", called=MOBILE))
-        shell.send(i.CallArrived(call=f"e{turn}", leg=f"e{turn}-in", agent="zoe" if fraud else "a3", calling="33", called="112"))
+        shell.send(inp.CallArrived(call=f"d{turn}", leg=f"d{turn}-in", agent="a4", calling="34", called=MOBILE))
+        shell.send(inp.CallArrived(call=f"e{turn}", leg=f"e{turn}-in", agent="zoe" if fraud else "a3", calling="33", called="112"))
         shell.minutes(4)
         for name in (*(f"q{turn}-{at}" for at in range(4)), f"d{turn}", f"e{turn}"):
             if f"{name}-in" in shell.legs:
-                shell.send(i.LegReleased(leg=f"{name}-in"))
+                shell.send(inp.LegReleased(leg=f"{name}-in"))
         shell.minutes(1)
 
 
 def outcomes(shell: Shell) -> Counter[str]:
     """Of the calls that are none of the fraud."""
-    return Counter(f"{one.call[0]} {one.cause}" for one in shell.of(e.CallCleared) if one.call[0] in "qde" and one.call != "endless")
+    return Counter(f"{one.call[0]} {one.cause}" for one in shell.of(ev.CallCleared) if one.call[0] in "qde" and one.call != "endless")
 
 
 def test_two_hundred_attempts_and_an_endless_call_stay_under_the_budget_and_nobody_else_notices() -> None:
@@ -167,10 +167,10 @@ def test_two_hundred_attempts_and_an_endless_call_stay_under_the_budget_and_nobo
 
 def test_a_clock_that_is_set_moves_the_end_and_costs_nobody_a_unit() -> None:
     shell = opened(DialRules(agents={"zoe": AgentDialRules(per_hour=Decimal(20))}))
-    shell.send(i.CallArrived(call="endless", leg="endless-in", agent="zoe", calling="20", called=DEAR))
+    shell.send(inp.CallArrived(call="endless", leg="endless-in", agent="zoe", calling="20", called=DEAR))
     shell.minutes(1)
     shell.now += 7200
-    shell.send(i.ClockStepped(by_s=7200.0))
+    shell.send(inp.ClockStepped(by_s=7200.0))
     shell.minutes(2)
     (cdr, charge) = charges(shell)["endless"]
     assert (cdr.cause, charge.gross.amount) == ("budget", Decimal("19.80"))  # two minutes, as before the clock was set

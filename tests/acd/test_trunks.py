@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from acd.core import configuration as conf
-from acd.core import inputs
+from acd.core import inputs as inp
 from acd.core.ids import AgentId, TrunkId
 from acd.core.state import limits
 from acd.service import ScreenContext, ScreenPop, TrunkLine, TrunkRegistration
@@ -61,7 +61,7 @@ async def until(service, name: str, *, up: bool, detail: str = ""):
 async def dial(service, number: str = OUTSIDE):
     """Anna dials and takes her phone; returns her call."""
     anna = await ready(service, "anna")
-    await service.voice.command(TENANT, inputs.Dial(agent=ANNA, call=service.voice.mint_call(), number=number))
+    await service.voice.command(TENANT, inp.Dial(agent=ANNA, call=service.voice.mint_call(), number=number))
     mine = await anna.incoming()
     await mine.answer()
     return mine
@@ -501,7 +501,7 @@ async def test_a_probed_trunk_goes_down_is_skipped_and_comes_up_again(tmp_path):
         async with carrier_at(one) as first, gateway(first, service) as near:
             await until(service, "first", up=True)
             call = service.voice.mint_call()
-            await service.voice.command(TENANT, inputs.Dial(agent=ANNA, call=call, number=OUTSIDE))
+            await service.voice.command(TENANT, inp.Dial(agent=ANNA, call=call, number=OUTSIDE))
             await (await mine.phone.incoming()).answer()
             await (await near.incoming()).answer()
 
@@ -543,7 +543,7 @@ def pbx_house(port: int, *, internal: bool = True, upload_kbits: int | None = No
 
 
 async def log_on(service):
-    await service.voice.command(TENANT, inputs.LogOn(agent=ANNA, ready=True))
+    await service.voice.command(TENANT, inp.LogOn(agent=ANNA, ready=True))
 
 
 async def test_a_queue_call_is_offered_to_the_extension_of_a_foreign_pbx_and_costs_nothing(tmp_path):
@@ -665,7 +665,7 @@ async def test_click_to_dial_from_a_pbx_extension_and_back_out_over_the_pbx_need
     async with carrier_at(port) as pbx, running(tmp_path, pbx_house(port)) as service, gateway(pbx, service) as far:
         await log_on(service)
         assert await service.voice.quote(TENANT, "0199123456") == {}
-        await service.voice.command(TENANT, inputs.Dial(agent=ANNA, call=service.voice.mint_call(), number="0199123456"))
+        await service.voice.command(TENANT, inp.Dial(agent=ANNA, call=service.voice.mint_call(), number="0199123456"))
         mine = await far.incoming()
         assert mine.request.uri.user == "21"
         await mine.answer()

@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from acd.core import configuration as conf
-from acd.core import events, inputs
+from acd.core import events as ev
+from acd.core import inputs as inp
 from acd.core.configuration_changes import AgentPut
 from acd.core.engine import UnknownName
 from acd.core.events import CallOffered, Decision, LegQuoted, OfferMade
@@ -39,7 +40,7 @@ ANNA, BEN = AgentId("anna"), AgentId("ben")
 
 async def ready(service, name: str) -> SyntheticPhone:
     phone = await service.phone(name)
-    await service.voice.command(TENANT, inputs.LogOn(agent=AgentId(name), ready=True))
+    await service.voice.command(TENANT, inp.LogOn(agent=AgentId(name), ready=True))
     return phone
 
 
@@ -89,7 +90,7 @@ async def test_whatever_a_phone_writes_is_read_back(tmp_path):
             assert (await asyncio.to_thread(invite_plainly, service.address, "called", one)).status in {200, 404}
         assert service.voice.switch.counters["sip_events_failed"] == 0
         assert service.voice.switch.counters["facts_refused"] == 0
-    arrived = [entry.input for entry in read(tmp_path / "journal") if isinstance(entry.input, inputs.CallArrived)]
+    arrived = [entry.input for entry in read(tmp_path / "journal") if isinstance(entry.input, inp.CallArrived)]
     assert [one.calling_name for one in arrived] == list(written.values())
     assert [one.calling for one in arrived] == ["+4989777", None, "\ufffd\ufffd", "9" * 39 + "\u2026", "+4989777", "+4989777"]
     assert [one.called for one in arrived] == ["601", "601", "60\ufffd1", "601", "9" * 39 + "\u2026", "601"]
@@ -118,11 +119,11 @@ async def test_what_a_phone_calls_itself_is_cut_and_can_be_seen_on_the_board(tmp
 
 async def test_what_could_not_be_read_again_is_not_decided_on(tmp_path):
     async with running(tmp_path) as service:
-        await service.voice.command(TENANT, inputs.LogOn(agent=ANNA))
-        (event,) = await service.voice.command(TENANT, inputs.GoNotReady(agent=ANNA, reason="lunch\ud800"))
+        await service.voice.command(TENANT, inp.LogOn(agent=ANNA))
+        (event,) = await service.voice.command(TENANT, inp.GoNotReady(agent=ANNA, reason="lunch\ud800"))
         assert event.reason == "lunch\ufffd"
         before = service.voice.live(TENANT)
-        service.voice._report(TENANT, inputs.TrunkChanged(trunk=TrunkId("carrier"), up="no"))
+        service.voice._report(TENANT, inp.TrunkChanged(trunk=TrunkId("carrier"), up="no"))
         assert service.voice.switch.counters["facts_refused"] == 1
         assert service.voice.live(TENANT).trunks == before.trunks
         assert service.voice.figures()["fernamt_switch_facts_refused_total"] == 1
@@ -258,10 +259,10 @@ async def test_hold_and_retrieve_by_the_desk(tmp_path):
         offered = await anna.incoming()
         await offered.answer()
         (live,) = service.voice.live(TENANT).calls
-        await service.voice.command(TENANT, inputs.Hold(agent=ANNA, call=live.id))
-        await service.voice.command(TENANT, inputs.Retrieve(agent=ANNA, call=live.id))
+        await service.voice.command(TENANT, inp.Hold(agent=ANNA, call=live.id))
+        await service.voice.command(TENANT, inp.Retrieve(agent=ANNA, call=live.id))
         await asyncio.gather(call.hears_tone(900, 5), offered.send_tone(900, 0.6))
-        await service.voice.command(TENANT, inputs.HangUp(agent=ANNA, call=live.id))
+        await service.voice.command(TENANT, inp.HangUp(agent=ANNA, call=live.id))
         await call.ended()
 
 
@@ -272,7 +273,7 @@ async def test_answer_at_the_desk_makes_the_ringing_phone_take_the_call(tmp_path
         offered = await anna.incoming()
         offered.ring()
         await ringing(service)
-        await service.voice.command(TENANT, inputs.Answer(agent=ANNA))
+        await service.voice.command(TENANT, inp.Answer(agent=ANNA))
         await asyncio.gather(call.hears_tone(800, 5), offered.send_tone(800, 0.6))
         call.hang_up()
         await service.cdrs()
@@ -336,7 +337,7 @@ async def test_click_to_dial_rings_the_agent_first_and_the_carrier_leg_is_charge
         carrier_phone(service, carrier_port) as carrier,
     ):
         anna = await ready(service, "anna")
-        dial = inputs.Dial(agent=ANNA, call=service.voice.mint_call(), number="0171 1234567")
+        dial = inp.Dial(agent=ANNA, call=service.voice.mint_call(), number="0171 1234567")
         await service.voice.command(TENANT, dial)
         mine = await anna.incoming()
         await mine.answer()
@@ -358,7 +359,7 @@ async def test_a_number_without_a_price_is_refused_before_anything_rings(tmp_pat
     async with running(tmp_path) as service:
         await ready(service, "anna")
         with pytest.raises(PriceRefused):
-            await service.voice.command(TENANT, inputs.Dial(agent=ANNA, call=service.voice.mint_call(), number="0199123456"))
+            await service.voice.command(TENANT, inp.Dial(agent=ANNA, call=service.voice.mint_call(), number="0199123456"))
         assert not service.voice.live(TENANT).calls
 
 
@@ -366,7 +367,7 @@ async def test_a_number_that_nobody_here_has_is_said_to_be_none_whoever_asks(tmp
     async with running(tmp_path) as service:
         await ready(service, "anna")
         for ask in (
-            lambda: service.voice.command(TENANT, inputs.Dial(agent=ANNA, call=service.voice.mint_call(), number="77")),
+            lambda: service.voice.command(TENANT, inp.Dial(agent=ANNA, call=service.voice.mint_call(), number="77")),
             lambda: service.voice.quote(TENANT, "77"),
         ):
             with pytest.raises(NoSuchNumber, match=r"The number 77 does not exist here\."):
@@ -422,9 +423,9 @@ async def test_a_change_is_journalled_as_a_change_and_a_restart_writes_no_config
         assert "Reconfigured" not in service.voice.describe(TENANT)["core"]["dropped"]
     heard = [event for entry in read(tmp_path / "journal") for event in entry.events]
     anna = changed.configuration.agents[0]
-    assert [event for event in heard if isinstance(event, events.ConfigurationChanged | events.ConfigurationAltered)] == [
-        events.ConfigurationChanged(configuration=resolved(setup().configuration, time.time())),
-        events.ConfigurationAltered(changes=(AgentPut(at=0, value=anna),)),
+    assert [event for event in heard if isinstance(event, ev.ConfigurationChanged | ev.ConfigurationAltered)] == [
+        ev.ConfigurationChanged(configuration=resolved(setup().configuration, time.time())),
+        ev.ConfigurationAltered(changes=(AgentPut(at=0, value=anna),)),
     ]
 
 
@@ -461,7 +462,7 @@ async def test_changes_and_refusals_leave_nothing_to_the_collector(tmp_path):
 async def test_state_is_as_the_journal_says_after_a_restart_in_order(tmp_path):
     async with running(tmp_path) as service:
         await ready(service, "anna")
-        await service.voice.command(TENANT, inputs.LogOn(agent=BEN))
+        await service.voice.command(TENANT, inp.LogOn(agent=BEN))
         call = await (await service.caller()).call("601")
         await call.answered()
     async with running(tmp_path) as service:
@@ -482,7 +483,7 @@ async def test_after_a_click_to_dial_outside_the_tenant_opens_again_with_price_a
         stream = service.voice.stream(TENANT)
         first = asyncio.ensure_future(anext(stream))
         await asyncio.sleep(0)
-        (offered, *_) = await service.voice.command(TENANT, inputs.Dial(agent=ANNA, call=call, number="0171 1234567"))
+        (offered, *_) = await service.voice.command(TENANT, inp.Dial(agent=ANNA, call=call, number="0171 1234567"))
         assert (await first).event == offered
         await stream.aclose()
         mine = await anna.incoming()
@@ -549,7 +550,7 @@ async def test_the_channel_that_does_not_fit_is_refused_with_the_figures(tmp_pat
 
 async def test_why_a_caller_still_waits_names_what_stands_against_every_agent(tmp_path):
     async with running(tmp_path) as service:
-        await service.voice.command(TENANT, inputs.LogOn(agent=ANNA))
+        await service.voice.command(TENANT, inp.LogOn(agent=ANNA))
         call = await (await service.caller()).call("601")
         await call.answered()
         (live,) = service.voice.live(TENANT).calls
@@ -590,8 +591,8 @@ async def test_snapshots_are_taken_while_the_service_runs(tmp_path, monkeypatch)
     async with running(tmp_path) as service:
         await ready(service, "anna")
         for _ in range(3):
-            await service.voice.command(TENANT, inputs.GoNotReady(agent=ANNA, reason="break"))
-            await service.voice.command(TENANT, inputs.GoReady(agent=ANNA))
+            await service.voice.command(TENANT, inp.GoNotReady(agent=ANNA, reason="break"))
+            await service.voice.command(TENANT, inp.GoReady(agent=ANNA))
         assert (tmp_path / "journal" / "snapshot").exists()
 
 
@@ -615,7 +616,7 @@ async def test_a_colleague_is_shown_by_extension_and_name_whatever_the_phone_say
     async with running(tmp_path) as service:
         anna = await ready(service, "anna")
         ben = await service.phone("ben")
-        await service.voice.command(TENANT, inputs.LogOn(agent=AgentId("ben")))
+        await service.voice.command(TENANT, inp.LogOn(agent=AgentId("ben")))
         ben.display_name = "The Director"
         call = await ben.call("11")
         offered = await anna.incoming()
@@ -635,7 +636,7 @@ async def test_a_disposition_given_in_after_call_work_reaches_the_record_that_is
         call.hang_up()
         (entry,) = await service.cdrs()
         assert entry.cdr.disposition is None
-        await service.voice.command(TENANT, inputs.SetDisposition(agent=ANNA, contact=entry.cdr.id, code="sold"))
+        await service.voice.command(TENANT, inp.SetDisposition(agent=ANNA, contact=entry.cdr.id, code="sold"))
         async with asyncio.timeout(5):
             while (await service.cdrs())[0].cdr.disposition != "sold":
                 await asyncio.sleep(0.05)

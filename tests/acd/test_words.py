@@ -11,7 +11,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from acd import exchange, ledger
-from acd.core import effects, events, inputs
+from acd.core import effects as ef
+from acd.core import events as ev
+from acd.core import inputs as inp
 from acd.core.configuration import TenantConfiguration
 from acd.core.live import LiveState
 from acd.core.replay import Entry, decode, encode
@@ -26,9 +28,9 @@ from tests.strategies import BUILT_IN, values_of
 from tests.words import same_when_read
 
 WORDS: tuple[type, ...] = (
-    *typing.get_args(inputs.Input),
-    *typing.get_args(events.Event),
-    *typing.get_args(effects.Effect),
+    *typing.get_args(inp.Input),
+    *typing.get_args(ev.Event),
+    *typing.get_args(ef.Effect),
     *typing.get_args(facts.Fact),
 )
 WHOLES: tuple[type, ...] = (
@@ -62,7 +64,7 @@ def test_any_value_of_a_word_is_read_back(word: type, data: st.DataObject) -> No
 
 
 @FEW
-@given(given=values_of(inputs.Input), told=st.lists(values_of(events.Event), max_size=3), seq=st.integers(0, 2**63), now=st.floats(0, 1e12))
+@given(given=values_of(inp.Input), told=st.lists(values_of(ev.Event), max_size=3), seq=st.integers(0, 2**63), now=st.floats(0, 1e12))
 def test_any_entry_is_read_back(given: Any, told: list[Any], seq: int, now: float) -> None:
     entry = Entry(seq, now, given, tuple(told))
     assert decode(encode(entry)) == entry
@@ -72,7 +74,7 @@ def test_any_entry_is_read_back(given: Any, told: list[Any], seq: int, now: floa
 @given(quote=st.dictionaries(st.text(st.characters(codec="utf-8")), BUILT_IN))
 @FEW
 def test_any_plain_price_is_read_back(quote: dict[str, Any]) -> None:
-    same_when_read(inputs.Dial(agent="anna", call="c", number="1", quote=quote))
+    same_when_read(inp.Dial(agent="anna", call="c", number="1", quote=quote))
 
 
 def test_a_word_that_is_narrower_than_its_content_is_found_out() -> None:

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from acd.core import inputs
+from acd.core import inputs as inp
 from acd.core.ids import AgentId
 from load.hearing import has_sound, has_tone
 from load.phones import PhoneCall, SyntheticPhone
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 async def ready(service: Running, name: str) -> SyntheticPhone:
     phone = await service.phone(name)
-    await service.voice.command(TENANT, inputs.LogOn(agent=AgentId(name), ready=True))
+    await service.voice.command(TENANT, inp.LogOn(agent=AgentId(name), ready=True))
     return phone
 
 

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from acd.core import effects as ef
-from acd.core import inputs
+from acd.core import inputs as inp
 from acd.core.events import Event
 from acd.core.ids import TenantId
 from acd.errors import PhoneRefused
@@ -115,9 +115,9 @@ class TestQueueCall:
         assert [event["cause"] for event in done["events"] if event["type"] == "CallCleared"] == ["supervisor"]
 
     async def test_every_desk_command_says_who_acted_if_it_was_not_the_agent(self, staffed: Service) -> None:
-        given: list[inputs.Command] = []
+        given: list[inp.Command] = []
 
-        async def taken(_tenant: TenantId, command: inputs.Command) -> tuple[Event, ...]:
+        async def taken(_tenant: TenantId, command: inp.Command) -> tuple[Event, ...]:
             given.append(command)
             return ()
 
@@ -132,7 +132,7 @@ class TestQueueCall:
             for who in ("supervisor", "anna"):
                 answer = await staffed.call("POST", f"agents/anna/{verb}", who, json=body)
                 assert answer.status_code == 200, answer.text
-        desk = {one for one in get_args(inputs.Command) if issubclass(one, inputs._AtDesk)}
+        desk = {one for one in get_args(inp.Command) if issubclass(one, inp._AtDesk)}
         assert {type(one) for one in given} == desk
         assert {getattr(one, "by") for one in given[::2]} == {"supervisor"}  # noqa: B009 - of a union
         assert {getattr(one, "by") for one in given[1::2]} == {None}  # noqa: B009

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from acd.core import effects as ef
 from acd.core import events as ev
-from acd.core import inputs
+from acd.core import inputs as inp
 from acd.core.configuration_changes import difference
 from acd.core.effects import Effect
 from acd.core.engine import Engine
@@ -69,7 +69,7 @@ class EngineVoice:
         tenant = setup.configuration.tenant
         self.engines[tenant] = Engine(tenant)
         self.directories[tenant] = directory
-        await self.fact(tenant, inputs.ServiceStarted())
+        await self.fact(tenant, inp.ServiceStarted())
         await self.configure(setup)
 
     async def configure(self, setup: TenantSetup) -> None:
@@ -79,9 +79,9 @@ class EngineVoice:
         known = self.engines[tenant].state.configuration
         wanted = resolved(setup.configuration, self._now(), known)
         if known is None:
-            await self.fact(tenant, inputs.Configured(configuration=wanted))
+            await self.fact(tenant, inp.Configured(configuration=wanted))
         else:
-            await self.fact(tenant, inputs.Reconfigured(changes=difference(known, wanted)))
+            await self.fact(tenant, inp.Reconfigured(changes=difference(known, wanted)))
         assert self.engines[tenant].state.configuration == wanted
 
     async def close_tenant(self, tenant: TenantId, *, for_good: bool = True) -> None:
@@ -91,7 +91,7 @@ class EngineVoice:
             reader.put_nowait(None)
 
     async def command(self, tenant: TenantId, command: Command) -> tuple[Event, ...]:
-        if isinstance(command, inputs.Dial):
+        if isinstance(command, inp.Dial):
             command = msgspec.structs.replace(command, quote=await self.quote(tenant, command.number))
         return await self.fact(tenant, command)
 
@@ -222,30 +222,30 @@ class EngineVoice:
         """What is due by now is done."""
         engine = self.engines[tenant]
         while (deadline := engine.next_timeout()) is not None and deadline <= self._now():
-            await self.fact(tenant, inputs.TimePassed())
+            await self.fact(tenant, inp.TimePassed())
 
     async def arrive(self, tenant: TenantId, called: str, calling: str | None, trunk: str | None = None) -> CallId:
         """A call arrives and is answered where the core answers it."""
         call = self.mint_call()
         leg = LegId(f"{call}.0")
         await self.fact(
-            tenant, inputs.CallArrived(call=call, leg=leg, trunk=TrunkId(trunk) if trunk else None, calling=calling, called=called)
+            tenant, inp.CallArrived(call=call, leg=leg, trunk=TrunkId(trunk) if trunk else None, calling=calling, called=called)
         )
         if any(isinstance(effect, ef.AnswerCaller) and effect.leg == leg for effect in self.effects[tenant]):
-            await self.fact(tenant, inputs.LegAnswered(leg=leg))
+            await self.fact(tenant, inp.LegAnswered(leg=leg))
         return call
 
     async def register(self, tenant: TenantId, agent: str) -> None:
         """The agent's device is there."""
         await self.fact(
             tenant,
-            inputs.DeviceRegistered(agent=AgentId(agent), contact=f"sip:{agent}@127.0.0.1:5062", expires_at=self._now() + 3600),
+            inp.DeviceRegistered(agent=AgentId(agent), contact=f"sip:{agent}@127.0.0.1:5062", expires_at=self._now() + 3600),
         )
 
     async def answer_agent(self, tenant: TenantId, agent: str) -> None:
         """The agent's ringing phone is picked up."""
         leg = next(e.leg for e in reversed(self.effects[tenant]) if isinstance(e, ef.OriginateToAgent) and e.agent == agent)
-        await self.fact(tenant, inputs.LegAnswered(leg=leg))
+        await self.fact(tenant, inp.LegAnswered(leg=leg))
 
 
 def _instant(now: float) -> datetime:

@@ -6,7 +6,7 @@ import contextlib
 import msgspec
 
 from acd.core import configuration as conf
-from acd.core import inputs
+from acd.core import inputs as inp
 from acd.core.ids import AgentId, MenuId
 from acd.journal import read
 from load.phones import PhoneCall
@@ -39,7 +39,7 @@ async def ready(service, name, **able):
     phone = await service.phone(name)
     if able:
         phone.capabilities = msgspec.structs.replace(phone.capabilities, **able)
-    await service.voice.command(TENANT, inputs.LogOn(agent=AgentId(name), ready=True))
+    await service.voice.command(TENANT, inp.LogOn(agent=AgentId(name), ready=True))
     return phone
 
 
@@ -146,7 +146,7 @@ class Far:
 
 def pressed(directory):
     """All keys that counted in menus, as the journal has them; those of a conversation are the parties' own."""
-    return [entry.input.digit for entry in read(directory / "journal") if isinstance(entry.input, inputs.DigitPressed)]
+    return [entry.input.digit for entry in read(directory / "journal") if isinstance(entry.input, inp.DigitPressed)]
 
 
 NO_EVENTS = {"telephone_event": None}

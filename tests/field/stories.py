@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from acd.core import inputs
+from acd.core import inputs as inp
 from acd.core.ids import AgentId
 from acd.service import ScreenContext, ScreenPop, TenantSetup
 from load.phones import PhoneCall, SyntheticPhone
@@ -231,7 +231,7 @@ async def desk(directory: Path, setup: TenantSetup, **settings: Any) -> AsyncIte
     lookups = Lookups()
     async with running(directory, setup, lookup=lookups, **{"phone_shows": "{caller}"} | settings) as service:
         anna = await service.phone("anna")
-        await service.voice.command(TENANT, inputs.LogOn(agent=AgentId("anna"), ready=True))
+        await service.voice.command(TENANT, inp.LogOn(agent=AgentId("anna"), ready=True))
         made = Desk(service, lookups, anna)
         watchers = [asyncio.create_task(made.watch(agent)) for agent in (None, AgentId("anna"))]
         await asyncio.sleep(0)

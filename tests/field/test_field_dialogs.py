@@ -12,7 +12,7 @@ import socket
 import msgspec
 import pytest
 
-from acd.core import inputs
+from acd.core import inputs as inp
 from acd.core.ids import AgentId
 from acd.errors import PhoneRefused
 from acd.numbers import normalise
@@ -442,7 +442,7 @@ async def test_a_cancelled_phone_and_one_that_is_hung_up_are_told_why(tmp_path):
 
 
 async def take(service):
-    return await service.voice.command(TENANT, inputs.Answer(agent=AgentId("anna")))
+    return await service.voice.command(TENANT, inp.Answer(agent=AgentId("anna")))
 
 
 async def test_answer_at_the_desk_returns_when_the_phone_has_taken_the_call(tmp_path):

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from acd.core import configuration as conf
-from acd.core import inputs
+from acd.core import inputs as inp
 from acd.core.ids import AgentId
 from load.hearing import dominant_hz
 from load.phones import CallFailed, SyntheticPhone
@@ -81,7 +81,7 @@ async def test_who_picks_by_handset_is_rung_with_the_first_who_waits_though_it_i
     async with running(tmp_path, tenant) as service:
         anna, ben = await service.phone("anna"), await service.phone("ben")
         for agent in ("anna", "ben"):
-            await service.voice.command(TENANT, inputs.LogOn(agent=AgentId(agent)))
+            await service.voice.command(TENANT, inp.LogOn(agent=AgentId(agent)))
         waiting = []
         for number in ("+498912345", "+498912346"):
             waiting.append(await (await service.caller(number)).call("601"))
@@ -105,7 +105,7 @@ async def test_who_picks_by_handset_is_rung_with_the_first_who_waits_though_it_i
 
 async def test_a_trunk_s_star_code_is_no_number(tmp_path):
     async with running(tmp_path) as service:
-        await service.voice.command(TENANT, inputs.LogOn(agent=AgentId("anna")))
+        await service.voice.command(TENANT, inp.LogOn(agent=AgentId("anna")))
         customer = await service.caller("+498912345")
         call = await customer.call("*20")
         with pytest.raises(CallFailed, match="404"):

@@ -6,7 +6,7 @@ import random
 import msgspec
 import pytest
 
-from acd.core import events
+from acd.core import events as ev
 from acd.journal import read
 from load.phone_audio import PhoneAudio, probe_tone
 from load.phones import PhoneCall
@@ -80,9 +80,7 @@ async def test_a_party_that_lost_its_dialog_ends_the_talk_and_the_record_says_wh
         caller.mute()
         assert await agent.call.ended() == "remote"
         await service.cdrs()
-    assert "media_silent" in {
-        one.cause for entry in read(tmp_path / "journal") for one in entry.events if isinstance(one, events.LegCleared)
-    }
+    assert "media_silent" in {one.cause for entry in read(tmp_path / "journal") for one in entry.events if isinstance(one, ev.LegCleared)}
 
 
 async def test_a_party_that_refuses_every_change_is_there(tmp_path):

@@ -14,7 +14,7 @@ from collections import Counter
 
 import pytest
 
-from acd.core import inputs
+from acd.core import inputs as inp
 from acd.core.ids import AgentId
 from acd.core.state.fold import calls
 from sip.flow import Flow
@@ -239,12 +239,12 @@ async def garble(tmp_path, caplog, monkeypatch, *, count: int, seed: int) -> Cou
     with caplog.at_level(logging.ERROR):
         async with running(tmp_path, registration_min_s=60) as service:
             await service.phone("anna")
-            await service.voice.command(TENANT, inputs.LogOn(agent=AgentId("anna"), ready=True))
+            await service.voice.command(TENANT, inp.LogOn(agent=AgentId("anna"), ready=True))
             wire = Wire(service, seed)
             while sum(wire.became.values()) < count:
                 await a_round(wire, messages)
                 if service.voice.live(TENANT).agents[0].state == "not_ready":  # her phone was said not to answer
-                    await service.voice.command(TENANT, inputs.GoReady(agent=AgentId("anna")))
+                    await service.voice.command(TENANT, inp.GoReady(agent=AgentId("anna")))
             await come_to_rest(service, wire)
             assert wire.endpoint.failures == 0
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []

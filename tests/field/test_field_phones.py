@@ -8,8 +8,8 @@ import pytest
 
 from acd.config import VoiceSettings
 from acd.core import configuration as conf
-from acd.core import events as e
-from acd.core import inputs as i
+from acd.core import events as ev
+from acd.core import inputs as inp
 from acd.core.ids import AgentId, QueueId
 from tests.acd.core.shell import Phone, house, open_house
 from tests.acd.core.shell import agent as core_agent
@@ -47,7 +47,7 @@ async def service_of(tmp_path, tenant=None, **settings):
 
 async def ready(service, *names):
     for name in names:
-        await service.voice.command(TENANT, i.LogOn(agent=AgentId(name), ready=True))
+        await service.voice.command(TENANT, inp.LogOn(agent=AgentId(name), ready=True))
 
 
 def shown(service, name):
@@ -63,7 +63,7 @@ def ended_offers(service):
     from acd.journal import read  # only here
 
     entries = read(service.voice._exchanges[TENANT].directory)
-    return [(one.agent, one.outcome, one.reason) for entry in entries for one in entry.events if isinstance(one, e.OfferEnded)]
+    return [(one.agent, one.outcome, one.reason) for entry in entries for one in entry.events if isinstance(one, ev.OfferEnded)]
 
 
 # ---------------------------------------------------------------------- twins
@@ -174,8 +174,8 @@ def test_as_shipped_three_dead_phones_and_a_free_colleague_cost_less_than_ten_se
     shell = open_house(house(agents=tuple(map(core_agent, NAMES))), anna=dead, ben=dead, cem=dead)
     core_call(shell)
     shell.run(10.0)
-    assert [one.decision.chosen for one in shell.of(e.OfferMade)] == [(name,) for name in NAMES]
-    assert len(shell.of(e.LegAlerted)) == 1
+    assert [one.decision.chosen for one in shell.of(ev.OfferMade)] == [(name,) for name in NAMES]
+    assert len(shell.of(ev.LegAlerted)) == 1
     assert [shell.engine.state.agents[name].reason for name in NAMES[:3]] == ["unreachable"] * 3
 
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from acd.core import inputs as i
+from acd.core import inputs as inp
 from acd.core.ids import AgentId, TrunkId
 from acd.service import TrunkRegistration
 from tests.acd.test_trunks import DID, OUTSIDE, callers, house, line, state_of, trunk
@@ -87,8 +87,8 @@ async def test_a_contact_that_was_rewritten_is_known_by_our_user_name(tmp_path):
 async def place_a_call(service, name="anna"):
     """The agent's phone is taken, and the number outside is called."""
     phone = await service.phone(name)
-    await service.voice.command(TENANT, i.LogOn(agent=AgentId(name), ready=False))
-    await service.voice.command(TENANT, i.Dial(agent=AgentId(name), call=service.voice.mint_call(), number=OUTSIDE))
+    await service.voice.command(TENANT, inp.LogOn(agent=AgentId(name), ready=False))
+    await service.voice.command(TENANT, inp.Dial(agent=AgentId(name), call=service.voice.mint_call(), number=OUTSIDE))
     mine = await phone.incoming()
     await mine.answer()
     return mine

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from acd.config import Listen
-from acd.core import inputs
+from acd.core import inputs as inp
 from acd.core.ids import AgentId
 from tests.acd.voice import TENANT, running
 from tests.interop.baresip import Baresip, needs_baresip
@@ -68,7 +68,7 @@ async def test_two_baresips_hear_each_other_again_when_the_media_worker_was_kill
             async with asyncio.timeout(20):
                 while not house.voice.sip.bindings("anna@demo"):
                     await asyncio.sleep(0.05)
-            await house.voice.command(TENANT, inputs.LogOn(agent=AgentId("anna"), ready=True))
+            await house.voice.command(TENANT, inp.LogOn(agent=AgentId("anna"), ready=True))
             await caller.do("dial", f"sip:601@{HOST}:{port}")
             await agent.event("CALL_ESTABLISHED")
             await each_hears(agent, 440, caller, 1000)
@@ -95,7 +95,7 @@ async def test_a_blind_transfer_by_baresip_keeps_the_caller(tmp_path):
             async with asyncio.timeout(20):
                 while not house.voice.sip.bindings("anna@demo"):
                     await asyncio.sleep(0.05)
-            await house.voice.command(TENANT, inputs.LogOn(agent=AgentId("anna"), ready=True))
+            await house.voice.command(TENANT, inp.LogOn(agent=AgentId("anna"), ready=True))
             ben = await house.phone("ben")
             caller = await house.caller("+498912345")
             call = await caller.call("601")

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from acd.core import inputs
+from acd.core import inputs as inp
 from acd.core.ids import AgentId
 from tests.acd.voice import HOST, TENANT, free_port, running
 from tests.interop.linphone import Linphone, needs_linphone
@@ -29,7 +29,7 @@ async def test_a_blind_transfer_by_linphone_keeps_the_caller(tmp_path):
         async with Linphone(tmp_path / "agent", free_port(), free_port(), 1000) as agent:
             await agent.do(f"register sip:anna@{HOST}:{port} sip:{HOST}:{port} anna-secret")
             await until(lambda: house.voice.sip.bindings("anna@demo"))
-            await house.voice.command(TENANT, inputs.LogOn(agent=AgentId("anna"), ready=True))
+            await house.voice.command(TENANT, inp.LogOn(agent=AgentId("anna"), ready=True))
             ben = await house.phone("ben")
             caller = await house.caller("+498912345")
             call = await caller.call("601")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from acd.core import events as e
+from acd.core import events as ev
 from acd.core.events import Event
 from acd.core.inputs import ServiceStarted, TimePassed
 from acd.core.replay import Entry
@@ -17,7 +17,7 @@ from acd.core.replay import Entry
 Told = dict[str, Any]
 AGENTS = ("anna", "ben", "cleo", "dora")
 NUMBERS = ("+4930123456", "+4917112345678", "+43123456")
-DECISION = e.Decision(
+DECISION = ev.Decision(
     rule="longest_idle/1", term_names=(), entry_terms={}, requirements=(), candidates=(), removed={}, tie_break="agent", chosen=("anna",)
 )
 
@@ -69,7 +69,7 @@ class Story:
         number = None if agent is not None and rng.random() < 0.7 else rng.choice(("601", "602"))
         direction = "inbound" if agent is None else "internal" if number is not None else "outbound"
         self.happened(
-            e.CallOffered(
+            ev.CallOffered(
                 call=self.call,
                 direction=direction,
                 calling="+49171",
@@ -117,7 +117,7 @@ class Story:
         word = f"agent:{agent}" if agent is not None else "caller" if role == "caller" else "party"
         trunk = "out" if number is not None else None
         self.happened(
-            e.LegInitiated(leg=leg, call=self.call, role=role, agent=agent, number=number, trunk=trunk, arrived=arrived, offer=offer),  # type: ignore[arg-type]
+            ev.LegInitiated(leg=leg, call=self.call, role=role, agent=agent, number=number, trunk=trunk, arrived=arrived, offer=offer),  # type: ignore[arg-type]
             {"what": "leg", "leg": leg, "role": role, "dialled": not arrived, "as": kind, "by": by, "party": party, "is": word},
         )
         return leg
@@ -126,7 +126,7 @@ class Story:
         """A phone rings and is answered, or not: then it is gone."""
         self.passed()
         if self.rng.random() < 0.8:
-            self.happened(e.LegAlerted(leg=leg), {"what": "alert", "leg": leg})
+            self.happened(ev.LegAlerted(leg=leg), {"what": "alert", "leg": leg})
             self.passed()
         if self.rng.random() < 0.7:
             self.answers(leg)
@@ -137,12 +137,12 @@ class Story:
     def answers(self, leg: str) -> None:
         if leg not in self.answered:
             self.answered.add(leg)
-            self.happened(e.LegConnected(leg=leg), {"what": "answer", "leg": leg})
+            self.happened(ev.LegConnected(leg=leg), {"what": "answer", "leg": leg})
 
     def goes(self, leg: str, cause: str, by: Any = "exchange") -> None:
         self.legs.pop(leg)
         self.holding -= {(leg, "desk"), (leg, "phone")}
-        self.happened(e.LegCleared(leg=leg, cause=cause, by=by), {"what": "gone", "leg": leg, "by": by})
+        self.happened(ev.LegCleared(leg=leg, cause=cause, by=by), {"what": "gone", "leg": leg, "by": by})
         agent = self.agents.get(leg)
         if agent is not None and leg in self.talked and cause != "restart":
             self.wraps_up(agent, leg)
@@ -150,21 +150,21 @@ class Story:
     def wraps_up(self, agent: str, leg: str) -> None:
         """What is left to do after the talk: at some later moment it is done, mostly when the conversation is over."""
         if self.rng.random() < 0.3:
-            self.happened(e.WorkDone(agent=agent, contact=self.call, outcome="handled"))
+            self.happened(ev.WorkDone(agent=agent, contact=self.call, outcome="handled"))
             return
         self.wrapping[agent] = leg
-        self.happened(e.AfterCallWorkBegan(agent=agent, contact=self.call, until=None))
+        self.happened(ev.AfterCallWorkBegan(agent=agent, contact=self.call, until=None))
 
     def writes(self, agent: str) -> None:
         """A wrap-up is done: nobody has two, so another call ends it."""
         leg = self.wrapping.pop(agent, None)
         if leg is not None:
-            self.happened(e.WorkDone(agent=agent, contact=self.call, outcome="handled"), {"what": "wrapped", "leg": leg})
+            self.happened(ev.WorkDone(agent=agent, contact=self.call, outcome="handled"), {"what": "wrapped", "leg": leg})
 
     def ends(self, cause: str, first: str | None = None) -> None:
         for leg in sorted(self.legs, key=lambda one: one != first):
             self.goes(leg, cause, "party" if leg == first else "exchange")
-        self.happened(e.CallCleared(call=self.call, cause=cause), {"what": "end", "cause": cause})
+        self.happened(ev.CallCleared(call=self.call, cause=cause), {"what": "end", "cause": cause})
         self.over = True
         self.passed()
 
@@ -177,7 +177,7 @@ class Story:
         self.now = alive
         for leg in list(self.legs):
             self.goes(leg, "restart")
-        self.happened(e.CallCleared(call=self.call, cause="restart"), {"what": "end", "cause": "restart"})
+        self.happened(ev.CallCleared(call=self.call, cause="restart"), {"what": "end", "cause": "restart"})
         self.over = True
         self.now = back
         self.passed(ServiceStarted())
@@ -207,44 +207,44 @@ class Story:
 
     def menu(self) -> None:
         self.answers(self.served)
-        self.happened(e.MenuEntered(call=self.call, menu="main"), self.sent("menu", "main"))
+        self.happened(ev.MenuEntered(call=self.call, menu="main"), self.sent("menu", "main"))
         self.passed()
-        self.happened(e.MenuLeft(call=self.call, menu="main", digit=self.rng.choice(("1", None))))
+        self.happened(ev.MenuLeft(call=self.call, menu="main", digit=self.rng.choice(("1", None))))
         self.sent_by = "menu:main"
 
     def announcement(self) -> None:
         if self.rng.random() < 0.7:
             return
         self.answers(self.served)
-        self.happened(e.AnnouncementBegan(call=self.call, sounds=("closed",)), self.sent("announcement", "closed"))
+        self.happened(ev.AnnouncementBegan(call=self.call, sounds=("closed",)), self.sent("announcement", "closed"))
         self.passed()
         self.ends("announced")
 
     def queue(self) -> None:
         name = self.rng.choice(("support", "sales"))
         self.answers(self.served)
-        self.happened(e.Queued(contact=self.call, entry="q", queue=name, position=1), self.sent("queue", name))
+        self.happened(ev.Queued(contact=self.call, entry="q", queue=name, position=1), self.sent("queue", name))
         self.passed()
         for at in range(self.rng.randint(0, 2)):
             if self.offered(name, at):
                 return
         if self.rng.random() < 0.1:
-            self.happened(e.QueueLeft(contact=self.call, entry="q", queue=name, outcome="abandoned"))
+            self.happened(ev.QueueLeft(contact=self.call, entry="q", queue=name, outcome="abandoned"))
             self.ends("abandoned", self.served)
             return
-        self.happened(e.QueueLeft(contact=self.call, entry="q", queue=name, outcome="overflowed"))
+        self.happened(ev.QueueLeft(contact=self.call, entry="q", queue=name, outcome="overflowed"))
         self.sent_by = f"queue:{name}"
 
     def offered(self, queue: str, at: int) -> bool:
         """Some phones ring for the contact; one of them is taken, or none."""
         chosen = self.rng.sample([one for one in AGENTS if one not in self.legs.values()], self.rng.randint(1, 2))
-        self.happened(e.OfferMade(offer=f"o{at}", contact=self.call, entry="q", queue=queue, decision=DECISION))  # type: ignore[arg-type]
+        self.happened(ev.OfferMade(offer=f"o{at}", contact=self.call, entry="q", queue=queue, decision=DECISION))  # type: ignore[arg-type]
         by, party = f"queue:{queue}", self.legs[self.served]
         made = [self.begins("agent", agent, None, by, kind="offer", party=party, offer=f"o{at}") for agent in chosen]
         for leg in made:
             if self.rng.random() < 0.8:
                 self.passed()
-                self.happened(e.LegAlerted(leg=leg), {"what": "alert", "leg": leg})
+                self.happened(ev.LegAlerted(leg=leg), {"what": "alert", "leg": leg})
         self.passed()
         taken = self.rng.choice(made) if self.rng.random() < 0.6 else None
         if taken is not None:
@@ -257,7 +257,7 @@ class Story:
             return False
         if self.rng.random() < 0.3:  # the caller still heard the recording notice: journals of 0.1.0 have it
             self.passed()
-        self.happened(e.QueueLeft(contact=self.call, entry="q", queue=queue, outcome="answered"))
+        self.happened(ev.QueueLeft(contact=self.call, entry="q", queue=queue, outcome="answered"))
         self.talks(taken)
         return True
 
@@ -275,7 +275,7 @@ class Story:
         if kind not in {"agent", "queue", "menu", "number"}:
             return
         self.happened(
-            e.CallForwarded(call=self.call, number=number, reason=reason, by=name),  # type: ignore[arg-type]
+            ev.CallForwarded(call=self.call, number=number, reason=reason, by=name),  # type: ignore[arg-type]
             self.sent("forward", number),
         )
         self.reaches(self.begins("forward", None, number, self.sent_by, kind="forward", party=self.legs[self.served]))
@@ -302,7 +302,7 @@ class Story:
         self.talked |= {a, b}
         by = f"agent:{self.agents[leg]}" if leg in self.agents else "party"
         self.happened(
-            e.CallEstablished(call=self.call, a=a, b=b),
+            ev.CallEstablished(call=self.call, a=a, b=b),
             {"what": "pair", "a": a, "b": b, "by": by, "a_party": self.legs[b], "b_party": self.legs[a]},
         )
         for _ in range(self.rng.randint(0, 5)):
@@ -324,14 +324,14 @@ class Story:
         if hold in self.holding:
             self.holding.remove(hold)
             still = any(one == leg for one, _ in self.holding)
-            self.happened(e.LegRetrieved(leg=leg, by=agent, still_held=still), {"what": "retrieves", "leg": leg, "where": hold[1]})
+            self.happened(ev.LegRetrieved(leg=leg, by=agent, still_held=still), {"what": "retrieves", "leg": leg, "where": hold[1]})
         else:
             self.holding.add(hold)
-            self.happened(e.LegHeld(leg=leg, by=agent), {"what": "holds", "leg": leg, "where": hold[1]})
+            self.happened(ev.LegHeld(leg=leg, by=agent), {"what": "holds", "leg": leg, "where": hold[1]})
 
     def transfers(self, leg: str) -> None:
         agent = self.agents[leg]
-        self.happened(e.CallTransferred(call=self.call, by=agent, to="somewhere"), {"what": "transfer", "leg": leg})
+        self.happened(ev.CallTransferred(call=self.call, by=agent, to="somewhere"), {"what": "transfer", "leg": leg})
         (stays,) = [one for one in self.legs if one != leg]
         self.served = stays
         self.goes(leg, "transferred")

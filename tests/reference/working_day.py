@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-from acd.core import events as e
-from acd.core import inputs as i
+from acd.core import events as ev
+from acd.core import inputs as inp
 from acd.core.configuration import (
     Menu,
     Number,
@@ -85,8 +85,8 @@ class WorkingDay:
         self.shell: Shell = open_house(configuration(people), ready=False)
         self.shell.now = begin
         for agent_id in self.shell.engine.state.agents:
-            self.shell.send(i.DeviceRegistered(agent=agent_id, contact=f"sip:{agent_id}@127.0.0.1", expires_at=self.end + 86_400))
-            self.shell.send(i.LogOn(agent=agent_id, ready=True))
+            self.shell.send(inp.DeviceRegistered(agent=agent_id, contact=f"sip:{agent_id}@127.0.0.1", expires_at=self.end + 86_400))
+            self.shell.send(inp.LogOn(agent=agent_id, ready=True))
         self.shell.quotes = {number: _quoted(number, begin) for number in OUTSIDE}
         for number in range(calls):
             at = begin + self.rng.random() * hours * 3600
@@ -131,13 +131,13 @@ class WorkingDay:
     def _read(self) -> None:
         for entry in self.shell.journal:
             for event in entry.events:
-                if isinstance(event, e.CallEstablished):
+                if isinstance(event, ev.CallEstablished):
                     self.talks(event)
         self.journal += self.shell.journal
         self.shell.journal.clear()
         self.shell.effects.clear()
 
-    def _try(self, *given: i.Input) -> None:
+    def _try(self, *given: inp.Input) -> None:
         """Somebody asks for something; the desk may say no."""
         with contextlib.suppress(IllegalTransition, UnknownName):
             self.shell.send(*given)
@@ -149,15 +149,17 @@ class WorkingDay:
         rng, shell = self.rng, self.shell
         dice = rng.random()
         if dice < 0.12:
-            self._try(i.Dial(agent=self.somebody(), call=name, number=rng.choice((*OUTSIDE, "601", "21"))))
+            self._try(inp.Dial(agent=self.somebody(), call=name, number=rng.choice((*OUTSIDE, "601", "21"))))
             return
         if dice < 0.2:
             shell.send(
-                i.CallArrived(call=name, leg=f"{name}-in", agent=self.somebody(), calling="20", called=rng.choice((*OUTSIDE, "602", "22")))
+                inp.CallArrived(
+                    call=name, leg=f"{name}-in", agent=self.somebody(), calling="20", called=rng.choice((*OUTSIDE, "602", "22"))
+                )
             )
         else:
             called = rng.choice((*("601", "602", "730") * 4, "700", "700", "720", "999"))
-            shell.send(i.CallArrived(call=name, leg=f"{name}-in", trunk="pbx", calling="+4915112345678", called=called))
+            shell.send(inp.CallArrived(call=name, leg=f"{name}-in", trunk="pbx", calling="+4915112345678", called=called))
             for _ in range(rng.randint(0, 2)):
                 self._in(rng.random() * 20, lambda: self._press(name))
         if rng.random() < 0.3:
@@ -168,14 +170,14 @@ class WorkingDay:
 
     def _press(self, name: str) -> None:
         if f"{name}-in" in self.shell.legs:
-            self.shell.send(i.DigitPressed(leg=f"{name}-in", digit=self.rng.choice("1234")))
+            self.shell.send(inp.DigitPressed(leg=f"{name}-in", digit=self.rng.choice("1234")))
 
     def _gives_up(self, name: str) -> None:
         call = self.shell.engine.state.calls.get(name)  # type: ignore[call-overload]
         if call is not None and call.pair is None and f"{name}-in" in self.shell.legs:
-            self.shell.send(i.LegReleased(leg=f"{name}-in"))
+            self.shell.send(inp.LegReleased(leg=f"{name}-in"))
 
-    def talks(self, event: e.CallEstablished) -> None:
+    def talks(self, event: ev.CallEstablished) -> None:
         """A pair talks for a while, holds and comes back, and ends or hands over."""
         rng = self.rng
         at = 0.0
@@ -187,7 +189,7 @@ class WorkingDay:
             self._in(at, lambda: self._hands_over(event))
         self._in(at + rng.expovariate(1 / 90), lambda: self._hangs_up(event))
 
-    def _agent_in(self, event: e.CallEstablished) -> Any:
+    def _agent_in(self, event: ev.CallEstablished) -> Any:
         """An agent of the pair, if it is still that pair."""
         call = self.shell.engine.state.calls.get(event.call)
         if call is None or call.pair != (event.a, event.b):
@@ -195,17 +197,17 @@ class WorkingDay:
         agents = [self.shell.engine.state.legs[leg].agent for leg in call.pair]
         return next((one for one in agents if one is not None), None)
 
-    def _holds_or_comes_back(self, event: e.CallEstablished) -> None:
+    def _holds_or_comes_back(self, event: ev.CallEstablished) -> None:
         who = self._agent_in(event)
         if who is None:
             return
         if self.rng.random() < 0.5:
-            self._try(self.rng.choice((i.Hold, i.Retrieve))(agent=who, call=event.call))
+            self._try(self.rng.choice((inp.Hold, inp.Retrieve))(agent=who, call=event.call))
         else:
             leg = self.rng.choice((event.a, event.b))
-            self.shell.send(self.rng.choice((i.LegHeldByParty, i.LegRetrievedByParty))(leg=leg))
+            self.shell.send(self.rng.choice((inp.LegHeldByParty, inp.LegRetrievedByParty))(leg=leg))
 
-    def _hands_over(self, event: e.CallEstablished) -> None:
+    def _hands_over(self, event: ev.CallEstablished) -> None:
         who = self._agent_in(event)
         if who is None:
             return
@@ -215,12 +217,12 @@ class WorkingDay:
             ToAgent(agent=self.somebody()),
             ToOutside(number=self.rng.choice(OUTSIDE[:5])),
         )
-        self._try(i.Transfer(agent=who, call=event.call, target=self.rng.choice(targets)))
+        self._try(inp.Transfer(agent=who, call=event.call, target=self.rng.choice(targets)))
 
-    def _hangs_up(self, event: e.CallEstablished) -> None:
+    def _hangs_up(self, event: ev.CallEstablished) -> None:
         call = self.shell.engine.state.calls.get(event.call)
         if call is not None and call.pair == (event.a, event.b):
-            self.shell.send(i.LegReleased(leg=self.rng.choice((event.a, event.b))))
+            self.shell.send(inp.LegReleased(leg=self.rng.choice((event.a, event.b))))
 
 
 def _quoted(number: str, at: float) -> dict[str, Any]:

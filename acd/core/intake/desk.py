@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from acd.core import inputs as i
+from acd.core import inputs as inp
 from acd.core.configuration import Agent, Target, ToAgent, ToMenu, ToQueue
 from acd.core.errors import IllegalTransition, UnknownName
 from acd.core.events import (
@@ -90,7 +90,7 @@ def _is_offered(x: Step, agent: s.Agent, work: s.Work) -> bool:
 # ---------------------------------------------------------------------- availability
 
 
-def log_on(x: Step, command: i.LogOn) -> None:
+def log_on(x: Step, command: inp.LogOn) -> None:
     agent = _agent(x, command.agent)
     _wish(agent, agents.Input.LOG_ON, "LogOn")
     x.emit(AgentLoggedOn(agent=agent.id))
@@ -98,20 +98,20 @@ def log_on(x: Step, command: i.LogOn) -> None:
         x.emit(AgentReady(agent=agent.id))
 
 
-def log_off(x: Step, command: i.LogOff) -> None:
+def log_off(x: Step, command: inp.LogOff) -> None:
     """At once, or after the call; after-call work ends with it."""
     agent = _agent(x, command.agent)
     _wish(agent, agents.Input.LOG_OFF, "LogOff")
     working.log_off(x, agent)
 
 
-def go_ready(x: Step, command: i.GoReady) -> None:
+def go_ready(x: Step, command: inp.GoReady) -> None:
     agent = _agent(x, command.agent)
     _wish(agent, agents.Input.GO_READY, "GoReady")
     x.emit(AgentReady(agent=agent.id))
 
 
-def go_not_ready(x: Step, command: i.GoNotReady) -> None:
+def go_not_ready(x: Step, command: inp.GoNotReady) -> None:
     agent = _agent(x, command.agent)
     _wish(agent, agents.Input.GO_NOT_READY, "GoNotReady")
     known = x.fold.index.reasons
@@ -120,7 +120,7 @@ def go_not_ready(x: Step, command: i.GoNotReady) -> None:
     x.emit(AgentNotReady(agent=agent.id, reason=command.reason))
 
 
-def end_after_call_work(x: Step, command: i.EndAfterCallWork) -> None:
+def end_after_call_work(x: Step, command: inp.EndAfterCallWork) -> None:
     agent = _agent(x, command.agent)
     wrapping = [work for work in agent.works.values() if work.state in works.WRAPPING and command.contact in (None, work.contact)]
     if not wrapping:
@@ -132,7 +132,7 @@ def end_after_call_work(x: Step, command: i.EndAfterCallWork) -> None:
 # ---------------------------------------------------------------------- calls
 
 
-def dial(x: Step, command: i.Dial) -> None:
+def dial(x: Step, command: inp.Dial) -> None:
     """Click-to-dial: everything is looked at before the agent's phone rings, so that it does not ring for nothing."""
     agent = _agent(x, command.agent)
     configured = x.fold.index.agents[agent.id]
@@ -164,7 +164,7 @@ def dial(x: Step, command: i.Dial) -> None:
     reach.ring_device(x, call, configured, x.next_leg(call), verdict, "outbound")
 
 
-def _reason_not_to_ring(x: Step, agent: s.Agent, configured: Agent, command: i.Dial, *, inside: bool) -> str | None:
+def _reason_not_to_ring(x: Step, agent: s.Agent, configured: Agent, command: inp.Dial, *, inside: bool) -> str | None:
     if x.state.stopping:
         return "the exchange is shutting down"
     if command.call in x.state.calls:
@@ -197,14 +197,14 @@ def dialled_agent_answered(x: Step, call: s.Call) -> None:
         reach.call_outside(x, call)
 
 
-def answer(x: Step, command: i.Answer) -> None:
+def answer(x: Step, command: inp.Answer) -> None:
     """A call is taken by the phone, which is asked to; a message at once."""
     agent = _agent(x, command.agent)
     contact = x.state.contacts[_offered(x, agent, command.contact, "Answer").contact]
     x.channel(contact).accept(x, contact, queueing.offer_of(x, contact), agent.id)
 
 
-def decline(x: Step, command: i.Decline) -> None:
+def decline(x: Step, command: inp.Decline) -> None:
     """An offered contact keeps its place; a direct call is treated as the phone's own reject key would."""
     agent = _agent(x, command.agent)
     contact = x.state.contacts[_offered(x, agent, command.contact, "Decline").contact]
@@ -226,7 +226,7 @@ def _decline_offer(x: Step, offer: s.Offer, agent: s.Agent, by: str | None) -> N
         queueing.end_offer_part(x, offer, agent.id, Ending("declined", "supervisor"), detail="supervisor")
 
 
-def hold(x: Step, command: i.Hold) -> None:
+def hold(x: Step, command: inp.Hold) -> None:
     agent = _agent(x, command.agent)
     call = _call(x, command.call)
     leg = _own_leg(x, agent, call, "Hold")
@@ -235,7 +235,7 @@ def hold(x: Step, command: i.Hold) -> None:
     conversation.hold(x, call, leg, agent.id, command.by)
 
 
-def retrieve(x: Step, command: i.Retrieve) -> None:
+def retrieve(x: Step, command: inp.Retrieve) -> None:
     """The desk's own hold ends; that of the phone ends at the phone alone, or both sides would be said to talk while nothing is heard."""
     agent = _agent(x, command.agent)
     call = _call(x, command.call)
@@ -246,7 +246,7 @@ def retrieve(x: Step, command: i.Retrieve) -> None:
     conversation.retrieve(x, call, leg, agent.id, command.by)
 
 
-def hang_up(x: Step, command: i.HangUp) -> None:
+def hang_up(x: Step, command: inp.HangUp) -> None:
     """The agent ends the call; one that only rings is not ended but declined."""
     agent = _agent(x, command.agent)
     call = _call(x, command.call)
@@ -267,7 +267,7 @@ def hang_up(x: Step, command: i.HangUp) -> None:
     clear_call(x, call, "hang_up" if talking else "abandoned", leg_cause="hang_up", outcome="abandoned")
 
 
-def transfer(x: Step, command: i.Transfer) -> None:
+def transfer(x: Step, command: inp.Transfer) -> None:
     agent = _agent(x, command.agent)
     call = _call(x, command.call)
     if calls.Input.TRANSFERRED not in calls.TRANSITIONS[call.state]:
@@ -290,7 +290,7 @@ def _must_exist(x: Step, target: Target) -> None:
             pass
 
 
-def set_disposition(x: Step, command: i.SetDisposition) -> None:
+def set_disposition(x: Step, command: inp.SetDisposition) -> None:
     agent = _agent(x, command.agent)
     work = agent.works.get(command.contact)
     if work is None or work.state in works.RINGING:
@@ -302,7 +302,7 @@ def _named(contact: ContactId) -> str:
     return f"call {contact}" if channel_of(contact) == VOICE else f"contact {contact}"
 
 
-def clear(x: Step, command: i.ClearCall) -> None:
+def clear(x: Step, command: inp.ClearCall) -> None:
     clear_call(x, _call(x, command.call), "supervisor")
 
 
@@ -321,7 +321,7 @@ def _must_be_no_call(contact: s.Contact, command: str) -> None:
         raise IllegalTransition(f"contact {contact.id}", "a call", command, "calls are hung up or cleared")
 
 
-def open_contact(x: Step, command: i.OpenContact) -> None:
+def open_contact(x: Step, command: inp.OpenContact) -> None:
     """It stands in its queue from now on, with the place it may have kept."""
     if command.channel not in x.channels:
         raise UnknownName("channel", command.channel)
@@ -349,7 +349,7 @@ def open_contact(x: Step, command: i.OpenContact) -> None:
     queueing.enter(x, x.state.contacts[command.contact], command.queue, since)
 
 
-def close_contact(x: Step, command: i.CloseContact) -> None:
+def close_contact(x: Step, command: inp.CloseContact) -> None:
     """The agent has done with it; what follows is after-call work."""
     agent, contact = _agent(x, command.agent), _contact(x, command.contact)
     _must_be_no_call(contact, "CloseContact")
@@ -360,7 +360,7 @@ def close_contact(x: Step, command: i.CloseContact) -> None:
     end_work(x, agent.id, contact.id, "handled")
 
 
-def withdraw_contact(x: Step, command: i.WithdrawContact) -> None:
+def withdraw_contact(x: Step, command: inp.WithdrawContact) -> None:
     """Wherever it is: nobody waits for it, is offered it or works at it any more."""
     contact = _contact(x, command.contact)
     _must_be_no_call(contact, "WithdrawContact")
@@ -380,7 +380,7 @@ def _take_back(x: Step, contact: s.Contact, cause: Literal["abandoned", "supervi
 # ---------------------------------------------------------------------- out of turn
 
 
-def pick(x: Step, command: i.Pick) -> None:
+def pick(x: Step, command: inp.Pick) -> None:
     """The agent chooses; skills, membership, capacity and the way to it stand."""
     agent = _agent(x, command.agent)
     if command.by is None and not x.fold.index.agents[agent.id].may_pick:
@@ -421,7 +421,7 @@ def _must_be_free(x: Step, agent: s.Agent, entry: s.Entry, command: str) -> None
         raise IllegalTransition(f"agent {agent.id}", agent.state, command, "the agent's phone cannot be rung")
 
 
-def assign_contact(x: Step, command: i.AssignContact) -> None:
+def assign_contact(x: Step, command: inp.AssignContact) -> None:
     """A supervisor gives it to somebody, whatever skills are asked for."""
     agent, entry = _agent(x, command.agent), _waiting(x, command.contact, "AssignContact")
     _must_be_there(x, agent, "AssignContact")
@@ -429,7 +429,7 @@ def assign_contact(x: Step, command: i.AssignContact) -> None:
     queueing.give(x, entry, agent.id, ASSIGNED, command.by)
 
 
-def move_contact(x: Step, command: i.MoveContact) -> None:
+def move_contact(x: Step, command: inp.MoveContact) -> None:
     """To another queue, where it stands as if it had come there when it came."""
     contact = _contact(x, command.contact)
     if command.queue not in x.fold.index.queues:
@@ -445,13 +445,13 @@ def move_contact(x: Step, command: i.MoveContact) -> None:
     queueing.enter(x, contact, command.queue, since)
 
 
-def prioritise_contact(x: Step, command: i.PrioritiseContact) -> None:
+def prioritise_contact(x: Step, command: inp.PrioritiseContact) -> None:
     contact = _contact(x, command.contact)
     if not 0 <= command.priority_s < math.inf:
         raise IllegalTransition(f"contact {contact.id}", "open", "PrioritiseContact", "an advantage is 0 s or more")
     x.emit(ContactPrioritised(contact=contact.id, priority_s=command.priority_s, by=command.by))
 
 
-def reskill_contact(x: Step, command: i.ReskillContact) -> None:
+def reskill_contact(x: Step, command: inp.ReskillContact) -> None:
     contact = _contact(x, command.contact)
     x.emit(ContactReskilled(contact=contact.id, requirements=command.requirements, by=command.by))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from acd.core import inputs as i
+from acd.core import inputs as inp
 from acd.core.channels import voice
 from acd.core.configuration import Target, ToAgent, ToOutside
 from acd.core.effects import AnswerReferrer, ReleaseLeg
@@ -22,7 +22,7 @@ def _offer(x: Step, leg: s.Leg) -> s.Offer | None:
     return x.state.offers.get(leg.offer) if leg.offer is not None else None
 
 
-def leg_alerting(x: Step, fact: i.LegAlerting) -> None:
+def leg_alerting(x: Step, fact: inp.LegAlerting) -> None:
     leg = x.state.legs.get(fact.leg)
     if leg is None or leg.arrived or legs.Input.ALERTED not in legs.TRANSITIONS[leg.state]:
         x.drop(fact)
@@ -32,7 +32,7 @@ def leg_alerting(x: Step, fact: i.LegAlerting) -> None:
         reach.alerted(x, x.state.calls[leg.call], leg)
 
 
-def early_media_arrived(x: Step, fact: i.EarlyMediaArrived) -> None:
+def early_media_arrived(x: Step, fact: inp.EarlyMediaArrived) -> None:
     leg = x.state.legs.get(fact.leg)
     if leg is None or leg.arrived or leg.state in legs.ANSWERED:
         x.drop(fact)
@@ -44,7 +44,7 @@ def early_media_arrived(x: Step, fact: i.EarlyMediaArrived) -> None:
         reach.spoke_early(x, call, leg)
 
 
-def leg_answered(x: Step, fact: i.LegAnswered) -> None:
+def leg_answered(x: Step, fact: inp.LegAnswered) -> None:
     leg = x.state.legs.get(fact.leg)
     if leg is None:
         # The answer crossed our CANCEL (RFC 3261 §9.1): nobody waits for this party any more.
@@ -69,7 +69,7 @@ def leg_answered(x: Step, fact: i.LegAnswered) -> None:
         reach.answered(x, call, leg)
 
 
-def leg_failed(x: Step, fact: i.LegFailed) -> None:
+def leg_failed(x: Step, fact: inp.LegFailed) -> None:
     leg = x.state.legs.get(fact.leg)
     if leg is None or leg.arrived or legs.Input.FAILED not in legs.TRANSITIONS[leg.state]:
         x.drop(fact)
@@ -83,7 +83,7 @@ def leg_failed(x: Step, fact: i.LegFailed) -> None:
         )
 
 
-def leg_released(x: Step, fact: i.LegReleased) -> None:
+def leg_released(x: Step, fact: inp.LegReleased) -> None:
     leg = x.state.legs.get(fact.leg)
     if leg is None:
         x.drop(fact)
@@ -107,7 +107,7 @@ def leg_released(x: Step, fact: i.LegReleased) -> None:
 _WENT = frozenset({"hang_up", "cancelled"})
 
 
-def leg_held(x: Step, fact: i.LegHeldByParty) -> None:
+def leg_held(x: Step, fact: inp.LegHeldByParty) -> None:
     leg = x.state.legs.get(fact.leg)
     if leg is None or legs.Input.HELD_BY_PHONE not in legs.TRANSITIONS[leg.state]:
         x.drop(fact)
@@ -115,7 +115,7 @@ def leg_held(x: Step, fact: i.LegHeldByParty) -> None:
     conversation.hold(x, x.state.calls[leg.call], leg, None)
 
 
-def leg_retrieved(x: Step, fact: i.LegRetrievedByParty) -> None:
+def leg_retrieved(x: Step, fact: inp.LegRetrievedByParty) -> None:
     leg = x.state.legs.get(fact.leg)
     if leg is None or legs.Input.RETRIEVED_BY_PHONE not in legs.TRANSITIONS[leg.state]:
         x.drop(fact)
@@ -123,7 +123,7 @@ def leg_retrieved(x: Step, fact: i.LegRetrievedByParty) -> None:
     conversation.retrieve(x, x.state.calls[leg.call], leg, None)
 
 
-def leg_referred(x: Step, fact: i.LegReferred) -> None:
+def leg_referred(x: Step, fact: inp.LegReferred) -> None:
     """A blind transfer by the phone of an agent in conversation; every other one is refused, and the call stays as it is."""
     leg = x.state.legs.get(fact.leg)
     if leg is None:
@@ -144,7 +144,7 @@ def leg_referred(x: Step, fact: i.LegReferred) -> None:
         x.send_to(x, call, target, "transfer", leg.agent)
 
 
-def digit_pressed(x: Step, fact: i.DigitPressed) -> None:
+def digit_pressed(x: Step, fact: inp.DigitPressed) -> None:
     """Keys count in menus and queues; in a conversation they are the parties' own (card numbers!) and are not kept."""
     leg = x.state.legs.get(fact.leg)
     call = x.state.calls.get(leg.call) if leg is not None else None
@@ -156,7 +156,7 @@ def digit_pressed(x: Step, fact: i.DigitPressed) -> None:
         voice.exit_key(x, call, leg, fact.digit)
 
 
-def sounds_ended(x: Step, fact: i.SoundsEnded) -> None:
+def sounds_ended(x: Step, fact: inp.SoundsEnded) -> None:
     leg = x.state.legs.get(fact.leg)
     if leg is None or leg.play != fact.play:
         x.drop(fact)
@@ -170,14 +170,14 @@ def sounds_ended(x: Step, fact: i.SoundsEnded) -> None:
         voice.heard(x, call, leg, purpose)
 
 
-def leg_priced(x: Step, fact: i.LegPriced) -> None:
+def leg_priced(x: Step, fact: inp.LegPriced) -> None:
     if fact.leg in x.state.legs:
         x.emit(LegQuoted(leg=fact.leg, quote=fact.quote))
     else:
         x.drop(fact)
 
 
-def credit_ends(x: Step, fact: i.CreditEnds) -> None:
+def credit_ends(x: Step, fact: inp.CreditEnds) -> None:
     leg = x.state.legs.get(fact.leg)
     if leg is not None and leg.state in legs.ANSWERED and leg.limits.get(limits.BUDGET) != fact.at:
         x.emit(CreditLimited(leg=leg.id, call=leg.call, at=fact.at, reason=fact.reason))
@@ -185,14 +185,14 @@ def credit_ends(x: Step, fact: i.CreditEnds) -> None:
         x.drop(fact)
 
 
-def leg_answered_late(x: Step, fact: i.LegAnsweredLate) -> None:
+def leg_answered_late(x: Step, fact: inp.LegAnsweredLate) -> None:
     if fact.leg in x.state.legs:
         x.drop(fact)
     else:
         x.emit(LegAnsweredLate(leg=fact.leg, call=fact.call))
 
 
-def recording_ended(x: Step, fact: i.RecordingEnded) -> None:
+def recording_ended(x: Step, fact: inp.RecordingEnded) -> None:
     known = x.state.recordings.get(fact.recording)
     if known is None:
         x.drop(fact)
@@ -204,7 +204,7 @@ def recording_ended(x: Step, fact: i.RecordingEnded) -> None:
         conversation.record(x, call, x.state.legs[a], x.state.legs[b])
 
 
-def quality_measured(x: Step, fact: i.QualityMeasured) -> None:
+def quality_measured(x: Step, fact: inp.QualityMeasured) -> None:
     leg = x.state.legs.get(fact.leg)
     ended = x.state.ended_legs.get(fact.leg)
     call = leg.call if leg is not None else ended[0] if ended is not None else None

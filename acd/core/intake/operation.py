@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from acd.core import inputs as i
+from acd.core import inputs as inp
 from acd.core import schedule
 from acd.core.configuration_changes import applied, touched
 from acd.core.events import (
@@ -32,7 +32,7 @@ from acd.core.steps.clearing import clear_call, end_dialog
 from acd.core.steps.step import Step
 
 
-def configured(x: Step, fact: i.Configured) -> None:
+def configured(x: Step, fact: inp.Configured) -> None:
     """Take the new configuration; whoever was removed leaves, at once or when the work is done."""
     names = {agent.id for agent in fact.configuration.agents}
     for agent in list(x.state.agents.values()):
@@ -44,7 +44,7 @@ def configured(x: Step, fact: i.Configured) -> None:
     _take_effect(x, set(x.state.queues), gone, removed=True)
 
 
-def reconfigured(x: Step, fact: i.Reconfigured) -> None:
+def reconfigured(x: Step, fact: inp.Reconfigured) -> None:
     """As `configured`, told as what differs; changes that do not fit the present configuration are dropped as a whole."""
     hours = x.fold.hours_touched(fact.changes)
     try:
@@ -104,7 +104,7 @@ def keep_hours(x: Step, queue_id: QueueId) -> None:
         x.emit(QueueClosed(queue=queue_id))
 
 
-def started(x: Step, fact: i.ServiceStarted) -> None:
+def started(x: Step, fact: inp.ServiceStarted) -> None:
     """Whatever the journal shows as up was cut: it is written off, its parties are told. Nothing else is left to act on."""
     x.emit(Started(down_s=max(0.0, x.now - x.state.clock) if x.state.clock else 0.0))
     for leg in x.state.legs.values():
@@ -119,28 +119,28 @@ def started(x: Step, fact: i.ServiceStarted) -> None:
     x.silent = False
 
 
-def stopping(x: Step, _fact: i.ServiceStopping) -> None:
+def stopping(x: Step, _fact: inp.ServiceStopping) -> None:
     """Release everything in order."""
     x.emit(Stopping())
     for call in list(x.state.calls.values()):
         clear_call(x, call, "shutdown")
 
 
-def sign_of_life(x: Step, fact: i.SignOfLife) -> None:
+def sign_of_life(x: Step, fact: inp.SignOfLife) -> None:
     if x.fold.is_at_work:
         x.emit(SignOfLifeGiven())
     else:
         x.drop(fact)
 
 
-def clock_stepped(x: Step, fact: i.ClockStepped) -> None:
+def clock_stepped(x: Step, fact: inp.ClockStepped) -> None:
     """Go on by the clock that holds now; business hours are civil, so they are looked up anew."""
     x.emit(ClockCorrected(by_s=fact.by_s))
     for queue_id in list(x.state.queues):
         keep_hours(x, queue_id)
 
 
-def device_registered(x: Step, fact: i.DeviceRegistered) -> None:
+def device_registered(x: Step, fact: inp.DeviceRegistered) -> None:
     if fact.agent not in x.fold.index.agents or fact.expires_at <= x.now:
         x.drop(fact)
         return
@@ -149,7 +149,7 @@ def device_registered(x: Step, fact: i.DeviceRegistered) -> None:
     )
 
 
-def device_unregistered(x: Step, fact: i.DeviceUnregistered) -> None:
+def device_unregistered(x: Step, fact: inp.DeviceUnregistered) -> None:
     agent = x.state.agents.get(fact.agent)
     if agent is None or fact.contact not in agent.bindings:
         x.drop(fact)
@@ -157,7 +157,7 @@ def device_unregistered(x: Step, fact: i.DeviceUnregistered) -> None:
     x.emit(DeviceUnbound(agent=fact.agent, contact=fact.contact, why=fact.why))
 
 
-def device_probed(x: Step, fact: i.DeviceProbed) -> None:
+def device_probed(x: Step, fact: inp.DeviceProbed) -> None:
     agent = x.state.agents.get(fact.agent)
     binding = agent.bindings.get(fact.contact) if agent is not None else None
     if binding is None or (binding.unreachable_since is None) is fact.answers:
@@ -168,7 +168,7 @@ def device_probed(x: Step, fact: i.DeviceProbed) -> None:
         x.emit(DeviceUnreachable(agent=fact.agent, contact=fact.contact, detail=fact.detail))
 
 
-def trunk_changed(x: Step, fact: i.TrunkChanged) -> None:
+def trunk_changed(x: Step, fact: inp.TrunkChanged) -> None:
     known = x.state.trunks.get(fact.trunk)
     if fact.trunk not in x.fold.index.trunks or (known is not None and known.up == fact.up and known.detail == fact.detail):
         x.drop(fact)

@@ -10,9 +10,9 @@ import argparse
 import sys
 import time
 
-from acd.core import effects as f
-from acd.core import events as e
-from acd.core import inputs as i
+from acd.core import effects as ef
+from acd.core import events as ev
+from acd.core import inputs as inp
 from acd.core.engine import Engine
 from acd.core.replay import Entry, encode
 from tests.acd.core.shell import T0, agent, house, queue
@@ -21,11 +21,11 @@ from tests.acd.core.shell import T0, agent, house, queue
 def engine_with(agents: int, ready: int, **more: object) -> Engine:
     people = tuple(agent(f"a{n:03}") for n in range(agents))
     engine = Engine("demo")
-    engine.handle(i.Configured(configuration=house(agents=people, queues=(queue(after_call_work_s=1.0, **more),))), T0)
+    engine.handle(inp.Configured(configuration=house(agents=people, queues=(queue(after_call_work_s=1.0, **more),))), T0)
     for n, one in enumerate(people):
-        engine.handle(i.DeviceRegistered(agent=one.id, contact="sip:x", expires_at=T0 + 1e8), T0)
+        engine.handle(inp.DeviceRegistered(agent=one.id, contact="sip:x", expires_at=T0 + 1e8), T0)
         if n < ready:
-            engine.handle(i.LogOn(agent=one.id, ready=True), T0 + n * 1e-3)
+            engine.handle(inp.LogOn(agent=one.id, ready=True), T0 + n * 1e-3)
     return engine
 
 
@@ -34,7 +34,7 @@ def one_call(engine: Engine, n: int, now: float, journal: list[Entry] | None = N
     name = f"c{n}"
     inputs = events = 0
 
-    def give(one: i.Input, after: float) -> list[f.Effect]:
+    def give(one: inp.Input, after: float) -> list[ef.Effect]:
         nonlocal inputs, events
         step = engine.handle(one, now + after)
         inputs += 1
@@ -43,17 +43,17 @@ def one_call(engine: Engine, n: int, now: float, journal: list[Entry] | None = N
             journal.append(Entry(inputs, now, one, tuple(step.events)))
         return step.effects
 
-    effects = give(i.CallArrived(call=name, leg=f"{name}-in", trunk="pbx", calling="+49891234", called="601"), 0.0)
-    leg = next(one.leg for one in effects if isinstance(one, f.OriginateToAgent))
-    give(i.LegAnswered(leg=f"{name}-in"), 0.02)
-    give(i.LegAlerting(leg=leg), 0.05)
-    effects = give(i.SoundsEnded(leg=f"{name}-in", play=f"{name}-in/p1"), 2.0)
-    give(i.SoundsEnded(leg=f"{name}-in", play=f"{name}-in/p2"), 4.0)
-    give(i.LegAnswered(leg=leg), 5.0)
-    give(i.LegReleased(leg=f"{name}-in"), 60.0)
-    give(i.QualityMeasured(leg=f"{name}-in", quality={"mos": 4.4}), 60.1)
-    give(i.QualityMeasured(leg=leg, quality={"mos": 4.4}), 60.1)
-    give(i.TimePassed(), 61.0)
+    effects = give(inp.CallArrived(call=name, leg=f"{name}-in", trunk="pbx", calling="+49891234", called="601"), 0.0)
+    leg = next(one.leg for one in effects if isinstance(one, ef.OriginateToAgent))
+    give(inp.LegAnswered(leg=f"{name}-in"), 0.02)
+    give(inp.LegAlerting(leg=leg), 0.05)
+    effects = give(inp.SoundsEnded(leg=f"{name}-in", play=f"{name}-in/p1"), 2.0)
+    give(inp.SoundsEnded(leg=f"{name}-in", play=f"{name}-in/p2"), 4.0)
+    give(inp.LegAnswered(leg=leg), 5.0)
+    give(inp.LegReleased(leg=f"{name}-in"), 60.0)
+    give(inp.QualityMeasured(leg=f"{name}-in", quality={"mos": 4.4}), 60.1)
+    give(inp.QualityMeasured(leg=leg, quality={"mos": 4.4}), 60.1)
+    give(inp.TimePassed(), 61.0)
     return inputs, events
 
 
@@ -92,17 +92,17 @@ def main() -> int:
         sys.stdout.write(calls_of(agents, ready))
     engine = engine_with(200, 0)
     for n in range(1000):
-        engine.handle(i.CallArrived(call=f"w{n}", leg=f"w{n}-in", trunk="pbx", called="601"), T0 + 10 + n * 1e-3)
+        engine.handle(inp.CallArrived(call=f"w{n}", leg=f"w{n}-in", trunk="pbx", called="601"), T0 + 10 + n * 1e-3)
     spent = 0.0
     for n in range(200):
         began = time.perf_counter()
-        step = engine.handle(i.LogOn(agent=f"a{n:03}", ready=True), T0 + 20)
+        step = engine.handle(inp.LogOn(agent=f"a{n:03}", ready=True), T0 + 20)
         spent += time.perf_counter() - began
-        assert sum(isinstance(one, e.OfferMade) for one in step.events) == 1
+        assert sum(isinstance(one, ev.OfferMade) for one in step.events) == 1
     sys.stdout.write(f"1000 waiting, 200 agents: {spent / 200 * 1e6:.0f} us from ready to offer\n")
     began = time.perf_counter()
     for n in range(200):
-        engine.handle(i.LegAlerting(leg=f"w{n}.1"), T0 + 21)
+        engine.handle(inp.LegAlerting(leg=f"w{n}.1"), T0 + 21)
     sys.stdout.write(f"an input that frees nobody, 800 waiting: {(time.perf_counter() - began) / 200 * 1e6:.0f} us\n")
     began = time.perf_counter()
     for _ in range(20):

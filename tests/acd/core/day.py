@@ -15,8 +15,8 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from acd.core import events as e
-from acd.core import inputs as i
+from acd.core import events as ev
+from acd.core import inputs as inp
 from acd.core.configuration import (
     Menu,
     Number,
@@ -67,20 +67,20 @@ class Callers(Shell):
         super().__init__(Engine("demo"))
         self.rng = random.Random(seed)
         made = configuration(agents, self.rng)
-        self.send(i.ServiceStarted(), i.Configured(configuration=made))
+        self.send(inp.ServiceStarted(), inp.Configured(configuration=made))
         for n, one in enumerate(made.agents):
             # Every thirteenth agent is not at the desk.
             self.phones[one.id] = Phone(answers_after_s=None if n % 13 == 12 else self.rng.uniform(1, 6))
-            self.send(i.DeviceRegistered(agent=one.id, contact=f"sip:{one.id}", expires_at=T0 + 1e7), i.LogOn(agent=one.id, ready=True))
+            self.send(inp.DeviceRegistered(agent=one.id, contact=f"sip:{one.id}", expires_at=T0 + 1e7), inp.LogOn(agent=one.id, ready=True))
 
-    def send(self, *inputs: i.Input) -> list[e.Event]:
+    def send(self, *inputs: inp.Input) -> list[ev.Event]:
         events = super().send(*inputs)
         for event in events:
             match event:
-                case e.CallEstablished(a=a):
-                    self.later(self.rng.expovariate(1 / 120), i.LegReleased(leg=a))
-                case e.AgentNotReady(agent=one):
-                    self.later(self.rng.uniform(10, 60), i.GoReady(agent=one))
+                case ev.CallEstablished(a=a):
+                    self.later(self.rng.expovariate(1 / 120), inp.LegReleased(leg=a))
+                case ev.AgentNotReady(agent=one):
+                    self.later(self.rng.uniform(10, 60), inp.GoReady(agent=one))
                 case _:
                     pass
         return events
@@ -92,13 +92,13 @@ class Callers(Shell):
             self.run(until=at)
             name = f"c{n}"
             called = self.rng.choice(("600", "601", "602", "603"))
-            self.send(i.CallArrived(call=name, leg=f"{name}-in", trunk="pbx", calling=f"+4989{n:06}", called=called))
+            self.send(inp.CallArrived(call=name, leg=f"{name}-in", trunk="pbx", calling=f"+4989{n:06}", called=called))
             if called == "600":
-                self.later(self.rng.uniform(0.5, 6), i.DigitPressed(leg=f"{name}-in", digit=self.rng.choice("1234")))
-            self.later(self.rng.expovariate(1 / 90) + 300 * (self.rng.random() < 0.5), i.LegReleased(leg=f"{name}-in"))
+                self.later(self.rng.uniform(0.5, 6), inp.DigitPressed(leg=f"{name}-in", digit=self.rng.choice("1234")))
+            self.later(self.rng.expovariate(1 / 90) + 300 * (self.rng.random() < 0.5), inp.LegReleased(leg=f"{name}-in"))
         self.run(7200)
         for call in list(self.engine.state.calls):
-            self.send(i.ClearCall(call=call, by="end of the day"))
+            self.send(inp.ClearCall(call=call, by="end of the day"))
         self.run(600)
 
 
@@ -119,7 +119,7 @@ def live_hashes(entries: Iterable[Entry]) -> tuple[int, str]:
     plain = exchange.emit
     at = 0
 
-    def emit(event: e.Event) -> None:
+    def emit(event: ev.Event) -> None:
         nonlocal count
         plain(event)
         digest.update(f"{at} {engine.state_hash()}\n".encode())

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from acd.core import events as e
+from acd.core import events as ev
 from acd.core.configuration import TenantConfiguration
 from acd.core.ids import VOICE, channel_of
 from acd.core.routing.decision import winner
 from tests.reference.router import has_room
 
-AFTER_THE_END = (e.LegMeasured, e.RecordingKept, e.WorkDone, e.DispositionSet)
+AFTER_THE_END = (ev.LegMeasured, ev.RecordingKept, ev.WorkDone, ev.DispositionSet)
 """May speak of a call that is cleared."""
 
 
@@ -39,55 +39,55 @@ class Ledger:
     configuration: TenantConfiguration | None = None
     """That holds for what is noted."""
 
-    def note(self, event: e.Event) -> None:
+    def note(self, event: ev.Event) -> None:
         self.count += 1
         call = getattr(event, "call", None)
-        if call is not None and not isinstance(event, (e.CallOffered, *AFTER_THE_END)):
+        if call is not None and not isinstance(event, (ev.CallOffered, *AFTER_THE_END)):
             assert call in self.calls, f"{event} after the end of the call"
         match event:
-            case e.CallOffered():
+            case ev.CallOffered():
                 assert event.call not in self.calls
                 assert event.call not in self.ended
                 self.calls.add(event.call)
-            case e.LegInitiated():
+            case ev.LegInitiated():
                 assert event.leg not in self.all_legs
                 self.legs[event.leg] = event.call
                 self.all_legs.add(event.leg)
-            case e.LegCleared():
+            case ev.LegCleared():
                 del self.legs[event.leg]
-            case e.LegAlerted() | e.LegConnected() | e.LegHeld() | e.LegRetrieved() | e.SoundsStarted():
+            case ev.LegAlerted() | ev.LegConnected() | ev.LegHeld() | ev.LegRetrieved() | ev.SoundsStarted():
                 assert event.leg in self.legs
-            case e.CallEstablished():
+            case ev.CallEstablished():
                 assert self.legs[event.a] == self.legs[event.b] == event.call
                 self.established[event.call] += 1
-            case e.MenuEntered():
+            case ev.MenuEntered():
                 assert event.call not in self.menus
                 self.menus[event.call] = event.menu
-            case e.MenuLeft():
+            case ev.MenuLeft():
                 assert self.menus.pop(event.call) == event.menu
-            case e.ContactOpened():
+            case ev.ContactOpened():
                 assert event.contact not in self.contacts
                 assert event.contact not in self.ended
                 self.contacts.add(event.contact)
-            case e.ContactClosed():
+            case ev.ContactClosed():
                 self.contacts.remove(event.contact)
                 self.taken.pop(event.contact, None)
                 self.without_queue.discard(event.contact)
                 self.ended[event.contact] += 1
                 assert event.contact not in self.entries
                 assert not any(offer.startswith(f"{event.contact}/") for offer in self.offers)
-            case e.Queued():
+            case ev.Queued():
                 assert event.position >= 1
                 assert event.contact in self.calls | self.contacts
                 assert event.contact not in self.entries
                 self.entries[event.contact] = event.entry
                 self.without_queue.discard(event.contact)
-            case e.QueueLeft():
+            case ev.QueueLeft():
                 assert self.entries.pop(event.contact) == event.entry
                 self.outcomes[event.outcome] += 1
                 if event.detail == "queue_removed" and event.contact in self.contacts:
                     self.without_queue.add(event.contact)
-            case e.OfferMade():
+            case ev.OfferMade():
                 assert winner(event.decision) == event.decision.chosen
                 assert self.entries[event.contact] == event.entry
                 assert not any(offer.startswith(f"{event.contact}/") for offer in self.offers if self.offers[offer]), "two offers at once"
@@ -96,42 +96,42 @@ class Ledger:
                 self.outcomes[f"offers of {channel_of(event.contact)}"] += 1
                 for agent in event.decision.chosen:
                     self.has_room(agent, channel_of(event.contact))
-            case e.OfferEnded():
+            case ev.OfferEnded():
                 self.offers[event.offer].remove(event.agent)
                 if not self.offers[event.offer]:
                     del self.offers[event.offer]
                 self.outcomes[f"offer {event.outcome}"] += 1
-            case e.WorkReserved():
+            case ev.WorkReserved():
                 mine = self.works.setdefault(event.agent, set())
                 assert event.contact not in mine, f"{event.agent} has {event.contact} twice"
                 assert channel_of(event.contact) != VOICE or not any(channel_of(one) == VOICE for one in mine), (
                     f"{event.agent} has two calls"
                 )
                 mine.add(event.contact)
-            case e.WorkConnected() | e.AfterCallWorkBegan():
+            case ev.WorkConnected() | ev.AfterCallWorkBegan():
                 assert event.contact in self.works[event.agent]
-                if isinstance(event, e.WorkConnected) and event.contact in self.contacts:
+                if isinstance(event, ev.WorkConnected) and event.contact in self.contacts:
                     assert event.contact not in self.taken, f"{event.contact} is given twice"
                     self.taken[event.contact] = event.agent
-                if isinstance(event, e.AfterCallWorkBegan):
+                if isinstance(event, ev.AfterCallWorkBegan):
                     self.taken.pop(event.contact, None)
-            case e.WorkDone():
+            case ev.WorkDone():
                 self.works[event.agent].remove(event.contact)
                 if self.taken.get(event.contact) == event.agent:
                     del self.taken[event.contact]
                 if not self.works[event.agent]:
                     del self.works[event.agent]
-            case e.ChannelReserved():
+            case ev.ChannelReserved():
                 assert (event.leg, event.line) not in self.channels
                 assert event.upload_kbits == 0 or event.reserved_kbits <= event.upload_kbits
                 self.channels[event.leg, event.line] = event.kbits
-            case e.ChannelReleased():
+            case ev.ChannelReleased():
                 assert self.channels.pop((event.leg, event.line)) == event.kbits
-            case e.RecordingBegan():
+            case ev.RecordingBegan():
                 self.recordings[event.recording] = event.call
-            case e.RecordingKept():
+            case ev.RecordingKept():
                 assert self.recordings.pop(event.recording) == event.call
-            case e.CallCleared():
+            case ev.CallCleared():
                 self.calls.remove(event.call)
                 self.ended[event.call] += 1
                 assert event.call not in self.legs.values(), f"{event.call} is cleared with a leg left"

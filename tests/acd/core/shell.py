@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from acd.core import effects as f
-from acd.core import events as e
-from acd.core import inputs as i
+from acd.core import effects as ef
+from acd.core import events as ev
+from acd.core import inputs as inp
 from acd.core.configuration import (
     Agent,
     Menu,
@@ -116,11 +116,11 @@ class Shell:
     quotes: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By outside number; `QUOTE` of the others."""
     journal: list[Entry] = field(default_factory=list)
-    effects: list[f.Effect] = field(default_factory=list)
-    agenda: list[tuple[float, int, i.Input]] = field(default_factory=list)
+    effects: list[ef.Effect] = field(default_factory=list)
+    agenda: list[tuple[float, int, inp.Input]] = field(default_factory=list)
     legs: dict[str, str] = field(default_factory=dict)
     """Living legs -> ringing or up."""
-    plays: dict[str, f.PlaySounds] = field(default_factory=dict)
+    plays: dict[str, ef.PlaySounds] = field(default_factory=dict)
     bridges: set[frozenset[str]] = field(default_factory=set)
     recordings: set[str] = field(default_factory=set)
     reader: Reader = field(init=False)
@@ -132,8 +132,8 @@ class Shell:
 
     # -------------------------------------------------------------- driving
 
-    def send(self, *inputs: i.Input) -> list[e.Event]:
-        events: list[e.Event] = []
+    def send(self, *inputs: inp.Input) -> list[ev.Event]:
+        events: list[ev.Event] = []
         for one in inputs:
             given = admit(one)
             step = self.engine.handle(given, self.now)
@@ -157,7 +157,7 @@ class Shell:
         self.reader.compare(self.engine)
         assert restore(snapshot(self.engine)).state_hash() == self.engine.state_hash()
 
-    def later(self, delay_s: float, fact: i.Input) -> None:
+    def later(self, delay_s: float, fact: inp.Input) -> None:
         heapq.heappush(self.agenda, (self.now + delay_s, next(self._ticket), fact))
 
     def run(self, seconds: float = 0.0, *, until: float | None = None) -> None:
@@ -168,7 +168,7 @@ class Shell:
             fact_at = self.agenda[0][0] if self.agenda else None
             if deadline is not None and deadline <= end and (fact_at is None or deadline <= fact_at):
                 self.now = max(self.now, deadline)
-                self.send(i.TimePassed())
+                self.send(inp.TimePassed())
             elif fact_at is not None and fact_at <= end:
                 at, _, fact = heapq.heappop(self.agenda)
                 self.now = max(self.now, at)
@@ -178,120 +178,126 @@ class Shell:
                 break
         self.now = max(self.now, end)
 
-    def _still_true(self, fact: i.Input) -> bool:
+    def _still_true(self, fact: inp.Input) -> bool:
         match fact:
-            case i.SoundsEnded(leg=leg, play=play):
+            case inp.SoundsEnded(leg=leg, play=play):
                 return leg in self.plays and self.plays[leg].play == play
-            case i.LegAlerting(leg=leg) | i.LegAnswered(leg=leg) | i.LegFailed(leg=leg) | i.LegReleased(leg=leg) | i.DigitPressed(leg=leg):
+            case (
+                inp.LegAlerting(leg=leg)
+                | inp.LegAnswered(leg=leg)
+                | inp.LegFailed(leg=leg)
+                | inp.LegReleased(leg=leg)
+                | inp.DigitPressed(leg=leg)
+            ):
                 return leg in self.legs
             case _:
                 return True
 
     # -------------------------------------------------------------- carrying out
 
-    def carry_out(self, given: i.Input, step: Outcome) -> None:
+    def carry_out(self, given: inp.Input, step: Outcome) -> None:
         match given:
-            case i.LegReleased(leg=leg):
+            case inp.LegReleased(leg=leg):
                 self._gone(leg)
-            case i.LegFailed(leg=leg) if self.legs.get(leg) == "ringing" and not leg.endswith("-in"):
+            case inp.LegFailed(leg=leg) if self.legs.get(leg) == "ringing" and not leg.endswith("-in"):
                 self._gone(leg)
-            case i.CallArrived(leg=leg):
+            case inp.CallArrived(leg=leg):
                 self.legs[leg] = "ringing"
-            case i.LegAnswered(leg=leg) if leg in self.legs:
+            case inp.LegAnswered(leg=leg) if leg in self.legs:
                 self.legs[leg] = "up"
-            case i.SoundsEnded(leg=leg, play=play) if leg in self.plays and self.plays[leg].play == play:
+            case inp.SoundsEnded(leg=leg, play=play) if leg in self.plays and self.plays[leg].play == play:
                 # What follows may have begun in the same step: it is in the effects below.
                 del self.plays[leg]
-            case i.ServiceStarted():
+            case inp.ServiceStarted():
                 self.legs.clear(), self.plays.clear(), self.bridges.clear(), self.recordings.clear(), self.agenda.clear()
             case _:
                 pass
         for at, effect in enumerate(step.effects):
-            if isinstance(effect, f.OriginateToAgent):
+            if isinstance(effect, ef.OriginateToAgent):
                 pop = step.effects[at - 1]
-                assert isinstance(pop, f.PopScreen)
+                assert isinstance(pop, ef.PopScreen)
                 assert (pop.agent, pop.contact) == (effect.agent, effect.call)
             self._do(effect)
         self.effects.extend(step.effects)
 
-    def _do(self, effect: f.Effect) -> None:
+    def _do(self, effect: ef.Effect) -> None:
         match effect:
-            case f.AnswerCaller(leg=leg):
+            case ef.AnswerCaller(leg=leg):
                 assert self.legs[leg] == "ringing", leg
                 self.legs[leg] = "up"
-                self.later(0.02, i.LegAnswered(leg=leg))
-            case f.RingCaller(leg=leg):
+                self.later(0.02, inp.LegAnswered(leg=leg))
+            case ef.RingCaller(leg=leg):
                 assert self.legs[leg] == "ringing"
-            case f.RefuseCaller(leg=leg):
+            case ef.RefuseCaller(leg=leg):
                 assert self.legs[leg] == "ringing"
                 self._gone(leg)
-            case f.OriginateToAgent(leg=leg, agent=agent):
+            case ef.OriginateToAgent(leg=leg, agent=agent):
                 assert leg not in self.legs
                 self._ring(leg, self.phones.get(agent, Phone()))
-            case f.OriginateToOutside(leg=leg, number=number, trunk=trunk):
+            case ef.OriginateToOutside(leg=leg, number=number, trunk=trunk):
                 assert leg not in self.legs
-                self.later(0.01, i.LegPriced(leg=leg, quote=self.quotes.get(number, QUOTE)))
+                self.later(0.01, inp.LegPriced(leg=leg, quote=self.quotes.get(number, QUOTE)))
                 self._ring(leg, self.phones.get(trunk) or self.phones.get(number) or Phone())
-            case f.ReleaseLeg(leg=leg):
+            case ef.ReleaseLeg(leg=leg):
                 self._gone(leg)
-            case f.PlaySounds(leg=leg, play=play, sounds=sounds, loop=loop):
+            case ef.PlaySounds(leg=leg, play=play, sounds=sounds, loop=loop):
                 assert self.legs[leg] == "up", leg
                 assert not any(leg in bridge for bridge in self.bridges), "a bridged leg hears a sound"
                 self.plays[leg] = effect
                 if not loop:
-                    self.later(SOUND_S * len(sounds), i.SoundsEnded(leg=leg, play=play))
-            case f.WarnLeg(leg=leg):
+                    self.later(SOUND_S * len(sounds), inp.SoundsEnded(leg=leg, play=play))
+            case ef.WarnLeg(leg=leg):
                 assert self.legs[leg] == "up", leg
-            case f.StopSounds(leg=leg):
+            case ef.StopSounds(leg=leg):
                 self.plays.pop(leg, None)
-            case f.ConnectLegs(a=a, b=b):
+            case ef.ConnectLegs(a=a, b=b):
                 assert self.legs[a] == self.legs[b] == "up"
                 assert not any({a, b} & bridge and bridge != {a, b} for bridge in self.bridges)
                 self.bridges.add(frozenset((a, b)))
                 self.plays.pop(a, None)
                 self.plays.pop(b, None)
-            case f.DisconnectLegs(leg=leg):
+            case ef.DisconnectLegs(leg=leg):
                 self.bridges = {bridge for bridge in self.bridges if leg not in bridge}
-            case f.BeginRecording(recording=recording, legs=legs):
+            case ef.BeginRecording(recording=recording, legs=legs):
                 assert all(self.legs[leg] == "up" for leg in legs)
                 self.recordings.add(recording)
-            case f.EndRecording(recording=recording):
+            case ef.EndRecording(recording=recording):
                 self.recordings.remove(recording)
-                self.later(0.1, i.RecordingEnded(recording=recording, path=f"{recording}.wav", duration_ms=1000))
-            case f.AskToAnswer(leg=leg):
-                self.later(0.05, i.LegAnswered(leg=leg))
-            case f.AnswerReferrer(leg=leg):
+                self.later(0.1, inp.RecordingEnded(recording=recording, path=f"{recording}.wav", duration_ms=1000))
+            case ef.AskToAnswer(leg=leg):
+                self.later(0.05, inp.LegAnswered(leg=leg))
+            case ef.AnswerReferrer(leg=leg):
                 assert leg in self.legs, leg
-            case f.NotifyReferrer(leg=leg):
+            case ef.NotifyReferrer(leg=leg):
                 assert self.legs[leg] == "up", leg
-            case f.PopScreen():
+            case ef.PopScreen():
                 pass
 
     def break_off(self, recording: str) -> None:
         """The media worker of a recording ends."""
         self.recordings.remove(recording)
-        self.send(i.RecordingEnded(recording=recording, path=f"{recording}.wav", duration_ms=500, error="gone", broke_off=True))
+        self.send(inp.RecordingEnded(recording=recording, path=f"{recording}.wav", duration_ms=500, error="gone", broke_off=True))
 
     def _ring(self, leg: str, phone: Phone) -> None:
         self.legs[leg] = "ringing"
         if phone.fails is not None:
-            self.later(phone.fails_after_s, i.LegFailed(leg=leg, cause=phone.fails, status=480))
+            self.later(phone.fails_after_s, inp.LegFailed(leg=leg, cause=phone.fails, status=480))
             return
         if phone.alerts:
-            self.later(0.05, i.LegAlerting(leg=leg))
+            self.later(0.05, inp.LegAlerting(leg=leg))
         if phone.answers_after_s is not None:
-            self.later(phone.answers_after_s, i.LegAnswered(leg=leg))
+            self.later(phone.answers_after_s, inp.LegAnswered(leg=leg))
 
     def _gone(self, leg: str) -> None:
         if self.legs.pop(leg, None) is not None:
-            self.later(0.03, i.QualityMeasured(leg=leg, quality=QUALITY))
+            self.later(0.03, inp.QualityMeasured(leg=leg, quality=QUALITY))
         self.plays.pop(leg, None)
         self.bridges = {bridge for bridge in self.bridges if leg not in bridge}
 
     # -------------------------------------------------------------- looking
 
     @property
-    def events(self) -> list[e.Event]:
+    def events(self) -> list[ev.Event]:
         return [event for entry in self.journal for event in entry.events]
 
     def of(self, kind: type) -> list[Any]:
@@ -333,11 +339,11 @@ def open_house(configuration: TenantConfiguration | None = None, *, ready: bool 
     """A running exchange; every agent has a registered device and, unless told otherwise, is ready."""
     configuration = configuration or house()
     shell = Shell(Engine("demo"), phones=dict(phones))
-    shell.send(i.ServiceStarted(), i.Configured(configuration=configuration))
+    shell.send(inp.ServiceStarted(), inp.Configured(configuration=configuration))
     for one in configuration.agents:
-        shell.send(i.DeviceRegistered(agent=one.id, contact=f"sip:{one.id}@127.0.0.1", expires_at=T0 + 10_000_000))
+        shell.send(inp.DeviceRegistered(agent=one.id, contact=f"sip:{one.id}@127.0.0.1", expires_at=T0 + 10_000_000))
         if ready:
-            shell.send(i.LogOn(agent=one.id, ready=True))
+            shell.send(inp.LogOn(agent=one.id, ready=True))
     return shell
 
 
@@ -347,5 +353,5 @@ _calls = count(1)
 def call(shell: Shell, called: str = "601", name: str | None = None, **more: Any) -> str:
     """A caller arrives over the PBX trunk."""
     name = name or f"c{next(_calls)}"
-    shell.send(i.CallArrived(call=name, leg=f"{name}-in", **({"trunk": "pbx", "calling": "+4989123456", "called": called} | more)))
+    shell.send(inp.CallArrived(call=name, leg=f"{name}-in", **({"trunk": "pbx", "calling": "+4989123456", "called": called} | more)))
     return name

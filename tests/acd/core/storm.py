@@ -18,8 +18,8 @@ from typing import Any
 
 import msgspec
 
-from acd.core import events as e
-from acd.core import inputs as i
+from acd.core import events as ev
+from acd.core import inputs as inp
 from acd.core.configuration import (
     ChannelCapacity,
     Forwarding,
@@ -259,7 +259,7 @@ class Storm(Shell):
         self.keep_journal = False
         self.last: list[Entry] = []
 
-    def later(self, delay_s: float, fact: i.Input) -> None:
+    def later(self, delay_s: float, fact: inp.Input) -> None:
         """Facts are drawn, not scheduled."""
 
     def _ring(self, leg: str, phone: Phone) -> None:
@@ -268,7 +268,7 @@ class Storm(Shell):
         self.old_legs.append(leg)
         del self.old_legs[:-200]
 
-    def give(self, one: i.Input) -> None:
+    def give(self, one: inp.Input) -> None:
         self.inputs += 1
         before = self.engine.state.clock
         one = admit(one)
@@ -276,7 +276,7 @@ class Storm(Shell):
             with self.compared():
                 step = self.engine.handle(one, self.now)
         except (IllegalTransition, UnknownName):
-            assert not isinstance(one, i.Fact), one
+            assert not isinstance(one, inp.Fact), one
             assert self.engine.state.clock == before
             self.refused += 1
             return
@@ -323,7 +323,7 @@ class Storm(Shell):
         assert playing == {leg: play.play for leg, play in self.plays.items()}
         assert not fold.routing_needed
         for event in entry.events:
-            if isinstance(event, e.OfferMade):
+            if isinstance(event, ev.OfferMade):
                 if event.decision.by is None:
                     self._nobody_overtaken(event)
                 self._has_been_told(event)
@@ -340,7 +340,7 @@ class Storm(Shell):
             self._indexes_can_be_computed(fold)
             assert restore(snapshot(self.engine)).next_timeout() == self.engine.next_timeout()
 
-    def _nobody_overtaken(self, event: e.OfferMade) -> None:
+    def _nobody_overtaken(self, event: ev.OfferMade) -> None:
         fold = self.engine._step.fold
         offered = fold.state.entries.get(event.entry)
         if offered is None:
@@ -351,7 +351,7 @@ class Storm(Shell):
             better = fold.state.entries[place[2]]
             assert better.tried or fold.state.contacts[better.contact].not_yet, f"{place[2]} was overtaken by {event.entry}"
 
-    def _has_been_told(self, event: e.OfferMade) -> None:
+    def _has_been_told(self, event: ev.OfferMade) -> None:
         """No phone rings for who hears the recording notice."""
         call = self.engine.state.calls.get(event.contact)
         party = call.party if call is not None else None
@@ -391,11 +391,11 @@ class Storm(Shell):
     # ------------------------------------------------------------------ drawing
 
     def open(self) -> None:
-        self.give(i.ServiceStarted())
+        self.give(inp.ServiceStarted())
         self.configure()
         for one in self.engine.state.configuration.agents:
-            self.give(i.DeviceRegistered(agent=one.id, contact=f"sip:{one.id}", expires_at=self.now + 3600))
-            self.give(i.LogOn(agent=one.id, ready=self.rng.random() < 0.8))
+            self.give(inp.DeviceRegistered(agent=one.id, contact=f"sip:{one.id}", expires_at=self.now + 3600))
+            self.give(inp.LogOn(agent=one.id, ready=self.rng.random() < 0.8))
 
     def configure(self) -> None:
         """The whole one, or what differs: both come to the same."""
@@ -408,18 +408,18 @@ class Storm(Shell):
         assert problems(made) == []
         made = resolved(made, self.now, old)
         if old is None or self.rng.random() < 0.2:
-            self.give(i.Configured(configuration=made))
+            self.give(inp.Configured(configuration=made))
             return
         changes = difference(old, made)
         assert applied(old, changes) == made
         whole = restore(snapshot(self.engine))
-        expected = whole.handle(admit(i.Configured(configuration=made)), self.now)
+        expected = whole.handle(admit(inp.Configured(configuration=made)), self.now)
         before = len(self.journal)
-        self.give(i.Reconfigured(changes=changes))
+        self.give(inp.Reconfigured(changes=changes))
         if changes:
             assert not self.keep_journal or len(self.journal) == before + 1
-            done = [one for one in self.last_step.events if not isinstance(one, e.ConfigurationAltered)]
-            assert done == [one for one in expected.events if not isinstance(one, e.ConfigurationChanged)]
+            done = [one for one in self.last_step.events if not isinstance(one, ev.ConfigurationAltered)]
+            assert done == [one for one in expected.events if not isinstance(one, ev.ConfigurationChanged)]
             assert self.last_step.effects == expected.effects
             assert self.engine.state_hash() == whole.state_hash()
         self._indexes_can_be_computed(self.engine._step.fold)
@@ -451,10 +451,10 @@ class Storm(Shell):
         if self.rng.random() < 0.9:
             trunk = self.rng.choice(("pbx", "own", "in"))
             called = str(600 + self.rng.choice((0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 6, 7, 8, 9, 10, 11)))
-            one = i.CallArrived(call=name, leg=f"{name}-in", trunk=trunk, calling="+49171", called=called)
+            one = inp.CallArrived(call=name, leg=f"{name}-in", trunk=trunk, calling="+49171", called=called)
         else:
             called = self.rng.choice((str(600 + self.rng.randint(0, 10)), str(200 + self.rng.randint(0, 12)), "+4930123"))
-            one = i.CallArrived(call=name, leg=f"{name}-in", agent=self.agent(), calling="200", called=called)
+            one = inp.CallArrived(call=name, leg=f"{name}-in", agent=self.agent(), calling="200", called=called)
         self.give(one)
         self.old_legs.append(f"{name}-in")
 
@@ -469,51 +469,51 @@ class Storm(Shell):
             if len(self.engine.state.calls) < self.most_calls:
                 self.arrive()
             else:
-                self.give(i.LegReleased(leg=self.leg()))
+                self.give(inp.LegReleased(leg=self.leg()))
         elif dice < 0.20:
             self.now += rng.choice((0.0, 0.1, 1.0, 5.0, rng.random() * 30))
-            self.give(i.TimePassed())
+            self.give(inp.TimePassed())
         elif dice < 0.26:
             deadline = self.engine.next_timeout()
             if deadline is not None and deadline < self.now + 7200:
                 self.now = max(self.now, deadline)
-                self.give(i.TimePassed())
+                self.give(inp.TimePassed())
         elif dice < 0.32:
-            self.give(i.LegAlerting(leg=self.leg()))
+            self.give(inp.LegAlerting(leg=self.leg()))
         elif dice < 0.44:
             self.answer()
         elif dice < 0.46:
-            self.give(i.LegFailed(leg=self.unanswered(), cause=rng.choice(CAUSES)))
+            self.give(inp.LegFailed(leg=self.unanswered(), cause=rng.choice(CAUSES)))
         elif dice < 0.51:
-            self.give(i.LegReleased(leg=self.leg(), cause=rng.choice(("hang_up", "timeout", "media_silent"))))
+            self.give(inp.LegReleased(leg=self.leg(), cause=rng.choice(("hang_up", "timeout", "media_silent"))))
         elif dice < 0.48:
-            self.give(rng.choice((i.LegHeldByParty, i.LegRetrievedByParty))(leg=self.leg()))
+            self.give(rng.choice((inp.LegHeldByParty, inp.LegRetrievedByParty))(leg=self.leg()))
         elif dice < 0.56:
-            self.give(i.LegReferred(leg=self.leg(), number=rng.choice(REFERRED_TO)))
+            self.give(inp.LegReferred(leg=self.leg(), number=rng.choice(REFERRED_TO)))
         elif dice < 0.65:
-            self.give(i.DigitPressed(leg=self.leg(), digit=rng.choice("1239*#")))
+            self.give(inp.DigitPressed(leg=self.leg(), digit=rng.choice("1239*#")))
         elif dice < 0.75:
             if self.plays and rng.random() < 0.95:
                 play = rng.choice(list(self.plays.values()))
-                self.give(i.SoundsEnded(leg=play.leg, play=play.play, outcome="unknown_sound" if rng.random() < 0.05 else "finished"))
+                self.give(inp.SoundsEnded(leg=play.leg, play=play.play, outcome="unknown_sound" if rng.random() < 0.05 else "finished"))
             else:
-                self.give(i.SoundsEnded(leg=self.leg(), play="x/p1"))
+                self.give(inp.SoundsEnded(leg=self.leg(), play="x/p1"))
         elif dice < 0.77:
-            self.give(i.QualityMeasured(leg=self.leg(), quality=QUALITY))
+            self.give(inp.QualityMeasured(leg=self.leg(), quality=QUALITY))
         elif dice < 0.80:
             self.devices()
         elif dice < 0.97:
             self.command()
         elif dice < 0.975:
-            self.give(i.TrunkChanged(trunk=rng.choice(("pbx", "own", "none")), up=rng.random() < 0.7))
+            self.give(inp.TrunkChanged(trunk=rng.choice(("pbx", "own", "none")), up=rng.random() < 0.7))
         elif dice < 0.99:
             recordings = list(self.engine.state.recordings) or ["none"]
             running = {call.recording for call in self.engine.state.calls.values()}
             recording = rng.choice(recordings)
             if recording not in running:
-                self.give(i.RecordingEnded(recording=recording, path=f"{recording}.wav", duration_ms=1))
+                self.give(inp.RecordingEnded(recording=recording, path=f"{recording}.wav", duration_ms=1))
         elif dice < 0.995:
-            self.give(i.LegPriced(leg=self.leg(), quote=QUOTE | {"cut_after_ms": rng.choice((None, 90_000))}))
+            self.give(inp.LegPriced(leg=self.leg(), quote=QUOTE | {"cut_after_ms": rng.choice((None, 90_000))}))
         elif dice < 0.997:
             self.configure()
         elif dice < 0.9975:
@@ -521,9 +521,9 @@ class Storm(Shell):
         elif dice < 0.998:
             by_s = rng.choice((-20.0, -0.5, 3.0, 90.0))
             self.now += by_s
-            self.give(i.ClockStepped(by_s=by_s))
+            self.give(inp.ClockStepped(by_s=by_s))
         else:
-            self.give(i.ClearCall(call=self.call(), by="boss"))
+            self.give(inp.ClearCall(call=self.call(), by="boss"))
 
     # ------------------------------------------------------------------ contacts of whatever channel
 
@@ -557,13 +557,13 @@ class Storm(Shell):
     def open_contact(self) -> None:
         rng = self.rng
         if len(self.engine.state.contacts) - len(self.engine.state.calls) > self.most_calls // 5:
-            self.give(i.WithdrawContact(contact=self.contact(call=False), by=rng.choice((None, "boss"))))
+            self.give(inp.WithdrawContact(contact=self.contact(call=False), by=rng.choice((None, "boss"))))
             return
         channel = rng.choice(CHANNELS)
         self.opened += 1
         before = self.accepted["OpenContact"]
         self.give(
-            i.OpenContact(
+            inp.OpenContact(
                 contact=f"{channel}:{self.opened}",
                 channel=channel,
                 queue=self.queue(),
@@ -585,57 +585,57 @@ class Storm(Shell):
             self.open_contact()
         elif dice < 0.44:
             agent_id, contact = self.at_desk("reserved")
-            self.give(i.Answer(agent=agent_id, contact=contact))
+            self.give(inp.Answer(agent=agent_id, contact=contact))
         elif dice < 0.54:
             agent_id, contact = self.at_desk("reserved")
-            self.give(i.Decline(agent=agent_id, contact=contact, by=by))
+            self.give(inp.Decline(agent=agent_id, contact=contact, by=by))
         elif dice < 0.72:
             agent_id, contact = self.at_desk("connected")
-            self.give(i.CloseContact(agent=agent_id, contact=contact, by=by))
+            self.give(inp.CloseContact(agent=agent_id, contact=contact, by=by))
         elif dice < 0.77:
             agent_id, contact = self.at_desk("after_call_work")
-            self.give(i.EndAfterCallWork(agent=agent_id, contact=contact))
+            self.give(inp.EndAfterCallWork(agent=agent_id, contact=contact))
         elif dice < 0.78:
             agent_id, contact = self.at_desk("connected")
-            self.give(i.SetDisposition(agent=agent_id, contact=contact, code="sold"))
+            self.give(inp.SetDisposition(agent=agent_id, contact=contact, code="sold"))
         elif dice < 0.80:
-            self.give(i.WithdrawContact(contact=self.contact(), by=by))
+            self.give(inp.WithdrawContact(contact=self.contact(), by=by))
         elif dice < 0.85:
-            self.give(i.Pick(agent=self.agent(), contact=rng.choice((None, self.waiting())), by=by))
+            self.give(inp.Pick(agent=self.agent(), contact=rng.choice((None, self.waiting())), by=by))
         elif dice < 0.87:
             self.dial_to_pick()
         elif dice < 0.90:
-            self.give(i.MoveContact(contact=self.contact(), queue=self.queue(), by="boss"))
+            self.give(inp.MoveContact(contact=self.contact(), queue=self.queue(), by="boss"))
         elif dice < 0.93:
-            self.give(i.PrioritiseContact(contact=self.contact(), priority_s=rng.choice((0.0, 50.0, 1000.0, -1.0)), by="boss"))
+            self.give(inp.PrioritiseContact(contact=self.contact(), priority_s=rng.choice((0.0, 50.0, 1000.0, -1.0)), by="boss"))
         elif dice < 0.96:
-            self.give(i.ReskillContact(contact=self.contact(), requirements=self.requirements(), by="boss"))
+            self.give(inp.ReskillContact(contact=self.contact(), requirements=self.requirements(), by="boss"))
         else:
-            self.give(i.AssignContact(contact=self.waiting(), agent=self.agent(), by="boss"))
+            self.give(inp.AssignContact(contact=self.waiting(), agent=self.agent(), by="boss"))
 
     def dial_to_pick(self) -> None:
         """The code on the phone; what it is answered with is drawn like any other."""
         self.arrivals += 1
         name = f"c{self.arrivals}"
-        self.give(i.CallArrived(call=name, leg=f"{name}-in", agent=self.agent(), calling="200", called="*26"))
+        self.give(inp.CallArrived(call=name, leg=f"{name}-in", agent=self.agent(), calling="200", called="*26"))
         self.old_legs.append(f"{name}-in")
         if f"{name}-in" in self.legs:
-            self.give(i.LegReleased(leg=f"{name}-in"))
+            self.give(inp.LegReleased(leg=f"{name}-in"))
 
     def restart(self) -> None:
         """In order or not, and what came by no line of ours is there as before."""
         if self.rng.random() < 0.4:
-            self.give(i.ServiceStopping())
+            self.give(inp.ServiceStopping())
             for _ in range(self.rng.randint(0, 3)):
                 self.contacts()
         before = {one.id: one.entry for one in self.engine.state.contacts.values() if one.channel != VOICE}
         offers = {one.id for one in self.engine.state.offers.values() if channel_of(one.contact) != VOICE}
-        self.give(i.ServiceStarted())
+        self.give(inp.ServiceStarted())
         state = self.engine.state
-        rung_out = {one.offer for one in self.last_step.events if isinstance(one, e.OfferEnded) and one.outcome == "no_answer"}
+        rung_out = {one.offer for one in self.last_step.events if isinstance(one, ev.OfferEnded) and one.outcome == "no_answer"}
         assert offers <= state.offers.keys() | rung_out
         assert before.keys() == state.contacts.keys()
-        moved = {one.contact for one in self.last_step.events if isinstance(one, e.QueueLeft) and one.outcome == "overflowed"}
+        moved = {one.contact for one in self.last_step.events if isinstance(one, ev.QueueLeft) and one.outcome == "overflowed"}
         assert all(state.contacts[one].entry == entry for one, entry in before.items() if one not in moved)
 
     def unanswered(self) -> str:
@@ -647,14 +647,14 @@ class Storm(Shell):
         state = self.engine.state.legs.get(leg)
         if state is not None and state.arrived and self.legs[leg] == "ringing":
             return
-        self.give(i.LegAnswered(leg=leg))
+        self.give(inp.LegAnswered(leg=leg))
 
     def devices(self) -> None:
         agent_id = self.agent()
         if self.rng.random() < 0.85:
-            self.give(i.DeviceRegistered(agent=agent_id, contact=f"sip:{agent_id}", expires_at=self.now + self.rng.choice((60, 3600))))
+            self.give(inp.DeviceRegistered(agent=agent_id, contact=f"sip:{agent_id}", expires_at=self.now + self.rng.choice((60, 3600))))
         else:
-            self.give(i.DeviceUnregistered(agent=agent_id, contact=f"sip:{agent_id}"))
+            self.give(inp.DeviceUnregistered(agent=agent_id, contact=f"sip:{agent_id}"))
 
     def command(self) -> None:
         rng = self.rng
@@ -664,25 +664,25 @@ class Storm(Shell):
         self.give(
             rng.choice(
                 (
-                    lambda: i.LogOn(agent=anyone, ready=True),
-                    lambda: i.LogOff(agent=anyone) if rng.random() < 0.3 else i.LogOn(agent=anyone),
-                    lambda: i.GoReady(agent=anyone),
-                    lambda: i.GoReady(agent=agent_id),
-                    lambda: i.GoReady(agent=f"a{rng.randint(0, 7):02}"),
-                    lambda: i.GoReady(agent=f"a{rng.randint(0, 7):02}"),
-                    lambda: i.LogOn(agent=f"a{rng.randint(0, 7):02}", ready=True),
-                    lambda: i.GoNotReady(agent=anyone, reason="break") if rng.random() < 0.5 else i.GoReady(agent=anyone),
-                    lambda: i.EndAfterCallWork(agent=agent_id),
-                    lambda: i.Dial(
+                    lambda: inp.LogOn(agent=anyone, ready=True),
+                    lambda: inp.LogOff(agent=anyone) if rng.random() < 0.3 else inp.LogOn(agent=anyone),
+                    lambda: inp.GoReady(agent=anyone),
+                    lambda: inp.GoReady(agent=agent_id),
+                    lambda: inp.GoReady(agent=f"a{rng.randint(0, 7):02}"),
+                    lambda: inp.GoReady(agent=f"a{rng.randint(0, 7):02}"),
+                    lambda: inp.LogOn(agent=f"a{rng.randint(0, 7):02}", ready=True),
+                    lambda: inp.GoNotReady(agent=anyone, reason="break") if rng.random() < 0.5 else inp.GoReady(agent=anyone),
+                    lambda: inp.EndAfterCallWork(agent=agent_id),
+                    lambda: inp.Dial(
                         agent=anyone, call=f"d{self.inputs}", number=rng.choice(("+4930123", "600", "203", "606")), quote=QUOTE, by=by
                     ),
-                    lambda: i.Answer(agent=agent_id),
-                    lambda: i.Decline(agent=agent_id, by=by),
-                    lambda: i.Hold(agent=agent_id, call=call, by=by),
-                    lambda: i.Retrieve(agent=agent_id, call=call, by=by),
-                    lambda: i.HangUp(agent=agent_id, call=call, by=by),
-                    lambda: i.Transfer(agent=agent_id, call=call, target=self.target(), by=by),
-                    lambda: i.SetDisposition(agent=agent_id, contact=call, code="sold"),
+                    lambda: inp.Answer(agent=agent_id),
+                    lambda: inp.Decline(agent=agent_id, by=by),
+                    lambda: inp.Hold(agent=agent_id, call=call, by=by),
+                    lambda: inp.Retrieve(agent=agent_id, call=call, by=by),
+                    lambda: inp.HangUp(agent=agent_id, call=call, by=by),
+                    lambda: inp.Transfer(agent=agent_id, call=call, target=self.target(), by=by),
+                    lambda: inp.SetDisposition(agent=agent_id, contact=call, code="sold"),
                 )
             )()
         )
@@ -696,11 +696,11 @@ class Storm(Shell):
     def close(self) -> None:
         """Everybody hangs up, all deadlines are met: nothing may be left."""
         for call in list(self.engine.state.calls):
-            self.give(i.ClearCall(call=call, by="end"))
+            self.give(inp.ClearCall(call=call, by="end"))
         for contact in list(self.engine.state.contacts):
-            self.give(i.WithdrawContact(contact=contact))
+            self.give(inp.WithdrawContact(contact=contact))
         self.now += 600
-        self.give(i.TimePassed())
+        self.give(inp.TimePassed())
         state = self.engine.state
         self.ledger.closed()
         assert not any((state.calls, state.contacts, state.legs, state.entries, state.offers, state.lines))

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from acd.core import effects as f
-from acd.core import events as e
-from acd.core import inputs as i
+from acd.core import effects as ef
+from acd.core import events as ev
+from acd.core import inputs as inp
 from acd.core.channel_kinds import CHANNELS
 from acd.core.channels import BY_NAME
 from acd.core.configuration import (
@@ -40,14 +40,14 @@ _names = count(1)
 def come(shell: Shell, channel: str = "mail", queue: str = "support", name: str | None = None, **more: Any) -> str:
     """A contact that is no call comes in, and goes to a queue."""
     contact = f"{channel}:{name or next(_names)}"
-    shell.send(i.OpenContact(contact=contact, channel=channel, queue=queue, **more))
+    shell.send(inp.OpenContact(contact=contact, channel=channel, queue=queue, **more))
     return contact
 
 
 def taken(shell: Shell, channel: str = "mail", by: str = "anna", **more: Any) -> str:
     """One that is offered to the agent at once, who takes it."""
     contact = come(shell, channel, **more)
-    shell.send(i.Answer(agent=by, contact=contact))
+    shell.send(inp.Answer(agent=by, contact=contact))
     return contact
 
 
@@ -55,7 +55,7 @@ def talk(shell: Shell, name: str, called: str = "601") -> str:
     """A call that is taken."""
     call(shell, called, name)
     shell.run(2)
-    assert shell.of(e.CallEstablished)[-1].call == name
+    assert shell.of(ev.CallEstablished)[-1].call == name
     return name
 
 
@@ -66,12 +66,12 @@ def works(shell: Shell, of: str = "anna") -> dict[str, str]:
 
 def offered(shell: Shell) -> list[tuple[str, str]]:
     """Every offer so far: contact, agent."""
-    return [(one.contact, agent) for one in shell.of(e.OfferMade) for agent in one.decision.chosen]
+    return [(one.contact, agent) for one in shell.of(ev.OfferMade) for agent in one.decision.chosen]
 
 
-def last(shell: Shell) -> e.Decision:
+def last(shell: Shell) -> ev.Decision:
     """The record of the last offer; its winner is computed again from it alone."""
-    decision: e.Decision = shell.of(e.OfferMade)[-1].decision
+    decision: ev.Decision = shell.of(ev.OfferMade)[-1].decision
     assert winner(decision) == decision.chosen
     return decision
 
@@ -84,7 +84,7 @@ def change(shell: Shell, **settings: Any) -> None:
     queues, agents = fields.pop("queues"), fields.pop("agents")
     numbers = tuple(one for one in fields.pop("numbers") if not one.number.startswith("60"))
     new = house(queues=queues, agents=agents, numbers=numbers, **fields)
-    shell.send(i.Reconfigured(changes=difference(old, resolved(new, shell.now, old))))
+    shell.send(inp.Reconfigured(changes=difference(old, resolved(new, shell.now, old))))
 
 
 def can(channel: str, at_once: int, *not_during: str) -> ChannelCapacity:
@@ -173,7 +173,7 @@ def test_a_change_takes_nothing_away_and_holds_for_what_comes() -> None:
     assert works(shell) == dict.fromkeys(mails, "connected")
     waits = come(shell)
     for mail in mails[:2]:
-        shell.send(i.CloseContact(agent="anna", contact=mail), i.EndAfterCallWork(agent="anna", contact=mail))
+        shell.send(inp.CloseContact(agent="anna", contact=mail), inp.EndAfterCallWork(agent="anna", contact=mail))
     assert waits not in works(shell)
     change(shell, capacity=(can("mail", 2, "voice"),))
     assert works(shell)[waits] == "reserved"
@@ -189,7 +189,7 @@ def test_who_has_mails_all_day_is_awaited_by_the_call_that_waits_longest() -> No
     assert later not in works(shell)
     assert shell.engine.why_waiting(later, shell.now).removed["awaited"] == ("anna",)
     for mail in mails:
-        shell.send(i.CloseContact(agent="anna", contact=mail), i.EndAfterCallWork(agent="anna", contact=mail))
+        shell.send(inp.CloseContact(agent="anna", contact=mail), inp.EndAfterCallWork(agent="anna", contact=mail))
     assert works(shell) == {caller: "reserved"}
 
 
@@ -200,16 +200,16 @@ def test_who_was_kept_for_a_call_is_given_what_waits_once_the_caller_has_gone() 
     caller = call(shell)
     second = come(shell, "chat")
     assert second not in works(shell)
-    shell.send(i.LegReleased(leg=f"{caller}-in"))
+    shell.send(inp.LegReleased(leg=f"{caller}-in"))
     assert works(shell) == {first: "connected", second: "reserved"}
 
 
 def test_who_becomes_ready_is_offered_as_many_as_there_is_room_for() -> None:
     shell = open_house(house(agents=(agent("anna"), agent("ben"))), ready=False)
     chats = [come(shell, "chat", name=f"{n}") for n in range(7)]
-    shell.send(i.LogOn(agent="anna", ready=True))
+    shell.send(inp.LogOn(agent="anna", ready=True))
     assert works(shell) == dict.fromkeys(chats[:3], "reserved")
-    shell.send(i.LogOn(agent="ben", ready=True))
+    shell.send(inp.LogOn(agent="ben", ready=True))
     assert works(shell, "ben") == dict.fromkeys(chats[3:6], "reserved")
     change(shell, capacity=(can("chat", 4, "voice"),))
     assert works(shell)[chats[6]] == "reserved"
@@ -221,12 +221,12 @@ def test_a_direct_call_to_who_has_chats_is_busy_and_rings_where_calls_come_besid
     shell = open_house(house(agents=(person,), numbers=numbers), anna=NEVER)
     chat = taken(shell, "chat")
     first = call(shell, "700")
-    assert [one.cause for one in shell.of(e.CallCleared) if one.call == first] == ["busy"]
+    assert [one.cause for one in shell.of(ev.CallCleared) if one.call == first] == ["busy"]
     change(shell, capacity=(can("voice", 1),))
     second = call(shell, "700")
     assert works(shell) == {chat: "connected", second: "reserved"}
     third = call(shell, "700")  # a phone is off the hook once
-    assert [one.cause for one in shell.of(e.CallCleared) if one.call == third] == ["busy"]
+    assert [one.cause for one in shell.of(ev.CallCleared) if one.call == third] == ["busy"]
 
 
 # ---------------------------------------------------------------------- after-call work
@@ -236,7 +236,7 @@ def test_after_call_work_is_work_of_its_channel() -> None:
     shell = open_house(house(capacity=(can("chat", 1, "voice"),)))
     talk(shell, "c")
     come(shell, "chat")
-    shell.send(i.LegReleased(leg="c-in"))
+    shell.send(inp.LegReleased(leg="c-in"))
     assert works(shell) == {"c": "after_call_work"}
     shell.run(9.9)
     assert len(offered(shell)) == 1
@@ -250,12 +250,12 @@ def test_two_after_call_works_have_an_end_each_and_ending_one_leaves_the_other()
     mail = taken(shell, queue="letters")
     letter = taken(shell, queue="letters")
     talk(shell, "c")
-    shell.send(i.CloseContact(agent="anna", contact=mail))  # until 60 s from now
+    shell.send(inp.CloseContact(agent="anna", contact=mail))  # until 60 s from now
     shell.run(4)
-    shell.send(i.LegReleased(leg="c-in"))  # until 10 s from now
-    shell.send(i.CloseContact(agent="anna", contact=letter))
+    shell.send(inp.LegReleased(leg="c-in"))  # until 10 s from now
+    shell.send(inp.CloseContact(agent="anna", contact=letter))
     assert works(shell) == dict.fromkeys((mail, letter, "c"), "after_call_work")
-    shell.send(i.EndAfterCallWork(agent="anna", contact=letter))
+    shell.send(inp.EndAfterCallWork(agent="anna", contact=letter))
     assert works(shell) == dict.fromkeys((mail, "c"), "after_call_work")
     shell.run(10)
     assert works(shell) == {mail: "after_call_work"}
@@ -263,27 +263,27 @@ def test_two_after_call_works_have_an_end_each_and_ending_one_leaves_the_other()
     assert works(shell) == {mail: "after_call_work"}
     shell.run(0.2)
     assert works(shell) == {}
-    assert [one.contact for one in shell.of(e.WorkDone)] == [letter, "c", mail]
+    assert [one.contact for one in shell.of(ev.WorkDone)] == [letter, "c", mail]
 
 
 def test_without_a_name_all_after_call_work_ends_and_a_contact_without_any_is_refused() -> None:
     shell = open_house()
     mails = [taken(shell) for _ in range(3)]
     for mail in mails[:2]:
-        shell.send(i.CloseContact(agent="anna", contact=mail))
+        shell.send(inp.CloseContact(agent="anna", contact=mail))
     with pytest.raises(IllegalTransition, match="no after-call work"):
-        shell.send(i.EndAfterCallWork(agent="anna", contact=mails[2]))
-    shell.send(i.EndAfterCallWork(agent="anna"))
+        shell.send(inp.EndAfterCallWork(agent="anna", contact=mails[2]))
+    shell.send(inp.EndAfterCallWork(agent="anna"))
     assert works(shell) == {mails[2]: "connected"}
 
 
 def test_who_asks_to_leave_with_three_mails_leaves_after_the_last() -> None:
     shell = open_house(house(queues=(queue(after_call_work_s=0.0),)))
     mails = [taken(shell) for _ in range(3)]
-    shell.send(i.LogOff(agent="anna"))
+    shell.send(inp.LogOff(agent="anna"))
     for mail in mails:
         assert shell.engine.state.agents["anna"].state == "not_ready"
-        shell.send(i.CloseContact(agent="anna", contact=mail))
+        shell.send(inp.CloseContact(agent="anna", contact=mail))
     assert shell.engine.state.agents["anna"].state == "logged_off"
 
 
@@ -297,8 +297,8 @@ def test_a_personal_agent_comes_first_where_free_and_the_record_says_why() -> No
     assert (decision.chosen, decision.term_names) == (("ben",), ("not_personal", "at_hand", "idle_since"))
     assert [(one.agent, one.terms[0]) for one in decision.candidates] == [("ben", 0.0), ("anna", 1.0)]
     talk(shell, "c")
-    shell.send(i.GoNotReady(agent="ben", reason="break"))
-    shell.send(i.LegReleased(leg="c-in"), i.EndAfterCallWork(agent="anna"))
+    shell.send(inp.GoNotReady(agent="ben", reason="break"))
+    shell.send(inp.LegReleased(leg="c-in"), inp.EndAfterCallWork(agent="anna"))
     come(shell, personal="ben")
     assert last(shell).chosen == ("anna",)
     assert last(shell).term_names == ("at_hand", "idle_since")
@@ -310,9 +310,9 @@ def test_a_contact_with_a_place_it_has_kept_is_before_who_came_later() -> None:
     caller = call(shell)
     shell.run(1)
     kept = come(shell, "callback", since=T0 + 50)
-    shell.send(i.LogOn(agent="anna", ready=True))
+    shell.send(inp.LogOn(agent="anna", ready=True))
     assert offered(shell) == [(kept, "anna")]
-    assert [one.position for one in shell.of(e.Queued)] == [1, 1]
+    assert [one.position for one in shell.of(ev.Queued)] == [1, 1]
     assert caller in shell.engine.state.calls
 
 
@@ -323,8 +323,8 @@ def test_every_strategy_asks_who_speaks_a_preferred_language_first(strategy: str
     shell = open_house(house(agents=people, queues=(queue(strategy=strategy, languages="preferred"),)))
     come(shell, language="de")
     assert last(shell).chosen == ("anna",)
-    shell.send(i.Answer(agent="anna"), i.CloseContact(agent="anna", contact=offered(shell)[0][0]), i.EndAfterCallWork(agent="anna"))
-    shell.send(i.GoReady(agent="ben"))
+    shell.send(inp.Answer(agent="anna"), inp.CloseContact(agent="anna", contact=offered(shell)[0][0]), inp.EndAfterCallWork(agent="anna"))
+    shell.send(inp.GoReady(agent="ben"))
     come(shell, language="EN-us")
     decision = last(shell)
     assert decision.chosen == ("ben",)
@@ -332,7 +332,7 @@ def test_every_strategy_asks_who_speaks_a_preferred_language_first(strategy: str
     assert {one.agent: one.terms[0] for one in decision.candidates} == {"ben": 0.0, "anna": 1.0}
     come(shell, language="en")
     assert last(shell).chosen == ("ben",)  # who has one mail can have another
-    shell.send(i.GoNotReady(agent="ben", reason="break"))
+    shell.send(inp.GoNotReady(agent="ben", reason="break"))
     come(shell, language="en")
     assert last(shell).chosen == ("anna",)
     assert {one.agent: one.terms[0] for one in last(shell).candidates} == {"anna": 1.0}
@@ -360,11 +360,11 @@ def test_a_required_language_waits_for_who_speaks_it_until_it_is_relaxed() -> No
     assert offered(shell) == [(first, "anna")]
     assert last(shell).relaxation == 2
     assert last(shell).removed == {}
-    shell.send(i.Decline(agent="anna"))
+    shell.send(inp.Decline(agent="anna"))
     shell.run(10)  # offered again after 5 s; the next relaxation comes into force meanwhile
-    shell.send(i.Decline(agent="anna"))
+    shell.send(inp.Decline(agent="anna"))
     shell.run(5)
-    assert [one.decision.relaxation for one in shell.of(e.OfferMade)] == [2, 2, 3]
+    assert [one.decision.relaxation for one in shell.of(ev.OfferMade)] == [2, 2, 3]
 
 
 def test_ignored_is_the_default_and_a_german_gets_no_other_line_than_an_englishman() -> None:
@@ -382,9 +382,9 @@ def test_a_caller_gets_who_speaks_the_language_of_the_key_it_pressed(key: str, c
     numbers = (Number(number="700", target=ToMenu(menu="main")),)
     shell = open_house(house(agents=people, queues=(queue(languages=languages),), menus=(menu,), numbers=numbers))
     caller = call(shell, "700")
-    shell.send(i.DigitPressed(leg=f"{caller}-in", digit=key))
+    shell.send(inp.DigitPressed(leg=f"{caller}-in", digit=key))
     assert last(shell).chosen == (chosen,)
-    assert shell.done(f.PlaySounds)[-1].language == ("en" if key == "2" else "de")  # and is spoken to in it
+    assert shell.done(ef.PlaySounds)[-1].language == ("en" if key == "2" else "de")  # and is spoken to in it
 
 
 def test_a_caller_speaks_the_language_of_the_number_it_called() -> None:
@@ -400,9 +400,9 @@ def test_where_nobody_logged_on_speaks_the_required_language_the_rule_for_no_age
     rule = Overflow(target=ToQueue(queue="other"), no_agents=True)
     queues = (queue(languages="required", overflow=(rule,)), queue("other", requirements=(SkillRequirement(skill="x"),)))
     shell = open_house(house(agents=people, queues=queues), ready=False)
-    shell.send(i.LogOn(agent="anna"), i.LogOn(agent="ben"))
+    shell.send(inp.LogOn(agent="anna"), inp.LogOn(agent="ben"))
     english, german = (come(shell, "chat", language=one) for one in ("en", "de"))
-    shell.send(i.LogOff(agent="ben"))  # the last who could have served the one, not the other
+    shell.send(inp.LogOff(agent="ben"))  # the last who could have served the one, not the other
     at_entry = come(shell, "chat", language="en")
     where = {one.contact: one.queue for one in shell.engine.state.entries.values()}
     assert where == {english: "other", german: "support", at_entry: "other"}
@@ -415,7 +415,7 @@ def waiting_house(**more: Any) -> Shell:
     """Nobody is ready; anna may pick, ben may not and lacks the skill."""
     people = (agent("anna", extension="21", may_pick=True), agent("ben", extension="22", skills={}))
     shell = open_house(house(agents=people, queues=(queue("support"), queue("sales")), **more), ready=False, anna=NEVER, ben=NEVER)
-    shell.send(i.LogOn(agent="anna"), i.LogOn(agent="ben"))
+    shell.send(inp.LogOn(agent="anna"), inp.LogOn(agent="ben"))
     return shell
 
 
@@ -430,8 +430,9 @@ class TestOutOfTurn:
     def test_picked_by_name(self, channel: str) -> None:
         shell = waiting_house()
         _contact(shell, channel)
+        shell.run(1)
         second = _contact(shell, channel)
-        shell.send(i.Pick(agent="anna", contact=second))
+        shell.send(inp.Pick(agent="anna", contact=second))
         assert works(shell) == {second: "reserved"}
         assert (last(shell).rule, last(shell).by, last(shell).ahead_count) == ("picked/1", "agent:anna", 1)
 
@@ -440,15 +441,15 @@ class TestOutOfTurn:
         first = _contact(shell, channel)
         shell.run(1)
         _contact(shell, channel)
-        shell.send(i.Pick(agent="anna", by="supervisor:sophie"))
+        shell.send(inp.Pick(agent="anna", by="supervisor:sophie"))
         assert works(shell) == {first: "reserved"}
         assert last(shell).by == "supervisor:sophie"
 
     def test_picked_by_the_phone_s_code(self, channel: str) -> None:
         shell = waiting_house()
         first = _contact(shell, channel)
-        shell.send(i.CallArrived(call="code", leg="code-in", agent="anna", calling="21", called="*26"))
-        assert shell.done(f.PlaySounds)[-1].sounds == ("agent.picked",)
+        shell.send(inp.CallArrived(call="code", leg="code-in", agent="anna", calling="21", called="*26"))
+        assert shell.done(ef.PlaySounds)[-1].sounds == ("agent.picked",)
         assert first not in works(shell)  # her phone is off the hook
         shell.run(until=T0 + SOUND_S)
         assert works(shell) == {first: "reserved"}
@@ -458,58 +459,58 @@ class TestOutOfTurn:
         shell = waiting_house()
         contact = _contact(shell, channel)
         with pytest.raises(IllegalTransition, match="may not pick"):
-            shell.send(i.Pick(agent="ben", contact=contact))
+            shell.send(inp.Pick(agent="ben", contact=contact))
         with pytest.raises(IllegalTransition, match="has not what it asks for"):
-            shell.send(i.Pick(agent="ben", contact=contact, by="supervisor:sophie"))
-        shell.send(i.CallArrived(call="code", leg="code-in", agent="ben", calling="22", called="*26"))
-        assert shell.done(f.PlaySounds)[-1].sounds == ("invalid_choice",)
+            shell.send(inp.Pick(agent="ben", contact=contact, by="supervisor:sophie"))
+        shell.send(inp.CallArrived(call="code", leg="code-in", agent="ben", calling="22", called="*26"))
+        assert shell.done(ef.PlaySounds)[-1].sounds == ("invalid_choice",)
 
     def test_assigned_by_a_supervisor_whatever_the_skills(self, channel: str) -> None:
         shell = waiting_house()
         contact = _contact(shell, channel)
-        shell.send(i.AssignContact(agent="ben", contact=contact, by="supervisor:sophie"))
+        shell.send(inp.AssignContact(agent="ben", contact=contact, by="supervisor:sophie"))
         assert works(shell, "ben") == {contact: "reserved"}
         assert (last(shell).rule, last(shell).by) == ("assigned/1", "supervisor:sophie")
         with pytest.raises(IllegalTransition):  # it is offered to somebody
-            shell.send(i.AssignContact(agent="anna", contact=contact, by="supervisor:sophie"))
+            shell.send(inp.AssignContact(agent="anna", contact=contact, by="supervisor:sophie"))
 
     def test_moved_with_the_place_it_had(self, channel: str) -> None:
         shell = waiting_house()
         contact = _contact(shell, channel)
         shell.run(60)
         other = call(shell, "602")
-        shell.send(i.MoveContact(contact=contact, queue="sales", by="supervisor:sophie"))
+        shell.send(inp.MoveContact(contact=contact, queue="sales", by="supervisor:sophie"))
         waiting = {one.contact: one for one in shell.engine.state.entries.values()}
         assert waiting[contact].queue == "sales"
         assert waiting[contact].queued_at == T0
-        shell.send(i.LogOff(agent="ben"), i.GoReady(agent="anna"))
+        shell.send(inp.LogOff(agent="ben"), inp.GoReady(agent="anna"))
         assert offered(shell) == [(contact, "anna")]
         assert other not in works(shell)
         with pytest.raises(IllegalTransition, match="already"):
-            shell.send(i.MoveContact(contact=contact, queue="sales", by="supervisor:sophie"))
+            shell.send(inp.MoveContact(contact=contact, queue="sales", by="supervisor:sophie"))
         with pytest.raises(UnknownName):
-            shell.send(i.MoveContact(contact=contact, queue="nowhere", by="supervisor:sophie"))
+            shell.send(inp.MoveContact(contact=contact, queue="nowhere", by="supervisor:sophie"))
 
     def test_moved_while_it_is_offered(self, channel: str) -> None:
         shell = waiting_house()
         contact = _contact(shell, channel)
-        shell.send(i.GoReady(agent="anna"))
-        shell.send(i.MoveContact(contact=contact, queue="sales", by="supervisor:sophie"))
-        assert [one.outcome for one in shell.of(e.OfferEnded)] == ["withdrawn"]
+        shell.send(inp.GoReady(agent="anna"))
+        shell.send(inp.MoveContact(contact=contact, queue="sales", by="supervisor:sophie"))
+        assert [one.outcome for one in shell.of(ev.OfferEnded)] == ["withdrawn"]
         assert works(shell) == {contact: "reserved"}  # who is free for the other queue too
-        assert shell.of(e.OfferMade)[-1].queue == "sales"
+        assert shell.of(ev.OfferMade)[-1].queue == "sales"
 
     def test_prioritised_goes_before_who_came_earlier_up_to_the_queue_s_cap(self, channel: str) -> None:
         shell = waiting_house()
         first = _contact(shell, channel)
         shell.run(100)
         second = _contact(shell, channel)
-        shell.send(i.PrioritiseContact(contact=second, priority_s=10_000.0, by="supervisor:sophie"))
+        shell.send(inp.PrioritiseContact(contact=second, priority_s=10_000.0, by="supervisor:sophie"))
         entry = next(one for one in shell.engine.state.entries.values() if one.contact == second)
         assert entry.priority_s == 300.0
-        shell.send(i.GoReady(agent="anna"))
+        shell.send(inp.GoReady(agent="anna"))
         assert offered(shell)[0] == (second, "anna")
-        shell.send(i.PrioritiseContact(contact=second, priority_s=0.0, by="supervisor:sophie"))
+        shell.send(inp.PrioritiseContact(contact=second, priority_s=0.0, by="supervisor:sophie"))
         assert [shell.engine.live().queues[0].waiting[at].contact for at in (0, 1)] == [first, second]
 
     @pytest.mark.parametrize("priority_s", [-1.0, float("inf"), float("nan")])
@@ -517,17 +518,17 @@ class TestOutOfTurn:
         shell = waiting_house()
         contact = _contact(shell, channel)
         with pytest.raises(IllegalTransition, match="0 s or more"):
-            shell.engine.handle(i.PrioritiseContact(contact=contact, priority_s=priority_s, by="x"), shell.now)
+            shell.engine.handle(inp.PrioritiseContact(contact=contact, priority_s=priority_s, by="x"), shell.now)
 
     def test_asked_for_otherwise_goes_to_who_has_that(self, channel: str) -> None:
         shell = waiting_house()
         contact = _contact(shell, channel)
-        shell.send(i.GoReady(agent="ben"))
+        shell.send(inp.GoReady(agent="ben"))
         assert offered(shell) == []
-        shell.send(i.ReskillContact(contact=contact, requirements=(), by="supervisor:sophie"))
+        shell.send(inp.ReskillContact(contact=contact, requirements=(), by="supervisor:sophie"))
         assert offered(shell) == [(contact, "ben")]
-        shell.send(i.Decline(agent="ben"))
-        shell.send(i.ReskillContact(contact=contact, requirements=None, by="supervisor:sophie"))
+        shell.send(inp.Decline(agent="ben"))
+        shell.send(inp.ReskillContact(contact=contact, requirements=None, by="supervisor:sophie"))
         shell.run(60)
         assert len(offered(shell)) == 1
 
@@ -537,19 +538,19 @@ def test_out_of_turn_nobody_has_more_than_there_is_room_for() -> None:
     taken_one = _picked(shell, "chat")
     mail = come(shell)
     with pytest.raises(IllegalTransition, match="no room for one more by mail"):
-        shell.send(i.Pick(agent="anna", contact=mail))
+        shell.send(inp.Pick(agent="anna", contact=mail))
     with pytest.raises(IllegalTransition, match="nobody waits whom the agent could take now"):
-        shell.send(i.Pick(agent="anna"))
+        shell.send(inp.Pick(agent="anna"))
     with pytest.raises(IllegalTransition, match="no room for one more by mail"):
-        shell.send(i.AssignContact(agent="anna", contact=mail, by="supervisor:sophie"))
-    shell.send(i.CallArrived(call="code", leg="code-in", agent="anna", calling="21", called="*26"))
-    assert shell.done(f.PlaySounds)[-1].sounds == ("invalid_choice",)
+        shell.send(inp.AssignContact(agent="anna", contact=mail, by="supervisor:sophie"))
+    shell.send(inp.CallArrived(call="code", leg="code-in", agent="anna", calling="21", called="*26"))
+    assert shell.done(ef.PlaySounds)[-1].sounds == ("invalid_choice",)
     assert works(shell)[taken_one] == "connected"
 
 
 def _picked(shell: Shell, channel: str) -> str:
     contact = come(shell, channel)
-    shell.send(i.Pick(agent="anna", contact=contact), i.Answer(agent="anna", contact=contact))
+    shell.send(inp.Pick(agent="anna", contact=contact), inp.Answer(agent="anna", contact=contact))
     return contact
 
 
@@ -559,23 +560,23 @@ def test_a_call_that_hears_the_recording_notice_is_neither_picked_nor_assigned_a
     shell = open_house(house(agents=people, queues=queues), anna=NEVER)
     caller = call(shell)
     with pytest.raises(IllegalTransition, match="it is being told something first"):
-        shell.send(i.Pick(agent="anna", contact=caller))
+        shell.send(inp.Pick(agent="anna", contact=caller))
     with pytest.raises(IllegalTransition, match="it is being told something first"):
-        shell.send(i.AssignContact(agent="anna", contact=caller, by="supervisor:sophie"))
-    shell.send(i.MoveContact(contact=caller, queue="sales", by="supervisor:sophie"))
+        shell.send(inp.AssignContact(agent="anna", contact=caller, by="supervisor:sophie"))
+    shell.send(inp.MoveContact(contact=caller, queue="sales", by="supervisor:sophie"))
     assert offered(shell) == [(caller, "anna")]  # there nobody is recorded
 
 
 def test_a_contact_is_moved_from_the_agent_who_has_it_and_a_call_is_not() -> None:
     shell = open_house(house(queues=(queue("support"), queue("sales", requirements=(SkillRequirement(skill="sales"),)))))
     mail = taken(shell)
-    shell.send(i.MoveContact(contact=mail, queue="sales", by="supervisor:sophie"))
+    shell.send(inp.MoveContact(contact=mail, queue="sales", by="supervisor:sophie"))
     assert works(shell) == {mail: "after_call_work"}
     assert [one.queue for one in shell.engine.state.entries.values()] == ["sales"]
-    shell.send(i.EndAfterCallWork(agent="anna"))
+    shell.send(inp.EndAfterCallWork(agent="anna"))
     talk(shell, "c")
     with pytest.raises(IllegalTransition, match="in no queue"):
-        shell.send(i.MoveContact(contact="c", queue="sales", by="supervisor:sophie"))
+        shell.send(inp.MoveContact(contact="c", queue="sales", by="supervisor:sophie"))
 
 
 # ---------------------------------------------------------------------- what happens around it
@@ -587,7 +588,7 @@ def test_a_message_waits_in_a_closed_queue_and_is_offered_there_a_call_goes_wher
     closed = queue(schedule="never", closed=ToAnnouncement(sounds=("closed",)))
     shell = open_house(house(queues=(closed,), schedules=(CLOSED,)))
     caller = call(shell)
-    assert [one.outcome for one in shell.of(e.QueueLeft) if one.contact == caller] == ["closed"]
+    assert [one.outcome for one in shell.of(ev.QueueLeft) if one.contact == caller] == ["closed"]
     mail = come(shell)
     assert works(shell) == {mail: "reserved"}
 
@@ -598,17 +599,17 @@ def test_a_queue_that_is_removed_leaves_its_messages_open_without_a_queue_and_it
     shell.run(1)
     caller = call(shell)
     shell.run(4)
-    shell.send(i.LogOn(agent="anna", ready=True))
+    shell.send(inp.LogOn(agent="anna", ready=True))
     assert works(shell) == {mail: "reserved"}
     assert shell.engine.state.configuration is not None
     change(shell, queues=(queue("sales"),), numbers=())
     assert works(shell) == {}
     assert not shell.engine.state.entries
-    assert shell.done(f.PlaySounds)[-1].leg == f"{caller}-in"
+    assert shell.done(ef.PlaySounds)[-1].leg == f"{caller}-in"
     shell.run(10)
-    assert [one.cause for one in shell.of(e.CallCleared)] == ["not_found"]
+    assert [one.cause for one in shell.of(ev.CallCleared)] == ["not_found"]
     assert shell.engine.state.contacts.keys() == {mail}
-    shell.send(i.MoveContact(contact=mail, queue="sales", by="supervisor:sophie"))
+    shell.send(inp.MoveContact(contact=mail, queue="sales", by="supervisor:sophie"))
     assert works(shell) == {mail: "reserved"}
     entry = shell.engine.state.entries[shell.engine.state.contacts[mail].entry]  # type: ignore[index]
     assert entry.queued_at == T0  # when it came
@@ -617,20 +618,20 @@ def test_a_queue_that_is_removed_leaves_its_messages_open_without_a_queue_and_it
 @pytest.mark.parametrize("as_a_whole", [True, False])
 def test_what_a_removed_agent_had_in_work_waits_again_with_its_place(as_a_whole: bool) -> None:
     shell = open_house(house(agents=(agent("anna"), agent("ben"))))
-    shell.send(i.GoNotReady(agent="ben", reason="break"))
+    shell.send(inp.GoNotReady(agent="ben", reason="break"))
     mail, done = taken(shell), taken(shell)
-    shell.send(i.CloseContact(agent="anna", contact=done))
+    shell.send(inp.CloseContact(agent="anna", contact=done))
     shell.run(5)
     later = come(shell, "chat")
     shell.run(1)
     if as_a_whole:
-        shell.send(i.Configured(configuration=house(agents=(agent("ben"),))))
+        shell.send(inp.Configured(configuration=house(agents=(agent("ben"),))))
     else:
         change(shell, agents=(agent("ben"),))
     assert works(shell) == {done: "after_call_work"}
     shell.run(10)
     assert "anna" not in shell.engine.state.agents
-    shell.send(i.GoReady(agent="ben"))
+    shell.send(inp.GoReady(agent="ben"))
     assert works(shell, "ben") == {mail: "reserved"}  # before the chat that came after it
     assert later in shell.engine.state.contacts
 
@@ -639,7 +640,7 @@ def test_a_queue_that_comes_to_ask_for_the_language_does_so_of_who_waits_already
     shell = open_house(house(agents=(agent("anna"), agent("ben", languages=("en",)))), ready=False)
     chat = come(shell, "chat", language="en")
     change(shell, queues=(queue(languages="required"),))
-    shell.send(i.LogOn(agent="anna", ready=True))
+    shell.send(inp.LogOn(agent="anna", ready=True))
     assert offered(shell) == []
     change(shell, queues=(queue(languages="preferred"),))
     assert offered(shell) == [(chat, "anna")]
@@ -661,33 +662,33 @@ def test_a_restart_keeps_messages_offers_and_work_with_the_time_that_was_left() 
     queues = (queue("support", after_call_work_s=30.0, ring_timeout_s=20.0),)
     shell = open_house(house(agents=people, queues=queues, capacity=(can("mail", 2),)), ben=NEVER)
     worked, wrapped = taken(shell), None
-    shell.send(i.GoNotReady(agent="ben", reason="break"))
+    shell.send(inp.GoNotReady(agent="ben", reason="break"))
     wrapped = taken(shell)
-    shell.send(i.CloseContact(agent="anna", contact=wrapped))
+    shell.send(inp.CloseContact(agent="anna", contact=wrapped))
     shell.run(5)
-    shell.send(i.GoReady(agent="ben"))
+    shell.send(inp.GoReady(agent="ben"))
     rings = come(shell)
     waits = come(shell, language="en")
     third = come(shell)
     caller = call(shell)
     assert works(shell, "ben") == {rings: "reserved", waits: "reserved"}
     shell.run(8)
-    shell.send(i.SignOfLife())
+    shell.send(inp.SignOfLife())
     left = shell.now
     shell.now += 1000.0  # nobody is there
-    shell.send(i.ServiceStarted())
+    shell.send(inp.ServiceStarted())
     assert works(shell) == {worked: "connected", wrapped: "after_call_work"}
     assert works(shell, "ben") == {rings: "reserved", waits: "reserved"}
-    assert [(one.call, one.cause) for one in shell.of(e.CallCleared)] == [(caller, "restart")]
+    assert [(one.call, one.cause) for one in shell.of(ev.CallCleared)] == [(caller, "restart")]
     assert [one.contact for one in shell.engine.state.entries.values()] == [rings, waits, third]
     queued = {one.contact: one.queued_at for one in shell.engine.state.entries.values()}
     assert queued[third] == T0 + 5  # it has waited all the while
     started = shell.now
     assert left == T0 + 13
     shell.run(until=started + 11.9)  # of the ring's 20 s 12 are left
-    assert shell.of(e.OfferEnded)[2:] == []
+    assert shell.of(ev.OfferEnded)[2:] == []
     shell.run(until=started + 12.1)
-    assert [(one.contact, one.outcome) for one in shell.of(e.OfferEnded)[2:]] == [(rings, "no_answer"), (waits, "no_answer")]
+    assert [(one.contact, one.outcome) for one in shell.of(ev.OfferEnded)[2:]] == [(rings, "no_answer"), (waits, "no_answer")]
     shell.run(until=started + 16.9)  # and of the after-call work's 30 s 17
     assert wrapped in works(shell)
     shell.run(until=started + 17.1)
@@ -698,12 +699,12 @@ def test_a_restart_keeps_messages_offers_and_work_with_the_time_that_was_left() 
 def test_who_stops_offers_nothing_and_takes_messages_in() -> None:
     shell = waiting_house()
     first = come(shell)
-    shell.send(i.ServiceStopping())
-    shell.send(i.GoReady(agent="anna"))
+    shell.send(inp.ServiceStopping())
+    shell.send(inp.GoReady(agent="anna"))
     second = come(shell)
     assert offered(shell) == []
-    for command in (i.Pick(agent="anna"), i.Pick(agent="anna", contact=second), i.AssignContact(agent="ben", contact=first, by="x")):
+    for command in (inp.Pick(agent="anna"), inp.Pick(agent="anna", contact=second), inp.AssignContact(agent="ben", contact=first, by="x")):
         with pytest.raises(IllegalTransition, match="shutting down"):
             shell.send(command)
-    shell.send(i.ServiceStarted())
+    shell.send(inp.ServiceStarted())
     assert offered(shell) == [(first, "anna"), (second, "anna")]

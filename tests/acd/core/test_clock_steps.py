@@ -5,7 +5,7 @@ import typing
 import msgspec
 import pytest
 
-from acd.core import inputs as i
+from acd.core import inputs as inp
 from acd.core.configuration import Opening, Schedule, TenantConfiguration
 from acd.core.engine import Engine
 from acd.core.ids import ScheduleId, TenantId
@@ -121,10 +121,10 @@ def _floats(state: s.State) -> dict[str, list[float]]:
 def test_a_story_goes_on_as_if_nothing_had_been_set(by_s):
     """The same inputs, once with the clock set in between: the same events follow, as much later or earlier."""
     plain, stepped = _story(None), _story(by_s)
-    told = [[(entry.now, event) for event in entry.events] for entry in stepped.journal if not isinstance(entry.input, i.ClockStepped)]
+    told = [[(entry.now, event) for event in entry.events] for entry in stepped.journal if not isinstance(entry.input, inp.ClockStepped)]
     moved = [entry.now for entry in plain.journal]
     assert [[type(event) for _, event in one] for one in told] == [[type(event) for event in entry.events] for entry in plain.journal]
-    at = next(number for number, entry in enumerate(stepped.journal) if isinstance(entry.input, i.ClockStepped))
+    at = next(number for number, entry in enumerate(stepped.journal) if isinstance(entry.input, inp.ClockStepped))
     assert [entry.now for entry in stepped.journal[at + 1 :]] == pytest.approx([now + by_s for now in moved[at:]])
     entries = stepped.journal
     assert redrive(entries, stepped.engine.tenant) is None
@@ -139,7 +139,7 @@ def _story(by_s: float | None) -> Shell:
     if by_s is not None:
         shell.now += by_s
         shell.agenda = [(at + by_s, ticket, fact) for at, ticket, fact in shell.agenda]
-        shell.send(i.ClockStepped(by_s=by_s))
+        shell.send(inp.ClockStepped(by_s=by_s))
     shell.run(300)
     return shell
 
@@ -149,8 +149,8 @@ def test_business_hours_are_those_of_the_clock_that_holds():
     week = Schedule(id=ScheduleId("week"), openings=tuple(Opening(weekday=day, opens=540, closes=1020) for day in range(5)))
     engine = Engine(TenantId("acme"))
     configuration = house(queues=(queue(schedule=week.id),), schedules=(week,))
-    engine.handle(i.Configured(configuration=configuration), T0)
+    engine.handle(inp.Configured(configuration=configuration), T0)
     assert engine.state.queues["support"].state == "closed"
     monday_noon = T0 + 19 * 3600
-    engine.handle(i.ClockStepped(by_s=19 * 3600), monday_noon)
+    engine.handle(inp.ClockStepped(by_s=19 * 3600), monday_noon)
     assert engine.state.queues["support"].state == "open"

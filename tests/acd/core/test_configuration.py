@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from acd.core import effects as f
-from acd.core import events as e
-from acd.core import inputs as i
+from acd.core import effects as ef
+from acd.core import events as ev
+from acd.core import inputs as inp
 from acd.core.configuration import (
     Menu,
     Number,
@@ -85,16 +85,16 @@ def test_an_emergency_call_is_never_refused_for_mode_bandwidth_or_a_second_call(
     assert shell.bridges
     call(shell, number, "help", trunk=None, agent="inge")
     shell.run(3)
-    assert shell.done(f.RefuseCaller) == []
-    assert [one.number for one in shell.done(f.OriginateToOutside)] == [number]
+    assert shell.done(ef.RefuseCaller) == []
+    assert [one.number for one in shell.done(ef.OriginateToOutside)] == [number]
     assert frozenset(("help-in", "help.1")) in shell.bridges
-    shell.send(i.LegReleased(leg="help-in"))
-    assert shell.of(e.CallCleared) == [e.CallCleared(call="help", cause="hang_up")]
+    shell.send(inp.LegReleased(leg="help-in"))
+    assert shell.of(ev.CallCleared) == [ev.CallCleared(call="help", cause="hang_up")]
     assert len(shell.bridges) == 1
 
 
 def test_an_emergency_number_can_be_dialled_from_the_desk_by_anybody() -> None:
     shell = open_house(house(agents=(agent("inge", mode="inbound"),)))
-    shell.send(i.Dial(agent="inge", call="d", number="112"))
+    shell.send(inp.Dial(agent="inge", call="d", number="112"))
     shell.run(5)
     assert shell.bridges == {frozenset(("d.1", "d.2"))}

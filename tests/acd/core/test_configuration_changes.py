@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from acd.core import events as e
-from acd.core import inputs as i
+from acd.core import events as ev
+from acd.core import inputs as inp
 from acd.core.configuration import (
     Agent,
     ChannelCapacity,
@@ -135,11 +135,11 @@ def test_a_reason_that_is_there_twice_is_a_problem() -> None:
 def test_changes_that_were_made_for_another_configuration_are_dropped_and_no_history(changes: tuple[Change, ...], why: str) -> None:
     shell = open_house(house(agents=(agent("anna"),)))
     before = shell.engine.state_hash()
-    assert shell.send(i.Reconfigured(changes=changes)) == []
+    assert shell.send(inp.Reconfigured(changes=changes)) == []
     assert shell.engine.state_hash() == before
     assert shell.engine.describe()["dropped"] == {"Reconfigured": 1}
     with pytest.raises(BrokenHistory, match=why):
-        shell.engine.apply(e.ConfigurationAltered(changes=changes), shell.now)
+        shell.engine.apply(ev.ConfigurationAltered(changes=changes), shell.now)
 
 
 def test_changes_of_nothing_must_say_whose_they_are() -> None:
@@ -161,8 +161,8 @@ def test_the_octets_of_a_change_do_not_depend_on_how_many_agents_there_are() -> 
     for agents in (10, 400, 1000):
         before = _house_of(agents)
         engine = Engine("demo")
-        engine.handle(i.Configured(configuration=before), T0)
-        change = i.Reconfigured(changes=difference(before, _renamed(before, "Renamed")))
+        engine.handle(inp.Configured(configuration=before), T0)
+        change = inp.Reconfigured(changes=difference(before, _renamed(before, "Renamed")))
         step = engine.handle(change, T0 + 1)
         entry = Entry(2, T0 + 1, change, tuple(step.events))
         assert decode(encode(entry)) == entry
@@ -191,8 +191,8 @@ def test_who_moves_only_is_taken_out_and_put_again_and_keeps_calls_and_state() -
     moved = msgspec.structs.replace(old, agents=(*old.agents[1:], old.agents[0]))
     changes = difference(old, moved)
     assert changes == (Removed(collection="agents", key="anna", at=0), AgentPut(at=2, value=old.agents[0]))
-    events = shell.send(i.Reconfigured(changes=changes))
-    assert events == [e.ConfigurationAltered(changes=changes)]
+    events = shell.send(inp.Reconfigured(changes=changes))
+    assert events == [ev.ConfigurationAltered(changes=changes)]
     assert shell.engine.state.agents["anna"].works
     assert shell.engine.state.configuration == moved
 
@@ -200,12 +200,12 @@ def test_who_moves_only_is_taken_out_and_put_again_and_keeps_calls_and_state() -
 def test_without_changes_nothing_is_written_unless_hours_are_otherwise() -> None:
     office = Schedule(id="office", openings=tuple(Opening(weekday=day, opens=0, closes=1440) for day in range(5)))
     shell = open_house(house(queues=(queue(schedule="office"),), schedules=(office,)))
-    assert shell.send(i.Reconfigured(changes=())) == []
+    assert shell.send(inp.Reconfigured(changes=())) == []
     timers = shell.engine.state.timers
     right = timers["hours support"]
     # As a journal has it that was written when a public holiday was not known yet.
     shell.engine._step.fold.timers.start("hours support", right + 86_400)
-    assert shell.send(i.Reconfigured(changes=())) == [e.ConfigurationAltered(changes=())]
+    assert shell.send(inp.Reconfigured(changes=())) == [ev.ConfigurationAltered(changes=())]
     assert timers["hours support"] == right
 
 
@@ -215,7 +215,7 @@ def test_figures_follow_the_zone_of_the_first_schedule_by_events_alone() -> None
     old = shell.engine.state.configuration
     assert old is not None
     changes = difference(old, resolved(msgspec.structs.replace(old, schedules=(tokyo,)), T0, old))
-    assert shell.send(i.Reconfigured(changes=changes)) == [e.ConfigurationAltered(changes=changes)]
+    assert shell.send(inp.Reconfigured(changes=changes)) == [ev.ConfigurationAltered(changes=changes)]
     assert shell.engine.state.statistics.zone.name == "Asia/Tokyo"
     assert fold(shell.journal, "demo").state_hash() == shell.engine.state_hash()
     assert redrive(shell.journal, "demo") is None
@@ -224,8 +224,8 @@ def test_figures_follow_the_zone_of_the_first_schedule_by_events_alone() -> None
 def test_a_first_configuration_may_come_as_changes_too() -> None:
     whole, told = Engine("demo"), Engine("demo")
     wanted = _house_of(3)
-    whole.handle(i.Configured(configuration=wanted), T0)
-    told.handle(i.Reconfigured(changes=difference(None, wanted)), T0)
+    whole.handle(inp.Configured(configuration=wanted), T0)
+    told.handle(inp.Reconfigured(changes=difference(None, wanted)), T0)
     assert told.state_hash() == whole.state_hash()
 
 
@@ -234,8 +234,8 @@ def test_whole_numbers_and_seconds_are_the_same_configuration() -> None:
     one, other = (house(queues=(queue(after_call_work_s=seconds),)) for seconds in (15, 15.0))
     assert difference(one, other) == ()
     first, second = Shell(Engine("demo")), Shell(Engine("demo"))
-    first.send(i.Configured(configuration=one))
-    second.send(i.Configured(configuration=other))
+    first.send(inp.Configured(configuration=one))
+    second.send(inp.Configured(configuration=other))
     assert first.engine.state_hash() == second.engine.state_hash()
 
 

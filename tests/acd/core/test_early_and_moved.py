@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from acd.core import effects as f
-from acd.core import events as e
-from acd.core import inputs as i
+from acd.core import effects as ef
+from acd.core import events as ev
+from acd.core import inputs as inp
 from acd.core.configuration import Menu, Number, ToHangUp, ToMenu, ToOutside, Trunk
 from tests.acd.core.shell import Phone, Shell, call, house, open_house
 
@@ -24,33 +24,33 @@ def opened(*, redirects: int = 0, **phones: Phone) -> Shell:
 def test_a_caller_that_was_not_answered_hears_the_carrier_and_no_180_is_sent() -> None:
     shell = opened()
     call(shell, "620", "c")
-    shell.send(i.EarlyMediaArrived(leg="c.1"))
-    assert shell.done(f.PassEarlyMedia) == [f.PassEarlyMedia(party="c-in", leg="c.1")]
-    assert shell.done(f.RingCaller) == []
-    assert [type(event) for event in shell.of(e.LegAlerted) + shell.of(e.EarlyMediaPassed)] == [e.LegAlerted, e.EarlyMediaPassed]
-    shell.send(i.LegAnswered(leg="c.1"))
+    shell.send(inp.EarlyMediaArrived(leg="c.1"))
+    assert shell.done(ef.PassEarlyMedia) == [ef.PassEarlyMedia(party="c-in", leg="c.1")]
+    assert shell.done(ef.RingCaller) == []
+    assert [type(event) for event in shell.of(ev.LegAlerted) + shell.of(ev.EarlyMediaPassed)] == [ev.LegAlerted, ev.EarlyMediaPassed]
+    shell.send(inp.LegAnswered(leg="c.1"))
     assert shell.bridges == {frozenset(("c-in", "c.1"))}
 
 
 def test_early_media_behind_a_180_takes_the_place_of_the_ring_back() -> None:
     shell = opened()
     call(shell, "600", "c")
-    shell.send(i.DigitPressed(leg="c-in", digit="3"))
-    shell.send(i.LegAlerting(leg="c.1"))
+    shell.send(inp.DigitPressed(leg="c-in", digit="3"))
+    shell.send(inp.LegAlerting(leg="c.1"))
     assert shell.plays["c-in"].sounds == ("tone/ringback",)
-    shell.send(i.EarlyMediaArrived(leg="c.1"))
-    assert len(shell.of(e.LegAlerted)) == 1
-    assert shell.of(e.SoundsStopped)[-1].leg == "c-in"
-    assert shell.done(f.PassEarlyMedia) == [f.PassEarlyMedia(party="c-in", leg="c.1")]
+    shell.send(inp.EarlyMediaArrived(leg="c.1"))
+    assert len(shell.of(ev.LegAlerted)) == 1
+    assert shell.of(ev.SoundsStopped)[-1].leg == "c-in"
+    assert shell.done(ef.PassEarlyMedia) == [ef.PassEarlyMedia(party="c-in", leg="c.1")]
 
 
 def test_early_media_of_a_leg_that_answered_or_is_gone_comes_too_late() -> None:
     shell = opened()
     call(shell, "620", "c")
-    shell.send(i.LegAnswered(leg="c.1"))
+    shell.send(inp.LegAnswered(leg="c.1"))
     for leg in ("c.1", "nobody"):
-        shell.send(i.EarlyMediaArrived(leg=leg))
-    assert shell.done(f.PassEarlyMedia) == []
+        shell.send(inp.EarlyMediaArrived(leg=leg))
+    assert shell.done(ef.PassEarlyMedia) == []
 
 
 @pytest.mark.parametrize("redirects", [0, 1, 3])
@@ -58,19 +58,19 @@ def test_a_moved_party_is_followed_so_often_and_then_nobody_is_there(redirects: 
     shell = opened(redirects=redirects)
     call(shell, "620", "c")
     for turn in range(redirects + 1):
-        shell.send(i.LegFailed(leg=f"c.{turn + 1}", cause="redirected", status=302, moved_to=f"{MOVED}{turn}"))
-    assert [one.number for one in shell.done(f.OriginateToOutside)] == ["+4930999", *[f"{MOVED}{turn}" for turn in range(redirects)]]
-    assert shell.done(f.RefuseCaller)[0].status == 480
-    assert shell.of(e.CallCleared) == [e.CallCleared(call="c", cause="redirected")]
+        shell.send(inp.LegFailed(leg=f"c.{turn + 1}", cause="redirected", status=302, moved_to=f"{MOVED}{turn}"))
+    assert [one.number for one in shell.done(ef.OriginateToOutside)] == ["+4930999", *[f"{MOVED}{turn}" for turn in range(redirects)]]
+    assert shell.done(ef.RefuseCaller)[0].status == 480
+    assert shell.of(ev.CallCleared) == [ev.CallCleared(call="c", cause="redirected")]
 
 
 def test_a_moved_call_is_on_the_same_account_as_before() -> None:
     shell = opened(redirects=1)
     call(shell, "620", "c")
-    shell.send(i.LegFailed(leg="c.1", cause="redirected", status=302, moved_to=MOVED))
-    first, second = shell.of(e.LegInitiated)[-2:]
+    shell.send(inp.LegFailed(leg="c.1", cause="redirected", status=302, moved_to=MOVED))
+    first, second = shell.of(ev.LegInitiated)[-2:]
     assert (second.role, second.forwarded_by) == (first.role, first.forwarded_by) == ("forward", "620")
-    before, after = shell.done(f.OriginateToOutside)
+    before, after = shell.done(ef.OriginateToOutside)
     assert (after.on_account_of, after.caller_id, after.forwarded_from) == (before.on_account_of, before.caller_id, before.forwarded_from)
 
 
@@ -79,9 +79,9 @@ def test_where_nobody_is_to_be_called_is_not_followed(number: str | None) -> Non
     """Not said, the number just called, an emergency number."""
     shell = opened(redirects=5)
     call(shell, "620", "c")
-    shell.send(i.LegFailed(leg="c.1", cause="redirected", status=302, moved_to=number))
-    assert len(shell.done(f.OriginateToOutside)) == 1
-    assert shell.done(f.RefuseCaller)[0].status == 480
+    shell.send(inp.LegFailed(leg="c.1", cause="redirected", status=302, moved_to=number))
+    assert len(shell.done(ef.OriginateToOutside)) == 1
+    assert shell.done(ef.RefuseCaller)[0].status == 480
 
 
 @pytest.mark.parametrize(("cause", "status"), [("incomplete", 484), ("forbidden", 403), ("redirected", 480)])
@@ -89,5 +89,5 @@ def test_what_a_carrier_says_of_the_number_ends_the_attempt(cause: str, status: 
     shell = opened(pbx=Phone(fails=cause))
     call(shell, "620", "c")
     shell.run(3)
-    assert len(shell.done(f.OriginateToOutside)) == 1
-    assert shell.done(f.RefuseCaller)[0].status == status
+    assert len(shell.done(ef.OriginateToOutside)) == 1
+    assert shell.done(ef.RefuseCaller)[0].status == status

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from acd.core import effects as f
-from acd.core import events as e
-from acd.core import inputs as i
+from acd.core import effects as ef
+from acd.core import events as ev
+from acd.core import inputs as inp
 from acd.core.configuration import FeatureCodes, Number, Reason, ToQueue
 from acd.core.configuration_changes import difference
 from acd.core.steps.feature_codes import find
@@ -16,9 +16,9 @@ from tests.acd.core.shell import Shell, agent, call, house, open_house, queue
 
 def handset(shell: Shell, code: str, name: str = "code") -> tuple[str, ...]:
     """anna dials a code; what she hears. Afterwards the call is over."""
-    before = len(shell.done(f.PlaySounds))
-    shell.send(i.CallArrived(call=name, leg=f"{name}-in", agent="anna", calling="11", called=code))
-    heard = shell.done(f.PlaySounds)[before:]
+    before = len(shell.done(ef.PlaySounds))
+    shell.send(inp.CallArrived(call=name, leg=f"{name}-in", agent="anna", calling="11", called=code))
+    heard = shell.done(ef.PlaySounds)[before:]
     shell.run(20)
     assert name not in shell.engine.state.calls
     return heard[0].sounds if heard else ()
@@ -35,22 +35,22 @@ def anna(shell: Shell):
 def test_ready_logs_on_if_need_be_and_the_waiting_caller_comes_when_the_code_s_call_is_over():
     shell = small(ready=False)
     waiting = call(shell)
-    shell.send(i.CallArrived(call="code", leg="code-in", agent="anna", calling="11", called="*20"))
+    shell.send(inp.CallArrived(call="code", leg="code-in", agent="anna", calling="11", called="*20"))
     assert anna(shell).state == "ready"
-    assert shell.of(e.OfferMade) == []  # her phone is off the hook
+    assert shell.of(ev.OfferMade) == []  # her phone is off the hook
     shell.run(10)
-    assert [one.contact for one in shell.of(e.OfferMade)] == [waiting]
-    assert [one.cause for one in shell.of(e.CallCleared) if one.call == "code"] == ["feature_code"]
+    assert [one.contact for one in shell.of(ev.OfferMade)] == [waiting]
+    assert [one.cause for one in shell.of(ev.CallCleared) if one.call == "code"] == ["feature_code"]
 
 
 def test_ready_ends_after_call_work():
     shell = small()
     call(shell, name="c")
     shell.run(4)
-    shell.send(i.LegReleased(leg="c-in"))
+    shell.send(inp.LegReleased(leg="c-in"))
     assert anna(shell).works["c"].state == "after_call_work"
     assert handset(shell, "*20") == ("agent.ready",)
-    assert [one.outcome for one in shell.of(e.WorkDone) if one.contact == "c"] == ["handled"]
+    assert [one.outcome for one in shell.of(ev.WorkDone) if one.contact == "c"] == ["handled"]
 
 
 @pytest.mark.parametrize(("dialled", "reason"), [("*21", "break"), ("*212", "lunch"), ("*2133", "33"), ("*219", None), ("*210", None)])
@@ -81,10 +81,10 @@ def test_the_last_call_is_tagged_and_who_had_none_is_told():
     assert handset(shell, "*235", "early") == ("invalid_choice",)
     call(shell, name="c")
     shell.run(4)
-    shell.send(i.LegReleased(leg="c-in"))
+    shell.send(inp.LegReleased(leg="c-in"))
     assert handset(shell, "*23", "bare") == ("invalid_choice",)
     assert handset(shell, "*2342", "tag") == ("agent.tagged", "number.4", "number.2")
-    assert shell.of(e.DispositionSet) == [e.DispositionSet(contact="c", agent="anna", code="42")]
+    assert shell.of(ev.DispositionSet) == [ev.DispositionSet(contact="c", agent="anna", code="42")]
 
 
 def test_how_many_wait_and_how_long_of_the_queues_that_are_ones_own():
@@ -102,9 +102,9 @@ def test_a_code_counts_for_nothing_in_the_agent_s_day():
     handset(shell, "*24")
     tally = shell.engine.state.statistics.agents["anna"]
     assert (tally.offered, tally.handled, tally.outbound, tally.talk_s, tally.busy_s) == (0, 0, 0, 0.0, 4.0)
-    assert [one.kind for one in shell.of(e.WorkReserved)] == ["feature_code"]
-    assert shell.done(f.OriginateToOutside) == []
-    assert [one.direction for one in shell.of(e.CallOffered)] == ["internal"]
+    assert [one.kind for one in shell.of(ev.WorkReserved)] == ["feature_code"]
+    assert shell.done(ef.OriginateToOutside) == []
+    assert [one.direction for one in shell.of(ev.CallOffered)] == ["internal"]
 
 
 def test_a_code_during_a_call_holds_after_it():
@@ -113,7 +113,7 @@ def test_a_code_during_a_call_holds_after_it():
     shell.run(4)
     assert handset(shell, "*21") == ("agent.not_ready",)
     assert shell.bridges == {frozenset(("c-in", "c.1"))}
-    shell.send(i.LegReleased(leg="c-in"))
+    shell.send(inp.LegReleased(leg="c-in"))
     shell.run(30)
     assert anna(shell).state == "not_ready"
 
@@ -121,15 +121,15 @@ def test_a_code_during_a_call_holds_after_it():
 def test_an_own_number_is_no_code_and_a_code_left_empty_is_none():
     shell = small(feature_codes=FeatureCodes(ready="", waiting="*99"), numbers=(Number(number="*77", target=ToQueue(queue="support")),))
     assert handset(shell, "*99", "w") == ("agent.waiting", "number.0")
-    shell.send(i.CallArrived(call="x", leg="x-in", agent="anna", calling="11", called="*20"))
+    shell.send(inp.CallArrived(call="x", leg="x-in", agent="anna", calling="11", called="*20"))
     shell.run(1)
-    assert [one.direction for one in shell.of(e.CallOffered)][-1] == "outbound"
+    assert [one.direction for one in shell.of(ev.CallOffered)][-1] == "outbound"
 
 
 def test_a_caller_from_outside_has_no_codes():
     shell = small()
     call(shell, called="*20", name="c")
-    assert [one.status for one in shell.done(f.RefuseCaller)] == [404]
+    assert [one.status for one in shell.done(ef.RefuseCaller)] == [404]
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_changed_codes_hold_for_the_next_call():
     shell = small()
     changed = msgspec.structs.replace(shell.engine.state.configuration, feature_codes=FeatureCodes(ready="*50"))
 
-    shell.send(i.Reconfigured(changes=difference(shell.engine.state.configuration, changed)))
+    shell.send(inp.Reconfigured(changes=difference(shell.engine.state.configuration, changed)))
     assert handset(shell, "*50") == ("agent.ready",)
 
 
@@ -180,19 +180,19 @@ def test_who_was_about_to_leave_is_ready_again():
     shell = small(queues=(queue(after_call_work_s=60.0),))
     call(shell, name="c")
     shell.run(4)
-    shell.send(i.LogOff(agent="anna"), i.LegReleased(leg="c-in"))
+    shell.send(inp.LogOff(agent="anna"), inp.LegReleased(leg="c-in"))
     assert handset(shell, "*20") == ("agent.ready",)
     assert anna(shell).state == "ready"
 
 
 def test_a_call_for_help_beside_another_survives_the_removal_of_who_made_it():
     shell = open_house(house(agents=(agent("anna", extension="11"), agent("ben", extension="12"))))
-    held = i.CallArrived(call="c", leg="c-in", agent="anna", calling="11", called="+4930999")
-    help_ = i.CallArrived(call="help", leg="help-in", agent="anna", calling="11", called="112")
+    held = inp.CallArrived(call="c", leg="c-in", agent="anna", calling="11", called="+4930999")
+    help_ = inp.CallArrived(call="help", leg="help-in", agent="anna", calling="11", called="112")
     shell.send(held, help_)
     before = shell.engine.state.configuration
     after = msgspec.structs.replace(before, agents=tuple(one for one in before.agents if one.id == "ben"))
-    shell.send(i.Reconfigured(changes=difference(before, after)), i.LegReleased(leg="c-in"), i.LogOff(agent="ben"))
+    shell.send(inp.Reconfigured(changes=difference(before, after)), inp.LegReleased(leg="c-in"), inp.LogOff(agent="ben"))
     assert "anna" not in shell.engine.state.agents
     shell.run(10)
-    assert [one.call for one in shell.of(e.CallEstablished)] == ["help"]
+    assert [one.call for one in shell.of(ev.CallEstablished)] == ["help"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from acd.core import effects as f
-from acd.core import events as e
-from acd.core import inputs as i
+from acd.core import effects as ef
+from acd.core import events as ev
+from acd.core import inputs as inp
 from acd.core.configuration import Forwarding, Number, ToAgent, ToOutside, Trunk
 from acd.core.steps.loops import SAME_FORWARDS, WITHHELD_FORWARDS
 from tests.acd.core.shell import Phone, Shell, agent, call, house, open_house
@@ -25,8 +25,8 @@ def test_a_target_that_is_one_of_our_numbers_is_reached_inside() -> None:
     shell = open_house(house(numbers=numbers))
     call(shell, MAIN, "c")
     shell.run(3)
-    assert shell.done(f.OriginateToOutside) == []
-    assert [one.number for one in shell.of(e.CallForwarded)] == ["+4930555101"]
+    assert shell.done(ef.OriginateToOutside) == []
+    assert [one.number for one in shell.of(ev.CallForwarded)] == ["+4930555101"]
     assert shell.bridges
 
 
@@ -35,8 +35,8 @@ def test_an_agent_forwards_to_a_colleague_by_extension() -> None:
     shell = open_house(house(agents=people, numbers=(Number(number=MAIN, target=ToAgent(agent="anna")),)), anna=NEVER)
     call(shell, MAIN, "c")
     shell.run(40)
-    assert [(one.reason, one.by, one.number) for one in shell.of(e.CallForwarded)] == [("no_answer", "anna", "22")]
-    assert [one.agent for one in shell.of(e.WorkConnected)] == ["ben"]
+    assert [(one.reason, one.by, one.number) for one in shell.of(ev.CallForwarded)] == [("no_answer", "anna", "22")]
+    assert [one.agent for one in shell.of(ev.WorkConnected)] == ["ben"]
 
 
 def test_agents_who_forward_to_each_other_always_end_in_a_loop_not_in_a_hang() -> None:
@@ -46,7 +46,7 @@ def test_agents_who_forward_to_each_other_always_end_in_a_loop_not_in_a_hang() -
     )
     shell = open_house(house(agents=people, numbers=(Number(number=MAIN, target=ToAgent(agent="anna")),)))
     call(shell, MAIN, "c")
-    assert [one.status for one in shell.done(f.RefuseCaller)] == [482]
+    assert [one.status for one in shell.done(ef.RefuseCaller)] == [482]
     assert not shell.engine.state.calls
 
 
@@ -55,13 +55,13 @@ def test_the_round_after_the_last_is_refused_and_the_others_try_no_other_trunk(c
     shell = forwarded_outside(pbx=NEVER, second=NEVER)
     for number in range(most + 1):
         call(shell, MAIN, f"c{number}", calling=calling)
-    assert len(shell.done(f.OriginateToOutside)) == most
-    found = shell.of(e.ForwardLoopFound)
+    assert len(shell.done(ef.OriginateToOutside)) == most
+    found = shell.of(ev.ForwardLoopFound)
     assert [(one.call, one.number, len(one.rounds)) for one in found] == [(f"c{most}", OUTSIDE, most)]
-    assert [one.status for one in shell.done(f.RefuseCaller)] == [482]
-    shell.send(i.LegFailed(leg=f"c{most - 1}.1", cause="congestion", status=503))
-    assert len(shell.done(f.OriginateToOutside)) == most
-    assert [one.cause for one in shell.of(e.CallCleared)] == ["routing_loop", "routing_loop"]
+    assert [one.status for one in shell.done(ef.RefuseCaller)] == [482]
+    shell.send(inp.LegFailed(leg=f"c{most - 1}.1", cause="congestion", status=503))
+    assert len(shell.done(ef.OriginateToOutside)) == most
+    assert [one.cause for one in shell.of(ev.CallCleared)] == ["routing_loop", "routing_loop"]
 
 
 def test_other_callers_and_answered_forwards_are_no_rounds() -> None:
@@ -71,12 +71,12 @@ def test_other_callers_and_answered_forwards_are_no_rounds() -> None:
         shell.run(3)  # answered
     for number in range(3 * SAME_FORWARDS):
         call(shell, MAIN, f"d{number}", calling=f"+4989{number:05}")
-    assert shell.of(e.ForwardLoopFound) == []
+    assert shell.of(ev.ForwardLoopFound) == []
 
 
 def test_a_carrier_that_says_loop_is_not_asked_over_another_trunk() -> None:
     shell = forwarded_outside(pbx=Phone(fails="routing_loop"))
     call(shell, MAIN, "c")
     shell.run(3)
-    assert [one.trunk for one in shell.done(f.OriginateToOutside)] == ["pbx"]
-    assert [one.status for one in shell.done(f.RefuseCaller)] == [482]
+    assert [one.trunk for one in shell.done(ef.OriginateToOutside)] == ["pbx"]
+    assert [one.status for one in shell.done(ef.RefuseCaller)] == [482]

@@ -6,9 +6,9 @@ import datetime as dt
 
 import pytest
 
-from acd.core import effects as f
-from acd.core import events as e
-from acd.core import inputs as i
+from acd.core import effects as ef
+from acd.core import events as ev
+from acd.core import inputs as inp
 from acd.core.configuration import Menu, Number, Opening, Schedule, ToAgent, ToAnnouncement, ToHangUp, ToMenu, ToOutside, ToQueue, Trunk
 from acd.core.engine import Engine
 from tests.acd.core.shell import T0, Phone, Shell, agent, call, house, open_house, queue
@@ -30,7 +30,7 @@ def test_a_key_while_the_menu_speaks_chooses() -> None:
     shell = with_menu()
     call(shell, "600", "c")
     shell.run(0.5)
-    events = shell.send(i.DigitPressed(leg="c-in", digit="1"))
+    events = shell.send(inp.DigitPressed(leg="c-in", digit="1"))
     assert [type(one).__name__ for one in events][:3] == ["DigitReceived", "MenuLeft", "Queued"]
     assert shell.plays["c-in"].sounds == ("queue.greeting",)
     shell.run(5)
@@ -41,19 +41,19 @@ def test_silence_repeats_the_menu_and_then_falls_back() -> None:
     shell = with_menu()
     call(shell, "600", "c")
     shell.run(3 * (2 + 6) - 0.1)
-    assert [one.purpose for one in shell.of(e.SoundsStarted)] == ["menu"] * 3
+    assert [one.purpose for one in shell.of(ev.SoundsStarted)] == ["menu"] * 3
     shell.run(3)
-    assert shell.of(e.CallCleared) == [e.CallCleared(call="c", cause="announced")]
-    assert shell.of(e.MenuLeft) == [e.MenuLeft(call="c", menu="main", digit=None)]
+    assert shell.of(ev.CallCleared) == [ev.CallCleared(call="c", cause="announced")]
+    assert shell.of(ev.MenuLeft) == [ev.MenuLeft(call="c", menu="main", digit=None)]
 
 
 def test_an_invalid_key_is_told_so_and_counts_as_a_repeat() -> None:
     shell = with_menu()
     call(shell, "600", "c")
     for _ in range(2):
-        shell.send(i.DigitPressed(leg="c-in", digit="7"))
+        shell.send(inp.DigitPressed(leg="c-in", digit="7"))
         assert shell.plays["c-in"].sounds == ("invalid_choice", "menu.main")
-    shell.send(i.DigitPressed(leg="c-in", digit="7"))
+    shell.send(inp.DigitPressed(leg="c-in", digit="7"))
     assert shell.plays["c-in"].sounds == ("bye",)
 
 
@@ -61,23 +61,23 @@ def test_a_caller_may_walk_in_circles_as_long_as_keys_are_pressed() -> None:
     shell = with_menu()
     call(shell, "600", "c")
     for _ in range(100):
-        shell.send(i.DigitPressed(leg="c-in", digit="2"))
+        shell.send(inp.DigitPressed(leg="c-in", digit="2"))
     assert "c" in shell.engine.state.calls
 
 
 def test_a_menu_that_is_reconfigured_away_does_not_strand_its_caller() -> None:
     shell = with_menu()
     call(shell, "600", "c")
-    shell.send(i.Configured(configuration=house()))
+    shell.send(inp.Configured(configuration=house()))
     shell.run(60)
-    assert shell.of(e.CallCleared) == [e.CallCleared(call="c", cause="not_found")]
+    assert shell.of(ev.CallCleared) == [ev.CallCleared(call="c", cause="not_found")]
 
 
 def test_unknown_number_is_refused_with_404_and_still_written_down() -> None:
     shell = open_house()
-    events = shell.send(i.CallArrived(call="c", leg="c-in", trunk="pbx", calling=None, called="+4999"))
-    assert shell.done(f.RefuseCaller) == [
-        f.RefuseCaller(leg="c-in", status=404, reason="The number +4999 does not exist here.", cause="not_found")
+    events = shell.send(inp.CallArrived(call="c", leg="c-in", trunk="pbx", calling=None, called="+4999"))
+    assert shell.done(ef.RefuseCaller) == [
+        ef.RefuseCaller(leg="c-in", status=404, reason="The number +4999 does not exist here.", cause="not_found")
     ]
     assert [type(one).__name__ for one in events] == [
         "CallOffered",
@@ -93,12 +93,12 @@ def test_the_eleventh_channel_of_a_trunk_is_refused_with_the_figures() -> None:
     shell = open_house(house(trunks=(Trunk(id="pbx", name="PBX", upload_kbits=1000),)), ready=False)
     for n in range(10):
         call(shell, name=f"c{n}")
-    assert shell.done(f.RefuseCaller) == []
+    assert shell.done(ef.RefuseCaller) == []
     call(shell, name="c10")
-    refused = shell.done(f.RefuseCaller)[0]
+    refused = shell.done(ef.RefuseCaller)[0]
     assert (refused.status, refused.reason) == (503, "trunk pbx: 1000 of 1000 kbit/s reserved, 100 needed")
-    assert shell.of(e.ChannelRefused)[0].reserved_kbits == 1000
-    shell.send(i.LegReleased(leg="c3-in"))
+    assert shell.of(ev.ChannelRefused)[0].reserved_kbits == 1000
+    shell.send(inp.LegReleased(leg="c3-in"))
     call(shell, name="c11")
     assert "c11" in shell.engine.state.calls
 
@@ -107,34 +107,34 @@ def test_a_trunk_with_999_kbits_refuses_the_tenth() -> None:
     shell = open_house(house(trunks=(Trunk(id="pbx", name="PBX", upload_kbits=999),)), ready=False)
     for n in range(10):
         call(shell, name=f"c{n}")
-    assert [one.reserved_kbits for one in shell.of(e.ChannelRefused)] == [900]
+    assert [one.reserved_kbits for one in shell.of(ev.ChannelRefused)] == [900]
 
 
 def test_a_channel_never_costs_less_than_the_floor_and_what_is_measured_above_it() -> None:
     shell = open_house(house(trunks=(Trunk(id="pbx", name="PBX", upload_kbits=1000),)), ready=False)
     call(shell, name="cheap", channel_kbits=30)
     call(shell, name="dear", channel_kbits=110)
-    assert [one.kbits for one in shell.of(e.ChannelReserved)] == [100, 110]
+    assert [one.kbits for one in shell.of(ev.ChannelReserved)] == [100, 110]
 
 
 def test_country_and_language_come_from_the_number_that_was_called() -> None:
     numbers = (Number(number="+43720123456", target=ToQueue(queue="support"), language="en", country="AT"),)
     shell = open_house(house(numbers=numbers))
     call(shell, "+43720123456", "c")
-    offered = shell.of(e.CallOffered)[0]
+    offered = shell.of(ev.CallOffered)[0]
     assert (offered.country, offered.language, offered.number) == ("AT", "en", "+43720123456")
     assert shell.plays["c-in"].language == "en"
 
 
 def test_nothing_is_taken_in_before_configuration_or_while_shutting_down() -> None:
     shell = Shell(Engine("demo"))
-    shell.send(i.CallArrived(call="c", leg="c-in", trunk="pbx", called="601"))
-    assert [(one.status, one.retry_after_s) for one in shell.done(f.RefuseCaller)] == [(503, 10)]
+    shell.send(inp.CallArrived(call="c", leg="c-in", trunk="pbx", called="601"))
+    assert [(one.status, one.retry_after_s) for one in shell.done(ef.RefuseCaller)] == [(503, 10)]
     shell = open_house()
-    shell.send(i.ServiceStopping())
+    shell.send(inp.ServiceStopping())
     call(shell, name="late")
-    assert shell.done(f.RefuseCaller)[0].status == 503
-    assert shell.of(e.CallCleared) == [e.CallCleared(call="late", cause="shutdown")]
+    assert shell.done(ef.RefuseCaller)[0].status == 503
+    assert shell.of(ev.CallCleared) == [ev.CallCleared(call="late", cause="shutdown")]
 
 
 def moment(*when: int) -> float:
@@ -164,20 +164,20 @@ OFFICE = Schedule(
 def test_queue_opens_and_closes_by_its_hours(when: tuple[int, ...], is_open: bool) -> None:
     shell = Shell(Engine("demo"), now=moment(*when))
     closed = queue(schedule="office", closed=ToAnnouncement(sounds=("closed",)))
-    shell.send(i.Configured(configuration=house(queues=(closed,), schedules=(OFFICE,))))
+    shell.send(inp.Configured(configuration=house(queues=(closed,), schedules=(OFFICE,))))
     call(shell, name="c")
-    assert shell.of(e.QueueLeft) == ([] if is_open else [e.QueueLeft(contact="c", entry="c/q1", queue="support", outcome="closed")])
+    assert shell.of(ev.QueueLeft) == ([] if is_open else [ev.QueueLeft(contact="c", entry="c/q1", queue="support", outcome="closed")])
 
 
 def test_hours_are_a_deadline_and_who_waits_at_closing_time_is_still_served() -> None:
     shell = Shell(Engine("demo"), now=moment(2025, 6, 16, 17, 59, 0))
-    shell.send(i.Configured(configuration=house(queues=(queue(schedule="office"),), schedules=(OFFICE,))))
+    shell.send(inp.Configured(configuration=house(queues=(queue(schedule="office"),), schedules=(OFFICE,))))
     call(shell, name="c")
     shell.run(120)
-    assert [type(one).__name__ for one in shell.events if isinstance(one, e.QueueClosed | e.QueueOpened)] == ["QueueClosed"]
+    assert [type(one).__name__ for one in shell.events if isinstance(one, ev.QueueClosed | ev.QueueOpened)] == ["QueueClosed"]
     assert "c" in shell.engine.state.calls
     shell.run(until=moment(2025, 6, 17, 8, 0, 1))
-    assert shell.of(e.QueueOpened) == [e.QueueOpened(queue="support")]
+    assert shell.of(ev.QueueOpened) == [ev.QueueOpened(queue="support")]
 
 
 # ---------------------------------------------------------------------- agents' own phones and numbers outside
@@ -187,8 +187,8 @@ def test_a_number_that_leads_to_an_agent_rings_and_is_answered_when_she_answers(
     shell = open_house(house(numbers=(Number(number="610", target=ToAgent(agent="anna")),)))
     call(shell, "610", "c")
     shell.run(1)
-    assert shell.done(f.RingCaller)
-    assert shell.done(f.AnswerCaller) == []
+    assert shell.done(ef.RingCaller)
+    assert shell.done(ef.AnswerCaller) == []
     shell.run(2)
     assert shell.bridges == {frozenset(("c-in", "c.1"))}
     assert [type(one).__name__ for one in shell.effects[-2:]] == ["AnswerCaller", "ConnectLegs"]
@@ -210,13 +210,13 @@ def test_forwarding_by_reason(reason: str, phone: Phone | None, busy: bool, regi
         call(shell, "601", "first")
         shell.run(3)
     if not registered:
-        shell.send(i.DeviceUnregistered(agent="anna", contact="sip:anna@127.0.0.1"))
+        shell.send(inp.DeviceUnregistered(agent="anna", contact="sip:anna@127.0.0.1"))
     call(shell, "610", "c", calling="+4989555")
     shell.run(30)
-    assert [(one.reason, one.by, one.number) for one in shell.of(e.CallForwarded)] == [(reason, "anna", number)]
-    placed = shell.done(f.OriginateToOutside)[0]
+    assert [(one.reason, one.by, one.number) for one in shell.of(ev.CallForwarded)] == [(reason, "anna", number)]
+    placed = shell.done(ef.OriginateToOutside)[0]
     assert (placed.number, placed.forwarded_from) == (number, "+4989555")
-    assert [one.role for one in shell.of(e.LegInitiated) if one.number == number] == ["forward"]
+    assert [one.role for one in shell.of(ev.LegInitiated) if one.number == number] == ["forward"]
     assert any("c-in" in bridge for bridge in shell.bridges)
 
 
@@ -225,7 +225,7 @@ def test_without_forwarding_a_busy_agent_is_busy() -> None:
     call(shell, "601", "first")
     shell.run(3)
     call(shell, "610", "c")
-    assert shell.done(f.RefuseCaller) == [f.RefuseCaller(leg="c-in", status=486, reason="The called party is busy.", cause="busy")]
+    assert shell.done(ef.RefuseCaller) == [ef.RefuseCaller(leg="c-in", status=486, reason="The called party is busy.", cause="busy")]
 
 
 def test_a_queue_offer_never_follows_the_agent_s_forwarding() -> None:
@@ -234,7 +234,7 @@ def test_a_queue_offer_never_follows_the_agent_s_forwarding() -> None:
     shell = open_house(house(agents=(agent("anna", forwarding=Forwarding(always="+49170")),)))
     call(shell)
     shell.run(3)
-    assert shell.of(e.CallForwarded) == []
+    assert shell.of(ev.CallForwarded) == []
     assert shell.bridges
 
 
@@ -247,9 +247,9 @@ def test_outside_target_fails_over_to_the_next_trunk() -> None:
     )
     call(shell, "620", "c")
     shell.run(3)
-    assert [one.trunk for one in shell.done(f.OriginateToOutside)] == ["pbx", "second"]
+    assert [one.trunk for one in shell.done(ef.OriginateToOutside)] == ["pbx", "second"]
     assert shell.bridges == {frozenset(("c-in", "c.2"))}
-    assert shell.of(e.CallForwarded)[0].by == "620"
+    assert shell.of(ev.CallForwarded)[0].by == "620"
 
 
 @pytest.mark.parametrize(("cause", "status"), [("busy", 486), ("no_answer", 480), ("not_found", 404)])
@@ -258,9 +258,9 @@ def test_a_number_s_own_failure_is_not_tried_again_elsewhere(cause: str, status:
     shell = open_house(house(trunks=trunks, numbers=(Number(number="620", target=ToOutside(number="+4930999")),)), pbx=Phone(fails=cause))
     call(shell, "620", "c")
     shell.run(3)
-    assert len(shell.done(f.OriginateToOutside)) == 1
-    assert shell.done(f.RefuseCaller)[0].status == status
-    assert shell.of(e.CallCleared) == [e.CallCleared(call="c", cause=cause)]
+    assert len(shell.done(ef.OriginateToOutside)) == 1
+    assert shell.done(ef.RefuseCaller)[0].status == status
+    assert shell.of(ev.CallCleared) == [ev.CallCleared(call="c", cause=cause)]
 
 
 def test_a_number_without_a_price_on_one_trunk_is_called_over_the_next_that_has_one() -> None:
@@ -274,27 +274,27 @@ def test_a_number_without_a_price_on_one_trunk_is_called_over_the_next_that_has_
     refused = open_house(configuration, pbx=Phone(fails="price_refused"), second=Phone(fails="price_refused"))
     call(refused, "620", "c")
     refused.run(3)
-    assert refused.done(f.RefuseCaller)[0].status == 403
-    assert refused.of(e.CallCleared) == [e.CallCleared(call="c", cause="price_refused")]
+    assert refused.done(ef.RefuseCaller)[0].status == 403
+    assert refused.of(ev.CallCleared) == [ev.CallCleared(call="c", cause="price_refused")]
 
 
 def test_price_refused_after_a_menu_is_told_and_cleared() -> None:
     menu = Menu(id="main", sounds=("menu.main",), options={"3": ToOutside(number="0900123")}, fallback=ToHangUp())
     shell = open_house(house(menus=(menu,), numbers=(Number(number="600", target=ToMenu(menu="main")),)), pbx=Phone(fails="price_refused"))
     call(shell, "600", "c")
-    shell.send(i.DigitPressed(leg="c-in", digit="3"))
+    shell.send(inp.DigitPressed(leg="c-in", digit="3"))
     shell.run(1)
     assert shell.plays["c-in"].sounds == ("unavailable",)
     shell.run(3)
-    assert shell.of(e.CallCleared) == [e.CallCleared(call="c", cause="price_refused")]
+    assert shell.of(ev.CallCleared) == [ev.CallCleared(call="c", cause="price_refused")]
 
 
 def test_a_trunk_that_is_down_is_not_tried() -> None:
     trunks = (Trunk(id="pbx", name="A"), Trunk(id="second", name="B", order=1))
     shell = open_house(house(trunks=trunks, numbers=(Number(number="620", target=ToOutside(number="+4930999")),)))
-    shell.send(i.TrunkChanged(trunk="pbx", up=False, detail="no answer to OPTIONS"))
+    shell.send(inp.TrunkChanged(trunk="pbx", up=False, detail="no answer to OPTIONS"))
     call(shell, "620", "c")
-    assert [one.trunk for one in shell.done(f.OriginateToOutside)] == ["second"]
+    assert [one.trunk for one in shell.done(ef.OriginateToOutside)] == ["second"]
     assert [one.up for one in shell.engine.live().trunks] == [False, True]
 
 
@@ -317,7 +317,7 @@ def test_a_closed_menu_goes_where_it_says() -> None:
     call(shell, "600", "c")
     assert shell.plays["c-in"].sounds == ("closed",)
     shell.run(3)
-    assert shell.of(e.CallCleared) == [e.CallCleared(call="c", cause="closed")]
+    assert shell.of(ev.CallCleared) == [ev.CallCleared(call="c", cause="closed")]
 
 
 def test_without_any_trunk_left_a_forward_is_refused_and_the_figures_are_told() -> None:
@@ -326,34 +326,34 @@ def test_without_any_trunk_left_a_forward_is_refused_and_the_figures_are_told() 
         house(trunks=(Trunk(id="in", name="I", outbound=False), Trunk(id="pbx", name="P", upload_kbits=99)), numbers=numbers)
     )
     call(shell, "620", "c", trunk="in")
-    refused = shell.done(f.RefuseCaller)[0]
+    refused = shell.done(ef.RefuseCaller)[0]
     assert (refused.status, refused.reason) == (503, "trunk pbx: 0 of 99 kbit/s reserved, 100 needed")
     shell = open_house(house(trunks=(Trunk(id="in", name="I", outbound=False),), numbers=numbers))
     call(shell, "620", "c", trunk="in")
-    assert shell.of(e.CallCleared) == [e.CallCleared(call="c", cause="unreachable")]
+    assert shell.of(ev.CallCleared) == [ev.CallCleared(call="c", cause="unreachable")]
 
 
 def test_a_full_trunk_makes_way_for_the_next_one() -> None:
     trunks = (Trunk(id="pbx", name="A", upload_kbits=150), Trunk(id="b", name="B", order=1))
     shell = open_house(house(trunks=trunks, numbers=(Number(number="620", target=ToOutside(number="+4930999")),)))
     call(shell, "620", "c")
-    assert [one.line for one in shell.of(e.ChannelRefused)] == ["trunk:pbx"]
-    assert [one.trunk for one in shell.done(f.OriginateToOutside)] == ["b"]
+    assert [one.line for one in shell.of(ev.ChannelRefused)] == ["trunk:pbx"]
+    assert [one.trunk for one in shell.done(ef.OriginateToOutside)] == ["b"]
 
 
 def test_a_number_that_rings_for_ever_is_given_up() -> None:
     shell = open_house(house(numbers=(Number(number="620", target=ToOutside(number="+4930999")),)), pbx=NEVER)
     call(shell, "620", "c")
     shell.run(91)
-    assert shell.done(f.ReleaseLeg) == [f.ReleaseLeg(leg="c.1", cause="no_answer")]
-    assert shell.done(f.RefuseCaller)[0].status == 480
+    assert shell.done(ef.ReleaseLeg) == [ef.ReleaseLeg(leg="c.1", cause="no_answer")]
+    assert shell.done(ef.RefuseCaller)[0].status == 480
 
 
 def test_caller_who_hangs_up_while_the_number_outside_rings_leaves_nothing() -> None:
     shell = open_house(house(numbers=(Number(number="620", target=ToOutside(number="+4930999")),)), pbx=NEVER)
     call(shell, "620", "c")
     shell.run(1)
-    shell.send(i.LegReleased(leg="c-in", cause="cancelled"))
+    shell.send(inp.LegReleased(leg="c-in", cause="cancelled"))
     assert not shell.legs
-    assert shell.of(e.CallCleared) == [e.CallCleared(call="c", cause="abandoned")]
+    assert shell.of(ev.CallCleared) == [ev.CallCleared(call="c", cause="abandoned")]
     assert not shell.engine.state.lines

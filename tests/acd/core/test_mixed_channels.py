@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from acd.core import events as e
-from acd.core import inputs as i
+from acd.core import events as ev
+from acd.core import inputs as inp
 from acd.core.configuration import ChannelCapacity, Overflow, Queue, SkillRequirement, ToHangUp
 from acd.core.configuration_changes import difference
 from acd.core.ids import channel_of
@@ -31,12 +31,12 @@ def plain(name: str = "support", **more: Any) -> Queue:
 
 
 def opened(shell: Shell, contact: str, queue: str = "support", **more: Any) -> str:
-    shell.send(i.OpenContact(contact=contact, channel=channel_of(contact), queue=queue, **more))
+    shell.send(inp.OpenContact(contact=contact, channel=channel_of(contact), queue=queue, **more))
     return contact
 
 
 def offers(shell: Shell) -> list[tuple[str, tuple[str, ...]]]:
-    return [(one.contact, one.decision.chosen) for one in shell.of(e.OfferMade)]
+    return [(one.contact, one.decision.chosen) for one in shell.of(ev.OfferMade)]
 
 
 # ---------------------------------------------------------------------- no channel starves
@@ -69,12 +69,12 @@ class Load:
         for person in list(shell.engine.state.agents.values()):
             for work in list(person.works.values()):
                 if work.state == "reserved" and work.channel != "voice":
-                    shell.send(i.Answer(agent=person.id, contact=work.contact))
+                    shell.send(inp.Answer(agent=person.id, contact=work.contact))
                 if work.state in ("reserved", "connected"):
                     self.waited.setdefault(work.contact, shell.now - self.came[work.contact])
                 if work.state == "connected" and shell.now - work.since >= self.TAKES_S[work.channel]:
-                    over = i.HangUp(agent=person.id, call=work.contact) if work.channel == "voice" else None
-                    shell.send(over or i.CloseContact(agent=person.id, contact=work.contact))
+                    over = inp.HangUp(agent=person.id, call=work.contact) if work.channel == "voice" else None
+                    shell.send(over or inp.CloseContact(agent=person.id, contact=work.contact))
 
     def longest(self) -> dict[str, float]:
         """Seconds, by channel; of those who wait still, so far."""
@@ -133,22 +133,22 @@ class Book:
                 self._note(event)
         self.read = len(self.shell.journal)
 
-    def _note(self, event: e.Event) -> None:
+    def _note(self, event: ev.Event) -> None:
         match event:
-            case e.Queued():
+            case ev.Queued():
                 self.waiting.add(event.contact)
-            case e.QueueLeft():
+            case ev.QueueLeft():
                 self.waiting.discard(event.contact)
-            case e.OfferMade():
+            case ev.OfferMade():
                 self.waiting.remove(event.contact)
                 self.nobody_overtaken(event.contact)
                 self.offers += 1
-            case e.WorkReserved():
+            case ev.WorkReserved():
                 self.works[event.agent].append(channel_of(event.contact))
-            case e.WorkDone():
+            case ev.WorkDone():
                 self.works[event.agent].remove(channel_of(event.contact))
             case _:
-                assert not isinstance(event, e.AgentNotReady)
+                assert not isinstance(event, ev.AgentNotReady)
 
     def nobody_overtaken(self, contact: str) -> None:
         configuration = self.shell.engine.state.configuration
@@ -187,11 +187,11 @@ def _done_with_one(shell: Shell) -> None:
         for work in list(person.works.values()):
             if work.channel == "voice":
                 shell.run(0.1)
-                shell.send(i.HangUp(agent=person.id, call=work.contact))
+                shell.send(inp.HangUp(agent=person.id, call=work.contact))
                 return
             if work.state == "reserved":
-                shell.send(i.Answer(agent=person.id, contact=work.contact))
-            shell.send(i.CloseContact(agent=person.id, contact=work.contact))
+                shell.send(inp.Answer(agent=person.id, contact=work.contact))
+            shell.send(inp.CloseContact(agent=person.id, contact=work.contact))
             return
 
 
@@ -202,7 +202,7 @@ def test_who_has_room_for_several_is_offered_them_in_the_same_step() -> None:
     shell = open_house(house(queues=(plain(),)), ready=False)
     for contact in ("chat:1", "chat:2", "chat:3", "chat:4"):
         opened(shell, contact)
-    shell.send(i.LogOn(agent="anna", ready=True))
+    shell.send(inp.LogOn(agent="anna", ready=True))
     assert offers(shell) == [(f"chat:{n}", ("anna",)) for n in (1, 2, 3)]
 
 
@@ -213,22 +213,22 @@ def test_who_was_awaited_for_a_caller_that_is_gone_is_free_again() -> None:
     opened(shell, "chat:2")
     assert offers(shell) == [("chat:1", ("anna",))]
     assert shell.engine.why_waiting("chat:2", shell.now).removed == {"awaited": ("anna",)}
-    shell.send(i.LegReleased(leg="c-in"))
+    shell.send(inp.LegReleased(leg="c-in"))
     assert offers(shell) == [("chat:1", ("anna",)), ("chat:2", ("anna",))]
 
 
 def test_who_has_no_phone_is_not_awaited_for_a_call() -> None:
     """Whoever only writes would be given one chat at a time as long as anybody is on the line."""
     shell = open_house(house(queues=(plain(),)))
-    shell.send(i.DeviceUnregistered(agent="anna", contact="sip:anna@127.0.0.1"))
+    shell.send(inp.DeviceUnregistered(agent="anna", contact="sip:anna@127.0.0.1"))
     opened(shell, "chat:1")
     call(shell, name="c")
     opened(shell, "chat:2")
     assert offers(shell) == [("chat:1", ("anna",)), ("chat:2", ("anna",))]
-    shell.send(i.DeviceRegistered(agent="anna", contact="sip:anna@127.0.0.1", expires_at=T0 + 1000))
+    shell.send(inp.DeviceRegistered(agent="anna", contact="sip:anna@127.0.0.1", expires_at=T0 + 1000))
     opened(shell, "chat:3")
     assert len(offers(shell)) == 2
-    shell.send(i.DeviceUnregistered(agent="anna", contact="sip:anna@127.0.0.1"))
+    shell.send(inp.DeviceUnregistered(agent="anna", contact="sip:anna@127.0.0.1"))
     assert offers(shell)[2] == ("chat:3", ("anna",))
 
 
@@ -250,10 +250,10 @@ def test_what_is_moved_from_an_agent_may_come_back_to_the_same() -> None:
     queues = (plain(after_call_work_s=10.0), plain("sales", requirements=(SkillRequirement(skill="support"),)))
     shell = open_house(house(queues=queues))
     opened(shell, "chat:1")
-    shell.send(i.Answer(agent="anna"), i.MoveContact(contact="chat:1", queue="sales", by="boss"))
+    shell.send(inp.Answer(agent="anna"), inp.MoveContact(contact="chat:1", queue="sales", by="boss"))
     assert offers(shell) == [("chat:1", ("anna",)), ("chat:1", ("anna",))]
-    assert shell.of(e.WorkDone) == [e.WorkDone(agent="anna", contact="chat:1", outcome="handled")]
-    shell.send(i.Answer(agent="anna"))
+    assert shell.of(ev.WorkDone) == [ev.WorkDone(agent="anna", contact="chat:1", outcome="handled")]
+    shell.send(inp.Answer(agent="anna"))
     shell.run(11)  # the time of the after-call work that is no more
     assert [work.state for work in shell.engine.state.agents["anna"].works.values()] == ["connected"]
 
@@ -263,19 +263,19 @@ def test_fewest_calls_counts_what_who_goes_on_being_free_has_taken() -> None:
     for contact in ("chat:1", "chat:2"):
         opened(shell, contact)
         (_, (who,)) = offers(shell)[-1]
-        shell.send(i.Answer(agent=who, contact=contact))
+        shell.send(inp.Answer(agent=who, contact=contact))
     assert [who for _, (who,) in offers(shell)] == ["anna", "ben"]
     opened(shell, "chat:3")
-    assert [one.terms[0] for one in shell.of(e.OfferMade)[-1].decision.candidates] == [1.0, 1.0]
+    assert [one.terms[0] for one in shell.of(ev.OfferMade)[-1].decision.candidates] == [1.0, 1.0]
     assert must_get(shell.engine.state, shell.now) == []
 
 
 def test_what_came_while_the_service_ended_is_offered_when_it_runs_again() -> None:
     shell = open_house(house(queues=(plain(),)))
-    shell.send(i.ServiceStopping())
+    shell.send(inp.ServiceStopping())
     opened(shell, "chat:1")
     assert offers(shell) == []
-    shell.send(i.ServiceStarted())
+    shell.send(inp.ServiceStarted())
     assert offers(shell) == [("chat:1", ("anna",))]
 
 
@@ -287,11 +287,11 @@ def test_a_limit_that_has_passed_without_effect_is_not_met_again() -> None:
     shell.run(31)
     configuration = shell.engine.state.configuration
     assert configuration is not None
-    for changed in (i.Configured(configuration=configuration), i.Reconfigured(changes=())):
-        before = len(shell.of(e.DeadlinePassed))
+    for changed in (inp.Configured(configuration=configuration), inp.Reconfigured(changes=())):
+        before = len(shell.of(ev.DeadlinePassed))
         shell.send(changed)
         assert shell.engine.next_timeout() is None or shell.engine.next_timeout() > shell.now  # type: ignore[operator]
-        assert len(shell.of(e.DeadlinePassed)) == before
+        assert len(shell.of(ev.DeadlinePassed)) == before
 
 
 def test_who_is_taken_out_together_with_a_change_of_capacity_is_in_no_roster() -> None:
@@ -299,11 +299,11 @@ def test_who_is_taken_out_together_with_a_change_of_capacity_is_in_no_roster() -
     people = (agent("anna"), agent("ben"))
     shell = open_house(house(agents=people, queues=(plain(),)))
     opened(shell, "chat:1")
-    shell.send(i.Answer(agent="anna"))
+    shell.send(inp.Answer(agent="anna"))
     old = shell.engine.state.configuration
     assert old is not None
     new = resolved(house(agents=people[1:], queues=(plain(),), capacity=MAILS_BESIDE_CALLS), T0)
-    shell.send(i.Reconfigured(changes=difference(old, new)))
+    shell.send(inp.Reconfigured(changes=difference(old, new)))
     again = restore(snapshot(shell.engine))
     for channel in ("voice", "chat"):
         assert "anna" not in {one for members in shell.engine._step.fold.availability[channel].members.values() for one in members}
@@ -325,7 +325,7 @@ def test_chats_are_spread_over_those_who_are_equally_good(strategy: str) -> None
     for number in range(6):
         opened(shell, f"chat:{number}")
     assert [chosen for _, (chosen,) in offers(shell)] == ["anna", "ben", "carl"] * 2
-    first, last = shell.of(e.OfferMade)[0].decision, shell.of(e.OfferMade)[3].decision
+    first, last = shell.of(ev.OfferMade)[0].decision, shell.of(ev.OfferMade)[3].decision
     assert "at_hand" in first.term_names
     at = first.term_names.index("at_hand")
     assert [[one.terms[at] for one in decision.candidates] for decision in (first, last)] == [[0.0] * 3, [1.0] * 3]
@@ -339,7 +339,7 @@ def test_a_call_goes_to_who_has_no_mail_open_and_where_calls_stand_alone_nothing
     assert [chosen for _, (chosen,) in offers(beside)] == ["anna", "ben"]
     alone = open_house(house(agents=people, queues=(plain(),)))
     call(alone, name="c")
-    assert alone.of(e.OfferMade)[0].decision.term_names == ("idle_since",)
-    alone.send(i.Configured(configuration=replace(beside.engine.state.configuration, capacity=MAILS_BESIDE_CALLS)))
+    assert alone.of(ev.OfferMade)[0].decision.term_names == ("idle_since",)
+    alone.send(inp.Configured(configuration=replace(beside.engine.state.configuration, capacity=MAILS_BESIDE_CALLS)))
     call(alone, name="d")
-    assert alone.of(e.OfferMade)[1].decision.term_names == ("at_hand", "idle_since")
+    assert alone.of(ev.OfferMade)[1].decision.term_names == ("at_hand", "idle_since")

@@ -8,7 +8,7 @@ import typing
 import msgspec
 import pytest
 
-from acd.core import inputs as i
+from acd.core import inputs as inp
 from acd.core.events import CallOffered, Event
 from acd.core.inputs import Input
 from acd.core.personal import marks, with_texts
@@ -109,7 +109,9 @@ def test_a_call_and_a_message_hold_no_number_and_no_word_of_anybody_once_they_ar
     shell = open_house(house(agents=(anna,)))
     call(shell, name="c", calling="+4915112345678", calling_name="Erika Muster", dialog="sip:+4915112345678@example.test")
     text = "my card number is 1234"
-    shell.send(i.OpenContact(contact="mail:1", channel="mail", queue="support", customer="erika@example.test", subject="Hello", text=text))
+    shell.send(
+        inp.OpenContact(contact="mail:1", channel="mail", queue="support", customer="erika@example.test", subject="Hello", text=text)
+    )
     octets = b"".join(encode(with_texts(entry, sealed)) for entry in shell.journal)
     for secret in (b"15112345678", b"Erika", b"erika@", b"Hello", b"card number", b"Anna Beispiel"):
         assert secret in b"".join(map(encode, shell.journal)), secret
@@ -144,7 +146,7 @@ def test_a_mark_says_whose_and_a_word_without_texts_stays_as_it_is() -> None:
         "supervisor": "staff",
     }
     assert marks(CallOffered)["quote"].texts == ("number",)
-    given = i.LogOn(agent="anna", ready=True)
+    given = inp.LogOn(agent="anna", ready=True)
     assert with_texts(given, sealed) == given
     phone = Phone()
     assert with_texts(phone, sealed) is phone

@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from acd.core import events as e
-from acd.core import inputs as i
+from acd.core import events as ev
+from acd.core import inputs as inp
 from acd.core.configuration import SkillRequirement
 from tests.acd.core.shell import Phone, Shell, agent, house, open_house, queue
 
@@ -43,14 +43,14 @@ class Floor:
             self.until(at)
             name = f"c{number}"
             stays = self.patience_s is None or number % 4 == 0
-            shell.send(i.CallArrived(call=name, leg=f"{name}-in", trunk="pbx", calling=None, called=called))
+            shell.send(inp.CallArrived(call=name, leg=f"{name}-in", trunk="pbx", calling=None, called=called))
             self.came[name] = shell.now
             if stays and at > begin + 3600:
                 told = {one.call: one.estimated_wait_s for line in shell.engine.live().queues for one in line.waiting}
                 if (promise := told.get(name)) is not None:  # who was put through at once waits for nobody
                     self.promised[name] = promise
             if not stays:
-                shell.later(rng.expovariate(1 / (self.patience_s or 1.0)), i.LegReleased(leg=f"{name}-in"))
+                shell.later(rng.expovariate(1 / (self.patience_s or 1.0)), inp.LegReleased(leg=f"{name}-in"))
         self.until(shell.now + 7200)
 
     def until(self, at: float) -> None:
@@ -62,9 +62,9 @@ class Floor:
             shell.run(until=min(at, max(due, shell.now)))
             for entry in shell.journal[seen:]:
                 for event in entry.events:
-                    if isinstance(event, e.CallEstablished):
+                    if isinstance(event, ev.CallEstablished):
                         self.waited[event.call] = entry.now - self.came[event.call]
-                        ends = i.LegReleased(leg=f"{event.call}-in")
+                        ends = inp.LegReleased(leg=f"{event.call}-in")
                         shell.agenda = [one for one in shell.agenda if one[2] != ends]  # whoever is connected has patience
                         heapq.heapify(shell.agenda)
                         shell.later(self.rng.expovariate(1 / HANDLE_S), ends)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from acd.core import effects as f
-from acd.core import events as e
-from acd.core import inputs as i
+from acd.core import effects as ef
+from acd.core import events as ev
+from acd.core import inputs as inp
 from acd.core.configuration import Forwarding, Menu, Number, ToAnnouncement, ToHangUp, ToMenu, ToOutside
 from tests.acd.core.shell import Phone, Shell, agent, call, house, open_house, queue
 
@@ -37,12 +37,12 @@ def talking(*, anna: Phone | None = None, ben: Phone | None = None, outside: Pho
 
 def told(shell: Shell) -> list[tuple[int, bool]]:
     """What the phone that asked was told after its REFER was accepted."""
-    assert [one.status for one in shell.done(f.AnswerReferrer)] == [202]
-    return [(one.status, one.final) for one in shell.done(f.NotifyReferrer)]
+    assert [one.status for one in shell.done(ef.AnswerReferrer)] == [202]
+    return [(one.status, one.final) for one in shell.done(ef.NotifyReferrer)]
 
 
 def refer(shell: Shell, number: str, leg: str = "c.1") -> None:
-    shell.send(i.LegReferred(leg=leg, number=number))
+    shell.send(inp.LegReferred(leg=leg, number=number))
 
 
 def work_of(shell: Shell, name: str) -> str | None:
@@ -62,9 +62,9 @@ def test_the_phone_waits_until_the_target_answers_and_is_done_then(number):
     shell.run(3)
     assert told(shell) == [(180, False), (200, True)]
     assert shell.bridges == {frozenset(("c-in", "c.2"))}
-    assert [one.leg for one in shell.done(f.ReleaseLeg)] == ["c.1"]
+    assert [one.leg for one in shell.done(ef.ReleaseLeg)] == ["c.1"]
     assert work_of(shell, "anna") == "after_call_work"
-    assert [one.by for one in shell.of(e.CallTransferred)] == ["anna"]
+    assert [one.by for one in shell.of(ev.CallTransferred)] == ["anna"]
 
 
 @pytest.mark.parametrize("number", ["602", "700", "701"])
@@ -82,11 +82,11 @@ def test_who_hangs_up_after_the_202_or_while_it_rings_does_not_lose_the_caller(n
     shell = talking()
     refer(shell, number)
     shell.run(after_s)
-    shell.send(i.LegReleased(leg="c.1"))
+    shell.send(inp.LegReleased(leg="c.1"))
     assert work_of(shell, "anna") == "after_call_work"
     shell.run(4)
     assert shell.bridges == {frozenset(("c-in", "c.2"))}
-    assert [one.by for one in shell.of(e.CallTransferred)] == ["anna"]
+    assert [one.by for one in shell.of(ev.CallTransferred)] == ["anna"]
 
 
 @pytest.mark.parametrize(
@@ -101,10 +101,10 @@ def test_a_target_that_cannot_be_had_gives_the_caller_back(number, cause, status
     assert told(shell)[-1] == (status, True)
     assert shell.bridges == {frozenset(("c-in", "c.1"))}
     assert work_of(shell, "anna") == "connected"
-    assert shell.of(e.CallTransferred) == []
+    assert shell.of(ev.CallTransferred) == []
     assert shell.engine.state.contacts["c"].queue == "support"
-    shell.send(i.LegReleased(leg="c-in"))
-    assert [one.cause for one in shell.of(e.CallCleared)] == ["hang_up"]
+    shell.send(inp.LegReleased(leg="c-in"))
+    assert [one.cause for one in shell.of(ev.CallCleared)] == ["hang_up"]
 
 
 def test_who_is_busy_at_once_never_rings_and_the_caller_is_back_in_the_same_step():
@@ -143,18 +143,18 @@ def test_the_forwarding_of_the_target_is_followed_and_the_phone_hears_of_it():
 def test_a_target_that_cannot_be_had_after_the_phone_went_ends_as_the_desk_s_transfer(cause):
     shell = talking(ben=Phone(fails=cause, fails_after_s=2.0))
     refer(shell, "12")
-    shell.send(i.LegReleased(leg="c.1"))
+    shell.send(inp.LegReleased(leg="c.1"))
     shell.run(3)
     assert shell.plays["c-in"].sounds == ("unavailable",)
     shell.run(5)
-    assert [one.cause for one in shell.of(e.CallCleared)] == [cause]
+    assert [one.cause for one in shell.of(ev.CallCleared)] == [cause]
 
 
 def test_the_caller_who_hangs_up_while_the_target_rings_ends_it_all_and_the_phone_is_told():
     shell = talking()
     refer(shell, "12")
     shell.run(1)
-    shell.send(i.LegReleased(leg="c-in"))
+    shell.send(inp.LegReleased(leg="c-in"))
     assert told(shell) == [(180, False), (487, True)]
     assert shell.legs == {}
     assert work_of(shell, "anna") == "after_call_work"
@@ -163,27 +163,27 @@ def test_the_caller_who_hangs_up_while_the_target_rings_ends_it_all_and_the_phon
 @pytest.mark.parametrize("retrieved", [False, True])
 def test_a_phone_that_holds_first_has_the_caller_on_hold_again_unless_it_took_it_back(retrieved):
     shell = talking(ben=Phone(fails="busy", fails_after_s=2.0))
-    shell.send(i.LegHeldByParty(leg="c.1"))
+    shell.send(inp.LegHeldByParty(leg="c.1"))
     assert work_of(shell, "anna") == "held"
     refer(shell, "12")
     shell.run(1)
     if retrieved:
-        shell.send(i.LegRetrievedByParty(leg="c.1"))
+        shell.send(inp.LegRetrievedByParty(leg="c.1"))
     shell.run(2)
     assert told(shell)[-1] == (486, True)
     assert work_of(shell, "anna") == ("connected" if retrieved else "held")
     assert shell.bridges == ({frozenset(("c-in", "c.1"))} if retrieved else set())
     if not retrieved:
         assert shell.plays["c-in"].sounds == ("music/default",)
-        shell.send(i.LegRetrievedByParty(leg="c.1"))
+        shell.send(inp.LegRetrievedByParty(leg="c.1"))
         assert shell.bridges == {frozenset(("c-in", "c.1"))}
 
 
 def test_hanging_up_at_the_desk_while_the_target_rings_does_not_end_the_caller_s_call():
     shell = talking()
     refer(shell, "12")
-    shell.send(i.HangUp(agent="anna", call="c"))
-    assert [one.leg for one in shell.done(f.ReleaseLeg)] == ["c.1"]
+    shell.send(inp.HangUp(agent="anna", call="c"))
+    assert [one.leg for one in shell.done(ef.ReleaseLeg)] == ["c.1"]
     shell.run(4)
     assert shell.bridges == {frozenset(("c-in", "c.2"))}
 
@@ -199,8 +199,8 @@ def test_a_recording_ends_with_the_referral_and_another_begins_when_the_caller_i
 
 def test_what_an_agent_has_dialled_outside_can_be_sent_on_too():
     shell = talking()
-    shell.send(i.LegReleased(leg="c-in"))
-    shell.send(i.CallArrived(call="d", leg="d-in", agent="anna", calling="11", called=OUTSIDE))
+    shell.send(inp.LegReleased(leg="c-in"))
+    shell.send(inp.CallArrived(call="d", leg="d-in", agent="anna", calling="11", called=OUTSIDE))
     shell.run(5)
     refer(shell, "12", leg="d-in")
     shell.run(5)
@@ -211,7 +211,7 @@ def test_what_an_agent_has_dialled_outside_can_be_sent_on_too():
 def test_a_carrier_s_party_may_not_transfer_and_the_call_goes_on():
     shell = talking()
     refer(shell, "12", leg="c-in")
-    assert [one.status for one in shell.done(f.AnswerReferrer)] == [403]
+    assert [one.status for one in shell.done(ef.AnswerReferrer)] == [403]
     assert shell.bridges == {frozenset(("c-in", "c.1"))}
 
 
@@ -219,22 +219,22 @@ def test_a_second_transfer_while_one_is_under_way_is_refused_with_491():
     shell = talking()
     refer(shell, "12")
     refer(shell, "602")
-    assert [one.status for one in shell.done(f.AnswerReferrer)] == [202, 491]
+    assert [one.status for one in shell.done(ef.AnswerReferrer)] == [202, 491]
     shell.run(4)
     assert shell.bridges == {frozenset(("c-in", "c.2"))}
 
 
 def test_who_talks_to_nobody_yet_can_transfer_nobody():
     shell = talking()
-    shell.send(i.LegReleased(leg="c-in"))
-    shell.send(i.CallArrived(call="d", leg="d-in", agent="anna", calling="11", called="12"))
+    shell.send(inp.LegReleased(leg="c-in"))
+    shell.send(inp.CallArrived(call="d", leg="d-in", agent="anna", calling="11", called="12"))
     refer(shell, "602", leg="d-in")
-    assert [one.status for one in shell.done(f.AnswerReferrer)] == [403]
+    assert [one.status for one in shell.done(ef.AnswerReferrer)] == [403]
     assert "d-in" in shell.legs
 
 
 def test_a_referral_of_a_leg_that_is_gone_is_dropped():
     shell = talking()
     refer(shell, "12", leg="x.9")
-    assert shell.done(f.AnswerReferrer) == []
+    assert shell.done(ef.AnswerReferrer) == []
     assert shell.engine.describe()["dropped"]["LegReferred"] == 1

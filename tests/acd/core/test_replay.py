@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from acd.core import events as e
-from acd.core import inputs as i
+from acd.core import events as ev
+from acd.core import inputs as inp
 from acd.core.replay import Entry, decode, encode, fold, redrive, replay, restore, snapshot
 from acd.core.routing.decision import winner
 from tests.acd.core.day import Callers, elsewhere, hashes, live_hashes, write
@@ -44,21 +44,21 @@ def test_the_books_of_a_day_close(day: Shell) -> None:
 
 
 def test_every_entry_survives_messagepack_and_json(day: Shell) -> None:
-    entries = msgspec.json.Decoder(tuple[e.Event, ...])
+    entries = msgspec.json.Decoder(tuple[ev.Event, ...])
     for entry in day.journal:
         assert decode(encode(entry)) == entry
         assert entries.decode(msgspec.json.encode(entry.events)) == entry.events
 
 
 def test_the_winner_of_every_offer_follows_from_its_record_alone(day: Shell) -> None:
-    offers = day.of(e.OfferMade)
+    offers = day.of(ev.OfferMade)
     assert len(offers) > 150
     for offer in offers:
         assert winner(offer.decision) == offer.decision.chosen
 
 
 def test_a_forged_record_is_found_out(day: Shell) -> None:
-    decision = next(one.decision for one in day.of(e.OfferMade) if len(one.decision.candidates) > 1)
+    decision = next(one.decision for one in day.of(ev.OfferMade) if len(one.decision.candidates) > 1)
     other = decision.candidates[1].agent
     forged = msgspec.structs.replace(decision, chosen=(other,))
     assert winner(forged) != forged.chosen
@@ -77,8 +77,8 @@ def test_redriving_under_other_rules_names_the_first_difference() -> None:
     call(shell, name="c")
     shell.run(3)
     changed = [
-        Entry(one.seq, one.now, i.Configured(configuration=house(queues=(queue(strategy="best_skill"),))), one.events)
-        if isinstance(one.input, i.Configured)
+        Entry(one.seq, one.now, inp.Configured(configuration=house(queues=(queue(strategy="best_skill"),))), one.events)
+        if isinstance(one.input, inp.Configured)
         else one
         for one in shell.journal
     ]
@@ -86,7 +86,7 @@ def test_redriving_under_other_rules_names_the_first_difference() -> None:
     assert difference is not None
     difference = redrive(changed, "demo")
     assert difference is not None
-    assert isinstance(difference.was, e.ConfigurationChanged)
+    assert isinstance(difference.was, ev.ConfigurationChanged)
 
 
 def test_a_snapshot_goes_on_where_the_engine_was(day: Shell) -> None:
@@ -132,10 +132,10 @@ def test_live_figures_equal_the_report_folded_from_the_journal(day: Shell) -> No
 def test_whole_numbers_where_seconds_are_meant_do_not_make_another_state() -> None:
     configuration = house(queues=(queue(priority_s=60, ring_timeout_s=15, service_level_s=20, announce_every_s=30, after_call_work_s=5),))
     shell = open_house(configuration)
-    shell.send(i.DeviceRegistered(agent="anna", contact="sip:x", expires_at=1_850_000_000))
+    shell.send(inp.DeviceRegistered(agent="anna", contact="sip:x", expires_at=1_850_000_000))
     call(shell, name="c")
     shell.run(30)
-    shell.send(i.LegReleased(leg="c-in"))
+    shell.send(inp.LegReleased(leg="c-in"))
     again = fold([decode(encode(entry)) for entry in shell.journal], "demo")
     assert again.state_hash() == shell.engine.state_hash()
 
@@ -143,5 +143,5 @@ def test_whole_numbers_where_seconds_are_meant_do_not_make_another_state() -> No
 def test_time_never_goes_back() -> None:
     shell = open_house()
     call(shell, name="c")
-    shell.engine.handle(i.TimePassed(), shell.now - 3600)
+    shell.engine.handle(inp.TimePassed(), shell.now - 3600)
     assert shell.engine.describe()["clock"] == shell.now

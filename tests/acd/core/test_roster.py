@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acd.core import events as e
-from acd.core import inputs as i
+from acd.core import events as ev
+from acd.core import inputs as inp
 from acd.core.configuration import SkillRequirement
 from acd.core.routing import pick as routing
 from acd.core.routing.rosters import Roster
@@ -63,8 +63,8 @@ def chosen_in_turn(shell, names: str) -> str:
         shell.run(60)
         call(shell, name=name)
         shell.run(20)
-        shell.send(i.LegReleased(leg=f"{name}-in"))
-    return "".join(one.decision.chosen[0] for one in shell.of(e.OfferMade))
+        shell.send(inp.LegReleased(leg=f"{name}-in"))
+    return "".join(one.decision.chosen[0] for one in shell.of(ev.OfferMade))
 
 
 def team(strategy: str):
@@ -83,7 +83,7 @@ def test_at_midnight_the_calls_answered_count_from_nothing():
     shell = team("fewest_calls")
     assert chosen_in_turn(shell, "xy") == "ab"
     shell.run(86_400)
-    shell.send(i.GoNotReady(agent="c", reason="break"), i.GoReady(agent="c"))
+    shell.send(inp.GoNotReady(agent="c", reason="break"), inp.GoReady(agent="c"))
     call(shell, name="z")
-    decision = shell.of(e.OfferMade)[-1].decision
+    decision = shell.of(ev.OfferMade)[-1].decision
     assert [(one.agent, one.terms[0]) for one in decision.candidates] == [("a", 0.0), ("b", 0.0), ("c", 0.0)]

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from acd.core import events as e
-from acd.core import inputs as i
+from acd.core import events as ev
+from acd.core import inputs as inp
 from acd.core.ids import VOICE
 from acd.core.replay import redrive
 from acd.core.routing import pick as routing
@@ -49,16 +49,16 @@ def test_decisions_do_not_depend_on_the_order_of_sets() -> None:
     assert ran.stdout.strip() == digest(3000, 4)
 
 
-OF_CONTACTS: dict[type, Callable[[str, str], i.Input]] = {
-    i.Answer: lambda contact, agent: i.Answer(agent=agent, contact=contact),
-    i.Decline: lambda contact, agent: i.Decline(agent=agent, contact=contact),
-    i.CloseContact: lambda contact, agent: i.CloseContact(agent=agent, contact=contact),
-    i.WithdrawContact: lambda contact, _: i.WithdrawContact(contact=contact),
-    i.Pick: lambda contact, agent: i.Pick(agent=agent, contact=contact, by="boss"),
-    i.MoveContact: lambda contact, agent: i.MoveContact(contact=contact, queue="turn" if agent < "a06" else "sales", by="boss"),
-    i.PrioritiseContact: lambda contact, agent: i.PrioritiseContact(contact=contact, priority_s=9.0 * int(agent[1:]), by="boss"),
-    i.ReskillContact: lambda contact, agent: i.ReskillContact(contact=contact, requirements=() if agent < "a06" else None, by="boss"),
-    i.AssignContact: lambda contact, agent: i.AssignContact(contact=contact, agent=agent, by="boss"),
+OF_CONTACTS: dict[type, Callable[[str, str], inp.Input]] = {
+    inp.Answer: lambda contact, agent: inp.Answer(agent=agent, contact=contact),
+    inp.Decline: lambda contact, agent: inp.Decline(agent=agent, contact=contact),
+    inp.CloseContact: lambda contact, agent: inp.CloseContact(agent=agent, contact=contact),
+    inp.WithdrawContact: lambda contact, _: inp.WithdrawContact(contact=contact),
+    inp.Pick: lambda contact, agent: inp.Pick(agent=agent, contact=contact, by="boss"),
+    inp.MoveContact: lambda contact, agent: inp.MoveContact(contact=contact, queue="turn" if agent < "a06" else "sales", by="boss"),
+    inp.PrioritiseContact: lambda contact, agent: inp.PrioritiseContact(contact=contact, priority_s=9.0 * int(agent[1:]), by="boss"),
+    inp.ReskillContact: lambda contact, agent: inp.ReskillContact(contact=contact, requirements=() if agent < "a06" else None, by="boss"),
+    inp.AssignContact: lambda contact, agent: inp.AssignContact(contact=contact, agent=agent, by="boss"),
 }
 """What can be done with a contact: made of its name and an agent's."""
 
@@ -78,7 +78,7 @@ class Interleavings(RuleBasedStateMachine):
     def arrive(self, called: int, trunk: str) -> None:
         self.storm.arrivals += 1
         name = f"h{self.storm.arrivals}"
-        self.storm.give(i.CallArrived(call=name, leg=f"{name}-in", trunk=trunk, calling=None, called=str(called)))
+        self.storm.give(inp.CallArrived(call=name, leg=f"{name}-in", trunk=trunk, calling=None, called=str(called)))
 
     def _leg(self, at: int, how: str | None = None) -> str | None:
         legs = [leg for leg, state in self.storm.legs.items() if how is None or state == how]
@@ -88,50 +88,50 @@ class Interleavings(RuleBasedStateMachine):
     def answer(self, at: int) -> None:
         leg = self._leg(at, "ringing")
         if leg is not None and not leg.endswith("-in"):
-            self.storm.give(i.LegAnswered(leg=leg))
+            self.storm.give(inp.LegAnswered(leg=leg))
 
     @rule(at=st.integers(0, 50), cause=st.sampled_from(("busy", "no_answer", "unreachable", "price_refused")))
     def fail(self, at: int, cause: str) -> None:
         leg = self._leg(at, "ringing")
         if leg is not None and not leg.endswith("-in"):
-            self.storm.give(i.LegFailed(leg=leg, cause=cause))
+            self.storm.give(inp.LegFailed(leg=leg, cause=cause))
 
     @rule(at=st.integers(0, 50))
     def hang_up(self, at: int) -> None:
         leg = self._leg(at)
         if leg is not None:
-            self.storm.give(i.LegReleased(leg=leg))
+            self.storm.give(inp.LegReleased(leg=leg))
 
     @rule(at=st.integers(0, 50), held=st.booleans())
     def hold_by_phone(self, at: int, held: bool) -> None:
         leg = self._leg(at, "up")
         if leg is not None:
-            self.storm.give(i.LegHeldByParty(leg=leg) if held else i.LegRetrievedByParty(leg=leg))
+            self.storm.give(inp.LegHeldByParty(leg=leg) if held else inp.LegRetrievedByParty(leg=leg))
 
     @rule(at=st.integers(0, 50), number=st.sampled_from(REFERRED_TO))
     def refer(self, at: int, number: str) -> None:
         leg = self._leg(at, "up")
         if leg is not None:
-            self.storm.give(i.LegReferred(leg=leg, number=number))
+            self.storm.give(inp.LegReferred(leg=leg, number=number))
 
     @rule(at=st.integers(0, 50))
     def heard(self, at: int) -> None:
         plays = list(self.storm.plays.values())
         if plays:
             play = plays[at % len(plays)]
-            self.storm.give(i.SoundsEnded(leg=play.leg, play=play.play))
+            self.storm.give(inp.SoundsEnded(leg=play.leg, play=play.play))
 
     @rule(at=st.integers(0, 50), digit=st.sampled_from("1239*"))
     def press(self, at: int, digit: str) -> None:
         leg = self._leg(at)
         if leg is not None:
-            self.storm.give(i.DigitPressed(leg=leg, digit=digit))
+            self.storm.give(inp.DigitPressed(leg=leg, digit=digit))
 
-    @rule(who=st.integers(0, 12), what=st.sampled_from((i.LogOn, i.LogOff, i.GoReady, i.Decline, i.Answer, i.EndAfterCallWork)))
+    @rule(who=st.integers(0, 12), what=st.sampled_from((inp.LogOn, inp.LogOff, inp.GoReady, inp.Decline, inp.Answer, inp.EndAfterCallWork)))
     def wish(self, who: int, what: type) -> None:
         self.storm.give(what(agent=f"a{who:02}"))
 
-    @rule(at=st.integers(0, 50), what=st.sampled_from((i.Hold, i.Retrieve, i.HangUp)))
+    @rule(at=st.integers(0, 50), what=st.sampled_from((inp.Hold, inp.Retrieve, inp.HangUp)))
     def desk(self, at: int, what: type) -> None:
         pairs = [(one.id, call) for one in self.storm.engine.state.agents.values() for call in one.works]
         if pairs:
@@ -144,13 +144,13 @@ class Interleavings(RuleBasedStateMachine):
         numbers = self.storm.engine.state.configuration.numbers
         if pairs:
             agent, call = pairs[at % len(pairs)]
-            self.storm.give(i.Transfer(agent=agent, call=call, target=numbers[to % len(numbers)].target))
+            self.storm.give(inp.Transfer(agent=agent, call=call, target=numbers[to % len(numbers)].target))
 
     @rule(channel=st.sampled_from(CHANNELS), queue=st.sampled_from(("support", "sales", "ring", "turn", "few")), who=st.integers(-9, 12))
     def open_contact(self, channel: str, queue: str, who: int) -> None:
         self.storm.opened += 1
         personal = f"a{who:02}" if who >= 0 else None
-        self.storm.give(i.OpenContact(contact=f"{channel}:{self.storm.opened}", channel=channel, queue=queue, personal=personal))
+        self.storm.give(inp.OpenContact(contact=f"{channel}:{self.storm.opened}", channel=channel, queue=queue, personal=personal))
 
     @rule(at=st.integers(0, 50), who=st.integers(0, 12), what=st.sampled_from(tuple(OF_CONTACTS)))
     def contact(self, at: int, who: int, what: type) -> None:
@@ -162,7 +162,7 @@ class Interleavings(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from((0.0, 1.0, 6.0, 21.0, 130.0)))
     def wait(self, seconds: float) -> None:
         self.storm.now += seconds
-        self.storm.give(i.TimePassed())
+        self.storm.give(inp.TimePassed())
 
     @rule()
     def reconfigure(self) -> None:
@@ -207,23 +207,23 @@ def test_the_reference_router_would_notice(part: str, wrong: Callable[..., Any],
     OPEN.remove(storm)
 
 
-def _note_all(ledger: Ledger, events: tuple[e.Event, ...]) -> None:
+def _note_all(ledger: Ledger, events: tuple[ev.Event, ...]) -> None:
     for event in events:
         ledger.note(event)
 
 
-def _connected(*agents: str) -> tuple[e.Event, ...]:
-    return tuple(e.WorkConnected(agent=one, contact="chat:1") for one in agents)
+def _connected(*agents: str) -> tuple[ev.Event, ...]:
+    return tuple(ev.WorkConnected(agent=one, contact="chat:1") for one in agents)
 
 
 def test_the_ledger_would_notice() -> None:
     """A test that cannot fail proves nothing: a call given twice, an agent over capacity and a lost leg are all seen."""
-    broken: tuple[tuple[e.Event, ...], ...] = (
-        (e.WorkReserved(agent="x", contact="c", kind="queue"), e.WorkReserved(agent="x", contact="c", kind="queue")),
-        (e.CallCleared(call="c", cause="hang_up"), e.CallCleared(call="c", cause="hang_up")),
-        (e.LegInitiated(leg="c.9", call="c", role="agent"), e.CallCleared(call="c", cause="hang_up")),
+    broken: tuple[tuple[ev.Event, ...], ...] = (
+        (ev.WorkReserved(agent="x", contact="c", kind="queue"), ev.WorkReserved(agent="x", contact="c", kind="queue")),
+        (ev.CallCleared(call="c", cause="hang_up"), ev.CallCleared(call="c", cause="hang_up")),
+        (ev.LegInitiated(leg="c.9", call="c", role="agent"), ev.CallCleared(call="c", cause="hang_up")),
     )
-    offered = e.CallOffered(
+    offered = ev.CallOffered(
         call="c",
         direction="inbound",
         calling=None,
@@ -235,10 +235,10 @@ def test_the_ledger_would_notice() -> None:
         country=None,
         language="de",
     )
-    again = e.ContactOpened(contact="chat:1", channel="chat", customer=None, language="de")
+    again = ev.ContactOpened(contact="chat:1", channel="chat", customer=None, language="de")
     broken += (
         (again, again),
-        (again, *(e.WorkReserved(agent=one, contact="chat:1", kind="queue") for one in "xy"), *_connected("x", "y")),
+        (again, *(ev.WorkReserved(agent=one, contact="chat:1", kind="queue") for one in "xy"), *_connected("x", "y")),
     )
     for events in broken:
         ledger = Ledger()
@@ -249,13 +249,13 @@ def test_the_ledger_would_notice() -> None:
 
 def test_the_ledger_would_notice_what_is_lost_and_what_is_too_much() -> None:
     ledger = Ledger()
-    _note_all(ledger, (e.ContactOpened(contact="chat:1", channel="chat", customer=None, language="de"),))
+    _note_all(ledger, (ev.ContactOpened(contact="chat:1", channel="chat", customer=None, language="de"),))
     assert ledger.lost() == {"chat:1"}
-    _note_all(ledger, (e.Queued(contact="chat:1", entry="chat:1/q1", queue="q", position=1),))
+    _note_all(ledger, (ev.Queued(contact="chat:1", entry="chat:1/q1", queue="q", position=1),))
     assert ledger.lost() == set()
     ledger.configuration = house()
     ledger.has_room("anna", "voice")
-    _note_all(ledger, (e.WorkReserved(agent="anna", contact="chat:1", kind="queue"),))
+    _note_all(ledger, (ev.WorkReserved(agent="anna", contact="chat:1", kind="queue"),))
     ledger.has_room("anna", "chat")
     with pytest.raises(AssertionError, match="is offered a voice beside"):
         ledger.has_room("anna", "voice")

@@ -6,21 +6,27 @@ from typing import Any
 
 import pytest
 
-from acd.core import inputs as i
+from acd.core import inputs as inp
 from acd.core.engine import Engine
 from acd.core.errors import BrokenHistory, CoreError, IllegalTransition
 from acd.core.events import AgentReady, Event, LegAlerted
-from acd.core.machines import agent, call, leg, queue, queue_entry, work
+from acd.core.machines import agent as agents
+from acd.core.machines import call as calls
+from acd.core.machines import leg as legs
+from acd.core.machines import queue as queues
+from acd.core.machines import queue_entry as entries
+from acd.core.machines import work as works
 from acd.core.machines.kit import allows
+from acd.core.state import fold
 from acd.core.state import values as s
-from acd.core.state.fold import agents, calls, configuration, contacts, kit, lines, queues
+from acd.core.state.fold import kit
 from acd.core.state.fold.table import HANDLERS, LEAVE_THE_STATE
 from acd.core.state.statistics import Statistics
 from tests.acd.core.shell import Phone, house, open_house
 from tests.acd.core.shell import agent as person
 from tests.acd.core.shell import call as caller
 
-MACHINES = {"call": call, "leg": leg, "agent": agent, "work": work, "queue": queue, "queue_entry": queue_entry}
+MACHINES = {"call": calls, "leg": legs, "agent": agents, "work": works, "queue": queues, "queue_entry": entries}
 PAIRS = [(name, state, step) for name, machine in MACHINES.items() for state in machine.State for step in machine.Input]
 
 
@@ -52,7 +58,7 @@ def test_every_state_is_reached_and_every_action_is_used(name: str) -> None:
 
 
 def test_a_final_state_has_no_way_out() -> None:
-    for machine, final in ((call, call.State.CLEARED), (leg, leg.State.CLEARED), (leg, leg.State.FAILED), (work, work.State.DONE)):
+    for machine, final in ((calls, calls.State.CLEARED), (legs, legs.State.CLEARED), (legs, legs.State.FAILED), (works, works.State.DONE)):
         assert machine.TRANSITIONS[final] == {}
 
 
@@ -69,34 +75,34 @@ def test_every_event_has_its_handler_or_its_reason_for_none() -> None:
     events = set(Event.__args__)  # type: ignore[attr-defined]
     assert HANDLERS.keys() | LEAVE_THE_STATE == events
     assert not HANDLERS.keys() & LEAVE_THE_STATE
-    for module in (configuration, contacts, calls, queues, agents, lines):
+    for module in (fold.configuration, fold.contacts, fold.calls, fold.queues, fold.agents, fold.lines):
         assert module.HANDLERS.items() <= HANDLERS.items()
 
 
 SITUATIONS = ("logged_off", "not_ready", "ready", "ringing", "talking", "held", "after_call_work")
-COMMANDS: dict[str, tuple[i.Command, set[str]]] = {
-    "LogOn": (i.LogOn(agent="anna"), {"logged_off"}),
-    "LogOff": (i.LogOff(agent="anna"), {"not_ready", "ready", "ringing", "talking", "held", "after_call_work"}),
-    "GoReady": (i.GoReady(agent="anna"), {"not_ready", "ready", "ringing", "talking", "held", "after_call_work"}),
-    "GoNotReady": (i.GoNotReady(agent="anna", reason="break"), {"not_ready", "ready", "ringing", "talking", "held", "after_call_work"}),
-    "EndAfterCallWork": (i.EndAfterCallWork(agent="anna"), {"after_call_work"}),
-    "Dial": (i.Dial(agent="anna", call="d1", number="+4930123"), {"not_ready", "ready", "after_call_work"}),
-    "Answer": (i.Answer(agent="anna"), {"ringing"}),
-    "Decline": (i.Decline(agent="anna"), {"ringing"}),
-    "Hold": (i.Hold(agent="anna", call="c"), {"talking"}),
-    "Retrieve": (i.Retrieve(agent="anna", call="c"), {"held"}),
-    "HangUp": (i.HangUp(agent="anna", call="c"), {"talking", "held"}),
-    "Transfer": (i.Transfer(agent="anna", call="c", target=house().numbers[0].target), {"talking", "held"}),
-    "SetDisposition": (i.SetDisposition(agent="anna", contact="c", code="ok"), {"talking", "held", "after_call_work"}),
-    "ClearCall": (i.ClearCall(call="c", by="boss"), {"ringing", "talking", "held"}),
-    "OpenContact": (i.OpenContact(contact="mail:1", channel="mail", queue="support"), set(SITUATIONS)),
-    "WithdrawContact": (i.WithdrawContact(contact="c", by="boss"), set()),
-    "CloseContact": (i.CloseContact(agent="anna", contact="c"), set()),
-    "Pick": (i.Pick(agent="anna"), set()),
-    "MoveContact": (i.MoveContact(contact="c", queue="support", by="boss"), set()),
-    "PrioritiseContact": (i.PrioritiseContact(contact="c", priority_s=9.0, by="boss"), {"ringing", "talking", "held"}),
-    "ReskillContact": (i.ReskillContact(contact="c", requirements=None, by="boss"), {"ringing", "talking", "held"}),
-    "AssignContact": (i.AssignContact(contact="c", agent="anna", by="boss"), set()),
+COMMANDS: dict[str, tuple[inp.Command, set[str]]] = {
+    "LogOn": (inp.LogOn(agent="anna"), {"logged_off"}),
+    "LogOff": (inp.LogOff(agent="anna"), {"not_ready", "ready", "ringing", "talking", "held", "after_call_work"}),
+    "GoReady": (inp.GoReady(agent="anna"), {"not_ready", "ready", "ringing", "talking", "held", "after_call_work"}),
+    "GoNotReady": (inp.GoNotReady(agent="anna", reason="break"), {"not_ready", "ready", "ringing", "talking", "held", "after_call_work"}),
+    "EndAfterCallWork": (inp.EndAfterCallWork(agent="anna"), {"after_call_work"}),
+    "Dial": (inp.Dial(agent="anna", call="d1", number="+4930123"), {"not_ready", "ready", "after_call_work"}),
+    "Answer": (inp.Answer(agent="anna"), {"ringing"}),
+    "Decline": (inp.Decline(agent="anna"), {"ringing"}),
+    "Hold": (inp.Hold(agent="anna", call="c"), {"talking"}),
+    "Retrieve": (inp.Retrieve(agent="anna", call="c"), {"held"}),
+    "HangUp": (inp.HangUp(agent="anna", call="c"), {"talking", "held"}),
+    "Transfer": (inp.Transfer(agent="anna", call="c", target=house().numbers[0].target), {"talking", "held"}),
+    "SetDisposition": (inp.SetDisposition(agent="anna", contact="c", code="ok"), {"talking", "held", "after_call_work"}),
+    "ClearCall": (inp.ClearCall(call="c", by="boss"), {"ringing", "talking", "held"}),
+    "OpenContact": (inp.OpenContact(contact="mail:1", channel="mail", queue="support"), set(SITUATIONS)),
+    "WithdrawContact": (inp.WithdrawContact(contact="c", by="boss"), set()),
+    "CloseContact": (inp.CloseContact(agent="anna", contact="c"), set()),
+    "Pick": (inp.Pick(agent="anna"), set()),
+    "MoveContact": (inp.MoveContact(contact="c", queue="support", by="boss"), set()),
+    "PrioritiseContact": (inp.PrioritiseContact(contact="c", priority_s=9.0, by="boss"), {"ringing", "talking", "held"}),
+    "ReskillContact": (inp.ReskillContact(contact="c", requirements=None, by="boss"), {"ringing", "talking", "held"}),
+    "AssignContact": (inp.AssignContact(contact="c", agent="anna", by="boss"), set()),
 }
 
 
@@ -104,20 +110,20 @@ def situation(name: str) -> Any:
     shell = open_house(house(agents=(person("anna"),)), ready=False, anna=Phone(answers_after_s=None))
     if name == "logged_off":
         return shell
-    shell.send(i.LogOn(agent="anna"))
+    shell.send(inp.LogOn(agent="anna"))
     if name == "not_ready":
         return shell
-    shell.send(i.GoReady(agent="anna"))
+    shell.send(inp.GoReady(agent="anna"))
     if name == "ready":
         return shell
     caller(shell, name="c")
     if name == "ringing":
         return shell
-    shell.send(i.LegAnswered(leg="c.1"))
+    shell.send(inp.LegAnswered(leg="c.1"))
     if name == "held":
-        shell.send(i.Hold(agent="anna", call="c"))
+        shell.send(inp.Hold(agent="anna", call="c"))
     if name == "after_call_work":
-        shell.send(i.LegReleased(leg="c-in"))
+        shell.send(inp.LegReleased(leg="c-in"))
     return shell
 
 

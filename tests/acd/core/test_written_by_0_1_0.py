@@ -1,7 +1,7 @@
 """Octets as 0.1.0 wrote them are read for ever."""
 
-from acd.core import events as e
-from acd.core import inputs as i
+from acd.core import events as ev
+from acd.core import inputs as inp
 from acd.core.replay import Entry, decode, encode
 
 QUOTE = """
@@ -56,7 +56,7 @@ def test_the_price_told_before_a_click_to_dial_is_read() -> None:
         "cap": None,
         "vat_included": False,
     }
-    offered = e.CallOffered(
+    offered = ev.CallOffered(
         call="c1",
         direction="outbound",
         calling="11",
@@ -70,5 +70,5 @@ def test_the_price_told_before_a_click_to_dial_is_read() -> None:
         quote=quote,
     )
     entry = decode(octets(DIALLED))
-    assert entry == Entry(7, 1_750_000_000.5, i.Dial(agent="anna", call="c1", number="+4930999", quote=quote), (offered,))
+    assert entry == Entry(7, 1_750_000_000.5, inp.Dial(agent="anna", call="c1", number="+4930999", quote=quote), (offered,))
     assert encode(entry) == octets(DIALLED)

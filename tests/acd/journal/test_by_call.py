@@ -5,8 +5,8 @@ import asyncio
 import msgspec
 import pytest
 
-from acd.core import events as e
-from acd.core import inputs
+from acd.core import events as ev
+from acd.core import inputs as inp
 from acd.core.ids import CallId, EntryId, LegId, OfferId, PlayId, RecordingId
 from acd.core.replay import Entry, encode
 from acd.journal import CallIndex, Journal, segments
@@ -17,31 +17,31 @@ from acd.journal.words import WORDS
 CALLS = tuple(CallId(f"6928c7a1-{number:012x}") for number in range(5))
 
 
-def entry(seq: int, *events: e.Event) -> Entry:
-    return Entry(seq=seq, now=1_000.0 + seq, input=inputs.TimePassed(), events=events)
+def entry(seq: int, *events: ev.Event) -> Entry:
+    return Entry(seq=seq, now=1_000.0 + seq, input=inp.TimePassed(), events=events)
 
 
 def about(seq: int, call: CallId) -> Entry:
-    return entry(seq, e.CallCleared(call=call, cause="hang_up"))
+    return entry(seq, ev.CallCleared(call=call, cause="hang_up"))
 
 
 @pytest.mark.parametrize(
     "event",
     [
-        e.CallCleared(call=CALLS[1], cause="hang_up"),
-        e.LegConnected(leg=LegId(f"{CALLS[1]}.2")),
-        e.SoundsStopped(leg=LegId(f"{CALLS[1]}.0"), play=PlayId(f"{CALLS[1]}.0/p1")),
-        e.RequirementsRelaxed(entry=EntryId(f"{CALLS[1]}/q1"), relaxation=1),
-        e.OfferEnded(offer=OfferId(f"{CALLS[1]}/o1"), contact=CALLS[1], agent="anna", outcome="declined"),
-        e.RecordingKept(recording=RecordingId(f"{CALLS[1]}/r1"), call=CALLS[1], path="x", duration_ms=1),
+        ev.CallCleared(call=CALLS[1], cause="hang_up"),
+        ev.LegConnected(leg=LegId(f"{CALLS[1]}.2")),
+        ev.SoundsStopped(leg=LegId(f"{CALLS[1]}.0"), play=PlayId(f"{CALLS[1]}.0/p1")),
+        ev.RequirementsRelaxed(entry=EntryId(f"{CALLS[1]}/q1"), relaxation=1),
+        ev.OfferEnded(offer=OfferId(f"{CALLS[1]}/o1"), contact=CALLS[1], agent="anna", outcome="declined"),
+        ev.RecordingKept(recording=RecordingId(f"{CALLS[1]}/r1"), call=CALLS[1], path="x", duration_ms=1),
     ],
 )
 def test_an_entry_is_about_the_calls_that_its_events_name(event):
-    assert calls_of(encode(entry(1, e.AgentReady(agent="anna"), event))) == {CALLS[1]}
+    assert calls_of(encode(entry(1, ev.AgentReady(agent="anna"), event))) == {CALLS[1]}
 
 
 def test_an_entry_about_no_call_is_about_none():
-    assert calls_of(encode(entry(1, e.AgentReady(agent="anna")))) == set()
+    assert calls_of(encode(entry(1, ev.AgentReady(agent="anna")))) == set()
 
 
 async def test_the_story_of_a_call_is_found_in_files_that_grow_and_in_those_that_do_not(tmp_path, monkeypatch):

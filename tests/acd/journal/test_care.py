@@ -5,7 +5,7 @@ import zlib
 
 import pytest
 
-from acd.core import inputs
+from acd.core import inputs as inp
 from acd.core.configuration import Agent, TenantConfiguration
 from acd.core.engine import Engine
 from acd.core.ids import AgentId, CallId, LegId, TenantId
@@ -25,17 +25,17 @@ def story() -> list[Entry]:
     """Two refused calls of one agent, with its coming and going around them."""
     anna = Agent(id=AgentId("anna"), name="Anna", device="anna@acme")
     engine, entries, now = Engine(TENANT), [], 1_700_000_000.0
-    arrived = [inputs.CallArrived(call=call, leg=LegId(f"{call}.0"), agent=anna.id, called="999", calling="11") for call in (FIRST, SECOND)]
-    released = [inputs.LegReleased(leg=LegId(f"{call}.0")) for call in (FIRST, SECOND)]
+    arrived = [inp.CallArrived(call=call, leg=LegId(f"{call}.0"), agent=anna.id, called="999", calling="11") for call in (FIRST, SECOND)]
+    released = [inp.LegReleased(leg=LegId(f"{call}.0")) for call in (FIRST, SECOND)]
     for given in (
-        inputs.Configured(configuration=TenantConfiguration(tenant=TENANT, agents=(anna,))),
-        inputs.LogOn(agent=anna.id),
+        inp.Configured(configuration=TenantConfiguration(tenant=TENANT, agents=(anna,))),
+        inp.LogOn(agent=anna.id),
         arrived[0],
-        inputs.GoReady(agent=anna.id),
+        inp.GoReady(agent=anna.id),
         arrived[1],
         released[1],
-        inputs.GoNotReady(agent=anna.id, reason="break"),
-        inputs.GoReady(agent=anna.id),
+        inp.GoNotReady(agent=anna.id, reason="break"),
+        inp.GoReady(agent=anna.id),
     ):
         now += 1
         step = engine.handle(given, now)
@@ -102,7 +102,7 @@ def test_a_repair_loses_what_cannot_be_read_and_keeps_everything_else(directory,
 def test_a_repair_leaves_out_what_makes_no_sense_any_more_and_names_the_call(directory, capsys):
     """The entry in which a call began is damaged: the later entries of that call are lost with it, those of the other call are not."""
     data = str(directory.parents[1])
-    began = next(one.seq for one in story() if isinstance(one.input, inputs.CallArrived) and one.input.call == SECOND)
+    began = next(one.seq for one in story() if isinstance(one.input, inp.CallArrived) and one.input.call == SECOND)
     hurt(segments(directory)[1], began)
     assert run("repair", "acme", "--data", data, "--accept-loss") == 0
     said = capsys.readouterr().out
@@ -199,11 +199,11 @@ def talk() -> list[Entry]:
     shell = open_house()
     call(shell, name=FIRST)
     shell.run(10)
-    shell.send(inputs.LegReleased(leg=f"{FIRST}-in"))
+    shell.send(inp.LegReleased(leg=f"{FIRST}-in"))
     shell.run(20)
     call(shell, name=SECOND)
     shell.run(10)
-    shell.send(inputs.LegReleased(leg=f"{SECOND}-in"))
+    shell.send(inp.LegReleased(leg=f"{SECOND}-in"))
     shell.run(20)
     written = [one for one in shell.journal if one.events]
     return [Entry(seq, one.now, one.input, one.events) for seq, one in enumerate(written, 1)]
@@ -221,8 +221,8 @@ def test_after_a_repair_of_any_one_entry_the_tenant_can_be_opened(tmp_path, lost
     assert run("repair", "demo", "--data", str(tmp_path / "data"), "--accept-loss") == 0
     assert run("check", "--data", str(tmp_path / "data")) == 0
     engine = fold(read(directory), TenantId("demo"))
-    engine.handle(inputs.ServiceStarted(), engine.state.clock + 3600)
-    engine.handle(inputs.TimePassed(), engine.state.clock + 7200)
+    engine.handle(inp.ServiceStarted(), engine.state.clock + 3600)
+    engine.handle(inp.TimePassed(), engine.state.clock + 7200)
     assert engine.state.calls == {}
     assert engine.state.offers == {}
 

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from acd.core import inputs
+from acd.core import inputs as inp
 from acd.core.events import CallCleared
 from acd.core.ids import AgentId, CallId
 from acd.core.replay import Entry, encode
@@ -24,7 +24,7 @@ def entry(seq: int) -> Entry:
     return Entry(
         seq=seq,
         now=1_000.0 + seq,
-        input=inputs.GoReady(agent=AgentId(f"agent-{seq}")),
+        input=inp.GoReady(agent=AgentId(f"agent-{seq}")),
         events=(CallCleared(call=CallId(CALL), cause="hang_up"),) if seq == 4 else (),
     )
 

@@ -5,8 +5,8 @@ import datetime as dt
 import msgspec
 import pytest
 
-from acd.core import events as e
-from acd.core import inputs as i
+from acd.core import events as ev
+from acd.core import inputs as inp
 from acd.core.configuration_changes import SchedulePut, SettingsPut, difference
 from acd.core.ids import TenantId
 from acd.core.replay import Entry, fold, redrive
@@ -42,7 +42,7 @@ RECONFIGURED = entry(
 def test_a_whole_configuration_gets_its_dates_in_the_input_and_in_the_event():
     read = of_version_2(CONFIGURED)
     configuration = read.input.configuration
-    assert read.events == (e.ConfigurationChanged(configuration=configuration),)
+    assert read.events == (ev.ConfigurationChanged(configuration=configuration),)
     (office,) = configuration.schedules
     assert configuration.zone == office.zone
     assert office.zone.name == "Europe/Berlin"
@@ -64,7 +64,7 @@ def test_another_zone_of_the_figures_is_a_setting_now():
     assert isinstance(put, SchedulePut)
     assert settings.zone == put.value.zone
     assert settings.zone.name == "Asia/Tokyo"
-    assert read.events == (e.ConfigurationAltered(changes=read.input.changes),)
+    assert read.events == (ev.ConfigurationAltered(changes=read.input.changes),)
 
 
 def test_a_setting_that_was_changed_beside_it_keeps_what_it_said():
@@ -106,7 +106,7 @@ def test_the_first_start_writes_down_what_was_resolved_at_reading():
 def test_an_entry_that_is_no_configuration_passes_untouched():
     raw = entry(3, {"type": "GoReady", "agent": "anna"}, {"type": "AgentReady", "agent": "anna"})
     assert resolve_dates(raw) is raw
-    assert of_version_2(raw) == Entry(3, NOW + 3, i.GoReady(agent="anna"), (e.AgentReady(agent="anna"),))
+    assert of_version_2(raw) == Entry(3, NOW + 3, inp.GoReady(agent="anna"), (ev.AgentReady(agent="anna"),))
 
 
 @pytest.mark.parametrize("broken", [[1, NOW, {"type": "Configured"}, []], [1, NOW], [1, NOW, {"type": "Reconfigured", "changes": 7}, []]])

@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from acd.core import inputs
+from acd.core import inputs as inp
 from acd.core.ids import AgentId
 from acd.core.replay import Entry, encode
 from acd.errors import JournalDamaged
@@ -18,7 +18,7 @@ from tests.disks import resize, small_disk
 
 
 def entry(seq: int) -> Entry:
-    return Entry(seq=seq, now=1_000.0 + seq, input=inputs.GoReady(agent=AgentId(f"a{seq}")), events=())
+    return Entry(seq=seq, now=1_000.0 + seq, input=inp.GoReady(agent=AgentId(f"a{seq}")), events=())
 
 
 async def written(directory, numbers) -> None:
@@ -34,7 +34,7 @@ async def written(directory, numbers) -> None:
 async def test_entries_come_back_in_order(tmp_path):
     await written(tmp_path, range(1, 501))
     assert [one.seq for one in read(tmp_path)] == list(range(1, 501))
-    assert next(read(tmp_path)).input == inputs.GoReady(agent=AgentId("a1"))
+    assert next(read(tmp_path)).input == inp.GoReady(agent=AgentId("a1"))
 
 
 async def test_acknowledgements_come_in_order_and_after_the_entry_is_in_the_file(tmp_path):

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 
 from acd.config import VoiceSettings
-from acd.core import effects as do
-from acd.core import inputs
+from acd.core import effects as ef
+from acd.core import inputs as inp
 from acd.core.ids import CallId, LegId, RecordingId, TenantId
 from acd.directory import Directory
 from acd.switch.legs import Phase, SwitchLeg
@@ -27,7 +27,7 @@ class Plane:
 
 @pytest.fixture
 def house(tmp_path):
-    told: list[inputs.Input] = []
+    told: list[inp.Input] = []
     nobody = lambda *_: None  # noqa: E731
     made = Switch(
         VoiceSettings(data=tmp_path),
@@ -43,7 +43,7 @@ def house(tmp_path):
     )
     for name in LEGS:
         made._new_leg(SwitchLeg(name, CallId("c"), TENANT, Phase.ANSWERED, peer="127.0.0.1"))
-    made.carry_out(TENANT, do.BeginRecording(recording=RECORDING, call=CallId("c"), legs=LEGS))
+    made.carry_out(TENANT, ef.BeginRecording(recording=RECORDING, call=CallId("c"), legs=LEGS))
     return made, told
 
 
@@ -56,14 +56,14 @@ def test_a_recording_begins_when_the_last_of_its_legs_has_ports(house):
     made, told = house
     assert made._media.orders == []
     open_legs(made)
-    made.carry_out(TENANT, do.EndRecording(recording=RECORDING))
+    made.carry_out(TENANT, ef.EndRecording(recording=RECORDING))
     assert Counter(map(type, made._media.orders)) == {StartRecording: 1, StopRecording: 1}
     assert told == []  # the worker reports its end
 
 
 def test_a_recording_that_was_ended_before_its_legs_had_ports_is_reported_and_never_begun(house):
     made, told = house
-    made.carry_out(TENANT, do.EndRecording(recording=RECORDING))
+    made.carry_out(TENANT, ef.EndRecording(recording=RECORDING))
     open_legs(made)
     assert made._media.orders == []
     assert [(one.recording, one.duration_ms, one.error) for one in told] == [(RECORDING, 0, "its legs never had ports")]

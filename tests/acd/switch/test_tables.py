@@ -3,14 +3,14 @@
 from typing import get_args
 
 from acd.config import VoiceSettings
-from acd.core import effects
+from acd.core import effects as ef
 from acd.directory import Directory
 from acd.guard import Guard, GuardPolicy
 from acd.switch.lines import Lines
 from acd.switch.phones import Phones
 from acd.switch.switch import Switch
 from media.client import PlaneReport
-from sip import events
+from sip import events as sip_events
 
 
 def switch() -> Switch:
@@ -20,7 +20,7 @@ def switch() -> Switch:
 
 def test_every_effect_is_carried_out():
     made = switch()
-    assert set(made._of_tenant) | set(made._of_leg) == set(get_args(effects.Effect))
+    assert set(made._of_tenant) | set(made._of_leg) == set(get_args(ef.Effect))
     assert not set(made._of_tenant) & set(made._of_leg)
 
 
@@ -41,6 +41,10 @@ def test_every_sip_event_has_one_taker_at_most():
     ]
     kinds = [kind for taker in takers for kind in taker]
     assert len(kinds) == len(set(kinds))
-    untaken = set(get_args(events.Event)) - set(kinds)
-    of_phones = {events.TalkRequested, events.ReferAnswered, events.ReferProgress}  # what only a phone is told; ours are in load/
-    assert untaken == of_phones | {events.MessageDropped}
+    untaken = set(get_args(sip_events.Event)) - set(kinds)
+    of_phones = {
+        sip_events.TalkRequested,
+        sip_events.ReferAnswered,
+        sip_events.ReferProgress,
+    }  # what only a phone is told; ours are in load/
+    assert untaken == of_phones | {sip_events.MessageDropped}

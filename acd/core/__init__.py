@@ -9,7 +9,7 @@
 - `steps`, what a decision is made of: `step` (its context), `working` (after-call work), `queueing`, `clearing`, `conversation`,
   `treatment`, `reach`, `targets`, `device`, `referral`, `loops`, `feature_codes`, `hot_desk`
 - `channels`, what waiting, reached, withdrawn and taken mean: `voice`, `message`, `callback`
-- `intake`, by who speaks: `arrival` (callers), `facts` (lines), `desk` (people), `operation` (ourselves), `deadlines`
+- `intake`, by who speaks: `arrival` (callers), `facts` (lines), `desk` (people), `contacts`, `operation` (ourselves), `deadlines`
 - `live` (the board), `engine` (the one way in), `replay` (the journal's way in)
 
 ADR 0017 says why; the linter's contracts prove it.

@@ -23,7 +23,7 @@ from acd.core.errors import BrokenHistory, CoreError, IllegalTransition, Unknown
 from acd.core.events import ClockCorrected, Event
 from acd.core.ids import VOICE, AgentId, ContactId, TenantId, channel_of
 from acd.core.inputs import Input
-from acd.core.intake import arrival, deadlines, desk, facts, operation
+from acd.core.intake import arrival, contacts, deadlines, desk, facts, operation
 from acd.core.live import LiveState, WholeContact, live, whole_contact
 from acd.core.routing.pick import Waiting, explain
 from acd.core.state import values as s
@@ -194,14 +194,14 @@ _COMMANDS: dict[type, Callable[[Step, Any], None]] = {
     inp.Transfer: desk.transfer,
     inp.SetDisposition: desk.set_disposition,
     inp.ClearCall: desk.clear,
-    inp.OpenContact: desk.open_contact,
-    inp.WithdrawContact: desk.withdraw_contact,
-    inp.CloseContact: desk.close_contact,
-    inp.Pick: desk.pick,
-    inp.MoveContact: desk.move_contact,
-    inp.PrioritiseContact: desk.prioritise_contact,
-    inp.ReskillContact: desk.reskill_contact,
-    inp.AssignContact: desk.assign_contact,
+    inp.OpenContact: contacts.open_contact,
+    inp.WithdrawContact: contacts.withdraw_contact,
+    inp.CloseContact: contacts.close_contact,
+    inp.Pick: contacts.pick,
+    inp.MoveContact: contacts.move_contact,
+    inp.PrioritiseContact: contacts.prioritise_contact,
+    inp.ReskillContact: contacts.reskill_contact,
+    inp.AssignContact: contacts.assign_contact,
 }
 _FACTS: dict[type, Callable[[Step, Any], None]] = {
     inp.Configured: operation.configured,

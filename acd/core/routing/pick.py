@@ -182,7 +182,8 @@ def _walk(rosters: Rosters, now: float, free: int, until: EntryId | None) -> tup
         chosen_from = with_room if not entry.tried else [one for one in with_room if may_be_tried(entry, one, roster, now)]
         if not chosen_from:
             continue
-        assignments.append(_decide(fold, queue, contact, entry, roster, able, unasked, with_room, chosen_from, given, now))
+        choice = _Choice(able, unasked, with_room, chosen_from)
+        assignments.append(_decide(fold, queue, entry, roster, choice, given, now))
         given.places.append(place)
     return assignments, given
 
@@ -195,52 +196,33 @@ def _free(fold: Fold) -> int:
     return len(set[AgentId]().union(*map(fold.free_for, channels)))
 
 
-def _decide(
-    fold: Fold,
-    queue: Queue,
-    contact: s.Contact,
-    entry: s.Entry,
-    roster: Roster,
-    able: list[AgentId],
-    unasked: list[AgentId],
-    with_room: list[AgentId],
-    chosen_from: list[AgentId],
-    given: _Round,
-    now: float,
-) -> Assignment:
-    strategy = STRATEGIES[queue.strategy]
-    ranked = chosen_from if strategy.order != "in_turn" else _in_turn(fold.state.queues[queue.id], roster, chosen_from)
-    has_personal = contact.personal is not None and strategy.order != "together" and contact.personal in ranked
-    if has_personal:
-        ranked = sorted(ranked, key=lambda one: one != contact.personal)
-    crowded: set[AgentId] = set()
-    if strategy.order == "together":
-        chosen: list[AgentId] = []
-        for agent in ranked:
-            # Each phone that rings has a channel reserved, so a small line rings as many as it can carry.
-            if given.has_room(agent, entry.channel):
-                given.give(agent, entry.channel)
-                chosen.append(agent)
-        crowded = set(ranked).difference(chosen)
-        ranked = chosen
-    else:
-        chosen = ranked[:1]
-        given.give(chosen[0], entry.channel)
-    removed = _removed(roster)
-    if len(able) < len(roster.names):
-        # Free when the round began, given to a better contact since.
-        removed["busy"] = tuple(sorted({*roster.names, *removed.get("busy", ())}.difference(able)))
-    if len(chosen_from) < len(with_room):
-        removed["already_tried"] = tuple(sorted(set(with_room).difference(chosen_from)))
-    if len(unasked) < len(able):
-        removed["awaited"] = tuple(sorted(set(able).difference(unasked)))
-    if crowded or len(with_room) < len(unasked):
-        removed["no_bandwidth"] = tuple(sorted(set(unasked).difference(with_room) | crowded))
+class _Choice(NamedTuple):
+    """Who was left for a contact after each filter of the round, in order."""
+
+    able: list[AgentId]
+    """Not given to a better contact of this round."""
+    unasked: list[AgentId]
+    """Not awaited for one of another channel."""
+    with_room: list[AgentId]
+    """A speech channel to them still fits."""
+    chosen_from: list[AgentId]
+    """May be tried (again)."""
+
+
+def _decide(fold: Fold, queue: Queue, entry: s.Entry, roster: Roster, choice: _Choice, given: _Round, now: float) -> Assignment:
+    strategy, contact = STRATEGIES[queue.strategy], fold.state.contacts[entry.contact]
+    ranked = choice.chosen_from
+    if strategy.order == "in_turn":
+        ranked = _in_turn(fold.state.queues[queue.id], roster, ranked)
+    personal = contact.personal if strategy.order != "together" and contact.personal in ranked else None
+    if personal is not None:
+        ranked = sorted(ranked, key=lambda one: one != personal)
+    chosen, ranked, crowded = _give(ranked, entry.channel, given, together=strategy.order == "together")
     ahead, ahead_count = _ahead(fold, entry, given.places)
     candidates, term_names = _candidates(fold, queue, roster, ranked[:FULL_CANDIDATES]), roster.term_names
-    if has_personal:
+    if personal is not None:
         term_names = (NOT_PERSONAL, *term_names)
-        candidates = tuple([Candidate(agent=one.agent, terms=(float(one.agent != contact.personal), *one.terms)) for one in candidates])
+        candidates = tuple([Candidate(agent=one.agent, terms=(float(one.agent != personal), *one.terms)) for one in candidates])
     decision = Decision(
         rule=f"{queue.strategy}/{strategy.version}",
         term_names=term_names,
@@ -251,11 +233,44 @@ def _decide(
         relaxation=entry.relaxation,
         candidates=candidates,
         ranked_lower=tuple(ranked[FULL_CANDIDATES:]),
-        removed=removed,
+        removed=_removed_in(roster, choice, crowded),
         tie_break="agent",
         chosen=tuple(chosen),
     )
     return Assignment(entry.id, tuple(chosen), decision)
+
+
+def _give(ranked: list[AgentId], channel: str, given: _Round, *, together: bool) -> tuple[list[AgentId], list[AgentId], set[AgentId]]:
+    """The best one, or all who ring together.
+
+    Returns: who was chosen, who could have been, and who was left out for want of bandwidth.
+    """
+    if not together:
+        given.give(ranked[0], channel)
+        return ranked[:1], ranked, set()
+    chosen: list[AgentId] = []
+    for agent in ranked:
+        # Each phone that rings has a channel reserved, so a small line rings as many as it can carry.
+        if given.has_room(agent, channel):
+            given.give(agent, channel)
+            chosen.append(agent)
+    return chosen, chosen, set(ranked).difference(chosen)
+
+
+def _removed_in(roster: Roster, choice: _Choice, crowded: set[AgentId]) -> dict[str, tuple[AgentId, ...]]:
+    """What stood against everybody else, by filter."""
+    able, unasked, with_room, chosen_from = choice
+    removed = _removed(roster)
+    if len(able) < len(roster.names):
+        # Free when the round began, given to a better contact since.
+        removed["busy"] = tuple(sorted({*roster.names, *removed.get("busy", ())}.difference(able)))
+    if len(chosen_from) < len(with_room):
+        removed["already_tried"] = tuple(sorted(set(with_room).difference(chosen_from)))
+    if len(unasked) < len(able):
+        removed["awaited"] = tuple(sorted(set(able).difference(unasked)))
+    if crowded or len(with_room) < len(unasked):
+        removed["no_bandwidth"] = tuple(sorted(set(unasked).difference(with_room) | crowded))
+    return removed
 
 
 PICKED: Final = "picked/1"

@@ -113,6 +113,8 @@ class Indexes:
         self._digested: tuple[TenantConfiguration | None, str] | None = None
         self.routing_needed = True
 
+    # ------------------------------------------------------------------ questions
+
     def digest(self) -> str:
         """Sha256 of the canonical encoding of the whole state; the configuration goes in by a digest that is kept."""
         state = self.state
@@ -157,6 +159,8 @@ class Indexes:
         """How many stand in a queue, those being offered too."""
         return len(self.order.get(queue, ()))
 
+    # ------------------------------------------------------------------ machines
+
     def step(self, table: Bound, subject: Any, step: StrEnum, now: float) -> None:
         edge = table[subject.state].get(step)
         if edge is None:
@@ -194,6 +198,8 @@ class Indexes:
         work.since = now
         for action in edge[1]:
             action(self, agent, work)
+
+    # ------------------------------------------------------------------ actions of the tables
 
     def stop_answer_timer(self, leg: s.Leg, _now: float) -> None:
         self.timers.stop(name(Timer.ANSWER, leg.id))
@@ -252,6 +258,8 @@ class Indexes:
         if len(self.availability) > 1:
             self.routing_needed = True  # somebody may have been kept for it who is free for others (`acd.core.routing.pick`)
 
+    # ------------------------------------------------------------------ who waits, and for what
+
     def enter_line(self, entry: s.Entry, now: float) -> None:
         """It stands in its queue, and in the line of those who ask for the same."""
         self._know_channel(entry.channel)
@@ -283,6 +291,8 @@ class Indexes:
         if in_line:
             self.stand_in_line(entry, now)
 
+    # ------------------------------------------------------------------ business hours
+
     def hours_touched(self, changes: tuple[Change, ...]) -> set[QueueId]:
         """Queues whose business hours are others after these changes, which have not been made yet; without any change, all."""
         if not changes:
@@ -309,6 +319,8 @@ class Indexes:
         for known in self.availability.values():
             known.put(agent.id, None)
         self.note_change(agent.id)
+
+    # ------------------------------------------------------------------ deadlines
 
     def limit(self, leg: s.Leg, cause: str, at: float | None, now: float) -> None:
         """The call of a leg ends at an instant, with this cause, and its other party is warned before; None lifts what the cause has set.
@@ -363,6 +375,8 @@ class Indexes:
             self.timers.start(name(Timer.RETRY, entry.id), min(moments))
         else:
             self.timers.stop(name(Timer.RETRY, entry.id))
+
+    # ------------------------------------------------------------------ who is free
 
     @property
     def categories(self) -> dict[str, set[AgentId]]:

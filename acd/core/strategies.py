@@ -13,8 +13,30 @@ from acd.core.ids import AgentId
 Terms = tuple[float, ...]
 
 
+class Today(Protocol):
+    """What an agent has done on this day, as far as it is over; formulas: docs/figures.md."""
+
+    @property
+    def answered(self) -> int: ...
+    @property
+    def handled(self) -> int: ...
+    @property
+    def talk_s(self) -> float: ...
+    @property
+    def hold_s(self) -> float: ...
+    @property
+    def wrap_s(self) -> float: ...
+    @property
+    def idle_s(self) -> float: ...
+    @property
+    def busy_s(self) -> float: ...
+
+
 class Standing(Protocol):
     """What may be asked of the agents of one queue: `acd.core.routing.rosters` knows it."""
+
+    def today(self, agent: AgentId) -> Today:
+        """Its figures of the day."""
 
     def idle_since(self, agent: AgentId) -> float:
         """Epoch seconds."""

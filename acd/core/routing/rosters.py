@@ -29,6 +29,9 @@ AT_HAND: Final = "at_hand"
 """Name of the term that a strategy has where an agent may have several contacts at once: how many it has (`Strategy.at_hand`)."""
 
 
+_NOTHING_YET: Final = statistics.AgentTally()
+
+
 class Known:
     """What a strategy may ask of the agents of one queue (`acd.core.strategies.Standing`)."""
 
@@ -46,6 +49,10 @@ class Known:
     def level(self, agent: AgentId) -> float:
         """Sum of its levels in the skills asked for."""
         return float(self.fit.levels[agent])
+
+    def today(self, agent: AgentId) -> statistics.AgentTally:
+        """Its figures of the day."""
+        return self._state.statistics.agents.get(agent, _NOTHING_YET)
 
     def contacts_had(self, agent: AgentId) -> float:
         """Taken today, with the head start it has in this queue."""

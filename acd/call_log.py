@@ -35,6 +35,7 @@ from acd.core.replay import Entry
 from acd.core.state.values import Call, State
 from acd.core.steps.queueing import NOT_READY_REASON
 from acd.ledger import Ledger, happened
+from acd.switch.causes import telling
 from sip.kept import call_id_of
 
 log = logging.getLogger("acd.calls")
@@ -66,6 +67,8 @@ class _Leg:
     trunk: str | None = None
     number: str | None = None
     sip_call_id: str | None = None
+    waits: bool = False
+    """It arrived and was not answered yet."""
 
 
 @dataclass(slots=True)
@@ -155,7 +158,8 @@ class CallLog:
         self._alive_at = ledger.alive_at
         self._holding.update([leg.id for leg in state.legs.values() if leg.state in legs.ON_HOLD])
         for leg in state.legs.values():
-            self._legs[leg.id] = _Leg(leg.call, leg.role, leg.agent, leg.trunk, leg.number, call_id_of(leg.dialog))
+            waits = leg.arrived and leg.state not in legs.ANSWERED
+            self._legs[leg.id] = _Leg(leg.call, leg.role, leg.agent, leg.trunk, leg.number, call_id_of(leg.dialog), waits)
         for call in state.calls.values():
             self._calls[call.id] = self._taken_up(state, call, ledger)
 
@@ -210,7 +214,7 @@ class CallLog:
         if call is None:
             return
         call.legs.append(event.leg)
-        leg = _Leg(event.call, event.role, event.agent, event.trunk, event.number, call_id_of(event.dialog))
+        leg = _Leg(event.call, event.role, event.agent, event.trunk, event.number, call_id_of(event.dialog), event.arrived)
         self._legs[event.leg] = leg
         if event.arrived:
             call.sip_call_id = leg.sip_call_id
@@ -219,6 +223,8 @@ class CallLog:
         leg = self._legs.get(event.leg)
         if leg is not None and event.dialog is not None:
             leg.sip_call_id = call_id_of(event.dialog) or leg.sip_call_id
+        if leg is not None and isinstance(event, ev.LegConnected):
+            leg.waits = False
 
     def _call_of(self, contact: ContactId) -> _Call | None:
         return self._calls.get(CallId(contact))
@@ -264,7 +270,8 @@ class CallLog:
         if event.by == "party" and call.ended_by is None and (was_talking or leg.role == "caller"):
             call.ended_by = leg.role
             call.leg_cause = event.cause if event.cause not in ORDINARY else None
-        call.status = event.status or call.status
+        said = telling(event.cause).status if leg.waits and event.by == "exchange" else None
+        call.status = event.status or said or call.status
 
     def _established(self, event: ev.CallEstablished, now: float) -> None:
         call, party = self._calls.get(event.call), self._legs.get(event.b)

@@ -15,11 +15,11 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from acd.core import events as ev
-from acd.core.causes import CAUSES
 from acd.core.ids import VOICE, RecordingId, TenantId, channel_of
 from acd.core.inputs import ClockStepped, ServiceStarted
 from acd.core.replay import Entry
 from acd.enders import ENDED_BY, REFUSALS, Ender
+from acd.switch.causes import TELLINGS, telling
 from billing_cdr import facts
 from billing_cdr.assemble import Assembler, wrap_up
 from billing_cdr.causes import RESTART
@@ -361,9 +361,9 @@ class Ledger:
                 at=at,
                 leg=event.leg,
                 cause=event.cause,
-                sip_status=event.status,
+                sip_status=_status(event, leg),
                 by=_who_ended(event),
-                q850=event.q850 or (CAUSES[event.cause].q850 if event.cause in CAUSES else None),
+                q850=event.q850 or (TELLINGS[event.cause].q850 if event.cause in TELLINGS else None),
             )
         )
 
@@ -678,6 +678,13 @@ def _sent(conversation: _Conversation, by: str) -> None:
 def _first_call_id(dialog: str | None) -> str | None:
     """Of several phones that ring for a leg, the first one's: which of them answers is told with the answer."""
     return None if dialog is None else call_id_of(dialog.partition("\n")[0])
+
+
+def _status(event: ev.LegCleared, leg: _Leg) -> int | None:
+    """What the far end said, or what we have said to a caller who waited for an answer."""
+    if event.status is None and event.by == "exchange" and not (leg.dialled or leg.answered):
+        return telling(event.cause).status
+    return event.status
 
 
 def _who_ended(event: ev.LegCleared) -> facts.By:

@@ -6,6 +6,8 @@ by the shell: the fact that it went is on its way.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from acd.core.ids import AgentId, CallId, ContactId, LegId, OfferId, PlayId, QueueId, RecordingId, TrunkId
@@ -29,16 +31,13 @@ class AnswerCaller(_Effect, frozen=True, kw_only=True):
 
 
 class RefuseCaller(_Effect, frozen=True, kw_only=True):
-    """Refuse an arrived leg before it was answered. `reason` is one English sentence, sent in a Warning or Reason header."""
+    """Refuse an arrived leg before it was answered; how the cause is said is the shell's affair (`acd.switch.causes`)."""
 
     leg: LegId
-    status: int
+    cause: str
+    """A word of `acd.core.causes`."""
     reason: str
-    retry_after_s: int | None = None
-    no_bandwidth: bool = False
-    """The channel did not fit: told with warn-code 370 (RFC 3261 §20.43)."""
-    cause: str | None = None
-    """Row of `acd.core.causes`, told in a Reason header (RFC 3326, RFC 6432)."""
+    """One English sentence."""
 
 
 class OriginateToAgent(_Effect, frozen=True, kw_only=True):
@@ -95,9 +94,8 @@ class EndDialog(_Effect, frozen=True, kw_only=True):
     cause: str
     trunk: TrunkId | None
     """Whose credentials may be asked for."""
-    status: int | None
-    """Set: it arrived and was not answered yet; it is refused with this."""
-    retry_after_s: int | None = None
+    waits: bool = False
+    """It arrived and was not answered yet: it is refused."""
 
 
 class PlaySounds(_Effect, frozen=True, kw_only=True):
@@ -173,20 +171,22 @@ class AskToAnswer(_Effect, frozen=True, kw_only=True):
 
 
 class AnswerReferrer(_Effect, frozen=True, kw_only=True):
-    """Answer the REFER of a leg's phone; below 300 `NotifyReferrer` follows. A refusal leaves the call as it is."""
+    """Answer the transfer that a leg's phone asks for; `NotifyReferrer` follows an acceptance, and a refusal leaves the call as it is."""
 
     leg: LegId
-    status: int
-    reason: str = ""
-    """One English sentence, sent in a Warning header."""
+    refused: Literal["not_an_agent", "under_way", "nobody_there"] | None = None
+    """Why not: only agents' phones may; another one of this call is under way; there is nobody on the line."""
 
 
 class NotifyReferrer(_Effect, frozen=True, kw_only=True):
-    """Tell the phone whose REFER was accepted how it goes with its target (NOTIFY, message/sipfrag); `final`: nothing more will follow."""
+    """Tell the phone whose transfer was accepted how it goes with its target: it rings; it has the call, or cannot be had, and nothing more
+    will follow.
+    """
 
     leg: LegId
-    status: int
-    final: bool = False
+    progress: Literal["ringing", "taken", "failed"]
+    cause: str | None = None
+    """Of `failed`: a word of `acd.core.causes`."""
 
 
 class PopScreen(_Effect, frozen=True, kw_only=True):

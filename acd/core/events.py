@@ -148,7 +148,9 @@ class LegRetrieved(_Event, frozen=True, kw_only=True):
 class LegCleared(_Event, frozen=True, kw_only=True):
     leg: LegId
     cause: str
+    """A word of `acd.core.causes`."""
     status: int | None = None
+    """What the far end said, where it speaks SIP; what we have said stands in `acd.switch.causes`."""
     by: Literal["party", "exchange"] = "exchange"
     detail: CustomerText | None = None
     q850: int | None = None

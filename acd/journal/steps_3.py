@@ -91,7 +91,10 @@ _OF_CONTACTS: Final = frozenset(
 
 
 def know_contacts(entry: Raw) -> Raw:
-    """What was said of a call is said of the contact, whose id is the call's; a leg says which offer it rings for, instead of the offer."""
+    """What was said of a call is said of the contact, whose id is the call's; a leg says which offer it rings for, instead of the offer.
+
+    The status of our own refusals is told by their cause.
+    """
     _, _, given, events = entry
     rings_for: dict[str, str] = {}
     for word in (given, *events):
@@ -104,4 +107,6 @@ def know_contacts(entry: Raw) -> Raw:
             del word["leg"]
         elif kind == "LegInitiated" and word["leg"] in rings_for:
             word["offer"] = rings_for[word["leg"]]
+        elif kind == "LegCleared" and word.get("by", "exchange") == "exchange":
+            word.pop("status", None)
     return entry

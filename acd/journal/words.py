@@ -37,7 +37,7 @@ def _to_3(entry: Raw) -> Raw:
 
 STEPS: dict[int, Callable[[Raw], Raw]] = {1: _as_it_is, 2: _to_3}
 """Version -> how an entry of it reads in the next one. A step may change the entry it is given."""
-MARKS: dict[int, tuple[bytes, ...]] = {2: (b"onfigur", b"Queued", b"QueueLeft", b"Offer", b"Work", b"Disposition")}
+MARKS: dict[int, tuple[bytes, ...]] = {2: (b"onfigur", b"Queued", b"QueueLeft", b"Offer", b"Work", b"Disposition", b"LegCleared")}
 """Version -> octets of which some stand in every entry that its step changes; without: it may change any. The others are read at once."""
 
 _RAW = msgspec.msgpack.Decoder(list[Any])

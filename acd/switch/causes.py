@@ -1,17 +1,81 @@
-"""SIP statuses, Q.850 causes and the words of the core for the same thing: RFC 3261 §21, RFC 3326 and RFC 6432 (Reason), RFC 3398."""
+"""How the causes of the core are said by SIP, and what is heard by SIP means to the core: RFC 3261 §21, RFC 3326 and RFC 6432, RFC 3398."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
-from acd.core.causes import CAUSES
 from acd.core.inputs import FailureCause
-from acd.core.steps.clearing import refusal
 from sip.errors import ParseError
 from sip.grammar import quote
 from sip.headers.reason import Reason, parse_reasons
 from sip.status import reason_phrase
+
+
+class Telling(NamedTuple):
+    """How a cause is said."""
+
+    status: int
+    """Final response for a caller who was not answered yet (RFC 3261 §21)."""
+    q850: int
+    """Cause of ITU-T Q.850, after RFC 3398 §7.2.4 and §8.2.6."""
+    retry_after_s: int | None = None
+
+
+# fmt: off
+TELLINGS: Final[dict[str, Telling]] = {
+    # somebody ended it
+    "hang_up":            Telling(480, 16),
+    "abandoned":          Telling(487, 16),
+    "cancelled":          Telling(487, 16),
+    "transferred":        Telling(480, 16),
+    "feature_code":       Telling(480, 16),
+    "exit_key":           Telling(480, 16),
+    "supervisor":         Telling(480, 16),
+    # the called party
+    "busy":               Telling(486, 17),
+    "no_answer":          Telling(480, 19),
+    "rejected":           Telling(603, 21),
+    "declined":           Telling(603, 21),
+    "answered_elsewhere": Telling(480, 26),
+    "forwarded":          Telling(480, 23),
+    "unregistered":       Telling(480, 20),
+    "not_found":          Telling(404, 1),
+    "incomplete":         Telling(484, 28),
+    "forbidden":          Telling(403, 21),
+    "redirected":         Telling(480, 31),
+    # a rule
+    "closed":             Telling(480, 31),
+    "announced":          Telling(480, 31),
+    "let_go":             Telling(486, 17),
+    "queue_removed":      Telling(480, 31),
+    "routing_loop":       Telling(482, 25),
+    "not_allowed":        Telling(403, 21),
+    "no_bandwidth":       Telling(503, 47, retry_after_s=10),
+    "price_refused":      Telling(403, 21),
+    "budget":             Telling(603, 21),
+    "time_limit":         Telling(480, 16),
+    # a fault
+    "unsupported_media":  Telling(488, 65),
+    "congestion":         Telling(503, 42, retry_after_s=10),
+    "unreachable":        Telling(503, 27, retry_after_s=10),
+    "timeout":            Telling(480, 102),
+    "media_silent":       Telling(480, 41),
+    "transport":          Telling(503, 38, retry_after_s=10),
+    "error":              Telling(500, 41),
+    # ourselves
+    "shutdown":           Telling(503, 41, retry_after_s=30),
+    "restart":            Telling(503, 41, retry_after_s=10),
+    "journal_stopped":    Telling(503, 41, retry_after_s=30),
+}
+"""Every cause of `acd.core.causes`."""
+# fmt: on
+
+
+def telling(cause: str) -> Telling:
+    """How to say it; of a word that is none, as a fault."""
+    return TELLINGS.get(cause, TELLINGS["error"])
+
 
 BUSY = {486, 600}
 REJECTED = {603, 607, 608, 433}
@@ -59,7 +123,7 @@ Q850_TEXTS: Final[dict[int, str]] = {
     41: "Temporary failure", 42: "Switching equipment congestion", 47: "Resource unavailable", 65: "Bearer capability not implemented",
     102: "Recovery on timer expiry",
 }
-"""What ITU-T Q.850 calls the numbers of `acd.core.causes`."""
+"""What ITU-T Q.850 calls the numbers of `TELLINGS`."""
 # fmt: on
 
 
@@ -113,7 +177,7 @@ def worst_of(statuses: list[int]) -> int:
 
 def release_status(cause: str) -> int:
     """The final status for a caller who was not answered and whose leg is released with this cause."""
-    return refusal(cause).status
+    return telling(cause).status
 
 
 def ended_all(status: int, text: str) -> str:
@@ -123,7 +187,7 @@ def ended_all(status: int, text: str) -> str:
 
 def refusal_reason(cause: str) -> str | None:
     """The Reason header of a refusal: of a response RFC 6432 §2 has the cause of Q.850 alone."""
-    row = CAUSES.get(cause)
+    row = TELLINGS.get(cause)
     return None if row is None else str(Reason("Q.850", row.q850, Q850_TEXTS[row.q850]))
 
 
@@ -138,7 +202,7 @@ def reason_header(cause: str, q850: int | None = None) -> str | None:
     """
     if q850 is not None:
         return str(Reason("Q.850", q850, Q850_TEXTS.get(q850, "")))
-    row = CAUSES.get(cause)
+    row = TELLINGS.get(cause)
     if row is None:
         return None
     told = [Reason("Q.850", row.q850, Q850_TEXTS[row.q850])]

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from typing import Final
 
 from acd.core import effects as ef
 from acd.core import inputs as inp
 from acd.core.ids import AgentId, TenantId
 from acd.core.inputs import Input
-from acd.core.steps.clearing import refusal
 from acd.errors import DialRefused, NoSuchNumber, PriceRefused
+from acd.switch.causes import telling
 from acd.switch.dialled import WHY_REFUSED, Dialling
 from acd.switch.legs import SwitchLeg
 from acd.switch.sip_port import SipPort
@@ -21,6 +22,17 @@ from sip.events import ReferReceived
 
 MayTransfer = Callable[[TenantId, AgentId, str], None]
 """Looks at the price, the budget and the classes of a transfer to a number; raises NoSuchNumber, PriceRefused, DialRefused."""
+
+
+ACCEPTED: Final = (202, "")
+"""RFC 3515 §2.4.2."""
+REFUSALS: Final = {
+    "not_an_agent": (403, "Only an agent's phone may transfer a call."),
+    "under_way": (491, "Another transfer of this call is under way."),
+    "nobody_there": (403, "There is nobody on the line to be transferred."),
+}
+PROGRESS: Final = {"ringing": 180, "taken": 200}
+"""What a phone is told in message/sipfrag; that its target cannot be had is told by the cause."""
 
 
 class _Refused(Exception):
@@ -85,15 +97,17 @@ class Referrals:
         except PriceRefused as error:
             raise _Refused(403, str(error)) from error
         except DialRefused as error:
-            raise _Refused(refusal(error.cause).status, str(error)) from error
+            raise _Refused(telling(error.cause).status, str(error)) from error
 
     def answer(self, sip: SipPort, leg: SwitchLeg, effect: ef.AnswerReferrer) -> None:
         """What the core says to it."""
-        self._counters["transfers_by_phone" if effect.status < 300 else "transfers_by_phone_refused"] += 1
+        self._counters["transfers_by_phone" if effect.refused is None else "transfers_by_phone_refused"] += 1
+        status, reason = ACCEPTED if effect.refused is None else REFUSALS[effect.refused]
         if leg.session is not None:
-            sip.answer_refer(leg.session, effect.status, reason=effect.reason)
+            sip.answer_refer(leg.session, status, reason=reason)
 
     def notify(self, sip: SipPort, leg: SwitchLeg, effect: ef.NotifyReferrer) -> None:
         """How it goes."""
+        status = PROGRESS.get(effect.progress) or telling(effect.cause or "error").status
         if leg.session is not None:
-            sip.notify_referrer(leg.session, effect.status, final=effect.final)
+            sip.notify_referrer(leg.session, status, final=effect.progress != "ringing")

@@ -384,14 +384,15 @@ class Switch:
         return True
 
     def _refuse(self, leg: SwitchLeg, effect: ef.RefuseCaller) -> None:
-        headers = [_warning(INSUFFICIENT_BANDWIDTH if effect.no_bandwidth else MISCELLANEOUS, effect.reason)]
-        if effect.retry_after_s is not None:
-            headers.append(("Retry-After", str(effect.retry_after_s)))
-        told = causes.refusal_reason(effect.cause) if effect.cause is not None else None
-        if told is not None:
-            headers.append(("Reason", told))
+        told = causes.telling(effect.cause)
+        headers = [_warning(INSUFFICIENT_BANDWIDTH if effect.cause == "no_bandwidth" else MISCELLANEOUS, effect.reason)]
+        if told.retry_after_s is not None:
+            headers.append(("Retry-After", str(told.retry_after_s)))
+        why = causes.refusal_reason(effect.cause)
+        if why is not None:
+            headers.append(("Reason", why))
         if leg.session is not None:
-            self.sip.reject(leg.session, effect.status, headers=headers)
+            self.sip.reject(leg.session, told.status, headers=headers)
         self._gone(leg)
 
     def _release_leg(self, leg: SwitchLeg, effect: ef.ReleaseLeg) -> None:
@@ -458,23 +459,23 @@ class Switch:
         """What a crash has left up is ended by what was told of it: BYE, CANCEL of every phone that rings, or a refusal."""
         line = self._directory.trunk(tenant, effect.trunk) if effect.trunk is not None else None
         proof = credentials(line) if line is not None else None
-        waits = effect.status is not None
-        reason = causes.refusal_reason(effect.cause) if waits else causes.reason_header(effect.cause)
+        told = causes.telling(effect.cause)
+        reason = causes.refusal_reason(effect.cause) if effect.waits else causes.reason_header(effect.cause)
         for index, kept in enumerate(effect.dialog.split("\n"), 1):
             session = f"{effect.leg}/{effect.cause}{index}"
             try:
-                self.sip.restore(session, kept, credentials=proof, answered=effect.status is None)
+                self.sip.restore(session, kept, credentials=proof, answered=not effect.waits)
             except ParseError as error:
                 self._not_ended(sip_events.EndingFailed(session, str(error)))
                 continue
             self.counters["dialogs_ended_after_restart"] += 1
-            if effect.status is None:
+            if not effect.waits:
                 self.sip.cancel_or_bye(session, reason_header=reason)
             else:
                 headers = [("Reason", reason)] if reason is not None else []
-                if effect.retry_after_s is not None:
-                    headers.append(("Retry-After", str(effect.retry_after_s)))
-                self.sip.reject(session, effect.status, headers=headers)
+                if told.retry_after_s is not None:
+                    headers.append(("Retry-After", str(told.retry_after_s)))
+                self.sip.reject(session, told.status, headers=headers)
 
     def _not_ended(self, event: sip_events.EndingFailed) -> None:
         self.counters["dialogs_ended_after_restart_failed"] += 1

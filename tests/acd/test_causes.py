@@ -12,8 +12,7 @@ import pytest
 
 from acd.core import events as ev
 from acd.core import inputs as inp
-from acd.core.causes import CAUSES
-from acd.core.steps.clearing import refusal
+from acd.core.causes import CAUSES, sentence
 from acd.enders import ENDED_BY, Ender
 from acd.switch import causes
 from billing_cdr.causes import CUTS, OUTCOMES, Outcome, outcome_of
@@ -75,11 +74,24 @@ def test_every_word_says_who_ended_the_conversation_and_the_page_says_it_too() -
 
 
 @pytest.mark.parametrize("cause", CAUSES)
-def test_a_caller_is_told_the_same_status_whoever_refuses(cause: str) -> None:
-    """Core and switch had a table each, and did not agree."""
-    assert causes.release_status(cause) == refusal(cause).status == CAUSES[cause].status
-    assert 400 <= CAUSES[cause].status < 700
-    assert 1 <= CAUSES[cause].q850 <= 127
+def test_every_cause_is_a_sentence_and_is_said_by_a_status_and_a_number(cause: str) -> None:
+    told = causes.TELLINGS[cause]
+    assert causes.release_status(cause) == told.status
+    assert 400 <= told.status < 700
+    assert told.q850 in causes.Q850_TEXTS
+    assert re.fullmatch(r"[A-Z].*\.", sentence(cause))
+
+
+def test_the_core_says_no_number_of_sip() -> None:
+    """What a cause is said by is the switch's; `errors` has what the API answers with."""
+    for file in (file for file in CORE.rglob("*.py") if file.name != "errors.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            number = node.value if isinstance(node, ast.Constant) and type(node.value) is int else 0
+            assert not 180 <= number < 700 or number in {300, 400}, f"{file}:{getattr(node, 'lineno', 0)} {number}"
+
+
+def test_both_tables_have_the_same_words() -> None:
+    assert CAUSES.keys() == causes.TELLINGS.keys()
 
 
 def test_a_status_that_means_a_cause_is_a_cause() -> None:

@@ -168,7 +168,7 @@ def test_a_trunk_that_challenges_gets_its_credentials_and_what_cannot_be_read_is
     switch = Switch(VoiceSettings(), directory, told, None, report=told, fund=told, pop=told, lookup=None, silent=told, may_transfer=told)
     port = _Port()
     switch.attach(port)
-    switch.carry_out(TENANT, ef.EndDialog(leg="c.1", dialog="one\x85\nnoise\nthree", cause="restart", trunk=line.id, status=None))
+    switch.carry_out(TENANT, ef.EndDialog(leg="c.1", dialog="one\x85\nnoise\nthree", cause="restart", trunk=line.id))
     proof = DigestCredentials("4989", "geheim")
     assert port.asked == [
         ("restore", "c.1/restart1", "one\x85", proof, True),

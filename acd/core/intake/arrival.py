@@ -10,18 +10,17 @@ from acd.core.inputs import CallArrived, UnknownAddress
 from acd.core.routing import admission
 from acd.core.state import values as s
 from acd.core.steps import device, hot_desk, reach
-from acd.core.steps.clearing import Refusal, clear_call
+from acd.core.steps.clearing import clear_call
 from acd.core.steps.feature_codes import carry_out
 from acd.core.steps.feature_codes import find as feature_code
 from acd.core.steps.step import Step
 from acd.core.steps.working import calls_at, end_wrap_up
 
-SHUTTING_DOWN = Refusal(503, "The exchange is shutting down.", 30)
-UNKNOWN: dict[UnknownAddress, tuple[str, Refusal]] = {
-    "nobody": ("not_found", Refusal(404, "The address is nobody's here.")),
-    "elsewhere": ("not_allowed", Refusal(403, "Addresses at other domains are not called.")),
+UNKNOWN: dict[UnknownAddress, tuple[str, str]] = {
+    "nobody": ("not_found", "The address is nobody's here."),
+    "elsewhere": ("not_allowed", "Addresses at other domains are not called."),
 }
-NOT_READY_YET = Refusal(503, "The exchange is not configured yet.", 10)
+NOT_READY_YET = "The exchange is not configured yet."
 
 
 def arrived(x: Step, fact: CallArrived) -> None:
@@ -32,7 +31,7 @@ def arrived(x: Step, fact: CallArrived) -> None:
         return
     if state.configuration is None:
         # Nothing is known of this tenant yet, so there is nothing the call could be written down against.
-        x.do(RefuseCaller(leg=fact.leg, status=503, reason=NOT_READY_YET.reason, retry_after_s=NOT_READY_YET.retry_after_s))
+        x.do(RefuseCaller(leg=fact.leg, cause="restart", reason=NOT_READY_YET))
         return
     owner = index.agents.get(fact.agent) if fact.agent is not None else None
     dialler = index.agents.get(index.user_of(owner.id)) if owner is not None else None
@@ -72,7 +71,7 @@ def arrived(x: Step, fact: CallArrived) -> None:
     )
     call = state.calls[fact.call]
     if state.stopping:
-        clear_call(x, call, "shutdown", refuse=SHUTTING_DOWN)
+        clear_call(x, call, "shutdown")
         return
     if emergency:
         _let_emergency_pass(x, call, fact, dialler)
@@ -97,7 +96,7 @@ def arrived(x: Step, fact: CallArrived) -> None:
     elif dialler is not None:
         reach.call_outside(x, call)
     else:
-        clear_call(x, call, "not_found", refuse=Refusal(404, f"The number {fact.called} does not exist here."))
+        clear_call(x, call, "not_found", refuse=f"The number {fact.called} does not exist here.")
 
 
 def _colleague(x: Step, fact: CallArrived) -> AgentId | None:
@@ -132,7 +131,7 @@ def _admitted(x: Step, call: s.Call, fact: CallArrived, phone: Agent | None) -> 
         x.reserve(fact.leg, verdict)
         return True
     reach.refuse_channel(x, call, fact.leg, verdict)
-    clear_call(x, call, "no_bandwidth", refuse=Refusal(503, verdict.reason, 10, no_bandwidth=True))
+    clear_call(x, call, "no_bandwidth", refuse=verdict.reason)
     return False
 
 
@@ -141,11 +140,11 @@ def _may_dial(x: Step, call: s.Call, dialler: Agent, *, outside: bool) -> bool:
     agent = x.state.agents[dialler.id]
     end_wrap_up(x, agent)
     if calls_at(agent):
-        clear_call(x, call, "busy", refuse=Refusal(486, f"Agent {dialler.id} has another call."))
+        clear_call(x, call, "busy", refuse=f"Agent {dialler.id} has another call.")
         return False
     why = reason_not_to_dial(x, dialler, outside=outside)
     if why is not None:
-        clear_call(x, call, "not_allowed", refuse=Refusal(403, why))
+        clear_call(x, call, "not_allowed", refuse=why)
         return False
     if call.party is not None:
         x.emit(WorkReserved(agent=dialler.id, contact=call.id, kind="outbound"))

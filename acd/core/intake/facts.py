@@ -131,11 +131,11 @@ def leg_referred(x: Step, fact: inp.LegReferred) -> None:
         return
     call = x.state.calls[leg.call]
     if leg.agent is None:
-        x.do(AnswerReferrer(leg=leg.id, status=403, reason="Only an agent's phone may transfer a call."))
+        x.do(AnswerReferrer(leg=leg.id, refused="not_an_agent"))
     elif call.referral is not None:
-        x.do(AnswerReferrer(leg=leg.id, status=491, reason="Another transfer of this call is under way."))
+        x.do(AnswerReferrer(leg=leg.id, refused="under_way"))
     elif call.state not in calls.TALKING or call.pair is None or leg.id not in call.pair:
-        x.do(AnswerReferrer(leg=leg.id, status=403, reason="There is nobody on the line to be transferred."))
+        x.do(AnswerReferrer(leg=leg.id, refused="nobody_there"))
     else:
         known = fact.colleague if fact.colleague in x.fold.index.agents else None
         own = ToAgent(agent=known) if known is not None else reach.own_target(x, fact.number)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
-from acd.core.causes import CAUSES
+from acd.core.causes import sentence
 from acd.core.effects import EndDialog, EndRecording, NotifyReferrer, RefuseCaller, ReleaseLeg
 from acd.core.events import CallCleared, ChannelReleased, LegCleared, MenuLeft
 from acd.core.ids import AgentId
@@ -19,21 +19,6 @@ NORMAL = frozenset({16, 31})
 """ITU-T Q.850: normal call clearing, and normal, unspecified."""
 
 
-class Refusal(NamedTuple):
-    """How a call that was not answered yet is turned away (RFC 3261 §21)."""
-
-    status: int
-    reason: str
-    retry_after_s: int | None = None
-    no_bandwidth: bool = False
-
-
-def refusal(cause: str) -> Refusal:
-    """How to say `cause` to a phone that is still waiting for an answer."""
-    row = CAUSES.get(cause, CAUSES["error"])
-    return Refusal(row.status, row.text, row.retry_after_s)
-
-
 def clear_leg(
     x: Step,
     leg: s.Leg,
@@ -42,19 +27,18 @@ def clear_leg(
     by: Literal["party", "exchange"] = "exchange",
     status: int | None = None,
     detail: str | None = None,
-    refuse: Refusal | None = None,
+    refuse: str | None = None,
     q850: int | None = None,
 ) -> None:
     """End one leg and give its channel back. `by` party: it is gone already, there is nothing to release.
 
     Args:
+        status: what the party said, where it speaks SIP.
         q850: what the party's network said, or the other party's that is passed on; None: nothing that the cause does not say.
     """
     if by == "exchange":
         if leg.arrived and leg.state not in legs.ANSWERED:
-            how = refuse or refusal(cause)
-            status = status or how.status
-            x.do(RefuseCaller(leg=leg.id, cause=cause, **how._asdict()))
+            x.do(RefuseCaller(leg=leg.id, cause=cause, reason=refuse or sentence(cause)))
         else:
             x.do(ReleaseLeg(leg=leg.id, cause=cause, q850=q850))
     x.emit(LegCleared(leg=leg.id, cause=cause, status=status, by=by, detail=detail, q850=q850))
@@ -69,17 +53,7 @@ def end_dialog(x: Step, leg: s.Leg, cause: str) -> None:
     if leg.dialog is None:
         return
     waits = leg.arrived and leg.state not in legs.ANSWERED
-    how = refusal(cause)
-    x.do(
-        EndDialog(
-            leg=leg.id,
-            dialog=leg.dialog,
-            cause=cause,
-            trunk=leg.trunk,
-            status=how.status if waits else None,
-            retry_after_s=how.retry_after_s if waits else None,
-        )
-    )
+    x.do(EndDialog(leg=leg.id, dialog=leg.dialog, cause=cause, trunk=leg.trunk, waits=waits))
 
 
 def _lines_of(leg: s.Leg) -> tuple[str, ...]:
@@ -97,7 +71,7 @@ def end_leg(
     by: Literal["party", "exchange"] = "exchange",
     status: int | None = None,
     detail: str | None = None,
-    refuse: Refusal | None = None,
+    refuse: str | None = None,
     q850: int | None = None,
 ) -> None:
     """End a leg and, if an agent was on it, the agent's work: with after-call work if there was a conversation, else with `otherwise`."""
@@ -121,7 +95,7 @@ def clear_call(
     call: s.Call,
     cause: str,
     *,
-    refuse: Refusal | None = None,
+    refuse: str | None = None,
     leg_cause: str | None = None,
     outcome: Literal["abandoned", "withdrawn"] = "withdrawn",
     q850: int | None = None,
@@ -130,7 +104,7 @@ def clear_call(
 
     Args:
         cause: of the call.
-        refuse: how a caller that was never answered is turned away; None: as `cause` says.
+        refuse: what a caller that was never answered is told; None: the sentence of `cause`.
         leg_cause: told to the phones that are released; None: `cause`.
         outcome: of a stay in a queue and of offers: `abandoned` when the caller went.
         q850: what the network of who went has said: it is passed on, unless it says that all is well (RFC 3326).
@@ -143,7 +117,7 @@ def clear_call(
     if call.recording is not None:
         x.do(EndRecording(recording=call.recording))
     if call.referral is not None:
-        x.do(NotifyReferrer(leg=call.referral.leg, status=refusal(cause).status, final=True))
+        x.do(NotifyReferrer(leg=call.referral.leg, progress="failed", cause=cause))
     passed_on = None if q850 in NORMAL else q850
     for leg_id in list(call.legs):
         end_leg(x, x.state.legs[leg_id], leg_cause or cause, outcome, refuse=refuse, q850=passed_on)

@@ -16,7 +16,7 @@ from acd.core.routing import admission
 from acd.core.state import capacity
 from acd.core.state import values as s
 from acd.core.steps import device, loops, referral
-from acd.core.steps.clearing import Refusal, clear_call, end_leg, refusal
+from acd.core.steps.clearing import clear_call, end_leg
 from acd.core.steps.conversation import establish
 from acd.core.steps.step import Step
 from acd.core.steps.treatment import RINGBACK, answer_party, turn_away, unavailable
@@ -50,7 +50,7 @@ def ring_agent(x: Step, call: s.Call, agent_id: AgentId) -> None:
             if x.is_answered(x.party(call)):
                 turn_away(x, call, "no_bandwidth")
             else:
-                clear_call(x, call, "no_bandwidth", refuse=Refusal(503, verdict.reason, 10))
+                clear_call(x, call, "no_bandwidth", refuse=verdict.reason)
             return
         ring_device(x, call, configured, leg, verdict, "direct")
         _ring_party(x, call)
@@ -182,7 +182,7 @@ def call_outside(x: Step, call: s.Call, after: str | None = None) -> None:
         )
         return
     if refused is not None and not x.is_answered(x.party(call)):
-        clear_call(x, call, "no_bandwidth", refuse=Refusal(503, refused.reason, 10))
+        clear_call(x, call, "no_bandwidth", refuse=refused.reason)
     else:
         cause = after or ("no_bandwidth" if refused is not None else "unreachable")
         # What has no price because it is no number of the public's is an extension that nobody here has.
@@ -293,7 +293,7 @@ def failed(
     elif x.is_answered(x.party(call)):
         unavailable(x, call, cause)
     else:
-        clear_call(x, call, cause, refuse=refusal(cause))
+        clear_call(x, call, cause)
 
 
 def _may_follow(x: Step, call: s.Call, trunk: TrunkId, number: str) -> bool:

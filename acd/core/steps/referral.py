@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from acd.core.causes import CAUSES
 from acd.core.effects import AnswerReferrer, DisconnectLegs, EndRecording, NotifyReferrer
 from acd.core.events import CallHeld, CallReferred, CallRetrieved, CallTransferred, ReferralFailed
 from acd.core.ids import AgentId
@@ -19,8 +18,6 @@ from acd.core.steps.clearing import end_leg
 from acd.core.steps.conversation import establish, record
 from acd.core.steps.step import Step
 
-ACCEPTED, TRYING, RINGING, OK = 202, 100, 180, 200
-
 
 def begin(x: Step, call: s.Call, leg: s.Leg, by: AgentId, to: str) -> None:
     """The pair is parted, the phone waits and hears nothing; the other party may be sent on.
@@ -28,7 +25,7 @@ def begin(x: Step, call: s.Call, leg: s.Leg, by: AgentId, to: str) -> None:
     Args:
         to: the target in one word, as in CallTransferred.
     """
-    x.do(AnswerReferrer(leg=leg.id, status=ACCEPTED))
+    x.do(AnswerReferrer(leg=leg.id))
     if call.recording is not None:
         x.do(EndRecording(recording=call.recording))
     if leg.state not in legs.ON_HOLD:  # who holds is not heard already
@@ -42,13 +39,13 @@ def begin(x: Step, call: s.Call, leg: s.Leg, by: AgentId, to: str) -> None:
 def rings(x: Step, call: s.Call) -> None:
     """The target's phone rings."""
     if call.referral is not None:
-        x.do(NotifyReferrer(leg=call.referral.leg, status=RINGING))
+        x.do(NotifyReferrer(leg=call.referral.leg, progress="ringing"))
 
 
 def reached(x: Step, call: s.Call) -> None:
     """Somebody or something takes the call: the phone that sent it has done with it."""
     if call.referral is not None:
-        x.do(NotifyReferrer(leg=call.referral.leg, status=OK, final=True))
+        x.do(NotifyReferrer(leg=call.referral.leg, progress="taken"))
         left(x, call, x.state.legs[call.referral.leg], by="exchange")
 
 
@@ -68,7 +65,7 @@ def returned(x: Step, call: s.Call, cause: str) -> bool:
     if referral is None or party is None:
         return False
     leg = x.state.legs[referral.leg]
-    x.do(NotifyReferrer(leg=leg.id, status=CAUSES.get(cause, CAUSES["error"]).status, final=True))
+    x.do(NotifyReferrer(leg=leg.id, progress="failed", cause=cause))
     x.emit(ReferralFailed(call=call.id, leg=leg.id, by=referral.by, cause=cause))
     establish(x, call, party, leg)
     _hold_as_the_phone_does(x, call, leg, referral.by)

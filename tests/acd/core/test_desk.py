@@ -12,6 +12,7 @@ from acd.core.errors import IllegalTransition, UnknownName
 from acd.core.ids import LegId
 from acd.core.replay import restore, snapshot
 from acd.core.state import limits
+from acd.switch.causes import telling
 from tests.acd.core.shell import QUOTE, Phone, Shell, agent, call, house, open_house, queue
 
 NEVER = Phone(answers_after_s=None)
@@ -392,7 +393,7 @@ def test_an_attempt_without_budget_or_permission_tries_no_other_trunk(cause: str
     shell.send(inp.CallArrived(call="d", leg="d-in", agent="anna", calling="11", called="+4930123"))
     shell.run(3)
     assert [one.on_account_of for one in shell.done(ef.OriginateToOutside)] == ["anna"]
-    assert [one.status for one in shell.done(ef.RefuseCaller)] == [status]
+    assert [telling(one.cause).status for one in shell.done(ef.RefuseCaller)] == [status]
     assert shell.of(ev.CallCleared) == [ev.CallCleared(call="d", cause=cause)]
 
 
@@ -431,7 +432,7 @@ def test_the_phone_of_an_agent_who_is_logged_off_dials_nothing(called: str) -> N
     shell = open_house(house(agents=(agent("anna", extension="11"), agent("ben", extension="12"))), ready=False)
     shell.send(inp.CallArrived(call="d", leg="d-in", agent="anna", calling="11", called=called))
     (refused,) = shell.done(ef.RefuseCaller)
-    assert (refused.status, refused.reason) == (403, "Agent anna is logged off and can dial emergency numbers only.")
+    assert (telling(refused.cause).status, refused.reason) == (403, "Agent anna is logged off and can dial emergency numbers only.")
     with pytest.raises(IllegalTransition, match="logged off"):
         shell.send(inp.Dial(agent="anna", call="e", number=called))
 
@@ -539,7 +540,7 @@ def test_answer_and_decline_from_the_desk() -> None:
     shell.send(inp.HangUp(agent="anna", call="c1"), inp.EndAfterCallWork(agent="anna"))
     call(shell, "610", "c2")
     shell.send(inp.Decline(agent="anna"))
-    assert shell.done(ef.RefuseCaller)[0].status == 603
+    assert telling(shell.done(ef.RefuseCaller)[0].cause).status == 603
     assert shell.done(ef.ReleaseLeg)[-1] == ef.ReleaseLeg(leg="c2.1", cause="rejected")
 
 
@@ -553,9 +554,7 @@ def test_supervisor_clears_a_call() -> None:
 def test_own_device_is_refused_a_second_call() -> None:
     shell = talking()
     call(shell, "+4930123", "second", trunk=None, agent="anna")
-    assert shell.done(ef.RefuseCaller) == [
-        ef.RefuseCaller(leg="second-in", status=486, reason="Agent anna has another call.", cause="busy")
-    ]
+    assert shell.done(ef.RefuseCaller) == [ef.RefuseCaller(leg="second-in", reason="Agent anna has another call.", cause="busy")]
     assert shell.bridges
 
 
@@ -574,5 +573,5 @@ def test_blended_agent_s_own_device_is_refused_with_the_reason_while_a_call_wait
     call(shell, name="waiting")
     call(shell, "+4930123", "out", trunk=None, agent="anna")
     refused = shell.done(ef.RefuseCaller)[0]
-    assert (refused.status, refused.reason) == (403, "A call is waiting in queue support that agent anna could take.")
+    assert (telling(refused.cause).status, refused.reason) == (403, "A call is waiting in queue support that agent anna could take.")
     assert shell.of(ev.CallCleared) == [ev.CallCleared(call="out", cause="not_allowed")]

@@ -8,6 +8,7 @@ from acd.core import effects as ef
 from acd.core import events as ev
 from acd.core import inputs as inp
 from acd.core.configuration import Menu, Number, ToHangUp, ToMenu, ToOutside, Trunk
+from acd.switch.causes import telling
 from tests.acd.core.shell import Phone, Shell, call, house, open_house
 
 SILENT = Phone(alerts=False, answers_after_s=None)
@@ -60,7 +61,7 @@ def test_a_moved_party_is_followed_so_often_and_then_nobody_is_there(redirects: 
     for turn in range(redirects + 1):
         shell.send(inp.LegFailed(leg=f"c.{turn + 1}", cause="redirected", status=302, moved_to=f"{MOVED}{turn}"))
     assert [one.number for one in shell.done(ef.OriginateToOutside)] == ["+4930999", *[f"{MOVED}{turn}" for turn in range(redirects)]]
-    assert shell.done(ef.RefuseCaller)[0].status == 480
+    assert telling(shell.done(ef.RefuseCaller)[0].cause).status == 480
     assert shell.of(ev.CallCleared) == [ev.CallCleared(call="c", cause="redirected")]
 
 
@@ -81,7 +82,7 @@ def test_where_nobody_is_to_be_called_is_not_followed(number: str | None) -> Non
     call(shell, "620", "c")
     shell.send(inp.LegFailed(leg="c.1", cause="redirected", status=302, moved_to=number))
     assert len(shell.done(ef.OriginateToOutside)) == 1
-    assert shell.done(ef.RefuseCaller)[0].status == 480
+    assert telling(shell.done(ef.RefuseCaller)[0].cause).status == 480
 
 
 @pytest.mark.parametrize(("cause", "status"), [("incomplete", 484), ("forbidden", 403), ("redirected", 480)])
@@ -90,4 +91,4 @@ def test_what_a_carrier_says_of_the_number_ends_the_attempt(cause: str, status: 
     call(shell, "620", "c")
     shell.run(3)
     assert len(shell.done(ef.OriginateToOutside)) == 1
-    assert shell.done(ef.RefuseCaller)[0].status == status
+    assert telling(shell.done(ef.RefuseCaller)[0].cause).status == status

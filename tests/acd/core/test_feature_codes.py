@@ -11,6 +11,7 @@ from acd.core import inputs as inp
 from acd.core.configuration import FeatureCodes, Number, Reason, ToQueue
 from acd.core.configuration_changes import difference
 from acd.core.steps.feature_codes import find
+from acd.switch.causes import telling
 from tests.acd.core.shell import Shell, agent, call, house, open_house, queue
 
 
@@ -129,7 +130,7 @@ def test_an_own_number_is_no_code_and_a_code_left_empty_is_none():
 def test_a_caller_from_outside_has_no_codes():
     shell = small()
     call(shell, called="*20", name="c")
-    assert [one.status for one in shell.done(ef.RefuseCaller)] == [404]
+    assert [telling(one.cause).status for one in shell.done(ef.RefuseCaller)] == [404]
 
 
 @pytest.mark.parametrize(

@@ -62,11 +62,11 @@ def test_after_a_crash_every_leg_whose_dialog_is_known_is_ended_by_it() -> None:
     assert engine.state_hash() == shell.engine.state_hash()
     effects = engine.handle(inp.ServiceStarted(), shell.now + 60).effects
     assert {type(effect) for effect in effects} == {ef.EndDialog}
-    assert {(one.leg, one.dialog, one.cause, one.trunk, one.status) for one in effects} == {
-        ("talks-in", "offer of talks", "restart", "pbx", None),
-        ("talks.1", "anna talks", "restart", None, None),
-        ("rings-in", "offer of rings", "restart", "pbx", None),
-        ("rings.1", "ben rings", "restart", None, None),
+    assert {(one.leg, one.dialog, one.cause, one.trunk, one.waits) for one in effects} == {
+        ("talks-in", "offer of talks", "restart", "pbx", False),
+        ("talks.1", "anna talks", "restart", None, False),
+        ("rings-in", "offer of rings", "restart", "pbx", False),
+        ("rings.1", "ben rings", "restart", None, False),
     }
     assert engine.handle(inp.ServiceStarted(), shell.now + 61).effects == []
 
@@ -76,7 +76,7 @@ def test_after_a_crash_a_caller_that_waits_for_an_answer_is_refused_and_asked_to
     shell = open_house(house(agents=(agent("anna"),), numbers=(number,)), anna=NEVER)
     shell.send(inp.CallArrived(call="c", leg="c-in", trunk="pbx", calling="+49891", called="610", dialog="offer"))
     effects = fold(shell.journal, "demo").handle(inp.ServiceStarted(), shell.now + 1).effects
-    assert effects == [ef.EndDialog(leg="c-in", dialog="offer", cause="restart", trunk="pbx", status=503, retry_after_s=10)]
+    assert effects == [ef.EndDialog(leg="c-in", dialog="offer", cause="restart", trunk="pbx", waits=True)]
 
 
 def test_a_dialog_is_nobodys_business_outside() -> None:

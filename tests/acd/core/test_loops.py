@@ -9,6 +9,7 @@ from acd.core import events as ev
 from acd.core import inputs as inp
 from acd.core.configuration import Forwarding, Number, ToAgent, ToOutside, Trunk
 from acd.core.steps.loops import SAME_FORWARDS, WITHHELD_FORWARDS
+from acd.switch.causes import telling
 from tests.acd.core.shell import Phone, Shell, agent, call, house, open_house
 
 MAIN, OUTSIDE = "+4930555100", "+491701234567"
@@ -46,7 +47,7 @@ def test_agents_who_forward_to_each_other_always_end_in_a_loop_not_in_a_hang() -
     )
     shell = open_house(house(agents=people, numbers=(Number(number=MAIN, target=ToAgent(agent="anna")),)))
     call(shell, MAIN, "c")
-    assert [one.status for one in shell.done(ef.RefuseCaller)] == [482]
+    assert [telling(one.cause).status for one in shell.done(ef.RefuseCaller)] == [482]
     assert not shell.engine.state.calls
 
 
@@ -58,7 +59,7 @@ def test_the_round_after_the_last_is_refused_and_the_others_try_no_other_trunk(c
     assert len(shell.done(ef.OriginateToOutside)) == most
     found = shell.of(ev.ForwardLoopFound)
     assert [(one.call, one.number, len(one.rounds)) for one in found] == [(f"c{most}", OUTSIDE, most)]
-    assert [one.status for one in shell.done(ef.RefuseCaller)] == [482]
+    assert [telling(one.cause).status for one in shell.done(ef.RefuseCaller)] == [482]
     shell.send(inp.LegFailed(leg=f"c{most - 1}.1", cause="congestion", status=503))
     assert len(shell.done(ef.OriginateToOutside)) == most
     assert [one.cause for one in shell.of(ev.CallCleared)] == ["routing_loop", "routing_loop"]
@@ -79,4 +80,4 @@ def test_a_carrier_that_says_loop_is_not_asked_over_another_trunk() -> None:
     call(shell, MAIN, "c")
     shell.run(3)
     assert [one.trunk for one in shell.done(ef.OriginateToOutside)] == ["pbx"]
-    assert [one.status for one in shell.done(ef.RefuseCaller)] == [482]
+    assert [telling(one.cause).status for one in shell.done(ef.RefuseCaller)] == [482]

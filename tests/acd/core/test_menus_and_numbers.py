@@ -11,6 +11,7 @@ from acd.core import events as ev
 from acd.core import inputs as inp
 from acd.core.configuration import Menu, Number, Opening, Schedule, ToAgent, ToAnnouncement, ToHangUp, ToMenu, ToOutside, ToQueue, Trunk
 from acd.core.engine import Engine
+from acd.switch.causes import telling
 from tests.acd.core.shell import T0, Phone, Shell, agent, call, house, open_house, queue
 
 NEVER = Phone(answers_after_s=None)
@@ -76,9 +77,7 @@ def test_a_menu_that_is_reconfigured_away_does_not_strand_its_caller() -> None:
 def test_unknown_number_is_refused_with_404_and_still_written_down() -> None:
     shell = open_house()
     events = shell.send(inp.CallArrived(call="c", leg="c-in", trunk="pbx", calling=None, called="+4999"))
-    assert shell.done(ef.RefuseCaller) == [
-        ef.RefuseCaller(leg="c-in", status=404, reason="The number +4999 does not exist here.", cause="not_found")
-    ]
+    assert shell.done(ef.RefuseCaller) == [ef.RefuseCaller(leg="c-in", reason="The number +4999 does not exist here.", cause="not_found")]
     assert [type(one).__name__ for one in events] == [
         "CallOffered",
         "LegInitiated",
@@ -96,7 +95,7 @@ def test_the_eleventh_channel_of_a_trunk_is_refused_with_the_figures() -> None:
     assert shell.done(ef.RefuseCaller) == []
     call(shell, name="c10")
     refused = shell.done(ef.RefuseCaller)[0]
-    assert (refused.status, refused.reason) == (503, "trunk pbx: 1000 of 1000 kbit/s reserved, 100 needed")
+    assert (telling(refused.cause).status, refused.reason) == (503, "trunk pbx: 1000 of 1000 kbit/s reserved, 100 needed")
     assert shell.of(ev.ChannelRefused)[0].reserved_kbits == 1000
     shell.send(inp.LegReleased(leg="c3-in"))
     call(shell, name="c11")
@@ -129,11 +128,11 @@ def test_country_and_language_come_from_the_number_that_was_called() -> None:
 def test_nothing_is_taken_in_before_configuration_or_while_shutting_down() -> None:
     shell = Shell(Engine("demo"))
     shell.send(inp.CallArrived(call="c", leg="c-in", trunk="pbx", called="601"))
-    assert [(one.status, one.retry_after_s) for one in shell.done(ef.RefuseCaller)] == [(503, 10)]
+    assert [(telling(one.cause).status, telling(one.cause).retry_after_s) for one in shell.done(ef.RefuseCaller)] == [(503, 10)]
     shell = open_house()
     shell.send(inp.ServiceStopping())
     call(shell, name="late")
-    assert shell.done(ef.RefuseCaller)[0].status == 503
+    assert telling(shell.done(ef.RefuseCaller)[0].cause).status == 503
     assert shell.of(ev.CallCleared) == [ev.CallCleared(call="late", cause="shutdown")]
 
 
@@ -225,7 +224,7 @@ def test_without_forwarding_a_busy_agent_is_busy() -> None:
     call(shell, "601", "first")
     shell.run(3)
     call(shell, "610", "c")
-    assert shell.done(ef.RefuseCaller) == [ef.RefuseCaller(leg="c-in", status=486, reason="The called party is busy.", cause="busy")]
+    assert shell.done(ef.RefuseCaller) == [ef.RefuseCaller(leg="c-in", reason="The called party is busy.", cause="busy")]
 
 
 def test_a_queue_offer_never_follows_the_agent_s_forwarding() -> None:
@@ -259,7 +258,7 @@ def test_a_number_s_own_failure_is_not_tried_again_elsewhere(cause: str, status:
     call(shell, "620", "c")
     shell.run(3)
     assert len(shell.done(ef.OriginateToOutside)) == 1
-    assert shell.done(ef.RefuseCaller)[0].status == status
+    assert telling(shell.done(ef.RefuseCaller)[0].cause).status == status
     assert shell.of(ev.CallCleared) == [ev.CallCleared(call="c", cause=cause)]
 
 
@@ -274,7 +273,7 @@ def test_a_number_without_a_price_on_one_trunk_is_called_over_the_next_that_has_
     refused = open_house(configuration, pbx=Phone(fails="price_refused"), second=Phone(fails="price_refused"))
     call(refused, "620", "c")
     refused.run(3)
-    assert refused.done(ef.RefuseCaller)[0].status == 403
+    assert telling(refused.done(ef.RefuseCaller)[0].cause).status == 403
     assert refused.of(ev.CallCleared) == [ev.CallCleared(call="c", cause="price_refused")]
 
 
@@ -327,7 +326,7 @@ def test_without_any_trunk_left_a_forward_is_refused_and_the_figures_are_told() 
     )
     call(shell, "620", "c", trunk="in")
     refused = shell.done(ef.RefuseCaller)[0]
-    assert (refused.status, refused.reason) == (503, "trunk pbx: 0 of 99 kbit/s reserved, 100 needed")
+    assert (telling(refused.cause).status, refused.reason) == (503, "trunk pbx: 0 of 99 kbit/s reserved, 100 needed")
     shell = open_house(house(trunks=(Trunk(id="in", name="I", outbound=False),), numbers=numbers))
     call(shell, "620", "c", trunk="in")
     assert shell.of(ev.CallCleared) == [ev.CallCleared(call="c", cause="unreachable")]
@@ -346,7 +345,7 @@ def test_a_number_that_rings_for_ever_is_given_up() -> None:
     call(shell, "620", "c")
     shell.run(91)
     assert shell.done(ef.ReleaseLeg) == [ef.ReleaseLeg(leg="c.1", cause="no_answer")]
-    assert shell.done(ef.RefuseCaller)[0].status == 480
+    assert telling(shell.done(ef.RefuseCaller)[0].cause).status == 480
 
 
 def test_caller_who_hangs_up_while_the_number_outside_rings_leaves_nothing() -> None:

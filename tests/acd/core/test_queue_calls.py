@@ -9,6 +9,7 @@ from acd.core import events as ev
 from acd.core import inputs as inp
 from acd.core.configuration import Overflow, Relaxation, Site, SkillRequirement, ToAnnouncement, ToHangUp, ToMenu, ToQueue
 from acd.core.errors import UnknownName
+from acd.switch.causes import telling
 from tests.acd.core.shell import T0, Phone, agent, call, house, open_house, queue
 
 NEVER = Phone(answers_after_s=None)
@@ -341,7 +342,7 @@ def test_a_circle_of_targets_ends() -> None:
     shell = open_house(house(queues=ring))
     call(shell, name="c")
     assert shell.of(ev.CallCleared) == [ev.CallCleared(call="c", cause="routing_loop")]
-    assert shell.done(ef.RefuseCaller)[0].status == 482
+    assert telling(shell.done(ef.RefuseCaller)[0].cause).status == 482
 
 
 def test_no_phone_rings_for_who_still_hears_the_recording_notice() -> None:
@@ -446,7 +447,7 @@ def test_a_site_with_999_kbits_carries_nine() -> None:
 def test_closed_and_hanging_up_targets_refuse_before_answering() -> None:
     shell = open_house(house(queues=(queue(overflow=(Overflow(target=ToHangUp(), max_length=0),)),)))
     call(shell)
-    assert shell.done(ef.RefuseCaller)[0].status == 486
+    assert telling(shell.done(ef.RefuseCaller)[0].cause).status == 486
     assert shell.done(ef.AnswerCaller) == []
 
 

@@ -8,6 +8,8 @@ from acd.core import effects as ef
 from acd.core import events as ev
 from acd.core import inputs as inp
 from acd.core.configuration import Forwarding, Menu, Number, ToAnnouncement, ToHangUp, ToMenu, ToOutside
+from acd.switch.causes import telling
+from acd.switch.referrals import PROGRESS
 from tests.acd.core.shell import Phone, Shell, agent, call, house, open_house, queue
 
 OUTSIDE = "+49301234567"
@@ -36,9 +38,10 @@ def talking(*, anna: Phone | None = None, ben: Phone | None = None, outside: Pho
 
 
 def told(shell: Shell) -> list[tuple[int, bool]]:
-    """What the phone that asked was told after its REFER was accepted."""
-    assert [one.status for one in shell.done(ef.AnswerReferrer)] == [202]
-    return [(one.status, one.final) for one in shell.done(ef.NotifyReferrer)]
+    """What the phone that asked was told after its REFER was accepted: the status, and whether it is the last."""
+    assert [one.refused for one in shell.done(ef.AnswerReferrer)] == [None]
+    notified = shell.done(ef.NotifyReferrer)
+    return [(PROGRESS.get(one.progress) or telling(one.cause).status, one.progress != "ringing") for one in notified]
 
 
 def refer(shell: Shell, number: str, leg: str = "c.1") -> None:
@@ -211,15 +214,15 @@ def test_what_an_agent_has_dialled_outside_can_be_sent_on_too():
 def test_a_carrier_s_party_may_not_transfer_and_the_call_goes_on():
     shell = talking()
     refer(shell, "12", leg="c-in")
-    assert [one.status for one in shell.done(ef.AnswerReferrer)] == [403]
+    assert [one.refused for one in shell.done(ef.AnswerReferrer)] == ["not_an_agent"]
     assert shell.bridges == {frozenset(("c-in", "c.1"))}
 
 
-def test_a_second_transfer_while_one_is_under_way_is_refused_with_491():
+def test_a_second_transfer_while_one_is_under_way_is_refused():
     shell = talking()
     refer(shell, "12")
     refer(shell, "602")
-    assert [one.status for one in shell.done(ef.AnswerReferrer)] == [202, 491]
+    assert [one.refused for one in shell.done(ef.AnswerReferrer)] == [None, "under_way"]
     shell.run(4)
     assert shell.bridges == {frozenset(("c-in", "c.2"))}
 
@@ -229,7 +232,7 @@ def test_who_talks_to_nobody_yet_can_transfer_nobody():
     shell.send(inp.LegReleased(leg="c-in"))
     shell.send(inp.CallArrived(call="d", leg="d-in", agent="anna", calling="11", called="12"))
     refer(shell, "602", leg="d-in")
-    assert [one.status for one in shell.done(ef.AnswerReferrer)] == [403]
+    assert [one.refused for one in shell.done(ef.AnswerReferrer)] == ["nobody_there"]
     assert "d-in" in shell.legs
 
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from acd.core.causes import CAUSES
 from acd.switch.causes import (
     FORKED,
     Q850_TEXTS,
     STATUS_OF_Q850,
+    TELLINGS,
     TIMED_OUT,
     failure_cause,
     meant_by,
@@ -53,11 +53,11 @@ def test_a_phone_is_told_that_a_colleague_answered():
     assert (q850.protocol, q850.cause) == ("Q.850", 26)
 
 
-@pytest.mark.parametrize("cause", CAUSES)
+@pytest.mark.parametrize("cause", TELLINGS)
 def test_every_bye_and_cancel_says_why_in_both_languages(cause):
     """RFC 3326 §2; the status is the one a caller would be refused with, and none where a call was cleared normally."""
     told = parse_reasons([reason_header(cause)])
-    row = CAUSES[cause]
+    row = TELLINGS[cause]
     assert (told[-1].protocol, told[-1].cause, told[-1].text) == ("Q.850", row.q850, Q850_TEXTS[row.q850])
     wanted = [] if row.q850 == 16 else [200 if cause == "answered_elsewhere" else row.status]
     assert [one.cause for one in told[:-1]] == wanted
@@ -98,7 +98,7 @@ def test_every_status_of_a_q_850_cause_is_a_refusal():
 
 @pytest.mark.parametrize(("status", "told"), [(484, 484), (403, 403), (487, 480), (302, 480), (486, 486), (404, 404)])
 def test_what_a_carrier_refuses_with_is_what_our_caller_is_told(status, told):
-    assert CAUSES[failure_cause(status)].status == told
+    assert TELLINGS[failure_cause(status)].status == told
 
 
 def test_a_phone_that_forbids_declines():
@@ -131,5 +131,5 @@ def test_what_one_network_said_is_said_to_the_other_without_a_status(number, hea
 
 
 def test_what_the_sip_engine_ends_by_itself_says_why_in_the_words_of_the_same_table():
-    assert parse_reasons([TIMED_OUT])[-1].cause == CAUSES["timeout"].q850 == 102
+    assert parse_reasons([TIMED_OUT])[-1].cause == TELLINGS["timeout"].q850 == 102
     assert parse_reasons([FORKED])[0].text == "Call completed elsewhere"

@@ -65,8 +65,10 @@ class TestNumbers:
                 found = TypeAdapter(kind).validate_python(written)
             except ValidationError:
                 found = ""
-            more = read(written)
-            assert found == kept or (kind is Callable_ and not found and (more.extension or more.post_dial)), (kind, written)
+            if found != kept:
+                more = read(written)
+                assert (kind, found) == (Callable_, ""), written
+                assert more.extension or more.post_dial, written
 
     @pytest.mark.parametrize("written", ["+12125551234 ext. 9", "+4930555101,,45#"])
     def test_a_rule_that_would_lose_digits_is_refused(self, written: str) -> None:

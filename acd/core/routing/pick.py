@@ -192,7 +192,7 @@ def _free(fold: Fold) -> int:
     """How many agents are free for something that somebody waits in, at most."""
     channels = {line.channel for line in fold.buckets}
     if len(channels) == 1:
-        return len(fold.free_for(*channels))
+        return len(fold.free_for(channels.pop()))
     return len(set[AgentId]().union(*map(fold.free_for, channels)))
 
 
@@ -214,7 +214,9 @@ def _decide(fold: Fold, queue: Queue, entry: s.Entry, roster: Roster, choice: _C
     ranked = choice.chosen_from
     if strategy.order == "in_turn":
         ranked = _in_turn(fold.state.queues[queue.id], roster, ranked)
-    personal = contact.personal if strategy.order != "together" and contact.personal in ranked else None
+    personal = contact.personal if strategy.order != "together" else None
+    if personal is not None and personal not in ranked:
+        personal = None
     if personal is not None:
         ranked = sorted(ranked, key=lambda one: one != personal)
     chosen, ranked, crowded = _give(ranked, entry.channel, given, together=strategy.order == "together")

@@ -196,11 +196,8 @@ class Rosters:
         queue, fit = fold.index.queues[line.queue], fold.index.eligibility(line)
         categories = fold.availability.get(line.channel) or Categories()
         known, shared = self._of.get(line), fold.index.is_shared(line.channel)
-        if (
-            known is None
-            or (known.strategy, known.shared) != (queue.strategy, shared)
-            or not _keeps_up(known, fit, fold.changed, categories.of)
-        ):
+        fits = known is not None and known.strategy == queue.strategy and known.shared is shared
+        if known is None or not fits or not _keeps_up(known, fit, fold.changed, categories.of):
             known = self._of[line] = Roster(fold.state, line.queue, queue.strategy, fit, categories.members, shared=shared)
         known.seen = len(fold.changed)
         return known

@@ -217,8 +217,8 @@ def distribute(x: Step) -> None:
     assignments = pick(x.rosters, x.now)
     for assignment in assignments:
         make_offer(x, assignment)
-    # One contact in a round: who has room for more is looked at again.
-    if any(x.fold.is_free(agent) for assignment in assignments for agent in assignment.agents):
+    # One contact in a round: who has room for more is looked at again. Of calls alone nobody has.
+    if len(x.fold.availability) > 1 and any(x.fold.is_free(agent) for assignment in assignments for agent in assignment.agents):
         x.fold.routing_needed = True
 
 

@@ -21,11 +21,13 @@ class ChannelKind(NamedTuple):
     """Nobody is offered one whose phone cannot be rung."""
     most: int | None = None
     """No configuration says more; None: as many as it says."""
+    not_for_mode: str | None = None
+    """Agents of this mode (`Agent.mode`) are given none; None: of whatever mode, which speaks of calls."""
 
 
 CHANNELS: Final[dict[str, ChannelKind]] = {
-    "voice": ChannelKind("voice", at_once=1, needs_phone=True, most=1),  # a phone is off the hook once
-    "callback": ChannelKind("callback", at_once=1, needs_phone=True),
+    "voice": ChannelKind("voice", at_once=1, needs_phone=True, most=1, not_for_mode="outbound"),  # a phone is off the hook once
+    "callback": ChannelKind("callback", at_once=1, needs_phone=True, not_for_mode="inbound"),
     "message": ChannelKind("message", at_once=3),
     "chat": ChannelKind("message", at_once=3),
     "mail": ChannelKind("message", at_once=5),

@@ -124,7 +124,7 @@ class Reference:
             (queue.members is None or person.id in queue.members)
             and all(person.skills.get(skill, 0) >= level for skill, level in self.asked(entry, queue))
             and (queue.languages != "required" or language is None or speaks(person, language))
-            and person.mode != "outbound"
+            and person.mode != {"voice": "outbound", "callback": "inbound"}.get(entry.channel)
         )
 
     def could_be_tried(self, person: Agent, entry: s.Entry) -> bool:
@@ -144,7 +144,13 @@ class Reference:
 
     def not_awaited(self, person: Agent, channel: str) -> bool:
         """Work of this channel would not keep the agent from a better contact of another that it is awaited for."""
+        if self.comes_in_beside_everything(person, channel):
+            return True
         return not any(one == person.id and not self.has_room(person, other, [channel]) for one, other in self.awaited)
+
+    def comes_in_beside_everything(self, person: Agent, channel: str) -> bool:
+        """As configured: work of whatever other channel is no obstacle."""
+        return all(self.has_room(person, channel, [other]) for other in CHANNELS if other != channel)
 
     # ------------------------------------------------------------------ in which order
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from acd.core.channel_kinds import CHANNELS
 from acd.core.configuration import Agent, ToAgent
 from acd.core.effects import RefuseCaller
 from acd.core.events import CallOffered, Direction, LegInitiated, WorkReserved
 from acd.core.ids import VOICE, AgentId
 from acd.core.inputs import CallArrived, UnknownAddress
 from acd.core.routing import admission
+from acd.core.state import capacity
 from acd.core.state import values as s
 from acd.core.steps import device, hot_desk, reach
 from acd.core.steps.clearing import clear_call
@@ -142,7 +144,7 @@ def _may_dial(x: Step, call: s.Call, dialler: Agent, *, outside: bool) -> bool:
     if calls_at(agent):
         clear_call(x, call, "busy", refuse=f"Agent {dialler.id} has another call.")
         return False
-    why = reason_not_to_dial(x, dialler, outside=outside)
+    why = reason_not_to_dial(x, dialler, call.called, outside=outside)
     if why is not None:
         clear_call(x, call, "not_allowed", refuse=why)
         return False
@@ -151,7 +153,7 @@ def _may_dial(x: Step, call: s.Call, dialler: Agent, *, outside: bool) -> bool:
     return True
 
 
-def reason_not_to_dial(x: Step, agent: Agent, *, outside: bool) -> str | None:
+def reason_not_to_dial(x: Step, agent: Agent, number: str, *, outside: bool) -> str | None:
     """Why this agent must not call now, in one sentence; None when it may (R16).
 
     The phone of somebody who went home dials nothing: inside, too, a forwarding or an overflow may lead to what costs.
@@ -161,7 +163,7 @@ def reason_not_to_dial(x: Step, agent: Agent, *, outside: bool) -> str | None:
     """
     if agent.id in x.fold.categories["logged_off"]:
         return f"Agent {agent.id} is logged off and can dial emergency numbers only."
-    if not outside:
+    if not outside or _is_called_back(x, agent.id, number):
         return None
     if agent.mode == "inbound":
         return f"Agent {agent.id} takes calls and makes none."
@@ -172,8 +174,22 @@ def reason_not_to_dial(x: Step, agent: Agent, *, outside: bool) -> str | None:
     return None
 
 
+def _is_called_back(x: Step, agent: AgentId, number: str) -> bool:
+    """The agent has taken a callback to this number: to dial it is its work."""
+    works = x.state.agents[agent].works.values()
+    return any(CHANNELS[one.channel].behaviour == "callback" and _customer(x, one) == number for one in works)
+
+
+def _customer(x: Step, work: s.Work) -> str | None:
+    contact = x.state.contacts.get(work.contact)  # gone while its after-call work goes on
+    return contact.customer if contact is not None else None
+
+
 def waiting_for(x: Step, agent: AgentId) -> s.Entry | None:
-    """The first call in line that this agent could take by skill and membership."""
+    """The first call in line that this agent could take by skill and membership; none while work of another channel keeps it from calls."""
+    others = [one for one in x.state.agents[agent].works.values() if one.channel != VOICE]
+    if others and capacity.is_kept(x.fold.index.room(agent, VOICE), others, VOICE):
+        return None
     best = None
     for line, waiting in x.fold.buckets.items():
         if (

@@ -79,6 +79,7 @@ def log_off(x: Step, command: inp.LogOff) -> None:
     """At once, or after the call; after-call work ends with it."""
     agent = agent_of(x, command.agent)
     _wish(agent, agents.Input.LOG_OFF, "LogOff")
+    queueing.give_back_offers(x, agent)
     working.log_off(x, agent)
 
 
@@ -95,6 +96,7 @@ def go_not_ready(x: Step, command: inp.GoNotReady) -> None:
     if known and command.reason not in known and command.reason not in BUILT_IN_REASONS:
         raise UnknownName("not-ready reason", command.reason)
     x.emit(AgentNotReady(agent=agent.id, reason=command.reason))
+    queueing.give_back_offers(x, agent)
 
 
 def end_after_call_work(x: Step, command: inp.EndAfterCallWork) -> None:
@@ -153,7 +155,7 @@ def _reason_not_to_ring(x: Step, agent: s.Agent, configured: Agent, command: inp
         if phone is None:
             return f"agent {x.fold.index.guests[agent.id]} sits at the phone"
         return f"trunk {phone.trunk} is down" if phone.trunk is not None else f"the device {phone.device} is not registered"
-    return None if command.number in admission.EMERGENCY else reason_not_to_dial(x, configured, outside=not inside)
+    return None if command.number in admission.EMERGENCY else reason_not_to_dial(x, configured, command.number, outside=not inside)
 
 
 def _is_inside(x: Step, number: str) -> bool:

@@ -78,10 +78,12 @@ class _Round:
         return [one for one in agents if one not in self.agents] if self.agents else agents
 
     def not_awaited(self, agents: list[AgentId], channel: str) -> list[AgentId]:
-        """Those whom work of this channel would not keep from a better contact of another."""
+        """Those whom work of this channel would not keep from a better contact of another. What comes in beside whatever there is, because
+        the configuration says so, is held back for nothing.
+        """
         if not self._awaited:
             return agents
-        return [one for one in agents if channel not in self._keeps_from(one)]
+        return [one for one in agents if channel not in self._keeps_from(one) or not self._index.room(one, channel).not_during]
 
     def _keeps_from(self, agent: AgentId) -> frozenset[str]:
         awaited_for = self._awaited.get(agent)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from acd.core.channel_kinds import CHANNELS
 from acd.core.configuration import Agent, ChannelCapacity, Menu, Number, Queue, Schedule, TenantConfiguration, Trunk
 from acd.core.configuration_changes import Collection
 from acd.core.ids import AgentId, MenuId, QueueId, ScheduleId, SiteId, TrunkId
@@ -14,8 +15,8 @@ from acd.core.state.line import Line
 
 _FITNESS = ("skills", "mode", "languages")
 """What decides who could take what."""
-_Asks = tuple[QueueId, int, str | None, tuple[tuple[str, int], ...] | None]
-"""A line without its channel."""
+_Asks = tuple[QueueId, int, str | None, tuple[tuple[str, int], ...] | None, str | None]
+"""A line, with the mode that its channel is not for in place of the channel."""
 
 
 class Index:
@@ -246,8 +247,8 @@ class Index:
         return self.schedules.get(holder.schedule) if holder.schedule is not None else None
 
     def eligibility(self, line: Line) -> skills.Eligibility:
-        """Who could ever take a contact of this line, whatever its channel."""
-        asks = (line.queue, line.relaxation, line.language, line.skills)
+        """Who could ever take a contact of this line."""
+        asks = (line.queue, line.relaxation, line.language, line.skills, CHANNELS[line.channel].not_for_mode)
         known = self._eligibility.get(asks)
         if known is None:
             known = self._eligibility[asks] = skills.eligibility(skills.asked(self.queues[line.queue], line), self.agents.values())

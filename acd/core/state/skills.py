@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from acd.core.channel_kinds import CHANNELS
 from acd.core.configuration import Agent, Queue, SkillRequirement
 from acd.core.ids import AgentId
 from acd.core.state.line import Line
@@ -22,6 +23,8 @@ class Asked(NamedTuple):
     """Only who speaks it; None: whoever."""
     preferred: str | None = None
     """Who speaks it comes first; None: nobody does."""
+    not_for_mode: str | None = None
+    """Nobody of this mode; None: of whatever mode."""
 
 
 class Eligibility(msgspec.Struct, frozen=True):
@@ -43,7 +46,8 @@ def asked(queue: Queue, line: Line) -> Asked:
     own = line.skills
     wanted = requirements_at(queue, line.relaxation) if own is None else tuple(SkillRequirement(skill=one, level=at) for one, at in own)
     is_required = queue.languages == "required"
-    return Asked(queue.members, wanted, line.language if is_required else None, None if is_required else line.language)
+    required, preferred = (line.language, None) if is_required else (None, line.language)
+    return Asked(queue.members, wanted, required, preferred, CHANNELS[line.channel].not_for_mode)
 
 
 def speaks(agent: Agent, language: str) -> bool:
@@ -72,7 +76,7 @@ def _filter(agent: Agent, members: frozenset[AgentId] | None, wanted: Asked) -> 
         return "skill"
     if wanted.language is not None and not speaks(agent, wanted.language):
         return "language"
-    return "mode" if agent.mode == "outbound" else None
+    return "mode" if agent.mode == wanted.not_for_mode else None
 
 
 def _level(agent: Agent, wanted: Asked) -> int:

@@ -304,12 +304,21 @@ def withdraw_offer(x: Step, contact: s.Contact, outcome: OfferOutcome, cause: st
 
 def give_back(x: Step, agent: s.Agent) -> None:
     """The agent is there no more: what it has of other channels than calls goes back to where it came from, with its place by age."""
+    give_back_offers(x, agent)
     for work in [one for one in agent.works.values() if one.channel != VOICE and one.state in works.TALKING]:
         contact = x.state.contacts[work.contact]
         work_done(x, agent.id, work.contact, "withdrawn")
         if contact.queue is not None and contact.queue in x.fold.index.queues:
             x.emit(ContactMoved(contact=contact.id, queue=contact.queue, by=GONE))
             enter(x, contact, contact.queue, contact.began_at)
+
+
+def give_back_offers(x: Step, agent: s.Agent) -> None:
+    """What is offered at the desk of somebody who leaves it is offered to others at once; a phone that rings may still be taken."""
+    for work in [one for one in agent.works.values() if one.channel != VOICE and one.state in works.RINGING]:
+        offer = offer_of(x, x.state.contacts[work.contact])
+        if offer is not None:
+            end_offer_part(x, offer, agent.id, Ending("withdrawn", "supervisor"))
 
 
 GONE: Final = "removed"

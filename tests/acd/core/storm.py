@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from acd.core import channel_kinds
 from acd.core import events as ev
 from acd.core import inputs as inp
 from acd.core.configuration import (
@@ -376,8 +377,9 @@ class Storm(Shell):
             assert index[known] == anew[known], known
         assert all(fresh.index.is_shared(channel) == known for channel, known in index["_shared"].items())
         assert list(index["queues"]) == list(anew["queues"])
-        for (queue_id, relaxation, language, own), fit in index["_eligibility"].items():
-            assert fit == fresh.index.eligibility(Line(queue_id, relaxation, "", language, own))
+        for (queue_id, relaxation, language, own, not_for), fit in index["_eligibility"].items():
+            channel = next(name for name, kind in channel_kinds.CHANNELS.items() if kind.not_for_mode == not_for)
+            assert fit == fresh.index.eligibility(Line(queue_id, relaxation, channel, language, own))
             assert list(fit.levels) == sorted(fit.levels)
         for queue in fold.index.queues.values():
             for relaxation in range(len(queue.relaxations) + 1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
@@ -13,7 +14,7 @@ from acd.core.configuration import SkillRequirement
 from acd.core.errors import UnknownName
 from acd.core.ids import AgentId, ContactId, QueueId, channel_of
 from acd.core.live import WholeContact
-from api.errors import NotFound, responses
+from api.errors import NotFound, Unprocessable, responses
 from api.identity import Access, ForDesk, ForSupervisors, Role
 from api.telephony.desk import REFUSALS, AgentKey, ContactKey, at_desk, carry_out, decisions_of, why_of
 from api.telephony.schemas import (
@@ -125,7 +126,7 @@ async def delete_message(access: ForSupervisors, contact: ContactKey, for_custom
 @router.post("/callbacks", operation_id="createCallback", status_code=status.HTTP_201_CREATED, responses=REFUSALS)
 async def create_callback(access: ForSupervisors, response: Response, given: CallbackGiven) -> Done:
     """Somebody wants to be called: it stands in line with those who wait on the telephone, and is offered to agents whose phone can be
-    rung. Who takes it dials when it likes.
+    rung. Who takes it dials when it likes, whatever waits; agents who make no calls are not asked.
     """
     return await _open(
         access,
@@ -137,8 +138,19 @@ async def create_callback(access: ForSupervisors, response: Response, given: Cal
         language=given.language,
         subject=given.subject or None,
         personal=AgentId(given.personal) if given.personal is not None else None,
-        since=given.since.timestamp() if given.since is not None else None,
+        since=_kept_since(access, given.since),
     )
+
+
+LONGEST_KEPT = timedelta(days=7)
+"""Nobody waits for a call that long; an older moment is a mistake of whoever wrote it."""
+
+
+def _kept_since(access: Access, since: datetime | None) -> float | None:
+    """Raises: Unprocessable"""
+    if since is not None and since < access.services.clock() - LONGEST_KEPT:
+        raise Unprocessable(f"since is {since.isoformat()}; a place is kept for {LONGEST_KEPT.days} days at most.")
+    return since.timestamp() if since is not None else None
 
 
 @router.get("/callbacks/{contact}", operation_id="getCallback", responses=responses(NotFound))

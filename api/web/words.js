@@ -8,7 +8,7 @@ const WORDS = {
     queues: "Warteschlangen", agents: "Agenten", calls: "Anrufe", contacts: "Nachrichten und Rückrufe", lines: "Leitungen",
     channel: "Kanal", subject: "Betreff",
     queue: "Warteschlange", waiting: "Wartende", longest: "Längste Wartezeit", ready: "Bereit", busy: "Beschäftigt", loggedOn: "Angemeldet",
-    offered: "Gesamt", answered: "Angenommen", abandoned: "Verloren", overflowed: "Überlauf", exited: "Per Taste verlassen", closed: "Geschlossen", withdrawn: "Vom Haus beendet",
+    offered: "Gesamt", answered: "Angenommen", abandoned: "Verloren", overflowed: "Überlauf", exited: "Per Taste verlassen", closed: "Geschlossen", withdrawn: "Vom Haus entnommen",
     level: "Service-Level heute",
     agent: "Name", state: "Status", inState: "Dauer im Status", idleToday: "Bereitzeit heute", since: "Dauer", work: "Arbeit", phone: "Telefon", registered: "registriert", unregistered: "nicht registriert", unreachable: "nicht erreichbar", at: "am Platz von", then: "danach",
     caller: "Von", called: "An", direction: "Richtung", with: "Mit",

@@ -147,6 +147,11 @@ class TestCallbacks:
         assert [one.contact for one in queue.waiting] == [contact, call]
         assert (await staffed.call("DELETE", f"callbacks/{contact}", "supervisor")).status_code == 200
 
+    async def test_a_place_that_nobody_would_have_kept_so_long_is_a_mistake(self, staffed: Service) -> None:
+        body = {"queue": "support", "number": "089 / 123456", "since": "1970-01-01T00:00:00Z"}
+        answer = await staffed.call("POST", "callbacks", "supervisor", json=body)
+        assert (answer.status_code, "7 days" in answer.json()["detail"]) == (422, True)
+
     async def test_who_takes_it_dials_beside_it_and_says_when_it_is_done(self, staffed: Service) -> None:
         await ready(staffed, "anna")
         contact = (await staffed.made("callbacks", {"queue": "support", "number": "089 123456"}, "supervisor"))["contact"]

@@ -708,3 +708,105 @@ def test_who_stops_offers_nothing_and_takes_messages_in() -> None:
             shell.send(command)
     shell.send(inp.ServiceStarted())
     assert offered(shell) == [(first, "anna"), (second, "anna")]
+
+
+# ---------------------------------------------------------------------- callbacks, and desks that are left
+
+
+def outside_house(**more: Any) -> Shell:
+    """Somebody who can be called back, over a trunk."""
+    return open_house(house(agents=(agent("anna", **more),)), anna=NEVER)
+
+
+def test_who_has_a_callback_at_hand_dials_it_though_a_caller_waits() -> None:
+    """The caller could not be given to her: a callback keeps her from calls."""
+    shell = outside_house()
+    taken(shell, "callback", customer="+498912345")
+    call(shell, name="waits")
+    shell.send(inp.Dial(agent="anna", call="d", number="+498912345"))
+    assert works(shell)["d"] == "reserved"
+    shell.send(inp.CloseContact(agent="anna", contact=next(iter(works(shell)))))
+
+
+def test_who_could_take_the_waiting_call_still_dials_nobody_else() -> None:
+    shell = outside_house(capacity=(ChannelCapacity(channel="voice", at_once=1, not_during=()),))
+    shell.send(inp.GoNotReady(agent="anna", reason="break"))
+    call(shell, name="waits")
+    with pytest.raises(IllegalTransition, match="A call is waiting"):
+        shell.send(inp.Dial(agent="anna", call="d", number="+498912345"))
+
+
+@pytest.mark.parametrize(
+    ("mode", "channel", "is_offered"),
+    [
+        ("outbound", "voice", False),
+        ("outbound", "callback", True),
+        ("outbound", "mail", True),
+        ("inbound", "voice", True),
+        ("inbound", "callback", False),
+        ("inbound", "mail", True),
+        ("blended", "voice", True),
+        ("blended", "callback", True),
+    ],
+)
+def test_the_mode_speaks_of_calls(mode: str, channel: str, *, is_offered: bool) -> None:
+    shell = outside_house(mode=mode)
+    contact = call(shell, name="c") if channel == "voice" else come(shell, channel, customer="+498912345")
+    assert (contact in works(shell)) is is_offered
+    if not is_offered:
+        assert shell.engine.why_waiting(contact, shell.now).removed["mode"] == ("anna",)
+
+
+def test_a_callback_by_order_of_a_supervisor_may_be_dialled_by_who_makes_no_calls() -> None:
+    shell = outside_house(mode="inbound")
+    contact = come(shell, "callback", customer="+498912345")
+    shell.send(inp.AssignContact(agent="anna", contact=contact, by="supervisor:sophie"), inp.Answer(agent="anna", contact=contact))
+    with pytest.raises(IllegalTransition, match="makes none"):
+        shell.send(inp.Dial(agent="anna", call="d", number="+491709999"))
+    shell.send(inp.Dial(agent="anna", call="d", number="+498912345"))
+    assert works(shell)["d"] == "reserved"
+
+
+@pytest.mark.parametrize(
+    "leaves",
+    [
+        inp.GoNotReady(agent="anna", reason="break"),
+        inp.LogOff(agent="anna"),
+        inp.Configured(configuration=resolved(house(agents=(agent("ben"),)), T0)),
+    ],
+    ids=["not ready", "logged off", "removed"],
+)
+def test_what_is_offered_at_a_desk_that_is_left_is_offered_to_the_next_at_once(leaves: inp.Input) -> None:
+    shell = open_house(house(agents=(agent("anna"), agent("ben"))))
+    shell.send(inp.GoNotReady(agent="ben", reason="break"))
+    mail = come(shell)
+    shell.send(inp.GoReady(agent="ben"))
+    assert offered(shell) == [(mail, "anna")]
+    shell.send(leaves)
+    assert offered(shell) == [(mail, "anna"), (mail, "ben")]
+    assert [one.outcome for one in shell.of(ev.OfferEnded)] == ["withdrawn"]
+    if "anna" in shell.engine.state.agents:
+        assert works(shell) == {}
+        assert shell.engine.state.agents["anna"].misses == {}
+    else:
+        shell.send(inp.Configured(configuration=resolved(house(agents=(agent("anna"), agent("ben"))), T0)))
+        assert str(shell.engine.state.agents["anna"].state) == "logged_off"
+
+
+def test_a_phone_that_rings_may_still_be_taken_by_who_said_to_be_away() -> None:
+    shell = open_house(house(agents=(agent("anna"), agent("ben"))), anna=NEVER, ben=NEVER)
+    call(shell, name="c")
+    (asked,) = last(shell).chosen
+    shell.send(inp.GoNotReady(agent=asked, reason="break"))
+    assert works(shell, asked) == {"c": "reserved"}
+
+
+def test_what_comes_in_beside_everything_is_held_back_for_nothing() -> None:
+    """An administrator who lets calls in beside whatever there is does not lose them to a mail that waits."""
+    beside = tuple(ChannelCapacity(channel=one, at_once=3 if one == "chat" else 1, not_during=()) for one in ("voice", "chat"))
+    shell = open_house(house(agents=(agent("anna", capacity=beside),)), anna=NEVER)
+    taken(shell, "chat")
+    mail = come(shell, "mail")
+    assert mail not in works(shell)
+    call(shell, name="c")
+    assert works(shell)["c"] == "reserved"

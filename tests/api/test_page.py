@@ -266,7 +266,7 @@ async def test_everybody_who_came_is_accounted_for_in_both_languages(board: Page
         "Überlauf",
         "Per Taste verlassen",
         "Geschlossen",
-        "Vom Haus beendet",
+        "Vom Haus entnommen",
         "Service-Level heute",
     ]
     assert await board.says(heads) == german

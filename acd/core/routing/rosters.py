@@ -80,6 +80,7 @@ class Roster:
         "_told",
         "candidates",
         "fit",
+        "generation",
         "names",
         "seen",
         "shared",
@@ -101,7 +102,9 @@ class Roster:
         """Agents may have work and be given more."""
         self._at_hand = STRATEGIES[strategy].at_hand if shared else None
         self.seen = 0
-        """How many changes of the fold's list are in here already."""
+        """How many changes of the fold's list are in here already ..."""
+        self.generation = -1
+        """... and of the index's configurations."""
         self.fit = fit
         """Who could ever take a contact of this line."""
         self._strategy = STRATEGIES[strategy]
@@ -193,27 +196,29 @@ class Rosters:
         if self._epoch != fold.epoch or self._day != fold.state.statistics.day:
             # Midnight sets the day's figures, which some are ordered by, to nothing.
             self._of, self._epoch, self._day = {}, fold.epoch, fold.state.statistics.day
-        queue, fit = fold.index.queues[line.queue], fold.index.eligibility(line)
+        known, seen = self._of.get(line), len(fold.changed)
+        if known is not None and known.generation == fold.index.generation and known.seen == seen:
+            return known
         categories = fold.availability.get(line.channel) or Categories()
-        known, shared = self._of.get(line), fold.index.is_shared(line.channel)
-        fits = known is not None and known.strategy == queue.strategy and known.shared is shared
-        if known is None or not fits or not _keeps_up(known, fit, fold.changed, categories.of):
+        if known is None or not self._keeps_up(known, line, categories.of):
+            queue, fit, shared = fold.index.queues[line.queue], fold.index.eligibility(line), fold.index.is_shared(line.channel)
             known = self._of[line] = Roster(fold.state, line.queue, queue.strategy, fit, categories.members, shared=shared)
-        known.seen = len(fold.changed)
+        known.seen, known.generation = seen, fold.index.generation
         return known
 
-
-def _keeps_up(roster: Roster, fit: Eligibility, changed: list[AgentId], category_of: Mapping[AgentId, str]) -> bool:
-    """Bring it up to date with what has changed since it was asked for last; False: a new one costs less."""
-    if fit is not roster.fit:
-        if fit.asked != roster.fit.asked:
+    def _keeps_up(self, roster: Roster, line: Line, category_of: Mapping[AgentId, str]) -> bool:
+        """Bring it up to date with what has changed since it was asked for last; False: it is another, or a new one costs less."""
+        index, fit, since = self.fold.index, roster.fit, self.fold.changed[roster.seen :]
+        if roster.generation != index.generation:
+            fit = index.eligibility(line)
+            others = fit is not roster.fit and fit.asked != roster.fit.asked
+            if others or roster.strategy != index.queues[line.queue].strategy or roster.shared is not index.is_shared(line.channel):
+                return False
+        if fit is not roster.fit:
+            roster.refit(fit, dict.fromkeys(since), category_of)
+            return True
+        moved = fit.agents.intersection(since)
+        if len(moved) * MOVE_COSTS > len(fit.agents):
             return False
-        roster.refit(fit, dict.fromkeys(changed[roster.seen :]), category_of)
+        roster.update(moved, category_of)
         return True
-    if roster.seen == len(changed):
-        return True
-    moved = fit.agents.intersection(changed[roster.seen :])
-    if len(moved) * MOVE_COSTS > len(fit.agents):
-        return False
-    roster.update(moved, category_of)
-    return True

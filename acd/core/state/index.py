@@ -50,6 +50,8 @@ class Index:
         """Such a line, and who is on it with how wide a channel."""
         self.reasons: frozenset[str] = frozenset()
         self.language = "de"
+        self.generation = 0
+        """Another number after each change of the configuration: what is kept by somebody else is looked at anew then."""
         self._eligibility: dict[_Asks, skills.Eligibility] = {}
         self._capacity: tuple[ChannelCapacity, ...] = ()
         self._rooms: capacity.Rooms = capacity.DEFAULT
@@ -178,6 +180,7 @@ class Index:
 
         Returns: whose reachability it may change.
         """
+        self.generation += 1
         people, lines = changed["agents"], changed["queues"]
         carried = self._whose_line_changed(changed)
         guests = [self.guests[one] for one in people if one in self.guests]

@@ -373,7 +373,7 @@ class Storm(Shell):
         assert {trunk: sorted(people) for trunk, people in index["behind"].items()} == {
             trunk: sorted(people) for trunk, people in anew["behind"].items()
         }
-        for known in index.keys() - {"behind", "_eligibility", "_shared"}:
+        for known in index.keys() - {"behind", "generation", "_eligibility", "_shared"}:
             assert index[known] == anew[known], known
         assert all(fresh.index.is_shared(channel) == known for channel, known in index["_shared"].items())
         assert list(index["queues"]) == list(anew["queues"])

@@ -25,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, c
 from sqlalchemy.pool import NullPool
 
 from acd.core.ids import TenantId
+from acd.errors import CannotStart
 from acd.outage import Unreachable, outage_of
 from api import keyring
 from api.config import Settings
@@ -438,10 +439,17 @@ def _begin(connection: Connection) -> None:
 
 
 def upgrade(connection: Connection, kind: Kind) -> None:
-    """Bring the database of an open connection to the newest revision."""
-    if MigrationContext.configure(connection).get_current_revision() == _newest(kind):
+    """Bring the database of an open connection to the newest revision.
+
+    Raises: CannotStart: a later release has written it.
+    """
+    there = MigrationContext.configure(connection).get_current_revision()
+    if there == _newest(kind):
         return
     config = alembic_config(kind)
+    if there is not None and there not in {one.revision for one in ScriptDirectory.from_config(config).walk_revisions()}:
+        known = f"revision {there}; this one knows up to {_newest(kind)}"
+        raise CannotStart(f"{place(connection.engine.url)} was written by a later release ({known}): start that")
     with _ONE_AT_A_TIME:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

@@ -63,6 +63,11 @@ class Report:
         """Nothing is damaged; a torn tail is no damage."""
         return all(trouble.torn for trouble in self.troubles)
 
+    @property
+    def is_of_a_later_release(self) -> bool:
+        """It can be read by that one, so that a repair by this one would throw away what is whole."""
+        return any(trouble.later for trouble in self.troubles)
+
 
 def check(directory: Path) -> Report:
     """Read everything; changes nothing."""

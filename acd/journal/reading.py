@@ -85,6 +85,8 @@ class Trouble:
     calls: tuple[str, ...]
     """Calls that are named in the damaged octets."""
     torn: bool = False
+    later: bool = False
+    """No damage: a later release has written it."""
 
     def sentence(self) -> str:
         """File, offset, entry, call."""
@@ -201,6 +203,8 @@ class Reading:
     def _read(file: Path, record: Record, expected: int) -> Entry | Trouble:
         try:
             entry = words.read(record.payload, record.words)
+        except words.LaterWords as error:
+            return Trouble(file, record.offset, f"an entry in {error}", record.seq, calls_in(record.payload), later=True)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             seq = record.seq if record.seq is not None else expected
             return Trouble(file, record.offset, f"an entry that cannot be read ({error})", seq, calls_in(record.payload))

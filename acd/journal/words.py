@@ -40,16 +40,21 @@ STEPS: dict[int, Callable[[Raw], Raw]] = {1: _as_it_is, 2: _to_3}
 MARKS: dict[int, tuple[bytes, ...]] = {2: (b"onfigur", b"Queued", b"QueueLeft", b"Offer", b"Work", b"Disposition", b"LegCleared")}
 """Version -> octets of which some stand in every entry that its step changes; without: it may change any. The others are read at once."""
 
+
+class LaterWords(msgspec.DecodeError):
+    """Nothing is damaged: the entry was written by a later release."""
+
+
 _RAW = msgspec.msgpack.Decoder(list[Any])
 
 
 def read(payload: bytes, words: int) -> Entry:
     """An entry of any version in today's words.
 
-    Raises: msgspec.DecodeError (ValidationError): it is none of its version's words, or of a version to come.
+    Raises: msgspec.DecodeError (ValidationError): it is none of its version's words; LaterWords: it is of a version to come.
     """
     if words > WORDS:
-        raise msgspec.DecodeError(f"words of version {words}; this program knows up to {WORDS}")
+        raise LaterWords(f"words of version {words}, of a later release; this program knows up to {WORDS}")
     steps = [STEPS[version] for version in range(words, WORDS) if any(mark in payload for mark in MARKS.get(version, (b"",)))]
     if all(step is _as_it_is for step in steps):
         return decode(payload)

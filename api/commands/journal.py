@@ -107,10 +107,12 @@ def _check(settings: Settings, args: argparse.Namespace) -> int:
         for first, last in report.gaps:
             print(f"  entries {first} to {last} were given up by an earlier repair")
         for trouble in report.troubles:
-            meaning = "torn, is kept aside at the next start" if trouble.torn else "DAMAGED"
+            meaning = (
+                "torn, is kept aside at the next start" if trouble.torn else "written by a later release" if trouble.later else "DAMAGED"
+            )
             print(f"  {meaning}: {trouble.sentence()}")
         end = _known(settings, tenant, directory)
-        if end > report.last:
+        if end > report.last and not report.is_of_a_later_release:
             print(f"  DAMAGED: the journal ends at entry {report.last}, but the database or the snapshot holds entry {end}")
         sound = sound and report.is_sound and end <= report.last
     return 0 if sound else 1
@@ -142,6 +144,10 @@ def _repair(settings: Settings, args: argparse.Namespace) -> int:
     ((tenant, directory),) = _directories(settings, args.tenant)
     with DataLock(settings.data):
         shut(settings.data)
+        if care.check(directory).is_of_a_later_release:
+            raise CannotStart(
+                f"tenant {tenant}: a later release has written in {directory}; nothing is damaged, and nothing to be repaired"
+            )
         plan = care.plan(directory, tenant, _known(settings, tenant, directory))
         if not plan.is_needed:
             print(f"{tenant}: nothing is damaged")

@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.schema import DropIndex
 
 from acd.core.ids import TenantId
+from acd.errors import CannotStart
 from api import migrations, tables
 from api.audit.retention import forget_old
 from api.config import Database, Recordings, Settings
@@ -75,6 +76,26 @@ async def test_migrations_lead_to_the_tables_of_the_models(address: str, kind: K
     try:
         async with engine.connect() as connection:
             assert await connection.run_sync(_differences, metadata) == []
+    finally:
+        await engine.dispose()
+        await drop_database(url)
+
+
+@pytest.mark.parametrize("kind", ["control", "tenant"])
+async def test_a_database_of_a_later_release_is_named_and_left_as_it_is(address: str, kind: Kind) -> None:
+    url = make_url(address)
+    await prepare(url, kind)
+    engine = make_engine(url, 1)
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(text("UPDATE alembic_version SET version_num = '0099'"))
+        with pytest.raises(
+            CannotStart, match=r"was written by a later release \(revision 0099; this one knows up to [0-9]{4}\): start that"
+        ) as told:
+            await prepare(url, kind)
+        assert str(url.database) in str(told.value)
+        async with engine.connect() as connection:
+            assert await connection.scalar(text("SELECT version_num FROM alembic_version")) == "0099"
     finally:
         await engine.dispose()
         await drop_database(url)

@@ -265,3 +265,20 @@ def test_a_list_of_files_that_cannot_be_read_is_made_again(directory, capsys):
 def test_a_data_directory_that_is_not_there_is_said(tmp_path, capsys):
     assert run("check", "--data", str(tmp_path / "nowhere")) == 2
     assert "there is no data directory" in capsys.readouterr().err
+
+
+def test_what_a_later_release_has_written_is_no_damage_and_is_not_repaired(directory, capsys):
+    """Whoever went back to this release would throw away what is whole."""
+    file = segments(directory)[-1]
+    first = int(file.stem.rpartition("-")[2])
+    file.write_bytes(file_head(first) + b"".join(batch(one.seq, [encode(one)], WORDS + 1) for one in story()[first - 1 :]))
+    name_segments(directory)
+    before = file.read_bytes()
+    data = str(directory.parents[1])
+    assert main(["journal", "check", "acme", "--data", data]) == 1
+    told = capsys.readouterr().out
+    assert "written by a later release" in told
+    assert "DAMAGED" not in told
+    assert main(["journal", "repair", "acme", "--data", data, "--accept-loss"]) == 2
+    assert "nothing is damaged, and nothing to be repaired" in capsys.readouterr().err
+    assert file.read_bytes() == before

@@ -196,7 +196,7 @@ async def test_a_missing_file_is_noticed_first_middle_and_last(tmp_path, monkeyp
 def test_words_of_a_version_to_come_are_refused_by_name(tmp_path):
     octets = file_head(1) + batch(1, [encode(entry(1))], WORDS + 1)
     (tmp_path / "journal-000000000001.log").write_bytes(octets)
-    assert f"words of version {WORDS + 1}; this program knows up to {WORDS}" in damage(tmp_path)
+    assert f"words of version {WORDS + 1}, of a later release; this program knows up to {WORDS}" in damage(tmp_path)
 
 
 def test_a_torn_end_of_a_file_that_is_not_the_last_is_damage(tmp_path):

@@ -48,9 +48,9 @@ class Engine:
         began = state if state is not None else s.State(tenant=tenant, statistics=Statistics())
         self._step = Step(tenant, began, targets.send_to, channels.BY_NAME)
 
-    # ------------------------------------------------------------------ the five methods
+    # ------------------------------------------------------------------ what comes in
 
-    def handle(self, input: Input, now: float) -> Outcome:  # noqa: A002 - the brief's word for what comes in
+    def handle(self, input: Input, now: float) -> Outcome:  # noqa: A002 - inputs are what comes in (DESIGN.md §3)
         """Decide one input.
 
         Raises: IllegalTransition, UnknownName: a desk command that does not fit; nothing changed. Facts never raise.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from acd.core.configuration import Agent, Queue, Target, ToQueue
 from acd.core.effects import PopScreen
 from acd.core.errors import IllegalTransition
@@ -41,6 +43,9 @@ class DeskOnly:
                 waited_s=waited_s,
             )
         )
+
+    def reserved(self, x: Step, contact: s.Contact, offer: s.Offer, agents: Sequence[AgentId]) -> None:
+        """It is taken by a word of the agent's (`accept`)."""
 
     def withdraw(self, x: Step, contact: s.Contact, offer: s.Offer, agent: AgentId, ending: Ending) -> None:
         """The desk sees by the end of the offer that it is gone."""

@@ -6,6 +6,7 @@ stops. Taken: the two hear each other, and are recorded where the queue says so 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from acd.core.configuration import Agent, Queue, Target
@@ -81,6 +82,9 @@ class Voice:
             )
         )
         device.ring(x, call, leg, agent, shown=call.calling, shown_name=call.calling_name, offer=offer.id, queue=offer.queue)
+
+    def reserved(self, x: Step, contact: s.Contact, offer: s.Offer, agents: Sequence[AgentId]) -> None:
+        """Who picks up has it."""
 
     def withdraw(self, x: Step, contact: s.Contact, offer: s.Offer, agent: AgentId, ending: Ending) -> None:
         """The phone stops: leg and speech channel are given back."""

@@ -44,4 +44,4 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
 # fmt: on
 
 SHUT = frozenset({State.CLOSED})
-"""Nobody is let in."""
+"""No call is let in; what waits in silence is (`Channel.waits_when_closed`)."""

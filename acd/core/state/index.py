@@ -56,8 +56,8 @@ class Index:
         self._capacity: tuple[ChannelCapacity, ...] = ()
         self._rooms: capacity.Rooms = capacity.DEFAULT
         self._own_rooms: dict[AgentId, capacity.Rooms] = {}
-        self._shared: dict[str, bool] = {}
         """Of agents who have others than everybody."""
+        self._shared: dict[str, bool] = {}
         if configuration is None:
             return
         self.agents = {one.id: one for one in configuration.agents}

@@ -16,7 +16,7 @@ class Timer(StrEnum):
 
     RING = "ring"  # an offer is not answered: redirect (RONA); subject: offer
     ANSWER = "answer"  # a leg that is rung outside an offer is not answered; subject: leg
-    AFTER_CALL_WORK = "after_call_work"  # after-call work is over; subject: agent
+    AFTER_CALL_WORK = "after_call_work"  # after-call work is over; subject: contact and agent
     MENU = "menu"  # no key after the menu was heard; subject: call
     ANNOUNCE = "announce"  # the position is due to be told again; subject: call
     RELAX = "relax"  # the next relaxation of the skills asked for; subject: entry

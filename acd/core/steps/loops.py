@@ -1,6 +1,6 @@
 """Forwards that go round outside: a number whose target, at a carrier, leads back to it (pure).
 
-What leads from one of our numbers to another stays inside, where `treatment.MAX_HOPS` ends a circle. Out of our sight only Max-Forwards
+What leads from one of our numbers to another stays inside, where `queueing.MAX_HOPS` ends a circle. Out of our sight only Max-Forwards
 (RFC 3261 §16.3) counts, and carriers that are back-to-back user agents begin it anew. But each round stands here as one more forward of
 the same number, to the same number, for the same caller, that nobody has answered yet; honest callers come one at a time.
 """

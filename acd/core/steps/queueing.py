@@ -235,6 +235,7 @@ def make_offer(x: Step, assignment: Assignment) -> None:
             x.emit(WorkDone(agent=agent, contact=contact.id, outcome="handled"))
         channel.reach(x, contact, offer, x.fold.index.agents[agent], x.now - entry.queued_at)
         x.emit(WorkReserved(agent=agent, contact=contact.id, kind="queue", queue=entry.queue))
+    channel.reserved(x, contact, offer, assignment.agents)
 
 
 def taken(x: Step, contact: s.Contact, offer: s.Offer, agent: AgentId) -> None:

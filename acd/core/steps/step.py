@@ -8,7 +8,7 @@ queueing, clearing, conversation, referral, treatment, reach, targets, then chan
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from acd.core.configuration import Agent, Queue, Target
@@ -27,7 +27,7 @@ class Channel(Protocol):
     """What waiting, reached, withdrawn and taken mean for the contacts of a channel (`acd.core.channels`); queues know no more of it."""
 
     waits_when_closed: bool
-    """It is let in outside the hours, and waits for them."""
+    """It is let in outside the hours, and offered to whoever is ready."""
 
     def can_reach(self, x: Step, agent: s.Agent) -> bool:
         """Whether there is a way to the agent, who may have work."""
@@ -40,6 +40,9 @@ class Channel(Protocol):
 
     def reach(self, x: Step, contact: s.Contact, offer: s.Offer, agent: Agent, waited_s: float) -> None:
         """Let the agent know of the offer."""
+
+    def reserved(self, x: Step, contact: s.Contact, offer: s.Offer, agents: Sequence[AgentId]) -> None:
+        """They are kept for it from now on: a channel that asks nobody says here who has it (`queueing.taken`)."""
 
     def withdraw(self, x: Step, contact: s.Contact, offer: s.Offer, agent: AgentId, ending: Ending) -> None:
         """The agent's part of the offer is over without its having been taken: nothing of it is left."""

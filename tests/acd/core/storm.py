@@ -62,7 +62,7 @@ from tests.acd.core.shell import QUALITY, QUOTE, T0, Phone, Shell, agent
 from tests.reference.router import Given, must_get
 from tests.words import same_when_read
 
-CHANNELS = ("message", "chat", "mail", "callback")
+CHANNELS = tuple(channel for channel in channel_kinds.CHANNELS if channel != VOICE)
 """Those that are no calls."""
 LANGUAGES = (("de",), ("de",), ("de", "en"), ("en-GB",), ("fr", "de-AT"))
 CAPACITIES: tuple[tuple[ChannelCapacity, ...], ...] = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import count
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 from acd.core import effects as ef
 from acd.core import events as ev
 from acd.core import inputs as inp
-from acd.core.channel_kinds import CHANNELS
+from acd.core.channel_kinds import CHANNELS, ChannelKind
 from acd.core.channels import BY_NAME
+from acd.core.channels.desk_only import DeskOnly
 from acd.core.configuration import (
     ChannelCapacity,
     Menu,
@@ -27,7 +29,11 @@ from acd.core.configuration import (
 )
 from acd.core.configuration_changes import difference
 from acd.core.errors import IllegalTransition, UnknownName
+from acd.core.ids import AgentId
 from acd.core.routing.decision import winner
+from acd.core.state import values as s
+from acd.core.steps import queueing
+from acd.core.steps.step import Step
 from acd.resolve import resolved
 from tests.acd.core.shell import SOUND_S, T0, Phone, Shell, agent, call, house, open_house, queue
 
@@ -96,6 +102,28 @@ def can(channel: str, at_once: int, *not_during: str) -> ChannelCapacity:
 
 def test_every_channel_has_a_behaviour() -> None:
     assert BY_NAME.keys() == CHANNELS.keys()
+
+
+class Handed(DeskOnly):
+    """Asks nobody: whom it is given to has it."""
+
+    def reserved(self, x: Step, contact: s.Contact, offer: s.Offer, agents: Sequence[AgentId]) -> None:
+        """The first has it."""
+        queueing.taken(x, contact, offer, agents[0])
+
+
+def test_a_channel_may_have_a_meaning_of_its_own_without_a_word_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CHANNELS, "dossier", ChannelKind("dossier", at_once=2))  # type: ignore[misc]
+    monkeypatch.setitem(BY_NAME, "dossier", Handed())  # type: ignore[misc]
+    shell = open_house(house(capacity=(can("dossier", 2, "voice"),)))
+    had = [come(shell, "dossier") for _ in range(2)]
+    waits = come(shell, "dossier")
+    assert works(shell) == dict.fromkeys(had, "connected")
+    assert shell.engine.why_waiting(waits, shell.now).removed["busy"] == ("anna",)
+    shell.send(inp.CloseContact(agent="anna", contact=had[0]))
+    shell.send(inp.EndAfterCallWork(agent="anna", contact=had[0]))
+    assert shell.of(ev.WorkConnected)[-1].contact == waits
+    assert shell.of(ev.OfferEnded)[-1].outcome == "answered"
 
 
 @pytest.mark.parametrize(("channel", "at_once"), [("message", 3), ("chat", 3), ("mail", 5), ("callback", 1)])

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from acd.core import engine
 from acd.core import inputs as inp
 from acd.core.engine import Engine
 from acd.core.errors import BrokenHistory, CoreError, IllegalTransition
@@ -69,6 +70,12 @@ def test_an_event_that_does_not_fit_is_a_broken_history() -> None:
     shell = open_house(ready=False)
     with pytest.raises(BrokenHistory, match="logged_off"):
         shell.engine.apply(AgentReady(agent="anna"), shell.now)
+
+
+def test_every_input_is_decided_by_somebody() -> None:
+    """One without a row would stop the tenant with a bare KeyError."""
+    assert engine._ACT.keys() == set(inp.Input.__args__)  # type: ignore[attr-defined]
+    assert engine._COMMANDS.keys() == set(inp.Command.__args__)  # type: ignore[attr-defined]
 
 
 def test_every_event_has_its_handler_or_its_reason_for_none() -> None:

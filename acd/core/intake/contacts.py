@@ -128,7 +128,8 @@ def _must_be_free(x: Step, agent: s.Agent, entry: s.Entry, command: str) -> None
     if not queueing.is_free_for(x, agent, entry.channel):
         raise IllegalTransition(f"agent {agent.id}", "busy", command, f"the agent has no room for one more by {entry.channel}")
     if not x.channels[entry.channel].can_reach(x, agent):
-        raise IllegalTransition(f"agent {agent.id}", agent.state, command, "the agent's phone cannot be rung")
+        why = "no speech channel to its phone fits" if x.fold.is_reachable(agent) else "the agent's phone cannot be rung"
+        raise IllegalTransition(f"agent {agent.id}", agent.state, command, why)
 
 
 def assign_contact(x: Step, command: inp.AssignContact) -> None:

@@ -359,18 +359,10 @@ def explain(rosters: Rosters, entry: s.Entry, now: float) -> Waiting:
     fold = rosters.fold
     queue = fold.index.queues[entry.queue]
     roster = rosters.of(line_of(entry))
-    removed = _removed(roster)
     given = _walk(rosters, now, _free(fold), entry.id)[1]
     unasked = given.not_awaited(roster.names, entry.channel)
     with_room = given.with_room(unasked, entry.channel)
-    crowded = set(unasked).difference(with_room)
-    tried = [agent for agent in with_room if not may_be_tried(entry, agent, roster, now)]
-    if tried:
-        removed["already_tried"] = tuple(sorted(tried))
-    if len(unasked) < len(roster.names):
-        removed["awaited"] = tuple(sorted(set(roster.names).difference(unasked)))
-    if crowded:
-        removed["no_bandwidth"] = tuple(sorted(crowded))
+    chosen_from = [one for one in with_room if may_be_tried(entry, one, roster, now)]
     eased = queue.relaxations[entry.relaxation :]
     return Waiting(
         entry=entry.id,
@@ -379,7 +371,7 @@ def explain(rosters: Rosters, entry: s.Entry, now: float) -> Waiting:
         requirements=roster.fit.requirements,
         relaxation=entry.relaxation,
         next_relaxation_at=entry.queued_at + eased[0].after_s if eased else None,
-        removed=removed,
+        removed=_removed_in(roster, _Choice(roster.names, unasked, with_room, chosen_from), set()),
         ahead_count=_ahead(fold, entry, [])[1],
         hears_notice=fold.state.contacts[entry.contact].not_yet,
     )

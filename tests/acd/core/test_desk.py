@@ -498,6 +498,17 @@ def test_an_agent_in_a_call_cannot_dial_and_a_full_site_says_so() -> None:
         shell.send(inp.Dial(agent="anna", call="d", number="+4930123"))
 
 
+@pytest.mark.parametrize(("is_there", "why"), [(True, "no speech channel to its phone fits"), (False, "the agent's phone cannot be rung")])
+def test_a_call_is_given_to_nobody_it_could_not_reach_and_says_why(is_there: bool, why: str) -> None:
+    shell = open_house(house(agents=(agent("anna", site="s"),), sites=(Site(id="s", upload_kbits=99),)))
+    if not is_there:
+        shell.send(inp.DeviceUnregistered(agent="anna", contact="sip:anna@127.0.0.1"))
+    call(shell, "601", "c")
+    shell.run(2)
+    with pytest.raises(IllegalTransition, match=why):
+        shell.send(inp.AssignContact(agent="anna", contact="c", by="supervisor:sophie"))
+
+
 def test_own_device_dials_outside_with_failover_and_is_answered_only_when_the_far_end_is() -> None:
     trunks = (Trunk(id="pbx", name="A"), Trunk(id="b", name="B", order=1))
     shell = open_house(house(trunks=trunks), pbx=Phone(fails="unreachable"), b=Phone())

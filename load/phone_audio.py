@@ -17,7 +17,7 @@ import numpy as np
 
 from load.hearing import has_tone
 from load.rtp_watch import Numbers
-from media.codecs.base import AudioCodec
+from media.codecs.base import SampleCodec
 from media.codecs.registry import CODECS
 from media.dtmf import EventReceiver, event_packets, parse_event
 from media.errors import ParseError
@@ -73,7 +73,7 @@ class PhoneAudio:
         self._loop.add_reader(self._rtcp.fileno(), self._rtcp_readable)
         self._ssrc, self._timestamp, self._sequence = rng.getrandbits(32), rng.getrandbits(32), rng.getrandbits(16)
         self._audio: NegotiatedAudio | None = None
-        self._codec: AudioCodec = CODECS["PCMA"]
+        self._codec: SampleCodec = CODECS["PCMA"]
         self._ticking: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._begins = True

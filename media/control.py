@@ -16,7 +16,7 @@ from typing import Literal
 
 import msgspec
 
-VERSION = 3
+VERSION = 4
 """Of the words below."""
 
 Codec = Literal["PCMA", "PCMU"]
@@ -88,6 +88,17 @@ class Unbridge(_Message, frozen=True, kw_only=True):
     leg: str
 
 
+class ArrangeAudio(_Message, frozen=True, kw_only=True):
+    """Who hears whom in a room, as pairs of legs (listener, speaker); who is in none of them hears nothing and is not heard.
+
+    Declared: whatever was arranged in the room before and is not in here is over, the same again changes nothing. A leg is in one room at
+    a time; pairs of legs that are not open are left out. What plays to a leg ends when it begins to hear somebody, having heard nobody.
+    """
+
+    room: str
+    hears: tuple[tuple[str, str], ...] = ()
+
+
 class Play(_Message, frozen=True, kw_only=True):
     """Play sound names one after the other to `leg` (names as `de/queue.greeting`, without suffix); replaces what plays.
 
@@ -122,6 +133,13 @@ class StartRecording(_Message, frozen=True, kw_only=True):
     recording: str
     path: str
     legs: tuple[str, ...]
+
+
+class RecordLeg(_Message, frozen=True, kw_only=True):
+    """Give `leg` a channel of its own in a recording that runs, behind the others, silent up to now; nothing happens when it has one."""
+
+    recording: str
+    leg: str
 
 
 class StopRecording(_Message, frozen=True, kw_only=True):
@@ -167,10 +185,12 @@ Request = (
     | DescribeLeg
     | Bridge
     | Unbridge
+    | ArrangeAudio
     | Play
     | Stop
     | SendDigits
     | StartRecording
+    | RecordLeg
     | StopRecording
     | PauseRecording
     | CloseLeg

@@ -34,6 +34,7 @@ from typing import assert_never, get_args
 from media import framing
 from media.control import (
     VERSION,
+    ArrangeAudio,
     AskStatus,
     Bridge,
     CloseLeg,
@@ -47,6 +48,7 @@ from media.control import (
     Play,
     PlayEnded,
     RecordingEnded,
+    RecordLeg,
     Refused,
     Reply,
     Report,
@@ -139,6 +141,7 @@ class Worker:
         self._phase_of = count()
         self._legs: dict[str, Leg] = {}
         self._recordings: dict[str, Recording] = {}
+        self._rooms: dict[str, frozenset[tuple[str, str]]] = {}
         self._dropped_by_closed = 0
         self._failures = 0
         self._epoll = select.epoll()
@@ -419,6 +422,10 @@ class Worker:
                 leg = self._leg(request.leg)
                 if leg is not None:
                     leg.stop("stopped")
+            case ArrangeAudio():
+                self._arrange(request)
+            case RecordLeg():
+                log.error("! recording=%s leg=%s: a running recording takes no further leg yet", request.recording, request.leg)
             case SendDigits():
                 leg = self._leg(request.leg)
                 if leg is not None:
@@ -503,6 +510,20 @@ class Worker:
             leg.stop("stopped")
             leg.unbridge()
         a.bridge(b)
+
+    def _arrange(self, request: ArrangeAudio) -> None:
+        """Two that hear each other are bridged; every other leg of the room is alone."""
+        wanted = {pair for pair in request.hears if pair[0] in self._legs and pair[1] in self._legs}
+        before = self._rooms.pop(request.room, frozenset())
+        if wanted:
+            self._rooms[request.room] = frozenset(wanted)
+        for name in {name for pair in before - wanted for name in pair}:
+            leg = self._legs.get(name)
+            if leg is not None and leg.partner is not None and (leg.name, leg.partner.name) not in wanted:
+                leg.unbridge()
+        for listener, speaker in sorted(wanted):
+            if listener < speaker and (speaker, listener) in wanted and self._legs[listener].partner is not self._legs[speaker]:
+                self._bridge(Bridge(a=listener, b=speaker))
 
     def _play(self, request: Play, now: float) -> None:
         leg = self._leg(request.leg)

@@ -1,4 +1,4 @@
-"""What a codec is to the media plane: a name, a static payload type and two functions on whole buffers (RFC 3551 table 4)."""
+"""What a codec is to the media plane: a name, its clocks, and what makes encoders and decoders (RFC 3551 §4.5, table 4)."""
 
 from __future__ import annotations
 
@@ -7,20 +7,46 @@ from typing import Protocol
 from media.frame import Samples
 
 
+class Encoder(Protocol):
+    """One direction of one stream: what it gives depends on what it got before."""
+
+    def encode(self, audio: Samples) -> bytes:
+        """Linear, at the codec's `rate`, to wire; whole packets of any length that the codec can cut."""
+        ...
+
+
+class Decoder(Protocol):
+    """The other direction."""
+
+    def decode(self, payload: bytes) -> Samples:
+        """Wire to linear, at the codec's `rate`."""
+        ...
+
+
 class AudioCodec(Protocol):
-    """Stateless sample codec: any cut of the stream can be decoded alone."""
+    """One encoding; the registry (`media.codecs.registry`) is where all are listed, in our order of preference."""
 
     name: str
     """Encoding name as in SDP (RFC 3551 §6)."""
     payload_type: int
+    """The static one (RFC 3551 table 4), else the dynamic one that we offer it by."""
     clock_rate: int
+    """Of its RTP timestamps, ticks a second; of G.722 not the sampling rate (RFC 3551 §4.5.2)."""
+    rate: int
+    """Samples a second of its linear audio."""
+    octets_a_second: int
+    """Of its payload."""
     silence: int
-    """The octet that decodes nearest to zero."""
+    """The octet that decodes nearest to zero, where every octet is a sample; elsewhere that of a stream of encoded zeros."""
 
-    def encode(self, audio: Samples) -> bytes:
-        """Linear to wire."""
+    def encoder(self) -> Encoder:
+        """A new stream."""
         ...
 
-    def decode(self, payload: bytes) -> Samples:
-        """Wire to linear."""
+    def decoder(self) -> Decoder:
+        """A new stream."""
         ...
+
+
+class SampleCodec(AudioCodec, Encoder, Decoder, Protocol):
+    """Stateless, an octet a sample: any cut of the stream can be decoded alone, and it is its own encoder and decoder."""

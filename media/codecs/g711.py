@@ -7,6 +7,8 @@ encoder, which equals G.711 tables 3 and 4 in all but the few codes where those 
 
 from __future__ import annotations
 
+from typing import Self
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -65,7 +67,7 @@ _ULAW_ENCODE = _ulaw_encode_table()
 
 
 class _TableCodec:
-    clock_rate = SAMPLE_RATE
+    clock_rate = rate = octets_a_second = SAMPLE_RATE
 
     def __init__(self, name: str, payload_type: int, silence: int, decode: NDArray[np.int16], encode: NDArray[np.uint8]) -> None:
         self.name = name
@@ -73,6 +75,12 @@ class _TableCodec:
         self.silence = silence
         self._decode = decode
         self._encode = encode
+
+    def encoder(self) -> Self:
+        return self
+
+    def decoder(self) -> Self:
+        return self
 
     def encode(self, audio: Samples) -> bytes:
         return self._encode[audio.view(np.uint16)].tobytes()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from media.codecs.base import AudioCodec
+from media.codecs.base import SampleCodec
 from media.codecs.g711 import ALAW_TO_ULAW, PCMA, PCMU, ULAW_TO_ALAW
 
-CODECS: dict[str, AudioCodec] = {PCMA.name: PCMA, PCMU.name: PCMU}
+CODECS: dict[str, SampleCodec] = {PCMA.name: PCMA, PCMU.name: PCMU}
 
 CONVERSIONS: dict[tuple[str, str], bytes | None] = {
     ("PCMA", "PCMA"): None,

@@ -93,16 +93,19 @@ class _Call:
     begins: ev.CallOffered | None = None
     """Said at the end of the entry, when its first leg is known."""
     legs: list[LegId] = field(default_factory=list)
-    pair: tuple[LegId, LegId] | None = None
+    parties: list[LegId] = field(default_factory=list)
+    """In conversation; of a consultation, those who are held too."""
     since: float = 0.0
-    """When the present talk or hold of the pair began."""
+    """When the present talk or hold of theirs began."""
     is_held: bool = False
+    consults: bool = False
+    """Somebody has left the others on hold to ask somebody else."""
     talk_s: float = 0.0
     hold_s: float = 0.0
 
     def count(self, now: float) -> None:
         """Add the stretch that ends: as in the record (docs/figures.md §3), ringing after a transfer is neither talk nor hold."""
-        if self.pair is not None:
+        if self.parties:
             if self.is_held:
                 self.hold_s += now - self.since
             else:
@@ -139,6 +142,9 @@ class CallLog:
             ev.Queued: self._queued,
             ev.QueueLeft: self._queue_left,
             ev.CallEstablished: self._established,
+            ev.CallConsulted: self._consulted,
+            ev.ConsultationAlternated: self._alternated,
+            ev.ConsultationEnded: self._consultation_ended,
             ev.CallTransferred: self._transferred,
             ev.CallReferred: self._transferred,
             ev.LegHeld: self._hold_changed,
@@ -175,10 +181,10 @@ class CallLog:
             queued_at=entry.queued_at if entry is not None else None,
             sip_call_id=next((self._legs[leg].sip_call_id for leg in call.legs if state.legs[leg].arrived), None),
             legs=list(call.legs),
-            pair=call.pair,
+            parties=[*call.parties, *(call.consultation.held if call.consultation is not None else ())],
             since=ledger.alive_at,
-            is_held=call.pair is not None and not self._holding.isdisjoint(call.pair),
         )
+        known.is_held = self._is_held(known)
         if (so_far := ledger.so_far(call.id)) is not None:
             known.agent, known.queue = so_far.agent, so_far.queue
             known.answered_at = so_far.answered_at.timestamp() if so_far.answered_at is not None else None
@@ -247,14 +253,41 @@ class CallLog:
             self._holding.discard(event.leg)
         leg = self._legs.get(event.leg)
         call = self._calls.get(leg.call) if leg is not None else None
-        if call is not None and call.pair is not None:
+        if call is not None and call.parties:
             call.count(now)
-            call.is_held = not self._holding.isdisjoint(call.pair)
+            call.is_held = self._is_held(call)
+
+    def _is_held(self, call: _Call) -> bool:
+        """Fewer than two are there who do not hold, or somebody consults: what lasts of that is hold, as in the record."""
+        return call.consults or (bool(call.parties) and len(call.parties) - len(self._holding.intersection(call.parties)) < 2)
+
+    def _consulted(self, event: ev.CallConsulted, now: float) -> None:
+        self._holding.discard(event.leg)
+        if (call := self._calls.get(event.call)) is not None:
+            call.count(now)
+            call.consults = call.is_held = True
+
+    def _alternated(self, event: ev.ConsultationAlternated, now: float) -> None:
+        if (call := self._calls.get(event.call)) is not None:
+            call.count(now)
+            call.consults = not call.consults
+            call.is_held = self._is_held(call)
+
+    def _consultation_ended(self, event: ev.ConsultationEnded, now: float) -> None:
+        if (call := self._calls.get(event.call)) is None:
+            return
+        call.count(now)
+        call.consults = False
+        if event.then == "handed_on":
+            call.parties = []
+        elif event.then in {"handed_over", "abandoned"} and event.leg in call.parties:
+            call.parties.remove(event.leg)
+        call.is_held = self._is_held(call)
 
     def _transferred(self, event: ev.CallTransferred | ev.CallReferred, now: float) -> None:
         if (call := self._calls.get(event.call)) is not None:
             call.count(now)
-            call.pair = None
+            call.parties = []
 
     def _leg_cleared(self, event: ev.LegCleared, now: float) -> None:
         self._holding.discard(event.leg)
@@ -262,10 +295,12 @@ class CallLog:
         call = self._calls.get(leg.call) if leg is not None else None
         if leg is None or call is None:
             return
-        was_talking = call.pair is not None and event.leg in call.pair
+        was_talking = event.leg in call.parties
         if was_talking:
             call.count(now)
-            call.pair = None
+            call.parties.remove(event.leg)
+            call.parties = call.parties if len(call.parties) > 1 else []
+            call.is_held = self._is_held(call)
         # An attempt that failed on the way (a trunk that was full, a phone that declined) has ended nothing.
         if event.by == "party" and call.ended_by is None and (was_talking or leg.role == "caller"):
             call.ended_by = leg.role
@@ -281,8 +316,11 @@ class CallLog:
         queue, queued_at = call.waited_in, call.queued_at
         call.waited_in = call.queued_at = None
         call.count(now)
-        call.pair = (event.a, event.b)
-        call.is_held = not self._holding.isdisjoint(call.pair)
+        if call.consults:
+            call.parties.append(event.b)
+        else:
+            call.parties = [event.a, event.b]
+        call.is_held = self._is_held(call)
         if call.answered_at is None:
             call.answered_at = now
             call.queue = queue

@@ -1,8 +1,8 @@
 """From the journal's events to the records of conversations: a pure fold (DESIGN.md §3; docs/figures.md §2 to §5).
 
 Every leg is always in exactly one segment, so the ledger closes by construction; a change of segment ends one and begins the next at
-the same instant. The two legs of a pair move together: whoever holds, both are on hold. A conversation that is over is complete when its
-legs are measured and its recordings closed; whoever drives the ledger decides how long to wait for that.
+the same instant. Two in conversation move together: whoever holds, both are on hold; of more, whoever holds is. A conversation that is over
+is complete when its legs are measured and its recordings closed; whoever drives the ledger decides how long to wait for that.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CRASH, EXCHANGE, SUPERVISOR, CALLER, PARTY = "crash", "exchange", "supervisor", 
 """Originators (docs/figures.md §5). A leg that a supervisor ended has the word `supervisor` as its cause."""
 ANONYMOUS = "anonymous"
 _KIND_OF_FORWARDER: dict[str, str] = {
-    "always": "agent", "busy": "agent", "no_answer": "agent", "unregistered": "agent", "transfer": "agent",
+    "always": "agent", "busy": "agent", "no_answer": "agent", "unregistered": "agent", "transfer": "agent", "consult": "agent",
     "overflow": "queue", "exit": "queue", "closed": "queue", "menu": "menu", "number": "number",
 }  # fmt: skip
 """Reason of a forwarding -> what has the name that caused it."""
@@ -50,6 +50,9 @@ class _Leg(msgspec.Struct, kw_only=True):
     kind: str = ""
     party: str = ""
     by: str = ""
+    supervises: str | None = None
+    """The name of the agent whose conversation it hears, be it as a party."""
+    barges: bool = False
     priced: bool = False
     answered: bool = False
     measured: bool = False
@@ -62,6 +65,18 @@ class _Holder(msgspec.Struct, kw_only=True):
     """An originator."""
 
 
+class _Consultation(msgspec.Struct, kw_only=True):
+    leg: str
+    by: str
+    """An originator."""
+    to: str
+    """Who is asked, in one word, as long as nobody has answered."""
+    held: list[str]
+    place: tuple[str, str] = ("ring", "")
+    """Where it waits for that: kind and party of the segment that who was held will be in, if it takes that place."""
+    alternated: bool = False
+
+
 class _Conversation(msgspec.Struct, kw_only=True):
     call: str
     opener: str
@@ -71,7 +86,11 @@ class _Conversation(msgspec.Struct, kw_only=True):
     served: str | None = None
     """The first leg; after a transfer, the one of the pair that stays."""
     legs: dict[str, _Leg] = {}
-    pair: tuple[str, str] | None = None
+    parties: list[str] = []
+    """In conversation; of a consultation, who consults and who was asked."""
+    talk_by: str = ""
+    """Who brought the talk about: an originator."""
+    consultation: _Consultation | None = None
     holders: list[_Holder] = []
     """Who holds, in the order in which they began; a leg is held at the desk and by the phone apart."""
     offered: dict[str, str] = {}
@@ -273,13 +292,16 @@ class Ledger:
                 sip_call_id=call_id_of(event.dialog),
             )
         )
+        if event.role == "supervisor":  # whose conversation it comes to is said next
+            return
         if served is None:
             conversation.served = event.leg
             self._move(conversation, event.leg, "ring", "", conversation.opener, at)
             return
         kind = "offer" if queue is not None else "forward" if event.role == "forward" else "ring"
         by = conversation.sent_by if queue is None else f"queue:{queue}"
-        party = conversation.legs[served].name if served in conversation.legs else ""
+        waits = served if conversation.consultation is None else conversation.consultation.leg
+        party = conversation.legs[waits].name if waits in conversation.legs else ""
         self._move(conversation, event.leg, kind, party, by, at)
         if queue is None:
             self._move_served(conversation, "forward" if event.role == "forward" else "ring", leg.name, at)
@@ -300,6 +322,9 @@ class Ledger:
 
     def _move_served(self, conversation: _Conversation, kind: str, party: str, at: dt.datetime) -> None:
         served = conversation.served
+        if conversation.consultation is not None:
+            conversation.consultation.place, conversation.outcome = (kind, party), ""
+            return
         if served is not None and served in conversation.legs and conversation.legs[served].segment is not None:
             outcome, conversation.outcome = conversation.outcome, ""
             self._move(conversation, served, kind, party, conversation.sent_by, at, outcome)
@@ -320,6 +345,8 @@ class Ledger:
         if not leg.answered and leg.segment is not None:
             leg.answered = True
             self._say(facts.LegAnswered(conversation=call, at=at, leg=leg_id, sip_call_id=sip_call_id))
+            if leg.supervises is not None:
+                self._take_place(self._folded.conversations[call], leg_id, at)
 
     def _answered_late(self, event: ev.LegAnsweredLate, _now: float, at: dt.datetime) -> None:
         self._told.late.append((event.call, LateAnswer(leg=event.leg, at=at)))
@@ -341,8 +368,13 @@ class Ledger:
         leg = conversation.legs[event.leg]
         if leg.segment is None:
             return
-        if conversation.pair is not None and event.leg in conversation.pair:
-            conversation.pair = None
+        was_party = event.leg in conversation.parties
+        if was_party:
+            conversation.parties.remove(event.leg)
+        consultation = conversation.consultation
+        was_held = consultation is not None and event.leg in consultation.held
+        if consultation is not None and was_held:
+            consultation.held.remove(event.leg)
         conversation.holders = [one for one in conversation.holders if one.leg != event.leg]
         outcome = conversation.outcome if event.leg == conversation.served and conversation.outcome else event.cause
         if leg.kind == "queue" and event.by == "party":
@@ -366,6 +398,9 @@ class Ledger:
                 q850=event.q850 or (TELLINGS[event.cause].q850 if event.cause in TELLINGS else None),
             )
         )
+        left_behind = len(conversation.parties) > 1 if consultation is None else conversation.legs[consultation.leg].segment is not None
+        if (was_party if consultation is None else was_held) and left_behind:
+            self._settle(conversation, at)
 
     # ------------------------------------------------------------------ where the served leg is
 
@@ -420,42 +455,144 @@ class Ledger:
         self._folded.conversations[event.call].outcome = event.cause
 
     def _part_pair(self, conversation: _Conversation, by: str, at: dt.datetime) -> None:
-        if conversation.pair is None:
+        if not conversation.parties:
             return
-        a, b = conversation.pair
-        conversation.pair = None
-        conversation.served = b if conversation.legs[a].agent == by else a
+        parties, conversation.parties = conversation.parties, []
+        conversation.served = next((one for one in parties if conversation.legs[one].agent != by), parties[-1])
         conversation.outcome = "transferred"
         self._move_served(conversation, "ring", "", at)
 
-    # ------------------------------------------------------------------ the pair
+    # ------------------------------------------------------------------ who is in conversation
 
     def _call_established(self, event: ev.CallEstablished, _now: float, at: dt.datetime) -> None:
         conversation = self._folded.conversations[event.call]
         legs = conversation.legs
         if any(one not in legs or legs[one].segment is None for one in (event.a, event.b)):
             return
-        conversation.pair = (event.a, event.b)
-        for one in conversation.pair:
+        conversation.parties = [event.a, event.b]
+        for one in conversation.parties:
             self._answered(one, at)  # our 2xx was sent, its ACK may still be under way (RFC 3261 §13.3.1.4)
         who = event.a if event.b == conversation.served else event.b
         outcome, conversation.outcome = conversation.outcome or "answered", ""
-        self._move_pair(conversation, legs[who].word, at, outcome)
+        conversation.talk_by = legs[who].word
+        self._settle(conversation, at, outcome)
 
-    def _move_pair(self, conversation: _Conversation, by: str, at: dt.datetime, outcome: str = "") -> None:
-        """Both sides talk, or both are on hold as long as one of them holds.
+    def _settle(self, conversation: _Conversation, at: dt.datetime, outcome: str = "") -> None:
+        """Everybody in conversation, or held meanwhile, is in the segment that says so."""
+        consultation = conversation.consultation
+        if consultation is None:
+            self._talk(conversation, conversation.parties, "talk", conversation.talk_by, at, outcome)
+        elif consultation.alternated:
+            asked = [one for one in conversation.parties if one != consultation.leg]
+            self._talk(conversation, [consultation.leg, *consultation.held], "talk", consultation.by, at, outcome)
+            self._hold(conversation, asked, consultation, at)
+        else:
+            self._hold(conversation, consultation.held, consultation, at)
+            if conversation.parties:
+                self._talk(conversation, conversation.parties, "consult", consultation.by, at, outcome)
+            else:
+                self._move(conversation, consultation.leg, "consult", consultation.to, consultation.by, at, outcome)
 
-        Args:
-            by: who brought the talk about, if it is one.
-        """
-        if conversation.pair is None:
+    def _hold(self, conversation: _Conversation, legs: list[str], consultation: _Consultation, at: dt.datetime) -> None:
+        """Held by who consults: alone, or among each other."""
+        if len(legs) > 1:
+            self._talk(conversation, legs, "talk", consultation.by, at)
             return
-        a, b = conversation.pair
-        holder = next((one for one in conversation.holders if one.leg in conversation.pair), None)
-        kind = "talk" if holder is None else "hold"
-        by = by if holder is None else holder.by
-        for leg, other in ((a, b), (b, a)):
-            self._move(conversation, leg, kind, conversation.legs[other].name, by, at, outcome)
+        for leg in legs:
+            self._move(conversation, leg, "hold", conversation.legs[consultation.leg].name, consultation.by, at)
+
+    def _talk(self, conversation: _Conversation, parties: list[str], kind: Any, by: str, at: dt.datetime, outcome: str = "") -> None:
+        """Of two, both are on hold as long as one of them holds; of more, those who hold, and who would talk alone."""
+        holders = [one for one in conversation.holders if one.leg in parties]
+        holding = {one.leg for one in holders}
+        if holders and (len(parties) == 2 or len(parties) - len(holding) < 2):
+            holding = set(parties)
+        for leg in parties:
+            others = ", ".join(conversation.legs[one].name for one in parties if one != leg)
+            own = next((one for one in holders if one.leg == leg), None) if len(parties) > 2 else None
+            holder = own or (holders[0] if holders else None)
+            if leg in holding and holder is not None:
+                self._move(conversation, leg, "hold", others, holder.by, at, outcome)
+            else:
+                self._move(conversation, leg, kind, others, by, at, outcome)
+
+    def _call_consulted(self, event: ev.CallConsulted, _now: float, at: dt.datetime) -> None:
+        """The others are held, by who consults; where it waits for who is asked is nobody's wait but its own."""
+        conversation = self._folded.conversations[event.call]
+        by = _acting(event.supervisor, f"agent:{event.by}")
+        held = [one for one in conversation.parties if one != event.leg]
+        conversation.consultation = _Consultation(leg=event.leg, by=by, to=event.to, held=held)
+        conversation.parties = []
+        conversation.holders = [one for one in conversation.holders if one.leg != event.leg]
+        _sent(conversation, by)
+        self._settle(conversation, at)
+
+    def _consultation_alternated(self, event: ev.ConsultationAlternated, _now: float, at: dt.datetime) -> None:
+        conversation = self._folded.conversations[event.call]
+        if (consultation := conversation.consultation) is not None:
+            consultation.alternated = not consultation.alternated
+            self._settle(conversation, at)
+
+    def _consultation_ended(self, event: ev.ConsultationEnded, _now: float, at: dt.datetime) -> None:
+        conversation = self._folded.conversations[event.call]
+        consultation, conversation.consultation = conversation.consultation, None
+        if consultation is None:
+            return
+        asked = [one for one in conversation.parties if one != consultation.leg]
+        by = _acting(event.supervisor, f"agent:{event.by}")
+        if event.then == "handed_on":
+            self._hand_on(conversation, consultation, by, at)
+            return
+        conversation.parties = {
+            "returned": [*consultation.held, consultation.leg],
+            "conference": [*consultation.held, consultation.leg, *asked],
+            "handed_over": [*consultation.held, *asked],
+            "abandoned": list(consultation.held),
+            "deserted": conversation.parties,
+        }[event.then]
+        if conversation.served not in conversation.parties:
+            conversation.served = conversation.parties[0]
+        outcome = event.cause or conversation.outcome or event.then
+        conversation.outcome = ""
+        if event.then == "handed_over":
+            conversation.transferred_by.append(by)
+        conversation.talk_by = by
+        self._settle(conversation, at, outcome)
+
+    def _hand_on(self, conversation: _Conversation, consultation: _Consultation, by: str, at: dt.datetime) -> None:
+        """Who was held waits where who consulted waited, which waits on its line for what comes of it."""
+        kind, party = consultation.place
+        conversation.served = consultation.held[0]
+        conversation.outcome = ""
+        _sent(conversation, by)
+        self._move(conversation, conversation.served, kind, party, by, at, "transferred")
+        self._move(conversation, consultation.leg, "ring", "", by, at, "transferred")
+
+    def _supervision_began(self, event: ev.SupervisionBegan, _now: float, at: dt.datetime) -> None:
+        conversation = self._folded.conversations[event.call]
+        leg = conversation.legs[event.leg]
+        leg.supervises, leg.barges = str(event.agent), event.mode == "barge"
+        self._move(conversation, event.leg, "ring", leg.supervises, f"agent:{event.by}", at)
+
+    def _supervision_changed(self, event: ev.SupervisionChanged, _now: float, at: dt.datetime) -> None:
+        """Who barges in is a party, who does no longer is none."""
+        conversation = self._folded.conversations[event.call]
+        leg = conversation.legs[event.leg]
+        leg.barges = event.mode == "barge"
+        if leg.answered:
+            self._take_place(conversation, event.leg, at)
+
+    def _take_place(self, conversation: _Conversation, leg_id: str, at: dt.datetime) -> None:
+        """Who barges in is a party from now on, who only hears is none."""
+        leg, consultation = conversation.legs[leg_id], conversation.consultation
+        parties = conversation.parties if consultation is None else consultation.held
+        if leg.barges and leg_id not in parties:
+            parties.append(leg_id)
+        elif not leg.barges:
+            if leg_id in parties:
+                parties.remove(leg_id)
+            self._move(conversation, leg_id, "supervise", leg.supervises or "", leg.word, at)
+        self._settle(conversation, at)
 
     def _leg_held(self, event: ev.LegHeld, _now: float, at: dt.datetime) -> None:
         conversation = self._conversation_of(event.leg)
@@ -464,7 +601,7 @@ class Ledger:
         holders, at_desk = conversation.holders, event.by is not None
         if not any(one.leg == event.leg and one.at_desk == at_desk for one in holders):
             holders.append(_Holder(leg=event.leg, at_desk=at_desk, by=_acting(event.supervisor, conversation.legs[event.leg].word)))
-            self._move_pair(conversation, "", at)
+            self._settle(conversation, at)
 
     def _leg_retrieved(self, event: ev.LegRetrieved, _now: float, at: dt.datetime) -> None:
         conversation = self._conversation_of(event.leg)
@@ -474,7 +611,8 @@ class Ledger:
         conversation.holders = [
             one for one in conversation.holders if one.leg != event.leg or (event.still_held and one.at_desk != at_desk)
         ]
-        self._move_pair(conversation, _acting(event.supervisor, conversation.legs[event.leg].word), at)
+        conversation.talk_by = _acting(event.supervisor, conversation.legs[event.leg].word)
+        self._settle(conversation, at)
 
     def _conversation_of(self, leg: str) -> _Conversation | None:
         call = self._folded.call_of.get(leg)
@@ -514,6 +652,10 @@ class Ledger:
     def _recording_began(self, event: ev.RecordingBegan, _now: float, _at: dt.datetime) -> None:
         self._folded.recordings[event.recording] = (event.call, event.legs)
         self._folded.conversations[event.call].recordings[event.recording] = None
+
+    def _recording_joined(self, event: ev.RecordingJoined, _now: float, _at: dt.datetime) -> None:
+        call, legs = self._folded.recordings.get(event.recording, (event.call, ()))
+        self._folded.recordings[event.recording] = (call, (*legs, event.leg))
 
     def _recording_kept(self, event: ev.RecordingKept, _now: float, at: dt.datetime) -> None:
         call, legs = self._folded.recordings.pop(event.recording, (event.call, ()))
@@ -642,9 +784,15 @@ class Ledger:
         ev.CallReferred: _call_referred,
         ev.ReferralFailed: _referral_failed,
         ev.CallEstablished: _call_established,
+        ev.CallConsulted: _call_consulted,
+        ev.ConsultationAlternated: _consultation_alternated,
+        ev.ConsultationEnded: _consultation_ended,
+        ev.SupervisionBegan: _supervision_began,
+        ev.SupervisionChanged: _supervision_changed,
         ev.LegHeld: _leg_held,
         ev.LegRetrieved: _leg_retrieved,
         ev.RecordingBegan: _recording_began,
+        ev.RecordingJoined: _recording_joined,
         ev.RecordingKept: _recording_kept,
         ev.DispositionSet: _disposition_set,
         ev.Started: _started,

@@ -7,6 +7,7 @@ who talked had answered, recordings belong to legs. A record that breaks one is 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from enum import Enum
@@ -426,7 +427,7 @@ def _problems(conversation: _Conversation, end: ConversationEnded, spans: dict[s
 
 
 def _pairing(conversation: _Conversation, spans: dict[str, Span]) -> list[str]:
-    """At any instant two legs talk, or two are on hold, or one is while two consult about it, or none; and two have the same originator."""
+    """Nobody talks alone; and where two are in conversation and nobody asks anybody, both are in the same, by the same originator."""
     marks: dict[int, list[tuple[str, SegmentBegan]]] = {}
     for segment_id, segment in conversation.segments.items():
         begins, ends = spans[segment_id]
@@ -441,15 +442,15 @@ def _pairing(conversation: _Conversation, spans: dict[str, Span]) -> list[str]:
         for sign, began in marks[at]:
             if sign == "-":
                 now.remove(began)
-        kinds = tuple(sorted([one.kind for one in now]))
-        if kinds not in _PAIRS or (len(now) == 2 and now[0].caused_by != now[1].caused_by):
+        kinds = Counter([one.kind for one in now])
+        differ = len(now) == 2 and not kinds["consult"] and (len(kinds) > 1 or now[0].caused_by != now[1].caused_by)
+        if kinds["talk"] == 1 or differ:
             told = ", ".join(f"leg {one.leg} in {one.kind} by {one.caused_by or 'nobody'}" for one in now)
             return [f"at {at} the sides do not agree: {told}"]
     return []
 
 
 _PAIRED: Final = frozenset({"talk", "hold", "consult"})
-_PAIRS: Final = frozenset({(), ("talk", "talk"), ("hold", "hold"), ("consult", "consult", "hold")})
 
 
 def _answered_by(leg: _OpenLeg, at: datetime) -> bool:
@@ -561,7 +562,11 @@ _PART_OF: Final[dict[str, int]] = {"talk": 0, "hold": 1, "queue": 3, **dict.from
 
 def _trunk(conversation: _Conversation) -> str | None:
     """The trunk over which a call went out: of the first leg that answered, else of the last that was tried."""
-    out = [leg for leg in conversation.legs.values() if leg.began.dialled and leg.began.trunk is not None and leg.began.role != "agent"]
+    out = [
+        leg
+        for leg in conversation.legs.values()
+        if leg.began.dialled and leg.began.trunk is not None and leg.began.role not in {"agent", "supervisor"}
+    ]
     answered = [leg for leg in out if leg.answered_at is not None]
     return answered[0].began.trunk if answered else out[-1].began.trunk if out else None
 

@@ -14,8 +14,10 @@ from msgspec import Struct
 from billing_cdr.quote import Quote
 
 Direction = Literal["inbound", "outbound", "internal"]
-Role = Literal["caller", "agent", "forward", "destination"]
-SegmentKind = Literal["menu", "queue", "offer", "ring", "talk", "hold", "consult", "forward", "callback", "announcement", "cut", "wrap"]
+Role = Literal["caller", "agent", "forward", "destination", "supervisor"]
+SegmentKind = Literal[
+    "menu", "queue", "offer", "ring", "talk", "hold", "consult", "supervise", "forward", "callback", "announcement", "cut", "wrap"
+]
 """`cut` is never reported: it fills what a crash has left open, see `Assembler.cut`. `wrap` lies behind its leg, see `WrappedUp`."""
 By = Literal["remote", "local", "timeout", "transport", "crash"]
 

@@ -183,6 +183,8 @@ class Agent(_Value, frozen=True, kw_only=True):
     """Of channels that are otherwise than the tenant's for this agent."""
     may_pick: bool = False
     """May take a waiting contact out of its turn, of those that the agent's skills and membership allow."""
+    may_supervise: bool = False
+    """May hear other agents' conversations, by its phone too."""
 
     @property
     def number_behind_trunk(self) -> str | None:
@@ -269,6 +271,8 @@ class Queue(_Value, frozen=True, kw_only=True):
     exit_key: str | None = None
     exit_target: Target | None = None
     record: bool = False
+    supervised: bool = False
+    """Its callers are told before the greeting that somebody may listen; who was not told is not listened to."""
     country_languages: bool = True
     """Speak the language of the number that was called (R23)."""
     languages: Literal["ignored", "preferred", "required"] = "ignored"
@@ -336,7 +340,7 @@ class FeatureCodes(_Value, frozen=True, kw_only=True):
     A star and two digits, as most systems have it; each has them otherwise. Digits may follow where something is chosen.
     """
 
-    WITH_DIGITS: ClassVar = frozenset({"not_ready", "tag", "hot_desk"})
+    WITH_DIGITS: ClassVar = frozenset({"not_ready", "tag", "hot_desk", "supervise"})
 
     ready: str = "*20"
     """Logged on if need be, after-call work is over."""
@@ -352,6 +356,9 @@ class FeatureCodes(_Value, frozen=True, kw_only=True):
 
     pick: str = "*26"
     """Have the first of those who wait and whom the agent could take, whoever's turn it is."""
+
+    supervise: str = "*27"
+    """With the extension of an agent: hear the agent's conversation (`acd.core.steps.supervision`)."""
 
     def dialled(self) -> dict[str, str]:
         """Name -> code, of those that there are."""
@@ -371,7 +378,13 @@ class TenantConfiguration(_Value, frozen=True, kw_only=True):
     language: str = "de"
     recording_notice: bool = True
     """Play `recording.notice` before a recorded queue's greeting (§ 201 StGB)."""
+    supervision_notice: bool = True
+    """Callers who were not told (`Queue.supervised`) are not listened to (§ 201 (2) StGB)."""
+    supervision_tone: bool = True
+    """An agent hears a tone when somebody begins to listen or whisper."""
     feature_codes: FeatureCodes = FeatureCodes()
+    conversation_keys: str = "**"
+    """What an agent keys in a conversation before a command (`acd.core.steps.keys`); empty: keys are commands to nobody here."""
     capacity: tuple[ChannelCapacity, ...] = ()
     """Of channels that are otherwise than `acd.core.channel_kinds` has them."""
     zone: Zone = Zone()
@@ -532,6 +545,9 @@ def feature_code_problems(configuration: TenantConfiguration) -> list[str]:
         f"the feature code {name} is {code}, which is also a number or an extension" for name, code in codes.items() if code in taken
     ]
     problems += [f"the feature code {code} is there twice" for code, times in sorted(Counter(codes.values()).items()) if times > 1]
+    prefix = configuration.conversation_keys
+    if prefix and not (2 <= len(prefix) <= 4 and set(prefix) <= set("*#")):
+        problems.append(f"conversation_keys is {prefix!r}; it is two to four of * and #, or empty")
     return problems
 
 

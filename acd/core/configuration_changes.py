@@ -46,6 +46,9 @@ class SettingsPut(_Change, frozen=True, kw_only=True):
     tenant: TenantId | None = None
     language: str | None = None
     recording_notice: bool | None = None
+    supervision_notice: bool | None = None
+    supervision_tone: bool | None = None
+    conversation_keys: str | None = None
     feature_codes: FeatureCodes | None = None
     capacity: tuple[ChannelCapacity, ...] | None = None
     zone: Zone | None = None
@@ -115,7 +118,10 @@ _PUTS: Final[dict[Collection, Any]] = {
 _COLLECTION_OF: Final[dict[type, Collection]] = {put: collection for collection, put in _PUTS.items()}
 _KEY_OF: Final = {collection: attrgetter({"numbers": "number", "reasons": "code"}.get(collection, "id")) for collection in _PUTS}
 """Collection -> name of one of its values."""
-_SETTINGS: Final = ("tenant", "language", "recording_notice", "feature_codes", "zone", "capacity")
+_SETTINGS: Final = (
+    "tenant", "language", "recording_notice", "supervision_notice", "supervision_tone", "conversation_keys", "feature_codes", "zone",
+    "capacity",
+)  # fmt: skip
 
 
 # ---------------------------------------------------------------------- finding
@@ -260,7 +266,7 @@ def problems_after(old: TenantConfiguration | None, new: TenantConfiguration) ->
     wrong = problems_of_people(new, after)
     if _called(before) != _called(after):
         wrong += problems_of_names(new)
-    if _called(before) != _called(after) or old.feature_codes != new.feature_codes:
+    if _called(before) != _called(after) or old.feature_codes != new.feature_codes or old.conversation_keys != new.conversation_keys:
         wrong += feature_code_problems(new)
     if old.capacity != new.capacity:
         wrong += capacity_problems("the tenant", new.capacity)

@@ -124,31 +124,32 @@ class StopSounds(_Effect, frozen=True, kw_only=True):
 
 
 class WarnLeg(_Effect, frozen=True, kw_only=True):
-    """Let one leg hear a short warning tone over whatever it hears, which goes on afterwards; no `SoundsEnded` follows.
+    """Let one leg hear a short tone over whatever it hears, which goes on afterwards; no `SoundsEnded` follows.
 
-    Asked for before the end of a call that may last no longer (`acd.core.state.limits`).
+    `warning`: before the end of a call that may last no longer (`acd.core.state.limits`); `supervised`: a supervisor hears, or is heard.
     """
 
     leg: LegId
+    tone: Literal["warning", "supervised"] = "warning"
 
 
-class ConnectLegs(_Effect, frozen=True, kw_only=True):
-    """Let two legs hear each other; ends what plays on either."""
+class ArrangeAudio(_Effect, frozen=True, kw_only=True):
+    """Who hears whom in a conversation, as pairs (listener, speaker) in order; whoever is in none hears nobody and is not heard.
 
-    a: LegId
-    b: LegId
+    Declared: what was arranged before and is not in here is over, the same again changes nothing. What plays to a leg stands over what it
+    hears, which goes on beneath.
+    """
+
+    contact: ContactId
+    hears: tuple[tuple[LegId, LegId], ...] = ()
 
 
 class PassEarlyMedia(_Effect, frozen=True, kw_only=True):
-    """Let `party` and a `leg` that has not answered yet hear each other; one that was not answered is told so with 183 (RFC 3960 §2)."""
+    """`party` and a `leg` that has not answered yet are to hear each other (`ArrangeAudio` follows): one that was not answered is told so
+    with 183 (RFC 3960 §2).
+    """
 
     party: LegId
-    leg: LegId
-
-
-class DisconnectLegs(_Effect, frozen=True, kw_only=True):
-    """End the connection of `leg`; both sides hear nothing until something plays or connects."""
-
     leg: LegId
 
 
@@ -158,6 +159,20 @@ class BeginRecording(_Effect, frozen=True, kw_only=True):
     recording: RecordingId
     call: CallId
     legs: tuple[LegId, ...]
+
+
+class RecordLeg(_Effect, frozen=True, kw_only=True):
+    """Give a further leg a channel of its own in a recording that runs, behind the others."""
+
+    recording: RecordingId
+    leg: LegId
+
+
+class PauseRecording(_Effect, frozen=True, kw_only=True):
+    """Write silence instead of what is said, until it is asked for again."""
+
+    recording: RecordingId
+    paused: bool
 
 
 class EndRecording(_Effect, frozen=True, kw_only=True):
@@ -174,8 +189,8 @@ class AnswerReferrer(_Effect, frozen=True, kw_only=True):
     """Answer the transfer that a leg's phone asks for; `NotifyReferrer` follows an acceptance, and a refusal leaves the call as it is."""
 
     leg: LegId
-    refused: Literal["not_an_agent", "under_way", "nobody_there"] | None = None
-    """Why not: only agents' phones may; another one of this call is under way; there is nobody on the line."""
+    refused: Literal["not_an_agent", "under_way", "nobody_there", "conference"] | None = None
+    """Why not: only agents' phones may; another one of this call is under way; there is nobody on the line; there are several."""
 
 
 class NotifyReferrer(_Effect, frozen=True, kw_only=True):
@@ -215,10 +230,11 @@ Effect = (
     | JudgePin
     | StopSounds
     | WarnLeg
-    | ConnectLegs
+    | ArrangeAudio
     | PassEarlyMedia
-    | DisconnectLegs
     | BeginRecording
+    | RecordLeg
+    | PauseRecording
     | EndRecording
     | AskToAnswer
     | AnswerReferrer

@@ -29,7 +29,7 @@ from acd.core.routing.pick import Waiting, explain
 from acd.core.state import values as s
 from acd.core.state.statistics import Statistics
 from acd.core.state.values import State
-from acd.core.steps import hot_desk, queueing, targets
+from acd.core.steps import hot_desk, queueing, supervision, targets
 from acd.core.steps.step import Step
 
 
@@ -168,8 +168,12 @@ class Engine:
             queueing.overflow_unstaffed(x)
         if fold.overflowing:
             queueing.settle_queues(x)
+        if fold.supervised:
+            supervision.follow(x)
         if fold.pickers:
             queueing.serve_pickers(x)
+        if fold.listeners:
+            supervision.serve_requests(x)
         while fold.routing_needed:
             queueing.distribute(x)
             self._meet_deadlines()
@@ -192,6 +196,13 @@ _COMMANDS: dict[type, Callable[[Step, Any], None]] = {
     inp.Retrieve: desk.retrieve,
     inp.HangUp: desk.hang_up,
     inp.Transfer: desk.transfer,
+    inp.Consult: desk.consult,
+    inp.Alternate: desk.alternate,
+    inp.Reconnect: desk.reconnect,
+    inp.Conference: desk.conference,
+    inp.CompleteTransfer: desk.complete_transfer,
+    inp.Supervise: desk.supervise,
+    inp.Announce: desk.announce,
     inp.SetDisposition: desk.set_disposition,
     inp.ClearCall: desk.clear,
     inp.OpenContact: contacts.open_contact,
@@ -221,6 +232,7 @@ _FACTS: dict[type, Callable[[Step, Any], None]] = {
     inp.LegRetrievedByParty: facts.leg_retrieved,
     inp.LegReferred: facts.leg_referred,
     inp.DigitPressed: facts.digit_pressed,
+    inp.KeysPressed: facts.keys_pressed,
     inp.PinJudged: hot_desk.judged,
     inp.SoundsEnded: facts.sounds_ended,
     inp.LegPriced: facts.leg_priced,

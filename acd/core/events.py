@@ -13,14 +13,15 @@ import msgspec
 from acd.core.configuration import SkillRequirement, TenantConfiguration
 from acd.core.configuration_changes import Change
 from acd.core.ids import AgentId, CallId, ContactId, EntryId, LegId, MenuId, OfferId, PlayId, QueueId, RecordingId, SiteId, TrunkId
+from acd.core.inputs import SupervisionMode
 from acd.core.personal import CustomerQuote, CustomerText, StaffText
 
 Direction = Literal["inbound", "outbound", "internal"]
-LegRole = Literal["caller", "agent", "forward", "destination"]
+LegRole = Literal["caller", "agent", "forward", "destination", "supervisor"]
 OfferOutcome = Literal["answered", "no_answer", "declined", "failed", "answered_elsewhere", "abandoned", "withdrawn"]
 MissReason = Literal["no_answer", "unreachable", "failed", "busy", "declined", "forwarded"]
 """Why an agent who was offered a contact did not take it: a limit each (`acd.core.configuration.MissLimits`)."""
-Purpose = Literal["menu", "notice", "greeting", "position", "music", "ringback", "hold", "announcement", "pin"]
+Purpose = Literal["menu", "notice", "greeting", "position", "music", "ringback", "hold", "announcement", "pin", "aside", "party_notice"]
 """Why something plays; what follows when it was heard depends on it."""
 QueueOutcome = Literal["answered", "abandoned", "overflowed", "exited", "closed", "withdrawn"]
 
@@ -196,6 +197,80 @@ class CallEstablished(_Event, frozen=True, kw_only=True):
     b: LegId
 
 
+class CallConsulted(_Event, frozen=True, kw_only=True):
+    """A party has left its conversation, which it holds, to ask somebody else (CSTA Consultation Call): it is the one served now.
+
+    `ConsultationEnded` follows, or the end of the call.
+    """
+
+    call: CallId
+    leg: LegId
+    """The consulting party's."""
+    by: AgentId
+    to: CustomerText
+    """As in CallTransferred."""
+    supervisor: StaffText | None = None
+    """Who acted at this agent's desk, where it was not the agent."""
+
+
+class ConsultationAlternated(_Event, frozen=True, kw_only=True):
+    """The consulting party speaks with the other side now, and holds the one it spoke with (CSTA Alternate Call)."""
+
+    call: CallId
+    by: AgentId
+    supervisor: StaffText | None = None
+
+
+class ConsultationEnded(_Event, frozen=True, kw_only=True):
+    """What has become of a consultation; who hears whom follows from it.
+
+    | then | the conversation is |
+    |---|---|
+    | `returned` | what it was: the consulting party is back in it (CSTA Reconnect Call) |
+    | `conference` | of all: those who were held, the consulting party, and who was asked (CSTA Conference Call) |
+    | `handed_over` | of those who were held and who was asked; the consulting party leaves (CSTA Transfer Call) |
+    | `handed_on` | still to come: who was held waits in the place of the consulting party, which stays until somebody takes the call |
+    | `deserted` | of the consulting party and who was asked: nobody is held any more |
+    | `abandoned` | of those who were held: the consulting party has left before anybody took its call |
+    """
+
+    call: CallId
+    leg: LegId
+    by: AgentId
+    then: Literal["returned", "conference", "handed_over", "handed_on", "deserted", "abandoned"]
+    cause: str | None = None
+    """A row of `acd.core.causes`: why who was asked cannot be had; None: the consulting party, or who was held, wished it so."""
+    supervisor: StaffText | None = None
+
+
+class SupervisionBegan(_Event, frozen=True, kw_only=True):
+    """A supervisor comes to an agent's conversation: its phone is rung. LegConnected says that it is there, LegCleared that it has left."""
+
+    call: CallId
+    leg: LegId
+    """The supervisor's."""
+    by: AgentId
+    """Who supervises."""
+    agent: AgentId
+    """Whose conversation."""
+    mode: SupervisionMode
+
+
+class SupervisionRequested(_Event, frozen=True, kw_only=True):
+    """An agent has asked by its phone to hear another's conversation, once its line is free; None: that is seen to."""
+
+    agent: AgentId
+    supervised: AgentId | None
+
+
+class SupervisionChanged(_Event, frozen=True, kw_only=True):
+    call: CallId
+    leg: LegId
+    by: AgentId
+    agent: AgentId
+    mode: SupervisionMode
+
+
 class CallHeld(_Event, frozen=True, kw_only=True):
     call: CallId
     by: AgentId
@@ -245,7 +320,9 @@ class CallForwarded(_Event, frozen=True, kw_only=True):
 
     call: CallId
     number: CustomerText
-    reason: Literal["always", "busy", "no_answer", "unregistered", "overflow", "menu", "number", "transfer", "closed", "exit", "redirected"]
+    reason: Literal[
+        "always", "busy", "no_answer", "unregistered", "overflow", "menu", "number", "transfer", "closed", "exit", "redirected", "consult"
+    ]
     by: str
     """Agent, queue, menu or number that forwards; or the trunk whose carrier does (3xx), on the account of who sent the call there."""
     supervisor: StaffText | None = None
@@ -257,7 +334,9 @@ class ForwardLoopFound(_Event, frozen=True, kw_only=True):
 
     call: CallId
     number: CustomerText
-    reason: Literal["always", "busy", "no_answer", "unregistered", "overflow", "menu", "number", "transfer", "closed", "exit", "redirected"]
+    reason: Literal[
+        "always", "busy", "no_answer", "unregistered", "overflow", "menu", "number", "transfer", "closed", "exit", "redirected", "consult"
+    ]
     by: str
     rounds: tuple[CallId, ...]
     """The calls of the rounds before; they try no other trunk."""
@@ -577,7 +656,7 @@ class WorkReserved(_Event, frozen=True, kw_only=True):
 
     agent: AgentId
     contact: ContactId
-    kind: Literal["queue", "direct", "outbound", "feature_code"]
+    kind: Literal["queue", "direct", "outbound", "feature_code", "supervision"]
     queue: QueueId | None = None
 
 
@@ -682,6 +761,26 @@ class RecordingBegan(_Event, frozen=True, kw_only=True):
     legs: tuple[LegId, ...]
 
 
+class RecordingJoined(_Event, frozen=True, kw_only=True):
+    """A further party is recorded from now on, on a channel of its own behind the others."""
+
+    recording: RecordingId
+    call: CallId
+    leg: LegId
+
+
+class RecordingPaused(_Event, frozen=True, kw_only=True):
+    """Nobody talks whose talk is to be recorded: silence is written until `RecordingResumed`."""
+
+    recording: RecordingId
+    call: CallId
+
+
+class RecordingResumed(_Event, frozen=True, kw_only=True):
+    recording: RecordingId
+    call: CallId
+
+
 class RecordingKept(_Event, frozen=True, kw_only=True):
     recording: RecordingId
     call: CallId
@@ -732,6 +831,12 @@ Event = (
     | LegAnsweredLate
     | LegMeasured
     | CallEstablished
+    | CallConsulted
+    | ConsultationAlternated
+    | ConsultationEnded
+    | SupervisionRequested
+    | SupervisionBegan
+    | SupervisionChanged
     | CallHeld
     | CallRetrieved
     | CallTransferred
@@ -787,5 +892,8 @@ Event = (
     | TrunkUp
     | TrunkDown
     | RecordingBegan
+    | RecordingJoined
+    | RecordingPaused
+    | RecordingResumed
     | RecordingKept
 )

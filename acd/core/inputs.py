@@ -20,6 +20,10 @@ class _Input(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=
     """Base of all inputs: frozen, tagged by class name. Values hold no cycles: the collector need not look (`gc=False`)."""
 
 
+SupervisionMode = Literal["listen", "whisper", "barge"]
+"""A supervisor hears the conversation; speaks to its agent, unheard by the others; takes part in it."""
+
+
 # ---------------------------------------------------------------------- the house itself
 
 
@@ -206,6 +210,13 @@ class DigitPressed(_Input, frozen=True, kw_only=True):
     digit: CustomerText
 
 
+class KeysPressed(_Input, frozen=True, kw_only=True):
+    """An agent in conversation has keyed a command to the exchange (`acd.core.steps.keys`): the configured prefix, and these."""
+
+    leg: LegId
+    keys: CustomerText
+
+
 class PinJudged(_Input, frozen=True, kw_only=True):
     """What became of the PIN that `JudgePin` asked for; the PIN itself stands nowhere."""
 
@@ -375,6 +386,54 @@ class Transfer(_AtDesk, frozen=True, kw_only=True):
     target: Target
 
 
+class Consult(_AtDesk, frozen=True, kw_only=True):
+    """Hold the others and ask somebody (CSTA Consultation Call): an agent, a queue, a menu, a number."""
+
+    call: CallId
+    target: Target
+
+
+class Alternate(_AtDesk, frozen=True, kw_only=True):
+    """Speak with the other side of a consultation, and hold the one spoken with."""
+
+    call: CallId
+
+
+class Reconnect(_AtDesk, frozen=True, kw_only=True):
+    """End a consultation, whether who is asked has answered or not, and speak with who was held (CSTA Reconnect Call)."""
+
+    call: CallId
+
+
+class Conference(_AtDesk, frozen=True, kw_only=True):
+    """Let all sides of a consultation hear each other (CSTA Conference Call)."""
+
+    call: CallId
+
+
+class CompleteTransfer(_AtDesk, frozen=True, kw_only=True):
+    """Leave a consultation so that who was held has who was asked (CSTA Transfer Call); not answered yet: waits in the agent's place."""
+
+    call: CallId
+
+
+class Supervise(_AtDesk, frozen=True, kw_only=True):
+    """Have this agent's phone rung and, when it is taken, hear a conversation; or, of a conversation that it hears, hear it otherwise."""
+
+    call: CallId
+    supervised: AgentId | None = None
+    """Whose conversation, of several agents in the call; None: the one agent's that there is."""
+    mode: SupervisionMode = "listen"
+
+
+class Announce(_AtDesk, frozen=True, kw_only=True):
+    """Let one side of the agent's conversation hear sounds; the other side hears nothing of them."""
+
+    call: CallId
+    sounds: tuple[str, ...]
+    to: Literal["agent", "others"] = "others"
+
+
 class SetDisposition(_AtDesk, frozen=True, kw_only=True):
     """How the work ended, in the tenant's own codes; while it is worked on or in after-call work."""
 
@@ -482,6 +541,7 @@ Fact = (
     | LegRetrievedByParty
     | LegReferred
     | DigitPressed
+    | KeysPressed
     | PinJudged
     | SoundsEnded
     | LegPriced
@@ -506,6 +566,13 @@ Command = (
     | Retrieve
     | HangUp
     | Transfer
+    | Consult
+    | Alternate
+    | Reconnect
+    | Conference
+    | CompleteTransfer
+    | Supervise
+    | Announce
     | SetDisposition
     | ClearCall
     | OpenContact

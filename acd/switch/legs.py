@@ -10,6 +10,7 @@ from enum import Enum
 
 from acd.core.ids import AgentId, CallId, LegId, RecordingId, TenantId, TrunkId
 from acd.switch.digits import Presses
+from acd.switch.keyed import Keyed
 from acd.switch.media_plan import MediaPlan
 from acd.switch.pins import PinEntry
 from media.control import LegOpened, Play
@@ -68,8 +69,6 @@ class SwitchLeg:
     """Session id of our o= lines; one a leg (RFC 8866 §5.2)."""
     playing: Play | None = None
     """What it is to hear: the last order of the core that has not ended."""
-    partner: SwitchLeg | None = None
-    """The leg it is to be bridged with."""
     speaks_early: bool = False
     """It was heard before it answered (or, of a leg that arrived, was told what it hears before it is answered)."""
     asked_to_answer: asyncio.Future[str | None] | None = None
@@ -86,6 +85,8 @@ class SwitchLeg:
     """When it was asked last whether it is there, because nothing was heard of it."""
     presses: Presses = field(default_factory=Presses)
     """What keys it pressed lately."""
+    keyed: Keyed = field(default_factory=Keyed)
+    """What it has keyed of a command to the exchange."""
     pin: PinEntry | None = None
     """Set: what is keyed here is a PIN, and goes nowhere but to who judges it."""
     allows_info: bool = False
@@ -109,19 +110,6 @@ class SwitchLeg:
         else:
             self._awaiting_media.append(act)
 
-    def join(self, other: SwitchLeg) -> None:
-        """The two are bridged: whatever either was bridged with, or heard played, ends."""
-        for leg in (self, other):
-            leg.part()
-            leg.playing = None
-        self.partner, other.partner = other, self
-
-    def part(self) -> None:
-        """It is bridged no longer, and nor is its partner."""
-        if self.partner is not None:
-            self.partner.partner = None
-            self.partner = None
-
     def media_opened(self, opened: LegOpened) -> None:
         self.media = opened
         while self._awaiting_media and not self.is_gone:
@@ -138,3 +126,6 @@ class Recording:
     legs: tuple[LegId, ...]
     is_begun: bool = False
     """The worker has been told."""
+    further: list[LegId] = field(default_factory=list)
+    """Who came later."""
+    is_paused: bool = False

@@ -30,6 +30,7 @@ REFUSALS: Final = {
     "not_an_agent": (403, "Only an agent's phone may transfer a call."),
     "under_way": (491, "Another transfer of this call is under way."),
     "nobody_there": (403, "There is nobody on the line to be transferred."),
+    "conference": (403, "Several are on the line: they go on when you hang up."),
 }
 PROGRESS: Final = {"ringing": 180, "taken": 200}
 """What a phone is told in message/sipfrag; that its target cannot be had is told by the cause."""

@@ -1,6 +1,6 @@
 """A media worker ended: its legs open ports at another one, and their far ends are told by re-INVITE (RFC 3261 §14.1, RFC 3264 §8.3.1).
 
-    worker lost -> ports asked for -> ports open: described, bridged, played to again -> re-INVITE -> 2xx: the far end is there
+    worker lost -> ports asked for -> ports open: described, in its room, played to again -> re-INVITE -> 2xx: the far end is there
                         |                                                                     |
                         no worker is up: wait for the next          491: a little later; refused: the leg is lost
 
@@ -18,6 +18,7 @@ from typing import Protocol
 from acd.switch import media_plan
 from acd.switch.addresses import LocalAddresses
 from acd.switch.legs import SwitchLeg
+from acd.switch.rooms import Rooms
 from acd.switch.sip_port import SipPort
 from media import control
 from media.client import MediaPlane
@@ -40,6 +41,8 @@ class Hands(Protocol):
 
     @property
     def sip(self) -> SipPort: ...
+    @property
+    def rooms(self) -> Rooms: ...
     def describe_media(self, leg: SwitchLeg) -> None: ...
     def adopt(self, leg: SwitchLeg, plan: media_plan.MediaPlan) -> None: ...
     def lose(self, leg: SwitchLeg, cause: str) -> None: ...
@@ -120,6 +123,7 @@ class Relocation:
         log.info("= %s: its media worker ended, it moves", leg.leg)
         leg.is_moving = True
         leg.media = None
+        self._hands.rooms.lost(leg.call)
         self._open_again(leg)
 
     def _resume(self, leg: SwitchLeg) -> None:
@@ -128,13 +132,8 @@ class Relocation:
             return
         if leg.is_moving and leg.plan is not None:
             self._hands.describe_media(leg)
-        partner = leg.partner
-        if partner is None:
-            self._replay(leg)
-        elif partner.media is not None:  # else it comes after us
-            self._media.send(leg.call, control.Bridge(a=leg.leg, b=partner.leg))
-            self._replay(leg)
-            self._replay(partner)
+        self._hands.rooms.settle(leg.call)
+        self._replay(leg)
         self.settle(leg)
 
     def _replay(self, leg: SwitchLeg) -> None:

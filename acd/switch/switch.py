@@ -43,6 +43,7 @@ from acd.switch.pins import PinEntry, nobodys_pin, parted
 from acd.switch.port_shares import PortShares
 from acd.switch.referrals import MayTransfer, Referrals
 from acd.switch.relocation import Relocation
+from acd.switch.rooms import Rooms
 from acd.switch.shares import Shares
 from acd.switch.silence import cause_of_end, watched_s
 from acd.switch.sip_port import SipPort
@@ -72,8 +73,8 @@ POP_PATIENCE_S = 0.25
 RETRY_AFTER = ("Retry-After", "30")
 """Seconds; a full disk or a failed one needs a person."""
 
-WARNING = "warning"
-"""The tone that tells that the end is near, and how its play is called."""
+TONE = "/tone"
+"""How the play of a tone over what a leg hears is called, behind the leg's name."""
 AUDIO_WAITS = (
     "= %s: audio begins when some comes from the far end: its description names %s, which is not sent to unasked; it signals from %s"
     " (docs/operating.md, Where calls of tenants may go)"
@@ -175,6 +176,7 @@ class Switch:
         self.counters: Counter[str] = Counter()
         self._dialling = Dialling(directory, settings.realm, self._reach.is_own)
         self._referrals = Referrals(report, self._dialling, may_transfer, self.counters)
+        self.rooms = Rooms(media, self._legs)
         self._relocation = Relocation(media, self._addresses, self.counters, self)
         self.shares = Shares(directory, settings.tenant_weights)
         self.ports = PortShares(count_pairs(settings.media_ports, settings.media_workers), settings.emergency_pairs, settings.guaranteed)
@@ -187,9 +189,11 @@ class Switch:
             ef.OriginateToAgent: self._originate,
             ef.OriginateToOutside: self._originate,
             ef.PopScreen: self._pop_screen,
-            ef.ConnectLegs: self._connect,
+            ef.ArrangeAudio: lambda _tenant, effect: self.rooms.declare(effect),
             ef.PassEarlyMedia: self._pass_early_media,
             ef.BeginRecording: self._begin_recording,
+            ef.RecordLeg: self._record_leg,
+            ef.PauseRecording: self._pause_recording,
             ef.EndRecording: self._end_recording,
             ef.EndDialog: self._end_dialog,
         }
@@ -202,7 +206,6 @@ class Switch:
             ef.StopSounds: self._stop_sounds,
             ef.JudgePin: self._judge_pin,
             ef.WarnLeg: self._warn,
-            ef.DisconnectLegs: self._disconnect,
             ef.AskToAnswer: self._ask_to_answer,
             ef.AnswerReferrer: lambda leg, effect: self._referrals.answer(self.sip, leg, effect),
             ef.NotifyReferrer: lambda leg, effect: self._referrals.notify(self.sip, leg, effect),
@@ -278,29 +281,14 @@ class Switch:
         leg.playing = None
         self._order(leg, control.Stop(leg=leg.leg))
 
-    def _warn(self, leg: SwitchLeg, _effect: ef.WarnLeg) -> None:
-        """What is relayed is silent meanwhile and goes on by itself; what plays goes on when the tone has ended, see `_played`."""
-        self._order(leg, control.Play(leg=leg.leg, play=f"{leg.leg}/{WARNING}", sounds=(f"tone/{WARNING}",)))
-
-    def _disconnect(self, leg: SwitchLeg, _effect: ef.DisconnectLegs) -> None:
-        leg.part()
-        self._order(leg, control.Unbridge(leg=leg.leg))
+    def _warn(self, leg: SwitchLeg, effect: ef.WarnLeg) -> None:
+        """What is heard is silent meanwhile and goes on by itself; what plays goes on when the tone has ended, see `_played`."""
+        self._order(leg, control.Play(leg=leg.leg, play=f"{leg.leg}{TONE}", sounds=(f"tone/{effect.tone}",)))
 
     def _order(self, leg: SwitchLeg, order: control.Request) -> None:
         """Tell the worker. A leg without ports hears what is in force when it has some."""
         if leg.media is not None:
             self._media.send(leg.call, order)
-
-    def _connect(self, _tenant: TenantId, effect: ef.ConnectLegs) -> None:
-        a, b = self._legs.get(effect.a), self._legs.get(effect.b)
-        if a is None or b is None or a.is_gone or b.is_gone:
-            return
-        self._bridge(a, b)
-
-    def _bridge(self, a: SwitchLeg, b: SwitchLeg) -> None:
-        a.join(b)
-        if b.media is not None:
-            self._order(a, control.Bridge(a=a.leg, b=b.leg))
 
     def _answer(self, leg: SwitchLeg) -> None:
         if leg.phase is not Phase.ARRIVED or leg.session is None or leg.media is None:
@@ -341,7 +329,6 @@ class Switch:
         if party is None or leg is None or party.is_gone or leg.is_gone:
             return
         if party.phase is not Phase.ARRIVED:
-            self._bridge(party, leg)
             return
         if not party.takes_ports:
             self._open_media(party, self._arrived_share(party.tenant, party.trunk))
@@ -362,7 +349,6 @@ class Switch:
         self.describe_media(party)
         self.sip.ring(party.session, status=183, sdp=party.local.to_bytes())
         party.speaks_early = True
-        self._bridge(party, leg)
 
     def _speaks_early(self, leg: SwitchLeg, event: sip_events.SessionProgress) -> bool:
         """The far end of a leg over a trunk describes where it speaks before it answers. Of the branches of a forked INVITE the last one
@@ -837,7 +823,7 @@ class Switch:
         if outcome == "stopped":
             return
         known = self._legs.get(LegId(report.leg))
-        if report.play == f"{report.leg}/{WARNING}":  # nobody in the core waits for it
+        if report.play == f"{report.leg}{TONE}":  # nobody in the core waits for it
             if known is not None and known.playing is not None:
                 self._order(known, known.playing)
             return
@@ -936,10 +922,38 @@ class Switch:
                 return  # its end was ordered before its legs had ports
             recording.is_begun = True
             self._media.send(effect.call, control.StartRecording(recording=effect.recording, path=path, legs=tuple(effect.legs)))
+            for leg in recording.further:
+                self._record_further(recording, leg)
+            if recording.is_paused:
+                self._media.send(effect.call, control.PauseRecording(recording=effect.recording, paused=True))
 
         for name in reversed(effect.legs):  # when the last of them is open
             begin = partial(self._when_open, name, begin)
         begin()
+
+    def _record_leg(self, _tenant: TenantId, effect: ef.RecordLeg) -> None:
+        recording = self._recordings.get(effect.recording)
+        if recording is not None:
+            recording.legs = (*recording.legs, effect.leg)
+            recording.further.append(effect.leg)
+            self._record_further(recording, effect.leg)
+
+    def _record_further(self, recording: Recording, leg: LegId) -> None:
+        """When the worker knows both, whichever comes last; what it is told twice it does once."""
+
+        def join() -> None:
+            if recording.is_begun and self._recordings.get(recording.recording) is recording:
+                self._media.send(recording.call, control.RecordLeg(recording=recording.recording, leg=leg))
+
+        self._when_open(leg, join)
+
+    def _pause_recording(self, _tenant: TenantId, effect: ef.PauseRecording) -> None:
+        recording = self._recordings.get(effect.recording)
+        if recording is None:
+            return
+        recording.is_paused = effect.paused
+        if recording.is_begun:
+            self._media.send(recording.call, control.PauseRecording(recording=effect.recording, paused=effect.paused))
 
     def _when_open(self, name: LegId, act: Callable[[], None]) -> None:
         self._with(name, lambda leg: leg.when_media_is_open(act))
@@ -1298,9 +1312,10 @@ class Switch:
     def _key_up(self, leg: SwitchLeg, report: control.DigitReceived) -> None:
         press = leg.presses.up(report.digit, report.means, monotonic())
         self._pressed(leg, press)
-        partner = leg.partner
-        if partner is not None and report.means == "event" and self._takes_info(partner) and not press.is_carried:
-            self._carry(partner, press, report.duration_ms)
+        if report.means == "event" and not press.is_carried:
+            for listener in self.rooms.listeners(leg):
+                if self._takes_info(listener):
+                    self._carry(listener, press, report.duration_ms)
 
     def _info(self, event: sip_events.InfoReceived) -> None:
         leg = self._by_session.get(event.session)
@@ -1312,16 +1327,27 @@ class Switch:
                 self.describe_media(leg)
         press = leg.presses.info(event.pressed.key, monotonic())
         self._pressed(leg, press)
-        if leg.partner is not None:
-            asyncio.get_running_loop().call_later(CARRY_AFTER_S, self._carry_info, leg, leg.partner, press, event.pressed.duration_ms)
+        listeners = self.rooms.listeners(leg)
+        if listeners:
+            asyncio.get_running_loop().call_later(CARRY_AFTER_S, self._carry_info, leg, listeners, press, event.pressed.duration_ms)
 
     def _pressed(self, leg: SwitchLeg, press: Press) -> None:
         if not press.tell():
             self.counters["digits_told_twice"] += 1
         elif leg.pin is None:
             self._report(leg.tenant, inp.DigitPressed(leg=leg.leg, digit=press.key))
+            self._keyed(leg, press.key)
         elif (pin := leg.pin.pressed(press.key)) is not None:
             self._spawn(self._ask_about_pin(leg, leg.pin, pin))
+
+    def _keyed(self, leg: SwitchLeg, key: str) -> None:
+        """Whether an agent's key ends a command to the exchange."""
+        if leg.agent is None:
+            return
+        prefix = self._directory.setups[leg.tenant].configuration.conversation_keys
+        command = leg.keyed.pressed(key, prefix, monotonic())
+        if command is not None:
+            self._report(leg.tenant, inp.KeysPressed(leg=leg.leg, keys=command))
 
     def _judge_pin(self, leg: SwitchLeg, effect: ef.JudgePin) -> None:
         leg.pin = leg.pin or PinEntry()
@@ -1340,12 +1366,14 @@ class Switch:
             self.counters["pins_refused"] += 1
         self._report(leg.tenant, inp.PinJudged(leg=leg.leg, agent=agent, outcome=outcome))
 
-    def _carry_info(self, leg: SwitchLeg, partner: SwitchLeg, press: Press, duration_ms: int) -> None:
+    def _carry_info(self, leg: SwitchLeg, listeners: list[SwitchLeg], press: Press, duration_ms: int) -> None:
         """A key that came by INFO goes on, unless the worker has heard it too: then it passes, as a packet or as what it sounds like."""
-        if leg.partner is not partner or partner.is_gone or partner.plan is None or press.is_carried or "event" in press.means:
+        if press.is_carried or "event" in press.means:
             return
-        if "tone" not in press.means or partner.plan.takes_events:
-            self._carry(partner, press, duration_ms)
+        still = self.rooms.listeners(leg)
+        for one in listeners:
+            if one in still and one.plan is not None and ("tone" not in press.means or one.plan.takes_events):
+                self._carry(one, press, duration_ms)
 
     def _carry(self, leg: SwitchLeg, press: Press, duration_ms: int) -> None:
         """Tell a party of its partner's key, in the way it understands."""
@@ -1411,7 +1439,6 @@ class Switch:
             return
         leg.is_gone = True
         self._tell_asker(leg, "the call is over")
-        leg.part()
         if leg.media is not None:
             self._measuring[leg.leg] = leg
             self._media.send(leg.call, control.CloseLeg(leg=leg.leg))
@@ -1429,6 +1456,7 @@ class Switch:
         self._calls[leg.call] -= 1
         if self._calls[leg.call] <= 0:
             del self._calls[leg.call]
+            self.rooms.over(leg.call)
             self._screens.pop(leg.call, None)
             self._gates.pop(leg.call, None)
 

@@ -174,7 +174,7 @@ class WorkingDay:
 
     def _gives_up(self, name: str) -> None:
         call = self.shell.engine.state.calls.get(name)  # type: ignore[call-overload]
-        if call is not None and call.pair is None and f"{name}-in" in self.shell.legs:
+        if call is not None and not call.parties and f"{name}-in" in self.shell.legs:
             self.shell.send(inp.LegReleased(leg=f"{name}-in"))
 
     def talks(self, event: ev.CallEstablished) -> None:
@@ -192,9 +192,9 @@ class WorkingDay:
     def _agent_in(self, event: ev.CallEstablished) -> Any:
         """An agent of the pair, if it is still that pair."""
         call = self.shell.engine.state.calls.get(event.call)
-        if call is None or call.pair != (event.a, event.b):
+        if call is None or call.parties != [event.a, event.b]:
             return None
-        agents = [self.shell.engine.state.legs[leg].agent for leg in call.pair]
+        agents = [self.shell.engine.state.legs[leg].agent for leg in call.parties]
         return next((one for one in agents if one is not None), None)
 
     def _holds_or_comes_back(self, event: ev.CallEstablished) -> None:
@@ -221,7 +221,7 @@ class WorkingDay:
 
     def _hangs_up(self, event: ev.CallEstablished) -> None:
         call = self.shell.engine.state.calls.get(event.call)
-        if call is not None and call.pair == (event.a, event.b):
+        if call is not None and call.parties == [event.a, event.b]:
             self.shell.send(inp.LegReleased(leg=self.rng.choice((event.a, event.b))))
 
 

@@ -1,19 +1,31 @@
 """Journals that 0.2.0 wrote, read with today's code: they lead where they led, and every input is decided as it was.
 
-There are no differences. Who decides otherwise on purpose writes them down here, as `test_0_1_0_journals` does, each with its reason.
+DIFFERENCES against 0.2.0, each with its reason (DECIDED_OTHERWISE has the events):
+1. A recording goes on through a transfer, silent while nobody talks; in 0.2.0 it ended there, and another began when somebody talked again.
+2. A start begins no recording in the place of one that the crash has cut: there is nobody left to be recorded.
 """
 
 import json
+from collections import Counter
 
 import pytest
 
 from acd.core.ids import TenantId
 from acd.core.replay import redrive
 from tests.releases.read_again import calls_left_up, entries_of, journals, snapshots_in, state_after, tenants_in
-from tests.releases.redriven import redriven
+from tests.releases.redriven import Kind, redriven
 from tests.releases.vectors import HOUSES, vectors
 from tests.releases.words import path_of
 
+DECIDED_OTHERWISE = {
+    "pruefstand": {
+        Kind("Transfer", None, "RecordingPaused"): 2,
+        Kind("LegReferred", None, "RecordingPaused"): 4,
+        Kind("LegFailed", "RecordingBegan", None): 1,
+        Kind("ServiceStarted", "RecordingBegan", None): 1,
+    }
+}
+"""Tenant -> what it looks like, and how often."""
 NEVER_TOLD = {(word, "dialog") for word in ("CallArrived", "EarlyMediaArrived", "LegAlerting", "LegAnswered")}
 """A dialog is written with the event, not with the input."""
 
@@ -26,8 +38,10 @@ def test_the_journal_is_read_whole_and_leads_to_the_state_it_led_to_then(vector,
 @pytest.mark.parametrize(("vector", "tenant"), list(journals("0.2.0")))
 def test_every_input_is_decided_as_it_was(vector, tenant, unpacked):
     entries = entries_of(vector, tenant, unpacked)
-    assert list(redriven(entries, TenantId(tenant))) == []  # what differs, entry by entry
-    assert redrive(entries, TenantId(tenant)) is None  # and one engine that is never told what was decided comes to the same
+    otherwise = DECIDED_OTHERWISE.get(tenant, {})
+    assert Counter(one.kind for one in redriven(entries, TenantId(tenant))) == otherwise  # what differs, entry by entry
+    if not otherwise:
+        assert redrive(entries, TenantId(tenant)) is None  # and one engine that is never told what was decided comes to the same
 
 
 @pytest.mark.parametrize("vector", vectors("0.2.0"), ids=str)

@@ -15,13 +15,14 @@ from acd.core.errors import IllegalTransition
 from acd.core.events import DigitReceived, LegConnected, OfferOutcome
 from acd.core.ids import AgentId, CallId
 from acd.core.state import values as s
-from acd.core.steps import device, queueing, referral
+from acd.core.steps import device, queueing, recording, referral
 from acd.core.steps.clearing import clear_call, clear_leg, leg_of
-from acd.core.steps.conversation import establish, record
+from acd.core.steps.conversation import establish
 from acd.core.steps.step import Ending, Step
 from acd.core.steps.treatment import answer_party, unavailable
 
 NOTICE: Final = ("recording.notice",)
+SUPERVISION_NOTICE: Final = ("supervision.notice",)
 POSITION: Final = "queue.position"
 HIGHEST_NUMBER: Final = 99
 """Numbers are spoken up to here; who stands further back is told nothing yet."""
@@ -59,8 +60,10 @@ class Voice:
         leg = x.party(call)
         if leg is None:
             return
-        if queue.record and x.state.configuration is not None and x.state.configuration.recording_notice and not call.notice_heard:
-            x.play(leg, NOTICE, "notice")
+        if leg.agent is not None:  # one of our own, who asks in its consultation: it knows all that
+            _tell_position(x, contact, leg, queue)
+        elif notices := _notices(x, call, queue):
+            x.play(leg, notices, "notice")
         else:
             _greet(x, contact, leg, queue)
 
@@ -103,7 +106,7 @@ class Voice:
         establish(x, call, party, leg)
         noticed = call.notice_heard or x.state.configuration is None or not x.state.configuration.recording_notice
         if queue is not None and queue.record and noticed:
-            record(x, call, party, leg)
+            recording.begin(x, call)
 
     def accept(self, x: Step, contact: s.Contact, offer: s.Offer | None, agent: AgentId) -> None:
         """The phone is asked to take it; it has been taken when the phone says so."""
@@ -155,6 +158,14 @@ def _greet(x: Step, contact: s.Contact, leg: s.Leg, queue: Queue) -> None:
         x.play(leg, queue.greeting, "greeting")
     else:
         _tell_position(x, contact, leg, queue)
+
+
+def _notices(x: Step, call: s.Call, queue: Queue) -> tuple[str, ...]:
+    """What the caller must have heard before anybody may answer: that the call is recorded, that somebody may listen (§ 201 StGB)."""
+    configuration = x.state.configuration
+    recorded = queue.record and configuration is not None and configuration.recording_notice and not call.notice_heard
+    heard = queue.supervised and not call.supervision_told
+    return (*(NOTICE if recorded else ()), *(SUPERVISION_NOTICE if heard else ()))
 
 
 def _queue_of(x: Step, contact: s.Contact) -> Queue | None:

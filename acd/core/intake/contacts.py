@@ -83,6 +83,8 @@ def _take_back(x: Step, contact: s.Contact, cause: Literal["abandoned", "supervi
     outcome: Literal["abandoned", "withdrawn"] = "abandoned" if cause == "abandoned" else "withdrawn"
     queueing.withdraw_offer(x, contact, outcome, "supervisor" if cause == "moved" else cause)
     queueing.leave_queue(x, contact, outcome, None if cause == "abandoned" else detail or cause)
+    if contact.channel == VOICE:  # who waits in a queue to ask somebody goes on with its own conversation
+        return
     for agent in [one for one in x.state.agents.values() if contact.id in one.works]:
         end_work(x, agent.id, contact.id, "withdrawn")
 

@@ -14,8 +14,8 @@ from acd.core.ids import AgentId, CallId, ContactId, EntryId, LegId, OfferId, Qu
 from acd.core.intake import operation
 from acd.core.state import limits
 from acd.core.state.timers import Timer
-from acd.core.steps import conversation, hot_desk, queueing, reach, treatment
-from acd.core.steps.clearing import clear_call
+from acd.core.steps import audio, consultation, conversation, hot_desk, queueing, reach, supervision, treatment
+from acd.core.steps.clearing import clear_call, end_leg
 from acd.core.steps.step import Step
 from acd.core.steps.working import work_done
 
@@ -37,8 +37,13 @@ def _ring(x: Step, subject: str) -> None:
 
 def _answer(x: Step, subject: str) -> None:
     leg = x.state.legs.get(LegId(subject))
-    if leg is not None:
-        reach.failed(x, x.state.calls[leg.call], leg, "no_answer", ours=True)
+    if leg is None:
+        return
+    call = x.state.calls[leg.call]
+    if leg.id in call.supervisions:
+        supervision.left(x, leg, "no_answer", gone=False)
+    else:
+        reach.failed(x, call, leg, "no_answer", ours=True)
 
 
 def _after_call_work(x: Step, subject: str) -> None:
@@ -86,18 +91,27 @@ def _binding(x: Step, subject: str) -> None:
 
 
 def _time_limit(x: Step, subject: str) -> None:
-    """Whoever is on the line still owes nothing beyond: the whole call ends."""
+    """Whoever is on the line still owes nothing beyond: the whole call ends, unless others are in it without this leg."""
     leg = x.state.legs.get(LegId(subject))
     end = limits.end_of(leg) if leg is not None else None
-    if leg is not None and end is not None:
-        clear_call(x, x.state.calls[leg.call], end[1])
+    if leg is None or end is None:
+        return
+    call = x.state.calls[leg.call]
+    if call.consultation is not None and leg.id in call.parties and leg.id != call.consultation.leg:
+        end_leg(x, leg, end[1], "handled")
+        consultation.reconnect(x, call, cause=end[1])
+        return
+    if call.consultation is None and len(call.parties) > 2 and leg.id in call.parties:
+        end_leg(x, leg, end[1], "handled")
+        conversation.goes_on(x, call)
+        return
+    clear_call(x, call, end[1])
 
 
 def _warn(x: Step, subject: str) -> None:
-    """The other party is ours, or a caller of ours: it hears that the end is near."""
+    """The other parties are ours, or callers of ours: they hear that the end is near."""
     leg = x.state.legs.get(LegId(subject))
-    other = conversation.other_of(x, x.state.calls[leg.call], leg) if leg is not None else None
-    if other is not None:
+    for other in audio.others_of(x, x.state.calls[leg.call], leg) if leg is not None else ():
         x.do(WarnLeg(leg=other.id))
 
 

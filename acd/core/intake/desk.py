@@ -12,7 +12,7 @@ from acd.core.events import (
     CallOffered,
     DispositionSet,
 )
-from acd.core.ids import VOICE, CallId, ContactId, channel_of
+from acd.core.ids import VOICE, AgentId, CallId, ContactId, channel_of
 from acd.core.intake.arrival import reason_not_to_dial
 from acd.core.intake.known import agent_of, call_of
 from acd.core.machines import agent as agents
@@ -21,7 +21,7 @@ from acd.core.machines import leg as legs
 from acd.core.machines import work as works
 from acd.core.routing import admission
 from acd.core.state import values as s
-from acd.core.steps import conversation, device, queueing, reach, referral, working
+from acd.core.steps import audio, consultation, conversation, device, queueing, reach, referral, supervision, working
 from acd.core.steps.clearing import clear_call, end_leg, leg_of
 from acd.core.steps.queueing import NOT_READY_REASON
 from acd.core.steps.step import Ending, Step
@@ -40,7 +40,7 @@ def _wish(agent: s.Agent, step: agents.Input, command: str) -> None:
 
 def _own_leg(x: Step, agent: s.Agent, call: s.Call, command: str) -> s.Leg:
     """The agent's leg in an established conversation."""
-    for leg_id in call.pair or ():
+    for leg_id in call.parties:
         leg = x.state.legs.get(leg_id)
         if leg is not None and leg.agent == agent.id:
             return leg
@@ -194,6 +194,9 @@ def decline(x: Step, command: inp.Decline) -> None:
     call = x.state.calls[CallId(contact.id)]
     leg = leg_of(x, call, agent.id)
     assert leg is not None  # `_offered` has looked
+    if leg.id in call.supervisions:
+        supervision.left(x, leg, "rejected", gone=False)
+        return
     reach.failed(x, call, leg, "rejected", ours=True, by_supervisor=command.by is not None)
 
 
@@ -238,6 +241,12 @@ def hang_up(x: Step, command: inp.HangUp) -> None:
     if call.referral is not None and call.referral.leg == leg.id:
         referral.left(x, call, leg, by="exchange")  # the other party is on its way to somebody else
         return
+    if leg.id in call.supervisions and not any(leg.id in group for group in audio.groups(call)):
+        supervision.left(x, leg, "hang_up", gone=False)
+        return
+    if call.consultation is not None or len(call.parties) > 2:
+        _leave(x, call, leg)
+        return
     if command.by is not None:
         clear_call(x, call, "supervisor")
         return
@@ -246,11 +255,88 @@ def hang_up(x: Step, command: inp.HangUp) -> None:
     clear_call(x, call, "hang_up" if talking else "abandoned", leg_cause="hang_up", outcome="abandoned")
 
 
+def _leave(x: Step, call: s.Call, leg: s.Leg) -> None:
+    """One of several hangs up: the others go on."""
+    asks = call.consultation
+    if asks is not None and leg.id == asks.leg:
+        consultation.consulting_left(x, call, leg, by="exchange")
+    elif asks is not None and leg.id in asks.held:
+        consultation.held_left(x, call, leg, "hang_up", gone=False)
+    elif asks is not None:
+        consultation.asked_left(x, call, leg, "hang_up", gone=False)
+    else:
+        end_leg(x, leg, "hang_up", "handled")
+        conversation.goes_on(x, call)
+
+
+def consult(x: Step, command: inp.Consult) -> None:
+    agent = agent_of(x, command.agent)
+    call = call_of(x, command.call)
+    if calls.Input.CONSULTED not in calls.TRANSITIONS[call.state]:
+        raise IllegalTransition(f"call {call.id}", call.state, "Consult")
+    leg = _own_leg(x, agent, call, "Consult")
+    _must_exist(x, command.target)
+    if isinstance(command.target, ToAgent) and any(
+        x.state.legs[one].agent == command.target.agent for one in (*call.parties, *call.supervisions)
+    ):
+        raise IllegalTransition(f"call {call.id}", call.state, "Consult", f"agent {command.target.agent} is in the call")
+    consultation.begin(x, call, leg, agent.id, command.target, command.by)
+
+
+def _consulting(x: Step, agent_id: AgentId, call_id: CallId, command: str) -> s.Call:
+    """The call in which this agent consults."""
+    agent = agent_of(x, agent_id)
+    call = call_of(x, call_id)
+    if call.consultation is None or call.consultation.by != agent.id:
+        raise IllegalTransition(f"call {call.id}", call.state, command, f"agent {agent.id} consults nobody there")
+    return call
+
+
+def alternate(x: Step, command: inp.Alternate) -> None:
+    consultation.alternate(x, _consulting(x, command.agent, command.call, "Alternate"), command.by)
+
+
+def reconnect(x: Step, command: inp.Reconnect) -> None:
+    consultation.reconnect(x, _consulting(x, command.agent, command.call, "Reconnect"), command.by)
+
+
+def conference(x: Step, command: inp.Conference) -> None:
+    consultation.conference(x, _consulting(x, command.agent, command.call, "Conference"), command.by)
+
+
+def complete_transfer(x: Step, command: inp.CompleteTransfer) -> None:
+    consultation.complete(x, _consulting(x, command.agent, command.call, "CompleteTransfer"), command.by)
+
+
+def supervise(x: Step, command: inp.Supervise) -> None:
+    """Come to a conversation; who is there already hears it otherwise."""
+    supervisor = agent_of(x, command.agent)
+    call = call_of(x, command.call)
+    mine = next((leg for leg, one in call.supervisions.items() if one.by == supervisor.id), None)
+    if mine is not None:
+        supervision.change(x, call, mine, command.mode)
+        return
+    supervised = supervision.find(x, call, command.supervised)
+    supervision.begin(x, call, supervisor.id, supervised, command.mode)
+
+
+def announce(x: Step, command: inp.Announce) -> None:
+    """Sounds for one side of the agent's conversation, over what it hears."""
+    agent = agent_of(x, command.agent)
+    call = call_of(x, command.call)
+    leg = _own_leg(x, agent, call, "Announce")
+    for one in [leg] if command.to == "agent" else audio.others_of(x, call, leg):
+        if one.purpose in {None, "aside"}:  # who is on hold hears its music
+            x.play(one, command.sounds, "aside")
+
+
 def transfer(x: Step, command: inp.Transfer) -> None:
     agent = agent_of(x, command.agent)
     call = call_of(x, command.call)
     if calls.Input.TRANSFERRED not in calls.TRANSITIONS[call.state]:
         raise IllegalTransition(f"call {call.id}", call.state, "Transfer")
+    if len(call.parties) > 2:
+        raise IllegalTransition(f"call {call.id}", call.state, "Transfer", "several are in conversation: leave them to themselves")
     leg = _own_leg(x, agent, call, "Transfer")
     _must_exist(x, command.target)
     conversation.transfer(x, call, leg, agent.id, command.target, command.by)

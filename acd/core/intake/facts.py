@@ -6,13 +6,14 @@ from acd.core import inputs as inp
 from acd.core.channels import voice
 from acd.core.configuration import Target, ToAgent, ToOutside
 from acd.core.effects import AnswerReferrer, ReleaseLeg
+from acd.core.errors import IllegalTransition
 from acd.core.events import CreditLimited, LegAlerted, LegAnsweredLate, LegConnected, LegMeasured, LegQuoted, RecordingKept, SoundsFinished
 from acd.core.intake import desk
 from acd.core.machines import call as calls
 from acd.core.machines import leg as legs
 from acd.core.state import limits
 from acd.core.state import values as s
-from acd.core.steps import conversation, reach, referral, treatment
+from acd.core.steps import consultation, conversation, keys, reach, recording, referral, supervision, treatment
 from acd.core.steps.clearing import clear_call, end_leg, told_of_end
 from acd.core.steps.step import Step
 
@@ -40,7 +41,9 @@ def early_media_arrived(x: Step, fact: inp.EarlyMediaArrived) -> None:
     if legs.Input.ALERTED in legs.TRANSITIONS[leg.state]:
         x.emit(LegAlerted(leg=leg.id, dialog=fact.dialog))
     call = x.state.calls[leg.call]
-    if _offer(x, leg) is None and leg.id != call.party:  # a queue has its own music, and a phone that is rung first has nobody yet
+    if (
+        _offer(x, leg) is None and leg.id != call.party and leg.id not in call.supervisions
+    ):  # a queue has its own music, and a phone that is rung first has nobody yet
         reach.spoke_early(x, call, leg)
 
 
@@ -62,6 +65,9 @@ def leg_answered(x: Step, fact: inp.LegAnswered) -> None:
     if offer is not None:
         voice.phone_taken(x, call, offer, leg, fact.dialog)
         return
+    if leg.id in call.supervisions:
+        supervision.joined(x, call, leg, fact.dialog)
+        return
     x.emit(LegConnected(leg=leg.id, dialog=fact.dialog))
     if leg.id == call.party:
         desk.dialled_agent_answered(x, call)
@@ -74,13 +80,13 @@ def leg_failed(x: Step, fact: inp.LegFailed) -> None:
     if leg is None or leg.arrived or legs.Input.FAILED not in legs.TRANSITIONS[leg.state]:
         x.drop(fact)
         return
-    offer = _offer(x, leg)
-    if offer is not None and leg.agent is not None:
+    offer, call = _offer(x, leg), x.state.calls[leg.call]
+    if leg.id in call.supervisions:
+        supervision.left(x, leg, fact.cause, gone=True, q850=fact.q850)
+    elif offer is not None and leg.agent is not None:
         voice.phone_failed(x, offer, leg.agent, fact.cause, fact.status)
     else:
-        reach.failed(
-            x, x.state.calls[leg.call], leg, fact.cause, status=fact.status, detail=fact.detail, moved_to=fact.moved_to, q850=fact.q850
-        )
+        reach.failed(x, call, leg, fact.cause, status=fact.status, detail=fact.detail, moved_to=fact.moved_to, q850=fact.q850)
 
 
 def leg_released(x: Step, fact: inp.LegReleased) -> None:
@@ -92,8 +98,16 @@ def leg_released(x: Step, fact: inp.LegReleased) -> None:
     offer = _offer(x, leg)
     if offer is not None:
         voice.phone_is_gone(x, offer, leg, fact.cause)
-    elif call.state in calls.TALKING and call.pair is not None and leg.id in call.pair:
+    elif call.consultation is not None and leg.id == call.consultation.leg:
+        consultation.consulting_left(x, call, leg, by="party", q850=fact.q850)
+    elif call.consultation is not None and leg.id in call.consultation.held:
+        consultation.held_left(x, call, leg, fact.cause, fact.q850)
+    elif call.consultation is not None and leg.id in call.parties:
+        consultation.asked_left(x, call, leg, fact.cause, fact.q850)
+    elif call.state in calls.TALKING and leg.id in call.parties:
         conversation.party_left(x, call, leg, fact.cause, fact.q850)
+    elif leg.id in call.supervisions:
+        supervision.left(x, leg, fact.cause, gone=True, q850=fact.q850)
     elif call.referral is not None and leg.id == call.referral.leg:
         referral.left(x, call, leg, by="party", q850=fact.q850)
     elif leg.id == call.party:
@@ -132,10 +146,12 @@ def leg_referred(x: Step, fact: inp.LegReferred) -> None:
     call = x.state.calls[leg.call]
     if leg.agent is None:
         x.do(AnswerReferrer(leg=leg.id, refused="not_an_agent"))
-    elif call.referral is not None:
+    elif call.referral is not None or call.consultation is not None:
         x.do(AnswerReferrer(leg=leg.id, refused="under_way"))
-    elif call.state not in calls.TALKING or call.pair is None or leg.id not in call.pair:
+    elif call.state not in calls.TALKING or leg.id not in call.parties:
         x.do(AnswerReferrer(leg=leg.id, refused="nobody_there"))
+    elif len(call.parties) > 2:
+        x.do(AnswerReferrer(leg=leg.id, refused="conference"))
     else:
         known = fact.colleague if fact.colleague in x.fold.index.agents else None
         own = ToAgent(agent=known) if known is not None else reach.own_target(x, fact.number)
@@ -148,12 +164,34 @@ def digit_pressed(x: Step, fact: inp.DigitPressed) -> None:
     """Keys count in menus and queues; in a conversation they are the parties' own (card numbers!) and are not kept."""
     leg = x.state.legs.get(fact.leg)
     call = x.state.calls.get(leg.call) if leg is not None else None
-    if leg is None or call is None or leg.id != call.party:
+    if leg is None or call is None:
+        x.drop(fact)
+    elif leg.id in call.supervisions:
+        _hear_otherwise(x, call, leg, fact)
+    elif leg.id != call.party:
         x.drop(fact)
     elif call.menu is not None:
         treatment.digit(x, call, leg, fact.digit)
     elif x.contact(call).entry is not None:
         voice.exit_key(x, call, leg, fact.digit)
+
+
+def _hear_otherwise(x: Step, call: s.Call, leg: s.Leg, fact: inp.DigitPressed) -> None:
+    mode = supervision.KEYS.get(fact.digit)
+    if mode is None or leg.state not in legs.ANSWERED:
+        x.drop(fact)
+        return
+    try:
+        supervision.change(x, call, leg.id, mode)
+    except IllegalTransition:
+        x.drop(fact)  # who was not told is not listened to: the mode stays
+
+
+def keys_pressed(x: Step, fact: inp.KeysPressed) -> None:
+    """A command that an agent has keyed; what does not fit the moment does nothing."""
+    leg = x.state.legs.get(fact.leg)
+    if leg is None or leg.agent is None or not keys.pressed(x, x.state.calls[leg.call], leg, fact.keys):
+        x.drop(fact)
 
 
 def sounds_ended(x: Step, fact: inp.SoundsEnded) -> None:
@@ -165,7 +203,11 @@ def sounds_ended(x: Step, fact: inp.SoundsEnded) -> None:
     x.emit(SoundsFinished(leg=leg.id, play=fact.play, outcome=fact.outcome))
     call = x.state.calls[leg.call]
     if purpose == "announcement":
-        clear_call(x, call, call.ending or "announced")
+        if call.consultation is None or not consultation.given_back(x, call, call.ending or "announced"):
+            clear_call(x, call, call.ending or "announced")
+    elif purpose == "party_notice":
+        if fact.outcome == "finished":
+            recording.told(x, call, leg)
     elif purpose is not None:
         voice.heard(x, call, leg, purpose)
 
@@ -197,11 +239,11 @@ def recording_ended(x: Step, fact: inp.RecordingEnded) -> None:
     if known is None:
         x.drop(fact)
         return
-    x.emit(RecordingKept(recording=fact.recording, call=known[0], path=fact.path, duration_ms=fact.duration_ms, error=fact.error))
     call = x.state.calls.get(known[0])
-    if fact.broke_off and call is not None and call.recording == fact.recording and call.pair is not None:
-        a, b = call.pair
-        conversation.record(x, call, x.state.legs[a], x.state.legs[b])
+    begins_anew = fact.broke_off and call is not None and call.recording == fact.recording and len(call.parties) > 1
+    x.emit(RecordingKept(recording=fact.recording, call=known[0], path=fact.path, duration_ms=fact.duration_ms, error=fact.error))
+    if call is not None and begins_anew and not x.silent:
+        recording.begin(x, call)
 
 
 def quality_measured(x: Step, fact: inp.QualityMeasured) -> None:

@@ -1,7 +1,9 @@
 """Call (contact), one conversation from first leg to last: states after CSTA (ECMA-269) call events.
 
-A pair that is not in the table: a desk command raises IllegalTransition. Consultation is not in it yet: attended transfer will
-bring the state CONSULTING together with its edges.
+A pair that is not in the table: a desk command raises IllegalTransition.
+
+While somebody consults, whoever is asked may ring, wait, be announced to or talk: the call is CONSULTING all the while, and what becomes of
+it says how it goes on (`acd.core.steps.consultation`).
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ class State(StrEnum):
     ALERTING = "alerting"
     ESTABLISHED = "established"
     HELD = "held"
+    CONSULTING = "consulting"
     CLEARED = "cleared"
 
 
@@ -34,6 +37,12 @@ class Input(StrEnum):
     HELD = "held"
     RETRIEVED = "retrieved"
     TRANSFERRED = "transferred"
+    CONSULTED = "consulted"
+    """A party holds the others and asks somebody."""
+    RECONNECTED = "reconnected"
+    """The consultation is over, and those who are left are in conversation."""
+    HANDED_ON = "handed_on"
+    """The consultation is over before anybody took its call, and who was held waits for that."""
     CLEARED = "cleared"
 
 
@@ -74,17 +83,29 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
     State.ESTABLISHED: {
         Input.HELD:        to(State.HELD),
         Input.TRANSFERRED: to(State.OFFERED),
+        Input.CONSULTED:   to(State.CONSULTING),
         Input.CLEARED:     to(State.CLEARED),
     },
     State.HELD: {
         Input.HELD:        to(State.HELD),
         Input.RETRIEVED:   to(State.ESTABLISHED),
         Input.TRANSFERRED: to(State.OFFERED),
+        Input.CONSULTED:   to(State.CONSULTING),
         Input.CLEARED:     to(State.CLEARED),
+    },
+    State.CONSULTING: {
+        Input.TREATED:     to(State.CONSULTING, Do.STOP_QUEUE_SOUNDS),
+        Input.QUEUED:      to(State.CONSULTING, Do.STOP_QUEUE_SOUNDS),
+        Input.RETURNED:    to(State.CONSULTING),
+        Input.DELIVERED:   to(State.CONSULTING),
+        Input.ESTABLISHED: to(State.CONSULTING, Do.STOP_QUEUE_SOUNDS),
+        Input.RECONNECTED: to(State.ESTABLISHED, Do.STOP_QUEUE_SOUNDS),
+        Input.HANDED_ON:   to(State.OFFERED),  # and from there to where the call of who consulted stands
+        Input.CLEARED:     to(State.CLEARED, Do.STOP_QUEUE_SOUNDS),
     },
     State.CLEARED: {},
 }
 # fmt: on
 
 TALKING = frozenset({State.ESTABLISHED, State.HELD})
-"""Two parties are in conversation, be one of them on hold."""
+"""Two parties or more are in conversation, be one of them on hold."""

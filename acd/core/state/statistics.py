@@ -94,11 +94,14 @@ class _OpenWork(_Part, kw_only=True):
     wrap_s: float = 0.0
 
 
-class _Pair(_Part, kw_only=True):
-    """Two legs in conversation."""
+class _Talk(_Part, kw_only=True):
+    """Legs in conversation."""
 
-    a: LegId
-    b: LegId
+    parties: list[LegId]
+    consulting: LegId | None = None
+    """It holds the ones below to ask somebody, or speaks with them and holds who was asked."""
+    held: list[LegId] = []
+    alternated: bool = False
 
 
 class _Clock(_Part, kw_only=True):
@@ -124,10 +127,11 @@ class Statistics(_Part, kw_only=True):
     """Contact -> day on which it arrived in the queue it came from last."""
     works: dict[AgentId, dict[ContactId, _OpenWork]] = {}
     agents_on: dict[ContactId, list[AgentId]] = {}
-    pairs: dict[CallId, _Pair] = {}
-    paired: dict[LegId, CallId] = {}
+    talks: dict[CallId, _Talk] = {}
+    legs: dict[LegId, tuple[CallId, AgentId | None]] = {}
+    """Leg -> its call, and whose phone it is."""
     holding: list[LegId] = []
-    """Legs that hold, whoever they are paired with, in the order in which they began."""
+    """Legs that hold, whoever they talk with, in the order in which they began."""
     clocks: dict[AgentId, _Clock] = {}
 
 
@@ -412,11 +416,66 @@ def _connected(s: Statistics, event: ev.WorkConnected, now: float) -> None:
         tally.answered += 1
 
 
+def _initiated(s: Statistics, event: ev.LegInitiated, _now: float) -> None:
+    s.legs[event.leg] = event.call, event.agent
+
+
 def _established(s: Statistics, event: ev.CallEstablished, now: float) -> None:
-    _part(s, event.call, now)
-    s.pairs[event.call] = _Pair(a=event.a, b=event.b)
-    s.paired[event.a] = s.paired[event.b] = event.call
-    _regard_hold(s, event.call, now)
+    before = s.talks.get(event.call)
+    if before is not None and before.consulting is not None:
+        before.parties = [event.a, event.b]
+    else:
+        s.talks[event.call] = _Talk(parties=[event.a, event.b])
+    _regard(s, event.call, now)
+
+
+def _consulted(s: Statistics, event: ev.CallConsulted, now: float) -> None:
+    talk = s.talks.get(event.call)
+    if talk is not None:
+        held = [one for one in talk.parties if one != event.leg]
+        s.talks[event.call] = _Talk(parties=[event.leg], consulting=event.leg, held=held)
+        _regard(s, event.call, now)
+
+
+def _alternated(s: Statistics, event: ev.ConsultationAlternated, now: float) -> None:
+    talk = s.talks.get(event.call)
+    if talk is not None:
+        talk.alternated = not talk.alternated
+        _regard(s, event.call, now)
+
+
+def _consultation_ended(s: Statistics, event: ev.ConsultationEnded, now: float) -> None:
+    talk = s.talks.get(event.call)
+    if talk is None or talk.consulting is None:
+        return
+    asked = [one for one in talk.parties if one != talk.consulting]
+    match event.then:
+        case "handed_on":
+            _part(s, event.call, now)
+            return
+        case "returned":
+            parties = [*talk.held, talk.consulting]
+        case "conference":
+            parties = [*talk.held, talk.consulting, *asked]
+        case "handed_over":
+            parties = [*talk.held, *asked]
+        case "abandoned":
+            parties = talk.held
+        case "deserted":
+            parties = talk.parties
+    s.talks[event.call] = _Talk(parties=parties)
+    _regard(s, event.call, now)
+
+
+def _supervision_changed(s: Statistics, event: ev.SupervisionChanged, now: float) -> None:
+    talk = s.talks.get(event.call)
+    if talk is None:
+        return
+    if event.leg in talk.parties:
+        talk.parties.remove(event.leg)
+    if event.mode == "barge":
+        talk.parties.append(event.leg)
+    _regard(s, event.call, now)
 
 
 def _transferred(s: Statistics, event: ev.CallTransferred | ev.CallReferred, now: float) -> None:
@@ -424,40 +483,46 @@ def _transferred(s: Statistics, event: ev.CallTransferred | ev.CallReferred, now
 
 
 def _part(s: Statistics, call: CallId, now: float) -> None:
-    """The pair is no more: an agent of it who stays on the line waits for the next, and neither talks nor holds."""
-    pair = s.pairs.pop(call, None)
-    if pair is None:
+    """The conversation is no more: an agent of it who stays on the line waits for the next, and neither talks nor holds."""
+    if s.talks.pop(call, None) is None:
         return
-    s.paired.pop(pair.a, None)
-    s.paired.pop(pair.b, None)
-    _set_part(s, call, "ring", now)
-
-
-def _set_part(s: Statistics, call: CallId, part: Literal["ring", "talk", "hold"], now: float) -> None:
     for agent in s.agents_on.get(call, ()):
-        work = _work_of(s, agent, call)
-        if work is not None and work.connected_at is not None and work.part not in {part, "wrap"}:
-            _change_part(work, part, now)
+        _set_part(s, agent, call, "ring", now)
+
+
+def _set_part(s: Statistics, agent: AgentId, call: CallId, part: Literal["ring", "talk", "hold"], now: float) -> None:
+    work = _work_of(s, agent, call)
+    if work is not None and work.connected_at is not None and work.part not in {part, "wrap"}:
+        _change_part(work, part, now)
 
 
 def _held(s: Statistics, event: ev.LegHeld, now: float) -> None:
     if event.leg not in s.holding:
         s.holding.append(event.leg)
-    _regard_hold(s, s.paired.get(event.leg), now)
+    _regard_call_of(s, event.leg, now)
 
 
 def _retrieved(s: Statistics, event: ev.LegRetrieved, now: float) -> None:
     if event.still_held:
         return
     _let_go(s, event.leg)
-    _regard_hold(s, s.paired.get(event.leg), now)
+    _regard_call_of(s, event.leg, now)
 
 
 def _leg_cleared(s: Statistics, event: ev.LegCleared, now: float) -> None:
     _let_go(s, event.leg)
-    call = s.paired.get(event.leg)
-    if call is not None:
+    call = _talks_in(s, event.leg)
+    s.legs.pop(event.leg, None)
+    if call is None:
+        return
+    talk = s.talks[call]
+    for group in (talk.parties, talk.held):
+        if event.leg in group:
+            group.remove(event.leg)
+    if talk.consulting is None and len(talk.parties) < 2:
         _part(s, call, now)
+    else:
+        _regard(s, call, now)
 
 
 def _let_go(s: Statistics, leg: LegId) -> None:
@@ -465,12 +530,34 @@ def _let_go(s: Statistics, leg: LegId) -> None:
         s.holding.remove(leg)
 
 
-def _regard_hold(s: Statistics, call: CallId | None, now: float) -> None:
-    """The talk of a pair is a hold while one of the two holds: for both."""
-    pair = s.pairs.get(call) if call is not None else None
-    if call is None or pair is None:
-        return
-    _set_part(s, call, "hold" if pair.a in s.holding or pair.b in s.holding else "talk", now)
+def _talks_in(s: Statistics, leg: LegId) -> CallId | None:
+    """The call that a leg is in conversation in."""
+    known = s.legs.get(leg)
+    talk = s.talks.get(known[0]) if known is not None else None
+    return known[0] if known is not None and talk is not None and (leg in talk.parties or leg in talk.held) else None
+
+
+def _regard_call_of(s: Statistics, leg: LegId, now: float) -> None:
+    call = _talks_in(s, leg)
+    if call is not None:
+        _regard(s, call, now)
+
+
+def _regard(s: Statistics, call: CallId, now: float) -> None:
+    """The talk of an agent is a hold while it holds, or all others in its conversation do; of two, for both. Who asks somebody talks."""
+    talk = s.talks[call]
+    front, back = list(talk.parties), list(talk.held)
+    if talk.alternated and talk.consulting is not None and talk.consulting in front:
+        front.remove(talk.consulting)
+        back.append(talk.consulting)
+    for group in (front, back):
+        for leg in group:
+            agent = s.legs[leg][1] if leg in s.legs else None
+            if agent is None:
+                continue
+            others = [one for one in group if one != leg]
+            holds = (leg in s.holding or all(one in s.holding for one in others)) if others else leg != talk.consulting
+            _set_part(s, agent, call, "hold" if holds else "talk", now)
 
 
 def _wrapping(s: Statistics, event: ev.AfterCallWorkBegan, now: float) -> None:
@@ -495,6 +582,8 @@ def _work_done(s: Statistics, event: ev.WorkDone, now: float) -> None:
             mine = agent_tally(s, event.agent)
             mine.offered += 1
             _count_outcome(mine, event.outcome)
+        return
+    if work.kind == "supervision":  # hearing others work is none of one's own
         return
     _change_part(work, "wrap", now)
     person = agent_tally(s, event.agent)
@@ -529,7 +618,12 @@ COUNTED: Final[dict[type, Callable[[Statistics, Any, float], None]]] = {
     ev.AgentNotReady: _not_ready,
     ev.WorkReserved: _reserved,
     ev.WorkConnected: _connected,
+    ev.LegInitiated: _initiated,
     ev.CallEstablished: _established,
+    ev.CallConsulted: _consulted,
+    ev.ConsultationAlternated: _alternated,
+    ev.ConsultationEnded: _consultation_ended,
+    ev.SupervisionChanged: _supervision_changed,
     ev.CallTransferred: _transferred,
     ev.CallReferred: _transferred,
     ev.LegHeld: _held,

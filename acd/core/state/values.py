@@ -24,6 +24,7 @@ from acd.core.ids import (
     TenantId,
     TrunkId,
 )
+from acd.core.inputs import SupervisionMode
 from acd.core.machines import agent as agents
 from acd.core.machines import call as calls
 from acd.core.machines import leg as legs
@@ -84,7 +85,35 @@ class Referral(_Part, kw_only=True):
     to: str
     queue: QueueId | None = None
     """The queue that the call was answered from: it is so again if the phone gets it back."""
-    recorded: bool = False
+    asked: bool = True
+    """The phone has asked for it (REFER) and is told how it goes; else its desk did, out of a consultation."""
+
+
+class Consultation(_Part, kw_only=True):
+    """A party of a conversation asks somebody else (`acd.core.steps.consultation`)."""
+
+    leg: LegId
+    """The consulting party's."""
+    by: AgentId
+    to: str
+    held: list[LegId]
+    """Who is held meanwhile; of several, they hear each other."""
+    queue: QueueId | None = None
+    """The queue that the call was answered from."""
+    party: LegId | None = None
+    """Who was served before."""
+    alternated: bool = False
+    """The consulting party speaks with those who were held, and who was asked is held."""
+
+
+class Supervision(_Part, kw_only=True):
+    """A supervisor's phone at an agent's conversation (`acd.core.steps.supervision`)."""
+
+    by: AgentId
+    agent: AgentId
+    mode: SupervisionMode
+    joined: bool = False
+    """Its phone has been taken."""
 
 
 class DeskLogIn(_Part, kw_only=True):
@@ -141,14 +170,18 @@ class Call(_Part, kw_only=True):
     party: LegId | None = None
     """The leg that is being served: it hears the menu, waits in the queue, is forwarded."""
     legs: list[LegId] = []
-    pair: tuple[LegId, LegId] | None = None
-    """The two in conversation."""
+    parties: list[LegId] = []
+    """Those in conversation, in the order in which they came; of a consultation, who consults and who was asked."""
+    early: LegId | None = None
+    """It is heard before it answers (RFC 3960 §2)."""
     legs_made: int = 0
     recordings_made: int = 0
     menu: MenuId | None = None
     menu_plays: int = 0
     notice_heard: bool = False
     """The recording notice was heard to its end (§ 201 StGB)."""
+    told: list[LegId] = []
+    """Who has heard it."""
     ending: str | None = None
     """It is told something and then cleared with this cause."""
     forward: Forward | None = None
@@ -158,7 +191,16 @@ class Call(_Part, kw_only=True):
     redirects: int = 0
     """How often a carrier has sent it on."""
     recording: RecordingId | None = None
+    """The one that runs, or is paused."""
+    recorded: list[LegId] = []
+    """Who has a channel in it, in order."""
+    recording_paused: bool = False
     referral: Referral | None = None
+    consultation: Consultation | None = None
+    supervisions: dict[LegId, Supervision] = {}
+    """By the supervisor's leg."""
+    supervision_told: bool = False
+    """The caller has heard that somebody may listen."""
     desk_log_in: DeskLogIn | None = None
 
 
@@ -239,6 +281,8 @@ class Agent(_Part, kw_only=True):
     """The last one it had taken."""
     wants_to_pick: bool = False
     """It has dialled the code for that, and its line is not free yet."""
+    wants_to_supervise: AgentId | None = None
+    """The same, with whose conversation it wants to hear."""
     at: AgentId | None = None
     """It sits at the phone of this one (hot desk); None: at its own."""
 

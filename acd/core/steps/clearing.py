@@ -116,7 +116,7 @@ def clear_call(
         x.emit(MenuLeft(call=call.id, menu=call.menu, digit=None))
     if call.recording is not None:
         x.do(EndRecording(recording=call.recording))
-    if call.referral is not None:
+    if call.referral is not None and call.referral.asked:
         x.do(NotifyReferrer(leg=call.referral.leg, progress="failed", cause=cause))
     passed_on = None if q850 in NORMAL else q850
     for leg_id in list(call.legs):

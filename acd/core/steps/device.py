@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from acd.core.configuration import Agent
 from acd.core.effects import OriginateToAgent
 from acd.core.events import LegInitiated
@@ -21,7 +23,9 @@ def channel(x: Step, agent: Agent) -> admission.Verdict | None:
     return admission.to_agent(x.state, x.fold.index.sites, x.fold.index.trunks, phone_of(x, agent))
 
 
-def begin_leg(x: Step, call: s.Call, leg: LegId, agent: Agent, offer: OfferId | None = None) -> None:
+def begin_leg(
+    x: Step, call: s.Call, leg: LegId, agent: Agent, offer: OfferId | None = None, *, role: Literal["agent", "supervisor"] = "agent"
+) -> None:
     """Write the leg down. A phone behind a trunk is on that line, wherever the person sits."""
     phone = phone_of(x, agent)
     trunk = x.fold.index.trunks.get(phone.trunk) if phone.trunk is not None else None
@@ -29,7 +33,7 @@ def begin_leg(x: Step, call: s.Call, leg: LegId, agent: Agent, offer: OfferId | 
         LegInitiated(
             leg=leg,
             call=call.id,
-            role="agent",
+            role=role,
             agent=agent.id,
             number=phone.number_behind_trunk,
             trunk=phone.trunk,

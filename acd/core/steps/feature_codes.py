@@ -13,7 +13,7 @@ from acd.core.events import AgentLoggedOn, AgentNotReady, AgentReady, Dispositio
 from acd.core.machines import agent as agents
 from acd.core.machines import work as works
 from acd.core.state import values as s
-from acd.core.steps import hot_desk, queueing, treatment
+from acd.core.steps import hot_desk, queueing, supervision, treatment
 from acd.core.steps.step import Step
 from acd.core.steps.working import calls_at, end_wrap_up, log_off
 
@@ -119,6 +119,18 @@ def _pick(x: Step, agent: s.Agent, _digits: str) -> tuple[str, ...]:
     return ("agent.picked",)
 
 
+def _supervise(x: Step, agent: s.Agent, digits: str) -> tuple[str, ...]:
+    """Its phone rings with the conversation when this call is over."""
+    supervised = x.fold.index.extensions.get(digits)
+    configured = x.fold.index.agents[agent.id]
+    if not configured.may_supervise or supervised is None or supervised == agent.id:
+        return REFUSED
+    if supervision.conversation_of(x, supervised) is None:
+        return REFUSED
+    supervision.request(x, agent.id, supervised)
+    return ("agent.picked",)
+
+
 _DO: dict[str, Callable[[Step, s.Agent, str], tuple[str, ...]]] = {
     "ready": _ready,
     "not_ready": _not_ready,
@@ -126,4 +138,5 @@ _DO: dict[str, Callable[[Step, s.Agent, str], tuple[str, ...]]] = {
     "tag": _tag,
     "waiting": _waiting,
     "pick": _pick,
+    "supervise": _supervise,
 }

@@ -15,7 +15,7 @@ from acd.core.ids import VOICE, AgentId, LegId, TrunkId
 from acd.core.routing import admission
 from acd.core.state import capacity
 from acd.core.state import values as s
-from acd.core.steps import device, loops, referral
+from acd.core.steps import audio, device, loops, recording, referral
 from acd.core.steps.clearing import clear_call, end_leg
 from acd.core.steps.conversation import establish
 from acd.core.steps.step import Step
@@ -25,7 +25,7 @@ NEXT_TRUNK = frozenset({"congestion", "unreachable", "error", "no_bandwidth", "p
 """Causes that speak of the trunk, not of the number: the next trunk is tried. A price is a matter of the trunk's own plan (R15)."""
 
 ForwardReason = Literal[
-    "always", "busy", "no_answer", "unregistered", "overflow", "menu", "number", "transfer", "closed", "exit", "redirected"
+    "always", "busy", "no_answer", "unregistered", "overflow", "menu", "number", "transfer", "closed", "exit", "redirected", "consult"
 ]
 
 
@@ -197,18 +197,18 @@ def _is_of_the_own_plan(number: str) -> bool:
     return re.fullmatch(r"[1-9][0-9]{0,5}", number) is not None and _SERVICE.fullmatch(number) is None
 
 
-_PERSONAL = frozenset({"always", "busy", "no_answer", "unregistered", "transfer"})
+_PERSONAL = frozenset({"always", "busy", "no_answer", "unregistered", "transfer", "consult"})
 """Reasons of a forward for which a person answers; the others are a rule's."""
 
 
 def _is_forwarded(call: s.Call) -> bool:
-    """Somebody of ours sent it on; a number that was dialled and is elsewhere now is still dialled."""
-    return call.forward is not None and call.forward.reason != "redirected"
+    """Somebody of ours sent it on; a number that was dialled and is elsewhere now is still dialled, and so is one that is asked."""
+    return call.forward is not None and call.forward.reason not in {"redirected", "consult"}
 
 
 def _on_account_of(call: s.Call) -> AgentId | None:
     """Whose account the call outside is on; None: the tenant's alone, as where a rule or a supervisor sends it (docs/budgets.md)."""
-    if call.forward is not None and _is_forwarded(call):
+    if call.forward is not None and call.forward.reason != "redirected":
         return AgentId(call.forward.by) if call.forward.reason in _PERSONAL and call.forward.supervisor is None else None
     return call.agent
 
@@ -216,15 +216,17 @@ def _on_account_of(call: s.Call) -> AgentId | None:
 def _caller_id(x: Step, call: s.Call) -> str | None:
     if _is_forwarded(call):
         return call.number
-    agent = x.fold.index.agents.get(call.agent) if call.agent is not None else None
-    if agent is not None and call.called in admission.EMERGENCY:
+    by = call.consultation.by if call.consultation is not None else call.agent
+    agent = x.fold.index.agents.get(by) if by is not None else None
+    number = call.forward.number if call.forward is not None else call.called
+    if agent is not None and number in admission.EMERGENCY:
         agent = device.phone_of(x, agent)  # its number says where it stands
     return agent.outbound_caller_id if agent is not None else None
 
 
 def alerted(x: Step, call: s.Call, leg: s.Leg) -> None:
     """A phone outside an offer rings."""
-    if leg.id != call.party:
+    if leg.id != call.party and leg.id not in call.supervisions:
         referral.rings(x, call)
         _ring_party(x, call)
 
@@ -237,6 +239,7 @@ def spoke_early(x: Step, call: s.Call, leg: s.Leg) -> None:
     x.silence(party)
     x.emit(EarlyMediaPassed(leg=leg.id, call=call.id))
     x.do(PassEarlyMedia(party=party.id, leg=leg.id))
+    audio.arrange(x, call)
 
 
 def answered(x: Step, call: s.Call, leg: s.Leg) -> None:
@@ -247,6 +250,7 @@ def answered(x: Step, call: s.Call, leg: s.Leg) -> None:
         return
     referral.reached(x, call)
     establish(x, call, party, leg)
+    recording.go_on(x, call)
 
 
 def failed(

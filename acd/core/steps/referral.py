@@ -1,21 +1,24 @@
 """A blind transfer by an agent's phone (REFER, RFC 3515; RFC 5589 §6): the phone keeps its line until somebody or something takes the call.
 
-It is told how it goes, gets the other party back when the target cannot be had, and may hang up at any moment: then the transfer goes on
-without it, as one from the desk does. Whatever is a machine of ours (a queue, a menu, an announcement) takes a call at once.
+So waits, out of a consultation, an agent who leaves the call to somebody who has not answered yet (`acd.core.steps.consultation`). A phone
+that has asked is told how it goes. Either gets the other party back when the target cannot be had, and may hang up at any moment: then the
+transfer goes on without it, as one from the desk does. Whatever is a machine of ours (a queue, a menu, an announcement) takes a call at
+once.
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
-from acd.core.effects import AnswerReferrer, DisconnectLegs, EndRecording, NotifyReferrer
+from acd.core.effects import AnswerReferrer, NotifyReferrer
 from acd.core.events import CallHeld, CallReferred, CallRetrieved, CallTransferred, ReferralFailed
 from acd.core.ids import AgentId
 from acd.core.machines import leg as legs
 from acd.core.machines import work as works
 from acd.core.state import values as s
+from acd.core.steps import audio, recording
 from acd.core.steps.clearing import end_leg
-from acd.core.steps.conversation import establish, record
+from acd.core.steps.conversation import establish
 from acd.core.steps.step import Step
 
 
@@ -26,11 +29,9 @@ def begin(x: Step, call: s.Call, leg: s.Leg, by: AgentId, to: str) -> None:
         to: the target in one word, as in CallTransferred.
     """
     x.do(AnswerReferrer(leg=leg.id))
-    if call.recording is not None:
-        x.do(EndRecording(recording=call.recording))
-    if leg.state not in legs.ON_HOLD:  # who holds is not heard already
-        x.do(DisconnectLegs(leg=leg.id))
+    recording.pause(x, call)
     x.emit(CallReferred(call=call.id, leg=leg.id, by=by, to=to))
+    audio.arrange(x, call)
     for one in (leg, x.party(call)):
         if one is not None:
             x.silence(one)
@@ -38,14 +39,15 @@ def begin(x: Step, call: s.Call, leg: s.Leg, by: AgentId, to: str) -> None:
 
 def rings(x: Step, call: s.Call) -> None:
     """The target's phone rings."""
-    if call.referral is not None:
+    if call.referral is not None and call.referral.asked:
         x.do(NotifyReferrer(leg=call.referral.leg, progress="ringing"))
 
 
 def reached(x: Step, call: s.Call) -> None:
     """Somebody or something takes the call: the phone that sent it has done with it."""
     if call.referral is not None:
-        x.do(NotifyReferrer(leg=call.referral.leg, progress="taken"))
+        if call.referral.asked:
+            x.do(NotifyReferrer(leg=call.referral.leg, progress="taken"))
         left(x, call, x.state.legs[call.referral.leg], by="exchange")
 
 
@@ -65,12 +67,12 @@ def returned(x: Step, call: s.Call, cause: str) -> bool:
     if referral is None or party is None:
         return False
     leg = x.state.legs[referral.leg]
-    x.do(NotifyReferrer(leg=leg.id, progress="failed", cause=cause))
+    if referral.asked:
+        x.do(NotifyReferrer(leg=leg.id, progress="failed", cause=cause))
     x.emit(ReferralFailed(call=call.id, leg=leg.id, by=referral.by, cause=cause))
     establish(x, call, party, leg)
     _hold_as_the_phone_does(x, call, leg, referral.by)
-    if referral.recorded:
-        record(x, call, party, leg)
+    recording.go_on(x, call)
     return True
 
 

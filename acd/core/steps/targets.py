@@ -6,7 +6,7 @@ from typing import cast
 
 from acd.core.configuration import Target, ToAgent, ToAnnouncement, ToHangUp, ToMenu, ToOutside, ToQueue
 from acd.core.state import values as s
-from acd.core.steps import queueing, reach, referral, treatment
+from acd.core.steps import consultation, queueing, reach, treatment
 from acd.core.steps.clearing import clear_call
 from acd.core.steps.step import Step
 
@@ -15,7 +15,7 @@ def send_to(x: Step, call: s.Call, target: Target, reason: str, by: str, supervi
     """Send the party of a call to a target.
 
     Args:
-        reason: as in CallForwarded: number, menu, overflow, closed, exit, transfer ...
+        reason: as in CallForwarded: number, menu, overflow, closed, exit, transfer, consult ...
         by: the number, menu, queue or agent that sends it.
         supervisor: who does, at the desk of the agent `by`; None: the agent.
     """
@@ -35,7 +35,7 @@ def send_to(x: Step, call: s.Call, target: Target, reason: str, by: str, supervi
         case ToAnnouncement(sounds=sounds):
             treatment.announce(x, call, sounds, "closed" if reason == "closed" else "announced")
         case ToHangUp():
-            if referral.returned(x, call, "let_go"):  # nobody is hung up on because a phone asked for a transfer
+            if consultation.given_back(x, call, "let_go"):  # nobody is hung up on because somebody asked for a transfer, or asks here
                 return
             if reason == "closed":
                 clear_call(x, call, "closed")

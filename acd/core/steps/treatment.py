@@ -8,11 +8,11 @@ from acd.core.effects import AnswerCaller
 from acd.core.events import AnnouncementBegan, DigitReceived, LegConnected, MenuEntered, MenuLeft
 from acd.core.ids import MenuId
 from acd.core.state import values as s
-from acd.core.steps import referral
+from acd.core.steps import consultation, referral
 from acd.core.steps.clearing import clear_call
 from acd.core.steps.step import Step
 
-RINGBACK = ("tone/ringback",)
+RINGBACK = consultation.RINGBACK
 UNAVAILABLE = ("unavailable",)
 
 
@@ -49,6 +49,9 @@ def enter_menu(x: Step, call: s.Call, menu_id: MenuId) -> None:
 def announce(x: Step, call: s.Call, sounds: tuple[str, ...], cause: str) -> None:
     """Play sounds to the end, then clear the call with `cause`."""
     leg = answer_party(x, call)
+    if leg is not None and not sounds and call.consultation is not None:
+        consultation.given_back(x, call, cause)
+        return
     if leg is None or not sounds:
         clear_call(x, call, cause)
         return
@@ -60,17 +63,17 @@ def announce(x: Step, call: s.Call, sounds: tuple[str, ...], cause: str) -> None
 
 
 def unavailable(x: Step, call: s.Call, cause: str) -> None:
-    """Say so and end the call, unless the phone that has sent it here is there to take it back."""
-    if not referral.returned(x, call, cause):
+    """Say so and end the call, unless whoever has sent it here, or asks here, is there to take it back."""
+    if not consultation.given_back(x, call, cause):
         announce(x, call, UNAVAILABLE, cause)
 
 
 def turn_away(x: Step, call: s.Call, cause: str) -> None:
     """The call goes nowhere: a caller not answered yet is refused with a status, one who is on the line is told.
 
-    One that was sent here by a phone goes back to it.
+    One that was sent here by somebody who waits for what comes of it goes back there.
     """
-    if referral.returned(x, call, cause):
+    if consultation.given_back(x, call, cause):
         return
     if x.is_answered(x.party(call)):
         announce(x, call, UNAVAILABLE, cause)

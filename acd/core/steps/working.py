@@ -63,7 +63,9 @@ def end_work(x: Step, agent_id: AgentId, contact: ContactId, otherwise: WorkOutc
 
 
 def after_call_work_s(x: Step, agent_id: AgentId, work: s.Work) -> float:
-    """The agent's own figure, else the queue's; work that came from no queue has none of its own."""
+    """The agent's own figure, else the queue's; work that came from no queue has none of its own, nor has hearing others work."""
+    if work.kind == "supervision":
+        return 0.0
     configured = x.fold.index.agents.get(agent_id)
     if configured is not None and configured.after_call_work_s is not None:
         return configured.after_call_work_s

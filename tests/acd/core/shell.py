@@ -121,7 +121,10 @@ class Shell:
     legs: dict[str, str] = field(default_factory=dict)
     """Living legs -> ringing or up."""
     plays: dict[str, ef.PlaySounds] = field(default_factory=dict)
-    bridges: set[frozenset[str]] = field(default_factory=set)
+    hears: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
+    """By call: pairs of living legs, listener and speaker."""
+    paused: set[str] = field(default_factory=set)
+    """Recordings that run and write silence."""
     recordings: set[str] = field(default_factory=set)
     reader: Reader = field(init=False)
     _ticket: Any = field(default_factory=count)
@@ -209,7 +212,7 @@ class Shell:
                 # What follows may have begun in the same step: it is in the effects below.
                 del self.plays[leg]
             case inp.ServiceStarted():
-                self.legs.clear(), self.plays.clear(), self.bridges.clear(), self.recordings.clear(), self.agenda.clear()
+                self.legs.clear(), self.plays.clear(), self.hears.clear(), self.recordings.clear(), self.paused.clear(), self.agenda.clear()
             case _:
                 pass
         for at, effect in enumerate(step.effects):
@@ -242,7 +245,8 @@ class Shell:
                 self._gone(leg)
             case ef.PlaySounds(leg=leg, play=play, sounds=sounds, loop=loop):
                 assert self.legs[leg] == "up", leg
-                assert not any(leg in bridge for bridge in self.bridges), "a bridged leg hears a sound"
+                if not self.is_aside(leg, play):
+                    assert not self.heard_by(leg), "who hears somebody hears a sound"
                 self.plays[leg] = effect
                 if not loop:
                     self.later(SOUND_S * len(sounds), inp.SoundsEnded(leg=leg, play=play))
@@ -250,19 +254,21 @@ class Shell:
                 assert self.legs[leg] == "up", leg
             case ef.StopSounds(leg=leg):
                 self.plays.pop(leg, None)
-            case ef.ConnectLegs(a=a, b=b):
-                assert self.legs[a] == self.legs[b] == "up"
-                assert not any({a, b} & bridge and bridge != {a, b} for bridge in self.bridges)
-                self.bridges.add(frozenset((a, b)))
-                self.plays.pop(a, None)
-                self.plays.pop(b, None)
-            case ef.DisconnectLegs(leg=leg):
-                self.bridges = {bridge for bridge in self.bridges if leg not in bridge}
+            case ef.ArrangeAudio(contact=call_id, hears=hears):
+                self._arrange(call_id, set(hears))
             case ef.BeginRecording(recording=recording, legs=legs):
                 assert all(self.legs[leg] == "up" for leg in legs)
                 self.recordings.add(recording)
+            case ef.RecordLeg(recording=recording, leg=leg):
+                assert recording in self.recordings
+                assert self.legs[leg] == "up"
+            case ef.PauseRecording(recording=recording, paused=paused):
+                assert recording in self.recordings
+                assert paused is not (recording in self.paused)
+                self.paused ^= {recording}
             case ef.EndRecording(recording=recording):
                 self.recordings.remove(recording)
+                self.paused.discard(recording)
                 self.later(0.1, inp.RecordingEnded(recording=recording, path=f"{recording}.wav", duration_ms=1000))
             case ef.AskToAnswer(leg=leg):
                 self.later(0.05, inp.LegAnswered(leg=leg))
@@ -272,6 +278,26 @@ class Shell:
                 assert self.legs[leg] == "up", leg
             case ef.PopScreen():
                 pass
+
+    def _arrange(self, call_id: str, hears: set[tuple[str, str]]) -> None:
+        """Everybody in it is there."""
+        early = self.engine.state.calls[call_id].early if call_id in self.engine.state.calls else None
+        for pair in hears:
+            assert all(self.legs[leg] == "up" for leg in pair) or early in pair, pair
+        self.hears[call_id] = hears
+
+    def heard_by(self, leg: str) -> set[str]:
+        """Whom a leg hears."""
+        return {speaker for hears in self.hears.values() for listener, speaker in hears if listener == leg}
+
+    @property
+    def bridges(self) -> set[frozenset[str]]:
+        """Who hear each other."""
+        return {frozenset(pair) for hears in self.hears.values() for pair in hears if pair[::-1] in hears}
+
+    def is_aside(self, leg: str, play: str) -> bool:
+        known = self.engine.state.legs.get(leg)
+        return known is not None and known.play == play and known.purpose in {"aside", "party_notice"}
 
     def break_off(self, recording: str) -> None:
         """The media worker of a recording ends."""
@@ -292,7 +318,7 @@ class Shell:
         if self.legs.pop(leg, None) is not None:
             self.later(0.03, inp.QualityMeasured(leg=leg, quality=QUALITY))
         self.plays.pop(leg, None)
-        self.bridges = {bridge for bridge in self.bridges if leg not in bridge}
+        self.hears = {call_id: {pair for pair in hears if leg not in pair} for call_id, hears in self.hears.items()}
 
     # -------------------------------------------------------------- looking
 

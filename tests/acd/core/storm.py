@@ -47,14 +47,17 @@ from acd.core.engine import Engine, Outcome
 from acd.core.errors import IllegalTransition, UnknownName
 from acd.core.ids import VOICE, channel_of
 from acd.core.inputs import FailureCause
+from acd.core.machines import call as calls
+from acd.core.machines import leg as legs
 from acd.core.machines import queue_entry as entries
 from acd.core.replay import Entry, encode, redrive, restore, snapshot
 from acd.core.routing import pick as routing
 from acd.core.routing.rosters import Rosters
+from acd.core.state import values as s
 from acd.core.state.fold import Fold
 from acd.core.state.line import Line, line_of
 from acd.core.state.score import rank
-from acd.core.steps import queueing
+from acd.core.steps import audio, queueing
 from acd.door import admit
 from acd.resolve import problems, resolved
 from tests.acd.core.ledger import Ledger
@@ -117,6 +120,7 @@ def configuration(rng: random.Random, version: int = 0) -> TenantConfiguration:
             requirements=(support, english),
             relaxations=(Relaxation(after_s=15.0, requirements=(support,)), Relaxation(after_s=40.0, requirements=(), any_language=True)),
             languages="required",
+            supervised=version % 3 != 0,
             overflow=(Overflow(target=ToQueue(queue="sales"), max_wait_s=120.0), Overflow(target=ToHangUp(), max_length=30)),
             exit_key="9",
             exit_target=ToMenu(menu="main"),
@@ -330,8 +334,8 @@ class Storm(Shell):
                 self._has_been_told(event)
         if self.inputs % 10 == 0:
             assert routing.pick(Rosters(fold), self.now) == [], "somebody free is left while somebody waits for them"
-            for bridge in self.bridges:
-                assert any(call.pair is not None and set(call.pair) == bridge for call in state.calls.values())
+            for call in state.calls.values():
+                self._everybody_has_a_place(call)
             for line in state.lines.values():
                 assert line.reserved_kbits == sum(line.channels.values())
             assert len(state.timers) < 500
@@ -340,6 +344,23 @@ class Storm(Shell):
         if self.inputs % 1000 == 0:
             self._indexes_can_be_computed(fold)
             assert restore(snapshot(self.engine)).next_timeout() == self.engine.next_timeout()
+
+    def _everybody_has_a_place(self, call: s.Call) -> None:
+        """What was declared last is what the state says, nobody is in two conversations or twice in one call, and nobody is left over."""
+        state = self.engine.state
+        assert self.hears.get(call.id, set()) == set(audio.hears(state, call)), call
+        groups = audio.groups(call)
+        talking = [one for group in groups for one in group]
+        assert len(talking) == len(set(talking)), call
+        agents = [state.legs[one].agent for one in call.legs if state.legs[one].agent is not None]
+        assert len(agents) == len(set(agents)), call
+        known = {*talking, *call.supervisions, call.party, call.early, call.referral.leg if call.referral is not None else None}
+        for leg in (state.legs[one] for one in call.legs):
+            rings = leg.state in {legs.State.INITIATED, legs.State.ALERTING}
+            assert leg.id in known or rings, (leg, call)
+        assert call.state is not calls.State.CONSULTING or call.consultation is not None
+        assert call.consultation is None or call.consultation.held, call
+        assert call.state not in calls.TALKING or len(call.parties) > 1, call
 
     def _nobody_overtaken(self, event: ev.OfferMade) -> None:
         fold = self.engine._step.fold
@@ -486,14 +507,16 @@ class Storm(Shell):
             self.answer()
         elif dice < 0.46:
             self.give(inp.LegFailed(leg=self.unanswered(), cause=rng.choice(CAUSES)))
-        elif dice < 0.51:
+        elif dice < 0.49:
             self.give(inp.LegReleased(leg=self.leg(), cause=rng.choice(("hang_up", "timeout", "media_silent"))))
-        elif dice < 0.48:
+        elif dice < 0.51:
             self.give(rng.choice((inp.LegHeldByParty, inp.LegRetrievedByParty))(leg=self.leg()))
+        elif dice < 0.54:
+            self.give(self.in_conversation())
         elif dice < 0.56:
             self.give(inp.LegReferred(leg=self.leg(), number=rng.choice(REFERRED_TO)))
         elif dice < 0.65:
-            self.give(inp.DigitPressed(leg=self.leg(), digit=rng.choice("1239*#")))
+            self.give(inp.DigitPressed(leg=self.leg(), digit=rng.choice("1234569*#")))
         elif dice < 0.75:
             if self.plays and rng.random() < 0.95:
                 play = rng.choice(list(self.plays.values()))
@@ -689,6 +712,34 @@ class Storm(Shell):
             )()
         )
 
+    def in_conversation(self) -> inp.Input:
+        """What somebody does who talks, by key or at the desk: most of it fits the moment."""
+        rng, state = self.rng, self.engine.state
+        by = "boss" if self.inputs % 4 == 0 else None
+        talking = [(leg.agent, call, leg.id) for call in state.calls.values() for one in call.parties if (leg := state.legs[one]).agent]
+        asking = [(call.consultation.by, call, call.consultation.leg) for call in state.calls.values() if call.consultation is not None]
+        fitting = asking if asking and rng.random() < 0.6 else talking
+        if not fitting or rng.random() < 0.05:
+            return inp.Consult(agent=self.agent(), call=self.call(), target=self.target())
+        agent_id, call, leg = rng.choice(fitting)
+        anyone = self.agent()
+        if fitting is asking:
+            kind = rng.choice((inp.Alternate, inp.Reconnect, inp.Conference, inp.Conference, inp.CompleteTransfer, inp.CompleteTransfer))
+            keys = rng.choice("12345")
+            return rng.choice((kind(agent=agent_id, call=call.id, by=by), inp.KeysPressed(leg=leg, keys=keys)))
+        target = ToAgent(agent=anyone) if rng.random() < 0.5 and f"{anyone}" in state.agents else self.target()
+        mode = rng.choice(("listen", "whisper", "barge"))
+        watching = next((one.by for one in call.supervisions.values()), anyone)
+        return rng.choice(
+            (
+                inp.Consult(agent=agent_id, call=call.id, target=target, by=by),
+                inp.Consult(agent=agent_id, call=call.id, target=target, by=by),
+                inp.KeysPressed(leg=leg, keys=f"2{rng.choice(REFERRED_TO)}#"),
+                inp.Supervise(agent=watching, call=call.id, supervised=rng.choice((None, agent_id)), mode=mode, by=by),
+                inp.Announce(agent=agent_id, call=call.id, sounds=("hold.thanks",), to=rng.choice(("agent", "others"))),
+            )
+        )
+
     def go_on(self, inputs: int) -> None:
         """From the beginning of the day up to so many inputs."""
         self.open()
@@ -706,7 +757,7 @@ class Storm(Shell):
         state = self.engine.state
         self.ledger.closed()
         assert not any((state.calls, state.contacts, state.legs, state.entries, state.offers, state.lines))
-        assert not any((self.legs, self.plays, self.bridges, self.recordings))
+        assert not any((self.legs, self.plays, self.bridges, self.recordings, self.paused))
         assert all(not one.works for one in state.agents.values())
         kinds = {timer.partition(" ")[0] for timer in state.timers}
         assert kinds <= {"binding", "hours"}, kinds

@@ -214,9 +214,12 @@ def test_a_recording_that_breaks_off_after_its_conversation_has_no_successor(end
     assert [one.recording for one in shell.of(ev.RecordingKept)] == ["c/r1"]
 
 
-def test_recording_ends_with_the_agent_s_part() -> None:
+def test_a_recording_pauses_while_a_transferred_caller_waits_and_ends_with_the_call() -> None:
     shell = talking(queues=(queue(record=True), queue("sales", requirements=())))
     shell.send(inp.Transfer(agent="anna", call="c", target=ToQueue(queue="sales")))
+    shell.run(1)
+    assert shell.recordings == shell.paused == {"c/r1"}
+    shell.send(inp.LegReleased(leg="c-in"))
     shell.run(1)
     assert [one.recording for one in shell.of(ev.RecordingKept)] == ["c/r1"]
     assert shell.engine.state.recordings == {}

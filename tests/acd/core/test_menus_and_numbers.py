@@ -190,7 +190,7 @@ def test_a_number_that_leads_to_an_agent_rings_and_is_answered_when_she_answers(
     assert shell.done(ef.AnswerCaller) == []
     shell.run(2)
     assert shell.bridges == {frozenset(("c-in", "c.1"))}
-    assert [type(one).__name__ for one in shell.effects[-2:]] == ["AnswerCaller", "ConnectLegs"]
+    assert [type(one).__name__ for one in shell.effects[-2:]] == ["AnswerCaller", "ArrangeAudio"]
 
 
 @pytest.mark.parametrize(

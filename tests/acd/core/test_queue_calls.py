@@ -359,7 +359,7 @@ def test_no_phone_rings_for_who_still_hears_the_recording_notice() -> None:
     assert not shell.engine.why_waiting("c", shell.now).hears_notice
     shell.run(0.5)
     assert shell.bridges
-    assert [type(one).__name__ for one in shell.effects[-2:]] == ["ConnectLegs", "BeginRecording"]
+    assert [type(one).__name__ for one in shell.effects[-2:]] == ["ArrangeAudio", "BeginRecording"]
     shell.send(inp.LegReleased(leg="c-in"))
     shell.run(1)
     assert shell.of(ev.RecordingKept)[0].call == "c"

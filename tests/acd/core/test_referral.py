@@ -191,13 +191,14 @@ def test_hanging_up_at_the_desk_while_the_target_rings_does_not_end_the_caller_s
     assert shell.bridges == {frozenset(("c-in", "c.2"))}
 
 
-def test_a_recording_ends_with_the_referral_and_another_begins_when_the_caller_is_back():
+def test_a_recording_pauses_with_the_referral_and_goes_on_when_the_caller_is_back():
     shell = talking(ben=Phone(fails="busy", fails_after_s=2.0), queues=(queue(record=True),), recording_notice=False)
     assert shell.recordings == {"c/r1"}
     refer(shell, "12")
-    assert shell.recordings == set()
+    assert shell.recordings == shell.paused == {"c/r1"}
     shell.run(3)
-    assert shell.recordings == {"c/r2"}
+    assert shell.recordings == {"c/r1"}
+    assert shell.paused == set()
 
 
 def test_what_an_agent_has_dialled_outside_can_be_sent_on_too():

@@ -23,7 +23,7 @@ from tests.acd.core.shell import OPEN, house
 from tests.acd.core.storm import CHANNELS, REFERRED_TO, Storm, digest, run
 
 FULL = 10
-EACH = 7_000
+EACH = 8_000
 
 
 @pytest.mark.slow

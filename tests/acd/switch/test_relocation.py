@@ -5,12 +5,14 @@ from collections import Counter
 
 import pytest
 
+from acd.core import effects as ef
 from acd.core.ids import CallId, LegId, TenantId
 from acd.switch import media_plan, relocation
 from acd.switch.addresses import LocalAddresses
 from acd.switch.legs import Phase, SwitchLeg
 from acd.switch.relocation import MOST_LOSSES, Relocation
-from media.control import Bridge, CloseLeg, LegOpened, Play
+from acd.switch.rooms import Rooms
+from media.control import ArrangeAudio, CloseLeg, LegOpened, Play
 from media.errors import Refused, WorkerGone
 from sip.events import ReInviteAnswered
 from sip.sdp.description import Direction
@@ -84,11 +86,14 @@ class Hands:
 class House:
     def __init__(self) -> None:
         self.plane, self.hands, self.counters = Plane(), Hands(), Counter()
+        self.legs: dict[LegId, SwitchLeg] = {}
+        self.hands.rooms = Rooms(self.plane, self.legs)
         self.moves = Relocation(self.plane, LocalAddresses(HOST), self.counters, self.hands)
 
     def leg(self, name: str = "c.0", *, held: bool = False) -> SwitchLeg:
         """A leg that is up: the far end has offered, we have answered."""
         leg = SwitchLeg(LegId(name), CallId("c"), TenantId("demo"), Phase.ANSWERED, peer=HOST, session=name)
+        self.legs[leg.leg] = leg
         self.moves.open(leg)
         self.plane.answer()
         theirs = audio_offer(LocalMedia(HOST, 40000), session_id=7, direction=Direction.SENDONLY if held else Direction.SENDRECV)
@@ -133,13 +138,15 @@ async def test_a_held_leg_is_offered_as_held(house):
     assert offer.direction_of(offer.media[0]) is Direction.RECVONLY
 
 
-async def test_two_are_bridged_when_both_are_there_and_before_the_far_ends_know(house):
+async def test_two_hear_each_other_when_both_are_there_and_before_the_far_ends_know(house):
     a, b = house.leg("c.0"), house.leg("c.1")
-    a.join(b)
+    hears = (("c.0", "c.1"), ("c.1", "c.0"))
+    house.hands.rooms.declare(ef.ArrangeAudio(contact="c", hears=hears))
+    house.hands.rooms.declare(ef.ArrangeAudio(contact="c", hears=hears))
     house.moves.move(a)
     house.moves.move(b)
     house.plane.answer()
-    assert house.plane.orders == [Bridge(a="c.1", b="c.0")]
+    assert house.plane.orders == [ArrangeAudio(room="c", hears=hears)] * 2  # once to each worker
     assert {name for name, _ in house.hands.described} == {"c.0", "c.1"}
     assert len(house.hands.offers) == 2
 

@@ -202,7 +202,7 @@ class Bench:
         self.everybody(**told)
         self.call(name, SUPPORT)
         self.run(7)
-        assert self.shell.engine.state.calls[name].pair == (f"{name}-in", f"{name}.1"), name
+        assert self.shell.engine.state.calls[name].parties == [f"{name}-in", f"{name}.1"], name
 
 
 def play(bench: Bench) -> None:

@@ -19,7 +19,6 @@ CALL = [
     "number",
     "country",
     "party",
-    "pair",
     "menu",
     "ending",
     "recording",
@@ -94,7 +93,9 @@ def public_state(state: Any) -> dict[str, Any]:
         "tenant": str(state.tenant),
         "stopping": state.stopping,
         "calls": {
-            name: _told(one, CALL) | _told(_contact_of(state, one), CONTACT) | {"legs": _plain(one.legs), "forward": _forward(one.forward)}
+            name: _told(one, CALL)
+            | _told(_contact_of(state, one), CONTACT)
+            | {"legs": _plain(one.legs), "forward": _forward(one.forward), "pair": _pair(one)}
             for name, one in state.calls.items()
         },
         "legs": _all(state.legs, LEG),
@@ -121,6 +122,13 @@ def public_state(state: Any) -> dict[str, Any]:
 def _contact_of(state: Any, call: Any) -> Any:
     """What is a contact's own since words of version 3 was its call's."""
     return state.contacts[call.id] if hasattr(state, "contacts") else call
+
+
+def _pair(call: Any) -> list[str] | None:
+    """The two in conversation; they are a list of parties now, of which there may be more."""
+    if hasattr(call, "pair"):
+        return _plain(call.pair)
+    return _plain(call.parties) or None
 
 
 def _call_of(part: Any) -> str:

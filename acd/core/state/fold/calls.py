@@ -6,7 +6,7 @@ from typing import Final
 
 from acd.core import events as ev
 from acd.core.errors import BrokenHistory
-from acd.core.ids import VOICE, AgentId
+from acd.core.ids import VOICE, AgentId, LegId
 from acd.core.inputs import FailureCause
 from acd.core.machines import call as calls
 from acd.core.machines import leg as legs
@@ -68,7 +68,8 @@ def leg_initiated(fold: Indexes, event: ev.LegInitiated, now: float) -> None:
     if event.offer is not None:
         leg.offer = event.offer
         return
-    fold.step_call(call, calls.Input.DELIVERED, now)
+    if event.role != "supervisor":  # who comes to a conversation is nobody it goes to
+        fold.step_call(call, calls.Input.DELIVERED, now)
     fold.timers.start(name(Timer.ANSWER, event.leg), now + (AGENT_RING_S if event.role == "agent" else OUTSIDE_RING_S))
 
 
@@ -92,6 +93,12 @@ def leg_connected(fold: Indexes, event: ev.LegConnected, now: float) -> None:
         fold.timers.stop(name(Timer.RING, leg.offer))
     if leg.cut_after_s is not None:
         fold.limit(leg, limits.TIME_LIMIT, now + leg.cut_after_s, now)
+    call = fold.state.calls[leg.call]
+    supervision = call.supervisions.get(leg.id)
+    if supervision is not None:
+        supervision.joined = True
+        if supervision.mode == "barge":  # of a consultation: with those who are held, whose conversation it is
+            (call.parties if call.consultation is None else call.consultation.held).append(leg.id)
 
 
 def leg_quoted(fold: Indexes, event: ev.LegQuoted, _now: float) -> None:
@@ -133,8 +140,17 @@ def leg_cleared(fold: Indexes, event: ev.LegCleared, now: float) -> None:
         fold.timers.stop(name(Timer.WARN, leg.id))
     call = state.calls[leg.call]
     call.legs.remove(event.leg)
+    if event.leg in call.parties:
+        call.parties.remove(event.leg)
+    for one in [one for one, known in call.supervisions.items() if known.agent == leg.agent and one in call.parties]:
+        _stop_supervising(fold, call, one)
+    if call.consultation is not None and event.leg in call.consultation.held:
+        call.consultation.held.remove(event.leg)
+    if call.early == event.leg:
+        call.early = None
+    _stop_supervising(fold, call, event.leg)
     if call.party == event.leg:
-        call.party = None
+        call.party = call.parties[0] if len(call.parties) > 1 else None
     state.ended_legs[event.leg] = (leg.call, now)
 
 
@@ -145,17 +161,134 @@ def leg_measured(fold: Indexes, event: ev.LegMeasured, _now: float) -> None:
 def call_established(fold: Indexes, event: ev.CallEstablished, now: float) -> None:
     call = fold.state.calls[event.call]
     fold.step_call(call, calls.Input.ESTABLISHED, now)
-    call.pair = (event.a, event.b)
+    call.parties = [event.a, event.b]
+    call.early = None
     call.forward = None
     call.looping = False
     contact = fold.state.contacts[event.call]
     contact.hops = 0
     contact.not_yet = False
-    for one in call.pair:
+    for one in call.parties:
         leg = fold.state.legs[one]
         leg.play = leg.purpose = None
-    if any(fold.state.legs[one].state in legs.ON_HOLD for one in call.pair):
+    _hold_if_somebody_does(fold, call, now)
+
+
+def _hold_if_somebody_does(fold: Indexes, call: s.Call, now: float) -> None:
+    if calls.Input.HELD in CALL[call.state] and any(fold.state.legs[one].state in legs.ON_HOLD for one in call.parties):
         fold.step_call(call, calls.Input.HELD, now)
+
+
+def early_media_passed(fold: Indexes, event: ev.EarlyMediaPassed, _now: float) -> None:
+    fold.state.calls[event.call].early = event.leg
+
+
+def call_consulted(fold: Indexes, event: ev.CallConsulted, now: float) -> None:
+    call, contact = fold.state.calls[event.call], fold.state.contacts[event.call]
+    fold.step_call(call, calls.Input.CONSULTED, now)
+    held = [one for one in call.parties if one != event.leg]
+    call.consultation = s.Consultation(leg=event.leg, by=event.by, to=event.to, held=held, queue=contact.queue, party=call.party)
+    call.party = event.leg
+    call.parties = []
+    _stop_supervising(fold, call, event.leg)
+    _begin_anew(call, contact)
+
+
+def _stop_supervising(fold: Indexes, call: s.Call, leg: LegId) -> None:
+    """Who has barged in and now consults or transfers is a party as any other; or the leg is gone."""
+    if call.supervisions.pop(leg, None) is not None and not call.supervisions:
+        fold.supervised.discard(call.id)
+
+
+def _begin_anew(call: s.Call, contact: s.Contact) -> None:
+    """It goes to another target, or back from one."""
+    contact.queue = None
+    call.forward = None
+    call.looping = False
+    call.ending = None
+    call.trunks_tried = []
+
+
+def consultation_alternated(fold: Indexes, event: ev.ConsultationAlternated, now: float) -> None:
+    call = fold.state.calls[event.call]
+    consultation = _consultation(call)
+    consultation.alternated = not consultation.alternated
+    call.since = now
+
+
+def consultation_ended(fold: Indexes, event: ev.ConsultationEnded, now: float) -> None:
+    call, contact = fold.state.calls[event.call], fold.state.contacts[event.call]
+    consultation = _consultation(call)
+    asked = [one for one in call.parties if one != consultation.leg]
+    call.consultation = None
+    if event.then == "handed_on":
+        _hand_on(fold, call, consultation, now)
+        return
+    match event.then:
+        case "returned":
+            call.parties = [*consultation.held, consultation.leg]
+        case "conference":
+            call.parties = [*consultation.held, consultation.leg, *asked]
+        case "handed_over":
+            call.parties = [*consultation.held, *asked]
+        case "abandoned":
+            call.parties = consultation.held
+        case "deserted":
+            pass
+    call.party = consultation.party if consultation.party in call.parties else call.parties[0]
+    queue = contact.queue if asked and contact.queue is not None else consultation.queue
+    _begin_anew(call, contact)
+    contact.queue = queue
+    contact.not_yet = False
+    fold.step_call(call, calls.Input.RECONNECTED, now)
+    _hold_if_somebody_does(fold, call, now)
+
+
+def _hand_on(fold: Indexes, call: s.Call, consultation: s.Consultation, now: float) -> None:
+    """The call stands where who consulted stood: in a queue, before a menu, at phones that ring."""
+    call.party = consultation.held[0]
+    call.referral = s.Referral(leg=consultation.leg, by=consultation.by, to=consultation.to, queue=consultation.queue, asked=False)
+    fold.step_call(call, calls.Input.HANDED_ON, now)
+    contact = fold.state.contacts[call.id]
+    if contact.entry is not None:
+        fold.step_call(call, calls.Input.QUEUED, now)
+        if fold.state.entries[contact.entry].offer is not None:
+            fold.step_call(call, calls.Input.DELIVERED, now)
+    elif call.menu is not None:
+        fold.step_call(call, calls.Input.TREATED, now)
+    elif call.ending is not None:  # what was said to who consulted is said to who was held, from its beginning
+        call.ending = None
+    else:
+        fold.step_call(call, calls.Input.DELIVERED, now)
+
+
+def _consultation(call: s.Call) -> s.Consultation:
+    if call.consultation is None:
+        raise BrokenHistory(f"nobody consults in call {call.id}")
+    return call.consultation
+
+
+def supervision_requested(fold: Indexes, event: ev.SupervisionRequested, _now: float) -> None:
+    fold.state.agents[event.agent].wants_to_supervise = event.supervised
+    if event.supervised is None:
+        fold.listeners.discard(event.agent)
+    else:
+        fold.listeners.add(event.agent)
+
+
+def supervision_began(fold: Indexes, event: ev.SupervisionBegan, _now: float) -> None:
+    fold.state.calls[event.call].supervisions[event.leg] = s.Supervision(by=event.by, agent=event.agent, mode=event.mode)
+    fold.supervised.add(event.call)
+
+
+def supervision_changed(fold: Indexes, event: ev.SupervisionChanged, _now: float) -> None:
+    call = fold.state.calls[event.call]
+    supervision = call.supervisions[event.leg]
+    supervision.mode = event.mode
+    if event.mode == "barge" and supervision.joined:
+        call.parties.append(event.leg)
+    elif event.leg in call.parties:
+        call.parties.remove(event.leg)
 
 
 def call_held(fold: Indexes, event: ev.CallHeld, now: float) -> None:
@@ -170,10 +303,9 @@ def call_retrieved(fold: Indexes, event: ev.CallRetrieved, now: float) -> None:
 
 def call_referred(fold: Indexes, event: ev.CallReferred, now: float) -> None:
     call = fold.state.calls[event.call]
-    referral = s.Referral(
-        leg=event.leg, by=event.by, to=event.to, queue=fold.state.contacts[event.call].queue, recorded=call.recording is not None
-    )
+    referral = s.Referral(leg=event.leg, by=event.by, to=event.to, queue=fold.state.contacts[event.call].queue)
     _part_pair(fold, call, event.by, now)
+    _stop_supervising(fold, call, event.leg)
     call.referral = referral
 
 
@@ -197,13 +329,13 @@ def call_transferred(fold: Indexes, event: ev.CallTransferred, now: float) -> No
 def _part_pair(fold: Indexes, call: s.Call, by: AgentId, now: float) -> None:
     """The party that is not this agent's is the one to be served from now on."""
     fold.step_call(call, calls.Input.TRANSFERRED, now)
-    if call.pair is not None:
-        a, b = call.pair
-        call.party = b if fold.state.legs[a].agent == by else a
-    call.pair = None
+    for one in call.parties:
+        _stop_supervising(fold, call, one)
+    if call.parties:
+        call.party = next((one for one in call.parties if fold.state.legs[one].agent != by), call.parties[-1])
+    call.parties = []
     call.forward = None
     fold.state.contacts[call.id].queue = None
-    call.recording = None
     call.trunks_tried = []
 
 
@@ -234,6 +366,7 @@ def call_cleared(fold: Indexes, event: ev.CallCleared, now: float) -> None:
     state = fold.state
     call = state.calls[event.call]
     fold.step_call(call, calls.Input.CLEARED, now)
+    fold.supervised.discard(call.id)
     if call.legs:
         raise BrokenHistory(f"call {call.id} is cleared with legs left: {call.legs}")
     fold.timers.stop(name(Timer.MENU, call.id))
@@ -294,12 +427,25 @@ def sounds_finished(fold: Indexes, event: ev.SoundsFinished, now: float) -> None
         case "menu" if call.menu is not None:
             menu = fold.index.menus.get(call.menu)
             fold.timers.start(name(Timer.MENU, call.id), now + (menu.timeout_s if menu is not None else 0.0))
+        case "party_notice" if event.outcome == "finished":
+            call.told.append(leg.id)
         case "notice":
-            call.notice_heard = event.outcome == "finished"
+            _heard_notice(fold, call, leg, event.outcome == "finished")
             fold.state.contacts[leg.call].not_yet = False
             fold.routing_needed = True
         case _:
             pass
+
+
+def _heard_notice(fold: Indexes, call: s.Call, leg: s.Leg, heard: bool) -> None:
+    """What was said in it is what its queue has to say."""
+    queue_id = fold.state.contacts[call.id].queue
+    queue = fold.index.queues.get(queue_id) if queue_id is not None else None
+    says_recorded = heard and (queue is None or queue.record or not queue.supervised)
+    if says_recorded and leg.id not in call.told:
+        call.told.append(leg.id)
+    call.notice_heard = call.notice_heard or says_recorded
+    call.supervision_told = call.supervision_told or (heard and queue is not None and queue.supervised)
 
 
 def sounds_stopped(fold: Indexes, event: ev.SoundsStopped, _now: float) -> None:
@@ -326,7 +472,14 @@ HANDLERS: Handlers = {
     ev.LegRetrieved: leg_retrieved,
     ev.LegCleared: leg_cleared,
     ev.LegMeasured: leg_measured,
+    ev.EarlyMediaPassed: early_media_passed,
     ev.CallEstablished: call_established,
+    ev.CallConsulted: call_consulted,
+    ev.ConsultationAlternated: consultation_alternated,
+    ev.ConsultationEnded: consultation_ended,
+    ev.SupervisionRequested: supervision_requested,
+    ev.SupervisionBegan: supervision_began,
+    ev.SupervisionChanged: supervision_changed,
     ev.CallHeld: call_held,
     ev.CallRetrieved: call_retrieved,
     ev.CallReferred: call_referred,

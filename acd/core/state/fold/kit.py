@@ -93,6 +93,10 @@ class Indexes:
         self.tried_entries: set[EntryId] = set()
         self.pickers = {agent.id for agent in state.agents.values() if agent.wants_to_pick}
         """Who has asked to pick and has not got anything yet."""
+        self.listeners = {agent.id for agent in state.agents.values() if agent.wants_to_supervise is not None}
+        """Who has asked by its phone to hear a conversation, and does not yet."""
+        self.supervised = {call.id for call in state.calls.values() if call.supervisions}
+        """Calls that a supervisor is at."""
         self.changed: list[AgentId] = []
         """Whose place among the others may have changed, in order; who keeps up with it knows how far it has read, and that it begins anew
         when `epoch` is another number."""
@@ -315,6 +319,7 @@ class Indexes:
             return
         del self.state.agents[agent.id]
         self.pickers.discard(agent.id)
+        self.listeners.discard(agent.id)
         self.timers.stop(name(Timer.BINDING, agent.id))
         for known in self.availability.values():
             known.put(agent.id, None)

@@ -83,12 +83,29 @@ def _categorise_behind(fold: Indexes, trunk: TrunkId) -> None:
 def recording_began(fold: Indexes, event: ev.RecordingBegan, now: float) -> None:
     call = fold.state.calls[event.call]
     call.recording = event.recording
+    call.recorded = list(event.legs)
+    call.recording_paused = False
     call.recordings_made += 1
     fold.state.recordings[event.recording] = (event.call, now)
 
 
+def recording_joined(fold: Indexes, event: ev.RecordingJoined, _now: float) -> None:
+    fold.state.calls[event.call].recorded.append(event.leg)
+
+
+def recording_paused(fold: Indexes, event: ev.RecordingPaused, _now: float) -> None:
+    fold.state.calls[event.call].recording_paused = True
+
+
+def recording_resumed(fold: Indexes, event: ev.RecordingResumed, _now: float) -> None:
+    fold.state.calls[event.call].recording_paused = False
+
+
 def recording_kept(fold: Indexes, event: ev.RecordingKept, _now: float) -> None:
-    del fold.state.recordings[event.recording]
+    call_id, _ = fold.state.recordings.pop(event.recording)
+    call = fold.state.calls.get(call_id)
+    if call is not None and call.recording == event.recording:
+        call.recording, call.recorded, call.recording_paused = None, [], False
 
 
 HANDLERS: Handlers = {
@@ -102,5 +119,8 @@ HANDLERS: Handlers = {
     ev.TrunkUp: trunk_up,
     ev.TrunkDown: trunk_down,
     ev.RecordingBegan: recording_began,
+    ev.RecordingJoined: recording_joined,
+    ev.RecordingPaused: recording_paused,
+    ev.RecordingResumed: recording_resumed,
     ev.RecordingKept: recording_kept,
 }

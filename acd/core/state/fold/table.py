@@ -26,7 +26,6 @@ HANDLERS: Final[Handlers] = {
 LEAVE_THE_STATE: Final = frozenset(
     {
         ev.SignOfLifeGiven,  # that it came is all there is to it: the clock of the state says when
-        ev.EarlyMediaPassed,  # what is heard before an answer changes nothing that is decided
         ev.LegAnsweredLate,  # for the record
         ev.DispositionSet,  # for the record
         ev.ChannelRefused,  # for ledgers and reports: nothing was reserved

@@ -70,7 +70,7 @@ def leg_initiated(fold: Indexes, event: ev.LegInitiated, now: float) -> None:
         return
     if event.role != "supervisor":  # who comes to a conversation is nobody it goes to
         fold.step_call(call, calls.Input.DELIVERED, now)
-    fold.timers.start(name(Timer.ANSWER, event.leg), now + (AGENT_RING_S if event.role == "agent" else OUTSIDE_RING_S))
+    fold.timers.start(name(Timer.ANSWER, event.leg), now + (OUTSIDE_RING_S if event.role in {"forward", "destination"} else AGENT_RING_S))
 
 
 def leg_alerted(fold: Indexes, event: ev.LegAlerted, now: float) -> None:

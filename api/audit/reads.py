@@ -73,6 +73,10 @@ IMPERSONAL: frozenset[str] = frozenset(
         "getTrunk",
         "listReasons",
         "getReason",
+        "listSounds",
+        "listPackagedSounds",
+        "getSound",
+        "getSoundAudio",  # an announcement, which every caller hears
         "getAssignments",
         "listAssignedNumbers",
         # the platform's: companies, not people
@@ -128,6 +132,8 @@ UNANSWERED: frozenset[str] = frozenset(
         "createApiKey",
         "createTariff",
         "setSetup",
+        "putSound",
+        "deleteSound",
         *(f"{verb}{kind}" for verb in ("create", "replace", "delete") for kind in _SETUP),
         # events of a call at the desk that is meant, which the journal keeps with the command
         "logOn",

@@ -15,7 +15,6 @@ from zoneinfo import available_timezones
 import holidays
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, ValidationInfo, WithJsonSchema, field_validator, model_validator
 
-from acd import sounds
 from acd.core.channel_kinds import CHANNELS
 from acd.core.strategies import STRATEGIES
 from api.kit.ids import Slug, slug
@@ -28,16 +27,10 @@ Skill = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,39}$")
 Level = Annotated[int, Field(ge=1, le=10)]
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 Sound = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]{0,119}$")]
+"""A name; whether the house or the tenant has such a sound is asked when it is stored (`service`)."""
 Kbits = Annotated[int, Field(ge=0, le=100_000_000)]
 Extension = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{1,5}$")]
 Key = Annotated[str, StringConstraints(pattern=r"^[0-9*#]$")]
-
-
-def _is_there(name: str) -> str:
-    missing = sounds.missing(name)
-    if missing:
-        raise ValueError(f"there is no sound {' and no sound '.join(missing)}")
-    return name
 
 
 def _row_of(table: Iterable[str], what: str) -> tuple[AfterValidator, WithJsonSchema]:
@@ -54,7 +47,7 @@ def _row_of(table: Iterable[str], what: str) -> tuple[AfterValidator, WithJsonSc
 
 Strategy = Annotated[str, *_row_of(STRATEGIES, "strategy")]
 Channel = Annotated[str, *_row_of(CHANNELS, "channel")]
-Sounds = Annotated[tuple[Annotated[Sound, AfterValidator(_is_there)], ...], Field(max_length=20)]
+Sounds = Annotated[tuple[Sound, ...], Field(max_length=20)]
 
 # ---------------------------------------------------------------------- where a call can go
 
@@ -444,7 +437,7 @@ class Queue(Named):
     closed: Target = Field(default_factory=_closed)
     overflow: Annotated[tuple[Overflow, ...], Field(max_length=20)] = ()
     greeting: Sounds = ("queue.greeting",)
-    music: Annotated[Sound, AfterValidator(_is_there)] = "music/default"
+    music: Sound = "music/default"
     announce_position: bool = True
     announce_every_s: Annotated[float, Field(ge=5, le=3600, allow_inf_nan=False)] = 30.0
     exit_key: Key | None = None

@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from media.codecs.g711 import PCMA
-from media.frame import FRAME_SAMPLES, SAMPLE_RATE, Samples
+from media.frame import SAMPLE_RATE, Samples
+from media.sound_file import SPEECH_DBFS, levelled
 from media.wave_file import alaw_file
 
-SPEECH_DBFS = -20.0
 MUSIC_DBFS = -24.0
-_PEAK = 0.89 * 32768
 _EDGE_S = 0.03
 
 TEXTS: dict[str, dict[str, str]] = {
@@ -153,19 +152,6 @@ def trimmed(audio: NDArray[np.float64]) -> NDArray[np.float64]:
         return audio
     edge = round(_EDGE_S * SAMPLE_RATE)
     return audio[max(0, loud[0] - edge) : loud[-1] + edge]
-
-
-def levelled(audio: NDArray[np.float64], dbfs: float) -> Samples:
-    """Bring active speech (20 ms frames above -30 dB of the loudest) to `dbfs`; peaks bend softly instead of clipping."""
-    frames = audio[: audio.size // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
-    power = (frames**2).mean(axis=1)
-    active = power[power > power.max() * 1e-3].mean()
-    scaled = audio * (32768.0 * 10 ** (dbfs / 20) / np.sqrt(active))
-    knee = 0.6 * _PEAK
-    over = np.abs(scaled) > knee
-    bent = np.sign(scaled) * (knee + (_PEAK - knee) * np.tanh((np.abs(scaled) - knee) / (_PEAK - knee)))
-    shaped: Samples = np.rint(np.where(over, bent, scaled)).astype(np.int16)
-    return shaped
 
 
 # A slow waltz of eight bars in C, plucked strings over a soft bass; written for this project.

@@ -155,7 +155,7 @@ class TestContradictions:
             ("menus", {"sounds": ["menu", "greeting.of.nobody"]}, "#/sounds/1"),
             ("menus", {"sounds": ["fr/menu"]}, "#/sounds/0"),
             ("menus", {"invalid_sounds": ["../invalid_choice"]}, "#/invalid_sounds/0"),
-            ("menus", {"fallback": {"to": "announcement", "sounds": ["close"]}}, "#/fallback/announcement/sounds/0"),
+            ("menus", {"fallback": {"to": "announcement", "sounds": ["close"]}}, "#/fallback/sounds/0"),
             ("numbers", {"language": "fr"}, "#/language"),
         ],
     )

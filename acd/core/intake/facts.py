@@ -162,7 +162,7 @@ def sounds_ended(x: Step, fact: inp.SoundsEnded) -> None:
         x.drop(fact)
         return
     purpose = leg.purpose
-    x.emit(SoundsFinished(leg=leg.id, play=fact.play, outcome=fact.outcome))
+    x.emit(SoundsFinished(leg=leg.id, play=fact.play, outcome=fact.outcome, left_out=fact.left_out))
     call = x.state.calls[leg.call]
     if purpose == "announcement":
         clear_call(x, call, call.ending or "announced")

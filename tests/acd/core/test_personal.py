@@ -50,6 +50,8 @@ NOBODYS = {
     "QueueLeft": {"detail"},
     "ReferralFailed": {"cause"},
     "SoundsStarted": {"sounds"},
+    "SoundsEnded": {"left_out"},
+    "SoundsFinished": {"left_out"},
     # ids, and codes of the tenant's own lists
     "AgentNotReady": {"reason"},
     "CallForwarded": {"by"},

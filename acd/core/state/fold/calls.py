@@ -295,7 +295,7 @@ def sounds_finished(fold: Indexes, event: ev.SoundsFinished, now: float) -> None
             menu = fold.index.menus.get(call.menu)
             fold.timers.start(name(Timer.MENU, call.id), now + (menu.timeout_s if menu is not None else 0.0))
         case "notice":
-            call.notice_heard = event.outcome == "finished"
+            call.notice_heard = event.outcome == "finished" and not event.left_out
             fold.state.contacts[leg.call].not_yet = False
             fold.routing_needed = True
         case _:

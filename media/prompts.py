@@ -5,6 +5,10 @@ What the committed library holds, each in `de/` and `en/` (texts in `media/sound
 | names | use |
 |---|---|
 | `greeting` `menu` `menu.repeat` `invalid_choice` `no_choice` | front door and menu |
+| `menu.for` `menu.press` `menu.option` `menu.star` `menu.hash` | what a menu says of its keys: "for", a label, "press", the key |
+| `menu.more` `menu.person` `menu.extension` `menu.outside` `menu.announcement` `menu.hang_up` | labels of what is no queue |
+| `department.support` `department.sales` `department.accounting` `department.reception` `department.technical` | labels of queues |
+| `department.orders` `department.appointments` `department.returns` `department.personnel` `department.emergency` | and of more |
 | `queue.greeting` `queue.wait` `queue.position` `queue.next` `queue.wait_minutes` `queue.exit` | queue |
 | `queue.connecting` `queue.overflow` | leaving the queue |
 | `number.0` ... `number.99`, `number.100` ... `number.900`, `number.thousand` | say a number: `number_sounds`; others are composed |

@@ -465,8 +465,8 @@ class Menu(Given):
             "examples": [
                 {
                     "id": "main",
-                    "sounds": ["menu"],
                     "options": {"1": {"to": "queue", "queue": "support"}, "2": {"to": "queue", "queue": "support"}},
+                    "labels": {"1": ["department.support"]},
                     "languages": {"2": "en"},
                 }
             ]
@@ -474,7 +474,7 @@ class Menu(Given):
     )
 
     id: Slug
-    sounds: Sounds
+    sounds: Sounds = Field(default=(), description="What is said first. `menu` is that of the demonstration: it says three departments.")
     options: Annotated[dict[Key, Target], Field(max_length=12)]
     timeout_s: Annotated[float, Field(ge=0.5, le=120, allow_inf_nan=False)] = 6.0
     repeats: Annotated[int, Field(ge=0, le=20)] = 2
@@ -487,11 +487,30 @@ class Menu(Given):
         description="Key -> the language of who presses it. Announcements follow it where they are spoken in it, queues as they say.",
     )
 
+    says_options: bool = Field(
+        default=False,
+        description="Behind `sounds` it says of each key what it leads to: for support, press 1. Left out: it does where `sounds` are left "
+        "out, since a menu that says nothing is none.",
+    )
+    labels: Annotated[dict[Key, Annotated[Sounds, Field(min_length=1)]], Field(max_length=12)] = Field(
+        default_factory=dict,
+        description='Key -> the sounds that say what it leads to, as in "for *support*, press 1". Left out: its target\'s name, where '
+        "it is a usual department or has an extension; else its number.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _says_something(cls, given: Any, info: ValidationInfo) -> Any:
+        if isinstance(given, dict) and "says_options" not in given and not given.get("sounds") and not is_stored(info):
+            return {**given, "says_options": True}
+        return given
+
     @model_validator(mode="after")
-    def _languages_of_its_keys(self) -> Menu:
-        for key in self.languages:
-            if key not in self.options:
-                raise ValueError(f"languages: {key} is no key of the menu")
+    def _of_its_keys(self) -> Menu:
+        for member, keys in (("languages", self.languages), ("labels", self.labels)):
+            for key in keys:
+                if key not in self.options:
+                    raise ValueError(f"{member}: {key} is no key of the menu")
         return self
 
 

@@ -1,6 +1,8 @@
-"""Makes every sound file of this folder: `python -m media.sounds.make_sounds` (espeak-ng speaks, sox resamples, music is composed here).
+"""Makes every sound file of this folder: `python -m media.sounds.make_sounds` (espeak-ng speaks, sox resamples, music is composed here);
+with names behind it, only those.
 
-Only this script knows the texts; the files are its output and are committed, so that a service runs without espeak-ng or sox.
+Only this script knows the texts; the files are its output and are committed, so that a service runs without espeak-ng or sox. The same
+versions of both make the same octets again (no dither).
 Stored as A-law WAV, 8 kHz mono. Speech has -20 dBFS while somebody speaks, music lies 4 dB under it.
 """
 
@@ -27,6 +29,27 @@ TEXTS: dict[str, dict[str, str]] = {
         "greeting": "Guten Tag und herzlich willkommen.",
         "menu": "Für den Support drücken Sie die 1. Für den Vertrieb die 2. Für die Buchhaltung die 3.",
         "menu.repeat": "Um das Menü noch einmal zu hören, drücken Sie die Sterntaste.",
+        "menu.for": "Für",
+        "menu.press": "drücken Sie die",
+        "menu.option": "Für Auswahl",
+        "menu.star": "Sterntaste.",
+        "menu.hash": "Rautetaste.",
+        "menu.more": "eine weitere Auswahl",
+        "menu.person": "einen Mitarbeiter",
+        "menu.extension": "die Durchwahl",
+        "menu.outside": "eine Weiterleitung nach außen",
+        "menu.announcement": "eine Ansage",
+        "menu.hang_up": "das Ende des Gesprächs",
+        "department.support": "den Support",
+        "department.sales": "den Vertrieb",
+        "department.accounting": "die Buchhaltung",
+        "department.reception": "die Zentrale",
+        "department.technical": "die Technik",
+        "department.orders": "Bestellungen",
+        "department.appointments": "Termine",
+        "department.returns": "Rückgaben und Reklamationen",
+        "department.personnel": "die Personalabteilung",
+        "department.emergency": "den Notdienst",
         "invalid_choice": "Diese Auswahl gibt es leider nicht.",
         "no_choice": "Wir haben keine Eingabe erhalten.",
         "queue.greeting": "Alle Mitarbeiter sprechen gerade. Ihr Anruf wird gehalten und der Reihe nach angenommen.",
@@ -69,6 +92,27 @@ TEXTS: dict[str, dict[str, str]] = {
         "greeting": "Hello, and welcome.",
         "menu": "For support, press 1. For sales, press 2. For accounting, press 3.",
         "menu.repeat": "To hear the menu again, press the star key.",
+        "menu.for": "For",
+        "menu.press": "press",
+        "menu.option": "For option",
+        "menu.star": "star.",
+        "menu.hash": "hash.",
+        "menu.more": "more choices",
+        "menu.person": "an agent",
+        "menu.extension": "extension",
+        "menu.outside": "an outside line",
+        "menu.announcement": "an announcement",
+        "menu.hang_up": "the end of this call",
+        "department.support": "support",
+        "department.sales": "sales",
+        "department.accounting": "accounting",
+        "department.reception": "reception",
+        "department.technical": "the technical department",
+        "department.orders": "orders",
+        "department.appointments": "appointments",
+        "department.returns": "returns and complaints",
+        "department.personnel": "human resources",
+        "department.emergency": "the emergency service",
         "invalid_choice": "Sorry, there is no such choice.",
         "no_choice": "We did not receive an entry.",
         "queue.greeting": "All our agents are busy. Your call is held and will be answered in turn.",
@@ -130,7 +174,7 @@ def speak(text: str, language: str) -> Samples:
         [espeak, "-v", VOICES[language], "-s", "150", "-g", "2", "--stdout", text], check=True, capture_output=True
     ).stdout
     resampled = subprocess.run(  # noqa: S603 - program and arguments are our own
-        [sox, "-q", "-t", "wav", "--ignore-length", "-",
+        [sox, "-q", "-D", "-t", "wav", "--ignore-length", "-",
          "-t", "raw", "-e", "signed", "-b", "16", "-r", str(SAMPLE_RATE), "-c", "1", "-L", "-",
          "gain", "-6", "highpass", "200", "rate", "-v", str(SAMPLE_RATE)],
         check=True, capture_output=True, input=spoken,
@@ -204,16 +248,18 @@ def write(path: Path, audio: Samples) -> None:
     path.write_bytes(alaw_file(PCMA.encode(audio)))
 
 
-def main() -> None:
-    """Write all files; old ones of the same name are replaced."""
+def main(*names: str) -> None:
+    """Write the files of these names in each language, without any all files; old ones of the same name are replaced."""
     root = Path(__file__).parent
     for language in TEXTS:
         for name, text in texts_of(language).items():
-            write(root / language / f"{name}.wav", speak(text, language))
-    write(root / "music" / "default.wav", music())
+            if not names or name in names:
+                write(root / language / f"{name}.wav", speak(text, language))
+    if not names:
+        write(root / "music" / "default.wav", music())
     files = sorted(root.rglob("*.wav"))
     sys.stdout.write(f"{len(files)} files, {sum(file.stat().st_size for file in files)} octets\n")
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -21,7 +21,7 @@ NOBODYS = {
     "Agent": {"extension", "device", "skills", "languages", "outbound_caller_id"},
     "ChannelCapacity": {"channel", "not_during"},
     "FeatureCodes": {"ready", "not_ready", "log_on_or_off", "tag", "waiting", "hot_desk", "pick"},
-    "Menu": {"sounds", "options", "invalid_sounds", "languages"},
+    "Menu": {"sounds", "options", "invalid_sounds", "languages", "labels"},
     "Number": {"number", "language", "country"},
     "Queue": {"name", "strategy", "greeting", "music", "exit_key"},
     "Reason": {"code", "name"},

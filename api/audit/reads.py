@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-_SETUP = ("Queue", "Menu", "Number", "Schedule", "Site", "Trunk", "Reason")
+_SETUP = ("Queue", "Menu", "Number", "Schedule", "Site", "Trunk", "Reason", "Sound")
 
 PERSONAL: Mapping[str, str] = {
     # operation -> kind of the entry
@@ -132,8 +132,6 @@ UNANSWERED: frozenset[str] = frozenset(
         "createApiKey",
         "createTariff",
         "setSetup",
-        "putSound",
-        "deleteSound",
         *(f"{verb}{kind}" for verb in ("create", "replace", "delete") for kind in _SETUP),
         # events of a call at the desk that is meant, which the journal keeps with the command
         "logOn",

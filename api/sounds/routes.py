@@ -13,7 +13,7 @@ from api.identity import Access, ForAdmins, ForSupervisors
 from api.kit.paging import Page, Paged, paged
 from api.kit.preconditions import tags
 from api.sounds import service
-from api.sounds.schemas import Folder, PackagedTold, SoundName, SoundTold
+from api.sounds.schemas import Folder, NewFolder, NewName, PackagedTold, SoundName, SoundTold
 
 router = APIRouter(prefix="/api/v1/sounds", tags=["sounds"])
 
@@ -22,6 +22,7 @@ IfMatch = Annotated[
     str | None, Header(alias="If-Match", pattern=r'^"[0-9]{1,9}"$', description='ETag of the version that is meant, `"3"`.')
 ]
 Sent = Annotated[bytes, Body(media_type=MEDIA_TYPE, description=f"{sounds.ACCEPTED[:1].upper()}{sounds.ACCEPTED[1:]}.")]
+Normalise = Annotated[bool, Query(description="Bring it to the level of the packaged announcements (-20 dBFS).")]
 _AUDIO: dict[int | str, dict[str, Any]] = {
     200: {"description": "The file.", "content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
     304: {"description": "The client has it: `If-None-Match` names it."},
@@ -35,6 +36,11 @@ def author(access: Access) -> telephony_setup.Author:
 
 def _version(if_match: str | None) -> int | None:
     return None if if_match is None else int(if_match.strip('"'))
+
+
+def _shown(row: telephony_setup.Row, response: Response) -> SoundTold:
+    response.headers["ETag"] = f'"{row.version}"'
+    return service.told(row)
 
 
 @router.get("", operation_id="listSounds")
@@ -56,8 +62,7 @@ async def list_packaged(_access: ForSupervisors) -> PackagedTold:
 async def get_sound(access: ForSupervisors, folder: Folder, sound: SoundName, response: Response) -> SoundTold:
     """What is known of one."""
     row = await telephony_setup.one(access.session, service.KIND, f"{folder}/{sound}")
-    response.headers["ETag"] = f'"{row.version}"'
-    return service.told(row)
+    return _shown(row, response)
 
 
 @router.get("/{folder}/{sound}/audio", operation_id="getSoundAudio", response_class=Response, responses={**_AUDIO, **responses(NotFound)})
@@ -76,26 +81,40 @@ async def get_sound_audio(
     return Response(await service.audio(author(access), row), media_type=MEDIA_TYPE, headers=headers)
 
 
-@router.put(
-    "/{folder}/{sound}",
-    operation_id="putSound",
-    responses={201: {"model": SoundTold, "description": "It is new."}, **responses(Conflict, NotFound, Outdated)},
+@router.post(
+    "",
+    operation_id="createSound",
+    status_code=status.HTTP_201_CREATED,
+    responses=responses(Conflict),
     max_body_size=service.SENT_OCTETS,
 )
-async def put_sound(
+async def create_sound(
+    access: ForAdmins, language: NewFolder, name: NewName, sent: Sent, response: Response, normalise: Normalise = False
+) -> SoundTold:
+    """Send a new sound; the body is the file. It is heard from the next play on."""
+    row = await service.create(author(access), f"{language}/{name}", sent, normalise=normalise)
+    response.headers["Location"] = f"/api/v1/sounds/{row.id}"
+    return _shown(row, response)
+
+
+@router.put(
+    "/{folder}/{sound}",
+    operation_id="replaceSound",
+    responses=responses(Conflict, NotFound, Outdated),
+    max_body_size=service.SENT_OCTETS,
+)
+async def replace_sound(
     access: ForAdmins,
     folder: Folder,
     sound: SoundName,
     sent: Sent,
     response: Response,
-    normalise: Annotated[bool, Query(description="Bring it to the level of the packaged announcements (-20 dBFS).")] = False,
+    normalise: Normalise = False,
     if_match: IfMatch = None,
 ) -> SoundTold:
-    """Send a sound, or another one in its place. It is heard from the next play on; what plays now goes on with the old one."""
-    row, is_new = await service.put(author(access), folder, sound, sent, normalise=normalise, if_version=_version(if_match))
-    response.status_code = status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
-    response.headers["ETag"] = f'"{row.version}"'
-    return service.told(row)
+    """Send another in its place. It is heard from the next play on; what plays now goes on with the old one."""
+    row = await service.replace(author(access), f"{folder}/{sound}", sent, normalise=normalise, if_version=_version(if_match))
+    return _shown(row, response)
 
 
 @router.delete(
@@ -106,4 +125,4 @@ async def put_sound(
 )
 async def delete_sound(access: ForAdmins, folder: Folder, sound: SoundName, if_match: IfMatch = None) -> None:
     """Delete one. What is packaged under its name is heard again; what would be silent without it is named (409)."""
-    await service.delete(author(access), folder, sound, _version(if_match))
+    await service.delete(author(access), f"{folder}/{sound}", _version(if_match))

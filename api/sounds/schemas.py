@@ -5,26 +5,24 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import Path
+from fastapi import Path, Query
 from pydantic import Field
 
 from api.kit.schema import Told
 
-Folder = Annotated[
+FOLDER = r"^([a-z]{2}|music)$"
+NAME = r"^[a-z0-9_-]+(\.[a-z0-9_-]+)*$"
+LONGEST_NAME = 58
+"""With its folder it is a key of 64 letters, as all of the set-up have."""
+Folder = Annotated[str, Path(pattern=FOLDER, description="The language; `music` for what has none.")]
+SoundName = Annotated[str, Path(max_length=LONGEST_NAME, pattern=NAME)]
+NewFolder = Annotated[str, Query(pattern=FOLDER, description="The language as ISO 639-1, `de`; `music` for what has none.")]
+NewName = Annotated[
     str,
-    Path(
-        pattern=r"^([a-z]{2}|music)$",
-        description="The language as ISO 639-1, `de`; `music` for what has none.",
-        openapi_examples={"German": {"value": "de"}},
-    ),
-]
-SoundName = Annotated[
-    str,
-    Path(
-        max_length=58,
-        pattern=r"^[a-z0-9_-]+(\.[a-z0-9_-]+)*$",
-        description="Of a packaged sound, which it replaces for this tenant, or a new one.",
-        openapi_examples={"greeting": {"value": "queue.greeting"}},
+    Query(
+        max_length=LONGEST_NAME,
+        pattern=NAME,
+        description="Of a packaged sound, `queue.greeting`, which it replaces for this tenant, or a new one.",
     ),
 ]
 Warning_ = Literal["quiet", "loud", "clipped"]

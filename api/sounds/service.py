@@ -24,44 +24,58 @@ SENT_OCTETS = 32 << 20
 """What may be sent: five minutes at 48 kHz, mono, 16 bit are 29 MB."""
 
 
-async def put(author: Author, folder: str, name: str, sent: bytes, *, normalise: bool, if_version: int | None) -> tuple[Row, bool]:
-    """Store a sound, or another one in its place.
+async def create(author: Author, key: str, sent: bytes, *, normalise: bool) -> Row:
+    """Store a new sound.
 
-    Returns: its row, and whether it is new.
-    Raises: NotPlayable, NoRoom, LimitReached, VersionPassed, Unknown: a version of what is not there
+    Raises: NotPlayable, NoRoom, LimitReached, Exists
+    """
+    document = await _stored(author, key, sent, normalise=normalise)
+    row = await telephony_setup.create(author, KIND, key, document)
+    await telephony_setup.take_effect(author)
+    return row
+
+
+async def replace(author: Author, key: str, sent: bytes, *, normalise: bool, if_version: int | None) -> Row:
+    """Store another sound in the place of one.
+
+    Raises: NotPlayable, NoRoom, Unknown, VersionPassed
+    """
+    old = str((await telephony_setup.one(author.session, KIND, key)).document["audio"])
+    document = await _stored(author, key, sent, normalise=normalise)
+    row = await telephony_setup.replace(author, KIND, key, document, if_version)
+    _keep_for_a_while(author, old)
+    await telephony_setup.take_effect(author)
+    return row
+
+
+async def delete(author: Author, key: str, if_version: int | None) -> None:
+    """Take a sound away; what is packaged under its name is heard again.
+
+    Raises: Unknown, VersionPassed, StillInUse: something would be silent without it
+    """
+    await telephony_setup.hold(author)
+    old = str((await telephony_setup.one(author.session, KIND, key)).document["audio"])
+    await telephony_setup.delete(author, KIND, key, if_version)
+    _keep_for_a_while(author, old)
+    await telephony_setup.take_effect(author, deleting=True)
+
+
+async def _stored(author: Author, key: str, sent: bytes, *, normalise: bool) -> dict[str, Any]:
+    """The document of a sound whose file is on the disk; from then on the set-up is held.
+
+    Raises: NotPlayable, NoRoom
     """
     limits = author.services.settings.sounds
-    longest_s = limits.longest_music_s if folder == sounds.MUSIC else limits.longest_s
+    longest_s = limits.longest_music_s if key.startswith(f"{sounds.MUSIC}/") else limits.longest_s
     try:
         async with author.services.converting:
             made = await asyncio.to_thread(sounds.convert, sent, longest_s=longest_s, normalise=normalise)
     except sounds.ParseError as error:
         raise NotPlayable(str(error)) from error
     await telephony_setup.hold(author)
-    key, where = f"{folder}/{name}", files.folder_of(author.services.settings, author.tenant)
     await _check_room(author, len(made.file))
-    audio = await asyncio.to_thread(files.write, where, made.file)
-    document = _document(key, audio, made, normalised=normalise)
-    before = await telephony_setup.there(author.session, KIND, key)
-    if before is None and if_version is None:
-        row = await telephony_setup.create(author, KIND, key, document)
-    else:
-        _then_sweep(author, before)
-        row = await telephony_setup.replace(author, KIND, key, document, if_version)
-    await telephony_setup.take_effect(author)
-    return row, before is None
-
-
-async def delete(author: Author, folder: str, name: str, if_version: int | None) -> None:
-    """Take a sound away; what is packaged under its name is heard again.
-
-    Raises: Unknown, VersionPassed, StillInUse: something would be silent without it
-    """
-    await telephony_setup.hold(author)
-    key = f"{folder}/{name}"
-    _then_sweep(author, await telephony_setup.there(author.session, KIND, key))
-    await telephony_setup.delete(author, KIND, key, if_version)
-    await telephony_setup.take_effect(author, deleting=True)
+    audio = await asyncio.to_thread(files.write, files.folder_of(author.services.settings, author.tenant), made.file)
+    return _document(key, audio, made, normalised=normalise)
 
 
 async def audio(author: Author, row: Row) -> bytes:
@@ -121,11 +135,9 @@ async def _named(author: Author) -> set[str]:
     return {row.document["audio"] for row in await telephony_setup.rows(author.session, KIND)}
 
 
-def _then_sweep(author: Author, before: Row | None) -> None:
-    """The file that a row named is kept for a while after the row has changed, and goes with the next that is stored."""
-    if before is None:
-        return
-    where, old = files.folder_of(author.services.settings, author.tenant), str(before.document["audio"])
+def _keep_for_a_while(author: Author, old: str) -> None:
+    """The file that a row named stays after the row has changed, and goes later, when another is stored."""
+    where = files.folder_of(author.services.settings, author.tenant)
 
     async def touch() -> None:
         await asyncio.to_thread(files.touch, where, old)

@@ -26,7 +26,6 @@ from api.telephony_setup.service import (
     setup_of,
     some,
     take_effect,
-    there,
 )
 
 __all__ = [
@@ -52,5 +51,4 @@ __all__ = [
     "setup_of",
     "some",
     "take_effect",
-    "there",
 ]

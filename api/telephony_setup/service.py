@@ -106,11 +106,6 @@ async def one(session: AsyncSession, kind: str, key: str, *, anew: bool = False)
     return found
 
 
-async def there(session: AsyncSession, kind: str, key: str) -> Row | None:
-    """One document; whoever holds the set-up may build on the answer."""
-    return await repository.get(session, kind, key, anew=True)
-
-
 async def rows(session: AsyncSession, kind: str) -> Sequence[Row]:
     """All of one kind."""
     return await repository.rows(session, kind)

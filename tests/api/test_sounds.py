@@ -25,7 +25,12 @@ OTHER = pcm16(sine(900, 8000, 0.5))
 TO_HANG_UP = {"to": "hang_up"}
 
 
-async def sent(service: Service, key: str, file: bytes = GREETING, who: str = "admin", query: str = "", **headers: str) -> Any:
+async def sent(service: Service, key: str, file: bytes = GREETING, who: str = "admin", query: str = "") -> Any:
+    language, _, name = key.partition("/")
+    return await service.call("POST", f"sounds?language={language}&name={name}{query}", who, content=file, headers=WAV)
+
+
+async def replaced(service: Service, key: str, file: bytes = OTHER, who: str = "admin", query: str = "", **headers: str) -> Any:
     return await service.call("PUT", f"sounds/{key}{query}", who, content=file, headers=WAV | headers)
 
 
@@ -43,7 +48,8 @@ class TestSending:
     async def test_a_new_sound_is_told_with_its_length_and_level_and_is_the_exchanges_at_once(self, acme: Service) -> None:
         answer = await sent(acme, "de/welcome")
         assert answer.status_code == 201
-        assert answer.headers["etag"] == '"1"'
+        assert (answer.headers["etag"], answer.headers["location"]) == ('"1"', "/api/v1/sounds/de/welcome")
+        assert (await sent(acme, "de/welcome")).status_code == 409
         told = answer.json()
         assert told | {"changed_at": None, "level_dbfs": None, "peak_dbfs": None} == {
             "id": "de/welcome",
@@ -79,19 +85,19 @@ class TestSending:
     async def test_another_in_its_place_is_another_file_and_the_next_version(self, acme: Service) -> None:
         await sent(acme, "de/queue.greeting")
         before = own(acme)["de/queue.greeting"]
-        answer = await sent(acme, "de/queue.greeting", OTHER, **{"If-Match": '"1"'})
+        answer = await replaced(acme, "de/queue.greeting", OTHER, **{"If-Match": '"1"'})
         assert (answer.status_code, answer.headers["etag"], answer.json()["replaces_packaged"]) == (200, '"2"', True)
         after = own(acme)["de/queue.greeting"]
         assert after != before
         assert stored(acme) == {f"{before}.wav", f"{after}.wav"}  # a call may have been told of the old one a moment ago
-        assert (await sent(acme, "de/queue.greeting", GREETING, **{"If-Match": '"1"'})).status_code == 412
-        assert (await sent(acme, "en/queue.greeting", GREETING, **{"If-Match": '"1"'})).status_code == 404
+        assert (await replaced(acme, "de/queue.greeting", GREETING, **{"If-Match": '"1"'})).status_code == 412
+        assert (await replaced(acme, "en/queue.greeting")).status_code == 404
         assert own(acme) == {"de/queue.greeting": after}
 
     async def test_what_nobody_names_any_more_goes_with_the_next_that_is_stored(self, acme: Service) -> None:
         await sent(acme, "de/welcome")
         first = own(acme)["de/welcome"]
-        await sent(acme, "de/welcome", OTHER)
+        await replaced(acme, "de/welcome")
         path = files.folder_of(acme.settings, ACME) / f"{first}.wav"
         os.utime(path, (0, acme.clock().timestamp() - files.KEPT_S - 1))
         await sent(acme, "de/other", OTHER)
@@ -101,7 +107,7 @@ class TestSending:
         quiet, clipped = pcm16(sine(700, 8000, 1.0, 0.01)), pcm16(np.clip(sine(700, 8000, 1.0, 3.0), -1, 1))
         assert (await sent(acme, "de/a", quiet)).json()["warnings"] == ["quiet"]
         assert (await sent(acme, "de/b", clipped)).json()["warnings"] == ["loud", "clipped"]
-        told = (await sent(acme, "de/a", quiet, query="?normalise=true")).json()
+        told = (await replaced(acme, "de/a", quiet, query="?normalise=true")).json()
         assert (told["warnings"], told["normalised"], told["level_dbfs"]) == ([], True, pytest.approx(-20, abs=0.3))
 
     @pytest.mark.parametrize(
@@ -137,7 +143,7 @@ class TestSending:
 
     async def test_every_change_is_in_the_audit(self, acme: Service) -> None:
         await sent(acme, "de/welcome")
-        await sent(acme, "de/welcome", OTHER)
+        await replaced(acme, "de/welcome")
         await acme.call("DELETE", "sounds/de/welcome", "admin")
         found = (await acme.got("audit?kind=sound&about=changes"))["items"]
         assert [(one["act"], one["subject"], one["version"]) for one in reversed(found)] == [
@@ -152,7 +158,7 @@ class TestRoom:
         minute = pcm16(sine(700, 8000, 100.0))
         assert (await acme.call("PUT", "tenants/acme/assignments", "operator", json={"limits": {"sounds_mib": 1}})).status_code == 200
         assert (await sent(acme, "de/a", minute)).status_code == 201
-        answer = await sent(acme, "de/a", pcm16(sine(800, 8000, 100.0)))
+        answer = await replaced(acme, "de/a", pcm16(sine(800, 8000, 100.0)))
         assert (answer.status_code, answer.json()["type"]) == (409, "urn:fernamt:problem:limit-reached")
         assert "may take 1 MiB" in answer.json()["detail"]
         assert acme.databases.quotas.figures()['fernamt_tenant_limit_refusals_total{tenant="acme",kind="sounds_mib"}'] == 1
@@ -161,7 +167,7 @@ class TestRoom:
         await acme.call("PUT", "tenants/acme/assignments", "operator", json={"limits": {"sounds": 1}})
         assert (await sent(acme, "de/a")).status_code == 201
         assert (await sent(acme, "de/b")).status_code == 409
-        assert (await sent(acme, "de/a", OTHER)).status_code == 200
+        assert (await replaced(acme, "de/a")).status_code == 200
 
 
 class TestUse:
@@ -219,6 +225,7 @@ class TestOthers:
             assert (await acme.call("GET", path, "other-admin")).status_code == 404
         assert (await acme.got("sounds", "other-admin"))["items"] == []
         assert (await acme.call("DELETE", "sounds/de/welcome", "other-admin")).status_code == 404
+        assert (await replaced(acme, "de/welcome", OTHER, "other-admin")).status_code == 404
         ident = own(acme)["de/welcome"]
         for name in ("welcome", "de/welcome", f"@{ident}", f"acme/{ident}", f"../acme/sounds/{ident}"):
             answer = await acme.call("POST", "menus", "other-admin", json={"id": "m", "sounds": [name], "options": {"1": TO_HANG_UP}})
@@ -230,7 +237,8 @@ class TestOthers:
         await sent(staffed, "de/welcome")
         assert (await staffed.call("GET", "sounds/de/welcome/audio", "supervisor")).status_code == 200
         for who in ("supervisor", "billing", "anna"):
-            assert (await sent(staffed, "de/welcome", OTHER, who)).status_code == 403
+            assert (await sent(staffed, "de/other", OTHER, who)).status_code == 403
+            assert (await replaced(staffed, "de/welcome", OTHER, who)).status_code == 403
             assert (await staffed.call("DELETE", "sounds/de/welcome", who)).status_code == 403
 
 
@@ -247,7 +255,9 @@ class TestDamage:
         await look(acme.app.state.services, ACME, own(acme))
         assert "the sound de/welcome is not in" in caplog.text
         assert stored(acme) == set()
-        assert (await sent(acme, "de/welcome")).status_code == 200  # the same octets: nothing of the row changes, and the file is back
+        assert (
+            await replaced(acme, "de/welcome", GREETING)
+        ).status_code == 200  # the same octets: nothing of the row changes, and the file is back
         assert len(stored(acme)) == 1
 
     def test_a_write_that_breaks_off_leaves_no_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,6 +40,7 @@ CLIPPED_PART: Final = 1e-4
 """Of the samples at full scale: a single one is no fault, and hard clipping has a hundred times as many."""
 SHORTEST_S: Final = 0.1
 
+_FULL_SCALE = 0.999
 _PASS_HZ, _STOP_HZ = 3500.0, 4100.0
 """G.712 wants 3400 Hz whole; what lies between 4000 and 4100 folds no lower than 3900."""
 _ATTENUATION_DB = 70.0
@@ -95,9 +96,9 @@ def convert(file: bytes, *, longest_s: float, normalise: bool = False) -> Conver
     seconds = audio.size / source.rate
     if not SHORTEST_S <= seconds <= longest_s:
         raise ParseError(f"it plays {seconds:.1f} s; a sound here plays {SHORTEST_S:g} to {longest_s:g} s")
-    magnitude = np.abs(audio)
-    peak = float(magnitude.max())
-    clipped = float(np.count_nonzero(magnitude >= 0.999)) / audio.size > CLIPPED_PART
+    peak = max(float(audio.max()), -float(audio.min()))
+    at_full_scale = np.count_nonzero(audio >= _FULL_SCALE) + np.count_nonzero(audio <= -_FULL_SCALE)
+    clipped = bool(at_full_scale > CLIPPED_PART * audio.size)
     heard = resampled(audio, source.rate).astype(np.float64) * 32768.0
     if active_level(heard) < SILENCE_DBFS:
         raise ParseError(f"there is nothing to hear in it: it stays below {SILENCE_DBFS:g} dBFS within the telephone band")
@@ -156,8 +157,8 @@ def _form(body: memoryview) -> tuple[int, int, int, int, int]:
 
 def _decoded(form: tuple[int, int, int, int, int], body: memoryview) -> tuple[Source, Audio]:
     tag, channels, rate, block, bits = form
-    octets = bytes(body[: len(body) // block * block])
-    if not octets:
+    octets = body[: len(body) // block * block]
+    if not len(octets):
         raise ParseError("it is a WAV file without audio")
     audio = _samples(tag, bits, octets)
     if not np.isfinite(audio).all():
@@ -168,13 +169,14 @@ def _decoded(form: tuple[int, int, int, int, int], body: memoryview) -> tuple[So
     return Source(encoding, rate, channels), audio
 
 
-def _samples(tag: int, bits: int, octets: bytes) -> Audio:
+def _samples(tag: int, bits: int, octets: memoryview) -> Audio:
     found, full_scale = _numbers(tag, bits, octets)
-    audio: Audio = found.astype(np.float32) / np.float32(full_scale)
+    audio: Audio = found.astype(np.float32)
+    audio /= np.float32(full_scale)
     return audio
 
 
-def _numbers(tag: int, bits: int, octets: bytes) -> tuple[NDArray[Any], float]:
+def _numbers(tag: int, bits: int, octets: memoryview) -> tuple[NDArray[Any], float]:
     """Samples as they stand in the file, and what full scale is."""
     match tag, bits:
         case (1, 8):  # the only unsigned one
@@ -189,9 +191,9 @@ def _numbers(tag: int, bits: int, octets: bytes) -> tuple[NDArray[Any], float]:
             # A number beyond full scale is clipped when it is played; one beyond float32 would be infinite here.
             return np.clip(np.frombuffer(octets, f"<f{bits // 8}"), -8.0, 8.0), 1
         case (6, _):
-            return PCMA.decode(octets), 32768
+            return PCMA.decode(bytes(octets)), 32768
         case _:
-            return PCMU.decode(octets), 32768
+            return PCMU.decode(bytes(octets)), 32768
 
 
 # ---------------------------------------------------------------------- resampling

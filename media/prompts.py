@@ -20,7 +20,8 @@ What the committed library holds, each in `de/` and `en/` (texts in `media/sound
 | `recording.notice` `recording.consent` `callback.offer` `callback.confirmed` `callback.greeting` | consent and callback |
 
 Without a language: `music/default` (24 s, seamless), and made on demand: `tone/ringback` (German cadence, one period), `tone/beep`,
-`tone/warning` (the end of the call is near), `tone/silence` (1 s), `tone/probe-<hz>` (1 s; for self-tests). A folder of sounds of the
+`tone/warning` (the end of the call is near), `tone/silence` (1 s),
+`tone/pause` (0.3 s), `tone/probe-<hz>` (1 s; for self-tests). A folder of sounds of the
 house's own may stand in front of the library. A tenant's own sounds are called `@<id>` and lie in the folder that is named with them
 (ADR 0018): no name leads from one folder into another.
 """
@@ -158,6 +159,8 @@ def _made(name: str) -> bytes | None:
             return PCMA.encode(tones.warning())
         case "tone/silence":
             return PCMA.encode(silence(SAMPLE_RATE))
+        case "tone/pause":
+            return PCMA.encode(silence(SAMPLE_RATE * 3 // 10))
         case _:
             return None
 

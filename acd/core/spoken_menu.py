@@ -18,6 +18,8 @@ FOR: Final = "menu.for"
 PRESS: Final = "menu.press"
 OPTION: Final = "menu.option"
 EXTENSION: Final = "menu.extension"
+PAUSE: Final = "tone/pause"
+"""In front of each option but what begins the menu: a breath, so that a key is not heard as that of the option behind it."""
 KEYS: Final = "1234567890*#"
 """In the order in which they are said: as they lie on a phone."""
 KEY_SOUNDS: Final[Mapping[str, str]] = {**{key: f"number.{key}" for key in "0123456789"}, "*": "menu.star", "#": "menu.hash"}
@@ -47,7 +49,10 @@ _WORDS: Final = re.compile(r"[\w]+")
 
 def sounds_of(menu: Menu, queues: Mapping[QueueId, Queue], agents: Mapping[AgentId, Agent]) -> tuple[str, ...]:
     """Everything that the menu says before it waits for a key."""
-    return menu.sounds if not menu.says_options else (*menu.sounds, *_options(menu, queues, agents))
+    if not menu.says_options:
+        return menu.sounds
+    options = tuple(_options(menu, queues, agents))
+    return (*menu.sounds, *options) if menu.sounds else options[1:]
 
 
 def _options(menu: Menu, queues: Mapping[QueueId, Queue], agents: Mapping[AgentId, Agent]) -> Iterator[str]:
@@ -58,6 +63,7 @@ def _options(menu: Menu, queues: Mapping[QueueId, Queue], agents: Mapping[AgentI
         said = menu.labels.get(key) or _named(target, queues, agents)
         whole = (FOR, *said, PRESS, KEY_SOUNDS[key]) if said else (OPTION, KEY_SOUNDS[key], PRESS, KEY_SOUNDS[key])
         language = menu.languages.get(key)
+        yield PAUSE
         for sound in whole:
             yield sound if language is None or "/" in sound else f"{language}/{sound}"
 

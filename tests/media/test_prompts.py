@@ -61,7 +61,9 @@ def test_generated_tones(library):
     assert [tones.dominant_frequency(warning[at : at + 1600]) for at in (0, 3200, 6400)] == [pytest.approx(1000, abs=1)] * 3
     assert [level_dbfs(warning[at : at + 1600]) < -60 for at in (1600, 4800)] == [True] * 2
     assert len(warning) == 8000
-    assert level_dbfs(PCMA.decode(library.encoded("tone/silence", "PCMA"))) < -70
+    for name, octets in (("tone/silence", 8000), ("tone/pause", 2400)):
+        assert len(library.encoded(name, "PCMA")) == octets
+        assert level_dbfs(PCMA.decode(library.encoded(name, "PCMA"))) < -70
 
 
 def test_other_codec_is_the_same_audio(library):

@@ -63,8 +63,8 @@ def test_a_menu_says_what_each_key_leads_to_every_time_it_speaks() -> None:
     menu = msgspec.structs.replace(MENU, says_options=True, labels={"2": ("again",)})
     shell = open_house(house(menus=(menu,), numbers=(Number(number="600", target=ToMenu(menu="main")),)))
     said = (
-        *("menu.main", "menu.for", "department.support", "menu.press", "number.1"),
-        *("menu.for", "again", "menu.press", "number.2"),
+        *("menu.main", "tone/pause", "menu.for", "department.support", "menu.press", "number.1"),
+        *("tone/pause", "menu.for", "again", "menu.press", "number.2"),
     )
     call(shell, "600", "c")
     assert shell.plays["c-in"].sounds == said

@@ -64,25 +64,29 @@ def test_a_queue_without_a_word_of_its_own_is_said_by_its_number(queue: str) -> 
 def test_a_label_of_the_tenants_stands_before_everything() -> None:
     options: dict[str, Target] = {"1": ToQueue(queue=QueueId("support")), "2": ToQueue(queue=QueueId("q7"))}
     labels = {"1": ("our.heroes",), "2": ("de/fans", "and", "friends")}
-    assert said(options, labels=labels) == ("menu.for our.heroes menu.press number.1 menu.for de/fans and friends menu.press number.2")
+    assert said(options, labels=labels) == (
+        "menu.for our.heroes menu.press number.1 tone/pause menu.for de/fans and friends menu.press number.2"
+    )
 
 
 def test_keys_are_said_as_they_lie_on_a_phone() -> None:
     told = said(dict.fromkeys(reversed(KEYS), ToHangUp()))
-    assert told.split()[3::4] == [KEY_SOUNDS[key] for key in "1234567890*#"]
+    assert told.split()[3::5] == [KEY_SOUNDS[key] for key in "1234567890*#"]
 
 
 def test_the_key_of_a_language_is_said_in_it() -> None:
     support = ToQueue(queue=QueueId("support"))
     assert said({"1": support, "2": support}, languages={"2": "en"}) == (
-        "menu.for department.support menu.press number.1 en/menu.for en/department.support en/menu.press en/number.2"
+        "menu.for department.support menu.press number.1 tone/pause en/menu.for en/department.support en/menu.press en/number.2"
     )
 
 
 def test_own_sounds_come_first_and_may_be_all() -> None:
     options: dict[str, Target] = {"1": ToHangUp()}
-    assert said(options, sounds=("welcome",)) == "welcome menu.for menu.hang_up menu.press number.1"
+    assert said(options, sounds=("welcome",)) == "welcome tone/pause menu.for menu.hang_up menu.press number.1"
     assert said(options, sounds=("welcome",), says_options=False) == "welcome"
+    assert said({}, sounds=("welcome",)) == "welcome"
+    assert said({}) == ""
 
 
 def test_everything_a_menu_can_say_is_packaged_in_every_language() -> None:
@@ -90,6 +94,7 @@ def test_everything_a_menu_can_say_is_packaged_in_every_language() -> None:
     for name in own | set(DEPARTMENTS) | set(TARGETS.values()) | set(KEY_SOUNDS.values()):
         for language in LANGUAGES:
             assert is_packaged(f"{language}/{name}"), name
+    assert is_packaged(spoken_menu.PAUSE)
 
 
 def test_no_word_means_two_departments() -> None:

@@ -24,6 +24,8 @@ _OTHERS: Final = 0o077
 OURS: Final = ("control.sqlite", "demo-credentials.json", "digest.secret", "lock", "media", "secret.key", "tenants")
 """What the service keeps in its data directory, and what begins so (`control.sqlite-wal`). Somebody may have named a folder that holds
 other things too, `.` or a home: those are not ours to change, and the mode of the folder shuts others out of them."""
+SOUNDS: Final = "sounds"
+"""A tenant's own sounds."""
 RECORDINGS: Final = "recordings"
 """Folders of which there may be a hundred thousand files: others are shut out by the folder, so its files can be looked at afterwards."""
 

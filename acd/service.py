@@ -161,6 +161,8 @@ class TenantSetup(msgspec.Struct, frozen=True, kw_only=True):
     trunk_plans: dict[TrunkId, tuple[bytes, ...]] = {}
     """Plan versions of the tenant's own carriers, by trunk (R15)."""
     dialling: DialRules = DialRules()
+    own_sounds: dict[str, str] = {}
+    """`de/queue.greeting` -> id of the audio, a file of the tenant's folder of sounds; another recording has another id (ADR 0018)."""
 
 
 class LiveEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -49,6 +49,7 @@ from api.recordings.routes import router as recordings_router
 from api.security.door import RefuseBanned
 from api.security.routes import router as security_router
 from api.services import Services
+from api.sounds.routes import router as sounds_router
 from api.telephony.boards import Boards
 from api.telephony.contacts import router as contacts_router
 from api.telephony.routes import router as telephony_router
@@ -66,6 +67,7 @@ TAGS = [
     {"name": "tenants", "description": "The platform's operator creates tenants."},
     {"name": "assignments", "description": "Numbers, sources, caller ids and the telephony domain that a tenant has and no other."},
     {"name": "telephony setup", "description": "Agents, queues, menus, numbers, hours, lines; effective at the next event."},
+    {"name": "sounds", "description": "The tenant's own announcements and music."},
     {"name": "audit", "description": "Who changed what, who came in or tried to, who read personal data; nothing changes it."},
     {"name": "telephony", "description": "The desk's commands, the live board, decision records, live events."},
     {"name": "billing", "description": "Tariffs, CDRs, charges with their trace, exports."},
@@ -106,6 +108,7 @@ def create_app(
         tenants_router,
         assignments_router,
         setup_router,
+        sounds_router,
         audit_router,
         telephony_router,
         contacts_router,

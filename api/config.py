@@ -427,6 +427,10 @@ class Limits(_Group):
     trunks: Rows = 1_000
     """Each is asked every half minute whether it is there, and looked through for every address that calls."""
     reasons: Rows = 10_000
+    sounds: Rows = 5_000
+    """Its own announcements and music, each language by itself."""
+    sounds_mib: Rows = 500
+    """What they take as they are stored: a minute is half a MiB, so sixteen hours."""
     open_contacts: Rows = 10_000
     """Messages and callbacks that are not done with: up to some 20 KiB each in memory, and they are many who wait for one team."""
     database_mib: Rows = 20_480
@@ -450,6 +454,15 @@ class Recordings(_Group):
     """So many days after it began a recording is deleted; 0: never by itself."""
     streams_per_tenant: int = Field(default=16, ge=1)
     """Recordings of one tenant that are sent at once; beyond: 429."""
+
+
+class Sounds(_Group):
+    """What tenants may send to be played (docs/sounds.md)."""
+
+    longest_s: float = Field(default=120.0, ge=1, le=3600, allow_inf_nan=False)
+    """How long an announcement may play; nobody listens to one for two minutes, and what is on the line is known then."""
+    longest_music_s: float = Field(default=300.0, ge=1, le=3600, allow_inf_nan=False)
+    """How long music may play; it begins anew when it ends."""
 
 
 class Log(_Group):
@@ -522,6 +535,7 @@ class Settings(BaseSettings):
     limits: Limits = Limits()
     audit: Audit = Audit()
     recordings: Recordings = Recordings()
+    sounds: Sounds = Sounds()
     log: Log = Log()
     security: Security = Security()
     operator: Operator = Operator()

@@ -186,7 +186,6 @@ def _documents() -> list[tuple[str, str, dict[str, Any]]]:
     }
     menu = {
         "id": "main",
-        "sounds": ["menu"],
         "options": {str(digit): {"to": "queue", "queue": queue[0]} for digit, queue in enumerate(QUEUES, 1)},
         "fallback": {"to": "queue", "queue": "support"},
     }

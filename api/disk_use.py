@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from acd.core.ids import TenantId
-from acd.data_modes import RECORDINGS
+from acd.data_modes import RECORDINGS, SOUNDS
 from api.db import UnknownTenant, tenant_directory
 from api.outages import say
 from api.quotas import octets_of
@@ -27,12 +27,16 @@ FIRST_S, EVERY_S = 5.0, 900.0
 
 
 def octets_in(directory: Path) -> Counter[str]:
-    """Octets by what they are: `recordings`, `journal`, and `database` where it is a file; a file that goes meanwhile counts nothing."""
-    found = Counter({"recordings": 0, "journal": 0})
-    recordings, database = str(directory / RECORDINGS) + os.sep, str(directory / "tenant.sqlite")
+    """Octets by what they are: `recordings`, `sounds`, `journal`, and `database` where it is a file; a file that goes meanwhile counts
+    nothing.
+    """
+    found = Counter({"recordings": 0, "sounds": 0, "journal": 0})
+    recordings, sounds, database = str(directory / RECORDINGS) + os.sep, str(directory / SOUNDS) + os.sep, str(directory / "tenant.sqlite")
     for path, size in _files(str(directory)):
         if path.startswith(recordings):
             found["recordings"] += size
+        elif path.startswith(sounds):
+            found["sounds"] += size
         elif path.startswith(database):
             found["database"] += size
         else:

@@ -71,7 +71,7 @@ HELP = {
         "REFERs that were refused: from carriers, attended, to no number, over budget; their calls went on."
     ),
     "fernamt_switch_media_refused_total": "Parties for whom no media worker had ports or answered.",
-    "fernamt_switch_unknown_sounds_total": "Announcements that could not be played because a media worker does not have the sound.",
+    "fernamt_switch_unknown_sounds_total": "Sounds that were asked for and not there: they were left out of what was played.",
     "fernamt_switch_unsupported_media_total": "Stream descriptions in which no codec of ours was offered or answered (488).",
     "fernamt_switch_lookups_failed_total": "Screen pops without what is known of the caller, since the database did not tell it.",
     "fernamt_switch_invites_to_nobodys_number_total": "Calls of trunks to numbers that none of the tenants behind that address has (404).",

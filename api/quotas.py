@@ -39,6 +39,7 @@ KINDS: dict[str, str] = {
     "setup_site": "sites",
     "setup_trunk": "trunks",
     "setup_reason": "reasons",
+    "setup_sound": "sounds",
 }
 """Table -> name of its limit in the settings."""
 FREE: dict[str, str] = {
@@ -57,6 +58,8 @@ SESSIONS = "session"
 OPEN_CONTACTS = "open_contacts"
 """No rows: they stand in the exchange until they are done with, and are asked for by `ask_open`."""
 DATABASE = "database_mib"
+SOUNDS = "sounds_mib"
+"""Files, not rows: `api.sounds` looks at what they take before it stores another."""
 MIB = 1 << 20
 RECOUNT_S = 60.0
 OCTETS_EVERY_S = 10.0
@@ -116,7 +119,7 @@ class Quotas:
     """Those of all open tenants in this process."""
 
     def __init__(self, settings: Limits, now: Callable[[], float] = monotonic) -> None:
-        self._settings = {name: int(getattr(settings, name)) for name in (*KINDS.values(), OPEN_CONTACTS, DATABASE)}
+        self._settings = {name: int(getattr(settings, name)) for name in (*KINDS.values(), OPEN_CONTACTS, DATABASE, SOUNDS)}
         self._now = now
         self._tenants: dict[TenantId, Quota] = {}
 
@@ -148,6 +151,14 @@ class Quotas:
         if there >= limit:
             quota.refused[OPEN_CONTACTS] += 1
             raise LimitReached(OPEN_CONTACTS, limit, there)
+
+    def sounds_mib(self, tenant: TenantId) -> int:
+        """What a tenant's own sounds may take."""
+        return self._of(tenant).limits[SOUNDS]
+
+    def refused_sounds(self, tenant: TenantId) -> None:
+        """Another one found no room."""
+        self._of(tenant).refused[SOUNDS] += 1
 
     def watch(self, session: Session, tenant: TenantId) -> None:
         """Ask of every flush of this session, which `settle` ends."""

@@ -78,6 +78,8 @@ class Services:
     """Where exports and sums over a whole month are made, a piece at a time."""
     tenants_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """One tenant is made at a time: two of one name must not cross, and the row of a tenant is written last."""
+    converting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """One sound is converted at a time: it takes up to 130 MiB and a second of a core, and calls need the cores more."""
     failed: dict[TenantId, Failure] = field(default_factory=dict)
     """Active tenants that are not open."""
     opening_locks: dict[TenantId, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))

@@ -52,15 +52,16 @@ class ApiClient:
         return found
 
     def request(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> bytes:
-        """One request, raw answer; `headers` go before those of this client, its token too.
+        """One request, raw answer; `headers` go before those of this client, its token too. Octets are sent as they are, under the
+        Content-Type that they are given with.
 
         Raises: ApiError: a status of 400 or above, or no answer.
         """
         sent = {"Accept": "application/json", **(headers or {})}
         if self.token is not None:
             sent.setdefault("Authorization", f"Bearer {self.token}")
-        payload = None
-        if body is not None:
+        payload = body if isinstance(body, bytes) else None
+        if body is not None and payload is None:
             payload, sent["Content-Type"] = msgspec.json.encode(body), "application/json"
         for attempt in (1, 2):
             connection = self._connection()

@@ -102,12 +102,15 @@ class ArrangeAudio(_Message, frozen=True, kw_only=True):
 class Play(_Message, frozen=True, kw_only=True):
     """Play sound names one after the other to `leg` (names as `de/queue.greeting`, without suffix); replaces what plays.
 
-    `PlayEnded` is reported once: when the last sound was sent, when `Stop`/`Bridge`/another `Play` cut it, or when a name is unknown.
+    A name that is not there is left out. `PlayEnded` is reported once: when the last sound was sent, when `Stop`/`Bridge`/another `Play`
+    cut it, or when there is none of them.
     """
 
     leg: str
     play: str
     sounds: tuple[str, ...]
+    folder: str = ""
+    """Where the names `@<id>` are, as `<id>.wav`: one tenant's own sounds. An id stands for the same audio for ever."""
     loop: bool = False
     stop_on_digit: bool = False
 
@@ -307,6 +310,8 @@ class PlayEnded(_Message, frozen=True, kw_only=True):
     leg: str
     play: str
     outcome: Literal["finished", "stopped", "unknown_sound"]
+    left_out: tuple[str, ...] = ()
+    """Names that were not there; `unknown_sound`: all of them."""
 
 
 class RecordingEnded(_Message, frozen=True, kw_only=True):

@@ -62,12 +62,14 @@ Outcome = Literal["finished", "stopped", "unknown_sound"]
 class Playback:
     """Encoded audio of one `Play`, taken out in frames."""
 
-    __slots__ = ("_audio", "_loop", "_position", "play", "sounds", "stop_on_digit")
+    __slots__ = ("_audio", "_loop", "_position", "left_out", "play", "sounds", "stop_on_digit")
 
     def __init__(self, play: str, sounds: tuple[str, ...], audio: bytes, *, loop: bool, stop_on_digit: bool) -> None:
         self.play = play
         self.sounds = sounds
         self.stop_on_digit = stop_on_digit
+        self.left_out: tuple[str, ...] = ()
+        """Names that were not there."""
         self._audio = audio
         self._loop = loop and bool(audio)
         self._position = 0
@@ -732,7 +734,7 @@ class Leg:
         if playback is not None:
             self._update_speaks()
             self._outgoing.break_off()
-            self._worker.report(PlayEnded(leg=self.name, play=playback.play, outcome=outcome))
+            self._worker.report(PlayEnded(leg=self.name, play=playback.play, outcome=outcome, left_out=playback.left_out))
 
     def send_digits(self, digits: str, duration_ms: int, gap_ms: int) -> None:
         """Queue digits; letters that are none are left out."""

@@ -5,6 +5,10 @@ What the committed library holds, each in `de/` and `en/` (texts in `media/sound
 | names | use |
 |---|---|
 | `greeting` `menu` `menu.repeat` `invalid_choice` `no_choice` | front door and menu |
+| `menu.for` `menu.press` `menu.option` `menu.star` `menu.hash` | what a menu says of its keys: "for", a label, "press", the key |
+| `menu.more` `menu.person` `menu.extension` `menu.outside` `menu.announcement` `menu.hang_up` | labels of what is no queue |
+| `department.support` `department.sales` `department.accounting` `department.reception` `department.technical` | labels of queues |
+| `department.orders` `department.appointments` `department.returns` `department.personnel` `department.emergency` | and of more |
 | `queue.greeting` `queue.wait` `queue.position` `queue.next` `queue.wait_minutes` `queue.exit` | queue |
 | `queue.connecting` `queue.overflow` | leaving the queue |
 | `number.0` ... `number.99`, `number.100` ... `number.900`, `number.thousand` | say a number: `number_sounds`; others are composed |
@@ -16,13 +20,17 @@ What the committed library holds, each in `de/` and `en/` (texts in `media/sound
 | `recording.notice` `recording.consent` `callback.offer` `callback.confirmed` `callback.greeting` | consent and callback |
 
 Without a language: `music/default` (24 s, seamless), and made on demand: `tone/ringback` (German cadence, one period), `tone/beep`,
-`tone/warning` (the end of the call is near), `tone/silence` (1 s), `tone/probe-<hz>` (1 s; for self-tests). A folder of a tenant's own
-sounds may stand in front of the library.
+`tone/warning` (the end of the call is near), `tone/silence` (1 s),
+`tone/pause` (0.3 s), `tone/probe-<hz>` (1 s; for self-tests). A folder of sounds of the
+house's own may stand in front of the library. A tenant's own sounds are called `@<id>` and lie in the folder that is named with them
+(ADR 0018): no name leads from one folder into another.
 """
 
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
+from collections.abc import Iterable
 from pathlib import Path
 
 from media import sounds, tones
@@ -37,6 +45,11 @@ _NAME = re.compile(r"[a-z0-9_-]+(?:/[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)+")
 """No dot at the beginning of a part, so that no name leaves the folder."""
 _NUMBER = re.compile(r"(de|en)/number\.(0|[1-9][0-9]{0,5})")
 _PROBE = re.compile(r"tone/probe-(\d{2,4})")
+OWN = "@"
+"""In front of the id of a tenant's own sound; no name that people choose begins so."""
+_OWN = re.compile(r"@[0-9a-f]{16,64}")
+OWN_OCTETS = 32 << 20
+"""What is kept of tenants' own sounds, the latest heard: a hundred minutes' speech and as much music. The rest is read again."""
 
 
 class SoundLibrary:
@@ -45,6 +58,8 @@ class SoundLibrary:
     def __init__(self, *folders: Path) -> None:
         self._folders = folders
         self._encoded: dict[tuple[str, str], bytes] = {}
+        self._own: OrderedDict[tuple[str, str, str], bytes] = OrderedDict()
+        self._own_octets = 0
 
     def preload(self) -> int:
         """Read every file now, so that no disk is touched while packets flow; the number of sounds.
@@ -69,6 +84,41 @@ class SoundLibrary:
         if audio is None:
             audio = self._alaw(name) if codec == "PCMA" else self.encoded(name, "PCMA").translate(ALAW_TO_ULAW)
             self._encoded[name, codec] = audio
+        return audio
+
+    def play(self, names: Iterable[str], codec: str, folder: str = "") -> tuple[bytes, dict[str, str]]:
+        """Sounds one after the other; whatever cannot be read is left out.
+
+        Args:
+            folder: of the tenant's own ones among them, `@<id>`.
+        Returns: the audio, and why each name that is not in it is not.
+        """
+        audio: list[bytes] = []
+        left_out: dict[str, str] = {}
+        for name in names:
+            try:
+                audio.append(self._of_tenant(folder, name, codec) if name.startswith(OWN) else self.encoded(name, codec))
+            except (UnknownSound, ParseError, OSError) as error:
+                left_out[name] = str(error)
+        return b"".join(audio), left_out
+
+    def _of_tenant(self, folder: str, name: str, codec: str) -> bytes:
+        """An id stands for one audio for ever, so what was read once needs no second look at the disk."""
+        key = (folder, name, codec)
+        audio = self._own.get(key)
+        if audio is not None:
+            self._own.move_to_end(key)
+            return audio
+        if not folder or not _OWN.fullmatch(name):
+            raise UnknownSound(f"{name!r} is no name of a tenant's own sound")
+        if codec == "PCMA":
+            audio = self._read(Path(folder) / f"{name.removeprefix(OWN)}.wav")
+        else:
+            audio = self._of_tenant(folder, name, "PCMA").translate(ALAW_TO_ULAW)
+        self._own[key] = audio
+        self._own_octets += len(audio)
+        while self._own_octets > OWN_OCTETS and len(self._own) > 1:
+            self._own_octets -= len(self._own.popitem(last=False)[1])
         return audio
 
     def _alaw(self, name: str) -> bytes:
@@ -109,6 +159,8 @@ def _made(name: str) -> bytes | None:
             return PCMA.encode(tones.warning())
         case "tone/silence":
             return PCMA.encode(silence(SAMPLE_RATE))
+        case "tone/pause":
+            return PCMA.encode(silence(SAMPLE_RATE * 3 // 10))
         case _:
             return None
 

@@ -63,7 +63,7 @@ from media.control import (
     TakeOver,
     Unbridge,
 )
-from media.errors import ParseError, PortsExhausted, UnknownSound
+from media.errors import ParseError, PortsExhausted
 from media.frame import SAMPLE_RATE
 from media.io.control_socket import listening
 from media.io.descriptors import close_inherited
@@ -530,14 +530,16 @@ class Worker:
         if leg is None:
             self.report(PlayEnded(leg=request.leg, play=request.play, outcome="stopped"))
             return
-        try:
-            audio = b"".join([self._sounds.encoded(name, leg.codec) for name in request.sounds])
-        except (UnknownSound, ParseError, OSError) as error:
-            log.error("! leg=%s play=%s %s", request.leg, request.play, error)  # noqa: TRY400 - expected kinds; the trace says nothing more
+        audio, left_out = self._sounds.play(request.sounds, leg.codec, request.folder)
+        for name, why in left_out.items():
+            log.error("! leg=%s play=%s sound=%s is left out: %s", request.leg, request.play, name, why)
+        if left_out and not audio:
             leg.stop("stopped")
-            self.report(PlayEnded(leg=request.leg, play=request.play, outcome="unknown_sound"))
+            self.report(PlayEnded(leg=request.leg, play=request.play, outcome="unknown_sound", left_out=tuple(left_out)))
             return
-        leg.play(Playback(request.play, request.sounds, audio, loop=request.loop, stop_on_digit=request.stop_on_digit), now)
+        playback = Playback(request.play, request.sounds, audio, loop=request.loop, stop_on_digit=request.stop_on_digit)
+        playback.left_out = tuple(left_out)
+        leg.play(playback, now)
 
     def _close_leg(self, leg: Leg, now: float) -> None:
         self._unwatch(leg.rtp_socket.fileno())

@@ -294,6 +294,10 @@ class Menu(_Value, frozen=True, kw_only=True):
     closed: Target = ToAnnouncement(sounds=("closed",))
     languages: dict[str, str] = {}
     """Key -> the language that a caller who presses it speaks (`en`): it is spoken to in it, and takes part in routing by it."""
+    says_options: bool = False
+    """Behind `sounds` it is said of each key what it leads to (`acd.core.spoken_menu`)."""
+    labels: dict[str, tuple[str, ...]] = {}
+    """Key -> the sounds that say what it leads to: "support", as in "for support, press 1"; without them its target says it."""
 
 
 class Number(_Value, frozen=True, kw_only=True):
@@ -451,9 +455,10 @@ def _problems(configuration: TenantConfiguration, people: tuple[Agent, ...]) -> 
         if len(key) != 1 or key not in "0123456789*#"
     )
     problems.extend(
-        f"menu {menu.id} has a language for the key {key}, which it has not"
+        f"menu {menu.id} has a {what} for the key {key}, which it has not"
         for menu in configuration.menus
-        for key in menu.languages
+        for what, keys in (("language", menu.languages), ("label", menu.labels))
+        for key in keys
         if key not in menu.options
     )
     return problems

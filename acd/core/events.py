@@ -392,6 +392,8 @@ class SoundsFinished(_Event, frozen=True, kw_only=True):
     leg: LegId
     play: PlayId
     outcome: Literal["finished", "unknown_sound"] = "finished"
+    left_out: tuple[str, ...] = ()
+    """Sounds that were not there, of a play that was heard without them."""
 
 
 class SoundsStopped(_Event, frozen=True, kw_only=True):

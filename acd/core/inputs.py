@@ -227,11 +227,13 @@ class PinJudged(_Input, frozen=True, kw_only=True):
 
 
 class SoundsEnded(_Input, frozen=True, kw_only=True):
-    """All sounds of a play were heard, or it could not be played (`unknown_sound`). Not reported for plays the core itself stopped."""
+    """A play was heard to its end, or none of its sounds is there (`unknown_sound`). Not reported for plays the core itself stopped."""
 
     leg: LegId
     play: PlayId
     outcome: Literal["finished", "unknown_sound"] = "finished"
+    left_out: tuple[str, ...] = ()
+    """Sounds of it that are not there: what was heard was the rest."""
 
 
 class LegPriced(_Input, frozen=True, kw_only=True):

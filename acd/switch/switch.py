@@ -19,18 +19,19 @@ from typing import Any
 
 import msgspec
 
+from acd import sounds
 from acd.clock import Clock
 from acd.config import VoiceSettings
 from acd.core import effects as ef
 from acd.core import inputs as inp
 from acd.core.ids import VOICE, AgentId, CallId, ContactId, LegId, PlayId, RecordingId, TenantId, TrunkId, channel_of
 from acd.core.inputs import Input
+from acd.data_modes import SOUNDS
 from acd.directory import Directory, Nobodys, device_aor
 from acd.errors import DialRefused, PhoneRefused, PriceRefused
 from acd.networks import Reach
 from acd.numbers import hears_who_calls, is_emergency, is_private, may_be_shown
 from acd.service import Lookup, PinCheck, PinVerdict, ScreenContext, ScreenPop, TrunkLine, number_to_look_up
-from acd.sounds import spoken
 from acd.switch import causes, media_plan
 from acd.switch.addresses import LocalAddresses, host_port, reach
 from acd.switch.callers import arrival
@@ -51,6 +52,7 @@ from acd.wire_text import LONGEST_LINE, LONGEST_NAME, fit, fit_or_none
 from billing_cdr.numbers import Format, write
 from media import control
 from media.client import MediaPlane, PlaneReport, WorkerLost, WorkerRestarted, count_pairs
+from media.prompts import OWN
 from media.recorder import salvage
 from sip import dtmf_info
 from sip import events as sip_events
@@ -85,6 +87,8 @@ NOWHERE_PER_S, NOWHERE_BURST = 10.0, 200.0
 lies on the disk that all tenants have in common. A call is 3.8 kB, 1.1 of it journal; at the 120 a second that admission lets pass it
 would be 39 GB a day, so it is 3.3.
 """
+GONE_S = 60.0
+"""So long an own sound whose file is not there is not asked for again; the operator who brings the folder back waits no longer."""
 MOST_TURNED_AWAY = 1000
 """Calls without ports whose late effects are told from others': each is remembered for a few milliseconds, a flood for longer."""
 
@@ -181,6 +185,8 @@ class Switch:
         self.shares = Shares(directory, settings.tenant_weights)
         self.ports = PortShares(count_pairs(settings.media_ports, settings.media_workers), settings.emergency_pairs, settings.guaranteed)
         self._turned_away: dict[CallId, None] = {}
+        self._gone_sounds: dict[tuple[TenantId, str], float] = {}
+        """Own sounds whose files a worker did not find, and until when what is packaged is heard instead; as many as there are, at most."""
         self._nowhere = FairRate(NOWHERE_PER_S, NOWHERE_BURST)
         self.unrecorded: Counter[TenantId] = Counter()
         """Calls to nowhere that were refused without a record."""
@@ -271,10 +277,13 @@ class Switch:
         leg.when_media_is_open(lambda: self._answer(leg))
 
     def _play(self, leg: SwitchLeg, effect: ef.PlaySounds) -> None:
-        # An agent's first language, or that of a key in a menu, may be one that nothing is spoken in.
-        language = spoken(effect.language, self._directory.setups[leg.tenant].configuration.language)
-        sounds = tuple([name if "/" in name else f"{language}/{name}" for name in effect.sounds])
-        leg.playing = control.Play(leg=leg.leg, play=effect.play, sounds=sounds, loop=effect.loop)
+        setup = self._directory.setups[leg.tenant]
+        own = setup.own_sounds
+        if self._gone_sounds:
+            own = {name: audio for name, audio in own.items() if self._gone_sounds.get((leg.tenant, audio), 0.0) < monotonic()}
+        names = sounds.played(effect.sounds, effect.language, setup.configuration.language, own)
+        folder = str(self._settings.data.absolute() / "tenants" / leg.tenant / SOUNDS) if setup.own_sounds else ""
+        leg.playing = control.Play(leg=leg.leg, play=effect.play, sounds=names, folder=folder, loop=effect.loop)
         self._order(leg, leg.playing)
 
     def _stop_sounds(self, leg: SwitchLeg, _effect: ef.StopSounds) -> None:
@@ -820,20 +829,30 @@ class Switch:
 
     def _played(self, report: control.PlayEnded) -> None:
         outcome = report.outcome
+        known = self._legs.get(LegId(report.leg))
+        left_out = self._left_out(known, report)
         if outcome == "stopped":
             return
-        known = self._legs.get(LegId(report.leg))
         if report.play == f"{report.leg}{TONE}":  # nobody in the core waits for it
             if known is not None and known.playing is not None:
                 self._order(known, known.playing)
             return
         if known is not None and known.playing is not None and known.playing.play == report.play:
             known.playing = None
-        if outcome == "unknown_sound":
-            self.counters["unknown_sounds"] += 1
-            log.warning("! %s: a sound of play %s is not there", report.leg, report.play)
-        ended = inp.SoundsEnded(leg=LegId(report.leg), play=PlayId(report.play), outcome=outcome)
+        ended = inp.SoundsEnded(leg=LegId(report.leg), play=PlayId(report.play), outcome=outcome, left_out=left_out)
         self._with(report.leg, lambda leg: self._report(leg.tenant, ended))
+
+    def _left_out(self, leg: SwitchLeg | None, report: control.PlayEnded) -> tuple[str, ...]:
+        """What of a play was not there, by the names that people know; it stands in the log, and is counted."""
+        setup = self._directory.setups.get(leg.tenant) if leg is not None else None
+        if leg is not None:
+            own = (name.removeprefix(OWN) for name in report.left_out if name.startswith(OWN))
+            self._gone_sounds.update({(leg.tenant, audio): monotonic() + GONE_S for audio in own})
+        names = tuple(sounds.configured(name, setup.own_sounds if setup is not None else {}) for name in report.left_out)
+        self.counters["unknown_sounds"] += len(names)
+        for name in names:
+            log.warning("! %s: the sound %s of play %s is not there, and was left out", report.leg, name, report.play)
+        return names
 
     def _measured(self, report: control.LegClosed) -> None:
         leg = self._measuring.pop(report.leg, None)

@@ -30,6 +30,8 @@ class LimitsGiven(Given):
     sites: Rows | None = None
     trunks: Rows | None = None
     reasons: Rows | None = None
+    sounds: Rows | None = None
+    sounds_mib: Rows | None = None
     open_contacts: Rows | None = None
     database_mib: Rows | None = None
 

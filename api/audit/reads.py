@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-_SETUP = ("Queue", "Menu", "Number", "Schedule", "Site", "Trunk", "Reason")
+_SETUP = ("Queue", "Menu", "Number", "Schedule", "Site", "Trunk", "Reason", "Sound")
 
 PERSONAL: Mapping[str, str] = {
     # operation -> kind of the entry
@@ -73,6 +73,10 @@ IMPERSONAL: frozenset[str] = frozenset(
         "getTrunk",
         "listReasons",
         "getReason",
+        "listSounds",
+        "listPackagedSounds",
+        "getSound",
+        "getSoundAudio",  # an announcement, which every caller hears
         "getAssignments",
         "listAssignedNumbers",
         # the platform's: companies, not people

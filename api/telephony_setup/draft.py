@@ -90,6 +90,7 @@ class Draft:
             dialling=next(iter(values["dialling"]), DialRules()),
             plans=self.plans[0],
             trunk_plans=self.plans[1],
+            own_sounds=dict(zip(self.names["sound"], values["sound"], strict=True)),
         )
 
     def _get(self, kind: str, name: str) -> Any:

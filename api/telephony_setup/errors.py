@@ -42,6 +42,13 @@ class Contradiction(Unprocessable):
         super().__init__("; ".join(problems), [Place(detail=problem) for problem in problems])
 
 
+class NoSuchSound(Unprocessable):
+    """Sounds are named that neither the house nor the tenant has; each has its place."""
+
+    def __init__(self, places: Sequence[Place]) -> None:
+        super().__init__("; ".join(f"{place.pointer}: {place.detail}" for place in places[:5]), places)
+
+
 class NotReachable(Unprocessable):
     """An address that the operator rules out, whatever is or is not there."""
 

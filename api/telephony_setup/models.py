@@ -53,6 +53,12 @@ class ReasonRow(Row, TenantBase):
     __tablename__ = "setup_reason"
 
 
+class SoundRow(Row, TenantBase):
+    """A sound of the tenant's own (`api.sounds`): `de/queue.greeting`, and in the document which file it is."""
+
+    __tablename__ = "setup_sound"
+
+
 class GeneralRow(Row, TenantBase):
     """One row, `general`: what belongs to no kind."""
 

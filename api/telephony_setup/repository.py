@@ -23,10 +23,11 @@ from api.telephony_setup.models import (
     Row,
     ScheduleRow,
     SiteRow,
+    SoundRow,
     TrunkRow,
 )
 
-AnyRow = AgentRow | QueueRow | MenuRow | NumberRow | ScheduleRow | SiteRow | TrunkRow | ReasonRow | GeneralRow | DiallingRow
+AnyRow = AgentRow | QueueRow | MenuRow | NumberRow | ScheduleRow | SiteRow | TrunkRow | ReasonRow | GeneralRow | DiallingRow | SoundRow
 TABLES: dict[str, type[AnyRow]] = {
     "agent": AgentRow,
     "queue": QueueRow,
@@ -38,6 +39,7 @@ TABLES: dict[str, type[AnyRow]] = {
     "reason": ReasonRow,
     "general": GeneralRow,
     "dialling": DiallingRow,
+    "sound": SoundRow,
 }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from acd import sounds
 from acd.core.configuration import (
     Agent,
     Exception_,
@@ -122,6 +123,8 @@ def value(kind: str, document: Mapping[str, Any], device: str) -> Any:
             return _schedule(document)
         case "general":
             return document
+        case "sound":
+            return document["audio"]
         case "dialling":
             return _dial_rules(document)
         case _:
@@ -174,7 +177,50 @@ def problems(setup: TenantSetup, before: TenantSetup | None = None, changed: Ite
     changed = frozenset(changed)
     found.extend(circles(configuration, [node for node in changed if node[0] in _ROUTED]))
     found.extend(_rules_that_ring_for_help(configuration, changed))
+    found.extend(_what_is_silent(setup, [name for kind, name in changed if kind == "sound" and name not in setup.own_sounds]))
     return found
+
+
+_SOUND_MEMBERS = frozenset({"sounds", "invalid_sounds", "greeting", "music", "labels"})
+"""Of documents of queues, menus and numbers, and of the targets in them: what stands there are names of sounds."""
+SOUNDING = frozenset({"queue", "menu", "number"})
+"""Kinds of documents in which sounds are named."""
+
+
+def sounds_in(document: Any, place: str = "#") -> Iterator[tuple[str, str]]:
+    """Every name of a sound in a document, with its place."""
+    if isinstance(document, Mapping):
+        for member, value in document.items():
+            inner = f"{place}/{member}"
+            yield from _texts(value, inner) if member in _SOUND_MEMBERS else sounds_in(value, inner)
+    elif isinstance(document, list | tuple):
+        for index, value in enumerate(document):
+            yield from sounds_in(value, f"{place}/{index}")
+
+
+def _texts(value: Any, place: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, Mapping | list | tuple):
+        for member, one in value.items() if isinstance(value, Mapping) else enumerate(value):
+            yield from _texts(one, f"{place}/{member}")
+
+
+def _what_is_silent(setup: TenantSetup, deleted: Collection[str]) -> Iterator[str]:
+    """What names a sound that is not there any more, and has no other of its name."""
+    if not deleted:
+        return
+    meant = {*deleted, *(name.partition("/")[2] for name in deleted)}
+    configuration = setup.configuration
+    for kind, some, key in (
+        ("queue", configuration.queues, "id"),
+        ("menu", configuration.menus, "id"),
+        ("number", configuration.numbers, "number"),
+    ):
+        for one in some:
+            for place, name in sounds_in(msgspec.to_builtins(one)):
+                if name in meant and sounds.missing(name, setup.own_sounds):
+                    yield f"{kind} {getattr(one, key)} plays the sound {name} ({place})"
 
 
 def _rules_that_ring_for_help(configuration: TenantConfiguration, changed: Collection[tuple[str, str]]) -> Iterator[str]:

@@ -15,7 +15,6 @@ from zoneinfo import available_timezones
 import holidays
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, ValidationInfo, WithJsonSchema, field_validator, model_validator
 
-from acd import sounds
 from acd.core.channel_kinds import CHANNELS
 from acd.core.strategies import STRATEGIES
 from api.kit.ids import Slug, slug
@@ -28,16 +27,10 @@ Skill = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,39}$")
 Level = Annotated[int, Field(ge=1, le=10)]
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 Sound = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]{0,119}$")]
+"""A name; whether the house or the tenant has such a sound is asked when it is stored (`service`)."""
 Kbits = Annotated[int, Field(ge=0, le=100_000_000)]
 Extension = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{1,5}$")]
 Key = Annotated[str, StringConstraints(pattern=r"^[0-9*#]$")]
-
-
-def _is_there(name: str) -> str:
-    missing = sounds.missing(name)
-    if missing:
-        raise ValueError(f"there is no sound {' and no sound '.join(missing)}")
-    return name
 
 
 def _row_of(table: Iterable[str], what: str) -> tuple[AfterValidator, WithJsonSchema]:
@@ -54,7 +47,7 @@ def _row_of(table: Iterable[str], what: str) -> tuple[AfterValidator, WithJsonSc
 
 Strategy = Annotated[str, *_row_of(STRATEGIES, "strategy")]
 Channel = Annotated[str, *_row_of(CHANNELS, "channel")]
-Sounds = Annotated[tuple[Annotated[Sound, AfterValidator(_is_there)], ...], Field(max_length=20)]
+Sounds = Annotated[tuple[Sound, ...], Field(max_length=20)]
 
 # ---------------------------------------------------------------------- where a call can go
 
@@ -444,7 +437,7 @@ class Queue(Named):
     closed: Target = Field(default_factory=_closed)
     overflow: Annotated[tuple[Overflow, ...], Field(max_length=20)] = ()
     greeting: Sounds = ("queue.greeting",)
-    music: Annotated[Sound, AfterValidator(_is_there)] = "music/default"
+    music: Sound = "music/default"
     announce_position: bool = True
     announce_every_s: Annotated[float, Field(ge=5, le=3600, allow_inf_nan=False)] = 30.0
     exit_key: Key | None = None
@@ -472,8 +465,8 @@ class Menu(Given):
             "examples": [
                 {
                     "id": "main",
-                    "sounds": ["menu"],
                     "options": {"1": {"to": "queue", "queue": "support"}, "2": {"to": "queue", "queue": "support"}},
+                    "labels": {"1": ["department.support"]},
                     "languages": {"2": "en"},
                 }
             ]
@@ -481,7 +474,7 @@ class Menu(Given):
     )
 
     id: Slug
-    sounds: Sounds
+    sounds: Sounds = Field(default=(), description="What is said first. `menu` is that of the demonstration: it says three departments.")
     options: Annotated[dict[Key, Target], Field(max_length=12)]
     timeout_s: Annotated[float, Field(ge=0.5, le=120, allow_inf_nan=False)] = 6.0
     repeats: Annotated[int, Field(ge=0, le=20)] = 2
@@ -494,11 +487,30 @@ class Menu(Given):
         description="Key -> the language of who presses it. Announcements follow it where they are spoken in it, queues as they say.",
     )
 
+    says_options: bool = Field(
+        default=False,
+        description="Behind `sounds` it says of each key what it leads to: for support, press 1. Left out: it does where `sounds` are left "
+        "out, since a menu that says nothing is none.",
+    )
+    labels: Annotated[dict[Key, Annotated[Sounds, Field(min_length=1)]], Field(max_length=12)] = Field(
+        default_factory=dict,
+        description='Key -> the sounds that say what it leads to, as in "for *support*, press 1". Left out: its target\'s name, where '
+        "it is a usual department or has an extension; else its number.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _says_something(cls, given: Any, info: ValidationInfo) -> Any:
+        if isinstance(given, dict) and "says_options" not in given and not given.get("sounds") and not is_stored(info):
+            return {**given, "says_options": True}
+        return given
+
     @model_validator(mode="after")
-    def _languages_of_its_keys(self) -> Menu:
-        for key in self.languages:
-            if key not in self.options:
-                raise ValueError(f"languages: {key} is no key of the menu")
+    def _of_its_keys(self) -> Menu:
+        for member, keys in (("languages", self.languages), ("labels", self.labels)):
+            for key in keys:
+                if key not in self.options:
+                    raise ValueError(f"{member}: {key} is no key of the menu")
         return self
 
 

@@ -10,19 +10,21 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from acd import sounds
 from acd.core.ids import AgentId, TenantId
 from acd.service import TenantSetup
 from api import assignments
 from api.audit import Act, By, record
 from api.billing import plan_documents
 from api.db import Databases, Unit
+from api.errors import Place
 from api.identity import require_strong
 from api.kit.ids import drawn_password
 from api.kit.paging import Cut
 from api.services import Services
 from api.telephony_setup import repository, rules
 from api.telephony_setup.draft import Draft
-from api.telephony_setup.errors import Contradiction, DeviceNameTaken, Exists, NotReachable, StillInUse, Unknown, VersionPassed
+from api.telephony_setup.errors import Contradiction, DeviceNameTaken, Exists, NoSuchSound, NotReachable, StillInUse, Unknown, VersionPassed
 from api.telephony_setup.models import DeviceName, DeviceRow, Row
 from api.telephony_setup.sealed import in_clear, open_device, open_document, seal_device, seal_document
 
@@ -104,6 +106,11 @@ async def one(session: AsyncSession, kind: str, key: str, *, anew: bool = False)
     return found
 
 
+async def rows(session: AsyncSession, kind: str) -> Sequence[Row]:
+    """All of one kind."""
+    return await repository.rows(session, kind)
+
+
 async def has_agent(session: AsyncSession, agent: str) -> bool:
     """Whether there is such an agent; whoever holds the set-up may build on the answer."""
     return await repository.get(session, "agent", agent, anew=True) is not None
@@ -182,6 +189,7 @@ async def create(author: Author, kind: str, key: str, document: dict[str, Any]) 
     document = await _in_its_language(author, kind, document)
     if await repository.get(author.session, kind, key) is not None:
         raise Exists(kind, key)
+    await _check_sounds(author, kind, document, {})
     await _claim(author, kind, None, document)
     row = repository.TABLES[kind](id=key, version=1, document=seal_document(author.session, kind, key, document), changed_at=author.now)
     author.session.add(row)
@@ -204,6 +212,7 @@ async def replace(author: Author, kind: str, key: str, document: dict[str, Any],
     before, document = (open_document(author.session, kind, key, one) for one in (row.document, document))
     if before == document:
         return row
+    await _check_sounds(author, kind, document, before)
     await _claim(author, kind, before, document)
     _check_reach(author, kind, document, before)
     row.version += 1
@@ -223,6 +232,27 @@ async def _in_its_language(author: Author, kind: str, document: dict[str, Any]) 
     row = await repository.get(author.session, GENERAL, GENERAL)
     language = rules.FIRST_LANGUAGE if row is None else row.document["language"]
     return {**document, member: [language] if kind == "agent" else language}
+
+
+async def _check_sounds(author: Author, kind: str, document: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+    """Sounds that a document names are the house's or the tenant's own; what stood in it before stays.
+
+    Raises: NoSuchSound
+    """
+    if kind not in rules.SOUNDING:
+        return
+    old = {name for _, name in rules.sounds_in(before)}
+    named = [(place, name) for place, name in rules.sounds_in(document) if name not in old and sounds.missing(name, {})]
+    if not named:
+        return
+    own = {row.id: str(row.document["audio"]) for row in await repository.rows(author.session, "sound")}
+    places = [
+        Place(detail=f"there is no sound {' and no sound '.join(missing)}", pointer=place)
+        for place, name in named
+        if (missing := sounds.missing(name, own))
+    ]
+    if places:
+        raise NoSuchSound(places)
 
 
 def _check_reach(author: Author, kind: str, document: Mapping[str, Any], before: Mapping[str, Any]) -> None:

@@ -22,6 +22,7 @@ from api.identity import Passwords, UserGiven, create_user
 from api.kit.paging import Cut
 from api.outages import DataLeft, DataMissing, TenantInUse, place, sentence
 from api.services import Failure, Services
+from api.sounds import look
 from api.telephony_setup import Author, create, dialling, general, seal_rows, sealed_setup_of, sealed_values, setup_of
 from api.tenants import repository
 from api.tenants.errors import TenantClosed, TenantElsewhere, TenantExists, TenantLeft, TenantNotOpen, TenantOpen, TenantUnknown
@@ -294,6 +295,7 @@ async def _open_voice(services: Services, tenant: TenantId) -> None:
             "! tenant %s: everybody may dial everything, premium and satellite numbers too, as before the update (new tenants begin with "
             "%s numbers): PUT /api/v1/dialling says who may what, and for how much", tenant, " and ".join(begin),
         )  # fmt: skip
+    await look(services, tenant, setup.own_sounds)
     await services.voice.open_tenant(setup, services.databases.tenant(tenant), tenant_directory(services.settings, tenant))
 
 

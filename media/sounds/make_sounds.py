@@ -1,6 +1,8 @@
-"""Makes every sound file of this folder: `python -m media.sounds.make_sounds` (espeak-ng speaks, sox resamples, music is composed here).
+"""Makes every sound file of this folder: `python -m media.sounds.make_sounds` (espeak-ng speaks, sox resamples, music is composed here);
+with names behind it, only those.
 
-Only this script knows the texts; the files are its output and are committed, so that a service runs without espeak-ng or sox.
+Only this script knows the texts; the files are its output and are committed, so that a service runs without espeak-ng or sox. The same
+versions of both make the same octets again (no dither).
 Stored as A-law WAV, 8 kHz mono. Speech has -20 dBFS while somebody speaks, music lies 4 dB under it.
 """
 
@@ -15,12 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from media.codecs.g711 import PCMA
-from media.frame import FRAME_SAMPLES, SAMPLE_RATE, Samples
+from media.frame import SAMPLE_RATE, Samples
+from media.sound_file import SPEECH_DBFS, levelled
 from media.wave_file import alaw_file
 
-SPEECH_DBFS = -20.0
 MUSIC_DBFS = -24.0
-_PEAK = 0.89 * 32768
 _EDGE_S = 0.03
 
 TEXTS: dict[str, dict[str, str]] = {
@@ -28,6 +29,27 @@ TEXTS: dict[str, dict[str, str]] = {
         "greeting": "Guten Tag und herzlich willkommen.",
         "menu": "Für den Support drücken Sie die 1. Für den Vertrieb die 2. Für die Buchhaltung die 3.",
         "menu.repeat": "Um das Menü noch einmal zu hören, drücken Sie die Sterntaste.",
+        "menu.for": "Für",
+        "menu.press": "drücken Sie die",
+        "menu.option": "Für Auswahl",
+        "menu.star": "Sterntaste.",
+        "menu.hash": "Rautetaste.",
+        "menu.more": "eine weitere Auswahl",
+        "menu.person": "einen Mitarbeiter",
+        "menu.extension": "die Durchwahl",
+        "menu.outside": "eine Weiterleitung nach außen",
+        "menu.announcement": "eine Ansage",
+        "menu.hang_up": "das Ende des Gesprächs",
+        "department.support": "den Support",
+        "department.sales": "den Vertrieb",
+        "department.accounting": "die Buchhaltung",
+        "department.reception": "die Zentrale",
+        "department.technical": "die Technik",
+        "department.orders": "Bestellungen",
+        "department.appointments": "Termine",
+        "department.returns": "Rückgaben und Reklamationen",
+        "department.personnel": "die Personalabteilung",
+        "department.emergency": "den Notdienst",
         "invalid_choice": "Diese Auswahl gibt es leider nicht.",
         "no_choice": "Wir haben keine Eingabe erhalten.",
         "queue.greeting": "Alle Mitarbeiter sprechen gerade. Ihr Anruf wird gehalten und der Reihe nach angenommen.",
@@ -70,6 +92,27 @@ TEXTS: dict[str, dict[str, str]] = {
         "greeting": "Hello, and welcome.",
         "menu": "For support, press 1. For sales, press 2. For accounting, press 3.",
         "menu.repeat": "To hear the menu again, press the star key.",
+        "menu.for": "For",
+        "menu.press": "press",
+        "menu.option": "For option",
+        "menu.star": "star.",
+        "menu.hash": "hash.",
+        "menu.more": "more choices",
+        "menu.person": "an agent",
+        "menu.extension": "extension",
+        "menu.outside": "an outside line",
+        "menu.announcement": "an announcement",
+        "menu.hang_up": "the end of this call",
+        "department.support": "support",
+        "department.sales": "sales",
+        "department.accounting": "accounting",
+        "department.reception": "reception",
+        "department.technical": "the technical department",
+        "department.orders": "orders",
+        "department.appointments": "appointments",
+        "department.returns": "returns and complaints",
+        "department.personnel": "human resources",
+        "department.emergency": "the emergency service",
         "invalid_choice": "Sorry, there is no such choice.",
         "no_choice": "We did not receive an entry.",
         "queue.greeting": "All our agents are busy. Your call is held and will be answered in turn.",
@@ -131,7 +174,7 @@ def speak(text: str, language: str) -> Samples:
         [espeak, "-v", VOICES[language], "-s", "150", "-g", "2", "--stdout", text], check=True, capture_output=True
     ).stdout
     resampled = subprocess.run(  # noqa: S603 - program and arguments are our own
-        [sox, "-q", "-t", "wav", "--ignore-length", "-",
+        [sox, "-q", "-D", "-t", "wav", "--ignore-length", "-",
          "-t", "raw", "-e", "signed", "-b", "16", "-r", str(SAMPLE_RATE), "-c", "1", "-L", "-",
          "gain", "-6", "highpass", "200", "rate", "-v", str(SAMPLE_RATE)],
         check=True, capture_output=True, input=spoken,
@@ -153,19 +196,6 @@ def trimmed(audio: NDArray[np.float64]) -> NDArray[np.float64]:
         return audio
     edge = round(_EDGE_S * SAMPLE_RATE)
     return audio[max(0, loud[0] - edge) : loud[-1] + edge]
-
-
-def levelled(audio: NDArray[np.float64], dbfs: float) -> Samples:
-    """Bring active speech (20 ms frames above -30 dB of the loudest) to `dbfs`; peaks bend softly instead of clipping."""
-    frames = audio[: audio.size // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
-    power = (frames**2).mean(axis=1)
-    active = power[power > power.max() * 1e-3].mean()
-    scaled = audio * (32768.0 * 10 ** (dbfs / 20) / np.sqrt(active))
-    knee = 0.6 * _PEAK
-    over = np.abs(scaled) > knee
-    bent = np.sign(scaled) * (knee + (_PEAK - knee) * np.tanh((np.abs(scaled) - knee) / (_PEAK - knee)))
-    shaped: Samples = np.rint(np.where(over, bent, scaled)).astype(np.int16)
-    return shaped
 
 
 # A slow waltz of eight bars in C, plucked strings over a soft bass; written for this project.
@@ -218,16 +248,18 @@ def write(path: Path, audio: Samples) -> None:
     path.write_bytes(alaw_file(PCMA.encode(audio)))
 
 
-def main() -> None:
-    """Write all files; old ones of the same name are replaced."""
+def main(*names: str) -> None:
+    """Write the files of these names in each language, without any all files; old ones of the same name are replaced."""
     root = Path(__file__).parent
     for language in TEXTS:
         for name, text in texts_of(language).items():
-            write(root / language / f"{name}.wav", speak(text, language))
-    write(root / "music" / "default.wav", music())
+            if not names or name in names:
+                write(root / language / f"{name}.wav", speak(text, language))
+    if not names:
+        write(root / "music" / "default.wav", music())
     files = sorted(root.rglob("*.wav"))
     sys.stdout.write(f"{len(files)} files, {sum(file.stat().st_size for file in files)} octets\n")
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

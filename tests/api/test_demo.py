@@ -12,6 +12,7 @@ from acd.core import effects as ef
 from acd.core.configuration import ToMenu, ToQueue
 from acd.core.ids import AgentId, TenantId
 from acd.core.inputs import LogOn
+from acd.core.spoken_menu import PAUSE, sounds_of
 from api.demo import FILE, TENANT, Demo
 from tests.api.conftest import CHEAP, Clock, Service, started
 
@@ -133,3 +134,17 @@ async def test_the_visitors_phone_may_dial(demo: tuple[Service, Demo]) -> None:
     (visitor,) = [agent for agent in service.voice.live(TENANT).agents if agent.id == "phone"]
     assert visitor.state == "not_ready"
     assert service.voice.setups[TENANT].dialling.classes == {"national", "mobile", "international"}
+
+
+async def test_the_menu_says_what_its_keys_lead_to(demo: tuple[Service, Demo]) -> None:
+    service, _ = demo
+    configuration = service.voice.setups[TENANT].configuration
+    (menu,) = configuration.menus
+    leads_to = [target.queue for target in menu.options.values() if isinstance(target, ToQueue)]
+    assert leads_to == ["support", "sales", "accounting"]
+    said = sounds_of(menu, {queue.id: queue for queue in configuration.queues}, {})
+    assert (PAUSE, *said) == tuple(
+        sound
+        for key, department in zip(menu.options, leads_to, strict=True)
+        for sound in (PAUSE, "menu.for", f"department.{department}", "menu.press", f"number.{key}")
+    )

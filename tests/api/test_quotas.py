@@ -44,7 +44,11 @@ def test_every_table_of_a_tenant_has_a_limit_or_a_reason_for_none() -> None:
     ours = {mapper.class_.__tablename__ for mapper in TenantBase.registry.mappers}
     assert ours == KINDS.keys() | FREE.keys()
     assert not KINDS.keys() & FREE.keys()
-    assert {*KINDS.values(), quotas.OPEN_CONTACTS, quotas.DATABASE} == Limits.model_fields.keys() == LimitsGiven.model_fields.keys()
+    assert (
+        {*KINDS.values(), quotas.OPEN_CONTACTS, quotas.DATABASE, quotas.SOUNDS}
+        == Limits.model_fields.keys()
+        == LimitsGiven.model_fields.keys()
+    )
 
 
 class TestRows:

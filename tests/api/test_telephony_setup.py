@@ -155,7 +155,7 @@ class TestContradictions:
             ("menus", {"sounds": ["menu", "greeting.of.nobody"]}, "#/sounds/1"),
             ("menus", {"sounds": ["fr/menu"]}, "#/sounds/0"),
             ("menus", {"invalid_sounds": ["../invalid_choice"]}, "#/invalid_sounds/0"),
-            ("menus", {"fallback": {"to": "announcement", "sounds": ["close"]}}, "#/fallback/announcement/sounds/0"),
+            ("menus", {"fallback": {"to": "announcement", "sounds": ["close"]}}, "#/fallback/sounds/0"),
             ("numbers", {"language": "fr"}, "#/language"),
         ],
     )
@@ -170,6 +170,21 @@ class TestSounds:
         sounds = ["greeting", "de/menu", "music/default", "tone/beep"]
         created = await acme.made("menus", {**EXAMPLES["menus"], "sounds": sounds})
         assert created["sounds"] == sounds
+
+    async def test_a_menu_without_sounds_says_its_options_and_one_with_sounds_what_they_say(self, acme: Service) -> None:
+        options = {"1": {"to": "hang_up"}}
+        assert (await acme.made("menus", {"id": "a", "options": options}))["says_options"] is True
+        assert (await acme.made("menus", {"id": "b", "sounds": [], "options": options, "says_options": False}))["says_options"] is False
+        assert (await acme.made("menus", {"id": "c", "sounds": ["menu"], "options": options}))["says_options"] is False
+        both = await acme.made("menus", {"id": "d", "sounds": ["greeting"], "options": options, "says_options": True})
+        assert both["says_options"] is True
+
+    async def test_labels_are_of_keys_that_are_there_and_name_sounds_that_are(self, acme: Service) -> None:
+        menu = {"id": "a", "options": {"1": {"to": "hang_up"}}, "labels": {"1": ["department.sales", "nowhere"]}}
+        answer = await acme.call("POST", "menus", json=menu)
+        assert [error["pointer"] for error in answer.json()["errors"]] == ["#/labels/1/1"]
+        answer = await acme.call("POST", "menus", json={**menu, "labels": {"2": ["department.sales"]}})
+        assert "labels: 2 is no key of the menu" in answer.text
 
     async def test_a_sound_that_is_not_there_is_named_with_its_language(self, acme: Service) -> None:
         answer = await acme.call("POST", "menus", json={**EXAMPLES["menus"], "sounds": ["welcome"]})

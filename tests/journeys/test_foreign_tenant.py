@@ -29,12 +29,15 @@ from websockets.typing import Subprotocol
 from load.api_client import ApiClient
 from load.phones import PhoneCall, SyntheticPhone
 from tests.journeys.service import OPERATOR, ServiceProcess, service
+from tests.media.test_sound_file import pcm16, sine
 
 pytestmark = [pytest.mark.journey, pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("foreign-tenant")]
 
+SOUND = "a sound"
+"""The one body that is no document."""
 METHODS = ("get", "post", "put", "patch", "delete")
 REFUSED = {401, 403, 404}
-KINDS = ("queues", "menus", "numbers", "schedules", "sites", "trunks", "reasons", "agents")
+KINDS = ("queues", "menus", "numbers", "schedules", "sites", "trunks", "reasons", "agents", "sounds")
 ROLES = ("agent", "supervisor", "billing", "admin")
 
 PUBLIC = ("/healthz", "/readyz", "/api/v1/login", "/api/v1/demo")
@@ -119,6 +122,8 @@ def chosen_keys(prefix: str, word: str) -> dict[str, str]:
     kinds = ("queues", "menus", "schedules", "sites", "trunks", "reasons", "agents", "users", "device", "extension")
     return {kind: f"{prefix}-{kind}" for kind in kinds} | {
         "word": word,
+        "sounds": "de",
+        "{folder}": f"{prefix}-sound",
         "skill": f"{prefix}-skill",
         "plan": f"{prefix}-plan",
         "extension": "47",
@@ -134,6 +139,7 @@ def bodies(of: Tenant) -> dict[str, Any]:
     keys = of.keys
     to_queue = {"to": "queue", "queue": keys["queues"]}
     return {
+        SOUND: pcm16(sine(700, 8000, 1.0)),
         "LoginGiven": {"tenant": of.id, "username": keys["users"], "password": "not-the-password-0815"},
         "PasswordChange": {"old": "not-the-password-0815", "new": password()},
         "UserGiven": {"id": keys["users"], "name": "Taken", "role": "agent", "agent": keys["agents"]},
@@ -216,6 +222,8 @@ def queries(of: Tenant) -> dict[str, str]:
         "trunk": keys["trunks"],
         "status": "rated",
         "format": "json",
+        "name": keys["{folder}"],
+        "normalise": "true",
         "language": "de",
         "for_customer": "true",
     }
@@ -264,7 +272,7 @@ class Operation:
     @property
     def segments(self) -> list[str]:
         """The segment before each parameter: it tells what the parameter names."""
-        return re.findall(r"([^/]+)/\{", self.path)
+        return re.findall(r"([^/]+)/(?=\{)", self.path)
 
     def key(self, of: Tenant, segment: str) -> str:
         """Of a call there are three kinds: one is offered and over, one is talked at the desk that the path names, one waits."""
@@ -289,6 +297,7 @@ class Operation:
                 before = part
                 continue
             filled.append(quote(self.key(of, before), safe="+:@"))
+            before = part
         asked = {name: queries(of)[name] for name, is_required in self.parameters if is_required} | (query or {})
         return "/".join(filled) + (f"?{urlencode(asked)}" if asked else "")
 
@@ -309,7 +318,9 @@ def operations(document: dict[str, Any]) -> list[Operation]:
                 continue
             parameters = tuple((one["name"], one.get("required", False)) for one in what.get("parameters", []) if one["in"] == "query")
             content = what.get("requestBody", {}).get("content", {})
-            schema = content["application/json"]["schema"]["$ref"].rpartition("/")[2] if content else None
+            schema = None
+            if content:
+                schema = SOUND if "audio/wav" in content else content["application/json"]["schema"]["$ref"].rpartition("/")[2]
             found.append(Operation(method, path, parameters, schema))
     return sorted(
         found,
@@ -327,8 +338,10 @@ class Asker:
     def ask(self, method: str, target: str, body: Any = None) -> tuple[int, str]:
         """Status, and the answer with its head."""
         headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {self.token}"} if self.token else {})
-        payload = None
-        if body is not None:
+        payload: str | bytes | None = None
+        if isinstance(body, bytes):
+            payload, headers["Content-Type"] = body, "audio/wav"
+        elif body is not None:
             payload, headers["Content-Type"] = json.dumps(body), "application/json"
         try:
             self._connection.request(method.upper(), target, payload, headers)
@@ -486,6 +499,9 @@ def set_up(running: ServiceProcess, tenant: Tenant) -> None:
     api.put("/api/v1/setup", {"recording_notice": False})  # nobody here waits for it
     to_queue = {"to": "queue", "queue": keys["queues"]}
     api.post("/api/v1/menus", {"id": keys["menus"], "sounds": ["menu"], "options": {"1": to_queue}})
+    for name in (keys["{folder}"], f"{keys['{folder}']}.second"):
+        sound = pcm16(sine(int(tenant.digits[-3:]), 8000, 0.5))
+        api.request("POST", f"/api/v1/sounds?language=de&name={name}", sound, {"Content-Type": "audio/wav"})
     api.post("/api/v1/numbers", {"number": tenant.number, "target": to_queue})
     api.post("/api/v1/numbers", {"number": tenant.second_number, "target": {"to": "menu", "menu": keys["menus"]}})
     api.post(

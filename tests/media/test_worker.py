@@ -39,6 +39,7 @@ from media.rtp.latch import RELATCH_AFTER
 from media.rtp.packet import HeaderExtension, RtpPacket
 from media.rtp.rtcp import Goodbye, ReceiverReport, ReportBlock, SdesItem, SenderReport, SourceDescription, compound
 from media.rtp.rtcp import parse as parse_rtcp
+from media.wave_file import alaw_file
 from tests.media.rig import DEADLINE_S, Rig, free_ports
 
 pytestmark = pytest.mark.interop
@@ -586,13 +587,33 @@ def test_another_play_replaces_the_first(rig):
     assert rig.wait_for(PlayEnded, play="two").outcome == "finished"
 
 
-@pytest.mark.parametrize("sounds", [("de/no.such.sound",), ("../../etc/passwd",), ("tone/beep", "xx/yy")])
-def test_unknown_sound_is_reported_and_nothing_plays(rig, sounds):
+@pytest.mark.parametrize("sounds", [("de/no.such.sound",), ("../../etc/passwd",), ("xx/yy", "@00")])
+def test_a_play_of_unknown_sounds_alone_is_reported_and_nothing_plays(rig, sounds):
     a = rig.leg()
     rig.order(Play(leg=a.name, play="p", sounds=sounds))
-    assert rig.wait_for(PlayEnded).outcome == "unknown_sound"
+    assert rig.wait_for(PlayEnded) == PlayEnded(leg=a.name, play="p", outcome="unknown_sound", left_out=sounds)
     rig.status()
     assert a.hear_nothing()
+
+
+@pytest.mark.parametrize("outcome", ["finished", "stopped"])
+def test_an_unknown_sound_is_left_out_of_a_play_and_told_when_it_ends(rig, outcome):
+    a = rig.leg()
+    rig.order(Play(leg=a.name, play="p", sounds=("xx/yy", "tone/probe-600"), loop=outcome == "stopped"))
+    assert frequency_of(a, a.hear(20)) == pytest.approx(600, abs=2)
+    if outcome == "stopped":
+        rig.order(Stop(leg=a.name))
+    assert rig.wait_for(PlayEnded, outcome=outcome).left_out == ("xx/yy",)
+
+
+def test_a_tenants_own_sound_is_heard_as_soon_as_its_file_is_there(rig, tmp_path):
+    """The worker was started long before; another recording has another id, so nothing of it is remembered for too long."""
+    a = rig.leg()
+    for ident, hz in (("aa" * 20, 700), ("bb" * 20, 900)):
+        (tmp_path / f"{ident}.wav").write_bytes(alaw_file(PCMA.encode(tone(hz, 20))))
+        rig.order(Play(leg=a.name, play=ident, sounds=(f"@{ident}",), folder=str(tmp_path)))
+        assert frequency_of(a, a.hear(20)) == pytest.approx(hz, abs=3)
+        rig.wait_for(PlayEnded, play=ident, outcome="finished")
 
 
 @pytest.mark.slow

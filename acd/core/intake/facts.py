@@ -200,13 +200,13 @@ def sounds_ended(x: Step, fact: inp.SoundsEnded) -> None:
         x.drop(fact)
         return
     purpose = leg.purpose
-    x.emit(SoundsFinished(leg=leg.id, play=fact.play, outcome=fact.outcome))
+    x.emit(SoundsFinished(leg=leg.id, play=fact.play, outcome=fact.outcome, left_out=fact.left_out))
     call = x.state.calls[leg.call]
     if purpose == "announcement":
         if call.consultation is None or not consultation.given_back(x, call, call.ending or "announced"):
             clear_call(x, call, call.ending or "announced")
     elif purpose == "party_notice":
-        if fact.outcome == "finished":
+        if fact.outcome == "finished" and not fact.left_out:
             recording.told(x, call, leg)
     elif purpose is not None:
         voice.heard(x, call, leg, purpose)

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
+from acd.core import spoken_menu
 from acd.core.configuration import Target, ToAnnouncement
 from acd.core.errors import IllegalTransition
 from acd.core.events import CallConsulted, ConsultationAlternated, ConsultationEnded, LegRetrieved, MenuLeft
@@ -232,7 +233,8 @@ def _hand_on(
     elif call.menu is not None:
         referral.reached(x, call)
         menu = x.fold.index.menus.get(call.menu)
-        x.play(party, menu.sounds if menu is not None else (), "menu")
+        said = spoken_menu.sounds_of(menu, x.fold.index.queues, x.fold.index.agents) if menu is not None else ()
+        x.play(party, said, "menu")
     elif ends:
         x.send_to(x, call, ToAnnouncement(sounds=("unavailable",)), "transfer", consultation.by)
     elif rings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from acd.core import schedule
+from acd.core import schedule, spoken_menu
 from acd.core.configuration import Menu
 from acd.core.effects import AnswerCaller
 from acd.core.events import AnnouncementBegan, DigitReceived, LegConnected, MenuEntered, MenuLeft
@@ -43,7 +43,11 @@ def enter_menu(x: Step, call: s.Call, menu_id: MenuId) -> None:
         return
     referral.reached(x, call)
     x.emit(MenuEntered(call=call.id, menu=menu.id))
-    x.play(leg, menu.sounds, "menu")
+    x.play(leg, _spoken(x, menu), "menu")
+
+
+def _spoken(x: Step, menu: Menu) -> tuple[str, ...]:
+    return spoken_menu.sounds_of(menu, x.fold.index.queues, x.fold.index.agents)
 
 
 def announce(x: Step, call: s.Call, sounds: tuple[str, ...], cause: str) -> None:
@@ -92,7 +96,7 @@ def digit(x: Step, call: s.Call, leg: s.Leg, key: str) -> None:
         x.emit(MenuLeft(call=call.id, menu=menu.id, digit=key, language=menu.languages.get(key)))
         x.send_to(x, call, target, "menu", menu.id)
     else:
-        _again(x, call, leg, menu, (*menu.invalid_sounds, *menu.sounds))
+        _again(x, call, leg, menu, (*menu.invalid_sounds, *_spoken(x, menu)))
 
 
 def silence(x: Step, call: s.Call) -> None:
@@ -103,7 +107,7 @@ def silence(x: Step, call: s.Call) -> None:
         # The menu was taken out of the configuration under the caller.
         announce(x, call, UNAVAILABLE, "not_found")
         return
-    _again(x, call, leg, menu, menu.sounds)
+    _again(x, call, leg, menu, _spoken(x, menu))
 
 
 def _again(x: Step, call: s.Call, leg: s.Leg, menu: Menu, sounds: tuple[str, ...]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
+import msgspec
 import pytest
 
 from acd.core import effects as ef
@@ -56,6 +57,40 @@ def test_an_invalid_key_is_told_so_and_counts_as_a_repeat() -> None:
         assert shell.plays["c-in"].sounds == ("invalid_choice", "menu.main")
     shell.send(inp.DigitPressed(leg="c-in", digit="7"))
     assert shell.plays["c-in"].sounds == ("bye",)
+
+
+def test_a_menu_says_what_each_key_leads_to_every_time_it_speaks() -> None:
+    menu = msgspec.structs.replace(MENU, says_options=True, labels={"2": ("again",)})
+    shell = open_house(house(menus=(menu,), numbers=(Number(number="600", target=ToMenu(menu="main")),)))
+    said = (
+        *("menu.main", "tone/pause", "menu.for", "department.support", "menu.press", "number.1"),
+        *("tone/pause", "menu.for", "again", "menu.press", "number.2"),
+    )
+    call(shell, "600", "c")
+    assert shell.plays["c-in"].sounds == said
+    shell.send(inp.DigitPressed(leg="c-in", digit="7"))
+    assert shell.plays["c-in"].sounds == ("invalid_choice", *said)
+    shell.run(60)
+    assert [one.sounds for one in shell.of(ev.SoundsStarted) if one.purpose == "menu"] == [said, ("invalid_choice", *said), said]
+
+
+def test_a_play_without_one_of_its_sounds_goes_on_as_one_that_was_heard() -> None:
+    shell = with_menu()
+    call(shell, "600", "c")
+    ended = inp.SoundsEnded(leg="c-in", play=shell.plays["c-in"].play, left_out=("menu.main",))
+    assert shell.send(ended) == [ev.SoundsFinished(leg="c-in", play=ended.play, left_out=("menu.main",))]
+    shell.run(6.1)
+    assert len(shell.of(ev.SoundsStarted)) == 2
+
+
+def test_a_notice_that_was_left_out_was_not_heard() -> None:
+    """§ 201 StGB: nobody is recorded who was not told."""
+    shell = open_house(house(queues=(queue("support", record=True),), recording_notice=True))
+    call(shell, "601", "c")
+    play = shell.plays["c-in"]
+    assert play.sounds == ("recording.notice",)
+    shell.send(inp.SoundsEnded(leg="c-in", play=play.play, left_out=("de/recording.notice",)))
+    assert not shell.engine.state.calls["c"].notice_heard
 
 
 def test_a_caller_may_walk_in_circles_as_long_as_keys_are_pressed() -> None:

@@ -21,7 +21,7 @@ NOBODYS = {
     "Agent": {"extension", "device", "skills", "languages", "outbound_caller_id"},
     "ChannelCapacity": {"channel", "not_during"},
     "FeatureCodes": {"ready", "not_ready", "log_on_or_off", "tag", "waiting", "hot_desk", "pick", "supervise"},
-    "Menu": {"sounds", "options", "invalid_sounds", "languages"},
+    "Menu": {"sounds", "options", "invalid_sounds", "languages", "labels"},
     "Number": {"number", "language", "country"},
     "Queue": {"name", "strategy", "greeting", "music", "exit_key"},
     "Reason": {"code", "name"},
@@ -50,6 +50,8 @@ NOBODYS = {
     "QueueLeft": {"detail"},
     "ReferralFailed": {"cause"},
     "SoundsStarted": {"sounds"},
+    "SoundsEnded": {"left_out"},
+    "SoundsFinished": {"left_out"},
     # ids, and codes of the tenant's own lists
     "AgentNotReady": {"reason"},
     "Announce": {"sounds"},

@@ -427,10 +427,10 @@ def sounds_finished(fold: Indexes, event: ev.SoundsFinished, now: float) -> None
         case "menu" if call.menu is not None:
             menu = fold.index.menus.get(call.menu)
             fold.timers.start(name(Timer.MENU, call.id), now + (menu.timeout_s if menu is not None else 0.0))
-        case "party_notice" if event.outcome == "finished":
+        case "party_notice" if event.outcome == "finished" and not event.left_out:
             call.told.append(leg.id)
         case "notice":
-            _heard_notice(fold, call, leg, event.outcome == "finished")
+            _heard_notice(fold, call, leg, event.outcome == "finished" and not event.left_out)
             fold.state.contacts[leg.call].not_yet = False
             fold.routing_needed = True
         case _:

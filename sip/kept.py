@@ -289,7 +289,7 @@ def _in_dialog(agent: "UserAgent", session: str, kept: KeptDialog) -> RestoredSe
         local_sequence_number=kept.cseq + CSEQ_GAP,
         remote_sequence_number=kept.remote_cseq,
         remote_target=target,
-        route_set=parse_routes(list(kept.routes), "kept route"),
+        route_set=tuple([route for text in kept.routes for route in parse_routes(text, "kept route")]),
         flow=_reached_anew(_flow(kept.flow, said=kept.is_caller), target),
         is_nat=kept.is_nat,
         state=DialogState.CONFIRMED,

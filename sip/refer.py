@@ -14,8 +14,7 @@ import msgspec
 
 from sip.errors import ParseError
 from sip.events import ReferAnswered, ReferProgress, ReferReceived
-from sip.grammar import quote
-from sip.headers.name_addr import NameAddr, parse_name_addrs
+from sip.headers.name_addr import NameAddr
 from sip.machine import Edge, bind, to
 from sip.message import Request, Response
 from sip.session import Input as SessionInput
@@ -151,7 +150,7 @@ def read(request: Request) -> Asked:
 
     Raises: Refused: another one than a blind transfer. ParseError: a header cannot be read.
     """
-    targets = [one for value in request.headers.get_all("Refer-To") for one in parse_name_addrs(value, "Refer-To")]
+    targets = request.refer_to
     if len(targets) != 1:  # RFC 3515 §2.4.2: "MUST contain exactly one Refer-To header field value"
         raise Refused(400, f"A REFER has one Refer-To, not {len(targets)}.")
     target = targets[0].uri
@@ -161,8 +160,7 @@ def read(request: Request) -> Asked:
         raise Refused(501, "An attended transfer cannot be carried out here; the call goes on.")
     if (target.param("method") or "INVITE").upper() != "INVITE":
         raise Refused(501, "Only an INVITE can be sent for somebody.")
-    refer_sub = (request.headers.get("Refer-Sub") or "true").partition(";")[0].strip().lower()
-    return Asked(target, request.headers.get("Referred-By"), refer_sub != "false")
+    return Asked(target, request.headers.get("Referred-By"), request.refer_sub is not False)
 
 
 class Referral:
@@ -312,7 +310,7 @@ EDGES = bind(TRANSITIONS, Referral)
 
 
 def _warning(agent: "UserAgent", reason: str) -> list[tuple[str, str]]:
-    return [("Warning", f"399 {agent.config.agent_name} {quote(reason)}")] if reason else []  # RFC 3261 §20.43: miscellaneous
+    return [agent.warning(reason)] if reason else []
 
 
 def receive(agent: "UserAgent", session: Session, transaction: ServerTransaction, now: float) -> None:

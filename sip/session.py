@@ -12,7 +12,6 @@ from sip import dialog as dialogs
 from sip import reinvite, session_timer
 from sip.dialog import Dialog, uac_dialog, uas_dialog
 from sip.digest import ClientDigest
-from sip.errors import ParseError
 from sip.events import (
     AnsweredLate,
     Event,
@@ -25,7 +24,6 @@ from sip.events import (
     TalkAnswered,
 )
 from sip.flow import Flow
-from sip.headers.retry_after import parse_retry_after
 from sip.machine import Edge, bind, to
 from sip.message import MAX_FORWARDS, Headers, Request, Response
 from sip.status import reason_phrase
@@ -1059,7 +1057,8 @@ class Session:
         if asks_again and self.agreement is not None and self.agreement.we_refresh and SESSION_REFRESH not in self.timers:
             expires = self.timers.get(SESSION_EXPIRES)
             left_s = max(0.0, expires[0] - now) if expires is not None else 0.0
-            wait_s = session_timer.ask_again_after_s(self.refusals, left_s, retry_after_s(response))
+            asked = response.retry_after
+            wait_s = session_timer.ask_again_after_s(self.refusals, left_s, None if asked is None else asked.seconds)
             self.start(SESSION_REFRESH, now + wait_s)
             self.agent.count("session_refreshes_refused")
 
@@ -1113,15 +1112,6 @@ class Session:
             "flow": str(self.flow if self.dialog is None else self.dialog.send_flow),
             "timers": self.agent.timers.running(self, now),
         }
-
-
-def retry_after_s(response: Response) -> float | None:
-    """When a refused request may come again, in the peer's words; None: it says nothing, or nothing that can be read."""
-    value = response.headers.get("Retry-After")
-    try:
-        return None if value is None else float(parse_retry_after(value).seconds)
-    except ParseError:
-        return None
 
 
 EDGES = bind(TRANSITIONS, Session)

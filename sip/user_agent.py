@@ -21,6 +21,7 @@ from sip.events import Event, IncomingInvite, InfoReceived, MessageDropped, Opti
 from sip.flow import Flow, HostPort, IdSource, Way, format_host_port
 from sip.guard import Guard
 from sip.headers.cseq import CSeq
+from sip.headers.media_type import parse_media_type
 from sip.headers.name_addr import NameAddr
 from sip.headers.reason import Reason
 from sip.headers.via import parse_vias
@@ -56,6 +57,7 @@ NEVER_WITHIN = (b"REGISTER ", b"OPTIONS ")
 INFO_TYPES = dtmf_info.TYPES
 # RFC 3261 §8.2.2.3: option tags we understand when a request requires them: RFC 4028's and 4488's. 100rel (RFC 3262) is answered 420.
 TIMER = "timer"
+DESCRIPTION = parse_media_type(SDP_TYPE)
 SUPPORTED: frozenset[str] = frozenset({TIMER, refer.OPTION_TAG})
 
 
@@ -205,7 +207,7 @@ class UserAgent:
         self.counters["malformed"] += 1
         if self._is_banned(flow, now, error.method == "REGISTER"):
             return
-        response = answer_to_malformed(error, self._stateless_tag(error.partial), [self._warning(str(error))])
+        response = answer_to_malformed(error, self._stateless_tag(error.partial), [self.warning(str(error))])
         if response is None or not self.overload.serve(None, flow.remote[0], now):
             self.emit(MessageDropped(f"malformed: {error}"[:200], flow))
         else:
@@ -623,10 +625,11 @@ class UserAgent:
             return
         if session.heard_over(flow, now):
             self.let_in(flow)
-        if method == "NOTIFY" and (request.headers.get("Event") or "").strip().lower() == "talk":
+        event = request.event if method == "NOTIFY" else None
+        if event is not None and event.package == "talk":
             self._answer(transaction, 200, now)
             self.emit(TalkRequested(session.id))
-        elif method == "NOTIFY" and (request.headers.get("Event") or "").partition(";")[0].strip().lower() == refer.EVENT:
+        elif event is not None and event.package == refer.EVENT:
             refer.notified(self, session, transaction, now)
         elif method not in METHODS:
             self._answer_unknown_method(transaction, now)
@@ -687,7 +690,7 @@ class UserAgent:
                 pressed = dtmf_info.read(request.body)
             except ParseError as error:
                 self.counters["info_unreadable"] += 1
-                self._answer(transaction, 400, now, [("Warning", f'399 {self.config.agent_name} "{error}"')])
+                self._answer(transaction, 400, now, [self.warning(str(error))])
                 return
         self._answer(transaction, 200, now)
         if request.body:
@@ -738,7 +741,7 @@ class UserAgent:
         verdict = self.overload.admit(share, len(self._sessions), now)
         if verdict is not Verdict.ADMITTED:
             self.counters["overloaded"] += 1
-            warning = self._warning(verdict.reason)
+            warning = self.warning(verdict.reason)
             self._answer_stateless(request, 503, flow, [("Retry-After", str(config.overload.retry_after_s)), warning])
             return
         merged = self.layer.is_merged(request)
@@ -750,7 +753,7 @@ class UserAgent:
         elif self._is_unsupported(transaction, now) or self._is_unreadable(transaction, now):
             return
         elif not _has_target(request):
-            self._answer(transaction, 400, now, [self._warning("header Contact: no SIP URI to reach the caller at")])
+            self._answer(transaction, 400, now, [self.warning("header Contact: no SIP URI to reach the caller at")])
         elif request.max_forwards == 0:
             # We would call on: a back-to-back user agent ends loops as a proxy does (§16.3 step 3, RFC 7332 §2).
             self._answer(transaction, 483, now)
@@ -845,7 +848,7 @@ class UserAgent:
         try:
             is_understood = not request.body or (request.content_type is not None and request.described.not_understood is None)
         except ParseError as error:
-            self._answer(transaction, error.status_hint, now, [self._warning(str(error))])
+            self._answer(transaction, error.status_hint, now, [self.warning(str(error))])
             return True
         if not is_understood:
             self._answer(transaction, 415, now, [("Accept", ACCEPTED)])
@@ -857,14 +860,14 @@ class UserAgent:
             self._answer(transaction, 422, now, [("Min-SE", str(self.session_timer.min_se_s))])
             return True
         accept = request.accept
-        if accept is not None and not any(one.essence in {SDP_TYPE, "application/*", "*/*"} for one in accept):
+        if accept is not None and not any(one.accepts(DESCRIPTION) for one in accept):
             self._answer(transaction, 406, now)
             return True
         return False
 
     # --- answers
 
-    def _warning(self, text: str) -> tuple[str, str]:
+    def warning(self, text: str) -> tuple[str, str]:
         """Why, in words (§20.43: 399 is the miscellaneous warning)."""
         # warn-agent  =  hostport / pseudonym, which is a token
         return "Warning", str(WarningValue(MISCELLANEOUS, self.config.agent_name.replace(" ", "-"), text[:200]))
@@ -1051,6 +1054,8 @@ def _read_ahead(message: Request | Response, method: str) -> None:
             _ = message.supported
         if "Content-Type" in first and not has_contact:
             _ = message.content_type
+        if "Event" in first:
+            _ = message.event
         if "Accept" in first:
             _ = message.accept
 

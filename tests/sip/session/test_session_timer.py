@@ -14,7 +14,6 @@ from sip.session_timer import (
     ask_again_after_s,
     is_too_brief,
     min_se,
-    session_expires,
 )
 from sip.timers import Timer
 from sip.uri import Uri
@@ -45,7 +44,8 @@ def ok(*fields):
     ],
 )
 def test_session_expires_is_read_or_ignored(value, expected):
-    assert session_expires(invite(("Session-Expires", value))) == expected
+    interval = invite(("Session-Expires", value)).session_expires
+    assert (interval and (interval.seconds, interval.refresher)) == expected
 
 
 def test_min_se_is_never_below_90():

@@ -6,7 +6,6 @@ import pytest
 
 from sip.events import IncomingInvite, ReInviteConfirmed, SessionAccepted, SessionFailed, SessionProgress
 from sip.flow import Flow
-from sip.headers.warning import parse_warnings
 from sip.message import Request
 from sip.parser import DEFAULT_LIMITS, StreamParser, parse_datagram
 from sip.user_agent import UserAgent, UserAgentConfig
@@ -159,7 +158,7 @@ def test_a_required_part_nobody_knows_is_415_and_broken_parts_are_400(kind, body
     if status == 415:
         assert answer.headers.get("Accept") == "application/sdp, multipart/mixed"
     else:
-        assert parse_warnings(answer.headers.get_all("Warning"))[0].code == 399
+        assert answer.headers.get("Warning").startswith("399 ")
 
 
 # ---------------------------------------------------------------------- §8.1.1.8: Contact
@@ -170,7 +169,7 @@ def test_an_invite_without_a_sip_contact_is_400(contact):
     """ "The Contact header field MUST be present and contain exactly one SIP or SIPS URI": its BYE would go nowhere."""
     answer, events = taken(invite(contact=contact))
     assert (answer.status, events) == (400, [])
-    assert "Contact" in parse_warnings(answer.headers.get_all("Warning"))[0].text
+    assert "Contact" in answer.headers.get("Warning")
 
 
 def test_a_caller_of_rfc_2543_may_leave_it_out():
@@ -192,7 +191,7 @@ def test_a_head_over_the_limits_is_answered_513_with_the_reason(extra):
     assert (answer.status, events) == (513, [])
     assert answer.call_id == "one"
     assert answer.to_tag
-    assert "too" in parse_warnings(answer.headers.get_all("Warning"))[0].text
+    assert "too" in answer.headers.get("Warning")
 
 
 def test_what_is_over_the_limit_is_not_sent_back():

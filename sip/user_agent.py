@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from sip import dtmf_info, refer, reinvite
+from sip import dtmf_info, refer
 from sip import kept as keeping
 from sip.dialog import Dialog, DialogKey
 from sip.digest import Authenticator, ClientDigest, DigestCredentials, Outcome
@@ -32,7 +32,7 @@ from sip.overload import Overload, OverloadPolicy, Verdict
 from sip.parser import DEFAULT_LIMITS, Limits, is_keep_alive, parse_datagram
 from sip.registrar import Registrar
 from sip.registration import Registration, RegistrationPlan
-from sip.session import SDP_TYPE, Fields, Input, Session, State
+from sip.session import SDP_TYPE, Fields, Input, Session, State, reinvite
 from sip.session_timer import SessionTimerPolicy, headers_of_request, is_too_brief
 from sip.share import EVERYBODY, Share
 from sip.timers import RFC3261, Timer, TimerTable, TimerValues

@@ -5,7 +5,7 @@ import pytest
 from sip.events import ReInviteAnswered, ReInviteReceived, SessionAccepted, SessionEnded, SessionFailed
 from sip.message import Request, Response
 from sip.parser import parse_datagram
-from sip.session import MAX_RAISES
+from sip.session.refresh import MAX_RAISES
 from sip.session_timer import (
     Agreement,
     SessionTimerPolicy,

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Literal, Protocol
 
+from sip.config import UserAgentConfig
 from sip.events import Event, IncomingInvite, MessageDropped, RegistrationDown, RegistrationUp
 from sip.flow import Flow, HostPort, TransportName
 from sip.headers.name_addr import NameAddr
@@ -20,7 +21,7 @@ from sip.message import Request
 from sip.overload import OverloadPolicy
 from sip.registration import RegistrationPlan
 from sip.uri import Uri
-from sip.user_agent import UserAgent, UserAgentConfig
+from sip.user_agent import UserAgent
 
 LOG = logging.getLogger("load.phones")
 

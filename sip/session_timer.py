@@ -7,6 +7,8 @@ import msgspec
 
 from sip.message import Request, Response
 
+OPTION_TAG = "timer"
+
 # RFC 4028 §5: "The absolute minimum for the Min-SE header field is 90 seconds."
 ABSOLUTE_MIN_SE_S = 90
 # A refusal comes within a round trip: less than this apart, asking again would be a flood.
@@ -60,7 +62,7 @@ def min_se(message: Request | Response) -> int:
 def is_too_brief(request: Request, policy: SessionTimerPolicy) -> bool:
     """§9: whether the request is to be answered 422; only to a caller that understands it."""
     asked = request.session_expires
-    return asked is not None and asked.seconds < policy.min_se_s and "timer" in request.supported
+    return asked is not None and asked.seconds < policy.min_se_s and OPTION_TAG in request.supported
 
 
 def agree_as_uas(request: Request, policy: SessionTimerPolicy) -> Agreement | None:
@@ -69,7 +71,7 @@ def agree_as_uas(request: Request, policy: SessionTimerPolicy) -> Agreement | No
     if asked is None:
         return None
     interval_s = max(asked.seconds, policy.min_se_s, min_se(request))
-    if "timer" not in request.supported:
+    if OPTION_TAG not in request.supported:
         return Agreement(interval_s, we_refresh=True)  # Table 2: a proxy put it in; the caller cannot
     return Agreement(interval_s, we_refresh=asked.refresher == "uas")
 
@@ -87,8 +89,8 @@ def headers_of_2xx(agreement: Agreement | None, request: Request) -> list[tuple[
     if agreement is None:
         return []
     fields = [("Session-Expires", f"{agreement.interval_s};refresher={'uas' if agreement.we_refresh else 'uac'}")]
-    if not agreement.we_refresh and "timer" in request.supported:
-        fields.append(("Require", "timer"))
+    if not agreement.we_refresh and OPTION_TAG in request.supported:
+        fields.append(("Require", OPTION_TAG))
     return fields
 
 

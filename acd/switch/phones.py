@@ -26,6 +26,7 @@ from acd.switch.shares import Shares
 from acd.switch.sip_port import SipPort
 from acd.wire_text import LONGEST_LINE, fit_or_none
 from sip import events as sip_events
+from sip.config import UserAgentConfig
 from sip.digest import Account, Authenticator
 from sip.flow import Flow, HostPort
 from sip.message import Request
@@ -35,7 +36,7 @@ from sip.session_timer import SessionTimerPolicy
 from sip.share import Share
 from sip.source import is_within, network_of
 from sip.uri import Uri
-from sip.user_agent import UserAgent, UserAgentConfig
+from sip.user_agent import UserAgent
 
 
 class _Way(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -8,6 +8,7 @@ import secrets
 import socket
 from collections import deque
 
+from sip.config import UserAgentConfig
 from sip.events import IncomingInvite, Registered, SessionAccepted, SessionConfirmed, SessionEnded, SessionFailed
 from sip.headers.name_addr import NameAddr
 from sip.io.driver import SipEndpoint
@@ -15,7 +16,7 @@ from sip.registrar import Registrar
 from sip.sdp.offer_answer import LocalMedia, answer, audio_offer
 from sip.sdp.parser import parse_sdp
 from sip.uri import Uri
-from sip.user_agent import UserAgent, UserAgentConfig
+from sip.user_agent import UserAgent
 
 
 class Relay:

@@ -8,6 +8,7 @@ import itertools
 
 import pytest
 
+from sip.config import UserAgentConfig
 from sip.dialog import uas_dialog
 from sip.events import IncomingInvite, InfoAnswered, ReInviteAnswered, SessionEnded
 from sip.flow import Flow
@@ -16,7 +17,7 @@ from sip.message import Request
 from sip.parser import parse_datagram
 from sip.registrar import Registrar
 from sip.uri import Uri
-from sip.user_agent import UserAgent, UserAgentConfig
+from sip.user_agent import UserAgent
 
 SDP = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n"
 OURS = ("192.0.2.2", 5060)

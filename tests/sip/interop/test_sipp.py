@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from sip.config import UserAgentConfig
 from sip.digest import Account, Authenticator, ha1
 from sip.events import IncomingInvite, InfoReceived, Registered, ReInviteReceived, SessionAccepted, SessionEnded, SessionFailed
 from sip.headers.name_addr import NameAddr
 from sip.io.driver import SipEndpoint
 from sip.registrar import Registrar
 from sip.uri import Uri
-from sip.user_agent import UserAgent, UserAgentConfig
+from sip.user_agent import UserAgent
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 SDP = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n"

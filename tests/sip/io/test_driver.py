@@ -9,6 +9,7 @@ import socket
 import pytest
 
 from sip import trace
+from sip.config import UserAgentConfig
 from sip.digest import Account, Authenticator, DigestCredentials, ha1
 from sip.events import (
     Event,
@@ -27,7 +28,7 @@ from sip.io.driver import SipEndpoint
 from sip.registrar import Registrar
 from sip.registration import RegistrationPlan
 from sip.uri import Uri
-from sip.user_agent import UserAgent, UserAgentConfig
+from sip.user_agent import UserAgent
 
 pytestmark = pytest.mark.interop
 

@@ -6,11 +6,12 @@ import secrets
 
 import pytest
 
+from sip.config import UserAgentConfig
 from sip.flow import Flow
 from sip.io import tcp
 from sip.io.driver import SipEndpoint
 from sip.registrar import Registrar
-from sip.user_agent import UserAgent, UserAgentConfig
+from sip.user_agent import UserAgent
 
 pytestmark = pytest.mark.interop
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from sip.config import UserAgentConfig
 from sip.events import ReInviteAnswered, ReInviteReceived, SessionAccepted, SessionEnded, SessionFailed
 from sip.message import Request, Response
 from sip.parser import parse_datagram
@@ -17,7 +18,6 @@ from sip.session_timer import (
 )
 from sip.timers import Timer
 from sip.uri import Uri
-from sip.user_agent import UserAgentConfig
 from tests.sip.user_agent.network import ANSWER, SDP, answering, pair
 
 POLICY = SessionTimerPolicy()

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from sip.config import UserAgentConfig
 from sip.digest import Authenticator
 from sip.events import IncomingInvite, SessionAccepted, SessionFailed
 from sip.flow import Flow
@@ -13,7 +14,7 @@ from sip.parser import parse_datagram
 from sip.registrar import Binding, Registrar
 from sip.share import Share
 from sip.uri import Uri
-from sip.user_agent import UserAgent, UserAgentConfig
+from sip.user_agent import UserAgent
 from tests.sip.user_agent.network import SDP, answering, pair
 
 SERVER = ("192.0.2.9", 5060)

@@ -4,6 +4,7 @@ import gc
 
 import pytest
 
+from sip.config import UserAgentConfig
 from sip.digest import DigestCredentials
 from sip.errors import LocalMisuse
 from sip.events import (
@@ -28,7 +29,6 @@ from sip.message import Request, Response
 from sip.overload import OverloadPolicy
 from sip.parser import parse_datagram
 from sip.uri import Uri
-from sip.user_agent import UserAgentConfig
 
 from .network import ANSWER, SDP, LossyLink, answering, pair, ringing
 

@@ -4,11 +4,12 @@ from itertools import pairwise
 
 import pytest
 
+from sip.config import UserAgentConfig
 from sip.events import IncomingInvite, ReInviteConfirmed, SessionAccepted, SessionFailed, SessionProgress
 from sip.flow import Flow
 from sip.message import Request
 from sip.parser import DEFAULT_LIMITS, StreamParser, parse_datagram
-from sip.user_agent import UserAgent, UserAgentConfig
+from sip.user_agent import UserAgent
 from tests.sip.user_agent.network import ANSWER, OPEN, SDP, answering, pair
 
 FLOW = Flow("udp", ("192.0.2.2", 5060), ("192.0.2.1", 5060))

@@ -4,13 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sip.config import UserAgentConfig
 from sip.digest import Account, Authenticator, ha1
 from sip.events import IncomingInvite, ReInviteReceived
 from sip.flow import Flow
 from sip.parser import parse_datagram
 from sip.registrar import Registrar
 from sip.uri import Uri
-from sip.user_agent import UserAgent, UserAgentConfig
+from sip.user_agent import UserAgent
 
 from .network import ANSWER, OPEN, SDP, answering, pair
 from .test_uas import request

@@ -4,13 +4,14 @@ import sys
 
 import pytest
 
+from sip.config import UserAgentConfig
 from sip.digest import Account, Authenticator, ClientDigest, DigestCredentials, digest_response, ha1
 from sip.events import IncomingInvite, Registered
 from sip.flow import Flow
 from sip.parser import parse_datagram
 from sip.registrar import Registrar
 from sip.uri import Uri
-from sip.user_agent import UserAgent, UserAgentConfig
+from sip.user_agent import UserAgent
 
 from .test_uas import accepted, answers, request
 

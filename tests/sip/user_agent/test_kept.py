@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sip.config import UserAgentConfig
 from sip.digest import Account, Authenticator, DigestCredentials, ha1
 from sip.errors import LocalMisuse, ParseError
 from sip.events import EndingFailed, IncomingInvite, SessionAccepted, SessionEnded, SessionFailed
@@ -15,7 +16,7 @@ from sip.kept import CSEQ_GAP
 from sip.message import Request
 from sip.parser import parse_datagram
 from sip.uri import Uri
-from sip.user_agent import UserAgent, UserAgentConfig
+from sip.user_agent import UserAgent
 from tests.sip.messages.strategies import FUZZ, mutated, name_addrs, uris, vias
 
 from .network import ANSWER, OPEN, SDP, Network, answering, pair, ringing

@@ -6,12 +6,13 @@ published, which is judged where that folder is (FERNAMT_CONFORMANCE, or beside 
 
 import pytest
 
+from sip.config import UserAgentConfig
 from sip.events import IncomingInvite, Registered
 from sip.flow import Flow
 from sip.headers.tokens import parse_tokens
 from sip.parser import parse_datagram
 from sip.registrar import Registrar
-from sip.user_agent import UserAgent, UserAgentConfig
+from sip.user_agent import UserAgent
 from tests.sip.torture.corpus import OWN, cases, rfc4475_octets, rfc5118_octets
 from tests.sip.torture.test_own_messages import READABLE, UNREADABLE
 

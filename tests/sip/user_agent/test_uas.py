@@ -2,12 +2,13 @@
 
 import pytest
 
+from sip.config import UserAgentConfig
 from sip.events import IncomingInvite, MessageDropped, ReInviteReceived, SessionAccepted
 from sip.flow import Flow
 from sip.message import Request
 from sip.parser import parse_datagram
 from sip.uri import Uri
-from sip.user_agent import UserAgent, UserAgentConfig
+from sip.user_agent import UserAgent
 
 from .network import ANSWER, SDP, pair
 

@@ -10,8 +10,9 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Protocol
 
+from sip.classified import TRUNK, Classified
 from sip.config import UserAgentConfig
 from sip.events import Event, IncomingInvite, MessageDropped, RegistrationDown, RegistrationUp
 from sip.flow import Flow, HostPort, TransportName
@@ -31,8 +32,8 @@ def new_id() -> str:
     return secrets.token_hex(8)
 
 
-def _everybody(_request: Request, _flow: Flow) -> Literal["trunk", "challenge", "reject"]:
-    return "trunk"
+def _everybody(_request: Request, _flow: Flow) -> Classified:
+    return TRUNK
 
 
 class Line(Protocol):

@@ -11,9 +11,9 @@ User agent (pure)
     kept                                                  a session written down, and taken up again after a restart to be ended
     usage/                                                what is done with the requests of a method; the table that Allow is made from
     digest guard registrar registration                   RFC 7616; who may guess; §10 both sides
-    overload share fair_rate fair_places                  admission; whose a request is; a rate, and places, shared by max-min fairness
+    classified overload share fair_rate fair_places       who sends an INVITE; admission; whose it is; a rate, and places, fairly shared
     strangers                                             connections of those who have not said who they are
-    events config core commands user_agent                what is reported; what it is told; what it holds; what it is asked; the five methods
+    events config core commands user_agent                what is reported, told, held, asked; the five methods
 Shell
     io/ trace                                             sockets, the driver, the message log
 

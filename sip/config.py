@@ -1,11 +1,11 @@
 """What a user agent is told about its surroundings: policies as functions, and bounds (RFC 3261 §8.2, §18.1, §26)."""
 
 from collections.abc import Callable
-from typing import Literal
 
 import msgspec
 
 from sip import dtmf_info
+from sip.classified import CHALLENGE, Classified
 from sip.digest import Authenticator
 from sip.flow import Flow, HostPort
 from sip.guard import Guard
@@ -19,19 +19,16 @@ from sip.share import EVERYBODY, Share
 from sip.usage.table import USAGES
 from sip.usage.usage import Usage
 
-Classify = Callable[[Request, Flow], Literal["trunk", "challenge", "reject"]]
-"""Who sends this INVITE: a trunk known by its address, a user who must prove himself, or nobody we talk to (403)."""
+Classify = Callable[[Request, Flow], Classified]
+"""Who sends this INVITE."""
 
-ShareOf = Callable[[Request, Flow, str | None], Share | None]
-"""Whose a request is when room is short, with user@realm of whoever has proved himself; None: a stranger's."""
-
-
-def _challenge_everybody(_request: Request, _flow: Flow) -> Literal["trunk", "challenge", "reject"]:
-    return "challenge"
+ShareOf = Callable[[Request, Flow, str | None, Classified | None], Share | None]
+"""Whose a request is when room is short, with user@realm of whoever has proved himself, and what an INVITE was classified as; None: a
+stranger's."""
 
 
-def _nobody_asks(_flow: Flow) -> None:
-    pass
+def _challenge_everybody(_request: Request, _flow: Flow) -> Classified:
+    return CHALLENGE
 
 
 def _never(_request: Request) -> bool:
@@ -46,7 +43,7 @@ def _everybody(_authenticated_as: str | None) -> bool:
     return True
 
 
-def _one_share(_request: Request, _flow: Flow, _authenticated_as: str | None) -> Share | None:
+def _one_share(_request: Request, _flow: Flow, _authenticated_as: str | None, _classified: Classified | None) -> Share | None:
     return EVERYBODY
 
 

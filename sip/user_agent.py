@@ -227,7 +227,7 @@ class UserAgent(Commands):
 
     def _receive_outside(self, request: Request, source: Flow, flow: Flow, now: float) -> None:
         method, usages = request.method, self.usages
-        if not self.has_room(request, flow, now, self.config.share(request, source, None)):
+        if not self.has_room(request, flow, now, self.config.share(request, source, None, None)):
             return
         transaction = self.layer.serve(request, flow)
         take = usages.outside.get(method)

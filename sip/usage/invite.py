@@ -43,21 +43,22 @@ class InviteUsage(Usage):
         agent, config = self.agent, self.agent.config
         # Before any state is made (§26.3.2.4): who it is, and only then whether there is room. A flood of strangers gets its 401 or 403
         # and takes nothing from the allowance of those who may call. An emergency call passes bans.
-        kind = config.classify(request, source)
+        classified = config.classify(request, source)
+        sender = classified.sender
         is_emergency = config.is_emergency(request)
-        if kind != "trunk" and not is_emergency and agent.is_banned(source, now, is_challenged=True):
+        if sender != "trunk" and not is_emergency and agent.is_banned(source, now, is_challenged=True):
             return
-        if kind == "reject":
+        if sender == "reject":
             agent.counters["rejected_source"] += 1
             if agent.has_room(request, flow, now, None):
                 agent.answer_stateless(request, 403, flow)
             return
         authenticated_as: str | None = None
-        if kind == "challenge" and config.authenticator is not None:
+        if sender == "challenge" and config.authenticator is not None:
             authenticated_as = agent.authenticate(config.authenticator, request, flow, now, is_urgent=is_emergency)
             if authenticated_as is None:
                 return
-        share = config.share(request, source, authenticated_as) or EVERYBODY
+        share = config.share(request, source, authenticated_as, classified) or EVERYBODY
         verdict = agent.overload.admit(share, agent.live_sessions, now)
         if verdict is not Verdict.ADMITTED:
             agent.counters["overloaded"] += 1
@@ -84,7 +85,7 @@ class InviteUsage(Usage):
             agent.enter_session(session, authenticated_as)
             agent.overload.began(session.id, share)
             agent.let_in(source)
-            agent.emit(IncomingInvite(session.id, request, source, request.sdp, authenticated_as, kind))
+            agent.emit(IncomingInvite(session.id, request, source, request.sdp, authenticated_as, sender, classified.found))
 
     def _acknowledged(self, ack: Request, _source: Flow, _flow: Flow, now: float) -> None:
         session = self.agent.session_of(ack)

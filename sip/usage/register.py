@@ -32,7 +32,7 @@ class RegisterUsage(Usage):
             authenticated_as = agent.authenticate(config.authenticator, request, flow, now)
             if authenticated_as is None:
                 return
-        if not agent.has_room(request, flow, now, config.share(request, source, authenticated_as)):
+        if not agent.has_room(request, flow, now, config.share(request, source, authenticated_as, None)):
             return
         transaction = agent.layer.serve(request, flow)
         if config.registrar is None:

@@ -8,6 +8,7 @@ import itertools
 
 import pytest
 
+from sip.classified import TRUNK
 from sip.config import UserAgentConfig
 from sip.dialog import uas_dialog
 from sip.events import IncomingInvite, InfoAnswered, ReInviteAnswered, SessionEnded
@@ -37,7 +38,7 @@ class House:
     def __init__(self, contact=CONTACT, routes=(), flow=OLD):
         serial = itertools.count()
         self.agent = UserAgent(
-            UserAgentConfig(classify=lambda *_: "trunk", registrar=Registrar(lambda uri, _who: f"{uri.user}@house")),
+            UserAgentConfig(classify=lambda *_: TRUNK, registrar=Registrar(lambda uri, _who: f"{uri.user}@house")),
             lambda: f"token{next(serial):06d}",
         )
         self.now = 0.0

@@ -5,6 +5,7 @@ The exchange's engine alone; the test is the phone, message by message.
 
 import pytest
 
+from sip.classified import TRUNK
 from sip.config import UserAgentConfig
 from sip.events import IncomingInvite, InfoAnswered, ReInviteAnswered, SessionAccepted, SessionEnded
 from sip.flow import Flow
@@ -28,7 +29,7 @@ class House:
     def __init__(self):
         serial = iter(range(10**6))
         self.registrar = Registrar(lambda uri, _who: f"{uri.user}@house")
-        self.agent = UserAgent(UserAgentConfig(registrar=self.registrar, classify=lambda *_: "trunk"), lambda: f"token{next(serial):06d}")
+        self.agent = UserAgent(UserAgentConfig(registrar=self.registrar, classify=lambda *_: TRUNK), lambda: f"token{next(serial):06d}")
         self.now = 0.0
         self.cseq = 0
 

@@ -9,6 +9,7 @@ import socket
 import pytest
 
 from sip import trace
+from sip.classified import TRUNK
 from sip.config import UserAgentConfig
 from sip.digest import Account, Authenticator, DigestCredentials, ha1
 from sip.events import (
@@ -74,7 +75,7 @@ class Phone:
 
 
 def open_config():
-    return UserAgentConfig(classify=lambda _request, _flow: "trunk")
+    return UserAgentConfig(classify=lambda _request, _flow: TRUNK)
 
 
 def call(a: Phone, b: Phone, transport: str, session="call"):

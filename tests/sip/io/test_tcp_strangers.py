@@ -6,6 +6,7 @@ import secrets
 
 import pytest
 
+from sip.classified import REJECT, TRUNK
 from sip.config import UserAgentConfig
 from sip.flow import Flow
 from sip.io import tcp
@@ -60,9 +61,7 @@ async def serving():
 
         async def start(**more):
             registrar = Registrar(lambda uri, _: f"{uri.user}@{uri.host}")
-            config = UserAgentConfig(
-                classify=lambda request, _: "trunk" if request.from_.uri.user == "anna" else "reject", registrar=registrar
-            )
+            config = UserAgentConfig(classify=lambda request, _: TRUNK if request.from_.uri.user == "anna" else REJECT, registrar=registrar)
             endpoint = SipEndpoint(UserAgent(config, lambda: secrets.token_hex(8)), [("tcp", "127.0.0.1", 0)], lambda _: None, **more)
             await endpoint.start()
             stack.push_async_callback(endpoint.close)

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import pytest
 
+from sip.classified import TRUNK
 from sip.config import UserAgentConfig
 from sip.events import IncomingInvite, ReInviteConfirmed, SessionAccepted, SessionFailed, SessionProgress
 from sip.flow import Flow
@@ -18,7 +19,7 @@ OTHER = SDP.replace(b"4000", b"6000")
 
 def agent():
     serial = iter(range(10**6))
-    return UserAgent(UserAgentConfig(classify=lambda _request, _flow: "trunk"), lambda: f"token{next(serial):06d}")
+    return UserAgent(UserAgentConfig(classify=lambda _request, _flow: TRUNK), lambda: f"token{next(serial):06d}")
 
 
 def invite(*, contact="<sip:gw@192.0.2.1>", kind="application/sdp", body=SDP, branch="z9hG4bKone", extra=()):

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sip.classified import CHALLENGE
 from sip.config import UserAgentConfig
 from sip.digest import Account, Authenticator, DigestCredentials, ha1
 from sip.errors import LocalMisuse, ParseError
@@ -165,7 +166,7 @@ def challenging():
     def lookup(_request, username, realm, algorithm):
         return Account(f"{username}@{realm}", ha1(username, realm, "geheim", algorithm)) if username == "anna" else None
 
-    return UserAgentConfig(classify=lambda _r, _f: "challenge", authenticator=Authenticator("house", lookup, b"0123456789abcdef"))
+    return UserAgentConfig(classify=lambda _r, _f: CHALLENGE, authenticator=Authenticator("house", lookup, b"0123456789abcdef"))
 
 
 def refusing_byes(node, status=401):

@@ -6,6 +6,7 @@ published, which is judged where that folder is (FERNAMT_CONFORMANCE, or beside 
 
 import pytest
 
+from sip.classified import TRUNK
 from sip.config import UserAgentConfig
 from sip.events import IncomingInvite, Registered
 from sip.flow import Flow
@@ -47,7 +48,7 @@ def octets(name, source):
 def judge(name, source="own"):
     registrar = Registrar(lambda uri, _who: f"{uri.user}@house")
     serial = iter(range(10**6))
-    agent = UserAgent(UserAgentConfig(classify=lambda _r, _f: "trunk", registrar=registrar), lambda: f"token{next(serial):06d}")
+    agent = UserAgent(UserAgentConfig(classify=lambda _r, _f: TRUNK, registrar=registrar), lambda: f"token{next(serial):06d}")
     agent.receive(octets(name, source), FLOW, 0.0)
     return agent, [data for _, data in agent.datagrams_to_send()], agent.events()
 

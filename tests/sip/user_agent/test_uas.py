@@ -2,6 +2,7 @@
 
 import pytest
 
+from sip.classified import TRUNK
 from sip.config import UserAgentConfig
 from sip.events import IncomingInvite, MessageDropped, ReInviteReceived, SessionAccepted
 from sip.flow import Flow
@@ -19,7 +20,7 @@ TCP = Flow("tcp", ("192.0.2.2", 5060), ("192.0.2.1", 40000))
 @pytest.fixture
 def agent():
     serial = iter(range(10**6))
-    return UserAgent(UserAgentConfig(classify=lambda _r, _f: "trunk"), lambda: f"token{next(serial):06d}")
+    return UserAgent(UserAgentConfig(classify=lambda _r, _f: TRUNK), lambda: f"token{next(serial):06d}")
 
 
 def request(

@@ -87,7 +87,7 @@ class UserAgentCore:
         found = self._advertised.get(flow)
         if found is None:
             ours = format_host_port(self.config.advertise(flow) if self.config.advertise else flow.local)
-            suffix = ";transport=tcp" if flow.transport == "tcp" else ""
+            suffix = "" if flow.transport == "udp" else f";transport={flow.transport}"
             # rport (RFC 3581 §3) is always asked for: we send from the port we listen on, and want to be answered there.
             found = (f"SIP/2.0/{flow.transport.upper()} {ours};rport;branch=z9hG4bK", f"@{ours}{suffix}>")
             if len(self._advertised) > 10_000:  # one entry a peer; a flood of peers must not stay in memory

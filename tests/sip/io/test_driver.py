@@ -212,7 +212,7 @@ async def test_our_address_towards_a_name_is_that_of_the_default_route_and_asks_
 
 async def test_datagrams_wait_for_a_full_socket_in_order_and_are_lost_beyond_the_backlog(phones, monkeypatch):
     a = await phones("udp", "127.0.0.1")
-    [sender] = a.endpoint._udp.values()
+    [sender] = a.endpoint.transports.of("udp").values()
     real, sent, is_full = sender._socket, [], True
 
     class Narrow:

@@ -121,8 +121,9 @@ class Commands(UserAgentCore):
         if found is None:
             return
         found.bye_reason = reason_header
-        if any(usage.holds_back_bye(found, now) for usage in self.usages.every):
-            return
+        for holds_back in self.usages.holding_back:
+            if holds_back(found, now):
+                return
         found.fire(Input.HANG_UP, now)
 
     def wait_no_longer(self, now: float) -> None:

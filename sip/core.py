@@ -171,8 +171,8 @@ class UserAgentCore:
             if not own:
                 del self._of_account[session.account]
         self.overload.ended(session.id)
-        for usage in self.usages.every:
-            usage.session_ended(session, now)
+        for tell in self.usages.ending:
+            tell(session, now)
 
     def enter_session(self, session: Session, account: str | None) -> None:
         """A session has begun, with a phone of that account or with anybody."""

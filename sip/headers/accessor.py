@@ -31,7 +31,13 @@ class One(Generic[T]):
     def __get__(self, message: Any, owner: type | None = None) -> T | None:
         headers: Headers = message.headers
         value = headers.index().first.get(self.name)
-        return None if value is None else headers.typed(self.name, lambda _: self.read(value))
+        if value is None:
+            return None
+        values_read = headers.values_read
+        if self.name not in values_read:
+            values_read[self.name] = self.read(value)
+        found: T | None = values_read[self.name]
+        return found
 
     def read(self, value: str) -> T | None:
         """Raises: ParseError: what the parser raises."""
@@ -58,10 +64,16 @@ class Every(Generic[T]):
 
     def __get__(self, message: Any, owner: type | None = None) -> tuple[T, ...]:
         headers: Headers = message.headers
-        return headers.typed(self.name, self._read) if self.name in headers.index().first else ()
-
-    def _read(self, headers: Headers) -> tuple[T, ...]:
-        return tuple([element for value in headers.get_all(self.name) for element in self.read(value)])
+        first, repeated = headers.index()
+        value = first.get(self.name)
+        if value is None:
+            return ()
+        values_read = headers.values_read
+        if self.name not in values_read:
+            values = repeated.get(self.name) or [value]
+            values_read[self.name] = tuple([element for one in values for element in self.read(one)])
+        found: tuple[T, ...] = values_read[self.name]
+        return found
 
     def read(self, value: str) -> Iterable[T]:
         """Raises: ParseError: what the parser raises."""

@@ -52,7 +52,7 @@ class Headers:
     """Registered spelling and value, in order. For readers on the hot path; only the methods here write it."""
 
     values_read: dict[str, Any]
-    """Typed values under the names that `typed` was given; emptied by every change. Only `sip.message` looks into it."""
+    """Typed values under the names that `typed` was given; emptied by every change. Only `sip.message` and its accessors look into it."""
 
     def __init__(self, fields: Iterable[tuple[str, Value]] = ()) -> None:
         known = KNOWN_NAMES.get

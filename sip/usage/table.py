@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from sip.errors import LocalMisuse
+from sip.session import Session
 from sip.usage.info import InfoUsage
 from sip.usage.invite import InviteUsage
 from sip.usage.options import OptionsUsage
@@ -33,6 +34,11 @@ USAGES: Final[tuple[type[Usage], ...]] = (
 U = TypeVar("U", bound=Usage)
 
 
+def _of_those_that_care(usages: Sequence[Usage], what: str) -> tuple[Callable[[Session, float], bool | None], ...]:
+    """The method of that name of all usages that have one of their own: they are asked with every call."""
+    return tuple([getattr(usage, what) for usage in usages if getattr(type(usage), what) is not getattr(Usage, what)])
+
+
 class Usages:
     """The usages of one user agent, and what they come to together."""
 
@@ -54,6 +60,8 @@ class Usages:
                 if twice := all_of_them.keys() & own.keys():
                     raise LocalMisuse(f"served twice: {', '.join(sorted(twice))}")
                 all_of_them.update(own)  # type: ignore[arg-type]  # pairs of the same kind
+        self.ending = _of_those_that_care(self.every, "session_ended")
+        self.holding_back = _of_those_that_care(self.every, "holds_back_bye")
         self.methods = tuple(dict.fromkeys(method for usage in self.every for method in usage.METHODS))
         self.option_tags = frozenset(tag for usage in self.every for tag in usage.option_tags)
         packages = dict.fromkeys(package for usage in self.every for package in usage.PACKAGES)

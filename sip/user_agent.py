@@ -37,7 +37,7 @@ class UserAgent(Commands):
     def __init__(self, config: UserAgentConfig, ids: IdSource, *, timers: TimerValues = RFC3261) -> None:
         super().__init__(config, ids, timers=timers)
         self.usages = usages = Usages(self, config.usages)
-        self.invite_headers = (usages.allow, usages.allow_events, usages.supported, *self.plain_headers)
+        self.invite_headers = (usages.allow, *usages.allow_events, usages.supported, *self.plain_headers)
 
     # --- the five methods, and the sixth for bad news
 

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 
 from sip import trace
-from sip.errors import ParseError
+from sip.errors import LocalMisuse, ParseError
 from sip.events import Event
 from sip.flow import Flow, HostPort, TransportName
 from sip.io.registry import TRANSPORTS, Transports
@@ -54,6 +54,7 @@ class SipEndpoint:
         may_reach: whether requests may go to an IP address that is only said (`Flow.said`), and for whom; asked at each of them about the
             address that the name has at that moment; None: to every one. What it denies fails as what cannot be sent does, at once.
         on_denied: told of a request that was not sent for that reason, before the user agent hears that its flow failed.
+        transports: what may be listened on, by name.
         on_unresolved: told of a message that was not sent since its host has no address, before the user agent hears of it too.
         """
         self.user_agent = user_agent
@@ -80,7 +81,7 @@ class SipEndpoint:
     async def start(self) -> None:
         """Open the sockets.
 
-        Raises: OSError: an address cannot be bound; nothing stays open then.
+        Raises: OSError: an address cannot be bound, LocalMisuse: there is no such transport; nothing stays open then.
         """
         self._loop = asyncio.get_running_loop()
         self._now = self._clock or self._loop.time
@@ -100,7 +101,7 @@ class SipEndpoint:
         try:
             for transport, host, port in self._listen:
                 await self.transports.open(transport, (host, port), shell)
-        except OSError:
+        except (OSError, LocalMisuse):
             await self.close()
             raise
 

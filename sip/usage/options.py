@@ -35,7 +35,7 @@ class OptionsUsage(Usage):
         usages = self.agent.usages
         fields = [
             usages.allow,
-            usages.allow_events,
+            *usages.allow_events,
             usages.accept,
             ("Accept-Encoding", "identity"),
             ("Accept-Language", "en, de"),

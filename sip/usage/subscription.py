@@ -28,6 +28,6 @@ class SubscriptionUsage(Usage):
         event = transaction.request.event
         take = None if event is None else self.agent.usages.notified.get(event.package)
         if take is None:  # §8.3.2: "the server did not understand the event package specified in a 'Event' header field"
-            self.agent.answer(transaction, 489, now, [self.agent.usages.allow_events])
+            self.agent.answer(transaction, 489, now, self.agent.usages.allow_events)
             return
         take(session, dialog, transaction, now)

@@ -68,7 +68,8 @@ class Usages:
         accepted = dict.fromkeys(kind for usage in self.every for kind in usage.ACCEPTS)
         self.allow = ("Allow", ", ".join(self.methods))
         self.supported = ("Supported", ", ".join(sorted(self.option_tags)))
-        self.allow_events = ("Allow-Events", ", ".join(packages))
+        self.allow_events = (("Allow-Events", ", ".join(packages)),) if packages else ()
+        """Nothing where there is no package: the header has no empty form (RFC 6665 §8.4)."""
         self.accept = ("Accept", ", ".join(accepted))
 
     def of(self, kind: type[U]) -> U:

@@ -257,10 +257,12 @@ async def test_a_connection_taken_over_tcp_has_an_id_and_one_opened_from_here_ha
 
 
 async def test_a_transport_that_does_not_stand_in_the_registry_is_our_own_mistake():
-    endpoint = SipEndpoint(UserAgent(UserAgentConfig(), lambda: "x" * 16), [("pipe", *HERE)], lambda _event: None)
+    listen = [("udp", "127.0.0.1", 0), ("pipe", *HERE)]
+    endpoint = SipEndpoint(UserAgent(UserAgentConfig(), lambda: "x" * 16), listen, lambda _event: None)
     with pytest.raises(LocalMisuse, match="pipe"):
         await endpoint.start()
-    await endpoint.close()
+    [udp] = endpoint.transports.of("udp").values()
+    assert udp._socket.fileno() < 0  # nothing stays open
 
 
 def test_flows_are_found_by_their_id_while_they_are_open():

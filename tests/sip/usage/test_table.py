@@ -100,6 +100,14 @@ def test_a_method_that_stands_in_the_table_is_answered_where_nobody_takes_it(pla
     assert answer(plain, request("REGISTER", "r", to=to, cseq=2)).status == 405
 
 
+def test_a_table_without_packages_says_none():
+    bare = agent_with(*(usage for usage in USAGES if not usage.PACKAGES))
+    assert "Allow-Events" not in answer(bare, request("OPTIONS", "options")).headers
+    _, to = accepted(bare)
+    refused = answer(bare, request("NOTIFY", "n", to=to, cseq=2, Event="refer"))
+    assert (refused.status, "Allow-Events" in refused.headers) == (489, False)
+
+
 def test_two_usages_do_not_serve_the_same(plain):
     class Again(Usage):
         def __init__(self, agent):

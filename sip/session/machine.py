@@ -305,7 +305,6 @@ class Machine:
         "owes_bye",
         "patience_s",
         "pending_rounds",
-        "provisional",
         "raises",
         "refusals",
         "remote_sdp",
@@ -337,7 +336,6 @@ class Machine:
         self.challenge_rounds = 0
         self.ack: tuple[Flow, bytes] | None = None
         self.ok: Response | None = None
-        self.provisional: Response | None = None
         self.interval = 0.0
         self.patience_s: float | None = None
         self.local_tag = ""

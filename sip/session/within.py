@@ -83,7 +83,7 @@ class Within(Machine):
             self.agent.leave_dialog(self.dialog)
         self.agent.release(self.whole, now)
         # For 32 s more its transactions know it, which may have to be told of a late 2xx: that takes none of these.
-        self.ok = self.provisional = self.local_sdp = self.remote_sdp = None
+        self.ok = self.local_sdp = self.remote_sdp = None
 
     def _leave_forks(self) -> None:
         for fork in self.forks.values():

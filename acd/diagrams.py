@@ -35,11 +35,12 @@ def tables() -> Iterable[tuple[str, ModuleType]]:
     """Every module with a state table: the core's six, and those of the SIP stack."""
     for name in CORE:
         yield f"core-{name.replace('_', '-')}", importlib.import_module(f"acd.core.machines.{name}")
-    for package in ("sip", "sip.transaction", "sip.sdp"):
+    for package in ("sip", "sip.session", "sip.usage", "sip.transaction", "sip.sdp"):
         for found in sorted(pkgutil.iter_modules(importlib.import_module(package).__path__), key=lambda one: one.name):
             module = importlib.import_module(f"{package}.{found.name}")
             if hasattr(module, "TRANSITIONS"):
-                yield f"sip-{found.name.replace('_', '-')}", module
+                name = package.rpartition(".")[2] if found.name == "machine" else found.name
+                yield f"sip-{name.replace('_', '-')}", module
 
 
 def render(table: Table, title: str) -> str:

@@ -359,8 +359,8 @@ class Offer:
         self.phone = phone
         self.session = event.session
         self._floor = phone.floor
-        asserted = event.request.headers.get("P-Asserted-Identity") or ""
-        self.key = key_of(event.request.from_.uri.user) or key_of(asserted.partition("@")[0])
+        asserted = (identity.uri.user or str(identity.uri) for identity in event.request.asserted_identities)
+        self.key = key_of(event.request.from_.uri.user) or key_of(next(asserted, ""))
         self._sdp = event.offer
         self._media: _Media | None = None
         self._timer: asyncio.TimerHandle | None = None

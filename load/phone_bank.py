@@ -10,8 +10,10 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Protocol
 
+from sip.classified import TRUNK, Classified
+from sip.config import UserAgentConfig
 from sip.events import Event, IncomingInvite, MessageDropped, RegistrationDown, RegistrationUp
 from sip.flow import Flow, HostPort, TransportName
 from sip.headers.name_addr import NameAddr
@@ -20,7 +22,7 @@ from sip.message import Request
 from sip.overload import OverloadPolicy
 from sip.registration import RegistrationPlan
 from sip.uri import Uri
-from sip.user_agent import UserAgent, UserAgentConfig
+from sip.user_agent import UserAgent
 
 LOG = logging.getLogger("load.phones")
 
@@ -30,8 +32,8 @@ def new_id() -> str:
     return secrets.token_hex(8)
 
 
-def _everybody(_request: Request, _flow: Flow) -> Literal["trunk", "challenge", "reject"]:
-    return "trunk"
+def _everybody(_request: Request, _flow: Flow) -> Classified:
+    return TRUNK
 
 
 class Line(Protocol):

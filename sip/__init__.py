@@ -7,12 +7,13 @@ Transactions (pure)
     machine timers flow source                            tables and their binding; one heap of deadlines; five-tuples; what is one place
     transaction/                                          RFC 3261 §17 with RFC 6026, a table a machine
 User agent (pure)
-    dialog session reinvite session_timer                 RFC 3261 §12-§15; §14; RFC 4028
+    dialog session/ session_timer                         RFC 3261 §12; §13-§15 cut by who does what, with §14; RFC 4028
     kept                                                  a session written down, and taken up again after a restart to be ended
+    usage/                                                what is done with the requests of a method; the table that Allow is made from
     digest guard registrar registration                   RFC 7616; who may guess; §10 both sides
-    overload share fair_rate fair_places                  admission; whose a request is; a rate, and places, shared by max-min fairness
+    classified overload share fair_rate fair_places       who sends an INVITE; admission; whose it is; a rate, and places, fairly shared
     strangers                                             connections of those who have not said who they are
-    events user_agent                                     what is reported; the five methods and the commands
+    events config core commands user_agent                what is reported, told, held, asked; the five methods
 Shell
     io/ trace                                             sockets, the driver, the message log
 

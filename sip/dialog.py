@@ -7,7 +7,7 @@ import ipaddress
 from collections.abc import Sequence
 from enum import StrEnum, auto
 
-from sip.flow import Flow, TransportName
+from sip.flow import Flow
 from sip.headers.name_addr import NameAddr
 from sip.machine import Edge, to
 from sip.message import MAX_FORWARDS, Request, Response
@@ -220,10 +220,10 @@ def flow_to(uri: Uri, base: Flow) -> Flow:
     (loopback, link-local) is the peer's, not ours: then the flow we know is kept. Another host than that flow's is only said.
     """
     host, port = uri.host, uri.port or 5060
-    transport: TransportName = "udp"
+    transport = "udp"
     if uri.params:
         host = (uri.param("maddr") or host).strip("[]")  # RFC 3261 §25.1: maddr=host, so that IPv6 stands in brackets
-        transport = "tcp" if uri.transport == "tcp" else "udp"
+        transport = uri.transport if uri.transport in {"tcp", base.transport} else "udp"
     if transport == base.transport and (host, port) == base.remote:
         return base
     seen = base.remote[0]

@@ -190,7 +190,7 @@ class Authenticator:
                 credentials = parse_credentials(value)
             except ParseError:
                 continue
-            if credentials.scheme.lower() == "digest" and credentials.get("realm") == realm:
+            if credentials.is_digest and credentials.get("realm") == realm:
                 return self._judge(request, credentials, realm, source, now, is_urgent=is_urgent)
         return Verdict(Outcome.MISSING, realm=realm)
 
@@ -370,7 +370,7 @@ class ClientDigest:
             except ParseError:
                 continue
             algorithm = (challenge.get("algorithm") or "MD5").upper()
-            if challenge.scheme.lower() != "digest" or algorithm not in CLIENT_ALGORITHMS or not challenge.nonce:
+            if not challenge.is_digest or algorithm not in CLIENT_ALGORITHMS or not challenge.nonce:
                 continue
             qop = next((qop for qop in CLIENT_QOPS if qop in challenge.qop), None)
             if self.credentials.realm not in {None, challenge.realm} or (challenge.qop and qop is None):

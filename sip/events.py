@@ -31,6 +31,8 @@ class IncomingInvite(msgspec.Struct, frozen=True):
     """The account that was proved by digest; None for a trunk known by its address."""
     source: str
     """What `classify` called it: "trunk" or "challenge"."""
+    found: object = None
+    """What `classify` found, as it gave it."""
 
 
 class SessionProgress(msgspec.Struct, frozen=True):

@@ -1,11 +1,11 @@
 """One five-tuple a SIP message travels on: RFC 3261 §18 (transport), the word after RFC 5626 §2 ("flow")."""
 
 from collections.abc import Callable
-from typing import Literal
 
 import msgspec
 
-TransportName = Literal["udp", "tcp"]
+TransportName = str
+"""`udp`, `tcp`, and whatever else stands in the registry of transports (`sip.io.registry`), in small letters."""
 HostPort = tuple[str, int]
 Way = tuple[HostPort, HostPort, TransportName]
 
@@ -28,6 +28,9 @@ class Flow(msgspec.Struct, frozen=True, omit_defaults=True):
     request there; where a message came from, it may always be answered."""
     behalf: str = ""
     """Who names it, as the application calls them: its rule may differ from one to the other."""
+    id: str = ""
+    """The token of a flow that its far end has opened (RFC 5626 §4.2.2): while it lives what goes to that peer goes over it. Empty: the
+    addresses name it, and it can be opened from here."""
 
     @property
     def is_reliable(self) -> bool:

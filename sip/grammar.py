@@ -205,11 +205,6 @@ def with_param(params: Params, name: str, value: str | None) -> Params:
     return tuple(out)
 
 
-def without_param(params: Params, name: str) -> Params:
-    """The same parameters without this one."""
-    return tuple(pair for pair in params if pair[0].lower() != name.lower())
-
-
 def number(text: str, where: str, maximum: int) -> int:
     """A run of digits not above the maximum.
 

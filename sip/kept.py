@@ -26,7 +26,7 @@ from sip.transaction.base import Transaction
 from sip.uri import Uri
 
 if TYPE_CHECKING:
-    from sip.user_agent import UserAgent
+    from sip.core import UserAgentCore
 
 CSEQ_GAP = 1000
 """A refresh or re-INVITE may have used numbers after the dialog was written down. §12.2.1.1 wants them strictly increasing and no more;
@@ -169,7 +169,7 @@ class RestoredSession(Session):
 
     __slots__ = ("_has_failed", "_layer")
 
-    def __init__(self, agent: "UserAgent", session: str, invite: Request, flow: Flow, *, is_caller: bool) -> None:
+    def __init__(self, agent: "UserAgentCore", session: str, invite: Request, flow: Flow, *, is_caller: bool) -> None:
         super().__init__(agent, session, invite, flow, is_caller=is_caller)
         self._has_failed = False
         self._layer = agent.layer
@@ -215,7 +215,7 @@ class RestoredSession(Session):
 
 
 def restore(
-    agent: "UserAgent", session: str, text: str, now: float, *, credentials: DigestCredentials | None = None, answered: bool = False
+    agent: "UserAgentCore", session: str, text: str, now: float, *, credentials: DigestCredentials | None = None, answered: bool = False
 ) -> RestoredSession:
     """See `UserAgent.restore`."""
     try:
@@ -233,7 +233,7 @@ def restore(
     return made
 
 
-def _calling(agent: "UserAgent", session: str, kept: KeptInvite) -> RestoredSession:
+def _calling(agent: "UserAgentCore", session: str, kept: KeptInvite) -> RestoredSession:
     """As if 100 had been heard, whether it was or not: the CANCEL that §9.1 holds back until then must not overtake its INVITE, which a
     restart later it cannot. The INVITE itself is not sent again. Its Authorization is not kept, so the ACK of a 2xx goes without.
     """
@@ -249,7 +249,7 @@ def _calling(agent: "UserAgent", session: str, kept: KeptInvite) -> RestoredSess
     return made
 
 
-def _offered(agent: "UserAgent", session: str, kept: KeptOffer, now: float, *, answered: bool) -> RestoredSession:
+def _offered(agent: "UserAgentCore", session: str, kept: KeptOffer, now: float, *, answered: bool) -> RestoredSession:
     fields = [
         *(("Via", via) for via in kept.vias),
         *(("Record-Route", route) for route in kept.record_routes),
@@ -280,7 +280,7 @@ def _offered(agent: "UserAgent", session: str, kept: KeptOffer, now: float, *, a
     return made
 
 
-def _in_dialog(agent: "UserAgent", session: str, kept: KeptDialog) -> RestoredSession:
+def _in_dialog(agent: "UserAgentCore", session: str, kept: KeptDialog) -> RestoredSession:
     local, remote, target = parse_name_addr(kept.local), parse_name_addr(kept.remote), Uri.parse(kept.target)
     dialog = Dialog(
         call_id=kept.call_id,
@@ -289,7 +289,7 @@ def _in_dialog(agent: "UserAgent", session: str, kept: KeptDialog) -> RestoredSe
         local_sequence_number=kept.cseq + CSEQ_GAP,
         remote_sequence_number=kept.remote_cseq,
         remote_target=target,
-        route_set=parse_routes(list(kept.routes), "kept route"),
+        route_set=tuple([route for text in kept.routes for route in parse_routes(text, "kept route")]),
         flow=_reached_anew(_flow(kept.flow, said=kept.is_caller), target),
         is_nat=kept.is_nat,
         state=DialogState.CONFIRMED,

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 from operator import itemgetter
 from typing import Final
 
 import msgspec
 
 from sip.errors import LocalMisuse, ParseError
-from sip.grammar import IS_TOKEN, saturated_number, split_list
-from sip.headers.contact import MALFORMED_EXPIRES_S, MAX_EXPIRES_S, parse_contacts
+from sip.grammar import IS_TOKEN, saturated_number
+from sip.headers.accessor import Every, One, OneIfAny, Readable
+from sip.headers.contact import parse_contacts, parse_expires, parse_min_expires
 from sip.headers.cseq import CSeq, parse_cseq
+from sip.headers.event import parse_event
 from sip.headers.fields import Headers, Index, Value
-from sip.headers.media_type import MediaType, parse_media_type
-from sip.headers.name_addr import NameAddr, parse_name_addr, parse_name_addrs
+from sip.headers.identity import parse_called_party, parse_identities
+from sip.headers.media_type import MediaType, parse_media_ranges, parse_media_type
+from sip.headers.name_addr import NameAddr, parse_name_addr
+from sip.headers.privacy import parse_privacy
+from sip.headers.refer import parse_refer_sub, parse_refer_to
+from sip.headers.retry_after import parse_retry_after
 from sip.headers.route import parse_routes
+from sip.headers.session_expires import parse_session_interval
+from sip.headers.tokens import parse_tokens
 from sip.headers.via import Via, parse_vias
 from sip.multipart import SDP, Found, description_in, is_optional
 from sip.status import reason_phrase
@@ -118,15 +126,39 @@ def _hops(text: str) -> int:
 
 
 class _TypedHeaders:
-    """What requests and responses have in common: the header fields as values.
+    """What requests and responses have in common: the header fields as values, a row each; a new header is its file and a row here.
 
-    Each is read when first asked for. The mandatory ones were read when the message was parsed; a header that is missing altogether
-    raises ParseError here (`missing_headers` says so beforehand).
+    Each is read when first asked for. Those with code of their own below are the ones that every message has, read when it is parsed; if
+    one of these is missing altogether, ParseError is raised (`missing_headers` says so beforehand).
     """
 
     __slots__ = ()
     headers: Headers
     body: bytes
+
+    # fmt: off
+    routes              = Every("Route", partial(parse_routes, header="Route"))
+    record_routes       = Every("Record-Route", partial(parse_routes, header="Record-Route"))
+    path                = Every("Path", partial(parse_routes, header="Path"))  # the proxies of a registering phone, nearest to us first
+    service_routes      = Every("Service-Route", partial(parse_routes, header="Service-Route"))  # what new requests are to pass (RFC 3608)
+    require             = Every("Require", partial(parse_tokens, header="Require"))
+    supported           = Every("Supported", partial(parse_tokens, header="Supported"))
+    allow               = Every("Allow", partial(parse_tokens, header="Allow"))
+    _accept             = Every("Accept", parse_media_ranges)
+    content_type        = One("Content-Type", parse_media_type)
+    event               = One("Event", parse_event)
+    refer_to            = Every("Refer-To", parse_refer_to)
+    refer_sub           = OneIfAny("Refer-Sub", parse_refer_sub)
+    expires             = One("Expires", parse_expires)  # seconds
+    min_expires         = OneIfAny("Min-Expires", parse_min_expires)  # seconds
+    retry_after         = OneIfAny("Retry-After", parse_retry_after)
+    session_expires     = OneIfAny("Session-Expires", parse_session_interval)
+    min_se              = OneIfAny("Min-SE", partial(parse_session_interval, where="header Min-SE"))
+    asserted_identities = Readable("P-Asserted-Identity", parse_identities)  # who calls, said by a trusted trunk
+    remote_parties      = Readable("Remote-Party-ID", parse_identities)
+    called_party        = OneIfAny("P-Called-Party-ID", parse_called_party)
+    privacy             = Every("Privacy", parse_privacy)
+    # fmt: on
 
     @property
     def vias(self) -> tuple[Via, ...]:
@@ -201,87 +233,14 @@ class _TypedHeaders:
         return contacts[0] if contacts else None
 
     @property
-    def routes(self) -> tuple[NameAddr, ...]:
-        return self._routes("Route")
-
-    @property
-    def record_routes(self) -> tuple[NameAddr, ...]:
-        return self._routes("Record-Route")
-
-    @property
-    def path(self) -> tuple[NameAddr, ...]:
-        """The proxies between a registering phone and us, nearest to us first (RFC 3327)."""
-        return self._routes("Path")
-
-    @property
-    def service_routes(self) -> tuple[NameAddr, ...]:
-        """What a registrar wants new requests to pass (RFC 3608)."""
-        return self._routes("Service-Route")
-
-    def _routes(self, name: str) -> tuple[NameAddr, ...]:
-        headers = self.headers
-        if name not in headers.index().first:
-            return ()
-        return headers.typed(name, lambda _: parse_routes(headers.get_all(name), name))
-
-    @property
     def max_forwards(self) -> int | None:
         """None where it is missing; above 255 it counts as 255."""
         return self.headers.typed("max-forwards", _max_forwards)
 
     @property
-    def expires(self) -> int | None:
-        """Seconds; None where it is missing, cut down where overlarge, 3600 where malformed (RFC 3261 §10.2.1.1)."""
-        value = self.headers.get("Expires")
-        if value is None:
-            return None
-        seconds = saturated_number(value, MAX_EXPIRES_S)
-        return MALFORMED_EXPIRES_S if seconds is None else seconds
-
-    def tokens(self, name: str) -> tuple[str, ...]:
-        """The elements of a header that lists tokens (Require, Supported, Allow, Allow-Events ...); an empty header has none.
-
-        Raises: ParseError: an element that is no token.
-        """
-        values = self.headers.get_all(name)
-        if not values:
-            return ()
-        if len(values) == 1:
-            return _tokens(values[0], name)
-        return tuple([token for value in values for token in _tokens(value, name)])
-
-    @property
-    def asserted_identities(self) -> tuple[NameAddr, ...]:
-        """P-Asserted-Identity (RFC 3325 §9.1): who calls, said by a trusted trunk."""
-
-        def read(headers: Headers) -> tuple[NameAddr, ...]:
-            where = "header P-Asserted-Identity"
-            return tuple(identity for value in headers.get_all("P-Asserted-Identity") for identity in parse_name_addrs(value, where))
-
-        return self.headers.typed("p-asserted-identity", read)
-
-    @property
-    def require(self) -> tuple[str, ...]:
-        return self.tokens("Require")
-
-    @property
-    def supported(self) -> tuple[str, ...]:
-        return self.tokens("Supported")
-
-    @property
-    def allow(self) -> tuple[str, ...]:
-        return self.tokens("Allow")
-
-    @property
     def accept(self) -> tuple[MediaType, ...] | None:
         """The media ranges of Accept; None where it is missing (which means application/sdp, RFC 3261 §20.1)."""
-        values = self.headers.get_all("Accept")
-        return tuple([one for value in values for one in _media_ranges(value)]) if values else None
-
-    @property
-    def content_type(self) -> MediaType | None:
-        value = self.headers.get("Content-Type")
-        return None if value is None else parse_media_type(value)
+        return self._accept if "Accept" in self.headers.index().first else None
 
     @property
     def has_sdp(self) -> bool:
@@ -348,23 +307,6 @@ class _TypedHeaders:
             read["to"] = parse_name_addr(_one(index, "To") if repeated else first["To"], "header To")
         if "Max-Forwards" in first:
             read["max-forwards"] = _hops(_one(index, "Max-Forwards") if repeated else first["Max-Forwards"])
-
-
-@lru_cache(maxsize=1024)
-def _tokens(text: str, name: str) -> tuple[str, ...]:
-    """The elements of one field that lists tokens; none where it is empty."""
-    where = f"header {name}"
-    found = split_list(text, where) if text else []
-    for element in found:
-        if not IS_TOKEN(element):
-            raise ParseError(f"no token: {element[:40]!r}", where=where)
-    return tuple(found)
-
-
-@lru_cache(maxsize=256)
-def _media_ranges(text: str) -> tuple[MediaType, ...]:
-    """The elements of one Accept field; none where it is empty."""
-    return tuple([parse_media_type(element, "header Accept") for element in split_list(text, "header Accept")] if text else ())
 
 
 def _wire(start_line: str, headers: Headers, body: bytes) -> bytes:
@@ -449,10 +391,6 @@ class Request(_TypedHeaders, msgspec.Struct, frozen=True):
     def to_bytes(self) -> bytes:
         return _wire(f"{self.method} {self.uri} SIP/2.0", self.headers, self.body)
 
-    def summary(self) -> str:
-        """One line for logs, never raising."""
-        return f"{self.method} {self.uri} cseq={self.headers.get('CSeq')} call_id={self.headers.get('Call-ID')}"
-
     def __str__(self) -> str:
         return self.to_bytes().decode("utf-8", "replace")
 
@@ -482,27 +420,11 @@ class Response(_TypedHeaders, msgspec.Struct, frozen=True):
             raise LocalMisuse(f"no status code: {status}")
         return cls(status, reason_phrase(status) if reason is None else reason, _built(headers, body, content_type), body)
 
-    @property
-    def is_provisional(self) -> bool:
-        return self.status < 200
-
-    @property
-    def is_final(self) -> bool:
-        return self.status >= 200
-
-    @property
-    def is_success(self) -> bool:
-        return 200 <= self.status < 300
-
     def with_headers(self, headers: Headers) -> Response:
         return Response(self.status, self.reason, headers, self.body)
 
     def to_bytes(self) -> bytes:
         return _wire(f"SIP/2.0 {self.status} {self.reason}", self.headers, self.body)
-
-    def summary(self) -> str:
-        """One line for logs, never raising."""
-        return f"{self.status} {self.reason} cseq={self.headers.get('CSeq')} call_id={self.headers.get('Call-ID')}"
 
     def __str__(self) -> str:
         return self.to_bytes().decode("utf-8", "replace")

@@ -17,8 +17,6 @@ from sip.errors import ParseError
 from sip.headers.media_type import MediaType, parse_media_type
 
 SDP: Final = "application/sdp"
-ACCEPTED: Final = "application/sdp, multipart/mixed"
-"""What an Accept header of ours names (RFC 3261 §21.4.13)."""
 
 MAX_PARTS: Final = 16
 """SIP-I has two or three; each costs a pass over the body."""

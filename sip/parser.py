@@ -334,16 +334,6 @@ class StreamParser:
         self._searched = 0
         self.closed = False
 
-    @property
-    def buffered_octets(self) -> int:
-        """How much of an unfinished message is held: the shell times a peer out that never finishes one."""
-        return len(self._buffer)
-
-    @property
-    def is_idle(self) -> bool:
-        """True between messages."""
-        return self._head is None and not self._buffer
-
     def feed(self, data: bytes) -> list[Received]:
         """Take what the connection gave, return what is complete now."""
         if self.closed:

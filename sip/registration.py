@@ -12,11 +12,9 @@ from typing import Any, Protocol
 import msgspec
 
 from sip.digest import ClientDigest, DigestCredentials
-from sip.errors import ParseError
 from sip.events import Event, RegistrationDown, RegistrationUp
 from sip.flow import Flow
 from sip.headers.contact import contact_expires_s
-from sip.headers.retry_after import parse_retry_after
 from sip.machine import Edge, bind, to
 from sip.message import MAX_FORWARDS, Request, Response
 from sip.status import reason_phrase
@@ -26,6 +24,8 @@ from sip.transaction.layer import ClientTransaction
 from sip.uri import Uri, equivalent
 
 MAX_CHALLENGE_ROUNDS = 3
+LONGEST_EXPIRES_S = 86_400
+"""House: a registrar that wants more than a day is asked for a day."""
 
 
 class RegistrationPlan(msgspec.Struct, frozen=True):
@@ -281,8 +281,7 @@ class Registration:
 
     @staticmethod
     def _min_expires(response: Response) -> int:
-        value = response.headers.get("Min-Expires") or ""
-        return min(int(value), 86_400) if value.isascii() and value.isdecimal() and len(value) < 10 else 0
+        return min(response.min_expires or 0, LONGEST_EXPIRES_S)
 
     def _granted(self, response: Response) -> int:
         """§10.2.4: the response lists all bindings; ours tells what we were granted, else the Expires header, else what we asked for.
@@ -357,11 +356,8 @@ class Registration:
 
 def _retry_after_s(response: Response | None, plan: RegistrationPlan) -> float:
     """When the registrar wants us back, within what we would wait at most; 0: it does not say."""
-    value = response.headers.get("Retry-After") if response is not None else None
-    try:
-        return min(float(parse_retry_after(value).seconds), plan.max_backoff_s) if value else 0.0
-    except ParseError:
-        return 0.0
+    asked = None if response is None else response.retry_after
+    return 0.0 if asked is None else min(float(asked.seconds), plan.max_backoff_s)
 
 
 EDGES = bind(TRANSITIONS, Registration)

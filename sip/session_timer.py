@@ -3,19 +3,14 @@
 Pure values and rules; the timers themselves run in `sip.session`. We refresh by re-INVITE (UPDATE, RFC 3311, is not offered).
 """
 
-from typing import Literal
-
 import msgspec
 
-from sip.grammar import IS_DIGITS, saturated_number
 from sip.message import Request, Response
 
-Refresher = Literal["uac", "uas"]
+OPTION_TAG = "timer"
 
 # RFC 4028 §5: "The absolute minimum for the Min-SE header field is 90 seconds."
 ABSOLUTE_MIN_SE_S = 90
-# More than a day is no supervision; a peer asking for it is given this.
-MAX_INTERVAL_S = 86_400
 # A refusal comes within a round trip: less than this apart, asking again would be a flood.
 SOONEST_AGAIN_S = 2.0
 
@@ -58,56 +53,35 @@ def ask_again_after_s(refusals: int, left_s: float, retry_after_s: float | None)
     return max(SOONEST_AGAIN_S, min(wanted, left_s / 2))
 
 
-def session_expires(message: Request | Response) -> tuple[int, Refresher | None] | None:
-    """Read Session-Expires; None where it is missing or malformed (then there is no agreement, which harms nobody)."""
-    # Session-Expires  = ("Session-Expires" / "x") HCOLON delta-seconds *(SEMI se-params)
-    # se-params        = refresher-param / generic-param          refresher-param  = "refresher" EQUAL  ("uas" / "uac")
-    value = message.headers.get("Session-Expires")
-    if value is None:
-        return None
-    number, *params = (part.strip() for part in value.split(";"))
-    if not IS_DIGITS(number):
-        return None
-    seconds = saturated_number(number, MAX_INTERVAL_S) or 0
-    for param in params:
-        name, _, who = param.partition("=")
-        if name.strip().lower() == "refresher":
-            chosen = who.strip().lower()
-            return seconds, "uac" if chosen == "uac" else "uas" if chosen == "uas" else None
-    return seconds, None
-
-
 def min_se(message: Request | Response) -> int:
-    """Read Min-SE; the absolute minimum where it is missing or malformed."""
-    value = (message.headers.get("Min-SE") or "").partition(";")[0].strip()
-    return max(ABSOLUTE_MIN_SE_S, saturated_number(value, MAX_INTERVAL_S) or 0)
+    """Min-SE; the absolute minimum where it is missing or malformed."""
+    said = message.min_se
+    return ABSOLUTE_MIN_SE_S if said is None else max(ABSOLUTE_MIN_SE_S, said.seconds)
 
 
 def is_too_brief(request: Request, policy: SessionTimerPolicy) -> bool:
     """§9: whether the request is to be answered 422; only to a caller that understands it."""
-    asked = session_expires(request)
-    return asked is not None and asked[0] < policy.min_se_s and "timer" in request.supported
+    asked = request.session_expires
+    return asked is not None and asked.seconds < policy.min_se_s and OPTION_TAG in request.supported
 
 
 def agree_as_uas(request: Request, policy: SessionTimerPolicy) -> Agreement | None:
     """§9: what our 2xx to this INVITE agrees to; nothing where the caller has not asked."""
-    asked = session_expires(request)
+    asked = request.session_expires
     if asked is None:
         return None
-    interval_s, refresher = asked
-    interval_s = max(interval_s, policy.min_se_s, min_se(request))
-    if "timer" not in request.supported:
+    interval_s = max(asked.seconds, policy.min_se_s, min_se(request))
+    if OPTION_TAG not in request.supported:
         return Agreement(interval_s, we_refresh=True)  # Table 2: a proxy put it in; the caller cannot
-    return Agreement(interval_s, we_refresh=refresher == "uas")
+    return Agreement(interval_s, we_refresh=asked.refresher == "uas")
 
 
 def agree_as_uac(response: Response) -> Agreement | None:
     """§7.2: what a 2xx to our INVITE has agreed to."""
-    granted = session_expires(response)
+    granted = response.session_expires
     if granted is None:
         return None
-    interval_s, refresher = granted
-    return Agreement(max(interval_s, ABSOLUTE_MIN_SE_S), we_refresh=refresher != "uas")
+    return Agreement(max(granted.seconds, ABSOLUTE_MIN_SE_S), we_refresh=granted.refresher != "uas")
 
 
 def headers_of_2xx(agreement: Agreement | None, request: Request) -> list[tuple[str, str]]:
@@ -115,8 +89,8 @@ def headers_of_2xx(agreement: Agreement | None, request: Request) -> list[tuple[
     if agreement is None:
         return []
     fields = [("Session-Expires", f"{agreement.interval_s};refresher={'uas' if agreement.we_refresh else 'uac'}")]
-    if not agreement.we_refresh and "timer" in request.supported:
-        fields.append(("Require", "timer"))
+    if not agreement.we_refresh and OPTION_TAG in request.supported:
+        fields.append(("Require", OPTION_TAG))
     return fields
 
 

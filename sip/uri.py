@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from sip.errors import ParseError
-from sip.grammar import HOST, PORT, Params, param, with_param, without_param
+from sip.grammar import HOST, PORT, Params, param, with_param
 
 # SIP-URI          =  "sip:" [ userinfo ] hostport uri-parameters [ headers ]
 # userinfo         =  ( user / telephone-subscriber ) [ ":" password ] "@"
@@ -98,11 +98,6 @@ class Uri(msgspec.Struct, frozen=True, eq=False):
         return _parse(text)
 
     @property
-    def host_is_ipv6(self) -> bool:
-        """True when the host is an IPv6 address (no hostname and no IPv4 address has a colon)."""
-        return ":" in self.host
-
-    @property
     def is_sip(self) -> bool:
         """True for sip and sips, the schemes we can send to."""
         return self.opaque is None
@@ -130,9 +125,6 @@ class Uri(msgspec.Struct, frozen=True, eq=False):
 
     def with_param(self, name: str, value: str | None) -> Uri:
         return self.replaced(params=with_param(self.params, name, value))
-
-    def without_param(self, name: str) -> Uri:
-        return self.replaced(params=without_param(self.params, name))
 
     def replaced(self, **changes: Any) -> Uri:
         """The same URI with other parts."""

@@ -13,8 +13,7 @@ from acd.numbers import WITHHELD, calling_number, normalise
 from acd.wire_text import LONGEST_NAME, fit_or_none
 from billing_cdr.errors import NumberError
 from billing_cdr.numbers import Format, number_of
-from sip.errors import ParseError
-from sip.headers.name_addr import NameAddr, parse_name_addr, parse_name_addrs
+from sip.headers.name_addr import NameAddr
 from sip.message import Request
 from sip.uri import Uri
 
@@ -48,12 +47,8 @@ def number_in(uri: Uri, form: Format = "auto") -> str:
 
 def called_party(request: Request, form: Format = "auto") -> str:
     """The number that was called where the Request-URI does not say it: P-Called-Party-ID (RFC 7315 §4.2), else To."""
-    told = request.headers.get("P-Called-Party-ID")
-    try:
-        uri = parse_name_addr(told).uri if told is not None else request.to.uri
-    except ParseError:
-        uri = request.to.uri
-    return number_in(uri, form)
+    told = request.called_party
+    return number_in(request.to.uri if told is None else told.uri, form)
 
 
 def who_calls(request: Request, form: Format = "auto", *, is_trusted: bool = True) -> Caller:
@@ -62,7 +57,7 @@ def who_calls(request: Request, form: Format = "auto", *, is_trusted: bool = Tru
     Args:
         is_trusted: a trunk, whose P-Asserted-Identity and Remote-Party-ID count (RFC 3325 §5); of a phone only From does.
     """
-    asserted = [*_asserted(request), *_remote_parties(request)] if is_trusted else []
+    asserted = [*request.asserted_identities, *_remote_parties(request)] if is_trusted else []
     identities = [*asserted, request.from_]
     numbers = ((identity, _number(identity.uri, form)) for identity in identities)
     best, number = next(((identity, number) for identity, number in numbers if number is not None), (identities[0], None))
@@ -76,9 +71,8 @@ def who_calls(request: Request, form: Format = "auto", *, is_trusted: bool = Tru
 
 def is_anonymous(request: Request) -> bool:
     """Whether a caller asks to be shown to nobody (RFC 3323 §4.1.1.3 and §4.2, RFC 3325 §9.3)."""
-    wishes = {wish.strip().lower() for line in request.headers.get_all("Privacy") for wish in line.replace(",", ";").split(";")}
     uri = request.from_.uri
-    return bool(wishes & _HIDES) or (uri.user or "").lower() == ANONYMOUS or uri.host == ANONYMOUS_HOST
+    return not _HIDES.isdisjoint(request.privacy) or (uri.user or "").lower() == ANONYMOUS or uri.host == ANONYMOUS_HOST
 
 
 def _is_withheld(request: Request, asserted: list[NameAddr]) -> bool:
@@ -101,20 +95,7 @@ def _number(uri: Uri, form: Format) -> str | None:
         return None
 
 
-def _asserted(request: Request) -> Iterator[NameAddr]:
-    return _readable(request, "P-Asserted-Identity")
-
-
 def _remote_parties(request: Request) -> Iterator[NameAddr]:
-    for identity in _readable(request, "Remote-Party-ID"):
+    for identity in request.remote_parties:
         if (identity.param("party") or "calling").lower() == "calling":
             yield identity
-
-
-def _readable(request: Request, name: str) -> Iterator[NameAddr]:
-    """All values of the header, those of a line that cannot be read left out: the others may say it."""
-    for line in request.headers.get_all(name):
-        try:
-            yield from parse_name_addrs(line, name)
-        except ParseError:
-            continue

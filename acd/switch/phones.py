@@ -18,7 +18,7 @@ from acd.directory import Directory, Nobodys, device_aor
 from acd.guard import Guard, SipGuard
 from acd.numbers import is_emergency
 from acd.switch.addresses import LocalAddresses
-from acd.switch.callers import arrival
+from acd.switch.callers import Arrival, arrival
 from acd.switch.causes import FORKED, TIMED_OUT
 from acd.switch.identities import written
 from acd.switch.probes import Probes
@@ -26,6 +26,8 @@ from acd.switch.shares import Shares
 from acd.switch.sip_port import SipPort
 from acd.wire_text import LONGEST_LINE, fit_or_none
 from sip import events as sip_events
+from sip.classified import CHALLENGE, Classified
+from sip.config import UserAgentConfig
 from sip.digest import Account, Authenticator
 from sip.flow import Flow, HostPort
 from sip.message import Request
@@ -35,7 +37,7 @@ from sip.session_timer import SessionTimerPolicy
 from sip.share import Share
 from sip.source import is_within, network_of
 from sip.uri import Uri
-from sip.user_agent import UserAgent, UserAgentConfig
+from sip.user_agent import UserAgent
 
 
 class _Way(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -108,7 +110,7 @@ class Phones:
     def _advertise(self, flow: Flow) -> HostPort:
         return self._addresses.reaching(flow.remote[0]), flow.local[1]
 
-    def _classify(self, request: Request, flow: Flow) -> Literal["trunk", "challenge", "reject"]:
+    def _classify(self, request: Request, flow: Flow) -> Classified:
         """What comes from a trunk's source is a trunk call, whatever its From: no tenant's device names are looked at for another's calls.
 
         A phone that has registered from there goes on proving itself. All others are challenged, so nobody learns from the
@@ -116,10 +118,10 @@ class Phones:
         """
         found = arrival(self._directory, request, flow)
         if found is None:
-            return "challenge"
+            return CHALLENGE
         if not isinstance(found, Nobodys) and found.by_contact:
-            return "trunk"
-        return "challenge" if self._is_phone(request, flow) else "trunk"
+            return Classified("trunk", found)
+        return CHALLENGE if self._is_phone(request, flow) else Classified("trunk", found)
 
     def _is_phone(self, request: Request, flow: Flow) -> bool:
         """Whether a device has registered under the name that stands in From: from this very flow, or from this host where its own tenant
@@ -141,7 +143,7 @@ class Phones:
         hosts = [host for host in self.registrar.hosts() if is_within(host, within)]
         return frozenset(TenantId(aor.rpartition("@")[2]) for host in hosts for aor, _ in self.registrar.bound_at(host))
 
-    def _share(self, request: Request, flow: Flow, authenticated_as: str | None) -> Share | None:
+    def _share(self, request: Request, flow: Flow, authenticated_as: str | None, classified: Classified | None) -> Share | None:
         """Whose share a request takes from: of who has proved it, else of the trunk it comes over; None: nobody's.
 
         110 and 112 are emergency calls from our own people: from a phone that has proved whose it is, or over a line of the tenant's own
@@ -153,8 +155,8 @@ class Phones:
                 return None
             urgent = request.method == "INVITE" and is_emergency(written(request.uri))
             return self._shares.of_phone(found[0], found[1].username, urgent=urgent)
-        came = arrival(self._directory, request, flow)
-        if came is None or isinstance(came, Nobodys):
+        came = arrival(self._directory, request, flow) if classified is None else classified.found
+        if not isinstance(came, Arrival):
             return None
         urgent = request.method == "INVITE" and is_emergency(came.called) and self._directory.is_internal(came.tenant, came.line.id)
         return self._shares.of_trunk(came.tenant, came.line.id, urgent=urgent)

@@ -34,7 +34,7 @@ from acd.numbers import hears_who_calls, is_emergency, is_private, may_be_shown
 from acd.service import Lookup, PinCheck, PinVerdict, ScreenContext, ScreenPop, TrunkLine, number_to_look_up
 from acd.switch import causes, media_plan
 from acd.switch.addresses import LocalAddresses, host_port, reach
-from acd.switch.callers import arrival
+from acd.switch.callers import Arrival
 from acd.switch.dialled import Dialled, Dialling
 from acd.switch.digits import CARRY_AFTER_S, Press
 from acd.switch.identities import ANONYMOUS, number_in, who_calls
@@ -1058,12 +1058,12 @@ class Switch:
                 source = (found[0], None, found[1].agent)
                 meant = self._dialling.meant(found[0], request.uri, at_home=request.from_.uri.host)
         else:
-            came = arrival(self._directory, request, event.flow)
+            came = event.found
             if isinstance(came, Nobodys):
                 self.counters["invites_to_nobodys_number"] += 1
                 self.sip.reject(event.session, 404)
                 return
-            if came is not None:
+            if isinstance(came, Arrival):
                 source, meant = (came.tenant, came.line, None), Dialled(came.called)
         if source is None:
             self.sip.reject(event.session, 403)

@@ -153,15 +153,6 @@ class Credentials(AuthParams, frozen=True):
         """The nonce count as its eight hex digits: they go into the hash as they are."""
         return _get(self.params, "nc")
 
-    @property
-    def nonce_count(self) -> int | None:
-        """The nonce count as a number; None where it is missing or not of eight hex digits (RFC 7616 §3.4)."""
-        # nc-value  =  8LHEX
-        value = self.nc
-        if value is None or re.fullmatch(r"[0-9A-Fa-f]{8}", value) is None:
-            return None
-        return int(value, 16)
-
 
 class AuthenticationInfo(msgspec.Struct, frozen=True):
     """Authentication-Info of a 2xx: the next nonce, and the server's own proof."""
@@ -177,14 +168,6 @@ class AuthenticationInfo(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return _write(self.params, _QUOTED_IN_INFO)
-
-
-def parse_auth(text: str, where: str = "authentication header") -> AuthParams:
-    """Read either kind, where only the parameters matter.
-
-    Raises: ParseError: no scheme, or no parameters after it.
-    """
-    return AuthParams(*_read(text, where))
 
 
 def parse_challenge(text: str, where: str = "header WWW-Authenticate") -> Challenge:

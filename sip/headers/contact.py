@@ -45,10 +45,26 @@ def _contacts(text: str) -> tuple[NameAddr, ...]:
 def contact_expires_s(contact: NameAddr) -> int | None:
     """The expires parameter of a contact: None where it is missing, cut down where it is overlarge, 3600 where it is malformed."""
     value = contact.param("expires")
-    if value is None:
-        return None
-    seconds = saturated_number(value, MAX_EXPIRES_S)
+    return None if value is None else parse_expires(value)
+
+
+def parse_expires(text: str) -> int:
+    """Seconds of Expires or of a contact's expires: cut down where they are overlarge, 3600 where they are malformed."""
+    # Expires  =  "Expires" HCOLON delta-seconds
+    seconds = saturated_number(text, MAX_EXPIRES_S)
     return MALFORMED_EXPIRES_S if seconds is None else seconds
+
+
+def parse_min_expires(text: str) -> int:
+    """Seconds of Min-Expires (RFC 3261 §20.23), cut down where they are overlarge.
+
+    Raises: ParseError: no delta-seconds.
+    """
+    # Min-Expires  =  "Min-Expires" HCOLON delta-seconds
+    seconds = saturated_number(text, MAX_EXPIRES_S)
+    if seconds is None:
+        raise ParseError(f"no delta-seconds: {text[:40]!r}", where="header Min-Expires")
+    return seconds
 
 
 def contact_q(contact: NameAddr) -> float:

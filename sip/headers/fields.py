@@ -52,7 +52,7 @@ class Headers:
     """Registered spelling and value, in order. For readers on the hot path; only the methods here write it."""
 
     values_read: dict[str, Any]
-    """Typed values under the names that `typed` was given; emptied by every change. Only `sip.message` looks into it."""
+    """Typed values under the names that `typed` was given; emptied by every change. Only `sip.message` and its accessors look into it."""
 
     def __init__(self, fields: Iterable[tuple[str, Value]] = ()) -> None:
         known = KNOWN_NAMES.get
@@ -110,10 +110,6 @@ class Headers:
         value = index.first.get(spelling)
         return [] if value is None else [value]
 
-    def count(self, name: str) -> int:
-        """How many fields of that name there are."""
-        return len(self.get_all(name))
-
     def __contains__(self, name: str) -> bool:
         return name in self.index().first or bool(self.get_all(name))
 
@@ -138,11 +134,6 @@ class Headers:
     def add(self, name: str, value: Value) -> None:
         """Append a field at the end."""
         self.fields.append((_name(name), str(value)))
-        self._changed()
-
-    def prepend(self, name: str, value: Value) -> None:
-        """Put a field above all others (Via, Record-Route)."""
-        self.fields.insert(0, (_name(name), str(value)))
         self._changed()
 
     def _places(self, spelling: str) -> list[int]:

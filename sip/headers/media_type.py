@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from sip.errors import ParseError
-from sip.grammar import SWS, TOKEN, Params, param, params_text, parse_params
+from sip.grammar import SWS, TOKEN, Params, param, params_text, parse_params, split_list
 
 # media-type  =  m-type SLASH m-subtype *(SEMI m-parameter)
 _MEDIA_TYPE: Final = re.compile(rf"({TOKEN}){SWS}/{SWS}({TOKEN}){SWS}").match
@@ -49,3 +49,12 @@ def parse_media_type(text: str, where: str = "header Content-Type") -> MediaType
         raise ParseError(f"no media type: {text[:60]!r}", where=where)
     rest = text[match.end() :]
     return MediaType(match[1].lower(), match[2].lower(), parse_params(rest, where) if rest else ())
+
+
+@lru_cache(maxsize=256)
+def parse_media_ranges(text: str) -> tuple[MediaType, ...]:
+    """The elements of one Accept field; none where it is empty.
+
+    Raises: ParseError: an element that is no media range.
+    """
+    return tuple([parse_media_type(element, "header Accept") for element in split_list(text, "header Accept")] if text else ())

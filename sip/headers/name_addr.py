@@ -20,7 +20,6 @@ from sip.grammar import (
     split_list,
     unquote,
     with_param,
-    without_param,
 )
 from sip.uri import Uri
 
@@ -55,9 +54,6 @@ class NameAddr(msgspec.Struct, frozen=True):
 
     def with_param(self, name: str, value: str | None) -> NameAddr:
         return NameAddr(self.uri, self.display_name, with_param(self.params, name, value))
-
-    def without_param(self, name: str) -> NameAddr:
-        return NameAddr(self.uri, self.display_name, without_param(self.params, name))
 
     def with_tag(self, tag: str) -> NameAddr:
         return NameAddr(self.uri, self.display_name, with_param(self.params, "tag", tag) if self.params else (("tag", tag),))

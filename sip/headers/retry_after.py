@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from sip.errors import ParseError
-from sip.grammar import SWS, Params, param, params_text, parse_params, saturated_number
+from sip.grammar import SWS, Params, params_text, parse_params, saturated_number
 from sip.headers.contact import MAX_EXPIRES_S
 
 # Retry-After  =  "Retry-After" HCOLON delta-seconds [ comment ] *( SEMI retry-param )
@@ -19,11 +19,6 @@ _RETRY_AFTER: Final = re.compile(rf"([0-9]++){SWS}(?:\([^()]*+\){SWS})?+(?=;|\Z)
 class RetryAfter(msgspec.Struct, frozen=True):
     seconds: int
     params: Params = ()
-
-    @property
-    def duration_s(self) -> int | None:
-        """How long the peer will be there from then on."""
-        return saturated_number(param(self.params, "duration") or "", MAX_EXPIRES_S)
 
     def __str__(self) -> str:
         return f"{self.seconds}{params_text(self.params)}"

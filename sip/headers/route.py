@@ -10,16 +10,15 @@ from sip.headers.name_addr import NameAddr, parse_name_addr
 # route-param  =  name-addr *( SEMI rr-param )
 
 
-def parse_routes(values: list[str], header: str) -> tuple[NameAddr, ...]:
-    """All fields of one of these headers, top first.
+def parse_routes(text: str, header: str) -> tuple[NameAddr, ...]:
+    """The elements of one field of these headers, top first.
 
     Raises: ParseError: an entry that is no name-addr; here the brackets are not optional.
     """
     where = f"header {header}"
     routes = []
-    for value in values:
-        for element in split_list(value, where):
-            if "<" not in element:
-                raise ParseError(f"a route needs < >: {element[:60]!r}", where=where)
-            routes.append(parse_name_addr(element, where))
+    for element in split_list(text, where):
+        if "<" not in element:
+            raise ParseError(f"a route needs < >: {element[:60]!r}", where=where)
+        routes.append(parse_name_addr(element, where))
     return tuple(routes)

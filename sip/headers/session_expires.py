@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from functools import lru_cache
+from typing import Final, Literal
 
 import msgspec
 
 from sip.errors import ParseError
-from sip.grammar import SWS, Params, number, param, params_text, parse_params
+from sip.grammar import SWS, Params, param, params_text, parse_params, saturated_number
 
 # Session-Expires  =  ("Session-Expires" / "x") HCOLON delta-seconds *(SEMI se-params)
 # se-params        =  refresher-param / generic-param        refresher-param  =  "refresher" EQUAL  ("uas" / "uac")
 # Min-SE           =  "Min-SE" HCOLON delta-seconds *(SEMI generic-param)
 _INTERVAL: Final = re.compile(rf"([0-9]++){SWS}(?=;|\Z)").match
 
-MAX_INTERVAL_S: Final = 2**31 - 1
-"""RFC 4028 names no bound; a signed 32-bit timer is what everybody can hold."""
+Refresher = Literal["uac", "uas"]
+
+MAX_INTERVAL_S: Final = 86_400
+"""House: more than a day is no supervision; a peer that asks for it is given this."""
 
 
 class SessionInterval(msgspec.Struct, frozen=True):
@@ -26,17 +29,18 @@ class SessionInterval(msgspec.Struct, frozen=True):
     params: Params = ()
 
     @property
-    def refresher(self) -> str | None:
-        """Who refreshes, uac or uas; None where it is open or malformed."""
+    def refresher(self) -> Refresher | None:
+        """Who refreshes; None where it is open or malformed."""
         value = (param(self.params, "refresher") or "").lower()
-        return value if value in {"uac", "uas"} else None
+        return "uac" if value == "uac" else "uas" if value == "uas" else None
 
     def __str__(self) -> str:
         return f"{self.seconds}{params_text(self.params)}"
 
 
+@lru_cache(maxsize=256)
 def parse_session_interval(text: str, where: str = "header Session-Expires") -> SessionInterval:
-    """Read the value of Session-Expires or Min-SE.
+    """Read the value of Session-Expires or Min-SE; overlarge seconds are cut down.
 
     Raises: ParseError: no delta-seconds.
     """
@@ -44,4 +48,4 @@ def parse_session_interval(text: str, where: str = "header Session-Expires") -> 
     if match is None:
         raise ParseError(f"no delta-seconds: {text[:40]!r}", where=where)
     rest = text[match.end() :]
-    return SessionInterval(number(match[1], where, MAX_INTERVAL_S), parse_params(rest, where) if rest else ())
+    return SessionInterval(saturated_number(match[1], MAX_INTERVAL_S) or 0, parse_params(rest, where) if rest else ())

@@ -71,10 +71,6 @@ class Via(msgspec.Struct, frozen=True):
         """RFC 3581 §3: the client put an empty rport and wants the response at the port it sent from."""
         return param(self.params, "rport") is not None
 
-    @property
-    def maddr(self) -> str | None:
-        return param(self.params, "maddr") or None
-
     def stamped(self, host: str, port: int) -> Via:
         """With the source address it was received from noted in it (RFC 3261 §18.2.1, RFC 3581 §4)."""
         params = self.params

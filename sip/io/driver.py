@@ -4,20 +4,20 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
 
 from sip import trace
-from sip.errors import ParseError
+from sip.errors import LocalMisuse, ParseError
 from sip.events import Event
 from sip.flow import Flow, HostPort, TransportName
+from sip.io.registry import TRANSPORTS, Transports
 from sip.io.resolver import Resolver, is_numeric
-from sip.io.tcp import STRANGER_IDLE_S, STRANGERS_PER_SOURCE, TcpConnections
-from sip.io.udp import UdpSocket
+from sip.io.tcp import STRANGER_IDLE_S, STRANGERS_PER_SOURCE
+from sip.io.transport import Flows, Kind, Patience, Shell, Transport
 from sip.message import Request, Response
 from sip.user_agent import UserAgent
 
 LOG = logging.getLogger("sip.io")
-Listen = tuple[Literal["udp", "tcp"], str, int]
+Listen = tuple[TransportName, str, int]
 # How long our own address towards a peer is believed: a machine that moves to another network is itself again after a minute.
 LOCAL_HOST_S = 60.0
 WILDCARDS = frozenset({"0.0.0.0", "::"})
@@ -46,6 +46,7 @@ class SipEndpoint:
         on_unresolved: Callable[[Flow, OSError], None] | None = None,
         tcp_strangers_per_source: int = STRANGERS_PER_SOURCE,
         tcp_stranger_idle_s: float = STRANGER_IDLE_S,
+        transports: Mapping[TransportName, Kind] = TRANSPORTS,
     ) -> None:
         """Args:
         on_event: called for each event, synchronously, in order; it may call the user agent.
@@ -53,6 +54,7 @@ class SipEndpoint:
         may_reach: whether requests may go to an IP address that is only said (`Flow.said`), and for whom; asked at each of them about the
             address that the name has at that moment; None: to every one. What it denies fails as what cannot be sent does, at once.
         on_denied: told of a request that was not sent for that reason, before the user agent hears that its flow failed.
+        transports: what may be listened on, by name.
         on_unresolved: told of a message that was not sent since its host has no address, before the user agent hears of it too.
         """
         self.user_agent = user_agent
@@ -60,15 +62,13 @@ class SipEndpoint:
         self._on_event = on_event
         self._clock = clock
         self._large_requests_over_tcp = large_requests_over_tcp
-        self._tcp_idle_s = tcp_idle_s
+        self._patience = Patience(tcp_idle_s, tcp_strangers_per_source, tcp_stranger_idle_s)
         self._may_reach = may_reach
         self._on_denied = on_denied
         self._on_unresolved = on_unresolved
-        self._tcp_strangers_per_source = tcp_strangers_per_source
-        self._tcp_stranger_idle_s = tcp_stranger_idle_s
-        user_agent.let_in = self._let_in
-        self._udp: dict[HostPort, UdpSocket] = {}
-        self._tcp: dict[HostPort, TcpConnections] = {}
+        self.transports = Transports(transports)
+        self.flows = Flows(user_agent.new_token)
+        user_agent.let_in = self.transports.let_in
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
         self._is_draining = False
@@ -81,33 +81,27 @@ class SipEndpoint:
     async def start(self) -> None:
         """Open the sockets.
 
-        Raises: OSError: an address cannot be bound; nothing stays open then.
+        Raises: OSError: an address cannot be bound, LocalMisuse: there is no such transport; nothing stays open then.
         """
         self._loop = asyncio.get_running_loop()
         self._now = self._clock or self._loop.time
         self._resolver = Resolver(self._loop, self._now)
+        shell = Shell(
+            self._loop,
+            self._now,
+            self.flows,
+            self._receive_datagram,
+            self._receive_message,
+            self._receive_malformed,
+            self._flow_failed,
+            self.user_agent.config.limits,
+            self._patience,
+            self.user_agent.connections_in_use,
+        )
         try:
             for transport, host, port in self._listen:
-                if transport == "udp":
-                    made = UdpSocket(self._loop, (host, port), self._receive_datagram, self._flow_failed)
-                    self._udp[made.address] = made
-                else:
-                    limits = self.user_agent.config.limits
-                    tcp = TcpConnections(
-                        self._loop,
-                        self._now,
-                        self._receive_message,
-                        self._receive_malformed,
-                        self._flow_failed,
-                        limits,
-                        self._tcp_idle_s,
-                        self._tcp_strangers_per_source,
-                        self._tcp_stranger_idle_s,
-                        self.user_agent.connections_in_use,
-                    )
-                    await tcp.listen((host, port))
-                    self._tcp[tcp.address] = tcp
-        except OSError:
+                await self.transports.open(transport, (host, port), shell)
+        except (OSError, LocalMisuse):
             await self.close()
             raise
 
@@ -122,32 +116,16 @@ class SipEndpoint:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for udp in self._udp.values():
-            udp.close()
-        for tcp in self._tcp.values():
-            await tcp.close()
+        await self.transports.close()
 
     @property
     def addresses(self) -> list[Listen]:
         """What is really listened on (port 0 asks the kernel for one)."""
-        return [("udp", *address) for address in self._udp] + [("tcp", *address) for address in self._tcp]
+        return [(name, *one.address) for name, one in self.transports]
 
     def figures(self) -> Mapping[str, float]:
         """What the connections have to tell, by name."""
-        tables = list(self._tcp.values())
-        return {
-            "tcp_connections": sum(len(tcp) for tcp in tables),
-            "tcp_strangers": sum(len(tcp.strangers) for tcp in tables),
-            "tcp_strangers_displaced_total": sum(tcp.strangers.displaced for tcp in tables),
-            "tcp_known_displaced_total": sum(tcp.known.displaced for tcp in tables),
-            "tcp_strangers_silent_total": sum(tcp.silent_strangers for tcp in tables),
-            "tcp_connections_refused_total": sum(tcp.refused_connections for tcp in tables),
-        }
-
-    def _let_in(self, flow: Flow) -> None:
-        if flow.transport == "tcp":
-            for tcp in self._tcp.values():
-                tcp.let_in(flow.remote)
+        return self.transports.figures()
 
     def now(self) -> float:
         """The time to give to the user agent's methods."""
@@ -158,9 +136,8 @@ class SipEndpoint:
 
         Raises: LookupError: nothing listens on that transport and family.
         """
-        table = self._udp if transport == "udp" else self._tcp
         wanted_v6 = ":" in host
-        for address in table:
+        for address in self.transports.of(transport):
             if (":" in address[0]) == wanted_v6:
                 return Flow(transport, (self._local_host(address[0], host), address[1]), (host, port), said=True, behalf=behalf)
         raise LookupError(f"no {transport} socket for {host}")
@@ -171,7 +148,7 @@ class SipEndpoint:
         if trace.is_on():
             trace.received(flow, data)
         if flow.local[0] in WILDCARDS:
-            flow = Flow("udp", (self._local_host(flow.local[0], flow.remote[0]), flow.local[1]), flow.remote)
+            flow = self._concrete(flow)
         try:
             self.user_agent.receive(data, flow, self._now())
         except Exception as error:
@@ -193,7 +170,7 @@ class SipEndpoint:
 
     def _concrete(self, flow: Flow) -> Flow:
         if flow.local[0] in WILDCARDS:
-            return Flow(flow.transport, (self._local_host(flow.local[0], flow.remote[0]), flow.local[1]), flow.remote)
+            return Flow(flow.transport, (self._local_host(flow.local[0], flow.remote[0]), flow.local[1]), flow.remote, id=flow.id)
         return flow
 
     def _flow_failed(self, flow: Flow) -> None:
@@ -267,18 +244,25 @@ class SipEndpoint:
             self._loop.call_soon(self._flow_failed, flow)
 
     def _send_or_raise(self, flow: Flow, octets: bytes) -> None:
-        transport: TransportName = flow.transport
+        if flow.id and (live := self.flows.find(flow.id)) is not None:
+            live.write(octets)
+            return
+        transport = flow.transport
         if (
             transport == "udp"
             and self._large_requests_over_tcp
             and len(octets) > UDP_REQUEST_LIMIT
-            and self._tcp
+            and self.transports.of("tcp")
             and not octets.startswith(b"SIP/")
         ):
             transport = "tcp"
             octets = octets.replace(b"Via: SIP/2.0/UDP", b"Via: SIP/2.0/TCP", 1)
         host = flow.remote[0]
-        sender = self._sender(transport, flow.local, host)
+        sender = self.transports.sender(flow, transport)
+        if sender is not None and not sender.dials:
+            trace.trouble(flow, "is gone, and nobody can be dialled there")
+            self._loop.call_soon(self._flow_failed, flow)
+            return
         if sender is None:
             LOG.warning("! no %s socket to send to %s", transport, host)
             self._loop.call_soon(self._flow_failed, flow)
@@ -295,7 +279,7 @@ class SipEndpoint:
             return
         self._send_allowed(sender, flow, octets, addresses)
 
-    def _send_allowed(self, sender: UdpSocket | TcpConnections, flow: Flow, octets: bytes, addresses: Sequence[str]) -> None:
+    def _send_allowed(self, sender: Transport, flow: Flow, octets: bytes, addresses: Sequence[str]) -> None:
         """Send to the first address that may be reached; a response goes back to where its request really came from, whatever that is."""
         port = flow.remote[1]
         may_reach = self._may_reach
@@ -310,14 +294,14 @@ class SipEndpoint:
             self._on_denied(flow, addresses[0])
         self._loop.call_soon(self._flow_failed, flow)
 
-    def _send_to(self, sender: UdpSocket | TcpConnections, flow: Flow, octets: bytes, remote: HostPort) -> None:
+    def _send_to(self, sender: Transport, flow: Flow, octets: bytes, remote: HostPort) -> None:
         try:
             sender.send(octets, remote, flow)
         except (OSError, ValueError) as error:
             trace.trouble(flow, f"cannot send: {trace.words(error)}")
             self._loop.call_soon(self._flow_failed, flow)
 
-    async def _resolve_and_send(self, sender: UdpSocket | TcpConnections, flow: Flow, octets: bytes, family: int) -> None:
+    async def _resolve_and_send(self, sender: Transport, flow: Flow, octets: bytes, family: int) -> None:
         try:
             addresses = await self._resolver.resolve(flow.remote[0], family)
         except OSError as error:
@@ -327,19 +311,6 @@ class SipEndpoint:
             self._flow_failed(flow)
             return
         self._send_allowed(sender, flow, octets, addresses)
-
-    def _sender(self, transport: TransportName, local: HostPort, remote_host: str) -> UdpSocket | TcpConnections | None:
-        senders: Mapping[HostPort, UdpSocket | TcpConnections] = self._udp if transport == "udp" else self._tcp
-        exact = senders.get(local)
-        if not is_numeric(remote_host):
-            return exact or next(iter(senders.values()), None)
-        is_v6 = ":" in remote_host
-        if exact is not None and (":" in local[0]) == is_v6:
-            return exact
-        # The local address is a wildcard socket's (made concrete above), or of the other family: same port first.
-        fitting = [address for address in senders if (":" in address[0]) == is_v6]
-        fitting.sort(key=lambda address: address[1] != local[1])
-        return senders[fitting[0]] if fitting else None
 
     def _local_host(self, listening: str, remote: str) -> str:
         """Our address as that peer sees it, where the socket listens on all: what the kernel would send from."""

@@ -6,13 +6,14 @@ call or a registration goes by is not, however long nothing is said on it.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import cast
 
 from sip import trace
 from sip.errors import ParseError
 from sip.flow import Flow, HostPort
+from sip.io.transport import Flows, Shell
 from sip.message import Request, Response
 from sip.parser import DEFAULT_LIMITS, KeepAlive, Limits, StreamParser
 from sip.strangers import Strangers
@@ -46,6 +47,35 @@ OnLost = Callable[[Flow], None]
 InUse = Callable[[], AbstractSet[HostPort]]
 
 
+FIGURES = (
+    "tcp_connections",
+    "tcp_strangers",
+    "tcp_strangers_displaced_total",
+    "tcp_known_displaced_total",
+    "tcp_strangers_silent_total",
+    "tcp_connections_refused_total",
+)
+
+
+async def open_tcp(shell: Shell, address: HostPort) -> "TcpConnections":
+    """A row of the registry."""
+    made = TcpConnections(
+        shell.loop,
+        shell.now,
+        shell.on_message,
+        shell.on_malformed,
+        shell.on_lost,
+        shell.flows,
+        shell.limits,
+        shell.patience.idle_s,
+        shell.patience.strangers_per_source,
+        shell.patience.stranger_idle_s,
+        shell.in_use,
+    )
+    await made.listen(address)
+    return made
+
+
 class Connection(asyncio.Protocol):
     """One TCP connection, whoever opened it."""
 
@@ -72,7 +102,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
         if self._remote is None and peer is not None:
-            self.flow = Flow("tcp", self._local, (peer[0], peer[1]))
+            self.flow = Flow("tcp", self._local, (peer[0], peer[1]), id=self._owner.flows.enter(self))
         self._owner.opened(self)
 
     def data_received(self, data: bytes) -> None:
@@ -140,7 +170,9 @@ class Connection(asyncio.Protocol):
 
 
 class TcpConnections:
-    """The connections of one listening socket, by the peer's address."""
+    """The connections of one listening socket, by the peer's address; those that the peer has opened by the id of their flow too."""
+
+    dials = True
 
     def __init__(
         self,
@@ -149,6 +181,7 @@ class TcpConnections:
         on_message: OnMessage,
         on_malformed: OnMalformed,
         on_lost: OnLost,
+        flows: Flows,
         limits: Limits = DEFAULT_LIMITS,
         idle_s: float = IDLE_S,
         strangers_per_source: int = STRANGERS_PER_SOURCE,
@@ -163,6 +196,7 @@ class TcpConnections:
         self.on_message = on_message
         self.on_malformed = on_malformed
         self._on_lost = on_lost
+        self.flows = flows
         self._limits = limits
         self._idle_s = idle_s
         self._stranger_idle_s = stranger_idle_s
@@ -243,9 +277,9 @@ class TcpConnections:
         """Whether nobody has registered or called over it yet."""
         return connection in self.strangers
 
-    def let_in(self, remote: HostPort) -> None:
+    def let_in(self, flow: Flow) -> None:
         """Somebody has registered, or been let in with a call, over the connection of that peer."""
-        connection = self._open.get(remote)
+        connection = self._open.get(flow.remote)
         if connection is None or connection not in self.strangers:
             return
         self.strangers.leave(connection)
@@ -257,6 +291,7 @@ class TcpConnections:
 
     def lost(self, connection: Connection) -> None:
         """A connection is gone: what waits for answers on it must know."""
+        self.flows.leave(connection.flow.id)
         self.strangers.leave(connection)
         self.known.leave(connection)
         if self._open.get(connection.flow.remote) is connection:
@@ -289,6 +324,18 @@ class TcpConnections:
 
     def _sweep_later(self) -> None:
         self._sweep = self._loop.call_later(min(self._idle_s, self._stranger_idle_s * FIRST_MESSAGE_PART) / 4, self._close_idle)
+
+    def figures(self) -> Mapping[str, float]:
+        """See FIGURES."""
+        told = (
+            len(self),
+            len(self.strangers),
+            self.strangers.displaced,
+            self.known.displaced,
+            self.silent_strangers,
+            self.refused_connections,
+        )
+        return dict(zip(FIGURES, told, strict=True))
 
     def __len__(self) -> int:
         return len(self._open)

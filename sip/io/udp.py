@@ -8,10 +8,11 @@ import contextlib
 import errno
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sip.flow import Flow, HostPort
+from sip.io.transport import Shell
 
 # At 1 kB a message this is 4 MiB / 1 kB = 4000 messages of grace while the loop is busy elsewhere (the kernel may grant less).
 BUFFER_OCTETS = 4 * 1024 * 1024
@@ -22,8 +23,15 @@ BATCH = 64
 MAX_BACKLOG = 4096
 
 
+async def open_udp(shell: Shell, address: HostPort) -> "UdpSocket":
+    """A row of the registry."""
+    return UdpSocket(shell.loop, address, shell.on_datagram, shell.on_lost)
+
+
 class UdpSocket:
-    """One bound socket."""
+    """One bound socket. Its flows are pairs of addresses and have no id."""
+
+    dials = True
 
     def __init__(
         self,
@@ -116,7 +124,14 @@ class UdpSocket:
             if self._socket.fileno() < 0:  # closed by what was just received
                 return
 
-    def close(self) -> None:
+    def let_in(self, flow: Flow) -> None:
+        """Nothing is kept of who sends."""
+
+    def figures(self) -> Mapping[str, float]:
+        """None."""
+        return {}
+
+    async def close(self) -> None:
         """Stop reading and close."""
         if self._socket.fileno() >= 0:
             self._loop.remove_reader(self._socket.fileno())

@@ -7,6 +7,7 @@ import msgspec
 
 from load.phone_bank import PhoneBank, new_id
 from load.phones import PhoneCall, SyntheticPhone
+from sip.classified import CHALLENGE, TRUNK
 from sip.digest import Account, Authenticator, ha1
 from sip.events import Registered, Unregistered
 from sip.headers.name_addr import NameAddr
@@ -30,7 +31,7 @@ class Carrier(PhoneBank):
         self.registrar = Registrar(self._canonical, RegistrarPolicy(min_expires=1, max_expires=3600))
         self.user_agent.config = msgspec.structs.replace(
             self.user_agent.config,
-            classify=lambda _request, _flow: "challenge" if challenges_calls else "trunk",
+            classify=lambda _request, _flow: CHALLENGE if challenges_calls else TRUNK,
             authenticator=Authenticator(REALM, self._account, b"sixteen octets !"),
             registrar=self.registrar,
         )

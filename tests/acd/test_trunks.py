@@ -12,6 +12,8 @@ from acd.core import inputs as inp
 from acd.core.ids import AgentId, TrunkId
 from acd.core.state import limits
 from acd.service import ScreenContext, ScreenPop, TrunkLine, TrunkRegistration
+from acd.switch import phones
+from acd.switch.callers import arrival
 from load.hearing import has_tone
 from load.phones import CallFailed, SyntheticPhone
 from tests.acd.carrier import call_contact, carrier_at, gateway
@@ -219,6 +221,30 @@ async def test_a_call_to_our_registered_contact_reaches_the_queue_of_its_number_
         call.hang_up()
         (entry,) = await service.cdrs()
         assert (entry.cdr.trunk, entry.cdr.did, entry.cdr.queue) == ("own", DID, "support")
+
+
+async def test_the_trunk_of_a_call_is_looked_up_once(tmp_path, monkeypatch):
+    """What classified the INVITE goes with it to its share and to the switch."""
+    looked_up = []
+
+    def noting(directory, request, flow):
+        looked_up.append(request.method)
+        return arrival(directory, request, flow)
+
+    monkeypatch.setattr(phones, "arrival", noting)
+    port = free_port()
+    own = line("own", port, registration=registration(port))
+    async with (
+        carrier_at(port, {"account": "secret"}) as carrier,
+        running(tmp_path, house([trunk("own")], [own])) as service,
+        gateway(carrier, service) as near,
+    ):
+        await until(service, "own", up=True)
+        call = await near.call(DID)
+        await call.answered()
+        call.hang_up()
+        (entry,) = await service.cdrs()
+    assert (entry.cdr.trunk, looked_up.count("INVITE")) == ("own", 1)
 
 
 async def test_a_number_called_from_the_registrars_own_address_is_the_lines_and_from_elsewhere_it_is_challenged(tmp_path):

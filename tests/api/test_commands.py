@@ -28,7 +28,7 @@ from api.kit.commands import GROUP
 from api.version import VERSION
 from load.server_process import descendants
 from media.log_lines import LineFormatter
-from sip.user_agent import UserAgentConfig
+from sip.config import UserAgentConfig
 from tests.api.voice import EngineVoice
 from tests.ports import free_port, rtp_range
 

@@ -27,7 +27,7 @@ async def called_over_tcp(directory, *headers):
 
 def sweep(service):
     """The service closes what is idle, as if all had been so for ten minutes."""
-    [table] = service.voice._endpoint._tcp.values()
+    [table] = service.voice._endpoint.transports.of("tcp").values()
     usual, table._idle_s = table._idle_s, -1.0
     table._sweep.cancel()
     table._close_idle()

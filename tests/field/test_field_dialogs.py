@@ -21,7 +21,6 @@ from load.phones import CallFailed, SyntheticPhone
 from media.rtp.packet import RtpPacket, parse
 from sip.events import ReInviteAnswered
 from sip.headers.reason import parse_reasons
-from sip.headers.warning import parse_warnings
 from sip.message import Response
 from sip.parser import parse_datagram
 from sip.sdp.offer_answer import answer
@@ -283,7 +282,7 @@ async def test_what_would_be_dead_air_or_silence_is_refused_with_the_reason(tmp_
         with Wire(service.address) as wire:
             response = await asyncio.to_thread(wire.play, text, "600")
             assert response.status == status
-            assert [one.code for one in parse_warnings(response.headers.get_all("Warning"))] == ([] if code is None else [code])
+            assert [one[:3] for one in response.headers.get_all("Warning")] == ([] if code is None else [str(code)])
             assert (await asyncio.to_thread(wire.play, PLAIN + SDP % "IN IP4 {IP}", "600")).status == 200
 
 

@@ -11,10 +11,11 @@ from load.hearing import dominant_hz, has_tone
 from load.phones import CallFailed, RegistrationFailed, SyntheticPhone
 from media.rtp.rtcp import SenderReport
 from media.rtp.rtcp import parse as parse_rtcp
+from sip.config import UserAgentConfig
 from sip.digest import Account, Authenticator, ha1
 from sip.io.driver import SipEndpoint
 from sip.registrar import Registrar
-from sip.user_agent import UserAgent, UserAgentConfig
+from sip.user_agent import UserAgent
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 NOWHERE = ("127.0.0.1", 9)

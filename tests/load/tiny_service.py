@@ -8,6 +8,8 @@ import secrets
 import socket
 from collections import deque
 
+from sip.classified import TRUNK
+from sip.config import UserAgentConfig
 from sip.events import IncomingInvite, Registered, SessionAccepted, SessionConfirmed, SessionEnded, SessionFailed
 from sip.headers.name_addr import NameAddr
 from sip.io.driver import SipEndpoint
@@ -15,7 +17,7 @@ from sip.registrar import Registrar
 from sip.sdp.offer_answer import LocalMedia, answer, audio_offer
 from sip.sdp.parser import parse_sdp
 from sip.uri import Uri
-from sip.user_agent import UserAgent, UserAgentConfig
+from sip.user_agent import UserAgent
 
 
 class Relay:
@@ -66,7 +68,7 @@ class TinyService:
         self.loses = loses
         self.newest_first = newest_first
         self.refuses = refuses
-        config = UserAgentConfig(classify=lambda _request, _flow: "trunk", registrar=Registrar(lambda uri, _who: f"{uri.user}@{uri.host}"))
+        config = UserAgentConfig(classify=lambda _request, _flow: TRUNK, registrar=Registrar(lambda uri, _who: f"{uri.user}@{uri.host}"))
         self.agent = UserAgent(config, lambda: secrets.token_hex(8))
         self.endpoint = SipEndpoint(self.agent, [("udp", "127.0.0.1", 0)], self._on_event)
         self.free = deque()

@@ -10,8 +10,10 @@ from acd.directory import Directory
 from acd.guard import Guard, GuardPolicy
 from acd.numbers import is_emergency, normalise
 from acd.service import Device, TenantSetup, TrunkLine
+from acd.switch.callers import arrival
 from acd.switch.phones import Phones
 from acd.switch.shares import Shares
+from sip.classified import Classified
 from sip.flow import Flow
 from sip.message import Request
 from sip.uri import Uri
@@ -44,7 +46,9 @@ def asked(directory: Directory, number: str, source: str = STRANGER, who: str | 
     phones = Phones(VoiceSettings(tenant_weights={"acme": 2.0}), directory, Clock(), lambda *_: None, Guard(GuardPolicy()))
     fields = [("From", "<sip:x@there>;tag=1"), ("To", f"<sip:{number}@here>")]
     request = Request.build(method, Uri("sip", number, "192.0.2.1"), fields)
-    return phones._share(request, Flow("udp", ("192.0.2.1", 5060), (source, 5060)), who)
+    flow = Flow("udp", ("192.0.2.1", 5060), (source, 5060))
+    classified = Classified("trunk", arrival(directory, request, flow)) if method == "INVITE" else None
+    return phones._share(request, flow, who, classified)
 
 
 def test_a_part_is_the_weight_over_those_of_all_tenants(directory):

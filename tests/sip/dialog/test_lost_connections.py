@@ -8,6 +8,8 @@ import itertools
 
 import pytest
 
+from sip.classified import TRUNK
+from sip.config import UserAgentConfig
 from sip.dialog import uas_dialog
 from sip.events import IncomingInvite, InfoAnswered, ReInviteAnswered, SessionEnded
 from sip.flow import Flow
@@ -16,7 +18,7 @@ from sip.message import Request
 from sip.parser import parse_datagram
 from sip.registrar import Registrar
 from sip.uri import Uri
-from sip.user_agent import UserAgent, UserAgentConfig
+from sip.user_agent import UserAgent
 
 SDP = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n"
 OURS = ("192.0.2.2", 5060)
@@ -36,7 +38,7 @@ class House:
     def __init__(self, contact=CONTACT, routes=(), flow=OLD):
         serial = itertools.count()
         self.agent = UserAgent(
-            UserAgentConfig(classify=lambda *_: "trunk", registrar=Registrar(lambda uri, _who: f"{uri.user}@house")),
+            UserAgentConfig(classify=lambda *_: TRUNK, registrar=Registrar(lambda uri, _who: f"{uri.user}@house")),
             lambda: f"token{next(serial):06d}",
         )
         self.now = 0.0

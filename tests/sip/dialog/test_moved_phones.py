@@ -5,6 +5,8 @@ The exchange's engine alone; the test is the phone, message by message.
 
 import pytest
 
+from sip.classified import TRUNK
+from sip.config import UserAgentConfig
 from sip.events import IncomingInvite, InfoAnswered, ReInviteAnswered, SessionAccepted, SessionEnded
 from sip.flow import Flow
 from sip.headers.name_addr import NameAddr
@@ -12,7 +14,7 @@ from sip.message import Request
 from sip.parser import parse_datagram
 from sip.registrar import Registrar
 from sip.uri import Uri
-from sip.user_agent import UserAgent, UserAgentConfig
+from sip.user_agent import UserAgent
 
 SDP = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n"
 OURS = ("192.0.2.2", 5060)
@@ -27,7 +29,7 @@ class House:
     def __init__(self):
         serial = iter(range(10**6))
         self.registrar = Registrar(lambda uri, _who: f"{uri.user}@house")
-        self.agent = UserAgent(UserAgentConfig(registrar=self.registrar, classify=lambda *_: "trunk"), lambda: f"token{next(serial):06d}")
+        self.agent = UserAgent(UserAgentConfig(registrar=self.registrar, classify=lambda *_: TRUNK), lambda: f"token{next(serial):06d}")
         self.now = 0.0
         self.cseq = 0
 
@@ -190,7 +192,7 @@ def test_a_call_that_the_phone_placed_goes_on_over_the_new_connection_too():
     ]
     house.receive(Request.build("INVITE", Uri.parse("sip:601@house"), fields, SDP), connection(40000))
     [event] = house.of(IncomingInvite)
-    house.agent._belongs_to(house.agent._sessions[event.session], AOR)
+    house.agent.enter_session(house.agent._sessions[event.session], AOR)
     house.agent.accept(event.session, SDP, house.now)
     [(_, ok)] = house.sent()
     ack = [("Via", "SIP/2.0/TCP 192.0.2.1:5061;branch=z9hG4bKack"), *fields[1:2], ("To", str(ok.to)), ("Call-ID", "out"), ("CSeq", "1 ACK")]

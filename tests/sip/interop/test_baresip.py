@@ -7,13 +7,14 @@ import socket
 
 import pytest
 
+from sip.config import UserAgentConfig
 from sip.digest import Account, Authenticator, ha1
 from sip.events import IncomingInvite, Registered, ReInviteReceived, SessionAccepted, SessionEnded, SessionFailed
 from sip.headers.name_addr import NameAddr
 from sip.io.driver import SipEndpoint
 from sip.registrar import Registrar
 from sip.uri import Uri
-from sip.user_agent import UserAgent, UserAgentConfig
+from sip.user_agent import UserAgent
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow, pytest.mark.skipif(shutil.which("baresip") is None, reason="no baresip here")]
 

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from sip.classified import CHALLENGE, TRUNK
+from sip.config import UserAgentConfig
 from sip.digest import Account, Authenticator, ha1
 from sip.events import IncomingInvite, InfoReceived, Registered, ReInviteReceived, SessionAccepted, SessionEnded, SessionFailed
 from sip.headers.name_addr import NameAddr
 from sip.io.driver import SipEndpoint
 from sip.registrar import Registrar
 from sip.uri import Uri
-from sip.user_agent import UserAgent, UserAgentConfig
+from sip.user_agent import UserAgent
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 SDP = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n"
@@ -39,7 +41,7 @@ class App:
         # SIPp 3.6 answers only MD5; a challenge of SHA-256 beside it would be its undoing.
         authenticator = Authenticator("house", lookup, secrets.token_bytes(16), algorithms=("MD5",))
         config = UserAgentConfig(
-            classify=lambda _r, _f: "challenge" if challenge else "trunk", authenticator=authenticator, registrar=self.registrar
+            classify=lambda _r, _f: CHALLENGE if challenge else TRUNK, authenticator=authenticator, registrar=self.registrar
         )
         self.agent = UserAgent(config, lambda: secrets.token_hex(8))
         self.host = host

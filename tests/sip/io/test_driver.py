@@ -9,6 +9,8 @@ import socket
 import pytest
 
 from sip import trace
+from sip.classified import TRUNK
+from sip.config import UserAgentConfig
 from sip.digest import Account, Authenticator, DigestCredentials, ha1
 from sip.events import (
     Event,
@@ -27,7 +29,7 @@ from sip.io.driver import SipEndpoint
 from sip.registrar import Registrar
 from sip.registration import RegistrationPlan
 from sip.uri import Uri
-from sip.user_agent import UserAgent, UserAgentConfig
+from sip.user_agent import UserAgent
 
 pytestmark = pytest.mark.interop
 
@@ -73,7 +75,7 @@ class Phone:
 
 
 def open_config():
-    return UserAgentConfig(classify=lambda _request, _flow: "trunk")
+    return UserAgentConfig(classify=lambda _request, _flow: TRUNK)
 
 
 def call(a: Phone, b: Phone, transport: str, session="call"):
@@ -210,7 +212,7 @@ async def test_our_address_towards_a_name_is_that_of_the_default_route_and_asks_
 
 async def test_datagrams_wait_for_a_full_socket_in_order_and_are_lost_beyond_the_backlog(phones, monkeypatch):
     a = await phones("udp", "127.0.0.1")
-    [sender] = a.endpoint._udp.values()
+    [sender] = a.endpoint.transports.of("udp").values()
     real, sent, is_full = sender._socket, [], True
 
     class Narrow:

@@ -6,11 +6,13 @@ import secrets
 
 import pytest
 
+from sip.classified import REJECT, TRUNK
+from sip.config import UserAgentConfig
 from sip.flow import Flow
 from sip.io import tcp
 from sip.io.driver import SipEndpoint
 from sip.registrar import Registrar
-from sip.user_agent import UserAgent, UserAgentConfig
+from sip.user_agent import UserAgent
 
 pytestmark = pytest.mark.interop
 
@@ -59,9 +61,7 @@ async def serving():
 
         async def start(**more):
             registrar = Registrar(lambda uri, _: f"{uri.user}@{uri.host}")
-            config = UserAgentConfig(
-                classify=lambda request, _: "trunk" if request.from_.uri.user == "anna" else "reject", registrar=registrar
-            )
+            config = UserAgentConfig(classify=lambda request, _: TRUNK if request.from_.uri.user == "anna" else REJECT, registrar=registrar)
             endpoint = SipEndpoint(UserAgent(config, lambda: secrets.token_hex(8)), [("tcp", "127.0.0.1", 0)], lambda _: None, **more)
             await endpoint.start()
             stack.push_async_callback(endpoint.close)
@@ -152,7 +152,7 @@ async def test_closing_does_not_wait_for_ever_for_a_peer_that_does_not_read(serv
     deaf = await connect()
     assert (await deaf.ask(message("REGISTER", 1, "Contact: <sip:anna@127.0.0.1:5999;transport=tcp>"))).startswith("SIP/2.0 200")
     deaf.writer.transport.pause_reading()
-    [tcp] = endpoint._tcp.values()
+    [tcp] = endpoint.transports.of("tcp").values()
     [connection] = tcp._open.values()
     while not connection._transport.get_write_buffer_size():  # until the buffers of both kernels are full
         connection.write(b"x" * 500_000)
@@ -167,7 +167,7 @@ async def test_a_connection_that_a_registration_or_call_goes_by_is_never_idle(se
     endpoint, connect = await serving(tcp_idle_s=0.05)
     phone = await connect()
     assert (await phone.ask(message("REGISTER", 1, "Contact: <sip:anna@127.0.0.1:5999;transport=tcp>"))).startswith("SIP/2.0 200")
-    [table] = endpoint._tcp.values()
+    [table] = endpoint.transports.of("tcp").values()
     [connection] = table._open.values()
     for _ in range(3):  # three sweeps after its time
         before = connection.last_used
@@ -184,7 +184,7 @@ async def test_one_that_was_opened_by_a_name_is_known_by_it(serving):
     endpoint, _ = await serving(tcp_idle_s=0.05)
     (_, own_host, own_port), (_, host, port) = endpoint.addresses[0], other.addresses[0]
     used = {("localhost", port)}
-    [table] = endpoint._tcp.values()
+    [table] = endpoint.transports.of("tcp").values()
     table._in_use = lambda: used
     endpoint._send_to(table, Flow("tcp", (own_host, own_port), ("localhost", port)), message("OPTIONS", 1), (host, port))
     async with asyncio.timeout(5):

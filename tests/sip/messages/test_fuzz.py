@@ -7,20 +7,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sip.errors import ParseError
-from sip.headers.auth import parse_auth, parse_authentication_info, parse_challenge, parse_credentials
+from sip.headers.auth import parse_authentication_info, parse_challenge, parse_credentials
 from sip.headers.contact import contact_expires_s, contact_q, parse_contacts
 from sip.headers.cseq import parse_cseq
-from sip.headers.event import parse_event, parse_subscription_state
-from sip.headers.media_type import parse_media_type
+from sip.headers.event import parse_event
+from sip.headers.identity import parse_identities
+from sip.headers.media_type import parse_media_ranges, parse_media_type
 from sip.headers.name_addr import parse_name_addr, parse_name_addrs
-from sip.headers.rack import parse_rack, parse_rseq
+from sip.headers.privacy import parse_privacy
 from sip.headers.reason import parse_reasons
-from sip.headers.replaces import parse_replaces
+from sip.headers.refer import parse_refer_sub, parse_refer_to
 from sip.headers.retry_after import parse_retry_after
 from sip.headers.route import parse_routes
 from sip.headers.session_expires import parse_session_interval
+from sip.headers.tokens import parse_tokens
 from sip.headers.via import parse_via, parse_vias
-from sip.headers.warning import parse_warnings
 from sip.message import Request, Response, answer_to_malformed
 from sip.parser import KeepAlive, StreamParser, is_keep_alive, parse_datagram
 from sip.sdp.parser import parse_sdp
@@ -61,7 +62,10 @@ ACCESSORS = (
 
 HEADER_PARSERS: dict[str, tuple[Callable, tuple[str, ...]]] = {
     # parser -> sound values to start from
-    "auth": (parse_auth, ('Digest realm="a b", nonce="n\\"x", qop="auth,auth-int", algorithm=MD5, stale=TRUE', "Basic QWxhZGRpbg==")),
+    "authorization": (
+        parse_credentials,
+        ('Digest realm="a b", nonce="n\\"x", qop="auth,auth-int", algorithm=MD5, stale=TRUE', "Basic QWxhZGRpbg=="),
+    ),
     "challenge": (parse_challenge, ('Digest realm="a", nonce="b", opaque="", stale=false',)),
     "credentials": (
         parse_credentials,
@@ -71,23 +75,24 @@ HEADER_PARSERS: dict[str, tuple[Callable, tuple[str, ...]]] = {
     "contacts": (lambda text: parse_contacts([text]), ('"A" <sip:a@b:5060;ob>;q=0.5;expires=60, <sip:c@d>', "*")),
     "cseq": (parse_cseq, ("1 INVITE",)),
     "event": (parse_event, ("presence.winfo;id=7",)),
-    "subscription_state": (parse_subscription_state, ("terminated;reason=timeout;retry-after=5",)),
     "media_type": (parse_media_type, ('multipart/mixed;boundary="a;b"',)),
     "name_addr": (
         parse_name_addr,
         ('"Ü \\"x" <sip:%C3%BC:pw@[::1]:5060;transport=tcp?Subject=a%20b>;tag=1;x="y z"', "sip:a@b;tag=1", "tel:+4989;a=b"),
     ),
     "name_addrs": (lambda text: parse_name_addrs(text, "x"), ('"a,b" <sip:a@b>, c <sip:d,e@f>',)),
-    "rack": (parse_rack, ("1 2 INVITE",)),
-    "rseq": (parse_rseq, ("1",)),
     "reasons": (lambda text: parse_reasons([text]), ('SIP;cause=200;text="ok, then", Q.850;cause=16',)),
-    "replaces": (parse_replaces, ("a@b;to-tag=1;from-tag=2;early-only",)),
     "retry_after": (parse_retry_after, ("18000 (busy) ;duration=3600",)),
-    "routes": (lambda text: parse_routes([text], "Route"), ("<sip:a;lr>, <sip:b;lr>;x=y",)),
+    "refer_to": (parse_refer_to, ("<sip:b@c;method=INVITE>, sip:d@e",)),
+    "refer_sub": (parse_refer_sub, ("false;x=y",)),
+    "privacy": (parse_privacy, ("id;critical, user",)),
+    "identities": (parse_identities, ('"A" <sip:1@a>, <tel:+2>;party=calling',)),
+    "tokens": (lambda text: parse_tokens(text, "Require"), ("timer, 100rel",)),
+    "media_ranges": (parse_media_ranges, ("application/sdp, text/*;q=0.5",)),
+    "routes": (lambda text: parse_routes(text, "Route"), ("<sip:a;lr>, <sip:b;lr>;x=y",)),
     "session_interval": (parse_session_interval, ("1800;refresher=uac",)),
     "via": (parse_via, ("SIP/2.0/UDP [::1]:5060;branch=z9hG4bKa;received=::2;rport=9",)),
     "vias": (parse_vias, ("SIP/2.0/UDP a;branch=b, SIP / 2.0 / TCP c : 5",)),
-    "warnings": (lambda text: parse_warnings([text]), ('305 fernamt.example "no, \\"codec\\""',)),
     "uri": (
         Uri.parse,
         ("sips:a%20b:pw@host.example:5061;transport=tcp;lr?Subject=x&To=y", "tel:+49-89-1;phone-context=x", "http://[::1]/a?b=c#d"),
@@ -114,7 +119,6 @@ def exercise(message: Request | Response) -> None:
             for contact in message.contacts:
                 assert 0 <= contact_q(contact) <= 1
                 assert contact_expires_s(contact) is None or contact_expires_s(contact) >= 0
-    message.summary()
     again = parse_datagram(message.to_bytes())
     assert again.to_bytes() == message.to_bytes()
     if message.headers.get("Content-Length") == str(len(message.body)):
@@ -154,7 +158,7 @@ def test_any_stream_gives_messages_keep_alives_and_parse_errors_only(parts, data
         size = data.draw(st.integers(1, max(1, len(wire))))
         items += parser.feed(wire[:size])
         wire = wire[size:]
-        assert parser.buffered_octets <= 65_535 + 32_768
+        assert len(parser._buffer) <= 65_535 + 32_768
     for item in items:
         assert isinstance(item, Request | Response | KeepAlive | ParseError)
         if isinstance(item, Request | Response):

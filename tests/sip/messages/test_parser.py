@@ -149,7 +149,7 @@ class TestStream:
         parser = StreamParser()
         items = [item for at in range(len(octets)) for item in parser.feed(octets[at : at + 1])]
         assert items == [parse_datagram(wire(body=b"one")), parse_datagram(RESPONSE), parse_datagram(wire(body=b"\r\n\r\n"))]
-        assert parser.is_idle
+        assert not parser._buffer
 
     def test_ping_is_told_from_pong(self):
         parser = StreamParser()
@@ -192,7 +192,7 @@ class TestStream:
         error = parser.feed(octets)[-1]
         assert isinstance(error, ParseError)
         assert error.fatal
-        assert parser.buffered_octets == 0
+        assert len(parser._buffer) == 0
 
     def test_endless_head_is_cut_off_at_the_limit(self):
         parser = StreamParser(Limits(header_octets=1_000))
@@ -202,4 +202,4 @@ class TestStream:
             if parser.closed:
                 break
         assert [item.fatal for item in items] == [True]
-        assert parser.buffered_octets == 0
+        assert len(parser._buffer) == 0

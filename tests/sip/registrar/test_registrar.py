@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import pytest
 
+from sip.config import UserAgentConfig
 from sip.digest import Account, Authenticator, DigestCredentials, ha1
 from sip.events import Registered, RegistrationDown, RegistrationUp, SessionAccepted, Unregistered
 from sip.flow import Flow
@@ -12,7 +13,7 @@ from sip.parser import parse_datagram
 from sip.registrar import Binding, Registrar, RegistrarPolicy
 from sip.registration import RegistrationPlan
 from sip.uri import Uri
-from sip.user_agent import UserAgent, UserAgentConfig
+from sip.user_agent import UserAgent
 from tests.sip.user_agent.network import SDP, Network, answering
 
 FLOW = Flow("udp", ("192.0.2.2", 5060), ("192.0.2.1", 5060))

@@ -2,12 +2,13 @@
 
 import pytest
 
+from sip.config import UserAgentConfig
 from sip.events import RegistrationDown, RegistrationUp
 from sip.flow import Flow
 from sip.parser import parse_datagram
 from sip.registration import RegistrationPlan
 from sip.uri import Uri
-from sip.user_agent import UserAgent, UserAgentConfig
+from sip.user_agent import UserAgent
 
 FLOW = Flow("udp", ("10.0.0.9", 5060), ("192.0.2.9", 5060))
 

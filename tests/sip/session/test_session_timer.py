@@ -2,10 +2,12 @@
 
 import pytest
 
+from sip.classified import TRUNK
+from sip.config import UserAgentConfig
 from sip.events import ReInviteAnswered, ReInviteReceived, SessionAccepted, SessionEnded, SessionFailed
 from sip.message import Request, Response
 from sip.parser import parse_datagram
-from sip.session import MAX_RAISES
+from sip.session.refresh import MAX_RAISES
 from sip.session_timer import (
     Agreement,
     SessionTimerPolicy,
@@ -14,11 +16,9 @@ from sip.session_timer import (
     ask_again_after_s,
     is_too_brief,
     min_se,
-    session_expires,
 )
 from sip.timers import Timer
 from sip.uri import Uri
-from sip.user_agent import UserAgentConfig
 from tests.sip.user_agent.network import ANSWER, SDP, answering, pair
 
 POLICY = SessionTimerPolicy()
@@ -45,7 +45,8 @@ def ok(*fields):
     ],
 )
 def test_session_expires_is_read_or_ignored(value, expected):
-    assert session_expires(invite(("Session-Expires", value))) == expected
+    interval = invite(("Session-Expires", value)).session_expires
+    assert (interval and (interval.seconds, interval.refresher)) == expected
 
 
 def test_min_se_is_never_below_90():
@@ -182,8 +183,8 @@ def test_a_reinvite_of_the_application_during_a_refresh_is_told_that_it_must_wai
 
 
 def test_an_interval_too_brief_is_refused_with_422_and_raised_by_the_caller():
-    brief = UserAgentConfig(classify=lambda _r, _f: "trunk", session_timer=SessionTimerPolicy(interval_s=100))
-    strict = UserAgentConfig(classify=lambda _r, _f: "trunk", session_timer=SessionTimerPolicy(min_se_s=600))
+    brief = UserAgentConfig(classify=lambda _r, _f: TRUNK, session_timer=SessionTimerPolicy(interval_s=100))
+    strict = UserAgentConfig(classify=lambda _r, _f: TRUNK, session_timer=SessionTimerPolicy(min_se_s=600))
     network, a, b = pair(a=brief, b=strict)
     answering(b)
     a.call(b)
@@ -202,7 +203,7 @@ def test_a_second_422_is_the_end():
 
 
 def test_without_a_policy_nothing_is_said_of_timers():
-    plain = UserAgentConfig(classify=lambda _r, _f: "trunk", session_timer=None)
+    plain = UserAgentConfig(classify=lambda _r, _f: TRUNK, session_timer=None)
     network, a, b = pair(a=plain, b=plain)
     answering(b)
     a.call(b)
@@ -217,7 +218,7 @@ def test_without_a_policy_nothing_is_said_of_timers():
 
 def refusing(answers, **policy):
     """A talk whose caller refreshes, and whose callee answers refreshes with these statuses (and headers), then with 200."""
-    config = UserAgentConfig(classify=lambda _r, _f: "trunk", session_timer=SessionTimerPolicy(**policy))
+    config = UserAgentConfig(classify=lambda _r, _f: TRUNK, session_timer=SessionTimerPolicy(**policy))
     network, a, b = pair(a=config, b=config)
     answering(b)
     a.call(b)

@@ -2,13 +2,12 @@
 
 import pytest
 
-from sip import reinvite, session
 from sip.dialog import uac_dialog, uas_dialog
 from sip.digest import ClientDigest, DigestCredentials
 from sip.events import SessionEnded, SessionFailed
 from sip.flow import Flow
 from sip.message import Request
-from sip.session import Input, Session, State
+from sip.session import Input, Session, State, machine, reinvite
 from sip.uri import Uri
 from sip.user_agent import UserAgent
 from tests.sip.user_agent.network import ANSWER, OPEN, SDP
@@ -106,7 +105,7 @@ def pairs():
 def test_every_pair_of_the_session_follows_its_table_or_is_dropped_and_counted(state, event, is_caller):
     bench = Bench(state, is_caller=is_caller)
     argument = bench.argument(event) if event not in CALLER_INPUTS or is_caller else None
-    edge = session.TRANSITIONS[state].get(event)
+    edge = machine.TRANSITIONS[state].get(event)
     bench.session.fire(event, 1.0, argument)
     said, sent = bench.agent.events(), bench.agent.datagrams_to_send()
     if edge is None:
@@ -129,25 +128,25 @@ def test_every_pair_of_the_session_follows_its_table_or_is_dropped_and_counted(s
 @pytest.mark.parametrize("event", list(reinvite.Input))
 def test_every_pair_of_the_reinvite_follows_its_table_or_is_dropped_and_counted(state, event):
     bench = Bench(State.ESTABLISHED, is_caller=True)
-    machine = bench.session.modification
+    changes = bench.session.modification
     uas = bench.agent.layer.serve_invite(request("INVITE", 7, "re"), FLOW, bench.session, 0.0)
-    machine.state, machine.uas, machine.ack, machine.ok = state, uas, (FLOW, b"ACK"), bench.ok("b")
-    machine.sequence_number = 1
+    changes.state, changes.uas, changes.ack, changes.ok = state, uas, (FLOW, b"ACK"), bench.ok("b")
+    changes.sequence_number = 1
     arguments = {
         "send": SDP, "accept": ANSWER, "reject": (488, ()), "invite": uas, "ack": request("ACK"), "response_2xx": bench.ok("b"),
         "response_422": bench.ok("b", 422), "response_491": bench.ok("b", 491), "response_300_699": bench.ok("b", 488),
     }  # fmt: skip
     edge = reinvite.TRANSITIONS[state].get(event)
-    machine.fire(event, 1.0, arguments.get(event.value))
+    changes.fire(event, 1.0, arguments.get(event.value))
     said, sent = bench.agent.events(), bench.agent.datagrams_to_send()
     if edge is None:
-        assert machine.state is state
+        assert changes.state is state
         assert (said, sent) == ([], [])
         assert bench.agent.counters == {f"reinvite.{state.value}.{event.value}": 1}
         return
     actions = {action.value for action in edge.actions}
     # Giving the session up closes this machine as well.
-    assert machine.state is (reinvite.State.CLOSED if "give_up_session" in actions else edge.state)
+    assert changes.state is (reinvite.State.CLOSED if "give_up_session" in actions else edge.state)
     reports = [name for name in actions if name.startswith("report")] + ["session ended"] * ("give_up_session" in actions)
     assert len(said) == len(reports)
     assert bool(sent) == bool([name for name in actions if name.startswith(("send", "resend", "give_up"))])

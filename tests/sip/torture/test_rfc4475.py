@@ -236,7 +236,7 @@ def unksm2(message):
 @accepted
 def bext01(message):
     assert message.require == ("nothingSupportsThis", "nothingSupportsThisEither")
-    assert message.tokens("Proxy-Require") == ("noProxiesSupportThis", "norDoAnyProxiesSupportThis")
+    assert message.headers.get_all("Proxy-Require") == ["noProxiesSupportThis, norDoAnyProxiesSupportThis"]
 
 
 @accepted
@@ -330,7 +330,7 @@ def clerr(error):
     stream = StreamParser()
     assert stream.feed(rfc4475_octets("clerr")) == []  # the rest may still come
     assert not stream.closed
-    assert stream.buffered_octets > 0
+    assert len(stream._buffer) > 0
 
 
 @refused
@@ -433,7 +433,7 @@ def multi01(error):
     answerable(error, "INVITE")
     response = answer_to_malformed(error)
     assert response is not None
-    assert [response.headers.count(name) for name in ("Call-ID", "CSeq", "From", "To")] == [1, 1, 1, 1]
+    assert [len(response.headers.get_all(name)) for name in ("Call-ID", "CSeq", "From", "To")] == [1, 1, 1, 1]
 
 
 @refused

@@ -2,9 +2,11 @@
 
 import pytest
 
-from sip import dialog, registration, reinvite, session
+from sip import dialog, registration
 from sip.flow import Flow
 from sip.message import Request
+from sip.session import machine as session
+from sip.session import reinvite
 from sip.timers import RFC3261, Timer, TimerTable
 from sip.transaction import invite_client, invite_server, non_invite_client, non_invite_server
 from sip.transaction.layer import TransactionLayer

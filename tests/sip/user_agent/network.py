@@ -6,16 +6,18 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sip.classified import TRUNK
+from sip.config import UserAgentConfig
 from sip.events import Event, IncomingInvite, SessionEnded, SessionFailed
 from sip.flow import Flow
 from sip.headers.name_addr import NameAddr
 from sip.timers import RFC3261
 from sip.uri import Uri
-from sip.user_agent import UserAgent, UserAgentConfig
+from sip.user_agent import UserAgent
 
 SDP = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n"
 ANSWER = SDP.replace(b"4000", b"5000")
-OPEN = UserAgentConfig(classify=lambda _request, _flow: "trunk")
+OPEN = UserAgentConfig(classify=lambda _request, _flow: TRUNK)
 
 
 @dataclass

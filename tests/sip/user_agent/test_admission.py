@@ -4,6 +4,8 @@ import itertools
 
 import pytest
 
+from sip.classified import CHALLENGE, TRUNK, Classified
+from sip.config import UserAgentConfig
 from sip.digest import Authenticator
 from sip.events import IncomingInvite, SessionAccepted, SessionFailed
 from sip.flow import Flow
@@ -13,7 +15,7 @@ from sip.parser import parse_datagram
 from sip.registrar import Binding, Registrar
 from sip.share import Share
 from sip.uri import Uri
-from sip.user_agent import UserAgent, UserAgentConfig
+from sip.user_agent import UserAgent
 from tests.sip.user_agent.network import SDP, answering, pair
 
 SERVER = ("192.0.2.9", 5060)
@@ -21,13 +23,13 @@ TENANTS = {"192.0.2.1": "acme", "192.0.2.2": "bolt", "192.0.2.3": "core"}
 SERIAL = itertools.count()
 
 
-def share_of(_request, flow, authenticated_as):
+def share_of(_request, flow, authenticated_as, _classified):
     tenant = TENANTS.get(flow.remote[0]) if authenticated_as is None else "acme"
     return Share(tenant, "trunk", 1.0, 1 / len(TENANTS)) if tenant is not None else None
 
 
 def classify(_request, flow):
-    return "trunk" if flow.remote[0] in TENANTS else "challenge"
+    return TRUNK if flow.remote[0] in TENANTS else CHALLENGE
 
 
 @pytest.fixture
@@ -147,7 +149,7 @@ def test_requests_of_a_tenant_take_from_its_calls_and_from_nobody_elses(agent):
 
 def test_a_session_that_ended_makes_room_for_the_next():
     overload = OverloadPolicy(live_sessions=2)
-    network, a, b = pair(b=UserAgentConfig(classify=lambda _r, _f: "trunk", overload=overload))
+    network, a, b = pair(b=UserAgentConfig(classify=lambda _r, _f: TRUNK, overload=overload))
     answering(b)
     for session in ("one", "two", "three"):
         a.call(b, session=session)
@@ -172,3 +174,26 @@ def test_a_flood_within_one_call_costs_no_more_than_a_phone_may_send_and_the_cal
     flooded = [sent(agent, "INVITE", "192.0.2.1", 2.0, **dialog, CSeq=f"{number} INVITE") for number in range(1004, 1104)]
     assert [503 in statuses(answers) for answers in flooded].count(True) == 100 - 19
     assert 200 in statuses(sent(agent, "BYE", "192.0.2.1", 2.0, **dialog, CSeq="1200 BYE"))
+
+
+def test_what_classified_an_invite_is_found_once_and_goes_with_it():
+    asked, shares = [], []
+
+    def found(_request, flow):
+        asked.append(flow.remote[0])
+        return Classified("trunk", {"trunk": "carrier"})
+
+    def share(_request, _flow, _authenticated_as, classified):
+        shares.append(classified)
+        return Share("acme", "trunk")
+
+    network, a, b = pair(b=UserAgentConfig(classify=found, share=share))
+    answering(b)
+    a.call(b)
+    network.run(1)
+    [offered] = b.of(IncomingInvite)
+    assert (asked, offered.source, offered.found) == (["192.0.2.1"], "trunk", {"trunk": "carrier"})
+    assert [classified.found for classified in shares] == [offered.found]
+    a.agent.options("probe", b.uri, a.flow(b), a.now)
+    network.run(1)
+    assert shares[1:] == [None]  # whatever else comes was not classified

@@ -4,6 +4,8 @@ import gc
 
 import pytest
 
+from sip.classified import REJECT, TRUNK
+from sip.config import UserAgentConfig
 from sip.digest import DigestCredentials
 from sip.errors import LocalMisuse
 from sip.events import (
@@ -28,7 +30,6 @@ from sip.message import Request, Response
 from sip.overload import OverloadPolicy
 from sip.parser import parse_datagram
 from sip.uri import Uri
-from sip.user_agent import UserAgentConfig
 
 from .network import ANSWER, SDP, LossyLink, answering, pair, ringing
 
@@ -603,7 +604,7 @@ def test_options_tells_that_a_peer_is_alive_and_silence_that_it_is_not():
 
 
 def test_overload_is_answered_503_with_retry_after_before_any_session_exists():
-    config = UserAgentConfig(classify=lambda _r, _f: "trunk", overload=OverloadPolicy(invites_per_s=1, burst=2, retry_after_s=9))
+    config = UserAgentConfig(classify=lambda _r, _f: TRUNK, overload=OverloadPolicy(invites_per_s=1, burst=2, retry_after_s=9))
     network, a, b = pair(b=config)
     answering(b)
     for name in ("one", "two", "three"):
@@ -623,7 +624,7 @@ def test_overload_is_answered_503_with_retry_after_before_any_session_exists():
 
 
 def test_a_flood_of_strangers_takes_nothing_from_the_allowance_and_leaves_no_state():
-    kinds = iter(["reject"] * 50 + ["trunk"])
+    kinds = iter([REJECT] * 50 + [TRUNK])
     config = UserAgentConfig(classify=lambda _r, _f: next(kinds), overload=OverloadPolicy(invites_per_s=1, burst=1))
     network, a, b = pair(b=config)
     answering(b)
@@ -649,7 +650,7 @@ def test_a_forged_reinvite_is_answered_once_and_never_repeated():
 
 
 def test_a_ceiling_of_live_sessions_is_kept():
-    network, a, b = pair(b=UserAgentConfig(classify=lambda _r, _f: "trunk", overload=OverloadPolicy(live_sessions=1)))
+    network, a, b = pair(b=UserAgentConfig(classify=lambda _r, _f: TRUNK, overload=OverloadPolicy(live_sessions=1)))
     answering(b)
     a.call(b, session="one")
     network.run(0.3)
@@ -664,7 +665,7 @@ def test_a_ceiling_of_live_sessions_is_kept():
 
 
 def test_a_source_that_is_rejected_gets_403():
-    network, a, b = pair(b=UserAgentConfig(classify=lambda _r, _f: "reject"))
+    network, a, b = pair(b=UserAgentConfig(classify=lambda _r, _f: REJECT))
     a.call(b)
     network.run(0.3)
     assert a.one(SessionFailed).status == 403

@@ -4,12 +4,13 @@ from itertools import pairwise
 
 import pytest
 
+from sip.classified import TRUNK
+from sip.config import UserAgentConfig
 from sip.events import IncomingInvite, ReInviteConfirmed, SessionAccepted, SessionFailed, SessionProgress
 from sip.flow import Flow
-from sip.headers.warning import parse_warnings
 from sip.message import Request
 from sip.parser import DEFAULT_LIMITS, StreamParser, parse_datagram
-from sip.user_agent import UserAgent, UserAgentConfig
+from sip.user_agent import UserAgent
 from tests.sip.user_agent.network import ANSWER, OPEN, SDP, answering, pair
 
 FLOW = Flow("udp", ("192.0.2.2", 5060), ("192.0.2.1", 5060))
@@ -18,7 +19,7 @@ OTHER = SDP.replace(b"4000", b"6000")
 
 def agent():
     serial = iter(range(10**6))
-    return UserAgent(UserAgentConfig(classify=lambda _request, _flow: "trunk"), lambda: f"token{next(serial):06d}")
+    return UserAgent(UserAgentConfig(classify=lambda _request, _flow: TRUNK), lambda: f"token{next(serial):06d}")
 
 
 def invite(*, contact="<sip:gw@192.0.2.1>", kind="application/sdp", body=SDP, branch="z9hG4bKone", extra=()):
@@ -159,7 +160,7 @@ def test_a_required_part_nobody_knows_is_415_and_broken_parts_are_400(kind, body
     if status == 415:
         assert answer.headers.get("Accept") == "application/sdp, multipart/mixed"
     else:
-        assert parse_warnings(answer.headers.get_all("Warning"))[0].code == 399
+        assert answer.headers.get("Warning").startswith("399 ")
 
 
 # ---------------------------------------------------------------------- §8.1.1.8: Contact
@@ -170,7 +171,7 @@ def test_an_invite_without_a_sip_contact_is_400(contact):
     """ "The Contact header field MUST be present and contain exactly one SIP or SIPS URI": its BYE would go nowhere."""
     answer, events = taken(invite(contact=contact))
     assert (answer.status, events) == (400, [])
-    assert "Contact" in parse_warnings(answer.headers.get_all("Warning"))[0].text
+    assert "Contact" in answer.headers.get("Warning")
 
 
 def test_a_caller_of_rfc_2543_may_leave_it_out():
@@ -192,7 +193,7 @@ def test_a_head_over_the_limits_is_answered_513_with_the_reason(extra):
     assert (answer.status, events) == (513, [])
     assert answer.call_id == "one"
     assert answer.to_tag
-    assert "too" in parse_warnings(answer.headers.get_all("Warning"))[0].text
+    assert "too" in answer.headers.get("Warning")
 
 
 def test_what_is_over_the_limit_is_not_sent_back():

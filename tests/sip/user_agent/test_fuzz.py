@@ -4,13 +4,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sip.classified import CHALLENGE, TRUNK
+from sip.config import UserAgentConfig
 from sip.digest import Account, Authenticator, ha1
 from sip.events import IncomingInvite, ReInviteReceived
 from sip.flow import Flow
 from sip.parser import parse_datagram
 from sip.registrar import Registrar
 from sip.uri import Uri
-from sip.user_agent import UserAgent, UserAgentConfig
+from sip.user_agent import UserAgent
 
 from .network import ANSWER, OPEN, SDP, answering, pair
 from .test_uas import request
@@ -60,7 +62,7 @@ def config():
         return Account(f"{username}@{realm}", ha1(username, realm, "p", algorithm)) if username == "u" else None
 
     return UserAgentConfig(
-        classify=lambda asked, _flow: "challenge" if asked.headers.get("Authorization") else "trunk",
+        classify=lambda asked, _flow: CHALLENGE if asked.headers.get("Authorization") else TRUNK,
         authenticator=Authenticator("house", lookup, b"0123456789abcdef"),
         registrar=Registrar(lambda uri, _who: f"{uri.user}@house"),
     )

@@ -4,13 +4,15 @@ import sys
 
 import pytest
 
+from sip.classified import TRUNK
+from sip.config import UserAgentConfig
 from sip.digest import Account, Authenticator, ClientDigest, DigestCredentials, digest_response, ha1
 from sip.events import IncomingInvite, Registered
 from sip.flow import Flow
 from sip.parser import parse_datagram
 from sip.registrar import Registrar
 from sip.uri import Uri
-from sip.user_agent import UserAgent, UserAgentConfig
+from sip.user_agent import UserAgent
 
 from .test_uas import accepted, answers, request
 
@@ -221,14 +223,14 @@ class TestBanned:
     def test_a_trunk_is_heard_in_spite_of_a_ban(self):
         guard = FakeGuard()
         guard.banned = {"192.0.2.1"}
-        agent = UserAgent(UserAgentConfig(classify=lambda _r, _f: "trunk", guard=guard), iter(map(str, range(10**6))).__next__)
+        agent = UserAgent(UserAgentConfig(classify=lambda _r, _f: TRUNK, guard=guard), iter(map(str, range(10**6))).__next__)
         agent.receive(request().to_bytes(), HERE, 0.0)
         assert [type(one) for one in agent.events()] == [IncomingInvite]
 
     @pytest.mark.parametrize("is_trunk", [False, True])
     def test_a_call_that_is_up_goes_on_in_spite_of_a_later_ban(self, is_trunk):
         guard = FakeGuard()
-        agent = UserAgent(UserAgentConfig(classify=lambda _r, _f: "trunk", guard=guard), iter(map(str, range(10**6))).__next__)
+        agent = UserAgent(UserAgentConfig(classify=lambda _r, _f: TRUNK, guard=guard), iter(map(str, range(10**6))).__next__)
         _, to = accepted(agent)
         guard.banned, guard.trunks = {"192.0.2.1"}, {"192.0.2.1"} if is_trunk else set()
         told = [answers(agent, request(method, method, cseq=number, to=to)) for number, method in enumerate(("INFO", "OPTIONS", "BYE"), 2)]

@@ -2,12 +2,12 @@
 
 import pytest
 
+from sip.config import UserAgentConfig
 from sip.digest import Account, Authenticator, DigestCredentials, ha1
 from sip.events import IncomingInvite, ReInviteReceived
 from sip.registrar import Registrar
 from sip.registration import RegistrationPlan
 from sip.uri import Uri
-from sip.user_agent import UserAgentConfig
 
 from .network import ANSWER, OPEN, SDP, LossyLink, Network, answering, pair, ringing
 

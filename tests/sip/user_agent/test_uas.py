@@ -2,12 +2,14 @@
 
 import pytest
 
+from sip.classified import TRUNK
+from sip.config import UserAgentConfig
 from sip.events import IncomingInvite, MessageDropped, ReInviteReceived, SessionAccepted
 from sip.flow import Flow
 from sip.message import Request
 from sip.parser import parse_datagram
 from sip.uri import Uri
-from sip.user_agent import UserAgent, UserAgentConfig
+from sip.user_agent import UserAgent
 
 from .network import ANSWER, SDP, pair
 
@@ -18,7 +20,7 @@ TCP = Flow("tcp", ("192.0.2.2", 5060), ("192.0.2.1", 40000))
 @pytest.fixture
 def agent():
     serial = iter(range(10**6))
-    return UserAgent(UserAgentConfig(classify=lambda _r, _f: "trunk"), lambda: f"token{next(serial):06d}")
+    return UserAgent(UserAgentConfig(classify=lambda _r, _f: TRUNK), lambda: f"token{next(serial):06d}")
 
 
 def request(

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from sip.dialog import Dialog
 from sip.errors import ParseError
 from sip.events import ReferAnswered, ReferProgress, ReferReceived
-from sip.grammar import quote
-from sip.headers.name_addr import NameAddr, parse_name_addrs
+from sip.headers.name_addr import NameAddr
 from sip.machine import Edge, bind, to
 from sip.message import Request, Response
 from sip.session import Input as SessionInput
@@ -26,6 +26,7 @@ from sip.timers import Timer
 from sip.transaction.base import Transaction
 from sip.transaction.layer import ServerTransaction
 from sip.uri import Uri
+from sip.usage.usage import Usage
 
 if TYPE_CHECKING:
     from sip.user_agent import UserAgent
@@ -151,7 +152,7 @@ def read(request: Request) -> Asked:
 
     Raises: Refused: another one than a blind transfer. ParseError: a header cannot be read.
     """
-    targets = [one for value in request.headers.get_all("Refer-To") for one in parse_name_addrs(value, "Refer-To")]
+    targets = request.refer_to
     if len(targets) != 1:  # RFC 3515 §2.4.2: "MUST contain exactly one Refer-To header field value"
         raise Refused(400, f"A REFER has one Refer-To, not {len(targets)}.")
     target = targets[0].uri
@@ -161,8 +162,7 @@ def read(request: Request) -> Asked:
         raise Refused(501, "An attended transfer cannot be carried out here; the call goes on.")
     if (target.param("method") or "INVITE").upper() != "INVITE":
         raise Refused(501, "Only an INVITE can be sent for somebody.")
-    refer_sub = (request.headers.get("Refer-Sub") or "true").partition(";")[0].strip().lower()
-    return Asked(target, request.headers.get("Referred-By"), refer_sub != "false")
+    return Asked(target, request.headers.get("Referred-By"), request.refer_sub is not False)
 
 
 class Referral:
@@ -312,33 +312,90 @@ EDGES = bind(TRANSITIONS, Referral)
 
 
 def _warning(agent: "UserAgent", reason: str) -> list[tuple[str, str]]:
-    return [("Warning", f"399 {agent.config.agent_name} {quote(reason)}")] if reason else []  # RFC 3261 §20.43: miscellaneous
+    return [agent.warning(reason)] if reason else []
 
 
-def receive(agent: "UserAgent", session: Session, transaction: ServerTransaction, now: float) -> None:
-    """A REFER in the session's dialog: answered here if it cannot be carried out, else ReferReceived asks the application."""
-    known = agent.referrals.get(session.id)
-    try:
-        is_over = session.state in {SessionState.ENDING, SessionState.ENDED, SessionState.HANG_UP_PENDING}
-        if is_over or (known is not None and known.is_leaving):
-            raise Refused(481, "The call is over.")
-        if session.state is not SessionState.ESTABLISHED:
-            raise Refused(403, "There is nobody on the line to be transferred.")
-        if known is not None and known.is_pending:
-            raise Refused(491, "Another transfer of this call is under way.")
-        asked = read(transaction.request)
-    except Refused as refusal:
-        agent.count("refer_refused")
-        response = transaction.request.response(
-            refusal.status, headers=[*_warning(agent, refusal.reason), *agent.plain_headers]
-        )  # the To tag of the dialog is there
-        transaction.respond(response, now)
-        return
-    agent.referrals[session.id] = Referral(agent, session, transaction, wants_to_know=asked.wants_to_know, is_first=known is None)
-    agent.emit(ReferReceived(session.id, asked.target, asked.referred_by))
+class ReferUsage(Usage):
+    """Transfers that are asked of us, and those that we ask for."""
 
+    METHODS = ("REFER",)
+    PACKAGES = (EVENT,)
 
-# ---------------------------------------------------------------------- the other side: we ask
+    def __init__(self, agent: "UserAgent") -> None:
+        super().__init__(agent)
+        self.outside = {"REFER": self._asked_by_nobody}
+        self.within = {"REFER": self._asked}
+        self.notified = {EVENT: self._told}
+        self.option_tags = (OPTION_TAG,)
+        self.referrals: dict[str, Referral] = {}
+        """Session -> the last REFER it has brought."""
+        self.referring: set[str] = set()
+        """Sessions in which we have sent one."""
+
+    def _asked_by_nobody(self, transaction: ServerTransaction, now: float) -> None:
+        # Whom nobody talks to has nobody to transfer; a click-to-dial is the desk's.
+        self.agent.answer(transaction, 403, now)
+
+    def _asked(self, session: Session, _dialog: Dialog, transaction: ServerTransaction, now: float) -> None:
+        """A REFER in the session's dialog: answered here if it cannot be carried out, else ReferReceived asks the application."""
+        agent, known = self.agent, self.referrals.get(session.id)
+        try:
+            is_over = session.state in {SessionState.ENDING, SessionState.ENDED, SessionState.HANG_UP_PENDING}
+            if is_over or (known is not None and known.is_leaving):
+                raise Refused(481, "The call is over.")
+            if session.state is not SessionState.ESTABLISHED:
+                raise Refused(403, "There is nobody on the line to be transferred.")
+            if known is not None and known.is_pending:
+                raise Refused(491, "Another transfer of this call is under way.")
+            asked = read(transaction.request)
+        except Refused as refusal:
+            agent.count("refer_refused")
+            headers = [*_warning(agent, refusal.reason), *agent.plain_headers]
+            transaction.respond(transaction.request.response(refusal.status, headers=headers), now)  # the To tag of the dialog is there
+            return
+        self.referrals[session.id] = Referral(agent, session, transaction, wants_to_know=asked.wants_to_know, is_first=known is None)
+        agent.emit(ReferReceived(session.id, asked.target, asked.referred_by))
+
+    def holds_back_bye(self, session: Session, now: float) -> bool:
+        """Whether the BYE has to wait for the last NOTIFY of a REFER to be answered."""
+        referral = self.referrals.get(session.id)
+        return session.state is SessionState.ESTABLISHED and referral is not None and referral.holds_back_bye(now)
+
+    def session_ended(self, session: Session, now: float) -> None:
+        """The subscription outlives no session."""
+        self.referring.discard(session.id)
+        referral = self.referrals.pop(session.id, None)
+        if referral is not None:
+            referral.fire(Input.SESSION_ENDED, now)
+
+    def wait_no_longer(self, now: float) -> None:
+        """A BYE that waits behind its NOTIFY is sent."""
+        for referral in [one for one in self.referrals.values() if one.is_leaving]:
+            referral.fire(Input.SUBSCRIBER_GONE, now)
+
+    # --- the other side: we ask
+
+    def send(self, session: Session, refer_to: NameAddr | str, now: float, headers: Sequence[tuple[str, str]] = ()) -> None:
+        """Ask the peer of an established session to call somebody; ReferAnswered follows, then ReferProgress.
+
+        Args:
+            refer_to: as text: put into the header as it is.
+        """
+        agent, dialog = self.agent, session.dialog_now
+        fields = [("Contact", agent.contact(dialog.send_flow)), ("Refer-To", str(refer_to)), *headers, *agent.plain_headers]
+        request = dialog.request("REFER", agent.via(dialog.send_flow), fields)
+        agent.request(request, dialog.send_flow, _Referring(agent, session.id), now)
+        self.referring.add(session.id)
+
+    def _told(self, session: Session, _dialog: Dialog, transaction: ServerTransaction, now: float) -> None:
+        """A NOTIFY with Event: refer."""
+        request, agent = transaction.request, self.agent
+        if session.id not in self.referring:
+            transaction.respond(request.response(481, headers=agent.plain_headers), now)
+            return
+        status = status_of(request.body)
+        transaction.respond(request.response(200, headers=agent.plain_headers), now)
+        agent.emit(ReferProgress(session.id, status, (request.headers.get("Subscription-State") or "").strip()))
 
 
 class _Referring:
@@ -357,30 +414,6 @@ class _Referring:
 
     def on_transport_error(self, transaction: Transaction, now: float) -> None:
         self.on_timeout(transaction, now)
-
-
-def send(agent: "UserAgent", session: Session, refer_to: NameAddr | str, now: float, headers: Sequence[tuple[str, str]] = ()) -> None:
-    """Ask the peer of an established session to call somebody; ReferAnswered follows, then ReferProgress.
-
-    Args:
-        refer_to: as text: put into the header as it is.
-    """
-    dialog = session.dialog_now
-    fields = [("Contact", agent.contact(dialog.send_flow)), ("Refer-To", str(refer_to)), *headers, *agent.plain_headers]
-    request = dialog.request("REFER", agent.via(dialog.send_flow), fields)
-    agent.request(request, dialog.send_flow, _Referring(agent, session.id), now)
-    agent.referring.add(session.id)
-
-
-def notified(agent: "UserAgent", session: Session, transaction: ServerTransaction, now: float) -> None:
-    """A NOTIFY with Event: refer."""
-    request = transaction.request
-    if session.id not in agent.referring:
-        transaction.respond(request.response(481, headers=agent.plain_headers), now)
-        return
-    status = status_of(request.body)
-    transaction.respond(request.response(200, headers=agent.plain_headers), now)
-    agent.emit(ReferProgress(session.id, status, (request.headers.get("Subscription-State") or "").strip()))
 
 
 def status_of(sipfrag: bytes) -> int:

@@ -17,7 +17,7 @@ from sip.transaction.base import Transaction
 from sip.transaction.invite_server import InviteServer
 
 if TYPE_CHECKING:
-    from sip.session import Session
+    from sip.session.session import Session
 
 
 class State(StrEnum):

@@ -2,11 +2,11 @@
 
 import pytest
 
-from sip import refer
 from sip.errors import ParseError
 from sip.events import IncomingInvite, ReferAnswered, ReferProgress, ReferReceived, SessionEnded
-from sip.refer import EXPIRES_S, LAST_NOTIFY_S, Input, State, status_of
 from sip.timers import Timer
+from sip.usage import refer
+from sip.usage.refer import EXPIRES_S, LAST_NOTIFY_S, Input, State, status_of
 from tests.sip.user_agent.network import ANSWER, Network
 
 EXCHANGE, PHONE = "192.0.2.1", "192.0.2.2"
@@ -121,7 +121,7 @@ def test_the_subscription_ends_with_the_call_and_says_how_far_it_had_come(by):
     assert b"Subscription-State: terminated;reason=noresource\r\n" in last
     assert last.endswith(b"SIP/2.0 180 Ringing\r\n")
     assert len(exchange.of(SessionEnded)) == 1
-    assert exchange.agent.referrals == {}
+    assert exchange.agent.usages.of(refer.ReferUsage).referrals == {}
 
 
 def leaves(network, exchange, phone, status=200):
@@ -157,7 +157,7 @@ def test_a_last_notify_that_nobody_answers_holds_the_bye_back_no_longer_than_two
 def test_a_last_notify_that_is_refused_lets_the_bye_go():
     network, exchange, phone = talking()
     accepted(network, exchange, phone)
-    phone.agent.referring.clear()
+    phone.agent.usages.of(refer.ReferUsage).referring.clear()
     exchange.agent.notify_referrer("call", 200, exchange.now, final=True)
     exchange.agent.cancel_or_bye("call", exchange.now)
     network.run(1)
@@ -172,7 +172,7 @@ def test_the_phones_own_bye_ends_the_waiting():
     network.run(60)
     assert network.sent("BYE", EXCHANGE) == []
     assert len(network.sent("BYE", PHONE)) == 1
-    assert (len(exchange.endings), exchange.agent.referrals) == (1, {})
+    assert (len(exchange.endings), exchange.agent.usages.of(refer.ReferUsage).referrals) == (1, {})
 
 
 def test_asked_twice_to_end_it_sends_one_bye_and_a_refer_meanwhile_is_too_late():
@@ -250,7 +250,7 @@ def test_a_refer_outside_of_a_dialog_is_refused_with_403():
 def test_a_notify_for_what_nobody_asked_gets_481():
     network, exchange, phone = talking()
     accepted(network, exchange, phone)
-    phone.agent.referring.clear()
+    phone.agent.usages.of(refer.ReferUsage).referring.clear()
     exchange.agent.notify_referrer("call", 180, exchange.now)
     network.run(1)
     assert told(phone) == [(100, f"active;expires={EXPIRES_S}")]
@@ -275,7 +275,7 @@ def test_every_pair_of_the_table_does_as_it_says_and_every_other_is_counted(stat
     network, exchange, phone = talking()
     ask(phone)
     network.run(0.1)
-    referral = exchange.agent.referrals["call"]
+    referral = exchange.agent.usages.of(refer.ReferUsage).referrals["call"]
     referral.state = state
     argument = (403, "no") if event is Input.REJECT else 180
     edge = refer.TRANSITIONS[state].get(event)

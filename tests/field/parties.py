@@ -62,7 +62,7 @@ async def talk(directory, *, caller=None, agent=None, **settings):
 async def service_connects(service, a: PhoneCall, b: PhoneCall):
     """Until audio passes both ways."""
     legs = service.voice.switch._legs
-    await until(lambda: len(legs) == 2 and all(leg.partner is not None for leg in legs.values()))
+    await until(lambda: len(legs) == 2 and all(service.voice.switch.rooms.listeners(leg) for leg in legs.values()))
     a.start_tone(700, 0.3)
     b.start_tone(900, 0.3)
     await asyncio.gather(a.hears_tone(900), b.hears_tone(700))

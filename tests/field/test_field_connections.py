@@ -21,7 +21,8 @@ async def called_over_tcp(directory, *headers):
         hers = await anna.incoming()
         await hers.answer()
         await carrier.up()
-        await until(lambda: len(service.voice.switch._legs) == 2 and all(leg.partner for leg in service.voice.switch._legs.values()))
+        switch = service.voice.switch
+        await until(lambda: len(switch._legs) == 2 and all(switch.rooms.listeners(leg) for leg in switch._legs.values()))
         yield service, carrier, hers
 
 

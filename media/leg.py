@@ -16,9 +16,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from media import dtmf, quality, tones
-from media.codecs.registry import CODECS, CONVERSIONS
+from media.codecs.base import octets_in, ticks_in
+from media.codecs.registry import CODECS, CONVERSIONS, of_payload_type
+from media.codecs.transcoder import decoder_at, encoder_at
 from media.control import Codec, DescribeLeg, DigitBegan, DigitMeans, DigitReceived, LegClosed, LegLatched, LegSilent, PlayEnded, Quality
-from media.errors import ParseError
+from media.errors import ParseError, UnknownSound
 from media.frame import FRAME_SAMPLES, PTIME_MS, SAMPLE_RATE
 from media.io.udp import MTU_OCTETS, kernel_drops
 from media.rtp import packet as rtp
@@ -43,8 +45,6 @@ _HEADER_OCTETS = rtp.HEADER_OCTETS
 _IN_ORDER = Arrival.IN_ORDER
 _LATE = Arrival.LATE
 _RESTARTED = Arrival.RESTARTED
-_STATIC_CODECS: dict[int, Codec] = {0: "PCMU", 8: "PCMA"}
-"""RFC 3551 table 4."""
 _COMFORT_NOISE = frozenset({13, 19})
 """RFC 3389 §4 (13), and the number it had in drafts, which gateways still send (RFC 3551 §6: 19 reserved). Sent unasked by phones that
 suppress silence: it counts as heard and as received, and is nothing to pass on to who has not offered it.
@@ -53,6 +53,8 @@ MOST_PATIENCE = 8
 """A silence is reported after 1, 2, 4, 8, 16, 24, … times its limit."""
 _MOST_PACED = 4
 """Packets cut from longer ones that wait for their time; beyond, they go out at once: 80 ms of 20 ms packets are enough to be behind."""
+_NO_TABLE = b""
+"""Where a conversion stands: octets of one codec do not become octets of the other, and nothing is relayed between them."""
 _RELAYED_DIGIT_MS = 100
 """A digit passed on in band: its true length is not known when it begins."""
 
@@ -72,24 +74,30 @@ class Playback:
         self._loop = loop and bool(audio)
         self._position = 0
 
-    def next_frame(self, silence: int, samples: int = FRAME_SAMPLES) -> bytes | None:
-        """The next octets, one a sample, the last ones filled up with silence; None at the end."""
+    def next_frame(self, silence: int, octets: int = FRAME_SAMPLES) -> bytes | None:
+        """The next octets, the last ones filled up with silence; None at the end."""
         start = self._position
-        end = start + samples
+        end = start + octets
         frame = self._audio[start:end]
         self._position = end
-        if len(frame) == samples:
+        if len(frame) == octets:
             return frame
         if self._loop:
-            while len(frame) < samples:
-                self._position = samples - len(frame)
+            while len(frame) < octets:
+                self._position = octets - len(frame)
                 frame += self._audio[: self._position]
             return frame
-        return frame.ljust(samples, bytes((silence,))) if frame else None
+        return frame.ljust(octets, bytes((silence,))) if frame else None
 
     def translate(self, table: bytes) -> None:
         """The leg's codec changed in the middle."""
         self._audio = self._audio.translate(table)
+
+    def exchange(self, audio: bytes) -> None:
+        """The same sounds in another codec that no table leads to, from the same place on."""
+        if self._audio:
+            self._position = self._position * len(audio) // len(self._audio)
+        self._audio = audio
 
 
 class Interjection:
@@ -115,6 +123,7 @@ class Leg:
         "_event_timer",
         "_event_timestamp",
         "_events",
+        "_hearing",
         "_interjections",
         "_is_unknown_type_told",
         "_last_heard_at",
@@ -199,6 +208,7 @@ class Leg:
         self._events = dtmf.EventReceiver()
         self._event_timer: Timer | None = None
         self._detector: dtmf.ToneDetector | None = None
+        self._hearing = decoder_at(CODECS[self.codec], SAMPLE_RATE)
         self.channels: tuple[Channel, ...] = ()
         self._report_timer: Timer | None = None
         self._silence_timer: Timer | None = None
@@ -302,14 +312,14 @@ class Leg:
             return
         is_event = payload_type in self.telephone_events_in
         is_noise = payload_type in _COMFORT_NOISE and not is_event
-        codec = self.codec if payload_type == self.payload_type else _STATIC_CODECS.get(payload_type)
+        codec = self.codec if payload_type == self.payload_type else self._codec_of(payload_type)
         if codec is None and not is_event and not is_noise:
             if address == self.latch.address:
                 self._alive_at = now  # of no use to us, but somebody is there
             self._ignore_type(payload_type, address)
             return
         if address != self.latch.address:
-            is_agreed = payload_type in {self.payload_type, *self.telephone_events_in, *_COMFORT_NOISE}
+            is_agreed = payload_type in {self.payload_type, described.receive_payload_type, *self.telephone_events_in, *_COMFORT_NOISE}
             verdict = self._consider(address, ssrc, sequence_number, now) if is_agreed else Verdict.FOREIGN
             if verdict is Verdict.FOREIGN:
                 self._undisputed = None  # so that the next packet of the latched address comes here and ends the count
@@ -351,6 +361,13 @@ class Leg:
                 self._detect(bytes(buffer[_HEADER_OCTETS:octets]))
         self._relay_seldom(octets, second, is_event=is_event, now=now)
 
+    def _codec_of(self, payload_type: int) -> Codec | None:
+        """What comes under another number than the one we send by: what our description calls it, or a static one with a table."""
+        if self.described is not None and payload_type == self.described.receive_payload_type:
+            return self.codec
+        other = of_payload_type(payload_type)
+        return other.name if other is not None and (other.name, self.codec) in CONVERSIONS else None
+
     def _relay_seldom(self, octets: int, second: int, *, is_event: bool, now: float) -> None:
         """Pass on what `_receive_seldom` took; audio in the buffer is in this leg's codec by now."""
         partner = self.partner
@@ -382,6 +399,9 @@ class Leg:
             partner._outgoing.leave_out()
             return False
         buffer = self._worker.buffer
+        if self._conversion == _NO_TABLE:
+            partner._outgoing.leave_out()
+            return False
         if self._conversion is not None:
             buffer[_HEADER_OCTETS:octets] = buffer[_HEADER_OCTETS:octets].translate(self._conversion)
         if partner.takes(octets - _HEADER_OCTETS) and (self._cutter is None or (self._cutter.is_empty and not self._paced)):
@@ -390,15 +410,17 @@ class Leg:
                 self._plain_octets = octets
             return True
         if self._cutter is None:
-            self._cutter = Repacketiser(partner.frame_samples, CODECS[partner.codec].silence)
+            codec = CODECS[partner.codec]
+            self._cutter = Repacketiser(partner.frame_samples, codec.silence, octets_in(codec, 1))
         self._plain_octets = -1
         self._paced.extend((cut, ssrc) for cut in self._cutter.put(timestamp, bytes(buffer[_HEADER_OCTETS:octets])))
         if self._pacing is None:
             self._send_cut(now)
         return False
 
-    def takes(self, samples: int) -> bool:
-        """Whether a relayed packet of that length is what the far end takes."""
+    def takes(self, octets: int) -> bool:
+        """Whether a relayed packet with so much payload is what the far end takes."""
+        samples = ticks_in(CODECS[self.codec], octets)
         described = self.described
         if described is None or described.asks_ptime:
             return samples == self.frame_samples
@@ -406,8 +428,13 @@ class Leg:
 
     @property
     def frame_samples(self) -> int:
-        """Samples in the packets that the far end gets."""
+        """Length of the packets that the far end gets, in ticks of the RTP clock."""
         return self.ptime_ms * SAMPLE_RATE // 1000
+
+    @property
+    def frame_octets(self) -> int:
+        """Payload of the packets that the far end gets."""
+        return octets_in(CODECS[self.codec], self.frame_samples)
 
     def _send_cut(self, now: float) -> None:
         """What was cut from longer packets goes out in its time, not in a burst."""
@@ -420,13 +447,14 @@ class Leg:
                 return
             if partner.sends and not partner.speaks:
                 buffer, end = self._worker.buffer, _HEADER_OCTETS + len(payload)
+                samples = ticks_in(CODECS[partner.codec], len(payload))
                 partner._outgoing.relay_cut(  # noqa: SLF001 - two legs of one bridge
-                    buffer, partner.payload_type, timestamp, ssrc, len(payload), now, begins=begins
+                    buffer, partner.payload_type, timestamp, ssrc, samples, now, begins=begins, octets=len(payload)
                 )
                 buffer[_HEADER_OCTETS:end] = payload
                 partner.send(end)
             if 0 < len(self._paced) <= _MOST_PACED:
-                self._pacing = self._worker.timers.at(now + len(payload) / SAMPLE_RATE, self._send_cut)
+                self._pacing = self._worker.timers.at(now + partner.ptime_ms / 1000, self._send_cut)
                 return
 
     def _fit_relay(self) -> None:
@@ -478,7 +506,7 @@ class Leg:
         if self._detector is None:
             return
         was = self._detector.sounding
-        digits = self._detector.receive(CODECS[self.codec].decode(payload))
+        digits = self._detector.receive(self._hearing.decode(payload))
         sounding = self._detector.sounding
         if sounding and not was:
             self._worker.report(DigitBegan(leg=self.name, digit=sounding, means="tone"))
@@ -596,7 +624,7 @@ class Leg:
         if interjections and self.remote is not None:
             self._interject(interjections.popleft(), now)
             if self.playback is not None:
-                self.playback.next_frame(0, self.frame_samples)  # its time goes on beneath the digit
+                self.playback.next_frame(0, self.frame_octets)  # its time goes on beneath the digit
             self._begins = True
             self._update_speaks()
             return True
@@ -605,7 +633,7 @@ class Leg:
             return playback is not None or bool(interjections)  # nobody said yet where to send it: it waits
         if playback is None:
             return False
-        frame = playback.next_frame(CODECS[self.codec].silence, self.frame_samples)
+        frame = playback.next_frame(CODECS[self.codec].silence, self.frame_octets)
         if frame is None:
             self.stop("finished")
             return False
@@ -614,7 +642,7 @@ class Leg:
             return True
         worker = self._worker
         end = _HEADER_OCTETS + len(frame)
-        self._outgoing.audio(worker.buffer, self.payload_type, len(frame), now, begins=self._begins)
+        self._outgoing.audio(worker.buffer, self.payload_type, self.frame_samples, now, begins=self._begins, octets=len(frame))
         self._begins = False
         worker.buffer[_HEADER_OCTETS:end] = frame
         self.send(end)
@@ -626,7 +654,8 @@ class Leg:
         worker, outgoing = self._worker, self._outgoing
         end = _HEADER_OCTETS + len(step.payload)
         if step.tone:
-            outgoing.audio(worker.buffer, self.payload_type, len(step.payload), now, begins=step.begins)
+            samples = ticks_in(CODECS[self.codec], len(step.payload))
+            outgoing.audio(worker.buffer, self.payload_type, samples, now, begins=step.begins, octets=len(step.payload))
         elif self.telephone_event is not None:
             if step.begins:
                 self._event_timestamp = outgoing.begin_event(now)
@@ -676,6 +705,7 @@ class Leg:
             self._begins = True
         self.sends = sends
         self._detector = dtmf.ToneDetector() if not self.telephone_events_in and order.receives else None
+        self._hearing = decoder_at(CODECS[self.codec], SAMPLE_RATE)
         if not order.receives:
             self._source_ssrc = -1  # every packet takes the seldom path, which refuses it
         self._fit_conversions()
@@ -684,18 +714,27 @@ class Leg:
         self._watch_silence(now)
 
     def _change_codec(self, codec: Codec) -> None:
-        table = CONVERSIONS[self.codec, codec]
-        if self.playback is not None and table is not None:
+        table = CONVERSIONS.get((self.codec, codec), _NO_TABLE)
+        if self.playback is not None and table == _NO_TABLE:
+            self._exchange_sounds(self.playback, codec)
+        elif self.playback is not None and table is not None:
             self.playback.translate(table)
         for channel in self.channels:
             channel.switch_codec(codec)
         self.codec = codec
 
+    def _exchange_sounds(self, playback: Playback, codec: Codec) -> None:
+        try:
+            playback.exchange(self._worker.encoded(playback.sounds, codec))
+        except (UnknownSound, ParseError, OSError) as error:  # they were there when it began
+            log.warning("! leg=%s play=%s in %s: %s", self.name, playback.play, codec, error)
+            self.stop("unknown_sound")
+
     def _fit_conversions(self) -> None:
         partner = self.partner
         if partner is not None:
-            self._conversion = CONVERSIONS[self.codec, partner.codec]
-            partner._conversion = CONVERSIONS[partner.codec, self.codec]  # noqa: SLF001 - two legs of one bridge
+            self._conversion = CONVERSIONS.get((self.codec, partner.codec), _NO_TABLE)
+            partner._conversion = CONVERSIONS.get((partner.codec, self.codec), _NO_TABLE)  # noqa: SLF001 - two legs of one bridge
             partner._fit_relay()  # noqa: SLF001 - as above
         self._fit_relay()
 
@@ -737,7 +776,7 @@ class Leg:
     def send_digits(self, digits: str, duration_ms: int, gap_ms: int) -> None:
         """Queue digits; letters that are none are left out."""
         steps = self._interjections
-        ptime_ms, frame = self.ptime_ms, self.frame_samples
+        ptime_ms, frame = self.ptime_ms, self.frame_octets
         gap = [Interjection(None)] * max(0, round(gap_ms / ptime_ms))
         for digit in digits.upper():
             if digit not in dtmf.DIGITS:
@@ -751,7 +790,7 @@ class Leg:
                 )
             else:
                 frames = max(1, round(duration_ms / ptime_ms))
-                encoded = CODECS[self.codec].encode(tones.dtmf(digit, frames * ptime_ms))
+                encoded = encoder_at(CODECS[self.codec], SAMPLE_RATE).encode(tones.dtmf(digit, frames * ptime_ms))
                 cuts = range(0, len(encoded), frame)
                 steps.extend(Interjection(encoded[at : at + frame], tone=True, begins=at == 0) for at in cuts)
         if steps:
@@ -803,10 +842,16 @@ class Leg:
         """Quality so far: loss and jitter of what we receive, round trip and remote loss from the far end's reports."""
         session = self.session
         expected, lost = session.packets_expected, session.packets_lost
-        codec = quality.G711_CONCEALED if self.loss_concealment else quality.G711
+        known = CODECS[self.codec].impairments
         ptime_s = (self.described.ptime_ms if self.described else 20) / 1000
         delay = quality.mouth_to_ear_s(session.round_trip_s, session.jitter_s, ptime_s)
-        r = quality.r_factor(codec, lost / expected, delay) if expected else 0.0
+        r: float | None = 0.0
+        if expected:
+            r = (
+                None
+                if known is None
+                else quality.r_factor(known.concealed if self.loss_concealment else known.plain, lost / expected, delay)
+            )
         return Quality(
             packets_sent=self._outgoing.packets_sent,
             packets_received=session.packets_received,
@@ -815,8 +860,8 @@ class Leg:
             jitter_ms=round(session.jitter_s * 1000, 3),
             round_trip_ms=None if session.round_trip_s is None else round(session.round_trip_s * 1000, 3),
             remote_loss_fraction=session.remote_loss_fraction,
-            mos=round(quality.mos(r), 3) if expected else 0.0,
-            r_factor=round(r, 2),
+            mos=None if r is None else round(quality.mos(r), 3) if expected else 0.0,
+            r_factor=None if r is None else round(r, 2),
             codec=self.codec,
         )
 

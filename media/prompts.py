@@ -26,7 +26,9 @@ import re
 from pathlib import Path
 
 from media import sounds, tones
-from media.codecs.g711 import ALAW_TO_ULAW, PCMA
+from media.codecs.g711 import PCMA
+from media.codecs.registry import CODECS, CONVERSIONS
+from media.codecs.transcoder import encoder_at
 from media.errors import ParseError, UnknownSound
 from media.frame import SAMPLE_RATE, silence
 from media.wave_file import read_as_alaw
@@ -61,13 +63,13 @@ class SoundLibrary:
         return count
 
     def encoded(self, name: str, codec: str) -> bytes:
-        """The audio of `name` as octets of `codec`, one a sample.
+        """The audio of `name` as octets of `codec`, each sound the beginning of a stream.
 
         Raises: UnknownSound: no such file and no such tone.
         """
         audio = self._encoded.get((name, codec))
         if audio is None:
-            audio = self._alaw(name) if codec == "PCMA" else self.encoded(name, "PCMA").translate(ALAW_TO_ULAW)
+            audio = self._alaw(name) if codec == PCMA.name else _from_alaw(self.encoded(name, PCMA.name), codec)
             self._encoded[name, codec] = audio
         return audio
 
@@ -94,6 +96,11 @@ class SoundLibrary:
             return read_as_alaw(path.read_bytes())
         except ParseError as error:
             raise ParseError(f"{path}: {error}") from error
+
+
+def _from_alaw(audio: bytes, codec: str) -> bytes:
+    table = CONVERSIONS.get((PCMA.name, codec))
+    return encoder_at(CODECS[codec], SAMPLE_RATE).encode(PCMA.decode(audio)) if table is None else audio.translate(table)
 
 
 def _made(name: str) -> bytes | None:

@@ -531,13 +531,20 @@ class Worker:
             self.report(PlayEnded(leg=request.leg, play=request.play, outcome="stopped"))
             return
         try:
-            audio = b"".join([self._sounds.encoded(name, leg.codec) for name in request.sounds])
+            audio = self.encoded(request.sounds, leg.codec)
         except (UnknownSound, ParseError, OSError) as error:
             log.error("! leg=%s play=%s %s", request.leg, request.play, error)  # noqa: TRY400 - expected kinds; the trace says nothing more
             leg.stop("stopped")
             self.report(PlayEnded(leg=request.leg, play=request.play, outcome="unknown_sound"))
             return
         leg.play(Playback(request.play, request.sounds, audio, loop=request.loop, stop_on_digit=request.stop_on_digit), now)
+
+    def encoded(self, sounds: tuple[str, ...], codec: str) -> bytes:
+        """Sounds one after the other.
+
+        Raises: UnknownSound, ParseError, OSError: one of them cannot be had.
+        """
+        return b"".join([self._sounds.encoded(name, codec) for name in sounds])
 
     def _close_leg(self, leg: Leg, now: float) -> None:
         self._unwatch(leg.rtp_socket.fileno())
@@ -551,9 +558,7 @@ class Worker:
         closed = leg.close(now)
         del self._legs[leg.name]
         self._ports.give_back(leg.port, now)
-        log.debug(
-            "x leg=%s mos=%.2f lost=%d/%d", leg.name, closed.quality.mos, closed.quality.packets_lost, closed.quality.packets_received
-        )
+        log.debug("x leg=%s mos=%s lost=%d/%d", leg.name, closed.quality.mos, closed.quality.packets_lost, closed.quality.packets_received)
         self.report(closed)
 
     def _status(self, request: int, now: float) -> Status:

@@ -602,8 +602,8 @@ class Trunk(Named):
     caller_id: Callable_ | None = None
     codecs: Codecs = Field(
         default=USUAL,
-        description="What calls over it are offered, in this order. What it offers is answered with the first of its own that stands here or "
-        "is G.711, with another that the house knows only where the call would be refused else.",
+        description="What calls over it are offered, in this order. What it offers is answered with the first of its own that stands here "
+        "or is G.711, with another that the house knows only where the call would be refused else.",
     )
     numbers_in: Format = Field(
         default="auto",

@@ -16,11 +16,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from media import dtmf, quality, tones
-from media.codecs.base import octets_in, ticks_in
+from media.codecs.base import Encoder, octets_in, ticks_in
+from media.codecs.g711 import PCMA
 from media.codecs.registry import CODECS, CONVERSIONS, of_payload_type
 from media.codecs.transcoder import decoder_at, encoder_at
 from media.control import Codec, DescribeLeg, DigitBegan, DigitMeans, DigitReceived, LegClosed, LegLatched, LegSilent, PlayEnded, Quality
-from media.errors import ParseError, UnknownSound
+from media.errors import ParseError
 from media.frame import FRAME_SAMPLES, PTIME_MS, SAMPLE_RATE
 from media.io.udp import MTU_OCTETS, kernel_drops
 from media.rtp import packet as rtp
@@ -61,6 +62,11 @@ _RELAYED_DIGIT_MS = 100
 Outcome = Literal["finished", "stopped", "unknown_sound"]
 
 
+def _carrier(codec: Codec) -> Codec:
+    """The codec itself where a table leads to it from A-law, in which sounds are kept; else A-law."""
+    return codec if (PCMA.name, codec) in CONVERSIONS else PCMA.name
+
+
 class Playback:
     """Encoded audio of one `Play`, taken out in frames."""
 
@@ -93,12 +99,6 @@ class Playback:
         """The leg's codec changed in the middle."""
         self._audio = self._audio.translate(table)
 
-    def exchange(self, audio: bytes) -> None:
-        """The same sounds in another codec that no table leads to, from the same place on."""
-        if self._audio:
-            self._position = self._position * len(audio) // len(self._audio)
-        self._audio = audio
-
 
 class Interjection:
     """One packet's time of digits we send: an event packet, a frame of tone, or the gap between two digits."""
@@ -109,6 +109,11 @@ class Interjection:
         self.payload = payload
         self.tone = tone
         self.begins = begins
+
+    def translate(self, table: bytes) -> None:
+        """The leg's codec changed before it was sent."""
+        if self.tone and self.payload is not None:
+            self.payload = self.payload.translate(table)
 
 
 class Leg:
@@ -142,10 +147,12 @@ class Leg:
         "_undisputed",
         "_worker",
         "address",
+        "carrier",
         "channels",
         "codec",
         "described",
         "drops",
+        "encoder",
         "ignored",
         "latch",
         "loss_concealment",
@@ -186,7 +193,11 @@ class Leg:
         self.remote: Address | None = None
         self._rtcp_remote: Address | None = None
         self.described: DescribeLeg | None = None
-        self.codec: Codec = "PCMA"
+        self.codec: Codec = PCMA.name
+        self.carrier: Codec = PCMA.name
+        """What our own audio is kept in until it is sent: G.711."""
+        self.encoder: Encoder | None = None
+        """Set: the codec is another, and all of our own audio goes through this: the far end has one decoder for whatever it hears."""
         self.payload_type = -1
         self.telephone_event: int | None = None
         self.telephone_events_in: frozenset[int] = frozenset()
@@ -433,8 +444,8 @@ class Leg:
 
     @property
     def frame_octets(self) -> int:
-        """Payload of the packets that the far end gets."""
-        return octets_in(CODECS[self.codec], self.frame_samples)
+        """As long, in octets of what our own audio is kept in."""
+        return octets_in(CODECS[self.carrier], self.frame_samples)
 
     def _send_cut(self, now: float) -> None:
         """What was cut from longer packets goes out in its time, not in a burst."""
@@ -633,7 +644,7 @@ class Leg:
             return playback is not None or bool(interjections)  # nobody said yet where to send it: it waits
         if playback is None:
             return False
-        frame = playback.next_frame(CODECS[self.codec].silence, self.frame_octets)
+        frame = playback.next_frame(CODECS[self.carrier].silence, self.frame_octets)
         if frame is None:
             self.stop("finished")
             return False
@@ -641,6 +652,8 @@ class Leg:
             self._begins = True
             return True
         worker = self._worker
+        if self.encoder is not None:
+            frame = self._encoded(self.encoder, frame)
         end = _HEADER_OCTETS + len(frame)
         self._outgoing.audio(worker.buffer, self.payload_type, self.frame_samples, now, begins=self._begins, octets=len(frame))
         self._begins = False
@@ -651,18 +664,23 @@ class Leg:
     def _interject(self, step: Interjection, now: float) -> None:
         if step.payload is None or not self.sends:
             return
-        worker, outgoing = self._worker, self._outgoing
-        end = _HEADER_OCTETS + len(step.payload)
+        worker, outgoing, payload = self._worker, self._outgoing, step.payload
+        if step.tone and self.encoder is not None:
+            payload = self._encoded(self.encoder, payload)
+        end = _HEADER_OCTETS + len(payload)
         if step.tone:
-            samples = ticks_in(CODECS[self.codec], len(step.payload))
-            outgoing.audio(worker.buffer, self.payload_type, samples, now, begins=step.begins, octets=len(step.payload))
+            samples = ticks_in(CODECS[self.codec], len(payload))
+            outgoing.audio(worker.buffer, self.payload_type, samples, now, begins=step.begins, octets=len(payload))
         elif self.telephone_event is not None:
             if step.begins:
                 self._event_timestamp = outgoing.begin_event(now)
             second = step.begins << 7 | self.telephone_event
-            outgoing.event(worker.buffer, second, self._event_timestamp, len(step.payload))
-        worker.buffer[_HEADER_OCTETS:end] = step.payload
+            outgoing.event(worker.buffer, second, self._event_timestamp, len(payload))
+        worker.buffer[_HEADER_OCTETS:end] = payload
         self.send(end)
+
+    def _encoded(self, encoder: Encoder, frame: bytes) -> bytes:
+        return encoder.encode(CODECS[self.carrier].decoder().decode(frame))
 
     def _update_speaks(self) -> None:
         """Whether relayed audio must be silent towards this leg: while it plays or a digit sounds."""
@@ -714,21 +732,17 @@ class Leg:
         self._watch_silence(now)
 
     def _change_codec(self, codec: Codec) -> None:
-        table = CONVERSIONS.get((self.codec, codec), _NO_TABLE)
-        if self.playback is not None and table == _NO_TABLE:
-            self._exchange_sounds(self.playback, codec)
-        elif self.playback is not None and table is not None:
-            self.playback.translate(table)
+        carrier = _carrier(codec)
+        table = CONVERSIONS[self.carrier, carrier]
+        if table is not None:
+            if self.playback is not None:
+                self.playback.translate(table)
+            for step in self._interjections:
+                step.translate(table)
         for channel in self.channels:
             channel.switch_codec(codec)
-        self.codec = codec
-
-    def _exchange_sounds(self, playback: Playback, codec: Codec) -> None:
-        try:
-            playback.exchange(self._worker.encoded(playback.sounds, codec))
-        except (UnknownSound, ParseError, OSError) as error:  # they were there when it began
-            log.warning("! leg=%s play=%s in %s: %s", self.name, playback.play, codec, error)
-            self.stop("unknown_sound")
+        self.codec, self.carrier = codec, carrier
+        self.encoder = None if codec == carrier else encoder_at(CODECS[codec], SAMPLE_RATE)
 
     def _fit_conversions(self) -> None:
         partner = self.partner
@@ -790,7 +804,7 @@ class Leg:
                 )
             else:
                 frames = max(1, round(duration_ms / ptime_ms))
-                encoded = encoder_at(CODECS[self.codec], SAMPLE_RATE).encode(tones.dtmf(digit, frames * ptime_ms))
+                encoded = CODECS[self.carrier].encoder().encode(tones.dtmf(digit, frames * ptime_ms))
                 cuts = range(0, len(encoded), frame)
                 steps.extend(Interjection(encoded[at : at + frame], tone=True, begins=at == 0) for at in cuts)
         if steps:

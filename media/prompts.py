@@ -26,9 +26,7 @@ import re
 from pathlib import Path
 
 from media import sounds, tones
-from media.codecs.g711 import PCMA
-from media.codecs.registry import CODECS, CONVERSIONS
-from media.codecs.transcoder import encoder_at
+from media.codecs.g711 import ALAW_TO_ULAW, PCMA
 from media.errors import ParseError, UnknownSound
 from media.frame import SAMPLE_RATE, silence
 from media.wave_file import read_as_alaw
@@ -63,13 +61,14 @@ class SoundLibrary:
         return count
 
     def encoded(self, name: str, codec: str) -> bytes:
-        """The audio of `name` as octets of `codec`, each sound the beginning of a stream.
+        """The audio of `name` as octets of a codec that is G.711, one a sample. For any other a leg encodes it with all else that it says:
+        a stream that is put together of encoded pieces is loud noise for a tenth of a second after each seam.
 
         Raises: UnknownSound: no such file and no such tone.
         """
         audio = self._encoded.get((name, codec))
         if audio is None:
-            audio = self._alaw(name) if codec == PCMA.name else _from_alaw(self.encoded(name, PCMA.name), codec)
+            audio = self._alaw(name) if codec == "PCMA" else self.encoded(name, "PCMA").translate(ALAW_TO_ULAW)
             self._encoded[name, codec] = audio
         return audio
 
@@ -96,11 +95,6 @@ class SoundLibrary:
             return read_as_alaw(path.read_bytes())
         except ParseError as error:
             raise ParseError(f"{path}: {error}") from error
-
-
-def _from_alaw(audio: bytes, codec: str) -> bytes:
-    table = CONVERSIONS.get((PCMA.name, codec))
-    return encoder_at(CODECS[codec], SAMPLE_RATE).encode(PCMA.decode(audio)) if table is None else audio.translate(table)
 
 
 def _made(name: str) -> bytes | None:

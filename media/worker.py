@@ -531,20 +531,13 @@ class Worker:
             self.report(PlayEnded(leg=request.leg, play=request.play, outcome="stopped"))
             return
         try:
-            audio = self.encoded(request.sounds, leg.codec)
+            audio = b"".join([self._sounds.encoded(name, leg.carrier) for name in request.sounds])
         except (UnknownSound, ParseError, OSError) as error:
             log.error("! leg=%s play=%s %s", request.leg, request.play, error)  # noqa: TRY400 - expected kinds; the trace says nothing more
             leg.stop("stopped")
             self.report(PlayEnded(leg=request.leg, play=request.play, outcome="unknown_sound"))
             return
         leg.play(Playback(request.play, request.sounds, audio, loop=request.loop, stop_on_digit=request.stop_on_digit), now)
-
-    def encoded(self, sounds: tuple[str, ...], codec: str) -> bytes:
-        """Sounds one after the other.
-
-        Raises: UnknownSound, ParseError, OSError: one of them cannot be had.
-        """
-        return b"".join([self._sounds.encoded(name, codec) for name in sounds])
 
     def _close_leg(self, leg: Leg, now: float) -> None:
         self._unwatch(leg.rtp_socket.fileno())

@@ -1,5 +1,6 @@
 """Every codec of the registry at a real worker: what it plays, presses, hears and records, whatever rate and size its packets have."""
 
+import itertools
 import wave
 
 import numpy as np
@@ -34,7 +35,7 @@ def test_a_prompt_is_heard_at_its_frequency_and_level(rig, codec):
     rig.order(Play(leg=a.name, play="p", sounds=("tone/probe-600", "tone/probe-1500")))
     heard = a.hear(100)
     assert {(packet.payload_type, len(packet.payload)) for packet in heard} == {(a.payload_type, a.frame_octets)}
-    assert {(later.timestamp - earlier.timestamp) & 0xFFFFFFFF for earlier, later in zip(heard, heard[1:], strict=False)} == {160}
+    assert {(later.timestamp - earlier.timestamp) & 0xFFFFFFFF for earlier, later in itertools.pairwise(heard)} == {160}
     audio = a.audio(heard)
     for part, frequency in ((audio[1000:8000], 600), (audio[9000:], 1500)):
         assert tones.dominant_frequency(part) == pytest.approx(frequency, abs=1)
@@ -53,7 +54,7 @@ def test_packets_of_another_length_are_that_long(rig, codec, ptime_ms):
     b.speak(tone(440, 6))
     heard = c.hear(120 // ptime_ms)
     assert {len(packet.payload) for packet in heard} == {CODECS[codec].octets_a_second * ptime_ms // 1000}
-    assert {(later.timestamp - earlier.timestamp) & 0xFFFFFFFF for earlier, later in zip(heard, heard[1:], strict=False)} == {8 * ptime_ms}
+    assert {(later.timestamp - earlier.timestamp) & 0xFFFFFFFF for earlier, later in itertools.pairwise(heard)} == {8 * ptime_ms}
     assert tones.dominant_frequency(c.audio(heard)[200:]) == pytest.approx(440, abs=12)
 
 

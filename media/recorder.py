@@ -97,7 +97,7 @@ class Channel:
         if shortage > 0:
             self._audio.extend(bytes((shortage + SAMPLE_RATE) * octets))
             self._present.extend(bytes(shortage + SAMPLE_RATE))
-        self._audio[offset * octets : (offset + size) * octets] = payload
+        self._audio[offset * octets : (offset + size) * octets] = payload[: size * octets]
         self._present[offset : offset + size] = _ONES[:size]
 
     def take(self, until: int) -> tuple[str, bytes, bytes]:

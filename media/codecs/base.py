@@ -20,7 +20,7 @@ class Decoder(Protocol):
     """The other direction."""
 
     def decode(self, payload: bytes) -> Samples:
-        """Wire to linear, at the codec's `rate`."""
+        """Wire to linear, at the codec's `rate`; any octets of any number, of which a torn end is left out: they come from outside."""
         ...
 
 

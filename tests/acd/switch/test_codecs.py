@@ -148,5 +148,6 @@ def test_a_list_has_one_codec_at_least_each_once_and_none_that_is_not_there(list
 
 def test_the_schema_tells_which_there_are():
     told = _Line.model_json_schema()["properties"]["codecs"]
-    assert told["items"]["enum"] == list(codecs.names()) == ["PCMA", "PCMU", "G722"]
+    assert told["items"]["enum"] == list(codecs.names())
+    assert {"PCMA", "PCMU", "G722"} <= set(codecs.names())
     assert msgspec.json.decode(msgspec.json.encode(_Line(codecs=WIDE).codecs)) == list(WIDE)

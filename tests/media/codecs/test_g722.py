@@ -47,6 +47,13 @@ def test_two_streams_do_not_touch_each_other():
     assert mixed == alone.encode(audio)
 
 
+def test_whatever_octets_come_are_decoded_and_nothing_breaks():
+    rng, decoder = np.random.default_rng(7), G722.decoder()
+    for size in (0, 1, 7, 160, 1500):
+        heard = decoder.decode(rng.integers(0, 256, size, dtype=np.uint8).tobytes())
+        assert (heard.dtype, heard.size) == (np.int16, 2 * size)
+
+
 def test_the_octet_of_silence_is_silence():
     assert np.abs(G722.decoder().decode(bytes((G722.silence,)) * 8000).astype(int)).max() <= 3
 

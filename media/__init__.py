@@ -7,5 +7,6 @@ In the worker process: `worker` (the loop, orders, recordings), `leg` (one leg: 
 `framing`, `io`.
 
 Pure, one algorithm each: `rtp/` (RFC 3550), `codecs/` (G.711, G.722, conversion between them), `resample`, `dtmf` (RFC 4733 and in
-band), `tones`, `concealment`, `jitter_buffer`, `mixer`, `quality` (G.107), `frame`, `wave_file`. `sounds/` holds the audio and the script that makes it.
+band), `tones`, `concealment`, `jitter_buffer`, `mixer`, `quality` (G.107), `frame`, `wave_file`. `sounds/` holds the audio
+and the script that makes it.
 """

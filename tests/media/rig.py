@@ -46,10 +46,7 @@ class FarEnd:
     """A phone's media: an RTP and an RTCP socket, a clock of its own, a codec."""
 
     def __init__(self, codec="PCMA", ssrc=0x1000, family=socket.AF_INET, address="127.0.0.1"):
-        self.codec = codec
-        self.payload_type = CODECS[codec].payload_type
-        self.frame_octets = octets_in(CODECS[codec], 160)
-        self.encoder, self.decoder = encoder_at(CODECS[codec], 8000), decoder_at(CODECS[codec], 8000)
+        self.speaks(codec)
         self.ssrc = ssrc
         self.number = 65530  # wraps soon
         self.timestamp = 4_294_960_000
@@ -61,6 +58,13 @@ class FarEnd:
         self.address = address
         self.target = None
         self.rtcp_target = None
+
+    def speaks(self, codec):
+        """From now on; describe it anew."""
+        self.codec = codec
+        self.payload_type = CODECS[codec].payload_type
+        self.frame_octets = octets_in(CODECS[codec], 160)
+        self.encoder, self.decoder = encoder_at(CODECS[codec], 8000), decoder_at(CODECS[codec], 8000)
 
     @property
     def port(self):

@@ -105,24 +105,35 @@ def capabilities(codecs: tuple[Codec, ...]) -> Capabilities:
     return Capabilities(codecs=tuple(_payload_type(codec) for codec in codecs))
 
 
-def preferred(codecs: Iterable[Codec], own: Codec | None, spoken: Codec | None) -> tuple[Codec, ...]:
+def preferred(codecs: Iterable[Codec], own: Codec | None, spoken: Codec | None, likely: Codec | None = None) -> tuple[Codec, ...]:
     """The codecs of one side in the order they are offered in.
 
     Args:
         own: what this side speaks already: a session keeps its codec.
-        spoken: what the other party speaks, or will: first that, then what a table makes of it, last what must be decoded for it.
+        spoken: what the other party speaks: first that, then what a table makes of it, last what must be decoded for it.
+        likely: what it will speak, while it speaks nothing: only what must be decoded for that goes to the end.
     """
+    beside = spoken or likely
     return tuple(
-        sorted(codecs, key=lambda codec: (codec != own, codec != spoken, spoken is not None and (spoken, codec) not in CONVERSIONS))
+        sorted(codecs, key=lambda codec: (codec != own, codec != spoken, beside is not None and (beside, codec) not in CONVERSIONS))
     )
 
 
+def likely(offered: SessionDescription, codecs: tuple[Codec, ...]) -> Codec | None:
+    """What this offer will be answered with by a side that has these codecs, if nothing else comes to be known."""
+    slot = audio_slot(offered)
+    known = () if slot is None else (named(one.encoding) for one in offered.media[slot].payload_types)
+    return next((codec.name for codec in known if codec is not None and codec.name in (*codecs, *USUAL)), None)
+
+
 def _able(offered: SessionDescription, address: str, codecs: tuple[Codec, ...], own: Codec | None, spoken: Codec | None) -> Capabilities:
-    """What the offer is answered from. First what the session has; then what needs no decoding for the other party; then the codecs of
-    this side, G.711 always among them; and rather than refuse a call, whatever the house knows.
+    """What the offer is answered from. First what the session has; then what the other party speaks, then what a table makes of it; then
+    the codecs of this side, G.711 always among them; and rather than refuse a call, whatever the house knows.
     """
     listed = tuple(dict.fromkeys((*codecs, *USUAL)))
-    for choice in ((own,) if own else (), tuple(one for one in listed if (spoken, one) in CONVERSIONS), listed):
+    same = tuple(one for one in listed if one == spoken)
+    near = tuple(one for one in listed if (spoken, one) in CONVERSIONS)
+    for choice in ((own,) if own else (), same, near, listed):
         if choice and _is_in(offered, address, capabilities(choice)):
             return capabilities(choice)
     return capabilities(tuple(CODECS))
@@ -178,7 +189,7 @@ def answer(
     Args:
         codecs: of this side. Of them the first of the offer is taken (RFC 3264 §6.1), unless one of the next two says otherwise.
         own: what this session speaks already: it stays with that where the offer still has it.
-        spoken: what the other party speaks: rather the same, or what a table makes of it, than what must be decoded.
+        spoken: what the other party speaks: rather the same, else what a table makes of it, than what must be decoded.
     Raises: NoCommonMedia: nothing in it that we can carry.
     """
     try:

@@ -711,17 +711,25 @@ class Switch:
         """What another party of this call speaks. Nobody is looked for where the answer depends on nobody: a table leads between all that
         is usual.
         """
-        if set(self._codecs(leg)) <= set(USUAL):
+        if set(self._listed(leg)) <= set(USUAL):
             return None
         others = (other for other in self._legs.values() if other.call == leg.call and other is not leg and not other.is_gone)
         return next((other.plan.codec for other in others if other.plan is not None), None)
 
-    def _codecs(self, leg: SwitchLeg, line: TrunkLine | None = None) -> tuple[control.Codec, ...]:
-        """Codecs of this side in order of preference: the one a party of this call already speaks first, so that nothing is converted."""
+    def _listed(self, leg: SwitchLeg, line: TrunkLine | None = None) -> tuple[control.Codec, ...]:
+        """Codecs of this side as they are configured."""
         if line is None and leg.trunk is not None:
             line = self._directory.trunk(leg.tenant, leg.trunk)
-        codecs = self._settings.phone_codecs if line is None else line.codecs
-        return media_plan.preferred(codecs, leg.plan.codec if leg.plan is not None else None, self._spoken(leg))
+        return self._settings.phone_codecs if line is None else line.codecs
+
+    def _codecs(self, leg: SwitchLeg, line: TrunkLine | None = None) -> tuple[control.Codec, ...]:
+        """The same in order of preference: the one a party of this call already speaks first, so that nothing is converted."""
+        first = self._legs.get(LegId(f"{leg.call}.0"))
+        own = leg.plan.codec if leg.plan is not None else None
+        likely = None
+        if first is not None and first is not leg and first.plan is None and first.offer is not None:
+            likely = media_plan.likely(first.offer, self._listed(first))
+        return media_plan.preferred(self._listed(leg, line), own, self._spoken(leg), likely)
 
     def _fail(
         self,

@@ -90,6 +90,34 @@ async def test_a_phone_that_could_have_g722_is_offered_first_what_the_caller_spe
         await rung.hears_tone(440)
 
 
+@pytest.mark.parametrize(
+    ("calling", "called", "order", "both"),
+    [
+        (("PCMA",), DESK, ["8", "0", "9", "101"], "PCMA"),
+        (DESK, ("PCMU",), ["9", "8", "0", "101"], "PCMU"),
+        (DESK, DESK, ["9", "8", "0", "101"], "G722"),
+    ],
+)
+async def test_colleagues_have_one_codec_where_both_can_although_one_rings_before_the_other_is_answered(
+    tmp_path, calling, called, order, both
+):
+    async with (
+        running(tmp_path, phone_codecs=DESK) as service,
+        agent(service, called) as anna,
+        SyntheticPhone(service.address, user="ben", password="ben-secret", codecs=calling) as ben,
+    ):
+        await ben.register()
+        await service.voice.command(TENANT, inp.LogOn(agent=AgentId("ben")))
+        call = await ben.call("11")
+        rung = await anna.incoming()
+        assert offered(rung) == order
+        await rung.answer()
+        await call.answered()
+        assert (codec(call), codec(rung)) == (both, both)
+        call.start_tone(440, 2.0)
+        await rung.hears_tone(440)
+
+
 async def test_a_caller_who_waits_for_a_carrier_gets_the_codec_that_the_carrier_has(tmp_path):
     port = free_port()
     async with (

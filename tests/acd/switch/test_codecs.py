@@ -10,6 +10,7 @@ from api.kit.codecs import Codecs
 from media import framing
 from media.control import LegOpened
 from media.wire_cost import ChannelShape, stream_kbits
+from sip.sdp.parser import parse_sdp
 from tests.media.codecs.made_up import MADE_UP, ROWS
 
 OURS = LegOpened(request=1, leg="l", address="127.0.0.1", rtp_port=30000, rtcp_port=30001)
@@ -61,6 +62,20 @@ class TestOffers:
     def test_first_what_needs_no_decoding_for_the_other_party(self, listed, own, spoken, order):
         assert " ".join(media_plan.preferred(listed, own, spoken)) == order
 
+    @pytest.mark.parametrize(
+        ("likely", "order"), [("G722", "G722 PCMU PCMA"), ("PCMA", "PCMU PCMA G722"), ("PCMU", "PCMU PCMA G722"), (None, "G722 PCMU PCMA")]
+    )
+    def test_what_a_caller_will_speak_moves_only_what_would_have_to_be_decoded(self, likely, order):
+        assert " ".join(media_plan.preferred(("G722", "PCMU", "PCMA"), None, None, likely)) == order
+
+    @pytest.mark.parametrize(
+        ("media", "listed", "codec"),
+        [(PHONE, WIDE, "G722"), (PHONE, USUAL, "PCMA"), ("audio 40000 RTP/AVP 9", USUAL, None), ("audio 0 RTP/AVP 8", USUAL, None)],
+    )
+    def test_what_a_caller_will_speak_is_read_from_its_offer(self, media, listed, codec):
+        text = f"v=0\r\no=- 1 1 IN IP4 127.0.0.9\r\ns=-\r\nc=IN IP4 127.0.0.9\r\nt=0 0\r\nm={media}\r\n"
+        assert media_plan.likely(parse_sdp(text.encode()), listed) == codec
+
 
 class TestAnswers:
     @pytest.mark.parametrize(
@@ -84,7 +99,8 @@ class TestAnswers:
 
     def test_a_caller_is_not_given_wide_band_beside_who_speaks_narrow_band(self):
         assert answered(PHONE, WIDE, spoken="PCMA") == "PCMA"
-        assert answered("audio 40000 RTP/AVP 9 0 8", WIDE, spoken="PCMA") == "PCMU"  # as it chose, by a table
+        assert answered("audio 40000 RTP/AVP 9 0 8", WIDE, spoken="PCMA") == "PCMA"
+        assert answered("audio 40000 RTP/AVP 9 0", WIDE, spoken="PCMA") == "PCMU"  # by a table
         assert answered(PHONE, WIDE, spoken="G722") == "G722"
         assert answered("audio 40000 RTP/AVP 8 9", WIDE, spoken="G722") == "G722"
         assert answered("audio 40000 RTP/AVP 9", USUAL, spoken="PCMA") == "G722"

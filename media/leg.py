@@ -62,7 +62,7 @@ _RELAYED_DIGIT_MS = 100
 Outcome = Literal["finished", "stopped", "unknown_sound"]
 
 
-def _carrier(codec: Codec) -> Codec:
+def _kept_in(codec: Codec) -> Codec:
     """The codec itself where a table leads to it from A-law, in which sounds are kept; else A-law."""
     return codec if (PCMA.name, codec) in CONVERSIONS else PCMA.name
 
@@ -147,7 +147,6 @@ class Leg:
         "_undisputed",
         "_worker",
         "address",
-        "carrier",
         "channels",
         "codec",
         "described",
@@ -167,6 +166,7 @@ class Leg:
         "rtp_socket",
         "sends",
         "session",
+        "sounds_in",
         "speaks",
         "telephone_event",
         "telephone_events_in",
@@ -194,7 +194,7 @@ class Leg:
         self._rtcp_remote: Address | None = None
         self.described: DescribeLeg | None = None
         self.codec: Codec = PCMA.name
-        self.carrier: Codec = PCMA.name
+        self.sounds_in: Codec = PCMA.name
         """What our own audio is kept in until it is sent: G.711."""
         self.encoder: Encoder | None = None
         """Set: the codec is another, and all of our own audio goes through this: the far end has one decoder for whatever it hears."""
@@ -445,7 +445,7 @@ class Leg:
     @property
     def frame_octets(self) -> int:
         """As long, in octets of what our own audio is kept in."""
-        return octets_in(CODECS[self.carrier], self.frame_samples)
+        return octets_in(CODECS[self.sounds_in], self.frame_samples)
 
     def _send_cut(self, now: float) -> None:
         """What was cut from longer packets goes out in its time, not in a burst."""
@@ -644,7 +644,7 @@ class Leg:
             return playback is not None or bool(interjections)  # nobody said yet where to send it: it waits
         if playback is None:
             return False
-        frame = playback.next_frame(CODECS[self.carrier].silence, self.frame_octets)
+        frame = playback.next_frame(CODECS[self.sounds_in].silence, self.frame_octets)
         if frame is None:
             self.stop("finished")
             return False
@@ -680,7 +680,7 @@ class Leg:
         self.send(end)
 
     def _encoded(self, encoder: Encoder, frame: bytes) -> bytes:
-        return encoder.encode(CODECS[self.carrier].decoder().decode(frame))
+        return encoder.encode(CODECS[self.sounds_in].decoder().decode(frame))
 
     def _update_speaks(self) -> None:
         """Whether relayed audio must be silent towards this leg: while it plays or a digit sounds."""
@@ -732,8 +732,8 @@ class Leg:
         self._watch_silence(now)
 
     def _change_codec(self, codec: Codec) -> None:
-        carrier = _carrier(codec)
-        table = CONVERSIONS[self.carrier, carrier]
+        sounds_in = _kept_in(codec)
+        table = CONVERSIONS[self.sounds_in, sounds_in]
         if table is not None:
             if self.playback is not None:
                 self.playback.translate(table)
@@ -741,8 +741,8 @@ class Leg:
                 step.translate(table)
         for channel in self.channels:
             channel.switch_codec(codec)
-        self.codec, self.carrier = codec, carrier
-        self.encoder = None if codec == carrier else encoder_at(CODECS[codec], SAMPLE_RATE)
+        self.codec, self.sounds_in = codec, sounds_in
+        self.encoder = None if codec == sounds_in else encoder_at(CODECS[codec], SAMPLE_RATE)
 
     def _fit_conversions(self) -> None:
         partner = self.partner
@@ -804,7 +804,7 @@ class Leg:
                 )
             else:
                 frames = max(1, round(duration_ms / ptime_ms))
-                encoded = CODECS[self.carrier].encoder().encode(tones.dtmf(digit, frames * ptime_ms))
+                encoded = CODECS[self.sounds_in].encoder().encode(tones.dtmf(digit, frames * ptime_ms))
                 cuts = range(0, len(encoded), frame)
                 steps.extend(Interjection(encoded[at : at + frame], tone=True, begins=at == 0) for at in cuts)
         if steps:

@@ -531,7 +531,7 @@ class Worker:
             self.report(PlayEnded(leg=request.leg, play=request.play, outcome="stopped"))
             return
         try:
-            audio = b"".join([self._sounds.encoded(name, leg.carrier) for name in request.sounds])
+            audio = b"".join([self._sounds.encoded(name, leg.sounds_in) for name in request.sounds])
         except (UnknownSound, ParseError, OSError) as error:
             log.error("! leg=%s play=%s %s", request.leg, request.play, error)  # noqa: TRY400 - expected kinds; the trace says nothing more
             leg.stop("stopped")

@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from acd import networks
+from acd.codecs import USUAL
 from acd.logs import Logging
 
 InfoDigits = Literal["allowed", "shown", "never"]
@@ -72,6 +73,8 @@ class VoiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Such a connection is closed after so long without a message."""
     phone_shows: str = "{queue} · {caller}"
     """Display name in calls to agents' phones: `{queue}`, `{caller}` (a name, not the number, which stands beside it), `{called}`."""
+    phone_codecs: tuple[str, ...] = USUAL
+    """What phones are offered, in this order; what they offer is answered with one of these or G.711, else with what there is."""
     answer_within_s: float = 5.0
     """How long a desk waits for the phone that it has asked to take a call."""
     session_refresh_s: int = 1800

@@ -638,7 +638,7 @@ class Ledger:
                 conversation=event.call,
                 at=at,
                 leg=event.leg,
-                mos=_number(quality, "mos"),
+                mos=None if quality.get("mos") is None else _number(quality, "mos"),
                 loss=lost / (received + lost) if received + lost else 0.0,
                 jitter_ms=_number(quality, "jitter_ms"),
                 round_trip_ms=None if quality.get("round_trip_ms") is None else _number(quality, "round_trip_ms"),

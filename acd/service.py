@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol, Self
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from acd.codecs import USUAL
 from acd.core.configuration import TenantConfiguration
 from acd.core.effects import PopScreen
 from acd.core.events import Event
@@ -85,7 +86,9 @@ class TrunkLine(msgspec.Struct, frozen=True, kw_only=True):
     """A request that got no answer at all for so long, not even 100, has failed, and the call goes to the next trunk. RFC 3261's own
     patience (timers B and F, 32 s) is longer than that of any caller."""
     caller_id: str | None = None
-    codecs: tuple[Literal["PCMA", "PCMU"], ...] = ("PCMA", "PCMU")
+    codecs: tuple[str, ...] = USUAL
+    """What it is offered, in this order; names of the registry. What it offers is answered with one of them or G.711, else with what there
+    is."""
     numbers_in: Format = "auto"
     """How the peer writes numbers of calls to us; it decides about digits with neither `+` nor 0 in front."""
     numbers_out: Format = "auto"

@@ -38,8 +38,10 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from acd import networks
+from acd.codecs import USUAL
 from acd.logs import without_secrets
 from acd.strangers import Network
+from api.kit.codecs import Codecs
 
 PREFIX = "FERNAMT_"
 DELIMITER = "__"
@@ -335,6 +337,9 @@ class Phones(_Group):
     shows: str = Field(default="{queue} · {caller}", max_length=60)
     """Display name of a call that rings: `{queue}`, `{called}` (the number dialled), `{caller}` (a name). What is not known is left
     out, with the signs around it; the caller's number stands beside it in any case."""
+    codecs: Annotated[Codecs, NoDecode, BeforeValidator(_listed)] = USUAL
+    """What phones are offered, in this order. What they offer is answered with the first of their own that stands here, or is G.711; with
+    another that the house knows only where the call would be refused else."""
     answer_within_s: float = Field(default=5.0, ge=0.5, le=30)
     """How long `POST …/answer` waits for what the phone does; it is refused with 409 then."""
 

@@ -17,7 +17,8 @@ from billing_cdr.quote import Quote
 class Quality(Struct, frozen=True, kw_only=True, gc=False):
     """How well a leg was heard."""
 
-    mos: float
+    mos: float | None = None
+    """Of G.107's narrow-band scale; None: that has no figures of its codec (G.722)."""
     loss: float
     jitter_ms: float
     round_trip_ms: float | None = None

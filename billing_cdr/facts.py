@@ -130,7 +130,8 @@ class QualityMeasured(_Fact, frozen=True, kw_only=True, tag="quality_measured"):
     """How well a leg was heard (G.107; RFC 3550 counters)."""
 
     leg: str
-    mos: float
+    mos: float | None = None
+    """None: the scale has no figures of its codec."""
     loss: float
     """Share of packets lost, 0 to 1."""
     jitter_ms: float

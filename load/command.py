@@ -25,6 +25,7 @@ from load.profiles import Burst, CallerProfile, Concurrent, Poisson, ProfileErro
 from load.provision import NUMBER, PREFIX, SOURCE, CannotProvision, Plan, provisioned
 from load.records import AgentAccount, Snapshot
 from load.report import Report, Thresholds, summary
+from load.rtp_fleet import stamped
 from load.runner import Run, RunFailed, Runner
 from load.scenarios import SCENARIOS
 from load.server_process import NotTheService, server_pid
@@ -93,7 +94,7 @@ class LoadCommand:
         voice = parser.add_argument_group("audio")
         voice.add_argument("--rtp", action="store_true", help="send and count G.711, 50 packets a second from each party")
         voice.add_argument("--rtp-sample", type=float, default=1.0, metavar="SHARE", help="share of the calls that do (1)")
-        voice.add_argument("--codec", choices=["PCMA", "PCMU"], default="PCMA")
+        voice.add_argument("--codec", choices=stamped(), default="PCMA")
 
         who = parser.add_argument_group("agents and access")
         who.add_argument("--provision", action="store_true", help="create tenant, queue, number and agents through the API")

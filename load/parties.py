@@ -11,6 +11,7 @@ import logging
 import random
 from typing import Any, Literal, Protocol
 
+from acd.switch.media_plan import capabilities
 from load.phone_bank import PhoneBank, new_id
 from load.profiles import AgentProfile, PlannedCall
 from load.records import AgentAccount, AgentRecord, CallerRecord
@@ -32,7 +33,7 @@ from sip.flow import Flow
 from sip.headers.name_addr import NameAddr
 from sip.registration import RegistrationPlan
 from sip.sdp.description import SessionDescription
-from sip.sdp.offer_answer import G711, Capabilities, LocalMedia, NegotiatedAudio, answer, audio_offer, read_answer
+from sip.sdp.offer_answer import Capabilities, LocalMedia, NegotiatedAudio, answer, audio_offer, read_answer
 from sip.sdp.parser import parse_sdp
 from sip.uri import Uri
 
@@ -459,6 +460,6 @@ def _take_reinvite(bank: PhoneBank, session: str, media: _Media, sdp: bytes | No
     bank.user_agent.accept_reinvite(session, answered, bank.now())
 
 
-def abilities(codec: Literal["PCMA", "PCMU"]) -> Capabilities:
+def abilities(codec: str) -> Capabilities:
     """One codec on both sides, so that stamps in the payload pass unconverted."""
-    return Capabilities(codecs=tuple(one for one in G711 if one.encoding == codec))
+    return capabilities((codec,))

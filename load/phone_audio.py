@@ -17,11 +17,13 @@ import numpy as np
 
 from load.hearing import has_tone
 from load.rtp_watch import Numbers
-from media.codecs.base import SampleCodec
-from media.codecs.registry import CODECS
+from media.codecs.base import Decoder
+from media.codecs.g711 import PCMA
+from media.codecs.registry import CODECS, named, of_payload_type
+from media.codecs.transcoder import decoder_at, encoder_at
 from media.dtmf import EventReceiver, event_packets, parse_event
 from media.errors import ParseError
-from media.frame import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE, Samples
+from media.frame import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE, Samples, silence
 from media.rtp.packet import DatagramKind, RtpPacket, kind_of, parse
 from media.rtp.rtcp import ReceiverReport, ReportBlock, SdesItem, SenderReport, SourceDescription, compound
 from media.rtp.rtcp import parse as parse_rtcp
@@ -73,7 +75,10 @@ class PhoneAudio:
         self._loop.add_reader(self._rtcp.fileno(), self._rtcp_readable)
         self._ssrc, self._timestamp, self._sequence = rng.getrandbits(32), rng.getrandbits(32), rng.getrandbits(16)
         self._audio: NegotiatedAudio | None = None
-        self._codec: SampleCodec = CODECS["PCMA"]
+        self._codec = PCMA.name
+        self._encoder = encoder_at(PCMA, SAMPLE_RATE)
+        self._decoders: dict[str, Decoder] = {}
+        """By codec; of what is agreed on, and of what comes under a static number."""
         self._ticking: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._begins = True
@@ -99,7 +104,10 @@ class PhoneAudio:
     def talk_to(self, audio: NegotiatedAudio) -> None:
         """Send from now on as negotiated; again after a re-INVITE."""
         self._audio = audio
-        self._codec = CODECS[audio.codec.encoding.upper()]
+        codec = named(audio.codec.encoding)
+        assert codec is not None, "a phone offers what is in the registry"
+        if codec.name != self._codec:
+            self._codec, self._encoder = codec.name, encoder_at(codec, SAMPLE_RATE)
         if self._ticking is None:
             self._due = self._loop.time()
             self._tick()
@@ -148,14 +156,14 @@ class PhoneAudio:
             return
         if len(speech) < FRAME_SAMPLES:
             speech = np.concatenate([speech, np.zeros(FRAME_SAMPLES - len(speech), dtype=np.int16)])
-        self._send(audio, audio.codec.number, self._timestamp, self._codec.encode(speech), marker=self._begins)
+        self._send(audio, audio.codec.number, self._timestamp, self._encoder.encode(speech), marker=self._begins)
         self._begins = False
 
     def _key_frame(self, audio: NegotiatedAudio) -> None:
         payload, marker = self._events.popleft()
         if not payload:
             self._event_timestamp = None
-            self._send(audio, audio.codec.number, self._timestamp, bytes([self._codec.silence]) * FRAME_SAMPLES, marker=False)
+            self._send(audio, audio.codec.number, self._timestamp, self._encoder.encode(silence()), marker=False)
             return
         if self._event_timestamp is None:
             self._event_timestamp = self._timestamp
@@ -242,10 +250,13 @@ class PhoneAudio:
             return
         source.receive(packet.sequence_number, packet.timestamp, self._loop.time())
         is_agreed = self._audio is not None and packet.payload_type == self._audio.receive_payload_type
-        codec = self._codec if is_agreed else next((one for one in CODECS.values() if one.payload_type == packet.payload_type), None)
+        codec = CODECS[self._codec] if is_agreed else of_payload_type(packet.payload_type)
         if codec is None:
             return
-        samples = codec.decode(packet.payload)
+        decoder = self._decoders.get(codec.name)
+        if decoder is None:
+            decoder = self._decoders[codec.name] = decoder_at(codec, SAMPLE_RATE)
+        samples = decoder.decode(packet.payload)
         place = self._place(packet.ssrc, packet.timestamp)
         self._heard.append((place, samples))
         self._length = max(self._length, place + len(samples))

@@ -19,8 +19,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
+from acd.switch.media_plan import capabilities
 from load.phone_audio import PhoneAudio, probe_tone
 from load.phone_bank import PhoneBank, new_id
+from media.codecs.registry import USUAL
 from media.frame import Samples
 from sip.digest import DigestCredentials
 from sip.errors import OfferRefused, ParseError
@@ -45,7 +47,7 @@ from sip.headers.name_addr import NameAddr
 from sip.message import MAX_FORWARDS, Request
 from sip.registration import RegistrationPlan
 from sip.sdp.description import Direction, SessionDescription
-from sip.sdp.offer_answer import G711, Answered, Capabilities, NegotiatedAudio, answer, audio_offer, read_answer, reoffer
+from sip.sdp.offer_answer import Answered, NegotiatedAudio, answer, audio_offer, read_answer, reoffer
 from sip.sdp.parser import parse_sdp
 from sip.uri import Uri
 
@@ -67,11 +69,6 @@ class RegistrationFailed(Exception):
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(f"{status} {reason}")
         self.status = status
-
-
-def capabilities(codecs: tuple[str, ...]) -> Capabilities:
-    """What a phone offers, in this order."""
-    return Capabilities(codecs=tuple(one for name in codecs for one in G711 if one.encoding == name))
 
 
 class PhoneCall:
@@ -418,7 +415,7 @@ class SyntheticPhone:
         display_name: str = "",
         address: str = "127.0.0.1",
         transport: TransportName = "udp",
-        codecs: tuple[str, ...] = ("PCMA", "PCMU"),
+        codecs: tuple[str, ...] = USUAL,
         auto_answer_s: float | None = None,
         takes_all: bool = False,
         seed: int = 0,

@@ -15,7 +15,6 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +23,9 @@ from load.phone_audio import rtp_pair
 from load.records import RtpFigures
 from load.report import add_rtp
 from load.rtp_watch import AGENT_SIDE, RECEIVED, StreamWatch, by_stream
-from media.codecs.registry import CODECS
+from media.codecs.registry import CODECS, USUAL
+from media.codecs.transcoder import encoder_at
+from media.frame import SAMPLE_RATE
 from media.io.udp import kernel_drops
 from media.tones import tone
 
@@ -118,10 +119,15 @@ def _even_pair(address: str) -> tuple[socket.socket, socket.socket]:
     return rtp, rtcp
 
 
+def stamped() -> tuple[str, ...]:
+    """Codecs whose 20 ms are as long as the audio of `PACKET`."""
+    return tuple(name for name, codec in CODECS.items() if codec.octets_a_second == 50 * 160)
+
+
 class RtpFleet:
     """Sends and counts. `turn()` is called once every `SLOT_NS`; nothing here waits."""
 
-    def __init__(self, address: str, seats: int, *, codec: Literal["PCMA", "PCMU"] = "PCMA", seed: int = 0) -> None:
+    def __init__(self, address: str, seats: int, *, codec: str = USUAL[0], seed: int = 0) -> None:
         rng = np.random.default_rng(seed)
         count = -(-seats // SEATS_PER_SOCKET)
         whole = count * SEATS_PER_SOCKET
@@ -132,7 +138,8 @@ class RtpFleet:
         packets["sequence"] = rng.integers(0, 1 << 15, whole, dtype=np.uint16)
         packets["magic"] = MAGIC
         # 1000 Hz: 20 whole periods a frame, so that the tone goes on smoothly from packet to packet.
-        packets["audio"] = np.frombuffer(CODECS[codec].encode(tone((1000.0,), 0.02, ramp=False)), dtype=np.uint8)[STAMP_OCTETS:]
+        made = encoder_at(CODECS[codec], SAMPLE_RATE).encode(tone((1000.0,), 0.02, ramp=False))
+        packets["audio"] = np.frombuffer(made, dtype=np.uint8)[STAMP_OCTETS:]
         self._groups = [_Group(address, packets[first : first + SEATS_PER_SOCKET], first) for first in range(0, whole, SEATS_PER_SOCKET)]
         self._rows: list[set[int]] = [set() for _ in self._groups]
         self._by_port = np.full(1 << 16, -1, dtype=np.int32)
@@ -305,7 +312,7 @@ class RtpFleet:
 
 
 @contextlib.contextmanager
-def fleet(address: str, seats: int, *, codec: Literal["PCMA", "PCMU"] = "PCMA", seed: int = 0) -> Iterator[RtpFleet]:
+def fleet(address: str, seats: int, *, codec: str = USUAL[0], seed: int = 0) -> Iterator[RtpFleet]:
     """A fleet whose sockets are closed at the end."""
     opened = RtpFleet(address, seats, codec=codec, seed=seed)
     try:

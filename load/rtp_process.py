@@ -17,14 +17,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Any
 
 import msgspec
 
 from load.records import RtpFigures
-from load.rtp_fleet import RtpFleet, Seats, fleet
+from load.rtp_fleet import RtpFleet, Seats, fleet, stamped
+from media.codecs.registry import USUAL
 
-Codec = Literal["PCMA", "PCMU"]
 LARGEST = 1 << 20
 REPORT_EVERY_NS = 1_000_000_000
 
@@ -90,7 +90,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--address", required=True)
     parser.add_argument("--seats", type=int, required=True)
-    parser.add_argument("--codec", choices=get_args(Codec), default="PCMA")
+    parser.add_argument("--codec", choices=stamped(), default=USUAL[0])
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(arguments)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is heard further up; the socket pair closes then
@@ -144,7 +144,7 @@ def _obey(wire: socket.socket, opened: RtpFleet, decoder: Decoder, encode: Calla
 class RtpClient:
     """The other end: gives seats, starts and stops them."""
 
-    def __init__(self, address: str, seats: int, *, codec: Codec = "PCMA", seed: int = 0) -> None:
+    def __init__(self, address: str, seats: int, *, codec: str = USUAL[0], seed: int = 0) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         command = [sys.executable, "-m", "load.rtp_process", "--fd", str(theirs.fileno()), "--address", address]
         command += ["--seats", str(seats), "--codec", codec, "--seed", str(seed)]

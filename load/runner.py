@@ -30,7 +30,6 @@ from load.records import (
     ToParent,
 )
 from load.report import Observed, Report, Thresholds, assemble
-from load.rtp_process import Codec
 from load.server_process import CpuWatch
 
 LOG = logging.getLogger("load.runner")
@@ -59,7 +58,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     with_rtp: bool = False
     rtp_sample: float = 1.0
     with_voices: bool = False
-    codec: Codec = "PCMA"
+    codec: str = "PCMA"
     drain_s: float = 10.0
     service_level_s: float = 20.0
     server_pid: int | None = None

@@ -14,27 +14,29 @@ from collections.abc import Hashable
 from typing import Literal
 
 from load.voices import FOLDER
-from media.codecs.g711 import ALAW_TO_ULAW
+from media.codecs.base import octets_in
+from media.codecs.g711 import PCMA
 from media.codecs.registry import CODECS
+from media.codecs.transcoder import Transcoder
 from media.frame import FRAME_S, FRAME_SAMPLES
 from media.rtp.packet import RtpPacket
 from media.rtp.sequence import TIMESTAMP_MODULUS
 from media.wave_file import read_as_alaw
 
-Codec = Literal["PCMA", "PCMU"]
 Role = Literal["agent", "caller"]
 """Whose words."""
 LATE_FRAMES = 10
 """A tick that comes later than so many frames leaves them out: nobody is helped by a burst of what should have been heard."""
 
 
-def words(role: Role, codec: Codec) -> tuple[bytes, ...]:
+def words(role: Role, codec: str) -> tuple[bytes, ...]:
     """What is said, as encoded frames of 20 ms, the last one filled up with silence."""
-    silence = bytes([CODECS[codec].silence]) * FRAME_SAMPLES
+    octets = octets_in(CODECS[codec], FRAME_SAMPLES)
+    silence = bytes([CODECS[codec].silence]) * octets
     spoken = read_as_alaw((FOLDER / f"{role}.wav").read_bytes())
-    if codec == "PCMU":
-        spoken = spoken.translate(ALAW_TO_ULAW)
-    frames = [spoken[at : at + FRAME_SAMPLES] for at in range(0, len(spoken), FRAME_SAMPLES)]
+    if codec != PCMA.name:
+        spoken = Transcoder(PCMA, CODECS[codec]).transcode(spoken)
+    frames = [spoken[at : at + octets] for at in range(0, len(spoken), octets)]
     frames[-1] = frames[-1] + silence[len(frames[-1]) :]
     return tuple(frames)
 
@@ -66,7 +68,7 @@ class Speaker:
 class Voices:
     """All who speak from one address; belongs to the event loop that made it."""
 
-    def __init__(self, address: str, *, codec: Codec = "PCMA", seed: int = 0) -> None:
+    def __init__(self, address: str, *, codec: str = "PCMA", seed: int = 0) -> None:
         """Raises: OSError: no such address."""
         self._loop = asyncio.get_running_loop()
         self._rng = random.Random(seed)

@@ -6,7 +6,7 @@ both ways), `wire_cost` (kbit/s of a channel), `prompts` (names of sounds, how t
 In the worker process: `worker` (the loop, orders, recordings), `leg` (one leg: the packet path, digits, playing), `ports`, `recorder`,
 `framing`, `io`.
 
-Pure, one algorithm each: `rtp/` (RFC 3550), `codecs/` (G.711), `dtmf` (RFC 4733 and in band), `tones`, `concealment`, `jitter_buffer`,
-`mixer`, `quality` (G.107), `frame`, `wave_file`, `sound_file` (what somebody sends, to A-law at 8 kHz). `sounds/` holds the audio and the
-script that makes it.
+Pure, one algorithm each: `rtp/` (RFC 3550), `codecs/` (G.711, G.722, conversion between them), `resample`, `dtmf` (RFC 4733 and in
+band), `tones`, `concealment`, `jitter_buffer`, `mixer`, `quality` (G.107), `frame`, `wave_file`, `sound_file` (what somebody sends, to
+A-law at 8 kHz). `sounds/` holds the audio and the script that makes it.
 """

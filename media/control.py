@@ -16,10 +16,13 @@ from typing import Literal
 
 import msgspec
 
+from media.codecs.registry import CODECS
+
 VERSION = 4
 """Of the words below."""
 
-Codec = Literal["PCMA", "PCMU"]
+Codec = str
+"""A name of `media.codecs.registry`."""
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -48,6 +51,9 @@ class DescribeLeg(_Message, frozen=True, kw_only=True):
     remote_rtcp_port: int
     codec: Codec
     payload_type: int
+    """Of the audio it takes."""
+    receive_payload_type: int | None = None
+    """Of the audio it sends, which is the number in our description (RFC 3264 §5.1); None: the same."""
     ptime_ms: int = 20
     """Of what we make ourselves, one of `media.frame.PTIMES_MS`; and of what is relayed, if the far end asked for it or bears no more."""
     asks_ptime: bool = False
@@ -73,6 +79,11 @@ class DescribeLeg(_Message, frozen=True, kw_only=True):
     of them is described, audio goes there whoever else sends (`media.rtp.latch`)."""
     until_heard: bool = False
     """The address is no place to send to: nothing is sent, audio or reports, until packets of the far end tell where it is."""
+
+    def __post_init__(self) -> None:
+        """Raises: ValueError: a codec that is not ours; who reads the message gets a `msgspec.ValidationError`."""
+        if self.codec not in CODECS:
+            raise ValueError(f"no codec is called {self.codec[:20]!r}")
 
 
 class Bridge(_Message, frozen=True, kw_only=True):
@@ -244,9 +255,10 @@ class Quality(_Message, frozen=True, kw_only=True):
     round_trip_ms: float | None
     remote_loss_fraction: float | None
     """Share of our packets the far end reports lost, 0..1; None when it sent no RTCP."""
-    mos: float
-    """ITU-T G.107 R mapped to MOS, G.711 with our concealment, receive side; 0.0 (off the scale) when no packet came."""
-    r_factor: float
+    mos: float | None
+    """ITU-T G.107 R mapped to MOS, the codec with our concealment, receive side; 0.0 (off the scale) when no packet came, None for a codec
+    that the scale has no figures of."""
+    r_factor: float | None
     codec: str
 
 

@@ -16,7 +16,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from media import dtmf, quality, tones
-from media.codecs.registry import CODECS, CONVERSIONS
+from media.codecs.base import Encoder, octets_in, ticks_in
+from media.codecs.g711 import PCMA
+from media.codecs.registry import CODECS, CONVERSIONS, of_payload_type
+from media.codecs.transcoder import decoder_at, encoder_at
 from media.control import Codec, DescribeLeg, DigitBegan, DigitMeans, DigitReceived, LegClosed, LegLatched, LegSilent, PlayEnded, Quality
 from media.errors import ParseError
 from media.frame import FRAME_SAMPLES, PTIME_MS, SAMPLE_RATE
@@ -43,8 +46,6 @@ _HEADER_OCTETS = rtp.HEADER_OCTETS
 _IN_ORDER = Arrival.IN_ORDER
 _LATE = Arrival.LATE
 _RESTARTED = Arrival.RESTARTED
-_STATIC_CODECS: dict[int, Codec] = {0: "PCMU", 8: "PCMA"}
-"""RFC 3551 table 4."""
 _COMFORT_NOISE = frozenset({13, 19})
 """RFC 3389 §4 (13), and the number it had in drafts, which gateways still send (RFC 3551 §6: 19 reserved). Sent unasked by phones that
 suppress silence: it counts as heard and as received, and is nothing to pass on to who has not offered it.
@@ -53,10 +54,17 @@ MOST_PATIENCE = 8
 """A silence is reported after 1, 2, 4, 8, 16, 24, … times its limit."""
 _MOST_PACED = 4
 """Packets cut from longer ones that wait for their time; beyond, they go out at once: 80 ms of 20 ms packets are enough to be behind."""
+_NO_TABLE = b""
+"""Where a conversion stands: octets of one codec do not become octets of the other, and nothing is relayed between them."""
 _RELAYED_DIGIT_MS = 100
 """A digit passed on in band: its true length is not known when it begins."""
 
 Outcome = Literal["finished", "stopped", "unknown_sound"]
+
+
+def _kept_in(codec: Codec) -> Codec:
+    """The codec itself where a table leads to it from A-law, in which sounds are kept; else A-law."""
+    return codec if (PCMA.name, codec) in CONVERSIONS else PCMA.name
 
 
 class Playback:
@@ -74,20 +82,20 @@ class Playback:
         self._loop = loop and bool(audio)
         self._position = 0
 
-    def next_frame(self, silence: int, samples: int = FRAME_SAMPLES) -> bytes | None:
-        """The next octets, one a sample, the last ones filled up with silence; None at the end."""
+    def next_frame(self, silence: int, octets: int = FRAME_SAMPLES) -> bytes | None:
+        """The next octets, the last ones filled up with silence; None at the end."""
         start = self._position
-        end = start + samples
+        end = start + octets
         frame = self._audio[start:end]
         self._position = end
-        if len(frame) == samples:
+        if len(frame) == octets:
             return frame
         if self._loop:
-            while len(frame) < samples:
-                self._position = samples - len(frame)
+            while len(frame) < octets:
+                self._position = octets - len(frame)
                 frame += self._audio[: self._position]
             return frame
-        return frame.ljust(samples, bytes((silence,))) if frame else None
+        return frame.ljust(octets, bytes((silence,))) if frame else None
 
     def translate(self, table: bytes) -> None:
         """The leg's codec changed in the middle."""
@@ -104,6 +112,11 @@ class Interjection:
         self.tone = tone
         self.begins = begins
 
+    def translate(self, table: bytes) -> None:
+        """The leg's codec changed before it was sent."""
+        if self.tone and self.payload is not None:
+            self.payload = self.payload.translate(table)
+
 
 class Leg:
     """State of one leg; owned by the worker's loop."""
@@ -117,6 +130,7 @@ class Leg:
         "_event_timer",
         "_event_timestamp",
         "_events",
+        "_hearing",
         "_interjections",
         "_is_unknown_type_told",
         "_last_heard_at",
@@ -139,6 +153,7 @@ class Leg:
         "codec",
         "described",
         "drops",
+        "encoder",
         "ignored",
         "latch",
         "loss_concealment",
@@ -153,6 +168,7 @@ class Leg:
         "rtp_socket",
         "sends",
         "session",
+        "sounds_in",
         "speaks",
         "telephone_event",
         "telephone_events_in",
@@ -179,7 +195,11 @@ class Leg:
         self.remote: Address | None = None
         self._rtcp_remote: Address | None = None
         self.described: DescribeLeg | None = None
-        self.codec: Codec = "PCMA"
+        self.codec: Codec = PCMA.name
+        self.sounds_in: Codec = PCMA.name
+        """What our own audio is kept in until it is sent: G.711."""
+        self.encoder: Encoder | None = None
+        """Set: the codec is another, and all of our own audio goes through this: the far end has one decoder for whatever it hears."""
         self.payload_type = -1
         self.telephone_event: int | None = None
         self.telephone_events_in: frozenset[int] = frozenset()
@@ -201,6 +221,7 @@ class Leg:
         self._events = dtmf.EventReceiver()
         self._event_timer: Timer | None = None
         self._detector: dtmf.ToneDetector | None = None
+        self._hearing = decoder_at(CODECS[self.codec], SAMPLE_RATE)
         self.channels: tuple[Channel, ...] = ()
         self._report_timer: Timer | None = None
         self._silence_timer: Timer | None = None
@@ -304,14 +325,14 @@ class Leg:
             return
         is_event = payload_type in self.telephone_events_in
         is_noise = payload_type in _COMFORT_NOISE and not is_event
-        codec = self.codec if payload_type == self.payload_type else _STATIC_CODECS.get(payload_type)
+        codec = self.codec if payload_type == self.payload_type else self._codec_of(payload_type)
         if codec is None and not is_event and not is_noise:
             if address == self.latch.address:
                 self._alive_at = now  # of no use to us, but somebody is there
             self._ignore_type(payload_type, address)
             return
         if address != self.latch.address:
-            is_agreed = payload_type in {self.payload_type, *self.telephone_events_in, *_COMFORT_NOISE}
+            is_agreed = payload_type in {self.payload_type, described.receive_payload_type, *self.telephone_events_in, *_COMFORT_NOISE}
             verdict = self._consider(address, ssrc, sequence_number, now) if is_agreed else Verdict.FOREIGN
             if verdict is Verdict.FOREIGN:
                 self._undisputed = None  # so that the next packet of the latched address comes here and ends the count
@@ -353,6 +374,13 @@ class Leg:
                 self._detect(bytes(buffer[_HEADER_OCTETS:octets]))
         self._relay_seldom(octets, second, is_event=is_event, now=now)
 
+    def _codec_of(self, payload_type: int) -> Codec | None:
+        """What comes under another number than the one we send by: what our description calls it, or a static one with a table."""
+        if self.described is not None and payload_type == self.described.receive_payload_type:
+            return self.codec
+        other = of_payload_type(payload_type)
+        return other.name if other is not None and (other.name, self.codec) in CONVERSIONS else None
+
     def _relay_seldom(self, octets: int, second: int, *, is_event: bool, now: float) -> None:
         """Pass on what `_receive_seldom` took; audio in the buffer is in this leg's codec by now."""
         partner = self.partner
@@ -384,6 +412,9 @@ class Leg:
             partner._outgoing.leave_out()
             return False
         buffer = self._worker.buffer
+        if self._conversion == _NO_TABLE:
+            partner._outgoing.leave_out()
+            return False
         if self._conversion is not None:
             buffer[_HEADER_OCTETS:octets] = buffer[_HEADER_OCTETS:octets].translate(self._conversion)
         if partner.takes(octets - _HEADER_OCTETS) and (self._cutter is None or (self._cutter.is_empty and not self._paced)):
@@ -392,15 +423,17 @@ class Leg:
                 self._plain_octets = octets
             return True
         if self._cutter is None:
-            self._cutter = Repacketiser(partner.frame_samples, CODECS[partner.codec].silence)
+            codec = CODECS[partner.codec]
+            self._cutter = Repacketiser(partner.frame_samples, codec.silence, octets_in(codec, 1))
         self._plain_octets = -1
         self._paced.extend((cut, ssrc) for cut in self._cutter.put(timestamp, bytes(buffer[_HEADER_OCTETS:octets])))
         if self._pacing is None:
             self._send_cut(now)
         return False
 
-    def takes(self, samples: int) -> bool:
-        """Whether a relayed packet of that length is what the far end takes."""
+    def takes(self, octets: int) -> bool:
+        """Whether a relayed packet with so much payload is what the far end takes."""
+        samples = ticks_in(CODECS[self.codec], octets)
         described = self.described
         if described is None or described.asks_ptime:
             return samples == self.frame_samples
@@ -408,8 +441,13 @@ class Leg:
 
     @property
     def frame_samples(self) -> int:
-        """Samples in the packets that the far end gets."""
+        """Length of the packets that the far end gets, in ticks of the RTP clock."""
         return self.ptime_ms * SAMPLE_RATE // 1000
+
+    @property
+    def frame_octets(self) -> int:
+        """As long, in octets of what our own audio is kept in."""
+        return octets_in(CODECS[self.sounds_in], self.frame_samples)
 
     def _send_cut(self, now: float) -> None:
         """What was cut from longer packets goes out in its time, not in a burst."""
@@ -422,13 +460,14 @@ class Leg:
                 return
             if partner.sends and not partner.speaks:
                 buffer, end = self._worker.buffer, _HEADER_OCTETS + len(payload)
+                samples = ticks_in(CODECS[partner.codec], len(payload))
                 partner._outgoing.relay_cut(  # noqa: SLF001 - two legs of one bridge
-                    buffer, partner.payload_type, timestamp, ssrc, len(payload), now, begins=begins
+                    buffer, partner.payload_type, timestamp, ssrc, samples, now, begins=begins, octets=len(payload)
                 )
                 buffer[_HEADER_OCTETS:end] = payload
                 partner.send(end)
             if 0 < len(self._paced) <= _MOST_PACED:
-                self._pacing = self._worker.timers.at(now + len(payload) / SAMPLE_RATE, self._send_cut)
+                self._pacing = self._worker.timers.at(now + partner.ptime_ms / 1000, self._send_cut)
                 return
 
     def _fit_relay(self) -> None:
@@ -480,7 +519,7 @@ class Leg:
         if self._detector is None:
             return
         was = self._detector.sounding
-        digits = self._detector.receive(CODECS[self.codec].decode(payload))
+        digits = self._detector.receive(self._hearing.decode(payload))
         sounding = self._detector.sounding
         if sounding and not was:
             self._worker.report(DigitBegan(leg=self.name, digit=sounding, means="tone"))
@@ -598,7 +637,7 @@ class Leg:
         if interjections and self.remote is not None:
             self._interject(interjections.popleft(), now)
             if self.playback is not None:
-                self.playback.next_frame(0, self.frame_samples)  # its time goes on beneath the digit
+                self.playback.next_frame(0, self.frame_octets)  # its time goes on beneath the digit
             self._begins = True
             self._update_speaks()
             return True
@@ -607,7 +646,7 @@ class Leg:
             return playback is not None or bool(interjections)  # nobody said yet where to send it: it waits
         if playback is None:
             return False
-        frame = playback.next_frame(CODECS[self.codec].silence, self.frame_samples)
+        frame = playback.next_frame(CODECS[self.sounds_in].silence, self.frame_octets)
         if frame is None:
             self.stop("finished")
             return False
@@ -615,8 +654,10 @@ class Leg:
             self._begins = True
             return True
         worker = self._worker
+        if self.encoder is not None:
+            frame = self._encoded(self.encoder, frame)
         end = _HEADER_OCTETS + len(frame)
-        self._outgoing.audio(worker.buffer, self.payload_type, len(frame), now, begins=self._begins)
+        self._outgoing.audio(worker.buffer, self.payload_type, self.frame_samples, now, begins=self._begins, octets=len(frame))
         self._begins = False
         worker.buffer[_HEADER_OCTETS:end] = frame
         self.send(end)
@@ -625,17 +666,23 @@ class Leg:
     def _interject(self, step: Interjection, now: float) -> None:
         if step.payload is None or not self.sends:
             return
-        worker, outgoing = self._worker, self._outgoing
-        end = _HEADER_OCTETS + len(step.payload)
+        worker, outgoing, payload = self._worker, self._outgoing, step.payload
+        if step.tone and self.encoder is not None:
+            payload = self._encoded(self.encoder, payload)
+        end = _HEADER_OCTETS + len(payload)
         if step.tone:
-            outgoing.audio(worker.buffer, self.payload_type, len(step.payload), now, begins=step.begins)
+            samples = ticks_in(CODECS[self.codec], len(payload))
+            outgoing.audio(worker.buffer, self.payload_type, samples, now, begins=step.begins, octets=len(payload))
         elif self.telephone_event is not None:
             if step.begins:
                 self._event_timestamp = outgoing.begin_event(now)
             second = step.begins << 7 | self.telephone_event
-            outgoing.event(worker.buffer, second, self._event_timestamp, len(step.payload))
-        worker.buffer[_HEADER_OCTETS:end] = step.payload
+            outgoing.event(worker.buffer, second, self._event_timestamp, len(payload))
+        worker.buffer[_HEADER_OCTETS:end] = payload
         self.send(end)
+
+    def _encoded(self, encoder: Encoder, frame: bytes) -> bytes:
+        return encoder.encode(CODECS[self.sounds_in].decoder().decode(frame))
 
     def _update_speaks(self) -> None:
         """Whether relayed audio must be silent towards this leg: while it plays or a digit sounds."""
@@ -678,6 +725,7 @@ class Leg:
             self._begins = True
         self.sends = sends
         self._detector = dtmf.ToneDetector() if not self.telephone_events_in and order.receives else None
+        self._hearing = decoder_at(CODECS[self.codec], SAMPLE_RATE)
         if not order.receives:
             self._source_ssrc = -1  # every packet takes the seldom path, which refuses it
         self._fit_conversions()
@@ -686,18 +734,23 @@ class Leg:
         self._watch_silence(now)
 
     def _change_codec(self, codec: Codec) -> None:
-        table = CONVERSIONS[self.codec, codec]
-        if self.playback is not None and table is not None:
-            self.playback.translate(table)
+        sounds_in = _kept_in(codec)
+        table = CONVERSIONS[self.sounds_in, sounds_in]
+        if table is not None:
+            if self.playback is not None:
+                self.playback.translate(table)
+            for step in self._interjections:
+                step.translate(table)
         for channel in self.channels:
             channel.switch_codec(codec)
-        self.codec = codec
+        self.codec, self.sounds_in = codec, sounds_in
+        self.encoder = None if codec == sounds_in else encoder_at(CODECS[codec], SAMPLE_RATE)
 
     def _fit_conversions(self) -> None:
         partner = self.partner
         if partner is not None:
-            self._conversion = CONVERSIONS[self.codec, partner.codec]
-            partner._conversion = CONVERSIONS[partner.codec, self.codec]  # noqa: SLF001 - two legs of one bridge
+            self._conversion = CONVERSIONS.get((self.codec, partner.codec), _NO_TABLE)
+            partner._conversion = CONVERSIONS.get((partner.codec, self.codec), _NO_TABLE)  # noqa: SLF001 - two legs of one bridge
             partner._fit_relay()  # noqa: SLF001 - as above
         self._fit_relay()
 
@@ -739,7 +792,7 @@ class Leg:
     def send_digits(self, digits: str, duration_ms: int, gap_ms: int) -> None:
         """Queue digits; letters that are none are left out."""
         steps = self._interjections
-        ptime_ms, frame = self.ptime_ms, self.frame_samples
+        ptime_ms, frame = self.ptime_ms, self.frame_octets
         gap = [Interjection(None)] * max(0, round(gap_ms / ptime_ms))
         for digit in digits.upper():
             if digit not in dtmf.DIGITS:
@@ -753,7 +806,7 @@ class Leg:
                 )
             else:
                 frames = max(1, round(duration_ms / ptime_ms))
-                encoded = CODECS[self.codec].encode(tones.dtmf(digit, frames * ptime_ms))
+                encoded = CODECS[self.sounds_in].encoder().encode(tones.dtmf(digit, frames * ptime_ms))
                 cuts = range(0, len(encoded), frame)
                 steps.extend(Interjection(encoded[at : at + frame], tone=True, begins=at == 0) for at in cuts)
         if steps:
@@ -805,10 +858,16 @@ class Leg:
         """Quality so far: loss and jitter of what we receive, round trip and remote loss from the far end's reports."""
         session = self.session
         expected, lost = session.packets_expected, session.packets_lost
-        codec = quality.G711_CONCEALED if self.loss_concealment else quality.G711
+        known = CODECS[self.codec].impairments
         ptime_s = (self.described.ptime_ms if self.described else 20) / 1000
         delay = quality.mouth_to_ear_s(session.round_trip_s, session.jitter_s, ptime_s)
-        r = quality.r_factor(codec, lost / expected, delay) if expected else 0.0
+        r: float | None = 0.0
+        if expected:
+            r = (
+                None
+                if known is None
+                else quality.r_factor(known.concealed if self.loss_concealment else known.plain, lost / expected, delay)
+            )
         return Quality(
             packets_sent=self._outgoing.packets_sent,
             packets_received=session.packets_received,
@@ -817,8 +876,8 @@ class Leg:
             jitter_ms=round(session.jitter_s * 1000, 3),
             round_trip_ms=None if session.round_trip_s is None else round(session.round_trip_s * 1000, 3),
             remote_loss_fraction=session.remote_loss_fraction,
-            mos=round(quality.mos(r), 3) if expected else 0.0,
-            r_factor=round(r, 2),
+            mos=None if r is None else round(quality.mos(r), 3) if expected else 0.0,
+            r_factor=None if r is None else round(r, 2),
             codec=self.codec,
         )
 

@@ -76,7 +76,8 @@ class SoundLibrary:
         return count
 
     def encoded(self, name: str, codec: str) -> bytes:
-        """The audio of `name` as octets of `codec`, one a sample.
+        """The audio of `name` as octets of a codec that is G.711, one a sample. For any other a leg encodes it with all else that it says:
+        a stream that is put together of encoded pieces is loud noise for a tenth of a second after each seam.
 
         Raises: UnknownSound: no such file and no such tone.
         """

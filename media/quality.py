@@ -1,4 +1,4 @@
-"""Voice quality of one direction by the E-model: ITU-T G.107 with the G.113 Appendix I factors of G.711; R to MOS by G.107 Annex B."""
+"""Voice quality of one direction by the E-model: ITU-T G.107 with factors of G.113 Appendix I; R to MOS by G.107 Annex B."""
 
 from __future__ import annotations
 
@@ -17,8 +17,15 @@ class EquipmentImpairment:
     bpl: float
 
 
-G711 = EquipmentImpairment(0.0, 4.3)
-G711_CONCEALED = EquipmentImpairment(0.0, 25.1)
+@dataclass(frozen=True, slots=True)
+class Impairments:
+    """One codec's, by whether its receiver conceals what is lost."""
+
+    plain: EquipmentImpairment
+    concealed: EquipmentImpairment
+
+
+G711 = Impairments(EquipmentImpairment(0.0, 4.3), EquipmentImpairment(0.0, 25.1))
 """G.113 Appendix I: G.711 without, and with Appendix I packet loss concealment."""
 G729A = EquipmentImpairment(11.0, 19.0)
 G723_63 = EquipmentImpairment(15.0, 16.1)

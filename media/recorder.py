@@ -15,12 +15,16 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from queue import SimpleQueue
 
 import numpy as np
 
+from media.codecs.base import octets_in
+from media.codecs.g711 import PCMA
 from media.codecs.registry import CODECS
+from media.codecs.transcoder import Transcoder, decoder_at
 from media.concealment import Concealer
 from media.errors import ParseError
 from media.frame import SAMPLE_RATE, Samples, silence
@@ -41,12 +45,13 @@ MAX_BACKLOG_OCTETS = 64 << 20
 
 
 class Channel:
-    """One leg's audio between arrival and disk: encoded octets, and beside each whether it is there."""
+    """One leg's audio between arrival and disk: encoded octets, and beside each tick of the RTP clock whether it is there."""
 
-    __slots__ = ("_anchor_position", "_anchor_timestamp", "_audio", "_present", "_start", "began_at", "codec", "late", "paused")
+    __slots__ = ("_anchor_position", "_anchor_timestamp", "_audio", "_codec", "_octets", "_present", "_start", "began_at", "late", "paused")
 
     def __init__(self) -> None:
-        self.codec = "PCMA"
+        self._codec = PCMA.name
+        self._octets = 1  # a tick
         self.began_at = 0.0
         """Monotonic time of sample 0; the packet loop computes positions from it."""
         self.paused = False
@@ -56,6 +61,18 @@ class Channel:
         self._present = bytearray(_INITIAL_SAMPLES)
         self._anchor_timestamp: int | None = None
         self._anchor_position = 0
+
+    @property
+    def codec(self) -> str:
+        """Of what is in the buffer."""
+        return self._codec
+
+    @codec.setter
+    def codec(self, codec: str) -> None:
+        """Before anything is placed; later `switch_codec`."""
+        self._codec = codec
+        self._octets = octets_in(CODECS[codec], 1)
+        self._audio = bytearray(len(self._present) * self._octets)
 
     def place(self, timestamp: int, payload: bytes | bytearray | memoryview, arrival: int) -> None:
         """Lay one packet on the time line.
@@ -71,58 +88,76 @@ class Channel:
             position = arrival
             self._anchor_timestamp, self._anchor_position = timestamp, position
         offset = position - self._start
-        size = len(payload)
+        octets = self._octets
+        size = len(payload) // octets
         if offset < 0:
             self.late += 1
             return
         shortage = offset + size - len(self._audio)
         if shortage > 0:
-            self._audio.extend(bytes(shortage + SAMPLE_RATE))
+            self._audio.extend(bytes((shortage + SAMPLE_RATE) * octets))
             self._present.extend(bytes(shortage + SAMPLE_RATE))
-        self._audio[offset : offset + size] = payload
+        self._audio[offset * octets : (offset + size) * octets] = payload[: size * octets]
         self._present[offset : offset + size] = _ONES[:size]
 
     def take(self, until: int) -> tuple[str, bytes, bytes]:
-        """Cut off everything before position `until`: codec, octets, presence."""
-        count = max(0, until - self._start)
-        if count > len(self._audio):
-            extension = bytes(count - len(self._audio))
-            self._audio.extend(extension)
-            self._present.extend(extension)
-        taken = (self.codec, bytes(self._audio[:count]), bytes(self._present[:count]))
-        del self._audio[:count]
+        """Cut off everything before position `until`: codec, octets, presence of each tick."""
+        count, octets = max(0, until - self._start), self._octets
+        if count > len(self._present):
+            missing = count - len(self._present)
+            self._audio.extend(bytes(missing * octets))
+            self._present.extend(bytes(missing))
+        taken = (self._codec, bytes(self._audio[: count * octets]), bytes(self._present[:count]))
+        del self._audio[: count * octets]
         del self._present[:count]
-        self._audio.extend(bytes(count))
+        self._audio.extend(bytes(count * octets))
         self._present.extend(bytes(count))
         self._start += count
         return taken
 
     def switch_codec(self, codec: str) -> None:
         """The leg's codec changed: what is still in the buffer is converted, so that one buffer has one codec."""
-        if codec != self.codec:
-            self._audio[:] = CODECS[codec].encode(CODECS[self.codec].decode(bytes(self._audio)))
-            self.codec = codec
+        if codec == self._codec:
+            return
+        transcoder = Transcoder(CODECS[self._codec], CODECS[codec])
+        before, octets = bytes(self._audio), self._octets
+        self.codec = codec
+        for start, end, is_there in _runs(bytes(self._present)):
+            if is_there:
+                self._audio[start * self._octets : end * self._octets] = transcoder.transcode(before[start * octets : end * octets])
+
+
+def _runs(present: bytes) -> list[tuple[int, int, bool]]:
+    """What is there in one piece, and what is not: first tick, the one behind the last, and which of both."""
+    there = np.frombuffer(present, dtype=np.uint8)
+    edges = [0, *(np.flatnonzero(np.diff(there)) + 1).tolist(), there.size]
+    return [(start, end, bool(there[start])) for start, end in pairwise(edges) if start < end]
 
 
 class ChannelDecoder:
-    """The writer's side of a channel: octets and presence to samples, gaps concealed while they are short."""
+    """The writer's side of a channel: octets and presence to samples at 8 kHz, gaps concealed while they are short.
+
+    A decoder that remembers goes on after a gap from where it was, and finds the speaker again: of G.722 the packet after a lost one has an
+    SNR of 2 dB, the one after that 9, the sixth 21 (measured with speech). To feed it silence, or the last packet again, is worse.
+    """
 
     def __init__(self, *, concealment: bool) -> None:
+        self._codec = PCMA.name
+        self._decoder = decoder_at(PCMA, SAMPLE_RATE)
         self._concealer = Concealer() if concealment else None
         self._heard = False
 
     def decode(self, codec: str, audio: bytes, present: bytes) -> Samples:
-        """Same number of samples as octets; silence where nothing was and nothing can be made up."""
-        linear = CODECS[codec].decode(audio)
-        there = np.frombuffer(present, dtype=np.uint8)
+        """A sample each tick; silence where nothing was and nothing can be made up."""
+        if codec != self._codec:
+            self._codec, self._decoder = codec, decoder_at(CODECS[codec], SAMPLE_RATE)
+        octets = octets_in(CODECS[codec], 1)
         parts: list[Samples] = []
-        edges = np.flatnonzero(np.diff(there)) + 1
-        for start, end in zip([0, *edges.tolist()], [*edges.tolist(), there.size], strict=True):
-            if start == end:
-                continue
-            if there[start]:
+        for start, end, is_there in _runs(present):
+            if is_there:
                 self._heard = True
-                parts.append(self._concealer.good(linear[start:end]) if self._concealer else linear[start:end])
+                linear = self._decoder.decode(audio[start * octets : end * octets])
+                parts.append(self._concealer.good(linear) if self._concealer else linear)
             else:
                 parts.append(self._concealer.lost(end - start) if self._concealer and self._heard else silence(end - start))
         return np.concatenate(parts) if parts else silence(0)

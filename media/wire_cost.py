@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass
 from enum import Enum
 
+from media.codecs.registry import CODECS
+
 FLOOR_KBITS = 100
 """The upload guaranteed to each speech channel: 99.96 kbit/s of G.711 over IPv4 with RTCP, rounded up."""
 RTCP_SHARE = 0.05
@@ -48,8 +50,8 @@ class Layer(Enum):
     WIRE = _ETHERNET_OCTETS + _PREAMBLE_OCTETS + _INTER_FRAME_GAP_OCTETS
 
 
-CODEC_KBITS: dict[str, float] = {"PCMA": 64.0, "PCMU": 64.0, "G722": 64.0, "G729": 8.0, "opus-24": 24.0, "opus-32": 32.0}
-"""Payload bit rates (RFC 3551 §4.5; Opus by its configured rate, RFC 7587 §3.1.1)."""
+OTHERS_KBITS: dict[str, float] = {"G729": 8.0, "opus-24": 24.0, "opus-32": 32.0}
+"""Payload bit rates of what others carry and we do not (RFC 3551 §4.5; Opus by its configured rate, RFC 7587 §3.1.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,8 @@ def stream_kbits(shape: ChannelShape, layer: Layer = Layer.WIRE) -> float:
 
     Raises: ValueError: unknown codec or a packet of no length.
     """
-    rate = CODEC_KBITS.get(shape.codec)
+    codec = CODECS.get(shape.codec)
+    rate = OTHERS_KBITS.get(shape.codec) if codec is None else codec.octets_a_second * 8 / 1000
     if rate is None:
         raise ValueError(f"no bit rate is known for codec {shape.codec!r}")
     if shape.ptime_ms <= 0:

@@ -530,7 +530,7 @@ class Worker:
         if leg is None:
             self.report(PlayEnded(leg=request.leg, play=request.play, outcome="stopped"))
             return
-        audio, left_out = self._sounds.play(request.sounds, leg.codec, request.folder)
+        audio, left_out = self._sounds.play(request.sounds, leg.sounds_in, request.folder)
         for name, why in left_out.items():
             log.error("! leg=%s play=%s sound=%s is left out: %s", request.leg, request.play, name, why)
         if left_out and not audio:
@@ -553,9 +553,7 @@ class Worker:
         closed = leg.close(now)
         del self._legs[leg.name]
         self._ports.give_back(leg.port, now)
-        log.debug(
-            "x leg=%s mos=%.2f lost=%d/%d", leg.name, closed.quality.mos, closed.quality.packets_lost, closed.quality.packets_received
-        )
+        log.debug("x leg=%s mos=%s lost=%d/%d", leg.name, closed.quality.mos, closed.quality.packets_lost, closed.quality.packets_received)
         self.report(closed)
 
     def _status(self, request: int, now: float) -> Status:

@@ -6,15 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
+from media.codecs.registry import CODECS, CONVERSIONS, USUAL, named
 from media.control import Codec, DescribeLeg, LegOpened
 from media.frame import sent_ptime
 from media.wire_cost import ChannelShape, IpVersion, channel_kbits
 from sip.errors import OfferRefused, ParseError
-from sip.sdp.description import Direction, SessionDescription
+from sip.sdp.description import Direction, PayloadType, SessionDescription
 from sip.sdp.offer_answer import (
     DEFAULT_PTIME_MS,
-    PCMA,
-    PCMU,
     Capabilities,
     LocalMedia,
     NegotiatedAudio,
@@ -26,8 +25,6 @@ from sip.sdp.offer_answer import (
 )
 from sip.sdp.offer_answer import answer as answer_offer
 from sip.sdp.parser import parse_sdp
-
-_PAYLOAD_TYPES = {"PCMA": PCMA, "PCMU": PCMU}
 
 
 class NoCommonMedia(Exception):
@@ -47,7 +44,9 @@ class MediaPlan:
 
     @property
     def codec(self) -> Codec:
-        return "PCMU" if self.audio.codec.encoding.upper() == "PCMU" else "PCMA"
+        codec = named(self.audio.codec.encoding)
+        assert codec is not None, "only what is in the registry is offered and answered"
+        return codec.name
 
     @property
     def is_hold(self) -> bool:
@@ -76,6 +75,7 @@ class MediaPlan:
             remote_rtcp_port=audio.remote_rtcp_port,
             codec=self.codec,
             payload_type=audio.codec.number,
+            receive_payload_type=None if audio.receive_payload_type == audio.codec.number else audio.receive_payload_type,
             ptime_ms=sent_ptime(audio.ptime_ms),
             asks_ptime=audio.asks_ptime,
             maxptime_ms=audio.maxptime_ms,
@@ -91,9 +91,60 @@ class MediaPlan:
         )
 
 
-@lru_cache(maxsize=16)
-def _capabilities(codecs: tuple[Codec, ...]) -> Capabilities:
-    return Capabilities(codecs=tuple(_PAYLOAD_TYPES[codec] for codec in codecs))
+def _payload_type(codec: Codec) -> PayloadType:
+    listed = CODECS[codec]
+    return PayloadType(listed.payload_type, listed.name, listed.clock_rate)
+
+
+@lru_cache(maxsize=64)
+def capabilities(codecs: tuple[Codec, ...]) -> Capabilities:
+    """What to offer, in this order.
+
+    Raises: KeyError: a name that is not in the registry.
+    """
+    return Capabilities(codecs=tuple(_payload_type(codec) for codec in codecs))
+
+
+def preferred(codecs: Iterable[Codec], own: Codec | None, spoken: Codec | None, likely: Codec | None = None) -> tuple[Codec, ...]:
+    """The codecs of one side in the order they are offered in.
+
+    Args:
+        own: what this side speaks already: a session keeps its codec.
+        spoken: what the other party speaks: first that, then what a table makes of it, last what must be decoded for it.
+        likely: what it will speak, while it speaks nothing: only what must be decoded for that goes to the end.
+    """
+    beside = spoken or likely
+    return tuple(
+        sorted(codecs, key=lambda codec: (codec != own, codec != spoken, beside is not None and (beside, codec) not in CONVERSIONS))
+    )
+
+
+def likely(offered: SessionDescription, codecs: tuple[Codec, ...]) -> Codec | None:
+    """What this offer will be answered with by a side that has these codecs, if nothing else comes to be known."""
+    slot = audio_slot(offered)
+    known = () if slot is None else (named(one.encoding) for one in offered.media[slot].payload_types)
+    return next((codec.name for codec in known if codec is not None and codec.name in (*codecs, *USUAL)), None)
+
+
+def _able(offered: SessionDescription, address: str, codecs: tuple[Codec, ...], own: Codec | None, spoken: Codec | None) -> Capabilities:
+    """What the offer is answered from. First what the session has; then what the other party speaks, then what a table makes of it; then
+    the codecs of this side, G.711 always among them; and rather than refuse a call, whatever the house knows.
+    """
+    listed = tuple(dict.fromkeys((*codecs, *USUAL)))
+    same = tuple(one for one in listed if one == spoken)
+    near = tuple(one for one in listed if (spoken, one) in CONVERSIONS)
+    for choice in ((own,) if own else (), same, near, listed):
+        if choice and _is_in(offered, address, capabilities(choice)):
+            return capabilities(choice)
+    return capabilities(tuple(CODECS))
+
+
+def _is_in(offered: SessionDescription, address: str, able: Capabilities) -> bool:
+    try:
+        check_offer(offered, address, capabilities=able)
+    except OfferRefused:
+        return False
+    return True
 
 
 def _local(media: LegOpened) -> LocalMedia:
@@ -103,15 +154,15 @@ def _local(media: LegOpened) -> LocalMedia:
 def offer(media: LegOpened, codecs: tuple[Codec, ...], session_id: int, previous: SessionDescription | None = None) -> SessionDescription:
     """Our offer for a leg; with `previous`, the next one in the same session."""
     if previous is not None:
-        return reoffer(previous, _local(media), capabilities=_capabilities(codecs))
-    return audio_offer(_local(media), session_id=session_id, capabilities=_capabilities(codecs))
+        return reoffer(previous, _local(media), capabilities=capabilities(codecs))
+    return audio_offer(_local(media), session_id=session_id, capabilities=capabilities(codecs))
 
 
 def moved(previous: SessionDescription, media: LegOpened, codec: Codec) -> SessionDescription:
     """The offer that our side of a session is elsewhere now (RFC 3264 §8.3.1): codec and directions stay as they were agreed on."""
     slot = audio_slot(previous)
     direction = Direction.SENDRECV if slot is None else previous.direction_of(previous.media[slot])
-    return reoffer(previous, _local(media), capabilities=_capabilities((codec,)), direction=direction)
+    return reoffer(previous, _local(media), capabilities=capabilities((codec,)), direction=direction)
 
 
 def names(description: SessionDescription, media: LegOpened) -> bool:
@@ -129,13 +180,21 @@ def answer(
     codecs: tuple[Codec, ...],
     session_id: int,
     previous: SessionDescription | None = None,
+    *,
+    own: Codec | None = None,
+    spoken: Codec | None = None,
 ) -> tuple[SessionDescription, MediaPlan]:
     """Our answer to the far end's offer, and what it amounts to.
 
+    Args:
+        codecs: of this side. Of them the first of the offer is taken (RFC 3264 §6.1), unless one of the next two says otherwise.
+        own: what this session speaks already: it stays with that where the offer still has it.
+        spoken: what the other party speaks: rather the same, else what a table makes of it, than what must be decoded.
     Raises: NoCommonMedia: nothing in it that we can carry.
     """
     try:
-        answered = answer_offer(offered, _local(media), session_id=session_id, previous=previous, capabilities=_capabilities(codecs))
+        able = _able(offered, media.address, codecs, own, spoken)
+        answered = answer_offer(offered, _local(media), session_id=session_id, previous=previous, capabilities=able)
     except OfferRefused as error:
         raise NoCommonMedia(str(error), error.warning_code) from error
     return answered.description, MediaPlan(answered.audio, answered.description)
@@ -161,7 +220,7 @@ def read(offered: bytes, address: str) -> SessionDescription:
     """
     try:
         description = parse_sdp(offered)
-        check_offer(description, address)
+        check_offer(description, address, capabilities=capabilities(tuple(CODECS)))
     except ParseError as error:
         raise NoCommonMedia(str(error), 399) from error
     except OfferRefused as error:
@@ -170,8 +229,12 @@ def read(offered: bytes, address: str) -> SessionDescription:
 
 
 def offered_kbits(offered: SessionDescription) -> int:
-    """Wire cost of one direction of the offered channel at its packet time and IP version, never below the floor (R9)."""
+    """Wire cost of one direction of the offered channel at its packet time and IP version, never below the floor (R9): of the dearest
+    codec that it may come to.
+    """
     audio = next(media for media in offered.media if media.media == "audio" and media.port)
     connection = offered.connection_of(audio)
     version = IpVersion.V6 if connection is not None and connection.address_type == "IP6" else IpVersion.V4
-    return channel_kbits(ChannelShape(ptime_ms=audio.ptime or DEFAULT_PTIME_MS, ip=version))
+    ptime_ms = audio.ptime or DEFAULT_PTIME_MS
+    known = [codec.name for one in audio.payload_types if (codec := named(one.encoding)) is not None]
+    return max((channel_kbits(ChannelShape(codec, ptime_ms, version)) for codec in known), default=channel_kbits(ChannelShape()))

@@ -21,6 +21,7 @@ import msgspec
 
 from acd import sounds
 from acd.clock import Clock
+from acd.codecs import USUAL
 from acd.config import VoiceSettings
 from acd.core import effects as ef
 from acd.core import inputs as inp
@@ -323,7 +324,8 @@ class Switch:
         if leg.local is not None and media_plan.names(leg.local, leg.media):
             return True
         try:
-            leg.local, leg.plan = media_plan.answer(leg.offer, leg.media, self._codecs(leg), leg.sdp_session, leg.local)
+            codecs, spoken = self._codecs(leg), self._spoken_beside(leg)
+            leg.local, leg.plan = media_plan.answer(leg.offer, leg.media, codecs, leg.sdp_session, leg.local, spoken=spoken)
         except media_plan.NoCommonMedia as error:
             self.sip.reject(leg.session, 488, headers=[_warning(error.warning, str(error))])
             self._gone(leg)
@@ -684,8 +686,7 @@ class Switch:
 
     def _offer(self, leg: SwitchLeg, line: TrunkLine | None = None) -> bytes:
         assert leg.media is not None
-        codecs = self._codecs(leg) if line is None else tuple(sorted(line.codecs, key=lambda codec: codec != self._spoken(leg)))
-        leg.local = media_plan.offer(leg.media, codecs, leg.sdp_session)
+        leg.local = media_plan.offer(leg.media, self._codecs(leg, line), leg.sdp_session)
         return leg.local.to_bytes()
 
     def _max_forwards(self, leg: SwitchLeg) -> int:
@@ -701,9 +702,29 @@ class Switch:
         first = self._legs.get(LegId(f"{leg.call}.0"))
         return first.plan.codec if first is not None and first.plan is not None else None
 
-    def _codecs(self, leg: SwitchLeg) -> tuple[control.Codec, ...]:
-        """Our codecs in order of preference: the one a party of this call already speaks first, so that nothing is converted."""
-        return ("PCMU", "PCMA") if self._spoken(leg) == "PCMU" else ("PCMA", "PCMU")
+    def _spoken_beside(self, leg: SwitchLeg) -> control.Codec | None:
+        """What another party of this call speaks. Nobody is looked for where the answer depends on nobody: a table leads between all that
+        is usual.
+        """
+        if set(self._listed(leg)) <= set(USUAL):
+            return None
+        others = (other for other in self._legs.values() if other.call == leg.call and other is not leg and not other.is_gone)
+        return next((other.plan.codec for other in others if other.plan is not None), None)
+
+    def _listed(self, leg: SwitchLeg, line: TrunkLine | None = None) -> tuple[control.Codec, ...]:
+        """Codecs of this side as they are configured."""
+        if line is None and leg.trunk is not None:
+            line = self._directory.trunk(leg.tenant, leg.trunk)
+        return self._settings.phone_codecs if line is None else line.codecs
+
+    def _codecs(self, leg: SwitchLeg, line: TrunkLine | None = None) -> tuple[control.Codec, ...]:
+        """The same in order of preference: the one a party of this call already speaks first, so that nothing is converted."""
+        first = self._legs.get(LegId(f"{leg.call}.0"))
+        own = leg.plan.codec if leg.plan is not None else None
+        likely = None
+        if first is not None and first is not leg and first.plan is None and first.offer is not None:
+            likely = media_plan.likely(first.offer, self._listed(first))
+        return media_plan.preferred(self._listed(leg, line), own, self._spoken(leg), likely)
 
     def _fail(
         self,
@@ -1278,7 +1299,8 @@ class Switch:
             return
         try:
             offered = media_plan.read(event.sdp, leg.media.address)
-            leg.local, plan = media_plan.answer(offered, leg.media, self._codecs(leg), leg.sdp_session, leg.local)
+            own = leg.plan.codec if leg.plan is not None else None
+            leg.local, plan = media_plan.answer(offered, leg.media, self._codecs(leg), leg.sdp_session, leg.local, own=own)
         except media_plan.NoCommonMedia as error:
             self.sip.reject_reinvite(event.session, 488, headers=[_warning(error.warning, str(error))])
             log.info("= %s: re-INVITE without common media: %s", leg.leg, error)

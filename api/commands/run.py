@@ -142,6 +142,7 @@ def voice_settings(settings: Settings, *, accept_clock: bool = False) -> VoiceSe
         tcp_strangers_per_source=settings.sip.strangers_per_source,
         tcp_stranger_idle_s=settings.sip.stranger_idle_s,
         phone_shows=settings.phones.shows,
+        phone_codecs=settings.phones.codecs,
         answer_within_s=settings.phones.answer_within_s,
         session_refresh_s=settings.timers.session_refresh_s,
         media_silence_s=settings.media.silence_s,

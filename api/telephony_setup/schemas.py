@@ -15,8 +15,10 @@ from zoneinfo import available_timezones
 import holidays
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, ValidationInfo, WithJsonSchema, field_validator, model_validator
 
+from acd.codecs import USUAL
 from acd.core.channel_kinds import CHANNELS
 from acd.core.strategies import STRATEGIES
+from api.kit.codecs import Codecs
 from api.kit.ids import Slug, slug
 from api.kit.languages import Language, Spoken
 from api.kit.numbers import Callable_, Dialled, not_geographic
@@ -610,7 +612,11 @@ class Trunk(Named):
         default=4.0, description="No answer at all for so long, not even 100: the call goes to the next trunk."
     )
     caller_id: Callable_ | None = None
-    codecs: Annotated[tuple[Literal["PCMA", "PCMU"], ...], Field(min_length=1, max_length=2)] = ("PCMA", "PCMU")
+    codecs: Codecs = Field(
+        default=USUAL,
+        description="What calls over it are offered, in this order. What it offers is answered with the first of its own that stands here "
+        "or is G.711, with another that the house knows only where the call would be refused else.",
+    )
     numbers_in: Format = Field(
         default="auto",
         description="How the peer writes numbers of calls to us: `plus` +4989…, `e164` 4989…, `00` 004989…, `national` 089… (without the 0 "

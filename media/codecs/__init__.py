@@ -1,7 +1,27 @@
-"""Codecs: `base` (what one is), `g711` (A-law, µ-law), `registry` (by name, and conversions)."""
+"""Codecs: `base` (what one is), `g711` (A-law, µ-law), `g722`, `registry` (all, and tables between them), `transcoder` (the rest)."""
 
-from media.codecs.base import AudioCodec, Decoder, Encoder, SampleCodec
+from media.codecs.base import AudioCodec, Decoder, Encoder, SampleCodec, octets_in, ticks_in
 from media.codecs.g711 import PCMA, PCMU
-from media.codecs.registry import CODECS, CONVERSIONS
+from media.codecs.g722 import G722
+from media.codecs.registry import CODECS, CONVERSIONS, USUAL, named, of_payload_type
+from media.codecs.transcoder import Transcoder, decoder_at, encoder_at
 
-__all__ = ["CODECS", "CONVERSIONS", "PCMA", "PCMU", "AudioCodec", "Decoder", "Encoder", "SampleCodec"]
+__all__ = [
+    "CODECS",
+    "CONVERSIONS",
+    "G722",
+    "PCMA",
+    "PCMU",
+    "USUAL",
+    "AudioCodec",
+    "Decoder",
+    "Encoder",
+    "SampleCodec",
+    "Transcoder",
+    "decoder_at",
+    "encoder_at",
+    "named",
+    "octets_in",
+    "of_payload_type",
+    "ticks_in",
+]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from media.frame import SAMPLE_RATE, Samples
+from media.quality import G711, Impairments
 
 _ALAW_TOGGLE = 0x55
 """G.711 §3.2: the even bits of an A-law code are inverted on the line."""
@@ -68,6 +69,7 @@ _ULAW_ENCODE = _ulaw_encode_table()
 
 class _TableCodec:
     clock_rate = rate = octets_a_second = SAMPLE_RATE
+    impairments: Impairments | None = G711
 
     def __init__(self, name: str, payload_type: int, silence: int, decode: NDArray[np.int16], encode: NDArray[np.uint8]) -> None:
         self.name = name

@@ -1,16 +1,42 @@
-"""Codecs by name and the tables that turn one wire form into another (RFC 3551 §6)."""
+"""All codecs of the house, in our order of preference, and the tables that turn one wire form into another (RFC 3551 §6).
+
+Nothing else lists codecs: what SDP offers, what a worker takes, what an API accepts, what a channel costs and how it scores is read from
+here. A codec more is its own file and one row.
+"""
 
 from __future__ import annotations
 
-from media.codecs.base import SampleCodec
+from media.codecs.base import AudioCodec
 from media.codecs.g711 import ALAW_TO_ULAW, PCMA, PCMU, ULAW_TO_ALAW
+from media.codecs.g722 import G722
 
-CODECS: dict[str, SampleCodec] = {PCMA.name: PCMA, PCMU.name: PCMU}
+_LISTED: tuple[AudioCodec, ...] = (
+    PCMA,
+    PCMU,
+    G722,
+)
 
-CONVERSIONS: dict[tuple[str, str], bytes | None] = {
-    ("PCMA", "PCMA"): None,
-    ("PCMU", "PCMU"): None,
+CODECS: dict[str, AudioCodec] = {codec.name: codec for codec in _LISTED}
+"""By name."""
+
+USUAL = ("PCMA", "PCMU")
+"""What is offered where nobody has said otherwise: what every telephone has, and what costs a relay nothing."""
+
+CONVERSIONS: dict[tuple[str, str], bytes | None] = {(name, name): None for name in CODECS} | {
     ("PCMA", "PCMU"): ALAW_TO_ULAW,
     ("PCMU", "PCMA"): ULAW_TO_ALAW,
 }
-"""(from, to) -> table for `bytes.translate`; None: the payload passes as it is."""
+"""(from, to) -> table for `bytes.translate`; None: the payload passes as it is. A pair that is not here is transcoded: `transcoder`."""
+
+FIRST_DYNAMIC = 96
+"""RFC 3551 §6: payload types from here to 127 mean what a description says, and nothing by themselves."""
+
+
+def named(name: str) -> AudioCodec | None:
+    """The codec of this encoding name, in whatever case (RFC 8866 §6.6)."""
+    return CODECS.get(name) or next((codec for codec in CODECS.values() if codec.name.upper() == name.upper()), None)
+
+
+def of_payload_type(number: int) -> AudioCodec | None:
+    """What a static payload type means without a word about it."""
+    return next((codec for codec in CODECS.values() if codec.payload_type == number < FIRST_DYNAMIC), None)

@@ -94,8 +94,13 @@ class OutgoingStream:
         frames = round((now - self._last_at) * SAMPLE_RATE / FRAME_SAMPLES)
         return (self.timestamp + max(self._samples, frames * FRAME_SAMPLES)) & 0xFFFFFFFF
 
-    def audio(self, buffer: bytearray, payload_type: int, samples: int, now: float, *, begins: bool) -> None:
-        """Header for audio of our own; `begins` a talk-spurt: marker, and a timestamp fitted to the clock; else it counts on."""
+    def audio(self, buffer: bytearray, payload_type: int, samples: int, now: float, *, begins: bool, octets: int | None = None) -> None:
+        """Header for audio of our own; `begins` a talk-spurt: marker, and a timestamp fitted to the clock; else it counts on.
+
+        Args:
+            samples: how long it is, in ticks of the RTP clock.
+            octets: of payload; None: as many.
+        """
         if begins:
             self.timestamp = self._timestamp_at(now)
             payload_type |= _MARKER
@@ -103,10 +108,21 @@ class OutgoingStream:
             self.timestamp = (self.timestamp + samples) & 0xFFFFFFFF
         self._last_at = now
         self._samples = samples
-        self._number(buffer, payload_type, self.timestamp, samples)
+        self._number(buffer, payload_type, self.timestamp, samples if octets is None else octets)
 
-    def relay_cut(self, buffer: bytearray, payload_type: int, timestamp: int, ssrc: int, samples: int, now: float, *, begins: bool) -> None:
-        """Header for audio of a source that was cut into other packets: its time goes on, its numbers do not."""
+    def relay_cut(
+        self,
+        buffer: bytearray,
+        payload_type: int,
+        timestamp: int,
+        ssrc: int,
+        samples: int,
+        now: float,
+        *,
+        begins: bool,
+        octets: int | None = None,
+    ) -> None:
+        """Header for audio of a source that was cut into other packets: its time goes on, its numbers do not. Args: as `audio`."""
         if ssrc != self._timed_ssrc:
             self._timestamp_offset = (self._timestamp_at(now) - timestamp) & 0xFFFFFFFF
             self._timed_ssrc = ssrc
@@ -114,7 +130,8 @@ class OutgoingStream:
         self.timestamp = (timestamp + self._timestamp_offset) & 0xFFFFFFFF
         self._last_at = now
         self._samples = samples
-        self._number(buffer, payload_type | _MARKER if begins else payload_type, self.timestamp, samples)
+        second = payload_type | _MARKER if begins else payload_type
+        self._number(buffer, second, self.timestamp, samples if octets is None else octets)
 
     def begin_event(self, now: float) -> int:
         """The timestamp of an event that begins now, which all its packets carry (RFC 4733 §2.5.1.1)."""

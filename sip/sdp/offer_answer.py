@@ -24,6 +24,7 @@ import msgspec
 from sip.errors import IllegalTransition, LocalMisuse, OfferRefused, RemoteFault
 from sip.machine import Edge, to
 from sip.sdp.description import (
+    STATIC_PAYLOAD_TYPES,
     Attribute,
     Connection,
     Direction,
@@ -36,9 +37,10 @@ from sip.sdp.description import (
     known_attribute,
 )
 
-PCMA: Final = PayloadType(8, "PCMA", 8000)
-PCMU: Final = PayloadType(0, "PCMU", 8000)
+PCMU: Final = STATIC_PAYLOAD_TYPES[0]
+PCMA: Final = STATIC_PAYLOAD_TYPES[8]
 G711: Final = (PCMA, PCMU)
+"""What is offered and taken by who says nothing else; whoever has more says so by `Capabilities`."""
 TELEPHONE_EVENT: Final = PayloadType(101, "telephone-event", 8000, fmtp="0-16")
 """101 is what nearly every device uses; 0-16 are the keys and the hook flash (RFC 4733 §3.2)."""
 

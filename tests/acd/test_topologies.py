@@ -5,6 +5,7 @@ Who ends up with whom is said here by a table of its own, from what the three pe
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 
 import pytest
@@ -79,10 +80,8 @@ def confirms(shell: Shell, kind: str) -> None:
 
 def tries(shell: Shell, command: inp.Command) -> None:
     """A desk's button may have lost its meaning meanwhile."""
-    try:
+    with contextlib.suppress(IllegalTransition, UnknownName):
         shell.send(command)
-    except (IllegalTransition, UnknownName):
-        pass
 
 
 def interrupts(shell: Shell, who: str) -> None:

@@ -50,6 +50,13 @@ class TestValues:
         settings = Settings.load(None, {"FERNAMT_SIP__LISTEN": "127.0.0.1:5070, [::1]:5070"})
         assert settings.sip.listen == ("127.0.0.1:5070", "[::1]:5070")
 
+    def test_codecs_of_phones_are_the_usual_unless_named_and_known(self, tmp_path: Path) -> None:
+        assert voice_settings(Settings.load(None, {})).phone_codecs == ("PCMA", "PCMU")
+        wide = Settings.load(None, {"FERNAMT_PHONES__CODECS": "G722, PCMA"})
+        assert voice_settings(wide).phone_codecs == ("G722", "PCMA")
+        (found,) = problems(tmp_path, '[phones]\ncodecs = ["g722"]\n')
+        assert "there is no codec 'g722'; there are PCMA, PCMU, G722" in found
+
     def test_fernamt_config_names_the_file(self, tmp_path: Path) -> None:
         path = written(tmp_path, "[http]\nport = 9002\n")
         assert Settings.load(None, {"FERNAMT_CONFIG": str(path)}).http.port == 9002

@@ -337,6 +337,23 @@ class TestNumbersOfTrunks:
         assert "emergency" in answer.text
 
 
+class TestCodecsOfTrunks:
+    async def test_wide_band_in_its_place_of_the_order_reaches_the_voice_service(self, acme: Service) -> None:
+        made = {"id": "own", "name": "Own", "peer": "192.0.2.5"}
+        assert (await acme.made("trunks", made))["codecs"] == ["PCMA", "PCMU"]
+        assert (await acme.call("PUT", "trunks/own", json=made | {"codecs": ["G722", "PCMA"]})).status_code == 200
+        (line,) = acme.voice.setups[ACME].trunks
+        assert line.codecs == ("G722", "PCMA")
+
+    @pytest.mark.parametrize(
+        ("codecs", "why"), [([], "at least one"), (["PCMA", "PCMA"], "each once"), (["G729"], "there are PCMA, PCMU, G722")]
+    )
+    async def test_a_list_that_cannot_be_offered_is_refused_with_what_there_is(self, acme: Service, codecs: list[str], why: str) -> None:
+        refused = await acme.call("POST", "trunks", json={"id": "own", "name": "Own", "peer": "192.0.2.5", "codecs": codecs})
+        assert refused.status_code == 422
+        assert why in refused.text
+
+
 class TestPhonesBehindTrunks:
     async def test_extension_and_number_reach_the_voice_service_and_the_trunk_cannot_go_before_them(self, acme: Service) -> None:
         await acme.call("PUT", "tenants/acme/assignments", "operator", json={"may_have_internal_trunks": True})

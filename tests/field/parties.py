@@ -11,6 +11,7 @@ from acd.core.ids import AgentId, MenuId
 from acd.journal import read
 from load.phones import PhoneCall
 from media.codecs.registry import CODECS
+from media.codecs.transcoder import decoder_at
 from media.dtmf import ToneDetector
 from media.rtp.packet import DatagramKind, kind_of
 from sip.events import InfoAnswered, InfoReceived
@@ -137,10 +138,10 @@ class Far:
     def tones(self):
         """Keys heard as tones in band."""
         detector = ToneDetector()
-        codec = CODECS[self.call.negotiated.codec.encoding]
+        decoder = decoder_at(CODECS[self.call.negotiated.codec.encoding], 8000)
         found = ""
         for packet in self.audio_packets():
-            found += "".join(one.digit for one in detector.receive(codec.decode(packet.payload)))
+            found += "".join(one.digit for one in detector.receive(decoder.decode(packet.payload)))
         return found
 
 

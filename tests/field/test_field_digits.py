@@ -154,7 +154,7 @@ async def test_an_event_with_a_tone_beneath_it_and_an_info_is_one_press_at_the_o
     async with talk(tmp_path, agent=able, **rule) as (service, caller, agent):
         audio = caller.call.audio
         audio.is_muted = True  # the clock of the phone stands aside: tone and events are interleaved here, packet by packet
-        begins, payloads = audio._timestamp, audio._codec.encode(tones.dtmf("5", 300))
+        begins, payloads = audio._timestamp, audio._encoder.encode(tones.dtmf("5", 300))
         for step in range(15):
             caller.event(5, begins, 160 * (step + 1), end=step > 12, marker=step == 0)
             audio._send(audio._audio, audio._audio.codec.number, begins + 160 * step, payloads[160 * step : 160 * step + 160], marker=False)

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from load.hearing import dominant_hz
+from media.frame import level_dbfs
 from tests.interop.tones import tone_file
+from tests.ports import free_port
 
 MODULES = "/usr/lib/baresip/modules"
 CONFIG = """\
@@ -34,6 +36,7 @@ rtp_timeout 60
 jitter_buffer_delay 1-5
 module_path {modules}
 module g711.so
+module g722.so
 module aufile.so
 module aubridge.so
 module sndfile.so
@@ -51,6 +54,12 @@ def needs_baresip() -> None:
         if os.environ.get("CI"):
             pytest.fail("baresip is not installed, and in CI nothing is skipped")
         pytest.skip("baresip is not installed")
+
+
+def ports() -> tuple[int, int]:
+    """For SIP and for control; baresip takes the port above the first for TLS."""
+    sip, _tls, control = free_port(), free_port(), free_port()
+    return sip, control
 
 
 class Baresip:
@@ -123,11 +132,32 @@ class Baresip:
         self._forgotten = len(self._heard())
 
     def _heard(self) -> bytes:
-        (file,) = self.folder.glob("dump-*-dec.wav")
-        return file.read_bytes()[44:]
+        return self._file("dec")[44:]
 
-    def heard_hz(self) -> float:
+    def _file(self, direction: str) -> bytes:
+        (file,) = self.folder.glob(f"dump-*-{direction}.wav")
+        return file.read_bytes()
+
+    def spoken_dbfs(self) -> float:
+        """The level of its second second as it encodes it: its own resampler makes the tone 0.8 dB louder for G.722."""
+        octets = self._file("enc")
+        rate = int.from_bytes(octets[24:28], "little")
+        return level_dbfs(np.frombuffer(octets[44 + 2 * rate : 44 + 4 * rate], dtype="<i2"))
+
+    def heard_hz(self) -> float | None:
         """The strongest frequency in the last second that this phone heard."""
         octets = self._heard()
         samples = np.frombuffer(octets[self._forgotten : len(octets) // 2 * 2], dtype="<i2")
-        return dominant_hz(samples[-8000:])
+        rate = self.heard_rate()
+        found = dominant_hz(samples[-rate:])  # which reckons with 8 kHz
+        return None if found is None else found * rate / 8000
+
+    def heard_dbfs(self) -> float:
+        """How loud that was."""
+        octets = self._heard()
+        samples = np.frombuffer(octets[self._forgotten : len(octets) // 2 * 2], dtype="<i2")
+        return level_dbfs(samples[-self.heard_rate() :])
+
+    def heard_rate(self) -> int:
+        """Samples a second of what this phone writes down: 16 000 in G.722."""
+        return int.from_bytes(self._file("dec")[24:28], "little")

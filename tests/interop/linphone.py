@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -84,6 +85,16 @@ class Linphone:
         assert self._process.stdin is not None
         self._process.stdin.write(command.encode() + b"\n")
         await self._process.stdin.drain()
+
+    async def use_codecs(self, *names: str) -> None:
+        """Of all that it has, these alone."""
+        await self.do("codec disable all")
+        await self.do("codec list")
+        await self.says("L16 (44100) disabled")
+        listed = dict.fromkeys(re.findall(r"(\d+): (\S+) \(\d+\)", self.said))
+        for number, name in listed:
+            if name in names:
+                await self.do(f"codec enable {number}")
 
     async def says(self, words: str, timeout_s: float = 20.0) -> None:
         """Until its console has said so."""

@@ -10,17 +10,11 @@ from acd.config import Listen
 from acd.core import inputs as inp
 from acd.core.ids import AgentId
 from tests.acd.voice import TENANT, running
-from tests.interop.baresip import Baresip, needs_baresip
+from tests.interop.baresip import Baresip, needs_baresip, ports
 from tests.journeys.service import service
 from tests.ports import HOST, free_port
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
-
-
-def ports() -> tuple[int, int]:
-    """For SIP and for control; baresip takes the port above the first for TLS."""
-    sip, _tls, control = free_port(), free_port(), free_port()
-    return sip, control
 
 
 async def each_hears(a: Baresip, a_hears_hz: float, b: Baresip, b_hears_hz: float) -> None:

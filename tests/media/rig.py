@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from media import framing
-from media.codecs import CODECS
+from media.codecs import CODECS, decoder_at, encoder_at, octets_in
 from media.control import AskStatus, Bridge, CloseLeg, DescribeLeg, Greeting, LegClosed, LegOpened, OpenLeg, Shutdown, Status
 from media.io import control_socket
 from media.rtp import packet as rtp
@@ -46,8 +46,7 @@ class FarEnd:
     """A phone's media: an RTP and an RTCP socket, a clock of its own, a codec."""
 
     def __init__(self, codec="PCMA", ssrc=0x1000, family=socket.AF_INET, address="127.0.0.1"):
-        self.codec = codec
-        self.payload_type = CODECS[codec].payload_type
+        self.speaks(codec)
         self.ssrc = ssrc
         self.number = 65530  # wraps soon
         self.timestamp = 4_294_960_000
@@ -59,6 +58,13 @@ class FarEnd:
         self.address = address
         self.target = None
         self.rtcp_target = None
+
+    def speaks(self, codec):
+        """From now on; describe it anew."""
+        self.codec = codec
+        self.payload_type = CODECS[codec].payload_type
+        self.frame_octets = octets_in(CODECS[codec], 160)
+        self.encoder, self.decoder = encoder_at(CODECS[codec], 8000), decoder_at(CODECS[codec], 8000)
 
     @property
     def port(self):
@@ -82,12 +88,12 @@ class FarEnd:
         self.rtp.sendto(bytes(packet), self.target)
 
     def speak(self, audio, *, pace=False, lose=()):
-        """Send audio as 20 ms packets; `pace` on absolute deadlines, else at once."""
+        """Send audio, at 8 kHz, as 20 ms packets; `pace` on absolute deadlines, else at once."""
         sent = []
         begin = time.monotonic()
-        encoded = CODECS[self.codec].encode(audio)
-        for index, at in enumerate(range(0, len(encoded), 160)):
-            packet = self.packet(encoded[at : at + 160])
+        encoded = self.encoder.encode(audio)
+        for index, at in enumerate(range(0, len(encoded), self.frame_octets)):
+            packet = self.packet(encoded[at : at + self.frame_octets])
             if index not in lose:
                 self.send(packet)
                 sent.append(packet)
@@ -115,6 +121,18 @@ class FarEnd:
             self.rtp.settimeout(DEADLINE_S)
         return False
 
+    def everything(self):
+        """The RTP packets that wait now."""
+        packets = []
+        self.rtp.setblocking(False)
+        try:
+            while True:
+                packets.append(rtp.parse(self.rtp.recv(2048)))
+        except BlockingIOError:
+            return packets
+        finally:
+            self.rtp.settimeout(DEADLINE_S)
+
     def drain(self):
         while not self.hear_nothing():
             pass
@@ -124,7 +142,8 @@ class FarEnd:
         return rtcp.parse(self.rtcp.recv(2048))
 
     def audio(self, packets):
-        return np.concatenate([CODECS[self.codec].decode(packet.payload) for packet in packets])
+        """What they say, at 8 kHz."""
+        return np.concatenate([self.decoder.decode(packet.payload) for packet in packets])
 
     def close(self):
         self.rtp.close()

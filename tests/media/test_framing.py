@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from media import control, framing
+from media.codecs import CODECS
 from media.control import VERSION, Bridge, DescribeLeg, DigitReceived, Greeting, OpenLeg, Play, Quality, Refused, StartRecording, Status
 from media.errors import OtherVersion, ParseError
 
@@ -54,9 +55,10 @@ def any_value(hint):
 
 
 def any_message(word):
-    """Every field from its type; the version is ours, since another one ends all reading."""
+    """Every field from its type; the version is ours, since another one ends all reading, and a codec one that is listed."""
     fields = {name: any_value(hint) for name, hint in get_type_hints(word).items()}
-    return st.builds(word, **(fields | ({"version": st.just(VERSION)} if word is Greeting else {})))
+    ours = {Greeting: {"version": st.just(VERSION)}, DescribeLeg: {"codec": st.sampled_from(list(CODECS))}}
+    return st.builds(word, **(fields | ours.get(word, {})))
 
 
 @pytest.mark.parametrize(("reader", "word"), EVERY_WORD)
@@ -67,6 +69,14 @@ def test_every_word_survives_the_wire_and_a_field_that_nobody_knows_is_refused_b
     assert reader().feed(framing.encode(message)) == [message]
     with pytest.raises(ParseError, match="unknown field `colour`"):
         reader().feed(framed(msgspec.to_builtins(message) | {"colour": "blue"}))
+
+
+def test_a_codec_that_is_not_listed_is_refused_by_name_on_both_sides():
+    with pytest.raises(ValueError, match="no codec is called 'G729'"):
+        DescribeLeg(leg="a", remote_address="::1", remote_port=4000, remote_rtcp_port=4001, codec="G729", payload_type=18)
+    document = msgspec.to_builtins(ORDERS[1]) | {"codec": "G729"}
+    with pytest.raises(ParseError, match="no codec is called 'G729'"):
+        framing.request_reader().feed(framed(document))
 
 
 def framed(document):

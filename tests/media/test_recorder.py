@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from media import tones
-from media.codecs import PCMA, PCMU
+from media.codecs import CODECS, PCMA, PCMU, encoder_at, octets_in
+from media.frame import level_dbfs
 from media.recorder import Channel, ChannelDecoder, RecordingWriter, salvage
 
 
@@ -110,6 +111,45 @@ def test_short_gap_is_concealed_long_gap_fades_silence_before_speech_stays():
     rest = decoder.decode("PCMA", bytes(1600), bytes(1600))
     assert rest[:80].any()
     assert not rest[480:].any()
+
+
+@pytest.mark.parametrize("name", list(CODECS))
+def test_every_codec_is_laid_by_its_clock_and_decoded_as_one_stream(name):
+    """Two packets of thirty are lost, and what is taken in three pieces is what was said, a decoder's delay later."""
+    said = tones.tone((1000.0,), 0.6, -12.0, ramp=False)
+    wire = encoder_at(CODECS[name], 8000).encode(said)
+    size = octets_in(CODECS[name], 160)
+    channel, decoder = Channel(), ChannelDecoder(concealment=True)
+    channel.codec = name
+    heard = []
+    for index in range(30):
+        if index not in {14, 15}:
+            channel.place(160 * index, wire[size * index : size * (index + 1)], 160 * index)
+        if index in {6, 17, 29}:
+            heard.append(decoder.decode(*channel.take(160 * (index + 1) - 37)))  # in the midst of a packet
+    audio = np.concatenate(heard)
+    assert audio.size == 4800 - 37
+    for part in (audio[400:2200], audio[3600:]):
+        assert level_dbfs(part) == pytest.approx(-12.0, abs=0.1)
+        assert tones.dominant_frequency(part) == pytest.approx(1000, abs=2)
+    assert level_dbfs(audio[2240:2560]) == pytest.approx(-13.0, abs=2.0)
+
+
+@pytest.mark.parametrize(("before", "after"), [(one, other) for one in CODECS for other in CODECS if one != other])
+def test_a_codec_that_changes_in_a_recording_keeps_what_was_said(before, after):
+    """What comes in the new one is a stream of its own, which one that remembers finds into within a fifth of a second."""
+    said = tones.tone((1000.0,), 0.6, -12.0, ramp=False)
+    channel, decoder = Channel(), ChannelDecoder(concealment=False)
+    channel.codec = before
+    for name, first in ((before, 0), (after, 10)):
+        channel.switch_codec(name)
+        wire, size = encoder_at(CODECS[name], 8000).encode(said[160 * first :]), octets_in(CODECS[name], 160)
+        for index in range(10 if name == before else 20):
+            channel.place(160 * (first + index), wire[size * index : size * (index + 1)], 160 * (first + index))
+    audio = decoder.decode(*channel.take(4800))
+    assert audio.size == 4800
+    for part in (audio[400:1500], audio[3200:]):
+        assert level_dbfs(part) == pytest.approx(-12.0, abs=0.2)
 
 
 def test_without_concealment_a_gap_is_silence():

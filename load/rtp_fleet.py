@@ -25,8 +25,8 @@ from load.records import RtpFigures
 from load.report import add_rtp
 from load.rtp_watch import AGENT_SIDE, RECEIVED, StreamWatch, by_stream
 from media.codecs.registry import CODECS
-from media.io.udp import kernel_drops
 from media.tones import tone
+from media.transport.udp import kernel_drops
 
 SEATS_PER_SOCKET = 32
 SLOTS = 10

@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import assert_never, get_args
 
 from media import framing
+from media.channel import TOLERANCE_SAMPLES, Channel
 from media.control import (
     VERSION,
     ArrangeAudio,
@@ -68,12 +69,16 @@ from media.frame import SAMPLE_RATE
 from media.io.control_socket import listening
 from media.io.descriptors import close_inherited
 from media.io.pacer import PAUSE_S, PHASES, Moderation, Ticks, Timer, TimerHeap, phases_of
-from media.io.udp import MTU_OCTETS, ip_version, open_pair
-from media.leg import Leg, Playback
+from media.legs.bridge import Bridge as LegBridge
+from media.legs.host import Ticking
+from media.legs.leg import Leg
+from media.legs.playback import Playback
 from media.log_lines import Form, write_to_stderr
 from media.ports import PortPool
 from media.prompts import PACKAGED_SOUNDS, SoundLibrary
-from media.recorder import FLUSH_S, TOLERANCE_SAMPLES, Channel, RecordingWriter
+from media.recorder import FLUSH_S, RecordingWriter
+from media.transport.base import Transport
+from media.transport.udp import MTU_OCTETS, ip_version, open_udp
 
 log = logging.getLogger("media.worker")
 
@@ -110,7 +115,7 @@ class Recording:
         for leg, channel in zip(legs, self.channels, strict=True):
             channel.codec = leg.codec
             channel.began_at = now
-            leg.channels = (*leg.channels, channel)
+            leg.receiver.channels = (*leg.receiver.channels, channel)
 
     def position(self, now: float) -> int:
         """The sample that is now."""
@@ -121,13 +126,22 @@ class Recording:
         for index, other in enumerate(self.legs):
             if other is leg:
                 self.legs[index] = None
-                leg.channels = tuple(channel for channel in leg.channels if channel is not self.channels[index])
+                receiver = leg.receiver
+                receiver.channels = tuple(channel for channel in receiver.channels if channel is not self.channels[index])
 
 
 class Worker:
     """All legs of one process and the loop that serves them."""
 
-    def __init__(self, ports: PortPool, sounds: SoundLibrary, *, orphan_s: float = ORPHAN_S, connect_s: float = CONNECT_S) -> None:
+    def __init__(
+        self,
+        ports: PortPool,
+        sounds: SoundLibrary,
+        *,
+        orphan_s: float = ORPHAN_S,
+        connect_s: float = CONNECT_S,
+        open_transport: Callable[[str, int], Transport] = open_udp,
+    ) -> None:
         self.buffer = bytearray(MTU_OCTETS)
         self.view = memoryview(self.buffer)
         self.timers = TimerHeap()
@@ -135,12 +149,14 @@ class Worker:
         self.packets_of_unknown_type = 0
         self.packets_sent = 0
         self._ports = ports
+        self._open_transport = open_transport
         self._sounds = sounds
         self._ticks = Ticks()
-        self._ticking: tuple[dict[Leg, None], ...] = tuple({} for _ in range(PHASES))
+        self._ticking: tuple[dict[Ticking, None], ...] = tuple({} for _ in range(PHASES))
         self._phase_of = count()
         self._legs: dict[str, Leg] = {}
         self._recordings: dict[str, Recording] = {}
+        self._bridges: dict[Leg, LegBridge] = {}
         self._rooms: dict[str, frozenset[tuple[str, str]]] = {}
         self._dropped_by_closed = 0
         self._failures = 0
@@ -217,36 +233,37 @@ class Worker:
 
     def _tick(self, phase: int, now: float) -> None:
         ticking = self._ticking[phase]
-        for leg in list(ticking):
+        for each in list(ticking):
             try:
-                goes_on = leg.tick(now)
+                goes_on = each.tick(now)
             except Exception as error:
-                self._failed(f"leg={leg.name} tick", error)
-                goes_on = False
+                self._failed(f"{each.name} tick", error)
+                goes_on = each.failed(now)
             if not goes_on:
-                self._end_ticking(leg)
+                self.end_ticking(each)
         if not any(self._ticking):
             self._ticks.rest()
 
-    def want_ticks(self, leg: Leg, now: float) -> None:
-        """`leg` has something to play."""
-        if not self._is_ticking(leg):
-            for phase in phases_of(leg.ptime_ms, next(self._phase_of)):
-                self._ticking[phase][leg] = None
+    def want_ticks(self, ticking: Ticking, now: float) -> None:
+        """Call its `tick` once a packet time from now on."""
+        if not self._is_ticking(ticking):
+            for phase in phases_of(ticking.ptime_ms, next(self._phase_of)):
+                self._ticking[phase][ticking] = None
         self._ticks.resume(now)
 
-    def _is_ticking(self, leg: Leg) -> bool:
-        return any(leg in ticking for ticking in self._ticking)
+    def _is_ticking(self, ticking: Ticking) -> bool:
+        return any(ticking in phase for phase in self._ticking)
 
-    def tick_anew(self, leg: Leg, now: float) -> None:
-        """The packet time of `leg` is another."""
-        if self._is_ticking(leg):
-            self._end_ticking(leg)
-            self.want_ticks(leg, now)
+    def tick_anew(self, ticking: Ticking, now: float) -> None:
+        """Its packet time is another."""
+        if self._is_ticking(ticking):
+            self.end_ticking(ticking)
+            self.want_ticks(ticking, now)
 
-    def _end_ticking(self, leg: Leg) -> None:
-        for ticking in self._ticking:
-            ticking.pop(leg, None)
+    def end_ticking(self, ticking: Ticking) -> None:
+        """It is gone, or has nothing more to do."""
+        for phase in self._ticking:
+            phase.pop(ticking, None)
 
     def _watch(self, descriptor: int, handler: Callable[[], None]) -> None:
         self._handlers[descriptor] = handler
@@ -415,13 +432,13 @@ class Worker:
             case Unbridge():
                 leg = self._leg(request.leg)
                 if leg is not None:
-                    leg.unbridge()
+                    self._unbridge(leg)
             case Play():
                 self._play(request, now)
             case Stop():
                 leg = self._leg(request.leg)
                 if leg is not None:
-                    leg.stop("stopped")
+                    leg.sender.stop("stopped")
             case ArrangeAudio():
                 self._arrange(request)
             case RecordLeg():
@@ -429,7 +446,7 @@ class Worker:
             case SendDigits():
                 leg = self._leg(request.leg)
                 if leg is not None:
-                    leg.send_digits(request.digits, request.duration_ms, request.gap_ms)
+                    leg.sender.send_digits(request.digits, request.duration_ms, request.gap_ms, now)
             case StartRecording():
                 self._start_recording(request, now)
             case StopRecording():
@@ -463,24 +480,25 @@ class Worker:
             self._send(Refused(request=request.request, reason=f"{request.address!r} is no IP address"))
             return
         try:
-            port, sockets = self._bind(request.address, now)
+            port, transport = self._bind(request.address, now)
         except (PortsExhausted, OSError) as error:
             log.warning("! leg=%s not opened: %s", request.leg, error)
             self._send(Refused(request=request.request, reason=f"no RTP ports on {request.address}: {error}"))
             return
-        leg = Leg(self, request.leg, request.address, port, sockets, loss_concealment=request.loss_concealment)
+        leg = Leg(self, request.leg, request.address, port, transport, loss_concealment=request.loss_concealment)
         self._legs[request.leg] = leg
-        self._watch(leg.rtp_socket.fileno(), leg.receive_rtp)
-        self._watch(leg.rtcp_socket.fileno(), leg.receive_rtcp)
+        rtp, rtcp = transport.descriptors
+        self._watch(rtp, leg.receiver.receive_rtp)
+        self._watch(rtcp, leg.receive_rtcp)
         self._send(LegOpened(request=request.request, leg=request.leg, address=request.address, rtp_port=port, rtcp_port=port + 1))
 
-    def _bind(self, address: str, now: float) -> tuple[int, tuple[socket.socket, socket.socket]]:
+    def _bind(self, address: str, now: float) -> tuple[int, Transport]:
         """A pair that binds: somebody else may hold a port of ours, so try some before giving up."""
         tries = _BIND_TRIES
         while True:
             port = self._ports.take(now)
             try:
-                return port, open_pair(address, port)
+                return port, self._open_transport(address, port)
             except OSError as error:
                 self._ports.give_back(port, now)
                 tries -= 1
@@ -496,20 +514,32 @@ class Worker:
             log.error("! leg=%s at %s cannot speak with %r", request.leg, leg.address, request.remote_address)
             return
         leg.describe(request, now)
+        bridge = self._bridges.get(leg)
+        if bridge is not None:
+            bridge.fit()
 
     def _bridge(self, request: Bridge) -> None:
         a, b = self._leg(request.a), self._leg(request.b)
         if a is None or b is None or a is b:
             log.warning("! bridge %s %s: not two open legs", request.a, request.b)
             return
-        if a.partner is b:
-            for leg in (a, b):
-                leg.stop("stopped")
-            return
         for leg in (a, b):
-            leg.stop("stopped")
-            leg.unbridge()
-        a.bridge(b)
+            leg.sender.stop("stopped")
+        if self._bridges.get(a) is not self._bridges.get(b) or a not in self._bridges:
+            for leg in (a, b):
+                self._unbridge(leg)
+            self._bridges[a] = self._bridges[b] = LegBridge(a, b, time.monotonic())
+
+    def _unbridge(self, leg: Leg) -> None:
+        bridge = self._bridges.get(leg)
+        if bridge is not None:
+            bridge.end()
+            for each in bridge.legs:
+                del self._bridges[each]
+
+    def _partner(self, leg: Leg) -> Leg | None:
+        bridge = self._bridges.get(leg)
+        return None if bridge is None else next(each for each in bridge.legs if each is not leg)
 
     def _arrange(self, request: ArrangeAudio) -> None:
         """Two that hear each other are bridged; every other leg of the room is alone."""
@@ -519,10 +549,11 @@ class Worker:
             self._rooms[request.room] = frozenset(wanted)
         for name in {name for pair in before - wanted for name in pair}:
             leg = self._legs.get(name)
-            if leg is not None and leg.partner is not None and (leg.name, leg.partner.name) not in wanted:
-                leg.unbridge()
+            partner = None if leg is None else self._partner(leg)
+            if leg is not None and partner is not None and (leg.name, partner.name) not in wanted:
+                self._unbridge(leg)
         for listener, speaker in sorted(wanted):
-            if listener < speaker and (speaker, listener) in wanted and self._legs[listener].partner is not self._legs[speaker]:
+            if listener < speaker and (speaker, listener) in wanted and self._partner(self._legs[listener]) is not self._legs[speaker]:
                 self._bridge(Bridge(a=listener, b=speaker))
 
     def _play(self, request: Play, now: float) -> None:
@@ -534,20 +565,21 @@ class Worker:
             audio = b"".join([self._sounds.encoded(name, leg.codec) for name in request.sounds])
         except (UnknownSound, ParseError, OSError) as error:
             log.error("! leg=%s play=%s %s", request.leg, request.play, error)  # noqa: TRY400 - expected kinds; the trace says nothing more
-            leg.stop("stopped")
+            leg.sender.stop("stopped")
             self.report(PlayEnded(leg=request.leg, play=request.play, outcome="unknown_sound"))
             return
-        leg.play(Playback(request.play, request.sounds, audio, loop=request.loop, stop_on_digit=request.stop_on_digit), now)
+        leg.sender.play(Playback(request.play, request.sounds, audio, loop=request.loop, stop_on_digit=request.stop_on_digit), now)
 
     def _close_leg(self, leg: Leg, now: float) -> None:
-        self._unwatch(leg.rtp_socket.fileno())
-        self._unwatch(leg.rtcp_socket.fileno())
-        self._end_ticking(leg)
+        for descriptor in leg.transport.descriptors:
+            self._unwatch(descriptor)
+        self.end_ticking(leg.sender)
         for recording in list(self._recordings.values()):
             recording.release(leg)
             if not any(recording.legs):
                 self._stop_recording(recording.name, now)
         self._dropped_by_closed += leg.packets_dropped()
+        self._unbridge(leg)
         closed = leg.close(now)
         del self._legs[leg.name]
         self._ports.give_back(leg.port, now)
@@ -561,7 +593,7 @@ class Worker:
         return Status(
             request=request,
             legs=len(self._legs),
-            bridges=sum(leg.partner is not None for leg in legs) // 2,
+            bridges=len(self._bridges) // 2,
             recordings=len(self._recordings),
             packets_received=self.packets_received,
             packets_sent=self.packets_sent,

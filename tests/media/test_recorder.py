@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from media import tones
+from media.channel import Channel
 from media.codecs import PCMA, PCMU
-from media.recorder import Channel, ChannelDecoder, RecordingWriter, salvage
+from media.recorder import ChannelDecoder, RecordingWriter, salvage
 
 
 def octets(value, count=160):

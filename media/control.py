@@ -245,6 +245,12 @@ class Quality(_Message, frozen=True, kw_only=True):
     """ITU-T G.107 R mapped to MOS, G.711 with our concealment, receive side; 0.0 (off the scale) when no packet came."""
     r_factor: float
     codec: str
+    jitter_buffer_ms: float = 0.0
+    """What its audio waited in the jitter buffer on average, while it was mixed; relayed audio waits nowhere."""
+    jitter_buffer_max_ms: float = 0.0
+    """The most that it waited."""
+    concealed_frames: int = 0
+    """Times that its audio was made up because nothing had come, while it was mixed."""
 
 
 class Status(_Message, frozen=True, kw_only=True):
@@ -264,6 +270,14 @@ class Status(_Message, frozen=True, kw_only=True):
     ports_free: int
     packets_of_unknown_type: int = 0
     """RTP packets that were dropped because their payload type was not agreed on."""
+    mixes: int = 0
+    """Conversations that are mixed: of three parties and more, of codecs without a table between them, or one way."""
+    jitter_buffer_s: float = 0.0
+    """What audio waits in the jitter buffers of mixed legs, on average over those legs, now; 0 without any."""
+    jitter_buffer_max_s: float = 0.0
+    """The most of them."""
+    concealed_frames: int = 0
+    """Times that audio of a mixed leg was made up because nothing had come."""
 
 
 class TakenOver(_Message, frozen=True, kw_only=True):

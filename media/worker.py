@@ -69,7 +69,6 @@ from media.frame import SAMPLE_RATE
 from media.io.control_socket import listening
 from media.io.descriptors import close_inherited
 from media.io.pacer import PAUSE_S, PHASES, Moderation, Ticks, Timer, TimerHeap, phases_of
-from media.legs.bridge import Bridge as LegBridge
 from media.legs.host import Ticking
 from media.legs.leg import Leg
 from media.legs.playback import Playback
@@ -77,6 +76,7 @@ from media.log_lines import Form, write_to_stderr
 from media.ports import PortPool
 from media.prompts import PACKAGED_SOUNDS, SoundLibrary
 from media.recorder import FLUSH_S, RecordingWriter
+from media.room import Room
 from media.transport.base import Transport
 from media.transport.udp import MTU_OCTETS, ip_version, open_udp
 
@@ -156,9 +156,10 @@ class Worker:
         self._phase_of = count()
         self._legs: dict[str, Leg] = {}
         self._recordings: dict[str, Recording] = {}
-        self._bridges: dict[Leg, LegBridge] = {}
-        self._rooms: dict[str, frozenset[tuple[str, str]]] = {}
+        self._rooms: dict[str, Room] = {}
+        self._room_of: dict[Leg, Room] = {}
         self._dropped_by_closed = 0
+        self._concealed_by_closed = 0
         self._failures = 0
         self._epoll = select.epoll()
         self._handlers: dict[int, Callable[[], None]] = {}
@@ -428,11 +429,11 @@ class Worker:
             case DescribeLeg():
                 self._describe_leg(request, now)
             case Bridge():
-                self._bridge(request)
+                self._bridge(request, now)
             case Unbridge():
                 leg = self._leg(request.leg)
                 if leg is not None:
-                    self._unbridge(leg)
+                    self._leave_room(leg, now)
             case Play():
                 self._play(request, now)
             case Stop():
@@ -440,7 +441,7 @@ class Worker:
                 if leg is not None:
                     leg.sender.stop("stopped")
             case ArrangeAudio():
-                self._arrange(request)
+                self._arrange(request, now)
             case RecordLeg():
                 log.error("! recording=%s leg=%s: a running recording takes no further leg yet", request.recording, request.leg)
             case SendDigits():
@@ -514,47 +515,56 @@ class Worker:
             log.error("! leg=%s at %s cannot speak with %r", request.leg, leg.address, request.remote_address)
             return
         leg.describe(request, now)
-        bridge = self._bridges.get(leg)
-        if bridge is not None:
-            bridge.fit()
+        room = self._room_of.get(leg)
+        if room is not None:
+            room.fit(now)
 
-    def _bridge(self, request: Bridge) -> None:
+    def _bridge(self, request: Bridge, now: float) -> None:
         a, b = self._leg(request.a), self._leg(request.b)
         if a is None or b is None or a is b:
             log.warning("! bridge %s %s: not two open legs", request.a, request.b)
             return
         for leg in (a, b):
             leg.sender.stop("stopped")
-        if self._bridges.get(a) is not self._bridges.get(b) or a not in self._bridges:
-            for leg in (a, b):
-                self._unbridge(leg)
-            self._bridges[a] = self._bridges[b] = LegBridge(a, b, time.monotonic())
+        first, second = sorted((a.name, b.name))
+        self._arrange(ArrangeAudio(room=f"{first} {second}", hears=((a.name, b.name), (b.name, a.name))), now)
 
-    def _unbridge(self, leg: Leg) -> None:
-        bridge = self._bridges.get(leg)
-        if bridge is not None:
-            bridge.end()
-            for each in bridge.legs:
-                del self._bridges[each]
+    def _arrange(self, request: ArrangeAudio, now: float) -> None:
+        """Declared: what is not in it is over; a leg is in one room at a time."""
+        legs = self._legs
+        hears = frozenset(
+            (legs[listener], legs[speaker])
+            for listener, speaker in request.hears
+            if listener in legs and speaker in legs and listener != speaker
+        )
+        wanted = {leg for pair in hears for leg in pair}
+        listened = {leg for leg in wanted if leg in self._room_of and self._room_of[leg].listens(leg)}
+        room = self._rooms.setdefault(request.room, Room(self, request.room))
+        for leg in sorted(wanted, key=lambda leg: leg.name):
+            if self._room_of.get(leg) not in {None, room}:
+                self._leave_room(leg, now)
+        for leg in {listener for listener, _ in hears} - listened:
+            leg.sender.stop("stopped")
+        gone = room.legs - wanted
+        room.arrange(hears, now)
+        for leg in gone:
+            del self._room_of[leg]
+        for leg in wanted:
+            self._room_of[leg] = room
+        if not hears:
+            del self._rooms[request.room]
 
-    def _partner(self, leg: Leg) -> Leg | None:
-        bridge = self._bridges.get(leg)
-        return None if bridge is None else next(each for each in bridge.legs if each is not leg)
-
-    def _arrange(self, request: ArrangeAudio) -> None:
-        """Two that hear each other are bridged; every other leg of the room is alone."""
-        wanted = {pair for pair in request.hears if pair[0] in self._legs and pair[1] in self._legs}
-        before = self._rooms.pop(request.room, frozenset())
-        if wanted:
-            self._rooms[request.room] = frozenset(wanted)
-        for name in {name for pair in before - wanted for name in pair}:
-            leg = self._legs.get(name)
-            partner = None if leg is None else self._partner(leg)
-            if leg is not None and partner is not None and (leg.name, partner.name) not in wanted:
-                self._unbridge(leg)
-        for listener, speaker in sorted(wanted):
-            if listener < speaker and (speaker, listener) in wanted and self._partner(self._legs[listener]) is not self._legs[speaker]:
-                self._bridge(Bridge(a=listener, b=speaker))
+    def _leave_room(self, leg: Leg, now: float) -> None:
+        """It hears nobody; who is alone by that is in no room either."""
+        room = self._room_of.get(leg)
+        if room is None:
+            return
+        before = room.legs
+        room.leave(leg, now)
+        for each in before - room.legs:
+            del self._room_of[each]
+        if not room.hears:
+            del self._rooms[room.name]
 
     def _play(self, request: Play, now: float) -> None:
         leg = self._leg(request.leg)
@@ -579,8 +589,9 @@ class Worker:
             if not any(recording.legs):
                 self._stop_recording(recording.name, now)
         self._dropped_by_closed += leg.packets_dropped()
-        self._unbridge(leg)
+        self._leave_room(leg, now)
         closed = leg.close(now)
+        self._concealed_by_closed += leg.jitter.concealed
         del self._legs[leg.name]
         self._ports.give_back(leg.port, now)
         log.debug(
@@ -590,10 +601,12 @@ class Worker:
 
     def _status(self, request: int, now: float) -> Status:
         legs = self._legs.values()
+        mixes = [mix for room in self._rooms.values() for mix in room.mixes]
+        depths = [depth for mix in mixes for depth in mix.depths_s]
         return Status(
             request=request,
             legs=len(self._legs),
-            bridges=len(self._bridges) // 2,
+            bridges=sum(len(room.bridges) for room in self._rooms.values()),
             recordings=len(self._recordings),
             packets_received=self.packets_received,
             packets_sent=self.packets_sent,
@@ -602,6 +615,10 @@ class Worker:
             cpu_s=round(time.process_time(), 6),
             ports_free=self._ports.free(now),
             packets_of_unknown_type=self.packets_of_unknown_type,
+            mixes=len(mixes),
+            jitter_buffer_s=round(sum(depths) / len(depths), 6) if depths else 0.0,
+            jitter_buffer_max_s=max(depths, default=0.0),
+            concealed_frames=self._concealed_by_closed + sum(leg.jitter.concealed for leg in legs),
         )
 
     # ---------------------------------------------------------------- recordings

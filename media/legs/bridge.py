@@ -1,4 +1,4 @@
-"""A bridge: audio between two legs, relayed packet by packet, each direction a `Relay` (house; RFC 3550 §7.1 for the numbers).
+"""A bridge: audio between two legs, relayed packet by packet, each direction a `Relay` (house; RFC 3550 §7.1).
 
 `media.legs.receiver.Receiver.receive_rtp` passes a plain packet on by itself; what is seldom about it is done here.
 """
@@ -60,11 +60,16 @@ class Relay:
             self._pacing.cancel()
             self._pacing = None
 
-    def break_off(self) -> None:
+    def begin_stream(self) -> None:
         """What was not received meanwhile is no loss to the listener."""
+        self.look_anew()
+        self.break_off()
+
+    def break_off(self) -> None:
+        """As `begin_stream`, the packets' length being the same."""
         self.listener.outgoing.break_off()
 
-    def leave_out(self) -> None:
+    def leave_out(self, sequence_number: int = 0) -> None:  # noqa: ARG002 - as `Outlet` has it; our own numbers go on without a step
         """A packet is not passed on, and that is no loss."""
         self.listener.outgoing.leave_out()
 
@@ -144,7 +149,7 @@ class Bridge:
     def __init__(self, a: Leg, b: Leg, now: float) -> None:
         self.legs = (a, b)
         for leg, other in ((a, b), (b, a)):
-            leg.receiver.relay = Relay(leg.host, leg.receiver.events, other.sender)
+            leg.receiver.feed(relay=Relay(leg.host, leg.receiver.events, other.sender))
         self.fit()
         for leg in self.legs:
             leg.sender.outgoing.break_off()
@@ -159,7 +164,7 @@ class Bridge:
     def end(self) -> None:
         """Both sides hear nothing from each other."""
         for leg in self.legs:
-            relay, leg.receiver.relay = leg.receiver.relay, None
-            if relay is not None:
-                relay.end()
+            if leg.receiver.relay is not None:
+                leg.receiver.relay.end()
+            leg.receiver.feed()
             leg.sender.break_off()

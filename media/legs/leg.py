@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from media import quality
 from media.control import Codec, DescribeLeg, LegClosed, Quality
+from media.jitter_buffer import JitterStatistics
 from media.legs.receiver import Receiver, closed_socket
 from media.legs.reports import Reports
 from media.legs.sender import Sender
@@ -36,6 +37,7 @@ class Leg:
         "address",
         "described",
         "host",
+        "jitter",
         "loss_concealment",
         "name",
         "port",
@@ -52,6 +54,8 @@ class Leg:
         self.transport = transport
         self.loss_concealment = loss_concealment
         self.described: DescribeLeg | None = None
+        self.jitter = JitterStatistics()
+        """Of the times when it was mixed."""
         # RFC 3550 §5.1, §8.1: SSRC, first sequence number and first timestamp are random; the number in the lower half, so that it
         # does not wrap at once.
         outgoing = OutgoingStream(secrets.randbits(32), secrets.randbits(15), secrets.randbits(32))
@@ -132,6 +136,9 @@ class Leg:
             mos=round(quality.mos(r), 3) if expected else 0.0,
             r_factor=round(r, 2),
             codec=self.codec,
+            jitter_buffer_ms=round(self.jitter.mean_ms, 1),
+            jitter_buffer_max_ms=round(self.jitter.most_ms, 1),
+            concealed_frames=self.jitter.concealed,
         )
 
     def packets_dropped(self) -> int:

@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from media.io.pacer import Timer
     from media.legs.bridge import Relay
     from media.legs.host import Host
+    from media.legs.outlet import Outlet
     from media.legs.reports import Reports
     from media.legs.sender import Sender
     from media.legs.silence_watch import SilenceWatch
     from media.rtp.session import RtpSession
+    from media.speaker import Speaker
     from media.transport.base import Transport
 
 log = logging.getLogger("media.legs.receiver")
@@ -57,6 +59,7 @@ class Receiver:
         "_is_unknown_type_told",
         "_last_heard_at",
         "_name",
+        "_outlet",
         "_receive",
         "_reports",
         "_sender",
@@ -64,6 +67,7 @@ class Receiver:
         "_silence",
         "_source",
         "_source_ssrc",
+        "_speaker",
         "_undisputed",
         "channels",
         "codec",
@@ -90,7 +94,9 @@ class Receiver:
         self.payload_type = -1
         self.telephone_events_in: frozenset[int] = frozenset()
         self.relay: Relay | None = None
-        """To whom packets are passed on, if they are."""
+        """To whom packets are passed on, on a bridge."""
+        self._speaker: Speaker | None = None
+        self._outlet: Outlet | None = None
         self._source: Source | None = None
         self._source_ssrc = -1
         self.events = dtmf.EventReceiver()
@@ -104,6 +110,16 @@ class Receiver:
     def report_to(self, reports: Reports, silence: SilenceWatch) -> None:
         """Who takes RTCP that comes here, and who wants to know of signs of life."""
         self._reports, self._silence = reports, silence
+
+    def feed(self, *, relay: Relay | None = None, speaker: Speaker | None = None) -> None:
+        """Where packets go from now on: over a bridge, into a mix, or nowhere."""
+        self.relay, self._speaker = relay, speaker
+        self._outlet = relay if relay is not None else speaker
+
+    def starve(self, speaker: Speaker) -> None:
+        """No more into this mix; nothing changes where packets go elsewhere already."""
+        if self._speaker is speaker:
+            self.feed()
 
     @property
     def last_heard_at(self) -> float:
@@ -143,6 +159,8 @@ class Receiver:
             self._detect(bytes(buffer[_HEADER_OCTETS:octets]))
         relay = self.relay
         if relay is None:
+            if self._speaker is not None:
+                self._speaker.put(sequence_number, timestamp, bytes(host.view[_HEADER_OCTETS:octets]), now)
             return
         listener = relay.listener
         if listener.speaks or not listener.sends or (remote := listener.remote) is None:
@@ -161,8 +179,8 @@ class Receiver:
 
     def _take_out_of_order(self, arrival: Arrival) -> bool:
         """Whether a packet that is not the expected one is passed on."""
-        if arrival is _RESTARTED and self.relay is not None:
-            self.relay.break_off()
+        if arrival is _RESTARTED and self._outlet is not None:
+            self._outlet.break_off()
         return arrival is _LATE or arrival is _RESTARTED
 
     def _receive_unusual(self, octets: int, address: Address, now: float) -> None:
@@ -234,16 +252,15 @@ class Receiver:
             source = self._source = self._session.new_source(ssrc, sequence_number)
             self._source_ssrc = ssrc
             self._report_digits(self.events.new_source(), "event")
-            if self.relay is not None:
-                self.relay.look_anew()
-                self.relay.break_off()
+            if self._outlet is not None:
+                self._outlet.begin_stream()
         self._last_heard_at = now
         arrival = source.receive_untimed(sequence_number) if is_event else source.receive(sequence_number, timestamp, now)
         if arrival is not _IN_ORDER and not self._take_out_of_order(arrival):
             return
         if is_noise:
-            if self.relay is not None:
-                self.relay.leave_out()
+            if self._outlet is not None:
+                self._outlet.leave_out(sequence_number)
             return
         if is_event:
             self._receive_event(buffer, octets, timestamp, now)
@@ -256,8 +273,8 @@ class Receiver:
                 host.record(self.channels, timestamp, host.view[_HEADER_OCTETS:octets], now)
             if self._detector is not None:
                 self._detect(bytes(buffer[_HEADER_OCTETS:octets]))
-        if self.relay is not None:
-            self.relay.pass_on(octets, second, is_event=is_event, now=now)
+        if self._outlet is not None:
+            self._outlet.pass_on(octets, second, is_event=is_event, now=now)
 
     def _receive_event(self, buffer: bytearray, octets: int, timestamp: int, now: float) -> None:
         """RFC 4733 packet: stop a prompt at once, report the digit when it is over."""
@@ -280,8 +297,8 @@ class Receiver:
         digit = self.events.digit
         self._host.report(DigitBegan(leg=self._name, digit=digit, means="event"))
         self._sender.hear_key()
-        if self.relay is not None:
-            self.relay.begin_key(digit, now)
+        if self._outlet is not None:
+            self._outlet.begin_key(digit, now)
 
     def _watch_event(self, now: float) -> None:
         """Look again when the event might have gone quiet without an end."""

@@ -14,21 +14,37 @@ TOLERANCE_SAMPLES = SAMPLE_RATE * 3 // 10
 _REANCHOR_SAMPLES = SAMPLE_RATE // 5
 """A timestamp that lies 200 ms off its arrival is another time base (new SSRC, resumed hold), not jitter."""
 _INITIAL_SAMPLES = 2 * SAMPLE_RATE
-_ONES = b"\x01" * 2048
+ABSENT, PRESENT, OVER = range(3)
+"""What an octet of a channel is: not there, and to be concealed; there; not there, because there was nobody any more."""
+_ONES = bytes((PRESENT,)) * 2048
 
 
 class Channel:
     """One leg's audio between arrival and disk: encoded octets, and beside each whether it is there."""
 
-    __slots__ = ("_anchor_position", "_anchor_timestamp", "_audio", "_present", "_start", "began_at", "codec", "late", "paused")
+    __slots__ = (
+        "_anchor_position",
+        "_anchor_timestamp",
+        "_audio",
+        "_end",
+        "_is_closed",
+        "_present",
+        "_start",
+        "began_at",
+        "codec",
+        "late",
+        "paused",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, start: int = 0) -> None:
         self.codec = "PCMA"
         self.began_at = 0.0
         """Monotonic time of sample 0; the packet loop computes positions from it."""
         self.paused = False
         self.late = 0
-        self._start = 0
+        self._start = start
+        self._end = start  # of the newest packet
+        self._is_closed = False
         self._audio = bytearray(_INITIAL_SAMPLES)
         self._present = bytearray(_INITIAL_SAMPLES)
         self._anchor_timestamp: int | None = None
@@ -58,14 +74,22 @@ class Channel:
             self._present.extend(bytes(shortage + SAMPLE_RATE))
         self._audio[offset : offset + size] = payload
         self._present[offset : offset + size] = _ONES[:size]
+        self._end = max(self._end, position + size)
+
+    def close(self) -> None:
+        """Its party is gone: behind its last packet is silence, and nothing that was lost."""
+        self._is_closed = True
 
     def take(self, until: int) -> tuple[str, bytes, bytes]:
-        """Cut off everything before position `until`: codec, octets, presence."""
+        """Cut off everything before position `until`: codec, octets, and beside each whether it is `PRESENT`, `ABSENT` or `OVER`."""
         count = max(0, until - self._start)
         if count > len(self._audio):
             extension = bytes(count - len(self._audio))
             self._audio.extend(extension)
             self._present.extend(extension)
+        if self._is_closed and until > self._end:
+            silent = min(count, until - self._end)
+            self._present[count - silent : count] = bytes((OVER,)) * silent
         taken = (self.codec, bytes(self._audio[:count]), bytes(self._present[:count]))
         del self._audio[:count]
         del self._present[:count]

@@ -128,7 +128,10 @@ class SendDigits(_Message, frozen=True, kw_only=True):
 
 
 class StartRecording(_Message, frozen=True, kw_only=True):
-    """Record into a WAV file, 8 kHz 16 bit, one channel per leg in the order given; aligned on one time line."""
+    """Record into a WAV file, 8 kHz 16 bit, one channel per leg in the order given; aligned on one time line.
+
+    A leg that closes leaves its channel silent; with the last one the recording ends.
+    """
 
     recording: str
     path: str
@@ -153,6 +156,8 @@ class PauseRecording(_Message, frozen=True, kw_only=True):
 
     recording: str
     paused: bool
+    legs: tuple[str, ...] = ()
+    """Only the channels of these, whether or not all are paused besides (a party that is put on hold); empty: all."""
 
 
 class CloseLeg(_Message, frozen=True, kw_only=True):

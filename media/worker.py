@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import assert_never, get_args
 
 from media import framing
-from media.channel import TOLERANCE_SAMPLES, Channel
+from media.channel import Channel
 from media.control import (
     VERSION,
     ArrangeAudio,
@@ -75,7 +75,7 @@ from media.legs.playback import Playback
 from media.log_lines import Form, write_to_stderr
 from media.ports import PortPool
 from media.prompts import PACKAGED_SOUNDS, SoundLibrary
-from media.recorder import FLUSH_S, RecordingWriter
+from media.recordings import Recordings
 from media.room import Room
 from media.transport.base import Transport
 from media.transport.udp import MTU_OCTETS, ip_version, open_udp
@@ -99,35 +99,6 @@ UMASK = 0o077
 _NICENESS = -10
 _SWITCH_INTERVAL_S = 0.0005
 """The writer thread may hold the interpreter this long against the packet loop; Python's own 5 ms would be heard."""
-
-
-class Recording:
-    """One file and the channels that feed it."""
-
-    def __init__(self, order: StartRecording, legs: list[Leg], now: float) -> None:
-        self.name = order.recording
-        self.path = order.path
-        self.channels = [Channel() for _ in legs]
-        self.legs: list[Leg | None] = list(legs)
-        self.began_at = now
-        self.error: str | None = None
-        self.closing = False
-        for leg, channel in zip(legs, self.channels, strict=True):
-            channel.codec = leg.codec
-            channel.began_at = now
-            leg.receiver.channels = (*leg.receiver.channels, channel)
-
-    def position(self, now: float) -> int:
-        """The sample that is now."""
-        return int((now - self.began_at) * SAMPLE_RATE)
-
-    def release(self, leg: Leg) -> None:
-        """The leg is closed; its channel stays silent."""
-        for index, other in enumerate(self.legs):
-            if other is leg:
-                self.legs[index] = None
-                receiver = leg.receiver
-                receiver.channels = tuple(channel for channel in receiver.channels if channel is not self.channels[index])
 
 
 class Worker:
@@ -155,7 +126,6 @@ class Worker:
         self._ticking: tuple[dict[Ticking, None], ...] = tuple({} for _ in range(PHASES))
         self._phase_of = count()
         self._legs: dict[str, Leg] = {}
-        self._recordings: dict[str, Recording] = {}
         self._rooms: dict[str, Room] = {}
         self._room_of: dict[Leg, Room] = {}
         self._dropped_by_closed = 0
@@ -164,7 +134,7 @@ class Worker:
         self._epoll = select.epoll()
         self._handlers: dict[int, Callable[[], None]] = {}
         self._wake_descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._writer = RecordingWriter(self._wake)
+        self._recordings = Recordings(self.timers, self.report, self._wake)
         self._watch(self._wake_descriptor, self._woken)
         self._listener: socket.socket
         self._control: socket.socket | None = None
@@ -286,14 +256,7 @@ class Worker:
     def _woken(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._wake_descriptor)
-        while self._writer.ended:
-            ended = self._writer.ended.popleft()
-            recording = self._recordings.pop(ended.recording, None)
-            error = ended.error
-            if recording is not None:
-                self._release(recording)
-                error = error or recording.error
-            self.report(RecordingEnded(recording=ended.recording, path=ended.path, duration_ms=ended.duration_ms, error=error))
+        self._recordings.report_ended()
 
     # ---------------------------------------------------------------- control connection
 
@@ -339,7 +302,7 @@ class Worker:
         if self._expiry is not None and not self._is_orphan:  # a visitor who does not take over gives an orphan no time
             self._expiry.cancel()
             self._expiry = None
-        self._send(Greeting(version=VERSION, pid=os.getpid(), legs=tuple(self._legs), recordings=tuple(self._recordings)))
+        self._send(Greeting(version=VERSION, pid=os.getpid(), legs=tuple(self._legs), recordings=tuple(self._recordings.running)))
 
     def _receive_control(self) -> None:
         if self._wants_to_write:
@@ -417,7 +380,7 @@ class Worker:
         self._await_main(self._orphan_s)
 
     def _holds_something(self) -> bool:
-        return bool(self._legs or self._recordings or any(isinstance(each, LegClosed | RecordingEnded) for each in self._kept))
+        return bool(self._legs or self._recordings.running or any(isinstance(each, LegClosed | RecordingEnded) for each in self._kept))
 
     # ---------------------------------------------------------------- requests
 
@@ -443,17 +406,19 @@ class Worker:
             case ArrangeAudio():
                 self._arrange(request, now)
             case RecordLeg():
-                log.error("! recording=%s leg=%s: a running recording takes no further leg yet", request.recording, request.leg)
+                leg = self._leg(request.leg)
+                if leg is not None:
+                    self._recordings.add(request.recording, leg)
             case SendDigits():
                 leg = self._leg(request.leg)
                 if leg is not None:
                     leg.sender.send_digits(request.digits, request.duration_ms, request.gap_ms, now)
             case StartRecording():
-                self._start_recording(request, now)
+                self._recordings.start(request, [self._legs[name] for name in request.legs if name in self._legs], now)
             case StopRecording():
-                self._stop_recording(request.recording, now)
+                self._recordings.stop(request.recording, now)
             case PauseRecording():
-                self._pause_recording(request)
+                self._recordings.pause(request)
             case CloseLeg():
                 leg = self._leg(request.leg)
                 if leg is not None:
@@ -584,10 +549,7 @@ class Worker:
         for descriptor in leg.transport.descriptors:
             self._unwatch(descriptor)
         self.end_ticking(leg.sender)
-        for recording in list(self._recordings.values()):
-            recording.release(leg)
-            if not any(recording.legs):
-                self._stop_recording(recording.name, now)
+        self._recordings.release(leg, now)
         self._dropped_by_closed += leg.packets_dropped()
         self._leave_room(leg, now)
         closed = leg.close(now)
@@ -607,7 +569,7 @@ class Worker:
             request=request,
             legs=len(self._legs),
             bridges=sum(len(room.bridges) for room in self._rooms.values()),
-            recordings=len(self._recordings),
+            recordings=len(self._recordings.running),
             packets_received=self.packets_received,
             packets_sent=self.packets_sent,
             packets_dropped=self._dropped_by_closed + sum(leg.packets_dropped() for leg in legs),
@@ -628,59 +590,6 @@ class Worker:
         for channel in channels:
             channel.place(timestamp, payload, int((now - channel.began_at) * SAMPLE_RATE))
 
-    def _start_recording(self, request: StartRecording, now: float) -> None:
-        legs = [leg for leg in (self._legs.get(name) for name in request.legs) if leg is not None]
-        problem = None
-        if request.recording in self._recordings:
-            problem = f"recording {request.recording} runs already"
-        elif not request.legs or len(legs) != len(request.legs):
-            problem = "not every leg is open"
-        if problem is not None:
-            log.error("! recording=%s %s", request.recording, problem)
-            self.report(RecordingEnded(recording=request.recording, path=request.path, duration_ms=0, error=problem))
-            return
-        recording = Recording(request, legs, now)
-        self._recordings[request.recording] = recording
-        self._writer.open(request.recording, request.path, tuple(leg.loss_concealment for leg in legs))
-        self._schedule_flush(recording, now)
-
-    def _schedule_flush(self, recording: Recording, now: float) -> None:
-        def flush(at: float) -> None:
-            if not recording.closing:
-                self._flush_recording(recording, recording.position(at) - TOLERANCE_SAMPLES)
-                self._schedule_flush(recording, at)
-
-        self.timers.at(now + FLUSH_S, flush)
-
-    def _flush_recording(self, recording: Recording, until: int) -> None:
-        taken = tuple(channel.take(until) for channel in recording.channels)
-        if taken[0][1] and not self._writer.write(recording.name, taken) and recording.error is None:
-            recording.error = "the disk is too slow; audio is missing"
-            log.error("! recording=%s %s", recording.name, recording.error)
-
-    def _stop_recording(self, name: str, now: float) -> None:
-        recording = self._recordings.get(name)
-        if recording is None or recording.closing:
-            return
-        recording.closing = True
-        self._flush_recording(recording, recording.position(now))
-        self._release(recording)
-        self._writer.close(name)
-
-    @staticmethod
-    def _release(recording: Recording) -> None:
-        for leg in list(recording.legs):
-            if leg is not None:
-                recording.release(leg)
-
-    def _pause_recording(self, request: PauseRecording) -> None:
-        recording = self._recordings.get(request.recording)
-        if recording is None:
-            log.info("! recording=%s does not run", request.recording)
-            return
-        for channel in recording.channels:
-            channel.paused = request.paused
-
     # ---------------------------------------------------------------- the end
 
     def _be_taken_over(self, request: int) -> None:
@@ -694,12 +603,10 @@ class Worker:
 
     def _finish(self) -> None:
         now = time.monotonic()
-        legs, recordings = len(self._legs), len(self._recordings)
+        legs, recordings = len(self._legs), len(self._recordings.running)
         for leg in list(self._legs.values()):
             self._close_leg(leg, now)
-        for name in list(self._recordings):
-            self._stop_recording(name, now)
-        if not self._writer.finish(_FINISH_S):
+        if not self._recordings.finish(_FINISH_S, now):
             log.error("! the disk did not finish the recordings in %.0f s", _FINISH_S)
         self._woken()
         if self._request_to_end is not None:

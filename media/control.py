@@ -275,6 +275,8 @@ class Status(_Message, frozen=True, kw_only=True):
     ports_free: int
     packets_of_unknown_type: int = 0
     """RTP packets that were dropped because their payload type was not agreed on."""
+    packets_rejected: int = 0
+    """Datagrams on protected transports that did not prove to be the far end's (`media.transport`), and were dropped."""
     mixes: int = 0
     """Conversations that are mixed: of three parties and more, of codecs without a table between them, or one way."""
     jitter_buffer_s: float = 0.0

@@ -130,6 +130,7 @@ class Worker:
         self._room_of: dict[Leg, Room] = {}
         self._dropped_by_closed = 0
         self._concealed_by_closed = 0
+        self._rejected_by_closed = 0
         self._failures = 0
         self._epoll = select.epoll()
         self._handlers: dict[int, Callable[[], None]] = {}
@@ -554,6 +555,7 @@ class Worker:
         self._leave_room(leg, now)
         closed = leg.close(now)
         self._concealed_by_closed += leg.jitter.concealed
+        self._rejected_by_closed += leg.transport.rejected
         del self._legs[leg.name]
         self._ports.give_back(leg.port, now)
         log.debug(
@@ -577,6 +579,7 @@ class Worker:
             cpu_s=round(time.process_time(), 6),
             ports_free=self._ports.free(now),
             packets_of_unknown_type=self.packets_of_unknown_type,
+            packets_rejected=self._rejected_by_closed + sum(leg.transport.rejected for leg in legs),
             mixes=len(mixes),
             jitter_buffer_s=round(sum(depths) / len(depths), 6) if depths else 0.0,
             jitter_buffer_max_s=max(depths, default=0.0),

@@ -4,7 +4,8 @@ Lost audio is replaced by the last pitch period, repeated; after 10 ms it fades 
 good frame is faded in over the continued repetition. What is played at 16 kHz is made up alike, every length doubled.
 
 Differences from the appendix: no 3.75 ms look-ahead delay (the end of the good audio is not smoothed in advance), one pitch period is used
-throughout instead of one to three.
+throughout instead of one to three, and what does not repeat itself (a consonant) is repeated as much softer as it is unlike itself a period
+earlier, which is the level with the least error.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class Concealer:
         self._scale = rate // SAMPLE_RATE
         self._history = np.zeros(HISTORY_SAMPLES * self._scale, dtype=np.int16)
         self._period: Samples | None = None
+        self._likeness = 1.0
         self._lost_samples = 0
 
     def good(self, audio: Samples) -> Samples:
@@ -73,12 +75,15 @@ class Concealer:
         position = self._lost_samples + np.arange(samples)
         full, fade = _FULL_SAMPLES * self._scale, _FADE_SAMPLES * self._scale
         gain = np.clip(1.0 - (position - full) / (fade - full), 0.0, 1.0)
+        if self._likeness < 1.0:
+            gain *= np.maximum(self._likeness, 1.0 - position / (_OVERLAP * self._scale))
         return np.rint(period[position % period.size] * gain).astype(np.int16)
 
     def _last_period(self) -> Samples:
         """The newest pitch period, its end blended with what came a period earlier so that it joins itself without a click."""
         history = self._history.astype(np.float64)
-        lag = pitch_lag(history[:: self._scale]) * self._scale
+        found, self._likeness = find_pitch(history[:: self._scale])
+        lag = found * self._scale
         period = history[-lag:].copy()
         overlap = lag // 4
         rising = np.linspace(0.0, 1.0, overlap, endpoint=False)
@@ -92,8 +97,11 @@ class Concealer:
             self._history = np.concatenate([self._history[audio.size :], audio])
 
 
-def pitch_lag(history: np.ndarray[tuple[int], np.dtype[np.float64]]) -> int:
-    """Samples of one pitch period: the best normalised correlation of the newest 20 ms with what came before."""
+def find_pitch(history: np.ndarray[tuple[int], np.dtype[np.float64]]) -> tuple[int, float]:
+    """Samples of one pitch period at 8 kHz, and how like the newest 20 ms are to what came a period before, 0 to 1.
+
+    Source: the best normalised correlation.
+    """
     template = history[-_CORRELATION:]
     best, best_lag = -1.0, PITCH_MAX
     for lag in range(PITCH_MIN, PITCH_MAX + 1):
@@ -103,4 +111,5 @@ def pitch_lag(history: np.ndarray[tuple[int], np.dtype[np.float64]]) -> int:
             correlation = float(template @ earlier) / energy**0.5
             if correlation > best:
                 best, best_lag = correlation, lag
-    return best_lag
+    energy = float(template @ template)
+    return best_lag, min(1.0, max(0.0, best / energy**0.5)) if energy > 0.0 else 1.0

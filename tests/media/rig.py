@@ -13,7 +13,7 @@ import numpy as np
 
 from media import framing
 from media.codecs import CODECS
-from media.control import ArrangeAudio, AskStatus, Bridge, CloseLeg, DescribeLeg, Greeting, LegClosed, LegOpened, OpenLeg, Shutdown, Status
+from media.control import ArrangeAudio, AskStatus, CloseLeg, DescribeLeg, Greeting, LegClosed, LegOpened, OpenLeg, Shutdown, Status
 from media.io import control_socket
 from media.rtp import packet as rtp
 from media.rtp import rtcp
@@ -195,6 +195,7 @@ class Rig:
         self.requests = itertools.count(1)
         self.names = itertools.count(1)
         self.far_ends = []
+        self.rooms = {}
 
     def connect(self):
         """Be the main process, or the next one."""
@@ -277,8 +278,14 @@ class Rig:
         self.order(DescribeLeg(**(values | fields)))
 
     def bridge(self, a, b):
-        self.order(Bridge(a=a.name, b=b.name))
-        self.status()
+        """The two hear each other, and nobody else."""
+        room = f"{a.name} {b.name}"
+        self.rooms[a.name] = self.rooms[b.name] = room
+        self.arrange((a, b), (b, a), room=room)
+
+    def parting(self, far_end):
+        """The order by which it hears its partner no more."""
+        return ArrangeAudio(room=self.rooms[far_end.name])
 
     def arrange(self, *hears, room="room"):
         """Who hears whom, as pairs of far ends: listener, speaker."""

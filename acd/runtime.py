@@ -79,6 +79,10 @@ DENIALS = ("requests_denied", "audio_addresses_denied", "calls_refused_for_budge
 MEDIA_FIGURES = {
     "legs": "legs",
     "bridges": "bridges",
+    "mixes": "mixes",
+    "jitter_buffer_seconds": "jitter_buffer_s",
+    "jitter_buffer_max_seconds": "jitter_buffer_max_s",
+    "concealed_frames_total": "concealed_frames",
     "recordings": "recordings",
     "ports_free": "ports_free",
     "packets_received_total": "packets_received",

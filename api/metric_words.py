@@ -120,7 +120,11 @@ HELP = {
     "fernamt_sip_tcp_connections_refused_total": "SIP/TCP connections that were closed at once because there was no room for another one.",
     # media workers
     "fernamt_media_legs": "Parties whose audio a media worker carries.",
-    "fernamt_media_bridges": "Pairs of parties that hear each other, by media worker.",
+    "fernamt_media_bridges": "Pairs of parties whose audio is relayed to each other, by media worker.",
+    "fernamt_media_mixes": "Conversations that are mixed, not relayed: three parties and more, or one way; by media worker.",
+    "fernamt_media_jitter_buffer_seconds": "Seconds that audio waits in jitter buffers now, on average over mixed parties.",
+    "fernamt_media_jitter_buffer_max_seconds": "Seconds that audio waits in the fullest jitter buffer of a media worker now.",
+    "fernamt_media_concealed_frames_total": "Packets of mixed parties that were made up because they were lost or late, by media worker.",
     "fernamt_media_recordings": "Recordings that are being written, by media worker.",
     "fernamt_media_ports_free": "RTP port pairs that a media worker has left.",
     "fernamt_media_packets_received_total": "RTP packets received, by media worker.",

@@ -3,7 +3,8 @@
 `python -m load.media_bench --calls 300 --seconds 10` bridges that many calls in one worker process, sends 50 packets a second into each of
 the two legs and counts what comes out. CPU is the relaying process's own, from the scheduler's nanoseconds
 (`/proc/<pid>/task/*/schedstat`), so the load generator on the same machine does not count. The bare relay forwards datagrams between the
-same pairs of sockets and does nothing else: no statistics, no rewriting.
+same pairs of sockets and does nothing else: no statistics, no rewriting. `--conferences 50` also has so many rooms of three, which
+are mixed.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
+from itertools import permutations
 from pathlib import Path
 from typing import cast
 
 from media.client import MediaPlane
-from media.control import Bridge, DescribeLeg, StartRecording, Status
+from media.control import ArrangeAudio, DescribeLeg, StartRecording, Status
 from media.rtp.packet import HEADER
 
 PACKETS_A_SECOND = 50
@@ -110,14 +112,14 @@ class Phones:
             opened.close()
 
 
-async def bench_worker(calls: int, seconds: float, first_port: int, recordings: Path | None) -> Result:
-    """The real worker, all calls in one process."""
-    phones = Phones(2 * calls)
+async def bench_worker(calls: int, seconds: float, first_port: int, recordings: Path | None, parties: int = 2) -> Result:
+    """The real worker, all calls in one process; more than two parties of a call are mixed."""
+    phones = Phones(parties * calls)
     folder = tempfile.TemporaryDirectory(prefix="fernamt-bench-")
     plane = await MediaPlane.start(
         workers=1,
         address=_ADDRESS,
-        ports=(first_port, first_port + 4 * calls + 99),
+        ports=(first_port, first_port + 2 * parties * calls + 99),
         on_report=lambda _: None,
         control=Path(folder.name),
         orphan_s=0.0,
@@ -125,7 +127,7 @@ async def bench_worker(calls: int, seconds: float, first_port: int, recordings: 
     )
     try:
         targets: list[int] = []
-        for leg in range(2 * calls):
+        for leg in range(parties * calls):
             opened = await plane.open_leg("bench", str(leg))
             targets.append(opened.rtp_port)
             port = phones.port(leg)
@@ -140,10 +142,11 @@ async def bench_worker(calls: int, seconds: float, first_port: int, recordings: 
             )
             plane.send("bench", described)
         for call in range(calls):
-            plane.send("bench", Bridge(a=str(2 * call), b=str(2 * call + 1)))
+            legs = tuple(str(leg) for leg in range(parties * call, parties * (call + 1)))
+            plane.send("bench", ArrangeAudio(room=f"room {call}", hears=tuple(permutations(legs, 2))))
             if recordings is not None:
                 path = str(recordings / f"bench-{os.getpid()}-{call}.wav")
-                plane.send("bench", StartRecording(recording=str(call), path=path, legs=(str(2 * call), str(2 * call + 1))))
+                plane.send("bench", StartRecording(recording=str(call), path=path, legs=legs))
         before = (await plane.status())[0]
         pid = plane.worker_pids()[0]
         cpu = cpu_ns(pid)
@@ -155,7 +158,7 @@ async def bench_worker(calls: int, seconds: float, first_port: int, recordings: 
         after: Status = (await plane.status())[0]
         relayed = after.packets_received - before.packets_received
         return Result(
-            "media worker" if recordings is None else "media worker, all recorded",
+            ("media worker" if parties == 2 else f"conferences of {parties}") + ("" if recordings is None else ", all recorded"),
             calls, round(took, 2), phones.sent, phones.received, after.packets_dropped, round(cpu / 1000 / max(1, relayed), 2),
             round(cpu / 1e7 / took, 1), after.late_ticks,
         )  # fmt: skip
@@ -239,6 +242,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--first-port", type=int, default=42000)
     parser.add_argument("--recordings", type=Path, help="also measure with every call recorded into this folder")
+    parser.add_argument("--conferences", type=int, default=0, help="also measure so many conferences of three")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--bare-relay", type=json.loads, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -248,6 +252,8 @@ def main() -> None:
     results = [asyncio.run(bench_worker(options.calls, options.seconds, options.first_port, None))]
     if options.recordings is not None:
         results.append(asyncio.run(bench_worker(options.calls, options.seconds, options.first_port, options.recordings)))
+    if options.conferences:
+        results.append(asyncio.run(bench_worker(options.conferences, options.seconds, options.first_port, options.recordings, 3)))
     results.append(asyncio.run(bench_bare(options.calls, options.seconds)))
     if options.json:
         print(json.dumps([asdict(result) for result in results], indent=1))

@@ -26,8 +26,8 @@ from load.rtp_watch import AGENT_SIDE, RECEIVED, StreamWatch, by_stream
 from media.codecs.registry import CODECS, USUAL
 from media.codecs.transcoder import encoder_at
 from media.frame import SAMPLE_RATE
-from media.io.udp import kernel_drops
 from media.tones import tone
+from media.transport.udp import kernel_drops
 
 SEATS_PER_SOCKET = 32
 SLOTS = 10

@@ -86,19 +86,6 @@ class DescribeLeg(_Message, frozen=True, kw_only=True):
             raise ValueError(f"no codec is called {self.codec[:20]!r}")
 
 
-class Bridge(_Message, frozen=True, kw_only=True):
-    """Relay audio between two described legs, converting codecs where they differ. Ends what plays on either."""
-
-    a: str
-    b: str
-
-
-class Unbridge(_Message, frozen=True, kw_only=True):
-    """Stop relaying from and to `leg`; its partner hears nothing until something plays."""
-
-    leg: str
-
-
 class ArrangeAudio(_Message, frozen=True, kw_only=True):
     """Who hears whom in a room, as pairs of legs (listener, speaker); who is in none of them hears nothing and is not heard.
 
@@ -113,8 +100,8 @@ class ArrangeAudio(_Message, frozen=True, kw_only=True):
 class Play(_Message, frozen=True, kw_only=True):
     """Play sound names one after the other to `leg` (names as `de/queue.greeting`, without suffix); replaces what plays.
 
-    A name that is not there is left out. `PlayEnded` is reported once: when the last sound was sent, when `Stop`/`Bridge`/another `Play`
-    cut it, or when there is none of them.
+    A name that is not there is left out. `PlayEnded` is reported once: when the last sound was sent, when `Stop` or another `Play` cut it,
+    or when there is none of them.
     """
 
     leg: str
@@ -142,7 +129,10 @@ class SendDigits(_Message, frozen=True, kw_only=True):
 
 
 class StartRecording(_Message, frozen=True, kw_only=True):
-    """Record into a WAV file, 8 kHz 16 bit, one channel per leg in the order given; aligned on one time line."""
+    """Record into a WAV file, 8 kHz 16 bit, one channel per leg in the order given; aligned on one time line.
+
+    A leg that closes leaves its channel silent; with the last one the recording ends.
+    """
 
     recording: str
     path: str
@@ -167,6 +157,8 @@ class PauseRecording(_Message, frozen=True, kw_only=True):
 
     recording: str
     paused: bool
+    legs: tuple[str, ...] = ()
+    """Only the channels of these, whether or not all are paused besides (a party that is put on hold); empty: all."""
 
 
 class CloseLeg(_Message, frozen=True, kw_only=True):
@@ -197,8 +189,6 @@ class Shutdown(_Message, frozen=True, kw_only=True):
 Request = (
     OpenLeg
     | DescribeLeg
-    | Bridge
-    | Unbridge
     | ArrangeAudio
     | Play
     | Stop
@@ -260,6 +250,12 @@ class Quality(_Message, frozen=True, kw_only=True):
     that the scale has no figures of."""
     r_factor: float | None
     codec: str
+    jitter_buffer_ms: float = 0.0
+    """What its audio waited in the jitter buffer on average, while it was mixed; relayed audio waits nowhere."""
+    jitter_buffer_max_ms: float = 0.0
+    """The most that it waited."""
+    concealed_frames: int = 0
+    """Times that its audio was made up because nothing had come, while it was mixed."""
 
 
 class Status(_Message, frozen=True, kw_only=True):
@@ -279,6 +275,16 @@ class Status(_Message, frozen=True, kw_only=True):
     ports_free: int
     packets_of_unknown_type: int = 0
     """RTP packets that were dropped because their payload type was not agreed on."""
+    packets_rejected: int = 0
+    """Datagrams on protected transports that did not prove to be the far end's (`media.transport`), and were dropped."""
+    mixes: int = 0
+    """Conversations that are mixed: of three parties and more, of codecs without a table between them, or one way."""
+    jitter_buffer_s: float = 0.0
+    """What audio waits in the jitter buffers of mixed legs, on average over those legs, now; 0 without any."""
+    jitter_buffer_max_s: float = 0.0
+    """The most of them."""
+    concealed_frames: int = 0
+    """Times that audio of a mixed leg was made up because nothing had come."""
 
 
 class TakenOver(_Message, frozen=True, kw_only=True):

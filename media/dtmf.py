@@ -111,6 +111,10 @@ class EventReceiver:
         """Whether the newest press lasted at that time."""
         return (timestamp - self._timestamp) & 0xFFFFFFFF < self._duration
 
+    def mutes(self, timestamp: int, now: float) -> bool:
+        """Whether audio of that time is not to be heard: a key is down, or was down then."""
+        return not self._reported or (now - self.heard_at < self.QUIET_S and self.covers(timestamp))
+
     @property
     def newest(self) -> int:
         """The sequence number of the newest packet that was taken."""

@@ -3,6 +3,7 @@
 - `MediaError`
     - `ParseError`: a datagram from the wire is not what its place demands; dropped and counted, never fatal
         - `OtherVersion`: a worker greets with another version of the control protocol; nothing else it says is read
+        - `NotAuthentic`: a packet on a protected line that is not the far end's, or was seen before; dropped and counted
     - `PortsExhausted`: no port pair is free; the reason says how many rest in quarantine
     - `UnknownSound`: a prompt name that is in no sound library
     - `Refused`: the worker answered a request with a refusal
@@ -26,6 +27,10 @@ class OtherVersion(ParseError):
     def __init__(self, version: int, ours: int) -> None:
         super().__init__(f"the worker speaks version {version} of the control protocol, not {ours}")
         self.version = version
+
+
+class NotAuthentic(ParseError):
+    """A packet that does not unprotect."""
 
 
 class PortsExhausted(MediaError):

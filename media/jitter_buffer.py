@@ -1,8 +1,18 @@
-"""Adaptive jitter buffer: packets in any order to one frame each 20 ms (house; sequence numbers as RFC 3550 §5.1).
+"""Adaptive jitter buffer: packets in any order to what is played each 20 ms (house; sequence numbers as RFC 3550 §5.1).
 
-Two states: BUFFERING until the wanted depth is reached, then PLAYING. The depth follows the line: it grows at once when a packet
-came too late to be played, and shrinks by one frame after a long calm. `pop` says what to play: a frame, or that one is lost, or nothing.
-Pure: the caller calls `pop` every 20 ms and `push` for each packet.
+Pure: the caller says `tick` every 20 ms, then asks `pop` until it has 20 ms of audio; it calls `push` for each packet that comes.
+
+| what happens                                                 | is                                                                  |
+|--------------------------------------------------------------|---------------------------------------------------------------------|
+| the first packet of a talk-spurt                             | BUFFERING until it has waited `depth_frames` whole ticks            |
+| a packet is missing, later ones are there                    | lost: its length is concealed                                       |
+| nothing is there                                             | concealed for 60 ms at most, in place of the packets that then turn |
+|                                                              | out to be lost; else the delay has grown by it                      |
+| nothing is there after that, or a noise or key packet was    | the talk-spurt is over: BUFFERING                                   |
+| the newest one                                               |                                                                     |
+| a packet comes too late to be played, or after a dry moment  | the depth grows by a frame, once in 100 ms at most                  |
+| no such thing for 10 s                                       | the depth shrinks by a frame                                        |
+| more is there than the depth for a whole second              | a packet is left out: a clock that runs faster, or a burst          |
 """
 
 from __future__ import annotations
@@ -11,6 +21,7 @@ from collections import deque
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from media.frame import FRAME_SAMPLES, PTIME_MS
 from media.rtp.sequence import sequence_distance
 
 MIN_FRAMES = 1
@@ -20,6 +31,14 @@ CALM_FRAMES = 500
 """10 s without a late packet before the depth shrinks by one frame."""
 MAX_AHEAD = 100
 """A packet two seconds ahead of play-out is another stream: begin anew."""
+DRY_SAMPLES = 3 * FRAME_SAMPLES
+"""What concealment bridges before it is silent (G.711 Appendix I: 60 ms)."""
+WATCHED_FRAMES = 50
+"""More than the depth for so long is no jitter. Far more than it (`_FAR_FRAMES`) is given back sooner."""
+_SOON_FRAMES = 10
+_FAR_FRAMES = 3
+_GROWS_EACH_FRAMES = 5
+"""One delay on the line makes several packets late: it is one reason to grow, not several."""
 
 
 class State(Enum):
@@ -28,9 +47,12 @@ class State(Enum):
 
 
 class Lost(Enum):
-    """In place of a frame: conceal one frame."""
+    """In place of a packet: conceal."""
 
     LOST = auto()
+    """`JitterBuffer.packet_samples`, the length of the packet that is missing."""
+    DRY = auto()
+    """One frame: nothing has come."""
 
 
 @dataclass(slots=True)
@@ -42,90 +64,211 @@ class JitterStatistics:
     duplicates: int = 0
     discarded: int = 0
     """Thrown away when the buffer was too full or the stream began anew."""
-    lost: int = 0
+    concealed: int = 0
+    """Times that something had to be made up."""
+    ticks: int = 0
+    """While it played."""
+    held_samples: int = 0
+    """Sum over `ticks` of what was in the buffer."""
+    most_held_samples: int = 0
+
+    @property
+    def mean_ms(self) -> float:
+        """What audio waited in the buffer, on average."""
+        return self.held_samples * PTIME_MS / FRAME_SAMPLES / self.ticks if self.ticks else 0.0
+
+    @property
+    def most_ms(self) -> float:
+        """The most that it waited."""
+        return self.most_held_samples * PTIME_MS / FRAME_SAMPLES
 
 
 class JitterBuffer:
-    """One stream's buffer."""
+    """One stream's buffer. Lengths are in ticks of the RTP clock, 160 a frame."""
 
-    def __init__(self, depth_frames: int = 2, *, maximum_frames: int = MAX_FRAMES) -> None:
+    def __init__(self, depth_frames: int = 2, *, maximum_frames: int = MAX_FRAMES, statistics: JitterStatistics | None = None) -> None:
         if not MIN_FRAMES <= depth_frames <= maximum_frames:
             raise ValueError(f"depth {depth_frames} is not between {MIN_FRAMES} and {maximum_frames}")
         self.state = State.BUFFERING
         self.depth_frames = depth_frames
-        self.statistics = JitterStatistics()
+        """The delay that is wanted: each packet waits so many whole ticks at least."""
+        self.held_samples = 0
+        """Of audio that is in it."""
+        self.packet_samples = FRAME_SAMPLES
+        """Length of the newest packet."""
+        self.statistics = statistics or JitterStatistics()
         self._maximum = maximum_frames
-        self._frames: dict[int, bytes] = {}
-        self._next: int | None = None
+        self._packets: dict[int, tuple[bytes, int] | None] = {}  # None: what is no audio, and takes no time
+        self._next = 0
         self._played: deque[int] = deque(maxlen=MAX_AHEAD)
+        self._waited = 0
         self._calm = 0
+        self._since_growth = _GROWS_EACH_FRAMES
+        self._dry_samples = 0
+        self._to_insert = 0
+        self._is_over = False
+        self._watched = 0
+        self._least = 0
+
+    @property
+    def waiting_frames(self) -> int:
+        """Ticks after which all that is in it now has been played."""
+        if not self._packets:
+            return 0
+        frames = -(-self.held_samples // FRAME_SAMPLES)
+        return frames + (self._to_insert if self.state is State.PLAYING else self.depth_frames + 1 - self._waited)
 
     def __len__(self) -> int:
-        return len(self._frames)
+        return len(self._packets)
 
-    def push(self, sequence_number: int, payload: bytes) -> None:
+    def push(self, sequence_number: int, payload: bytes, samples: int = FRAME_SAMPLES) -> None:
         """A packet came."""
-        if sequence_number in self._frames or sequence_number in self._played:
-            self.statistics.duplicates += 1
+        if not self._has_place(sequence_number):
             return
-        if self._next is not None:
-            distance = sequence_distance(sequence_number, self._next)
-            if abs(distance) > MAX_AHEAD:
-                self._restart()
-            elif distance < 0:
-                if self.state is State.PLAYING or not self._is_after_played(sequence_number):
-                    self.statistics.late += 1
-                    self._calm = 0
-                    self.depth_frames = min(self._maximum, self.depth_frames + 1)
-                    return
-                self._next = sequence_number
-        if self._next is None:
-            self._next = sequence_number
-        self._frames[sequence_number] = payload
-        if len(self._frames) > 2 * self._maximum:
+        self._packets[sequence_number] = (payload, samples)
+        self.packet_samples = samples
+        self.held_samples += samples
+        while self.held_samples > 2 * self._maximum * FRAME_SAMPLES and len(self._packets) > 1:
+            if self.state is State.BUFFERING:
+                self._next = self._lowest()
             self._skip_one()
+
+    def leave_out(self, sequence_number: int) -> None:
+        """A packet came that is none of audio: comfort noise, a key. It is not lost, and ends the talk-spurt where nothing follows."""
+        if (self._packets or self.state is State.PLAYING) and self._has_place(sequence_number, counts=False):
+            self._packets[sequence_number] = None
+
+    def _has_place(self, number: int, *, counts: bool = True) -> bool:
+        """Whether a packet of that number is still to be played."""
+        if self.state is State.PLAYING:
+            ahead = sequence_distance(number, self._next)
+        elif self._played:
+            ahead = sequence_distance(number, self._played[-1]) - 1
+        elif self._packets:
+            ahead = abs(sequence_distance(number, next(iter(self._packets))))
+        else:
+            return True
+        if abs(ahead) > MAX_AHEAD:
+            self.restart()
+        elif number in self._packets or (ahead < 0 and number in self._played):
+            self.statistics.duplicates += counts
+            return False
+        elif ahead < 0:
+            if counts:
+                self.statistics.late += 1
+                self._deepen()
+            return False
+        return True
+
+    def tick(self) -> None:
+        """20 ms went by; `pop` is asked for their audio next."""
+        self._since_growth += 1
+        if self.state is State.BUFFERING:
+            if self.held_samples:
+                self._waited += 1
+                if self._waited > self.depth_frames:
+                    self._begin()
+            return
+        statistics, held = self.statistics, self.held_samples
+        statistics.ticks += 1
+        statistics.held_samples += held
+        statistics.most_held_samples = max(statistics.most_held_samples, held)
+        self._calm += 1
+        if self._calm >= CALM_FRAMES:
+            self._calm = 0
+            self.depth_frames = max(MIN_FRAMES, self.depth_frames - 1)
+        self._least = min(self._least, held)
+        self._watched += 1
+        if self._watched >= _SOON_FRAMES:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        """Leave a packet out where more is there than wanted; what is there just before a `pop` is the depth and the frame it takes."""
+        spare = self._least - (self.depth_frames + 1) * FRAME_SAMPLES
+        if spare >= self.packet_samples and (self._watched >= WATCHED_FRAMES or spare >= _FAR_FRAMES * FRAME_SAMPLES):
+            self._skip_one()
+        elif self._watched < WATCHED_FRAMES:
+            return
+        self._watch_anew()
+
+    def _watch_anew(self) -> None:
+        self._watched, self._least = 0, 1 << 30
+
+    def _begin(self) -> None:
+        self.state = State.PLAYING
+        self._next = self._lowest()
+        self._dry_samples = self._to_insert = 0
+        self._is_over = False
+        self._watch_anew()
+
+    def _lowest(self) -> int:
+        first = next(iter(self._packets))
+        return min(self._packets, key=lambda number: sequence_distance(number, first))
 
     def pop(self) -> bytes | Lost | None:
-        """What to play for the next 20 ms: a payload, `Lost.LOST` to conceal, or None for silence while buffering."""
+        """What to play next: a payload, something to conceal, or None for silence."""
         if self.state is State.BUFFERING:
-            if len(self._frames) < self.depth_frames:
-                return None
-            self.state = State.PLAYING
-        if self._next is None or not self._frames:
-            # Under-run: the talk-spurt is over or the line is gone; gather again before playing on.
-            self.state = State.BUFFERING
             return None
-        self._calm += 1
-        if self._calm >= CALM_FRAMES and len(self._frames) > self.depth_frames > MIN_FRAMES:
-            self._calm = 0
-            self.depth_frames -= 1
-            self._skip_one()
-            if not self._frames:
-                return None
-        number, self._next = self._next, (self._next + 1) & 0xFFFF
-        payload = self._frames.pop(number, None)
-        if payload is None:
-            self.statistics.lost += 1
+        if self._to_insert:
+            self._to_insert -= 1
+            self.statistics.concealed += 1
+            return Lost.DRY
+        while self._packets:
+            number, self._next = self._next, (self._next + 1) & 0xFFFF
+            if number in self._packets:
+                packet = self._packets.pop(number)
+                self._played.append(number)
+                if packet is None:
+                    self._is_over = True
+                    continue
+                if self._dry_samples:
+                    self._dry_samples = 0
+                    self._deepen()
+                    self._to_insert = 0  # that delay is there already
+                self._is_over = False
+                self.held_samples -= packet[1]
+                self.statistics.played += 1
+                return packet[0]
+            if self._dry_samples >= self.packet_samples:
+                self._dry_samples -= self.packet_samples  # was concealed before it was known to be lost
+                continue
+            self._dry_samples = 0
+            self.statistics.concealed += 1
             return Lost.LOST
-        self._played.append(number)
-        self.statistics.played += 1
-        return payload
+        if self._is_over or self._dry_samples >= DRY_SAMPLES:
+            self._rest()
+            return None
+        self._dry_samples += FRAME_SAMPLES
+        self.statistics.concealed += 1
+        return Lost.DRY
 
-    def _is_after_played(self, sequence_number: int) -> bool:
-        return not self._played or sequence_distance(sequence_number, self._played[-1]) > 0
+    def _rest(self) -> None:
+        self.state = State.BUFFERING
+        self._waited = 0
+
+    def _deepen(self) -> None:
+        self._calm = 0
+        if self._since_growth < _GROWS_EACH_FRAMES:
+            return
+        self._since_growth = 0
+        if self.depth_frames < self._maximum:
+            self.depth_frames += 1
+            if self.state is State.PLAYING:
+                self._to_insert += 1
 
     def _skip_one(self) -> None:
-        """Play-out leaps one number ahead to give back 20 ms of delay."""
-        if self._next is None:
-            return
-        if self._frames.pop(self._next, None) is not None:
+        """Play-out leaps over the next packet."""
+        number, self._next = self._next, (self._next + 1) & 0xFFFF
+        packet = self._packets.pop(number, None)
+        if packet is not None:
+            self.held_samples -= packet[1]
             self.statistics.discarded += 1
-            self._played.append(self._next)
-        self._next = (self._next + 1) & 0xFFFF
+            self._played.append(number)
 
-    def _restart(self) -> None:
-        self.statistics.discarded += len(self._frames)
-        self._frames.clear()
+    def restart(self) -> None:
+        """Another stream begins, or what is in it shall not be heard."""
+        self.statistics.discarded += sum(packet is not None for packet in self._packets.values())
+        self._packets.clear()
         self._played.clear()
-        self._next = None
-        self.state = State.BUFFERING
+        self.held_samples = 0
+        self._rest()

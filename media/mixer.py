@@ -28,13 +28,12 @@ def mix_matrix(inputs: NDArray[np.int16], hears: NDArray[np.bool_]) -> NDArray[n
     """Mix by who hears whom: listen, whisper and barge are rows of the matrix.
 
     Args:
-        inputs: shape (parties, samples), int16.
-        hears: shape (parties, parties); `hears[i, j]`: party i hears party j. Only the diagonal may surprise: True is an echo.
-    Returns: shape (parties, samples), saturated.
+        inputs: shape (speakers, samples), int16.
+        hears: shape (listeners, speakers); `hears[i, j]`: listener i hears speaker j. Who hears himself has an echo.
+    Returns: shape (listeners, samples), saturated.
     Raises: ValueError: shapes that do not fit.
     """
-    parties = inputs.shape[0]
-    if inputs.ndim != 2 or hears.shape != (parties, parties):
+    if inputs.ndim != 2 or hears.ndim != 2 or hears.shape[1] != inputs.shape[0]:
         raise ValueError(f"matrix {hears.shape} does not fit audio {inputs.shape}")
     mixed: NDArray[np.int16] = np.clip(hears.astype(np.int32) @ inputs.astype(np.int32), -32768, 32767).astype(np.int16)
     return mixed

@@ -1,137 +1,48 @@
-"""Recording: one channel per leg on one time line (house). `Channel` is pure and runs beside the packets, `RecordingWriter` owns the disk.
+"""Recording: one channel per leg on one time line (house). `media.channel` runs beside the packets, `RecordingWriter` owns the disk.
 
-A packet costs the packet loop one copy: its payload, still encoded, is laid into the channel's buffer where its RTP timestamp says.
 Every second what is older than the jitter tolerance goes to the writer thread, which decodes, conceals short gaps, interleaves
 and writes. So a slow disk delays no packet. The file's header is brought up to date with every write: after a crash it plays up to
 a second and a half before the end.
+
+A party that joins needs a file with one channel more: it is written beside the old one, piece by piece between what else is to be written,
+and takes its place when it is whole. Meanwhile what is new goes into both, so whatever happens one whole file is there.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 import numpy as np
+from numpy.typing import NDArray
 
+from media.channel import OVER, PRESENT, runs
 from media.codecs.base import octets_in
 from media.codecs.g711 import PCMA
 from media.codecs.registry import CODECS
-from media.codecs.transcoder import Transcoder, decoder_at
+from media.codecs.transcoder import decoder_at
 from media.concealment import Concealer
 from media.errors import ParseError
 from media.frame import SAMPLE_RATE, Samples, silence
-from media.rtp.sequence import timestamp_distance
 from media.wave_file import HEADER_OCTETS, pcm_duration_ms, pcm_header
 
 log = logging.getLogger("media.recorder")
 
 FLUSH_S = 1.0
-TOLERANCE_SAMPLES = SAMPLE_RATE * 3 // 10
-"""Packets up to 300 ms late still find their place."""
-_REANCHOR_SAMPLES = SAMPLE_RATE // 5
-"""A timestamp that lies 200 ms off its arrival is another time base (new SSRC, resumed hold), not jitter."""
-_INITIAL_SAMPLES = 2 * SAMPLE_RATE
-_ONES = b"\x01" * 2048
+GROWING = ".growing"
+"""Behind the name of a file while one with more channels is written beside it."""
+_COPIED_FRAMES = 1 << 17
+"""16 s of each party, half a MiB for two: so long a recording waits for another one that grows."""
 MAX_BACKLOG_OCTETS = 64 << 20
 """Over one hour of one recording waiting for the disk: it is not slow, it is gone."""
-
-
-class Channel:
-    """One leg's audio between arrival and disk: encoded octets, and beside each tick of the RTP clock whether it is there."""
-
-    __slots__ = ("_anchor_position", "_anchor_timestamp", "_audio", "_codec", "_octets", "_present", "_start", "began_at", "late", "paused")
-
-    def __init__(self) -> None:
-        self._codec = PCMA.name
-        self._octets = 1  # a tick
-        self.began_at = 0.0
-        """Monotonic time of sample 0; the packet loop computes positions from it."""
-        self.paused = False
-        self.late = 0
-        self._start = 0
-        self._audio = bytearray(_INITIAL_SAMPLES)
-        self._present = bytearray(_INITIAL_SAMPLES)
-        self._anchor_timestamp: int | None = None
-        self._anchor_position = 0
-
-    @property
-    def codec(self) -> str:
-        """Of what is in the buffer."""
-        return self._codec
-
-    @codec.setter
-    def codec(self, codec: str) -> None:
-        """Before anything is placed; later `switch_codec`."""
-        self._codec = codec
-        self._octets = octets_in(CODECS[codec], 1)
-        self._audio = bytearray(len(self._present) * self._octets)
-
-    def place(self, timestamp: int, payload: bytes | bytearray | memoryview, arrival: int) -> None:
-        """Lay one packet on the time line.
-
-        Args:
-            arrival: the sample position that is now.
-        """
-        if self.paused:
-            return
-        anchor = self._anchor_timestamp
-        position = arrival if anchor is None else self._anchor_position + timestamp_distance(timestamp, anchor)
-        if anchor is None or not -_REANCHOR_SAMPLES <= position - arrival <= _REANCHOR_SAMPLES:
-            position = arrival
-            self._anchor_timestamp, self._anchor_position = timestamp, position
-        offset = position - self._start
-        octets = self._octets
-        size = len(payload) // octets
-        if offset < 0:
-            self.late += 1
-            return
-        shortage = offset + size - len(self._audio)
-        if shortage > 0:
-            self._audio.extend(bytes((shortage + SAMPLE_RATE) * octets))
-            self._present.extend(bytes(shortage + SAMPLE_RATE))
-        self._audio[offset * octets : (offset + size) * octets] = payload[: size * octets]
-        self._present[offset : offset + size] = _ONES[:size]
-
-    def take(self, until: int) -> tuple[str, bytes, bytes]:
-        """Cut off everything before position `until`: codec, octets, presence of each tick."""
-        count, octets = max(0, until - self._start), self._octets
-        if count > len(self._present):
-            missing = count - len(self._present)
-            self._audio.extend(bytes(missing * octets))
-            self._present.extend(bytes(missing))
-        taken = (self._codec, bytes(self._audio[: count * octets]), bytes(self._present[:count]))
-        del self._audio[: count * octets]
-        del self._present[:count]
-        self._audio.extend(bytes(count * octets))
-        self._present.extend(bytes(count))
-        self._start += count
-        return taken
-
-    def switch_codec(self, codec: str) -> None:
-        """The leg's codec changed: what is still in the buffer is converted, so that one buffer has one codec."""
-        if codec == self._codec:
-            return
-        transcoder = Transcoder(CODECS[self._codec], CODECS[codec])
-        before, octets = bytes(self._audio), self._octets
-        self.codec = codec
-        for start, end, is_there in _runs(bytes(self._present)):
-            if is_there:
-                self._audio[start * self._octets : end * self._octets] = transcoder.transcode(before[start * octets : end * octets])
-
-
-def _runs(present: bytes) -> list[tuple[int, int, bool]]:
-    """What is there in one piece, and what is not: first tick, the one behind the last, and which of both."""
-    there = np.frombuffer(present, dtype=np.uint8)
-    edges = [0, *(np.flatnonzero(np.diff(there)) + 1).tolist(), there.size]
-    return [(start, end, bool(there[start])) for start, end in pairwise(edges) if start < end]
 
 
 class ChannelDecoder:
@@ -153,8 +64,11 @@ class ChannelDecoder:
             self._codec, self._decoder = codec, decoder_at(CODECS[codec], SAMPLE_RATE)
         octets = octets_in(CODECS[codec], 1)
         parts: list[Samples] = []
-        for start, end, is_there in _runs(present):
-            if is_there:
+        for start, end, kind in runs(present):
+            if kind == OVER:
+                self._heard = False
+                parts.append(silence(end - start))
+            elif kind == PRESENT:
                 self._heard = True
                 linear = self._decoder.decode(audio[start * octets : end * octets])
                 parts.append(self._concealer.good(linear) if self._concealer else linear)
@@ -174,12 +88,28 @@ class Ended:
 
 
 @dataclass(slots=True)
+class _Growing:
+    """A file with more channels, written beside the one it will replace."""
+
+    path: str
+    descriptor: int
+    channels: int
+    frames: int
+    """Of the old file when it began; what comes after goes into both."""
+    copied: int = 0
+
+
+@dataclass(slots=True)
 class _File:
     path: str
     descriptor: int
     decoders: list[ChannelDecoder]
+    channels: int
+    """In the file; there may be more decoders, for a file that grows or could not."""
     frames: int = 0
     error: str | None = None
+    missing: str | None = None
+    growing: _Growing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +117,12 @@ class _Open:
     recording: str
     path: str
     concealment: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Grow:
+    recording: str
+    concealment: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +142,7 @@ class RecordingWriter:
 
     wake: Callable[[], None]
     ended: deque[Ended] = field(default_factory=deque)
-    _orders: SimpleQueue[_Open | _Write | _Close | None] = field(default_factory=SimpleQueue)
+    _orders: SimpleQueue[_Open | _Grow | _Write | _Close | None] = field(default_factory=SimpleQueue)
     _backlog: int = 0
     _files: dict[str, _File] = field(default_factory=dict)
     _thread: threading.Thread | None = None
@@ -229,6 +165,10 @@ class RecordingWriter:
         self._orders.put(_Write(recording, channels))
         return True
 
+    def grow(self, recording: str, *, concealment: bool) -> None:
+        """One more channel behind the others, silent up to now; each later `write` has it."""
+        self._orders.put(_Grow(recording, concealment))
+
     def close(self, recording: str) -> None:
         """Bring the header up to date and close; `Ended` follows."""
         self._orders.put(_Close(recording))
@@ -244,10 +184,12 @@ class RecordingWriter:
     # ------------------------------------------------------------ in the thread
 
     def _run(self) -> None:
-        while (order := self._orders.get()) is not None:
+        while (order := self._next_order()) is not None:
             match order:
                 case _Open():
                     self._open(order)
+                case _Grow():
+                    self._begin_to_grow(order)
                 case _Write():
                     with self._lock:
                         self._backlog -= sum(len(audio) for _, audio, _ in order.channels)
@@ -259,15 +201,90 @@ class RecordingWriter:
         for recording in list(self._files):
             self._close(recording)
 
+    def _next_order(self) -> _Open | _Grow | _Write | _Close | None:
+        """Files that grow are copied while nothing else is to be done, and a piece between every two orders."""
+        while True:
+            growing = next((opened for opened in self._files.values() if opened.growing is not None), None)
+            if growing is None:
+                return self._orders.get()
+            self._copy_some(growing)
+            with contextlib.suppress(Empty):
+                return self._orders.get_nowait()
+
+    def _begin_to_grow(self, order: _Grow) -> None:
+        opened = self._files.get(order.recording)
+        if opened is None:
+            return
+        self._complete(opened)
+        opened.decoders.append(ChannelDecoder(concealment=order.concealment))
+        if opened.error is not None:
+            return
+        beside = opened.path + GROWING
+        try:
+            descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            self._give_up_growing(opened, error)
+            return
+        opened.growing = _Growing(beside, descriptor, len(opened.decoders), opened.frames)
+
+    def _complete(self, opened: _File) -> None:
+        while opened.growing is not None:
+            self._copy_some(opened)
+
+    def _copy_some(self, opened: _File) -> None:
+        """One piece of the old file into the new one, which takes its place when it is whole."""
+        growing = opened.growing
+        if growing is None:
+            return
+        try:
+            count = min(_COPIED_FRAMES, growing.frames - growing.copied)
+            if count:
+                block = 2 * opened.channels
+                octets = os.pread(opened.descriptor, count * block, HEADER_OCTETS + growing.copied * block)
+                count = len(octets) // block
+                wide = np.zeros((count, growing.channels), dtype="<i2")
+                wide[:, : opened.channels] = np.frombuffer(octets, dtype="<i2", count=count * opened.channels).reshape(count, -1)
+                _write_all(growing.descriptor, wide.tobytes(), HEADER_OCTETS + growing.copied * 2 * growing.channels)
+                growing.copied += count
+                if not count:
+                    raise OSError(errno.EIO, "shorter than what was written")
+            if growing.copied >= growing.frames:
+                self._replace(opened, growing)
+        except OSError as error:
+            self._give_up_growing(opened, error)
+
+    @staticmethod
+    def _replace(opened: _File, growing: _Growing) -> None:
+        """Raises: OSError: the old file stays."""
+        _write_all(growing.descriptor, pcm_header(growing.channels, opened.frames * 2 * growing.channels), 0)
+        os.fsync(growing.descriptor)
+        Path(growing.path).replace(opened.path)
+        with contextlib.suppress(OSError):
+            os.close(opened.descriptor)
+        opened.descriptor, opened.channels, opened.growing = growing.descriptor, growing.channels, None
+
+    @staticmethod
+    def _give_up_growing(opened: _File, error: OSError) -> None:
+        """The parties that have a channel are recorded on."""
+        log.error("! %s takes no further party: %s", opened.path, error)
+        opened.missing = f"a party that joined is missing: {error}"
+        growing, opened.growing = opened.growing, None
+        if growing is not None:
+            with contextlib.suppress(OSError):
+                os.close(growing.descriptor)
+            with contextlib.suppress(OSError):
+                Path(growing.path).unlink(missing_ok=True)
+
     def _open(self, order: _Open) -> None:
         try:
             Path(order.path).parent.mkdir(parents=True, exist_ok=True)
             # O_EXCL: a recording never overwrites another; 0600: it is somebody's voice.
-            descriptor = os.open(order.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(order.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except OSError as error:
             self._report(Ended(order.recording, order.path, 0, str(error)))
             return
-        opened = _File(order.path, descriptor, [ChannelDecoder(concealment=each) for each in order.concealment])
+        decoders = [ChannelDecoder(concealment=each) for each in order.concealment]
+        opened = _File(order.path, descriptor, decoders, len(decoders))
         self._files[order.recording] = opened
         self._append(opened, ())
 
@@ -275,21 +292,31 @@ class RecordingWriter:
         if opened.error is not None:
             return
         try:
-            block = 2 * len(opened.decoders)
+            block = 2 * opened.channels
             if channels:
                 columns = [decoder.decode(*channel) for decoder, channel in zip(opened.decoders, channels, strict=True)]
-                samples = np.stack(columns, axis=1).astype("<i2").tobytes()
-                _write_all(opened.descriptor, samples, HEADER_OCTETS + opened.frames * block)
+                samples = np.stack(columns, axis=1).astype("<i2")
+                _write_all(opened.descriptor, samples[:, : opened.channels].tobytes(), HEADER_OCTETS + opened.frames * block)
+                if opened.growing is not None:
+                    self._append_beside(opened, opened.growing, samples)
                 opened.frames += len(columns[0])
-            _write_all(opened.descriptor, pcm_header(len(opened.decoders), opened.frames * block), 0)
+            _write_all(opened.descriptor, pcm_header(opened.channels, opened.frames * block), 0)
         except OSError as error:
             opened.error = str(error)
             log.error("! %s breaks off: %s", opened.path, error)  # noqa: TRY400 - the trace says nothing more
 
+    def _append_beside(self, opened: _File, growing: _Growing, samples: NDArray[np.int16]) -> None:
+        try:
+            _write_all(growing.descriptor, samples.tobytes(), HEADER_OCTETS + opened.frames * 2 * growing.channels)
+        except OSError as error:
+            self._give_up_growing(opened, error)
+
     def _close(self, recording: str) -> None:
-        opened = self._files.pop(recording, None)
+        opened = self._files.get(recording)
         if opened is None:
             return
+        self._complete(opened)
+        del self._files[recording]
         try:
             os.fsync(opened.descriptor)
         except OSError as error:
@@ -297,7 +324,7 @@ class RecordingWriter:
         finally:
             with contextlib.suppress(OSError):  # the descriptor is gone either way; fsync above told what matters
                 os.close(opened.descriptor)
-        self._report(Ended(recording, opened.path, opened.frames * 1000 // SAMPLE_RATE, opened.error))
+        self._report(Ended(recording, opened.path, opened.frames * 1000 // SAMPLE_RATE, opened.error or opened.missing))
 
     def _report(self, ended: Ended) -> None:
         self.ended.append(ended)
@@ -307,9 +334,13 @@ class RecordingWriter:
 def salvage(path: str) -> int:
     """Make sure of a file whose worker died: what was written is forced to disk.
 
+    A file that was growing when it died is there as it was before.
+
     Returns: how many ms it plays; 0 when there is no such file, or nothing in it.
     Raises: OSError: the disk does not take it.
     """
+    with contextlib.suppress(OSError):
+        Path(path + GROWING).unlink(missing_ok=True)
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:

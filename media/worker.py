@@ -32,11 +32,11 @@ from pathlib import Path
 from typing import assert_never, get_args
 
 from media import framing
+from media.channel import Channel
 from media.control import (
     VERSION,
     ArrangeAudio,
     AskStatus,
-    Bridge,
     CloseLeg,
     DescribeLeg,
     FromWorker,
@@ -61,19 +61,22 @@ from media.control import (
     StopRecording,
     TakenOver,
     TakeOver,
-    Unbridge,
 )
 from media.errors import ParseError, PortsExhausted
 from media.frame import SAMPLE_RATE
 from media.io.control_socket import listening
 from media.io.descriptors import close_inherited
 from media.io.pacer import PAUSE_S, PHASES, Moderation, Ticks, Timer, TimerHeap, phases_of
-from media.io.udp import MTU_OCTETS, ip_version, open_pair
-from media.leg import Leg, Playback
+from media.legs.host import Ticking
+from media.legs.leg import Leg
+from media.legs.playback import Playback
 from media.log_lines import Form, write_to_stderr
 from media.ports import PortPool
 from media.prompts import PACKAGED_SOUNDS, SoundLibrary
-from media.recorder import FLUSH_S, TOLERANCE_SAMPLES, Channel, RecordingWriter
+from media.recordings import Recordings
+from media.room import Room
+from media.transport.base import Transport
+from media.transport.udp import MTU_OCTETS, ip_version, open_udp
 
 log = logging.getLogger("media.worker")
 
@@ -96,38 +99,18 @@ _SWITCH_INTERVAL_S = 0.0005
 """The writer thread may hold the interpreter this long against the packet loop; Python's own 5 ms would be heard."""
 
 
-class Recording:
-    """One file and the channels that feed it."""
-
-    def __init__(self, order: StartRecording, legs: list[Leg], now: float) -> None:
-        self.name = order.recording
-        self.path = order.path
-        self.channels = [Channel() for _ in legs]
-        self.legs: list[Leg | None] = list(legs)
-        self.began_at = now
-        self.error: str | None = None
-        self.closing = False
-        for leg, channel in zip(legs, self.channels, strict=True):
-            channel.codec = leg.codec
-            channel.began_at = now
-            leg.channels = (*leg.channels, channel)
-
-    def position(self, now: float) -> int:
-        """The sample that is now."""
-        return int((now - self.began_at) * SAMPLE_RATE)
-
-    def release(self, leg: Leg) -> None:
-        """The leg is closed; its channel stays silent."""
-        for index, other in enumerate(self.legs):
-            if other is leg:
-                self.legs[index] = None
-                leg.channels = tuple(channel for channel in leg.channels if channel is not self.channels[index])
-
-
 class Worker:
     """All legs of one process and the loop that serves them."""
 
-    def __init__(self, ports: PortPool, sounds: SoundLibrary, *, orphan_s: float = ORPHAN_S, connect_s: float = CONNECT_S) -> None:
+    def __init__(
+        self,
+        ports: PortPool,
+        sounds: SoundLibrary,
+        *,
+        orphan_s: float = ORPHAN_S,
+        connect_s: float = CONNECT_S,
+        open_transport: Callable[[str, int], Transport] = open_udp,
+    ) -> None:
         self.buffer = bytearray(MTU_OCTETS)
         self.view = memoryview(self.buffer)
         self.timers = TimerHeap()
@@ -135,19 +118,22 @@ class Worker:
         self.packets_of_unknown_type = 0
         self.packets_sent = 0
         self._ports = ports
+        self._open_transport = open_transport
         self._sounds = sounds
         self._ticks = Ticks()
-        self._ticking: tuple[dict[Leg, None], ...] = tuple({} for _ in range(PHASES))
+        self._ticking: tuple[dict[Ticking, None], ...] = tuple({} for _ in range(PHASES))
         self._phase_of = count()
         self._legs: dict[str, Leg] = {}
-        self._recordings: dict[str, Recording] = {}
-        self._rooms: dict[str, frozenset[tuple[str, str]]] = {}
+        self._rooms: dict[str, Room] = {}
+        self._room_of: dict[Leg, Room] = {}
         self._dropped_by_closed = 0
+        self._concealed_by_closed = 0
+        self._rejected_by_closed = 0
         self._failures = 0
         self._epoll = select.epoll()
         self._handlers: dict[int, Callable[[], None]] = {}
         self._wake_descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._writer = RecordingWriter(self._wake)
+        self._recordings = Recordings(self.timers, self.report, self._wake)
         self._watch(self._wake_descriptor, self._woken)
         self._listener: socket.socket
         self._control: socket.socket | None = None
@@ -217,36 +203,37 @@ class Worker:
 
     def _tick(self, phase: int, now: float) -> None:
         ticking = self._ticking[phase]
-        for leg in list(ticking):
+        for each in list(ticking):
             try:
-                goes_on = leg.tick(now)
+                goes_on = each.tick(now)
             except Exception as error:
-                self._failed(f"leg={leg.name} tick", error)
-                goes_on = False
+                self._failed(f"{each.name} tick", error)
+                goes_on = each.failed(now)
             if not goes_on:
-                self._end_ticking(leg)
+                self.end_ticking(each)
         if not any(self._ticking):
             self._ticks.rest()
 
-    def want_ticks(self, leg: Leg, now: float) -> None:
-        """`leg` has something to play."""
-        if not self._is_ticking(leg):
-            for phase in phases_of(leg.ptime_ms, next(self._phase_of)):
-                self._ticking[phase][leg] = None
+    def want_ticks(self, ticking: Ticking, now: float) -> None:
+        """Call its `tick` once a packet time from now on."""
+        if not self._is_ticking(ticking):
+            for phase in phases_of(ticking.ptime_ms, next(self._phase_of)):
+                self._ticking[phase][ticking] = None
         self._ticks.resume(now)
 
-    def _is_ticking(self, leg: Leg) -> bool:
-        return any(leg in ticking for ticking in self._ticking)
+    def _is_ticking(self, ticking: Ticking) -> bool:
+        return any(ticking in phase for phase in self._ticking)
 
-    def tick_anew(self, leg: Leg, now: float) -> None:
-        """The packet time of `leg` is another."""
-        if self._is_ticking(leg):
-            self._end_ticking(leg)
-            self.want_ticks(leg, now)
+    def tick_anew(self, ticking: Ticking, now: float) -> None:
+        """Its packet time is another."""
+        if self._is_ticking(ticking):
+            self.end_ticking(ticking)
+            self.want_ticks(ticking, now)
 
-    def _end_ticking(self, leg: Leg) -> None:
-        for ticking in self._ticking:
-            ticking.pop(leg, None)
+    def end_ticking(self, ticking: Ticking) -> None:
+        """It is gone, or has nothing more to do."""
+        for phase in self._ticking:
+            phase.pop(ticking, None)
 
     def _watch(self, descriptor: int, handler: Callable[[], None]) -> None:
         self._handlers[descriptor] = handler
@@ -268,14 +255,7 @@ class Worker:
     def _woken(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._wake_descriptor)
-        while self._writer.ended:
-            ended = self._writer.ended.popleft()
-            recording = self._recordings.pop(ended.recording, None)
-            error = ended.error
-            if recording is not None:
-                self._release(recording)
-                error = error or recording.error
-            self.report(RecordingEnded(recording=ended.recording, path=ended.path, duration_ms=ended.duration_ms, error=error))
+        self._recordings.report_ended()
 
     # ---------------------------------------------------------------- control connection
 
@@ -321,7 +301,7 @@ class Worker:
         if self._expiry is not None and not self._is_orphan:  # a visitor who does not take over gives an orphan no time
             self._expiry.cancel()
             self._expiry = None
-        self._send(Greeting(version=VERSION, pid=os.getpid(), legs=tuple(self._legs), recordings=tuple(self._recordings)))
+        self._send(Greeting(version=VERSION, pid=os.getpid(), legs=tuple(self._legs), recordings=tuple(self._recordings.running)))
 
     def _receive_control(self) -> None:
         if self._wants_to_write:
@@ -399,7 +379,7 @@ class Worker:
         self._await_main(self._orphan_s)
 
     def _holds_something(self) -> bool:
-        return bool(self._legs or self._recordings or any(isinstance(each, LegClosed | RecordingEnded) for each in self._kept))
+        return bool(self._legs or self._recordings.running or any(isinstance(each, LegClosed | RecordingEnded) for each in self._kept))
 
     # ---------------------------------------------------------------- requests
 
@@ -410,32 +390,28 @@ class Worker:
                 self._open_leg(request, now)
             case DescribeLeg():
                 self._describe_leg(request, now)
-            case Bridge():
-                self._bridge(request)
-            case Unbridge():
-                leg = self._leg(request.leg)
-                if leg is not None:
-                    leg.unbridge()
             case Play():
                 self._play(request, now)
             case Stop():
                 leg = self._leg(request.leg)
                 if leg is not None:
-                    leg.stop("stopped")
+                    leg.sender.stop("stopped")
             case ArrangeAudio():
-                self._arrange(request)
+                self._arrange(request, now)
             case RecordLeg():
-                log.error("! recording=%s leg=%s: a running recording takes no further leg yet", request.recording, request.leg)
+                leg = self._leg(request.leg)
+                if leg is not None:
+                    self._recordings.add(request.recording, leg)
             case SendDigits():
                 leg = self._leg(request.leg)
                 if leg is not None:
-                    leg.send_digits(request.digits, request.duration_ms, request.gap_ms)
+                    leg.sender.send_digits(request.digits, request.duration_ms, request.gap_ms, now)
             case StartRecording():
-                self._start_recording(request, now)
+                self._recordings.start(request, [self._legs[name] for name in request.legs if name in self._legs], now)
             case StopRecording():
-                self._stop_recording(request.recording, now)
+                self._recordings.stop(request.recording, now)
             case PauseRecording():
-                self._pause_recording(request)
+                self._recordings.pause(request)
             case CloseLeg():
                 leg = self._leg(request.leg)
                 if leg is not None:
@@ -463,24 +439,25 @@ class Worker:
             self._send(Refused(request=request.request, reason=f"{request.address!r} is no IP address"))
             return
         try:
-            port, sockets = self._bind(request.address, now)
+            port, transport = self._bind(request.address, now)
         except (PortsExhausted, OSError) as error:
             log.warning("! leg=%s not opened: %s", request.leg, error)
             self._send(Refused(request=request.request, reason=f"no RTP ports on {request.address}: {error}"))
             return
-        leg = Leg(self, request.leg, request.address, port, sockets, loss_concealment=request.loss_concealment)
+        leg = Leg(self, request.leg, request.address, port, transport, loss_concealment=request.loss_concealment)
         self._legs[request.leg] = leg
-        self._watch(leg.rtp_socket.fileno(), leg.receive_rtp)
-        self._watch(leg.rtcp_socket.fileno(), leg.receive_rtcp)
+        rtp, rtcp = transport.descriptors
+        self._watch(rtp, leg.receiver.receive_rtp)
+        self._watch(rtcp, leg.receive_rtcp)
         self._send(LegOpened(request=request.request, leg=request.leg, address=request.address, rtp_port=port, rtcp_port=port + 1))
 
-    def _bind(self, address: str, now: float) -> tuple[int, tuple[socket.socket, socket.socket]]:
+    def _bind(self, address: str, now: float) -> tuple[int, Transport]:
         """A pair that binds: somebody else may hold a port of ours, so try some before giving up."""
         tries = _BIND_TRIES
         while True:
             port = self._ports.take(now)
             try:
-                return port, open_pair(address, port)
+                return port, self._open_transport(address, port)
             except OSError as error:
                 self._ports.give_back(port, now)
                 tries -= 1
@@ -496,61 +473,73 @@ class Worker:
             log.error("! leg=%s at %s cannot speak with %r", request.leg, leg.address, request.remote_address)
             return
         leg.describe(request, now)
+        room = self._room_of.get(leg)
+        if room is not None:
+            room.fit(now)
 
-    def _bridge(self, request: Bridge) -> None:
-        a, b = self._leg(request.a), self._leg(request.b)
-        if a is None or b is None or a is b:
-            log.warning("! bridge %s %s: not two open legs", request.a, request.b)
-            return
-        if a.partner is b:
-            for leg in (a, b):
-                leg.stop("stopped")
-            return
-        for leg in (a, b):
-            leg.stop("stopped")
-            leg.unbridge()
-        a.bridge(b)
+    def _arrange(self, request: ArrangeAudio, now: float) -> None:
+        """Declared: what is not in it is over; a leg is in one room at a time."""
+        legs = self._legs
+        hears = frozenset(
+            (legs[listener], legs[speaker])
+            for listener, speaker in request.hears
+            if listener in legs and speaker in legs and listener != speaker
+        )
+        wanted = {leg for pair in hears for leg in pair}
+        listened = {leg for leg in wanted if leg in self._room_of and self._room_of[leg].listens(leg)}
+        room = self._rooms.setdefault(request.room, Room(self, request.room))
+        for leg in sorted(wanted, key=lambda leg: leg.name):
+            if self._room_of.get(leg) not in {None, room}:
+                self._leave_room(leg, now)
+        for leg in {listener for listener, _ in hears} - listened:
+            leg.sender.stop("stopped")
+        gone = room.legs - wanted
+        room.arrange(hears, now)
+        for leg in gone:
+            del self._room_of[leg]
+        for leg in wanted:
+            self._room_of[leg] = room
+        if not hears:
+            del self._rooms[request.room]
 
-    def _arrange(self, request: ArrangeAudio) -> None:
-        """Two that hear each other are bridged; every other leg of the room is alone."""
-        wanted = {pair for pair in request.hears if pair[0] in self._legs and pair[1] in self._legs}
-        before = self._rooms.pop(request.room, frozenset())
-        if wanted:
-            self._rooms[request.room] = frozenset(wanted)
-        for name in {name for pair in before - wanted for name in pair}:
-            leg = self._legs.get(name)
-            if leg is not None and leg.partner is not None and (leg.name, leg.partner.name) not in wanted:
-                leg.unbridge()
-        for listener, speaker in sorted(wanted):
-            if listener < speaker and (speaker, listener) in wanted and self._legs[listener].partner is not self._legs[speaker]:
-                self._bridge(Bridge(a=listener, b=speaker))
+    def _leave_room(self, leg: Leg, now: float) -> None:
+        """It hears nobody; who is alone by that is in no room either."""
+        room = self._room_of.get(leg)
+        if room is None:
+            return
+        before = room.legs
+        room.leave(leg, now)
+        for each in before - room.legs:
+            del self._room_of[each]
+        if not room.hears:
+            del self._rooms[room.name]
 
     def _play(self, request: Play, now: float) -> None:
         leg = self._leg(request.leg)
         if leg is None:
             self.report(PlayEnded(leg=request.leg, play=request.play, outcome="stopped"))
             return
-        audio, left_out = self._sounds.play(request.sounds, leg.sounds_in, request.folder)
+        audio, left_out = self._sounds.play(request.sounds, leg.sender.sounds_in, request.folder)
         for name, why in left_out.items():
             log.error("! leg=%s play=%s sound=%s is left out: %s", request.leg, request.play, name, why)
         if left_out and not audio:
-            leg.stop("stopped")
+            leg.sender.stop("stopped")
             self.report(PlayEnded(leg=request.leg, play=request.play, outcome="unknown_sound", left_out=tuple(left_out)))
             return
         playback = Playback(request.play, request.sounds, audio, loop=request.loop, stop_on_digit=request.stop_on_digit)
         playback.left_out = tuple(left_out)
-        leg.play(playback, now)
+        leg.sender.play(playback, now)
 
     def _close_leg(self, leg: Leg, now: float) -> None:
-        self._unwatch(leg.rtp_socket.fileno())
-        self._unwatch(leg.rtcp_socket.fileno())
-        self._end_ticking(leg)
-        for recording in list(self._recordings.values()):
-            recording.release(leg)
-            if not any(recording.legs):
-                self._stop_recording(recording.name, now)
+        for descriptor in leg.transport.descriptors:
+            self._unwatch(descriptor)
+        self.end_ticking(leg.sender)
+        self._recordings.release(leg, now)
         self._dropped_by_closed += leg.packets_dropped()
+        self._leave_room(leg, now)
         closed = leg.close(now)
+        self._concealed_by_closed += leg.jitter.concealed
+        self._rejected_by_closed += leg.transport.rejected
         del self._legs[leg.name]
         self._ports.give_back(leg.port, now)
         log.debug("x leg=%s mos=%s lost=%d/%d", leg.name, closed.quality.mos, closed.quality.packets_lost, closed.quality.packets_received)
@@ -558,11 +547,13 @@ class Worker:
 
     def _status(self, request: int, now: float) -> Status:
         legs = self._legs.values()
+        mixes = [mix for room in self._rooms.values() for mix in room.mixes]
+        depths = [depth for mix in mixes for depth in mix.depths_s]
         return Status(
             request=request,
             legs=len(self._legs),
-            bridges=sum(leg.partner is not None for leg in legs) // 2,
-            recordings=len(self._recordings),
+            bridges=sum(len(room.bridges) for room in self._rooms.values()),
+            recordings=len(self._recordings.running),
             packets_received=self.packets_received,
             packets_sent=self.packets_sent,
             packets_dropped=self._dropped_by_closed + sum(leg.packets_dropped() for leg in legs),
@@ -570,6 +561,11 @@ class Worker:
             cpu_s=round(time.process_time(), 6),
             ports_free=self._ports.free(now),
             packets_of_unknown_type=self.packets_of_unknown_type,
+            packets_rejected=self._rejected_by_closed + sum(leg.transport.rejected for leg in legs),
+            mixes=len(mixes),
+            jitter_buffer_s=round(sum(depths) / len(depths), 6) if depths else 0.0,
+            jitter_buffer_max_s=max(depths, default=0.0),
+            concealed_frames=self._concealed_by_closed + sum(leg.jitter.concealed for leg in legs),
         )
 
     # ---------------------------------------------------------------- recordings
@@ -578,59 +574,6 @@ class Worker:
         """Lay one packet into every recording its leg is in."""
         for channel in channels:
             channel.place(timestamp, payload, int((now - channel.began_at) * SAMPLE_RATE))
-
-    def _start_recording(self, request: StartRecording, now: float) -> None:
-        legs = [leg for leg in (self._legs.get(name) for name in request.legs) if leg is not None]
-        problem = None
-        if request.recording in self._recordings:
-            problem = f"recording {request.recording} runs already"
-        elif not request.legs or len(legs) != len(request.legs):
-            problem = "not every leg is open"
-        if problem is not None:
-            log.error("! recording=%s %s", request.recording, problem)
-            self.report(RecordingEnded(recording=request.recording, path=request.path, duration_ms=0, error=problem))
-            return
-        recording = Recording(request, legs, now)
-        self._recordings[request.recording] = recording
-        self._writer.open(request.recording, request.path, tuple(leg.loss_concealment for leg in legs))
-        self._schedule_flush(recording, now)
-
-    def _schedule_flush(self, recording: Recording, now: float) -> None:
-        def flush(at: float) -> None:
-            if not recording.closing:
-                self._flush_recording(recording, recording.position(at) - TOLERANCE_SAMPLES)
-                self._schedule_flush(recording, at)
-
-        self.timers.at(now + FLUSH_S, flush)
-
-    def _flush_recording(self, recording: Recording, until: int) -> None:
-        taken = tuple(channel.take(until) for channel in recording.channels)
-        if taken[0][1] and not self._writer.write(recording.name, taken) and recording.error is None:
-            recording.error = "the disk is too slow; audio is missing"
-            log.error("! recording=%s %s", recording.name, recording.error)
-
-    def _stop_recording(self, name: str, now: float) -> None:
-        recording = self._recordings.get(name)
-        if recording is None or recording.closing:
-            return
-        recording.closing = True
-        self._flush_recording(recording, recording.position(now))
-        self._release(recording)
-        self._writer.close(name)
-
-    @staticmethod
-    def _release(recording: Recording) -> None:
-        for leg in list(recording.legs):
-            if leg is not None:
-                recording.release(leg)
-
-    def _pause_recording(self, request: PauseRecording) -> None:
-        recording = self._recordings.get(request.recording)
-        if recording is None:
-            log.info("! recording=%s does not run", request.recording)
-            return
-        for channel in recording.channels:
-            channel.paused = request.paused
 
     # ---------------------------------------------------------------- the end
 
@@ -645,12 +588,10 @@ class Worker:
 
     def _finish(self) -> None:
         now = time.monotonic()
-        legs, recordings = len(self._legs), len(self._recordings)
+        legs, recordings = len(self._legs), len(self._recordings.running)
         for leg in list(self._legs.values()):
             self._close_leg(leg, now)
-        for name in list(self._recordings):
-            self._stop_recording(name, now)
-        if not self._writer.finish(_FINISH_S):
+        if not self._recordings.finish(_FINISH_S, now):
             log.error("! the disk did not finish the recordings in %.0f s", _FINISH_S)
         self._woken()
         if self._request_to_end is not None:

@@ -21,8 +21,8 @@ class _DecoderAt:
 
 
 class _EncoderAt:
-    def __init__(self, codec: AudioCodec, rate: int) -> None:
-        self._encoder = codec.encoder()
+    def __init__(self, codec: AudioCodec, rate: int, encoder: Encoder) -> None:
+        self._encoder = encoder
         self._resampler = resampler(rate, codec.rate)
 
     def encode(self, audio: Samples) -> bytes:
@@ -37,12 +37,15 @@ def decoder_at(codec: AudioCodec, rate: int) -> Decoder:
     return codec.decoder() if codec.rate == rate else _DecoderAt(codec, rate)
 
 
-def encoder_at(codec: AudioCodec, rate: int) -> Encoder:
+def encoder_at(codec: AudioCodec, rate: int, encoder: Encoder | None = None) -> Encoder:
     """A new stream that takes linear audio of this rate.
 
+    Args:
+        encoder: one of this codec that is in use: the far end has one decoder for whatever it hears.
     Raises: ValueError: as `media.resample.resampler`.
     """
-    return codec.encoder() if codec.rate == rate else _EncoderAt(codec, rate)
+    encoder = encoder or codec.encoder()
+    return encoder if codec.rate == rate else _EncoderAt(codec, rate, encoder)
 
 
 class Transcoder:

@@ -13,7 +13,7 @@ import numpy as np
 
 from media import framing
 from media.codecs import CODECS, decoder_at, encoder_at, octets_in
-from media.control import AskStatus, Bridge, CloseLeg, DescribeLeg, Greeting, LegClosed, LegOpened, OpenLeg, Shutdown, Status
+from media.control import ArrangeAudio, AskStatus, CloseLeg, DescribeLeg, Greeting, LegClosed, LegOpened, OpenLeg, Shutdown, Status
 from media.io import control_socket
 from media.rtp import packet as rtp
 from media.rtp import rtcp
@@ -25,7 +25,9 @@ DEADLINE_S = 10.0
 
 def free_ports(pairs):
     """A first port above which `pairs` pairs were free a moment ago, below the ephemeral range."""
-    for base in range(20000 + os.getpid() % 100 * 100, 32700 - 2 * pairs, 2 * pairs):
+    # Processes of one run get ranges of their own: a worker binds its ports later, when somebody else may have looked at them as well.
+    part = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
+    for base in range(20000 + part * 3000 + os.getpid() % 10 * 200, 32700 - 2 * pairs, 2 * pairs):
         opened = []
         try:
             for port in range(base, base + 2 * pairs):
@@ -40,6 +42,34 @@ def free_ports(pairs):
             for probe in opened:
                 probe.close()
     raise RuntimeError("no free ports")
+
+
+def talk(audio, *, frames, lose=None):
+    """Several far ends speak at once, 20 ms packets on absolute deadlines.
+
+    Args:
+        audio: samples by far end, repeated when they are over.
+        lose: far end and number of a packet -> whether it is lost on the way.
+    """
+    encoded = {far_end: far_end.encoder.encode(samples) for far_end, samples in audio.items()}
+    begin = time.monotonic()
+    for number in range(frames):
+        for far_end, octets in encoded.items():
+            at = number * 160 % len(octets)
+            packet = far_end.packet(octets[at : at + 160])
+            if lose is None or not lose(far_end, number):
+                far_end.send(packet)
+        select.select([], [], [], max(0.0, begin + (number + 1) * 0.02 - time.monotonic()))
+
+
+def level(audio, frequency):
+    """dBFS of one frequency in the audio."""
+    if audio.size < 160:
+        return float("-inf")
+    window = np.hanning(audio.size)
+    at = np.exp(-2j * np.pi * frequency * np.arange(audio.size) / 8000)
+    amplitude = 2 * abs(np.sum(audio.astype(float) * window * at)) / window.sum()
+    return 20 * np.log10(max(amplitude, 1e-6) / 32768)
 
 
 class FarEnd:
@@ -110,6 +140,20 @@ class FarEnd:
                 packets.append(rtp.parse(datagram))
         return packets
 
+    def heard(self):
+        """Every RTP packet that is here by now."""
+        packets = []
+        self.rtp.setblocking(False)
+        try:
+            while True:
+                datagram = self.rtp.recv(2048)
+                if rtp.kind_of(datagram) is rtp.DatagramKind.RTP:
+                    packets.append(rtp.parse(datagram))
+        except BlockingIOError:
+            return packets
+        finally:
+            self.rtp.settimeout(DEADLINE_S)
+
     def hear_nothing(self):
         """Whether no RTP is waiting now; ask the worker something first, so that it has done what came before."""
         self.rtp.setblocking(False)
@@ -143,7 +187,7 @@ class FarEnd:
 
     def audio(self, packets):
         """What they say, at 8 kHz."""
-        return np.concatenate([self.decoder.decode(packet.payload) for packet in packets])
+        return np.concatenate([np.zeros(0, dtype=np.int16), *[self.decoder.decode(packet.payload) for packet in packets]])
 
     def close(self):
         self.rtp.close()
@@ -170,6 +214,7 @@ class Rig:
         self.requests = itertools.count(1)
         self.names = itertools.count(1)
         self.far_ends = []
+        self.rooms = {}
 
     def connect(self):
         """Be the main process, or the next one."""
@@ -252,8 +297,19 @@ class Rig:
         self.order(DescribeLeg(**(values | fields)))
 
     def bridge(self, a, b):
-        self.order(Bridge(a=a.name, b=b.name))
-        self.status()
+        """The two hear each other, and nobody else."""
+        room = f"{a.name} {b.name}"
+        self.rooms[a.name] = self.rooms[b.name] = room
+        self.arrange((a, b), (b, a), room=room)
+
+    def parting(self, far_end):
+        """The order by which it hears its partner no more."""
+        return ArrangeAudio(room=self.rooms[far_end.name])
+
+    def arrange(self, *hears, room="room"):
+        """Who hears whom, as pairs of far ends: listener, speaker."""
+        self.order(ArrangeAudio(room=room, hears=tuple((listener.name, speaker.name) for listener, speaker in hears)))
+        return self.status()
 
     def close_leg(self, far_end):
         self.order(CloseLeg(leg=far_end.name))

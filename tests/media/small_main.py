@@ -10,7 +10,7 @@ from pathlib import Path
 import uvloop
 
 from media.client import MediaPlane
-from media.control import Bridge, DescribeLeg, StartRecording
+from media.control import ArrangeAudio, DescribeLeg, StartRecording
 
 
 async def main(control, base, orphan_s, remotes, recording, lock):
@@ -40,7 +40,7 @@ async def main(control, base, orphan_s, remotes, recording, lock):
                 telephone_event=101,
             ),
         )
-    plane.send("call", Bridge(a="a", b="b"))
+    plane.send("call", ArrangeAudio(room="call", hears=(("a", "b"), ("b", "a"))))
     plane.send("call", StartRecording(recording="r", path=recording, legs=("a", "b")))
     await plane.status()
     sys.stdout.write(json.dumps({"ports": ports, "worker": plane.worker_pids()[0]}) + "\n")

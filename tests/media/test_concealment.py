@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from media import tones
-from media.concealment import Concealer, pitch_lag
+from media.concealment import Concealer, find_pitch
 from media.frame import level_dbfs
 
 
@@ -17,7 +17,9 @@ def voice(frequency=125.0, seconds=1.0):
 
 @pytest.mark.parametrize(("frequency", "lag"), [(100, 80), (125, 64), (160, 50)])
 def test_pitch_is_found(frequency, lag):
-    assert pitch_lag(voice(frequency).astype(np.float64)[-390:]) == lag
+    found, likeness = find_pitch(voice(frequency).astype(np.float64)[-390:])
+    assert found == lag
+    assert likeness > 0.99
 
 
 def test_lost_frame_of_a_vowel_sounds_as_the_vowel():
@@ -45,6 +47,27 @@ def test_long_loss_fades_to_silence_within_60_ms():
     assert levels[0] > level_dbfs(audio) - 1
     assert levels[:6] == sorted(levels[:6], reverse=True)
     assert levels[6:] == [float("-inf")] * 2
+
+
+def test_noise_is_repeated_softer_than_it_was_and_without_a_click():
+    concealer, noise = Concealer(), np.random.default_rng(1).normal(0, 2000, 1600).astype(np.int16)
+    concealer.good(noise)
+    made = concealer.lost(80).astype(float)
+    assert 0.1 < np.sqrt((made[40:] ** 2).mean()) / 2000 < 0.7
+
+
+@pytest.mark.parametrize("rate", [8000, 16_000])
+def test_at_either_rate_a_vowel_goes_on_for_10_ms_and_is_silent_after_60(rate):
+    concealer, scale = Concealer(rate), rate // 8000
+    time = np.arange(rate) / rate
+    audio = sum(1000 * np.sin(2 * np.pi * 125 * harmonic * time) for harmonic in range(1, 9)).astype(np.int16)
+    for start in range(0, 1600 * scale, 160 * scale):
+        concealer.good(audio[start : start + 160 * scale])
+    made = concealer.lost(640 * scale).astype(float)
+    error = made[: 80 * scale] - audio[1600 * scale : 1680 * scale]
+    assert np.sqrt((error**2).mean()) < 0.1 * np.sqrt((audio.astype(float) ** 2).mean())
+    assert made[400 * scale : 470 * scale].any()
+    assert not made[480 * scale :].any()
 
 
 def test_loss_before_anything_was_heard_is_silence():

@@ -10,13 +10,25 @@ from hypothesis import strategies as st
 
 from media import control, framing
 from media.codecs import CODECS
-from media.control import VERSION, Bridge, DescribeLeg, DigitReceived, Greeting, OpenLeg, Play, Quality, Refused, StartRecording, Status
+from media.control import (
+    VERSION,
+    ArrangeAudio,
+    DescribeLeg,
+    DigitReceived,
+    Greeting,
+    OpenLeg,
+    Play,
+    Quality,
+    Refused,
+    StartRecording,
+    Status,
+)
 from media.errors import OtherVersion, ParseError
 
 ORDERS = [
     OpenLeg(request=1, leg="a", address="127.0.0.1"),
     DescribeLeg(leg="a", remote_address="::1", remote_port=4000, remote_rtcp_port=4001, codec="PCMA", payload_type=8, telephone_event=None),
-    Bridge(a="a", b="b"),
+    ArrangeAudio(room="call", hears=(("a", "b"), ("b", "a"))),
     Play(leg="a", play="p", sounds=("de/greeting", "de/menu"), loop=True),
     StartRecording(recording="r", path="/x/ä.wav", legs=("a", "b")),
 ]

@@ -1,5 +1,6 @@
 """Channels on one time line, the decoder's concealment, and the writer thread."""
 
+import os
 import threading
 import wave
 
@@ -9,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from media import tones
+from media.channel import Channel
 from media.codecs import CODECS, PCMA, PCMU, encoder_at, octets_in
 from media.frame import level_dbfs
-from media.recorder import Channel, ChannelDecoder, RecordingWriter, salvage
+from media.recorder import ChannelDecoder, RecordingWriter, _Grow, _Open, salvage
 
 
 def octets(value, count=160):
@@ -267,3 +269,128 @@ def test_a_file_without_a_header_plays_nothing(tmp_path, left):
     if left is not None:
         path.write_bytes(left)
     assert salvage(str(path)) == 0
+
+
+# ------------------------------------------------------------------ a party joins
+
+
+def read(path):
+    with wave.open(str(path)) as file:
+        return np.frombuffer(file.readframes(file.getnframes()), dtype="<i2").reshape(-1, file.getnchannels())
+
+
+def test_a_further_channel_is_silent_up_to_now_and_then_as_long_as_the_others(woken, tmp_path):
+    path = tmp_path / "a.wav"
+    woken.writer.open("r", str(path), (True,))
+    woken.writer.write("r", (chunk(0x2A),))
+    woken.writer.grow("r", concealment=True)
+    woken.writer.write("r", (chunk(0x2A), chunk(0xAA)))
+    woken.writer.grow("r", concealment=True)
+    woken.writer.grow("r", concealment=True)
+    woken.writer.write("r", (chunk(0x2A), chunk(0xAA), chunk(0x2A), chunk(0xAA)))
+    woken.writer.close("r")
+    ended = woken.ended()
+    assert (ended.duration_ms, ended.error) == (300, None)
+    audio = read(path)
+    low, high = -32256, 32256
+    assert audio[::800].tolist() == [[low, 0, 0, 0], [low, high, 0, 0], [low, high, low, high]]
+    assert audio.shape == (2400, 4)
+    assert [each.name for each in tmp_path.iterdir()] == ["a.wav"]
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_at_every_moment_of_growing_one_whole_file_plays(tmp_path, monkeypatch):
+    """Whatever is interrupted where, the file of that name is the old one or the new one, with everything that was written."""
+    monkeypatch.setattr("media.recorder._COPIED_FRAMES", 300)
+    path = tmp_path / "a.wav"
+    writer = RecordingWriter(lambda: None)
+    writer._open(_Open("r", str(path), (False,)))
+    opened = writer._files["r"]
+    writer._append(opened, (chunk(0x2A, 1000),))
+    seen = []
+
+    def look():
+        audio = read(path)
+        assert (audio[:, 0] == -32256).all()
+        assert audio.shape[1] == 1 or (not audio[:1000, 1].any() and (audio[1000:, 1] == 32256).all())
+        seen.append(audio.shape)
+
+    for call in ("pwrite", "pread", "fsync"):
+        real = getattr(os, call)
+        monkeypatch.setattr(f"media.recorder.os.{call}", lambda *given, real=real: (look(), real(*given), look())[1])
+    writer._begin_to_grow(_Grow("r", concealment=False))
+    for number in range(6):
+        if number == 2:  # a second of everybody comes in between
+            writer._append(opened, (chunk(0x2A, 1000), chunk(0xAA, 1000)))
+        writer._copy_some(opened)
+        look()
+    writer._close("r")
+    assert sorted(set(seen)) == [(1000, 1), (2000, 1), (2000, 2)]
+    assert writer.ended[0].duration_ms == 250
+
+
+def test_a_file_that_cannot_grow_goes_on_with_the_parties_it_has_and_says_so(woken, tmp_path):
+    path = tmp_path / "a.wav"
+    woken.writer.open("r", str(path), (True,))
+    (tmp_path / "a.wav.growing").mkdir()
+    woken.writer.write("r", (chunk(0x2A),))
+    woken.writer.grow("r", concealment=True)
+    woken.writer.write("r", (chunk(0x2A), chunk(0xAA)))
+    woken.writer.close("r")
+    ended = woken.ended()
+    assert ended.duration_ms == 200
+    assert "a party that joined is missing" in ended.error
+    assert read(path).shape == (1600, 1)
+
+
+def test_a_recording_that_grows_delays_the_others_by_one_piece_only(tmp_path, monkeypatch):
+    monkeypatch.setattr("media.recorder._COPIED_FRAMES", 100)
+    writer = RecordingWriter(lambda: None)
+    for name in ("long", "other"):
+        writer._open(_Open(name, str(tmp_path / f"{name}.wav"), (False,)))
+    writer._append(writer._files["long"], (chunk(0x2A, 1000),))
+    writer.grow("long", concealment=False)
+    for _ in range(3):
+        writer.write("other", (chunk(0xAA),))
+    copied = []
+    for _ in range(4):
+        order = writer._next_order()
+        if isinstance(order, _Grow):
+            writer._begin_to_grow(order)
+        growing = writer._files["long"].growing
+        copied.append(growing.copied)
+    assert copied == [0, 100, 200, 300]
+    for name in ("long", "other"):
+        writer._close(name)
+    assert [ended.error for ended in writer.ended] == [None, None]
+
+
+def test_salvage_clears_away_what_was_growing_when_the_worker_died(tmp_path):
+    path = tmp_path / "a.wav"
+    writer = RecordingWriter(lambda: None)
+    writer._open(_Open("r", str(path), (False,)))
+    writer._append(writer._files["r"], (chunk(0x2A),))
+    writer._begin_to_grow(_Grow("r", concealment=False))
+    assert (tmp_path / "a.wav.growing").exists()
+    assert salvage(str(path)) == 100
+    assert [each.name for each in tmp_path.iterdir()] == ["a.wav"]
+    writer._close("r")
+
+
+def test_behind_the_last_packet_of_a_party_that_left_nothing_is_made_up():
+    channel = Channel()
+    voice = PCMA.encode(tones.tone((125.0, 250.0), 0.1, -20.0, ramp=False))
+    channel.place(0, voice, 0)
+    channel.close()
+    heard = ChannelDecoder(concealment=True).decode(*channel.take(2400))
+    assert heard[:800].any()
+    assert not heard[800:].any()
+    assert not ChannelDecoder(concealment=True).decode(*channel.take(4800)).any()
+
+
+def test_a_channel_may_begin_late():
+    channel = Channel(8000)
+    channel.place(5, octets(1), 8000)
+    assert channel.take(8000)[1] == b""
+    _, audio, present = channel.take(8320)
+    assert (audio[:160], present) == (octets(1), b"\x01" * 160 + bytes(160))

@@ -13,7 +13,7 @@ import pytest
 from media import tones
 from media.codecs import PCMA, PCMU
 from media.control import (
-    Bridge,
+    ArrangeAudio,
     CloseLeg,
     DigitReceived,
     LegClosed,
@@ -31,7 +31,6 @@ from media.control import (
     Stop,
     StopRecording,
     TakeOver,
-    Unbridge,
 )
 from media.dtmf import ToneDetector, event_packets, parse_event
 from media.rtp import packet as rtp
@@ -186,7 +185,7 @@ def test_re_targeted_leg_hears_one_continuous_stream(rig):
     assert before.bridges == 1
     first.speak(tone(TONE_A, 5))
     relayed = caller.hear(5)
-    rig.order(Unbridge(leg=caller.name), Play(leg=caller.name, play="p2", sounds=("music/default",), loop=True))
+    rig.order(rig.parting(caller), Play(leg=caller.name, play="p2", sounds=("music/default",), loop=True))
     music = caller.hear(5)
     rig.bridge(caller, second)
     caller.drain()
@@ -226,7 +225,7 @@ def test_unbridged_and_held_legs_hear_nothing(rig, call):
     a.speak(tone(TONE_A, 2))
     resumed = b.hear(2)
     assert resumed[0].marker
-    rig.order(Unbridge(leg=b.name))
+    rig.order(rig.parting(b))
     read = rig.status().packets_received
     a.speak(tone(TONE_A, 3))
     rig.settle(read + 3)
@@ -317,7 +316,7 @@ def test_random_octets_at_every_port_harm_nothing(rig, call):
         if number % 100 == 99:
             rig.settle(before + number + 1)
     b.drain()
-    rig.order(Unbridge(leg=a.name))
+    rig.order(rig.parting(a))
     rig.bridge(a, b)
     a.ssrc += 1
     sent = a.speak(tone(TONE_A, 3))
@@ -571,7 +570,7 @@ def test_bridge_cuts_the_prompt_within_one_frame(rig):
     a, b = rig.leg(), rig.leg()
     rig.order(Play(leg=a.name, play="p", sounds=("music/default",), loop=True))
     a.hear(3)
-    rig.order(Bridge(a=a.name, b=b.name))
+    rig.order(ArrangeAudio(room="r", hears=((a.name, b.name), (b.name, a.name))))
     rig.wait_for(PlayEnded, outcome="stopped")
     a.drain()
     b.speak(tone(TONE_B, 5))
@@ -1111,11 +1110,10 @@ def test_port_that_somebody_else_holds_is_passed_over(tmp_path):
 def test_orders_for_legs_that_are_gone_do_no_harm(rig):
     gone = "nobody"
     rig.order(
-        Unbridge(leg=gone),
         Stop(leg=gone),
         SendDigits(leg=gone, digits="1"),
         CloseLeg(leg=gone),
-        Bridge(a=gone, b=gone),
+        ArrangeAudio(room=gone, hears=((gone, gone), (gone, "other"))),
         StopRecording(recording=gone),
     )
     rig.order(PauseRecording(recording=gone, paused=True))

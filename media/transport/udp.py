@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Callable
 from struct import Struct
+from typing import Any
+
+from media.rtp.latch import Address
 
 RECEIVE_BUFFER_OCTETS = 256 * 1024
 """The kernel charges about 768 octets a G.711 packet: some 300 packets, 6 s of one leg, or a stall nobody will have."""
@@ -18,6 +22,47 @@ _MEMINFO = Struct("9I")
 _DROPS = 8
 _IP_TOS_EXPEDITED = 46 << 2
 """DSCP EF for voice (RFC 3246, RFC 4594 §4.1)."""
+
+
+class UdpTransport:
+    """Plain RTP and RTCP: implements `media.transport.base.Transport` with the sockets' own bound methods, so that nothing is between."""
+
+    __slots__ = ("_rtcp", "_rtp", "receive", "rejected", "send")
+
+    def __init__(self, sockets: tuple[socket.socket, socket.socket]) -> None:
+        self._rtp, self._rtcp = sockets
+        self.receive: Callable[[bytearray], tuple[int, Any]] = self._rtp.recvfrom_into
+        self.send: Callable[[memoryview, Address], int] = self._rtp.sendto
+        self.rejected = 0
+
+    @property
+    def descriptors(self) -> tuple[int, int]:
+        return self._rtp.fileno(), self._rtcp.fileno()
+
+    @property
+    def is_v6(self) -> bool:
+        return self._rtp.family == socket.AF_INET6
+
+    def receive_reports(self) -> tuple[bytes, Address]:
+        return self._rtcp.recvfrom(MTU_OCTETS)
+
+    def send_reports(self, datagram: bytes, address: Address, *, at_rtp_port: bool) -> None:
+        (self._rtp if at_rtp_port else self._rtcp).sendto(datagram, address)
+
+    def drops(self) -> int:
+        return kernel_drops(self._rtp)
+
+    def close(self) -> None:
+        self._rtp.close()
+        self._rtcp.close()
+
+
+def open_udp(address: str, rtp_port: int) -> UdpTransport:
+    """A leg's two ports.
+
+    Raises: OSError: in use, or no such address here; nothing stays open.
+    """
+    return UdpTransport(open_pair(address, rtp_port))
 
 
 def open_pair(address: str, rtp_port: int) -> tuple[socket.socket, socket.socket]:

@@ -1,0 +1,139 @@
+"""One party's audio of a recording between arrival and disk: a time line of encoded octets (house).
+
+A packet costs the packet loop one copy: its payload, still encoded, is laid into the channel's buffer where its RTP timestamp says.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+from media.codecs.base import octets_in
+from media.codecs.g711 import PCMA
+from media.codecs.registry import CODECS
+from media.codecs.transcoder import Transcoder
+from media.frame import SAMPLE_RATE
+from media.rtp.sequence import timestamp_distance
+
+TOLERANCE_SAMPLES = SAMPLE_RATE * 3 // 10
+"""Packets up to 300 ms late still find their place."""
+_REANCHOR_SAMPLES = SAMPLE_RATE // 5
+"""A timestamp that lies 200 ms off its arrival is another time base (new SSRC, resumed hold), not jitter."""
+_INITIAL_SAMPLES = 2 * SAMPLE_RATE
+ABSENT, PRESENT, OVER = range(3)
+"""What a tick of a channel is: not there, and to be concealed; there; not there, because there was nobody any more."""
+_ONES = bytes((PRESENT,)) * 2048
+
+
+class Channel:
+    """One leg's audio between arrival and disk: encoded octets, and beside each tick of the RTP clock whether it is there."""
+
+    __slots__ = (
+        "_anchor_position",
+        "_anchor_timestamp",
+        "_audio",
+        "_codec",
+        "_end",
+        "_is_closed",
+        "_octets",
+        "_present",
+        "_start",
+        "began_at",
+        "late",
+        "paused",
+    )
+
+    def __init__(self, start: int = 0) -> None:
+        self._codec = PCMA.name
+        self._octets = 1  # a tick
+        self.began_at = 0.0
+        """Monotonic time of sample 0; the packet loop computes positions from it."""
+        self.paused = False
+        self.late = 0
+        self._start = start
+        self._end = start  # of the newest packet
+        self._is_closed = False
+        self._audio = bytearray(_INITIAL_SAMPLES)
+        self._present = bytearray(_INITIAL_SAMPLES)
+        self._anchor_timestamp: int | None = None
+        self._anchor_position = 0
+
+    @property
+    def codec(self) -> str:
+        """Of what is in the buffer."""
+        return self._codec
+
+    @codec.setter
+    def codec(self, codec: str) -> None:
+        """Before anything is placed; later `switch_codec`."""
+        self._codec = codec
+        self._octets = octets_in(CODECS[codec], 1)
+        self._audio = bytearray(len(self._present) * self._octets)
+
+    def place(self, timestamp: int, payload: bytes | bytearray | memoryview, arrival: int) -> None:
+        """Lay one packet on the time line.
+
+        Args:
+            arrival: the sample position that is now.
+        """
+        if self.paused:
+            return
+        anchor = self._anchor_timestamp
+        position = arrival if anchor is None else self._anchor_position + timestamp_distance(timestamp, anchor)
+        if anchor is None or not -_REANCHOR_SAMPLES <= position - arrival <= _REANCHOR_SAMPLES:
+            position = arrival
+            self._anchor_timestamp, self._anchor_position = timestamp, position
+        offset = position - self._start
+        octets = self._octets
+        size = len(payload) // octets
+        if offset < 0:
+            self.late += 1
+            return
+        shortage = offset + size - len(self._present)
+        if shortage > 0:
+            self._audio.extend(bytes((shortage + SAMPLE_RATE) * octets))
+            self._present.extend(bytes(shortage + SAMPLE_RATE))
+        self._audio[offset * octets : (offset + size) * octets] = payload[: size * octets]
+        self._present[offset : offset + size] = _ONES[:size]
+        self._end = max(self._end, position + size)
+
+    def close(self) -> None:
+        """Its party is gone: behind its last packet is silence, and nothing that was lost."""
+        self._is_closed = True
+
+    def take(self, until: int) -> tuple[str, bytes, bytes]:
+        """Cut off everything before position `until`: codec, octets, and for each tick whether it is `PRESENT`, `ABSENT` or `OVER`."""
+        count, octets = max(0, until - self._start), self._octets
+        if count > len(self._present):
+            missing = count - len(self._present)
+            self._audio.extend(bytes(missing * octets))
+            self._present.extend(bytes(missing))
+        if self._is_closed and until > self._end:
+            silent = min(count, until - self._end)
+            self._present[count - silent : count] = bytes((OVER,)) * silent
+        taken = (self._codec, bytes(self._audio[: count * octets]), bytes(self._present[:count]))
+        del self._audio[: count * octets]
+        del self._present[:count]
+        self._audio.extend(bytes(count * octets))
+        self._present.extend(bytes(count))
+        self._start += count
+        return taken
+
+    def switch_codec(self, codec: str) -> None:
+        """The leg's codec changed: what is still in the buffer is converted, so that one buffer has one codec."""
+        if codec == self._codec:
+            return
+        transcoder = Transcoder(CODECS[self._codec], CODECS[codec])
+        before, octets = bytes(self._audio), self._octets
+        self.codec = codec
+        for start, end, kind in runs(bytes(self._present)):
+            if kind == PRESENT:
+                self._audio[start * self._octets : end * self._octets] = transcoder.transcode(before[start * octets : end * octets])
+
+
+def runs(present: bytes) -> list[tuple[int, int, int]]:
+    """What lies in one piece: first tick, the one behind the last, and what it is."""
+    there = np.frombuffer(present, dtype=np.uint8)
+    edges = [0, *(np.flatnonzero(np.diff(there)) + 1).tolist(), there.size]
+    return [(start, end, int(there[start])) for start, end in pairwise(edges) if start < end]

@@ -1,0 +1,172 @@
+"""A bridge: audio between two legs, relayed packet by packet, each direction a `Relay` (house; RFC 3550 §7.1).
+
+`media.legs.receiver.Receiver.receive_rtp` passes a plain packet on by itself; what is seldom about it is done here.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from media.codecs.base import octets_in, ticks_in
+from media.codecs.registry import CODECS, CONVERSIONS
+from media.dtmf import EventReceiver
+from media.legs.digits_out import PASSED_ON_MS
+from media.rtp import packet as rtp
+from media.rtp.repacketiser import Cut, Repacketiser
+
+if TYPE_CHECKING:
+    from media.io.pacer import Timer
+    from media.legs.host import Host
+    from media.legs.leg import Leg
+    from media.legs.sender import Sender
+
+_UNPACK = rtp.HEADER.unpack_from
+_HEADER_OCTETS: Final = rtp.HEADER_OCTETS
+_MOST_PACED: Final = 4
+"""Packets cut from longer ones that wait for their time; beyond, they go out at once: 80 ms of 20 ms packets are enough to be behind."""
+
+
+class Relay:
+    """One direction: from a receiver, whose keys `events` knows, to the sender of the listener."""
+
+    __slots__ = ("_conversion", "_cutter", "_events", "_host", "_paced", "_pacing", "listener", "plain_octets")
+
+    def __init__(self, host: Host, events: EventReceiver, listener: Sender) -> None:
+        self._host = host
+        self._events = events
+        self.listener = listener
+        self.plain_octets = -1
+        """A packet of this length is relayed as it is; every other one is looked at, see `change`."""
+        self._conversion: bytes | None = None
+        self._cutter: Repacketiser | None = None
+        self._paced: deque[tuple[Cut, int]] = deque()
+        self._pacing: Timer | None = None
+
+    def fit(self, codec: str) -> None:
+        """What is relayed is looked at anew; it comes in this codec."""
+        self._conversion = CONVERSIONS[codec, self.listener.codec]
+        self.look_anew()
+
+    def look_anew(self) -> None:
+        """Another stream begins: its packets may have another length."""
+        self.plain_octets = -1
+        self._cutter = None
+
+    def end(self) -> None:
+        """Nothing more is passed on."""
+        self._paced.clear()
+        if self._pacing is not None:
+            self._pacing.cancel()
+            self._pacing = None
+
+    def begin_stream(self) -> None:
+        """What was not received meanwhile is no loss to the listener."""
+        self.look_anew()
+        self.break_off()
+
+    def break_off(self) -> None:
+        """As `begin_stream`, the packets' length being the same."""
+        self.listener.outgoing.break_off()
+
+    def leave_out(self, sequence_number: int = 0) -> None:  # noqa: ARG002 - as `Outlet` has it; our own numbers go on without a step
+        """A packet is not passed on, and that is no loss."""
+        self.listener.outgoing.leave_out()
+
+    def begin_key(self, digit: str, now: float) -> None:
+        """A key went down; its packets pass as events where the listener takes them, else it is a tone, or is told by signalling."""
+        self.plain_octets = -1
+        listener = self.listener
+        if listener.telephone_event is None and not listener.digits_by_info:
+            listener.send_digits(digit, PASSED_ON_MS, 0, now)
+
+    def pass_on(self, octets: int, second: int, *, is_event: bool, now: float) -> None:
+        """The packet in the buffer is the first of its stream, an event, or of another codec; its audio is in the leg's own by now."""
+        listener = self.listener
+        if listener.speaks or not listener.sends or listener.remote is None:
+            return
+        buffer = self._host.buffer
+        _, _, sequence_number, timestamp, ssrc = _UNPACK(buffer)
+        payload_type = listener.payload_type
+        if is_event:
+            if listener.telephone_event is None:
+                self.leave_out()
+                return  # `begin_key` sends a tone instead, or the key is told by signalling
+            payload_type = listener.telephone_event
+            if sequence_number == self._events.newest:
+                timestamp = self._events.began  # which some devices move, and others count as another press
+        elif not self.change(octets, now):
+            return
+        second = second & 0x80 | payload_type
+        if listener.outgoing.relay(buffer, second, sequence_number, timestamp, ssrc, octets - _HEADER_OCTETS, now):
+            listener.send(octets)
+
+    def change(self, octets: int, now: float) -> bool:
+        """Do to the audio in the buffer what must be done before it is passed on; False: it is not, or was in other packets."""
+        host, listener = self._host, self.listener
+        buffer = host.buffer
+        timestamp, ssrc = _UNPACK(buffer)[3:]
+        if self._events.mutes(timestamp, now):
+            # The key is passed on for what it is; a tone of it, which some devices send as well, would be a second press.
+            self.leave_out()
+            return False
+        if self._conversion is not None:
+            buffer[_HEADER_OCTETS:octets] = buffer[_HEADER_OCTETS:octets].translate(self._conversion)
+        if listener.takes(octets - _HEADER_OCTETS) and (self._cutter is None or (self._cutter.is_empty and not self._paced)):
+            self._cutter = None  # one packet of another length, at the end of a talk-spurt, say, changes nothing for those that follow
+            if self._conversion is None:
+                self.plain_octets = octets
+            return True
+        if self._cutter is None:
+            codec = CODECS[listener.codec]
+            self._cutter = Repacketiser(listener.frame_samples, codec.silence, octets_in(codec, 1))
+        self.plain_octets = -1
+        self._paced.extend((cut, ssrc) for cut in self._cutter.put(timestamp, bytes(buffer[_HEADER_OCTETS:octets])))
+        if self._pacing is None:
+            self._send_cut(now)
+        return False
+
+    def _send_cut(self, now: float) -> None:
+        """What was cut from longer packets goes out in its time, not in a burst."""
+        self._pacing = None
+        host, listener = self._host, self.listener
+        while self._paced:
+            (timestamp, payload, begins), ssrc = self._paced.popleft()
+            if listener.sends and not listener.speaks:
+                buffer, end = host.buffer, _HEADER_OCTETS + len(payload)
+                ticks = ticks_in(CODECS[listener.codec], len(payload))
+                listener.outgoing.relay_cut(buffer, listener.payload_type, timestamp, ssrc, ticks, now, begins=begins, octets=len(payload))
+                buffer[_HEADER_OCTETS:end] = payload
+                listener.send(end)
+            if 0 < len(self._paced) <= _MOST_PACED:
+                self._pacing = host.timers.at(now + listener.ptime_ms / 1000, self._send_cut)
+                return
+
+
+class Bridge:
+    """Two legs that hear each other, and nobody else."""
+
+    __slots__ = ("legs",)
+
+    def __init__(self, a: Leg, b: Leg, now: float) -> None:
+        self.legs = (a, b)
+        for leg, other in ((a, b), (b, a)):
+            leg.receiver.feed(relay=Relay(leg.host, leg.receiver.events, other.sender))
+        self.fit()
+        for leg in self.legs:
+            leg.sender.outgoing.break_off()
+            leg.watch_silence(now)  # from now on somebody listens to it
+
+    def fit(self) -> None:
+        """One of them was described anew."""
+        for leg in self.legs:
+            if leg.receiver.relay is not None:
+                leg.receiver.relay.fit(leg.receiver.codec)
+
+    def end(self) -> None:
+        """Both sides hear nothing from each other."""
+        for leg in self.legs:
+            if leg.receiver.relay is not None:
+                leg.receiver.relay.end()
+            leg.receiver.feed()
+            leg.sender.break_off()

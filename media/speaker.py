@@ -1,0 +1,141 @@
+"""Who speaks in a mix: the packets of one leg made into 20 ms of audio each tick, whatever the line did to them (house).
+
+Jitter buffer, decoder and concealment in a row. Packets of keys (RFC 4733) and comfort noise (RFC 3389) are no audio and no loss; a tone
+that a device sends beneath its events is left out, as on a bridge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from media.codecs.base import AudioCodec, Decoder
+from media.codecs.transcoder import decoder_at
+from media.concealment import Concealer
+from media.dtmf import EventReceiver
+from media.frame import FRAME_SAMPLES, PTIME_MS, Samples, silence
+from media.jitter_buffer import JitterBuffer, JitterStatistics, Lost
+from media.rtp import packet as rtp
+
+_UNPACK = rtp.HEADER.unpack_from
+_HEADER_OCTETS: Final = rtp.HEADER_OCTETS
+
+
+class Speaker:
+    """What one leg says, one frame a tick. The receiver of the leg feeds it (`media.legs.outlet.Outlet`).
+
+    Args:
+        buffer: the worker's, one datagram.
+        key: told of each key that goes down, with the time.
+    """
+
+    __slots__ = ("_buffer", "_codec", "_concealer", "_conceals", "_decoder", "_events", "_frame", "_key", "_rate", "_rest", "jitter")
+
+    def __init__(
+        self,
+        buffer: bytearray,
+        events: EventReceiver,
+        codec: AudioCodec,
+        rate: int,
+        key: Callable[[str, float], None],
+        *,
+        conceals: bool,
+        statistics: JitterStatistics,
+    ) -> None:
+        self._buffer = buffer
+        self._events = events
+        self._key = key
+        self._conceals = conceals
+        self.jitter = JitterBuffer(statistics=statistics)
+        self._codec: AudioCodec
+        self._decoder: Decoder
+        self._rate = 0
+        self.fit(codec, rate)
+
+    def fit(self, codec: AudioCodec, rate: int) -> None:
+        """What comes is of this codec, what goes out of this rate; what waits is dropped where that is new."""
+        if self._rate and (codec, rate) == (self._codec, self._rate):
+            return
+        self._codec, self._rate = codec, rate
+        self._frame = rate * PTIME_MS // 1000
+        self._decoder = decoder_at(codec, rate)
+        self._concealer = Concealer(rate)
+        self._rest = silence(0)
+        self.jitter.restart()
+
+    # ---------------------------------------------------------------- what comes
+
+    def put(self, sequence_number: int, timestamp: int, payload: bytes, now: float) -> None:
+        """One packet of audio."""
+        if self._events.mutes(timestamp, now):
+            self.jitter.leave_out(sequence_number)
+        else:
+            codec = self._codec
+            self.jitter.push(sequence_number, payload, len(payload) * codec.clock_rate // codec.octets_a_second)
+
+    def pass_on(self, octets: int, second: int, *, is_event: bool, now: float) -> None:  # noqa: ARG002 - as `Outlet` has it
+        """The packet in the worker's buffer, which is the first of its stream, an event, or was of another codec."""
+        _, _, sequence_number, timestamp, _ = _UNPACK(self._buffer)
+        if is_event:
+            self.jitter.leave_out(sequence_number)
+        else:
+            self.put(sequence_number, timestamp, bytes(self._buffer[_HEADER_OCTETS:octets]), now)
+
+    def leave_out(self, sequence_number: int) -> None:
+        """A packet of no audio."""
+        self.jitter.leave_out(sequence_number)
+
+    def begin_stream(self) -> None:
+        """Another source, another numbering: what waits has nothing to do with what follows."""
+        self.jitter.restart()
+        self._rest = silence(0)
+
+    def break_off(self) -> None:
+        """The same, seen from the numbers."""
+        self.begin_stream()
+
+    def begin_key(self, digit: str, now: float) -> None:
+        """A key went down."""
+        self._key(digit, now)
+
+    # ---------------------------------------------------------------- what is heard
+
+    @property
+    def waiting_frames(self) -> int:
+        """Ticks after which all that came so far has been heard."""
+        return self.jitter.waiting_frames + bool(self._rest.size)
+
+    def frame(self) -> Samples | None:
+        """The next 20 ms; None: it says nothing. Once a tick."""
+        jitter, wanted = self.jitter, self._frame
+        jitter.tick()
+        audio = self._rest
+        while audio.size < wanted:
+            made = self._next()
+            if made is None:
+                break
+            audio = np.concatenate([audio, made]) if audio.size else made
+        if not audio.size:
+            return None
+        if audio.size < wanted:
+            audio = np.concatenate([audio, silence(wanted - audio.size)])
+        self._rest = audio[wanted:]
+        return audio[:wanted]
+
+    def _next(self) -> Samples | None:
+        match self.jitter.pop():
+            case None:
+                return None
+            case Lost.DRY:
+                return self._made_up(FRAME_SAMPLES)
+            case Lost.LOST:
+                return self._made_up(self.jitter.packet_samples)
+            case payload:
+                audio = self._decoder.decode(payload)
+                return self._concealer.good(audio) if self._conceals else audio
+
+    def _made_up(self, ticks: int) -> Samples:
+        samples = ticks * self._rate // self._codec.clock_rate
+        return self._concealer.lost(samples) if self._conceals else silence(samples)

@@ -460,16 +460,18 @@ def test_a_fault_in_one_conversation_does_not_stop_the_others_nor_the_worker(tmp
         for legs, room in ((broken, "broken"), (once, "once"), (good, "good")):
             rig.arrange(*everybody(*legs), room=room)
         everyone = {far_end: tones.probe(HZ["a"], 1.0) for far_end in (broken[0], once[0], good[0])}
-        talk(everyone, frames=30)
+        failed = "! room=broken tick failed"
+        while rig.log_path.read_text().count(failed) < MOST_FAILURES:
+            talk(everyone, frames=10)
+        rig.status()
+        drain(once[1], good[1])
+        talk(everyone, frames=20)
         rig.status()
         for legs in (once, good):
-            assert level(legs[1].audio(legs[1].heard()[-10:]), HZ["a"]) > HEARD_DB
+            assert level(legs[1].audio(legs[1].heard()), HZ["a"]) > HEARD_DB
         said = rig.log_path.read_text()
-        assert "! room=broken tick failed" in said
         assert said.count("! room=once tick failed") == 1
-        talk(everyone, frames=30)  # by now it is given up, and the log is spared
-        failures = rig.log_path.read_text().count("room=broken tick failed")
-        assert failures == MOST_FAILURES
+        assert said.count(failed) == MOST_FAILURES  # it was given up, and the log is spared
         # Arranged anew it is tried anew; without the third it is bridged, and that works.
         rig.close_leg(broken[2])
         drain(broken[1])

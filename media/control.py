@@ -75,19 +75,6 @@ class DescribeLeg(_Message, frozen=True, kw_only=True):
     """The address is no place to send to: nothing is sent, audio or reports, until packets of the far end tell where it is."""
 
 
-class Bridge(_Message, frozen=True, kw_only=True):
-    """Relay audio between two described legs, converting codecs where they differ. Ends what plays on either."""
-
-    a: str
-    b: str
-
-
-class Unbridge(_Message, frozen=True, kw_only=True):
-    """Stop relaying from and to `leg`; its partner hears nothing until something plays."""
-
-    leg: str
-
-
 class ArrangeAudio(_Message, frozen=True, kw_only=True):
     """Who hears whom in a room, as pairs of legs (listener, speaker); who is in none of them hears nothing and is not heard.
 
@@ -102,7 +89,8 @@ class ArrangeAudio(_Message, frozen=True, kw_only=True):
 class Play(_Message, frozen=True, kw_only=True):
     """Play sound names one after the other to `leg` (names as `de/queue.greeting`, without suffix); replaces what plays.
 
-    `PlayEnded` is reported once: when the last sound was sent, when `Stop`/`Bridge`/another `Play` cut it, or when a name is unknown.
+    `PlayEnded` is reported once: when the last sound was sent, when `Stop`, `ArrangeAudio` or another `Play` cut it, or when a name is
+    unknown.
     """
 
     leg: str
@@ -188,8 +176,6 @@ class Shutdown(_Message, frozen=True, kw_only=True):
 Request = (
     OpenLeg
     | DescribeLeg
-    | Bridge
-    | Unbridge
     | ArrangeAudio
     | Play
     | Stop

@@ -37,7 +37,6 @@ from media.control import (
     VERSION,
     ArrangeAudio,
     AskStatus,
-    Bridge,
     CloseLeg,
     DescribeLeg,
     FromWorker,
@@ -62,7 +61,6 @@ from media.control import (
     StopRecording,
     TakenOver,
     TakeOver,
-    Unbridge,
 )
 from media.errors import ParseError, PortsExhausted, UnknownSound
 from media.frame import SAMPLE_RATE
@@ -392,12 +390,6 @@ class Worker:
                 self._open_leg(request, now)
             case DescribeLeg():
                 self._describe_leg(request, now)
-            case Bridge():
-                self._bridge(request, now)
-            case Unbridge():
-                leg = self._leg(request.leg)
-                if leg is not None:
-                    self._leave_room(leg, now)
             case Play():
                 self._play(request, now)
             case Stop():
@@ -484,16 +476,6 @@ class Worker:
         room = self._room_of.get(leg)
         if room is not None:
             room.fit(now)
-
-    def _bridge(self, request: Bridge, now: float) -> None:
-        a, b = self._leg(request.a), self._leg(request.b)
-        if a is None or b is None or a is b:
-            log.warning("! bridge %s %s: not two open legs", request.a, request.b)
-            return
-        for leg in (a, b):
-            leg.sender.stop("stopped")
-        first, second = sorted((a.name, b.name))
-        self._arrange(ArrangeAudio(room=f"{first} {second}", hears=((a.name, b.name), (b.name, a.name))), now)
 
     def _arrange(self, request: ArrangeAudio, now: float) -> None:
         """Declared: what is not in it is over; a leg is in one room at a time."""

@@ -40,10 +40,6 @@ class Room:
     def legs(self) -> set[Leg]:
         return {leg for pair in self.hears for leg in pair}
 
-    def listens(self, leg: Leg) -> bool:
-        """Whether it hears anybody."""
-        return any(listener is leg for listener, _ in self.hears)
-
     def arrange(self, hears: Pairs, now: float) -> None:
         """Who hears whom from now on; the same again changes nothing."""
         self.hears = hears

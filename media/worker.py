@@ -486,13 +486,10 @@ class Worker:
             if listener in legs and speaker in legs and listener != speaker
         )
         wanted = {leg for pair in hears for leg in pair}
-        listened = {leg for leg in wanted if leg in self._room_of and self._room_of[leg].listens(leg)}
         room = self._rooms.setdefault(request.room, Room(self, request.room))
         for leg in sorted(wanted, key=lambda leg: leg.name):
             if self._room_of.get(leg) not in {None, room}:
                 self._leave_room(leg, now)
-        for leg in {listener for listener, _ in hears} - listened:
-            leg.sender.stop("stopped")
         gone = room.legs - wanted
         room.arrange(hears, now)
         for leg in gone:

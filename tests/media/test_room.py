@@ -19,6 +19,7 @@ from media.control import (
     RecordLeg,
     SendDigits,
     StartRecording,
+    Stop,
     TakenOver,
     TakeOver,
 )
@@ -246,11 +247,14 @@ def test_a_leg_hears_one_continuous_stream_through_bridge_mix_prompt_and_key(rig
 # ------------------------------------------------------------------ what else sounds
 
 
-def test_a_prompt_ends_when_its_leg_begins_to_hear_somebody_and_else_stands_over_the_mix(rig):
+def test_a_prompt_stands_over_the_mix_until_it_is_stopped_or_over(rig):
     a, b, c = rig.leg(), rig.leg(), rig.leg()
     rig.order(Play(leg=a.name, play="music", sounds=("music/default",), loop=True))
     a.hear(3)
     rig.arrange(*everybody(a, b, c))
+    talk(voices(b=b, c=c), frames=10)
+    assert hears(a) == set()
+    rig.order(Stop(leg=a.name))
     assert rig.wait_for(PlayEnded, play="music").outcome == "stopped"
     drain(a)
     rig.order(Play(leg=a.name, play="beep", sounds=("tone/probe-2500",)))

@@ -9,8 +9,9 @@ stands before it (within a room the order is its own; the linter proves that not
   same), `bandwidth` (names of lines, the floor), `limits`, `moved`
 - `routing`, pure choice: `rosters` (who could), `pick` (who gets whom), `decision` (the proof), `estimates`; `admission` (the bandwidth
   rule)
-- `steps`, what a decision is made of: `step` (its context), `working` (after-call work), `queueing`, `clearing`, `conversation`,
-  `treatment`, `reach`, `targets`, `device`, `referral`, `loops`, `feature_codes`, `hot_desk`
+- `steps`, what a decision is made of: `step` (its context), `working` (after-call work), `queueing`, `clearing`, `audio` (who hears
+  whom), `recording`, `conversation`, `referral`, `consultation`, `treatment`, `reach`, `targets`, `supervision`, `device`, `loops`,
+  `feature_codes`, `hot_desk`, `keys` (in a conversation)
 - `channels`, what waiting, reached, withdrawn and taken mean: `voice`, `message`, `callback`
 - `intake`, by who speaks: `arrival` (callers), `facts` (lines), `desk` (people), `contacts`, `operation` (ourselves), `deadlines`
 - `live` (the board), `engine` (the one way in), `replay` (the journal's way in)

@@ -188,7 +188,7 @@ def _customer(x: Step, work: s.Work) -> str | None:
 def waiting_for(x: Step, agent: AgentId) -> s.Entry | None:
     """The first call in line that this agent could take by skill and membership; none while work of another channel keeps it from calls."""
     others = [one for one in x.state.agents[agent].works.values() if one.channel != VOICE]
-    if others and capacity.is_kept(x.fold.index.room(agent, VOICE), others, VOICE):
+    if others and capacity.is_kept(x.fold.index.capacity_of(agent, VOICE), others, VOICE):
         return None
     best = None
     for line, waiting in x.fold.buckets.items():

@@ -83,11 +83,11 @@ class _Round:
         """
         if not self._awaited:
             return agents
-        return [one for one in agents if channel not in self._keeps_from(one) or not self._index.room(one, channel).not_during]
+        return [one for one in agents if channel not in self._keeps_from(one) or not self._index.capacity_of(one, channel).not_during]
 
     def _keeps_from(self, agent: AgentId) -> frozenset[str]:
         awaited_for = self._awaited.get(agent)
-        return self._index.room(agent, awaited_for).not_during if awaited_for is not None else frozenset()
+        return self._index.capacity_of(agent, awaited_for).not_during if awaited_for is not None else frozenset()
 
     def await_one(self, line: Line, roster: Roster) -> bool:
         """Nobody is free for a contact of this line: of those who are busy with work of other channels, and could be reached, the one with
@@ -110,18 +110,18 @@ class _Round:
         return False
 
     def _is_kept_by_others(self, agent: AgentId, channel: str) -> bool:
-        room, known = self._index.room(agent, channel), self._agents[agent]
+        capacity, known = self._index.capacity_of(agent, channel), self._agents[agent]
         return (
-            room.at_once > 0
-            and any(work.channel in room.not_during for work in known.works.values())
+            capacity.at_once > 0
+            and any(work.channel in capacity.not_during for work in known.works.values())
             and (not CHANNELS[channel].needs_phone or self._fold.is_reachable(known))
         )
 
-    def with_room(self, agents: list[AgentId], channel: str) -> list[AgentId]:
+    def with_bandwidth(self, agents: list[AgentId], channel: str) -> list[AgentId]:
         """Those to whose phones a speech channel still fits, where one is needed."""
-        return [one for one in agents if self.has_room(one, channel)] if self._scarce else agents
+        return [one for one in agents if self.has_bandwidth(one, channel)] if self._scarce else agents
 
-    def has_room(self, agent: AgentId, channel: str) -> bool:
+    def has_bandwidth(self, agent: AgentId, channel: str) -> bool:
         takes = self._index.channel_of.get(agent) if channel == VOICE else None
         return takes is None or self._left[takes[0]] >= takes[1]
 
@@ -168,23 +168,23 @@ def _walk(rosters: Rosters, now: float, free: int, until: EntryId | None) -> tup
         roster = rosters.of(key)
         able = given.not_given(roster.names)
         unasked = given.not_awaited(able, key.channel)
-        with_room = given.with_room(unasked, key.channel)
-        if not with_room and not given.mixed:
+        with_bandwidth = given.with_bandwidth(unasked, key.channel)
+        if not with_bandwidth and not given.mixed:
             continue
         entry = fold.state.entries[place[2]]
         contact = fold.state.contacts[entry.contact]
         # Nobody is passed over for who hears the recording notice; who stands behind may need one.
-        if not with_room and not contact.not_yet and not given.await_one(key, roster):
+        if not with_bandwidth and not contact.not_yet and not given.await_one(key, roster):
             continue
         line = fold.buckets[key]
         if at + 1 < len(line):
             heapq.heappush(heads, (line[at + 1], key, at + 1))
-        if contact.not_yet or not with_room:
+        if contact.not_yet or not with_bandwidth:
             continue
-        chosen_from = with_room if not entry.tried else [one for one in with_room if may_be_tried(entry, one, roster, now)]
+        chosen_from = with_bandwidth if not entry.tried else [one for one in with_bandwidth if may_be_tried(entry, one, roster, now)]
         if not chosen_from:
             continue
-        choice = _Choice(able, unasked, with_room, chosen_from)
+        choice = _Choice(able, unasked, with_bandwidth, chosen_from)
         assignments.append(_decide(fold, queue, entry, roster, choice, given, now))
         given.places.append(place)
     return assignments, given
@@ -205,7 +205,7 @@ class _Choice(NamedTuple):
     """Not given to a better contact of this round."""
     unasked: list[AgentId]
     """Not awaited for one of another channel."""
-    with_room: list[AgentId]
+    with_bandwidth: list[AgentId]
     """A speech channel to them still fits."""
     chosen_from: list[AgentId]
     """May be tried (again)."""
@@ -255,7 +255,7 @@ def _give(ranked: list[AgentId], channel: str, given: _Round, *, together: bool)
     chosen: list[AgentId] = []
     for agent in ranked:
         # Each phone that rings has a channel reserved, so a small line rings as many as it can carry.
-        if given.has_room(agent, channel):
+        if given.has_bandwidth(agent, channel):
             given.give(agent, channel)
             chosen.append(agent)
     return chosen, chosen, set(ranked).difference(chosen)
@@ -263,17 +263,17 @@ def _give(ranked: list[AgentId], channel: str, given: _Round, *, together: bool)
 
 def _removed_in(roster: Roster, choice: _Choice, crowded: set[AgentId]) -> dict[str, tuple[AgentId, ...]]:
     """What stood against everybody else, by filter."""
-    able, unasked, with_room, chosen_from = choice
+    able, unasked, with_bandwidth, chosen_from = choice
     removed = _removed(roster)
     if len(able) < len(roster.names):
         # Free when the round began, given to a better contact since.
         removed["busy"] = tuple(sorted({*roster.names, *removed.get("busy", ())}.difference(able)))
-    if len(chosen_from) < len(with_room):
-        removed["already_tried"] = tuple(sorted(set(with_room).difference(chosen_from)))
+    if len(chosen_from) < len(with_bandwidth):
+        removed["already_tried"] = tuple(sorted(set(with_bandwidth).difference(chosen_from)))
     if len(unasked) < len(able):
         removed["awaited"] = tuple(sorted(set(able).difference(unasked)))
-    if crowded or len(with_room) < len(unasked):
-        removed["no_bandwidth"] = tuple(sorted(set(unasked).difference(with_room) | crowded))
+    if crowded or len(with_bandwidth) < len(unasked):
+        removed["no_bandwidth"] = tuple(sorted(set(unasked).difference(with_bandwidth) | crowded))
     return removed
 
 
@@ -361,8 +361,8 @@ def explain(rosters: Rosters, entry: s.Entry, now: float) -> Waiting:
     roster = rosters.of(line_of(entry))
     given = _walk(rosters, now, _free(fold), entry.id)[1]
     unasked = given.not_awaited(roster.names, entry.channel)
-    with_room = given.with_room(unasked, entry.channel)
-    chosen_from = [one for one in with_room if may_be_tried(entry, one, roster, now)]
+    with_bandwidth = given.with_bandwidth(unasked, entry.channel)
+    chosen_from = [one for one in with_bandwidth if may_be_tried(entry, one, roster, now)]
     eased = queue.relaxations[entry.relaxation :]
     return Waiting(
         entry=entry.id,
@@ -371,7 +371,7 @@ def explain(rosters: Rosters, entry: s.Entry, now: float) -> Waiting:
         requirements=roster.fit.requirements,
         relaxation=entry.relaxation,
         next_relaxation_at=entry.queued_at + eased[0].after_s if eased else None,
-        removed=_removed_in(roster, _Choice(roster.names, unasked, with_room, chosen_from), set()),
+        removed=_removed_in(roster, _Choice(roster.names, unasked, with_bandwidth, chosen_from), set()),
         ahead_count=_ahead(fold, entry, [])[1],
         hears_notice=fold.state.contacts[entry.contact].not_yet,
     )

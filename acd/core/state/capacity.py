@@ -19,14 +19,14 @@ from acd.core.configuration import ChannelCapacity
 from acd.core.state import values as s
 
 
-class Room(msgspec.Struct, frozen=True):
+class Capacity(msgspec.Struct, frozen=True):
     """The rule of one channel for one agent."""
 
     at_once: int
     not_during: frozenset[str]
 
 
-Rooms = Mapping[str, Room]
+Capacities = Mapping[str, Capacity]
 """Channel -> its rule."""
 
 
@@ -34,34 +34,34 @@ def _others(channel: str) -> frozenset[str]:
     return frozenset(CHANNELS.keys() - {channel})
 
 
-DEFAULT: Rooms = {channel: Room(kind.at_once, _others(channel)) for channel, kind in CHANNELS.items()}
+DEFAULT: Capacities = {channel: Capacity(kind.at_once, _others(channel)) for channel, kind in CHANNELS.items()}
 
 
-def rooms(configured: Iterable[ChannelCapacity], otherwise: Rooms = DEFAULT) -> Rooms:
+def capacities(configured: Iterable[ChannelCapacity], otherwise: Capacities = DEFAULT) -> Capacities:
     """The rules of everybody, or of one agent over those of everybody."""
     changed = {
-        one.channel: Room(one.at_once, _others(one.channel) if one.not_during is None else frozenset(one.not_during) - {one.channel})
+        one.channel: Capacity(one.at_once, _others(one.channel) if one.not_during is None else frozenset(one.not_during) - {one.channel})
         for one in configured
     }
     return {**otherwise, **changed} if changed else otherwise
 
 
-def is_shared(room: Room, channel: str) -> bool:
+def is_shared(capacity: Capacity, channel: str) -> bool:
     """Whether it leaves room beside other work, of this channel or another."""
-    return room.at_once > 1 or not room.not_during >= _others(channel)
+    return capacity.at_once > 1 or not capacity.not_during >= _others(channel)
 
 
-def is_kept(room: Room, works: Iterable[s.Work], channel: str) -> bool:
+def is_kept(capacity: Capacity, works: Iterable[s.Work], channel: str) -> bool:
     """Whether these works keep an agent from a contact of the channel that means it in person."""
-    return any(work.channel == channel or work.channel in room.not_during for work in works)
+    return any(work.channel == channel or work.channel in capacity.not_during for work in works)
 
 
-def has_room(room: Room, works: Iterable[s.Work], channel: str) -> bool:
+def has_room(capacity: Capacity, works: Iterable[s.Work], channel: str) -> bool:
     """Whether an agent with these works can have one more of the channel."""
-    left = room.at_once
+    left = capacity.at_once
     for work in works:
         if work.channel == channel:
             left -= 1
-        elif work.channel in room.not_during:
+        elif work.channel in capacity.not_during:
             return False
     return left > 0

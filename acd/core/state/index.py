@@ -54,8 +54,8 @@ class Index:
         """Another number after each change of the configuration: what is kept by somebody else is looked at anew then."""
         self._eligibility: dict[_Asks, skills.Eligibility] = {}
         self._capacity: tuple[ChannelCapacity, ...] = ()
-        self._rooms: capacity.Rooms = capacity.DEFAULT
-        self._own_rooms: dict[AgentId, capacity.Rooms] = {}
+        self._capacities: capacity.Capacities = capacity.DEFAULT
+        self._own_capacities: dict[AgentId, capacity.Capacities] = {}
         """Of agents who have others than everybody."""
         self._shared: dict[str, bool] = {}
         if configuration is None:
@@ -78,8 +78,8 @@ class Index:
     def _make_room(self, configuration: TenantConfiguration) -> None:
         self._capacity = configuration.capacity
         self._shared.clear()
-        self._rooms = capacity.rooms(configuration.capacity)
-        self._own_rooms = {one.id: capacity.rooms(one.capacity, self._rooms) for one in configuration.agents if one.capacity}
+        self._capacities = capacity.capacities(configuration.capacity)
+        self._own_capacities = {one.id: capacity.capacities(one.capacity, self._capacities) for one in configuration.agents if one.capacity}
 
     def _alter_rooms(self, configuration: TenantConfiguration, people: dict[AgentId, Agent | None]) -> bool:
         """Returns: whether they are others for everybody."""
@@ -87,10 +87,10 @@ class Index:
             self._make_room(configuration)
             return True
         for agent_id, agent in people.items():
-            before = self._own_rooms.pop(agent_id, None)
+            before = self._own_capacities.pop(agent_id, None)
             if agent is not None and agent.capacity:
-                self._own_rooms[agent_id] = capacity.rooms(agent.capacity, self._rooms)
-            if before != self._own_rooms.get(agent_id):
+                self._own_capacities[agent_id] = capacity.capacities(agent.capacity, self._capacities)
+            if before != self._own_capacities.get(agent_id):
                 self._shared.clear()
         return False
 
@@ -98,13 +98,13 @@ class Index:
         """Whether anybody may be given a contact of this channel while having work."""
         known = self._shared.get(channel)
         if known is None:
-            all_rooms = (self._rooms, *self._own_rooms.values())
-            known = self._shared[channel] = any(capacity.is_shared(rooms[channel], channel) for rooms in all_rooms)
+            everybodys = (self._capacities, *self._own_capacities.values())
+            known = self._shared[channel] = any(capacity.is_shared(one[channel], channel) for one in everybodys)
         return known
 
-    def room(self, agent: AgentId, channel: str) -> capacity.Room:
+    def capacity_of(self, agent: AgentId, channel: str) -> capacity.Capacity:
         """How much of a channel the agent can have, and beside what."""
-        return self._own_rooms.get(agent, self._rooms)[channel]
+        return self._own_capacities.get(agent, self._capacities)[channel]
 
     def phone_of(self, agent: Agent) -> Agent | None:
         """Whose phone the agent is reached at; None: another agent sits at the own."""

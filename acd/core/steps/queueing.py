@@ -340,7 +340,7 @@ def could_take(x: Step, agent: AgentId, entry: s.Entry) -> bool:
 
 def is_free_for(x: Step, agent: s.Agent, channel: str) -> bool:
     """Whether the agent has room for one more; ready or not."""
-    return capacity.has_room(x.fold.index.room(agent.id, channel), agent.works.values(), channel)
+    return capacity.has_room(x.fold.index.capacity_of(agent.id, channel), agent.works.values(), channel)
 
 
 def first_to_pick(x: Step, agent: s.Agent) -> s.Entry | None:

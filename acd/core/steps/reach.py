@@ -38,7 +38,7 @@ def ring_agent(x: Step, call: s.Call, agent_id: AgentId) -> None:
         return
     if configured.forwarding.always:
         forward(x, call, configured.forwarding.always, "always", agent_id)
-    elif capacity.is_kept(x.fold.index.room(agent_id, VOICE), agent.works.values(), VOICE):
+    elif capacity.is_kept(x.fold.index.capacity_of(agent_id, VOICE), agent.works.values(), VOICE):
         _forward_or(x, call, configured, "busy", "busy")
     elif not x.fold.is_reachable(agent):
         _forward_or(x, call, configured, "unregistered", "unregistered")

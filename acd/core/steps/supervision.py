@@ -82,7 +82,7 @@ def _reason_not_to_ring(x: Step, person: s.Agent) -> str | None:
         return "the agent has a call already"
     if not x.fold.is_reachable(person):
         return "the agent's phone cannot be rung"
-    if capacity.is_kept(x.fold.index.room(person.id, VOICE), person.works.values(), VOICE):
+    if capacity.is_kept(x.fold.index.capacity_of(person.id, VOICE), person.works.values(), VOICE):
         return "the agent has no room for a call"
     return None
 

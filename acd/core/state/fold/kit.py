@@ -414,7 +414,7 @@ class Indexes:
             return "logged_off"
         if agent.state not in agents.WILLING:
             return "not_ready"
-        if not capacity.has_room(self.index.room(agent.id, channel), agent.works.values(), channel):
+        if not capacity.has_room(self.index.capacity_of(agent.id, channel), agent.works.values(), channel):
             return "busy"
         if CHANNELS[channel].needs_phone and not self.is_reachable(agent):
             return "unregistered"

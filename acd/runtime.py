@@ -376,7 +376,7 @@ class Voice:
                     )
                 )
         left = [one for one in state.recordings if one not in told]
-        recordings += [found for one in left if (found := self.switch.recording_left_behind(exchange.tenant, one)) is not None]
+        recordings += [found for one in left if (found := self.switch.recordings.left_behind(exchange.tenant, one)) is not None]
         return inp.ServiceStarted(measured=tuple(measured), recordings=tuple(recordings))
 
     async def _book_of(self, setup: TenantSetup) -> PlanBook:

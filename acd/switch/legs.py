@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from acd.core.ids import AgentId, CallId, LegId, RecordingId, TenantId, TrunkId
+from acd.core.ids import AgentId, CallId, LegId, TenantId, TrunkId
 from acd.switch.digits import Presses
 from acd.switch.keyed import Keyed
 from acd.switch.media_plan import MediaPlan
@@ -115,17 +115,3 @@ class SwitchLeg:
         while self._awaiting_media and not self.is_gone:
             self._awaiting_media.pop(0)()
         self._awaiting_media.clear()
-
-
-@dataclass(slots=True)
-class Recording:
-    tenant: TenantId
-    recording: RecordingId
-    call: CallId
-    path: str
-    legs: tuple[LegId, ...]
-    is_begun: bool = False
-    """The worker has been told."""
-    further: list[LegId] = field(default_factory=list)
-    """Who came later."""
-    is_paused: bool = False

@@ -12,8 +12,6 @@ import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -25,24 +23,25 @@ from acd.codecs import USUAL
 from acd.config import VoiceSettings
 from acd.core import effects as ef
 from acd.core import inputs as inp
-from acd.core.ids import VOICE, AgentId, CallId, ContactId, LegId, PlayId, RecordingId, TenantId, TrunkId, channel_of
+from acd.core.ids import VOICE, AgentId, CallId, ContactId, LegId, PlayId, TenantId, TrunkId, channel_of
 from acd.core.inputs import Input
 from acd.data_modes import SOUNDS
 from acd.directory import Directory, Nobodys, device_aor
 from acd.errors import DialRefused, PhoneRefused, PriceRefused
 from acd.networks import Reach
 from acd.numbers import hears_who_calls, is_emergency, is_private, may_be_shown
-from acd.service import Lookup, PinCheck, PinVerdict, ScreenContext, ScreenPop, TrunkLine, number_to_look_up
+from acd.service import Lookup, PinCheck, ScreenContext, ScreenPop, TrunkLine, number_to_look_up
 from acd.switch import causes, media_plan
 from acd.switch.addresses import LocalAddresses, host_port, reach
 from acd.switch.callers import Arrival
 from acd.switch.dialled import Dialled, Dialling
-from acd.switch.digits import CARRY_AFTER_S, Press
 from acd.switch.identities import ANONYMOUS, number_in, who_calls
-from acd.switch.legs import Phase, Recording, SwitchLeg
+from acd.switch.keys import Keys
+from acd.switch.legs import Phase, SwitchLeg
 from acd.switch.lines import credentials
 from acd.switch.pins import PinEntry, nobodys_pin, parted
 from acd.switch.port_shares import PortShares
+from acd.switch.recordings import Recordings
 from acd.switch.referrals import MayTransfer, Referrals
 from acd.switch.relocation import Relocation
 from acd.switch.rooms import Rooms
@@ -54,8 +53,6 @@ from billing_cdr.numbers import Format, write
 from media import control
 from media.client import MediaPlane, PlaneReport, WorkerLost, WorkerRestarted, count_pairs
 from media.prompts import OWN
-from media.recorder import salvage
-from sip import dtmf_info
 from sip import events as sip_events
 from sip.errors import ParseError
 from sip.fair_rate import FairRate
@@ -163,13 +160,11 @@ class Switch:
         self._silent_phone = silent_phone
         self._route = route
         self._user_of = user_of
-        self._check_pin = check_pin
         self._sip: SipPort | None = None
         self._addresses = LocalAddresses(settings.advertised_address)
         self._legs: dict[LegId, SwitchLeg] = {}
         self._by_session: dict[str, SwitchLeg] = {}
         self._calls: Counter[CallId] = Counter()
-        self._recordings: dict[str, Recording] = {}
         self._measuring: dict[str, SwitchLeg] = {}
         self._given_up: dict[str, tuple[TenantId, LegId, CallId]] = {}
         """Sessions of legs that cost something, which were taken back and have not ended yet."""
@@ -182,6 +177,8 @@ class Switch:
         self._dialling = Dialling(directory, settings.realm, self._reach.is_own)
         self._referrals = Referrals(report, self._dialling, may_transfer, self.counters)
         self.rooms = Rooms(media, self._legs)
+        self.recordings = Recordings(settings.data, media, when_open=self._when_open, report=report, spawn=self.spawn)
+        self._keys = Keys(settings, directory, self, self.counters, report=report, check_pin=check_pin)
         self._relocation = Relocation(media, self._addresses, self.counters, self)
         self.shares = Shares(directory, settings.tenant_weights)
         self.ports = PortShares(count_pairs(settings.media_ports, settings.media_workers), settings.emergency_pairs, settings.guaranteed)
@@ -198,10 +195,10 @@ class Switch:
             ef.PopScreen: self._pop_screen,
             ef.ArrangeAudio: lambda _tenant, effect: self.rooms.declare(effect),
             ef.PassEarlyMedia: self._pass_early_media,
-            ef.BeginRecording: self._begin_recording,
-            ef.RecordLeg: self._record_leg,
-            ef.PauseRecording: self._pause_recording,
-            ef.EndRecording: self._end_recording,
+            ef.BeginRecording: self.recordings.begin,
+            ef.RecordLeg: self.recordings.join,
+            ef.PauseRecording: self.recordings.pause,
+            ef.EndRecording: self.recordings.end,
             ef.EndDialog: self._end_dialog,
         }
         self._of_leg: Mapping[type, Callable[[SwitchLeg, Any], None]] = {
@@ -211,19 +208,19 @@ class Switch:
             ef.ReleaseLeg: self._release_leg,
             ef.PlaySounds: self._play,
             ef.StopSounds: self._stop_sounds,
-            ef.JudgePin: self._judge_pin,
+            ef.JudgePin: self._keys.judge_pin,
             ef.WarnLeg: self._warn,
             ef.AskToAnswer: self._ask_to_answer,
             ef.AnswerReferrer: lambda leg, effect: self._referrals.answer(self.sip, leg, effect),
             ef.NotifyReferrer: lambda leg, effect: self._referrals.notify(self.sip, leg, effect),
         }
         self._of_media: Mapping[type, Callable[[Any], None]] = {
-            control.DigitBegan: self._digit_began,
-            control.DigitReceived: self._digit,
+            control.DigitBegan: self._keys.began,
+            control.DigitReceived: self._keys.ended,
             control.PlayEnded: self._played,
             control.LegClosed: self._measured,
             control.LegSilent: self._silent_leg,
-            control.RecordingEnded: self._recorded,
+            control.RecordingEnded: self.recordings.ended,
             control.LegLatched: self._latched,
             WorkerLost: self._worker_lost,
             WorkerRestarted: self._worker_restarted,
@@ -240,8 +237,8 @@ class Switch:
             sip_events.ReInviteConfirmed: self._change_confirmed,
             sip_events.ReInviteAnswered: self._refreshed,
             sip_events.ReInviteCancelled: self._taken_back,
-            sip_events.InfoReceived: self._info,
-            sip_events.InfoAnswered: self._info_answered,
+            sip_events.InfoReceived: self._keys.info,
+            sip_events.InfoAnswered: self._keys.info_answered,
             sip_events.TalkAnswered: self._talk_answered,
             sip_events.ReferReceived: lambda event: self._referrals.received(self.sip, self._by_session.get(event.session), event),
             sip_events.EndingFailed: self._not_ended,
@@ -285,17 +282,17 @@ class Switch:
         names = sounds.played(effect.sounds, effect.language, setup.configuration.language, own)
         folder = str(self._settings.data.absolute() / "tenants" / leg.tenant / SOUNDS) if setup.own_sounds else ""
         leg.playing = control.Play(leg=leg.leg, play=effect.play, sounds=names, folder=folder, loop=effect.loop)
-        self._order(leg, leg.playing)
+        self.order(leg, leg.playing)
 
     def _stop_sounds(self, leg: SwitchLeg, _effect: ef.StopSounds) -> None:
         leg.playing = None
-        self._order(leg, control.Stop(leg=leg.leg))
+        self.order(leg, control.Stop(leg=leg.leg))
 
     def _warn(self, leg: SwitchLeg, effect: ef.WarnLeg) -> None:
         """What is heard is silent meanwhile and goes on by itself; what plays goes on when the tone has ended, see `_played`."""
-        self._order(leg, control.Play(leg=leg.leg, play=f"{leg.leg}{TONE}", sounds=(f"tone/{effect.tone}",)))
+        self.order(leg, control.Play(leg=leg.leg, play=f"{leg.leg}{TONE}", sounds=(f"tone/{effect.tone}",)))
 
-    def _order(self, leg: SwitchLeg, order: control.Request) -> None:
+    def order(self, leg: SwitchLeg, order: control.Request) -> None:
         """Tell the worker. A leg without ports hears what is in force when it has some."""
         if leg.media is not None:
             self._media.send(leg.call, order)
@@ -798,7 +795,7 @@ class Switch:
         )
         until_heard = not self._may_send_audio(leg, leg.plan)
         known = self._known_hosts(leg, leg.plan.audio.remote_address)
-        by_info = self._takes_info(leg)
+        by_info = self._keys.takes_info(leg)
         self._media.send(leg.call, leg.plan.describe(leg.leg, silence, signals_from=known, until_heard=until_heard, digits_by_info=by_info))
 
     def _known_hosts(self, leg: SwitchLeg, described: str) -> frozenset[str]:
@@ -839,15 +836,6 @@ class Switch:
         if act is not None:
             act(report)
 
-    def _digit(self, report: control.DigitReceived) -> None:
-        self._with(report.leg, lambda leg: self._key_up(leg, report))
-
-    def _digit_began(self, report: control.DigitBegan) -> None:
-        def down(leg: SwitchLeg) -> None:
-            leg.presses.down(report.digit, report.means, monotonic())
-
-        self._with(report.leg, down)
-
     def _played(self, report: control.PlayEnded) -> None:
         outcome = report.outcome
         known = self._legs.get(LegId(report.leg))
@@ -856,7 +844,7 @@ class Switch:
             return
         if report.play == f"{report.leg}{TONE}":  # nobody in the core waits for it
             if known is not None and known.playing is not None:
-                self._order(known, known.playing)
+                self.order(known, known.playing)
             return
         if known is not None and known.playing is not None and known.playing.play == report.play:
             known.playing = None
@@ -891,12 +879,6 @@ class Switch:
         self.counters["silent_legs_asked"] += 1
         self.sip.ask_whether_there(leg.session)
 
-    def _recorded(self, report: control.RecordingEnded) -> None:
-        recording = self._recordings.pop(report.recording, None)
-        if recording is not None:
-            ended = inp.RecordingEnded(recording=recording.recording, path=report.path, duration_ms=report.duration_ms, error=report.error)
-            self._report(recording.tenant, ended)
-
     def _latched(self, _report: control.LegLatched) -> None:
         self.counters["legs_latched"] += 1
 
@@ -905,109 +887,32 @@ class Switch:
         for name in report.legs:
             self._measuring.pop(name, None)
             self._with(name, self._relocation.move)
-        lost = set(report.legs)
-        for recording in list(self._recordings.values()):
-            if recording.is_begun and not lost.isdisjoint(recording.legs):
-                del self._recordings[recording.recording]
-                self._spawn(self._break_off(recording))
+        self.recordings.worker_lost(set(report.legs))
 
     def _worker_restarted(self, _report: WorkerRestarted) -> None:
         self._relocation.worker_restarted()
 
-    async def _break_off(self, recording: Recording) -> None:
-        """Its worker ended: what is in the file is all there will be. Whether another one is begun is the core's to say."""
-        error = "its media worker ended"
-        duration_ms = 0
-        try:
-            duration_ms = await asyncio.to_thread(salvage, recording.path)
-        except OSError as fault:
-            error = f"{error}, and the file cannot be read: {fault}"
-        log.warning("! %s: recording %s broke off after %d ms: %s", recording.call, recording.recording, duration_ms, error)
-        ended = inp.RecordingEnded(recording=recording.recording, path=recording.path, duration_ms=duration_ms, error=error, broke_off=True)
-        self._report(recording.tenant, ended)
+    def living(self, name: LegId) -> SwitchLeg | None:
+        """A leg that is not gone."""
+        leg = self._legs.get(name)
+        return leg if leg is not None and not leg.is_gone else None
+
+    def leg_of(self, session: str) -> SwitchLeg | None:
+        """The leg that a SIP session carries, or rings for."""
+        return self._by_session.get(session)
+
+    def _when_open(self, name: LegId, act: Callable[[], None]) -> None:
+        self._with(name, lambda leg: leg.when_media_is_open(act))
 
     def _with(self, name: str, act: Callable[[SwitchLeg], None]) -> None:
-        leg = self._legs.get(LegId(name))
-        if leg is not None and not leg.is_gone:
+        leg = self.living(LegId(name))
+        if leg is not None:
             act(leg)
 
     def lose(self, leg: SwitchLeg, cause: str) -> None:
         """End a leg from here because its media died, and say so to the core."""
         self._release(leg, cause)
         self._report(leg.tenant, inp.LegReleased(leg=leg.leg, cause="media_silent" if cause == "media_silent" else "error"))
-
-    def _recording_path(self, tenant: TenantId, recording: RecordingId) -> Path:
-        return (self._settings.data / "tenants" / tenant / "recordings" / f"{recording.replace('/', '-')}.wav").resolve()
-
-    def recording_left_behind(self, tenant: TenantId, recording: RecordingId) -> inp.RecordingEnded | None:
-        """What an earlier run left of a recording whose end nobody reported; None: there is no file."""
-        path = self._recording_path(tenant, recording)
-        try:
-            duration_ms = salvage(str(path))
-        except FileNotFoundError:
-            return None
-        except OSError as fault:
-            return inp.RecordingEnded(recording=recording, path=str(path), duration_ms=0, error=f"the file cannot be read: {fault}")
-        error = "the exchange was gone when it ended"
-        return inp.RecordingEnded(recording=recording, path=str(path), duration_ms=duration_ms, error=error)
-
-    def _begin_recording(self, tenant: TenantId, effect: ef.BeginRecording) -> None:
-        recording_path = self._recording_path(tenant, effect.recording)
-        recording_path.parent.mkdir(parents=True, exist_ok=True)
-        path = str(recording_path)
-        recording = self._recordings[effect.recording] = Recording(tenant, effect.recording, effect.call, path, effect.legs)
-
-        def begin() -> None:
-            if self._recordings.get(effect.recording) is not recording:
-                return  # its end was ordered before its legs had ports
-            recording.is_begun = True
-            self._media.send(effect.call, control.StartRecording(recording=effect.recording, path=path, legs=tuple(effect.legs)))
-            for leg in recording.further:
-                self._record_further(recording, leg)
-            if recording.is_paused:
-                self._media.send(effect.call, control.PauseRecording(recording=effect.recording, paused=True))
-
-        for name in reversed(effect.legs):  # when the last of them is open
-            begin = partial(self._when_open, name, begin)
-        begin()
-
-    def _record_leg(self, _tenant: TenantId, effect: ef.RecordLeg) -> None:
-        recording = self._recordings.get(effect.recording)
-        if recording is not None:
-            recording.legs = (*recording.legs, effect.leg)
-            recording.further.append(effect.leg)
-            self._record_further(recording, effect.leg)
-
-    def _record_further(self, recording: Recording, leg: LegId) -> None:
-        """When the worker knows both, whichever comes last; what it is told twice it does once."""
-
-        def join() -> None:
-            if recording.is_begun and self._recordings.get(recording.recording) is recording:
-                self._media.send(recording.call, control.RecordLeg(recording=recording.recording, leg=leg))
-
-        self._when_open(leg, join)
-
-    def _pause_recording(self, _tenant: TenantId, effect: ef.PauseRecording) -> None:
-        recording = self._recordings.get(effect.recording)
-        if recording is None:
-            return
-        recording.is_paused = effect.paused
-        if recording.is_begun:
-            self._media.send(recording.call, control.PauseRecording(recording=effect.recording, paused=effect.paused))
-
-    def _when_open(self, name: LegId, act: Callable[[], None]) -> None:
-        self._with(name, lambda leg: leg.when_media_is_open(act))
-
-    def _end_recording(self, _tenant: TenantId, effect: ef.EndRecording) -> None:
-        recording = self._recordings.get(effect.recording)
-        if recording is None:
-            return
-        if recording.is_begun:
-            self._media.send(recording.call, control.StopRecording(recording=effect.recording))
-            return
-        del self._recordings[effect.recording]
-        never = inp.RecordingEnded(recording=effect.recording, path=recording.path, duration_ms=0, error="its legs never had ports")
-        self._report(recording.tenant, never)
 
     # ------------------------------------------------------------------ screen pop
 
@@ -1024,12 +929,12 @@ class Switch:
                 self.counters["lookups_failed"] += 1
                 log.exception("! %s: looking up the caller failed", call)
 
-        screen.asking = self._spawn(ask())
+        screen.asking = self.spawn(ask())
 
     def _pop_screen(self, tenant: TenantId, effect: ef.PopScreen) -> None:
         """Tell the desk first; the phone, if one is to ring, is rung when it has been told, or after `POP_PATIENCE_S`."""
         if channel_of(effect.contact) != VOICE:
-            self._spawn(self._show_when_known(tenant, effect))
+            self.spawn(self._show_when_known(tenant, effect))
             return
         call = CallId(effect.contact)
         if call in self._turned_away:
@@ -1040,7 +945,7 @@ class Switch:
         if screen is None or screen.asking is None or screen.asking.done():
             desks = self._show(tenant, effect, screen)
             if desks:
-                self._gates[call] = self._spawn(_within(POP_PATIENCE_S, desks))
+                self._gates[call] = self.spawn(_within(POP_PATIENCE_S, desks))
             return
         asking = screen.asking
 
@@ -1048,7 +953,7 @@ class Switch:
             await asyncio.wait([asking], timeout=POP_PATIENCE_S)
             await _within(POP_PATIENCE_S, self._show(tenant, effect, screen))
 
-        self._gates[call] = self._spawn(ask_and_show())
+        self._gates[call] = self.spawn(ask_and_show())
 
     async def _show_when_known(self, tenant: TenantId, effect: ef.PopScreen) -> None:
         """Of a contact that no phone rings for: the screen waits for nothing but the answer to who it is."""
@@ -1348,109 +1253,6 @@ class Switch:
             return
         self.adopt(leg, plan)
 
-    # ------------------------------------------------------------------ keys
-
-    def _key_up(self, leg: SwitchLeg, report: control.DigitReceived) -> None:
-        press = leg.presses.up(report.digit, report.means, monotonic())
-        self._pressed(leg, press)
-        if report.means == "event" and not press.is_carried:
-            for listener in self.rooms.listeners(leg):
-                if self._takes_info(listener):
-                    self._carry(listener, press, report.duration_ms)
-
-    def _info(self, event: sip_events.InfoReceived) -> None:
-        leg = self._by_session.get(event.session)
-        if leg is None or leg.is_gone or event.pressed is None:
-            return
-        if not leg.shows_info:
-            leg.shows_info = True
-            if leg.plan is not None and not leg.plan.takes_events:
-                self.describe_media(leg)
-        press = leg.presses.info(event.pressed.key, monotonic())
-        self._pressed(leg, press)
-        listeners = self.rooms.listeners(leg)
-        if listeners:
-            asyncio.get_running_loop().call_later(CARRY_AFTER_S, self._carry_info, leg, listeners, press, event.pressed.duration_ms)
-
-    def _pressed(self, leg: SwitchLeg, press: Press) -> None:
-        if not press.tell():
-            self.counters["digits_told_twice"] += 1
-        elif leg.pin is None:
-            self._report(leg.tenant, inp.DigitPressed(leg=leg.leg, digit=press.key))
-            self._keyed(leg, press.key)
-        elif (pin := leg.pin.pressed(press.key)) is not None:
-            self._spawn(self._ask_about_pin(leg, leg.pin, pin))
-
-    def _keyed(self, leg: SwitchLeg, key: str) -> None:
-        """Whether an agent's key ends a command to the exchange."""
-        if leg.agent is None:
-            return
-        prefix = self._directory.setups[leg.tenant].configuration.conversation_keys
-        command = leg.keyed.pressed(key, prefix, monotonic())
-        if command is not None:
-            self._report(leg.tenant, inp.KeysPressed(leg=leg.leg, keys=command))
-
-    def _judge_pin(self, leg: SwitchLeg, effect: ef.JudgePin) -> None:
-        leg.pin = leg.pin or PinEntry()
-        if (pin := leg.pin.wanted_of(effect.agent, effect.at)) is not None:
-            self._spawn(self._ask_about_pin(leg, leg.pin, pin))
-
-    async def _ask_about_pin(self, leg: SwitchLeg, entry: PinEntry, pin: str) -> None:
-        assert entry.of is not None
-        agent, at = entry.of
-        outcome: PinVerdict = "failed"
-        try:
-            outcome = await self._check_pin(leg.tenant, agent, at, pin)
-        except Exception:
-            log.exception("! %s: a PIN could not be judged", leg.leg)
-        if outcome in {"wrong", "wait"}:
-            self.counters["pins_refused"] += 1
-        self._report(leg.tenant, inp.PinJudged(leg=leg.leg, agent=agent, outcome=outcome))
-
-    def _carry_info(self, leg: SwitchLeg, listeners: list[SwitchLeg], press: Press, duration_ms: int) -> None:
-        """A key that came by INFO goes on, unless the worker has heard it too: then it passes, as a packet or as what it sounds like."""
-        if press.is_carried or "event" in press.means:
-            return
-        still = self.rooms.listeners(leg)
-        for one in listeners:
-            if one in still and one.plan is not None and ("tone" not in press.means or one.plan.takes_events):
-                self._carry(one, press, duration_ms)
-
-    def _carry(self, leg: SwitchLeg, press: Press, duration_ms: int) -> None:
-        """Tell a party of its partner's key, in the way it understands."""
-        press.is_carried = True
-        self.counters["digits_carried"] += 1
-        key = dtmf_info.InfoKey(press.key, duration_ms)
-        if leg.session is not None and self._takes_info(leg):
-            leg.info_keys.append(key)
-            self.sip.info(leg.session, *dtmf_info.write(key.key, key.duration_ms))
-        else:
-            self._press_for(leg, key)
-
-    def _press_for(self, leg: SwitchLeg, key: dtmf_info.InfoKey) -> None:
-        self._order(leg, control.SendDigits(leg=leg.leg, digits=key.key, duration_ms=key.duration_ms))
-
-    def _takes_info(self, leg: SwitchLeg) -> bool:
-        """Whether keys are told to it by INFO."""
-        if leg.plan is None or leg.plan.takes_events or leg.refuses_info:
-            return False
-        rule = self._settings.media_info_digits
-        return rule != "never" and (leg.shows_info or (rule == "allowed" and leg.allows_info))
-
-    def _info_answered(self, event: sip_events.InfoAnswered) -> None:
-        """Who lists INFO may still know nothing of keys (415): it gets the tone, from now on always."""
-        leg = self._by_session.get(event.session)
-        if leg is None or leg.is_gone or not leg.info_keys:
-            return
-        key = leg.info_keys.popleft()
-        if event.status < 300 or leg.plan is None:
-            return
-        if not leg.refuses_info:
-            log.info("= %s: takes no keys by INFO (%d), and gets tones", leg.leg, event.status)
-            leg.refuses_info = True
-            self.describe_media(leg)
-        self._press_for(leg, key)
-
     # ------------------------------------------------------------------ a tenant whose exchange stopped
 
     def give_up(self, tenant: TenantId) -> int:
@@ -1501,7 +1303,7 @@ class Switch:
             self._screens.pop(leg.call, None)
             self._gates.pop(leg.call, None)
 
-    def _spawn(self, work: Awaitable[None]) -> asyncio.Task[None]:
+    def spawn(self, work: Awaitable[None]) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -1526,7 +1328,7 @@ class Switch:
                 }
                 for leg in own
             },
-            "recordings": [name for name, one in self._recordings.items() if one.tenant == tenant],
+            "recordings": self.recordings.of_tenant(tenant),
             "sip": self.sip.describe({session for leg in own for session in (leg.session, *leg.branches) if session is not None}),
         }
 

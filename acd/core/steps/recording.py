@@ -22,6 +22,8 @@ def begin(x: Step, call: s.Call) -> None:
         return
     recording = RecordingId(f"{call.id}/r{call.recordings_made + 1}")
     parties = tuple(one for one in call.parties if _may_be_recorded(x, one))
+    if not parties:
+        return
     x.emit(RecordingBegan(recording=recording, call=call.id, legs=parties))
     x.do(BeginRecording(recording=recording, call=call.id, legs=parties))
     _tell_others(x, call)

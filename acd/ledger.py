@@ -125,10 +125,17 @@ class _Wrap(msgspec.Struct, kw_only=True):
     """It is parted wherever the service was not there."""
 
 
+class _Recording(msgspec.Struct, kw_only=True):
+    """One that runs, or whose file is not closed."""
+
+    call: str
+    legs: tuple[str, ...]
+    began_at: dt.datetime
+
+
 class _Folded(msgspec.Struct, kw_only=True):
     conversations: dict[str, _Conversation] = {}
-    recordings: dict[str, tuple[str, tuple[str, ...]]] = {}
-    """Recording -> call, legs."""
+    recordings: dict[str, _Recording] = {}
     call_of: dict[str, str] = {}
     """Leg -> call."""
     wraps: dict[str, dict[str, _Wrap]] = {}
@@ -244,6 +251,8 @@ class Ledger:
         for works in self._folded.wraps.values():
             for work in works.values():
                 work.began_at += by
+        for recording in self._folded.recordings.values():
+            recording.began_at += by
         for conversation in self._folded.conversations.values():
             if conversation.over_at is not None:
                 conversation.over_at += event.by_s
@@ -649,22 +658,32 @@ class Ledger:
         )
         self._finish_if_complete(conversation)
 
-    def _recording_began(self, event: ev.RecordingBegan, _now: float, _at: dt.datetime) -> None:
-        self._folded.recordings[event.recording] = (event.call, event.legs)
+    def _recording_began(self, event: ev.RecordingBegan, _now: float, at: dt.datetime) -> None:
+        self._folded.recordings[event.recording] = _Recording(call=event.call, legs=event.legs, began_at=at)
         self._folded.conversations[event.call].recordings[event.recording] = None
 
     def _recording_joined(self, event: ev.RecordingJoined, _now: float, _at: dt.datetime) -> None:
-        call, legs = self._folded.recordings.get(event.recording, (event.call, ()))
-        self._folded.recordings[event.recording] = (call, (*legs, event.leg))
+        recording = self._folded.recordings.get(event.recording)
+        if recording is not None:
+            recording.legs = (*recording.legs, event.leg)
 
     def _recording_kept(self, event: ev.RecordingKept, _now: float, at: dt.datetime) -> None:
-        call, legs = self._folded.recordings.pop(event.recording, (event.call, ()))
-        conversation = self._folded.conversations.get(call)
+        known = self._folded.recordings.pop(event.recording, None)
+        conversation = self._folded.conversations.get(known.call if known is not None else event.call)
         if conversation is None:
             return
         conversation.recordings.pop(event.recording, None)
-        if legs and (event.error is None or event.duration_ms):  # one that broke off is a recording as far as it goes
-            self._say(facts.RecordingMade(conversation=call, at=at, legs=legs, path=event.path, duration_ms=event.duration_ms))
+        if known is not None and known.legs and (event.error is None or event.duration_ms):  # one that broke off is one as far as it goes
+            self._say(
+                facts.RecordingMade(
+                    conversation=known.call,
+                    at=at,
+                    legs=known.legs,
+                    path=event.path,
+                    duration_ms=event.duration_ms,
+                    began_at=known.began_at,
+                )
+            )
         self._finish_if_complete(conversation)
 
     def _disposition_set(self, event: ev.DispositionSet, _now: float, at: dt.datetime) -> None:

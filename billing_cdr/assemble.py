@@ -209,6 +209,10 @@ class Assembler:
                 leg.answered_at = leg.answered_at + by if leg.answered_at is not None else None
             for segment in conversation.segments.values():
                 segment.began, segment.ended = _moved(segment.began, by), _moved(segment.ended, by)
+            conversation.recordings = [
+                msgspec.structs.replace(one, began_at=one.began_at + by if one.began_at is not None else None)
+                for one in conversation.recordings
+            ]
             conversation.wraps = [msgspec.structs.replace(one, at=one.at + by, began_at=one.began_at + by) for one in conversation.wraps]
 
     def _begin(self, fact: ConversationBegan) -> None:
@@ -357,7 +361,7 @@ def _note_recording(conversation: _Conversation, fact: RecordingMade) -> None:
         problems.append(f"recording_made: {fact.path} is known already")
     if problems:
         raise LedgerError(fact.conversation, problems)
-    conversation.recordings.append(Recording(legs=fact.legs, path=fact.path, duration_ms=fact.duration_ms))
+    conversation.recordings.append(Recording(legs=fact.legs, path=fact.path, duration_ms=fact.duration_ms, began_at=fact.began_at))
 
 
 def _note_wrap_up(conversation: _Conversation, fact: WrappedUp) -> None:

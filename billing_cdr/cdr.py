@@ -85,8 +85,11 @@ class Recording(Struct, frozen=True, kw_only=True, gc=False):
     """A recording of some legs."""
 
     legs: tuple[str, ...]
+    """In the order of the channels: those it began with, then each that came later."""
     path: str
     duration_ms: int
+    began_at: datetime | None = None
+    """None: a record of an earlier release, which did not say."""
 
 
 class LateAnswer(Struct, frozen=True, kw_only=True, gc=False):

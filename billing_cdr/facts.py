@@ -124,6 +124,7 @@ class RecordingMade(_Fact, frozen=True, kw_only=True, tag="recording_made"):
     legs: tuple[str, ...]
     path: str
     duration_ms: int
+    began_at: datetime | None = None
 
 
 class QualityMeasured(_Fact, frozen=True, kw_only=True, tag="quality_measured"):

@@ -21,14 +21,14 @@ class Recorded(Struct, frozen=True, kw_only=True, gc=False):
     legs: tuple[CdrLeg, ...]
     """In the order of the channels."""
     queue: str | None
-    """Of the talk it recorded (docs/figures.md §4)."""
+    """Of the talk it began in (docs/figures.md §4)."""
 
 
 def recorded(cdr: Cdr) -> tuple[Recorded, ...]:
     """The recordings of a conversation, in the order in which they ended.
 
-    The record says how long each is and of whom, not when it began: that is when the last of its legs began to talk, or, where a leg was
-    recorded before (its media worker was lost, say), when that recording ended.
+    Records of earlier releases say how long each is and of whom, not when it began: that is when the last of its legs began to talk, or,
+    where a leg was recorded before (its media worker was lost, say), when that recording ended.
     """
     legs = {leg.leg: leg for leg in cdr.legs}
     talked: dict[str, datetime] = {}
@@ -40,7 +40,7 @@ def recorded(cdr: Cdr) -> tuple[Recorded, ...]:
     found = []
     for one in cdr.recordings:
         known = [talked[leg] for leg in one.legs if leg in talked] or [cdr.answered_at or cdr.began_at]
-        began_at = max(*known, *(until[leg] for leg in one.legs if leg in until), cdr.began_at)
+        began_at = one.began_at or max(*known, *(until[leg] for leg in one.legs if leg in until), cdr.began_at)
         until |= dict.fromkeys(one.legs, began_at + timedelta(milliseconds=one.duration_ms))
         of = tuple([legs[leg] for leg in one.legs if leg in legs])
         queue = _queue(talks, one.legs, began_at)

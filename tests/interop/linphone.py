@@ -62,6 +62,7 @@ class Linphone:
         )
         self._listener = asyncio.create_task(self._listen())
         await self.says("linphonec> ")
+        await self.do("ipv6 disable")  # on a machine that has it, its descriptions would name that, whatever it calls
         await self.do("soundcard use files")
         await self.do(f"play {self.folder / 'tone.wav'}")
         return self

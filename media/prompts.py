@@ -13,11 +13,12 @@ What the committed library holds, each in `de/` and `en/` (texts in `media/sound
 | `agent.ready` `agent.not_ready` `agent.logged_on` `agent.logged_off` `agent.tagged` `agent.waiting` `agent.longest_wait` | feature codes |
 | `agent.picked` | the feature code to pick |
 | `agent.pin` `agent.pin_wrong` `agent.pin_wait` | hot desk |
-| `recording.notice` `recording.consent` `callback.offer` `callback.confirmed` `callback.greeting` | consent and callback |
+| `recording.notice` `recording.consent` `supervision.notice` | who hears the talk (§ 201 StGB) |
+| `callback.offer` `callback.confirmed` `callback.greeting` | callback |
 
 Without a language: `music/default` (24 s, seamless), and made on demand: `tone/ringback` (German cadence, one period), `tone/beep`,
-`tone/warning` (the end of the call is near), `tone/silence` (1 s), `tone/probe-<hz>` (1 s; for self-tests). A folder of a tenant's own
-sounds may stand in front of the library.
+`tone/warning` (the end of the call is near), `tone/supervised` (somebody listens or whispers from now on), `tone/silence` (1 s),
+`tone/probe-<hz>` (1 s; for self-tests). A folder of a tenant's own sounds may stand in front of the library.
 """
 
 from __future__ import annotations
@@ -107,6 +108,8 @@ def _made(name: str) -> bytes | None:
             return PCMA.encode(tones.tone((1000,), 0.4))
         case "tone/warning":
             return PCMA.encode(tones.warning())
+        case "tone/supervised":
+            return PCMA.encode(tones.supervised())
         case "tone/silence":
             return PCMA.encode(silence(SAMPLE_RATE))
         case _:

@@ -61,6 +61,10 @@ def test_generated_tones(library):
     assert [tones.dominant_frequency(warning[at : at + 1600]) for at in (0, 3200, 6400)] == [pytest.approx(1000, abs=1)] * 3
     assert [level_dbfs(warning[at : at + 1600]) < -60 for at in (1600, 4800)] == [True] * 2
     assert len(warning) == 8000
+    told = PCMA.decode(library.encoded("tone/supervised", "PCMA"))
+    assert [tones.dominant_frequency(told[at : at + 960]) for at in (0, 1920)] == [pytest.approx(1400, abs=2)] * 2
+    assert level_dbfs(told[960:1920]) < -60
+    assert len(told) == 2880
     assert level_dbfs(PCMA.decode(library.encoded("tone/silence", "PCMA"))) < -70
 
 

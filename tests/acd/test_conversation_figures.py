@@ -8,6 +8,7 @@ import pytest
 from acd.core import events as ev
 from acd.core import inputs as inp
 from acd.core.configuration import ToAgent, ToOutside, ToQueue
+from acd.core.errors import IllegalTransition
 from billing_cdr.cdr import Cdr
 from tests.acd.core.shell import Phone
 from tests.acd.test_ledger import NEVER, Books, a_house, arrives, parts, said
@@ -146,6 +147,51 @@ def test_who_listens_changes_no_figure_of_the_conversation_and_none_of_its_own_d
     assert cdr.legs[2].role == "supervisor"
     answered = {one.id: one.answered_today for one in shell.engine.live_at(shell.now).agents}
     assert answered["cleo"] == 0
+
+
+def test_who_was_not_told_is_not_listened_to_whoever_brings_them_in() -> None:
+    """The caller has heard the queue's notice; who is asked outside has not, be it in the consultation or in a conference."""
+    books = a_house(anna=AT_ONCE, ben=NEVER, cleo=AT_ONCE, out=AT_ONCE)
+    shell = books.shell
+    configuration = shell.engine.state.configuration
+    assert configuration is not None
+    queues = tuple(msgspec.structs.replace(one, supervised=True) for one in configuration.queues)
+    shell.send(inp.Configured(configuration=msgspec.structs.replace(configuration, queues=queues)))
+    arrives(shell, "601")
+    shell.run(30)
+    shell.send(inp.Supervise(agent="cleo", call="c", mode="listen"))
+    shell.run(1)
+    caller, anna, listener = (
+        "c-in",
+        *(next(leg.id for leg in shell.engine.state.legs.values() if leg.agent == one) for one in ("anna", "cleo")),
+    )
+    assert shell.heard_by(listener) == {caller, anna}
+    shell.send(inp.Consult(agent="anna", call="c", target=ToOutside(number="+4930123456")))
+    shell.run(1)
+    (outside,) = shell.engine.state.legs.keys() - {caller, anna, listener}
+    assert (shell.heard_by(listener), shell.heard_by(anna)) == ({anna}, {outside})
+    shell.send(inp.Conference(agent="anna", call="c"))
+    assert (shell.heard_by(listener), shell.heard_by(anna)) == ({caller, anna}, {caller, outside})
+    shell.send(inp.LegReleased(leg="c-in"))
+    shell.run(1)
+    assert shell.heard_by(listener) == {anna}
+
+
+def test_agent_who_asks_a_queue_hears_its_notice_and_the_caller_was_told_nothing() -> None:
+    books = a_house(anna=AT_ONCE, cleo=AT_ONCE, ben=AT_ONCE)
+    shell = books.shell
+    configuration = shell.engine.state.configuration
+    assert configuration is not None
+    queues = tuple(msgspec.structs.replace(one, supervised=True) for one in configuration.queues)
+    shell.send(inp.Configured(configuration=msgspec.structs.replace(configuration, queues=queues)))
+    arrives(shell, "700")
+    shell.run(10)
+    shell.send(inp.Consult(agent="anna", call="c", target=ToQueue(queue="support")))
+    shell.run(30)
+    assert {shell.engine.state.legs[one].agent for one in shell.engine.state.calls["c"].parties} == {"anna", "ben"}
+    shell.send(inp.CompleteTransfer(agent="anna", call="c"))
+    with pytest.raises(IllegalTransition, match="the caller was not told"):
+        shell.send(inp.Supervise(agent="cleo", call="c", mode="listen"))
 
 
 def test_who_barges_in_talks_and_who_hangs_up_leaves_the_others() -> None:

@@ -21,14 +21,14 @@ class Recorded(Struct, frozen=True, kw_only=True, gc=False):
     legs: tuple[CdrLeg, ...]
     """In the order of the channels."""
     queue: str | None
-    """Of the talk it recorded (docs/figures.md §4)."""
+    """Of the talk it began with (docs/figures.md §4)."""
 
 
 def recorded(cdr: Cdr) -> tuple[Recorded, ...]:
     """The recordings of a conversation, in the order in which they ended.
 
-    The record says how long each is and of whom, not when it began: that is when the last of its legs began to talk, or, where a leg was
-    recorded before (its media worker was lost, say), when that recording ended.
+    The record says how long each is and of whom, not when it began: that is when the second of its legs began to talk (further ones have come
+    to it), or, where a leg was recorded before (its media worker was lost, say), when that recording ended.
     """
     legs = {leg.leg: leg for leg in cdr.legs}
     talked: dict[str, datetime] = {}
@@ -39,8 +39,8 @@ def recorded(cdr: Cdr) -> tuple[Recorded, ...]:
     until: dict[str, datetime] = {}
     found = []
     for one in cdr.recordings:
-        known = [talked[leg] for leg in one.legs if leg in talked] or [cdr.answered_at or cdr.began_at]
-        began_at = max(*known, *(until[leg] for leg in one.legs if leg in until), cdr.began_at)
+        known = sorted([max(talked[leg], until.get(leg, talked[leg])) for leg in one.legs if leg in talked])
+        began_at = known[:2][-1] if known else max([cdr.answered_at or cdr.began_at, *(until[leg] for leg in one.legs if leg in until)])
         until |= dict.fromkeys(one.legs, began_at + timedelta(milliseconds=one.duration_ms))
         of = tuple([legs[leg] for leg in one.legs if leg in legs])
         queue = _queue(talks, one.legs, began_at)

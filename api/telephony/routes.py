@@ -172,6 +172,8 @@ async def supervise(access: ForSupervisors, call: CallKey, given: SuperviseGiven
     """
     own = access.principal.agent
     if own is None:
+        if all(one.id != call for one in access.services.voice.live(access.tenant).calls):
+            raise NotFound(f"there is no call {call}")
         raise NoPhone
     supervised = AgentId(given.agent) if given.agent is not None else None
     return await carry_out(access, inp.Supervise(agent=own, call=call, supervised=supervised, mode=given.mode))

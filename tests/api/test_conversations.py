@@ -196,7 +196,8 @@ class TestSupervision:
             await self.supervise(house, "listen", who=who, status=403)
         assert "nobody" in (await self.supervise(house, "listen", agent="nobody", status=404))["detail"]
         assert "agent cleo is in no conversation there" in (await self.supervise(house, "listen", agent="cleo", status=409))["detail"]
-        assert (await house.call("POST", "calls/none/supervise", "sophie", json={})).status_code == 404
+        for who in ("sophie", "supervisor"):
+            assert (await house.call("POST", "calls/none/supervise", who, json={})).status_code == 404
         assert (await house.call("POST", f"calls/{call}/supervise", "sophie", json={"mode": "spy"})).status_code == 422
 
     async def test_only_the_supervised_agent_the_supervisor_and_walls_are_told(self, house: Service) -> None:

@@ -13,7 +13,7 @@ from alembic import op
 
 from api.migrations import types_0001 as types
 
-revision = "0015"
+revision = "0016"
 down_revision = "0014"
 branch_labels = None
 depends_on = None

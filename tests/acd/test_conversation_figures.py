@@ -10,8 +10,10 @@ from acd.core import inputs as inp
 from acd.core.configuration import ToAgent, ToOutside, ToQueue
 from acd.core.errors import IllegalTransition
 from billing_cdr.cdr import Cdr
+from billing_cdr.recorded import recorded
 from tests.acd.core.shell import Phone
 from tests.acd.test_ledger import NEVER, Books, a_house, arrives, parts, said
+from tests.acd.test_talk_of_whom import transferred
 
 AT_ONCE = Phone(answers_after_s=0.0, alerts=False)
 TO_CLEO = ToAgent(agent="cleo")
@@ -192,6 +194,13 @@ def test_agent_who_asks_a_queue_hears_its_notice_and_the_caller_was_told_nothing
     shell.send(inp.CompleteTransfer(agent="anna", call="c"))
     with pytest.raises(IllegalTransition, match="the caller was not told"):
         shell.send(inp.Supervise(agent="cleo", call="c", mode="listen"))
+
+
+def test_recording_that_goes_through_a_transfer_began_with_the_first_talk() -> None:
+    cdr = transferred("601").only()
+    (one,) = recorded(cdr)
+    assert one.began_at == cdr.answered_at
+    assert one.duration_ms >= cdr.talk_ms
 
 
 def test_who_barges_in_talks_and_who_hangs_up_leaves_the_others() -> None:

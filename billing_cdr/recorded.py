@@ -27,8 +27,8 @@ class Recorded(Struct, frozen=True, kw_only=True, gc=False):
 def recorded(cdr: Cdr) -> tuple[Recorded, ...]:
     """The recordings of a conversation, in the order in which they ended.
 
-    The record says how long each is and of whom, not when it began: that is when the second of its legs began to talk (further ones have come
-    to it), or, where a leg was recorded before (its media worker was lost, say), when that recording ended.
+    The record says how long each is and of whom, not when it began: that is when the second of its legs began to talk (further ones came
+    later), or, where a leg was recorded before (its media worker was lost, say), when that recording ended.
     """
     legs = {leg.leg: leg for leg in cdr.legs}
     talked: dict[str, datetime] = {}

@@ -200,7 +200,6 @@ def test_recording_that_goes_through_a_transfer_began_with_the_first_talk() -> N
     cdr = transferred("601").only()
     (one,) = recorded(cdr)
     assert one.began_at == cdr.answered_at
-    assert one.duration_ms >= cdr.talk_ms
 
 
 def test_who_barges_in_talks_and_who_hangs_up_leaves_the_others() -> None:

@@ -26,13 +26,16 @@ from acd.core.effects import Effect
 from acd.core.engine import BrokenHistory, Engine, Outcome
 from acd.core.events import (
     CallCleared,
+    CallConsulted,
     CallOffered,
     ConfigurationChanged,
+    ConsultationEnded,
     ContactClosed,
     ContactOpened,
     Event,
     OfferEnded,
     OfferMade,
+    SupervisionBegan,
     shown,
 )
 from acd.core.ids import AgentId, ContactId, TenantId, channel_of
@@ -186,6 +189,7 @@ class TenantExchange:
         """Octets of `_OFFER_EVENTS`: one object for each contact, and none that the collector would have to walk."""
         self._decision_octets = 0
         self._opened: Counter[str] = Counter()
+        self._talks: Counter[str] = Counter()
         self._closed: Counter[str] = Counter()
         """Contacts since the start, by channel."""
         self._unremembered: set[ContactId] = set()
@@ -489,6 +493,12 @@ class TenantExchange:
                     self._opened[channel_of(contact)] += 1
                 case CallCleared(call=contact) | ContactClosed(contact=contact):
                     self._closed[channel_of(contact)] += 1
+                case CallConsulted():
+                    self._talks["consultation"] += 1
+                case ConsultationEnded(then="conference"):
+                    self._talks["conference"] += 1
+                case SupervisionBegan():
+                    self._talks["supervision"] += 1
                 case _:
                     pass
 
@@ -555,6 +565,11 @@ class TenantExchange:
 
     def figures(self) -> dict[str, float]:
         return {"journal_entries": self._journal.entries, "journal_commits": self._journal.commits}
+
+    def conversations(self) -> Iterator[tuple[str, int]]:
+        """Kind, and how many began since the start, of conversations that are not of two parties alone."""
+        for kind in ("consultation", "conference", "supervision"):
+            yield kind, self._talks[kind]
 
     def contacts(self) -> Iterator[tuple[str, str, float]]:
         """Figure, channel, value: opened and closed since the start, and how many wait."""

@@ -444,8 +444,8 @@ class Voice:
             if price is not None:
                 self._brakes[tenant].check(price, command.agent, self._clock())
             command = msgspec.structs.replace(command, number=number, quote=None if price is None else plain(price.quote))
-        elif isinstance(command, inp.Transfer) and isinstance(command.target, ToOutside):
-            # Whoever is transferred must not be lost for a call that would not be placed.
+        elif isinstance(command, inp.Transfer | inp.Consult) and isinstance(command.target, ToOutside):
+            # Whoever is transferred must not be lost, and nobody held, for a call that would not be placed.
             price = self._offer_of_first(tenant, command.target.number)
             if price is not None:
                 self._brakes[tenant].check(price, command.agent if command.by is None else None, self._clock())
@@ -672,6 +672,8 @@ class Voice:
             for name, value in exchange.figures().items():
                 figures[f"fernamt_{name}_total{label}"] = value
             figures |= {f'fernamt_{name}{{tenant="{tenant}",channel="{channel}"}}': value for name, channel, value in exchange.contacts()}
+            for kind, count in exchange.conversations():
+                figures[f'fernamt_conversations_total{{tenant="{tenant}",kind="{kind}"}}'] = count
             figures[f"fernamt_cdrs_total{label}"] = exchange.feed.cdrs
             figures[f"fernamt_cdr_feed_stumbles_total{label}"] = exchange.feed.stumbles
             figures[f"fernamt_cdr_save_failures_total{label}"] = exchange.feed.save_failures

@@ -33,6 +33,11 @@ HELP = {
     "fernamt_contacts_opened_total": "Contacts of a tenant that began since the start, by channel: calls of all directions, messages, ...",
     "fernamt_contacts_closed_total": "Contacts of a tenant that were over since the start, by channel; opened less closed are open.",
     "fernamt_contacts_waiting": "Contacts in a tenant's queues at this moment, by channel; those that are being offered, too.",
+    # conversations
+    "fernamt_conversations_total": (
+        "Conversations of a tenant since the start that are not of two parties alone, by kind: consultation (somebody was asked, whether "
+        "there was an answer or not), conference (made of a consultation), supervision (a supervisor's phone was rung to hear one)."
+    ),
     # journal
     "fernamt_journal_entries_total": "Entries written to a tenant's journal.",
     "fernamt_journal_commits_total": "Groups of entries made durable with one fsync; entries by commits is how many share one.",

@@ -17,13 +17,13 @@ What the committed library holds, each in `de/` and `en/` (texts in `media/sound
 | `agent.ready` `agent.not_ready` `agent.logged_on` `agent.logged_off` `agent.tagged` `agent.waiting` `agent.longest_wait` | feature codes |
 | `agent.picked` | the feature code to pick |
 | `agent.pin` `agent.pin_wrong` `agent.pin_wait` | hot desk |
-| `recording.notice` `recording.consent` `callback.offer` `callback.confirmed` `callback.greeting` | consent and callback |
+| `recording.notice` `recording.consent` `supervision.notice` | who hears the talk (§ 201 StGB) |
+| `callback.offer` `callback.confirmed` `callback.greeting` | callback |
 
 Without a language: `music/default` (24 s, seamless), and made on demand: `tone/ringback` (German cadence, one period), `tone/beep`,
-`tone/warning` (the end of the call is near), `tone/silence` (1 s),
-`tone/pause` (0.3 s), `tone/probe-<hz>` (1 s; for self-tests). A folder of sounds of the
-house's own may stand in front of the library. A tenant's own sounds are called `@<id>` and lie in the folder that is named with them
-(ADR 0018): no name leads from one folder into another.
+`tone/warning` (the end of the call is near), `tone/supervised` (somebody listens or whispers from now on), `tone/silence` (1 s),
+`tone/pause` (0.3 s), `tone/probe-<hz>` (1 s; for self-tests). A folder of sounds of the house's own may stand in front of the library. A
+tenant's own sounds are called `@<id>` and lie in the folder that is named with them (ADR 0018): no name leads from one folder into another.
 """
 
 from __future__ import annotations
@@ -158,6 +158,8 @@ def _made(name: str) -> bytes | None:
             return PCMA.encode(tones.tone((1000,), 0.4))
         case "tone/warning":
             return PCMA.encode(tones.warning())
+        case "tone/supervised":
+            return PCMA.encode(tones.supervised())
         case "tone/silence":
             return PCMA.encode(silence(SAMPLE_RATE))
         case "tone/pause":

@@ -16,6 +16,10 @@ WARNING_HZ = 1000
 WARNING_S = 0.2
 WARNING_TIMES = 3
 """3GPP TS 23.078 §4.5.7.1.2: three tones of 200 ms, 200 ms apart; the frequency is ours."""
+SUPERVISED_HZ = 1400
+"""House: as high as recorders beep (about 1400 Hz), and well above `WARNING_HZ`, so that nobody takes the one tone for the other."""
+SUPERVISED_S = 0.12
+SUPERVISED_TIMES = 2
 _RAMP_S = 0.005
 """Attack and decay: a tone that begins at full level clicks."""
 
@@ -67,8 +71,18 @@ def ringback() -> Samples:
 
 def warning() -> Samples:
     """The end of the call is near."""
-    burst, gap = tone((WARNING_HZ,), WARNING_S), np.zeros(round(WARNING_S * SAMPLE_RATE), dtype=np.int16)
-    return np.concatenate([burst, *[gap, burst] * (WARNING_TIMES - 1)])
+    return _bursts(WARNING_HZ, WARNING_S, WARNING_TIMES)
+
+
+def supervised() -> Samples:
+    """Somebody listens to the conversation, or whispers, from now on: two short beeps, higher than those of `warning`."""
+    return _bursts(SUPERVISED_HZ, SUPERVISED_S, SUPERVISED_TIMES)
+
+
+def _bursts(frequency_hz: float, seconds: float, times: int) -> Samples:
+    """So many tones, and as much silence between each two."""
+    burst, gap = tone((frequency_hz,), seconds), np.zeros(round(seconds * SAMPLE_RATE), dtype=np.int16)
+    return np.concatenate([burst, *[gap, burst] * (times - 1)])
 
 
 def dtmf(digit: str, duration_ms: int) -> Samples:

@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from acd.core.ids import VOICE, AgentId, CallId, ContactId, EntryId, LegId, QueueId, TrunkId, channel_of
+from acd.core.inputs import SupervisionMode
+from acd.core.machines import leg as legs
 from acd.core.routing import estimates
 from acd.core.state import bandwidth, statistics
 from acd.core.state.fold import Fold
 from acd.core.state.fold.kit import FREE
 from acd.core.state.line import Line, line_of
-from acd.core.state.values import Agent, Contact, Work
+from acd.core.state.values import Agent, Call, Contact, Leg, State, Work
 
 
 class _Value(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -120,6 +122,14 @@ class LiveParty(_Value, frozen=True, kw_only=True):
     number: str | None
     trunk: TrunkId | None
     since: float
+    doing: str = "talking"
+    """What it does in the conversation: ringing, served (a menu, a queue, ring-back), talking, holding, held (it hears music, or others
+    who are held), consulting, asked (by who consults), leaving (its caller is on the way to somebody else), supervising.
+    """
+    supervises: AgentId | None = None
+    """Whose conversation a supervisor hears."""
+    mode: SupervisionMode | None = None
+    """And how: listen, whisper, barge; so too while the supervisor's phone rings."""
 
 
 class LiveCall(_Value, frozen=True, kw_only=True):
@@ -412,6 +422,41 @@ def whole_contact(fold: Fold, contact: Contact) -> WholeContact:
     return WholeContact(contact=_contact(fold, contact, at), text=contact.text, personal=contact.personal, priority_s=contact.priority_s)
 
 
+def _party(state: State, call: Call, leg: Leg) -> LiveParty:
+    supervision = call.supervisions.get(leg.id)
+    return LiveParty(
+        leg=leg.id,
+        role=leg.role,
+        state=leg.state,
+        agent=leg.agent,
+        number=leg.number,
+        trunk=leg.trunk,
+        since=leg.since,
+        doing=_doing(state, call, leg),
+        supervises=supervision.agent if supervision is not None else None,
+        mode=supervision.mode if supervision is not None else None,
+    )
+
+
+def _doing(state: State, call: Call, leg: Leg) -> str:
+    consultation = call.consultation
+    if leg.id in call.supervisions:
+        return "supervising"
+    if call.referral is not None and call.referral.leg == leg.id:
+        return "leaving"
+    if consultation is not None:
+        if leg.id == consultation.leg:
+            return "consulting"
+        if leg.id in consultation.held:
+            return "talking" if consultation.alternated else "held"
+        return "held" if consultation.alternated else "asked"
+    if leg.id not in call.parties:
+        return "served" if leg.id == call.party else "ringing"
+    if leg.state in legs.ON_HOLD:
+        return "holding"
+    return "held" if all(state.legs[one].state in legs.ON_HOLD for one in call.parties if one != leg.id) else "talking"
+
+
 def live(fold: Fold, now: float) -> LiveState:
     """The board at `now`."""
     state = fold.state
@@ -433,18 +478,7 @@ def live(fold: Fold, now: float) -> LiveState:
                 queue=state.contacts[call.id].queue,
                 began_at=call.began_at,
                 since=call.since,
-                parties=tuple(
-                    LiveParty(
-                        leg=leg.id,
-                        role=leg.role,
-                        state=leg.state,
-                        agent=leg.agent,
-                        number=leg.number,
-                        trunk=leg.trunk,
-                        since=leg.since,
-                    )
-                    for leg in (state.legs[one] for one in call.legs)
-                ),
+                parties=tuple(_party(state, call, state.legs[one]) for one in call.legs),
             )
             for call in state.calls.values()
         ),

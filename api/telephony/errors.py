@@ -54,6 +54,13 @@ class NoDesk(Conflict):
         super().__init__("You are no agent; name one in the path.")
 
 
+class NoPhone(Conflict):
+    """Who would supervise is no agent: there is no phone to be rung."""
+
+    def __init__(self) -> None:
+        super().__init__("You are no agent, so that no phone of yours can be rung: let your user have an agent.")
+
+
 @contextmanager
 def told() -> Iterator[None]:
     """Let refusals of the voice service leave as problems."""

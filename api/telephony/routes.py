@@ -9,14 +9,17 @@ from fastapi import APIRouter, Query, Response, status
 
 from acd.core import inputs as inp
 from acd.core.configuration import Target
+from acd.core.ids import AgentId
 from acd.core.live import LiveState
 from api.errors import NotFound, responses
 from api.identity import ForAll, ForDesk, ForSupervisors, Role
 from api.kit.numbers import DialledNow
 from api.telephony.desk import REFUSALS, AgentKey, CallKey, at_desk, carry_out, decisions_of, why_of
-from api.telephony.errors import told
+from api.telephony.errors import NoPhone, told
 from api.telephony.rules import live_for
 from api.telephony.schemas import (
+    AnnounceGiven,
+    ConsultGiven,
     Decisions,
     DialGiven,
     DispositionGiven,
@@ -25,6 +28,7 @@ from api.telephony.schemas import (
     NotReadyGiven,
     OfContact,
     QuoteTold,
+    SuperviseGiven,
     TransferGiven,
     WhyWaiting,
 )
@@ -114,10 +118,65 @@ async def transfer(access: ForDesk, agent: AgentKey, call: CallKey, given: Trans
     return await carry_out(access, inp.Transfer(**at_desk(access, agent), call=call, target=target))
 
 
+@router.post("/agents/{agent}/calls/{call}/consult", operation_id="consult", responses=REFUSALS)
+async def consult(access: ForDesk, agent: AgentKey, call: CallKey, given: ConsultGiven) -> Done:
+    """Hold the others and ask somebody. The agent hears what a caller would, ring-back, a queue's music, a menu; whatever comes to nothing
+    gives it back to those it holds.
+    """
+    target = msgspec.convert(given.target.model_dump(mode="json"), Target)
+    return await carry_out(access, inp.Consult(**at_desk(access, agent), call=call, target=target))
+
+
+@router.post("/agents/{agent}/calls/{call}/alternate", operation_id="alternate", responses=REFUSALS)
+async def alternate(access: ForDesk, agent: AgentKey, call: CallKey) -> Done:
+    """Speak with the other side of a consultation, and hold the one spoken with."""
+    return await carry_out(access, inp.Alternate(**at_desk(access, agent), call=call))
+
+
+@router.post("/agents/{agent}/calls/{call}/reconnect", operation_id="reconnect", responses=REFUSALS)
+async def reconnect(access: ForDesk, agent: AgentKey, call: CallKey) -> Done:
+    """End a consultation, answered or not, and speak with who was held."""
+    return await carry_out(access, inp.Reconnect(**at_desk(access, agent), call=call))
+
+
+@router.post("/agents/{agent}/calls/{call}/conference", operation_id="conference", responses=REFUSALS)
+async def conference(access: ForDesk, agent: AgentKey, call: CallKey) -> Done:
+    """Let all sides of a consultation hear each other; who was asked must have answered."""
+    return await carry_out(access, inp.Conference(**at_desk(access, agent), call=call))
+
+
+@router.post("/agents/{agent}/calls/{call}/complete", operation_id="completeTransfer", responses=REFUSALS)
+async def complete(access: ForDesk, agent: AgentKey, call: CallKey) -> Done:
+    """Leave a consultation to the others: who was held has who was asked. Not answered yet: who was held waits in the agent's place,
+    and the agent has the call back if nobody takes it.
+    """
+    return await carry_out(access, inp.CompleteTransfer(**at_desk(access, agent), call=call))
+
+
+@router.post("/agents/{agent}/calls/{call}/announce", operation_id="announce", responses=REFUSALS)
+async def announce(access: ForDesk, agent: AgentKey, call: CallKey, given: AnnounceGiven) -> Done:
+    """Let one side of the conversation hear sounds; the other side hears nothing of them, and who is on hold keeps its music."""
+    return await carry_out(access, inp.Announce(**at_desk(access, agent), call=call, sounds=given.sounds, to=given.to))
+
+
 @router.post("/agents/{agent}/calls/{call}/disposition", operation_id="setDisposition", responses=REFUSALS)
 async def disposition(access: ForDesk, agent: AgentKey, call: CallKey, given: DispositionGiven) -> Done:
     """How the work ended, in the tenant's own codes."""
     return await carry_out(access, inp.SetDisposition(**at_desk(access, agent), contact=call, code=given.code))
+
+
+@router.post("/calls/{call}/supervise", operation_id="supervise", responses=REFUSALS)
+async def supervise(access: ForSupervisors, call: CallKey, given: SuperviseGiven = SuperviseGiven()) -> Done:  # noqa: B008 - frozen by use
+    """Hear an agent's conversation: the phone of your own agent is rung. Once you are there, the same changes how you hear it. It ends with
+    `hang-up` at your own desk, `decline` while the phone rings.
+    """
+    own = access.principal.agent
+    if own is None:
+        if all(one.id != call for one in access.services.voice.live(access.tenant).calls):
+            raise NotFound(f"there is no call {call}")
+        raise NoPhone
+    supervised = AgentId(given.agent) if given.agent is not None else None
+    return await carry_out(access, inp.Supervise(agent=own, call=call, supervised=supervised, mode=given.mode))
 
 
 @router.delete("/calls/{call}", operation_id="clearCall", responses=REFUSALS)

@@ -2,7 +2,8 @@
 
 Supervisors and admins see everything of their tenant except screen pops meant for others. An agent sees agents' states, queue
 movements without numbers, the calls the agent has a part in, and the messages and callbacks that it is offered or has. Who has the role of
-an agent and is none (an API key, a user without an agent) has a part in none.
+an agent and is none (an API key, a user without an agent) has a part in none. That somebody supervises a conversation is for the supervisor
+and for whose conversation it is, and not for the other agents in the same call.
 """
 
 from __future__ import annotations
@@ -42,6 +43,10 @@ class AgentView:
         self._contacts: set[ContactId] = set()
         """Those that the agent is offered or has; of calls those it had before, too, until they are over."""
         self._legs: dict[str, CallId] = {}
+        self._supervised: dict[str, AgentId] = {}
+        """The supervised agent, by the leg of another who supervises."""
+        self._supervisors: dict[tuple[CallId, AgentId], AgentId] = {}
+        """The same, by the call and who supervises, until that has ended its work there."""
 
     def begins_at(self, state: LiveState) -> None:
         """What the agent is in the middle of when its stream begins: what comes of it is its own."""
@@ -49,6 +54,10 @@ class AgentView:
             if one.id == self._agent:
                 self._contacts |= {work.contact for work in one.work}
         self._legs |= {party.leg: call.id for call in state.calls for party in call.parties}
+        for call in state.calls:
+            for party in call.parties:
+                if party.agent is not None and party.supervises is not None:
+                    self._note_supervision(call.id, party.leg, party.agent, party.supervises)
 
     def admits(self, live: LiveEvent) -> bool:
         """Whether the agent may see it; call it with every event, in order."""
@@ -59,7 +68,12 @@ class AgentView:
             return live.only_agent == self._agent
         if isinstance(event, ev.LegInitiated):
             self._legs[event.leg] = event.call
+        elif isinstance(event, ev.SupervisionBegan):
+            self._note_supervision(event.call, event.leg, event.by, event.agent)
         contact = self._about(event)
+        if not isinstance(event, _PUBLIC) and self._is_supervision_of_others(event, contact):
+            self._forget(event)
+            return False
         is_own = self._is_own(event)
         if is_own and contact is not None and isinstance(event, _BEGINNINGS):
             self._contacts.add(contact)
@@ -74,6 +88,20 @@ class AgentView:
             return found
         return getattr(event, "call", None) or self._legs.get(getattr(event, "leg", ""))
 
+    def _note_supervision(self, call: CallId, leg: str, by: AgentId, agent: AgentId) -> None:
+        if by != self._agent:
+            self._supervised[leg] = self._supervisors[call, by] = agent
+
+    def _is_supervision_of_others(self, event: ev.Event, contact: ContactId | None) -> bool:
+        """Whether it tells of a supervisor in a call, and neither is this agent the one, nor is it the agent's conversation."""
+        if isinstance(event, ev.LegInitiated) and event.role == "supervisor":
+            return event.agent != self._agent  # whose conversation it is, is known a moment later: that is told then
+        supervised = self._supervised.get(getattr(event, "leg", ""))
+        who = getattr(event, "agent", None)
+        if supervised is None and contact is not None and who is not None:
+            supervised = self._supervisors.get((CallId(contact), who))
+        return supervised is not None and supervised != self._agent
+
     def _is_own(self, event: ev.Event) -> bool:
         if isinstance(event, ev.OfferMade):
             return self._agent in event.decision.chosen
@@ -85,6 +113,8 @@ class AgentView:
             case ev.CallCleared(call=call):
                 self._legs = {leg: of for leg, of in self._legs.items() if of != call}
                 self._contacts.discard(call)
+                self._supervised = {leg: of for leg, of in self._supervised.items() if leg in self._legs}
+                self._supervisors = {key: of for key, of in self._supervisors.items() if key[0] != call}
             case ev.ContactClosed(contact=contact):
                 self._contacts.discard(contact)
             case ev.WorkDone(contact=contact, agent=self._agent) if call_of(contact) is None:
@@ -145,6 +175,13 @@ def live_for(state: LiveState, agent: AgentId | None) -> LiveState:
         own = {call.id for call in state.calls if any(party.agent == agent for party in call.parties)}
         own |= {work.contact for one in state.agents if one.id == agent for work in one.work}
     replace = msgspec.structs.replace
+    hidden = {
+        (call.id, party.agent)
+        for call in state.calls
+        for party in call.parties
+        if party.supervises is not None and agent not in (party.agent, party.supervises)
+    }
+    state = _without(state, hidden) if hidden else state
     return replace(
         state,
         queues=tuple(
@@ -164,4 +201,22 @@ def live_for(state: LiveState, agent: AgentId | None) -> LiveState:
         ),
         contacts=tuple(one if one.id in own else replace(one, customer=None, subject=None) for one in state.contacts),
         registrations=tuple(one for one in state.registrations if one.agent == agent),
+    )
+
+
+def _without(state: LiveState, hidden: set[tuple[CallId, AgentId | None]]) -> LiveState:
+    """The board without these supervisors at these calls; that they are busy is seen."""
+    replace = msgspec.structs.replace
+    return replace(
+        state,
+        agents=tuple(
+            replace(one, work=tuple(work for work in one.work if (work.call, one.id) not in hidden)) if one.work else one
+            for one in state.agents
+        ),
+        calls=tuple(
+            replace(
+                call, parties=tuple(party for party in call.parties if party.supervises is None or (call.id, party.agent) not in hidden)
+            )
+            for call in state.calls
+        ),
     )

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
 from acd.core.channel_kinds import CHANNELS
 from acd.core.ids import ContactId
+from acd.core.inputs import SupervisionMode
 from acd.numbers import is_emergency
 from acd.wire_text import LONGEST_LINE, LONGEST_TEXT, fit, fit_lines
 from api.kit.ids import Slug
 from api.kit.languages import Language
 from api.kit.numbers import DialledNow
 from api.kit.schema import Given, Moment, Told
-from api.telephony_setup.schemas import Seconds, SkillRequirement, Target
+from api.telephony_setup.schemas import Seconds, SkillRequirement, Sounds, Target
 
 ContactName = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"^[A-Za-z0-9_.:-]+$")]
 
@@ -72,6 +73,29 @@ class TransferGiven(Given):
     model_config = ConfigDict(json_schema_extra={"examples": [{"target": {"to": "queue", "queue": "sales"}}]})
 
     target: Target
+
+
+class ConsultGiven(Given):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"target": {"to": "agent", "agent": "ben"}}]})
+
+    target: Target
+    """As of a transfer."""
+
+
+class AnnounceGiven(Given):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"to": "others", "sounds": ["hold.thanks"]}]})
+
+    sounds: Sounds
+    to: Literal["agent", "others"] = Field(default="others", description="The agent whose desk it is, or all whom the agent talks with.")
+
+
+class SuperviseGiven(Given):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"agent": "anna", "mode": "listen"}]})
+
+    agent: Slug | None = Field(default=None, description="Whose conversation. Left out: that of the one agent there is in the call.")
+    mode: SupervisionMode = Field(
+        default="listen", description="`listen`: nobody hears you; `whisper`: the agent alone does; `barge`: everybody does."
+    )
 
 
 class DispositionGiven(Given):

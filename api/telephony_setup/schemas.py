@@ -307,6 +307,9 @@ class Agent(Named):
     may_pick: bool = Field(
         default=False, description="May take a waiting contact out of its turn, of those that its skills and membership allow."
     )
+    may_supervise: bool = Field(
+        default=False, description="May hear the conversations of others from its phone (feature code `supervise`), in every mode."
+    )
 
     @model_validator(mode="after")
     def _reached_somehow(self) -> Agent:
@@ -445,6 +448,10 @@ class Queue(Named):
     exit_key: Key | None = None
     exit_target: Target | None = None
     record: bool = False
+    supervised: bool = Field(
+        default=False,
+        description="Callers hear `supervision.notice` before the greeting: somebody may listen. Who was not told is not listened to.",
+    )
     country_languages: bool = True
     languages: Literal["ignored", "preferred", "required"] = Field(
         default="ignored",
@@ -719,6 +726,12 @@ class FeatureCodes(Given):
         default="*25", description="Followed by one's extension, and a PIN: this phone is mine until I log off; alone: leave it."
     )
     pick: Code = Field(default="*26", description="Of an agent who `may_pick`: have the first of those who wait and whom it could take.")
+    supervise: Code = Field(
+        default="*27", description="Of an agent who `may_supervise`, followed by an agent's extension: hear that agent's conversation."
+    )
+
+
+ConversationKeys = Annotated[str, StringConstraints(pattern=r"^([*#]{2,4})?$")]
 
 
 class General(Given):
@@ -742,6 +755,13 @@ class General(Given):
     language: Spoken | None = Field(default=None, description="Left out: it stays as it is.")
     recording_notice: bool = True
     """Play `recording.notice` before a recorded queue's greeting (§ 201 StGB)."""
+    supervision_notice: bool = Field(
+        default=True, description="Callers who were not told (`supervised` of the queue) are not listened to (§ 201 (2) StGB)."
+    )
+    supervision_tone: bool = Field(default=True, description="An agent hears a tone when somebody begins to listen or whisper.")
+    conversation_keys: ConversationKeys = Field(
+        default="**", description="What an agent keys in a conversation before a command: consult, conference, ...; empty: keys are none."
+    )
     agents_hear_recordings: bool = Field(default=False, description="Agents list and hear the recordings they were a party of.")
     feature_codes: FeatureCodes = Field(default_factory=FeatureCodes)
     capacity: Capacity = Field(default=(), description="Channels of which agents can have more or less than what holds otherwise.")

@@ -157,7 +157,7 @@ const idleToday = (agent) => ofDay(agent.idle_today_s ?? 0, 0) + (isIdle(agent) 
 const isIdle = (agent) => agent.state === "ready" && !agent.work.length;
 
 /* With whom who called talks or is to talk; a number outside is somebody too. Phones of ours that ring have their agent's name. */
-const partners = (call) => call.parties.filter((p) => p.agent || (p.role !== "caller" && p.number));
+const partners = (call) => call.parties.filter((p) => !isSupervisor(p) && (p.agent || (p.role !== "caller" && p.number)));
 
 /* Why somebody is not ready, or will be when the present work is done. */
 const wish = (agent) => agent.state !== "not_ready" || !agent.reason || !["not_ready", "busy"].includes(agent.category) ? ""
@@ -199,7 +199,7 @@ function draw(live) {
     ["agent", (a) => a.name],
     ["state", (a) => named(a.category) + wish(a)],
     ["inState", (a) => a.category_since ? duration(since(a.category_since)) : "", CLOCK],
-    ["work", (a) => a.work.map((w) => (w.channel === "voice" ? "" : channelName(w.channel) + " ") + stateBy(w.channel, w.state)
+    ["work", (a) => a.work.map((w) => (w.channel === "voice" ? "" : channelName(w.channel) + " ") + (w.kind === "supervision" && w.state === "connected" ? named("supervising") : stateBy(w.channel, w.state))
       + (w.queue ? ", " + (queueNames[w.queue] ?? w.queue) : "")).join("; ")],
     ["phone", (a) => word(a.unreachable ? "unreachable" : a.registered ? "registered" : "unregistered")
       + (a.at ? ", " + word("at") + " " + (names[a.at] ?? a.at) : "")],
@@ -233,6 +233,7 @@ function draw(live) {
     ["state", (l) => trunks[l.line] ? word(trunks[l.line].up ? "trunkUp" : "trunkDown") : ""],
   ]);
   drawBudgets(names);
+  drawDesk(live, names, queueNames);
   showStatus();
 }
 
@@ -354,7 +355,7 @@ function stopPolling() {
 
 function show() {
   $("login").hidden = Boolean(session);
-  $("board").hidden = !hasBoard();
+  $("board").hidden = $("desk").hidden = !hasBoard();
   $("no-board").hidden = !session || hasBoard();
   showNoBoard();
   $("logout").hidden = !session;
@@ -364,6 +365,7 @@ function show() {
 function leave(reason) {
   session = null;
   last = null;
+  refusal = null;
   money = null;
   reasons = {};
   status = null;

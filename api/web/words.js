@@ -17,6 +17,10 @@ const WORDS = {
     account_tenant: "Alle Gespräche, je Stunde", account_balance: "Guthaben",
     none: "keine", connected: "verbunden, Stand", polling: "ohne WebSocket, wird abgefragt, Stand", lost: "Verbindung unterbrochen", stopped: "die Uhren stehen bei", expired: "Bitte neu anmelden",
     site: "Standort", trunk: "SIP-Trunk",
+    own: "Mein Gespräch", supervision: "Mithören", target: "Name oder Nummer", noTarget: "Das ist weder ein Name noch eine Nummer.", somebody: "jemand",
+    hold: "Halten", retrieve: "Zurückholen", consult: "Rückfrage", alternate: "Makeln", reconnect: "Zurück zum Anrufer", conference: "Konferenz", complete: "Übergeben", hangUp: "Auflegen",
+    listen: "Mithören", whisper: "Zuflüstern", barge: "Aufschalten", stop: "Beenden", rings: "Ihr Telefon klingelt:",
+    you_listen: "Sie hören mit bei", you_whisper: "Sie flüstern zu:", you_barge: "Sie sprechen mit bei", does_listen: "hört mit", does_whisper: "flüstert zu", does_barge: "spricht mit",
     tenantHint: "Leer für den Betreiber der Plattform.",
     noBoard: "Keine Live-Übersicht für diese Rolle", toDocs: "Beschreibung der API",
     roles: {
@@ -35,7 +39,7 @@ const WORDS = {
     states: {
       free: "bereit", busy: "beschäftigt", not_ready: "nicht bereit", logged_off: "abgemeldet", unregistered: "kein Telefon",
       inbound: "eingehend", outbound: "ausgehend", internal: "intern", offered: "eingegangen", treatment: "Ansage", queued: "wartet",
-      alerting: "klingelt", established: "im Gespräch", held: "gehalten", consulting: "Rückfrage", cleared: "beendet",
+      alerting: "klingelt", established: "im Gespräch", held: "gehalten", consulting: "Rückfrage", supervising: "hört zu", cleared: "beendet",
       reserved: "reserviert", connected: "im Gespräch", after_call_work: "Nachbearbeitung", done: "fertig",
     },
     channelNames: { callback: "Rückruf", message: "Nachricht", chat: "Chat", mail: "E-Mail" },
@@ -57,6 +61,10 @@ const WORDS = {
     account_tenant: "All calls, an hour", account_balance: "Prepaid balance",
     none: "none", connected: "connected, as of", polling: "no WebSocket, polling, as of", lost: "connection lost", stopped: "the clocks stand at", expired: "Please log in again",
     site: "Site", trunk: "Trunk",
+    own: "My call", supervision: "Listen in", target: "Name or number", noTarget: "This is neither a name nor a number.", somebody: "somebody",
+    hold: "Hold", retrieve: "Retrieve", consult: "Consult", alternate: "Alternate", reconnect: "Back to caller", conference: "Conference", complete: "Complete", hangUp: "Hang up",
+    listen: "Listen", whisper: "Whisper", barge: "Barge in", stop: "Stop", rings: "Your phone rings:",
+    you_listen: "You listen to", you_whisper: "You whisper to", you_barge: "You take part at", does_listen: "listens", does_whisper: "whispers", does_barge: "takes part",
     tenantHint: "Empty for the platform's operator.",
     noBoard: "No board for this role", toDocs: "Documentation of the API",
     roles: {
@@ -75,7 +83,7 @@ const WORDS = {
     states: {
       free: "ready", busy: "busy", not_ready: "not ready", logged_off: "logged off", unregistered: "no phone",
       inbound: "inbound", outbound: "outbound", internal: "internal", offered: "arrived", treatment: "announcement", queued: "waiting",
-      alerting: "ringing", established: "talking", held: "on hold", consulting: "consulting", cleared: "over",
+      alerting: "ringing", established: "talking", held: "on hold", consulting: "consulting", supervising: "listening in", cleared: "over",
       reserved: "reserved", connected: "talking", after_call_work: "after-call work", done: "done",
     },
     channelNames: { callback: "Callback", message: "Message", chat: "Chat", mail: "Mail" },

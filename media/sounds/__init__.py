@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 FOLDER: Final = Path(__file__).parent
-GENERATED: Final = frozenset({"tone/ringback", "tone/beep", "tone/silence", "tone/pause", "tone/warning"})
+GENERATED: Final = frozenset({"tone/ringback", "tone/beep", "tone/silence", "tone/pause", "tone/supervised", "tone/warning"})
 """Made when asked for, without a file."""
 
 

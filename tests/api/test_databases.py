@@ -201,37 +201,40 @@ async def test_numbers_with_the_country_code_twice_are_put_right_and_no_others(a
         await drop_database(url)
 
 
-async def test_a_tenant_whose_own_codes_have_26_gets_no_code_to_pick(address: str) -> None:
+@pytest.mark.parametrize(("before", "name", "code"), [("0013", "pick", "*26"), ("0015", "supervise", "*27")])
+async def test_a_tenant_whose_own_codes_have_a_new_one_gets_it_not(address: str, before: str, name: str, code: str) -> None:
     """It would not open: a code would be there twice. A row for each case, since the revision looks at them one by one."""
     cases: dict[str, tuple[dict[str, str] | None, str | None]] = {
-        "its own": ({"waiting": "*26"}, ""),
-        "a 6 behind it is a disposition": ({"tag": "*2", "ready": "*10"}, ""),
-        "neither is dialled by *26": ({"ready": "*2", "tag": "*261", "hot_desk": ""}, None),
-        "says it already": ({"pick": "*99", "tag": "*2"}, "*99"),
+        "its own": ({"waiting": code}, ""),
+        "its last digit behind it is a disposition": ({"tag": "*2", "ready": "*10"}, ""),
+        "neither is dialled by it": ({"ready": "*2", "tag": f"{code}1", "hot_desk": ""}, None),
+        "says it already": ({name: "*99", "tag": "*2"}, "*99"),
         "never set": (None, None),
     }
-    documents = {name: {"language": "de", **({} if codes is None else {"feature_codes": codes})} for name, (codes, _) in cases.items()}
+    documents = {case: {"language": "de", **({} if codes is None else {"feature_codes": codes})} for case, (codes, _) in cases.items()}
     url = make_url(address)
     await prepare(url, "tenant")
     engine = make_engine(url, 1)
     made = text("INSERT INTO setup_general (id, version, document, changed_at) VALUES (:id, 3, :document, '2026-01-01')")
     try:
         async with engine.begin() as connection:
-            await connection.execute(text("UPDATE alembic_version SET version_num = '0013'"))
-            for name, document in documents.items():
-                await connection.execute(made, {"id": name, "document": json.dumps(document)})
+            await connection.execute(text("UPDATE alembic_version SET version_num = :before"), {"before": before})
+            for case, document in documents.items():
+                await connection.execute(made, {"id": case, "document": json.dumps(document)})
         for _ in range(2):
             await prepare(url, "tenant")
             async with engine.connect() as connection:
                 rows = (await connection.execute(text("SELECT id, document FROM setup_general"))).all()
-            found = {name: json.loads(document) for name, document in rows}
-            assert {name: one.get("feature_codes", {}).get("pick") for name, one in found.items()} == {
-                name: pick for name, (_, pick) in cases.items()
+            found = {case: json.loads(document) for case, document in rows}
+            assert {case: one.get("feature_codes", {}).get(name) for case, one in found.items()} == {
+                case: kept for case, (_, kept) in cases.items()
             }
-            for name, (codes, pick) in cases.items():
-                assert found[name] == documents[name] | (
-                    {} if codes is None or pick is None else {"feature_codes": {**codes, "pick": pick}}
-                )
+            for case, document in documents.items():
+                others = {key: value for key, value in found[case].get("feature_codes", {}).items() if key not in {"pick", "supervise"}}
+                given = document.get("feature_codes", {})
+                assert isinstance(given, dict)
+                assert others == {key: value for key, value in given.items() if key not in {"pick", "supervise"}}
+                assert found[case]["language"] == "de"
     finally:
         await engine.dispose()
         await drop_database(url)

@@ -134,7 +134,7 @@ class TestWords:
         keys = [set(re.findall(r"\b(\w+): [\"{]", part)) for part in (german.split("  de: {")[1], english)]
         assert keys[0] == keys[1]
         page = (WEB / "index.html").read_text(encoding="utf-8")
-        script = (WEB / "board.js").read_text(encoding="utf-8")
+        script = "".join((WEB / part).read_text(encoding="utf-8") for part in ("board.js", "desk.js"))
         used = set(re.findall(r'data-word="(\w+)"', page)) | set(re.findall(r'\bword\("(\w+)"\)', script))
         used |= set(re.findall(r'^\s+\["(\w+)", \(', script, re.MULTILINE))
         assert used <= keys[0]

@@ -94,7 +94,7 @@ class TestPage:
         assert page.status_code == 200
         assert 'lang="de"' in page.text
         assert "default-src 'self'" in page.headers["content-security-policy"]
-        for part in ("board.js", "board.css", "words.js"):
+        for part in ("board.js", "desk.js", "board.css", "words.js"):
             assert part in page.text
             assert (await service.client.get(f"/{part}")).status_code == 200
 

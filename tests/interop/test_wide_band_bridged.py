@@ -3,7 +3,6 @@
 import asyncio
 import wave
 
-import msgspec
 import numpy as np
 import pytest
 
@@ -11,7 +10,7 @@ from acd.core import inputs as inp
 from acd.core.ids import AgentId
 from load.hearing import dominant_hz
 from load.phones import SyntheticPhone
-from tests.acd.voice import HOST, TENANT, free_port, running, setup
+from tests.acd.voice import HOST, TENANT, free_port, running
 from tests.interop.baresip import Baresip, needs_baresip, ports
 from tests.interop.linphone import Linphone, needs_linphone
 from tests.media.codecs.test_transcoder import tone_in
@@ -27,9 +26,7 @@ async def until(true) -> None:
 
 async def desk(service):
     """A scripted phone of an agent that has A-law alone."""
-    phone = await service._stack.enter_async_context(
-        SyntheticPhone(service.address, user="anna", password="anna-secret", codecs=("PCMA",))
-    )
+    phone = await service._stack.enter_async_context(SyntheticPhone(service.address, user="anna", password="anna-secret", codecs=("PCMA",)))
     await phone.register()
     await service.voice.command(TENANT, inp.LogOn(agent=AgentId("anna"), ready=True))
     return phone

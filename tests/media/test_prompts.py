@@ -64,6 +64,10 @@ def test_generated_tones(library):
     for name, octets in (("tone/silence", 8000), ("tone/pause", 2400)):
         assert len(library.encoded(name, "PCMA")) == octets
         assert level_dbfs(PCMA.decode(library.encoded(name, "PCMA"))) < -70
+    told = PCMA.decode(library.encoded("tone/supervised", "PCMA"))
+    assert [tones.dominant_frequency(told[at : at + 960]) for at in (0, 1920)] == [pytest.approx(1400, abs=2)] * 2
+    assert level_dbfs(told[960:1920]) < -60
+    assert len(told) == 2880
 
 
 def test_other_codec_is_the_same_audio(library):

@@ -316,6 +316,8 @@ def supervise(x: Step, command: inp.Supervise) -> None:
     if mine is not None:
         supervision.change(x, call, mine, command.mode)
         return
+    if command.supervised is not None:
+        agent_of(x, command.supervised)
     supervised = supervision.find(x, call, command.supervised)
     supervision.begin(x, call, supervisor.id, supervised, command.mode)
 

@@ -6,7 +6,7 @@
 | one that holds, at desk or phone    | nobody; if only one other is there, that hears music | nobody                                 |
 | who consults, and who is asked      | each other                                        | each other; of the held ones nobody      |
 | those who are held meanwhile        | each other; one alone hears music                 | each other                               |
-| a supervisor who listens            | everybody in the conversation of the agent        | nobody                                   |
+| a supervisor who listens            | who is in the agent's conversation, and was told  | nobody                                   |
 | a supervisor who whispers           | the same                                          | the agent                                |
 | a supervisor who barges in          | a party                                           | a party                                  |
 | who is heard before it answers      | who is served                                     | who is served                            |
@@ -67,10 +67,17 @@ def _supervised(state: s.State, call: s.Call, present: list[LegId]) -> set[tuple
         agent = next((one for one in present if state.legs[one].agent == supervision.agent), None)
         if agent is None or not supervision.joined or supervision.mode == "barge" or state.legs[leg].state in legs.ON_HOLD:
             continue
-        pairs.update((leg, one) for one in present)
+        pairs.update((leg, one) for one in present if _may_be_heard(state, call, one))
         if supervision.mode == "whisper":
             pairs.add((agent, leg))
     return pairs
+
+
+def _may_be_heard(state: s.State, call: s.Call, one: LegId) -> bool:
+    """Our own people know; of others the caller may have been told. Who comes from outside later was not (§ 201 (2) StGB)."""
+    configuration, leg = state.configuration, state.legs[one]
+    told = leg.role == "caller" and call.supervision_told
+    return told or leg.agent is not None or (configuration is not None and not configuration.supervision_notice)
 
 
 def arrange(x: Step, call: s.Call) -> None:

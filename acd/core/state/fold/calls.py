@@ -445,7 +445,8 @@ def _heard_notice(fold: Indexes, call: s.Call, leg: s.Leg, heard: bool) -> None:
     if says_recorded and leg.id not in call.told:
         call.told.append(leg.id)
     call.notice_heard = call.notice_heard or says_recorded
-    call.supervision_told = call.supervision_told or (heard and queue is not None and queue.supervised)
+    if heard and queue is not None and queue.supervised and leg.agent is None:  # an agent who asks a queue has told the caller nothing
+        call.supervision_told = True
 
 
 def sounds_stopped(fold: Indexes, event: ev.SoundsStopped, _now: float) -> None:

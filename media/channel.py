@@ -33,9 +33,11 @@ class Channel:
         "_anchor_position",
         "_anchor_timestamp",
         "_audio",
+        "_before_anchor",
         "_codec",
         "_end",
         "_is_closed",
+        "_is_resumed",
         "_octets",
         "_present",
         "_start",
@@ -50,14 +52,19 @@ class Channel:
         self.began_at = 0.0
         """Monotonic time of sample 0; the packet loop computes positions from it."""
         self.paused = False
+        """Nothing is placed, and nothing is made up in its place: `pause`."""
         self.late = 0
         self._start = start
         self._end = start  # of the newest packet
         self._is_closed = False
+        self._is_resumed = False
+        """No packet has come since the pause."""
         self._audio = bytearray(_INITIAL_SAMPLES)
         self._present = bytearray(_INITIAL_SAMPLES)
         self._anchor_timestamp: int | None = None
         self._anchor_position = 0
+        self._before_anchor = start
+        """Where what came before the anchor ends."""
 
     @property
     def codec(self) -> str:
@@ -83,7 +90,12 @@ class Channel:
         position = arrival if anchor is None else self._anchor_position + timestamp_distance(timestamp, anchor)
         if anchor is None or not -_REANCHOR_SAMPLES <= position - arrival <= _REANCHOR_SAMPLES:
             position = arrival
-            self._anchor_timestamp, self._anchor_position = timestamp, position
+            self._anchor_timestamp, self._anchor_position, self._before_anchor = timestamp, position, self._end
+        elif position > arrival and self._anchor_position > self._start:
+            position -= self._draw_near(position - arrival)
+        if self._is_resumed:
+            self._is_resumed = False
+            self._is_over(self._end, position)
         offset = position - self._start
         octets = self._octets
         size = len(payload) // octets
@@ -98,6 +110,25 @@ class Channel:
         self._present[offset : offset + size] = _ONES[:size]
         self._end = max(self._end, position + size)
 
+    def _draw_near(self, samples: int) -> int:
+        """The packet at the anchor was late, as one tells that comes earlier than by it: what follows the anchor belongs further ahead.
+        Parties of whom one began in a burst stay together so. Only while all of it is in the buffer, and over nothing that was before.
+
+        Returns: by how many samples it was drawn.
+        """
+        drawn = max(0, min(samples, self._anchor_position - max(self._start, self._before_anchor)))
+        end = self._anchor_position - self._start
+        del self._audio[(end - drawn) * self._octets : end * self._octets]
+        del self._present[end - drawn : end]
+        self._anchor_position -= drawn
+        self._end -= drawn
+        return drawn
+
+    def pause(self, *, paused: bool) -> None:
+        """Silence from the newest packet on, or audio again from the next one on."""
+        self._is_resumed = not paused and (self.paused or self._is_resumed)
+        self.paused = paused
+
     def close(self) -> None:
         """Its party is gone: behind its last packet is silence, and nothing that was lost."""
         self._is_closed = True
@@ -109,9 +140,8 @@ class Channel:
             missing = count - len(self._present)
             self._audio.extend(bytes(missing * octets))
             self._present.extend(bytes(missing))
-        if self._is_closed and until > self._end:
-            silent = min(count, until - self._end)
-            self._present[count - silent : count] = bytes((OVER,)) * silent
+        if self._is_closed or self.paused or self._is_resumed:
+            self._is_over(self._end, until)
         taken = (self._codec, bytes(self._audio[: count * octets]), bytes(self._present[:count]))
         del self._audio[: count * octets]
         del self._present[:count]
@@ -119,6 +149,11 @@ class Channel:
         self._present.extend(bytes(count))
         self._start += count
         return taken
+
+    def _is_over(self, begin: int, end: int) -> None:
+        first, last = max(0, begin - self._start), min(len(self._present), end - self._start)
+        if first < last:
+            self._present[first:last] = bytes((OVER,)) * (last - first)
 
     def switch_codec(self, codec: str) -> None:
         """The leg's codec changed: what is still in the buffer is converted, so that one buffer has one codec."""

@@ -69,7 +69,7 @@ class Recording:
 
     def _fit_pauses(self) -> None:
         for name, channel in zip(self._names, self.channels, strict=True):
-            channel.paused = self._is_paused or name in self._paused
+            channel.pause(paused=self._is_paused or name in self._paused)
 
     def take(self, until: int) -> tuple[tuple[str, bytes, bytes], ...]:
         """Cut off what is older than a position."""

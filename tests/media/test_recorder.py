@@ -67,14 +67,62 @@ def test_another_time_base_is_anchored_at_its_arrival():
     assert sum(present) == 480
 
 
+def test_a_party_whose_first_packets_come_in_a_burst_is_where_it_spoke():
+    """Six packets wait in a queue of the network and come at once; the seventh comes in its time."""
+    channel = Channel()
+    for at in range(6):
+        channel.place(160 * at, octets(at), 1000)
+    channel.place(160 * 6, octets(6), 160 * 6 + 200)
+    present = channel.take(200 + 160 * 7)[2]
+    assert present == bytes(200) + b"\x01" * 160 * 7
+
+
+def test_what_was_before_another_time_base_is_not_drawn_over():
+    channel = Channel()
+    channel.place(0, octets(1), 0)
+    channel.place(3_000_000, octets(2), 400)
+    channel.place(3_000_160, octets(3), 200)
+    assert channel.take(600)[1:] == (octets(1) + octets(2) + octets(3) + bytes(120), b"\x01" * 480 + bytes(120))
+
+
+def test_what_the_writer_has_stays_where_it_is():
+    channel = Channel()
+    channel.place(0, octets(1), 1000)
+    channel.take(1010)
+    channel.place(160, octets(2), 1000)
+    assert channel.take(1320)[2] == b"\x01" * 310
+
+
 def test_paused_channel_keeps_time_without_audio():
     channel = Channel()
     channel.place(0, octets(1), 0)
-    channel.paused = True
+    channel.pause(paused=True)
     channel.place(160, octets(2), 160)
-    channel.paused = False
+    channel.pause(paused=False)
     channel.place(320, octets(3), 320)
-    assert channel.take(480)[2] == b"\x01" * 160 + bytes(160) + b"\x01" * 160
+    assert channel.take(480)[2] == b"\x01" * 160 + b"\x02" * 160 + b"\x01" * 160
+
+
+@pytest.mark.parametrize("pieces", [(480,), (240, 480), (160, 320, 480), (80, 200, 250, 400, 480)])
+def test_a_pause_is_silence_and_nothing_is_made_up_in_it_wherever_it_is_cut(pieces):
+    """A concealer would go on with the last pitch for 60 ms: as if somebody on hold had been recorded."""
+    channel = Channel()
+    channel.place(0, octets(1), 0)
+    channel.pause(paused=True)
+    taken = b""
+    resumed = placed = False
+    at = 0
+    for until in pieces:
+        if until > 300 and not resumed:
+            channel.pause(paused=False)
+            resumed = True
+        if until > 400 and not placed:
+            channel.place(400, octets(3)[:80], 400)
+            placed = True
+        taken += channel.take(until)[2]
+        at = until
+    assert at == len(taken) == 480
+    assert taken == b"\x01" * 160 + b"\x02" * 240 + b"\x01" * 80
 
 
 def test_codec_may_change_in_the_middle():

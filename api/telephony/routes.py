@@ -32,6 +32,7 @@ from api.telephony.schemas import (
     TransferGiven,
     WhyWaiting,
 )
+from api.telephony_setup import must_be_sounds
 
 router = APIRouter(prefix="/api/v1", tags=["telephony"])
 
@@ -156,6 +157,7 @@ async def complete(access: ForDesk, agent: AgentKey, call: CallKey) -> Done:
 @router.post("/agents/{agent}/calls/{call}/announce", operation_id="announce", responses=REFUSALS)
 async def announce(access: ForDesk, agent: AgentKey, call: CallKey, given: AnnounceGiven) -> Done:
     """Let one side of the conversation hear sounds; the other side hears nothing of them, and who is on hold keeps its music."""
+    await must_be_sounds(access.session, [(f"#/sounds/{at}", name) for at, name in enumerate(given.sounds)])
     return await carry_out(access, inp.Announce(**at_desk(access, agent), call=call, sounds=given.sounds, to=given.to))
 
 

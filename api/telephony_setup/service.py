@@ -242,10 +242,18 @@ async def _check_sounds(author: Author, kind: str, document: Mapping[str, Any], 
     if kind not in rules.SOUNDING:
         return
     old = {name for _, name in rules.sounds_in(before)}
-    named = [(place, name) for place, name in rules.sounds_in(document) if name not in old and sounds.missing(name, {})]
+    await must_be_sounds(author.session, [(place, name) for place, name in rules.sounds_in(document) if name not in old])
+
+
+async def must_be_sounds(session: AsyncSession, named: Sequence[tuple[str, str]]) -> None:
+    """Each name, with the pointer to where it stands, is a sound of the house's or the tenant's own.
+
+    Raises: NoSuchSound
+    """
+    named = [(place, name) for place, name in named if sounds.missing(name, {})]
     if not named:
         return
-    own = {row.id: str(row.document["audio"]) for row in await repository.rows(author.session, "sound")}
+    own = {row.id: str(row.document["audio"]) for row in await repository.rows(session, "sound")}
     places = [
         Place(detail=f"there is no sound {' and no sound '.join(missing)}", pointer=place)
         for place, name in named

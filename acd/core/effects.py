@@ -168,11 +168,11 @@ class RecordLeg(_Effect, frozen=True, kw_only=True):
     leg: LegId
 
 
-class PauseRecording(_Effect, frozen=True, kw_only=True):
-    """Write silence instead of what is said, until it is asked for again."""
+class RecordParties(_Effect, frozen=True, kw_only=True):
+    """Of those who have a channel, these are recorded now; silence is written on the others'. Declared, as `ArrangeAudio` is."""
 
     recording: RecordingId
-    paused: bool
+    legs: tuple[LegId, ...] = ()
 
 
 class EndRecording(_Effect, frozen=True, kw_only=True):
@@ -234,7 +234,7 @@ Effect = (
     | PassEarlyMedia
     | BeginRecording
     | RecordLeg
-    | PauseRecording
+    | RecordParties
     | EndRecording
     | AskToAnswer
     | AnswerReferrer

@@ -35,7 +35,8 @@ class Recording:
     """The worker has been told."""
     further: list[LegId] = field(default_factory=list)
     """Who came later."""
-    is_paused: bool = False
+    talking: tuple[LegId, ...] | None = None
+    """Who is recorded now; None: everybody."""
 
 
 class Recordings:
@@ -83,8 +84,7 @@ class Recordings:
             self._media.send(effect.call, control.StartRecording(recording=effect.recording, path=path, legs=tuple(effect.legs)))
             for leg in recording.further:
                 self._record_further(recording, leg)
-            if recording.is_paused:
-                self._media.send(effect.call, control.PauseRecording(recording=effect.recording, paused=True))
+            self._tell_parties(recording)
 
         for name in reversed(effect.legs):
             begin = partial(self._when_open, name, begin)
@@ -96,6 +96,8 @@ class Recordings:
         if recording is not None:
             recording.legs = (*recording.legs, effect.leg)
             recording.further.append(effect.leg)
+            if recording.is_begun:
+                self._tell_parties(recording)
             self._record_further(recording, effect.leg)
 
     def _record_further(self, recording: Recording, leg: LegId) -> None:
@@ -107,14 +109,21 @@ class Recordings:
 
         self._when_open(leg, join)
 
-    def pause(self, _tenant: TenantId, effect: ef.PauseRecording) -> None:
-        """Silence from now on, or no longer."""
+    def declare(self, _tenant: TenantId, effect: ef.RecordParties) -> None:
+        """Who is recorded, and on whose channels is silence."""
         recording = self._running.get(effect.recording)
-        if recording is None:
+        if recording is not None and recording.talking != effect.legs:
+            recording.talking = effect.legs
+            if recording.is_begun:
+                self._tell_parties(recording)
+
+    def _tell_parties(self, recording: Recording) -> None:
+        if recording.talking is None:
             return
-        recording.is_paused = effect.paused
-        if recording.is_begun:
-            self._media.send(recording.call, control.PauseRecording(recording=effect.recording, paused=effect.paused))
+        silent = tuple(leg for leg in recording.legs if leg not in recording.talking)
+        for legs, paused in ((silent, True), (recording.talking, False)):
+            if legs:
+                self._media.send(recording.call, control.PauseRecording(recording=recording.recording, paused=paused, legs=legs))
 
     def end(self, _tenant: TenantId, effect: ef.EndRecording) -> None:
         """Its `RecordingEnded` follows."""

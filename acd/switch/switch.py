@@ -197,7 +197,7 @@ class Switch:
             ef.PassEarlyMedia: self._pass_early_media,
             ef.BeginRecording: self.recordings.begin,
             ef.RecordLeg: self.recordings.join,
-            ef.PauseRecording: self.recordings.pause,
+            ef.RecordParties: self.recordings.declare,
             ef.EndRecording: self.recordings.end,
             ef.EndDialog: self._end_dialog,
         }

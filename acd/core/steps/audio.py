@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from acd.core.effects import ArrangeAudio
+from acd.core.effects import ArrangeAudio, RecordParties
 from acd.core.ids import LegId
 from acd.core.machines import leg as legs
 from acd.core.state import values as s
@@ -81,8 +81,19 @@ def _may_be_heard(state: s.State, call: s.Call, one: LegId) -> bool:
 
 
 def arrange(x: Step, call: s.Call) -> None:
-    """Declare it."""
+    """Declare it, and who of them is recorded."""
     x.do(ArrangeAudio(contact=call.id, hears=hears(x.state, call)))
+    if call.recording is not None and not call.recording_paused:
+        x.do(RecordParties(recording=call.recording, legs=talking(x.state, call)))
+
+
+def talking(state: s.State, call: s.Call) -> tuple[LegId, ...]:
+    """Those with a channel in the recording who are in conversation: what is said on hold, or to an agent alone, is in no recording."""
+    found: list[LegId] = []
+    for group in groups(call):
+        present = [one for one in group if one in state.legs and state.legs[one].state not in legs.ON_HOLD]
+        found += present if len(present) > 1 else []
+    return tuple(one for one in call.recorded if one in found)
 
 
 def settle(x: Step, call: s.Call) -> None:

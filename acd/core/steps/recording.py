@@ -1,15 +1,17 @@
 """Recording a conversation: one file from its first talk to its end, a channel for each party, silence while nobody talks (house).
 
 Through transfers, consultations and conferences it is the same recording: who comes gets a channel behind the others, who goes leaves one
-that is silent. § 201 StGB: the caller is told by the queue, agents know; a party outside that comes later is told before it is recorded.
+that is silent, and so does who is on hold. § 201 StGB: the caller is told by the queue, agents know; a party outside that comes later is
+told before it is recorded.
 """
 
 from __future__ import annotations
 
-from acd.core.effects import BeginRecording, PauseRecording, RecordLeg
+from acd.core.effects import BeginRecording, RecordLeg, RecordParties
 from acd.core.events import RecordingBegan, RecordingJoined, RecordingPaused, RecordingResumed
 from acd.core.ids import LegId, RecordingId
 from acd.core.state import values as s
+from acd.core.steps import audio
 from acd.core.steps.step import Step
 
 PARTY_NOTICE = ("recording.notice",)
@@ -26,6 +28,8 @@ def begin(x: Step, call: s.Call) -> None:
         return
     x.emit(RecordingBegan(recording=recording, call=call.id, legs=parties))
     x.do(BeginRecording(recording=recording, call=call.id, legs=parties))
+    if audio.talking(x.state, call) != parties:
+        x.do(RecordParties(recording=recording, legs=audio.talking(x.state, call)))
     _tell_others(x, call)
 
 
@@ -33,7 +37,7 @@ def pause(x: Step, call: s.Call) -> None:
     """Nobody is in conversation for the time being."""
     if call.recording is not None and not call.recording_paused:
         x.emit(RecordingPaused(recording=call.recording, call=call.id))
-        x.do(PauseRecording(recording=call.recording, paused=True))
+        x.do(RecordParties(recording=call.recording))
 
 
 def go_on(x: Step, call: s.Call) -> None:
@@ -45,7 +49,7 @@ def go_on(x: Step, call: s.Call) -> None:
             _join(x, call, one)
     if call.recording_paused:
         x.emit(RecordingResumed(recording=call.recording, call=call.id))
-        x.do(PauseRecording(recording=call.recording, paused=False))
+        x.do(RecordParties(recording=call.recording, legs=audio.talking(x.state, call)))
     _tell_others(x, call)
 
 
@@ -59,6 +63,8 @@ def _join(x: Step, call: s.Call, leg: LegId) -> None:
     assert call.recording is not None
     x.emit(RecordingJoined(recording=call.recording, call=call.id, leg=leg))
     x.do(RecordLeg(recording=call.recording, leg=leg))
+    if not call.recording_paused:
+        x.do(RecordParties(recording=call.recording, legs=audio.talking(x.state, call)))
 
 
 def _may_be_recorded(x: Step, one: LegId) -> bool:

@@ -262,10 +262,10 @@ class Shell:
             case ef.RecordLeg(recording=recording, leg=leg):
                 assert recording in self.recordings
                 assert self.legs[leg] == "up"
-            case ef.PauseRecording(recording=recording, paused=paused):
+            case ef.RecordParties(recording=recording, legs=legs):
                 assert recording in self.recordings
-                assert paused is not (recording in self.paused)
-                self.paused ^= {recording}
+                assert all(self.legs[leg] == "up" for leg in legs)
+                (self.paused.discard if legs else self.paused.add)(recording)
             case ef.EndRecording(recording=recording):
                 self.recordings.remove(recording)
                 self.paused.discard(recording)

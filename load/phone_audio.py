@@ -19,7 +19,7 @@ from load.hearing import has_tone
 from load.rtp_watch import Numbers
 from media.codecs.base import Decoder
 from media.codecs.g711 import PCMA
-from media.codecs.registry import CODECS, named, of_payload_type
+from media.codecs.registry import CODECS, of_payload_type, of_rtpmap
 from media.codecs.transcoder import decoder_at, encoder_at
 from media.dtmf import EventReceiver, event_packets, parse_event
 from media.errors import ParseError
@@ -104,7 +104,7 @@ class PhoneAudio:
     def talk_to(self, audio: NegotiatedAudio) -> None:
         """Send from now on as negotiated; again after a re-INVITE."""
         self._audio = audio
-        codec = named(audio.codec.encoding)
+        codec = of_rtpmap(audio.codec.encoding, audio.codec.clock_rate, audio.codec.channels)
         assert codec is not None, "a phone offers what is in the registry"
         if codec.name != self._codec:
             self._codec, self._encoder = codec.name, encoder_at(codec, SAMPLE_RATE)

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from media.codecs.registry import CODECS, CONVERSIONS, USUAL, named
+from media.codecs.base import AudioCodec
+from media.codecs.registry import CODECS, CONVERSIONS, USUAL, of_rtpmap
 from media.control import Codec, DescribeLeg, LegOpened
 from media.frame import sent_ptime
 from media.wire_cost import ChannelShape, IpVersion, channel_kbits
@@ -44,7 +45,7 @@ class MediaPlan:
 
     @property
     def codec(self) -> Codec:
-        codec = named(self.audio.codec.encoding)
+        codec = _codec_of(self.audio.codec)
         assert codec is not None, "only what is in the registry is offered and answered"
         return codec.name
 
@@ -119,10 +120,14 @@ def preferred(codecs: Iterable[Codec], own: Codec | None, spoken: Codec | None, 
     )
 
 
+def _codec_of(one: PayloadType) -> AudioCodec | None:
+    return of_rtpmap(one.encoding, one.clock_rate, one.channels)
+
+
 def likely(offered: SessionDescription, codecs: tuple[Codec, ...]) -> Codec | None:
     """What this offer will be answered with by a side that has these codecs, if nothing else comes to be known."""
     slot = audio_slot(offered)
-    known = () if slot is None else (named(one.encoding) for one in offered.media[slot].payload_types)
+    known = () if slot is None else (_codec_of(one) for one in offered.media[slot].payload_types)
     return next((codec.name for codec in known if codec is not None and codec.name in (*codecs, *USUAL)), None)
 
 
@@ -236,5 +241,5 @@ def offered_kbits(offered: SessionDescription) -> int:
     connection = offered.connection_of(audio)
     version = IpVersion.V6 if connection is not None and connection.address_type == "IP6" else IpVersion.V4
     ptime_ms = audio.ptime or DEFAULT_PTIME_MS
-    known = [codec.name for one in audio.payload_types if (codec := named(one.encoding)) is not None]
+    known = [codec.name for one in audio.payload_types if (codec := _codec_of(one)) is not None]
     return max((channel_kbits(ChannelShape(codec, ptime_ms, version)) for codec in known), default=channel_kbits(ChannelShape()))

@@ -3,7 +3,7 @@
 from media.codecs.base import AudioCodec, Decoder, Encoder, SampleCodec, octets_in, ticks_in
 from media.codecs.g711 import PCMA, PCMU
 from media.codecs.g722 import G722
-from media.codecs.registry import CODECS, CONVERSIONS, USUAL, named, of_payload_type
+from media.codecs.registry import CODECS, CONVERSIONS, USUAL, of_payload_type, of_rtpmap
 from media.codecs.transcoder import Transcoder, decoder_at, encoder_at
 
 __all__ = [
@@ -20,8 +20,8 @@ __all__ = [
     "Transcoder",
     "decoder_at",
     "encoder_at",
-    "named",
     "octets_in",
     "of_payload_type",
+    "of_rtpmap",
     "ticks_in",
 ]

@@ -32,9 +32,12 @@ FIRST_DYNAMIC = 96
 """RFC 3551 §6: payload types from here to 127 mean what a description says, and nothing by themselves."""
 
 
-def named(name: str) -> AudioCodec | None:
-    """The codec of this encoding name, in whatever case (RFC 8866 §6.6)."""
-    return CODECS.get(name) or next((codec for codec in CODECS.values() if codec.name.upper() == name.upper()), None)
+def of_rtpmap(name: str, clock_rate: int, channels: int = 1) -> AudioCodec | None:
+    """The codec of an `a=rtpmap` (RFC 8866 §6.6): the name in whatever case, at its rate. PCMA at 16 kHz or in stereo is none of ours."""
+    if channels != 1:
+        return None
+    codec = CODECS.get(name) or next((codec for codec in CODECS.values() if codec.name.upper() == name.upper()), None)
+    return codec if codec is not None and codec.clock_rate == clock_rate else None
 
 
 def of_payload_type(number: int) -> AudioCodec | None:

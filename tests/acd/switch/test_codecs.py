@@ -70,7 +70,8 @@ class TestOffers:
 
     @pytest.mark.parametrize(
         ("media", "listed", "codec"),
-        [(PHONE, WIDE, "G722"), (PHONE, USUAL, "PCMA"), ("audio 40000 RTP/AVP 9", USUAL, None), ("audio 0 RTP/AVP 8", USUAL, None)],
+        [(PHONE, WIDE, "G722"), (PHONE, USUAL, "PCMA"), ("audio 40000 RTP/AVP 9", USUAL, None), ("audio 0 RTP/AVP 8", USUAL, None)]
+        + [(f"audio 40000 RTP/AVP 96 8\r\na=rtpmap:96 {other}", WIDE, "PCMA") for other in ("G722/16000", "PCMU/8000/2", "PCMU/16000")],
     )
     def test_what_a_caller_will_speak_is_read_from_its_offer(self, media, listed, codec):
         text = f"v=0\r\no=- 1 1 IN IP4 127.0.0.9\r\ns=-\r\nc=IN IP4 127.0.0.9\r\nt=0 0\r\nm={media}\r\n"

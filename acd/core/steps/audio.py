@@ -54,7 +54,7 @@ def hears(state: s.State, call: s.Call) -> tuple[tuple[LegId, LegId], ...]:
     for group in groups(call):
         present = [one for one in group if one in state.legs and state.legs[one].state not in legs.ON_HOLD]
         pairs.update((listener, speaker) for listener in present for speaker in present if listener != speaker)
-        if len(present) > 1:
+        if call.supervisions and len(present) > 1:
             pairs.update(_supervised(state, call, present))
     if call.early is not None and call.party is not None:
         pairs.update({(call.party, call.early), (call.early, call.party)})

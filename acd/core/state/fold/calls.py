@@ -142,13 +142,14 @@ def leg_cleared(fold: Indexes, event: ev.LegCleared, now: float) -> None:
     call.legs.remove(event.leg)
     if event.leg in call.parties:
         call.parties.remove(event.leg)
-    for one in [one for one, known in call.supervisions.items() if known.agent == leg.agent and one in call.parties]:
-        _stop_supervising(fold, call, one)
+    if call.supervisions:
+        for one in [one for one, known in call.supervisions.items() if known.agent == leg.agent and one in call.parties]:
+            _stop_supervising(fold, call, one)
+        _stop_supervising(fold, call, event.leg)
     if call.consultation is not None and event.leg in call.consultation.held:
         call.consultation.held.remove(event.leg)
     if call.early == event.leg:
         call.early = None
-    _stop_supervising(fold, call, event.leg)
     if call.party == event.leg:
         call.party = call.parties[0] if len(call.parties) > 1 else None
     state.ended_legs[event.leg] = (leg.call, now)

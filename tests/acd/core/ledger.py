@@ -29,7 +29,9 @@ class Ledger:
     taken: dict[str, str] = field(default_factory=dict)
     """Those of them that an agent works at."""
     without_queue: set[str] = field(default_factory=set)
-    """Those of them whose queue was removed."""
+    """Their queue was removed while they waited in it, or before the agent who had them was."""
+    queue_of: dict[str, str] = field(default_factory=dict)
+    """The queue that each was in last."""
     works: dict[str, set[str]] = field(default_factory=dict)
     channels: dict[tuple[str, str], int] = field(default_factory=dict)
     recordings: dict[str, str] = field(default_factory=dict)
@@ -81,6 +83,7 @@ class Ledger:
                 assert event.contact in self.calls | self.contacts
                 assert event.contact not in self.entries
                 self.entries[event.contact] = event.entry
+                self.queue_of[event.contact] = event.queue
                 self.without_queue.discard(event.contact)
             case ev.QueueLeft():
                 assert self.entries.pop(event.contact) == event.entry
@@ -119,6 +122,8 @@ class Ledger:
                 self.works[event.agent].remove(event.contact)
                 if self.taken.get(event.contact) == event.agent:
                     del self.taken[event.contact]
+                    if event.outcome == "withdrawn" and not self.has_queue(self.queue_of[event.contact]):
+                        self.without_queue.add(event.contact)
                 if not self.works[event.agent]:
                     del self.works[event.agent]
             case ev.ChannelReserved():
@@ -147,6 +152,10 @@ class Ledger:
             person = next(one for one in self.configuration.agents if one.id == agent)
             works = [channel_of(one) for one in self.works.get(agent, ())]
             assert has_room(self.configuration, person, channel, works), f"{agent} is offered a {channel} beside {works}"
+
+    def has_queue(self, queue: str) -> bool:
+        """Whether it is configured."""
+        return self.configuration is not None and any(one.id == queue for one in self.configuration.queues)
 
     def lost(self) -> set[str]:
         """Open contacts that are no calls and neither in a queue nor at an agent, though no queue was taken from them."""

@@ -664,6 +664,17 @@ def test_what_a_removed_agent_had_in_work_waits_again_with_its_place(as_a_whole:
     assert later in shell.engine.state.contacts
 
 
+def test_what_a_removed_agent_had_from_a_queue_that_is_gone_too_stays_open_and_can_be_moved() -> None:
+    """As what waited in such a queue does: a supervisor sees it."""
+    shell = open_house(house(agents=(agent("anna"), agent("ben")), queues=(queue("support"), queue("sales"))))
+    mail = taken(shell)
+    change(shell, agents=(agent("ben"),), queues=(queue("sales"),), numbers=())
+    assert not shell.engine.state.entries
+    assert shell.engine.state.contacts.keys() == {mail}
+    shell.send(inp.MoveContact(contact=mail, queue="sales", by="supervisor:sophie"))
+    assert works(shell, "ben") == {mail: "reserved"}
+
+
 def test_a_queue_that_comes_to_ask_for_the_language_does_so_of_who_waits_already() -> None:
     shell = open_house(house(agents=(agent("anna"), agent("ben", languages=("en",)))), ready=False)
     chat = come(shell, "chat", language="en")

@@ -39,6 +39,10 @@ LOUD_DBFS: Final = -12.0
 CLIPPED_PART: Final = 1e-4
 """Of the samples at full scale: a single one is no fault, and hard clipping has a hundred times as many."""
 SHORTEST_S: Final = 0.1
+OTHERS: Final = {b"ID3": "MP3", b"\xff\xfb": "MP3", b"\xff\xf3": "MP3", b"\xff\xf2": "MP3", b"OggS": "OGG", b"fLaC": "FLAC"}
+"""What people have and we do not read, by how it begins."""
+_UNKNOWN_LENGTH: Final = 0x7FFF0000
+"""From here on a chunk's length says that the writer did not know it (sox 0x7FFFFFFF less its header, ffmpeg 0xFFFFFFFF)."""
 
 _FULL_SCALE = 0.999
 _PASS_HZ, _STOP_HZ = 3500.0, 4100.0
@@ -95,7 +99,7 @@ def convert(file: bytes, *, longest_s: float, normalise: bool = False) -> Conver
     source, audio = read(file)
     seconds = audio.size / source.rate
     if not SHORTEST_S <= seconds <= longest_s:
-        raise ParseError(f"it plays {seconds:.1f} s; a sound here plays {SHORTEST_S:g} to {longest_s:g} s")
+        raise ParseError(f"it plays {round(seconds, 2):g} s; a sound here plays {SHORTEST_S:g} to {longest_s:g} s")
     peak = max(float(audio.max()), -float(audio.min()))
     at_full_scale = np.count_nonzero(audio >= _FULL_SCALE) + np.count_nonzero(audio <= -_FULL_SCALE)
     clipped = bool(at_full_scale > CLIPPED_PART * audio.size)
@@ -133,12 +137,18 @@ def read(file: bytes) -> tuple[Source, Audio]:
 
 
 def _chunks(file: bytes) -> Iterator[tuple[bytes, memoryview]]:
-    """Name and body of each; one that says it is longer than the file ends with it, as files that were streamed do."""
+    """Name and body of each; one that says it is as long as can be ends with the file: who writes to a pipe does not know its length."""
+    other = next((what for mark, what in OTHERS.items() if file.startswith(mark)), None)
+    if other is not None:
+        raise ParseError(f"it is {other}, no WAV file; send {ACCEPTED}")
     if len(file) < 12 or file[:4] != b"RIFF" or file[8:12] != b"WAVE":
         raise ParseError(f"it is no WAV file; send {ACCEPTED}")
     whole, at = memoryview(file), 12
     while at + 8 <= len(file):
         size = int.from_bytes(whole[at + 4 : at + 8], "little")
+        there = len(file) - at - 8
+        if whole[at : at + 4] == b"data" and there < size < _UNKNOWN_LENGTH:
+            raise ParseError(f"it is cut off: {size} octets of audio are announced, {there} are there")
         yield bytes(whole[at : at + 4]), whole[at + 8 : at + 8 + size]
         at += 8 + size + (size & 1)
 

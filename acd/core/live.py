@@ -441,7 +441,7 @@ def _party(state: State, call: Call, leg: Leg) -> LiveParty:
 def _doing(state: State, call: Call, leg: Leg) -> str:
     consultation = call.consultation
     if leg.id in call.supervisions:
-        return "supervising"
+        return "supervising" if call.supervisions[leg.id].joined else "ringing"
     if call.referral is not None and call.referral.leg == leg.id:
         return "leaving"
     if consultation is not None:

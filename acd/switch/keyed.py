@@ -6,6 +6,7 @@ What the commands are is `acd.core.steps.keys`; here is only known which of them
 from __future__ import annotations
 
 from acd.core.steps.keys import CONSULT
+from acd.numbers import normalise
 
 WITHIN_S = 5.0
 """Between two keys of one command; as most systems wait for the next digit."""
@@ -38,6 +39,13 @@ class Keyed:
         is_complete = keys.startswith(prefix) and command != "" and (not command.startswith(CONSULT) or command.endswith("#"))
         self._keys = "" if is_complete else keys
         return command if is_complete else None
+
+
+def with_number(command: str) -> str:
+    """The command with its number as the house writes it, as it does with every number that is dialled (`acd.numbers`)."""
+    if not command.startswith(CONSULT):
+        return command
+    return f"{CONSULT}{normalise(command.removeprefix(CONSULT).removesuffix('#'))}#"
 
 
 def _may_become(keys: str, prefix: str) -> bool:

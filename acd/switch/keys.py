@@ -20,6 +20,7 @@ from acd.core.inputs import Input
 from acd.directory import Directory
 from acd.service import PinCheck, PinVerdict
 from acd.switch.digits import CARRY_AFTER_S, Press
+from acd.switch.keyed import with_number
 from acd.switch.legs import SwitchLeg
 from acd.switch.pins import PinEntry
 from acd.switch.rooms import Rooms
@@ -119,7 +120,7 @@ class Keys:
         prefix = self._directory.setups[leg.tenant].configuration.conversation_keys
         command = leg.keyed.pressed(key, prefix, monotonic())
         if command is not None:
-            self._report(leg.tenant, inp.KeysPressed(leg=leg.leg, keys=command))
+            self._report(leg.tenant, inp.KeysPressed(leg=leg.leg, keys=with_number(command)))
 
     def judge_pin(self, leg: SwitchLeg, effect: ef.JudgePin) -> None:
         """What is keyed on this leg from now on is a PIN."""

@@ -85,7 +85,7 @@ class ConsultGiven(Given):
 class AnnounceGiven(Given):
     model_config = ConfigDict(json_schema_extra={"examples": [{"to": "others", "sounds": ["hold.thanks"]}]})
 
-    sounds: Sounds
+    sounds: Annotated[Sounds, Field(min_length=1)]
     to: Literal["agent", "others"] = Field(default="others", description="The agent whose desk it is, or all whom the agent talks with.")
 
 

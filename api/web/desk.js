@@ -12,8 +12,8 @@ const mayHear = () => Boolean(session?.agent) && ["supervisor", "admin"].include
 
 /* [verb, word] of what fits the moment, in the order of the row. */
 function fitting(call, own) {
-  const others = call.parties.filter((party) => party !== own && party.doing !== "supervising");
-  if (own.doing === "supervising") return [];
+  const others = call.parties.filter((party) => party !== own && !party.supervises);
+  if (own.supervises) return [];
   if (own.doing === "consulting") {
     const isAnswered = others.some((party) => party.doing === "talking" || (party.doing === "asked" && isThere(party)));
     return [["reconnect", "reconnect"], ["complete", "complete"], ...(isAnswered ? [["alternate", "alternate"], ["conference", "conference"]] : []),
@@ -27,7 +27,7 @@ function fitting(call, own) {
 function says(call, own, names) {
   const nameOf = (party) => party.agent ? names[party.agent] ?? party.agent : party.number ?? word("somebody");
   const listeners = call.parties.filter((party) => party.supervises === own.agent && isThere(party));
-  if (own.doing === "supervising") return word(isThere(own) ? "you_" + own.mode : "rings") + " " + (names[own.supervises] ?? own.supervises);
+  if (own.supervises) return word(isThere(own) ? "you_" + own.mode : "rings") + " " + (names[own.supervises] ?? own.supervises);
   return listeners.map((party) => nameOf(party) + " " + word("does_" + party.mode)).join("; ");
 }
 
@@ -41,8 +41,8 @@ function drawOwn(live, names, queueNames) {
   const mine = session?.agent ? live.calls.flatMap((call) => call.parties.filter((p) => p.agent === session.agent).map((own) => [call, own])) : [];
   $("own-part").hidden = !mine.length;
   const rows = mine.map(([call, own]) => ({
-    title: own.doing === "supervising" ? "" : own.role === "caller" ? call.called : call.calling ?? "–",
-    told: [own.doing === "supervising" ? "" : named(call.state), says(call, own, names)].filter(Boolean).join(" – "),
+    title: own.supervises ? "" : own.role === "caller" ? call.called : call.calling ?? "–",
+    told: [own.supervises ? "" : named(call.state), says(call, own, names)].filter(Boolean).join(" – "),
     buttons: fitting(call, own).map(([verb, name]) => ({ name, path: `agents/me/calls/${encodeURIComponent(call.id)}/${verb}`, asks: verb === "consult" })),
   }));
   const targets = rows.some((row) => row.buttons.some((one) => one.asks)) ? { ...queueNames, ...names } : {};
@@ -55,7 +55,7 @@ function drawSupervision(live, names) {
   const rows = !mayHear() ? [] : live.calls.flatMap((call) => {
     const own = call.parties.find((party) => party.agent === session.agent);
     const path = `calls/${encodeURIComponent(call.id)}/supervise`;
-    return call.parties.filter((party) => party.agent && party !== own && party.doing !== "supervising" && isThere(party)
+    return call.parties.filter((party) => party.agent && party !== own && !party.supervises && isThere(party)
         && ["established", "held", "consulting"].includes(call.state) && (!own || own.supervises === party.agent)).map((party) => ({
       title: names[party.agent] ?? party.agent,
       told: [call.calling ?? "–", ...call.parties.filter((one) => one.supervises === party.agent).map((one) =>

@@ -148,6 +148,7 @@ class TestAnnouncement:
     async def test_sound_that_is_not_there_is_422(self, house: Service) -> None:
         await talks(house)
         await act(house, "announce", {"sounds": ["no.such_sound"]}, status=422)
+        await act(house, "announce", {"sounds": []}, status=422)
 
 
 class TestSupervision:
@@ -160,7 +161,7 @@ class TestSupervision:
     async def test_listen_whisper_barge_and_stop(self, house: Service) -> None:
         call = await talks(house, told=True)
         await self.supervise(house, "listen")
-        assert await doing(house) == {"caller": "talking", "anna": "talking", "sophie": "supervising"}
+        assert await doing(house) == {"caller": "talking", "anna": "talking", "sophie": "ringing"}
         await house.voice.answer_agent(ACME, "sophie")
         assert [one.tone for one in house.voice.effects[ACME] if isinstance(one, ef.WarnLeg)] == ["supervised"]
         pair = {("0", "1"), ("1", "0")}

@@ -162,7 +162,7 @@ def test_levelling_silence_is_silence():
     ("file", "why"),
     [
         (b"", "no WAV file"),
-        (b"ID3\x04" + bytes(100), "no WAV file; send a WAV file: PCM of 8"),
+        (b"RIFX\x04" + bytes(100), "no WAV file; send a WAV file: PCM of 8"),
         (b"RIFF\0\0\0\0WAVE", "without audio"),
         (wav(1, 16, 8000, 1, b""), "without audio"),
         (wav(1, 16, 8000, 1, b"")[:30], "format chunk is cut short"),
@@ -171,7 +171,7 @@ def test_levelling_silence_is_silence():
         (wav(1, 16, 8000, 6, bytes(9600)), "6 channel"),
         (wav(1, 16, 8000, 0, bytes(9600)), "0 channel"),
         (pcm16(sine(440, 8000, 1.2)), "plays 1.2 s"),
-        (pcm16(sine(440, 8000, 0.05)), "plays 0.1 s"),
+        (pcm16(sine(440, 8000, 0.05)), "plays 0.05 s"),
         (pcm16(np.zeros(4000)), "nothing to hear"),
         (pcm16(sine(440, 8000, amplitude=0.0003)), "nothing to hear"),
         (pcm16(sine(9000, 48000) * np.hanning(24000), 48000), "nothing to hear"),
@@ -181,6 +181,21 @@ def test_levelling_silence_is_silence():
 def test_what_cannot_be_played_is_refused_with_its_reason(file, why):
     with pytest.raises(ParseError, match=why):
         convert(file, longest_s=1)
+
+
+@pytest.mark.parametrize(
+    ("begins", "what"), [(b"ID3\x04", "MP3"), (b"\xff\xfb\x90\x64", "MP3"), (b"OggS\x00", "OGG"), (b"fLaC\x00", "FLAC")]
+)
+def test_other_formats_are_called_by_their_names(begins, what):
+    with pytest.raises(ParseError, match=f"it is {what}, no WAV file"):
+        read(begins + bytes(5000))
+
+
+def test_a_file_that_is_cut_off_is_no_shorter_sound():
+    octets = np.rint(TONE * 32767).astype("<i2").tobytes()
+    whole = wav(1, 16, 8000, 1, octets)
+    with pytest.raises(ParseError, match=f"cut off: {len(octets)} octets of audio are announced, {len(octets) - 1000} are there"):
+        read(whole[:-1000])
 
 
 def test_a_file_that_was_streamed_says_no_length_and_is_read_to_its_end():

@@ -314,6 +314,9 @@ def supervise(x: Step, command: inp.Supervise) -> None:
     call = call_of(x, command.call)
     mine = next((leg for leg, one in call.supervisions.items() if one.by == supervisor.id), None)
     if mine is not None:
+        heard = call.supervisions[mine].agent
+        if command.supervised not in {None, heard}:
+            raise IllegalTransition(f"agent {supervisor.id}", supervisor.state, "Supervise", f"you hear {heard}: end that first")
         supervision.change(x, call, mine, command.mode)
         return
     if command.supervised is not None:
@@ -337,9 +340,9 @@ def transfer(x: Step, command: inp.Transfer) -> None:
     call = call_of(x, command.call)
     if calls.Input.TRANSFERRED not in calls.TRANSITIONS[call.state]:
         raise IllegalTransition(f"call {call.id}", call.state, "Transfer")
+    leg = _own_leg(x, agent, call, "Transfer")
     if len(call.parties) > 2:
         raise IllegalTransition(f"call {call.id}", call.state, "Transfer", "several are in conversation: leave them to themselves")
-    leg = _own_leg(x, agent, call, "Transfer")
     _must_exist(x, command.target)
     conversation.transfer(x, call, leg, agent.id, command.target, command.by)
 

@@ -170,6 +170,32 @@ def test_who_has_barged_in_and_is_held_hears_nothing_of_what_is_asked():
     assert {one for pair in shell.hears["c"] for one in pair} == {X, A, S, "c.3"}
 
 
+def test_who_hears_one_agent_does_not_come_to_whisper_to_another():
+    shell = talking()
+    supervise(shell)
+    for other in ("ben", "boss", "nobody"):
+        with pytest.raises(IllegalTransition, match="you hear anna: end that first"):
+            shell.send(inp.Supervise(agent="boss", call="c", supervised=other, mode="whisper"))
+    assert shell.hears["c"] == HEARS["listen"]
+    shell.send(inp.Supervise(agent="boss", call="c", supervised="anna", mode="whisper"))
+    assert shell.hears["c"] == HEARS["whisper"]
+
+
+def test_who_only_listens_transfers_nothing():
+    shell = talking()
+    supervise(shell)
+    with pytest.raises(IllegalTransition, match="agent boss is in no conversation there"):
+        shell.send(inp.Transfer(agent="boss", call="c", target=ToAgent(agent="ben")))
+
+
+def test_a_supervisor_whose_phone_rings_is_not_there_yet_for_the_board():
+    shell = talking()
+    supervise(shell, seconds=0.5)
+    assert [one.doing for one in shell.engine.live().calls[0].parties] == ["talking", "talking", "ringing"]
+    shell.run(3)
+    assert [one.doing for one in shell.engine.live().calls[0].parties] == ["talking", "talking", "supervising"]
+
+
 def test_who_may_not_supervise_and_what_cannot_be():
     shell = talking()
     with pytest.raises(IllegalTransition, match="in no conversation"):

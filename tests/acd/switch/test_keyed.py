@@ -2,7 +2,7 @@
 
 import pytest
 
-from acd.switch.keyed import LONGEST_NUMBER, WITHIN_S, Keyed
+from acd.switch.keyed import LONGEST_NUMBER, WITHIN_S, Keyed, with_number
 
 
 def commands(keys: str, prefix: str = "**", apart_s: float = 0.5) -> list[str]:
@@ -42,3 +42,19 @@ def test_without_a_prefix_no_key_is_a_command():
 
 def test_a_number_that_is_none_is_not_gathered_without_end():
     assert commands("**2" + "1" * (LONGEST_NUMBER + 1) + "#**4") == ["4"]
+
+
+@pytest.mark.parametrize(
+    ("keyed", "told"),
+    [
+        ("201711234567#", "2+491711234567#"),
+        ("20044446681800#", "2+44446681800#"),
+        ("222#", "222#"),
+        ("2112#", "2112#"),
+        ("2#", "2#"),
+        ("1", "1"),
+    ],
+)
+def test_a_keyed_number_is_written_as_every_number_of_the_house(keyed, told):
+    """What the carrier is sent, what the record says and what a search finds is one number, however it was asked for."""
+    assert with_number(keyed) == told

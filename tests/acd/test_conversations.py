@@ -274,6 +274,9 @@ async def test_consultation_outside_is_looked_at_before_anybody_is_held(tmp_path
         await anna.press("**277#", KEY_MS)  # by keys the call is placed and refused: the caller is back
         await here.until(ev.ConsultationEnded, then="returned")
         assert here.doing() == {"caller": "talking", "anna": "talking"}
+        await anna.press("**20331421#", KEY_MS)  # written as the house writes every number
+        await here.until(ev.ConsultationEnded, times=2)
+        assert [one.to for one in await here.until(ev.CallConsulted, times=2)] == ["77", "+49331421"]
         await here.over(caller)
 
 

@@ -147,9 +147,10 @@ def _chunks(file: bytes) -> Iterator[tuple[bytes, memoryview]]:
     while at + 8 <= len(file):
         size = int.from_bytes(whole[at + 4 : at + 8], "little")
         there = len(file) - at - 8
-        if whole[at : at + 4] == b"data" and there < size < _UNKNOWN_LENGTH:
+        name = bytes(whole[at : at + 4])
+        if name == b"data" and there < size < _UNKNOWN_LENGTH:
             raise ParseError(f"it is cut off: {size} octets of audio are announced, {there} are there")
-        yield bytes(whole[at : at + 4]), whole[at + 8 : at + 8 + size]
+        yield name, whole[at + 8 : at + 8 + size]
         at += 8 + size + (size & 1)
 
 

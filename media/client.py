@@ -28,11 +28,13 @@ from media.control import (
     LegClosed,
     LegOpened,
     OpenLeg,
+    PauseRecording,
     Refused,
     Report,
     Request,
     Shutdown,
     Status,
+    StopRecording,
     TakenOver,
 )
 from media.errors import MediaError, ParseError, WorkerGone
@@ -328,7 +330,9 @@ class MediaPlane:
         if worker is None and self._closing.is_set():
             return
         if worker is None:
-            log.warning("! call=%s has no worker: %s", call_key, type(order).__name__)
+            # A recording ends with its last leg, whether it is told to or not: phones that hang up at once are no fault.
+            level = logging.DEBUG if isinstance(order, PauseRecording | StopRecording) else logging.WARNING
+            log.log(level, "! call=%s has no worker: %s", call_key, type(order).__name__)
             return
         self._write(worker, order)
 

@@ -39,7 +39,7 @@ const WORDS = {
     states: {
       free: "bereit", busy: "beschäftigt", not_ready: "nicht bereit", logged_off: "abgemeldet", unregistered: "kein Telefon",
       inbound: "eingehend", outbound: "ausgehend", internal: "intern", offered: "eingegangen", treatment: "Ansage", queued: "wartet",
-      alerting: "klingelt", established: "im Gespräch", held: "gehalten", consulting: "Rückfrage", supervising: "hört zu", cleared: "beendet",
+      alerting: "klingelt", established: "im Gespräch", held: "gehalten", consulting: "Rückfrage", supervising: "Supervision", cleared: "beendet",
       reserved: "reserviert", connected: "im Gespräch", after_call_work: "Nachbearbeitung", done: "fertig",
     },
     channelNames: { callback: "Rückruf", message: "Nachricht", chat: "Chat", mail: "E-Mail" },
@@ -83,7 +83,7 @@ const WORDS = {
     states: {
       free: "ready", busy: "busy", not_ready: "not ready", logged_off: "logged off", unregistered: "no phone",
       inbound: "inbound", outbound: "outbound", internal: "internal", offered: "arrived", treatment: "announcement", queued: "waiting",
-      alerting: "ringing", established: "talking", held: "on hold", consulting: "consulting", supervising: "listening in", cleared: "over",
+      alerting: "ringing", established: "talking", held: "on hold", consulting: "consulting", supervising: "supervising", cleared: "over",
       reserved: "reserved", connected: "talking", after_call_work: "after-call work", done: "done",
     },
     channelNames: { callback: "Callback", message: "Message", chat: "Chat", mail: "Mail" },

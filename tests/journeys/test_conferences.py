@@ -25,6 +25,8 @@ pytestmark = pytest.mark.journey
 
 HZ = {"caller": 450.0, "anna": 750.0, "ben": 1150.0, "boss": 1850.0}
 """No multiple of another, nor a sum or difference of two that is a third."""
+STAMPS = {"version", "changed_at"}
+"""What is told of a document and not taken."""
 PROBE_S = 120.0
 GUARD_S, LOOK_S = 0.45, 0.3
 """After an order is answered a packet may be on its way, and the agent hears a tone of 0.36 s; then so long is listened."""
@@ -188,10 +190,13 @@ async def supervise(made: House, mode: str) -> None:
 
 
 async def prepared(house: ServiceProcess) -> dict[str, Any]:
-    """A queue that is recorded and supervised, whose music is silence; boss is a supervisor with a phone."""
+    """A queue that is recorded and supervised, whose music is silence, without notices (12 s); boss is a supervisor with a phone."""
     devices = await house.provision(("anna", "ben", "boss"))
+    setup = await house.call(house.api.get, "/api/v1/setup")
+    quiet = {"recording_notice": False, "supervision_notice": False}
+    await house.call(house.api.put, "/api/v1/setup", {name: value for name, value in setup.items() if name not in STAMPS} | quiet)
     queue = await house.call(house.api.get, "/api/v1/queues/support")
-    changed = {name: value for name, value in queue.items() if name not in {"version", "changed_at"}}
+    changed = {name: value for name, value in queue.items() if name not in STAMPS}
     changed |= {"record": True, "supervised": True, "music": "tone/silence", "greeting": [], "announce_position": False}
     await house.call(house.api.put, "/api/v1/queues/support", changed)
     user = {"id": "boss", "name": "Boss", "role": "supervisor", "password": "boss-secret-0815", "agent": "boss"}

@@ -511,7 +511,9 @@ class Ledger:
             self._move(conversation, leg, "hold", conversation.legs[consultation.leg].name, consultation.by, at)
 
     def _talk(self, conversation: _Conversation, parties: list[str], kind: Any, by: str, at: dt.datetime, outcome: str = "") -> None:
-        """Of two, both are on hold as long as one of them holds; of more, those who hold, and who would talk alone."""
+        """Of two, both are on hold as long as one of them holds; of more, those who hold, and who would talk alone. Whoever goes on as
+        before does so by whom it was: that somebody else is back is no new talk.
+        """
         holders = [one for one in conversation.holders if one.leg in parties]
         holding = {one.leg for one in holders}
         if holders and (len(parties) == 2 or len(parties) - len(holding) < 2):
@@ -522,7 +524,7 @@ class Ledger:
             holder = own or (holders[0] if holders else None)
             if leg in holding and holder is not None:
                 self._move(conversation, leg, "hold", others, holder.by, at, outcome)
-            else:
+            elif (conversation.legs[leg].kind, conversation.legs[leg].party) != (kind, others):
                 self._move(conversation, leg, kind, others, by, at, outcome)
 
     def _call_consulted(self, event: ev.CallConsulted, _now: float, at: dt.datetime) -> None:
@@ -620,7 +622,8 @@ class Ledger:
         conversation.holders = [
             one for one in conversation.holders if one.leg != event.leg or (event.still_held and one.at_desk != at_desk)
         ]
-        conversation.talk_by = _acting(event.supervisor, conversation.legs[event.leg].word)
+        if event.leg in conversation.parties:  # who only listens brings no talk about
+            conversation.talk_by = _acting(event.supervisor, conversation.legs[event.leg].word)
         self._settle(conversation, at)
 
     def _conversation_of(self, leg: str) -> _Conversation | None:

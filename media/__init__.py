@@ -8,7 +8,7 @@ the network), `room` (who hears whom in a call: a bridge of two, or a `mix`), `r
 files), `ports`, `framing`, `io`.
 
 Pure, one algorithm each: `rtp/` (RFC 3550), `codecs/` (G.711, G.722, conversion between them), `resample`, `dtmf` (RFC 4733 and in
-band), `tones`, `concealment`, `jitter_buffer`, `speaker` (a line to 20 ms of audio each tick), `mixer`, `rates`, `channel` (a recording's
+band), `tones`, `concealment`, `jitter_buffer`, `speaker` (a line to 20 ms of audio each tick), `rates`, `channel` (a recording's
 time line), `quality` (G.107), `frame`, `wave_file`, `sound_file` (what somebody sends, to A-law at 8 kHz). `sounds/` holds the audio and
 the script that makes it.
 """

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from media.codecs.registry import CODECS
 from media.frame import PTIME_MS, SAMPLE_RATE, Samples, silence
 from media.legs.digits_out import PASSED_ON_MS
-from media.mixer import mix_matrix
 from media.rates import mixing_rate
 from media.speaker import Speaker
 
@@ -34,6 +33,21 @@ MOST_FAILURES: Final = 50
 Row = tuple[int, ...]
 Encoded = dict[tuple[Row, int], bytes]
 """What was encoded in this tick: by what is heard, and by which encoder."""
+
+
+def mixed(inputs: NDArray[np.int16], hears: NDArray[np.bool_]) -> NDArray[np.int16]:
+    """What each listener hears.
+
+    Args:
+        inputs: shape (speakers, samples), one frame each.
+        hears: shape (listeners, speakers); `hears[i, j]`: listener i hears speaker j. Who hears himself has an echo.
+    Returns: shape (listeners, samples), saturated.
+    Raises: ValueError: shapes that do not fit.
+    """
+    if inputs.ndim != 2 or hears.ndim != 2 or hears.shape[1] != inputs.shape[0]:
+        raise ValueError(f"matrix {hears.shape} does not fit audio {inputs.shape}")
+    sums: NDArray[np.int16] = np.clip(hears.astype(np.int32) @ inputs.astype(np.int32), -32768, 32767).astype(np.int16)
+    return sums
 
 
 class Listener:
@@ -220,11 +234,11 @@ class Mix:
             frame = speaker.frame()
             said.append(frame is not None)
             inputs[place] = 0 if frame is None else frame
-        mixed = mix_matrix(inputs, self._matrix) if any(said) else None
+        rows = mixed(inputs, self._matrix) if any(said) else None
         encoded: Encoded = {}
         for place, (listener, row) in enumerate(self._rows):
-            heard = mixed is not None and any(said[speaker] for speaker in row)
-            listener.hear(mixed[place] if mixed is not None and heard else None, row, encoded, now)
+            heard = rows is not None and any(said[speaker] for speaker in row)
+            listener.hear(rows[place] if rows is not None and heard else None, row, encoded, now)
         self._failures = 0
         return bool(self._rows)
 

@@ -203,10 +203,3 @@ def _below_1000(number: int, language: str) -> list[str]:
     if not rest:
         return [f"number.{hundreds}00"]
     return [f"number.{hundreds}00", *(["number.and"] if language == "en" else []), f"number.{rest}"]
-
-
-def position_sounds(position: int, language: str) -> tuple[str, ...]:
-    """The announcement of a queue position, 1 being next."""
-    if position == 1:
-        return (f"{language}/queue.next",)
-    return (f"{language}/queue.position", *number_sounds(position, language))

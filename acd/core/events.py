@@ -23,6 +23,10 @@ MissReason = Literal["no_answer", "unreachable", "failed", "busy", "declined", "
 """Why an agent who was offered a contact did not take it: a limit each (`acd.core.configuration.MissLimits`)."""
 Purpose = Literal["menu", "notice", "greeting", "position", "music", "ringback", "hold", "announcement", "pin", "aside", "party_notice"]
 """Why something plays; what follows when it was heard depends on it."""
+ForwardReason = Literal[
+    "always", "busy", "no_answer", "unregistered", "overflow", "menu", "number", "transfer", "closed", "exit", "redirected", "consult"
+]
+"""Why a call is sent on to another number."""
 QueueOutcome = Literal["answered", "abandoned", "overflowed", "exited", "closed", "withdrawn"]
 
 
@@ -320,9 +324,7 @@ class CallForwarded(_Event, frozen=True, kw_only=True):
 
     call: CallId
     number: CustomerText
-    reason: Literal[
-        "always", "busy", "no_answer", "unregistered", "overflow", "menu", "number", "transfer", "closed", "exit", "redirected", "consult"
-    ]
+    reason: ForwardReason
     by: str
     """Agent, queue, menu or number that forwards; or the trunk whose carrier does (3xx), on the account of who sent the call there."""
     supervisor: StaffText | None = None
@@ -334,9 +336,7 @@ class ForwardLoopFound(_Event, frozen=True, kw_only=True):
 
     call: CallId
     number: CustomerText
-    reason: Literal[
-        "always", "busy", "no_answer", "unregistered", "overflow", "menu", "number", "transfer", "closed", "exit", "redirected", "consult"
-    ]
+    reason: ForwardReason
     by: str
     rounds: tuple[CallId, ...]
     """The calls of the rounds before; they try no other trunk."""

@@ -44,7 +44,7 @@ DEPARTMENTS: Final[Mapping[str, frozenset[str]]] = {
     "department.emergency": frozenset({"emergency", "notdienst", "notfall", "stoerung", "störung", "stoerungsdienst"}),
 }
 """The departments that are packaged, and what queues are called that are one: by their id or name, without regard to capitals."""
-_WORDS: Final = re.compile(r"[\w]+")
+_WORDS: Final = re.compile(r"\w+")
 
 
 def sounds_of(menu: Menu, queues: Mapping[QueueId, Queue], agents: Mapping[AgentId, Agent]) -> tuple[str, ...]:

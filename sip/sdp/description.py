@@ -256,9 +256,6 @@ class MediaDescription(msgspec.Struct, frozen=True):
                 return attribute.value or ""
         return None
 
-    def attribute_values(self, name: str) -> list[str]:
-        return [attribute.value or "" for attribute in self.attributes if attribute.name == name]
-
     @property
     def is_rejected(self) -> bool:
         """Port 0: refused in an answer, disabled in an offer (RFC 3264 §6, §8.2)."""

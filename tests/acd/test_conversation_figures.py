@@ -216,3 +216,41 @@ def test_who_barges_in_talks_and_who_hangs_up_leaves_the_others() -> None:
     assert parts(cdr) == {"talk": 60}
     assert sum(seconds for kind, seconds in lasted(cdr, 2) if kind == "talk") == 50
     assert {kind for kind, _ in lasted(cdr, 2)} == {"talk"}
+
+
+def test_who_only_listens_and_holds_by_the_own_phone_cuts_nobody_elses_talk() -> None:
+    books = a_house(anna=AT_ONCE, cleo=AT_ONCE)
+    shell = books.shell
+    configuration = shell.engine.state.configuration
+    assert configuration is not None
+    shell.send(inp.Configured(configuration=msgspec.structs.replace(configuration, supervision_notice=False)))
+    arrives(shell, "700")
+    shell.run(10)
+    shell.send(inp.Supervise(agent="cleo", call="c"))
+    shell.run(10)
+    shell.send(inp.LegHeldByParty(leg="c.2"))
+    shell.run(10)
+    shell.send(inp.LegRetrievedByParty(leg="c.2"))
+    shell.run(30)
+    shell.send(inp.LegReleased(leg="c-in"))
+    cdr = books.only()
+    assert (lasted(cdr, 0), lasted(cdr, 1), lasted(cdr, 2)) == ([("talk", 60)], [("talk", 60)], [("supervise", 50)])
+
+
+def test_one_of_three_who_holds_and_is_back_cuts_nobody_elses_talk() -> None:
+    books = consults(AT_ONCE)
+    shell = books.shell
+    shell.run(10)
+    shell.send(inp.Conference(agent="anna", call="c"))
+    shell.run(10)
+    shell.send(inp.LegHeldByParty(leg="c.2"))
+    shell.run(10)
+    shell.send(inp.LegRetrievedByParty(leg="c.2"))
+    shell.run(10)
+    shell.send(inp.LegReleased(leg="c.2"))
+    shell.run(10)
+    shell.send(inp.LegReleased(leg="c-in"))
+    cdr = books.only()
+    assert lasted(cdr, 0) == [("talk", 30), ("hold", 10), ("talk", 30), ("talk", 10)]
+    assert lasted(cdr, 2) == [("consult", 10), ("talk", 10), ("hold", 10), ("talk", 10)]
+    assert parts(cdr) == {"talk": 70, "hold": 10}

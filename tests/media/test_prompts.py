@@ -7,7 +7,7 @@ from media import prompts, sounds, tones
 from media.codecs import PCMA, PCMU
 from media.errors import ParseError, UnknownSound
 from media.frame import level_dbfs
-from media.prompts import LARGEST_NUMBER, PACKAGED_SOUNDS, SoundLibrary, number_sounds, position_sounds
+from media.prompts import LARGEST_NUMBER, PACKAGED_SOUNDS, SoundLibrary, number_sounds
 from media.sounds.make_sounds import TEXTS, texts_of
 from media.wave_file import alaw_file, read_as_alaw
 
@@ -157,11 +157,6 @@ def test_what_is_no_number_is_an_unknown_sound(library, name):
 def test_what_cannot_be_said_is_refused(number, language):
     with pytest.raises(ValueError, match="number"):
         number_sounds(number, language)
-
-
-def test_position_one_is_next_in_line():
-    assert position_sounds(1, "en") == ("en/queue.next",)
-    assert position_sounds(12, "de") == ("de/queue.position", "de/number.12")
 
 
 def test_wave_file_round_trip_and_odd_length():

@@ -41,9 +41,8 @@ def early_media_arrived(x: Step, fact: inp.EarlyMediaArrived) -> None:
     if legs.Input.ALERTED in legs.TRANSITIONS[leg.state]:
         x.emit(LegAlerted(leg=leg.id, dialog=fact.dialog))
     call = x.state.calls[leg.call]
-    if (
-        _offer(x, leg) is None and leg.id != call.party and leg.id not in call.supervisions
-    ):  # a queue has its own music, and a phone that is rung first has nobody yet
+    has_nobody = leg.id == call.party or leg.id in call.supervisions  # a phone that is rung first, and who comes to listen
+    if _offer(x, leg) is None and not has_nobody:  # a queue has its own music
         reach.spoke_early(x, call, leg)
 
 

@@ -51,14 +51,19 @@ def others_of(x: Step, call: s.Call, leg: s.Leg) -> list[s.Leg]:
 def hears(state: s.State, call: s.Call) -> tuple[tuple[LegId, LegId], ...]:
     """The matrix, as pairs (listener, speaker) in order."""
     pairs: set[tuple[LegId, LegId]] = set()
-    for group in groups(call):
-        present = [one for one in group if one in state.legs and state.legs[one].state not in legs.ON_HOLD]
+    for present in _present(state, call):
         pairs.update((listener, speaker) for listener in present for speaker in present if listener != speaker)
-        if call.supervisions and len(present) > 1:
+        if call.supervisions:
             pairs.update(_supervised(state, call, present))
     if call.early is not None and call.party is not None:
         pairs.update({(call.party, call.early), (call.early, call.party)})
     return tuple(sorted(pairs))
+
+
+def _present(state: s.State, call: s.Call) -> list[list[LegId]]:
+    """The groups without who holds; who is alone then is in none."""
+    present = [[one for one in group if one in state.legs and state.legs[one].state not in legs.ON_HOLD] for group in groups(call)]
+    return [group for group in present if len(group) > 1]
 
 
 def _supervised(state: s.State, call: s.Call, present: list[LegId]) -> set[tuple[LegId, LegId]]:
@@ -89,11 +94,8 @@ def arrange(x: Step, call: s.Call) -> None:
 
 def talking(state: s.State, call: s.Call) -> tuple[LegId, ...]:
     """Those with a channel in the recording who are in conversation: what is said on hold, or to an agent alone, is in no recording."""
-    found: list[LegId] = []
-    for group in groups(call):
-        present = [one for one in group if one in state.legs and state.legs[one].state not in legs.ON_HOLD]
-        found += present if len(present) > 1 else []
-    return tuple(one for one in call.recorded if one in found)
+    found = {one for present in _present(state, call) for one in present}
+    return tuple([one for one in call.recorded if one in found])
 
 
 def settle(x: Step, call: s.Call) -> None:

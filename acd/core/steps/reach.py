@@ -10,7 +10,7 @@ from typing import Literal
 
 from acd.core.configuration import Agent, Forwarding, Target, ToAgent
 from acd.core.effects import OriginateToOutside, PassEarlyMedia, PopScreen, RingCaller
-from acd.core.events import CallForwarded, ChannelRefused, EarlyMediaPassed, ForwardLoopFound, LegInitiated, WorkReserved
+from acd.core.events import CallForwarded, ChannelRefused, EarlyMediaPassed, ForwardLoopFound, ForwardReason, LegInitiated, WorkReserved
 from acd.core.ids import VOICE, AgentId, LegId, TrunkId
 from acd.core.routing import admission
 from acd.core.state import capacity
@@ -23,10 +23,6 @@ from acd.core.steps.treatment import RINGBACK, answer_party, turn_away, unavaila
 
 NEXT_TRUNK = frozenset({"congestion", "unreachable", "error", "no_bandwidth", "price_refused"})
 """Causes that speak of the trunk, not of the number: the next trunk is tried. A price is a matter of the trunk's own plan (R15)."""
-
-ForwardReason = Literal[
-    "always", "busy", "no_answer", "unregistered", "overflow", "menu", "number", "transfer", "closed", "exit", "redirected", "consult"
-]
 
 
 def ring_agent(x: Step, call: s.Call, agent_id: AgentId) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 from acd.core.effects import PopScreen, WarnLeg
 from acd.core.errors import IllegalTransition
 from acd.core.events import LegConnected, SupervisionBegan, SupervisionChanged, SupervisionRequested, WorkConnected, WorkReserved
-from acd.core.ids import VOICE, AgentId, LegId
+from acd.core.ids import VOICE, AgentId, CallId, LegId
 from acd.core.inputs import SupervisionMode
 from acd.core.machines import call as calls
 from acd.core.machines import work as works
@@ -162,7 +162,7 @@ def conversation_of(x: Step, agent: AgentId) -> s.Call | None:
     known = x.state.agents.get(agent)
     for work in known.works.values() if known is not None else ():
         if work.channel == VOICE and work.state in works.TALKING and work.kind != "supervision":
-            return next((call for call in x.state.calls.values() if call.id == work.contact), None)
+            return x.state.calls.get(CallId(work.contact))
     return None
 
 

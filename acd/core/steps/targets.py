@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from acd.core.configuration import Target, ToAgent, ToAnnouncement, ToHangUp, ToMenu, ToOutside, ToQueue
+from acd.core.events import ForwardReason
 from acd.core.state import values as s
 from acd.core.steps import consultation, queueing, reach, treatment
 from acd.core.steps.clearing import clear_call
@@ -31,7 +32,7 @@ def send_to(x: Step, call: s.Call, target: Target, reason: str, by: str, supervi
         case ToAgent(agent=agent):
             reach.ring_agent(x, call, agent)
         case ToOutside(number=number):
-            reach.forward(x, call, number, cast("reach.ForwardReason", reason), by, supervisor)
+            reach.forward(x, call, number, cast("ForwardReason", reason), by, supervisor)
         case ToAnnouncement(sounds=sounds):
             treatment.announce(x, call, sounds, "closed" if reason == "closed" else "announced")
         case ToHangUp():

@@ -40,7 +40,8 @@ from tests.acd.core.shell import SOUND_S, T0, Phone, Shell, agent, call, house, 
 NEVER = Phone(answers_after_s=None)
 OTHER = tuple(channel for channel in CHANNELS if channel not in {"voice", "callback"})
 """Channels of which one can be had without a phone that rings."""
-_names = count(1)
+_names = count(1000)
+"""All of one length: at one instant the order is that of letters, and a test shall not depend on how many ran before it."""
 
 
 def come(shell: Shell, channel: str = "mail", queue: str = "support", name: str | None = None, **more: Any) -> str:

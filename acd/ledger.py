@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final
 
 import msgspec
 
 from acd.core import events as ev
-from acd.core.ids import VOICE, RecordingId, TenantId, channel_of
+from acd.core.ids import VOICE, LegId, RecordingId, TenantId, channel_of
 from acd.core.inputs import ClockStepped, ServiceStarted
 from acd.core.replay import Entry
 from acd.enders import ENDED_BY, REFUSALS, Ender
@@ -71,7 +71,7 @@ class _Consultation(msgspec.Struct, kw_only=True):
     """An originator."""
     to: str
     """Who is asked, in one word, as long as nobody has answered."""
-    held: list[str]
+    held: list[LegId]
     place: tuple[str, str] = ("ring", "")
     """Where it waits for that: kind and party of the segment that who was held will be in, if it takes that place."""
     alternated: bool = False
@@ -86,7 +86,7 @@ class _Conversation(msgspec.Struct, kw_only=True):
     served: str | None = None
     """The first leg; after a transfer, the one of the pair that stays."""
     legs: dict[str, _Leg] = {}
-    parties: list[str] = []
+    parties: list[LegId] = []
     """In conversation; of a consultation, who consults and who was asked."""
     talk_by: str = ""
     """Who brought the talk about: an originator."""
@@ -346,7 +346,7 @@ class Ledger:
     def _leg_connected(self, event: ev.LegConnected, _now: float, at: dt.datetime) -> None:
         self._answered(event.leg, at, call_id_of(event.dialog))
 
-    def _answered(self, leg_id: str, at: dt.datetime, sip_call_id: str | None = None) -> None:
+    def _answered(self, leg_id: LegId, at: dt.datetime, sip_call_id: str | None = None) -> None:
         call = self._folded.call_of.get(leg_id)
         if call is None:
             return
@@ -502,7 +502,7 @@ class Ledger:
             else:
                 self._move(conversation, consultation.leg, "consult", consultation.to, consultation.by, at, outcome)
 
-    def _hold(self, conversation: _Conversation, legs: list[str], consultation: _Consultation, at: dt.datetime) -> None:
+    def _hold(self, conversation: _Conversation, legs: Sequence[str], consultation: _Consultation, at: dt.datetime) -> None:
         """Held by who consults: alone, or among each other."""
         if len(legs) > 1:
             self._talk(conversation, legs, "talk", consultation.by, at)
@@ -510,7 +510,7 @@ class Ledger:
         for leg in legs:
             self._move(conversation, leg, "hold", conversation.legs[consultation.leg].name, consultation.by, at)
 
-    def _talk(self, conversation: _Conversation, parties: list[str], kind: Any, by: str, at: dt.datetime, outcome: str = "") -> None:
+    def _talk(self, conversation: _Conversation, parties: Sequence[str], kind: Any, by: str, at: dt.datetime, outcome: str = "") -> None:
         """Of two, both are on hold as long as one of them holds; of more, those who hold, and who would talk alone. Whoever goes on as
         before does so by whom it was: that somebody else is back is no new talk.
         """
@@ -554,13 +554,7 @@ class Ledger:
         if event.then == "handed_on":
             self._hand_on(conversation, consultation, by, at)
             return
-        conversation.parties = {
-            "returned": [*consultation.held, consultation.leg],
-            "conference": [*consultation.held, consultation.leg, *asked],
-            "handed_over": [*consultation.held, *asked],
-            "abandoned": list(consultation.held),
-            "deserted": conversation.parties,
-        }[event.then]
+        conversation.parties = event.parties(consultation.held, asked)
         if conversation.served not in conversation.parties:
             conversation.served = conversation.parties[0]
         outcome = event.cause or conversation.outcome or event.then
@@ -593,7 +587,7 @@ class Ledger:
         if leg.answered:
             self._take_place(conversation, event.leg, at)
 
-    def _take_place(self, conversation: _Conversation, leg_id: str, at: dt.datetime) -> None:
+    def _take_place(self, conversation: _Conversation, leg_id: LegId, at: dt.datetime) -> None:
         """Who barges in is a party from now on, who only hears is none."""
         leg, consultation = conversation.legs[leg_id], conversation.consultation
         parties = conversation.parties if consultation is None else consultation.held

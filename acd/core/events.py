@@ -6,6 +6,7 @@ all a fold needs that an earlier event of the same call has not told already. Th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -245,6 +246,18 @@ class ConsultationEnded(_Event, frozen=True, kw_only=True):
     cause: str | None = None
     """A row of `acd.core.causes`: why who was asked cannot be had; None: the consulting party, or who was held, wished it so."""
     supervisor: StaffText | None = None
+
+    def parties(self, held: Sequence[LegId], asked: Sequence[LegId]) -> list[LegId]:
+        """Who is in conversation then, in the order in which they came; nobody yet: `handed_on`."""
+        stays = {
+            "returned": (held, (self.leg,), ()),
+            "conference": (held, (self.leg,), asked),
+            "handed_over": (held, (), asked),
+            "handed_on": ((), (), ()),
+            "deserted": ((), (self.leg,), asked),
+            "abandoned": (held, (), ()),
+        }[self.then]
+        return [one for some in stays for one in some]
 
 
 class SupervisionBegan(_Event, frozen=True, kw_only=True):

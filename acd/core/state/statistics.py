@@ -449,21 +449,10 @@ def _consultation_ended(s: Statistics, event: ev.ConsultationEnded, now: float) 
     if talk is None or talk.consulting is None:
         return
     asked = [one for one in talk.parties if one != talk.consulting]
-    match event.then:
-        case "handed_on":
-            _part(s, event.call, now)
-            return
-        case "returned":
-            parties = [*talk.held, talk.consulting]
-        case "conference":
-            parties = [*talk.held, talk.consulting, *asked]
-        case "handed_over":
-            parties = [*talk.held, *asked]
-        case "abandoned":
-            parties = talk.held
-        case "deserted":
-            parties = talk.parties
-    s.talks[event.call] = _Talk(parties=parties)
+    if event.then == "handed_on":
+        _part(s, event.call, now)
+        return
+    s.talks[event.call] = _Talk(parties=event.parties(talk.held, asked))
     _regard(s, event.call, now)
 
 

@@ -225,17 +225,7 @@ def consultation_ended(fold: Indexes, event: ev.ConsultationEnded, now: float) -
     if event.then == "handed_on":
         _hand_on(fold, call, consultation, now)
         return
-    match event.then:
-        case "returned":
-            call.parties = [*consultation.held, consultation.leg]
-        case "conference":
-            call.parties = [*consultation.held, consultation.leg, *asked]
-        case "handed_over":
-            call.parties = [*consultation.held, *asked]
-        case "abandoned":
-            call.parties = consultation.held
-        case "deserted":
-            pass
+    call.parties = event.parties(consultation.held, asked)
     call.party = consultation.party if consultation.party in call.parties else call.parties[0]
     queue = contact.queue if asked and contact.queue is not None else consultation.queue
     _begin_anew(call, contact)

@@ -104,7 +104,7 @@ async def create_tariff(access: ForBilling, given: TariffGiven) -> TariffTold:
     if not held(access.services, access.tenant).prices_itself:
         raise PricesOfTheHouse
     plan, document = await service.read(given)  # before anything is held
-    by = Author(access.unit, access.services, access.tenant, access.principal.name, access.now, access.source)
+    by = Author.of(access)
     await hold(by)
     row = await service.add_tariff(access.session, plan, document, given.trunk, access.principal.name, access.now)
     await take_effect(by, tariffs=True)

@@ -212,7 +212,7 @@ async def _check_agent(access: Access, agent: str | None) -> None:
     """
     if agent is None:
         return
-    await hold(Author(access.unit, access.services, access.tenant, access.principal.name, access.now, access.source))
+    await hold(Author.of(access))
     if not await has_agent(access.session, agent):
         raise NoSuchAgent(agent)
 

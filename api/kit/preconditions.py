@@ -17,7 +17,16 @@ from api.errors import Outdated
 IfMatch = Annotated[
     str | None, Header(alias="If-Match", max_length=1000, description="ETags of the versions that are meant, or `*`; 412 for another one.")
 ]
+IfVersion = Annotated[
+    str | None, Header(alias="If-Match", pattern=r'^"[0-9]{1,9}"$', description='ETag of the version that is meant, `"3"`.')
+]
+"""Of what counts its versions."""
 _TAG = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\xff]*")')
+
+
+def version_of(if_match: str | None) -> int | None:
+    """The version that an `IfVersion` names; None: whichever there is."""
+    return None if if_match is None else int(if_match.strip('"'))
 
 
 def etag_of(told: BaseModel) -> str:

@@ -9,33 +9,22 @@ from fastapi import APIRouter, Body, Header, Query, Response, status
 from acd import sounds
 from api import telephony_setup
 from api.errors import Conflict, NotFound, Outdated, responses
-from api.identity import Access, ForAdmins, ForSupervisors
+from api.identity import ForAdmins, ForSupervisors
 from api.kit.paging import Page, Paged, paged
-from api.kit.preconditions import tags
+from api.kit.preconditions import IfVersion, tags, version_of
 from api.sounds import service
 from api.sounds.schemas import Folder, NewFolder, NewName, PackagedTold, SoundName, SoundTold
+from api.telephony_setup import Author
 
 router = APIRouter(prefix="/api/v1/sounds", tags=["sounds"])
 
 MEDIA_TYPE = "audio/wav"
-IfMatch = Annotated[
-    str | None, Header(alias="If-Match", pattern=r'^"[0-9]{1,9}"$', description='ETag of the version that is meant, `"3"`.')
-]
 Sent = Annotated[bytes, Body(media_type=MEDIA_TYPE, description=f"{sounds.ACCEPTED[:1].upper()}{sounds.ACCEPTED[1:]}.")]
 Normalise = Annotated[bool, Query(description="Bring it to the level of the packaged announcements (-20 dBFS).")]
 _AUDIO: dict[int | str, dict[str, Any]] = {
     200: {"description": "The file.", "content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
     304: {"description": "The client has it: `If-None-Match` names it."},
 }
-
-
-def author(access: Access) -> telephony_setup.Author:
-    """Who asks."""
-    return telephony_setup.Author(access.unit, access.services, access.tenant, access.principal.name, access.now, access.source)
-
-
-def _version(if_match: str | None) -> int | None:
-    return None if if_match is None else int(if_match.strip('"'))
 
 
 def _shown(row: telephony_setup.Row, response: Response) -> SoundTold:
@@ -78,7 +67,7 @@ async def get_sound_audio(
     if if_none_match is not None and etag in tags(if_none_match, strong=False):
         return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers={"ETag": etag})
     headers = {"ETag": etag, "Content-Disposition": f'attachment; filename="{folder}.{sound}.wav"'}
-    return Response(await service.audio(author(access), row), media_type=MEDIA_TYPE, headers=headers)
+    return Response(await service.audio(Author.of(access), row), media_type=MEDIA_TYPE, headers=headers)
 
 
 @router.post(
@@ -92,7 +81,7 @@ async def create_sound(
     access: ForAdmins, language: NewFolder, name: NewName, sent: Sent, response: Response, normalise: Normalise = False
 ) -> SoundTold:
     """Send a new sound; the body is the file. It is heard from the next play on."""
-    row = await service.create(author(access), f"{language}/{name}", sent, normalise=normalise)
+    row = await service.create(Author.of(access), f"{language}/{name}", sent, normalise=normalise)
     response.headers["Location"] = f"/api/v1/sounds/{row.id}"
     return _shown(row, response)
 
@@ -110,10 +99,10 @@ async def replace_sound(
     sent: Sent,
     response: Response,
     normalise: Normalise = False,
-    if_match: IfMatch = None,
+    if_match: IfVersion = None,
 ) -> SoundTold:
     """Send another in its place. It is heard from the next play on; what plays now goes on with the old one."""
-    row = await service.replace(author(access), f"{folder}/{sound}", sent, normalise=normalise, if_version=_version(if_match))
+    row = await service.replace(Author.of(access), f"{folder}/{sound}", sent, normalise=normalise, if_version=version_of(if_match))
     return _shown(row, response)
 
 
@@ -123,6 +112,6 @@ async def replace_sound(
     status_code=status.HTTP_204_NO_CONTENT,
     responses=responses(NotFound, Conflict, Outdated),
 )
-async def delete_sound(access: ForAdmins, folder: Folder, sound: SoundName, if_match: IfMatch = None) -> None:
+async def delete_sound(access: ForAdmins, folder: Folder, sound: SoundName, if_match: IfVersion = None) -> None:
     """Delete one. What is packaged under its name is heard again; what would be silent without it is named (409)."""
-    await service.delete(author(access), f"{folder}/{sound}", _version(if_match))
+    await service.delete(Author.of(access), f"{folder}/{sound}", version_of(if_match))

@@ -12,7 +12,7 @@ from acd.core.configuration import Target
 from acd.core.ids import AgentId
 from acd.core.live import LiveState
 from api.errors import NotFound, responses
-from api.identity import ForAll, ForDesk, ForSupervisors, Role
+from api.identity import Access, ForAll, ForDesk, ForSupervisors, Role
 from api.kit.numbers import DialledNow
 from api.telephony.desk import REFUSALS, AgentKey, CallKey, at_desk, carry_out, decisions_of, why_of
 from api.telephony.errors import NoPhone, told
@@ -32,7 +32,7 @@ from api.telephony.schemas import (
     TransferGiven,
     WhyWaiting,
 )
-from api.telephony_setup import must_be_sounds
+from api.telephony_setup import must_have_sounds
 
 router = APIRouter(prefix="/api/v1", tags=["telephony"])
 
@@ -112,10 +112,18 @@ async def hang_up(access: ForDesk, agent: AgentKey, call: CallKey) -> Done:
     return await carry_out(access, inp.HangUp(**at_desk(access, agent), call=call))
 
 
+async def _target(access: Access, given: TransferGiven | ConsultGiven) -> Target:
+    """Raises: NoSuchSound: of an announcement."""
+    document = given.model_dump(mode="json")
+    await must_have_sounds(access.session, document)
+    target: Target = msgspec.convert(document["target"], Target)
+    return target
+
+
 @router.post("/agents/{agent}/calls/{call}/transfer", operation_id="transfer", responses=REFUSALS)
 async def transfer(access: ForDesk, agent: AgentKey, call: CallKey, given: TransferGiven) -> Done:
     """Blind transfer: the agent's part ends, the other party goes to the target."""
-    target = msgspec.convert(given.target.model_dump(mode="json"), Target)
+    target = await _target(access, given)
     return await carry_out(access, inp.Transfer(**at_desk(access, agent), call=call, target=target))
 
 
@@ -124,7 +132,7 @@ async def consult(access: ForDesk, agent: AgentKey, call: CallKey, given: Consul
     """Hold the others and ask somebody. The agent hears what a caller would, ring-back, a queue's music, a menu; whatever comes to nothing
     gives it back to those it holds.
     """
-    target = msgspec.convert(given.target.model_dump(mode="json"), Target)
+    target = await _target(access, given)
     return await carry_out(access, inp.Consult(**at_desk(access, agent), call=call, target=target))
 
 
@@ -157,7 +165,7 @@ async def complete(access: ForDesk, agent: AgentKey, call: CallKey) -> Done:
 @router.post("/agents/{agent}/calls/{call}/announce", operation_id="announce", responses=REFUSALS)
 async def announce(access: ForDesk, agent: AgentKey, call: CallKey, given: AnnounceGiven) -> Done:
     """Let one side of the conversation hear sounds; the other side hears nothing of them, and who is on hold keeps its music."""
-    await must_be_sounds(access.session, [(f"#/sounds/{at}", name) for at, name in enumerate(given.sounds)])
+    await must_have_sounds(access.session, given.model_dump(mode="json"))
     return await carry_out(access, inp.Announce(**at_desk(access, agent), call=call, sounds=given.sounds, to=given.to))
 
 

@@ -8,13 +8,14 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Request, Response, status
+from fastapi import APIRouter, Depends, Path, Request, Response, status
 from pydantic import BaseModel, Field, create_model
 
 from api.assignments import held
 from api.errors import Conflict, NotFound, Outdated, Place, Unprocessable, responses
 from api.identity import EVERYBODY, Access, ForAdmins, ForReaders, ForSupervisors, Requires, Role, user_of_agent
 from api.kit.paging import Page, Paged, paged
+from api.kit.preconditions import IfVersion, version_of
 from api.kit.schema import STORED, Given, Told
 from api.telephony_setup import pins, schemas, service
 from api.telephony_setup.errors import StillInUse
@@ -23,9 +24,6 @@ from api.telephony_setup.rules import FIRST_LANGUAGE, long_name
 
 router = APIRouter(prefix="/api/v1", tags=["telephony setup"])
 
-IfMatch = Annotated[
-    str | None, Header(alias="If-Match", pattern=r'^"[0-9]{1,9}"$', description='ETag of the version that is meant, `"3"`.')
-]
 Key = Annotated[str, Path(max_length=64, pattern=r"^[+]?[a-z0-9][a-z0-9_.-]{0,62}$")]
 
 
@@ -50,15 +48,6 @@ KINDS = (
     Kind("reason", "reasons", schemas.Reason, key="code", readers=EVERYBODY),
     Kind("agent", "agents", schemas.Agent),
 )
-
-
-def author(access: Access) -> service.Author:
-    """Who changes the configuration through this request."""
-    return service.Author(access.unit, access.services, access.tenant, access.principal.name, access.now, access.source)
-
-
-def _version(if_match: str | None) -> int | None:
-    return None if if_match is None else int(if_match.strip('"'))
 
 
 def _told_schema(kind: Kind) -> type[BaseModel]:
@@ -113,11 +102,11 @@ def _add(kind: Kind) -> None:
     async def create(access: ForAdmins, given: Given) -> Response:
         key, document = _document(kind, given)
         _check_password(document)
-        row = await service.create(author(access), kind.name, key, document)
-        await service.take_effect(author(access))
+        row = await service.create(service.Author.of(access), kind.name, key, document)
+        await service.take_effect(service.Author.of(access))
         return shown(row, status.HTTP_201_CREATED, {"Location": f"/api/v1/{kind.plural}/{key}"})
 
-    async def replace(access: ForAdmins, key: Key, given: Given, if_match: IfMatch = None) -> Response:
+    async def replace(access: ForAdmins, key: Key, given: Given, if_match: IfVersion = None) -> Response:
         given_key, document = _document(kind, given)
         if given_key != key:
             raise Unprocessable(
@@ -127,14 +116,14 @@ def _add(kind: Kind) -> None:
         if kind.name == "trunk":
             document = _with_old_password(document, (await service.one(access.session, kind.name, key)).document)
             _check_password(document)
-        row = await service.replace(author(access), kind.name, key, document, _version(if_match))
-        await service.take_effect(author(access))
+        row = await service.replace(service.Author.of(access), kind.name, key, document, version_of(if_match))
+        await service.take_effect(service.Author.of(access))
         return shown(row)
 
-    async def delete(access: ForAdmins, key: Key, if_match: IfMatch = None) -> None:
+    async def delete(access: ForAdmins, key: Key, if_match: IfVersion = None) -> None:
         await _check_users(access, kind, key)
-        await service.delete(author(access), kind.name, key, _version(if_match))
-        await service.take_effect(author(access), deleting=True)
+        await service.delete(service.Author.of(access), kind.name, key, version_of(if_match))
+        await service.take_effect(service.Author.of(access), deleting=True)
 
     list_.__annotations__["access"] = reader
     get.__annotations__["access"] = reader
@@ -171,7 +160,7 @@ async def _check_users(access: Access, kind: Kind, key: str) -> None:
     """
     if kind.name != "agent":
         return
-    await service.hold(author(access))
+    await service.hold(service.Author.of(access))
     holder = await user_of_agent(access.session, key)
     if holder is not None:
         raise StillInUse([f"user {holder.id} is the agent {key}"])
@@ -213,7 +202,7 @@ class AgentCreated(_told_schema(KINDS[-1])):  # type: ignore[misc]
 async def create_agent(access: ForAdmins, given: schemas.AgentGiven, response: Response) -> AgentCreated:
     """Add an agent. The device's password is told in this answer only."""
     document = given.model_dump(mode="json", exclude={"device_username", "device_password"})
-    by = author(access)
+    by = service.Author.of(access)
     row = await service.create(by, "agent", given.id, document)
     device, password = await service.set_device(by, given.id, given.device_username, given.device_password, pointer="#/device_password")
     await service.take_effect(by)
@@ -239,7 +228,7 @@ async def get_device(access: ForAdmins, key: Key) -> schemas.DeviceTold:
 @router.put("/agents/{key}/device", operation_id="setDevice", responses=responses(NotFound, Conflict))
 async def set_device(access: ForAdmins, key: Key, given: schemas.DeviceGiven) -> schemas.DeviceTold:
     """New credentials for the agent's device; the password is told in this answer only."""
-    by = author(access)
+    by = service.Author.of(access)
     device, password = await service.set_device(by, key, given.username, given.password)
     await service.take_effect(by)
     return _told_device(access, device, password)
@@ -248,13 +237,13 @@ async def set_device(access: ForAdmins, key: Key, given: schemas.DeviceGiven) ->
 @router.put("/agents/{key}/pin", operation_id="setPin", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound))
 async def set_pin(access: ForAdmins, key: Key, given: schemas.PinGiven, request: Request) -> None:
     """The PIN by which the agent logs on at another's phone (hot desk). It is kept as passwords are and told to nobody."""
-    await pins.set_pin(author(access), request.app.state.passwords, key, given.pin)
+    await pins.set_pin(service.Author.of(access), request.app.state.passwords, key, given.pin)
 
 
 @router.delete("/agents/{key}/pin", operation_id="deletePin", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound))
 async def delete_pin(access: ForAdmins, key: Key) -> None:
     """The agent logs on at no other phone any more; where it sits, it stays until it logs off."""
-    await pins.delete_pin(author(access), key)
+    await pins.delete_pin(service.Author.of(access), key)
 
 
 # ---------------------------------------------------------------------- the rest
@@ -291,10 +280,10 @@ async def get_dialling(access: ForSupervisors, response: Response) -> DiallingTo
 
 
 @router.put("/dialling", operation_id="setDialling", responses=responses(Conflict, Outdated))
-async def set_dialling(access: ForAdmins, given: schemas.Dialling, response: Response, if_match: IfMatch = None) -> DiallingTold:
+async def set_dialling(access: ForAdmins, given: schemas.Dialling, response: Response, if_match: IfVersion = None) -> DiallingTold:
     """Change who may dial what, and for how much. It holds for the next call; a running one ends when its money does."""
-    row = await service.dialling(author(access), given.model_dump(mode="json"), _version(if_match))
-    await service.take_effect(author(access))
+    row = await service.dialling(service.Author.of(access), given.model_dump(mode="json"), version_of(if_match))
+    await service.take_effect(service.Author.of(access))
     return _dialling_told(row, response)
 
 
@@ -324,8 +313,8 @@ async def get_general(access: ForSupervisors) -> Response:
 
 
 @router.put("/setup", operation_id="setSetup", response_model=GeneralTold, responses=responses(Outdated))
-async def set_general(access: ForAdmins, given: schemas.General, if_match: IfMatch = None) -> Response:
+async def set_general(access: ForAdmins, given: schemas.General, if_match: IfVersion = None) -> Response:
     """Change what belongs to no kind."""
-    row = await service.general(author(access), given.model_dump(mode="json"), _version(if_match))
-    await service.take_effect(author(access))
+    row = await service.general(service.Author.of(access), given.model_dump(mode="json"), version_of(if_match))
+    await service.take_effect(service.Author.of(access))
     return _general_told(row)

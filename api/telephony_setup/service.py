@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,7 @@ from api.audit import Act, By, record
 from api.billing import plan_documents
 from api.db import Databases, Unit
 from api.errors import Place
-from api.identity import require_strong
+from api.identity import Access, require_strong
 from api.kit.ids import drawn_password
 from api.kit.paging import Cut
 from api.services import Services
@@ -43,6 +43,11 @@ class Author:
     now: datetime
     source: str | None = None
     """Address the request came from; None: no request."""
+
+    @classmethod
+    def of(cls, access: Access) -> Author:
+        """Who asks for it by a request."""
+        return cls(access.unit, access.services, access.tenant, access.principal.name, access.now, access.source)
 
     @property
     def session(self) -> AsyncSession:
@@ -239,18 +244,19 @@ async def _check_sounds(author: Author, kind: str, document: Mapping[str, Any], 
 
     Raises: NoSuchSound
     """
-    if kind not in rules.SOUNDING:
-        return
-    old = {name for _, name in rules.sounds_in(before)}
-    await must_be_sounds(author.session, [(place, name) for place, name in rules.sounds_in(document) if name not in old])
+    if kind in rules.SOUNDING:
+        await must_have_sounds(author.session, document, {name for _, name in rules.sounds_in(before)})
 
 
-async def must_be_sounds(session: AsyncSession, named: Sequence[tuple[str, str]]) -> None:
-    """Each name, with the pointer to where it stands, is a sound of the house's or the tenant's own.
+async def must_have_sounds(session: AsyncSession, document: Mapping[str, Any], known: Collection[str] = ()) -> None:
+    """What a document names as sounds is the house's or the tenant's own.
+
+    Args:
+        known: names that are not looked at.
 
     Raises: NoSuchSound
     """
-    named = [(place, name) for place, name in named if sounds.missing(name, {})]
+    named = [(place, name) for place, name in rules.sounds_in(document) if name not in known and sounds.missing(name, {})]
     if not named:
         return
     own = {row.id: str(row.document["audio"]) for row in await repository.rows(session, "sound")}

@@ -150,6 +150,15 @@ class TestAnnouncement:
         await act(house, "announce", {"sounds": ["no.such_sound"]}, status=422)
         await act(house, "announce", {"sounds": []}, status=422)
 
+    @pytest.mark.parametrize("verb", ["consult", "transfer"])
+    async def test_nor_is_anybody_sent_to_one(self, house: Service, verb: str) -> None:
+        call = await talks(house)
+        told = await act(house, verb, {"target": {"to": "announcement", "sounds": ["closed", "no.such_sound"]}}, status=422)
+        assert [place["pointer"] for place in told["errors"]] == ["#/target/sounds/1"]
+        assert await doing(house) == {"caller": "talking", "anna": "talking"}
+        await act(house, verb, {"target": {"to": "announcement", "sounds": ["closed"]}})
+        assert call in house.voice.engines[ACME].state.calls
+
 
 class TestSupervision:
     async def supervise(self, house: Service, mode: str, who: str = "sophie", status: int = 200, agent: str | None = None) -> Any:

@@ -32,9 +32,10 @@ Table = Mapping[StrEnum, Mapping[StrEnum, Arrow]]
 
 
 def tables() -> Iterable[tuple[str, ModuleType]]:
-    """Every module with a state table: the core's six, and those of the SIP stack."""
+    """Every module with a state table: the core's six, the switch's, and those of the SIP stack."""
     for name in CORE:
         yield f"core-{name.replace('_', '-')}", importlib.import_module(f"acd.core.machines.{name}")
+    yield "switch-screen-pop", importlib.import_module("acd.switch.screen_pop")
     for package in ("sip", "sip.session", "sip.usage", "sip.transaction", "sip.sdp"):
         for found in sorted(pkgutil.iter_modules(importlib.import_module(package).__path__), key=lambda one: one.name):
             module = importlib.import_module(f"{package}.{found.name}")

@@ -31,6 +31,7 @@ class NoSuchNumber(VoiceServiceError):
 
     def __init__(self, number: str) -> None:
         super().__init__(f"The number {number} does not exist here.")
+        self.number = number
 
 
 class DialRefused(VoiceServiceError):

@@ -11,13 +11,14 @@ import contextlib
 import datetime as dt
 import logging
 import zlib
-from collections import Counter, OrderedDict, deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from acd.bus.protocol import Publisher
 from acd.cdr_feed import CdrFeed
 from acd.clock import REFUSED_S, SAID_S, Clock
 from acd.core import inputs as inp
@@ -38,19 +39,17 @@ from acd.core.events import (
     SupervisionBegan,
     shown,
 )
-from acd.core.ids import AgentId, ContactId, TenantId, channel_of
+from acd.core.ids import AgentId, CallId, ContactId, TenantId, channel_of
 from acd.core.inputs import Input
 from acd.core.replay import Entry, restore, snapshot
 from acd.core.state.values import State
-from acd.errors import JournalAhead, JournalDamaged, JournalStopped, StreamOverrun
+from acd.errors import JournalAhead, JournalDamaged, JournalStopped
 from acd.journal import CallIndex, Journal, Reading, segments
-from acd.service import LiveEvent, ScreenPop
+from acd.service import LiveAt, LiveEvent, ScreenPop
 from acd.shapes import fingerprint
 
 log = logging.getLogger(__name__)
 
-STREAM_DEPTH = 10_000
-"""Events a reader may be behind: about ten seconds of a very busy tenant."""
 SNAPSHOT_EVERY = 50_000
 """Entries between two snapshots, about 5 000 calls: folding so many takes a second or two after a crash."""
 SETTLE_S = 0.01
@@ -72,59 +71,6 @@ def _and(array: bytes, element: bytes) -> bytes:
     """The array with one element more."""
     count = int.from_bytes(array[1:5], "big") + 1
     return array[:1] + count.to_bytes(4, "big") + array[5:] + element
-
-
-class Subscriber:
-    """One reader of the live stream."""
-
-    def __init__(self, agent: AgentId | None) -> None:
-        self.agent = agent
-        self._events: deque[LiveEvent] = deque()
-        self._wake = asyncio.Event()
-        self._overrun = False
-        self._closed = False
-        self._published = 0
-        self._taken = 0
-        self._waiting_for: deque[tuple[int, asyncio.Future[None]]] = deque()
-
-    def publish(self, event: LiveEvent) -> None:
-        if event.only_agent is not None and event.only_agent != self.agent:
-            return
-        if len(self._events) >= STREAM_DEPTH:
-            self._overrun = True
-            self._events.clear()
-        self._events.append(event)
-        self._published += 1
-        self._wake.set()
-
-    def taken(self) -> asyncio.Future[None]:
-        """Done when the reader has dealt with everything published so far: it came back for the next."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting_for.append((self._published, future))
-        return future
-
-    def _came_back(self) -> None:
-        self._taken += 1
-        while self._waiting_for and self._waiting_for[0][0] <= self._taken:
-            _, future = self._waiting_for.popleft()
-            if not future.done():
-                future.set_result(None)
-
-    def close(self) -> None:
-        self._closed = True
-        self._wake.set()
-
-    async def read(self) -> AsyncIterator[LiveEvent]:
-        while True:
-            while self._events and not self._overrun:
-                yield self._events.popleft()
-                self._came_back()
-            if self._overrun:
-                raise StreamOverrun(f"more than {STREAM_DEPTH} events behind")
-            if self._closed:
-                return
-            self._wake.clear()
-            await self._wake.wait()
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -150,6 +96,7 @@ class TenantExchange:
     Args:
         carry_out: the switch.
         on_failure: told once, with a sentence, when the journal cannot be written: nothing is decided from then on.
+        publish: where live events go.
         known_seq: the entry up to which the database holds records; a journal that ends before it is not whole.
         accept_clock: go on although the journal is more than a day ahead of the clock.
         on_durable: told of each entry that is on disk; not of those that a recovery folds.
@@ -165,6 +112,7 @@ class TenantExchange:
         carry_out: Callable[[TenantId, Effect], None],
         feed: CdrFeed,
         on_failure: Callable[[TenantId, str], None],
+        publish: Publisher,
         *,
         known_seq: int = 0,
         accept_clock: bool = False,
@@ -184,7 +132,7 @@ class TenantExchange:
         self._seq = 0
         self._kept_seq = 0
         self._last_now = 0.0
-        self._subscribers: set[Subscriber] = set()
+        self._publish = publish
         self._decisions: OrderedDict[ContactId, bytes] = OrderedDict()
         """Octets of `_OFFER_EVENTS`: one object for each contact, and none that the collector would have to walk."""
         self._decision_octets = 0
@@ -391,9 +339,9 @@ class TenantExchange:
         self._feed(entry)
         self._tell_observer(entry)
         self._told_seq = entry.seq
-        if self._subscribers:
+        if self._publish.is_heard:
             for event in entry.events:
-                self.publish(LiveEvent(tenant=self.tenant, seq=entry.seq, at=entry.now, event=shown(event)))
+                self._publish(LiveEvent(tenant=self.tenant, seq=entry.seq, at=entry.now, event=shown(event)))
         for effect in step.effects:
             try:
                 self._carry_out(self.tenant, effect)
@@ -456,23 +404,25 @@ class TenantExchange:
 
     # ------------------------------------------------------------------ output
 
-    def publish(self, event: LiveEvent) -> None:
-        for subscriber in tuple(self._subscribers):
-            subscriber.publish(event)
+    def pop(self, screen: ScreenPop) -> bool:
+        """Tell one agent who is calling; whether anybody may hear it."""
+        if not self._publish.is_heard:
+            return False
+        self._publish(LiveEvent(tenant=self.tenant, seq=self._seq, at=self._clock(), event=screen, only_agent=screen.agent))
+        return True
 
-    def pop(self, screen: ScreenPop) -> list[asyncio.Future[None]]:
-        """Tell one agent who is calling; the futures say when each of the agent's desks has been told."""
-        self.publish(LiveEvent(tenant=self.tenant, seq=self._seq, at=self._clock(), event=screen, only_agent=screen.agent))
-        return [subscriber.taken() for subscriber in self._subscribers if subscriber.agent == screen.agent]
+    def live_at(self) -> LiveAt:
+        """The live board at this moment."""
+        return LiveAt(seq=self._told_seq, live=self.engine.live_at(self._clock()))
 
-    async def stream(self, agent: AgentId | None) -> AsyncIterator[LiveEvent]:
-        subscriber = Subscriber(agent)
-        self._subscribers.add(subscriber)
-        try:
-            async for event in subscriber.read():
-                yield event
-        finally:
-            self._subscribers.discard(subscriber)
+    def parts(self) -> dict[CallId, tuple[AgentId, ...]]:
+        """Whose phone rang in the calls that are up, as their records will say."""
+        return {call: self._parts(call) for call in self.engine.state.calls}
+
+    def _parts(self, call: CallId) -> tuple[AgentId, ...]:
+        so_far = self.feed.ledger.so_far(call)
+        legs = so_far.legs if so_far is not None else ()
+        return tuple(dict.fromkeys(AgentId(leg.agent) for leg in legs if leg.agent is not None))
 
     def _remember(self, now: float, events: Sequence[Event]) -> None:
         for event in events:
@@ -555,13 +505,9 @@ class TenantExchange:
                 handle.cancel()
         self._timer = None
         await self._journal.close()
-        try:
-            await self.feed.close()
-            if self.trouble is None:
-                self._keep_snapshot()
-        finally:
-            for subscriber in tuple(self._subscribers):
-                subscriber.close()
+        await self.feed.close()
+        if self.trouble is None:
+            self._keep_snapshot()
 
     def figures(self) -> dict[str, float]:
         return {"journal_entries": self._journal.entries, "journal_commits": self._journal.commits}

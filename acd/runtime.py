@@ -14,15 +14,14 @@ import secrets
 import socket
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from acd.brake import Brake
+from acd.bus import Bus, MemoryBus
 from acd.call_log import CallLog
 from acd.cdr_feed import CdrFeed, instant
 from acd.clock import Clock
@@ -43,19 +42,20 @@ from acd.exchange import TenantExchange
 from acd.guard import Guard
 from acd.ledger import Late
 from acd.numbers import is_private, normalise
-from acd.outage import outage_of
+from acd.platform import Lookup, PinCheck
 from acd.resolve import problems_after, reaches, resolved
-from acd.service import LiveEvent, Lookup, PinCheck, PinVerdict, ScreenPop, Sighting, Spending, TenantSetup
+from acd.service import LiveAt, ScreenPop, Sighting, Spending, TenantSetup, TenantState, events_of, state_of
+from acd.sink import CdrSink, Home, Homes
 from acd.switch.addresses import reach
 from acd.switch.lines import Lines
 from acd.switch.phones import Phones
 from acd.switch.pins import nobodys_pin
 from acd.switch.sip_port import SipPort
 from acd.switch.switch import Switch
-from billing_cdr import store
 from billing_cdr.book import read_book
 from billing_cdr.cdr import Cdr
 from billing_cdr.charge import Charge
+from billing_cdr.errors import Unreachable
 from billing_cdr.rating import Offer, PlanBook, offer, rate
 from billing_cdr.tariff import Plan
 from media.client import MediaPlane, PlaneReport
@@ -69,7 +69,6 @@ log = logging.getLogger(__name__)
 
 DRAIN_S = 2.0
 """How long the last BYEs may take at an orderly stop."""
-FEED = "cdr"
 WATCH_S = 1.0
 RECOUNT_S = 0.05
 DIGEST_SECRET_OCTETS = 32
@@ -95,22 +94,33 @@ MEDIA_FIGURES = {
 """Metric behind `fernamt_media_` -> field of `media.control.Status`."""
 
 
-class Voice:
-    """Implements `acd.service.VoiceService`; made by `Voice.start`."""
+class Given(msgspec.Struct, frozen=True, kw_only=True):
+    """What the composition root gives the service."""
 
-    def __init__(self, settings: VoiceSettings, media: MediaPlane, clock: Clock, lookup: Lookup | None, guard: Guard) -> None:
+    homes: Homes
+    """Where tenants live."""
+    bus: Bus = msgspec.field(default_factory=MemoryBus)
+    """Where events go."""
+    lookup: Lookup | None = None
+    """Asks who is calling; None: nobody knows."""
+    check_pin: PinCheck = nobodys_pin
+    """Judges a PIN."""
+
+
+class Voice:
+    """What answers the messages of `acd.service` (`acd.serving`); made by `Voice.start`."""
+
+    def __init__(self, settings: VoiceSettings, media: MediaPlane, clock: Clock, guard: Guard, given: Given) -> None:
         self._settings = settings
+        self._homes, self._bus = given.homes, given.bus
         self._clock = clock
         self._media = media
         self._directory = Directory()
         self._exchanges: dict[TenantId, TenantExchange] = {}
-        self._databases: dict[TenantId, AsyncEngine] = {}
+        self._sinks: dict[TenantId, CdrSink] = {}
         self._plans: dict[TenantId, PlanBook] = {}
         self._brakes: dict[TenantId, Brake] = {}
         self._stopping = False
-        self.check_pin: PinCheck = nobodys_pin
-        """Judges a PIN; given by the API once it is there."""
-        self.on_trouble: Callable[[TenantId, str], None] | None = None
         self._started = time.monotonic()
         self._media_figures: dict[str, float] = {}
         self._watching: asyncio.Task[None] | None = None
@@ -129,13 +139,13 @@ class Voice:
             report=self._report,
             fund=self._fund,
             pop=self._pop,
-            lookup=lookup,
+            lookup=given.lookup,
             silent=self.lines.suspect,
             silent_phone=self.phones.probes.silent,
             route=self.lines.route,
             may_transfer=self._may_transfer,
             user_of=self._user_of_phone,
-            check_pin=self._check_pin,
+            check_pin=given.check_pin,
             rule=self._reach,
         )
         self._hears = {**self.phones.hears, **self.lines.hears, **self.switch.hears}
@@ -144,10 +154,11 @@ class Voice:
         self._endpoint: SipEndpoint
 
     @classmethod
-    async def start(cls, settings: VoiceSettings, lookup: Lookup | None = None, guard: Guard | None = None) -> Voice:
+    async def start(cls, settings: VoiceSettings, given: Given, guard: Guard | None = None) -> Voice:
         """Bind the sockets, start the media workers; tenants are opened one by one afterwards.
 
         Args:
+            given: by the composition root.
             guard: counts wrong passwords at the SIP door and, where it is given, at others too; None: one of its own.
         Raises: OSError: an address is taken; the text names it.
         """
@@ -163,7 +174,7 @@ class Voice:
         except MediaError as error:
             raise CannotStart(f"the media workers: {error}") from error
         try:
-            voice = cls(settings, media, clock, lookup, guard or Guard())
+            voice = cls(settings, media, clock, guard or Guard(), given)
             await voice._open_sip()
         except BaseException:
             await media.close()
@@ -273,22 +284,27 @@ class Voice:
 
     # ------------------------------------------------------------------ tenants
 
-    async def open_tenant(self, setup: TenantSetup, database: AsyncEngine, directory: Path) -> None:
+    async def open_tenant(self, setup: TenantSetup) -> None:
         tenant = setup.configuration.tenant
         if tenant in self._exchanges:
             raise ValueError(f"tenant {tenant} is open already")
         _check(setup, None)
         book = await asyncio.to_thread(_plan_book, setup)
+        home = self._homes(tenant)
         self._directory.put(setup)
-        self._plans[tenant], self._databases[tenant] = book, database
+        self._plans[tenant], self._sinks[tenant] = book, home.sink
         try:
-            await self._open_exchange(setup, database, directory)
+            await self._open_exchange(setup, home)
         except BaseException:  # a damaged journal, a full disk: this tenant stays shut, and its callers are told; the others go on
             await self._suspend(tenant)
             raise
         self._directory.suspended.discard(tenant)
+        self._say_state(tenant, is_open=True)
 
-    async def _open_exchange(self, setup: TenantSetup, database: AsyncEngine, directory: Path) -> None:
+    def _say_state(self, tenant: TenantId, *, is_open: bool, trouble: str | None = None) -> None:
+        self._bus.publish(state_of(tenant), TenantState(tenant=tenant, is_open=is_open, trouble=trouble), retained=True)
+
+    async def _open_exchange(self, setup: TenantSetup, home: Home) -> None:
         tenant = setup.configuration.tenant
         feed = CdrFeed(
             tenant,
@@ -296,7 +312,7 @@ class Voice:
             lambda cdrs, charges, seq: self._save(tenant, cdrs, charges, seq),
             lambda notes: self._note(tenant, notes),
         )
-        known_seq = await store.position(database, FEED) or 0
+        known_seq = await home.sink.position()
         clock, settings = self._clock, self._settings
         calls = CallLog(tenant, masks_numbers=settings.log.masks_numbers)
         loop = asyncio.get_running_loop()
@@ -313,11 +329,12 @@ class Voice:
         try:
             exchange = TenantExchange(
                 tenant,
-                directory,
+                home.directory,
                 clock,
                 self.switch.carry_out,
                 feed,
                 self._on_failure,
+                self._bus.publisher(events_of(tenant)),
                 known_seq=known_seq,
                 accept_clock=settings.accept_clock,
                 on_durable=told,
@@ -357,8 +374,10 @@ class Voice:
         finally:
             self._plans.pop(tenant, None)
             self._brakes.pop(tenant, None)
-            self._databases.pop(tenant, None)
+            self._sinks.pop(tenant, None)
             self._adding_up.pop(tenant, None)
+            if exchange is not None:
+                self._say_state(tenant, is_open=False, trouble=exchange.trouble)
 
     def _service_started(self, exchange: TenantExchange) -> inp.ServiceStarted:
         """That we run again, with what outlived workers tell of this tenant's calls, and the recordings nobody is left to tell of."""
@@ -459,9 +478,6 @@ class Voice:
         exchange = self._exchanges.get(tenant)
         return exchange.engine.user_of_phone(owner) if exchange is not None else owner
 
-    async def _check_pin(self, tenant: TenantId, agent: AgentId, at: AgentId, pin: str) -> PinVerdict:
-        return await self.check_pin(tenant, agent, at, pin)
-
     def _may_transfer(self, tenant: TenantId, agent: AgentId, number: str) -> None:
         """Look at what a transfer would cost: whoever is transferred must not be lost for a call that would not be placed.
 
@@ -506,9 +522,6 @@ class Voice:
     def mint_call(self) -> CallId:
         return self.switch.mint_call()
 
-    def mint_contact(self, channel: str) -> ContactId:
-        return ContactId(f"{channel}:{self.switch.mint_call()}")
-
     def contact(self, tenant: TenantId, contact: ContactId) -> WholeContact:
         return self._exchange(tenant).engine.contact(contact)
 
@@ -522,7 +535,17 @@ class Voice:
         return told
 
     def live(self, tenant: TenantId) -> LiveState:
+        """The live board at this moment."""
         return self._exchange(tenant).engine.live_at(self._clock())
+
+    def live_at(self, tenant: TenantId) -> LiveAt:
+        return self._exchange(tenant).live_at()
+
+    def parts(self, tenant: TenantId) -> dict[CallId, tuple[AgentId, ...]]:
+        return self._exchange(tenant).parts()
+
+    def shown(self, tenant: TenantId, agent: AgentId, contact: ContactId) -> None:
+        self.switch.screens.told(tenant, contact, agent)
 
     def describe(self, tenant: TenantId) -> dict[str, Any]:
         return {
@@ -530,9 +553,6 @@ class Voice:
             "switch": self.switch.describe(tenant),
             "share": self._share_figures(tenant),
         }
-
-    def stream(self, tenant: TenantId, *, agent: AgentId | None = None) -> AsyncIterator[LiveEvent]:
-        return self._exchange(tenant).stream(agent)
 
     def why_waiting(self, tenant: TenantId, contact: ContactId) -> dict[str, Any]:
         return self._exchange(tenant).why_waiting(contact)
@@ -585,7 +605,7 @@ class Voice:
                 if not exchange.feed.waiting and self._brakes.get(tenant) is brake:
                     await self._count(tenant, brake)
         except Exception as error:
-            if outage_of(error) is None:  # whoever waits for the database says so; it is asked again in a second
+            if not isinstance(error, Unreachable):  # whoever waits for the database says so; it is asked again in a second
                 log.exception("! tenant %s: what was spent could not be added up", tenant)
         finally:
             del self._counting[tenant]
@@ -611,18 +631,17 @@ class Voice:
             brake.count(await self._spent(tenant, brake, brake.since))
 
     async def _spent(self, tenant: TenantId, brake: Brake, before: float) -> list[tuple[str, int, int]]:
-        rules, database = brake.rules, self._databases[tenant]
-        return await store.spent(database, tenant, rules.currency, instant(self._clock()), rules.since, before=instant(before))
+        rules = brake.rules
+        return await self._sinks[tenant].spent(rules.currency, instant(self._clock()), rules.since, before=instant(before))
 
     def _rate(self, tenant: TenantId, cdr: Cdr) -> Charge:
         return rate(cdr, self._plans[tenant])
 
     async def _save(self, tenant: TenantId, cdrs: Sequence[Cdr], charges: Sequence[Charge], seq: int) -> None:
-        async with self._databases[tenant].begin() as connection:
-            await store.save(connection, cdrs, charges, FEED, seq)
+        await self._sinks[tenant].save(cdrs, charges, seq)
 
     async def _note(self, tenant: TenantId, notes: Sequence[tuple[str, Late]]) -> None:
-        for call in await store.note(self._databases[tenant], notes, lambda cdr: self._rate(tenant, cdr)):
+        for call in await self._sinks[tenant].note(notes, lambda cdr: self._rate(tenant, cdr)):
             log.warning("! %s: something is noted for %s, of which there is no record", tenant, call)
 
     # ------------------------------------------------------------------ inside
@@ -639,17 +658,17 @@ class Voice:
             return
         exchange.tell(admitted)
 
-    def _pop(self, tenant: TenantId, screen: ScreenPop) -> list[asyncio.Future[None]]:
+    def _pop(self, tenant: TenantId, screen: ScreenPop) -> bool:
         exchange = self._exchanges.get(tenant)
-        return exchange.pop(screen) if exchange is not None else []
+        return exchange is not None and exchange.pop(screen)
 
     def _on_failure(self, tenant: TenantId, reason: str) -> None:
         """A journal cannot be written: nothing may be decided that would be forgotten, so this tenant's calls end; the others live."""
         self._directory.suspended.add(tenant)
         released = self.switch.give_up(tenant)
         log.critical("! %s; its %d legs were released, and its calls are refused until it is opened again", reason, released)
-        if self.on_trouble is not None and tenant in self._exchanges:
-            self.on_trouble(tenant, reason)
+        if tenant in self._exchanges:
+            self._say_state(tenant, is_open=True, trouble=reason)
 
     def troubles(self) -> dict[TenantId, str]:
         """Tenants that cannot go on, and why."""
@@ -776,6 +795,8 @@ class Voice:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
         await self._media.close()
+        for tenant in self._exchanges:
+            self._say_state(tenant, is_open=False)
         self._exchanges.clear()
         for error in errors:
             if isinstance(error, BaseException):

@@ -1,21 +1,21 @@
-"""The voice service as the API sees it: house interface between `api` and `acd` (DESIGN.md §1, "cmds" and "events").
+"""What the voice service and the platform say to each other: house interface between `api` and `acd` (DESIGN.md §1, "cmds" and "events").
 
-`acd.runtime.VoiceService` implements it; tests of the API use a small one of their own over the real core engine. Configuration
-comes from above as values, telephony facts from below; whoever calls this never sees SIP or RTP.
+Every word is a typed message that can travel as octets: a request with its reply, or an event. `acd.client` asks, `acd.serving` answers, a
+bus carries it (`acd.bus`); errors cross as refusals and are raised again as what they are (`acd.refusals`). Configuration comes from above
+as values, telephony facts from below; whoever asks never sees SIP or RTP, nor how calls and journals are kept.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from pathlib import Path
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Self
 
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncEngine
 
+from acd.bus.codec import Codec
+from acd.bus.protocol import Request
 from acd.codecs import USUAL
 from acd.core.configuration import TenantConfiguration
 from acd.core.effects import PopScreen
@@ -241,15 +241,6 @@ def number_to_look_up(effect: PopScreen) -> str | None:
     return customer if _NUMBER.fullmatch(customer) else None
 
 
-Lookup = Callable[[TenantId, str], Awaitable[ScreenContext]]
-"""Given by the API: tenant and E.164 number -> what is known. Asked when a call arrives, so that the pop itself waits for nothing."""
-
-
-PinVerdict = Literal["right", "wrong", "wait", "failed"]
-PinCheck = Callable[[TenantId, AgentId, AgentId, str], Awaitable[PinVerdict]]
-"""Given by the API: tenant, agent, whose phone it was keyed on, PIN -> what became of it (`acd.core.inputs.PinJudged`)."""
-
-
 class Sighting(msgspec.Struct, frozen=True, kw_only=True):
     """Something that was seen of a tenant's lines, for the platform to write down."""
 
@@ -259,95 +250,268 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
     """A carrier there took a registration or answered a call; a call came from there; a name leads there, where others' calls come from."""
 
 
-class VoiceService(Protocol):
-    """Commands go in, events come out; one per process."""
+class LiveAt(msgspec.Struct, frozen=True, kw_only=True):
+    """The live board, and where it stands in the events."""
 
-    async def open_tenant(self, setup: TenantSetup, database: AsyncEngine, directory: Path) -> None:
-        """Recover the tenant's journal in `directory`, then route its calls. CDRs and charges go to `database`."""
+    seq: int
+    """Events up to this entry are in it; of later ones some may be."""
+    live: LiveState
 
-    async def configure(self, setup: TenantSetup) -> None:
-        """Let a changed setup take effect at the next event.
 
-        Raises: ValueError: `acd.resolve.problems` of the configuration is not empty; the text holds them all, one a line.
-        """
+class TenantState(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a tenant's calls are decided here; the last word is retained."""
 
-    on_trouble: Callable[[TenantId, str], None] | None
-    """Told, once, of a tenant that was open and cannot go on, with the reason."""
+    tenant: TenantId
+    is_open: bool
+    trouble: str | None = None
+    """Why it cannot go on, one sentence with the path; nothing is decided for it."""
 
-    async def close_tenant(self, tenant: TenantId, *, for_good: bool = True) -> None:
-        """Clear its calls, sync its journal, forget it; not `for_good`: its callers and phones are told to come again (503).
 
-        Raises: UnknownName: it is neither open nor closed for a while.
-        """
+# ---------------------------------------------------------------------- asked of the voice service, for the whole installation
 
-    async def command(self, tenant: TenantId, command: Command) -> tuple[Event, ...]:
-        """Carry out a desk command; returns its events once they are on disk.
 
-        `Answer` returns when the phone has taken the call.
+class OpenTenant(Request[None], frozen=True):
+    """Recover the tenant's journal, then route its calls.
 
-        Raises: IllegalTransition (409), UnknownName (404) of `acd.core.engine`; NoSuchNumber (404), PriceRefused (409), DialRefused (403,
-        409), PhoneRefused (409), JournalStopped (503) of `acd.errors`.
-        """
+    Refused: ValueError: it is open, or `acd.resolve.problems` of the configuration is not empty; OSError, JournalDamaged, JournalAhead,
+    JournalStopped, Unreachable: journal or database cannot be used.
+    """
 
-    def mint_call(self) -> CallId:
-        """A fresh conversation id, for `Dial`."""
+    setup: TenantSetup
 
-    def mint_contact(self, channel: str) -> ContactId:
-        """A fresh id for `OpenContact`."""
 
-    def contact(self, tenant: TenantId, contact: ContactId) -> WholeContact:
-        """A contact that is open, with what was written; raises UnknownName."""
+class MayReach(Request[bool], frozen=True):
+    """Whether the operator lets calls of tenants go to this host, as far as can be told without asking DNS."""
 
-    def open_contacts(self, tenant: TenantId) -> int:
-        """How many contacts are open that are no calls."""
+    host: str
 
-    async def quote(self, tenant: TenantId, number: str) -> dict[str, Any]:
-        """Price of a call to `number` from now, before it is placed; raises NoSuchNumber, or PriceRefused with the reason."""
 
-    def spending(self, tenant: TenantId) -> Spending:
-        """How the tenant's budgets stand at this moment."""
+class IsOwn(Request[bool], frozen=True):
+    """Whether this IP address is this machine's, whatever the operator lets tenants reach."""
 
-    async def recount(self, tenant: TenantId) -> None:
-        """Charges were changed: what was spent is added up again from the records."""
+    host: str
 
-    def live(self, tenant: TenantId) -> LiveState:
-        """The live board at this moment."""
 
-    def describe(self, tenant: TenantId) -> dict[str, Any]:
-        """Everything of the tenant for /debug/state: core, switch legs, SIP sessions."""
+class OwnersOf(Request[frozenset[TenantId]], frozen=True):
+    """The tenants whose calls come from this IP address, because of which no call of this tenant goes there; of a name: none."""
 
-    def stream(self, tenant: TenantId, *, agent: AgentId | None = None) -> AsyncIterator[LiveEvent]:
-        """Live events from now on; with `agent`, that agent's private events too. A reader 10 000 events behind gets `StreamOverrun`."""
+    host: str
+    tenant: TenantId
 
-    def why_waiting(self, tenant: TenantId, contact: ContactId) -> dict[str, Any]:
-        """Why somebody still waits: what stands between it and every agent now; raises UnknownName when it waits in no queue."""
 
-    async def decisions(self, tenant: TenantId, contact: ContactId) -> list[dict[str, Any]]:
-        """Decision records of a call or another contact, each with `offer`, `at` and the outcomes, from the journal."""
+class RegisteredIn(Request[frozenset[TenantId]], frozen=True):
+    """The tenants of which phones are registered from there."""
 
-    def may_reach(self, host: str) -> bool:
-        """Whether the operator lets calls of tenants go to this host, as far as can be told without asking DNS."""
+    network: str
 
-    def is_own(self, host: str) -> bool:
-        """Whether this IP address is this machine's, whatever the operator lets tenants reach."""
 
-    def owners_of(self, host: str, tenant: TenantId) -> frozenset[TenantId]:
-        """The tenants whose calls come from this IP address, because of which no call of this tenant goes there; of a name: none."""
+class SendsTo(Request[frozenset[TenantId]], frozen=True):
+    """The tenants whose trunks' calls or registrations go there, as the names of the trunks were last asked for, and were answered."""
 
-    def registered_in(self, network: str) -> frozenset[TenantId]:
-        """The tenants of which phones are registered from there."""
+    network: str
 
-    def sends_to(self, network: str) -> frozenset[TenantId]:
-        """The tenants whose trunks' calls or registrations go there, as the names of the trunks were last asked for, and were answered."""
 
-    def remember_customers(self, known: Iterable[tuple[TenantId, str]]) -> None:
-        """Tenants, and addresses of carriers that have answered them before this process began."""
+class RememberCustomers(Request[None], frozen=True):
+    """Tenants, and addresses of carriers that have answered them before this process began."""
 
-    def sightings(self) -> tuple[Sighting, ...]:
-        """What was seen since the last question."""
+    known: tuple[tuple[TenantId, str], ...]
 
-    def troubles(self) -> Mapping[TenantId, str]:
-        """Tenants that cannot go on, and why, one sentence each with the path; nothing is decided for them."""
 
-    def figures(self) -> Mapping[str, float]:
-        """Counters and gauges of the whole service for /metrics: name -> value (labels in the name as Prometheus writes them)."""
+class TakeSightings(Request[tuple[Sighting, ...]], frozen=True):
+    """What was seen since the last question."""
+
+
+class Troubles(Request[dict[TenantId, str]], frozen=True):
+    """Tenants that cannot go on, and why, one sentence each with the path; nothing is decided for them."""
+
+
+class Figures(Request[dict[str, float]], frozen=True):
+    """Counters and gauges of the whole service for /metrics: name -> value (labels in the name as Prometheus writes them)."""
+
+
+# ---------------------------------------------------------------------- asked of the voice service, about one tenant that is open
+
+
+class Configure(Request[None], frozen=True):
+    """Let a changed setup take effect at the next event.
+
+    Refused: ValueError: `acd.resolve.problems` of the configuration is not empty; the text holds them all, one a line.
+    """
+
+    setup: TenantSetup
+
+
+class CloseTenant(Request[None], frozen=True):
+    """Clear its calls, sync its journal, forget it; not `for_good`: its callers and phones are told to come again (503).
+
+    Refused: UnknownName: it is neither open nor closed for a while; RuntimeError: CDRs cannot be saved now, and are in the journal.
+    """
+
+    tenant: TenantId
+    for_good: bool
+
+
+class CarryOut(Request[tuple[Event, ...]], frozen=True):
+    """A desk command; the reply is its events, once they are on disk. That of `Answer` comes when the phone has taken the call.
+
+    Refused: IllegalTransition (409), UnknownName (404) of `acd.core.errors`; NoSuchNumber (404), PriceRefused (409), DialRefused (403,
+    409), PhoneRefused (409), JournalStopped (503) of `acd.errors`.
+    """
+
+    tenant: TenantId
+    command: Command
+
+
+class ContactOf(Request[WholeContact], frozen=True):
+    """A contact that is open, with what was written; refused: UnknownName."""
+
+    tenant: TenantId
+    contact: ContactId
+
+
+class OpenContacts(Request[int], frozen=True):
+    """How many contacts are open that are no calls."""
+
+    tenant: TenantId
+
+
+class QuoteOf(Request[dict[str, Any]], frozen=True):
+    """Price of a call to `number` from now, before it is placed; refused: NoSuchNumber, or PriceRefused with the reason."""
+
+    tenant: TenantId
+    number: str
+
+
+class SpendingOf(Request[Spending], frozen=True):
+    """How the tenant's budgets stand at this moment."""
+
+    tenant: TenantId
+
+
+class Recount(Request[None], frozen=True):
+    """Charges were changed: what was spent is added up again from the records."""
+
+    tenant: TenantId
+
+
+class Live(Request[LiveAt], frozen=True):
+    """The live board at this moment."""
+
+    tenant: TenantId
+
+
+class Parts(Request[dict[CallId, tuple[AgentId, ...]]], frozen=True):
+    """Of calls that are up: whose phone rang in them until now, whether or not they still have a part."""
+
+    tenant: TenantId
+
+
+class Describe(Request[dict[str, Any]], frozen=True):
+    """Everything of the tenant for /debug/state: core, switch legs, SIP sessions."""
+
+    tenant: TenantId
+
+
+class WhyWaits(Request[dict[str, Any]], frozen=True):
+    """What stands between it and every agent now; refused: UnknownName when it waits in no queue."""
+
+    tenant: TenantId
+    contact: ContactId
+
+
+class Decisions(Request[list[dict[str, Any]]], frozen=True):
+    """Decision records of a call or another contact, each with `offer`, `at` and the outcomes, from the journal."""
+
+    tenant: TenantId
+    contact: ContactId
+
+
+class Shown(Request[None], frozen=True):
+    """Every desk of the agent has been told who it is (`ScreenPop`), or there is none: the phone may ring."""
+
+    tenant: TenantId
+    agent: AgentId
+    contact: ContactId
+
+
+# ---------------------------------------------------------------------- asked of the platform
+
+
+class WhoIs(Request[ScreenContext], frozen=True):
+    """What is known of an E.164 number; asked when a call arrives, so that the pop itself waits for nothing."""
+
+    tenant: TenantId
+    number: str
+
+
+PinVerdict = Literal["right", "wrong", "wait", "failed"]
+
+
+class CheckPin(Request[PinVerdict], frozen=True):
+    """What becomes of a PIN (`acd.core.inputs.PinJudged`)."""
+
+    tenant: TenantId
+    agent: AgentId
+    at: AgentId
+    """Whose phone it was keyed on."""
+    pin: str
+
+    def __repr__(self) -> str:
+        """Without the PIN."""
+        return f"CheckPin(tenant={self.tenant!r}, agent={self.agent!r}, at={self.at!r})"
+
+
+# ---------------------------------------------------------------------- topics, and what may be said
+
+VOICE_TOPIC = "fernamt/voice"
+PLATFORM_TOPIC = "fernamt/platform"
+
+
+def of_tenant(tenant: str) -> str:
+    """Where a tenant's requests go: to the node that has it."""
+    return f"{VOICE_TOPIC}/{tenant}"
+
+
+def events_of(tenant: str) -> str:
+    """`LiveEvent`s of a tenant."""
+    return f"fernamt/events/{tenant}"
+
+
+def state_of(tenant: str) -> str:
+    """`TenantState`, retained."""
+    return f"fernamt/state/{tenant}"
+
+
+Requests = (
+    OpenTenant
+    | MayReach
+    | IsOwn
+    | OwnersOf
+    | RegisteredIn
+    | SendsTo
+    | RememberCustomers
+    | TakeSightings
+    | Troubles
+    | Figures
+    | Configure
+    | CloseTenant
+    | CarryOut
+    | ContactOf
+    | OpenContacts
+    | QuoteOf
+    | SpendingOf
+    | Recount
+    | Live
+    | Parts
+    | Describe
+    | WhyWaits
+    | Decisions
+    | Shown
+    | WhoIs
+    | CheckPin
+)
+
+
+def codec() -> Codec:
+    """Of all that is said here."""
+    return Codec(Requests, (LiveEvent, TenantState))

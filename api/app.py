@@ -17,10 +17,10 @@ from fastapi.staticfiles import StaticFiles
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Scope
 
+from acd.client import VoiceClient
 from acd.core.live import LiveState
 from acd.errors import CannotStart
 from acd.guard import Guard
-from acd.service import VoiceService
 from api import assignments, audit, demo, docs_page, errors, identity, security, tenants
 from api.assignments.routes import router as assignments_router
 from api.audit.retention import keep_short
@@ -52,6 +52,7 @@ from api.services import Services
 from api.sounds.routes import router as sounds_router
 from api.telephony.boards import Boards
 from api.telephony.contacts import router as contacts_router
+from api.telephony.hub import Hubs
 from api.telephony.routes import router as telephony_router
 from api.telephony.stream import router as stream_router
 from api.telephony_setup.routes import router as setup_router
@@ -83,7 +84,7 @@ service_router = APIRouter(tags=["service"])
 
 
 def create_app(
-    settings: Settings, voice: VoiceService, databases: Databases | None = None, clock: Clock = utc_now, guard: Guard | None = None
+    settings: Settings, voice: VoiceClient, databases: Databases | None = None, clock: Clock = utc_now, guard: Guard | None = None
 ) -> FastAPI:
     """The application; its lifespan migrates the databases and opens every tenant in the voice service.
 
@@ -166,7 +167,8 @@ def furnish(app: FastAPI, this: Services, *, owns_databases: bool) -> None:
     app.state.services = this
     app.state.owns_databases = owns_databases
     app.state.ready = False
-    app.state.boards = Boards()
+    app.state.hubs = Hubs()
+    app.state.boards = Boards(app.state.hubs)
     app.state.health = Health(this)
     app.state.demo = None
     app.state.passwords = identity.Passwords(this.settings.login)
@@ -313,13 +315,13 @@ async def metrics(request: Request) -> Response:
     """Figures for Prometheus: with the token of `monitoring.token`, from a network of `monitoring.sources`, or for the operator."""
     await require_details(request)
     found: Metrics = request.app.state.metrics
-    return Response(found.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(await found.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 @service_router.get("/debug/state", operation_id="getState")
 async def state(access: ForAdmins) -> Response:
     """Everything the voice service knows of this tenant, for people who look for a fault."""
-    described = access.services.voice.describe(access.tenant)
+    described = await access.services.voice.describe(access.tenant)
     return Response(msgspec.json.encode(described), media_type="application/json")
 
 

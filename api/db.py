@@ -26,13 +26,13 @@ from sqlalchemy.pool import NullPool
 
 from acd.core.ids import TenantId
 from acd.errors import CannotStart
-from acd.outage import Unreachable, outage_of
 from api import keyring
 from api.config import Settings
 from api.kit.sealing import Keys, Sealer
 from api.outages import DataLeft, DataMissing, Outages, place
 from api.quotas import CountedSession, Quotas
 from api.tenant_lock import OnLost, TenantLock
+from billing_cdr.outage import Unreachable, outage_of
 
 log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
 from acd.errors import JournalStopped
-from acd.outage import DISK_ERRNOS, Unreachable, outage_of
+from billing_cdr.outage import DISK_ERRNOS, Unreachable, outage_of
 
 log = logging.getLogger(__name__)
 

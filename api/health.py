@@ -61,7 +61,7 @@ class Health:
         answers = dict(zip(questions, await asyncio.gather(*questions.values()), strict=True))
         failed = {str(tenant): found for tenant in tenants if (found := answers[f"tenant {tenant}"]) is not None}
         failed |= {str(tenant): failure.reason for tenant, failure in services.failed.items()}
-        failed |= {str(tenant): reason for tenant, reason in services.voice.troubles().items()}
+        failed |= {str(tenant): reason for tenant, reason in (await services.voice.troubles()).items()}
         troubles = [found for name in ("control", "data") if (found := answers[name]) is not None]
         if not failed and not troubles:
             return Readiness(status="ready")

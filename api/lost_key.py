@@ -11,13 +11,13 @@ from collections import Counter
 from sqlalchemy.exc import SQLAlchemyError
 
 from acd.errors import CannotStart
-from acd.outage import Unreachable
 from api import keyring, tenants
 from api.config import Settings
 from api.db import Databases
 from api.kit.sealing import Keys
 from api.outages import DataMissing
 from api.telephony_setup import sealed_values
+from billing_cdr.outage import Unreachable
 
 _SOME = 5
 """So many tenants are named."""

@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from acd.service import VoiceService
+from acd.client import VoiceClient
 from api.metric_words import HELP
 
 Figures = Callable[[], Mapping[str, float]]
@@ -23,19 +23,20 @@ BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
 class VoiceFigures(Collector):
-    """`VoiceService.figures()` and those of the house as families: what ends in `_total` counts, the rest is a gauge."""
+    """The figures of the voice service and of the house as families: what ends in `_total` counts, the rest is a gauge."""
 
-    def __init__(self, voice: VoiceService, also: Figures) -> None:
-        self._voice = voice
+    def __init__(self, also: Figures) -> None:
         self._also = also
+        self.of_voice: Mapping[str, float] = {}
+        """Of the moment at which the page is written."""
 
     def describe(self) -> Iterable[Metric]:
         """Nothing to register ahead: the names are the voice service's."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """Ask now."""
-        yield from families({**self._voice.figures(), **self._also()})
+        """Of now."""
+        yield from families({**self.of_voice, **self._also()})
 
 
 def families(figures: Mapping[str, float]) -> Iterator[Metric]:
@@ -55,9 +56,11 @@ def families(figures: Mapping[str, float]) -> Iterator[Metric]:
 class Metrics:
     """The registry, and what the middleware counts."""
 
-    def __init__(self, voice: VoiceService, also: Figures = dict) -> None:
+    def __init__(self, voice: VoiceClient, also: Figures = dict) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
-        self.registry.register(VoiceFigures(voice, also))
+        self._voice = voice
+        self._figures = VoiceFigures(also)
+        self.registry.register(self._figures)
         self.requests = Counter(
             "fernamt_http_requests", HELP["fernamt_http_requests_total"], ("method", "route", "status"), registry=self.registry
         )
@@ -86,8 +89,9 @@ class Metrics:
         )
         self.sockets = Gauge("fernamt_websockets", HELP["fernamt_websockets"], ("route",), registry=self.registry)
 
-    def text(self) -> bytes:
+    async def text(self) -> bytes:
         """The page."""
+        self._figures.of_voice = await self._voice.figures()
         return generate_latest(self.registry)
 
 

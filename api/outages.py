@@ -1,4 +1,4 @@
-"""Which databases are away at the moment, and one log line when one goes and one when it is back (house; codes in `acd.outage`).
+"""Which databases are away at the moment, and one log line when one goes and one when it is back (house; codes in `billing_cdr.outage`).
 
 Every engine of the installation is listened to, so that it does not matter who asked: a request, the CDRs, the screen pop.
 """
@@ -16,8 +16,8 @@ from sqlalchemy.engine import Dialect, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from acd.errors import VoiceServiceError
-from acd.outage import Outage, Unreachable, outage_of
 from api.kit.sealing import SealError
+from billing_cdr.outage import Outage, Unreachable, outage_of
 
 log = logging.getLogger(__name__)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from acd.core.ids import TenantId
-from acd.outage import outage_of
-from acd.service import Lookup, ScreenContext
+from acd.platform import Lookup
+from acd.service import ScreenContext
 from api import calendar, crm, tickets
 from api.db import Databases
 from api.kit.clock import Clock, utc_now
+from billing_cdr.outage import outage_of
 
 
 def lookup_in(databases: Databases, clock: Clock = utc_now) -> Lookup:

@@ -11,9 +11,9 @@ from decimal import Decimal
 
 from starlette.requests import HTTPConnection
 
+from acd.client import VoiceClient
 from acd.core.ids import TenantId
 from acd.guard import Guard
-from acd.service import VoiceService
 from api.config import Settings
 from api.db import Databases
 from api.edge.turns import Lane
@@ -70,7 +70,7 @@ class Services:
 
     settings: Settings
     databases: Databases
-    voice: VoiceService
+    voice: VoiceClient
     clock: Clock = utc_now
     guard: Guard = field(default_factory=Guard)
     """Who may guess passwords how often: the one of the voice service, where both run in one process."""

@@ -22,8 +22,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 
 from acd.core.ids import TenantId
-from acd.outage import outage_of
 from api.outages import Outages, TenantInUse, place
+from billing_cdr.outage import outage_of
 
 log = logging.getLogger(__name__)
 

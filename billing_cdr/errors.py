@@ -7,11 +7,15 @@ BillingError
 ├── CurrencyMismatch   two currencies met in one sum
 ├── UnratedError       somebody wants to invoice a conversation whose price is unknown
 └── StoreConflict      a stored plan version would change its content
+
+`Unreachable` stands beside it: no fault of billing, the database is away.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,3 +63,21 @@ class UnratedError(BillingError):
 
 class StoreConflict(BillingError):
     """A plan version that is stored already would get another content."""
+
+
+class Outage(msgspec.Struct, frozen=True, kw_only=True):
+    """What keeps a database from working."""
+
+    reason: str
+    """In the database's own words, one line."""
+    writes_only: bool = False
+    of_one_database: bool = False
+
+
+class Unreachable(Exception):
+    """No connection to a database could be made; the text names the database and says why, without secrets."""
+
+    def __init__(self, place: str, outage: Outage) -> None:
+        super().__init__(f"{place}: {outage.reason}")
+        self.place = place
+        self.outage = outage

@@ -18,7 +18,8 @@ from acd.core import inputs as inp
 from acd.core.ids import LegId, TenantId
 from acd.core.inputs import Input
 from acd.directory import Directory
-from acd.service import PinCheck, PinVerdict
+from acd.platform import PinCheck
+from acd.service import PinVerdict
 from acd.switch.digits import CARRY_AFTER_S, Press
 from acd.switch.keyed import with_number
 from acd.switch.legs import SwitchLeg

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
@@ -23,14 +21,16 @@ from acd.codecs import USUAL
 from acd.config import VoiceSettings
 from acd.core import effects as ef
 from acd.core import inputs as inp
-from acd.core.ids import VOICE, AgentId, CallId, ContactId, LegId, PlayId, TenantId, TrunkId, channel_of
+from acd.core.ids import AgentId, CallId, LegId, PlayId, TenantId, TrunkId
 from acd.core.inputs import Input
 from acd.data_modes import SOUNDS
 from acd.directory import Directory, Nobodys, device_aor
 from acd.errors import DialRefused, PhoneRefused, PriceRefused
+from acd.minting import mint
 from acd.networks import Reach
 from acd.numbers import hears_who_calls, is_emergency, is_private, may_be_shown
-from acd.service import Lookup, PinCheck, ScreenContext, ScreenPop, TrunkLine, number_to_look_up
+from acd.platform import Lookup, PinCheck
+from acd.service import ScreenPop, TrunkLine
 from acd.switch import causes, media_plan
 from acd.switch.addresses import LocalAddresses, host_port, reach
 from acd.switch.callers import Arrival
@@ -45,6 +45,7 @@ from acd.switch.recordings import Recordings
 from acd.switch.referrals import MayTransfer, Referrals
 from acd.switch.relocation import Relocation
 from acd.switch.rooms import Rooms
+from acd.switch.screens import Screens
 from acd.switch.shares import Shares
 from acd.switch.silence import cause_of_end, watched_s
 from acd.switch.sip_port import SipPort
@@ -67,9 +68,6 @@ from sip.uri import Uri
 log = logging.getLogger(__name__)
 
 INSUFFICIENT_BANDWIDTH, MISCELLANEOUS = 370, 399
-POP_PATIENCE_S = 0.25
-"""How long a phone may wait for its screen pop: a slow database must not keep a caller waiting."""
-
 RETRY_AFTER = ("Retry-After", "30")
 """Seconds; a full disk or a failed one needs a person."""
 
@@ -103,14 +101,6 @@ Report = Callable[[TenantId, Input], None]
 Fund = Callable[[TenantId, LegId, str, TrunkId, AgentId | None], Mapping[str, Any]]
 
 
-@dataclass(slots=True)
-class _Screen:
-    """What was asked about a caller when the call arrived."""
-
-    context: ScreenContext | None = None
-    asking: asyncio.Task[None] | None = None
-
-
 class Switch:
     """See the module.
 
@@ -118,7 +108,7 @@ class Switch:
         report: hands a fact to the tenant's exchange; never raises.
         fund: reserves what a leg to a number over a trunk will owe, on the account of an agent or of nobody, and returns its quote; raises
             PriceRefused, DialRefused.
-        pop: publishes a screen pop to one agent's desks; done when they have been told.
+        pop: publishes a screen pop to one agent's desks; says whether anybody may hear it.
         silent: told of a trunk whose peer answered nothing at all.
         silent_phone: the same of a registered contact, by address of record and URI.
         route: what requests over a trunk have to pass, nearest first: an outbound proxy, a Service-Route.
@@ -137,7 +127,7 @@ class Switch:
         *,
         report: Report,
         fund: Fund,
-        pop: Callable[[TenantId, ScreenPop], list[asyncio.Future[None]]],
+        pop: Callable[[TenantId, ScreenPop], bool],
         lookup: Lookup | None,
         silent: Callable[[TenantId, TrunkId], None],
         silent_phone: Callable[[str, Uri], None] = lambda _aor, _contact: None,
@@ -154,8 +144,6 @@ class Switch:
         self._media = media
         self._report = report
         self._fund = fund
-        self._pop = pop
-        self._lookup = lookup
         self._silent = silent
         self._silent_phone = silent_phone
         self._route = route
@@ -170,12 +158,11 @@ class Switch:
         """Sessions of legs that cost something, which were taken back and have not ended yet."""
         self._billed: dict[str, None] = {}
         """Sessions that went out over a carrier's trunk, the latest `MOST_GIVEN_UP`: a second callee of theirs may cost."""
-        self._screens: dict[CallId, _Screen] = {}
-        self._gates: dict[CallId, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.counters: Counter[str] = Counter()
         self._dialling = Dialling(directory, settings.realm, self._reach.is_own)
         self._referrals = Referrals(report, self._dialling, may_transfer, self.counters)
+        self.screens = Screens(pop, lookup, self.counters, self.spawn)
         self.rooms = Rooms(media, self._legs)
         self.recordings = Recordings(settings.data, media, when_open=self._when_open, report=report, spawn=self.spawn)
         self._keys = Keys(settings, directory, self, self.counters, report=report, check_pin=check_pin)
@@ -491,11 +478,7 @@ class Switch:
             return
         leg.agent, leg.trunk = effect.agent, effect.trunk
         ring = self._ring_agent if effect.trunk is None else self._ring_behind_trunk
-        gate = self._gates.pop(effect.call, None)
-        if gate is None or gate.done():
-            ring(leg, effect)
-        else:
-            gate.add_done_callback(lambda _: ring(leg, effect))
+        self.screens.when_released(effect.call, effect.agent, lambda: ring(leg, effect))
 
     def _ring_agent(self, leg: SwitchLeg, effect: ef.OriginateToAgent) -> None:
         if leg.is_gone:
@@ -916,59 +899,9 @@ class Switch:
 
     # ------------------------------------------------------------------ screen pop
 
-    def _ask_who(self, tenant: TenantId, call: CallId, number: str | None) -> None:
-        if self._lookup is None or number is None:
-            return
-        screen = self._screens[call] = _Screen()
-        lookup = self._lookup
-
-        async def ask() -> None:
-            try:
-                screen.context = await lookup(tenant, number)
-            except Exception:
-                self.counters["lookups_failed"] += 1
-                log.exception("! %s: looking up the caller failed", call)
-
-        screen.asking = self.spawn(ask())
-
     def _pop_screen(self, tenant: TenantId, effect: ef.PopScreen) -> None:
-        """Tell the desk first; the phone, if one is to ring, is rung when it has been told, or after `POP_PATIENCE_S`."""
-        if channel_of(effect.contact) != VOICE:
-            self.spawn(self._show_when_known(tenant, effect))
-            return
-        call = CallId(effect.contact)
-        if call in self._turned_away:
-            return
-        if call not in self._screens:
-            self._ask_who(tenant, call, effect.calling)
-        screen = self._screens.get(call)
-        if screen is None or screen.asking is None or screen.asking.done():
-            desks = self._show(tenant, effect, screen)
-            if desks:
-                self._gates[call] = self.spawn(_within(POP_PATIENCE_S, desks))
-            return
-        asking = screen.asking
-
-        async def ask_and_show() -> None:
-            await asyncio.wait([asking], timeout=POP_PATIENCE_S)
-            await _within(POP_PATIENCE_S, self._show(tenant, effect, screen))
-
-        self._gates[call] = self.spawn(ask_and_show())
-
-    async def _show_when_known(self, tenant: TenantId, effect: ef.PopScreen) -> None:
-        """Of a contact that no phone rings for: the screen waits for nothing but the answer to who it is."""
-        screen, number = _Screen(), number_to_look_up(effect)
-        if self._lookup is not None and number is not None:
-            try:
-                screen.context = await asyncio.wait_for(self._lookup(tenant, number), POP_PATIENCE_S)
-            except Exception:
-                self.counters["lookups_failed"] += 1
-                log.exception("! %s: looking up the customer failed", effect.contact)
-        self._show(tenant, effect, screen)
-
-    def _show(self, tenant: TenantId, effect: ef.PopScreen, screen: _Screen | None) -> list[asyncio.Future[None]]:
-        context = (screen.context if screen is not None else None) or ScreenContext()
-        return self._pop(tenant, ScreenPop.of(effect, context))
+        if effect.contact not in self._turned_away:
+            self.screens.wanted(tenant, effect)
 
     # ------------------------------------------------------------------ SIP events
 
@@ -1031,7 +964,7 @@ class Switch:
         calling, name, leg.withheld = who_calls(request, trunk.numbers_in if trunk is not None else "auto", is_trusted=trunk is not None)
         if agent is None:
             if leg.takes_ports:
-                self._ask_who(tenant, call, calling)
+                self.screens.arrived(tenant, call, calling)
         elif (person := self._directory.agent(tenant, agent)) is not None:
             # Who was proved by digest is known better than what the phone writes into From.
             calling, name, leg.withheld = person.extension or calling, person.name, None
@@ -1266,8 +1199,8 @@ class Switch:
     # ------------------------------------------------------------------ bookkeeping
 
     def mint_call(self) -> CallId:
-        """A conversation id: sortable by time (seconds, 8 hexadecimal digits), unguessable behind it."""
-        return CallId(ContactId(f"{int(self._clock()):08x}-{secrets.token_hex(6)}"))
+        """A conversation id."""
+        return mint(self._clock())
 
     def _new_leg(self, leg: SwitchLeg) -> SwitchLeg:
         self._ids += 1
@@ -1300,8 +1233,7 @@ class Switch:
         if self._calls[leg.call] <= 0:
             del self._calls[leg.call]
             self.rooms.over(leg.call)
-            self._screens.pop(leg.call, None)
-            self._gates.pop(leg.call, None)
+            self.screens.over(leg.call)
 
     def spawn(self, work: Awaitable[None]) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.ensure_future(work)
@@ -1345,11 +1277,6 @@ def _moved_to(event: sip_events.SessionFailed, form: Format) -> str | None:
         if number.startswith("+") and number[1:].isdigit():
             return number
     return None
-
-
-async def _within(seconds: float, futures: list[asyncio.Future[None]]) -> None:
-    if futures:
-        await asyncio.wait(futures, timeout=seconds)
 
 
 def _allows_info(message: Request | Response) -> bool:

@@ -108,7 +108,7 @@ async def _prepaid(services: Services, session: AsyncSession, tenant: TenantId) 
     balance = rules.prepaid(paid)
     if balance is None:
         raise UnknownAssignment("prepaid balance")
-    spending = services.voice.spending(tenant)
+    spending = await services.voice.spending(tenant)
     spent = next((one.reserved for one in spending.accounts if one.account == "balance"), Decimal(0))
     return PrepaidTold(
         currency=spending.currency,

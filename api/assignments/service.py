@@ -352,13 +352,13 @@ async def _take_source(
     others = {TenantId(one.tenant) for one in known if one.tenant != tenant and overlaps(network, [as_network(one.network)])}
     # An address of which phones of others come is theirs, as if they had named it; one that no call can come from is nobody's.
     # So is one that their calls and registrations go to: they could go there no more, and whose account is known by our address?
-    others |= (services.voice.registered_in(source) | services.voice.sends_to(source)) - {tenant}
+    others |= (await services.voice.registered_in(source) | await services.voice.sends_to(source)) - {tenant}
     if not granted:
         if is_wide(network):
             raise _Refused(TooWide(source), "source", source, None)
         if others:
             raise _Refused(SourceNotFree(source), "source", source, min(others))
-        if _is_nobodys(services, network):
+        if await _is_nobodys(services, network):
             raise _Refused(SourceNotFree(source), "source", source, None)
         kept = [one for one in claims if one.tenant == tenant and one.network not in leaving]
         mine = [as_network(one.network) for one in kept if one.how == "claimed"]
@@ -368,13 +368,16 @@ async def _take_source(
     return others
 
 
-def _is_nobodys(services: Services, network: Network) -> bool:
+async def _is_nobodys(services: Services, network: Network) -> bool:
     """Whether no carrier's calls come from all of it: special addresses, this machine's own, and what the operator rules out. Whether
     tenants may call there is another question: for a demonstration the operator lets them reach loopback.
     """
     if is_special(network):
         return True
-    return any(services.voice.is_own(host) or not services.voice.may_reach(host) for host in _hosts_of(network))
+    for host in _hosts_of(network):
+        if await services.voice.is_own(host) or not await services.voice.may_reach(host):
+            return True
+    return False
 
 
 def _check_room(services: Services, source: str, taken: Sequence[Network]) -> None:
@@ -397,12 +400,12 @@ def _hosts_of(network: Network) -> Iterator[str]:
         yield from (str(own) for line in lines if (own := ipaddress.IPv6Address(int(line[:32], 16))) in network)
 
 
-def check_peer(unit: Unit, services: Services, tenant: TenantId, by: By, place: str, host: str, now: datetime) -> None:
+async def check_peer(unit: Unit, services: Services, tenant: TenantId, by: By, place: str, host: str, now: datetime) -> None:
     """Whether the tenant's calls may go to a host, as far as other tenants are concerned; a refusal is in the audit of both.
 
     Raises: PeerNotFree
     """
-    owners = services.voice.owners_of(host, tenant)
+    owners = await services.voice.owners_of(host, tenant)
     if owners:
         unit.otherwise(lambda: note_refusal(services, tenant, by, min(owners), "peer", host, now))
         raise PeerNotFree(place, host)
@@ -564,7 +567,7 @@ async def give_source(services: Services, tenant: TenantId, network: str, remark
             for one in await repository.claims(unit.session)
             if one.tenant != tenant and overlaps(as_network(network), [as_network(one.network)])
         }
-    others |= services.voice.sends_to(network) - {tenant}
+    others |= await services.voice.sends_to(network) - {tenant}
     await note(services, tenant, OPERATOR, "granted", "source", network, {"note": remark}, now)
     for other in sorted(others):
         await note(services, other, OPERATOR, "granted", "source", network, {"shared": True}, now)
@@ -591,7 +594,7 @@ async def withdraw_source(services: Services, tenant: TenantId, key: str, now: d
             others = [as_network(one.network) for one in known if one.tenant != tenant]
             for one in (one for one in claims if one.tenant == tenant and covers(as_network(one.network), [as_network(found.network)])):
                 source = as_network(one.network)
-                if not covers(source, left) and (is_wide(source) or overlaps(source, others) or _is_nobodys(services, source)):
+                if not covers(source, left) and (is_wide(source) or overlaps(source, others) or await _is_nobodys(services, source)):
                     await session.delete(one)
         await session.flush()
         await _refresh(services, session, rights)

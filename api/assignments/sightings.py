@@ -44,7 +44,7 @@ class Watch:
         async with services.databases.unit(None) as unit:
             await repository.forget_customers(unit.session, services.clock() - KEPT)
             known = await repository.customers(unit.session)
-        services.voice.remember_customers([(TenantId(one.tenant), one.address) for one in known])
+        await services.voice.remember_customers([(TenantId(one.tenant), one.address) for one in known])
 
     async def keep(self) -> None:
         """Write it down from time to time, until cancelled."""
@@ -55,7 +55,7 @@ class Watch:
     async def write(self) -> None:
         """Write down what was seen; what cannot be written is kept for the next time."""
         services, now = self._services, self._services.clock()
-        self._seen |= dict.fromkeys(services.voice.sightings())
+        self._seen |= dict.fromkeys(await services.voice.sightings())
         if not self._seen:
             return
         seen = tuple(self._seen)
@@ -69,7 +69,7 @@ class Watch:
         self._seen.clear()
         for one in seen:
             if one.what == "refused":
-                for owner in sorted(services.voice.owners_of(one.address, one.tenant))[:1]:
+                for owner in sorted(await services.voice.owners_of(one.address, one.tenant))[:1]:
                     await note_peer(services, one.tenant, owner, one.address, now)
 
 

@@ -19,7 +19,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from acd.core.events import recording_name
 from acd.core.ids import TenantId
-from acd.outage import Unreachable
 from acd.wire_text import fit
 from api.audit import By, record
 from api.billing import repository
@@ -67,6 +66,7 @@ from billing_cdr.charge import Charge, explain
 from billing_cdr.errors import BillingError, UnratedError
 from billing_cdr.house_plan import house_plan, house_plan_document
 from billing_cdr.invoice import Invoice, Tally, month_bounds, sendable
+from billing_cdr.outage import Unreachable
 from billing_cdr.rating import PlanBook
 from billing_cdr.store import Change, Entry, Filter, Page
 from billing_cdr.tariff import Plan, Rate, parse_json, read_toml, version_order

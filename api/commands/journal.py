@@ -17,10 +17,10 @@ from acd.core.ids import TenantId
 from acd.data_lock import DataLock
 from acd.errors import CannotStart, VoiceServiceError
 from acd.journal import care
-from acd.runtime import FEED
 from api.config import Settings, SettingsError
 from api.db import make_engine, tenant_directory, tenant_url
 from billing_cdr import store
+from billing_cdr.sink import FEED
 
 
 class Journal:

@@ -21,26 +21,33 @@ import uvicorn
 from fastapi import FastAPI
 
 from acd import data_lock, data_modes
+from acd.bus import MemoryBus
+from acd.client import VoiceClient
 from acd.config import Listen, VoiceSettings
+from acd.core.ids import TenantId
 from acd.data_lock import DataLock
 from acd.errors import CannotStart
 from acd.guard import Guard
 from acd.logs import Logging, set_up
 from acd.networks import LOOPBACK
+from acd.platform import Platform, serve_platform
+from acd.serving import serve as serve_voice
+from acd.sink import Home, Homes
 from api import lost_key
 from api.app import create_app
 from api.commands.addresses import how_to_call, only_here, pages, phone_servers
 from api.commands.stopping import Interrupted, StopSignals
 from api.config import Settings, SettingsError, for_demo, split_address
-from api.db import Databases
+from api.db import Databases, tenant_directory, tenant_url
 from api.demo import FILE as DEMO_FILE
 from api.edge.protocol import Patience, ServerConfig
 from api.health import disk_trouble
-from api.outages import sentence
+from api.outages import place, sentence
 from api.screen import lookup_in
 from api.security import open_log, policy_of
 from api.services import Services
 from api.telephony_setup import pins_of
+from billing_cdr.sink import SqlSink
 
 if TYPE_CHECKING:
     from acd.runtime import Voice
@@ -206,7 +213,7 @@ async def serve(settings: Settings, until: Awaitable[object] | None = None, *, p
 
 async def _start(settings: Settings, stack: contextlib.AsyncExitStack, *, accept_clock: bool) -> tuple[FastAPI, Voice, socket.socket]:
     """Everything but the answering of requests; `stack` ends what came about, also when the rest does not."""
-    from acd.runtime import Voice  # noqa: PLC0415 - SIP and media are needed by nobody who only asks for help
+    from acd.runtime import Given, Voice  # noqa: PLC0415 - SIP and media are needed by nobody who only asks for help
 
     stack.enter_context(_data_checked(settings.data))
     _say(settings, "opening the databases, bringing them up to date")
@@ -224,10 +231,14 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack, *, accept
     _say(settings, "starting the media workers and SIP")
     guard = Guard(policy_of(settings))
     stack.enter_context(open_log(settings.security.log))
-    voice = await Voice.start(voice_wanted, lookup_in(databases), guard)
+    bus = MemoryBus()
+    platform = Platform(bus)
+    given = Given(homes=_homes(settings, databases), bus=bus, lookup=platform.who_is, check_pin=platform.check_pin)
+    voice = await Voice.start(voice_wanted, given, guard)
     stack.push_async_callback(voice.close)
-    app = create_app(settings, voice, databases, guard=guard)
-    voice.check_pin = pins_of(app)
+    serve_voice(voice, bus)
+    app = create_app(settings, VoiceClient(bus), databases, guard=guard)
+    serve_platform(bus, lookup_in(databases), pins_of(app))
     is_first_demo = settings.demo and not (settings.data / DEMO_FILE).exists()
     _say(settings, "making the demonstration, once" if is_first_demo else "opening the tenants")
     try:
@@ -237,6 +248,16 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack, *, accept
         _say_operator(app, settings)
         raise
     return app, voice, listening
+
+
+def _homes(settings: Settings, databases: Databases) -> Homes:
+    """Where the exchange of a tenant keeps its journal and saves its records."""
+
+    def home(tenant: TenantId) -> Home:
+        sink = SqlSink(databases.tenant(tenant), tenant, place(tenant_url(settings, tenant)))
+        return Home(sink, tenant_directory(settings, tenant))
+
+    return home
 
 
 async def _serve(
@@ -332,21 +353,21 @@ def _data_checked(data: Path) -> Iterator[None]:
 
     Raises: CannotStart: it cannot be used; better said here than by the first of those who need it.
     """
-    place = data.absolute()
-    made = [folder for folder in (place, *place.parents) if not folder.exists()]
+    folder_of_data = data.absolute()
+    made = [folder for folder in (folder_of_data, *folder_of_data.parents) if not folder.exists()]
     try:
         data.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
-        raise CannotStart(f"the data directory {place} is no directory") from error
+        raise CannotStart(f"the data directory {folder_of_data} is no directory") from error
     except OSError as error:
-        raise CannotStart(f"the data directory {place} cannot be made: {error.strerror}") from error
+        raise CannotStart(f"the data directory {folder_of_data} cannot be made: {error.strerror}") from error
     try:
         if (trouble := disk_trouble(data)) is not None:
             raise CannotStart(f"the data directory cannot be written: {trouble}")
         yield
     except BaseException:
-        if made and {one.name for one in place.iterdir()} <= {data_lock.NAME}:
-            (place / data_lock.NAME).unlink(missing_ok=True)
+        if made and {one.name for one in folder_of_data.iterdir()} <= {data_lock.NAME}:
+            (folder_of_data / data_lock.NAME).unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # somebody else has put something there meanwhile
                 for folder in made:
                     folder.rmdir()

@@ -19,7 +19,6 @@ from starlette.requests import HTTPConnection, Request
 
 from acd.core.ids import TenantId
 from acd.guard import source_of as guarded_source
-from acd.outage import Unreachable
 from api.audit import ANSWERED, PERSONAL, By, filter_of, is_recorded, record_read, record_refusal, source_of
 from api.db import Unit, UnknownTenant
 from api.edge.connections import counts_for
@@ -31,6 +30,7 @@ from api.identity.rules import EVERYBODY, Principal, Role, tenant_of, token_hash
 from api.kit.client import client_address
 from api.outages import say
 from api.services import Services, services
+from billing_cdr.outage import Unreachable
 
 log = logging.getLogger(__name__)
 

@@ -1,17 +1,16 @@
-"""One watcher a tenant for all who look at its board: the exchange writes each event once, however many walls there are (house)."""
+"""The live board for all who look at it: one snapshot serves them all, however many walls there are (house)."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
+from acd.client import VoiceClient
 from acd.core.ids import TenantId
 from acd.core.live import LiveState
-from acd.errors import StreamOverrun
-from acd.service import VoiceService
+from api.telephony.hub import Hub, Hubs
 
 FRESH_S = 0.25
 """A snapshot made for one viewer serves the others for so long; who got one that lacks an event is given another soon."""
@@ -20,86 +19,89 @@ FRESH_S = 0.25
 class Board:
     """The board of one tenant while somebody looks at it."""
 
-    def __init__(self, voice: VoiceService, tenant: TenantId) -> None:
+    def __init__(self, voice: VoiceClient, tenant: TenantId, hub: Hub) -> None:
         self._voice = voice
         self._tenant = tenant
+        self._hub = hub
         self._version = 0
         self._text: tuple[int, float, str] | None = None
-        self.viewers: set[asyncio.Event] = set()
-        self.ended = False
+        self._writing = asyncio.Lock()
+        self._up_to_date: set[asyncio.Event] = set()
+        """Viewers whose flag is down."""
+        self.viewers = 0
         self._midnight: asyncio.TimerHandle | None = None
-        self._watching = asyncio.create_task(self._watch(), name=f"board of {tenant}")
+        hub.watchers.add(self._changed)
 
-    async def _watch(self) -> None:
-        """Any event may change the board; which one does not matter, so to be too slow means nothing here."""
-        try:
-            while True:
-                stream = self._voice.stream(self._tenant)
-                try:
-                    async for _ in stream:
-                        self._changed()
-                    return
-                except StreamOverrun:
-                    self._changed()
-                finally:
-                    close: Callable[[], Any] | None = getattr(stream, "aclose", None)
-                    if close is not None:
-                        await close()
-        finally:
-            self.ended = True
-            self._changed()
+    @property
+    def ended(self) -> bool:
+        """Whether the exchange has closed the stream."""
+        return self._hub.ended
 
     def _changed(self) -> None:
+        """Any event may change the board; which one does not matter."""
         self._version += 1
-        for viewer in self.viewers:
+        for viewer in self._up_to_date:
             viewer.set()
+        self._up_to_date.clear()
 
-    def live(self) -> LiveState:
+    def seen(self, viewer: asyncio.Event) -> None:
+        """The viewer has everything until now: its flag goes down."""
+        viewer.clear()
+        self._up_to_date.add(viewer)
+
+    async def live(self) -> LiveState:
         """The state; at the end of its day there is something to see again, though nothing may have happened."""
-        state = self._voice.live(self._tenant)
+        state = await self._voice.live(self._tenant)
         if self._midnight is not None:
             self._midnight.cancel()
         self._midnight = asyncio.get_running_loop().call_later(state.day_ends_at - state.at, self._changed)
         return state
 
-    def snapshot(self, viewer: asyncio.Event, write: Callable[[], str]) -> str:
+    async def snapshot(self, viewer: asyncio.Event, write: Callable[[], Awaitable[str]]) -> str:
         """What everybody may see; leaves the viewer's flag up when it lacks the newest event."""
-        now = time.monotonic()
-        if self._text is None or now - self._text[1] > FRESH_S:  # also where nothing has happened: clocks are told as of now
-            self._text = (self._version, now, write())
+        async with self._writing:
+            now = time.monotonic()
+            if self._text is None or now - self._text[1] > FRESH_S:  # also where nothing has happened: clocks are told as of now
+                version = self._version
+                self._text = (version, now, await write())
         if self._text[0] == self._version:
-            viewer.clear()
+            self.seen(viewer)
         return self._text[2]
 
-    async def close(self) -> None:
+    def forget(self, viewer: asyncio.Event) -> None:
+        """A viewer has gone."""
+        self.viewers -= 1
+        self._up_to_date.discard(viewer)
+
+    def close(self) -> None:
         """Nobody looks any more."""
+        self._hub.watchers.discard(self._changed)
         if self._midnight is not None:
             self._midnight.cancel()
-        self._watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._watching
 
 
 class Boards:
     """The boards that are looked at."""
 
-    def __init__(self) -> None:
+    def __init__(self, hubs: Hubs) -> None:
+        self._hubs = hubs
         self._boards: dict[TenantId, Board] = {}
 
     @asynccontextmanager
-    async def look(self, voice: VoiceService, tenant: TenantId) -> AsyncIterator[tuple[Board, asyncio.Event]]:
-        """Look at a tenant's board; the flag is up when there is something to see."""
-        board = self._boards.get(tenant)
-        if board is None or board.ended:
-            board = self._boards[tenant] = Board(voice, tenant)
-        flag = asyncio.Event()
-        flag.set()
-        board.viewers.add(flag)
-        try:
-            yield board, flag
-        finally:
-            board.viewers.discard(flag)
-            if not board.viewers:
-                if self._boards.get(tenant) is board:
-                    del self._boards[tenant]
-                await board.close()
+    async def look(self, voice: VoiceClient, tenant: TenantId) -> AsyncIterator[tuple[Board, asyncio.Event]]:
+        """Look at a tenant's board; the flag is up when there is something to see. Raises: UnknownName."""
+        async with self._hubs.use(voice, tenant) as hub:
+            board = self._boards.get(tenant)
+            if board is None or board.ended:
+                board = self._boards[tenant] = Board(voice, tenant, hub)
+            flag = asyncio.Event()
+            flag.set()
+            board.viewers += 1
+            try:
+                yield board, flag
+            finally:
+                board.forget(flag)
+                if not board.viewers:
+                    if self._boards.get(tenant) is board:
+                        del self._boards[tenant]
+                    board.close()

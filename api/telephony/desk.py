@@ -69,13 +69,13 @@ async def decisions_of(access: Access, contact: ContactId) -> Decisions:
     return Decisions(contact=contact, call=call_of(contact), decisions=[told_decision(one) for one in msgspec.to_builtins(found)])
 
 
-def why_of(access: Access, contact: ContactId) -> WhyWaiting:
+async def why_of(access: Access, contact: ContactId) -> WhyWaiting:
     """What stands between a waiting contact and every agent.
 
     Raises: NotFound: it waits in no queue.
     """
     with told():
-        found = access.services.voice.why_waiting(access.tenant, contact)
+        found = await access.services.voice.why_waiting(access.tenant, contact)
     return WhyWaiting(contact=contact, call=call_of(contact), **found)
 
 

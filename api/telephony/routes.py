@@ -182,7 +182,7 @@ async def supervise(access: ForSupervisors, call: CallKey, given: SuperviseGiven
     """
     own = access.principal.agent
     if own is None:
-        if all(one.id != call for one in access.services.voice.live(access.tenant).calls):
+        if all(one.id != call for one in (await access.services.voice.live(access.tenant)).calls):
             raise NotFound(f"there is no call {call}")
         raise NoPhone
     supervised = AgentId(given.agent) if given.agent is not None else None
@@ -206,7 +206,7 @@ _LIVE_SCHEMA: dict[int | str, dict[str, Any]] = {
 @router.get("/live", operation_id="getLive", responses=_LIVE_SCHEMA, response_class=Response)
 async def live(access: ForDesk) -> Response:
     """The live board. Agents see the numbers of their own calls only."""
-    state: LiveState = access.services.voice.live(access.tenant)
+    state: LiveState = await access.services.voice.live(access.tenant)
     shown = live_for(state, access.principal.agent) if access.principal.role == Role.AGENT else state
     return Response(msgspec.json.encode(shown), media_type="application/json")
 
@@ -220,7 +220,7 @@ async def decisions(access: ForDesk, call: CallKey) -> Decisions:
 @router.get("/calls/{call}/why-waiting", operation_id="getWhyWaiting", responses=responses(NotFound))
 async def why_waiting(access: ForDesk, call: CallKey) -> WhyWaiting:
     """What stands between a waiting caller and every agent at this moment; 404 when the call waits in no queue."""
-    return why_of(access, call)
+    return await why_of(access, call)
 
 
 @router.get("/quote", operation_id="getQuote", responses=REFUSALS)

@@ -1,4 +1,4 @@
-"""Which live events a person may see. Pure; a fold over the events themselves.
+"""Which live events a person may see. Pure; a fold over the events themselves, one for all people of a tenant.
 
 Supervisors and admins see everything of their tenant except screen pops meant for others. An agent sees agents' states, queue
 movements without numbers, the calls the agent has a part in, and the messages and callbacks that it is offered or has. Who has the role of
@@ -8,7 +8,8 @@ and for whose conversation it is, and not for the other agents in the same call.
 
 from __future__ import annotations
 
-from typing import Any, get_args, get_type_hints
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 import msgspec
 
@@ -29,57 +30,85 @@ _PUBLIC = (
 )
 
 
+_HIDDEN = (ev.ConfigurationChanged, ev.ConfigurationAltered)
+"""Nobody sees them."""
 _BEGINNINGS = (ev.CallOffered, ev.LegInitiated, ev.OfferMade, ev.WorkReserved)
 """By which an agent comes to have a part in a contact; after-call work tells of it when it may be over."""
 _OF_CONTACTS = frozenset(kind for kind in get_args(ev.Event) if get_type_hints(kind).get("contact") is ContactId)
 """Events that say whom they are about in `contact`; that of a phone's registration is a SIP address."""
 
 
-class AgentView:
-    """What of the stream one agent may see."""
+class Seen(NamedTuple):
+    """Who may see an event."""
 
-    def __init__(self, agent: AgentId | None) -> None:
-        self._agent = agent
-        self._contacts: set[ContactId] = set()
-        """Those that the agent is offered or has; of calls those it had before, too, until they are over."""
+    public: bool
+    """Everybody of the tenant; what follows says nothing then."""
+    supervisors: bool
+    """Whoever sees everything of the tenant."""
+    agents: Collection[AgentId]
+
+
+_NOBODY = Seen(public=False, supervisors=False, agents=())
+_EVERYBODY = Seen(public=True, supervisors=True, agents=())
+
+
+class Audience:
+    """Who has a part in what, of a whole tenant."""
+
+    def __init__(self) -> None:
+        self._parts: dict[ContactId, set[AgentId]] = {}
+        """Who is offered a contact or has it; of calls who had it before, too, until they are over."""
         self._legs: dict[str, CallId] = {}
-        self._supervised: dict[str, AgentId] = {}
-        """The supervised agent, by the leg of another who supervises."""
-        self._supervisors: dict[tuple[CallId, AgentId], AgentId] = {}
-        """The same, by the call and who supervises, until that has ended its work there."""
+        self._of_call: dict[CallId, set[str]] = {}
+        """Their legs."""
+        self._supervised: dict[str, tuple[AgentId, AgentId]] = {}
+        """Who supervises, and whose conversation, by the supervisor's leg."""
+        self._supervisors: dict[CallId, dict[AgentId, AgentId]] = {}
+        """The supervised agent by who supervises, until that has ended its work there."""
 
-    def begins_at(self, state: LiveState) -> None:
-        """What the agent is in the middle of when its stream begins: what comes of it is its own."""
-        for one in state.agents:
-            if one.id == self._agent:
-                self._contacts |= {work.contact for work in one.work}
-        self._legs |= {party.leg: call.id for call in state.calls for party in call.parties}
+    def begins_at(self, state: LiveState, parts: Mapping[CallId, Collection[AgentId]]) -> None:
+        """What everybody is in the middle of when the stream begins: what comes of it is theirs.
+
+        Args:
+            parts: who has, or had, a part in the calls that are up, as their records will say; others than who has one now.
+        """
+        calls = {call.id for call in state.calls}
+        open_now = {*calls, *(one.id for one in state.contacts)}
+        for agent in state.agents:
+            for work in agent.work:
+                if work.contact in open_now:  # after-call work of what is over is told by events that name the agent
+                    self._parts.setdefault(work.contact, set()).add(agent.id)
         for call in state.calls:
+            had = self._parts.setdefault(call.id, set())
+            had |= {*parts.get(call.id, ()), *(party.agent for party in call.parties if party.agent is not None)}
             for party in call.parties:
+                self._note_leg(party.leg, call.id)
                 if party.agent is not None and party.supervises is not None:
                     self._note_supervision(call.id, party.leg, party.agent, party.supervises)
 
-    def admits(self, live: LiveEvent) -> bool:
-        """Whether the agent may see it; call it with every event, in order."""
+    def of(self, live: LiveEvent) -> Seen:
+        """Who may see it; call it with every event, in order."""
         event = live.event
-        if self._agent is None:
-            return live.only_agent is None and isinstance(event, _PUBLIC)
         if live.only_agent is not None or isinstance(event, ScreenPop):
-            return live.only_agent == self._agent
+            return _NOBODY if live.only_agent is None else Seen(public=False, supervisors=False, agents=(live.only_agent,))
         if isinstance(event, ev.LegInitiated):
-            self._legs[event.leg] = event.call
+            self._note_leg(event.leg, event.call)
         elif isinstance(event, ev.SupervisionBegan):
             self._note_supervision(event.call, event.leg, event.by, event.agent)
+        if isinstance(event, _PUBLIC):
+            return _EVERYBODY
         contact = self._about(event)
-        if not isinstance(event, _PUBLIC) and self._is_supervision_of_others(event, contact):
-            self._forget(event)
-            return False
-        is_own = self._is_own(event)
-        if is_own and contact is not None and isinstance(event, _BEGINNINGS):
-            self._contacts.add(contact)
-        is_mine = is_own or contact in self._contacts
+        own: Collection[AgentId] = event.decision.chosen if isinstance(event, ev.OfferMade) else _own(event)
+        only = self._of_supervision(event, contact)
+        if only is not None:
+            own = [agent for agent in own if agent in only]
+        if own and contact is not None and isinstance(event, _BEGINNINGS):
+            self._parts.setdefault(contact, set()).update(own)
+        agents = {*own, *self._parts.get(contact, ())} if contact is not None else set(own)
+        if only is not None:
+            agents &= only
         self._forget(event)
-        return is_mine or isinstance(event, _PUBLIC)
+        return Seen(public=False, supervisors=not isinstance(event, _HIDDEN), agents=agents)
 
     def _about(self, event: ev.Event) -> ContactId | None:
         """The contact that the event is about."""
@@ -88,44 +117,47 @@ class AgentView:
             return found
         return getattr(event, "call", None) or self._legs.get(getattr(event, "leg", ""))
 
+    def _note_leg(self, leg: str, call: CallId) -> None:
+        self._legs[leg] = call
+        self._of_call.setdefault(call, set()).add(leg)
+
     def _note_supervision(self, call: CallId, leg: str, by: AgentId, agent: AgentId) -> None:
-        if by != self._agent:
-            self._supervised[leg] = self._supervisors[call, by] = agent
+        self._supervised[leg] = by, agent
+        self._supervisors.setdefault(call, {})[by] = agent
 
-    def _is_supervision_of_others(self, event: ev.Event, contact: ContactId | None) -> bool:
-        """Whether it tells of a supervisor in a call, and neither is this agent the one, nor is it the agent's conversation."""
+    def _of_supervision(self, event: ev.Event, contact: ContactId | None) -> set[AgentId] | None:
+        """What tells of a supervisor in a call is for the supervisor and for whose conversation it is; None: it tells of none."""
         if isinstance(event, ev.LegInitiated) and event.role == "supervisor":
-            return event.agent != self._agent  # whose conversation it is, is known a moment later: that is told then
-        supervised = self._supervised.get(getattr(event, "leg", ""))
-        who = getattr(event, "agent", None)
-        if supervised is None and contact is not None and who is not None:
-            supervised = self._supervisors.get((CallId(contact), who))
-        return supervised is not None and supervised != self._agent
-
-    def _is_own(self, event: ev.Event) -> bool:
-        if isinstance(event, ev.OfferMade):
-            return self._agent in event.decision.chosen
-        return getattr(event, "agent", None) == self._agent
+            return set(_own(event))  # whose conversation it is, is known a moment later: that is told then
+        pair = self._supervised.get(getattr(event, "leg", ""))
+        if pair is not None:
+            return set(pair)
+        who: AgentId | None = getattr(event, "agent", None)
+        if contact is None or who is None:
+            return None
+        supervised = self._supervisors.get(CallId(contact), {}).get(who)
+        return None if supervised is None else {who, supervised}
 
     def _forget(self, event: ev.Event) -> None:
-        """What is over, and a message that has gone on to somebody else, which is no more this agent's to read."""
+        """What is over, and a message that has gone on to somebody else, which is no more the first agent's to read."""
         match event:
             case ev.CallCleared(call=call):
-                self._legs = {leg: of for leg, of in self._legs.items() if of != call}
-                self._contacts.discard(call)
-                self._supervised = {leg: of for leg, of in self._supervised.items() if leg in self._legs}
-                self._supervisors = {key: of for key, of in self._supervisors.items() if key[0] != call}
+                self._parts.pop(call, None)
+                self._supervisors.pop(call, None)
+                for leg in self._of_call.pop(call, ()):
+                    self._legs.pop(leg, None)
+                    self._supervised.pop(leg, None)
             case ev.ContactClosed(contact=contact):
-                self._contacts.discard(contact)
-            case ev.WorkDone(contact=contact, agent=self._agent) if call_of(contact) is None:
-                self._contacts.discard(contact)
+                self._parts.pop(contact, None)
+            case ev.WorkDone(contact=contact, agent=agent) if call_of(contact) is None:
+                self._parts.get(contact, set()).discard(agent)
             case _:
                 pass
 
 
-def for_everybody(live: LiveEvent) -> bool:
-    """What a supervisor may see: all but private events."""
-    return live.only_agent is None and not isinstance(live.event, (ScreenPop, ev.ConfigurationChanged, ev.ConfigurationAltered))
+def _own(event: ev.Event) -> tuple[AgentId, ...]:
+    agent: AgentId | None = getattr(event, "agent", None)
+    return () if agent is None else (agent,)
 
 
 # ---------------------------------------------------------------------- as it is told

@@ -11,9 +11,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, WebSocket, WebSocketDisconnect
 from sqlalchemy.exc import SQLAlchemyError
@@ -21,8 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from acd.core.errors import UnknownName
 from acd.core.live import LiveState
 from acd.errors import StreamOverrun
-from acd.outage import Unreachable
-from acd.service import LiveEvent, Spending
+from acd.service import Spending
 from api.audit import SOCKETS, By, record_read, source_of
 from api.db import UnknownTenant
 from api.errors import TooMany, Unauthenticated, Unavailable, unavailable
@@ -30,7 +29,9 @@ from api.identity import Principal, Role, principal_of
 from api.outages import say
 from api.services import services
 from api.telephony.boards import Boards
-from api.telephony.rules import AgentView, encoded, for_everybody, live_for, told_live
+from api.telephony.hub import Hubs
+from api.telephony.rules import encoded, live_for
+from billing_cdr.outage import Unreachable
 
 log = logging.getLogger(__name__)
 router = APIRouter(prefix="/api/v1", tags=["telephony"])
@@ -163,44 +164,6 @@ async def _until_gone(socket: WebSocket) -> None:
                 return
 
 
-async def _with_silences(stream: AsyncIterator[LiveEvent], silence_s: float) -> AsyncGenerator[LiveEvent | None]:
-    """The stream, with None for every silence; the pending read is kept, so that no event is lost."""
-    pending: asyncio.Task[LiveEvent] | None = None
-    try:
-        while True:
-            if pending is None:
-                pending = asyncio.ensure_future(_next(stream))
-            done, _ = await asyncio.wait({pending}, timeout=silence_s)
-            if not done:
-                yield None
-                continue
-            try:
-                event = pending.result()
-            except _Ended:
-                return
-            pending = None
-            yield event
-    finally:
-        if pending is not None:
-            pending.cancel()
-            with suppress(asyncio.CancelledError, _Ended, StreamOverrun):
-                await pending
-        close: Callable[[], Any] | None = getattr(stream, "aclose", None)
-        if close is not None:
-            await close()
-
-
-class _Ended(Exception):
-    """The exchange closed the stream."""
-
-
-async def _next(stream: AsyncIterator[LiveEvent]) -> LiveEvent:
-    try:
-        return await anext(stream)
-    except StopAsyncIteration as error:  # a task cannot raise it
-        raise _Ended from error
-
-
 @router.websocket("/events")
 async def events(socket: WebSocket, token: Annotated[str | None, Query(max_length=200)] = None) -> None:
     """Live events as JSON: `{"tenant", "seq", "at", "event": {"type": …}}`; first the live state as `{"type": "live", "live": …}`."""
@@ -215,30 +178,16 @@ async def events(socket: WebSocket, token: Annotated[str | None, Query(max_lengt
 async def _events(socket: WebSocket, principal: Principal) -> Outgoing:
     voice, tenant = services(socket).voice, principal.tenant
     assert tenant is not None
-    own = AgentView(principal.agent)
+    hubs: Hubs = socket.app.state.hubs
     is_agent = principal.role == Role.AGENT
-    source = _with_silences(voice.stream(tenant, agent=principal.agent), HEARTBEAT_S)
-    first = asyncio.ensure_future(anext(source))
-    try:
-        await asyncio.sleep(0)  # the stream is subscribed now: nothing falls between the state and the first event
-        state = voice.live(tenant)
-        own.begins_at(state)
+    async with hubs.listen(voice, tenant, principal.agent, sees_all=not is_agent) as (outbox, state):
         yield _live(live_for(state, principal.agent) if is_agent else state)
-        event = await first
         while True:
-            if event is None:
-                yield None
-            elif own.admits(event) or (not is_agent and for_everybody(event)):  # a supervisor who takes calls gets the own pops too
-                yield told_live(event)
-            event = await anext(source)
-    except StopAsyncIteration:
-        return
-    finally:
-        if not first.done():
-            first.cancel()
-            with suppress(asyncio.CancelledError):
-                await first
-        await source.aclose()
+            try:
+                message = await outbox.get(HEARTBEAT_S)
+            except EOFError:
+                return
+            yield message
 
 
 @router.websocket("/board")
@@ -259,7 +208,10 @@ async def _boards(socket: WebSocket, principal: Principal) -> Outgoing:
     assert tenant is not None
     boards: Boards = socket.app.state.boards
     async with boards.look(voice, tenant) as (board, changed):
-        await asyncio.sleep(0)  # the watcher has subscribed: nothing falls between the snapshot and the first event
+
+        async def whole() -> str:
+            return _live(await board.live(), await voice.spending(tenant))
+
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(changed.wait(), HEARTBEAT_S)
@@ -269,10 +221,10 @@ async def _boards(socket: WebSocket, principal: Principal) -> Outgoing:
                 yield None
                 continue
             if principal.role == Role.AGENT:
-                changed.clear()
-                yield _live(live_for(board.live(), principal.agent))
+                board.seen(changed)
+                yield _live(live_for(await board.live(), principal.agent))
             else:
-                yield board.snapshot(changed, lambda: _live(board.live(), voice.spending(tenant)))
+                yield await board.snapshot(changed, whole)
             await asyncio.sleep(BOARD_EVERY_S)
 
 

@@ -7,14 +7,15 @@ import logging
 from fastapi import FastAPI
 
 from acd.core.ids import AgentId, TenantId
-from acd.outage import outage_of
-from acd.service import PinCheck, PinVerdict
+from acd.platform import PinCheck
+from acd.service import PinVerdict
 from api.audit import By, record, record_refusal
 from api.identity import Asker, Passwords, TooManyHashes
 from api.services import Services
 from api.telephony_setup import repository, service
 from api.telephony_setup.errors import Unknown
 from api.telephony_setup.models import PinRow
+from billing_cdr.outage import outage_of
 
 log = logging.getLogger(__name__)
 

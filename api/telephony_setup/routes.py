@@ -290,7 +290,7 @@ async def set_dialling(access: ForAdmins, given: schemas.Dialling, response: Res
 @router.get("/dialling/spending", operation_id="getSpending")
 async def get_spending(access: ForReaders) -> SpendingTold:
     """How the budgets stand now: of the tenant, of each agent who has spent something or has a limit, and the prepaid balance."""
-    return SpendingTold.model_validate(access.services.voice.spending(access.tenant), from_attributes=True)
+    return SpendingTold.model_validate(await access.services.voice.spending(access.tenant), from_attributes=True)
 
 
 class GeneralTold(schemas.General):

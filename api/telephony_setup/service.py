@@ -189,7 +189,7 @@ async def create(author: Author, kind: str, key: str, document: dict[str, Any]) 
 
     Raises: Exists, NotReachable
     """
-    _check_reach(author, kind, document, {})
+    await _check_reach(author, kind, document, {})
     await hold(author)
     document = await _in_its_language(author, kind, document)
     if await repository.get(author.session, kind, key) is not None:
@@ -219,7 +219,7 @@ async def replace(author: Author, kind: str, key: str, document: dict[str, Any],
         return row
     await _check_sounds(author, kind, document, before)
     await _claim(author, kind, before, document)
-    _check_reach(author, kind, document, before)
+    await _check_reach(author, kind, document, before)
     row.version += 1
     row.document = seal_document(author.session, kind, key, document)
     row.changed_at = author.now
@@ -269,7 +269,7 @@ async def must_have_sounds(session: AsyncSession, document: Mapping[str, Any], k
         raise NoSuchSound(places)
 
 
-def _check_reach(author: Author, kind: str, document: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+async def _check_reach(author: Author, kind: str, document: Mapping[str, Any], before: Mapping[str, Any]) -> None:
     """A trunk's addresses, where they are written as addresses; names are judged at each use, by what they stand for then.
 
     What stood there before stays: whoever renames a trunk is not told of a rule that came later.
@@ -280,11 +280,11 @@ def _check_reach(author: Author, kind: str, document: Mapping[str, Any], before:
     for place, host in rules.hosts_of(document).items():
         if host == old.get(place):
             continue
-        if not author.services.voice.may_reach(host):
+        if not await author.services.voice.may_reach(host):
             _refuse_address(author, host)
             raise NotReachable(place, host)
         by = By(author.who, author.source)
-        assignments.check_peer(author.unit, author.services, author.tenant, by, place, host, author.now)
+        await assignments.check_peer(author.unit, author.services, author.tenant, by, place, host, author.now)
 
 
 def _refuse_address(author: Author, host: str) -> None:

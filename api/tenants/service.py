@@ -10,10 +10,10 @@ from datetime import datetime
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from acd.bus import Subscription
 from acd.core.engine import UnknownName
 from acd.core.ids import TenantId
 from acd.errors import CannotStart, JournalStopped
-from acd.outage import outage_of
 from acd.service import TenantSetup
 from api import assignments
 from api.audit import By, record
@@ -28,6 +28,7 @@ from api.tenants import repository
 from api.tenants.errors import TenantClosed, TenantElsewhere, TenantExists, TenantLeft, TenantNotOpen, TenantOpen, TenantUnknown
 from api.tenants.models import Tenant
 from api.tenants.schemas import TenantGiven
+from billing_cdr.outage import outage_of
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ async def open_all(services: Services) -> None:
     Those that cannot be opened are in `house.failed`: one damaged journal must not silence all the others.
     """
     services.databases.on_lost = lambda tenant, reason: lose(services, tenant, reason)
-    services.voice.on_trouble = lambda tenant, reason: _spawn(services, stop(services, tenant, reason))
+    _spawn(services, _hear_troubles(services, services.voice.states()), "troubles of tenants")
     async with services.databases.unit(None) as unit:
         tenants = [TenantId(tenant.id) for tenant in await repository.active(unit.session)]
         known = await every(unit.session)
@@ -77,6 +78,16 @@ async def open_all(services: Services) -> None:
         await _open(services, tenant)
     if closed := [tenant for tenant, is_active in known.items() if not is_active]:
         _spawn(services, _seal_closed(services, closed), "seal closed tenants")
+
+
+async def _hear_troubles(services: Services, states: Subscription) -> None:
+    """A tenant that was open and cannot go on is closed, and tried again."""
+    try:
+        async for state in states:
+            if state.is_open and state.trouble is not None and state.tenant in services.databases.opened:
+                _spawn(services, stop(services, state.tenant, state.trouble))
+    finally:
+        states.close()
 
 
 async def _seal_closed(services: Services, closed: Sequence[TenantId]) -> None:
@@ -296,7 +307,7 @@ async def _open_voice(services: Services, tenant: TenantId) -> None:
             "%s numbers): PUT /api/v1/dialling says who may what, and for how much", tenant, " and ".join(begin),
         )  # fmt: skip
     await look(services, tenant, setup.own_sounds)
-    await services.voice.open_tenant(setup, services.databases.tenant(tenant), tenant_directory(services.settings, tenant))
+    await services.voice.open_tenant(setup)
 
 
 async def _sealed_setup(services: Services, tenant: TenantId) -> TenantSetup:

@@ -67,7 +67,7 @@ async def test_an_attempt_beyond_the_budget_is_declined_and_the_carrier_hears_no
         await on(service, "anna", "ben")
         first = await anna.call(IRIDIUM)
         there = await carrier.incoming()
-        stream = service.voice.stream(TENANT)
+        stream = service.stream(TENANT)
         following = asyncio.ensure_future(anext(stream))
         await asyncio.sleep(0)
         second = await ben.call(IRIDIUM)

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import ProgrammingError
 
-from acd import cdr_feed
+from acd import cdr_feed, cdr_queue
 from acd.cdr_feed import CdrFeed, instant
 from acd.core import configuration as conf
 from acd.core import events as ev
@@ -20,6 +20,7 @@ from acd.core.engine import Engine
 from acd.core.events import CallCleared
 from acd.core.ids import AgentId, CallId, LegId, TenantId
 from acd.core.replay import Entry
+from billing_cdr.errors import Outage, Unreachable
 from tests.acd.voice import TENANT, setup
 
 OPERATING = Path(__file__).parents[2] / "docs" / "operating.md"
@@ -183,7 +184,7 @@ async def test_what_cannot_be_saved_is_kept_and_saved_later():
 
     async def save(cdrs, _charges, _seq) -> None:
         if fails:
-            raise OSError("the database is away")
+            raise AWAY
         day.saved.extend(cdrs)
 
     day.feed = CdrFeed(TENANT, lambda _cdr: None, save)
@@ -248,7 +249,7 @@ def call_over(day: Day, call: str) -> None:
     day.give(1001.0, inp.CallArrived(call=CallId(call), leg=LegId(f"{call}.0"), trunk="callers", calling=None, called="699"))
 
 
-AWAY = OperationalError("INSERT", {}, ConnectionRefusedError(111, "Connect call failed"), connection_invalidated=True)
+AWAY = Unreachable("the database", Outage(reason="Connect call failed"))
 
 
 async def test_an_outage_is_one_line_and_its_end_another_and_between_them_nothing(caplog):
@@ -259,7 +260,7 @@ async def test_an_outage_is_one_line_and_its_end_another_and_between_them_nothin
     for number in range(7):
         call_over(day, f"c{number}")
         await day.feed.flush()
-        pauses.append(day.feed._pause_s)
+        pauses.append(day.feed.queue._pause_s)
     assert pauses == [1.0, 2.0, 4.0, 8.0, 10.0, 10.0, 10.0]  # 0.5 s doubled, up to 10 s
     assert (day.feed.waiting, day.feed.save_failures, day.feed.is_settled) == (7, 7, False)
     database.away = None
@@ -270,7 +271,7 @@ async def test_an_outage_is_one_line_and_its_end_another_and_between_them_nothin
         "= demo: the database is back after 0 s, 7 CDRs were saved",
     ]
     assert not any(record.exc_info for record in caplog.records)
-    assert day.feed._pause_s == cdr_feed.FLUSH_S
+    assert day.feed.queue._pause_s == cdr_queue.FLUSH_S
     await day.feed.close()
     assert day.feed.is_settled
 
@@ -423,7 +424,7 @@ async def test_what_comes_to_nothing_ends_the_transaction_that_is_under_way_and_
 
 
 async def test_what_an_outage_gathered_is_saved_in_pieces(monkeypatch):
-    monkeypatch.setattr(cdr_feed, "BATCH", 2)
+    monkeypatch.setattr(cdr_queue, "BATCH", 2)
     database = Database()
     day = fed(database)
     for number in range(5):
@@ -437,18 +438,18 @@ async def test_a_disposition_that_is_refused_keeps_no_other_from_being_noted():
     database = Database()
     day = fed(database)
     database.refuses = {"c0"}
-    day.feed._late += [("c0", "sale"), ("c1", "complaint")]
+    day.feed.queue.late += [("c0", "sale"), ("c1", "complaint")]
     database.away = AWAY
     await day.feed.flush()
-    assert len(day.feed._late) == 2
+    assert len(day.feed.queue.late) == 2
     database.away = None
     await day.feed.flush()
     assert database.notes == [("c1", "complaint")]
-    assert (day.feed._late, day.feed.refused) == ([], 1)
+    assert (day.feed.queue.late, day.feed.refused) == ([], 1)
 
 
 async def test_a_single_record_is_saved_at_once_and_those_that_follow_soon_together(monkeypatch):
-    monkeypatch.setattr(cdr_feed, "FLUSH_S", 1000.0)
+    monkeypatch.setattr(cdr_queue, "FLUSH_S", 1000.0)
     day, batches = Day(), []
 
     async def save(cdrs, _charges, _seq) -> None:
@@ -472,7 +473,7 @@ async def test_a_single_record_is_saved_at_once_and_those_that_follow_soon_toget
 async def test_who_is_never_measured_lingers_for_its_own_time_and_no_longer(monkeypatch):
     day = Day()
     for call, linger_s in (("first", 0.0), ("second", 1000.0)):
-        monkeypatch.setattr(cdr_feed, "LINGER_S", linger_s)
+        monkeypatch.setattr(cdr_queue, "LINGER_S", linger_s)
         day.give(1001.0, inp.CallArrived(call=CallId(call), leg=LegId(f"{call}.0"), trunk="callers", calling=None, called="601"))
         day.give(1002.0, inp.LegReleased(leg=LegId(f"{call}.0")))
     assert day.feed.lingering == 2

@@ -39,7 +39,7 @@ class House:
 
     async def keep(self) -> None:
         """What happens, in order."""
-        async for live in self.service.voice.stream(TENANT):
+        async for live in self.service.stream(TENANT):
             self.events.append(live.event)  # type: ignore[arg-type]
 
     async def until(self, kind: type, times: int = 1, **having: object) -> list:

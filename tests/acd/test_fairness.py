@@ -64,7 +64,7 @@ async def three_tenants(folder, **settings):
                 databases.append(create_async_engine(f"sqlite+aiosqlite:///{folder / name}.sqlite"))
                 async with databases[-1].begin() as connection:
                     await connection.run_sync(store.metadata.create_all)
-                await service.voice.open_tenant(house(name), databases[-1], folder / f"journal-{name}")
+                await service.open_tenant(house(name), databases[-1], folder / f"journal-{name}")
             yield service
         finally:
             for name in ("bbb", "ccc"):

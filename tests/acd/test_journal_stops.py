@@ -61,7 +61,7 @@ async def come_and_go_for_ever(service) -> None:
 async def test_a_full_disk_ends_the_calls_of_its_tenant_and_nobody_elses(tmp_path, caplog):
     with small_disk(tmp_path / "journal", 256 * 1024) as disk:
         async with other_database(tmp_path) as database, running(tmp_path) as service:
-            await service.voice.open_tenant(other(), database, tmp_path / "other")
+            await service.open_tenant(other(), database, tmp_path / "other")
             anna, carl = await ready(service, "anna"), await service.phone("carl")
             caller, other_caller = await service.caller(), await service.caller("+498977777", "127.200.0.1")
             talking, elsewhere = await caller.call("601"), await other_caller.call("701")
@@ -93,7 +93,7 @@ async def test_a_full_disk_ends_the_calls_of_its_tenant_and_nobody_elses(tmp_pat
             # Room again: the tenant is opened again, and what was up when the disk filled is a call that was cut.
             (disk / "filler").unlink()
             await service.voice.close_tenant(TENANT)
-            await service.voice.open_tenant(setup(), service.database, disk)
+            await service.open_tenant(setup(), service.database, disk)
             assert service.voice.troubles() == {}
             assert [entry.cdr.outcome for entry in await service.cdrs(2)] == ["cut", "cut"]
             await service.voice.command(TENANT, inp.GoReady(agent=AgentId("anna")))
@@ -126,7 +126,7 @@ async def test_what_cannot_be_encoded_stops_the_tenant_and_is_named(tmp_path):
             service.voice._exchanges[TENANT].submit(inp.GoNotReady(agent=AgentId("anna"), reason="\udcff"))
         assert service.voice.troubles().keys() == {TENANT}
         await service.voice.close_tenant(TENANT)
-        await service.voice.open_tenant(setup(), service.database, tmp_path / "journal")
+        await service.open_tenant(setup(), service.database, tmp_path / "journal")
         (anna,) = [one for one in service.voice.live(TENANT).agents if one.id == "anna"]
         assert anna.state == "ready"
 
@@ -166,7 +166,7 @@ async def test_a_journal_whose_end_is_missing_is_refused_by_what_the_database_kn
         for file in (tmp_path / "journal").iterdir():
             file.unlink()
         with pytest.raises(JournalDamaged, match="the journal ends at entry 0, but the database holds records up to entry"):
-            await service.voice.open_tenant(setup(), service.database, tmp_path / "journal")
+            await service.open_tenant(setup(), service.database, tmp_path / "journal")
 
 
 def written_at(directory, now: float) -> None:
@@ -188,7 +188,7 @@ async def test_a_journal_that_is_ahead_of_the_clock_by_minutes_is_said_and_broug
         await service.voice.close_tenant(TENANT)
         now = service.voice._clock()
         written_at(tmp_path / "ahead", now + 600)
-        await service.voice.open_tenant(setup(), service.database, tmp_path / "ahead")
+        await service.open_tenant(setup(), service.database, tmp_path / "ahead")
         assert "601 s ahead of this machine's clock" in caplog.text
         live = service.voice.live(TENANT)
         assert live.at - now < 60
@@ -202,7 +202,7 @@ async def test_a_journal_that_is_ahead_by_more_than_a_day_is_refused_unless_told
         await service.voice.close_tenant(TENANT)
         written_at(tmp_path / "ahead", service.voice._clock() + 400 * 86400)
         with pytest.raises(JournalAhead, match=r"400\.0 days ahead of this machine's clock .* --accept-clock"):
-            await service.voice.open_tenant(setup(), service.database, tmp_path / "ahead")
+            await service.open_tenant(setup(), service.database, tmp_path / "ahead")
     (tmp_path / "journal").rename(tmp_path / "before")
     (tmp_path / "ahead").rename(tmp_path / "journal")
     async with running(tmp_path, accept_clock=True) as service:
@@ -274,7 +274,7 @@ async def test_a_damaged_journal_is_said_once_and_nobody_else_is_blamed(tmp_path
         (tmp_path / "journal" / "snapshot").unlink()
         caplog.clear()
         with pytest.raises(JournalDamaged):
-            await service.voice.open_tenant(setup(), service.database, tmp_path / "journal")
+            await service.open_tenant(setup(), service.database, tmp_path / "journal")
         await asyncio.sleep(0)
         assert not [task for task in asyncio.all_tasks() if "_flush_soon" in repr(task.get_coro())]
         assert "acd.cdr_feed" not in {record.name for record in caplog.records}

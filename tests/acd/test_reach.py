@@ -242,7 +242,7 @@ async def test_what_a_name_of_a_trunk_stands_for_is_asked_about_other_tenants_ea
         peer = line("first", port, peer=f"peer.example:{port}", probe_every_s=0.05)
         tenant = house([trunk("first")], [peer])
         async with carrier_at(port), running(tmp_path, tenant, reach_allow=EVERYTHING + LOOPBACK) as service:
-            await service.voice.open_tenant(theirs, service.database, tmp_path / "other")
+            await service.open_tenant(theirs, service.database, tmp_path / "other")
             await until(service, "first", up=True)
             stands_for["peer.example"] = ELSEWHERE
             assert (await until(service, "first", up=False)).detail == DENIED
@@ -264,7 +264,7 @@ async def test_a_registrar_whose_name_comes_to_mean_anothers_source_gets_no_pass
     with listening(ELSEWHERE, port):
         tenant = house([], [])
         async with running(tmp_path, tenant, reach_allow=EVERYTHING + LOOPBACK) as service:
-            await service.voice.open_tenant(theirs, service.database, tmp_path / "other")
+            await service.open_tenant(theirs, service.database, tmp_path / "other")
             own = line(
                 "own", port, peer=f"registrar.example:{port}", registration=registration(port, registrar=f"registrar.example:{port}")
             )

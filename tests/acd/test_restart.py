@@ -12,9 +12,11 @@ from acd.core.replay import encode, redrive
 from acd.directory import Directory
 from acd.journal import read
 from acd.networks import EVERYTHING, LOOPBACK
-from acd.runtime import Voice
+from acd.runtime import Given, Voice
 from acd.service import TrunkLine, TrunkRegistration
+from acd.sink import Home
 from acd.switch.switch import Switch
+from billing_cdr.sink import SqlSink
 from load.phones import PhoneCall, SyntheticPhone
 from sip.digest import DigestCredentials
 from sip.errors import ParseError
@@ -56,10 +58,11 @@ async def another_run(service, tenant, directory):
             media_ports=rtp_range(),
             registration_min_s=1,
             reach_allow=EVERYTHING + LOOPBACK,
-        )
+        ),
+        Given(homes=lambda tenant: Home(SqlSink(service.database, tenant, "the database"), data / "journal")),
     )
     try:
-        await voice.open_tenant(tenant, service.database, data / "journal")
+        await voice.open_tenant(tenant)
         yield voice
     finally:
         await voice.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 from pathlib import Path
 
+from acd.bus import MemoryBus
 from acd.cdr_feed import CdrFeed
 from acd.core import effects as ef
 from acd.core import inputs as inp
@@ -26,7 +27,9 @@ class Exchange:
         self.now = T0
         self.ringing: LegId | None = None
         feed = CdrFeed(TENANT, lambda _cdr: None, self._save)
-        self.exchange = TenantExchange(TENANT, directory, lambda: self.now, self._carry_out, feed, lambda _tenant, _why: None)
+        self.exchange = TenantExchange(
+            TENANT, directory, lambda: self.now, self._carry_out, feed, lambda _tenant, _why: None, MemoryBus().publisher("events")
+        )
         people = tuple(agent(f"a{n}") for n in range(10))
         self.tell(0, inp.Configured(configuration=house(agents=people, queues=(queue(after_call_work_s=1.0),))))
         for one in people:

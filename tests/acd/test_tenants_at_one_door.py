@@ -58,7 +58,7 @@ def mine(*numbers: str, **changes) -> TenantSetup:
 async def test_a_device_named_like_a_caller_of_another_tenant_challenges_nobody(tmp_path, shown):
     """An administrator of another tenant names a device like whoever calls: the calls come in as before."""
     async with running(tmp_path) as service:
-        await service.voice.open_tenant(other(named("carl", shown, domain="other.fernamt")), service.database, tmp_path / "other")
+        await service.open_tenant(other(named("carl", shown, domain="other.fernamt")), service.database, tmp_path / "other")
         call = await (await service.caller(shown)).call("600")
         await call.answered()
         call.hang_up()
@@ -77,7 +77,7 @@ async def test_another_tenant_that_names_the_address_of_our_phones_as_its_source
         await anna.register()
         await service.voice.command(TENANT, inp.LogOn(agent=AgentId("anna")))
         theirs = other(named("carl", "carl", domain="other.fernamt"), sources=(f"{office}/32",), numbers=("600",))
-        await service.voice.open_tenant(theirs, service.database, tmp_path / "other")
+        await service.open_tenant(theirs, service.database, tmp_path / "other")
         assert service.voice.registered_in("127.201.0.0/24") == {TENANT}
         assert service.voice.registered_in("127.202.0.0/24") == frozenset()
         call = await anna.call("600")
@@ -95,7 +95,7 @@ async def test_no_call_of_one_tenant_goes_to_where_anothers_calls_come_from(tmp_
     trunks = tuple(msgspec.structs.replace(one, peer=f"127.200.0.9:{port}") if one.id == "carrier" else one for one in tenant.trunks)
     theirs = other(named("carl", "carl", domain="other.fernamt"), sources=("127.200.0.0/16",))
     async with running(tmp_path, msgspec.structs.replace(tenant, trunks=trunks)) as service:
-        await service.voice.open_tenant(theirs, service.database, tmp_path / "other")
+        await service.open_tenant(theirs, service.database, tmp_path / "other")
         assert service.voice.owners_of("127.200.0.9", TENANT) == {OTHER}
         # Nor by an address that a translator or a tunnel makes that one of.
         assert [service.voice.owners_of(one, TENANT) for one in ("64:ff9b::7fc8:9", "2002:7fc8:9::1", "::ffff:127.200.0.9")] == [
@@ -167,7 +167,7 @@ async def test_from_an_address_that_is_one_tenants_peer_and_anothers_source_nobo
         running(tmp_path, msgspec.structs.replace(granted, trunks=narrow)) as service,
         SyntheticPhone(service.address, user="+4989777", address="127.200.0.9") as carrier,
     ):
-        await service.voice.open_tenant(theirs, service.database, tmp_path / "other")
+        await service.open_tenant(theirs, service.database, tmp_path / "other")
         assert service.voice.owners_of("127.200.0.9", TENANT) == frozenset()  # both are granted: it still calls out
         call = await carrier.call(MINE)
         with pytest.raises(CallFailed, match="404"):
@@ -193,7 +193,7 @@ async def test_namesakes_of_two_tenants_are_told_apart_by_the_domain_and_the_fir
     first, second = named("anna", "anna", domain="demo.fernamt"), named("anna", "anna", domain="other.fernamt", bare=False)
     ben = named("ben", "ben", domain="demo.fernamt")
     async with running(tmp_path, mine(devices=(first, ben))) as service:
-        await service.voice.open_tenant(other(second), service.database, tmp_path / "other")
+        await service.open_tenant(other(second), service.database, tmp_path / "other")
         ways = [
             (TENANT, {"password": "anna-demo.fernamt"}),
             (TENANT, {"password": "anna-demo.fernamt", "domain": "demo.fernamt"}),
@@ -228,7 +228,7 @@ async def test_namesakes_of_two_tenants_are_told_apart_by_the_domain_and_the_fir
 async def test_a_shared_source_is_told_apart_by_the_assigned_number_and_a_number_of_nobody_is_404(tmp_path):
     async with running(tmp_path, mine(MINE)) as service:
         theirs = other(named("carl", "carl", domain="other.fernamt"), sources=("127.0.0.1/32",), numbers=(THEIRS, "600"))
-        await service.voice.open_tenant(theirs, service.database, tmp_path / "other")
+        await service.open_tenant(theirs, service.database, tmp_path / "other")
         caller = await service.caller()
         call = await caller.call(MINE)
         await call.answered()

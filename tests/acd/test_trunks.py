@@ -585,7 +585,7 @@ async def test_a_queue_call_is_offered_to_the_extension_of_a_foreign_pbx_and_cos
     ):
 
         async def first_pop():
-            async for live in service.voice.stream(TENANT, agent=ANNA):
+            async for live in service.stream(TENANT, agent=ANNA):
                 if isinstance(live.event, ScreenPop):
                     return live
             raise AssertionError("the stream ended")

@@ -290,7 +290,7 @@ async def test_the_screen_pops_for_the_offered_agent_alone_and_before_the_phone_
         pops: dict[str, list[tuple[float, ScreenPop]]] = {"anna": [], "ben": []}
 
         async def watch(name: str) -> None:
-            async for event in service.voice.stream(TENANT, agent=AgentId(name)):
+            async for event in service.stream(TENANT, agent=AgentId(name)):
                 if isinstance(event.event, ScreenPop):
                     pops[name].append((time.monotonic(), event.event))
 
@@ -433,7 +433,7 @@ async def test_a_device_that_another_tenant_has_refuses_the_change_and_the_next_
     """What was refused half-way is made up for: the exchange is told what differs from what it knows, not from what it was last told."""
     async with running(tmp_path) as service:
         other = setup(tenant=TenantId("other"), agents=(agent("otto", "11"),))
-        await service.voice.open_tenant(other, service.database, tmp_path / "other")
+        await service.open_tenant(other, service.database, tmp_path / "other")
         taken = setup(agents=(*setup().configuration.agents, agent("otto", "13")))
         with pytest.raises(ValueError, match="device otto: the bare user name is taken"):
             await service.voice.configure(taken)
@@ -480,7 +480,7 @@ async def test_after_a_click_to_dial_outside_the_tenant_opens_again_with_price_a
         anna = await ready(service, "anna")
         told = await service.voice.quote(TENANT, "0171 1234567")
         call = service.voice.mint_call()
-        stream = service.voice.stream(TENANT)
+        stream = service.stream(TENANT)
         first = asyncio.ensure_future(anext(stream))
         await asyncio.sleep(0)
         (offered, *_) = await service.voice.command(TENANT, inp.Dial(agent=ANNA, call=call, number="0171 1234567"))
@@ -508,7 +508,7 @@ async def test_after_a_click_to_dial_outside_the_tenant_opens_again_with_price_a
 async def test_offers_are_in_the_stream_after_they_are_on_disk(tmp_path):
     async with running(tmp_path) as service:
         anna = await ready(service, "anna")
-        stream = service.voice.stream(TENANT)
+        stream = service.stream(TENANT)
         first = asyncio.ensure_future(anext(stream))
         await asyncio.sleep(0)
         call = await (await service.caller()).call("601")
@@ -606,7 +606,7 @@ async def test_a_tenant_whose_journal_is_damaged_stays_shut_and_says_where(tmp_p
         file.write_bytes(octets)
         (tmp_path / "journal" / "snapshot").unlink()
         with pytest.raises(JournalDamaged, match=file.name):
-            await service.voice.open_tenant(setup(), service.database, tmp_path / "journal")
+            await service.open_tenant(setup(), service.database, tmp_path / "journal")
         call = await (await service.caller()).call("601")
         with pytest.raises(CallFailed):
             await call.answered()

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from acd.bus import Bus, MemoryBus
 from acd.cdr_feed import CdrFeed
 from acd.config import Listen, VoiceSettings
 from acd.core import configuration as conf
@@ -19,9 +20,12 @@ from acd.core.replay import fold, restore
 from acd.exchange import TenantExchange, _Kept
 from acd.journal import read
 from acd.networks import EVERYTHING, LOOPBACK
-from acd.runtime import Voice
-from acd.service import Device, Lookup, TenantSetup, TrunkLine
+from acd.platform import Lookup
+from acd.runtime import Given, Voice
+from acd.service import Device, LiveEvent, ScreenPop, TenantSetup, TenantState, TrunkLine, events_of, state_of
+from acd.sink import Home
 from billing_cdr import store
+from billing_cdr.sink import SqlSink
 from load.phone_bank import PhoneBank
 from load.phones import SyntheticPhone
 from sip.digest import ha1
@@ -91,11 +95,38 @@ def setup(carrier_port: int = 5999, **changes) -> TenantSetup:
 class Running:
     """What a test gets: the service, its address, its database, and phones."""
 
-    def __init__(self, voice: Voice, port: int, database: AsyncEngine, stack: contextlib.AsyncExitStack) -> None:
+    def __init__(
+        self, voice: Voice, port: int, database: AsyncEngine, stack: contextlib.AsyncExitStack, homes: dict[TenantId, Home], bus: Bus
+    ) -> None:
         self.voice = voice
+        self.bus = bus
+        self._homes = homes
         self.address = (HOST, port)
         self.database = database
         self._stack = stack
+
+    async def open_tenant(self, setup: TenantSetup, database: AsyncEngine, directory: Path) -> None:
+        """Open a tenant whose journal is in `directory` and whose records go to `database`."""
+        tenant = setup.configuration.tenant
+        self._homes[tenant] = Home(SqlSink(database, tenant, "the database"), directory)
+        await self.voice.open_tenant(setup)
+
+    async def stream(self, tenant: TenantId, *, agent: AgentId | None = None) -> AsyncIterator[LiveEvent]:
+        """Live events, and the private ones of an agent, of whose desks this is the one."""
+        heard = self.bus.subscribe(events_of(tenant), state_of(tenant))
+        try:
+            async for event in heard:
+                if isinstance(event, TenantState):
+                    if not event.is_open:
+                        return
+                    continue
+                is_pop = isinstance(event.event, ScreenPop)
+                if event.only_agent in {None, agent}:
+                    yield event
+                if is_pop:  # it came back for the next, or has no desk
+                    self.voice.shown(tenant, event.event.agent, event.event.call)
+        finally:
+            heard.close()
 
     async def phone(self, name: str) -> SyntheticPhone:
         """A registered phone of an agent, logged on and ready."""
@@ -136,6 +167,8 @@ def what_was_written_is_read(exchange: TenantExchange) -> None:
 @contextlib.asynccontextmanager
 async def running(directory: Path, tenant: TenantSetup | None = None, lookup: Lookup | None = None, **settings) -> AsyncIterator[Running]:
     port = free_port()
+    homes: dict[TenantId, Home] = {}
+    bus = MemoryBus()
     database = create_async_engine(f"sqlite+aiosqlite:///{directory / 'tenant.sqlite'}")
     async with database.begin() as connection:
         await connection.run_sync(store.metadata.create_all)
@@ -151,12 +184,13 @@ async def running(directory: Path, tenant: TenantSetup | None = None, lookup: Lo
             }
             | settings
         ),
-        lookup,
+        Given(homes=homes.__getitem__, bus=bus, lookup=lookup),
     )
     try:
         async with contextlib.AsyncExitStack() as stack:
-            await voice.open_tenant(tenant or setup(), database, directory / "journal")
-            yield Running(voice, port, database, stack)
+            service = Running(voice, port, database, stack, homes, bus)
+            await service.open_tenant(tenant or setup(), database, directory / "journal")
+            yield service
     finally:
         ended = voice._exchanges.get(TENANT)  # None: the test closed it
         await voice.close()

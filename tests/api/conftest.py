@@ -19,13 +19,14 @@ from schemathesis.pytest.plugin import SchemathesisFunction
 from sqlalchemy import make_url
 
 from acd.core.ids import TenantId
+from acd.platform import serve_platform
 from api import assignments
 from api.app import create_app, furnish
 from api.config import Login, Operator, Settings, Tenants
 from api.db import Databases, prepare
 from api.screen import lookup_in
 from api.services import Services
-from api.telephony_setup import setup_of
+from api.telephony_setup import pins_of, setup_of
 from tests.api.voice import EngineVoice
 
 ACME = TenantId("acme")
@@ -88,7 +89,7 @@ class Service:
 @pytest.fixture(scope="session")
 def application() -> FastAPI:
     """Routes hold no state, and building them takes longer than most tests: one application is furnished anew for each."""
-    return create_app(Settings(login=CHEAP), EngineVoice(lambda: 0.0))
+    return create_app(Settings(login=CHEAP), EngineVoice(lambda: 0.0).client)
 
 
 @dataclass(frozen=True)
@@ -169,8 +170,8 @@ async def started(settings: Settings, clock: Clock, application: FastAPI) -> Asy
     databases = Databases(settings)
     await databases.open()
     voice = EngineVoice(lambda: clock().timestamp())
-    voice.lookup = lookup_in(databases, clock)
-    furnish(application, Services(settings, databases, voice, clock), owns_databases=False)
+    furnish(application, Services(settings, databases, voice.client, clock), owns_databases=False)
+    serve_platform(voice.bus, lookup_in(databases, clock), pins_of(application))
     try:
         async with (
             application.router.lifespan_context(application),
@@ -193,7 +194,7 @@ async def _copied(prepared: Prepared, settings: Settings, clock: Clock, applicat
 async def _what_is_known_is_what_the_rows_say(service: Service) -> None:
     """After whatever a test did: what the next change of a setup goes by is what the database holds, and the voice service has it too."""
     services: Services = service.app.state.services
-    if services.voice is not service.voice:  # the test started the application anew
+    if services.voice is not service.voice.client:  # the test started the application anew
         return
     for tenant, told in service.voice.setups.items():
         async with services.databases.unit(tenant) as unit:

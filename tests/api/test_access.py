@@ -30,7 +30,7 @@ WHO = {Role.AGENT: "anna", Role.SUPERVISOR: "supervisor", Role.BILLING: "billing
 
 def routes() -> Iterator[tuple[str, str, frozenset[Role] | None]]:
     """Method, path, roles (None: public), read from the routes themselves."""
-    app = create_app(Settings(login=CHEAP), EngineVoice(lambda: 0.0))
+    app = create_app(Settings(login=CHEAP), EngineVoice(lambda: 0.0).client)
     for route in _flat(app.routes):
         for method in (route.methods or set()) - {"HEAD", "OPTIONS"}:
             yield method, route.path, _roles(route.dependant)

@@ -35,25 +35,25 @@ def told(entries: list[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
 class TestEveryRoute:
     def test_every_get_says_whether_it_gives_out_personal_data(self) -> None:
         """Somebody who adds a route has to say so in `api/audit/reads.py`."""
-        app = create_app(Settings(login=CHEAP), EngineVoice(lambda: 0.0))
+        app = create_app(Settings(login=CHEAP), EngineVoice(lambda: 0.0).client)
         operations = {route.operation_id for route in _flat(app.routes) if "GET" in (route.methods or ()) and route.include_in_schema}
         assert operations == set(PERSONAL) | IMPERSONAL
         assert not set(PERSONAL) & IMPERSONAL
 
     def test_every_write_says_whether_it_answers_with_personal_data(self) -> None:
         """The same for whoever adds a route that changes something: an empty change must be no way to read without a trace."""
-        app = create_app(Settings(login=CHEAP), EngineVoice(lambda: 0.0))
+        app = create_app(Settings(login=CHEAP), EngineVoice(lambda: 0.0).client)
         operations = {route.operation_id for route in _flat(app.routes) if {"POST", "PUT", "PATCH", "DELETE"} & set(route.methods or ())}
         assert operations == set(ANSWERED) | UNANSWERED
         assert not set(ANSWERED) & UNANSWERED
 
     def test_every_websocket_does_too(self) -> None:
-        app = create_app(Settings(login=CHEAP), EngineVoice(lambda: 0.0))
+        app = create_app(Settings(login=CHEAP), EngineVoice(lambda: 0.0).client)
         sockets = {one.path for one in _all(app.routes) if "WebSocket" in type(one).__name__}
         assert sockets == set(SOCKETS)
 
     def test_no_route_changes_the_audit(self) -> None:
-        app = create_app(Settings(login=CHEAP), EngineVoice(lambda: 0.0))
+        app = create_app(Settings(login=CHEAP), EngineVoice(lambda: 0.0).client)
         methods = {method for route in _flat(app.routes) if "audit" in route.path for method in route.methods or ()}
         assert methods <= {"GET", "HEAD"}
 

@@ -64,7 +64,7 @@ class TestMain:
         assert capsys.readouterr().out == f"fernamt {VERSION}\n"
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())
         assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "api.version.VERSION"}
-        assert create_app(Settings(), EngineVoice(lambda: 0.0)).openapi()["info"]["version"] == VERSION
+        assert create_app(Settings(), EngineVoice(lambda: 0.0).client).openapi()["info"]["version"] == VERSION
 
     def test_version_of_a_tree_that_is_not_released_is_none_of_a_release(self) -> None:
         """While the changelog has an unreleased part, this is no release, and above every one that is listed (PEP 440)."""

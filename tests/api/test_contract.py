@@ -85,7 +85,7 @@ class Running:
 
 @pytest.fixture(scope="module")
 def running(with_staff: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    application = create_app(_settings(Path("unused")), EngineVoice(lambda: 0.0))
+    application = create_app(_settings(Path("unused")), EngineVoice(lambda: 0.0).client)
     server = Running(application, with_staff, tmp_path_factory.mktemp("contract") / "data")
     server.start()
     try:
@@ -96,7 +96,7 @@ def running(with_staff: Prepared, tmp_path_factory: pytest.TempPathFactory) -> I
 
 def _document() -> dict[str, Any]:
     """As the application writes it; read back from JSON, as a client would."""
-    found: dict[str, Any] = json.loads(json.dumps(create_app(Settings(login=CHEAP), EngineVoice(lambda: 0.0)).openapi()))
+    found: dict[str, Any] = json.loads(json.dumps(create_app(Settings(login=CHEAP), EngineVoice(lambda: 0.0).client).openapi()))
     return found
 
 

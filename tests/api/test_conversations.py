@@ -12,7 +12,8 @@ from acd.core import effects as ef
 from acd.core import inputs as inp
 from acd.core.ids import AgentId, LegId
 from acd.core.live import LiveState
-from api.telephony.rules import AgentView, live_for
+from acd.service import LiveEvent
+from api.telephony.rules import Audience, live_for
 from tests.api.conftest import ACME, PASSWORD, Service
 
 CALLER = "+4930111111"
@@ -212,19 +213,24 @@ class TestSupervision:
 
     async def test_only_the_supervised_agent_the_supervisor_and_walls_are_told(self, house: Service) -> None:
         """Cleo is in the same call, and ben is a colleague: neither sees anything of it, on the stream or on the board."""
-        views = {name: AgentView(AgentId(name)) for name in ("anna", "ben", "cleo", "sophie")}
-        seen: dict[str, list[str]] = {name: [] for name in (*views, "late cleo")}
-        stream = house.voice.stream(ACME)
+        names = ("anna", "ben", "cleo", "sophie")
+        everybody, late = Audience(), Audience()
+        seen: dict[str, list[str]] = {name: [] for name in (*names, "late cleo")}
+        stream = house.voice.client.events(ACME)
+        is_late = False
 
         async def read() -> None:
             async for event in stream:
-                for name, view in views.items():
-                    if view.admits(event):
-                        seen[name].append(str(msgspec.to_builtins(event.event)))
-                if late is not None and late.admits(event):
-                    seen["late cleo"].append(str(msgspec.to_builtins(event.event)))
+                if not isinstance(event, LiveEvent):
+                    continue
+                told = str(msgspec.to_builtins(event.event))
+                who = everybody.of(event)
+                for name in names:
+                    if who.public or name in who.agents:
+                        seen[name].append(told)
+                if is_late and ((also := late.of(event)).public or "cleo" in also.agents):
+                    seen["late cleo"].append(told)
 
-        late: AgentView | None = None
         reading = asyncio.create_task(read())
         await asyncio.sleep(0)
         call = await talks(house, told=True)
@@ -232,13 +238,12 @@ class TestSupervision:
         await house.voice.answer_agent(ACME, "cleo")
         await act(house, "conference")
         await self.supervise(house, "listen", agent="anna")
-        late = AgentView(AgentId("cleo"))
-        late.begins_at(live_for(state := house.voice.live(ACME), AgentId("cleo")))
-        late.begins_at(state)  # as the stream begins
+        late.begins_at(house.voice.live(ACME), house.voice.parts(ACME))
+        is_late = True
         await house.voice.answer_agent(ACME, "sophie")
         await self.supervise(house, "whisper")
         await self.supervise(house, "barge")
-        boards: dict[str, LiveState] = {name: live_for(house.voice.live(ACME), AgentId(name)) for name in views}
+        boards: dict[str, LiveState] = {name: live_for(house.voice.live(ACME), AgentId(name)) for name in names}
         await house.made(f"agents/me/calls/{call}/hang-up", {}, "sophie")
         await asyncio.sleep(0)
         reading.cancel()

@@ -370,7 +370,6 @@ async def _daily_work(service: Service) -> None:
     times = {"starts_at": starts_at.isoformat(), "ends_at": (starts_at + timedelta(hours=1)).isoformat()}
     made_appointment = await service.made("appointments", {"contact": contact["id"], "title": "Rückruf", **times})
     assert made_appointment["starts_at"].replace("Z", "+00:00") == starts_at.isoformat()
-    assert service.voice.lookup is not None
     context = await service.voice.lookup(ACME, "+49891234567")
     assert context.contact is not None
     assert context.contact["name"] == "Erika Müller"

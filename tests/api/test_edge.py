@@ -31,7 +31,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", 
 
 
 def document() -> dict[str, Any]:
-    found: dict[str, Any] = create_app(Settings(login=CHEAP), EngineVoice(lambda: 0.0)).openapi()
+    found: dict[str, Any] = create_app(Settings(login=CHEAP), EngineVoice(lambda: 0.0).client).openapi()
     return found
 
 

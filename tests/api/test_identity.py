@@ -284,7 +284,7 @@ class TestOperator:
         try:
             drawn = []
             for _ in range(2):
-                app = create_app(settings, service.voice, databases, clock)
+                app = create_app(settings, service.voice.client, databases, clock)
                 async with app.router.lifespan_context(app):
                     drawn.append(app.state.operator_password)
             assert drawn[0] is not None

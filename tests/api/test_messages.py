@@ -13,7 +13,7 @@ from acd.core.channel_kinds import CHANNELS
 from acd.core.ids import AgentId, CallId, ContactId, EntryId, LegId, OfferId, QueueId, TenantId
 from acd.core.live import LiveContact
 from acd.service import LiveEvent
-from api.telephony.rules import AgentView, told_decision, told_event, told_live
+from api.telephony.rules import Audience, told_decision, told_event, told_live
 from tests.api.conftest import ACME, Service
 from tests.api.sockets import Socket
 
@@ -304,27 +304,26 @@ class TestOlderNames:
     def test_address_of_a_phone_is_no_contact_of_ours(self) -> None:
         bound = ev.DeviceBound(agent=AgentId("anna"), contact="sip:anna@192.0.2.1", expires_at=1.0, flow="")
         assert "call" not in told_event(bound)
-        view = AgentView(AgentId("ben"))
-        assert not view.admits(live_event(bound))
+        assert "ben" not in Audience().of(live_event(bound)).agents
 
 
-class TestAgentView:
+class TestAudience:
     def test_message_that_went_on_to_somebody_else_is_no_more_the_agent_s(self) -> None:
-        view = AgentView(AgentId("anna"))
+        view = Audience()
         reserved = ev.WorkReserved(agent=AgentId("anna"), contact=WRITTEN, kind="queue")
         ended = ev.OfferEnded(offer=OfferId("o1"), contact=WRITTEN, agent=AgentId("anna"), outcome="declined")
         done = ev.WorkDone(agent=AgentId("anna"), contact=WRITTEN, outcome="declined")
-        assert [view.admits(live_event(event)) for event in (reserved, ended, done)] == [True, True, True]
+        assert [list(view.of(live_event(event)).agents) for event in (reserved, ended, done)] == [["anna"]] * 3
         later = ev.ContactReskilled(contact=WRITTEN, requirements=None, by="supervisor")
-        assert not view.admits(live_event(later))
+        assert not view.of(live_event(later)).agents
 
     def test_nothing_is_kept_of_what_is_over(self) -> None:
         """A stream stays open for a shift, and after-call work ends when the call has long been over."""
-        view, anna = AgentView(AgentId("anna")), AgentId("anna")
+        view, anna = Audience(), AgentId("anna")
         for contact in (CALL, WRITTEN):
             closed: ev.Event = ev.ContactClosed(contact=contact, cause="handled")
             if contact == CALL:
-                assert view.admits(live_event(ev.LegInitiated(leg=LegId("l1"), call=CALL, role="agent", agent=anna)))
+                assert anna in view.of(live_event(ev.LegInitiated(leg=LegId("l1"), call=CALL, role="agent", agent=anna))).agents
                 closed = ev.CallCleared(call=CALL, cause="hang_up")
             for event in (
                 ev.WorkReserved(agent=anna, contact=contact, kind="queue"),
@@ -333,5 +332,5 @@ class TestAgentView:
                 ev.DispositionSet(agent=anna, contact=contact, code="sold"),
                 ev.WorkDone(agent=anna, contact=contact, outcome="handled"),
             ):
-                assert view.admits(live_event(event)), event
-        assert (view._contacts, view._legs) == (set(), {})
+                assert anna in view.of(live_event(event)).agents, event
+        assert [kept for kept in vars(view).values() if kept] == []

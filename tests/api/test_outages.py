@@ -20,13 +20,13 @@ from sqlalchemy import exc as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.util import greenlet_spawn
 
-from acd.outage import Outage, Unreachable, outage_of
 from acd.service import ScreenContext
 from api import health, tenant_lock
 from api.config import Database
 from api.db import control_url, drop_database, tenant_url
 from api.outages import Outages, place
 from api.telephony import stream
+from billing_cdr.outage import Outage, Unreachable, outage_of
 from tests.api.conftest import ACME, PASSWORD, Clock, Service, add_tenant, staff, started
 from tests.api.sockets import Closed, Socket
 from tests.servers import DATABASES, databases_to_test, server
@@ -131,7 +131,6 @@ async def test_every_answer_is_503_while_the_database_is_away_and_as_before_when
     assert (await service.client.get("/readyz")).json() == {"status": "ready"}
     caplog.clear()
     caplog.set_level(logging.INFO)
-    assert service.voice.lookup is not None
     monkeypatch.setattr(stream, "HEARTBEAT_S", 0.01)
     async with AsyncExitStack() as stack:
         board = await stack.enter_async_context(Socket(service.app, "/api/v1/board", service.tokens["supervisor"]))

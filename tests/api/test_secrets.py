@@ -21,13 +21,13 @@ from fastapi import FastAPI
 from sqlalchemy.exc import OperationalError
 
 from acd.errors import CannotStart
-from acd.outage import Unreachable
 from acd.service import Device, TrunkLine
 from api import __main__ as entry
 from api import keyring, lost_key
 from api.config import Secrets, Settings
 from api.db import Databases
 from api.kit.sealing import Key, keys_of
+from billing_cdr.outage import Unreachable
 from tests.api.conftest import ACME, PASSWORD, Clock, Prepared, Service, started
 
 CARRIER = "kein-geheimnis-ohne-schlüssel"

@@ -18,13 +18,13 @@ from acd.config import VoiceSettings
 from acd.directory import Directory
 from acd.guard import Guard, GuardPolicy
 from acd.guard.line import read
-from acd.outage import Outage, Unreachable
 from acd.switch.phones import Phones
 from api.app import create_app
 from api.config import Operator
 from api.db import Databases
 from api.security import open_log
 from api.services import Services
+from billing_cdr.outage import Outage, Unreachable
 from tests.api.conftest import ACME, PASSWORD, Clock, Service
 
 STRANGER, OWNER = "203.0.113.9", "192.0.2.1"
@@ -224,7 +224,7 @@ async def _again(acme: Service) -> AsyncIterator[Guard]:
 
     databases = Databases(acme.settings)
     await databases.open()
-    services = Services(acme.settings, databases, acme.voice, Clock())
+    services = Services(acme.settings, databases, acme.voice.client, Clock())
     keeper = Keeper(services)
     try:
         await keeper.start()
@@ -266,6 +266,6 @@ class TestLog:
 
 async def test_a_weak_password_of_the_operator_is_told_at_the_start(service: Service, caplog: pytest.LogCaptureFixture) -> None:
     settings = service.settings.model_copy(update={"operator": Operator(password=SecretStr("password"))})
-    app = create_app(settings, service.voice, service.databases, service.clock, Guard(GuardPolicy()))
+    app = create_app(settings, service.voice.client, service.databases, service.clock, Guard(GuardPolicy()))
     async with app.router.lifespan_context(app):
         assert "the operator's password in the settings: This password is too easy to guess" in caplog.text

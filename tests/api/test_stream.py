@@ -12,9 +12,9 @@ from acd.core.ids import CallId
 from acd.core.inputs import ClearCall
 from acd.service import LiveEvent
 from api.telephony import boards, stream
+from api.telephony.hub import DEPTH
 from tests.api.conftest import ACME, PASSWORD, Service, add_tenant
 from tests.api.sockets import Closed, Socket
-from tests.api.voice import DEPTH
 
 EVENTS, BOARD = "/api/v1/events", "/api/v1/board"
 
@@ -236,7 +236,7 @@ class TestToken:
             await socket.receive()
             await staffed.call("POST", "logout", "supervisor")
             monkeypatch.setattr(stream, "HEARTBEAT_S", 0)
-            staffed.voice._publish(LiveEvent(tenant=ACME, seq=1, at=0.0, event=Started()))
+            staffed.voice._publish(LiveEvent(tenant=ACME, seq=1000, at=0.0, event=Started()))
             assert await socket.closing() == (4401, [])
 
 
@@ -244,7 +244,7 @@ class TestEnd:
     async def test_reader_too_slow_gets_4408(self, staffed: Service) -> None:
         async with Socket(staffed.app, EVENTS, staffed.tokens["supervisor"]) as socket:
             await socket.receive()
-            event = LiveEvent(tenant=ACME, seq=1, at=0.0, event=Started())
+            event = LiveEvent(tenant=ACME, seq=1000, at=0.0, event=Started())
             for _ in range(DEPTH + 2):
                 staffed.voice._publish(event)
             assert (await socket.closing())[0] == 4408

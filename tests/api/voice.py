@@ -2,51 +2,66 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncEngine
 
+from acd.bus import MemoryBus
+from acd.client import VoiceClient
 from acd.core import effects as ef
 from acd.core import events as ev
 from acd.core import inputs as inp
 from acd.core.configuration_changes import difference
 from acd.core.effects import Effect
-from acd.core.engine import Engine
+from acd.core.engine import Engine, UnknownName
 from acd.core.events import Event
 from acd.core.ids import AgentId, CallId, ContactId, LegId, TenantId, TrunkId
 from acd.core.inputs import Command, Input
 from acd.core.live import LiveState, WholeContact
-from acd.errors import NoSuchNumber, PriceRefused, StreamOverrun
+from acd.errors import NoSuchNumber, PriceRefused
 from acd.networks import EVERYTHING, LOOPBACK, Reach
 from acd.numbers import is_private
+from acd.platform import Platform
 from acd.resolve import problems, resolved
-from acd.service import Account, LiveEvent, Lookup, ScreenContext, ScreenPop, Sighting, Spending, TenantSetup, number_to_look_up
+from acd.service import (
+    Account,
+    LiveAt,
+    LiveEvent,
+    ScreenContext,
+    ScreenPop,
+    Sighting,
+    Spending,
+    TenantSetup,
+    TenantState,
+    codec,
+    events_of,
+    number_to_look_up,
+    state_of,
+)
+from acd.serving import serve
 from billing_cdr.house_plan import house_plan
 from billing_cdr.quote import Quote
 from billing_cdr.rating import quote
 
-DEPTH = 1000
-
 
 class EngineVoice:
-    """Implements `acd.service.VoiceService`."""
+    """What answers the messages of `acd.service`: everything that it is asked, answers and tells travels as octets."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self.lookup: Lookup | None = None
+        self.bus = MemoryBus(codec())
+        self.client = VoiceClient(self.bus, now)
+        self.platform = Platform(self.bus)
+        serve(self, self.bus)
         self.engines: dict[TenantId, Engine] = {}
         self.setups: dict[TenantId, TenantSetup] = {}
-        self.directories: dict[TenantId, Path] = {}
         self.effects: dict[TenantId, list[Effect]] = defaultdict(list)
-        self._readers: dict[TenantId, list[tuple[AgentId | None, asyncio.Queue[LiveEvent | None]]]] = defaultdict(list)
         self._decisions: dict[tuple[TenantId, ContactId], list[dict[str, Any]]] = defaultdict(list)
+        self._parts: dict[tuple[TenantId, CallId], dict[AgentId, None]] = defaultdict(dict)
         self._seq = 0
         self._calls = 0
         self.refuse_opening = False
@@ -60,17 +75,23 @@ class EngineVoice:
         self.recounted: list[TenantId] = []
         self.reach = Reach(EVERYTHING + LOOPBACK)
         self.in_trouble: dict[TenantId, str] = {}
-        self.on_trouble = None
+        self.shown_to: list[tuple[AgentId, ContactId]] = []
+        """Agents whose desks were told of a contact."""
 
-    async def open_tenant(self, setup: TenantSetup, database: AsyncEngine, directory: Path) -> None:
-        del database  # without SIP there are no CDRs to save
+    async def lookup(self, tenant: TenantId, number: str) -> ScreenContext:
+        return await self.platform.who_is(tenant, number)
+
+    async def open_tenant(self, setup: TenantSetup) -> None:
         if self.refuse_opening:
             raise OSError("the journal's disk is full")
         tenant = setup.configuration.tenant
         self.engines[tenant] = Engine(tenant)
-        self.directories[tenant] = directory
         await self.fact(tenant, inp.ServiceStarted())
         await self.configure(setup)
+        self.say_state(tenant, is_open=True)
+
+    def say_state(self, tenant: TenantId, *, is_open: bool, trouble: str | None = None) -> None:
+        self.bus.publish(state_of(tenant), TenantState(tenant=tenant, is_open=is_open, trouble=trouble), retained=True)
 
     async def configure(self, setup: TenantSetup) -> None:
         assert problems(setup.configuration) == []
@@ -86,9 +107,10 @@ class EngineVoice:
 
     async def close_tenant(self, tenant: TenantId, *, for_good: bool = True) -> None:
         del for_good  # without SIP nobody asks meanwhile
+        if tenant not in self.engines:
+            raise UnknownName("tenant", tenant)
         del self.engines[tenant], self.setups[tenant]
-        for _, reader in self._readers.pop(tenant, []):
-            reader.put_nowait(None)
+        self.say_state(tenant, is_open=False)
 
     async def command(self, tenant: TenantId, command: Command) -> tuple[Event, ...]:
         if isinstance(command, inp.Dial):
@@ -98,10 +120,6 @@ class EngineVoice:
     def mint_call(self) -> CallId:
         self._calls += 1
         return CallId(ContactId(f"call-{self._calls}"))
-
-    def mint_contact(self, channel: str) -> ContactId:
-        self._calls += 1
-        return ContactId(f"{channel}:{self._calls}")
 
     def contact(self, tenant: TenantId, contact: ContactId) -> WholeContact:
         return self.engines[tenant].contact(contact)
@@ -154,26 +172,28 @@ class EngineVoice:
         return self.registered.get(network, frozenset())
 
     def live(self, tenant: TenantId) -> LiveState:
-        return self.engines[tenant].live_at(self._now())
+        return self.engine(tenant).live_at(self._now())
+
+    def engine(self, tenant: TenantId) -> Engine:
+        if tenant not in self.engines:
+            raise UnknownName("tenant", tenant)
+        return self.engines[tenant]
+
+    def live_at(self, tenant: TenantId) -> LiveAt:
+        return LiveAt(seq=self._seq, live=self.live(tenant))
+
+    def parts(self, tenant: TenantId) -> dict[CallId, tuple[AgentId, ...]]:
+        return {call: tuple(had) for (of, call), had in self._parts.items() if of == tenant}
+
+    def shown(self, tenant: TenantId, agent: AgentId, contact: ContactId) -> None:
+        assert tenant in self.engines
+        self.shown_to.append((agent, contact))
 
     def describe(self, tenant: TenantId) -> dict[str, Any]:
         return {"core": self.engines[tenant].describe()}
 
-    async def stream(self, tenant: TenantId, *, agent: AgentId | None = None) -> AsyncIterator[LiveEvent]:
-        reader: asyncio.Queue[LiveEvent | None] = asyncio.Queue()
-        entry = (agent, reader)
-        self._readers[tenant].append(entry)
-        try:
-            while (event := await reader.get()) is not None:
-                if reader.qsize() > DEPTH:
-                    raise StreamOverrun("too far behind")
-                yield event
-        finally:
-            if entry in self._readers.get(tenant, []):
-                self._readers[tenant].remove(entry)
-
     def readers(self, tenant: TenantId) -> int:
-        return len(self._readers[tenant])
+        return len(self.bus.publisher(events_of(tenant)).heard)
 
     def why_waiting(self, tenant: TenantId, contact: ContactId) -> dict[str, Any]:
         return msgspec.to_builtins(self.engines[tenant].why_waiting(contact, self._now()))
@@ -200,6 +220,10 @@ class EngineVoice:
             elif isinstance(event, ev.OfferEnded):
                 (record,) = [one for one in self._decisions[tenant, event.contact] if one["offer"] == event.offer]
                 record["outcomes"].append({**msgspec.to_builtins(event), "at": now})
+            elif isinstance(event, ev.LegInitiated) and event.agent is not None:
+                self._parts[tenant, event.call][event.agent] = None
+            elif isinstance(event, ev.CallCleared):
+                self._parts.pop((tenant, event.call), None)
             self._publish(LiveEvent(tenant=tenant, seq=self._seq, at=now, event=event))
         for effect in step.effects:
             self.effects[tenant].append(effect)
@@ -209,14 +233,12 @@ class EngineVoice:
 
     async def _pop(self, tenant: TenantId, effect: ef.PopScreen) -> None:
         number = number_to_look_up(effect)
-        context = await self.lookup(tenant, number) if self.lookup and number else ScreenContext()
+        context = await self.lookup(tenant, number) if number else ScreenContext()
         screen = ScreenPop.of(effect, context)
         self._publish(LiveEvent(tenant=tenant, seq=self._seq, at=self._now(), event=screen, only_agent=effect.agent))
 
     def _publish(self, event: LiveEvent) -> None:
-        for agent, reader in self._readers[event.tenant]:
-            if event.only_agent is None or event.only_agent == agent:
-                reader.put_nowait(event)
+        self.bus.publisher(events_of(event.tenant))(event)
 
     async def time_passed(self, tenant: TenantId) -> None:
         """What is due by now is done."""

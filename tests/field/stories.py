@@ -193,7 +193,7 @@ class Desk:
         self.calls = 0
 
     async def watch(self, agent: AgentId | None) -> None:
-        async for told in self.service.voice.stream(TENANT, agent=agent):
+        async for told in self.service.stream(TENANT, agent=agent):
             if agent is None or isinstance(told.event, ScreenPop):
                 self.events.append(told.event)
 

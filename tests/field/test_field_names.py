@@ -78,7 +78,7 @@ async def test_a_colleague_without_an_extension_is_reached_by_the_address_of_her
 @pytest.mark.parametrize(("addresses", "status", "cause"), [(NOBODY, 404, "not_found"), (ELSEWHERE, 403, "not_allowed")])
 async def test_who_is_nobody_here_is_not_found_and_other_domains_are_not_called(tmp_path, addresses, status, cause):
     async with running(tmp_path, tenant()) as service:
-        await service.voice.open_tenant(another(), service.database, tmp_path / "other-journal")
+        await service.open_tenant(another(), service.database, tmp_path / "other-journal")
         anna = await ready(service, "anna")
         for number, address in enumerate(addresses, 1):
             call = await anna.call(at(service, address))

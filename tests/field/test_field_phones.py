@@ -249,7 +249,7 @@ async def test_a_restart_knows_who_was_away(tmp_path):
         await phone.register()
         await until(lambda: shown(service, "anna").unreachable)
         await service.voice.close_tenant(TENANT, for_good=False)
-        await service.voice.open_tenant(tenant, service.database, tmp_path / "journal")
+        await service.open_tenant(tenant, service.database, tmp_path / "journal")
         assert shown(service, "anna").unreachable
         phone.asked = 200
         await until(lambda: shown(service, "anna").registered)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import errno
 import re
 
-import msgspec
 from sqlalchemy import exc
+
+from billing_cdr.errors import Outage, Unreachable
 
 CONNECTION_SQLSTATES = ("08", "53", "57P", "58", "28", "3D", "25006")
 """Beginnings of SQLSTATEs (PostgreSQL, Appendix A): connection, resources, operator intervention, system, authorization, no such
@@ -30,23 +31,6 @@ WRITES_ONLY = ("53100", "25006", "M1021", "M1036", "M1114", "M1290", "M1836", "S
 OF_ONE_DATABASE = ("3D", "28", "M1044", "M1045", "M1049", "M1698")
 """The server is there, this database of it is not."""
 DISK_ERRNOS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM))
-
-
-class Unreachable(Exception):
-    """No connection to a database could be made; the text names the database and says why, without secrets."""
-
-    def __init__(self, place: str, outage: Outage) -> None:
-        super().__init__(f"{place}: {outage.reason}")
-        self.outage = outage
-
-
-class Outage(msgspec.Struct, frozen=True, kw_only=True):
-    """What keeps a database from working."""
-
-    reason: str
-    """In the database's own words, one line."""
-    writes_only: bool = False
-    of_one_database: bool = False
 
 
 def outage_of(error: BaseException) -> Outage | None:
@@ -88,3 +72,6 @@ def _line(error: BaseException) -> str:
     if not text:
         return "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
     return text.splitlines()[0]
+
+
+__all__ = ["Outage", "Unreachable", "outage_of"]

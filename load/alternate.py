@@ -2,7 +2,8 @@
 
 Two checkouts are measured alternately on one machine, so that whatever else it does meets both; of each figure the median, the spread from
 least to most, and how the medians compare. `core`: microseconds of CPU a queue call, by number of agents; the bench of this checkout runs
-in both. `service`: `load.routing_bench` of each checkout against a private instance of its own. Each runs with its `.venv` if it has one.
+in both. `service`: `load.routing_bench` of each checkout against a private instance of its own. `desks`: `load.desks_bench` of this one
+against an instance of each. Each runs with its `.venv` if it has one.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from load.command import EXIT_FAILED, EXIT_NOT_RUN, EXIT_PASSED
 
 NEW = Path(__file__).resolve().parents[1]
 CORE_BENCH = NEW / "tests" / "acd" / "core" / "bench.py"
+DESKS_BENCH = NEW / "load" / "desks_bench.py"
 RUNS = 7
 MOST_WORSE = 1.05
 """A median may be worse by this factor, or by as much as the old one's runs differ among themselves."""
@@ -62,7 +64,14 @@ def service(checkout: Path, seconds: float) -> Figures:
     }
 
 
-PARTS: Mapping[str, Callable[[Path, float], Figures]] = {"core": core, "service": service}
+def desks(checkout: Path, seconds: float) -> Figures:
+    """Run this checkout's bench, which knows the API alone, against that checkout's service."""
+    start = f"import runpy; runpy.run_path({str(DESKS_BENCH)!r}, run_name='__main__')"
+    told = json.loads(_run(checkout, "-c", start, "--seconds", str(seconds)))
+    return {"queue call with 200 desks and 20 boards, ms of main CPU": told["main_cpu_ms_per_call"]}
+
+
+PARTS: Mapping[str, Callable[[Path, float], Figures]] = {"core": core, "service": service, "desks": desks}
 
 
 def is_worse(old: list[float], new: list[float]) -> bool:

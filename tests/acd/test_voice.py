@@ -661,3 +661,37 @@ async def test_media_figures_come_back_when_a_worker_was_replaced(tmp_path, monk
                 await asyncio.sleep(0.01)
         service.voice._media_figures = {}
         await figures()
+
+
+async def test_everything_that_is_asked_of_the_service_travels_as_octets_with_its_answer(tmp_path):
+    """With a call up, on a bus that writes: what the service says by itself, and what the client has read."""
+    async with running(tmp_path) as service:
+        anna = await service.phone("anna")
+        await service.voice.command(TENANT, inp.LogOn(agent=ANNA, ready=True))
+        caller = await service.caller()
+        calling = await caller.call("601")
+        talk = await anna.incoming()
+        await talk.answer()
+        await calling.answered()
+        client, voice = service.client, service.voice
+        (call,) = (await client.live(TENANT)).calls
+        assert {party.agent for party in call.parties} == {None, ANNA}
+        assert await client.parts(TENANT) == voice.parts(TENANT) == {call.id: (ANNA,)}
+        assert [one["offer"] for one in await client.decisions(TENANT, call.id)] == [f"{call.id}/o1"]
+        assert (await client.spending(TENANT)) == voice.spending(TENANT)
+        assert (await client.describe(TENANT))["switch"]["legs"].keys() == voice.describe(TENANT)["switch"]["legs"].keys()
+        assert (await client.figures()).keys() == voice.figures().keys()
+        assert await client.quote(TENANT, "+491711234567") == await voice.quote(TENANT, "+491711234567")
+        assert (await client.troubles(), await client.open_contacts(TENANT)) == ({}, 0)
+        assert [one.what for one in await client.sightings()] == ["called"]
+        assert await client.registered_in("127.0.0.0/8") == {TENANT}
+        assert await client.may_reach("127.0.0.1")
+        await client.configure(setup())
+        with pytest.raises(UnknownName, match="there is no tenant nobody"):
+            await client.live(TenantId("nobody"))
+        with pytest.raises(ValueError, match="unknown queue"):
+            await client.configure(setup(queues=()))
+        events = await client.command(TENANT, inp.HangUp(agent=ANNA, call=call.id))
+        assert "CallCleared" in {type(event).__name__ for event in events}
+        await client.recount(TENANT)
+        await client.close_tenant(TENANT)

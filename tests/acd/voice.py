@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from acd.bus import Bus, MemoryBus
 from acd.cdr_feed import CdrFeed
+from acd.client import VoiceClient
 from acd.config import Listen, VoiceSettings
 from acd.core import configuration as conf
 from acd.core.ids import AgentId, MenuId, QueueId, SiteId, TenantId, TrunkId
@@ -20,10 +21,12 @@ from acd.core.replay import fold, restore
 from acd.exchange import TenantExchange, _Kept
 from acd.journal import read
 from acd.networks import EVERYTHING, LOOPBACK
-from acd.platform import Lookup
+from acd.platform import Lookup, Platform, serve_platform
 from acd.runtime import Given, Voice
-from acd.service import Device, LiveEvent, ScreenPop, TenantSetup, TenantState, TrunkLine, events_of, state_of
+from acd.service import Device, LiveEvent, ScreenPop, TenantSetup, TenantState, TrunkLine, codec, events_of, state_of
+from acd.serving import serve
 from acd.sink import Home
+from acd.switch.pins import nobodys_pin
 from billing_cdr import store
 from billing_cdr.sink import SqlSink
 from load.phone_bank import PhoneBank
@@ -99,7 +102,10 @@ class Running:
         self, voice: Voice, port: int, database: AsyncEngine, stack: contextlib.AsyncExitStack, homes: dict[TenantId, Home], bus: Bus
     ) -> None:
         self.voice = voice
+        """What is behind the messages."""
         self.bus = bus
+        """On which everything is written as octets and read again."""
+        self.client = VoiceClient(bus)
         self._homes = homes
         self.address = (HOST, port)
         self.database = database
@@ -168,7 +174,11 @@ def what_was_written_is_read(exchange: TenantExchange) -> None:
 async def running(directory: Path, tenant: TenantSetup | None = None, lookup: Lookup | None = None, **settings) -> AsyncIterator[Running]:
     port = free_port()
     homes: dict[TenantId, Home] = {}
-    bus = MemoryBus()
+    bus = MemoryBus(codec())
+    asked = None
+    if lookup is not None:
+        serve_platform(bus, lookup, nobodys_pin)
+        asked = Platform(bus).who_is
     database = create_async_engine(f"sqlite+aiosqlite:///{directory / 'tenant.sqlite'}")
     async with database.begin() as connection:
         await connection.run_sync(store.metadata.create_all)
@@ -184,10 +194,11 @@ async def running(directory: Path, tenant: TenantSetup | None = None, lookup: Lo
             }
             | settings
         ),
-        Given(homes=homes.__getitem__, bus=bus, lookup=lookup),
+        Given(homes=homes.__getitem__, bus=bus, lookup=asked),
     )
     try:
         async with contextlib.AsyncExitStack() as stack:
+            serve(voice, bus)
             service = Running(voice, port, database, stack, homes, bus)
             await service.open_tenant(tenant or setup(), database, directory / "journal")
             yield service

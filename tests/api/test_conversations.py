@@ -261,6 +261,82 @@ class TestSupervision:
         assert any("CallEstablished" in one or "LegConnected" in one for one in seen["cleo"])  # its own call it does see
 
 
+class TestLateDesks:
+    async def test_who_connects_at_any_moment_sees_what_it_would_have_seen_had_it_always_listened(self, house: Service) -> None:
+        """A queue call with a consultation, a conference, a supervision, a transfer, after-call work, and a chat: at each of its steps
+        somebody begins to listen who knows the live state alone, and from there on misses nothing and is told nothing more.
+        """
+        voice = house.voice
+        always, seen = Audience(), []
+        heard = voice.client.events(ACME)
+        assert not (await anext(heard)).trouble  # the state of the tenant
+        late: list[tuple[int, Audience]] = []
+        wrong: list[str] = []
+        queue = {"name": "Support", "requirements": [{"skill": "support"}], "strategy": "best_skill", "supervised": True}
+        queue |= {"after_call_work_s": 30.0}
+        version = (await house.call("GET", "queues/support")).headers["etag"]
+        assert (await house.call("PUT", "queues/support", json=queue, headers={"If-Match": version})).status_code == 200
+
+        def plain(who: Any) -> tuple[bool, bool, set[str]]:
+            return who.public, who.supervisors, set(who.agents)
+
+        async def step() -> None:
+            """What has happened by now is seen, and somebody connects."""
+            while heard._events:
+                event = await anext(heard)
+                seen.append((event, always.of(event)))
+                wanted = plain(seen[-1][1])
+                for begun, audience in late:
+                    if (found := plain(audience.of(event))) != wanted:
+                        wrong.append(f"connected after {begun} events: {event}: {found}, not {wanted}")
+            audience = Audience()
+            audience.begins_at(voice.live(ACME), voice.parts(ACME))
+            late.append((len(seen), audience))
+
+        told_fact = voice.fact
+
+        async def fact(*given: Any) -> Any:
+            events = await told_fact(*given)
+            await step()
+            return events
+
+        voice.fact = fact  # type: ignore[method-assign]
+        call = await voice.arrive(ACME, "601", CALLER)
+        notice = next(one for one in voice.effects[ACME] if isinstance(one, ef.PlaySounds) and "supervision.notice" in str(one.sounds))
+        await voice.fact(ACME, inp.SoundsEnded(leg=notice.leg, play=notice.play, outcome="finished"))
+        await voice.answer_agent(ACME, "anna")
+        await act(house, "consult", TO_CLEO)
+        await voice.answer_agent(ACME, "cleo")
+        await act(house, "conference")
+        given = {"agent": "anna", "mode": "listen"}
+        assert (await house.call("POST", f"calls/{call}/supervise", "sophie", json=given)).status_code == 200
+        await voice.answer_agent(ACME, "sophie")
+        await house.made(f"agents/me/calls/{call}/hang-up", {}, "sophie")
+        await house.made(f"agents/me/calls/{call}/hang-up", {}, "anna")  # she has after-call work, and had a part in what goes on
+        body = {"target": {"to": "agent", "agent": "ben"}}
+        assert (await house.call("POST", f"agents/me/calls/{call}/transfer", "cleo", json=body)).status_code == 200
+        await voice.answer_agent(ACME, "ben")
+        await house.made("agents/anna/end-after-call-work", {}, "supervisor")
+        await house.made(f"agents/me/calls/{call}/hang-up", {}, "ben")
+        await house.made("messages", {"channel": "chat", "queue": "support", "customer": "x@example.com", "text": "Hello"}, "supervisor")
+        await voice.command(ACME, inp.GoReady(agent=AgentId("anna")))
+        heard.close()
+        assert wrong == []
+        kinds = {type(event.event).__name__ for event, _ in seen}
+        wanted = {
+            "CallConsulted",
+            "ConsultationEnded",
+            "SupervisionBegan",
+            "AfterCallWorkBegan",
+            "CallTransferred",
+            "CallCleared",
+            "WorkDone",
+        }
+        assert wanted <= kinds
+        of_anna = [type(event.event).__name__ for event, who in seen if "anna" in who.agents]
+        assert "CallTransferred" in of_anna  # of the call that she had
+
+
 class TestSettings:
     async def test_settings_are_kept_and_reach_the_exchange(self, house: Service) -> None:
         given = {"supervision_notice": False, "supervision_tone": False, "conversation_keys": "##", "feature_codes": {"supervise": "*88"}}

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from acd.client import VoiceClient
 from acd.guard import Guard
-from acd.serving import serve
 from api.edge.connections import Connections
 from api.metric_words import HELP
 from api.metrics import NOT_DESCRIBED, Metrics, families
@@ -29,8 +27,7 @@ async def test_every_figure_of_a_service_says_what_it_counts(tmp_path: Path) -> 
         await service.voice._media.status()
         service.voice.switch.counters.update(re.findall(r"fernamt_switch_(\w+)_total", " ".join(HELP)))
         also = {"fernamt_tenants_failed": 0, "fernamt_databases_away": 0, **connections.figures(), **Guard().figures()}
-        serve(service.voice, service.bus)
-        words = told((await Metrics(VoiceClient(service.bus), lambda: also).text()).decode())
+        words = told((await Metrics(service.client, lambda: also).text()).decode())
     assert len(words) > 40
     assert [name for name, sentence in words.items() if sentence == NOT_DESCRIBED] == []
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -11,8 +15,9 @@ from acd.core.events import Started
 from acd.core.ids import CallId
 from acd.core.inputs import ClearCall
 from acd.service import LiveEvent
-from api.telephony import boards, stream
+from api.telephony import boards, hub, stream
 from api.telephony.hub import DEPTH
+from api.telephony.rules import told_live
 from tests.api.conftest import ACME, PASSWORD, Service, add_tenant
 from tests.api.sockets import Closed, Socket
 
@@ -84,6 +89,95 @@ class TestScreenPop:
             left, before = await events.until("QueueLeft")
             told += [left, *before]
         assert "1111110" not in str(told)
+
+    async def test_phone_may_ring_when_every_desk_of_the_agent_has_been_told(self, staffed: Service) -> None:
+        await ready(staffed, "anna")
+        async with (
+            Socket(staffed.app, EVENTS, staffed.tokens["anna"]) as one,
+            Stuck(staffed.app, EVENTS, staffed.tokens["anna"]) as other,
+        ):
+            for desk in (one, other):
+                await desk.receive()
+            call = await staffed.voice.arrive(ACME, "601", "+49301111110")
+            await one.until("ScreenPop")
+            await other.stuck.wait()
+            assert staffed.voice.shown_to == []
+            other.goes_on.set()
+            await other.until("ScreenPop")
+            await _until(lambda: staffed.voice.shown_to)
+        assert staffed.voice.shown_to == [("anna", call)]
+
+    async def test_a_desk_that_goes_away_and_an_agent_without_one_keep_no_phone_waiting(self, staffed: Service) -> None:
+        await ready(staffed, "anna")
+        async with Socket(staffed.app, EVENTS, staffed.tokens["supervisor"]) as wall:
+            await wall.receive()
+            gone = Stuck(staffed.app, EVENTS, staffed.tokens["anna"])
+            async with gone:
+                await gone.receive()
+                first = await staffed.voice.arrive(ACME, "601", "+49301111110")
+                await gone.stuck.wait()
+            await _until(lambda: staffed.voice.shown_to)
+            await staffed.voice.command(ACME, _hang_up(first))
+            await wall.until("CallCleared")
+            second = await staffed.voice.arrive(ACME, "601", "+49301111111")
+            await _until(lambda: len(staffed.voice.shown_to) == 2)
+        assert staffed.voice.shown_to == [("anna", first), ("anna", second)]
+
+
+class Stuck(Socket):
+    """Takes nothing behind the first message until it goes on."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.stuck, self.goes_on = asyncio.Event(), asyncio.Event()
+        self._taken = 0
+
+    async def _send(self, message: Any) -> None:
+        self._taken += message["type"] == "websocket.send"
+        if self._taken > 1:
+            self.stuck.set()
+            await self.goes_on.wait()
+        await super()._send(message)
+
+
+async def _until(happened: Callable[[], Any]) -> None:
+    async with asyncio.timeout(5):
+        while not happened():
+            await asyncio.sleep(0)
+
+
+class TestHub:
+    async def test_an_event_is_written_once_however_many_see_it(self, staffed: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+        written: list[LiveEvent] = []
+
+        def counted(live: LiveEvent) -> str:
+            written.append(live)
+            return told_live(live)
+
+        monkeypatch.setattr(hub, "told_live", counted)
+        async with AsyncExitStack() as stack:
+            people = ["supervisor", "supervisor", "admin", "anna", "ben"]
+            sockets = [await stack.enter_async_context(Socket(staffed.app, EVENTS, staffed.tokens[who])) for who in people]
+            for socket in sockets:
+                await socket.receive()
+            await ready(staffed, "anna")
+            for socket in sockets:
+                await socket.until("AgentReady")
+        assert [type(live.event).__name__ for live in written] == ["DeviceBound", "AgentLoggedOn", "AgentReady"]
+
+    async def test_one_slow_socket_is_closed_and_the_others_miss_nothing(self, staffed: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(hub, "DEPTH", 5)
+        token = staffed.tokens["supervisor"]
+        async with Socket(staffed.app, EVENTS, token) as quick, Stuck(staffed.app, EVENTS, token) as slow:
+            for socket in (quick, slow):
+                assert (await socket.receive())["type"] == "live"
+            for seq in range(1000, 1008):
+                staffed.voice._publish(LiveEvent(tenant=ACME, seq=seq, at=0.0, event=Started()))
+                assert (await quick.receive())["seq"] == seq
+            slow.goes_on.set()
+            assert await slow.closing() == (4408, ["Started"])
+            staffed.voice._publish(LiveEvent(tenant=ACME, seq=1008, at=0.0, event=Started()))
+            assert (await quick.receive())["seq"] == 1008
 
 
 class TestBoards:

@@ -17,7 +17,8 @@ charge.py       the price with its proof: explain, recompute
 invoice.py      a payer's month: its sum and its invoice, one function
 export.py       CSV and JSON lines
 money.py        exact amounts, precision and rounding; instant.py whole milliseconds
-store.py        the tables (shell); columns.py their types; recordings.py the list of recordings
+store.py        the tables (shell); columns.py their types; recordings.py the list of recordings; sink.py where the exchange saves
+outage.py       is a database away, or is the fault ours
 errors.py       the tree of errors
 """
 

@@ -1,5 +1,6 @@
 """Telephony: the desk and the wall.
 
 `rules` (who sees which event, and how it is told; pure) · `desk` (what every command has in common) · `routes` (commands, live, quotes) ·
-`contacts` (messages, callbacks, who waits) · `stream` (WebSockets) · `boards` (one watcher for all walls) · `schemas` · `errors`.
+`contacts` (messages, callbacks, who waits) · `stream` (WebSockets) · `hub` (one subscription a tenant, events routed to sockets) ·
+`boards` (one snapshot for all walls) · `schemas` · `errors`.
 """

@@ -23,6 +23,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
+from acd.bus import Unanswered
 from acd.errors import JournalStopped
 from billing_cdr.outage import DISK_ERRNOS, Unreachable, outage_of
 
@@ -202,6 +203,8 @@ def unavailable(error: BaseException) -> Unavailable | None:
     """
     if isinstance(error, Unreachable | DBAPIError | PoolTimeout):
         return Unavailable("The database is away; try again soon.") if outage_of(error) is not None else None
+    if isinstance(error, Unanswered):
+        return Unavailable("The voice service gives no answer; try again soon.")
     if isinstance(error, JournalStopped):
         return Unavailable("The exchange cannot write its journal; nothing is decided until it can.")
     if isinstance(error, ConnectionError) or (isinstance(error, OSError) and error.errno in DISK_ERRNOS):
@@ -300,7 +303,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(IntegrityError, _on_integrity)
-    for outage in (Unreachable, DBAPIError, PoolTimeout, OSError, JournalStopped):
+    for outage in (Unreachable, DBAPIError, PoolTimeout, OSError, JournalStopped, Unanswered):
         app.add_exception_handler(outage, _on_outage)
     app.add_exception_handler(Exception, _on_bug)
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from acd.bus import Unanswered
 from acd.core.ids import TenantId
 from api.db import control_url, tenant_directory, tenant_url
 from api.outages import place, sentence
@@ -61,8 +62,11 @@ class Health:
         answers = dict(zip(questions, await asyncio.gather(*questions.values()), strict=True))
         failed = {str(tenant): found for tenant in tenants if (found := answers[f"tenant {tenant}"]) is not None}
         failed |= {str(tenant): failure.reason for tenant, failure in services.failed.items()}
-        failed |= {str(tenant): reason for tenant, reason in (await services.voice.troubles()).items()}
         troubles = [found for name in ("control", "data") if (found := answers[name]) is not None]
+        try:
+            failed |= {str(tenant): reason for tenant, reason in (await services.voice.troubles()).items()}
+        except Unanswered as error:
+            troubles.append(f"the voice service gives no answer: {error}")
         if not failed and not troubles:
             return Readiness(status="ready")
         served = sorted(str(tenant) for tenant in tenants if tenant not in failed)

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from acd.bus import Unanswered
 from acd.core.ids import TenantId
 from acd.service import Sighting
 from acd.strangers import is_within
@@ -55,7 +56,10 @@ class Watch:
     async def write(self) -> None:
         """Write down what was seen; what cannot be written is kept for the next time."""
         services, now = self._services, self._services.clock()
-        self._seen |= dict.fromkeys(await services.voice.sightings())
+        try:
+            self._seen |= dict.fromkeys(await services.voice.sightings())
+        except Unanswered as error:  # it keeps them until it is asked again
+            log.warning("! what was seen of trunks: %s", error)
         if not self._seen:
             return
         seen = tuple(self._seen)

@@ -54,6 +54,10 @@ class Outbox:
         self._sending: _Telling | None = None
         self._overrun = False
         self._ended = False
+        self._silence: asyncio.TimerHandle | None = None
+        self._last = 0.0
+        """When something was given out, on the clock of the loop."""
+        self._is_silent = False
 
     def put(self, seq: int, text: str, telling: _Telling | None = None) -> None:
         """Something that its person may see."""
@@ -80,6 +84,8 @@ class Outbox:
 
         Raises: StreamOverrun; EOFError: it has ended.
         """
+        loop = asyncio.get_running_loop()
+        self._last = self._last or loop.time()
         if self._sending is not None:
             telling, self._sending = self._sending, None
             await telling.told()
@@ -90,18 +96,31 @@ class Outbox:
                 seq, text, telling_of = self._messages.popleft()
                 self._sending = telling_of
                 if telling_of is not None or seq > self.since:
+                    self._last, self._is_silent = loop.time(), False
                     return text
             if self._ended:
                 raise EOFError
-            self._wake.clear()
-            try:
-                async with asyncio.timeout(silence_s):
-                    await self._wake.wait()
-            except TimeoutError:
+            if self._is_silent:
+                self._is_silent, self._last = False, loop.time()
                 return None
+            if self._silence is None:
+                self._silence = loop.call_at(self._last + silence_s, self._on_silence, silence_s)
+            self._wake.clear()
+            await self._wake.wait()
+
+    def _on_silence(self, silence_s: float) -> None:
+        """One timer a socket, which is not moved with each message: whether it was silent shows when it comes."""
+        loop = asyncio.get_running_loop()
+        if loop.time() - self._last < silence_s:
+            self._silence = loop.call_at(self._last + silence_s, self._on_silence, silence_s)
+            return
+        self._silence, self._is_silent = None, True
+        self._wake.set()
 
     async def close(self) -> None:
         """The socket has gone: nobody waits for what it was not told."""
+        if self._silence is not None:
+            self._silence.cancel()
         left = [telling for _, _, telling in self._messages] + [self._sending]
         self._messages.clear()
         self._sending = None

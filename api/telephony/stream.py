@@ -149,10 +149,13 @@ async def _send(socket: WebSocket, token: str, entered: Principal, outgoing: Out
                 if not same_view(await principal_of(socket, token), entered):
                     raise RoleChanged
                 looked_at = time.monotonic()
-            heartbeat = {"type": "heartbeat", "at": services(socket).clock().timestamp()}
-            await socket.send_text(message if message is not None else encoded(heartbeat))
+            await socket.send_text(message if message is not None else _heartbeat(socket))
     finally:
         await outgoing.aclose()
+
+
+def _heartbeat(socket: WebSocket) -> str:
+    return encoded({"type": "heartbeat", "at": services(socket).clock().timestamp()})
 
 
 async def _until_gone(socket: WebSocket) -> None:

@@ -139,6 +139,7 @@ async def test_attended_transfer_and_back_by_desk_and_by_keys_and_the_record_say
         await anna.ended()
         await hear_each_other(caller, asked, (700, 1100))
         assert here.doing() == {"caller": "talking", "ben": "talking"}
+        assert set(here.service.voice.parts(TENANT)[first]) == {"anna", "ben"}  # she had one, which who connects now is told too
         await here.over(caller)
         await asked.ended()
 

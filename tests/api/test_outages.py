@@ -389,3 +389,19 @@ class TestRegister:
         url = make_url("postgresql+asyncpg://u:geheim@h:5433/fernamt?password=geheim2")
         assert place(url) == "postgresql://h:5433/fernamt"
         assert str(Unreachable(place(url), Outage(reason="no"))) == "postgresql://h:5433/fernamt: no"
+
+
+async def test_a_voice_service_that_gives_no_answer_is_503_and_closes_sockets_until_later(staffed: Service) -> None:
+    """As after the loss of a bus: nobody serves what is asked."""
+    staffed.voice.stop_serving()
+    for method, path in (("GET", "live"), ("GET", "quote?number=601"), ("POST", "agents/anna/log-on")):
+        answer = await staffed.call(method, path, "supervisor", **({"json": {}} if method == "POST" else {}))
+        assert (answer.status_code, answer.json()["detail"]) == (503, "The voice service gives no answer; try again soon.")
+    for path in ("/api/v1/events", "/api/v1/board"):
+        async with Socket(staffed.app, path, staffed.tokens["supervisor"]) as socket:
+            assert await socket.closing() == (1013, [])
+    ready = await staffed.call("GET", "/readyz", "operator")
+    assert (ready.status_code, ready.json()["troubles"]) == (503, ["the voice service gives no answer: nobody serves fernamt/voice"])
+    figures = (await staffed.call("GET", "/metrics", "operator")).text
+    assert "fernamt_tenants_failed" in figures
+    assert "fernamt_legs" not in figures

@@ -56,7 +56,7 @@ class EngineVoice:
         self.bus = MemoryBus(codec())
         self.client = VoiceClient(self.bus, now)
         self.platform = Platform(self.bus)
-        serve(self, self.bus)
+        self.stop_serving = serve(self, self.bus)
         self.engines: dict[TenantId, Engine] = {}
         self.setups: dict[TenantId, TenantSetup] = {}
         self.effects: dict[TenantId, list[Effect]] = defaultdict(list)

@@ -23,7 +23,7 @@ def figures(service: Running, channel: str) -> list[float]:
 async def test_contacts_are_counted_by_what_they_came_by(tmp_path: Path) -> None:
     async with running(tmp_path) as service:
         assert {channel: figures(service, channel) for channel in CHANNELS} == {channel: [0, 0, 0] for channel in CHANNELS}
-        mails = [service.voice.mint_contact("mail") for _ in range(2)]
+        mails = [service.client.mint_contact("mail") for _ in range(2)]
         for mail in mails:
             await service.voice.command(TENANT, inp.OpenContact(contact=mail, channel="mail", queue=QueueId("support")))
         caller = await service.caller("+498912345")

@@ -21,7 +21,7 @@ from acd.core.steps.conversation import establish
 from acd.core.steps.step import Step
 from acd.core.steps.treatment import RINGBACK, answer_party, turn_away, unavailable
 
-NEXT_TRUNK = frozenset({"congestion", "unreachable", "error", "no_bandwidth", "price_refused"})
+NEXT_TRUNK = frozenset({"congestion", "unreachable", "error", "no_bandwidth", "price_refused", "restart"})
 """Causes that speak of the trunk, not of the number: the next trunk is tried. A price is a matter of the trunk's own plan (R15)."""
 
 

@@ -392,6 +392,7 @@ def sounds_started(fold: Indexes, event: ev.SoundsStarted, now: float) -> None:
     call = fold.state.calls[leg.call]
     leg.play = event.play
     leg.purpose = event.purpose
+    leg.sounds, leg.loops = event.sounds, event.loop
     leg.plays += 1
     contact = fold.state.contacts[leg.call]
     contact.not_yet = event.purpose == "notice"

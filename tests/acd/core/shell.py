@@ -375,7 +375,7 @@ class Shell:
 
 
 def _without(effect: ef.Effect, missing: set[str]) -> ef.Effect | None:
-    """What comes of an effect where these legs are not there: one after the other is found missing, and the others are spoken of meanwhile."""
+    """What comes of an effect where these legs are not there: one is found missing after the other, and is spoken of until then."""
     if isinstance(effect, ef.ArrangeAudio):
         return msgspec.structs.replace(effect, hears=tuple(pair for pair in effect.hears if missing.isdisjoint(pair)))
     if isinstance(effect, ef.RecordParties | ef.BeginRecording):

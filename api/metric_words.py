@@ -121,6 +121,8 @@ HELP = {
     "fernamt_sip_tcp_strangers_displaced_total": (
         "SIP/TCP connections of strangers that were closed to make room for newer ones of the same source."
     ),
+    "fernamt_sip_put_aside_dropped_total": "SIP messages that came before a new process had taken up its calls: no room for them.",
+    "fernamt_sip_put_aside_total": "SIP messages that came before a new process had taken up its calls; they were read afterwards.",
     "fernamt_sip_tcp_strangers_silent_total": "SIP/TCP connections of strangers that were closed because no whole message came in time.",
     "fernamt_sip_tcp_connections_refused_total": "SIP/TCP connections that were closed at once because there was no room for another one.",
     # media workers

@@ -326,9 +326,16 @@ class Registrar:
         return iter(self._on_connection)
 
     def restore(self, bindings: Iterable[Binding], now: float) -> None:
-        """Take bindings back after a restart; those past their time are left out, nothing is emitted."""
+        """Take bindings back after a restart; those past their time are left out, nothing is emitted.
+
+        A connection died with its process: nobody is rung there, but its phone is expected back, and what is under way with it then goes on
+        (`may_come_back`).
+        """
         for binding in bindings:
             if binding.expires_at <= now:
+                continue
+            if binding.flow.is_reliable:
+                self._note_lost(binding)
                 continue
             slot = _Slot(self, binding)
             self._slots.setdefault(binding.aor, []).append(slot)
@@ -345,14 +352,18 @@ class Registrar:
         """A connection has gone: what was bound to it is tried at its contact, if the connection came from there, or else is lost."""
         for slot in list(self._on_connection.get(flow, ())):
             binding = slot.binding
-            lost = self._left.setdefault(binding.aor, {})
-            lost[flow] = _Left(binding.contact, binding.instance, binding.reg_id)
-            while len(lost) > self.policy.max_contacts:  # whoever reconnects for ever leaves no more than that
-                del lost[next(iter(lost))]
+            self._note_lost(binding)
             if binding.contact.host == flow.remote[0] and (way := flow_to(binding.contact, flow)) != flow:
                 self._set(slot, msgspec.structs.replace(binding, flow=way))
             else:
                 self._drop(slot, "removed")
+
+    def _note_lost(self, binding: Binding) -> None:
+        """Its connection is gone: whoever it is may come back over another."""
+        lost = self._left.setdefault(binding.aor, {})
+        lost[binding.flow] = _Left(binding.contact, binding.instance, binding.reg_id)
+        while len(lost) > self.policy.max_contacts:  # whoever reconnects for ever leaves no more than that
+            del lost[next(iter(lost))]
 
     def _set(self, slot: _Slot, binding: Binding) -> None:
         """Change a slot's binding and keep the indexes of connections and hosts."""

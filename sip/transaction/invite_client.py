@@ -114,10 +114,12 @@ class InviteClient(Transaction):
         self.start(B, now + host.values.give_up)
 
     @classmethod
-    def resumed(cls, host: Host, key: tuple[Any, ...], request: Request, flow: Flow, user: ClientUser) -> "InviteClient":
-        """In PROCEEDING, nothing sent: the transaction of an INVITE that went out before a restart, to hear its final response."""
+    def resumed(
+        cls, host: Host, key: tuple[Any, ...], request: Request, flow: Flow, user: ClientUser, state: State = State.PROCEEDING
+    ) -> "InviteClient":
+        """Nothing sent, no timer running: the transaction of an INVITE that went out before a restart, to hear its responses."""
         made = cls.__new__(cls)
-        Transaction.__init__(made, host, key, request, flow, State.PROCEEDING)
+        Transaction.__init__(made, host, key, request, flow, state)
         made.user = user
         made.octets = made.ack = b""
         made.interval = host.values.t1

@@ -80,6 +80,18 @@ class SipPort:
         """How to end this session after a restart; None: it is over."""
         return self.user_agent.kept(session)
 
+    def keep_living(self, session: str) -> bytes | None:
+        """What a successor goes on from; None: it is over."""
+        return self.user_agent.keep_living(session)
+
+    def resume(self, session: str, note: bytes, *, credentials: DigestCredentials | None) -> None:
+        """Go on with a session of an earlier run, in the state it had.
+
+        Raises: ParseError: `note` cannot be read.
+        """
+        self.user_agent.resume(session, note, self._now(), credentials=credentials)
+        self._endpoint.flush()
+
     def restore(self, session: str, kept: str, *, credentials: DigestCredentials | None, answered: bool) -> None:
         """Take a session of an earlier run up again, to end it.
 

@@ -32,6 +32,7 @@ from acd.networks import Reach
 from acd.numbers import hears_who_calls, is_emergency, is_private, may_be_shown
 from acd.service import Lookup, PinCheck, ScreenContext, ScreenPop, TrunkLine, number_to_look_up
 from acd.switch import causes, media_plan
+from acd.switch.adoption import Adoption
 from acd.switch.addresses import LocalAddresses, host_port, reach
 from acd.switch.callers import Arrival
 from acd.switch.dialled import Dialled, Dialling
@@ -39,6 +40,7 @@ from acd.switch.identities import ANONYMOUS, number_in, who_calls
 from acd.switch.keys import Keys
 from acd.switch.legs import Phase, SwitchLeg
 from acd.switch.lines import credentials
+from acd.switch.noting import Noting
 from acd.switch.pins import PinEntry, nobodys_pin, parted
 from acd.switch.port_shares import PortShares
 from acd.switch.recordings import Recordings
@@ -178,6 +180,8 @@ class Switch:
         self._referrals = Referrals(report, self._dialling, may_transfer, self.counters)
         self.rooms = Rooms(media, self._legs)
         self.recordings = Recordings(settings.data, media, when_open=self._when_open, report=report, spawn=self.spawn)
+        self._noting = Noting(media, self)
+        self.adoption = Adoption(media, directory, self.counters, self)
         self._keys = Keys(settings, directory, self, self.counters, report=report, check_pin=check_pin)
         self._relocation = Relocation(media, self._addresses, self.counters, self)
         self.shares = Shares(directory, settings.tenant_weights)
@@ -247,6 +251,21 @@ class Switch:
 
     def attach(self, port: SipPort) -> None:
         self._sip = port
+        port.user_agent.changed = self.session_changed
+
+    def session_changed(self, session: str) -> None:
+        """Something has happened to a session: whoever comes after us is to know."""
+        leg = self._by_session.get(session)
+        if leg is not None:
+            self._noting.note(leg)
+
+    def note(self, leg: SwitchLeg) -> None:
+        """The same of a leg."""
+        self._noting.note(leg)
+
+    def write_notes(self) -> None:
+        """What is to be noted is on its way now."""
+        self._noting.write()
 
     @property
     def sip(self) -> SipPort:
@@ -448,6 +467,26 @@ class Switch:
             raise PhoneRefused(why)
 
     # ------------------------------------------------------------------ legs of an earlier run
+
+    def enter_again(self, leg: SwitchLeg) -> None:
+        """A leg of an earlier run goes on: its sessions and ports are ours."""
+        self._ids = max(self._ids, leg.sdp_session)
+        self._legs[leg.leg] = leg
+        self._calls[leg.call] += 1
+        for session in (leg.session,) if leg.session is not None else leg.branches:
+            self._by_session[session] = leg
+            if self._costs(leg) and leg.phase is not Phase.ARRIVED:
+                self._billed[session] = None
+        has_arrived = leg.leg == f"{leg.call}.0"
+        share = self._arrived_share(leg.tenant, leg.trunk) if has_arrived else self.shares.of_phones(leg.tenant)
+        leg.takes_ports = self.ports.open_leg(leg.call, share, monotonic())
+        self._relocation.go_on(leg)
+
+    def await_quality(self, leg: SwitchLeg) -> None:
+        """A leg that is over gives its ports back, and tells how it was."""
+        leg.is_gone = True
+        self._measuring[leg.leg] = leg
+        self._media.send(leg.call, control.CloseLeg(leg=leg.leg))
 
     def _end_dialog(self, tenant: TenantId, effect: ef.EndDialog) -> None:
         """What a crash has left up is ended by what was told of it: BYE, CANCEL of every phone that rings, or a refusal."""

@@ -200,11 +200,21 @@ async def serve(settings: Settings, until: Awaitable[object] | None = None, *, p
     with StopSignals() as signals:
         async with contextlib.AsyncExitStack() as stack:
             with signals.interrupt():
-                app, voice, listening = await _start(settings, stack, accept_clock=accept_clock)
+                app, voice, listening = await _start(settings, stack, signals, accept_clock=accept_clock)
             return await _serve(settings, app, voice, listening, signals, stack, until, plays_demo=plays_demo)
 
 
-async def _start(settings: Settings, stack: contextlib.AsyncExitStack, *, accept_clock: bool) -> tuple[FastAPI, Voice, socket.socket]:
+async def _leave_or_close(voice: Voice, settings: Settings, signals: StopSignals) -> None:
+    """SIGTERM leaves the calls to whoever starts next; Ctrl-C, and a service that keeps no calls, ends them."""
+    if signals.first is signal.SIGTERM and settings.media.orphan_s:
+        await voice.leave()
+    else:
+        await voice.close()
+
+
+async def _start(
+    settings: Settings, stack: contextlib.AsyncExitStack, signals: StopSignals, *, accept_clock: bool
+) -> tuple[FastAPI, Voice, socket.socket]:
     """Everything but the answering of requests; `stack` ends what came about, also when the rest does not."""
     from acd.runtime import Voice  # noqa: PLC0415 - SIP and media are needed by nobody who only asks for help
 
@@ -225,7 +235,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack, *, accept
     guard = Guard(policy_of(settings))
     stack.enter_context(open_log(settings.security.log))
     voice = await Voice.start(voice_wanted, lookup_in(databases), guard)
-    stack.push_async_callback(voice.close)
+    stack.push_async_callback(_leave_or_close, voice, settings, signals)
     app = create_app(settings, voice, databases, guard=guard)
     voice.check_pin = pins_of(app)
     is_first_demo = settings.demo and not (settings.data / DEMO_FILE).exists()

@@ -33,6 +33,7 @@ def move(state: s.State, by_s: float) -> None:
     """Move all of them."""
     for leg in state.legs.values():
         leg.since += by_s
+        leg.connected_at = _moved(leg.connected_at, by_s)
         leg.limits = {cause: at + by_s for cause, at in leg.limits.items()}
     for contact in state.contacts.values():
         contact.began_at += by_s

@@ -49,6 +49,7 @@ class Leg(_Part, kw_only=True):
     role: LegRole
     since: float
     state: legs.State = legs.State.INITIATED
+    connected_at: float | None = None
     arrived: bool = False
     agent: AgentId | None = None
     number: str | None = None

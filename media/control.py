@@ -201,7 +201,7 @@ class AskHeld(_Message, frozen=True, kw_only=True):
 
 
 class Adopt(_Message, frozen=True, kw_only=True):
-    """From the successor of a main process that is gone: say what was kept, in order, then `Held` with all notes, and serve this connection.
+    """From the successor of a main process that is gone: say what was kept, in order, then `Held` with all notes, and go on.
 
     No leg closes and no packet is missed; the time of an orphan is over.
     """
@@ -247,8 +247,7 @@ Request = (
 
 
 class Greeting(_Message, frozen=True, kw_only=True):
-    """The first message on every connection: who is there and what it holds. What was kept is sent after `Adopt` or `TakeOver` only: a
-    visitor who says neither costs nothing."""
+    """The first message on every connection: who is there and what it holds. What was kept is sent after `Adopt` or `TakeOver` only."""
 
     version: int
     pid: int

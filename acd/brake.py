@@ -12,10 +12,10 @@ from collections.abc import Callable, Collection, Iterable
 
 from acd.core import events as ev
 from acd.core.ids import AgentId, CallId, LegId
-from acd.core.state.values import Leg, State
-from acd.core.steps.reach import on_account_of
 from acd.core.inputs import CreditEnds
 from acd.core.replay import Entry
+from acd.core.state.values import Leg, State
+from acd.core.steps.reach import on_account_of
 from acd.errors import DialRefused
 from acd.service import Account, DialRules, Spending
 from billing_cdr.budget import BALANCE, TENANT, Outlook, Purse, Tariffed, agent_account, amount, units

@@ -283,6 +283,8 @@ class Voice:
             return
         try:
             act(event)
+            if (session := getattr(event, "session", None)) is not None:
+                self.switch.session_changed(session)
         except Exception:
             # One message must never take the exchange down; what it was is in the log, that it was is in the figures.
             self.switch.counters["sip_events_failed"] += 1
@@ -440,7 +442,7 @@ class Voice:
                 )
         left = [one for one in state.recordings if one not in told]
         recordings += [found for one in left if (found := self.switch.recordings.left_behind(exchange.tenant, one)) is not None]
-        return inp.ServiceStarted(measured=tuple(measured), recordings=tuple(recordings))
+        return inp.ServiceStarted(measured=tuple(measured), recordings=tuple(recordings), held=held)
 
     async def _book_of(self, setup: TenantSetup) -> PlanBook:
         """The book of a changed setup; plans that are new are read beside the loop, where calls go on.

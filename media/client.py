@@ -355,6 +355,11 @@ class MediaPlane:
         """Whether there is a worker that takes legs; when not, `WorkerRestarted` tells of the next."""
         return any(worker.control is not None and not worker.is_retiring for worker in self._workers)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether every worker is there."""
+        return all(worker.control is not None for worker in self._workers)
+
     def forget(self, call_key: str) -> None:
         """A call that was placed and never opened a leg, or whose legs are none of our business any more."""
         worker = self._call_workers.pop(call_key, None)

@@ -69,7 +69,15 @@ class LegNote(msgspec.Struct, frozen=True, array_like=True):
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder(LegNote)
-_VERSION: Final = msgspec.msgpack.Decoder(tuple[int, *tuple[object, ...]])
+
+
+class _Head(msgspec.Struct, array_like=True):
+    """What a note of any version begins with."""
+
+    version: int
+
+
+_HEAD: Final = msgspec.msgpack.Decoder(_Head)
 
 
 def note_of(leg: SwitchLeg, kept: Mapping[str, bytes]) -> bytes:
@@ -118,12 +126,12 @@ def _noted(leg: SwitchLeg, session: str, octets: bytes) -> NotedSession:
 def read(octets: bytes) -> LegNote:
     """Raises: ParseError: it is no note, or one of another version."""
     try:
-        version, *_ = _VERSION.decode(octets)
-        if version != VERSION:
-            raise ParseError(f"a note of version {version}, not {VERSION}", where="note of a leg")
-        return _DECODER.decode(octets)
-    except (msgspec.DecodeError, ValueError) as error:
+        version = _HEAD.decode(octets).version
+        if version == VERSION:
+            return _DECODER.decode(octets)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ParseError(f"no note of a leg: {error}", where="note of a leg") from error
+    raise ParseError(f"a note of version {version}, not {VERSION}", where="note of a leg")
 
 
 def leg_of(note: LegNote) -> SwitchLeg:

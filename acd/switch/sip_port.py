@@ -30,10 +30,12 @@ class SipPort:
     def ring(self, session: str, *, status: int = 180, sdp: bytes | None = None) -> None:
         self.user_agent.ring(session, self._now(), status=status, sdp=sdp)
         self._endpoint.flush()
+        self.user_agent.changed(session)
 
     def accept(self, session: str, sdp: bytes) -> None:
         self.user_agent.accept(session, sdp, self._now())
         self._endpoint.flush()
+        self.user_agent.changed(session)
 
     def reject(self, session: str, status: int, *, headers: Fields = ()) -> None:
         self.user_agent.reject(session, status, self._now(), headers=tuple(headers))
@@ -71,6 +73,7 @@ class SipPort:
             account=account,
         )
         self._endpoint.flush()
+        self.user_agent.changed(session)
 
     def cancel_or_bye(self, session: str, *, reason_header: str | None = None) -> None:
         self.user_agent.cancel_or_bye(session, self._now(), reason_header=reason_header)
@@ -103,10 +106,12 @@ class SipPort:
         """Offer a change; `ReInviteAnswered` follows, 491 at once when another change is under way."""
         self.user_agent.reinvite(session, sdp, self._now())
         self._endpoint.flush()
+        self.user_agent.changed(session)
 
     def accept_reinvite(self, session: str, sdp: bytes) -> None:
         self.user_agent.accept_reinvite(session, sdp, self._now())
         self._endpoint.flush()
+        self.user_agent.changed(session)
 
     def reject_reinvite(self, session: str, status: int, *, headers: Fields = ()) -> None:
         self.user_agent.reject_reinvite(session, status, self._now(), headers=tuple(headers))

@@ -32,8 +32,8 @@ from acd.networks import Reach
 from acd.numbers import hears_who_calls, is_emergency, is_private, may_be_shown
 from acd.service import Lookup, PinCheck, ScreenContext, ScreenPop, TrunkLine, number_to_look_up
 from acd.switch import causes, media_plan
-from acd.switch.adoption import Adoption
 from acd.switch.addresses import LocalAddresses, host_port, reach
+from acd.switch.adoption import Adoption
 from acd.switch.callers import Arrival
 from acd.switch.dialled import Dialled, Dialling
 from acd.switch.identities import ANONYMOUS, number_in, who_calls

@@ -54,6 +54,7 @@ from acd.switch.phones import Phones
 from acd.switch.pins import nobodys_pin
 from acd.switch.sip_port import SipPort
 from acd.switch.switch import Switch
+from acd.watchdog import Watchdog
 from billing_cdr import store
 from billing_cdr.book import read_book
 from billing_cdr.cdr import Cdr
@@ -61,7 +62,7 @@ from billing_cdr.charge import Charge
 from billing_cdr.rating import Offer, PlanBook, offer, rate
 from billing_cdr.tariff import Plan
 from media.client import MediaPlane, PlaneReport
-from media.control import LegClosed, RecordingEnded
+from media.control import Held, LegClosed, RecordingEnded
 from media.errors import MediaError
 from sip.flow import Flow
 from sip.io.driver import SipEndpoint
@@ -152,6 +153,7 @@ class Voice:
             check_pin=self._check_pin,
             rule=self._reach,
         )
+        self.watchdog = Watchdog(self.switch, self._report)
         self._hears = {**self.phones.hears, **self.lines.hears, **self.switch.hears}
         """Kind of SIP event -> who takes it; the rest is for whoever reads traces."""
         self.sip: SipPort
@@ -758,6 +760,7 @@ class Voice:
                 name, _, by = what.partition(" by ")
                 labels = f'tenant="{tenant}",by="{by}"' if by else f'tenant="{tenant}"'
                 figures[f"fernamt_{name}{{{labels}}}"] = value
+        figures |= {f'fernamt_repairs_total{{what="{what}"}}': count for what, count in self.watchdog.repairs.items()}
         figures["fernamt_strangers_refused_total"] = self.sip.user_agent.overload.strangers_refused
         figures["fernamt_emergency_port_pairs"] = self.switch.ports.kept
         figures["fernamt_emergency_port_pairs_used"] = self.switch.ports.kept_used
@@ -798,7 +801,8 @@ class Voice:
                 exchange.look()
             self._resolve_ahead()
             try:
-                statuses = await self._media.status()
+                statuses, held = await asyncio.gather(self._media.status(), self._media.ask_held())
+                self._compare(held.values())
             except MediaError as error:  # a worker is being replaced: its figures come again when it is there
                 if not self._stopping:
                     log.warning("! no media figures: %s", error)
@@ -809,6 +813,16 @@ class Voice:
                 for name, field in MEDIA_FIGURES.items()
             }
             await asyncio.sleep(WATCH_S)
+
+    def _compare(self, held: Iterable[Held]) -> None:
+        """Let the watchdog look, unless what was decided is still on its way."""
+        if self._stopping or self._holding is not None:
+            return
+        settled = {tenant: one.engine.state for tenant, one in self._exchanges.items() if one.is_settled}
+        try:
+            self.watchdog.look(settled, held)
+        except Exception:
+            log.exception("! the watchdog stumbled")
 
     def _resolve_ahead(self) -> None:
         """A service that runs for years is told of time zones and public holidays before it needs them."""

@@ -324,6 +324,22 @@ class MediaPlane:
         """Held legs that are no call's yet, in order of names."""
         return tuple(sorted(self._unclaimed))
 
+    def is_unclaimed(self, leg: str) -> bool:
+        """Whether a leg was adopted and is no call's yet."""
+        return leg in self._unclaimed
+
+    def forget_leg(self, leg: str) -> None:
+        """A leg that its worker turned out not to hold: it may be opened again."""
+        for worker in self._workers:
+            worker.legs.pop(leg, None)
+        self._drop_leg(leg)
+
+    def close_leg(self, leg: str) -> None:
+        """Close a leg by its name alone, whosever it is; `LegClosed` follows if it is open."""
+        for worker in self._workers:
+            if worker.control is not None:
+                self._write(worker, CloseLeg(leg=leg))
+
     def abandon(self, leg: str) -> None:
         """Close a held leg that nobody claims; `LegClosed` follows. Nothing happens when there is none."""
         worker, _ = self._unclaimed.pop(leg, (None, None))

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -20,6 +20,7 @@ import msgspec
 from acd import sounds
 from acd.clock import Clock
 from acd.codecs import USUAL
+from acd.comparison import SwitchView
 from acd.config import VoiceSettings
 from acd.core import effects as ef
 from acd.core import inputs as inp
@@ -1291,6 +1292,45 @@ class Switch:
             log.warning("! %s: the answer to our refresh cannot be used, media stay as they are: %s", leg.leg, error)
             return
         self.adopt(leg, plan)
+
+    # ------------------------------------------------------------------ what the watchdog compares, and has done
+
+    def views(self, tenant: TenantId) -> dict[LegId, SwitchView]:
+        """The tenant's legs, to be compared with what the core and the media workers have."""
+        alive = self.sip.user_agent.is_alive
+        return {
+            leg.leg: SwitchView(
+                call=leg.call,
+                is_answered=leg.phase is Phase.ANSWERED,
+                waits=leg.phase is Phase.ARRIVED and leg.media is not None,
+                has_session=leg.session is None or alive(leg.session),
+                has_ports=leg.media is not None and not leg.is_moving,
+            )
+            for leg in self._legs.values()
+            if leg.tenant == tenant and not leg.is_gone
+        }
+
+    def is_held(self, leg: str) -> bool:
+        """Whether a leg at a media worker is known here: it lives, or its figures are awaited."""
+        return leg in self._legs or leg in self._measuring or self._media.is_unclaimed(leg)
+
+    def end_unknown(self, leg: LegId) -> None:
+        """End a leg that the core does not know."""
+        self._with(leg, lambda one: self._release(one, "error"))
+
+    def move(self, leg: LegId) -> None:
+        """Open other ports for a leg that its media worker does not hold."""
+        self._media.forget_leg(leg)
+        self._with(leg, self._relocation.move)
+
+    def forget_audio(self, call: CallId) -> None:
+        """What is declared next is told to the media worker, whatever it was told."""
+        self.rooms.lost(call)
+
+    def close_unknown(self, legs: Iterable[str]) -> None:
+        """Close legs at the media workers that nobody has."""
+        for leg in legs:
+            self._media.close_leg(leg)
 
     # ------------------------------------------------------------------ a tenant whose exchange stopped
 

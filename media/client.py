@@ -453,7 +453,8 @@ class MediaPlane:
         Raises: WorkerGone: one ended or did not answer in time.
         """
         asked = [worker for worker in self._workers if worker.control is not None]
-        return list(await asyncio.gather(*(self._ask(worker, lambda request: AskStatus(request=request), Status) for worker in asked)))
+        answers = (self._ask(worker, lambda request: AskStatus(request=request), Status, STATUS_TIMEOUT_S) for worker in asked)
+        return list(await asyncio.gather(*answers))
 
     async def ask_held(self) -> dict[int, Held]:
         """What every worker that is up holds now, without notes, by the worker's index.
@@ -462,8 +463,8 @@ class MediaPlane:
         Raises: WorkerGone: one ended or did not answer in time.
         """
         asked = [worker for worker in self._workers if worker.control is not None]
-        answers = await asyncio.gather(*(self._ask(worker, lambda request: AskHeld(request=request), Held) for worker in asked))
-        return {worker.index: answer for worker, answer in zip(asked, answers, strict=True)}
+        answers = (self._ask(worker, lambda request: AskHeld(request=request), Held, STATUS_TIMEOUT_S) for worker in asked)
+        return {worker.index: answer for worker, answer in zip(asked, await asyncio.gather(*answers), strict=True)}
 
     def worker_pids(self) -> list[int]:
         """Process ids of the workers that are up, for those who measure or watch them."""
@@ -474,7 +475,7 @@ class MediaPlane:
         worker: _Worker,
         question: Callable[[int], Request],
         kind: type[_AnswerT],
-        timeout_s: float = STATUS_TIMEOUT_S,
+        timeout_s: float,
         on_answer: Callable[[_AnswerT], None] | None = None,
     ) -> _AnswerT:
         """Ask one thing.

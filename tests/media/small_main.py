@@ -1,9 +1,13 @@
-"""A main process to be killed: `python -m tests.media.small_main JSON` adopts what is there, opens legs, gives orders, waits."""
+"""A main process to be killed: `python -m tests.media.small_main JSON` adopts what is there, opens legs, gives orders, waits.
+
+At SIGTERM it leaves its worker to the next one, with a last word.
+"""
 
 import asyncio
 import fcntl
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -38,9 +42,13 @@ async def main(control, base, orphan_s, legs, orders, notes, lock):
     for leg, text in notes:
         plane.note("call", leg, text.encode())
     await plane.status()
+    terminated = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminated.set)
     sys.stdout.write(json.dumps({"ports": ports, "worker": plane.worker_pids()[0], "kept": kept}) + "\n")
     sys.stdout.flush()
-    await asyncio.Event().wait()
+    await terminated.wait()
+    plane.note("call", next(iter(ports)), b"the last word")
+    await plane.leave()
 
 
 if __name__ == "__main__":

@@ -206,11 +206,16 @@ async def test_what_happened_while_nobody_was_there_is_told_once_in_order_and_a_
     second = [packet for packet in b.hear(len(event_packets("3", 100)) + 2) if packet.payload_type == 8]
     assert {packet.ssrc for packet in first + second} == {first[0].ssrc}
 
+    main.start()
+    main.stop()
+    press(a, "4")
     plane = await main.next_main()
     try:
-        assert {held.leg: held.note for held in plane.held} == {"a": b"new", "b": b"newer"}
+        assert plane.worker_pids() == [main.worker]
+        assert {held.leg: held.note for held in plane.held} == {"a": b"the last word", "b": b"newer"}
+        await plane.status()
         kept = plane.take_kept()
-        assert [(type(report), report.digit) for report in kept] == [(DigitBegan, "3"), (DigitReceived, "3")]
+        assert [(type(report), report.digit) for report in kept] == [(DigitBegan, "4"), (DigitReceived, "4")]
         assert plane.take_kept() == []
         assert plane.claim("call", "a").leg == "a"
         assert plane.claim("call", "a") is None
@@ -342,6 +347,21 @@ async def test_worker_with_other_ports_than_todays_keeps_its_calls_gets_no_new_o
     assert third.place("another") == 1
 
 
+async def test_worker_that_dies_while_it_retires_is_lost_with_its_legs_and_nobody_takes_its_place(house):
+    first = await house.plane(ports=(house.base, house.base + 3))
+    await house.leg(first, "a")
+    (old,) = first.worker_pids()
+    await first.leave()
+    second = await house.plane()
+    second.take_kept()
+    os.kill(old, signal.SIGKILL)
+    lost = await house.reports.wait_for(WorkerLost)
+    assert (lost.worker, lost.legs) == (0, ("a",))
+    await until(lambda: [path.name for path in house.folder.iterdir()] == ["worker-1.sock"])
+    assert len(second.worker_pids()) == len(await second.status()) == 1
+    assert house.reports.queue.empty()
+
+
 async def test_start_that_fails_leaves_the_legs_to_the_next_one(house, monkeypatch):
     first = await house.plane()
     a = await house.leg(first, "a")
@@ -376,6 +396,24 @@ async def test_adopted_worker_that_does_not_answer_is_a_lost_one(house, monkeypa
     await until(lambda: any(isinstance(report, WorkerRestarted) for report in second.kept))
     assert [type(report) for report in second.take_kept()] == [WorkerLost, WorkerRestarted]
     assert second.worker_pids() not in ([pid], [])
+
+
+async def test_adopted_worker_that_is_told_to_end_together_with_the_service_is_neither_missed_nor_replaced(house, caplog):
+    """As for a child (`KillMode=control-group`), although nobody tells us its exit status."""
+    first = await house.plane()
+    await house.leg(first, "a")
+    (pid,) = first.worker_pids()
+    await first.leave()
+    second = await house.plane()
+    second.take_kept()
+    control = second._workers[0].control
+    caplog.clear()
+    os.kill(pid, signal.SIGTERM)
+    await control.ended
+    second.stopping()
+    await second.close()
+    assert [type(report) for report in (house.reports.queue.get_nowait() for _ in range(house.reports.queue.qsize()))] == [LegClosed]
+    assert caplog.text == ""
 
 
 # ------------------------------------------------------------------ who compares
@@ -442,8 +480,10 @@ def test_orders_that_were_under_way_are_obeyed_although_the_worker_could_not_rep
     a = rig.leg()
     rig.status()
     os.kill(rig.process.pid, signal.SIGSTOP)
-    rig.order(NoteLeg(leg=a.name, note=b"last"))
     press(a, "5")
+    rig.order(
+        *[NoteLeg(leg=a.name, note=bytes(MAX_NOTE_OCTETS - 1000))] * 2, NoteLeg(leg=a.name, note=b"last")
+    )  # more than is read at once
     rig.connection.close()
     os.kill(rig.process.pid, signal.SIGCONT)
     rig.connect()

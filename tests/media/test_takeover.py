@@ -91,6 +91,12 @@ class SmallMain:
         self.process.wait(DEADLINE_S)
         self.process.stdout.close()
 
+    def stop(self):
+        """It ends by itself, in order."""
+        self.process.terminate()
+        assert self.process.wait(DEADLINE_S) == 0
+        self.process.stdout.close()
+
     def worker_ended(self, within_s=DEADLINE_S):
         """Whether the worker ends in time; whoever inherited it may not have reaped it, so its number says nothing."""
         poll = select.poll()

@@ -10,7 +10,7 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from media.client import MediaPlane, WorkerLost, WorkerRestarted
+from media.client import MAX_UNREAD_OCTETS, MediaPlane, WorkerLost, WorkerRestarted
 from media.control import (
     MAX_NOTE_OCTETS,
     Adopt,
@@ -39,6 +39,7 @@ from media.errors import WorkerGone
 from media.prompts import PACKAGED_SOUNDS, SoundLibrary
 from tests.media.rig import DEADLINE_S, FarEnd, free_ports, talk
 from tests.media.test_client import Reports
+from tests.media.test_room import is_one_stream
 from tests.media.test_takeover import SmallMain, described, orphan_rig
 from tests.media.test_worker import TONE_A, TONE_B, read_wave, tone
 
@@ -57,7 +58,7 @@ def press(far_end, digit):
     return len(packets)
 
 
-def is_one_stream(packets):
+def has_no_step(packets):
     """One SSRC, no number left out or doubled, each packet 20 ms after the one before."""
     first = packets[0]
     assert {packet.ssrc for packet in packets} == {first.ssrc}
@@ -148,15 +149,15 @@ async def test_no_far_end_hears_that_the_main_process_was_killed_and_the_next_on
     await plane.status()
 
     heard = before + after_the_kill + b.hear(30)
-    assert is_one_stream(heard)
-    assert is_one_stream(a.hear(50))
+    assert has_no_step(heard)
+    assert has_no_step(a.hear(50))
     assert b.hear_nothing()
     music = c.everything()
-    assert len(music) >= 45
-    assert is_one_stream(music)
+    assert len(music) >= 40
+    assert has_no_step(music)
     assert plays_on(music)
     mixed = [far_end.everything() for far_end in (d, e, f)]
-    assert all(is_one_stream(packets) and len(packets) >= 45 for packets in mixed)
+    assert all(is_one_stream(packets) and len(packets) >= 40 for packets in mixed)
 
     # Orders work: hold with music, a key, the end.
     plane.send("call", ArrangeAudio(room="two", hears=()))
@@ -164,7 +165,7 @@ async def test_no_far_end_hears_that_the_main_process_was_killed_and_the_next_on
     await plane.status()
     on_hold = b.hear(5)
     assert {packet.ssrc for packet in on_hold} == {heard[-1].ssrc}
-    assert is_one_stream(on_hold)
+    assert has_no_step(on_hold)
     assert on_hold[0].sequence_number == (heard[-1].sequence_number + 1) & 0xFFFF
     keys = press(a, "7")
     assert (await reports.wait_for(DigitReceived)).digit == "7"
@@ -181,10 +182,10 @@ async def test_no_far_end_hears_that_the_main_process_was_killed_and_the_next_on
 
     samples = read_wave(main.recording)
     assert samples.shape[1] == 3
-    spoken = samples[3200:-3200, 0].reshape(-1)
-    blocks = spoken[: len(spoken) // 80 * 80].reshape(-1, 80).astype(float)
-    silent = np.flatnonzero(np.abs(blocks).max(axis=1) < 500)
-    assert silent.size == 0 or silent[0] * 0.01 > 0.5  # without a gap until it ends
+    blocks = samples[: len(samples) // 80 * 80, 0].reshape(-1, 80).astype(float)
+    loud = np.flatnonzero(np.abs(blocks).max(axis=1) > 500)
+    assert loud.size >= 98  # a second, of which an edge may be in a block with silence
+    assert loud[-1] - loud[0] == loud.size - 1  # without a gap
     assert not samples[:, 2].any()
 
 
@@ -282,7 +283,7 @@ async def test_plane_that_leaves_has_said_everything_and_the_next_one_adopts_wha
     assert third.worker_pids() == [pid]
     assert not any(isinstance(house.reports.queue.get_nowait(), WorkerLost | LegClosed) for _ in range(house.reports.queue.qsize()))
     music = a.hear(5)
-    assert is_one_stream(music)
+    assert has_no_step(music)
     assert plays_on(music)
     third.claim("call", "a")
     third.take_kept()
@@ -374,7 +375,7 @@ async def test_start_that_fails_leaves_the_legs_to_the_next_one(house, monkeypat
     second = await house.plane()
     assert [held.leg for held in second.held] == ["a"]
     music = a.hear(3)
-    assert is_one_stream(music)
+    assert has_no_step(music)
     assert plays_on(music)
 
 
@@ -441,6 +442,25 @@ async def test_figures_and_what_is_held_are_one_exchange_and_one_silence(house, 
     assert plane._workers[0].silences == 0
 
 
+async def test_many_notes_at_once_wait_for_a_slow_worker_and_are_no_sign_that_it_hangs(house):
+    plane = await house.plane()
+    await house.leg(plane, "a")
+    (pid,) = plane.worker_pids()
+    control = plane._workers[0].control
+    os.kill(pid, signal.SIGSTOP)
+    for number in range(2 * MAX_UNREAD_OCTETS // MAX_NOTE_OCTETS):
+        plane.note("call", f"leg {number}", bytes(MAX_NOTE_OCTETS))
+    plane.note("call", "a", b"old")
+    await until(control._transport.get_write_buffer_size)
+    plane.note("call", "a", b"new")
+    assert control._notes["a"].note == b"new"
+    os.kill(pid, signal.SIGCONT)
+    await plane.leave()
+    following = await house.plane()
+    assert following.worker_pids() == [pid]
+    assert [held.note for held in following.held] == [b"new"]
+
+
 class Written:
     """A transport, and what is written to it."""
 
@@ -460,16 +480,16 @@ class Written:
 
 
 def test_orphan_that_is_adopted_is_none_any_more_and_its_time_begins_anew_with_the_next(orphan_rig):
-    rig = orphan_rig(orphan_s=0.4)
+    rig = orphan_rig(orphan_s=0.3)
     a = rig.leg()
     rig.status()
     rig.connection.close()
     rig.connect()
     rig.order(Adopt(request=3))
     assert rig.wait_for(Held).request == 3
-    sent = a.speak(tone(TONE_A, 30), pace=True)  # 0.6 s
+    sent = a.speak(tone(TONE_A, 20), pace=True)  # 0.4 s
     rig.settle(len(sent))
-    assert rig.status().packets_received == 30
+    assert rig.status().packets_received == 20
     rig.connection.close()
     assert rig.process.wait(DEADLINE_S) == 0
 
@@ -536,7 +556,7 @@ def test_play_of_the_same_name_goes_on_and_is_said_to_have_ended_once(rig):
     rig.order(order, Play(leg=a.name, play="p", sounds=("tone/beep",)))
     rig.status()
     heard += a.hear(5)
-    assert is_one_stream(heard)
+    assert has_no_step(heard)
     assert plays_on(heard)
     assert rig.have(PlayEnded) == []
     rig.order(Play(leg=a.name, play="q", sounds=("tone/beep",)))

@@ -126,6 +126,8 @@ class _Worker:
     """None: it is not running."""
     is_retiring: bool = False
     """It was adopted with ports that are not those of today: it ends with its last leg, and nobody takes its place."""
+    is_dismissed: bool = False
+    """It is retiring, had nothing more, and was told to end."""
     task: asyncio.Task[None] | None = None
     legs: dict[str, int] = field(default_factory=dict)
     """Those that are open -> their RTP port."""
@@ -142,9 +144,9 @@ class _Worker:
     calls: int = 0
 
     @property
-    def is_idle(self) -> bool:
-        """It holds nothing, and nothing was asked of it."""
-        return not self.legs and not self.calls
+    def is_up(self) -> bool:
+        """It serves, and will."""
+        return self.control is not None and not self.is_dismissed
 
     def join(self, part: Held) -> Held | None:
         """The whole answer once its last part is here."""
@@ -175,7 +177,7 @@ class MediaPlane:
         self.held_rooms: tuple[HeldRoom, ...] = ()
         self.held_recordings: tuple[HeldRecording, ...] = ()
         self.kept: list[PlaneReport] = []
-        """What adopted workers kept while nobody listened, and everything since: see `take_kept`."""
+        """What adopted workers kept while nobody listened, each in its order, and everything that was reported since: see `take_kept`."""
         self._keeps = False
         self._unclaimed: dict[str, tuple[_Worker, HeldLeg]] = {}
         self._control = control
@@ -473,8 +475,9 @@ class MediaPlane:
 
         Raises: WorkerGone: one ended or did not answer in time.
         """
-        asked = [worker for worker in self._workers if worker.control is not None]
-        return list(await asyncio.gather(*(self._ask(worker, lambda request: AskStatus(request=request), Status) for worker in asked)))
+        asked = [worker for worker in self._workers if worker.is_up]
+        answers = (self._ask(worker, lambda request: AskStatus(request=request), Status, STATUS_TIMEOUT_S) for worker in asked)
+        return list(await asyncio.gather(*answers))
 
     async def ask_held(self) -> dict[int, Held]:
         """What every worker that is up holds now, without notes, by the worker's index.
@@ -482,9 +485,9 @@ class MediaPlane:
         Asked in one breath with `status` (`asyncio.gather`) it costs no further exchange.
         Raises: WorkerGone: one ended or did not answer in time.
         """
-        asked = [worker for worker in self._workers if worker.control is not None]
-        answers = await asyncio.gather(*(self._ask(worker, lambda request: AskHeld(request=request), Held) for worker in asked))
-        return {worker.index: answer for worker, answer in zip(asked, answers, strict=True)}
+        asked = [worker for worker in self._workers if worker.is_up]
+        answers = (self._ask(worker, lambda request: AskHeld(request=request), Held, STATUS_TIMEOUT_S) for worker in asked)
+        return {worker.index: answer for worker, answer in zip(asked, await asyncio.gather(*answers), strict=True)}
 
     def worker_pids(self) -> list[int]:
         """Process ids of the workers that are up, for those who measure or watch them."""
@@ -495,7 +498,7 @@ class MediaPlane:
         worker: _Worker,
         question: Callable[[int], Request],
         kind: type[_AnswerT],
-        timeout_s: float = STATUS_TIMEOUT_S,
+        timeout_s: float,
         on_answer: Callable[[_AnswerT], None] | None = None,
     ) -> _AnswerT:
         """Ask one thing.
@@ -598,16 +601,15 @@ class MediaPlane:
         await control.ended
         if self._has_left:
             return
-        is_missed = not (worker.is_retiring and worker.is_idle)
-        if is_missed and worker.process is not None and not self._closing.is_set() and await _ended_in_order(worker):
+        if not worker.is_dismissed and worker.process is not None and not self._closing.is_set() and await _ended_in_order(worker):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), STOPPING_S)
-        self._lose(worker, is_missed=is_missed)
+        self._lose(worker)
         if worker.process is not None:
             # One that lives takes us for dead and would keep its legs for whoever comes.
-            await _end(worker.process, at_once=not self._closing.is_set() and is_missed)
+            await _end(worker.process, at_once=not self._closing.is_set() and not worker.is_dismissed)
         if worker.is_retiring:
-            log.warning("= worker=%d retired", worker.index)
+            log.info("= worker=%d retired", worker.index)
             takeover.remove(takeover.socket_path(self._control, worker.index))
             self._workers.remove(worker)
         elif not self._closing.is_set():
@@ -662,10 +664,11 @@ class MediaPlane:
 
     def _retire_if_idle(self, worker: _Worker) -> None:
         """One that was to keep what it had has nothing more."""
-        if worker.is_retiring and worker.is_idle and worker.control is not None and not self._closing.is_set():
+        if worker.is_retiring and worker.is_up and not worker.legs and not worker.calls and not self._closing.is_set():
+            worker.is_dismissed = True
             self._write_shutdown(worker)
 
-    def _lose(self, worker: _Worker, *, is_missed: bool) -> None:
+    def _lose(self, worker: _Worker) -> None:
         """The connection is gone: whoever waits is told, and so is the exchange."""
         broken_by = None
         if worker.control is not None:
@@ -684,7 +687,7 @@ class MediaPlane:
         waiting, worker.waiting = worker.waiting, {}
         for tell in waiting.values():
             self._answer(tell, WorkerGone(f"media worker {worker.index} ended"))
-        if is_missed and not self._closing.is_set():
+        if not worker.is_dismissed and not self._closing.is_set():
             log.error("! worker=%d lost with %d legs%s", worker.index, len(legs), f": {broken_by}" if broken_by is not None else "")
             self._tell(WorkerLost(worker.index, legs))
 

@@ -18,6 +18,8 @@ log = logging.getLogger("media.client")
 
 GATHER_S: Final = 0.003
 """How long an order without an answer waits for company, a seventh of a packet: the end of a call is four of them."""
+MAX_UNREAD_NOTES_OCTETS: Final = 1 << 20
+"""Notes wait here, where a newer one replaces them, while the worker has so much unread: many at once are no worker that hangs."""
 
 
 class ControlConnection(asyncio.Protocol):
@@ -45,6 +47,7 @@ class ControlConnection(asyncio.Protocol):
         self._notes: dict[str, NoteLeg] = {}
         """The newest of each leg, to be sent behind what waits."""
         self._gathering: asyncio.TimerHandle | None = None
+        self._is_finishing = False
         self.greeted: asyncio.Future[None] = self._loop.create_future()
         if reader is not None:
             self.greeted.set_result(None)
@@ -72,7 +75,8 @@ class ControlConnection(asyncio.Protocol):
             self.greeted.set_result(None)
 
     def pause_writing(self) -> None:
-        self._on_unread()
+        if not self._is_finishing:
+            self._on_unread()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.broken_by = exc
@@ -104,20 +108,36 @@ class ControlConnection(asyncio.Protocol):
             self._gathering.cancel()
             self._gathering = None
         unsent, self._unsent = self._unsent, []
-        if self._notes:
-            unsent += map(framing.encode, self._notes.values())
+        if self._transport.is_closing():
             self._notes.clear()
-        if unsent and not self._transport.is_closing():
+            return
+        if self._notes:
+            unsent += self._notes_to_send()
+        if unsent:
             self._transport.write(b"".join(unsent))
+        if self._notes:
+            self._gather()
+
+    def _notes_to_send(self) -> list[bytes]:
+        """As many as there is room for; all, in the end."""
+        room = MAX_UNREAD_NOTES_OCTETS - self._transport.get_write_buffer_size()
+        taken: list[bytes] = []
+        while self._notes and (room > 0 or self._is_finishing):
+            octets = framing.encode(self._notes.pop(next(iter(self._notes))))
+            taken.append(octets)
+            room -= len(octets)
+        return taken
 
     def finish(self) -> None:
         """Send what waits, and say that this was all; what the other side has sent is read until it closes: `ended`."""
+        self._is_finishing = True
         self._flush()
         if not self._transport.is_closing():
             self._transport.write_eof()
 
     def close(self) -> None:
         """Send what waits, and close."""
+        self._is_finishing = True
         self._flush()
         self._transport.close()
 

@@ -72,8 +72,11 @@ def any_value(hint):
         return st.floats(allow_nan=False)
     if isinstance(hint, UnionType):
         return st.one_of([any_value(each) for each in get_args(hint)])
-    if get_origin(hint) is tuple and get_args(hint)[0] in PARTS:
-        return st.lists(any_message(get_args(hint)[0]), max_size=3).map(tuple)
+    if get_origin(hint) is tuple:
+        first, *others = get_args(hint)
+        if others == [...]:
+            return st.lists(any_value(first), max_size=3).map(tuple)
+        return st.tuples(any_value(first), *map(any_value, others))
     return any_message(hint) if hint in PARTS else st.from_type(hint)
 
 

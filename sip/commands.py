@@ -219,7 +219,7 @@ class Commands(UserAgentCore):
         missed is made up for as far as can be: CSeq jumps ahead, a change that was under way is taken back.
         """
         found = self._sessions.get(session)
-        return None if found is None else living.write(found, self.overload.held_by(session))
+        return None if found is None else living.write(self, found)
 
     def resume(self, session: str, note: bytes, now: float, *, credentials: DigestCredentials | None = None) -> None:
         """Go on with a session that was written down before a restart, in the state it had; no event tells of it.

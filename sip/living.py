@@ -10,6 +10,7 @@ Requests that were under way are not in it. Theirs come again, ours in a dialog 
 
 import hashlib
 from collections.abc import Callable
+from math import isfinite
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -30,6 +31,7 @@ from sip.share import Share
 from sip.timers import Timer
 from sip.transaction.invite_client import State as InviteClientState
 from sip.uri import Uri
+from sip.usage import refer
 
 if TYPE_CHECKING:
     from sip.core import UserAgentCore
@@ -116,6 +118,9 @@ class Note(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False,
     answer: NotedAnswer | None
     forks: tuple[NotedDialog, ...]
     early_answers: dict[str, bytes]
+    referral: refer.Noted | None
+    is_referring: bool
+    """A REFER of ours has made a subscription."""
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -130,13 +135,14 @@ OFFERED, ANSWERED, ESTABLISHED, HANG_UP_PENDING, ENDING = (
 SESSION_REFRESH, SESSION_EXPIRES = Timer.SESSION_REFRESH, Timer.SESSION_EXPIRES
 
 
-def write(session: Session, share: Share | None) -> bytes:
+def write(agent: "UserAgentCore", session: Session) -> bytes:
     """A living session as octets."""
     invite, dialog, flow, state = session.invite, session.dialog, session.flow, session.state
     is_settled = state is ESTABLISHED or state is ENDING
     fields = [field for field in invite.headers.fields if (field[0] in LASTING if is_settled else field[0] not in SECRET)]
     body = invite.body if not is_settled and invite.body != session.local_sdp else None
     ok, uas, ack = session.ok, session.uas, session.ack
+    referring = agent.usages.find(refer.ReferUsage)
     return _ENCODER.encode(
         Note(
             state=state,
@@ -151,7 +157,7 @@ def write(session: Session, share: Share | None) -> bytes:
             remote_sdp=session.remote_sdp,
             dialog=None if dialog is None else _noted_dialog(dialog, flow),
             account=session.account,
-            share=share,
+            share=agent.overload.held_by(session.id),
             interval=None if session.agreement is None else _noted_interval(session, session.agreement),
             min_se_s=session.min_se_s,
             is_acknowledged=ack is not None,
@@ -165,6 +171,8 @@ def write(session: Session, share: Share | None) -> bytes:
             answer=None if ok is None else NotedAnswer(ok.status, ok.reason, tuple(ok.headers.fields), ok.body),
             forks=tuple([_noted_dialog(fork, flow) for fork in session.forks.values()]) if session.forks and dialog is None else (),
             early_answers=session.early_answers,
+            referral=None if referring is None else referring.noted(session),
+            is_referring=referring is not None and session.id in referring.referring,
         )
     )
 
@@ -217,6 +225,8 @@ def resume(agent: "UserAgentCore", session: str, octets: bytes, now: float, *, c
         or not (note.is_caller or note.state in HAVE_DIALOG)
     ):
         raise ParseError(f"no session stands like this: {note.state}", where="note of a session")
+    if note.share is not None and not all(map(isfinite, (note.share.weight, note.share.part, note.share.line_part))):
+        raise ParseError("no share is like this", where="note of a session")
     # Everything is read before anything is entered.
     invite = _invite(note)
     made = Session(agent, session, invite, _flow(note.flow), is_caller=note.is_caller)
@@ -239,6 +249,11 @@ def resume(agent: "UserAgentCore", session: str, octets: bytes, now: float, *, c
     if note.interval is not None:
         _resume_interval(made, note.interval, now)
     go_on(agent, made, note, now)
+    referring = agent.usages.find(refer.ReferUsage)
+    if referring is not None and note.is_referring:
+        referring.referring.add(session)
+    if referring is not None and note.referral is not None and note.state is ESTABLISHED:
+        referring.resume(made, note.referral, now)
     return made
 
 

@@ -340,8 +340,10 @@ def share_of(session: str) -> float:
 
 
 def _calling(agent: "UserAgentCore", made: Session, note: Note, now: float) -> None:
-    """Nothing was heard: over UDP the INVITE is sent once more, which for the peer is a retransmission. A stream has delivered it."""
-    if note.state is State.GIVEN_UP or made.flow.is_reliable:
+    """Nothing was heard: the INVITE is sent once more, which for a peer that has it is a retransmission (§17.2.3 matches by branch, not by
+    connection). To a phone whose connection died it goes when that is back.
+    """
+    if note.state is State.GIVEN_UP or (made.flow.is_reliable and agent.may_come_back(note.account)):
         made.transaction = agent.layer.resume_invite(made.invite, made.flow, made, InviteClientState.CALLING)
         made.transaction.start(Timer.B, now + agent.values.give_up)
     else:

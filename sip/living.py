@@ -244,6 +244,7 @@ def resume(agent: "UserAgentCore", session: str, octets: bytes, now: float, *, c
         agent.enter_dialog(fork, made)
     if made.dialog is not None:
         agent.enter_dialog(made.dialog, made)
+    _expect_phone(agent, made)
     if note.is_acknowledged:
         made.ack = made.build_ack(note.cseq, note.ack_body or None)
     if note.interval is not None:
@@ -315,6 +316,16 @@ def _dialog(noted: NotedDialog, session: Session, state: DialogState) -> Dialog:
     if session.account is None:
         dialog.lose_connection(flow)
     return dialog
+
+
+def _expect_phone(agent: "UserAgentCore", made: Session) -> None:
+    """Its connection is dead; it comes back by registering, perhaps after yet another restart, when nobody knows its binding any more."""
+    registrar = agent.config.registrar
+    if registrar is None or made.account is None:
+        return
+    flow, contact = (made.flow, made.invite.uri) if made.dialog is None else (made.dialog.flow, made.dialog.remote_target)
+    if flow.is_reliable:
+        registrar.expect(made.account, flow, contact)
 
 
 def _resume_interval(made: Session, interval: NotedInterval, now: float) -> None:

@@ -242,6 +242,11 @@ class Commands(UserAgentCore):
             raise LocalMisuse(f"session id {session} is in use")
         living.resume(self, session, note, now, credentials=credentials)
 
+    def standing(self, session: str) -> living.Standing | None:
+        """How a session stands, for whoever compares what was resumed with a record of their own; None: there is no such session."""
+        found = self._sessions.get(session)
+        return None if found is None else living.standing(found)
+
     def options(
         self, probe: str, target: Uri, flow: Flow, now: float, *, patience_s: float | None = None, route: Sequence[Uri] = ()
     ) -> None:

@@ -123,6 +123,16 @@ class Note(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False,
     """A REFER of ours has made a subscription."""
 
 
+class Standing(msgspec.Struct, frozen=True):
+    """What can be said of a session in short."""
+
+    state: State
+    is_caller: bool
+    call_id: str
+    local_sdp: bytes | None
+    remote_sdp: bytes | None
+
+
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Note)
 
@@ -206,6 +216,11 @@ def _noted_interval(session: Session, agreement: Agreement) -> NotedInterval:
         None if refresh is None else refresh[0],
         None if expires is None else expires[0],
     )
+
+
+def standing(session: Session) -> Standing:
+    """See `UserAgent.standing`."""
+    return Standing(session.state, session.is_caller, session.invite.call_id, session.local_sdp, session.remote_sdp)
 
 
 # ---------------------------------------------------------------------- taking up again
@@ -439,4 +454,4 @@ GO_ON: dict[State, Callable[["UserAgentCore", Session, Note, float], None]] = {
 HAVE_DIALOG = frozenset((OFFERED, ANSWERED, HANG_UP_PENDING, ESTABLISHED, ENDING))
 OF_CALLEE = frozenset((OFFERED, ANSWERED, HANG_UP_PENDING))
 
-__all__ = ["SPREAD_S", "Note", "resume", "write"]
+__all__ = ["SPREAD_S", "Note", "Standing", "resume", "standing", "write"]

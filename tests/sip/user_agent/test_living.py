@@ -1,6 +1,7 @@
 """A user agent is killed; what was noted of its sessions lets the next one go on with them, and the far end hears nothing of it."""
 
 import itertools
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -38,6 +39,7 @@ from sip.overload import OverloadPolicy
 from sip.parser import parse_datagram
 from sip.session_timer import SessionTimerPolicy
 from sip.share import Share
+from sip.uri import Uri
 from sip.user_agent import UserAgent
 from tests.sip.messages.strategies import FUZZ, mutated, name_addrs, uris, vias
 
@@ -952,6 +954,77 @@ def test_a_session_id_is_used_once_and_an_unknown_session_is_not_noted():
         call.a.agent.resume("other", call.a.agent.kept("call").encode(), call.a.now)
 
 
+def test_how_a_session_stands_can_be_asked():
+    call = Call("caller")
+    before = call.house.agent.standing("call")
+    call.restart()
+    assert call.house.agent.standing("call") == before
+    assert (before.state, before.is_caller, before.local_sdp, before.remote_sdp) == ("established", True, SDP, ANSWER)
+    assert call.house.agent.standing("nobody") is None
+
+
 def test_what_is_noted_is_small():
     for call in (ringing_call(), offered_call(), Call("caller"), Call("callee")):
         assert len(call.house.agent.keep_living(call.ours)) < 2048
+
+
+# ---------------------------------------------------------------------- what changes without an event
+
+
+def changed(node):
+    told = []
+    node.agent.changed = told.append
+    return told
+
+
+def test_of_100_trying_and_of_an_invite_that_is_sent_again_it_is_told():
+    network, a, b = pair(b=challenging())
+    told = changed(a)
+    a.call(b, credentials=DigestCredentials("anna", "geheim"))
+    network.run(0.05)
+    assert told == ["call"]  # the INVITE with the answer to the challenge: another branch, another CSeq
+    network.run(0.5)
+    assert told == ["call", "call"]  # 100
+    assert a.of(SessionProgress) == []
+
+
+@WHO
+def test_of_a_refresh_that_changed_nothing_it_is_told(who):
+    call = refreshed_by_house(who)
+    told, heard = changed(call.house), len(call.house.events)
+    call.run(910)
+    assert told == [call.ours]
+    assert call.house.events[heard:] == []
+
+
+def test_of_a_phone_that_has_moved_it_is_told():
+    call = Call("caller", "tcp")
+    told = changed(call.house)
+    before = call.house.flow(call.phone)
+    call.house.agent._sessions["call"].move(before, Flow("tcp", before.local, (B, 40000)), call.house.now)
+    assert told == ["call"]
+
+
+@WHO
+def test_a_request_that_is_older_than_the_last_one_is_refused(who):
+    """§12.2.2: 500, after a restart too."""
+    call = Call(who)
+    call.phone.agent.info(call.theirs, *KEY, call.phone.now)
+    call.run()
+    call.restart()
+    call.phone.agent._sessions[call.theirs].dialog.local_sequence_number -= 2
+    call.phone.agent.info(call.theirs, *KEY, call.phone.now)
+    call.run()
+    assert call.since == ["500"]
+
+
+def test_a_note_of_the_first_form_is_read():
+    """What was written stays readable: a process takes over from an older one. What is added to `Note` has a default."""
+    note = (Path(__file__).parents[2] / "vectors" / "notes" / "sip-1.msgpack").read_bytes()
+    agent = UserAgent(TIMED, lambda: "token")
+    agent.resume("s", note, 1300.0)
+    session = agent._sessions["s"]
+    assert (session.state, session.account, session.is_caller) == ("established", "anna@house", True)
+    assert (session.local_sdp, session.remote_sdp) == (SDP, ANSWER)
+    assert session.agreement.interval_s == 1800
+    assert session.dialog.remote_target == Uri.parse("sip:fernamt@192.0.2.2:5060")

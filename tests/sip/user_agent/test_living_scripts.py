@@ -137,7 +137,7 @@ kills = st.none() | st.sampled_from([0.0, 0.05, 0.7, 3.0])
 
 
 @pytest.mark.slow
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     is_caller=st.booleans(),
     transport=st.sampled_from(["udp", "tcp"]),

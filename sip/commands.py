@@ -219,15 +219,16 @@ class Commands(UserAgentCore):
         missed is made up for as far as can be: CSeq jumps ahead, a change that was under way is taken back.
         """
         found = self._sessions.get(session)
-        return None if found is None else living.write(found, self.overload.held_by(session))
+        return None if found is None else living.write(self, found)
 
     def resume(self, session: str, note: bytes, now: float, *, credentials: DigestCredentials | None = None) -> None:
         """Go on with a session that was written down before a restart, in the state it had; no event tells of it.
 
-        To be done before anything is received (`SipEndpoint.start(listening=False)`), and after the registrar's bindings were restored, so
-        that phones whose connection died are waited for. What its state asks for is sent at once: an unanswered INVITE of ours once more,
-        a 2xx whose ACK has not come, a CANCEL or BYE whose answer has not. Of requests of ours within the dialog nothing is known any
-        more: their answers are no events, a change that the peer has agreed to meanwhile is taken back by offering again what is in force.
+        To be done before anything is received (`SipEndpoint.start(listening=False)`), and after the registrar's bindings were restored:
+        these know a phone whose connection died better than the call does. What its state asks for is sent at once: an INVITE of ours of
+        which nothing was heard once more, a 2xx whose ACK has not come, a CANCEL or BYE whose answer has not. Of requests of ours within
+        the dialog nothing is known any more: no event tells of their answers, and a change that the peer has agreed to meanwhile is taken
+        back by offering again what is in force.
 
         Args:
             session: a fresh id, or that which it had: its refresh is spread by it.
@@ -240,6 +241,11 @@ class Commands(UserAgentCore):
         if session in self._sessions:
             raise LocalMisuse(f"session id {session} is in use")
         living.resume(self, session, note, now, credentials=credentials)
+
+    def standing(self, session: str) -> living.Standing | None:
+        """How a session stands, for whoever compares what was resumed with a record of their own; None: there is no such session."""
+        found = self._sessions.get(session)
+        return None if found is None else living.standing(found)
 
     def options(
         self, probe: str, target: Uri, flow: Flow, now: float, *, patience_s: float | None = None, route: Sequence[Uri] = ()

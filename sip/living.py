@@ -10,6 +10,7 @@ Requests that were under way are not in it. Theirs come again, ours in a dialog 
 
 import hashlib
 from collections.abc import Callable
+from math import isfinite
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -30,6 +31,7 @@ from sip.share import Share
 from sip.timers import Timer
 from sip.transaction.invite_client import State as InviteClientState
 from sip.uri import Uri
+from sip.usage import refer
 
 if TYPE_CHECKING:
     from sip.core import UserAgentCore
@@ -116,6 +118,19 @@ class Note(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False,
     answer: NotedAnswer | None
     forks: tuple[NotedDialog, ...]
     early_answers: dict[str, bytes]
+    referral: refer.Noted | None
+    is_referring: bool
+    """A REFER of ours has made a subscription."""
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """What can be said of a session in short."""
+
+    state: State
+    is_caller: bool
+    call_id: str
+    local_sdp: bytes | None
+    remote_sdp: bytes | None
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -130,13 +145,14 @@ OFFERED, ANSWERED, ESTABLISHED, HANG_UP_PENDING, ENDING = (
 SESSION_REFRESH, SESSION_EXPIRES = Timer.SESSION_REFRESH, Timer.SESSION_EXPIRES
 
 
-def write(session: Session, share: Share | None) -> bytes:
+def write(agent: "UserAgentCore", session: Session) -> bytes:
     """A living session as octets."""
     invite, dialog, flow, state = session.invite, session.dialog, session.flow, session.state
     is_settled = state is ESTABLISHED or state is ENDING
     fields = [field for field in invite.headers.fields if (field[0] in LASTING if is_settled else field[0] not in SECRET)]
     body = invite.body if not is_settled and invite.body != session.local_sdp else None
     ok, uas, ack = session.ok, session.uas, session.ack
+    referring = agent.usages.find(refer.ReferUsage)
     return _ENCODER.encode(
         Note(
             state=state,
@@ -151,7 +167,7 @@ def write(session: Session, share: Share | None) -> bytes:
             remote_sdp=session.remote_sdp,
             dialog=None if dialog is None else _noted_dialog(dialog, flow),
             account=session.account,
-            share=share,
+            share=agent.overload.held_by(session.id),
             interval=None if session.agreement is None else _noted_interval(session, session.agreement),
             min_se_s=session.min_se_s,
             is_acknowledged=ack is not None,
@@ -165,6 +181,8 @@ def write(session: Session, share: Share | None) -> bytes:
             answer=None if ok is None else NotedAnswer(ok.status, ok.reason, tuple(ok.headers.fields), ok.body),
             forks=tuple([_noted_dialog(fork, flow) for fork in session.forks.values()]) if session.forks and dialog is None else (),
             early_answers=session.early_answers,
+            referral=None if referring is None else referring.noted(session),
+            is_referring=referring is not None and session.id in referring.referring,
         )
     )
 
@@ -200,6 +218,11 @@ def _noted_interval(session: Session, agreement: Agreement) -> NotedInterval:
     )
 
 
+def standing(session: Session) -> Standing:
+    """See `UserAgent.standing`."""
+    return Standing(session.state, session.is_caller, session.invite.call_id, session.local_sdp, session.remote_sdp)
+
+
 # ---------------------------------------------------------------------- taking up again
 
 
@@ -217,6 +240,8 @@ def resume(agent: "UserAgentCore", session: str, octets: bytes, now: float, *, c
         or not (note.is_caller or note.state in HAVE_DIALOG)
     ):
         raise ParseError(f"no session stands like this: {note.state}", where="note of a session")
+    if note.share is not None and not all(map(isfinite, (note.share.weight, note.share.part, note.share.line_part))):
+        raise ParseError("no share is like this", where="note of a session")
     # Everything is read before anything is entered.
     invite = _invite(note)
     made = Session(agent, session, invite, _flow(note.flow), is_caller=note.is_caller)
@@ -234,11 +259,17 @@ def resume(agent: "UserAgentCore", session: str, octets: bytes, now: float, *, c
         agent.enter_dialog(fork, made)
     if made.dialog is not None:
         agent.enter_dialog(made.dialog, made)
+    _expect_phone(agent, made)
     if note.is_acknowledged:
         made.ack = made.build_ack(note.cseq, note.ack_body or None)
     if note.interval is not None:
         _resume_interval(made, note.interval, now)
     go_on(agent, made, note, now)
+    referring = agent.usages.find(refer.ReferUsage)
+    if referring is not None and note.is_referring:
+        referring.referring.add(session)
+    if referring is not None and note.referral is not None and note.state is ESTABLISHED:
+        referring.resume(made, note.referral, now)
     return made
 
 
@@ -302,6 +333,16 @@ def _dialog(noted: NotedDialog, session: Session, state: DialogState) -> Dialog:
     return dialog
 
 
+def _expect_phone(agent: "UserAgentCore", made: Session) -> None:
+    """Its connection is dead; it comes back by registering, perhaps after yet another restart, when nobody knows its binding any more."""
+    registrar = agent.config.registrar
+    if registrar is None or made.account is None:
+        return
+    flow, contact = (made.flow, made.invite.uri) if made.dialog is None else (made.dialog.flow, made.dialog.remote_target)
+    if flow.is_reliable:
+        registrar.expect(made.account, flow, contact)
+
+
 def _resume_interval(made: Session, interval: NotedInterval, now: float) -> None:
     """Who refreshes goes on as was agreed; a refresh that fell due meanwhile is made up for, not all of them at once."""
     made.agreement = agreement = Agreement(interval.interval_s, interval.we_refresh)
@@ -325,8 +366,10 @@ def share_of(session: str) -> float:
 
 
 def _calling(agent: "UserAgentCore", made: Session, note: Note, now: float) -> None:
-    """Nothing was heard: over UDP the INVITE is sent once more, which for the peer is a retransmission. A stream has delivered it."""
-    if note.state is State.GIVEN_UP or made.flow.is_reliable:
+    """Nothing was heard: the INVITE is sent once more, which for a peer that has it is a retransmission (§17.2.3 matches by branch, not by
+    connection). To a phone whose connection died it goes when that is back.
+    """
+    if note.state is State.GIVEN_UP or (made.flow.is_reliable and agent.may_come_back(note.account)):
         made.transaction = agent.layer.resume_invite(made.invite, made.flow, made, InviteClientState.CALLING)
         made.transaction.start(Timer.B, now + agent.values.give_up)
     else:
@@ -411,4 +454,4 @@ GO_ON: dict[State, Callable[["UserAgentCore", Session, Note, float], None]] = {
 HAVE_DIALOG = frozenset((OFFERED, ANSWERED, HANG_UP_PENDING, ESTABLISHED, ENDING))
 OF_CALLEE = frozenset((OFFERED, ANSWERED, HANG_UP_PENDING))
 
-__all__ = ["SPREAD_S", "Note", "resume", "write"]
+__all__ = ["SPREAD_S", "Note", "Standing", "resume", "standing", "write"]

@@ -321,6 +321,12 @@ class Registrar:
         """Whether a phone of this address of record is registered, or was until its connection was lost."""
         return aor in self._slots or aor in self._left
 
+    def expect(self, aor: str, flow: Flow, contact: Uri) -> None:
+        """After a restart: a call goes by that connection, which died; whoever registers with that user and host is its phone come back."""
+        known = self._left.get(aor, {})
+        if all(one.way != flow.way for one in known):
+            self._note_left(aor, flow, _Left(contact, None, None, is_known=False))
+
     def connections(self) -> Iterator[Flow]:
         """The connections over which somebody is registered."""
         return iter(self._on_connection)
@@ -360,8 +366,11 @@ class Registrar:
 
     def _note_lost(self, binding: Binding) -> None:
         """Its connection is gone: whoever it is may come back over another."""
-        lost = self._left.setdefault(binding.aor, {})
-        lost[binding.flow] = _Left(binding.contact, binding.instance, binding.reg_id)
+        self._note_left(binding.aor, binding.flow, _Left(binding.contact, binding.instance, binding.reg_id))
+
+    def _note_left(self, aor: str, flow: Flow, whose: "_Left") -> None:
+        lost = self._left.setdefault(aor, {})
+        lost[flow] = whose
         while len(lost) > self.policy.max_contacts:  # whoever reconnects for ever leaves no more than that
             del lost[next(iter(lost))]
 
@@ -438,10 +447,12 @@ class _Left(msgspec.Struct, frozen=True):
     contact: Uri
     instance: str | None
     reg_id: int | None
+    is_known: bool = True
+    """False: what it says of itself was not written down."""
 
     def is_of(self, binding: Binding) -> bool:
         """Whether that phone has come again: by its own word, or as the same user at the same host where it says nothing."""
-        if self.instance is not None or binding.instance is not None:
+        if self.is_known and (self.instance is not None or binding.instance is not None):
             return self.instance == binding.instance and _same_flow(self.reg_id, binding.reg_id)
         return (self.contact.user, self.contact.host) == (binding.contact.user, binding.contact.host)
 

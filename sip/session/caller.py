@@ -33,6 +33,7 @@ class Caller(Refresh):
     def note_progress(self, _now: float, response: Response) -> None:
         tag = response.to_tag
         if response.status == 100 or tag is None:
+            self.agent.changed(self.id)
             return
         if tag not in self.forks:
             self.forks[tag] = early = uac_dialog(self.invite, response, self.flow)

@@ -14,6 +14,7 @@ from sip.session import reinvite
 from sip.session.machine import SDP_TYPE, Fields, Input, Machine, State
 from sip.timers import Timer
 from sip.transaction.base import Transaction
+from sip.transaction.invite_client import InviteClient
 from sip.transaction.layer import ServerTransaction
 
 # RFC 3261 §22.2: a new challenge to each new attempt must not become an endless conversation (stale nonces and a proxy before the registrar
@@ -294,6 +295,8 @@ class Within(Machine):
         for one in (self.transaction, self.uas):
             if one is not None:
                 self.agent.move_transaction(one, after)
+        if isinstance(self.transaction, InviteClient):
+            self.transaction.say_again()
 
     def answered_over(self, flow: Flow | None, now: float) -> None:
         """After a restart: a response came over a connection, which is where the far end is now (compare RFC 5923 §8)."""

@@ -121,9 +121,15 @@ class InviteClient(Transaction):
         made = cls.__new__(cls)
         Transaction.__init__(made, host, key, request, flow, state)
         made.user = user
-        made.octets = made.ack = b""
+        made.octets = request.to_bytes() if state is CALLING else b""
+        made.ack = b""
         made.interval = host.values.t1
         return made
+
+    def say_again(self) -> None:
+        """Nothing was heard, and there is another way to go."""
+        if self.state is CALLING:
+            self.host.send(self.flow, self.octets)
 
     def receive(self, response: Response, now: float) -> None:
         """A response with this transaction's branch and CSeq method INVITE."""

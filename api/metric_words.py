@@ -87,6 +87,11 @@ HELP = {
         "Parties of calls cut by a crash who were told at the next start that the call is over."
     ),
     "fernamt_switch_dialogs_ended_after_restart_failed_total": "Parties of calls cut by a crash who could not be told at the next start.",
+    "fernamt_switch_legs_adopted_total": "Parties whose calls went on over a start of the service: their audio was never interrupted.",
+    "fernamt_switch_legs_not_adopted_total": "Parties that media workers held at a start and that were over: their far ends were told.",
+    "fernamt_repairs_total": (
+        "Differences between exchange, switch and media workers that the watchdog has found and healed, by what they were. Should stay 0."
+    ),
     "fernamt_switch_sip_events_failed_total": (
         "SIP messages that a defect of ours kept from being handled; the log has the trace. Should stay 0."
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 from sip.digest import DigestCredentials
@@ -82,6 +82,10 @@ class SipPort:
     def kept(self, session: str) -> str | None:
         """How to end this session after a restart; None: it is over."""
         return self.user_agent.kept(session)
+
+    def tell_changes(self, tell: Callable[[str], None]) -> None:
+        """Have it told of sessions of which something was not told otherwise: what `keep_living` writes of them is another."""
+        self.user_agent.changed = tell
 
     def keep_living(self, session: str) -> bytes | None:
         """What a successor goes on from; None: it is over."""

@@ -252,7 +252,7 @@ class Switch:
 
     def attach(self, port: SipPort) -> None:
         self._sip = port
-        port.user_agent.changed = self.session_changed
+        port.tell_changes(self.session_changed)
 
     def session_changed(self, session: str) -> None:
         """Something has happened to a session: whoever comes after us is to know."""

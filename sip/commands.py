@@ -222,7 +222,8 @@ class Commands(UserAgentCore):
         return None if found is None else living.write(self, found)
 
     def resume(self, session: str, note: bytes, now: float, *, credentials: DigestCredentials | None = None) -> None:
-        """Go on with a session that was written down before a restart, in the state it had; no event tells of it.
+        """Go on with a session that was written down before a restart, in the state it had. No event tells of it, but for ReInviteReceived
+        once more where a change of theirs waits for an answer.
 
         To be done before anything is received (`SipEndpoint.start(listening=False)`), and after the registrar's bindings were restored:
         these know a phone whose connection died better than the call does. What its state asks for is sent at once: an INVITE of ours of

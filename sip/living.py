@@ -5,7 +5,8 @@ who lives longer than the process. What is taken up again is an ordinary `Sessio
 what was made of them. A note holds deadlines on the clock that `now` is read from, which must go on over the restart: CLOCK_MONOTONIC of
 one machine does.
 
-Requests that were under way are not in it. Theirs come again, ours in a dialog are forgotten: their CSeq is left behind (`CSEQ_GAP`).
+Other requests than INVITE that were under way are not in it. Theirs come again; ours in a dialog, re-INVITE too, are forgotten: their CSeq
+is left behind (`CSEQ_GAP`).
 """
 
 import hashlib
@@ -26,10 +27,13 @@ from sip.headers.route import parse_routes
 from sip.kept import CSEQ_GAP
 from sip.message import Request, Response
 from sip.session import Session, State
+from sip.session.reinvite import ReInvite
+from sip.session.reinvite import State as ReInviteState
 from sip.session_timer import Agreement
 from sip.share import Share
 from sip.timers import Timer
 from sip.transaction.invite_client import State as InviteClientState
+from sip.transaction.invite_server import InviteServer
 from sip.uri import Uri
 from sip.usage import refer
 
@@ -85,6 +89,18 @@ class NotedAnswer(msgspec.Struct, frozen=True, array_like=True, gc=False):
     body: bytes
 
 
+class NotedChange(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A re-INVITE of theirs that waits for our answer, or whose answer waits for its ACK."""
+
+    flow: NotedFlow
+    """That of its responses."""
+    uri: str
+    fields: tuple[Field, ...]
+    body: bytes
+    last_response: bytes
+    answer: NotedAnswer | None
+
+
 class Note(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag="session"):
     """A whole session. What is added later stands at the end and has a default: notes of an older process are read by a newer one."""
 
@@ -121,6 +137,7 @@ class Note(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False,
     referral: refer.Noted | None
     is_referring: bool
     """A REFER of ours has made a subscription."""
+    change: NotedChange | None
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -152,7 +169,7 @@ def write(agent: "UserAgentCore", session: Session) -> bytes:
     fields = [field for field in invite.headers.fields if (field[0] in LASTING if is_settled else field[0] not in SECRET)]
     body = invite.body if not is_settled and invite.body != session.local_sdp else None
     ok, uas, ack = session.ok, session.uas, session.ack
-    referring = agent.usages.find(refer.ReferUsage)
+    referring, change = agent.usages.find(refer.ReferUsage), session.their_change
     return _ENCODER.encode(
         Note(
             state=state,
@@ -178,13 +195,28 @@ def write(agent: "UserAgentCore", session: Session) -> bytes:
             owes_bye=session.owes_bye,
             patience_s=session.patience_s,
             last_response=uas.last if state is OFFERED and uas is not None else b"",
-            answer=None if ok is None else NotedAnswer(ok.status, ok.reason, tuple(ok.headers.fields), ok.body),
+            answer=None if ok is None else _noted_answer(ok),
             forks=tuple([_noted_dialog(fork, flow) for fork in session.forks.values()]) if session.forks and dialog is None else (),
             early_answers=session.early_answers,
             referral=None if referring is None else referring.noted(session),
             is_referring=referring is not None and session.id in referring.referring,
+            change=None if change is None else _noted_change(change),
         )
     )
+
+
+def _noted_answer(ok: Response) -> NotedAnswer:
+    return NotedAnswer(ok.status, ok.reason, tuple(ok.headers.fields), ok.body)
+
+
+def _noted_change(change: ReInvite) -> NotedChange | None:
+    uas = change.uas
+    if uas is None:
+        return None
+    request = uas.request
+    fields = tuple([field for field in request.headers.fields if field[0] not in SECRET])
+    answer = None if change.state is ReInviteState.RECEIVED or change.ok is None else _noted_answer(change.ok)
+    return NotedChange(_noted_flow(uas.flow), str(request.uri), fields, request.body, uas.last, answer)
 
 
 def _noted_flow(flow: Flow) -> NotedFlow:
@@ -246,6 +278,7 @@ def resume(agent: "UserAgentCore", session: str, octets: bytes, now: float, *, c
     invite = _invite(note)
     made = Session(agent, session, invite, _flow(note.flow), is_caller=note.is_caller)
     _fill(made, note)
+    change = None if note.change is None else _request(note.change.uri, note.change.fields, note.change.body)
     forks = [_dialog(fork, made, DialogState.EARLY) for fork in note.forks]
     if note.dialog is not None:
         made.dialog = _dialog(note.dialog, made, DialogState.EARLY if note.state is OFFERED else DialogState.CONFIRMED)
@@ -270,6 +303,8 @@ def resume(agent: "UserAgentCore", session: str, octets: bytes, now: float, *, c
         referring.referring.add(session)
     if referring is not None and note.referral is not None and note.state is ESTABLISHED:
         referring.resume(made, note.referral, now)
+    if change is not None and note.change is not None and made.state is ESTABLISHED:
+        _resume_change(agent, made, note.change, change, now)
     return made
 
 
@@ -278,9 +313,13 @@ def _invite(note: Note) -> Request:
     body = note.body if note.body is not None else b""
     if note.body is None and note.is_caller and note.dialog is None:
         body = note.local_sdp or b""
-    invite = Request("INVITE", Uri.parse(note.uri), Headers.from_wire(list(note.fields)), body)
+    return _request(note.uri, note.fields, body)
+
+
+def _request(uri: str, fields: tuple[Field, ...], body: bytes) -> Request:
+    invite = Request("INVITE", Uri.parse(uri), Headers.from_wire(list(fields)), body)
     invite.validate()
-    if invite.missing_headers or any("\r" in text or "\n" in text for field in note.fields for text in field):
+    if invite.missing_headers or any("\r" in text or "\n" in text for field in fields for text in field):
         raise ParseError("there is no INVITE in it", where="note of a session")
     _ = invite.contacts, invite.routes, invite.record_routes, invite.supported, invite.session_expires, invite.min_se, invite.content_type
     return invite
@@ -393,18 +432,14 @@ def _waiting(_agent: "UserAgentCore", made: Session, _note: Note, now: float) ->
 
 
 def _offered(agent: "UserAgentCore", made: Session, note: Note, now: float) -> None:
-    made.uas = uas = agent.layer.serve_invite(made.invite, _back(agent, made), made, now)
-    if note.last_response:
-        uas.stop(Timer.TRYING)
-        uas.last = note.last_response
+    made.uas = _serve(agent, made, made.invite, agent.reply_flow(made.invite, made.flow), note.last_response, now)
 
 
 def _answered(agent: "UserAgentCore", made: Session, note: Note, now: float) -> None:
     """The 2xx goes out again at once: whether it did before, or its ACK was lost in between, nobody knows."""
-    made.uas = agent.layer.serve_invite(made.invite, _back(agent, made), made, now)
+    made.uas = _serve(agent, made, made.invite, agent.reply_flow(made.invite, made.flow), b"", now)
     if note.answer is not None:
-        answer = note.answer
-        made.ok = Response(answer.status, answer.reason, Headers.from_wire(list(answer.fields)), answer.body)
+        made.ok = _answer(note.answer)
         made.interval = agent.values.t1 / 2
         made.resend_2xx(now, None)
     made.start(Timer.ACK, now + agent.values.give_up)
@@ -426,14 +461,30 @@ def _ending(agent: "UserAgentCore", made: Session, note: Note, now: float) -> No
         made.send_bye(now, None)
 
 
-def _back(agent: "UserAgentCore", made: Session) -> Flow:
-    """Where the responses to their INVITE go. §18.2.2: the connection is gone, so that one is opened "to the IP address in the 'received'
-    parameter [...], using the port in the 'sent-by' value, or the default port"; that address is the one it came from.
+def _resume_change(agent: "UserAgentCore", made: Session, noted: NotedChange, request: Request, now: float) -> None:
+    """The peer heard 100 perhaps, and sends it no more: it is still owed an answer. A repetition finds its transaction."""
+    uas = _serve(agent, made, request, _flow(noted.flow), noted.last_response, now)
+    made.modification.resume(uas, None if noted.answer is None else _answer(noted.answer), now)
+
+
+def _answer(noted: NotedAnswer) -> Response:
+    return Response(noted.status, noted.reason, Headers.from_wire(list(noted.fields)), noted.body)
+
+
+def _serve(agent: "UserAgentCore", made: Session, request: Request, flow: Flow, last_response: bytes, now: float) -> InviteServer:
+    """The transaction of an INVITE of theirs.
+
+    Args:
+        flow: that of its responses, if it is alive. §18.2.2: where a connection is gone, one is opened "to the IP address in the 'received'
+            parameter [...], using the port in the 'sent-by' value, or the default port"; that address is the one it came from.
     """
-    flow = agent.reply_flow(made.invite, made.flow)
-    if not flow.is_reliable:
-        return flow
-    return Flow(flow.transport, flow.local, (flow.remote[0], made.invite.top_via.port or 5060))
+    if flow.is_reliable:
+        flow = Flow(flow.transport, flow.local, (flow.remote[0], request.top_via.port or 5060))
+    uas = agent.layer.serve_invite(request, flow, made, now)
+    if last_response:
+        uas.stop(Timer.TRYING)
+        uas.last = last_response
+    return uas
 
 
 GO_ON: dict[State, Callable[["UserAgentCore", Session, Note, float], None]] = {

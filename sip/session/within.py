@@ -44,6 +44,12 @@ class Within(Machine):
             made = self._modification = reinvite.ReInvite(self.whole, reinvite.State.CLOSED if self.is_over else reinvite.State.IDLE)
         return made
 
+    @property
+    def their_change(self) -> reinvite.ReInvite | None:
+        """A re-INVITE of theirs that waits for our answer, or whose answer waits for its ACK."""
+        change = self._modification
+        return change if change is not None and change.state in {reinvite.State.RECEIVED, reinvite.State.ANSWERED} else None
+
     def response(
         self, request: Request, status: int, *, reason: str | None = None, sdp: bytes | None = None, headers: Fields = ()
     ) -> Response:
@@ -292,7 +298,8 @@ class Within(Machine):
         """After a restart: what was under way over the connection that died goes on over this one."""
         self.gone = None
         self.flow = after
-        for one in (self.transaction, self.uas):
+        change = self.their_change
+        for one in (self.transaction, self.uas, None if change is None else change.uas):
             if one is not None:
                 self.agent.move_transaction(one, after)
         if isinstance(self.transaction, InviteClient):

@@ -359,23 +359,46 @@ def test_a_refusal_of_a_reinvite_of_the_last_run_is_acknowledged(who):
     done(call)
 
 
+CHANGES = [
+    (transport, waited_s, is_answered, is_noted)
+    for transport, waited_s, is_answered, is_noted in itertools.product(["udp", "tcp"], [0.1, 0.5], [False, True], [False, True])
+    if is_noted or (transport == "udp" and (waited_s < 0.2 or is_answered))  # else it comes no more
+]
+
+
 @WHO
-@pytest.mark.parametrize("is_answered", [False, True])
-def test_a_reinvite_of_theirs_comes_again_and_is_answered(who, is_answered):
-    """§12.2.2 refuses a lower CSeq than the last, not the same."""
-    call = Call(who)
+@pytest.mark.parametrize(("transport", "waited_s", "is_answered", "is_noted"), CHANGES)
+def test_a_reinvite_of_theirs_is_answered(who, transport, is_answered, waited_s, is_noted):
+    """§12.2.2 refuses a lower CSeq than the last, not the same. After 0.2 s it has heard 100 and sends it no more."""
+    call = Call(who, transport)
+    notes = noted(call.house)
     if not is_answered:
         call.house.react = lambda _event: None
     call.network.drop = lambda data: data.startswith(b"SIP/2.0 200")
     call.phone.agent.reinvite(call.theirs, HELD, call.phone.now)
-    call.run(0.1)
+    call.run(waited_s)
     assert len(call.house.of(ReInviteReceived)) == 1
     call.network.drop = lambda _data: False
-    call.restart()
+    call.restart(notes=noted(call.house) if is_noted else notes)
     agreeable(call.house, SDP if who == "caller" else ANSWER)
     call.run(5)
     assert call.phone.one(ReInviteAnswered).status == 200
+    assert len(call.house.of(ReInviteReceived)) == (0 if is_noted and is_answered else 1)
+    assert len(call.house.of(ReInviteConfirmed)) == 1
     done(call)
+
+
+@WHO
+def test_a_reinvite_of_theirs_that_waits_may_be_taken_back(who):
+    call = Call(who)
+    call.house.react = lambda _event: None
+    call.phone.agent.reinvite(call.theirs, HELD, call.phone.now)
+    call.run(0.5)
+    call.restart()
+    call.phone.agent.cancel_or_bye(call.theirs, call.phone.now)
+    call.run()
+    assert call.house.one(SessionEnded).by == "remote"
+    assert_nothing_left(call.network)
 
 
 # ---------------------------------------------------------------------- an INVITE of ours

@@ -182,7 +182,8 @@ class Voice:
             voice = cls(settings, media, clock, lookup, guard or Guard())
             await voice._open_sip()
         except BaseException:
-            await media.close()
+            # What was adopted stays where it is, for the next start; without anything to keep a worker ends by that.
+            await media.leave()
             raise
         voice._watching = asyncio.create_task(voice._watch(), name="watch")
         voice._braking = asyncio.create_task(voice._look_after_money(), name="money")

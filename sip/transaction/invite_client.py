@@ -90,6 +90,7 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
 # Looked up once: finding a member in its enumeration costs more than everything else in the lines that name it.
 A, B, D, M = Timer.A, Timer.B, Timer.D, Timer.M
 CALLING = State.CALLING
+UNANSWERED = frozenset({State.CALLING, State.PROCEEDING})
 RESPONSE_1XX, RESPONSE_2XX, RESPONSE_300_699 = Input.RESPONSE_1XX, Input.RESPONSE_2XX, Input.RESPONSE_300_699
 
 
@@ -121,14 +122,16 @@ class InviteClient(Transaction):
         made = cls.__new__(cls)
         Transaction.__init__(made, host, key, request, flow, state)
         made.user = user
-        made.octets = request.to_bytes() if state is CALLING else b""
+        made.octets = request.to_bytes() if state in UNANSWERED else b""
         made.ack = b""
         made.interval = host.values.t1
         return made
 
     def say_again(self) -> None:
-        """Nothing was heard, and there is another way to go."""
-        if self.state is CALLING:
+        """It has no final answer, and there is another way to go: a phone that has lost what rang with its connection rings again; for one
+        that has not, it is a retransmission (§17.2.3 matches by branch, not by connection).
+        """
+        if self.state in UNANSWERED:
             self.host.send(self.flow, self.octets)
 
     def receive(self, response: Response, now: float) -> None:

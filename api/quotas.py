@@ -161,20 +161,18 @@ class Quotas:
         self._of(tenant).refused[SOUNDS] += 1
 
     def watch(self, session: Session, tenant: TenantId) -> None:
-        """Ask of every flush of this session, which `settle` ends."""
+        """Ask of every flush of this session, in each of its transactions."""
         session.info[_QUOTA] = (self, _Taken(self._of(tenant)))
 
     @staticmethod
-    def settle(session: Session, *, committed: bool) -> None:
-        """The transaction is over: what was added stays, or is taken back; what was removed counts from now on."""
-        found = session.info.pop(_QUOTA, None)
-        if found is None:
-            return
-        taken: _Taken = found[1]
+    def settle(taken: _Taken, *, committed: bool) -> None:
+        """A transaction is over: what was added stays, or is taken back; what was removed counts from now on."""
         for kind, number in (taken.removed if committed else taken.added).items():
             counted = taken.quota.counted.get(kind)
             if counted is not None:
                 counted.rows = max(0, counted.rows - number)
+        taken.added.clear()
+        taken.removed.clear()
 
     def ask(self, session: Session, taken: _Taken) -> None:
         """Before a flush.
@@ -245,6 +243,20 @@ def _before_flush(session: Session, _context: Any, _instances: Any) -> None:
     if found is not None:
         quotas, taken = found
         quotas.ask(session, taken)
+
+
+@event.listens_for(CountedSession, "after_commit")
+def _after_commit(session: Session) -> None:
+    found = session.info.get(_QUOTA)
+    if found is not None:
+        Quotas.settle(found[1], committed=True)
+
+
+@event.listens_for(CountedSession, "after_rollback")
+def _after_rollback(session: Session) -> None:
+    found = session.info.get(_QUOTA)
+    if found is not None:
+        Quotas.settle(found[1], committed=False)
 
 
 def _octets_of_row(row: Any) -> int:

@@ -100,15 +100,16 @@ async def set_rights(access: ForOperators, tenant: Tenant, given: RightsGiven) -
 @router.get("/tenants/{tenant}/prepaid", operation_id="getPrepaidOfTenant", responses=responses(NotFound))
 async def get_prepaid_of(access: ForOperators, tenant: Tenant) -> PrepaidTold:
     """What a prepaid tenant has paid in, has spent and has left."""
-    return await _prepaid(access.services, access.session, TenantId(tenant))
+    return await _prepaid(access, TenantId(tenant))
 
 
-async def _prepaid(services: Services, session: AsyncSession, tenant: TenantId) -> PrepaidTold:
-    paid = await service.payments(session, tenant)
+async def _prepaid(access: Access, tenant: TenantId) -> PrepaidTold:
+    paid = await service.payments(access.session, tenant)
     balance = rules.prepaid(paid)
     if balance is None:
         raise UnknownAssignment("prepaid balance")
-    spending = services.voice.spending(tenant)
+    async with access.outside() as voice:
+        spending = voice.spending(tenant)
     spent = next((one.reserved for one in spending.accounts if one.account == "balance"), Decimal(0))
     return PrepaidTold(
         currency=spending.currency,
@@ -126,7 +127,7 @@ async def pay_in(access: ForOperators, tenant: Tenant, given: PaymentGiven) -> P
     await service.pay(access.services, TenantId(tenant), given.amount, given.note, access.now)
     await _take_effect(access, tenant)
     record(access.session, access.now, access.by, "created", "prepaid", tenant, details=given.model_dump(mode="json"))
-    return await _prepaid(access.services, access.session, TenantId(tenant))
+    return await _prepaid(access, TenantId(tenant))
 
 
 @router.delete(
@@ -250,7 +251,8 @@ async def withdraw_caller_id(access: ForOperators, tenant: Tenant, number: Numbe
 
 
 async def _take_effect(access: Access, tenant: str) -> None:
-    await refresh(access.services, TenantId(tenant), access.now)
+    async with access.outside():
+        await refresh(access.services, TenantId(tenant), access.now)
 
 
 # ---------------------------------------------------------------------- a tenant's own

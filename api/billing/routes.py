@@ -103,6 +103,7 @@ async def create_tariff(access: ForBilling, given: TariffGiven) -> TariffTold:
     """Add a plan version; a version never changes. It holds for calls that begin at its `valid_from` or later."""
     if not held(access.services, access.tenant).prices_itself:
         raise PricesOfTheHouse
+    await access.rest()
     plan, document = await service.read(given)  # before anything is held
     by = Author.of(access)
     await hold(by)
@@ -214,12 +215,14 @@ async def list_charges(access: ForReaders, cdr: CdrKey, language: Annotated[Lang
 @router.get("/billing/months/{month}", operation_id="getMonth")
 async def get_month(access: ForBilling, month: MonthKey) -> Month:
     """Net, VAT and gross of the conversations that began in a month, VAT worked out once for each rate."""
+    await access.rest()
     return await service.month(access.services, access.tenant, month)
 
 
 @router.get("/billing/invoices/{month}", operation_id="getInvoice", responses=responses(Conflict))
 async def get_invoice(access: ForBilling, month: MonthKey) -> InvoiceTold:
     """The month line by line, with totals for each VAT rate. 409 while a conversation of the month has no price."""
+    await access.rest()
     return service.told_invoice(await service.invoice(access.services, access.tenant, month))
 
 
@@ -231,6 +234,7 @@ async def get_invoice(access: ForBilling, month: MonthKey) -> InvoiceTold:
 )
 async def export_invoice(access: ForBilling, month: MonthKey, language: Annotated[Language, Query()] = "en") -> Response:
     """The same as CSV: `row` is a `line`, the `vat` of one rate, or the `sum` of one currency."""
+    await access.rest()
     bill = await service.invoice(access.services, access.tenant, month)
     headers = {"Content-Disposition": f'attachment; filename="invoice-{month}.csv"'}
     return Response("".join(export.invoice_to_csv(bill, language)), headers=headers, media_type=_STREAMS["csv"])

@@ -20,10 +20,11 @@ from starlette.requests import HTTPConnection, Request
 from acd.core.ids import TenantId
 from acd.guard import source_of as guarded_source
 from acd.outage import Unreachable
+from acd.service import VoiceService
 from api.audit import ANSWERED, PERSONAL, By, filter_of, is_recorded, record_read, record_refusal, source_of
 from api.db import Unit, UnknownTenant
 from api.edge.connections import counts_for
-from api.edge.turns import Turns, of_source
+from api.edge.turns import Place, Turns, of_source
 from api.errors import Forbidden, Unauthenticated
 from api.identity import service
 from api.identity.errors import NotServed, TokenUnknown
@@ -55,6 +56,23 @@ class Access:
     source: str | None = None
     """Address the request came from."""
     given: Given = field(default_factory=Given)
+    place: Place | None = None
+    """Of those that the tenant has at once."""
+
+    @asynccontextmanager
+    async def outside(self) -> AsyncIterator[VoiceService]:
+        """Wait inside for what is not ours: the exchange (its disk, or a phone that is to be picked up), another's network. Nothing that
+        others of the tenant need is held meanwhile: no transaction, no connection of the pool, no place. A statement after it begins
+        another transaction; what was written before stays.
+        """
+        await self.unit.rest()
+        if self.place is not None:
+            self.place.leave()
+        yield self.services.voice
+
+    async def rest(self) -> None:
+        """Work on without a transaction, on a disk or a core of ours: the place is kept."""
+        await self.unit.rest()
 
     @property
     def by(self) -> By:
@@ -92,7 +110,7 @@ async def principal_of(connection: HTTPConnection, token: str) -> Principal:
 
 
 @asynccontextmanager
-async def _turn(connection: HTTPConnection, tenant: TenantId | None, token: str) -> AsyncIterator[None]:
+async def _turn(connection: HTTPConnection, tenant: TenantId | None, token: str) -> AsyncIterator[Place]:
     """Be served inside, when it is the turn of whoever has the token; nothing is held before.
 
     Raises: TooBusy
@@ -100,8 +118,8 @@ async def _turn(connection: HTTPConnection, tenant: TenantId | None, token: str)
     turns: Turns = connection.app.state.turns
     digest = token_hash(token)
     group = tenant or "" if turns.is_known(digest) else of_source(guarded_source(client_address(connection)))
-    async with turns.turn(group, digest):
-        yield
+    async with turns.turn(group, digest) as place:
+        yield place
 
 
 async def _authenticated(
@@ -161,18 +179,20 @@ def _check_served(this: Services, tenant: TenantId | None) -> None:
 
 
 async def _opened(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> AsyncIterator[Access]:
-    """One transaction for the request, committed when the route function has returned and before the client is answered."""
+    """One transaction for the request, committed when the route function has returned and before the client is answered. A route that waits
+    for something else gives it back before (`Access.outside`, `Access.rest`).
+    """
     if credentials is None:
         raise Unauthenticated("This needs a bearer token: log in at /api/v1/login.")
     this = services(request)
     token = credentials.credentials
     with _counted(this, request, token):
         tenant = _tenant_served(this, token)
-    async with _turn(request, tenant, token), this.databases.unit(tenant) as unit:
+    async with _turn(request, tenant, token) as place, this.databases.unit(tenant) as unit:
         now = this.clock()
         principal = await _authenticated(unit, this, request, tenant, token, now)
         counts_for(request, _holder(principal))
-        access = Access(principal, unit, this, now, source_of(client_address(request)))
+        access = Access(principal, unit, this, now, source_of(client_address(request)), place=place)
         yield access
         await _record_read(request, access)
 

@@ -14,7 +14,7 @@ from acd.core.ids import TenantId
 from acd.guard import source_of as guarded_source
 from api.audit import record_failed_log_in, source_of
 from api.db import UnknownTenant
-from api.edge.turns import Turns, of_source
+from api.edge.turns import Place, Turns, of_source
 from api.errors import Conflict, NotFound, Outdated, TooMany, Unauthenticated, Unavailable, responses
 from api.identity import service
 from api.identity.access import Access, ForAdmins, ForAnyone
@@ -112,7 +112,7 @@ async def log_in(request: Request, given: LoginGiven) -> LoginTold:
     )
 
 
-def _log_in_turn(request: Request, username: str) -> AbstractAsyncContextManager[None]:
+def _log_in_turn(request: Request, username: str) -> AbstractAsyncContextManager[Place]:
     turns: Turns = request.app.state.turns
     return turns.turn(of_source(guarded_source(client_address(request))), username)
 

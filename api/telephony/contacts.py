@@ -43,15 +43,15 @@ ForCustomer = Annotated[bool, Query(description="The customer takes it back: it 
 
 async def _open(access: Access, response: Response, path: str, channel: str, **given: Any) -> Done:
     """Let it stand in its queue; the answer says where it can be read from now on."""
-    voice = access.services.voice
-    access.services.databases.quotas.ask_open(access.tenant, voice.open_contacts(access.tenant))
-    contact = voice.mint_contact(channel)
+    async with access.outside() as voice:
+        access.services.databases.quotas.ask_open(access.tenant, voice.open_contacts(access.tenant))
+        contact = voice.mint_contact(channel)
     done = await carry_out(access, inp.OpenContact(contact=contact, channel=channel, **given), contact=contact)
     response.headers["Location"] = f"/api/v1/{path}/{contact}"
     return done
 
 
-def _found(access: Access, contact: ContactId, behaviour: str) -> WholeContact:
+async def _found(access: Access, contact: ContactId, behaviour: str) -> WholeContact:
     """A contact that is open; for an agent, one that it is offered or has.
 
     Raises: NotFound
@@ -60,10 +60,11 @@ def _found(access: Access, contact: ContactId, behaviour: str) -> WholeContact:
     nothing = NotFound(f"There is no {behaviour} {contact}, or it is done with.")
     if kind is None or kind.behaviour != behaviour:
         raise nothing
-    try:
-        found = access.services.voice.contact(access.tenant, contact)
-    except UnknownName:
-        raise nothing from None
+    async with access.outside() as voice:
+        try:
+            found = voice.contact(access.tenant, contact)
+        except UnknownName:
+            raise nothing from None
     if access.principal.role == Role.AGENT and access.principal.agent not in found.contact.agents:
         raise nothing
     return found
@@ -87,7 +88,7 @@ def _standing(whole: WholeContact) -> dict[str, Any]:
 
 
 async def _withdraw(access: Access, contact: ContactId, behaviour: str, *, for_customer: bool) -> Done:
-    _found(access, contact, behaviour)
+    await _found(access, contact, behaviour)
     by = None if for_customer else access.principal.name
     return await carry_out(access, inp.WithdrawContact(contact=contact, by=by))
 
@@ -113,7 +114,7 @@ async def create_message(access: ForSupervisors, response: Response, given: Mess
 @router.get("/messages/{contact}", operation_id="getMessage", responses=responses(NotFound))
 async def get_message(access: ForDesk, contact: ContactKey) -> MessageStanding:
     """What was written, and where it stands. Agents read those that they are offered or have; 404 when it is done with."""
-    whole = _found(access, contact, "message")
+    whole = await _found(access, contact, "message")
     return MessageStanding(**_standing(whole), text=whole.text)
 
 
@@ -156,7 +157,7 @@ def _kept_since(access: Access, since: datetime | None) -> float | None:
 @router.get("/callbacks/{contact}", operation_id="getCallback", responses=responses(NotFound))
 async def get_callback(access: ForDesk, contact: ContactKey) -> ContactStanding:
     """Who is to be called, and where it stands. Agents read those that they are offered or have; 404 when it is done with."""
-    return ContactStanding(**_standing(_found(access, contact, "callback")))
+    return ContactStanding(**_standing(await _found(access, contact, "callback")))
 
 
 @router.delete("/callbacks/{contact}", operation_id="deleteCallback", responses=REFUSALS)
@@ -194,7 +195,7 @@ async def pick(access: ForDesk, agent: AgentKey, given: OfContact = OfContact())
 @router.get("/waiting/{contact}/why", operation_id="getWhyContactWaits", responses=responses(NotFound))
 async def why_contact_waits(access: ForDesk, contact: ContactKey) -> WhyWaiting:
     """What stands between a waiting contact, a call too, and every agent at this moment; 404 when it waits in no queue."""
-    return why_of(access, contact)
+    return await why_of(access, contact)
 
 
 @router.get("/waiting/{contact}/decisions", operation_id="getDecisionsOfContact", responses=responses(NotFound))

@@ -182,8 +182,9 @@ async def supervise(access: ForSupervisors, call: CallKey, given: SuperviseGiven
     """
     own = access.principal.agent
     if own is None:
-        if all(one.id != call for one in access.services.voice.live(access.tenant).calls):
-            raise NotFound(f"there is no call {call}")
+        async with access.outside() as voice:
+            if all(one.id != call for one in voice.live(access.tenant).calls):
+                raise NotFound(f"there is no call {call}")
         raise NoPhone
     supervised = AgentId(given.agent) if given.agent is not None else None
     return await carry_out(access, inp.Supervise(agent=own, call=call, supervised=supervised, mode=given.mode))
@@ -206,7 +207,8 @@ _LIVE_SCHEMA: dict[int | str, dict[str, Any]] = {
 @router.get("/live", operation_id="getLive", responses=_LIVE_SCHEMA, response_class=Response)
 async def live(access: ForDesk) -> Response:
     """The live board. Agents see the numbers of their own calls only."""
-    state: LiveState = access.services.voice.live(access.tenant)
+    async with access.outside() as voice:
+        state: LiveState = voice.live(access.tenant)
     shown = live_for(state, access.principal.agent) if access.principal.role == Role.AGENT else state
     return Response(msgspec.json.encode(shown), media_type="application/json")
 
@@ -220,12 +222,13 @@ async def decisions(access: ForDesk, call: CallKey) -> Decisions:
 @router.get("/calls/{call}/why-waiting", operation_id="getWhyWaiting", responses=responses(NotFound))
 async def why_waiting(access: ForDesk, call: CallKey) -> WhyWaiting:
     """What stands between a waiting caller and every agent at this moment; 404 when the call waits in no queue."""
-    return why_of(access, call)
+    return await why_of(access, call)
 
 
 @router.get("/quote", operation_id="getQuote", responses=REFUSALS)
 async def quote(access: ForAll, number: Annotated[DialledNow, Query()]) -> QuoteTold:
     """The price of a call to a number from now, before it is placed."""
-    with told():
-        found = await access.services.voice.quote(access.tenant, number)
+    async with access.outside() as voice:
+        with told():
+            found = await voice.quote(access.tenant, number)
     return QuoteTold(number=number, quote=msgspec.to_builtins(found, str_keys=True))

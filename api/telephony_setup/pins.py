@@ -24,9 +24,11 @@ async def set_pin(author: service.Author, passwords: Passwords, agent: str, pin:
 
     Raises: Unknown, TooManyHashes
     """
-    await service.hold(author)
     await service.one(author.session, "agent", agent)
+    await author.unit.rest()  # before the set-up is held
     kept = await passwords.hash(pin, Asker(author.source or "", author.who, is_known=True))
+    await service.hold(author)
+    await service.one(author.session, "agent", agent, anew=True)
     row = await repository.pin(author.session, agent)
     if row is None:
         author.session.add(PinRow(agent=agent, pin_hash=kept, changed_at=author.now))

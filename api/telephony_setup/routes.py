@@ -290,7 +290,9 @@ async def set_dialling(access: ForAdmins, given: schemas.Dialling, response: Res
 @router.get("/dialling/spending", operation_id="getSpending")
 async def get_spending(access: ForReaders) -> SpendingTold:
     """How the budgets stand now: of the tenant, of each agent who has spent something or has a limit, and the prepaid balance."""
-    return SpendingTold.model_validate(access.services.voice.spending(access.tenant), from_attributes=True)
+    async with access.outside() as voice:
+        spending = voice.spending(access.tenant)
+    return SpendingTold.model_validate(spending, from_attributes=True)
 
 
 class GeneralTold(schemas.General):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -23,10 +23,13 @@ from api import assignments
 from api.app import create_app, furnish
 from api.config import Login, Operator, Settings, Tenants
 from api.db import Databases, prepare
+from api.identity.hashing import Hashing
+from api.identity.strength import weakness
 from api.screen import lookup_in
 from api.services import Services
 from api.telephony_setup import setup_of
 from tests.api.voice import EngineVoice
+from tests.api.waits import assert_nothing_is_held
 
 ACME = TenantId("acme")
 PASSWORD = "correct horse battery"
@@ -151,6 +154,29 @@ def with_staff(application: FastAPI, with_acme: Prepared, tmp_path_factory: pyte
 def _settings(data: Path) -> Settings:
     """Tenants of these tests take the numbers they use; those that must not say so (`test_assignments`)."""
     return Settings(data=data, login=CHEAP, operator=Operator(password=SecretStr(PASSWORD)), tenants=ALLOWED)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_held_while_one_waits() -> Iterator[None]:
+    """Whatever is done beside the loop waits for a disk, or behind others: with a connection in hand it would keep a tenant from its
+    database.
+    """
+    beside, hashed = asyncio.to_thread, Hashing.run
+
+    async def checked(work: Callable[..., Any], /, *given: Any, **named: Any) -> Any:
+        is_ours = not getattr(work, "__module__", "").startswith("tests.")
+        if is_ours and work is not weakness:  # that is a millisecond, and asked in the middle of a change
+            assert_nothing_is_held(getattr(work, "__qualname__", "work"))
+        return await beside(work, *given, **named)
+
+    async def run(self: Hashing, *given: Any) -> Any:
+        assert_nothing_is_held("a hash")
+        return await hashed(self, *given)
+
+    with pytest.MonkeyPatch.context() as patch:  # of its own: the tests' one must end before the service does
+        patch.setattr(asyncio, "to_thread", checked)
+        patch.setattr(Hashing, "run", run)
+        yield
 
 
 @pytest.fixture

@@ -436,6 +436,8 @@ class Limits(_Group):
     """Its own announcements and music, each language by itself."""
     sounds_mib: Rows = 500
     """What they take as they are stored: a minute is half a MiB, so sixteen hours."""
+    others: Rows = 1_000_000
+    """Of each kind of rows that stands in no line here."""
     open_contacts: Rows = 10_000
     """Messages and callbacks that are not done with: up to some 20 KiB each in memory, and they are many who wait for one team."""
     database_mib: Rows = 20_480

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import os
 import secrets
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -394,10 +395,12 @@ class Databases:
 
 
 def alembic_config(kind: Kind) -> Config:
-    """Configuration of one of the two lines of revisions."""
+    """Configuration of one of the two lines of revisions. A slice may keep its revisions beside its tables: it is one line all the same."""
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS / kind).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
+    places = [_MIGRATIONS / kind / "versions", *sorted(_MIGRATIONS.parent.glob(f"*/migrations/{kind}"))]
+    config.set_main_option("version_locations", os.pathsep.join(map(str, places)).replace("%", "%%"))
     return config
 
 

@@ -28,7 +28,6 @@ from api.billing.schemas import (
     TariffTold,
     TariffWhole,
 )
-from api.edge.turns import Turns
 from api.errors import Conflict, NotFound, responses
 from api.identity import Access, ForBilling, ForReaders
 from api.kit.ids import Slug
@@ -36,6 +35,7 @@ from api.kit.numbers import Callable_
 from api.kit.paging import Page, Paged, paged
 from api.kit.period import Period
 from api.kit.schema import Text
+from api.shared import shared_of
 from api.telephony_setup import Author, hold, own_carriers, take_effect
 from billing_cdr import export
 from billing_cdr.store import Filter
@@ -182,8 +182,7 @@ class _Export(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raises: TooBusy: nothing was sent yet."""
-        turns: Turns = scope["app"].state.turns
-        with turns.stream(self._tenant):
+        with shared_of(scope).turns.stream(self._tenant):
             await super().__call__(scope, receive, send)
 
 

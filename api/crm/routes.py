@@ -10,8 +10,7 @@ from api.audit import Act, record
 from api.crm import known, service
 from api.crm.schemas import ContactGiven, ContactTold
 from api.errors import NotFound, Outdated, responses
-from api.identity import ForDesk
-from api.identity.access import Access
+from api.identity import Access, ForDesk
 from api.kit.numbers import E164
 from api.kit.paging import Page, Paged, paged
 from api.kit.preconditions import IfMatch, etag_of

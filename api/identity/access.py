@@ -21,17 +21,18 @@ from acd.core.ids import TenantId
 from acd.guard import source_of as guarded_source
 from acd.outage import Unreachable
 from acd.service import VoiceService
-from api.audit import ANSWERED, PERSONAL, By, filter_of, is_recorded, record_read, record_refusal, source_of
+from api.audit import By, filter_of, is_recorded, record_read, record_refusal, source_of
 from api.db import Unit, UnknownTenant
 from api.edge.connections import counts_for
-from api.edge.turns import Place, Turns, of_source
+from api.edge.turns import Place, of_source
 from api.errors import Forbidden, Unauthenticated
 from api.identity import service
 from api.identity.errors import NotServed, TokenUnknown
 from api.identity.rules import EVERYBODY, Principal, Role, tenant_of, token_hash
 from api.kit.client import client_address
 from api.outages import say
-from api.services import Services, services
+from api.services import Services
+from api.shared import services, shared
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +116,7 @@ async def _turn(connection: HTTPConnection, tenant: TenantId | None, token: str)
 
     Raises: TooBusy
     """
-    turns: Turns = connection.app.state.turns
+    turns = shared(connection).turns
     digest = token_hash(token)
     group = tenant or "" if turns.is_known(digest) else of_source(guarded_source(client_address(connection)))
     async with turns.turn(group, digest) as place:
@@ -125,7 +126,7 @@ async def _turn(connection: HTTPConnection, tenant: TenantId | None, token: str)
 async def _authenticated(
     unit: Unit, this: Services, connection: HTTPConnection, tenant: TenantId | None, token: str, now: datetime
 ) -> Principal:
-    turns: Turns = connection.app.state.turns
+    turns = shared(connection).turns
     try:
         with _counted(this, connection, token):
             principal = await service.authenticate(unit.session, tenant, token, now)
@@ -206,10 +207,11 @@ async def _record_read(request: Request, access: Access) -> None:
         return
     operation, subject = route.operation_id or "", "/".join(request.path_params.values())
     details = {"filter": filter_of(request.query_params, _parameters(route)), "rows": access.given.rows}
-    written = ANSWERED.get(operation)
+    slices = shared(request).slices
+    written = slices.answered.get(operation)
     if written is not None and not is_recorded(access.session):  # one with the rest of the transaction, as every entry of a write
         await record_read(access.session, access.now, access.by, written, subject, {**details, "operation": operation})
-    kind = PERSONAL.get(operation)
+    kind = slices.personal.get(operation)
     if kind is None:
         return
     try:
@@ -217,7 +219,7 @@ async def _record_read(request: Request, access: Access) -> None:
         await access.session.commit()
     except (SQLAlchemyError, Unreachable) as error:
         await access.session.rollback()
-        request.app.state.metrics.audit_failures.inc()
+        shared(request).metrics.audit_failures.inc()
         say(log, error, "! %s read %s %s, and the audit could not be written", access.principal.name, kind, subject)
 
 
@@ -232,7 +234,7 @@ async def record_refused(request: Request, access: Access, kind: str) -> None:
         await access.session.commit()
     except (SQLAlchemyError, Unreachable) as error:
         await access.session.rollback()
-        request.app.state.metrics.audit_failures.inc()
+        shared(request).metrics.audit_failures.inc()
         say(log, error, "! %s was refused %s %s, and the audit could not be written", access.principal.name, kind, subject)
 
 

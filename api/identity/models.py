@@ -35,6 +35,7 @@ class User(TenantBase):
     """A person of the tenant who may log in."""
 
     __tablename__ = "user_account"
+    limit = "users"
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     """The name to log in with."""
@@ -54,6 +55,7 @@ class Token(TenantBase):
     """
 
     __tablename__ = "access_token"
+    limit = "api_keys"
 
     hash: Mapped[str] = mapped_column(String(64), primary_key=True)
     id: Mapped[str] = mapped_column(String(32), unique=True)

@@ -12,9 +12,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from acd.core.ids import TenantId
 from acd.guard import source_of as guarded_source
-from api.audit import record_failed_log_in, source_of
+from api.audit import FailedLogIns, record_failed_log_in, source_of
 from api.db import UnknownTenant
-from api.edge.turns import Place, Turns, of_source
+from api.edge.turns import Place, of_source
 from api.errors import Conflict, NotFound, Outdated, TooMany, Unauthenticated, Unavailable, responses
 from api.identity import service
 from api.identity.access import Access, ForAdmins, ForAnyone
@@ -41,7 +41,8 @@ from api.kit.client import client_address
 from api.kit.paging import Page, Paged, paged
 from api.kit.preconditions import IfMatch, etag_of
 from api.outages import say
-from api.services import Services, services
+from api.services import Services
+from api.shared import services, shared
 from api.telephony_setup import Author, has_agent, hold
 
 log = logging.getLogger(__name__)
@@ -51,9 +52,7 @@ Key = Annotated[str, Path(max_length=64, pattern=r"^[a-z0-9][a-z0-9._@-]{0,63}$"
 
 
 def _passwords(request: Request) -> Passwords:
-    found = request.app.state.passwords
-    assert isinstance(found, Passwords)
-    return found
+    return shared(request).part(Passwords)
 
 
 def guarded_name(tenant: str | None, username: str) -> str:
@@ -113,18 +112,17 @@ async def log_in(request: Request, given: LoginGiven) -> LoginTold:
 
 
 def _log_in_turn(request: Request, username: str) -> AbstractAsyncContextManager[Place]:
-    turns: Turns = request.app.state.turns
-    return turns.turn(of_source(guarded_source(client_address(request))), username)
+    return shared(request).turns.turn(of_source(guarded_source(client_address(request))), username)
 
 
 async def _record_failure(request: Request, tenant: TenantId | None, username: str, source: str | None, *, is_user: bool) -> None:
     """Whoever guesses is told the same, also when the audit cannot be written."""
     this = services(request)
     try:
-        failed = request.app.state.failed_log_ins
+        failed = shared(request).part(FailedLogIns)
         await record_failed_log_in(this.databases, failed, tenant, username, source, this.clock(), is_user=is_user)
     except SQLAlchemyError as error:
-        request.app.state.metrics.audit_failures.inc()
+        shared(request).metrics.audit_failures.inc()
         say(log, error, "! a failed log-in could not be audited")
 
 

@@ -23,12 +23,12 @@ from acd.core.live import LiveState
 from acd.errors import StreamOverrun
 from acd.outage import Unreachable
 from acd.service import LiveEvent, Spending
-from api.audit import SOCKETS, By, record_read, source_of
+from api.audit import By, record_read, source_of
 from api.db import UnknownTenant
 from api.errors import TooMany, Unauthenticated, Unavailable, unavailable
 from api.identity import Principal, Role, principal_of
 from api.outages import say
-from api.services import services
+from api.shared import services, shared
 from api.telephony.boards import Boards
 from api.telephony.rules import AgentView, encoded, for_everybody, live_for, told_live
 
@@ -85,9 +85,9 @@ async def _record_opened(socket: WebSocket, principal: Principal) -> None:
     by = By(principal.name, source_of(socket.client.host if socket.client else None))
     try:
         async with this.databases.unit(principal.tenant) as unit:
-            await record_read(unit.session, this.clock(), by, SOCKETS[path], path, {})
+            await record_read(unit.session, this.clock(), by, shared(socket).slices.sockets[path], path, {})
     except (SQLAlchemyError, UnknownTenant, Unreachable) as error:
-        socket.app.state.metrics.audit_failures.inc()
+        shared(socket).metrics.audit_failures.inc()
         say(log, error, "! %s opened %s, and the audit could not be written", principal.name, path)
 
 
@@ -208,7 +208,7 @@ async def events(socket: WebSocket, token: Annotated[str | None, Query(max_lengt
     if entered is None:
         return
     principal, bearer = entered
-    with socket.app.state.metrics.sockets.labels("/api/v1/events").track_inprogress():
+    with shared(socket).metrics.sockets.labels("/api/v1/events").track_inprogress():
         await _serve(socket, bearer, principal, _events(socket, principal))
 
 
@@ -250,14 +250,14 @@ async def board(socket: WebSocket, token: Annotated[str | None, Query(max_length
     if entered is None:
         return
     principal, bearer = entered
-    with socket.app.state.metrics.sockets.labels("/api/v1/board").track_inprogress():
+    with shared(socket).metrics.sockets.labels("/api/v1/board").track_inprogress():
         await _serve(socket, bearer, principal, _boards(socket, principal))
 
 
 async def _boards(socket: WebSocket, principal: Principal) -> Outgoing:
     voice, tenant = services(socket).voice, principal.tenant
     assert tenant is not None
-    boards: Boards = socket.app.state.boards
+    boards = shared(socket).part(Boards)
     async with boards.look(voice, tenant) as (board, changed):
         await asyncio.sleep(0)  # the watcher has subscribed: nothing falls between the snapshot and the first event
         while True:

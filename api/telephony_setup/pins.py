@@ -12,6 +12,7 @@ from acd.service import PinCheck, PinVerdict
 from api.audit import By, record, record_refusal
 from api.identity import Asker, Passwords, TooManyHashes
 from api.services import Services
+from api.shared import shared_in
 from api.telephony_setup import repository, service
 from api.telephony_setup.errors import Unknown
 from api.telephony_setup.models import PinRow
@@ -54,7 +55,8 @@ async def delete_pin(author: service.Author, agent: str) -> None:
 
 def pins_of(app: FastAPI) -> PinCheck:
     """Judges PINs for the voice service; asked for each, so that a new one holds at once."""
-    services: Services = app.state.services
+    ours = shared_in(app)
+    services = ours.services
 
     async def check(tenant: TenantId, agent: AgentId, at: AgentId, pin: str) -> PinVerdict:
         guard = services.guard
@@ -62,7 +64,7 @@ def pins_of(app: FastAPI) -> PinCheck:
         if guess.wait_s is not None:
             return "wait"
         try:
-            is_right = await _judge(services, app.state.passwords, tenant, agent, at, pin)
+            is_right = await _judge(services, ours.part(Passwords), tenant, agent, at, pin)
         except Exception as error:
             guess.abandoned(guard.now())
             if not isinstance(error, TooManyHashes) and outage_of(error) is None:

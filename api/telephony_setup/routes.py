@@ -13,10 +13,11 @@ from pydantic import BaseModel, Field, create_model
 
 from api.assignments import held
 from api.errors import Conflict, NotFound, Outdated, Place, Unprocessable, responses
-from api.identity import EVERYBODY, Access, ForAdmins, ForReaders, ForSupervisors, Requires, Role, user_of_agent
+from api.identity import EVERYBODY, Access, ForAdmins, ForReaders, ForSupervisors, Passwords, Requires, Role, user_of_agent
 from api.kit.paging import Page, Paged, paged
 from api.kit.preconditions import IfVersion, version_of
 from api.kit.schema import STORED, Given, Told
+from api.shared import shared
 from api.telephony_setup import pins, schemas, service
 from api.telephony_setup.errors import StillInUse
 from api.telephony_setup.models import DeviceRow, Row
@@ -237,7 +238,7 @@ async def set_device(access: ForAdmins, key: Key, given: schemas.DeviceGiven) ->
 @router.put("/agents/{key}/pin", operation_id="setPin", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound))
 async def set_pin(access: ForAdmins, key: Key, given: schemas.PinGiven, request: Request) -> None:
     """The PIN by which the agent logs on at another's phone (hot desk). It is kept as passwords are and told to nobody."""
-    await pins.set_pin(service.Author.of(access), request.app.state.passwords, key, given.pin)
+    await pins.set_pin(service.Author.of(access), shared(request).part(Passwords), key, given.pin)
 
 
 @router.delete("/agents/{key}/pin", operation_id="deletePin", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound))

@@ -12,6 +12,7 @@ from api.errors import Conflict, NotFound, Unavailable, responses
 from api.identity import ForOperators, Passwords
 from api.kit.paging import Page, Paged, paged
 from api.services import Services
+from api.shared import shared
 from api.tenants import service
 from api.tenants.models import Tenant
 from api.tenants.schemas import AdminTold, TenantCreated, TenantGiven, TenantTold
@@ -36,8 +37,7 @@ async def list_tenants(access: ForOperators, page: Paged) -> Page[TenantTold]:
 @router.post("", operation_id="createTenant", status_code=status.HTTP_201_CREATED, responses=responses(Conflict))
 async def create_tenant(request: Request, access: ForOperators, given: TenantGiven) -> TenantCreated:
     """Create a tenant; it is usable when this answers."""
-    passwords = request.app.state.passwords
-    assert isinstance(passwords, Passwords)
+    passwords = shared(request).part(Passwords)
     created, drawn = await service.create_tenant(access.unit, access.services, passwords, given, access.by, access.now)
     admin = AdminTold(username=given.admin.username, password=drawn)
     domain = held(access.services, TenantId(created.id)).domain

@@ -27,6 +27,7 @@ from api.identity.hashing import Hashing
 from api.identity.strength import weakness
 from api.screen import lookup_in
 from api.services import Services
+from api.shared import Shared, shared_in
 from api.telephony_setup import setup_of
 from tests.api.voice import EngineVoice
 from tests.api.waits import assert_nothing_is_held
@@ -61,6 +62,10 @@ class Service:
     settings: Settings
     clock: Clock
     tokens: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def shared(self) -> Shared:
+        return shared_in(self.app)
 
     async def log_in(self, username: str, password: str = PASSWORD, tenant: str | None = "acme") -> str:
         body = {"tenant": tenant, "username": username, "password": password}
@@ -218,7 +223,7 @@ async def _copied(prepared: Prepared, settings: Settings, clock: Clock, applicat
 
 async def _what_is_known_is_what_the_rows_say(service: Service) -> None:
     """After whatever a test did: what the next change of a setup goes by is what the database holds, and the voice service has it too."""
-    services: Services = service.app.state.services
+    services: Services = service.shared.services
     if services.voice is not service.voice:  # the test started the application anew
         return
     for tenant, told in service.voice.setups.items():

@@ -34,6 +34,7 @@ from schemathesis.specs.openapi.checks import (
 from api.app import create_app
 from api.config import Settings
 from api.edge.protocol import Patience, ServerConfig
+from api.shared import shared_in
 from tests.api.conftest import CHEAP, Clock, Prepared, _settings, started
 from tests.api.voice import EngineVoice
 
@@ -67,7 +68,7 @@ class Running:
 
     async def _serve(self) -> None:
         async with started(_settings(self._data), Clock(), self._application):
-            config = ServerConfig(self._application, self._application.state.connections, Patience())
+            config = ServerConfig(self._application, shared_in(self._application).connections, Patience())
             self._server = uvicorn.Server(config)
             self._ready.set()
             await self._server.serve([self._listening])

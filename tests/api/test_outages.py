@@ -271,7 +271,7 @@ class TestReadiness:
         assert told.endswith(("tenants/acme: No such file or directory", "tenant.sqlite: unable to open database file"))
 
     async def test_starting_is_not_ready(self, acme: Service) -> None:
-        acme.app.state.ready = False
+        acme.shared.ready = False
         answer = await acme.client.get("/readyz")
         assert (answer.status_code, answer.headers["retry-after"], answer.json()) == (503, "5", {"status": "starting"})
 

@@ -1,0 +1,17 @@
+"""What the CRM is made of."""
+
+from __future__ import annotations
+
+from api.crm import models
+from api.crm.routes import router
+from api.kit.slices import Slice
+
+SLICE = Slice(
+    tag="crm",
+    says="Contacts.",
+    routers=(router,),
+    models=(models,),
+    personal={"listContacts": "contact", "getContact": "contact"},
+    answered={"createContact": "contact", "replaceContact": "contact"},
+    unanswered=frozenset({"deleteContact"}),
+)

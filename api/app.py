@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from fastapi import FastAPI, Response
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Scope
@@ -30,8 +31,9 @@ from api.edge.counting import CountRequests
 from api.edge.requests import Refusals
 from api.edge.turns import Turns
 from api.health import Health
-from api.identity import principal_of
+from api.identity import needed_by, principal_of
 from api.kit.clock import Clock, utc_now
+from api.kit.permissions import Permission, told
 from api.metrics import Metrics
 from api.security import RefuseBanned
 from api.services import Services
@@ -169,6 +171,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await this.databases.close()
 
 
+def _needed() -> dict[str, Permission]:
+    """Operation -> what it needs."""
+    routes = [route for one in SLICES.slices for router in one.routers for route in router.routes if isinstance(route, APIRoute)]
+    return {str(route.operation_id): found for route in routes if (found := needed_by(route.dependant)) is not None}
+
+
 def _openapi(app: FastAPI) -> dict[str, Any]:
     """FastAPI's document, and in it the problem document, the live state and the errors every guarded route can answer with."""
     if app.openapi_schema:
@@ -176,6 +184,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     document = get_openapi(
         title=app.title, version=app.version, summary=app.summary, routes=app.routes, tags=SLICES.tags, openapi_version=app.openapi_version
     )
+    told(document, _needed())
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     _, live = msgspec.json.schema_components([LiveState], ref_template="#/components/schemas/{name}")
     schemas.update(live)

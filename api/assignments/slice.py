@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from api.assignments import models
+from api.assignments.permissions import PERMISSIONS
 from api.assignments.routes import router
 from api.assignments.sightings import Watch
 from api.kit.slices import Slice
@@ -25,6 +26,7 @@ SLICE = Slice(
     tag="assignments",
     says="Numbers, sources, caller ids and the telephony domain that a tenant has and no other.",
     routers=(router,),
+    permissions=PERMISSIONS,
     models=(models,),
     impersonal=frozenset(
         {

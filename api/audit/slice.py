@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from api.audit import models
+from api.audit.permissions import PERMISSIONS
 from api.audit.retention import keep_short
 from api.audit.routes import router
 from api.audit.rules import FailedLogIns
@@ -19,6 +20,7 @@ SLICE = Slice(
     tag="audit",
     says="Who changed what, who came in or tried to, who read personal data; nothing changes it.",
     routers=(router,),
+    permissions=PERMISSIONS,
     models=(models,),
     personal={"listAudit": "audit"},
     impersonal=frozenset({"listOperatorAudit"}),  # the platform's: companies, not people

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from api.billing import models
+from api.billing.permissions import PERMISSIONS
 from api.billing.routes import router
 from api.kit.slices import Slice
 from api.shared import Shared
@@ -18,6 +19,7 @@ SLICE = Slice(
     tag="billing",
     says="Tariffs, CDRs, charges with their trace, exports.",
     routers=(router,),
+    permissions=PERMISSIONS,
     models=(models,),
     personal={
         "listCdrs": "cdr",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from api.crm import models
+from api.crm.permissions import PERMISSIONS
 from api.crm.routes import router
 from api.kit.slices import Slice
 
@@ -10,6 +11,7 @@ SLICE = Slice(
     tag="crm",
     says="Contacts.",
     routers=(router,),
+    permissions=PERMISSIONS,
     models=(models,),
     personal={"listContacts": "contact", "getContact": "contact"},
     answered={"createContact": "contact", "replaceContact": "contact"},

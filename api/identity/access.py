@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends
 from fastapi.dependencies.models import Dependant
@@ -28,8 +28,9 @@ from api.edge.turns import Place, of_source
 from api.errors import Forbidden, Unauthenticated
 from api.identity import service
 from api.identity.errors import NotServed, TokenUnknown
-from api.identity.rules import EVERYBODY, Principal, Role, tenant_of, token_hash
+from api.identity.rules import Principal, tenant_of, token_hash
 from api.kit.client import client_address
+from api.kit.permissions import Permission
 from api.outages import say
 from api.services import Services
 from api.shared import services, shared
@@ -255,57 +256,36 @@ def _names(dependant: Dependant) -> Iterator[str]:
         yield from _names(inner)
 
 
-class Requires:
-    """Dependency of a route: lets these roles in. Admin is let in wherever any role of the tenant is."""
+class Needs:
+    """Dependency of a route: lets those in who have the permission."""
 
-    def __init__(self, *roles: Role) -> None:
-        self.roles: frozenset[Role] = frozenset(roles) | (
-            frozenset({Role.ADMIN}) if frozenset(roles) & frozenset(EVERYBODY) else frozenset()
-        )
-
-    async def __call__(self, access: Annotated[Access, Depends(_opened, scope="function")]) -> Access:
-        """Check the role.
-
-        Raises: Forbidden
-        """
-        self.check(access)
-        return access
-
-    def check(self, access: Access) -> None:
-        """Raises: Forbidden"""
-        if access.principal.role not in self.roles:
-            raise Forbidden(f"This is for {', '.join(sorted(self.roles))}; you are {access.principal.role}.")
-
-
-class RequiresAudited:
-    """The same, where whoever is refused stands in the audit."""
-
-    def __init__(self, kind: str, *roles: Role) -> None:
+    def __init__(self, permission: Permission, audited: str | None = None) -> None:
         """Args:
-        kind: of the entry.
+        audited: kind of the entry in the audit that whoever is refused leaves; None: none.
         """
-        self._kind = kind
-        self._requires = Requires(*roles)
-        self.roles = self._requires.roles
+        self.permission = permission
+        self._audited = audited
 
     async def __call__(self, request: Request, access: Annotated[Access, Depends(_opened, scope="function")]) -> Access:
-        """Check the role.
+        """Check the permission.
 
         Raises: Forbidden
         """
-        try:
-            self._requires.check(access)
-        except Forbidden:
-            await record_refused(request, access, self._kind)
-            raise
-        return access
+        lacks = access.principal.lacks(self.permission)
+        if lacks is None:
+            return access
+        if self._audited is not None:
+            await record_refused(request, access, self._audited)
+        raise Forbidden(lacks)
 
 
-ForAll = Annotated[Access, Depends(Requires(*EVERYBODY), scope="function")]
-ForAnyone = Annotated[Access, Depends(Requires(*EVERYBODY, Role.OPERATOR), scope="function")]
-ForDesk = Annotated[Access, Depends(Requires(Role.AGENT, Role.SUPERVISOR), scope="function")]
-ForSupervisors = Annotated[Access, Depends(Requires(Role.SUPERVISOR), scope="function")]
-ForBilling = Annotated[Access, Depends(Requires(Role.BILLING), scope="function")]
-ForReaders = Annotated[Access, Depends(Requires(Role.SUPERVISOR, Role.BILLING), scope="function")]
-ForAdmins = Annotated[Access, Depends(Requires(Role.ADMIN), scope="function")]
-ForOperators = Annotated[Access, Depends(Requires(Role.OPERATOR), scope="function")]
+def needs(permission: Permission, *, audited: str | None = None) -> Any:
+    """Stands beside `Access` in the annotation of a route's parameter: who may come in."""
+    return Depends(Needs(permission, audited), scope="function")
+
+
+def needed_by(dependant: Dependant) -> Permission | None:
+    """The permission that a route asks for; None: it is public."""
+    if isinstance(dependant.call, Needs):
+        return dependant.call.permission
+    return next((found for inner in dependant.dependencies if (found := needed_by(inner)) is not None), None)

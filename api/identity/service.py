@@ -14,14 +14,26 @@ from api.audit import By, record
 from api.config import Login
 from api.errors import Unauthenticated
 from api.identity import repository
-from api.identity.errors import AgentTaken, KeyUnknown, LastAdmin, NoLogIn, TokenUnknown, UserExists, UserUnknown, WrongPassword
+from api.identity.errors import (
+    AgentTaken,
+    BeyondTheKey,
+    KeyUnknown,
+    LastAdmin,
+    NoLogIn,
+    NotOfTheRole,
+    TokenUnknown,
+    UserExists,
+    UserUnknown,
+    WrongPassword,
+)
 from api.identity.hashing import Asker
 from api.identity.models import Operator, OperatorToken, Token, User
 from api.identity.passwords import Passwords
-from api.identity.rules import Principal, Role, expiry, token_hash, write_token
+from api.identity.rules import Principal, expiry, token_hash, write_token
 from api.identity.schemas import KeyGiven, UserChange, UserGiven, UserTold
 from api.kit.ids import drawn_id, drawn_password, drawn_secret
 from api.kit.paging import Cut
+from api.kit.permissions import Role, names_of, scope
 from api.kit.preconditions import hold_row, require_match
 
 SESSIONS_PER_USER = 50
@@ -99,7 +111,7 @@ async def authenticate(session: AsyncSession, tenant: TenantId | None, token: st
     if kept.kind == "key":
         if user is not None and not user.active:
             raise Unauthenticated("The user whose key this is is locked.")
-        return Principal(tenant, f"key:{kept.id}", Role(kept.role), None, digest, kept.expires_at)
+        return Principal(tenant, f"key:{kept.id}", Role(kept.role), None, digest, kept.expires_at, names_of(kept.scope))
     if user is None or not user.active:
         raise Unauthenticated("The user is locked.")
     return Principal(tenant, user.id, Role(user.role), AgentId(user.agent) if user.agent else None, digest, kept.expires_at)
@@ -317,12 +329,25 @@ async def keys(session: AsyncSession, page: Cut) -> Sequence[Token]:
 
 
 async def create_key(
-    session: AsyncSession, tenant: TenantId, given: KeyGiven, login: Login, principal: Principal, by: By, now: datetime
+    session: AsyncSession,
+    tenant: TenantId,
+    given: KeyGiven,
+    of_role: frozenset[str],
+    login: Login,
+    principal: Principal,
+    by: By,
+    now: datetime,
 ) -> tuple[Token, str]:
     """Create an API key; the key itself is told this once. It goes with whoever makes it, or is the tenant's where that is asked for.
 
-    Raises: WrongExpiry: it has passed, or is later than the settings allow.
+    Args:
+        of_role: the permissions of the role that the key shall have.
+    Raises: WrongExpiry: it has passed, or is later than the settings allow; NotOfTheRole; BeyondTheKey
     """
+    wanted = of_role if given.permissions is None else frozenset(given.permissions)
+    if wanted - of_role:
+        raise NotOfTheRole(sorted(wanted - of_role), given.role)
+    require_within(principal, wanted)
     expires_at = expiry(given.expires_at, login.key_days, login.key_days_max, now, never=given.never_expires)
     token = write_token(tenant, drawn_secret())
     created = Token(
@@ -333,6 +358,7 @@ async def create_key(
         user=None if given.for_tenant else await _owner(session, principal),
         made_by=by.name,
         role=given.role,
+        scope=None if given.permissions is None and principal.permissions is None else scope(wanted),
         created_at=now,
         expires_at=expires_at,
     )
@@ -340,6 +366,15 @@ async def create_key(
     await session.flush()
     record(session, now, by, "created", "key", created.id, after=_key_document(created))
     return created, token
+
+
+def require_within(principal: Principal, wanted: frozenset[str]) -> None:
+    """Nobody is given more than a restricted key has by whoever has that key.
+
+    Raises: BeyondTheKey
+    """
+    if principal.permissions is not None and wanted - principal.permissions:
+        raise BeyondTheKey(sorted(wanted - principal.permissions))
 
 
 async def _owner(session: AsyncSession, principal: Principal) -> str | None:
@@ -361,7 +396,8 @@ async def _revoke_keys(session: AsyncSession, name: str, why: str, by: By, now: 
 def _key_document(key: Token) -> dict[str, Any]:
     """A key as the audit shows it: never the key itself."""
     expires_at = key.expires_at.isoformat() if key.expires_at is not None else None
-    return {"name": key.name, "role": key.role, "expires_at": expires_at, "made_by": key.made_by, "user": key.user}
+    told = {"name": key.name, "role": key.role, "expires_at": expires_at, "made_by": key.made_by, "user": key.user}
+    return told if key.permissions is None else {**told, "permissions": key.permissions}
 
 
 async def delete_key(session: AsyncSession, key: str, by: By, now: datetime) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from api.errors import Unprocessable
 from api.identity import models
 from api.identity.passwords import Passwords
+from api.identity.permissions import PERMISSIONS
 from api.identity.routes import router
 from api.identity.service import first_operator
 from api.kit.slices import Slice
@@ -36,6 +37,7 @@ SLICE = Slice(
     tag="identity",
     says="Log in, users, API keys.",
     routers=(router,),
+    permissions=PERMISSIONS,
     models=(models,),
     personal={"listUsers": "user", "getUser": "user"},
     impersonal=frozenset({"whoAmI", "listApiKeys"}),  # what the asker knows; programs

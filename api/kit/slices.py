@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from api.kit.permissions import Permission, table
 from api.services import Services
 from api.shared import Shared
 
@@ -44,6 +45,9 @@ class Slice:
     public: frozenset[str] = frozenset()
     """Operations that need no log-in."""
 
+    permissions: tuple[Permission, ...] = ()
+    """What it lets people do, and whom; every route that is not public needs one of them."""
+
     parts: tuple[Callable[[Services], object], ...] = ()
     """What keeps a state in memory, made once a process; routes find it by its type, `shared(request).part(…)`."""
     starts: tuple[Callable[[Shared], Awaitable[None]], ...] = ()
@@ -68,6 +72,7 @@ class Gathered:
     answered: Mapping[str, str]
     sockets: Mapping[str, str]
     metrics: Mapping[str, str]
+    permissions: Mapping[str, Permission]
 
     @property
     def tags(self) -> list[dict[str, str]]:
@@ -86,13 +91,14 @@ def gathered(slices: Sequence[Slice]) -> Gathered:
         _merged("answered", (one.answered for one in slices)),
         _merged("sockets", (one.sockets for one in slices)),
         _merged("metrics", (one.metrics for one in slices)),
+        table(permission for one in slices for permission in one.permissions),
     )
 
 
 def _merged(what: str, tables: Iterable[Mapping[str, str] | None]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for table in tables:
-        for key, value in (table or {}).items():
+    for one in tables:
+        for key, value in (one or {}).items():
             if key in found:
                 raise ValueError(f"two slices say of {key} what is {what}")
             found[key] = value

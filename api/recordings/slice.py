@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from api.kit.slices import Slice
+from api.recordings.permissions import PERMISSIONS
 from api.recordings.retention import keep_short
 from api.recordings.routes import router
 from api.shared import Shared
@@ -16,6 +17,7 @@ SLICE = Slice(
     tag="recordings",
     says="Listed, heard and deleted; every access is in the audit.",
     routers=(router,),
+    permissions=PERMISSIONS,
     personal={
         "listRecordings": "recording",
         "getRecording": "recording",

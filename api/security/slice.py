@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from api.kit.slices import Slice
 from api.security import models
+from api.security.permissions import PERMISSIONS
 from api.security.routes import router
 from api.security.service import Keeper
 from api.shared import Shared
@@ -27,6 +28,7 @@ SLICE = Slice(
     tag="security",
     says="Who guesses passwords, and who is banned for it.",
     routers=(router,),
+    permissions=PERMISSIONS,
     models=(models,),
     impersonal=frozenset({"listBans", "listAttempts"}),  # the platform's: companies, not people
     unanswered=frozenset({"liftBan"}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from api.kit.slices import Slice
 from api.telephony.boards import Boards
 from api.telephony.contacts import router as contacts
+from api.telephony.permissions import PERMISSIONS
 from api.telephony.routes import router as desk
 from api.telephony.stream import router as stream
 
@@ -12,6 +13,7 @@ SLICE = Slice(
     tag="telephony",
     says="The desk's commands, the live board, decision records, live events.",
     routers=(desk, contacts, stream),
+    permissions=PERMISSIONS,
     personal={
         "getLive": "live",
         "getDecisions": "decision",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from api.kit.slices import Slice
 from api.telephony_setup import models
+from api.telephony_setup.permissions import PERMISSIONS
 from api.telephony_setup.routes import router
 
 _KINDS = ("Queue", "Menu", "Number", "Schedule", "Site", "Trunk", "Reason")
@@ -12,6 +13,7 @@ SLICE = Slice(
     tag="telephony setup",
     says="Agents, queues, menus, numbers, hours, lines; effective at the next event.",
     routers=(router,),
+    permissions=PERMISSIONS,
     models=(models,),
     personal={
         "listAgents": "agent",

@@ -8,8 +8,8 @@ from importlinter.contracts.protected import ProtectedContract
 
 
 class SlicesContract(Contract):
-    """A package with a module `slice` is a slice: others use what its `__init__` exports, or the modules that are listed as public. It needs
-    no line of its own here, so that nobody forgets it.
+    """A package with a module `slice` is a slice: others use what its `__init__` exports, or the modules that are listed as public. It
+    needs no line of its own here, so that nobody forgets it.
 
     Options: root (the package of the slices), public (modules of theirs that anybody may import).
     """

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from api.kit.permissions import as_markdown
 from api.kit.slices import Gathered, Slice, gathered
 
 NAMES = (
@@ -34,3 +35,7 @@ def _slice(name: str) -> Slice:
 
 
 SLICES: Gathered = gathered([_slice(name) for name in NAMES])
+
+
+if __name__ == "__main__":
+    print(as_markdown(SLICES.permissions), end="")  # noqa: T201 - for docs/security.md

@@ -16,6 +16,7 @@ from api.audit.retention import AT_ONCE, forget_old
 from api.audit.rules import NO_NAME, OTHERS, ROWS_A_DAY, ROWS_A_SOURCE, filter_of, without_secrets
 from api.config import Audit, Settings
 from api.slices import SLICES
+from tests import slices as of_slices
 from tests.api.conftest import ACME, CHEAP, PASSWORD, Service
 from tests.api.records import recorded_talk, talk
 from tests.api.sockets import Socket
@@ -69,12 +70,13 @@ async def _things(service: Service) -> dict[str, str]:
     """One of each, to be read."""
     contact = (await service.made("contacts", {"name": "Erika Muster", "numbers": ["+4989123456"]}))["id"]
     ticket = (await service.made("tickets", {"subject": "No dial tone"}))["number"]
-    appointment = {"contact": contact, "title": "Callback", "starts_at": "2026-03-03T09:00:00Z", "ends_at": "2026-03-03T10:00:00Z"}
-    made = await service.made("appointments", appointment)
     await talk(service, "call-1", "+4989123456", 61)
     await recorded_talk(service, "call-2")
-    things = {"contact": contact, "number": str(ticket), "appointment": made["id"], "cdr": "call-1"}
-    return things | {"recording": "call-2-r1.wav"}
+    things = {"contact": contact, "number": str(ticket), "cdr": "call-1", "recording": "call-2-r1.wav"}
+    for one in of_slices.all_of_them():
+        if hasattr(one, "things"):
+            things |= await one.things(service, things)
+    return things
 
 
 async def _waiting(service: Service, operation: str, names: dict[str, str]) -> str:

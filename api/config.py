@@ -194,7 +194,8 @@ class Http(_Group):
     """Connections of all users and keys of one tenant, WebSockets among them; beyond: 429."""
     requests_per_tenant: int = Field(default=3, ge=1)
     """Requests of one tenant that are served at once; the others wait for their turn, user by user. No more than twice `database.pool`.
-    Three: one works, one waits for the database, one takes long; with more a tenant gets no more done, and others wait longer."""
+    Three: one works, one waits for the database, one takes long; with more a tenant gets no more done, and others wait longer. Who waits
+    for the exchange has left its place."""
     waiting_per_tenant: int = Field(default=1000, ge=1)
     """Requests of one tenant that wait for their turn; beyond: 429."""
     wait_s: float = Field(default=10.0, gt=0)

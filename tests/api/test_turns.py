@@ -93,6 +93,16 @@ class TestLane:
 
 
 class TestTurns:
+    async def test_who_leaves_its_place_lets_the_next_one_in_and_only_one(self) -> None:
+        """A request that waits for a phone has left; that it ends later is nobody else's place."""
+        turns = made(places=1)
+        async with turns.turn("acme", "one") as place:
+            place.leave()
+            place.leave()
+            async with turns.turn("acme", "two"):
+                assert turns.figures()['fernamt_http_tenant_requests{tenant="acme",state="running"}'] == 1
+        assert not turns.figures()
+
     async def test_so_many_of_one_tenant_are_served_and_another_tenant_waits_for_none_of_them(self) -> None:
         asking = Asking(made(places=2))
         for name in ("1", "2", "3"):

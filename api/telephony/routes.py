@@ -77,7 +77,8 @@ async def end_acw(access: WritesDesk, agent: AgentKey) -> Done:
 @router.post("/agents/{agent}/dial", operation_id="dial", responses=REFUSALS)
 async def dial(access: WritesDesk, agent: AgentKey, given: DialGiven) -> Done:
     """Click-to-dial: the agent's phone rings first, then the number. Outside numbers are priced before they are placed."""
-    call = access.services.voice.mint_call()
+    async with access.outside() as voice:
+        call = voice.mint_call()
     return await carry_out(access, inp.Dial(**at_desk(access, agent), call=call, number=given.number), call=call)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+import api
 from acd.core.events import Event
 from acd.core.ids import TenantId
 from acd.core.inputs import Command
@@ -110,3 +112,17 @@ async def test_who_waits_with_a_connection_in_hand_is_found(staffed: Service) ->
             staffed.voice.live(ACME)
         await unit.rest()
         assert_nothing_is_held("something")
+
+
+def test_a_route_speaks_to_the_voice_service_only_from_outside_or_after_its_commit() -> None:
+    """`access.services.voice` would keep the transaction; a lambda given to `then` runs when it is over."""
+    found = []
+    for file in Path(api.__file__).parent.rglob("*.py"):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        afterwards = {id(inner) for node in ast.walk(tree) if isinstance(node, ast.Lambda) for inner in ast.walk(node)}
+        found += [
+            f"{file}:{node.lineno}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute) and ast.unparse(node) == "access.services.voice" and id(node) not in afterwards
+        ]
+    assert found == []

@@ -151,14 +151,6 @@ async def _make(services: Services, passwords: Passwords) -> Demo:
         await assignments.give_source(services, TENANT, network, "calls of this machine", now)
     async with services.databases.unit(TENANT) as unit:
         author = Author(unit, services, TENANT, "demo", now)
-        budgets = schemas.Dialling(classes=("national", "mobile", "international"), per_hour=Decimal(20), agent_per_hour=Decimal(5))
-        await dialling(author, budgets.model_dump(mode="json"), None)
-        for kind, key, document in _documents():
-            await create(author, kind, key, document)
-        for agent in (*(one[0] for one in AGENTS), VISITOR[0]):
-            device, password = await set_device(author, agent, None, None)
-            devices[device.username] = password
-        await take_effect(author)
         people: list[tuple[str, str, str, str | None]] = [
             ("supervisor", "Sophie Specht", "supervisor", None),
             ("billing", "Bruno Buchfink", "billing", None),
@@ -167,6 +159,14 @@ async def _make(services: Services, passwords: Passwords) -> Demo:
         for user, name, role, agent_id in people:
             person = UserGiven.model_validate({"id": user, "name": name, "role": role, "agent": agent_id, "password": users[user]})
             await create_user(unit.session, passwords, person, By("demo"), now)
+        budgets = schemas.Dialling(classes=("national", "mobile", "international"), per_hour=Decimal(20), agent_per_hour=Decimal(5))
+        await dialling(author, budgets.model_dump(mode="json"), None)
+        for kind, key, document in _documents():
+            await create(author, kind, key, document)
+        for agent in (*(one[0] for one in AGENTS), VISITOR[0]):
+            device, password = await set_device(author, agent, None, None)
+            devices[device.username] = password
+        await take_effect(author)
         await _callers(unit.session, now)
     return Demo(TENANT, users, devices, services.settings.sip.realm)
 

@@ -41,12 +41,6 @@ HELP = {
     # journal
     "fernamt_journal_entries_total": "Entries written to a tenant's journal.",
     "fernamt_journal_commits_total": "Groups of entries made durable with one fsync; entries by commits is how many share one.",
-    "fernamt_recordings_played_total": "Answers with the audio of a recording from its beginning.",
-    "fernamt_recordings_sent_octets_total": "Octets of recordings' audio that were sent.",
-    "fernamt_recordings_deleted_total": "Recordings deleted, by people or because their time was over.",
-    "fernamt_audit_failures_total": (
-        "Reads of personal data that were answered though their entry in the audit could not be written. Should stay 0."
-    ),
     # shares of ports
     "fernamt_port_pairs_used": "RTP port pairs that a tenant's calls hold, two a call, and 2.5 s longer than the call.",
     "fernamt_port_pairs_guaranteed": "RTP port pairs that are promised to a tenant whether it calls or not.",
@@ -157,14 +151,6 @@ HELP = {
         "HTTP connections that were refused, or closed before their time, by reason: no room, too slow, malformed."
     ),
     "fernamt_websockets": "Open WebSockets, by route.",
-    # guesses
-    "fernamt_export_seconds_total": "Seconds that a tenant's exports, months and rating again took of the main process.",
-    "fernamt_password_hashes": "Passwords that are being computed, and requests that wait for theirs.",
-    "fernamt_password_hashes_refused_total": "Log-ins that were told to come again because too many wanted to be judged at once.",
-    "fernamt_security_attempts_total": "Log-ins tried, by protocol and outcome: failed, throttled (password not looked at), succeeded.",
-    "fernamt_security_bans": "Addresses that are banned at this moment.",
-    "fernamt_security_bans_total": "Bans that were made since the start.",
-    "fernamt_security_kept": "Users, addresses and pairs of both of which something is remembered because of wrong passwords.",
     # the process
     "fernamt_tenants_failed": "Tenants that could not be opened and are not served; /readyz says why. Should stay 0.",
     "fernamt_databases_away": "Databases, or servers of them, that do not answer at this moment; /readyz says which.",

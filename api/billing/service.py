@@ -200,7 +200,11 @@ async def rates(session: AsyncSession, key: str, page: Cut) -> tuple[list[RateTo
 
     Raises: TariffUnknown
     """
-    plan = house_plan() if key == HOUSE_KEY else await asyncio.to_thread(_read_plan, await tariff(session, key))
+    plan = house_plan()
+    if key != HOUSE_KEY:
+        row = await tariff(session, key)
+        await session.commit()  # ten thousand rates are a second of work
+        plan = await asyncio.to_thread(_read_plan, row)
     prefixes = [rate.prefix for rate in plan.rates]
     first = 0 if page.after is None else bisect_right(prefixes, page.after)
     some = plan.rates[first : first + page.limit + 1]

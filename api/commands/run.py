@@ -40,7 +40,7 @@ from api.health import disk_trouble
 from api.outages import sentence
 from api.screen import lookup_in
 from api.security import open_log, policy_of
-from api.services import Services
+from api.shared import shared_in
 from api.telephony_setup import pins_of
 
 if TYPE_CHECKING:
@@ -289,7 +289,7 @@ async def _serve(
 ) -> int:
     config = ServerConfig(
         app,
-        app.state.connections,
+        shared_in(app).connections,
         patience(settings),
         timeout_graceful_shutdown=GRACE_S,
         forwarded_allow_ips=list(settings.http.proxies),
@@ -471,8 +471,8 @@ def _say(settings: Settings, what: str) -> None:
 
 def _say_started(app: FastAPI, settings: Settings, listening: socket.socket, sip: tuple[tuple[str, str, int], ...]) -> None:
     host, port = listening.getsockname()[:2]
-    this = app.state.services
-    assert isinstance(this, Services)
+    ours = shared_in(app)
+    this = ours.services
     line = f"fernamt is ready: {pages(host, port)} and SIP on {phone_servers(sip)}"
     if this.failed:
         closed = "; ".join(f"{tenant} is not: {failure.reason}" for tenant, failure in sorted(this.failed.items()))
@@ -481,8 +481,8 @@ def _say_started(app: FastAPI, settings: Settings, listening: socket.socket, sip
         for tenant, failure in sorted(this.failed.items()):
             print(f"tenant {tenant} is not open: {failure.reason}", file=sys.stderr)
     print(line)
-    if app.state.demo is not None:
-        print(app.state.demo.table())
+    if ours.demo is not None:
+        print(ours.demo.table())
         print(f"  a phone's server: {phone_servers(sip)}{', from this machine only' if only_here(sip) else ''}")
         for hint in how_to_call(sip):
             print(f"  {hint}")
@@ -493,8 +493,8 @@ def _say_started(app: FastAPI, settings: Settings, listening: socket.socket, sip
 
 def _say_operator(app: FastAPI, settings: Settings) -> None:
     """Last, and apart from what a file keeps: this one is in none."""
-    if app.state.operator_password is not None:
-        password = app.state.operator_password
+    password = shared_in(app).operator_password
+    if password is not None:
         print(
             f"  operator (shown this once): {settings.operator.username} {password} (logs in without a tenant; kept in no file)", flush=True
         )

@@ -52,8 +52,9 @@ async def carry_out(access: Access, command: Command, *, call: str | None = None
 
     Raises: the problems of `api.telephony.errors`
     """
-    with told():
-        events = await access.services.voice.command(access.tenant, command)
+    async with access.outside() as voice:
+        with told():
+            events = await voice.command(access.tenant, command)
     return Done(events=[told_event(event) for event in events], call=call, contact=contact)
 
 
@@ -62,20 +63,22 @@ async def decisions_of(access: Access, contact: ContactId) -> Decisions:
 
     Raises: NotFound: none is known.
     """
-    with told():
-        found = await access.services.voice.decisions(access.tenant, contact)
+    async with access.outside() as voice:
+        with told():
+            found = await voice.decisions(access.tenant, contact)
     if not found:
         raise NotFound(f"No offer of a {_kind(contact)} {contact} is known.")
     return Decisions(contact=contact, call=call_of(contact), decisions=[told_decision(one) for one in msgspec.to_builtins(found)])
 
 
-def why_of(access: Access, contact: ContactId) -> WhyWaiting:
+async def why_of(access: Access, contact: ContactId) -> WhyWaiting:
     """What stands between a waiting contact and every agent.
 
     Raises: NotFound: it waits in no queue.
     """
-    with told():
-        found = access.services.voice.why_waiting(access.tenant, contact)
+    async with access.outside() as voice:
+        with told():
+            found = voice.why_waiting(access.tenant, contact)
     return WhyWaiting(contact=contact, call=call_of(contact), **found)
 
 

@@ -17,7 +17,6 @@ from fastapi.staticfiles import StaticFiles
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Scope
 
-from acd.core.live import LiveState
 from acd.errors import CannotStart
 from acd.guard import Guard
 from acd.service import VoiceService
@@ -28,6 +27,7 @@ from api.audit.routes import router as audit_router
 from api.billing.routes import router as billing_router
 from api.calendar.routes import router as calendar_router
 from api.config import Settings, networks_of
+from api.contract import openapi as contract
 from api.crm.routes import router as crm_router
 from api.db import Databases
 from api.disk_use import DiskUse
@@ -247,8 +247,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         title=app.title, version=app.version, summary=app.summary, routes=app.routes, tags=TAGS, openapi_version=app.openapi_version
     )
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    _, live = msgspec.json.schema_components([LiveState], ref_template="#/components/schemas/{name}")
-    schemas.update(live)
+    contract.enter(document)
     problem = errors.ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(problem.pop("$defs", {}))
     schemas["ProblemDocument"] = problem
@@ -316,18 +315,26 @@ async def metrics(request: Request) -> Response:
     return Response(found.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-@service_router.get("/debug/state", operation_id="getState")
+_ANY_STATE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "For people to read: it follows how the exchange is built, and promises nothing.",
+        "content": {"application/json": {"schema": {"type": "object", "additionalProperties": True}}},
+    }
+}
+
+
+@service_router.get("/debug/state", operation_id="getState", responses=_ANY_STATE, response_class=Response)
 async def state(access: ForAdmins) -> Response:
     """Everything the voice service knows of this tenant, for people who look for a fault."""
     described = access.services.voice.describe(access.tenant)
     return Response(msgspec.json.encode(described), media_type="application/json")
 
 
-@service_router.get("/api/v1/demo", operation_id="getDemo")
-async def get_demo(request: Request) -> dict[str, Any]:
+@service_router.get("/api/v1/demo", operation_id="getDemo", response_model_exclude_unset=True)
+async def get_demo(request: Request) -> demo.DemoTold:
     """Whether this is the demonstration, and with which credentials the page may fill its form: the password only on this machine."""
     found: demo.Demo | None = request.app.state.demo
     if found is None:
-        return {"demo": False}
-    told = {"demo": True, "tenant": found.tenant, "username": "supervisor"}
-    return {**told, "password": found.users["supervisor"]} if is_from_here(request) else told
+        return demo.DemoTold(demo=False)
+    told = demo.DemoTold(demo=True, tenant=found.tenant, username="supervisor")
+    return told.model_copy(update={"password": found.users["supervisor"]}) if is_from_here(request) else told

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
+from api.contract import Cdr, Charge
 from api.kit.ids import Slug
 from api.kit.period import require_order
 from api.kit.schema import Given, Lines, Moment, Told
@@ -137,8 +138,8 @@ class RateTold(Told):
 class CdrTold(Told):
     """A record and its price as it stands."""
 
-    cdr: dict[str, Any]
-    charge: dict[str, Any] | None
+    cdr: Cdr
+    charge: Charge | None
     revision: int
     deleted_recordings: list[DeletedRecording] = Field(default=[], description="Those of `cdr.recordings` that were deleted.")
 
@@ -146,7 +147,7 @@ class CdrTold(Told):
 class Explained(Told):
     """The charge with its trace, and why it is what it is, sentence by sentence."""
 
-    charge: dict[str, Any]
+    charge: Charge
     revision: int
     sentences: list[str]
 

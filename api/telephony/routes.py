@@ -11,6 +11,7 @@ from acd.core import inputs as inp
 from acd.core.configuration import Target
 from acd.core.ids import AgentId
 from acd.core.live import LiveState
+from api.contract import board_of, quote_of
 from api.errors import NotFound, responses
 from api.identity import Access, ForAll, ForDesk, ForSupervisors, Role
 from api.kit.numbers import DialledNow
@@ -208,7 +209,7 @@ async def live(access: ForDesk) -> Response:
     """The live board. Agents see the numbers of their own calls only."""
     state: LiveState = access.services.voice.live(access.tenant)
     shown = live_for(state, access.principal.agent) if access.principal.role == Role.AGENT else state
-    return Response(msgspec.json.encode(shown), media_type="application/json")
+    return Response(msgspec.json.encode(board_of(shown)), media_type="application/json")
 
 
 @router.get("/calls/{call}/decisions", operation_id="getDecisions", responses=responses(NotFound))
@@ -228,4 +229,4 @@ async def quote(access: ForAll, number: Annotated[DialledNow, Query()]) -> Quote
     """The price of a call to a number from now, before it is placed."""
     with told():
         found = await access.services.voice.quote(access.tenant, number)
-    return QuoteTold(number=number, quote=msgspec.to_builtins(found, str_keys=True))
+    return QuoteTold(number=number, quote=quote_of(found))

@@ -23,6 +23,8 @@ PUBLIC = {
     ("GET", "/metrics"),
     ("GET", "/docs"),
     ("GET", "/docs/begin.js"),
+    ("GET", "/docs/sockets"),
+    ("GET", "/api/v1/asyncapi.json"),
     ("GET", "/docs/{file}"),
 }
 WHO = {Role.AGENT: "anna", Role.SUPERVISOR: "supervisor", Role.BILLING: "billing", Role.ADMIN: "admin", Role.OPERATOR: "operator"}

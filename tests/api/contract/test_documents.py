@@ -1,0 +1,128 @@
+"""The documents of the contract: nothing in OpenAPI is untyped but what has a reason, and AsyncAPI is what its own schema asks for."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIWebSocketRoute
+
+from api.contract import SUBPROTOCOL, VERSION
+from api.contract import openapi as contract
+from api.contract import sockets as said
+from api.contract.asyncapi import asyncapi
+from api.telephony import stream
+from api.version import VERSION as RELEASE
+from tests.api.conftest import Service
+from tests.schemas import untyped
+from tests.typescript.compiler import specification_of_asyncapi
+
+OPEN = {
+    "/components/schemas/AuditTold/properties/before": "what a change was made to: a document of any kind, as it was then",
+    "/components/schemas/AuditTold/properties/after": "as before",
+    "/components/schemas/AuditTold/properties/details": "of each kind of entry its own",
+    "/components/schemas/TariffGiven/properties/document": "a plan in its own language (billing_cdr.tariff), answered as it was given",
+    "/components/schemas/TariffWhole/properties/document": "as given",
+    "/components/schemas/HouseTariff/properties/document": "a plan as well",
+    "/paths//debug/state/get/responses/200": "for people who look for a fault: it promises nothing",
+}
+"""Where any object may stand, and why."""
+
+
+@pytest.fixture(scope="module")
+def document(application: FastAPI) -> dict[str, Any]:
+    """As a client reads it."""
+    found: dict[str, Any] = json.loads(json.dumps(application.openapi()))
+    return found
+
+
+def test_nothing_is_untyped_but_what_has_a_reason(document: dict[str, Any]) -> None:
+    found = set(untyped(document))
+    assert {at for at in found if not at.startswith(tuple(OPEN))} == set()
+    assert {reason for reason in OPEN if not any(at.startswith(reason) for at in found)} == set()
+
+
+def test_an_untyped_object_is_found() -> None:
+    for schema in ({"type": "object"}, {"type": "object", "additionalProperties": True}, {"type": "array", "items": {}}):
+        assert list(untyped({"components": {"schemas": {"Cdr": {"type": "object", "properties": {"legs": schema}}}}}))
+    for schema in ({"type": "object", "additionalProperties": {"type": "string"}}, {"type": "object", "properties": {}, "default": {}}):
+        assert not list(untyped(schema))
+
+
+def test_components_of_the_contract_stand_in_the_document_as_they_are_and_answers_refer_to_them(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    for name, schema in contract.components().items():
+        assert schemas[name] == json.loads(json.dumps(schema))
+    assert contract.MARK not in json.dumps(schemas)
+    assert schemas["CdrTold"]["properties"]["cdr"]["$ref"] == "#/components/schemas/Cdr"
+    assert schemas["Explained"]["properties"]["charge"]["$ref"] == "#/components/schemas/Charge"
+    assert schemas["Decisions"]["properties"]["decisions"]["items"]["$ref"] == "#/components/schemas/DecisionRecord"
+    assert schemas["Done"]["properties"]["events"]["items"]["$ref"] == "#/components/schemas/Event"
+    assert {one["$ref"] for one in schemas["QuoteTold"]["properties"]["quote"]["anyOf"]} == {
+        "#/components/schemas/Quote",
+        "#/components/schemas/NothingCharged",
+    }
+    live = document["paths"]["/api/v1/live"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert live["$ref"] == "#/components/schemas/LiveState"
+
+
+def test_two_components_of_one_name_are_refused(document: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="two components"):
+        contract.enter(document)
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    for one in (document, asyncapi(RELEASE)):
+        for reference in re.findall(r'"\$ref": "#/([^"]+)"', json.dumps(one)):
+            at: Any = one
+            for part in reference.split("/"):
+                at = at[part]
+
+
+def test_the_version_is_said(document: dict[str, Any]) -> None:
+    assert document["info"]["version"] == asyncapi(RELEASE)["info"]["version"] == RELEASE
+    assert document["info"]["x-contract-version"] == asyncapi(RELEASE)["info"]["x-contract-version"] == str(VERSION) == "1"
+    assert SUBPROTOCOL == "fernamt.v1"
+
+
+def test_fields_are_described_by_the_texts_under_them(document: dict[str, Any]) -> None:
+    leg = document["components"]["schemas"]["CdrLeg"]["properties"]
+    assert leg["billable_ms"]["description"] == "From the answer to the end; 0 if nobody answered."
+    undescribed = [name for name, one in contract.components().items() if not one.get("description")]
+    assert undescribed == []
+
+
+# ---------------------------------------------------------------------- AsyncAPI
+
+
+def test_asyncapi_is_valid_by_the_schema_of_its_makers() -> None:
+    judge = jsonschema_rs.Draft7Validator(specification_of_asyncapi())
+    document = asyncapi(RELEASE)
+    assert [f"{'/'.join(map(str, one.instance_path))}: {one.message[:300]}" for one in judge.iter_errors(document)] == []
+    document["channels"]["events"]["messages"] = ["live"]
+    assert not judge.is_valid(document)
+
+
+def test_asyncapi_tells_of_every_websocket_and_of_every_code_it_closes_with() -> None:
+    document = asyncapi(RELEASE)
+    sockets = {route.path for route in stream.router.routes if isinstance(route, APIWebSocketRoute)}
+    assert {one["address"] for one in document["channels"].values()} == sockets
+    in_the_code = set(map(int, re.findall(r"\b(?:1[0-9]{3}|4[0-9]{3})\b", Path(said.__file__).read_text().split("CLOSE_CODES")[0])))
+    assert {one["code"] for one in document["x-close-codes"]} == in_the_code
+    assert {"bearer", "subprotocol"} == set(document["components"]["securitySchemes"])
+
+
+async def test_anybody_may_read_the_documents(service: Service) -> None:
+    told = (await service.client.get("/api/v1/asyncapi.json")).json()
+    assert told == json.loads(json.dumps(asyncapi(RELEASE)))
+    page = (await service.client.get("/docs/sockets")).text
+    for name in told["components"]["schemas"]:
+        assert f'id="{name}"' in page
+    for one in told["x-close-codes"]:
+        assert one["meaning"] in page
+    assert 'href="/docs/sockets"' in (await service.client.get("/docs")).text

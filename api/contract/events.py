@@ -7,8 +7,9 @@ A field that is what it usually is, as its default here says, is left out. Of a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, cast, get_args
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Annotated, Any, Final, Literal, cast, get_args, get_type_hints
 
 import msgspec
 
@@ -1034,9 +1035,25 @@ STAYS: Final[Mapping[type[ev.Event], frozenset[str]]] = {
 _OF_CONTACTS = frozenset(kind for kind in KINDS.values() if {"contact", "call"} <= set(kind.__struct_fields__))
 
 
+def _holds_documents(hint: Any) -> bool:
+    """Whether a field of this type holds types of the contract, which ours have to be made into."""
+    return hint is Public or (isinstance(hint, type) and issubclass(hint, Public)) or any(map(_holds_documents, get_args(hint)))
+
+
+def _maker(word: type[ev.Event], kind: type[Public]) -> Callable[[ev.Event], Any]:
+    """What makes the one of the other. Flat ones are copied field by field: an event is told for each of thousands of calls."""
+    if any(map(_holds_documents, get_type_hints(kind).values())):
+        return partial(told, kind)
+    fields = tuple(name for name in kind.__struct_fields__ if name in word.__struct_fields__)
+    return lambda event: kind(**{name: getattr(event, name) for name in fields})
+
+
+_MAKERS: Final = {word: _maker(word, kind) for word, kind in FROM_JOURNAL.items() if kind is not None}
+
+
 def leaves(event: ev.Event) -> bool:
     """Whether anybody outside is told of it."""
-    return FROM_JOURNAL[type(event)] is not None
+    return type(event) in _MAKERS
 
 
 def event_of(event: ev.Event) -> Event:
@@ -1044,10 +1061,10 @@ def event_of(event: ev.Event) -> Event:
 
     Raises: ValueError: it does not leave.
     """
-    kind = FROM_JOURNAL[type(event)]
-    if kind is None:
+    make = _MAKERS.get(type(event))
+    if make is None:
         raise ValueError(f"{type(event).__name__} does not leave")
-    found: Any = told(kind, ev.shown(event))
-    if kind in _OF_CONTACTS and (call := call_of(found.contact)) is not None:
+    found = make(ev.shown(event))
+    if type(found) in _OF_CONTACTS and (call := call_of(found.contact)) is not None:
         found = msgspec.structs.replace(found, call=call)
     return cast("Event", found)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
 from api.contract import Cdr, Charge
+from api.contract.tariff import PlanDocument
 from api.kit.ids import Slug
 from api.kit.period import require_order
 from api.kit.schema import Given, Lines, Moment, Told
@@ -58,7 +59,7 @@ class TariffGiven(Given):
     trunk: Slug | None = None
     """The own carrier it holds for; None: every call of the tenant."""
     toml: Annotated[Lines, Field(max_length=1_000_000)] | None = None
-    document: dict[str, Any] | None = None
+    document: PlanDocument | None = None
 
     @model_validator(mode="after")
     def _one(self) -> TariffGiven:
@@ -85,7 +86,7 @@ class TariffTold(Told):
 
 
 class TariffWhole(TariffTold):
-    document: dict[str, Any]
+    document: PlanDocument
 
 
 class DeletedRecording(Told):
@@ -106,7 +107,7 @@ class HouseTariff(Told):
     precision: Precision
     rounding: Rounding
     fingerprint: str
-    document: dict[str, Any]
+    document: PlanDocument
 
 
 class BandTold(Told):

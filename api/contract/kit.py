@@ -90,7 +90,8 @@ def schemas_of(roots: Iterable[type[Public]]) -> dict[str, Any]:
 
 def _said(kind: type[Public], schema: dict[str, Any]) -> dict[str, Any]:
     """The schema as the type is written: what is never left out is required, and no default is told that clients would fill in."""
-    texts = field_docs(kind)
+    docs = field_docs(kind)
+    texts = {one.encode_name: docs.get(one.name) for one in msgspec.structs.fields(kind)}
     properties = {name: _described(one, texts.get(name)) for name, one in schema["properties"].items()}
     for one in properties.values():
         one.pop("default", None)

@@ -11,8 +11,20 @@ from api.contract.events import KINDS
 from api.contract.kit import MARK, REFERENCE, Public, schemas_of
 from api.contract.quote import NothingCharged, Quote
 from api.contract.sockets import VERSION, Heartbeat, LiveEvent, LiveMessage
+from api.contract.tariff import TariffDocument
 
-ROOTS: tuple[type[Public], ...] = (Cdr, Charge, DecisionRecord, Quote, NothingCharged, LiveMessage, LiveEvent, Heartbeat, *KINDS.values())
+ROOTS: tuple[type[Public], ...] = (
+    Cdr,
+    Charge,
+    DecisionRecord,
+    Quote,
+    NothingCharged,
+    TariffDocument,
+    LiveMessage,
+    LiveEvent,
+    Heartbeat,
+    *KINDS.values(),
+)
 SOCKET_MESSAGES: dict[str, type[Public]] = {"live": LiveMessage, "event": LiveEvent, "heartbeat": Heartbeat}
 
 

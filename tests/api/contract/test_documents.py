@@ -12,23 +12,22 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIWebSocketRoute
 
+from api.billing.service import house_tariff
 from api.contract import SUBPROTOCOL, VERSION
 from api.contract import openapi as contract
 from api.contract import sockets as said
 from api.contract.asyncapi import asyncapi
 from api.telephony import stream
 from api.version import VERSION as RELEASE
+from billing_cdr.tariff import parse
 from tests.api.conftest import Service
-from tests.schemas import untyped
+from tests.schemas import check, of_openapi, untyped
 from tests.typescript.compiler import specification_of_asyncapi
 
 OPEN = {
     "/components/schemas/AuditTold/properties/before": "what a change was made to: a document of any kind, as it was then",
     "/components/schemas/AuditTold/properties/after": "as before",
     "/components/schemas/AuditTold/properties/details": "of each kind of entry its own",
-    "/components/schemas/TariffGiven/properties/document": "a plan in its own language (billing_cdr.tariff), answered as it was given",
-    "/components/schemas/TariffWhole/properties/document": "as given",
-    "/components/schemas/HouseTariff/properties/document": "a plan as well",
     "/paths//debug/state/get/responses/200": "for people who look for a fault: it promises nothing",
 }
 """Where any object may stand, and why."""
@@ -69,6 +68,27 @@ def test_components_of_the_contract_stand_in_the_document_as_they_are_and_answer
     }
     live = document["paths"]["/api/v1/live"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
     assert live["$ref"] == "#/components/schemas/LiveState"
+
+
+def test_no_component_is_named_by_the_module_it_comes_from(document: dict[str, Any]) -> None:
+    """Where two models have one name, the name that clients see of either would change with the next one."""
+    assert [name for name in document["components"]["schemas"] if "__" in name] == []
+
+
+def test_a_plan_is_described_as_it_is_read() -> None:
+    """The plan of the house is one, and every key there is in the description is one that the reader knows."""
+    check(of_openapi("TariffDocument"), house_tariff().document)
+    rate = {"prefix": "33", "name": {"de": "Frankreich", "en": "France"}, "class": "international", "regions": ["FR"], "cap": "9"}
+    rate |= {"per_minute": {"day": "0.02", "rest": 0}, "increment": "60/1", "free_s": 5, "setup": "0.1", "minimum": 0, "cut_after_s": 3600}
+    plan = {"id": "acme", "version": "1", "currency": "EUR", "valid_from": "2026-01-01T00:00:00+01:00", "zone": "Europe/Vienna"}
+    plan |= {"vat_rate": "0.19", "vat_included": False, "increment": "60/60", "precision": "0.0001", "rounding": "up", "rest_band": "rest"}
+    plan |= {"holidays": ["2026-12-25"], "band": [{"name": "day", "days": ["mon", "holiday"], "from": "08:00", "to": "24:00"}]}
+    plan["rate"] = [rate | {"vat_included": True, "free": False}]
+    components = contract.components()
+    for told, name in ((plan, "TariffDocument"), (plan["rate"][0], "TariffRate"), (plan["band"][0], "TariffBand")):
+        assert set(told) == set(components[name]["properties"])
+    check(of_openapi("TariffDocument"), plan)
+    assert [one.prefix for one in parse(plan).rates] == ["33"]
 
 
 def test_two_components_of_one_name_are_refused(document: dict[str, Any]) -> None:

@@ -44,7 +44,7 @@ def asyncapi(version: str) -> dict[str, Any]:
             "title": "Fernamt live",
             "version": version,
             "description": f"What the WebSockets of Fernamt tell. After {HEARTBEAT_S:g} s of silence a heartbeat goes out; as often the "
-            "token is looked at again. Clients send nothing. What may change within a version of the contract: docs/api/README.md.",
+            "token is looked at again. Clients send nothing. What may change within a version of the contract: docs/api/contract.md.",
             "license": {"name": "Apache-2.0"},
             "x-contract-version": str(VERSION),
         },

@@ -1044,8 +1044,9 @@ def _maker(word: type[ev.Event], kind: type[Public]) -> Callable[[ev.Event], Any
     """What makes the one of the other. Flat ones are copied field by field: an event is told for each of thousands of calls."""
     if any(map(_holds_documents, get_type_hints(kind).values())):
         return partial(told, kind)
-    fields = tuple(name for name in kind.__struct_fields__ if name in word.__struct_fields__)
-    return lambda event: kind(**{name: getattr(event, name) for name in fields})
+    usual = {one.name: one.default for one in msgspec.structs.fields(kind) if one.name in word.__struct_fields__}
+    # msgspec leaves out a default by its identity, and 0.0 may be another one.
+    return lambda event: kind(**{name: value for name, default in usual.items() if (value := getattr(event, name)) != default})
 
 
 _MAKERS: Final = {word: _maker(word, kind) for word, kind in FROM_JOURNAL.items() if kind is not None}

@@ -43,7 +43,9 @@ def _parts(document: dict[str, Any]) -> Iterator[str]:
     yield "<h2>Close codes</h2>"
     yield _table((str(one["code"]), one["name"], one["meaning"]) for one in document["x-close-codes"])
     yield "<h2>Messages and what they hold</h2>"
-    for name, schema in components["schemas"].items():
+    first = [one["payload"]["$ref"].rpartition("/")[2] for one in components["messages"].values()]
+    for name in (*first, *(one for one in components["schemas"] if one not in first)):
+        schema = components["schemas"][name]
         yield f'<h3 id="{escape(name)}">{escape(name)}</h3><p>{_text(schema.get("description", ""))}</p>'
         if "properties" in schema:
             yield _table(_fields(schema))

@@ -15,7 +15,7 @@ from api.contract.kit import Named, Public, told
 from api.contract.pop import ScreenPop, pop_of
 
 VERSION: Final = 1
-"""Of the contract: what may change within it stands in docs/api/README.md."""
+"""Of the contract: what may change within it stands in docs/api/contract.md."""
 SUBPROTOCOL: Final = f"fernamt.v{VERSION}"
 TOKEN_PREFIX: Final = "bearer."  # noqa: S105 - what stands before one
 """A subprotocol that begins so holds the token: browsers can set no header."""

@@ -86,7 +86,8 @@ _DOCUMENTS = {"quote": Quote, "quality": Quality}
 
 def _document(name: str, hint: Any, *, whole: bool) -> Any:
     is_any = name in _DOCUMENTS and "dict[" in str(hint)
-    return msgspec.to_builtins(sample(_DOCUMENTS[name], whole=whole)) if is_any else sample(hint, whole=whole)
+    found = sample(_DOCUMENTS[name] if is_any else hint, whole=whole)
+    return msgspec.to_builtins(msgspec.structs.asdict(found)) if is_any else found  # without the tag of a message
 
 
 def documents() -> dict[str, Any]:

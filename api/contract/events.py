@@ -8,7 +8,7 @@ A field that is what it usually is, as its default here says, is left out. Of a 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, cast, get_args, get_type_hints
 
 import msgspec
@@ -1032,6 +1032,8 @@ STAYS: Final[Mapping[type[ev.Event], frozenset[str]]] = {
     ev.LegConnected: frozenset({"dialog"}),
 }
 """Fields that do not leave with their word."""
+OUR_NAMES: Final[Mapping[type[ev.Event], Mapping[str, str]]] = {}
+"""Of a word that was changed since version 1 began: public field -> what ours is called now. None was yet."""
 _OF_CONTACTS = frozenset(kind for kind in KINDS.values() if {"contact", "call"} <= set(kind.__struct_fields__))
 
 
@@ -1040,16 +1042,27 @@ def _holds_documents(hint: Any) -> bool:
     return hint is Public or (isinstance(hint, type) and issubclass(hint, Public)) or any(map(_holds_documents, get_args(hint)))
 
 
-def _maker(word: type[ev.Event], kind: type[Public]) -> Callable[[ev.Event], Any]:
-    """What makes the one of the other. Flat ones are copied field by field: an event is told for each of thousands of calls."""
+def maker(word: type[Any], kind: type[Public], ours: Mapping[str, str] = MappingProxyType({})) -> Callable[[Any], Any]:
+    """What makes the one of the other: fields of the kind alone, each from the one of its name, or of the name that `ours` says.
+
+    Flat kinds are copied: an event is told for each of thousands of calls.
+    Raises: TypeError: a field that must be there comes from nowhere.
+    """
+    fields = {one.name: (ours.get(one.name, one.name), one.default) for one in msgspec.structs.fields(kind)}
+    missing = [one.name for one in msgspec.structs.fields(kind) if one.required and fields[one.name][0] not in word.__struct_fields__]
+    if missing:
+        raise TypeError(f"nothing in {word.__name__} says what {', '.join(missing)} of {kind.__name__} is")
+    usual = {name: row for name, row in fields.items() if row[0] in word.__struct_fields__}
+
+    def values(event: Any) -> dict[str, Any]:  # msgspec leaves out a default by its identity, and 0.0 may be another one
+        return {name: value for name, (our, default) in usual.items() if (value := getattr(event, our)) != default}
+
     if any(map(_holds_documents, get_type_hints(kind).values())):
-        return partial(told, kind)
-    usual = {one.name: one.default for one in msgspec.structs.fields(kind) if one.name in word.__struct_fields__}
-    # msgspec leaves out a default by its identity, and 0.0 may be another one.
-    return lambda event: kind(**{name: value for name, default in usual.items() if (value := getattr(event, name)) != default})
+        return lambda event: told(kind, values(event))
+    return lambda event: kind(**values(event))
 
 
-_MAKERS: Final = {word: _maker(word, kind) for word, kind in FROM_JOURNAL.items() if kind is not None}
+_MAKERS: Final = {word: maker(word, kind, OUR_NAMES.get(word, {})) for word, kind in FROM_JOURNAL.items() if kind is not None}
 
 
 def leaves(event: ev.Event) -> bool:

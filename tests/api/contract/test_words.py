@@ -137,6 +137,25 @@ def test_a_screen_pop_is_told_as_it_was_before_there_was_a_contract(text: str, w
     check(of_openapi("ScreenPop"), written(pop.pop_of(of)))
 
 
+class Tomorrow(msgspec.Struct, frozen=True, kw_only=True, tag="Queued"):
+    """The journal's `Queued` as it may be one day: a field has another name, one is new, one is gone."""
+
+    contact: str
+    entry: str
+    queue: str
+    place: int
+    lane: str
+
+
+def test_a_client_does_not_notice_when_the_journal_s_words_change() -> None:
+    today = ev.Queued(contact=ev.ContactId("chat:1"), entry=ev.EntryId("chat:1/q1"), queue=ev.QueueId("support"), position=2)
+    tomorrow = Tomorrow(contact="chat:1", entry="chat:1/q1", queue="support", place=2, lane="left")
+    make = events.maker(Tomorrow, events.Queued, {"position": "place"})
+    assert written(make(tomorrow)) == written(events.event_of(today))
+    with pytest.raises(TypeError, match="nothing in Tomorrow says what position of Queued is"):
+        events.maker(Tomorrow, events.Queued)
+
+
 def test_what_does_not_leave_is_not_told() -> None:
     altered = ev.ConfigurationAltered(changes=())
     assert not events.leaves(altered)

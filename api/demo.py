@@ -12,6 +12,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from pydantic import ConfigDict
+
 from acd.core.errors import IllegalTransition
 from acd.core.ids import AgentId, TenantId
 from acd.core.inputs import LogOn
@@ -73,6 +75,8 @@ CALLERS = (
 
 class DemoTold(Told):
     """Whether this is the demonstration; what is not for the asker is left out."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
 
     demo: bool
     tenant: str | None = None

@@ -1,5 +1,5 @@
 // Makes the types of an OpenAPI document and compiles what uses them, in one process: `node check.mjs <openapi.json> <folder for the types>`.
-// Says what the compiler says, and ends with 1 where that is anything.
+// `defaultNonNullable`: what has a default may be left out of a request. Says what the compiler says, and ends with 1 where that is anything.
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -10,7 +10,7 @@ import ts from "typescript";
 const [document, folder] = process.argv.slice(2);
 const here = dirname(fileURLToPath(import.meta.url));
 const types = join(folder, "api.d.ts");
-writeFileSync(types, astToString(await openapi(JSON.parse(readFileSync(document, "utf8")))));
+writeFileSync(types, astToString(await openapi(JSON.parse(readFileSync(document, "utf8")), { defaultNonNullable: false })));
 
 const { options, fileNames } = ts.parseJsonConfigFileContent(ts.readConfigFile(join(here, "tsconfig.json"), ts.sys.readFile).config, ts.sys, here);
 const program = ts.createProgram(fileNames, { ...options, paths: { "#api": [types] } });

@@ -82,6 +82,7 @@ export async function main(address: string, tenant: string, username: string, pa
   const api = createClient<paths>({ baseUrl: address });
   const { token } = got(await api.POST("/api/v1/login", { body: { tenant, username, password } }));
   api.use({ onRequest: ({ request }) => request.headers.set("Authorization", `Bearer ${token}`) });
+  got(await api.POST("/api/v1/messages", { body: { queue: "support", customer: "erika@example.com" } }));
   const records = got(await api.GET("/api/v1/cdrs", { params: { query: { limit: 10 } } })).items;
   const told = [];
   for (const { cdr } of records) {

@@ -40,7 +40,6 @@ async def test_client_logs_in_and_reads_records_prices_decisions_and_the_stream(
     await talk(staffed, "acme-2", "+493012345678", 3601)
     await staffed.voice.register(ACME, "anna")
     await staffed.made("agents/anna/log-on", {"ready": True}, "supervisor")
-    await staffed.made("messages", {"queue": "support", "customer": "erika@example.com"}, "supervisor")
     async with serving(staffed.app) as served:
         status, said = await run("client.ts", served.url, "acme", "admin", PASSWORD)
     assert status == 0, said

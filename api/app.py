@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from fastapi import FastAPI, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
@@ -16,12 +15,12 @@ from fastapi.staticfiles import StaticFiles
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Scope
 
-from acd.core.live import LiveState
 from acd.errors import CannotStart
 from acd.guard import Guard
 from acd.service import VoiceService
 from api import demo, docs_page, errors, identity, security, tenants
 from api.config import Settings, networks_of
+from api.contract import openapi as contract
 from api.db import Databases
 from api.disk_use import DiskUse
 from api.edge.answers import PAGE_HEADERS, HeadAsGet, SafeHeaders
@@ -186,8 +185,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     )
     told(document, _needed())
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    _, live = msgspec.json.schema_components([LiveState], ref_template="#/components/schemas/{name}")
-    schemas.update(live)
+    contract.enter(document)
     problem = errors.ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(problem.pop("$defs", {}))
     schemas["ProblemDocument"] = problem

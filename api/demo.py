@@ -12,6 +12,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from pydantic import ConfigDict
+
 from acd.core.errors import IllegalTransition
 from acd.core.ids import AgentId, TenantId
 from acd.core.inputs import LogOn
@@ -20,7 +22,7 @@ from api.audit import By
 from api.db import UnknownTenant
 from api.identity import Passwords, UserGiven, create_user
 from api.kit.ids import drawn_password
-from api.kit.schema import Given
+from api.kit.schema import Given, Told
 from api.services import Services
 from api.telephony_setup import Author, create, dialling, schemas, set_device, take_effect
 from api.tenants import AdminGiven, TenantGiven, create_tenant
@@ -69,6 +71,17 @@ CALLERS = (
     ("Maria Beispiel", "Beispiel KG", "+4312052010", None),
     ("Lotte Lastprobe", "Prüfstand GmbH", "+493010000001", "Erster Anrufer von fernamt load"),
 )
+
+
+class DemoTold(Told):
+    """Whether this is the demonstration; what is not for the asker is left out."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+
+    demo: bool
+    tenant: str | None = None
+    username: str | None = None
+    password: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 
 from api import errors
 from api.about.permissions import ReadsState
+from api.demo import DemoTold
 from api.edge.monitoring import require_details, sees_details
 from api.health import Readiness
 from api.kit.peers import is_from_here
@@ -54,7 +55,15 @@ async def metrics(request: Request) -> Response:
     return Response(shared(request).metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-@router.get("/debug/state", operation_id="getState")
+_ANY_STATE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "For people to read: it follows how the exchange is built, and promises nothing.",
+        "content": {"application/json": {"schema": {"type": "object", "additionalProperties": True}}},
+    }
+}
+
+
+@router.get("/debug/state", operation_id="getState", responses=_ANY_STATE, response_class=Response)
 async def state(access: ReadsState) -> Response:
     """Everything the voice service knows of this tenant, for people who look for a fault."""
     async with access.outside() as voice:
@@ -62,11 +71,11 @@ async def state(access: ReadsState) -> Response:
     return Response(msgspec.json.encode(described), media_type="application/json")
 
 
-@router.get("/api/v1/demo", operation_id="getDemo")
-async def get_demo(request: Request) -> dict[str, Any]:
+@router.get("/api/v1/demo", operation_id="getDemo", response_model_exclude_unset=True)
+async def get_demo(request: Request) -> DemoTold:
     """Whether this is the demonstration, and with which credentials the page may fill its form: the password only on this machine."""
     found = shared(request).demo
     if found is None:
-        return {"demo": False}
-    told = {"demo": True, "tenant": found.tenant, "username": "supervisor"}
-    return {**told, "password": found.users["supervisor"]} if is_from_here(request) else told
+        return DemoTold(demo=False)
+    told = DemoTold(demo=True, tenant=found.tenant, username="supervisor")
+    return told.model_copy(update={"password": found.users["supervisor"]}) if is_from_here(request) else told

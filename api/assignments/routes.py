@@ -15,6 +15,7 @@ from api.assignments.errors import UnknownAssignment
 from api.assignments.models import SourceClaim
 from api.assignments.permissions import ReadsAssignments, ReadsGrants, WritesGrants
 from api.assignments.schemas import (
+    AssignedNumberTold,
     AssignmentsOfTenantTold,
     AssignmentsTold,
     CallerIdGiven,
@@ -23,7 +24,6 @@ from api.assignments.schemas import (
     ClaimTold,
     GrantTold,
     NumbersGiven,
-    NumberTold,
     PaymentGiven,
     PaymentTold,
     PrepaidTold,
@@ -172,14 +172,14 @@ async def list_sources(
 
 
 @router.get("/tenants/{tenant}/numbers", operation_id="listNumbersOfTenant")
-async def list_numbers_of(access: ReadsGrants, tenant: Tenant, page: Paged) -> Page[NumberTold]:
+async def list_numbers_of(access: ReadsGrants, tenant: Tenant, page: Paged) -> Page[AssignedNumberTold]:
     """The numbers that are this tenant's and no other's."""
     return await _numbers(access.session, TenantId(tenant), page)
 
 
-async def _numbers(session: AsyncSession, tenant: TenantId, page: Paged) -> Page[NumberTold]:
+async def _numbers(session: AsyncSession, tenant: TenantId, page: Paged) -> Page[AssignedNumberTold]:
     rows = await service.numbers(session, tenant, page)
-    items, following = paged([NumberTold.model_validate(row) for row in rows], [row.number for row in rows], page)
+    items, following = paged([AssignedNumberTold.model_validate(row) for row in rows], [row.number for row in rows], page)
     return Page(items=items, next=following)
 
 
@@ -269,7 +269,7 @@ async def get_assignments(access: ReadsAssignments) -> AssignmentsTold:
 
 
 @router.get("/assignments/numbers", operation_id="listAssignedNumbers")
-async def list_assigned_numbers(access: ReadsAssignments, page: Paged) -> Page[NumberTold]:
+async def list_assigned_numbers(access: ReadsAssignments, page: Paged) -> Page[AssignedNumberTold]:
     """The numbers that are this tenant's and no other's."""
     async with access.services.databases.unit(None) as control:
         return await _numbers(control.session, access.tenant, page)

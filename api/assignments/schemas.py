@@ -119,7 +119,7 @@ class CallerIdGiven(Given):
     number: E164
 
 
-class NumberTold(Told):
+class AssignedNumberTold(Told):
     number: str
     how: Literal["assigned", "claimed", "inherited"]
     """By the operator, by the tenant itself, or by having it when an earlier release was upgraded."""

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import msgspec
 from fastapi import Path
 
 from acd.core.ids import AgentId, CallId, ContactId
 from acd.core.inputs import Command
+from api.contract import call_of, decision_of, event_of
 from api.errors import Conflict, NotFound, responses
 from api.identity import Access, Role
 from api.telephony.errors import NoDesk, NotYourDesk, told
-from api.telephony.rules import call_of, told_decision, told_event
 from api.telephony.schemas import Decisions, Done, WhyWaiting
 
 AgentKey = Annotated[str, Path(max_length=64, pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$", description="An agent, or `me`.")]
@@ -55,7 +54,7 @@ async def carry_out(access: Access, command: Command, *, call: str | None = None
     async with access.outside() as voice:
         with told():
             events = await voice.command(access.tenant, command)
-    return Done(events=[told_event(event) for event in events], call=call, contact=contact)
+    return Done(events=[event_of(event) for event in events], call=call, contact=contact)
 
 
 async def decisions_of(access: Access, contact: ContactId) -> Decisions:
@@ -68,7 +67,7 @@ async def decisions_of(access: Access, contact: ContactId) -> Decisions:
             found = await voice.decisions(access.tenant, contact)
     if not found:
         raise NotFound(f"No offer of a {_kind(contact)} {contact} is known.")
-    return Decisions(contact=contact, call=call_of(contact), decisions=[told_decision(one) for one in msgspec.to_builtins(found)])
+    return Decisions(contact=contact, call=call_of(contact), decisions=[decision_of(one) for one in found])
 
 
 async def why_of(access: Access, contact: ContactId) -> WhyWaiting:

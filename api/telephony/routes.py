@@ -11,6 +11,7 @@ from acd.core import inputs as inp
 from acd.core.configuration import Target
 from acd.core.ids import AgentId
 from acd.core.live import LiveState
+from api.contract import board_of, quote_of
 from api.errors import NotFound, responses
 from api.identity import Access, Role
 from api.kit.numbers import DialledNow
@@ -212,7 +213,7 @@ async def live(access: ReadsCalls) -> Response:
     async with access.outside() as voice:
         state: LiveState = voice.live(access.tenant)
     shown = live_for(state, access.principal.agent) if access.principal.role == Role.AGENT else state
-    return Response(msgspec.json.encode(shown), media_type="application/json")
+    return Response(msgspec.json.encode(board_of(shown)), media_type="application/json")
 
 
 @router.get("/calls/{call}/decisions", operation_id="getDecisions", responses=responses(NotFound))
@@ -233,4 +234,4 @@ async def quote(access: ReadsQuotes, number: Annotated[DialledNow, Query()]) -> 
     async with access.outside() as voice:
         with told():
             found = await voice.quote(access.tenant, number)
-    return QuoteTold(number=number, quote=msgspec.to_builtins(found, str_keys=True))
+    return QuoteTold(number=number, quote=quote_of(found))

@@ -24,6 +24,8 @@ from acd.errors import StreamOverrun
 from acd.outage import Unreachable
 from acd.service import LiveEvent, Spending
 from api.audit import By, record_read, source_of
+from api.contract import SUBPROTOCOL, Heartbeat, live_message, written
+from api.contract.sockets import BOARD_EVERY_S, FORBIDDEN, GOING_AWAY, HEARTBEAT_S, OVERRUN, TOKEN_PREFIX, TRY_AGAIN_LATER, UNAUTHENTICATED
 from api.db import UnknownTenant
 from api.errors import TooMany, Unauthenticated, Unavailable, unavailable
 from api.identity import Principal, Role, principal_of
@@ -31,20 +33,13 @@ from api.outages import say
 from api.shared import services, shared
 from api.telephony.boards import Boards
 from api.telephony.permissions import CALLS_READ
-from api.telephony.rules import AgentView, encoded, for_everybody, live_for, told_live
+from api.telephony.rules import AgentView, for_everybody, live_for, told_live
 
 log = logging.getLogger(__name__)
 router = APIRouter(prefix="/api/v1", tags=["telephony"])
 
-SUBPROTOCOL = "fernamt.v1"
-UNAUTHENTICATED, FORBIDDEN, OVERRUN = 4401, 4403, 4408
-GOING_AWAY, TRY_AGAIN_LATER = 1001, 1013
 REASON_OCTETS = 123
 """What a close frame has room for (RFC 6455 §5.5)."""
-HEARTBEAT_S = 15.0
-"""Silence after which a heartbeat goes out; so often the token is looked at again, in silence or not."""
-BOARD_EVERY_S = 0.5
-"""A board changes at most so often."""
 
 
 def _token(socket: WebSocket, in_query: str | None) -> tuple[str | None, str | None]:
@@ -52,8 +47,8 @@ def _token(socket: WebSocket, in_query: str | None) -> tuple[str | None, str | N
     offered = [part.strip() for part in socket.headers.get("sec-websocket-protocol", "").split(",")]
     accepted = SUBPROTOCOL if SUBPROTOCOL in offered else None
     for part in offered:
-        if part.startswith("bearer."):
-            return part.removeprefix("bearer."), accepted
+        if part.startswith(TOKEN_PREFIX):
+            return part.removeprefix(TOKEN_PREFIX), accepted
     scheme, _, token = socket.headers.get("authorization", "").partition(" ")
     return (token if scheme.lower() == "bearer" else in_query), accepted
 
@@ -149,8 +144,7 @@ async def _send(socket: WebSocket, token: str, entered: Principal, outgoing: Out
                 if not same_view(await principal_of(socket, token), entered):
                     raise RoleChanged
                 looked_at = time.monotonic()
-            heartbeat = {"type": "heartbeat", "at": services(socket).clock().timestamp()}
-            await socket.send_text(message if message is not None else encoded(heartbeat))
+            await socket.send_text(message if message is not None else written(Heartbeat(at=services(socket).clock().timestamp())))
     finally:
         await outgoing.aclose()
 
@@ -282,4 +276,4 @@ async def _boards(socket: WebSocket, principal: Principal) -> Outgoing:
 
 
 def _live(state: LiveState, spending: Spending | None = None) -> str:
-    return encoded({"type": "live", "live": state} | ({"spending": spending} if spending is not None else {}))
+    return written(live_message(state, spending))

@@ -97,7 +97,7 @@ class EngineVoice:
     async def command(self, tenant: TenantId, command: Command) -> tuple[Event, ...]:
         assert_nothing_is_held("command")
         if isinstance(command, inp.Dial):
-            command = msgspec.structs.replace(command, quote=await self.quote(tenant, command.number))
+            command = msgspec.structs.replace(command, quote=await self.quote(tenant, command.number) or None)
         return await self.fact(tenant, command)
 
     def mint_call(self) -> CallId:

@@ -21,7 +21,7 @@ from acd.core.live import LiveState
 from acd.core.replay import fold
 from acd.journal import read
 from acd.networks import EVERYTHING, LOOPBACK
-from api.billing.service import shown
+from api.contract.cdr import shown
 from billing_cdr import store
 from billing_cdr.cdr import Cdr
 from billing_cdr.charge import Charge

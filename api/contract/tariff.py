@@ -18,14 +18,14 @@ Amount = str | int
 """Decimal text, such as `"0.019"`, with at most six decimals, or a whole number; never a float."""
 
 
-class TariffName(Public, frozen=True, kw_only=True):
+class TariffName(Public, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A name in both languages."""
 
     de: str
     en: str
 
 
-class TariffBand(Public, frozen=True, kw_only=True):
+class TariffBand(Public, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Hours of the week at a price of their own; several of one name are one band."""
 
     name: str
@@ -36,7 +36,7 @@ class TariffBand(Public, frozen=True, kw_only=True):
     """`24:00` is midnight."""
 
 
-class TariffRate(Public, frozen=True, kw_only=True, omit_defaults=True):
+class TariffRate(Public, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """What calls to one prefix cost."""
 
     prefix: str
@@ -65,7 +65,7 @@ class TariffRate(Public, frozen=True, kw_only=True, omit_defaults=True):
     """It costs nothing; what has no price must say so."""
 
 
-class TariffDocument(Public, frozen=True, kw_only=True, omit_defaults=True):
+class TariffDocument(Public, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """A plan version. A key that nobody knows is refused, and so is what the law forbids (§ 112 TKG)."""
 
     id: str

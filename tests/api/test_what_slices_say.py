@@ -16,7 +16,7 @@ from api.kit.slices import Slice, gathered
 from api.slices import NAMES, SLICES
 
 API = Path(slices.__file__).parent
-NO_SLICES = {"commands", "edge", "kit", "migrations", "web"}
+NO_SLICES = {"commands", "contract", "edge", "kit", "migrations", "web"}
 """Folders of the API that are something else."""
 WRITING = {"POST", "PUT", "PATCH", "DELETE"}
 

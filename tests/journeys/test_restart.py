@@ -67,6 +67,18 @@ async def left(house: ServiceProcess) -> None:
     await house.log_in()
 
 
+async def updated(house: ServiceProcess) -> None:
+    """`fernamt run --take-over` beside the one that runs."""
+    before, house._process = house._process, None
+    assert before is not None
+    await house.call(house.api.close)
+    await house.start("--take-over")
+    async with asyncio.timeout(10):
+        assert await before.wait() == 0
+    before.close()
+    await house.log_in()
+
+
 async def live(house: ServiceProcess) -> dict[str, Any]:
     told: dict[str, Any] = await house.call(house.api.get, "/api/v1/live")
     return told
@@ -300,12 +312,12 @@ async def everything_can_be_done(house: ServiceProcess, crowd: Crowd) -> None:
         call.hang_up()
 
 
-@pytest.mark.parametrize("again", [killed, left])
+@pytest.mark.parametrize("again", [killed, left, updated])
 async def test_a_crowd_goes_on(tmp_path: Path, again: Any) -> None:
     await crowd_goes_on(tmp_path, talking=4, ringing=2, queued=3, times=1, window_s=1.0, again=again)
 
 
 @pytest.mark.storm
-@pytest.mark.parametrize(("again", "times"), [(killed, 1), (left, 10)])
+@pytest.mark.parametrize(("again", "times"), [(killed, 1), (left, 10), (updated, 10)])
 async def test_a_hundred_talk_fifty_wait_and_ten_are_rung(tmp_path: Path, again: Any, times: int) -> None:
     await crowd_goes_on(tmp_path, talking=100, ringing=10, queued=50, times=times, window_s=6.0, again=again)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from acd.core import live as inner
+from acd.core import live
 from api.contract.kit import Public, told
 from api.contract.words import SupervisionMode
 
@@ -213,6 +213,6 @@ class LiveState(Public, frozen=True, kw_only=True):
     registrations: tuple[LiveRegistration, ...]
 
 
-def board_of(state: inner.LiveState) -> LiveState:
+def board_of(state: live.LiveState) -> LiveState:
     """The board of the exchange as it is told."""
     return told(LiveState, state)

@@ -184,7 +184,11 @@ class ServiceProcess:
         return status
 
     def close(self) -> None:
+        """Whatever a stop has left to a successor, no successor comes any more."""
         self._desk.shutdown()
+        for pid in self.workers():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
 
     @property
     def is_running(self) -> bool:

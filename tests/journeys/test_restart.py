@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -152,6 +153,41 @@ async def test_who_talks_waits_or_is_rung_goes_on(tmp_path: Path, again: Any) ->
         told = await house.cdrs(4)
         assert sorted(one["cdr"]["calling"] for one in told) == [f"+4989123{at}" for at in range(4)]
         assert {one["cdr"]["outcome"] for one in told} == {"answered"}
+
+
+async def test_what_only_the_journal_knows_is_ended_and_the_rest_goes_on(tmp_path: Path) -> None:
+    """The main process is killed, and one of two media workers with it: its calls were cut, and are told so."""
+    async with service(tmp_path, FERNAMT_MEDIA__WORKERS="2") as house, contextlib.AsyncExitStack() as stack:
+        devices = await house.provision()
+        ends: list[tuple[PhoneCall, PhoneCall]] = []
+        for at, name in enumerate(("anna", "ben")):
+            phone = await stack.enter_async_context(house.phone(devices[name], name))
+            await phone.register()
+            await house.ready(name)
+            caller = await (await stack.enter_async_context(SyntheticPhone(house.sip, user=f"+4989123{at}"))).call("601")
+            at_phone = await phone.incoming()
+            await at_phone.answer()
+            await caller.answered()
+            ends.append((caller, at_phone))
+        calls = {party["number"]: one["id"] for one in (await live(house))["calls"] for party in one["parties"] if party["agent"] is None}
+        killed_worker, *_ = house.workers()
+        await house.stop(signal.SIGKILL)
+        os.kill(killed_worker, signal.SIGKILL)
+        await house.start()
+        await house.log_in()
+        (left,) = (await live(house))["calls"]
+        (gone,) = [at for at, number in enumerate(calls) if calls[number] != left["id"]]
+        for end in ends[gone]:
+            assert await end.ended() == "remote"
+            assert "Q.850;cause=41" in str(end.reason_header)
+        caller, at_phone = ends[1 - gone]
+        caller.start_tone(440, 10)
+        await at_phone.hears_tone(440)
+        (cut,) = await house.cdrs(1)
+        assert (cut["cdr"]["cause"], cut["cdr"]["outcome"]) == ("restart", "cut")
+        caller.hang_up()
+        assert await at_phone.ended() == "remote"
+        assert sorted(one["cdr"]["cause"] for one in await house.cdrs(2)) == ["hang_up", "restart"]
 
 
 @dataclass

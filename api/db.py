@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import os
 import secrets
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -57,7 +58,7 @@ class UnknownTenant(LookupError):
 
 
 class Unit:
-    """One transaction and what hangs on its outcome."""
+    """One transaction, or several with a `rest` between them, and what hangs on the outcome."""
 
     def __init__(self, session: AsyncSession, held: AsyncExitStack) -> None:
         self.session = session
@@ -77,6 +78,12 @@ class Unit:
         await self._held.enter_async_context(lock)
         self._locks.append(lock)
         return True
+
+    async def rest(self) -> None:
+        """End the transaction and give its connection back, before something is waited for that is not the database: the next statement
+        begins another one. What was written until now stays, whatever comes; what hangs on the outcome hangs on the last transaction.
+        """
+        await self.session.commit()
 
     def then(self, act: Callable[[], Awaitable[None]]) -> None:
         """Do this once the transaction is committed, before the client is answered."""
@@ -373,9 +380,7 @@ class Databases:
                     yield unit
                     unit.is_certain = False
                     await session.commit()
-                    self.quotas.settle(session.sync_session, committed=True)
                 except BaseException:
-                    self.quotas.settle(session.sync_session, committed=False)
                     await session.rollback()
                     for undo in reversed(unit._undo):  # noqa: SLF001 - one thing with the unit
                         await undo()
@@ -390,10 +395,12 @@ class Databases:
 
 
 def alembic_config(kind: Kind) -> Config:
-    """Configuration of one of the two lines of revisions."""
+    """Configuration of one of the two lines of revisions. A slice may keep its revisions beside its tables: it is one line all the same."""
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS / kind).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
+    places = [_MIGRATIONS / kind / "versions", *sorted(_MIGRATIONS.parent.glob(f"*/migrations/{kind}"))]
+    config.set_main_option("version_locations", os.pathsep.join(map(str, places)).replace("%", "%%"))
     return config
 
 

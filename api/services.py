@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from starlette.requests import HTTPConnection
-
 from acd.client import VoiceClient
 from acd.core.ids import TenantId
 from acd.guard import Guard
@@ -66,7 +64,7 @@ class Assigned:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Made once by the composition root; found by routes through `house(connection)`."""
+    """Made once by the composition root; found by routes through `api.shared.services`."""
 
     settings: Settings
     databases: Databases
@@ -98,10 +96,3 @@ class Services:
     """Two tenants that ask for one thing ask one after the other."""
     refusals_told: dict[tuple[TenantId, str], datetime] = field(default_factory=dict)
     """Owner and thing -> when the owner was last told that somebody else had asked for it."""
-
-
-def services(connection: HTTPConnection) -> Services:
-    """The house of this application."""
-    found = connection.app.state.services
-    assert isinstance(found, Services)
-    return found

@@ -32,6 +32,7 @@ class LimitsGiven(Given):
     reasons: Rows | None = None
     sounds: Rows | None = None
     sounds_mib: Rows | None = None
+    others: Rows | None = None
     open_contacts: Rows | None = None
     database_mib: Rows | None = None
 
@@ -118,7 +119,7 @@ class CallerIdGiven(Given):
     number: E164
 
 
-class NumberTold(Told):
+class AssignedNumberTold(Told):
     number: str
     how: Literal["assigned", "claimed", "inherited"]
     """By the operator, by the tenant itself, or by having it when an earlier release was upgraded."""

@@ -84,13 +84,13 @@ class Boards:
     """The boards that are looked at."""
 
     def __init__(self, hubs: Hubs) -> None:
-        self._hubs = hubs
+        self.hubs = hubs
         self._boards: dict[TenantId, Board] = {}
 
     @asynccontextmanager
     async def look(self, voice: VoiceClient, tenant: TenantId) -> AsyncIterator[tuple[Board, asyncio.Event]]:
         """Look at a tenant's board; the flag is up when there is something to see. Raises: UnknownName."""
-        async with self._hubs.use(voice, tenant) as hub:
+        async with self.hubs.use(voice, tenant) as hub:
             board = self._boards.get(tenant)
             if board is None or board.ended:
                 board = self._boards[tenant] = Board(voice, tenant, hub)

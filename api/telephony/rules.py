@@ -9,14 +9,15 @@ and for whose conversation it is, and not for the other agents in the same call.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple, get_args, get_type_hints
+from typing import NamedTuple, get_args, get_type_hints
 
 import msgspec
 
 from acd.core import events as ev
-from acd.core.ids import VOICE, AgentId, CallId, ContactId, channel_of
+from acd.core.ids import AgentId, CallId, ContactId
 from acd.core.live import LiveState
 from acd.service import LiveEvent, ScreenPop
+from api.contract import call_of, leaves, message_of, written
 
 _PUBLIC = (
     ev.AgentLoggedOn,
@@ -28,10 +29,6 @@ _PUBLIC = (
     ev.Started,
     ev.Stopping,
 )
-
-
-_HIDDEN = (ev.ConfigurationChanged, ev.ConfigurationAltered)
-"""Nobody sees them."""
 _BEGINNINGS = (ev.CallOffered, ev.LegInitiated, ev.OfferMade, ev.WorkReserved)
 """By which an agent comes to have a part in a contact; after-call work tells of it when it may be over."""
 _OF_CONTACTS = frozenset(kind for kind in get_args(ev.Event) if get_type_hints(kind).get("contact") is ContactId)
@@ -97,6 +94,8 @@ class Audience:
             self._note_supervision(event.call, event.leg, event.by, event.agent)
         if isinstance(event, _PUBLIC):
             return _EVERYBODY
+        if not leaves(event):
+            return _NOBODY
         contact = self._about(event)
         own: Collection[AgentId] = event.decision.chosen if isinstance(event, ev.OfferMade) else _own(event)
         only = self._of_supervision(event, contact)
@@ -108,7 +107,7 @@ class Audience:
         if only is not None:
             agents &= only
         self._forget(event)
-        return Seen(public=False, supervisors=not isinstance(event, _HIDDEN), agents=agents)
+        return Seen(public=False, supervisors=True, agents=agents)
 
     def _about(self, event: ev.Event) -> ContactId | None:
         """The contact that the event is about."""
@@ -163,38 +162,9 @@ def _own(event: ev.Event) -> tuple[AgentId, ...]:
 # ---------------------------------------------------------------------- as it is told
 
 
-def call_of(contact: str) -> CallId | None:
-    """The call that a contact is; None: it came by another channel."""
-    return CallId(ContactId(contact)) if channel_of(ContactId(contact)) == VOICE else None
-
-
-def told_event(event: ev.Event) -> dict[str, Any]:
-    """An event as it leaves the API: of a call it says `call` beside `contact`, which was its name until 0.2."""
-    told: dict[str, Any] = msgspec.to_builtins(ev.shown(event))
-    return with_call(told) if type(event) in _OF_CONTACTS else told
-
-
-def with_call(told: dict[str, Any]) -> dict[str, Any]:
-    """What tells of a contact, with `call` where that is a call."""
-    call = call_of(told["contact"])
-    return told if call is None else {**told, "call": call}
-
-
-def told_decision(record: dict[str, Any]) -> dict[str, Any]:
-    """A decision record and its outcomes, told as their events are."""
-    return with_call(record) | {"outcomes": [with_call(one) for one in record["outcomes"]]}
-
-
 def told_live(live: LiveEvent) -> str:
     """An event as the WebSocket sends it."""
-    if isinstance(live.event, ScreenPop) or type(live.event) not in _OF_CONTACTS:
-        return encoded(live)
-    return encoded({**msgspec.to_builtins(live), "event": told_event(live.event)})
-
-
-def encoded(message: Any) -> str:
-    """JSON as the WebSocket sends it."""
-    return msgspec.json.encode(message).decode()
+    return written(message_of(live))
 
 
 # ---------------------------------------------------------------------- the board

@@ -2,7 +2,7 @@
 
 The token comes in the Authorization header, or as a subprotocol `bearer.<token>` beside `fernamt.v1` (browsers can set no header). In the
 address, `?token=`, proxies write it down (RFC 6750 §5.3): so it is taken from there only with `http.token_in_query`.
-Close codes: 4401 no valid token (any more), 4403 not for this role, 4408 overrun: fetch the live state and come again,
+Close codes: 4401 no valid token (any more), 4403 without the permission `calls:read`, 4408 overrun: fetch the live state and come again,
 1013 try again later (RFC 6455 registry): a database is away, the tenant is not open, or the user holds too many connections.
 """
 
@@ -22,29 +22,24 @@ from acd.core.errors import UnknownName
 from acd.core.live import LiveState
 from acd.errors import StreamOverrun
 from acd.service import Spending
-from api.audit import SOCKETS, By, record_read, source_of
+from api.audit import By, record_read, source_of
+from api.contract import SUBPROTOCOL, Heartbeat, live_message, written
+from api.contract.sockets import BOARD_EVERY_S, FORBIDDEN, GOING_AWAY, HEARTBEAT_S, OVERRUN, TOKEN_PREFIX, TRY_AGAIN_LATER, UNAUTHENTICATED
 from api.db import UnknownTenant
 from api.errors import TooMany, Unauthenticated, Unavailable, unavailable
 from api.identity import Principal, Role, principal_of
 from api.outages import say
-from api.services import services
+from api.shared import services, shared
 from api.telephony.boards import Boards
-from api.telephony.hub import Hubs
-from api.telephony.rules import encoded, live_for
+from api.telephony.permissions import CALLS_READ
+from api.telephony.rules import live_for
 from billing_cdr.outage import Unreachable
 
 log = logging.getLogger(__name__)
 router = APIRouter(prefix="/api/v1", tags=["telephony"])
 
-SUBPROTOCOL = "fernamt.v1"
-UNAUTHENTICATED, FORBIDDEN, OVERRUN = 4401, 4403, 4408
-GOING_AWAY, TRY_AGAIN_LATER = 1001, 1013
 REASON_OCTETS = 123
 """What a close frame has room for (RFC 6455 §5.5)."""
-HEARTBEAT_S = 15.0
-"""Silence after which a heartbeat goes out; so often the token is looked at again, in silence or not."""
-BOARD_EVERY_S = 0.5
-"""A board changes at most so often."""
 
 
 def _token(socket: WebSocket, in_query: str | None) -> tuple[str | None, str | None]:
@@ -52,8 +47,8 @@ def _token(socket: WebSocket, in_query: str | None) -> tuple[str | None, str | N
     offered = [part.strip() for part in socket.headers.get("sec-websocket-protocol", "").split(",")]
     accepted = SUBPROTOCOL if SUBPROTOCOL in offered else None
     for part in offered:
-        if part.startswith("bearer."):
-            return part.removeprefix("bearer."), accepted
+        if part.startswith(TOKEN_PREFIX):
+            return part.removeprefix(TOKEN_PREFIX), accepted
     scheme, _, token = socket.headers.get("authorization", "").partition(" ")
     return (token if scheme.lower() == "bearer" else in_query), accepted
 
@@ -73,8 +68,8 @@ async def _enter(socket: WebSocket, in_query: str | None) -> tuple[Principal, st
     except Exception as error:
         await _close_until_later(socket, error)
         return None
-    if principal.role not in {Role.AGENT, Role.SUPERVISOR, Role.ADMIN} or principal.tenant is None:
-        await socket.close(FORBIDDEN, f"not for {principal.role}")
+    if (lacks := principal.lacks(CALLS_READ)) is not None:
+        await socket.close(FORBIDDEN, lacks[:REASON_OCTETS])
         return None
     await _record_opened(socket, principal)
     return principal, token or ""
@@ -86,9 +81,9 @@ async def _record_opened(socket: WebSocket, principal: Principal) -> None:
     by = By(principal.name, source_of(socket.client.host if socket.client else None))
     try:
         async with this.databases.unit(principal.tenant) as unit:
-            await record_read(unit.session, this.clock(), by, SOCKETS[path], path, {})
+            await record_read(unit.session, this.clock(), by, shared(socket).slices.sockets[path], path, {})
     except (SQLAlchemyError, UnknownTenant, Unreachable) as error:
-        socket.app.state.metrics.audit_failures.inc()
+        shared(socket).metrics.audit_failures.inc()
         say(log, error, "! %s opened %s, and the audit could not be written", principal.name, path)
 
 
@@ -155,7 +150,7 @@ async def _send(socket: WebSocket, token: str, entered: Principal, outgoing: Out
 
 
 def _heartbeat(socket: WebSocket) -> str:
-    return encoded({"type": "heartbeat", "at": services(socket).clock().timestamp()})
+    return written(Heartbeat(at=services(socket).clock().timestamp()))
 
 
 async def _until_gone(socket: WebSocket) -> None:
@@ -174,14 +169,14 @@ async def events(socket: WebSocket, token: Annotated[str | None, Query(max_lengt
     if entered is None:
         return
     principal, bearer = entered
-    with socket.app.state.metrics.sockets.labels("/api/v1/events").track_inprogress():
+    with shared(socket).metrics.sockets.labels("/api/v1/events").track_inprogress():
         await _serve(socket, bearer, principal, _events(socket, principal))
 
 
 async def _events(socket: WebSocket, principal: Principal) -> Outgoing:
     voice, tenant = services(socket).voice, principal.tenant
     assert tenant is not None
-    hubs: Hubs = socket.app.state.hubs
+    hubs = shared(socket).part(Boards).hubs
     is_agent = principal.role == Role.AGENT
     async with hubs.listen(voice, tenant, principal.agent, sees_all=not is_agent) as (outbox, state):
         yield _live(live_for(state, principal.agent) if is_agent else state)
@@ -202,14 +197,15 @@ async def board(socket: WebSocket, token: Annotated[str | None, Query(max_length
     if entered is None:
         return
     principal, bearer = entered
-    with socket.app.state.metrics.sockets.labels("/api/v1/board").track_inprogress():
+    with shared(socket).metrics.sockets.labels("/api/v1/board").track_inprogress():
         await _serve(socket, bearer, principal, _boards(socket, principal))
 
 
 async def _boards(socket: WebSocket, principal: Principal) -> Outgoing:
     voice, tenant = services(socket).voice, principal.tenant
     assert tenant is not None
-    boards: Boards = socket.app.state.boards
+    boards = shared(socket).part(Boards)
+    sees_spending = principal.lacks(shared(socket).slices.permissions["spending:read"]) is None
     async with boards.look(voice, tenant) as (board, changed):
 
         async def whole() -> str:
@@ -226,10 +222,13 @@ async def _boards(socket: WebSocket, principal: Principal) -> Outgoing:
             if principal.role == Role.AGENT:
                 board.seen(changed)
                 yield _live(live_for(await board.live(), principal.agent))
+            elif not sees_spending:
+                board.seen(changed)
+                yield _live(await board.live())
             else:
                 yield await board.snapshot(changed, whole)
             await asyncio.sleep(BOARD_EVERY_S)
 
 
 def _live(state: LiveState, spending: Spending | None = None) -> str:
-    return encoded({"type": "live", "live": state} | ({"spending": spending} if spending is not None else {}))
+    return written(live_message(state, spending))

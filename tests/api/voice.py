@@ -46,6 +46,7 @@ from acd.serving import serve
 from billing_cdr.house_plan import house_plan
 from billing_cdr.quote import Quote
 from billing_cdr.rating import quote
+from tests.api.waits import assert_nothing_is_held
 
 
 class EngineVoice:
@@ -82,6 +83,7 @@ class EngineVoice:
         return await self.platform.who_is(tenant, number)
 
     async def open_tenant(self, setup: TenantSetup) -> None:
+        assert_nothing_is_held("open_tenant")
         if self.refuse_opening:
             raise OSError("the journal's disk is full")
         tenant = setup.configuration.tenant
@@ -94,6 +96,7 @@ class EngineVoice:
         self.bus.publish(state_of(tenant), TenantState(tenant=tenant, is_open=is_open, trouble=trouble), retained=True)
 
     async def configure(self, setup: TenantSetup) -> None:
+        assert_nothing_is_held("configure")
         assert problems(setup.configuration) == []
         tenant = setup.configuration.tenant
         self.setups[tenant] = setup
@@ -106,6 +109,7 @@ class EngineVoice:
         assert self.engines[tenant].state.configuration == wanted
 
     async def close_tenant(self, tenant: TenantId, *, for_good: bool = True) -> None:
+        assert_nothing_is_held("close_tenant")
         del for_good  # without SIP nobody asks meanwhile
         if tenant not in self.engines:
             raise UnknownName("tenant", tenant)
@@ -113,8 +117,9 @@ class EngineVoice:
         self.say_state(tenant, is_open=False)
 
     async def command(self, tenant: TenantId, command: Command) -> tuple[Event, ...]:
+        assert_nothing_is_held("command")
         if isinstance(command, inp.Dial):
-            command = msgspec.structs.replace(command, quote=await self.quote(tenant, command.number))
+            command = msgspec.structs.replace(command, quote=await self.quote(tenant, command.number) or None)
         return await self.fact(tenant, command)
 
     def mint_call(self) -> CallId:
@@ -122,12 +127,15 @@ class EngineVoice:
         return CallId(ContactId(f"call-{self._calls}"))
 
     def contact(self, tenant: TenantId, contact: ContactId) -> WholeContact:
+        assert_nothing_is_held("contact")
         return self.engines[tenant].contact(contact)
 
     def open_contacts(self, tenant: TenantId) -> int:
+        assert_nothing_is_held("open_contacts")
         return self.engines[tenant].open_contacts
 
     async def quote(self, tenant: TenantId, number: str) -> dict[str, Any]:
+        assert_nothing_is_held("quote")
         if is_private(number):
             configuration = self.setups[tenant].configuration
             if number not in {one.number for one in configuration.numbers} | {one.extension for one in configuration.agents}:
@@ -159,6 +167,7 @@ class EngineVoice:
         return self.sent_to.get(network, frozenset())
 
     def spending(self, tenant: TenantId) -> Spending:
+        assert_nothing_is_held("spending")
         dialling = self.setups[tenant].dialling
         limits = {"tenant": dialling.per_hour, "balance": dialling.paid_in}
         limits |= {f"agent:{agent}": own.per_hour for agent, own in dialling.agents.items()}
@@ -166,12 +175,14 @@ class EngineVoice:
         return Spending(currency=dialling.currency, accounts=tuple(accounts))
 
     async def recount(self, tenant: TenantId) -> None:
+        assert_nothing_is_held("recount")
         self.recounted.append(tenant)
 
     def registered_in(self, network: str) -> frozenset[TenantId]:
         return self.registered.get(network, frozenset())
 
     def live(self, tenant: TenantId) -> LiveState:
+        assert_nothing_is_held("live")
         return self.engine(tenant).live_at(self._now())
 
     def engine(self, tenant: TenantId) -> Engine:
@@ -190,15 +201,18 @@ class EngineVoice:
         self.shown_to.append((agent, contact))
 
     def describe(self, tenant: TenantId) -> dict[str, Any]:
+        assert_nothing_is_held("describe")
         return {"core": self.engines[tenant].describe()}
 
     def readers(self, tenant: TenantId) -> int:
         return len(self.bus.publisher(events_of(tenant)).heard)
 
     def why_waiting(self, tenant: TenantId, contact: ContactId) -> dict[str, Any]:
+        assert_nothing_is_held("why_waiting")
         return msgspec.to_builtins(self.engines[tenant].why_waiting(contact, self._now()))
 
     async def decisions(self, tenant: TenantId, contact: ContactId) -> list[dict[str, Any]]:
+        assert_nothing_is_held("decisions")
         return self._decisions[tenant, contact]
 
     def troubles(self) -> Mapping[TenantId, str]:

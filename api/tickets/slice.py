@@ -1,0 +1,18 @@
+"""What tickets are made of."""
+
+from __future__ import annotations
+
+from api.kit.slices import Slice
+from api.tickets import models
+from api.tickets.permissions import PERMISSIONS
+from api.tickets.routes import router
+
+SLICE = Slice(
+    tag="tickets",
+    says="Tickets; never deleted.",
+    routers=(router,),
+    permissions=PERMISSIONS,
+    models=(models,),
+    personal={"listTickets": "ticket", "getTicket": "ticket"},
+    answered={"createTicket": "ticket", "changeTicket": "ticket"},
+)

@@ -74,6 +74,8 @@ class Started(_Event, frozen=True, kw_only=True):
 
     down_s: float = 0.0
     """So long after the last sign of life; after-call work is due so much later. Programs that let it run out meanwhile said nothing."""
+    kept: tuple[str, ...] = ()
+    """Calls that went on meanwhile. Where there are any nothing is due later."""
 
 
 class Stopping(_Event, frozen=True, kw_only=True):

@@ -193,8 +193,8 @@ class Voice:
             voice = cls(settings, media, clock, guard or Guard(), given)
             await voice._open_sip()
         except BaseException:
-            # What was adopted stays where it is, for the next start; without anything to keep a worker ends by that.
-            await media.leave()
+            # What was adopted stays where it is, for the next start.
+            await (media.leave() if media.held else media.close())
             raise
         voice._watching = asyncio.create_task(voice._watch(), name="watch")
         voice._braking = asyncio.create_task(voice._look_after_money(), name="money")

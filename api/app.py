@@ -190,6 +190,7 @@ def furnish(app: FastAPI, this: Services, *, owns_databases: bool) -> None:
             **this.databases.quotas.figures(),
             **disk_use.figures(),
             **this.guard.figures(),
+            **this.jobs.figures(),
         },
     )
     app.state.keeper = security.Keeper(this)
@@ -220,6 +221,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         app.state.ready = False
         await tenants.stop_trying(this)
+        await this.jobs.close()
         await app.state.watch.write()
         await app.state.keeper.close()
         await app.state.health.close()

@@ -48,6 +48,8 @@ POOL_S = 10.0
 
 
 _SEALER = "sealer"
+WORK = "work"
+"""In the `info` of a session: its transaction leaves something to be done (jobs, events), so whoever does it is told of the commit."""
 _SCRUBBED = 1
 """`PRAGMA user_version` of a SQLite file that holds no secrets in clear, not even where nobody looks."""
 
@@ -190,6 +192,8 @@ class Databases:
         """How much each tenant may store."""
         self.on_lost: OnLost = _nobody_told
         """Told when another process has taken an open tenant."""
+        self.on_work: Callable[[TenantId], None] = lambda _tenant: None
+        """Told when a transaction of a tenant has left something to be done."""
 
     @property
     def control(self) -> AsyncEngine:
@@ -374,6 +378,8 @@ class Databases:
                     unit.is_certain = False
                     await session.commit()
                     self.quotas.settle(session.sync_session, committed=True)
+                    if tenant is not None and session.info.pop(WORK, False):
+                        self.on_work(tenant)
                 except BaseException:
                     self.quotas.settle(session.sync_session, committed=False)
                     await session.rollback()

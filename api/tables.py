@@ -8,9 +8,24 @@ from api.billing import models as billing
 from api.calendar import models as calendar
 from api.crm import models as crm
 from api.identity import models as identity
+from api.kit.jobs import models as jobs
+from api.kit.outbox import models as outbox
 from api.security import models as security
 from api.telephony_setup import models as telephony_setup
 from api.tenants import models as tenants
 from api.tickets import models as tickets
 
-__all__ = ["assignments", "audit", "billing", "calendar", "crm", "identity", "security", "telephony_setup", "tenants", "tickets"]
+__all__ = [
+    "assignments",
+    "audit",
+    "billing",
+    "calendar",
+    "crm",
+    "identity",
+    "jobs",
+    "outbox",
+    "security",
+    "telephony_setup",
+    "tenants",
+    "tickets",
+]

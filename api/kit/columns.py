@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, MetaData, Text
+from sqlalchemy import BigInteger, DateTime, Dialect, Integer, MetaData, Text
 from sqlalchemy.dialects.mysql import DATETIME, LONGTEXT
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator
@@ -58,6 +58,10 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 LongText = Text().with_variant(LONGTEXT(), "mysql", "mariadb")
 """MariaDB's TEXT ends at 64 KiB."""
+
+
+Sequence = BigInteger().with_variant(Integer(), "sqlite")
+"""A primary key that counts up; SQLite does that for INTEGER alone."""
 
 
 class Document(TypeDecorator[dict[str, Any]]):

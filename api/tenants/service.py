@@ -177,6 +177,7 @@ async def _open(services: Services, tenant: TenantId) -> Failure | None:
         if (trying := services.reopening.pop(tenant, None)) is not None and trying is not asyncio.current_task():
             trying.cancel()
         log.info("> tenant %s is open", tenant)
+        services.jobs.begin(tenant)
         return None
 
 
@@ -212,6 +213,7 @@ async def _try_again(services: Services, tenant: TenantId) -> None:
 async def _close(services: Services, tenant: TenantId, *, for_good: bool = False) -> None:
     services.known_setups.pop(tenant, None)
     services.assigned.pop(tenant, None)
+    await services.jobs.end(tenant)
     try:
         await services.voice.close_tenant(tenant, for_good=for_good)
     except UnknownName:  # what was not opened is known only if its setup could be read
@@ -252,6 +254,7 @@ async def create_tenant(
         for code, name in FIRST_REASONS.get(given.language, FIRST_REASONS_ENGLISH).items():
             await create(author, "reason", code, {"code": code, "name": name})
     await _open_voice(services, tenant)
+    services.jobs.begin(tenant)
     created = Tenant(id=given.id, name=given.name, language=given.language, state="active", created_at=now, closed_at=None)
     unit.session.add(created)
     record(unit.session, now, by, "created", "tenant", given.id, after={"name": given.name, "language": given.language})
@@ -336,6 +339,7 @@ async def _scrub(databases: Databases, tenant: TenantId, *, anew: bool = False) 
 
 async def _undo(services: Services, tenant: TenantId) -> None:
     """Leave nothing of a tenant that did not come about, lest the name be burnt: nothing of one was there before (`open_tenant`, new)."""
+    await services.jobs.end(tenant)
     try:
         await services.voice.close_tenant(tenant)
     except Exception as error:

@@ -17,10 +17,10 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from acd.brake import Brake
 from acd.call_log import CallLog
@@ -95,6 +95,16 @@ MEDIA_FIGURES = {
 """Metric behind `fernamt_media_` -> field of `media.control.Status`."""
 
 
+class Records(Protocol):
+    """Who is told of records that are stored."""
+
+    async def rated(self, tenant: TenantId, connection: AsyncConnection, cdrs: Sequence[Cdr], charges: Mapping[str, Charge]) -> None:
+        """They were not known before; in the transaction that stores them."""
+
+    def stored(self, tenant: TenantId) -> None:
+        """It is committed."""
+
+
 class Voice:
     """Implements `acd.service.VoiceService`; made by `Voice.start`."""
 
@@ -111,6 +121,8 @@ class Voice:
         self.check_pin: PinCheck = nobodys_pin
         """Judges a PIN; given by the API once it is there."""
         self.on_trouble: Callable[[TenantId, str], None] | None = None
+        self.records: Records | None = None
+        """Told of records that are stored; given by whoever wants to be."""
         self._started = time.monotonic()
         self._media_figures: dict[str, float] = {}
         self._watching: asyncio.Task[None] | None = None
@@ -619,7 +631,16 @@ class Voice:
 
     async def _save(self, tenant: TenantId, cdrs: Sequence[Cdr], charges: Sequence[Charge], seq: int) -> None:
         async with self._databases[tenant].begin() as connection:
-            await store.save(connection, cdrs, charges, FEED, seq)
+            await store.save(connection, cdrs, charges, FEED, seq, self._also_told(tenant, charges))
+        if self.records is not None and cdrs:
+            self.records.stored(tenant)
+
+    def _also_told(self, tenant: TenantId, charges: Sequence[Charge]) -> store.Also | None:
+        records = self.records
+        if records is None:
+            return None
+        by_record = {charge.cdr: charge for charge in charges}
+        return lambda connection, cdrs: records.rated(tenant, connection, cdrs, by_record)
 
     async def _note(self, tenant: TenantId, notes: Sequence[tuple[str, Late]]) -> None:
         for call in await store.note(self._databases[tenant], notes, lambda cdr: self._rate(tenant, cdr)):

@@ -41,6 +41,7 @@ from api.errors import Unprocessable
 from api.health import Health, Readiness
 from api.identity import ForAdmins, principal_of
 from api.identity.routes import router as identity_router
+from api.jobs.routes import router as jobs_router
 from api.kit.clock import Clock, utc_now
 from api.kit.peers import is_from_here
 from api.metrics import CountRequests, Metrics
@@ -58,6 +59,8 @@ from api.telephony_setup.routes import router as setup_router
 from api.tenants.routes import router as tenants_router
 from api.tickets.routes import router as tickets_router
 from api.version import VERSION
+from api.webhooks.routes import router as webhooks_router
+from api.work import work_of
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +78,8 @@ TAGS = [
     {"name": "crm", "description": "Contacts."},
     {"name": "tickets", "description": "Tickets; never deleted."},
     {"name": "calendar", "description": "Appointments."},
+    {"name": "webhooks", "description": "Events sent to the tenant's own servers, signed; the catalogue of events."},
+    {"name": "jobs", "description": "What is done beside requests, and what could not be done."},
     {"name": "security", "description": "Who guesses passwords, and who is banned for it."},
     {"name": "service", "description": "Health, metrics, state."},
 ]
@@ -118,6 +123,8 @@ def create_app(
         crm_router,
         tickets_router,
         calendar_router,
+        webhooks_router,
+        jobs_router,
         security_router,
         service_router,
         docs_page.router,
@@ -177,6 +184,7 @@ def furnish(app: FastAPI, this: Services, *, owns_databases: bool) -> None:
     )
     app.state.turns = Turns(http.requests_per_tenant, http.waiting_per_tenant, http.wait_s, http.streams_per_tenant)
     app.state.connections = connections
+    app.state.work = work_of(this)
     disk_use = app.state.disk_use = DiskUse(this)
     app.state.metrics = Metrics(
         this.voice,
@@ -191,6 +199,7 @@ def furnish(app: FastAPI, this: Services, *, owns_databases: bool) -> None:
             **disk_use.figures(),
             **this.guard.figures(),
             **this.jobs.figures(),
+            **app.state.work.figures(),
         },
     )
     app.state.keeper = security.Keeper(this)
@@ -222,6 +231,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.ready = False
         await tenants.stop_trying(this)
         await this.jobs.close()
+        await app.state.work.close()
         await app.state.watch.write()
         await app.state.keeper.close()
         await app.state.health.close()

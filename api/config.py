@@ -436,6 +436,8 @@ class Limits(_Group):
     """Its own announcements and music, each language by itself."""
     sounds_mib: Rows = 500
     """What they take as they are stored: a minute is half a MiB, so sixteen hours."""
+    webhooks: Rows = 20
+    """Each event is sent to all of them that want it."""
     open_contacts: Rows = 10_000
     """Messages and callbacks that are not done with: up to some 20 KiB each in memory, and they are many who wait for one team."""
     database_mib: Rows = 20_480
@@ -468,6 +470,26 @@ class Sounds(_Group):
     """How long an announcement may play; nobody listens to one for two minutes, and what is on the line is known then."""
     longest_music_s: float = Field(default=300.0, ge=1, le=3600, allow_inf_nan=False)
     """How long music may play; it begins anew when it ends."""
+
+
+class Webhooks(_Group):
+    """Where tenants may have events sent, and how long what was sent is kept (docs/webhooks.md)."""
+
+    allow: Listed = ()
+    """Networks that may be sent to beside public ones: private ones, this machine's own addresses."""
+    deny: Listed = ()
+    """Public networks that may not; as in `[reach]` the narrowest network decides, of two equal ones `allow`."""
+    plain_http: bool = False
+    """Let tenants name `http` addresses, not `https` alone: whoever is between reads what is sent."""
+    days: int = Field(default=7, ge=1, le=3650)
+    """So long events that were told, and deliveries that are over, are kept."""
+    at_once: int = Field(default=16, ge=1, le=256)
+    """Connections of all tenants together."""
+
+    @field_validator("allow", "deny")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(networks.network(one)) for one in value)
 
 
 class Log(_Group):
@@ -541,6 +563,7 @@ class Settings(BaseSettings):
     audit: Audit = Audit()
     recordings: Recordings = Recordings()
     sounds: Sounds = Sounds()
+    webhooks: Webhooks = Webhooks()
     log: Log = Log()
     security: Security = Security()
     operator: Operator = Operator()

@@ -177,6 +177,10 @@ async def _nobody_told(tenant: TenantId, reason: str) -> None:
     log.critical("! tenant %s was lost: %s", tenant, reason)
 
 
+async def _nobody_waits(_tenant: TenantId) -> None:
+    return
+
+
 class Databases:
     """Engines of the installation, by tenant; each open tenant is locked against other processes."""
 
@@ -194,6 +198,8 @@ class Databases:
         """Told when another process has taken an open tenant."""
         self.on_work: Callable[[TenantId], None] = lambda _tenant: None
         """Told when a transaction of a tenant has left something to be done."""
+        self.on_closing: Callable[[TenantId], Awaitable[None]] = _nobody_waits
+        """Awaited before a tenant's connections are closed: whoever works with them beside requests ends."""
 
     @property
     def control(self) -> AsyncEngine:
@@ -327,6 +333,7 @@ class Databases:
 
     async def close_tenant(self, tenant: TenantId) -> None:
         """Close the tenant's connections; the data stays."""
+        await self.on_closing(tenant)
         engine = self._tenants.pop(tenant, None)
         self.quotas.forget(tenant)
         if engine is not None:

@@ -40,6 +40,7 @@ KINDS: dict[str, str] = {
     "setup_trunk": "trunks",
     "setup_reason": "reasons",
     "setup_sound": "sounds",
+    "webhook": "webhooks",
 }
 """Table -> name of its limit in the settings."""
 FREE: dict[str, str] = {
@@ -51,6 +52,7 @@ FREE: dict[str, str] = {
     "setup_pin": "an agent has one",
     "job": "work that is to be done: what asks for it has a limit, and it is gone when it is done",
     "outbox": "what has happened, so that it is told; one for a change of something that has a limit, and forgotten by age",
+    "webhook_delivery": "one for an event and a webhook, and forgotten by age",
     "audit": "what is done is written down, also by who has reached a limit; it is forgotten by age",
 }
 """Tables of which nobody is refused a row, and why. A table that stands in neither is found by a test."""

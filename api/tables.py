@@ -14,6 +14,7 @@ from api.security import models as security
 from api.telephony_setup import models as telephony_setup
 from api.tenants import models as tenants
 from api.tickets import models as tickets
+from api.webhooks import models as webhooks
 
 __all__ = [
     "assignments",
@@ -28,4 +29,5 @@ __all__ = [
     "telephony_setup",
     "tenants",
     "tickets",
+    "webhooks",
 ]

@@ -228,6 +228,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack, *, accept
     stack.push_async_callback(voice.close)
     app = create_app(settings, voice, databases, guard=guard)
     voice.check_pin = pins_of(app)
+    voice.records = app.state.work.calls
     is_first_demo = settings.demo and not (settings.data / DEMO_FILE).exists()
     _say(settings, "making the demonstration, once" if is_first_demo else "opening the tenants")
     try:

@@ -213,7 +213,6 @@ async def _try_again(services: Services, tenant: TenantId) -> None:
 async def _close(services: Services, tenant: TenantId, *, for_good: bool = False) -> None:
     services.known_setups.pop(tenant, None)
     services.assigned.pop(tenant, None)
-    await services.jobs.end(tenant)
     try:
         await services.voice.close_tenant(tenant, for_good=for_good)
     except UnknownName:  # what was not opened is known only if its setup could be read
@@ -339,7 +338,6 @@ async def _scrub(databases: Databases, tenant: TenantId, *, anew: bool = False) 
 
 async def _undo(services: Services, tenant: TenantId) -> None:
     """Leave nothing of a tenant that did not come about, lest the name be burnt: nothing of one was there before (`open_tenant`, new)."""
-    await services.jobs.end(tenant)
     try:
         await services.voice.close_tenant(tenant)
     except Exception as error:

@@ -243,6 +243,7 @@ async def test_figures_tell_how_many_wait_are_dead_and_how_long_the_oldest_is_du
     diary.outcomes = [Never("broken")]
     await have(work, "send", "x")
     await work.settled()
+    await work.jobs.count(ACME)
     figures = work.jobs.figures()
     assert figures['fernamt_jobs{tenant="acme",state="dead"}'] == 1
     assert figures['fernamt_jobs{tenant="acme",state="waiting"}'] == 1  # what comes every hour

@@ -15,6 +15,7 @@ import http.client
 import json
 import re
 import secrets
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ import pytest_asyncio
 import websockets
 from websockets.typing import Subprotocol
 
-from load.api_client import ApiClient
+from load.api_client import ApiClient, ApiError
 from load.phones import PhoneCall, SyntheticPhone
 from tests.journeys.service import OPERATOR, ServiceProcess, service
 from tests.media.test_sound_file import pcm16, sine
@@ -186,6 +187,7 @@ def bodies(of: Tenant) -> dict[str, Any]:
         "PrioritiseGiven": {"priority_s": 1},
         "ReskillGiven": {"requirements": [{"skill": keys["skill"], "level": 1}]},
         "AssignGiven": {"agent": keys["agents"]},
+        "WebhookGiven": {"url": "https://203.0.113.7/taken", "events": ["*"], "description": "Taken"},
         "TariffGiven": {"trunk": keys["trunks"], "document": plan(keys["plan"], "Taken")},
         "ReratingGiven": {"cdr": keys["cdrs"]},
         "ContactGiven": {"name": "Taken", "numbers": [of.number]},
@@ -511,6 +513,7 @@ def set_up(running: ServiceProcess, tenant: Tenant) -> None:
         "/api/v1/users", {"id": keys["users"], "name": f"{word} User", "role": "agent", "agent": keys["agents"], "password": password()}
     )
     keys["tariffs"] = api.post("/api/v1/tariffs", {"trunk": keys["trunks"], "document": plan(keys["plan"], f"{word} Tarif")})["key"]
+    set_up_webhook(api, tenant)
     for count in (1, 2):
         contact = {
             "name": f"{word} Contact {count}",
@@ -531,6 +534,22 @@ def set_up(running: ServiceProcess, tenant: Tenant) -> None:
         }
         keys["appointments"] = api.post("/api/v1/appointments", meeting)["id"]
         tenant.drawn |= {found, keys["appointments"]}
+
+
+def set_up_webhook(api: ApiClient, tenant: Tenant) -> None:
+    """One that is not active any more, and a delivery that was given up because of that; a job that comes again and again."""
+    hook = {"url": f"https://203.0.113.7/{tenant.word}", "events": ["webhook.test"], "description": f"{tenant.word} hook"}
+    made = api.post("/api/v1/webhooks", hook)
+    delivery = api.post(f"/api/v1/webhooks/{made['id']}/test", {})["id"]
+    api.put(f"/api/v1/webhooks/{made['id']}", hook | {"active": False})
+    for job in api.get("/api/v1/jobs?name=webhooks.deliver")["items"]:  # it may be tried already, and wait for its next try
+        with contextlib.suppress(ApiError):
+            api.post(f"/api/v1/jobs/{job['id']}/retry", {})
+    while api.get(f"/api/v1/webhooks/{made['id']}/deliveries")["items"][0]["state"] != "dead":
+        time.sleep(0.02)
+    (job,) = api.get("/api/v1/jobs?name=webhooks.forget")["items"]
+    tenant.keys |= {"webhooks": made["id"], "deliveries": delivery, "jobs": job["id"]}
+    tenant.drawn |= {made["id"], made["secret"], delivery, job["id"]}
 
 
 async def talk(running: ServiceProcess, tenant: Tenant, stack: contextlib.AsyncExitStack) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
@@ -61,12 +62,15 @@ class Jobs:
         self.chance = chance
         self.definitions: dict[str, Definition] = {}
         self.chores: list[Chore] = []
+        self.endings: list[Callable[[TenantId], Awaitable[None]]] = []
+        """Told that a tenant is going to be closed, when its jobs have ended."""
         self.places = asyncio.Semaphore(AT_ONCE)
         self.counters: Counter[tuple[str, TenantId, str]] = Counter()
         """(figure, tenant, name of the job) -> how often."""
         self._runners: dict[TenantId, Runner] = {}
         self.define(definitions)
         databases.on_work = self.wake
+        databases.on_closing = self.end
 
     def define(self, definitions: Iterable[Definition]) -> None:
         """Add some."""
@@ -85,6 +89,8 @@ class Jobs:
         runner = self._runners.pop(tenant, None)
         if runner is not None:
             await runner.close()
+            for act in self.endings:
+                await act(tenant)
 
     async def close(self) -> None:
         """All of them are."""
@@ -99,6 +105,10 @@ class Jobs:
     async def settled(self, tenant: TenantId) -> None:
         """Wait until nothing of the tenant is due or running (for tests, and for whoever wants to see what became of it)."""
         await self._runners[tenant].settled()
+
+    async def count(self, tenant: TenantId) -> None:
+        """Count now what `figures` tells, which is done every few seconds while something happens."""
+        await self._runners[tenant].count()
 
     def figures(self) -> dict[str, float]:
         """For /metrics; the numbers of rows are those of the last look."""
@@ -124,8 +134,10 @@ class Runner:
         self._woken = asyncio.Event()
         self._idle = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
+        self._closing = False
         self._running: set[asyncio.Task[None]] = set()
-        self._counted_at: datetime | None = None
+        self._counted_at = -math.inf
+        """On the clock of the loop."""
         self.counted: dict[str, int] = {}
         self.oldest: datetime | None = None
 
@@ -141,8 +153,12 @@ class Runner:
 
     async def close(self) -> None:
         """Nothing more is begun; what runs has a little time, and is begun again by whoever opens the tenant next."""
-        if self._loop is not None:
-            self._loop.cancel()
+        self._closing = True
+        self._woken.set()
+        if self._loop is not None:  # not cancelled in the middle of a transaction: drivers do not like that
+            _, late = await asyncio.wait({self._loop}, timeout=GRACE_S)
+            for task in late:
+                task.cancel()
             await asyncio.gather(self._loop, return_exceptions=True)
         if self._running:
             await asyncio.wait(self._running, timeout=GRACE_S)
@@ -152,7 +168,7 @@ class Runner:
 
     async def _run(self) -> None:
         trouble_s, begun = TROUBLE_FIRST_S, False
-        while True:
+        while not self._closing:
             self._woken.clear()
             try:
                 begun = begun or await self._begin()
@@ -163,9 +179,14 @@ class Runner:
             except Exception as error:
                 say(log, error, "! jobs of tenant %s wait %.0f s", self._tenant, trouble_s)
                 pause_s, trouble_s = trouble_s, min(trouble_s * 2, TROUBLE_LAST_S)
+            if self._is_over():
+                return
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
                     await self._woken.wait()
+
+    def _is_over(self) -> bool:
+        return self._closing
 
     async def _begin(self) -> bool:
         """What a killed process had is to be done again; what comes again and again is put where it is not there yet."""
@@ -183,7 +204,7 @@ class Runner:
         """Do what is due; returns how long nothing will be, in seconds; None: until somebody says so."""
         for chore in self._jobs.chores:
             await chore(self._tenant, self._jobs.clock())
-        while len(self._running) < AT_ONCE_OF_TENANT:
+        while len(self._running) < AT_ONCE_OF_TENANT and not self._closing:
             await self._jobs.places.acquire()
             job = None
             try:
@@ -212,9 +233,9 @@ class Runner:
         now = self._jobs.clock()
         async with self._jobs.databases.unit(self._tenant) as unit:
             at = await store.next_at(unit.session)
-            if self._counted_at is None or not self._running or now - self._counted_at >= timedelta(seconds=COUNT_EVERY_S):
-                self._counted_at = now
-                self.counted, self.oldest = await store.counts(unit.session)
+            since_s = asyncio.get_running_loop().time() - self._counted_at
+            if since_s >= COUNT_EVERY_S:
+                await self._count_rows(unit.session)
         if len(self._running) >= AT_ONCE_OF_TENANT:
             return None  # one of them ends, and wakes us
         wait_s = None if at is None else (at - now).total_seconds()
@@ -222,7 +243,17 @@ class Runner:
             return 0.0
         if not self._running and not self._woken.is_set():
             self._idle.set()
-        return None if wait_s is None else min(wait_s, LOOK_AGAIN_S)
+        uncounted_s = COUNT_EVERY_S - since_s if since_s < COUNT_EVERY_S else math.inf
+        wait_s = min(math.inf if wait_s is None else min(wait_s, LOOK_AGAIN_S), uncounted_s)
+        return None if wait_s == math.inf else wait_s
+
+    async def count(self) -> None:
+        async with self._jobs.databases.unit(self._tenant) as unit:
+            await self._count_rows(unit.session)
+
+    async def _count_rows(self, session: AsyncSession) -> None:
+        self._counted_at = asyncio.get_running_loop().time()
+        self.counted, self.oldest = await store.counts(session)
 
     # ------------------------------------------------------------------ one job
 

@@ -174,6 +174,14 @@ async def unfinished_lines(session: AsyncSession, name: str) -> set[str]:
     return set(await session.scalars(select(JobRow.line).where(unfinished, JobRow.name == name, JobRow.line.is_not(None)).distinct()))
 
 
+async def times(session: AsyncSession, keys: Sequence[str]) -> dict[str, datetime]:
+    """When jobs of these keys are to be done."""
+    if not keys:
+        return {}
+    rows = (await session.execute(select(JobRow.key, JobRow.run_at).where(JobRow.key.in_(keys)))).all()
+    return {str(key): run_at for key, run_at in rows}
+
+
 async def counts(session: AsyncSession) -> tuple[dict[str, int], datetime | None]:
     """How many jobs are in each state, and since when the oldest that is due waits."""
     rows = (await session.execute(select(JobRow.state, func.count()).group_by(JobRow.state))).all()

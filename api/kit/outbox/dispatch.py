@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -73,10 +73,13 @@ class Outbox:
         self._subscribers = {one.name: one for one in subscribers}
         self._kept = timedelta(days=kept_days)
         self._wanted: dict[TenantId, frozenset[str]] = {}
+        self.on_wanted: list[Callable[[TenantId, frozenset[str]], Awaitable[None]]] = []
+        """Told what is wanted, whenever that was asked."""
         self.counters: Counter[tuple[str, TenantId]] = Counter()
         """(figure, tenant) -> how many."""
         jobs.define((Inside(TELL, Telling, self._tell_again), Inside(FORGET, type(None), self._forget, every_s=FORGET_EVERY_S)))
         jobs.chores.append(self.tell)
+        jobs.endings.append(self.forget)
 
     def is_wanted(self, tenant: TenantId, kind: str) -> bool:
         """Whether an event of this kind is to be written; as long as nobody has asked the subscribers, it is."""
@@ -88,9 +91,11 @@ class Outbox:
         async with self._jobs.databases.unit(tenant) as unit:
             found = frozenset[str]().union(*[await one.wants(unit.session) for one in self._subscribers.values()])
         self._wanted[tenant] = found
+        for act in self.on_wanted:
+            await act(tenant, found)
         return found
 
-    def forget(self, tenant: TenantId) -> None:
+    async def forget(self, tenant: TenantId) -> None:
         """It is closed."""
         self._wanted.pop(tenant, None)
 

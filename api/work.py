@@ -1,0 +1,60 @@
+"""What is done beside requests, composed: jobs, the outbox and who is told of it, webhooks, what calls tell of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from acd.networks import EVERYTHING, Reach
+from api.calendar import events as calendar
+from api.crm import events as crm
+from api.identity import events as identity
+from api.kit.outbox import Catalogue, Outbox
+from api.kit.reaching import PRIVATE, Reaching
+from api.services import Services
+from api.telephony import events as telephony
+from api.telephony.outgoing import CallEvents
+from api.telephony_setup import events as telephony_setup
+from api.tickets import events as tickets
+from api.webhooks import Webhooks
+from api.webhooks import events as webhooks
+
+CATALOGUE = Catalogue(
+    (
+        *crm.EVENTS,
+        *tickets.EVENTS,
+        *calendar.EVENTS,
+        *identity.EVENTS,
+        *telephony_setup.EVENTS,
+        *telephony.EVENTS,
+        *webhooks.EVENTS,
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Made once by the composition root."""
+
+    catalogue: Catalogue
+    outbox: Outbox
+    webhooks: Webhooks
+    calls: CallEvents
+
+    def figures(self) -> dict[str, float]:
+        """For /metrics."""
+        return {**self.outbox.figures(), **self.webhooks.figures()}
+
+    async def close(self) -> None:
+        """When jobs have ended."""
+        await self.webhooks.close()
+
+
+def work_of(this: Services) -> Work:
+    """Everything that has jobs, or is told of events."""
+    settings = this.settings.webhooks
+    allowed, forbidden = (*EVERYTHING, *settings.allow), (*PRIVATE, *settings.deny)
+    rule = Reach(allowed, forbidden, lambda address: this.voice.is_own(str(address)))
+    webhooks = Webhooks(settings, CATALOGUE, this.databases, this.jobs, Reaching(rule, settings.at_once))
+    outbox = Outbox(this.jobs, (webhooks,), settings.days)
+    calls = CallEvents(this.voice, this.databases, this.jobs, outbox, this.settings.data)
+    return Work(CATALOGUE, outbox, webhooks, calls)

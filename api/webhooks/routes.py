@@ -16,7 +16,6 @@ from api.kit.preconditions import IfMatch, etag_of
 from api.webhooks import service
 from api.webhooks.models import Delivery
 from api.webhooks.schemas import (
-    DeliveryState,
     DeliveryTold,
     EventTypes,
     EventTypeTold,
@@ -116,10 +115,10 @@ async def list_deliveries(
     access: ForAdmins,
     webhook: Key,
     page: Paged,
-    state: Annotated[DeliveryState | None, Query(description="`dead`: what was given up.")] = None,
+    dead: Annotated[bool, Query(description="Only what was given up.")] = False,
 ) -> Page[DeliveryTold]:
     """What was sent to an endpoint and what became of it, the newest first."""
-    rows = await service.deliveries(access.session, webhook, page, state)
+    rows = await service.deliveries(access.session, webhook, page, "dead" if dead else None)
     items, following = paged(rows, [row.id for row in rows], page)
     return Page(items=await _deliveries(access, items), next=following)
 

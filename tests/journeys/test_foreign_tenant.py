@@ -231,6 +231,7 @@ def queries(of: Tenant) -> dict[str, str]:
         "normalise": "true",
         "language": "de",
         "for_customer": "true",
+        "dead": "true",
     }
 
 
@@ -463,6 +464,9 @@ def found_tenants(running: ServiceProcess, tenants: Iterable[Tenant]) -> str:
             "appointments": f"{tenant.id}-appointment",
             "tickets": "1000",
             "api-keys": f"{tenant.id}-key",
+            "webhooks": f"{tenant.id}-webhook",
+            "deliveries": f"{tenant.id}-delivery",
+            "jobs": f"{tenant.id}-job",
         }
         tenant.keys["tariffs"] = f"{tenant.id}-tariff"
         api.log_in("admin", secret, tenant.id)

@@ -44,6 +44,7 @@ from api.identity.routes import router as identity_router
 from api.jobs.routes import router as jobs_router
 from api.kit.clock import Clock, utc_now
 from api.kit.peers import is_from_here
+from api.mails.routes import router as mails_router
 from api.metrics import CountRequests, Metrics
 from api.recordings import retention
 from api.recordings.routes import router as recordings_router
@@ -79,6 +80,7 @@ TAGS = [
     {"name": "tickets", "description": "Tickets; never deleted."},
     {"name": "calendar", "description": "Appointments."},
     {"name": "webhooks", "description": "Events sent to the tenant's own servers, signed; the catalogue of events."},
+    {"name": "mails", "description": "Mails that were sent, and those that were given up."},
     {"name": "jobs", "description": "What is done beside requests, and what could not be done."},
     {"name": "security", "description": "Who guesses passwords, and who is banned for it."},
     {"name": "service", "description": "Health, metrics, state."},
@@ -125,6 +127,7 @@ def create_app(
         calendar_router,
         webhooks_router,
         jobs_router,
+        mails_router,
         security_router,
         service_router,
         docs_page.router,

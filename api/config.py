@@ -116,6 +116,16 @@ def is_nobodys(host: str) -> bool:
     return address.is_unspecified or address.is_multicast
 
 
+def mail_address(text: str) -> str:
+    """A mail address.
+
+    Raises: ValueError
+    """
+    if not re.fullmatch(r"[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.-]{1,180}", text):
+        raise ValueError("this is no mail address; write one like `telefon@example.org`")
+    return text
+
+
 SECRET_NAMES = ("password", "secret", "token", "key")
 """A setting with such a word in its name is never shown, however wrong it is."""
 
@@ -492,6 +502,35 @@ class Webhooks(_Group):
         return tuple(str(networks.network(one)) for one in value)
 
 
+class Mail(_Group):
+    """The mail server of the operator's that takes our mails (docs/mail.md)."""
+
+    host: Annotated[str, AfterValidator(host_name)] | None = None
+    """None: no mail is sent; what is to be waits, and is given up in the end."""
+    port: Annotated[int, Field(ge=1, le=65_535)] = 587
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    """`tls` from the first octet (port 465); `starttls` is asked for and must be had; `none` for a server on this machine."""
+    ca_file: Path | None = None
+    """Certificates that are trusted, where the server's own is of none that this system trusts."""
+    username: str | None = None
+    password: SecretStr | None = None
+    sender: Annotated[str, AfterValidator(mail_address)] = "fernamt@localhost.localdomain"
+    """From whom mails are, and where the server sends what cannot be delivered."""
+    sender_name: str = Field(default="Fernamt", max_length=100)
+    timeout_s: float = Field(default=30.0, gt=0, le=300, allow_inf_nan=False)
+    """For each step of the conversation with the server."""
+    days: int = Field(default=30, ge=1, le=3650)
+    """So long it is kept to whom a mail went; its text goes when it is sent."""
+
+    @model_validator(mode="after")
+    def _both(self) -> Mail:
+        if (self.username is None) != (self.password is None):
+            raise ValueError("username and password belong together")
+        if self.username is not None and self.security == "none" and self.host not in {"localhost", LOOPBACK, "::1"}:
+            raise ValueError("a password is sent in clear to this machine alone; set security to starttls or tls")
+        return self
+
+
 class Log(_Group):
     """How the log looks; how much is in it says `log_level`."""
 
@@ -564,6 +603,7 @@ class Settings(BaseSettings):
     recordings: Recordings = Recordings()
     sounds: Sounds = Sounds()
     webhooks: Webhooks = Webhooks()
+    mail: Mail = Mail()
     log: Log = Log()
     security: Security = Security()
     operator: Operator = Operator()

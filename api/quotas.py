@@ -53,6 +53,7 @@ FREE: dict[str, str] = {
     "job": "work that is to be done: what asks for it has a limit, and it is gone when it is done",
     "outbox": "what has happened, so that it is told; one for a change of something that has a limit, and forgotten by age",
     "webhook_delivery": "one for an event and a webhook, and forgotten by age",
+    "mail": "what causes one has a limit, and it is forgotten by age",
     "audit": "what is done is written down, also by who has reached a limit; it is forgotten by age",
 }
 """Tables of which nobody is refused a row, and why. A table that stands in neither is found by a test."""

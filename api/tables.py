@@ -9,6 +9,7 @@ from api.calendar import models as calendar
 from api.crm import models as crm
 from api.identity import models as identity
 from api.kit.jobs import models as jobs
+from api.kit.mail import models as mail
 from api.kit.outbox import models as outbox
 from api.security import models as security
 from api.telephony_setup import models as telephony_setup
@@ -24,6 +25,7 @@ __all__ = [
     "crm",
     "identity",
     "jobs",
+    "mail",
     "outbox",
     "security",
     "telephony_setup",

@@ -8,6 +8,8 @@ from acd.networks import EVERYTHING, Reach
 from api.calendar import events as calendar
 from api.crm import events as crm
 from api.identity import events as identity
+from api.kit.mail import Mail
+from api.kit.mail.submit import Smtp
 from api.kit.outbox import Catalogue, Outbox
 from api.kit.reaching import PRIVATE, Reaching
 from api.services import Services
@@ -39,10 +41,11 @@ class Work:
     outbox: Outbox
     webhooks: Webhooks
     calls: CallEvents
+    mail: Mail
 
     def figures(self) -> dict[str, float]:
         """For /metrics."""
-        return {**self.outbox.figures(), **self.webhooks.figures()}
+        return {**self.outbox.figures(), **self.webhooks.figures(), **self.mail.figures()}
 
     async def close(self) -> None:
         """When jobs have ended."""
@@ -57,4 +60,5 @@ def work_of(this: Services) -> Work:
     webhooks = Webhooks(settings, CATALOGUE, this.databases, this.jobs, Reaching(rule, settings.at_once))
     outbox = Outbox(this.jobs, (webhooks,), settings.days)
     calls = CallEvents(this.voice, this.databases, this.jobs, outbox, this.settings.data)
-    return Work(CATALOGUE, outbox, webhooks, calls)
+    mail = Mail(this.settings.mail, this.databases, this.jobs, Smtp(this.settings.mail))
+    return Work(CATALOGUE, outbox, webhooks, calls, mail)

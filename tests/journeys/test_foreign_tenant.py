@@ -68,10 +68,11 @@ PATH_LESS = {
 MOVES = {
     *("at", "waited_s", "longest_wait_s", "estimated_wait_s", "occupancy", "service_level", "service_level_of_answered"),
     *("idle_today_s", "busy_today_s"),
+    *("tries", "tried_at", "error", "message_id"),
     *("service_level_with_abandons", "average_speed_of_answer_s", "average_handle_time_s", "abandon_rate"),
 }
-"""Of the live state: what time alone changes."""
-NOT_STATE = ("/api/v1/audit", "/debug/state", *PUBLIC, *OPERATORS)
+"""Of the live state, and of mails that nobody takes: what time alone changes."""
+NOT_STATE = ("/api/v1/audit", "/api/v1/jobs", "/debug/state", *PUBLIC, *OPERATORS)
 
 
 # ---------------------------------------------------------------------------------------------------------------- tenants
@@ -188,6 +189,7 @@ def bodies(of: Tenant) -> dict[str, Any]:
         "ReskillGiven": {"requirements": [{"skill": keys["skill"], "level": 1}]},
         "AssignGiven": {"agent": keys["agents"]},
         "WebhookGiven": {"url": "https://203.0.113.7/taken", "events": ["*"], "description": "Taken"},
+        "TestMailGiven": {"to": f"{of.id}@example.org"},
         "TariffGiven": {"trunk": keys["trunks"], "document": plan(keys["plan"], "Taken")},
         "ReratingGiven": {"cdr": keys["cdrs"]},
         "ContactGiven": {"name": "Taken", "numbers": [of.number]},
@@ -467,6 +469,7 @@ def found_tenants(running: ServiceProcess, tenants: Iterable[Tenant]) -> str:
             "webhooks": f"{tenant.id}-webhook",
             "deliveries": f"{tenant.id}-delivery",
             "jobs": f"{tenant.id}-job",
+            "mails": f"{tenant.id}-mail",
         }
         tenant.keys["tariffs"] = f"{tenant.id}-tariff"
         api.log_in("admin", secret, tenant.id)
@@ -552,8 +555,9 @@ def set_up_webhook(api: ApiClient, tenant: Tenant) -> None:
     while api.get(f"/api/v1/webhooks/{made['id']}/deliveries")["items"][0]["state"] != "dead":
         time.sleep(0.02)
     (job,) = api.get("/api/v1/jobs?name=webhooks.forget")["items"]
-    tenant.keys |= {"webhooks": made["id"], "deliveries": delivery, "jobs": job["id"]}
-    tenant.drawn |= {made["id"], made["secret"], delivery, job["id"]}
+    mail = api.post("/api/v1/mails/test", {"to": f"{tenant.word}@example.org"})["id"]
+    tenant.keys |= {"webhooks": made["id"], "deliveries": delivery, "jobs": job["id"], "mails": mail}
+    tenant.drawn |= {made["id"], made["secret"], delivery, job["id"], mail}
 
 
 async def talk(running: ServiceProcess, tenant: Tenant, stack: contextlib.AsyncExitStack) -> None:

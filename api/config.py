@@ -448,6 +448,10 @@ class Limits(_Group):
     """What they take as they are stored: a minute is half a MiB, so sixteen hours."""
     webhooks: Rows = 20
     """Each event is sent to all of them that want it."""
+    blobs: Rows = 1_000_000
+    """Files that are kept outside of the database."""
+    blobs_mib: Rows = 20_480
+    """What they take."""
     open_contacts: Rows = 10_000
     """Messages and callbacks that are not done with: up to some 20 KiB each in memory, and they are many who wait for one team."""
     database_mib: Rows = 20_480

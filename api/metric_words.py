@@ -167,6 +167,7 @@ HELP = {
     "fernamt_jobs_given_up_total": "Jobs of a tenant that are dead: tried as often as they may be, or can never succeed. Should stay 0.",
     "fernamt_webhook_tries_total": "Tries to deliver to webhooks of a tenant, by outcome: taken, failed (tried again), dead (given up).",
     "fernamt_mail_tries_total": "Tries to send mails of a tenant, by outcome: sent, failed (tried again), dead (given up).",
+    "fernamt_blobs_missing": "Files of a tenant that are not where they should be, as the daily sweep found. Should stay 0.",
     # the process
     "fernamt_tenants_failed": "Tenants that could not be opened and are not served; /readyz says why. Should stay 0.",
     "fernamt_databases_away": "Databases, or servers of them, that do not answer at this moment; /readyz says which.",

@@ -41,6 +41,7 @@ KINDS: dict[str, str] = {
     "setup_reason": "reasons",
     "setup_sound": "sounds",
     "webhook": "webhooks",
+    "blob": "blobs",
 }
 """Table -> name of its limit in the settings."""
 FREE: dict[str, str] = {
@@ -63,6 +64,7 @@ SESSIONS = "session"
 OPEN_CONTACTS = "open_contacts"
 """No rows: they stand in the exchange until they are done with, and are asked for by `ask_open`."""
 DATABASE = "database_mib"
+BLOBS = "blobs_mib"
 SOUNDS = "sounds_mib"
 """Files, not rows: `api.sounds` looks at what they take before it stores another."""
 MIB = 1 << 20
@@ -124,7 +126,7 @@ class Quotas:
     """Those of all open tenants in this process."""
 
     def __init__(self, settings: Limits, now: Callable[[], float] = monotonic) -> None:
-        self._settings = {name: int(getattr(settings, name)) for name in (*KINDS.values(), OPEN_CONTACTS, DATABASE, SOUNDS)}
+        self._settings = {name: int(getattr(settings, name)) for name in (*KINDS.values(), OPEN_CONTACTS, DATABASE, SOUNDS, BLOBS)}
         self._now = now
         self._tenants: dict[TenantId, Quota] = {}
 
@@ -164,6 +166,14 @@ class Quotas:
     def refused_sounds(self, tenant: TenantId) -> None:
         """Another one found no room."""
         self._of(tenant).refused[SOUNDS] += 1
+
+    def blobs_mib(self, tenant: TenantId) -> int:
+        """What a tenant's files may take (`api.kit.blobs`)."""
+        return self._of(tenant).limits[BLOBS]
+
+    def refused_blobs(self, tenant: TenantId) -> None:
+        """Another one found no room."""
+        self._of(tenant).refused[BLOBS] += 1
 
     def watch(self, session: Session, tenant: TenantId) -> None:
         """Ask of every flush of this session, which `settle` ends."""

@@ -8,6 +8,7 @@ from api.billing import models as billing
 from api.calendar import models as calendar
 from api.crm import models as crm
 from api.identity import models as identity
+from api.kit.blobs import models as blobs
 from api.kit.jobs import models as jobs
 from api.kit.mail import models as mail
 from api.kit.outbox import models as outbox
@@ -21,6 +22,7 @@ __all__ = [
     "assignments",
     "audit",
     "billing",
+    "blobs",
     "calendar",
     "crm",
     "identity",

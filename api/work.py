@@ -8,6 +8,7 @@ from acd.networks import EVERYTHING, Reach
 from api.calendar import events as calendar
 from api.crm import events as crm
 from api.identity import events as identity
+from api.kit.blobs import Blobs
 from api.kit.mail import Mail
 from api.kit.mail.submit import Smtp
 from api.kit.outbox import Catalogue, Outbox
@@ -42,10 +43,11 @@ class Work:
     webhooks: Webhooks
     calls: CallEvents
     mail: Mail
+    blobs: Blobs
 
     def figures(self) -> dict[str, float]:
         """For /metrics."""
-        return {**self.outbox.figures(), **self.webhooks.figures(), **self.mail.figures()}
+        return {**self.outbox.figures(), **self.webhooks.figures(), **self.mail.figures(), **self.blobs.figures()}
 
     async def close(self) -> None:
         """When jobs have ended."""
@@ -61,4 +63,5 @@ def work_of(this: Services) -> Work:
     outbox = Outbox(this.jobs, (webhooks,), settings.days)
     calls = CallEvents(this.voice, this.databases, this.jobs, outbox, this.settings.data)
     mail = Mail(this.settings.mail, this.databases, this.jobs, Smtp(this.settings.mail))
-    return Work(CATALOGUE, outbox, webhooks, calls, mail)
+    blobs = Blobs(this.settings, this.databases, this.jobs)
+    return Work(CATALOGUE, outbox, webhooks, calls, mail, blobs)

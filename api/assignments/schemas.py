@@ -33,6 +33,8 @@ class LimitsGiven(Given):
     sounds: Rows | None = None
     sounds_mib: Rows | None = None
     webhooks: Rows | None = None
+    blobs: Rows | None = None
+    blobs_mib: Rows | None = None
     open_contacts: Rows | None = None
     database_mib: Rows | None = None
 

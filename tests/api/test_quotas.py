@@ -45,7 +45,7 @@ def test_every_table_of_a_tenant_has_a_limit_or_a_reason_for_none() -> None:
     assert ours == KINDS.keys() | FREE.keys()
     assert not KINDS.keys() & FREE.keys()
     assert (
-        {*KINDS.values(), quotas.OPEN_CONTACTS, quotas.DATABASE, quotas.SOUNDS}
+        {*KINDS.values(), quotas.OPEN_CONTACTS, quotas.DATABASE, quotas.SOUNDS, quotas.BLOBS}
         == Limits.model_fields.keys()
         == LimitsGiven.model_fields.keys()
     )

@@ -29,6 +29,8 @@ class MailServer:
     recipients: list[str] = field(default_factory=list)
     data: list[str] = field(default_factory=list)
     connections: int = 0
+    slow_s: float = 0.0
+    """How long an answer to DATA takes that is on its way while the sender is killed."""
     arrived: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def handle_MAIL(self, _server: SMTP, _session: Session, envelope: Envelope, address: str, options: list[str]) -> str:  # noqa: N802
@@ -63,6 +65,8 @@ class MailServer:
                 self.arrived.notify_all()
         if reply == "cut":
             server.transport.abort()
+        if self.slow_s:
+            await asyncio.sleep(self.slow_s)
         return reply
 
     async def has(self, number: int) -> list[EmailMessage]:

@@ -45,6 +45,8 @@ class Receiver:
     answers: list[bytes | None] = field(default_factory=list)
     received: list[Received] = field(default_factory=list)
     connections: int = 0
+    slow_s: float = 0.0
+    """How long an answer takes that is on its way while the sender is killed."""
     arrived: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     def url(self, path: str = "/hooks", host: str = "localhost") -> str:
@@ -61,6 +63,8 @@ class Receiver:
                 self.received.append(Received(lines[0], headers, body))
                 self.arrived.notify_all()
             reply = self.answers.pop(0) if self.answers else answer(204)
+            if self.slow_s:
+                await asyncio.sleep(self.slow_s)
             if reply is not None:
                 writer.write(reply)
                 await writer.drain()

@@ -6,9 +6,11 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import shutil
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +18,26 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
+from acd.core.ids import CallId
+from acd.core.inputs import ClearCall
 from acd.networks import EVERYTHING, Reach
+from api import stored_secrets
 from api.config import Operator, Settings, Webhooks
 from api.kit import reaching
 from api.kit.outbox import Event
+from api.kit.outbox import put as outbox_put
 from api.kit.reaching import PRIVATE, NotAllowed, NotReached, Reaching
+from api.kit.sealing import Key, Keys
+from api.telephony import outgoing
 from api.webhooks import rules
 from api.work import CATALOGUE
+from billing_cdr import store
+from billing_cdr.house_plan import house_plan
+from billing_cdr.rating import PlanBook, rate
 from tests.api.conftest import ACME, ALLOWED, CHEAP, PASSWORD, Clock, Service, add_tenant
 from tests.api.receiver import Received, Receiver, answer, certified, receiving
+from tests.api.records import outbound
+from tests.releases.vectors import vectors
 
 CONTACT = {"name": "Erika Muster", "numbers": ["+49891234567"]}
 
@@ -294,6 +307,73 @@ class TestDelivery:
         assert await deliveries(acme, made["id"]) == []
 
 
+class TestCalls:
+    """What calls tell of, from the journal's side."""
+
+    async def test_a_call_is_told_step_by_step_while_somebody_wants_to_know(self, staffed: Service, receiver: Receiver) -> None:
+        hooked = await hook(staffed, receiver, "call.offered", "call.queued", "call.alerted", "call.cleared")
+        await staffed.voice.register(ACME, "anna")
+        await staffed.made("agents/anna/log-on", {"ready": True}, "supervisor")
+        call = await staffed.voice.arrive(ACME, "601", "+49301111110")
+        await staffed.voice.command(ACME, ClearCall(call=CallId(call), by="test"))
+        await receiver.has(4)
+        assert [one.told["type"] for one in receiver.received] == ["call.offered", "call.queued", "call.alerted", "call.cleared"]
+        assert {one.told["data"]["call"] for one in receiver.received} == {call}
+        assert receiver.received[2].told["data"]["agents"] == ["anna"]
+        assert "301111110" not in repr(receiver.received)
+        await staffed.call("DELETE", f"webhooks/{hooked['id']}")
+        assert await store.position(staffed.databases.tenant(ACME), outgoing.FEED) is None
+        await staffed.voice.arrive(ACME, "601", "+49301111110")
+        await settled(staffed)
+        assert len(receiver.received) == 4
+
+    async def test_what_came_while_nobody_read_is_read_from_the_journal_once(self, acme: Service, receiver: Receiver) -> None:
+        """As after a kill: the place says where to go on, and an event that is there already has the same id."""
+        directory = acme.settings.data / "tenants" / "acme"
+        vector = vectors("0.2.0")[0]
+        for file in vector.journal(vector.unpack(acme.settings.data / "released"), vector.tenants[0]).glob("journal*"):
+            shutil.copy(file, directory)
+        last, rows = outgoing._some_of_journal(directory, 0)
+        while (more := outgoing._some_of_journal(directory, last))[0] != last:
+            last, rows = more[0], rows + more[1]
+        assert len({row["id"] for row in rows}) == len(rows) > 10
+        engine = acme.databases.tenant(ACME)
+        await store.save(engine, (), (), outgoing.FEED, 0)
+        async with engine.begin() as connection:
+            await outbox_put(connection, rows[:5])  # written, and then the process was killed before the place was
+        await hook(acme, receiver, "*")
+        async with asyncio.timeout(10):
+            while await store.position(engine, outgoing.FEED) != last:
+                await asyncio.sleep(0.01)
+        async with acme.databases.unit(ACME) as unit:
+            found = (await unit.session.execute(text("SELECT id FROM outbox WHERE kind LIKE 'call.%' ORDER BY seq"))).scalars().all()
+        assert found == [row["id"] for row in rows]
+
+    async def test_a_record_is_told_in_the_transaction_that_stores_it_and_once(self, acme: Service, receiver: Receiver) -> None:
+        await hook(acme, receiver, "cdr.rated")
+        cdr = outbound("c1", "+491711234567", 61, acme.clock(), ACME)
+        charge = rate(cdr, PlanBook(house=(house_plan(),), tenants={}, trunks={}))
+        calls, engine = acme.app.state.work.calls, acme.databases.tenant(ACME)
+
+        async def saved(*, fails: bool) -> None:
+            async with engine.begin() as connection:
+                await store.save(connection, [cdr], [charge], "test", 1, lambda at, new: calls.rated(ACME, at, new, {charge.cdr: charge}))
+                if fails:
+                    raise RuntimeError
+
+        with pytest.raises(RuntimeError):
+            await saved(fails=True)
+        for _ in range(2):
+            await saved(fails=False)
+            calls.stored(ACME)
+        (told,) = await receiver.has(1)
+        await settled(acme)
+        assert len(receiver.received) == 1
+        data = told.told["data"]
+        assert (data["id"], data["status"], data["currency"], Decimal(data["gross"])) == ("c1", "rated", "EUR", charge.gross.amount)
+        assert "171123" not in repr(told)
+
+
 class TestEndpoints:
     async def test_what_is_wrong_is_named_with_its_place(self, acme: Service, receiver: Receiver) -> None:
         for body, pointer, why in (
@@ -441,3 +521,21 @@ async def test_a_batch_at_which_a_subscriber_fails_is_told_to_the_others_and_kep
     touchy.fails = False
     await turn(acme, seconds=6)
     assert touchy.heard == ["ticket.created", "contact.created", "contact.changed"]
+
+
+async def test_secrets_of_webhooks_are_counted_checked_and_sealed_anew_with_all_others(acme: Service, receiver: Receiver) -> None:
+    made = await hook(acme, receiver, "*")
+    await acme.call("POST", f"webhooks/{made['id']}/secret")
+    old = acme.databases.keys
+    new = Key(bytes(range(32)))
+    acme.databases._keys = Keys((new, *old.every), "a test")
+    async with acme.databases.unit(ACME) as unit:
+        assert (await stored_secrets.sealed_values(unit.session))[0] == {old.first.id: 2}
+        assert await stored_secrets.reseal(unit.session) == 2
+        assert await stored_secrets.reseal(unit.session) == 0
+    acme.databases._keys = Keys((new,), "a test")
+    async with acme.databases.unit(ACME) as unit:
+        assert await stored_secrets.sealed_values(unit.session) == ({new.id: 2}, [])
+        await unit.session.execute(text("UPDATE webhook SET old_secret = secret"))
+        _, (trouble,) = await stored_secrets.sealed_values(unit.session)
+    assert trouble.startswith(f"the old_secret of '{made['id']}' in webhook of tenant acme does not open")

@@ -13,8 +13,8 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 from api.config import host_name
-from api.kit.jobs import Retry
-from api.kit.outbox import Event
+from api.kit.jobs.rules import Retry
+from api.kit.outbox.catalogue import Event
 
 PREFIX = "whsec_"
 SECRET_OCTETS = 32

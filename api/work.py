@@ -5,31 +5,31 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from acd.networks import EVERYTHING, Reach
-from api.calendar import events as calendar
-from api.crm import events as crm
-from api.identity import events as identity
+from api.calendar.events import EVENTS as CALENDAR
+from api.crm.events import EVENTS as CRM
+from api.identity.events import EVENTS as IDENTITY
 from api.kit.blobs import Blobs
 from api.kit.mail import Mail
 from api.kit.mail.submit import Smtp
 from api.kit.outbox import Catalogue, Outbox
 from api.kit.reaching import PRIVATE, Reaching
 from api.services import Services
-from api.telephony import events as telephony
+from api.telephony.events import EVENTS as TELEPHONY
 from api.telephony.outgoing import CallEvents
-from api.telephony_setup import events as telephony_setup
-from api.tickets import events as tickets
+from api.telephony_setup.events import EVENTS as TELEPHONY_SETUP
+from api.tickets.events import EVENTS as TICKETS
 from api.webhooks import Webhooks
-from api.webhooks import events as webhooks
+from api.webhooks.events import EVENTS as WEBHOOKS
 
 CATALOGUE = Catalogue(
     (
-        *crm.EVENTS,
-        *tickets.EVENTS,
-        *calendar.EVENTS,
-        *identity.EVENTS,
-        *telephony_setup.EVENTS,
-        *telephony.EVENTS,
-        *webhooks.EVENTS,
+        *CRM,
+        *TICKETS,
+        *CALENDAR,
+        *IDENTITY,
+        *TELEPHONY_SETUP,
+        *TELEPHONY,
+        *WEBHOOKS,
     )
 )
 

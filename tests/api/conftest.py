@@ -186,6 +186,8 @@ async def _copied(prepared: Prepared, settings: Settings, clock: Clock, applicat
     shutil.copytree(prepared.data, settings.data)
     async with started(settings, clock, application) as service:
         service.tokens.update(prepared.tokens)
+        for tenant in service.databases.opened:  # what is done at every start is done
+            await application.state.services.jobs.settled(tenant)
         yield service
         await _what_is_known_is_what_the_rows_say(service)
 

@@ -126,7 +126,7 @@ async def test_a_job_a_mail_and_a_webhook_are_killed_at_every_boundary(tmp_path:
     """Right after an effect outside there is a second one, under the same id; and never one inside."""
     async with killing(tmp_path) as one:
         for number, boundary in enumerate(BOUNDARIES):
-            await one.run([f"n{number}a", f"n{number}b"], boundary=boundary)
+            await one.run([f"n{number}"], boundary=boundary)
         await one.run(["last"], after_s=0.0)
         await one.finish()
         again = one.judge()

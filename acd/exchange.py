@@ -332,6 +332,11 @@ class TenantExchange:
         while self._told_seq < decided and self.trouble is None:  # noqa: ASYNC110 - a write of the disk; it comes in any order with others
             await asyncio.sleep(SETTLE_S)
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything that was decided is on disk and was carried out."""
+        return self.trouble is None and self._told_seq == self._seq
+
     def _decide(self, given: Input, waiting: asyncio.Future[tuple[Event, ...]] | None) -> bool:
         now = self._clock()
         step = self.engine.handle(given, now)

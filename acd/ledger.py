@@ -710,8 +710,10 @@ class Ledger:
             del self._folded.wraps[event.agent]
         self._wrapped_up(work, event.agent, event.outcome, at)
 
-    def _started(self, _event: ev.Started, _now: float, at: dt.datetime) -> None:
+    def _started(self, event: ev.Started, _now: float, at: dt.datetime) -> None:
         """Nobody wrapped up while the service was not there, as the board has it too: `at` is the last sign of life."""
+        if event.kept:  # it counts as having been there
+            return
         for agent, works in self._folded.wraps.items():
             for work in works.values():
                 self._wrapped_up(work, agent, RESTART, at)

@@ -15,6 +15,7 @@ import socket
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -36,6 +37,7 @@ from acd.core.ids import AgentId, CallId, ContactId, LegId, RecordingId, TenantI
 from acd.core.inputs import Command, Input
 from acd.core.live import LiveState, WholeContact
 from acd.core.replay import Entry
+from acd.core.state.values import Leg
 from acd.directory import Directory
 from acd.door import admit, plain
 from acd.errors import CannotStart, DialRefused, NoSuchNumber, PriceRefused
@@ -52,6 +54,7 @@ from acd.switch.phones import Phones
 from acd.switch.pins import nobodys_pin
 from acd.switch.sip_port import SipPort
 from acd.switch.switch import Switch
+from acd.watchdog import Watchdog
 from billing_cdr import store
 from billing_cdr.book import read_book
 from billing_cdr.cdr import Cdr
@@ -59,7 +62,7 @@ from billing_cdr.charge import Charge
 from billing_cdr.rating import Offer, PlanBook, offer, rate
 from billing_cdr.tariff import Plan
 from media.client import MediaPlane, PlaneReport
-from media.control import LegClosed
+from media.control import Held, LegClosed, RecordingEnded
 from media.errors import MediaError
 from sip.flow import Flow
 from sip.io.driver import SipEndpoint
@@ -69,8 +72,15 @@ log = logging.getLogger(__name__)
 
 DRAIN_S = 2.0
 """How long the last BYEs may take at an orderly stop."""
+LINGER_S = 0.5
+"""How long a stop that leaves its calls waits for the figures of those that are over."""
 FEED = "cdr"
 WATCH_S = 1.0
+HOLD_S = 5.0
+"""After a start that takes calls over phones are heard so late at most: those whose tenant takes longer are told that their call is gone. A
+request over UDP is sent again for 32 s."""
+BIND_WITHIN_S = 2.0
+"""A predecessor that was asked to leave closes its sockets within milliseconds; its last connections take longer."""
 RECOUNT_S = 0.05
 DIGEST_SECRET_OCTETS = 32
 SIP_COUNTERS = ("requests_sent_anew", "session_refreshes_refused", "sessions_kept_unrefreshed")
@@ -127,6 +137,11 @@ class Voice:
         self._media_figures: dict[str, float] = {}
         self._watching: asyncio.Task[None] | None = None
         self._braking: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._holding: asyncio.TimerHandle | None = None
+        """Set: what comes from phones is put aside, until the tenants whose calls go on are open."""
+        self._awaited: set[TenantId] = set()
+        """Those."""
         self._counting: dict[TenantId, asyncio.Task[None]] = {}
         self._adding_up: dict[TenantId, asyncio.Lock] = defaultdict(asyncio.Lock)
         """One count at a time: what the later one leaves to the records, an earlier one must not be told to leave out."""
@@ -150,6 +165,7 @@ class Voice:
             check_pin=self._check_pin,
             rule=self._reach,
         )
+        self.watchdog = Watchdog(self.switch, self._report)
         self._hears = {**self.phones.hears, **self.lines.hears, **self.switch.hears}
         """Kind of SIP event -> who takes it; the rest is for whoever reads traces."""
         self.sip: SipPort
@@ -178,7 +194,8 @@ class Voice:
             voice = cls(settings, media, clock, lookup, guard or Guard())
             await voice._open_sip()
         except BaseException:
-            await media.close()
+            # What was adopted stays where it is, for the next start; without anything to keep a worker ends by that.
+            await media.leave()
             raise
         voice._watching = asyncio.create_task(voice._watch(), name="watch")
         voice._braking = asyncio.create_task(voice._look_after_money(), name="money")
@@ -210,8 +227,9 @@ class Voice:
             tcp_strangers_per_source=self._settings.tcp_strangers_per_source,
             tcp_stranger_idle_s=self._settings.tcp_stranger_idle_s,
         )
+        self._awaited = set(self.switch.adoption.tenants())
         try:
-            await self._endpoint.start()
+            await self._endpoint.start(listening=not self._awaited, bind_within_s=BIND_WITHIN_S)
         except OSError as error:
             where = ", ".join(f"{transport} {host}:{port}" for transport, host, port in listen)
             raise OSError(f"SIP addresses {where}: {error.strerror or error}") from error
@@ -219,6 +237,8 @@ class Voice:
         self.switch.attach(self.sip)
         self.lines.attach(self.sip)
         self.phones.probes.attach(self.sip)
+        if self._awaited:
+            self._holding = self._loop.call_later(HOLD_S, self._begin)
 
     @property
     def listening(self) -> tuple[tuple[str, str, int], ...]:
@@ -278,6 +298,8 @@ class Voice:
             return
         try:
             act(event)
+            if (session := getattr(event, "session", None)) is not None:
+                self.switch.session_changed(session)
         except Exception:
             # One message must never take the exchange down; what it was is in the log, that it was is in the figures.
             self.switch.counters["sip_events_failed"] += 1
@@ -339,15 +361,10 @@ class Voice:
             raise
         calls.take_up(exchange.engine.state, feed.ledger)
         self._exchanges[tenant], self._brakes[tenant] = exchange, brake
-        started = exchange.submit(self._service_started(exchange))
+        started = self._take_up(exchange)
         given = self._configuring(exchange, setup.configuration)
         if given is not None:
             exchange.submit(given)
-        self.phones.restore(
-            self.sip,
-            tenant,
-            ((agent.id, binding) for agent in exchange.engine.state.agents.values() for binding in agent.bindings.values()),
-        )
         self.lines.setup_changed(tenant)
         if started is not None:
             await started
@@ -372,15 +389,66 @@ class Voice:
             self._databases.pop(tenant, None)
             self._adding_up.pop(tenant, None)
 
-    def _service_started(self, exchange: TenantExchange) -> inp.ServiceStarted:
+    def _take_up(self, exchange: TenantExchange) -> asyncio.Future[tuple[Event, ...]] | None:
+        """Go on with what an earlier run of the service has left (ADR 0024): its phones, the calls whose media workers live, what those
+        have to tell. Returns: what `submit` does.
+        """
+        tenant, state = exchange.tenant, exchange.engine.state
+        bindings = ((agent.id, binding) for agent in state.agents.values() for binding in agent.bindings.values())
+        gone = self.phones.restore(self.sip, tenant, bindings)
+        held = self.switch.adoption.take_up(tenant, state.legs)
+        if held:
+            log.warning("= tenant %s: %d of %d legs go on", tenant, len(held), len(state.legs))
+            self._brakes[tenant].take_up(state, held, partial(self._offer_again, tenant), self._clock())
+        started = exchange.submit(self._service_started(exchange, held))
+        for fact in gone:
+            exchange.tell(fact)
+        if held:
+            for report in self._kept_for(frozenset(held)):
+                self.switch.on_media(report)
+            missing = tuple(leg for leg in state.legs if leg not in held)
+            exchange.tell(inp.Reconciled(missing=missing, calls=tuple(state.calls), reason="the service has started and took calls over"))
+        self._awaited.discard(tenant)
+        if not self._awaited:
+            self._begin()
+        return started
+
+    def _kept_for(self, legs: frozenset[LegId]) -> list[PlaneReport]:
+        """What workers kept of these legs while nobody listened, in order."""
+        kept = [one for one in self._media.kept if getattr(one, "leg", None) in legs]
+        self._media.kept[:] = [one for one in self._media.kept if getattr(one, "leg", None) not in legs]
+        return kept
+
+    def _begin(self) -> None:
+        """Every call that goes on is known: from now on what phones and workers say is heard. See `HOLD_S`."""
+        if self._holding is None:
+            return
+        self._holding.cancel()
+        self._holding = None
+        for report in self._media.take_kept():
+            self.switch.on_media(report)
+        self._endpoint.begin()
+        self._loop.call_later(self._settings.media_orphan_s, self._give_up_unclaimed)
+
+    def _give_up_unclaimed(self) -> None:
+        """Tenants that could not be opened had as long for it as their calls would have had without us."""
+        left = self._media.unclaimed()
+        for leg in left:
+            self._media.abandon(leg)
+        if left:
+            log.warning("! %d legs of an earlier run belonged to nobody who was opened: closed", len(left))
+
+    def _service_started(self, exchange: TenantExchange, held: tuple[LegId, ...]) -> inp.ServiceStarted:
         """That we run again, with what outlived workers tell of this tenant's calls, and the recordings nobody is left to tell of."""
         state = exchange.engine.state
-        measured, recordings, told = [], [], set()
-        for report in self._media.taken_over:
+        known = {recording: call for recording, (call, _) in state.recordings.items()}
+        told: set[str] = set(self.switch.recordings.take_up(exchange.tenant, self._media.held_recordings, known))
+        measured, recordings = [], []
+        for report in (*self._media.taken_over, *self._media.kept):
             if isinstance(report, LegClosed):
                 if report.leg in state.legs or report.leg in state.ended_legs:
                     measured.append(inp.QualityMeasured(leg=LegId(report.leg), quality=msgspec.structs.asdict(report.quality)))
-            elif report.recording in state.recordings:
+            elif isinstance(report, RecordingEnded) and report.recording in state.recordings:
                 told.add(report.recording)
                 recordings.append(
                     inp.RecordingEnded(
@@ -389,7 +457,7 @@ class Voice:
                 )
         left = [one for one in state.recordings if one not in told]
         recordings += [found for one in left if (found := self.switch.recordings.left_behind(exchange.tenant, one)) is not None]
-        return inp.ServiceStarted(measured=tuple(measured), recordings=tuple(recordings))
+        return inp.ServiceStarted(measured=tuple(measured), recordings=tuple(recordings), held=held)
 
     async def _book_of(self, setup: TenantSetup) -> PlanBook:
         """The book of a changed setup; plans that are new are read beside the loop, where calls go on.
@@ -561,6 +629,15 @@ class Voice:
             raise PriceRefused(found.message)
         return found
 
+    def _offer_again(self, tenant: TenantId, leg: Leg) -> Offer | None:
+        """The price of a leg that an earlier run has placed; None: it costs nothing, or no price is known any more."""
+        if leg.trunk is None or leg.number is None or self._directory.is_internal(tenant, leg.trunk):
+            return None
+        try:
+            return self._offer(tenant, leg.number, leg.trunk)
+        except (NoSuchNumber, PriceRefused):
+            return None
+
     def _fund(self, tenant: TenantId, leg: LegId, number: str, trunk: TrunkId, agent: AgentId | None) -> dict[str, Any]:
         """The price of a leg over a carrier's trunk, once what it owes as soon as it is answered has been reserved."""
         found = self._offer(tenant, number, trunk)
@@ -705,6 +782,7 @@ class Voice:
                 name, _, by = what.partition(" by ")
                 labels = f'tenant="{tenant}",by="{by}"' if by else f'tenant="{tenant}"'
                 figures[f"fernamt_{name}{{{labels}}}"] = value
+        figures |= {f'fernamt_repairs_total{{what="{what}"}}': count for what, count in self.watchdog.repairs.items()}
         figures["fernamt_strangers_refused_total"] = self.sip.user_agent.overload.strangers_refused
         figures["fernamt_emergency_port_pairs"] = self.switch.ports.kept
         figures["fernamt_emergency_port_pairs_used"] = self.switch.ports.kept_used
@@ -745,7 +823,8 @@ class Voice:
                 exchange.look()
             self._resolve_ahead()
             try:
-                statuses = await self._media.status()
+                statuses, held = await asyncio.gather(self._media.status(), self._media.ask_held())
+                self._compare(held.values())
             except MediaError as error:  # a worker is being replaced: its figures come again when it is there
                 if not self._stopping:
                     log.warning("! no media figures: %s", error)
@@ -756,6 +835,16 @@ class Voice:
                 for name, field in MEDIA_FIGURES.items()
             }
             await asyncio.sleep(WATCH_S)
+
+    def _compare(self, held: Iterable[Held]) -> None:
+        """Let the watchdog look, unless what was decided is still on its way."""
+        if self._stopping or self._holding is not None:
+            return
+        settled = {tenant: one.engine.state for tenant, one in self._exchanges.items() if one.is_settled}
+        try:
+            self.watchdog.look(settled, held)
+        except Exception:
+            log.exception("! the watchdog stumbled")
 
     def _resolve_ahead(self) -> None:
         """A service that runs for years is told of time zones and public holidays before it needs them."""
@@ -780,6 +869,28 @@ class Voice:
         self._stopping = True
         self._media.stopping()
 
+    async def leave(self) -> None:
+        """Leave all calls to a successor: nothing of them ends, media workers keep them up for `media_orphan_s`. Where no call is up, or
+        the workers were told to end as well, this is `close`.
+        """
+        self.stopping()
+        if not self.switch.live_legs or not self._media.is_whole:
+            await self.close()
+            return
+        log.warning("> %d legs are left to a successor, for %g s", self.switch.live_legs, self._settings.media_orphan_s)
+        exchanges = list(self._exchanges.values())
+        deadline = time.monotonic() + LINGER_S
+        while time.monotonic() < deadline and any(exchange.feed.lingering for exchange in exchanges):  # noqa: ASYNC110 - as `_drain`
+            await asyncio.sleep(0.02)
+        await self._endpoint.leave()  # first: whatever is told from now on is told to the successor
+        for exchange in exchanges:
+            await exchange.settle()
+        self.switch.write_notes()
+        await self._media.leave()
+        self.phones.probes.close()
+        self.lines.leave()
+        await self._end(exchanges)
+
     async def close(self) -> None:
         """Clear all calls, let the last BYEs out, sync and save everything."""
         self.stopping()
@@ -790,13 +901,16 @@ class Voice:
         await self._drain(exchanges)
         await self.lines.close()
         self.phones.probes.close()
+        await self._end(exchanges)
+        await self._media.close()
+
+    async def _end(self, exchanges: Sequence[TenantExchange]) -> None:
         errors = await asyncio.gather(*(exchange.close() for exchange in exchanges), return_exceptions=True)
         await self._endpoint.close()
         beside = [task for task in (self._watching, self._braking, *self._counting.values()) if task is not None]
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
-        await self._media.close()
         self._exchanges.clear()
         for error in errors:
             if isinstance(error, BaseException):

@@ -204,7 +204,8 @@ class Http(_Group):
     """Connections of all users and keys of one tenant, WebSockets among them; beyond: 429."""
     requests_per_tenant: int = Field(default=3, ge=1)
     """Requests of one tenant that are served at once; the others wait for their turn, user by user. No more than twice `database.pool`.
-    Three: one works, one waits for the database, one takes long; with more a tenant gets no more done, and others wait longer."""
+    Three: one works, one waits for the database, one takes long; with more a tenant gets no more done, and others wait longer. Who waits
+    for the exchange has left its place."""
     waiting_per_tenant: int = Field(default=1000, ge=1)
     """Requests of one tenant that wait for their turn; beyond: 429."""
     wait_s: float = Field(default=10.0, gt=0)
@@ -452,6 +453,8 @@ class Limits(_Group):
     """Files that are kept outside of the database."""
     blobs_mib: Rows = 20_480
     """What they take."""
+    others: Rows = 1_000_000
+    """Of each kind of rows that stands in no line here."""
     open_contacts: Rows = 10_000
     """Messages and callbacks that are not done with: up to some 20 KiB each in memory, and they are many who wait for one team."""
     database_mib: Rows = 20_480

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import os
 import secrets
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -22,6 +23,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, event, inspect, make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
 from acd.core.ids import TenantId
@@ -50,6 +52,7 @@ POOL_S = 10.0
 _SEALER = "sealer"
 WORK = "work"
 """In the `info` of a session: its transaction leaves something to be done (jobs, events), so whoever does it is told of the commit."""
+_TELL = "tell"
 _SCRUBBED = 1
 """`PRAGMA user_version` of a SQLite file that holds no secrets in clear, not even where nobody looks."""
 
@@ -59,7 +62,7 @@ class UnknownTenant(LookupError):
 
 
 class Unit:
-    """One transaction and what hangs on its outcome."""
+    """One transaction, or several with a `rest` between them, and what hangs on the outcome."""
 
     def __init__(self, session: AsyncSession, held: AsyncExitStack) -> None:
         self.session = session
@@ -79,6 +82,12 @@ class Unit:
         await self._held.enter_async_context(lock)
         self._locks.append(lock)
         return True
+
+    async def rest(self) -> None:
+        """End the transaction and give its connection back, before something is waited for that is not the database: the next statement
+        begins another one. What was written until now stays, whatever comes; what hangs on the outcome hangs on the last transaction.
+        """
+        await self.session.commit()
 
     def then(self, act: Callable[[], Awaitable[None]]) -> None:
         """Do this once the transaction is committed, before the client is answered."""
@@ -378,17 +387,14 @@ class Databases:
             if tenant is not None:
                 self.quotas.watch(session.sync_session, tenant)
                 session.info[_SEALER] = Sealer(self.keys, tenant, secrets.token_bytes)
+                session.info[_TELL] = lambda: self.on_work(tenant)
             unit = Unit(session, held)
             try:
                 try:
                     yield unit
                     unit.is_certain = False
                     await session.commit()
-                    self.quotas.settle(session.sync_session, committed=True)
-                    if tenant is not None and session.info.pop(WORK, False):
-                        self.on_work(tenant)
                 except BaseException:
-                    self.quotas.settle(session.sync_session, committed=False)
                     await session.rollback()
                     for undo in reversed(unit._undo):  # noqa: SLF001 - one thing with the unit
                         await undo()
@@ -399,14 +405,28 @@ class Databases:
                 unit.let_go()
 
 
+@event.listens_for(CountedSession, "after_commit")
+def _after_commit(session: Session) -> None:
+    """A unit may have several transactions, and may end well or badly after them: what one of them has left is to be done now."""
+    if session.info.pop(WORK, False) and (tell := session.info.get(_TELL)) is not None:
+        tell()
+
+
+@event.listens_for(CountedSession, "after_rollback")
+def _after_rollback(session: Session) -> None:
+    session.info.pop(WORK, None)
+
+
 # ---------------------------------------------------------------------- migrations
 
 
 def alembic_config(kind: Kind) -> Config:
-    """Configuration of one of the two lines of revisions."""
+    """Configuration of one of the two lines of revisions. A slice may keep its revisions beside its tables: it is one line all the same."""
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS / kind).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
+    places = [_MIGRATIONS / kind / "versions", *sorted(_MIGRATIONS.parent.glob(f"*/migrations/{kind}"))]
+    config.set_main_option("version_locations", os.pathsep.join(map(str, places)).replace("%", "%%"))
     return config
 
 

@@ -12,6 +12,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from pydantic import ConfigDict
+
 from acd.core.errors import IllegalTransition
 from acd.core.ids import AgentId, TenantId
 from acd.core.inputs import LogOn
@@ -20,7 +22,7 @@ from api.audit import By
 from api.db import UnknownTenant
 from api.identity import Passwords, UserGiven, create_user
 from api.kit.ids import drawn_password
-from api.kit.schema import Given
+from api.kit.schema import Given, Told
 from api.services import Services
 from api.telephony_setup import Author, create, dialling, schemas, set_device, take_effect
 from api.tenants import AdminGiven, TenantGiven, create_tenant
@@ -69,6 +71,17 @@ CALLERS = (
     ("Maria Beispiel", "Beispiel KG", "+4312052010", None),
     ("Lotte Lastprobe", "Prüfstand GmbH", "+493010000001", "Erster Anrufer von fernamt load"),
 )
+
+
+class DemoTold(Told):
+    """Whether this is the demonstration; what is not for the asker is left out."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+
+    demo: bool
+    tenant: str | None = None
+    username: str | None = None
+    password: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +164,6 @@ async def _make(services: Services, passwords: Passwords) -> Demo:
         await assignments.give_source(services, TENANT, network, "calls of this machine", now)
     async with services.databases.unit(TENANT) as unit:
         author = Author(unit, services, TENANT, "demo", now)
-        budgets = schemas.Dialling(classes=("national", "mobile", "international"), per_hour=Decimal(20), agent_per_hour=Decimal(5))
-        await dialling(author, budgets.model_dump(mode="json"), None)
-        for kind, key, document in _documents():
-            await create(author, kind, key, document)
-        for agent in (*(one[0] for one in AGENTS), VISITOR[0]):
-            device, password = await set_device(author, agent, None, None)
-            devices[device.username] = password
-        await take_effect(author)
         people: list[tuple[str, str, str, str | None]] = [
             ("supervisor", "Sophie Specht", "supervisor", None),
             ("billing", "Bruno Buchfink", "billing", None),
@@ -167,6 +172,14 @@ async def _make(services: Services, passwords: Passwords) -> Demo:
         for user, name, role, agent_id in people:
             person = UserGiven.model_validate({"id": user, "name": name, "role": role, "agent": agent_id, "password": users[user]})
             await create_user(unit.session, passwords, person, By("demo"), now)
+        budgets = schemas.Dialling(classes=("national", "mobile", "international"), per_hour=Decimal(20), agent_per_hour=Decimal(5))
+        await dialling(author, budgets.model_dump(mode="json"), None)
+        for kind, key, document in _documents():
+            await create(author, kind, key, document)
+        for agent in (*(one[0] for one in AGENTS), VISITOR[0]):
+            device, password = await set_device(author, agent, None, None)
+            devices[device.username] = password
+        await take_effect(author)
         await _callers(unit.session, now)
     return Demo(TENANT, users, devices, services.settings.sip.realm)
 

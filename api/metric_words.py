@@ -41,12 +41,6 @@ HELP = {
     # journal
     "fernamt_journal_entries_total": "Entries written to a tenant's journal.",
     "fernamt_journal_commits_total": "Groups of entries made durable with one fsync; entries by commits is how many share one.",
-    "fernamt_recordings_played_total": "Answers with the audio of a recording from its beginning.",
-    "fernamt_recordings_sent_octets_total": "Octets of recordings' audio that were sent.",
-    "fernamt_recordings_deleted_total": "Recordings deleted, by people or because their time was over.",
-    "fernamt_audit_failures_total": (
-        "Reads of personal data that were answered though their entry in the audit could not be written. Should stay 0."
-    ),
     # shares of ports
     "fernamt_port_pairs_used": "RTP port pairs that a tenant's calls hold, two a call, and 2.5 s longer than the call.",
     "fernamt_port_pairs_guaranteed": "RTP port pairs that are promised to a tenant whether it calls or not.",
@@ -87,6 +81,11 @@ HELP = {
         "Parties of calls cut by a crash who were told at the next start that the call is over."
     ),
     "fernamt_switch_dialogs_ended_after_restart_failed_total": "Parties of calls cut by a crash who could not be told at the next start.",
+    "fernamt_switch_legs_adopted_total": "Parties whose calls went on over a start of the service: their audio was never interrupted.",
+    "fernamt_switch_legs_not_adopted_total": "Parties that media workers held at a start and that were over: their far ends were told.",
+    "fernamt_repairs_total": (
+        "Differences between exchange, switch and media workers that the watchdog has found and healed, by what they were. Should stay 0."
+    ),
     "fernamt_switch_sip_events_failed_total": (
         "SIP messages that a defect of ours kept from being handled; the log has the trace. Should stay 0."
     ),
@@ -121,6 +120,8 @@ HELP = {
     "fernamt_sip_tcp_strangers_displaced_total": (
         "SIP/TCP connections of strangers that were closed to make room for newer ones of the same source."
     ),
+    "fernamt_sip_put_aside_dropped_total": "SIP messages that came before a new process had taken up its calls: no room for them.",
+    "fernamt_sip_put_aside_total": "SIP messages that came before a new process had taken up its calls; they were read afterwards.",
     "fernamt_sip_tcp_strangers_silent_total": "SIP/TCP connections of strangers that were closed because no whole message came in time.",
     "fernamt_sip_tcp_connections_refused_total": "SIP/TCP connections that were closed at once because there was no room for another one.",
     # media workers
@@ -150,14 +151,6 @@ HELP = {
         "HTTP connections that were refused, or closed before their time, by reason: no room, too slow, malformed."
     ),
     "fernamt_websockets": "Open WebSockets, by route.",
-    # guesses
-    "fernamt_export_seconds_total": "Seconds that a tenant's exports, months and rating again took of the main process.",
-    "fernamt_password_hashes": "Passwords that are being computed, and requests that wait for theirs.",
-    "fernamt_password_hashes_refused_total": "Log-ins that were told to come again because too many wanted to be judged at once.",
-    "fernamt_security_attempts_total": "Log-ins tried, by protocol and outcome: failed, throttled (password not looked at), succeeded.",
-    "fernamt_security_bans": "Addresses that are banned at this moment.",
-    "fernamt_security_bans_total": "Bans that were made since the start.",
-    "fernamt_security_kept": "Users, addresses and pairs of both of which something is remembered because of wrong passwords.",
     # jobs
     "fernamt_jobs": "Jobs of a tenant by state: waiting (for their time too), running, dead (somebody must look). Dead should be 0.",
     "fernamt_events_told_total": "Domain events of a tenant of which subscribers (webhooks) were told.",
@@ -165,8 +158,6 @@ HELP = {
     "fernamt_jobs_done_total": "Jobs of a tenant that were done, by job.",
     "fernamt_jobs_failed_total": "Tries of jobs of a tenant that failed, by job; they are made again.",
     "fernamt_jobs_given_up_total": "Jobs of a tenant that are dead: tried as often as they may be, or can never succeed. Should stay 0.",
-    "fernamt_webhook_tries_total": "Tries to deliver to webhooks of a tenant, by outcome: taken, failed (tried again), dead (given up).",
-    "fernamt_mail_tries_total": "Tries to send mails of a tenant, by outcome: sent, failed (tried again), dead (given up).",
     "fernamt_blobs_missing": "Files of a tenant that are not where they should be, as the daily sweep found. Should stay 0.",
     # the process
     "fernamt_tenants_failed": "Tenants that could not be opened and are not served; /readyz says why. Should stay 0.",

@@ -24,43 +24,11 @@ from acd.core.ids import TenantId
 from api.config import Limits
 from api.errors import Conflict
 
-KINDS: dict[str, str] = {
-    "contact": "contacts",
-    "ticket": "tickets",
-    "appointment": "appointments",
-    "user_account": "users",
-    "access_token": "api_keys",
-    "tariff": "tariffs",
-    "setup_agent": "agents",
-    "setup_queue": "queues",
-    "setup_menu": "menus",
-    "setup_number": "numbers",
-    "setup_schedule": "schedules",
-    "setup_site": "sites",
-    "setup_trunk": "trunks",
-    "setup_reason": "reasons",
-    "setup_sound": "sounds",
-    "webhook": "webhooks",
-    "blob": "blobs",
-}
-"""Table -> name of its limit in the settings."""
-FREE: dict[str, str] = {
-    "contact_number": "a contact has twenty at most",
-    "ticket_counter": "one row",
-    "setup_general": "one row",
-    "setup_dialling": "one row",
-    "setup_device": "an agent has one",
-    "setup_pin": "an agent has one",
-    "job": "work that is to be done: what asks for it has a limit, and it is gone when it is done",
-    "outbox": "what has happened, so that it is told; one for a change of something that has a limit, and forgotten by age",
-    "webhook_delivery": "one for an event and a webhook, and forgotten by age",
-    "mail": "what causes one has a limit, and it is forgotten by age",
-    "audit": "what is done is written down, also by who has reached a limit; it is forgotten by age",
-}
-"""Tables of which nobody is refused a row, and why. A table that stands in neither is found by a test."""
 SESSIONS = "session"
 """Log-ins lie among the API keys, and a user has few at most (`api.identity`)."""
 
+OTHERS = "others"
+"""Of each kind of rows that has no setting of its own."""
 OPEN_CONTACTS = "open_contacts"
 """No rows: they stand in the exchange until they are done with, and are asked for by `ask_open`."""
 DATABASE = "database_mib"
@@ -126,7 +94,7 @@ class Quotas:
     """Those of all open tenants in this process."""
 
     def __init__(self, settings: Limits, now: Callable[[], float] = monotonic) -> None:
-        self._settings = {name: int(getattr(settings, name)) for name in (*KINDS.values(), OPEN_CONTACTS, DATABASE, SOUNDS, BLOBS)}
+        self._settings = {name: int(getattr(settings, name)) for name in type(settings).model_fields}
         self._now = now
         self._tenants: dict[TenantId, Quota] = {}
 
@@ -176,20 +144,18 @@ class Quotas:
         self._of(tenant).refused[BLOBS] += 1
 
     def watch(self, session: Session, tenant: TenantId) -> None:
-        """Ask of every flush of this session, which `settle` ends."""
+        """Ask of every flush of this session, in each of its transactions."""
         session.info[_QUOTA] = (self, _Taken(self._of(tenant)))
 
     @staticmethod
-    def settle(session: Session, *, committed: bool) -> None:
-        """The transaction is over: what was added stays, or is taken back; what was removed counts from now on."""
-        found = session.info.pop(_QUOTA, None)
-        if found is None:
-            return
-        taken: _Taken = found[1]
+    def settle(taken: _Taken, *, committed: bool) -> None:
+        """A transaction is over: what was added stays, or is taken back; what was removed counts from now on."""
         for kind, number in (taken.removed if committed else taken.added).items():
             counted = taken.quota.counted.get(kind)
             if counted is not None:
                 counted.rows = max(0, counted.rows - number)
+        taken.added.clear()
+        taken.removed.clear()
 
     def ask(self, session: Session, taken: _Taken) -> None:
         """Before a flush.
@@ -205,7 +171,7 @@ class Quotas:
             kind = _kind(row)
             if kind is not None:
                 removed[kind] += 1
-        is_changed = bool(added) or any(_table(row) not in FREE and _kind(row) is not None for row in session.dirty)
+        is_changed = bool(added) or any(_kind(row) is not None for row in session.dirty)
         if not is_changed and not removed:
             return
         quota = taken.quota
@@ -219,7 +185,7 @@ class Quotas:
         taken.removed += removed
 
     def _ask_rows(self, session: Session, quota: Quota, kind: str, more: int) -> None:
-        limit, now = quota.limits[kind], self._now()
+        limit, now = quota.limits.get(kind, quota.limits[OTHERS]), self._now()
         counted = quota.counted.get(kind)
         if counted is None or (counted.rows + more > limit and now - counted.at >= RECOUNT_S):
             counted = quota.counted[kind] = _Counted(_count(session, kind), now)
@@ -262,6 +228,20 @@ def _before_flush(session: Session, _context: Any, _instances: Any) -> None:
         quotas.ask(session, taken)
 
 
+@event.listens_for(CountedSession, "after_commit")
+def _after_commit(session: Session) -> None:
+    found = session.info.get(_QUOTA)
+    if found is not None:
+        Quotas.settle(found[1], committed=True)
+
+
+@event.listens_for(CountedSession, "after_rollback")
+def _after_rollback(session: Session) -> None:
+    found = session.info.get(_QUOTA)
+    if found is not None:
+        Quotas.settle(found[1], committed=False)
+
+
 def _octets_of_row(row: Any) -> int:
     """About what a row takes; a document as Python writes it, which is about what JSON takes."""
     total = ROW_OCTETS
@@ -273,18 +253,14 @@ def _octets_of_row(row: Any) -> int:
     return total
 
 
-def _table(row: Any) -> str:
-    return str(type(row).__tablename__)
-
-
 def _kind(row: Any) -> str | None:
-    kind = KINDS.get(_table(row))
+    kind: str | None = row.limit
     return None if kind == "api_keys" and row.kind == SESSIONS else kind
 
 
 def _count(session: Session, kind: str) -> int:
     """Rows of the kind in the database, as this transaction sees them."""
-    mapper = next(one for one in _mappers() if KINDS.get(one.__tablename__) == kind)
+    mapper = next(one for one in _mappers() if one.limit == kind)
     statement = select(func.count()).select_from(mapper)
     if kind == "api_keys":
         statement = statement.where(mapper.kind != SESSIONS)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
+
 from acd.core.ids import TenantId
 from acd.outage import outage_of
 from acd.service import Lookup, ScreenContext
 from api import calendar, crm, tickets
+from api.contract import KnownAppointment, KnownContact, KnownTicket
+from api.contract.kit import Public, told
 from api.db import Databases
 from api.kit.clock import Clock, utc_now
 
@@ -35,16 +41,15 @@ def lookup_in(databases: Databases, clock: Clock = utc_now) -> Lookup:
             unsolved = await tickets.unsolved_of(unit.session, contact.id)
             appointment = await calendar.next_of(unit.session, contact.id, clock())
         return ScreenContext(
-            contact=contact.model_dump(mode="json", include={"id", "name", "company", "email", "numbers"}),
-            tickets=tuple(
-                tickets.TicketTold.model_validate(row).model_dump(mode="json", include={"number", "subject", "state", "created_at"})
-                for row in unsolved
-            ),
-            appointment=None
-            if appointment is None
-            else calendar.AppointmentTold.model_validate(appointment).model_dump(
-                mode="json", include={"id", "title", "starts_at", "ends_at"}
-            ),
+            contact=_plain(KnownContact, contact),
+            tickets=tuple(_plain(KnownTicket, row) for row in unsolved),
+            appointment=None if appointment is None else _plain(KnownAppointment, appointment),
         )
 
     return lookup
+
+
+def _plain(kind: type[Public], row: object) -> dict[str, Any]:
+    """What the pop tells of it, as the voice service carries it."""
+    found: dict[str, Any] = msgspec.to_builtins(told(kind, row))
+    return found

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from starlette.requests import HTTPConnection
-
 from acd.core.ids import TenantId
 from acd.guard import Guard
 from acd.service import VoiceService
@@ -19,6 +17,7 @@ from api.db import Databases
 from api.edge.turns import Lane
 from api.kit.clock import Clock, utc_now
 from api.kit.jobs import Jobs
+from api.kit.outbox import Outbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ class Assigned:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Made once by the composition root; found by routes through `house(connection)`."""
+    """Made once by the composition root; found by routes through `api.shared.services`."""
 
     settings: Settings
     databases: Databases
@@ -101,13 +100,9 @@ class Services:
     """Owner and thing -> when the owner was last told that somebody else had asked for it."""
     jobs: Jobs = field(init=False)
     """What is done for open tenants beside requests, whether or not the process lives on."""
+    outbox: Outbox = field(init=False)
+    """What has happened, and who is told of it."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "jobs", Jobs(self.databases, self.clock))
-
-
-def services(connection: HTTPConnection) -> Services:
-    """The house of this application."""
-    found = connection.app.state.services
-    assert isinstance(found, Services)
-    return found
+        object.__setattr__(self, "outbox", Outbox(self.jobs, self.settings.webhooks.days))

@@ -1,4 +1,4 @@
-"""Every sealed value of a tenant's database: the set-up's (`api.telephony_setup`), and the columns of other tables that hold nothing else.
+"""Every sealed value of a tenant's database: the set-up's (`api.telephony_setup`), and the columns of tables that are `sealed`.
 
 What is checked, counted and sealed anew under another key is all of them together; nothing is changed unless everything opens.
 """
@@ -14,12 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import telephony_setup
 from api.db import sealer_of
-from api.kit.blobs.models import BlobRow
+from api.kit.columns import TenantBase
 from api.kit.sealing import SealError, needs_resealing, sealed_under
-from api.webhooks.models import Endpoint
-
-COLUMNS: tuple[tuple[type[Any], str], ...] = ((Endpoint, "secret"), (Endpoint, "old_secret"), (BlobRow, "key"))
-"""Table and attribute; the row's id and the attribute's name are its place."""
+from api.slices import SLICES
 
 
 class _Value(NamedTuple):
@@ -29,11 +26,17 @@ class _Value(NamedTuple):
     kept: str
 
 
+def _columns() -> list[tuple[type[Any], str]]:
+    assert SLICES  # every table is known
+    mappers = sorted(TenantBase.registry.mappers, key=lambda one: str(one.class_.__tablename__))
+    return [(one.class_, column) for one in mappers for column in one.class_.sealed]
+
+
 async def _values(session: AsyncSession) -> AsyncIterator[_Value]:
     """All of them; a database of an older release lacks tables, and so has none of theirs."""
     connection = await session.connection()
     there = await connection.run_sync(lambda sync: set(inspect(sync).get_table_names()))
-    for model, column in COLUMNS:
+    for model, column in _columns():
         if model.__tablename__ not in there:
             continue
         attribute = getattr(model, column)

@@ -285,6 +285,24 @@ class Purse:
             self._draw(self._legs[leg], needed, now_ms)
         return short
 
+    def take_up(self, leg: str, agent: str | None, tariffed: Tariffed, answered_ms: int | None, now_ms: int) -> Outlook | None:
+        """A leg that another purse has reserved for: what it owes is drawn again, whatever the limits are.
+
+        Args:
+            answered_ms: None: it is an attempt still.
+        """
+        if tariffed.plan.currency != self.currency:
+            return None
+        found = self._legs[leg] = _Leg(tariffed, self._drawn_on(agent), tariffed.end_of_unit(_first_ms(tariffed) - 1))
+        began_ms = now_ms if answered_ms is None else answered_ms
+        self._draw(found, self.first_cost(tariffed, began_ms), began_ms)
+        if answered_ms is None:
+            return None
+        found.answered_ms = answered_ms
+        found.funded_ms = max(found.funded_ms, tariffed.end_of_unit(max(now_ms - answered_ms, 1) - 1))
+        self._settle(found, tariffed.cost(found.funded_ms, answered_ms), now_ms)
+        return self.look(leg, now_ms)
+
     def answered(self, leg: str, now_ms: int) -> Outlook | None:
         """The leg costs from now on; None: it is not counted."""
         found = self._legs.get(leg)

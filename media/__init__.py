@@ -1,7 +1,8 @@
 """The RTP plane: audio between phones, in worker processes of its own; knows nothing of calls, queues or SIP.
 
-From the outside: `client` (`MediaPlane`, what the exchange holds), `takeover` (workers whose main process is gone), `control` (the messages
-both ways), `wire_cost` (kbit/s of a channel), `prompts` (names of sounds, how to say a number), `errors`.
+From the outside: `client` (`MediaPlane`, what the exchange holds), `control_connection` and `processes` (what it holds of each worker),
+`takeover` (workers whose main process is gone), `control` (the messages both ways), `wire_cost` (kbit/s of a channel), `prompts` (names of
+sounds, how to say a number), `errors`.
 
 In the worker process: `worker` (the loop, orders), `legs/` (one leg: the packet path, digits, playing), `transport/` (between a leg and
 the network), `room` (who hears whom in a call: a bridge of two, or a `mix`), `recordings` (which leg feeds which channel), `recorder` (the

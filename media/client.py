@@ -2,7 +2,13 @@
 
 Both legs of a call must be in one worker, so everything is addressed by `call_key`, the exchange's name for what may ever be bridged.
 A key is placed at its first leg, on the worker with the fewest calls, and forgotten when its last leg is closed. Orders to one worker
-arrive in the order they were sent. Workers outlive a main process that is killed; `MediaPlane.start` takes them over first.
+arrive in the order they were sent.
+
+Workers outlive a main process that is killed, or that leaves them (`MediaPlane.leave`). `MediaPlane.start` adopts those that hold legs:
+they go on as this plane's workers. What they hold is in `held`, `held_rooms`, `held_recordings`; what was reported while nobody listened is
+in `kept`, and so is everything that is reported until `take_kept`. Whoever restores a call says so of each of its legs (`claim`), and may
+then order as ever; a leg that nobody claims is closed by `abandon`. An adopted worker whose ports are not those of today's settings is
+retiring: it keeps its calls, is given no new ones, and ends with its last leg.
 """
 
 from __future__ import annotations
@@ -17,16 +23,25 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Final, TypeAlias, cast
+from typing import Final, TypeAlias, TypeVar
+
+import msgspec
 
 from media import framing, takeover
 from media.control import (
+    Adopt,
+    AskHeld,
     AskStatus,
     CloseLeg,
     FromWorker,
     Greeting,
+    Held,
+    HeldLeg,
+    HeldRecording,
+    HeldRoom,
     LegClosed,
     LegOpened,
+    NoteLeg,
     OpenLeg,
     PauseRecording,
     Refused,
@@ -37,10 +52,13 @@ from media.control import (
     StopRecording,
     TakenOver,
 )
-from media.errors import MediaError, ParseError, WorkerGone
+from media.control_connection import ControlConnection
+from media.errors import MediaError, WorkerGone
 from media.errors import Refused as RefusedError
 from media.io import control_socket
 from media.log_lines import Form
+from media.processes import UNKNOWN_STATUS, Child, Process
+from media.takeover import Visit
 
 log = logging.getLogger("media.client")
 
@@ -56,8 +74,6 @@ STOPPING_S: Final = 0.5
 was asked to is not missed, since the same order may be on its way to us."""
 ENDED_S: Final = 0.1
 """How long a process may take to be gone once its connection is."""
-GATHER_S: Final = 0.003
-"""How long an order without an answer waits for company, a seventh of a packet: the end of a call is four of them."""
 MAX_UNREAD_OCTETS = 8 << 20
 """Some 80 000 orders a worker did not read: it hangs, and its calls with it; better another one takes its place."""
 _RESTART_WAITS_S = (0.0, 0.5, 1.0, 2.0, 5.0)
@@ -79,73 +95,24 @@ class WorkerRestarted:
 
 
 PlaneReport: TypeAlias = Report | WorkerLost | WorkerRestarted
-_Answer: TypeAlias = LegOpened | Refused | Status
-_ANSWERS: Final = frozenset((LegOpened, Refused, Status))
+_Answer: TypeAlias = LegOpened | Refused | Status | Held
+_AnswerT = TypeVar("_AnswerT", Status, Held)
+_ANSWERS: Final = frozenset((LegOpened, Refused, Status, Held))
 
 
-class _Control(asyncio.Protocol):
-    """The control connection to one worker: whole messages in, orders out. Without streams, whose reader is a task to be woken."""
+@dataclass(frozen=True, slots=True)
+class HeldAt:
+    """A leg that an adopted worker holds; the other fields as in `media.control.HeldLeg`."""
 
-    def __init__(self, on_message: Callable[[FromWorker], None], on_unread: Callable[[], None]) -> None:
-        self._on_message = on_message
-        self._on_unread = on_unread
-        self._messages = framing.report_reader()
-        self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport
-        self._unsent: list[bytes] = []
-        self._gathering: asyncio.TimerHandle | None = None
-        self.greeted: asyncio.Future[None] = self._loop.create_future()
-        self.ended: asyncio.Future[None] = self._loop.create_future()
-        self.broken_by: Exception | None = None
-        """What the connection ended by, where it was not closed."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's does not derive from it
-        self._transport.set_write_buffer_limits(high=MAX_UNREAD_OCTETS)
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            for message in self._messages.feed(data):
-                if isinstance(message, Greeting):
-                    self._greet()
-                else:
-                    self._on_message(message)
-        except ParseError:
-            log.exception("! control connection")
-            self._transport.abort()
-
-    def _greet(self) -> None:
-        if not self.greeted.done():
-            self.greeted.set_result(None)
-
-    def pause_writing(self) -> None:
-        self._on_unread()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.broken_by = exc
-        if not self.ended.done():
-            self.ended.set_result(None)
-
-    def write(self, order: Request, *, at_once: bool = False) -> None:
-        """Send one order: `at_once` with all that wait, or a little later together with others."""
-        self._unsent.append(framing.encode(order))
-        if at_once:
-            self._flush()
-        elif self._gathering is None:
-            self._gathering = self._loop.call_later(GATHER_S, self._flush)
-
-    def _flush(self) -> None:
-        if self._gathering is not None:
-            self._gathering.cancel()
-            self._gathering = None
-        unsent, self._unsent = self._unsent, []
-        if unsent and not self._transport.is_closing():
-            self._transport.write(b"".join(unsent))
-
-    def close(self) -> None:
-        """Send what waits, and close."""
-        self._flush()
-        self._transport.close()
+    worker: int
+    """Its index."""
+    leg: str
+    address: str
+    rtp_port: int
+    rtcp_port: int
+    is_described: bool
+    play: str | None
+    note: bytes
 
 
 @dataclass(slots=True)
@@ -154,9 +121,13 @@ class _Worker:
 
     index: int
     ports: tuple[int, int]
-    process: asyncio.subprocess.Process | None = None
-    control: _Control | None = None
+    process: Process | None = None
+    control: ControlConnection | None = None
     """None: it is not running."""
+    is_retiring: bool = False
+    """It was adopted with ports that are not those of today: it ends with its last leg, and nobody takes its place."""
+    is_dismissed: bool = False
+    """It is retiring, had nothing more, and was told to end."""
     task: asyncio.Task[None] | None = None
     legs: dict[str, int] = field(default_factory=dict)
     """Those that are open -> their RTP port."""
@@ -166,7 +137,24 @@ class _Worker:
     restarts: int = 0
     silences: int = 0
     """How often in a row it has not answered."""
+    silent_at: float = 0.0
+    """When that was noticed last: what was asked before belongs to the same silence."""
+    told: list[Held] = field(default_factory=list)
+    """Parts of an answer that goes on."""
     calls: int = 0
+
+    @property
+    def is_up(self) -> bool:
+        """It serves, and will."""
+        return self.control is not None and not self.is_dismissed
+
+    def join(self, part: Held) -> Held | None:
+        """The whole answer once its last part is here."""
+        self.told.append(part)
+        if part.goes_on:
+            return None
+        told, self.told = self.told, []
+        return msgspec.structs.replace(part, legs=tuple(leg for each in told for leg in each.legs))
 
 
 class MediaPlane:
@@ -183,7 +171,15 @@ class MediaPlane:
         orphan_s: float = ORPHAN_S,
     ) -> None:
         self.taken_over: list[takeover.Last] = []
-        """What workers of a main process before us reported of legs and recordings when they were taken over."""
+        """What workers of a main process before us that were ended reported of legs and recordings."""
+        self.held: tuple[HeldAt, ...] = ()
+        """Legs of the workers that were adopted, as they were then."""
+        self.held_rooms: tuple[HeldRoom, ...] = ()
+        self.held_recordings: tuple[HeldRecording, ...] = ()
+        self.kept: list[PlaneReport] = []
+        """What adopted workers kept while nobody listened, each in its order, and everything that was reported since: see `take_kept`."""
+        self._keeps = False
+        self._unclaimed: dict[str, tuple[_Worker, HeldLeg]] = {}
         self._control = control
         self._orphan_s = orphan_s
         self._address = address
@@ -197,6 +193,7 @@ class MediaPlane:
         self._leg_calls: dict[str, str] = {}
         self._requests = count(1)
         self._closing = asyncio.Event()
+        self._has_left = False
 
     @classmethod
     async def start(
@@ -212,27 +209,144 @@ class MediaPlane:
         log_level: str = "WARNING",
         log_form: Form = "text",
     ) -> MediaPlane:
-        """Take over the workers of a main process that is gone, start `workers` processes, and wait until all serve.
+        """Adopt the workers of a main process that is gone, start those that are missing of `workers`, and wait until all serve.
 
         Args:
             address: IP address legs are bound to unless `open_leg` says another.
             ports: first and last RTP port; divided evenly among the workers.
             on_report: called in the event loop with every report; must not block, may send orders.
             control: folder of the workers' control sockets, one for each main process; made when it is missing.
-            orphan_s: how long workers keep their legs when this process is gone.
+            orphan_s: how long workers keep their legs when this process is gone; adopted ones keep to what they were started with.
             sounds: folders of sounds in front of the packaged ones.
-        Raises: MediaError: a worker did not come up, or one of another main process cannot be ended. OSError: the folder cannot be used.
+        Raises: MediaError: a worker did not come up, or one of another main process cannot be ended; those that hold legs wait for the next
+            start. OSError: the folder cannot be used.
         """
+        shares = divide_ports(ports, workers)
         plane = cls(address, (sounds,) if isinstance(sounds, Path) else sounds, on_report, log_level, log_form, control, orphan_s)
         takeover.prepare(control)
-        plane.taken_over = await takeover.take_over(control)
+        met = await takeover.meet(control)
+        plane.taken_over = met.reports
+        plane._keeps = bool(met.visits)
         try:
-            plane._workers = [_Worker(index, share) for index, share in enumerate(divide_ports(ports, workers))]
-            await asyncio.gather(*(plane._spawn(worker) for worker in plane._workers))
+            adopted = plane._man(shares, met.visits)
+            await asyncio.gather(*(plane._spawn(worker) for worker in plane._workers if worker.process is None))
         except BaseException:
+            for visit in met.visits:
+                visit.end()
+            plane._workers = [worker for worker in plane._workers if worker.index not in {visit.index for visit in met.visits}]
             await plane.close()
             raise
+        try:
+            await asyncio.gather(*(plane._adopt(worker, visit) for worker, visit in adopted))
+        except BaseException:
+            await plane.leave()
+            raise
+        for worker in list(plane._workers):
+            plane._retire_if_idle(worker)
         return plane
+
+    def _man(self, shares: list[tuple[int, int]], visits: list[Visit]) -> list[tuple[_Worker, Visit]]:
+        """One worker for each share of ports, adopted where one has just these; the other adopted ones retire beside them."""
+        left = list(shares)
+        adopted: list[tuple[_Worker, Visit]] = []
+        for visit in visits:
+            worker = _Worker(visit.index, visit.greeting.ports, process=visit.process)
+            if worker.ports in left:
+                left.remove(worker.ports)
+            else:
+                worker.is_retiring = True
+            adopted.append((worker, visit))
+        used = {visit.index for visit in visits}
+        indices = (index for index in count() if index not in used)
+        missing = [_Worker(index, share) for index, share in zip(indices, left, strict=False)]
+        self._workers = sorted([worker for worker, _ in adopted] + missing, key=lambda worker: worker.index)
+        return adopted
+
+    async def _adopt(self, worker: _Worker, visit: Visit) -> None:
+        """Make it ours. One that ended meanwhile, or does not answer and is killed, is a lost worker like any other."""
+        _, control = await asyncio.get_running_loop().create_unix_connection(
+            lambda: self._connection(worker, visit.reader), sock=visit.connection
+        )
+        worker.control = control
+        worker.task = asyncio.create_task(self._serve(worker, control), name=f"media-worker-{worker.index}")
+        try:
+            held = await self._ask(
+                worker, lambda request: Adopt(request=request), Held, ANSWER_TIMEOUT_S, lambda held: self._take_in(worker, held)
+            )
+        except WorkerGone as error:
+            log.error("! worker=%d pid=%d was not adopted: %s", worker.index, visit.process.pid, error)  # noqa: TRY400 - expected
+            visit.process.kill()
+            return
+        retiring = ", retiring" if worker.is_retiring else ""
+        legs, recordings = len(held.legs), len(held.recordings)
+        log.warning("= adopted worker=%d pid=%d: %d legs, %d recordings%s", worker.index, visit.process.pid, legs, recordings, retiring)
+        if held.lost:
+            log.warning("! worker=%d had no room for %d reports", worker.index, held.lost)
+
+    def _take_in(self, worker: _Worker, held: Held) -> None:
+        """What an adopted worker holds is to be claimed. In the moment it is told: the next message may close one of the legs."""
+        worker.legs = {leg.leg: leg.rtp_port for leg in held.legs}
+        self._unclaimed |= {leg.leg: (worker, leg) for leg in held.legs}
+        at = [
+            HeldAt(worker.index, leg.leg, leg.address, leg.rtp_port, leg.rtcp_port, leg.is_described, leg.play, leg.note)
+            for leg in held.legs
+        ]
+        self.held += tuple(at)
+        self.held_rooms += held.rooms
+        self.held_recordings += held.recordings
+
+    # ---------------------------------------------------------------- what was adopted
+
+    def take_kept(self) -> list[PlaneReport]:
+        """What was reported so far, in order, once; from now on `on_report` is told. Where nobody was adopted it always was."""
+        kept, self.kept = self.kept, []
+        self._keeps = False
+        return kept
+
+    def claim(self, call_key: str, leg: str) -> LegOpened | None:
+        """A held leg is the call's from now on, and the call is placed at its worker.
+
+        Returns: what `open_leg` had returned, with request 0; None: no such leg is held (any more), or the call is at another worker.
+        """
+        worker, held = self._unclaimed.get(leg, (None, None))
+        if worker is None or held is None:
+            return None
+        placed = self._call_workers.get(call_key)
+        if placed is not None and placed is not worker:
+            log.error("! call=%s is at worker=%d, its leg=%s at worker=%d", call_key, placed.index, leg, worker.index)
+            return None
+        del self._unclaimed[leg]
+        if placed is None:
+            self._place_at(call_key, worker)
+        self._call_legs[call_key].add(leg)
+        self._leg_calls[leg] = call_key
+        return LegOpened(request=0, leg=leg, address=held.address, rtp_port=held.rtp_port, rtcp_port=held.rtcp_port)
+
+    def unclaimed(self) -> tuple[str, ...]:
+        """Held legs that are no call's yet, in order of names."""
+        return tuple(sorted(self._unclaimed))
+
+    def is_unclaimed(self, leg: str) -> bool:
+        """Whether a leg was adopted and is no call's yet."""
+        return leg in self._unclaimed
+
+    def forget_leg(self, leg: str) -> None:
+        """A leg that its worker turned out not to hold: it may be opened again."""
+        for worker in self._workers:
+            worker.legs.pop(leg, None)
+        self._drop_leg(leg)
+
+    def close_leg(self, leg: str) -> None:
+        """Close a leg by its name alone, whosever it is; `LegClosed` follows if it is open."""
+        for worker in self._workers:
+            if worker.control is not None:
+                self._write(worker, CloseLeg(leg=leg))
+
+    def abandon(self, leg: str) -> None:
+        """Close a held leg that nobody claims; `LegClosed` follows. Nothing happens when there is none."""
+        worker, _ = self._unclaimed.pop(leg, (None, None))
+        if worker is not None:
+            self._write(worker, CloseLeg(leg=leg))
 
     # ---------------------------------------------------------------- placing and orders
 
@@ -243,17 +357,26 @@ class MediaPlane:
     def _placed(self, call_key: str) -> _Worker:
         worker = self._call_workers.get(call_key)
         if worker is None:
-            up = [worker for worker in self._workers if worker.control is not None] or self._workers
+            staying = [worker for worker in self._workers if not worker.is_retiring]
+            up = [worker for worker in staying if worker.control is not None] or staying
             worker = up[0] if len(up) == 1 else min(up, key=lambda each: (each.calls, each.index))
-            worker.calls += 1
-            self._call_workers[call_key] = worker
-            self._call_legs[call_key] = set()
+            self._place_at(call_key, worker)
         return worker
+
+    def _place_at(self, call_key: str, worker: _Worker) -> None:
+        worker.calls += 1
+        self._call_workers[call_key] = worker
+        self._call_legs[call_key] = set()
 
     @property
     def is_up(self) -> bool:
         """Whether there is a worker that takes legs; when not, `WorkerRestarted` tells of the next."""
-        return any(worker.control is not None for worker in self._workers)
+        return any(worker.control is not None and not worker.is_retiring for worker in self._workers)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every worker is there."""
+        return all(worker.control is not None for worker in self._workers)
 
     def forget(self, call_key: str) -> None:
         """A call that was placed and never opened a leg, or whose legs are none of our business any more."""
@@ -263,6 +386,7 @@ class MediaPlane:
         worker.calls -= 1
         for leg in self._call_legs.pop(call_key):
             self._leg_calls.pop(leg, None)
+        self._retire_if_idle(worker)
 
     def _forget_unless_used(self, call_key: str) -> None:
         if not self._call_legs.get(call_key):
@@ -336,41 +460,81 @@ class MediaPlane:
             return
         self._write(worker, order)
 
+    def note(self, call_key: str, leg: str, note: bytes) -> None:
+        """Have a note kept with a leg of the call, in place of the one before; nothing happens when no leg of the call is open.
+
+        Notes written one after the other within `GATHER_S` are sent once.
+        Raises: ValueError: longer than `media.control.MAX_NOTE_OCTETS`.
+        """
+        worker = self._call_workers.get(call_key)
+        if worker is not None and worker.control is not None:
+            worker.control.note(NoteLeg(leg=leg, note=note))
+
     async def status(self) -> list[Status]:
-        """Figures of every worker that is up, in order of their indices."""
-        asked = [worker for worker in self._workers if worker.control is not None]
-        answers = await asyncio.gather(*(self._ask_status(worker) for worker in asked))
-        return [answer for answer in answers if isinstance(answer, Status)]
+        """Figures of every worker that is up, in order of their indices.
+
+        Raises: WorkerGone: one ended or did not answer in time.
+        """
+        asked = [worker for worker in self._workers if worker.is_up]
+        answers = (self._ask(worker, lambda request: AskStatus(request=request), Status, STATUS_TIMEOUT_S) for worker in asked)
+        return list(await asyncio.gather(*answers))
+
+    async def ask_held(self) -> dict[int, Held]:
+        """What every worker that is up holds now, without notes, by the worker's index.
+
+        Asked in one breath with `status` (`asyncio.gather`) it costs no further exchange.
+        Raises: WorkerGone: one ended or did not answer in time.
+        """
+        asked = [worker for worker in self._workers if worker.is_up]
+        answers = (self._ask(worker, lambda request: AskHeld(request=request), Held, STATUS_TIMEOUT_S) for worker in asked)
+        return {worker.index: answer for worker, answer in zip(asked, await asyncio.gather(*answers), strict=True)}
 
     def worker_pids(self) -> list[int]:
         """Process ids of the workers that are up, for those who measure or watch them."""
         return [worker.process.pid for worker in self._workers if worker.control is not None and worker.process is not None]
 
-    async def _ask_status(self, worker: _Worker) -> _Answer:
+    async def _ask(
+        self,
+        worker: _Worker,
+        question: Callable[[int], Request],
+        kind: type[_AnswerT],
+        timeout_s: float,
+        on_answer: Callable[[_AnswerT], None] | None = None,
+    ) -> _AnswerT:
+        """Ask one thing.
+
+        Args:
+            on_answer: called with it before anything that comes behind it.
+        Raises: WorkerGone: it ended, or did not answer in time; one that does so twice in a row hangs, and is killed.
+        """
         if worker.control is None:
             raise WorkerGone(f"media worker {worker.index} is not running")
-        answered: asyncio.Future[_Answer | WorkerGone] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answered: asyncio.Future[_Answer | WorkerGone] = loop.create_future()
 
         def tell(answer: _Answer | WorkerGone) -> None:
+            if on_answer is not None and isinstance(answer, kind):
+                on_answer(answer)
             if not answered.done():
                 answered.set_result(answer)
 
-        request = next(self._requests)
+        request, asked_at = next(self._requests), loop.time()
         worker.waiting[request] = tell
-        worker.control.write(AskStatus(request=request), at_once=True)
+        worker.control.write(question(request))
         try:
-            async with asyncio.timeout(STATUS_TIMEOUT_S):
+            async with asyncio.timeout(timeout_s):
                 answer = await answered
         except TimeoutError as error:
-            worker.silences += 1
+            if asked_at >= worker.silent_at:
+                worker.silences, worker.silent_at = worker.silences + 1, loop.time()
             if worker.silences > 1:
                 self._hangs(worker)
-            raise WorkerGone(f"media worker {worker.index} did not answer within {STATUS_TIMEOUT_S:g} s") from error
+            raise WorkerGone(f"media worker {worker.index} did not answer within {timeout_s:g} s") from error
         finally:
             worker.waiting.pop(request, None)
+        if not isinstance(answer, kind):
+            raise answer if isinstance(answer, WorkerGone) else WorkerGone(f"media worker {worker.index} gave another answer")
         worker.silences = 0
-        if isinstance(answer, WorkerGone):
-            raise answer
         return answer
 
     def _write(self, worker: _Worker, order: Request) -> None:
@@ -394,33 +558,29 @@ class MediaPlane:
         worker.task = asyncio.create_task(self._serve(worker, control), name=f"media-worker-{worker.index}")
         log.info("= worker=%d pid=%d ports=%d-%d", worker.index, process.pid, *worker.ports)
 
-    async def _start_and_connect(self, worker: _Worker) -> tuple[asyncio.subprocess.Process, _Control]:
+    async def _start_and_connect(self, worker: _Worker) -> tuple[Process, ControlConnection]:
         path = takeover.socket_path(self._control, worker.index)
         takeover.remove(path)  # of an earlier one that was killed: every worker that lives was taken over, or is ours and gone
         folders = [argument for folder in self._sounds for argument in ("--sounds", str(folder))]
         avoid = ["--avoid-ports", ",".join(map(str, worker.avoid))] if worker.avoid else []
-        starting = asyncio.ensure_future(asyncio.create_subprocess_exec(
+        command = (
             sys.executable, "-m", "media.worker",
             "--control", str(path), "--ports", f"{worker.ports[0]}-{worker.ports[1]}",
             "--parent", str(os.getpid()), "--orphan-s", str(self._orphan_s), "--log-level", self._log_level,
             "--log-format", self._log_form, *folders, *avoid,
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, env=_worker_environment(),
-            start_new_session=True,  # a terminal's Ctrl-C is for the main process, also while the worker cannot ignore it yet
-        ))  # fmt: skip
+        )  # fmt: skip
         try:
-            worker.process = process = await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            worker.process = await starting  # it comes into being in any case, and only who knows it can end it
-            raise
-        control: _Control | None = None
+            worker.process = process = Child(command, _worker_environment())
+        except OSError as error:
+            raise MediaError(f"media worker {worker.index} did not start: {error}") from error
+        control: ControlConnection | None = None
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
-                line = await process.stdout.readline() if process.stdout is not None else b""
+                line = await process.first_line()
                 if line != b"ready\n":
                     raise MediaError(f"media worker {worker.index} did not start (exit status {await process.wait()})")
                 _, control = await asyncio.get_running_loop().create_unix_connection(
-                    lambda: _Control(lambda message: self._receive(worker, message), lambda: self._hangs(worker)),
-                    sock=control_socket.connect(path),
+                    lambda: self._connection(worker), sock=control_socket.connect(path)
                 )
                 await asyncio.wait({control.greeted, control.ended}, return_when=asyncio.FIRST_COMPLETED)
                 if not control.greeted.done():
@@ -433,22 +593,36 @@ class MediaPlane:
             raise MediaError(f"media worker {worker.index} did not start: {error!r}") from error
         return process, control
 
-    async def _serve(self, worker: _Worker, control: _Control) -> None:
-        """Wait until the connection ends; then start another worker, unless we are closing."""
+    def _connection(self, worker: _Worker, reader: framing.MessageReader[FromWorker] | None = None) -> ControlConnection:
+        return ControlConnection(lambda message: self._receive(worker, message), lambda: self._hangs(worker), MAX_UNREAD_OCTETS, reader)
+
+    async def _serve(self, worker: _Worker, control: ControlConnection) -> None:
+        """Wait until the connection ends; then start another worker, unless we are closing or it was to end."""
         await control.ended
-        if worker.process is not None and not self._closing.is_set() and await _ended_in_order(worker.process):
+        if self._has_left:
+            return
+        if not worker.is_dismissed and worker.process is not None and not self._closing.is_set() and await _ended_in_order(worker):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), STOPPING_S)
         self._lose(worker)
         if worker.process is not None:
             # One that lives takes us for dead and would keep its legs for whoever comes.
-            await _end(worker.process, at_once=not self._closing.is_set())
-        if not self._closing.is_set():
+            await _end(worker.process, at_once=not self._closing.is_set() and not worker.is_dismissed)
+        if worker.is_retiring:
+            log.info("= worker=%d retired", worker.index)
+            takeover.remove(takeover.socket_path(self._control, worker.index))
+            self._workers.remove(worker)
+        elif not self._closing.is_set():
             await self._restart(worker)
 
     def _receive(self, worker: _Worker, message: FromWorker) -> None:
         if type(message) in _ANSWERS:
-            assert isinstance(message, LegOpened | Refused | Status)
+            assert isinstance(message, LegOpened | Refused | Status | Held)
+            if isinstance(message, Held):
+                whole = worker.join(message)
+                if whole is None:
+                    return
+                message = whole
             if isinstance(message, LegOpened):
                 worker.legs[message.leg] = message.rtp_port
             tell = worker.waiting.pop(message.request, None)
@@ -457,11 +631,13 @@ class MediaPlane:
             elif isinstance(message, LegOpened):  # whoever asked gave up: nobody would ever close it
                 self._write(worker, CloseLeg(leg=message.leg))
             return
-        if isinstance(message, Greeting | TakenOver | LegOpened | Refused | Status):
+        if isinstance(message, Greeting | TakenOver | LegOpened | Refused | Status | Held):
             return  # of a conversation that is not ours
         if isinstance(message, LegClosed):
             worker.legs.pop(message.leg, None)
+            self._unclaimed.pop(message.leg, None)
             self._drop_leg(message.leg)
+            self._retire_if_idle(worker)
         self._tell(message)
 
     @staticmethod
@@ -472,6 +648,9 @@ class MediaPlane:
             log.exception("! answer %s was not taken", type(answer).__name__)
 
     def _tell(self, report: PlaneReport) -> None:
+        if self._keeps:
+            self.kept.append(report)
+            return
         try:
             self._on_report(report)
         except Exception:
@@ -483,6 +662,12 @@ class MediaPlane:
             self._call_legs[call_key].discard(leg)
             self._forget_unless_used(call_key)
 
+    def _retire_if_idle(self, worker: _Worker) -> None:
+        """One that was to keep what it had has nothing more."""
+        if worker.is_retiring and worker.is_up and not worker.legs and not worker.calls and not self._closing.is_set():
+            worker.is_dismissed = True
+            self._write_shutdown(worker)
+
     def _lose(self, worker: _Worker) -> None:
         """The connection is gone: whoever waits is told, and so is the exchange."""
         broken_by = None
@@ -493,13 +678,16 @@ class MediaPlane:
         legs = tuple(sorted(worker.legs))
         worker.avoid = tuple(sorted(worker.legs.values())) or worker.avoid
         worker.legs.clear()
+        worker.told.clear()
+        for leg in legs:
+            self._unclaimed.pop(leg, None)
         for call_key in [key for key, serving in self._call_workers.items() if serving is worker]:
             self.forget(call_key)
         # After that, so that who asks again at once is placed on a worker that lives.
         waiting, worker.waiting = worker.waiting, {}
         for tell in waiting.values():
             self._answer(tell, WorkerGone(f"media worker {worker.index} ended"))
-        if not self._closing.is_set():
+        if not worker.is_dismissed and not self._closing.is_set():
             log.error("! worker=%d lost with %d legs%s", worker.index, len(legs), f": {broken_by}" if broken_by is not None else "")
             self._tell(WorkerLost(worker.index, legs))
 
@@ -528,6 +716,28 @@ class MediaPlane:
     def stopping(self) -> None:
         """`close` will come: a worker that ends from now on is neither missed nor replaced."""
         self._closing.set()
+
+    async def leave(self) -> None:
+        """Leave every worker with its legs to the next main process: what waits is sent, and the connections end without a word.
+
+        No report is lost: what a worker has sent by then is told to `on_report` meanwhile, and it keeps the rest. Workers that were still
+        starting are ended, and so does, by itself, one that holds nothing.
+        """
+        self._has_left = True
+        self._closing.set()
+        left = [(worker, worker.control) for worker in self._workers if worker.control is not None]
+        for _, control in left:
+            control.finish()
+        if left:
+            await asyncio.wait([control.ended for _, control in left], timeout=STOP_TIMEOUT_S)
+        for worker, control in left:
+            if not control.ended.done():
+                log.error("! worker=%d does not read its last orders", worker.index)
+                control.abort()
+            if worker.process is not None:
+                worker.process.leave()
+            worker.control = worker.process = None
+        await self.close()
 
     async def close(self) -> None:
         """End every worker: recordings are closed, reports still arrive meanwhile; whoever does not end is killed by its pid."""
@@ -562,24 +772,29 @@ class MediaPlane:
 def _nothing() -> None: ...
 
 
-async def _ended_in_order(process: asyncio.subprocess.Process) -> bool:
-    """Whether a process whose connection is gone has ended because it was asked to, not by a fault or a kill."""
+async def _ended_in_order(worker: _Worker) -> bool:
+    """Whether a process whose connection is gone has ended because it was asked to, not by a fault or a kill.
+
+    How one that is no child of ours ended is not told to us: in order it has closed its legs before.
+    """
+    if worker.process is None:
+        return False
     try:
         async with asyncio.timeout(ENDED_S):
-            return await process.wait() in {0, -signal.SIGTERM}
+            status = await worker.process.wait()
     except TimeoutError:
         return False
+    return status in {0, -signal.SIGTERM} or (status == UNKNOWN_STATUS and not worker.legs)
 
 
-async def _end(process: asyncio.subprocess.Process, *, at_once: bool = False) -> None:
+async def _end(process: Process, *, at_once: bool = False) -> None:
     """Wait a moment for a process whose connection is closed, then kill it.
 
     Args:
         at_once: ask it to end, which closes its recordings; else it was asked already.
     """
-    if at_once and process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
+    if at_once:
+        process.terminate()
     try:
         async with asyncio.timeout(STOP_TIMEOUT_S):
             await process.wait()

@@ -8,6 +8,9 @@ of calls, queues or SIP. Media time is not in here: the worker owns the clock of
 The worker speaks first: a `Greeting` with the version of these words. A main process that reads another version than its own sends
 nothing but `TakeOver` and reads nothing more. For that the length in front, `Greeting.version` and the form of `TakeOver` stay as they
 are in every version; whoever changes anything else here raises `VERSION`.
+
+A main process that finds a worker of its own version with legs says `Adopt` instead, and may then say again whatever is in force: what a
+leg is told to do and does already (`Play`, `ArrangeAudio`, `StartRecording`, `RecordLeg`, `PauseRecording`) changes nothing.
 """
 
 from __future__ import annotations
@@ -18,8 +21,11 @@ import msgspec
 
 from media.codecs.registry import CODECS
 
-VERSION = 4
+VERSION = 5
 """Of the words below."""
+
+MAX_NOTE_OCTETS = 1 << 16
+"""A dialog with all its route sets and both descriptions is a few thousand."""
 
 Codec = str
 """A name of `media.codecs.registry`."""
@@ -101,7 +107,7 @@ class Play(_Message, frozen=True, kw_only=True):
     """Play sound names one after the other to `leg` (names as `de/queue.greeting`, without suffix); replaces what plays.
 
     A name that is not there is left out. `PlayEnded` is reported once: when the last sound was sent, when `Stop` or another `Play` cut it,
-    or when there is none of them.
+    or when there is none of them. The `play` that plays already goes on where it is.
     """
 
     leg: str
@@ -131,7 +137,7 @@ class SendDigits(_Message, frozen=True, kw_only=True):
 class StartRecording(_Message, frozen=True, kw_only=True):
     """Record into a WAV file, 8 kHz 16 bit, one channel per leg in the order given; aligned on one time line.
 
-    A leg that closes leaves its channel silent; with the last one the recording ends.
+    A leg that closes leaves its channel silent; with the last one the recording ends. Nothing happens when it runs already, into this path.
     """
 
     recording: str
@@ -167,8 +173,38 @@ class CloseLeg(_Message, frozen=True, kw_only=True):
     leg: str
 
 
+class NoteLeg(_Message, frozen=True, kw_only=True):
+    """What the main process wants kept with `leg` for whoever comes after it; the newest stands. The worker does not look into it.
+
+    Nothing happens when the leg is not open.
+    """
+
+    leg: str
+    note: bytes
+
+    def __post_init__(self) -> None:
+        """Raises: ValueError: longer than `MAX_NOTE_OCTETS`; who reads the message gets a `msgspec.ValidationError`."""
+        if len(self.note) > MAX_NOTE_OCTETS:
+            raise ValueError(f"a note of {len(self.note)} octets, more than {MAX_NOTE_OCTETS}, about leg {self.leg[:80]!r}")
+
+
 class AskStatus(_Message, frozen=True, kw_only=True):
     """Answered by `Status`."""
+
+    request: int
+
+
+class AskHeld(_Message, frozen=True, kw_only=True):
+    """What is there now? Answered by `Held` without notes. Cheap: asked every second by whoever compares."""
+
+    request: int
+
+
+class Adopt(_Message, frozen=True, kw_only=True):
+    """From the successor of a main process that is gone: say what was kept, in order, then `Held` with all notes, and go on.
+
+    No leg closes and no packet is missed; the time of an orphan is over.
+    """
 
     request: int
 
@@ -198,7 +234,10 @@ Request = (
     | StopRecording
     | PauseRecording
     | CloseLeg
+    | NoteLeg
     | AskStatus
+    | AskHeld
+    | Adopt
     | TakeOver
     | Shutdown
 )
@@ -208,12 +247,14 @@ Request = (
 
 
 class Greeting(_Message, frozen=True, kw_only=True):
-    """The first message on every connection: who is there and what it holds. Between this and `TakeOver` nothing that was kept is sent."""
+    """The first message on every connection: who is there and what it holds. What was kept is sent after `Adopt` or `TakeOver` only."""
 
     version: int
     pid: int
     legs: tuple[str, ...] = ()
     recordings: tuple[str, ...] = ()
+    ports: tuple[int, int] = (0, 0)
+    """First and last, as it was started."""
 
 
 class LegOpened(_Message, frozen=True, kw_only=True):
@@ -287,6 +328,54 @@ class Status(_Message, frozen=True, kw_only=True):
     """Times that audio of a mixed leg was made up because nothing had come."""
 
 
+class HeldLeg(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A leg that is open; its ports as `LegOpened` told them."""
+
+    leg: str
+    address: str
+    rtp_port: int
+    rtcp_port: int
+    is_described: bool
+    """A `DescribeLeg` was obeyed."""
+    play: str | None
+    """Of the `Play` that plays now."""
+    note: bytes = b""
+
+
+class HeldRoom(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A room in which somebody hears somebody."""
+
+    room: str
+    hears: tuple[tuple[str, str], ...]
+    """As in `ArrangeAudio`, in order of names."""
+
+
+class HeldRecording(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A recording that runs; one that was told to stop is none any more, its `RecordingEnded` follows."""
+
+    recording: str
+    path: str
+    legs: tuple[str, ...]
+    """In the order of channels; those that are closed as well."""
+    silent: tuple[str, ...] = ()
+    """Those that are paused."""
+
+
+class Held(_Message, frozen=True, kw_only=True):
+    """Reply to `AskHeld` and `Adopt`. In several parts where it is long: their tuples belong together in the order they came."""
+
+    request: int
+    legs: tuple[HeldLeg, ...] = ()
+    rooms: tuple[HeldRoom, ...] = ()
+    recordings: tuple[HeldRecording, ...] = ()
+    ports: tuple[int, int] = (0, 0)
+    """First and last, as the worker was started."""
+    lost: int = 0
+    """Reports that found no room while nobody listened; never the end of a leg or a recording."""
+    goes_on: bool = False
+    """This is not the last part."""
+
+
 class TakenOver(_Message, frozen=True, kw_only=True):
     """Reply to `TakeOver`, once all files are whole on disk and all ports free: the worker's last word."""
 
@@ -299,7 +388,7 @@ class TakenOver(_Message, frozen=True, kw_only=True):
     """Reports that found no room while nobody listened; never one of these two kinds."""
 
 
-Reply = LegOpened | Refused | Status | TakenOver
+Reply = LegOpened | Refused | Status | Held | TakenOver
 
 
 DigitMeans = Literal["event", "tone"]

@@ -35,6 +35,7 @@ class PortPool:
         """
         if not 1 <= first <= last <= 0xFFFF:
             raise ValueError(f"ports {first}-{last} are no range")
+        self.range = first, last
         even = first + (first & 1)
         late = frozenset(avoid)
         self._draw = draw

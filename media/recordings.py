@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from media.channel import TOLERANCE_SAMPLES, Channel
-from media.control import PauseRecording, RecordingEnded, Report, StartRecording
+from media.control import HeldRecording, PauseRecording, RecordingEnded, Report, StartRecording
 from media.frame import SAMPLE_RATE
 from media.recorder import FLUSH_S, RecordingWriter
 
@@ -71,6 +71,11 @@ class Recording:
         for name, channel in zip(self._names, self.channels, strict=True):
             channel.pause(paused=self._is_paused or name in self._paused)
 
+    def held(self) -> HeldRecording:
+        """As it is now."""
+        silent = tuple(name for name, channel in zip(self._names, self.channels, strict=True) if channel.paused)
+        return HeldRecording(recording=self.name, path=self.path, legs=tuple(self._names), silent=silent)
+
     def take(self, until: int) -> tuple[tuple[str, bytes, bytes], ...]:
         """Cut off what is older than a position."""
         self.taken = max(self.taken, until)
@@ -100,13 +105,16 @@ class Recordings:
         self._writer = RecordingWriter(wake)
 
     def start(self, order: StartRecording, legs: Sequence[Leg], now: float) -> None:
-        """Begin a file.
+        """Begin a file; nothing happens when it runs.
 
         Args:
             legs: those of the order that are open.
         """
         problem = None
-        if order.recording in self.running:
+        running = self.running.get(order.recording)
+        if running is not None and running.path == order.path and not running.closing:
+            return
+        if running is not None:
             problem = f"recording {order.recording} runs already"
         elif not order.legs or len(legs) != len(order.legs):
             problem = "not every leg is open"
@@ -131,6 +139,10 @@ class Recordings:
         recording = self._running(order.recording)
         if recording is not None:
             recording.pause(order.legs, paused=order.paused)
+
+    def held(self) -> tuple[HeldRecording, ...]:
+        """Those that run and were not told to stop."""
+        return tuple(recording.held() for recording in self.running.values() if not recording.closing)
 
     def _running(self, name: str) -> Recording | None:
         recording = self.running.get(name)

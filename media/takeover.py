@@ -1,18 +1,16 @@
-"""Workers that a main process left behind are taken over by the next one (DESIGN.md §2; asyncio shell).
+"""Workers that a main process left behind are met by the next one (DESIGN.md §2; asyncio shell).
 
 A worker listens on its socket as long as it lives. So every socket in the folder is asked: one that refuses belongs to somebody who is
-gone, and is removed; one that answers is told to hand over and end. Its legs are closed and its ports free when `take_over` returns.
+gone, and is removed. One that greets in our version and holds something is handed to whoever adopts it (`media.client`): nothing was taken
+of it so far. Any other is told to hand over and end: its legs are closed and its ports free when `meet` returns.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import os
-import signal
 import socket
-from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -20,6 +18,7 @@ from media import framing
 from media.control import FromWorker, Greeting, LegClosed, RecordingEnded, TakenOver, TakeOver
 from media.errors import MediaError, OtherVersion, ParseError
 from media.io import control_socket
+from media.processes import Process
 
 log = logging.getLogger("media.takeover")
 
@@ -49,18 +48,52 @@ def prepare(folder: Path) -> None:
     folder.chmod(0o700)
 
 
-async def take_over(folder: Path) -> list[Last]:
-    """End every worker that lives in `folder` and remove every socket; what they report of legs and recordings.
+@dataclass(slots=True)
+class Visit:
+    """A connection to a worker that has greeted and is an orphan still: somebody adopts it, or closes the connection, and it waits on."""
+
+    index: int
+    greeting: Greeting
+    process: Process
+    connection: socket.socket
+    reader: framing.MessageReader[FromWorker]
+
+    def end(self) -> None:
+        """The worker waits for another one."""
+        self.connection.close()
+        self.process.leave()
+
+
+@dataclass(slots=True)
+class Met:
+    """All that lived in a folder."""
+
+    visits: list[Visit] = field(default_factory=list)
+    """Workers that hold something, in order of their indices."""
+    reports: list[Last] = field(default_factory=list)
+    """What the others, which are ended, reported of legs and recordings."""
+
+
+async def meet(folder: Path) -> Met:
+    """Visit every worker that can be adopted, end every other one that lives in `folder`, and remove the sockets of those that do not.
 
     Raises: MediaError: one serves another main process that is alive, or cannot be ended. OSError: the folder cannot be read.
     """
-    results = await asyncio.gather(*(_take_over(path) for path in _sockets(folder)), return_exceptions=True)
-    taken: list[Last] = []
-    for result in results:
+    met = Met()
+    problems: list[BaseException] = []
+    for result in await asyncio.gather(*(_meet(path) for path in _sockets(folder)), return_exceptions=True):
         if isinstance(result, BaseException):
-            raise result
-        taken += result
-    return taken
+            problems.append(result)
+        elif isinstance(result, Visit):
+            met.visits.append(result)
+        else:
+            met.reports += result
+    if problems:
+        for visit in met.visits:
+            visit.end()
+        raise problems[0]
+    met.visits.sort(key=lambda visit: visit.index)
+    return met
 
 
 def _sockets(folder: Path) -> list[Path]:
@@ -72,7 +105,7 @@ def remove(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-async def _take_over(path: Path) -> list[Last]:
+async def _meet(path: Path) -> Visit | list[Last]:
     try:
         connection = control_socket.connect(path)
     except ConnectionRefusedError:
@@ -83,66 +116,84 @@ async def _take_over(path: Path) -> list[Last]:
         return []
     except BlockingIOError as error:
         raise MediaError(f"{path}: too many wait for this worker already") from error
-    with connection:
+    try:
         pid = control_socket.listener_pid(connection)
-        with _process(pid) as process:
-            reports = await _Conversation(connection, pid).hold(process)
+        try:
+            process: Process | None = Process(pid)
+        except ProcessLookupError:  # it is just going; what it has sent is there to be read
+            process = None
+        met = await _Conversation(path, connection, pid, process).hold()
+    except BaseException:
+        connection.close()
+        raise
+    if isinstance(met, Visit):
+        return met
+    connection.close()
     remove(path)
-    return reports
+    return met
 
 
 class _Conversation:
-    """With one worker, until its process is gone."""
+    """With one worker, until it is known to be one to adopt, or its process is gone."""
 
-    def __init__(self, connection: socket.socket, pid: int) -> None:
+    def __init__(self, path: Path, connection: socket.socket, pid: int, process: Process | None) -> None:
+        self._path = path
         self._connection = connection
         self._pid = pid
+        self._process = process
+        self._reader = framing.report_reader()
         self._reports: list[Last] = []
         self._taken_over: TakenOver | None = None
 
-    async def hold(self, process: int | None) -> list[Last]:
-        """Take what it has; see it end.
-
-        Args:
-            process: its descriptor (pidfd_open(2)); None: gone already.
-        """
+    async def hold(self) -> Visit | list[Last]:
+        """Raises: MediaError: it cannot be ended."""
         try:
-            await self._hand_over()
-            if process is not None:
+            visit = await self._greet()
+            if visit is not None:
+                return visit
+            if self._process is not None:
                 async with asyncio.timeout(END_TIMEOUT_S):
-                    await _ended(process)
+                    await self._process.wait()
         except TimeoutError:
-            if process is not None:
-                await self._kill(process)
+            await self._kill()
         except (ParseError, OSError) as error:
             log.error("! worker pid %d: %s", self._pid, error)  # noqa: TRY400 - expected kinds; the trace says nothing more
-            if process is not None:
-                await self._kill(process)
+            await self._kill()
+        except BaseException:
+            if self._process is not None:
+                self._process.leave()
+            raise
         if self._taken_over is not None:
             log.warning("= took over worker pid %d: %d legs, %d recordings", self._pid, self._taken_over.legs, self._taken_over.recordings)
             if self._taken_over.lost:
                 log.warning("! worker pid %d had no room for %d reports", self._pid, self._taken_over.lost)
         return self._reports
 
-    async def _hand_over(self) -> None:
-        """Raises: TimeoutError, ParseError, OSError."""
+    async def _greet(self) -> Visit | None:
+        """Read the greeting; of a worker that is not adopted all that it has to say.
+
+        Raises: TimeoutError, ParseError, OSError.
+        """
         loop = asyncio.get_running_loop()
-        reader = framing.report_reader()
         order = framing.encode(TakeOver(request=_REQUEST))
         async with asyncio.timeout(GREETING_TIMEOUT_S) as deadline:
             while octets := await loop.sock_recv(self._connection, _OCTETS):
                 try:
-                    messages = reader.feed(octets)
+                    messages = self._reader.feed(octets)
                 except OtherVersion as other:
                     deadline.reschedule(loop.time() + END_TIMEOUT_S)
                     await self._end_foreign(other, order)
-                    return
+                    return None
                 for message in messages:
                     if isinstance(message, Greeting):
+                        index = _index_of(self._path)
+                        if self._process is not None and index is not None and (message.legs or message.recordings):
+                            return Visit(index, message, self._process, self._connection, self._reader)
                         deadline.reschedule(loop.time() + END_TIMEOUT_S)
                         await loop.sock_sendall(self._connection, order)
                     else:
                         self._take(message)
+        return None
 
     def _take(self, message: FromWorker) -> None:
         if isinstance(message, Last):
@@ -158,42 +209,26 @@ class _Conversation:
         while await loop.sock_recv(self._connection, _OCTETS):
             pass
 
-    async def _kill(self, process: int) -> None:
+    async def _kill(self) -> None:
         """Raises: MediaError: it is no worker of ours to kill, or does not die."""
-        _check_abandoned(self._pid)
-        log.error("! worker pid %d does not hand over: killed", self._pid)
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(process, signal.SIGKILL)
+        if self._process is None:
+            return
         try:
+            _check_abandoned(self._pid)
+            log.error("! worker pid %d does not hand over: killed", self._pid)
+            self._process.kill()
             async with asyncio.timeout(KILL_TIMEOUT_S):
-                await _ended(process)
+                await self._process.wait()
         except TimeoutError:
             raise MediaError(f"media worker pid {self._pid} cannot be killed") from None
+        finally:
+            self._process.leave()
 
 
-@contextlib.contextmanager
-def _process(pid: int) -> Iterator[int | None]:
-    """A descriptor that means this process and never another one that gets its number; None: it is gone."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        yield None
-        return
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-async def _ended(process: int) -> None:
-    """Wait until it is gone: its descriptor is readable then (pidfd_open(2))."""
-    loop = asyncio.get_running_loop()
-    gone = asyncio.Event()
-    loop.add_reader(process, gone.set)
-    try:
-        await gone.wait()
-    finally:
-        loop.remove_reader(process)
+def _index_of(path: Path) -> int | None:
+    """Of a socket's name; None: we would not call it so."""
+    text = path.stem.removeprefix("worker-")
+    return int(text) if text.isdecimal() and path.name == socket_path(path.parent, int(text)).name else None
 
 
 def _check_abandoned(pid: int) -> None:

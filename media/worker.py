@@ -5,8 +5,9 @@ It listens on the control address, prints `ready` on standard output, and serves
 A second thread writes recordings.
 
 A connection that ends without `Shutdown` or `TakeOver` leaves an orphan: the main process is gone, the callers are not. Whatever is
-bridged, plays or is recorded goes on for `--orphan-s`, reports are kept, and the next connection is taken. A `TakeOver` on it gets
-everything that was kept and ends the worker; so does time. A worker that holds nothing ends at once.
+bridged, plays or is recorded goes on for `--orphan-s`, reports are kept, and the next connection is taken. An `Adopt` on it gets everything
+that was kept, and the worker is an orphan no more; a `TakeOver` gets the same and ends it; so does time. A worker that holds nothing ends
+at once.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from pathlib import Path
 from typing import assert_never, get_args
@@ -35,14 +36,20 @@ from media import framing
 from media.channel import Channel
 from media.control import (
     VERSION,
+    Adopt,
     ArrangeAudio,
+    AskHeld,
     AskStatus,
     CloseLeg,
     DescribeLeg,
     FromWorker,
     Greeting,
+    Held,
+    HeldLeg,
+    HeldRoom,
     LegClosed,
     LegOpened,
+    NoteLeg,
     OpenLeg,
     PauseRecording,
     Play,
@@ -86,11 +93,16 @@ _BIND_TRIES = 16
 _CONTROL_OCTETS = 1 << 16
 _MAX_UNSENT_OCTETS = 16 << 20
 """Reports the main process did not read: at 200 octets each it has been standing for some 80 000 of them, and is as good as gone."""
-MAX_KEPT = 10_000
-"""Reports an orphan keeps: 60 s of a digit a second from 160 callers. Ends of legs and recordings do not count, there is one for each."""
+MAX_KEPT = 50_000
+"""Reports an orphan keeps: a minute in which 400 callers press a key a second (two reports each), some 20 MB. Ends of legs and recordings
+do not count, there is one for each."""
 ORPHAN_S = 60.0
 CONNECT_S = 30.0
 """Nobody connected for so long after the start: whoever started us is gone."""
+_HELD_PART_OCTETS = 1 << 20
+"""A quarter of the longest message."""
+_HELD_LEG_OCTETS = 256
+"""As much as one leg takes in `Held`, but for its note."""
 _FINISH_S = 5.0
 UMASK = 0o077
 """Recordings and the control socket are nobody else's, whoever starts the worker."""
@@ -126,6 +138,8 @@ class Worker:
         self._legs: dict[str, Leg] = {}
         self._rooms: dict[str, Room] = {}
         self._room_of: dict[Leg, Room] = {}
+        self._notes: dict[str, bytes] = {}
+        """Of legs that are open."""
         self._dropped_by_closed = 0
         self._concealed_by_closed = 0
         self._rejected_by_closed = 0
@@ -141,6 +155,8 @@ class Worker:
         self._unsent = bytearray()
         self._on_the_way: deque[tuple[int, FromWorker]] = deque()
         """Messages in `_unsent` with their octets; of the first some may be sent already."""
+        self._owed_octets = 0
+        """Of these, what a successor got at once by its own wish."""
         self._wants_to_write = False
         self._orphan_s = orphan_s
         self._connect_s = connect_s
@@ -301,7 +317,8 @@ class Worker:
         if self._expiry is not None and not self._is_orphan:  # a visitor who does not take over gives an orphan no time
             self._expiry.cancel()
             self._expiry = None
-        self._send(Greeting(version=VERSION, pid=os.getpid(), legs=tuple(self._legs), recordings=tuple(self._recordings.running)))
+        recordings = tuple(self._recordings.running)
+        self._send(Greeting(version=VERSION, pid=os.getpid(), legs=tuple(self._legs), recordings=recordings, ports=self._ports.range))
 
     def _receive_control(self) -> None:
         if self._wants_to_write:
@@ -309,25 +326,41 @@ class Worker:
         if self._control is None:
             return
         try:
-            octets = self._control.recv(_CONTROL_OCTETS)
+            why = self._obey_what_came(self._control)
         except BlockingIOError:
             return
+        if why is not None:
+            self._disconnect(why)
+
+    def _obey_what_came(self, control: socket.socket) -> str | None:
+        """Read once and do it; why nothing more will come, None when more may.
+
+        Raises: BlockingIOError: nothing is there now.
+        """
+        try:
+            octets = control.recv(_CONTROL_OCTETS)
+        except BlockingIOError:
+            raise
         except OSError as error:
-            self._disconnect(str(error))
-            return
+            return str(error)
         if not octets:
-            self._disconnect("ended")
-            return
+            return "ended"
         try:
             requests = self._reader.feed(octets)
         except ParseError as error:
-            self._disconnect(str(error))
-            return
+            return str(error)
         for request in requests:
             try:
                 self._obey(request)
             except Exception as error:
                 self._failed(f"request {request}", error)
+        return None
+
+    def _obey_the_last(self, control: socket.socket) -> None:
+        """The main process takes nothing more from us; what it had ordered by then is there to be read."""
+        with contextlib.suppress(BlockingIOError):
+            while self._obey_what_came(control) is None:
+                pass
 
     def _flush(self) -> None:
         if self._control is None:
@@ -337,6 +370,7 @@ class Worker:
         except BlockingIOError:
             sent = 0
         except OSError as error:
+            self._obey_the_last(self._control)
             self._disconnect(str(error))
             return
         del self._unsent[:sent]
@@ -346,7 +380,9 @@ class Worker:
         if sent:
             octets, message = self._on_the_way[0]
             self._on_the_way[0] = (octets - sent, message)
-        if len(self._unsent) > _MAX_UNSENT_OCTETS:
+        if not self._unsent:
+            self._owed_octets = 0
+        if len(self._unsent) > _MAX_UNSENT_OCTETS + self._owed_octets:
             self._disconnect("the main process does not read its reports")
             return
         if bool(self._unsent) != self._wants_to_write:
@@ -362,6 +398,7 @@ class Worker:
         self._control = None
         unread = [message for _, message in self._on_the_way]
         self._unsent.clear()
+        self._owed_octets = 0
         self._on_the_way.clear()
         self._wants_to_write = False
         if self._ends:
@@ -416,8 +453,15 @@ class Worker:
                 leg = self._leg(request.leg)
                 if leg is not None:
                     self._close_leg(leg, now)
+            case NoteLeg():
+                if request.leg in self._legs:
+                    self._notes[request.leg] = request.note
             case AskStatus():
                 self._send(self._status(request.request, now))
+            case AskHeld():
+                self._tell_held(request.request, {})
+            case Adopt():
+                self._be_adopted(request.request)
             case TakeOver():
                 self._be_taken_over(request.request)
             case Shutdown():
@@ -516,6 +560,8 @@ class Worker:
         if leg is None:
             self.report(PlayEnded(leg=request.leg, play=request.play, outcome="stopped"))
             return
+        if leg.sender.playback is not None and leg.sender.playback.play == request.play:
+            return
         audio, left_out = self._sounds.play(request.sounds, leg.sender.sounds_in, request.folder)
         for name, why in left_out.items():
             log.error("! leg=%s play=%s sound=%s is left out: %s", request.leg, request.play, name, why)
@@ -538,6 +584,7 @@ class Worker:
         self._concealed_by_closed += leg.jitter.concealed
         self._rejected_by_closed += leg.transport.rejected
         del self._legs[leg.name]
+        self._notes.pop(leg.name, None)
         self._ports.give_back(leg.port, now)
         log.debug("x leg=%s mos=%s lost=%d/%d", leg.name, closed.quality.mos, closed.quality.packets_lost, closed.quality.packets_received)
         self.report(closed)
@@ -572,14 +619,52 @@ class Worker:
         for channel in channels:
             channel.place(timestamp, payload, int((now - channel.began_at) * SAMPLE_RATE))
 
-    # ---------------------------------------------------------------- the end
+    # ---------------------------------------------------------------- who comes after
 
-    def _be_taken_over(self, request: int) -> None:
-        """Say what was kept, in the order it happened; what the end brings follows it."""
+    def _be_adopted(self, request: int) -> None:
+        """The next main process goes on where the last one ended."""
+        if self._is_orphan:
+            log.warning("= worker pid=%d adopted with %d legs, %d reports were kept", os.getpid(), len(self._legs), len(self._kept))
+        self._tell_kept()
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
+        self._tell_held(request, self._notes)
+        self._owed_octets = len(self._unsent)
+        self._lost = 0
+
+    def _tell_kept(self) -> None:
+        """What was kept, in the order it happened; from now on somebody listens."""
         self._is_orphan = False
         kept, self._kept = self._kept, []
         for report in kept:
             self._send(report)
+
+    def _tell_held(self, request: int, notes: Mapping[str, bytes]) -> None:
+        """What is open, who hears whom, what is recorded. Parts, so that no message is too long for its reader."""
+        parts: list[list[HeldLeg]] = [[]]
+        octets = 0
+        for leg in self._legs.values():
+            note = notes.get(leg.name, b"")
+            octets += _HELD_LEG_OCTETS + len(note)
+            if octets > _HELD_PART_OCTETS:
+                parts.append([])
+                octets = _HELD_LEG_OCTETS + len(note)
+            parts[-1].append(_held(leg, note))
+        for part in parts[:-1]:
+            self._send(Held(request=request, legs=tuple(part), ports=self._ports.range, goes_on=True))
+        rooms = tuple(
+            HeldRoom(room=room.name, hears=tuple(sorted((listener.name, speaker.name) for listener, speaker in room.hears)))
+            for room in self._rooms.values()
+        )
+        legs, recordings = tuple(parts[-1]), self._recordings.held()
+        self._send(Held(request=request, legs=legs, rooms=rooms, recordings=recordings, ports=self._ports.range, lost=self._lost))
+
+    # ---------------------------------------------------------------- the end
+
+    def _be_taken_over(self, request: int) -> None:
+        """What the end brings follows what was kept."""
+        self._tell_kept()
         self._request_to_end = request
         self._ends = True
 
@@ -604,6 +689,19 @@ class Worker:
         self._epoll.close()
         self._ended = True
         os.close(self._wake_descriptor)
+
+
+def _held(leg: Leg, note: bytes) -> HeldLeg:
+    playback = leg.sender.playback
+    return HeldLeg(
+        leg=leg.name,
+        address=leg.address,
+        rtp_port=leg.port,
+        rtcp_port=leg.port + 1,
+        is_described=leg.described is not None,
+        play=None if playback is None else playback.play,
+        note=note,
+    )
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ Transactions (pure)
 User agent (pure)
     dialog session/ session_timer                         RFC 3261 §12; §13-§15 cut by who does what, with §14; RFC 4028
     kept                                                  a session written down, and taken up again after a restart to be ended
+    living                                                the same to live on
     usage/                                                what is done with the requests of a method; the table that Allow is made from
     digest guard registrar registration                   RFC 7616; who may guess; §10 both sides
     classified overload share fair_rate fair_places       who sends an INVITE; admission; whose it is; a rate, and places, fairly shared

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sip import kept as keeping
+from sip import living
 from sip.core import UserAgentCore
 from sip.digest import ClientDigest, DigestCredentials
 from sip.errors import LocalMisuse
@@ -210,6 +211,42 @@ class Commands(UserAgentCore):
         if session in self._sessions:
             raise LocalMisuse(f"session id {session} is in use")
         self._sessions[session] = keeping.restore(self, session, kept, now, credentials=credentials, answered=answered)
+
+    def keep_living(self, session: str) -> bytes | None:
+        """All that it takes to go on with this session after a restart (`resume`), without secrets; None: there is no such session.
+
+        It holds as of now: note it anew after each event or command that concerns the session, and when `changed` tells of it. What is
+        missed is made up for as far as can be: CSeq jumps ahead, a change that was under way is taken back.
+        """
+        found = self._sessions.get(session)
+        return None if found is None else living.write(self, found)
+
+    def resume(self, session: str, note: bytes, now: float, *, credentials: DigestCredentials | None = None) -> None:
+        """Go on with a session that was written down before a restart, in the state it had. No event tells of it, but for ReInviteReceived
+        once more where a change of theirs waits for an answer.
+
+        To be done before anything is received (`SipEndpoint.start(listening=False)`), and after the registrar's bindings were restored:
+        these know a phone whose connection died better than the call does. What its state asks for is sent at once: an INVITE of ours of
+        which nothing was heard once more, a 2xx whose ACK has not come, a CANCEL or BYE whose answer has not. Of requests of ours within
+        the dialog nothing is known any more: no event tells of their answers, and a change that the peer has agreed to meanwhile is taken
+        back by offering again what is in force.
+
+        Args:
+            session: a fresh id, or that which it had: its refresh is spread by it.
+            note: what `keep_living` gave, also of another version.
+            now: on the same clock as before the restart.
+            credentials: for a peer that challenges; they are not in the note.
+
+        Raises: ParseError: that is no session written down; nothing is left of it.
+        """
+        if session in self._sessions:
+            raise LocalMisuse(f"session id {session} is in use")
+        living.resume(self, session, note, now, credentials=credentials)
+
+    def standing(self, session: str) -> living.Standing | None:
+        """How a session stands, for whoever compares what was resumed with a record of their own; None: there is no such session."""
+        found = self._sessions.get(session)
+        return None if found is None else living.standing(found)
 
     def options(
         self, probe: str, target: Uri, flow: Flow, now: float, *, patience_s: float | None = None, route: Sequence[Uri] = ()

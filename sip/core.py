@@ -15,7 +15,7 @@ from sip.overload import Overload
 from sip.registration import Registration
 from sip.session import Fields, Session
 from sip.timers import RFC3261, TimerTable, TimerValues
-from sip.transaction.base import ClientUser
+from sip.transaction.base import ClientUser, Transaction
 from sip.transaction.layer import ClientTransaction, ServerTransaction, TransactionLayer
 from sip.usage.table import Usages
 
@@ -23,6 +23,10 @@ MISCELLANEOUS = 399
 
 
 def _nobody_asks(_flow: Flow) -> None:
+    pass
+
+
+def _nobody_notes(_session: str) -> None:
     pass
 
 
@@ -42,6 +46,11 @@ class UserAgentCore:
         """Told the flow of every registration and call that was let in, as proved or by its source; the shell's to set."""
         self.answered_from = ""
         """Host of the response that is being taken."""
+        self.answered_over: Flow | None = None
+        """The flow it came over."""
+        self.changed: Callable[[str], None] = _nobody_notes
+        """Told the id of a session whose note (`keep_living`) says something else from now on and of which no event need tell: it was
+        refreshed, moved, called again. The application's to set; what it does there is to be done after the drain."""
         self._ids = ids
         self._stateless_secret = ids().encode()
         self._outbox: list[tuple[Flow, bytes]] = []
@@ -128,6 +137,10 @@ class UserAgentCore:
     def request(self, request: Request, flow: Flow, user: ClientUser, now: float, *, patience_s: float | None = None) -> ClientTransaction:
         """Send a request in a transaction of its own."""
         return self.layer.request(request, flow, user, now, patience_s=patience_s)
+
+    def move_transaction(self, transaction: Transaction, flow: Flow) -> None:
+        """What it sends goes over another flow from now on."""
+        self.layer.move(transaction, flow)
 
     def enter_dialog(self, dialog: Dialog, session: Session) -> None:
         """Requests of this dialog belong to that session."""

@@ -118,6 +118,10 @@ class Overload:
         if self._places.take(share, freely=True):
             self._held[session] = share
 
+    def held_by(self, session: str) -> Share | None:
+        """For whose share a live session has its place; None: it has none."""
+        return self._held.get(session)
+
     def ended(self, session: str) -> None:
         """It is over."""
         share = self._held.pop(session, None)

@@ -321,14 +321,27 @@ class Registrar:
         """Whether a phone of this address of record is registered, or was until its connection was lost."""
         return aor in self._slots or aor in self._left
 
+    def expect(self, aor: str, flow: Flow, contact: Uri) -> None:
+        """After a restart: a call goes by that connection, which died; whoever registers with that user and host is its phone come back."""
+        known = self._left.get(aor, {})
+        if all(one.way != flow.way for one in known):
+            self._note_left(aor, flow, _Left(contact, None, None, is_known=False))
+
     def connections(self) -> Iterator[Flow]:
         """The connections over which somebody is registered."""
         return iter(self._on_connection)
 
     def restore(self, bindings: Iterable[Binding], now: float) -> None:
-        """Take bindings back after a restart; those past their time are left out, nothing is emitted."""
+        """Take bindings back after a restart; those past their time are left out, nothing is emitted.
+
+        A connection died with its process: nobody is rung there, but its phone is expected back, and what is under way with it then goes on
+        (`may_come_back`).
+        """
         for binding in bindings:
             if binding.expires_at <= now:
+                continue
+            if binding.flow.is_reliable:
+                self._note_lost(binding)
                 continue
             slot = _Slot(self, binding)
             self._slots.setdefault(binding.aor, []).append(slot)
@@ -345,14 +358,21 @@ class Registrar:
         """A connection has gone: what was bound to it is tried at its contact, if the connection came from there, or else is lost."""
         for slot in list(self._on_connection.get(flow, ())):
             binding = slot.binding
-            lost = self._left.setdefault(binding.aor, {})
-            lost[flow] = _Left(binding.contact, binding.instance, binding.reg_id)
-            while len(lost) > self.policy.max_contacts:  # whoever reconnects for ever leaves no more than that
-                del lost[next(iter(lost))]
+            self._note_lost(binding)
             if binding.contact.host == flow.remote[0] and (way := flow_to(binding.contact, flow)) != flow:
                 self._set(slot, msgspec.structs.replace(binding, flow=way))
             else:
                 self._drop(slot, "removed")
+
+    def _note_lost(self, binding: Binding) -> None:
+        """Its connection is gone: whoever it is may come back over another."""
+        self._note_left(binding.aor, binding.flow, _Left(binding.contact, binding.instance, binding.reg_id))
+
+    def _note_left(self, aor: str, flow: Flow, whose: "_Left") -> None:
+        lost = self._left.setdefault(aor, {})
+        lost[flow] = whose
+        while len(lost) > self.policy.max_contacts:  # whoever reconnects for ever leaves no more than that
+            del lost[next(iter(lost))]
 
     def _set(self, slot: _Slot, binding: Binding) -> None:
         """Change a slot's binding and keep the indexes of connections and hosts."""
@@ -427,10 +447,12 @@ class _Left(msgspec.Struct, frozen=True):
     contact: Uri
     instance: str | None
     reg_id: int | None
+    is_known: bool = True
+    """False: what it says of itself was not written down."""
 
     def is_of(self, binding: Binding) -> bool:
         """Whether that phone has come again: by its own word, or as the same user at the same host where it says nothing."""
-        if self.instance is not None or binding.instance is not None:
+        if self.is_known and (self.instance is not None or binding.instance is not None):
             return self.instance == binding.instance and _same_flow(self.reg_id, binding.reg_id)
         return (self.contact.user, self.contact.host) == (binding.contact.user, binding.contact.host)
 

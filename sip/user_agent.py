@@ -144,10 +144,24 @@ class UserAgent(Commands):
         missing = response.missing_headers
         if not missing:
             _read_ahead(response, response.cseq.method)
-            self.answered_from = flow.remote[0]
-        if missing or len(response.vias) != 1 or not self.layer.receive_response(response, now):
+            self.answered_from, self.answered_over = flow.remote[0], flow
+        if (
+            missing
+            or len(response.vias) != 1
+            or not (self.layer.receive_response(response, now) or self._answers_earlier_run(response, now))
+        ):
             self.counters["stray_response"] += 1
             self.emit(MessageDropped(f"stray response {response.status}", flow))
+
+    def _answers_earlier_run(self, response: Response, now: float) -> bool:
+        """Whether it answers an INVITE that was sent within one of our dialogs before a restart; then it has been acknowledged."""
+        if response.cseq.method != "INVITE" or response.status < 200:
+            return False
+        session = self._dialogs.get((response.call_id, response.from_tag or "", response.to_tag or ""))
+        if session is None or not session.acknowledge_stray(response, now):
+            return False
+        self.counters["answers_to_earlier_run"] += 1
+        return True
 
     def _receive_request(self, request: Request, flow: Flow, now: float) -> None:
         missing = request.missing_headers

@@ -23,7 +23,7 @@ from acd.core.errors import BrokenHistory, CoreError, IllegalTransition, Unknown
 from acd.core.events import ClockCorrected, Event
 from acd.core.ids import VOICE, AgentId, ContactId, TenantId, channel_of
 from acd.core.inputs import Input
-from acd.core.intake import arrival, contacts, deadlines, desk, facts, operation
+from acd.core.intake import arrival, contacts, deadlines, desk, facts, operation, reconciliation
 from acd.core.live import LiveState, WholeContact, live, whole_contact
 from acd.core.routing.pick import Waiting, explain
 from acd.core.state import values as s
@@ -63,7 +63,8 @@ class Engine:
         if kind not in _BEFORE_DEADLINES:
             self._meet_deadlines()
         act(x, input)
-        self._settle()
+        if kind is not inp.ServiceStarted or not input.held:  # type: ignore[union-attr]  # what is cut ended earlier; what follows, now
+            self._settle()
         return Outcome(x.events, x.effects)
 
     def next_timeout(self) -> float | None:
@@ -218,6 +219,7 @@ _FACTS: dict[type, Callable[[Step, Any], None]] = {
     inp.Configured: operation.configured,
     inp.Reconfigured: operation.reconfigured,
     inp.ServiceStarted: operation.started,
+    inp.Reconciled: reconciliation.reconciled,
     inp.ServiceStopping: operation.stopping,
     inp.TimePassed: _nothing,
     inp.SignOfLife: operation.sign_of_life,

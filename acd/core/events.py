@@ -53,6 +53,9 @@ class Started(_Event, frozen=True, kw_only=True):
 
     down_s: float = 0.0
     """So long after the last sign of life; after-call work is due so much later. Programs that let it run out meanwhile said nothing."""
+    kept: tuple[CallId, ...] = ()
+    """Calls that went on meanwhile, heard and spoken (ADR 0024). Where there are any, the service counts as having been there: nothing is
+    due later for its absence, and only what was cut has ended with the last sign of life."""
 
 
 class Stopping(_Event, frozen=True, kw_only=True):

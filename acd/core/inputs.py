@@ -44,13 +44,30 @@ class Reconfigured(_Input, frozen=True, kw_only=True):
 
 
 class ServiceStarted(_Input, frozen=True, kw_only=True):
-    """The process runs (again). Every call the journal still shows as up was cut: it ends with cause `restart`, its parties are told.
+    """The process runs (again). A call that the journal still shows as up and of which nothing is held was cut: it ends with cause
+    `restart`, its parties are told. The others go on; `Reconciled` says next what of them is missing.
 
     What media workers that had outlived the process tell of its calls comes with it, so that the records of those calls hold it.
     """
 
     measured: tuple[QualityMeasured, ...] = ()
     recordings: tuple[RecordingEnded, ...] = ()
+    held: tuple[LegId, ...] = ()
+    """Legs whose audio a media worker has kept up, and whose dialogs were taken up again."""
+
+
+class Reconciled(_Input, frozen=True, kw_only=True):
+    """The shell has compared what it holds with what the exchange knows: after a start that took calls over, and whenever it finds later
+    that the two do not agree (U6).
+    """
+
+    missing: tuple[LegId, ...] = ()
+    """Legs that nobody holds: each ends with `cause`; whoever was to be reached by one that rang is offered the caller's place again."""
+    calls: tuple[CallId, ...] = ()
+    """What is in force in these is declared once more: orders that were decided on may not have been carried out."""
+    cause: Literal["restart", "error"] = "restart"
+    reason: str
+    """What was found, for people."""
 
 
 class ServiceStopping(_Input, frozen=True, kw_only=True):
@@ -528,6 +545,7 @@ Fact = (
     Configured
     | Reconfigured
     | ServiceStarted
+    | Reconciled
     | ServiceStopping
     | TimePassed
     | SignOfLife

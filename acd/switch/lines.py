@@ -366,6 +366,11 @@ class Lines:
             line.up = up
             self._report(line.tenant, inp.TrunkChanged(trunk=TrunkId(line.line.id), up=up, detail=detail))
 
+    def leave(self) -> None:
+        """Stop, and leave the registrations as they are: a successor registers again, and calls that come meanwhile come again."""
+        for task in self._tasks:
+            task.cancel()
+
     async def close(self) -> None:
         """Take the registrations back and stop probing."""
         for line in list(self._lines.values()):

@@ -230,8 +230,12 @@ class Phones:
             why: Literal["expired", "removed"] = "expired" if event.why == "expired" else "removed"
             self._report(found[0], inp.DeviceUnregistered(agent=found[1].agent, contact=str(event.contact), why=why))
 
-    def restore(self, port: SipPort, tenant: TenantId, known: Iterable[tuple[AgentId, KnownBinding]]) -> int:
-        """Give the registrar back what the journal knows; returns how many contacts live on."""
+    def restore(self, port: SipPort, tenant: TenantId, known: Iterable[tuple[AgentId, KnownBinding]]) -> list[inp.DeviceUnregistered]:
+        """Give the registrar back what the journal knows.
+
+        Returns: what is to be told of those that do not live on.
+        """
+        gone: list[inp.DeviceUnregistered] = []
         restored: list[Binding] = []
         away: set[str] = set()
         for agent, binding in list(known):
@@ -241,8 +245,7 @@ class Phones:
             way = msgspec.json.decode(binding.flow, type=_Way)
             if way.flow.is_reliable:
                 # Its connection died with the process: nobody is offered a call there until the phone has noticed and registers again.
-                self._report(tenant, inp.DeviceUnregistered(agent=agent, contact=binding.contact, why="expired"))
-                continue
+                gone.append(inp.DeviceUnregistered(agent=agent, contact=binding.contact, why="expired"))
             if binding.unreachable_since is not None:
                 away.add(binding.contact)
             restored.append(
@@ -262,5 +265,6 @@ class Phones:
             )
         port.restore_bindings(restored)
         for one in restored:
-            self.probes.registered(one.aor, one.contact, is_unreachable=str(one.contact) in away)
-        return len(restored)
+            if not one.flow.is_reliable:
+                self.probes.registered(one.aor, one.contact, is_unreachable=str(one.contact) in away)
+        return gone

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -68,10 +68,30 @@ class Recordings:
         """Names of those that run."""
         return [name for name, one in self._running.items() if one.tenant == tenant]
 
+    def take_up(self, tenant: TenantId, held: Iterable[control.HeldRecording], known: Mapping[RecordingId, CallId]) -> set[RecordingId]:
+        """Those of an earlier run that its workers go on with.
+
+        Args:
+            known: recording -> call, of the tenant's journal.
+        Returns: which those are.
+        """
+        taken: set[RecordingId] = set()
+        for one in held:
+            recording = RecordingId(one.recording)
+            if recording in known:
+                legs = tuple(LegId(leg) for leg in one.legs)
+                talking = tuple(leg for leg in legs if leg not in one.silent)
+                running = Recording(tenant, recording, known[recording], one.path, legs, is_begun=True, talking=talking)
+                self._running[recording] = running
+                taken.add(recording)
+        return taken
+
     # ------------------------------------------------------------------ effects of the core
 
     def begin(self, tenant: TenantId, effect: ef.BeginRecording) -> None:
-        """When the last of its legs is open."""
+        """When the last of its legs is open. One that runs goes on."""
+        if effect.recording in self._running:
+            return
         file = self._path(tenant, effect.recording)
         file.parent.mkdir(parents=True, exist_ok=True)
         path = str(file)

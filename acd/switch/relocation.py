@@ -44,6 +44,7 @@ class Hands(Protocol):
     @property
     def rooms(self) -> Rooms: ...
     def describe_media(self, leg: SwitchLeg) -> None: ...
+    def note(self, leg: SwitchLeg) -> None: ...
     def adopt(self, leg: SwitchLeg, plan: media_plan.MediaPlan) -> None: ...
     def lose(self, leg: SwitchLeg, cause: str) -> None: ...
     def without_media(self, leg: SwitchLeg, reason: str) -> None: ...
@@ -135,6 +136,15 @@ class Relocation:
         self._hands.rooms.settle(leg.call)
         self._replay(leg)
         self.settle(leg)
+        self._hands.note(leg)
+
+    def go_on(self, leg: SwitchLeg) -> None:
+        """A leg of an earlier run has its ports: it may have been on its way to them."""
+        assert leg.media is not None
+        if leg.local is not None and not media_plan.names(leg.local, leg.media):
+            leg.is_moving = True
+            self.settle(leg)
+        self._hands.note(leg)
 
     def _replay(self, leg: SwitchLeg) -> None:
         if leg.playing is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 from sip.digest import DigestCredentials
@@ -30,10 +30,12 @@ class SipPort:
     def ring(self, session: str, *, status: int = 180, sdp: bytes | None = None) -> None:
         self.user_agent.ring(session, self._now(), status=status, sdp=sdp)
         self._endpoint.flush()
+        self.user_agent.changed(session)
 
     def accept(self, session: str, sdp: bytes) -> None:
         self.user_agent.accept(session, sdp, self._now())
         self._endpoint.flush()
+        self.user_agent.changed(session)
 
     def reject(self, session: str, status: int, *, headers: Fields = ()) -> None:
         self.user_agent.reject(session, status, self._now(), headers=tuple(headers))
@@ -71,6 +73,7 @@ class SipPort:
             account=account,
         )
         self._endpoint.flush()
+        self.user_agent.changed(session)
 
     def cancel_or_bye(self, session: str, *, reason_header: str | None = None) -> None:
         self.user_agent.cancel_or_bye(session, self._now(), reason_header=reason_header)
@@ -79,6 +82,22 @@ class SipPort:
     def kept(self, session: str) -> str | None:
         """How to end this session after a restart; None: it is over."""
         return self.user_agent.kept(session)
+
+    def tell_changes(self, tell: Callable[[str], None]) -> None:
+        """Have it told of sessions of which something was not told otherwise: what `keep_living` writes of them is another."""
+        self.user_agent.changed = tell
+
+    def keep_living(self, session: str) -> bytes | None:
+        """What a successor goes on from; None: it is over."""
+        return self.user_agent.keep_living(session)
+
+    def resume(self, session: str, note: bytes, *, credentials: DigestCredentials | None) -> None:
+        """Go on with a session of an earlier run, in the state it had.
+
+        Raises: ParseError: `note` cannot be read.
+        """
+        self.user_agent.resume(session, note, self._now(), credentials=credentials)
+        self._endpoint.flush()
 
     def restore(self, session: str, kept: str, *, credentials: DigestCredentials | None, answered: bool) -> None:
         """Take a session of an earlier run up again, to end it.
@@ -91,10 +110,12 @@ class SipPort:
         """Offer a change; `ReInviteAnswered` follows, 491 at once when another change is under way."""
         self.user_agent.reinvite(session, sdp, self._now())
         self._endpoint.flush()
+        self.user_agent.changed(session)
 
     def accept_reinvite(self, session: str, sdp: bytes) -> None:
         self.user_agent.accept_reinvite(session, sdp, self._now())
         self._endpoint.flush()
+        self.user_agent.changed(session)
 
     def reject_reinvite(self, session: str, status: int, *, headers: Fields = ()) -> None:
         self.user_agent.reject_reinvite(session, status, self._now(), headers=tuple(headers))

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -20,6 +20,7 @@ import msgspec
 from acd import sounds
 from acd.clock import Clock
 from acd.codecs import USUAL
+from acd.comparison import SwitchView
 from acd.config import VoiceSettings
 from acd.core import effects as ef
 from acd.core import inputs as inp
@@ -33,12 +34,14 @@ from acd.numbers import hears_who_calls, is_emergency, is_private, may_be_shown
 from acd.service import Lookup, PinCheck, ScreenContext, ScreenPop, TrunkLine, number_to_look_up
 from acd.switch import causes, media_plan
 from acd.switch.addresses import LocalAddresses, host_port, reach
+from acd.switch.adoption import Adoption
 from acd.switch.callers import Arrival
 from acd.switch.dialled import Dialled, Dialling
 from acd.switch.identities import ANONYMOUS, number_in, who_calls
 from acd.switch.keys import Keys
 from acd.switch.legs import Phase, SwitchLeg
 from acd.switch.lines import credentials
+from acd.switch.noting import Noting
 from acd.switch.pins import PinEntry, nobodys_pin, parted
 from acd.switch.port_shares import PortShares
 from acd.switch.recordings import Recordings
@@ -178,6 +181,8 @@ class Switch:
         self._referrals = Referrals(report, self._dialling, may_transfer, self.counters)
         self.rooms = Rooms(media, self._legs)
         self.recordings = Recordings(settings.data, media, when_open=self._when_open, report=report, spawn=self.spawn)
+        self._noting = Noting(media, self)
+        self.adoption = Adoption(media, directory, self.counters, self)
         self._keys = Keys(settings, directory, self, self.counters, report=report, check_pin=check_pin)
         self._relocation = Relocation(media, self._addresses, self.counters, self)
         self.shares = Shares(directory, settings.tenant_weights)
@@ -247,6 +252,21 @@ class Switch:
 
     def attach(self, port: SipPort) -> None:
         self._sip = port
+        port.tell_changes(self.session_changed)
+
+    def session_changed(self, session: str) -> None:
+        """Something has happened to a session: whoever comes after us is to know."""
+        leg = self._by_session.get(session)
+        if leg is not None:
+            self._noting.note(leg)
+
+    def note(self, leg: SwitchLeg) -> None:
+        """The same of a leg."""
+        self._noting.note(leg)
+
+    def write_notes(self) -> None:
+        """What is to be noted is on its way now."""
+        self._noting.write()
 
     @property
     def sip(self) -> SipPort:
@@ -448,6 +468,26 @@ class Switch:
             raise PhoneRefused(why)
 
     # ------------------------------------------------------------------ legs of an earlier run
+
+    def enter_again(self, leg: SwitchLeg) -> None:
+        """A leg of an earlier run goes on: its sessions and ports are ours."""
+        self._ids = max(self._ids, leg.sdp_session)
+        self._legs[leg.leg] = leg
+        self._calls[leg.call] += 1
+        for session in (leg.session,) if leg.session is not None else leg.branches:
+            self._by_session[session] = leg
+            if self._costs(leg) and leg.phase is not Phase.ARRIVED:
+                self._billed[session] = None
+        has_arrived = leg.leg == f"{leg.call}.0"
+        share = self._arrived_share(leg.tenant, leg.trunk) if has_arrived else self.shares.of_phones(leg.tenant)
+        leg.takes_ports = self.ports.open_leg(leg.call, share, monotonic())
+        self._relocation.go_on(leg)
+
+    def await_quality(self, leg: SwitchLeg) -> None:
+        """A leg that is over gives its ports back, and tells how it was."""
+        leg.is_gone = True
+        self._measuring[leg.leg] = leg
+        self._media.send(leg.call, control.CloseLeg(leg=leg.leg))
 
     def _end_dialog(self, tenant: TenantId, effect: ef.EndDialog) -> None:
         """What a crash has left up is ended by what was told of it: BYE, CANCEL of every phone that rings, or a refusal."""
@@ -1252,6 +1292,45 @@ class Switch:
             log.warning("! %s: the answer to our refresh cannot be used, media stay as they are: %s", leg.leg, error)
             return
         self.adopt(leg, plan)
+
+    # ------------------------------------------------------------------ what the watchdog compares, and has done
+
+    def views(self, tenant: TenantId) -> dict[LegId, SwitchView]:
+        """The tenant's legs, to be compared with what the core and the media workers have."""
+        alive = self.sip.user_agent.is_alive
+        return {
+            leg.leg: SwitchView(
+                call=leg.call,
+                is_answered=leg.phase is Phase.ANSWERED,
+                waits=leg.phase is Phase.ARRIVED and leg.media is not None,
+                has_session=leg.session is None or alive(leg.session),
+                has_ports=leg.media is not None and not leg.is_moving,
+            )
+            for leg in self._legs.values()
+            if leg.tenant == tenant and not leg.is_gone
+        }
+
+    def is_held(self, leg: str) -> bool:
+        """Whether a leg at a media worker is known here: it lives, or its figures are awaited."""
+        return leg in self._legs or leg in self._measuring or self._media.is_unclaimed(leg)
+
+    def end_unknown(self, leg: LegId) -> None:
+        """End a leg that the core does not know."""
+        self._with(leg, lambda one: self._release(one, "error"))
+
+    def move(self, leg: LegId) -> None:
+        """Open other ports for a leg that its media worker does not hold."""
+        self._media.forget_leg(leg)
+        self._with(leg, self._relocation.move)
+
+    def forget_audio(self, call: CallId) -> None:
+        """What is declared next is told to the media worker, whatever it was told."""
+        self.rooms.lost(call)
+
+    def close_unknown(self, legs: Iterable[str]) -> None:
+        """Close legs at the media workers that nobody has."""
+        for leg in legs:
+            self._media.close_leg(leg)
 
     # ------------------------------------------------------------------ a tenant whose exchange stopped
 

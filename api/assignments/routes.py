@@ -13,7 +13,9 @@ from acd.core.ids import TenantId
 from api.assignments import rules, service
 from api.assignments.errors import UnknownAssignment
 from api.assignments.models import SourceClaim
+from api.assignments.permissions import ReadsAssignments, ReadsGrants, WritesGrants
 from api.assignments.schemas import (
+    AssignedNumberTold,
     AssignmentsOfTenantTold,
     AssignmentsTold,
     CallerIdGiven,
@@ -22,7 +24,6 @@ from api.assignments.schemas import (
     ClaimTold,
     GrantTold,
     NumbersGiven,
-    NumberTold,
     PaymentGiven,
     PaymentTold,
     PrepaidTold,
@@ -32,7 +33,7 @@ from api.assignments.schemas import (
 )
 from api.audit import record
 from api.errors import Conflict, NotFound, responses
-from api.identity import Access, ForOperators, ForSupervisors
+from api.identity import Access
 from api.kit.paging import Page, Paged, paged
 from api.services import Services
 from api.telephony_setup import refresh
@@ -75,13 +76,13 @@ async def _told(services: Services, session: AsyncSession, tenant: TenantId) -> 
 
 
 @router.get("/tenants/{tenant}/assignments", operation_id="getAssignmentsOfTenant", responses=responses(NotFound))
-async def get_assignments_of(access: ForOperators, tenant: Tenant) -> AssignmentsOfTenantTold:
+async def get_assignments_of(access: ReadsGrants, tenant: Tenant) -> AssignmentsOfTenantTold:
     """What a tenant has of the platform: domain, rights, sources, caller ids."""
     return await _told(access.services, access.session, TenantId(tenant))
 
 
 @router.put("/tenants/{tenant}/assignments", operation_id="setRightsOfTenant", responses=responses(NotFound))
-async def set_rights(access: ForOperators, tenant: Tenant, given: RightsGiven) -> AssignmentsOfTenantTold:
+async def set_rights(access: WritesGrants, tenant: Tenant, given: RightsGiven) -> AssignmentsOfTenantTold:
     """What the tenant's administrators may do by themselves."""
     await service.allow(
         access.services,
@@ -98,17 +99,18 @@ async def set_rights(access: ForOperators, tenant: Tenant, given: RightsGiven) -
 
 
 @router.get("/tenants/{tenant}/prepaid", operation_id="getPrepaidOfTenant", responses=responses(NotFound))
-async def get_prepaid_of(access: ForOperators, tenant: Tenant) -> PrepaidTold:
+async def get_prepaid_of(access: ReadsGrants, tenant: Tenant) -> PrepaidTold:
     """What a prepaid tenant has paid in, has spent and has left."""
-    return await _prepaid(access.services, access.session, TenantId(tenant))
+    return await _prepaid(access, TenantId(tenant))
 
 
-async def _prepaid(services: Services, session: AsyncSession, tenant: TenantId) -> PrepaidTold:
-    paid = await service.payments(session, tenant)
+async def _prepaid(access: Access, tenant: TenantId) -> PrepaidTold:
+    paid = await service.payments(access.session, tenant)
     balance = rules.prepaid(paid)
     if balance is None:
         raise UnknownAssignment("prepaid balance")
-    spending = services.voice.spending(tenant)
+    async with access.outside() as voice:
+        spending = voice.spending(tenant)
     spent = next((one.reserved for one in spending.accounts if one.account == "balance"), Decimal(0))
     return PrepaidTold(
         currency=spending.currency,
@@ -121,18 +123,18 @@ async def _prepaid(services: Services, session: AsyncSession, tenant: TenantId) 
 
 
 @router.post("/tenants/{tenant}/prepaid", operation_id="payIn", status_code=status.HTTP_201_CREATED, responses=responses(NotFound))
-async def pay_in(access: ForOperators, tenant: Tenant, given: PaymentGiven) -> PrepaidTold:
+async def pay_in(access: WritesGrants, tenant: Tenant, given: PaymentGiven) -> PrepaidTold:
     """Book what a tenant has paid. The first payment makes it prepaid: its calls may cost no more than is there, running ones are ended."""
     await service.pay(access.services, TenantId(tenant), given.amount, given.note, access.now)
     await _take_effect(access, tenant)
     record(access.session, access.now, access.by, "created", "prepaid", tenant, details=given.model_dump(mode="json"))
-    return await _prepaid(access.services, access.session, TenantId(tenant))
+    return await _prepaid(access, TenantId(tenant))
 
 
 @router.delete(
     "/tenants/{tenant}/prepaid", operation_id="endPrepaid", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound)
 )
-async def end_prepaid(access: ForOperators, tenant: Tenant) -> None:
+async def end_prepaid(access: WritesGrants, tenant: Tenant) -> None:
     """The tenant is prepaid no more."""
     await service.end_prepaid(access.services, TenantId(tenant), access.now)
     await _take_effect(access, tenant)
@@ -145,7 +147,7 @@ def _place(row: SourceTold) -> str:
 
 @router.get("/sources", operation_id="listSources")
 async def list_sources(
-    access: ForOperators,
+    access: ReadsGrants,
     page: Paged,
     unused: Annotated[bool, Query(description="Only those that no call has come from.")] = False,
 ) -> Page[SourceTold]:
@@ -170,19 +172,19 @@ async def list_sources(
 
 
 @router.get("/tenants/{tenant}/numbers", operation_id="listNumbersOfTenant")
-async def list_numbers_of(access: ForOperators, tenant: Tenant, page: Paged) -> Page[NumberTold]:
+async def list_numbers_of(access: ReadsGrants, tenant: Tenant, page: Paged) -> Page[AssignedNumberTold]:
     """The numbers that are this tenant's and no other's."""
     return await _numbers(access.session, TenantId(tenant), page)
 
 
-async def _numbers(session: AsyncSession, tenant: TenantId, page: Paged) -> Page[NumberTold]:
+async def _numbers(session: AsyncSession, tenant: TenantId, page: Paged) -> Page[AssignedNumberTold]:
     rows = await service.numbers(session, tenant, page)
-    items, following = paged([NumberTold.model_validate(row) for row in rows], [row.number for row in rows], page)
+    items, following = paged([AssignedNumberTold.model_validate(row) for row in rows], [row.number for row in rows], page)
     return Page(items=items, next=following)
 
 
 @router.post("/tenants/{tenant}/numbers", operation_id="assignNumbers", responses=responses(NotFound, Conflict))
-async def assign_numbers(access: ForOperators, tenant: Tenant, given: NumbersGiven) -> AssignmentsOfTenantTold:
+async def assign_numbers(access: WritesGrants, tenant: Tenant, given: NumbersGiven) -> AssignmentsOfTenantTold:
     """Assign numbers to a tenant: all of them, or none when another tenant has one."""
     await service.assign(access.services, TenantId(tenant), given.numbers, access.now)
     await _take_effect(access, tenant)
@@ -196,7 +198,7 @@ async def assign_numbers(access: ForOperators, tenant: Tenant, given: NumbersGiv
     status_code=status.HTTP_204_NO_CONTENT,
     responses=responses(NotFound),
 )
-async def withdraw_number(access: ForOperators, tenant: Tenant, number: Number) -> None:
+async def withdraw_number(access: WritesGrants, tenant: Tenant, number: Number) -> None:
     """Take a number from a tenant."""
     await service.withdraw_number(access.services, TenantId(tenant), number, access.now)
     await _take_effect(access, tenant)
@@ -204,7 +206,7 @@ async def withdraw_number(access: ForOperators, tenant: Tenant, number: Number) 
 
 
 @router.post("/tenants/{tenant}/sources", operation_id="grantSource", status_code=status.HTTP_201_CREATED, responses=responses(NotFound))
-async def grant_source(access: ForOperators, tenant: Tenant, given: SourceGiven) -> GrantTold:
+async def grant_source(access: WritesGrants, tenant: Tenant, given: SourceGiven) -> GrantTold:
     """Let a tenant's trunks take calls from a network, though it is wide, or another tenant's too."""
     grant = await service.give_source(access.services, TenantId(tenant), given.network, given.note, access.now)
     await _take_effect(access, tenant)
@@ -218,7 +220,7 @@ async def grant_source(access: ForOperators, tenant: Tenant, given: SourceGiven)
     status_code=status.HTTP_204_NO_CONTENT,
     responses=responses(NotFound),
 )
-async def withdraw_source(access: ForOperators, tenant: Tenant, key: Key) -> None:
+async def withdraw_source(access: WritesGrants, tenant: Tenant, key: Key) -> None:
     """Take a grant from a tenant, with the claims that do not hold without it; or take a claim."""
     await service.withdraw_source(access.services, TenantId(tenant), key, access.now)
     await _take_effect(access, tenant)
@@ -228,7 +230,7 @@ async def withdraw_source(access: ForOperators, tenant: Tenant, key: Key) -> Non
 @router.post(
     "/tenants/{tenant}/caller-ids", operation_id="grantCallerId", status_code=status.HTTP_201_CREATED, responses=responses(NotFound)
 )
-async def grant_caller_id(access: ForOperators, tenant: Tenant, given: CallerIdGiven) -> AssignmentsOfTenantTold:
+async def grant_caller_id(access: WritesGrants, tenant: Tenant, given: CallerIdGiven) -> AssignmentsOfTenantTold:
     """Let a tenant show a number that is not assigned to it."""
     await service.grant_caller_id(access.services, TenantId(tenant), given.number, access.now)
     await _take_effect(access, tenant)
@@ -242,7 +244,7 @@ async def grant_caller_id(access: ForOperators, tenant: Tenant, given: CallerIdG
     status_code=status.HTTP_204_NO_CONTENT,
     responses=responses(NotFound),
 )
-async def withdraw_caller_id(access: ForOperators, tenant: Tenant, number: Number) -> None:
+async def withdraw_caller_id(access: WritesGrants, tenant: Tenant, number: Number) -> None:
     """Take a caller id back; calls show the trunk's, or none."""
     await service.withdraw_caller_id(access.services, TenantId(tenant), number, access.now)
     await _take_effect(access, tenant)
@@ -250,14 +252,15 @@ async def withdraw_caller_id(access: ForOperators, tenant: Tenant, number: Numbe
 
 
 async def _take_effect(access: Access, tenant: str) -> None:
-    await refresh(access.services, TenantId(tenant), access.now)
+    async with access.outside():
+        await refresh(access.services, TenantId(tenant), access.now)
 
 
 # ---------------------------------------------------------------------- a tenant's own
 
 
 @router.get("/assignments", operation_id="getAssignments")
-async def get_assignments(access: ForSupervisors) -> AssignmentsTold:
+async def get_assignments(access: ReadsAssignments) -> AssignmentsTold:
     """What this tenant has of the platform: its telephony domain, what it may claim, its sources and caller ids."""
     async with access.services.databases.unit(None) as control:
         told = await _told(access.services, control.session, access.tenant)
@@ -266,7 +269,7 @@ async def get_assignments(access: ForSupervisors) -> AssignmentsTold:
 
 
 @router.get("/assignments/numbers", operation_id="listAssignedNumbers")
-async def list_assigned_numbers(access: ForSupervisors, page: Paged) -> Page[NumberTold]:
+async def list_assigned_numbers(access: ReadsAssignments, page: Paged) -> Page[AssignedNumberTold]:
     """The numbers that are this tenant's and no other's."""
     async with access.services.databases.unit(None) as control:
         return await _numbers(control.session, access.tenant, page)

@@ -35,6 +35,7 @@ class LimitsGiven(Given):
     webhooks: Rows | None = None
     blobs: Rows | None = None
     blobs_mib: Rows | None = None
+    others: Rows | None = None
     open_contacts: Rows | None = None
     database_mib: Rows | None = None
 
@@ -121,7 +122,7 @@ class CallerIdGiven(Given):
     number: E164
 
 
-class NumberTold(Told):
+class AssignedNumberTold(Told):
     number: str
     how: Literal["assigned", "claimed", "inherited"]
     """By the operator, by the tenant itself, or by having it when an earlier release was upgraded."""

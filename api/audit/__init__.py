@@ -2,20 +2,14 @@
 
 Rows are only ever added: no route changes one, and what is older than the settings say is taken out by `retention`. No secret is in it.
 
-`reads` (which route reads what personal data) · `rules` (ids, what is alike, secrets; pure) · `service` · `retention` · `repository` ·
+`rules` (ids, what is alike, secrets; pure) · `service` · `retention` · `repository` ·
 `models` · `schemas` · `routes`. Other slices use what is named here.
 """
 
-from api.audit.reads import ANSWERED, IMPERSONAL, PERSONAL, SOCKETS, UNANSWERED
 from api.audit.rules import Act, By, FailedLogIns, filter_of, source_of
 from api.audit.service import is_recorded, record, record_failed_log_in, record_read, record_refusal
 
 __all__ = [
-    "ANSWERED",
-    "IMPERSONAL",
-    "PERSONAL",
-    "SOCKETS",
-    "UNANSWERED",
     "Act",
     "By",
     "FailedLogIns",

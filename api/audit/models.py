@@ -35,6 +35,7 @@ class Entry:
 
 class AuditRow(Entry, TenantBase):
     __tablename__ = "audit"
+    unlimited = "what is done is written down, also by who has reached a limit; it is forgotten by age"
 
 
 class OperatorAuditRow(Entry, ControlBase):

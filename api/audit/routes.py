@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query
 
 from api.audit import service
+from api.audit.permissions import ReadsAudit, ReadsOperatorAudit
 from api.audit.rules import ACCESS, CHANGES, Act
 from api.audit.schemas import AuditTold
-from api.identity import ForAdmins, ForOperators
 from api.kit.paging import Page, Paged, paged
 
 router = APIRouter(prefix="/api/v1", tags=["audit"])
@@ -36,7 +36,7 @@ Acts = Annotated[tuple[Act, ...], Depends(_acts)]
 
 @router.get("/audit", operation_id="listAudit")
 async def list_audit(
-    access: ForAdmins, page: Paged, acts: Acts, kind: Kind = None, subject: Subject = None, who: Who = None
+    access: ReadsAudit, page: Paged, acts: Acts, kind: Kind = None, subject: Subject = None, who: Who = None
 ) -> Page[AuditTold]:
     """Who changed what, who came in or tried to, who read personal data: the newest first."""
     rows = await service.some(access.session, page, kind, subject, who, acts)
@@ -47,7 +47,7 @@ async def list_audit(
 
 @router.get("/operator/audit", operation_id="listOperatorAudit")
 async def list_operator_audit(
-    access: ForOperators, page: Paged, acts: Acts, kind: Kind = None, subject: Subject = None, who: Who = None
+    access: ReadsOperatorAudit, page: Paged, acts: Acts, kind: Kind = None, subject: Subject = None, who: Who = None
 ) -> Page[AuditTold]:
     """What operators did, who came in as one or tried to, and log-ins to tenants that are not there: the newest first."""
     rows = await service.of_platform(access.session, page, kind, subject, who, acts)

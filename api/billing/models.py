@@ -17,6 +17,7 @@ class TariffRow(TenantBase):
     """One version of a plan."""
 
     __tablename__ = "tariff"
+    limit = "tariffs"
 
     key: Mapped[str] = mapped_column("tariff_key", String(200), primary_key=True)
     """`<trunk or ->/<id>/<version>`."""

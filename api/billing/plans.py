@@ -29,7 +29,8 @@ async def plan_documents(session: AsyncSession) -> tuple[tuple[bytes, ...], dict
 
 
 async def plan_book(session: AsyncSession, tenant: TenantId, own_carriers: Iterable[str]) -> PlanBook:
-    """The book that the voice service rates by, read beside the loop."""
+    """The book that the voice service rates by, read beside the loop; the transaction ends before that."""
     own, trunks = await plan_documents(session)
+    await session.commit()
     by_trunk = {str(trunk): documents for trunk, documents in trunks.items()}
     return await asyncio.to_thread(read_book, tenant, own, by_trunk, own_carriers=own_carriers)

@@ -14,6 +14,7 @@ from api.assignments import held
 from api.audit import record
 from api.billing import service
 from api.billing.errors import PricesOfTheHouse
+from api.billing.permissions import ReadsBilling, ReadsCdrs, WritesBilling
 from api.billing.schemas import (
     CdrTold,
     Explained,
@@ -28,14 +29,14 @@ from api.billing.schemas import (
     TariffTold,
     TariffWhole,
 )
-from api.edge.turns import Turns
 from api.errors import Conflict, NotFound, responses
-from api.identity import Access, ForBilling, ForReaders
+from api.identity import Access
 from api.kit.ids import Slug
 from api.kit.numbers import Callable_
 from api.kit.paging import Page, Paged, paged
 from api.kit.period import Period
 from api.kit.schema import Text
+from api.shared import shared_of
 from api.telephony_setup import Author, hold, own_carriers, take_effect
 from billing_cdr import export
 from billing_cdr.store import Filter
@@ -85,7 +86,7 @@ _EXPORT_CONTENT: dict[int | str, dict[str, object]] = {
 
 
 @router.get("/tariffs", operation_id="listTariffs")
-async def list_tariffs(access: ForBilling, page: Paged) -> Page[TariffTold]:
+async def list_tariffs(access: ReadsBilling, page: Paged) -> Page[TariffTold]:
     """The tenant's own plan versions, by carrier and plan, the newest last (`10` is newer than `9`); without any, the house plan holds."""
     rows = await service.tariffs(access.session, page)
     items, following = paged([TariffTold.model_validate(row) for row in rows], [row.key for row in rows], page)
@@ -99,10 +100,11 @@ async def list_tariffs(access: ForBilling, page: Paged) -> Page[TariffTold]:
     responses=responses(Conflict),
     max_body_size=PLAN_OCTETS,
 )
-async def create_tariff(access: ForBilling, given: TariffGiven) -> TariffTold:
+async def create_tariff(access: WritesBilling, given: TariffGiven) -> TariffTold:
     """Add a plan version; a version never changes. It holds for calls that begin at its `valid_from` or later."""
     if not held(access.services, access.tenant).prices_itself:
         raise PricesOfTheHouse
+    await access.rest()
     plan, document = await service.read(given)  # before anything is held
     by = Author.of(access)
     await hold(by)
@@ -115,26 +117,26 @@ async def create_tariff(access: ForBilling, given: TariffGiven) -> TariffTold:
 
 
 @router.get("/tariffs/house", operation_id="getHouseTariff")
-async def get_house_tariff(_access: ForBilling) -> HouseTariff:
+async def get_house_tariff(_access: ReadsBilling) -> HouseTariff:
     """The plan of the house with its document: it holds where neither the tenant nor its own carrier has a plan."""
     return service.house_tariff()
 
 
 @router.get("/tariffs/{key}/rates", operation_id="listRates", responses=responses(NotFound))
-async def list_rates(access: ForBilling, key: TariffKey, page: Paged) -> Page[RateTold]:
+async def list_rates(access: ReadsBilling, key: TariffKey, page: Paged) -> Page[RateTold]:
     """The rates of a plan version, by prefix; `house` is the plan of the house."""
     items, following = await service.rates(access.session, key, page)
     return Page(items=items, next=following)
 
 
 @router.get("/tariffs/{key}", operation_id="getTariff", responses=responses(NotFound))
-async def get_tariff(access: ForBilling, key: TariffKey) -> TariffWhole:
+async def get_tariff(access: ReadsBilling, key: TariffKey) -> TariffWhole:
     """One plan version with its document."""
     return TariffWhole.model_validate(await service.tariff(access.session, key))
 
 
 @router.get("/cdrs", operation_id="listCdrs")
-async def list_cdrs(access: ForReaders, wanted: Wanted, page: Paged) -> Page[CdrTold]:
+async def list_cdrs(access: ReadsCdrs, wanted: Wanted, page: Paged) -> Page[CdrTold]:
     """Records of conversations with their charges, the newest first."""
     items, following = await service.cdrs(access.session, wanted, page)
     access.gave(len(items))
@@ -142,7 +144,7 @@ async def list_cdrs(access: ForReaders, wanted: Wanted, page: Paged) -> Page[Cdr
 
 
 @router.get("/cdrs/export", operation_id="exportCdrs", responses=_EXPORT_CONTENT, response_class=StreamingResponse)
-async def export_cdrs(access: ForReaders, wanted: Wanted, format: Format = "csv") -> StreamingResponse:  # noqa: A002 - the query's name
+async def export_cdrs(access: ReadsCdrs, wanted: Wanted, format: Format = "csv") -> StreamingResponse:  # noqa: A002 - the query's name
     """All records a filter lets through, as a stream."""
     sent = _sent(access, "cdr", wanted)
     return _download(access, "cdrs", sent, service.export_cdrs_csv(sent) if format == "csv" else service.export_cdrs_json(sent), format)
@@ -150,7 +152,7 @@ async def export_cdrs(access: ForReaders, wanted: Wanted, format: Format = "csv"
 
 @router.get("/charges/export", operation_id="exportCharges", responses=_EXPORT_CONTENT, response_class=StreamingResponse)
 async def export_charges(
-    access: ForBilling,
+    access: ReadsBilling,
     wanted: Wanted,
     format: Format = "csv",  # noqa: A002 - the query's name
     language: Annotated[Language, Query()] = "en",
@@ -181,8 +183,7 @@ class _Export(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raises: TooBusy: nothing was sent yet."""
-        turns: Turns = scope["app"].state.turns
-        with turns.stream(self._tenant):
+        with shared_of(scope).turns.stream(self._tenant):
             await super().__call__(scope, receive, send)
 
 
@@ -192,19 +193,19 @@ def _download(access: Access, name: str, sent: service.Sent, stream: AsyncIterat
 
 
 @router.get("/cdrs/{cdr}", operation_id="getCdr", responses=responses(NotFound))
-async def get_cdr(access: ForReaders, cdr: CdrKey) -> CdrTold:
+async def get_cdr(access: ReadsCdrs, cdr: CdrKey) -> CdrTold:
     """One record with its ledger, legs and charge."""
     return await service.cdr(access.session, cdr)
 
 
 @router.get("/cdrs/{cdr}/charge", operation_id="getCharge", responses=responses(NotFound))
-async def get_charge(access: ForReaders, cdr: CdrKey, language: Annotated[Language, Query()] = "en") -> Explained:
+async def get_charge(access: ReadsCdrs, cdr: CdrKey, language: Annotated[Language, Query()] = "en") -> Explained:
     """The charge with its trace, and why it is what it is, in sentences."""
     return await service.charge(access.session, cdr, language)
 
 
 @router.get("/cdrs/{cdr}/charges", operation_id="listCharges", responses=responses(NotFound))
-async def list_charges(access: ForReaders, cdr: CdrKey, language: Annotated[Language, Query()] = "en") -> Page[Explained]:
+async def list_charges(access: ReadsCdrs, cdr: CdrKey, language: Annotated[Language, Query()] = "en") -> Page[Explained]:
     """Every charge the conversation ever had: re-rating adds a revision. The last one holds."""
     items = await service.charges(access.session, cdr, language)
     access.gave(len(items))
@@ -212,14 +213,16 @@ async def list_charges(access: ForReaders, cdr: CdrKey, language: Annotated[Lang
 
 
 @router.get("/billing/months/{month}", operation_id="getMonth")
-async def get_month(access: ForBilling, month: MonthKey) -> Month:
+async def get_month(access: ReadsBilling, month: MonthKey) -> Month:
     """Net, VAT and gross of the conversations that began in a month, VAT worked out once for each rate."""
+    await access.rest()
     return await service.month(access.services, access.tenant, month)
 
 
 @router.get("/billing/invoices/{month}", operation_id="getInvoice", responses=responses(Conflict))
-async def get_invoice(access: ForBilling, month: MonthKey) -> InvoiceTold:
+async def get_invoice(access: ReadsBilling, month: MonthKey) -> InvoiceTold:
     """The month line by line, with totals for each VAT rate. 409 while a conversation of the month has no price."""
+    await access.rest()
     return service.told_invoice(await service.invoice(access.services, access.tenant, month))
 
 
@@ -229,15 +232,16 @@ async def get_invoice(access: ForBilling, month: MonthKey) -> InvoiceTold:
     responses={200: {"description": "CSV (RFC 4180).", "content": {"text/csv": {"schema": {"type": "string"}}}}, **responses(Conflict)},
     response_class=Response,
 )
-async def export_invoice(access: ForBilling, month: MonthKey, language: Annotated[Language, Query()] = "en") -> Response:
+async def export_invoice(access: ReadsBilling, month: MonthKey, language: Annotated[Language, Query()] = "en") -> Response:
     """The same as CSV: `row` is a `line`, the `vat` of one rate, or the `sum` of one currency."""
+    await access.rest()
     bill = await service.invoice(access.services, access.tenant, month)
     headers = {"Content-Disposition": f'attachment; filename="invoice-{month}.csv"'}
     return Response("".join(export.invoice_to_csv(bill, language)), headers=headers, media_type=_STREAMS["csv"])
 
 
 @router.post("/billing/rerating", operation_id="rerate", responses=responses(NotFound, Conflict))
-async def rerate(access: ForBilling, given: ReratingGiven) -> Rerating:
+async def rerate(access: WritesBilling, given: ReratingGiven) -> Rerating:
     """Work charges out anew: what would change, and with the `digest` of that as `carry_out` exactly these changes.
 
     What was promised before a call holds. The old charge stays as an earlier revision.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
+from api.contract import Cdr, Charge
+from api.contract.tariff import PlanDocument
 from api.kit.ids import Slug
 from api.kit.period import require_order
 from api.kit.schema import Given, Lines, Moment, Told
@@ -57,7 +59,7 @@ class TariffGiven(Given):
     trunk: Slug | None = None
     """The own carrier it holds for; None: every call of the tenant."""
     toml: Annotated[Lines, Field(max_length=1_000_000)] | None = None
-    document: dict[str, Any] | None = None
+    document: PlanDocument | None = None
 
     @model_validator(mode="after")
     def _one(self) -> TariffGiven:
@@ -84,7 +86,7 @@ class TariffTold(Told):
 
 
 class TariffWhole(TariffTold):
-    document: dict[str, Any]
+    document: PlanDocument
 
 
 class DeletedRecording(Told):
@@ -105,7 +107,7 @@ class HouseTariff(Told):
     precision: Precision
     rounding: Rounding
     fingerprint: str
-    document: dict[str, Any]
+    document: PlanDocument
 
 
 class BandTold(Told):
@@ -137,8 +139,8 @@ class RateTold(Told):
 class CdrTold(Told):
     """A record and its price as it stands."""
 
-    cdr: dict[str, Any]
-    charge: dict[str, Any] | None
+    cdr: Cdr
+    charge: Charge | None
     revision: int
     deleted_recordings: list[DeletedRecording] = Field(default=[], description="Those of `cdr.recordings` that were deleted.")
 
@@ -146,7 +148,7 @@ class CdrTold(Told):
 class Explained(Told):
     """The charge with its trace, and why it is what it is, sentence by sentence."""
 
-    charge: dict[str, Any]
+    charge: Charge
     revision: int
     sentences: list[str]
 

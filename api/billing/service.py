@@ -17,10 +17,10 @@ import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from acd.core.events import recording_name
 from acd.core.ids import TenantId
 from acd.outage import Unreachable
 from acd.wire_text import fit
+from api import contract
 from api.audit import By, record
 from api.billing import repository
 from api.billing.errors import (
@@ -55,6 +55,8 @@ from api.billing.schemas import (
     Total,
     VatSum,
 )
+from api.contract import cdr_of, charge_of
+from api.contract.cdr import shown
 from api.db import UnknownTenant
 from api.edge.turns import Lane
 from api.kit.paging import Cut, paged
@@ -62,7 +64,6 @@ from api.outages import say
 from api.services import Services
 from billing_cdr import export, recordings, store
 from billing_cdr.bounds import check_document
-from billing_cdr.cdr import Cdr
 from billing_cdr.charge import Charge, explain
 from billing_cdr.errors import BillingError, UnratedError
 from billing_cdr.house_plan import house_plan, house_plan_document
@@ -200,7 +201,11 @@ async def rates(session: AsyncSession, key: str, page: Cut) -> tuple[list[RateTo
 
     Raises: TariffUnknown
     """
-    plan = house_plan() if key == HOUSE_KEY else await asyncio.to_thread(_read_plan, await tariff(session, key))
+    plan = house_plan()
+    if key != HOUSE_KEY:
+        row = await tariff(session, key)
+        await session.commit()  # ten thousand rates are a second of work
+        plan = await asyncio.to_thread(_read_plan, row)
     prefixes = [rate.prefix for rate in plan.rates]
     first = 0 if page.after is None else bisect_right(prefixes, page.after)
     some = plan.rates[first : first + page.limit + 1]
@@ -275,22 +280,14 @@ async def add_tariff(session: AsyncSession, plan: Plan, document: dict[str, Any]
 # ---------------------------------------------------------------------- records and charges
 
 
-def shown(cdr: Cdr) -> Cdr:
-    """A record as it leaves the house: a recording by its name; where the server keeps the file is the operator's to know."""
-    if not cdr.recordings:
-        return cdr
-    recordings = tuple(msgspec.structs.replace(one, path=recording_name(one.path)) for one in cdr.recordings)
-    return msgspec.structs.replace(cdr, recordings=recordings)
-
-
 async def _told(session: AsyncSession, entries: Sequence[Entry]) -> list[CdrTold]:
     """Records as they leave the house, with what was deleted of them since: a record itself never changes."""
     recorded = [entry.cdr.id for entry in entries if entry.cdr.recordings]
     gone = await recordings.deleted(await session.connection(), recorded) if recorded else {}
     return [
         CdrTold(
-            cdr=msgspec.to_builtins(shown(entry.cdr)),
-            charge=msgspec.to_builtins(entry.charge),
+            cdr=cdr_of(entry.cdr),
+            charge=None if entry.charge is None else charge_of(entry.charge),
             revision=entry.revision,
             deleted_recordings=[
                 DeletedRecording(name=one.name, deleted_at=one.deleted_at, deleted_by=one.deleted_by)
@@ -335,7 +332,7 @@ async def charge(session: AsyncSession, key: str, language: str) -> Explained:
         raise CdrUnknown(key)
     if found.charge is None:
         raise Unpriced(key)
-    return Explained(charge=msgspec.to_builtins(found.charge), revision=found.revision, sentences=explain(found.charge, language))
+    return Explained(charge=charge_of(found.charge), revision=found.revision, sentences=explain(found.charge, language))
 
 
 async def charges(session: AsyncSession, key: str, language: str) -> list[Explained]:
@@ -347,7 +344,7 @@ async def charges(session: AsyncSession, key: str, language: str) -> list[Explai
     if await store.get(connection, key) is None:
         raise CdrUnknown(key)
     return [
-        Explained(charge=msgspec.to_builtins(charge), revision=revision, sentences=explain(charge, language))
+        Explained(charge=charge_of(charge), revision=revision, sentences=explain(charge, language))
         for revision, charge in await store.charges_of(connection, key)
     ]
 
@@ -417,8 +414,13 @@ def _rows(table: Iterable[str]) -> bytes:
 
 async def export_cdrs_json(sent: Sent) -> AsyncIterator[bytes]:
     """Records as JSON lines, the newest first."""
-    async for octets in sent.pages(lambda entries: b"".join(export.to_json_lines([shown(entry.cdr) for entry in entries]))):
+    async for octets in sent.pages(lambda entries: _json_lines([cdr_of(entry.cdr) for entry in entries])):
         yield octets
+
+
+def _json_lines(documents: Iterable[contract.Cdr | contract.Charge]) -> bytes:
+    """What is told of each, one JSON object a line."""
+    return b"".join(msgspec.json.encode(one) + b"\n" for one in documents)
 
 
 async def export_charges_csv(sent: Sent, language: str) -> AsyncIterator[bytes]:
@@ -434,7 +436,7 @@ def _charges(entries: Sequence[Entry]) -> list[Charge]:
 
 async def export_charges_json(sent: Sent) -> AsyncIterator[bytes]:
     """Charges as JSON lines."""
-    async for octets in sent.pages(lambda entries: b"".join(export.to_json_lines(_charges(entries)))):
+    async for octets in sent.pages(lambda entries: _json_lines([charge_of(one) for one in _charges(entries)])):
         yield octets
 
 

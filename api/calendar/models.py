@@ -14,6 +14,7 @@ class Appointment(TenantBase):
     """A time agreed with a contact."""
 
     __tablename__ = "appointment"
+    limit = "appointments"
     __table_args__ = (Index("ix_appointment_contact_starts", "contact_id", "starts_at"),)
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)

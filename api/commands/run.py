@@ -10,6 +10,7 @@ import gc
 import logging
 import os
 import resource
+import signal
 import socket
 import sys
 import threading
@@ -39,7 +40,8 @@ from api.health import disk_trouble
 from api.outages import sentence
 from api.screen import lookup_in
 from api.security import open_log, policy_of
-from api.services import Services
+from api.shared import shared_in
+from api.telephony import CallEvents
 from api.telephony_setup import pins_of
 
 if TYPE_CHECKING:
@@ -58,6 +60,8 @@ DEMO_SEED = 3
 """Of the demonstration's callers: the first comes at once and waits to be answered. With 1 a visitor first sees a call given up."""
 GRACE_S = 3
 """How long open requests and WebSockets may take at an orderly stop."""
+LEAVES_WITHIN_S = 30.0
+"""How long the one that we take over from may take: open requests, records that a slow database does not take."""
 SELDOM = 2_000, 2_500, 1000
 """When the collector looks at the young, the middle, the old (`gc.set_threshold`): from the start on, where hardly anything is dropped.
 
@@ -76,6 +80,7 @@ class Run:
         parser.add_argument("--role", choices=("all",), default="all", help="what this process does (only `all` so far)")
         parser.add_argument("--demo", action="store_true", help="create the tenant `demo`, print its credentials, let it be called")
         parser.add_argument("--accept-clock", action="store_true", help="open journals that are more than a day ahead of the clock")
+        parser.add_argument("--take-over", action="store_true", help="go on with the calls of the service that runs here, and end it")
         parser.add_argument("--still", action="store_true", help="with --demo: no synthetic callers and agents")
 
     def run(self, args: argparse.Namespace) -> int:
@@ -92,7 +97,10 @@ class Run:
         gc.set_threshold(*SELDOM)
         try:
             with asyncio.Runner(loop_factory=new_event_loop) as runner:
-                return runner.run(serve(settings, plays_demo=args.demo and not args.still, accept_clock=args.accept_clock))
+                until_free_s = _take_over(settings) if args.take_over else 0.0
+                return runner.run(
+                    serve(settings, plays_demo=args.demo and not args.still, accept_clock=args.accept_clock, until_free_s=until_free_s)
+                )
         except Interrupted as stop:
             print(stop, file=sys.stderr)
             return stop.status
@@ -102,6 +110,18 @@ class Run:
             else:
                 log.critical("! the service ended", exc_info=error)
             return 1
+
+
+def _take_over(settings: Settings) -> float:
+    """Be ready to begin, then ask the service that runs on our data to leave its calls to us. Returns: how long that may take."""
+    from acd.runtime import Voice  # noqa: F401, PLC0415 - read before it goes, so that phones wait no longer than they must
+
+    pid = data_lock.ask_to_leave(settings.data)
+    if pid is None:
+        log.info("= nobody runs on %s: there is nothing to take over", settings.data)
+        return 0.0
+    log.warning("> taking over from process %d", pid)
+    return LEAVES_WITHIN_S
 
 
 def log_settings(settings: Settings) -> Logging:
@@ -188,23 +208,41 @@ class _Server(uvicorn.Server):
             self._on_started()
 
 
-async def serve(settings: Settings, until: Awaitable[object] | None = None, *, plays_demo: bool = False, accept_clock: bool = False) -> int:
+async def serve(
+    settings: Settings,
+    until: Awaitable[object] | None = None,
+    *,
+    plays_demo: bool = False,
+    accept_clock: bool = False,
+    until_free_s: float = 0.0,
+) -> int:
     """Run the service until a signal comes or `until` is done; returns the exit status.
 
     Args:
         plays_demo: let synthetic agents and callers play the demonstration, so that the board moves.
         accept_clock: open journals that are more than a day ahead of this machine's clock, and go on from the present time.
+        until_free_s: how long the data directory may be in use still, by one that was asked to leave.
 
     Raises: OSError: an address is taken; CannotStart, Unreachable: something outside must be mended first, in one sentence.
     """
     with StopSignals() as signals:
         async with contextlib.AsyncExitStack() as stack:
             with signals.interrupt():
-                app, voice, listening = await _start(settings, stack, accept_clock=accept_clock)
+                app, voice, listening = await _start(settings, stack, signals, accept_clock=accept_clock, until_free_s=until_free_s)
             return await _serve(settings, app, voice, listening, signals, stack, until, plays_demo=plays_demo)
 
 
-async def _start(settings: Settings, stack: contextlib.AsyncExitStack, *, accept_clock: bool) -> tuple[FastAPI, Voice, socket.socket]:
+async def _leave_or_close(voice: Voice, settings: Settings, signals: StopSignals) -> None:
+    """SIGTERM leaves the calls to whoever starts next; Ctrl-C, and a service that keeps no calls, ends them."""
+    if signals.first is signal.SIGTERM and settings.media.orphan_s:
+        await voice.leave()
+    else:
+        await voice.close()
+
+
+async def _start(
+    settings: Settings, stack: contextlib.AsyncExitStack, signals: StopSignals, *, accept_clock: bool, until_free_s: float
+) -> tuple[FastAPI, Voice, socket.socket]:
     """Everything but the answering of requests; `stack` ends what came about, also when the rest does not."""
     from acd.runtime import Voice  # noqa: PLC0415 - SIP and media are needed by nobody who only asks for help
 
@@ -213,7 +251,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack, *, accept
     _room_for_connections()
     databases = Databases(settings)
     voice_wanted = voice_settings(settings, accept_clock=accept_clock)
-    stack.enter_context(DataLock(settings.data))
+    stack.enter_context(await asyncio.to_thread(DataLock, settings.data, within_s=until_free_s))
     stack.push_async_callback(await _shut_data(settings.data))
     listening = _listen(settings)
     stack.callback(listening.close)
@@ -225,10 +263,10 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack, *, accept
     guard = Guard(policy_of(settings))
     stack.enter_context(open_log(settings.security.log))
     voice = await Voice.start(voice_wanted, lookup_in(databases), guard)
-    stack.push_async_callback(voice.close)
+    stack.push_async_callback(_leave_or_close, voice, settings, signals)
     app = create_app(settings, voice, databases, guard=guard)
     voice.check_pin = pins_of(app)
-    voice.records = app.state.work.calls
+    voice.records = shared_in(app).part(CallEvents)
     is_first_demo = settings.demo and not (settings.data / DEMO_FILE).exists()
     _say(settings, "making the demonstration, once" if is_first_demo else "opening the tenants")
     try:
@@ -253,7 +291,7 @@ async def _serve(
 ) -> int:
     config = ServerConfig(
         app,
-        app.state.connections,
+        shared_in(app).connections,
         patience(settings),
         timeout_graceful_shutdown=GRACE_S,
         forwarded_allow_ips=list(settings.http.proxies),
@@ -435,8 +473,8 @@ def _say(settings: Settings, what: str) -> None:
 
 def _say_started(app: FastAPI, settings: Settings, listening: socket.socket, sip: tuple[tuple[str, str, int], ...]) -> None:
     host, port = listening.getsockname()[:2]
-    this = app.state.services
-    assert isinstance(this, Services)
+    ours = shared_in(app)
+    this = ours.services
     line = f"fernamt is ready: {pages(host, port)} and SIP on {phone_servers(sip)}"
     if this.failed:
         closed = "; ".join(f"{tenant} is not: {failure.reason}" for tenant, failure in sorted(this.failed.items()))
@@ -445,8 +483,8 @@ def _say_started(app: FastAPI, settings: Settings, listening: socket.socket, sip
         for tenant, failure in sorted(this.failed.items()):
             print(f"tenant {tenant} is not open: {failure.reason}", file=sys.stderr)
     print(line)
-    if app.state.demo is not None:
-        print(app.state.demo.table())
+    if ours.demo is not None:
+        print(ours.demo.table())
         print(f"  a phone's server: {phone_servers(sip)}{', from this machine only' if only_here(sip) else ''}")
         for hint in how_to_call(sip):
             print(f"  {hint}")
@@ -457,8 +495,8 @@ def _say_started(app: FastAPI, settings: Settings, listening: socket.socket, sip
 
 def _say_operator(app: FastAPI, settings: Settings) -> None:
     """Last, and apart from what a file keeps: this one is in none."""
-    if app.state.operator_password is not None:
-        password = app.state.operator_password
+    password = shared_in(app).operator_password
+    if password is not None:
         print(
             f"  operator (shown this once): {settings.operator.username} {password} (logs in without a tenant; kept in no file)", flush=True
         )

@@ -14,6 +14,7 @@ class Contact(TenantBase):
     """A person or company one talks to."""
 
     __tablename__ = "contact"
+    limit = "contacts"
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     name: Mapped[str] = mapped_column(String(200))
@@ -28,6 +29,7 @@ class ContactNumber(TenantBase):
     """A number of a contact, E.164; the same number may belong to several (a company's switchboard)."""
 
     __tablename__ = "contact_number"
+    unlimited = "a contact has twenty at most"
 
     contact: Mapped[str] = mapped_column("contact_id", String(64), ForeignKey("contact.id", ondelete="CASCADE"), primary_key=True)
     number: Mapped[str] = mapped_column(String(20), primary_key=True, index=True)

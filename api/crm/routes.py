@@ -8,10 +8,10 @@ from fastapi import APIRouter, Path, Query, Response, status
 
 from api.audit import Act, record
 from api.crm import events, known, service
+from api.crm.permissions import ReadsContacts, WritesContacts
 from api.crm.schemas import ContactGiven, ContactTold
 from api.errors import NotFound, Outdated, responses
-from api.identity import ForDesk
-from api.identity.access import Access
+from api.identity import Access
 from api.kit.numbers import E164
 from api.kit.outbox import publish
 from api.kit.paging import Page, Paged, paged
@@ -24,7 +24,7 @@ Key = Annotated[str, Path(max_length=64, pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 
 @router.get("", operation_id="listContacts")
 async def list_contacts(
-    access: ForDesk,
+    access: ReadsContacts,
     page: Paged,
     number: Annotated[E164 | None, Query(description="Who has this number, in any notation.")] = None,
     text: Annotated[Text | None, Query(max_length=100, description="Part of name or company.")] = None,
@@ -37,7 +37,7 @@ async def list_contacts(
 
 
 @router.post("", operation_id="createContact", status_code=status.HTTP_201_CREATED)
-async def create_contact(access: ForDesk, given: ContactGiven, response: Response) -> ContactTold:
+async def create_contact(access: WritesContacts, given: ContactGiven, response: Response) -> ContactTold:
     """Add a contact."""
     created = await service.create(access.session, given, access.now)
     _changed(access, "created", created.id)
@@ -45,13 +45,15 @@ async def create_contact(access: ForDesk, given: ContactGiven, response: Respons
 
 
 @router.get("/{contact}", operation_id="getContact", responses=responses(NotFound))
-async def get_contact(access: ForDesk, contact: Key, response: Response) -> ContactTold:
+async def get_contact(access: ReadsContacts, contact: Key, response: Response) -> ContactTold:
     """One contact."""
     return _told(await service.get(access.session, contact), response)
 
 
 @router.put("/{contact}", operation_id="replaceContact", responses=responses(NotFound, Outdated))
-async def replace_contact(access: ForDesk, contact: Key, given: ContactGiven, response: Response, if_match: IfMatch = None) -> ContactTold:
+async def replace_contact(
+    access: WritesContacts, contact: Key, given: ContactGiven, response: Response, if_match: IfMatch = None
+) -> ContactTold:
     """Change a contact."""
     told, is_changed = await service.replace(access.session, contact, given, access.now, if_match)
     if is_changed:
@@ -60,7 +62,7 @@ async def replace_contact(access: ForDesk, contact: Key, given: ContactGiven, re
 
 
 @router.delete("/{contact}", operation_id="deleteContact", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound, Outdated))
-async def delete_contact(access: ForDesk, contact: Key, if_match: IfMatch = None) -> None:
+async def delete_contact(access: WritesContacts, contact: Key, if_match: IfMatch = None) -> None:
     """Remove a contact; its tickets stay."""
     await service.delete(access.session, contact, if_match)
     _changed(access, "deleted", contact)

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from acd.strangers import is_within
 from api.errors import Problem, Unauthenticated, unavailable
 from api.identity import Role, principal_of
-from api.services import services
+from api.shared import services
 
 FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 """A request that was passed on is judged by its token alone: who it really comes from is a header's word."""

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.edge.contract import WEBSOCKET, Contract, Operation
 from api.errors import BodyTooLarge, HeadTooLarge, NotAllowed, Outdated, Place, Problem, TargetTooLong, Unprocessable, of
 from api.kit.schema import MOST_LETTERS, nearest
+from api.shared import shared_of
 
 BODY_OCTETS = 1 << 20
 """What a body may have where its route declares no more; the largest configuration of one kind has a tenth of it."""
@@ -63,7 +64,7 @@ class Refusals:
         except _Gone:
             return
         except Problem as problem:
-            scope["app"].state.metrics.refused.labels(problem.kind).inc()
+            shared_of(scope).metrics.refused.labels(problem.kind).inc()
             await answer(scope, receive, send, problem)
             return
         await self._app(scope, receive, send)

@@ -51,6 +51,21 @@ class _Group:
         return None
 
 
+class Place:
+    """Where one request is served, until it is done or waits for something that is not ours."""
+
+    __slots__ = ("_leave",)
+
+    def __init__(self, leave: Callable[[], None]) -> None:
+        self._leave: Callable[[], None] | None = leave
+
+    def leave(self) -> None:
+        """Let the next one be served; a second time changes nothing."""
+        leave, self._leave = self._leave, None
+        if leave is not None:
+            leave()
+
+
 class Turns:
     """Of a process."""
 
@@ -86,11 +101,12 @@ class Turns:
     # ---------------------------------------------------------------- turns
 
     @asynccontextmanager
-    async def turn(self, group: str, holder: str) -> AsyncIterator[None]:
+    async def turn(self, group: str, holder: str) -> AsyncIterator[Place]:
         """Be served inside, when it is this one's turn.
 
         Args:
             group: the tenant; what begins with a blank is no tenant and is counted together.
+        Returns: the place, which may be left before.
         Raises: TooBusy
         """
         found = self._groups.get(group)
@@ -100,10 +116,11 @@ class Turns:
             found.running += 1
         else:
             await self._wait(group, found, holder)
+        place = Place(lambda: self._end(group, found))
         try:
-            yield
+            yield place
         finally:
-            self._end(group, found)
+            place.leave()
 
     async def _wait(self, name: str, group: _Group, holder: str) -> None:
         if group.waiting >= self._most_waiting:

@@ -6,50 +6,35 @@ is computed next) · `service` · `repository` · `models` · `schemas` · `erro
 
 from api.identity.access import (
     Access,
-    ForAdmins,
-    ForAll,
-    ForAnyone,
-    ForBilling,
-    ForDesk,
-    ForOperators,
-    ForReaders,
-    ForSupervisors,
-    Requires,
-    RequiresAudited,
+    needed_by,
+    needs,
     principal_of,
     record_refused,
 )
 from api.identity.hashing import Asker, TooManyHashes
 from api.identity.passwords import Passwords
 from api.identity.repository import user_of_agent
-from api.identity.rules import EVERYBODY, Principal, Role
+from api.identity.rules import Principal
 from api.identity.schemas import Password, UserGiven, UserName
 from api.identity.service import create_user, first_operator, user
 from api.identity.strength import require_strong
+from api.kit.permissions import EVERYBODY, Role
 
 __all__ = [
     "EVERYBODY",
     "Access",
     "Asker",
-    "ForAdmins",
-    "ForAll",
-    "ForAnyone",
-    "ForBilling",
-    "ForDesk",
-    "ForOperators",
-    "ForReaders",
-    "ForSupervisors",
     "Password",
     "Passwords",
     "Principal",
-    "Requires",
-    "RequiresAudited",
     "Role",
     "TooManyHashes",
     "UserGiven",
     "UserName",
     "create_user",
     "first_operator",
+    "needed_by",
+    "needs",
     "principal_of",
     "record_refused",
     "require_strong",

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends
 from fastapi.dependencies.models import Dependant
@@ -20,17 +20,20 @@ from starlette.requests import HTTPConnection, Request
 from acd.core.ids import TenantId
 from acd.guard import source_of as guarded_source
 from acd.outage import Unreachable
-from api.audit import ANSWERED, PERSONAL, By, filter_of, is_recorded, record_read, record_refusal, source_of
+from acd.service import VoiceService
+from api.audit import By, filter_of, is_recorded, record_read, record_refusal, source_of
 from api.db import Unit, UnknownTenant
 from api.edge.connections import counts_for
-from api.edge.turns import Turns, of_source
+from api.edge.turns import Place, of_source
 from api.errors import Forbidden, Unauthenticated
 from api.identity import service
 from api.identity.errors import NotServed, TokenUnknown
-from api.identity.rules import EVERYBODY, Principal, Role, tenant_of, token_hash
+from api.identity.rules import Principal, tenant_of, token_hash
 from api.kit.client import client_address
+from api.kit.permissions import Permission
 from api.outages import say
-from api.services import Services, services
+from api.services import Services
+from api.shared import services, shared
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +58,23 @@ class Access:
     source: str | None = None
     """Address the request came from."""
     given: Given = field(default_factory=Given)
+    place: Place | None = None
+    """Of those that the tenant has at once."""
+
+    @asynccontextmanager
+    async def outside(self) -> AsyncIterator[VoiceService]:
+        """Wait inside for what is not ours: the exchange (its disk, or a phone that is to be picked up), another's network. Nothing that
+        others of the tenant need is held meanwhile: no transaction, no connection of the pool, no place. A statement after it begins
+        another transaction; what was written before stays.
+        """
+        await self.unit.rest()
+        if self.place is not None:
+            self.place.leave()
+        yield self.services.voice
+
+    async def rest(self) -> None:
+        """Work on without a transaction, on a disk or a core of ours: the place is kept."""
+        await self.unit.rest()
 
     @property
     def by(self) -> By:
@@ -92,22 +112,22 @@ async def principal_of(connection: HTTPConnection, token: str) -> Principal:
 
 
 @asynccontextmanager
-async def _turn(connection: HTTPConnection, tenant: TenantId | None, token: str) -> AsyncIterator[None]:
+async def _turn(connection: HTTPConnection, tenant: TenantId | None, token: str) -> AsyncIterator[Place]:
     """Be served inside, when it is the turn of whoever has the token; nothing is held before.
 
     Raises: TooBusy
     """
-    turns: Turns = connection.app.state.turns
+    turns = shared(connection).turns
     digest = token_hash(token)
     group = tenant or "" if turns.is_known(digest) else of_source(guarded_source(client_address(connection)))
-    async with turns.turn(group, digest):
-        yield
+    async with turns.turn(group, digest) as place:
+        yield place
 
 
 async def _authenticated(
     unit: Unit, this: Services, connection: HTTPConnection, tenant: TenantId | None, token: str, now: datetime
 ) -> Principal:
-    turns: Turns = connection.app.state.turns
+    turns = shared(connection).turns
     try:
         with _counted(this, connection, token):
             principal = await service.authenticate(unit.session, tenant, token, now)
@@ -161,18 +181,20 @@ def _check_served(this: Services, tenant: TenantId | None) -> None:
 
 
 async def _opened(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> AsyncIterator[Access]:
-    """One transaction for the request, committed when the route function has returned and before the client is answered."""
+    """One transaction for the request, committed when the route function has returned and before the client is answered. A route that waits
+    for something else gives it back before (`Access.outside`, `Access.rest`).
+    """
     if credentials is None:
         raise Unauthenticated("This needs a bearer token: log in at /api/v1/login.")
     this = services(request)
     token = credentials.credentials
     with _counted(this, request, token):
         tenant = _tenant_served(this, token)
-    async with _turn(request, tenant, token), this.databases.unit(tenant) as unit:
+    async with _turn(request, tenant, token) as place, this.databases.unit(tenant) as unit:
         now = this.clock()
         principal = await _authenticated(unit, this, request, tenant, token, now)
         counts_for(request, _holder(principal))
-        access = Access(principal, unit, this, now, source_of(client_address(request)))
+        access = Access(principal, unit, this, now, source_of(client_address(request)), place=place)
         yield access
         await _record_read(request, access)
 
@@ -186,10 +208,11 @@ async def _record_read(request: Request, access: Access) -> None:
         return
     operation, subject = route.operation_id or "", "/".join(request.path_params.values())
     details = {"filter": filter_of(request.query_params, _parameters(route)), "rows": access.given.rows}
-    written = ANSWERED.get(operation)
+    slices = shared(request).slices
+    written = slices.answered.get(operation)
     if written is not None and not is_recorded(access.session):  # one with the rest of the transaction, as every entry of a write
         await record_read(access.session, access.now, access.by, written, subject, {**details, "operation": operation})
-    kind = PERSONAL.get(operation)
+    kind = slices.personal.get(operation)
     if kind is None:
         return
     try:
@@ -197,7 +220,7 @@ async def _record_read(request: Request, access: Access) -> None:
         await access.session.commit()
     except (SQLAlchemyError, Unreachable) as error:
         await access.session.rollback()
-        request.app.state.metrics.audit_failures.inc()
+        shared(request).metrics.audit_failures.inc()
         say(log, error, "! %s read %s %s, and the audit could not be written", access.principal.name, kind, subject)
 
 
@@ -212,7 +235,7 @@ async def record_refused(request: Request, access: Access, kind: str) -> None:
         await access.session.commit()
     except (SQLAlchemyError, Unreachable) as error:
         await access.session.rollback()
-        request.app.state.metrics.audit_failures.inc()
+        shared(request).metrics.audit_failures.inc()
         say(log, error, "! %s was refused %s %s, and the audit could not be written", access.principal.name, kind, subject)
 
 
@@ -233,57 +256,36 @@ def _names(dependant: Dependant) -> Iterator[str]:
         yield from _names(inner)
 
 
-class Requires:
-    """Dependency of a route: lets these roles in. Admin is let in wherever any role of the tenant is."""
+class Needs:
+    """Dependency of a route: lets those in who have the permission."""
 
-    def __init__(self, *roles: Role) -> None:
-        self.roles: frozenset[Role] = frozenset(roles) | (
-            frozenset({Role.ADMIN}) if frozenset(roles) & frozenset(EVERYBODY) else frozenset()
-        )
-
-    async def __call__(self, access: Annotated[Access, Depends(_opened, scope="function")]) -> Access:
-        """Check the role.
-
-        Raises: Forbidden
-        """
-        self.check(access)
-        return access
-
-    def check(self, access: Access) -> None:
-        """Raises: Forbidden"""
-        if access.principal.role not in self.roles:
-            raise Forbidden(f"This is for {', '.join(sorted(self.roles))}; you are {access.principal.role}.")
-
-
-class RequiresAudited:
-    """The same, where whoever is refused stands in the audit."""
-
-    def __init__(self, kind: str, *roles: Role) -> None:
+    def __init__(self, permission: Permission, audited: str | None = None) -> None:
         """Args:
-        kind: of the entry.
+        audited: kind of the entry in the audit that whoever is refused leaves; None: none.
         """
-        self._kind = kind
-        self._requires = Requires(*roles)
-        self.roles = self._requires.roles
+        self.permission = permission
+        self._audited = audited
 
     async def __call__(self, request: Request, access: Annotated[Access, Depends(_opened, scope="function")]) -> Access:
-        """Check the role.
+        """Check the permission.
 
         Raises: Forbidden
         """
-        try:
-            self._requires.check(access)
-        except Forbidden:
-            await record_refused(request, access, self._kind)
-            raise
-        return access
+        lacks = access.principal.lacks(self.permission)
+        if lacks is None:
+            return access
+        if self._audited is not None:
+            await record_refused(request, access, self._audited)
+        raise Forbidden(lacks)
 
 
-ForAll = Annotated[Access, Depends(Requires(*EVERYBODY), scope="function")]
-ForAnyone = Annotated[Access, Depends(Requires(*EVERYBODY, Role.OPERATOR), scope="function")]
-ForDesk = Annotated[Access, Depends(Requires(Role.AGENT, Role.SUPERVISOR), scope="function")]
-ForSupervisors = Annotated[Access, Depends(Requires(Role.SUPERVISOR), scope="function")]
-ForBilling = Annotated[Access, Depends(Requires(Role.BILLING), scope="function")]
-ForReaders = Annotated[Access, Depends(Requires(Role.SUPERVISOR, Role.BILLING), scope="function")]
-ForAdmins = Annotated[Access, Depends(Requires(Role.ADMIN), scope="function")]
-ForOperators = Annotated[Access, Depends(Requires(Role.OPERATOR), scope="function")]
+def needs(permission: Permission, *, audited: str | None = None) -> Any:
+    """Stands beside `Access` in the annotation of a route's parameter: who may come in."""
+    return Depends(Needs(permission, audited), scope="function")
+
+
+def needed_by(dependant: Dependant) -> Permission | None:
+    """The permission that a route asks for; None: it is public."""
+    if isinstance(dependant.call, Needs):
+        return dependant.call.permission
+    return next((found for inner in dependant.dependencies if (found := needed_by(inner)) is not None), None)

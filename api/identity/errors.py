@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.errors import Conflict, NotFound, Place, TooMany, Unauthenticated, Unavailable, Unprocessable, spell_wait
+from api.errors import Conflict, Forbidden, NotFound, Place, TooMany, Unauthenticated, Unavailable, Unprocessable, spell_wait
 
 
 class WrongPassword(Unauthenticated):
@@ -98,3 +98,18 @@ class NoSuchAgent(Unprocessable):
     def __init__(self, agent: str) -> None:
         detail = f"There is no agent {agent}."
         super().__init__(detail, [Place(detail=detail, pointer="#/agent")])
+
+
+class NotOfTheRole(Unprocessable):
+    """A key was to have what its role has not."""
+
+    def __init__(self, names: list[str], role: str) -> None:
+        told = f"The role {role} has no permission {' and no permission '.join(names)}."
+        super().__init__(told, [Place(detail=told, pointer="#/permissions")])
+
+
+class BeyondTheKey(Forbidden):
+    """Whoever has a restricted key would make somebody who may do more."""
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__(f"This API key is restricted, and nobody made with it may do more: it has no permission {', '.join(names)}.")

@@ -35,6 +35,7 @@ class User(TenantBase):
     """A person of the tenant who may log in."""
 
     __tablename__ = "user_account"
+    limit = "users"
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     """The name to log in with."""
@@ -54,6 +55,7 @@ class Token(TenantBase):
     """
 
     __tablename__ = "access_token"
+    limit = "api_keys"
 
     hash: Mapped[str] = mapped_column(String(64), primary_key=True)
     id: Mapped[str] = mapped_column(String(32), unique=True)
@@ -62,7 +64,14 @@ class Token(TenantBase):
     user: Mapped[str | None] = mapped_column("user_id", String(64), ForeignKey("user_account.id", ondelete="CASCADE"))
     role: Mapped[str] = mapped_column(String(16))
     """Of a key; a session has its user's role of the moment."""
+    scope: Mapped[str | None] = mapped_column(String(2000))
+    """Of a key: the permissions it is restricted to, with blanks between; None: it has all of its role."""
     made_by: Mapped[str | None] = mapped_column(String(80))
     """Of a key: user name, or `key:<id>`; None: nobody wrote it down (before 0.2.0)."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    @property
+    def permissions(self) -> list[str] | None:
+        """The scope as a list."""
+        return None if self.scope is None else self.scope.split()

@@ -12,16 +12,17 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from acd.core.ids import TenantId
 from acd.guard import source_of as guarded_source
-from api.audit import record_failed_log_in, source_of
+from api.audit import FailedLogIns, record_failed_log_in, source_of
 from api.db import UnknownTenant
-from api.edge.turns import Turns, of_source
+from api.edge.turns import Place, of_source
 from api.errors import Conflict, NotFound, Outdated, TooMany, Unauthenticated, Unavailable, responses
 from api.identity import service
-from api.identity.access import Access, ForAdmins, ForAnyone
+from api.identity.access import Access
 from api.identity.errors import NoSuchAgent, NotServed, TooManyFailures, WrongPassword
 from api.identity.hashing import Asker
 from api.identity.models import User
 from api.identity.passwords import Passwords
+from api.identity.permissions import ReadsKeys, ReadsMe, ReadsUsers, WritesKeys, WritesMe, WritesUsers
 from api.identity.rules import OPERATOR_TENANT, Principal
 from api.identity.schemas import (
     KeyCreated,
@@ -39,9 +40,11 @@ from api.identity.schemas import (
 from api.identity.strength import WeakPassword
 from api.kit.client import client_address
 from api.kit.paging import Page, Paged, paged
+from api.kit.permissions import Role, of_role
 from api.kit.preconditions import IfMatch, etag_of
 from api.outages import say
-from api.services import Services, services
+from api.services import Services
+from api.shared import services, shared
 from api.telephony_setup import Author, has_agent, hold
 
 log = logging.getLogger(__name__)
@@ -51,9 +54,7 @@ Key = Annotated[str, Path(max_length=64, pattern=r"^[a-z0-9][a-z0-9._@-]{0,63}$"
 
 
 def _passwords(request: Request) -> Passwords:
-    found = request.app.state.passwords
-    assert isinstance(found, Passwords)
-    return found
+    return shared(request).part(Passwords)
 
 
 def guarded_name(tenant: str | None, username: str) -> str:
@@ -112,19 +113,18 @@ async def log_in(request: Request, given: LoginGiven) -> LoginTold:
     )
 
 
-def _log_in_turn(request: Request, username: str) -> AbstractAsyncContextManager[None]:
-    turns: Turns = request.app.state.turns
-    return turns.turn(of_source(guarded_source(client_address(request))), username)
+def _log_in_turn(request: Request, username: str) -> AbstractAsyncContextManager[Place]:
+    return shared(request).turns.turn(of_source(guarded_source(client_address(request))), username)
 
 
 async def _record_failure(request: Request, tenant: TenantId | None, username: str, source: str | None, *, is_user: bool) -> None:
     """Whoever guesses is told the same, also when the audit cannot be written."""
     this = services(request)
     try:
-        failed = request.app.state.failed_log_ins
+        failed = shared(request).part(FailedLogIns)
         await record_failed_log_in(this.databases, failed, tenant, username, source, this.clock(), is_user=is_user)
     except SQLAlchemyError as error:
-        request.app.state.metrics.audit_failures.inc()
+        shared(request).metrics.audit_failures.inc()
         say(log, error, "! a failed log-in could not be audited")
 
 
@@ -145,13 +145,13 @@ async def _log_in(request: Request, this: Services, tenant: TenantId | None, giv
 
 
 @router.post("/logout", operation_id="logOut", status_code=status.HTTP_204_NO_CONTENT, responses=responses(Conflict))
-async def log_out(access: ForAnyone) -> None:
+async def log_out(access: WritesMe) -> None:
     """End the token this request comes with. 409 for an API key: deleting that is an administrator's."""
     await service.log_out(access.session, access.principal, access.by, access.now)
 
 
 @router.get("/me", operation_id="whoAmI")
-async def who_am_i(access: ForAnyone) -> Me:
+async def who_am_i(access: ReadsMe) -> Me:
     """Who the token belongs to."""
     who = access.principal
     return Me(tenant=who.tenant, user=who.name, role=who.role, agent=who.agent, expires_at=who.expires_at)
@@ -160,14 +160,14 @@ async def who_am_i(access: ForAnyone) -> Me:
 @router.post(
     "/me/password", operation_id="changePassword", status_code=status.HTTP_204_NO_CONTENT, responses=responses(Unauthenticated, TooMany)
 )
-async def change_password(request: Request, access: ForAnyone, given: PasswordChange) -> None:
+async def change_password(request: Request, access: WritesMe, given: PasswordChange) -> None:
     """Change the own password; all other logins end."""
     async with _guarded(request, access.services, access.principal.tenant, access.principal.name):
         await service.change_password(access.session, _passwords(request), access.principal, given.old, given.new, access.by, access.now)
 
 
 @router.get("/users", operation_id="listUsers")
-async def list_users(access: ForAdmins, page: Paged) -> Page[UserTold]:
+async def list_users(access: ReadsUsers, page: Paged) -> Page[UserTold]:
     """The tenant's users."""
     rows = await service.users(access.session, page)
     items, following = paged([UserTold.model_validate(row) for row in rows], [row.id for row in rows], page)
@@ -176,24 +176,26 @@ async def list_users(access: ForAdmins, page: Paged) -> Page[UserTold]:
 
 
 @router.post("/users", operation_id="createUser", status_code=status.HTTP_201_CREATED, responses=responses(Conflict))
-async def create_user(request: Request, access: ForAdmins, given: UserGiven, response: Response) -> UserCreated:
+async def create_user(request: Request, access: WritesUsers, given: UserGiven, response: Response) -> UserCreated:
     """Create a user. Who is an agent at the desk is one that exists."""
+    _require_within(request, access, given.role)
     await _check_agent(access, given.agent)
     created, drawn = await service.create_user(access.session, _passwords(request), given, access.by, access.now, own=(access.tenant,))
     return UserCreated(**_told(created, response).model_dump(), password=drawn)
 
 
 @router.get("/users/{user}", operation_id="getUser", responses=responses(NotFound))
-async def get_user(access: ForAdmins, user: Key, response: Response) -> UserTold:
+async def get_user(access: ReadsUsers, user: Key, response: Response) -> UserTold:
     """One user."""
     return _told(await service.user(access.session, user), response)
 
 
 @router.patch("/users/{user}", operation_id="changeUser", responses=responses(NotFound, Conflict, Outdated))
 async def change_user(
-    request: Request, access: ForAdmins, user: Key, given: UserChange, response: Response, if_match: IfMatch = None
+    request: Request, access: WritesUsers, user: Key, given: UserChange, response: Response, if_match: IfMatch = None
 ) -> UserTold:
     """Change what is given, leave the rest."""
+    _require_within(request, access, (await service.user(access.session, user)).role, given.role)
     await _check_agent(access, given.agent)
     changed = await service.change_user(access.session, _passwords(request), user, given, access.by, access.now, (access.tenant,), if_match)
     return _told(changed, response)
@@ -203,6 +205,16 @@ def _told(row: User, response: Response) -> UserTold:
     told = UserTold.model_validate(row)
     response.headers["ETag"] = etag_of(told)
     return told
+
+
+def _require_within(request: Request, access: Access, *roles: str | None) -> None:
+    """Who has a restricted key makes nobody who may more, and gives no password to one.
+
+    Raises: BeyondTheKey
+    """
+    for role in roles:
+        if role is not None:
+            service.require_within(access.principal, of_role(shared(request).slices.permissions, Role(role)))
 
 
 async def _check_agent(access: Access, agent: str | None) -> None:
@@ -223,13 +235,13 @@ async def _check_agent(access: Access, agent: str | None) -> None:
     status_code=status.HTTP_204_NO_CONTENT,
     responses=responses(NotFound, Conflict, Outdated),
 )
-async def delete_user(access: ForAdmins, user: Key, if_match: IfMatch = None) -> None:
+async def delete_user(access: WritesUsers, user: Key, if_match: IfMatch = None) -> None:
     """Delete a user; the user's logins end, and the API keys that go with the user."""
     await service.delete_user(access.session, user, access.by, access.now, if_match)
 
 
 @router.get("/api-keys", operation_id="listApiKeys")
-async def list_keys(access: ForAdmins, page: Paged) -> Page[KeyTold]:
+async def list_keys(access: ReadsKeys, page: Paged) -> Page[KeyTold]:
     """The tenant's API keys, without the keys themselves."""
     rows = await service.keys(access.session, page)
     items, following = paged([KeyTold.model_validate(row) for row in rows], [row.id for row in rows], page)
@@ -237,14 +249,15 @@ async def list_keys(access: ForAdmins, page: Paged) -> Page[KeyTold]:
 
 
 @router.post("/api-keys", operation_id="createApiKey", status_code=status.HTTP_201_CREATED)
-async def create_key(access: ForAdmins, given: KeyGiven) -> KeyCreated:
-    """Create an API key; it is told this once."""
+async def create_key(request: Request, access: WritesKeys, given: KeyGiven) -> KeyCreated:
+    """Create an API key; it is told this once. `permissions` restricts it: `["contacts:read", "cdrs:read"]` changes nothing."""
     login = access.services.settings.login
-    created, token = await service.create_key(access.session, access.tenant, given, login, access.principal, access.by, access.now)
+    has = of_role(shared(request).slices.permissions, Role(given.role))
+    created, token = await service.create_key(access.session, access.tenant, given, has, login, access.principal, access.by, access.now)
     return KeyCreated(**KeyTold.model_validate(created).model_dump(), token=token)
 
 
 @router.delete("/api-keys/{key}", operation_id="deleteApiKey", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound))
-async def delete_key(access: ForAdmins, key: Key) -> None:
+async def delete_key(access: WritesKeys, key: Key) -> None:
     """Revoke an API key."""
     await service.delete_key(access.session, key, access.by, access.now)

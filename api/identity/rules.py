@@ -6,27 +6,13 @@ import hashlib
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from acd.core.ids import AgentId, TenantId
 from api.identity.errors import WrongExpiry
+from api.kit.permissions import Permission, Role, missing
 
 OPERATOR_TENANT = "-"
 """Stands in a token where a tenant's name would."""
-
-
-class Role(StrEnum):
-    """What a person may do. Admin may do everything inside the tenant; operators create tenants and see nothing inside them."""
-
-    AGENT = "agent"
-    SUPERVISOR = "supervisor"
-    BILLING = "billing"
-    ADMIN = "admin"
-    OPERATOR = "operator"
-
-
-EVERYBODY = (Role.AGENT, Role.SUPERVISOR, Role.BILLING, Role.ADMIN)
-"""All roles inside a tenant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +27,12 @@ class Principal:
     agent: AgentId | None
     token_hash: str
     expires_at: datetime | None
+    permissions: frozenset[str] | None = None
+    """To which of its role's an API key is restricted; None: to none, and so is a log-in."""
+
+    def lacks(self, wanted: Permission) -> str | None:
+        """Why this one may not do it, in a sentence; None: it may."""
+        return missing(self.role, self.permissions, wanted)
 
     @property
     def is_key(self) -> bool:

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from api.identity.rules import Role
 from api.kit.ids import Slug
+from api.kit.permissions import Role
 from api.kit.schema import Given, Moment, Name, Secret, Text, Told
 
 Password = Annotated[Text, StringConstraints(min_length=8, max_length=200)]
@@ -82,6 +82,9 @@ class UserCreated(UserTold):
     """Only when it was drawn; it cannot be asked for again."""
 
 
+PermissionName = Annotated[str, StringConstraints(max_length=40, pattern=r"^[a-z-]+:[a-z]+$")]
+
+
 class KeyGiven(Given):
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "CRM of the sales team", "role": "supervisor"}]})
 
@@ -92,6 +95,12 @@ class KeyGiven(Given):
         default=False,
         description="The key is the tenant's and stays. Else it ends when its maker is deleted or is no administrator any more.",
     )
+    permissions: list[PermissionName] | None = Field(
+        default=None,
+        max_length=100,
+        description="Those of the role that the key shall have (docs/security.md); left out: all, also those that the role gets later.",
+        examples=[["contacts:read", "cdrs:read"]],
+    )
     never_expires: bool = Field(default=False, description="To be asked for in so many words, and where the settings allow it.")
 
 
@@ -99,6 +108,7 @@ class KeyTold(Told):
     id: str
     name: str
     role: Role
+    permissions: list[str] | None = Field(description="What it is restricted to; null: all that its role may.")
     made_by: str | None = Field(description="User name, or `key:<id>`; null: the maker is unknown.")
     user: str | None = Field(description="Whose key it is: it ends with this user. Null: the tenant's.")
     created_at: datetime

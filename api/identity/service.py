@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy.exc import IntegrityError, InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from acd.core.ids import AgentId, TenantId
@@ -13,15 +14,27 @@ from api.audit import By, record
 from api.config import Login
 from api.errors import Unauthenticated
 from api.identity import events, repository
-from api.identity.errors import AgentTaken, KeyUnknown, LastAdmin, NoLogIn, TokenUnknown, UserExists, UserUnknown, WrongPassword
+from api.identity.errors import (
+    AgentTaken,
+    BeyondTheKey,
+    KeyUnknown,
+    LastAdmin,
+    NoLogIn,
+    NotOfTheRole,
+    TokenUnknown,
+    UserExists,
+    UserUnknown,
+    WrongPassword,
+)
 from api.identity.hashing import Asker
 from api.identity.models import Operator, OperatorToken, Token, User
 from api.identity.passwords import Passwords
-from api.identity.rules import Principal, Role, expiry, token_hash, write_token
+from api.identity.rules import Principal, expiry, token_hash, write_token
 from api.identity.schemas import KeyGiven, UserChange, UserGiven, UserTold
 from api.kit.ids import drawn_id, drawn_password, drawn_secret
 from api.kit.outbox import publish
 from api.kit.paging import Cut
+from api.kit.permissions import Role, names_of, scope
 from api.kit.preconditions import hold_row, require_match
 
 SESSIONS_PER_USER = 50
@@ -99,7 +112,7 @@ async def authenticate(session: AsyncSession, tenant: TenantId | None, token: st
     if kept.kind == "key":
         if user is not None and not user.active:
             raise Unauthenticated("The user whose key this is is locked.")
-        return Principal(tenant, f"key:{kept.id}", Role(kept.role), None, digest, kept.expires_at)
+        return Principal(tenant, f"key:{kept.id}", Role(kept.role), None, digest, kept.expires_at, names_of(kept.scope))
     if user is None or not user.active:
         raise Unauthenticated("The user is locked.")
     return Principal(tenant, user.id, Role(user.role), AgentId(user.agent) if user.agent else None, digest, kept.expires_at)
@@ -126,20 +139,31 @@ async def change_password(
 
     Raises: WrongPassword; WeakPassword: the old one was right, and the new one is too easy to guess.
     """
-    person = (
-        await repository.operator(session, principal.name) if principal.tenant is None else await repository.user(session, principal.name)
-    )
+    person = await _person(session, principal)
     asker = _asker(by)
-    if person is None or not await passwords.matches(person.password_hash, old, asker):
+    kept = None if person is None else person.password_hash
+    await session.commit()  # two hashes, behind those of others: no connection is held meanwhile
+    if kept is None or not await passwords.matches(kept, old, asker):
         raise WrongPassword
     name = person.name if isinstance(person, User) else None
     await passwords.accept(new, (principal.name, name, principal.tenant), "#/new")
-    person.password_hash = await passwords.hash(new, asker)
+    hashed = await passwords.hash(new, asker)
+    session.expire_all()
+    person = await _person(session, principal)
+    if person is None or person.password_hash != kept:  # changed meanwhile
+        raise WrongPassword
+    person.password_hash = hashed
     record(session, now, by, "password_changed", "operator" if principal.tenant is None else "user", principal.name)
     if principal.tenant is None:
         await repository.delete_operator_tokens(session, principal.name, keep=principal.token_hash)
     else:
         await repository.delete_sessions(session, principal.name, keep=principal.token_hash)
+
+
+async def _person(session: AsyncSession, principal: Principal) -> Operator | User | None:
+    if principal.tenant is None:
+        return await repository.operator(session, principal.name)
+    return await repository.user(session, principal.name)
 
 
 def _asker(by: By) -> Asker:
@@ -176,7 +200,8 @@ async def create_user(
     own: Sequence[str | None] = (),
     pointer: str = "#/password",
 ) -> tuple[User, str | None]:
-    """Create a user; returns the password when it was drawn here.
+    """Create a user; returns the password when it was drawn here. What the transaction has done before stays: it rests while the password
+    is hashed.
 
     Args:
         own: words around the user that make no password: the tenant's names.
@@ -186,19 +211,25 @@ async def create_user(
     if await repository.user(session, given.id) is not None:
         raise UserExists(given.id)
     await _check_agent(session, given.agent, given.id)
+    await session.commit()
     await passwords.accept(given.password, (given.id, given.name, given.agent, *own), pointer)
     drawn = None if given.password is not None else drawn_password()
+    hashed = await passwords.hash(given.password or drawn or "", _asker(by))
+    await _check_agent(session, given.agent, given.id)
     created = User(
         id=given.id,
         name=given.name,
         role=given.role,
         agent=given.agent,
-        password_hash=await passwords.hash(given.password or drawn or "", _asker(by)),
+        password_hash=hashed,
         active=True,
         created_at=now,
     )
     session.add(created)
-    await session.flush()
+    try:
+        await session.flush()
+    except IntegrityError as error:  # the same was made meanwhile
+        raise UserExists(given.id) from error
     record(session, now, by, "created", "user", created.id, after=_document(created))
     publish(session, now, events.CREATED, events.UserRef(id=created.id, role=created.role))
     return created, drawn
@@ -219,6 +250,13 @@ async def change_user(
 
     Raises: UserUnknown, Outdated, AgentTaken, LastAdmin, WeakPassword
     """
+    hashed = None
+    if change.password is not None:
+        found = await user(session, name)
+        await session.commit()  # before anything is held
+        names = (found.id, change.name or found.name, change.agent if "agent" in change.model_fields_set else found.agent)
+        await passwords.accept(change.password, (*names, *own), "#/password")
+        hashed = await passwords.hash(change.password, _asker(by))
     found = await _held_user(session, name, if_match)
     before = _document(found)
     loses = (change.role is not None and change.role != "admin") or change.active is False
@@ -230,9 +268,8 @@ async def change_user(
     found.name = change.name if change.name is not None else found.name
     found.role = change.role if change.role is not None else found.role
     found.active = change.active if change.active is not None else found.active
-    if change.password is not None:
-        await passwords.accept(change.password, (found.id, found.name, found.agent, *own), "#/password")
-        found.password_hash = await passwords.hash(change.password, _asker(by))
+    if hashed is not None:
+        found.password_hash = hashed
     if change.password is not None or not found.active:
         await repository.delete_sessions(session, name)
     await session.flush()
@@ -250,7 +287,10 @@ async def _held_user(session: AsyncSession, name: str, if_match: str | None) -> 
     """A user who is going to be changed, as the row is now: the log-in of this very request may have read it before."""
     await hold_row(session, User.id, name)
     found = await user(session, name)
-    await session.refresh(found)
+    try:
+        await session.refresh(found)
+    except InvalidRequestError:  # deleted meanwhile
+        raise UserUnknown(name) from None
     require_match(if_match, UserTold.model_validate(found))
     return found
 
@@ -293,12 +333,25 @@ async def keys(session: AsyncSession, page: Cut) -> Sequence[Token]:
 
 
 async def create_key(
-    session: AsyncSession, tenant: TenantId, given: KeyGiven, login: Login, principal: Principal, by: By, now: datetime
+    session: AsyncSession,
+    tenant: TenantId,
+    given: KeyGiven,
+    of_role: frozenset[str],
+    login: Login,
+    principal: Principal,
+    by: By,
+    now: datetime,
 ) -> tuple[Token, str]:
     """Create an API key; the key itself is told this once. It goes with whoever makes it, or is the tenant's where that is asked for.
 
-    Raises: WrongExpiry: it has passed, or is later than the settings allow.
+    Args:
+        of_role: the permissions of the role that the key shall have.
+    Raises: WrongExpiry: it has passed, or is later than the settings allow; NotOfTheRole; BeyondTheKey
     """
+    wanted = of_role if given.permissions is None else frozenset(given.permissions)
+    if wanted - of_role:
+        raise NotOfTheRole(sorted(wanted - of_role), given.role)
+    require_within(principal, wanted)
     expires_at = expiry(given.expires_at, login.key_days, login.key_days_max, now, never=given.never_expires)
     token = write_token(tenant, drawn_secret())
     created = Token(
@@ -309,6 +362,7 @@ async def create_key(
         user=None if given.for_tenant else await _owner(session, principal),
         made_by=by.name,
         role=given.role,
+        scope=None if given.permissions is None and principal.permissions is None else scope(wanted),
         created_at=now,
         expires_at=expires_at,
     )
@@ -316,6 +370,15 @@ async def create_key(
     await session.flush()
     record(session, now, by, "created", "key", created.id, after=_key_document(created))
     return created, token
+
+
+def require_within(principal: Principal, wanted: frozenset[str]) -> None:
+    """Nobody is given more than a restricted key has by whoever has that key.
+
+    Raises: BeyondTheKey
+    """
+    if principal.permissions is not None and wanted - principal.permissions:
+        raise BeyondTheKey(sorted(wanted - principal.permissions))
 
 
 async def _owner(session: AsyncSession, principal: Principal) -> str | None:
@@ -337,7 +400,8 @@ async def _revoke_keys(session: AsyncSession, name: str, why: str, by: By, now: 
 def _key_document(key: Token) -> dict[str, Any]:
     """A key as the audit shows it: never the key itself."""
     expires_at = key.expires_at.isoformat() if key.expires_at is not None else None
-    return {"name": key.name, "role": key.role, "expires_at": expires_at, "made_by": key.made_by, "user": key.user}
+    told = {"name": key.name, "role": key.role, "expires_at": expires_at, "made_by": key.made_by, "user": key.user}
+    return told if key.permissions is None else {**told, "permissions": key.permissions}
 
 
 async def delete_key(session: AsyncSession, key: str, by: By, now: datetime) -> None:
@@ -363,6 +427,8 @@ async def first_operator(session: AsyncSession, passwords: Passwords, name: str,
     with the former is so no longer.
     """
     found = await repository.operator(session, name)
+    is_there = await repository.any_operator(session)
+    await session.commit()  # a hash is long, and nobody but this start changes operators
     if password is not None:
         if found is None:
             session.add(Operator(id=name, password_hash=await passwords.hash(password), created_at=now))
@@ -371,7 +437,7 @@ async def first_operator(session: AsyncSession, passwords: Passwords, name: str,
             await repository.delete_operator_tokens(session, name)
             record(session, now, By("settings", of_platform=True), "password_changed", "operator", name)
         return None
-    if await repository.any_operator(session):
+    if is_there:
         return None
     drawn = drawn_password()
     session.add(Operator(id=name, password_hash=await passwords.hash(drawn), created_at=now))

@@ -11,9 +11,9 @@ from acd.core.ids import TenantId
 from api.audit import record
 from api.db import UnknownTenant
 from api.errors import Conflict, NotFound, responses
-from api.identity import ForAdmins, ForOperators
 from api.jobs import service
 from api.jobs.errors import TenantNotOpen
+from api.jobs.permissions import ReadsJobs, ReadsJobsOfTenants, WritesJobs, WritesJobsOfTenants
 from api.jobs.schemas import JobState, JobTold
 from api.kit.ids import SLUG
 from api.kit.jobs.models import JobRow
@@ -27,13 +27,13 @@ Named = Annotated[str | None, Query(max_length=64, pattern=r"^[a-z_.]+$", descri
 
 
 @router.get("/jobs", operation_id="listJobs")
-async def list_jobs(access: ForAdmins, page: Paged, state: OfState = None, name: Named = None) -> Page[JobTold]:
+async def list_jobs(access: ReadsJobs, page: Paged, state: OfState = None, name: Named = None) -> Page[JobTold]:
     """Jobs that are not done, as they were put."""
     return _page(await service.some(access.session, page, state, name), page)
 
 
 @router.post("/jobs/{job}/retry", operation_id="tryJobAgain", responses=responses(NotFound, Conflict))
-async def try_again(access: ForAdmins, job: Key) -> JobTold:
+async def try_again(access: WritesJobs, job: Key) -> JobTold:
     """Try a job at once, a dead one too, as often as a new one."""
     row = await service.try_again(access.session, job, access.now)
     record(access.session, access.now, access.by, "changed", "job", job, details={"name": row.name})
@@ -41,14 +41,16 @@ async def try_again(access: ForAdmins, job: Key) -> JobTold:
 
 
 @router.delete("/jobs/{job}", operation_id="dropJob", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound, Conflict))
-async def drop(access: ForAdmins, job: Key) -> None:
+async def drop(access: WritesJobs, job: Key) -> None:
     """Take a dead job away: it is never done."""
     await service.drop(access.session, job)
     record(access.session, access.now, access.by, "deleted", "job", job)
 
 
 @router.get("/tenants/{tenant}/jobs", operation_id="listJobsOfTenant", responses=responses(NotFound))
-async def list_of_tenant(access: ForOperators, tenant: Tenant, page: Paged, state: OfState = None, name: Named = None) -> Page[JobTold]:
+async def list_of_tenant(
+    access: ReadsJobsOfTenants, tenant: Tenant, page: Paged, state: OfState = None, name: Named = None
+) -> Page[JobTold]:
     """The same of an open tenant."""
     try:
         async with access.services.databases.unit(TenantId(tenant)) as unit:
@@ -58,7 +60,7 @@ async def list_of_tenant(access: ForOperators, tenant: Tenant, page: Paged, stat
 
 
 @router.post("/tenants/{tenant}/jobs/{job}/retry", operation_id="tryJobOfTenantAgain", responses=responses(NotFound, Conflict))
-async def try_again_of_tenant(access: ForOperators, tenant: Tenant, job: Key) -> JobTold:
+async def try_again_of_tenant(access: WritesJobsOfTenants, tenant: Tenant, job: Key) -> JobTold:
     """Try a job of an open tenant at once."""
     try:
         async with access.services.databases.unit(TenantId(tenant)) as unit:

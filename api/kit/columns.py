@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import BigInteger, DateTime, Dialect, Integer, MetaData, Text
 from sqlalchemy.dialects.mysql import DATETIME, LONGTEXT
@@ -26,9 +26,23 @@ class ControlBase(DeclarativeBase):
 
 
 class TenantBase(DeclarativeBase):
-    """Tables of each tenant's database: everything the tenant owns."""
+    """Tables of each tenant's database: everything the tenant owns. How many rows it may have of each is said with the table
+    (`api.quotas`).
+    """
 
     metadata = MetaData(naming_convention=NAMING)
+    limit: ClassVar[str | None] = None
+    """Which one of `[limits]` holds; a name that has no setting there shares the number of `others`."""
+    unlimited: ClassVar[str | None] = None
+    """Why nobody is refused a row."""
+    sealed: ClassVar[tuple[str, ...]] = ()
+    """Attributes that hold sealed values alone, in the place of the row's `id` and the attribute's name (`api.stored_secrets`)."""
+
+    def __init_subclass__(cls, **given: Any) -> None:
+        """Raises: TypeError: a table says neither, or both."""
+        super().__init_subclass__(**given)
+        if (cls.limit is None) == (cls.unlimited is None):
+            raise TypeError(f"{cls.__module__}.{cls.__name__}: say either `limit` or `unlimited`, how many rows a tenant may have of it")
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -171,9 +171,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 class Told(_Discreet):
-    """What we answer."""
+    """What we answer: every field, always; where some are left out, the model says so itself."""
 
-    model_config = ConfigDict(extra="forbid", from_attributes=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", from_attributes=True, hide_input_in_errors=True, json_schema_serialization_defaults_required=True
+    )
 
 
 Limit = Annotated[int, Field(ge=1, le=500, description="How many at most.")]

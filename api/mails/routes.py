@@ -8,9 +8,9 @@ from fastapi import APIRouter, Path, Query, status
 
 from api.audit import record
 from api.errors import Conflict, NotFound, responses
-from api.identity import ForAdmins
 from api.kit.paging import Page, Paged, paged
 from api.mails import service
+from api.mails.permissions import ReadsMails, WritesMails
 from api.mails.schemas import MailTold, TestMailGiven
 
 router = APIRouter(prefix="/api/v1/mails", tags=["mails"])
@@ -19,7 +19,7 @@ Key = Annotated[str, Path(max_length=64, pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 
 @router.get("", operation_id="listMails")
 async def list_mails(
-    access: ForAdmins, page: Paged, dead: Annotated[bool, Query(description="Only what was given up.")] = False
+    access: ReadsMails, page: Paged, dead: Annotated[bool, Query(description="Only what was given up.")] = False
 ) -> Page[MailTold]:
     """Mails and what became of them, the newest first."""
     rows = await service.some(access.session, page, dead=dead)
@@ -29,7 +29,7 @@ async def list_mails(
 
 
 @router.post("/test", operation_id="testMail", status_code=status.HTTP_202_ACCEPTED)
-async def test_mail(access: ForAdmins, given: TestMailGiven) -> MailTold:
+async def test_mail(access: WritesMails, given: TestMailGiven) -> MailTold:
     """Send a mail with a fixed text, to see whether mail arrives."""
     row = await service.test(access.session, given.to, access.now)
     record(access.session, access.now, access.by, "sent", "mail", row.id)
@@ -37,7 +37,7 @@ async def test_mail(access: ForAdmins, given: TestMailGiven) -> MailTold:
 
 
 @router.post("/{mail}/retry", operation_id="sendMailAgain", status_code=status.HTTP_202_ACCEPTED, responses=responses(NotFound, Conflict))
-async def send_again(access: ForAdmins, mail: Key) -> MailTold:
+async def send_again(access: WritesMails, mail: Key) -> MailTold:
     """Send one that was given up, under the same Message-ID."""
     row = await service.again(access.session, mail, access.now)
     record(access.session, access.now, access.by, "sent", "mail", mail)

@@ -12,9 +12,8 @@ from starlette.types import Receive, Scope, Send
 
 from acd.core.ids import TenantId
 from api.edge.answers import BODILESS
-from api.edge.turns import Turns
 from api.errors import Conflict, Gone, NotFound, Outdated, RangeNotSatisfiable, responses
-from api.identity import Access, RequiresAudited, Role, record_refused
+from api.identity import Access, Role, record_refused
 from api.kit.ids import Slug
 from api.kit.numbers import Callable_
 from api.kit.paging import Page, Paged
@@ -22,8 +21,10 @@ from api.kit.period import Period
 from api.metrics import Metrics
 from api.recordings import files, rules, service
 from api.recordings.errors import NotForAgents, RecordingUnknown
+from api.recordings.permissions import ReadsRecordings, WritesRecordings
 from api.recordings.rules import Span
 from api.recordings.schemas import RecordingTold
+from api.shared import shared, shared_of
 from billing_cdr.recordings import Wanted
 
 router = APIRouter(prefix="/api/v1/recordings", tags=["recordings"])
@@ -38,11 +39,8 @@ _AUDIO: dict[int | str, dict[str, Any]] = {
     304: {"description": "The client has it: `If-None-Match` names it."},
 }
 
-ForHearers_ = Annotated[Access, Depends(RequiresAudited(service.KIND, Role.SUPERVISOR, Role.AGENT), scope="function")]
-ForDeleters = Annotated[Access, Depends(RequiresAudited(service.KIND, Role.ADMIN), scope="function")]
 
-
-async def _hearer(request: Request, access: ForHearers_) -> Access:
+async def _hearer(request: Request, access: ReadsRecordings) -> Access:
     """Agents only where the tenant lets them.
 
     Raises: NotForAgents
@@ -132,10 +130,10 @@ async def get_recording_audio(
     status_code=status.HTTP_204_NO_CONTENT,
     responses=responses(NotFound, Conflict, Gone),
 )
-async def delete_recording(request: Request, access: ForDeleters, recording: Key) -> None:
+async def delete_recording(request: Request, access: WritesRecordings, recording: Key) -> None:
     """Delete a recording: the file goes, and it is in no list any more. Its call's record goes on saying that there was one."""
     await service.delete(access, recording)
-    metrics: Metrics = request.app.state.metrics
+    metrics = shared(request).metrics
     access.unit.then(lambda: _count_deleted(metrics, access.tenant))
 
 
@@ -167,9 +165,9 @@ class _Audio(StreamingResponse):
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return
-        turns: Turns = scope["app"].state.turns
-        metrics: Metrics = scope["app"].state.metrics
-        with turns.stream(self._tenant, "recordings", self._most):
+        ours = shared_of(scope)
+        metrics = ours.metrics
+        with ours.turns.stream(self._tenant, "recordings", self._most):
             if self._span.first == 0:
                 metrics.recordings_played.labels(self._tenant).inc()
             async with aclosing(self._counted(metrics)) as self.body_iterator:  # the file is closed now, not when somebody collects it

@@ -79,6 +79,7 @@ async def audio(access: Access, name: str) -> Audio:
     """
     await _kept(access, name)
     folder = _folder(access)
+    await access.rest()
     found = await asyncio.to_thread(files.look, folder, name)
     if found is None:
         raise FileGone(name)
@@ -93,10 +94,12 @@ async def delete(access: Access, name: str) -> None:
     """
     conn = await access.session.connection()
     found = await recordings.get(conn, name)
+    await access.rest()
     sound = await asyncio.to_thread(files.look, _folder(access), name)
     octets = None if sound is None else sound.octets
     if found is None and (sound is None or access.now - sound.touched_at < rules.ABANDONED_AFTER):
         raise RecordingUnknown(name) if sound is None else NotYet(name)
+    conn = await access.session.connection()
     if found is not None and not await recordings.mark_deleted(conn, name, access.principal.name, access.now):
         raise _deleted(await recordings.get(conn, name) or found)
     record(access.session, access.now, access.by, "deleted", KIND, name, details=details(found, octets))
@@ -131,6 +134,7 @@ async def erase(services: Services, tenant: TenantId, name: str, now: datetime) 
 async def _kept(access: Access, name: str) -> Kept:
     found = await recordings.get(await access.session.connection(), name)
     if found is None:
+        await access.rest()
         is_there = await asyncio.to_thread(files.look, _folder(access), name) is not None
         # Whose it is, only its record will say: until then it is no agent's.
         raise NotYet(name) if is_there and access.principal.role is not Role.AGENT else RecordingUnknown(name)
@@ -155,6 +159,7 @@ def _folder(access: Access) -> Path:
 
 
 async def _told(access: Access, some: Sequence[Kept]) -> list[RecordingTold]:
+    await access.rest()
     sounds = await asyncio.to_thread(files.looks, _folder(access), [one.name for one in some])
     return [_one_told(one, sounds.get(one.name)) for one in some]
 

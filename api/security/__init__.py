@@ -4,6 +4,7 @@
 `errors` · `routes`.
 """
 
+from api.security.door import RefuseBanned
 from api.security.service import Keeper, open_log, policy_of
 
-__all__ = ["Keeper", "open_log", "policy_of"]
+__all__ = ["Keeper", "RefuseBanned", "open_log", "policy_of"]

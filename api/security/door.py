@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.errors import TooMany, of, spell_wait
 from api.kit.client import client_address
-from api.services import services
+from api.shared import services
 
 TRY_AGAIN_LATER = 1013
 """Close code of a WebSocket (RFC 6455 registry)."""

@@ -10,10 +10,10 @@ from fastapi import APIRouter, Path, Query, status
 from acd.guard import source_of
 from api.audit import record
 from api.errors import NotFound, responses
-from api.identity import ForOperators
 from api.kit.paging import Page
 from api.kit.schema import Limit
 from api.security.errors import NotBanned
+from api.security.permissions import LiftsBans, ReadsBans
 from api.security.schemas import AttemptTold, BanTold
 
 router = APIRouter(prefix="/api/v1/security", tags=["security"])
@@ -23,7 +23,7 @@ Before = Annotated[int | None, Query(ge=1, description="`next` of the page befor
 
 @router.get("/bans", operation_id="listBans")
 async def list_bans(
-    access: ForOperators, limit: Annotated[Limit, Query()] = 50, after: Annotated[Source | None, Query()] = None
+    access: ReadsBans, limit: Annotated[Limit, Query()] = 50, after: Annotated[Source | None, Query()] = None
 ) -> Page[BanTold]:
     """The sources that are not heard at present."""
     found = [ban for ban in access.services.guard.bans() if after is None or ban.source > after]
@@ -42,7 +42,7 @@ async def list_bans(
 
 
 @router.delete("/bans/{source:path}", operation_id="liftBan", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound))
-async def lift_ban(access: ForOperators, source: Source) -> None:
+async def lift_ban(access: LiftsBans, source: Source) -> None:
     """Hear a source again at once; its next ban is a first one."""
     if not access.services.guard.lift(source, by=access.principal.name):
         raise NotBanned(source_of(source.removesuffix("/64")))
@@ -50,7 +50,7 @@ async def lift_ban(access: ForOperators, source: Source) -> None:
 
 
 @router.get("/attempts", operation_id="listAttempts")
-async def list_attempts(access: ForOperators, limit: Annotated[Limit, Query()] = 50, after: Before = None) -> Page[AttemptTold]:
+async def list_attempts(access: ReadsBans, limit: Annotated[Limit, Query()] = 50, after: Before = None) -> Page[AttemptTold]:
     """The latest attempts that were wrong, made to wait, or right after wrong ones; newest first. The security log has them all."""
     found = [seen for seen in reversed(access.services.guard.recent) if after is None or seen.serial < after]
     items = [

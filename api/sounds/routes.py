@@ -9,10 +9,10 @@ from fastapi import APIRouter, Body, Header, Query, Response, status
 from acd import sounds
 from api import telephony_setup
 from api.errors import Conflict, NotFound, Outdated, responses
-from api.identity import ForAdmins, ForSupervisors
 from api.kit.paging import Page, Paged, paged
 from api.kit.preconditions import IfVersion, tags, version_of
 from api.sounds import service
+from api.sounds.permissions import ReadsSounds, WritesSounds
 from api.sounds.schemas import Folder, NewFolder, NewName, PackagedTold, SoundName, SoundTold
 from api.telephony_setup import Author
 
@@ -33,7 +33,7 @@ def _shown(row: telephony_setup.Row, response: Response) -> SoundTold:
 
 
 @router.get("", operation_id="listSounds")
-async def list_sounds(access: ForSupervisors, page: Paged) -> Page[SoundTold]:
+async def list_sounds(access: ReadsSounds, page: Paged) -> Page[SoundTold]:
     """The tenant's own sounds, by language and name."""
     rows = await telephony_setup.some(access.session, service.KIND, page)
     items, following = paged([service.told(row) for row in rows], [row.id for row in rows], page)
@@ -42,13 +42,13 @@ async def list_sounds(access: ForSupervisors, page: Paged) -> Page[SoundTold]:
 
 
 @router.get("/packaged", operation_id="listPackagedSounds")
-async def list_packaged(_access: ForSupervisors) -> PackagedTold:
+async def list_packaged(_access: ReadsSounds) -> PackagedTold:
     """What everybody has: names that can be used everywhere, and replaced."""
     return PackagedTold(languages=list(sounds.LANGUAGES), names=list(sounds.packaged()))
 
 
 @router.get("/{folder}/{sound}", operation_id="getSound", responses=responses(NotFound))
-async def get_sound(access: ForSupervisors, folder: Folder, sound: SoundName, response: Response) -> SoundTold:
+async def get_sound(access: ReadsSounds, folder: Folder, sound: SoundName, response: Response) -> SoundTold:
     """What is known of one."""
     row = await telephony_setup.one(access.session, service.KIND, f"{folder}/{sound}")
     return _shown(row, response)
@@ -56,7 +56,7 @@ async def get_sound(access: ForSupervisors, folder: Folder, sound: SoundName, re
 
 @router.get("/{folder}/{sound}/audio", operation_id="getSoundAudio", response_class=Response, responses={**_AUDIO, **responses(NotFound)})
 async def get_sound_audio(
-    access: ForSupervisors,
+    access: ReadsSounds,
     folder: Folder,
     sound: SoundName,
     if_none_match: Annotated[str | None, Header(alias="If-None-Match", max_length=1000, description="ETag of what the client has.")] = None,
@@ -78,7 +78,7 @@ async def get_sound_audio(
     max_body_size=service.SENT_OCTETS,
 )
 async def create_sound(
-    access: ForAdmins, language: NewFolder, name: NewName, sent: Sent, response: Response, normalise: Normalise = False
+    access: WritesSounds, language: NewFolder, name: NewName, sent: Sent, response: Response, normalise: Normalise = False
 ) -> SoundTold:
     """Send a new sound; the body is the file. It is heard from the next play on."""
     row = await service.create(Author.of(access), f"{language}/{name}", sent, normalise=normalise)
@@ -93,7 +93,7 @@ async def create_sound(
     max_body_size=service.SENT_OCTETS,
 )
 async def replace_sound(
-    access: ForAdmins,
+    access: WritesSounds,
     folder: Folder,
     sound: SoundName,
     sent: Sent,
@@ -112,6 +112,6 @@ async def replace_sound(
     status_code=status.HTTP_204_NO_CONTENT,
     responses=responses(NotFound, Conflict, Outdated),
 )
-async def delete_sound(access: ForAdmins, folder: Folder, sound: SoundName, if_match: IfVersion = None) -> None:
+async def delete_sound(access: WritesSounds, folder: Folder, sound: SoundName, if_match: IfVersion = None) -> None:
     """Delete one. What is packaged under its name is heard again; what would be silent without it is named (409)."""
     await service.delete(Author.of(access), f"{folder}/{sound}", version_of(if_match))

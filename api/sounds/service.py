@@ -67,6 +67,7 @@ async def _stored(author: Author, key: str, sent: bytes, *, normalise: bool) -> 
     """
     limits = author.services.settings.sounds
     longest_s = limits.longest_music_s if key.startswith(f"{sounds.MUSIC}/") else limits.longest_s
+    await author.unit.rest()
     try:
         async with author.services.converting:
             made = await asyncio.to_thread(sounds.convert, sent, longest_s=longest_s, normalise=normalise)
@@ -83,6 +84,7 @@ async def audio(author: Author, row: Row) -> bytes:
 
     Raises: AudioGone
     """
+    await author.unit.rest()
     try:
         return await asyncio.to_thread(files.read, files.folder_of(author.services.settings, author.tenant), row.document["audio"])
     except FileNotFoundError as error:
@@ -123,7 +125,9 @@ async def _check_room(author: Author, more: int) -> None:
     Raises: NoRoom
     """
     quotas, where = author.services.databases.quotas, files.folder_of(author.services.settings, author.tenant)
-    await asyncio.to_thread(files.sweep, where, await _named(author), author.services.clock().timestamp() - files.KEPT_S)
+    named = await _named(author)
+    await author.unit.rest()
+    await asyncio.to_thread(files.sweep, where, named, author.services.clock().timestamp() - files.KEPT_S)
     there = await asyncio.to_thread(files.octets, where)
     limit = quotas.sounds_mib(author.tenant)
     if there + more > limit * MIB:

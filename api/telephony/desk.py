@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import msgspec
 from fastapi import Path
 
 from acd.core.ids import AgentId, CallId, ContactId
 from acd.core.inputs import Command
+from api.contract import call_of, decision_of, event_of
 from api.errors import Conflict, NotFound, responses
 from api.identity import Access, Role
 from api.telephony.errors import NoDesk, NotYourDesk, told
-from api.telephony.rules import call_of, told_decision, told_event
 from api.telephony.schemas import Decisions, Done, WhyWaiting
 
 AgentKey = Annotated[str, Path(max_length=64, pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$", description="An agent, or `me`.")]
@@ -52,9 +51,10 @@ async def carry_out(access: Access, command: Command, *, call: str | None = None
 
     Raises: the problems of `api.telephony.errors`
     """
-    with told():
-        events = await access.services.voice.command(access.tenant, command)
-    return Done(events=[told_event(event) for event in events], call=call, contact=contact)
+    async with access.outside() as voice:
+        with told():
+            events = await voice.command(access.tenant, command)
+    return Done(events=[event_of(event) for event in events], call=call, contact=contact)
 
 
 async def decisions_of(access: Access, contact: ContactId) -> Decisions:
@@ -62,20 +62,22 @@ async def decisions_of(access: Access, contact: ContactId) -> Decisions:
 
     Raises: NotFound: none is known.
     """
-    with told():
-        found = await access.services.voice.decisions(access.tenant, contact)
+    async with access.outside() as voice:
+        with told():
+            found = await voice.decisions(access.tenant, contact)
     if not found:
         raise NotFound(f"No offer of a {_kind(contact)} {contact} is known.")
-    return Decisions(contact=contact, call=call_of(contact), decisions=[told_decision(one) for one in msgspec.to_builtins(found)])
+    return Decisions(contact=contact, call=call_of(contact), decisions=[decision_of(one) for one in found])
 
 
-def why_of(access: Access, contact: ContactId) -> WhyWaiting:
+async def why_of(access: Access, contact: ContactId) -> WhyWaiting:
     """What stands between a waiting contact and every agent.
 
     Raises: NotFound: it waits in no queue.
     """
-    with told():
-        found = access.services.voice.why_waiting(access.tenant, contact)
+    async with access.outside() as voice:
+        with told():
+            found = voice.why_waiting(access.tenant, contact)
     return WhyWaiting(contact=contact, call=call_of(contact), **found)
 
 

@@ -8,14 +8,15 @@ and for whose conversation it is, and not for the other agents in the same call.
 
 from __future__ import annotations
 
-from typing import Any, get_args, get_type_hints
+from typing import get_args, get_type_hints
 
 import msgspec
 
 from acd.core import events as ev
-from acd.core.ids import VOICE, AgentId, CallId, ContactId, channel_of
+from acd.core.ids import AgentId, CallId, ContactId
 from acd.core.live import LiveState
 from acd.service import LiveEvent, ScreenPop
+from api.contract import call_of, leaves, message_of, written
 
 _PUBLIC = (
     ev.AgentLoggedOn,
@@ -125,44 +126,15 @@ class AgentView:
 
 def for_everybody(live: LiveEvent) -> bool:
     """What a supervisor may see: all but private events."""
-    return live.only_agent is None and not isinstance(live.event, (ScreenPop, ev.ConfigurationChanged, ev.ConfigurationAltered))
+    return live.only_agent is None and not isinstance(live.event, ScreenPop) and leaves(live.event)
 
 
 # ---------------------------------------------------------------------- as it is told
 
 
-def call_of(contact: str) -> CallId | None:
-    """The call that a contact is; None: it came by another channel."""
-    return CallId(ContactId(contact)) if channel_of(ContactId(contact)) == VOICE else None
-
-
-def told_event(event: ev.Event) -> dict[str, Any]:
-    """An event as it leaves the API: of a call it says `call` beside `contact`, which was its name until 0.2."""
-    told: dict[str, Any] = msgspec.to_builtins(ev.shown(event))
-    return with_call(told) if type(event) in _OF_CONTACTS else told
-
-
-def with_call(told: dict[str, Any]) -> dict[str, Any]:
-    """What tells of a contact, with `call` where that is a call."""
-    call = call_of(told["contact"])
-    return told if call is None else {**told, "call": call}
-
-
-def told_decision(record: dict[str, Any]) -> dict[str, Any]:
-    """A decision record and its outcomes, told as their events are."""
-    return with_call(record) | {"outcomes": [with_call(one) for one in record["outcomes"]]}
-
-
 def told_live(live: LiveEvent) -> str:
     """An event as the WebSocket sends it."""
-    if isinstance(live.event, ScreenPop) or type(live.event) not in _OF_CONTACTS:
-        return encoded(live)
-    return encoded({**msgspec.to_builtins(live), "event": told_event(live.event)})
-
-
-def encoded(message: Any) -> str:
-    """JSON as the WebSocket sends it."""
-    return msgspec.json.encode(message).decode()
+    return written(message_of(live))
 
 
 # ---------------------------------------------------------------------- the board

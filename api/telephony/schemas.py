@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
@@ -11,6 +11,7 @@ from acd.core.ids import ContactId
 from acd.core.inputs import SupervisionMode
 from acd.numbers import is_emergency
 from acd.wire_text import LONGEST_LINE, LONGEST_TEXT, fit, fit_lines
+from api.contract import DecisionRecord, Event, NothingCharged, Quote
 from api.kit.ids import Slug
 from api.kit.languages import Language
 from api.kit.numbers import DialledNow
@@ -185,7 +186,7 @@ class AssignGiven(Given):
 class Done(Told):
     """What the command made true; each event carries its `type`."""
 
-    events: list[dict[str, Any]] = Field(
+    events: list[Event] = Field(
         description="Events of the exchange, on disk when this answers. `call` is the older name of a `contact` that is one."
     )
     call: str | None = None
@@ -248,12 +249,12 @@ class Decisions(Told):
     contact: str
     call: str | None
     """The same, of a call; else null."""
-    decisions: list[dict[str, Any]]
+    decisions: list[DecisionRecord]
 
 
 class QuoteTold(Told):
     """The price of a call, before it is placed."""
 
     number: str
-    quote: dict[str, Any]
+    quote: Quote | NothingCharged
     """Empty for a number inside the house: nothing is charged."""

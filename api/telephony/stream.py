@@ -2,7 +2,7 @@
 
 The token comes in the Authorization header, or as a subprotocol `bearer.<token>` beside `fernamt.v1` (browsers can set no header). In the
 address, `?token=`, proxies write it down (RFC 6750 §5.3): so it is taken from there only with `http.token_in_query`.
-Close codes: 4401 no valid token (any more), 4403 not for this role, 4408 overrun: fetch the live state and come again,
+Close codes: 4401 no valid token (any more), 4403 without the permission `calls:read`, 4408 overrun: fetch the live state and come again,
 1013 try again later (RFC 6455 registry): a database is away, the tenant is not open, or the user holds too many connections.
 """
 
@@ -23,27 +23,23 @@ from acd.core.live import LiveState
 from acd.errors import StreamOverrun
 from acd.outage import Unreachable
 from acd.service import LiveEvent, Spending
-from api.audit import SOCKETS, By, record_read, source_of
+from api.audit import By, record_read, source_of
+from api.contract import SUBPROTOCOL, Heartbeat, live_message, written
+from api.contract.sockets import BOARD_EVERY_S, FORBIDDEN, GOING_AWAY, HEARTBEAT_S, OVERRUN, TOKEN_PREFIX, TRY_AGAIN_LATER, UNAUTHENTICATED
 from api.db import UnknownTenant
 from api.errors import TooMany, Unauthenticated, Unavailable, unavailable
 from api.identity import Principal, Role, principal_of
 from api.outages import say
-from api.services import services
+from api.shared import services, shared
 from api.telephony.boards import Boards
-from api.telephony.rules import AgentView, encoded, for_everybody, live_for, told_live
+from api.telephony.permissions import CALLS_READ
+from api.telephony.rules import AgentView, for_everybody, live_for, told_live
 
 log = logging.getLogger(__name__)
 router = APIRouter(prefix="/api/v1", tags=["telephony"])
 
-SUBPROTOCOL = "fernamt.v1"
-UNAUTHENTICATED, FORBIDDEN, OVERRUN = 4401, 4403, 4408
-GOING_AWAY, TRY_AGAIN_LATER = 1001, 1013
 REASON_OCTETS = 123
 """What a close frame has room for (RFC 6455 §5.5)."""
-HEARTBEAT_S = 15.0
-"""Silence after which a heartbeat goes out; so often the token is looked at again, in silence or not."""
-BOARD_EVERY_S = 0.5
-"""A board changes at most so often."""
 
 
 def _token(socket: WebSocket, in_query: str | None) -> tuple[str | None, str | None]:
@@ -51,8 +47,8 @@ def _token(socket: WebSocket, in_query: str | None) -> tuple[str | None, str | N
     offered = [part.strip() for part in socket.headers.get("sec-websocket-protocol", "").split(",")]
     accepted = SUBPROTOCOL if SUBPROTOCOL in offered else None
     for part in offered:
-        if part.startswith("bearer."):
-            return part.removeprefix("bearer."), accepted
+        if part.startswith(TOKEN_PREFIX):
+            return part.removeprefix(TOKEN_PREFIX), accepted
     scheme, _, token = socket.headers.get("authorization", "").partition(" ")
     return (token if scheme.lower() == "bearer" else in_query), accepted
 
@@ -72,8 +68,8 @@ async def _enter(socket: WebSocket, in_query: str | None) -> tuple[Principal, st
     except Exception as error:
         await _close_until_later(socket, error)
         return None
-    if principal.role not in {Role.AGENT, Role.SUPERVISOR, Role.ADMIN} or principal.tenant is None:
-        await socket.close(FORBIDDEN, f"not for {principal.role}")
+    if (lacks := principal.lacks(CALLS_READ)) is not None:
+        await socket.close(FORBIDDEN, lacks[:REASON_OCTETS])
         return None
     await _record_opened(socket, principal)
     return principal, token or ""
@@ -85,9 +81,9 @@ async def _record_opened(socket: WebSocket, principal: Principal) -> None:
     by = By(principal.name, source_of(socket.client.host if socket.client else None))
     try:
         async with this.databases.unit(principal.tenant) as unit:
-            await record_read(unit.session, this.clock(), by, SOCKETS[path], path, {})
+            await record_read(unit.session, this.clock(), by, shared(socket).slices.sockets[path], path, {})
     except (SQLAlchemyError, UnknownTenant, Unreachable) as error:
-        socket.app.state.metrics.audit_failures.inc()
+        shared(socket).metrics.audit_failures.inc()
         say(log, error, "! %s opened %s, and the audit could not be written", principal.name, path)
 
 
@@ -148,8 +144,7 @@ async def _send(socket: WebSocket, token: str, entered: Principal, outgoing: Out
                 if not same_view(await principal_of(socket, token), entered):
                     raise RoleChanged
                 looked_at = time.monotonic()
-            heartbeat = {"type": "heartbeat", "at": services(socket).clock().timestamp()}
-            await socket.send_text(message if message is not None else encoded(heartbeat))
+            await socket.send_text(message if message is not None else written(Heartbeat(at=services(socket).clock().timestamp())))
     finally:
         await outgoing.aclose()
 
@@ -208,7 +203,7 @@ async def events(socket: WebSocket, token: Annotated[str | None, Query(max_lengt
     if entered is None:
         return
     principal, bearer = entered
-    with socket.app.state.metrics.sockets.labels("/api/v1/events").track_inprogress():
+    with shared(socket).metrics.sockets.labels("/api/v1/events").track_inprogress():
         await _serve(socket, bearer, principal, _events(socket, principal))
 
 
@@ -250,14 +245,15 @@ async def board(socket: WebSocket, token: Annotated[str | None, Query(max_length
     if entered is None:
         return
     principal, bearer = entered
-    with socket.app.state.metrics.sockets.labels("/api/v1/board").track_inprogress():
+    with shared(socket).metrics.sockets.labels("/api/v1/board").track_inprogress():
         await _serve(socket, bearer, principal, _boards(socket, principal))
 
 
 async def _boards(socket: WebSocket, principal: Principal) -> Outgoing:
     voice, tenant = services(socket).voice, principal.tenant
     assert tenant is not None
-    boards: Boards = socket.app.state.boards
+    boards = shared(socket).part(Boards)
+    sees_spending = principal.lacks(shared(socket).slices.permissions["spending:read"]) is None
     async with boards.look(voice, tenant) as (board, changed):
         await asyncio.sleep(0)  # the watcher has subscribed: nothing falls between the snapshot and the first event
         while True:
@@ -271,10 +267,13 @@ async def _boards(socket: WebSocket, principal: Principal) -> Outgoing:
             if principal.role == Role.AGENT:
                 changed.clear()
                 yield _live(live_for(board.live(), principal.agent))
+            elif not sees_spending:
+                changed.clear()
+                yield _live(board.live())
             else:
                 yield board.snapshot(changed, lambda: _live(board.live(), voice.spending(tenant)))
             await asyncio.sleep(BOARD_EVERY_S)
 
 
 def _live(state: LiveState, spending: Spending | None = None) -> str:
-    return encoded({"type": "live", "live": state} | ({"spending": spending} if spending is not None else {}))
+    return written(live_message(state, spending))

@@ -23,58 +23,70 @@ class Row:
 
 class AgentRow(Row, TenantBase):
     __tablename__ = "setup_agent"
+    limit = "agents"
 
 
 class QueueRow(Row, TenantBase):
     __tablename__ = "setup_queue"
+    limit = "queues"
 
 
 class MenuRow(Row, TenantBase):
     __tablename__ = "setup_menu"
+    limit = "menus"
 
 
 class NumberRow(Row, TenantBase):
     __tablename__ = "setup_number"
+    limit = "numbers"
 
 
 class ScheduleRow(Row, TenantBase):
     __tablename__ = "setup_schedule"
+    limit = "schedules"
 
 
 class SiteRow(Row, TenantBase):
     __tablename__ = "setup_site"
+    limit = "sites"
 
 
 class TrunkRow(Row, TenantBase):
     __tablename__ = "setup_trunk"
+    limit = "trunks"
 
 
 class ReasonRow(Row, TenantBase):
     __tablename__ = "setup_reason"
+    limit = "reasons"
 
 
 class SoundRow(Row, TenantBase):
     """A sound of the tenant's own (`api.sounds`): `de/queue.greeting`, and in the document which file it is."""
 
     __tablename__ = "setup_sound"
+    limit = "sounds"
 
 
 class GeneralRow(Row, TenantBase):
     """One row, `general`: what belongs to no kind."""
 
     __tablename__ = "setup_general"
+    unlimited = "one row"
 
 
 class DiallingRow(Row, TenantBase):
     """One row, `dialling`: who may dial what, and for how much; without it everybody may dial everything."""
 
     __tablename__ = "setup_dialling"
+    unlimited = "one row"
 
 
 class DeviceRow(TenantBase):
     """Digests of an agent's device, sealed; the password itself is kept nowhere."""
 
     __tablename__ = "setup_device"
+    unlimited = "an agent has one"
 
     agent: Mapped[str] = mapped_column(String(64), primary_key=True)
     username: Mapped[str] = mapped_column(String(64), unique=True)
@@ -95,6 +107,7 @@ class PinRow(TenantBase):
     """The PIN by which an agent logs on at another's phone, as passwords are kept (Argon2id); none: it cannot."""
 
     __tablename__ = "setup_pin"
+    unlimited = "an agent has one"
 
     agent: Mapped[str] = mapped_column(String(64), primary_key=True)
     pin_hash: Mapped[str] = mapped_column(String(255))

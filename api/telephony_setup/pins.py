@@ -12,6 +12,7 @@ from acd.service import PinCheck, PinVerdict
 from api.audit import By, record, record_refusal
 from api.identity import Asker, Passwords, TooManyHashes
 from api.services import Services
+from api.shared import shared_in
 from api.telephony_setup import repository, service
 from api.telephony_setup.errors import Unknown
 from api.telephony_setup.models import PinRow
@@ -24,9 +25,11 @@ async def set_pin(author: service.Author, passwords: Passwords, agent: str, pin:
 
     Raises: Unknown, TooManyHashes
     """
-    await service.hold(author)
     await service.one(author.session, "agent", agent)
+    await author.unit.rest()  # before the set-up is held
     kept = await passwords.hash(pin, Asker(author.source or "", author.who, is_known=True))
+    await service.hold(author)
+    await service.one(author.session, "agent", agent, anew=True)
     row = await repository.pin(author.session, agent)
     if row is None:
         author.session.add(PinRow(agent=agent, pin_hash=kept, changed_at=author.now))
@@ -52,7 +55,8 @@ async def delete_pin(author: service.Author, agent: str) -> None:
 
 def pins_of(app: FastAPI) -> PinCheck:
     """Judges PINs for the voice service; asked for each, so that a new one holds at once."""
-    services: Services = app.state.services
+    ours = shared_in(app)
+    services = ours.services
 
     async def check(tenant: TenantId, agent: AgentId, at: AgentId, pin: str) -> PinVerdict:
         guard = services.guard
@@ -60,7 +64,7 @@ def pins_of(app: FastAPI) -> PinCheck:
         if guess.wait_s is not None:
             return "wait"
         try:
-            is_right = await _judge(services, app.state.passwords, tenant, agent, at, pin)
+            is_right = await _judge(services, ours.part(Passwords), tenant, agent, at, pin)
         except Exception as error:
             guess.abandoned(guard.now())
             if not isinstance(error, TooManyHashes) and outage_of(error) is None:

@@ -8,18 +8,20 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Request, Response, status
+from fastapi import APIRouter, Path, Request, Response, status
 from pydantic import BaseModel, Field, create_model
 
 from api.assignments import held
 from api.errors import Conflict, NotFound, Outdated, Place, Unprocessable, responses
-from api.identity import EVERYBODY, Access, ForAdmins, ForReaders, ForSupervisors, Requires, Role, user_of_agent
+from api.identity import Access, Passwords, user_of_agent
 from api.kit.paging import Page, Paged, paged
 from api.kit.preconditions import IfVersion, version_of
 from api.kit.schema import STORED, Given, Told
+from api.shared import shared
 from api.telephony_setup import pins, schemas, service
 from api.telephony_setup.errors import StillInUse
 from api.telephony_setup.models import DeviceRow, Row
+from api.telephony_setup.permissions import ReadsDevices, ReadsNames, ReadsSetup, ReadsSpending, WritesDevices, WritesSetup
 from api.telephony_setup.rules import FIRST_LANGUAGE, long_name
 
 router = APIRouter(prefix="/api/v1", tags=["telephony setup"])
@@ -35,17 +37,17 @@ class Kind:
     plural: str
     schema: type[Given]
     key: str = "id"
-    readers: tuple[Role, ...] = (Role.SUPERVISOR,)
+    reads: Any = ReadsSetup
 
 
 KINDS = (
-    Kind("queue", "queues", schemas.Queue, readers=EVERYBODY),
+    Kind("queue", "queues", schemas.Queue, reads=ReadsNames),
     Kind("menu", "menus", schemas.Menu),
     Kind("number", "numbers", schemas.Number, key="number"),
     Kind("schedule", "schedules", schemas.Schedule),
     Kind("site", "sites", schemas.Site),
     Kind("trunk", "trunks", schemas.Trunk),
-    Kind("reason", "reasons", schemas.Reason, key="code", readers=EVERYBODY),
+    Kind("reason", "reasons", schemas.Reason, key="code", reads=ReadsNames),
     Kind("agent", "agents", schemas.Agent),
 )
 
@@ -83,7 +85,6 @@ def _add(kind: Kind) -> None:
     """The five routes of one kind. The payload's type is the kind's schema, which only a value at run time can say."""
     told = _told_schema(kind)
     title = kind.schema.__name__
-    reader = Annotated[Access, Depends(Requires(*kind.readers), scope="function")]
 
     page_of = Page[told]  # type: ignore[valid-type]
 
@@ -99,14 +100,14 @@ def _add(kind: Kind) -> None:
     async def get(access: Access, key: Key) -> Response:
         return shown(await service.one(access.session, kind.name, key))
 
-    async def create(access: ForAdmins, given: Given) -> Response:
+    async def create(access: WritesSetup, given: Given) -> Response:
         key, document = _document(kind, given)
         _check_password(document)
         row = await service.create(service.Author.of(access), kind.name, key, document)
         await service.take_effect(service.Author.of(access))
         return shown(row, status.HTTP_201_CREATED, {"Location": f"/api/v1/{kind.plural}/{key}"})
 
-    async def replace(access: ForAdmins, key: Key, given: Given, if_match: IfVersion = None) -> Response:
+    async def replace(access: WritesSetup, key: Key, given: Given, if_match: IfVersion = None) -> Response:
         given_key, document = _document(kind, given)
         if given_key != key:
             raise Unprocessable(
@@ -120,13 +121,13 @@ def _add(kind: Kind) -> None:
         await service.take_effect(service.Author.of(access))
         return shown(row)
 
-    async def delete(access: ForAdmins, key: Key, if_match: IfVersion = None) -> None:
+    async def delete(access: WritesSetup, key: Key, if_match: IfVersion = None) -> None:
         await _check_users(access, kind, key)
         await service.delete(service.Author.of(access), kind.name, key, version_of(if_match))
         await service.take_effect(service.Author.of(access), deleting=True)
 
-    list_.__annotations__["access"] = reader
-    get.__annotations__["access"] = reader
+    list_.__annotations__["access"] = kind.reads
+    get.__annotations__["access"] = kind.reads
     create.__annotations__["given"] = kind.schema
     replace.__annotations__["given"] = kind.schema
 
@@ -199,7 +200,7 @@ class AgentCreated(_told_schema(KINDS[-1])):  # type: ignore[misc]
 
 
 @router.post("/agents", operation_id="createAgent", status_code=status.HTTP_201_CREATED, responses=responses(Conflict))
-async def create_agent(access: ForAdmins, given: schemas.AgentGiven, response: Response) -> AgentCreated:
+async def create_agent(access: WritesSetup, given: schemas.AgentGiven, response: Response) -> AgentCreated:
     """Add an agent. The device's password is told in this answer only."""
     document = given.model_dump(mode="json", exclude={"device_username", "device_password"})
     by = service.Author.of(access)
@@ -219,14 +220,14 @@ def _told_device(access: Access, device: DeviceRow, password: str | None = None)
 
 
 @router.get("/agents/{key}/device", operation_id="getDevice", responses=responses(NotFound))
-async def get_device(access: ForAdmins, key: Key) -> schemas.DeviceTold:
+async def get_device(access: ReadsDevices, key: Key) -> schemas.DeviceTold:
     """User name and realm of the agent's device; the password is kept nowhere."""
     device = await service.device(access.session, key)
     return _told_device(access, device)
 
 
 @router.put("/agents/{key}/device", operation_id="setDevice", responses=responses(NotFound, Conflict))
-async def set_device(access: ForAdmins, key: Key, given: schemas.DeviceGiven) -> schemas.DeviceTold:
+async def set_device(access: WritesDevices, key: Key, given: schemas.DeviceGiven) -> schemas.DeviceTold:
     """New credentials for the agent's device; the password is told in this answer only."""
     by = service.Author.of(access)
     device, password = await service.set_device(by, key, given.username, given.password)
@@ -235,13 +236,13 @@ async def set_device(access: ForAdmins, key: Key, given: schemas.DeviceGiven) ->
 
 
 @router.put("/agents/{key}/pin", operation_id="setPin", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound))
-async def set_pin(access: ForAdmins, key: Key, given: schemas.PinGiven, request: Request) -> None:
+async def set_pin(access: WritesDevices, key: Key, given: schemas.PinGiven, request: Request) -> None:
     """The PIN by which the agent logs on at another's phone (hot desk). It is kept as passwords are and told to nobody."""
-    await pins.set_pin(service.Author.of(access), request.app.state.passwords, key, given.pin)
+    await pins.set_pin(service.Author.of(access), shared(request).part(Passwords), key, given.pin)
 
 
 @router.delete("/agents/{key}/pin", operation_id="deletePin", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound))
-async def delete_pin(access: ForAdmins, key: Key) -> None:
+async def delete_pin(access: WritesDevices, key: Key) -> None:
     """The agent logs on at no other phone any more; where it sits, it stays until it logs off."""
     await pins.delete_pin(service.Author.of(access), key)
 
@@ -270,7 +271,7 @@ def _dialling_told(row: Row, response: Response) -> DiallingTold:
 
 
 @router.get("/dialling", operation_id="getDialling")
-async def get_dialling(access: ForSupervisors, response: Response) -> DiallingTold:
+async def get_dialling(access: ReadsSetup, response: Response) -> DiallingTold:
     """Who may dial what, and for how much within an hour."""
     try:
         row = await service.one(access.session, service.DIALLING, service.DIALLING)
@@ -280,7 +281,7 @@ async def get_dialling(access: ForSupervisors, response: Response) -> DiallingTo
 
 
 @router.put("/dialling", operation_id="setDialling", responses=responses(Conflict, Outdated))
-async def set_dialling(access: ForAdmins, given: schemas.Dialling, response: Response, if_match: IfVersion = None) -> DiallingTold:
+async def set_dialling(access: WritesSetup, given: schemas.Dialling, response: Response, if_match: IfVersion = None) -> DiallingTold:
     """Change who may dial what, and for how much. It holds for the next call; a running one ends when its money does."""
     row = await service.dialling(service.Author.of(access), given.model_dump(mode="json"), version_of(if_match))
     await service.take_effect(service.Author.of(access))
@@ -288,9 +289,11 @@ async def set_dialling(access: ForAdmins, given: schemas.Dialling, response: Res
 
 
 @router.get("/dialling/spending", operation_id="getSpending")
-async def get_spending(access: ForReaders) -> SpendingTold:
+async def get_spending(access: ReadsSpending) -> SpendingTold:
     """How the budgets stand now: of the tenant, of each agent who has spent something or has a limit, and the prepaid balance."""
-    return SpendingTold.model_validate(access.services.voice.spending(access.tenant), from_attributes=True)
+    async with access.outside() as voice:
+        spending = voice.spending(access.tenant)
+    return SpendingTold.model_validate(spending, from_attributes=True)
 
 
 class GeneralTold(schemas.General):
@@ -303,7 +306,7 @@ def _general_told(row: Row) -> Response:
 
 
 @router.get("/setup", operation_id="getSetup", response_model=GeneralTold)
-async def get_general(access: ForSupervisors) -> Response:
+async def get_general(access: ReadsSetup) -> Response:
     """What belongs to no kind."""
     try:
         row = await service.one(access.session, service.GENERAL, service.GENERAL)
@@ -313,7 +316,7 @@ async def get_general(access: ForSupervisors) -> Response:
 
 
 @router.put("/setup", operation_id="setSetup", response_model=GeneralTold, responses=responses(Outdated))
-async def set_general(access: ForAdmins, given: schemas.General, if_match: IfVersion = None) -> Response:
+async def set_general(access: WritesSetup, given: schemas.General, if_match: IfVersion = None) -> Response:
     """Change what belongs to no kind."""
     row = await service.general(service.Author.of(access), given.model_dump(mode="json"), version_of(if_match))
     await service.take_effect(service.Author.of(access))

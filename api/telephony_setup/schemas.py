@@ -263,10 +263,15 @@ def _each_channel_once(given: tuple[ChannelCapacity, ...]) -> tuple[ChannelCapac
 Capacity = Annotated[tuple[ChannelCapacity, ...], Field(max_length=20), AfterValidator(_each_channel_once)]
 
 
+def _without_default(schema: dict[str, Any]) -> None:
+    """An empty id would be refused from whoever fills in what the document calls the default."""
+    schema.pop("default", None)
+
+
 class Named(Given):
     """A thing with an id that may be left to us: the name as a slug."""
 
-    id: Slug = Field(default="", validate_default=True, description="Left out: made from the name.")
+    id: Slug = Field(default="", validate_default=True, description="Left out: made from the name.", json_schema_extra=_without_default)
     name: Name
 
     @model_validator(mode="before")

@@ -114,6 +114,7 @@ async def open_again(session: AsyncSession, services: Services, tenant: str, by:
     known = TenantId(tenant)
     if known not in services.failed:
         raise TenantOpen(tenant)
+    await session.commit()  # the control database is others' too
     await _read_keys(services, known)
     failure = await _open(services, known)
     if failure is not None:
@@ -232,6 +233,7 @@ async def create_tenant(
     await unit.hold_once(services.tenants_lock)
     if await repository.get(unit.session, given.id) is not None:
         raise TenantExists(given.id)
+    await unit.rest()  # the control database is others' too, and migrations take seconds
     tenant = TenantId(given.id)
     try:
         await services.databases.open_tenant(tenant, new=True)

@@ -14,6 +14,7 @@ class TicketCounter(TenantBase):
     """One row: the last number given. It is raised in the transaction of the ticket, so a ticket that fails leaves no gap."""
 
     __tablename__ = "ticket_counter"
+    unlimited = "one row"
 
     id: Mapped[str] = mapped_column(String(16), primary_key=True)
     value: Mapped[int]
@@ -23,6 +24,7 @@ class Ticket(TenantBase):
     """A request and its state."""
 
     __tablename__ = "ticket"
+    limit = "tickets"
 
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     subject: Mapped[str] = mapped_column(String(200))

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Path, Query, Response, status
 
 from api.audit import record
 from api.errors import NotFound, Outdated, responses
-from api.identity import ForDesk
 from api.kit.ids import Slug
 from api.kit.outbox import publish
 from api.kit.paging import Page
@@ -16,6 +15,7 @@ from api.kit.preconditions import IfMatch, etag_of
 from api.kit.schema import Limit
 from api.tickets import events, service
 from api.tickets.models import Ticket
+from api.tickets.permissions import ReadsTickets, WritesTickets
 from api.tickets.schemas import State, TicketChange, TicketGiven, TicketTold
 
 router = APIRouter(prefix="/api/v1/tickets", tags=["tickets"])
@@ -24,7 +24,7 @@ Number = Annotated[int, Path(ge=1, le=2_000_000_000)]
 
 @router.get("", operation_id="listTickets")
 async def list_tickets(
-    access: ForDesk,
+    access: ReadsTickets,
     limit: Annotated[Limit, Query()] = 50,
     after: Annotated[int | None, Query(ge=1, le=2_000_000_000, description="`next` of the page before.")] = None,
     state: Annotated[State | None, Query()] = None,
@@ -38,7 +38,7 @@ async def list_tickets(
 
 
 @router.post("", operation_id="createTicket", status_code=status.HTTP_201_CREATED)
-async def create_ticket(access: ForDesk, given: TicketGiven, response: Response) -> TicketTold:
+async def create_ticket(access: WritesTickets, given: TicketGiven, response: Response) -> TicketTold:
     """Open a ticket; its number is the next one, without a gap."""
     created = await service.create(access.session, given, access.principal.name, access.now)
     record(access.session, access.now, access.by, "created", "ticket", str(created.number))
@@ -47,13 +47,15 @@ async def create_ticket(access: ForDesk, given: TicketGiven, response: Response)
 
 
 @router.get("/{number}", operation_id="getTicket", responses=responses(NotFound))
-async def get_ticket(access: ForDesk, number: Number, response: Response) -> TicketTold:
+async def get_ticket(access: ReadsTickets, number: Number, response: Response) -> TicketTold:
     """One ticket."""
     return _told(await service.get(access.session, number), response)
 
 
 @router.patch("/{number}", operation_id="changeTicket", responses=responses(NotFound, Outdated))
-async def change_ticket(access: ForDesk, number: Number, given: TicketChange, response: Response, if_match: IfMatch = None) -> TicketTold:
+async def change_ticket(
+    access: WritesTickets, number: Number, given: TicketChange, response: Response, if_match: IfMatch = None
+) -> TicketTold:
     """Change what is given. Tickets cannot be deleted."""
     row, is_changed = await service.change(access.session, number, given, access.now, if_match)
     if is_changed:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -18,9 +18,9 @@ from acd.core.ids import TenantId
 from acd.wire_text import fit
 from api.config import Webhooks as WebhookSettings
 from api.db import Databases, Unit
-from api.kit.jobs import Again, Became, Done, Held, Inside, Jobs, Outcome, Outside
+from api.kit.jobs import Again, Became, Definition, Done, Held, Inside, Outcome, Outside
 from api.kit.jobs.rules import error_text
-from api.kit.outbox import Catalogue, Event
+from api.kit.outbox import Event
 from api.kit.reaching import Answer, NotAllowed, NotReached, Reaching
 from api.version import VERSION
 from api.webhooks import repository, service
@@ -72,26 +72,26 @@ class Webhooks:
 
     name = "webhooks"
 
-    def __init__(self, settings: WebhookSettings, catalogue: Catalogue, databases: Databases, jobs: Jobs, reaching: Reaching) -> None:
-        self._catalogue = catalogue
+    def __init__(self, settings: WebhookSettings, databases: Databases, reaching: Reaching) -> None:
         self._databases = databases
-        self._jobs = jobs
         self._reaching = reaching
         self._kept = timedelta(days=settings.days)
         self.addresses = service.Addresses(reaching.rule, plain=settings.plain_http)
         self.counters: Counter[tuple[str, TenantId]] = Counter()
         """(what became of a try, tenant) -> how often."""
-        jobs.define(
-            (
-                Outside(DELIVER, Delivering, self._deliver, RETRIES, limit_s=ANSWERED_WITHIN_S + 15),
-                Inside(FORGET, type(None), self._forget, every_s=FORGET_EVERY_S),
-            )
+
+    @property
+    def jobs(self) -> tuple[Definition, ...]:
+        """To deliver, and to forget."""
+        return (
+            Outside(DELIVER, Delivering, self._deliver, RETRIES, limit_s=ANSWERED_WITHIN_S + 15),
+            Inside(FORGET, type(None), self._forget, every_s=FORGET_EVERY_S),
         )
 
-    async def wants(self, session: AsyncSession) -> frozenset[str]:
+    async def wants(self, session: AsyncSession, kinds: Sequence[str]) -> frozenset[str]:
         """See `Subscriber`."""
         endpoints = await repository.active(session)
-        return frozenset(name for name in self._catalogue.names if any(wants(one.events, name) for one in endpoints))
+        return frozenset(name for name in kinds if any(wants(one.events, name) for one in endpoints))
 
     async def take(self, session: AsyncSession, event: Event, now: datetime) -> None:
         """See `Subscriber`."""

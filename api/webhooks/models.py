@@ -15,6 +15,8 @@ class Endpoint(TenantBase):
     """A server of the tenant's that wants to be told."""
 
     __tablename__ = "webhook"
+    limit = "webhooks"
+    sealed = ("secret", "old_secret")
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     url: Mapped[str] = mapped_column(String(500))
@@ -45,6 +47,7 @@ class Delivery(TenantBase):
     """One event on its way to one endpoint, and what became of it."""
 
     __tablename__ = "webhook_delivery"
+    unlimited = "one for an event and a webhook, and forgotten by age"
     __table_args__ = (
         Index("ix_webhook_delivery_endpoint_id_id", "endpoint_id", "id"),
         Index("ix_webhook_delivery_state_created_at", "state", "created_at"),

@@ -8,13 +8,16 @@ from fastapi import APIRouter, Path, Query, Request, Response, status
 
 from api.audit import Act, record
 from api.errors import Conflict, NotFound, Outdated, responses
-from api.identity import Access, ForAdmins
+from api.identity import Access
 from api.kit.jobs.store import times
 from api.kit.outbox import Catalogue
 from api.kit.paging import Page, Paged, paged
 from api.kit.preconditions import IfMatch, etag_of
+from api.shared import services, shared
 from api.webhooks import service
+from api.webhooks.deliver import Webhooks
 from api.webhooks.models import Delivery
+from api.webhooks.permissions import ReadsWebhooks, WritesWebhooks
 from api.webhooks.schemas import (
     DeliveryTold,
     EventTypes,
@@ -32,7 +35,7 @@ Key = Annotated[str, Path(max_length=64, pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 
 
 @router.get("/event-types", operation_id="listEventTypes")
-async def list_event_types(access: ForAdmins, request: Request) -> EventTypes:
+async def list_event_types(access: ReadsWebhooks, request: Request) -> EventTypes:
     """The catalogue: every kind of event there is, and what its `data` looks like."""
     del access
     return EventTypes(
@@ -44,7 +47,7 @@ async def list_event_types(access: ForAdmins, request: Request) -> EventTypes:
 
 
 @router.get("/webhooks", operation_id="listWebhooks")
-async def list_webhooks(access: ForAdmins, page: Paged) -> Page[WebhookTold]:
+async def list_webhooks(access: ReadsWebhooks, page: Paged) -> Page[WebhookTold]:
     """Endpoints, in pages."""
     rows = await service.some(access.session, page)
     items, following = paged(rows, [row.id for row in rows], page)
@@ -52,7 +55,7 @@ async def list_webhooks(access: ForAdmins, page: Paged) -> Page[WebhookTold]:
 
 
 @router.post("/webhooks", operation_id="createWebhook", status_code=status.HTTP_201_CREATED)
-async def create_webhook(access: ForAdmins, given: WebhookGiven, request: Request, response: Response) -> WebhookCreated:
+async def create_webhook(access: WritesWebhooks, given: WebhookGiven, request: Request, response: Response) -> WebhookCreated:
     """Add an endpoint. Its secret is in this answer and nowhere else."""
     _check(request, given)
     row, secret = await service.create(access.session, given, access.now)
@@ -62,7 +65,7 @@ async def create_webhook(access: ForAdmins, given: WebhookGiven, request: Reques
 
 
 @router.get("/webhooks/{webhook}", operation_id="getWebhook", responses=responses(NotFound))
-async def get_webhook(access: ForAdmins, webhook: Key, response: Response) -> WebhookTold:
+async def get_webhook(access: ReadsWebhooks, webhook: Key, response: Response) -> WebhookTold:
     """One endpoint, and how it does."""
     found = told(await service.get(access.session, webhook))
     response.headers["ETag"] = etag_of(found)
@@ -71,7 +74,7 @@ async def get_webhook(access: ForAdmins, webhook: Key, response: Response) -> We
 
 @router.put("/webhooks/{webhook}", operation_id="replaceWebhook", responses=responses(NotFound, Outdated))
 async def replace_webhook(
-    access: ForAdmins, webhook: Key, given: WebhookGiven, request: Request, response: Response, if_match: IfMatch = None
+    access: WritesWebhooks, webhook: Key, given: WebhookGiven, request: Request, response: Response, if_match: IfMatch = None
 ) -> WebhookTold:
     """Change an endpoint; made active, one that was disabled is sent to again. Its secret stays."""
     _check(request, given)
@@ -86,14 +89,14 @@ async def replace_webhook(
 @router.delete(
     "/webhooks/{webhook}", operation_id="deleteWebhook", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound, Outdated)
 )
-async def delete_webhook(access: ForAdmins, webhook: Key, request: Request, if_match: IfMatch = None) -> None:
+async def delete_webhook(access: WritesWebhooks, webhook: Key, request: Request, if_match: IfMatch = None) -> None:
     """Remove an endpoint with everything that was sent to it."""
     await service.delete(access.session, webhook, if_match)
     _changed(access, request, "deleted", webhook, None)
 
 
 @router.post("/webhooks/{webhook}/secret", operation_id="rotateWebhookSecret", responses=responses(NotFound))
-async def rotate_secret(access: ForAdmins, webhook: Key) -> WebhookSecret:
+async def rotate_secret(access: WritesWebhooks, webhook: Key) -> WebhookSecret:
     """Another secret; for a day deliveries are signed with both."""
     secret, until = await service.rotate(access.session, webhook, access.now)
     record(access.session, access.now, access.by, "changed", "webhook", webhook, details={"what": "another one to sign with"})
@@ -103,7 +106,7 @@ async def rotate_secret(access: ForAdmins, webhook: Key) -> WebhookSecret:
 @router.post(
     "/webhooks/{webhook}/test", operation_id="testWebhook", status_code=status.HTTP_202_ACCEPTED, responses=responses(NotFound, Conflict)
 )
-async def test_webhook(access: ForAdmins, webhook: Key) -> DeliveryTold:
+async def test_webhook(access: WritesWebhooks, webhook: Key) -> DeliveryTold:
     """Send `webhook.test` to this endpoint; what became of it is among its deliveries."""
     row = await service.test(access.session, webhook, access.now)
     record(access.session, access.now, access.by, "sent", "webhook", webhook, details={"delivery": row.id})
@@ -112,7 +115,7 @@ async def test_webhook(access: ForAdmins, webhook: Key) -> DeliveryTold:
 
 @router.get("/webhooks/{webhook}/deliveries", operation_id="listDeliveries", responses=responses(NotFound))
 async def list_deliveries(
-    access: ForAdmins,
+    access: ReadsWebhooks,
     webhook: Key,
     page: Paged,
     dead: Annotated[bool, Query(description="Only what was given up.")] = False,
@@ -129,7 +132,7 @@ async def list_deliveries(
     status_code=status.HTTP_202_ACCEPTED,
     responses=responses(NotFound, Conflict),
 )
-async def replay_delivery(access: ForAdmins, webhook: Key, delivery: Key) -> DeliveryTold:
+async def replay_delivery(access: WritesWebhooks, webhook: Key, delivery: Key) -> DeliveryTold:
     """Send again what was delivered or given up, under the same `webhook-id`."""
     row = await service.replay(access.session, webhook, delivery, access.now)
     record(access.session, access.now, access.by, "sent", "webhook", webhook, details={"delivery": delivery})
@@ -142,7 +145,7 @@ async def replay_delivery(access: ForAdmins, webhook: Key, delivery: Key) -> Del
     status_code=status.HTTP_202_ACCEPTED,
     responses=responses(NotFound, Conflict),
 )
-async def replay_dead(access: ForAdmins, webhook: Key) -> Replayed:
+async def replay_dead(access: WritesWebhooks, webhook: Key) -> Replayed:
     """Send again everything that was given up, the oldest first; a thousand at a time."""
     number = await service.replay_dead(access.session, webhook, access.now)
     record(access.session, access.now, access.by, "sent", "webhook", webhook, details={"deliveries": number})
@@ -155,13 +158,12 @@ async def _deliveries(access: Access, rows: list[Delivery]) -> list[DeliveryTold
 
 
 def _catalogue(request: Request) -> Catalogue:
-    found: Catalogue = request.app.state.work.catalogue
-    return found
+    return shared(request).slices.events
 
 
 def _check(request: Request, given: WebhookGiven) -> None:
     service.check_events(_catalogue(request), given.events)
-    request.app.state.work.webhooks.addresses.check(given.url)
+    shared(request).part(Webhooks).addresses.check(given.url)
 
 
 def _changed(access: Access, request: Request, act: Act, webhook: str, given: WebhookGiven | None) -> None:
@@ -170,6 +172,6 @@ def _changed(access: Access, request: Request, act: Act, webhook: str, given: We
     record(access.session, access.now, access.by, act, "webhook", webhook, after=after)
 
     async def ask() -> None:
-        await request.app.state.work.outbox.ask(access.tenant)
+        await services(request).outbox.ask(access.tenant)
 
     access.unit.then(ask)

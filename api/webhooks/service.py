@@ -11,9 +11,8 @@ from urllib.parse import urlsplit
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from acd.networks import Reach
-from api.audit.rules import entry_id
 from api.db import sealer_of
-from api.kit.ids import drawn_id
+from api.kit.ids import drawn_id, timed_id
 from api.kit.jobs import put
 from api.kit.outbox import Catalogue, Event
 from api.kit.paging import Cut
@@ -190,7 +189,7 @@ async def take(session: AsyncSession, event: Event, now: datetime) -> None:
 async def send(session: AsyncSession, endpoint: Endpoint, event: Event, now: datetime) -> Delivery:
     """An event goes to one endpoint."""
     row = Delivery(
-        id=entry_id(now, f"{next(_order) % 0x1_0000:04x}{drawn_id(4)}"),
+        id=timed_id(now, f"{next(_order) % 0x1_0000:04x}{drawn_id(4)}"),
         endpoint=endpoint.id,
         event=event.id,
         kind=event.kind,

@@ -3,5 +3,5 @@
 driver      SipEndpoint: one input, then drain everything; one timer
 transport   what a transport is; flows and their ids        registry    the transports there are, by name
 udp tcp     sockets; framing and connections
-resolver    names to addresses
+resolver    names to addresses                              aside       what is not to be read yet
 """

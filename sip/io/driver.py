@@ -1,14 +1,17 @@
 """The shell around the user agent: sockets, one timer, and the drive rule "one input, then drain everything" (house; RFC 3261 §18)."""
 
 import asyncio
+import errno
 import logging
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from sip import trace
 from sip.errors import LocalMisuse, ParseError
 from sip.events import Event
 from sip.flow import Flow, HostPort, TransportName
+from sip.io.aside import Aside
 from sip.io.registry import TRANSPORTS, Transports
 from sip.io.resolver import Resolver, is_numeric
 from sip.io.tcp import STRANGER_IDLE_S, STRANGERS_PER_SOURCE
@@ -24,10 +27,22 @@ WILDCARDS = frozenset({"0.0.0.0", "::"})
 # RFC 3261 §18.1.1: "If a request is [...] larger than 1300 bytes and the path MTU is unknown, the request MUST be
 # sent using [...] TCP". Deviation, by default: LAN phones often have no TCP, and fragments arrive there; a setting turns it on.
 UDP_REQUEST_LIMIT = 1300
+# A predecessor closes its sockets within milliseconds of being told to.
+BIND_AGAIN_S = 0.005
+# How long a peer has to take what is unsent on its connection when we leave.
+LEAVE_S = 2.0
+# So much of what was put aside is read at a time; then the loop's other work has its turn.
+BATCH = 64
+FIGURES = ("put_aside_total", "put_aside_dropped_total")
+
+
+def _size(message: Request | Response) -> int:
+    """About how many octets it has; at least one."""
+    return 1 + len(message.body) + sum([len(name) + len(value) for name, value in message.headers])
 
 
 class SipEndpoint:
-    """A user agent on real sockets. `start()` it, give it commands, `close()` it.
+    """A user agent on real sockets. `start()` it, give it commands, `close()` it, or `leave()` its calls to a successor.
 
     Commands: call the user agent's methods and then `flush()`; inside `on_event` no flush is needed.
     """
@@ -73,16 +88,29 @@ class SipEndpoint:
         self._timer_at: float | None = None
         self._is_draining = False
         self._is_closed = False
+        self._aside: Aside | None = None
+        self.put_aside = 0
+        """Messages that came before reading began."""
+        self.put_aside_dropped = 0
+        """Of those that came then: for which there was no room."""
         self.failures = 0
         """Faults of ours that a message or an event brought to light; anything but 0 belongs in an alarm."""
         self._local_hosts: dict[tuple[str, str], tuple[float, str]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def start(self) -> None:
+    async def start(self, *, listening: bool = True, bind_within_s: float = 0.0) -> None:
         """Open the sockets.
+
+        Args:
+            listening: False: what comes is put aside, in order, until `begin()`: the calls it belongs to (`UserAgent.resume`) are not there
+                yet. Sending works, timers run, connections are accepted.
+            bind_within_s: how long an address may be in use still: a predecessor is about to leave it. A UDP address has one socket: two
+                with SO_REUSEPORT would each get a part of what comes. A TCP address is free as soon as its listener is closed, whatever
+                becomes of its connections (SO_REUSEADDR).
 
         Raises: OSError: an address cannot be bound, LocalMisuse: there is no such transport; nothing stays open then.
         """
+        self._aside = None if listening else Aside()
         self._loop = asyncio.get_running_loop()
         self._now = self._clock or self._loop.time
         self._resolver = Resolver(self._loop, self._now)
@@ -93,17 +121,63 @@ class SipEndpoint:
             self._receive_datagram,
             self._receive_message,
             self._receive_malformed,
-            self._flow_failed,
+            self._flow_lost,
             self.user_agent.config.limits,
             self._patience,
             self.user_agent.connections_in_use,
         )
         try:
             for transport, host, port in self._listen:
-                await self.transports.open(transport, (host, port), shell)
+                await self._open(transport, (host, port), shell, self._loop.time() + bind_within_s)
         except (OSError, LocalMisuse):
             await self.close()
             raise
+
+    async def _open(self, transport: TransportName, address: HostPort, shell: Shell, until: float) -> None:
+        while True:
+            try:
+                await self.transports.open(transport, address, shell)
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE or self._loop.time() >= until:
+                    raise
+                await asyncio.sleep(BIND_AGAIN_S)
+            else:
+                return
+
+    def begin(self) -> None:
+        """Read what was put aside, in order, and from then on what comes; nothing happens when that is so already."""
+        if self._aside is not None:
+            self._loop.call_soon(self._read_aside, self._aside)
+
+    def _read_aside(self, aside: Aside) -> None:
+        """What comes meanwhile queues up behind it."""
+        for _ in range(BATCH):
+            take = None if self._is_closed else aside.take()
+            if take is None:
+                self._aside = None
+                return
+            take()
+        self._loop.call_soon(self._read_aside, aside)
+
+    async def leave(self, within_s: float = LEAVE_S) -> None:
+        """Let go of the sockets and end nothing: a successor goes on with the calls (`UserAgent.keep_living`, `resume`).
+
+        From the call on nothing is read: what comes over UDP is sent again, to the successor. What is to be sent is sent. A UDP address and
+        a TCP listener are free at once, but for what a full send buffer holds up; connections are closed by FIN when their peer has taken
+        what is unsent, or after `within_s` seconds. (Linux sends RST where the peer has sent what nobody has read: it learns at once that
+        this is lost.) `close()` afterwards does nothing.
+        """
+        if self._is_closed:
+            return
+        self.transports.stop_reading()
+        self.flush()
+        self._is_closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=within_s)
+        await self.transports.leave(within_s)
+        await self.close()
 
     async def close(self) -> None:
         """Send what is waiting, then close every socket. Sessions are not ended: that is the application's to decide beforehand."""
@@ -125,7 +199,7 @@ class SipEndpoint:
 
     def figures(self) -> Mapping[str, float]:
         """What the connections have to tell, by name."""
-        return self.transports.figures()
+        return {**self.transports.figures(), **dict(zip(FIGURES, (self.put_aside, self.put_aside_dropped), strict=True))}
 
     def now(self) -> float:
         """The time to give to the user agent's methods."""
@@ -144,9 +218,23 @@ class SipEndpoint:
 
     # --- inputs
 
+    def _put_aside(self, aside: Aside, octets: int, take: Callable[[], None]) -> None:
+        if aside.put(octets, take):
+            self.put_aside += 1
+        else:
+            self.put_aside_dropped += 1
+
     def _receive_datagram(self, data: bytes, flow: Flow) -> None:
         if trace.is_on():
             trace.received(flow, data)
+        if self._aside is not None:
+            self._put_aside(self._aside, 1 + len(data), partial(self._take_datagram, data, flow))
+        else:
+            self._take_datagram(data, flow)
+
+    def _take_datagram(self, data: bytes, flow: Flow) -> None:
+        if self._is_closed:
+            return
         if flow.local[0] in WILDCARDS:
             flow = self._concrete(flow)
         try:
@@ -156,6 +244,14 @@ class SipEndpoint:
         self.flush()
 
     def _receive_message(self, message: Request | Response, flow: Flow) -> None:
+        if self._aside is not None:
+            self._put_aside(self._aside, _size(message), partial(self._take_message, message, flow))
+        else:
+            self._take_message(message, flow)
+
+    def _take_message(self, message: Request | Response, flow: Flow) -> None:
+        if self._is_closed:
+            return
         try:
             self.user_agent.receive_message(message, self._concrete(flow), self._now())
         except Exception as error:
@@ -165,6 +261,14 @@ class SipEndpoint:
     def _receive_malformed(self, error: ParseError, flow: Flow) -> None:
         if trace.is_on():
             trace.unread(flow, error)
+        if self._aside is not None:
+            self._put_aside(self._aside, 1, partial(self._take_malformed, error, flow))
+        else:
+            self._take_malformed(error, flow)
+
+    def _take_malformed(self, error: ParseError, flow: Flow) -> None:
+        if self._is_closed:
+            return
         self.user_agent.receive_malformed(error, self._concrete(flow), self._now())
         self.flush()
 
@@ -172,6 +276,13 @@ class SipEndpoint:
         if flow.local[0] in WILDCARDS:
             return Flow(flow.transport, (self._local_host(flow.local[0], flow.remote[0]), flow.local[1]), flow.remote, id=flow.id)
         return flow
+
+    def _flow_lost(self, flow: Flow) -> None:
+        """A connection is gone: after all that has come over it."""
+        if self._aside is not None and flow.id:
+            self._aside.put(0, partial(self._flow_failed, flow))
+        else:
+            self._flow_failed(flow)
 
     def _flow_failed(self, flow: Flow) -> None:
         if not self._is_closed:

@@ -1,5 +1,6 @@
 """The transports there are, by name, and those that a driver has open. A new transport is a file beside this one and a row here."""
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -67,6 +68,15 @@ class Transports:
         fitting = [address for address in senders if (":" in address[0]) == is_v6]
         fitting.sort(key=lambda address: address[1] != port)
         return senders[fitting[0]] if fitting else None
+
+    def stop_reading(self) -> None:
+        """Read nothing more."""
+        for _, one in self:
+            one.stop_reading()
+
+    async def leave(self, within_s: float) -> None:
+        """Close every one when what is unsent has been taken."""
+        await asyncio.gather(*[one.leave(within_s) for _, one in self])
 
     async def close(self) -> None:
         """Close every one."""

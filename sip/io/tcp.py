@@ -6,6 +6,7 @@ call or a registration goes by is not, however long nothing is said on it.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import cast
@@ -158,6 +159,11 @@ class Connection(asyncio.Protocol):
             trace.trouble(self.flow, "does not read, cut off")
             self._transport.abort()
 
+    def stop_reading(self) -> None:
+        """What comes is left to the kernel."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+
     def close(self) -> None:
         """Close after what is buffered has been sent."""
         if self._transport is not None:
@@ -212,6 +218,7 @@ class TcpConnections:
         self._server: asyncio.Server | None = None
         self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
+        self._all_lost = asyncio.Event()
         self.address: HostPort = ("", 0)
         self.refused_connections = 0
 
@@ -296,6 +303,8 @@ class TcpConnections:
         self.known.leave(connection)
         if self._open.get(connection.flow.remote) is connection:
             del self._open[connection.flow.remote]
+            if not self._open:
+                self._all_lost.set()
             if not self._closed:
                 self._on_lost(connection.flow)
 
@@ -339,6 +348,30 @@ class TcpConnections:
 
     def __len__(self) -> int:
         return len(self._open)
+
+    def stop_reading(self) -> None:
+        """Take no new connection, and nothing more over those there are."""
+        if self._server is not None:
+            self._server.close()
+        for connection in self._open.values():
+            connection.stop_reading()
+
+    async def leave(self, within_s: float) -> None:
+        """Close all by FIN; a peer that does not take what is unsent has so long."""
+        until = self._loop.time() + within_s
+        if self._tasks:  # connections being opened, for what is to be sent over them
+            await asyncio.wait(self._tasks, timeout=within_s)
+        self._closed = True
+        self._all_lost.clear()
+        for connection in list(self._open.values()):
+            connection.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                while self._open:
+                    await self._all_lost.wait()
+        for connection in list(self._open.values()):
+            connection.abort()
+        await self.close()
 
     async def close(self) -> None:
         """Stop listening, close all, wait for what is under way."""

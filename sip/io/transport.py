@@ -105,6 +105,12 @@ class Transport(Protocol):
     def figures(self) -> Mapping[str, float]:
         """What it has to tell, by name."""
 
+    def stop_reading(self) -> None:
+        """Read nothing more, and take no new connection; the address is free as soon as may be."""
+
+    async def leave(self, within_s: float) -> None:
+        """Reading was stopped: close all when what is unsent has been taken, after so many seconds at the latest."""
+
     async def close(self) -> None:
         """Stop listening, close all."""
 

@@ -63,6 +63,8 @@ class UdpSocket:
         self._flows: dict[Any, Flow] = {}
         self._backlog: deque[tuple[bytes, HostPort, Flow]] = deque()
         self.lost_to_backlog = 0
+        self._sent = asyncio.Event()
+        self._sent.set()
         loop.add_reader(self._socket.fileno(), self._readable)
 
     def send(self, octets: bytes, remote: HostPort, flow: Flow) -> None:
@@ -86,6 +88,7 @@ class UdpSocket:
             self.lost_to_backlog += 1
             return
         if not self._backlog:
+            self._sent.clear()
             self._loop.add_writer(self._socket.fileno(), self._writable)
         self._backlog.append((octets, remote, flow))
 
@@ -101,6 +104,7 @@ class UdpSocket:
                     self._on_error(flow)
             self._backlog.popleft()
         self._loop.remove_writer(self._socket.fileno())
+        self._sent.set()
 
     def _readable(self) -> None:
         receive, buffer = self._socket.recvfrom_into, self._buffer
@@ -130,6 +134,17 @@ class UdpSocket:
     def figures(self) -> Mapping[str, float]:
         """None."""
         return {}
+
+    def stop_reading(self) -> None:
+        """What comes waits in the kernel, and is lost with the socket."""
+        self._loop.remove_reader(self._socket.fileno())
+
+    async def leave(self, within_s: float) -> None:
+        """Close, at once unless the send buffer is full."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._sent.wait()
+        await self.close()
 
     async def close(self) -> None:
         """Stop reading and close."""

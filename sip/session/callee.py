@@ -43,6 +43,8 @@ class Callee(Refresh):
 
     def send_provisional(self, now: float, argument: tuple[int, bytes | None, Fields]) -> None:
         assert self.uas is not None
+        if self.gone is not None and self.agent.may_come_back(self.account):
+            return  # its connection died with an earlier run: what cannot be sent would end the call, and the phone has heard one already
         status, sdp, headers = argument
         self.uas.respond(self.response(self.invite, status, sdp=sdp, headers=headers), now)
 

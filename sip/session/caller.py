@@ -33,6 +33,7 @@ class Caller(Refresh):
     def note_progress(self, _now: float, response: Response) -> None:
         tag = response.to_tag
         if response.status == 100 or tag is None:
+            self.agent.changed(self.id)
             return
         if tag not in self.forks:
             self.forks[tag] = early = uac_dialog(self.invite, response, self.flow)
@@ -106,7 +107,11 @@ class Caller(Refresh):
         # A 491 belongs to re-INVITEs, but back-to-back user agents pass it on from their other side. §14.1, of the owner of the Call-ID,
         # which we are: "a randomly chosen value between 2.1 and 4 seconds in units of 10 ms".
         self._leave_forks()
-        self.start(Timer.INVITE_RETRY, now + round(2.1 + 1.9 * self.agent.random_share(), 2))
+        self.start(Timer.INVITE_RETRY, now + self.pending_wait_s())
+
+    def pending_wait_s(self) -> float:
+        """How long a 491 is waited out."""
+        return round(2.1 + 1.9 * self.agent.random_share(), 2)
 
     def stop_retry_timer(self, _now: float, _argument: Any) -> None:
         self.stop(Timer.INVITE_RETRY)
@@ -127,6 +132,7 @@ class Caller(Refresh):
             for name, value in self.digest.headers("INVITE", self.invite.uri, self.agent.new_token(), self.invite.body):
                 headers.add(name, value)
         self.invite = self.invite.with_headers(headers)
+        self.agent.changed(self.id)
         self.call(now)
 
     def send_cancel(self, now: float, _argument: Any) -> None:

@@ -241,6 +241,7 @@ class Agent(Protocol):
     values: TimerValues
     session_timer: session_timer.SessionTimerPolicy | None
     answered_from: str
+    answered_over: Flow | None
     timed_out_reason: str
     forked_reason: str
 
@@ -256,6 +257,8 @@ class Agent(Protocol):
     def leave_dialog(self, dialog: Dialog) -> None: ...
     def may_come_back(self, account: str | None) -> bool: ...
     def release(self, session: Session, now: float) -> None: ...
+    def move_transaction(self, transaction: Transaction, flow: Flow) -> None: ...
+    def changed(self, session: str) -> None: ...
 
     @property
     def invite_headers(self) -> Fields: ...
@@ -292,6 +295,7 @@ class Machine:
         "final_status",
         "flow",
         "forks",
+        "gone",
         "id",
         "interval",
         "invite",
@@ -311,6 +315,7 @@ class Machine:
         "second_tries",
         "sequence_number",
         "state",
+        "stray",
         "timers",
         "transaction",
         "uas",
@@ -360,6 +365,10 @@ class Machine:
         """The connection was gone when the phone was to hear that its call is over; it may come back."""
         self.second_tries: set[int] = set()
         """CSeq of requests that go another way than one that could not be sent."""
+        self.gone: Flow | None = None
+        """After a restart: the connection it went by, which died with the process, until the far end is heard over another."""
+        self.stray = 0
+        """CSeq of a re-INVITE of an earlier run whose 2xx was acknowledged here."""
         self._modification: reinvite.ReInvite | None = None
 
     @property

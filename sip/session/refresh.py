@@ -22,6 +22,7 @@ class Refresh(Within):
         """A 2xx to an INVITE or re-INVITE was sent or received: the interval begins anew, under what it says."""
         self.stop(SESSION_REFRESH)
         self.stop(SESSION_EXPIRES)
+        self.agent.changed(self.id)
         if self.agent.session_timer is None:
             return
         self.refusals = self.raises = 0

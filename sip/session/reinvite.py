@@ -253,6 +253,19 @@ class ReInvite:
         self.session.start(Timer.REINVITE_RESEND_2XX, now + self.interval)
         self.session.start(Timer.REINVITE_ACK, now + values.give_up)
 
+    def resume(self, uas: InviteServer, ok: Response | None, now: float) -> None:
+        """After a restart: theirs waits for the application, which is told of it again, or our answer for its ACK."""
+        self.uas, self.ok = uas, ok
+        if ok is None:
+            self.state = State.RECEIVED
+            self.session.agent.emit(ReInviteReceived(self.session.id, uas.request.sdp, uas.request))
+            return
+        self.state = State.ANSWERED
+        values = self.session.agent.values
+        self.interval = values.t1 / 2
+        self.resend_2xx(now, None)
+        self.session.start(Timer.REINVITE_ACK, now + values.give_up)
+
     def resend_2xx(self, now: float, _argument: None) -> None:
         assert self.uas is not None
         assert self.ok is not None

@@ -112,6 +112,8 @@ class Session(Caller, Callee):
                     self.modification.on_response(response, now)
             return
         self.stop(PATIENCE)  # a sign of life
+        if self.gone is not None:
+            self.answered_over(self.agent.answered_over, now)
         if status < 200:
             self.fire(RESPONSE_1XX, now, response)
         elif status < 300:

@@ -14,6 +14,7 @@ from sip.session import reinvite
 from sip.session.machine import SDP_TYPE, Fields, Input, Machine, State
 from sip.timers import Timer
 from sip.transaction.base import Transaction
+from sip.transaction.invite_client import InviteClient
 from sip.transaction.layer import ServerTransaction
 
 # RFC 3261 §22.2: a new challenge to each new attempt must not become an endless conversation (stale nonces and a proxy before the registrar
@@ -42,6 +43,12 @@ class Within(Machine):
         if made is None:
             made = self._modification = reinvite.ReInvite(self.whole, reinvite.State.CLOSED if self.is_over else reinvite.State.IDLE)
         return made
+
+    @property
+    def their_change(self) -> reinvite.ReInvite | None:
+        """A re-INVITE of theirs that waits for our answer, or whose answer waits for its ACK."""
+        change = self._modification
+        return change if change is not None and change.state in {reinvite.State.RECEIVED, reinvite.State.ANSWERED} else None
 
     def response(
         self, request: Request, status: int, *, reason: str | None = None, sdp: bytes | None = None, headers: Fields = ()
@@ -157,6 +164,35 @@ class Within(Machine):
         )
         return dialog.send_flow, ack.to_bytes()
 
+    def acknowledge_stray(self, response: Response, now: float) -> bool:
+        """A final response to an INVITE of ours in this dialog, whose transaction an earlier run has taken with it.
+
+        §13.3.1.4: unacknowledged, the far end would repeat a 2xx for 32 s and then send BYE. It has changed the session as that run asked,
+        which nobody here knows of: what is in force here is offered again, once, and an answer that differs is told as ever.
+
+        Returns: whether it was such a one.
+        """
+        dialog, number = self.dialog, response.cseq.number
+        if dialog is None or dialog.remote_tag != (response.to_tag or "") or number > dialog.local_sequence_number:
+            return False
+        self.answered_over(self.agent.answered_over, now)
+        if self.is_caller and number == self.sequence_number:  # the first one: a session has its ACK, or waits for its application
+            if self.ack is None or response.status >= 300:
+                return False
+            self.agent.send(*self.ack)
+            return True
+        if response.status >= 300:
+            # §17.1.1.3: in the transaction of its INVITE, whose branch stands in the response; the session is as it was (§14.1).
+            via = str(response.top_via)
+            ack = dialog.request("ACK", via, self._ack_headers(), sequence_number=number)
+            self.agent.send(dialog.send_flow, ack.to_bytes())
+            return True
+        self.agent.send(*self.build_ack(number, None))
+        if number != self.stray:
+            self.stray = number
+            self.whole.ask_whether_there(now)
+        return True
+
     def _ack_headers(self) -> Fields:
         # §13.2.2.4: "If the 2xx [...] MUST contain the same credentials as the INVITE".
         return (
@@ -246,13 +282,38 @@ class Within(Machine):
             self.agent.leave_dialog(one)
             has_moved = one.move(before, after) or has_moved
             self.agent.enter_dialog(one, self.whole)
+        if self.gone is not None and (has_moved or before.way == self.gone.way):
+            has_moved = True
+            self._leave_gone(after)
         if not has_moved:
             return False
+        self.agent.changed(self.id)
         self._repeat_acks_over(after)
         if self.owes_bye:
             self.stop(Timer.COMES_BACK)
             self._send_within("BYE", now)
         return True
+
+    def _leave_gone(self, after: Flow) -> None:
+        """After a restart: what was under way over the connection that died goes on over this one."""
+        self.gone = None
+        self.flow = after
+        change = self.their_change
+        for one in (self.transaction, self.uas, None if change is None else change.uas):
+            if one is not None:
+                self.agent.move_transaction(one, after)
+        if isinstance(self.transaction, InviteClient):
+            self.transaction.say_again()
+
+    def answered_over(self, flow: Flow | None, now: float) -> None:
+        """After a restart: a response came over a connection, which is where the far end is now (compare RFC 5923 §8)."""
+        gone = self.gone
+        if gone is None or flow is None or not flow.is_reliable:
+            return
+        if flow.way == gone.way:
+            self.gone = None
+        else:
+            self.move(gone, flow, now)
 
     def heard_over(self, flow: Flow, now: float) -> bool:
         """A request within the dialog came over this flow: over another connection than before, that is where the far end is now.

@@ -90,6 +90,7 @@ TRANSITIONS: dict[State, dict[Input, Edge[State, Do]]] = {
 # Looked up once: finding a member in its enumeration costs more than everything else in the lines that name it.
 A, B, D, M = Timer.A, Timer.B, Timer.D, Timer.M
 CALLING = State.CALLING
+UNANSWERED = frozenset({State.CALLING, State.PROCEEDING})
 RESPONSE_1XX, RESPONSE_2XX, RESPONSE_300_699 = Input.RESPONSE_1XX, Input.RESPONSE_2XX, Input.RESPONSE_300_699
 
 
@@ -114,14 +115,24 @@ class InviteClient(Transaction):
         self.start(B, now + host.values.give_up)
 
     @classmethod
-    def resumed(cls, host: Host, key: tuple[Any, ...], request: Request, flow: Flow, user: ClientUser) -> "InviteClient":
-        """In PROCEEDING, nothing sent: the transaction of an INVITE that went out before a restart, to hear its final response."""
+    def resumed(
+        cls, host: Host, key: tuple[Any, ...], request: Request, flow: Flow, user: ClientUser, state: State = State.PROCEEDING
+    ) -> "InviteClient":
+        """Nothing sent, no timer running: the transaction of an INVITE that went out before a restart, to hear its responses."""
         made = cls.__new__(cls)
-        Transaction.__init__(made, host, key, request, flow, State.PROCEEDING)
+        Transaction.__init__(made, host, key, request, flow, state)
         made.user = user
-        made.octets = made.ack = b""
+        made.octets = request.to_bytes() if state in UNANSWERED else b""
+        made.ack = b""
         made.interval = host.values.t1
         return made
+
+    def say_again(self) -> None:
+        """It has no final answer, and there is another way to go: a phone that has lost what rang with its connection rings again; for one
+        that has not, it is a retransmission (§17.2.3 matches by branch, not by connection).
+        """
+        if self.state in UNANSWERED:
+            self.host.send(self.flow, self.octets)
 
     def receive(self, response: Response, now: float) -> None:
         """A response with this transaction's branch and CSeq method INVITE."""

@@ -10,6 +10,7 @@ from sip.message import Request, Response
 from sip.timers import TimerTable, TimerValues
 from sip.transaction.base import NOBODY, ClientUser, ServerUser, Transaction
 from sip.transaction.invite_client import InviteClient
+from sip.transaction.invite_client import State as InviteClientState
 from sip.transaction.invite_server import InviteServer
 from sip.transaction.invite_server import State as InviteServerState
 from sip.transaction.key import Key, client_key, merge_key, own_branch, response_key, server_key
@@ -53,10 +54,12 @@ class TransactionLayer:
         self._note(transaction)
         return transaction
 
-    def resume_invite(self, request: Request, flow: Flow, user: ClientUser) -> InviteClient:
-        """Take up the client transaction of an INVITE that was sent before a restart."""
+    def resume_invite(
+        self, request: Request, flow: Flow, user: ClientUser, state: InviteClientState = InviteClientState.PROCEEDING
+    ) -> InviteClient:
+        """Take up the client transaction of an INVITE that was sent before a restart; its timers are the caller's to start."""
         key = client_key(own_branch(request), request.method)
-        transaction = self._clients[key] = InviteClient.resumed(self, key, request, flow, user)
+        transaction = self._clients[key] = InviteClient.resumed(self, key, request, flow, user, state)
         self._note(transaction)
         return transaction
 
@@ -117,12 +120,23 @@ class TransactionLayer:
         if transaction.flow.is_reliable:
             self._on_connection.setdefault(transaction.flow.way, {})[transaction] = None
 
-    def forget(self, transaction: Transaction) -> None:
-        """A transaction has terminated: it has nothing more to say, and session and transaction stop keeping each other alive."""
+    def move(self, transaction: Transaction, flow: Flow) -> None:
+        """What it sends goes over another flow from now on; nothing happens when it is over."""
+        if self._clients.get(transaction.key) is not transaction and self._servers.get(transaction.key) is not transaction:
+            return
+        self._leave_connection(transaction)
+        transaction.flow = flow
+        self._note(transaction)
+
+    def _leave_connection(self, transaction: Transaction) -> None:
         if (beside := self._on_connection.get(transaction.flow.way)) is not None:
             beside.pop(transaction, None)
             if not beside:
                 del self._on_connection[transaction.flow.way]
+
+    def forget(self, transaction: Transaction) -> None:
+        """A transaction has terminated: it has nothing more to say, and session and transaction stop keeping each other alive."""
+        self._leave_connection(transaction)
         if isinstance(transaction, (InviteServer, NonInviteServer)):
             self._servers.pop(transaction.key, None)
             if isinstance(transaction, InviteServer):

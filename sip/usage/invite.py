@@ -87,12 +87,14 @@ class InviteUsage(Usage):
             agent.let_in(source)
             agent.emit(IncomingInvite(session.id, request, source, request.sdp, authenticated_as, sender, classified.found))
 
-    def _acknowledged(self, ack: Request, _source: Flow, _flow: Flow, now: float) -> None:
+    def _acknowledged(self, ack: Request, source: Flow, _flow: Flow, now: float) -> None:
         session = self.agent.session_of(ack)
         if session is None:
             # The ACK to a stateless answer of ours (401, 503), or a stray one: §17: never answered.
             self.agent.counters["ack_without_dialog"] += 1
         else:
+            if session.gone is not None:
+                session.heard_over(source, now)
             session.receive_ack(ack, now)
 
     def _cancelled(self, cancel: Request, source: Flow, flow: Flow, now: float) -> None:
@@ -105,6 +107,8 @@ class InviteUsage(Usage):
             agent.answer(transaction, 481, now)
             return
         session = invite.user if isinstance(invite.user, Session) else None
+        if session is not None and session.gone is not None:
+            session.heard_over(source, now)
         # §9.2: "the To tag of the response to the CANCEL and the To tag in the response to the original request SHOULD be the same".
         to_tag = session.local_tag if session else agent.new_token()
         transaction.respond(cancel.response(200, to_tag=to_tag, headers=agent.plain_headers), now)

@@ -165,25 +165,44 @@ def read(request: Request) -> Asked:
     return Asked(target, request.headers.get("Referred-By"), request.refer_sub is not False)
 
 
+class Noted(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What is written down of one for after a restart."""
+
+    state: State
+    event: str
+    told: int
+
+
 class Referral:
     """One REFER that was received, and the subscription that it makes."""
 
-    __slots__ = ("_agent", "_dialog", "_event", "_last", "_told", "_wants_to_know", "answer_to", "session", "state", "timers")
+    __slots__ = ("_agent", "_dialog", "_last", "_wants_to_know", "answer_to", "event", "session", "state", "timers", "told")
 
     def __init__(
-        self, agent: "UserAgent", session: Session, transaction: ServerTransaction, *, wants_to_know: bool, is_first: bool
+        self,
+        agent: "UserAgent",
+        session: Session,
+        transaction: ServerTransaction | None,
+        event: str,
+        *,
+        wants_to_know: bool = True,
+        state: State = State.ASKED,
+        told: int = 100,
     ) -> None:
+        """Args:
+        transaction: that of the REFER; None: it was answered before a restart.
+        event: the Event header of its NOTIFYs.
+        told: the last status that its sender was told.
+        """
         self._agent = agent
         self._dialog = session.dialog_now
         self._wants_to_know = wants_to_know
-        # RFC 3515 §2.4.6: the id, which is the REFER's CSeq, MAY stand in the first one's NOTIFYs and MUST in all later ones'. Phones that
-        # know one REFER a call do not know it.
-        self._event = EVENT if is_first else f"{EVENT};id={transaction.request.cseq.number}"
-        self._told = 100
         self._last: Transaction | None = None
+        self.event = event
+        self.told = told
         self.session = session
         self.answer_to = transaction
-        self.state = State.ASKED
+        self.state = state
         self.timers: dict[Timer, list[Any]] = {}
 
     @property
@@ -217,7 +236,7 @@ class Referral:
 
     def notify(self, status: int, now: float, *, final: bool) -> None:
         """Tell how it goes; what was told already is not told again."""
-        if final or status != self._told:
+        if final or status != self.told:
             self.fire(Input.NOTIFY_LAST if final else Input.NOTIFY, now, status)
 
     def holds_back_bye(self, now: float) -> bool:
@@ -263,6 +282,7 @@ class Referral:
         self._answer(481, now, [])
 
     def _answer(self, status: int, now: float, headers: list[tuple[str, str]]) -> None:
+        assert self.answer_to is not None
         self.answer_to.respond(self.answer_to.request.response(status, headers=[*headers, *self._agent.plain_headers]), now)
 
     def start_timer(self, now: float, _argument: None) -> None:
@@ -281,7 +301,7 @@ class Referral:
         self._send(100, f"active;expires={EXPIRES_S}", now)
 
     def send_notify(self, now: float, status: int) -> None:
-        self._told = status
+        self.told = status
         self._send(status, f"active;expires={EXPIRES_S}", now)
 
     def send_last_notify(self, now: float, status: int) -> None:
@@ -289,17 +309,17 @@ class Referral:
         self._last = self._send(status, "terminated;reason=noresource", now)
 
     def send_timed_out(self, now: float, _argument: None) -> None:
-        self._last = self._send(self._told, "terminated;reason=timeout", now)
+        self._last = self._send(self.told, "terminated;reason=timeout", now)
 
     def send_left(self, now: float, _argument: None) -> None:
         # Its sender has ended, or we end, the call that it was about; what becomes of the target is told to nobody.
-        self._last = self._send(self._told, "terminated;reason=noresource", now)
+        self._last = self._send(self.told, "terminated;reason=noresource", now)
 
     def _send(self, status: int, state: str, now: float) -> Transaction:
         dialog, agent = self._dialog, self._agent
         headers = [
             ("Contact", agent.contact(dialog.send_flow)),
-            ("Event", self._event),
+            ("Event", self.event),
             ("Subscription-State", state),
             *agent.plain_headers,
         ]
@@ -353,7 +373,10 @@ class ReferUsage(Usage):
             headers = [*_warning(agent, refusal.reason), *agent.plain_headers]
             transaction.respond(transaction.request.response(refusal.status, headers=headers), now)  # the To tag of the dialog is there
             return
-        self.referrals[session.id] = Referral(agent, session, transaction, wants_to_know=asked.wants_to_know, is_first=known is None)
+        # RFC 3515 §2.4.6: the id, which is the REFER's CSeq, MAY stand in the first one's NOTIFYs and MUST in all later ones'. Phones that
+        # know one REFER a call do not know it.
+        event = EVENT if known is None else f"{EVENT};id={transaction.request.cseq.number}"
+        self.referrals[session.id] = Referral(agent, session, transaction, event, wants_to_know=asked.wants_to_know)
         agent.emit(ReferReceived(session.id, asked.target, asked.referred_by))
 
     def holds_back_bye(self, session: Session, now: float) -> bool:
@@ -367,6 +390,22 @@ class ReferUsage(Usage):
         referral = self.referrals.pop(session.id, None)
         if referral is not None:
             referral.fire(Input.SESSION_ENDED, now)
+
+    def noted(self, session: Session) -> Noted | None:
+        """What goes on after a restart: the last REFER that was answered. One that waits for its answer is sent again."""
+        found = self.referrals.get(session.id)
+        return None if found is None or found.state is State.ASKED else Noted(found.state, found.event, found.told)
+
+    def resume(self, session: Session, noted: Noted, now: float) -> None:
+        """After a restart: whoever sent the REFER is told on how it goes; a BYE that waited behind the last NOTIFY is sent."""
+        is_told = noted.state is State.ACTIVE
+        self.referrals[session.id] = referral = Referral(
+            self.agent, session, None, noted.event, state=State.ACTIVE if is_told else State.TERMINATED, told=noted.told
+        )
+        if is_told:
+            referral.start_timer(now, None)
+        elif noted.state is State.LEAVING:
+            session.fire(SessionInput.HANG_UP, now)
 
     def wait_no_longer(self, now: float) -> None:
         """A BYE that waits behind its NOTIFY is sent."""

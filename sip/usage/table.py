@@ -77,7 +77,12 @@ class Usages:
 
         Raises: LocalMisuse: this user agent has none.
         """
-        found = self._by_kind.get(kind)
-        if not isinstance(found, kind):
+        found = self.find(kind)
+        if found is None:
             raise LocalMisuse(f"no {kind.__name__} here")
         return found
+
+    def find(self, kind: type[U]) -> U | None:
+        """The usage of a kind; None: this user agent has none."""
+        found = self._by_kind.get(kind)
+        return found if isinstance(found, kind) else None

@@ -150,6 +150,9 @@ class _Port:
     def __init__(self) -> None:
         self.asked: list = []
 
+    def tell_changes(self, tell):
+        """Nothing changes."""
+
     def restore(self, session, kept, *, credentials, answered):
         if kept == "noise":
             raise ParseError("no session", where="kept session")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -23,10 +23,14 @@ from api import assignments
 from api.app import create_app, furnish
 from api.config import Login, Operator, Settings, Tenants
 from api.db import Databases, prepare
+from api.identity.hashing import Hashing
+from api.identity.strength import weakness
 from api.screen import lookup_in
 from api.services import Services
+from api.shared import Shared, shared_in
 from api.telephony_setup import setup_of
 from tests.api.voice import EngineVoice
+from tests.api.waits import assert_nothing_is_held
 
 ACME = TenantId("acme")
 PASSWORD = "correct horse battery"
@@ -58,6 +62,10 @@ class Service:
     settings: Settings
     clock: Clock
     tokens: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def shared(self) -> Shared:
+        return shared_in(self.app)
 
     async def log_in(self, username: str, password: str = PASSWORD, tenant: str | None = "acme") -> str:
         body = {"tenant": tenant, "username": username, "password": password}
@@ -153,6 +161,29 @@ def _settings(data: Path) -> Settings:
     return Settings(data=data, login=CHEAP, operator=Operator(password=SecretStr(PASSWORD)), tenants=ALLOWED)
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_held_while_one_waits() -> Iterator[None]:
+    """Whatever is done beside the loop waits for a disk, or behind others: with a connection in hand it would keep a tenant from its
+    database.
+    """
+    beside, hashed = asyncio.to_thread, Hashing.run
+
+    async def checked(work: Callable[..., Any], /, *given: Any, **named: Any) -> Any:
+        is_ours = not getattr(work, "__module__", "").startswith("tests.")
+        if is_ours and work is not weakness:  # that is a millisecond, and asked in the middle of a change
+            assert_nothing_is_held(getattr(work, "__qualname__", "work"))
+        return await beside(work, *given, **named)
+
+    async def run(self: Hashing, *given: Any) -> Any:
+        assert_nothing_is_held("a hash")
+        return await hashed(self, *given)
+
+    with pytest.MonkeyPatch.context() as patch:  # of its own: the tests' one must end before the service does
+        patch.setattr(asyncio, "to_thread", checked)
+        patch.setattr(Hashing, "run", run)
+        yield
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return _settings(tmp_path / "data")
@@ -187,14 +218,14 @@ async def _copied(prepared: Prepared, settings: Settings, clock: Clock, applicat
     async with started(settings, clock, application) as service:
         service.tokens.update(prepared.tokens)
         for tenant in service.databases.opened:  # what is done at every start is done
-            await application.state.services.jobs.settled(tenant)
+            await shared_in(application).services.jobs.settled(tenant)
         yield service
         await _what_is_known_is_what_the_rows_say(service)
 
 
 async def _what_is_known_is_what_the_rows_say(service: Service) -> None:
     """After whatever a test did: what the next change of a setup goes by is what the database holds, and the voice service has it too."""
-    services: Services = service.app.state.services
+    services: Services = service.shared.services
     if services.voice is not service.voice:  # the test started the application anew
         return
     for tenant, told in service.voice.setups.items():

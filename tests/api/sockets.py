@@ -1,4 +1,4 @@
-"""A WebSocket client that speaks ASGI to the application directly: no socket, the test's own loop."""
+"""A WebSocket client that speaks ASGI to the application directly, in the test's own loop. What it hears must be what AsyncAPI says."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Self
 
 from fastapi import FastAPI
+
+from tests.schemas import check_message
 
 
 class Closed(Exception):
@@ -68,6 +70,7 @@ class Socket(AbstractAsyncContextManager["Socket"]):
         if message["type"] == "websocket.close":
             raise Closed(message["code"], message.get("reason") or "")
         found: dict[str, Any] = json.loads(message["text"])
+        check_message(self._scope["path"].rpartition("/")[2], found)
         return found
 
     async def until(self, kind: str) -> tuple[dict[str, Any], list[str]]:

@@ -240,8 +240,8 @@ class TestSources:
         assert (await two.call("POST", "trunks", "other-admin", json=trunk("::ffff:0:0/96"))).status_code == 403
 
     async def test_nobody_takes_the_internet_in_advance(self, two: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-        settings = two.app.state.services.settings
-        object.__setattr__(two.app.state.services, "settings", settings.model_copy(update={"tenants": Tenants(claim_networks=2)}))
+        settings = two.shared.services.settings
+        object.__setattr__(two.shared.services, "settings", settings.model_copy(update={"tenants": Tenants(claim_networks=2)}))
         monkeypatch.setattr("api.assignments.service.MOST_NUMBERS", 1)
         await two.made("trunks", trunk("198.51.100.1", "198.51.100.2"))
         answer = await two.call("PUT", "trunks/carrier", json=trunk("198.51.100.1", "198.51.100.2", "198.51.100.3"))
@@ -292,7 +292,7 @@ class TestSources:
         two.voice.others[OTHER] = {"203.0.113.5": frozenset({ACME})}
         for _ in range(2):
             two.voice.seen = [Sighting(tenant=OTHER, address="203.0.113.5", what="refused")]
-            await two.app.state.watch.write()
+            await two.shared.part(Watch).write()
         for who in ("admin", "other-admin"):
             assert await audited(two, who, "203.0.113.5") == [("refused", "peer")]
 
@@ -301,7 +301,7 @@ class TestSources:
         await two.made("tenants/other/sources", {"network": "203.0.113.0/24"}, "operator")
         await two.made("trunks", trunk("203.0.113.5"), "other-admin")
         two.voice.seen = [Sighting(tenant=ACME, address="203.0.113.5", what="called")]
-        await two.app.state.watch.write()
+        await two.shared.part(Watch).write()
         listed = (await two.got("sources", "operator"))["items"]
         assert [(one["tenant"], one["network"], one["addresses"], one["shared"], one["granted"]) for one in listed] == [
             ("acme", "198.51.100.0/24", 256, False, False),
@@ -316,7 +316,7 @@ class TestSources:
         assert (await two.got("assignments"))["sources"][1]["used_at"] is not None
         # Seen again within a day nothing is written; a claim that is withdrawn frees the network.
         two.voice.seen = [Sighting(tenant=ACME, address="203.0.113.5", what="called")]
-        await two.app.state.watch.write()
+        await two.shared.part(Watch).write()
         assert (await two.got("sources", "operator"))["items"] == listed
         unused = listed[0]["id"]
         assert (await two.call("DELETE", f"tenants/acme/sources/{unused}", "operator")).status_code == 204
@@ -324,14 +324,14 @@ class TestSources:
 
     async def test_who_answered_a_tenant_is_remembered_over_a_restart(self, two: Service) -> None:
         two.voice.seen = [Sighting(tenant=ACME, address="203.0.113.5", what="answered")] * 2
-        await two.app.state.watch.write()
-        await two.app.state.watch.write()
+        await two.shared.part(Watch).write()
+        await two.shared.part(Watch).write()
         two.voice.customers.clear()
-        await Watch(two.app.state.services).start()
+        await Watch(two.shared.services).start()
         assert two.voice.customers == {(ACME, "203.0.113.5")}
         assert (await two.call("DELETE", "tenants/acme", "operator")).status_code == 204
         two.voice.customers.clear()
-        await Watch(two.app.state.services).start()
+        await Watch(two.shared.services).start()
         assert two.voice.customers == set()
 
     @pytest.mark.parametrize("called", ["110", "112"])
@@ -383,7 +383,7 @@ class TestInternalTrunks:
 
     @pytest.mark.parametrize("had", [True, False])
     async def test_a_tenant_of_an_earlier_release_keeps_what_it_has(self, pbx: Service, had: bool) -> None:
-        services: Services = pbx.app.state.services
+        services: Services = pbx.shared.services
         if not had:
             await pbx.call("PUT", "trunks/carrier", json=trunk())
         await assignments.end(services, ACME, for_good=False)
@@ -459,14 +459,14 @@ class TestInheritance:
     """A database of a release that knew no owners: what its tenants use stays theirs, as far as an older one does not have it."""
 
     async def _as_before(self, service: Service) -> None:
-        services: Services = service.app.state.services
+        services: Services = service.shared.services
 
         async with services.databases.unit(None) as unit:
             for table in ("tenant_rights", "number_owner", "source_claim", "source_grant", "caller_id_grant"):
                 await unit.session.execute(text(f"DELETE FROM {table}"))
 
     async def test_the_older_tenant_keeps_what_both_use(self, two: Service) -> None:
-        services: Services = two.app.state.services
+        services: Services = two.shared.services
         await two.made("trunks", trunk("203.0.113.0/28"))
         await two.made("tenants/other/sources", {"network": "203.0.0.0/16"}, "operator")
         await two.made("trunks", trunk("203.0.0.0/16"), "other-admin")

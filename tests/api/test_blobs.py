@@ -37,8 +37,9 @@ class Kept:
         work.jobs.begin(ACME)
 
     async def write(self, octets: bytes) -> BlobRow:
+        written = await self.blobs.write(ACME, pieces(octets), "text/plain")
         async with self.work.databases.unit(ACME) as unit:
-            return await self.blobs.write(unit, ACME, pieces(octets), "text/plain")
+            return await self.blobs.keep(unit, written)
 
     async def read(self, blob: str, first: int = 0, last: int | None = None) -> bytes:
         async with self.work.databases.unit(ACME) as unit:
@@ -123,8 +124,9 @@ class TestFiles:
 
         tracemalloc.start()
         try:
+            written = await kept.blobs.write(ACME, many(), "application/octet-stream")
             async with kept.work.databases.unit(ACME) as unit:
-                row = await kept.blobs.write(unit, ACME, many(), "application/octet-stream")
+                row = await kept.blobs.keep(unit, written)
             async with kept.work.databases.unit(ACME) as unit:
                 opened = await kept.blobs.open(unit.session, ACME, row.id)
             total = 0
@@ -169,8 +171,9 @@ class TestFiles:
             raise ConnectionResetError
 
         async def written(content: AsyncIterator[bytes], *, fails: bool) -> None:
+            one = await kept.blobs.write(ACME, content, "text/plain")
             async with kept.work.databases.unit(ACME) as unit:
-                await kept.blobs.write(unit, ACME, content, "text/plain")
+                await kept.blobs.keep(unit, one)
                 if fails:
                     raise RuntimeError
 
@@ -207,6 +210,14 @@ class TestFiles:
             await kept.write(bytes(600_000))
         assert told.value.detail.startswith("Files of this tenant may take 1 MiB.")
         assert len(kept.files) == 1
+        # two at once, each of which had room when it began
+        first, second = [await kept.blobs.write(ACME, pieces(bytes(300_000)), "text/plain") for _ in range(2)]
+        async with kept.work.databases.unit(ACME) as unit:
+            await kept.blobs.keep(unit, first)
+        with pytest.raises(TooLarge):
+            async with kept.work.databases.unit(ACME) as unit:
+                await kept.blobs.keep(unit, second)
+        assert len(kept.files) == 2
 
     async def test_files_without_a_row_go_and_rows_without_a_file_are_told(self, kept: Kept) -> None:
         row, lost = await kept.write(b"kept"), await kept.write(b"lost")

@@ -6,6 +6,7 @@ import ast
 import asyncio
 import itertools
 import json
+import os
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -24,20 +25,21 @@ from sqlalchemy.schema import DropIndex
 
 from acd.core.ids import TenantId
 from acd.errors import CannotStart
-from api import migrations, tables
+from api import migrations
 from api.audit.retention import forget_old
 from api.config import Database, Recordings, Settings
 from api.db import Kind, alembic_config, control_url, drop_database, make_engine, prepare, tenant_url
 from api.kit.columns import ControlBase, TenantBase
 from api.recordings.retention import delete_old
 from api.services import Services
+from api.slices import SLICES
 from billing_cdr import recordings, store
 from billing_cdr.store import metadata as billing
 from tests.api.conftest import ACME, Clock, Service, add_tenant, staff, started
 from tests.api.records import recorded_talk, talk, twice_recorded
 from tests.servers import DATABASES, databases_to_test, server
 
-assert tables  # the metadata are whole once it is imported
+assert SLICES  # the metadata are whole once it is imported
 
 
 _numbers = itertools.count(1)
@@ -124,12 +126,12 @@ def test_revisions_are_one_line(kind: Kind) -> None:
 @pytest.mark.parametrize("kind", ["control", "tenant"])
 def test_revisions_import_nothing_of_ours_but_the_types_frozen_with_them(kind: Kind) -> None:
     """A revision says what a database was made of then; what it imported would be what the code says today."""
-    versions = Path(alembic_config(kind).get_main_option("script_location") or "") / "versions"
-    files = [*versions.glob("r*.py"), *(Path(migrations.__file__).parent.glob("types_*.py"))]
+    versions = [Path(one) for one in (alembic_config(kind).get_main_option("version_locations") or "").split(os.pathsep)]
+    files = [*(file for one in versions for file in one.glob("r*.py")), *(Path(migrations.__file__).parent.glob("types_*.py"))]
     assert len(files) >= 2
     for file in files:
         allowed = {"__future__", "alembic", "datetime", "json", "re", "sqlalchemy", "typing"} | (
-            {"api.migrations.types"} if file.parent == versions else set()
+            {"api.migrations.types"} if file.parent in versions else set()
         )
         assert _imported(file) <= allowed, file
 
@@ -348,12 +350,12 @@ async def _recorded(service: Service) -> None:
     assert (await service.call("DELETE", "recordings/rec-1-r1.wav")).status_code == 204
     assert (await service.call("DELETE", "recordings/rec-1-r1.wav")).status_code == 410
     assert (await service.got("cdrs/rec-1"))["deleted_recordings"][0]["deleted_by"] == "admin"
-    services: Services = service.app.state.services
+    services: Services = service.shared.services
     kept = Services(
         services.settings.model_copy(update={"recordings": Recordings(days=7)}), services.databases, services.voice, services.clock
     )
     old = at + timedelta(days=8, seconds=6)
-    assert await delete_old(kept, service.app.state.metrics.recordings_deleted, old) == 1
+    assert await delete_old(kept, service.shared.metrics.recordings_deleted, old) == 1
     assert (await service.got("recordings"))["items"] == []
     async with service.databases.tenant(ACME).connect() as connection:
         assert await recordings.half_deleted(connection, 10) == []

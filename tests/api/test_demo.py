@@ -14,6 +14,7 @@ from acd.core.ids import AgentId, TenantId
 from acd.core.inputs import LogOn
 from acd.core.spoken_menu import PAUSE, sounds_of
 from api.demo import FILE, TENANT, Demo
+from api.shared import shared_in
 from tests.api.conftest import CHEAP, Clock, Service, started
 
 DEMO = TenantId("demo")
@@ -24,10 +25,10 @@ async def demo(service: Service, clock: Clock, application: FastAPI) -> tuple[Se
     await service.databases.close()
     settings = service.settings.model_copy(update={"demo": True, "login": CHEAP})
     async with started(settings, clock, application) as running:
-        found: Demo = application.state.demo
+        found: Demo = shared_in(application).demo
         assert found is not None
     async with started(settings, clock, application) as again:
-        assert application.state.demo == found
+        assert shared_in(application).demo == found
         running = again
         await _use(running, found)
     return running, found

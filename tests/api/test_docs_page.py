@@ -35,7 +35,7 @@ class Parts(HTMLParser):
             self.inline.append(data)
 
 
-@pytest.mark.parametrize("page", ["/docs", "/"])
+@pytest.mark.parametrize("page", ["/docs", "/docs/sockets", "/"])
 async def test_every_part_of_a_page_comes_from_here_and_no_script_stands_in_it(service: Service, page: str) -> None:
     answer = await service.client.get(page)
     policy = answer.headers["content-security-policy"]

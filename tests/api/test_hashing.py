@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from api.identity import Passwords
 from api.identity.hashing import OURSELVES, Asker, Hashing, TooManyHashes
 from tests.api.conftest import PASSWORD, Service
 
@@ -126,7 +127,7 @@ async def test_the_owner_gets_in_where_he_is_known_while_strangers_fill_every_pl
     """The first log-in of the fixture made the source known; the strangers come from others."""
     await acme.log_in("admin")
     turns = judge(most_waiting=3)
-    acme.app.state.passwords.hashing = turns.hashing
+    acme.shared.part(Passwords).hashing = turns.hashing
     for n in range(6):
         await turns.ask(f"stranger{n}", f"s{n}")
     logging_in = asyncio.create_task(acme.log_in("admin", PASSWORD))

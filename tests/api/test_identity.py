@@ -14,8 +14,10 @@ from sqlalchemy import text
 from api.app import create_app
 from api.config import Operator, Settings
 from api.db import Databases
+from api.identity import Passwords
 from api.identity.errors import WrongExpiry
 from api.identity.rules import expiry, tenant_of, token_hash, write_token
+from api.shared import shared_in
 from tests.api.conftest import ACME, PASSWORD, Clock, Service, add_tenant, started
 
 
@@ -134,7 +136,7 @@ class TestPassword:
 
     async def test_no_connection_is_held_while_a_hash_is_computed(self, staffed: Service, monkeypatch: pytest.MonkeyPatch) -> None:
         """Strangers' log-ins at one tenant waited for a hash each with a connection of its database, and nobody else got one."""
-        passwords = staffed.app.state.passwords
+        passwords = staffed.shared.part(Passwords)
         pool = staffed.databases.tenant(ACME).sync_engine.pool
         held: list[int] = []
         matches = passwords.matches
@@ -286,7 +288,7 @@ class TestOperator:
             for _ in range(2):
                 app = create_app(settings, service.voice, databases, clock)
                 async with app.router.lifespan_context(app):
-                    drawn.append(app.state.operator_password)
+                    drawn.append(shared_in(app).operator_password)
             assert drawn[0] is not None
             assert len(drawn[0]) == 16
             assert drawn[1] is None
@@ -301,7 +303,7 @@ class TestOperator:
         anew = settings.model_copy(update={"operator": Operator(password=SecretStr("another horse battery"))})
         async with started(anew, clock, application) as service:
             service.tokens.update(acme.tokens)
-            assert application.state.operator_password is None
+            assert shared_in(application).operator_password is None
             assert (await service.call("GET", "tenants", "operator")).status_code == 401
             body = {"username": "operator", "password": PASSWORD}
             assert (await service.call("POST", "login", None, json=body)).status_code == 401

@@ -20,6 +20,7 @@ from api.kit.mail.compose import message_id, octets
 from api.kit.mail.sender import RETRIES
 from api.kit.mail.submit import NotSent, Smtp
 from api.kit.paging import Cut
+from api.shared import shared_in
 from tests.api.conftest import ACME, Service
 from tests.api.mail_server import PASSWORD, USER, MailServer, mail_server
 from tests.api.receiver import certified
@@ -44,7 +45,7 @@ async def post(tmp_path: Path) -> AsyncIterator[Callable[[MailSettings], Work]]:
     async with working("sqlite", tmp_path, names=("job", "mail")) as work:
 
         def begin(settings: MailSettings) -> Work:
-            Mail(settings, work.databases, work.jobs, Smtp(settings))
+            work.jobs.define(Mail(settings, work.databases, Smtp(settings)).jobs)
             work.jobs.begin(ACME)
             return work
 
@@ -226,7 +227,7 @@ async def test_an_administrator_tries_the_way_and_sees_why_nothing_comes(acme: S
         assert (await acme.call("POST", "mails/test", json={"to": wrong})).status_code == 422
     made = await acme.call("POST", "mails/test", json={"to": "erika@example.org"})
     assert made.status_code == 202
-    await acme.app.state.services.jobs.settled(ACME)
+    await shared_in(acme.app).services.jobs.settled(ACME)
     (told,) = (await acme.got("mails"))["items"]
     assert (told["state"], told["error"]) == ("pending", "There is no mail server in the settings ([mail] host).")
     assert (await acme.got("mails?dead=true"))["items"] == []

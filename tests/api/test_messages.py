@@ -13,7 +13,8 @@ from acd.core.channel_kinds import CHANNELS
 from acd.core.ids import AgentId, CallId, ContactId, EntryId, LegId, OfferId, QueueId, TenantId
 from acd.core.live import LiveContact
 from acd.service import LiveEvent
-from api.telephony.rules import AgentView, told_decision, told_event, told_live
+from api.contract import decision_of, event_of
+from api.telephony.rules import AgentView, told_live
 from tests.api.conftest import ACME, Service
 from tests.api.sockets import Socket
 
@@ -291,19 +292,35 @@ def live_event(event: ev.Event) -> LiveEvent:
     return LiveEvent(tenant=TenantId("acme"), seq=1, at=0.0, event=event)
 
 
+def offer(contact: ContactId) -> dict[str, Any]:
+    """A decision record as the exchange gives it, with its outcome."""
+    decision = ev.Decision(
+        rule="longest_idle/1",
+        term_names=("idle_since",),
+        entry_terms={"waited_s": 1.0},
+        requirements=(),
+        candidates=(ev.Candidate(agent=AgentId("anna"), terms=(0.0,)),),
+        removed={},
+        tie_break="id",
+        chosen=(AgentId("anna"),),
+    )
+    made = ev.OfferMade(offer=OfferId("o1"), contact=contact, entry=EntryId("e1"), queue=QueueId("support"), decision=decision)
+    ended = ev.OfferEnded(offer=OfferId("o1"), contact=contact, agent=AgentId("anna"), outcome="answered")
+    return {**msgspec.to_builtins(made), "at": 1.0, "outcomes": [{**msgspec.to_builtins(ended), "at": 2.0}]}
+
+
 class TestOlderNames:
     @pytest.mark.parametrize(("contact", "call"), [(CALL, CALL), (WRITTEN, None)])
     def test_what_tells_of_a_call_has_the_name_it_had_until_0_2(self, contact: ContactId, call: CallId | None) -> None:
         queued = ev.Queued(contact=contact, entry=EntryId(f"{contact}/q1"), queue=QueueId("support"), position=1)
-        for told in (told_event(queued), msgspec.json.decode(told_live(live_event(queued)))["event"]):
+        for told in (msgspec.to_builtins(event_of(queued)), msgspec.json.decode(told_live(live_event(queued)))["event"]):
             assert (told["type"], told["contact"], told.get("call")) == ("Queued", contact, call)
-        record = {"contact": contact, "offer": "o1", "outcomes": [{"contact": contact, "outcome": "answered"}]}
-        told = told_decision(record)
+        told = msgspec.to_builtins(decision_of(offer(contact)))
         assert (told.get("call"), told["outcomes"][0].get("call"), told["offer"]) == (call, call, "o1")
 
     def test_address_of_a_phone_is_no_contact_of_ours(self) -> None:
         bound = ev.DeviceBound(agent=AgentId("anna"), contact="sip:anna@192.0.2.1", expires_at=1.0, flow="")
-        assert "call" not in told_event(bound)
+        assert "call" not in msgspec.to_builtins(event_of(bound))
         view = AgentView(AgentId("ben"))
         assert not view.admits(live_event(bound))
 

@@ -9,10 +9,12 @@ import pytest
 
 from acd.guard import Guard
 from api.edge.connections import Connections
-from api.metric_words import HELP
+from api.metric_words import HELP as HOUSE
 from api.metrics import NOT_DESCRIBED, Metrics, families
+from api.slices import SLICES
 from tests.acd.voice import running
 
+HELP = {**HOUSE, **SLICES.metrics}
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -27,7 +29,7 @@ async def test_every_figure_of_a_service_says_what_it_counts(tmp_path: Path) -> 
         await service.voice._media.status()
         service.voice.switch.counters.update(re.findall(r"fernamt_switch_(\w+)_total", " ".join(HELP)))
         also = {"fernamt_tenants_failed": 0, "fernamt_databases_away": 0, **connections.figures(), **Guard().figures()}
-        words = told(Metrics(service.voice, lambda: also).text().decode())
+        words = told(Metrics(service.voice, lambda: also, SLICES.metrics).text().decode())
     assert len(words) > 40
     assert [name for name, sentence in words.items() if sentence == NOT_DESCRIBED] == []
 

@@ -18,8 +18,8 @@ TOKEN = "a token for the monitoring"
 
 
 def monitored(service: Service, monitoring: Monitoring) -> None:
-    services: Services = service.app.state.services
-    service.app.state.services = replace(services, settings=services.settings.model_copy(update={"monitoring": monitoring}))
+    services: Services = service.shared.services
+    service.shared.services = replace(services, settings=services.settings.model_copy(update={"monitoring": monitoring}))
 
 
 async def ask(app: FastAPI, path: str, host: str, **headers: str) -> httpx.Response:

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from api.kit.outbox import Event, EventType, Outbox, Payload, publish, put, row_of
-from api.kit.outbox.dispatch import BATCH
+from api.kit.outbox import Event, EventType, Outbox, Payload, dispatch, publish, put, row_of
 from api.kit.outbox.models import OutboxRow
 from tests.api.conftest import ACME
 from tests.api.work import working
@@ -33,7 +32,7 @@ class Hearing:
         self._heard: dict[str, str] = {}
         self.fails_at: str | None = None
 
-    async def wants(self, _session: Any) -> frozenset[str]:
+    async def wants(self, _session: Any, _kinds: Any) -> frozenset[str]:
         return frozenset((MADE.name,))
 
     async def take(self, _session: Any, event: Event, _now: datetime) -> None:
@@ -47,12 +46,16 @@ class Hearing:
 
 
 @pytest.mark.parametrize("kind", DATABASES)
-async def test_on_every_database_events_are_told_once_in_order_and_forgotten(kind: str, tmp_path: Path) -> None:
+async def test_on_every_database_events_are_told_once_in_order_and_forgotten(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if kind not in databases_to_test():
         pytest.skip(f"{kind} is not among FERNAMT_TEST_DATABASES")
+    monkeypatch.setattr(dispatch, "BATCH", 5)
     async with working(kind, tmp_path, names=("job", "outbox")) as work:
         hearing = Hearing()
-        outbox = Outbox(work.jobs, (hearing,), kept_days=7)
+        outbox = Outbox(work.jobs, kept_days=7)
+        outbox.subscribe(hearing)
         work.jobs.begin(ACME)
         await work.settled()
         assert outbox.is_wanted(ACME, MADE.name)
@@ -68,7 +71,7 @@ async def test_on_every_database_events_are_told_once_in_order_and_forgotten(kin
 
         with pytest.raises(RuntimeError):
             await publish_some("never", fails=True)
-        many = [f"n{number}" for number in range(BATCH + 5)]
+        many = [f"n{number}" for number in range(dispatch.BATCH + 2)]
         await publish_some(*many)
         await work.settled()
         assert hearing.heard == many

@@ -8,12 +8,13 @@ import pytest
 from sqlalchemy import event
 
 from acd.core.ids import TenantId
-from api import quotas, tables
+from api import quotas
 from api.assignments.schemas import LimitsGiven
 from api.config import Limits
 from api.db import tenant_directory
 from api.kit.columns import TenantBase
-from api.quotas import FREE, KINDS, MIB, Quotas
+from api.quotas import MIB, Quotas
+from api.slices import SLICES
 from tests.api.conftest import ACME, PASSWORD, Service, add_tenant
 
 CONTACT = {"name": "Erika Muster", "numbers": ["+49891234567"]}
@@ -40,15 +41,19 @@ MADE: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def test_every_table_of_a_tenant_has_a_limit_or_a_reason_for_none() -> None:
-    assert tables
-    ours = {mapper.class_.__tablename__ for mapper in TenantBase.registry.mappers}
-    assert ours == KINDS.keys() | FREE.keys()
-    assert not KINDS.keys() & FREE.keys()
-    assert (
-        {*KINDS.values(), quotas.OPEN_CONTACTS, quotas.DATABASE, quotas.SOUNDS, quotas.BLOBS}
-        == Limits.model_fields.keys()
-        == LimitsGiven.model_fields.keys()
-    )
+    """Or it is no table at all; each limit of rows is one table's, and a setting that limits nothing is found."""
+    with pytest.raises(TypeError, match=r"Forgetful: say either `limit` or `unlimited`"):
+        type("Forgetful", (TenantBase,), {"__module__": "tests", "__abstract__": True})
+    assert SLICES
+    limits = [mapper.class_.limit for mapper in TenantBase.registry.mappers if mapper.class_.limit is not None]
+    assert len(limits) == len(set(limits)) > 10
+    known = {*limits, quotas.OTHERS, quotas.OPEN_CONTACTS, quotas.DATABASE, quotas.SOUNDS, quotas.BLOBS}
+    assert known >= Limits.model_fields.keys() == LimitsGiven.model_fields.keys()
+
+
+def test_a_kind_without_a_setting_shares_the_number_of_others() -> None:
+    quota = Quotas(Limits(others=3)).limits({"others": 2})
+    assert (quota.get("notes"), quota[quotas.OTHERS]) == (None, 2)
 
 
 class TestRows:
@@ -209,7 +214,7 @@ async def test_the_octets_of_each_tenant_on_disk_are_a_metric(acme: Service) -> 
     (directory / "recordings" / "2026").mkdir(parents=True)
     (directory / "recordings" / "2026" / "one.wav").write_bytes(bytes(1000))
     (directory / "journal-0.log").write_bytes(bytes(300))
-    await acme.app.state.disk_use.look()
+    await acme.shared.disk_use.look()
     told = (await acme.call("GET", "/metrics", "operator")).text
     assert 'fernamt_tenant_octets{tenant="acme",what="recordings"} 1000.0' in told
     assert 'fernamt_tenant_octets{tenant="acme",what="journal"} 300.0' in told

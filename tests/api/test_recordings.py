@@ -354,17 +354,17 @@ class TestAudio:
 
     async def test_no_more_than_so_many_at_once(self, staffed: Service) -> None:
         await recorded_talk(staffed, "call-1")
-        turns: Turns = staffed.app.state.turns
+        turns: Turns = staffed.shared.turns
         most = staffed.settings.recordings.streams_per_tenant
         assert most == 16
         with turns.stream(ACME, "recordings", 1):  # exports have places of their own
-            staffed.app.state.services.settings.recordings.__dict__["streams_per_tenant"] = 1
+            staffed.shared.services.settings.recordings.__dict__["streams_per_tenant"] = 1
             try:
                 answer = await staffed.call("GET", f"recordings/{NAME}/audio")
                 assert (answer.status_code, "Retry-After" in answer.headers) == (429, True)
                 assert (await staffed.call("GET", "cdrs/export")).status_code == 200
             finally:
-                staffed.app.state.services.settings.recordings.__dict__["streams_per_tenant"] = most
+                staffed.shared.services.settings.recordings.__dict__["streams_per_tenant"] = most
 
     async def test_a_listener_who_goes_gives_back_file_and_place(self, staffed: Service, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(files, "PIECE", 1000)
@@ -396,7 +396,7 @@ class TestAudio:
         assert sent == ["http.response.start", "http.response.body"]
         open_now = [os.path.realpath(one) for one in Path("/proc/self/fd").iterdir()]  # noqa: ASYNC240 - no disk
         assert not [one for one in open_now if one.endswith(NAME)]
-        assert not [name for name in staffed.app.state.turns.figures() if "streams" in name]
+        assert not [name for name in staffed.shared.turns.figures() if "streams" in name]
 
     async def test_what_is_still_recorded_or_whose_call_goes_on_is_409(self, staffed: Service) -> None:
         write(folder_of(staffed) / NAME, staffed.clock())
@@ -495,7 +495,7 @@ class TestAudit:
 
     async def test_plays_and_octets_are_counted(self, staffed: Service) -> None:
         whole = await recorded_talk(staffed, "call-1")
-        metrics = staffed.app.state.metrics
+        metrics = staffed.shared.metrics
         played = metrics.recordings_played.labels(ACME)._value
         sent = metrics.recordings_sent.labels(ACME)._value
         deleted = metrics.recordings_deleted.labels(ACME, "person")._value
@@ -533,8 +533,8 @@ class TestDeletion:
         self, staffed: Service, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         await recorded_talk(staffed, "call-1")
-        services: Services = staffed.app.state.services
-        metrics = staffed.app.state.metrics
+        services: Services = staffed.shared.services
+        metrics = staffed.shared.metrics
 
         def refuses(*_: object, **__: object) -> None:
             raise PermissionError(1, "Operation not permitted")
@@ -565,10 +565,10 @@ class TestDeletion:
 class TestRetention:
     @staticmethod
     async def turn(service: Service, days: int) -> int:
-        services: Services = service.app.state.services
+        services: Services = service.shared.services
         settings = services.settings.model_copy(update={"recordings": Recordings(days=days)})
         kept = Services(settings, services.databases, services.voice, services.clock)
-        return await delete_old(kept, service.app.state.metrics.recordings_deleted, service.clock())
+        return await delete_old(kept, service.shared.metrics.recordings_deleted, service.clock())
 
     async def test_by_itself_nothing_is_deleted(self, staffed: Service) -> None:
         assert Recordings().days == 0

@@ -169,7 +169,7 @@ class TestOnDisk:
         in_clear(settings)
         rows(settings.data / "control.sqlite", "UPDATE tenant SET state = 'closed' WHERE id = 'acme'")
         async with started(settings, clock, application) as service:
-            await asyncio.gather(*(task for task in service.app.state.services.tasks if task.get_name() == "seal closed tenants"))
+            await asyncio.gather(*(task for task in service.shared.services.tasks if task.get_name() == "seal closed tenants"))
             assert ACME not in service.databases.opened
         assert HA1["anna"].encode() not in octets_below(settings.data)
         assert all("sealed:1:" in one for one in kept(settings))
@@ -261,7 +261,7 @@ class TestWrongKey:
         path.write_text(keyring.new_key().line)
         async with started(settings, clock, application) as service:
             service.tokens.update(tokens)
-            failure = service.app.state.services.failed[ACME]
+            failure = service.shared.services.failed[ACME]
             key = keys_of(right, "").first.id
             assert f"sealed under key {key}, which is not in {path}: put that key back (docs/secrets.md)" in failure.reason
             assert not failure.passes
@@ -281,7 +281,7 @@ class TestWrongKey:
         before = kept(settings)
         (settings.data / keyring.OWN).write_text(keyring.new_key().line)
         async with started(settings, clock, application) as service:
-            assert ACME in service.app.state.services.failed
+            assert ACME in service.shared.services.failed
         assert kept(settings) == before
 
     async def test_a_value_moved_to_another_row_shuts_the_tenant(self, stopped: Stopped, clock: Clock, application: FastAPI) -> None:
@@ -290,9 +290,9 @@ class TestWrongKey:
         ((stolen,),) = rows(database(settings), "SELECT ha1_md5 FROM setup_device WHERE agent = 'ben'")
         rows(database(settings), "UPDATE setup_device SET ha1_md5 = ? WHERE agent = 'anna'", stolen)
         async with started(settings, clock, application) as service:
-            assert "ha1_md5 of 'anna'" in service.app.state.services.failed[ACME].reason
-            assert "does not open" in service.app.state.services.failed[ACME].reason
-            assert stolen not in service.app.state.services.failed[ACME].reason
+            assert "ha1_md5 of 'anna'" in service.shared.services.failed[ACME].reason
+            assert "does not open" in service.shared.services.failed[ACME].reason
+            assert stolen not in service.shared.services.failed[ACME].reason
 
     @pytest.mark.parametrize("text", ["", "short\n", "\x00\xff"])
     async def test_a_file_that_holds_no_key_keeps_the_service_from_starting(self, settings: Settings, text: str) -> None:

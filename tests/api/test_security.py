@@ -23,7 +23,7 @@ from acd.switch.phones import Phones
 from api.app import create_app
 from api.config import Operator
 from api.db import Databases
-from api.security import open_log
+from api.security import Keeper, open_log
 from api.services import Services
 from tests.api.conftest import ACME, PASSWORD, Clock, Service
 
@@ -43,7 +43,7 @@ async def log_in(client: httpx.AsyncClient, username: str = "admin", password: s
 
 
 def guard_of(service: Service) -> Guard:
-    found = service.app.state.services.guard
+    found = service.shared.services.guard
     assert isinstance(found, Guard)
     return found
 
@@ -196,7 +196,7 @@ class TestRestart:
         await ban(acme)
         async with at(acme, OWNER) as owner:
             await log_in(owner, password=PASSWORD)
-        await acme.app.state.keeper.close()
+        await acme.shared.part(Keeper).close()
         async with _again(acme) as guard:
             assert [one.source for one in guard.bans()] == [STRANGER]
             assert guard.ban_of(STRANGER, guard.now()) is not None
@@ -207,7 +207,7 @@ class TestRestart:
 
     async def test_what_is_too_old_is_forgotten(self, acme: Service) -> None:
         await ban(acme)
-        await acme.app.state.keeper.close()
+        await acme.shared.part(Keeper).close()
         async with acme.databases.control.begin() as connection:
             await connection.execute(text("UPDATE source_ban SET until = '2020-01-01 00:00:00.000000'"))
             await connection.execute(text("UPDATE known_source SET seen_at = '2020-01-01 00:00:00.000000'"))

@@ -80,7 +80,7 @@ class TestHealth:
         assert (await service.client.get("/readyz")).json() == {"status": "ready"}
 
     async def test_not_ready_before_the_tenants_are_open(self, service: Service) -> None:
-        service.app.state.ready = False
+        service.shared.ready = False
         assert (await service.client.get("/readyz")).status_code == 503
 
     async def test_state_is_for_admins(self, staffed: Service) -> None:

@@ -240,7 +240,7 @@ class TestStoredBefore:
         await staffed.databases.close()
         async with started(staffed.settings, clock, application) as again:
             again.tokens.update(staffed.tokens)
-            assert again.app.state.services.failed == {}
+            assert again.shared.services.failed == {}
             assert [menu.id for menu in again.voice.setups[ACME].configuration.menus] == ["loop"]
             told = [await again.got(path) for path in ("numbers/+499005123456", "menus/loop", "schedules/office", "queues/support")]
             assert (told[0]["country"], told[0]["geographic"]) == ("ZZ", True)

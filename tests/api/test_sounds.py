@@ -205,7 +205,7 @@ class TestUse:
         menu = await acme.made("menus", {"id": "main", "sounds": ["welcome"], "options": {"1": TO_HANG_UP}})
         async with acme.databases.unit(ACME) as unit:
             await unit.session.execute(delete(SoundRow))
-        acme.app.state.services.known_setups.clear()
+        acme.shared.services.known_setups.clear()
         body = {name: value for name, value in menu.items() if name not in {"version", "changed_at"}}
         assert (await acme.call("PUT", "menus/main", "admin", json={**body, "repeats": 1})).status_code == 200
         answer = await acme.call("PUT", "menus/main", "admin", json={**body, "sounds": ["welcome", "welcome2"]})
@@ -252,7 +252,7 @@ class TestDamage:
         os.utime(folder / "stray.wav", (0, 0))
         (folder / f"{own(acme)['de/welcome']}.wav").unlink()
         assert (await acme.call("GET", "sounds/de/welcome/audio", "admin")).status_code == 404
-        await look(acme.app.state.services, ACME, own(acme))
+        await look(acme.shared.services, ACME, own(acme))
         assert "the sound de/welcome is not in" in caplog.text
         assert stored(acme) == set()
         assert (

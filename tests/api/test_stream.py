@@ -204,9 +204,9 @@ class TestToken:
         assert closed.value.code == 4401
 
     async def test_old_clients_may_be_let_in_by_the_address_for_a_while(self, staffed: Service) -> None:
-        this = staffed.app.state.services
+        this = staffed.shared.services
         http = this.settings.http.model_copy(update={"token_in_query": True})
-        staffed.app.state.services = replace(this, settings=this.settings.model_copy(update={"http": http}))
+        staffed.shared.services = replace(this, settings=this.settings.model_copy(update={"http": http}))
         async with Socket(staffed.app, EVENTS, query=f"token={staffed.tokens['supervisor']}") as socket:
             assert (await socket.receive())["type"] == "live"
 

@@ -85,8 +85,8 @@ async def test_a_refused_agent_has_not_been_made(staffed: Service) -> None:
 
 
 async def test_a_weak_password_that_is_stored_goes_on_working(acme: Service) -> None:
-    passwords = acme.app.state.passwords
-    async with acme.databases.unit(acme.app.state.services.databases.opened[0]) as unit:
+    passwords = acme.shared.part(Passwords)
+    async with acme.databases.unit(acme.shared.services.databases.opened[0]) as unit:
         from api.identity import user
 
         (await user(unit.session, "admin")).password_hash = await passwords.hash("password")

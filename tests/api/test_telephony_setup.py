@@ -566,7 +566,7 @@ class TestWhatIsKnownOfTheRows:
     """The service keeps the parsed setup from change to change (ADR 0007); `tests.api.conftest` compares it with them after every test."""
 
     def known(self, acme: Service) -> Any:
-        return acme.app.state.services.known_setups.get(ACME)
+        return acme.shared.services.known_setups.get(ACME)
 
     async def test_a_change_reads_no_more_rows_than_it_changes(self, acme: Service, monkeypatch: pytest.MonkeyPatch) -> None:
         await acme.made("agents", {"id": "anna", "name": "Anna"})

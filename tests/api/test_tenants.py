@@ -325,6 +325,6 @@ class TestNotOpen:
 
 
 def house_of(running: Service) -> Services:
-    found = running.app.state.services
+    found = running.shared.services
     assert isinstance(found, Services)
     return found

@@ -93,6 +93,16 @@ class TestLane:
 
 
 class TestTurns:
+    async def test_who_leaves_its_place_lets_the_next_one_in_and_only_one(self) -> None:
+        """A request that waits for a phone has left; that it ends later is nobody else's place."""
+        turns = made(places=1)
+        async with turns.turn("acme", "one") as place:
+            place.leave()
+            place.leave()
+            async with turns.turn("acme", "two"):
+                assert turns.figures()['fernamt_http_tenant_requests{tenant="acme",state="running"}'] == 1
+        assert not turns.figures()
+
     async def test_so_many_of_one_tenant_are_served_and_another_tenant_waits_for_none_of_them(self) -> None:
         asking = Asking(made(places=2))
         for name in ("1", "2", "3"):
@@ -195,12 +205,12 @@ class TestAtTheDoor:
     @pytest.fixture
     def narrow(self, staffed: Service) -> Service:
         """One request of a tenant at a time, and nobody waits."""
-        staffed.app.state.turns = made(places=1, most_waiting=1, wait_s=1000.0, streams=1)
+        staffed.shared.turns = made(places=1, most_waiting=1, wait_s=1000.0, streams=1)
         return staffed
 
     async def test_requests_of_one_tenant_beyond_its_places_wait_and_one_of_another_does_not(self, narrow: Service) -> None:
         await add_tenant(narrow, "other")
-        turns: Turns = narrow.app.state.turns
+        turns: Turns = narrow.shared.turns
         for who in ("admin", "anna", "other-admin"):
             await narrow.got("me", who)  # their tokens are known from now on
         async with AsyncExitStack() as held:
@@ -218,7 +228,7 @@ class TestAtTheDoor:
 
     async def test_a_token_that_nobody_has_looked_at_takes_no_place_of_the_tenant_it_names(self, narrow: Service) -> None:
         """Else a stranger would keep a tenant from working by naming it."""
-        turns: Turns = narrow.app.state.turns
+        turns: Turns = narrow.shared.turns
         await narrow.got("me")
         async with turns.turn(of_source("127.0.0.1"), "a stranger's, still looked at"):
             narrow.tokens["stranger"] = "fa1.acme." + "A" * 43
@@ -229,7 +239,7 @@ class TestAtTheDoor:
         assert (await strangers).status_code == 401
 
     async def test_a_token_that_holds_no_more_is_known_no_more(self, narrow: Service) -> None:
-        turns: Turns = narrow.app.state.turns
+        turns: Turns = narrow.shared.turns
         known = len(turns._known)
         narrow.tokens["second"] = await narrow.log_in("admin")
         await narrow.got("me", "second")
@@ -239,7 +249,7 @@ class TestAtTheDoor:
         assert len(turns._known) == known
 
     async def test_log_ins_from_one_source_take_turns(self, narrow: Service) -> None:
-        turns: Turns = narrow.app.state.turns
+        turns: Turns = narrow.shared.turns
         async with turns.turn(of_source("127.0.0.1"), "somebody"):
             log_in = asyncio.create_task(narrow.log_in("admin", PASSWORD))
             while not turns.waited[""]:
@@ -301,7 +311,7 @@ async def test_a_hundred_connections_of_one_tenant_do_not_reorder_who_asks_alone
     no more than its places of the first are ever under way.
     """
     await add_tenant(staffed, "other")
-    turns: Turns = staffed.app.state.turns
+    turns: Turns = staffed.shared.turns
     key = (await staffed.made("api-keys", {"name": "Script", "role": "admin"}))["token"]
     most, alone = 0, 0
     async with serving(staffed.app) as served, asyncio.timeout(60):
@@ -328,6 +338,6 @@ async def test_a_hundred_connections_of_one_tenant_do_not_reorder_who_asks_alone
                     most = max(most, int(turns.figures().get('fernamt_http_tenant_requests{tenant="acme",state="running"}', 0)))
             ends.set()
             await asyncio.gather(*asking)
-    assert 0 < most <= staffed.app.state.services.settings.http.requests_per_tenant
+    assert 0 < most <= staffed.shared.services.settings.http.requests_per_tenant
     assert turns.waited["acme"] > 0
     assert turns.waited["other"] == 0

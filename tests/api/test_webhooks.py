@@ -28,9 +28,10 @@ from api.kit.outbox import Event
 from api.kit.outbox import put as outbox_put
 from api.kit.reaching import PRIVATE, NotAllowed, NotReached, Reaching
 from api.kit.sealing import Key, Keys
-from api.telephony import outgoing
+from api.shared import shared_in
+from api.slices import SLICES
+from api.telephony import CallEvents, outgoing
 from api.webhooks import rules
-from api.work import CATALOGUE
 from billing_cdr import store
 from billing_cdr.house_plan import house_plan
 from billing_cdr.rating import PlanBook, rate
@@ -59,12 +60,12 @@ async def hook(acme: Service, receiver: Receiver, *events: str, who: str = "admi
 
 
 async def settled(acme: Service, tenant: Any = ACME) -> None:
-    await acme.app.state.services.jobs.settled(tenant)
+    await shared_in(acme.app).services.jobs.settled(tenant)
 
 
 async def turn(acme: Service, **by: float) -> None:
     acme.clock.turn(**by)
-    acme.app.state.services.jobs.wake(ACME)
+    shared_in(acme.app).services.jobs.wake(ACME)
     await settled(acme)
     acme.tokens["admin"] = await acme.log_in("admin")  # the one before may have ended
 
@@ -121,12 +122,12 @@ class TestRules:
         assert timedelta(seconds=sum(rules.RETRIES.delays_s) * 1.1) < rules.DISABLED_AFTER
 
     def test_every_kind_of_event_has_a_name_a_sentence_and_no_person_in_it(self) -> None:
-        for kind in CATALOGUE:
+        for kind in SLICES.events:
             assert kind.description.endswith("."), kind.name
             assert kind.named_by in kind.payload.model_fields
             personal = {"name", "calling", "called", "number", "email", "text", "subject", "title", "note"} - {"number"}
             assert not personal & kind.payload.model_fields.keys(), kind.name
-        assert CATALOGUE.names == tuple(dict.fromkeys(CATALOGUE.names))
+        assert SLICES.events.names == tuple(dict.fromkeys(SLICES.events.names))
 
 
 class TestDelivery:
@@ -353,7 +354,7 @@ class TestCalls:
         await hook(acme, receiver, "cdr.rated")
         cdr = outbound("c1", "+491711234567", 61, acme.clock(), ACME)
         charge = rate(cdr, PlanBook(house=(house_plan(),), tenants={}, trunks={}))
-        calls, engine = acme.app.state.work.calls, acme.databases.tenant(ACME)
+        calls, engine = shared_in(acme.app).part(CallEvents), acme.databases.tenant(ACME)
 
         async def saved(*, fails: bool) -> None:
             async with engine.begin() as connection:
@@ -395,7 +396,7 @@ class TestEndpoints:
             assert (await staffed.call("GET", "webhooks", who)).status_code == 403
             assert (await staffed.call("DELETE", f"webhooks/{made['id']}", who)).status_code == 403
         kinds = (await staffed.got("event-types"))["items"]
-        assert {one["name"] for one in kinds} == set(CATALOGUE.names)
+        assert {one["name"] for one in kinds} == set(SLICES.events.names)
         assert next(one for one in kinds if one["name"] == "ticket.created")["payload"]["required"] == ["number", "state", "contact"]
 
     async def test_a_change_holds_for_the_version_that_was_seen(self, acme: Service, receiver: Receiver) -> None:
@@ -501,7 +502,7 @@ async def test_a_batch_at_which_a_subscriber_fails_is_told_to_the_others_and_kep
         def __init__(self) -> None:
             self.heard: list[str] = []
 
-        async def wants(self, _session: Any) -> frozenset[str]:
+        async def wants(self, _session: Any, _kinds: Any) -> frozenset[str]:
             return frozenset(("*",))
 
         async def take(self, session: Any, event: Event, now: Any) -> None:
@@ -510,8 +511,8 @@ async def test_a_batch_at_which_a_subscriber_fails_is_told_to_the_others_and_kep
                 raise ValueError(event.kind)
             self.heard.append(event.kind)
 
-    touchy, outbox = Touchy(), acme.app.state.work.outbox
-    outbox._subscribers["touchy"] = touchy
+    touchy = Touchy()
+    shared_in(acme.app).services.outbox.subscribe(touchy)
     contact = (await acme.made("contacts", CONTACT))["id"]
     await settled(acme)
     await acme.call("PUT", f"contacts/{contact}", json={"name": "Erika M."})

@@ -31,6 +31,7 @@ from acd.service import Account, LiveEvent, Lookup, ScreenContext, ScreenPop, Si
 from billing_cdr.house_plan import house_plan
 from billing_cdr.quote import Quote
 from billing_cdr.rating import quote
+from tests.api.waits import assert_nothing_is_held
 
 DEPTH = 1000
 
@@ -63,6 +64,7 @@ class EngineVoice:
         self.on_trouble = None
 
     async def open_tenant(self, setup: TenantSetup, database: AsyncEngine, directory: Path) -> None:
+        assert_nothing_is_held("open_tenant")
         del database  # without SIP there are no CDRs to save
         if self.refuse_opening:
             raise OSError("the journal's disk is full")
@@ -73,6 +75,7 @@ class EngineVoice:
         await self.configure(setup)
 
     async def configure(self, setup: TenantSetup) -> None:
+        assert_nothing_is_held("configure")
         assert problems(setup.configuration) == []
         tenant = setup.configuration.tenant
         self.setups[tenant] = setup
@@ -85,14 +88,16 @@ class EngineVoice:
         assert self.engines[tenant].state.configuration == wanted
 
     async def close_tenant(self, tenant: TenantId, *, for_good: bool = True) -> None:
+        assert_nothing_is_held("close_tenant")
         del for_good  # without SIP nobody asks meanwhile
         del self.engines[tenant], self.setups[tenant]
         for _, reader in self._readers.pop(tenant, []):
             reader.put_nowait(None)
 
     async def command(self, tenant: TenantId, command: Command) -> tuple[Event, ...]:
+        assert_nothing_is_held("command")
         if isinstance(command, inp.Dial):
-            command = msgspec.structs.replace(command, quote=await self.quote(tenant, command.number))
+            command = msgspec.structs.replace(command, quote=await self.quote(tenant, command.number) or None)
         return await self.fact(tenant, command)
 
     def mint_call(self) -> CallId:
@@ -104,12 +109,15 @@ class EngineVoice:
         return ContactId(f"{channel}:{self._calls}")
 
     def contact(self, tenant: TenantId, contact: ContactId) -> WholeContact:
+        assert_nothing_is_held("contact")
         return self.engines[tenant].contact(contact)
 
     def open_contacts(self, tenant: TenantId) -> int:
+        assert_nothing_is_held("open_contacts")
         return self.engines[tenant].open_contacts
 
     async def quote(self, tenant: TenantId, number: str) -> dict[str, Any]:
+        assert_nothing_is_held("quote")
         if is_private(number):
             configuration = self.setups[tenant].configuration
             if number not in {one.number for one in configuration.numbers} | {one.extension for one in configuration.agents}:
@@ -141,6 +149,7 @@ class EngineVoice:
         return self.sent_to.get(network, frozenset())
 
     def spending(self, tenant: TenantId) -> Spending:
+        assert_nothing_is_held("spending")
         dialling = self.setups[tenant].dialling
         limits = {"tenant": dialling.per_hour, "balance": dialling.paid_in}
         limits |= {f"agent:{agent}": own.per_hour for agent, own in dialling.agents.items()}
@@ -148,15 +157,18 @@ class EngineVoice:
         return Spending(currency=dialling.currency, accounts=tuple(accounts))
 
     async def recount(self, tenant: TenantId) -> None:
+        assert_nothing_is_held("recount")
         self.recounted.append(tenant)
 
     def registered_in(self, network: str) -> frozenset[TenantId]:
         return self.registered.get(network, frozenset())
 
     def live(self, tenant: TenantId) -> LiveState:
+        assert_nothing_is_held("live")
         return self.engines[tenant].live_at(self._now())
 
     def describe(self, tenant: TenantId) -> dict[str, Any]:
+        assert_nothing_is_held("describe")
         return {"core": self.engines[tenant].describe()}
 
     async def stream(self, tenant: TenantId, *, agent: AgentId | None = None) -> AsyncIterator[LiveEvent]:
@@ -176,9 +188,11 @@ class EngineVoice:
         return len(self._readers[tenant])
 
     def why_waiting(self, tenant: TenantId, contact: ContactId) -> dict[str, Any]:
+        assert_nothing_is_held("why_waiting")
         return msgspec.to_builtins(self.engines[tenant].why_waiting(contact, self._now()))
 
     async def decisions(self, tenant: TenantId, contact: ContactId) -> list[dict[str, Any]]:
+        assert_nothing_is_held("decisions")
         return self._decisions[tenant, contact]
 
     def troubles(self) -> Mapping[TenantId, str]:

@@ -9,16 +9,16 @@ from pathlib import Path
 
 from sqlalchemy import MetaData, Table, make_url
 
-from api import tables
 from api.config import Settings
 from api.db import Databases, make_engine
 from api.kit.columns import TenantBase
 from api.kit.jobs import Jobs
 from api.kit.jobs.definitions import Definition
+from api.slices import SLICES
 from tests.api.conftest import ACME, Clock
 from tests.servers import fresh_database
 
-assert tables
+assert SLICES
 
 
 @dataclass

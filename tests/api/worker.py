@@ -24,7 +24,6 @@ from sqlalchemy import make_url, text
 
 from acd.core.ids import TenantId
 from acd.networks import EVERYTHING, LOOPBACK, Reach
-from api import tables
 from api.config import Mail as MailSettings
 from api.config import Settings
 from api.config import Webhooks as WebhookSettings
@@ -38,9 +37,9 @@ from api.kit.mail import put as put_mail
 from api.kit.mail.submit import Smtp
 from api.kit.outbox import Outbox, publish
 from api.kit.reaching import Reaching
+from api.slices import SLICES
 from api.webhooks import Webhooks, deliver, service
 from api.webhooks.schemas import WebhookGiven
-from api.work import CATALOGUE
 
 ACME = TenantId("acme")
 SOON = Retry((0.05,) * 200)
@@ -82,7 +81,7 @@ async def count(unit: Unit, given: Counted, _held: Held) -> None:
 
 
 async def main(folder: Path, http_port: int, smtp_port: int, names: Sequence[str]) -> None:
-    assert tables
+    assert SLICES
     deliver.RETRIES = sender.RETRIES = SOON  # type: ignore[misc]
     databases = Databases(Settings(data=folder))
     await databases.read_keys()
@@ -94,11 +93,14 @@ async def main(folder: Path, http_port: int, smtp_port: int, names: Sequence[str
     jobs = Jobs(databases, utc_now, (Inside("count", Counted, count, SOON),))
     reaching = Reaching(Reach((*EVERYTHING, *LOOPBACK)), 8)
     reaching.post = dying(reaching.post, "done")  # type: ignore[method-assign]
-    webhooks = Webhooks(WebhookSettings(plain_http=True), CATALOGUE, databases, jobs, reaching)
-    outbox = Outbox(jobs, (webhooks,), kept_days=7)
+    webhooks = Webhooks(WebhookSettings(plain_http=True), databases, reaching)
+    outbox = Outbox(jobs, kept_days=7)
+    outbox.kinds = SLICES.events
+    outbox.subscribe(webhooks)
+    jobs.define(webhooks.jobs)
     jobs.chores[:] = [telling(outbox)]
     settings = MailSettings(host="127.0.0.1", port=smtp_port, security="none", sender="t@fernamt.example")
-    Mail(settings, databases, jobs, dying(Smtp(settings), "sent"))
+    jobs.define(Mail(settings, databases, dying(Smtp(settings), "sent")).jobs)
     store.claim = claiming  # type: ignore[assignment]
     async with databases.unit(ACME) as unit:
         if await unit.session.scalar(text("SELECT COUNT(*) FROM webhook")) == 0:

@@ -340,3 +340,36 @@ def test_random_calls_never_owe_more_than_a_limit_and_cost_in_the_end_what_the_r
     assert one.reserved(BALANCE, now) == sum(cost for _, _, cost in owed)
     assert refused > 100
     assert cut > 2
+
+
+@pytest.mark.parametrize("lasted_ms", [1, 47_000, 48_000, 60_001, 125_000, 3_599_000])
+def test_a_leg_that_goes_on_over_a_restart_has_reserved_what_it_would_have_without(lasted_ms: int):
+    price_of = SATELLITE
+    before, after = purse(), purse()
+    assert before.reserve("a", "anna", price_of, NOON) is None
+    before.answered("a", NOON)
+    for at_ms in range(0, lasted_ms, 1_000):
+        before.look("a", NOON + at_ms)
+    before.look("a", NOON + lasted_ms)
+    after.take_up("a", "anna", price_of, NOON, NOON + lasted_ms)
+    for account in (TENANT, agent_account("anna")):
+        assert after.reserved(account, NOON + lasted_ms) == before.reserved(account, NOON + lasted_ms)
+    for one in (before, after):
+        one.gone("a", NOON + lasted_ms)
+    assert after.reserved(TENANT, NOON + lasted_ms) == before.reserved(TENANT, NOON + lasted_ms) == price_of.cost(lasted_ms, NOON)
+
+
+def test_a_leg_that_goes_on_over_a_restart_ends_where_its_money_does():
+    price_of = SATELLITE
+    one = purse(tenant="0.01")
+    outlook = one.take_up("a", None, price_of, NOON, NOON + 90_000)
+    assert outlook.ends_ms is None  # the minute that runs is owed in any case
+    assert one.look("a", outlook.look_again_ms).ends_ms == NOON + 2 * MINUTE - MARGIN_MS
+
+
+def test_an_attempt_that_goes_on_over_a_restart_owes_as_soon_as_it_is_answered():
+    price_of = SATELLITE
+    one = purse()
+    assert one.take_up("a", None, price_of, None, NOON) is None
+    assert one.reserved(TENANT, NOON) == one.first_cost(price_of, NOON)
+    assert one.answered("a", NOON + 5_000) is not None

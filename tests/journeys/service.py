@@ -21,7 +21,7 @@ from acd.core.live import LiveState
 from acd.core.replay import fold
 from acd.journal import read
 from acd.networks import EVERYTHING, LOOPBACK
-from api.billing.service import shown
+from api.contract.cdr import shown
 from billing_cdr import store
 from billing_cdr.cdr import Cdr
 from billing_cdr.charge import Charge
@@ -124,6 +124,24 @@ class ServiceProcess:
         if before is not None:
             before.must_be(await self.told_by_disk())
         return status
+
+    async def crash(self) -> None:
+        """As when the machine fails: the process is killed, and its media workers with it."""
+        workers = self.workers()
+        await self.stop(signal.SIGKILL)
+        for pid in workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def workers(self) -> list[int]:
+        """Process ids of the media workers on our data, whoever started them."""
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                words = (process / "cmdline").read_bytes().split(b"\0")
+                if b"media.worker" in words and any(str(self.folder / "data").encode() in word for word in words):
+                    found.append(int(process.name))
+        return found
 
     async def restart(self) -> None:
         """Stop in order and start again on the same data: the new process must tell what the old one told."""

@@ -15,7 +15,6 @@ import http.client
 import json
 import re
 import secrets
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -27,8 +26,11 @@ import pytest_asyncio
 import websockets
 from websockets.typing import Subprotocol
 
-from load.api_client import ApiClient, ApiError
+from api.kit.permissions import Role
+from api.slices import SLICES
+from load.api_client import ApiClient
 from load.phones import PhoneCall, SyntheticPhone
+from tests import slices as of_slices
 from tests.journeys.service import OPERATOR, ServiceProcess, service
 from tests.media.test_sound_file import pcm16, sine
 
@@ -38,13 +40,10 @@ SOUND = "a sound"
 """The one body that is no document."""
 METHODS = ("get", "post", "put", "patch", "delete")
 REFUSED = {401, 403, 404}
-KINDS = ("queues", "menus", "numbers", "schedules", "sites", "trunks", "reasons", "agents", "sounds")
 ROLES = ("agent", "supervisor", "billing", "admin")
 
 PUBLIC = ("/healthz", "/readyz", "/api/v1/login", "/api/v1/demo")
 OWN = ("/api/v1/me", "/api/v1/me/password", "/api/v1/logout")
-OPERATORS = ("/api/v1/tenants", "/api/v1/security", "/api/v1/operator", "/api/v1/sources", "/metrics")
-"""What only the operator may, by docs/api and docs/operating.md."""
 
 DESK = tuple(
     f"/api/v1/agents/{{agent}}/{what}"
@@ -53,11 +52,6 @@ DESK = tuple(
         *("calls", "contacts"),
     )
 )
-CRM = ("/api/v1/contacts", "/api/v1/tickets", "/api/v1/appointments", "/api/v1/quote")
-NAMES = ("/api/v1/queues", "/api/v1/reasons")
-"""What calls wait in and why people are away: everybody of the tenant reads it."""
-RECORDS = ("/api/v1/cdrs", "/api/v1/charges", "/api/v1/billing")
-SETUP = (*(f"/api/v1/{kind}" for kind in KINDS), "/api/v1/setup", "/api/v1/dialling", "/api/v1/assignments")
 
 PATH_LESS = {
     *("/api/v1/billing/months/{month}", "/api/v1/billing/invoices/{month}", "/api/v1/billing/invoices/{month}/export"),
@@ -72,7 +66,7 @@ MOVES = {
     *("service_level_with_abandons", "average_speed_of_answer_s", "average_handle_time_s", "abandon_rate"),
 }
 """Of the live state, and of mails that nobody takes: what time alone changes."""
-NOT_STATE = ("/api/v1/audit", "/api/v1/jobs", "/debug/state", *PUBLIC, *OPERATORS)
+NOT_STATE = ("/api/v1/audit", "/api/v1/jobs", "/debug/state", *PUBLIC)
 
 
 # ---------------------------------------------------------------------------------------------------------------- tenants
@@ -188,19 +182,12 @@ def bodies(of: Tenant) -> dict[str, Any]:
         "PrioritiseGiven": {"priority_s": 1},
         "ReskillGiven": {"requirements": [{"skill": keys["skill"], "level": 1}]},
         "AssignGiven": {"agent": keys["agents"]},
-        "WebhookGiven": {"url": "https://203.0.113.7/taken", "events": ["*"], "description": "Taken"},
-        "TestMailGiven": {"to": f"{of.id}@example.org"},
         "TariffGiven": {"trunk": keys["trunks"], "document": plan(keys["plan"], "Taken")},
         "ReratingGiven": {"cdr": keys["cdrs"]},
         "ContactGiven": {"name": "Taken", "numbers": [of.number]},
         "TicketGiven": {"subject": "Taken", "contact": keys["contacts"]},
         "TicketChange": {"subject": "Taken", "contact": keys["contacts"]},
-        "AppointmentGiven": {
-            "contact": keys["contacts"],
-            "title": "Taken",
-            "starts_at": "2030-01-01T09:00:00Z",
-            "ends_at": "2030-01-01T10:00:00Z",
-        },
+        **of_slices.merged("bodies", keys),
     }
 
 
@@ -233,7 +220,7 @@ def queries(of: Tenant) -> dict[str, str]:
         "normalise": "true",
         "language": "de",
         "for_customer": "true",
-        "dead": "true",
+        **of_slices.merged("queries", keys),
     }
 
 
@@ -255,6 +242,8 @@ class Operation:
     parameters: tuple[tuple[str, bool], ...]
     """Of the query: name, and whether it has to be there."""
     schema: str | None
+    permission: str | None
+    """None: it is public."""
 
     @property
     def name(self) -> str:
@@ -269,6 +258,15 @@ class Operation:
         """What ends a call, and what removes things: in an order in which nothing goes with another."""
         is_removal = self.method == "delete"
         return is_removal, self.path.endswith("/hang-up"), self.path if is_removal else ""
+
+    def is_for(self, role: Role) -> bool:
+        """What the table of permissions says (docs/security.md)."""
+        return self.permission is not None and role in SLICES.permissions[self.permission].roles
+
+    @property
+    def is_operators(self) -> bool:
+        """Only the operator's, and figures, which judge for themselves."""
+        return self.path == "/metrics" or (self.is_for(Role.OPERATOR) and not self.is_for(Role.ADMIN))
 
     @property
     def is_list(self) -> bool:
@@ -329,7 +327,7 @@ def operations(document: dict[str, Any]) -> list[Operation]:
             schema = None
             if content:
                 schema = SOUND if "audio/wav" in content else content["application/json"]["schema"]["$ref"].rpartition("/")[2]
-            found.append(Operation(method, path, parameters, schema))
+            found.append(Operation(method, path, parameters, schema, what.get("x-permission")))
     return sorted(
         found,
         key=lambda one: (one.method != "get", one.path == "/api/v1/logout", not one.names_an_object, *one.comes_last),
@@ -463,13 +461,9 @@ def found_tenants(running: ServiceProcess, tenants: Iterable[Tenant]) -> str:
         }
         tenant.keys |= {
             "contacts": f"{tenant.id}-contact",
-            "appointments": f"{tenant.id}-appointment",
+            **of_slices.merged("names", tenant.id),
             "tickets": "1000",
             "api-keys": f"{tenant.id}-key",
-            "webhooks": f"{tenant.id}-webhook",
-            "deliveries": f"{tenant.id}-delivery",
-            "jobs": f"{tenant.id}-job",
-            "mails": f"{tenant.id}-mail",
         }
         tenant.keys["tariffs"] = f"{tenant.id}-tariff"
         api.log_in("admin", secret, tenant.id)
@@ -520,7 +514,6 @@ def set_up(running: ServiceProcess, tenant: Tenant) -> None:
         "/api/v1/users", {"id": keys["users"], "name": f"{word} User", "role": "agent", "agent": keys["agents"], "password": password()}
     )
     keys["tariffs"] = api.post("/api/v1/tariffs", {"trunk": keys["trunks"], "document": plan(keys["plan"], f"{word} Tarif")})["key"]
-    set_up_webhook(api, tenant)
     for count in (1, 2):
         contact = {
             "name": f"{word} Contact {count}",
@@ -533,31 +526,10 @@ def set_up(running: ServiceProcess, tenant: Tenant) -> None:
             keys["contacts"] = found
         ticket = {"subject": f"{word} ticket {count}", "text": f"{word} text", "contact": found}
         keys["tickets"] = str(api.post("/api/v1/tickets", ticket)["number"])
-        meeting = {
-            "contact": found,
-            "title": f"{word} meeting",
-            "starts_at": "2030-01-01T09:00:00Z",
-            "ends_at": "2030-01-01T10:00:00Z",
-        }
-        keys["appointments"] = api.post("/api/v1/appointments", meeting)["id"]
-        tenant.drawn |= {found, keys["appointments"]}
-
-
-def set_up_webhook(api: ApiClient, tenant: Tenant) -> None:
-    """One that is not active any more, and a delivery that was given up because of that; a job that comes again and again."""
-    hook = {"url": f"https://203.0.113.7/{tenant.word}", "events": ["webhook.test"], "description": f"{tenant.word} hook"}
-    made = api.post("/api/v1/webhooks", hook)
-    delivery = api.post(f"/api/v1/webhooks/{made['id']}/test", {})["id"]
-    api.put(f"/api/v1/webhooks/{made['id']}", hook | {"active": False})
-    for job in api.get("/api/v1/jobs?name=webhooks.deliver")["items"]:  # it may be tried already, and wait for its next try
-        with contextlib.suppress(ApiError):
-            api.post(f"/api/v1/jobs/{job['id']}/retry", {})
-    while api.get(f"/api/v1/webhooks/{made['id']}/deliveries")["items"][0]["state"] != "dead":
-        time.sleep(0.02)
-    (job,) = api.get("/api/v1/jobs?name=webhooks.forget")["items"]
-    mail = api.post("/api/v1/mails/test", {"to": f"{tenant.word}@example.org"})["id"]
-    tenant.keys |= {"webhooks": made["id"], "deliveries": delivery, "jobs": job["id"], "mails": mail}
-    tenant.drawn |= {made["id"], made["secret"], delivery, job["id"], mail}
+        tenant.drawn.add(found)
+    for one in of_slices.all_of_them():
+        if hasattr(one, "set_up"):
+            tenant.drawn |= one.set_up(api, keys, word)
 
 
 async def talk(running: ServiceProcess, tenant: Tenant, stack: contextlib.AsyncExitStack) -> None:
@@ -616,7 +588,7 @@ def told_of(world: World, tenant: Tenant) -> dict[str, Any]:
     asker = world.asker(tenant.tokens["admin"])
     state: dict[str, Any] = {}
     for operation in world.operations:
-        if operation.method != "get" or operation.under(NOT_STATE):
+        if operation.method != "get" or operation.is_operators or operation.under(NOT_STATE):
             continue
         target = operation.target(tenant, query={"limit": "500"} if operation.is_list else None)
         status, answer = asker.ask("get", target)
@@ -644,7 +616,7 @@ def cursors(world: World, tenant: Tenant) -> dict[str, str]:
     asker = world.asker(tenant.tokens["admin"])
     found = {}
     for operation in world.operations:
-        if operation.is_list and not operation.under(OPERATORS):
+        if operation.is_list and not operation.is_operators:
             status, answer = asker.ask("get", operation.target(tenant, query={"limit": "1"}))
             assert status == 200, operation.name
             found[operation.path] = json.loads(answer.partition("\n\n")[2])["next"]
@@ -694,7 +666,7 @@ class Walk:
             target, body = operation.target(self.of), operation.body(self.of)
             status, answer = asker.ask(operation.method, target, body)
             self._judge(operation, target, status, answer, sent)
-            if self.own is None or not objects or operation.under(OPERATORS):
+            if self.own is None or not objects or operation.is_operators:
                 continue
             # The same with names of its own must reach what they name, or a refusal proves nothing.
             own_target = operation.target(self.own)
@@ -874,7 +846,7 @@ async def test_the_operator_sees_nothing_inside_a_tenant(world: World) -> None:
         asker = world.asker(world.operator)
         found = []
         for operation in world.operations:
-            is_operators = operation.under((*OPERATORS, *OWN, *PUBLIC))
+            is_operators = operation.is_operators or operation.under((*OWN, *PUBLIC))
             # What the operator may do to a tenant is done to one that nobody needs.
             of = world.buche if operation.method != "get" and is_operators else world.zirbelhof
             body = operation.body(of)
@@ -896,15 +868,8 @@ async def test_the_operator_sees_nothing_inside_a_tenant(world: World) -> None:
     assert await asyncio.to_thread(told_of, world, world.zirbelhof) == before
 
 
-WAITING = ("/api/v1/live", "/api/v1/calls", "/api/v1/waiting")
-WRITTEN = ("/api/v1/messages", "/api/v1/callbacks")
-"""An agent reads those that it is offered or has; here it has none."""
-MAY: dict[str, tuple[str, ...]] = {
-    "agent": (*DESK, *WAITING, *CRM, *NAMES),
-    "supervisor": (*DESK, *WAITING, *WRITTEN, *CRM, "/api/v1/cdrs", "/api/v1/recordings", *SETUP),
-    "billing": ("/api/v1/tariffs", *RECORDS, *NAMES, "/api/v1/quote", "/api/v1/dialling/spending"),
-}
-"""docs/api, "Tokens and roles"; what a tenant's own people may."""
+OFFERED = ("/api/v1/messages", "/api/v1/callbacks", "/api/v1/recordings")
+"""An agent reads those that it is offered or has; here it has none. Recordings it hears where its tenant lets it."""
 
 
 @pytest.mark.parametrize("role", ["agent", "supervisor", "billing"])
@@ -919,11 +884,8 @@ async def test_a_role_of_the_tenant_itself_reaches_what_the_table_says(world: Wo
         for operation in world.operations:
             if operation.under((*PUBLIC, *OWN, "/metrics")):
                 continue
-            is_setup = operation.under(SETUP) and not operation.under(DESK)
-            may = operation.under(MAY[role]) and not (is_setup and operation.method != "get")
-            if operation.path.endswith(("/device", "/pin")) or (role == "agent" and operation.under(DESK)):
-                may = False  # credentials are no configuration to be read; it is another agent's desk
-            if role == "agent" and operation.method != "get" and operation.under(WAITING):
+            may = operation.is_for(Role(role))
+            if role == "agent" and operation.under((*DESK, *OFFERED)):  # it is another agent's desk
                 may = False
             if may and operation.method != "get":
                 continue

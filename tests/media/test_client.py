@@ -9,6 +9,7 @@ import pytest
 from media.client import MediaPlane, WorkerLost, WorkerRestarted, divide_ports
 from media.control import CloseLeg, LegClosed, Play, PlayEnded, StartRecording, Stop
 from media.errors import MediaError, Refused, WorkerGone
+from media.processes import Child
 from tests.media.rig import free_ports
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]  # every test starts processes
@@ -209,25 +210,24 @@ async def test_worker_that_cannot_start_is_an_error(tmp_path):
     assert list((tmp_path / "media").iterdir()) == []
 
 
-@pytest.mark.parametrize("after", range(3), ids=["while it comes into being", "while it starts", "once it serves"])
+@pytest.mark.parametrize("after", range(2), ids=["while it starts", "once it serves"])
 async def test_start_that_is_cancelled_leaves_no_worker_and_does_not_wait_for_one(tmp_path, monkeypatch, after):
     monkeypatch.setattr("media.client.STOP_TIMEOUT_S", 60.0)  # one that is not told to end would be waited for so long
-    reached, processes = [asyncio.Event() for _ in range(3)], []
-    create, spawn = asyncio.create_subprocess_exec, MediaPlane._spawn
+    reached, processes = [asyncio.Event() for _ in range(2)], []
+    spawn = MediaPlane._spawn
 
-    async def told(*arguments, **options):
+    def told(*arguments):
+        processes.append(Child(*arguments))
         reached[0].set()
-        processes.append(await create(*arguments, **options))
-        reached[1].set()
         return processes[-1]
 
     async def spawned(plane, worker):
         await spawn(plane, worker)
-        reached[2].set()
-        if after == 2 and worker.index == 0:
+        reached[1].set()
+        if after == 1 and worker.index == 0:
             await asyncio.Event().wait()
 
-    monkeypatch.setattr(asyncio, "create_subprocess_exec", told)
+    monkeypatch.setattr("media.client.Child", told)
     monkeypatch.setattr(MediaPlane, "_spawn", spawned)
     base = free_ports(10)
     start = MediaPlane.start(workers=2, address="127.0.0.1", ports=(base, base + 19), on_report=lambda _: None, control=tmp_path)

@@ -1,7 +1,7 @@
 """The control protocol on a stream of octets."""
 
 from types import UnionType
-from typing import get_args, get_type_hints
+from typing import get_args, get_origin, get_type_hints
 
 import msgspec
 import pytest
@@ -11,11 +11,16 @@ from hypothesis import strategies as st
 from media import control, framing
 from media.codecs import CODECS
 from media.control import (
+    MAX_NOTE_OCTETS,
     VERSION,
     ArrangeAudio,
     DescribeLeg,
     DigitReceived,
     Greeting,
+    HeldLeg,
+    HeldRecording,
+    HeldRoom,
+    NoteLeg,
     OpenLeg,
     Play,
     Quality,
@@ -55,6 +60,10 @@ EVERY_WORD = [pytest.param(framing.request_reader, word, id=word.__name__) for w
 ]
 
 
+PARTS = {Quality, HeldLeg, HeldRoom, HeldRecording}
+"""Of words."""
+
+
 def any_value(hint):
     """MessagePack integers have 64 bits, and a NaN is not equal to itself."""
     if hint is int:
@@ -63,7 +72,12 @@ def any_value(hint):
         return st.floats(allow_nan=False)
     if isinstance(hint, UnionType):
         return st.one_of([any_value(each) for each in get_args(hint)])
-    return any_message(hint) if hint is Quality else st.from_type(hint)
+    if get_origin(hint) is tuple:
+        first, *others = get_args(hint)
+        if others == [...]:
+            return st.lists(any_value(first), max_size=3).map(tuple)
+        return st.tuples(any_value(first), *map(any_value, others))
+    return any_message(hint) if hint in PARTS else st.from_type(hint)
 
 
 def any_message(word):
@@ -79,8 +93,9 @@ def any_message(word):
 def test_every_word_survives_the_wire_and_a_field_that_nobody_knows_is_refused_by_name(reader, word, data):
     message = data.draw(any_message(word))
     assert reader().feed(framing.encode(message)) == [message]
+    document = msgspec.msgpack.decode(framing.encode(message)[4:])
     with pytest.raises(ParseError, match="unknown field `colour`"):
-        reader().feed(framed(msgspec.to_builtins(message) | {"colour": "blue"}))
+        reader().feed(framed(document | {"colour": "blue"}))
 
 
 def test_a_codec_that_is_not_listed_is_refused_by_name_on_both_sides():
@@ -91,6 +106,15 @@ def test_a_codec_that_is_not_listed_is_refused_by_name_on_both_sides():
         framing.request_reader().feed(framed(document))
 
 
+def test_a_note_that_is_too_long_is_refused_with_its_leg_on_both_sides():
+    assert len(NoteLeg(leg="a", note=bytes(MAX_NOTE_OCTETS)).note) == MAX_NOTE_OCTETS
+    words = "a note of 65537 octets, more than 65536, about leg 'a'"
+    with pytest.raises(ValueError, match=words):
+        NoteLeg(leg="a", note=bytes(MAX_NOTE_OCTETS + 1))
+    with pytest.raises(ParseError, match=words):
+        framing.request_reader().feed(framed({"type": "NoteLeg", "leg": "a", "note": bytes(MAX_NOTE_OCTETS + 1)}))
+
+
 def framed(document):
     body = msgspec.msgpack.encode(document)
     return len(body).to_bytes(4, "big") + body
@@ -98,13 +122,13 @@ def framed(document):
 
 def test_no_word_is_missing_from_its_union():
     words = {word for word in vars(control).values() if isinstance(word, type) and issubclass(word, control._Message)}
-    assert words - {control._Message, Quality} == {*REQUESTS, *WORDS_OF_A_WORKER}
+    assert words - {control._Message} - PARTS == {*REQUESTS, *WORDS_OF_A_WORKER}
 
 
 @pytest.mark.parametrize("reader", [framing.request_reader, framing.report_reader])
 def test_word_that_nobody_knows_is_refused_by_name(reader):
-    with pytest.raises(ParseError, match="'Adopt'"):
-        reader().feed(framed({"type": "Adopt", "request": 1}))
+    with pytest.raises(ParseError, match="'Dance'"):
+        reader().feed(framed({"type": "Dance", "request": 1}))
 
 
 @pytest.mark.parametrize("more", [{}, {"pid": 7}, {"pid": "seven", "colour": {"deep": ["x"]}}])

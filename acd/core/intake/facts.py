@@ -93,28 +93,33 @@ def leg_released(x: Step, fact: inp.LegReleased) -> None:
     if leg is None:
         x.drop(fact)
         return
-    call = x.state.calls[leg.call]
     offer = _offer(x, leg)
     if offer is not None:
         voice.phone_is_gone(x, offer, leg, fact.cause)
-    elif call.consultation is not None and leg.id == call.consultation.leg:
-        consultation.consulting_left(x, call, leg, by="party", q850=fact.q850)
-    elif call.consultation is not None and leg.id in call.consultation.held:
-        consultation.held_left(x, call, leg, fact.cause, fact.q850)
-    elif call.consultation is not None and leg.id in call.parties:
-        consultation.asked_left(x, call, leg, fact.cause, fact.q850)
-    elif call.state in calls.TALKING and leg.id in call.parties:
-        conversation.party_left(x, call, leg, fact.cause, fact.q850)
-    elif leg.id in call.supervisions:
-        supervision.left(x, leg, fact.cause, gone=True, q850=fact.q850)
-    elif call.referral is not None and leg.id == call.referral.leg:
-        referral.left(x, call, leg, by="party", q850=fact.q850)
-    elif leg.id == call.party:
-        cause = call.ending or ("abandoned" if fact.cause in _WENT else fact.cause)
-        end_leg(x, leg, fact.cause, "abandoned", by="party", q850=fact.q850)
-        clear_call(x, call, cause, leg_cause=told_of_end(fact.cause), outcome="abandoned", q850=fact.q850)
     else:
-        reach.failed(x, call, leg, "error", detail=fact.cause, q850=fact.q850)
+        gone(x, x.state.calls[leg.call], leg, fact.cause, fact.q850)
+
+
+def gone(x: Step, call: s.Call, leg: s.Leg, cause: str, q850: int | None = None) -> None:
+    """A leg that rings for no offer is not there any more: what that means depends on what it was to the call."""
+    if call.consultation is not None and leg.id == call.consultation.leg:
+        consultation.consulting_left(x, call, leg, by="party", q850=q850)
+    elif call.consultation is not None and leg.id in call.consultation.held:
+        consultation.held_left(x, call, leg, cause, q850)
+    elif call.consultation is not None and leg.id in call.parties:
+        consultation.asked_left(x, call, leg, cause, q850)
+    elif call.state in calls.TALKING and leg.id in call.parties:
+        conversation.party_left(x, call, leg, cause, q850)
+    elif leg.id in call.supervisions:
+        supervision.left(x, leg, cause, gone=True, q850=q850)
+    elif call.referral is not None and leg.id == call.referral.leg:
+        referral.left(x, call, leg, by="party", q850=q850)
+    elif leg.id == call.party:
+        of_call = call.ending or ("abandoned" if cause in _WENT else cause)
+        end_leg(x, leg, cause, "abandoned", by="party", q850=q850)
+        clear_call(x, call, of_call, leg_cause=told_of_end(cause), outcome="abandoned", q850=q850)
+    else:
+        reach.failed(x, call, leg, "error", detail=cause, q850=q850)
 
 
 _WENT = frozenset({"hang_up", "cancelled"})

@@ -105,16 +105,21 @@ def keep_hours(x: Step, queue_id: QueueId) -> None:
 
 
 def started(x: Step, fact: inp.ServiceStarted) -> None:
-    """Whatever the journal shows as up was cut: it is written off, its parties are told. Nothing else is left to act on."""
-    x.emit(Started(down_s=max(0.0, x.now - x.state.clock) if x.state.clock else 0.0))
-    for leg in x.state.legs.values():
+    """A call that the journal shows as up and of which nothing is held was cut: it is written off, its parties are told. The others go on
+    as they are; see `reconciliation`.
+    """
+    held = frozenset(fact.held)
+    kept = tuple(call.id for call in x.state.calls.values() if not held.isdisjoint(call.legs))
+    x.emit(Started(down_s=max(0.0, x.now - x.state.clock) if x.state.clock else 0.0, kept=kept))
+    cut = [call for call in x.state.calls.values() if call.id not in kept]
+    for leg in [leg for leg in x.state.legs.values() if leg.call not in kept]:
         end_dialog(x, leg, "restart")
     x.silent = True
     for measured in fact.measured:
         facts.quality_measured(x, measured)
     for recording in fact.recordings:
         facts.recording_ended(x, recording)
-    for call in list(x.state.calls.values()):
+    for call in cut:
         clear_call(x, call, "restart")
     x.silent = False
 

@@ -17,10 +17,14 @@ A start after the service was not there moves less (docs/figures.md, 1 and 3): t
 | HOURS, `day_ends_at` | stay: civil |
 | trunks' `since` | stay, until the trunk is looked at again |
 | `recordings`, `ended_legs` | stay: they say how old a thing is that is to be forgotten |
+
+A start that took calls over moves nothing: people talked, waited and worked all the while. What was cut beside them has its figures moved
+(`move_statistics_of_cut`), since it ended with the last sign of life.
 """
 
 from __future__ import annotations
 
+from acd.core.ids import CallId, ContactId
 from acd.core.state import values as s
 from acd.core.state.statistics import Statistics
 
@@ -29,6 +33,7 @@ def move(state: s.State, by_s: float) -> None:
     """Move all of them."""
     for leg in state.legs.values():
         leg.since += by_s
+        leg.connected_at = _moved(leg.connected_at, by_s)
         leg.limits = {cause: at + by_s for cause, at in leg.limits.items()}
     for contact in state.contacts.values():
         contact.began_at += by_s
@@ -72,12 +77,27 @@ def move_work(work: s.Work, by_s: float) -> None:
     work.until = _moved(work.until, by_s)
 
 
+def move_statistics_of_cut(state: s.State, kept: frozenset[CallId], by_s: float) -> None:
+    """Of the calls that are about to end, since the service was not there for them."""
+    cut = state.calls.keys() - kept
+    statistics = state.statistics
+    for entry in [entry for entry in state.entries.values() if entry.contact in cut and entry.id in statistics.waiting]:
+        queue, at, day = statistics.waiting[entry.id]
+        statistics.waiting[entry.id] = queue, at + by_s, day
+    _move_works(statistics, by_s, frozenset(cut))
+
+
 def move_statistics(statistics: Statistics, by_s: float) -> None:
     """What is being measured began so much later."""
     statistics.waiting = {entry: (queue, at + by_s, day) for entry, (queue, at, day) in statistics.waiting.items()}
-    for works in statistics.works.values():
-        for work in works.values():
-            work.mark += by_s
-            work.connected_at = _moved(work.connected_at, by_s)
+    _move_works(statistics, by_s)
     for clock in statistics.clocks.values():
         clock.since += by_s
+
+
+def _move_works(statistics: Statistics, by_s: float, contacts: frozenset[ContactId] | None = None) -> None:
+    for works in statistics.works.values():
+        for contact, work in works.items():
+            if contacts is None or contact in contacts:
+                work.mark += by_s
+                work.connected_at = _moved(work.connected_at, by_s)

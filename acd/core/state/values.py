@@ -49,6 +49,7 @@ class Leg(_Part, kw_only=True):
     role: LegRole
     since: float
     state: legs.State = legs.State.INITIATED
+    connected_at: float | None = None
     arrived: bool = False
     agent: AgentId | None = None
     number: str | None = None
@@ -57,6 +58,9 @@ class Leg(_Part, kw_only=True):
     offer: OfferId | None = None
     play: PlayId | None = None
     purpose: Purpose | None = None
+    sounds: tuple[str, ...] = ()
+    """What `play` consists of; kept to be declared again (`acd.core.intake.reconciliation`)."""
+    loops: bool = False
     plays: int = 0
     dialog: str | None = None
     """How the shell ends the leg after a crash: the newest it has told."""

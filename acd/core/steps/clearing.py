@@ -87,7 +87,7 @@ def told_of_end(cause: str) -> str:
     return cause if cause in _FAULTS else "hang_up"
 
 
-_FAULTS: Final = frozenset({"timeout", "media_silent", "transport", "error"})
+_FAULTS: Final = frozenset({"timeout", "media_silent", "transport", "error", "restart"})
 
 
 def clear_call(

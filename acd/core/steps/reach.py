@@ -21,7 +21,7 @@ from acd.core.steps.conversation import establish
 from acd.core.steps.step import Step
 from acd.core.steps.treatment import RINGBACK, answer_party, turn_away, unavailable
 
-NEXT_TRUNK = frozenset({"congestion", "unreachable", "error", "no_bandwidth", "price_refused"})
+NEXT_TRUNK = frozenset({"congestion", "unreachable", "error", "no_bandwidth", "price_refused", "restart"})
 """Causes that speak of the trunk, not of the number: the next trunk is tried. A price is a matter of the trunk's own plan (R15)."""
 
 
@@ -172,7 +172,7 @@ def call_outside(x: Step, call: s.Call, after: str | None = None) -> None:
                 number=number,
                 trunk=trunk.id,
                 caller_id=_caller_id(x, call),
-                on_account_of=_on_account_of(call),
+                on_account_of=on_account_of(call),
                 forwarded_from=call.calling if forwarded else None,
             )
         )
@@ -202,7 +202,7 @@ def _is_forwarded(call: s.Call) -> bool:
     return call.forward is not None and call.forward.reason not in {"redirected", "consult"}
 
 
-def _on_account_of(call: s.Call) -> AgentId | None:
+def on_account_of(call: s.Call) -> AgentId | None:
     """Whose account the call outside is on; None: the tenant's alone, as where a rule or a supervisor sends it (docs/budgets.md)."""
     if call.forward is not None and call.forward.reason != "redirected":
         return AgentId(call.forward.by) if call.forward.reason in _PERSONAL and call.forward.supervisor is None else None

@@ -125,6 +125,19 @@ class Opened:
         return b"".join(cipher.open(first + index, piece, last=first + index == end) for index, piece in enumerate(pieces))
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A file that is whole and on the disk, and has no row yet."""
+
+    id: str
+    size: int
+    sha256: str
+    content_type: str
+    tenant: TenantId
+    path: Path
+    key: bytes = field(repr=False)
+
+
 class _Draft:
     """A file that is being written; used in threads, one call at a time."""
 
@@ -180,37 +193,55 @@ class Blobs:
     def _path(self, tenant: str, blob: str) -> Path:
         return tenant_directory(self._settings, TenantId(tenant)) / FOLDER / blob[:2] / blob
 
-    async def write(self, unit: Unit, tenant: TenantId, content: AsyncIterable[bytes], content_type: str) -> BlobRow:
-        """Keep what comes; it is there once the unit is committed, and leaves nothing if that fails.
+    async def write(self, tenant: TenantId, content: AsyncIterable[bytes], content_type: str) -> Written:
+        """Put what comes on the disk. No transaction is held meanwhile: who sends it may be slow. Nobody can read it before `keep`, and
+        what is not kept goes at a sweep.
 
-        Raises: TooLarge, LimitReached; OSError: the disk.
+        Raises: TooLarge; OSError: the disk.
         """
-        session, quotas = unit.session, self._databases.quotas
-        limit = quotas.blobs_mib(tenant)
-        room = limit * MIB - await store.octets(session)
+        async with self._databases.unit(tenant) as unit:
+            room = await self._room(unit.session, tenant)
         blob, key, prefix = secrets.token_hex(16), secrets.token_bytes(KEY_OCTETS), secrets.token_bytes(PREFIX_OCTETS)
         path = self._path(tenant, blob)
         draft = await asyncio.to_thread(_Draft, path, Cipher(key, tenant, blob, prefix), prefix)
         try:
             async for octets in content:
                 if draft.size + len(octets) > room:
-                    quotas.refused_blobs(tenant)
-                    raise TooLarge(limit)
+                    raise self._too_large(tenant)
                 await asyncio.to_thread(draft.add, octets)
             digest = await asyncio.to_thread(draft.finish)
         except BaseException:
             draft.give_up()
             raise
+        return Written(blob, draft.size, digest, content_type[:100], tenant, path, key)
+
+    async def keep(self, unit: Unit, written: Written) -> BlobRow:
+        """It is there once the unit is committed, and leaves nothing if that fails.
+
+        Raises: TooLarge, LimitReached
+        """
 
         async def undo() -> None:
-            await asyncio.to_thread(path.unlink, missing_ok=True)
+            await asyncio.to_thread(written.path.unlink, missing_ok=True)
 
         unit.otherwise(undo)
-        sealed = sealer_of(session).seal(key.hex(), BlobRow.__tablename__, blob, "key")
-        row = BlobRow(id=blob, size=draft.size, sha256=digest, content_type=content_type[:100], key=sealed, created_at=self._jobs.clock())
+        session, blob = unit.session, written.id
+        if written.size > await self._room(session, written.tenant):  # others were written meanwhile
+            raise self._too_large(written.tenant)
+        sealed = sealer_of(session).seal(written.key.hex(), BlobRow.__tablename__, blob, "key")
+        what = {"size": written.size, "sha256": written.sha256, "content_type": written.content_type}
+        row = BlobRow(id=blob, key=sealed, created_at=self._jobs.clock(), **what)
         session.add(row)
         await session.flush()
         return row
+
+    async def _room(self, session: AsyncSession, tenant: TenantId) -> int:
+        """Octets that may still come."""
+        return self._databases.quotas.blobs_mib(tenant) * MIB - await store.octets(session)
+
+    def _too_large(self, tenant: TenantId) -> TooLarge:
+        self._databases.quotas.refused_blobs(tenant)
+        return TooLarge(self._databases.quotas.blobs_mib(tenant))
 
     async def open(self, session: AsyncSession, tenant: TenantId, blob: str) -> Opened:
         """A blob to be read.

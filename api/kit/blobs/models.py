@@ -14,6 +14,8 @@ class BlobRow(TenantBase):
     """One file."""
 
     __tablename__ = "blob"
+    limit = "blobs"
+    sealed = ("key",)
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     """Random: also its file's name."""

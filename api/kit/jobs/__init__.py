@@ -4,9 +4,9 @@
 named here: they define jobs, and `put` them.
 """
 
-from api.kit.jobs.definitions import Again, Done, Held, Inside, Never, Outcome, Outside
+from api.kit.jobs.definitions import Again, Definition, Done, Held, Inside, Never, Outcome, Outside
 from api.kit.jobs.rules import RETRY, Became, Retry
 from api.kit.jobs.runner import Jobs
 from api.kit.jobs.store import put
 
-__all__ = ["RETRY", "Again", "Became", "Done", "Held", "Inside", "Jobs", "Never", "Outcome", "Outside", "Retry", "put"]
+__all__ = ["RETRY", "Again", "Became", "Definition", "Done", "Held", "Inside", "Jobs", "Never", "Outcome", "Outside", "Retry", "put"]

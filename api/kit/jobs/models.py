@@ -14,6 +14,7 @@ class JobRow(TenantBase):
     """One job that is not done yet."""
 
     __tablename__ = "job"
+    unlimited = "work that is to be done: what asks for it has a limit, and it is gone when it is done"
     __table_args__ = (
         Index("ix_job_state_run_at", "state", "run_at"),
         Index("ix_job_line_seq", "line", "seq"),

@@ -14,6 +14,7 @@ class MailRow(TenantBase):
     """One mail to one address."""
 
     __tablename__ = "mail"
+    unlimited = "what causes one has a limit, and it is forgotten by age"
     __table_args__ = (Index("ix_mail_state_created_at", "state", "created_at"),)
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)

@@ -12,7 +12,7 @@ import msgspec
 from acd.core.ids import TenantId
 from api.config import Mail as MailSettings
 from api.db import Databases, Unit
-from api.kit.jobs import Again, Became, Done, Held, Inside, Jobs, Outcome, Outside, Retry
+from api.kit.jobs import Again, Became, Definition, Done, Held, Inside, Outcome, Outside, Retry
 from api.kit.jobs.rules import error_text
 from api.kit.mail import store
 from api.kit.mail.compose import message_id, octets
@@ -38,17 +38,19 @@ class Sending(msgspec.Struct):
 class Mail:
     """Of all tenants of one process."""
 
-    def __init__(self, settings: MailSettings, databases: Databases, jobs: Jobs, submission: Submission) -> None:
+    def __init__(self, settings: MailSettings, databases: Databases, submission: Submission) -> None:
         self._settings = settings
         self._databases = databases
         self._submission = submission
         self.counters: Counter[tuple[str, TenantId]] = Counter()
         """(what became of a try, tenant) -> how often."""
-        jobs.define(
-            (
-                Outside(SEND, Sending, self._send, RETRIES, limit_s=settings.timeout_s * 2 + 15),
-                Inside(FORGET, type(None), self._forget, every_s=FORGET_EVERY_S),
-            )
+
+    @property
+    def jobs(self) -> tuple[Definition, ...]:
+        """To send, and to forget."""
+        return (
+            Outside(SEND, Sending, self._send, RETRIES, limit_s=self._settings.timeout_s * 2 + 15),
+            Inside(FORGET, type(None), self._forget, every_s=FORGET_EVERY_S),
         )
 
     async def _send(self, tenant: str, given: Sending, held: Held) -> Outcome:

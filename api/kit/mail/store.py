@@ -11,7 +11,7 @@ from sqlalchemy import CursorResult, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from acd.wire_text import fit
-from api.audit.rules import entry_id
+from api.kit.ids import timed_id
 from api.kit.jobs import put as put_job
 from api.kit.mail.compose import LONGEST_SUBJECT, address
 from api.kit.mail.models import MailRow
@@ -32,7 +32,7 @@ async def put(session: AsyncSession, now: datetime, to: str, subject: str, text:
     Raises: AddressWrong
     """
     row = MailRow(
-        id=entry_id(now, secrets.token_hex(8)),
+        id=timed_id(now, secrets.token_hex(8)),
         recipient=address(to),
         subject=fit(" ".join(subject.split()), LONGEST_SUBJECT),
         text=text,

@@ -59,10 +59,12 @@ class Event:
 class Catalogue:
     """All kinds there are."""
 
-    def __init__(self, kinds: Iterable[EventType[Any]]) -> None:
+    def __init__(self, kinds: Iterable[EventType[Any]] = ()) -> None:
+        """Raises: ValueError: two have one name."""
         self._kinds: dict[str, EventType[Any]] = {}
         for one in kinds:
-            assert one.name not in self._kinds, one.name
+            if one.name in self._kinds:
+                raise ValueError(f"two kinds of events are called {one.name}")
             self._kinds[one.name] = one
 
     def __iter__(self) -> Iterator[EventType[Any]]:

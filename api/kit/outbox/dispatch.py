@@ -23,7 +23,7 @@ from api.kit.jobs import Held, Inside, Jobs
 from api.kit.jobs import put as put_job
 from api.kit.jobs.store import unfinished_lines
 from api.kit.outbox import store
-from api.kit.outbox.catalogue import Event
+from api.kit.outbox.catalogue import Catalogue, Event
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +39,8 @@ class Subscriber(Protocol):
 
     name: str
 
-    async def wants(self, session: AsyncSession) -> frozenset[str]:
-        """The kinds that somebody of the tenant wants at this moment."""
+    async def wants(self, session: AsyncSession, kinds: Sequence[str]) -> frozenset[str]:
+        """Those of the kinds there are that somebody of the tenant wants at this moment."""
 
     async def take(self, session: AsyncSession, event: Event, now: datetime) -> None:
         """Be told, in a transaction; the same event is never told twice by a transaction that was committed."""
@@ -68,9 +68,11 @@ class Outbox:
         kept_days: so long an event stays when it was told.
     """
 
-    def __init__(self, jobs: Jobs, subscribers: Sequence[Subscriber], kept_days: int) -> None:
+    def __init__(self, jobs: Jobs, kept_days: int) -> None:
         self._jobs = jobs
-        self._subscribers = {one.name: one for one in subscribers}
+        self.kinds = Catalogue()
+        """Those that slices say there are."""
+        self._subscribers: dict[str, Subscriber] = {}
         self._kept = timedelta(days=kept_days)
         self._wanted: dict[TenantId, frozenset[str]] = {}
         self.on_wanted: list[Callable[[TenantId, frozenset[str]], Awaitable[None]]] = []
@@ -81,6 +83,11 @@ class Outbox:
         jobs.chores.append(self.tell)
         jobs.endings.append(self.forget)
 
+    def subscribe(self, one: Subscriber) -> None:
+        """Before any tenant is open."""
+        assert one.name not in self._subscribers, one.name
+        self._subscribers[one.name] = one
+
     def is_wanted(self, tenant: TenantId, kind: str) -> bool:
         """Whether an event of this kind is to be written; as long as nobody has asked the subscribers, it is."""
         wanted = self._wanted.get(tenant)
@@ -89,7 +96,7 @@ class Outbox:
     async def ask(self, tenant: TenantId) -> frozenset[str]:
         """Ask the subscribers what they want: when the tenant is opened, and when one has changed its mind."""
         async with self._jobs.databases.unit(tenant) as unit:
-            found = frozenset[str]().union(*[await one.wants(unit.session) for one in self._subscribers.values()])
+            found = frozenset[str]().union(*[await one.wants(unit.session, self.kinds.names) for one in self._subscribers.values()])
         self._wanted[tenant] = found
         for act in self.on_wanted:
             await act(tenant, found)

@@ -15,6 +15,7 @@ class OutboxRow(TenantBase):
     """One event."""
 
     __tablename__ = "outbox"
+    unlimited = "what has happened, so that it is told; one for a change of something that has a limit, and forgotten by age"
     __table_args__ = (Index("ix_outbox_told_at_seq", "told_at", "seq"), Index("uq_outbox_id", "id", unique=True))
 
     seq: Mapped[int] = mapped_column(Sequence, primary_key=True, autoincrement=True)

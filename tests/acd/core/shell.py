@@ -7,9 +7,12 @@ was read must have the state of the first (`Reader`).
 from __future__ import annotations
 
 import heapq
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
+
+import msgspec
 
 from acd.core import effects as ef
 from acd.core import events as ev
@@ -128,6 +131,8 @@ class Shell:
     recordings: set[str] = field(default_factory=set)
     reader: Reader = field(init=False)
     _ticket: Any = field(default_factory=count)
+    _declares: bool = False
+    """What is in force may be said once more."""
 
     def __post_init__(self) -> None:
         self.reader = Reader(self.engine)
@@ -211,10 +216,16 @@ class Shell:
             case inp.SoundsEnded(leg=leg, play=play) if leg in self.plays and self.plays[leg].play == play:
                 # What follows may have begun in the same step: it is in the effects below.
                 del self.plays[leg]
-            case inp.ServiceStarted():
+            case inp.ServiceStarted(held=()):
                 self.legs.clear(), self.plays.clear(), self.hears.clear(), self.recordings.clear(), self.paused.clear(), self.agenda.clear()
+            case inp.ServiceStarted(held=held):
+                self._keep({leg.id for leg in self.engine.state.legs.values()}, held)
+            case inp.Reconciled(missing=missing):
+                self._keep(self.legs.keys() - set(missing))
+                step = Outcome(step.events, [left for one in step.effects if (left := _without(one, set(missing))) is not None])
             case _:
                 pass
+        self._declares = isinstance(given, inp.Reconciled)
         for at, effect in enumerate(step.effects):
             if isinstance(effect, ef.OriginateToAgent):
                 pop = step.effects[at - 1]
@@ -225,6 +236,10 @@ class Shell:
 
     def _do(self, effect: ef.Effect) -> None:
         match effect:
+            case ef.AnswerCaller(leg=leg) if self._declares and self.legs[leg] == "up":
+                pass
+            case ef.PlaySounds(leg=leg) if self._declares and self.plays.get(leg) == effect:
+                pass
             case ef.AnswerCaller(leg=leg):
                 assert self.legs[leg] == "ringing", leg
                 self.legs[leg] = "up"
@@ -278,6 +293,30 @@ class Shell:
                 assert self.legs[leg] == "up", leg
             case ef.PopScreen():
                 pass
+
+    def come_again(self, *, away_s: float = 1.0, without: Collection[str] = ()) -> list[ev.Event]:
+        """The main process is killed and comes again; media workers and phones have held on to all legs but these."""
+        self.now += away_s
+        known = self.engine.state
+        held = tuple(leg for leg in known.legs if leg not in without and leg in self.legs)
+        events = self.send(inp.ServiceStarted(held=held))
+        if held:
+            left = self.engine.state
+            missing = tuple(leg for leg in left.legs if leg not in held)
+            events += self.send(inp.Reconciled(missing=missing, calls=tuple(left.calls), reason="a start"))
+        return events
+
+    def _keep(self, legs: Collection[str], held: Collection[str] | None = None) -> None:
+        """What belongs to other legs is gone with them; what the phones of those that are held will do they do."""
+        for leg in self.legs.keys() - set(legs):
+            del self.legs[leg]
+            self.plays.pop(leg, None)
+        self.hears = {call_id: {pair for pair in hears if set(pair) <= set(legs)} for call_id, hears in self.hears.items()}
+        self.agenda = [one for one in self.agenda if getattr(one[2], "leg", None) in (legs if held is None else held)]
+        heapq.heapify(self.agenda)
+        if held is not None:
+            self.recordings &= {call.recording for call in self.engine.state.calls.values()}
+            self.paused &= self.recordings
 
     def _arrange(self, call_id: str, hears: set[tuple[str, str]]) -> None:
         """Everybody in it is there."""
@@ -333,6 +372,15 @@ class Shell:
     def done(self, kind: type) -> list[Any]:
         """All effects of a kind so far."""
         return [effect for effect in self.effects if isinstance(effect, kind)]
+
+
+def _without(effect: ef.Effect, missing: set[str]) -> ef.Effect | None:
+    """What comes of an effect where these legs are not there: one is found missing after the other, and is spoken of until then."""
+    if isinstance(effect, ef.ArrangeAudio):
+        return msgspec.structs.replace(effect, hears=tuple(pair for pair in effect.hears if missing.isdisjoint(pair)))
+    if isinstance(effect, ef.RecordParties | ef.BeginRecording):
+        return msgspec.structs.replace(effect, legs=tuple(leg for leg in effect.legs if leg not in missing))
+    return None if getattr(effect, "leg", None) in missing else effect
 
 
 # ------------------------------------------------------------------ things

@@ -326,7 +326,7 @@ class Storm(Shell):
         assert self.legs.keys() == state.legs.keys()
         playing = {leg.id: leg.play for leg in state.legs.values() if leg.play is not None}
         assert playing == {leg: play.play for leg, play in self.plays.items()}
-        assert not fold.routing_needed
+        assert not fold.routing_needed or (isinstance(entry.input, inp.ServiceStarted) and entry.input.held)  # `Reconciled` is next
         for event in entry.events:
             if isinstance(event, ev.OfferMade):
                 if event.decision.by is None:
@@ -648,6 +648,10 @@ class Storm(Shell):
             self.give(inp.LegReleased(leg=f"{name}-in"))
 
     def restart(self) -> None:
+        """Calls are cut, or taken over."""
+        (self.take_over if self.rng.random() < 0.5 else self.cut)()
+
+    def cut(self) -> None:
         """In order or not, and what came by no line of ours is there as before."""
         if self.rng.random() < 0.4:
             self.give(inp.ServiceStopping())
@@ -662,6 +666,20 @@ class Storm(Shell):
         assert before.keys() == state.contacts.keys()
         moved = {one.contact for one in self.last_step.events if isinstance(one, ev.QueueLeft) and one.outcome == "overflowed"}
         assert all(state.contacts[one].entry == entry for one, entry in before.items() if one not in moved)
+
+    def take_over(self) -> None:
+        """All legs are held, or some."""
+        known = self.engine.state.legs
+        share = self.rng.choice((1.0, 0.9, 0.5))
+        held = tuple(leg for leg in known if leg in self.legs and self.rng.random() < share)
+        self.give(inp.ServiceStarted(held=held))
+        if held:
+            assert set(held) <= known.keys()
+            assert all(not set(held).isdisjoint(call.legs) for call in self.engine.state.calls.values())
+            missing = tuple(leg for leg in known if leg not in held)
+            self.give(inp.Reconciled(missing=missing, calls=tuple(self.engine.state.calls), reason="a start"))
+        if self.rng.random() < 0.3:
+            self.give(inp.Reconciled(missing=(self.leg(),), calls=tuple(self.engine.state.calls), cause="error", reason="a look"))
 
     def unanswered(self) -> str:
         ringing = [leg for leg, how in self.legs.items() if how == "ringing" and not leg.endswith("-in")]

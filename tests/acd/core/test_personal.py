@@ -48,6 +48,7 @@ NOBODYS = {
     "LegCleared": {"cause"},
     "OfferEnded": {"detail"},
     "QueueLeft": {"detail"},
+    "Reconciled": {"reason"},
     "ReferralFailed": {"cause"},
     "SoundsStarted": {"sounds"},
     "SoundsEnded": {"left_out"},

@@ -170,8 +170,12 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule()
     def crash(self) -> None:
-        self.storm.restart()
+        self.storm.cut()
         assert not self.storm.engine.state.calls
+
+    @rule()
+    def take_over(self) -> None:
+        self.storm.take_over()
 
     @invariant()
     def the_fold_is_the_state(self) -> None:

@@ -67,6 +67,9 @@ class Hands:
     def reinvite(self, _session, sdp) -> None:
         self.offers.append(sdp)
 
+    def note(self, leg) -> None:
+        """Nobody comes after us."""
+
     def describe_media(self, leg) -> None:
         if leg.media is not None:
             self.described.append((leg.leg, leg.media.rtp_port))

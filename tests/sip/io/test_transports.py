@@ -71,6 +71,12 @@ class Pipes:
     def figures(self):
         return {"pipes": len(self.pipes)}
 
+    def stop_reading(self):
+        pass
+
+    async def leave(self, within_s):
+        pass
+
     async def close(self):
         pass
 

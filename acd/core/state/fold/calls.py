@@ -87,6 +87,7 @@ def leg_alerted(fold: Indexes, event: ev.LegAlerted, now: float) -> None:
 def leg_connected(fold: Indexes, event: ev.LegConnected, now: float) -> None:
     leg = fold.state.legs[event.leg]
     fold.step_leg(leg, legs.Input.CONNECTED, now)
+    leg.connected_at = now
     # That of a leg which arrived was told with its arrival, and is good for both: whether it was answered, the state knows.
     leg.dialog = event.dialog or leg.dialog
     if leg.offer is not None:
@@ -392,6 +393,7 @@ def sounds_started(fold: Indexes, event: ev.SoundsStarted, now: float) -> None:
     call = fold.state.calls[leg.call]
     leg.play = event.play
     leg.purpose = event.purpose
+    leg.sounds, leg.loops = event.sounds, event.loop
     leg.plays += 1
     contact = fold.state.contacts[leg.call]
     contact.not_yet = event.purpose == "notice"

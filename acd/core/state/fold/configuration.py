@@ -110,7 +110,7 @@ def started(fold: Indexes, event: ev.Started, _now: float) -> None:
     """What nobody worked at while the service was not there goes on from where it was (`acd.core.state.moved`)."""
     fold.state.stopping = False
     fold.routing_needed = True  # nothing was offered while the service was stopping
-    if not event.down_s:
+    if not event.down_s or event.kept:
         return
     for agent in fold.state.agents.values():
         for work in agent.works.values():

@@ -45,7 +45,11 @@ class Fold(Indexes):
         kind, state = type(event), self.state
         if kind is ev.Started and state.clock:
             # Nobody talked, waited or was idle while the exchange was not there: as in the records, all that lasted until the last event.
-            moved.move_statistics(state.statistics, max(0.0, now - state.clock))
+            away_s = max(0.0, now - state.clock)
+            if isinstance(event, ev.Started) and event.kept:
+                moved.move_statistics_of_cut(state, frozenset(event.kept), away_s)
+            else:
+                moved.move_statistics(state.statistics, away_s)
         state.clock = now
         try:
             if kind in HANDLERS:

@@ -1,0 +1,49 @@
+"""What telephony is made of: no table, no call state."""
+
+from __future__ import annotations
+
+from api.kit.slices import Slice
+from api.services import Services
+from api.telephony.boards import Boards
+from api.telephony.contacts import router as contacts
+from api.telephony.events import EVENTS
+from api.telephony.outgoing import CallEvents
+from api.telephony.permissions import PERMISSIONS
+from api.telephony.routes import router as desk
+from api.telephony.stream import router as stream
+
+
+def _events(services: Services) -> CallEvents:
+    return CallEvents(services.voice, services.databases, services.jobs, services.outbox, services.settings.data)
+
+
+SLICE = Slice(
+    tag="telephony",
+    says="The desk's commands, the live board, decision records, live events.",
+    routers=(desk, contacts, stream),
+    permissions=PERMISSIONS,
+    personal={
+        "getLive": "live",
+        "getDecisions": "decision",
+        "getWhyWaiting": "decision",
+        "getDecisionsOfContact": "decision",
+        "getWhyContactWaits": "decision",
+        "getMessage": "message",
+        "getCallback": "callback",
+    },
+    impersonal=frozenset({"getQuote"}),  # a price; the number is the asker's own
+    unanswered=frozenset(
+        {
+            # events of a call at the desk that is meant, which the journal keeps with the command
+            *("logOn", "logOff", "goReady", "goNotReady", "endAfterCallWork", "endAcw"),
+            *("dial", "answer", "decline", "hold", "retrieve", "hangUp", "transfer", "consult", "alternate", "reconnect", "conference"),
+            *("completeTransfer", "announce", "supervise", "setDisposition", "clearCall", "pick", "closeContact"),
+            *("setDispositionOfContact", "moveContact", "prioritiseContact", "reskillContact", "assignContact"),
+            # what the asker has just told, or what it takes away
+            *("createMessage", "createCallback", "deleteMessage", "deleteCallback"),
+        }
+    ),
+    sockets={"/api/v1/events": "live", "/api/v1/board": "live"},
+    parts=(lambda _: Boards(), _events),
+    events=EVENTS,
+)

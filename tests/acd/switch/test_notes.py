@@ -1,0 +1,77 @@
+"""What is noted of a leg is what a successor finds, field by field; what it cannot read it does not take up."""
+
+import msgspec
+import pytest
+
+from acd.switch import notes
+from acd.switch.legs import Phase, SwitchLeg
+from acd.switch.media_plan import MediaPlan, agreed, answer, offer
+from media.control import LegOpened
+from sip.errors import ParseError
+from sip.uri import Uri
+
+PORTS = LegOpened(request=0, leg="c.1", address="127.0.0.1", rtp_port=20000, rtcp_port=20001)
+NOT_NOTED = {
+    "media", "is_moving", "takes_ports", "failures", "asked_to_answer", "asked", "offered", "asked_at", "presses", "keyed", "pin",
+    "info_keys", "losses", "is_gone", "playing", "_awaiting_media",
+}  # fmt: skip
+"""Of the moment, the worker's own, or declared again by the core."""
+
+
+def answered() -> SwitchLeg:
+    ours = offer(PORTS, ("PCMA", "PCMU"), 7)
+    theirs, _ = answer(ours, msgspec.structs.replace(PORTS, rtp_port=30000, rtcp_port=30001), ("PCMA",), 9)
+    leg = SwitchLeg("c.1", "c", "t", Phase.ANSWERED, peer="192.0.2.7", session="c.1/2")
+    leg.local, leg.plan = ours, agreed(ours, theirs.to_bytes())
+    leg.heard_at, leg.max_forwards, leg.agent, leg.trunk, leg.withheld = (
+        frozenset({"192.0.2.7", "192.0.2.8"}),
+        68,
+        "anna",
+        "carrier",
+        "+4930",
+    )
+    leg.sdp_session, leg.holding, leg.speaks_early, leg.is_confirmed, leg.denied_audio = 7, True, True, True, "10.0.0.1"
+    leg.allows_info, leg.shows_info, leg.refuses_info = True, True, True
+    leg.contacts = {"c.1/2": ("sip:anna@t", Uri.parse("sip:anna@192.0.2.7:5070"))}
+    return leg
+
+
+def ringing() -> SwitchLeg:
+    leg = SwitchLeg("c.2", "c", "t", Phase.ORIGINATING, peer="192.0.2.7")
+    leg.branches = {"c.2/1": True, "c.2/2": False}
+    leg.local = offer(PORTS, ("PCMA",), 8)
+    leg.contacts = {session: ("sip:ben@t", Uri.parse("sip:ben@192.0.2.9")) for session in leg.branches}
+    return leg
+
+
+def arrived() -> SwitchLeg:
+    leg = SwitchLeg("c.0", "c", "t", Phase.ARRIVED, peer="192.0.2.7", session="in-1")
+    leg.offer = offer(PORTS, ("PCMA",), 5)
+    return leg
+
+
+def fields(leg: SwitchLeg) -> dict:
+    return {name: getattr(leg, name) for name in SwitchLeg.__dataclass_fields__ if name not in NOT_NOTED}
+
+
+@pytest.mark.parametrize("made", [answered, ringing, arrived])
+def test_what_was_noted_is_found(made):
+    leg = made()
+    sessions = [leg.session] if leg.session is not None else list(leg.branches)
+    note = notes.read(notes.note_of(leg, {session: session.encode() for session in sessions}))
+    assert fields(notes.leg_of(note)) == fields(leg)
+    assert {one.session: one.kept for one in note.sessions} == {session: session.encode() for session in sessions}
+
+
+def test_a_plan_keeps_the_description_that_led_to_it():
+    leg = answered()
+    leg.local = offer(PORTS, ("PCMU",), 7, leg.local)  # a change is offered and not answered
+    found = notes.leg_of(notes.read(notes.note_of(leg, {"c.1/2": b""})))
+    assert isinstance(found.plan, MediaPlan)
+    assert (found.local, found.plan.local) == (leg.local, leg.plan.local)
+
+
+@pytest.mark.parametrize("octets", [b"", b"\x90", b"noise", msgspec.msgpack.encode([99, "t"]), msgspec.msgpack.encode([1, "t"])])
+def test_what_is_no_note_of_ours_is_refused(octets):
+    with pytest.raises(ParseError):
+        notes.read(octets)

@@ -1,0 +1,153 @@
+"""Who may do what is one table: what routes ask for, what the docs show, and what an API key is restricted to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.routing import APIRoute
+
+from api.app import create_app
+from api.config import Settings
+from api.identity import Role, needed_by
+from api.kit.permissions import as_markdown, missing, of_role, permission, table
+from api.slices import NAMES, SLICES
+from tests.api.conftest import CHEAP, Service
+from tests.api.sockets import Socket
+from tests.api.voice import EngineVoice
+
+SECURITY = Path(__file__).resolve().parents[2] / "docs/security.md"
+
+
+def operations() -> list[tuple[str, APIRoute]]:
+    return [
+        (name, route)
+        for name, one in zip(NAMES, SLICES.slices, strict=True)
+        for router in one.routers
+        for route in router.routes
+        if isinstance(route, APIRoute)
+    ]
+
+
+class TestTable:
+    def test_it_stands_in_the_docs_as_it_is(self) -> None:
+        missing_rows = [row for row in as_markdown(SLICES.permissions).splitlines() if row not in SECURITY.read_text(encoding="utf-8")]
+        assert not missing_rows, "docs/security.md, Who may do what (python -m api.slices), has not:\n" + "\n".join(missing_rows)
+        assert as_markdown(SLICES.permissions) in SECURITY.read_text(encoding="utf-8"), "docs/security.md has the rows in another order"
+
+    def test_every_operation_that_is_not_public_needs_one_of_its_own_slice(self) -> None:
+        wrong = []
+        for name, route in operations():
+            of, needed = SLICES.slices[NAMES.index(name)], needed_by(route.dependant)
+            if needed is None and route.operation_id not in of.public:
+                wrong.append(f"api/{name}: {route.operation_id} needs no permission, and is not among `public` of the slice")
+            if needed is not None and needed not in of.permissions:
+                wrong.append(f"api/{name}: {route.operation_id} needs {needed.name}, which is not among `permissions` of the slice")
+        assert wrong == []
+
+    def test_what_only_reads_is_enough_for_no_change_and_each_is_used(self) -> None:
+        used: dict[str, set[str]] = {}
+        for _, route in operations():
+            if (needed := needed_by(route.dependant)) is not None:
+                used.setdefault(needed.name, set()).update(route.methods)
+        assert used.keys() == SLICES.permissions.keys()
+        assert {name: methods for name, methods in used.items() if name.endswith(":read") != (methods == {"GET"})} == {}
+
+    def test_operators_and_tenants_share_only_what_is_about_oneself(self) -> None:
+        shared = of_role(SLICES.permissions, Role.OPERATOR) & of_role(SLICES.permissions, Role.ADMIN)
+        assert shared == {"me:read", "me:write"}
+
+    def test_admin_has_what_any_role_of_the_tenant_has(self) -> None:
+        assert permission("a:read", "A.", Role.AGENT).roles == {Role.AGENT, Role.ADMIN}
+        assert permission("a:read", "A.", Role.OPERATOR).roles == {Role.OPERATOR}
+
+    def test_a_name_is_what_and_how_and_one_slice_s(self) -> None:
+        with pytest.raises(ValueError, match="contacts is no permission"):
+            permission("contacts", "No.", Role.AGENT)
+        one = permission("a:read", "A.", Role.AGENT)
+        with pytest.raises(ValueError, match="two slices say who has a:read"):
+            table([one, permission("a:read", "B.", Role.ADMIN)])
+
+    def test_a_refusal_names_what_is_missing(self) -> None:
+        one = permission("a:write", "A.", Role.SUPERVISOR)
+        assert missing(Role.AGENT, None, one) == "This needs the permission a:write, which is for admin, supervisor; you are agent."
+        assert missing(Role.ADMIN, frozenset({"b:read"}), one) == "This needs the permission a:write, and this API key has only: b:read."
+        assert missing(Role.ADMIN, frozenset({"a:write"}), one) is None
+
+
+def test_openapi_says_what_each_operation_needs() -> None:
+    document = create_app(Settings(login=CHEAP), EngineVoice(lambda: 0.0)).openapi()
+    create = document["paths"]["/api/v1/contacts"]["post"]
+    assert (create["x-permission"], create["security"]) == ("contacts:write", [{"HTTPBearer": ["contacts:write"]}])
+    assert create["description"].endswith("Needs `contacts:write`: agent, supervisor, admin.")
+    told = {one["x-permission"] for some in document["paths"].values() for one in some.values() if "x-permission" in one}
+    assert told == SLICES.permissions.keys()
+    assert not [one for some in document["paths"].values() for one in some.values() if ("security" in one) != ("x-permission" in one)]
+
+
+class TestKeys:
+    async def key(self, service: Service, permissions: list[str] | None, role: str = "admin", who: str = "admin") -> dict[str, Any]:
+        made = await service.made("api-keys", {"name": "CRM", "role": role, "permissions": permissions}, who)
+        service.tokens["key"] = made["token"]
+        return made
+
+    async def test_one_that_reads_changes_nothing(self, staffed: Service) -> None:
+        await self.key(staffed, ["contacts:read", "me:read"])
+        assert (await staffed.call("GET", "contacts", "key")).status_code == 200
+        assert (await staffed.call("GET", "me", "key")).status_code == 200
+        for method, path, body in (("POST", "contacts", {"name": "Erika"}), ("GET", "tickets", None), ("GET", "users", None)):
+            refused = await staffed.call(method, path, "key", json=body)
+            assert (refused.status_code, refused.headers["content-type"]) == (403, "application/problem+json")
+        refused = await staffed.call("POST", "contacts", "key", json={"name": "Erika"})
+        assert refused.json()["detail"] == ("This needs the permission contacts:write, and this API key has only: contacts:read me:read.")
+        assert (await staffed.got("contacts"))["items"] == []
+
+    async def test_listings_and_the_audit_show_what_it_is_restricted_to(self, staffed: Service) -> None:
+        made = await self.key(staffed, ["me:read", "contacts:read", "me:read"])
+        assert made["permissions"] == ["contacts:read", "me:read"]
+        assert [one["permissions"] for one in (await staffed.got("api-keys"))["items"]] == [["contacts:read", "me:read"]]
+        (entry,) = (await staffed.got(f"audit?kind=key&subject={made['id']}"))["items"]
+        assert entry["after"]["permissions"] == ["contacts:read", "me:read"]
+
+    async def test_one_without_restrictions_has_all_of_its_role(self, staffed: Service) -> None:
+        """As all have that were made before there were permissions."""
+        made = await self.key(staffed, None, "supervisor")
+        assert made["permissions"] is None
+        assert (await staffed.call("POST", "contacts", "key", json={"name": "Erika"})).status_code == 201
+        refused = await staffed.call("GET", "users", "key")
+        assert refused.json()["detail"] == "This needs the permission users:read, which is for admin; you are supervisor."
+
+    async def test_it_has_nothing_that_its_role_has_not(self, staffed: Service) -> None:
+        for role, name in (("agent", "users:read"), ("admin", "tenants:read"), ("admin", "cats:read")):
+            refused = await staffed.call("POST", "api-keys", json={"name": "x", "role": role, "permissions": ["me:read", name]})
+            assert refused.status_code == 422
+            assert refused.json()["errors"] == [{"detail": f"The role {role} has no permission {name}.", "pointer": "#/permissions"}]
+
+    async def test_nobody_gets_more_by_a_restricted_one(self, staffed: Service) -> None:
+        """Neither another key, nor a user with a password, nor one's password."""
+        await self.key(staffed, ["keys:write", "users:write", "users:read", "me:read"])
+        for method, path, body in (
+            ("POST", "api-keys", {"name": "x", "role": "admin"}),
+            ("POST", "api-keys", {"name": "x", "role": "agent", "permissions": ["contacts:read"]}),
+            ("POST", "users", {"id": "eve", "name": "Eve", "role": "agent"}),
+            ("PATCH", "users/admin", {"password": "four words that do not belong"}),
+            ("PATCH", "users/anna", {"role": "admin"}),
+        ):
+            refused = await staffed.call(method, path, "key", json=body)
+            assert refused.status_code == 403, (method, path, refused.text)
+            assert "nobody made with it may do more" in refused.json()["detail"]
+        made = await staffed.made("api-keys", {"name": "x", "role": "admin", "permissions": ["users:read"]}, "key")
+        assert made["permissions"] == ["users:read"]
+
+    async def test_sockets_need_one_too(self, staffed: Service) -> None:
+        await self.key(staffed, ["contacts:read"])
+        for path in ("/api/v1/events", "/api/v1/board"):
+            async with Socket(staffed.app, path, staffed.tokens["key"]) as socket:
+                assert (await socket.closing())[0] == 4403
+
+    async def test_the_board_has_budgets_for_those_who_may_see_them(self, staffed: Service) -> None:
+        await self.key(staffed, ["calls:read"])
+        for who, sees in (("key", False), ("admin", True)):
+            async with Socket(staffed.app, "/api/v1/board", staffed.tokens[who]) as socket:
+                assert ("spending" in await socket.receive()) is sees

@@ -34,6 +34,11 @@ def settings_of(server: MailServer, **more: Any) -> MailSettings:
 
 
 @pytest.fixture
+def jobs_run() -> bool:
+    return True
+
+
+@pytest.fixture
 async def server() -> AsyncIterator[MailServer]:
     async with mail_server() as found:
         yield found

@@ -44,6 +44,11 @@ CONTACT = {"name": "Erika Muster", "numbers": ["+49891234567"]}
 
 
 @pytest.fixture
+def jobs_run() -> bool:
+    return True
+
+
+@pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     hooks = Webhooks(allow=("127.0.0.0/8",), plain_http=True)
     return Settings(data=tmp_path / "data", login=CHEAP, operator=Operator(password=SecretStr(PASSWORD)), tenants=ALLOWED, webhooks=hooks)

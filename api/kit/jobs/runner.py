@@ -171,7 +171,9 @@ class Runner:
         while not self._closing:
             self._woken.clear()
             try:
-                begun = begun or await self._begin()
+                if not begun:
+                    begun = await self._begin()
+                    self._woken.clear()  # by what was put just now, which is looked at in a moment
                 pause_s = await self._look()
                 trouble_s = TROUBLE_FIRST_S
             except UnknownTenant:
@@ -193,9 +195,10 @@ class Runner:
         now = self._jobs.clock()
         async with self._jobs.databases.unit(self._tenant) as unit:
             lost = await store.reclaim(unit.session, now)
-            for one in self._jobs.definitions.values():
-                if one.every_s is not None:
-                    await store.put(unit.session, one.name, None, now, run_at=next_run(now, one.every_s), key=f"every:{one.name}")
+            again = {f"every:{one.name}": one for one in self._jobs.definitions.values() if one.every_s is not None}
+            for key in again.keys() - await store.times(unit.session, tuple(again)):
+                one = again[key]
+                await store.put(unit.session, one.name, None, now, run_at=next_run(now, one.every_s or 0.0), key=key)
         if lost:
             log.warning("= tenant %s: %d jobs that were cut off are done again", self._tenant, lost)
         return True

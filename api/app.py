@@ -31,6 +31,7 @@ from api.edge.requests import Refusals
 from api.edge.turns import Turns
 from api.health import Health
 from api.identity import needed_by, principal_of
+from api.kit.blobs import Blobs
 from api.kit.clock import Clock, utc_now
 from api.kit.permissions import Permission, told
 from api.metrics import Metrics
@@ -39,6 +40,7 @@ from api.services import Services
 from api.shared import Shared, furnish_with, shared_in
 from api.slices import SLICES
 from api.version import VERSION
+from api.work import compose
 
 WEB = Path(__file__).parent / "web"
 
@@ -120,6 +122,7 @@ def furnish(app: FastAPI, this: Services, *, owns_databases: bool) -> Shared:
         owns_databases=owns_databases,
     )
     ours.add(make(this) for one in SLICES.slices for make in one.parts)
+    compose(ours)
     furnish_with(app, ours)
     return ours
 
@@ -134,6 +137,9 @@ def _figures(ours: Shared) -> Mapping[str, float]:
         **ours.turns.figures(),
         **this.databases.quotas.figures(),
         **ours.disk_use.figures(),
+        **this.jobs.figures(),
+        **this.outbox.figures(),
+        **ours.part(Blobs).figures(),
     }
     for one in SLICES.slices:
         for figures in one.figures:
@@ -162,6 +168,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         ours.ready = False
         await tenants.stop_trying(this)
+        await this.jobs.close()
         for one in reversed(SLICES.slices):
             for stop in one.stops:
                 await stop(ours)

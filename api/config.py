@@ -116,6 +116,16 @@ def is_nobodys(host: str) -> bool:
     return address.is_unspecified or address.is_multicast
 
 
+def mail_address(text: str) -> str:
+    """A mail address.
+
+    Raises: ValueError
+    """
+    if not re.fullmatch(r"[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.-]{1,180}", text):
+        raise ValueError("this is no mail address; write one like `telefon@example.org`")
+    return text
+
+
 SECRET_NAMES = ("password", "secret", "token", "key")
 """A setting with such a word in its name is never shown, however wrong it is."""
 
@@ -437,6 +447,12 @@ class Limits(_Group):
     """Its own announcements and music, each language by itself."""
     sounds_mib: Rows = 500
     """What they take as they are stored: a minute is half a MiB, so sixteen hours."""
+    webhooks: Rows = 20
+    """Each event is sent to all of them that want it."""
+    blobs: Rows = 1_000_000
+    """Files that are kept outside of the database."""
+    blobs_mib: Rows = 20_480
+    """What they take."""
     others: Rows = 1_000_000
     """Of each kind of rows that stands in no line here."""
     open_contacts: Rows = 10_000
@@ -471,6 +487,55 @@ class Sounds(_Group):
     """How long an announcement may play; nobody listens to one for two minutes, and what is on the line is known then."""
     longest_music_s: float = Field(default=300.0, ge=1, le=3600, allow_inf_nan=False)
     """How long music may play; it begins anew when it ends."""
+
+
+class Webhooks(_Group):
+    """Where tenants may have events sent, and how long what was sent is kept (docs/webhooks.md)."""
+
+    allow: Listed = ()
+    """Networks that may be sent to beside public ones: private ones, this machine's own addresses."""
+    deny: Listed = ()
+    """Public networks that may not; as in `[reach]` the narrowest network decides, of two equal ones `allow`."""
+    plain_http: bool = False
+    """Let tenants name `http` addresses, not `https` alone: whoever is between reads what is sent."""
+    days: int = Field(default=7, ge=1, le=3650)
+    """So long events that were told, and deliveries that are over, are kept."""
+    at_once: int = Field(default=16, ge=1, le=256)
+    """Connections of all tenants together."""
+
+    @field_validator("allow", "deny")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(networks.network(one)) for one in value)
+
+
+class Mail(_Group):
+    """The mail server of the operator's that takes our mails (docs/mail.md)."""
+
+    host: Annotated[str, AfterValidator(host_name)] | None = None
+    """None: no mail is sent; what is to be waits, and is given up in the end."""
+    port: Annotated[int, Field(ge=1, le=65_535)] = 587
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    """`tls` from the first octet (port 465); `starttls` is asked for and must be had; `none` for a server on this machine."""
+    ca_file: Path | None = None
+    """Certificates that are trusted, where the server's own is of none that this system trusts."""
+    username: str | None = None
+    password: SecretStr | None = None
+    sender: Annotated[str, AfterValidator(mail_address)] = "fernamt@localhost.localdomain"
+    """From whom mails are, and where the server sends what cannot be delivered."""
+    sender_name: str = Field(default="Fernamt", max_length=100)
+    timeout_s: float = Field(default=30.0, gt=0, le=300, allow_inf_nan=False)
+    """For each step of the conversation with the server."""
+    days: int = Field(default=30, ge=1, le=3650)
+    """So long it is kept to whom a mail went; its text goes when it is sent."""
+
+    @model_validator(mode="after")
+    def _both(self) -> Mail:
+        if (self.username is None) != (self.password is None):
+            raise ValueError("username and password belong together")
+        if self.username is not None and self.security == "none" and self.host not in {"localhost", LOOPBACK, "::1"}:
+            raise ValueError("a password is sent in clear to this machine alone; set security to starttls or tls")
+        return self
 
 
 class Log(_Group):
@@ -544,6 +609,8 @@ class Settings(BaseSettings):
     audit: Audit = Audit()
     recordings: Recordings = Recordings()
     sounds: Sounds = Sounds()
+    webhooks: Webhooks = Webhooks()
+    mail: Mail = Mail()
     log: Log = Log()
     security: Security = Security()
     operator: Operator = Operator()

@@ -23,6 +23,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, event, inspect, make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
 from acd.core.ids import TenantId
@@ -49,6 +50,9 @@ POOL_S = 10.0
 
 
 _SEALER = "sealer"
+WORK = "work"
+"""In the `info` of a session: its transaction leaves something to be done (jobs, events), so whoever does it is told of the commit."""
+_TELL = "tell"
 _SCRUBBED = 1
 """`PRAGMA user_version` of a SQLite file that holds no secrets in clear, not even where nobody looks."""
 
@@ -182,6 +186,10 @@ async def _nobody_told(tenant: TenantId, reason: str) -> None:
     log.critical("! tenant %s was lost: %s", tenant, reason)
 
 
+async def _nobody_waits(_tenant: TenantId) -> None:
+    return
+
+
 class Databases:
     """Engines of the installation, by tenant; each open tenant is locked against other processes."""
 
@@ -197,6 +205,10 @@ class Databases:
         """How much each tenant may store."""
         self.on_lost: OnLost = _nobody_told
         """Told when another process has taken an open tenant."""
+        self.on_work: Callable[[TenantId], None] = lambda _tenant: None
+        """Told when a transaction of a tenant has left something to be done."""
+        self.on_closing: Callable[[TenantId], Awaitable[None]] = _nobody_waits
+        """Awaited before a tenant's connections are closed: whoever works with them beside requests ends."""
 
     @property
     def control(self) -> AsyncEngine:
@@ -330,6 +342,7 @@ class Databases:
 
     async def close_tenant(self, tenant: TenantId) -> None:
         """Close the tenant's connections; the data stays."""
+        await self.on_closing(tenant)
         engine = self._tenants.pop(tenant, None)
         self.quotas.forget(tenant)
         if engine is not None:
@@ -374,6 +387,7 @@ class Databases:
             if tenant is not None:
                 self.quotas.watch(session.sync_session, tenant)
                 session.info[_SEALER] = Sealer(self.keys, tenant, secrets.token_bytes)
+                session.info[_TELL] = lambda: self.on_work(tenant)
             unit = Unit(session, held)
             try:
                 try:
@@ -389,6 +403,18 @@ class Databases:
                     await act()
             finally:
                 unit.let_go()
+
+
+@event.listens_for(CountedSession, "after_commit")
+def _after_commit(session: Session) -> None:
+    """A unit may have several transactions, and may end well or badly after them: what one of them has left is to be done now."""
+    if session.info.pop(WORK, False) and (tell := session.info.get(_TELL)) is not None:
+        tell()
+
+
+@event.listens_for(CountedSession, "after_rollback")
+def _after_rollback(session: Session) -> None:
+    session.info.pop(WORK, None)
 
 
 # ---------------------------------------------------------------------- migrations

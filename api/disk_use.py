@@ -16,6 +16,7 @@ from pathlib import Path
 from acd.core.ids import TenantId
 from acd.data_modes import RECORDINGS, SOUNDS
 from api.db import UnknownTenant, tenant_directory
+from api.kit.blobs.files import FOLDER as BLOBS
 from api.outages import say
 from api.quotas import octets_of
 from api.services import Services
@@ -27,16 +28,19 @@ FIRST_S, EVERY_S = 5.0, 900.0
 
 
 def octets_in(directory: Path) -> Counter[str]:
-    """Octets by what they are: `recordings`, `sounds`, `journal`, and `database` where it is a file; a file that goes meanwhile counts
-    nothing.
+    """Octets by what they are: `recordings`, `sounds`, `blobs`, `journal`, and `database` where it is a file; a file that goes meanwhile
+    counts nothing.
     """
-    found = Counter({"recordings": 0, "sounds": 0, "journal": 0})
+    found = Counter({"recordings": 0, "sounds": 0, "blobs": 0, "journal": 0})
     recordings, sounds, database = str(directory / RECORDINGS) + os.sep, str(directory / SOUNDS) + os.sep, str(directory / "tenant.sqlite")
+    blobs = str(directory / BLOBS) + os.sep
     for path, size in _files(str(directory)):
         if path.startswith(recordings):
             found["recordings"] += size
         elif path.startswith(sounds):
             found["sounds"] += size
+        elif path.startswith(blobs):
+            found["blobs"] += size
         elif path.startswith(database):
             found["database"] += size
         else:

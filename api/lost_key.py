@@ -16,7 +16,7 @@ from api.config import Settings
 from api.db import Databases
 from api.kit.sealing import Keys
 from api.outages import DataMissing
-from api.telephony_setup import sealed_values
+from api.stored_secrets import sealed_values
 from billing_cdr.outage import Unreachable
 
 _SOME = 5

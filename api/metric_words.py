@@ -151,6 +151,14 @@ HELP = {
         "HTTP connections that were refused, or closed before their time, by reason: no room, too slow, malformed."
     ),
     "fernamt_websockets": "Open WebSockets, by route.",
+    # jobs
+    "fernamt_jobs": "Jobs of a tenant by state: waiting (for their time too), running, dead (somebody must look). Dead should be 0.",
+    "fernamt_events_told_total": "Domain events of a tenant of which subscribers (webhooks) were told.",
+    "fernamt_jobs_oldest_seconds": "How long the job of a tenant that is due longest has been due; rises where they do not keep up.",
+    "fernamt_jobs_done_total": "Jobs of a tenant that were done, by job.",
+    "fernamt_jobs_failed_total": "Tries of jobs of a tenant that failed, by job; they are made again.",
+    "fernamt_jobs_given_up_total": "Jobs of a tenant that are dead: tried as often as they may be, or can never succeed. Should stay 0.",
+    "fernamt_blobs_missing": "Files of a tenant that are not where they should be, as the daily sweep found. Should stay 0.",
     # the process
     "fernamt_tenants_failed": "Tenants that could not be opened and are not served; /readyz says why. Should stay 0.",
     "fernamt_databases_away": "Databases, or servers of them, that do not answer at this moment; /readyz says which.",

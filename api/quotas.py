@@ -32,6 +32,7 @@ OTHERS = "others"
 OPEN_CONTACTS = "open_contacts"
 """No rows: they stand in the exchange until they are done with, and are asked for by `ask_open`."""
 DATABASE = "database_mib"
+BLOBS = "blobs_mib"
 SOUNDS = "sounds_mib"
 """Files, not rows: `api.sounds` looks at what they take before it stores another."""
 MIB = 1 << 20
@@ -133,6 +134,14 @@ class Quotas:
     def refused_sounds(self, tenant: TenantId) -> None:
         """Another one found no room."""
         self._of(tenant).refused[SOUNDS] += 1
+
+    def blobs_mib(self, tenant: TenantId) -> int:
+        """What a tenant's files may take (`api.kit.blobs`)."""
+        return self._of(tenant).limits[BLOBS]
+
+    def refused_blobs(self, tenant: TenantId) -> None:
+        """Another one found no room."""
+        self._of(tenant).refused[BLOBS] += 1
 
     def watch(self, session: Session, tenant: TenantId) -> None:
         """Ask of every flush of this session, in each of its transactions."""

@@ -16,6 +16,8 @@ from api.config import Settings
 from api.db import Databases
 from api.edge.turns import Lane
 from api.kit.clock import Clock, utc_now
+from api.kit.jobs import Jobs
+from api.kit.outbox import Outbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +98,11 @@ class Services:
     """Two tenants that ask for one thing ask one after the other."""
     refusals_told: dict[tuple[TenantId, str], datetime] = field(default_factory=dict)
     """Owner and thing -> when the owner was last told that somebody else had asked for it."""
+    jobs: Jobs = field(init=False)
+    """What is done for open tenants beside requests, whether or not the process lives on."""
+    outbox: Outbox = field(init=False)
+    """What has happened, and who is told of it."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "jobs", Jobs(self.databases, self.clock))
+        object.__setattr__(self, "outbox", Outbox(self.jobs, self.settings.webhooks.days))

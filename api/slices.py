@@ -23,6 +23,9 @@ NAMES = (
     "crm",
     "tickets",
     "calendar",
+    "webhooks",
+    "mails",
+    "jobs",
     "security",
     "about",
 )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from billing_cdr import store
 from billing_cdr.cdr import Cdr, LateAnswer, Segment
@@ -15,6 +15,7 @@ from billing_cdr.charge import Charge
 from billing_cdr.errors import Unreachable
 from billing_cdr.outage import outage_of
 
+Also = Callable[[AsyncConnection, Sequence[Cdr], Mapping[str, Charge]], Awaitable[None]]
 FEED: Final = "cdr"
 """The exchange's name among those that are read from `feed_position`."""
 
@@ -24,9 +25,14 @@ class SqlSink:
 
     Args:
         place: the database's name for people, without secrets.
+        also: done for records that were not known before, with their charges by record, in the transaction that stores them.
+        on_stored: told when that is committed.
     """
 
-    def __init__(self, database: AsyncEngine, tenant: str, place: str) -> None:
+    def __init__(
+        self, database: AsyncEngine, tenant: str, place: str, *, also: Also | None = None, on_stored: Callable[[], None] | None = None
+    ) -> None:
+        self._also, self._on_stored = also, on_stored
         self._database = database
         self._tenant = tenant
         self._place = place
@@ -53,7 +59,16 @@ class SqlSink:
         """See `store.save`."""
         with self._told():
             async with self._database.begin() as connection:
-                await store.save(connection, cdrs, charges, FEED, seq)
+                await store.save(connection, cdrs, charges, FEED, seq, self._also_done(charges))
+        if self._on_stored is not None and cdrs:
+            self._on_stored()
+
+    def _also_done(self, charges: Sequence[Charge]) -> store.Also | None:
+        also = self._also
+        if also is None:
+            return None
+        by_record = {charge.cdr: charge for charge in charges}
+        return lambda connection, cdrs: also(connection, cdrs, by_record)
 
     async def note(self, notes: Sequence[tuple[str, str | Segment | LateAnswer]], rate: Callable[[Cdr], Charge]) -> tuple[str, ...]:
         """See `store.note`."""

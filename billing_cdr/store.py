@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import AsyncIterator, Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -284,6 +284,9 @@ Bind = AsyncEngine | AsyncConnection
 """Where to work: an engine (a transaction of its own, committed at the end) or a connection (its owner commits)."""
 
 
+Also = Callable[[AsyncConnection, Sequence[Cdr]], Awaitable[None]]
+
+
 @asynccontextmanager
 async def _on(bind: Bind) -> AsyncIterator[AsyncConnection]:
     if isinstance(bind, AsyncEngine):
@@ -293,7 +296,7 @@ async def _on(bind: Bind) -> AsyncIterator[AsyncConnection]:
         yield bind
 
 
-async def save(bind: Bind, cdrs: Sequence[Cdr], charges: Sequence[Charge], feed: str, seq: int) -> Saved:
+async def save(bind: Bind, cdrs: Sequence[Cdr], charges: Sequence[Charge], feed: str, seq: int, also: Also | None = None) -> Saved:
     """Save a batch and how far the feed has been read, in one transaction; a second time it changes nothing.
 
     Args:
@@ -301,9 +304,10 @@ async def save(bind: Bind, cdrs: Sequence[Cdr], charges: Sequence[Charge], feed:
         cdrs: each id once.
         charges: of these records.
         feed: whose position `seq` is; it only ever moves forward.
+        also: done in the same transaction for the records that were not known before.
     """
     async with _on(bind) as conn:
-        return await _save(conn, cdrs, charges, feed, seq)
+        return await _save(conn, cdrs, charges, feed, seq, also)
 
 
 async def note(
@@ -356,7 +360,7 @@ async def _owe(conn: AsyncConnection, cdrs: Sequence[Cdr], rate_one: Callable[[C
         await add_revisions(conn, [Change(cdr=cdr.id, before=None, after=rate_one(cdr), revision=(last or 0) + 1)])
 
 
-async def _save(conn: AsyncConnection, cdrs: Sequence[Cdr], charges: Sequence[Charge], feed: str, seq: int) -> Saved:
+async def _save(conn: AsyncConnection, cdrs: Sequence[Cdr], charges: Sequence[Charge], feed: str, seq: int, also: Also | None) -> Saved:
     inserts = _inserts(conn.dialect)
     rows = {cdr.id: _cdr_row(cdr) for cdr in cdrs}
     known = await _documents(conn, list(rows))
@@ -368,6 +372,8 @@ async def _save(conn: AsyncConnection, cdrs: Sequence[Cdr], charges: Sequence[Ch
     await inserts.recording.rows(conn, [_recording_row(cdr, one) for cdr, one in made])
     await inserts.party.rows(conn, [row for _, one in made for row in _party_rows(one)])
     await inserts.position.rows(conn, [(feed, seq)])
+    if also is not None and fresh:
+        await also(conn, fresh)
     differing = tuple(sorted(cdr_id for cdr_id, text in known.items() if text != rows[cdr_id][_DOCUMENT]))
     return Saved(new=len(fresh), known=len(known) - len(differing), differing=differing)
 

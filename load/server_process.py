@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from acd.switch.addresses import OwnAddresses
+from acd.own_addresses import OwnAddresses
 from load.report import CpuSample
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")

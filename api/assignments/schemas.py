@@ -32,6 +32,9 @@ class LimitsGiven(Given):
     reasons: Rows | None = None
     sounds: Rows | None = None
     sounds_mib: Rows | None = None
+    webhooks: Rows | None = None
+    blobs: Rows | None = None
+    blobs_mib: Rows | None = None
     others: Rows | None = None
     open_contacts: Rows | None = None
     database_mib: Rows | None = None

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal, get_args
 
+from api.kit.ids import timed_id
+
 Act = Literal[
     "created",
     "changed",
@@ -62,21 +64,16 @@ def source_of(host: str | None) -> str | None:
     return host[:64] if host else None
 
 
-def entry_id(at: datetime, tail: str) -> str:
-    """An id that sorts by time: microseconds of the epoch, then what makes it the only one."""
-    return f"{int(at.timestamp() * 1_000_000):015x}-{tail}"
-
-
 def oldest_id(since: datetime) -> str:
     """Every id of before sorts below this."""
-    return entry_id(since, "")
+    return timed_id(since, "")
 
 
 def alike_id(at: datetime, *what: Any) -> str:
     """The id that all have in common who do the same within a minute."""
     minute = at.replace(second=0, microsecond=0)
     told = json.dumps(what, sort_keys=True, ensure_ascii=False, default=str)
-    return entry_id(minute, hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:12])
+    return timed_id(minute, hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:12])
 
 
 def without_secrets(value: Any) -> Any:

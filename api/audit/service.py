@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from acd.core.ids import TenantId
 from api.audit import repository
 from api.audit.models import AuditRow, OperatorAuditRow
-from api.audit.rules import Act, By, FailedLogIns, alike_id, entry_id, shown_name, without_secrets
+from api.audit.rules import Act, By, FailedLogIns, alike_id, shown_name, without_secrets
 from api.db import Databases, UnknownTenant
-from api.kit.ids import drawn_id
+from api.kit.ids import drawn_id, timed_id
 from api.kit.paging import Cut
 
 _RECORDED = "recorded"
@@ -48,7 +48,7 @@ def record(
     session.info[_RECORDED] = True
     session.add(
         _rows(by)(
-            id=entry_id(now, f"{next(_order) % 0x1_0000:04x}{drawn_id(4)}"),
+            id=timed_id(now, f"{next(_order) % 0x1_0000:04x}{drawn_id(4)}"),
             at=now,
             who=by.name,
             act=act,

@@ -7,12 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response, status
 
 from api.audit import record
-from api.calendar import service
+from api.calendar import events, service
 from api.calendar.models import Appointment
 from api.calendar.permissions import ReadsAppointments, WritesAppointments
 from api.calendar.schemas import AppointmentGiven, AppointmentTold
 from api.errors import NotFound, Outdated, responses
 from api.kit.ids import Slug
+from api.kit.outbox import publish
 from api.kit.paging import Page, Paged, paged
 from api.kit.preconditions import IfMatch, etag_of
 
@@ -36,6 +37,7 @@ async def create_appointment(access: WritesAppointments, given: AppointmentGiven
     """Make an appointment."""
     created = await service.create(access.session, given, access.now)
     record(access.session, access.now, access.by, "created", "appointment", created.id)
+    publish(access.session, access.now, events.CREATED, events.ref(created))
     return _told(created, response)
 
 
@@ -53,6 +55,7 @@ async def replace_appointment(
     row, is_changed = await service.replace(access.session, appointment, given, if_match)
     if is_changed:
         record(access.session, access.now, access.by, "changed", "appointment", appointment)
+        publish(access.session, access.now, events.CHANGED, events.ref(row))
     return _told(row, response)
 
 
@@ -63,6 +66,7 @@ async def delete_appointment(access: WritesAppointments, appointment: Key, if_ma
     """Call an appointment off."""
     await service.delete(access.session, appointment, if_match)
     record(access.session, access.now, access.by, "deleted", "appointment", appointment)
+    publish(access.session, access.now, events.DELETED, events.AppointmentGone(id=appointment))
 
 
 def _told(row: Appointment, response: Response) -> AppointmentTold:

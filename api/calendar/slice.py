@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from api.calendar import models
+from api.calendar.events import EVENTS
 from api.calendar.permissions import PERMISSIONS
 from api.calendar.routes import router
 from api.kit.slices import Slice
@@ -13,6 +14,7 @@ SLICE = Slice(
     routers=(router,),
     permissions=PERMISSIONS,
     models=(models,),
+    events=EVENTS,
     personal={"listAppointments": "appointment", "getAppointment": "appointment"},
     answered={"createAppointment": "appointment", "replaceAppointment": "appointment"},
     unanswered=frozenset({"deleteAppointment"}),

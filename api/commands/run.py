@@ -15,6 +15,7 @@ import socket
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,7 @@ from api.outages import place, sentence
 from api.screen import lookup_in
 from api.security import open_log, policy_of
 from api.shared import shared_in
+from api.telephony import CallEvents
 from api.telephony_setup import pins_of
 from billing_cdr.sink import SqlSink
 
@@ -268,14 +270,16 @@ async def _start(
     _say(settings, "starting the media workers and SIP")
     guard = Guard(policy_of(settings))
     stack.enter_context(open_log(settings.security.log))
-    bus = MemoryBus()
+    bus, made = MemoryBus(), list[FastAPI]()
     platform = Platform(bus)
-    given = Given(homes=_homes(settings, databases), bus=bus, lookup=platform.who_is, check_pin=platform.check_pin)
+    homes = _homes(settings, databases, lambda: shared_in(made[0]).part(CallEvents))
+    given = Given(homes=homes, bus=bus, lookup=platform.who_is, check_pin=platform.check_pin)
     voice = await Voice.start(voice_wanted, given, guard)
     stack.push_async_callback(_leave_or_close, voice, settings, signals)
     serve_voice(voice, bus)
     app = create_app(settings, VoiceClient(bus), databases, guard=guard)
     serve_platform(bus, lookup_in(databases), pins_of(app))
+    made.append(app)
     is_first_demo = settings.demo and not (settings.data / DEMO_FILE).exists()
     _say(settings, "making the demonstration, once" if is_first_demo else "opening the tenants")
     try:
@@ -287,11 +291,22 @@ async def _start(
     return app, voice, listening
 
 
-def _homes(settings: Settings, databases: Databases) -> Homes:
-    """Where the exchange of a tenant keeps its journal and saves its records."""
+def _homes(settings: Settings, databases: Databases, events: Callable[[], CallEvents]) -> Homes:
+    """Where the exchange of a tenant keeps its journal and saves its records.
+
+    Args:
+        events: who is told of records that are stored; there when tenants are opened.
+    """
 
     def home(tenant: TenantId) -> Home:
-        sink = SqlSink(databases.tenant(tenant), tenant, place(tenant_url(settings, tenant)))
+        told = events()
+        sink = SqlSink(
+            databases.tenant(tenant),
+            tenant,
+            place(tenant_url(settings, tenant)),
+            also=partial(told.rated, tenant),
+            on_stored=partial(told.stored, tenant),
+        )
         return Home(sink, tenant_directory(settings, tenant))
 
     return home

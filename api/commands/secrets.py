@@ -22,7 +22,7 @@ from api.config import Settings, SettingsError
 from api.db import Databases, tenant_url
 from api.kit.sealing import Keys
 from api.outages import DataMissing, place, sentence
-from api.telephony_setup import seal_rows, sealed_values
+from api.stored_secrets import reseal, sealed_values
 
 _SOME = 3
 """So many values that do not open are named, of each tenant."""
@@ -137,7 +137,7 @@ async def _reseal(settings: Settings) -> int:
             with _told(settings, tenant, is_active=is_active) as failed:
                 await databases.open_tenant(tenant)
                 async with databases.unit(tenant) as unit:
-                    sealed = await seal_rows(unit.session, anew=True)
+                    sealed = await reseal(unit.session)
                 await databases.scrub(tenant, anew=True)
                 await databases.close_tenant(tenant)
                 print(f"{tenant}: {sealed} secrets were sealed anew")

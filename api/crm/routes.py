@@ -7,12 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response, status
 
 from api.audit import Act, record
-from api.crm import known, service
+from api.crm import events, known, service
 from api.crm.permissions import ReadsContacts, WritesContacts
 from api.crm.schemas import ContactGiven, ContactTold
 from api.errors import NotFound, Outdated, responses
 from api.identity import Access
 from api.kit.numbers import E164
+from api.kit.outbox import publish
 from api.kit.paging import Page, Paged, paged
 from api.kit.preconditions import IfMatch, etag_of
 from api.kit.schema import Text
@@ -75,4 +76,5 @@ def _told(contact: ContactTold, response: Response) -> ContactTold:
 def _changed(access: Access, act: Act, contact: str) -> None:
     """It is audited, without what is in it; once it is committed, callers are looked for anew."""
     record(access.session, access.now, access.by, act, "contact", contact)
+    publish(access.session, access.now, events.BY_ACT[act], events.ContactRef(id=contact))
     access.unit.then(lambda: known.forget(access.services.databases, access.tenant))

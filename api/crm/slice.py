@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from api.crm import models
+from api.crm.events import EVENTS
 from api.crm.permissions import PERMISSIONS
 from api.crm.routes import router
 from api.kit.slices import Slice
@@ -13,6 +14,7 @@ SLICE = Slice(
     routers=(router,),
     permissions=PERMISSIONS,
     models=(models,),
+    events=EVENTS,
     personal={"listContacts": "contact", "getContact": "contact"},
     answered={"createContact": "contact", "replaceContact": "contact"},
     unanswered=frozenset({"deleteContact"}),

@@ -13,7 +13,7 @@ from acd.core.ids import AgentId, TenantId
 from api.audit import By, record
 from api.config import Login
 from api.errors import Unauthenticated
-from api.identity import repository
+from api.identity import events, repository
 from api.identity.errors import (
     AgentTaken,
     BeyondTheKey,
@@ -32,6 +32,7 @@ from api.identity.passwords import Passwords
 from api.identity.rules import Principal, expiry, token_hash, write_token
 from api.identity.schemas import KeyGiven, UserChange, UserGiven, UserTold
 from api.kit.ids import drawn_id, drawn_password, drawn_secret
+from api.kit.outbox import publish
 from api.kit.paging import Cut
 from api.kit.permissions import Role, names_of, scope
 from api.kit.preconditions import hold_row, require_match
@@ -230,6 +231,7 @@ async def create_user(
     except IntegrityError as error:  # the same was made meanwhile
         raise UserExists(given.id) from error
     record(session, now, by, "created", "user", created.id, after=_document(created))
+    publish(session, now, events.CREATED, events.UserRef(id=created.id, role=created.role))
     return created, drawn
 
 
@@ -273,6 +275,7 @@ async def change_user(
     await session.flush()
     if (after := _document(found)) != before:
         record(session, now, by, "changed", "user", name, before=before, after=after)
+        publish(session, now, events.CHANGED, events.UserRef(id=name, role=found.role))
     if before["role"] == Role.ADMIN and found.role != Role.ADMIN:
         await _revoke_keys(session, name, f"{name} is no administrator any more", by, now)
     if change.password is not None:
@@ -305,6 +308,7 @@ async def delete_user(session: AsyncSession, name: str, by: By, now: datetime, i
     await session.delete(found)
     await session.flush()
     record(session, now, by, "deleted", "user", name, before=_document(found))
+    publish(session, now, events.DELETED, events.UserGone(id=name))
 
 
 def _document(user: User) -> dict[str, Any]:

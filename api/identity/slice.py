@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from api.errors import Unprocessable
 from api.identity import models
+from api.identity.events import EVENTS
 from api.identity.passwords import Passwords
 from api.identity.permissions import PERMISSIONS
 from api.identity.routes import router
@@ -39,6 +40,7 @@ SLICE = Slice(
     routers=(router,),
     permissions=PERMISSIONS,
     models=(models,),
+    events=EVENTS,
     personal={"listUsers": "user", "getUser": "user"},
     impersonal=frozenset({"whoAmI", "listApiKeys"}),  # what the asker knows; programs
     answered={"createUser": "user", "changeUser": "user"},

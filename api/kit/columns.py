@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import DateTime, Dialect, MetaData, Text
+from sqlalchemy import BigInteger, DateTime, Dialect, Integer, MetaData, Text
 from sqlalchemy.dialects.mysql import DATETIME, LONGTEXT
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator
@@ -35,6 +35,8 @@ class TenantBase(DeclarativeBase):
     """Which one of `[limits]` holds; a name that has no setting there shares the number of `others`."""
     unlimited: ClassVar[str | None] = None
     """Why nobody is refused a row."""
+    sealed: ClassVar[tuple[str, ...]] = ()
+    """Attributes that hold sealed values alone, in the place of the row's `id` and the attribute's name (`api.stored_secrets`)."""
 
     def __init_subclass__(cls, **given: Any) -> None:
         """Raises: TypeError: a table says neither, or both."""
@@ -70,6 +72,10 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 LongText = Text().with_variant(LONGTEXT(), "mysql", "mariadb")
 """MariaDB's TEXT ends at 64 KiB."""
+
+
+Sequence = BigInteger().with_variant(Integer(), "sqlite")
+"""A primary key that counts up; SQLite does that for INTEGER alone."""
 
 
 class Document(TypeDecorator[dict[str, Any]]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import unicodedata
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import StringConstraints
@@ -28,6 +29,11 @@ def slug(text: str) -> str:
 def drawn_id(octets: int = 9) -> str:
     """A random id that needs no register (lower case hexadecimal)."""
     return secrets.token_hex(octets)
+
+
+def timed_id(at: datetime, tail: str) -> str:
+    """An id that sorts by time: microseconds of the epoch, then what makes it the only one."""
+    return f"{int(at.timestamp() * 1_000_000):015x}-{tail}"
 
 
 def drawn_password(letters: int = 16) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from api.kit.jobs import Definition
+from api.kit.outbox import Catalogue, EventType, Subscriber
 from api.kit.permissions import Permission, table
 from api.services import Services
 from api.shared import Shared
@@ -57,6 +59,13 @@ class Slice:
     stops: tuple[Callable[[Shared], Awaitable[None]], ...] = ()
     """Done at the end, in the reverse order of slices."""
 
+    events: tuple[EventType[Any], ...] = ()
+    """Kinds of what happens in it, for the catalogue; `events.py` has them, and its routes and services `publish` each in one line."""
+    jobs: tuple[Callable[[Shared], Iterable[Definition]], ...] = ()
+    """What it has to be done beside requests, whether or not the process lives on; told when all parts are there."""
+    subscribers: tuple[Callable[[Shared], Subscriber], ...] = ()
+    """Who of it is told of events."""
+
     figures: tuple[Callable[[Shared], Mapping[str, float]], ...] = ()
     """For /metrics."""
     metrics: Mapping[str, str] | None = None
@@ -73,6 +82,7 @@ class Gathered:
     sockets: Mapping[str, str]
     metrics: Mapping[str, str]
     permissions: Mapping[str, Permission]
+    events: Catalogue
 
     @property
     def tags(self) -> list[dict[str, str]]:
@@ -92,6 +102,7 @@ def gathered(slices: Sequence[Slice]) -> Gathered:
         _merged("sockets", (one.sockets for one in slices)),
         _merged("metrics", (one.metrics for one in slices)),
         table(permission for one in slices for permission in one.permissions),
+        Catalogue(event for one in slices for event in one.events),
     )
 
 

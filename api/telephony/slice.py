@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from api.kit.slices import Slice
+from api.services import Services
 from api.telephony.boards import Boards
 from api.telephony.contacts import router as contacts
+from api.telephony.events import EVENTS
 from api.telephony.hub import Hubs
+from api.telephony.outgoing import CallEvents
 from api.telephony.permissions import PERMISSIONS
 from api.telephony.routes import router as desk
 from api.telephony.stream import router as stream
+
+
+def _events(services: Services) -> CallEvents:
+    return CallEvents(services.voice, services.databases, services.jobs, services.outbox, services.settings.data)
+
 
 SLICE = Slice(
     tag="telephony",
@@ -37,5 +45,6 @@ SLICE = Slice(
         }
     ),
     sockets={"/api/v1/events": "live", "/api/v1/board": "live"},
-    parts=(lambda _: Boards(Hubs()),),
+    parts=(lambda _: Boards(Hubs()), _events),
+    events=EVENTS,
 )

@@ -20,9 +20,10 @@ from api.db import Databases, Unit
 from api.errors import Place
 from api.identity import Access, require_strong
 from api.kit.ids import drawn_password
+from api.kit.outbox import publish
 from api.kit.paging import Cut
 from api.services import Services
-from api.telephony_setup import repository, rules
+from api.telephony_setup import events, repository, rules
 from api.telephony_setup.draft import Draft
 from api.telephony_setup.errors import Contradiction, DeviceNameTaken, Exists, NoSuchSound, NotReachable, StillInUse, Unknown, VersionPassed
 from api.telephony_setup.models import DeviceName, DeviceRow, Row
@@ -396,6 +397,9 @@ def _audit(
 ) -> None:
     by = By(author.who, author.source)
     record(author.session, author.now, by, act, kind, subject, version=version, before=before, after=after)
+    if act in events.BY_ACT:
+        told = events.SetupRef(key=f"{kind}/{subject}", kind=kind, id=subject, version=version)
+        publish(author.session, author.now, events.BY_ACT[act], told)
 
 
 # ---------------------------------------------------------------------- devices

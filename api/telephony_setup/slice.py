@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from api.kit.slices import Slice
 from api.telephony_setup import models
+from api.telephony_setup.events import EVENTS
 from api.telephony_setup.permissions import PERMISSIONS
 from api.telephony_setup.routes import router
 
@@ -15,6 +16,7 @@ SLICE = Slice(
     routers=(router,),
     permissions=PERMISSIONS,
     models=(models,),
+    events=EVENTS,
     personal={
         "listAgents": "agent",
         "getAgent": "agent",

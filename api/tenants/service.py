@@ -189,6 +189,7 @@ async def _open(services: Services, tenant: TenantId) -> Failure | None:
         if (trying := services.reopening.pop(tenant, None)) is not None and trying is not asyncio.current_task():
             trying.cancel()
         log.info("> tenant %s is open", tenant)
+        services.jobs.begin(tenant)
         return None
 
 
@@ -265,6 +266,7 @@ async def create_tenant(
         for code, name in FIRST_REASONS.get(given.language, FIRST_REASONS_ENGLISH).items():
             await create(author, "reason", code, {"code": code, "name": name})
     await _open_voice(services, tenant)
+    services.jobs.begin(tenant)
     created = Tenant(id=given.id, name=given.name, language=given.language, state="active", created_at=now, closed_at=None)
     unit.session.add(created)
     record(unit.session, now, by, "created", "tenant", given.id, after={"name": given.name, "language": given.language})

@@ -9,10 +9,11 @@ from fastapi import APIRouter, Path, Query, Response, status
 from api.audit import record
 from api.errors import NotFound, Outdated, responses
 from api.kit.ids import Slug
+from api.kit.outbox import publish
 from api.kit.paging import Page
 from api.kit.preconditions import IfMatch, etag_of
 from api.kit.schema import Limit
-from api.tickets import service
+from api.tickets import events, service
 from api.tickets.models import Ticket
 from api.tickets.permissions import ReadsTickets, WritesTickets
 from api.tickets.schemas import State, TicketChange, TicketGiven, TicketTold
@@ -41,6 +42,7 @@ async def create_ticket(access: WritesTickets, given: TicketGiven, response: Res
     """Open a ticket; its number is the next one, without a gap."""
     created = await service.create(access.session, given, access.principal.name, access.now)
     record(access.session, access.now, access.by, "created", "ticket", str(created.number))
+    publish(access.session, access.now, events.CREATED, events.ref(created))
     return _told(created, response)
 
 
@@ -58,6 +60,7 @@ async def change_ticket(
     row, is_changed = await service.change(access.session, number, given, access.now, if_match)
     if is_changed:
         record(access.session, access.now, access.by, "changed", "ticket", str(number))
+        publish(access.session, access.now, events.CHANGED, events.ref(row))
     return _told(row, response)
 
 

@@ -199,7 +199,7 @@ async def test_registrar_without_an_address_is_said_in_the_same_words(tmp_path, 
 async def test_address_that_a_phone_on_this_machine_describes_is_used_waited_for_or_warned_of(
     tmp_path, monkeypatch, caplog, described, ours, waits
 ):
-    monkeypatch.setattr("acd.switch.addresses.OwnAddresses.__contains__", lambda _, address: str(address) in ours)
+    monkeypatch.setattr("acd.own_addresses.OwnAddresses.__contains__", lambda _, address: str(address) in ours)
     monkeypatch.setattr(
         PhoneCall, "_offer", lambda call: audio_offer(LocalMedia(described, 40_000), session_id=7, capabilities=call.phone.capabilities)
     )

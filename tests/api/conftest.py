@@ -191,17 +191,30 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
+def jobs_run() -> bool:
+    """Whether what is done beside requests is done: a module that looks at it says so. Each write of a test would cost it a third more."""
+    return False
+
+
+@pytest.fixture
 def clock() -> Clock:
     return Clock()
 
 
+def _not_begun(_tenant: TenantId) -> None:
+    return
+
+
 @asynccontextmanager
-async def started(settings: Settings, clock: Clock, application: FastAPI) -> AsyncIterator[Service]:
+async def started(settings: Settings, clock: Clock, application: FastAPI, *, jobs_run: bool = True) -> AsyncIterator[Service]:
     """The application with its lifespan, on the databases that the settings name."""
     databases = Databases(settings)
     await databases.open()
     voice = EngineVoice(lambda: clock().timestamp())
-    furnish(application, Services(settings, databases, voice.client, clock), owns_databases=False)
+    services = Services(settings, databases, voice.client, clock)
+    if not jobs_run:
+        services.jobs.begin = _not_begun  # type: ignore[method-assign]
+    furnish(application, services, owns_databases=False)
     serve_platform(voice.bus, lookup_in(databases, clock), pins_of(application))
     try:
         async with (
@@ -214,10 +227,12 @@ async def started(settings: Settings, clock: Clock, application: FastAPI) -> Asy
 
 
 @asynccontextmanager
-async def _copied(prepared: Prepared, settings: Settings, clock: Clock, application: FastAPI) -> AsyncIterator[Service]:
+async def _copied(prepared: Prepared, settings: Settings, clock: Clock, application: FastAPI, *, jobs_run: bool) -> AsyncIterator[Service]:
     shutil.copytree(prepared.data, settings.data)
-    async with started(settings, clock, application) as service:
+    async with started(settings, clock, application, jobs_run=jobs_run) as service:
         service.tokens.update(prepared.tokens)
+        for tenant in service.databases.opened if jobs_run else ():  # what is done at every start is done
+            await shared_in(application).services.jobs.settled(tenant)
         yield service
         await _what_is_known_is_what_the_rows_say(service)
 
@@ -240,23 +255,25 @@ async def _what_is_known_is_what_the_rows_say(service: Service) -> None:
 
 
 @pytest.fixture
-async def service(settings: Settings, clock: Clock, application: FastAPI, first_started: Prepared) -> AsyncIterator[Service]:
+async def service(
+    settings: Settings, clock: Clock, application: FastAPI, first_started: Prepared, jobs_run: bool
+) -> AsyncIterator[Service]:
     """An application without tenants; the operator is logged in."""
-    async with _copied(first_started, settings, clock, application) as running:
+    async with _copied(first_started, settings, clock, application, jobs_run=jobs_run) as running:
         yield running
 
 
 @pytest.fixture
-async def acme(settings: Settings, clock: Clock, application: FastAPI, with_acme: Prepared) -> AsyncIterator[Service]:
+async def acme(settings: Settings, clock: Clock, application: FastAPI, with_acme: Prepared, jobs_run: bool) -> AsyncIterator[Service]:
     """The tenant `acme` with its administrator logged in."""
-    async with _copied(with_acme, settings, clock, application) as running:
+    async with _copied(with_acme, settings, clock, application, jobs_run=jobs_run) as running:
         yield running
 
 
 @pytest.fixture
-async def staffed(settings: Settings, clock: Clock, application: FastAPI, with_staff: Prepared) -> AsyncIterator[Service]:
+async def staffed(settings: Settings, clock: Clock, application: FastAPI, with_staff: Prepared, jobs_run: bool) -> AsyncIterator[Service]:
     """`acme` with a queue `support` behind 601, agents anna and ben, and one person of every role, all logged in."""
-    async with _copied(with_staff, settings, clock, application) as running:
+    async with _copied(with_staff, settings, clock, application, jobs_run=jobs_run) as running:
         yield running
 
 

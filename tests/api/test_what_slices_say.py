@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ import pytest
 from fastapi.routing import APIRoute, APIWebSocketRoute
 
 from api import slices
+from api.kit.jobs import Inside, Outside
+from api.kit.outbox import EventType
 from api.kit.slices import Slice, gathered
 from api.slices import NAMES, SLICES
+from tests.api.conftest import Service
 
 API = Path(slices.__file__).parent
 NO_SLICES = {"commands", "contract", "edge", "kit", "migrations", "web"}
@@ -46,8 +50,27 @@ def forgotten(name: str, of: Slice) -> Iterator[str]:
     yield from (f"{where(name)}: {one} is public, and no route of the slice is it" for one in sorted(of.public - reading - writing))
     if (API / name / "models.py").exists() and not of.models:
         yield f"{where(name)}: models.py has tables that `models` does not name"
+    yield from _forgotten_beside_requests(name, of)
     if not of.says.endswith("."):
         yield f"{where(name)}: `says` is no sentence"
+
+
+def _forgotten_beside_requests(name: str, of: Slice) -> Iterator[str]:
+    """Events that receivers could not ask for, and jobs that nobody would do."""
+    kinds: list[Any] = []
+    if (API / name / "events.py").exists():
+        kinds = [one for one in vars(import_module(f"api.{name}.events")).values() if isinstance(one, EventType)]
+    yield from (f"{where(name)}: {one.name} is a kind of events that `events` does not name" for one in kinds if one not in of.events)
+    yield from (f"{where(name)}: {one.name} is in `events`, and not in api/{name}/events.py" for one in of.events if one not in kinds)
+    if not of.jobs:
+        for file in sorted((API / name).glob("*.py")):
+            if _defines_jobs(file):
+                yield f"{where(name)}: {file.name} has jobs that `jobs` does not name"
+
+
+def _defines_jobs(file: Path) -> bool:
+    called = [node.func for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+    return any(isinstance(one, ast.Name) and one.id in {Inside.__name__, Outside.__name__} for one in called)
 
 
 @pytest.mark.parametrize(("name", "of"), list(zip(NAMES, SLICES.slices, strict=True)), ids=NAMES)
@@ -69,6 +92,7 @@ def test_every_folder_is_a_slice_with_its_line() -> None:
 
 CRM = SLICES.slices[NAMES.index("crm")]
 TELEPHONY = SLICES.slices[NAMES.index("telephony")]
+WEBHOOKS = SLICES.slices[NAMES.index("webhooks")]
 
 
 @pytest.mark.parametrize(
@@ -80,6 +104,9 @@ TELEPHONY = SLICES.slices[NAMES.index("telephony")]
         ("crm", lambda: replace(CRM, tag="people"), "api/crm/slice.py: /api/v1/contacts is not tagged people"),
         ("crm", lambda: replace(CRM, public=frozenset({"logIn"})), "api/crm/slice.py: logIn is public, and no route of the slice is it"),
         ("crm", lambda: replace(CRM, impersonal=frozenset({"getContact"})), "api/crm/slice.py: getContact is twice in personal"),
+        ("crm", lambda: replace(CRM, events=()), "api/crm/slice.py: contact.created is a kind of events that `events` does not name"),
+        ("tickets", lambda: replace(CRM), "api/tickets/slice.py: contact.created is in `events`, and not in api/tickets/events.py"),
+        ("webhooks", lambda: replace(WEBHOOKS, jobs=()), "api/webhooks/slice.py: deliver.py has jobs that `jobs` does not name"),
         ("telephony", lambda: replace(TELEPHONY, sockets=None), "api/telephony/slice.py: /api/v1/board is in none of sockets"),
     ],
 )
@@ -90,6 +117,15 @@ def test_what_is_forgotten_is_named(name: str, spoilt: Callable[[], Slice], sent
 def test_two_slices_do_not_say_of_one_thing() -> None:
     with pytest.raises(ValueError, match="two slices say of listContacts what is personal"):
         gathered([CRM, CRM])
+    with pytest.raises(ValueError, match=r"two kinds of events are called contact\.created"):
+        gathered([CRM, replace(TELEPHONY, events=CRM.events)])
+
+
+async def test_what_slices_have_to_be_done_is_done_and_told(acme: Service) -> None:
+    """Each job is defined, under a name of its own that says whose it is."""
+    jobs = [one.name for of in SLICES.slices for make in of.jobs for one in make(acme.shared)]
+    assert {"webhooks.deliver", "mail.send"} <= set(jobs) <= acme.shared.services.jobs.definitions.keys()
+    assert acme.shared.services.outbox.kinds is SLICES.events
 
 
 def test_nothing_but_the_container_has_a_state_in_the_application() -> None:

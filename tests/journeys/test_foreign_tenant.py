@@ -62,10 +62,11 @@ PATH_LESS = {
 MOVES = {
     *("at", "waited_s", "longest_wait_s", "estimated_wait_s", "occupancy", "service_level", "service_level_of_answered"),
     *("idle_today_s", "busy_today_s"),
+    *("tries", "tried_at", "error", "message_id"),
     *("service_level_with_abandons", "average_speed_of_answer_s", "average_handle_time_s", "abandon_rate"),
 }
-"""Of the live state: what time alone changes."""
-NOT_STATE = ("/api/v1/audit", "/debug/state", *PUBLIC)
+"""Of the live state, and of mails that nobody takes: what time alone changes."""
+NOT_STATE = ("/api/v1/audit", "/api/v1/jobs", "/debug/state", *PUBLIC)
 
 
 # ---------------------------------------------------------------------------------------------------------------- tenants

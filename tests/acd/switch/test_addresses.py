@@ -5,7 +5,8 @@ import socket
 
 import pytest
 
-from acd.switch.addresses import ELSEWHERE, OWN_S, LocalAddresses, OwnAddresses, host_port
+from acd.own_addresses import OWN_S, OwnAddresses
+from acd.switch.addresses import ELSEWHERE, LocalAddresses, host_port
 
 
 def way_to(host):

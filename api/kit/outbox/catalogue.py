@@ -1,0 +1,92 @@
+"""Kinds of domain events: name, description, typed payload (pure). Names are `<noun>.<past participle>` and never change their meaning.
+
+A payload carries ids, states, times and sums, and no name, number or text of a person: whoever is told fetches those, with the rights and
+in the audit of whoever fetches. So nothing of an event has to be erased when a person is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Payload(BaseModel):
+    """What an event says. Members may come later, none goes or changes: receivers ignore what they do not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+P = TypeVar("P", bound=Payload)
+
+
+@dataclass(frozen=True, slots=True)
+class EventType(Generic[P]):
+    """One kind.
+
+    Args:
+        named_by: the member of the payload that says which one it is of; with the noun it is the event's subject.
+        source: `requests` write each one; `calls` are written only while somebody wants the kind, since there are many.
+    """
+
+    name: str
+    description: str
+    payload: type[P]
+    named_by: str
+    source: Literal["requests", "calls"] = "requests"
+
+    def subject(self, payload: P) -> str:
+        """What events are in order of: `ticket:7`."""
+        return f"{self.name.partition('.')[0]}:{getattr(payload, self.named_by)}"[:200]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that is true, as subscribers are told it."""
+
+    id: str
+    """The same however often it is told: an idempotency key."""
+    kind: str
+    subject: str
+    at: datetime
+    data: Mapping[str, Any]
+
+
+class Catalogue:
+    """All kinds there are."""
+
+    def __init__(self, kinds: Iterable[EventType[Any]] = ()) -> None:
+        """Raises: ValueError: two have one name."""
+        self._kinds: dict[str, EventType[Any]] = {}
+        for one in kinds:
+            if one.name in self._kinds:
+                raise ValueError(f"two kinds of events are called {one.name}")
+            self._kinds[one.name] = one
+
+    def __iter__(self) -> Iterator[EventType[Any]]:
+        return iter(self._kinds.values())
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._kinds
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._kinds)
+
+
+def event_id(*what: object) -> str:
+    """The same id for what is the same, however often it is read from its source: 128 bits of a hash."""
+    return hashlib.sha256("\x00".join(map(str, what)).encode()).hexdigest()[:32]
+
+
+def row_of(kind: EventType[P], payload: P, at: datetime, event: str) -> dict[str, Any]:
+    """An event as its table has it.
+
+    Args:
+        event: its id.
+    """
+    return {"id": event, "at": at, "kind": kind.name, "subject": kind.subject(payload), "document": payload.model_dump(mode="json")}

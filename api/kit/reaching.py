@@ -1,0 +1,165 @@
+"""HTTP to addresses that tenants name, under the operator's rule (shell; CWE-918, CWE-350).
+
+A name is asked for once a request, every address it has must be allowed, and one of those is what is connected to: nothing that the name
+stands for a moment later matters. TLS is checked by the name as ever. Redirects are not followed, no proxy of the environment is used, no
+connection is kept, and the answer is read only so far.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import httpcore
+
+from acd.networks import Reach
+
+RESOLVED_WITHIN_S = 5.0
+CONNECTED_WITHIN_S = 5.0
+MOST_OCTETS = 4096
+"""Of the answer's body that are read."""
+RESOLVERS = 4
+"""Threads that wait for DNS: not those that others need."""
+
+PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "198.18.0.0/15", "fc00::/7", "64:ff9b::/96")
+"""RFC 1918, RFC 6598 (between carriers and customers), RFC 2544 (benchmarks), RFC 4193; and NAT64, which may lead into any of them. Whoever
+calls may be there, who is sent what happens must be allowed to be."""
+
+
+class NotReached(Exception):
+    """There is no answer; the text is one sentence that repeats no address."""
+
+
+class NotAllowed(NotReached):
+    """The operator's rule forbids one of the addresses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    """Names in lower case."""
+    body: bytes
+    """Its beginning."""
+    duration_ms: int
+
+
+class _Network(httpcore.AsyncNetworkBackend):
+    """Connects to what the rule allows."""
+
+    def __init__(self, rule: Reach) -> None:
+        self._rule = rule
+        self._inner = httpcore.AnyIOBackend()
+        self._threads = ThreadPoolExecutor(RESOLVERS, thread_name_prefix="names")
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - the library's protocol
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        failed: Exception | None = None
+        for address in await self._allowed(host, port):
+            try:
+                return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failed = error
+        raise NotReached("The connection was refused, or nothing answered.") from failed
+
+    async def _allowed(self, host: str, port: int) -> Sequence[str]:
+        """Every address of a name.
+
+        Raises: NotAllowed: the rule forbids one of them; NotReached: there is none.
+        """
+        if not self._rule.allows_name(host):
+            raise NotAllowed("The operator does not allow this address.")
+        try:
+            async with asyncio.timeout(RESOLVED_WITHIN_S):
+                found = await asyncio.get_running_loop().run_in_executor(self._threads, _addresses, host, port)
+        except (OSError, UnicodeError, TimeoutError) as error:
+            raise NotReached("The name has no address, or the name service does not answer.") from error
+        if not all(self._rule.allows(address) for address in found):
+            raise NotAllowed("The name has an address that the operator does not allow.")
+        return found
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+def _addresses(host: str, port: int) -> list[str]:
+    return list(dict.fromkeys(str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
+
+
+class Reaching:
+    """Posts to foreign servers.
+
+    Args:
+        rule: the operator's.
+        tls: None: the certificates this system trusts (`SSL_CERT_FILE` names others).
+    """
+
+    def __init__(self, rule: Reach, at_once: int, tls: ssl.SSLContext | None = None) -> None:
+        self.rule = rule
+        self._at_once = at_once
+        self._tls = tls
+        self._known: httpcore.AsyncConnectionPool | None = None
+
+    async def _pool(self) -> httpcore.AsyncConnectionPool:
+        if self._known is None:
+            tls = self._tls or await asyncio.to_thread(ssl.create_default_context)  # reads all certificates of the system
+            if self._known is None:
+                self._known = httpcore.AsyncConnectionPool(
+                    ssl_context=tls,
+                    max_connections=self._at_once,
+                    max_keepalive_connections=0,
+                    http1=True,
+                    http2=False,
+                    retries=0,
+                    network_backend=_Network(self.rule),
+                )
+        return self._known
+
+    async def post(self, url: str, headers: dict[str, str], body: bytes, within_s: float) -> Answer:
+        """Send it once.
+
+        Args:
+            within_s: for everything, name service included.
+        Raises: NotAllowed, NotReached
+        """
+        pool, began = await self._pool(), time.monotonic()
+        extensions = {"timeout": {"connect": CONNECTED_WITHIN_S, "read": within_s, "write": within_s, "pool": within_s}}
+        try:
+            async with (
+                asyncio.timeout(within_s),
+                pool.stream("POST", url, headers=list(headers.items()), content=body, extensions=extensions) as response,
+            ):
+                got = bytearray()
+                async for part in response.aiter_stream():
+                    got += part[: MOST_OCTETS - len(got)]
+                    if len(got) >= MOST_OCTETS:
+                        break
+                told = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+                return Answer(response.status, told, bytes(got), round((time.monotonic() - began) * 1000))
+        except TimeoutError as error:
+            raise NotReached(f"There was no whole answer within {within_s:.0f} s.") from error
+        except httpcore.TimeoutException as error:
+            raise NotReached(f"There was no answer in time ({type(error).__name__}).") from error
+        except httpcore.ConnectError as error:  # TLS: the connection itself was made
+            raise NotReached(f"TLS could not be agreed on: {error}") from error
+        except (httpcore.NetworkError, httpcore.ProtocolError) as error:
+            raise NotReached(f"The connection was cut, or what came is no HTTP ({type(error).__name__}).") from error
+
+    async def close(self) -> None:
+        """Nothing more is sent."""
+        if self._known is not None:
+            await self._known.aclose()

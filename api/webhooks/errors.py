@@ -1,0 +1,48 @@
+"""Errors of webhooks."""
+
+from __future__ import annotations
+
+from api.errors import Conflict, NotFound, Place, Unprocessable
+
+
+class WebhookUnknown(NotFound):
+    """No such endpoint."""
+
+    def __init__(self, endpoint: str) -> None:
+        super().__init__(f"There is no webhook {endpoint}.")
+
+
+class DeliveryUnknown(NotFound):
+    """No such delivery."""
+
+    def __init__(self, delivery: str) -> None:
+        super().__init__(f"There is no delivery {delivery} of this webhook; they are forgotten by age.")
+
+
+class AddressRefused(Unprocessable):
+    """Nothing is sent there."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why, [Place(detail=why, pointer="#/url")])
+
+
+class NoSuchEvent(Unprocessable):
+    """The catalogue has no such event."""
+
+    def __init__(self, name: str, index: int, meant: str) -> None:
+        why = f"There is no event {name!r}; {meant}"
+        super().__init__(why, [Place(detail=why, pointer=f"#/events/{index}")])
+
+
+class NotActive(Conflict):
+    """Nothing is sent to an endpoint that is not active."""
+
+    def __init__(self, endpoint: str) -> None:
+        super().__init__(f"Webhook {endpoint} is not active; make it so first.")
+
+
+class StillOnItsWay(Conflict):
+    """A delivery that is still tried is not sent anew."""
+
+    def __init__(self, delivery: str) -> None:
+        super().__init__(f"Delivery {delivery} is still being tried.")

@@ -1,0 +1,13 @@
+"""The event by which an administrator sees whether an endpoint hears us."""
+
+from __future__ import annotations
+
+from api.kit.outbox import EventType, Payload
+
+
+class WebhookRef(Payload):
+    endpoint: str
+
+
+TEST = EventType("webhook.test", "To see whether an endpoint hears us; it comes to that one alone.", WebhookRef, "endpoint")
+EVENTS = (TEST,)

@@ -1,0 +1,251 @@
+"""Durable jobs: done once the transaction that wants them is committed, whatever happens then; on three databases."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import text
+
+from api.db import Unit
+from api.kit.jobs import Again, Done, Held, Inside, Never, Outcome, Outside, Retry, put, store
+from api.kit.jobs.rules import RETRY, TRANSITIONS, Input, State, error_text
+from api.kit.jobs.runner import AT_ONCE_OF_TENANT
+from api.kit.paging import Cut
+from tests.api.conftest import ACME
+from tests.api.work import Work, working
+from tests.servers import DATABASES, databases_to_test
+
+TWICE = Retry((10,))
+ALL = Cut(100, None)
+
+
+class Note(msgspec.Struct):
+    text: str = ""
+
+
+class Diary:
+    """Jobs of the tests: what they did, and what they are told to do next."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.outcomes: list[Outcome | Exception] = []
+        self.holds: asyncio.Event | None = None
+        self.most = self.now = 0
+        self.definitions = (
+            Inside("write", Note, self.write, TWICE),
+            Outside("send", Note, self.send, TWICE),
+            Inside("tidy", type(None), self.tidy, TWICE, every_s=3600),
+        )
+
+    async def write(self, unit: Unit, note: Note, held: Held) -> None:
+        await unit.session.execute(text("INSERT INTO written (said) VALUES (:said)"), {"said": note.text})
+        self._next()
+        self.lines.append(f"{note.text} {held.attempt}")
+
+    async def send(self, tenant: str, note: Note, held: Held) -> Outcome:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        if self.holds is not None:
+            await self.holds.wait()
+        self.now -= 1
+        self.lines.append(f"{tenant} {note.text} {held.attempt}{' last' if held.last else ''}")
+        return self._next() or Done()
+
+    async def tidy(self, _unit: Unit, _note: None, held: Held) -> None:
+        self.lines.append(f"tidy {held.attempt}")
+        self._next()
+
+    def _next(self) -> Outcome | None:
+        found = self.outcomes.pop(0) if self.outcomes else None
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+@pytest.fixture
+def diary() -> Diary:
+    return Diary()
+
+
+@pytest.fixture
+async def work(tmp_path: Path, diary: Diary) -> AsyncIterator[Work]:
+    async with working("sqlite", tmp_path, diary.definitions) as made:
+        await _table(made)
+        made.jobs.begin(ACME)
+        yield made
+
+
+async def _table(work: Work) -> None:
+    async with work.databases.unit(ACME) as unit:
+        await unit.session.execute(text("CREATE TABLE written (said VARCHAR(100))"))
+
+
+async def have(work: Work, name: str, said: str, **more: Any) -> bool:
+    async with work.databases.unit(ACME) as unit:
+        return await put(unit.session, name, Note(said), work.clock(), **more)
+
+
+async def rows(work: Work, *, state: State | None = None) -> list[Any]:
+    async with work.databases.unit(ACME) as unit:
+        return [row for row in await store.some(unit.session, ALL, state, None) if row.name != "tidy"]
+
+
+async def written(work: Work) -> list[str]:
+    async with work.databases.unit(ACME) as unit:
+        return list(await unit.session.scalars(text("SELECT said FROM written")))
+
+
+@pytest.mark.parametrize("kind", DATABASES)
+async def test_on_every_database_jobs_are_done_tried_again_given_up_and_tried_by_hand(kind: str, tmp_path: Path, diary: Diary) -> None:
+    if kind not in databases_to_test():
+        pytest.skip(f"{kind} is not among FERNAMT_TEST_DATABASES")
+    async with working(kind, tmp_path, diary.definitions) as work:
+        await _table(work)
+        assert await have(work, "write", "before")
+        work.jobs.begin(ACME)
+        await work.settled()
+        # by key one at a time, in its line in order, and what fails leaves nothing behind it
+        diary.outcomes = [ValueError("no"), Again("busy")]
+        assert await have(work, "write", "first", line="a", key="k")
+        assert not await have(work, "write", "never", key="k")
+        await have(work, "write", "second", line="a")
+        await work.settled()
+        assert (await written(work), [(row.error, row.attempts) for row in await rows(work)]) == (
+            ["before"],
+            [("ValueError", 1), (None, 0)],
+        )
+        await work.turn(seconds=10)
+        assert await written(work) == ["before", "first", "second"]
+        diary.outcomes = [Again("busy"), Again("still busy")]
+        await have(work, "send", "x")
+        await work.settled()
+        await work.turn(seconds=10)
+        (dead,) = await rows(work, state=State.DEAD)
+        assert (dead.error, dead.attempts, dead.lease) == ("still busy", 2, None)
+        async with work.databases.unit(ACME) as unit:
+            assert await store.try_again(unit.session, dead.id, work.clock())
+        await work.settled()
+        assert await rows(work) == []
+        assert diary.lines[-1] == "acme x 1"
+        # a process that is gone had one; whoever comes next does it again
+        await have(work, "send", "later", run_at=work.clock() + timedelta(hours=1))
+        async with work.databases.unit(ACME) as unit:
+            await unit.session.execute(text("UPDATE job SET state = 'running', lease = 'old', attempts = 1 WHERE name = 'send'"))
+        await work.again(diary.definitions)
+        await work.settled()
+        assert (await rows(work), diary.lines[-1]) == ([], "acme later 2 last")
+
+
+def test_every_pair_of_state_and_input_is_in_the_table_or_changes_nothing() -> None:
+    meant = {(state, one) for state, row in TRANSITIONS.items() for one in row}
+    assert meant < set(product(State, Input))
+    assert {state for row in TRANSITIONS.values() for state in row.values()} == set(State)
+
+
+def test_a_job_is_tried_in_growing_distances_and_then_no_more() -> None:
+    assert list(RETRY.delays_s) == sorted(RETRY.delays_s)
+    assert [TWICE.after(1, 0.0), TWICE.after(1, 1.0), TWICE.after(2, 0.0)] == [10, 11, None]
+    assert error_text("a\nb" + "x" * 1000) == "a b" + "x" * 496 + "…"
+
+
+async def test_what_is_rolled_back_wants_nothing_done(work: Work, diary: Diary) -> None:
+    async def fail() -> None:
+        async with work.databases.unit(ACME) as unit:
+            await put(unit.session, "send", Note("x"), work.clock())
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await fail()
+    await work.turn(seconds=1)
+    assert diary.lines == []
+
+
+async def test_a_job_waits_for_its_time_and_is_done_without_being_asked_for(work: Work, diary: Diary) -> None:
+    await have(work, "send", "x", run_at=work.clock() + timedelta(seconds=30))
+    await work.turn(seconds=29)
+    assert diary.lines == []
+    await work.turn(seconds=1)
+    assert diary.lines == ["acme x 1"]
+
+
+async def test_what_a_try_leaves_is_written_with_its_completion_or_not_at_all(work: Work, diary: Diary) -> None:
+    """A try that took so long that its job is somebody else's changes nothing."""
+    became: list[str] = []
+
+    async def then(unit: Unit, what: str) -> None:
+        await unit.session.execute(text("INSERT INTO written (said) VALUES ('then')"))
+        became.append(what)
+
+    diary.holds = asyncio.Event()
+    diary.outcomes = [Never("broken", then), Done(then)]
+    await have(work, "send", "x")
+    while not diary.now:
+        await asyncio.sleep(0)
+    async with work.databases.unit(ACME) as unit:
+        await unit.session.execute(text("UPDATE job SET lease = 'stolen', leased_until = '2020-01-01 00:00:00' WHERE name = 'send'"))
+    diary.holds.set()
+    await work.settled()
+    assert (became, sorted(diary.lines)) == (["done"], ["acme x 1", "acme x 2 last"])
+    assert (await written(work), await rows(work)) == (["then"], [])
+
+
+async def test_a_job_that_ends_its_process_every_time_is_given_up(work: Work, diary: Diary) -> None:
+    await have(work, "send", "x", run_at=work.clock() + timedelta(hours=1))
+    async with work.databases.unit(ACME) as unit:
+        await unit.session.execute(text("UPDATE job SET state = 'running', lease = 'old', attempts = 2 WHERE name = 'send'"))
+    await work.again(diary.definitions)
+    await work.settled()
+    (dead,) = await rows(work)
+    assert (dead.state, dead.error, diary.lines) == ("dead", store.KILLED, [])
+
+
+async def test_a_job_nobody_knows_or_whose_argument_cannot_be_read_is_dead_at_once(work: Work) -> None:
+    async with work.databases.unit(ACME) as unit:
+        await put(unit.session, "of another release", None, work.clock())
+        await put(unit.session, "send", {"text": 5}, work.clock())
+    await work.settled()
+    assert [row.state for row in await rows(work)] == ["dead", "dead"]
+    async with work.databases.unit(ACME) as unit:
+        assert [await store.drop(unit.session, row.id) for row in await store.some(unit.session, ALL, State.DEAD, None)] == [True, True]
+
+
+async def test_what_comes_again_and_again_does_so_after_a_failure_too(work: Work, diary: Diary) -> None:
+    await work.turn(hours=1)
+    diary.outcomes = [RuntimeError("no"), RuntimeError("no")]
+    await work.turn(hours=1)
+    await work.turn(seconds=10)
+    await work.turn(hours=1)
+    assert diary.lines == ["tidy 1", "tidy 1", "tidy 2", "tidy 1"]
+    await work.again(diary.definitions)
+    await work.settled()
+    assert len(diary.lines) == 4
+
+
+async def test_a_tenant_has_only_so_many_at_once(work: Work, diary: Diary) -> None:
+    diary.holds = asyncio.Event()
+    for number in range(AT_ONCE_OF_TENANT + 2):
+        await have(work, "send", str(number))
+    while diary.now < AT_ONCE_OF_TENANT:
+        await asyncio.sleep(0)
+    diary.holds.set()
+    await work.settled()
+    assert (diary.most, len(diary.lines)) == (AT_ONCE_OF_TENANT, AT_ONCE_OF_TENANT + 2)
+
+
+async def test_figures_tell_how_many_wait_are_dead_and_how_long_the_oldest_is_due(work: Work, diary: Diary) -> None:
+    diary.outcomes = [Never("broken")]
+    await have(work, "send", "x")
+    await work.settled()
+    await work.jobs.count(ACME)
+    figures = work.jobs.figures()
+    assert figures['fernamt_jobs{tenant="acme",state="dead"}'] == 1
+    assert figures['fernamt_jobs{tenant="acme",state="waiting"}'] == 1  # what comes every hour
+    assert figures['fernamt_jobs_given_up_total{tenant="acme",job="send"}'] == 1
+    assert figures['fernamt_jobs_oldest_seconds{tenant="acme"}'] == 0

@@ -1,4 +1,4 @@
-"""Whether packets to an address come to this machine (shell): asked by whoever sends to where somebody else says, calls and webhooks alike."""
+"""Whether packets to an address come to this machine (shell): asked by whoever sends where somebody else says, be it calls or webhooks."""
 
 from __future__ import annotations
 

@@ -29,6 +29,7 @@ OPEN = {
     "/components/schemas/AuditTold/properties/before": "what a change was made to: a document of any kind, as it was then",
     "/components/schemas/AuditTold/properties/after": "as before",
     "/components/schemas/AuditTold/properties/details": "of each kind of entry its own",
+    "/components/schemas/EventTypeTold/properties/payload": "a JSON Schema, whose members JSON Schema says",
     "/paths//debug/state/get/responses/200": "for people who look for a fault: it promises nothing",
 }
 """Where any object may stand, and why."""

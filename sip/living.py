@@ -377,7 +377,10 @@ def _expect_phone(agent: "UserAgentCore", made: Session) -> None:
     registrar = agent.config.registrar
     if registrar is None or made.account is None:
         return
-    flow, contact = (made.flow, made.invite.uri) if made.dialog is None else (made.dialog.flow, made.dialog.remote_target)
+    dialog = made.dialog
+    flow = made.flow if dialog is None else dialog.flow
+    # Whom we called was called at the contact it had registered; in its dialog a phone may call itself otherwise.
+    contact = made.invite.uri if made.is_caller or dialog is None else dialog.remote_target
     if flow.is_reliable:
         registrar.expect(made.account, flow, contact)
 

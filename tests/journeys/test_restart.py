@@ -358,3 +358,24 @@ async def test_a_crowd_goes_on(tmp_path: Path, again: Any) -> None:
 @pytest.mark.parametrize(("again", "times"), [(killed, 1), (left, 10), (updated, 10)])
 async def test_a_hundred_talk_fifty_wait_and_ten_are_rung(tmp_path: Path, again: Any, times: int) -> None:
     await crowd_goes_on(tmp_path, talking=100, ringing=10, queued=50, times=times, window_s=6.0, again=again)
+
+
+async def test_a_phone_on_tcp_is_told_though_it_comes_back_after_two_restarts_only(tmp_path: Path) -> None:
+    async with service(tmp_path) as house, contextlib.AsyncExitStack() as stack:
+        device = (await house.provision())["anna"]
+        anna = SyntheticPhone(house.sip, user=device["username"], password="anna-secret-0815", transport="tcp")
+        await stack.enter_async_context(anna)
+        await anna.register()
+        await house.ready("anna")
+        caller = await (await stack.enter_async_context(SyntheticPhone(house.sip, user="+49891231"))).call("601")
+        at_anna = await anna.incoming()
+        await at_anna.answer()
+        await caller.answered()
+        caller.start_tone(440, 5)
+        await at_anna.hears_tone(440)
+        await killed(house)
+        await killed(house)
+        await anna.register()
+        caller.hang_up()
+        assert await at_anna.ended() == "remote"
+        await house.cdrs(1)

@@ -117,6 +117,8 @@ class Play(_Message, frozen=True, kw_only=True):
     """Where the names `@<id>` are, as `<id>.wav`: one tenant's own sounds. An id stands for the same audio for ever."""
     loop: bool = False
     stop_on_digit: bool = False
+    behind: tuple[str, ...] = ()
+    """Played over and over behind it if it ends while there is no main process that could say what comes next."""
 
 
 class Stop(_Message, frozen=True, kw_only=True):

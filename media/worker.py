@@ -93,6 +93,8 @@ _BIND_TRIES = 16
 _CONTROL_OCTETS = 1 << 16
 _MAX_UNSENT_OCTETS = 16 << 20
 """Reports the main process did not read: at 200 octets each it has been standing for some 80 000 of them, and is as good as gone."""
+BEHIND = "/behind"
+"""Behind the name of a play: what follows it while there is no main process."""
 MAX_KEPT = 50_000
 """Reports an orphan keeps: a minute in which 400 callers press a key a second (two reports each), some 20 MB. Ends of legs and recordings
 do not count, there is one for each."""
@@ -161,6 +163,8 @@ class Worker:
         self._orphan_s = orphan_s
         self._connect_s = connect_s
         self._is_orphan = False
+        self._behind: dict[str, Play] = {}
+        """What plays to legs that are to hear something behind it, by leg."""
         self._expiry: Timer | None = None
         self._kept: list[Report] = []
         self._lost = 0
@@ -279,10 +283,19 @@ class Worker:
         """Send a report after this round of the loop; an orphan keeps it for whoever takes over."""
         if not self._is_orphan:
             self._send(message)
-        elif isinstance(message, LegClosed | RecordingEnded) or len(self._kept) < MAX_KEPT:
+            return
+        if isinstance(message, PlayEnded) and message.outcome == "finished":
+            self.timers.at(time.monotonic(), lambda now: self._go_on_behind(message, now))
+        if isinstance(message, LegClosed | RecordingEnded) or len(self._kept) < MAX_KEPT:
             self._kept.append(message)
         else:
             self._lost += 1
+
+    def _go_on_behind(self, ended: PlayEnded, now: float) -> None:
+        """Nobody is there to say what comes next: whoever waits hears on what it was given for that."""
+        behind, leg = self._behind.get(ended.leg), self._legs.get(ended.leg)
+        if behind is not None and behind.play == ended.play and self._is_orphan and leg is not None and leg.sender.playback is None:
+            self._play(Play(leg=ended.leg, play=f"{ended.play}{BEHIND}", sounds=behind.behind, folder=behind.folder, loop=True), now)
 
     def _send(self, message: Report | Reply | Greeting) -> None:
         octets = framing.encode(message)
@@ -562,6 +575,9 @@ class Worker:
             return
         if leg.sender.playback is not None and leg.sender.playback.play == request.play:
             return
+        self._behind.pop(request.leg, None)
+        if request.behind:
+            self._behind[request.leg] = request
         audio, left_out = self._sounds.play(request.sounds, leg.sender.sounds_in, request.folder)
         for name, why in left_out.items():
             log.error("! leg=%s play=%s sound=%s is left out: %s", request.leg, request.play, name, why)
@@ -578,6 +594,7 @@ class Worker:
             self._unwatch(descriptor)
         self.end_ticking(leg.sender)
         self._recordings.release(leg, now)
+        self._behind.pop(leg.name, None)
         self._dropped_by_closed += leg.packets_dropped()
         self._leave_room(leg, now)
         closed = leg.close(now)

@@ -106,6 +106,8 @@ class PlaySounds(_Effect, frozen=True, kw_only=True):
     sounds: tuple[str, ...]
     language: str
     loop: bool = False
+    behind: tuple[str, ...] = ()
+    """What is heard behind it while nobody is there to decide what comes next (ADR 0024)."""
 
 
 class JudgePin(_Effect, frozen=True, kw_only=True):

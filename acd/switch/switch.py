@@ -288,7 +288,8 @@ class Switch:
             own = {name: audio for name, audio in own.items() if self._gone_sounds.get((leg.tenant, audio), 0.0) < monotonic()}
         names = sounds.played(effect.sounds, effect.language, setup.configuration.language, own)
         folder = str(self._settings.data.absolute() / "tenants" / leg.tenant / SOUNDS) if setup.own_sounds else ""
-        leg.playing = control.Play(leg=leg.leg, play=effect.play, sounds=names, folder=folder, loop=effect.loop)
+        behind = sounds.played(effect.behind, effect.language, setup.configuration.language, own) if effect.behind else ()
+        leg.playing = control.Play(leg=leg.leg, play=effect.play, sounds=names, folder=folder, loop=effect.loop, behind=behind)
         self.order(leg, leg.playing)
 
     def _stop_sounds(self, leg: SwitchLeg, _effect: ef.StopSounds) -> None:

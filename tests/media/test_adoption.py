@@ -561,3 +561,34 @@ def test_play_of_the_same_name_goes_on_and_is_said_to_have_ended_once(rig):
     assert rig.have(PlayEnded) == []
     rig.order(Play(leg=a.name, play="q", sounds=("tone/beep",)))
     assert rig.wait_for(PlayEnded).play == "p"
+
+
+def test_who_waits_hears_on_when_what_plays_ends_while_nobody_could_say_what_comes_next(orphan_rig):
+    rig = orphan_rig()
+    a = rig.leg()
+    rig.order(Play(leg=a.name, play="p1", sounds=("de/number.1",), behind=MUSIC))
+    rig.status()
+    rig.connection.close()
+    spoken, _ = SoundLibrary(PACKAGED_SOUNDS).play(("de/number.1",), "PCMA", "")
+    music, _ = SoundLibrary(PACKAGED_SOUNDS).play(MUSIC, "PCMA", "")
+    frames = -(-len(spoken) // 160)
+    heard = a.hear(frames + 25)
+    assert [packet.sequence_number for packet in heard] == [(heard[0].sequence_number + n) & 0xFFFF for n in range(len(heard))]
+    assert b"".join(packet.payload for packet in heard[frames:]) == music[: 25 * 160]
+    rig.connect()
+    rig.order(Adopt(request=3))
+    ended = rig.wait_for(PlayEnded)
+    assert (ended.play, ended.outcome) == ("p1", "finished")
+    (held,) = rig.wait_for(Held).legs
+    assert held.play == "p1/behind"
+    rig.order(Play(leg=a.name, play="p2", sounds=MUSIC, loop=True))
+    assert rig.wait_for(PlayEnded).outcome == "stopped"
+
+
+def test_nothing_follows_by_itself_while_there_is_a_main_process(orphan_rig):
+    rig = orphan_rig()
+    a = rig.leg()
+    rig.order(Play(leg=a.name, play="p1", sounds=("de/number.1",), behind=MUSIC))
+    assert rig.wait_for(PlayEnded).outcome == "finished"
+    rig.order(AskHeld(request=4))
+    assert [leg.play for leg in rig.wait_for(Held).legs] == [None]

@@ -7,7 +7,7 @@ shell to which it is no news does nothing.
 from __future__ import annotations
 
 from acd.core import inputs as inp
-from acd.core.effects import AnswerCaller, BeginRecording, JudgePin, PassEarlyMedia, PlaySounds, RingCaller
+from acd.core.effects import AnswerCaller, BeginRecording, JudgePin, PassEarlyMedia, RingCaller
 from acd.core.intake import facts
 from acd.core.machines import leg as legs
 from acd.core.state import values as s
@@ -41,7 +41,7 @@ def _missing(x: Step, leg: s.Leg, cause: str) -> None:
 def declare(x: Step, call: s.Call) -> None:
     """Everything that is in force in a call."""
     for one in call.legs:
-        _declare_leg(x, call, x.state.legs[one])
+        _declare_leg(x, x.state.legs[one])
     if call.early is not None and call.party is not None:
         x.do(PassEarlyMedia(party=call.party, leg=call.early))
     there = tuple([one for one in call.recorded if one in x.state.legs])
@@ -52,10 +52,10 @@ def declare(x: Step, call: s.Call) -> None:
         x.do(JudgePin(leg=call.party, agent=call.desk_log_in.agent, at=call.desk_log_in.at))
 
 
-def _declare_leg(x: Step, call: s.Call, leg: s.Leg) -> None:
+def _declare_leg(x: Step, leg: s.Leg) -> None:
     if leg.arrived and leg.state is legs.State.ALERTING:
         x.do(RingCaller(leg=leg.id))
     if leg.arrived and leg.state in legs.ANSWERED:
         x.do(AnswerCaller(leg=leg.id))
     if leg.play is not None:
-        x.do(PlaySounds(leg=leg.id, play=leg.play, sounds=leg.sounds, language=x.language(call), loop=leg.loops))
+        x.do(x.playing(leg, leg.play))

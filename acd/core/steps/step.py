@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from acd.core.configuration import Agent, Queue, Target
 from acd.core.effects import Effect, PlaySounds, StopSounds
@@ -21,6 +21,9 @@ from acd.core.routing.admission import Verdict
 from acd.core.routing.rosters import Rosters
 from acd.core.state import values as s
 from acd.core.state.fold import Fold
+
+TOLD_IN_QUEUES: Final = frozenset({"notice", "greeting", "position"})
+"""Purposes of what whoever waits in a queue is told between its music."""
 
 
 class Channel(Protocol):
@@ -141,7 +144,20 @@ class Step:
         """Play to an answered leg, replacing what plays."""
         play = PlayId(f"{leg.id}/p{leg.plays + 1}")
         self.emit(SoundsStarted(leg=leg.id, play=play, sounds=sounds, loop=loop, purpose=purpose))
-        self.do(PlaySounds(leg=leg.id, play=play, sounds=sounds, language=self.language(self.state.calls[leg.call]), loop=loop))
+        self.do(self.playing(leg, play))
+
+    def playing(self, leg: s.Leg, play: PlayId) -> PlaySounds:
+        """What is to play to the leg, as the shell is told of it; who waits in a queue hears its music behind whatever it is told there."""
+        contact = self.state.contacts[leg.call]
+        queue = self.fold.index.queues.get(contact.queue) if contact.queue is not None else None
+        return PlaySounds(
+            leg=leg.id,
+            play=play,
+            sounds=leg.sounds,
+            language=self.language(self.state.calls[leg.call]),
+            loop=leg.loops,
+            behind=(queue.music,) if queue is not None and leg.purpose in TOLD_IN_QUEUES else (),
+        )
 
     def language(self, call: s.Call) -> str:
         """That of the number that was called (R23) or of a key in a menu, unless the queue the call is in speaks the tenant's own."""

@@ -129,3 +129,11 @@ def test_what_plays_is_declared_as_it_began():
 def test_what_is_said_of_calls_and_legs_that_are_over_does_nothing():
     shell = open_house()
     assert shell.send(inp.Reconciled(missing=("x.1",), calls=("x",), reason="a look")) == []
+
+
+def test_whoever_is_told_something_in_a_queue_hears_its_music_behind_it_and_a_menu_has_none():
+    shell = open_house(house(queues=(queue(announce_position=True),)), ready=False)
+    call(shell)
+    shell.run(10)
+    told = [(one.sounds[0], one.behind) for one in shell.done(ef.PlaySounds)]
+    assert told == [("queue.greeting", ("music/default",)), ("queue.position", ("music/default",)), ("music/default", ())]

@@ -6,8 +6,9 @@ from collections import Counter, deque
 
 import pytest
 
+from media import tones
 from media.codecs import CODECS
-from media.control import DescribeLeg, DigitReceived
+from media.control import DescribeLeg, DigitBegan, DigitReceived
 from media.dtmf import DIGITS, EventReceiver, ToneDetector, event_packets, parse_event
 from media.frame import FRAME_S
 from media.io.pacer import TimerHeap
@@ -472,7 +473,7 @@ def test_a_press_that_ends_while_it_is_not_carried_is_followed_by_another_of_the
 
 
 @pytest.mark.parametrize(("duration_ms", "split"), SPLITS)
-@pytest.mark.parametrize("kind", [each for each in KEPT if each not in (a_hold_of_who_presses, another_source_of_the_same_time)])
+@pytest.mark.parametrize("kind", [*KEPT, *TOLD])
 def test_the_exchange_is_told_of_the_press_once(call, kind, duration_ms, split):
     run(call, kind, duration_ms, split)
     call.b.hangs_on()
@@ -489,3 +490,81 @@ def test_a_hook_flash_keeps_its_timestamp_too(call):
     assert {event.code for event in events} == {16}
     assert len(DIGITS) == 16
     assert len({packet.timestamp for packet in packets}) == 1
+
+
+# ------------------------------------------------------------------ beside it
+
+
+def test_cut_audio_has_no_seam_where_the_same_is_declared_again(call):
+    call.b.describe(asks_ptime=True)
+    call.bridge()
+    spoken = b""
+    for number in range(12):
+        said = bytes((number,)) * 240
+        spoken += said
+        call.a.send_packet(said, CODECS["PCMA"].payload_type, call.a.timestamp)
+        call.a.timestamp += 240
+        call.house.let_pass(0.03)
+        next(steps := the_same_again(call))
+        next(steps, None)
+    call.house.let_pass(0.1)
+    assert b"".join(packet.payload for packet in call.b.heard) == spoken
+    assert sum(packet.marker for packet in call.b.heard) == 1
+    assert is_one_stream(call.b.heard)
+
+
+def test_a_key_is_known_although_its_source_numbers_its_packets_anew(call):
+    call.a.press("4", 100, lambda _number: None)
+    call.a.number -= 20_000
+    for _ in range(5):
+        call.a.speak()
+        call.house.let_pass(FRAME_S)
+    call.a.press("5", 100, lambda _number: None)
+    assert call.b.hangs_on() == "45"
+    assert [report.digit for report in call.house.reports if isinstance(report, DigitReceived)] == ["4", "5"]
+
+
+@pytest.mark.parametrize("split", range(1, 7))
+def test_a_tone_that_sounds_while_its_leg_is_described_again_is_one_key(call, split):
+    call.a.describe(telephone_event=None)
+    tone = CODECS["PCMA"].encoder().encode(tones.dtmf("4", 100))
+    for number, at in enumerate(range(0, len(tone), 160)):
+        if number == split:
+            call.a.describe()
+        call.a.send_packet(tone[at : at + 160], CODECS["PCMA"].payload_type, call.a.timestamp)
+        call.a.timestamp += 160
+        call.house.let_pass(FRAME_S)
+    for _ in range(5):
+        call.a.speak()
+    assert [report.digit for report in call.house.reports if isinstance(report, DigitBegan)] == ["4"]
+    assert [report.digit for report in call.house.reports if isinstance(report, DigitReceived)] == ["4"]
+
+
+def test_a_tone_is_over_where_events_are_agreed_on_meanwhile(call):
+    call.a.describe(telephone_event=None)
+    tone = CODECS["PCMA"].encoder().encode(tones.dtmf("4", 60))
+    for at in range(0, len(tone), 160):
+        call.a.send_packet(tone[at : at + 160], CODECS["PCMA"].payload_type, call.a.timestamp)
+        call.a.timestamp += 160
+    call.a.describe(telephone_event=EVENT)
+    assert [(report.digit, report.duration_ms) for report in call.house.reports if isinstance(report, DigitReceived)] == [("4", 60)]
+
+
+@pytest.mark.parametrize("first", ["4", "5"])
+def test_a_key_of_ours_whose_beginning_was_held_back_is_not_taken_for_the_one_before(call, first):
+    call.b.leg.sender.send_digits(first, 100, 0, call.house.now)
+    call.house.let_pass(0.5)
+    call.b.describe(sends=False)
+    call.b.leg.sender.send_digits("4", 100, 0, call.house.now)
+    call.house.let_pass(2 * FRAME_S)
+    call.b.describe(sends=True)
+    assert call.b.hangs_on() == first + "4"
+
+
+def test_a_key_of_ours_goes_no_further_where_events_are_taken_no_more(call):
+    call.b.leg.sender.send_digits("4", 200, 0, call.house.now)
+    call.house.let_pass(3 * FRAME_S)
+    call.b.describe(telephone_event=None)
+    assert call.b.hangs_on() == "4"
+    call.a.speak()
+    assert is_one_stream(call.b.heard)

@@ -127,6 +127,10 @@ class EventReceiver:
         self._duration = 0
         return digits
 
+    def renumbered(self) -> None:
+        """The source numbers its packets anew, its time goes on."""
+        self._number = -1
+
     def receive(self, timestamp: int, event: TelephoneEvent, now: float, *, number: int, marker: bool) -> tuple[Digit, ...]:
         """Take in one packet with its RTP timestamp, sequence number and marker; the digits that are over now."""
         if event.code >= len(DIGITS):
@@ -230,6 +234,10 @@ class ToneDetector:
     def sounding(self) -> str:
         """The digit that certainly sounds now, or the empty string."""
         return self._digit if self._confirmed else ""
+
+    def end(self) -> tuple[Digit, ...]:
+        """Nothing more is listened to; the digit that sounds is over."""
+        return (Digit(self._digit, self._frames * PTIME_MS),) if self._confirmed else ()
 
     def receive(self, audio: Samples) -> tuple[Digit, ...]:
         """Audio in any cut; the digits that are over now."""

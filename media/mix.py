@@ -220,7 +220,7 @@ class Mix:
             if other is speaker and (listener, other) not in self._waits:
                 sender = listener.sender
                 if sender.telephone_event is not None or not sender.digits_by_info:
-                    sender.send_digits(digit, PASSED_ON_MS, 0, now)
+                    sender.press_for(speaker.receiver.events, digit, PASSED_ON_MS, now)
 
     def tick(self, now: float) -> bool:
         """20 ms for everybody."""

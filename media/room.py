@@ -50,7 +50,7 @@ class Room:
         kept = [bridge for bridge in self.bridges if frozenset(bridge.legs) in bridged]
         for bridge in self.bridges:
             if bridge not in kept:
-                bridge.end()
+                bridge.end(now)
         going = self._match(mixed)
         for mix in self.mixes:
             if mix not in going:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 from media.codecs.base import octets_in, ticks_in
 from media.codecs.registry import CODECS, CONVERSIONS
-from media.dtmf import EventReceiver
+from media.dtmf import DIGITS, EventReceiver
 from media.legs.digits_out import PASSED_ON_MS
+from media.legs.passing_key import PassingKey
 from media.rtp import packet as rtp
 from media.rtp.repacketiser import Cut, Repacketiser
 
@@ -30,7 +31,7 @@ _MOST_PACED: Final = 4
 class Relay:
     """One direction: from a receiver, whose keys `events` knows, to the sender of the listener."""
 
-    __slots__ = ("_conversion", "_cutter", "_events", "_host", "_paced", "_pacing", "listener", "plain_octets")
+    __slots__ = ("_conversion", "_cutter", "_events", "_fitted", "_host", "_paced", "_pacing", "listener", "plain_octets")
 
     def __init__(self, host: Host, events: EventReceiver, listener: Sender) -> None:
         self._host = host
@@ -42,9 +43,23 @@ class Relay:
         self._cutter: Repacketiser | None = None
         self._paced: deque[tuple[Cut, int]] = deque()
         self._pacing: Timer | None = None
+        self._fitted: tuple[object, ...] = ()
 
     def fit(self, codec: str) -> None:
-        """What is relayed is looked at anew; it comes in this codec."""
+        """What is relayed is looked at anew where one of them was described otherwise; it comes in this codec."""
+        listener = self.listener
+        fitted = (
+            codec,
+            listener.codec,
+            listener.ptime_ms,
+            listener.asks_ptime,
+            listener.maxptime_ms,
+            listener.sends,
+            listener.is_described,
+        )
+        if fitted == self._fitted:
+            return
+        self._fitted = fitted
         self._conversion = CONVERSIONS[codec, self.listener.codec]
         self.look_anew()
 
@@ -78,28 +93,64 @@ class Relay:
         self.plain_octets = -1
         listener = self.listener
         if listener.telephone_event is None and not listener.digits_by_info:
-            listener.send_digits(digit, PASSED_ON_MS, 0, now)
+            listener.press_for(self._events, digit, PASSED_ON_MS, now)
 
     def pass_on(self, octets: int, second: int, *, is_event: bool, now: float) -> None:
         """The packet in the buffer is the first of its stream, an event, or of another codec; its audio is in the leg's own by now."""
+        if is_event:
+            self._pass_event(octets, second, now)
+            return
         listener = self.listener
-        if listener.speaks or not listener.sends or listener.remote is None:
+        if listener.speaks or not listener.sends or listener.remote is None or not self.change(octets, now):
             return
         buffer = self._host.buffer
         _, _, sequence_number, timestamp, ssrc = _UNPACK(buffer)
-        payload_type = listener.payload_type
-        if is_event:
-            if listener.telephone_event is None:
-                self.leave_out()
-                return  # `begin_key` sends a tone instead, or the key is told by signalling
-            payload_type = listener.telephone_event
-            if sequence_number == self._events.newest:
-                timestamp = self._events.began  # which some devices move, and others count as another press
-        elif not self.change(octets, now):
-            return
-        second = second & 0x80 | payload_type
+        second = second & 0x80 | listener.payload_type
         if listener.outgoing.relay(buffer, second, sequence_number, timestamp, ssrc, octets - _HEADER_OCTETS, now):
             listener.send(octets)
+
+    def _pass_event(self, octets: int, second: int, now: float) -> None:
+        """A packet of an event: of the key that the listener knows, see `media.legs.passing_key`, or of one that begins for it."""
+        listener, events, buffer = self.listener, self._events, self._host.buffer
+        if not listener.sends or listener.remote is None:
+            return
+        if listener.telephone_event is None:
+            if not listener.speaks:
+                self.leave_out()
+            return  # `begin_key` sends a tone instead, or the key is told by signalling
+        _, _, sequence_number, timestamp, ssrc = _UNPACK(buffer)
+        outgoing = listener.outgoing
+        is_key = octets > _HEADER_OCTETS and buffer[_HEADER_OCTETS] < len(DIGITS)
+        is_late = is_key and sequence_number != events.newest
+        if is_key and not is_late:
+            timestamp = events.began  # which some devices move, and others count as another press
+        second, payload_octets = second & 0x80 | listener.telephone_event, octets - _HEADER_OCTETS
+        press, key = events.press if is_key else -1, listener.passing_key
+        if is_late and timestamp != events.began:
+            # Of an earlier press, which is known: late is what the far end shall see, but no other time of it.
+            if not listener.speaks and outgoing.follows(ssrc):
+                self._send_event(octets, outgoing.relay(buffer, second, sequence_number, timestamp, ssrc, payload_octets, now))
+        elif key is None or not key.is_press(events, press, timestamp):
+            if listener.speaks:
+                return
+            is_sent = outgoing.relay(buffer, second, sequence_number, timestamp, ssrc, payload_octets, now)
+            if is_sent:
+                listener.passing_key = PassingKey(events, press, timestamp, None)
+                listener.passing_key.carry(buffer, _UNPACK(buffer)[3], timestamp, now)
+            self._send_event(octets, is_sent)
+        elif not listener.presses:
+            kept = key.timestamp_of(timestamp)
+            if kept is None:
+                if not listener.speaks:
+                    self.leave_out()
+                return
+            if not is_late:
+                key.carry(buffer, kept, timestamp, now)
+            self._send_event(octets, outgoing.relay_event(buffer, second, sequence_number, timestamp, ssrc, payload_octets, now, kept=kept))
+
+    def _send_event(self, octets: int, is_sent: bool) -> None:
+        if is_sent:
+            self.listener.send(octets)
 
     def change(self, octets: int, now: float) -> bool:
         """Do to the audio in the buffer what must be done before it is passed on; False: it is not, or was in other packets."""
@@ -163,10 +214,11 @@ class Bridge:
             if leg.receiver.relay is not None:
                 leg.receiver.relay.fit(leg.receiver.codec)
 
-    def end(self) -> None:
+    def end(self, now: float) -> None:
         """Both sides hear nothing from each other."""
         for leg in self.legs:
             if leg.receiver.relay is not None:
                 leg.receiver.relay.end()
             leg.receiver.feed()
             leg.sender.break_off()
+            leg.sender.leave_key(now)

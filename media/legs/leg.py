@@ -115,6 +115,7 @@ class Leg:
         self._reports.end(now)
         closed = LegClosed(leg=self.name, quality=self.measured())
         self.transport.close()
+        self.sender.passing_key = None
         self.sender.send_packet = closed_socket
         return closed
 

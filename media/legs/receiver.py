@@ -182,8 +182,10 @@ class Receiver:
 
     def _take_out_of_order(self, arrival: Arrival) -> bool:
         """Whether a packet that is not the expected one is passed on."""
-        if arrival is _RESTARTED and self._outlet is not None:
-            self._outlet.break_off()
+        if arrival is _RESTARTED:
+            self.events.renumbered()
+            if self._outlet is not None:
+                self._outlet.break_off()
         return arrival is _LATE or arrival is _RESTARTED
 
     def _receive_unusual(self, octets: int, address: Address, now: float) -> None:
@@ -375,11 +377,16 @@ class Receiver:
             for channel in self.channels:
                 channel.switch_codec(order.codec)
             self.codec = order.codec
+            self._hearing = decoder_at(CODECS[self.codec], SAMPLE_RATE)
         self.payload_type = order.payload_type
         received = order.telephone_event if order.receive_telephone_event is None else order.receive_telephone_event
         self.telephone_events_in = frozenset(one for one in (received, order.renumbered_telephone_event) if one is not None)
-        self._detector = dtmf.ToneDetector() if not self.telephone_events_in and order.receives else None
-        self._hearing = decoder_at(CODECS[self.codec], SAMPLE_RATE)
+        if self.telephone_events_in or not order.receives:
+            if self._detector is not None:
+                self._report_digits(self._detector.end(), "tone")
+            self._detector = None
+        elif self._detector is None:
+            self._detector = dtmf.ToneDetector()  # else a key that sounds goes on, whatever else was described
         if not order.receives:
             self._source_ssrc = -1  # every packet takes the seldom path, which refuses it
 

@@ -14,9 +14,11 @@ from media.codecs.g711 import PCMA
 from media.codecs.registry import CODECS, CONVERSIONS
 from media.codecs.transcoder import encoder_at
 from media.control import Codec, DescribeLeg, PlayEnded
+from media.dtmf import EventReceiver
 from media.frame import PTIME_MS, SAMPLE_RATE
 from media.legs.digits_out import DigitsOut, Step
 from media.legs.host import Host
+from media.legs.passing_key import LEFT_S, PassingKey
 from media.legs.playback import Outcome, Playback
 from media.rtp import packet as rtp
 from media.rtp.latch import Address
@@ -50,6 +52,7 @@ class Sender:
         "maxptime_ms",
         "name",
         "outgoing",
+        "passing_key",
         "payload_type",
         "playback",
         "ptime_ms",
@@ -86,6 +89,8 @@ class Sender:
         self.speaks = False
         self.begins = True
         self.drops = 0
+        self.passing_key: PassingKey | None = None
+        """The newest key of whom it hears; see there."""
         self._digits = DigitsOut()
         self._event_timestamp = 0
 
@@ -252,18 +257,47 @@ class Sender:
             self._update_speaks()
             self._host.want_ticks(self, now)
 
-    def _press(self, step: Step, now: float) -> None:
-        if step.payload is None or not self.sends:
+    def press_for(self, events: EventReceiver, digit: str, duration_ms: int, now: float) -> None:
+        """Press the newest key of another leg ourselves; what comes of its event is not passed on besides."""
+        self.passing_key = PassingKey(events, events.press, events.began, None)
+        self.send_digits(digit, duration_ms, 0, now)
+
+    def leave_key(self, now: float) -> None:
+        """Who passed a key on is gone: the key ends, unless somebody else carries it on soon."""
+        key = self.passing_key
+        if key is None or not key.is_open:
             return
+
+        def look(at: float) -> None:
+            if key is self.passing_key and key.carried_at <= now and key.is_open and not self._digits:
+                self._event_timestamp = key.timestamp or 0
+                self._digits.steps.extend(Step(payload) for payload in key.ends())
+                key.give_up()
+                self._update_speaks()
+                self._host.want_ticks(self, at)
+
+        self._host.timers.at(now + LEFT_S, look)
+
+    @property
+    def presses(self) -> bool:
+        """Whether a key of ours is being sent."""
+        return self._digits.sounds
+
+    def _press(self, step: Step, now: float) -> None:
         host, outgoing = self._host, self.outgoing
+        if step.begins:
+            if self.passing_key is not None:
+                self.passing_key.give_up()  # which ends by this one, and does not go on behind it
+            if not step.tone:
+                self._event_timestamp = outgoing.begin_event(now)  # of what follows too, where this packet is held back
+        if step.payload is None or not self.sends or not (step.tone or self.telephone_event is not None):
+            return
         payload = self._encoded(step.payload) if step.tone else step.payload
         end = _HEADER_OCTETS + len(payload)
         if step.tone:
             ticks = ticks_in(CODECS[self.codec], len(payload))
             outgoing.audio(host.buffer, self.payload_type, ticks, now, begins=step.begins, octets=len(payload))
         elif self.telephone_event is not None:
-            if step.begins:
-                self._event_timestamp = outgoing.begin_event(now)
             second = step.begins << 7 | self.telephone_event
             outgoing.event(host.buffer, second, self._event_timestamp, len(payload))
         host.buffer[_HEADER_OCTETS:end] = payload

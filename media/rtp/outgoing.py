@@ -76,6 +76,23 @@ class OutgoingStream:
         self.octets_sent += payload_octets
         return True
 
+    def relay_event(
+        self, buffer: bytearray, second: int, sequence_number: int, timestamp: int, ssrc: int, payload_octets: int, now: float, *, kept: int
+    ) -> bool:
+        """As `relay`, for a later packet of an event; it carries the timestamp `kept` that the event began with for the far end.
+
+        Where the source's time is another by now, or audio of ours went out meanwhile, it is numbered as our own, and time stays as it is.
+        """
+        is_newest = (kept - self.timestamp) & 0xFFFFFFFF < 0x80000000
+        if self.follows(ssrc) and is_newest and kept == (timestamp + self._timestamp_offset) & 0xFFFFFFFF:
+            return self.relay(buffer, second, sequence_number, timestamp, ssrc, payload_octets, now)
+        self._number(buffer, second & ~_MARKER, kept, payload_octets)
+        return True
+
+    def follows(self, ssrc: int) -> bool:
+        """Whether timestamps of this source have their place in the far end's time."""
+        return ssrc == self._timed_ssrc
+
     def _follow(self, sequence_number: int, timestamp: int, ssrc: int, now: float) -> bool:
         """Shift the numbers of `ssrc` so that this packet comes next; True when its time base is new to the far end."""
         self._relay_first = (self.sequence_number + 1) & 0xFFFF

@@ -1,5 +1,7 @@
 """Version 1 of the contract written down: `python -m tests.api.contract.golden` writes what it is by now, unless that breaks what it was.
 
+What no release has promised is taken back by `git checkout tests/vectors/contract`, and written anew.
+
 `schemas.json` is the schema of every public type; `documents.json` is one document of each, made of values of ours that have every field,
 and one that has none but those that must be there. What may change is what a client of
 today does not notice: a new type, a further field, a further word of a list.
@@ -202,6 +204,7 @@ if __name__ == "__main__":
         raise SystemExit("nothing was written:\n" + "\n".join(wrong))
     found = [*breaches(read(SCHEMAS), components()), *lost(read(DOCUMENTS), documents())]
     if found:
-        raise SystemExit("this needs version 2 of the contract:\n" + "\n".join(found))
+        undo = "what no release has promised is taken back first: git checkout tests/vectors/contract, to the state of the newest release"
+        raise SystemExit("this needs version 2 of the contract:\n" + "\n".join(found) + f"\n({undo})")
     write(SCHEMAS, components())
     write(DOCUMENTS, documents())

@@ -61,6 +61,8 @@ def test_each_word_of_the_journal_has_a_row_and_each_kind_comes_from_one() -> No
     assert not wrong, "\n".join(wrong)
     kinds = [kind for _, kind in LEAVES]
     assert len(kinds) == len(events.KINDS)
+    unsaid = [name for name, kind in events.KINDS.items() if not vars(kind).get("__doc__")]
+    assert not unsaid, f"api/contract/events.py: {', '.join(unsaid)} without a docstring of its own, which the catalogue and OpenAPI show"
     assert set(catalogue()) == set(events.KINDS)
     assert all(row.description and row.schema["properties"]["type"]["enum"] == [name] for name, row in catalogue().items())
 

@@ -213,11 +213,12 @@ def test_every_table_of_a_slice_has_its_revision() -> None:
     """Said before a database is made of the revisions and compared with the models."""
     kinds: list[tuple[Kind, MetaData]] = [("control", ControlBase.metadata), ("tenant", TenantBase.metadata)]
     for kind, metadata in kinds:
-        texts = "".join(file.read_text(encoding="utf-8") for one in _folders(kind) for file in one.glob("r*.py"))
+        files = sorted((file for one in _folders(kind) for file in one.glob("r*.py")), key=lambda file: file.name)
+        texts = "".join(file.read_text(encoding="utf-8") for file in files)
         missing = sorted(name for name in metadata.tables if f'"{name}"' not in texts)
         assert not missing, (
             f"no {kind} revision makes the table {', '.join(missing)}: api/<slice>/migrations/{kind}/r<number>_<what>.py, "
-            f"after {ScriptDirectory.from_config(alembic_config(kind)).get_current_head()}"
+            f"after {_of_api(files[-1])}"
         )
 
 

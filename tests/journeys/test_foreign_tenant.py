@@ -5,7 +5,7 @@ that waits. Buche has nothing of the like. Eibe is Zirbelhof's namesake: all tha
 
 What is asked comes from the service's own `/openapi.json`, so that a new operation is walked by itself: one whose parameters or body nobody
 can fill here fails by its name. Everything Zirbelhof has is called by a word that occurs nowhere else; what an answer may hold of them
-is what was just sent.
+is what was just sent. What a tenant or the operator writes is in the audit, or the slice says why not.
 """
 
 import asyncio

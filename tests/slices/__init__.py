@@ -8,6 +8,8 @@ A file may have (what it leaves out, the slice has none of):
     bodies(keys)              schema -> a body for it, that names what is in `keys`
     queries(keys)             query parameter -> a value for it
     things(service, made)     async; one object of each, in `tests/api`; path parameter -> its name. `made` are those of others
+
+An object may hang on those of others (`keys["contacts"]`): the walk removes it before them, by the foreign keys of the tables.
 """
 
 from __future__ import annotations

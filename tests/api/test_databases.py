@@ -133,7 +133,7 @@ def _folders(kind: Kind) -> list[Path]:
 def broken_line(kind: Kind, folders: Iterable[Path]) -> Iterator[str]:
     """What keeps the revisions from being one line, read from their texts: Alembic says it in words of its own, if it comes so far."""
     found: dict[str, Path] = {}
-    before: dict[str, list[str]] = {}
+    before: dict[str, list[Path]] = {}
     for folder in folders:
         files = sorted(folder.glob("*.py"))
         if not [file for file in files if file.name != "__init__.py"]:
@@ -151,15 +151,15 @@ def broken_line(kind: Kind, folders: Iterable[Path]) -> Iterator[str]:
             if number in found:
                 yield f"{_of_api(file)} has the number {number} of {_of_api(found[number])}: take the next one"
             found[number or file.name] = file
-            before.setdefault(down or "", []).append(number or file.name)
+            before.setdefault(down or "", []).append(file)
     newest = max(found)
-    for down, numbers in before.items():
+    for down, after in before.items():
         if down and down not in found:
-            yield f"{_of_api(found[numbers[0]])} comes after {down}, which does not exist: the newest {kind} revision is {newest}"
-        if len(numbers) > 1:
-            names = " and ".join(_of_api(found[one]) for one in sorted(numbers))
-            last = f"down_revision = {sorted(numbers)[-2]!r}" if down else "a down_revision"
-            yield f"{names} come both {f'after {down}' if down else 'first'}: give the later one {last}"
+            yield f"{_of_api(after[0])} comes after {down}, which does not exist: the newest {kind} revision is {newest}"
+        if len(after) > 1:
+            *_, last = ordered = sorted(after, key=lambda one: one.name)
+            names, newest_other = " and ".join(map(_of_api, ordered)), max(number for number, file in found.items() if file != last)
+            yield f"{names} come both {f'after {down}' if down else 'first'}: give the later one down_revision = {newest_other!r}"
 
 
 def _of_api(path: Path) -> str:
@@ -215,7 +215,8 @@ def test_every_table_of_a_slice_has_its_revision() -> None:
     for kind, metadata in kinds:
         files = sorted((file for one in _folders(kind) for file in one.glob("r*.py")), key=lambda file: file.name)
         texts = "".join(file.read_text(encoding="utf-8") for file in files)
-        missing = sorted(name for name in metadata.tables if f'"{name}"' not in texts)
+        made = set(re.findall(r"create_table\(\s*[\"'](\w+)", texts))
+        missing = sorted(metadata.tables.keys() - made)
         assert not missing, (
             f"no {kind} revision makes the table {', '.join(missing)}: api/<slice>/migrations/{kind}/r<number>_<what>.py, "
             f"after {_of_api(files[-1])}"

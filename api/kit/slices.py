@@ -42,6 +42,8 @@ class Slice:
     """
     unanswered: frozenset[str] = frozenset()
     """Operations that write and answer with none."""
+    unrecorded: Mapping[str, str] | None = None
+    """Operation that writes and leaves no entry of the change in the audit (`api.audit.record`) -> why, in a sentence."""
     sockets: Mapping[str, str] | None = None
     """Path of a WebSocket -> kind: an entry for each that is opened."""
     public: frozenset[str] = frozenset()

@@ -18,6 +18,18 @@ def _events(services: Services) -> CallEvents:
     return CallEvents(services.voice, services.databases, services.jobs, services.outbox, services.settings.data)
 
 
+_COMMANDS = frozenset(
+    {
+        # events of a call at the desk that is meant, which the journal keeps with the command
+        *("logOn", "logOff", "goReady", "goNotReady", "endAfterCallWork", "endAcw"),
+        *("dial", "answer", "decline", "hold", "retrieve", "hangUp", "transfer", "consult", "alternate", "reconnect", "conference"),
+        *("completeTransfer", "announce", "supervise", "setDisposition", "clearCall", "pick", "closeContact"),
+        *("setDispositionOfContact", "moveContact", "prioritiseContact", "reskillContact", "assignContact"),
+        # what the asker has just told, or what it takes away
+        *("createMessage", "createCallback", "deleteMessage", "deleteCallback"),
+    }
+)
+
 SLICE = Slice(
     tag="telephony",
     says="The desk's commands, the live board, decision records, live events.",
@@ -33,17 +45,8 @@ SLICE = Slice(
         "getCallback": "callback",
     },
     impersonal=frozenset({"getQuote"}),  # a price; the number is the asker's own
-    unanswered=frozenset(
-        {
-            # events of a call at the desk that is meant, which the journal keeps with the command
-            *("logOn", "logOff", "goReady", "goNotReady", "endAfterCallWork", "endAcw"),
-            *("dial", "answer", "decline", "hold", "retrieve", "hangUp", "transfer", "consult", "alternate", "reconnect", "conference"),
-            *("completeTransfer", "announce", "supervise", "setDisposition", "clearCall", "pick", "closeContact"),
-            *("setDispositionOfContact", "moveContact", "prioritiseContact", "reskillContact", "assignContact"),
-            # what the asker has just told, or what it takes away
-            *("createMessage", "createCallback", "deleteMessage", "deleteCallback"),
-        }
-    ),
+    unanswered=_COMMANDS,
+    unrecorded=dict.fromkeys(_COMMANDS, "A command to the exchange: its journal keeps it, with what became of it."),
     sockets={"/api/v1/events": "live", "/api/v1/board": "live"},
     parts=(lambda _: Boards(Hubs()), _events),
     events=EVENTS,

@@ -321,7 +321,7 @@ class TestLateDesks:
         await house.made("messages", {"channel": "chat", "queue": "support", "customer": "x@example.com", "text": "Hello"}, "supervisor")
         await voice.command(ACME, inp.GoReady(agent=AgentId("anna")))
         heard.close()
-        assert wrong == []
+        assert not wrong, "\n".join(map(str, wrong))
         kinds = {type(event.event).__name__ for event, _ in seen}
         wanted = {
             "CallConsulted",

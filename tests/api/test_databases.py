@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import re
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -120,13 +121,112 @@ async def test_an_error_of_a_database_does_not_tell_the_values(address: str) -> 
 
 @pytest.mark.parametrize("kind", ["control", "tenant"])
 def test_revisions_are_one_line(kind: Kind) -> None:
+    wrong = list(broken_line(kind, _folders(kind)))
+    assert not wrong, "\n".join(wrong)
     assert len(ScriptDirectory.from_config(alembic_config(kind)).get_heads()) == 1
+
+
+def _folders(kind: Kind) -> list[Path]:
+    return [Path(one) for one in (alembic_config(kind).get_main_option("version_locations") or "").split(os.pathsep)]
+
+
+def broken_line(kind: Kind, folders: Iterable[Path]) -> Iterator[str]:
+    """What keeps the revisions from being one line, read from their texts: Alembic says it in words of its own, if it comes so far."""
+    found: dict[str, Path] = {}
+    before: dict[str, list[Path]] = {}
+    for folder in folders:
+        files = sorted(folder.glob("*.py"))
+        if not [file for file in files if file.name != "__init__.py"]:
+            yield f"{_of_api(folder)} has no revision: write r<number>_<what>.py there, or take the folder away"
+        for one in (folder, folder.parent):
+            if not (one / "__init__.py").exists():
+                yield f"{_of_api(one)}/__init__.py is missing: an empty file, or the folder is left out of what is installed"
+        for file in files:
+            if file.name == "__init__.py":
+                continue
+            said = _said(file)
+            number, down = said.get("revision"), said.get("down_revision")
+            if not number or file.name.partition("_")[0] != f"r{number}":
+                yield f"{_of_api(file)} says revision = {number!r}: its name is r<number>_<what>.py, and the number the same"
+            if number in found:
+                yield f"{_of_api(file)} has the number {number} of {_of_api(found[number])}: take the next one"
+            found[number or file.name] = file
+            before.setdefault(down or "", []).append(file)
+    newest = max(found)
+    for down, after in before.items():
+        if down and down not in found:
+            yield f"{_of_api(after[0])} comes after {down}, which does not exist: the newest {kind} revision is {newest}"
+        if len(after) > 1:
+            *_, last = ordered = sorted(after, key=lambda one: one.name)
+            names, newest_other = " and ".join(map(_of_api, ordered)), max(number for number, file in found.items() if file != last)
+            yield f"{names} come both {f'after {down}' if down else 'first'}: give the later one down_revision = {newest_other!r}"
+
+
+def _of_api(path: Path) -> str:
+    return "/".join(("api", *path.parts[len(path.parts) - path.parts[::-1].index("api") :])) if "api" in path.parts else path.name
+
+
+def _said(file: Path) -> dict[str, Any]:
+    """What a revision assigns to names, without running it."""
+    return {
+        target.id: node.value.value
+        for node in ast.parse(file.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+
+
+def _revision(folder: Path, number: str, down: str | None) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in (folder, folder.parent):
+        (one / "__init__.py").touch()
+    (folder / f"r{number}_x.py").write_text(f"revision = {number!r}\ndown_revision = {down!r}\n")
+
+
+def test_what_breaks_the_line_of_revisions_is_said_with_folder_and_number(tmp_path: Path) -> None:
+    main, notes = (tmp_path / "api" / one / "tenant" for one in ("migrations", "notes/migrations"))
+    _revision(main, "0001", None)
+    _revision(main, "0002", "0001")
+    _revision(notes, "0003", "0002")
+    assert list(broken_line("tenant", [main, notes])) == []
+    (notes.parent / "__init__.py").unlink()
+    assert [one.partition(":")[0] for one in broken_line("tenant", [main, notes])] == ["api/notes/migrations/__init__.py is missing"]
+    _revision(notes, "0003", "0001")
+    (found,) = broken_line("tenant", [main, notes])
+    assert found.startswith("api/migrations/tenant/r0002_x.py and api/notes/migrations/tenant/r0003_x.py come both after 0001: ")
+    assert found.endswith("give the later one down_revision = '0002'")
+    _revision(notes, "0003", "0007")
+    assert list(broken_line("tenant", [main, notes])) == [
+        "api/notes/migrations/tenant/r0003_x.py comes after 0007, which does not exist: the newest tenant revision is 0003"
+    ]
+    (notes / "r0003_x.py").unlink()
+    (found,) = broken_line("tenant", [main, notes])
+    assert found.startswith("api/notes/migrations/tenant has no revision: write r<number>_<what>.py there")
+    _revision(notes, "0002", "0001")
+    assert "api/notes/migrations/tenant/r0002_x.py has the number 0002 of api/migrations/tenant/r0002_x.py: take the next one" in [
+        *broken_line("tenant", [main, notes])
+    ]
+
+
+def test_every_table_of_a_slice_has_its_revision() -> None:
+    """Said before a database is made of the revisions and compared with the models."""
+    kinds: list[tuple[Kind, MetaData]] = [("control", ControlBase.metadata), ("tenant", TenantBase.metadata)]
+    for kind, metadata in kinds:
+        files = sorted((file for one in _folders(kind) for file in one.glob("r*.py")), key=lambda file: file.name)
+        texts = "".join(file.read_text(encoding="utf-8") for file in files)
+        made = set(re.findall(r"create_table\(\s*[\"'](\w+)", texts))
+        missing = sorted(metadata.tables.keys() - made)
+        assert not missing, (
+            f"no {kind} revision makes the table {', '.join(missing)}: api/<slice>/migrations/{kind}/r<number>_<what>.py, "
+            f"after {_of_api(files[-1])}"
+        )
 
 
 @pytest.mark.parametrize("kind", ["control", "tenant"])
 def test_revisions_import_nothing_of_ours_but_the_types_frozen_with_them(kind: Kind) -> None:
     """A revision says what a database was made of then; what it imported would be what the code says today."""
-    versions = [Path(one) for one in (alembic_config(kind).get_main_option("version_locations") or "").split(os.pathsep)]
+    versions = _folders(kind)
     files = [*(file for one in versions for file in one.glob("r*.py")), *(Path(migrations.__file__).parent.glob("types_*.py"))]
     assert len(files) >= 2
     for file in files:

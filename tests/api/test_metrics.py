@@ -31,7 +31,8 @@ async def test_every_figure_of_a_service_says_what_it_counts(tmp_path: Path) -> 
         also = {"fernamt_tenants_failed": 0, "fernamt_databases_away": 0, **connections.figures(), **Guard().figures()}
         words = told((await Metrics(service.client, lambda: also, SLICES.metrics).text()).decode())
     assert len(words) > 40
-    assert [name for name, sentence in words.items() if sentence == NOT_DESCRIBED] == []
+    undescribed = [name for name, sentence in words.items() if sentence == NOT_DESCRIBED]
+    assert not undescribed, f"`metrics` of a slice (api/<slice>/slice.py) or api/metric_words.py says nothing of {', '.join(undescribed)}"
 
 
 def test_counters_that_have_not_counted_yet_are_described_too() -> None:

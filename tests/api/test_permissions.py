@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from tests.api.conftest import CHEAP, Service
 from tests.api.sockets import Socket
 from tests.api.voice import EngineVoice
 
+PERMISSION_ROW = re.compile(r"\| `[a-z-]+:[a-z]+` \|")
 SECURITY = Path(__file__).resolve().parents[2] / "docs/security.md"
 
 
@@ -30,11 +33,28 @@ def operations() -> list[tuple[str, APIRoute]]:
     ]
 
 
+def differences(text: str, table_now: str) -> Iterator[str]:
+    """What the table in the docs has otherwise than the code."""
+    there, wanted = ([row for row in one.splitlines() if PERMISSION_ROW.match(row)] for one in (text, table_now))
+    yield from (f"is missing: {row}" for row in wanted if row not in there)
+    yield from (f"the code has not: {row}" for row in there if row not in wanted)
+    if sorted(there) == sorted(wanted):
+        yield from [f"is in another place: {is_row}" for is_row, row in zip(there, wanted, strict=True) if is_row != row][:1]
+
+
 class TestTable:
     def test_it_stands_in_the_docs_as_it_is(self) -> None:
-        missing_rows = [row for row in as_markdown(SLICES.permissions).splitlines() if row not in SECURITY.read_text(encoding="utf-8")]
-        assert not missing_rows, "docs/security.md, Who may do what (python -m api.slices), has not:\n" + "\n".join(missing_rows)
-        assert as_markdown(SLICES.permissions) in SECURITY.read_text(encoding="utf-8"), "docs/security.md has the rows in another order"
+        wrong = list(differences(SECURITY.read_text(encoding="utf-8"), as_markdown(SLICES.permissions)))
+        assert not wrong, "docs/security.md, Who may do what (python -m api.slices writes the table):\n" + "\n".join(wrong)
+
+    def test_a_row_too_few_and_one_too_many_are_named(self) -> None:
+        table_now = as_markdown(SLICES.permissions)
+        first, second = [row for row in table_now.splitlines() if PERMISSION_ROW.match(row)][:2]
+        assert list(differences(table_now, table_now)) == []
+        assert list(differences(table_now.replace(f"{first}\n", ""), table_now)) == [f"is missing: {first}"]
+        assert list(differences(table_now, table_now.replace(f"{first}\n", ""))) == [f"the code has not: {first}"]
+        swapped = table_now.replace(f"{first}\n{second}", f"{second}\n{first}")
+        assert list(differences(swapped, table_now)) == [f"is in another place: {second}"]
 
     def test_every_operation_that_is_not_public_needs_one_of_its_own_slice(self) -> None:
         wrong = []
@@ -44,15 +64,21 @@ class TestTable:
                 wrong.append(f"api/{name}: {route.operation_id} needs no permission, and is not among `public` of the slice")
             if needed is not None and needed not in of.permissions:
                 wrong.append(f"api/{name}: {route.operation_id} needs {needed.name}, which is not among `permissions` of the slice")
-        assert wrong == []
+        assert not wrong, "\n".join(wrong)
 
     def test_what_only_reads_is_enough_for_no_change_and_each_is_used(self) -> None:
         used: dict[str, set[str]] = {}
         for _, route in operations():
             if (needed := needed_by(route.dependant)) is not None:
                 used.setdefault(needed.name, set()).update(route.methods)
-        assert used.keys() == SLICES.permissions.keys()
-        assert {name: methods for name, methods in used.items() if name.endswith(":read") != (methods == {"GET"})} == {}
+        wrong = [
+            f"{name} is needed by no route: take it out of `permissions` of its slice" for name in SLICES.permissions if name not in used
+        ]
+        wrong += [f"{name} is needed by a route, and no slice has it in `permissions`" for name in used if name not in SLICES.permissions]
+        for name, methods in used.items():
+            if name.endswith(":read") != (methods == {"GET"}):
+                wrong.append(f"{name} is enough for {', '.join(sorted(methods))}: what is called `read` is for GET alone, and only that is")
+        assert not wrong, "\n".join(wrong)
 
     def test_operators_and_tenants_share_only_what_is_about_oneself(self) -> None:
         shared = of_role(SLICES.permissions, Role.OPERATOR) & of_role(SLICES.permissions, Role.ADMIN)

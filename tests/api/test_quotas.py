@@ -48,7 +48,9 @@ def test_every_table_of_a_tenant_has_a_limit_or_a_reason_for_none() -> None:
     limits = [mapper.class_.limit for mapper in TenantBase.registry.mappers if mapper.class_.limit is not None]
     assert len(limits) == len(set(limits)) > 10
     known = {*limits, quotas.OTHERS, quotas.OPEN_CONTACTS, quotas.DATABASE, quotas.SOUNDS, quotas.BLOBS}
-    assert known >= Limits.model_fields.keys() == LimitsGiven.model_fields.keys()
+    settings, own = Limits.model_fields.keys(), LimitsGiven.model_fields.keys()
+    assert not settings - known, f"Limits of api/config.py has {', '.join(sorted(settings - known))}, which no table says as its `limit`"
+    assert not settings ^ own, f"Limits of api/config.py and LimitsGiven differ in {', '.join(sorted(settings ^ own))}"
 
 
 def test_a_kind_without_a_setting_shares_the_number_of_others() -> None:

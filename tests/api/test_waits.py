@@ -125,4 +125,4 @@ def test_a_route_speaks_to_the_voice_service_only_from_outside_or_after_its_comm
             for node in ast.walk(tree)
             if isinstance(node, ast.Attribute) and ast.unparse(node) == "access.services.voice" and id(node) not in afterwards
         ]
-    assert found == []
+    assert not found, "\n".join(found)

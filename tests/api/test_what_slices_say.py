@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -17,6 +18,7 @@ from api.kit.jobs import Inside, Outside
 from api.kit.outbox import EventType
 from api.kit.slices import Slice, gathered
 from api.slices import NAMES, SLICES
+from tests import slices as of_slices
 from tests.api.conftest import Service
 
 API = Path(slices.__file__).parent
@@ -45,6 +47,14 @@ def forgotten(name: str, of: Slice) -> Iterator[str]:
         yield from (f"{where(name)}: {one} is in none of {what}" for one in sorted(there - set(said)))
         yield from (f"{where(name)}: {one} is said in {what}, and no route of the slice is it" for one in sorted(set(said) - there))
         yield from (f"{where(name)}: {one} is twice in {what}" for one in sorted({one for one in said if said.count(one) > 1}))
+    unrecorded = of.unrecorded or {}
+    yield from (
+        f"{where(name)}: {one} is in `unrecorded`, and no route of the slice that writes is it"
+        for one in sorted(unrecorded.keys() - writing)
+    )
+    yield from (
+        f"{where(name)}: why {one} is in `unrecorded` is no sentence" for one in sorted(unrecorded) if not unrecorded[one].endswith(".")
+    )
     yield from (f"{where(name)}: {route.path} has no operation_id" for route in http if not route.operation_id)
     yield from (f"{where(name)}: {route.path} is not tagged {of.tag}" for route in http if route.tags != [of.tag])
     yield from (f"{where(name)}: {one} is public, and no route of the slice is it" for one in sorted(of.public - reading - writing))
@@ -85,9 +95,27 @@ def test_every_folder_is_a_slice_with_its_line() -> None:
     assert not without, f"api/slices.py has no line for {without}, or tests/api/test_what_slices_say.py knows of another folder"
     for name in NAMES:
         assert (API / name / "slice.py").exists(), f"{where(name)} is missing"
-        for kind in ("tenant", "control"):
-            revisions = API / name / "migrations" / kind
-            assert not revisions.exists() or list(revisions.glob("r*.py")), f"{revisions} has no revision"
+    found = list(untaught(NAMES, {Path(str(one.__file__)).stem for one in of_slices.all_of_them()}))
+    assert not found, "\n".join(found)
+
+
+def untaught(names: Iterable[str], files: AbstractSet[str]) -> Iterator[str]:
+    """Slices that the walks over all slices (tests/slices) know nothing of."""
+    for name in sorted(set(names) - files - of_slices.IN_THE_WALKS):
+        yield f"tests/slices/{name}.py is missing: the walks need its objects and bodies (tests/slices/__init__.py says how)"
+    yield from (f"tests/slices/{name}.py is of no slice in api/slices.py" for name in sorted(files - set(names)))
+    yield from (
+        f"tests/slices/__init__.py: {name} is in IN_THE_WALKS, and no slice without a file"
+        for name in sorted(of_slices.IN_THE_WALKS - (set(names) - files))
+    )
+
+
+def test_a_slice_that_the_walks_know_nothing_of_is_named() -> None:
+    files = {name for name in NAMES if name not in of_slices.IN_THE_WALKS}
+    assert list(untaught(NAMES, files)) == []
+    (found,) = untaught([*NAMES, "dragons"], files)
+    assert found.startswith("tests/slices/dragons.py is missing")
+    assert list(untaught(NAMES, {*files, "cats"})) == ["tests/slices/cats.py is of no slice in api/slices.py"]
 
 
 CRM = SLICES.slices[NAMES.index("crm")]
@@ -100,6 +128,16 @@ WEBHOOKS = SLICES.slices[NAMES.index("webhooks")]
     [
         ("crm", lambda: replace(CRM, personal=None), "api/crm/slice.py: getContact is in none of personal or impersonal"),
         ("crm", lambda: replace(CRM, unanswered=frozenset()), "api/crm/slice.py: deleteContact is in none of answered or unanswered"),
+        (
+            "crm",
+            lambda: replace(CRM, unrecorded={"listContacts": "Why not."}),
+            "api/crm/slice.py: listContacts is in `unrecorded`, and no route of the slice that writes is it",
+        ),
+        (
+            "crm",
+            lambda: replace(CRM, unrecorded={"createContact": ""}),
+            "api/crm/slice.py: why createContact is in `unrecorded` is no sentence",
+        ),
         ("crm", lambda: replace(CRM, models=()), "api/crm/slice.py: models.py has tables that `models` does not name"),
         ("crm", lambda: replace(CRM, tag="people"), "api/crm/slice.py: /api/v1/contacts is not tagged people"),
         ("crm", lambda: replace(CRM, public=frozenset({"logIn"})), "api/crm/slice.py: logIn is public, and no route of the slice is it"),
@@ -136,7 +174,7 @@ def test_nothing_but_the_container_has_a_state_in_the_application() -> None:
             if file == API / "shared.py" or "vectors" in file.parts:
                 continue
             found += [f"{file}:{node.lineno}" for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if _is_state_of_app(node)]
-    assert found == []
+    assert not found, "\n".join(found)
 
 
 def _is_state_of_app(node: Any) -> bool:

@@ -5,7 +5,7 @@ that waits. Buche has nothing of the like. Eibe is Zirbelhof's namesake: all tha
 
 What is asked comes from the service's own `/openapi.json`, so that a new operation is walked by itself: one whose parameters or body nobody
 can fill here fails by its name. Everything Zirbelhof has is called by a word that occurs nowhere else; what an answer may hold of them
-is what was just sent.
+is what was just sent. What a tenant or the operator writes is in the audit, or the slice says why not.
 """
 
 import asyncio
@@ -18,16 +18,17 @@ import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote, urlencode
 
 import pytest
 import pytest_asyncio
 import websockets
+from sqlalchemy import Table
 from websockets.typing import Subprotocol
 
 from api.kit.permissions import Role
-from api.slices import SLICES
+from api.slices import NAMES, SLICES
 from load.api_client import ApiClient
 from load.phones import PhoneCall, SyntheticPhone
 from tests import slices as of_slices
@@ -52,6 +53,28 @@ DESK = tuple(
         *("calls", "contacts"),
     )
 )
+
+
+UNRECORDED = frozenset(one for of in SLICES.slices for one in of.unrecorded or {})
+"""Operations whose slice says why the audit has no entry of them."""
+NEVER_DONE = UNRECORDED | {
+    *("logIn", "changePassword", "logOut", "rerate"),  # with a wrong password; last; to the same prices, which is a read
+    *(
+        "createQueue",
+        "createMenu",
+        "createNumber",
+        "createSchedule",
+        "createSite",
+        "createTrunk",
+        "createAgent",
+        "createTariff",
+    ),  # are there
+    *("deleteQueue", "deleteMenu", "deleteSchedule", "deleteSite", "deleteTrunk", "deleteAgent"),  # others name them
+    *("sendMailAgain", "dropJob"),  # nothing is dead by then
+}
+"""Operations of a tenant that need not succeed as its namesake's."""
+MADE = frozenset({"queue", "menu", "number", "schedule", "site", "trunk", "agent", "tariff"})
+"""Kinds of what is there before and cannot be made again."""
 
 PATH_LESS = {
     *("/api/v1/billing/months/{month}", "/api/v1/billing/invoices/{month}", "/api/v1/billing/invoices/{month}/export"),
@@ -150,7 +173,7 @@ def bodies(of: Tenant) -> dict[str, Any]:
         "Dialling": {"classes": [], "per_hour": "0.00", "agents": {keys["agents"]: {"per_hour": "0.00"}}},
         "Queue": {"id": keys["queues"], "name": "Taken", "members": [keys["agents"]], "schedule": keys["schedules"]},
         "Menu": {"id": keys["menus"], "sounds": ["menu"], "options": {"1": to_queue}, "schedule": keys["schedules"]},
-        "Number": {"number": of.number, "target": to_queue},
+        "Number": {"number": of.number, "target": to_queue, "language": "en"},
         "Schedule": {"id": keys["schedules"], "openings": [{"weekday": 1, "opens": "01:00", "closes": "02:00"}]},
         "Site": {"id": keys["sites"], "upload_kbits": 100},
         "Trunk": {
@@ -244,6 +267,8 @@ class Operation:
     schema: str | None
     permission: str | None
     """None: it is public."""
+    id: str
+    tag: str
 
     @property
     def name(self) -> str:
@@ -254,10 +279,21 @@ class Operation:
         return "{" in self.path and self.path not in PATH_LESS
 
     @property
-    def comes_last(self) -> tuple[bool, bool, str]:
+    def slice(self) -> str:
+        """Its name; what operations are of no slice is the application's."""
+        return next((name for name, of in zip(NAMES, SLICES.slices, strict=True) if of.tag == self.tag), "")
+
+    @property
+    def where(self) -> str:
+        """Where the walk learns what it has of a slice."""
+        file = f"tests/slices/{self.slice}.py"
+        return f"teach it one in {file if self.slice not in of_slices.IN_THE_WALKS else 'tests/journeys/test_foreign_tenant.py'}"
+
+    @property
+    def comes_last(self) -> tuple[bool, bool, tuple[int, int, int], str]:
         """What ends a call, and what removes things: in an order in which nothing goes with another."""
         is_removal = self.method == "delete"
-        return is_removal, self.path.endswith("/hang-up"), self.path if is_removal else ""
+        return is_removal, self.path.endswith("/hang-up"), removal_order(self) if is_removal else (0, 0, 0), self.path if is_removal else ""
 
     def is_for(self, role: Role) -> bool:
         """What the table of permissions says (docs/security.md)."""
@@ -290,7 +326,7 @@ class Operation:
             segment = "messages"
         elif segment == "calls" and "agents" in self.segments:
             segment = "talked"
-        assert segment in of.keys, f"{self.name}: the walk has no object of /{segment}; teach it one"
+        assert segment in of.keys, f"{self.name}: the walk has no object of /{segment}; {self.where}: `names`, `set_up`"
         return of.keys[segment]
 
     def target(self, of: Tenant, *, query: dict[str, str] | None = None) -> str:
@@ -311,8 +347,46 @@ class Operation:
         if self.schema is None:
             return None
         known = bodies(of)
-        assert self.schema in known, f"{self.name}: the walk has no {self.schema}; teach it one"
+        assert self.schema in known, f"{self.name}: the walk has no {self.schema}; {self.where}: `bodies`"
         return known[self.schema]
+
+
+def removal_order(of: Operation) -> tuple[int, int, int]:
+    """Children before parents, as the database has them: it may remove them with what they are of (ondelete=CASCADE).
+
+    Slices whose tables refer to tables of others come first, then within a slice tables that refer to others, then what lies deeper.
+    """
+    tables = tables_of(of.slice)
+    names = [part.replace("-", "_") for part in of.path.split("/") if part and not part.startswith("{")]
+    own = tables.get(names[-1].removesuffix("s"))
+    return -depth_of_slice(of.slice), 0 if own is None else -depth_of_table(own), -len(names)
+
+
+@functools.cache
+def tables_of(name: str) -> dict[str, Table]:
+    if not name:
+        return {}
+    models = [vars(module).values() for module in SLICES.slices[NAMES.index(name)].models]
+    found = [one.__table__ for some in models for one in some if isinstance(getattr(one, "__table__", None), Table)]
+    return {one.name: one for one in found}
+
+
+def referred(table: Table) -> list[Table]:
+    """Tables that its foreign keys lead to, itself left out."""
+    return [key.column.table for key in table.foreign_keys if key.column.table is not table]
+
+
+@functools.cache
+def depth_of_table(table: Table) -> int:
+    """How many tables are above it."""
+    return max((1 + depth_of_table(one) for one in referred(table)), default=0)
+
+
+@functools.cache
+def depth_of_slice(name: str) -> int:
+    """How many slices are above it."""
+    above = {one.name for table in tables_of(name).values() for one in referred(table)} - tables_of(name).keys()
+    return max((1 + depth_of_slice(other) for other in NAMES if above & tables_of(other).keys()), default=0)
 
 
 def operations(document: dict[str, Any]) -> list[Operation]:
@@ -327,7 +401,8 @@ def operations(document: dict[str, Any]) -> list[Operation]:
             schema = None
             if content:
                 schema = SOUND if "audio/wav" in content else content["application/json"]["schema"]["$ref"].rpartition("/")[2]
-            found.append(Operation(method, path, parameters, schema, what.get("x-permission")))
+            of = what.get("operationId", ""), what.get("tags", [""])[0]
+            found.append(Operation(method, path, parameters, schema, what.get("x-permission"), *of))
     return sorted(
         found,
         key=lambda one: (one.method != "get", one.path == "/api/v1/logout", not one.names_an_object, *one.comes_last),
@@ -358,6 +433,12 @@ class Asker:
             response = self._connection.getresponse()
         head = "\n".join(f"{name}: {value}" for name, value in response.getheaders())
         return response.status, f"{head}\n\n{response.read().decode(errors='replace')}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         self._connection.close()
@@ -585,20 +666,19 @@ async def talk(running: ServiceProcess, tenant: Tenant, stack: contextlib.AsyncE
 
 def told_of(world: World, tenant: Tenant) -> dict[str, Any]:
     """All the tenant has, as its administrator reads it."""
-    asker = world.asker(tenant.tokens["admin"])
-    state: dict[str, Any] = {}
-    for operation in world.operations:
-        if operation.method != "get" or operation.is_operators or operation.under(NOT_STATE):
-            continue
-        target = operation.target(tenant, query={"limit": "500"} if operation.is_list else None)
-        status, answer = asker.ask("get", target)
-        body = answer.partition("\n\n")[2]
-        assert status == 200, f"{operation.name}: the tenant itself is answered {status} for {target}: {body}"
-        state[operation.name] = still(json.loads(body)) if "application/json" in answer else body
-    _, answer = asker.ask("get", "/api/v1/audit?about=changes&limit=500")
-    changes = json.loads(answer.partition("\n\n")[2])["items"]
-    state["changes"] = [one for one in changes if one["act"] not in {"claimed", "granted", "refused"}]
-    asker.close()
+    with world.asker(tenant.tokens["admin"]) as asker:
+        state: dict[str, Any] = {}
+        for operation in world.operations:
+            if operation.method != "get" or operation.is_operators or operation.under(NOT_STATE):
+                continue
+            target = operation.target(tenant, query={"limit": "500"} if operation.is_list else None)
+            status, answer = asker.ask("get", target)
+            body = answer.partition("\n\n")[2]
+            assert status == 200, f"{operation.name}: the tenant itself is answered {status} for {target}: {body}"
+            state[operation.name] = still(json.loads(body)) if "application/json" in answer else body
+        _, answer = asker.ask("get", "/api/v1/audit?about=changes&limit=500")
+        changes = json.loads(answer.partition("\n\n")[2])["items"]
+        state["changes"] = [one for one in changes if one["act"] not in {"claimed", "granted", "refused"}]
     return state
 
 
@@ -613,14 +693,13 @@ def still(document: Any) -> Any:
 
 def cursors(world: World, tenant: Tenant) -> dict[str, str]:
     """`next` of the first page of every list of the tenant: a place in it, which another may try to go on from."""
-    asker = world.asker(tenant.tokens["admin"])
-    found = {}
-    for operation in world.operations:
-        if operation.is_list and not operation.is_operators:
-            status, answer = asker.ask("get", operation.target(tenant, query={"limit": "1"}))
-            assert status == 200, operation.name
-            found[operation.path] = json.loads(answer.partition("\n\n")[2])["next"]
-    asker.close()
+    with world.asker(tenant.tokens["admin"]) as asker:
+        found = {}
+        for operation in world.operations:
+            if operation.is_list and not operation.is_operators:
+                status, answer = asker.ask("get", operation.target(tenant, query={"limit": "1"}))
+                assert status == 200, operation.name
+                found[operation.path] = json.loads(answer.partition("\n\n")[2])["next"]
     return {path: str(after) for path, after in found.items() if after is not None}
 
 
@@ -638,53 +717,75 @@ class Walk:
     asked: Counter[int] = field(default_factory=Counter)
     findings: list[str] = field(default_factory=list)
     everything: list[Operation] = field(default_factory=list)
+    done: set[str] = field(default_factory=set)
+    """Operations that succeeded."""
 
     def reads(self, places: dict[str, str], *, filters: bool = True) -> None:
         """Every GET: as it is, from the other's place in the list, and with every filter."""
         # The own audit tells what was read, and how.
         of_audit = {one for operation in self.world.operations for one in sent_by(operation, self.of)}
         of_audit |= {*queries(self.of).values(), *places.values()}
-        asker = self.world.asker(self.token)
-        for operation in self.world.operations:
-            if operation.method != "get":
-                continue
-            for query in self._queries(operation, places, filters=filters):
-                target = operation.target(self.of, query=query)
-                status, answer = asker.ask("get", target)
-                sent = sent_by(operation, self.of, query)
-                self._judge(operation, target, status, answer, of_audit if operation.under(["/api/v1/audit"]) else sent)
-        asker.close()
+        with self.world.asker(self.token) as asker:
+            for operation in self.world.operations:
+                if operation.method != "get":
+                    continue
+                for query in self._queries(operation, places, filters=filters):
+                    target = operation.target(self.of, query=query)
+                    status, answer = asker.ask("get", target)
+                    sent = sent_by(operation, self.of, query)
+                    self._judge(operation, target, status, answer, of_audit if operation.under(["/api/v1/audit"]) else sent)
 
     def writes(self, *, objects: bool) -> None:
         """Everything else, with bodies that name the other's things too; objects: what names one in its path."""
         # What was sent before may be told: things that were made of it are there.
         sent = {one for operation in self.world.operations for one in (*sent_by(operation, self.of), *words(operation.body(self.of)))}
-        asker = self.world.asker(self.token)
-        for operation in self.world.operations:
-            if operation.method == "get" or operation.names_an_object is not objects:
-                continue
-            target, body = operation.target(self.of), operation.body(self.of)
-            status, answer = asker.ask(operation.method, target, body)
-            self._judge(operation, target, status, answer, sent)
-            if self.own is None or not objects or operation.is_operators:
-                continue
-            # The same with names of its own must reach what they name, or a refusal proves nothing.
-            own_target = operation.target(self.own)
-            if own_target != target or status in REFUSED:
-                if own_target != target and status not in {*REFUSED, 409}:
-                    self.findings.append(f"{self.who}: {operation.method.upper()} {target} → {status}: not refused: {answer[-300:]}")
-                status, answer = asker.ask(operation.method, own_target, operation.body(self.own))
-                self._judge(operation, own_target, status, answer, sent)
-            if status in REFUSED and not operation.path.endswith("/hang-up"):  # the call may have ended with what was before
-                self.findings.append(
-                    f"{self.who}: {operation.method.upper()} {own_target} → {status}, though it is its own: {answer[-300:]}"
-                )
-        asker.close()
+        with self.world.asker(self.token) as asker:
+            trail = Trail(asker, "audit", "admin") if self.own is not None else None
+            for operation in self.world.operations:
+                if operation.method == "get" or operation.names_an_object is not objects:
+                    continue
+                target, body = operation.target(self.of), operation.body(self.of)
+                status, answer = asker.ask(operation.method, target, body)
+                self._judge(operation, target, status, answer, sent)
+                if trail is not None:
+                    self.findings += trail.lacks(operation, status)
+                if self.own is None or not objects or operation.is_operators:
+                    continue
+                # The same with names of its own must reach what they name, or a refusal proves nothing.
+                own_target = operation.target(self.own)
+                if own_target != target or status in {*REFUSED, 422}:  # 422: the body names what only the other has
+                    if own_target != target and status not in {*REFUSED, 409}:
+                        self.findings.append(f"{self.who}: {operation.method.upper()} {target} → {status}: not refused: {answer[-300:]}")
+                    status, answer = asker.ask(operation.method, own_target, operation.body(self.own))
+                    self._judge(operation, own_target, status, answer, sent)
+                    self.findings += trail.lacks(operation, status) if trail is not None else ()
+                if status in REFUSED and not operation.path.endswith("/hang-up"):  # the call may have ended with what was before
+                    self.findings.append(
+                        f"{self.who}: {operation.method.upper()} {own_target} → {status}, though it is its own (did it go with what "
+                        f"was removed before? `removal_order` looks at the foreign keys): {answer[-300:]}"
+                    )
+            self.done |= set() if trail is None else trail.done
+
+    def makes(self) -> None:
+        """What somebody makes of the own things while they are there: each leaves an entry in the audit."""
+        assert self.own is not None
+        with self.world.asker(self.token) as asker:
+            trail = Trail(asker, "audit", "admin")
+            for operation in self.world.operations:
+                if operation.method != "post" or operation.names_an_object or operation.is_operators or operation.under((*OWN, *PUBLIC)):
+                    continue
+                if operation.id == "rerate":  # rates as before here, which is a read
+                    continue
+                target, body = operation.target(self.own), operation.body(self.own)
+                status, answer = asker.ask(operation.method, target, body)
+                self._judge(operation, target, status, answer, {*sent_by(operation, self.own), *words(body)})
+                self.findings += trail.lacks(operation, status)
+            self.done |= trail.done
 
     def _queries(self, operation: Operation, places: dict[str, str], *, filters: bool) -> list[dict[str, str]]:
         known = queries(self.of)
         unknown = [name for name, _ in operation.parameters if name not in known and name != "after"]
-        assert not unknown, f"{operation.name}: the walk has no value for {', '.join(unknown)}; teach it one"
+        assert not unknown, f"{operation.name}: the walk has no value for {', '.join(unknown)}; {operation.where}: `queries`"
         # One filter at a time: two together may find nothing because of each other.
         asked: list[dict[str, str]] = [{}]
         if filters:
@@ -705,6 +806,38 @@ class Walk:
             self.findings.append(f"{said}: nobody is let in: {answer[-300:]}")
         if told := self.of.is_told_by(without(answer, sent), ids=self.ids):
             self.findings.append(f"{said}: tells {told[:3]}")
+
+
+class Trail:
+    """The audit of who asks: whether each write that succeeds leaves an entry there."""
+
+    def __init__(self, asker: Asker, path: str, who: str) -> None:
+        self._asker, self._target = asker, f"/api/v1/{path}?limit=20&who={who}"
+        self._newest = self._read()
+        self.done: set[str] = set()
+        """Operations that succeeded."""
+
+    def _read(self) -> str:
+        """The newest entry that is of no read; that of a write is among the first, whatever was read."""
+        status, answer = self._asker.ask("get", self._target)
+        if status != 200:
+            return ""
+        items = json.loads(answer.partition("\n\n")[2])["items"]
+        return next((one["id"] for one in items if one["act"] not in {"read", "refused"}), "")
+
+    def lacks(self, operation: Operation, status: int) -> list[str]:
+        """A sentence, if the write left none, and its slice does not say why."""
+        if status >= 300 or operation.path == "/api/v1/logout":  # whose token is over then
+            return []
+        self.done.add(operation.id)
+        before, self._newest = self._newest, self._read()
+        is_recorded = self._newest not in {"", before}
+        if is_recorded is not (operation.id in UNRECORDED):
+            return []
+        if is_recorded:
+            return [f"{operation.name} → {status}: the audit has an entry of it; api/{operation.slice}/slice.py says there is none"]
+        where = f"api/{operation.slice}/slice.py ({operation.id})"
+        return [f"{operation.name} → {status}: the audit has no entry of it; `record` it, or say why not in `unrecorded` of {where}"]
 
 
 # ------------------------------------------------------------------------------------------------------------------ tests
@@ -748,22 +881,21 @@ async def test_a_foreign_token_hears_nothing_of_the_tenant_over_websockets(world
                 heard += str(await own.recv())
         assert f"{theirs.digits}56" in heard
         # What is heard of the own tenant after it is the end of what has to be looked at.
-        asker = world.asker(tokens["admin"])
-        status, _ = await asyncio.to_thread(asker.ask, "post", f"/api/v1/agents/{others.id}-desk/log-on", {"ready": False})
-        assert status == 200
-        for (path, how, role), socket in foreign.items():
-            told = ""
-            async with asyncio.timeout(10):
-                while True:
-                    message = str(await socket.recv())
-                    told += message
-                    if path == "events" and "AgentLoggedOn" in message:
-                        break
-                    if path == "board" and any(one["state"] != "logged_off" for one in agents_of(message)):
-                        break
-            assert not theirs.is_told_by(told, ids=True), f"/{path} as {role}, token by {how}"
-        await asyncio.to_thread(asker.ask, "post", f"/api/v1/agents/{others.id}-desk/log-off")
-        asker.close()
+        with world.asker(tokens["admin"]) as asker:
+            status, _ = await asyncio.to_thread(asker.ask, "post", f"/api/v1/agents/{others.id}-desk/log-on", {"ready": False})
+            assert status == 200
+            for (path, how, role), socket in foreign.items():
+                told = ""
+                async with asyncio.timeout(10):
+                    while True:
+                        message = str(await socket.recv())
+                        told += message
+                        if path == "events" and "AgentLoggedOn" in message:
+                            break
+                        if path == "board" and any(one["state"] != "logged_off" for one in agents_of(message)):
+                            break
+                assert not theirs.is_told_by(told, ids=True), f"/{path} as {role}, token by {how}"
+            await asyncio.to_thread(asker.ask, "post", f"/api/v1/agents/{others.id}-desk/log-off")
 
     for path in ("events", "board"):
         for token in ("", "?token=nobodys-token", f"?token={tokens['admin']}"):
@@ -788,8 +920,9 @@ async def test_whoever_is_not_of_the_tenant_reads_nothing_of_it_and_changes_noth
 
     for walk in walks:
         assert {one.name for one in walk.everything} == {one.name for one in world.operations}
-    assert not [finding for walk in walks for finding in walk.findings]
-    assert not told
+    findings = [finding for walk in walks for finding in walk.findings]
+    assert not findings, "\n".join(findings)
+    assert not told, "\n".join(told)
     assert await asyncio.to_thread(told_of, world, world.zirbelhof) == before
     assert all(call.is_up for call in world.zirbelhof.calls)
 
@@ -801,11 +934,18 @@ async def test_a_namesake_sees_and_changes_its_own(world: World) -> None:
 
     await asyncio.to_thread(walk.reads, await asyncio.to_thread(cursors, world, world.zirbelhof), filters=False)
     its_own = await asyncio.to_thread(told_of, world, world.eibe)
+    await asyncio.to_thread(walk.makes)
     for objects in (True, False):
         await asyncio.to_thread(walk.writes, objects=objects)
 
-    assert not walk.findings
+    never = [one for one in world.operations if one.method != "get" and not one.is_operators and one.id not in walk.done | NEVER_DONE]
+    assert not never, "\n".join(
+        f"{one.name} never succeeds here, so that nothing shows that its object was reached and the audit has it: {one.where}"
+        for one in never
+    )
+    assert not walk.findings, "\n".join(walk.findings)
     assert world.eibe.word in json.dumps(its_own)
+    assert {one["kind"] for one in its_own["changes"] if one["act"] == "created"} >= MADE
     assert all(call.is_up for call in world.zirbelhof.calls)
     assert await asyncio.to_thread(told_of, world, world.zirbelhof) == before
 
@@ -816,20 +956,19 @@ def told_apart(world: World, token: str, theirs: Tenant) -> list[str]:
     invented.keys = {kind: re.sub("zirbel(hof)?", "ahorn", key) for kind, key in theirs.keys.items()}
     invented.keys |= {kind: scrambled(key) for kind, key in theirs.keys.items() if key in theirs.drawn}
     invented.keys |= {"numbers": invented.number, "caller-ids": f"+49{invented.digits}09", "tickets": str(int(theirs.keys["tickets"]) + 7)}
-    asker = world.asker(token)
-    found = []
-    for operation in world.operations:
-        if not operation.names_an_object and operation.schema not in {"Number", "LoginGiven"}:
-            continue
-        answers = []
-        for of in (theirs, invented):
-            body = operation.body(of)
-            status, answer = asker.ask(operation.method, operation.target(of), body)
-            text = without(answer.partition("\n\n")[2], sent_by(operation, of) | set(words(body)))
-            answers.append((status, text))
-        if answers[0] != answers[1]:
-            found.append(f"{operation.name}: {answers[0]} of a name that another has, {answers[1]} of one that nobody has")
-    asker.close()
+    with world.asker(token) as asker:
+        found = []
+        for operation in world.operations:
+            if not operation.names_an_object and operation.schema not in {"Number", "LoginGiven"}:
+                continue
+            answers = []
+            for of in (theirs, invented):
+                body = operation.body(of)
+                status, answer = asker.ask(operation.method, operation.target(of), body)
+                text = without(answer.partition("\n\n")[2], sent_by(operation, of) | set(words(body)))
+                answers.append((status, text))
+            if answers[0] != answers[1]:
+                found.append(f"{operation.name}: {answers[0]} of a name that another has, {answers[1]} of one that nobody has")
     return found
 
 
@@ -843,28 +982,31 @@ async def test_the_operator_sees_nothing_inside_a_tenant(world: World) -> None:
     before = await asyncio.to_thread(told_of, world, world.zirbelhof)
 
     def walk() -> list[str]:
-        asker = world.asker(world.operator)
-        found = []
-        for operation in world.operations:
-            is_operators = operation.is_operators or operation.under((*OWN, *PUBLIC))
-            # What the operator may do to a tenant is done to one that nobody needs.
-            of = world.buche if operation.method != "get" and is_operators else world.zirbelhof
-            body = operation.body(of)
-            if operation.name in {"POST /api/v1/logout", "DELETE /api/v1/tenants/{tenant}"}:
-                continue  # the operator goes on, and so do tenants
-            status, answer = asker.ask(operation.method, operation.target(of), body)
-            text = without(answer, sent_by(operation, of) | set(words(body)))
-            if status >= 500 and operation.path != "/readyz":
-                found.append(f"{operation.name} → {status}: {answer[-300:]}")
-            if not is_operators and status not in REFUSED:
-                found.append(f"{operation.name} → {status}: not refused: {answer[-300:]}")
-            inside = re.findall(r".{0,30}Zirbelkiefer (?!note).{0,30}", text)
-            if inside:
-                found.append(f"{operation.name} → {status}: tells {inside[:3]}")
-        asker.close()
+        with world.asker(world.operator) as asker:
+            trail = Trail(asker, "operator/audit", "operator")
+            found = []
+            for operation in world.operations:
+                is_operators = operation.is_operators or operation.under((*OWN, *PUBLIC))
+                # What the operator may do to a tenant is done to one that nobody needs.
+                of = world.buche if operation.method != "get" and is_operators else world.zirbelhof
+                body = operation.body(of)
+                if operation.name in {"POST /api/v1/logout", "DELETE /api/v1/tenants/{tenant}"}:
+                    continue  # the operator goes on, and so do tenants
+                status, answer = asker.ask(operation.method, operation.target(of), body)
+                if operation.method != "get":
+                    found += trail.lacks(operation, status)
+                text = without(answer, sent_by(operation, of) | set(words(body)))
+                if status >= 500 and operation.path != "/readyz":
+                    found.append(f"{operation.name} → {status}: {answer[-300:]}")
+                if not is_operators and status not in REFUSED:
+                    found.append(f"{operation.name} → {status}: not refused: {answer[-300:]}")
+                inside = re.findall(r".{0,30}Zirbelkiefer (?!note).{0,30}", text)
+                if inside:
+                    found.append(f"{operation.name} → {status}: tells {inside[:3]}")
         return found
 
-    assert not await asyncio.to_thread(walk)
+    findings = await asyncio.to_thread(walk)
+    assert not findings, "\n".join(findings)
     assert await asyncio.to_thread(told_of, world, world.zirbelhof) == before
 
 
@@ -879,25 +1021,25 @@ async def test_a_role_of_the_tenant_itself_reaches_what_the_table_says(world: Wo
     tenant = world.zirbelhof
 
     def walk() -> list[str]:
-        asker = world.asker(tenant.tokens[role])
-        found = []
-        for operation in world.operations:
-            if operation.under((*PUBLIC, *OWN, "/metrics")):
-                continue
-            may = operation.is_for(Role(role))
-            if role == "agent" and operation.under((*DESK, *OFFERED)):  # it is another agent's desk
-                may = False
-            if may and operation.method != "get":
-                continue
-            status, answer = asker.ask(operation.method, operation.target(tenant), operation.body(tenant))
-            if may and status != 200:
-                found.append(f"{role}: {operation.name} → {status}: {answer[-200:]}")
-            if not may and status not in {403, 404}:
-                found.append(f"{role}: {operation.name} → {status}, which is not this role's: {answer[-200:]}")
-        asker.close()
+        with world.asker(tenant.tokens[role]) as asker:
+            found = []
+            for operation in world.operations:
+                if operation.under((*PUBLIC, *OWN, "/metrics")):
+                    continue
+                may = operation.is_for(Role(role))
+                if role == "agent" and operation.under((*DESK, *OFFERED)):  # it is another agent's desk
+                    may = False
+                if may and operation.method != "get":
+                    continue
+                status, answer = asker.ask(operation.method, operation.target(tenant), operation.body(tenant))
+                if may and status != 200:
+                    found.append(f"{role}: {operation.name} → {status}: {answer[-200:]}")
+                if not may and status not in {403, 404}:
+                    found.append(f"{role}: {operation.name} → {status}, which is not this role's: {answer[-200:]}")
         return found
 
-    assert not await asyncio.to_thread(walk)
+    findings = await asyncio.to_thread(walk)
+    assert not findings, "\n".join(findings)
     assert await asyncio.to_thread(told_of, world, world.zirbelhof) == before
 
 

@@ -47,7 +47,8 @@ def test_what_is_listed_is_what_is_written_everywhere() -> None:
 
 def test_no_module_has_two_names() -> None:
     names = local_names(*ROOMS)
-    assert {module: sorted(known) for module, known in names.items() if len(known) > 1} == {}
+    wrong = [f"{module} is called {' and '.join(sorted(known))}" for module, known in sorted(names.items()) if len(known) > 1]
+    assert not wrong, "\n".join(wrong)
 
 
 def test_every_alias_is_listed_where_several_need_it() -> None:

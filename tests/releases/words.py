@@ -14,6 +14,8 @@ from acd.core.inputs import Input
 from acd.journal.words import WORDS
 from acd.shapes import shapes
 
+RELEASED = {1: "0.1.0", 2: "0.2.0"}
+"""Version -> the release that first wrote journals in it: there are some now, and it is as it is. What is not here may still change."""
 FOLDER = Path(__file__).parents[1] / "vectors" / "words"
 
 
@@ -27,4 +29,8 @@ def vocabulary() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    if WORDS in RELEASED:
+        raise SystemExit(
+            f"version {WORDS} was released with {RELEASED[WORDS]}: raise WORDS in acd/journal/words.py, add the step from {WORDS} to STEPS"
+        )
     path_of(WORDS).write_text(json.dumps(vocabulary(), indent=1, sort_keys=True) + "\n")

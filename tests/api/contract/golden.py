@@ -1,5 +1,7 @@
 """Version 1 of the contract written down: `python -m tests.api.contract.golden` writes what it is by now, unless that breaks what it was.
 
+What no release has promised is taken back by `git checkout tests/vectors/contract`, and written anew.
+
 `schemas.json` is the schema of every public type; `documents.json` is one document of each, made of values of ours that have every field,
 and one that has none but those that must be there. What may change is what a client of
 today does not notice: a new type, a further field, a further word of a list.
@@ -12,7 +14,7 @@ import enum
 import json
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, NewType, get_args, get_origin
@@ -176,9 +178,33 @@ def write(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
 
+def forgotten(from_journal: Mapping[Any, Any], kinds: Iterable[Any]) -> list[str]:
+    """What the contract lacks of an event that `FROM_JOURNAL` tells of, or has of one that it does not: half a contract is none."""
+    where = "api/contract/events.py"
+    of_words, kinds = {kind for kind in from_journal.values() if kind is not None}, list(kinds)
+    words = get_args(ev.Event)
+    return [
+        *(
+            f"{where}: {one.__name__} has no row in FROM_JOURNAL: its public class, or None if nobody outside is told"
+            for one in words
+            if one not in from_journal
+        ),
+        *(
+            f"{where}: {one.__name__} is in FROM_JOURNAL, and no word of acd/core/events.py's union"
+            for one in from_journal
+            if one not in words
+        ),
+        *(f"{where}: {one.__name__} has a row in FROM_JOURNAL and no place in `_Kinds`" for one in sorted(of_words - set(kinds), key=str)),
+        *(f"{where}: {one.__name__} is in `_Kinds`, and no row of FROM_JOURNAL leads to it" for one in kinds if one not in of_words),
+    ]
+
+
 if __name__ == "__main__":
+    if wrong := forgotten(events.FROM_JOURNAL, events.KINDS.values()):
+        raise SystemExit("nothing was written:\n" + "\n".join(wrong))
     found = [*breaches(read(SCHEMAS), components()), *lost(read(DOCUMENTS), documents())]
     if found:
-        raise SystemExit("this needs version 2 of the contract:\n" + "\n".join(found))
+        undo = "what no release has promised is taken back first: git checkout tests/vectors/contract, to the state of the newest release"
+        raise SystemExit("this needs version 2 of the contract:\n" + "\n".join(found) + f"\n({undo})")
     write(SCHEMAS, components())
     write(DOCUMENTS, documents())

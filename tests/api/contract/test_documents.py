@@ -131,7 +131,7 @@ def test_fields_are_described_by_the_texts_under_them(document: dict[str, Any]) 
     leg = document["components"]["schemas"]["CdrLeg"]["properties"]
     assert leg["billable_ms"]["description"] == "From the answer to the end; 0 if nobody answered."
     undescribed = [name for name, one in contract.components().items() if not one.get("description")]
-    assert undescribed == []
+    assert not undescribed, "\n".join(map(str, undescribed))
 
 
 # ---------------------------------------------------------------------- AsyncAPI

@@ -7,13 +7,32 @@ from typing import Any
 
 import pytest
 
+from acd.core import events as ev
+from api.contract import events
 from tests.api.contract import golden
 
 
 def test_schemas_and_documents_are_those_that_are_written_down() -> None:
     """When this fails: `python -m tests.api.contract.golden`, which refuses what no client of today could read."""
-    assert golden.read(golden.SCHEMAS) == golden.components()
-    assert golden.read(golden.DOCUMENTS) == golden.documents()
+    wrong = golden.forgotten(events.FROM_JOURNAL, events.KINDS.values())
+    assert not wrong, "\n".join(wrong)
+    for path, now in ((golden.SCHEMAS, golden.components()), (golden.DOCUMENTS, golden.documents())):
+        there = golden.read(path)
+        others = sorted(name for name in now.keys() | there.keys() if now.get(name) != there.get(name))
+        assert not others, f"{path.name} has {', '.join(others)} otherwise, or not at all: python -m tests.api.contract.golden"
+
+
+def test_half_an_event_is_named_before_anything_is_written() -> None:
+    rows, kinds = dict(events.FROM_JOURNAL), list(events.KINDS.values())
+    assert golden.forgotten(rows, kinds) == []
+    assert golden.forgotten(rows, [one for one in kinds if one is not events.TrunkUp]) == [
+        "api/contract/events.py: TrunkUp has a row in FROM_JOURNAL and no place in `_Kinds`"
+    ]
+    del rows[ev.TrunkUp]
+    assert golden.forgotten(rows, kinds) == [
+        "api/contract/events.py: TrunkUp has no row in FROM_JOURNAL: its public class, or None if nobody outside is told",
+        "api/contract/events.py: TrunkUp is in `_Kinds`, and no row of FROM_JOURNAL leads to it",
+    ]
 
 
 def schemas() -> dict[str, Any]:

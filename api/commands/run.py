@@ -40,7 +40,7 @@ from api import lost_key
 from api.app import create_app
 from api.commands.addresses import how_to_call, only_here, pages, phone_servers
 from api.commands.stopping import Interrupted, StopSignals
-from api.commands.taking_over import Address, take_over
+from api.commands.taking_over import Address, predecessor, take_over
 from api.config import Settings, SettingsError, for_demo, split_address
 from api.db import Databases, tenant_directory, tenant_url
 from api.demo import FILE as DEMO_FILE
@@ -253,13 +253,13 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack, signals: 
     # SIP and media are needed by nobody who only asks for help; read before a predecessor goes, lest phones wait longer than they must.
     from acd.runtime import Given, Voice  # noqa: PLC0415
 
+    voice_wanted = voice_settings(settings, accept_clock=accept_clock)
+    before = await predecessor(settings, _addresses(settings, voice_wanted)) if takes_over else None
     stack.enter_context(_data_checked(settings.data))
     _say(settings, "opening the databases, bringing them up to date")
     _room_for_connections()
     databases = Databases(settings)
-    voice_wanted = voice_settings(settings, accept_clock=accept_clock)
-    addresses = _addresses(settings, voice_wanted)
-    lock = stack.enter_context(await take_over(settings, addresses) if takes_over else DataLock(settings.data, Doing.START))
+    lock = stack.enter_context(DataLock(settings.data, Doing.START) if before is None else await take_over(settings.data, before))
     stack.push_async_callback(await _shut_data(settings.data))
     listening = _listen(settings)
     stack.callback(listening.close)

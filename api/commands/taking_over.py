@@ -14,7 +14,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,33 +54,49 @@ class Address:
     """Has it for a moment. Raises: OSError: whose text names the address, and the setting."""
 
 
-async def take_over(settings: Settings, addresses: Sequence[Address]) -> DataLock:
-    """See that we can start, ask the service that runs on our data to leave its calls to us, and wait until it has.
+async def predecessor(settings: Settings, addresses: Sequence[Address]) -> Holder | None:
+    """Who runs on our data, and we could start in its place; None: nobody runs.
 
-    Returns: the lock of the data directory, ours.
-    Raises: CannotStart: we could not start, and nobody was asked to leave; or somebody else is starting, or it does not leave.
+    Raises: CannotStart: we could not start, or it cannot be asked to leave.
     """
     found = data_lock.holder(settings.data)
     if found is None:
         log.info("= nobody runs on %s: there is nothing to take over", settings.data)
-        return DataLock(settings.data, Doing.START)
-    try:
+        return None
+    with _left_alone(found):
         _may_be_asked(found, settings.data)
         await _could_start(settings, addresses, found)
-        now = data_lock.holder(settings.data)
-        if now is not None:  # it may have ended by itself meanwhile, and another one have come
-            _may_be_asked(now, settings.data)
-            found = now
+    return found
+
+
+async def take_over(data: Path, found: Holder) -> DataLock:
+    """Ask the predecessor to leave its calls to us, and wait until it has.
+
+    Returns: the lock of the data directory, ours.
+    Raises: CannotStart: somebody else is starting, or it does not leave.
+    """
+    now = data_lock.holder(data)  # it may have ended by itself meanwhile, and another one have come
+    if now is not None:
+        with _left_alone(now):
+            _may_be_asked(now, data)
+        found = now
+        log.warning("> taking over from process %d", found.pid)
+        with contextlib.suppress(ProcessLookupError):  # it is just going
+            os.kill(found.pid, signal.SIGTERM)
+    return await _when_it_has_left(data, found)
+
+
+@contextlib.contextmanager
+def _left_alone(found: Holder) -> Iterator[None]:
+    """Raises: CannotStart: what went wrong inside, and that whoever runs has not been asked."""
+    try:
+        yield
     except Exception as error:
         told = sentence(error)
         if told is None:
             log.critical("! process %d, which runs, was left alone", found.pid)
             raise
         raise CannotStart(f"{told}; process {found.pid}, which runs, was left alone") from error
-    log.warning("> taking over from process %d", found.pid)
-    with contextlib.suppress(ProcessLookupError):  # it is just going
-        os.kill(found.pid, signal.SIGTERM)
-    return await _when_it_has_left(settings.data, found)
 
 
 async def _when_it_has_left(data: Path, left: Holder) -> DataLock:

@@ -63,7 +63,7 @@ async def predecessor(settings: Settings, addresses: Sequence[Address]) -> Holde
     if found is None:
         log.info("= nobody runs on %s: there is nothing to take over", settings.data)
         return None
-    with _left_alone(found):
+    with _left_alone(found, settings.data):
         _may_be_asked(found, settings.data)
         await _could_start(settings, addresses, found)
     return found
@@ -77,7 +77,7 @@ async def take_over(data: Path, found: Holder) -> DataLock:
     """
     now = data_lock.holder(data)  # it may have ended by itself meanwhile, and another one have come
     if now is not None:
-        with _left_alone(now):
+        with _left_alone(now, data):
             _may_be_asked(now, data)
         found = now
         log.warning("> taking over from process %d", found.pid)
@@ -87,11 +87,12 @@ async def take_over(data: Path, found: Holder) -> DataLock:
 
 
 @contextlib.contextmanager
-def _left_alone(found: Holder) -> Iterator[None]:
+def _left_alone(found: Holder, data: Path) -> Iterator[None]:
     """Raises: CannotStart: what went wrong inside, and that whoever runs has not been asked."""
     try:
         yield
     except Exception as error:
+        _refuse_another(found, data)  # what is in our way may be theirs
         told = sentence(error)
         if told is None:
             log.critical("! process %d, which runs, was left alone", found.pid)
@@ -99,16 +100,21 @@ def _left_alone(found: Holder) -> Iterator[None]:
         raise CannotStart(f"{told}; process {found.pid}, which runs, was left alone") from error
 
 
+def _refuse_another(before: Holder, data: Path) -> None:
+    """Raises: CannotStart: the data directory is somebody else's meanwhile."""
+    now: Holder | None = before
+    with contextlib.suppress(DirectoryInUse):  # it changes hands just now
+        now = data_lock.holder(data)
+    if now is not None and now.pid != before.pid:
+        raise CannotStart(f"another start has taken over from process {before.pid}: process {now.pid}")
+
+
 async def _when_it_has_left(data: Path, left: Holder) -> DataLock:
     until = time.monotonic() + LEAVES_WITHIN_S
     while True:
         with contextlib.suppress(DirectoryInUse):
             return DataLock(data, Doing.START)
-        now: Holder | None = left
-        with contextlib.suppress(DirectoryInUse):  # it changes hands just now
-            now = data_lock.holder(data)
-        if now is not None and now.pid != left.pid:
-            raise CannotStart(f"another start has taken over from process {left.pid}: process {now.pid}")
+        _refuse_another(left, data)
         if time.monotonic() >= until:
             raise CannotStart(f"process {left.pid} was asked to leave, and has not within {LEAVES_WITHIN_S:g} s; start again when it has")
         await asyncio.sleep(AGAIN_S)
@@ -165,7 +171,8 @@ def _can_be_had(address: Address, found: Holder) -> None:
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
-        there, its = in_the_way(address.kind, address.host, address.port), sockets_of(found.pid)
+        its = sockets_of(found.pid)  # first: what it closes meanwhile is in nobody's way
+        there = in_the_way(address.kind, address.host, address.port)
         if not there or its is None:
             log.warning("! whether %s:%d is taken by the one that runs cannot be told: going on", address.host, address.port)
         elif not there <= its:

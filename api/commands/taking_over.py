@@ -75,11 +75,8 @@ async def take_over(data: Path, found: Holder) -> DataLock:
     Returns: the lock of the data directory, ours.
     Raises: CannotStart: somebody else is starting, or it does not leave.
     """
-    now = data_lock.holder(data)  # it may have ended by itself meanwhile, and another one have come
-    if now is not None:
-        with _left_alone(now, data):
-            _may_be_asked(now, data)
-        found = now
+    _refuse_another(found, data)
+    if data_lock.holder(data) is not None:  # it may have ended by itself meanwhile
         log.warning("> taking over from process %d", found.pid)
         with contextlib.suppress(ProcessLookupError):  # it is just going
             os.kill(found.pid, signal.SIGTERM)

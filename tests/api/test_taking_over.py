@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,8 +78,8 @@ class TestAsking:
         with no_signal():
             with await taking_over.take_over(tmp_path, found):
                 pass
-            with DataLock(tmp_path, Doing.START), pytest.raises(CannotStart, match=r"another start is under way.*left alone"):
-                await taking_over.take_over(tmp_path, found)
+            with DataLock(tmp_path, Doing.SERVICE), pytest.raises(CannotStart, match="another start has taken over from process 1: "):
+                await taking_over.take_over(tmp_path, replace(found, pid=1))
             assert await taking_over.predecessor(Settings(data=tmp_path), ()) is None
 
     async def test_who_does_not_leave_in_time_is_told_of(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

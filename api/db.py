@@ -257,6 +257,16 @@ class Databases:
         """
         self._tenants[tenant] = await self._as_it_is(tenant_url(self._settings, tenant), f"the database of tenant {tenant}")
 
+    async def refuse_later(self, tenant: TenantId | None) -> None:
+        """See that a database that was opened as it is was not written by a later release; None: the control database.
+
+        Raises: CannotStart; Unreachable
+        """
+        engine = self.control if tenant is None else self.tenant(tenant)
+        with _unreachable(engine.url):
+            async with engine.connect() as connection:
+                await connection.run_sync(_revision, "control" if tenant is None else "tenant")
+
     async def _as_it_is(self, url: URL, what: str) -> AsyncEngine:
         with _unreachable(url):
             if not await _database_exists(url):
@@ -476,16 +486,26 @@ def upgrade(connection: Connection, kind: Kind) -> None:
 
     Raises: CannotStart: a later release has written it.
     """
-    there = MigrationContext.configure(connection).get_current_revision()
-    if there == _newest(kind):
+    if _revision(connection, kind) == _newest(kind):
         return
     config = alembic_config(kind)
-    if there is not None and there not in {one.revision for one in ScriptDirectory.from_config(config).walk_revisions()}:
-        known = f"revision {there}; this one knows up to {_newest(kind)}"
-        raise CannotStart(f"{place(connection.engine.url)} was written by a later release ({known}): start that")
     with _ONE_AT_A_TIME:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _revision(connection: Connection, kind: Kind) -> str | None:
+    """Which one an open database has; None: nothing is in it.
+
+    Raises: CannotStart: a later release has written it.
+    """
+    there = MigrationContext.configure(connection).get_current_revision()
+    if there is None or there == _newest(kind):
+        return there
+    if there not in {one.revision for one in ScriptDirectory.from_config(alembic_config(kind)).walk_revisions()}:
+        known = f"revision {there}; this one knows up to {_newest(kind)}"
+        raise CannotStart(f"{place(connection.engine.url)} was written by a later release ({known}): start that")
+    return there
 
 
 _KNOWN = {

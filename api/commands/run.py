@@ -14,7 +14,8 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ from acd.bus import MemoryBus
 from acd.client import VoiceClient
 from acd.config import Listen, VoiceSettings
 from acd.core.ids import TenantId
-from acd.data_lock import DataLock
+from acd.data_lock import DataLock, Doing
 from acd.errors import CannotStart
 from acd.guard import Guard
 from acd.logs import Logging, set_up
@@ -39,6 +40,7 @@ from api import lost_key
 from api.app import create_app
 from api.commands.addresses import how_to_call, only_here, pages, phone_servers
 from api.commands.stopping import Interrupted, StopSignals
+from api.commands.taking_over import Address, predecessor, take_over
 from api.config import Settings, SettingsError, for_demo, split_address
 from api.db import Databases, tenant_directory, tenant_url
 from api.demo import FILE as DEMO_FILE
@@ -68,8 +70,6 @@ DEMO_SEED = 3
 """Of the demonstration's callers: the first comes at once and waits to be answered. With 1 a visitor first sees a call given up."""
 GRACE_S = 3
 """How long open requests and WebSockets may take at an orderly stop."""
-LEAVES_WITHIN_S = 30.0
-"""How long the one that we take over from may take: open requests, records that a slow database does not take."""
 SELDOM = 2_000, 2_500, 1000
 """When the collector looks at the young, the middle, the old (`gc.set_threshold`): from the start on, where hardly anything is dropped.
 
@@ -105,31 +105,21 @@ class Run:
         gc.set_threshold(*SELDOM)
         try:
             with asyncio.Runner(loop_factory=new_event_loop) as runner:
-                until_free_s = _take_over(settings) if args.take_over else 0.0
                 return runner.run(
-                    serve(settings, plays_demo=args.demo and not args.still, accept_clock=args.accept_clock, until_free_s=until_free_s)
+                    serve(
+                        settings, plays_demo=args.demo and not args.still, accept_clock=args.accept_clock, takes_over=bool(args.take_over)
+                    )
                 )
         except Interrupted as stop:
             print(stop, file=sys.stderr)
-            return stop.status
+            # Whoever was to take over and has not must not be taken for the service that runs now.
+            return stop.status or int(args.take_over)
         except Exception as error:
             if (told := sentence(error)) is not None:
                 print(f"cannot start: {told}", file=sys.stderr)
             else:
                 log.critical("! the service ended", exc_info=error)
             return 1
-
-
-def _take_over(settings: Settings) -> float:
-    """Be ready to begin, then ask the service that runs on our data to leave its calls to us. Returns: how long that may take."""
-    from acd.runtime import Voice  # noqa: F401, PLC0415 - read before it goes, so that phones wait no longer than they must
-
-    pid = data_lock.ask_to_leave(settings.data)
-    if pid is None:
-        log.info("= nobody runs on %s: there is nothing to take over", settings.data)
-        return 0.0
-    log.warning("> taking over from process %d", pid)
-    return LEAVES_WITHIN_S
 
 
 def log_settings(settings: Settings) -> Logging:
@@ -197,6 +187,16 @@ def _room_for_connections() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
+@dataclass(frozen=True, slots=True)
+class Up:
+    """What has started, and answers no request yet."""
+
+    app: FastAPI
+    voice: Voice
+    listening: socket.socket
+    lock: DataLock
+
+
 class _Server(uvicorn.Server):
     """Leaves signals to us: uvicorn would raise them again after its own end, before calls are cleared and CDRs saved."""
 
@@ -222,22 +222,22 @@ async def serve(
     *,
     plays_demo: bool = False,
     accept_clock: bool = False,
-    until_free_s: float = 0.0,
+    takes_over: bool = False,
 ) -> int:
     """Run the service until a signal comes or `until` is done; returns the exit status.
 
     Args:
         plays_demo: let synthetic agents and callers play the demonstration, so that the board moves.
         accept_clock: open journals that are more than a day ahead of this machine's clock, and go on from the present time.
-        until_free_s: how long the data directory may be in use still, by one that was asked to leave.
+        takes_over: from the service that runs on our data, if there is one.
 
     Raises: OSError: an address is taken; CannotStart, Unreachable: something outside must be mended first, in one sentence.
     """
     with StopSignals() as signals:
         async with contextlib.AsyncExitStack() as stack:
             with signals.interrupt():
-                app, voice, listening = await _start(settings, stack, signals, accept_clock=accept_clock, until_free_s=until_free_s)
-            return await _serve(settings, app, voice, listening, signals, stack, until, plays_demo=plays_demo)
+                up = await _start(settings, stack, signals, accept_clock=accept_clock, takes_over=takes_over)
+            return await _serve(settings, up, signals, stack, until, plays_demo=plays_demo)
 
 
 async def _leave_or_close(voice: Voice, settings: Settings, signals: StopSignals) -> None:
@@ -248,22 +248,22 @@ async def _leave_or_close(voice: Voice, settings: Settings, signals: StopSignals
         await voice.close()
 
 
-async def _start(
-    settings: Settings, stack: contextlib.AsyncExitStack, signals: StopSignals, *, accept_clock: bool, until_free_s: float
-) -> tuple[FastAPI, Voice, socket.socket]:
+async def _start(settings: Settings, stack: contextlib.AsyncExitStack, signals: StopSignals, *, accept_clock: bool, takes_over: bool) -> Up:
     """Everything but the answering of requests; `stack` ends what came about, also when the rest does not."""
-    from acd.runtime import Given, Voice  # noqa: PLC0415 - SIP and media are needed by nobody who only asks for help
+    # SIP and media are needed by nobody who only asks for help; read before a predecessor goes, lest phones wait longer than they must.
+    from acd.runtime import Given, Voice  # noqa: PLC0415
 
+    voice_wanted = voice_settings(settings, accept_clock=accept_clock)
+    before = await predecessor(settings, _addresses(settings, voice_wanted)) if takes_over else None
     stack.enter_context(_data_checked(settings.data))
     _say(settings, "opening the databases, bringing them up to date")
     _room_for_connections()
     databases = Databases(settings)
-    voice_wanted = voice_settings(settings, accept_clock=accept_clock)
-    stack.enter_context(await asyncio.to_thread(DataLock, settings.data, within_s=until_free_s))
+    lock = stack.enter_context(DataLock(settings.data, Doing.START) if before is None else await take_over(settings.data, before))
     stack.push_async_callback(await _shut_data(settings.data))
     listening = _listen(settings)
     stack.callback(listening.close)
-    _check_sip(voice_wanted)
+    _check_sip(voice_wanted.listen)
     stack.push_async_callback(databases.close)
     await lost_key.refuse(settings)
     await databases.open()
@@ -288,7 +288,17 @@ async def _start(
     except BaseException:  # it is in the database now, and no later start can tell it
         _say_operator(app, settings)
         raise
-    return app, voice, listening
+    return Up(app, voice, listening, lock)
+
+
+def _addresses(settings: Settings, voice: VoiceSettings) -> list[Address]:
+    """All that we are to listen on."""
+    http = settings.http
+    kinds = {"udp": socket.SOCK_DGRAM, "tcp": socket.SOCK_STREAM}
+    return [
+        Address(socket.SOCK_STREAM, http.host, http.port, lambda: _listen(settings).close()),
+        *(Address(kinds[one.transport], one.host, one.port, partial(_check_sip, (one,))) for one in voice.listen),
+    ]
 
 
 def _homes(settings: Settings, databases: Databases, events: Callable[[], CallEvents]) -> Homes:
@@ -314,15 +324,14 @@ def _homes(settings: Settings, databases: Databases, events: Callable[[], CallEv
 
 async def _serve(
     settings: Settings,
-    app: FastAPI,
-    voice: Voice,
-    listening: socket.socket,
+    up: Up,
     signals: StopSignals,
     stack: contextlib.AsyncExitStack,
     until: Awaitable[object] | None,
     *,
     plays_demo: bool,
 ) -> int:
+    app, voice, listening = up.app, up.voice, up.listening
     config = ServerConfig(
         app,
         shared_in(app).connections,
@@ -333,6 +342,7 @@ async def _serve(
 
     def started() -> None:
         _spare_the_collector()
+        _say_serving(up.lock)
         _say_started(app, settings, listening, voice.listening)
 
     server = _Server(config, started)
@@ -475,17 +485,17 @@ def _listen(settings: Settings) -> socket.socket:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
-        raise OSError(f"HTTP address {host}:{port}: {reason}{_another(error, 'HTTP', 'PORT', 'HOST')}") from error
+        raise OSError(error.errno, f"HTTP address {host}:{port}: {reason}{_another(error, 'HTTP', 'PORT', 'HOST')}") from error
 
 
-def _check_sip(settings: VoiceSettings) -> None:
+def _check_sip(listen: Sequence[Listen]) -> None:
     """Raises: OSError: an address is taken or not ours, before the databases have anything of this start."""
     from acd.runtime import check_addresses  # noqa: PLC0415 - as in `_start`
 
     try:
-        check_addresses(settings.listen)
+        check_addresses(listen)
     except OSError as error:
-        raise OSError(f"{error.strerror}{_another(error, 'SIP', 'LISTEN', 'LISTEN')}") from error
+        raise OSError(error.errno, f"{error.strerror}{_another(error, 'SIP', 'LISTEN', 'LISTEN')}") from error
 
 
 def _another(error: OSError, group: str, port: str, host: str) -> str:
@@ -503,6 +513,14 @@ def _say(settings: Settings, what: str) -> None:
     """A line of progress, at once, where somebody is waiting: the demonstration's visitor, or whoever sits at a terminal."""
     if settings.demo or sys.stdout.isatty():
         print(f"fernamt: {what} ...", flush=True)
+
+
+def _say_serving(lock: DataLock) -> None:
+    """From now on who takes over may ask us to leave."""
+    try:
+        lock.tell(Doing.SERVICE)
+    except OSError as error:
+        log.warning("! %s cannot be written: %s; --take-over will take this for a start", lock.path, error.strerror)
 
 
 def _say_started(app: FastAPI, settings: Settings, listening: socket.socket, sip: tuple[tuple[str, str, int], ...]) -> None:

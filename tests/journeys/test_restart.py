@@ -269,7 +269,7 @@ def patient(house: ServiceProcess) -> None:
         "name": "Patient",
         "requirements": [{"skill": "support", "level": 1}],
         "after_call_work_s": 0,
-        "ring_timeout_s": 120,
+        "ring_timeout_s": 300,
     }
     house.api.post("/api/v1/queues", queue)
     house.api.post("/api/v1/numbers", {"number": "603", "target": {"to": "queue", "queue": "patient"}})

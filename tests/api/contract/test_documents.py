@@ -194,6 +194,8 @@ def test_asyncapi_tells_of_every_websocket_and_of_every_code_it_closes_with() ->
     in_the_code = set(map(int, re.findall(r"\b(?:1[0-9]{3}|4[0-9]{3})\b", Path(said.__file__).read_text().split("CLOSE_CODES")[0])))
     assert {one["code"] for one in document["x-close-codes"]} == in_the_code
     assert {"bearer", "subprotocol"} == set(document["components"]["securitySchemes"])
+    assert {one["protocol"] for one in document["servers"].values()} == {"ws", "wss"}
+    assert "is not told later" in document["info"]["description"]
 
 
 async def test_anybody_may_read_the_documents(service: Service) -> None:

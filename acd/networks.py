@@ -83,6 +83,8 @@ class Reach:
     def allows_name(self, host: str) -> bool:
         """The same of a host as a setting names it, as far as that can be told without asking DNS."""
         name = host.strip("[]").rstrip(".").lower()
+        if "%" in name:  # a zone (RFC 4007 §11): an interface of this machine, which is nobody's business but the operator's
+            return False
         if name == "localhost" or name.endswith(".localhost"):  # RFC 6761 §6.3: always the loopback address
             return any(self.allows(address) for address in ("127.0.0.1", "::1"))
         number = _as_number(name)
@@ -127,6 +129,7 @@ def forms(address: Address) -> Iterator[Address]:
     if isinstance(address, ipaddress.IPv4Address):
         yield address
         return
+    address = ipaddress.IPv6Address(int(address))  # without its zone, with which it would be equal to no address of ours
     if address.ipv4_mapped is not None:
         yield address.ipv4_mapped
         return

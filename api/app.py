@@ -21,6 +21,7 @@ from acd.guard import Guard
 from api import demo, docs_page, errors, identity, security, tenants
 from api.config import Settings, networks_of
 from api.contract import openapi as contract
+from api.contract.openness import open_answers
 from api.db import Databases
 from api.disk_use import DiskUse
 from api.edge.answers import PAGE_HEADERS, HeadAsGet, SafeHeaders
@@ -215,5 +216,6 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
                 answers.setdefault("401", {"description": "Log in first", "content": reference})
                 answers.setdefault("403", {"description": "Not allowed", "content": reference})
                 answers.setdefault("503", {"description": "A database is away, or the tenant is not open", "content": reference})
+    open_answers(document)
     app.openapi_schema = document
     return document

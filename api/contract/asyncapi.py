@@ -28,6 +28,12 @@ _MESSAGE_TEXTS = {
     "heartbeat": "Nothing has happened for a while",
 }
 _WHO = "For agents, supervisors and admins; an agent is told of its own contacts, and without the numbers of others' customers."
+_WHAT = (
+    f"What the WebSockets of Fernamt tell. After {HEARTBEAT_S:g} s of silence a heartbeat goes out; as often the token is looked at again. "
+    "Clients send nothing. What happens while a socket is away, for whatever reason it went, is not told later: the live state, which "
+    "comes first, says how things stand, and the call records (`GET /api/v1/cdrs`) how they ended. What may change within a version of the "
+    "contract: docs/api/contract.md."
+)
 
 
 def asyncapi(version: str) -> dict[str, Any]:
@@ -43,12 +49,15 @@ def asyncapi(version: str) -> dict[str, Any]:
         "info": {
             "title": "Fernamt live",
             "version": version,
-            "description": f"What the WebSockets of Fernamt tell. After {HEARTBEAT_S:g} s of silence a heartbeat goes out; as often the "
-            "token is looked at again. Clients send nothing. What may change within a version of the contract: docs/api/contract.md.",
+            "description": _WHAT,
             "license": {"name": "Apache-2.0"},
             "x-contract-version": str(VERSION),
         },
         "defaultContentType": "application/json",
+        "servers": {
+            "secure": _server("wss", "Behind the operator's proxy, which speaks TLS."),
+            "plain": _server("ws", "The service itself, on the same machine or in a network of one's own."),
+        },
         "channels": {name: _channel(*row) for name, row in _CHANNELS.items()},
         "operations": {f"receive_{name}": _operation(name, messages) for name, (_, _, messages) in _CHANNELS.items()},
         "components": {
@@ -59,6 +68,12 @@ def asyncapi(version: str) -> dict[str, Any]:
         "x-close-codes": [{"code": one.code, "name": one.name, "meaning": one.meaning} for one in CLOSE_CODES],
         "x-heartbeat-s": HEARTBEAT_S,
     }
+
+
+def _server(protocol: str, text: str) -> dict[str, Any]:
+    """Where it runs is the operator's business."""
+    host = {"default": "localhost:8080", "description": "Name or address, and the port unless it is the usual one."}
+    return {"host": "{host}", "protocol": protocol, "description": text, "variables": {"host": host}}
 
 
 def _channel(address: str, text: str, messages: tuple[str, ...]) -> dict[str, Any]:

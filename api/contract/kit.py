@@ -97,7 +97,7 @@ def _said(kind: type[Public], schema: dict[str, Any]) -> dict[str, Any]:
         one.pop("default", None)
     required = schema["required"] if kind.__struct_config__.omit_defaults else list(properties)
     said = {"title": schema["title"], "type": "object", "properties": properties, "required": required}
-    if not properties or kind.__struct_config__.forbid_unknown_fields:  # without any, everything would be one
+    if kind.__struct_config__.forbid_unknown_fields:  # it is given too; what is told alone may get further fields
         said["additionalProperties"] = False
     text = inspect.getdoc(kind)
     return said if text is None else {**said, "description": text}

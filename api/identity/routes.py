@@ -40,7 +40,7 @@ from api.identity.schemas import (
 from api.identity.strength import WeakPassword
 from api.kit.client import client_address
 from api.kit.paging import Page, Paged, paged
-from api.kit.permissions import Role, of_role
+from api.kit.permissions import Role, held, of_role
 from api.kit.preconditions import IfMatch, etag_of
 from api.outages import say
 from api.services import Services
@@ -151,10 +151,11 @@ async def log_out(access: WritesMe) -> None:
 
 
 @router.get("/me", operation_id="whoAmI")
-async def who_am_i(access: ReadsMe) -> Me:
-    """Who the token belongs to."""
+async def who_am_i(request: Request, access: ReadsMe) -> Me:
+    """Who the token belongs to, and what it may do."""
     who = access.principal
-    return Me(tenant=who.tenant, user=who.name, role=who.role, agent=who.agent, expires_at=who.expires_at)
+    may = sorted(held(shared(request).slices.permissions, who.role, who.permissions))
+    return Me(tenant=who.tenant, user=who.name, role=who.role, agent=who.agent, expires_at=who.expires_at, permissions=may)
 
 
 @router.post(
@@ -197,7 +198,10 @@ async def change_user(
     """Change what is given, leave the rest."""
     _require_within(request, access, (await service.user(access.session, user)).role, given.role)
     await _check_agent(access, given.agent)
-    changed = await service.change_user(access.session, _passwords(request), user, given, access.by, access.now, (access.tenant,), if_match)
+    within = _within(request, access)
+    changed = await service.change_user(
+        access.session, _passwords(request), user, given, access.by, access.now, (access.tenant,), if_match, within=within
+    )
     return _told(changed, response)
 
 
@@ -207,14 +211,20 @@ def _told(row: User, response: Response) -> UserTold:
     return told
 
 
+def _within(request: Request, access: Access) -> service.Within:
+    """Who has a restricted key makes nobody who may more, gives no password to one, and removes none."""
+    permissions = shared(request).slices.permissions
+    return lambda role, names: service.require_within(access.principal, held(permissions, role, names))
+
+
 def _require_within(request: Request, access: Access, *roles: str | None) -> None:
-    """Who has a restricted key makes nobody who may more, and gives no password to one.
+    """Before there is work to do for it.
 
     Raises: BeyondTheKey
     """
     for role in roles:
         if role is not None:
-            service.require_within(access.principal, of_role(shared(request).slices.permissions, Role(role)))
+            _within(request, access)(Role(role), None)
 
 
 async def _check_agent(access: Access, agent: str | None) -> None:
@@ -235,9 +245,11 @@ async def _check_agent(access: Access, agent: str | None) -> None:
     status_code=status.HTTP_204_NO_CONTENT,
     responses=responses(NotFound, Conflict, Outdated),
 )
-async def delete_user(access: WritesUsers, user: Key, if_match: IfMatch = None) -> None:
-    """Delete a user; the user's logins end, and the API keys that go with the user."""
-    await service.delete_user(access.session, user, access.by, access.now, if_match)
+async def delete_user(request: Request, access: WritesUsers, user: Key, if_match: IfMatch = None) -> None:
+    """Delete a user; the user's logins end, and the API keys that go with the user. 403 for a restricted API key where the user may do
+    more than it.
+    """
+    await service.delete_user(access.session, user, access.by, access.now, if_match, within=_within(request, access))
 
 
 @router.get("/api-keys", operation_id="listApiKeys")
@@ -258,6 +270,6 @@ async def create_key(request: Request, access: WritesKeys, given: KeyGiven) -> K
 
 
 @router.delete("/api-keys/{key}", operation_id="deleteApiKey", status_code=status.HTTP_204_NO_CONTENT, responses=responses(NotFound))
-async def delete_key(access: WritesKeys, key: Key) -> None:
-    """Revoke an API key."""
-    await service.delete_key(access.session, key, access.by, access.now)
+async def delete_key(request: Request, access: WritesKeys, key: Key) -> None:
+    """Revoke an API key. 403 for a restricted one that revokes another with more than it has; itself it may revoke."""
+    await service.delete_key(access.session, key, access.by, access.now, within=_within(request, access))

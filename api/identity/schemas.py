@@ -42,6 +42,10 @@ class Me(Told):
     role: Role
     agent: str | None
     expires_at: datetime | None
+    permissions: list[str] = Field(
+        description="What it may do, by name and in order (docs/security.md): all of the role, or what the API key is restricted to.",
+        examples=[["calls:read", "me:read"]],
+    )
 
 
 class PasswordChange(Given):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -40,6 +40,9 @@ from api.kit.preconditions import hold_row, require_match
 SESSIONS_PER_USER = 50
 """Log-ins of one user that hold at a time, lest one who logs in again and again fills the database: some devices, and a script that
 forgets its token every quarter of an hour of a session's twelve."""
+
+Within = Callable[[Role, frozenset[str] | None], None]
+"""Raises BeyondTheKey where whoever asks has less than somebody of this role, restricted to these permissions (None: to none)."""
 
 # ---------------------------------------------------------------------- tokens
 
@@ -244,11 +247,15 @@ async def change_user(
     now: datetime,
     own: Sequence[str | None] = (),
     if_match: str | None = None,
+    *,
+    within: Within,
 ) -> User:
     """Change what is given. A new password, and being locked, end the user's logins; whoever is no administrator any more loses the API
     keys made as one, and those of a locked user do not hold until the user is unlocked.
 
-    Raises: UserUnknown, Outdated, AgentTaken, LastAdmin, WeakPassword
+    Args:
+        within: judges the role that the user has when the user is changed: while a password was hashed it may have become another.
+    Raises: UserUnknown, BeyondTheKey, Outdated, AgentTaken, LastAdmin, WeakPassword
     """
     hashed = None
     if change.password is not None:
@@ -257,7 +264,7 @@ async def change_user(
         names = (found.id, change.name or found.name, change.agent if "agent" in change.model_fields_set else found.agent)
         await passwords.accept(change.password, (*names, *own), "#/password")
         hashed = await passwords.hash(change.password, _asker(by))
-    found = await _held_user(session, name, if_match)
+    found = await _held_user(session, name, if_match, within)
     before = _document(found)
     loses = (change.role is not None and change.role != "admin") or change.active is False
     if found.role == Role.ADMIN and found.active and loses and not await repository.other_active_admins(session, name):
@@ -283,7 +290,7 @@ async def change_user(
     return found
 
 
-async def _held_user(session: AsyncSession, name: str, if_match: str | None) -> User:
+async def _held_user(session: AsyncSession, name: str, if_match: str | None, within: Within) -> User:
     """A user who is going to be changed, as the row is now: the log-in of this very request may have read it before."""
     await hold_row(session, User.id, name)
     found = await user(session, name)
@@ -291,16 +298,19 @@ async def _held_user(session: AsyncSession, name: str, if_match: str | None) -> 
         await session.refresh(found)
     except InvalidRequestError:  # deleted meanwhile
         raise UserUnknown(name) from None
+    within(Role(found.role), None)
     require_match(if_match, UserTold.model_validate(found))
     return found
 
 
-async def delete_user(session: AsyncSession, name: str, by: By, now: datetime, if_match: str | None = None) -> None:
+async def delete_user(session: AsyncSession, name: str, by: By, now: datetime, if_match: str | None = None, *, within: Within) -> None:
     """Delete a user, the user's logins, and the API keys that go with the user.
 
-    Raises: UserUnknown, Outdated, LastAdmin
+    Raises: UserUnknown, BeyondTheKey, Outdated, LastAdmin
     """
-    found = await _held_user(session, name, if_match)
+    found = await _held_user(session, name, if_match, within)
+    for key in await repository.keys_of(session, name):
+        within(Role(key.role), names_of(key.scope))
     if found.role == Role.ADMIN and found.active and not await repository.other_active_admins(session, name):
         raise LastAdmin
     await repository.delete_sessions(session, name)
@@ -373,7 +383,7 @@ async def create_key(
 
 
 def require_within(principal: Principal, wanted: frozenset[str]) -> None:
-    """Nobody is given more than a restricted key has by whoever has that key.
+    """Who has a restricted key makes, changes and removes nobody who has more.
 
     Raises: BeyondTheKey
     """
@@ -404,14 +414,15 @@ def _key_document(key: Token) -> dict[str, Any]:
     return told if key.permissions is None else {**told, "permissions": key.permissions}
 
 
-async def delete_key(session: AsyncSession, key: str, by: By, now: datetime) -> None:
+async def delete_key(session: AsyncSession, key: str, by: By, now: datetime, *, within: Within) -> None:
     """Revoke an API key.
 
-    Raises: KeyUnknown
+    Raises: KeyUnknown, BeyondTheKey
     """
     found = await repository.key(session, key)
     if found is None:
         raise KeyUnknown(key)
+    within(Role(found.role), names_of(found.scope))
     await session.delete(found)
     await session.flush()
     record(session, now, by, "deleted", "key", key, before=_key_document(found))

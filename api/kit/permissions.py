@@ -67,6 +67,12 @@ def of_role(all_of_them: Mapping[str, Permission], role: Role) -> frozenset[str]
     return frozenset(name for name, one in all_of_them.items() if role in one.roles)
 
 
+def held(all_of_them: Mapping[str, Permission], role: Role, names: frozenset[str] | None) -> frozenset[str]:
+    """The names of those that somebody has: of the role, and where an API key is restricted, of these alone."""
+    has = of_role(all_of_them, role)
+    return has if names is None else has & names
+
+
 def scope(names: Collection[str]) -> str:
     """As it is kept: in order, with blanks between (RFC 6749 §3.3)."""
     return " ".join(sorted(set(names)))

@@ -27,9 +27,23 @@ MOST_OCTETS = 4096
 RESOLVERS = 4
 """Threads that wait for DNS: not those that others need."""
 
-PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "198.18.0.0/15", "fc00::/7", "64:ff9b::/96")
-"""RFC 1918, RFC 6598 (between carriers and customers), RFC 2544 (benchmarks), RFC 4193; and NAT64, which may lead into any of them. Whoever
-calls may be there, who is sent what happens must be allowed to be."""
+PRIVATE = (
+    *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"),  # RFC 1918
+    "100.64.0.0/10",  # between carriers and customers (RFC 6598)
+    *("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"),  # documentation (RFC 5737)
+    "192.88.99.0/24",  # relays of 6to4 (RFC 7526, deprecated)
+    "198.18.0.0/15",  # benchmarks (RFC 2544)
+    "::/8",  # reserved (RFC 4291 §4), with it IPv4-translated `::ffff:0:0:0/96` (RFC 2765); IPv4-mapped is judged as the IPv4 it is
+    "64:ff9b::/96",  # NAT64 (RFC 6052), which may lead into any of them; it lies in ::/8 and may be allowed alone
+    "2001:2::/48",  # benchmarks (RFC 5180)
+    "2001:10::/28",  # ORCHID (RFC 4843, deprecated)
+    "2001:20::/28",  # ORCHIDv2 (RFC 7343): names, to which nothing is routed
+    *("2001:db8::/32", "3fff::/20"),  # documentation (RFC 3849, RFC 9637)
+    "5f00::/16",  # segments (RFC 9602)
+    "fc00::/7",  # RFC 4193
+)
+"""What is not public, beside `acd.networks.SPECIAL` (IANA's registries of special-purpose addresses, RFC 6890). Whoever calls may be there;
+who is sent what happens must be allowed to be."""
 
 
 class NotReached(Exception):

@@ -96,6 +96,16 @@ def test_our_own_addresses_are_denied_at_the_moment_they_are_ours_unless_each_is
     assert [reach.allows(one) for one in ("10.0.0.5", "10.0.0.6", "2a00::5", "::ffff:10.0.0.5")] == [False, True, False, False]
 
 
+def test_a_zone_hides_no_address_and_stands_in_no_setting():
+    own = {ipaddress.ip_address("2a00::5")}
+    reach = Reach(EVERYTHING, (), own.__contains__)
+    for host in ("2a00::5%eth0", "fe80::1%1", "::1%lo", "::ffff:127.0.0.1%lo"):
+        assert not reach.allows(host)
+    assert reach.allows("2a00::6%eth0")
+    assert not any(reach.allows_name(host) for host in ("2a00::6%eth0", "[2a00::6%25eth0]", "sip.example.net%eth0"))
+    assert reach.allows_name("2a00::6")
+
+
 def test_loopback_that_is_listed_is_allowed_though_it_is_ours():
     assert Reach([*EVERYTHING, *LOOPBACK], (), lambda _address: True).allows("127.0.0.1")
 

@@ -166,6 +166,39 @@ class TestKeys:
         made = await staffed.made("api-keys", {"name": "x", "role": "admin", "permissions": ["users:read"]}, "key")
         assert made["permissions"] == ["users:read"]
 
+    async def test_a_restricted_one_removes_nobody_who_has_more(self, staffed: Service) -> None:
+        """And itself, and whoever has no more than it."""
+        whole = await self.key(staffed, None)
+        await staffed.made("users", {"id": "second", "name": "Second", "role": "admin"})
+        less = await self.key(staffed, ["me:read"])
+        as_much = await self.key(staffed, ["keys:read", "keys:write", "me:read"])
+        others = await self.key(staffed, ["keys:write", "contacts:read"])
+        own = await self.key(staffed, ["keys:read", "keys:write", "users:read", "users:write", "me:read"])
+        for path in (f"api-keys/{whole['id']}", f"api-keys/{others['id']}", "users/second", "users/anna"):
+            refused = await staffed.call("DELETE", path, "key")
+            assert refused.status_code == 403, (path, refused.text)
+            assert "This API key is restricted, and nobody made with it may do more" in refused.json()["detail"]
+        assert "contacts:read" in (await staffed.call("DELETE", f"api-keys/{others['id']}", "key")).json()["detail"]
+        for one in (less, as_much, own):
+            assert (await staffed.call("DELETE", f"api-keys/{one['id']}", "key")).status_code == 204
+        assert (await staffed.call("GET", "me", "key")).status_code == 401
+        assert {one["id"] for one in (await staffed.got("api-keys"))["items"]} == {whole["id"], others["id"]}
+        assert (await staffed.got("users/second"))["active"]
+
+    async def test_a_restricted_one_with_all_that_an_agent_has_removes_agents(self, staffed: Service) -> None:
+        await self.key(staffed, sorted(of_role(SLICES.permissions, Role.AGENT) | {"users:write"}))
+        assert (await staffed.call("DELETE", "users/anna", "key")).status_code == 204
+        assert (await staffed.call("DELETE", "users/supervisor", "key")).status_code == 403
+
+    async def test_me_tells_what_it_may_do(self, staffed: Service) -> None:
+        await self.key(staffed, ["me:read", "contacts:read"])
+        assert (await staffed.got("me", "key"))["permissions"] == ["contacts:read", "me:read"]
+        for who in ("anna", "supervisor", "admin", "operator"):
+            told = await staffed.got("me", who)
+            assert told["permissions"] == sorted(of_role(SLICES.permissions, Role(told["role"])))
+        await self.key(staffed, None, "supervisor")
+        assert (await staffed.got("me", "key"))["permissions"] == (await staffed.got("me", "supervisor"))["permissions"]
+
     async def test_sockets_need_one_too(self, staffed: Service) -> None:
         await self.key(staffed, ["contacts:read"])
         for path in ("/api/v1/events", "/api/v1/board"):

@@ -433,17 +433,26 @@ class TestReaching:
         "address",
         [
             *("127.0.0.1", "10.1.2.3", "172.20.0.1", "192.168.1.1", "100.64.0.1", "169.254.169.254", "0.0.0.0", "224.0.0.1", "::1"),
-            *("fe80::1", "fd00::1", "::ffff:127.0.0.1", "64:ff9b::a00:1", "2002:7f00:1::", "203.0.113.9"),
+            *("fe80::1", "fd00::1", "::ffff:127.0.0.1", "64:ff9b::a00:1", "2002:7f00:1::", "8.8.4.4"),
+            *("192.0.2.1", "198.51.100.1", "203.0.113.1", "192.88.99.1", "198.18.0.1", "::ffff:192.0.2.1", "2002:c000:201::"),
+            *("2001:db8::1", "2001:10::1", "2001:20::1", "2001:2::1", "3fff::1", "5f00::1", "::ffff:0:7f00:1", "::2", "1::1"),
         ],
     )
     async def test_nobody_inside_is_reached_by_address_or_by_name(self, address: str, names: dict[str, list[list[str]]]) -> None:
-        names["inside.example"] = [["198.51.100.7", address]]
+        names["inside.example"] = [["8.8.8.8", address]]
         with pytest.raises(NotAllowed):
-            await self.over(own=("203.0.113.9",)).post("http://inside.example/", {}, b"", 5)
+            await self.over(own=("8.8.4.4",)).post("http://inside.example/", {}, b"", 5)
         names["again.example"] = []
         host = f"[{address}]" if ":" in address else address
         with pytest.raises(NotAllowed):
-            await self.over(own=("203.0.113.9",)).post(f"http://{host}/", {}, b"", 5)
+            await self.over(own=("8.8.4.4",)).post(f"http://{host}/", {}, b"", 5)
+
+    def test_what_is_public_is_allowed_and_so_is_what_the_operator_lists(self) -> None:
+        for address in ("8.8.8.8", "2a00:1450::1", "2002:808:808::1", "::ffff:8.8.8.8", "2001:30::1"):
+            assert self.over().rule.allows(address), address
+        for network, address in (("64:ff9b::/96", "64:ff9b::808:808"), ("192.0.2.0/24", "192.0.2.1"), ("2001:db8::/32", "2001:db8::1")):
+            assert self.over(network).rule.allows(address), address
+        assert not self.over("64:ff9b::/96").rule.allows("64:ff9b::7f00:1")
 
     async def test_what_was_checked_is_what_is_connected_to_and_the_name_is_asked_each_time(
         self, receiver: Receiver, names: dict[str, list[list[str]]]

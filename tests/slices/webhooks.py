@@ -14,7 +14,7 @@ def names(tenant: str) -> dict[str, str]:
 
 
 def set_up(api: ApiClient, keys: dict[str, str], word: str) -> set[str]:
-    hook = {"url": f"https://203.0.113.7/{word}", "events": ["webhook.test"], "description": f"{word} hook"}
+    hook = {"url": f"https://hooks.invalid/{word}", "events": ["webhook.test"], "description": f"{word} hook"}
     made = api.post("/api/v1/webhooks", hook)
     delivery = api.post(f"/api/v1/webhooks/{made['id']}/test", {})["id"]
     api.put(f"/api/v1/webhooks/{made['id']}", hook | {"active": False})
@@ -29,7 +29,7 @@ def set_up(api: ApiClient, keys: dict[str, str], word: str) -> set[str]:
 
 def bodies(keys: dict[str, str]) -> dict[str, Any]:
     del keys
-    return {"WebhookGiven": {"url": "https://203.0.113.7/taken", "events": ["*"], "description": "Taken"}}
+    return {"WebhookGiven": {"url": "https://hooks.invalid/taken", "events": ["*"], "description": "Taken"}}
 
 
 def queries(keys: dict[str, str]) -> dict[str, str]:

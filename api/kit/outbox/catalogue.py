@@ -12,13 +12,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 
 class Payload(BaseModel):
     """What an event says. Members may come later, none goes or changes: receivers ignore what they do not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """We write no member that is not declared; receivers are not told that there will never be another."""
+        said = handler(schema)
+        handler.resolve_ref_schema(said).pop("additionalProperties", None)
+        return said
 
 
 P = TypeVar("P", bound=Payload)

@@ -147,7 +147,8 @@ def breaches(old: Any, new: Any, at: str = "") -> Iterator[str]:
                 if key == "anyOf":  # null where there was always something
                     yield from (f"{here}: {one} is new" for one in new.get(key, []) if one not in old.get(key, []))
             elif key not in new:
-                yield f"{here} is gone"
+                if (key, old[key]) != ("additionalProperties", False):  # a client lets further fields pass, whatever it was told
+                    yield f"{here} is gone"
             elif key not in old:
                 if not (at.endswith(("/properties", "/mapping")) or not at):
                     yield f"{here} is new"

@@ -18,6 +18,8 @@ from api.contract import SUBPROTOCOL, VERSION
 from api.contract import openapi as contract
 from api.contract import sockets as said
 from api.contract.asyncapi import asyncapi
+from api.contract.openness import is_closed, open_answers, reached
+from api.slices import SLICES
 from api.telephony import stream
 from api.version import VERSION as RELEASE
 from billing_cdr.tariff import parse
@@ -70,6 +72,46 @@ def test_components_of_the_contract_stand_in_the_document_as_they_are_and_answer
     }
     live = document["paths"]["/api/v1/live"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
     assert live["$ref"] == "#/components/schemas/LiveState"
+
+
+def test_nothing_that_is_told_forbids_what_it_does_not_name(document: dict[str, Any]) -> None:
+    """Within a version further fields may come: a generated client that refuses them would break at the next release."""
+    schemas, operations = document["components"]["schemas"], [one for some in document["paths"].values() for one in some.values()]
+    assert not [one["operationId"] for one in operations if is_closed(one["responses"])]
+    told = reached(schemas, *(one["responses"] for one in operations)) | asyncapi(RELEASE)["components"]["schemas"].keys()
+    assert len(told) > 200
+    assert sorted(name for name in told if is_closed(schemas[name])) == []
+    assert not is_closed(asyncapi(RELEASE))
+    assert not [one.name for one in SLICES.events if is_closed(one.payload.model_json_schema())]
+
+
+def test_what_is_given_refuses_what_it_does_not_name_and_has_its_name_as_before(document: dict[str, Any]) -> None:
+    schemas, operations = document["components"]["schemas"], [one for some in document["paths"].values() for one in some.values()]
+    given = reached(schemas, *(one.get("requestBody") for one in operations))
+    open_ones = sorted(name for name in given if "properties" in schemas[name] and not is_closed(schemas[name]))
+    assert open_ones == []
+    assert {"Hours", "ToQueue", "TariffDocument", "LoginGiven"} <= given
+    for name in ("Hours", "ToQueue", "TariffDocument"):
+        assert set(schemas[f"{name}Told"]["properties"]) == set(schemas[name]["properties"])
+
+
+def test_what_is_given_and_told_is_opened_under_a_name_of_its_own() -> None:
+    inner = {"type": "object", "title": "Inner", "properties": {"a": {"type": "string"}}, "additionalProperties": False}
+    outer = {"type": "object", "title": "Outer", "properties": {"inner": {"$ref": "#/components/schemas/Inner"}}}
+    body = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Outer"}}}}
+    found = {"paths": {"/x": {"put": {"requestBody": body, "responses": {"200": body}}}}, "components": {"schemas": {}}}
+    found["components"]["schemas"] = {"Inner": inner, "Outer": outer}
+    made: dict[str, Any] = json.loads(json.dumps(found))
+    open_answers(made)
+    assert made["paths"]["/x"]["put"]["requestBody"] == body
+    assert made["paths"]["/x"]["put"]["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].endswith("/OuterTold")
+    schemas = made["components"]["schemas"]
+    assert (schemas["Inner"], schemas["Outer"]) == (inner, outer)
+    assert schemas["OuterTold"]["properties"]["inner"]["$ref"] == "#/components/schemas/InnerTold"
+    assert "additionalProperties" not in schemas["InnerTold"]
+    found["components"]["schemas"]["InnerTold"] = inner
+    with pytest.raises(ValueError, match="two components InnerTold"):
+        open_answers(found)
 
 
 def test_every_default_is_what_its_own_schema_allows(document: dict[str, Any]) -> None:
@@ -152,6 +194,8 @@ def test_asyncapi_tells_of_every_websocket_and_of_every_code_it_closes_with() ->
     in_the_code = set(map(int, re.findall(r"\b(?:1[0-9]{3}|4[0-9]{3})\b", Path(said.__file__).read_text().split("CLOSE_CODES")[0])))
     assert {one["code"] for one in document["x-close-codes"]} == in_the_code
     assert {"bearer", "subprotocol"} == set(document["components"]["securitySchemes"])
+    assert {one["protocol"] for one in document["servers"].values()} == {"ws", "wss"}
+    assert "is not told later" in document["info"]["description"]
 
 
 async def test_anybody_may_read_the_documents(service: Service) -> None:

@@ -43,6 +43,7 @@ def schemas() -> dict[str, Any]:
             "properties": {"name": {"type": "string"}, "of": {"type": "string", "enum": ["a", "b"]}, "at": {"type": "number"}},
             "required": ["name", "of"],
         },
+        "Shut": {"title": "Shut", "type": "object", "properties": {}, "required": [], "additionalProperties": False},
         "Any": {"oneOf": [{"$ref": "#/components/schemas/Kind"}]},
     }
 
@@ -66,6 +67,7 @@ def field(name: str, schema: dict[str, Any] | None) -> Any:
         lambda found: found["Kind"]["required"].append("at"),
         lambda found: found["Any"]["oneOf"].append({"$ref": "#/components/schemas/Other"}),
         lambda found: found.update(Other={"type": "object"}),
+        lambda found: found["Shut"].pop("additionalProperties"),
     ],
 )
 def test_it_may_grow(change: Any) -> None:
@@ -85,6 +87,7 @@ def test_it_may_grow(change: Any) -> None:
         lambda found: found["Kind"]["required"].remove("of"),
         lambda found: found["Any"]["oneOf"].clear(),
         lambda found: found.pop("Kind"),
+        lambda found: found["Kind"].update(additionalProperties=False),
     ],
 )
 def test_nothing_else_may_change(change: Any) -> None:

@@ -6,8 +6,11 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import re
 import shutil
+import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from decimal import Decimal
@@ -26,7 +29,7 @@ from api.config import Operator, Settings, Webhooks
 from api.kit import reaching
 from api.kit.outbox import Event
 from api.kit.outbox import put as outbox_put
-from api.kit.reaching import PRIVATE, NotAllowed, NotReached, Reaching
+from api.kit.reaching import PRIVATE, NotAllowed, NotBegun, NotReached, Reaching
 from api.kit.sealing import Key, Keys
 from api.shared import shared_in
 from api.slices import SLICES
@@ -283,6 +286,45 @@ class TestDelivery:
         assert all(one.startswith("sealed:1:") for one in kept)
         assert new not in (await acme.call("GET", f"webhooks/{made['id']}")).text
 
+    async def test_what_could_not_begin_is_no_try_and_is_made_a_little_later(
+        self, acme: Service, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made = await hook(acme, receiver, "*")
+        monkeypatch.setattr(reaching, "LOOKUPS", 0)
+        await acme.made("contacts", CONTACT)
+        await settled(acme)
+        assert [(row["state"], row["tries"]) for row in await deliveries(acme, made["id"])] == [("pending", 0)]
+        monkeypatch.undo()
+        await turn(acme, seconds=5)
+        assert [(row["state"], row["tries"]) for row in await deliveries(acme, made["id"])] == [("delivered", 1)]
+
+    async def test_an_endpoint_that_hangs_keeps_neither_the_tenants_others_nor_other_tenants_waiting(
+        self, acme: Service, receiver: Receiver
+    ) -> None:
+        await add_tenant(acme, "other")
+        held, arrived = asyncio.Event(), asyncio.Event()
+
+        async def silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            arrived.set()
+            await held.wait()
+            writer.write(answer(204))
+            writer.close()
+
+        async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            await acme.made("webhooks", {"url": url, "events": ["*"]})
+            for _ in range(6):
+                await acme.made("contacts", CONTACT)
+            await arrived.wait()
+            await hook(acme, receiver, "*")
+            await hook(acme, receiver, "*", who="other-admin")
+            for _ in range(3):
+                await acme.made("contacts", CONTACT)
+            await acme.made("contacts", CONTACT, "other-admin")
+            await receiver.has(4)
+            held.set()
+            await settled(acme)
+
     async def test_another_tenant_is_told_nothing(self, acme: Service, receiver: Receiver) -> None:
         await add_tenant(acme, "other")
         await settled(acme, "other")
@@ -427,7 +469,7 @@ class TestReaching:
 
     @staticmethod
     def over(*allowed: str, own: tuple[str, ...] = (), tls: ssl.SSLContext | None = None) -> Reaching:
-        return Reaching(Reach((*EVERYTHING, *allowed), PRIVATE, lambda address: str(address) in own), 4, tls)
+        return Reaching(Reach((*EVERYTHING, *allowed), PRIVATE, lambda address: str(address) in own), tls)
 
     @pytest.mark.parametrize(
         "address",
@@ -454,7 +496,58 @@ class TestReaching:
         with pytest.raises(NotAllowed):
             await over.post(f"http://moves.example:{receiver.port}/x", {}, b"", 5)
         assert [one.headers["host"] for one in receiver.received] == [f"moves.example:{receiver.port}"]
-        await over.close()
+
+    async def test_names_that_hang_keep_neither_addresses_nor_other_tenants_from_being_reached(
+        self, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked, over, go_on = list[str](), self.over("127.0.0.0/8"), threading.Event()
+
+        def addresses(host: str, _port: int) -> list[str]:
+            asked.append(host)
+            if host.startswith("hangs"):
+                go_on.wait()
+            return ["127.0.0.1"]
+
+        monkeypatch.setattr(reaching, "_addresses", addresses)
+        await over.post(receiver.url(host="127.0.0.1"), {}, b"", 5)  # the certificates are read
+        hang = [asyncio.create_task(over.post(receiver.url(host=f"hangs{one % 4}"), {}, b"", 5, "slow")) for one in range(8)]
+        async with asyncio.timeout(10):
+            while len(asked) < reaching.LOOKUPS_OF_ONE:
+                await asyncio.sleep(0)
+        with pytest.raises(NotBegun):
+            await over.post(receiver.url(host="more"), {}, b"", 5, "slow")
+        assert (await over.post(receiver.url(host="127.0.0.1"), {}, b"", 5, "slow")).status == 204
+        assert (await over.post(receiver.url(host="well"), {}, b"", 5, "other")).status == 204
+        go_on.set()
+        assert {one.status for one in await asyncio.gather(*hang)} == {204}
+        assert sorted(asked) == ["hangs0", "hangs1", "hangs2", "hangs3", "well"]
+        assert (await over.post(receiver.url(host="more"), {}, b"", 5, "slow")).status == 204
+
+    @pytest.mark.parametrize(
+        ("error", "why"),
+        [
+            (socket.gaierror(socket.EAI_NONAME, ""), "The name has no address."),
+            (socket.gaierror(socket.EAI_AGAIN, ""), "The name service does not answer."),
+            (None, "The name service did not answer within 0 s."),
+        ],
+    )
+    async def test_why_a_name_leads_nowhere_is_said_as_it_is(
+        self, error: Exception | None, why: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        go_on = threading.Event()
+
+        def addresses(_host: str, _port: int) -> list[str]:
+            if error is not None:
+                raise error
+            go_on.wait()
+            return []
+
+        monkeypatch.setattr(reaching, "_addresses", addresses)
+        if error is None:
+            monkeypatch.setattr(reaching, "RESOLVED_WITHIN_S", 0.0)
+        with pytest.raises(NotReached, match=f"^{re.escape(why)}$"):
+            await self.over().post("http://x.example/", {}, b"", 5)
+        go_on.set()
 
     async def test_the_certificate_must_be_that_of_the_name(self, tmp_path: Path, names: dict[str, list[list[str]]]) -> None:
         server, client, _ = certified(tmp_path, "right.example")
@@ -465,7 +558,6 @@ class TestReaching:
             with pytest.raises(NotReached, match="TLS could not be agreed on"):
                 await over.post(f"https://wrong.example:{receiver.port}/", {}, b"", 5)
             assert len(receiver.received) == 1
-        await over.close()
 
     async def test_an_answer_is_read_only_so_far_and_only_so_long(self, names: dict[str, list[list[str]]]) -> None:
         over, ended = self.over("127.0.0.0/8"), asyncio.Semaphore(0)
@@ -494,7 +586,6 @@ class TestReaching:
             with pytest.raises(NotReached, match=r"no (whole )?answer"):
                 await over.post(f"http://x.example:{server.sockets[0].getsockname()[1]}/", {}, b"", 0.05)
             await ended.acquire()
-        await over.close()
 
 
 async def test_a_batch_at_which_a_subscriber_fails_is_told_to_the_others_and_kept_in_order_for_that_one(acme: Service) -> None:

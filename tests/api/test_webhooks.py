@@ -17,7 +17,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
+from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy import text
 
@@ -42,6 +44,7 @@ from tests.api.conftest import ACME, ALLOWED, CHEAP, PASSWORD, Clock, Service, a
 from tests.api.receiver import Received, Receiver, answer, certified, receiving
 from tests.api.records import outbound
 from tests.releases.vectors import vectors
+from tests.schemas import check
 
 CONTACT = {"name": "Erika Muster", "numbers": ["+49891234567"]}
 
@@ -230,9 +233,14 @@ class TestDelivery:
         await settled(acme)
         told = await acme.got(f"webhooks/{made['id']}")
         assert (told["active"], told["disabled_because"]) == (False, "It answered 410: it wants nothing more.")
+        await turn(acme, seconds=6)
+        row = (await deliveries(acme, made["id"]))[0]
+        assert (row["state"], row["status"], row["tries"]) == ("dead", 410, 1)
+        assert row["error"] == "The webhook is not active. The last try: It answered 410."
         assert (await acme.call("POST", f"webhooks/{made['id']}/replay")).status_code == 409
         await acme.call("PUT", f"webhooks/{made['id']}", json={"url": receiver.url(), "events": ["*"]})
-        await turn(acme, seconds=6)
+        await acme.call("POST", f"webhooks/{made['id']}/replay")
+        await settled(acme)
         assert {row["state"] for row in await deliveries(acme, made["id"])} == {"delivered"}
 
     async def test_one_that_fails_for_days_is_disabled_and_says_why(self, acme: Service, receiver: Receiver) -> None:
@@ -275,10 +283,15 @@ class TestDelivery:
         assert (await acme.call("POST", f"webhooks/{made['id']}/test")).status_code == 202
         (both,) = await receiver.has(1)
         assert (is_signed(both, made["secret"]), is_signed(both, new)) == (True, True)
-        acme.clock.turn(hours=24)
+        acme.clock.turn(hours=1)
+        between, new = new, (await acme.call("POST", f"webhooks/{made['id']}/secret")).json()["secret"]
+        await acme.call("POST", f"webhooks/{made['id']}/test")
+        (_, again) = await receiver.has(2)
+        assert [is_signed(again, one) for one in (made["secret"], between, new)] == [True, False, True]
+        acme.clock.turn(hours=23)
         acme.tokens["admin"] = await acme.log_in("admin")
         await acme.call("POST", f"webhooks/{made['id']}/test")
-        (_, one) = await receiver.has(2)
+        (_, _, one) = await receiver.has(3)
         assert (is_signed(one, made["secret"]), is_signed(one, new)) == (False, True)
         assert one.told["type"] == "webhook.test"
         async with acme.databases.unit(ACME) as unit:
@@ -417,9 +430,27 @@ class TestCalls:
         (told,) = await receiver.has(1)
         await settled(acme)
         assert len(receiver.received) == 1
+        validator = jsonschema_rs.Draft202012Validator({"$ref": "#/components/schemas/WebhookEvent", **acme.app.openapi()})
+        check(validator, told.told)
         data = told.told["data"]
         assert (data["id"], data["status"], data["currency"], Decimal(data["gross"])) == ("c1", "rated", "EUR", charge.gross.amount)
         assert "171123" not in repr(told)
+
+
+def test_the_document_has_every_kind_with_named_components_and_sums_are_decimal_text(application: FastAPI) -> None:
+    document = application.openapi()
+    schemas = document["components"]["schemas"]
+    assert document["webhooks"].keys() == schemas["WebhookEvent"]["discriminator"]["mapping"].keys() == set(SLICES.events.names)
+    for name, reference in schemas["WebhookEvent"]["discriminator"]["mapping"].items():
+        body = schemas[reference.rpartition("/")[2]]
+        data = schemas[body["properties"]["data"]["$ref"].rpartition("/")[2]]
+        assert body["properties"]["type"]["const"] == name
+        assert set(data["required"]) == set(data["properties"])
+        assert "additionalProperties" not in data  # members may come
+    rated = schemas["CdrRatedData"]["properties"]
+    assert {one["type"] for one in rated["gross"]["anyOf"]} == {"string", "null"}
+    for name in ("direction", "outcome"):
+        assert set(rated[name]["enum"]) == set(schemas["Cdr"]["properties"][name]["enum"])
 
 
 class TestEndpoints:
@@ -431,6 +462,7 @@ class TestEndpoints:
             ({"url": "https://0xa000001/x", "events": ["*"]}, "#/url", "The operator does not allow this address."),
             ({"url": "gopher://x/", "events": ["*"]}, "#/url", "begins with https"),
             ({"url": receiver.url(), "events": []}, "#/events", ""),
+            ({"url": receiver.url(), "events": ["*"], "active": "yes"}, "#/active", "boolean"),
         ):
             told = await acme.call("POST", "webhooks", json=body)
             assert told.status_code == 422, body

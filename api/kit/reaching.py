@@ -32,7 +32,7 @@ MOST_OCTETS = 4096
 LOOKUPS_OF_ONE = 4
 """That hang at the same time, for one asker: a thread each, of some 100 KiB."""
 LOOKUPS = 256
-"""For all: 64 askers must have nothing but names that hang before others find no room, and then are told so."""
+"""For all, beyond the first of each asker: nobody is kept from asking by others."""
 
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "198.18.0.0/15", "fc00::/7", "64:ff9b::/96")
 """RFC 1918, RFC 6598 (between carriers and customers), RFC 2544 (benchmarks), RFC 4193; and NAT64, which may lead into any of them. Whoever
@@ -91,7 +91,8 @@ class Lookups:
             raise NotReached("The name has no address.") from error
 
     def _begin(self, by: str, host: str, port: int) -> asyncio.Future[list[str]]:
-        if sum(one[0] == by for one in self._running) >= LOOKUPS_OF_ONE or len(self._running) >= LOOKUPS:
+        number = sum(one[0] == by for one in self._running)
+        if number >= LOOKUPS_OF_ONE or (number and len(self._running) >= LOOKUPS):
             raise NotBegun("Too many other names wait for the name service.")
         loop, key = asyncio.get_running_loop(), (by, host, port)
         asked: asyncio.Future[list[str]] = loop.create_future()
@@ -116,7 +117,11 @@ class Lookups:
             with suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(end, found, failed)
 
-        threading.Thread(target=ask, name="name", daemon=True).start()
+        try:
+            threading.Thread(target=ask, name="name", daemon=True).start()
+        except RuntimeError as error:  # the system gives no more threads
+            self._running.pop(key)
+            raise NotBegun("There is no thread to ask the name service on.") from error
         return asked
 
 

@@ -123,6 +123,15 @@ async def test_on_every_database_jobs_are_done_tried_again_given_up_and_tried_by
         pytest.skip(f"{kind} is not among FERNAMT_TEST_DATABASES")
     async with working(kind, tmp_path, diary.definitions) as work:
         await _table(work)
+        for line in ("sick/1", "well/1"):
+            await have(work, "far", line, line=line)
+        async with work.databases.unit(ACME) as unit:
+            found = await store.claim(unit.session, work.clock(), 60, store.Some(("far",), but=False, not_to=("sick",)))
+            assert (found is not None and found.line, await store.claim(unit.session, work.clock(), 60, store.Some(("far",)))) == (
+                "well/1",
+                None,
+            )
+            await unit.session.execute(text("DELETE FROM job"))
         assert await have(work, "write", "before")
         work.jobs.begin(ACME)
         await work.settled()

@@ -13,7 +13,7 @@ REFERENCE = "#/components/schemas/{}"
 HEADERS = {
     "webhook-id": "The event's id, the same at each try: remember it.",
     "webhook-timestamp": "When it was sent, in seconds since 1970: refuse what is more than five minutes away.",
-    "webhook-signature": "`v1,` and base64 of the HMAC-SHA256 of `webhook-id.webhook-timestamp.body`; of several, between blanks, one fits.",
+    "webhook-signature": "`v1,` and base64 of the HMAC-SHA256 of `webhook-id.webhook-timestamp.body`; of several one fits.",
 }
 """Standard Webhooks."""
 

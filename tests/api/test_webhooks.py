@@ -37,6 +37,7 @@ from api.shared import shared_in
 from api.slices import SLICES
 from api.telephony import CallEvents, outgoing
 from api.webhooks import rules
+from api.webhooks.deliver import OF_TENANT
 from billing_cdr import store
 from billing_cdr.house_plan import house_plan
 from billing_cdr.rating import PlanBook, rate
@@ -326,7 +327,7 @@ class TestDelivery:
         async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
             url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
             await acme.made("webhooks", {"url": url, "events": ["*"]})
-            for _ in range(6):
+            for _ in range(OF_TENANT):
                 await acme.made("contacts", CONTACT)
             await arrived.wait()
             await hook(acme, receiver, "*")

@@ -229,7 +229,12 @@ class Runner:
         """Do what is due; returns how long nothing will be, in seconds; None: until somebody says so."""
         for chore in self._jobs.chores:
             await chore(self._tenant, self._jobs.clock())
-        refused = {name for name in self._jobs.pools if not await self._fill(name)}
+        async with self._jobs.databases.unit(self._tenant) as unit:
+            due = {self._jobs.pool_of(name) for name in await store.due_names(unit.session, self._jobs.clock())}
+        refused = {name for name in self._jobs.pools if name in due and not await self._fill(name)}
+        for name in self._jobs.pools.keys() - due:  # what it stood in a queue for is gone
+            self._jobs.pools[name].leave(self._tenant)
+            self._jobs.wake_first(self._jobs.pools[name])
         return await self._pause(refused)
 
     async def _fill(self, name: str) -> bool:

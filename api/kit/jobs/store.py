@@ -112,6 +112,11 @@ def _due(now: datetime) -> ColumnElement[bool]:
     return or_(waiting, and_(JobRow.state == State.RUNNING, JobRow.leased_until <= now))
 
 
+async def due_names(session: AsyncSession, now: datetime) -> Sequence[str]:
+    """Of what there is something to do."""
+    return (await session.scalars(select(JobRow.name).where(_due(now)).distinct())).all()
+
+
 async def claim(session: AsyncSession, now: datetime, lease_s: float, some: Some = ANY) -> JobRow | None:
     """Take the job that is due longest, with a lease; None: there is none, or somebody was faster.
 
